@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config"
+
+// `samsa` resolves to the sources here, by the `samsa-source` condition of package.json's exports.
+export default defineConfig({
+  ssr: { resolve: { conditions: ["samsa-source", "node", "import", "default"] } },
+  resolve: { conditions: ["samsa-source", "node", "import", "default"] },
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/integration/**", "test/interop/**", "test/bench/**", "**/node_modules/**"],
+    testTimeout: 20_000
+  }
+})
