@@ -1,0 +1,26 @@
+/**
+ * Ports for servers that must keep theirs over a restart: below the range from which the system gives ports away, so
+ * that nobody takes one while its broker is down.
+ */
+import * as Net from "node:net"
+import { Effect } from "effect"
+
+const given = new Set<number>()
+
+const free = (port: number): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
+  })
+
+/** A port that nobody listens on, given once. */
+export const take: Effect.Effect<number> = Effect.gen(function* () {
+  while (true) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000)
+    if (!given.has(port) && (yield* free(port))) {
+      given.add(port)
+      return port
+    }
+  }
+})
