@@ -65,7 +65,7 @@ export interface FetchSettings {
 
 /** An array of records of one partition, in the order of their offsets. */
 export interface Fetched {
-  /** Never empty. */
+  /** Empty where only the position moved on: control records, aborted transactions, batches that compaction emptied. */
   readonly records: ReadonlyArray<FetchedRecord>
   /** The position after them, gaps bridged: what a commit of all of them commits. */
   readonly nextOffset: number
