@@ -158,6 +158,13 @@ export interface NotOwned extends Where {
   readonly topic: string
   readonly partition: number
 }
+/** The group has no committed offset for a partition, with `from: "committed"`. */
+export interface NoCommit extends Where {
+  readonly _tag: "NoCommit"
+  readonly topic: string
+  readonly partition: number
+  readonly group: string
+}
 /** The library was used against its contract, such as a consumer read twice. */
 export interface Misuse extends Where {
   readonly _tag: "Misuse"
@@ -192,6 +199,7 @@ export type Reason =
   | DataLoss
   | Fenced
   | NotOwned
+  | NoCommit
   | Misuse
   | Server
 
@@ -235,6 +243,8 @@ const explain = (reason: Reason): string => {
       return `this ${reason.what} was fenced: ${reason.by}`
     case "NotOwned":
       return `the partition is not this consumer's any more`
+    case "NoCommit":
+      return `group "${reason.group}" has no committed offset here, and nothing else to start from was chosen`
     case "Misuse":
       return reason.message
     case "Server":
