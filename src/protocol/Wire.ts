@@ -1,17 +1,54 @@
-// A proof that the notation of wire.md works on Effect 4.1, dense on purpose: not the style of the house, no checks against hostile input, a fixed buffer.
-import { Effect, Schema, SchemaAST } from "effect"
+/**
+ * The wire notation: a Kafka message is a `Schema.Struct` whose fields carry their wire type, the versions that have
+ * them, and their defaults. `compile(message, version)` gives the reader and the writer of exactly one version.
+ *
+ * ```ts
+ * import * as Wire from "./Wire.ts"
+ *
+ * export const Request = Wire.message("HeartbeatRequest", { key: 12, versions: "0-4", flexible: "4+" }, () => ({
+ *   groupId: Wire.string,
+ *   groupInstanceId: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+", { default: null }))
+ * }))
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 
-// ── versions: Kafka's own notation, "4+", "0-8", "3"
-type Versions = readonly [from: number, to: number]
-const versions = (s: string): Versions => {
-  const m = /^(\d+)(?:(\+)|-(\d+))?$/.exec(s)
-  if (m === null) throw new Error(`not a version range: ${s}`)
-  return [Number(m[1]), m[2] === "+" ? Infinity : Number(m[3] ?? m[1])]
+// ---------------------------------------------------------------------------------------------------------------------
+// Versions
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A range of versions, both ends included; `Infinity` for no upper end. */
+export type Versions = readonly [from: number, to: number]
+
+/** Reads Kafka's own notation: `"4+"`, `"0-8"`, `"3"`, `"none"`. */
+export const versions = (range: string): Versions => {
+  if (range === "none") return [Infinity, -Infinity]
+  const parts = /^(\d+)(?:(\+)|-(\d+))?$/.exec(range)
+  if (parts === null) throw new Error(`not a range of versions: ${range}`)
+  return [Number(parts[1]), parts[2] === "+" ? Infinity : Number(parts[3] ?? parts[1])]
 }
-const within = (v: number, r: Versions | undefined) => r !== undefined && v >= r[0] && v <= r[1]
+
+/** Whether a range holds a version. */
+export const within = (version: number, range: Versions): boolean => version >= range[0] && version <= range[1]
 
 // ── annotations
-type Kind = "bool" | "int8" | "int16" | "uint16" | "int32" | "int64" | "string" | "bytes" | "uuid" | "array" | "struct"
+type Kind =
+  | "bool"
+  | "int8"
+  | "int16"
+  | "uint16"
+  | "int32"
+  | "uint32"
+  | "int64"
+  | "float64"
+  | "string"
+  | "bytes"
+  | "records"
+  | "uuid"
+  | "array"
+  | "struct"
 interface FieldInfo {
   readonly at?: Versions
   readonly nullable?: Versions
@@ -19,6 +56,7 @@ interface FieldInfo {
   readonly tagged?: Versions
   readonly ignorable?: boolean
   readonly default?: unknown
+  readonly flexible?: Versions
 }
 declare module "effect/Schema" {
   namespace Annotations {
@@ -37,9 +75,12 @@ const zero: Record<Kind, () => unknown> = {
   int16: () => 0,
   uint16: () => 0,
   int32: () => 0,
+  uint32: () => 0,
   int64: () => 0,
+  float64: () => 0,
   string: () => "",
   bytes: () => new Uint8Array(0),
+  records: () => new Uint8Array(0),
   uuid: () => "AAAAAAAAAAAAAAAAAAAAAA",
   array: () => [],
   struct: () => ({})
@@ -50,9 +91,13 @@ export const bool = Schema.Boolean.annotate({ "samsa/wire": "bool" })
 export const int8 = Schema.Number.annotate({ "samsa/wire": "int8" })
 export const int16 = Schema.Number.annotate({ "samsa/wire": "int16" })
 export const int32 = Schema.Number.annotate({ "samsa/wire": "int32" })
+export const uint16 = Schema.Number.annotate({ "samsa/wire": "uint16" })
+export const uint32 = Schema.Number.annotate({ "samsa/wire": "uint32" })
+export const float64 = Schema.Number.annotate({ "samsa/wire": "float64" })
 export const int64 = Schema.Number.annotate({ "samsa/wire": "int64" })
 export const string = Schema.String.annotate({ "samsa/wire": "string" })
 export const bytes = Schema.Uint8Array.annotate({ "samsa/wire": "bytes" })
+export const records = Schema.Uint8Array.annotate({ "samsa/wire": "records" })
 export const uuid = Schema.String.annotate({ "samsa/wire": "uuid" })
 export const array = <S extends Schema.Top>(item: S) => Schema.Array(item).annotate({ "samsa/wire": "array" })
 
@@ -71,7 +116,13 @@ export const struct = <F extends Fields>(fields: F): Schema.Struct<Defaulted<F>>
 }
 const zeroOf = (ast: SchemaAST.AST): (() => unknown) => {
   const inner = ast._tag === "Union" ? ast.types.find((t) => t._tag !== "Null")! : ast
-  return zero[kind(inner)!]
+  const k = kind(inner)!
+  if (k !== "struct") return zero[k]
+  const fields = (inner as SchemaAST.Objects).propertySignatures.map((p) => {
+    const f = ((p.type.context?.annotations as any)?.["samsa/field"] ?? {}) as FieldInfo
+    return [String(p.name), "default" in f ? () => f.default : zeroOf(p.type)] as const
+  })
+  return () => Object.fromEntries(fields.map(([name, value]) => [name, value()]))
 }
 
 // ── what a field is at which version
@@ -83,8 +134,13 @@ const info =
 export const at = (range: string, options?: { readonly default?: unknown; readonly ignorable?: true }) =>
   info({ at: versions(range), ...options })
 export const byDefault = (value: unknown) => info({ default: value })
-export const tagged = (tag: number, range: string, options?: { readonly default?: unknown }) =>
-  info({ tag, tagged: versions(range), at: versions(range), ...options })
+export const tagged = (
+  tag: number,
+  range: string,
+  options?: { readonly default?: unknown; readonly ignorable?: true }
+) => info({ tag, tagged: versions(range), at: versions(range), ...options })
+/** The versions at which the field is written in compact form, where the message itself is flexible. */
+export const flexible = (range: string) => info({ flexible: versions(range) })
 export const nullable =
   (range: string) =>
   <S extends Schema.Top>(self: S): Schema.NullOr<S> => {
@@ -93,31 +149,51 @@ export const nullable =
   }
 
 // ── messages
+/** A message: its name, API key (-1 where it is no request or response), versions, and its Schema. */
 export interface Message<S extends Schema.Top> {
   readonly name: string
   readonly key: number
+  /** Every version that is known. */
   readonly versions: Versions
+  /** The versions that may be negotiated: those that the published definitions do not call unstable. */
+  readonly stable: Versions
+  /** The versions with compact types and tagged fields. */
   readonly flexible: Versions
+  /** The type of all versions together. Built when it is first asked for. */
   readonly schema: S
 }
+
+/** Defines a message. The fields are given lazily, so that importing a message costs nothing until it is used. */
 export const message = <F extends Fields>(
   name: string,
-  options: { readonly key: number; readonly versions: string; readonly flexible: string },
-  fields: F
-) => ({
-  name,
-  key: options.key,
-  versions: versions(options.versions),
-  flexible: options.flexible === "none" ? ([Infinity, Infinity] as Versions) : versions(options.flexible),
-  schema: struct(fields)
-})
+  options: {
+    readonly key: number
+    readonly versions: string
+    readonly flexible: string
+    /** Where not all versions are stable: those that are. */
+    readonly stable?: string
+  },
+  fields: () => F
+): Message<Schema.Struct<Defaulted<F>>> => {
+  let schema: Schema.Struct<Defaulted<F>> | undefined
+  return {
+    name,
+    key: options.key,
+    versions: versions(options.versions),
+    stable: versions(options.stable ?? options.versions),
+    flexible: versions(options.flexible),
+    get schema() {
+      return (schema ??= struct(fields()))
+    }
+  }
+}
 
 // ── compile
 export class Reader {
   at = 0
   b: Buffer
-  constructor(b: Buffer) {
-    this.b = b
+  constructor(b: Uint8Array) {
+    this.b = Buffer.from(b.buffer, b.byteOffset, b.byteLength)
   }
   uvarint() {
     let v = 0,
@@ -145,9 +221,13 @@ export class Writer {
 }
 type R = (r: Reader) => any
 type W = (w: Writer, v: any) => void
-export interface Compiled<A> {
-  readonly read: (bytes: Uint8Array) => A
-  readonly write: (value: A) => Uint8Array
+/** One version of a message. `I` is what callers may write: every field is optional, and takes its default. */
+export interface Compiled<A, I = A> {
+  /** Reads the whole of `bytes`, from `at` on. */
+  readonly read: (bytes: Uint8Array, at?: number) => A
+  readonly write: (value: I) => Uint8Array
+  readonly decode: (reader: Reader) => A
+  readonly encode: (writer: Writer, value: I) => void
 }
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 const len = (r: Reader, flex: boolean, wide: boolean) =>
@@ -207,6 +287,7 @@ const codec = (ast: SchemaAST.AST, v: number, flex: boolean, nullable: boolean):
         }
       ]
     case "string":
+    case "records":
     case "bytes": {
       const text = k === "string"
       return [
@@ -248,8 +329,38 @@ const codec = (ast: SchemaAST.AST, v: number, flex: boolean, nullable: boolean):
         }
       ]
     }
-    case "struct":
-      return structCodec(ast as SchemaAST.Objects, v, flex)
+    case "struct": {
+      const [rs, ws] = structCodec(ast as SchemaAST.Objects, v, flex)
+      if (!nullable) return [rs, ws]
+      return [
+        (r) => (r.b.readInt8(r.at++) < 0 ? null : rs(r)),
+        (w, x) => {
+          w.at = w.b.writeInt8(x === null ? -1 : 1, w.at)
+          if (x !== null) ws(w, x)
+        }
+      ]
+    }
+    case "uint16":
+      return [
+        (r) => ((r.at += 2), r.b.readUInt16BE(r.at - 2)),
+        (w, x) => {
+          w.at = w.b.writeUInt16BE(x, w.at)
+        }
+      ]
+    case "uint32":
+      return [
+        (r) => ((r.at += 4), r.b.readUInt32BE(r.at - 4)),
+        (w, x) => {
+          w.at = w.b.writeUInt32BE(x, w.at)
+        }
+      ]
+    case "float64":
+      return [
+        (r) => ((r.at += 8), r.b.readDoubleBE(r.at - 8)),
+        (w, x) => {
+          w.at = w.b.writeDoubleBE(x, w.at)
+        }
+      ]
   }
   throw new Error(`no wire type: ${ast._tag}`)
 }
@@ -260,9 +371,14 @@ const structCodec = (ast: SchemaAST.Objects, v: number, flex: boolean): [R, W] =
       name: String(p.name),
       f,
       here: f.at === undefined || within(v, f.at),
-      tag: f.tag !== undefined && within(v, f.tagged),
+      tag: f.tag !== undefined && within(v, f.tagged!),
       fallback: "default" in f ? () => f.default : zeroOf(p.type),
-      c: codec(p.type, v, flex, within(v, f.nullable))
+      c: codec(
+        p.type,
+        v,
+        flex && (f.flexible === undefined || within(v, f.flexible)),
+        f.nullable !== undefined && within(v, f.nullable)
+      )
     }
   })
   const plain = all.filter((x) => x.here && !x.tag),
@@ -290,7 +406,9 @@ const structCodec = (ast: SchemaAST.Objects, v: number, flex: boolean): [R, W] =
       }
       return o
     },
-    (w, o) => {
+    (w, given) => {
+      const o: any = { ...given }
+      for (const x of all) if (o[x.name] === undefined) o[x.name] = x.fallback()
       for (const x of plain) x.c[1](w, o[x.name])
       for (const x of gone)
         if (!x.f.ignorable && !same(o[x.name], x.fallback()))
@@ -315,18 +433,32 @@ const structCodec = (ast: SchemaAST.Objects, v: number, flex: boolean): [R, W] =
     }
   ]
 }
-export const compile = <S extends Schema.Top>(m: Message<S>, v: number): Compiled<S["Type"]> => {
-  const [read, write] = codec(m.schema.ast, v, within(v, m.flexible), false)
+const compiled = new WeakMap<object, Map<number, Compiled<any, any>>>()
+
+/** The reader and writer of one version of a message: made when first asked for. */
+export const compile = <S extends Schema.Top>(m: Message<S>, v: number): Compiled<S["Type"], S["~type.make.in"]> => {
+  let of = compiled.get(m)
+  if (of === undefined) compiled.set(m, (of = new Map()))
+  let it = of.get(v)
+  if (it === undefined) of.set(v, (it = make(m, v)))
+  return it
+}
+
+const make = (m: Message<Schema.Top>, v: number): Compiled<any, any> => {
+  const [decode, encode] = codec(m.schema.ast, v, within(v, m.flexible), false)
   return {
-    read: (bytes) => {
-      const r = new Reader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-      const x = read(r)
+    decode,
+    encode,
+    read: (bytes, at = 0) => {
+      const r = new Reader(bytes)
+      r.at = at
+      const x = decode(r)
       if (r.at !== r.b.length) throw new Error(`${r.b.length - r.at} bytes left`)
       return x
     },
     write: (value) => {
       const w = new Writer()
-      write(w, value)
+      encode(w, value)
       return w.b.subarray(0, w.at)
     }
   }

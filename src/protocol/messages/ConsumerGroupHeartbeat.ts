@@ -1,0 +1,50 @@
+/**
+ * ConsumerGroupHeartbeat (key 68): joins, keeps alive and leaves a group of the consumer protocol (KIP-848); gives the assignment. Fields that are null have not changed since the last heartbeat.
+ *
+ * v0 flexible · v1 subscription by pattern; the member makes its own id (KIP-1082)
+ */
+import * as Wire from "../Wire.ts"
+
+export const Request = Wire.message(
+  "ConsumerGroupHeartbeatRequest",
+  { key: 68, versions: "0-1", flexible: "0+" },
+  () => ({
+    groupId: Wire.string,
+    memberId: Wire.string,
+    memberEpoch: Wire.int32,
+    instanceId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    rackId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    rebalanceTimeoutMs: Wire.int32.pipe(Wire.byDefault(-1)),
+    subscribedTopicNames: Wire.array(Wire.string).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    subscribedTopicRegex: Wire.string.pipe(Wire.nullable("1+"), Wire.at("1+", { default: null })),
+    serverAssignor: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    topicPartitions: Wire.array(
+      Wire.struct({
+        topicId: Wire.uuid,
+        partitions: Wire.array(Wire.int32)
+      })
+    ).pipe(Wire.nullable("0+"), Wire.byDefault(null))
+  })
+)
+
+const topicPartitions = () =>
+  Wire.struct({
+    topicId: Wire.uuid,
+    partitions: Wire.array(Wire.int32)
+  })
+
+export const Response = Wire.message(
+  "ConsumerGroupHeartbeatResponse",
+  { key: 68, versions: "0-1", flexible: "0+" },
+  () => ({
+    throttleTimeMs: Wire.int32,
+    errorCode: Wire.int16,
+    errorMessage: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    memberId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    memberEpoch: Wire.int32,
+    heartbeatIntervalMs: Wire.int32,
+    assignment: Wire.struct({
+      topicPartitions: Wire.array(topicPartitions())
+    }).pipe(Wire.nullable("0+"), Wire.byDefault(null))
+  })
+)

@@ -1,0 +1,43 @@
+/**
+ * DeleteAcls (key 31): removes the access rules that fit filters.
+ *
+ * v1 pattern type (KIP-290) · v2 flexible · v3 users as resources
+ */
+import * as Wire from "../Wire.ts"
+
+export const Request = Wire.message("DeleteAclsRequest", { key: 31, versions: "0-3", flexible: "2+" }, () => ({
+  filters: Wire.array(
+    Wire.struct({
+      resourceTypeFilter: Wire.int8,
+      resourceNameFilter: Wire.string.pipe(Wire.nullable("0+")),
+      patternTypeFilter: Wire.int8.pipe(Wire.at("1+", { default: 3 })),
+      principalFilter: Wire.string.pipe(Wire.nullable("0+")),
+      hostFilter: Wire.string.pipe(Wire.nullable("0+")),
+      operation: Wire.int8,
+      permissionType: Wire.int8
+    })
+  )
+}))
+
+export const Response = Wire.message("DeleteAclsResponse", { key: 31, versions: "0-3", flexible: "2+" }, () => ({
+  throttleTimeMs: Wire.int32,
+  filterResults: Wire.array(
+    Wire.struct({
+      errorCode: Wire.int16,
+      errorMessage: Wire.string.pipe(Wire.nullable("0+")),
+      matchingAcls: Wire.array(
+        Wire.struct({
+          errorCode: Wire.int16,
+          errorMessage: Wire.string.pipe(Wire.nullable("0+")),
+          resourceType: Wire.int8,
+          resourceName: Wire.string,
+          patternType: Wire.int8.pipe(Wire.at("1+", { default: 3 })),
+          principal: Wire.string,
+          host: Wire.string,
+          operation: Wire.int8,
+          permissionType: Wire.int8
+        })
+      )
+    })
+  )
+}))

@@ -1,0 +1,62 @@
+/**
+ * DescribeQuorum (key 55): the state of the KRaft quorum (KIP-595).
+ *
+ * v0 flexible · v1 fetch timestamps (KIP-836) · v2 error messages, nodes, directory ids (KIP-853)
+ */
+import * as Wire from "../Wire.ts"
+
+export const Request = Wire.message("DescribeQuorumRequest", { key: 55, versions: "0-2", flexible: "0+" }, () => ({
+  topics: Wire.array(
+    Wire.struct({
+      topicName: Wire.string,
+      partitions: Wire.array(
+        Wire.struct({
+          partitionIndex: Wire.int32
+        })
+      )
+    })
+  )
+}))
+
+const replicaState = () =>
+  Wire.struct({
+    replicaId: Wire.int32,
+    replicaDirectoryId: Wire.uuid.pipe(Wire.at("2+")),
+    logEndOffset: Wire.int64,
+    lastFetchTimestamp: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true })),
+    lastCaughtUpTimestamp: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true }))
+  })
+
+export const Response = Wire.message("DescribeQuorumResponse", { key: 55, versions: "0-2", flexible: "0+" }, () => ({
+  errorCode: Wire.int16,
+  errorMessage: Wire.string.pipe(Wire.nullable("2+"), Wire.at("2+", { ignorable: true })),
+  topics: Wire.array(
+    Wire.struct({
+      topicName: Wire.string,
+      partitions: Wire.array(
+        Wire.struct({
+          partitionIndex: Wire.int32,
+          errorCode: Wire.int16,
+          errorMessage: Wire.string.pipe(Wire.nullable("2+"), Wire.at("2+", { ignorable: true })),
+          leaderId: Wire.int32,
+          leaderEpoch: Wire.int32,
+          highWatermark: Wire.int64,
+          currentVoters: Wire.array(replicaState()),
+          observers: Wire.array(replicaState())
+        })
+      )
+    })
+  ),
+  nodes: Wire.array(
+    Wire.struct({
+      nodeId: Wire.int32,
+      listeners: Wire.array(
+        Wire.struct({
+          name: Wire.string,
+          host: Wire.string,
+          port: Wire.uint16
+        })
+      )
+    })
+  ).pipe(Wire.at("2+"))
+}))

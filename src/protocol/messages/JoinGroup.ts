@@ -1,0 +1,43 @@
+/**
+ * JoinGroup (key 11): joins a classic group. The leader's response lists the members.
+ *
+ * v1 rebalance timeout · v2 throttle time
+ * v4 the first join is refused with MEMBER_ID_REQUIRED and an id to join with (KIP-394)
+ * v5 group instance id (KIP-345) · v6 flexible · v7 protocol type (KIP-559) · v8 reason (KIP-800)
+ * v9 skipAssignment (KIP-814)
+ */
+import * as Wire from "../Wire.ts"
+
+export const Request = Wire.message("JoinGroupRequest", { key: 11, versions: "0-9", flexible: "6+" }, () => ({
+  groupId: Wire.string,
+  sessionTimeoutMs: Wire.int32,
+  rebalanceTimeoutMs: Wire.int32.pipe(Wire.at("1+", { default: -1, ignorable: true })),
+  memberId: Wire.string,
+  groupInstanceId: Wire.string.pipe(Wire.nullable("5+"), Wire.at("5+", { default: null })),
+  protocolType: Wire.string,
+  protocols: Wire.array(
+    Wire.struct({
+      name: Wire.string,
+      metadata: Wire.bytes
+    })
+  ),
+  reason: Wire.string.pipe(Wire.nullable("8+"), Wire.at("8+", { default: null, ignorable: true }))
+}))
+
+export const Response = Wire.message("JoinGroupResponse", { key: 11, versions: "0-9", flexible: "6+" }, () => ({
+  throttleTimeMs: Wire.int32.pipe(Wire.at("2+", { ignorable: true })),
+  errorCode: Wire.int16,
+  generationId: Wire.int32.pipe(Wire.byDefault(-1)),
+  protocolType: Wire.string.pipe(Wire.nullable("7+"), Wire.at("7+", { default: null, ignorable: true })),
+  protocolName: Wire.string.pipe(Wire.nullable("7+")),
+  leader: Wire.string,
+  skipAssignment: Wire.bool.pipe(Wire.at("9+")),
+  memberId: Wire.string,
+  members: Wire.array(
+    Wire.struct({
+      memberId: Wire.string,
+      groupInstanceId: Wire.string.pipe(Wire.nullable("5+"), Wire.at("5+", { default: null, ignorable: true })),
+      metadata: Wire.bytes
+    })
+  )
+}))
