@@ -1,0 +1,160 @@
+/**
+ * How record batches are compressed. The five kinds of Kafka are built in: none, gzip, snappy, lz4 and zstd. All work
+ * synchronously, on whole batches.
+ *
+ * An application can replace a codec, such as snappy by a native package, or give one other settings:
+ *
+ * ```ts
+ * import { Compression } from "samsa"
+ *
+ * const fast = Compression.layer(Compression.gzip({ level: 1 }), Compression.snappy({ framing: "raw" }))
+ * ```
+ */
+import * as Context from "effect/Context"
+import * as Layer from "effect/Layer"
+import * as zlib from "node:zlib"
+import { corrupt, overLimit } from "./compression/corrupt.ts"
+import * as Lz4 from "./compression/Lz4.ts"
+import * as Snappy from "./compression/Snappy.ts"
+import * as KafkaError from "./KafkaError.ts"
+
+/** The kinds of the protocol, as in the setting `compression` (Java's `compression.type`). */
+export type Name = "none" | "gzip" | "snappy" | "lz4" | "zstd"
+
+/** The number of each kind: bits 0 to 2 of a batch's attributes. */
+export const ids: { readonly [N in Name]: number } = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 }
+
+/** What compresses and decompresses, in one piece. */
+export interface Compressor {
+  readonly compress: (bytes: Uint8Array) => Uint8Array
+  /**
+   * Must not give, nor take memory for, more than `limit` bytes. What it throws becomes a `KafkaError` with reason
+   * `Corrupt`.
+   */
+  readonly decompress: (bytes: Uint8Array, limit: number) => Uint8Array
+}
+
+/** A codec of one kind. */
+export interface Codec extends Compressor {
+  /** One of `ids`. */
+  readonly id: number
+  readonly name: Name
+  /** What stands in for it in message format 0 (before 0.10), where that differs: lz4 alone does (KIP-57). */
+  readonly format0?: Compressor | undefined
+}
+
+/** Bytes as they are. */
+export const none: Codec = { id: ids.none, name: "none", compress: (bytes) => bytes, decompress: (bytes) => bytes }
+
+/** Maps what zlib throws: over the limit, or not readable. */
+const unzip = (what: string, limit: number, f: (options: { maxOutputLength: number }) => Uint8Array): Uint8Array => {
+  try {
+    return f({ maxOutputLength: Math.max(1, limit) })
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") throw overLimit(what, limit)
+    throw corrupt(what, error instanceof Error ? error.message : String(error), undefined, error)
+  }
+}
+
+/** gzip by `node:zlib`. `level` 1 to 9, -1 (the default) is zlib's own, as Java's `compression.gzip.level`. */
+export const gzip = (options: { readonly level?: number | undefined } = {}): Codec => {
+  const level = options.level ?? -1
+  return {
+    id: ids.gzip,
+    name: "gzip",
+    compress: (bytes) => zlib.gzipSync(bytes, { level }),
+    decompress: (bytes, limit) => unzip("gzip", limit, (o) => zlib.gunzipSync(bytes, o))
+  }
+}
+
+/** How snappy is written; both forms are always read. */
+export interface SnappyOptions {
+  /**
+   * `"xerial"` (the default) is the framing of Java's client, which every consumer reads; `"raw"` is one bare block, as
+   * PyKafka and librdkafka write it.
+   */
+  readonly framing?: "xerial" | "raw" | undefined
+  /** Bytes of input in a block of the xerial framing. Default 32768, as in Java. */
+  readonly blockSize?: number | undefined
+}
+
+/** snappy: snappyjs writes, the decompressor is our own. */
+export const snappy = (options: SnappyOptions = {}): Codec => {
+  const blockSize = Math.max(1024, options.blockSize ?? 32768)
+  return {
+    id: ids.snappy,
+    name: "snappy",
+    compress:
+      options.framing === "raw" ? Snappy.compressRaw : (bytes: Uint8Array) => Snappy.compressXerial(bytes, blockSize),
+    decompress: Snappy.decompress
+  }
+}
+
+/** lz4 in plain JavaScript. Defaults as in Java: independent blocks of 64 KiB without checksums. */
+export const lz4 = (options: Omit<Lz4.Options, "brokenHeaderChecksum"> = {}): Codec => ({
+  id: ids.lz4,
+  name: "lz4",
+  compress: (bytes) => Lz4.compress(bytes, options),
+  decompress: (bytes, limit) => Lz4.decompress(bytes, limit),
+  format0: {
+    compress: (bytes) => Lz4.compress(bytes, { ...options, linked: false, brokenHeaderChecksum: true }),
+    decompress: (bytes, limit) => Lz4.decompress(bytes, limit, { anyHeaderChecksum: true })
+  }
+})
+
+/**
+ * zstd by `node:zlib` (Node 22.15 and 23.8 or newer; elsewhere using it is `Unsupported`). `level` 1 to 22, default 3,
+ * as Java's `compression.zstd.level`. Brokers take it from 2.1 on (Produce v7, Fetch v10).
+ */
+export const zstd = (options: { readonly level?: number | undefined } = {}): Codec => {
+  const level = options.level ?? 3
+  const available = (): void => {
+    if (typeof zlib.zstdCompressSync !== "function") throw unsupported("zstd, which node:zlib has from 22.15 on")
+  }
+  return {
+    id: ids.zstd,
+    name: "zstd",
+    compress: (bytes) => {
+      available()
+      return zlib.zstdCompressSync(bytes, { params: { [zlib.constants.ZSTD_c_compressionLevel]: level } })
+    },
+    decompress: (bytes, limit) => {
+      available()
+      return unzip("zstd", limit, (o) => zlib.zstdDecompressSync(bytes, o))
+    }
+  }
+}
+
+/** The codecs by number. */
+export interface Registry {
+  /** The codec of a number in a batch's attributes. Throws `KafkaError` with reason `Unsupported` where there is none. */
+  readonly get: (id: number) => Codec
+}
+
+const unsupported = (needed: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unsupported", needed, ours: "none, gzip, snappy, lz4, zstd", theirs: needed })
+
+/** The built-in codecs, with these in the place of those of the same kind. */
+export const make = (...codecs: ReadonlyArray<Codec>): Registry => {
+  const all = [none, gzip(), snappy(), lz4(), zstd()]
+  for (const codec of codecs) all[codec.id] = codec
+  return {
+    get: (id) => {
+      const codec = all[id]
+      if (codec === undefined) throw unsupported(`compression ${id}`)
+      return codec
+    }
+  }
+}
+
+/** The built-in codecs with their defaults. */
+export const builtIn: Registry = make()
+
+/** The codecs in use. It need not be provided: the built-in ones stand there. */
+export const Compression: Context.Reference<Registry> = Context.Reference<Registry>("samsa/Compression", {
+  defaultValue: () => builtIn
+})
+
+/** Replaces codecs of the application's choice; the others stay built in. */
+export const layer = (...codecs: ReadonlyArray<Codec>): Layer.Layer<never> =>
+  Layer.succeed(Compression, make(...codecs))

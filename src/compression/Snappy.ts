@@ -1,0 +1,153 @@
+/**
+ * Snappy: the raw block, and the framing of xerial's snappy-java that Kafka's clients put around it. The compressor is
+ * snappyjs; the decompressor is our own, because that of snappyjs does not hold against hostile input.
+ *
+ * xerial: `82 53 4e 41 50 50 59 00`, int32 version, int32 lowest compatible version, then blocks of int32 length and
+ * that many bytes of raw snappy.
+ */
+import { compress as snappy } from "snappyjs"
+import { corrupt, overLimit } from "./corrupt.ts"
+
+const magic = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]
+const headerBytes = 16
+const what = "snappy"
+/** The longest copy is 64 bytes for 3 of input; the length is never believed beyond that. */
+const mostGrowth = 32
+
+const int32 = (b: Uint8Array, i: number): number => (b[i]! << 24) | (b[i + 1]! << 16) | (b[i + 2]! << 8) | b[i + 3]!
+
+const putInt32 = (b: Uint8Array, i: number, n: number): void => {
+  b[i] = n >>> 24
+  b[i + 1] = n >>> 16
+  b[i + 2] = n >>> 8
+  b[i + 3] = n
+}
+
+/** Whether the bytes have the framing of xerial. */
+export const isXerial = (bytes: Uint8Array): boolean => {
+  if (bytes.length < headerBytes) return false
+  for (let i = 0; i < magic.length; i++) if (bytes[i] !== magic[i]) return false
+  return true
+}
+
+/** One raw block. */
+export const compressRaw = (bytes: Uint8Array): Uint8Array => snappy(bytes)
+
+/** Raw blocks of at most `blockSize` bytes of input each, in the framing of xerial. */
+export const compressXerial = (bytes: Uint8Array, blockSize: number): Uint8Array => {
+  const blocks: Array<Uint8Array> = []
+  let size = headerBytes
+  for (let at = 0; at < bytes.length; at += blockSize) {
+    const block = snappy(bytes.subarray(at, at + blockSize))
+    blocks.push(block)
+    size += 4 + block.length
+  }
+  const out = Buffer.allocUnsafe(size)
+  out.set(magic)
+  putInt32(out, 8, 1)
+  putInt32(out, 12, 1)
+  let at = headerBytes
+  for (const block of blocks) {
+    putInt32(out, at, block.length)
+    out.set(block, at + 4)
+    at += 4 + block.length
+  }
+  return out
+}
+
+/** The length that a raw block claims, and where its body starts: `length * 8 + prefix bytes` would not fit, so two reads. */
+const claimed = (b: Uint8Array, from: number, to: number, limit: number): { length: number; at: number } => {
+  let length = 0
+  let at = from
+  for (let shift = 0; ; shift += 7) {
+    if (at >= to || shift > 28) throw corrupt(what, "the length of the block cannot be read", at)
+    const byte = b[at++]!
+    length += (byte & 127) * 2 ** shift
+    if (byte < 128) break
+  }
+  if (length > limit) throw overLimit(what, limit)
+  if (length > (to - at) * mostGrowth) throw corrupt(what, `${to - at} bytes claim to hold ${length}`, from)
+  return { length, at }
+}
+
+/** Fills `out[outAt, outEnd)` from the body of a raw block, exactly. */
+const body = (b: Uint8Array, from: number, to: number, out: Uint8Array, outAt: number, outEnd: number): void => {
+  const start = outAt
+  let at = from
+  while (at < to) {
+    const tag = b[at++]!
+    const kind = tag & 3
+    if (kind === 0) {
+      let length = (tag >>> 2) + 1
+      if (length > 60) {
+        const more = length - 60
+        if (at + more > to) throw corrupt(what, "a literal's length is cut off", at)
+        length = 1
+        for (let i = 0; i < more; i++) length += b[at + i]! * 2 ** (8 * i)
+        at += more
+      }
+      if (length > to - at || length > outEnd - outAt) throw corrupt(what, "a literal runs over the end", at)
+      if (length > 24) {
+        out.set(b.subarray(at, at + length), outAt)
+        outAt += length
+        at += length
+      } else {
+        for (const end = at + length; at < end;) out[outAt++] = b[at++]!
+      }
+    } else {
+      let length: number
+      let distance: number
+      if (kind === 1) {
+        if (at >= to) throw corrupt(what, "a copy is cut off", at)
+        length = ((tag >>> 2) & 7) + 4
+        distance = ((tag >>> 5) << 8) | b[at]!
+        at += 1
+      } else if (kind === 2) {
+        if (at + 2 > to) throw corrupt(what, "a copy is cut off", at)
+        length = (tag >>> 2) + 1
+        distance = b[at]! | (b[at + 1]! << 8)
+        at += 2
+      } else {
+        if (at + 4 > to) throw corrupt(what, "a copy is cut off", at)
+        length = (tag >>> 2) + 1
+        distance = (b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24)) >>> 0
+        at += 4
+      }
+      if (distance === 0 || distance > outAt - start) throw corrupt(what, "a copy reaches before the block", at)
+      if (length > outEnd - outAt) throw corrupt(what, "a copy runs over the end", at)
+      for (let copy = outAt - distance, end = outAt + length; outAt < end;) out[outAt++] = out[copy++]!
+    }
+  }
+  if (outAt !== outEnd) throw corrupt(what, `holds ${outAt - start} bytes and claims ${outEnd - start}`, from)
+}
+
+/** Decompresses either form, told apart by xerial's header. Throws `KafkaError` with reason `Corrupt`. */
+export const decompress = (bytes: Uint8Array, limit: number): Uint8Array => {
+  if (!isXerial(bytes)) {
+    const { at, length } = claimed(bytes, 0, bytes.length, limit)
+    const out = Buffer.allocUnsafe(length)
+    body(bytes, at, bytes.length, out, 0, length)
+    return out
+  }
+  let total = 0
+  for (let at = headerBytes; at < bytes.length;) {
+    if (at + 4 > bytes.length) throw corrupt(what, "a block's size is cut off", at)
+    const size = int32(bytes, at)
+    at += 4
+    if (size < 0 || size > bytes.length - at)
+      throw corrupt(what, `a block of ${size} bytes in ${bytes.length - at}`, at)
+    total += claimed(bytes, at, at + size, limit).length
+    if (total > limit) throw overLimit(what, limit)
+    at += size
+  }
+  const out = Buffer.allocUnsafe(total)
+  let outAt = 0
+  for (let at = headerBytes; at < bytes.length;) {
+    const end = at + 4 + int32(bytes, at)
+    const block = claimed(bytes, at + 4, end, limit)
+    body(bytes, block.at, end, out, outAt, outAt + block.length)
+    outAt += block.length
+    at = end
+  }
+  return out
+}

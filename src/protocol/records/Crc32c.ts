@@ -1,0 +1,101 @@
+/**
+ * CRC-32C (Castagnoli), the checksum of record batches: sixteen bytes a step in plain JavaScript. A native
+ * implementation is three to four times as fast on large batches, and can be put in its place:
+ *
+ * ```ts ignore
+ * import { crc32c } from "@node-rs/crc32"
+ * import * as Crc32c from "samsa/protocol/records/Crc32c"
+ *
+ * Crc32c.useNative(crc32c)
+ * ```
+ */
+import * as KafkaError from "../../KafkaError.ts"
+
+const tables: Array<Int32Array> = []
+for (let slice = 0; slice < 16; slice++) {
+  const table = new Int32Array(256)
+  for (let n = 0; n < 256; n++) {
+    if (slice === 0) {
+      let c = n
+      for (let bit = 0; bit < 8; bit++) c = (c & 1) === 1 ? (c >>> 1) ^ 0x82f63b78 : c >>> 1
+      table[n] = c
+    } else {
+      const before = tables[slice - 1]![n]!
+      table[n] = (before >>> 8) ^ tables[0]![before & 255]!
+    }
+  }
+  tables.push(table)
+}
+// Sixteen constants rather than an array: V8 then knows each table's address and length.
+const t0 = tables[0]!
+const t1 = tables[1]!
+const t2 = tables[2]!
+const t3 = tables[3]!
+const t4 = tables[4]!
+const t5 = tables[5]!
+const t6 = tables[6]!
+const t7 = tables[7]!
+const t8 = tables[8]!
+const t9 = tables[9]!
+const t10 = tables[10]!
+const t11 = tables[11]!
+const t12 = tables[12]!
+const t13 = tables[13]!
+const t14 = tables[14]!
+const t15 = tables[15]!
+
+/** The checksum of `b[from, to)` in plain JavaScript, as an unsigned number. */
+export const plain = (b: Uint8Array, from: number, to: number): number => {
+  let c = -1
+  let i = from
+  for (const last = to - 16; i <= last; i += 16) {
+    c ^= b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24)
+    c =
+      t15[c & 255]! ^
+      t14[(c >>> 8) & 255]! ^
+      t13[(c >>> 16) & 255]! ^
+      t12[c >>> 24]! ^
+      t11[b[i + 4]!]! ^
+      t10[b[i + 5]!]! ^
+      t9[b[i + 6]!]! ^
+      t8[b[i + 7]!]! ^
+      t7[b[i + 8]!]! ^
+      t6[b[i + 9]!]! ^
+      t5[b[i + 10]!]! ^
+      t4[b[i + 11]!]! ^
+      t3[b[i + 12]!]! ^
+      t2[b[i + 13]!]! ^
+      t1[b[i + 14]!]! ^
+      t0[b[i + 15]!]!
+  }
+  for (; i < to; i++) c = t0[(c ^ b[i]!) & 255]! ^ (c >>> 8)
+  return ~c >>> 0
+}
+
+/** The checksum of all the bytes, as an unsigned number: what `useNative` takes. */
+export type Native = (bytes: Uint8Array) => number
+
+let native: Native | undefined
+
+/** Below this a call into native code costs more than it saves. */
+const nativeFrom = 512
+
+/**
+ * Uses another implementation for batches of 512 bytes and more, in the whole process; `undefined` takes it back.
+ * Throws `KafkaError` with reason `Misconfigured` where its result is not CRC-32C.
+ */
+export const useNative = (implementation: Native | undefined): void => {
+  if (implementation !== undefined) {
+    const seen = implementation(Buffer.from("123456789"))
+    if (seen >>> 0 !== 0xe3069283)
+      throw KafkaError.make({
+        _tag: "Misconfigured",
+        mistakes: [`the native CRC-32C gives ${seen} for "123456789", not ${0xe3069283}`]
+      })
+  }
+  native = implementation
+}
+
+/** The checksum of `b[from, to)`, as an unsigned number. */
+export const compute = (b: Uint8Array, from: number, to: number): number =>
+  native !== undefined && to - from >= nativeFrom ? native(b.subarray(from, to)) >>> 0 : plain(b, from, to)
