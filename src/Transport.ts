@@ -21,6 +21,8 @@ export interface ProduceSettings {
   readonly maxInFlight: number
   readonly requestTimeout: number
   readonly deliveryTimeout: number
+  /** How long closing may flush. */
+  readonly closeTimeout: number
 }
 
 /**

@@ -1,0 +1,131 @@
+/**
+ * A topic's Schemas as functions from what users hold to bytes. What a Schema can do at once is done at once: only a
+ * Schema that needs a service or waits for something costs an Effect.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import * as KafkaError from "../KafkaError.ts"
+import * as Record from "../Record.ts"
+import type * as Topic from "../Topic.ts"
+
+/** What users hand over, with every part that a topic may make optional. */
+export interface Entry {
+  readonly key?: unknown
+  readonly value: unknown
+  readonly headers?: unknown
+  readonly timestamp?: number | undefined
+  readonly partition?: number | undefined
+}
+
+type Failure = KafkaError.KafkaError
+
+/** Encodes the entries of one topic. */
+export interface TopicEncoder {
+  /** The record, or an Effect where a Schema cannot say at once. Throws a `KafkaError` with reason `Encode`. */
+  readonly encode: (
+    entry: Entry,
+    now: number
+  ) => Record.ProduceRecord | Effect.Effect<Record.ProduceRecord, Failure, any>
+}
+
+type Bytes = Uint8Array | null
+type Part = "key" | "value" | "headers"
+type Encoder = (input: unknown) => Bytes | Effect.Effect<Bytes, Failure, any>
+
+const isPlainString = (ast: SchemaAST.AST): boolean =>
+  ast._tag === "String" && ast.checks === undefined && ast.encoding === undefined
+const isPlainBytes = (ast: SchemaAST.AST): boolean => ast === Schema.Uint8Array.ast
+const isNull = (ast: SchemaAST.AST): boolean => ast._tag === "Null"
+
+/** Which values a codec passes through unchanged, so that no parser need run. */
+const passThrough = (ast: SchemaAST.AST): { readonly text: boolean; readonly bytes: boolean; readonly nil: boolean } => {
+  const members = ast._tag === "Union" && ast.checks === undefined && ast.encoding === undefined ? ast.types : [ast]
+  return { text: members.some(isPlainString), bytes: members.some(isPlainBytes), nil: members.some(isNull) }
+}
+
+const encodeError = (topic: string, part: Part, issue: unknown): Failure =>
+  KafkaError.make({ _tag: "Encode", topic, part, issue: String(issue) })
+
+const toBytes = (topic: string, part: Part, encoded: unknown): Bytes => {
+  if (typeof encoded === "string") return Buffer.from(encoded)
+  if (encoded === null || encoded instanceof Uint8Array) return encoded
+  throw encodeError(topic, part, `the Schema's encoded side is neither text, bytes nor null but ${typeof encoded}`)
+}
+
+/** The outcome of a parser: at once where it is an Exit already, else as an Effect. */
+const settle = <A>(
+  result: Effect.Effect<unknown, SchemaIssue.Issue, any>,
+  topic: string,
+  part: Part,
+  f: (encoded: any) => A
+): A | Effect.Effect<A, Failure, any> => {
+  if (!Exit.isExit(result)) {
+    return Effect.flatMap(
+      Effect.mapError(result, (issue) => encodeError(topic, part, issue)),
+      (encoded) => Effect.try({ try: () => f(encoded), catch: (error) => asKafkaError(error, topic, part) })
+    )
+  }
+  if (Exit.isSuccess(result)) return f(result.value)
+  throw encodeError(topic, part, Exit.isFailure(result) ? Cause.squash(result.cause) : "unknown")
+}
+
+const asKafkaError = (error: unknown, topic: string, part: Part): Failure =>
+  error instanceof KafkaError.KafkaError ? error : encodeError(topic, part, error)
+
+const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec<any, any, any>): Encoder => {
+  const pass = passThrough(codec.ast)
+  const parse = SchemaParser.encodeUnknownEffect(codec)
+  return (input) => {
+    if (pass.text && typeof input === "string") return Buffer.from(input)
+    if (pass.bytes && input instanceof Uint8Array) return input
+    if (input === null && pass.nil) return null
+    return settle(parse(input), topic, part, (encoded) => toBytes(topic, part, encoded))
+  }
+}
+
+const encodeHeaders = (record: { readonly [name: string]: string | undefined }): Record.Headers => {
+  const headers: Array<readonly [string, Uint8Array]> = []
+  for (const [name, value] of Object.entries(record)) {
+    if (value !== undefined) headers.push([name, Buffer.from(value)])
+  }
+  return headers
+}
+
+/** Compiles the Schemas of a topic. */
+export const make = (topic: Topic.Any): TopicEncoder => {
+  const encodeKey = makeEncoder(topic.name, "key", topic.key)
+  const encodeValue = makeEncoder(topic.name, "value", topic.value)
+  const parseHeaders = topic.headers === undefined ? undefined : SchemaParser.encodeUnknownEffect(topic.headers)
+  const headersOf = (input: unknown): Record.Headers | Effect.Effect<Record.Headers, Failure, any> =>
+    parseHeaders === undefined
+      ? ((input as Record.Headers | undefined) ?? Record.noHeaders)
+      : settle(parseHeaders(input), topic.name, "headers", encodeHeaders)
+  return {
+    encode: (entry, now) => {
+      const key = encodeKey(entry.key === undefined ? null : entry.key)
+      const value = encodeValue(entry.value)
+      const headers = headersOf(entry.headers)
+      const timestamp = entry.timestamp ?? now
+      if (!Effect.isEffect(key) && !Effect.isEffect(value) && !Effect.isEffect(headers)) {
+        return { key, value, headers, timestamp }
+      }
+      const lift = <A>(part: A | Effect.Effect<A, Failure, any>): Effect.Effect<A, Failure, any> =>
+        Effect.isEffect(part) ? part : Effect.succeed(part)
+      return Effect.all({ key: lift(key), value: lift(value), headers: lift(headers), timestamp: Effect.succeed(timestamp) })
+    }
+  }
+}
+
+const encoders = new WeakMap<Topic.Any, TopicEncoder>()
+
+/** The encoder of a topic, compiled once. */
+export const of = (topic: Topic.Any): TopicEncoder => {
+  let encoder = encoders.get(topic)
+  if (encoder === undefined) encoders.set(topic, (encoder = make(topic)))
+  return encoder
+}
