@@ -1,0 +1,54 @@
+/**
+ * The clock of the codec bench: contenders of one case run in turns, so that a busy machine slows all of them, and the
+ * median of their rounds counts.
+ */
+
+/** One contender: does `units` of work a call, such as the records of some batches. */
+export interface Contender {
+  readonly name: string
+  readonly run: () => unknown
+}
+
+export interface Result {
+  readonly name: string
+  /** Units a second, the median of the rounds. */
+  readonly rate: number
+  /** Half the distance of the quartiles, as a share of the median. */
+  readonly spread: number
+}
+
+const quantile = (sorted: ReadonlyArray<number>, q: number): number => sorted[Math.floor((sorted.length - 1) * q)]!
+
+const perCall = async (contender: Contender, millis: number): Promise<number> => {
+  let calls = 0
+  const start = performance.now()
+  let now = start
+  do {
+    const result = contender.run()
+    if (result instanceof Promise) await result
+    calls++
+    now = performance.now()
+  } while (now - start < millis)
+  return (now - start) / calls
+}
+
+/** Runs the contenders in turns: warm-up, then `rounds` of `millis` each. */
+export const measure = async (
+  contenders: ReadonlyArray<Contender>,
+  units: number,
+  { millis, rounds, warmUp }: { readonly rounds: number; readonly millis: number; readonly warmUp: number }
+): Promise<ReadonlyArray<Result>> => {
+  const samples = contenders.map((): Array<number> => [])
+  for (const contender of contenders) await perCall(contender, warmUp)
+  for (let round = 0; round < rounds; round++)
+    for (let i = 0; i < contenders.length; i++) samples[i]!.push(await perCall(contenders[i]!, millis))
+  return contenders.map(({ name }, i) => {
+    const sorted = samples[i]!.toSorted((a, b) => a - b)
+    const median = quantile(sorted, 0.5)
+    return {
+      name,
+      rate: (units / median) * 1000,
+      spread: (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 2 / median
+    }
+  })
+}
