@@ -39,6 +39,8 @@ export interface SendOptions {
   readonly channel?: Channel
   /** Milliseconds until the request fails with `TimedOut`. Default: `requestTimeout` of the configuration. */
   readonly timeout?: number
+  /** Milliseconds that the broker is asked to hold the request (Fetch's max wait): they come on top of the timeout. */
+  readonly held?: number
   /** Bounds the negotiated version from above. */
   readonly maxVersion?: number
   /** Fails with `Unsupported` where the negotiated version is below. */

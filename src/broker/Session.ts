@@ -125,7 +125,7 @@ export class Session implements Handler {
         this.#connection?.write(chunks)
         return resume(Effect.undefined)
       }
-      const budget = options.timeout ?? this.#context.requestTimeout
+      const budget = (options.timeout ?? this.#context.requestTimeout) + (options.held ?? 0)
       const pending: Pending = {
         correlationId,
         deadline: Backoff.monotonic(this.#context.clock) + budget,

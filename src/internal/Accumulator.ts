@@ -453,10 +453,16 @@ export class Accumulator {
     }
   }
 
-  /** Gives everything that waits the same end. */
-  failAll(error: (topic: string, partition: number) => KafkaError.KafkaError): void {
+  /** Gives everything that waits the same end: `error`, or `NotDelivered` because of `cause`. */
+  failAll(end: { readonly error: KafkaError.KafkaError } | { readonly cause: string }): void {
     for (const queue of this.#dirty) {
-      for (const batch of queue.waiting.splice(0)) this.#fail(batch, error(queue.topic, queue.partition))
+      for (const batch of queue.waiting.splice(0)) {
+        if ("error" in end) this.#fail(batch, end.error)
+        else {
+          batch.failure = { cause: end.cause, code: undefined }
+          this.#fail(batch)
+        }
+      }
     }
     this.#dirty.clear()
   }

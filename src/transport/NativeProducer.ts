@@ -77,7 +77,7 @@ export const make = Effect.fnUntraced(function* (
             Effect.sync(() => accumulator.begin({ id: response.producerId, epoch: response.producerEpoch })),
           onFailure: (error) => {
             if (error.isRetryable) return Effect.sleep(100)
-            return Effect.sync(() => accumulator.failAll(() => error))
+            return Effect.sync(() => accumulator.failAll({ error }))
           }
         }),
         Effect.ensuring(
@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function* (
     flush.pipe(
       Effect.timeoutOrElse({ duration: settings.closeTimeout, orElse: () => Effect.void }),
       Effect.andThen(loop.end),
-      Effect.andThen(Effect.sync(() => accumulator.failAll(closedError)))
+      Effect.andThen(Effect.sync(() => accumulator.failAll({ cause: "the producer was closed" })))
     )
   )
 
@@ -193,9 +193,6 @@ export const make = Effect.fnUntraced(function* (
     flush
   }
 })
-
-const closedError = (topic: string, partition: number) =>
-  KafkaError.make({ _tag: "Misuse", message: "the producer is closed", topic, partition })
 
 const failedOutcome = (cause: Cause.Cause<KafkaError.KafkaError>): Outcome => {
   const [reason] = cause.reasons
