@@ -18,6 +18,8 @@ export interface Launch {
   readonly jit: "c1" | "full"
   readonly heap: string
   readonly processor: number | undefined
+  /** The port of ZooKeeper, in that mode. */
+  readonly zooKeeper: number | undefined
 }
 
 type Failure = Processes.ProcessError | Probe.ProbeError | NodeError
@@ -48,7 +50,7 @@ export interface KafkaNode {
 }
 
 /** JVM and options of a server process. */
-const jvm = (launch: Launch, folder: string, heap: string): ReadonlyArray<string> => {
+const jvm = (launch: Omit<Launch, "zooKeeper">, folder: string, heap: string): ReadonlyArray<string> => {
   const log = Path.join(folder, "log")
   const log4j = Path.join(folder, "log4j.properties")
   Fs.writeFileSync(
@@ -113,10 +115,10 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
     const { version } = launch
     const port = ports.listeners.PLAINTEXT!
     const output = Path.join(folder, "out")
-    const old = KafkaVersion.atLeast(version, 2) ? [] : [`-Djava.security.auth.login.config=${folder}/jaas.conf`]
+    const jaas = Path.join(folder, "jaas.conf")
     const command = [
       ...jvm(launch, folder, launch.heap),
-      ...old,
+      ...(Fs.existsSync(jaas) ? [`-Djava.security.auth.login.config=${jaas}`] : []),
       "-cp",
       launch.classPath,
       "kafka.Kafka",
@@ -162,13 +164,20 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
           while: (error) => error._tag === "ProbeError"
         })
       )
-    // a killed broker is refused until its session has ended, and exits: it is started until it is let in
-    const registered = () => /already registered|NodeExists|NODEEXISTS/.test(read(Path.join(folder, "log")))
-    const start = Effect.suspend(() => (running() ? Effect.void : Effect.andThen(spawn, ready(1)))).pipe(
-      Effect.retry({
-        schedule: Schedule.spaced("500 millis").pipe(Schedule.upTo({ duration: "60 seconds" })),
-        while: (error) => error._tag === "NodeError" && registered()
-      })
+    // A killed broker is refused until its session has ended, and exits; 0.8 is let in and then stays without a controller.
+    const forgotten =
+      launch.zooKeeper === undefined
+        ? Effect.void
+        : Probe.zooKeeperHas(launch.zooKeeper, `/brokers/ids/${ports.id}`).pipe(
+            Effect.flatMap((there) =>
+              there
+                ? Effect.fail(new Probe.ProbeError({ message: `node ${ports.id} is still registered in ZooKeeper` }))
+                : Effect.void
+            ),
+            Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo({ duration: "60 seconds" })))
+          )
+    const start = Effect.suspend(() =>
+      running() ? Effect.void : forgotten.pipe(Effect.andThen(spawn), Effect.andThen(ready(1)))
     )
     return {
       id: ports.id,
@@ -191,7 +200,11 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
   })
 
 /** ZooKeeper on a port; stopped with the Scope. Gives the port when it answers. */
-export const zooKeeper = (launch: Launch, folder: string, port: number): Effect.Effect<number, Failure, Scope.Scope> =>
+export const zooKeeper = (
+  launch: Omit<Launch, "zooKeeper">,
+  folder: string,
+  port: number
+): Effect.Effect<number, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const config = Path.join(folder, "zoo.cfg")
     Fs.writeFileSync(
@@ -218,7 +231,7 @@ ${KafkaVersion.atLeast(launch.version, 2, 4) ? "admin.enableServer=false\n" : ""
       ),
       (started) => Processes.stop(started, 3000)
     )
-    yield* Probe.zooKeeper(port).pipe(
+    yield* Probe.zooKeeperHas(port, "/").pipe(
       Effect.mapError((error) =>
         child.ended() === undefined
           ? error

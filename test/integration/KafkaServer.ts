@@ -77,14 +77,13 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
     const folder = yield* Processes.folder(`kafka-${version}-${mode}`)
     const listeners = [...new Set<KafkaProperties.Listener>(["PLAINTEXT", ...(options.listeners ?? [])])]
     const secure = listeners.some((listener) => listener.endsWith("SSL"))
-    const scram =
-      listeners.some((listener) => listener.startsWith("SASL")) &&
-      KafkaVersion.mechanisms(version).includes("SCRAM-SHA-256")
+    const sasl = listeners.some((listener) => listener.startsWith("SASL"))
+    const scram = sasl && KafkaVersion.mechanisms(version).includes("SCRAM-SHA-256")
     const certificates = secure
       ? yield* Certificates.make(mkdir(folder, "tls"), !KafkaVersion.atLeast(version, 3))
       : undefined
 
-    const launch: KafkaNode.Launch = {
+    const common: Omit<KafkaNode.Launch, "zooKeeper"> = {
       version,
       classPath,
       jit: options.jit ?? "c1",
@@ -96,7 +95,7 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
 
     const zooKeeper =
       mode === "zookeeper"
-        ? yield* KafkaNode.zooKeeper(launch, mkdir(folder, "zookeeper"), yield* Ports.take)
+        ? yield* KafkaNode.zooKeeper(common, mkdir(folder, "zookeeper"), yield* Ports.take)
         : undefined
     if (zooKeeper !== undefined && scram) {
       for (const { username, password } of [KafkaProperties.user, KafkaProperties.admin]) {
@@ -138,7 +137,9 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
           const own = mkdir(folder, `node-${node.id}`)
           const properties = Path.join(own, "server.properties")
           Fs.writeFileSync(properties, KafkaProperties.text(cluster, node, own))
-          Fs.writeFileSync(Path.join(own, "jaas.conf"), KafkaProperties.jaasFile(version))
+          if (sasl && !KafkaVersion.atLeast(version, 2)) {
+            Fs.writeFileSync(Path.join(own, "jaas.conf"), KafkaProperties.jaasFile(version))
+          }
           if (mode === "kraft") {
             const users = [KafkaProperties.user, KafkaProperties.admin].flatMap(({ username, password }) =>
               ["SCRAM-SHA-256", "SCRAM-SHA-512"].flatMap((mechanism) => [
@@ -148,7 +149,7 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
             )
             yield* tool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties, ...(scram ? users : []))
           }
-          return yield* KafkaNode.make(launch, own, node)
+          return yield* KafkaNode.make({ ...common, zooKeeper }, own, node)
         }),
       { concurrency: 2 }
     )

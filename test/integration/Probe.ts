@@ -160,25 +160,46 @@ export const createTopic = (
   })
 }
 
-/** A ZooKeeper session request: the four-letter words are switched off by default from 3.5 on. */
-export const zooKeeper = (port: number): Effect.Effect<void, ProbeError> =>
+/**
+ * Whether ZooKeeper has a node: a session of its own (the four-letter words are switched off by default from 3.5 on),
+ * an `exists`, and the session's end.
+ */
+export const zooKeeperHas = (port: number, path: string): Effect.Effect<boolean, ProbeError> =>
   Effect.callback((resume) => {
-    const socket = Net.connect({ host: "127.0.0.1", port })
+    const socket = Net.connect({ host: "127.0.0.1", port, noDelay: true })
     const fail = (message: string) => {
       socket.destroy()
       resume(Effect.fail(new ProbeError({ message: `ZooKeeper at 127.0.0.1:${port}: ${message}` })))
     }
+    const send = (...parts: ReadonlyArray<Buffer>) => {
+      const body = Buffer.concat(parts)
+      socket.write(Buffer.concat([int32(body.length), body]))
+    }
+    let bytes = Buffer.alloc(0)
+    let connected = false
     socket.setTimeout(2000, () => fail("no answer"))
     socket.on("error", (error) => fail(error.message))
     socket.on("end", () => fail("closed"))
-    socket.on("data", () => {
-      socket.destroy()
-      resume(Effect.void)
+    socket.on("data", (chunk) => {
+      bytes = Buffer.concat([bytes, chunk])
+      while (bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0)) {
+        const frame = bytes.subarray(4, 4 + bytes.readInt32BE(0))
+        bytes = bytes.subarray(4 + frame.length)
+        if (!connected) {
+          connected = true
+          send(int32(1), int32(3), int32(Buffer.byteLength(path)), Buffer.from(path), Buffer.from([0]))
+          continue
+        }
+        send(int32(2), int32(-11))
+        socket.end()
+        const code = frame.readInt32BE(12)
+        resume(Effect.succeed(code === 0))
+        return
+      }
     })
-    const request = Buffer.alloc(48)
-    request.writeInt32BE(44, 0)
-    request.writeInt32BE(10_000, 16)
-    request.writeInt32BE(16, 28)
-    socket.write(request)
+    const session = Buffer.alloc(44)
+    session.writeInt32BE(10_000, 12)
+    session.writeInt32BE(16, 24)
+    send(session)
     return Effect.sync(() => socket.destroy())
   })
