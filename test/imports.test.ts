@@ -1,0 +1,165 @@
+/** Who may import whom: from the ground up, never upwards, never in a circle. */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "vitest"
+
+const src = fileURLToPath(new URL("../src", import.meta.url))
+
+/**
+ * The floors of the house, from the ground up. A name is a module and the folder beside it: `Broker` is `Broker.ts` and
+ * `broker/`. Those of one floor may know each other where `beside` says so.
+ */
+const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly beside?: true }> = [
+  {
+    names: "KafkaError ErrorCode TopicPartition Offset Record Topic Compression Partitioner Assignor Backoff".split(
+      " "
+    ),
+    beside: true
+  },
+  { names: ["protocol"], beside: true },
+  { names: ["internal"], beside: true },
+  { names: "KafkaConfig Security Network ZooKeeper".split(" "), beside: true },
+  { names: ["Broker"] },
+  { names: ["Cluster"] },
+  { names: ["Transport", "RdKafka"] },
+  { names: ["Kafka"] },
+  { names: ["Membership", "Admin"] },
+  { names: ["Producer"] },
+  { names: ["Consumer", "ShareConsumer", "Transaction"], beside: true },
+  { names: ["index"] },
+  { names: ["testing"], beside: true },
+  { names: ["cli"], beside: true }
+]
+
+/** What the embedded broker shares with the client: message schemas, codecs, and no code that decides anything. */
+const embeddedBrokerKnows = new Set(["protocol", ...floors[0]!.names].filter((name) => name !== "Backoff"))
+
+/** The state machine of producing speaks of outcomes and settings as the seam above it does: types alone. */
+const typesOfSeams = new Set(["internal/Accumulator.ts → Transport.ts"])
+
+type Imports = ReadonlyMap<string, ReadonlyArray<string>>
+
+/** The module or folder of a file, as `floors` names it: `broker/Session.ts` is `Broker`. */
+const nameOf = (file: string): string => {
+  const first = file.split("/")[0]!.replace(/\.ts$/, "")
+  const all = floors.flatMap((floor) => floor.names)
+  return all.find((name) => name === first) ?? all.find((name) => name.toLowerCase() === first) ?? first
+}
+
+const violations = (imports: Imports): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const floorOf = (name: string) => floors.findIndex((floor) => floor.names.includes(name))
+  for (const [file, targets] of imports) {
+    const name = nameOf(file)
+    const floor = floorOf(name)
+    if (floor < 0) {
+      found.push(`${file} stands on no floor`)
+      continue
+    }
+    for (const target of targets) {
+      if (!target.startsWith("./")) {
+        if (target === "effect") found.push(`${file} imports the barrel "effect"`)
+        continue
+      }
+      const path = target.slice(2)
+      const other = nameOf(path)
+      if (file.startsWith("testing/broker/") && !path.startsWith("testing/broker/")) {
+        if (!embeddedBrokerKnows.has(other)) found.push(`${file} → ${path}: the embedded broker may not know it`)
+        continue
+      }
+      if (other === name || floorOf(other) < floor) continue
+      if (floorOf(other) === floor && floors[floor]!.beside) continue
+      if (!typesOfSeams.has(`${file} → ${path}`)) found.push(`${file} → ${path}`)
+    }
+  }
+  return found
+}
+
+/** Circles of imports that are there at run time. */
+const circles = (imports: Imports): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const done = new Set<string>()
+  const walk = (file: string, path: ReadonlyArray<string>): void => {
+    if (path.includes(file)) {
+      found.push([...path.slice(path.indexOf(file)), file].join(" → "))
+      return
+    }
+    if (done.has(file)) return
+    for (const target of imports.get(file) ?? []) {
+      if (target.startsWith("./")) walk(target.slice(2), [...path, file])
+    }
+    done.add(file)
+  }
+  for (const file of imports.keys()) walk(file, [])
+  return found
+}
+
+/** What the files of `src` import; with `runtime` what is there at run time from the start: no types, no `import()`. */
+const read = (runtime: boolean): Imports => {
+  const files = Fs.readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.d)\.ts$/.test(file))
+  return new Map(
+    files.map((file) => {
+      const text = Fs.readFileSync(Path.join(src, file), "utf8")
+        .replace(/\/\*[\s\S]*?\*\//g, "")
+        .replace(/^\s*\/\/.*$/gm, "")
+      const statements = [...text.matchAll(/^(?:import|export)\s(?!["'])([^"';]*?)\sfrom\s+"([^"]+)"/gm)]
+        .filter(([, what]) => !runtime || !what!.startsWith("type "))
+        .map((match) => match[2]!)
+      const bare = [...text.matchAll(/^import\s+"([^"]+)"/gm)].map((match) => match[1]!)
+      const dynamic = runtime ? [] : [...text.matchAll(/\bimport\(\s*"([^"]+)"/g)].map((match) => match[1]!)
+      const targets = [...statements, ...bare, ...dynamic].map((target) =>
+        target.startsWith(".") ? `./${Path.posix.join(Path.posix.dirname(file), target)}` : target
+      )
+      return [file, targets] as const
+    })
+  )
+}
+
+describe("imports", () => {
+  it("go from the ground up", () => {
+    const imports = read(false)
+    assert.isAbove(imports.size, 20)
+    assert.isAbove([...imports.values()].flat().length, 50)
+    assert.deepStrictEqual(violations(imports), [])
+  })
+
+  it("make no circle at run time", () => {
+    const imports = read(true)
+    assert.deepStrictEqual(circles(imports), [])
+    assert.notInclude(imports.get("internal/Accumulator.ts") ?? [], "./Transport.ts")
+  })
+
+  it("load optional engines only when a Layer is built", () => {
+    const eager = [...read(true)].filter(([, targets]) =>
+      targets.some((target) => target === "node-zookeeper-client" || target === "node-rdkafka")
+    )
+    assert.deepStrictEqual(eager, [])
+  })
+
+  it("are seen where they are wrong", () => {
+    const wrong = (file: string, target: string) => violations(new Map([[file, [target]]]))
+    assert.deepStrictEqual(wrong("Broker.ts", "./Cluster.ts"), ["Broker.ts → Cluster.ts"])
+    assert.deepStrictEqual(wrong("transport/NativeProducer.ts", "./Producer.ts"), [
+      "transport/NativeProducer.ts → Producer.ts"
+    ])
+    assert.deepStrictEqual(wrong("protocol/Frame.ts", "./internal/Accumulator.ts"), [
+      "protocol/Frame.ts → internal/Accumulator.ts"
+    ])
+    assert.lengthOf(wrong("testing/broker/Produce.ts", "./internal/Accumulator.ts"), 1)
+    assert.lengthOf(wrong("testing/broker/Produce.ts", "./testing/EmbeddedKafka.ts"), 1)
+    assert.deepStrictEqual(wrong("testing/broker/Produce.ts", "./protocol/messages/Produce.ts"), [])
+    assert.deepStrictEqual(wrong("Consumer.ts", "./consumer/ConsumerRecord.ts"), [])
+    assert.lengthOf(wrong("Nowhere.ts", "./Broker.ts"), 1)
+    assert.lengthOf(wrong("Broker.ts", "effect"), 1)
+    assert.deepStrictEqual(
+      circles(
+        new Map([
+          ["A.ts", ["./B.ts"]],
+          ["B.ts", ["./A.ts"]]
+        ])
+      ),
+      ["A.ts → B.ts → A.ts"]
+    )
+  })
+})
