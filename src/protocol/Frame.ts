@@ -21,41 +21,45 @@ export const requestHeaderVersion = (message: Wire.Message<Schema.Top>, version:
 export const responseHeaderVersion = (message: Wire.Message<Schema.Top>, version: number): number =>
   Wire.within(version, message.flexible) && message.key !== apiVersionsKey ? 1 : 0
 
-const framed = (parts: ReadonlyArray<Uint8Array>): Array<Uint8Array> => {
-  let size = 0
-  for (const part of parts) size += part.length
-  const prefix = new Uint8Array(4)
-  new DataView(prefix.buffer).setInt32(0, size)
-  return [prefix, ...parts]
-}
+const framed = (encode: (writer: Wire.Writer) => void): Array<Uint8Array> =>
+  Wire.withWriter((writer) => {
+    writer.int32(0)
+    encode(writer)
+    writer.patchInt32(0, writer.size - 4)
+    return writer.parts()
+  })
 
-/** A request as it goes on the wire: fields of the value that are left out take their defaults. */
+/**
+ * A request as it goes on the wire: its size, its header, and the value, of which what is left out takes its default.
+ * Large `records` are parts of their own, not copied: they must not change until they are sent.
+ */
 export const encodeRequest = <S extends Schema.Top>(
   message: Wire.Message<S>,
   version: number,
   header: { readonly correlationId: number; readonly clientId: string | null },
   value: S["~type.make.in"]
-): Array<Uint8Array> => {
-  const head = Wire.compile(Header.Request, requestHeaderVersion(message, version)).write({
-    requestApiKey: message.key,
-    requestApiVersion: version,
-    correlationId: header.correlationId,
-    clientId: header.clientId
+): Array<Uint8Array> =>
+  framed((writer) => {
+    Wire.compile(Header.Request, requestHeaderVersion(message, version)).encode(writer, {
+      requestApiKey: message.key,
+      requestApiVersion: version,
+      correlationId: header.correlationId,
+      clientId: header.clientId
+    })
+    Wire.compile(message, version).encode(writer, value)
   })
-  return framed([head, Wire.compile(message, version).write(value)])
-}
 
-/** A response as it goes on the wire: fields of the value that are left out take their defaults. */
+/** A response as it goes on the wire, as `encodeRequest`. */
 export const encodeResponse = <S extends Schema.Top>(
   message: Wire.Message<S>,
   version: number,
   correlationId: number,
   value: S["~type.make.in"]
 ): Array<Uint8Array> =>
-  framed([
-    Wire.compile(Header.Response, responseHeaderVersion(message, version)).write({ correlationId }),
-    Wire.compile(message, version).write(value)
-  ])
+  framed((writer) => {
+    Wire.compile(Header.Response, responseHeaderVersion(message, version)).encode(writer, { correlationId })
+    Wire.compile(message, version).encode(writer, value)
+  })
 
 const view = (frame: Uint8Array): DataView => new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
 
@@ -96,7 +100,7 @@ export interface RequestHeader {
 
 /** The header of a request, from a frame without its size. */
 export const readRequestHeader = (frame: Uint8Array): RequestHeader => {
-  if (frame.length < 8) throw short(frame, "RequestHeader")
+  if (frame.length < 4) throw short(frame, "RequestHeader")
   const apiKey = view(frame).getInt16(0)
   const apiVersion = view(frame).getInt16(2)
   const bare = apiKey === controlledShutdownKey && apiVersion === 0
@@ -121,8 +125,7 @@ export const readRequestBody = <S extends Schema.Top>(
   bodyAt: number
 ): S["Type"] => {
   if (requestHeaderVersion(message, version) < 2) return Wire.compile(message, version).read(frame, bodyAt)
-  const reader = new Wire.Reader(frame)
-  reader.at = bodyAt
+  const reader = new Wire.Reader(frame, bodyAt)
   Wire.compile(noFields, 2).decode(reader)
   return Wire.compile(message, version).read(frame, reader.at)
 }

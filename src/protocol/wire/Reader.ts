@@ -1,0 +1,154 @@
+/**
+ * A cursor over bytes. Every method checks that its bytes are there before it reads or allocates, and throws a `Fault`
+ * where they are not.
+ */
+import { Fault } from "./Fault.ts"
+import * as Uuid from "./Uuid.ts"
+
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+/** Java's limit for every text of the protocol. */
+export const maxStringBytes = 0x7fff
+
+export class Reader {
+  readonly bytes: Buffer
+  readonly view: DataView
+  /** Where reading must stop: the end of the bytes, or of the tagged field that is being read. */
+  end: number
+  at: number
+
+  constructor(bytes: Uint8Array, at = 0) {
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.end = bytes.byteLength
+    this.at = at
+  }
+
+  /** Takes `count` bytes: gives where they begin. */
+  take(count: number): number {
+    const at = this.at
+    if (count > this.end - at) throw this.short(count)
+    this.at = at + count
+    return at
+  }
+
+  short(count: number): Fault {
+    return new Fault("bytes", `${count} bytes are needed, ${this.end - this.at} are left`, this.at)
+  }
+
+  int8(): number {
+    return this.view.getInt8(this.take(1))
+  }
+
+  int16(): number {
+    return this.view.getInt16(this.take(2))
+  }
+
+  uint16(): number {
+    return this.view.getUint16(this.take(2))
+  }
+
+  int32(): number {
+    return this.view.getInt32(this.take(4))
+  }
+
+  int32s(count: number): Array<number> {
+    let at = this.take(count * 4)
+    const out = new Array<number>(count)
+    for (let i = 0; i < count; i++, at += 4) out[i] = this.view.getInt32(at)
+    return out
+  }
+
+  uint32(): number {
+    return this.view.getUint32(this.take(4))
+  }
+
+  /** A number, exact to 2^53: what is beyond is a fault, never a rounded value. */
+  int64(): number {
+    const at = this.take(8)
+    const value = this.view.getInt32(at) * 0x1_0000_0000 + this.view.getUint32(at + 4)
+    if (!Number.isSafeInteger(value))
+      throw new Fault("bytes", `the int64 ${this.view.getBigInt64(at)} is beyond 2^53`, at)
+    return value
+  }
+
+  float64(): number {
+    return this.view.getFloat64(this.take(8))
+  }
+
+  bool(): boolean {
+    return this.bytes[this.take(1)] !== 0
+  }
+
+  uuid(): string {
+    return Uuid.read(this.bytes, this.take(16))
+  }
+
+  /** An unsigned varint of up to 32 bits. */
+  uvarint(): number {
+    const first = this.bytes[this.take(1)]!
+    if (first < 128) return first
+    const start = this.at - 1
+    let value = first & 127
+    for (let shift = 7; shift < 35; shift += 7) {
+      const byte = this.bytes[this.take(1)]!
+      value = (value | ((byte & 127) << shift)) >>> 0
+      if (byte < 128) {
+        if (shift === 28 && byte > 15) break
+        return value
+      }
+    }
+    throw new Fault("bytes", "the varint has more than 32 bits", start)
+  }
+
+  /** A zigzag varint of 32 bits. */
+  varint(): number {
+    const value = this.uvarint()
+    return (value >>> 1) ^ -(value & 1)
+  }
+
+  /** A zigzag varint of 64 bits, exact to 2^53. */
+  varlong(): number {
+    const start = this.at
+    let value = 0n
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = this.bytes[this.take(1)]!
+      value |= BigInt(byte & 127) << shift
+      if (byte < 128) {
+        if (value >= 1n << 64n) break
+        const number = Number((value >> 1n) ^ -(value & 1n))
+        if (Number.isSafeInteger(number)) return number
+        throw new Fault("bytes", "the varlong is beyond 2^53", start)
+      }
+    }
+    throw new Fault("bytes", "the varlong has more than 64 bits", start)
+  }
+
+  /** A view of the next bytes, not a copy. */
+  raw(length: number): Uint8Array {
+    const at = this.take(length)
+    const bytes = this.bytes
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + at, length)
+  }
+
+  text(length: number): string {
+    if (length > maxStringBytes) throw new Fault("bytes", `a text of ${length} bytes is over the limit`, this.at)
+    const at = this.take(length)
+    const bytes = this.bytes
+    const end = at + length
+    let i = at
+    while (i < end && bytes[i]! < 128) i++
+    if (i === end) return bytes.toString("latin1", at, end)
+    try {
+      return utf8.decode(bytes.subarray(at, end))
+    } catch {
+      throw new Fault("bytes", "the text is not UTF-8", at)
+    }
+  }
+
+  /** Checks that `count` elements of at least `min` bytes can be there. */
+  fits(count: number, min: number): void {
+    if (count * Math.max(min, 1) > this.end - this.at)
+      throw new Fault("bytes", `${count} elements do not fit into the ${this.end - this.at} bytes left`, this.at)
+  }
+}
