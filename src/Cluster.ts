@@ -7,8 +7,10 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Backoff from "./Backoff.ts"
 import { Brokers } from "./Broker.ts"
 import type { Broker } from "./Broker.ts"
@@ -59,7 +61,7 @@ export class Cluster extends Context.Service<
     readonly topic: (name: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /** The topics whose names are there, without failing for those that are not; null asks for all. */
     readonly topics: (names: ReadonlyArray<string> | null) => Effect.Effect<ReadonlyArray<TopicInfo>, KafkaError.KafkaError>
-    /** What is in memory now, without asking. */
+    /** What is in memory now, without waiting; where it is older than `metadataMaxAge` it is asked for beside. */
     readonly known: (name: string) => TopicInfo | undefined
     /** The leader of a partition, waited for within `metadataTimeout`. */
     readonly leader: (
@@ -90,9 +92,11 @@ const isTransient = (error: KafkaError.KafkaError): boolean =>
 /** Makes the service: connects to a first broker, within `bootstrapTimeout`. */
 export const make = Effect.fnUntraced(function* (
   config: KafkaConfig
-): Effect.fn.Return<Cluster["Service"], KafkaError.KafkaError, Brokers> {
+): Effect.fn.Return<Cluster["Service"], KafkaError.KafkaError, Brokers | Scope.Scope> {
   const brokers = yield* Brokers
   const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const run = Effect.runForkWith(yield* Effect.context<never>())
   const topics = new Map<string, TopicInfo & { readonly learnt: number }>()
   const coordinators = new Map<string, number>()
   let nodes: ReadonlyArray<BrokerInfo> = []
@@ -222,13 +226,19 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
+  /** What is in memory; where it is old it is asked for anew beside, since old knowledge is better than none. */
+  const known = (name: string): TopicInfo | undefined => {
+    const info = topics.get(name)
+    if (info === undefined || Backoff.monotonic(clock) - info.learnt < config.metadataMaxAge) return info
+    topics.set(name, { ...info, learnt: Backoff.monotonic(clock) })
+    Fiber.runIn(run(Effect.ignore(fetchMetadata([name]))), scope)
+    return info
+  }
+
   const topic = (name: string): Effect.Effect<TopicInfo, KafkaError.KafkaError> =>
     Effect.suspend(() => {
-      const info = topics.get(name)
-      if (info === undefined) return Backoff.within(lookUp(name), budget(`topic ${name}`), isTransient)
-      if (Backoff.monotonic(clock) - info.learnt < config.metadataMaxAge) return Effect.succeed(info)
-      // Old knowledge is better than none: if nobody answers now, it stands.
-      return Effect.catchReason(lookUp(name), "KafkaError", "Unreachable", () => Effect.succeed(info))
+      const info = known(name)
+      return info === undefined ? Backoff.within(lookUp(name), budget(`topic ${name}`), isTransient) : Effect.succeed(info)
     })
 
   const leaderNow = ({ topic: name, partition }: TopicPartition.TopicPartition) =>
@@ -350,7 +360,7 @@ export const make = Effect.fnUntraced(function* (
           return code === 0 && info !== undefined ? [info] : []
         })
       ),
-    known: (name) => topics.get(name),
+    known,
     leader: (partition) =>
       Backoff.within(
         refreshed(leaderNow(partition), partition.topic),

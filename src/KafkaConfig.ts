@@ -52,25 +52,29 @@ export const parseAddress = (text: string): { readonly host: string; readonly po
 export interface Checks {
   readonly mistakes: Array<string>
   readonly millis: (name: string, input: Duration.Input | undefined, fallback: number) => number
+  /** The same, where nothing is a choice. */
+  readonly millisFrom0: (name: string, input: Duration.Input | undefined, fallback: number) => number
   readonly positive: (name: string, input: number | undefined, fallback: number) => number
 }
 
 /** Makes `Checks`. */
 export const checks = (): Checks => {
   const mistakes: Array<string> = []
+  const millis = (name: string, input: Duration.Input | undefined, fallback: number, least: number): number => {
+    if (input === undefined) return fallback
+    try {
+      const millis = Duration.toMillis(Duration.fromInputUnsafe(input))
+      if (millis >= least) return millis
+      mistakes.push(`${name} must be ${least === 0 ? "0 or more" : "more than 0"}, not ${String(input)}`)
+    } catch {
+      mistakes.push(`${name} is not a duration: ${String(input)}`)
+    }
+    return fallback
+  }
   return {
     mistakes,
-    millis: (name, input, fallback) => {
-      if (input === undefined) return fallback
-      try {
-        const millis = Duration.toMillis(Duration.fromInputUnsafe(input))
-        if (millis > 0) return millis
-        mistakes.push(`${name} must be longer than nothing, not ${String(input)}`)
-      } catch {
-        mistakes.push(`${name} is not a duration: ${String(input)}`)
-      }
-      return fallback
-    },
+    millis: (name, input, fallback) => millis(name, input, fallback, Number.MIN_VALUE),
+    millisFrom0: (name, input, fallback) => millis(name, input, fallback, 0),
     positive: (name, input, fallback) => {
       if (input === undefined) return fallback
       if (Number.isSafeInteger(input) && input > 0) return input
