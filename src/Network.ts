@@ -59,7 +59,7 @@ const connectTcp = (address: Address, handler: Handler): Effect.Effect<Connectio
         socket.destroy()
       }
       socket.once("connect", () => {
-        socket.on("data", handler.onData)
+        socket.on("data", (chunk) => handler.onData(chunk))
         socket.on("close", () => {
           if (closed) return
           closed = true
