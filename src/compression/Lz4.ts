@@ -8,6 +8,7 @@
 import { corrupt, overLimit } from "./corrupt.ts"
 import * as Block from "./Lz4Block.ts"
 import { Output } from "./Output.ts"
+import { putWord, word } from "./words.ts"
 import * as XxHash32 from "./XxHash32.ts"
 
 const what = "lz4"
@@ -15,16 +16,7 @@ const magic = 0x184d2204
 /** Block size by its number in the header, from 4. */
 const blockSizes = [65536, 262144, 1048576, 4194304] as const
 
-const word = (b: Uint8Array, i: number): number =>
-  (b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24)) >>> 0
-
-const putWord = (b: Uint8Array, i: number, n: number): number => {
-  b[i] = n
-  b[i + 1] = n >>> 8
-  b[i + 2] = n >>> 16
-  b[i + 3] = n >>> 24
-  return i + 4
-}
+const unsigned = (b: Uint8Array, i: number): number => word(b, i) >>> 0
 
 /** How a frame is written. */
 export interface Options {
@@ -91,7 +83,7 @@ export const decompress = (
   const output = new Output(what, bytes.length * 4, limit)
   let at = 0
   do at = frame(bytes, at, output, options.anyHeaderChecksum === true)
-  while (at + 4 <= bytes.length && isFrame(word(bytes, at)))
+  while (at + 4 <= bytes.length && isFrame(unsigned(bytes, at)))
   return output.done()
 }
 
@@ -99,9 +91,9 @@ const isFrame = (n: number): boolean => n === magic || (n & 0xfffffff0) >>> 0 ==
 
 const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: boolean): number => {
   if (from + 7 > b.length) throw corrupt(what, "the frame's header is cut off", from)
-  if (word(b, from) !== magic) {
-    if (!isFrame(word(b, from))) throw corrupt(what, "this is not an LZ4 frame", from)
-    const end = from + 8 + (from + 8 > b.length ? Infinity : word(b, from + 4))
+  if (unsigned(b, from) !== magic) {
+    if (!isFrame(unsigned(b, from))) throw corrupt(what, "this is not an LZ4 frame", from)
+    const end = from + 8 + (from + 8 > b.length ? Infinity : unsigned(b, from + 4))
     if (end > b.length) throw corrupt(what, "a skippable frame runs over the end", from)
     return end
   }
@@ -119,7 +111,7 @@ const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: b
   let contentSize = -1
   if ((flags & 0x08) !== 0) {
     if (at + 9 > b.length) throw corrupt(what, "the frame's header is cut off", at)
-    contentSize = word(b, at) + word(b, at + 4) * 0x100000000
+    contentSize = unsigned(b, at) + unsigned(b, at + 4) * 0x100000000
     if (contentSize > output.limit - output.at) throw overLimit(what, output.limit)
     at += 8
   }
@@ -133,13 +125,13 @@ const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: b
   const start = output.at
   for (;;) {
     if (at + 4 > b.length) throw corrupt(what, "the frame is cut off", at)
-    const field = word(b, at)
+    const field = unsigned(b, at)
     at += 4
     if (field === 0) break
     const size = field & 0x7fffffff
     const end = at + size
     if (end + (blockChecksum ? 4 : 0) > b.length) throw corrupt(what, "a block runs over the end of the frame", at)
-    if (blockChecksum && XxHash32.hash(b, at, end) !== word(b, end))
+    if (blockChecksum && XxHash32.hash(b, at, end) !== unsigned(b, end))
       throw corrupt(what, "a block's checksum does not match", at)
     if (field >= 0x80000000) {
       if (size > blockSize) throw corrupt(what, "a block holds more than its frame allows", at)
@@ -165,7 +157,7 @@ const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: b
     throw corrupt(what, `holds ${output.at - start} bytes and claims ${contentSize}`, at)
   if (contentChecksum) {
     if (at + 4 > b.length) throw corrupt(what, "the content's checksum is cut off", at)
-    if (XxHash32.hash(output.bytes, start, output.at) !== word(b, at))
+    if (XxHash32.hash(output.bytes, start, output.at) !== unsigned(b, at))
       throw corrupt(what, "the content's checksum does not match", at)
     at += 4
   }

@@ -1,5 +1,6 @@
 /** The LZ4 block format: sequences of literals and copies. Pure, synchronous, no allocation but a table that is reused. */
 import { corrupt } from "./corrupt.ts"
+import { word } from "./words.ts"
 
 const what = "lz4"
 const tableBits = 14
@@ -13,7 +14,6 @@ const matchMargin = 12
 /** The most that `n` bytes can become. */
 export const bound = (n: number): number => n + Math.ceil(n / 255) + 16
 
-const word = (b: Uint8Array, i: number): number => b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24)
 const slot = (w: number): number => Math.imul(w, 0x9e3779b1) >>> (32 - tableBits)
 
 /** Forgets what `compress` has seen: before each frame, and before each block that must stand for itself. */

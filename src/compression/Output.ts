@@ -21,7 +21,9 @@ export class Output {
     grown.set(this.bytes.subarray(0, this.at))
     this.bytes = grown
   }
+  /** What was written, without much room beside it: views of it may live long. */
   done(): Uint8Array {
-    return this.bytes.subarray(0, this.at)
+    const written = this.bytes.subarray(0, this.at)
+    return this.at < this.bytes.length >>> 1 ? Buffer.from(written) : written
   }
 }

@@ -16,13 +16,6 @@ const mostGrowth = 32
 
 const int32 = (b: Uint8Array, i: number): number => (b[i]! << 24) | (b[i + 1]! << 16) | (b[i + 2]! << 8) | b[i + 3]!
 
-const putInt32 = (b: Uint8Array, i: number, n: number): void => {
-  b[i] = n >>> 24
-  b[i + 1] = n >>> 16
-  b[i + 2] = n >>> 8
-  b[i + 3] = n
-}
-
 /** Whether the bytes have the framing of xerial. */
 export const isXerial = (bytes: Uint8Array): boolean => {
   if (bytes.length < headerBytes) return false
@@ -44,18 +37,18 @@ export const compressXerial = (bytes: Uint8Array, blockSize: number): Uint8Array
   }
   const out = Buffer.allocUnsafe(size)
   out.set(magic)
-  putInt32(out, 8, 1)
-  putInt32(out, 12, 1)
+  out.writeInt32BE(1, 8)
+  out.writeInt32BE(1, 12)
   let at = headerBytes
   for (const block of blocks) {
-    putInt32(out, at, block.length)
+    out.writeInt32BE(block.length, at)
     out.set(block, at + 4)
     at += 4 + block.length
   }
   return out
 }
 
-/** The length that a raw block claims, and where its body starts: `length * 8 + prefix bytes` would not fit, so two reads. */
+/** The length that a raw block claims, and where its body starts. */
 const claimed = (b: Uint8Array, from: number, to: number, limit: number): { length: number; at: number } => {
   let length = 0
   let at = from

@@ -1,4 +1,5 @@
 /** xxHash32, the checksum of LZ4 frames. */
+import { word } from "./words.ts"
 
 const p1 = 0x9e3779b1 | 0
 const p2 = 0x85ebca77 | 0
@@ -6,7 +7,6 @@ const p3 = 0xc2b2ae3d | 0
 const p4 = 0x27d4eb2f | 0
 const p5 = 0x165667b1 | 0
 
-const word = (b: Uint8Array, i: number): number => b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24)
 const rotate = (x: number, n: number): number => (x << n) | (x >>> (32 - n))
 const round = (acc: number, lane: number): number => Math.imul(rotate((acc + Math.imul(lane, p2)) | 0, 13), p1)
 

@@ -22,8 +22,19 @@ import type { DecodedBatch } from "./Records.ts"
 export interface Settings {
   readonly checkCrc: boolean
   readonly compression: Compression.Registry
-  readonly maxDecompressedBytes: number
   readonly from: number
+  readonly maxDecompressedBytes: number
+  /** What is left of it. */
+  left: number
+}
+
+/** Decompresses within what is left of the limit. Throws whatever the codec throws. */
+export const decompress = (compressor: Compression.Compressor, bytes: Uint8Array, settings: Settings): Uint8Array => {
+  const plain = compressor.decompress(bytes, settings.left)
+  if (plain.length > settings.left)
+    throw corrupt("compressed records", `become more than the limit of ${settings.maxDecompressedBytes} bytes`)
+  settings.left -= plain.length
+  return plain
 }
 
 /** What a message set is written with, beside its records. */
@@ -227,7 +238,7 @@ const readCompressed = (b: Uint8Array, from: number, wrapper: Message, settings:
   const what = `compressed message set v${magic}`
   const value = part(b, afterPart(b, wrapper.keyAt))
   if (value === null) throw corrupt(what, "has no value", from, offset)
-  const set = (magic === 0 ? (codec.format0 ?? codec) : codec).decompress(value, settings.maxDecompressedBytes)
+  const set = decompress(magic === 0 ? (codec.format0 ?? codec) : codec, value, settings)
   const messages: Array<Message> = []
   for (let at = 0; at < set.length;) {
     const length = sizeAt(set, at)

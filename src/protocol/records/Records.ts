@@ -17,7 +17,10 @@ export interface DecodeOptions {
   readonly checkCrc?: boolean | undefined
   /** Default: the built-in codecs. */
   readonly compression?: Compression.Registry | undefined
-  /** The most that one compressed batch may become, in bytes. Default 128 MiB. */
+  /**
+   * The most that the compressed batches of one call may become together, in bytes: what is beyond it fails, and can be
+   * read by another call where it is not the first. Default 128 MiB.
+   */
   readonly maxDecompressedBytes?: number | undefined
   /** Records below this offset are left out; a batch that ends below it is not even decompressed. Default 0. */
   readonly from?: number | undefined
@@ -54,6 +57,8 @@ export interface Decoded {
   readonly partial: { readonly bytes: number; readonly size: number | undefined } | undefined
   /** Why reading stopped, before a batch that is damaged: reason `Corrupt`, or `Unsupported` for its compression. */
   readonly failure: KafkaError.KafkaError | undefined
+  /** The bytes that compressed batches became: what their views keep alive beside the field itself. */
+  readonly decompressed: number
 }
 
 /** The default of `maxDecompressedBytes`. */
@@ -64,16 +69,23 @@ export const decode = (bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
   const settings: MessageSet.Settings = {
     checkCrc: options.checkCrc ?? true,
     compression: options.compression ?? Compression.builtIn,
+    from: options.from ?? 0,
     maxDecompressedBytes: options.maxDecompressedBytes ?? defaultMaxDecompressedBytes,
-    from: options.from ?? 0
+    left: options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
   }
+  const decompressed = () => settings.maxDecompressedBytes - settings.left
   const batches: Array<DecodedBatch> = []
   let at = 0
   try {
     while (at < bytes.length) {
       const size = RecordBatch.sizeAt(bytes, at)
       if (size === undefined || size > bytes.length - at)
-        return { batches, partial: { bytes: bytes.length - at, size }, failure: undefined }
+        return {
+          batches,
+          partial: { bytes: bytes.length - at, size },
+          failure: undefined,
+          decompressed: decompressed()
+        }
       if (bytes[at + 16]! < 2) {
         const run = MessageSet.read(bytes, at, settings)
         batches.push(run)
@@ -83,9 +95,9 @@ export const decode = (bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
         at += size
       }
     }
-    return { batches, partial: undefined, failure: undefined }
+    return { batches, partial: undefined, failure: undefined, decompressed: decompressed() }
   } catch (error) {
-    return { batches, partial: undefined, failure: asKafkaError(error, at) }
+    return { batches, partial: undefined, failure: asKafkaError(error, at), decompressed: decompressed() }
   }
 }
 
@@ -112,7 +124,7 @@ const readBatch = (bytes: Uint8Array, header: RecordBatch.Header, settings: Mess
       records = readAll(bytes, from, at + size, batch, settings.from)
     } else {
       const codec = settings.compression.get(header.compression)
-      const plain = codec.decompress(bytes.subarray(from, at + size), settings.maxDecompressedBytes)
+      const plain = MessageSet.decompress(codec, bytes.subarray(from, at + size), settings)
       records = readAll(plain, 0, plain.length, batch, settings.from)
     }
   }
