@@ -1,0 +1,322 @@
+/**
+ * A Kafka cluster in memory, as a scoped resource or a Layer: the real protocol, in process or on TCP ports, with time
+ * from the Clock service. Under TestClock a session time-out takes no time.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { EmbeddedKafka } from "samsa/testing"
+ *
+ * export const serve = Effect.gen(function*() {
+ *   const broker = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 3 }], listen: 9092 })
+ *   yield* Effect.log(`any client may connect to ${broker.bootstrap.join(",")}`)
+ *   return yield* Effect.never
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * What it serves and how it differs from a real broker: `docs/embedded-broker.md`.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
+import * as Compression from "../Compression.ts"
+import * as KafkaError from "../KafkaError.ts"
+import { Network } from "../Network.ts"
+import type * as Topic from "../Topic.ts"
+import { Cluster, type Seen } from "./broker/Cluster.ts"
+import { type Env, randomOf } from "./broker/Env.ts"
+import type { State } from "./broker/Group.ts"
+import { handlers } from "./broker/handlers.ts"
+import * as Profile from "./broker/Profile.ts"
+import type * as Fault from "./Fault.ts"
+import * as Listener from "./Listener.ts"
+import type * as Look from "./Look.ts"
+import * as Service_ from "./Service.ts"
+
+/** A topic that is there from the start. */
+export interface TopicOptions {
+  readonly name: string | Topic.Any
+  /** Default: `defaultPartitions`. */
+  readonly partitions?: number | undefined
+  readonly replicationFactor?: number | undefined
+  /** Topic settings by Kafka's names, such as `cleanup.policy`. */
+  readonly config?: { readonly [name: string]: string } | undefined
+}
+
+export interface Options {
+  /** How many brokers. Default 1. */
+  readonly brokers?: number | undefined
+  /** The topics that are there from the start; a name or a `Topic` alone has `defaultPartitions`. */
+  readonly topics?: ReadonlyArray<string | Topic.Any | TopicOptions> | undefined
+  /** Partitions of a topic that does not say (`num.partitions`). Default 1. */
+  readonly defaultPartitions?: number | undefined
+  /** Replicas of a topic that does not say. Default: 3, or as many as there are brokers. */
+  readonly replicationFactor?: number | undefined
+  /** Create topics that are asked for (`auto.create.topics.enable`). Default true. */
+  readonly autoCreate?: boolean | undefined
+  /** `group.initial.rebalance.delay.ms`. Default 0, where Kafka's is 3 seconds. */
+  readonly groupInitialRebalanceDelay?: Duration.Input | undefined
+  /** `group.min.session.timeout.ms`. Default 6 seconds, as in Kafka. */
+  readonly groupMinSessionTimeout?: Duration.Input | undefined
+  /** `group.max.session.timeout.ms`. Default 30 minutes, as in Kafka. */
+  readonly groupMaxSessionTimeout?: Duration.Input | undefined
+  /** `group.max.size`. Default: unbounded. */
+  readonly groupMaxSize?: number | undefined
+  /** `socket.request.max.bytes`. Default 100 MiB. */
+  readonly maxRequestBytes?: number | undefined
+  /** Listens on 127.0.0.1: `true` on free ports, a number on that port and those that follow, one a broker. */
+  readonly listen?: boolean | number | undefined
+  /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
+  readonly seed?: number | undefined
+}
+
+/** A fault in force. */
+export interface FaultHandle {
+  /** How many requests it has struck. */
+  readonly hits: Effect.Effect<number>
+  /** Completes when it has struck a request. */
+  readonly await: Effect.Effect<void>
+  /** Ends it before its Scope does. */
+  readonly remove: Effect.Effect<void>
+}
+
+/** A group as its coordinator knows it. */
+export interface GroupInfo {
+  readonly id: string
+  readonly state: State
+  readonly generation: number
+  readonly protocolType: string | null
+  readonly protocol: string | null
+  readonly leader: string | null
+  readonly members: ReadonlyArray<{
+    readonly memberId: string
+    readonly instanceId: string | null
+    readonly clientId: string
+    readonly assignment: Uint8Array
+  }>
+}
+
+/** A group's commit. */
+export interface CommittedOffset {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly leaderEpoch: number
+  readonly metadata: string
+}
+
+/** A request that the cluster got. */
+export interface RequestInfo extends Seen {}
+
+/** A partition as the cluster knows it. */
+export interface PartitionInfo {
+  readonly partition: number
+  readonly leader: number
+  readonly leaderEpoch: number
+  readonly replicas: ReadonlyArray<number>
+  readonly isr: ReadonlyArray<number>
+  readonly startOffset: number
+  readonly endOffset: number
+  readonly highWatermark: number
+  readonly lastStableOffset: number
+}
+
+type TopicOrName = Topic.Any | string
+
+/** The cluster. */
+export interface Service {
+  /** Addresses to connect to: of the TCP ports with `listen`, else names that only `layerNetwork` knows. */
+  readonly bootstrap: ReadonlyArray<string>
+  readonly clusterId: string
+  /** Opens a connection in process; what `layerNetwork` is made of. */
+  readonly connect: Network["Service"]["connect"]
+
+  // ── looking in
+  /**
+   * The records of a topic, or of one of its partitions, in the order of partition and offset. A `Topic` decodes them;
+   * a name gives bytes. Control records and records of aborted transactions are left out, those of open ones are not.
+   */
+  readonly log: {
+    <N extends string, K, V, H, R>(
+      topic: Topic.Topic<N, K, V, H, R>,
+      partition?: number
+    ): Effect.Effect<ReadonlyArray<Look.LogRecord<K, V, H>>, KafkaError.KafkaError, R>
+    (
+      topic: string,
+      partition?: number
+    ): Effect.Effect<ReadonlyArray<Look.LogRecord<Uint8Array | null, Uint8Array | null>>, KafkaError.KafkaError>
+  }
+  /** What a group committed. */
+  readonly committed: (group: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
+  /** A group; undefined where there is none of this id. */
+  readonly group: (id: string) => Effect.Effect<GroupInfo | undefined>
+  readonly topic: (topic: TopicOrName) => Effect.Effect<ReadonlyArray<PartitionInfo> | undefined>
+  /** Waits until the group is as described. It has no time limit of its own: `Effect.timeout` gives it one. */
+  readonly awaitGroup: (
+    id: string,
+    expected: { readonly state?: State; readonly members?: number; readonly generation?: number }
+  ) => Effect.Effect<GroupInfo>
+  /** Waits until the group has committed `offset` or a later one. */
+  readonly awaitCommitted: (
+    group: string,
+    partition: { readonly topic: TopicOrName; readonly partition?: number; readonly offset: number }
+  ) => Effect.Effect<CommittedOffset>
+  /** Waits for the next request that matches. */
+  readonly awaitRequest: (api: Fault.Api, match?: Fault.Match) => Effect.Effect<RequestInfo>
+  /** What went wrong inside the broker: empty, unless it has a defect. */
+  readonly defects: Effect.Effect<ReadonlyArray<unknown>>
+
+  // ── faults
+  /** Puts a fault in force until the Scope closes. Of several that match a request, the one injected first strikes. */
+  readonly inject: (fault: Fault.Fault) => Effect.Effect<FaultHandle, never, Scope.Scope>
+
+  // ── the cluster's life
+  /** Stops a broker: its connections close, new ones are refused, its leaders and coordinators move. */
+  readonly stop: (broker: number) => Effect.Effect<void>
+  readonly start: (broker: number) => Effect.Effect<void>
+  /** Adds a broker to the cluster and gives its id. It leads nothing yet. */
+  readonly addBroker: Effect.Effect<number, KafkaError.KafkaError>
+  /** Makes a replica the leader, in a new epoch; without `to`, the next replica in sync. */
+  readonly moveLeader: (
+    topic: TopicOrName,
+    partition: number,
+    to?: number
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Makes another broker the group's coordinator: who waits hears NOT_COORDINATOR, members and commits stay. */
+  readonly moveCoordinator: (group: string, to?: number) => Effect.Effect<void, KafkaError.KafkaError>
+  readonly createTopic: (topic: TopicOrName | TopicOptions) => Effect.Effect<void, KafkaError.KafkaError>
+  readonly deleteTopic: (topic: TopicOrName) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Deletes a topic and creates it again, empty and with a new id, with as many partitions and the same settings. */
+  readonly recreateTopic: (topic: TopicOrName) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Makes the topic have so many partitions. */
+  readonly addPartitions: (topic: TopicOrName, total: number) => Effect.Effect<void, KafkaError.KafkaError>
+}
+
+/** The cluster as a service. */
+export class EmbeddedKafka extends Context.Service<EmbeddedKafka, Service>()("samsa/testing/EmbeddedKafka") {}
+
+const millis = (input: Duration.Input | undefined, byDefault: number): number =>
+  input === undefined ? byDefault : Duration.toMillis(Duration.fromInputUnsafe(input))
+
+/** Time, ticks and choices of a broker, over the Clock and Scheduler of the fiber that makes it. */
+const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effect<Env, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    const scheduler = yield* Scheduler.Scheduler
+    const dispatcher = scheduler.makeDispatcher()
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const timers = new Set<Fiber.Fiber<void>>()
+    let closed = false
+    const run = (f: () => void) => {
+      if (closed) return
+      try {
+        f()
+      } catch (defect) {
+        defects(defect)
+      }
+    }
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        return Fiber.interruptAll(Array.from(timers))
+      })
+    )
+    return {
+      now: () => clock.currentTimeMillisUnsafe(),
+      soon: (f) => dispatcher.scheduleTask(() => run(f), 0),
+      after: (wait, f) => {
+        let over = closed
+        if (wait <= 0) {
+          dispatcher.scheduleTask(() => {
+            if (!over) run(f)
+          }, 0)
+          return {
+            cancel: () => {
+              over = true
+            }
+          }
+        }
+        if (over) return { cancel: () => {} }
+        const fiber = runFork(
+          Effect.andThen(
+            clock.sleep(Duration.millis(wait)),
+            Effect.sync(() => {
+              timers.delete(fiber)
+              if (!over) run(f)
+            })
+          )
+        )
+        timers.add(fiber)
+        return {
+          cancel: () => {
+            if (over) return
+            over = true
+            timers.delete(fiber)
+            fiber.interruptUnsafe()
+          }
+        }
+      },
+      random: randomOf(seed)
+    }
+  })
+
+/** Starts a cluster; it ends with the Scope, and nothing of it is left. Fails where a port is taken. */
+export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.KafkaError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const defects: Array<unknown> = []
+    const compression = yield* Compression.Compression
+    const env = yield* makeEnv(options.seed ?? 1, (defect) => defects.push(defect))
+    const brokers = options.brokers ?? 1
+    if (!Number.isInteger(brokers) || brokers < 1)
+      return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
+    const cluster = new Cluster(
+      env,
+      {
+        profile: Profile.everything(handlers),
+        autoCreate: options.autoCreate ?? true,
+        defaultPartitions: options.defaultPartitions ?? 1,
+        replicationFactor: options.replicationFactor ?? 3,
+        groupInitialRebalanceDelay: millis(options.groupInitialRebalanceDelay, 0),
+        groupMinSessionTimeout: millis(options.groupMinSessionTimeout, 6000),
+        groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, 1_800_000),
+        groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
+        maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
+        compression
+      },
+      defects
+    )
+    const listeners = new Map<number, Listener.Listener>()
+
+    const addNode = Effect.gen(function* () {
+      const id = cluster.nodes.size + 1
+      const { listen } = options
+      if (listen === undefined || listen === false) return cluster.addNode(`embedded-${id}`, 9092)
+      const node = cluster.addNode("127.0.0.1", 0)
+      const wanted = typeof listen === "number" && listen > 0 ? listen + id - 1 : 0
+      const listener = yield* Effect.mapError(Listener.listen(cluster, node, wanted), (error) =>
+        KafkaError.make({ _tag: "Misconfigured", mistakes: [`port ${wanted} cannot be listened on: ${error.message}`] })
+      )
+      node.port = listener.port
+      listeners.set(node.id, listener)
+      return node
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(() => cluster.end()))
+    for (let i = 0; i < brokers; i++) yield* addNode
+    for (const topic of options.topics ?? []) yield* Service_.createTopic(cluster, topic)
+    const scope = yield* Effect.scope
+    return Service_.make(cluster, listeners, Effect.provideService(addNode, Scope.Scope, scope))
+  })
+
+/** A cluster as a Layer. */
+export const layer = (options: Options = {}): Layer.Layer<EmbeddedKafka, KafkaError.KafkaError> =>
+  Layer.effect(EmbeddedKafka, make(options))
+
+/** The way to the embedded cluster in process: `Network` for `Kafka.layerWithoutNetwork`. */
+export const layerNetwork: Layer.Layer<Network, never, EmbeddedKafka> = Layer.effect(
+  Network,
+  Effect.map(EmbeddedKafka, (broker) => Network.of({ connect: broker.connect }))
+)

@@ -1,0 +1,32 @@
+/**
+ * One line that gives a program its `Kafka`, without a broker: an embedded cluster in process, and the client over it.
+ *
+ * ```ts
+ * import { Layer } from "effect"
+ * import { Producer } from "samsa"
+ * import { KafkaTest } from "samsa/testing"
+ *
+ * export const TestLayer = Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: ["orders"] })))
+ * ```
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Brokers } from "../Broker.ts"
+import * as Kafka from "../Kafka.ts"
+import type { KafkaError } from "../KafkaError.ts"
+import * as EmbeddedKafka from "./EmbeddedKafka.ts"
+
+export interface Options extends EmbeddedKafka.Options {
+  /** The client's settings; its bootstrap servers are the embedded brokers. */
+  readonly client?: Omit<Kafka.Options, "bootstrap"> | undefined
+}
+
+/** An embedded cluster, and `Kafka` over it in process. */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<Kafka.Kafka | Brokers | EmbeddedKafka.EmbeddedKafka, KafkaError> =>
+  Layer.unwrap(
+    Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
+      Layer.provide(Kafka.layerWithoutNetwork({ ...options.client, bootstrap }), EmbeddedKafka.layerNetwork)
+    )
+  ).pipe(Layer.provideMerge(EmbeddedKafka.layer(options)))

@@ -1,0 +1,30 @@
+/**
+ * ApiVersions, v0–v5. Lists what the profile of the broker lists; a version that it does not know is answered before
+ * this is reached. v5 with another cluster's id, or another broker's, is answered with REBOOTSTRAP_REQUIRED.
+ */
+import * as Api from "../../protocol/messages/ApiVersions.ts"
+import * as Code from "./Code.ts"
+import { handler } from "./Handler.ts"
+
+export const apiVersions = handler("ApiVersions", Api, (call) => {
+  const { cluster, node, request, version } = call
+  const { profile } = cluster.settings
+  const injected = call.injected()
+  if (injected !== Code.none) return call.answer({ errorCode: injected })
+  const elsewhere =
+    (request.clusterId !== null && request.clusterId !== cluster.id) ||
+    (request.nodeId !== -1 && request.nodeId !== node.id)
+  if (version >= 5 && elsewhere) return call.answer({ errorCode: Code.rebootstrapRequired })
+  call.answer({
+    apiKeys: profile.listed,
+    // before v4 a feature that starts at 0 would be refused by Java's client, so brokers leave it out
+    supportedFeatures:
+      version >= 4 ? profile.supportedFeatures : profile.supportedFeatures.filter((f) => f.minVersion > 0),
+    finalizedFeaturesEpoch: profile.finalizedFeatures.length > 0 ? 1 : -1,
+    finalizedFeatures: profile.finalizedFeatures.map(({ level, name }) => ({
+      name,
+      maxVersionLevel: level,
+      minVersionLevel: level
+    }))
+  })
+})

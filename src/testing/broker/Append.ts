@@ -1,0 +1,158 @@
+/**
+ * What happens to the records of a Produce request on their way into a log: the checks of a real broker, in its order,
+ * conversion to the log's format, sequences, timestamps.
+ */
+import * as KafkaError from "../../KafkaError.ts"
+import * as Crc32c from "../../protocol/records/Crc32c.ts"
+import * as RecordBatch from "../../protocol/records/RecordBatch.ts"
+import * as Batch from "./Batch.ts"
+import * as Code from "./Code.ts"
+import type { Cluster, Topic } from "./Cluster.ts"
+import * as Convert from "./Convert.ts"
+import type { Partition } from "./Partition.ts"
+
+/** What a partition answers. */
+export interface Appended {
+  readonly errorCode: number
+  readonly baseOffset: number
+  /** -1 unless the topic has the broker's times. */
+  readonly logAppendTimeMs: number
+  readonly errorMessage?: string
+}
+
+const refused = (errorCode: number, errorMessage?: string): Appended =>
+  errorMessage === undefined
+    ? { errorCode, baseOffset: -1, logAppendTimeMs: -1 }
+    : { errorCode, baseOffset: -1, logAppendTimeMs: -1, errorMessage }
+
+const zstd = 4
+
+/** The entries of a request's records, or why they are refused. */
+const split = (records: Uint8Array): ReadonlyArray<Batch.Header & { readonly at: number }> | Batch.Flaw => {
+  const entries: Array<Batch.Header & { readonly at: number }> = []
+  let at = 0
+  while (at < records.length) {
+    const header = Batch.peek(records, at)
+    if (typeof header === "string") return header
+    entries.push({ ...header, at })
+    at += header.size
+  }
+  return entries
+}
+
+/** Appends records to a partition, or tells why not. */
+export const append = (
+  cluster: Cluster,
+  topic: Topic,
+  partition: Partition,
+  records: Uint8Array | null,
+  version: number
+): Appended => {
+  const { env, settings } = cluster
+  const now = env.now()
+  if (records === null || records.length === 0)
+    return version >= 3
+      ? refused(Code.invalidRecord, "no record batch")
+      : { ...refused(Code.none), baseOffset: partition.log.endOffset }
+  const entries = split(records)
+  if (typeof entries === "string") return refused(Code.corruptMessage)
+  const first = entries[0]!
+  if (version >= 3) {
+    // from v3 on a request holds exactly one batch a partition
+    if (first.magic !== 2)
+      return refused(Code.invalidRecord, "Produce v3 and later take only record batches of magic 2")
+    if (entries.length > 1) return refused(Code.invalidRecord, "Produce v3 and later take exactly one record batch")
+  } else if (entries.some((entry) => entry.magic === 2)) return refused(Code.corruptMessage)
+
+  const limit = Number(topic.config.get("max.message.bytes") ?? 1048588)
+  for (const entry of entries) if (entry.size > limit) return refused(Code.messageTooLarge)
+
+  const appendTime = topic.config.get("message.timestamp.type") === "LogAppendTime"
+  if (first.magic === 2 && settings.profile.magic === 2)
+    return appendBatch(cluster, topic, partition, records, first, version, appendTime, now)
+
+  // the old formats: read, and written anew in the format of the log
+  try {
+    const converted = Convert.forLog(records, {
+      magic: settings.profile.magic,
+      baseOffset: partition.log.endOffset,
+      appendTime: appendTime ? now : undefined,
+      compression: settings.compression
+    })
+    const baseOffset = partition.log.endOffset
+    if (topic.config.get("cleanup.policy")?.includes("compact") === true && converted.some((c) => c.keyless))
+      return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
+    for (const { bytes, count } of converted) {
+      const header = Batch.peek(bytes, 0)
+      if (typeof header === "string") return refused(Code.corruptMessage)
+      partition.log.append(
+        bytes,
+        0,
+        { ...header, count: header.magic === 2 ? header.count : count },
+        partition.leaderEpoch,
+        now
+      )
+    }
+    return { errorCode: Code.none, baseOffset, logAppendTimeMs: appendTime ? now : -1 }
+  } catch (error) {
+    return refused(
+      error instanceof KafkaError.KafkaError && error.reason._tag === "Unsupported"
+        ? Code.unsupportedForMessageFormat
+        : Code.corruptMessage
+    )
+  }
+}
+
+const appendBatch = (
+  cluster: Cluster,
+  topic: Topic,
+  partition: Partition,
+  records: Uint8Array,
+  batch: Batch.Header,
+  version: number,
+  appendTime: boolean,
+  now: number
+): Appended => {
+  const { log } = partition
+  if (Crc32c.compute(records, Batch.crcFrom, batch.size) !== Batch.crcOf(records, 0))
+    return refused(Code.corruptMessage)
+  if (batch.count < 1 || batch.lastOffset - batch.baseOffset !== batch.count - 1)
+    return refused(Code.invalidRecord, "the number of records is not that of the offsets")
+  if (Batch.codecOf(batch) > zstd) return refused(Code.unsupportedCompressionType)
+  if (Batch.codecOf(batch) === zstd && version < 7) return refused(Code.unsupportedCompressionType)
+  if (Batch.isControl(batch)) return refused(Code.invalidRecord, "clients do not write control batches")
+  if (batch.producerId >= 0 && (batch.producerEpoch < 0 || batch.baseSequence < 0)) return refused(Code.invalidRecord)
+  if (
+    topic.config.get("cleanup.policy")?.includes("compact") === true &&
+    Convert.hasKeyless(records, cluster.settings.compression)
+  )
+    return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
+
+  if (batch.producerId >= 0) {
+    const verdict = log.producers.judge(batch, cluster.settings.profile.strictProducers)
+    switch (verdict._tag) {
+      case "Duplicate":
+        return {
+          errorCode: Code.none,
+          baseOffset: verdict.baseOffset,
+          logAppendTimeMs: appendTime ? verdict.timestamp : -1
+        }
+      case "OutOfOrder":
+        return refused(Code.outOfOrderSequenceNumber)
+      case "StaleEpoch":
+        return refused(Code.invalidProducerEpoch)
+      case "UnknownProducer":
+        return refused(Code.unknownProducerId)
+    }
+  }
+  const entry = log.append(
+    records,
+    0,
+    appendTime ? { ...batch, maxTimestamp: now, attributes: batch.attributes | 8 } : batch,
+    partition.leaderEpoch,
+    now
+  )
+  if (appendTime) RecordBatch.setLogAppendTime(log.bytesOf(entry), now)
+  log.producers.appended(entry, now)
+  return { errorCode: Code.none, baseOffset: entry.baseOffset, logAppendTimeMs: appendTime ? now : -1 }
+}

@@ -1,0 +1,23 @@
+/** DeleteTopics, v0–v6: by name, or from v6 by id. The topic is gone with the answer. */
+import * as Api from "../../protocol/messages/DeleteTopics.ts"
+import * as Code from "./Code.ts"
+import { zeroId } from "./Env.ts"
+import { handler } from "./Handler.ts"
+
+export const deleteTopics = handler("DeleteTopics", Api, (call) => {
+  const { cluster, request, version } = call
+  const remove = (name: string | null, id: string) => {
+    const topic = name === null ? cluster.topicsById.get(id) : cluster.topics.get(name)
+    const injected = call.injected(topic?.name ?? name ?? undefined)
+    const missing = name === null ? Code.unknownTopicId : Code.unknownTopicOrPartition
+    const errorCode = injected !== Code.none ? injected : topic === undefined ? missing : Code.none
+    if (errorCode === Code.none && topic !== undefined) cluster.deleteTopic(topic.name)
+    return { name: topic?.name ?? name, topicId: topic?.id ?? id, errorCode }
+  }
+  call.answer({
+    responses:
+      version >= 6
+        ? request.topics.map(({ name, topicId }) => remove(name, topicId))
+        : request.topicNames.map((name) => remove(name, zeroId))
+  })
+})

@@ -1,0 +1,193 @@
+/**
+ * A fault as the broker sees it: which requests it strikes, and what it does to them. `Fault` makes these values for
+ * users; the broker asks each rule in turn, and the first that strikes has the request.
+ */
+
+/** Which requests. What is left out matches everything. */
+export interface Match {
+  readonly api: string
+  readonly topic?: string | undefined
+  readonly partition?: number | undefined
+  readonly group?: string | undefined
+  readonly clientId?: string | undefined
+  readonly broker?: number | undefined
+  /** Only the nth request that matches, counted from 1. */
+  readonly nth?: number | undefined
+  /** At most so many requests. */
+  readonly times?: number | undefined
+  /** Strikes a request that matches with this probability, from the series of `seed`. */
+  readonly probability?: number | undefined
+  readonly seed?: number | undefined
+}
+
+/** What happens to a request that is struck. */
+export type Action =
+  | { readonly _tag: "Error"; readonly code: number }
+  | { readonly _tag: "ErrorAfter"; readonly code: number }
+  | { readonly _tag: "LoseRequest" }
+  | { readonly _tag: "LoseResponse" }
+  | { readonly _tag: "Withhold" }
+  | { readonly _tag: "Delay"; readonly millis: number }
+  | { readonly _tag: "Close" }
+  | { readonly _tag: "Trickle" }
+  | { readonly _tag: "CorruptCrc" }
+  | { readonly _tag: "Truncate" }
+  | { readonly _tag: "Throttle"; readonly millis: number }
+  | { readonly _tag: "StaleMetadata"; readonly snapshot: Map<string, unknown> }
+
+/** What a request touches. */
+export interface Touched {
+  readonly api: string
+  readonly broker: number
+  readonly clientId: string
+  readonly partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number }>
+  readonly groups: ReadonlyArray<string>
+}
+
+/** A fault that is in force. */
+export class Rule {
+  readonly match: Match
+  readonly action: Action
+  hits = 0
+  /** Called at each hit. */
+  onHit: () => void = () => {}
+  private seen = 0
+  private readonly random: () => number
+
+  constructor(match: Match, action: Action, random: () => number) {
+    this.match = match
+    this.action = action
+    this.random = random
+  }
+
+  /** Whether the fault is about this partition of a request that it strikes. */
+  covers(topic: string | undefined, partition: number | undefined): boolean {
+    const { match } = this
+    return (
+      (match.topic === undefined || topic === undefined || match.topic === topic) &&
+      (match.partition === undefined || partition === undefined || match.partition === partition)
+    )
+  }
+
+  /** Whether an error before the work stands here: one about a topic stands at its entries, never over the whole. */
+  strikesAt(topic: string | undefined, partition: number | undefined): boolean {
+    return (
+      this.covers(topic, partition) &&
+      (topic !== undefined || (this.match.topic === undefined && this.match.partition === undefined))
+    )
+  }
+
+  /** Whether it strikes, counting the request. */
+  strikes(touched: Touched): boolean {
+    const { match } = this
+    if (match.api !== "*" && match.api !== touched.api) return false
+    if (match.broker !== undefined && match.broker !== touched.broker) return false
+    if (match.clientId !== undefined && match.clientId !== touched.clientId) return false
+    if (match.group !== undefined && !touched.groups.includes(match.group)) return false
+    if (
+      (match.topic !== undefined || match.partition !== undefined) &&
+      !touched.partitions.some(
+        (each) =>
+          (match.topic === undefined || each.topic === match.topic) &&
+          (match.partition === undefined || each.partition < 0 || each.partition === match.partition)
+      )
+    )
+      return false
+    if (match.probability !== undefined && this.random() >= match.probability) return false
+    this.seen++
+    if (match.nth !== undefined && this.seen !== match.nth) return false
+    if (match.times !== undefined && this.hits >= match.times) return false
+    this.hits++
+    this.onHit()
+    return true
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !(value instanceof Uint8Array)
+
+/**
+ * The topics, partitions and groups that a request names, found by the names that Kafka's definitions give such
+ * fields, so that a new API needs no code here. A topic without partitions has partition -1.
+ */
+export const touchedBy = (
+  request: unknown,
+  nameOf: (topicId: string) => string | undefined
+): Pick<Touched, "partitions" | "groups"> => {
+  const partitions: Array<{ readonly topic: string; readonly partition: number }> = []
+  const groups: Array<string> = []
+  const group = (value: Record<string, unknown>) => {
+    if (typeof value["groupId"] === "string" && value["groupId"] !== "") groups.push(value["groupId"])
+  }
+  if (!isObject(request)) return { partitions, groups }
+  group(request)
+  if (typeof request["key"] === "string" && request["key"] !== "") groups.push(request["key"])
+  const visitTopics = (value: Record<string, unknown>): void => {
+    for (const [field, list] of Object.entries(value)) {
+      if (!Array.isArray(list)) continue
+      if (field === "topicNames") for (const name of list) partitions.push({ topic: name, partition: -1 })
+      if (field === "coordinatorKeys" || field === "groupsNames") groups.push(...list)
+      for (const each of list) {
+        if (!isObject(each)) continue
+        if (field === "groups") {
+          group(each)
+          visitTopics(each)
+          continue
+        }
+        const named = (each["name"] || each["topic"] || each["topicName"]) as string | undefined
+        const topic = named || (typeof each["topicId"] === "string" ? nameOf(each["topicId"]) : undefined)
+        if (topic === undefined) continue
+        let some = false
+        for (const inner of Object.values(each)) {
+          if (!Array.isArray(inner)) continue
+          for (const part of inner) {
+            const index = isObject(part) ? (part["partitionIndex"] ?? part["partition"] ?? part["index"]) : part
+            if (typeof index !== "number") continue
+            partitions.push({ topic, partition: index })
+            some = true
+          }
+        }
+        if (!some) partitions.push({ topic, partition: -1 })
+      }
+    }
+  }
+  visitTopics(request)
+  return { partitions, groups }
+}
+
+/**
+ * Puts an error into a response whose work was done: into the entries of the partitions (or topics, or groups) that
+ * `covers` allows; at the top, where the response has no entries.
+ */
+export const poison = (
+  response: unknown,
+  code: number,
+  covers: (topic: string | undefined, partition: number | undefined) => boolean,
+  nameOf: (topicId: string) => string | undefined
+): void => {
+  let entries = 0
+  const visit = (value: unknown, topic: string | undefined, depth: number): void => {
+    if (!isObject(value)) return
+    const own = (value["name"] || value["topic"] || value["topicName"]) as string | undefined
+    const here = own || (typeof value["topicId"] === "string" ? nameOf(value["topicId"]) : undefined) || topic
+    const index = (value["partitionIndex"] ?? value["partition"] ?? value["index"]) as number | undefined
+    let nested = false
+    for (const inner of Object.values(value)) {
+      if (!Array.isArray(inner)) continue
+      for (const each of inner) {
+        if (isObject(each) && hasCode(each)) nested = true
+        visit(each, here, depth + 1)
+      }
+    }
+    if (depth > 0 && !nested && typeof value["errorCode"] === "number") {
+      entries++
+      if (covers(here, index)) value["errorCode"] = code
+    }
+  }
+  visit(response, undefined, 0)
+  if (entries === 0 && isObject(response)) response["errorCode"] = code
+}
+
+const hasCode = (value: Record<string, unknown>): boolean =>
+  "errorCode" in value ||
+  Object.values(value).some((inner) => Array.isArray(inner) && inner.some((each) => isObject(each) && hasCode(each)))

@@ -1,0 +1,27 @@
+/** FindCoordinator, v0–v6: groups (0) and transactional ids (1); several keys at once from v4. */
+import * as Api from "../../protocol/messages/FindCoordinator.ts"
+import * as Code from "./Code.ts"
+import { handler } from "./Handler.ts"
+
+export const findCoordinator = handler("FindCoordinator", Api, (call) => {
+  const { cluster, request, version } = call
+  const find = (key: string) => {
+    const fail = (errorCode: number, errorMessage: string) => ({
+      key,
+      errorCode,
+      errorMessage,
+      nodeId: -1,
+      host: "",
+      port: -1
+    })
+    const injected = call.injected()
+    if (injected !== Code.none) return fail(injected, "")
+    if (request.keyType !== 0 && request.keyType !== 1) return fail(Code.invalidRequest, `key type ${request.keyType}`)
+    const node = cluster.coordinator(request.keyType === 0 ? "group" : "transaction", key)
+    if (node === undefined) return fail(Code.coordinatorNotAvailable, "no broker lives")
+    return { key, errorCode: Code.none, errorMessage: null, nodeId: node.id, host: node.host, port: node.port }
+  }
+  if (version >= 4) return call.answer({ coordinators: request.coordinatorKeys.map(find) })
+  const { errorCode, errorMessage, host, nodeId, port } = find(request.key)
+  call.answer({ errorCode, errorMessage: version === 0 ? null : errorMessage, nodeId, host, port })
+})

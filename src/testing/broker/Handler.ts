@@ -1,0 +1,37 @@
+/** What serves one API: the file of each API exports one `handler`. */
+import type * as Schema from "effect/Schema"
+import type * as Wire from "../../protocol/Wire.ts"
+import type { Cluster, Node } from "./Cluster.ts"
+import type { Connection } from "./Connection.ts"
+
+/** A request that is being served. */
+export interface Call<Q, A> {
+  readonly cluster: Cluster
+  /** The broker that got it. */
+  readonly node: Node
+  readonly connection: Connection
+  readonly version: number
+  readonly clientId: string
+  readonly request: Q
+  /** Sends the response, now or later; what comes after the first is dropped. */
+  readonly answer: (response: A) => void
+  /** Ends the request without a response (Produce with acks 0). */
+  readonly silence: () => void
+  /** The error that a fault puts in the place of the work for this topic, partition, or request; 0 where there is none. */
+  readonly injected: (topic?: string, partition?: number) => number
+}
+
+/** Serves one API at the versions of its messages. */
+export interface Handler {
+  readonly name: string
+  readonly key: number
+  readonly Request: Wire.Message<Schema.Top>
+  readonly Response: Wire.Message<Schema.Top>
+  readonly serve: (call: Call<any, any>) => void
+}
+
+export const handler = <Q extends Schema.Top, A extends Schema.Top>(
+  name: string,
+  api: { readonly Request: Wire.Message<Q>; readonly Response: Wire.Message<A> },
+  serve: (call: Call<Q["Type"], A["~type.make.in"]>) => void
+): Handler => ({ name, key: api.Request.key, Request: api.Request, Response: api.Response, serve })

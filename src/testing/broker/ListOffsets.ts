@@ -1,0 +1,97 @@
+/**
+ * ListOffsets, v0–v11: the end (-1; the last stable offset for readers of committed data), the start (-2), the record
+ * with the largest timestamp (-3, v7), the first record at or after a time. v0 gives segment offsets, newest first.
+ */
+import * as Api from "../../protocol/messages/ListOffsets.ts"
+import * as Code from "./Code.ts"
+import type { Cluster } from "./Cluster.ts"
+import { epochError } from "./Epochs.ts"
+import { handler } from "./Handler.ts"
+import type { Partition } from "./Partition.ts"
+import * as Times from "./Times.ts"
+
+const latest = -1
+const earliest = -2
+const maxTimestamp = -3
+const earliestLocal = -4
+const latestTiered = -5
+const earliestPendingUpload = -6
+
+interface Found {
+  readonly offset: number
+  readonly timestamp: number
+  readonly leaderEpoch: number
+}
+
+const find = (cluster: Cluster, partition: Partition, timestamp: number, committed: boolean): Found => {
+  const { log } = partition
+  const end = committed ? partition.lastStableOffset : partition.highWatermark
+  const at = (offset: number, time = -1): Found => ({
+    offset,
+    timestamp: time,
+    leaderEpoch: log.epochs.findLast((epoch) => epoch.startOffset <= offset)?.epoch ?? partition.leaderEpoch
+  })
+  switch (timestamp) {
+    case latest:
+      return { ...at(end), leaderEpoch: partition.leaderEpoch }
+    case earliest:
+    case earliestLocal:
+      return at(log.startOffset)
+    case latestTiered:
+    case earliestPendingUpload:
+      // nothing is tiered here
+      return { offset: -1, timestamp: -1, leaderEpoch: -1 }
+    default: {
+      const found =
+        timestamp === maxTimestamp
+          ? Times.newest(log, cluster.settings.compression)
+          : Times.from(log, timestamp, cluster.settings.compression)
+      return found === undefined || found.offset >= end
+        ? { offset: -1, timestamp: -1, leaderEpoch: -1 }
+        : at(found.offset, found.timestamp)
+    }
+  }
+}
+
+export const listOffsets = handler("ListOffsets", Api, (call) => {
+  const { cluster, node, request, version } = call
+  call.answer({
+    topics: request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map((asked) => {
+        const partitionIndex = asked.partitionIndex
+        const partition = cluster.partition(name, partitionIndex)
+        const injected = call.injected(name, partitionIndex)
+        const errorCode =
+          injected !== Code.none
+            ? injected
+            : partition === undefined
+              ? Code.unknownTopicOrPartition
+              : partition.leader !== node.id
+                ? Code.notLeaderOrFollower
+                : epochError(partition, asked.currentLeaderEpoch)
+        if (errorCode !== Code.none || partition === undefined) return { partitionIndex, errorCode }
+        if (version === 0)
+          return { partitionIndex, oldStyleOffsets: oldStyle(partition, asked.timestamp, asked.maxNumOffsets) }
+        const found = find(cluster, partition, asked.timestamp, request.isolationLevel === 1)
+        return { partitionIndex, ...found }
+      })
+    }))
+  })
+})
+
+/** The starts of segments that are not newer than a time, newest first. There is one segment here, and the end. */
+const oldStyle = (partition: Partition, timestamp: number, most: number): ReadonlyArray<number> => {
+  const { highWatermark, log } = partition
+  const offsets =
+    timestamp === earliest
+      ? [log.startOffset]
+      : timestamp === latest
+        ? highWatermark > log.startOffset
+          ? [highWatermark, log.startOffset]
+          : [highWatermark]
+        : log.entries.some((entry) => entry.appended <= timestamp)
+          ? [log.startOffset]
+          : []
+  return offsets.slice(0, Math.max(most, 0))
+}

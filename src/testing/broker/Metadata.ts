@@ -1,0 +1,80 @@
+/**
+ * Metadata, v0–v13. v0: an empty list asks for all topics; from v1 null does. Before v4 every name that is asked for is
+ * created, where the broker creates topics; the first answer for it is LEADER_NOT_AVAILABLE. From v12 a topic can be
+ * asked for by its id.
+ */
+import * as Api from "../../protocol/messages/Metadata.ts"
+import * as Code from "./Code.ts"
+import type { Cluster, Topic } from "./Cluster.ts"
+import { zeroId } from "./Env.ts"
+import { handler } from "./Handler.ts"
+
+/** No operations were asked for. */
+const notAsked = -2147483648
+/** Read, write, create, delete, alter, describe, describe configs, alter configs. */
+const allTopicOperations = 0b1101_1111_1000
+
+const described = (cluster: Cluster, topic: Topic, operations: boolean) => ({
+  errorCode: Code.none,
+  name: topic.name,
+  topicId: topic.id,
+  isInternal: topic.internal,
+  topicAuthorizedOperations: operations ? allTopicOperations : notAsked,
+  partitions: topic.partitions.map((partition) => ({
+    errorCode: partition.leader < 0 ? Code.leaderNotAvailable : Code.none,
+    partitionIndex: partition.index,
+    leaderId: partition.leader,
+    leaderEpoch: partition.leaderEpoch,
+    replicaNodes: partition.replicas,
+    isrNodes: partition.isr,
+    offlineReplicas: partition.replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
+  }))
+})
+
+const failed = (name: string | null, topicId: string, errorCode: number) => ({
+  errorCode,
+  name,
+  topicId,
+  isInternal: false,
+  topicAuthorizedOperations: notAsked,
+  partitions: []
+})
+
+export const metadata = handler("Metadata", Api, (call) => {
+  const { cluster, request, version } = call
+  const mayCreate = cluster.settings.autoCreate && (version < 4 || request.allowAutoTopicCreation)
+  const operations = request.includeTopicAuthorizedOperations
+
+  const byName = (name: string) => {
+    const injected = call.injected(name)
+    if (injected !== Code.none) return failed(name, zeroId, injected)
+    const known = cluster.topics.get(name)
+    if (known !== undefined) {
+      if (!known.fresh) return described(cluster, known, operations)
+      known.fresh = false
+      return failed(name, known.id, Code.leaderNotAvailable)
+    }
+    if (!mayCreate) return failed(name, zeroId, Code.unknownTopicOrPartition)
+    const created = cluster.createTopic(name)
+    if (created === "name") return failed(name, zeroId, Code.invalidTopic)
+    if (typeof created === "string") return failed(name, zeroId, Code.leaderNotAvailable)
+    return failed(name, created.id, Code.leaderNotAvailable)
+  }
+  const byId = (id: string) => {
+    const known = cluster.topicsById.get(id)
+    return known === undefined ? failed(null, id, Code.unknownTopicId) : byName(known.name)
+  }
+
+  const all = request.topics === null || (version === 0 && request.topics.length === 0)
+  const topics = all
+    ? Array.from(cluster.topics.keys(), byName)
+    : request.topics!.map((asked) => (asked.name === null ? byId(asked.topicId) : byName(asked.name)))
+  const injected = request.topics !== null && request.topics.length > 0 ? Code.none : call.injected()
+  call.answer({
+    brokers: cluster.alive.map(({ host, id, port, rack }) => ({ nodeId: id, host, port, rack })),
+    clusterId: cluster.id,
+    controllerId: cluster.controller,
+    topics,
+    errorCode: injected
+  })
+})

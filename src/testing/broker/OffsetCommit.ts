@@ -1,0 +1,61 @@
+/**
+ * OffsetCommit, v0–v10. v0 is kept apart, as ZooKeeper did. The generation is checked as a real coordinator does; a
+ * negative one commits for a group without members. Metadata beyond 4096 bytes is refused.
+ */
+import * as Api from "../../protocol/messages/OffsetCommit.ts"
+import * as Code from "./Code.ts"
+import { refusal } from "./GroupCall.ts"
+import { handler } from "./Handler.ts"
+
+const maxMetadata = 4096
+
+export const offsetCommit = handler("OffsetCommit", Api, (call) => {
+  const { cluster, request, version } = call
+  const { groupId, groupInstanceId, memberId } = request
+  const generation = request.generationIdOrMemberEpoch
+  const now = cluster.env.now()
+
+  const groupError = (): number => {
+    if (version === 0) return Code.none
+    const refused = refusal(call, groupId)
+    if (refused !== Code.none) return refused
+    const group = cluster.groups.get(groupId)
+    if (group === undefined) {
+      if (generation >= 0) return Code.illegalGeneration
+      cluster.group(groupId)
+      return Code.none
+    }
+    return group.commits(memberId, groupInstanceId, generation)
+  }
+  const error = groupError()
+  const store = version === 0 ? cluster.zooKeeperOffsets : cluster.offsets
+
+  call.answer({
+    topics: request.topics.map(({ name, partitions, topicId }) => {
+      const topic = version >= 10 ? cluster.topicsById.get(topicId) : cluster.topics.get(name)
+      return {
+        name,
+        topicId,
+        partitions: partitions.map((each) => {
+          const commit = (): number => {
+            if (error !== Code.none) return error
+            const injected = call.injected(topic?.name ?? name, each.partitionIndex)
+            if (injected !== Code.none) return injected
+            if (topic === undefined) return version >= 10 ? Code.unknownTopicId : Code.unknownTopicOrPartition
+            if (topic.partitions[each.partitionIndex] === undefined) return Code.unknownTopicOrPartition
+            const metadata = each.committedMetadata ?? ""
+            if (Buffer.byteLength(metadata) > maxMetadata) return Code.offsetMetadataTooLarge
+            cluster.commit(store, groupId, `${topic.name}-${each.partitionIndex}`, {
+              offset: each.committedOffset,
+              leaderEpoch: each.committedLeaderEpoch,
+              metadata,
+              timestamp: now
+            })
+            return Code.none
+          }
+          return { partitionIndex: each.partitionIndex, errorCode: commit() }
+        })
+      }
+    })
+  })
+})

@@ -1,0 +1,92 @@
+/**
+ * A partition: its log, its leader and epoch, and its replicas. Every replica holds a prefix of the one log, so a
+ * follower is no more than the offset up to which it has copied; followers copy at once unless they are held back.
+ *
+ * The high watermark is the least end of the replicas in sync; who waits for it, or for records, is woken by `watch`.
+ */
+import { Log } from "./Log.ts"
+
+export class Partition {
+  readonly topic: string
+  readonly index: number
+  readonly log = new Log()
+  replicas: Array<number>
+  isr: Array<number>
+  /** Node id; -1 while there is none. */
+  leader: number
+  leaderEpoch = 0
+  highWatermark = 0
+  /** Followers that do not copy now, with the end of what they have. */
+  readonly held = new Map<number, number>()
+  private readonly watchers = new Set<() => void>()
+
+  constructor(topic: string, index: number, replicas: ReadonlyArray<number>) {
+    this.topic = topic
+    this.index = index
+    this.replicas = [...replicas]
+    this.isr = [...replicas]
+    this.leader = replicas[0] ?? -1
+  }
+
+  /** The offset up to which a replica has copied. */
+  endOf(node: number): number {
+    return this.held.get(node) ?? this.log.endOffset
+  }
+
+  /** Below it every transaction has ended. */
+  get lastStableOffset(): number {
+    const unstable = this.log.producers.firstUnstable()
+    return unstable === undefined ? this.highWatermark : Math.min(unstable, this.highWatermark)
+  }
+
+  /** Calls `run` whenever the log, the watermark or the leader changes; gives what ends that. */
+  watch(run: () => void): () => void {
+    this.watchers.add(run)
+    return () => this.watchers.delete(run)
+  }
+
+  /** Counts the watermark anew, and wakes who waits. */
+  changed(): void {
+    let least = this.log.endOffset
+    for (const node of this.isr) least = Math.min(least, this.endOf(node))
+    // it never goes back but by truncation
+    this.highWatermark = Math.min(Math.max(this.highWatermark, least), this.log.endOffset)
+    if (this.watchers.size > 0) for (const run of Array.from(this.watchers)) run()
+  }
+
+  /** Makes a node the leader, in a new epoch; what it had not copied is gone for good. */
+  lead(node: number): void {
+    this.leaderEpoch++
+    this.leader = node
+    if (node >= 0) {
+      const end = this.endOf(node)
+      this.held.delete(node)
+      if (end < this.log.endOffset) {
+        this.log.truncate(end)
+        for (const [other, copied] of this.held) this.held.set(other, Math.min(copied, end))
+        this.highWatermark = Math.min(this.highWatermark, end)
+      }
+      if (!this.isr.includes(node)) this.isr = [node]
+    }
+    this.changed()
+  }
+
+  /** Stops a follower's copying at where it is. */
+  hold(node: number): void {
+    if (!this.held.has(node)) this.held.set(node, this.log.endOffset)
+  }
+
+  /** Lets a follower copy again: it catches up at once, and is in sync. */
+  release(node: number): void {
+    this.held.delete(node)
+    if (this.replicas.includes(node) && !this.isr.includes(node))
+      this.isr = this.replicas.filter((id) => id === node || this.isr.includes(id))
+    this.changed()
+  }
+
+  /** Takes a follower out of the replicas in sync. */
+  shrink(node: number): void {
+    if (this.isr.length > 1) this.isr = this.isr.filter((id) => id !== node)
+    this.changed()
+  }
+}

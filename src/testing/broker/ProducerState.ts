@@ -1,0 +1,134 @@
+/**
+ * What a partition remembers of idempotent producers: the epoch and the last five batches of each, by which a batch
+ * that comes twice is known (KIP-98), and where an open transaction began.
+ */
+import type * as Batch from "./Batch.ts"
+import { lastSequence } from "./Batch.ts"
+
+/** Batches of a producer that are remembered: as many as may be in flight. */
+const remembered = 5
+
+interface Appended {
+  readonly firstSequence: number
+  readonly lastSequence: number
+  readonly baseOffset: number
+  readonly timestamp: number
+}
+
+/** One producer, as a partition knows it. */
+export interface Producer {
+  readonly producerId: number
+  epoch: number
+  batches: Array<Appended>
+  /** When it was last heard of. */
+  lastTimestamp: number
+  coordinatorEpoch: number
+  /** The first offset of its open transaction; -1 where there is none. */
+  transactionStart: number
+}
+
+/** What becomes of a batch: it is new, it was there already, or why not. */
+export type Verdict =
+  | { readonly _tag: "Append" }
+  | { readonly _tag: "Duplicate"; readonly baseOffset: number; readonly timestamp: number }
+  | { readonly _tag: "OutOfOrder" }
+  | { readonly _tag: "StaleEpoch" }
+  | { readonly _tag: "UnknownProducer" }
+
+const append: Verdict = { _tag: "Append" }
+const outOfOrder: Verdict = { _tag: "OutOfOrder" }
+
+export class Producers {
+  readonly byId = new Map<number, Producer>()
+
+  /**
+   * Judges a batch of an idempotent producer. `strict` is what brokers did before 2.? : a sequence above 0 of a
+   * producer that is not known is refused (UNKNOWN_PRODUCER_ID); since KIP-360 it is taken.
+   */
+  judge(batch: Batch.Header, strict: boolean): Verdict {
+    const known = this.byId.get(batch.producerId)
+    if (known === undefined) {
+      return strict && batch.baseSequence !== 0 ? { _tag: "UnknownProducer" } : append
+    }
+    if (batch.producerEpoch < known.epoch) return { _tag: "StaleEpoch" }
+    if (batch.producerEpoch > known.epoch) return batch.baseSequence === 0 ? append : outOfOrder
+    const last = lastSequence(batch)
+    for (const old of known.batches) {
+      if (old.firstSequence === batch.baseSequence && old.lastSequence === last)
+        return { _tag: "Duplicate", baseOffset: old.baseOffset, timestamp: old.timestamp }
+    }
+    const newest = known.batches[known.batches.length - 1]
+    if (newest === undefined) return append
+    return batch.baseSequence === (newest.lastSequence + 1) % 2147483648 ? append : outOfOrder
+  }
+
+  /** Remembers a batch that was appended. */
+  appended(batch: Batch.Header, timestamp: number): void {
+    if (batch.producerId < 0) return
+    let known = this.byId.get(batch.producerId)
+    if (known === undefined) {
+      known = {
+        producerId: batch.producerId,
+        epoch: batch.producerEpoch,
+        batches: [],
+        lastTimestamp: timestamp,
+        coordinatorEpoch: -1,
+        transactionStart: -1
+      }
+      this.byId.set(batch.producerId, known)
+    }
+    if (batch.producerEpoch !== known.epoch) {
+      known.epoch = batch.producerEpoch
+      known.batches = []
+    }
+    known.lastTimestamp = timestamp
+    if (batch.baseSequence >= 0) {
+      known.batches.push({
+        firstSequence: batch.baseSequence,
+        lastSequence: lastSequence(batch),
+        baseOffset: batch.baseOffset,
+        timestamp: batch.maxTimestamp
+      })
+      if (known.batches.length > remembered) known.batches.shift()
+    }
+    if ((batch.attributes & 0x30) === 0x10 && known.transactionStart < 0) known.transactionStart = batch.baseOffset
+  }
+
+  /** Ends a producer's transaction in this partition; gives the offset at which it began, or -1. */
+  ended(producerId: number, epoch: number, coordinatorEpoch: number, timestamp: number): number {
+    let known = this.byId.get(producerId)
+    if (known === undefined) {
+      known = { producerId, epoch, batches: [], lastTimestamp: timestamp, coordinatorEpoch, transactionStart: -1 }
+      this.byId.set(producerId, known)
+    }
+    const start = known.transactionStart
+    if (epoch > known.epoch) {
+      known.epoch = epoch
+      known.batches = []
+    }
+    known.coordinatorEpoch = coordinatorEpoch
+    known.lastTimestamp = timestamp
+    known.transactionStart = -1
+    return start
+  }
+
+  /** The first offset of any open transaction: nothing from there on is stable. */
+  firstUnstable(): number | undefined {
+    let first: number | undefined
+    for (const producer of this.byId.values()) {
+      if (producer.transactionStart >= 0 && (first === undefined || producer.transactionStart < first))
+        first = producer.transactionStart
+    }
+    return first
+  }
+
+  /** Forgets everything but what these batches tell: after a truncation. */
+  rebuild(batches: ReadonlyArray<Batch.Header & { readonly appended: number }>): void {
+    this.byId.clear()
+    for (const batch of batches) {
+      if ((batch.attributes & 0x20) !== 0 && batch.magic === 2)
+        this.ended(batch.producerId, batch.producerEpoch, -1, batch.appended)
+      else this.appended(batch, batch.appended)
+    }
+  }
+}

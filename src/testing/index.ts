@@ -1,0 +1,4 @@
+/** Kafka for tests: a cluster in memory, faults, and Layers that give a program both. */
+export * as EmbeddedKafka from "./EmbeddedKafka.ts"
+export * as Fault from "./Fault.ts"
+export * as KafkaTest from "./KafkaTest.ts"
