@@ -156,7 +156,7 @@ describe("Accumulator", () => {
     assert.strictEqual(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence, "possibly")
     const [again] = next(1000)
     assert.strictEqual(again?.sequence, 0)
-    end(again, appended(0), 1001)
+    end(again!, appended(0), 1001)
     assert.deepStrictEqual(told[1], "b 0+1 @0")
   })
 
@@ -212,12 +212,12 @@ describe("Accumulator", () => {
     accumulator.append("t", 0, records(3), delivery("b"), 0)
     const [wrapping] = next(0)
     assert.strictEqual(wrapping?.sequence, 0x7fffffff)
-    assert.strictEqual(wrapping.queue.nextSequence, 2)
+    assert.strictEqual(wrapping!.queue.nextSequence, 2)
     accumulator.append("t", 0, records(1), delivery("c"), 0)
     accumulator.flushing(1)
     const [behind] = next(1)
     end(behind!, lost, 2)
-    end(wrapping, lost, 2)
+    end(wrapping!, lost, 2)
     assert.deepStrictEqual([...next(500), ...next(500)].map((batch) => batch.sequence), [0x7fffffff, 2])
   })
 
