@@ -60,7 +60,9 @@ export class Cluster extends Context.Service<
     /** A topic: from memory, else asked for. Never creates it. Fails with `UnknownTopic` after the budget (`metadataTimeout`). */
     readonly topic: (name: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /** The topics whose names are there, without failing for those that are not; null asks for all. */
-    readonly topics: (names: ReadonlyArray<string> | null) => Effect.Effect<ReadonlyArray<TopicInfo>, KafkaError.KafkaError>
+    readonly topics: (
+      names: ReadonlyArray<string> | null
+    ) => Effect.Effect<ReadonlyArray<TopicInfo>, KafkaError.KafkaError>
     /** What is in memory now, without waiting; where it is older than `metadataMaxAge` it is asked for beside. */
     readonly known: (name: string) => TopicInfo | undefined
     /** The leader of a partition, waited for within `metadataTimeout`. */
@@ -131,7 +133,8 @@ export const make = Effect.fnUntraced(function* (
         }
         const { reason } = result.failure
         if (reason._tag === "Unreachable") attempts.push(...reason.attempts)
-        else if (reason._tag === "TimedOut") attempts.push({ address: reason.broker ?? "", cause: result.failure.message })
+        else if (reason._tag === "TimedOut")
+          attempts.push({ address: reason.broker ?? "", cause: result.failure.message })
         else return yield* result.failure
       }
       return yield* KafkaError.make({ _tag: "Unreachable", attempts })
@@ -238,7 +241,9 @@ export const make = Effect.fnUntraced(function* (
   const topic = (name: string): Effect.Effect<TopicInfo, KafkaError.KafkaError> =>
     Effect.suspend(() => {
       const info = known(name)
-      return info === undefined ? Backoff.within(lookUp(name), budget(`topic ${name}`), isTransient) : Effect.succeed(info)
+      return info === undefined
+        ? Backoff.within(lookUp(name), budget(`topic ${name}`), isTransient)
+        : Effect.succeed(info)
     })
 
   const leaderNow = ({ topic: name, partition }: TopicPartition.TopicPartition) =>
@@ -311,6 +316,21 @@ export const make = Effect.fnUntraced(function* (
     isolationLevel: number
   ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> =>
     Effect.gen(function* () {
+      // Brokers refuse a request that names a partition twice (INVALID_REQUEST): what is asked again goes into another.
+      const seen = new Set<string>()
+      const isFirst = positions.map((p) => !seen.has(TopicPartition.key(p)) && seen.add(TopicPartition.key(p)) === seen)
+      if (seen.size < positions.length) {
+        const first = yield* offsetsNow(
+          positions.filter((_, i) => isFirst[i]),
+          isolationLevel
+        )
+        const others = yield* offsetsNow(
+          positions.filter((_, i) => !isFirst[i]),
+          isolationLevel
+        )
+        let [i, j] = [0, 0]
+        return isFirst.map((is) => (is ? first[i++]! : others[j++]!))
+      }
       const byBroker = new Map<Broker, Array<Position>>()
       for (const position of positions) {
         if (typeof position.at !== "string" && position.at._tag === "At") continue
@@ -319,11 +339,9 @@ export const make = Effect.fnUntraced(function* (
         if (of === undefined) byBroker.set(broker, [position])
         else of.push(position)
       }
-      const answers = yield* Effect.forEach(
-        byBroker,
-        ([broker, list]) => listOffsets(broker, list, isolationLevel),
-        { concurrency: "unbounded" }
-      )
+      const answers = yield* Effect.forEach(byBroker, ([broker, list]) => listOffsets(broker, list, isolationLevel), {
+        concurrency: "unbounded"
+      })
       const found = new Map(answers.flatMap((answer) => [...answer]))
       // No record is that late: the end. Asked for apart, since the answer to a time does not tell it.
       const late = positions.filter((p) => found.get(`${p.topic}-${p.partition}`) === -1 && p.at !== "latest")
