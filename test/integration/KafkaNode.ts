@@ -106,7 +106,7 @@ const read = (file: string): string => {
 const digest = (folder: string): string => {
   const lines = (read(Path.join(folder, "out")) + read(Path.join(folder, "log"))).split("\n")
   const bad = lines.flatMap((line, i) => (/FATAL|ERROR|Exception/.test(line) ? lines.slice(i, i + 5) : []))
-  return [`--- ${Path.basename(folder)}`, ...bad.slice(0, 20), "...", ...lines.slice(-25), ""].join("\n")
+  return [`--- ${Path.basename(folder)}`, ...bad.slice(0, 15), "...", ...lines.slice(-6), ""].join("\n")
 }
 
 /** A node that is not started yet; stopped with the Scope. */
