@@ -241,9 +241,9 @@ export class Session implements Handler {
     if (this.#ended !== undefined) return
     this.#ended = error
     this.#connection?.close()
-    const pending = this.#pending.splice(0)
-    for (const { resume } of pending) resume?.(Effect.fail(error))
+    // The owner first: whoever is told may try again at once, and must find a new connection.
     this.#context.onEnd(this)
+    for (const { resume } of this.#pending.splice(0)) resume?.(Effect.fail(error))
   }
 
   #lost(cause: string): KafkaError.KafkaError {
