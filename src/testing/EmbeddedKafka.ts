@@ -212,7 +212,6 @@ const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effec
     const timers = new Set<Fiber.Fiber<void>>()
     let closed = false
     const run = (f: () => void) => {
-      if (closed) return
       try {
         f()
       } catch (defect) {
@@ -227,6 +226,7 @@ const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effec
     )
     return {
       now: () => clock.currentTimeMillisUnsafe(),
+      // also after the end: the last ticks tell the clients that their connections are closed
       soon: (f) => dispatcher.scheduleTask(() => run(f), 0),
       after: (wait, f) => {
         let over = closed
