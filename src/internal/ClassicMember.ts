@@ -34,15 +34,7 @@ export interface Settings {
  * - `releasing`: partitions are being drained and committed, or lost ones ended; then it joins, leaves or fails
  * - `leaving`, `ended`
  */
-export type Phase =
-  | "waiting"
-  | "joining"
-  | "assigning"
-  | "syncing"
-  | "stable"
-  | "releasing"
-  | "leaving"
-  | "ended"
+export type Phase = "waiting" | "joining" | "assigning" | "syncing" | "stable" | "releasing" | "leaving" | "ended"
 
 export interface State {
   readonly phase: Phase
@@ -97,7 +89,12 @@ export type Event =
   | { readonly _tag: "SyncRefused"; readonly round: number; readonly code: number }
   /** A join, the leader's work or a sync failed without an answer of the coordinator. */
   | { readonly _tag: "RoundFailed"; readonly round: number; readonly error: KafkaError.KafkaError }
-  | { readonly _tag: "HeartbeatAnswered"; readonly memberId: string; readonly generation: number; readonly code: number }
+  | {
+      readonly _tag: "HeartbeatAnswered"
+      readonly memberId: string
+      readonly generation: number
+      readonly code: number
+    }
   | {
       readonly _tag: "HeartbeatFailed"
       readonly memberId: string
@@ -300,9 +297,7 @@ const roundRefused = (
       return state.owned.length > 0 ? lose(state, state.memberId) : joinLater({ ...state, generation: -1 }, now, random)
     case 25: // UNKNOWN_MEMBER_ID
       if (state.owned.length > 0) return lose(state, "")
-      return state.memberId === ""
-        ? joinLater(state, now, random)
-        : join({ ...state, memberId: "", generation: -1 })
+      return state.memberId === "" ? joinLater(state, now, random) : join({ ...state, memberId: "", generation: -1 })
     case 27: // REBALANCE_IN_PROGRESS
       return joinLater(state, now, random)
     default: {
@@ -326,7 +321,10 @@ const memberRefused = (
 ): Step => {
   switch (code) {
     case 0:
-      return [{ ...state, attempt: 0, expiresAt: Math.max(state.expiresAt, state.heartbeatSentAt + settings.sessionTimeout) }, []]
+      return [
+        { ...state, attempt: 0, expiresAt: Math.max(state.expiresAt, state.heartbeatSentAt + settings.sessionTimeout) },
+        []
+      ]
     case 27: // REBALANCE_IN_PROGRESS: the sync's answer tells it, where one is under way
       return state.phase === "stable" && !state.closing ? rejoin(settings, state) : [state, []]
     case 22: // ILLEGAL_GENERATION
@@ -458,7 +456,11 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "HeartbeatAnswered":
     case "HeartbeatFailed": {
       // A heartbeat answered late, after the group was joined anew, says nothing of this generation.
-      if (event.generation !== state.generation || event.memberId !== state.memberId || state.heartbeatAt !== undefined) {
+      if (
+        event.generation !== state.generation ||
+        event.memberId !== state.memberId ||
+        state.heartbeatAt !== undefined
+      ) {
         return nothing(state)
       }
       if (deadline(state) === undefined) return nothing(state)

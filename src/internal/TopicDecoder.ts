@@ -121,9 +121,7 @@ const compilePart = (codec: Topic.WireCodec<any, any, any>): Decode<Bytes> | und
     }
   }
   const parse = SchemaParser.decodeUnknownEffect(codec as Schema.Codec<unknown, unknown, unknown>)
-  return text
-    ? (input) => settle(parse(input === null ? null : toText(input)))
-    : (input) => settle(parse(input))
+  return text ? (input) => settle(parse(input === null ? null : toText(input))) : (input) => settle(parse(input))
 }
 
 /** Typed headers are a record of texts; of a name that occurs twice, the last one counts, as in Java's `lastHeader`. */

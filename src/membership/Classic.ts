@@ -258,7 +258,13 @@ export const join = (
         })
       })
 
-    const sendSync = ({ assignments, generation, memberId, protocol, round }: ClassicMember.Command & { _tag: "Sync" }) =>
+    const sendSync = ({
+      assignments,
+      generation,
+      memberId,
+      protocol,
+      round
+    }: ClassicMember.Command & { _tag: "Sync" }) =>
       Effect.gen(function* () {
         const broker = yield* coordinator
         const response = yield* broker.send(
@@ -363,9 +369,7 @@ export const join = (
         case "Lose":
           return inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
-          return inBackground(
-            Effect.map(Effect.ignore(sendLeave(command.memberId)), () => post({ _tag: "Left" }))
-          )
+          return inBackground(Effect.map(Effect.ignore(sendLeave(command.memberId)), () => post({ _tag: "Left" })))
         case "Fail":
           return owner.failed(command.error)
       }
@@ -384,11 +388,9 @@ export const join = (
       for (const command of commands) yield* carryOut(command)
       if (state.phase === "ended") ended?.()
     })
-    yield* Effect.forkIn(
-      Effect.repeat(turn, { while: () => state.phase !== "ended" }),
-      scope,
-      { startImmediately: true }
-    )
+    yield* Effect.forkIn(Effect.repeat(turn, { while: () => state.phase !== "ended" }), scope, {
+      startImmediately: true
+    })
 
     const isOutdated = Effect.gen(function* () {
       const names = yield* topics
@@ -410,7 +412,10 @@ export const join = (
       scope
     )
 
-    yield* Scope.addFinalizer(scope, Effect.sync(() => lastBroker?.hangUp(channel)))
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.sync(() => lastBroker?.hangUp(channel))
+    )
 
     return {
       identity: () => ({ memberId: state.memberId, generation: state.generation, instanceId: settings.instanceId }),
