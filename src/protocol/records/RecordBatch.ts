@@ -297,13 +297,16 @@ export const header = (bytes: Uint8Array, at = 0): Header => {
   }
   if (magic > 2) throw corrupt("record batch", `magic ${magic}`, at + 16)
   if (size < overhead) throw corrupt("record batch", `a length of ${size - prefix}`, at + 8)
+  const lastOffsetDelta = int32(bytes, at + 23)
+  // Or a reader's position would go backwards.
+  if (lastOffsetDelta < 0) throw corrupt("record batch", `a last offset delta of ${lastOffsetDelta}`, at + 23, offset)
   const attributes = int16(bytes, at + 21)
   return {
     at,
     size,
     magic,
     baseOffset: offset,
-    lastOffset: offset + int32(bytes, at + 23),
+    lastOffset: offset + lastOffsetDelta,
     attributes,
     compression: attributes & 7,
     timestampType: (attributes & 8) === 0 ? "create" : "append",

@@ -22,7 +22,7 @@ export interface DecodeOptions {
    * read by another call where it is not the first. Default 128 MiB.
    */
   readonly maxDecompressedBytes?: number | undefined
-  /** Records below this offset are left out; a batch that ends below it is not even decompressed. Default 0. */
+  /** Records below this offset are left out; a batch that ends below it is not even decompressed. Default: none. */
   readonly from?: number | undefined
 }
 
@@ -69,7 +69,8 @@ export const decode = (bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
   const settings: MessageSet.Settings = {
     checkCrc: options.checkCrc ?? true,
     compression: options.compression ?? Compression.builtIn,
-    from: options.from ?? 0,
+    // Not 0: some producers give a compressed set the offset 0, and its records lie before it.
+    from: options.from ?? -Infinity,
     maxDecompressedBytes: options.maxDecompressedBytes ?? defaultMaxDecompressedBytes,
     left: options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
   }
