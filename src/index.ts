@@ -1,13 +1,16 @@
 /**
  * Samsa, a Kafka client for Effect: each module under its own name, `import { Consumer, Kafka, Producer } from "samsa"`.
  */
+export * as Assignor from "./Assignor.ts"
 export * as Broker from "./Broker.ts"
 export * as Cluster from "./Cluster.ts"
 export * as Compression from "./Compression.ts"
+export * as Consumer from "./Consumer.ts"
 export * as ErrorCode from "./ErrorCode.ts"
 export * as Kafka from "./Kafka.ts"
 export * as KafkaConfig from "./KafkaConfig.ts"
 export * as KafkaError from "./KafkaError.ts"
+export * as Membership from "./Membership.ts"
 export * as Network from "./Network.ts"
 export * as Offset from "./Offset.ts"
 export * as Partitioner from "./Partitioner.ts"

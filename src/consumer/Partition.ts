@@ -205,7 +205,7 @@ export class Partition implements Origin {
     this.failure = undefined
     this.mailbox.end()
     Deferred.doneUnsafe(this.started, Exit.void)
-    for (const f of [...this.onStop]) f()
+    for (const f of this.onStop) f()
     this.onStop.clear()
     this.checkDrained()
   }

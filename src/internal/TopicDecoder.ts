@@ -100,10 +100,10 @@ const plain = (ast: SchemaAST.AST): boolean => ast.checks === undefined && ast.e
 /** Compiles the codec of a key or a value. */
 const compilePart = (codec: Topic.WireCodec<any, any, any>): Decode<Bytes> | undefined => {
   const ast = codec.ast
-  const encoded = membersOf(SchemaAST.toEncoded(ast)).map(kindOf)
-  const text = encoded.includes("text")
+  const encoded = new Set(membersOf(SchemaAST.toEncoded(ast)).map(kindOf))
+  const text = encoded.has("text")
   if (plain(ast) && membersOf(ast).every(plain)) {
-    const nullable = encoded.includes("null")
+    const nullable = encoded.has("null")
     const rest = membersOf(ast).filter((member) => member._tag !== "Null")
     if (rest.length === 1 && rest[0] === Schema.Uint8Array.ast) {
       if (nullable) return undefined
