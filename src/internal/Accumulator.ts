@@ -52,6 +52,8 @@ export interface Queue {
   nextSequence: number
   retryAt: number
   recovering: boolean
+  /** The broker has acknowledged a batch of the present producer id here. */
+  established: boolean
 }
 
 /** One Produce request: at most one batch for each partition. */
@@ -139,11 +141,18 @@ export class Accumulator {
       inFlight: [],
       nextSequence: 0,
       retryAt: 0,
-      recovering: false
+      recovering: false,
+      established: false
     })
   }
 
-  append(topic: string, partition: number, records: ReadonlyArray<ProduceRecord>, delivery: Delivery, now: number): void {
+  append(
+    topic: string,
+    partition: number,
+    records: ReadonlyArray<ProduceRecord>,
+    delivery: Delivery,
+    now: number
+  ): void {
     const { batchBytes, maxRequestBytes } = this.#settings
     const queue = this.#queue(topic, partition)
     const { waiting } = queue
@@ -159,7 +168,13 @@ export class Accumulator {
         delivery.failed(
           i,
           1,
-          KafkaError.make({ _tag: "RecordTooLarge", topic, partition, bytes: bytes + batchOverhead, limit: maxRequestBytes })
+          KafkaError.make({
+            _tag: "RecordTooLarge",
+            topic,
+            partition,
+            bytes: bytes + batchOverhead,
+            limit: maxRequestBytes
+          })
         )
         continue
       }
@@ -230,7 +245,7 @@ export class Accumulator {
           continue
         }
         const node = leaderOf(queue.topic, queue.partition)
-        if (node === undefined || node < 0) {
+        if (node === undefined) {
           blocked.add(queue)
           leaderless.add(queue.topic)
           wakeAt = Math.min(wakeAt, batch.deadline)
@@ -263,8 +278,9 @@ export class Accumulator {
   /** When the head of a queue may go, as far as the queue itself is concerned; Infinity: something else must happen first. */
   #readyAt(queue: Queue, batch: Batch, now: number): number {
     if (queue.recovering && queue.inFlight.length > 0) return Infinity
-    // Without sequences nothing but waiting keeps the order when an earlier batch comes back.
-    if (!this.#settings.idempotent && queue.inFlight.length > 0) return Infinity
+    // Without sequences nothing but waiting keeps the order when an earlier batch comes back. And a broker that holds
+    // nothing of a producer takes any first sequence (since 2.5), so that the first batch must not be overtaken either.
+    if (!(this.#settings.idempotent && queue.established) && queue.inFlight.length > 0) return Infinity
     if (queue.inFlight.length >= this.#settings.maxInFlight) return Infinity
     return batch.attempts > 0 ? queue.retryAt : now
   }
@@ -384,7 +400,12 @@ export class Accumulator {
         const from = Math.max(segment.at, start)
         const count = Math.min(segment.at + segment.count, end) - from
         if (count <= 0) continue
-        part.segments.push({ delivery: segment.delivery, from: segment.from + from - segment.at, at: from - start, count })
+        part.segments.push({
+          delivery: segment.delivery,
+          from: segment.from + from - segment.at,
+          at: from - start,
+          count
+        })
       }
       part.closed = true
       part.attempts = batch.attempts
@@ -399,6 +420,7 @@ export class Accumulator {
   }
 
   #acknowledge(batch: Batch, offset: number | undefined, timestamp: number | undefined): void {
+    batch.queue.established = true
     this.#outstanding -= batch.records.length
     for (const { delivery, from, at, count } of batch.segments) {
       delivery.acknowledged(from, count, offset === undefined ? undefined : offset + at, timestamp)
@@ -439,6 +461,7 @@ export class Accumulator {
         if (queue === undefined) continue
         queue.nextSequence = 0
         queue.recovering = false
+        queue.established = false
         const kept: Array<Batch> = []
         for (const batch of queue.waiting.splice(0)) {
           const sent = batch.sequence >= 0

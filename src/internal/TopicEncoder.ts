@@ -43,7 +43,9 @@ const isPlainBytes = (ast: SchemaAST.AST): boolean => ast === Schema.Uint8Array.
 const isNull = (ast: SchemaAST.AST): boolean => ast._tag === "Null"
 
 /** Which values a codec passes through unchanged, so that no parser need run. */
-const passThrough = (ast: SchemaAST.AST): { readonly text: boolean; readonly bytes: boolean; readonly nil: boolean } => {
+const passThrough = (
+  ast: SchemaAST.AST
+): { readonly text: boolean; readonly bytes: boolean; readonly nil: boolean } => {
   const members = ast._tag === "Union" && ast.checks === undefined && ast.encoding === undefined ? ast.types : [ast]
   return { text: members.some(isPlainString), bytes: members.some(isPlainBytes), nil: members.some(isNull) }
 }
@@ -74,6 +76,17 @@ const settle = <A>(
   throw encodeError(topic, part, Exit.isFailure(result) ? Cause.squash(result.cause) : "unknown")
 }
 
+type Parser = (input: unknown) => Effect.Effect<unknown, SchemaIssue.Issue, any>
+
+/** A transformation of the user's own may throw where it should fail. */
+const run = (parse: Parser, input: unknown, topic: string, part: Part) => {
+  try {
+    return parse(input)
+  } catch (error) {
+    throw encodeError(topic, part, error)
+  }
+}
+
 const asKafkaError = (error: unknown, topic: string, part: Part): Failure =>
   error instanceof KafkaError.KafkaError ? error : encodeError(topic, part, error)
 
@@ -84,7 +97,7 @@ const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec<any, any,
     if (pass.text && typeof input === "string") return Buffer.from(input)
     if (pass.bytes && input instanceof Uint8Array) return input
     if (input === null && pass.nil) return null
-    return settle(parse(input), topic, part, (encoded) => toBytes(topic, part, encoded))
+    return settle(run(parse, input, topic, part), topic, part, (encoded) => toBytes(topic, part, encoded))
   }
 }
 
@@ -104,7 +117,7 @@ export const make = (topic: Topic.Any): TopicEncoder => {
   const headersOf = (input: unknown): Record.Headers | Effect.Effect<Record.Headers, Failure, any> =>
     parseHeaders === undefined
       ? ((input as Record.Headers | undefined) ?? Record.noHeaders)
-      : settle(parseHeaders(input), topic.name, "headers", encodeHeaders)
+      : settle(run(parseHeaders, input, topic.name, "headers"), topic.name, "headers", encodeHeaders)
   return {
     encode: (entry, now) => {
       const key = encodeKey(entry.key === undefined ? null : entry.key)
@@ -116,7 +129,12 @@ export const make = (topic: Topic.Any): TopicEncoder => {
       }
       const lift = <A>(part: A | Effect.Effect<A, Failure, any>): Effect.Effect<A, Failure, any> =>
         Effect.isEffect(part) ? part : Effect.succeed(part)
-      return Effect.all({ key: lift(key), value: lift(value), headers: lift(headers), timestamp: Effect.succeed(timestamp) })
+      return Effect.all({
+        key: lift(key),
+        value: lift(value),
+        headers: lift(headers),
+        timestamp: Effect.succeed(timestamp)
+      })
     }
   }
 }

@@ -21,6 +21,8 @@ export interface Loop {
   readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
   /** Asks for a topic's metadata, once at a time, and wakes afterwards. */
   readonly refresh: (topic: string) => void
+  /** The node that leads a partition; undefined while none does, and while the topic is being asked for. */
+  readonly leaderOf: (topic: string, partition: number) => number | undefined
   /** Ends the loop and everything forked. */
   readonly end: Effect.Effect<void>
 }
@@ -84,5 +86,10 @@ export const make = Effect.fnUntraced(function* (
     arm(look(now()))
   })
   yield* Effect.forkIn(Effect.forever(Effect.andThen(awake.await, turn), { disableYield: true }), scope)
-  return { now, wake, fork, refresh, end: Scope.close(scope, Exit.void) }
+  const leaderOf = (topic: string, partition: number) => {
+    if (asking.has(topic)) return undefined
+    const leader = cluster.known(topic)?.partitions[partition]?.leader
+    return leader === undefined || leader < 0 ? undefined : leader
+  }
+  return { now, wake, fork, refresh, leaderOf, end: Scope.close(scope, Exit.void) }
 })

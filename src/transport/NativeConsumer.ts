@@ -94,10 +94,7 @@ export const make = Effect.fnUntraced(function* (
   const busy = new Map<number, Array<boolean>>()
 
   const wants = (reader: Reader): boolean =>
-    !reader.underWay &&
-    !reader.paused &&
-    reader.failure === undefined &&
-    reader.buffered < settings.maxPartitionBytes
+    !reader.underWay && !reader.paused && reader.failure === undefined && reader.buffered < settings.maxPartitionBytes
 
   const loop = yield* Loop.make(cluster, (now) => {
     let wakeAt: number | undefined
@@ -108,8 +105,8 @@ export const make = Effect.fnUntraced(function* (
         wakeAt = Math.min(wakeAt ?? Infinity, reader.retryAt)
         continue
       }
-      const leader = cluster.known(reader.topic)?.partitions[reader.partition]?.leader ?? -1
-      if (leader < 0) {
+      const leader = loop.leaderOf(reader.topic, reader.partition)
+      if (leader === undefined) {
         loop.refresh(reader.topic)
         continue
       }
@@ -290,7 +287,10 @@ export const make = Effect.fnUntraced(function* (
     reader.buffer.length = 0
   }
 
-  const open = (tp: TopicPartition.TopicPartition, offset: number): Effect.Effect<PartitionReader, never, Scope.Scope> =>
+  const open = (
+    tp: TopicPartition.TopicPartition,
+    offset: number
+  ): Effect.Effect<PartitionReader, never, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
         const reader: Reader = {

@@ -39,9 +39,8 @@ export const make = Effect.fnUntraced(function* (
   const acks = settings.acks === "all" ? -1 : settings.acks
   const accumulator = new Accumulator(settings, RecordBatch.recordSizeUpperBound, () => random.nextDoubleUnsafe())
   const drained: Array<() => void> = []
-  const leaderOf = (topic: string, partition: number) => cluster.known(topic)?.partitions[partition]?.leader
   const loop = yield* Loop.make(cluster, (now) => {
-    const work = accumulator.drain(now, leaderOf)
+    const work = accumulator.drain(now, loop.leaderOf)
     for (const request of work.requests) send(request)
     for (const topic of work.leaderless) loop.refresh(topic)
     if (work.needsProducerId) initialise()
@@ -119,7 +118,10 @@ export const make = Effect.fnUntraced(function* (
     if (accumulator.settle(batch, outcome, loop.now())) loop.refresh(batch.queue.topic)
   }
 
-  const settleAll = (request: ProduceRequest, exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>) => {
+  const settleAll = (
+    request: ProduceRequest,
+    exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>
+  ) => {
     accumulator.requestEnded(request.node)
     if (Exit.isFailure(exit)) {
       const outcome = failedOutcome(exit.cause)
@@ -196,7 +198,8 @@ export const make = Effect.fnUntraced(function* (
 
 const failedOutcome = (cause: Cause.Cause<KafkaError.KafkaError>): Outcome => {
   const [reason] = cause.reasons
-  if (reason?._tag !== "Fail") return { _tag: "Unknown", cause: reason?._tag === "Die" ? String(reason.defect) : "closed" }
+  if (reason?._tag !== "Fail")
+    return { _tag: "Unknown", cause: reason?._tag === "Die" ? String(reason.defect) : "closed" }
   const error = reason.error
   switch (error.reason._tag) {
     case "Unreachable":

@@ -42,7 +42,12 @@ const setUp = (changes: Partial<ProduceSettings> = {}) => {
     accumulator.requestEnded(1)
     return accumulator.settle(batch, outcome, now)
   }
-  return { accumulator, delivery, drain, end, failures, next, told }
+  /** Has one record acknowledged, so that more than one batch of the partition may be under way. */
+  const establish = (partition = 0) => {
+    accumulator.append("t", partition, records(1), { acknowledged: () => {}, failed: () => {} }, 0)
+    end(next(0)[0]!, appended(0), 0)
+  }
+  return { accumulator, delivery, drain, end, establish, failures, next, told }
 }
 
 const appended = (offset: number): Outcome => ({ _tag: "Appended", offset, timestamp: undefined })
@@ -64,7 +69,8 @@ describe("Accumulator", () => {
   })
 
   it("lets a batch wait for company while a request is under way, until linger has passed", () => {
-    const { accumulator, delivery, drain, next } = setUp()
+    const { accumulator, delivery, drain, establish, next } = setUp()
+    establish()
     accumulator.append("t", 0, records(1), delivery("a"), 0)
     next(0)
     accumulator.append("t", 0, records(1), delivery("b"), 1)
@@ -76,7 +82,8 @@ describe("Accumulator", () => {
   })
 
   it("sends a full batch without lingering, and tells each caller its own records", () => {
-    const { accumulator, delivery, end, next, told } = setUp()
+    const { accumulator, delivery, end, establish, next, told } = setUp()
+    establish()
     accumulator.append("t", 0, records(1), delivery("a"), 0)
     const [first] = next(0)
     accumulator.append("t", 0, records(2), delivery("b"), 1)
@@ -92,23 +99,30 @@ describe("Accumulator", () => {
   })
 
   it("sends what came back before what is behind it, with the same sequences", () => {
-    const { accumulator, delivery, drain, end, next, told } = setUp()
+    const { accumulator, delivery, drain, end, establish, next, told } = setUp()
+    establish()
     accumulator.append("t", 0, records(9), delivery("a"), 0)
     const sent = next(0)
-    assert.deepStrictEqual(sent.map((batch) => batch.sequence), [0, 3])
+    assert.deepStrictEqual(
+      sent.map((batch) => batch.sequence),
+      [1, 4]
+    )
     accumulator.flushing(1)
     const [one, two] = sent
     const three = next(0)[0] ?? drain(6).requests[0]!.batches[0]!
-    assert.strictEqual(three.sequence, 6)
+    assert.strictEqual(three.sequence, 7)
     end(one!, refused(notLeader), 10)
     assert.strictEqual(next(10).length, 0, "two are still under way")
     end(two!, refused(outOfOrder), 11)
     end(three, lost, 12)
     const again = [...next(200)]
     again.push(...next(200))
-    assert.deepStrictEqual(again.map((batch) => batch.sequence), [0, 3, 6])
+    assert.deepStrictEqual(
+      again.map((batch) => batch.sequence),
+      [1, 4, 7]
+    )
     for (const batch of again) end(batch, appended(batch.sequence), 201)
-    assert.deepStrictEqual(told, ["a 0+3 @0", "a 3+3 @3", "a 6+3 @6"])
+    assert.deepStrictEqual(told, ["a 0+3 @1", "a 3+3 @4", "a 6+3 @7"])
   })
 
   it("takes a duplicate for what it is: acknowledged", () => {
@@ -122,7 +136,8 @@ describe("Accumulator", () => {
   })
 
   it("splits a batch that is too large for the broker, keeping sequences and callers", () => {
-    const { accumulator, delivery, end, next, told } = setUp()
+    const { accumulator, delivery, end, establish, next, told } = setUp()
+    establish()
     accumulator.append("t", 0, records(1), delivery("a"), 0)
     accumulator.append("t", 0, records(2), delivery("b"), 0)
     const [batch] = next(0)
@@ -131,8 +146,8 @@ describe("Accumulator", () => {
     assert.deepStrictEqual(
       parts.map((part) => [part.sequence, part.records.length]),
       [
-        [0, 1],
-        [1, 2]
+        [1, 1],
+        [2, 2]
       ]
     )
     end(parts[0]!, appended(10), 2)
@@ -218,7 +233,10 @@ describe("Accumulator", () => {
     const [behind] = next(1)
     end(behind!, lost, 2)
     end(wrapping!, lost, 2)
-    assert.deepStrictEqual([...next(500), ...next(500)].map((batch) => batch.sequence), [0x7fffffff, 2])
+    assert.deepStrictEqual(
+      [...next(500), ...next(500)].map((batch) => batch.sequence),
+      [0x7fffffff, 2]
+    )
   })
 
   it("has one batch of a partition under way where there are no sequences to keep the order", () => {
@@ -232,7 +250,8 @@ describe("Accumulator", () => {
   })
 
   it("sends no more requests to a broker than may be under way", () => {
-    const { accumulator, delivery, next } = setUp({ maxInFlight: 2 })
+    const { accumulator, delivery, establish, next } = setUp({ maxInFlight: 2 })
+    establish()
     accumulator.append("t", 0, records(30), delivery("a"), 0)
     assert.strictEqual(next(100).length, 2)
   })
