@@ -1,0 +1,27 @@
+/** What each client does in the benchmark: the same work, by the means that its own documentation shows first. */
+import type { Meter } from "./Meter.ts"
+
+export interface Target {
+  readonly bootstrap: string
+  readonly topic: string
+}
+
+export interface Contender {
+  /** Five calls under way, each of `perCall` records; `acks: all`, no compression. */
+  readonly sendAll: (target: Target, meter: Meter) => Promise<void>
+  /** A hundred loops, each of which sends one record and waits for its acknowledgement. */
+  readonly send: (target: Target, meter: Meter) => Promise<void>
+  /** As a group's only member, from the beginning, array by array, looking at each key and value; then commits. */
+  readonly consume: (target: Target, meter: Meter) => Promise<void>
+}
+
+export const inFlight = 5
+export const perCall = 1000
+export const senders = 100
+
+/** 100 bytes of text. */
+export const value = Buffer.from(Array.from({ length: 100 }, (_, i) => 32 + ((i * 7919 + (i >> 3)) % 90)))
+
+let keys = 0
+/** A key that was not there before: they spread over the partitions. */
+export const key = (): string => `k${keys++}`

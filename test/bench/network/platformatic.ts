@@ -1,0 +1,59 @@
+import { createRequire } from "node:module"
+import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
+
+const { Consumer, Producer, ProduceAcks, stringSerializer } = createRequire(import.meta.url)("@platformatic/kafka")
+
+const connect = (target: Target) =>
+  new Producer({
+    clientId: "platformatic",
+    bootstrapBrokers: [target.bootstrap],
+    acks: ProduceAcks.ALL,
+    serializers: { key: stringSerializer, value: (bytes: Buffer) => bytes }
+  })
+
+export const contender: Contender = {
+  sendAll: async (target, meter) => {
+    const producer = connect(target)
+    await Promise.all(
+      Array.from({ length: inFlight }, async () => {
+        while (meter.running) {
+          await producer.send({
+            messages: Array.from({ length: perCall }, () => ({ topic: target.topic, key: key(), value }))
+          })
+          meter.add(perCall)
+        }
+      })
+    )
+    await producer.close()
+  },
+  send: async (target, meter) => {
+    const producer = connect(target)
+    await Promise.all(
+      Array.from({ length: senders }, async () => {
+        while (meter.running) {
+          await producer.send({ messages: [{ topic: target.topic, key: key(), value }] })
+          meter.add(1)
+        }
+      })
+    )
+    await producer.close()
+  },
+  consume: async (target, meter) => {
+    const consumer = new Consumer({
+      clientId: "platformatic",
+      bootstrapBrokers: [target.bootstrap],
+      groupId: `platformatic-${process.pid}`
+    })
+    const stream = await consumer.consume({ topics: [target.topic], mode: "earliest", autocommit: true })
+    await new Promise<void>((resolve, reject) => {
+      stream.on("error", reject)
+      stream.on("data", (message: { key: Buffer; value: Buffer }) => {
+        if (message.key.length + message.value.length === 0) reject(new Error("a record without bytes"))
+        meter.add(1)
+        if (!meter.running) resolve()
+      })
+    })
+    await stream.close()
+    await consumer.close()
+  }
+}

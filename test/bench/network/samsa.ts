@@ -1,0 +1,83 @@
+import { Effect, Layer, Schema, Stream } from "effect"
+import { Kafka, Producer, Topic } from "../../../src/index.ts"
+import * as Src from "../../../src/index.ts"
+import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
+
+const Consumer = (Src as any).Consumer
+const program = <A, E>(target: Target, effect: Effect.Effect<A, E, Producer.Producer | Kafka.Kafka>): Promise<A> =>
+  Effect.runPromise(
+    effect.pipe(
+      Effect.provide(Producer.layer().pipe(Layer.provideMerge(Kafka.layer({ bootstrap: [target.bootstrap] }))))
+    )
+  )
+
+const topicOf = (target: Target) => Topic.make(target.topic, { key: Schema.String, value: Schema.Uint8Array })
+
+/** So many fibers, each of which repeats the body while there is more to do. */
+const fibers = <E, R>(count: number, running: () => boolean, body: () => Effect.Effect<unknown, E, R>) =>
+  Effect.forEach(Array.from({ length: count }), () => Effect.whileLoop({ while: running, body, step: () => {} }), {
+    concurrency: "unbounded",
+    discard: true
+  })
+
+export const contender: Contender = {
+  sendAll: (target, meter) => {
+    const topic = topicOf(target)
+    return program(
+      target,
+      Effect.flatMap(Producer.Producer, (producer) =>
+        fibers(
+          inFlight,
+          () => meter.running,
+          () =>
+            Effect.map(
+              Effect.suspend(() =>
+                producer.sendAll(
+                  topic,
+                  Array.from({ length: perCall }, () => ({ key: key(), value }))
+                )
+              ),
+              (results) => {
+                for (const result of results) if (result._tag === "Failure") throw result.failure
+                meter.add(results.length)
+              }
+            )
+        )
+      )
+    )
+  },
+  send: (target, meter) => {
+    const topic = topicOf(target)
+    return program(
+      target,
+      Effect.flatMap(Producer.Producer, (producer) =>
+        fibers(
+          senders,
+          () => meter.running,
+          () => Effect.map(producer.send(topic, { key: key(), value }), () => meter.add(1))
+        )
+      )
+    )
+  },
+  consume: (target, meter) =>
+    program(
+      target,
+      Effect.gen(function* () {
+        const consumer = yield* Consumer.subscribe({
+          group: `samsa-${process.pid}`,
+          topics: [Topic.bytes(target.topic)],
+          from: "earliest"
+        })
+        yield* consumer.stream.pipe(
+          Stream.takeWhile(() => meter.running),
+          Stream.runForEachArray((records) => {
+            let bytes = 0
+            for (const record of records) bytes += record.key!.length + record.value!.length
+            if (bytes === 0) throw new Error("records without bytes")
+            meter.add(records.length)
+            return Consumer.done(records)
+          })
+        )
+      }).pipe(Effect.scoped)
+    )
+}

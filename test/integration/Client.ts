@@ -1,0 +1,60 @@
+/** A client of ours against the server of the suite, and how tests wait. */
+import { Deferred, Effect, Exit, Layer } from "effect"
+import { Kafka, Producer } from "samsa"
+import * as KafkaServer from "./KafkaServer.ts"
+
+/** Gives the effect a client of its own, with a producer, and closes it afterwards. */
+export const connected = <A, E, R>(effect: Effect.Effect<A, E, R>, options: Producer.Options = {}) =>
+  Effect.flatMap(KafkaServer.KafkaServer, (server) =>
+    effect.pipe(
+      Effect.scoped,
+      Effect.provide(Producer.layer(options).pipe(Layer.provideMerge(Kafka.layer({ bootstrap: server.bootstrap }))))
+    )
+  )
+
+/** What was seen, in order, and waiting for it: nothing here polls. */
+export interface Seen<A> {
+  readonly all: ReadonlyArray<A>
+  readonly add: (value: A) => void
+  /** Completes as soon as this holds; dies after a minute, with what was seen. */
+  readonly until: (what: string, holds: (all: ReadonlyArray<A>) => boolean) => Effect.Effect<void>
+}
+
+export const seen = <A>(): Seen<A> => {
+  const all: Array<A> = []
+  const waiting = new Set<() => void>()
+  return {
+    all,
+    add: (value) => {
+      all.push(value)
+      for (const look of waiting) look()
+    },
+    until: (what, holds) =>
+      Effect.suspend(() => {
+        const done = Deferred.makeUnsafe<void>()
+        const look = () => {
+          if (!holds(all)) return
+          waiting.delete(look)
+          Deferred.doneUnsafe(done, Exit.void)
+        }
+        waiting.add(look)
+        look()
+        return Deferred.await(done).pipe(
+          Effect.timeoutOrElse({
+            duration: "60 seconds",
+            orElse: () =>
+              Effect.die(
+                new Error(`not within 60 seconds: ${what}; seen ${all.length}: …${JSON.stringify(all.slice(-5))}`)
+              )
+          }),
+          Effect.ensuring(Effect.sync(() => waiting.delete(look)))
+        )
+      })
+  }
+}
+
+/** The values that occur more than once. */
+export const twice = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => {
+  const once = new Set<A>()
+  return values.filter((value) => once.size === once.add(value).size)
+}
