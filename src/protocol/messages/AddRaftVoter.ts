@@ -17,6 +17,7 @@ export const Request = Wire.message("AddRaftVoterRequest", { key: 80, versions: 
       port: Wire.uint16
     })
   ),
+  /** Answer when the new voters are committed; else when the leader has written them. */
   ackWhenCommitted: Wire.bool.pipe(Wire.at("1+", { default: true }))
 }))
 

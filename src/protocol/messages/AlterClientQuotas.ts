@@ -11,6 +11,7 @@ export const Request = Wire.message("AlterClientQuotasRequest", { key: 49, versi
       entity: Wire.array(
         Wire.struct({
           entityType: Wire.string,
+          /** Null for the default entity. */
           entityName: Wire.string.pipe(Wire.nullable("0+"))
         })
       ),
@@ -18,11 +19,13 @@ export const Request = Wire.message("AlterClientQuotasRequest", { key: 49, versi
         Wire.struct({
           key: Wire.string,
           value: Wire.float64,
+          /** Remove it, and ignore the value. */
           remove: Wire.bool
         })
       )
     })
   ),
+  /** Check, and change nothing. */
   validateOnly: Wire.bool
 }))
 
@@ -35,6 +38,7 @@ export const Response = Wire.message("AlterClientQuotasResponse", { key: 49, ver
       entity: Wire.array(
         Wire.struct({
           entityType: Wire.string,
+          /** Null for the default entity. */
           entityName: Wire.string.pipe(Wire.nullable("0+"))
         })
       )

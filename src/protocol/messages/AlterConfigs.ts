@@ -1,5 +1,6 @@
 /**
- * AlterConfigs (key 33): sets all settings of a resource; what is left out falls back to its default. IncrementalAlterConfigs changes some.
+ * AlterConfigs (key 33): sets all settings of a resource; what is left out falls back to its default.
+ * IncrementalAlterConfigs changes some.
  *
  * v1 throttles after the response · v2 flexible
  */
@@ -8,6 +9,7 @@ import * as Wire from "../Wire.ts"
 export const Request = Wire.message("AlterConfigsRequest", { key: 33, versions: "0-2", flexible: "2+" }, () => ({
   resources: Wire.array(
     Wire.struct({
+      /** 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group. */
       resourceType: Wire.int8,
       resourceName: Wire.string,
       configs: Wire.array(
@@ -18,6 +20,7 @@ export const Request = Wire.message("AlterConfigsRequest", { key: 33, versions: 
       )
     })
   ),
+  /** Check, and change nothing. */
   validateOnly: Wire.bool
 }))
 

@@ -17,6 +17,7 @@ export const Request = Wire.message(
         partitions: Wire.array(
           Wire.struct({
             partitionIndex: Wire.int32,
+            /** Null to cancel what is pending. */
             replicas: Wire.array(Wire.int32).pipe(Wire.nullable("0+"), Wire.byDefault(null))
           })
         )

@@ -10,15 +10,18 @@ export const Request = Wire.message(
     deletions: Wire.array(
       Wire.struct({
         name: Wire.string,
+        /** 1 SCRAM-SHA-256, 2 SCRAM-SHA-512. */
         mechanism: Wire.int8
       })
     ),
     upsertions: Wire.array(
       Wire.struct({
         name: Wire.string,
+        /** 1 SCRAM-SHA-256, 2 SCRAM-SHA-512. */
         mechanism: Wire.int8,
         iterations: Wire.int32,
         salt: Wire.bytes,
+        /** What the mechanism makes of password, salt and iterations: the password itself is not sent. */
         saltedPassword: Wire.bytes
       })
     )

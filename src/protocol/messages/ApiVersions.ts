@@ -1,5 +1,6 @@
 /**
- * ApiVersions (key 18): the versions that a broker serves. Its response has header v0 at every version, and is of v0 where the broker does not know the version of the request (error 35).
+ * ApiVersions (key 18): the versions that a broker serves. Its response has header v0 at every version, and is of
+ * v0 where the broker does not know the version of the request (error 35).
  *
  * v1 throttle time · v3 flexible in the body, client software, features (KIP-584)
  * v4 features may start at 0 (KAFKA-17011) · v5 checks cluster and node id, REBOOTSTRAP_REQUIRED (KIP-1242)
@@ -7,9 +8,12 @@
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("ApiVersionsRequest", { key: 18, versions: "0-5", flexible: "3+" }, () => ({
+  /** Letters, digits, dots and hyphens; it begins and ends with a letter or digit. */
   clientSoftwareName: Wire.string.pipe(Wire.at("3+", { ignorable: true })),
   clientSoftwareVersion: Wire.string.pipe(Wire.at("3+", { ignorable: true })),
+  /** The cluster that is meant, together with the node; null where it is not known. */
   clusterId: Wire.string.pipe(Wire.nullable("5+"), Wire.at("5+", { default: null, ignorable: true })),
+  /** -1 where it is not known. */
   nodeId: Wire.int32.pipe(Wire.at("5+", { default: -1, ignorable: true }))
 }))
 
@@ -23,6 +27,7 @@ export const Response = Wire.message("ApiVersionsResponse", { key: 18, versions:
     })
   ),
   throttleTimeMs: Wire.int32.pipe(Wire.at("1+", { ignorable: true })),
+  /** Below v4 without those that start at 0. */
   supportedFeatures: Wire.array(
     Wire.struct({
       name: Wire.string,
@@ -30,10 +35,12 @@ export const Response = Wire.message("ApiVersionsResponse", { key: 18, versions:
       maxVersion: Wire.int16
     })
   ).pipe(Wire.tagged(0, "3+", { ignorable: true })),
+  /** Grows with every change; -1 where it is not known, and then the features say nothing. */
   finalizedFeaturesEpoch: Wire.int64.pipe(Wire.tagged(1, "3+", { default: -1, ignorable: true })),
   finalizedFeatures: Wire.array(
     Wire.struct({
       name: Wire.string,
+      /** The level that is in force. */
       maxVersionLevel: Wire.int16,
       minVersionLevel: Wire.int16
     })

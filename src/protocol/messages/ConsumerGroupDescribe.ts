@@ -52,9 +52,11 @@ export const Response = Wire.message(
             subscribedTopicRegex: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
             assignment: assignment(),
             targetAssignment: assignment(),
+            /** -1 unknown, 0 classic, 1 consumer. */
             memberType: Wire.int8.pipe(Wire.at("1+", { default: -1, ignorable: true }))
           })
         ),
+        /** Bits, by the numbers of ACL operations; the smallest int32 where they were not asked for. */
         authorizedOperations: Wire.int32.pipe(Wire.byDefault(-2147483648))
       })
     )

@@ -11,14 +11,18 @@ export const Subscription = Wire.message(
   { key: -1, versions: "0-3", flexible: "none" },
   () => ({
     topics: Wire.array(Wire.string),
+    /** Of the assignor; null for none. */
     userData: Wire.bytes.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** What the member owned before the rebalance. */
     ownedPartitions: Wire.array(
       Wire.struct({
         topic: Wire.string,
         partitions: Wire.array(Wire.int32)
       })
     ).pipe(Wire.at("1+", { ignorable: true })),
+    /** In which it owned them; -1 where it is not known. */
     generationId: Wire.int32.pipe(Wire.at("2+", { default: -1, ignorable: true })),
+    /** Null where none is set. */
     rackId: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+", { default: null, ignorable: true }))
   })
 )
@@ -33,6 +37,7 @@ export const Assignment = Wire.message(
         partitions: Wire.array(Wire.int32)
       })
     ),
+    /** Of the assignor; null for none. */
     userData: Wire.bytes.pipe(Wire.nullable("0+"), Wire.byDefault(null))
   })
 )

@@ -10,8 +10,11 @@ export const Request = Wire.message("CreateAclsRequest", { key: 30, versions: "0
     Wire.struct({
       resourceType: Wire.int8,
       resourceName: Wire.string,
+      /** 3 literal, 4 prefixed. */
       resourcePatternType: Wire.int8.pipe(Wire.at("1+", { default: 3 })),
+      /** Such as `User:alice`. */
       principal: Wire.string,
+      /** `*` for any. */
       host: Wire.string,
       operation: Wire.int8,
       permissionType: Wire.int8

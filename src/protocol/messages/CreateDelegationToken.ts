@@ -9,7 +9,9 @@ export const Request = Wire.message(
   "CreateDelegationTokenRequest",
   { key: 38, versions: "0-3", flexible: "2+" },
   () => ({
+    /** Null for the principal that asks. */
     ownerPrincipalType: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+")),
+    /** Null for the principal that asks. */
     ownerPrincipalName: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+")),
     renewers: Wire.array(
       Wire.struct({
@@ -17,6 +19,7 @@ export const Request = Wire.message(
         principalName: Wire.string
       })
     ),
+    /** -1 for the broker's setting. */
     maxLifetimeMs: Wire.int64
   })
 )

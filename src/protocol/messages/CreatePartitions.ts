@@ -9,7 +9,9 @@ export const Request = Wire.message("CreatePartitionsRequest", { key: 37, versio
   topics: Wire.array(
     Wire.struct({
       name: Wire.string,
+      /** The new number, not how many to add. */
       count: Wire.int32,
+      /** The replicas of each new partition; null to let the controller choose. */
       assignments: Wire.array(
         Wire.struct({
           brokerIds: Wire.array(Wire.int32)
@@ -18,6 +20,7 @@ export const Request = Wire.message("CreatePartitionsRequest", { key: 37, versio
     })
   ),
   timeoutMs: Wire.int32,
+  /** Check, and create nothing. */
   validateOnly: Wire.bool
 }))
 

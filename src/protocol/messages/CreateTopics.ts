@@ -11,8 +11,11 @@ export const Request = Wire.message("CreateTopicsRequest", { key: 19, versions: 
   topics: Wire.array(
     Wire.struct({
       name: Wire.string,
+      /** -1 for the broker's default (from v4 on), or with assignments. */
       numPartitions: Wire.int32,
+      /** -1 for the broker's default (from v4 on), or with assignments. */
       replicationFactor: Wire.int16,
+      /** Which brokers have which partition; empty to let the controller choose. */
       assignments: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
@@ -28,6 +31,7 @@ export const Request = Wire.message("CreateTopicsRequest", { key: 19, versions: 
     })
   ),
   timeoutMs: Wire.int32.pipe(Wire.byDefault(60000)),
+  /** Check, and create nothing. */
   validateOnly: Wire.bool.pipe(Wire.at("1+"))
 }))
 
@@ -39,8 +43,11 @@ export const Response = Wire.message("CreateTopicsResponse", { key: 19, versions
       topicId: Wire.uuid.pipe(Wire.at("7+", { ignorable: true })),
       errorCode: Wire.int16,
       errorMessage: Wire.string.pipe(Wire.nullable("0+"), Wire.at("1+", { ignorable: true })),
+      /** Why there are no configs. */
       topicConfigErrorCode: Wire.int16.pipe(Wire.tagged(0, "5+", { ignorable: true })),
+      /** -1 where the client may not know. */
       numPartitions: Wire.int32.pipe(Wire.at("5+", { default: -1, ignorable: true })),
+      /** -1 where the client may not know. */
       replicationFactor: Wire.int16.pipe(Wire.at("5+", { default: -1, ignorable: true })),
       configs: Wire.array(
         Wire.struct({

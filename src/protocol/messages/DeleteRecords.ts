@@ -12,6 +12,7 @@ export const Request = Wire.message("DeleteRecordsRequest", { key: 21, versions:
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
+          /** The first offset to keep; -1 for the high watermark. */
           offset: Wire.int64
         })
       )
@@ -28,6 +29,7 @@ export const Response = Wire.message("DeleteRecordsResponse", { key: 21, version
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
+          /** The first offset that is left. */
           lowWatermark: Wire.int64,
           errorCode: Wire.int16
         })

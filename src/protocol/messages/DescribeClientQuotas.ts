@@ -12,10 +12,13 @@ export const Request = Wire.message(
     components: Wire.array(
       Wire.struct({
         entityType: Wire.string,
+        /** 0 exact name, 1 the default entity, 2 any name. */
         matchType: Wire.int8,
+        /** Null unless the match is exact. */
         match: Wire.string.pipe(Wire.nullable("0+"))
       })
     ),
+    /** Leave out entities of further types. */
     strict: Wire.bool
   })
 )
@@ -27,11 +30,13 @@ export const Response = Wire.message(
     throttleTimeMs: Wire.int32,
     errorCode: Wire.int16,
     errorMessage: Wire.string.pipe(Wire.nullable("0+")),
+    /** Null with an error. */
     entries: Wire.array(
       Wire.struct({
         entity: Wire.array(
           Wire.struct({
             entityType: Wire.string,
+            /** Null for the default entity. */
             entityName: Wire.string.pipe(Wire.nullable("0+"))
           })
         ),

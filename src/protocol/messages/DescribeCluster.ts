@@ -7,6 +7,7 @@ import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("DescribeClusterRequest", { key: 60, versions: "0-2", flexible: "0+" }, () => ({
   includeClusterAuthorizedOperations: Wire.bool,
+  /** 1 brokers, 2 controllers. */
   endpointType: Wire.int8.pipe(Wire.at("1+", { default: 1 })),
   includeFencedBrokers: Wire.bool.pipe(Wire.at("2+"))
 }))
@@ -17,6 +18,7 @@ export const Response = Wire.message("DescribeClusterResponse", { key: 60, versi
   errorMessage: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
   endpointType: Wire.int8.pipe(Wire.at("1+", { default: 1 })),
   clusterId: Wire.string,
+  /** A broker of a KRaft cluster gives any live broker. */
   controllerId: Wire.int32.pipe(Wire.byDefault(-1)),
   brokers: Wire.array(
     Wire.struct({
@@ -27,5 +29,6 @@ export const Response = Wire.message("DescribeClusterResponse", { key: 60, versi
       isFenced: Wire.bool.pipe(Wire.at("2+"))
     })
   ),
+  /** Bits, by the numbers of ACL operations; the smallest int32 where they were not asked for. */
   clusterAuthorizedOperations: Wire.int32.pipe(Wire.byDefault(-2147483648))
 }))

@@ -8,8 +8,10 @@ import * as Wire from "../Wire.ts"
 export const Request = Wire.message("DescribeConfigsRequest", { key: 32, versions: "0-4", flexible: "4+" }, () => ({
   resources: Wire.array(
     Wire.struct({
+      /** 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group. */
       resourceType: Wire.int8,
       resourceName: Wire.string,
+      /** Null for all. */
       configurationKeys: Wire.array(Wire.string).pipe(Wire.nullable("0+"))
     })
   ),
@@ -28,11 +30,17 @@ export const Response = Wire.message("DescribeConfigsResponse", { key: 32, versi
       configs: Wire.array(
         Wire.struct({
           name: Wire.string,
+          /** Null where it is sensitive. */
           value: Wire.string.pipe(Wire.nullable("0+")),
           readOnly: Wire.bool,
           isDefault: Wire.bool.pipe(Wire.at("0")),
+          /**
+           * 1 topic, 2 broker, 3 all brokers, 4 the broker's file, 5 default, 6 broker logger, 7 client
+           * metrics, 8 group; -1 below v1.
+           */
           configSource: Wire.int8.pipe(Wire.at("1+", { default: -1, ignorable: true })),
           isSensitive: Wire.bool,
+          /** Where else the value could come from, the nearest first. */
           synonyms: Wire.array(
             Wire.struct({
               name: Wire.string,
@@ -40,6 +48,7 @@ export const Response = Wire.message("DescribeConfigsResponse", { key: 32, versi
               source: Wire.int8
             })
           ).pipe(Wire.at("1+", { ignorable: true })),
+          /** 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password. */
           configType: Wire.int8.pipe(Wire.at("3+", { ignorable: true })),
           documentation: Wire.string.pipe(Wire.nullable("0+"), Wire.at("3+", { ignorable: true }))
         })

@@ -9,6 +9,7 @@ export const Request = Wire.message(
   "DescribeDelegationTokenRequest",
   { key: 41, versions: "0-3", flexible: "2+" },
   () => ({
+    /** Null for all. */
     owners: Wire.array(
       Wire.struct({
         principalType: Wire.string,

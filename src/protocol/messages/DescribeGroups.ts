@@ -18,8 +18,10 @@ export const Response = Wire.message("DescribeGroupsResponse", { key: 15, versio
       errorCode: Wire.int16,
       errorMessage: Wire.string.pipe(Wire.nullable("6+"), Wire.at("6+", { default: null })),
       groupId: Wire.string,
+      /** Empty, Stable, PreparingRebalance, CompletingRebalance or Dead. */
       groupState: Wire.string,
       protocolType: Wire.string,
+      /** The assignor, in a stable group. */
       protocolData: Wire.string,
       members: Wire.array(
         Wire.struct({
@@ -27,10 +29,12 @@ export const Response = Wire.message("DescribeGroupsResponse", { key: 15, versio
           groupInstanceId: Wire.string.pipe(Wire.nullable("4+"), Wire.at("4+", { default: null, ignorable: true })),
           clientId: Wire.string,
           clientHost: Wire.string,
+          /** Only in a stable group. */
           memberMetadata: Wire.bytes,
           memberAssignment: Wire.bytes
         })
       ),
+      /** Bits, by the numbers of ACL operations; the smallest int32 where they were not asked for. */
       authorizedOperations: Wire.int32.pipe(Wire.at("3+", { default: -2147483648 }))
     })
   )

@@ -7,6 +7,7 @@
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("DescribeLogDirsRequest", { key: 35, versions: "0-5", flexible: "2+" }, () => ({
+  /** Null for all. */
   topics: Wire.array(
     Wire.struct({
       topic: Wire.string,
@@ -29,13 +30,17 @@ export const Response = Wire.message("DescribeLogDirsResponse", { key: 35, versi
             Wire.struct({
               partitionIndex: Wire.int32,
               partitionSize: Wire.int64,
+              /** How far it is behind the high watermark, or behind the log that it will replace. */
               offsetLag: Wire.int64,
+              /** It will replace the current log. */
               isFutureKey: Wire.bool
             })
           )
         })
       ),
+      /** -1 where it is not known. */
       totalBytes: Wire.int64.pipe(Wire.at("4+", { default: -1, ignorable: true })),
+      /** -1 where it is not known. */
       usableBytes: Wire.int64.pipe(Wire.at("4+", { default: -1, ignorable: true })),
       isCordoned: Wire.bool.pipe(Wire.at("5+", { ignorable: true }))
     })

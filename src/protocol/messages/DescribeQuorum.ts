@@ -22,8 +22,11 @@ const replicaState = () =>
   Wire.struct({
     replicaId: Wire.int32,
     replicaDirectoryId: Wire.uuid.pipe(Wire.at("2+")),
+    /** -1 where it is not known. */
     logEndOffset: Wire.int64,
+    /** By the leader's clock; -1 for the leader itself, or where it is not known. */
     lastFetchTimestamp: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true })),
+    /** By the leader's clock; -1 where it is not known. */
     lastCaughtUpTimestamp: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true }))
   })
 
@@ -38,6 +41,7 @@ export const Response = Wire.message("DescribeQuorumResponse", { key: 55, versio
           partitionIndex: Wire.int32,
           errorCode: Wire.int16,
           errorMessage: Wire.string.pipe(Wire.nullable("2+"), Wire.at("2+", { ignorable: true })),
+          /** -1 where it is not known. */
           leaderId: Wire.int32,
           leaderEpoch: Wire.int32,
           highWatermark: Wire.int64,

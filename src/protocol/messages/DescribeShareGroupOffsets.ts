@@ -12,6 +12,7 @@ export const Request = Wire.message(
     groups: Wire.array(
       Wire.struct({
         groupId: Wire.string,
+        /** Null for all. */
         topics: Wire.array(
           Wire.struct({
             topicName: Wire.string,

@@ -7,12 +7,14 @@ export const Request = Wire.message(
   "DescribeTopicPartitionsRequest",
   { key: 75, versions: "0", flexible: "0+" },
   () => ({
+    /** Empty for all. */
     topics: Wire.array(
       Wire.struct({
         name: Wire.string
       })
     ),
     responsePartitionLimit: Wire.int32.pipe(Wire.byDefault(2000)),
+    /** Where the page before ended; null for the first. */
     cursor: Wire.struct({
       topicName: Wire.string,
       partitionIndex: Wire.int32
@@ -47,6 +49,7 @@ export const Response = Wire.message(
         topicAuthorizedOperations: Wire.int32.pipe(Wire.byDefault(-2147483648))
       })
     ),
+    /** Null on the last page. */
     nextCursor: Wire.struct({
       topicName: Wire.string,
       partitionIndex: Wire.int32

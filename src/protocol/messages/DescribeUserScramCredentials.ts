@@ -7,6 +7,7 @@ export const Request = Wire.message(
   "DescribeUserScramCredentialsRequest",
   { key: 50, versions: "0", flexible: "0+" },
   () => ({
+    /** Null or empty for all. */
     users: Wire.array(
       Wire.struct({
         name: Wire.string
@@ -29,6 +30,7 @@ export const Response = Wire.message(
         errorMessage: Wire.string.pipe(Wire.nullable("0+")),
         credentialInfos: Wire.array(
           Wire.struct({
+            /** 1 SCRAM-SHA-256, 2 SCRAM-SHA-512. */
             mechanism: Wire.int8,
             iterations: Wire.int32
           })

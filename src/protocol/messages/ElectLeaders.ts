@@ -6,7 +6,9 @@
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("ElectLeadersRequest", { key: 43, versions: "0-2", flexible: "2+" }, () => ({
+  /** 0 preferred: the first of the replicas; 1 unclean: any live replica, where none is in sync. */
   electionType: Wire.int8.pipe(Wire.at("1+")),
+  /** Null for all. */
   topicPartitions: Wire.array(
     Wire.struct({
       topic: Wire.string,

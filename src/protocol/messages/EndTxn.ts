@@ -10,12 +10,15 @@ export const Request = Wire.message("EndTxnRequest", { key: 26, versions: "0-5",
   transactionalId: Wire.string,
   producerId: Wire.int64,
   producerEpoch: Wire.int16,
+  /** False to abort. */
   committed: Wire.bool
 }))
 
 export const Response = Wire.message("EndTxnResponse", { key: 26, versions: "0-5", flexible: "3+" }, () => ({
   throttleTimeMs: Wire.int32,
   errorCode: Wire.int16,
+  /** For the next transaction; -1 where it stays. */
   producerId: Wire.int64.pipe(Wire.at("5+", { default: -1, ignorable: true })),
+  /** For the next transaction; -1 where it stays. */
   producerEpoch: Wire.int16.pipe(Wire.at("5+", { default: -1, ignorable: true }))
 }))

@@ -10,6 +10,7 @@ export const Request = Wire.message(
   { key: 40, versions: "0-2", flexible: "2+" },
   () => ({
     hmac: Wire.bytes,
+    /** Negative to expire it now. */
     expiryTimePeriodMs: Wire.int64
   })
 )

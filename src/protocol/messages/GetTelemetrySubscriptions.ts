@@ -7,6 +7,7 @@ export const Request = Wire.message(
   "GetTelemetrySubscriptionsRequest",
   { key: 71, versions: "0", flexible: "0+" },
   () => ({
+    /** Zero at first: the broker gives one. */
     clientInstanceId: Wire.uuid
   })
 )
@@ -23,6 +24,7 @@ export const Response = Wire.message(
     pushIntervalMs: Wire.int32,
     telemetryMaxBytes: Wire.int32,
     deltaTemporality: Wire.bool,
+    /** Prefixes of names; none for no metrics, one empty prefix for all. */
     requestedMetrics: Wire.array(Wire.string)
   })
 )

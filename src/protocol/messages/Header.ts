@@ -1,8 +1,8 @@
 /**
  * The headers of requests and responses, which go before the body of every frame.
  *
- * Requests: v0 without client id (only ControlledShutdown v0) · v1 client id · v2 tagged fields, where the body is flexible.
- * Responses: v0 · v1 tagged fields, where the body is flexible; ApiVersions responses always have v0.
+ * Requests: v0 only ControlledShutdown v0 · v1 client id · v2 tagged fields, where the body is flexible
+ * Responses: v0 · v1 tagged fields, where the body is flexible, but for ApiVersions
  */
 import * as Wire from "../Wire.ts"
 

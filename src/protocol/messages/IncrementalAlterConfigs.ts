@@ -1,5 +1,6 @@
 /**
- * IncrementalAlterConfigs (key 44): changes single settings of resources (KIP-339): set (0), delete (1), append (2), subtract (3).
+ * IncrementalAlterConfigs (key 44): changes single settings of resources (KIP-339): set (0), delete (1), append
+ * (2), subtract (3).
  *
  * v1 flexible
  */
@@ -11,17 +12,20 @@ export const Request = Wire.message(
   () => ({
     resources: Wire.array(
       Wire.struct({
+        /** 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group. */
         resourceType: Wire.int8,
         resourceName: Wire.string,
         configs: Wire.array(
           Wire.struct({
             name: Wire.string,
+            /** 0 set, 1 delete, 2 append, 3 subtract. */
             configOperation: Wire.int8,
             value: Wire.string.pipe(Wire.nullable("0+"))
           })
         )
       })
     ),
+    /** Check, and change nothing. */
     validateOnly: Wire.bool
   })
 )

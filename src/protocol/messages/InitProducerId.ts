@@ -10,9 +10,13 @@ export const Request = Wire.message(
   "InitProducerIdRequest",
   { key: 22, versions: "0-6", stable: "0-5", flexible: "2+" },
   () => ({
+    /** Null outside of transactions. */
     transactionalId: Wire.string.pipe(Wire.nullable("0+")),
+    /** How long a transaction may be idle; of no effect without a transactional id. */
     transactionTimeoutMs: Wire.int32,
+    /** -1, or the id whose epoch is to be raised (KIP-360). */
     producerId: Wire.int64.pipe(Wire.at("3+", { default: -1 })),
+    /** -1, or the epoch that is to be raised. */
     producerEpoch: Wire.int16.pipe(Wire.at("3+", { default: -1 })),
     enable2Pc: Wire.bool.pipe(Wire.at("6+")),
     keepPreparedTxn: Wire.bool.pipe(Wire.at("6+"))
@@ -27,7 +31,9 @@ export const Response = Wire.message(
     errorCode: Wire.int16,
     producerId: Wire.int64.pipe(Wire.byDefault(-1)),
     producerEpoch: Wire.int16,
+    /** -1 where no transaction was kept. */
     ongoingTxnProducerId: Wire.int64.pipe(Wire.at("6+", { default: -1 })),
+    /** -1 where no transaction was kept. */
     ongoingTxnProducerEpoch: Wire.int16.pipe(Wire.at("6+", { default: -1 }))
   })
 )

@@ -7,10 +7,14 @@ import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("LeaveGroupRequest", { key: 13, versions: "0-5", flexible: "4+" }, () => ({
   groupId: Wire.string,
+  /** Below v3: the one member. */
   memberId: Wire.string.pipe(Wire.at("0-2")),
+  /** From v3 on. */
   members: Wire.array(
     Wire.struct({
+      /** Empty where the instance id says who. */
       memberId: Wire.string,
+      /** Null without static membership. */
       groupInstanceId: Wire.string.pipe(Wire.nullable("3+"), Wire.byDefault(null)),
       reason: Wire.string.pipe(Wire.nullable("5+"), Wire.at("5+", { default: null, ignorable: true }))
     })

@@ -6,7 +6,9 @@
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("ListGroupsRequest", { key: 16, versions: "0-5", flexible: "3+" }, () => ({
+  /** Empty for all. */
   statesFilter: Wire.array(Wire.string).pipe(Wire.at("4+")),
+  /** Empty for all: classic, consumer, share, streams. */
   typesFilter: Wire.array(Wire.string).pipe(Wire.at("5+"))
 }))
 

@@ -10,7 +10,9 @@
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("ListOffsetsRequest", { key: 2, versions: "0-11", flexible: "6+" }, () => ({
+  /** -1 for a client. */
   replicaId: Wire.int32,
+  /** 0: up to the high watermark; 1: up to the last stable offset. */
   isolationLevel: Wire.int8.pipe(Wire.at("2+")),
   topics: Wire.array(
     Wire.struct({
@@ -18,13 +20,17 @@ export const Request = Wire.message("ListOffsetsRequest", { key: 2, versions: "0
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
+          /** -1 where it is not known. */
           currentLeaderEpoch: Wire.int32.pipe(Wire.at("4+", { default: -1, ignorable: true })),
+          /** Milliseconds, or one of the negative marks above. */
           timestamp: Wire.int64,
+          /** How many segments' offsets to give. */
           maxNumOffsets: Wire.int32.pipe(Wire.at("0", { default: 1 }))
         })
       )
     })
   ),
+  /** For topics that are tiered: how long to wait for remote storage. */
   timeoutMs: Wire.int32.pipe(Wire.at("10+", { ignorable: true }))
 }))
 
@@ -37,8 +43,11 @@ export const Response = Wire.message("ListOffsetsResponse", { key: 2, versions: 
         Wire.struct({
           partitionIndex: Wire.int32,
           errorCode: Wire.int16,
+          /** The first offsets of segments, newest first. */
           oldStyleOffsets: Wire.array(Wire.int64).pipe(Wire.at("0")),
+          /** -1 where there is none. */
           timestamp: Wire.int64.pipe(Wire.at("1+", { default: -1 })),
+          /** -1 where no record has the timestamp or a later one. */
           offset: Wire.int64.pipe(Wire.at("1+", { default: -1 })),
           leaderEpoch: Wire.int32.pipe(Wire.at("4+", { default: -1 }))
         })

@@ -8,6 +8,7 @@ export const Request = Wire.message(
   { key: 46, versions: "0", flexible: "0+" },
   () => ({
     timeoutMs: Wire.int32.pipe(Wire.byDefault(60000)),
+    /** Null for all. */
     topics: Wire.array(
       Wire.struct({
         name: Wire.string,

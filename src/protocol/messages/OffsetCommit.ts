@@ -10,9 +10,14 @@ import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("OffsetCommitRequest", { key: 8, versions: "0-10", flexible: "8+" }, () => ({
   groupId: Wire.string,
+  /**
+   * The generation of a classic group, the member epoch of the consumer protocol; -1 outside of a group.
+   */
   generationIdOrMemberEpoch: Wire.int32.pipe(Wire.at("1+", { default: -1, ignorable: true })),
   memberId: Wire.string.pipe(Wire.at("1+", { ignorable: true })),
+  /** Null without static membership. */
   groupInstanceId: Wire.string.pipe(Wire.nullable("7+"), Wire.at("7+", { default: null })),
+  /** -1 for the broker's setting. */
   retentionTimeMs: Wire.int64.pipe(Wire.at("2-4", { default: -1, ignorable: true })),
   topics: Wire.array(
     Wire.struct({
@@ -21,8 +26,11 @@ export const Request = Wire.message("OffsetCommitRequest", { key: 8, versions: "
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
+          /** The next offset to read. */
           committedOffset: Wire.int64,
+          /** -1 where it is not known. */
           committedLeaderEpoch: Wire.int32.pipe(Wire.at("6+", { default: -1, ignorable: true })),
+          /** -1 for now. */
           commitTimestamp: Wire.int64.pipe(Wire.at("1", { default: -1 })),
           committedMetadata: Wire.string.pipe(Wire.nullable("0+"))
         })

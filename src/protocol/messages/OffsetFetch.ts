@@ -9,6 +9,7 @@ import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("OffsetFetchRequest", { key: 9, versions: "0-10", flexible: "6+" }, () => ({
   groupId: Wire.string.pipe(Wire.at("0-7")),
+  /** Null for all, from v2 on. */
   topics: Wire.array(
     Wire.struct({
       name: Wire.string,
@@ -18,8 +19,11 @@ export const Request = Wire.message("OffsetFetchRequest", { key: 9, versions: "0
   groups: Wire.array(
     Wire.struct({
       groupId: Wire.string,
+      /** Null for a group of the classic protocol. */
       memberId: Wire.string.pipe(Wire.nullable("9+"), Wire.at("9+", { default: null, ignorable: true })),
+      /** -1 for a group of the classic protocol. */
       memberEpoch: Wire.int32.pipe(Wire.at("9+", { default: -1, ignorable: true })),
+      /** Null for all. */
       topics: Wire.array(
         Wire.struct({
           name: Wire.string.pipe(Wire.at("8-9", { ignorable: true })),
@@ -29,6 +33,7 @@ export const Request = Wire.message("OffsetFetchRequest", { key: 9, versions: "0
       ).pipe(Wire.nullable("8+"))
     })
   ).pipe(Wire.at("8+")),
+  /** Fail with UNSTABLE_OFFSET_COMMIT while a transaction may still commit offsets. */
   requireStable: Wire.bool.pipe(Wire.at("7+"))
 }))
 
@@ -40,7 +45,9 @@ export const Response = Wire.message("OffsetFetchResponse", { key: 9, versions: 
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
+          /** -1 where nothing is committed. */
           committedOffset: Wire.int64,
+          /** -1 where it is not known. */
           committedLeaderEpoch: Wire.int32.pipe(Wire.at("5-7", { default: -1, ignorable: true })),
           metadata: Wire.string.pipe(Wire.nullable("0-7")),
           errorCode: Wire.int16
@@ -59,7 +66,9 @@ export const Response = Wire.message("OffsetFetchResponse", { key: 9, versions: 
           partitions: Wire.array(
             Wire.struct({
               partitionIndex: Wire.int32,
+              /** -1 where nothing is committed. */
               committedOffset: Wire.int64,
+              /** -1 where it is not known. */
               committedLeaderEpoch: Wire.int32.pipe(Wire.byDefault(-1)),
               metadata: Wire.string.pipe(Wire.nullable("8+")),
               errorCode: Wire.int16

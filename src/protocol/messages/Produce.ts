@@ -12,8 +12,11 @@
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message("ProduceRequest", { key: 0, versions: "0-13", flexible: "9+" }, () => ({
+  /** Null outside of transactions. */
   transactionalId: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+", { default: null })),
+  /** 0: do not answer; 1: when the leader has it; -1: when all in-sync replicas have it. */
   acks: Wire.int16,
+  /** How long the leader waits for the replicas. */
   timeoutMs: Wire.int32,
   topicData: Wire.array(
     Wire.struct({
@@ -22,6 +25,7 @@ export const Request = Wire.message("ProduceRequest", { key: 0, versions: "0-13"
       partitionData: Wire.array(
         Wire.struct({
           index: Wire.int32,
+          /** One record batch of magic 2 from v3 on; below, a message set. */
           records: Wire.records.pipe(Wire.nullable("0+"))
         })
       )
@@ -38,9 +42,13 @@ export const Response = Wire.message("ProduceResponse", { key: 0, versions: "0-1
         Wire.struct({
           index: Wire.int32,
           errorCode: Wire.int16,
+          /** The offset of the first record; -1 with an error. */
           baseOffset: Wire.int64,
+          /** -1 where the topic keeps the producer's timestamps. */
           logAppendTimeMs: Wire.int64.pipe(Wire.at("2+", { default: -1, ignorable: true })),
+          /** -1 where it is not known. */
           logStartOffset: Wire.int64.pipe(Wire.at("5+", { default: -1, ignorable: true })),
+          /** The records that caused the whole batch to be refused. */
           recordErrors: Wire.array(
             Wire.struct({
               batchIndex: Wire.int32,
@@ -48,7 +56,9 @@ export const Response = Wire.message("ProduceResponse", { key: 0, versions: "0-1
             })
           ).pipe(Wire.at("8+", { ignorable: true })),
           errorMessage: Wire.string.pipe(Wire.nullable("8+"), Wire.at("8+", { default: null, ignorable: true })),
+          /** With NOT_LEADER_OR_FOLLOWER: who leads now. */
           currentLeader: Wire.struct({
+            /** -1 where it is not known. */
             leaderId: Wire.int32.pipe(Wire.byDefault(-1)),
             leaderEpoch: Wire.int32.pipe(Wire.byDefault(-1))
           }).pipe(Wire.tagged(0, "10+"))
@@ -57,6 +67,7 @@ export const Response = Wire.message("ProduceResponse", { key: 0, versions: "0-1
     })
   ),
   throttleTimeMs: Wire.int32.pipe(Wire.at("1+", { ignorable: true })),
+  /** The addresses of those leaders. */
   nodeEndpoints: Wire.array(
     Wire.struct({
       nodeId: Wire.int32,

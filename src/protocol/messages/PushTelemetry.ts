@@ -8,6 +8,7 @@ export const Request = Wire.message("PushTelemetryRequest", { key: 72, versions:
   subscriptionId: Wire.int32,
   terminating: Wire.bool,
   compressionType: Wire.int8,
+  /** MetricsData of OpenTelemetry, in protobuf, compressed as `compressionType` says. */
   metrics: Wire.bytes
 }))
 

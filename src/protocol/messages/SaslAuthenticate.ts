@@ -13,5 +13,6 @@ export const Response = Wire.message("SaslAuthenticateResponse", { key: 36, vers
   errorCode: Wire.int16,
   errorMessage: Wire.string.pipe(Wire.nullable("0+")),
   authBytes: Wire.bytes,
+  /** 0 for no end; else the client must authenticate again before. */
   sessionLifetimeMs: Wire.int64.pipe(Wire.at("1+", { ignorable: true }))
 }))

@@ -1,5 +1,6 @@
 /**
- * ShareAcknowledge (key 79): acknowledges acquired records (KIP-932): gap (0), accept (1), release (2), reject (3), renew (4).
+ * ShareAcknowledge (key 79): acknowledges acquired records (KIP-932): gap (0), accept (1), release (2), reject
+ * (3), renew (4).
  *
  * v0 early access in 4.0, removed in 4.1 · v1 the first stable version · v2 renewals (KIP-1222)
  */
@@ -11,6 +12,7 @@ export const Request = Wire.message(
   () => ({
     groupId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     memberId: Wire.string.pipe(Wire.nullable("0+")),
+    /** 0 opens a session, -1 closes it, else one more than before. */
     shareSessionEpoch: Wire.int32,
     isRenewAck: Wire.bool.pipe(Wire.at("2+")),
     topics: Wire.array(
@@ -23,6 +25,7 @@ export const Request = Wire.message(
               Wire.struct({
                 firstOffset: Wire.int64,
                 lastOffset: Wire.int64,
+                /** One for all offsets, or one for each. */
                 acknowledgeTypes: Wire.array(Wire.int8)
               })
             )

@@ -12,12 +12,15 @@ export const Request = Wire.message(
   () => ({
     groupId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     memberId: Wire.string.pipe(Wire.nullable("0+")),
+    /** 0 opens a session, -1 closes it, else one more than before. */
     shareSessionEpoch: Wire.int32,
     maxWaitMs: Wire.int32,
     minBytes: Wire.int32,
     maxBytes: Wire.int32.pipe(Wire.byDefault(2147483647)),
+    /** May be exceeded to the end of a batch. */
     maxRecords: Wire.int32.pipe(Wire.at("1+")),
     batchSize: Wire.int32.pipe(Wire.at("1+")),
+    /** 0: whole batches; 1: at most `maxRecords`. */
     shareAcquireMode: Wire.int8.pipe(Wire.at("2+", { ignorable: true })),
     isRenewAck: Wire.bool.pipe(Wire.at("2+")),
     topics: Wire.array(
@@ -26,11 +29,13 @@ export const Request = Wire.message(
         partitions: Wire.array(
           Wire.struct({
             partitionIndex: Wire.int32,
+            /** 0 only to acknowledge. */
             partitionMaxBytes: Wire.int32.pipe(Wire.at("0")),
             acknowledgementBatches: Wire.array(
               Wire.struct({
                 firstOffset: Wire.int64,
                 lastOffset: Wire.int64,
+                /** One for all offsets, or one for each. */
                 acknowledgeTypes: Wire.array(Wire.int8)
               })
             )
@@ -54,6 +59,7 @@ export const Response = Wire.message(
     throttleTimeMs: Wire.int32,
     errorCode: Wire.int16,
     errorMessage: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** How long the records stay acquired. */
     acquisitionLockTimeoutMs: Wire.int32.pipe(Wire.at("1+")),
     responses: Wire.array(
       Wire.struct({

@@ -11,8 +11,11 @@ export const Request = Wire.message(
   () => ({
     groupId: Wire.string,
     memberId: Wire.string,
+    /** 0 joins, -1 leaves; else the epoch. */
     memberEpoch: Wire.int32,
+    /** Null for no change. */
     rackId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** Null for no change. */
     subscribedTopicNames: Wire.array(Wire.string).pipe(Wire.nullable("0+"), Wire.byDefault(null))
   })
 )
@@ -33,6 +36,7 @@ export const Response = Wire.message(
     memberId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     memberEpoch: Wire.int32,
     heartbeatIntervalMs: Wire.int32,
+    /** Null for no change. */
     assignment: Wire.struct({
       topicPartitions: Wire.array(topicPartitions())
     }).pipe(Wire.nullable("0+"), Wire.byDefault(null))

@@ -58,8 +58,10 @@ const topicInfo = () =>
 const topologyDescriptionNode = () =>
   Wire.struct({
     name: Wire.string,
+    /** 1 source, 2 processor, 3 sink. */
     nodeType: Wire.int8,
     sourceTopics: Wire.array(Wire.string),
+    /** Null where it is chosen at run time. */
     sinkTopic: Wire.string.pipe(Wire.nullable("1+"), Wire.byDefault(null)),
     stores: Wire.array(Wire.string),
     successors: Wire.array(Wire.string)
@@ -96,6 +98,7 @@ export const Response = Wire.message(
         groupState: Wire.string,
         groupEpoch: Wire.int32,
         assignmentEpoch: Wire.int32,
+        /** Null until a member has brought it. */
         topology: Wire.struct({
           epoch: Wire.int32,
           subtopologies: Wire.array(
@@ -128,6 +131,7 @@ export const Response = Wire.message(
           })
         ),
         authorizedOperations: Wire.int32.pipe(Wire.byDefault(-2147483648)),
+        /** Null unless the status is 3, available. */
         topologyDescription: topologyDescription().pipe(Wire.nullable("1+"), Wire.at("1+", { default: null })),
         topologyDescriptionStatus: Wire.int8.pipe(Wire.at("1+")),
         assignorName: Wire.string.pipe(Wire.nullable("1+"), Wire.at("1+", { default: null, ignorable: true }))

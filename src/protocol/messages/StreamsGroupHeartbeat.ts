@@ -44,11 +44,14 @@ export const Request = Wire.message(
   () => ({
     groupId: Wire.string,
     memberId: Wire.string,
+    /** 0 joins, -1 leaves, -2 leaves for a while with an instance id; else the epoch. */
     memberEpoch: Wire.int32,
     endpointInformationEpoch: Wire.int32,
     instanceId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     rackId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** -1 for no change. */
     rebalanceTimeoutMs: Wire.int32.pipe(Wire.byDefault(-1)),
+    /** Only to join; null else. */
     topology: Wire.struct({
       epoch: Wire.int32,
       subtopologies: Wire.array(
@@ -69,10 +72,14 @@ export const Request = Wire.message(
         })
       )
     }).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** Null for no change. */
     activeTasks: Wire.array(taskIds()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** Null for no change. */
     standbyTasks: Wire.array(taskIds()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** Null for no change. */
     warmupTasks: Wire.array(taskIds()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     processId: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** For interactive queries; null for none, or no change. */
     userEndpoint: endpoint().pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     clientTags: Wire.array(keyValue()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     taskOffsets: Wire.array(taskOffset()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
@@ -83,6 +90,10 @@ export const Request = Wire.message(
 
 const status = () =>
   Wire.struct({
+    /**
+     * 0 stale topology, 1 missing source topics, 2 incorrectly partitioned topics, 3 missing internal
+     * topics, 4 shutdown of the application, 5 assignment delayed, 6 missing client tags.
+     */
     statusCode: Wire.int8,
     statusDetail: Wire.string
   })
@@ -107,9 +118,13 @@ export const Response = Wire.message(
     taskOffsetIntervalMs: Wire.int32,
     acceptableRecoveryLag: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true })),
     status: Wire.array(status()).pipe(Wire.nullable("0+")),
+    /** Null for no change. */
     activeTasks: Wire.array(taskIds()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** Null for no change. */
     standbyTasks: Wire.array(taskIds()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** Null for no change. */
     warmupTasks: Wire.array(taskIds()).pipe(Wire.nullable("0+"), Wire.byDefault(null)),
+    /** The broker asks for a StreamsGroupTopologyDescriptionUpdate. */
     topologyDescriptionRequired: Wire.bool.pipe(Wire.at("1+")),
     endpointInformationEpoch: Wire.int32,
     partitionsByUserEndpoint: Wire.array(

@@ -1,13 +1,16 @@
 /**
- * StreamsGroupTopologyDescriptionUpdate (key 93): hands the description of a topology to the coordinator (KIP-1331). v0 flexible.
+ * StreamsGroupTopologyDescriptionUpdate (key 93): hands the description of a topology to the coordinator
+ * (KIP-1331). v0 flexible.
  */
 import * as Wire from "../Wire.ts"
 
 const topologyDescriptionNode = () =>
   Wire.struct({
     name: Wire.string,
+    /** 1 source, 2 processor, 3 sink. */
     nodeType: Wire.int8,
     sourceTopics: Wire.array(Wire.string),
+    /** Null where it is chosen at run time. */
     sinkTopic: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
     stores: Wire.array(Wire.string),
     successors: Wire.array(Wire.string)

@@ -12,9 +12,11 @@ export const Request = Wire.message("SyncGroupRequest", { key: 14, versions: "0-
   groupInstanceId: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+", { default: null })),
   protocolType: Wire.string.pipe(Wire.nullable("5+"), Wire.at("5+", { default: null, ignorable: true })),
   protocolName: Wire.string.pipe(Wire.nullable("5+"), Wire.at("5+", { default: null, ignorable: true })),
+  /** Empty for all but the leader. */
   assignments: Wire.array(
     Wire.struct({
       memberId: Wire.string,
+      /** For consumers: an assignment of `ConsumerProtocol`, behind its version. */
       assignment: Wire.bytes
     })
   )

@@ -12,8 +12,12 @@ export const Request = Wire.message("TxnOffsetCommitRequest", { key: 28, version
   groupId: Wire.string,
   producerId: Wire.int64,
   producerEpoch: Wire.int16,
+  /**
+   * The generation of a classic group, the member epoch of the consumer protocol; -1 outside of a group.
+   */
   generationIdOrMemberEpoch: Wire.int32.pipe(Wire.at("3+", { default: -1 })),
   memberId: Wire.string.pipe(Wire.at("3+")),
+  /** Null without static membership. */
   groupInstanceId: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+", { default: null })),
   topics: Wire.array(
     Wire.struct({
@@ -23,6 +27,7 @@ export const Request = Wire.message("TxnOffsetCommitRequest", { key: 28, version
         Wire.struct({
           partitionIndex: Wire.int32,
           committedOffset: Wire.int64,
+          /** -1 where it is not known. */
           committedLeaderEpoch: Wire.int32.pipe(Wire.at("2+", { default: -1, ignorable: true })),
           committedMetadata: Wire.string.pipe(Wire.nullable("0+"))
         })

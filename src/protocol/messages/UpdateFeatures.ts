@@ -10,11 +10,14 @@ export const Request = Wire.message("UpdateFeaturesRequest", { key: 57, versions
   featureUpdates: Wire.array(
     Wire.struct({
       feature: Wire.string,
+      /** Below 1 to delete the feature. */
       maxVersionLevel: Wire.int16,
       allowDowngrade: Wire.bool.pipe(Wire.at("0")),
+      /** 1 upgrade, 2 safe downgrade, 3 unsafe downgrade. */
       upgradeType: Wire.int8.pipe(Wire.at("1+", { default: 1 }))
     })
   ),
+  /** Check, and change nothing. */
   validateOnly: Wire.bool.pipe(Wire.at("1+"))
 }))
 

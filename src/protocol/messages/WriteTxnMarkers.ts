@@ -10,6 +10,7 @@ export const Request = Wire.message("WriteTxnMarkersRequest", { key: 27, version
     Wire.struct({
       producerId: Wire.int64,
       producerEpoch: Wire.int16,
+      /** True for commit. */
       transactionResult: Wire.bool,
       topics: Wire.array(
         Wire.struct({

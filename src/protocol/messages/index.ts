@@ -1,4 +1,4 @@
-/** Every API by name, as modules with `Request` and `Response`; and the two that are none: `Header` and `ConsumerProtocol`. */
+/** Every API by its name; and the two modules that are none, `Header` and `ConsumerProtocol`. */
 export * as AddOffsetsToTxn from "./AddOffsetsToTxn.ts"
 export * as AddPartitionsToTxn from "./AddPartitionsToTxn.ts"
 export * as AddRaftVoter from "./AddRaftVoter.ts"
