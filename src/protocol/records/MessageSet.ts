@@ -226,14 +226,14 @@ export const read = (b: Uint8Array, from: number, settings: Settings): DecodedBa
       break
     }
   }
-  return summary(first, first.offset, last.offset, maxTimestamp, last.end - from, records)
+  return summary(first, last.offset, maxTimestamp, last.end - from, records, first.offset)
 }
 
 const readCompressed = (b: Uint8Array, from: number, wrapper: Message, settings: Settings): DecodedBatch => {
   const { magic, offset } = wrapper
   const size = wrapper.end - from
   // The wrapper's offset is its last message's; the first one's is not known without decompressing.
-  if (offset < settings.from) return summary(wrapper, offset, offset, wrapper.timestamp, size, [])
+  if (offset < settings.from) return summary(wrapper, offset, wrapper.timestamp, size, [], offset)
   const codec = settings.compression.get(wrapper.attributes & 7)
   const what = `compressed message set v${magic}`
   const value = part(b, afterPart(b, wrapper.keyAt))
@@ -260,19 +260,20 @@ const readCompressed = (b: Uint8Array, from: number, wrapper: Message, settings:
     if (at < settings.from) continue
     records.push(new MessageView(at, appended ? wrapper.timestamp : message.timestamp, set, message.keyAt))
   }
-  return summary(wrapper, messages[0]!.offset + shift, offset, wrapper.timestamp, size, records)
+  return summary(wrapper, offset, wrapper.timestamp, size, records, messages[0]!.offset + shift)
 }
 
 const summary = (
   message: Message,
-  baseOffset: number,
   lastOffset: number,
   maxTimestamp: number,
   size: number,
-  records: ReadonlyArray<FetchedRecord>
+  records: ReadonlyArray<FetchedRecord>,
+  firstOffset: number
 ): DecodedBatch => ({
   magic: message.magic,
-  baseOffset,
+  // What a producer sends need not ascend (PyKafka sends -1 for all), and no checksum covers offsets.
+  baseOffset: Math.min(firstOffset, lastOffset),
   lastOffset,
   nextOffset: lastOffset + 1,
   partitionLeaderEpoch: -1,
