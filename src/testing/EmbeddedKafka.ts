@@ -56,13 +56,23 @@ export interface Options {
   readonly defaultPartitions?: number | undefined
   /** Replicas of a topic that does not say. Default: 3, or as many as there are brokers. */
   readonly replicationFactor?: number | undefined
+  /**
+   * Plays a broker of this release: its API versions, its record format, and how it meets what it does not know.
+   * Default: every API at every version from 0, with format 2 in the log.
+   */
+  readonly asVersion?: Profile.Release | undefined
+  /**
+   * A cluster that was never used: the first FindCoordinator for a group is answered with COORDINATOR_NOT_AVAILABLE, and
+   * creates `__consumer_offsets`. Default false.
+   */
+  readonly coldStart?: boolean | undefined
   /** Create topics that are asked for (`auto.create.topics.enable`). Default true. */
   readonly autoCreate?: boolean | undefined
   /** `group.initial.rebalance.delay.ms`. Default 0, where Kafka's is 3 seconds. */
   readonly groupInitialRebalanceDelay?: Duration.Input | undefined
   /** `group.min.session.timeout.ms`. Default 6 seconds, as in Kafka. */
   readonly groupMinSessionTimeout?: Duration.Input | undefined
-  /** `group.max.session.timeout.ms`. Default 30 minutes, as in Kafka. */
+  /** `group.max.session.timeout.ms`. Default as in the release: 30 minutes since 3.0. */
   readonly groupMaxSessionTimeout?: Duration.Input | undefined
   /** `group.max.size`. Default: unbounded. */
   readonly groupMaxSize?: number | undefined
@@ -202,6 +212,9 @@ export class EmbeddedKafka extends Context.Service<EmbeddedKafka, Service>()("sa
 const millis = (input: Duration.Input | undefined, byDefault: number): number =>
   input === undefined ? byDefault : Duration.toMillis(Duration.fromInputUnsafe(input))
 
+/** Microtasks in a row before the scheduler has its turn. */
+const maxTicks = 1000
+
 /** Time, ticks and choices of a broker, over the Clock and Scheduler of the fiber that makes it. */
 const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effect<Env, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -211,6 +224,7 @@ const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effec
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const timers = new Set<Fiber.Fiber<void>>()
     let closed = false
+    let ticks = 0
     const run = (f: () => void) => {
       try {
         f()
@@ -226,8 +240,16 @@ const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effec
     )
     return {
       now: () => clock.currentTimeMillisUnsafe(),
-      // also after the end: the last ticks tell the clients that their connections are closed
-      soon: (f) => dispatcher.scheduleTask(() => run(f), 0),
+      // Microtasks, so that a whole exchange settles before a test's clock moves on; a tick of the scheduler now and
+      // then, so that an exchange without end starves nobody. Also after the end: clients hear that they are closed.
+      soon: (f) => {
+        if (ticks++ === 0)
+          dispatcher.scheduleTask(() => {
+            ticks = 0
+          }, 0)
+        if (ticks < maxTicks) queueMicrotask(() => run(f))
+        else dispatcher.scheduleTask(() => run(f), 0)
+      },
       after: (wait, f) => {
         let over = closed
         if (wait <= 0) {
@@ -273,16 +295,19 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
     const brokers = options.brokers ?? 1
     if (!Number.isInteger(brokers) || brokers < 1)
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
+    const profile =
+      options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
     const cluster = new Cluster(
       env,
       {
-        profile: Profile.everything(handlers),
+        profile,
+        coldStart: options.coldStart ?? false,
         autoCreate: options.autoCreate ?? true,
         defaultPartitions: options.defaultPartitions ?? 1,
         replicationFactor: options.replicationFactor ?? 3,
         groupInitialRebalanceDelay: millis(options.groupInitialRebalanceDelay, 0),
         groupMinSessionTimeout: millis(options.groupMinSessionTimeout, 6000),
-        groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, 1_800_000),
+        groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, profile.maxSessionTimeout),
         groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
         maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
         compression

@@ -83,15 +83,15 @@ export const append = (
     if (topic.config.get("cleanup.policy")?.includes("compact") === true && converted.some((c) => c.keyless))
       return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
     for (const { bytes, count } of converted) {
-      const header = Batch.peek(bytes, 0)
-      if (typeof header === "string") return refused(Code.corruptMessage)
-      partition.log.append(
-        bytes,
-        0,
-        { ...header, count: header.magic === 2 ? header.count : count },
-        partition.leaderEpoch,
-        now
-      )
+      let at = 0
+      while (at < bytes.length) {
+        const header = Batch.peek(bytes, at)
+        if (typeof header === "string") return refused(Code.corruptMessage)
+        // a compressed set is one entry with many records; otherwise each message is one
+        const records = header.magic === 2 ? header.count : Batch.codecOf(header) === 0 ? 1 : count
+        partition.log.append(bytes, at, { ...header, count: records }, partition.leaderEpoch, now)
+        at += header.size
+      }
     }
     return { errorCode: Code.none, baseOffset, logAppendTimeMs: appendTime ? now : -1 }
   } catch (error) {
@@ -114,6 +114,7 @@ const appendBatch = (
   now: number
 ): Appended => {
   const { log } = partition
+  const { profile } = cluster.settings
   if (Crc32c.compute(records, Batch.crcFrom, batch.size) !== Batch.crcOf(records, 0))
     return refused(Code.corruptMessage)
   if (batch.count < 1 || batch.lastOffset - batch.baseOffset !== batch.count - 1)
@@ -129,7 +130,7 @@ const appendBatch = (
     return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
 
   if (batch.producerId >= 0) {
-    const verdict = log.producers.judge(batch, cluster.settings.profile.strictProducers)
+    const verdict = log.producers.judge(batch, profile.unknownProducer !== Code.none, profile.remembered)
     switch (verdict._tag) {
       case "Duplicate":
         return {
@@ -142,7 +143,9 @@ const appendBatch = (
       case "StaleEpoch":
         return refused(Code.invalidProducerEpoch)
       case "UnknownProducer":
-        return refused(Code.unknownProducerId)
+        return refused(profile.unknownProducer)
+      case "Old":
+        return refused(Code.duplicateSequenceNumber)
     }
   }
   const entry = log.append(
@@ -153,6 +156,6 @@ const appendBatch = (
     now
   )
   if (appendTime) RecordBatch.setLogAppendTime(log.bytesOf(entry), now)
-  log.producers.appended(entry, now)
+  log.producers.appended(entry, now, profile.remembered)
   return { errorCode: Code.none, baseOffset: entry.baseOffset, logAppendTimeMs: appendTime ? now : -1 }
 }

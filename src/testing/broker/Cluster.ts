@@ -54,6 +54,7 @@ export interface Seen {
 
 export interface Settings {
   readonly profile: Profile
+  readonly coldStart: boolean
   readonly autoCreate: boolean
   readonly defaultPartitions: number
   readonly replicationFactor: number

@@ -37,6 +37,7 @@ export const invalidRequest = 42
 export const unsupportedForMessageFormat = 43
 export const policyViolation = 44
 export const outOfOrderSequenceNumber = 45
+export const duplicateSequenceNumber = 46
 export const invalidProducerEpoch = 47
 export const invalidTxnState = 48
 export const invalidProducerIdMapping = 49

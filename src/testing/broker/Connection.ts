@@ -120,9 +120,10 @@ export class Connection {
     } catch {
       return this.close()
     }
-    const { apiKey, apiVersion: version, correlationId } = header
+    const { apiKey, correlationId } = header
     const handler = this.handlers.get(apiKey)
-    const verdict = handler === undefined ? profile.unknownKey : profile.accepts(apiKey, version)
+    const verdict = handler === undefined ? profile.unknownKey : profile.accepts(apiKey, header.apiVersion)
+    const version = profile.servedAs(apiKey, header.apiVersion)
     if (handler === undefined || verdict === "close") {
       if (verdict === "silent") return this.done()
       return apiKey === ApiVersions.Request.key && verdict !== "close"

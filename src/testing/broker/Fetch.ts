@@ -99,9 +99,11 @@ export const fetch = handler("Fetch", Api, (call) => {
       const told = { errorCode, records: result.records.length > 0, highWatermark, logStartOffset }
       if (!context.names(wanted, told) && result.diverging === undefined) continue
       const misled =
-        partition !== undefined && (errorCode === Code.notLeaderOrFollower || errorCode === Code.fencedLeaderEpoch)
+        version >= 12 &&
+        partition !== undefined &&
+        (errorCode === Code.notLeaderOrFollower || errorCode === Code.fencedLeaderEpoch)
       const leader = misled ? cluster.nodes.get(partition.leader) : undefined
-      if (leader !== undefined) leaders.set(leader.id, leader)
+      if (leader !== undefined && version >= 16) leaders.set(leader.id, leader)
       const key = wanted.topic || wanted.topicId
       let topic = topics.get(key)
       if (topic === undefined)

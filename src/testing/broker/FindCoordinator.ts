@@ -17,6 +17,10 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     const injected = call.injected()
     if (injected !== Code.none) return fail(injected, "")
     if (request.keyType !== 0 && request.keyType !== 1) return fail(Code.invalidRequest, `key type ${request.keyType}`)
+    if (cluster.settings.coldStart && !cluster.topics.has("__consumer_offsets")) {
+      cluster.createTopic("__consumer_offsets", { partitions: 50, config: [["cleanup.policy", "compact"]] })
+      return fail(Code.coordinatorNotAvailable, "the offsets topic is being created")
+    }
     const node = cluster.coordinator(request.keyType === 0 ? "group" : "transaction", key)
     if (node === undefined) return fail(Code.coordinatorNotAvailable, "no broker lives")
     return { key, errorCode: Code.none, errorMessage: null, nodeId: node.id, host: node.host, port: node.port }

@@ -74,7 +74,8 @@ export const listOffsets = handler("ListOffsets", Api, (call) => {
         if (version === 0)
           return { partitionIndex, oldStyleOffsets: oldStyle(partition, asked.timestamp, asked.maxNumOffsets) }
         const found = find(cluster, partition, asked.timestamp, request.isolationLevel === 1)
-        return { partitionIndex, ...found }
+        const { leaderEpoch, offset, timestamp } = found
+        return version >= 4 ? { partitionIndex, offset, timestamp, leaderEpoch } : { partitionIndex, offset, timestamp }
       })
     }))
   })

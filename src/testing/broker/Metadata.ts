@@ -69,9 +69,10 @@ export const metadata = handler("Metadata", Api, (call) => {
   const topics = all
     ? Array.from(cluster.topics.keys(), byName)
     : request.topics!.map((asked) => (asked.name === null ? byId(asked.topicId) : byName(asked.name)))
+  const hidden = cluster.settings.profile.hidesBrokers && cluster.topics.size === 0
   const injected = request.topics !== null && request.topics.length > 0 ? Code.none : call.injected()
   call.answer({
-    brokers: cluster.alive.map(({ host, id, port, rack }) => ({ nodeId: id, host, port, rack })),
+    brokers: (hidden ? [] : cluster.alive).map(({ host, id, port, rack }) => ({ nodeId: id, host, port, rack })),
     clusterId: cluster.id,
     controllerId: cluster.controller,
     topics,

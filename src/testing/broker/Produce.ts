@@ -75,7 +75,7 @@ export const produce = handler("Produce", Api, (call) => {
           const late =
             result.until >= 0 && acks === -1 && partition !== undefined && partition.highWatermark < result.until
           const errorCode = late ? Code.requestTimedOut : result.errorCode
-          const hint = errorCode === Code.notLeaderOrFollower && partition !== undefined
+          const hint = version >= 10 && errorCode === Code.notLeaderOrFollower && partition !== undefined
           const leader = hint ? cluster.nodes.get(partition.leader) : undefined
           if (leader !== undefined) leaders.set(leader.id, leader)
           return {

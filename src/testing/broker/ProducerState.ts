@@ -5,9 +5,6 @@
 import type * as Batch from "./Batch.ts"
 import { lastSequence } from "./Batch.ts"
 
-/** Batches of a producer that are remembered: as many as may be in flight. */
-const remembered = 5
-
 interface Appended {
   readonly firstSequence: number
   readonly lastSequence: number
@@ -32,6 +29,8 @@ export type Verdict =
   | { readonly _tag: "Append" }
   | { readonly _tag: "Duplicate"; readonly baseOffset: number; readonly timestamp: number }
   | { readonly _tag: "OutOfOrder" }
+  /** It was appended too long ago to know where (0.11). */
+  | { readonly _tag: "Old" }
   | { readonly _tag: "StaleEpoch" }
   | { readonly _tag: "UnknownProducer" }
 
@@ -42,10 +41,10 @@ export class Producers {
   readonly byId = new Map<number, Producer>()
 
   /**
-   * Judges a batch of an idempotent producer. `strict` is what brokers did before 2.? : a sequence above 0 of a
-   * producer that is not known is refused (UNKNOWN_PRODUCER_ID); since KIP-360 it is taken.
+   * Judges a batch of an idempotent producer. `strict` is what brokers did before KIP-360: a sequence above 0 of a
+   * producer that is not known is refused.
    */
-  judge(batch: Batch.Header, strict: boolean): Verdict {
+  judge(batch: Batch.Header, strict: boolean, remembered: number): Verdict {
     const known = this.byId.get(batch.producerId)
     if (known === undefined) {
       return strict && batch.baseSequence !== 0 ? { _tag: "UnknownProducer" } : append
@@ -59,11 +58,12 @@ export class Producers {
     }
     const newest = known.batches[known.batches.length - 1]
     if (newest === undefined) return append
-    return batch.baseSequence === (newest.lastSequence + 1) % 2147483648 ? append : outOfOrder
+    if (batch.baseSequence === (newest.lastSequence + 1) % 2147483648) return append
+    return remembered === 1 && last <= newest.lastSequence ? { _tag: "Old" } : outOfOrder
   }
 
   /** Remembers a batch that was appended. */
-  appended(batch: Batch.Header, timestamp: number): void {
+  appended(batch: Batch.Header, timestamp: number, remembered = 5): void {
     if (batch.producerId < 0) return
     let known = this.byId.get(batch.producerId)
     if (known === undefined) {
