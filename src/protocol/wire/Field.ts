@@ -87,8 +87,14 @@ export const defaultOf = (ast: SchemaAST.AST): (() => unknown) => {
     case "array":
       return () => []
     case "struct": {
-      const fields = fieldsOf(type).map(([name, ast]) => [name, defaultOf(ast)] as const)
-      return () => Object.fromEntries(fields.map(([name, value]) => [name, value()]))
+      const fields = fieldsOf(type)
+      const names = fields.map(([name]) => name)
+      const values = fields.map(([, ast]) => defaultOf(ast))
+      return () => {
+        const out: Record<string, unknown> = {}
+        for (let i = 0; i < names.length; i++) out[names[i]!] = values[i]!()
+        return out
+      }
     }
     default:
       return () => 0
