@@ -98,14 +98,17 @@ export const snappy = (options: SnappyOptions = {}): Codec => {
   }
 }
 
-/** lz4 in plain JavaScript. Defaults as in Java: independent blocks of 64 KiB without checksums. */
-export const lz4 = (options: Omit<Lz4.Options, "brokenHeaderChecksum"> = {}): Codec => ({
+/**
+ * lz4 in plain JavaScript: independent blocks without checksums, since Java reads no others; every kind of frame is read.
+ * `blockSize` is the most input in a block, by default 65536, as in Java.
+ */
+export const lz4 = (options: { readonly blockSize?: Lz4.Options["blockSize"] } = {}): Codec => ({
   id: ids.lz4,
   name: "lz4",
-  compress: (bytes) => Lz4.compress(bytes, options),
+  compress: (bytes) => Lz4.compress(bytes, { blockSize: options.blockSize }),
   decompress: (bytes, limit) => Lz4.decompress(bytes, limit),
   format0: {
-    compress: (bytes) => Lz4.compress(bytes, { ...options, linked: false, brokenHeaderChecksum: true }),
+    compress: (bytes) => Lz4.compress(bytes, { blockSize: options.blockSize, brokenHeaderChecksum: true }),
     decompress: (bytes, limit) => Lz4.decompress(bytes, limit, { anyHeaderChecksum: true })
   }
 })

@@ -22,9 +22,10 @@ const unsigned = (b: Uint8Array, i: number): number => word(b, i) >>> 0
 export interface Options {
   /** The most bytes of input in a block. Default 65536, as in Java. */
   readonly blockSize?: (typeof blockSizes)[number] | undefined
-  /** Blocks may copy from those before them: smaller output, and a little slower. */
+  /** Blocks may copy from those before them. Java does not read such frames. */
   readonly linked?: boolean | undefined
   readonly contentSize?: boolean | undefined
+  /** Java does not read such frames. */
   readonly contentChecksum?: boolean | undefined
   readonly blockChecksum?: boolean | undefined
   /** The header checksum of Kafka before 0.10, which counts the magic number (KIP-57). */

@@ -173,6 +173,18 @@ const writeHeaders = (b: Uint8Array, at: number, headers: Headers): number => {
   return at
 }
 
+/**
+ * The one record of a control batch that ends a transaction: key int16 version, int16 type; value int16 version, int32
+ * coordinator's epoch.
+ */
+export const endMarker = (type: "commit" | "abort", coordinatorEpoch: number, timestamp: number): ProduceRecord => {
+  const key = new Uint8Array(4)
+  putInt16(key, 2, type === "commit" ? 1 : 0)
+  const value = new Uint8Array(6)
+  putInt32(value, 2, coordinatorEpoch)
+  return { key, value, headers: [], timestamp }
+}
+
 /** At least the bytes that a record takes in a batch, whatever its place in it: for the bounds of a buffer. */
 export const recordSizeUpperBound = (record: ProduceRecord): number => {
   // Length 5, attributes 1, timestamp 10, offset 5, key's and value's lengths 5 each, headers' count 5.
