@@ -86,7 +86,11 @@ describe("ClassicMember", () => {
     m.tell({ _tag: "JoinRefused", round: 1, code: 79, memberId: "m-7" })
     assert.deepInclude(m.asked[0], { _tag: "Join", memberId: "m-7" })
     m.tell({ _tag: "JoinRefused", round: 2, code: 79, memberId: "m-8" })
-    assert.deepStrictEqual([m.tags, m.state.phase], [[], "waiting"], "a broker that repeats itself is not asked in a loop")
+    assert.deepStrictEqual(
+      [m.tags, m.state.phase],
+      [[], "waiting"],
+      "a broker that repeats itself is not asked in a loop"
+    )
   })
 
   it("beats its heart every interval, counted from when the last one was sent", () => {
@@ -206,9 +210,7 @@ describe("ClassicMember", () => {
 
     it("keeps what it owns while it joins, and names it", () => {
       const m = cooperative().beating().heartbeat(27)
-      assert.deepStrictEqual(m.asked, [
-        { _tag: "Join", round: 2, memberId: "m", generation: 1, owned: p(0, 1, 2) }
-      ])
+      assert.deepStrictEqual(m.asked, [{ _tag: "Join", round: 2, memberId: "m", generation: 1, owned: p(0, 1, 2) }])
     })
 
     it("gives back only what the new assignment lacks, then joins again", () => {

@@ -110,7 +110,7 @@ describe("OffsetTracker", () => {
         const watermark = tracker.watermark
         const lowest = open[0]?.offset ?? end
         // Between the last record that is done and the first that is not, any position reads the same.
-        const before = all.filter((one) => one.offset < lowest).at(-1)
+        const before = all.findLast((one) => one.offset < lowest)
         assert.isAtMost(watermark, lowest)
         assert.isAbove(watermark, before?.offset ?? 99)
         if (open.length === 0) assert.strictEqual(watermark, end)
