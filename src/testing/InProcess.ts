@@ -53,7 +53,7 @@ export const connect = (
       const connection = new Connection(
         cluster,
         node,
-        "127.0.0.1",
+        "/127.0.0.1",
         {
           send: (chunks) => {
             for (const chunk of chunks) toClient.push(chunk)

@@ -14,7 +14,7 @@ const accept = (cluster: Cluster, node: Node, socket: net.Socket): void => {
   const connection: Connection = new Connection(
     cluster,
     node,
-    socket.remoteAddress ?? "127.0.0.1",
+    `/${socket.remoteAddress ?? "127.0.0.1"}`,
     {
       send: (chunks) => {
         socket.cork()

@@ -64,10 +64,10 @@ export const append = (
     if (entries.length > 1) return refused(Code.invalidRecord, "Produce v3 and later take exactly one record batch")
   } else if (entries.some((entry) => entry.magic === 2)) return refused(Code.corruptMessage)
 
-  const limit = Number(topic.config.get("max.message.bytes") ?? 1048588)
+  const limit = Number(cluster.configOf(topic, "max.message.bytes"))
   for (const entry of entries) if (entry.size > limit) return refused(Code.messageTooLarge)
 
-  const appendTime = topic.config.get("message.timestamp.type") === "LogAppendTime"
+  const appendTime = cluster.configOf(topic, "message.timestamp.type") === "LogAppendTime"
   if (first.magic === 2 && settings.profile.magic === 2)
     return appendBatch(cluster, topic, partition, records, first, version, appendTime, now)
 
@@ -80,7 +80,7 @@ export const append = (
       compression: settings.compression
     })
     const baseOffset = partition.log.endOffset
-    if (topic.config.get("cleanup.policy")?.includes("compact") === true && converted.some((c) => c.keyless))
+    if (cluster.configOf(topic, "cleanup.policy").includes("compact") && converted.some((c) => c.keyless))
       return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
     for (const { bytes, count } of converted) {
       let at = 0
@@ -124,7 +124,7 @@ const appendBatch = (
   if (Batch.isControl(batch)) return refused(Code.invalidRecord, "clients do not write control batches")
   if (batch.producerId >= 0 && (batch.producerEpoch < 0 || batch.baseSequence < 0)) return refused(Code.invalidRecord)
   if (
-    topic.config.get("cleanup.policy")?.includes("compact") === true &&
+    cluster.configOf(topic, "cleanup.policy").includes("compact") &&
     Convert.hasKeyless(records, cluster.settings.compression)
   )
     return refused(Code.invalidRecord, "a record of a compacted topic needs a key")

@@ -3,6 +3,7 @@
  * known to every broker at once; what a real cluster needs time for is played by faults and by held followers.
  */
 import type * as Compression from "../../Compression.ts"
+import * as Config from "./Config.ts"
 import type { Connection } from "./Connection.ts"
 import type { Env } from "./Env.ts"
 import { uuid } from "./Env.ts"
@@ -100,6 +101,8 @@ export class Cluster {
   readonly onChange = new Set<() => void>()
   /** What went wrong inside the broker: never anything, unless it has a defect. */
   readonly defects: Array<unknown>
+  /** Altered settings of brokers, by id; those under "" are of all brokers. */
+  readonly brokerConfig = new Map<string, ReadonlyMap<string, string>>()
   private readonly coordinators = new Map<string, number>()
   private nextProducerId = 0
 
@@ -274,8 +277,14 @@ export class Cluster {
     return this.topics.get(topic)?.partitions[partition]
   }
 
-  configOf(topic: Topic, name: string): string | undefined {
-    return topic.config.get(name)
+  /** The value of a topic's setting. */
+  configOf(topic: Topic, name: string): string {
+    return Config.valueOf(this, topic.config, name)
+  }
+
+  /** Whether a broker takes changes of topics: before KRaft the controller alone. */
+  mayChange(node: Node): boolean {
+    return this.settings.profile.forwards || node.id === this.controller
   }
 
   // ── coordinators and groups

@@ -1,83 +1,239 @@
-/** The settings of topics and brokers: names, Kafka's defaults, and which of them this broker obeys. */
-import type { Topic } from "./Cluster.ts"
+/**
+ * The settings of topics and brokers: names, Kafka's defaults, what is a legal value, and how they are altered.
+ *
+ * Obeyed are, of a topic: cleanup.policy (with compact every record needs a key, and the verb `compact` compacts),
+ * max.message.bytes, message.timestamp.type, min.insync.replicas and unclean.leader.election.enable. The others are kept
+ * and told.
+ */
+import * as Code from "./Code.ts"
+import type { Cluster, Node } from "./Cluster.ts"
 
+/** Kafka's numbers for what has settings. */
+export const resource = { topic: 2, broker: 4 } as const
 /** Kafka's numbers for where a value comes from. */
-export const source = { topic: 1, dynamicBroker: 2, default: 5 } as const
-
-export type Kind = "boolean" | "string" | "int" | "long" | "double" | "list"
+export const source = { topic: 1, broker: 2, allBrokers: 3, file: 4, default: 5 } as const
+/** Kafka's numbers for types. */
+export const kinds = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
+export type Kind = keyof typeof kinds
 
 interface Setting {
   readonly name: string
   readonly kind: Kind
   readonly byDefault: string
+  /** The broker's setting that a topic's falls back to. */
+  readonly broker?: string
   readonly values?: ReadonlyArray<string>
   readonly least?: number
 }
 
-/**
- * Topic settings. Obeyed are cleanup.policy (compact: keys are asked for, and `compact` compacts), max.message.bytes,
- * message.timestamp.type, min.insync.replicas and unclean.leader.election.enable; the others are kept and told.
- */
-export const topicSettings: ReadonlyArray<Setting> = [
-  { name: "cleanup.policy", kind: "list", byDefault: "delete", values: ["delete", "compact"] },
-  {
-    name: "compression.type",
-    kind: "string",
-    byDefault: "producer",
+const setting = (name: string, kind: Kind, byDefault: string, more: Partial<Setting> = {}): Setting => ({
+  name,
+  kind,
+  byDefault,
+  ...more
+})
+
+const ever = "9223372036854775807"
+
+/** The settings of topics. */
+const ofTopics: ReadonlyArray<Setting> = [
+  setting("cleanup.policy", "list", "delete", { broker: "log.cleanup.policy", values: ["delete", "compact"] }),
+  setting("compression.type", "string", "producer", {
+    broker: "compression.type",
     values: ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]
-  },
-  { name: "delete.retention.ms", kind: "long", byDefault: "86400000", least: 0 },
-  { name: "file.delete.delay.ms", kind: "long", byDefault: "60000", least: 0 },
-  { name: "flush.messages", kind: "long", byDefault: "9223372036854775807", least: 1 },
-  { name: "flush.ms", kind: "long", byDefault: "9223372036854775807", least: 0 },
-  { name: "index.interval.bytes", kind: "int", byDefault: "4096", least: 0 },
-  { name: "max.compaction.lag.ms", kind: "long", byDefault: "9223372036854775807", least: 1 },
-  { name: "max.message.bytes", kind: "int", byDefault: "1048588", least: 0 },
-  { name: "message.timestamp.after.max.ms", kind: "long", byDefault: "3600000", least: 0 },
-  { name: "message.timestamp.before.max.ms", kind: "long", byDefault: "9223372036854775807", least: 0 },
-  { name: "message.timestamp.type", kind: "string", byDefault: "CreateTime", values: ["CreateTime", "LogAppendTime"] },
-  { name: "min.cleanable.dirty.ratio", kind: "double", byDefault: "0.5", least: 0 },
-  { name: "min.compaction.lag.ms", kind: "long", byDefault: "0", least: 0 },
-  { name: "min.insync.replicas", kind: "int", byDefault: "1", least: 1 },
-  { name: "preallocate", kind: "boolean", byDefault: "false" },
-  { name: "retention.bytes", kind: "long", byDefault: "-1", least: -1 },
-  { name: "retention.ms", kind: "long", byDefault: "604800000", least: -1 },
-  { name: "segment.bytes", kind: "int", byDefault: "1073741824", least: 14 },
-  { name: "segment.index.bytes", kind: "int", byDefault: "10485760", least: 4 },
-  { name: "segment.jitter.ms", kind: "long", byDefault: "0", least: 0 },
-  { name: "segment.ms", kind: "long", byDefault: "604800000", least: 1 },
-  { name: "unclean.leader.election.enable", kind: "boolean", byDefault: "false" }
+  }),
+  setting("delete.retention.ms", "long", "86400000", { broker: "log.cleaner.delete.retention.ms", least: 0 }),
+  setting("file.delete.delay.ms", "long", "60000", { broker: "log.segment.delete.delay.ms", least: 0 }),
+  setting("flush.messages", "long", ever, { broker: "log.flush.interval.messages", least: 1 }),
+  setting("flush.ms", "long", ever, { broker: "log.flush.interval.ms", least: 0 }),
+  setting("index.interval.bytes", "int", "4096", { broker: "log.index.interval.bytes", least: 0 }),
+  setting("max.compaction.lag.ms", "long", ever, { broker: "log.cleaner.max.compaction.lag.ms", least: 1 }),
+  setting("max.message.bytes", "int", "1048588", { broker: "message.max.bytes", least: 0 }),
+  setting("message.timestamp.after.max.ms", "long", "3600000", {
+    broker: "log.message.timestamp.after.max.ms",
+    least: 0
+  }),
+  setting("message.timestamp.before.max.ms", "long", ever, { broker: "log.message.timestamp.before.max.ms", least: 0 }),
+  setting("message.timestamp.type", "string", "CreateTime", {
+    broker: "log.message.timestamp.type",
+    values: ["CreateTime", "LogAppendTime"]
+  }),
+  setting("min.cleanable.dirty.ratio", "double", "0.5", { broker: "log.cleaner.min.cleanable.ratio", least: 0 }),
+  setting("min.compaction.lag.ms", "long", "0", { broker: "log.cleaner.min.compaction.lag.ms", least: 0 }),
+  setting("min.insync.replicas", "int", "1", { broker: "min.insync.replicas", least: 1 }),
+  setting("preallocate", "boolean", "false", { broker: "log.preallocate" }),
+  setting("retention.bytes", "long", "-1", { broker: "log.retention.bytes", least: -1 }),
+  setting("retention.ms", "long", "604800000", { broker: "log.retention.ms", least: -1 }),
+  setting("segment.bytes", "int", "1073741824", { broker: "log.segment.bytes", least: 14 }),
+  setting("segment.index.bytes", "int", "10485760", { broker: "log.index.size.max.bytes", least: 4 }),
+  setting("segment.jitter.ms", "long", "0", { broker: "log.roll.jitter.ms", least: 0 }),
+  setting("segment.ms", "long", "604800000", { broker: "log.roll.ms", least: 1 }),
+  setting("unclean.leader.election.enable", "boolean", "false", { broker: "unclean.leader.election.enable" })
 ]
 
-const byName = new Map(topicSettings.map((setting) => [setting.name, setting]))
+/** The settings of brokers that this one tells. Those of `fixed` cannot be altered. */
+const ofBrokers: ReadonlyArray<Setting> = [
+  ...ofTopics.map((each) => {
+    const { broker, ...rest } = each
+    return { ...rest, name: broker! }
+  }),
+  setting("auto.create.topics.enable", "boolean", "true"),
+  setting("background.threads", "int", "10", { least: 1 }),
+  setting("broker.id", "int", "-1"),
+  setting("default.replication.factor", "int", "1", { least: 1 }),
+  setting("group.initial.rebalance.delay.ms", "int", "3000", { least: 0 }),
+  setting("group.max.session.timeout.ms", "int", "1800000", { least: 0 }),
+  setting("group.max.size", "int", "2147483647", { least: 1 }),
+  setting("group.min.session.timeout.ms", "int", "6000", { least: 0 }),
+  setting("log.retention.hours", "int", "168"),
+  setting("node.id", "int", "-1"),
+  setting("num.partitions", "int", "1", { least: 1 }),
+  setting("offsets.retention.minutes", "int", "10080", { least: 1 }),
+  setting("offsets.topic.num.partitions", "int", "50", { least: 1 }),
+  setting("socket.request.max.bytes", "int", "104857600", { least: 1 })
+]
+const fixed = new Set(
+  "auto.create.topics.enable broker.id default.replication.factor group.initial.rebalance.delay.ms group.max.session.timeout.ms group.max.size group.min.session.timeout.ms node.id num.partitions offsets.topic.num.partitions socket.request.max.bytes".split(
+    " "
+  )
+)
 
-/** What is wrong with a topic's setting; undefined where nothing is. Null stands for the default. */
-export const check = (name: string, value: string | null): string | undefined => {
-  const setting = byName.get(name)
-  if (setting === undefined) return `unknown topic config name: ${name}`
+const topicByName = new Map(ofTopics.map((each) => [each.name, each]))
+const brokerByName = new Map(ofBrokers.map((each) => [each.name, each]))
+
+/** A setting by its name; undefined where there is none. */
+export const find = (resourceType: number, name: string): Setting | undefined =>
+  (resourceType === resource.topic ? topicByName : brokerByName).get(name)
+
+/** What is wrong with a setting; undefined where nothing is. Null stands for the default. */
+export const check = (resourceType: number, name: string, value: string | null): string | undefined => {
+  const known = find(resourceType, name)
+  if (known === undefined) return resourceType === resource.topic ? `Unknown topic config name: ${name}` : undefined
+  if (resourceType === resource.broker && fixed.has(name))
+    return `Cannot update these configs dynamically: Set(${name})`
   if (value === null) return undefined
-  const parts = setting.kind === "list" ? value.split(",").map((part) => part.trim()) : [value]
-  const { least, values } = setting
+  const { kind, least, values } = known
+  const parts = kind === "list" ? value.split(",").map((part) => part.trim()) : [value]
   const wrong =
-    setting.kind === "boolean"
+    kind === "boolean"
       ? value !== "true" && value !== "false"
-      : setting.kind === "string" || setting.kind === "list"
+      : kind === "string" || kind === "list"
         ? values !== undefined && parts.some((part) => !values.includes(part))
         : !/^-?\d+(\.\d+)?$/.test(value) || (least !== undefined && Number(value) < least)
   return wrong ? `Invalid value ${value} for configuration ${name}` : undefined
 }
 
-/** Every setting of a topic with its value. */
-export const describe = (
-  topic: Topic
-): ReadonlyArray<{
+/** A setting with its value and where it comes from. */
+export interface Described {
   readonly name: string
   readonly value: string
   readonly kind: Kind
-  readonly isDefault: boolean
-  readonly byDefault: string
-}> =>
-  topicSettings.map(({ byDefault, kind, name }) => {
-    const value = topic.config.get(name)
-    return { name, value: value ?? byDefault, kind, isDefault: value === undefined, byDefault }
+  readonly source: number
+  readonly readOnly: boolean
+  readonly synonyms: ReadonlyArray<{ readonly name: string; readonly value: string; readonly source: number }>
+}
+
+/** What a broker was started with, where that is not Kafka's default. */
+const startedWith = (cluster: Cluster, node: Node): ReadonlyMap<string, string> => {
+  const { settings } = cluster
+  return new Map([
+    ["broker.id", String(node.id)],
+    ["node.id", String(node.id)],
+    ["auto.create.topics.enable", String(settings.autoCreate)],
+    ["num.partitions", String(settings.defaultPartitions)],
+    ["default.replication.factor", String(settings.replicationFactor)],
+    ["group.initial.rebalance.delay.ms", String(settings.groupInitialRebalanceDelay)],
+    ["group.min.session.timeout.ms", String(settings.groupMinSessionTimeout)],
+    ["group.max.session.timeout.ms", String(settings.groupMaxSessionTimeout)],
+    ["group.max.size", String(Math.min(settings.groupMaxSize, 2147483647))],
+    ["socket.request.max.bytes", String(settings.maxFrameBytes)]
+  ])
+}
+
+/** Every setting of a topic or broker; a number is the error code where there is no such thing. */
+export const describe = (
+  cluster: Cluster,
+  node: Node,
+  resourceType: number,
+  resourceName: string
+): ReadonlyArray<Described> | number => {
+  if (resourceType === resource.topic) {
+    const topic = cluster.topics.get(resourceName)
+    return topic === undefined ? Code.unknownTopicOrPartition : describeTopic(cluster, topic.config)
+  }
+  if (resourceType !== resource.broker) return Code.invalidRequest
+  if (resourceName === "")
+    return Array.from(cluster.brokerConfig.get("") ?? [], ([name, value]) => ({
+      name,
+      value,
+      kind: find(resourceType, name)?.kind ?? "string",
+      source: source.allBrokers,
+      readOnly: false,
+      synonyms: [{ name, value, source: source.allBrokers }]
+    }))
+  if (resourceName !== String(node.id)) return Code.invalidRequest
+  const started = startedWith(cluster, node)
+  return ofBrokers.map(({ byDefault, kind, name }) => {
+    const synonyms = [
+      ...one(name, cluster.brokerConfig.get(resourceName)?.get(name), source.broker),
+      ...one(name, cluster.brokerConfig.get("")?.get(name), source.allBrokers),
+      ...one(name, started.get(name), source.file),
+      { name, value: byDefault, source: source.default }
+    ]
+    return { name, kind, value: synonyms[0]!.value, source: synonyms[0]!.source, readOnly: fixed.has(name), synonyms }
   })
+}
+
+const one = (name: string, value: string | undefined, from: number) =>
+  value === undefined ? [] : [{ name, value, source: from }]
+
+/** Every setting of a topic with these of its own. */
+export const describeTopic = (cluster: Cluster, config: ReadonlyMap<string, string>): ReadonlyArray<Described> =>
+  ofTopics.map(({ broker = "", byDefault, kind, name }) => {
+    const synonyms = [
+      ...one(name, config.get(name), source.topic),
+      ...one(broker, cluster.brokerConfig.get("")?.get(broker), source.allBrokers),
+      { name: broker, value: byDefault, source: source.default }
+    ]
+    return { name, kind, value: synonyms[0]!.value, source: synonyms[0]!.source, readOnly: false, synonyms }
+  })
+
+/** The value of a topic's setting, with the brokers' in its place where it has none. */
+export const valueOf = (cluster: Cluster, config: ReadonlyMap<string, string>, name: string): string => {
+  const known = topicByName.get(name)!
+  return config.get(name) ?? cluster.brokerConfig.get("")?.get(known.broker ?? "") ?? known.byDefault
+}
+
+/**
+ * Alters a topic's or brokers' settings to what `next` makes of the present ones: it gives all of them, or an error code,
+ * or what is wrong as text.
+ */
+export const alter = (
+  cluster: Cluster,
+  node: Node,
+  resourceType: number,
+  resourceName: string,
+  validateOnly: boolean,
+  next: (current: ReadonlyMap<string, string>) => Map<string, string> | number | string
+): readonly [errorCode: number, errorMessage: string | null] => {
+  const topic = cluster.topics.get(resourceName)
+  if (resourceType === resource.topic && topic === undefined) return [Code.unknownTopicOrPartition, null]
+  if (resourceType !== resource.topic && resourceType !== resource.broker) return [Code.invalidRequest, null]
+  if (resourceType === resource.broker && resourceName !== "" && resourceName !== String(node.id))
+    return [Code.invalidRequest, `Unexpected broker id, expected ${node.id}, but received ${resourceName}`]
+  const current =
+    topic !== undefined && resourceType === resource.topic
+      ? topic.config
+      : (cluster.brokerConfig.get(resourceName) ?? new Map())
+  const made = next(current)
+  if (typeof made === "number") return [made, null]
+  if (typeof made === "string") return [Code.invalidConfig, made]
+  if (validateOnly) return [Code.none, null]
+  if (resourceType === resource.broker) cluster.brokerConfig.set(resourceName, made)
+  else {
+    topic!.config.clear()
+    for (const [name, value] of made) topic!.config.set(name, value)
+  }
+  cluster.changed()
+  return [Code.none, null]
+}

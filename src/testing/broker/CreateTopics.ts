@@ -21,7 +21,7 @@ const refusals: { readonly [R in Refusal]: readonly [code: number, message: stri
 }
 
 export const createTopics = handler("CreateTopics", Api, (call) => {
-  const { cluster, request, version } = call
+  const { cluster, node, request, version } = call
   const names = request.topics.map((topic) => topic.name)
   call.answer({
     topics: request.topics.map((asked) => {
@@ -29,6 +29,7 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
       const fail = (errorCode: number, errorMessage: string | null = null) => ({ name, errorCode, errorMessage })
       const injected = call.injected(name)
       if (injected !== Code.none) return fail(injected)
+      if (!cluster.mayChange(node)) return fail(Code.notController)
       if (names.indexOf(name) !== names.lastIndexOf(name)) return fail(Code.invalidRequest, "the topic is named twice")
       const defaults = asked.numPartitions === -1 || asked.replicationFactor === -1
       if (version < 4 && defaults && asked.assignments.length === 0)
@@ -37,7 +38,7 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
       if (manual && (asked.numPartitions !== -1 || asked.replicationFactor !== -1))
         return fail(Code.invalidRequest, "numbers and an assignment exclude each other")
       const wrong = asked.configs
-        .map((each) => Config.check(each.name, each.value))
+        .map((each) => Config.check(Config.resource.topic, each.name, each.value))
         .find((mistake) => mistake !== undefined)
       if (wrong !== undefined) return fail(Code.invalidConfig, wrong)
       const ordered = Array.from(asked.assignments).sort((a, b) => a.partitionIndex - b.partitionIndex)
@@ -60,11 +61,11 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
         errorMessage: null,
         numPartitions: topic.partitions.length,
         replicationFactor: topic.partitions[0]!.replicas.length,
-        configs: Config.describe(topic).map(({ isDefault, name, value }) => ({
+        configs: Config.describeTopic(cluster, topic.config).map(({ name, source, value }) => ({
           name,
           value,
           readOnly: false,
-          configSource: isDefault ? Config.source.default : Config.source.topic,
+          configSource: source,
           isSensitive: false
         }))
       }

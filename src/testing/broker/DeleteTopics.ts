@@ -5,12 +5,13 @@ import { zeroId } from "./Env.ts"
 import { handler } from "./Handler.ts"
 
 export const deleteTopics = handler("DeleteTopics", Api, (call) => {
-  const { cluster, request, version } = call
+  const { cluster, node, request, version } = call
   const remove = (name: string | null, id: string) => {
     const topic = name === null ? cluster.topicsById.get(id) : cluster.topics.get(name)
     const injected = call.injected(topic?.name ?? name ?? undefined)
     const missing = name === null ? Code.unknownTopicId : Code.unknownTopicOrPartition
-    const errorCode = injected !== Code.none ? injected : topic === undefined ? missing : Code.none
+    const refused = injected === Code.none && !cluster.mayChange(node) ? Code.notController : injected
+    const errorCode = refused !== Code.none ? refused : topic === undefined ? missing : Code.none
     if (errorCode === Code.none && topic !== undefined) cluster.deleteTopic(topic.name)
     return { name: topic?.name ?? name, topicId: topic?.id ?? id, errorCode }
   }

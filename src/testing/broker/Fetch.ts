@@ -54,6 +54,7 @@ export const fetch = handler("Fetch", Api, (call) => {
     const epoch = epochError(partition, wanted.currentLeaderEpoch)
     if (epoch !== Code.none) return epoch
     const { log } = partition
+    if (wanted.lastFetchedEpoch >= 0 && log.endOfEpoch(wanted.lastFetchedEpoch).epoch < 0) return Code.offsetOutOfRange
     return wanted.fetchOffset < log.startOffset || wanted.fetchOffset > log.endOffset
       ? Code.offsetOutOfRange
       : Code.none
@@ -178,7 +179,7 @@ interface PartitionData {
 /** Where the reader's log and this one part, where they do (KIP-595): the reader holds records that were truncated. */
 const divergence = (partition: Partition, wanted: Wanted): Read["diverging"] => {
   if (wanted.lastFetchedEpoch < 0) return undefined
-  const end = partition.log.endOfEpoch(wanted.lastFetchedEpoch, partition.leaderEpoch)
+  const end = partition.log.endOfEpoch(wanted.lastFetchedEpoch)
   return end.epoch < wanted.lastFetchedEpoch || end.endOffset < wanted.fetchOffset ? end : undefined
 }
 

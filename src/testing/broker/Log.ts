@@ -80,8 +80,6 @@ export class Log {
     }
     this.entries.push(entry)
     this.endOffset = entry.lastOffset + 1
-    const last = this.epochs[this.epochs.length - 1]
-    if (last === undefined || last.epoch < leaderEpoch) this.epochs.push({ epoch: leaderEpoch, startOffset: offset })
     return entry
   }
 
@@ -145,20 +143,20 @@ export class Log {
     return total
   }
 
-  /** The last epoch that is not above `epoch`, and where it ended: OffsetForLeaderEpoch. */
-  endOfEpoch(epoch: number, currentEpoch: number): { readonly epoch: number; readonly endOffset: number } {
-    if (epoch === currentEpoch) return { epoch, endOffset: this.endOffset }
-    for (let i = this.epochs.length - 1; i >= 0; i--) {
-      const known = this.epochs[i]!
-      if (known.epoch <= epoch) {
-        const next = this.epochs[i + 1]
-        return { epoch: known.epoch, endOffset: next === undefined ? this.endOffset : next.startOffset }
-      }
-    }
-    const first = this.epochs[0]
-    return first === undefined || epoch > currentEpoch
-      ? { epoch: -1, endOffset: -1 }
-      : { epoch, endOffset: Math.max(first.startOffset, this.startOffset) }
+  /** A leader begins: what it appends is of its epoch. */
+  begin(epoch: number): void {
+    const last = this.epochs[this.epochs.length - 1]
+    if (last === undefined || last.epoch < epoch) this.epochs.push({ epoch, startOffset: this.endOffset })
+  }
+
+  /** The last epoch that is not above `epoch`, and where it ended (-1 for both: it is above all that are known). */
+  endOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } {
+    const latest = this.epochs[this.epochs.length - 1]
+    if (epoch < 0 || latest === undefined || epoch > latest.epoch) return { epoch: -1, endOffset: -1 }
+    if (epoch === latest.epoch) return { epoch, endOffset: this.endOffset }
+    const next = this.epochs.findIndex((known) => known.epoch > epoch)
+    const floor = this.epochs[next - 1]
+    return { epoch: floor?.epoch ?? epoch, endOffset: Math.max(this.epochs[next]!.startOffset, this.startOffset) }
   }
 
   /** Removes everything from `offset` on, as a follower that diverged from its leader does. */

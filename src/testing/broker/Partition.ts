@@ -26,6 +26,7 @@ export class Partition {
     this.replicas = [...replicas]
     this.isr = [...replicas]
     this.leader = replicas[0] ?? -1
+    this.log.begin(this.leaderEpoch)
   }
 
   /** The offset up to which a replica has copied. */
@@ -67,6 +68,7 @@ export class Partition {
         this.highWatermark = Math.min(this.highWatermark, end)
       }
       if (!this.isr.includes(node)) this.isr = [node]
+      this.log.begin(this.leaderEpoch)
     }
     this.changed()
   }

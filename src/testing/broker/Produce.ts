@@ -38,7 +38,7 @@ export const produce = handler("Produce", Api, (call) => {
     if (topic === undefined || partition === undefined)
       return failure(index, version >= 13 && topic === undefined ? Code.unknownTopicId : Code.unknownTopicOrPartition)
     if (partition.leader !== node.id) return failure(index, Code.notLeaderOrFollower, partition)
-    const least = Number(topic.config.get("min.insync.replicas") ?? 1)
+    const least = Number(cluster.configOf(topic, "min.insync.replicas"))
     if (acks === -1 && partition.isr.length < least) return failure(index, Code.notEnoughReplicas)
     const result = append(cluster, topic, partition, records, version)
     if (result.errorCode === Code.none) partition.changed()

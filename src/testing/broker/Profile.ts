@@ -37,6 +37,8 @@ export interface Profile {
   readonly remembered: number
   /** The error for a sequence above 0 of a producer that is not known; 0 where it is taken, as since KIP-360. */
   readonly unknownProducer: number
+  /** Any broker takes changes of topics, and forwards them to the controller (KRaft). */
+  readonly forwards: boolean
   /** `group.max.session.timeout.ms` by default. */
   readonly maxSessionTimeout: number
   /** Metadata names no broker until a topic is there (0.8.2). */
@@ -69,6 +71,7 @@ export const everything = (handlers: ReadonlyMap<number, Handler>): Profile => {
     magic: 2,
     remembered: 5,
     unknownProducer: Code.none,
+    forwards: true,
     maxSessionTimeout: 1_800_000,
     hidesBrokers: false,
     supportedFeatures: [],
@@ -176,6 +179,7 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Handle
     magic: own.magic,
     remembered: own.remembered ?? 5,
     unknownProducer: own.unknownProducer ?? Code.none,
+    forwards: own.metadataVersion !== undefined,
     maxSessionTimeout: own.maxSessionTimeout,
     hidesBrokers: release === "0.8.2",
     supportedFeatures:

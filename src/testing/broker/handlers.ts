@@ -1,18 +1,29 @@
 /** Every API that this broker serves, by its key. */
 import { apiVersions } from "./ApiVersions.ts"
+import { alterConfigs } from "./AlterConfigs.ts"
+import { createPartitions } from "./CreatePartitions.ts"
 import { createTopics } from "./CreateTopics.ts"
+import { deleteGroups } from "./DeleteGroups.ts"
+import { deleteRecords } from "./DeleteRecords.ts"
 import { deleteTopics } from "./DeleteTopics.ts"
+import { describeCluster } from "./DescribeCluster.ts"
+import { describeConfigs } from "./DescribeConfigs.ts"
+import { describeGroups } from "./DescribeGroups.ts"
 import { fetch } from "./Fetch.ts"
 import { findCoordinator } from "./FindCoordinator.ts"
 import type { Handler } from "./Handler.ts"
 import { heartbeat } from "./Heartbeat.ts"
+import { incrementalAlterConfigs } from "./IncrementalAlterConfigs.ts"
 import { initProducerId } from "./InitProducerId.ts"
 import { joinGroup } from "./JoinGroup.ts"
 import { leaveGroup } from "./LeaveGroup.ts"
+import { listGroups } from "./ListGroups.ts"
 import { listOffsets } from "./ListOffsets.ts"
 import { metadata } from "./Metadata.ts"
 import { offsetCommit } from "./OffsetCommit.ts"
+import { offsetDelete } from "./OffsetDelete.ts"
 import { offsetFetch } from "./OffsetFetch.ts"
+import { offsetForLeaderEpoch } from "./OffsetForLeaderEpoch.ts"
 import { produce } from "./Produce.ts"
 import { syncGroup } from "./SyncGroup.ts"
 
@@ -32,6 +43,17 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     apiVersions,
     createTopics,
     deleteTopics,
-    initProducerId
+    initProducerId,
+    describeGroups,
+    listGroups,
+    deleteGroups,
+    offsetDelete,
+    describeConfigs,
+    alterConfigs,
+    incrementalAlterConfigs,
+    createPartitions,
+    deleteRecords,
+    offsetForLeaderEpoch,
+    describeCluster
   ].map((handler) => [handler.key, handler])
 )

@@ -1,0 +1,32 @@
+/** CreatePartitions, v0–v3: makes a topic have more partitions, never fewer. */
+import * as Api from "../../protocol/messages/CreatePartitions.ts"
+import * as Code from "./Code.ts"
+import { handler } from "./Handler.ts"
+
+export const createPartitions = handler("CreatePartitions", Api, (call) => {
+  const { cluster, node, request } = call
+  call.answer({
+    results: request.topics.map(({ assignments, count, name }) => {
+      const fail = (errorCode: number, errorMessage: string | null = null) => ({ name, errorCode, errorMessage })
+      const topic = cluster.topics.get(name)
+      const injected = call.injected(name)
+      if (injected !== Code.none) return fail(injected)
+      if (!cluster.mayChange(node)) return fail(Code.notController)
+      if (topic === undefined) return fail(Code.unknownTopicOrPartition)
+      const more = count - topic.partitions.length
+      if (more <= 0)
+        return fail(
+          Code.invalidPartitions,
+          `The topic ${name} currently has ${topic.partitions.length} partition(s); ${count} would not be an increase.`
+        )
+      const given = assignments?.map((each) => each.brokerIds)
+      if (
+        given !== undefined &&
+        (given.length !== more || given.some((ids) => ids.length === 0 || ids.some((id) => !cluster.nodes.has(id))))
+      )
+        return fail(Code.invalidReplicaAssignment)
+      if (!request.validateOnly) cluster.addPartitions(topic, count, given)
+      return fail(Code.none)
+    })
+  })
+})

@@ -1,0 +1,29 @@
+/** ListGroups, v0–v5: the groups that this broker coordinates, by state from v4 and by type from v5. */
+import * as Api from "../../protocol/messages/ListGroups.ts"
+import * as Code from "./Code.ts"
+import { handler } from "./Handler.ts"
+
+const lower = (texts: ReadonlyArray<string>) => texts.map((text) => text.toLowerCase())
+
+export const listGroups = handler("ListGroups", Api, (call) => {
+  const { cluster, node, request } = call
+  const injected = call.injected()
+  if (injected !== Code.none) return call.answer({ errorCode: injected })
+  const states = lower(request.statesFilter)
+  const types = lower(request.typesFilter)
+  const mine = Array.from(cluster.groups.values()).filter(
+    (group) =>
+      group.state !== "Dead" &&
+      cluster.coordinator("group", group.id)?.id === node.id &&
+      (states.length === 0 || states.includes(group.state.toLowerCase())) &&
+      (types.length === 0 || types.includes("classic"))
+  )
+  call.answer({
+    groups: mine.map((group) => ({
+      groupId: group.id,
+      protocolType: group.protocolType ?? "",
+      groupState: group.state,
+      groupType: "classic"
+    }))
+  })
+})
