@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
+const report = process.env.SAMSA_TEST_REPORT
 const conditions = ["samsa-source", "node", "import", "default"]
 
 // One file after the other: each has real brokers of its own.
@@ -13,6 +14,7 @@ export default defineConfig({
     fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 240_000,
-    teardownTimeout: 30_000
+    teardownTimeout: 30_000,
+    reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]]
   }
 })
