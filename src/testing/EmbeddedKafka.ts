@@ -32,6 +32,7 @@ import { type Env, randomOf } from "./broker/Env.ts"
 import type { State } from "./broker/Group.ts"
 import { handlers } from "./broker/handlers.ts"
 import * as Profile from "./broker/Profile.ts"
+import type { Mechanism } from "./broker/Sasl.ts"
 import type * as Fault from "./Fault.ts"
 import * as Listener from "./Listener.ts"
 import type * as Look from "./Look.ts"
@@ -78,10 +79,22 @@ export interface Options {
   readonly groupMaxSize?: number | undefined
   /** `socket.request.max.bytes`. Default 100 MiB. */
   readonly maxRequestBytes?: number | undefined
+  /** Asks every connection to authenticate. Default: none does. */
+  readonly sasl?: SaslOptions | undefined
   /** Listens on 127.0.0.1: `true` on free ports, a number on that port and those that follow, one a broker. */
   readonly listen?: boolean | number | undefined
   /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
   readonly seed?: number | undefined
+}
+
+/** Authentication by name and password. */
+export interface SaslOptions {
+  /** Default: all three. */
+  readonly mechanisms?: ReadonlyArray<Mechanism> | undefined
+  /** Passwords by user name. */
+  readonly users: { readonly [user: string]: string }
+  /** After which clients must authenticate again (`connections.max.reauth.ms`). Default: never. */
+  readonly sessionLifetime?: Duration.Input | undefined
 }
 
 /** A fault in force. */
@@ -310,7 +323,16 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
         groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, profile.maxSessionTimeout),
         groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
         maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
-        compression
+        compression,
+        sasl:
+          options.sasl === undefined
+            ? undefined
+            : {
+                mechanisms: options.sasl.mechanisms ?? ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+                users: new Map(Object.entries(options.sasl.users)),
+                sessionLifetime: millis(options.sasl.sessionLifetime, 0),
+                failureDelay: profile.failureDelay
+              }
       },
       defects
     )

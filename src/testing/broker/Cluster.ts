@@ -12,6 +12,7 @@ import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
 import { Partition } from "./Partition.ts"
 import type { Profile } from "./Profile.ts"
+import type { SaslSettings } from "./Sasl.ts"
 
 /** One broker. */
 export interface Node {
@@ -65,6 +66,7 @@ export interface Settings {
   readonly groupMaxSize: number
   readonly maxFrameBytes: number
   readonly compression: Codecs
+  readonly sasl: SaslSettings | undefined
 }
 
 /** The codecs that the broker needs where it must look into a compressed batch. */

@@ -11,7 +11,7 @@ import type { Cluster, Node, Topic } from "./Cluster.ts"
 import * as FaultRule from "./FaultRule.ts"
 import type { Handler } from "./Handler.ts"
 import { damage } from "./Damage.ts"
-import type { Session } from "./Sasl.ts"
+import { Session } from "./Sasl.ts"
 
 /** The other end, as bytes. */
 export interface Link {
@@ -25,7 +25,8 @@ export class Connection {
   /** Who is at the other end, as `DescribeGroups` names it. */
   readonly host: string
   open = true
-  sasl: Session | undefined
+  /** Undefined where the listener asks for no authentication. */
+  readonly sasl: Session | undefined
   private readonly link: Link
   private readonly handlers: ReadonlyMap<number, Handler>
   private readonly splitter: Frame.Splitter
@@ -46,6 +47,8 @@ export class Connection {
         this.queue.push(frame)
       }
     })
+    const { sasl } = cluster.settings
+    this.sasl = sasl === undefined ? undefined : new Session(sasl, cluster.env.random)
     node.connections.add(this)
   }
 
@@ -108,12 +111,7 @@ export class Connection {
   private serve(frame: Uint8Array): void {
     const { cluster, node } = this
     const { profile } = cluster.settings
-    if (this.sasl?.takesTokens === true)
-      return this.sasl.token(
-        frame,
-        (answer) => this.raw(answer),
-        () => this.close()
-      )
+    if (this.sasl?.takesTokens === true) return this.token(frame)
     let header: Frame.RequestHeader
     try {
       header = Frame.readRequestHeader(frame)
@@ -257,11 +255,16 @@ export class Connection {
     next()
   }
 
-  /** A bare token of SaslHandshake v0: size and bytes, without a header. */
-  private raw(token: Uint8Array): void {
+  /** A bare token after SaslHandshake v0: size and bytes, without a header; what fails is not answered. */
+  private token(frame: Uint8Array): void {
+    const step = this.sasl!.step(Uint8Array.from(frame), this.cluster.env.now())
+    if (step._tag === "Failed") {
+      this.cluster.env.after(this.sasl!.settings.failureDelay, () => this.close())
+      return
+    }
     const size = new Uint8Array(4)
-    new DataView(size.buffer).setInt32(0, token.length)
-    this.link.send([size, token])
+    new DataView(size.buffer).setInt32(0, step.token.length)
+    this.link.send([size, step.token])
     this.done()
   }
 

@@ -41,6 +41,8 @@ export interface Profile {
   readonly forwards: boolean
   /** `group.max.session.timeout.ms` by default. */
   readonly maxSessionTimeout: number
+  /** How long a failed authentication is held back, in milliseconds: 100 by default since 2.0, 0 before. */
+  readonly failureDelay: number
   /** Metadata names no broker until a topic is there (0.8.2). */
   readonly hidesBrokers: boolean
   readonly supportedFeatures: ReadonlyArray<{
@@ -73,6 +75,7 @@ export const everything = (handlers: ReadonlyMap<number, Handler>): Profile => {
     unknownProducer: Code.none,
     forwards: true,
     maxSessionTimeout: 1_800_000,
+    failureDelay: 0,
     hidesBrokers: false,
     supportedFeatures: [],
     finalizedFeatures: []
@@ -181,6 +184,7 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Handle
     unknownProducer: own.unknownProducer ?? Code.none,
     forwards: own.metadataVersion !== undefined,
     maxSessionTimeout: own.maxSessionTimeout,
+    failureDelay: own.refusesBare === true || old ? 0 : 100,
     hidesBrokers: release === "0.8.2",
     supportedFeatures:
       own.metadataVersion === undefined

@@ -25,6 +25,8 @@ import { offsetDelete } from "./OffsetDelete.ts"
 import { offsetFetch } from "./OffsetFetch.ts"
 import { offsetForLeaderEpoch } from "./OffsetForLeaderEpoch.ts"
 import { produce } from "./Produce.ts"
+import { saslAuthenticate } from "./SaslAuthenticate.ts"
+import { saslHandshake } from "./SaslHandshake.ts"
 import { syncGroup } from "./SyncGroup.ts"
 
 export const handlers: ReadonlyMap<number, Handler> = new Map(
@@ -54,6 +56,8 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     createPartitions,
     deleteRecords,
     offsetForLeaderEpoch,
-    describeCluster
+    describeCluster,
+    saslHandshake,
+    saslAuthenticate
   ].map((handler) => [handler.key, handler])
 )
