@@ -81,11 +81,26 @@ export const decompress = (
   limit: number,
   options: { readonly anyHeaderChecksum?: boolean | undefined } = {}
 ): Uint8Array => {
-  const output = new Output(what, bytes.length * 4, limit)
+  const output = new Output(what, Math.min(estimate(bytes), bytes.length * 16), limit)
   let at = 0
   do at = frame(bytes, at, output, options.anyHeaderChecksum === true)
   while (at + 4 <= bytes.length && isFrame(unsigned(bytes, at)))
   return output.done()
+}
+
+/** What the first frame may hold, by the sizes of its blocks: all but the last are full nearly always. */
+const estimate = (b: Uint8Array): number => {
+  if (b.length < 7) return 0
+  const blockSize = blockSizes[((b[5]! >>> 4) & 7) - 4] ?? 0
+  let total = 0
+  for (let at = (b[4]! & 0x08) === 0 ? 7 : 15; at + 4 <= b.length;) {
+    const field = unsigned(b, at)
+    if (field === 0) break
+    const size = field & 0x7fffffff
+    total += field >= 0x80000000 ? size : Math.min(blockSize, size * 255)
+    at += 4 + size + ((b[4]! & 0x10) === 0 ? 0 : 4)
+  }
+  return total
 }
 
 const isFrame = (n: number): boolean => n === magic || (n & 0xfffffff0) >>> 0 === 0x184d2a50

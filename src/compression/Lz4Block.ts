@@ -1,6 +1,6 @@
 /** The LZ4 block format: sequences of literals and copies. Pure, synchronous, no allocation but a table that is reused. */
 import { corrupt } from "./corrupt.ts"
-import { word } from "./words.ts"
+import { copyBytes, copyWords } from "./copies.ts"
 
 const what = "lz4"
 const tableBits = 14
@@ -28,7 +28,7 @@ const putLength = (out: Uint8Array, at: number, n: number): number => {
 }
 
 const putLiterals = (b: Uint8Array, from: number, to: number, out: Uint8Array, at: number): number => {
-  if (to - from > 24) {
+  if (to - from > 32) {
     out.set(b.subarray(from, to), at)
     return at + (to - from)
   }
@@ -38,16 +38,17 @@ const putLiterals = (b: Uint8Array, from: number, to: number, out: Uint8Array, a
 
 /** Compresses `b[from, to)` into `out` at `at` and returns the end. Copies may reach into what was compressed since `reset`. */
 export const compress = (b: Uint8Array, from: number, to: number, out: Uint8Array, at: number): number => {
+  const words = new DataView(b.buffer, b.byteOffset, to)
   let anchor = from
   const matchLimit = to - lastLiterals
   let i = from
   let misses = 1 << 6
   while (i <= to - matchMargin) {
-    const w = word(b, i)
+    const w = words.getInt32(i, true)
     const s = slot(w)
     const candidate = table[s]! - 1
     table[s] = i + 1
-    if (candidate < 0 || i - candidate > 65535 || word(b, candidate) !== w) {
+    if (candidate < 0 || i - candidate > 65535 || words.getInt32(candidate, true) !== w) {
       i += misses++ >> 6
       continue
     }
@@ -84,6 +85,8 @@ export const decompress = (
   outEnd: number,
   lowest: number
 ): number => {
+  const bWords = new DataView(b.buffer, b.byteOffset, to)
+  const outWords = new DataView(out.buffer, out.byteOffset, outEnd)
   let at = from
   while (at < to) {
     const token = b[at++]!
@@ -97,13 +100,11 @@ export const decompress = (
     }
     if (literals > to - at) throw corrupt(what, "literals run over the end of the block", at)
     if (literals > outEnd - outAt) throw corrupt(what, "a block holds more than its frame allows", at)
-    if (literals > 24) {
-      out.set(b.subarray(at, at + literals), outAt)
-      outAt += literals
-      at += literals
-    } else {
-      for (const end = at + literals; at < end;) out[outAt++] = b[at++]!
-    }
+    let end = outAt + literals
+    if (literals <= 64 && at + literals + 4 <= to && end + 4 <= outEnd) copyWords(bWords, at, outWords, outAt, end)
+    else copyBytes(b, at, out, outAt, end)
+    at += literals
+    outAt = end
     if (at >= to) return outAt
     if (at + 2 > to) throw corrupt(what, "a copy is cut off", at)
     const distance = b[at]! | (b[at + 1]! << 8)
@@ -118,12 +119,10 @@ export const decompress = (
       }
     }
     if (length > outEnd - outAt) throw corrupt(what, "a block holds more than its frame allows", at)
-    if (length > 32 && distance >= length) {
-      out.copyWithin(outAt, outAt - distance, outAt - distance + length)
-      outAt += length
-    } else {
-      for (let copy = outAt - distance, end = outAt + length; outAt < end;) out[outAt++] = out[copy++]!
-    }
+    end = outAt + length
+    if (distance >= 4 && end + 4 <= outEnd) copyWords(outWords, outAt - distance, outWords, outAt, end)
+    else copyBytes(out, outAt - distance, out, outAt, end)
+    outAt = end
   }
   throw corrupt(what, "the block is cut off", at)
 }

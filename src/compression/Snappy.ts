@@ -6,6 +6,7 @@
  * that many bytes of raw snappy.
  */
 import { compress as snappy } from "snappyjs"
+import { copyBytes, copyWords } from "./copies.ts"
 import { corrupt, overLimit } from "./corrupt.ts"
 
 const magic = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]
@@ -65,6 +66,8 @@ const claimed = (b: Uint8Array, from: number, to: number, limit: number): { leng
 
 /** Fills `out[outAt, outEnd)` from the body of a raw block, exactly. */
 const body = (b: Uint8Array, from: number, to: number, out: Uint8Array, outAt: number, outEnd: number): void => {
+  const bWords = new DataView(b.buffer, b.byteOffset, to)
+  const outWords = new DataView(out.buffer, out.byteOffset, outEnd)
   const start = outAt
   let at = from
   while (at < to) {
@@ -80,13 +83,11 @@ const body = (b: Uint8Array, from: number, to: number, out: Uint8Array, outAt: n
         at += more
       }
       if (length > to - at || length > outEnd - outAt) throw corrupt(what, "a literal runs over the end", at)
-      if (length > 24) {
-        out.set(b.subarray(at, at + length), outAt)
-        outAt += length
-        at += length
-      } else {
-        for (const end = at + length; at < end;) out[outAt++] = b[at++]!
-      }
+      const end = outAt + length
+      if (length <= 64 && at + length + 4 <= to && end + 4 <= outEnd) copyWords(bWords, at, outWords, outAt, end)
+      else copyBytes(b, at, out, outAt, end)
+      at += length
+      outAt = end
     } else {
       let length: number
       let distance: number
@@ -108,7 +109,10 @@ const body = (b: Uint8Array, from: number, to: number, out: Uint8Array, outAt: n
       }
       if (distance === 0 || distance > outAt - start) throw corrupt(what, "a copy reaches before the block", at)
       if (length > outEnd - outAt) throw corrupt(what, "a copy runs over the end", at)
-      for (let copy = outAt - distance, end = outAt + length; outAt < end;) out[outAt++] = out[copy++]!
+      const end = outAt + length
+      if (distance >= 4 && end + 4 <= outEnd) copyWords(outWords, outAt - distance, outWords, outAt, end)
+      else copyBytes(out, outAt - distance, out, outAt, end)
+      outAt = end
     }
   }
   if (outAt !== outEnd) throw corrupt(what, `holds ${outAt - start} bytes and claims ${outEnd - start}`, from)
