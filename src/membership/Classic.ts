@@ -42,6 +42,8 @@ const oldSessionLimit = 30_000
 
 const maxProtocolVersion = 3
 
+const rebalanceInProgress = 27
+
 let channels = 0
 
 const byTopic = (
@@ -320,7 +322,11 @@ export const join = (
             if (error.reason._tag !== "Server") cluster.forgetCoordinator("group", group)
           })
         ),
-        Effect.retry({ schedule: Backoff.schedule, while: (error) => error.isRetryable })
+        Effect.retry({
+          schedule: Backoff.schedule,
+          while: (error) =>
+            error.isRetryable || (error.reason._tag === "Server" && error.reason.code === rebalanceInProgress)
+        })
       )
 
     const roundTrip = (round: number, self: Effect.Effect<void, KafkaError.KafkaError>) =>

@@ -1,0 +1,536 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Consumer, type KafkaError, Membership, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const partitions = 6
+const kafka = KafkaTest.layer({ brokers: 2, topics: [{ name: orders, partitions }] })
+const layer = Producer.layer().pipe(Layer.provideMerge(kafka))
+type Order = Consumer.RecordOf<typeof orders>
+
+const produce = (count: number, to?: number) =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const entries = Array.from({ length: count }, (_, i) => ({
+      key: null,
+      value: `${i}`,
+      partition: to ?? i % partitions
+    }))
+    const results = yield* producer.sendAll(orders, entries)
+    for (const result of results) assert.isTrue(Result.isSuccess(result))
+  })
+const committed = Effect.gen(function* () {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  return (yield* broker.committed("g")).reduce((sum, { offset }) => sum + offset, 0)
+})
+const calm = Effect.forEach(Array.from({ length: 60 }), () => Effect.yieldNow, { discard: true })
+const until = <R>(what: string, is: Effect.Effect<boolean, never, R>, seconds = 120) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < seconds * 4; i++) {
+      yield* calm
+      if (yield* is) return
+      yield* TestClock.adjust("250 millis")
+    }
+    assert.fail(`it never came to pass: ${what}`)
+  })
+const stable = (members: number) =>
+  until(
+    `the group has ${members} members`,
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const group = yield* broker.group("g")
+      return group?.state === "Stable" && group.members.length === members
+    })
+  )
+
+/** Members of one group, each in a Scope of its own, and what they did. */
+class Party {
+  readonly handled: Array<string> = []
+  readonly interrupted: Array<string> = []
+  readonly events: Array<string> = []
+  /** What handlers wait for. */
+  work: (record: Order) => Effect.Effect<unknown> = () => Effect.void
+
+  readonly join = Effect.fnUntraced(
+    { self: this },
+    function* (this: Party, name: string, options: Partial<Consumer.SubscribeOptions<readonly [typeof orders]>> = {}) {
+      const scope = yield* Scope.make()
+      const consumer = yield* Scope.provide(
+        Consumer.subscribe({ group: "g", topics: [orders], from: "earliest", ...options }),
+        scope
+      )
+      yield* Effect.forkDetach(
+        Stream.runForEach(consumer.events, (event) =>
+          Effect.sync(() => {
+            if ("partitions" in event) {
+              this.events.push(`${name} ${event._tag} ${event.partitions.map((p) => p.partition).join(" ")}`)
+            }
+          })
+        )
+      )
+      const running = yield* Effect.forkDetach(
+        Effect.result(
+          consumer.run((record) =>
+            this.work(record).pipe(
+              Effect.tap(() => Effect.sync(() => this.handled.push(`${record.partition}:${record.offset}`))),
+              Effect.onInterrupt(() => Effect.sync(() => this.interrupted.push(`${record.partition}:${record.offset}`)))
+            )
+          )
+        )
+      )
+      return { consumer, running, leave: Scope.close(scope, Exit.void) }
+    }
+  )
+
+  get duplicates() {
+    return this.handled.length - new Set(this.handled).size
+  }
+  all(count: number) {
+    return until(
+      `${count} records are handled`,
+      Effect.sync(() => new Set(this.handled).size >= count)
+    )
+  }
+}
+
+describe("Membership.classic", () => {
+  it.effect(
+    "shares a topic among three members; when one leaves, the others take over, with no record lost or twice",
+    () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        party.work = () => Effect.sleep("100 millis")
+        yield* produce(300)
+        const members = []
+        for (const name of ["a", "b", "c"]) members.push(yield* party.join(name))
+        yield* stable(3)
+        yield* until(
+          "some are handled",
+          Effect.sync(() => party.handled.length > 30)
+        )
+        const leaving = yield* Effect.forkChild(members[1]!.leave)
+        yield* until(
+          "it has left",
+          Effect.sync(() => leaving.pollUnsafe() !== undefined)
+        )
+        yield* stable(2)
+        yield* produce(60)
+        yield* party.all(360)
+        assert.strictEqual(party.duplicates, 0)
+        yield* members[0]!.leave
+        yield* members[2]!.leave
+        assert.strictEqual(yield* committed, 360)
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        assert.deepStrictEqual(yield* broker.defects, [])
+        assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+      }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("gives partitions up only when work in flight is done and committed, and not what nobody had begun", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      const gate = yield* Deferred.make<void>()
+      party.work = () => Deferred.await(gate)
+      yield* produce(60)
+      const a = yield* party.join("a")
+      yield* stable(1)
+      party.work = () => Effect.void
+      const b = yield* party.join("b")
+      yield* TestClock.adjust("10 seconds")
+      yield* calm
+      assert.deepStrictEqual(party.events, ["a Assigned 0 1 2 3 4 5"], "the group waits for its work")
+      yield* Deferred.succeed(gate, undefined)
+      yield* party.all(60)
+      assert.strictEqual(party.duplicates, 0)
+      assert.deepStrictEqual(party.events.slice(1, 3), ["a Drained 0 1 2 3 4 5", "a Revoked 0 1 2 3 4 5"])
+      yield* a.leave
+      yield* b.leave
+      assert.strictEqual(yield* committed, 60)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("interrupts what is not done at the end of drainTimeout; its record goes to the next owner", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      party.work = () => Effect.never
+      yield* produce(1, 5)
+      const a = yield* party.join("a", { drainTimeout: "8 seconds" })
+      yield* until(
+        "it is at work",
+        Effect.map(
+          Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (k) => k.group("g")),
+          (g) => g?.state === "Stable"
+        )
+      )
+      yield* calm
+      party.work = () => Effect.void
+      const b = yield* party.join("b")
+      yield* party.all(1)
+      assert.deepStrictEqual([party.interrupted, party.handled], [["5:0"], ["5:0"]])
+      assert.isTrue(party.events.includes("a RevokeTimedOut 5"), party.events.join(", "))
+      yield* a.leave
+      yield* b.leave
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("waits for nobody where nothing was delivered", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      const a = yield* party.join("a")
+      yield* stable(1)
+      const b = yield* party.join("b")
+      yield* TestClock.adjust("3 seconds")
+      yield* calm
+      yield* calm
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      assert.strictEqual((yield* broker.group("g"))?.state, "Stable")
+      yield* a.leave
+      yield* b.leave
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect(
+    "loses its partitions when no heartbeat is answered: work is interrupted, nothing is committed, and it joins again",
+    () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        party.work = (record) => (record.offset === 0 ? Effect.void : Effect.never)
+        yield* produce(2, 3)
+        const a = yield* party.join("a", { commitInterval: "Infinity" })
+        yield* until(
+          "the second is begun",
+          Effect.sync(() => party.handled.length === 1)
+        )
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const silence = yield* broker.inject(Fault.on("Heartbeat").withhold)
+        yield* TestClock.adjust("44 seconds")
+        yield* calm
+        assert.deepStrictEqual(party.interrupted, [])
+        yield* TestClock.adjust("4 seconds")
+        yield* calm
+        assert.deepStrictEqual(party.interrupted, ["3:1"])
+        assert.isTrue(party.events.includes("a Lost 0 1 2 3 4 5"), party.events.join(", "))
+        assert.strictEqual(yield* committed, 0)
+        yield* silence.remove
+        party.work = () => Effect.void
+        yield* party.all(2)
+        yield* a.leave
+        assert.strictEqual(yield* committed, 2)
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("does nothing for a mark, and fails a commit, of a partition that was lost", () =>
+    Effect.gen(function* () {
+      yield* produce(3, 0)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" })
+      const records = yield* consumer.stream.pipe(Stream.take(3), Stream.runCollect)
+      const joining = yield* broker.inject(Fault.on("JoinGroup").error(14))
+      const forgotten = yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+      yield* TestClock.adjust("4 seconds")
+      yield* calm
+      assert.strictEqual(yield* forgotten.hits, 1)
+      yield* Consumer.done(records)
+      yield* consumer.commit()
+      assert.strictEqual(yield* committed, 0)
+      const { reason } = yield* Effect.flip(consumer.commit([{ topic: "orders", partition: 0, offset: 3 }]))
+      assert.strictEqual(reason._tag, "NotOwned")
+      yield* joining.remove
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  const retriable = [14, 15, 16, 22, 25, 27]
+  const apis = [
+    "JoinGroup",
+    "SyncGroup",
+    "Heartbeat",
+    "OffsetFetch",
+    "OffsetCommit",
+    "FindCoordinator",
+    "LeaveGroup"
+  ] as const
+  for (const api of apis) {
+    const codes =
+      api === "OffsetFetch"
+        ? [14, 15, 16, 88]
+        : api === "FindCoordinator"
+          ? [14, 15]
+          : retriable.filter((code) => api !== "LeaveGroup" || code !== 22)
+    const faults = [
+      ...codes.map((code) => [`error ${code}`, Fault.on(api, { times: 2 }).error(code)] as const),
+      ["a lost request", Fault.on(api, { times: 1 }).loseRequest] as const,
+      ["a lost answer", Fault.on(api, { times: 1 }).loseResponse] as const
+    ]
+    for (const [name, fault] of faults) {
+      it.effect(`gets over ${name} of ${api}: everything is handled, committed and left`, () =>
+        Effect.gen(function* () {
+          const party = new Party()
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          yield* produce(30)
+          if (api !== "Heartbeat" && api !== "LeaveGroup" && api !== "OffsetCommit") yield* broker.inject(fault)
+          const a = yield* party.join("a")
+          yield* party.all(30)
+          if (api === "Heartbeat" || api === "OffsetCommit") yield* broker.inject(fault)
+          yield* produce(30)
+          yield* party.all(60)
+          yield* TestClock.adjust("20 seconds")
+          yield* calm
+          yield* stable(1)
+          yield* until(
+            "all is committed",
+            Effect.map(committed, (sum) => sum === 60)
+          )
+          if (api === "LeaveGroup") yield* broker.inject(fault)
+          const leaving = yield* Effect.forkChild(a.leave)
+          yield* until(
+            "it has left",
+            Effect.sync(() => leaving.pollUnsafe() !== undefined),
+            10
+          )
+          // What was lost is handled again: by its next owner, from the commit.
+          const lost = party.events.some((event) => event.includes("Lost"))
+          assert.strictEqual(lost, /^error (22|25)$/.test(name) && (api === "Heartbeat" || api === "OffsetCommit"))
+          if (!lost) assert.strictEqual(party.duplicates, 0)
+          if (api !== "LeaveGroup" || name !== "error 25") {
+            assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+          }
+          assert.isTrue(Result.isSuccess(yield* Fiber.join(a.running)))
+        }).pipe(Effect.scoped, Effect.provide(layer))
+      )
+    }
+  }
+
+  const fatal: ReadonlyArray<readonly [number, KafkaError.Reason["_tag"]]> = [
+    [30, "Unauthorized"],
+    [82, "Fenced"]
+  ]
+  for (const api of [
+    "JoinGroup",
+    "SyncGroup",
+    "Heartbeat",
+    "OffsetFetch",
+    "OffsetCommit",
+    "FindCoordinator"
+  ] as const) {
+    for (const [code, tag] of fatal) {
+      if (code === 82 && (api === "OffsetFetch" || api === "FindCoordinator")) continue
+      it.effect(`fails with ${tag} for error ${code} of ${api}`, () =>
+        Effect.gen(function* () {
+          const party = new Party()
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          yield* broker.inject(Fault.on(api).error(code))
+          yield* produce(6)
+          const a = yield* party.join("a")
+          yield* until(
+            "it fails",
+            Effect.sync(() => a.running.pollUnsafe() !== undefined)
+          )
+          const result = yield* Fiber.join(a.running)
+          assert(Result.isFailure(result))
+          assert.strictEqual(result.failure.reason._tag, tag)
+          const closing = yield* Effect.forkChild(a.leave)
+          yield* until(
+            "it is closed",
+            Effect.sync(() => closing.pollUnsafe() !== undefined),
+            40
+          )
+        }).pipe(Effect.scoped, Effect.provide(layer))
+      )
+    }
+  }
+  for (const code of [23, 24, 26, 81]) {
+    it.effect(`fails with GroupRefused for error ${code} of JoinGroup`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("JoinGroup").error(code))
+        const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" })
+        const { reason } = yield* Effect.flip(Stream.runDrain(consumer.stream))
+        assert.deepInclude(reason, { _tag: "GroupRefused", code, group: "g" })
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+  }
+
+  for (const at of ["before it joins", "while it is a member"] as const) {
+    it.effect(`follows the coordinator that moves ${at}`, () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* produce(30)
+        const a = yield* party.join("a")
+        if (at === "while it is a member") yield* party.all(30)
+        yield* broker.moveCoordinator("g")
+        yield* produce(30)
+        yield* party.all(60)
+        yield* TestClock.adjust("20 seconds")
+        yield* stable(1)
+        assert.strictEqual(party.duplicates, 0)
+        yield* a.leave
+        assert.strictEqual(yield* committed, 60)
+      }).pipe(Effect.provide(layer))
+    )
+  }
+
+  it.effect("goes on when the broker that coordinates stops, and when it comes back", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* produce(30)
+      const a = yield* party.join("a")
+      yield* party.all(30)
+      for (const id of [1, 2]) {
+        yield* broker.stop(id).pipe(Effect.ignore)
+        yield* TestClock.adjust("5 seconds")
+        yield* calm
+        yield* broker.start(id)
+        yield* TestClock.adjust("5 seconds")
+        yield* calm
+      }
+      yield* produce(30)
+      yield* party.all(60)
+      yield* a.leave
+      assert.strictEqual(yield* committed, 60)
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("joins again when a topic grows, and reads the new partitions from their beginning", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const party = new Party()
+      const a = yield* party.join("a", {
+        from: "latest",
+        membership: Membership.classic({ metadataMaxAge: "30 seconds" })
+      })
+      yield* stable(1)
+      yield* broker.addPartitions(orders, partitions + 1)
+      const producer = yield* Producer.Producer
+      yield* until(
+        "the producer sees it",
+        Effect.map(
+          Effect.exit(producer.send(orders, { key: null, value: "new", partition: partitions })),
+          Exit.isSuccess
+        )
+      )
+      yield* party.all(1)
+      assert.deepStrictEqual(party.handled, [`${partitions}:0`])
+      yield* a.leave
+    }).pipe(Effect.provide(layer))
+  )
+
+  describe("a static member", () => {
+    const fixed = (instanceId: string) => ({ membership: Membership.classic({ instanceId }) })
+    it.effect("comes back to its partitions without a rebalance", () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const a = yield* party.join("a", fixed("i1"))
+        const b = yield* party.join("b", fixed("i2"))
+        yield* stable(2)
+        yield* TestClock.adjust("4 seconds")
+        yield* stable(2)
+        const before = party.events.filter((event) => event.startsWith("b")).length
+        yield* a.leave
+        const again = yield* party.join("a2", fixed("i1"))
+        yield* until(
+          "it is back",
+          Effect.sync(() => party.events.some((event) => event.startsWith("a2 Assigned")))
+        )
+        yield* TestClock.adjust("10 seconds")
+        yield* calm
+        assert.strictEqual(party.events.filter((event) => event.startsWith("b")).length, before)
+        yield* again.leave
+        yield* b.leave
+      }).pipe(Effect.provide(layer))
+    )
+    it.effect("is fenced, typed, by another of the same name", () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const a = yield* party.join("a", fixed("i1"))
+        yield* stable(1)
+        const b = yield* party.join("b", fixed("i1"))
+        yield* until(
+          "it is fenced",
+          Effect.sync(() => a.running.pollUnsafe() !== undefined)
+        )
+        const result = yield* Fiber.join(a.running)
+        assert(Result.isFailure(result))
+        assert.deepInclude(result.failure.reason, { _tag: "Fenced", what: "instance" })
+        yield* a.leave
+        yield* b.leave
+      }).pipe(Effect.provide(layer))
+    )
+  })
+
+  describe("closing is bounded, and leaves no member behind", () => {
+    for (const api of [
+      "FindCoordinator",
+      "JoinGroup",
+      "SyncGroup",
+      "OffsetFetch",
+      "Heartbeat",
+      "OffsetCommit",
+      "LeaveGroup",
+      "Fetch"
+    ] as const) {
+      for (const how of ["withhold", "delay"] as const) {
+        it.effect(`while the broker ${how === "withhold" ? "never answers" : "is slow to answer"} ${api}`, () =>
+          Effect.gen(function* () {
+            const party = new Party()
+            const broker = yield* EmbeddedKafka.EmbeddedKafka
+            yield* produce(6)
+            const on = Fault.on(api)
+            yield* broker.inject(how === "withhold" ? on.withhold : on.delay("2 seconds"))
+            const a = yield* party.join("a")
+            yield* TestClock.adjust("4 seconds")
+            yield* calm
+            const leaving = yield* Effect.forkChild(a.leave)
+            yield* until(
+              "it is closed",
+              Effect.sync(() => leaving.pollUnsafe() !== undefined),
+              75
+            )
+            if (how === "delay") {
+              yield* TestClock.adjust("10 seconds")
+              yield* calm
+              assert.strictEqual((yield* broker.group("g"))?.members.length ?? 0, 0)
+            }
+          }).pipe(Effect.scoped, Effect.provide(layer))
+        )
+      }
+    }
+  })
+
+  it.effect("survives a storm of joins and leaves: nothing is lost, nothing is twice, all is committed", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      party.work = (record) => Effect.sleep(record.offset % 3 === 0 ? "700 millis" : "30 millis")
+      let random = 12_345
+      const next = (below: number) => (random = (random * 1_103_515_245 + 12_345) & 0x7fffffff) % below
+      const members: Array<Effect.Success<ReturnType<Party["join"]>>> = []
+      let sent = 0
+      for (let round = 0; round < 25; round++) {
+        yield* produce(12)
+        sent += 12
+        if (members.length === 0 || (members.length < 5 && next(2) === 0)) {
+          members.push(yield* party.join(`m${round}`))
+        } else {
+          const [gone] = members.splice(next(members.length), 1)
+          yield* Effect.forkDetach(gone!.leave)
+        }
+        yield* TestClock.adjust(500 + next(6_000))
+        yield* calm
+      }
+      if (members.length === 0) members.push(yield* party.join("last"))
+      yield* party.all(sent)
+      assert.strictEqual(party.duplicates, 0)
+      const leaving = yield* Effect.forkChild(Effect.forEach(members, (m) => m.leave, { concurrency: "unbounded" }))
+      yield* until(
+        "all have left",
+        Effect.sync(() => leaving.pollUnsafe() !== undefined)
+      )
+      assert.strictEqual(yield* committed, sent)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      assert.deepStrictEqual(yield* broker.defects, [])
+    }).pipe(Effect.provide(layer))
+  )
+})
