@@ -294,6 +294,8 @@ export class Partition implements Origin {
   }
 
   private resume(): void {
+    // While an array was being decoded the next one may have been put down: that one must be taken first.
+    if (this.slot !== undefined) return
     const resume = this.resumePump
     this.resumePump = undefined
     resume?.()

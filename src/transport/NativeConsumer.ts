@@ -177,7 +177,12 @@ export const make = Effect.fnUntraced(function* (
 
   const receive = (asked: ReadonlyArray<Asked>, exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
     expected -= asked.length * settings.maxPartitionBytes
+    settle(asked, exit)
+    // Last: whoever is given records may have the loop look at once, which must not ask again for what is in hand.
     for (const { reader, era } of asked) if (era === reader.era) reader.underWay = false
+  }
+
+  const settle = (asked: ReadonlyArray<Asked>, exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
     if (Exit.isFailure(exit)) {
       const error = failureOf(exit.cause)
       for (const { reader, era } of asked) {
@@ -274,7 +279,7 @@ export const make = Effect.fnUntraced(function* (
     const { waiter } = reader
     if (waiter === undefined) return
     const fetched = take(reader)
-    if (fetched === undefined && reader.failure === undefined) return
+    if (fetched === undefined && (reader.failure === undefined || reader.paused)) return
     reader.waiter = undefined
     waiter(fetched === undefined ? Effect.fail(reader.failure!) : Effect.succeed(fetched))
   }
@@ -329,6 +334,8 @@ export const make = Effect.fnUntraced(function* (
       if (reader.failure !== undefined && !reader.paused) return Effect.fail(reader.failure)
       return Effect.callback<Fetched, KafkaError.KafkaError>((resume) => {
         reader.waiter = resume
+        // The fiber may have yielded since it looked.
+        deliver(reader)
         return Effect.sync(() => {
           if (reader.waiter === resume) reader.waiter = undefined
         })
