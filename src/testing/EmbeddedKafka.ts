@@ -217,6 +217,54 @@ export interface Service {
   readonly recreateTopic: (topic: TopicOrName) => Effect.Effect<void, KafkaError.KafkaError>
   /** Makes the topic have so many partitions. */
   readonly addPartitions: (topic: TopicOrName, total: number) => Effect.Effect<void, KafkaError.KafkaError>
+
+  // ── the inside of a partition
+  /**
+   * Appends entries as they are, behind what is there: batches of any format, control batches, damaged ones
+   * too. Each gets the next offset, unless `keepOffsets` leaves it its own (which must not be below the end).
+   * `aborted` adds to the index of aborted transactions.
+   */
+  readonly append: (
+    topic: TopicOrName,
+    partition: number,
+    entries: Uint8Array,
+    options?: {
+      readonly keepOffsets?: boolean
+      readonly aborted?: ReadonlyArray<{
+        readonly producerId: number
+        readonly firstOffset: number
+        readonly lastOffset: number
+      }>
+    }
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Keeps only the last record of each key. */
+  readonly compact: (topic: TopicOrName, partition?: number) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Makes `offset` the first of the partition, as retention does. */
+  readonly trim: (topic: TopicOrName, partition: number, offset: number) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Stops a follower's copying: it lags, and while it is in sync the high watermark stays with it. */
+  readonly holdFollower: (
+    topic: TopicOrName,
+    partition: number,
+    broker: number
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Takes a follower out of the replicas in sync, as `replica.lag.time.max.ms` does. */
+  readonly shrinkIsr: (
+    topic: TopicOrName,
+    partition: number,
+    broker: number
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Lets a follower copy again: it catches up, and is in sync. */
+  readonly releaseFollower: (
+    topic: TopicOrName,
+    partition: number,
+    broker: number
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Makes a replica the leader although it lags: what it has not copied is lost, as in an unclean election. */
+  readonly electUnclean: (
+    topic: TopicOrName,
+    partition: number,
+    broker: number
+  ) => Effect.Effect<void, KafkaError.KafkaError>
 }
 
 /** The cluster as a service. */

@@ -4,6 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Topic from "../Topic.ts"
+import * as Batch from "./broker/Batch.ts"
+import * as Compact from "./broker/Compact.ts"
 import type { Cluster, Node, Refusal } from "./broker/Cluster.ts"
 import { randomOf } from "./broker/Env.ts"
 import { Rule, touchedBy } from "./broker/FaultRule.ts"
@@ -147,6 +149,12 @@ export const make = (
       ? Effect.fail(misuse(`there is no partition ${index} of a topic "${nameOf(topic)}"`))
       : Effect.succeed(partition)
   }
+  const follower = (topic: Topic.Any | string, index: number, id: number) =>
+    Effect.flatMap(partitionOf(topic, index), (partition) =>
+      partition.replicas.includes(id) && partition.leader !== id
+        ? Effect.succeed(partition)
+        : Effect.fail(misuse(`broker ${id} is not a follower of ${nameOf(topic)}-${index}`))
+    )
   const topicOf = (topic: Topic.Any | string) => {
     const known = cluster.topics.get(nameOf(topic))
     return known === undefined
@@ -233,6 +241,45 @@ export const make = (
         cluster.deleteTopic(name)
         cluster.createTopic(name, { assignments: partitions.map((p) => p.replicas), config })
       }),
-    addPartitions: (topic, total) => Effect.map(topicOf(topic), (known) => cluster.addPartitions(known, total))
+    addPartitions: (topic, total) => Effect.map(topicOf(topic), (known) => cluster.addPartitions(known, total)),
+
+    append: (topic, index, entries, options = {}) =>
+      Effect.flatMap(partitionOf(topic, index), (partition) => {
+        const { log } = partition
+        for (let at = 0; at < entries.length;) {
+          const header = Batch.peek(entries, at)
+          if (typeof header === "string") return Effect.fail(misuse(`what is appended is no batch: ${header}`))
+          const offset = options.keepOffsets === true ? header.baseOffset : log.endOffset
+          if (offset < log.endOffset) return Effect.fail(misuse(`offset ${offset} is below the end, ${log.endOffset}`))
+          const entry = log.append(entries, at, header, partition.leaderEpoch, cluster.env.now(), offset)
+          if (Batch.isControl(header))
+            log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now())
+          else log.producers.appended(entry, cluster.env.now())
+          at += header.size
+        }
+        log.aborted.push(...(options.aborted ?? []))
+        partition.changed()
+        cluster.changed()
+        return Effect.void
+      }),
+    compact: (topic, only) =>
+      Effect.map(topicOf(topic), ({ partitions }) => {
+        for (const partition of partitions)
+          if (only === undefined || only === partition.index)
+            Compact.compact(partition.log, partition.highWatermark, cluster.settings.compression)
+      }),
+    trim: (topic, index, offset) =>
+      Effect.map(partitionOf(topic, index), (partition) => {
+        partition.log.trim(offset)
+        partition.changed()
+      }),
+    holdFollower: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.hold(id)),
+    shrinkIsr: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.shrink(id)),
+    releaseFollower: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.release(id)),
+    electUnclean: (topic, index, id) =>
+      Effect.map(follower(topic, index, id), (partition) => {
+        partition.lead(id)
+        cluster.changed()
+      })
   }
 }

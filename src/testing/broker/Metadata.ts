@@ -61,6 +61,8 @@ export const metadata = handler("Metadata", Api, (call) => {
     return failed(name, created.id, Code.leaderNotAvailable)
   }
   const byId = (id: string) => {
+    // ids are in the request from v10, and of use from v12 (KAFKA-10547)
+    if (version < 12) return failed("", id, Code.invalidRequest)
     const known = cluster.topicsById.get(id)
     return known === undefined ? failed(null, id, Code.unknownTopicId) : byName(known.name)
   }
