@@ -3,10 +3,8 @@
  * idle. A `Broker` pipelines its requests over a connection for each kind of work, negotiates versions, and fails
  * each request typed within its deadline.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,6 +12,10 @@ import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Backoff from "./Backoff.ts"
+import * as Authentication from "./broker/Authentication.ts"
+import * as Idle from "./broker/Idle.ts"
+import { Link } from "./broker/Link.ts"
+import * as Negotiation from "./broker/Negotiation.ts"
 import { Session } from "./broker/Session.ts"
 import * as Versions from "./broker/Versions.ts"
 import type { KafkaConfig } from "./KafkaConfig.ts"
@@ -49,6 +51,9 @@ export interface SendOptions {
   readonly noResponse?: boolean
 }
 
+/** What a broker offers: versions by API key, and finalized features. */
+export type Offer = Versions.Offer
+
 /** One broker. */
 export interface Broker {
   readonly id: number
@@ -56,6 +61,8 @@ export interface Broker {
   readonly port: number
   /** The version at which `send` would speak an API now: connects, if it must. */
   readonly version: (api: Api<any, any>, options?: SendOptions) => Effect.Effect<number, KafkaError.KafkaError>
+  /** What it offers on a connection: connects, if it must. */
+  readonly offer: (options?: Pick<SendOptions, "channel">) => Effect.Effect<Offer, KafkaError.KafkaError>
   /** Sends what `request` makes for the negotiated version, and gives the response. Fields left out take their defaults. */
   readonly send: <Q extends Schema.Top, A extends Schema.Top>(
     api: Api<Q, A>,
@@ -74,97 +81,13 @@ export class Brokers extends Context.Service<
     readonly get: (id: number) => Effect.Effect<Broker, KafkaError.KafkaError>
     /** A broker that is not known by id, by its address: a bootstrap server. */
     readonly at: (host: string, port: number) => Effect.Effect<Broker, KafkaError.KafkaError>
-    /** Tells where brokers are; a broker whose address changed is connected anew. */
+    /** Tells where brokers are, and of which cluster; a broker whose address changed is connected anew. */
     readonly learn: (
-      brokers: ReadonlyArray<{ readonly id: number; readonly host: string; readonly port: number }>
+      brokers: ReadonlyArray<{ readonly id: number; readonly host: string; readonly port: number }>,
+      clusterId?: string | null
     ) => void
   }
 >()("samsa/Brokers") {}
-
-/** One named connection of a broker: connected when first used, shared by its users, connected anew when lost. */
-class Link {
-  readonly connect: (link: Link, scope: Scope.Closeable) => Effect.Effect<Session, KafkaError.KafkaError>
-  readonly scope: Scope.Scope
-  readonly clock: Clock.Clock
-  session: Session | undefined
-  connecting: Deferred.Deferred<Session, KafkaError.KafkaError> | undefined
-  failures = 0
-  notBefore = 0
-  closed = false
-
-  constructor(
-    scope: Scope.Scope,
-    clock: Clock.Clock,
-    connect: (link: Link, scope: Scope.Closeable) => Effect.Effect<Session, KafkaError.KafkaError>
-  ) {
-    this.scope = scope
-    this.clock = clock
-    this.connect = connect
-  }
-
-  readonly acquire: Effect.Effect<Session, KafkaError.KafkaError> = Effect.suspend(() => {
-    if (this.session !== undefined) return Effect.succeed(this.session)
-    if (this.closed || this.scope.state._tag === "Closed") return closedError
-    if (this.connecting !== undefined) return Deferred.await(this.connecting)
-    const connecting = (this.connecting = Deferred.makeUnsafe<Session, KafkaError.KafkaError>())
-    // Forked into the owner's Scope: whoever asked first may be interrupted while others wait for the same connection.
-    return Effect.andThen(Effect.forkIn(this.open, this.scope, { startImmediately: true }), Deferred.await(connecting))
-  })
-
-  readonly open = Effect.suspend(() => {
-    const wait = this.failures === 0 ? 0 : this.notBefore - Backoff.monotonic(this.clock)
-    return wait > 0 ? Effect.andThen(Effect.sleep(Math.ceil(wait)), this.attempt) : this.attempt
-  }).pipe(
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        const connecting = this.connecting
-        this.connecting = undefined
-        if (connecting !== undefined) Deferred.doneUnsafe(connecting, Exit.isSuccess(exit) ? exit : interrupted(exit))
-      })
-    ),
-    Effect.ignore
-  )
-
-  get attempt(): Effect.Effect<Session, KafkaError.KafkaError> {
-    return Effect.gen({ self: this }, function* () {
-      const scope = yield* Scope.fork(this.scope)
-      const session = yield* this.connect(this, scope).pipe(
-        Effect.onError(() => Scope.close(scope, Exit.void)),
-        Effect.tapError(() =>
-          Effect.map(Random.next, (random) => {
-            this.failures++
-            this.notBefore = Backoff.monotonic(this.clock) + Backoff.delay(this.failures + 1, random)
-          })
-        )
-      )
-      if (!session.isOpen || this.closed) {
-        yield* Scope.close(scope, Exit.void)
-        return yield* closedError
-      }
-      this.failures = 0
-      this.session = session
-      return session
-    })
-  }
-
-  close(cause: string): void {
-    this.closed = true
-    this.session?.close(cause)
-    this.session = undefined
-  }
-}
-
-const closedError = Effect.suspend(() =>
-  Effect.fail(
-    KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "the broker", cause: "the connection was closed" }] })
-  )
-)
-
-/** A wait ends typed, also when the Scope that connects is closed in the middle. */
-const interrupted = (exit: Exit.Exit<Session, KafkaError.KafkaError>): Exit.Exit<Session, KafkaError.KafkaError> =>
-  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-    ? Exit.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "the broker", cause: "closed" }] }))
-    : exit
 
 /** Makes the service. Its connections end with the Scope. */
 export const make = Effect.fnUntraced(function* (
@@ -172,66 +95,108 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Brokers["Service"], never, Network | Scope.Scope> {
   const network = yield* Network
   const clock = yield* Clock.Clock
+  const random = yield* Random.Random
   const scope = yield* Effect.scope
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  const fork = (effect: Effect.Effect<void>) => {
-    Fiber.runIn(run(effect), scope)
+  const fork = (effect: Effect.Effect<void>) => Fiber.runIn(run(effect), scope)
+  const now = () => Backoff.monotonic(clock)
+  const idle = Idle.make(config.connectionsMaxIdle, clock, fork)
+  const { sasl, sourceAddress, tls } = config
+  let clusterId: string | null = null
+
+  /** By `host:port`. */
+  const memories = new Map<string, Negotiation.Memory>()
+  const memoryOf = (address: string) => {
+    let memory = memories.get(address)
+    if (memory === undefined) memories.set(address, (memory = Negotiation.makeMemory()))
+    return memory
   }
 
-  const connect =
-    (host: string, port: number) =>
-    (link: Link, own: Scope.Closeable): Effect.Effect<Session, KafkaError.KafkaError> =>
-      Effect.gen(function* () {
-        const session: Session = new Session({
-          address: `${host}:${port}`,
-          clientId: config.clientId,
-          requestTimeout: config.requestTimeout,
-          maxResponseBytes: config.maxResponseBytes,
-          clock,
-          fork,
-          onEnd: (ended) => {
-            if (link.session === ended) link.session = undefined
-            fork(Scope.close(own, Exit.void))
-          }
-        })
-        yield* Scope.addFinalizer(own, Effect.sync(() => session.close("closed")))
-        session.attach(yield* Scope.provide(network.connect({ host, port }, session), own))
-        yield* session.negotiate
-        return session
-      }).pipe(
-        Effect.timeoutOrElse({
-          duration: config.connectTimeout,
-          orElse: () =>
-            Effect.fail(
-              KafkaError.make({
-                _tag: "TimedOut",
-                budget: "connectTimeout",
-                millis: config.connectTimeout,
-                waitingFor: `a connection to ${host}:${port}`,
-                broker: `${host}:${port}`
-              })
-            )
-        })
+  /** Opens a connection in a Scope of its own, which ends with it. */
+  const open = (host: string, port: number, link: Link, parent: Scope.Scope) =>
+    Effect.gen(function* () {
+      const own = yield* Scope.fork(parent)
+      const session: Session = new Session({
+        address: `${host}:${port}`,
+        clientId: config.clientId,
+        requestTimeout: config.requestTimeout,
+        maxResponseBytes: config.maxResponseBytes,
+        authenticates: sasl !== undefined,
+        clock,
+        fork,
+        onEnd: (ended) => {
+          idle.remove(ended)
+          link.ended(ended)
+          fork(Scope.close(own, Exit.void))
+        }
+      })
+      yield* Scope.addFinalizer(
+        own,
+        Effect.sync(() => session.close("this client was closed"))
       )
+      const connection = yield* Scope.provide(network.connect({ host, port, tls, sourceAddress }, session), own)
+      session.attach(connection)
+      return session
+    })
+
+  const connect = (id: number, host: string, port: number) => (link: Link, parent: Scope.Scope) =>
+    Effect.gen(function* () {
+      const session = yield* Negotiation.negotiate({
+        open: open(host, port, link, parent),
+        memory: memoryOf(`${host}:${port}`),
+        // A bootstrap server may lead to another cluster than before.
+        identity: id < 0 ? { clusterId: null, nodeId: -1 } : { clusterId, nodeId: id },
+        pinned: config.pinned,
+        sasl: sasl !== undefined,
+        now
+      })
+      session.ready(sasl === undefined ? undefined : yield* Authentication.authenticate(session, sasl, now))
+      idle.add(session)
+      return session
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: config.connectTimeout,
+        orElse: () =>
+          Effect.fail(
+            KafkaError.make({
+              _tag: "TimedOut",
+              budget: "connectTimeout",
+              millis: config.connectTimeout,
+              waitingFor: `a connection to ${host}:${port}`,
+              broker: `${host}:${port}`
+            })
+          )
+      })
+    )
 
   const makeBroker = (id: number, host: string, port: number) => {
+    const address = `${host}:${port}`
     const links = new Map<Channel, Link>()
-    const link = (channel: Channel): Link => {
+    const context = {
+      address,
+      scope,
+      clock,
+      fork,
+      random: () => random.nextDoubleUnsafe(),
+      connect: connect(id, host, port)
+    }
+    const session = (channel: Channel = "control") => {
       let link = links.get(channel)
-      if (link === undefined) links.set(channel, (link = new Link(scope, clock, connect(host, port))))
-      return link
+      if (link === undefined) links.set(channel, (link = new Link(context)))
+      return link.acquire
     }
     const broker: Broker = {
       id,
       host,
       port,
       version: (api, options = {}) =>
-        Effect.flatMap(link(options.channel ?? "control").acquire, (session) => {
-          const version = Versions.choose(api, session.versions, options, `${host}:${port}`)
+        Effect.flatMap(session(options.channel), ({ offer }) => {
+          const version = Versions.choose(api, offer, options, address)
           return typeof version === "number" ? Effect.succeed(version) : Effect.fail(version)
         }),
+      offer: (options = {}) => Effect.map(session(options.channel), ({ offer }) => offer),
       send: (api, request, options = {}) =>
-        Effect.flatMap(link(options.channel ?? "control").acquire, (session) => session.send(api, request, options)),
+        Effect.flatMap(session(options.channel), (session) => session.send(api, request, options)),
       hangUp: (channel) => {
         links.get(channel)?.close("hung up")
         links.delete(channel)
@@ -262,7 +227,8 @@ export const make = Effect.fnUntraced(function* (
         if (known === undefined) byAddress.set(address, (known = makeBroker(-1, host, port)))
         return known.broker
       }),
-    learn: (brokers) => {
+    learn: (brokers, cluster) => {
+      if (cluster !== undefined) clusterId = cluster
       for (const { id, host, port } of brokers) {
         const known = byId.get(id)
         if (known?.broker.host === host && known.broker.port === port) continue

@@ -1,14 +1,23 @@
 /**
  * Settings of a connection to a cluster, with the names of Kafka's own settings in camelCase.
  */
+import * as Config from "effect/Config"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as KafkaError from "./KafkaError.ts"
+import * as Security from "./Security.ts"
 
 /** What an application may set. Durations take any `Duration.Input`: `"5 seconds"`, milliseconds. */
-export interface Options {
+export interface Options<R = never> extends OptionsWithoutBootstrap<R> {
   /** `host:port`, IPv6 as `[::1]:9092`; the port defaults to 9092. Any live broker leads to all. Java: bootstrap.servers. */
   readonly bootstrap: ReadonlyArray<string>
+}
+
+/** The same, where something else tells the first brokers: ZooKeeper. */
+export interface OptionsWithoutBootstrap<R = never> {
   /** How the brokers' logs and quotas name us. Default `"samsa"`. Java: client.id. */
   readonly clientId?: string | undefined
   /** How long the Layer tries to reach a first broker before it fails. Default 30 s. */
@@ -25,7 +34,24 @@ export interface Options {
   readonly allowAutoTopicCreation?: boolean | undefined
   /** The largest response that is read, in bytes. Default 100 MiB. librdkafka: receive.message.max.bytes. */
   readonly maxResponseBytes?: number | undefined
+  /** A connection that was not used for so long is closed; `Duration.infinity`: never. Default 9 min. Java: connections.max.idle.ms. */
+  readonly connectionsMaxIdle?: Duration.Input | undefined
+  /** TLS; `true` trusts the authorities that Node.js trusts. Default false. Java: security.protocol, ssl.*. */
+  readonly tls?: boolean | Security.Tls | undefined
+  /** How we say who we are. Default: not at all. Java: security.protocol, sasl.*. */
+  readonly sasl?: Security.Sasl<R> | undefined
+  /** The local address that connections come from, `host` or `host:port`. Default: the system's choice. PyKafka: source_address. */
+  readonly sourceAddress?: string | undefined
+  /**
+   * The oldest release among the brokers, such as `"0.9"`: below 0.10 its versions are taken as given, and the brokers
+   * are not asked what they are (which costs an 0.9 broker a request of somebody else's, once an hour). From 0.10 on
+   * they are always asked, and this only says that they will answer. Default: found out. PyKafka: broker_version.
+   */
+  readonly brokerVersion?: string | undefined
 }
+
+/** Brokers that do not tell which versions they serve. */
+export type OldRelease = "0.8" | "0.9"
 
 /** Checked settings; durations in milliseconds. */
 export interface KafkaConfig {
@@ -38,6 +64,13 @@ export interface KafkaConfig {
   readonly metadataMaxAge: number
   readonly allowAutoTopicCreation: boolean
   readonly maxResponseBytes: number
+  /** `Infinity`: never. */
+  readonly connectionsMaxIdle: number
+  readonly tls: Security.TlsSettings | undefined
+  readonly sasl: Security.Sasl | undefined
+  readonly sourceAddress: { readonly host: string; readonly port: number } | undefined
+  /** What `brokerVersion` says: a release that is not asked, or that every broker answers when it is asked. */
+  readonly pinned: OldRelease | "modern" | undefined
 }
 
 /** `host:port`, `[ipv6]:port` or a host alone (port 9092); undefined where it is none of these. */
@@ -90,18 +123,86 @@ export const settle = <A>(self: Checks, value: A): Effect.Effect<A, KafkaError.K
     ? Effect.succeed(value)
     : Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes: self.mistakes }))
 
+const names: { readonly [K in keyof Required<Options>]: true } = {
+  bootstrap: true,
+  clientId: true,
+  bootstrapTimeout: true,
+  connectTimeout: true,
+  requestTimeout: true,
+  metadataTimeout: true,
+  metadataMaxAge: true,
+  allowAutoTopicCreation: true,
+  maxResponseBytes: true,
+  connectionsMaxIdle: true,
+  tls: true,
+  sasl: true,
+  sourceAddress: true,
+  brokerVersion: true
+}
+
+const pinnedBy = (version: string | undefined, check: Checks): KafkaConfig["pinned"] => {
+  if (version === undefined) return undefined
+  const match = /^(\d+)\.(\d+)(?:\.\d+)*$/.exec(version)
+  if (match === null) {
+    check.mistakes.push(`brokerVersion: "${version}" is not a release such as "0.9.0" or "2.8"`)
+    return undefined
+  }
+  const [major, minor] = [Number(match[1]), Number(match[2])]
+  if (major > 0 || minor >= 10) return "modern"
+  if (minor === 9) return "0.9"
+  if (minor === 8) return "0.8"
+  check.mistakes.push(`brokerVersion: brokers before 0.8 are not spoken to, and "${version}" is one`)
+  return undefined
+}
+
+/** `host` or `host:port`; no port, or 0, is any. */
+const parseSource = (text: string): { readonly host: string; readonly port: number } | undefined => {
+  // An IPv6 address may stand without brackets where it has no port.
+  const bare = !text.startsWith("[") && text.split(":").length > 2
+  const withPort = bare ? undefined : /^(.*):(\d+)$/.exec(text)
+  const host = parseAddress(bare ? `[${text}]` : withPort === null || withPort === undefined ? text : withPort[1]!)
+  const port = Number(withPort?.[2] ?? 0)
+  return host === undefined || port > 65_535 ? undefined : { host: host.host, port }
+}
+
 /** Checks settings and fills in defaults; fails with `Misconfigured`, naming every mistake. */
-export const make = (options: Options): Effect.Effect<KafkaConfig, KafkaError.KafkaError> =>
-  Effect.suspend(() => {
+export const make = <R = never>(options: Options<R>): Effect.Effect<KafkaConfig, KafkaError.KafkaError, R> =>
+  Effect.gen(function* () {
     const check = checks()
     const bootstrap: Array<{ host: string; port: number }> = []
-    for (const text of options.bootstrap) {
+    for (const text of options.bootstrap ?? []) {
       const address = parseAddress(text)
       if (address === undefined) check.mistakes.push(`bootstrap: "${text}" is not host:port`)
       else bootstrap.push(address)
     }
-    if (options.bootstrap.length === 0) check.mistakes.push("bootstrap names no broker")
-    return settle(check, {
+    if ((options.bootstrap ?? []).length === 0) check.mistakes.push("bootstrap names no broker")
+    return yield* rest(options, bootstrap, check)
+  })
+
+/** The same for brokers that are found otherwise: `bootstrap` is empty. */
+export const makeWithoutBootstrap = <R = never>(
+  options: OptionsWithoutBootstrap<R>
+): Effect.Effect<KafkaConfig, KafkaError.KafkaError, R> => Effect.suspend(() => rest(options, [], checks()))
+
+const rest = <R>(
+  options: OptionsWithoutBootstrap<R>,
+  bootstrap: KafkaConfig["bootstrap"],
+  check: Checks
+): Effect.Effect<KafkaConfig, KafkaError.KafkaError, R> =>
+  Effect.gen(function* () {
+    const mistake = (text: string) => void check.mistakes.push(text)
+    for (const name of Object.keys(options)) if (!Object.hasOwn(names, name)) mistake(`"${name}" is no setting`)
+    const tls = yield* Security.checkTls(options.tls, mistake)
+    Security.checkSasl(options.sasl, mistake)
+    const sourceAddress = options.sourceAddress === undefined ? undefined : parseSource(options.sourceAddress)
+    if (options.sourceAddress !== undefined && sourceAddress === undefined)
+      mistake(`sourceAddress: "${options.sourceAddress}" is not host or host:port`)
+    const pinned = pinnedBy(options.brokerVersion, check)
+    if (options.sasl !== undefined && (pinned === "0.8" || pinned === "0.9"))
+      mistake(`sasl: brokers of ${pinned} have none of its mechanisms`)
+    if (tls !== undefined && pinned === "0.8") mistake("tls: brokers of 0.8 have none")
+    const context = yield* Effect.context<R>()
+    return yield* settle(check, {
       bootstrap,
       clientId: options.clientId ?? "samsa",
       bootstrapTimeout: check.millis("bootstrapTimeout", options.bootstrapTimeout, 30_000),
@@ -110,6 +211,66 @@ export const make = (options: Options): Effect.Effect<KafkaConfig, KafkaError.Ka
       metadataTimeout: check.millis("metadataTimeout", options.metadataTimeout, 15_000),
       metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
       allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
-      maxResponseBytes: check.positive("maxResponseBytes", options.maxResponseBytes, 104_857_600)
+      maxResponseBytes: check.positive("maxResponseBytes", options.maxResponseBytes, 104_857_600),
+      connectionsMaxIdle: check.millis("connectionsMaxIdle", options.connectionsMaxIdle, 540_000),
+      tls,
+      sasl: options.sasl === undefined ? undefined : provided(options.sasl, context),
+      sourceAddress,
+      pinned
     })
   })
+
+const provided = <R>(sasl: Security.Sasl<R>, context: Context.Context<R>): Security.Sasl =>
+  sasl.mechanism === "OAUTHBEARER" ? { ...sasl, token: Effect.provideContext(sasl.token, context) } : sasl
+
+/**
+ * Settings from the environment: `KAFKA_BOOTSTRAP` (`b1:9092,b2:9092`), and where they are set `KAFKA_CLIENT_ID`,
+ * `KAFKA_TLS` (`true`), `KAFKA_TLS_CA_FILE`, `KAFKA_TLS_CERT_FILE`, `KAFKA_TLS_KEY_FILE`, `KAFKA_TLS_PASSPHRASE`,
+ * `KAFKA_TLS_SERVERNAME`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`, `KAFKA_SASL_TOKEN`,
+ * `KAFKA_SOURCE_ADDRESS` and `KAFKA_BROKER_VERSION`.
+ */
+export const environment: Config.Config<Options> = Config.map(
+  Config.all({
+    bootstrap: Config.Array(Schema.String, "BOOTSTRAP"),
+    clientId: optional(Config.String("CLIENT_ID")),
+    tls: Config.withDefault(Config.Boolean("TLS"), false),
+    caFile: optional(Config.String("TLS_CA_FILE")),
+    certFile: optional(Config.String("TLS_CERT_FILE")),
+    keyFile: optional(Config.String("TLS_KEY_FILE")),
+    passphrase: optional(Config.Redacted("TLS_PASSPHRASE")),
+    servername: optional(Config.String("TLS_SERVERNAME")),
+    mechanism: optional(Config.Literals(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], "SASL_MECHANISM")),
+    username: Config.withDefault(Config.String("SASL_USERNAME"), ""),
+    password: Config.withDefault(Config.Redacted("SASL_PASSWORD"), Redacted.make("")),
+    token: Config.withDefault(Config.Redacted("SASL_TOKEN"), Redacted.make("")),
+    sourceAddress: optional(Config.String("SOURCE_ADDRESS")),
+    brokerVersion: optional(Config.String("BROKER_VERSION"))
+  }).pipe(Config.nested("KAFKA")),
+  ({ bootstrap, clientId, sourceAddress, brokerVersion, mechanism, ...rest }): Options => {
+    const file = (name: string | undefined) => (name === undefined ? undefined : { file: name })
+    const tls = {
+      ca: file(rest.caFile),
+      cert: file(rest.certFile),
+      key: file(rest.keyFile),
+      passphrase: rest.passphrase,
+      servername: rest.servername
+    }
+    return {
+      bootstrap,
+      clientId,
+      sourceAddress,
+      brokerVersion,
+      tls: Object.values(tls).every((value) => value === undefined) ? rest.tls : tls,
+      sasl:
+        mechanism === undefined
+          ? undefined
+          : mechanism === "OAUTHBEARER"
+            ? { mechanism, token: Effect.succeed(rest.token) }
+            : { mechanism, username: rest.username, password: rest.password }
+    }
+  }
+)
+
+function optional<A>(config: Config.Config<A>): Config.Config<A | undefined> {
+  return Config.withDefault(config, undefined)
+}

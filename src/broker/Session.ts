@@ -1,6 +1,9 @@
 /**
- * One connection to one broker, negotiated: requests are pipelined, responses come back in their order, each request
- * has a deadline, and one sweep serves all of them. When it ends, every request under way fails with the cause.
+ * One connection to one broker: requests are pipelined, responses come back in their order, each request has a
+ * deadline, and one sweep serves all of them. When it ends, every request under way fails with the cause.
+ *
+ * Requests wait in line, in their order, while the broker throttles us (KIP-219) and while we authenticate again
+ * (KIP-368); what was sent before is answered meanwhile. Neither needs a timer while nothing is sent.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -10,7 +13,7 @@ import type { Api, SendOptions } from "../Broker.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Connection, Handler } from "../Network.ts"
 import * as Frame from "../protocol/Frame.ts"
-import * as ApiVersions from "../protocol/messages/ApiVersions.ts"
+import * as Throttle from "./Throttle.ts"
 import * as Versions from "./Versions.ts"
 
 /** What a session needs from its owner. */
@@ -20,71 +23,133 @@ export interface Context {
   readonly clientId: string
   readonly requestTimeout: number
   readonly maxResponseBytes: number
+  /** Whether SASL comes before the first request. */
+  readonly authenticates: boolean
   readonly clock: Clock.Clock
-  /** Runs the deadline sweep, in the owner's Scope. */
+  /** Runs the deadline sweep and what else needs a fiber, in the owner's Scope. */
   readonly fork: (effect: Effect.Effect<void>) => void
   /** Told once, when the session has ended. */
   readonly onEnd: (session: Session) => void
 }
 
+type Resume = (effect: Effect.Effect<any, KafkaError.KafkaError>) => void
+
 interface Pending {
-  readonly correlationId: number
-  readonly deadline: number
   readonly api: string
+  readonly key: number
   readonly version: number
+  readonly deadline: number
   readonly budget: number
+  readonly encode: (correlationId: number) => Array<Uint8Array>
   readonly read: (frame: Uint8Array) => unknown
-  /** Undefined once nobody waits: the response is still due, and dropped. */
-  resume: ((effect: Effect.Effect<any, KafkaError.KafkaError>) => void) | undefined
+  readonly noResponse: boolean
+  /** A bare token of SASL: no header on either side. */
+  readonly raw: boolean
+  /** The broker may leave this request without an answer and answer those behind it (0.9, which does not know ApiVersions). */
+  readonly skippable: boolean
+  correlationId: number
+  /** Undefined once nobody waits: a response that is due is dropped, a request that waits in line is not sent. */
+  resume: Resume | undefined
+}
+
+/** How to authenticate again before the broker ends the session (KIP-368). */
+export interface Reauthentication {
+  /** When it is due, and when the broker will hear nothing else any more, on the monotonic clock. */
+  readonly due: number
+  readonly expires: number
+  /** Gives the next one. */
+  readonly run: Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>
 }
 
 /** How often at most the sweep looks, and how long its timer may outlive the last request. */
 const sweepMillis = 1000
 
+/** How many bytes of an answer that is no response are shown. */
+const shownBytes = 16
+
 export class Session implements Handler {
   readonly #context: Context
   readonly #pending: Array<Pending> = []
-  readonly #splitter: { readonly push: (chunk: Uint8Array) => void }
+  readonly #line: Array<Pending> = []
+  readonly #splitter: Frame.Splitter
   #connection: Connection | undefined
   #correlationId = 0
   #sweeping = false
   #mutedUntil = 0
+  #held = false
+  #reauthentication: Reauthentication | undefined
   #ended: KafkaError.KafkaError | undefined
+  /** The first bytes that came, until they have proven to be a response. */
+  #first: Uint8Array | undefined = new Uint8Array(0)
+  #negotiated = false
   /** What the broker offers, once negotiated. */
-  versions: Versions.Offer = Versions.none
+  offer: Versions.Offer = Versions.none
+  /** When it was last used, on the monotonic clock. */
+  usedAt: number
+  /** Whether it has answered a request since it was negotiated: such a connection was not in vain. */
+  served = false
 
   constructor(context: Context) {
     this.#context = context
+    this.usedAt = Backoff.monotonic(context.clock)
     this.#splitter = Frame.makeSplitter({
       maxFrameBytes: context.maxResponseBytes,
       onFrame: (frame) => this.#onFrame(frame)
     })
   }
 
-  /** Gives the session its connection. */
-  attach(connection: Connection): void {
-    this.#connection = connection
+  get address(): string {
+    return this.#context.address
   }
 
   get isOpen(): boolean {
     return this.#ended === undefined
   }
 
+  /** Whether any byte has come. */
+  get heard(): boolean {
+    return this.#first === undefined || this.#first.length > 0
+  }
+
+  get isIdle(): boolean {
+    return this.#pending.length === 0 && this.#line.length === 0
+  }
+
+  /** Gives the session its connection. */
+  attach(connection: Connection): void {
+    this.#connection = connection
+    if (this.#ended !== undefined) connection.close()
+  }
+
+  /** Negotiated and authenticated: requests may be sent. */
+  ready(reauthentication: Reauthentication | undefined): void {
+    this.#negotiated = true
+    this.#reauthentication = reauthentication
+  }
+
   onData(chunk: Uint8Array): void {
+    if (this.#ended !== undefined) return
+    const first = this.#first
+    if (first !== undefined && first.length < shownBytes)
+      this.#first = Uint8Array.from([...first, ...chunk.subarray(0, shownBytes - first.length)])
     try {
       this.#splitter.push(chunk)
     } catch (error) {
-      this.#end(this.#asKafkaError(error))
+      this.#fail(this.#asKafkaError(error))
     }
   }
 
-  onClose(cause: string): void {
-    this.#end(this.#lost(cause))
+  onClose(cause: string, error?: KafkaError.KafkaError): void {
+    if (error !== undefined) return this.#end(error, error)
+    // A listener that wants SASL answers ApiVersions, and closes at anything else.
+    const vain = !this.#context.authenticates && this.#negotiated && !this.served && this.#pending.length > 0
+    this.close(vain ? `${cause} at the first request, as listeners do that want SASL` : cause)
   }
 
   /** Ends it on our side. */
   close(cause: string): void {
-    this.#end(this.#lost(cause))
+    const error = this.#lost(cause)
+    this.#end(error, error)
   }
 
   /** Sends a request at the highest version that both sides know. */
@@ -93,105 +158,221 @@ export class Session implements Handler {
     request: (version: number) => Q["~type.make.in"],
     options: SendOptions
   ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
-    return Effect.suspend(() => {
-      const version = Versions.choose(api, this.versions, options, this.#context.address)
-      if (typeof version !== "number") return Effect.fail(version)
-      const exchange = this.exchange(api, version, () => request(version), options)
-      // KIP-219: since 2.0 the broker answers at once and expects that the client waits.
-      const muted = this.#mutedUntil === 0 ? 0 : this.#mutedUntil - Backoff.monotonic(this.#context.clock)
-      return muted > 0 ? Effect.andThen(Effect.sleep(muted), exchange) : exchange
-    })
-  }
-
-  /** Sends a request at a given version. `read` replaces how the response is read. */
-  exchange<Q extends Schema.Top, A extends Schema.Top>(
-    api: Api<Q, A>,
-    version: number,
-    request: () => Q["~type.make.in"],
-    options: SendOptions,
-    read: (frame: Uint8Array) => A["Type"] = (frame) => Frame.readResponse(api.Response, version, frame).value
-  ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
     return Effect.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
-      const correlationId = this.#correlationId
-      this.#correlationId = (correlationId + 1) & 0x7fffffff
-      let chunks: Array<Uint8Array>
-      try {
-        chunks = Frame.encodeRequest(api.Request, version, { correlationId, clientId: this.#context.clientId }, request())
-      } catch (error) {
-        return resume(Effect.fail(this.#asKafkaError(error)))
-      }
-      if (options.noResponse === true) {
-        this.#connection?.write(chunks)
-        return resume(Effect.undefined)
-      }
-      const budget = (options.timeout ?? this.#context.requestTimeout) + (options.held ?? 0)
-      const pending: Pending = {
-        correlationId,
-        deadline: Backoff.monotonic(this.#context.clock) + budget,
-        api: api.Request.name,
-        version,
-        budget,
-        read,
-        resume
-      }
-      this.#pending.push(pending)
-      this.#connection?.write(chunks)
-      this.#sweep()
+      const version = Versions.choose(api, this.offer, options, this.#context.address)
+      if (typeof version !== "number") return resume(Effect.fail(version))
+      const now = Backoff.monotonic(this.#context.clock)
+      const pending = this.#request(api, version, () => request(version), options, now, resume)
+      if (this.#line.length > 0 || this.#mustWait(now)) {
+        this.#line.push(pending)
+        this.#sweep()
+      } else this.#write(pending)
       return Effect.sync(() => {
         pending.resume = undefined
       })
     })
   }
 
-  /** Asks what the broker offers (KIP-511): the highest version that both know, else what an old broker says it knows. */
-  readonly negotiate: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() => this.#ask(4))
-
-  #ask(version: number): Effect.Effect<void, KafkaError.KafkaError> {
-    const unsupported = 35
-    // Before 2.4 an unknown version is answered in the layout of v0 (KIP-511 kept that for the error).
-    const read = (frame: Uint8Array) =>
-      Frame.readResponse(ApiVersions.Response, ((frame[4]! << 8) | frame[5]!) === unsupported ? 0 : version, frame).value
-    const request = () => ({ clientSoftwareName: "samsa", clientSoftwareVersion: "0.1.0" })
-    return this.exchange(ApiVersions, version, version >= 3 ? request : () => ({}), {}, read).pipe(
-      Effect.flatMap((response) => {
-        if (response.errorCode === 0) {
-          this.versions = Versions.fromResponse(response.apiKeys)
-          return Effect.void
-        }
-        const offered = response.apiKeys.find((row) => row.apiKey === ApiVersions.Request.key)?.maxVersion ?? 0
-        // Only ever downwards, so that a broker that contradicts itself cannot hold us in a loop.
-        if (response.errorCode === unsupported && version > 0) return this.#ask(Math.min(offered, version - 1))
-        return Effect.fail(
-          KafkaError.fromCode(response.errorCode, { api: "ApiVersions", version, broker: this.#context.address })
-        )
+  /** Sends a request at a given version, past the line: for negotiation and authentication. `read` replaces how the response is read. */
+  exchange<Q extends Schema.Top, A extends Schema.Top>(
+    api: Api<Q, A>,
+    version: number,
+    request: Q["~type.make.in"],
+    options: SendOptions & { readonly skippable?: boolean } = {},
+    read?: (frame: Uint8Array) => A["Type"]
+  ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
+    return Effect.callback((resume) => {
+      if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
+      const now = Backoff.monotonic(this.#context.clock)
+      const pending = this.#request(api, version, () => request, options, now, resume, read, options.skippable)
+      this.#write(pending)
+      return Effect.sync(() => {
+        pending.resume = undefined
       })
+    })
+  }
+
+  /** Sends a request whose response does not matter. */
+  tell<Q extends Schema.Top, A extends Schema.Top>(api: Api<Q, A>, version: number, request: Q["~type.make.in"]): void {
+    if (this.#ended !== undefined) return
+    const now = Backoff.monotonic(this.#context.clock)
+    this.#write(
+      this.#request(
+        api,
+        version,
+        () => request,
+        {},
+        now,
+        () => {}
+      )
     )
   }
 
-  #onFrame(frame: Uint8Array): void {
-    const pending = this.#pending.shift()
-    const correlationId = Frame.readCorrelationId(frame)
-    if (pending === undefined || pending.correlationId !== correlationId) {
-      return this.#end(
-        KafkaError.make({
-          _tag: "Corrupt",
-          what: "response",
-          problem: `correlation id ${correlationId} came where ${pending?.correlationId ?? "none"} was due`,
-          broker: this.#context.address
+  /** Sends a bare token of SASL, as brokers before 1.0 want them, and gives theirs. */
+  token(bytes: Uint8Array): Effect.Effect<Uint8Array, KafkaError.KafkaError> {
+    return Effect.callback((resume) => {
+      if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
+      const budget = this.#context.requestTimeout
+      const size = new Uint8Array(4)
+      new DataView(size.buffer).setInt32(0, bytes.length)
+      const pending: Pending = {
+        api: "SASL token",
+        key: -1,
+        version: 0,
+        budget,
+        deadline: Backoff.monotonic(this.#context.clock) + budget,
+        encode: () => [size, bytes],
+        read: (frame) => frame,
+        noResponse: false,
+        raw: true,
+        skippable: false,
+        correlationId: -1,
+        resume
+      }
+      this.#write(pending)
+      return Effect.sync(() => {
+        pending.resume = undefined
+      })
+    })
+  }
+
+  #request(
+    api: Api<any, any>,
+    version: number,
+    request: () => unknown,
+    options: SendOptions,
+    now: number,
+    resume: Resume,
+    read: (frame: Uint8Array) => unknown = (frame) => Frame.readResponse(api.Response, version, frame).value,
+    skippable = false
+  ): Pending {
+    const budget = (options.timeout ?? this.#context.requestTimeout) + (options.held ?? 0)
+    const { clientId } = this.#context
+    return {
+      api: api.Request.name,
+      key: api.Request.key,
+      version,
+      budget,
+      deadline: now + budget,
+      encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
+      read,
+      noResponse: options.noResponse === true,
+      raw: false,
+      skippable,
+      correlationId: -1,
+      resume
+    }
+  }
+
+  #write(pending: Pending): void {
+    this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
+    pending.correlationId = this.#correlationId
+    let chunks: Array<Uint8Array>
+    try {
+      chunks = pending.encode(pending.correlationId)
+    } catch (error) {
+      return pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+    }
+    this.usedAt = pending.deadline - pending.budget
+    this.#connection?.write(chunks)
+    if (pending.noResponse) return pending.resume?.(Effect.undefined)
+    this.#pending.push(pending)
+    this.#sweep()
+  }
+
+  // ── the line
+
+  /** Whether a request has to wait now; sees to it that the line moves on later. */
+  #mustWait(now: number): boolean {
+    if (this.#held) return true
+    if (this.#mutedUntil > now) {
+      this.#hold(Effect.sleep(Math.ceil(this.#mutedUntil - now)))
+      return true
+    }
+    const again = this.#reauthentication
+    if (again !== undefined && again.due <= now) {
+      this.#hold(this.#reauthenticate(again))
+      return true
+    }
+    return false
+  }
+
+  #hold(until: Effect.Effect<void>): void {
+    this.#held = true
+    this.#context.fork(
+      Effect.ensuring(
+        until,
+        Effect.sync(() => {
+          this.#held = false
+          this.#advance()
         })
       )
+    )
+  }
+
+  #advance(): void {
+    while (this.#line.length > 0) {
+      if (this.#mustWait(Backoff.monotonic(this.#context.clock))) return
+      const pending = this.#line.shift()!
+      if (pending.resume !== undefined) this.#write(pending)
     }
-    if (pending.resume === undefined) return
+  }
+
+  #reauthenticate(again: Reauthentication): Effect.Effect<void> {
+    return again.run.pipe(
+      Effect.map((next) => {
+        this.#reauthentication = next
+      }),
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          const now = Backoff.monotonic(this.#context.clock)
+          // A token that could not be had may be had later: as long as the session lasts, it is used.
+          if (error.isRetryable && this.isOpen && now < again.expires)
+            this.#reauthentication = {
+              ...again,
+              due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
+            }
+          else this.#end(error, error)
+        })
+      )
+    )
+  }
+
+  // ── responses
+
+  #onFrame(frame: Uint8Array): void {
+    if (this.#ended !== undefined) return
+    let pending = this.#pending.shift()
+    if (pending?.raw !== true) {
+      const correlationId = Frame.readCorrelationId(frame)
+      if (pending?.skippable === true && this.#pending[0]?.correlationId === correlationId) {
+        pending.resume?.(Effect.undefined)
+        pending = this.#pending.shift()
+      }
+      if (pending === undefined || pending.correlationId !== correlationId) {
+        const problem = `correlation id ${correlationId} came where ${pending?.correlationId ?? "none"} was due`
+        if (pending !== undefined) this.#pending.unshift(pending)
+        throw KafkaError.make({ _tag: "Corrupt", what: "response", problem, broker: this.#context.address })
+      }
+    }
+    this.#first = undefined
+    if (this.#negotiated) this.served = true
+    const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
+    // Whoever waited has gone, but the broker may throttle us all the same.
     try {
       const value = pending.read(frame) as { readonly throttleTimeMs?: number } | undefined
       const throttle = value?.throttleTimeMs ?? 0
-      if (throttle > 0) this.#mutedUntil = Backoff.monotonic(this.#context.clock) + throttle
-      pending.resume(Effect.succeed(value))
+      if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
+        this.#mutedUntil = Math.max(this.#mutedUntil, now + throttle)
+      pending.resume?.(Effect.succeed(value))
     } catch (error) {
-      pending.resume(Effect.fail(this.#asKafkaError(error)))
+      pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+      this.close(`given up: its response to ${pending.api} could not be read`)
     }
   }
+
+  // ── deadlines
 
   #sweep(): void {
     if (this.#sweeping) return
@@ -200,17 +381,27 @@ export class Session implements Handler {
   }
 
   readonly #sweepLoop: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.#pending.length === 0 || this.#ended !== undefined) {
+    if (this.isIdle || this.#ended !== undefined) {
       this.#sweeping = false
       return Effect.void
     }
     const now = Backoff.monotonic(this.#context.clock)
     let wait = sweepMillis
+    for (let i = this.#line.length - 1; i >= 0; i--) {
+      const waiting = this.#line[i]!
+      const left = waiting.deadline - now
+      if (left <= 0) {
+        this.#line.splice(i, 1)
+        waiting.resume?.(Effect.fail(this.#late(waiting)))
+      } else if (left < wait) wait = left
+    }
     for (const pending of this.#pending) {
       const left = pending.deadline - now
       if (left <= 0) {
         // Responses come in order, so those behind a late one are late as well: the connection is given up.
-        this.#expire(pending)
+        pending.resume?.(Effect.fail(this.#late(pending)))
+        pending.resume = undefined
+        this.close(`given up: ${pending.api} was not answered within ${pending.budget} ms`)
         return this.#sweepLoop
       }
       if (left < wait) wait = left
@@ -218,32 +409,51 @@ export class Session implements Handler {
     return Effect.andThen(Effect.sleep(Math.ceil(wait)), this.#sweepLoop)
   })
 
-  #expire(pending: Pending): void {
-    const resume = pending.resume
-    pending.resume = undefined
-    resume?.(
-      Effect.fail(
-        KafkaError.make({
-          _tag: "TimedOut",
-          budget: "requestTimeout",
-          millis: pending.budget,
-          waitingFor: `the response to ${pending.api}`,
-          api: pending.api,
-          version: pending.version,
-          broker: this.#context.address
-        })
-      )
-    )
-    this.#end(this.#lost(`given up: ${pending.api} was not answered within ${pending.budget} ms`))
+  #late(pending: Pending): KafkaError.KafkaError {
+    return KafkaError.make({
+      _tag: "TimedOut",
+      budget: "requestTimeout",
+      millis: pending.budget,
+      waitingFor: `the response to ${pending.api}`,
+      api: pending.api,
+      version: pending.version,
+      broker: this.#context.address
+    })
   }
 
-  #end(error: KafkaError.KafkaError): void {
+  // ── the end
+
+  /** Bytes that are no response: the request that was to be answered fails with that, the others with the lost connection. */
+  #fail(error: KafkaError.KafkaError): void {
+    const first = this.#first
+    // What has never spoken Kafka to us is something else.
+    if (first === undefined || error.reason._tag !== "Corrupt") {
+      const others = error.reason._tag === "Corrupt" ? this.#lost(`given up: ${error.message}`) : error
+      return this.#end(error, others)
+    }
+    const text = String.fromCharCode(...first)
+    const shown = /^[\x20-\x7e\r\n\t]+$/.test(text)
+      ? JSON.stringify(text)
+      : Array.from(first, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
+    const wrong = KafkaError.make(
+      {
+        _tag: "WrongProtocol",
+        seen: `the answer is no response of Kafka's protocol: it begins with ${shown}`,
+        hint: "this may be the port of another service, or of a controller",
+        broker: this.#context.address
+      },
+      error
+    )
+    this.#end(wrong, wrong)
+  }
+
+  #end(first: KafkaError.KafkaError, others: KafkaError.KafkaError): void {
     if (this.#ended !== undefined) return
-    this.#ended = error
+    this.#ended = others
     this.#connection?.close()
-    // The owner first: whoever is told may try again at once, and must find a new connection.
+    const due = [...this.#pending.splice(0), ...this.#line.splice(0)]
+    due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
     this.#context.onEnd(this)
-    for (const { resume } of this.#pending.splice(0)) resume?.(Effect.fail(error))
   }
 
   #lost(cause: string): KafkaError.KafkaError {

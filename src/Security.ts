@@ -1,0 +1,181 @@
+/**
+ * Who the broker is and who we are: TLS and SASL, as an application sets them and as connections use them. Secrets are
+ * `Redacted`, and in no message.
+ */
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Redacted_ from "effect/Redacted"
+import * as Fs from "node:fs"
+import * as Tls_ from "node:tls"
+import * as KafkaError from "./KafkaError.ts"
+
+/** PEM text, or a file of it. A file is read again at each connection, so that certificates can be renewed beneath us. */
+export type Pem = string | { readonly file: string }
+
+/** TLS. Without a `ca`, the authorities that Node.js knows are trusted. */
+export interface Tls {
+  /** The authorities that may have signed the brokers' certificates. Java: ssl.truststore.location, .certificates. */
+  readonly ca?: Pem | undefined
+  /** Our certificate, and those between it and its authority. Java: ssl.keystore.location, .certificate.chain. */
+  readonly cert?: Pem | undefined
+  /** Its private key. Java: ssl.keystore.key. */
+  readonly key?: Redacted.Redacted<string> | { readonly file: string } | undefined
+  /** What an encrypted key is encrypted with. Java: ssl.key.password. */
+  readonly passphrase?: Redacted.Redacted<string> | undefined
+  /** The name that the certificate must bear, and that is sent as SNI, where it is not the host that is connected to. */
+  readonly servername?: string | undefined
+  /** Whether the certificate must bear the host's name. Default true. Java: ssl.endpoint.identification.algorithm. */
+  readonly checkServerName?: boolean | undefined
+}
+
+/** SASL: by name and password, or by a token. Java: sasl.mechanism, sasl.jaas.config. */
+export type Sasl<R = never> =
+  | {
+      readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
+      readonly username: string
+      readonly password: Redacted.Redacted<string>
+    }
+  | {
+      readonly mechanism: "OAUTHBEARER"
+      /** Asked for at each authentication. Where it fails, the connection is tried again as if it could not be made. */
+      readonly token: Effect.Effect<Redacted.Redacted<string>, unknown, R>
+      /** KIP-342. */
+      readonly extensions?: { readonly [name: string]: string } | undefined
+    }
+
+/** TLS settings that were checked. */
+export interface TlsSettings {
+  readonly servername: string | undefined
+  readonly checkServerName: boolean
+  /** What a handshake is made with. Files are read anew; while they cannot be used, what they held before is. */
+  readonly context: Effect.Effect<Tls_.SecureContext, KafkaError.KafkaError>
+  /** Set when a handshake has succeeded: from then on a connection that ends in one is the broker's trouble, not a wrong port. */
+  proven: boolean
+}
+
+const text = (
+  name: string,
+  pem: Pem | Redacted.Redacted<string> | undefined
+): Effect.Effect<string | undefined, string> => {
+  if (pem === undefined) return Effect.undefined
+  if (typeof pem === "string") {
+    return pem.includes("-----BEGIN ")
+      ? Effect.succeed(pem)
+      : Effect.fail(`tls.${name} is not PEM text; a file is given as { file: "…" }`)
+  }
+  if (Redacted_.isRedacted(pem)) {
+    const secret = Redacted_.value(pem as Redacted.Redacted<string>)
+    return secret.includes("-----BEGIN ")
+      ? Effect.succeed(secret)
+      : Effect.fail(`tls.${name} is not PEM text; a file is given as { file: "…" }`)
+  }
+  const { file } = pem as { readonly file: string }
+  return Effect.callback((resume) => {
+    Fs.readFile(file, "utf8", (error, data) =>
+      resume(error === null ? Effect.succeed(data) : Effect.fail(`tls.${name}: ${file} cannot be read (${error.code})`))
+    )
+  })
+}
+
+/** Checks TLS settings, and says each mistake that it finds. */
+export const checkTls = (
+  options: boolean | Tls | undefined,
+  mistake: (text: string) => void
+): Effect.Effect<TlsSettings | undefined> => {
+  if (options === undefined || options === false) return Effect.undefined
+  const tls: Tls = options === true ? {} : options
+  if (tls.cert !== undefined && tls.key === undefined) mistake("tls.cert needs tls.key")
+  if (tls.key !== undefined && tls.cert === undefined) mistake("tls.key needs tls.cert")
+  if (tls.passphrase !== undefined && tls.key === undefined) mistake("tls.passphrase needs tls.key")
+  if (tls.servername === "") mistake("tls.servername is empty")
+
+  let last: { readonly key: string; readonly context: Tls_.SecureContext } | undefined
+  const context = Effect.gen(function* () {
+    const ca = yield* text("ca", tls.ca)
+    const cert = yield* text("cert", tls.cert)
+    const key = yield* text("key", tls.key)
+    const identity = [ca, cert, key].join("\0")
+    // Parsing certificates takes milliseconds: once, as long as they are the same.
+    if (last?.key === identity) return last.context
+    const context = yield* Effect.try({
+      try: () =>
+        Tls_.createSecureContext({
+          ...(ca === undefined ? {} : { ca }),
+          ...(cert === undefined ? {} : { cert }),
+          ...(key === undefined ? {} : { key }),
+          ...(tls.passphrase === undefined ? {} : { passphrase: Redacted_.value(tls.passphrase) })
+        }),
+      catch: (error) => `tls: ${explain(error)}`
+    })
+    last = { key: identity, context }
+    return context
+  })
+  const settings: TlsSettings = {
+    servername: tls.servername,
+    checkServerName: tls.checkServerName ?? true,
+    proven: false,
+    context: Effect.catch(context, (problem) =>
+      last === undefined
+        ? Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes: [problem] }))
+        : Effect.succeed(last.context)
+    )
+  }
+  // Each text by itself, so that all that cannot be read are told at once.
+  const parts = [text("ca", tls.ca), text("cert", tls.cert), text("key", tls.key)]
+  return Effect.forEach(parts, (part) =>
+    Effect.match(part, { onFailure: (problem) => [problem], onSuccess: () => [] })
+  ).pipe(
+    Effect.flatMap((found) => {
+      const problems = found.flat()
+      for (const problem of problems) mistake(problem)
+      return problems.length > 0
+        ? Effect.void
+        : Effect.catch(Effect.asVoid(context), (problem) => Effect.sync(() => mistake(problem)))
+    }),
+    Effect.as(settings)
+  )
+}
+
+/** What OpenSSL says of a key or certificate, in words. */
+const explain = (error: unknown): string => {
+  const { code, message } = error as NodeJS.ErrnoException
+  switch (code) {
+    case "ERR_OSSL_X509_KEY_VALUES_MISMATCH":
+      return "the key is not that of the certificate"
+    case "ERR_OSSL_BAD_DECRYPT":
+    case "ERR_OSSL_EVP_BAD_DECRYPT":
+      return "the passphrase does not decrypt the key"
+    case "ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED":
+    case "ERR_MISSING_PASSPHRASE":
+      return "the key is encrypted and needs tls.passphrase"
+    default:
+      return `${message} (${code ?? "unknown"})`
+  }
+}
+
+/** Checks SASL settings, and says each mistake that it finds. */
+export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: string) => void): void => {
+  if (options === undefined) return
+  switch (options.mechanism) {
+    case "PLAIN":
+    case "SCRAM-SHA-256":
+    case "SCRAM-SHA-512": {
+      if (typeof options.username !== "string" || options.username === "") mistake("sasl.username is missing")
+      if (!Redacted_.isRedacted(options.password)) mistake("sasl.password is missing, or not Redacted")
+      else if (Redacted_.value(options.password) === "") mistake("sasl.password is empty")
+      return
+    }
+    case "OAUTHBEARER": {
+      if (!Effect.isEffect(options.token)) mistake("sasl.token is missing, or not an Effect")
+      for (const [name, value] of Object.entries(options.extensions ?? {})) {
+        // RFC 7628, 3.1; `auth` is the token itself.
+        if (!/^[A-Za-z]+$/.test(name) || name === "auth") mistake(`sasl.extensions: "${name}" is no legal name`)
+        if (!/^[\x20-\x7e\t\r\n]*$/.test(value))
+          mistake(`sasl.extensions.${name} holds characters that are not allowed`)
+      }
+      return
+    }
+    default:
+      mistake(`sasl.mechanism: ${String((options as { mechanism: unknown }).mechanism)} is not known`)
+  }
+}
