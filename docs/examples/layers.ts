@@ -1,0 +1,29 @@
+// Layers: where a cluster is, and how it is reached.
+import { Config, Effect, Schema, Stream } from "effect"
+import { Kafka, Producer, Topic } from "samsa"
+
+export const native = Kafka.layer({ bootstrap: ["b1:9092", "b2:9092"] })
+export const fromEnv = Kafka.layerConfig({
+  bootstrap: Config.Array(Schema.String, "KAFKA_BOOTSTRAP"), // b1:9092,b2:9092
+  clientId: Config.String("KAFKA_CLIENT_ID")
+})
+// two stages: the buffer's back-pressure, then the acknowledgement
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+export const twoStages = Effect.gen(function* () {
+  const producer = yield* Producer.Producer
+  const ack = yield* producer.offer(orders, { value: "v" }) // buffered
+  return yield* ack // RecordMetadata, or why not
+}).pipe(
+  Effect.catchReason("KafkaError", "BufferFull", (full) => Effect.logWarning(`the buffer holds ${full.bytes} bytes`))
+)
+
+export const reports = Effect.gen(function* () {
+  const producer = yield* Producer.Producer
+  yield* producer.deliveryReports.pipe(
+    Stream.runForEach((r) => Effect.log(r.result._tag)),
+    Effect.forkScoped
+  )
+  const results = yield* producer.sendAll(orders, [{ value: "a" }, { key: "k", value: "b", partition: 1 }])
+  yield* producer.flush
+  return results
+}).pipe(Effect.scoped)
