@@ -324,7 +324,9 @@ export const make = Effect.fnUntraced(function* (
 
   const handOver = (batch: Bulk): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>> =>
     Effect.suspend(() => {
-      const wait = Effect.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))
+      const wait = Effect.callback<ReadonlyArray<Outcome>>((resume) =>
+        batch.whenDone((all) => resume(Effect.succeed(all)))
+      )
       const appended = Effect.sync(() => {
         for (const part of batch.parts()) {
           const { topic, partition, records } = part
@@ -364,7 +366,8 @@ export const make = Effect.fnUntraced(function* (
 
   const failed = (batch: Bulk, error: KafkaError.KafkaError, wait: Effect.Effect<ReadonlyArray<Outcome>>) =>
     Effect.sync(() => {
-      for (const part of batch.parts()) for (let i = 0; i < part.records.length; i++) batch.fail(part.indexes[i]!, error)
+      for (const part of batch.parts())
+        for (let i = 0; i < part.records.length; i++) batch.fail(part.indexes[i]!, error)
       return wait
     })
 
@@ -377,8 +380,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.flatten(offerAll(topic, entries))
 
   return Producer.of({
-    send: (topic, entry) =>
-      Effect.flatMap(prepare(topic, entry), (prepared) => sendPrepared(topic.name, prepared)),
+    send: (topic, entry) => Effect.flatMap(prepare(topic, entry), (prepared) => sendPrepared(topic.name, prepared)),
     offer: (topic, entry) =>
       Effect.flatMap(prepare(topic, entry), (prepared) =>
         Effect.uninterruptibleMask((restore) => Effect.map(restore(admit(topic.name, prepared)), ({ wait }) => wait))
@@ -396,7 +398,9 @@ export const make = Effect.fnUntraced(function* (
               return underWay.length > arraysUnderWay ? oldest : Effect.void
             })
           ).pipe(
-            Sink.mapEffect(() => Effect.whileLoop({ while: () => underWay.length > 0, body: () => oldest, step: () => {} }))
+            Sink.mapEffect(() =>
+              Effect.whileLoop({ while: () => underWay.length > 0, body: () => oldest, step: () => {} })
+            )
           )
         })
       ),

@@ -3,7 +3,7 @@
  * them, and their defaults. `compile(message, version)` gives the reader and the writer of exactly one version.
  *
  * ```ts
- * import * as Wire from "./Wire.ts"
+ * import * as Wire from "samsa/protocol/Wire"
  *
  * export const Request = Wire.message("HeartbeatRequest", { key: 12, versions: "0-4", flexible: "4+" }, () => ({
  *   groupId: Wire.string,

@@ -34,8 +34,5 @@ it.effect("an array that arrives while another is being decoded is not overwritt
       offsets,
       Array.from({ length: 900 }, (_, i) => i)
     )
-  }).pipe(
-    Effect.scoped,
-    Effect.provide(Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: [slow] }))))
-  )
+  }).pipe(Effect.scoped, Effect.provide(Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: [slow] })))))
 )
