@@ -144,8 +144,8 @@ export const make = Effect.fnUntraced(function* (
       const session = yield* Negotiation.negotiate({
         open: open(host, port, link, parent),
         memory: memoryOf(`${host}:${port}`),
-        // A bootstrap server may lead to another cluster than before.
-        identity: id < 0 ? { clusterId: null, nodeId: -1 } : { clusterId, nodeId: id },
+        // A bootstrap server may lead to another cluster than before. A node without its cluster is refused.
+        identity: id < 0 || clusterId === null ? Negotiation.anyBroker : { clusterId, nodeId: id },
         pinned: config.pinned,
         sasl: sasl !== undefined,
         now

@@ -1,24 +1,30 @@
 /**
  * What is known of a cluster, and keeping that knowledge fresh: brokers, topics, partitions, leaders, coordinators.
+ *
+ * Any live broker is asked; where none that is known answers, the bootstrap servers are (KIP-899), which are resolved
+ * anew, or read from ZooKeeper again. Requests for metadata go one at a time: what is asked for meanwhile goes together
+ * into the next.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
 import { Brokers } from "./Broker.ts"
 import type { Broker } from "./Broker.ts"
+import { firstOf } from "./cluster/Attempts.ts"
+import * as Offsets from "./cluster/Offsets.ts"
+import * as Rounds from "./cluster/Rounds.ts"
+import * as Shared from "./cluster/Shared.ts"
+import { State, unknownTopic } from "./cluster/State.ts"
 import type { KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type * as Offset from "./Offset.ts"
 import * as FindCoordinator from "./protocol/messages/FindCoordinator.ts"
-import * as ListOffsets from "./protocol/messages/ListOffsets.ts"
 import * as Metadata from "./protocol/messages/Metadata.ts"
 import * as TopicPartition from "./TopicPartition.ts"
 
@@ -50,18 +56,40 @@ export interface BrokerInfo {
   readonly rack: string | null
 }
 
+/** What a metadata response has changed. `before` is undefined where nothing was known. */
+export type Change =
+  | {
+      readonly _tag: "Brokers"
+      readonly brokers: ReadonlyArray<BrokerInfo>
+      readonly before: ReadonlyArray<BrokerInfo>
+    }
+  /** Its id, its partitions, a leader, replicas: also where it was asked for for the first time. */
+  | { readonly _tag: "Topic"; readonly topic: TopicInfo; readonly before: TopicInfo | undefined }
+  | { readonly _tag: "TopicGone"; readonly before: TopicInfo }
+
+/** A position that a broker can tell: besides those to start from, the record with the largest timestamp (KIP-734, from 3.0 on). */
+export type At = Offset.Start | "max-timestamp"
+
 /** The cluster's state. */
 export class Cluster extends Context.Service<
   Cluster,
   {
     readonly brokers: Effect.Effect<ReadonlyArray<BrokerInfo>, KafkaError.KafkaError>
-    /** Any broker that answers, a connected one first. */
+    /** Any broker that answers, the one that answered last first. */
     readonly any: Effect.Effect<Broker, KafkaError.KafkaError>
-    /** A topic: from memory, else asked for. Never creates it. Fails with `UnknownTopic` after the budget (`metadataTimeout`). */
+    /** The controller, which takes what changes the cluster (in KRaft: a broker that passes it on). Fails with `Unsupported` before Metadata v1. */
+    readonly controller: Effect.Effect<Broker, KafkaError.KafkaError>
+    /** The cluster's id as it was last told; null before Metadata v2. */
+    readonly clusterId: () => string | null
+    /** A topic: from memory, else asked for. Never creates it, unless `allowAutoTopicCreation`. Fails with `UnknownTopic` after the budget (`metadataTimeout`). */
     readonly topic: (name: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
-    /** The topics whose names are there, without failing for those that are not; null asks for all. */
+    /**
+     * The topics whose names are there, without failing for those that are not; null asks for all, without Kafka's own
+     * unless `internal`. Never creates them.
+     */
     readonly topics: (
-      names: ReadonlyArray<string> | null
+      names: ReadonlyArray<string> | null,
+      options?: { readonly internal?: boolean | undefined }
     ) => Effect.Effect<ReadonlyArray<TopicInfo>, KafkaError.KafkaError>
     /** What is in memory now, without waiting; where it is older than `metadataMaxAge` it is asked for beside. */
     readonly known: (name: string) => TopicInfo | undefined
@@ -71,156 +99,135 @@ export class Cluster extends Context.Service<
     ) => Effect.Effect<{ readonly broker: Broker; readonly epoch: number }, KafkaError.KafkaError>
     /** Asks again for every topic that is known; concurrent calls share one request. */
     readonly refresh: Effect.Effect<void, KafkaError.KafkaError>
+    /** What changes, from the moment at which it is pulled. Who falls far behind misses the oldest changes. */
+    readonly changes: Stream.Stream<Change>
     /** The coordinator of a group or transactional id: from memory, else looked up, retried within `metadataTimeout`. */
     readonly coordinator: (kind: "group" | "transaction", key: string) => Effect.Effect<Broker, KafkaError.KafkaError>
     /** Forgets a coordinator (NOT_COORDINATOR, or its connection was lost). */
     readonly forgetCoordinator: (kind: "group" | "transaction", key: string) => void
-    /** Positions as offsets: asks the leaders (ListOffsets), in the order given; retried within `metadataTimeout`. */
+    /**
+     * Positions as offsets: asks the leaders (ListOffsets), in the order given; retried within `metadataTimeout`. A
+     * time after the last record is the end. Before 0.10.1 a time is answered by the segment that may hold it.
+     */
     readonly offsets: (
-      positions: ReadonlyArray<TopicPartition.TopicPartition & { readonly at: Offset.Start }>,
+      positions: ReadonlyArray<TopicPartition.TopicPartition & { readonly at: At }>,
       options?: { readonly isolation?: "committed" | "uncommitted" }
+    ) => Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError>
+    /**
+     * Up to `max` first offsets of the partition's segments that begin before a time in milliseconds, newest first;
+     * `latest` gives the end of the log before them. ListOffsets v0: fails with `Unsupported` from 4.0 on. PyKafka:
+     * fetch_offset_limit.
+     */
+    readonly segments: (
+      partition: TopicPartition.TopicPartition,
+      options: { readonly before: "earliest" | "latest" | number; readonly max: number }
     ) => Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError>
   }
 >()("samsa/Cluster") {}
 
+const leaderNotAvailable = 5
+const rebootstrapRequired = 129
+
 /** How long leaderless partitions, missing topics and moving coordinators are waited for: retried whatever the code's flag says. */
-const transient = new Set([3, 5, 6, 9, 14, 15, 16, 72, 74, 75, 76, 78])
+const transient = new Set([unknownTopic, leaderNotAvailable, 6, 9, 14, 15, 16, 72, 74, 75, 76, 78])
 
 const isTransient = (error: KafkaError.KafkaError): boolean =>
   error.isRetryable ||
   error.reason._tag === "UnknownTopic" ||
   (error.reason._tag === "Server" && transient.has(error.reason.code))
 
+/** How many brokers that are known are asked before the bootstrap servers. */
+const triedFirst = 4
+
+/** How many changes a subscriber may be behind. */
+const changesKept = 1024
+
+/** Where the first brokers are, where `bootstrap` of the configuration does not say: read again when all brokers are gone. */
+export type Discover = Effect.Effect<
+  ReadonlyArray<{ readonly host: string; readonly port: number }>,
+  KafkaError.KafkaError
+>
+
 /** Makes the service: connects to a first broker, within `bootstrapTimeout`. */
 export const make = Effect.fnUntraced(function* (
-  config: KafkaConfig
+  config: KafkaConfig,
+  discover: Discover = Effect.succeed(config.bootstrap)
 ): Effect.fn.Return<Cluster["Service"], KafkaError.KafkaError, Brokers | Scope.Scope> {
   const brokers = yield* Brokers
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  const topics = new Map<string, TopicInfo & { readonly learnt: number }>()
+  const state = new State()
+  const changes = yield* PubSub.sliding<Change>(changesKept)
   const coordinators = new Map<string, number>()
-  let nodes: ReadonlyArray<BrokerInfo> = []
+  const now = () => Backoff.monotonic(clock)
   let lastGood = -1
-  let refreshing: Deferred.Deferred<void, KafkaError.KafkaError> | undefined
 
   const budget = (waitingFor: string): Backoff.Budget => ({
     name: "metadataTimeout",
     millis: config.metadataTimeout,
     waitingFor
   })
+  /** Within the budget, without another try. */
+  const bounded = <A>(self: Effect.Effect<A, KafkaError.KafkaError>, waitingFor: string) =>
+    Backoff.within(self, budget(waitingFor), () => false)
 
-  /** Tries brokers one after the other: the one that answered last, the others that are known, the bootstrap servers. */
+  /** Asks brokers until one answers: the one that answered last, the others that are known, the bootstrap servers. */
   const anyOf = <A>(
     use: (broker: Broker) => Effect.Effect<A, KafkaError.KafkaError>
   ): Effect.Effect<A, KafkaError.KafkaError> =>
     Effect.gen(function* () {
-      const attempts: Array<{ readonly address: string; readonly cause: string }> = []
-      const known = nodes.filter((node) => node.id !== lastGood)
-      const shuffled = yield* Random.shuffle(known.map((node) => node.id))
-      const candidates: Array<Effect.Effect<Broker, KafkaError.KafkaError>> = [
-        ...(nodes.length > known.length ? [lastGood, ...shuffled] : shuffled).map(brokers.get),
-        ...(yield* Random.shuffle(config.bootstrap)).map(({ host, port }) => brokers.at(host, port))
-      ]
-      for (const candidate of candidates) {
-        const result = yield* Effect.result(
-          Effect.flatMap(candidate, (broker) => Effect.map(use(broker), (value) => ({ value, id: broker.id })))
+      const ids = yield* Random.shuffle(state.nodes.map((node) => node.id).filter((id) => id !== lastGood))
+      if (state.nodes.length > ids.length) ids.unshift(lastGood)
+      const ask = (broker: Effect.Effect<Broker, KafkaError.KafkaError>) =>
+        Effect.flatMap(broker, (broker) =>
+          Effect.map(use(broker), (value) => {
+            if (broker.id >= 0) lastGood = broker.id
+            return value
+          })
         )
-        if (Result.isSuccess(result)) {
-          if (result.success.id >= 0) lastGood = result.success.id
-          return result.success.value
-        }
-        const { reason } = result.failure
-        if (reason._tag === "Unreachable") attempts.push(...reason.attempts)
-        else if (reason._tag === "TimedOut")
-          attempts.push({ address: reason.broker ?? "", cause: result.failure.message })
-        else return yield* result.failure
-      }
-      return yield* KafkaError.make({ _tag: "Unreachable", attempts })
-    })
-
-  const learnTopic = (topic: {
-    readonly name: string | null
-    readonly topicId: string
-    readonly isInternal: boolean
-    readonly partitions: ReadonlyArray<{
-      readonly partitionIndex: number
-      readonly leaderId: number
-      readonly leaderEpoch: number
-      readonly replicaNodes: ReadonlyArray<number>
-      readonly isrNodes: ReadonlyArray<number>
-    }>
-  }): void => {
-    if (topic.name === null) return
-    const id = topic.topicId === noTopicId ? undefined : topic.topicId
-    const before = topics.get(topic.name)
-    const old = before?.id === id ? before?.partitions : undefined
-    const partitions: Array<PartitionInfo> = []
-    for (const { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes } of topic.partitions) {
-      const known = old?.[partitionIndex]
-      // A broker that lags behind may answer with an older leader: epochs only grow.
-      partitions[partitionIndex] =
-        known !== undefined && known.leaderEpoch > leaderEpoch && leaderEpoch >= 0
-          ? known
-          : { partition: partitionIndex, leader: leaderId, leaderEpoch, replicas: replicaNodes, isr: isrNodes }
-    }
-    topics.set(topic.name, {
-      name: topic.name,
-      id,
-      internal: topic.isInternal,
-      partitions,
-      learnt: Backoff.monotonic(clock)
-    })
-  }
-
-  /** Asks one broker; gives the names with their error codes. */
-  const ask = (broker: Broker, names: ReadonlyArray<string> | null, create: boolean) =>
-    Effect.gen(function* () {
-      const version = yield* broker.version(Metadata)
-      // Before v4 a name that is asked for may be created on the way: so all are asked for. v0 says "all" by none.
-      const asked = version < 4 && !create && names !== null && names.length > 0 ? null : names
-      const response = yield* broker.send(Metadata, (version) => ({
-        topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
-        allowAutoTopicCreation: version < 4 ? true : create
-      }))
-      // An 0.8 broker without topics tells of no broker: what is known stays.
-      if (response.brokers.length > 0) {
-        nodes = response.brokers.map(({ nodeId, host, port, rack }) => ({ id: nodeId, host, port, rack }))
-        brokers.learn(nodes)
-      }
-      const codes = new Map<string, number>()
-      for (const topic of response.topics) {
-        if (topic.name === null) continue
-        codes.set(topic.name, topic.errorCode)
-        if (topic.errorCode === 0) learnTopic(topic)
-        else if (topic.errorCode === unknownTopic) topics.delete(topic.name)
-      }
-      for (const name of names ?? []) if (!codes.has(name)) codes.set(name, unknownTopic)
-      return codes
-    })
-
-  const fetchMetadata = (names: ReadonlyArray<string> | null, create = false) =>
-    anyOf((broker) => ask(broker, names, create))
-
-  const refresh: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() => {
-    if (refreshing !== undefined) return Deferred.await(refreshing)
-    const done = (refreshing = Deferred.makeUnsafe<void, KafkaError.KafkaError>())
-    return Effect.asVoid(fetchMetadata([...topics.keys()])).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          refreshing = undefined
-          // Whoever shares this request must not be interrupted with the fiber that happened to send it.
-          Deferred.doneUnsafe(done, Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Exit.void : exit)
-        })
+      const bootstrap = discover.pipe(
+        Effect.flatMap(Random.shuffle),
+        Effect.flatMap((addresses) => firstOf(addresses.map(({ host, port }) => ask(brokers.at(host, port)))))
       )
+      const known = ids.map((id) => ask(brokers.get(id)))
+      // Not behind all of them: where a hundred are gone, each would have its second.
+      return yield* firstOf([...known.slice(0, triedFirst), bootstrap, ...known.slice(triedFirst)])
+    })
+
+  const send = ({ create, names }: Rounds.Question) =>
+    anyOf((broker) =>
+      Effect.gen(function* () {
+        const version = yield* broker.version(Metadata)
+        // Before v4 a name that is asked for may be created on the way: so all are asked for. v0 says "all" by none.
+        const asked = version < 4 && !create && names !== null && names.length > 0 ? null : names
+        const response = yield* broker.send(Metadata, (version) => ({
+          topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
+          allowAutoTopicCreation: version < 4 ? true : create
+        }))
+        if (response.errorCode === rebootstrapRequired) {
+          state.forgetNodes()
+          return yield* KafkaError.make({
+            _tag: "Unreachable",
+            attempts: [{ address: `${broker.host}:${broker.port}`, cause: "it asks for a new bootstrap" }]
+          })
+        }
+        if (response.errorCode !== 0) return yield* KafkaError.fromCode(response.errorCode, { api: "Metadata" })
+        const wanted = names === null ? () => true : (name: string) => names.includes(name)
+        const learnt = state.learn(response, wanted, now())
+        brokers.learn(state.nodes, state.clusterId)
+        for (const change of learnt.changes) PubSub.publishUnsafe(changes, change)
+        return learnt.codes
+      })
     )
-  })
+  /** Asks; gives the names that the answer tells of, with their error codes. */
+  const ask = yield* Rounds.make(scope, send)
+  const metadata = (names: ReadonlyArray<string> | null, create = false) => ask({ names, create })
 
   const lookUp = (name: string): Effect.Effect<TopicInfo, KafkaError.KafkaError> =>
-    Effect.flatMap(fetchMetadata([name], config.allowAutoTopicCreation), (codes) => {
+    Effect.flatMap(metadata([name], config.allowAutoTopicCreation), (codes) => {
       const code = codes.get(name) ?? unknownTopic
-      const info = topics.get(name)
+      const info = state.topic(name)
       if (code === 0 && info !== undefined) return Effect.succeed(info)
       return Effect.fail(
         code === unknownTopic
@@ -231,10 +238,10 @@ export const make = Effect.fnUntraced(function* (
 
   /** What is in memory; where it is old it is asked for anew beside, since old knowledge is better than none. */
   const known = (name: string): TopicInfo | undefined => {
-    const info = topics.get(name)
-    if (info === undefined || Backoff.monotonic(clock) - info.learnt < config.metadataMaxAge) return info
-    topics.set(name, { ...info, learnt: Backoff.monotonic(clock) })
-    Fiber.runIn(run(Effect.ignore(fetchMetadata([name]))), scope)
+    const info = state.topic(name)
+    if (info === undefined || state.age(name, now()) < config.metadataMaxAge) return info
+    state.touch(name, now())
+    Fiber.runIn(run(Effect.ignore(metadata([name]))), scope)
     return info
   }
 
@@ -254,6 +261,20 @@ export const make = Effect.fnUntraced(function* (
       if (info.leader < 0) return yield* KafkaError.fromCode(leaderNotAvailable, { topic: name, partition })
       return { broker: yield* brokers.get(info.leader), epoch: info.leaderEpoch }
     })
+  const leaderBroker = (partition: TopicPartition.TopicPartition) =>
+    Effect.map(leaderNow(partition), ({ broker }) => broker)
+
+  /** Retries within the budget; what moved while we asked is learnt before the next try. */
+  const retried = <A>(
+    self: Effect.Effect<A, KafkaError.KafkaError>,
+    topics: ReadonlyArray<string>,
+    waitingFor: string
+  ) =>
+    Backoff.within(
+      Effect.tapError(self, (error) => (isTransient(error) ? Effect.ignore(metadata(topics)) : Effect.void)),
+      budget(waitingFor),
+      isTransient
+    )
 
   const findCoordinator = (kind: "group" | "transaction", key: string) =>
     Effect.gen(function* () {
@@ -276,139 +297,81 @@ export const make = Effect.fnUntraced(function* (
       coordinators.set(`${kind} ${key}`, found.nodeId)
       return yield* brokers.get(found.nodeId)
     })
-
-  type Position = TopicPartition.TopicPartition & { readonly at: Offset.Start }
-
-  const listOffsets = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel: number) =>
-    Effect.gen(function* () {
-      const byTopic = new Map<string, Array<Position>>()
-      for (const position of positions) {
-        const of = byTopic.get(position.topic)
-        if (of === undefined) byTopic.set(position.topic, [position])
-        else of.push(position)
-      }
-      const response = yield* broker.send(ListOffsets, (version) => ({
-        replicaId: -1,
-        ...(version >= 2 ? { isolationLevel } : {}),
-        topics: [...byTopic].map(([name, list]) => ({
-          name,
-          partitions: list.map(({ partition, at }) => ({
-            partitionIndex: partition,
-            timestamp: at === "latest" ? -1 : at === "earliest" ? -2 : at._tag === "AtTime" ? at.timestamp : -1,
-            ...(version === 0 ? { maxNumOffsets: 1 } : {})
-          }))
-        }))
-      }))
-      const found = new Map<string, number>()
-      for (const { name, partitions } of response.topics) {
-        for (const { partitionIndex, errorCode, offset, oldStyleOffsets } of partitions) {
-          if (errorCode !== 0) {
-            return yield* KafkaError.fromCode(errorCode, { api: "ListOffsets", topic: name, partition: partitionIndex })
-          }
-          found.set(`${name}-${partitionIndex}`, oldStyleOffsets[0] ?? offset)
-        }
-      }
-      return found
-    })
-
-  const offsetsNow = (
-    positions: ReadonlyArray<Position>,
-    isolationLevel: number
-  ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> =>
-    Effect.gen(function* () {
-      // Brokers refuse a request that names a partition twice (INVALID_REQUEST): what is asked again goes into another.
-      const seen = new Set<string>()
-      const isFirst = positions.map((p) => !seen.has(TopicPartition.key(p)) && seen.add(TopicPartition.key(p)) === seen)
-      if (seen.size < positions.length) {
-        const first = yield* offsetsNow(
-          positions.filter((_, i) => isFirst[i]),
-          isolationLevel
-        )
-        const others = yield* offsetsNow(
-          positions.filter((_, i) => !isFirst[i]),
-          isolationLevel
-        )
-        let [i, j] = [0, 0]
-        return isFirst.map((is) => (is ? first[i++]! : others[j++]!))
-      }
-      const byBroker = new Map<Broker, Array<Position>>()
-      for (const position of positions) {
-        if (typeof position.at !== "string" && position.at._tag === "At") continue
-        const { broker } = yield* leaderNow(position)
-        const of = byBroker.get(broker)
-        if (of === undefined) byBroker.set(broker, [position])
-        else of.push(position)
-      }
-      const answers = yield* Effect.forEach(byBroker, ([broker, list]) => listOffsets(broker, list, isolationLevel), {
-        concurrency: "unbounded"
-      })
-      const found = new Map(answers.flatMap((answer) => [...answer]))
-      // No record is that late: the end. Asked for apart, since the answer to a time does not tell it.
-      const late = positions.filter((p) => found.get(`${p.topic}-${p.partition}`) === -1 && p.at !== "latest")
-      if (late.length > 0) {
-        const ends = yield* offsetsNow(
-          late.map((p) => ({ ...p, at: "latest" as const })),
-          isolationLevel
-        )
-        late.forEach((p, i) => found.set(`${p.topic}-${p.partition}`, ends[i]!))
-      }
-      return positions.map((p) =>
-        typeof p.at !== "string" && p.at._tag === "At" ? p.at.offset : (found.get(`${p.topic}-${p.partition}`) ?? -1)
-      )
-    })
-
-  /** What moved while we asked is learnt before the next try. */
-  const refreshed = <A>(self: Effect.Effect<A, KafkaError.KafkaError>, name: string) =>
-    Effect.tapError(self, (error) => (isTransient(error) ? Effect.ignore(fetchMetadata([name])) : Effect.void))
+  const sharedCoordinator = Shared.make<string, Broker>(scope)
+  const sharedRefresh = Shared.make<"refresh", void>(scope)
 
   yield* Backoff.within(
-    fetchMetadata([]),
+    metadata([]),
     { name: "bootstrapTimeout", millis: config.bootstrapTimeout, waitingFor: "a first broker" },
     (error) => error.isRetryable
+  ).pipe(
+    Effect.catch((error) => {
+      if (error.reason._tag !== "TimedOut" || error.reason.budget !== "bootstrapTimeout") return Effect.fail(error)
+      const cause = `no answer within the bootstrapTimeout of ${config.bootstrapTimeout} ms`
+      const attempts = config.bootstrap.map(({ host, port }) => ({ address: `${host}:${port}`, cause }))
+      return Effect.fail(attempts.length === 0 ? error : KafkaError.make({ _tag: "Unreachable", attempts }))
+    })
   )
 
   return Cluster.of({
-    brokers: Effect.map(fetchMetadata([]), () => nodes),
-    any: anyOf((broker) => Effect.as(broker.version(Metadata), broker)),
+    brokers: bounded(
+      Effect.map(metadata([]), () => state.nodes),
+      "the brokers"
+    ),
+    any: bounded(
+      anyOf((broker) => Effect.as(broker.version(Metadata), broker)),
+      "a broker"
+    ),
+    controller: bounded(metadata([]), "the controller").pipe(
+      Effect.flatMap(() =>
+        state.controller >= 0
+          ? brokers.get(state.controller)
+          : Effect.fail(
+              KafkaError.make({ _tag: "Unsupported", needed: "the controller", ours: "Metadata v1-13", theirs: "v0" })
+            )
+      )
+    ),
+    clusterId: () => state.clusterId,
     topic,
-    topics: (names) =>
-      Effect.map(fetchMetadata(names), (codes) =>
-        [...codes].flatMap(([name, code]) => {
-          const info = topics.get(name)
-          return code === 0 && info !== undefined ? [info] : []
+    topics: (names, options = {}) =>
+      Effect.map(bounded(metadata(names), names === null ? "the topics" : `topics ${names.join(", ")}`), (codes) =>
+        (names ?? [...codes.keys()]).flatMap((name) => {
+          const info = codes.get(name) === 0 ? state.topic(name) : undefined
+          const shown = info !== undefined && (names !== null || options.internal === true || !info.internal)
+          return shown ? [info] : []
         })
       ),
     known,
     leader: (partition) =>
-      Backoff.within(
-        refreshed(leaderNow(partition), partition.topic),
-        budget(`the leader of ${TopicPartition.key(partition)}`),
-        isTransient
-      ),
-    refresh,
+      retried(leaderNow(partition), [partition.topic], `the leader of ${TopicPartition.key(partition)}`),
+    refresh: sharedRefresh(
+      "refresh",
+      Effect.suspend(() => Effect.asVoid(bounded(metadata(state.names()), "metadata")))
+    ),
+    changes: Stream.fromPubSub(changes),
     coordinator: (kind, key) =>
       Effect.suspend(() => {
-        const id = coordinators.get(`${kind} ${key}`)
+        const name = `${kind} ${key}`
+        const id = coordinators.get(name)
         return id === undefined
-          ? Backoff.within(findCoordinator(kind, key), budget(`the coordinator of ${kind} ${key}`), isTransient)
+          ? sharedCoordinator(
+              name,
+              Backoff.within(findCoordinator(kind, key), budget(`the coordinator of ${name}`), isTransient)
+            )
           : brokers.get(id)
       }),
     forgetCoordinator: (kind, key) => {
       coordinators.delete(`${kind} ${key}`)
     },
     offsets: (positions, options) =>
-      Backoff.within(
-        positions.length === 0
-          ? Effect.succeed([])
-          : Effect.tapError(offsetsNow(positions, options?.isolation === "committed" ? 1 : 0), (error) =>
-              isTransient(error) ? Effect.ignore(fetchMetadata(positions.map((p) => p.topic))) : Effect.void
-            ),
-        budget("offsets"),
-        isTransient
-      )
+      positions.length === 0
+        ? Effect.succeed([])
+        : retried(
+            Offsets.resolve(leaderBroker, positions, options?.isolation === "committed" ? 1 : 0),
+            [...new Set(positions.map((position) => position.topic))],
+            "offsets"
+          ),
+    segments: (partition, { before, max }) =>
+      retried(Offsets.segments(leaderBroker, partition, before, max), [partition.topic], "offsets of segments")
   })
 })
-
-const unknownTopic = 3
-const leaderNotAvailable = 5
-const noTopicId = "AAAAAAAAAAAAAAAAAAAAAA"

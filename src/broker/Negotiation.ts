@@ -51,6 +51,9 @@ export interface Identity {
   readonly nodeId: number
 }
 
+/** No broker in particular. */
+export const anyBroker: Identity = { clusterId: null, nodeId: -1 }
+
 export interface Options {
   /** Opens a connection, with nothing said on it. */
   readonly open: Effect.Effect<Session, KafkaError.KafkaError>

@@ -1,0 +1,37 @@
+/** Work that several callers want at once is done once. It goes on where the first of them is interrupted. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as KafkaError from "../KafkaError.ts"
+
+const closed = KafkaError.make({
+  _tag: "Unreachable",
+  attempts: [{ address: "the cluster", cause: "this client was closed" }]
+})
+
+/** Shares work by key, in a Scope; when that closes, who waits fails typed. */
+export const make = <K, A>(
+  scope: Scope.Scope
+): ((key: K, work: Effect.Effect<A, KafkaError.KafkaError>) => Effect.Effect<A, KafkaError.KafkaError>) => {
+  const running = new Map<K, Deferred.Deferred<A, KafkaError.KafkaError>>()
+  return (key, work) =>
+    Effect.suspend(() => {
+      const there = running.get(key)
+      if (there !== undefined) return Deferred.await(there)
+      if (scope.state._tag === "Closed") return Effect.fail(closed)
+      const done = Deferred.makeUnsafe<A, KafkaError.KafkaError>()
+      running.set(key, done)
+      const shared = Effect.onExit(work, (exit) =>
+        Effect.sync(() => {
+          running.delete(key)
+          const interrupted = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
+          Deferred.doneUnsafe(done, interrupted ? Exit.fail(closed) : exit)
+        })
+      )
+      return Effect.andThen(
+        Effect.forkIn(Effect.ignore(shared), scope, { startImmediately: true }),
+        Deferred.await(done)
+      )
+    })
+}
