@@ -20,7 +20,8 @@ export interface Child {
   readonly signal: (signal: NodeJS.Signals) => void
 }
 
-// Reads "+ PID" and "- PID"; at the end of its input, which is our end, it kills the groups that are left.
+// Reads "+ PID" and "- PID"; at the end of its input, which is our end, it kills the groups that are left. (The kill of
+// dash takes no "--".)
 const guardianScript = `
 pids=" "
 while read -r op pid; do
@@ -29,7 +30,7 @@ while read -r op pid; do
     -) case $pids in *" $pid "*) pids="\${pids%% $pid *} \${pids#* $pid }" ;; esac ;;
   esac
 done
-for pid in $pids; do kill -CONT -- "-$pid"; kill -KILL -- "-$pid"; done 2>/dev/null
+for pid in $pids; do kill -KILL "-$pid"; done 2>/dev/null
 rm -rf -- "$1"
 `
 

@@ -1,9 +1,7 @@
 import { Effect, Layer, Schema, Stream } from "effect"
-import { Kafka, Producer, Topic } from "../../../src/index.ts"
-import * as Src from "../../../src/index.ts"
+import { Consumer, Kafka, Producer, Topic } from "../../../src/index.ts"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
 
-const Consumer = (Src as any).Consumer
 const program = <A, E>(target: Target, effect: Effect.Effect<A, E, Producer.Producer | Kafka.Kafka>): Promise<A> =>
   Effect.runPromise(
     effect.pipe(
