@@ -1,6 +1,6 @@
 /**
- * The clock of the codec bench: contenders of one case run in turns, so that a busy machine slows all of them, and the
- * median of their rounds counts.
+ * The clock of the codec bench: CPU time of the whole process, garbage collection and all, so that other work of the
+ * machine counts as little as can be. Contenders of one case run in turns, and the median of their rounds counts.
  */
 
 /** One contender: does `units` of work a call, such as the records of some batches. */
@@ -11,7 +11,7 @@ export interface Contender {
 
 export interface Result {
   readonly name: string
-  /** Units a second, the median of the rounds. */
+  /** Units a second of CPU, the median of the rounds. */
   readonly rate: number
   /** Half the distance of the quartiles, as a share of the median. */
   readonly spread: number
@@ -21,15 +21,15 @@ const quantile = (sorted: ReadonlyArray<number>, q: number): number => sorted[Ma
 
 const perCall = async (contender: Contender, millis: number): Promise<number> => {
   let calls = 0
+  const cpu = process.cpuUsage()
   const start = performance.now()
-  let now = start
   do {
     const result = contender.run()
     if (result instanceof Promise) await result
     calls++
-    now = performance.now()
-  } while (now - start < millis)
-  return (now - start) / calls
+  } while (performance.now() - start < millis)
+  const { system, user } = process.cpuUsage(cpu)
+  return (user + system) / 1000 / calls
 }
 
 /** Runs the contenders in turns: warm-up, then `rounds` of `millis` each. */
