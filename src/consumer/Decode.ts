@@ -1,8 +1,10 @@
 /**
  * Decodes fetched arrays into records: one loop, one object a record besides what its parts are.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { Pending, Refused, type TopicDecoder } from "../internal/TopicDecoder.ts"
+import * as TopicDecoder from "../internal/TopicDecoder.ts"
+import { Pending, Refused } from "../internal/TopicDecoder.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import { type AnyRecord, asBytes, ConsumerRecord, type Origin } from "./ConsumerRecord.ts"
@@ -36,7 +38,7 @@ const failureOf = (origin: Origin, raw: FetchedRecord, part: Part, error: unknow
 export const array = (
   origin: Origin,
   raws: ReadonlyArray<FetchedRecord>,
-  decoder: TopicDecoder
+  decoder: TopicDecoder.TopicDecoder
 ): Decoded | Effect.Effect<Decoded, never, any> => {
   const records: Array<AnyRecord> = new Array(raws.length)
   const { headers: decodeHeaders, key: decodeKey, value: decodeValue } = decoder
@@ -50,8 +52,7 @@ export const array = (
       part = "headers"
       const headers = decodeHeaders === undefined ? asBytes : decodeHeaders(raw.headers)
       if (key instanceof Pending || value instanceof Pending || headers instanceof Pending) {
-        records.length = i
-        return slowly(origin, raws, records, decoder)
+        return withEffects(origin, raws, records, i, decoder)
       }
       records[i] = new ConsumerRecord(origin, raw, key, value, headers)
     } catch (error) {
@@ -62,46 +63,70 @@ export const array = (
   return { records, failure: undefined }
 }
 
-const part = <I>(decode: ((input: I) => unknown) | undefined, input: I): Effect.Effect<unknown, unknown, any> => {
-  if (decode === undefined) return Effect.succeed(asBytes)
-  return Effect.suspend(() => {
-    const decoded = Effect.try({ try: () => decode(input), catch: (error) => error })
-    return Effect.flatMap(decoded, (value) => (value instanceof Pending ? value.effect : Effect.succeed(value)))
-  })
-}
+const parts = ["key", "value", "headers"] as const
 
-/** The same, one record after the other, for Schemas that wait for something. */
-const slowly = (
+/**
+ * The same in one loop of the fiber that pulls, from the first record whose Schema gives an Effect: what is done at once
+ * is done between the turns. A parser begins its work when its Effect is run, so that nothing is done twice.
+ */
+const withEffects = (
   origin: Origin,
   raws: ReadonlyArray<FetchedRecord>,
   records: Array<AnyRecord>,
-  { headers, key, value }: TopicDecoder
-): Effect.Effect<Decoded, never, any> => {
-  let failure: Decoded["failure"]
-  const one = (raw: FetchedRecord) => {
-    const noted =
-      (name: Part) =>
-      (error: unknown): void => {
-        failure = failureOf(origin, raw, name, error)
+  start: number,
+  decoder: TopicDecoder.TopicDecoder
+): Effect.Effect<Decoded, never, any> =>
+  Effect.suspend(() => {
+    let i = start
+    let part = 0
+    let failure: Decoded["failure"]
+    let pending: Effect.Effect<unknown, unknown, any> | undefined
+    const decoded: Array<unknown> = [asBytes, asBytes, asBytes]
+    const fail = (error: unknown): void => {
+      failure = failureOf(origin, raws[i]!, parts[part]!, error)
+    }
+    /** Goes on to the next Effect; false at the end. */
+    const advance = (): boolean => {
+      try {
+        for (; i < raws.length; i++, part = 0) {
+          const raw = raws[i]!
+          for (; part < 3; part++) {
+            const name = parts[part]!
+            const decode = decoder[name] as TopicDecoder.Decode<unknown> | undefined
+            const value = decode === undefined ? asBytes : decode(raw[name])
+            if (value instanceof Pending) {
+              pending = value.effect
+              return true
+            }
+            decoded[part] = value
+          }
+          records[i] = new ConsumerRecord(origin, raw, decoded[0], decoded[1], decoded[2])
+        }
+      } catch (error) {
+        fail(error)
       }
-    return Effect.all([
-      Effect.mapError(part(key, raw.key), noted("key")),
-      Effect.mapError(part(value, raw.value), noted("value")),
-      Effect.mapError(part(headers, raw.headers), noted("headers"))
-    ]).pipe(
-      Effect.map(([k, v, h]) => {
-        records.push(new ConsumerRecord(origin, raw, k, v, h))
-      }),
-      Effect.ignore
+      return false
+    }
+    return Effect.whileLoop({
+      while: advance,
+      body: () => pending!,
+      step: (value) => {
+        decoded[part++] = value
+        if (part === 3) {
+          records[i] = new ConsumerRecord(origin, raws[i]!, decoded[0], decoded[1], decoded[2])
+          part = 0
+          i++
+        }
+      }
+    }).pipe(
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : Effect.sync(() => fail(TopicDecoder.refused(cause)))
+      ),
+      Effect.map(() => {
+        if (failure !== undefined) records.length = i
+        return { records, failure }
+      })
     )
-  }
-  let i = records.length
-  return Effect.map(
-    Effect.whileLoop({
-      while: () => i < raws.length && failure === undefined,
-      body: () => one(raws[i++]!),
-      step: () => undefined
-    }),
-    () => ({ records, failure })
-  )
-}
+  })

@@ -3,7 +3,7 @@
  * bytes and plain text need no parser at all: only a Schema that needs a service or waits for something costs an Effect.
  */
 import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
@@ -24,8 +24,8 @@ export class Refused {
 
 /** A value that the Schema cannot give at once. */
 export class Pending {
-  readonly effect: Effect.Effect<unknown, Refused, any>
-  constructor(effect: Effect.Effect<unknown, Refused, any>) {
+  readonly effect: Effect.Effect<unknown, unknown, any>
+  constructor(effect: Effect.Effect<unknown, unknown, any>) {
     this.effect = effect
   }
 }
@@ -58,20 +58,14 @@ const toText = (bytes: Uint8Array): string => {
   }
 }
 
+/** Why a parser failed. */
+export const refused = (cause: Cause.Cause<unknown>): Refused => new Refused(String(Cause.squash(cause)))
+
+/** What a parser gave: most give an Exit; that of JSON gives an Effect, though it waits for nothing. */
 const settle = (result: Effect.Effect<unknown, SchemaIssue.Issue, any>): unknown => {
-  if (!Exit.isExit(result)) {
-    return new Pending(
-      result.pipe(
-        Effect.catchCause((cause) =>
-          Cause.hasInterruptsOnly(cause)
-            ? Effect.failCause(cause as Cause.Cause<never>)
-            : Effect.fail(new Refused(String(Cause.squash(cause))))
-        )
-      )
-    )
-  }
+  if (!Exit.isExit(result)) return new Pending(result)
   if (Exit.isSuccess(result)) return result.value
-  throw new Refused(String(Cause.squash((result as Exit.Failure<unknown, SchemaIssue.Issue>).cause)))
+  throw refused((result as Exit.Failure<unknown, SchemaIssue.Issue>).cause)
 }
 
 type Encoded = "text" | "bytes" | "null" | "other"
