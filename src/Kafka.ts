@@ -10,34 +10,37 @@ import * as Layer from "effect/Layer"
 import * as Broker from "./Broker.ts"
 import * as Cluster from "./Cluster.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
-import type { KafkaError } from "./KafkaError.ts"
+import * as KafkaError from "./KafkaError.ts"
 import * as Network from "./Network.ts"
 import * as Transport from "./Transport.ts"
+import { ZooKeeper } from "./ZooKeeper.ts"
 
 /** What producers and consumers ask for. */
 export type Kafka = Cluster.Cluster | Transport.Transport
 
-/** Settings; see `KafkaConfig.Options`. */
-export type Options = KafkaConfig.Options
+/** Settings; see `KafkaConfig.Options`. `R` is what the token of OAUTHBEARER needs. */
+export type Options<R = never> = KafkaConfig.Options<R>
+
+const over = (
+  config: KafkaConfig.KafkaConfig,
+  discover?: Cluster.Discover
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network> =>
+  Transport.layer.pipe(
+    Layer.provideMerge(Layer.effect(Cluster.Cluster, Cluster.make(config, discover))),
+    Layer.provideMerge(Layer.effect(Broker.Brokers, Broker.make(config)))
+  )
 
 /**
  * `Kafka` over a Network of one's own: the embedded broker's, or one with faults. `Brokers`, for typed requests to a
  * broker by hand, comes with it.
  */
-export const layerWithoutNetwork = (
-  options: Options
-): Layer.Layer<Kafka | Broker.Brokers, KafkaError, Network.Network> =>
-  Layer.unwrap(
-    Effect.map(KafkaConfig.make(options), (config) =>
-      Transport.layer.pipe(
-        Layer.provideMerge(Layer.effect(Cluster.Cluster, Cluster.make(config))),
-        Layer.provideMerge(Layer.effect(Broker.Brokers, Broker.make(config)))
-      )
-    )
-  )
+export const layerWithoutNetwork = <R = never>(
+  options: Options<R>
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | R> =>
+  Layer.unwrap(Effect.map(KafkaConfig.make(options), (config) => over(config)))
 
 /**
- * Connects to a cluster over TCP.
+ * Connects to a cluster over TCP or TLS.
  *
  * ```ts
  * import { Kafka } from "samsa"
@@ -45,11 +48,11 @@ export const layerWithoutNetwork = (
  * export const live = Kafka.layer({ bootstrap: ["b1:9092", "b2:9092"], clientId: "billing" })
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Kafka | Broker.Brokers, KafkaError> =>
+export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, R> =>
   Layer.provide(layerWithoutNetwork(options), Network.layer)
 
 /**
- * The same, with settings from Config.
+ * The same, with settings from Config; without an argument those that `KafkaConfig.environment` names.
  *
  * ```ts
  * import { Config, Schema } from "effect"
@@ -59,6 +62,40 @@ export const layer = (options: Options): Layer.Layer<Kafka | Broker.Brokers, Kaf
  * ```
  */
 export const layerConfig = (
-  options: Config.Wrap<Options>
-): Layer.Layer<Kafka | Broker.Brokers, KafkaError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
+  options: Config.Wrap<Options> = KafkaConfig.environment
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
+
+/**
+ * Connects to a cluster whose brokers are found in ZooKeeper: those that are registered with a listener for the
+ * protocol that `tls` and `sasl` ask for. Read again when none of the brokers that are known answers.
+ */
+export const layerZooKeeper = <R = never>(
+  options: KafkaConfig.OptionsWithoutBootstrap<R>
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, ZooKeeper | R> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const zooKeeper = yield* ZooKeeper
+      const config = yield* KafkaConfig.makeWithoutBootstrap(options)
+      const protocol = `${config.sasl === undefined ? "" : "SASL_"}${config.tls === undefined ? "PLAINTEXT" : "SSL"}`
+      const discover: Cluster.Discover = Effect.flatMap(zooKeeper.brokers, (brokers) => {
+        const found = brokers.flatMap(
+          ({ endpoints }) => endpoints.find((endpoint) => endpoint.protocol === protocol) ?? []
+        )
+        return found.length > 0
+          ? Effect.succeed(found)
+          : Effect.fail(
+              KafkaError.make({
+                _tag: "Unreachable",
+                attempts: [
+                  {
+                    address: "ZooKeeper",
+                    cause: `none of ${brokers.length} registered brokers has a listener for ${protocol}`
+                  }
+                ]
+              })
+            )
+      })
+      return Layer.provide(over(config, discover), Network.layer)
+    })
+  )

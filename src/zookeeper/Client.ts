@@ -1,0 +1,100 @@
+/**
+ * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
+ * reads its servers in a way that has no room for IPv6, and leaves its socket open where it was not connected when it
+ * was closed: so we hand out the servers, and end the socket ourselves.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Zk from "node-zookeeper-client"
+
+/** SYNC_CONNECTED, CONNECTED_READ_ONLY, EXPIRED and AUTH_FAILED, as the library numbers them. */
+const connected = new Set([3, 5])
+const dead = new Set([-122, 4])
+
+/** How long attempts wait once each server was tried. */
+const spinMillis = 500
+/** How long a session's end may take. */
+const closeMillis = 1000
+
+export interface Context {
+  readonly library: typeof Zk.default
+  readonly servers: ReadonlyArray<Zk.Server>
+  /** Empty, or a path. */
+  readonly chroot: string
+  readonly sessionTimeout: number
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** In [0, 1). */
+  readonly random: () => number
+}
+
+export interface Client {
+  readonly zk: Zk.Client
+  readonly isConnected: () => boolean
+  /** Its session has expired, or was refused: nothing will ever be answered. */
+  readonly isDead: () => boolean
+  /** Told whenever it connects. */
+  readonly onConnected: (listener: () => void) => void
+  readonly close: Effect.Effect<void>
+}
+
+/** Starts to connect. */
+export const open = (context: Context): Client => {
+  const { fork, random, servers } = context
+  const zk = context.library.createClient(`unused:0${context.chroot}`, { sessionTimeout: context.sessionTimeout })
+  const manager = zk.connectionManager
+  const start = Math.floor(random() * servers.length)
+  let attempts = 0
+  let waiting: Fiber.Fiber<void> | undefined
+  let closed = false
+  let state = 0
+  const listeners: Array<() => void> = []
+  const closers: Array<() => void> = []
+
+  // It spreads the session's time-out over the attempts.
+  manager.servers = servers
+  manager.updateTimeout(context.sessionTimeout)
+  manager.findNextServer = (use) => {
+    const attempt = attempts++
+    const server = servers[(start + attempt) % servers.length]!
+    const round = attempt > 0 && attempt % servers.length === 0
+    waiting = fork(
+      Effect.andThen(
+        round ? Effect.sleep(spinMillis * random()) : Effect.yieldNow,
+        Effect.sync(() => {
+          if (!closed) use(server)
+        })
+      )
+    )
+  }
+  zk.on("state", ({ code }) => {
+    state = code
+    if (connected.has(code)) for (const listener of listeners.splice(0)) listener()
+    else for (const closer of closers.splice(0)) closer()
+  })
+  zk.connect()
+
+  const destroy = Effect.sync(() => {
+    waiting?.interruptUnsafe()
+    clearTimeout(manager.connectTimeoutHandler ?? undefined)
+    manager.socket?.destroy()
+  })
+  return {
+    zk,
+    isConnected: () => connected.has(state),
+    isDead: () => dead.has(state),
+    onConnected: (listener) => {
+      listeners.push(listener)
+    },
+    close: Effect.suspend(() => {
+      if (closed) return Effect.void
+      closed = true
+      const wasConnected = connected.has(state)
+      if (manager.socket !== undefined) zk.close()
+      if (!wasConnected) return destroy
+      const ended = Effect.callback<void>((resume) => {
+        closers.push(() => resume(Effect.void))
+      })
+      return Effect.andThen(Effect.timeoutOrElse(ended, { duration: closeMillis, orElse: () => Effect.void }), destroy)
+    })
+  }
+}
