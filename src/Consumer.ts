@@ -31,6 +31,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Backoff from "./Backoff.ts"
 import { Cluster } from "./Cluster.ts"
 import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consumer/ConsumerRecord.ts"
 import * as Engine from "./consumer/Engine.ts"
@@ -72,8 +73,9 @@ export interface RunPolicy<E, E2 = never, R2 = never, D extends Topic.Bytes<stri
    */
   readonly retry?: Schedule.Schedule<any, E, E2, R2>
   /**
-   * Where a record goes whose retries are spent: raw key and value, all headers, and `samsa.dead-letter.topic`,
-   * `.partition`, `.offset`, `.reason` and `.attempts`. The record is done when the dead letter is acknowledged.
+   * Where a record goes whose retries are spent, or that does not fit its Schema: raw key and value, all headers, and
+   * `samsa.dead-letter.topic`, `.partition`, `.offset`, `.reason` and `.attempts` (0 where no handler saw it). The
+   * record is done when the dead letter is acknowledged.
    */
   readonly deadLetter?: D
 }
@@ -189,7 +191,10 @@ const bound = Effect.fnUntraced(function* (settings: Engine.Settings) {
 /** Runs in the background for as long as the consumer lives; what fails fails the consumer. */
 const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.KafkaError, R>) =>
   Effect.forkIn(
-    Effect.catch(self, (error) => Effect.sync(() => engine.fail(error))),
+    // A cluster that cannot be reached is waited for; a topic that is not there, by the budget of `Cluster.topic`.
+    Effect.catch(Effect.retry(self, { schedule: Backoff.schedule, while: (error) => error.isRetryable }), (error) =>
+      Effect.sync(() => engine.fail(error))
+    ),
     engine.scope,
     { startImmediately: true }
   )
@@ -300,7 +305,7 @@ export const assign = <const T extends Topic.Any | string>(
         const numbers = chosen ?? info.partitions.map(({ partition }) => partition)
         for (const partition of numbers) {
           if (partition >= info.partitions.length) {
-            return yield* KafkaError.fromCode(3, { topic: topic.name, partition })
+            return yield* KafkaError.make({ _tag: "UnknownTopic", topic: topic.name, partition })
           }
         }
         const places = numbers.map((partition) => ({ topic: topic.name, partition }))

@@ -226,6 +226,42 @@ describe("Consumer.run", () => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  for (const order of ["partition", "none"] as const) {
+    it.effect(`sends what does not fit its Schema there, too, and goes on behind it (order: ${order})`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const bad = Buffer.from([0xff, 0xfe])
+        const value = (text: string) => ({ value: Buffer.from(text), partition: 0 })
+        yield* producer.sendAll(Topic.bytes("orders"), [
+          { value: bad, partition: 0 },
+          value("a"),
+          { value: bad, partition: 0 },
+          { value: bad, partition: 0 },
+          value("b"),
+          { value: bad, partition: 0 }
+        ])
+        const seen: Array<string> = []
+        const consumer = yield* subscribed()
+        yield* Effect.forkScoped(
+          consumer.run((record) => Effect.sync(() => seen.push(record.value)), { deadLetter: dead, order })
+        )
+        yield* until("both are handled", () => seen.length === 2)
+        yield* calm
+        yield* consumer.commit()
+        assert.deepStrictEqual(yield* committed, { "orders-0": 6 })
+        const letters = yield* broker.log("dead")
+        assert.deepStrictEqual(
+          letters.map((letter) => [
+            letter.value,
+            ...letter.headers.slice(2).map(([, text]) => Buffer.from(text!).toString().slice(0, 18))
+          ]),
+          [0, 2, 3, 5].map((offset) => [new Uint8Array(bad), `${offset}`, "KafkaError: Decode", "0"])
+        )
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+  }
+
   it.effect("does not mark a record whose dead letter was not acknowledged, and fails with why", () =>
     Effect.gen(function* () {
       yield* fill(1)

@@ -12,13 +12,13 @@ import { type AnyRecord, asBytes, ConsumerRecord, type Origin } from "./Consumer
 /** The records before the first that does not fit, and that. */
 export interface Decoded {
   readonly records: ReadonlyArray<AnyRecord>
-  readonly failure: { readonly offset: number; readonly error: KafkaError.KafkaError } | undefined
+  readonly failure: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined
 }
 
 type Part = "key" | "value" | "headers"
 
 const failureOf = (origin: Origin, raw: FetchedRecord, part: Part, error: unknown): Decoded["failure"] => ({
-  offset: raw.offset,
+  raw,
   error: KafkaError.make(
     {
       _tag: "Decode",

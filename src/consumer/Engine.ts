@@ -2,7 +2,8 @@
  * What stands behind every consumer: its partitions, the ladder of revocation, where they start, how they are read.
  * A membership (or a fixed assignment) tells it which partitions are its own; `stream`, `partitions` and `run` read them.
  */
-import * as Context from "effect/Context"
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -105,6 +106,7 @@ export const make = Effect.fnUntraced(function* (
   const cluster = yield* Cluster
   const transport = yield* Transport
   const context = (yield* Effect.context<never>()) as Context.Context<any>
+  const clock = yield* Clock.Clock
   const consumer = yield* Scope.provide(transport.consumer(settings.fetch), scope)
   const events = yield* PubSub.unbounded<ConsumerEvent | typeof theEnd>({ replay: 64 })
   const partitions = new Map<string, Partition>()
@@ -361,13 +363,15 @@ export const make = Effect.fnUntraced(function* (
 
   const revoke = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, within: number) {
     if (list.length === 0) return
-    const drainWithin = Math.min(settings.drainTimeout, within * 0.9)
-    yield* drain(list, drainWithin)
+    const until = Backoff.monotonic(clock) + within
+    yield* drain(list, Math.min(settings.drainTimeout, within * 0.9))
     if (settings.group !== undefined) {
-      yield* Effect.catch(committer.flush(list, Math.min(settings.commitTimeout, within)), (error) =>
-        error.reason._tag === "NotOwned"
-          ? Effect.void
-          : Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
+      yield* Effect.catch(
+        committer.flush(list, Math.min(settings.commitTimeout, Math.max(1_000, until - Backoff.monotonic(clock)))),
+        (error) =>
+          error.reason._tag === "NotOwned"
+            ? Effect.void
+            : Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
       )
     }
     release(

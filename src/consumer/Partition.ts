@@ -75,6 +75,8 @@ export class Partition implements Origin {
   private pump: Fiber.Fiber<void, KafkaError.KafkaError> | undefined = undefined
   private slot: Fetched | undefined = undefined
   private failure: KafkaError.KafkaError | undefined = undefined
+  /** The record at which decoding stopped, and the array that it is of. */
+  private undecodable: { readonly raw: FetchedRecord; readonly fetched: Fetched } | undefined = undefined
   private resumePump: (() => void) | undefined = undefined
   private isCaughtUp = false
   /** Counts seeks: what was fetched or being decoded before is not delivered. */
@@ -132,7 +134,8 @@ export class Partition implements Origin {
       if (failure !== undefined) {
         // What comes before it is delivered; the next array is the failure.
         this.failure = failure.error
-        next = failure.offset
+        this.undecodable = { raw: failure.raw, fetched }
+        next = failure.raw.offset
       } else if (this.until !== undefined && next > this.until) {
         next = this.until
       }
@@ -150,6 +153,23 @@ export class Partition implements Origin {
     }
     return Effect.isEffect(decoded) ? Effect.flatMap(this.host.provide(decoded), settle) : settle(decoded)
   })
+
+  /**
+   * Passes over the record that could not be decoded: delivers it as it was fetched, for a dead letter, and goes on
+   * behind it. Undefined where nothing of the kind stopped the partition.
+   */
+  skip(): FetchedRecord | undefined {
+    const stopped = this.undecodable
+    if (stopped === undefined || this.status !== "open") return undefined
+    const { fetched, raw } = stopped
+    this.undecodable = undefined
+    this.failure = undefined
+    this.position = raw.offset + 1
+    this.tracker?.deliver([raw], raw.offset + 1)
+    this.slot = { ...fetched, records: fetched.records.filter((record) => record.offset > raw.offset) }
+    this.host.ready(this)
+    return raw
+  }
 
   /** Whether an array waits, or a failure does. */
   get isReady(): boolean {
@@ -170,6 +190,7 @@ export class Partition implements Origin {
           this.epoch++
           this.slot = undefined
           this.failure = undefined
+          this.undecodable = undefined
           this.reader.seek(offset)
           this.position = offset
           this.tracker?.reset(offset)

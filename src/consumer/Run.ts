@@ -16,6 +16,7 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import type { KafkaError } from "../KafkaError.ts"
 import { Producer } from "../Producer.ts"
+import type { FetchedRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
 import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
 import type { Engine } from "./Engine.ts"
@@ -48,15 +49,29 @@ const reasonOf = (error: unknown): string => {
   }
 }
 
-/** Where a dead letter came from and why, as headers behind those that the record had. */
-const letterHeaders = (record: AnyRecord, error: unknown, attempts: number): Topic.Headers => [
-  ...raw(record).headers,
-  ["samsa.dead-letter.topic", text(record.topic)],
-  ["samsa.dead-letter.partition", text(String(record.partition))],
-  ["samsa.dead-letter.offset", text(String(record.offset))],
-  ["samsa.dead-letter.reason", text(reasonOf(error))],
-  ["samsa.dead-letter.attempts", text(String(attempts))]
-]
+/** Sends a record as it was fetched; behind its headers stand those that say where it came from and why. */
+const bury = Effect.fnUntraced(function* (
+  to: Topic.Bytes<string>,
+  from: Partition,
+  { headers, key, offset, timestamp, value }: FetchedRecord,
+  error: unknown,
+  attempts: number
+) {
+  const producer = yield* Producer
+  yield* producer.send(to, {
+    key,
+    value,
+    headers: [
+      ...headers,
+      ["samsa.dead-letter.topic", text(from.topic)],
+      ["samsa.dead-letter.partition", text(String(from.partition))],
+      ["samsa.dead-letter.offset", text(String(offset))],
+      ["samsa.dead-letter.reason", text(reasonOf(error))],
+      ["samsa.dead-letter.attempts", text(String(attempts))]
+    ],
+    ...(timestamp >= 0 ? { timestamp } : {})
+  })
+})
 
 /** What becomes of a record whose handler failed: tried again, sent to the dead-letter topic, or the failure. */
 const recover = (
@@ -88,14 +103,7 @@ const recover = (
       }
     }
     if (deadLetter === undefined) return yield* Effect.fail(error)
-    const producer = yield* Producer
-    const { key, timestamp, value } = raw(record)
-    yield* producer.send(deadLetter, {
-      key,
-      value,
-      headers: letterHeaders(record, error, attempts),
-      ...(timestamp >= 0 ? { timestamp } : {})
-    })
+    yield* bury(deadLetter, partition, raw(record), error, attempts)
     return undefined
   })
 
@@ -104,14 +112,27 @@ const settle = (record: AnyRecord, outcome: unknown): void => {
 }
 
 /** The next array of a partition; undefined at its end. */
-const next = (partition: Partition): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError> =>
+const next = (
+  partition: Partition,
+  deadLetter: Topic.Bytes<string> | undefined
+): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError, any> =>
   Effect.flatMap(partition.mailbox.take, (taken) => taken.deliver).pipe(
-    Effect.flatMap((records) => (records === undefined ? next(partition) : Effect.succeed(records))),
-    Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(undefined) : Effect.fail(error)))
+    Effect.flatMap((records) => (records === undefined ? next(partition, deadLetter) : Effect.succeed(records))),
+    Effect.catch((error) => {
+      if (Cause.isDone(error)) return Effect.succeed(undefined)
+      const letter = deadLetter === undefined || error.reason._tag !== "Decode" ? undefined : partition.skip()
+      if (deadLetter === undefined || letter === undefined) return Effect.fail(error)
+      return Effect.andThen(
+        Effect.map(bury(deadLetter, partition, letter, error, 0), () => {
+          if (partition.tracker?.done(letter.offset) === true) partition.marked(1)
+        }),
+        next(partition, deadLetter)
+      )
+    })
   )
 
 /** One record after the other. */
-const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any, any> => {
+const inOrder = (partition: Partition, handle: Handler, { deadLetter }: Policy): Effect.Effect<void, any, any> => {
   const each = (records: ReadonlyArray<AnyRecord>): Effect.Effect<void, any, any> => {
     let i = 0
     return Effect.whileLoop({
@@ -120,7 +141,7 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
       step: (outcome) => settle(records[i++]!, outcome)
     })
   }
-  return Effect.flatMap(next(partition), (records) =>
+  return Effect.flatMap(next(partition, deadLetter), (records) =>
     records === undefined ? Effect.succeed(false) : Effect.as(each(records), true)
   ).pipe(Effect.repeat({ while: (more) => more }), Effect.asVoid)
 }
@@ -161,7 +182,7 @@ const laneOf = (key: Uint8Array | null, offset: number, lanes: number): number =
 }
 
 /** Several records at once: of one key one after the other, or without any order. */
-const atOnce = (partition: Partition, handle: Handler, order: "key" | "none", concurrency: number) => {
+const atOnce = (partition: Partition, handle: Handler, { concurrency, deadLetter, order }: Policy) => {
   const lanes = Array.from({ length: order === "key" ? concurrency : 1 }, () => new Lane())
   const fibers = order === "key" ? 1 : concurrency
   let waiting = 0
@@ -177,7 +198,7 @@ const atOnce = (partition: Partition, handle: Handler, order: "key" | "none", co
     })
   })
   const dispatch = room.pipe(
-    Effect.andThen(next(partition)),
+    Effect.andThen(next(partition, deadLetter)),
     Effect.map((records) => {
       if (records === undefined) {
         for (const lane of lanes) lane.close()
@@ -238,8 +259,8 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
       }
       const work =
         policy.order === "partition" || policy.concurrency === 1
-          ? inOrder(partition, handle)
-          : atOnce(partition, handle, policy.order, policy.concurrency)
+          ? inOrder(partition, handle, policy)
+          : atOnce(partition, handle, policy)
       partition.reading = "yes"
       return Effect.map(
         Effect.forkIn(Effect.provide(work, context) as Effect.Effect<void, unknown>, engine.scope),
