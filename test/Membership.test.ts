@@ -500,6 +500,43 @@ describe("Membership.classic", () => {
     }
   })
 
+  describe("speaks to brokers of every age", () => {
+    for (const asVersion of ["0.9", "0.10.2", "0.11", "1.1", "2.8", "3.9", "4.0", "4.4"] as const) {
+      it.effect(`joins, commits, asks for commits and leaves at ${asVersion}`, () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const joining = yield* Effect.forkChild(broker.awaitRequest("JoinGroup"))
+          yield* calm
+          const scope = yield* Scope.make()
+          const consumer = yield* Scope.provide(
+            Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" }),
+            scope
+          )
+          yield* stable(1)
+          const place = { topic: "orders", partition: 3 }
+          assert.strictEqual(yield* consumer.position(place), 0)
+          yield* consumer.commit([{ ...place, offset: 7, metadata: "m" }])
+          assert.deepStrictEqual(yield* consumer.committed, [{ ...place, offset: 7, metadata: "m" }])
+          const request = (yield* Fiber.join(joining)).request as { readonly sessionTimeoutMs: number }
+          assert.strictEqual(request.sessionTimeoutMs, asVersion === "0.9" ? 30_000 : 45_000)
+          yield* Scope.close(scope, Exit.void)
+          assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+        }).pipe(Effect.provide(KafkaTest.layer({ asVersion, topics: [{ name: orders, partitions }] })))
+      )
+    }
+
+    it.effect("fails typed at 0.8, which knows no members", () =>
+      Effect.gen(function* () {
+        const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" })
+        const { reason } = yield* Effect.flip(Stream.runDrain(consumer.stream))
+        assert.strictEqual(reason._tag, "Unsupported")
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(KafkaTest.layer({ asVersion: "0.8.2", topics: [{ name: orders, partitions }] }))
+      )
+    )
+  })
+
   it.effect("survives a storm of joins and leaves: nothing is lost, nothing is twice, all is committed", () =>
     Effect.gen(function* () {
       const party = new Party()
