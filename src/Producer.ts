@@ -27,13 +27,14 @@ import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as Cluster from "./Cluster.ts"
+import { Bulk, type Part } from "./internal/Bulk.ts"
 import * as ProducerBuffer from "./internal/ProducerBuffer.ts"
 import * as TopicEncoder from "./internal/TopicEncoder.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import * as Partitioner from "./Partitioner.ts"
-import type { ProduceRecord } from "./Record.ts"
+import type { Delivery, ProduceRecord } from "./Record.ts"
 import type * as Topic from "./Topic.ts"
 import * as Transport from "./Transport.ts"
 
@@ -244,7 +245,7 @@ export const make = Effect.fnUntraced(function* (
       if (reports.size > 0) report(topic, partition, outcome)
       done(outcome)
     }
-    const delivery: Transport.Delivery = {
+    const delivery: Delivery = {
       acknowledged: (_from, _count, offset, timestamp) =>
         settle(Result.succeed(metadata(topic, partition, record, offset, timestamp))),
       failed: (_from, _count, error) => settle(Result.fail(error))
@@ -283,7 +284,7 @@ export const make = Effect.fnUntraced(function* (
     entries: ReadonlyArray<TopicEncoder.Entry>
   ): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>, never, any> =>
     Effect.suspend(() => {
-      const batch = new Bulk(topic.name, entries.length)
+      const batch = new Bulk<RecordMetadata>(topic.name, entries.length)
       const info = partitionsOf(topic.name)
       const encoder = TopicEncoder.of(topic)
       const now = clock.currentTimeMillisUnsafe()
@@ -310,7 +311,7 @@ export const make = Effect.fnUntraced(function* (
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
     from: number,
-    batch: Bulk
+    batch: Bulk<RecordMetadata>
   ): Effect.Effect<void, never, any> =>
     Effect.forEach(
       entries.slice(from),
@@ -322,7 +323,7 @@ export const make = Effect.fnUntraced(function* (
       { discard: true }
     )
 
-  const handOver = (batch: Bulk): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>> =>
+  const handOver = (batch: Bulk<RecordMetadata>): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>> =>
     Effect.suspend(() => {
       const wait = Effect.callback<ReadonlyArray<Outcome>>((resume) =>
         batch.whenDone((all) => resume(Effect.succeed(all)))
@@ -364,14 +365,18 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
-  const failed = (batch: Bulk, error: KafkaError.KafkaError, wait: Effect.Effect<ReadonlyArray<Outcome>>) =>
+  const failed = (
+    batch: Bulk<RecordMetadata>,
+    error: KafkaError.KafkaError,
+    wait: Effect.Effect<ReadonlyArray<Outcome>>
+  ) =>
     Effect.sync(() => {
       for (const part of batch.parts())
         for (let i = 0; i < part.records.length; i++) batch.fail(part.indexes[i]!, error)
       return wait
     })
 
-  const settle = (batch: Bulk, part: Part, i: number, outcome: Outcome) => {
+  const settle = (batch: Bulk<RecordMetadata>, part: Part, i: number, outcome: Outcome) => {
     if (reports.size > 0) report(part.topic, part.partition, outcome)
     batch.settle(part.indexes[i]!, outcome)
   }
@@ -428,57 +433,6 @@ const closedError = () => KafkaError.make({ _tag: "Misuse", message: "the produc
 interface Prepared {
   readonly record: ProduceRecord
   readonly partition: number
-}
-
-/** The records of one partition of a `sendAll`, with where they stand in the caller's array. */
-interface Part {
-  readonly topic: string
-  readonly partition: number
-  readonly records: Array<ProduceRecord>
-  readonly indexes: Array<number>
-}
-
-/** One `sendAll`: its entries by partition, and the outcomes as they come. */
-class Bulk {
-  readonly #topic: string
-  readonly #parts: Array<Part | undefined> = []
-  readonly #outcomes: Array<Outcome>
-  #left: number
-  #done: ((outcomes: ReadonlyArray<Outcome>) => void) | undefined
-  count = 0
-  bytes = 0
-
-  constructor(topic: string, length: number) {
-    this.#topic = topic
-    this.#left = length
-    this.#outcomes = Array.from({ length })
-  }
-
-  add(index: number, partition: number, record: ProduceRecord): void {
-    const part = (this.#parts[partition] ??= { topic: this.#topic, partition, records: [], indexes: [] })
-    part.records.push(record)
-    part.indexes.push(index)
-    this.count++
-    this.bytes += ProducerBuffer.sizeOf(record)
-  }
-
-  parts(): ReadonlyArray<Part> {
-    return this.#parts.filter((part) => part !== undefined)
-  }
-
-  fail(index: number, error: KafkaError.KafkaError): void {
-    this.settle(index, Result.fail(error))
-  }
-
-  settle(index: number, outcome: Outcome): void {
-    this.#outcomes[index] = outcome
-    if (--this.#left === 0) this.#done?.(this.#outcomes)
-  }
-
-  whenDone(done: (outcomes: ReadonlyArray<Outcome>) => void): void {
-    if (this.#left === 0) done(this.#outcomes)
-    else this.#done = done
-  }
 }
 
 const firstFailure = (outcomes: ReadonlyArray<Outcome>): Effect.Effect<void, KafkaError.KafkaError> => {

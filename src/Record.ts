@@ -3,6 +3,8 @@
  * `Consumer.ConsumerRecord` instead.
  */
 
+import type { KafkaError } from "./KafkaError.ts"
+
 /** Names with values; a name may occur more than once, and a value may be null. The order is kept. */
 export interface Headers extends ReadonlyArray<readonly [name: string, value: Uint8Array | null]> {}
 
@@ -28,4 +30,19 @@ export interface FetchedRecord {
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
   readonly headers: Headers
+}
+
+/**
+ * Whoever handed records over hears here what became of them, once for each, in runs of the array that was handed
+ * over. Called synchronously from the engine: it must be quick and must not throw.
+ */
+export interface Delivery {
+  /** Records `from` … `from + count - 1` were acknowledged; the first has this offset (undefined with acks 0). */
+  readonly acknowledged: (
+    from: number,
+    count: number,
+    offset: number | undefined,
+    timestamp: number | undefined
+  ) => void
+  readonly failed: (from: number, count: number, error: KafkaError) => void
 }

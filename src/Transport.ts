@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
 import type { KafkaError } from "./KafkaError.ts"
-import type { FetchedRecord, ProduceRecord } from "./Record.ts"
+import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 import * as NativeConsumer from "./transport/NativeConsumer.ts"
 import * as NativeProducer from "./transport/NativeProducer.ts"
@@ -28,21 +28,6 @@ export interface ProduceSettings {
   readonly deliveryTimeout: number
   /** How long closing may flush. */
   readonly closeTimeout: number
-}
-
-/**
- * Whoever handed records over hears here what became of them, once for each, in runs of the array that was handed
- * over. Called synchronously from the engine: it must be quick and must not throw.
- */
-export interface Delivery {
-  /** Records `from` … `from + count - 1` were acknowledged; the first has this offset (undefined with acks 0). */
-  readonly acknowledged: (
-    from: number,
-    count: number,
-    offset: number | undefined,
-    timestamp: number | undefined
-  ) => void
-  readonly failed: (from: number, count: number, error: KafkaError) => void
 }
 
 export interface TransportProducer {

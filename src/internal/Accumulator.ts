@@ -13,53 +13,23 @@
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { ProduceRecord } from "../Record.ts"
-import type { Delivery, ProduceSettings } from "../Transport.ts"
+import type { Delivery, ProduceRecord } from "../Record.ts"
+import * as Batch from "./Batch.ts"
 
-/** Where the records of a caller stand in a batch: `count` from `from` of the caller's array, from `at` of the batch. */
-interface Segment {
-  readonly delivery: Delivery
-  readonly from: number
-  readonly at: number
-  count: number
-}
-
-/** Records of one partition that are sent as one. */
-export interface Batch {
-  readonly queue: Queue
-  records: Array<ProduceRecord>
-  segments: Array<Segment>
-  bytes: number
-  readonly createdAt: number
-  readonly deadline: number
-  /** Takes no more records. */
-  closed: boolean
-  attempts: number
-  /** -1 until it is sent for the first time under the present producer id. */
-  sequence: number
-  /** The encoded form, kept for sending it again. Never written to once it exists. */
-  encoded: Uint8Array | undefined
-  persistence: "not" | "possibly"
-  failure: { readonly cause: string; readonly code: number | undefined }
-}
-
-/** The batches of one partition. */
-export interface Queue {
-  readonly topic: string
-  readonly partition: number
-  readonly waiting: Array<Batch>
-  readonly inFlight: Array<Batch>
-  nextSequence: number
-  retryAt: number
-  recovering: boolean
-  /** The broker has acknowledged a batch of the present producer id here. */
-  established: boolean
+/** The settings of a producer that matter here. Durations in milliseconds. */
+export interface Settings {
+  readonly idempotent: boolean
+  readonly linger: number
+  readonly batchBytes: number
+  readonly maxRequestBytes: number
+  readonly maxInFlight: number
+  readonly deliveryTimeout: number
 }
 
 /** One Produce request: at most one batch for each partition. */
 export interface ProduceRequest {
   readonly node: number
-  readonly batches: ReadonlyArray<Batch>
+  readonly batches: ReadonlyArray<Batch.Batch>
 }
 
 /** What the producer is to the brokers. */
@@ -90,7 +60,6 @@ export type Outcome =
 
 /** A request carries at most this much, whatever the number of partitions. */
 const requestBytes = 16 * 1024 * 1024
-const batchOverhead = 61
 
 const duplicateSequence = 46
 const outOfOrderSequence = 45
@@ -103,12 +72,12 @@ const producerLost = new Set([outOfOrderSequence, 47, 59, 90])
 const addSequence = (sequence: number, count: number): number => (sequence + count) % 0x80000000
 
 export class Accumulator {
-  readonly #settings: ProduceSettings
+  readonly #settings: Settings
   readonly #sizeOf: (record: ProduceRecord) => number
   readonly #random: () => number
-  readonly #queues = new Map<string, Array<Queue>>()
+  readonly #queues = new Map<string, Array<Batch.Queue>>()
   /** Those with something waiting. */
-  readonly #dirty = new Set<Queue>()
+  readonly #dirty = new Set<Batch.Queue>()
   readonly #inFlight = new Map<number, number>()
   #requestsInFlight = 0
   #outstanding = 0
@@ -116,7 +85,7 @@ export class Accumulator {
   #producer: ProducerId | undefined
   #lost = false
 
-  constructor(settings: ProduceSettings, sizeOf: (record: ProduceRecord) => number, random: () => number) {
+  constructor(settings: Settings, sizeOf: (record: ProduceRecord) => number, random: () => number) {
     this.#settings = settings
     this.#sizeOf = sizeOf
     this.#random = random
@@ -131,7 +100,7 @@ export class Accumulator {
     return this.#producer
   }
 
-  #queue(topic: string, partition: number): Queue {
+  #queue(topic: string, partition: number): Batch.Queue {
     let queues = this.#queues.get(topic)
     if (queues === undefined) this.#queues.set(topic, (queues = []))
     return (queues[partition] ??= {
@@ -157,12 +126,12 @@ export class Accumulator {
     const queue = this.#queue(topic, partition)
     const { waiting } = queue
     let batch = waiting[waiting.length - 1]
-    let segment: Segment | undefined
+    let segment: Batch.Segment | undefined
     this.#outstanding += records.length
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
       const bytes = this.#sizeOf(record)
-      if (bytes + batchOverhead > maxRequestBytes) {
+      if (bytes + Batch.overhead > maxRequestBytes) {
         segment = undefined
         this.#outstanding--
         delivery.failed(
@@ -172,7 +141,7 @@ export class Accumulator {
             _tag: "RecordTooLarge",
             topic,
             partition,
-            bytes: bytes + batchOverhead,
+            bytes: bytes + Batch.overhead,
             limit: maxRequestBytes
           })
         )
@@ -180,7 +149,7 @@ export class Accumulator {
       }
       if (batch === undefined || batch.closed || batch.bytes + bytes > batchBytes) {
         if (batch !== undefined) batch.closed = true
-        batch = newBatch(queue, now, now + this.#settings.deliveryTimeout)
+        batch = Batch.make(queue, now, now + this.#settings.deliveryTimeout)
         waiting.push(batch)
         segment = undefined
       }
@@ -232,9 +201,9 @@ export class Accumulator {
       for (const queue of this.#dirty) wakeAt = Math.min(wakeAt, queue.waiting[0]!.deadline)
       return { requests, leaderless, needsProducerId: this.#producer === undefined || mayReset, wakeAt }
     }
-    const blocked = new Set<Queue>()
+    const blocked = new Set<Batch.Queue>()
     for (;;) {
-      const byNode = new Map<number, { readonly batches: Array<Batch>; bytes: number }>()
+      const byNode = new Map<number, { readonly batches: Array<Batch.Batch>; bytes: number }>()
       for (const queue of this.#dirty) {
         if (blocked.has(queue)) continue
         const batch = queue.waiting[0]!
@@ -276,7 +245,7 @@ export class Accumulator {
   }
 
   /** When the head of a queue may go, as far as the queue itself is concerned; Infinity: something else must happen first. */
-  #readyAt(queue: Queue, batch: Batch, now: number): number {
+  #readyAt(queue: Batch.Queue, batch: Batch.Batch, now: number): number {
     if (queue.recovering && queue.inFlight.length > 0) return Infinity
     // Without sequences nothing but waiting keeps the order when an earlier batch comes back. And a broker that holds
     // nothing of a producer takes any first sequence (since 2.5), so that the first batch must not be overtaken either.
@@ -289,7 +258,7 @@ export class Accumulator {
    * Adaptive linger: with nothing under way to the broker a batch goes at once, else it waits for company until it is
    * full, or `linger` has passed, or an answer frees the way.
    */
-  #lingerUntil(node: number, batch: Batch, now: number): number {
+  #lingerUntil(node: number, batch: Batch.Batch, now: number): number {
     const inFlight = this.#inFlight.get(node) ?? 0
     if (inFlight === 0) return now
     if (inFlight >= this.#settings.maxInFlight) return Infinity
@@ -297,7 +266,7 @@ export class Accumulator {
     return batch.createdAt + this.#settings.linger
   }
 
-  #depart(batch: Batch): void {
+  #depart(batch: Batch.Batch): void {
     const { queue } = batch
     queue.waiting.shift()
     if (queue.waiting.length === 0) this.#dirty.delete(queue)
@@ -317,7 +286,7 @@ export class Accumulator {
   }
 
   /** Tells what became of a batch that was in flight. True: its topic's metadata may be stale. */
-  settle(batch: Batch, outcome: Outcome, now: number): boolean {
+  settle(batch: Batch.Batch, outcome: Outcome, now: number): boolean {
     const { queue } = batch
     const position = queue.inFlight.indexOf(batch)
     if (position >= 0) queue.inFlight.splice(position, 1)
@@ -344,7 +313,7 @@ export class Accumulator {
     }
   }
 
-  #refused(batch: Batch, code: number, message: string | undefined, first: boolean, now: number): boolean {
+  #refused(batch: Batch.Batch, code: number, message: string | undefined, first: boolean, now: number): boolean {
     const { name, message: meaning, retriable } = ErrorCode.get(code)
     batch.failure = { cause: `${name}: ${message ?? meaning}`, code }
     if (code === duplicateSequence) {
@@ -373,7 +342,7 @@ export class Accumulator {
   }
 
   /** Back to the head of its queue, in the order of sequences. */
-  #comeBack(batch: Batch, now: number): void {
+  #comeBack(batch: Batch.Batch, now: number): void {
     if (now >= batch.deadline) return this.#fail(batch)
     const { queue } = batch
     queue.recovering = queue.inFlight.length > 0
@@ -382,18 +351,18 @@ export class Accumulator {
     const { waiting } = queue
     let at = 0
     // Those that came back earlier are older or younger; the ones never sent (sequence -1, no attempts) stay behind.
-    while (at < waiting.length && waiting[at]!.attempts > 0 && before(waiting[at]!, batch)) at++
+    while (at < waiting.length && waiting[at]!.attempts > 0 && Batch.before(waiting[at]!, batch)) at++
     waiting.splice(at, 0, batch)
     this.#dirty.add(queue)
   }
 
   /** Two halves with the sequences of the whole, at the head of the queue. */
-  #split(batch: Batch): void {
+  #split(batch: Batch.Batch): void {
     const { queue } = batch
     const half = batch.records.length >> 1
     const parts = [0, half].map((start, i) => {
       const end = i === 0 ? half : batch.records.length
-      const part = newBatch(queue, batch.createdAt, batch.deadline)
+      const part = Batch.make(queue, batch.createdAt, batch.deadline)
       part.records = batch.records.slice(start, end)
       for (const record of part.records) part.bytes += this.#sizeOf(record)
       for (const segment of batch.segments) {
@@ -419,7 +388,7 @@ export class Accumulator {
     this.#dirty.add(queue)
   }
 
-  #acknowledge(batch: Batch, offset: number | undefined, timestamp: number | undefined): void {
+  #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined): void {
     batch.queue.established = true
     this.#outstanding -= batch.records.length
     for (const { delivery, from, at, count } of batch.segments) {
@@ -427,14 +396,14 @@ export class Accumulator {
     }
   }
 
-  #fail(batch: Batch, error: KafkaError.KafkaError = this.#notDelivered(batch)): void {
+  #fail(batch: Batch.Batch, error: KafkaError.KafkaError = this.#notDelivered(batch)): void {
     // A sequence that is given up leaves a gap that the broker would refuse everything behind.
     if (batch.sequence >= 0) this.#lost = true
     this.#outstanding -= batch.records.length
     for (const { delivery, from, count } of batch.segments) delivery.failed(from, count, error)
   }
 
-  #notDelivered(batch: Batch): KafkaError.KafkaError {
+  #notDelivered(batch: Batch.Batch): KafkaError.KafkaError {
     const { topic, partition } = batch.queue
     const { cause, code } = batch.failure
     if (code === 29 || code === 17) return KafkaError.fromCode(code, { topic, partition, api: "Produce" })
@@ -462,7 +431,7 @@ export class Accumulator {
         queue.nextSequence = 0
         queue.recovering = false
         queue.established = false
-        const kept: Array<Batch> = []
+        const kept: Array<Batch.Batch> = []
         for (const batch of queue.waiting.splice(0)) {
           const sent = batch.sequence >= 0
           batch.sequence = -1
@@ -490,24 +459,3 @@ export class Accumulator {
     this.#dirty.clear()
   }
 }
-
-const newBatch = (queue: Queue, createdAt: number, deadline: number): Batch => ({
-  queue,
-  records: [],
-  segments: [],
-  bytes: batchOverhead,
-  createdAt,
-  deadline,
-  closed: false,
-  attempts: 0,
-  sequence: -1,
-  encoded: undefined,
-  persistence: "not",
-  failure: { cause: "deliveryTimeout was spent before it could be sent", code: undefined }
-})
-
-/** Whether `a` was sent before `b`: by sequence, which wraps, or by age where there are none. */
-const before = (a: Batch, b: Batch): boolean =>
-  a.sequence >= 0 && b.sequence >= 0
-    ? ((b.sequence - a.sequence) & 0x7fffffff) < 0x40000000
-    : a.createdAt <= b.createdAt

@@ -1,21 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Accumulator } from "../../src/internal/Accumulator.ts"
-import type { Batch, Outcome } from "../../src/internal/Accumulator.ts"
+import type { Outcome, Settings } from "../../src/internal/Accumulator.ts"
+import type { Batch } from "../../src/internal/Batch.ts"
 import type { KafkaError } from "../../src/KafkaError.ts"
-import type { ProduceRecord } from "../../src/Record.ts"
-import type { Delivery, ProduceSettings } from "../../src/Transport.ts"
+import type { Delivery, ProduceRecord } from "../../src/Record.ts"
 
-const settings: ProduceSettings = {
-  acks: "all",
+const settings: Settings = {
   idempotent: true,
-  compression: "none",
   linger: 5,
   batchBytes: 100,
   maxRequestBytes: 1000,
   maxInFlight: 5,
-  requestTimeout: 1000,
-  deliveryTimeout: 10_000,
-  closeTimeout: 1000
+  deliveryTimeout: 10_000
 }
 const overhead = 61
 /** Each record counts for the length of its value. */
@@ -24,7 +20,7 @@ const record = (bytes = 10): ProduceRecord => ({ key: null, value: new Uint8Arra
 const records = (count: number, bytes = 10) => Array.from({ length: count }, () => record(bytes))
 const leader = () => 1
 
-const setUp = (changes: Partial<ProduceSettings> = {}) => {
+const setUp = (changes: Partial<Settings> = {}) => {
   const accumulator = new Accumulator({ ...settings, ...changes }, sizeOf, () => 0.5)
   if (changes.idempotent !== false) accumulator.begin({ id: 7, epoch: 0 })
   const told: Array<string> = []
