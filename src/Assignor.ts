@@ -90,3 +90,77 @@ export const roundRobin: Assignor = {
     return assignment
   }
 }
+
+const key = (topic: string, partition: number): string => `${topic}-${partition}`
+
+/** Who owns what, as far as it is believed: of two that claim a partition the one of the later generation; of equals neither. */
+const claims = (
+  members: ReadonlyArray<Member>,
+  partitions: ReadonlyMap<string, number>
+): ReadonlyMap<string, string> => {
+  const owners = new Map<string, { readonly memberId: string; readonly generation: number }>()
+  for (const { generation, memberId, owned, topics } of members) {
+    for (const { partition, topic } of owned) {
+      if (!topics.includes(topic) || partition >= (partitions.get(topic) ?? 0)) continue
+      const other = owners.get(key(topic, partition))
+      if (other === undefined || generation > other.generation)
+        owners.set(key(topic, partition), { memberId, generation })
+      else if (generation === other.generation) owners.set(key(topic, partition), { memberId: "", generation })
+    }
+  }
+  return new Map([...owners].map(([partition, { memberId }]) => [partition, memberId]))
+}
+
+/**
+ * Leaves every member what it owns, as far as the balance allows, and takes nothing from anyone that another still
+ * holds: a partition that moves is left out until its owner has given it back and the group has joined again (KIP-429).
+ * What stays where it is goes on being read through all of it. Java: CooperativeStickyAssignor.
+ */
+export const cooperativeSticky: Assignor = {
+  name: "cooperative-sticky",
+  cooperative: true,
+  assign: (members, partitions) => {
+    const sorted = [...members].sort(byIdentity)
+    const subscribers = new Map(
+      topicsOf(members).map((topic) => [topic, sorted.filter((member) => member.topics.includes(topic))])
+    )
+    const owners = claims(members, partitions)
+    const held = empty(members)
+    const least = (candidates: ReadonlyArray<Member>): Member => {
+      let best = candidates[0]!
+      for (const one of candidates) if (held.get(one.memberId)!.length < held.get(best.memberId)!.length) best = one
+      return best
+    }
+    const free: Array<TopicPartition> = []
+    for (const topic of subscribers.keys()) {
+      for (let partition = 0; partition < (partitions.get(topic) ?? 0); partition++) {
+        const owner = held.get(owners.get(key(topic, partition)) ?? "")
+        if (owner === undefined) free.push({ topic, partition })
+        else owner.push({ topic, partition })
+      }
+    }
+    for (const one of free) held.get(least(subscribers.get(one.topic)!).memberId)!.push(one)
+    // Moves from who has most to who has least, until no move makes it more even.
+    for (let moved = true; moved;) {
+      moved = false
+      const fullest = [...sorted].sort((a, b) => held.get(b.memberId)!.length - held.get(a.memberId)!.length)
+      for (const { memberId } of fullest) {
+        const mine = held.get(memberId)!
+        for (let i = mine.length - 1; i >= 0; i--) {
+          const to = held.get(least(subscribers.get(mine[i]!.topic)!).memberId)!
+          if (to.length + 1 >= mine.length) continue
+          to.push(...mine.splice(i, 1))
+          moved = true
+        }
+      }
+    }
+    for (const [memberId, list] of held) {
+      const allowed = list.filter(({ partition, topic }) => {
+        const owner = owners.get(key(topic, partition))
+        return owner === undefined || owner === "" || owner === memberId
+      })
+      held.set(memberId, allowed)
+    }
+    return held
+  }
+}

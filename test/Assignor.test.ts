@@ -65,7 +65,79 @@ describe("Assignor", () => {
     counts: Schema.Array(Schema.Literals([0, 1, 2, 7])),
     members: Schema.Array(Schema.Array(Schema.Literals([0, 1, 2, 3])))
   })
-  for (const assignor of [Assignor.range, Assignor.roundRobin]) {
+  const owning = (memberId: string, partitions: ReadonlyArray<number>, generation = 1): Assignor.Member => ({
+    ...member(memberId, "t"),
+    owned: partitions.map((partition) => ({ topic: "t", partition })),
+    generation
+  })
+
+  it("cooperative sticky leaves owners what they have, and withholds what must move until it is given back", () => {
+    const before = [owning("a", [0, 1, 2]), owning("b", [3, 4, 5]), owning("c", [])]
+    assert.deepStrictEqual(shared(Assignor.cooperativeSticky, before, { t: 6 }), { a: "t0 t1", b: "t3 t4", c: "" })
+    const after = [owning("a", [0, 1], 2), owning("b", [3, 4], 2), owning("c", [], 2)]
+    assert.deepStrictEqual(shared(Assignor.cooperativeSticky, after, { t: 6 }), { a: "t0 t1", b: "t3 t4", c: "t2 t5" })
+  })
+
+  it("cooperative sticky believes the later generation, and none of two that claim the same in one", () => {
+    const given = (members: ReadonlyArray<Assignor.Member>) => shared(Assignor.cooperativeSticky, members, { t: 2 })
+    assert.deepStrictEqual(given([owning("a", [0, 1], 3), owning("b", [0, 1], 4)]), { a: "", b: "t0" })
+    assert.deepStrictEqual(given([owning("a", [0, 1], 4), owning("b", [0, 1], 4)]), { a: "t0", b: "t1" })
+  })
+
+  it.prop(
+    "cooperative sticky is even, moves as little as that takes, and comes to rest after one more round",
+    [
+      Schema.Struct({
+        count: Schema.Literals([0, 1, 5, 12, 30]),
+        owners: Schema.Array(Schema.Literals([0, 1, 2, 3, 4, 9])),
+        members: Schema.Literals([1, 2, 3, 5])
+      })
+    ],
+    ([{ count, members: size, owners }]) => {
+      const counts = new Map([["t", count]])
+      let members = Array.from({ length: size }, (_, i) =>
+        owning(
+          `m${i}`,
+          owners.slice(0, count).flatMap((owner, partition) => (owner === i ? [partition] : []))
+        )
+      )
+      const round = () => {
+        const assigned = Assignor.cooperativeSticky.assign(members, counts)
+        const kept = members.reduce((sum, { memberId, owned }) => {
+          const mine = new Set(assigned.get(memberId)!.map(({ partition }) => partition))
+          return sum + owned.filter(({ partition }) => mine.has(partition)).length
+        }, 0)
+        members = members.map((one) => ({ ...one, owned: assigned.get(one.memberId)!, generation: one.generation + 1 }))
+        return kept
+      }
+      const owned = members.map((one) => one.owned.length)
+      const kept = round()
+      // At best each keeps what it has up to the larger share, of which there are only so many.
+      const share = Math.floor(count / size)
+      let larger = count % size
+      const possible = owned
+        .sort((a, b) => b - a)
+        .reduce((sum, n) => sum + (n > share && larger-- > 0 ? share + 1 : Math.min(n, share)), 0)
+      assert.strictEqual(kept, possible)
+      round()
+      const sizes = members.map((one) => one.owned.length)
+      assert.strictEqual(
+        sizes.reduce((a, b) => a + b, 0),
+        count
+      )
+      assert.isAtMost(Math.max(...sizes) - Math.min(...sizes), 1)
+      const settled = members.map((one) => one.owned)
+      round()
+      assert.deepStrictEqual(
+        members.map((one) => one.owned),
+        settled
+      )
+      return true
+    },
+    { arbitrary: { runs: 300, seed: 3 } }
+  )
+
+  for (const assignor of [Assignor.range, Assignor.roundRobin, Assignor.cooperativeSticky]) {
     it.prop(
       `${assignor.name} gives every partition that someone subscribed to, once, to someone who did`,
       [Case],

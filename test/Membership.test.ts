@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Consumer, type KafkaError, Membership, Producer, Topic } from "samsa"
+import { Assignor, Consumer, type KafkaError, Membership, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -537,37 +537,120 @@ describe("Membership.classic", () => {
     )
   })
 
-  it.effect("survives a storm of joins and leaves: nothing is lost, nothing is twice, all is committed", () =>
-    Effect.gen(function* () {
-      const party = new Party()
-      party.work = (record) => Effect.sleep(record.offset % 3 === 0 ? "700 millis" : "30 millis")
-      let random = 12_345
-      const next = (below: number) => (random = (random * 1_103_515_245 + 12_345) & 0x7fffffff) % below
-      const members: Array<Effect.Success<ReturnType<Party["join"]>>> = []
-      let sent = 0
-      for (let round = 0; round < 25; round++) {
-        yield* produce(12)
-        sent += 12
-        if (members.length === 0 || (members.length < 5 && next(2) === 0)) {
-          members.push(yield* party.join(`m${round}`))
-        } else {
-          const [gone] = members.splice(next(members.length), 1)
-          yield* Effect.forkDetach(gone!.leave)
-        }
-        yield* TestClock.adjust(500 + next(6_000))
+  describe("cooperative", () => {
+    const cooperative = { membership: Membership.classic({ assignors: [Assignor.cooperativeSticky] }) }
+    it.effect("goes on reading what it keeps while others join, and gives up only what moves", () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const gate = yield* Deferred.make<void>()
+        yield* produce(6)
+        party.work = ({ partition }) => (partition === 0 ? Deferred.await(gate) : Effect.void)
+        const a = yield* party.join("a", cooperative)
+        yield* party.all(5)
+        const b = yield* party.join("b", cooperative)
+        yield* until(
+          "the other has its share",
+          Effect.sync(() => party.events.includes("b Assigned 3 4 5"))
+        )
+        assert.deepStrictEqual(
+          party.events.filter((event) => event.startsWith("a")),
+          ["a Assigned 0 1 2 3 4 5", "a Drained 3 4 5", "a Revoked 3 4 5"]
+        )
+        assert.deepStrictEqual(party.interrupted, [])
+        yield* produce(6)
+        yield* party.all(10)
+        yield* Deferred.succeed(gate, undefined)
+        yield* party.all(12)
+        assert.strictEqual(party.duplicates, 0)
+        yield* a.leave
+        yield* until(
+          "what was left is taken over",
+          Effect.sync(() => party.events.includes("b Assigned 0 1 2"))
+        )
+        yield* b.leave
+        assert.strictEqual(yield* committed, 12)
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("keeps committing what it keeps while the group is joined anew", () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const a = yield* party.join("a", { ...cooperative, commitEvery: 1 })
+        yield* stable(1)
+        // The other member's answers are slow: the group stays between two generations.
+        const slow = yield* broker.inject(Fault.on("SyncGroup").delay("3 seconds"))
+        const b = yield* party.join("b", cooperative)
+        yield* TestClock.adjust("3 seconds")
         yield* calm
-      }
-      if (members.length === 0) members.push(yield* party.join("last"))
-      yield* party.all(sent)
-      assert.strictEqual(party.duplicates, 0)
-      const leaving = yield* Effect.forkChild(Effect.forEach(members, (m) => m.leave, { concurrency: "unbounded" }))
-      yield* until(
-        "all have left",
-        Effect.sync(() => leaving.pollUnsafe() !== undefined)
-      )
-      assert.strictEqual(yield* committed, sent)
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      assert.deepStrictEqual(yield* broker.defects, [])
-    }).pipe(Effect.provide(layer))
-  )
+        yield* produce(12)
+        yield* party.all(12)
+        yield* slow.remove
+        yield* until(
+          "all is committed",
+          Effect.map(committed, (sum) => sum === 12)
+        )
+        assert.strictEqual(party.duplicates, 0)
+        yield* a.leave
+        yield* b.leave
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+
+    it.effect("joins a group of eager members where both sides offer range", () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const both = { membership: Membership.classic({ assignors: [Assignor.cooperativeSticky, Assignor.range] }) }
+        yield* produce(12)
+        const a = yield* party.join("a")
+        yield* stable(1)
+        const b = yield* party.join("b", both)
+        yield* stable(2)
+        yield* produce(12)
+        yield* party.all(24)
+        assert.strictEqual(party.duplicates, 0)
+        yield* a.leave
+        yield* b.leave
+        assert.strictEqual(yield* committed, 24)
+      }).pipe(Effect.provide(layer))
+    )
+  })
+
+  for (const assignor of [Assignor.range, Assignor.roundRobin, Assignor.cooperativeSticky]) {
+    it.effect(
+      `survives a storm of joins and leaves (${assignor.name}): nothing is lost or twice, all is committed`,
+      () =>
+        Effect.gen(function* () {
+          const party = new Party()
+          const sharing = { membership: Membership.classic({ assignors: [assignor] }) }
+          party.work = (record) => Effect.sleep(record.offset % 3 === 0 ? "700 millis" : "30 millis")
+          let random = 12_345
+          const next = (below: number) => (random = (random * 1_103_515_245 + 12_345) & 0x7fffffff) % below
+          const members: Array<Effect.Success<ReturnType<Party["join"]>>> = []
+          let sent = 0
+          for (let round = 0; round < 25; round++) {
+            yield* produce(12)
+            sent += 12
+            if (members.length === 0 || (members.length < 5 && next(2) === 0)) {
+              members.push(yield* party.join(`m${round}`, sharing))
+            } else {
+              const [gone] = members.splice(next(members.length), 1)
+              yield* Effect.forkDetach(gone!.leave)
+            }
+            yield* TestClock.adjust(500 + next(6_000))
+            yield* calm
+          }
+          if (members.length === 0) members.push(yield* party.join("last", sharing))
+          yield* party.all(sent)
+          assert.strictEqual(party.duplicates, 0)
+          const leaving = yield* Effect.forkChild(Effect.forEach(members, (m) => m.leave, { concurrency: "unbounded" }))
+          yield* until(
+            "all have left",
+            Effect.sync(() => leaving.pollUnsafe() !== undefined)
+          )
+          assert.strictEqual(yield* committed, sent)
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          assert.deepStrictEqual(yield* broker.defects, [])
+        }).pipe(Effect.provide(layer))
+    )
+  }
 })

@@ -301,7 +301,7 @@ export const make = Effect.fnUntraced(function* (
       }
       unfinished += fresh.length
       Deferred.doneUnsafe(firstAssignment, Exit.void)
-      publishOf("Assigned", fresh)
+      if (fresh.length > 0 || first) publishOf("Assigned", fresh)
       for (const partition of fresh) assignments.offer(partition)
       if (fresh.length === 0) return Effect.void
       return Effect.flatMap(inBackground(open(fresh, first)), (opening) => {
