@@ -9,15 +9,20 @@ import { KafkaError } from "../src/KafkaError.ts"
 
 const MiB = 1024 * 1024
 
-/** Words with noise among them, over several blocks of every codec. */
-const sample = (bytes: number, seed = 1): Uint8Array => {
-  const out = new Uint8Array(bytes)
+/** Bytes that no codec makes smaller. */
+const noise = (bytes: number, seed = 1): Uint8Array => {
   let state = seed
+  return Uint8Array.from({ length: bytes }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return state >>> 24
+  })
+}
+
+/** Words, then noise, over several blocks of every codec. */
+const sample = (bytes: number, seed = 1): Uint8Array => {
+  const out = noise(bytes, seed)
   const words = Buffer.from("order customer amount total EUR paid open shipped ")
-  for (let i = 0; i < bytes; i++) {
-    if (i % 97 === 0) state = (Math.imul(state, 1664525) + 1013904223) | 0
-    out[i] = i % 70_000 < 30_000 ? words[(i + (state >>> 20)) % words.length]! : (Math.imul(i, state) >>> 13) & 255
-  }
+  for (let i = 0; i < bytes; i++) if (i % 180_000 < 30_000) out[i] = words[(i + ((seed * i) >>> 7)) % words.length]!
   return out
 }
 
@@ -141,10 +146,13 @@ describe("snappy", () => {
       "a distance beyond 2^31": [8, 0, 97, 3 | (3 << 2), 0, 0, 0, 255],
       "more than it claims": [2, 2 << 2, 97, 98, 99],
       "less than it claims": [9, 2 << 2, 97, 98, 99],
-      "a claim that the bytes cannot hold": [255, 255, 255, 3, 0, 97]
+      "a literal that is cut off": [5, 4 << 2, 97, 98]
     }
     for (const [name, bytes] of Object.entries(broken))
       assert.strictEqual(failure(() => Snappy.decompress(Uint8Array.from(bytes), 1 << 28)).reason._tag, "Corrupt", name)
+    // Before memory is taken for it.
+    const claim = failure(() => Snappy.decompress(Uint8Array.from([255, 255, 255, 3, 0, 97]), 1 << 28))
+    assert.include(claim.message, "2 bytes claim to hold 8388607")
   })
 })
 
@@ -192,6 +200,33 @@ describe("lz4", () => {
     const broken = codec.format0!.compress(sample(9))
     assert.include(failure(() => codec.decompress(broken, MiB)).message, "header checksum")
     same(codec.format0!.decompress(codec.compress(sample(9)), MiB), sample(9))
+  })
+
+  it("refuses blocks that cannot be, typed", () => {
+    const frame = (...block: ReadonlyArray<number>) => {
+      const header = Lz4.compress(new Uint8Array(0)).subarray(0, 7)
+      return Uint8Array.from([...header, block.length, 0, 0, 0, ...block, 0, 0, 0, 0])
+    }
+    const problem = (bytes: Uint8Array, limit = MiB) => failure(() => Lz4.decompress(bytes, limit)).message
+    assert.strictEqual(Buffer.from(Lz4.decompress(frame(0x14, 97, 1, 0, 0x10, 98), MiB)).toString(), "aaaaaaaaab")
+    assert.include(problem(frame(0x14, 97, 2, 0, 0x10, 98)), "a copy reaches before the block")
+    assert.include(problem(frame(0x14, 97, 0, 0, 0x10, 98)), "a copy reaches before the block")
+    assert.include(problem(frame(0x50, 97, 98)), "literals run over the end of the block")
+    assert.include(problem(frame(0xf0, 255, 255)), "a length is cut off")
+    assert.include(problem(frame(0x1f, 97, 1, 0, 255)), "a length is cut off")
+    assert.include(problem(frame(0x10, 97, 1)), "a copy is cut off")
+    assert.include(problem(frame(0x14, 97, 1, 0)), "the block is cut off")
+    // Blocks stand alone unless the frame says that they are linked.
+    const two = Uint8Array.from([...frame(0x10, 97).subarray(0, 13), ...frame(0x04, 1, 0, 0x10, 98).subarray(7)])
+    assert.include(problem(two), "a copy reaches before the block")
+  })
+
+  it("stops at the limit in blocks that are stored as they are", () => {
+    const bytes = noise(8192)
+    const frame = Lz4.compress(bytes)
+    assert.isAbove(frame.length, bytes.length)
+    assert.include(failure(() => Lz4.decompress(frame, 4096)).message, "more than the limit of 4096 bytes")
+    same(Lz4.decompress(frame, 8192), bytes)
   })
 
   it("notices a flipped bit by each of its checksums", () => {

@@ -92,6 +92,16 @@ describe("a message set", () => {
       assert.deepStrictEqual(new Set(batch!.records.map((r) => r.timestamp)), new Set([time + 1000]))
     })
 
+  it("of format 1 counts its inner messages from 0, and of format 0 not", () => {
+    for (const magic of [0, 1] as const) {
+      const set = MessageSet.encode(three, { magic, compression: Compression.gzip(), baseOffset: 100 })
+      const value = set.subarray(magic === 0 ? 26 : 34)
+      const inner = Buffer.from(Compression.gzip().decompress(value, 1000))
+      assert.strictEqual(inner.readBigInt64BE(), magic === 0 ? 100n : 0n)
+      assert.strictEqual(Buffer.from(set).readBigInt64BE(), 102n)
+    }
+  })
+
   it("of format 0 with lz4 has the header checksum of its time (KIP-57)", () => {
     const set = MessageSet.encode(three, { magic: 0, compression: Compression.lz4() })
     assert.include(hex(set), "04224d1860401a")

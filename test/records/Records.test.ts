@@ -146,22 +146,27 @@ describe("reading", () => {
       Records.decode(batch, {
         compression: Compression.make({ ...gzip, decompress }),
         maxDecompressedBytes: 1000
-      }).failure?.reason
-    for (const reason of [
-      wrong(() => {
-        throw new RangeError("no")
-      }),
+      }).failure?.message
+    const thrown = wrong(() => {
+      throw new RangeError("no")
+    })
+    assert.include(thrown, "Corrupt: record batch at byte 0: no")
+    assert.include(
       wrong(() => new Uint8Array(2000)),
-      wrong(() => new Uint8Array(3))
-    ])
-      assert.strictEqual(reason?._tag, "Corrupt")
+      "more than the limit of 1000 bytes"
+    )
+    assert.include(
+      wrong(() => new Uint8Array(3)),
+      "5 records in 3 bytes"
+    )
   })
 
   it("believes no count beyond the bytes, and so allocates nothing for it", () => {
     for (const codec of [Compression.none, gzip])
-      for (const count of [2, 1000, 2 ** 31 - 1, -1, -(2 ** 31)]) {
+      for (const count of [8, 1000, 2 ** 31 - 1, -1, -(2 ** 31)]) {
         const { failure } = Records.decode(batchOf(count, [14, 0, 0, 0, 1, 1, 0], codec))
         assert.strictEqual(failure?.reason._tag, "Corrupt", `${count}`)
+        assert.include(failure!.message, `${count} records in 7 bytes`)
       }
   })
 
@@ -172,26 +177,28 @@ describe("reading", () => {
     }
     const body = (...parts: ReadonlyArray<number>) => [...v(parts.length), ...parts]
     const good = body(0, 0, 0, 1, 1, 0)
-    const wrong: Record<string, ReadonlyArray<number>> = {
-      "a negative length": [...v(-5), 0, 0, 0, 1, 1, 0],
-      "a length beyond the batch": [...v(100), 0, 0, 0, 1, 1, 0],
-      "a length that is too small": [...v(5), 0, 0, 0, 1, 1],
-      "a key beyond the record": body(0, 0, 0, ...v(90), 1, 0),
-      "a value beyond the record": body(0, 0, 0, 1, ...v(90), 0),
-      "headers beyond the record": body(0, 0, 0, 1, 1, ...v(90)),
-      "a negative count of headers": body(0, 0, 0, 1, 1, ...v(-1)),
-      "a null header name": body(0, 0, 0, 1, 1, ...v(1), 1, 1),
-      "a header value beyond the record": body(0, 0, 0, 1, 1, ...v(1), ...v(0), ...v(7)),
-      "bytes after the headers": body(0, 0, 0, 1, 1, 0, 9),
-      "bytes after the last record": [...good, 9],
-      "a varint without an end": body(0, 0, 255, 255, 255, 255, 255, 255, 255),
-      "a key length without an end": body(0, 0, 0, 255, 255, 255, 255, 255, 255, 255),
-      "the last varint beyond the buffer": [...v(6), 0, 0, 0, 1, 1, 128]
-    }
+    const wrong: ReadonlyArray<readonly [problem: string, bytes: ReadonlyArray<number>]> = [
+      ["a record of -5 bytes in 6", [...v(-5), 0, 0, 0, 1, 1, 0]],
+      ["a record of 100 bytes in 6", [...v(100), 0, 0, 0, 1, 1, 0]],
+      ["a record of 5 bytes in 6", [...v(5), 0, 0, 0, 1, 1, 0]],
+      ["a key runs over", body(0, 0, 0, ...v(90), 1, 0)],
+      ["a key runs over", body(0, 0, 0, 255, 255, 255, 255, 255, 255, 255)],
+      ["a value runs over", body(0, 0, 0, 1, ...v(90), 0)],
+      ["do not fill it", body(0, 0, 0, 1, 1, ...v(90))],
+      ["do not fill it", body(0, 0, 0, 1, 1, ...v(-1))],
+      // A null name; the byte of its length could also be read as the null value behind it.
+      ["do not fill it", body(0, 0, 0, 1, 1, ...v(1), 1)],
+      ["do not fill it", body(0, 0, 0, 1, 1, ...v(1), ...v(0), ...v(7))],
+      ["do not fill it", body(0, 0, 0, 1, 1, 0, 9)],
+      ["1 bytes after the last record", [...good, 9]],
+      ["a key runs over", body(0, 0, 255, 255, 255, 255, 255, 255, 255)],
+      ["do not fill it", [...v(6), 0, 0, 0, 1, 1, 128]]
+    ]
     assert.isUndefined(Records.decode(batchOf(1, good)).failure)
-    for (const [name, bytes] of Object.entries(wrong)) {
+    for (const [problem, bytes] of wrong) {
       const { failure } = Records.decode(batchOf(1, bytes))
-      assert.strictEqual(failure?.reason._tag, "Corrupt", name)
+      assert.strictEqual(failure?.reason._tag, "Corrupt", `${bytes}`)
+      assert.include(failure!.message, problem, `${bytes}`)
     }
   })
 

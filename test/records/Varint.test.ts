@@ -60,6 +60,11 @@ describe("varints", () => {
     assert.strictEqual(Varint.end, Infinity)
     Varint.readLong(b, 0)
     assert.strictEqual(Varint.end, Infinity)
+    // One byte more than any number of its kind takes.
+    Varint.read(Uint8Array.from([255, 255, 255, 255, 255, 0]), 0)
+    assert.strictEqual(Varint.end, Infinity)
+    Varint.readLong(Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0]), 0)
+    assert.strictEqual(Varint.end, Infinity)
     Varint.read(b, 19)
     assert.isAbove(Varint.end, 20)
   })
