@@ -44,7 +44,14 @@ export const contender: Contender = {
       bootstrapBrokers: [target.bootstrap],
       groupId: `platformatic-${process.pid}`
     })
-    const stream = await consumer.consume({ topics: [target.topic], mode: "earliest", autocommit: true })
+    const stream = await consumer.consume({
+      topics: [target.topic],
+      mode: "earliest",
+      autocommit: 1000,
+      // its best: with its default of 50 MiB it takes eight times the CPU, since its reader searches among the chunks
+      maxBytes: 262_144,
+      maxBytesPerPartition: 262_144
+    })
     await new Promise<void>((resolve, reject) => {
       stream.on("error", reject)
       stream.on("data", (message: { key: Buffer; value: Buffer }) => {
