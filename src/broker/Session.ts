@@ -164,10 +164,10 @@ export class Session implements Handler {
       if (typeof version !== "number") return resume(Effect.fail(version))
       const now = Backoff.monotonic(this.#context.clock)
       const pending = this.#request(api, version, () => request(version), options, now, resume)
-      if (this.#line.length > 0 || this.#mustWait(now)) {
-        this.#line.push(pending)
-        this.#sweep()
-      } else this.#write(pending)
+      // In line first: what it would have to wait for may be over before it has begun to wait.
+      this.#line.push(pending)
+      this.#advance(now)
+      if (this.#line.length > 0) this.#sweep()
       return Effect.sync(() => {
         pending.resume = undefined
       })
@@ -305,15 +305,15 @@ export class Session implements Handler {
         until,
         Effect.sync(() => {
           this.#held = false
-          this.#advance()
+          this.#advance(Backoff.monotonic(this.#context.clock))
         })
       )
     )
   }
 
-  #advance(): void {
+  #advance(now: number): void {
     while (this.#line.length > 0) {
-      if (this.#mustWait(Backoff.monotonic(this.#context.clock))) return
+      if (this.#mustWait(now)) return
       const pending = this.#line.shift()!
       if (pending.resume !== undefined) this.#write(pending)
     }
@@ -343,19 +343,20 @@ export class Session implements Handler {
 
   #onFrame(frame: Uint8Array): void {
     if (this.#ended !== undefined) return
-    let pending = this.#pending.shift()
+    let pending = this.#pending[0]
     if (pending?.raw !== true) {
       const correlationId = Frame.readCorrelationId(frame)
-      if (pending?.skippable === true && this.#pending[0]?.correlationId === correlationId) {
+      if (pending?.skippable === true && this.#pending[1]?.correlationId === correlationId) {
+        this.#pending.shift()
         pending.resume?.(Effect.undefined)
-        pending = this.#pending.shift()
+        pending = this.#pending[0]
       }
       if (pending === undefined || pending.correlationId !== correlationId) {
         const problem = `correlation id ${correlationId} came where ${pending?.correlationId ?? "none"} was due`
-        if (pending !== undefined) this.#pending.unshift(pending)
         throw KafkaError.make({ _tag: "Corrupt", what: "response", problem, broker: this.#context.address })
       }
     }
+    this.#pending.shift()
     this.#first = undefined
     if (this.#negotiated) this.served = true
     const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
@@ -452,8 +453,9 @@ export class Session implements Handler {
     this.#ended = others
     this.#connection?.close()
     const due = [...this.#pending.splice(0), ...this.#line.splice(0)]
-    due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
+    // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this)
+    due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
   }
 
   #lost(cause: string): KafkaError.KafkaError {
