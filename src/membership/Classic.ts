@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type * as Assignor from "../Assignor.ts"
 import * as Backoff from "../Backoff.ts"
@@ -96,9 +97,13 @@ const encodeSubscription = (
   )
 }
 
+/** Newer versions append fields: what follows those that we know is passed by, as Java does. */
+const readForward = <S extends Schema.Top>(message: Wire.Message<S>, version: number, body: Uint8Array): S["Type"] =>
+  Wire.compile(message, version).decode(new Wire.Reader(body))
+
 const decodeSubscription = (member: ClassicMember.Member): Assignor.Member => {
   const [version, body] = unprefixed(member.metadata)
-  const subscription = Wire.compile(ConsumerProtocol.Subscription, version).read(body)
+  const subscription = readForward(ConsumerProtocol.Subscription, version, body)
   return {
     memberId: member.memberId,
     instanceId: member.instanceId,
@@ -118,7 +123,7 @@ const decodeAssignment = (bytes: Uint8Array): Array<TopicPartition> => {
   // Whoever is not assigned anything may get no bytes at all.
   if (bytes.length === 0) return []
   const [version, body] = unprefixed(bytes)
-  return flat(Wire.compile(ConsumerProtocol.Assignment, version).read(body).assignedPartitions)
+  return flat(readForward(ConsumerProtocol.Assignment, version, body).assignedPartitions)
 }
 
 const corrupt = (error: unknown, group: string): KafkaError.KafkaError =>
