@@ -12,7 +12,8 @@ import * as Processes from "./Processes.ts"
 
 const plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 
-const cacheFolder = (): string => {
+/** Where what is fetched is kept. */
+export const cacheFolder = (): string => {
   const wanted =
     process.env.SAMSA_CACHE ?? Path.join(process.env.XDG_CACHE_HOME ?? Path.join(Os.homedir(), ".cache"), "samsa")
   try {
@@ -34,7 +35,7 @@ const running = (pid: number): boolean => {
 }
 
 // Only one process of this machine runs Maven at a time: its local repository is not made for more.
-const locked = <A, E, R>(folder: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+export const locked = <A, E, R>(folder: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
   const file = Path.join(folder, "fetch.lock")
   const take = Effect.suspend(() => {
     try {
