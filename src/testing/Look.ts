@@ -54,7 +54,9 @@ const decodePart = <I>(
   try {
     const value = decode(input)
     return value instanceof TopicDecoder.Pending
-      ? Effect.mapError(value.effect, (refused) => fail(refused.issue))
+      ? Effect.mapError(value.effect, (refused) =>
+          fail(refused instanceof TopicDecoder.Refused ? refused.issue : String(refused))
+        )
       : Effect.succeed(value)
   } catch (refused) {
     return Effect.fail(fail(refused instanceof TopicDecoder.Refused ? refused.issue : String(refused)))

@@ -50,8 +50,8 @@ export const python = (name: string): Effect.Effect<string, Processes.ProcessErr
         Effect.andThen(
           Processes.run([
             Path.join(part, "bin", "python"),
-            ...["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"],
-            ...["-r", file("python", requirements)]
+            ..."-m pip install --quiet --no-input --disable-pip-version-check -r".split(" "),
+            file("python", requirements)
           ])
         )
       )
@@ -66,7 +66,8 @@ export const javaTools: Effect.Effect<string, Processes.ProcessError> = Effect.g
     const pom = Path.join(part, "pom.xml")
     Fs.copyFileSync(file("java", "pom.xml"), pom)
     return Processes.run([
-      ...["mvn", "-q", "-B", "-f", pom],
+      ..."mvn -q -B -f".split(" "),
+      pom,
       "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
       "-DincludeScope=runtime",
       `-DoutputDirectory=${part}`

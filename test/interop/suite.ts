@@ -181,6 +181,9 @@ const groupOfThree = (broker: EmbeddedKafka.Service, client: Client, topic: stri
 
 export type It = Vitest.MethodsNonLive<Requires>
 
+/** What a suite may ask of its client. */
+export type Feature = keyof typeof features
+
 /** The features that suites choose from. */
 export const features = {
   headers: (it: It) =>
@@ -314,11 +317,7 @@ export const features = {
 } as const
 
 /** A client's row: every codec that it has, and the features chosen. */
-export const suite = (
-  options: Options,
-  chosen: ReadonlyArray<keyof typeof features>,
-  more: (it: It) => void = () => {}
-): void => {
+export const suite = (options: Options, chosen: ReadonlyArray<Feature>, more: (it: It) => void = () => {}): void => {
   const foreign = Layer.effect(
     Foreign,
     Effect.flatMap(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) => options.client(bootstrap))

@@ -175,7 +175,10 @@ describe("a broker of a release", () => {
       const broker = yield* EmbeddedKafka.make({ asVersion: "4.4" })
       const client = yield* connect(broker)
       const code = (clusterId: string | null, nodeId: number) =>
-        Effect.map(client.send(ApiVersions, 5, { clusterId, nodeId }), (response) => response.errorCode)
+        Effect.map(
+          client.send(ApiVersions, 5, { clientSoftwareName: "raw", clientSoftwareVersion: "1.0", clusterId, nodeId }),
+          (response) => response.errorCode
+        )
       assert.strictEqual(yield* code(null, -1), 0)
       assert.strictEqual(yield* code(broker.clusterId, 1), 0)
       assert.strictEqual(yield* code("another", -1), 129)

@@ -55,7 +55,11 @@ describe("EmbeddedKafka", () => {
       const broker = yield* EmbeddedKafka.make()
       const client = yield* connect(broker)
       for (let version = 0; version <= 5; version++) {
-        const response = yield* client.send(ApiVersions, version, {})
+        const response = yield* client.send(
+          ApiVersions,
+          version,
+          version >= 3 ? { clientSoftwareName: "raw", clientSoftwareVersion: "1.0" } : {}
+        )
         assert.strictEqual(response.errorCode, 0)
         assert.deepStrictEqual(
           response.apiKeys.find((api) => api.apiKey === 3),

@@ -124,7 +124,7 @@ describe("a fault", () => {
     Effect.gen(function* () {
       const { broker, client } = yield* setup
       yield* broker.inject(Fault.on("ApiVersions", { nth: 1 }).trickle)
-      assert.strictEqual((yield* client.send(ApiVersions, 3, {})).errorCode, 0)
+      assert.strictEqual((yield* client.send(ApiVersions, 2, {})).errorCode, 0)
       yield* broker.inject(Fault.on("Produce").throttle(250))
       const response = yield* client.send(Produce, 9, { acks: 1, timeoutMs: 0, topicData: [] })
       assert.strictEqual(response.throttleTimeMs, 250)

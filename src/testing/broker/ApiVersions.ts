@@ -6,11 +6,16 @@ import * as Api from "../../protocol/messages/ApiVersions.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
 
+const legal = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
+
 export const apiVersions = handler("ApiVersions", Api, (call) => {
   const { cluster, node, request, version } = call
   const { profile } = cluster.settings
   const injected = call.injected()
   if (injected !== Code.none) return call.answer({ errorCode: injected })
+  // KIP-511: letters, digits, dots and dashes, the latter not at the ends
+  if (version >= 3 && !(legal.test(request.clientSoftwareName) && legal.test(request.clientSoftwareVersion)))
+    return call.answer({ errorCode: Code.invalidRequest })
   const elsewhere =
     (request.clusterId !== null && request.clusterId !== cluster.id) ||
     (request.nodeId !== -1 && request.nodeId !== node.id)

@@ -18,12 +18,20 @@ export interface Appended {
   /** -1 unless the topic has the broker's times. */
   readonly logAppendTimeMs: number
   readonly errorMessage?: string
+  /** What is wrong is in the records: the answer tells where the log begins, as real brokers do. */
+  readonly inRecords?: true
 }
 
 const refused = (errorCode: number, errorMessage?: string): Appended =>
   errorMessage === undefined
     ? { errorCode, baseOffset: -1, logAppendTimeMs: -1 }
     : { errorCode, baseOffset: -1, logAppendTimeMs: -1, errorMessage }
+
+/** The batch is well-formed, and says what it must not. */
+const refusedRecord = (errorMessage: string): Appended => ({
+  ...refused(Code.invalidRecord, errorMessage),
+  inRecords: true
+})
 
 const zstd = 4
 
@@ -81,7 +89,7 @@ export const append = (
     })
     const baseOffset = partition.log.endOffset
     if (cluster.configOf(topic, "cleanup.policy").includes("compact") && converted.some((c) => c.keyless))
-      return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
+      return refusedRecord("a record of a compacted topic needs a key")
     for (const { bytes, count } of converted) {
       let at = 0
       while (at < bytes.length) {
@@ -118,16 +126,17 @@ const appendBatch = (
   if (Crc32c.compute(records, Batch.crcFrom, batch.size) !== Batch.crcOf(records, 0))
     return refused(Code.corruptMessage)
   if (batch.count < 1 || batch.lastOffset - batch.baseOffset !== batch.count - 1)
-    return refused(Code.invalidRecord, "the number of records is not that of the offsets")
+    return refusedRecord("the number of records is not that of the offsets")
   if (Batch.codecOf(batch) > zstd) return refused(Code.unsupportedCompressionType)
   if (Batch.codecOf(batch) === zstd && version < 7) return refused(Code.unsupportedCompressionType)
-  if (Batch.isControl(batch)) return refused(Code.invalidRecord, "clients do not write control batches")
-  if (batch.producerId >= 0 && (batch.producerEpoch < 0 || batch.baseSequence < 0)) return refused(Code.invalidRecord)
+  if (Batch.isControl(batch)) return refusedRecord("clients do not write control batches")
+  if (batch.producerId >= 0 && (batch.producerEpoch < 0 || batch.baseSequence < 0))
+    return refusedRecord("an idempotent producer needs an epoch and a sequence")
   if (
     cluster.configOf(topic, "cleanup.policy").includes("compact") &&
     Convert.hasKeyless(records, cluster.settings.compression)
   )
-    return refused(Code.invalidRecord, "a record of a compacted topic needs a key")
+    return refusedRecord("a record of a compacted topic needs a key")
 
   if (batch.producerId >= 0) {
     const verdict = log.producers.judge(batch, profile.unknownProducer !== Code.none, profile.remembered)

@@ -75,7 +75,9 @@ export type Codecs = Compression.Registry
 /** Why a topic cannot be created. */
 export type Refusal = "exists" | "name" | "partitions" | "replication" | "assignment"
 
-const legalName = /^[a-zA-Z0-9._-]{1,249}$/
+/** What a topic may be called. */
+export const isLegalName = (name: string): boolean =>
+  /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
 
 /** Java's `String.hashCode`, by which Kafka spreads groups over coordinators. */
 const hashCode = (text: string): number => {
@@ -215,7 +217,7 @@ export class Cluster {
     } = {}
   ): Topic | Refusal {
     if (this.topics.has(name)) return "exists"
-    if (!legalName.test(name) || name === "." || name === "..") return "name"
+    if (!isLegalName(name)) return "name"
     const partitions = options.partitions ?? this.settings.defaultPartitions
     const alive = this.alive.map((node) => node.id)
     const factor = options.replicationFactor ?? Math.min(this.settings.replicationFactor, Math.max(alive.length, 1))

@@ -22,6 +22,8 @@ interface Setting {
   readonly byDefault: string
   /** The broker's setting that a topic's falls back to. */
   readonly broker?: string
+  /** That one has no default of its own, but falls back to hours. */
+  readonly hours?: true
   readonly values?: ReadonlyArray<string>
   readonly least?: number
 }
@@ -42,12 +44,21 @@ const ofTopics: ReadonlyArray<Setting> = [
     broker: "compression.type",
     values: ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]
   }),
+  setting("compression.gzip.level", "int", "-1"),
+  setting("compression.lz4.level", "int", "9"),
+  setting("compression.zstd.level", "int", "3"),
   setting("delete.retention.ms", "long", "86400000", { broker: "log.cleaner.delete.retention.ms", least: 0 }),
+  setting("errors.deadletterqueue.group.enable", "boolean", "false"),
   setting("file.delete.delay.ms", "long", "60000", { broker: "log.segment.delete.delay.ms", least: 0 }),
   setting("flush.messages", "long", ever, { broker: "log.flush.interval.messages", least: 1 }),
   setting("flush.ms", "long", ever, { broker: "log.flush.interval.ms", least: 0 }),
+  setting("follower.replication.throttled.replicas", "list", ""),
   setting("index.interval.bytes", "int", "4096", { broker: "log.index.interval.bytes", least: 0 }),
+  setting("leader.replication.throttled.replicas", "list", ""),
+  setting("local.retention.bytes", "long", "-2", { least: -2 }),
+  setting("local.retention.ms", "long", "-2", { least: -2 }),
   setting("max.compaction.lag.ms", "long", ever, { broker: "log.cleaner.max.compaction.lag.ms", least: 1 }),
+  setting("max.decompressed.message.bytes", "int", "2147483639", { least: 0 }),
   setting("max.message.bytes", "int", "1048588", { broker: "message.max.bytes", least: 0 }),
   setting("message.timestamp.after.max.ms", "long", "3600000", {
     broker: "log.message.timestamp.after.max.ms",
@@ -62,21 +73,23 @@ const ofTopics: ReadonlyArray<Setting> = [
   setting("min.compaction.lag.ms", "long", "0", { broker: "log.cleaner.min.compaction.lag.ms", least: 0 }),
   setting("min.insync.replicas", "int", "1", { broker: "min.insync.replicas", least: 1 }),
   setting("preallocate", "boolean", "false", { broker: "log.preallocate" }),
+  setting("remote.copy.lag.bytes", "long", "-1", { least: -1 }),
+  setting("remote.copy.lag.ms", "long", "0", { least: -1 }),
+  setting("remote.log.copy.disable", "boolean", "false"),
+  setting("remote.log.delete.on.disable", "boolean", "false"),
+  setting("remote.storage.enable", "boolean", "false"),
   setting("retention.bytes", "long", "-1", { broker: "log.retention.bytes", least: -1 }),
-  setting("retention.ms", "long", "604800000", { broker: "log.retention.ms", least: -1 }),
+  setting("retention.ms", "long", "604800000", { broker: "log.retention.ms", hours: true, least: -1 }),
   setting("segment.bytes", "int", "1073741824", { broker: "log.segment.bytes", least: 14 }),
   setting("segment.index.bytes", "int", "10485760", { broker: "log.index.size.max.bytes", least: 4 }),
-  setting("segment.jitter.ms", "long", "0", { broker: "log.roll.jitter.ms", least: 0 }),
-  setting("segment.ms", "long", "604800000", { broker: "log.roll.ms", least: 1 }),
+  setting("segment.jitter.ms", "long", "0", { broker: "log.roll.jitter.ms", hours: true, least: 0 }),
+  setting("segment.ms", "long", "604800000", { broker: "log.roll.ms", hours: true, least: 1 }),
   setting("unclean.leader.election.enable", "boolean", "false", { broker: "unclean.leader.election.enable" })
 ]
 
 /** The settings of brokers that this one tells. Those of `fixed` cannot be altered. */
 const ofBrokers: ReadonlyArray<Setting> = [
-  ...ofTopics.map((each) => {
-    const { broker, ...rest } = each
-    return { ...rest, name: broker! }
-  }),
+  ...ofTopics.flatMap(({ broker, ...rest }) => (broker === undefined ? [] : [{ ...rest, name: broker }])),
   setting("auto.create.topics.enable", "boolean", "true"),
   setting("background.threads", "int", "10", { least: 1 }),
   setting("broker.id", "int", "-1"),
@@ -189,13 +202,14 @@ const one = (name: string, value: string | undefined, from: number) =>
 
 /** Every setting of a topic with these of its own. */
 export const describeTopic = (cluster: Cluster, config: ReadonlyMap<string, string>): ReadonlyArray<Described> =>
-  ofTopics.map(({ broker = "", byDefault, kind, name }) => {
+  ofTopics.map(({ broker, byDefault, hours, kind, name }) => {
     const synonyms = [
       ...one(name, config.get(name), source.topic),
-      ...one(broker, cluster.brokerConfig.get("")?.get(broker), source.allBrokers),
-      { name: broker, value: byDefault, source: source.default }
+      ...(broker === undefined ? [] : one(broker, cluster.brokerConfig.get("")?.get(broker), source.allBrokers)),
+      ...(broker === undefined || hours === true ? [] : [{ name: broker, value: byDefault, source: source.default }])
     ]
-    return { name, kind, value: synonyms[0]!.value, source: synonyms[0]!.source, readOnly: false, synonyms }
+    const { source: from, value } = synonyms[0] ?? { value: byDefault, source: source.default }
+    return { name, kind, value, source: from, readOnly: false, synonyms }
   })
 
 /** The value of a topic's setting, with the brokers' in its place where it has none. */

@@ -6,6 +6,7 @@
  */
 import * as Frame from "../../protocol/Frame.ts"
 import * as ApiVersions from "../../protocol/messages/ApiVersions.ts"
+import * as Body from "./Body.ts"
 import * as Code from "./Code.ts"
 import type { Cluster, Node, Topic } from "./Cluster.ts"
 import * as FaultRule from "./FaultRule.ts"
@@ -133,7 +134,7 @@ export class Connection {
 
     let request: unknown
     try {
-      request = Frame.readRequestBody(handler.Request, version, frame, header.bodyAt)
+      request = Body.read(handler.Request, version, frame, header.bodyAt)
     } catch {
       return this.close()
     }

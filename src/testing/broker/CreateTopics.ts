@@ -23,8 +23,10 @@ const refusals: { readonly [R in Refusal]: readonly [code: number, message: stri
 export const createTopics = handler("CreateTopics", Api, (call) => {
   const { cluster, node, request, version } = call
   const names = request.topics.map((topic) => topic.name)
+  // a name that comes twice is refused once
+  const firsts = request.topics.filter((topic, i) => names.indexOf(topic.name) === i)
   call.answer({
-    topics: request.topics.map((asked) => {
+    topics: firsts.map((asked) => {
       const { name } = asked
       const fail = (errorCode: number, errorMessage: string | null = null) => ({ name, errorCode, errorMessage })
       const injected = call.injected(name)

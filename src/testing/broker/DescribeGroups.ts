@@ -8,16 +8,16 @@ import { refusal } from "./GroupCall.ts"
 import { handler } from "./Handler.ts"
 
 const nothing = new Uint8Array(0)
-/** Read, delete, describe. */
-const allGroupOperations = 0b1_0100_1000
 
 export const describeGroups = handler("DescribeGroups", Api, (call) => {
   const { cluster, request, version } = call
   const operations =
-    version >= 3 && request.includeAuthorizedOperations ? { authorizedOperations: allGroupOperations } : undefined
+    version >= 3 && request.includeAuthorizedOperations
+      ? { authorizedOperations: cluster.settings.profile.groupOperations }
+      : undefined
   call.answer({
     groups: request.groups.map((groupId) => {
-      const refused = refusal(call, groupId)
+      const refused = refusal(call, groupId, "empty")
       const group = cluster.groups.get(groupId)
       if (refused !== Code.none || group === undefined) {
         const missing = version >= 6 ? Code.groupIdNotFound : Code.none

@@ -64,7 +64,9 @@ export const fetch = handler("Fetch", Api, (call) => {
   const read = (wanted: Wanted, maxBytes: number, whole: boolean): Read => {
     const partition = partitionOf(wanted)
     const errorCode = errorOf(wanted, partition)
-    const nothing = { partition, records: empty, aborted: null, diverging: undefined }
+    // what is found wrong before the log is looked at has an empty list, what is found there none
+    const aborted = errorCode === Code.unknownTopicOrPartition || errorCode === Code.unknownTopicId ? [] : null
+    const nothing = { partition, records: empty, aborted, diverging: undefined }
     if (errorCode !== Code.none || partition === undefined) return { errorCode, ...nothing }
     const diverging = divergence(partition, wanted)
     if (diverging !== undefined) return { errorCode, ...nothing, diverging }

@@ -5,7 +5,7 @@
  */
 import * as Api from "../../protocol/messages/Metadata.ts"
 import * as Code from "./Code.ts"
-import type { Cluster, Topic } from "./Cluster.ts"
+import { type Cluster, isLegalName, type Topic } from "./Cluster.ts"
 import { zeroId } from "./Env.ts"
 import { handler } from "./Handler.ts"
 
@@ -54,7 +54,7 @@ export const metadata = handler("Metadata", Api, (call) => {
       known.fresh = false
       return failed(name, known.id, Code.leaderNotAvailable)
     }
-    if (!mayCreate) return failed(name, zeroId, Code.unknownTopicOrPartition)
+    if (!mayCreate) return failed(name, zeroId, isLegalName(name) ? Code.unknownTopicOrPartition : Code.invalidTopic)
     const created = cluster.createTopic(name)
     if (created === "name") return failed(name, zeroId, Code.invalidTopic)
     if (typeof created === "string") return failed(name, zeroId, Code.leaderNotAvailable)

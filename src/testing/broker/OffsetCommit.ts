@@ -17,11 +17,11 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
 
   const groupError = (): number => {
     if (version === 0) return Code.none
-    const refused = refusal(call, groupId)
+    const refused = refusal(call, groupId, "empty")
     if (refused !== Code.none) return refused
     const group = cluster.groups.get(groupId)
     if (group === undefined) {
-      if (generation >= 0) return Code.illegalGeneration
+      if (generation >= 0) return version >= 9 ? Code.groupIdNotFound : Code.illegalGeneration
       cluster.group(groupId)
       return Code.none
     }

@@ -59,13 +59,13 @@ export const offsetFetch = handler("OffsetFetch", Api, (call) => {
   if (version >= 8) {
     return call.answer({
       groups: request.groups.map(({ groupId, topics }) => {
-        const errorCode = refusal(call, groupId)
+        const errorCode = refusal(call, groupId, "empty")
         return { groupId, errorCode, topics: errorCode === Code.none ? fetch(groupId, topics) : [] }
       })
     })
   }
   const asked = request.topics?.map((topic) => ({ ...topic, topicId: zeroId })) ?? null
-  const errorCode = version === 0 ? Code.none : refusal(call, request.groupId)
+  const errorCode = version === 0 ? Code.none : refusal(call, request.groupId, "empty")
   if (errorCode === Code.none) return call.answer({ topics: fetch(request.groupId, asked) })
   // before v2 there is no error at the top: every partition carries it
   call.answer({

@@ -38,7 +38,8 @@ export const produce = handler("Produce", Api, (call) => {
     if (topic === undefined || partition === undefined)
       return failure(index, version >= 13 && topic === undefined ? Code.unknownTopicId : Code.unknownTopicOrPartition)
     if (partition.leader !== node.id) return failure(index, Code.notLeaderOrFollower, partition)
-    const least = Number(cluster.configOf(topic, "min.insync.replicas"))
+    const configured = Number(cluster.configOf(topic, "min.insync.replicas"))
+    const least = cluster.settings.profile.boundsMinIsr ? Math.min(configured, partition.replicas.length) : configured
     if (acks === -1 && partition.isr.length < least) return failure(index, Code.notEnoughReplicas)
     const result = append(cluster, topic, partition, records, version)
     if (result.errorCode === Code.none) partition.changed()
@@ -83,7 +84,10 @@ export const produce = handler("Produce", Api, (call) => {
             errorCode,
             baseOffset: late ? -1 : result.baseOffset,
             logAppendTimeMs: result.logAppendTimeMs,
-            logStartOffset: result.errorCode === Code.none && partition !== undefined ? partition.log.startOffset : -1,
+            logStartOffset:
+              partition !== undefined && (result.errorCode === Code.none || result.inRecords === true)
+                ? partition.log.startOffset
+                : -1,
             errorMessage: result.errorMessage ?? null,
             ...(hint
               ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } }

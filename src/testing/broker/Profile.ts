@@ -41,6 +41,10 @@ export interface Profile {
   readonly forwards: boolean
   /** `group.max.session.timeout.ms` by default. */
   readonly maxSessionTimeout: number
+  /** `min.insync.replicas` above the number of replicas counts as that number. */
+  readonly boundsMinIsr: boolean
+  /** What may be done to a group, as bits: with settings of groups more than before. */
+  readonly groupOperations: number
   /** How long a failed authentication is held back, in milliseconds: 100 by default since 2.0, 0 before. */
   readonly failureDelay: number
   /** Metadata names no broker until a topic is there (0.8.2). */
@@ -52,6 +56,11 @@ export interface Profile {
   }>
   readonly finalizedFeatures: ReadonlyArray<{ readonly name: string; readonly level: number }>
 }
+
+/** Read, delete, describe. */
+const operations = 0b1_0100_1000
+/** … and describe and alter settings. */
+const operationsWithConfigs = operations | 0b1100_0000_0000
 
 const apiVersionsKey = 18
 const produceKey = 0
@@ -76,6 +85,8 @@ export const everything = (handlers: ReadonlyMap<number, Handler>): Profile => {
     forwards: true,
     maxSessionTimeout: 1_800_000,
     failureDelay: 0,
+    boundsMinIsr: true,
+    groupOperations: operationsWithConfigs,
     hidesBrokers: false,
     supportedFeatures: [],
     finalizedFeatures: []
@@ -185,6 +196,8 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Handle
     forwards: own.metadataVersion !== undefined,
     maxSessionTimeout: own.maxSessionTimeout,
     failureDelay: own.refusesBare === true || old ? 0 : 100,
+    boundsMinIsr: modern,
+    groupOperations: modern ? operationsWithConfigs : operations,
     hidesBrokers: release === "0.8.2",
     supportedFeatures:
       own.metadataVersion === undefined
