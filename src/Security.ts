@@ -105,7 +105,7 @@ export const checkTls = (
           ...(key === undefined ? {} : { key }),
           ...(tls.passphrase === undefined ? {} : { passphrase: Redacted_.value(tls.passphrase) })
         }),
-      catch: (error) => `tls: ${explain(error)}`
+      catch: (error) => `tls: ${explain(error, tls.passphrase !== undefined)}`
     })
     last = { key: identity, context }
     return context
@@ -137,17 +137,18 @@ export const checkTls = (
 }
 
 /** What OpenSSL says of a key or certificate, in words. */
-const explain = (error: unknown): string => {
+const explain = (error: unknown, withPassphrase: boolean): string => {
   const { code, message } = error as NodeJS.ErrnoException
   switch (code) {
     case "ERR_OSSL_X509_KEY_VALUES_MISMATCH":
       return "the key is not that of the certificate"
     case "ERR_OSSL_BAD_DECRYPT":
     case "ERR_OSSL_EVP_BAD_DECRYPT":
-      return "the passphrase does not decrypt the key"
     case "ERR_OSSL_CRYPTO_INTERRUPTED_OR_CANCELLED":
     case "ERR_MISSING_PASSPHRASE":
-      return "the key is encrypted and needs tls.passphrase"
+      return withPassphrase
+        ? "the passphrase does not decrypt the key"
+        : "the key is encrypted and needs tls.passphrase"
     default:
       return `${message} (${code ?? "unknown"})`
   }

@@ -1,0 +1,179 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Config, ConfigProvider, Context, Duration, Effect, Redacted } from "effect"
+import * as Kafka from "../src/Kafka.ts"
+import * as KafkaConfig from "../src/KafkaConfig.ts"
+
+const mistakes = (options: unknown) =>
+  Effect.map(Effect.flip(KafkaConfig.make(options as KafkaConfig.Options)), ({ reason }) =>
+    reason._tag === "Misconfigured" ? reason.mistakes : assert.fail(reason._tag)
+  )
+
+describe("settings", () => {
+  it.effect("take host:port, IPv6 addresses and hosts alone", () =>
+    Effect.gen(function* () {
+      const { bootstrap } = yield* KafkaConfig.make({ bootstrap: ["b1:9093", "b2", "[::1]:9094", "[fe80::1%eth0]"] })
+      assert.deepStrictEqual(bootstrap, [
+        { host: "b1", port: 9093 },
+        { host: "b2", port: 9092 },
+        { host: "::1", port: 9094 },
+        { host: "fe80::1%eth0", port: 9092 }
+      ])
+    })
+  )
+
+  it.effect("name every mistake at once", () =>
+    Effect.gen(function* () {
+      const found = yield* mistakes({
+        bootstrap: ["b1:0", "http://b2:9092", "::1:9092"],
+        requestTimeout: "-1 seconds",
+        connectTimeout: "soon",
+        maxResponseBytes: 0.5,
+        tls: { ca: "not a certificate", cert: { file: "/nowhere/cert.pem" } },
+        sasl: { mechanism: "PLAIN", username: "", password: "secret" },
+        sourceAddress: "10.0.0.1:port",
+        brokerVersion: "latest",
+        bootstrapServers: "b1:9092"
+      })
+      assert.deepStrictEqual(found.toSorted(), [
+        '"bootstrapServers" is no setting',
+        'bootstrap: "::1:9092" is not host:port',
+        'bootstrap: "b1:0" is not host:port',
+        'bootstrap: "http://b2:9092" is not host:port',
+        'brokerVersion: "latest" is not a release such as "0.9.0" or "2.8"',
+        "connectTimeout is not a duration: soon",
+        "maxResponseBytes must be a whole number above 0, not 0.5",
+        "requestTimeout must be more than 0, not -1 seconds",
+        "sasl.password is missing, or not Redacted",
+        "sasl.username is missing",
+        'sourceAddress: "10.0.0.1:port" is not host or host:port',
+        'tls.ca is not PEM text; a file is given as { file: "…" }',
+        "tls.cert needs tls.key",
+        "tls.cert: /nowhere/cert.pem cannot be read (ENOENT)"
+      ])
+      assert.deepStrictEqual(yield* mistakes({}), ["bootstrap names no broker"])
+    })
+  )
+
+  it.effect("do not show a secret in what they complain of", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        KafkaConfig.make({
+          bootstrap: [],
+          sasl: { mechanism: "SCRAM-SHA-256", username: "", password: Redacted.make("hunter2") }
+        })
+      )
+      assert.notInclude(error.message + JSON.stringify(error), "hunter2")
+    })
+  )
+
+  it.effect("take the source address with and without a port", () =>
+    Effect.gen(function* () {
+      const source = (sourceAddress: string) =>
+        Effect.map(KafkaConfig.make({ bootstrap: ["b"], sourceAddress }), (config) => config.sourceAddress)
+      assert.deepStrictEqual(yield* source("10.0.0.1"), { host: "10.0.0.1", port: 0 })
+      assert.deepStrictEqual(yield* source("10.0.0.1:4000"), { host: "10.0.0.1", port: 4000 })
+      assert.deepStrictEqual(yield* source("10.0.0.1:0"), { host: "10.0.0.1", port: 0 })
+      assert.deepStrictEqual(yield* source("::1"), { host: "::1", port: 0 })
+      assert.deepStrictEqual(yield* source("[::1]"), { host: "::1", port: 0 })
+      assert.deepStrictEqual(yield* source("[::1]:4000"), { host: "::1", port: 4000 })
+    })
+  )
+
+  it.effect("pin brokers that cannot be asked, and hold against what these cannot do", () =>
+    Effect.gen(function* () {
+      const pinned = (brokerVersion: string) =>
+        Effect.map(KafkaConfig.make({ bootstrap: ["b"], brokerVersion }), (config) => config.pinned)
+      assert.strictEqual(yield* pinned("0.8.2.2"), "0.8")
+      assert.strictEqual(yield* pinned("0.9"), "0.9")
+      assert.strictEqual(yield* pinned("0.10.0"), "modern")
+      assert.strictEqual(yield* pinned("4.1"), "modern")
+      const sasl = { mechanism: "PLAIN", username: "u", password: Redacted.make("p") }
+      assert.deepStrictEqual(yield* mistakes({ bootstrap: ["b"], brokerVersion: "0.9", sasl }), [
+        "sasl: brokers of 0.9 have none of its mechanisms"
+      ])
+      assert.lengthOf(yield* mistakes({ bootstrap: ["b"], brokerVersion: "0.7" }), 1)
+    })
+  )
+
+  it.effect("take an infinite connectionsMaxIdle", () =>
+    Effect.gen(function* () {
+      const config = yield* KafkaConfig.make({ bootstrap: ["b"], connectionsMaxIdle: Duration.infinity })
+      assert.strictEqual(config.connectionsMaxIdle, Infinity)
+      assert.strictEqual((yield* KafkaConfig.make({ bootstrap: ["b"] })).connectionsMaxIdle, 540_000)
+    })
+  )
+
+  it.effect("bring a token's needs with them", () =>
+    Effect.gen(function* () {
+      class Identity extends Context.Service<Identity, { readonly token: Effect.Effect<Redacted.Redacted<string>> }>()(
+        "test/Identity"
+      ) {}
+      const options: Kafka.Options<Identity> = {
+        bootstrap: ["b"],
+        sasl: { mechanism: "OAUTHBEARER", token: Effect.flatMap(Identity, (identity) => identity.token) }
+      }
+      const { sasl } = yield* KafkaConfig.make(options).pipe(
+        Effect.provideService(Identity, { token: Effect.succeed(Redacted.make("abc")) })
+      )
+      assert.strictEqual(sasl?.mechanism === "OAUTHBEARER" ? Redacted.value(yield* sasl.token) : "", "abc")
+      // @ts-expect-error the Layer asks for what the token needs
+      const _layer: import("effect").Layer.Layer<Kafka.Kafka, unknown> = Kafka.layer(options)
+    })
+  )
+})
+
+describe("the environment", () => {
+  const from = (env: { readonly [name: string]: string }) =>
+    KafkaConfig.environment.pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))))
+
+  it.effect("needs no more than the bootstrap servers", () =>
+    Effect.gen(function* () {
+      const options = yield* from({ KAFKA_BOOTSTRAP: "b1:9092,b2:9092" })
+      assert.deepStrictEqual((yield* KafkaConfig.make(options)).bootstrap, [
+        { host: "b1", port: 9092 },
+        { host: "b2", port: 9092 }
+      ])
+      assert.isUndefined((yield* KafkaConfig.make(options)).tls)
+      assert.include((yield* Effect.flip(from({}))).message, "BOOTSTRAP")
+    })
+  )
+
+  it.effect("names TLS, SASL and the rest", () =>
+    Effect.gen(function* () {
+      const options = yield* from({
+        KAFKA_BOOTSTRAP: "b1",
+        KAFKA_CLIENT_ID: "billing",
+        KAFKA_TLS_CA_FILE: "/etc/ca.pem",
+        KAFKA_SASL_MECHANISM: "SCRAM-SHA-512",
+        KAFKA_SASL_USERNAME: "alice",
+        KAFKA_SASL_PASSWORD: "secret",
+        KAFKA_BROKER_VERSION: "2.8"
+      })
+      assert.strictEqual(options.clientId, "billing")
+      assert.strictEqual(options.brokerVersion, "2.8")
+      assert.deepInclude(options.tls, { ca: { file: "/etc/ca.pem" } })
+      const { sasl } = options
+      assert.strictEqual(sasl?.mechanism, "SCRAM-SHA-512")
+      if (sasl?.mechanism === "SCRAM-SHA-512") assert.strictEqual(Redacted.value(sasl.password), "secret")
+      assert.notInclude(JSON.stringify(options), "secret")
+    })
+  )
+
+  it.effect("may be laid out otherwise", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        Effect.scoped(
+          Effect.provide(
+            Effect.void,
+            Kafka.layerConfig({
+              bootstrap: Config.succeed(["no address:0"]),
+              tls: Config.Boolean("SECURE"),
+              connectionsMaxIdle: Config.succeed("1 minute" as const)
+            })
+          )
+        ).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({ SECURE: "false" }))))
+      )
+      assert.strictEqual(error._tag, "KafkaError")
+    })
+  )
+})

@@ -1,0 +1,306 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Redacted } from "effect"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import * as KafkaError from "../src/KafkaError.ts"
+import * as Network from "../src/Network.ts"
+import * as Security from "../src/Security.ts"
+import { bytes } from "./broker/Fakes.ts"
+import { certificates } from "./network/Certificates.ts"
+
+const text = (chunks: ReadonlyArray<Uint8Array>) => Buffer.concat(chunks).toString()
+
+/** A server on a free port of an address, and who has connected to it. */
+const serve = (listen: (accept: (socket: Net.Socket) => void) => Net.Server, host = "127.0.0.1") =>
+  Effect.gen(function* () {
+    const sockets: Array<Net.Socket> = []
+    const server = listen((socket) => {
+      socket.on("error", () => {})
+      sockets.push(socket)
+    })
+    server.on("tlsClientError", () => {})
+    const open = new Set<Net.Socket>()
+    server.on("connection", (socket: Net.Socket) => {
+      open.add(socket)
+      socket.on("error", () => {})
+      socket.on("close", () => open.delete(socket))
+    })
+    yield* Effect.callback<void>((resume) => {
+      server.listen(0, host, () => resume(Effect.void))
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.callback<void>((resume) => {
+        for (const socket of open) socket.destroy()
+        server.close(() => resume(Effect.void))
+      })
+    )
+    return { port: (server.address() as Net.AddressInfo).port, sockets }
+  })
+
+const plain = (behave: (socket: Net.Socket) => void) =>
+  serve((accept) => Net.createServer((s) => (accept(s), behave(s))))
+const echo = (socket: Net.Socket) => void socket.on("data", (chunk) => socket.write(chunk))
+
+const secure = (options: Tls.TlsOptions = {}, behave: (socket: Net.Socket) => void = echo) =>
+  serve((accept) =>
+    Tls.createServer(
+      { cert: certificates.serverCert, key: certificates.serverKey, ...options },
+      (s) => (accept(s), behave(s))
+    )
+  )
+
+/** Connects, and gives what comes back for what is sent, and how it ends. */
+const connect = (address: Network.Address, network = Network.make()) =>
+  Effect.gen(function* () {
+    const received: Array<Uint8Array> = []
+    const closed = Deferred.makeUnsafe<string, KafkaError.KafkaError>()
+    const some = Deferred.makeUnsafe<void>()
+    const connection = yield* network.connect(address, {
+      onData: (chunk) => {
+        received.push(chunk)
+        Deferred.doneUnsafe(some, Exit.void)
+      },
+      onClose: (cause, error) =>
+        void Deferred.doneUnsafe(closed, error === undefined ? Exit.succeed(cause) : Exit.fail(error))
+    })
+    return { connection, received, some: Deferred.await(some), closed: Deferred.await(closed) }
+  })
+
+const tls = (options: boolean | Security.Tls) =>
+  Effect.map(
+    Security.checkTls(options, (mistake) => assert.fail(mistake)),
+    (settings) => settings!
+  )
+
+const reason = <A, R>(effect: Effect.Effect<A, KafkaError.KafkaError, R>) =>
+  Effect.map(Effect.flip(effect), (error) => error.reason)
+
+describe("TCP", () => {
+  it.live("brings bytes there and back, in their order", () =>
+    Effect.gen(function* () {
+      const { port } = yield* plain(echo)
+      const { connection, received, some } = yield* connect({ host: "127.0.0.1", port })
+      connection.write([bytes("a"), bytes("b"), bytes("c")])
+      yield* some
+      assert.strictEqual(text(received), "abc")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("tells the handler when the other side ends it, and nothing when we do", () =>
+    Effect.gen(function* () {
+      const server = yield* plain((socket) => void socket.on("data", () => socket.end()))
+      const theirs = yield* connect({ host: "127.0.0.1", port: server.port })
+      theirs.connection.write([bytes("x")])
+      assert.strictEqual(yield* theirs.closed, "closed by the broker")
+      let told = 0
+      yield* Effect.scoped(
+        Network.make().connect(
+          { host: "127.0.0.1", port: server.port },
+          { onData: () => {}, onClose: () => void told++ }
+        )
+      )
+      yield* Effect.sleep(50)
+      assert.strictEqual(told, 0)
+      assert.isTrue(server.sockets.every((socket) => socket.destroyed || socket.readableEnded))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("says which address refused it", () =>
+    Effect.gen(function* () {
+      const { port } = yield* Effect.scoped(plain(echo))
+      const error = yield* reason(connect({ host: "127.0.0.1", port }))
+      assert.strictEqual(error._tag, "Unreachable")
+      if (error._tag !== "Unreachable") return
+      assert.strictEqual(error.attempts[0]!.address, `127.0.0.1:${port}`)
+      assert.match(error.attempts[0]!.cause, /ECONNREFUSED/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("resolves a name at each connect, and tries each of its addresses", () =>
+    Effect.gen(function* () {
+      const { port } = yield* plain(echo)
+      let asked = 0
+      const lookup: Network.Lookup = (host, _options, done) => {
+        assert.strictEqual(host, "broker.test")
+        asked++
+        done(null, [
+          { address: "127.0.0.2", family: 4 },
+          { address: "127.0.0.3", family: 4 },
+          { address: "127.0.0.1", family: 4 }
+        ])
+      }
+      const network = Network.make({ lookup })
+      for (let i = 0; i < 2; i++) {
+        const { connection, some } = yield* connect({ host: "broker.test", port }, network)
+        connection.write([bytes("x")])
+        yield* some
+      }
+      assert.strictEqual(asked, 2)
+
+      const nobody = yield* Effect.scoped(plain(echo))
+      const error = yield* reason(connect({ host: "broker.test", port: nobody.port }, network))
+      assert.strictEqual(error._tag, "Unreachable")
+      if (error._tag !== "Unreachable") return
+      for (const address of ["127.0.0.2", "127.0.0.3", "127.0.0.1"]) assert.include(error.attempts[0]!.cause, address)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("says that a name has no address", () =>
+    Effect.gen(function* () {
+      const lookup: Network.Lookup = (_host, _options, done) =>
+        done(Object.assign(new Error("getaddrinfo ENOTFOUND broker.test"), { code: "ENOTFOUND" }), "")
+      const error = yield* reason(connect({ host: "broker.test", port: 1 }, Network.make({ lookup })))
+      assert.deepInclude(error, {
+        _tag: "Unreachable",
+        attempts: [{ address: "broker.test:1", cause: "getaddrinfo ENOTFOUND broker.test" }]
+      })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("comes from the source address that was chosen", () =>
+    Effect.gen(function* () {
+      const { port, sockets } = yield* plain(echo)
+      const { connection, some } = yield* connect({
+        host: "127.0.0.1",
+        port,
+        sourceAddress: { host: "127.0.0.9", port: 0 }
+      })
+      connection.write([bytes("x")])
+      yield* some
+      assert.strictEqual(sockets[0]!.remoteAddress, "127.0.0.9")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("connects to nobody after it was given up", () =>
+    Effect.gen(function* () {
+      const server = yield* plain(echo)
+      let answer = () => {}
+      const lookup: Network.Lookup = (_host, _options, done) => {
+        answer = () => done(null, [{ address: "127.0.0.1", family: 4 }])
+      }
+      const result = yield* connect({ host: "slow.test", port: server.port }, Network.make({ lookup })).pipe(
+        Effect.scoped,
+        Effect.timeoutOption("30 millis")
+      )
+      assert.strictEqual(result._tag, "None")
+      answer()
+      yield* Effect.sleep(50)
+      assert.lengthOf(server.sockets, 0)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("TLS", () => {
+  it.live("checks who the broker is, and brings bytes there and back", () =>
+    Effect.gen(function* () {
+      const { port } = yield* secure()
+      const settings = yield* tls({ ca: certificates.ca })
+      for (const host of ["localhost", "127.0.0.1"]) {
+        const { connection, received, some } = yield* connect({ host, port, tls: settings })
+        connection.write([bytes("a"), bytes("b")])
+        yield* some
+        assert.strictEqual(text(received), "ab")
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("refuses a broker that an authority has signed which is not ours", () =>
+    Effect.gen(function* () {
+      const { port } = yield* secure()
+      for (const options of [true, { ca: certificates.otherCa }]) {
+        const error = yield* reason(connect({ host: "localhost", port, tls: yield* tls(options) }))
+        assert.deepInclude(error, { _tag: "Unauthenticated", mechanism: "TLS" })
+        if (error._tag === "Unauthenticated") assert.match(error.message, /not signed by an authority of tls.ca/)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("refuses a broker whose certificate is for another name, unless that is not to be checked", () =>
+    Effect.gen(function* () {
+      const { port } = yield* secure()
+      const lookup: Network.Lookup = (_host, _options, done) => done(null, [{ address: "127.0.0.1", family: 4 }])
+      const network = Network.make({ lookup })
+      const { ca } = certificates
+      const to = (host: string, options: Security.Tls) =>
+        Effect.flatMap(tls({ ca, ...options }), (settings) => connect({ host, port, tls: settings }, network))
+
+      const error = yield* reason(to("elsewhere.test", {}))
+      assert.deepInclude(error, { _tag: "Unauthenticated", mechanism: "TLS" })
+      if (error._tag === "Unauthenticated") assert.match(error.message, /another name.*elsewhere\.test/)
+      yield* to("elsewhere.test", { checkServerName: false })
+      yield* to("elsewhere.test", { servername: "broker.test" })
+      assert.strictEqual((yield* reason(to("localhost", { servername: "elsewhere.test" })))._tag, "Unauthenticated")
+    }).pipe(Effect.scoped)
+  )
+
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    it.live(`shows our certificate where the broker wants one, and says so where it is missing (${maxVersion})`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* secure({ ca: certificates.ca, requestCert: true, rejectUnauthorized: true, maxVersion })
+        const { ca, cert, encryptedKey } = certificates
+        const shown = yield* tls({
+          ca,
+          cert,
+          key: Redacted.make(encryptedKey),
+          passphrase: Redacted.make("secret")
+        })
+        const { connection, some } = yield* connect({ host: "localhost", port, tls: shown })
+        connection.write([bytes("x")])
+        yield* some
+
+        // by 1.3 the refusal comes after the handshake
+        const refused = yield* reason(
+          Effect.flatMap(tls({ ca }), (settings) =>
+            Effect.flatMap(connect({ host: "localhost", port, tls: settings }), ({ closed }) => closed)
+          )
+        )
+        assert.deepInclude(refused, { _tag: "Unauthenticated", mechanism: "TLS" })
+        if (refused._tag === "Unauthenticated") assert.match(refused.message, /refused our certificate, or wants one/)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  const notTls: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
+    // as Kafka does: the first bytes are an absurd size
+    ["closes", (socket) => void socket.once("data", () => socket.end())],
+    ["resets", (socket) => void socket.once("data", () => socket.resetAndDestroy())],
+    ["speaks HTTP", (socket) => void socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))],
+    ["speaks otherwise", (socket) => void socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.2\r\n"))],
+    ["speaks first", (socket) => void socket.write("220 mail.test ESMTP\r\n")]
+  ]
+  for (const [what, behave] of notTls) {
+    it.live(`on a plaintext port that ${what} is WrongProtocol, with a hint`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* plain(behave)
+        const error = yield* reason(connect({ host: "127.0.0.1", port, tls: yield* tls(true) }))
+        assert.strictEqual(error._tag, "WrongProtocol")
+        if (error._tag === "WrongProtocol") assert.match(error.hint, /plaintext port/)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.live("that has worked once takes a broker that closes for one that goes down", () =>
+    Effect.gen(function* () {
+      const good = yield* secure()
+      const closes = yield* plain((socket) => void socket.once("data", () => socket.end()))
+      const settings = yield* tls({ ca: certificates.ca })
+      yield* connect({ host: "localhost", port: good.port, tls: settings })
+      const error = yield* reason(connect({ host: "localhost", port: closes.port, tls: settings }))
+      assert.strictEqual(error._tag, "Unreachable")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("leaves no socket behind where the handshake is never answered", () =>
+    Effect.gen(function* () {
+      const silent = yield* plain((socket) => void socket.resume())
+      const settings = yield* tls(true)
+      const result = yield* connect({ host: "127.0.0.1", port: silent.port, tls: settings }).pipe(
+        Effect.scoped,
+        Effect.timeoutOption("100 millis")
+      )
+      assert.strictEqual(result._tag, "None")
+      yield* Effect.sleep(50)
+      assert.isTrue(silent.sockets.every((socket) => socket.destroyed || socket.readableEnded))
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,125 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Scram from "../src/broker/Scram.ts"
+import * as Security from "../src/Security.ts"
+import { certificates } from "./network/Certificates.ts"
+
+const mistakes = (options: Security.Tls) =>
+  Effect.gen(function* () {
+    const found: Array<string> = []
+    yield* Security.checkTls(options, (mistake) => void found.push(mistake))
+    return found
+  })
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "samsa-security-"))),
+  (folder) => Effect.sync(() => Fs.rmSync(folder, { recursive: true }))
+)
+
+describe("TLS settings", () => {
+  const { ca, cert, encryptedKey, key, serverKey } = certificates
+
+  it.effect("take PEM text and files of it", () =>
+    Effect.gen(function* () {
+      const at = yield* folder
+      const file = (name: string, text: string) => {
+        Fs.writeFileSync(Path.join(at, name), text)
+        return { file: Path.join(at, name) }
+      }
+      assert.deepStrictEqual(yield* mistakes({ ca, cert, key: Redacted.make(key) }), [])
+      assert.deepStrictEqual(
+        yield* mistakes({
+          ca: file("ca", ca),
+          cert: file("cert", cert),
+          key: file("key", encryptedKey),
+          passphrase: Redacted.make("secret")
+        }),
+        []
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are checked before anything is connected: what cannot be read, and what does not fit together", () =>
+    Effect.gen(function* () {
+      const nowhere = Path.join(yield* folder, "nothing.pem")
+      assert.deepStrictEqual(yield* mistakes({ ca: "ca.pem", cert, key: { file: nowhere } }), [
+        'tls.ca is not PEM text; a file is given as { file: "…" }',
+        `tls.key: ${nowhere} cannot be read (ENOENT)`
+      ])
+      assert.deepStrictEqual(yield* mistakes({ cert, key: Redacted.make(serverKey) }), [
+        "tls: the key is not that of the certificate"
+      ])
+      assert.match((yield* mistakes({ cert }))[0]!, /tls.cert needs tls.key/)
+      assert.match((yield* mistakes({ key: Redacted.make(key) }))[0]!, /tls.key needs tls.cert/)
+      assert.match(
+        (yield* mistakes({ cert, key: Redacted.make(encryptedKey), passphrase: Redacted.make("wrong") }))[0]!,
+        /passphrase does not decrypt/
+      )
+      assert.match((yield* mistakes({ cert, key: Redacted.make(encryptedKey) }))[0]!, /needs tls.passphrase/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("read files again, so that certificates can be renewed, and keep what works while they cannot", () =>
+    Effect.gen(function* () {
+      const file = Path.join(yield* folder, "ca.pem")
+      Fs.writeFileSync(file, ca)
+      const settings = (yield* Security.checkTls({ ca: { file } }, assert.fail))!
+      const first = yield* settings.context
+      assert.strictEqual(yield* settings.context, first)
+      Fs.writeFileSync(file, certificates.otherCa)
+      const second = yield* settings.context
+      assert.notStrictEqual(second, first)
+      Fs.rmSync(file)
+      assert.strictEqual(yield* settings.context, second)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("SCRAM", () => {
+  // RFC 7677, 3
+  const nonce = "rOprNGfwEbeRWgbNEkqO"
+  const challenge = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+  const [state, first] = Scram.first("sha256", "user", "pencil", nonce)
+
+  it.effect("says what RFC 7677 says", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(first, "n,,n=user,r=rOprNGfwEbeRWgbNEkqO")
+      const [message, proof] = yield* Scram.last(state, challenge)
+      assert.strictEqual(
+        message,
+        "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+      )
+      assert.isUndefined(Scram.verify("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", proof))
+    })
+  )
+
+  it.effect("does not believe a broker that does not know the password", () =>
+    Effect.gen(function* () {
+      const [, proof] = yield* Scram.last(state, challenge)
+      for (const message of ["v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", "v=", "", "x"]) {
+        assert.match(Scram.verify(message, proof) ?? "", /does not know the password/)
+      }
+      assert.strictEqual(Scram.verify("e=invalid-proof", proof), "invalid-proof")
+    })
+  )
+
+  it.effect("does not answer a challenge that is not made for us, or costs too much", () =>
+    Effect.gen(function* () {
+      const refused = (challenge: string) => Effect.flip(Scram.last(state, challenge))
+      assert.match(yield* refused("r=other,s=W22Z,i=4096"), /nonce/)
+      assert.match(yield* refused(`r=${nonce},s=W22Z,i=4096`), /nonce/)
+      assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=1`), /4096/)
+      assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=999999999`), /10000000/)
+      assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=-1`), /4096/)
+      assert.match(yield* refused(`r=${nonce}x`), /incomplete/)
+      assert.strictEqual(yield* refused("e=unknown-user"), "unknown-user")
+    })
+  )
+
+  it("writes what a name may not hold as the RFC says", () => {
+    assert.strictEqual(Scram.first("sha512", "a=b,c", "p", "n")[1], "n,,n=a=3Db=2Cc,r=n")
+  })
+})
