@@ -21,8 +21,8 @@ import * as TopicPartition from "../TopicPartition.ts"
 import { type FetchSettings, Transport } from "../Transport.ts"
 import * as Committer from "./Committer.ts"
 import { Mailbox } from "./Mailbox.ts"
-import * as Offsets from "./Offsets.ts"
 import { type Host, Partition } from "./Partition.ts"
+import * as Starts from "./Starts.ts"
 
 /** What is not a failure. */
 export type ConsumerEvent =
@@ -205,7 +205,7 @@ export const make = Effect.fnUntraced(function* (
     outOfRange: (partition, error) => {
       const { onOutOfRange } = settings
       if (onOutOfRange === "fail") return Effect.fail(error)
-      return resolve([{ ...partition.place, at: onOutOfRange }]).pipe(
+      return Starts.resolve(cluster, settings, [{ ...partition.place, at: onOutOfRange }]).pipe(
         Effect.map((offsets) => offsets[0]!),
         Effect.tap((offset) => Effect.logWarning(`${error.message}; going on from ${onOutOfRange}, which is ${offset}`))
       )
@@ -214,55 +214,10 @@ export const make = Effect.fnUntraced(function* (
 
   // ── where partitions start
 
-  const resolve = (positions: ReadonlyArray<TopicPartition.TopicPartition & { readonly at: Offset.Start }>) =>
-    Effect.retry(cluster.offsets(positions, { isolation: settings.fetch.isolation }), {
-      schedule: Backoff.schedule,
-      while: (error) => error.isRetryable
-    })
-
-  /** Where each of them begins, and what the group has committed. */
-  const startsOf = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, ignoreCommits: boolean) {
-    const chosen = new Map<string, Offset.Start>()
-    if (settings.onAssigned !== undefined) {
-      const answer = yield* provide(settings.onAssigned(list.map((p) => p.place)))
-      for (const one of answer ?? []) chosen.set(key(one), one.start)
-    }
-    const { group } = settings
-    const committed =
-      group === undefined || (ignoreCommits && settings.from !== "committed")
-        ? new Map<string, Offsets.Committed>()
-        : yield* Offsets.fetch(
-            cluster,
-            group,
-            list.map((p) => p.place)
-          )
-    const starts: Array<TopicPartition.TopicPartition & { readonly at: Offset.Start }> = []
-    for (const partition of list) {
-      const commit = committed.get(partition.key)
-      const late = partition.partition >= (knownCounts.get(partition.topic) ?? Infinity)
-      let at = chosen.get(partition.key)
-      if (at === undefined && commit !== undefined) at = { _tag: "At", offset: commit.offset }
-      if (at === undefined && late) at = "earliest"
-      if (at === undefined) {
-        if (settings.from === "committed") {
-          return yield* KafkaError.make({ _tag: "NoCommit", group: group ?? "", ...partition.place })
-        }
-        at = settings.from
-      }
-      starts.push({ ...partition.place, at })
-    }
-    const offsets = yield* resolve(starts)
-    return list.map((partition, i) => ({
-      partition,
-      start: offsets[i]!,
-      committed: committed.get(partition.key)?.offset
-    }))
-  })
-
   /** Finds out where partitions start, and starts to fetch them. */
   const open = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, first: boolean) {
     const reset = first && settings.resetOnStart
-    const starts = yield* startsOf(list, reset)
+    const starts = yield* Starts.of({ cluster, settings, knownCounts, provide }, list, reset)
     for (const { committed, partition, start } of starts) {
       if (partition.status !== "opening") continue
       const own = yield* Scope.fork(scope)
