@@ -114,7 +114,7 @@ describe("Consumer.partitions", () => {
           Stream.runDrain,
           Effect.forkChild
         )
-          yield* consumer.position({ topic: "orders", partition: 0 })
+        yield* consumer.position({ topic: "orders", partition: 0 })
         yield* calm
         // No clock is moved: closing waits for nothing.
         yield* close
