@@ -71,7 +71,10 @@ const keepAliveMillis = 60_000
 const explain = (error: NodeJS.ErrnoException | AggregateError): string => {
   // Where a name has several addresses, Node tries each and gathers what they said.
   if ("errors" in error && error.errors.length > 0) return error.errors.map((one: Error) => one.message).join(", ")
-  return error.message === "" ? ((error as NodeJS.ErrnoException).code ?? "failed") : error.message
+  // OpenSSL's messages are places in its source; what it means is the reason.
+  const { code, message, reason } = error as NodeJS.ErrnoException & { readonly reason?: string }
+  if (code?.startsWith("ERR_SSL_") === true && reason !== undefined) return reason
+  return message === "" ? (code ?? "failed") : message
 }
 
 const unreachable = ({ host, port }: Address, cause: string, error?: unknown): KafkaError.KafkaError =>
@@ -90,7 +93,6 @@ const notTls = new Set([
   "ERR_SSL_PACKET_LENGTH_TOO_LONG",
   "ERR_SSL_HTTP_REQUEST",
   "ERR_SSL_UNKNOWN_PROTOCOL",
-  "ERR_SSL_UNEXPECTED_MESSAGE",
   "ERR_SSL_BAD_RECORD_TYPE"
 ])
 
@@ -118,12 +120,27 @@ const ofTheirCertificate = (error: NodeJS.ErrnoException): string | undefined =>
   }
 }
 
-/** Why a TLS connection has ended, where that is not the network's fault. */
-const ofTls = (address: Address, error: NodeJS.ErrnoException): KafkaError.KafkaError | undefined => {
+/**
+ * Why a TLS connection has ended, where that is not the network's fault. `fresh`: before the broker has sent anything.
+ * A broker that misses our certificate should say so in an alert; those before 3.0 send what cannot be read instead.
+ */
+const ofTls = (
+  address: Address,
+  tls: Security.TlsSettings,
+  error: NodeJS.ErrnoException,
+  fresh: boolean
+): KafkaError.KafkaError | undefined => {
   const theirs = ofTheirCertificate(error)
   if (theirs !== undefined) return refusedCertificate(address, theirs, error)
-  if (aboutOurCertificate.test(error.code ?? ""))
-    return refusedCertificate(address, `the broker refused our certificate, or wants one (${error.message})`, error)
+  const { code = "" } = error
+  if (aboutOurCertificate.test(code))
+    return refusedCertificate(address, `the broker refused our certificate, or wants one (${explain(error)})`, error)
+  if (fresh && !tls.hasCertificate && code.startsWith("ERR_SSL_") && !notTls.has(code))
+    return refusedCertificate(
+      address,
+      `the broker broke off (${explain(error)}): it may want a certificate, tls.cert and tls.key`,
+      error
+    )
   return undefined
 }
 
@@ -134,7 +151,7 @@ const ofHandshake = (
   error: NodeJS.ErrnoException
 ): KafkaError.KafkaError => {
   const broker = `${address.host}:${address.port}`
-  const known = ofTls(address, error)
+  const known = ofTls(address, tls, error, true)
   if (known !== undefined) return known
   if (notTls.has(error.code ?? ""))
     return KafkaError.make(
@@ -169,11 +186,15 @@ const own = (socket: Net.Socket, address: Address, handler: Handler): Open => {
   let closed = false
   let cause = "closed by the broker"
   let reason: KafkaError.KafkaError | undefined
+  let heard = false
   socket.on("error", (error) => {
     cause = explain(error)
-    if (address.tls !== undefined) reason = ofTls(address, error)
+    if (address.tls !== undefined) reason = ofTls(address, address.tls, error, !heard)
   })
-  socket.on("data", (chunk: Uint8Array) => handler.onData(chunk))
+  socket.on("data", (chunk: Uint8Array) => {
+    heard = true
+    handler.onData(chunk)
+  })
   socket.on("close", () => {
     if (closed) return
     closed = true

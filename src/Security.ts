@@ -47,6 +47,8 @@ export type Sasl<R = never> =
 export interface TlsSettings {
   readonly servername: string | undefined
   readonly checkServerName: boolean
+  /** Whether we have a certificate to show. */
+  readonly hasCertificate: boolean
   /** What a handshake is made with. Files are read anew; while they cannot be used, what they held before is. */
   readonly context: Effect.Effect<Tls_.SecureContext, KafkaError.KafkaError>
   /** Set when a handshake has succeeded: from then on a connection that ends in one is the broker's trouble, not a wrong port. */
@@ -113,6 +115,7 @@ export const checkTls = (
   const settings: TlsSettings = {
     servername: tls.servername,
     checkServerName: tls.checkServerName ?? true,
+    hasCertificate: tls.cert !== undefined,
     proven: false,
     context: Effect.catch(context, (problem) =>
       last === undefined
