@@ -14,7 +14,7 @@ export const alterConfigs = handler("AlterConfigs", Api, (call) => {
           ? ([injected, null] as const)
           : Config.alter(cluster, node, resourceType, resourceName, request.validateOnly, () => {
               const wrong = configs
-                .map(({ name, value }) => Config.check(resourceType, name, value))
+                .map(({ name, value }) => Config.check(cluster, resourceType, name, value))
                 .find((w) => w !== undefined)
               if (wrong !== undefined) return wrong
               return new Map(configs.flatMap(({ name, value }) => (value === null ? [] : [[name, value] as const])))

@@ -20,6 +20,8 @@ export interface Appended {
   readonly errorMessage?: string
   /** What is wrong is in the records: the answer tells where the log begins, as real brokers do. */
   readonly inRecords?: true
+  /** The broker closes the connection instead of answering. */
+  readonly closes?: true
 }
 
 const refused = (errorCode: number, errorMessage?: string): Appended =>
@@ -27,11 +29,13 @@ const refused = (errorCode: number, errorMessage?: string): Appended =>
     ? { errorCode, baseOffset: -1, logAppendTimeMs: -1 }
     : { errorCode, baseOffset: -1, logAppendTimeMs: -1, errorMessage }
 
-/** The batch is well-formed, and says what it must not. */
-const refusedRecord = (errorMessage: string): Appended => ({
-  ...refused(Code.invalidRecord, errorMessage),
-  inRecords: true
-})
+/** The batch is well-formed, and says what it must not: INVALID_RECORD, which older brokers had not. */
+const refusedRecord = (cluster: Cluster, errorMessage: string): Appended =>
+  cluster.settings.profile.since("2.8")
+    ? { ...refused(Code.invalidRecord, errorMessage), inRecords: true }
+    : refused(Code.corruptMessage)
+
+const keyless = "a record of a compacted topic needs a key"
 
 const zstd = 4
 
@@ -58,22 +62,23 @@ export const append = (
 ): Appended => {
   const { env, settings } = cluster
   const now = env.now()
-  if (records === null || records.length === 0)
-    return version >= 3
-      ? refused(Code.invalidRecord, "no record batch")
-      : { ...refused(Code.none), baseOffset: partition.log.endOffset }
+  // before 2.x what is said of v3 was found while the request was read, which ended the connection
+  const misshapen = (message: string): Appended =>
+    settings.profile.since("2.8")
+      ? refused(Code.invalidRecord, message)
+      : { ...refused(Code.invalidRecord, message), closes: true }
+  if (records === null || records.length === 0) return version >= 3 ? misshapen("no record batch") : refused(Code.none)
   const entries = split(records)
   if (typeof entries === "string") return refused(Code.corruptMessage)
   const first = entries[0]!
   if (version >= 3) {
     // from v3 on a request holds exactly one batch a partition
-    if (first.magic !== 2)
-      return refused(Code.invalidRecord, "Produce v3 and later take only record batches of magic 2")
-    if (entries.length > 1) return refused(Code.invalidRecord, "Produce v3 and later take exactly one record batch")
-  } else if (entries.some((entry) => entry.magic === 2)) return refused(Code.corruptMessage)
-
+    if (first.magic !== 2) return misshapen("Produce v3 and later take only record batches of magic 2")
+    if (entries.length > 1) return misshapen("Produce v3 and later take exactly one record batch")
+  }
   const limit = Number(cluster.configOf(topic, "max.message.bytes"))
   for (const entry of entries) if (entry.size > limit) return refused(Code.messageTooLarge)
+  if (version < 3 && entries.some((entry) => entry.magic === 2)) return refused(Code.corruptMessage)
 
   const appendTime = cluster.configOf(topic, "message.timestamp.type") === "LogAppendTime"
   if (first.magic === 2 && settings.profile.magic === 2)
@@ -89,7 +94,7 @@ export const append = (
     })
     const baseOffset = partition.log.endOffset
     if (cluster.configOf(topic, "cleanup.policy").includes("compact") && converted.some((c) => c.keyless))
-      return refusedRecord("a record of a compacted topic needs a key")
+      return refusedRecord(cluster, keyless)
     for (const { bytes, count } of converted) {
       let at = 0
       while (at < bytes.length) {
@@ -126,20 +131,25 @@ const appendBatch = (
   if (Crc32c.compute(records, Batch.crcFrom, batch.size) !== Batch.crcOf(records, 0))
     return refused(Code.corruptMessage)
   if (batch.count < 1 || batch.lastOffset - batch.baseOffset !== batch.count - 1)
-    return refusedRecord("the number of records is not that of the offsets")
-  if (Batch.codecOf(batch) > zstd) return refused(Code.unsupportedCompressionType)
-  if (Batch.codecOf(batch) === zstd && version < 7) return refused(Code.unsupportedCompressionType)
-  if (Batch.isControl(batch)) return refusedRecord("clients do not write control batches")
+    return refusedRecord(cluster, "the number of records is not that of the offsets")
+  const codec = Batch.codecOf(batch)
+  // zstd came with 2.1: before, its number broke the broker's own reading
+  if (codec > zstd || (codec === zstd && version < 7))
+    return {
+      ...refused(profile.since("2.8") ? Code.unsupportedCompressionType : Code.unknownServerError),
+      inRecords: true
+    }
+  if (Batch.isControl(batch)) return refusedRecord(cluster, "clients do not write control batches")
   if (batch.producerId >= 0 && (batch.producerEpoch < 0 || batch.baseSequence < 0))
-    return refusedRecord("an idempotent producer needs an epoch and a sequence")
+    return refusedRecord(cluster, "an idempotent producer needs an epoch and a sequence")
   if (
     cluster.configOf(topic, "cleanup.policy").includes("compact") &&
     Convert.hasKeyless(records, cluster.settings.compression)
   )
-    return refusedRecord("a record of a compacted topic needs a key")
+    return refusedRecord(cluster, keyless)
 
   if (batch.producerId >= 0) {
-    const verdict = log.producers.judge(batch, profile.unknownProducer !== Code.none, profile.remembered)
+    const verdict = log.producers.judge(batch, profile.unknownProducer !== Code.none)
     switch (verdict._tag) {
       case "Duplicate":
         return {
@@ -148,13 +158,11 @@ const appendBatch = (
           logAppendTimeMs: appendTime ? verdict.timestamp : -1
         }
       case "OutOfOrder":
-        return refused(Code.outOfOrderSequenceNumber)
+        return { ...refused(Code.outOfOrderSequenceNumber), inRecords: true }
       case "StaleEpoch":
-        return refused(Code.invalidProducerEpoch)
+        return { ...refused(Code.invalidProducerEpoch), inRecords: true }
       case "UnknownProducer":
-        return refused(profile.unknownProducer)
-      case "Old":
-        return refused(Code.duplicateSequenceNumber)
+        return { ...refused(profile.unknownProducer), inRecords: true }
     }
   }
   const entry = log.append(

@@ -327,7 +327,9 @@ export class Cluster {
     if (group === undefined) {
       group = new Group(id, this.env, {
         initialRebalanceDelay: this.settings.groupInitialRebalanceDelay,
-        maxSize: this.settings.groupMaxSize
+        maxSize: this.settings.groupMaxSize,
+        knowsInstances: this.settings.profile.since("3.9"),
+        beatsWhileCompleting: this.settings.profile.since("2.8")
       })
       group.onChange = () => this.changed()
       this.groups.set(id, group)

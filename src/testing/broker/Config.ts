@@ -7,6 +7,7 @@
  */
 import * as Code from "./Code.ts"
 import type { Cluster, Node } from "./Cluster.ts"
+import type { Profile, Release } from "./Profile.ts"
 
 /** Kafka's numbers for what has settings. */
 export const resource = { topic: 2, broker: 4 } as const
@@ -26,6 +27,11 @@ interface Setting {
   readonly hours?: true
   readonly values?: ReadonlyArray<string>
   readonly least?: number
+  /** The first release that has it, and the first that has it no more. */
+  readonly since?: Release
+  readonly until?: Release
+  /** What it was before these releases, the oldest first. */
+  readonly before?: ReadonlyArray<readonly [release: Release, byDefault: string]>
 }
 
 const setting = (name: string, kind: Kind, byDefault: string, more: Partial<Setting> = {}): Setting => ({
@@ -44,27 +50,61 @@ const ofTopics: ReadonlyArray<Setting> = [
     broker: "compression.type",
     values: ["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]
   }),
-  setting("compression.gzip.level", "int", "-1"),
-  setting("compression.lz4.level", "int", "9"),
-  setting("compression.zstd.level", "int", "3"),
+  setting("compression.gzip.level", "int", "-1", { since: "3.9" }),
+  setting("compression.lz4.level", "int", "9", { since: "3.9" }),
+  setting("compression.zstd.level", "int", "3", { since: "3.9" }),
   setting("delete.retention.ms", "long", "86400000", { broker: "log.cleaner.delete.retention.ms", least: 0 }),
-  setting("errors.deadletterqueue.group.enable", "boolean", "false"),
+  setting("errors.deadletterqueue.group.enable", "boolean", "false", { since: "4.4" }),
   setting("file.delete.delay.ms", "long", "60000", { broker: "log.segment.delete.delay.ms", least: 0 }),
   setting("flush.messages", "long", ever, { broker: "log.flush.interval.messages", least: 1 }),
   setting("flush.ms", "long", ever, { broker: "log.flush.interval.ms", least: 0 }),
   setting("follower.replication.throttled.replicas", "list", ""),
   setting("index.interval.bytes", "int", "4096", { broker: "log.index.interval.bytes", least: 0 }),
   setting("leader.replication.throttled.replicas", "list", ""),
-  setting("local.retention.bytes", "long", "-2", { least: -2 }),
-  setting("local.retention.ms", "long", "-2", { least: -2 }),
-  setting("max.compaction.lag.ms", "long", ever, { broker: "log.cleaner.max.compaction.lag.ms", least: 1 }),
-  setting("max.decompressed.message.bytes", "int", "2147483639", { least: 0 }),
-  setting("max.message.bytes", "int", "1048588", { broker: "message.max.bytes", least: 0 }),
+  setting("local.retention.bytes", "long", "-2", { least: -2, since: "3.9" }),
+  setting("local.retention.ms", "long", "-2", { least: -2, since: "3.9" }),
+  setting("max.compaction.lag.ms", "long", ever, {
+    broker: "log.cleaner.max.compaction.lag.ms",
+    least: 1,
+    since: "2.8"
+  }),
+  setting("max.decompressed.message.bytes", "int", "2147483639", { least: 0, since: "4.4" }),
+  setting("max.message.bytes", "int", "1048588", {
+    broker: "message.max.bytes",
+    least: 0,
+    before: [["2.8", "1000012"]]
+  }),
   setting("message.timestamp.after.max.ms", "long", "3600000", {
     broker: "log.message.timestamp.after.max.ms",
-    least: 0
+    least: 0,
+    since: "3.9",
+    before: [["4.0", ever]]
   }),
-  setting("message.timestamp.before.max.ms", "long", ever, { broker: "log.message.timestamp.before.max.ms", least: 0 }),
+  setting("message.timestamp.before.max.ms", "long", ever, {
+    broker: "log.message.timestamp.before.max.ms",
+    least: 0,
+    since: "3.9"
+  }),
+  setting("message.downconversion.enable", "boolean", "true", {
+    broker: "log.message.downconversion.enable",
+    since: "2.8",
+    until: "4.0"
+  }),
+  setting("message.format.version", "string", "3.0-IV1", {
+    broker: "log.message.format.version",
+    until: "4.0",
+    before: [
+      ["0.11", "0.10.2-IV0"],
+      ["1.1", "0.11.0-IV2"],
+      ["2.8", "1.1-IV0"],
+      ["3.9", "2.8-IV1"]
+    ]
+  }),
+  setting("message.timestamp.difference.max.ms", "long", ever, {
+    broker: "log.message.timestamp.difference.max.ms",
+    least: 0,
+    until: "4.0"
+  }),
   setting("message.timestamp.type", "string", "CreateTime", {
     broker: "log.message.timestamp.type",
     values: ["CreateTime", "LogAppendTime"]
@@ -73,19 +113,28 @@ const ofTopics: ReadonlyArray<Setting> = [
   setting("min.compaction.lag.ms", "long", "0", { broker: "log.cleaner.min.compaction.lag.ms", least: 0 }),
   setting("min.insync.replicas", "int", "1", { broker: "min.insync.replicas", least: 1 }),
   setting("preallocate", "boolean", "false", { broker: "log.preallocate" }),
-  setting("remote.copy.lag.bytes", "long", "-1", { least: -1 }),
-  setting("remote.copy.lag.ms", "long", "0", { least: -1 }),
-  setting("remote.log.copy.disable", "boolean", "false"),
-  setting("remote.log.delete.on.disable", "boolean", "false"),
-  setting("remote.storage.enable", "boolean", "false"),
+  setting("remote.copy.lag.bytes", "long", "-1", { least: -1, since: "4.4" }),
+  setting("remote.copy.lag.ms", "long", "0", { least: -1, since: "4.4" }),
+  setting("remote.log.copy.disable", "boolean", "false", { since: "3.9" }),
+  setting("remote.log.delete.on.disable", "boolean", "false", { since: "3.9" }),
+  setting("remote.storage.enable", "boolean", "false", { since: "3.9" }),
   setting("retention.bytes", "long", "-1", { broker: "log.retention.bytes", least: -1 }),
   setting("retention.ms", "long", "604800000", { broker: "log.retention.ms", hours: true, least: -1 }),
   setting("segment.bytes", "int", "1073741824", { broker: "log.segment.bytes", least: 14 }),
   setting("segment.index.bytes", "int", "10485760", { broker: "log.index.size.max.bytes", least: 4 }),
   setting("segment.jitter.ms", "long", "0", { broker: "log.roll.jitter.ms", hours: true, least: 0 }),
   setting("segment.ms", "long", "604800000", { broker: "log.roll.ms", hours: true, least: 1 }),
-  setting("unclean.leader.election.enable", "boolean", "false", { broker: "unclean.leader.election.enable" })
+  setting("unclean.leader.election.enable", "boolean", "false", {
+    broker: "unclean.leader.election.enable",
+    before: [["0.11", "true"]]
+  })
 ]
+
+const exists = ({ since, until }: Setting, profile: Profile): boolean =>
+  (since === undefined || profile.since(since)) && (until === undefined || !profile.since(until))
+
+const defaultOf = ({ before, byDefault }: Setting, profile: Profile): string =>
+  before?.find(([release]) => !profile.since(release))?.[1] ?? byDefault
 
 /** The settings of brokers that this one tells. Those of `fixed` cannot be altered. */
 const ofBrokers: ReadonlyArray<Setting> = [
@@ -114,13 +163,21 @@ const fixed = new Set(
 const topicByName = new Map(ofTopics.map((each) => [each.name, each]))
 const brokerByName = new Map(ofBrokers.map((each) => [each.name, each]))
 
-/** A setting by its name; undefined where there is none. */
-export const find = (resourceType: number, name: string): Setting | undefined =>
-  (resourceType === resource.topic ? topicByName : brokerByName).get(name)
+/** A setting by its name; undefined where the release has none. */
+export const find = (cluster: Cluster, resourceType: number, name: string): Setting | undefined => {
+  const { profile } = cluster.settings
+  const known = (resourceType === resource.topic ? topicByName : brokerByName).get(name)
+  return known === undefined || !exists(known, profile) ? undefined : { ...known, byDefault: defaultOf(known, profile) }
+}
 
 /** What is wrong with a setting; undefined where nothing is. Null stands for the default. */
-export const check = (resourceType: number, name: string, value: string | null): string | undefined => {
-  const known = find(resourceType, name)
+export const check = (
+  cluster: Cluster,
+  resourceType: number,
+  name: string,
+  value: string | null
+): string | undefined => {
+  const known = find(cluster, resourceType, name)
   if (known === undefined) return resourceType === resource.topic ? `Unknown topic config name: ${name}` : undefined
   if (resourceType === resource.broker && fixed.has(name))
     return `Cannot update these configs dynamically: Set(${name})`
@@ -135,6 +192,8 @@ export const check = (resourceType: number, name: string, value: string | null):
         : !/^-?\d+(\.\d+)?$/.test(value) || (least !== undefined && Number(value) < least)
   return wrong ? `Invalid value ${value} for configuration ${name}` : undefined
 }
+
+const isInvalidValue = (mistake: string) => mistake.startsWith("Invalid value")
 
 /** A setting with its value and where it comes from. */
 export interface Described {
@@ -179,22 +238,27 @@ export const describe = (
     return Array.from(cluster.brokerConfig.get("") ?? [], ([name, value]) => ({
       name,
       value,
-      kind: find(resourceType, name)?.kind ?? "string",
+      kind: find(cluster, resourceType, name)?.kind ?? "string",
       source: source.allBrokers,
       readOnly: false,
       synonyms: [{ name, value, source: source.allBrokers }]
     }))
   if (resourceName !== String(node.id)) return Code.invalidRequest
   const started = startedWith(cluster, node)
-  return ofBrokers.map(({ byDefault, kind, name }) => {
-    const synonyms = [
-      ...one(name, cluster.brokerConfig.get(resourceName)?.get(name), source.broker),
-      ...one(name, cluster.brokerConfig.get("")?.get(name), source.allBrokers),
-      ...one(name, started.get(name), source.file),
-      { name, value: byDefault, source: source.default }
-    ]
-    return { name, kind, value: synonyms[0]!.value, source: synonyms[0]!.source, readOnly: fixed.has(name), synonyms }
-  })
+  const { profile } = cluster.settings
+  return ofBrokers
+    .filter((each) => exists(each, profile))
+    .map((each) => {
+      const { kind, name } = each
+      const byDefault = defaultOf(each, profile)
+      const synonyms = [
+        ...one(name, cluster.brokerConfig.get(resourceName)?.get(name), source.broker),
+        ...one(name, cluster.brokerConfig.get("")?.get(name), source.allBrokers),
+        ...one(name, started.get(name), source.file),
+        { name, value: byDefault, source: source.default }
+      ]
+      return { name, kind, value: synonyms[0]!.value, source: synonyms[0]!.source, readOnly: fixed.has(name), synonyms }
+    })
 }
 
 const one = (name: string, value: string | undefined, from: number) =>
@@ -202,20 +266,28 @@ const one = (name: string, value: string | undefined, from: number) =>
 
 /** Every setting of a topic with these of its own. */
 export const describeTopic = (cluster: Cluster, config: ReadonlyMap<string, string>): ReadonlyArray<Described> =>
-  ofTopics.map(({ broker, byDefault, hours, kind, name }) => {
-    const synonyms = [
-      ...one(name, config.get(name), source.topic),
-      ...(broker === undefined ? [] : one(broker, cluster.brokerConfig.get("")?.get(broker), source.allBrokers)),
-      ...(broker === undefined || hours === true ? [] : [{ name: broker, value: byDefault, source: source.default }])
-    ]
-    const { source: from, value } = synonyms[0] ?? { value: byDefault, source: source.default }
-    return { name, kind, value, source: from, readOnly: false, synonyms }
-  })
+  ofTopics
+    .filter((each) => exists(each, cluster.settings.profile))
+    .map((each) => {
+      const { broker, hours, kind, name } = each
+      const byDefault = defaultOf(each, cluster.settings.profile)
+      const synonyms = [
+        ...one(name, config.get(name), source.topic),
+        ...(broker === undefined ? [] : one(broker, cluster.brokerConfig.get("")?.get(broker), source.allBrokers)),
+        ...(broker === undefined || hours === true ? [] : [{ name: broker, value: byDefault, source: source.default }])
+      ]
+      const { source: from, value } = synonyms[0] ?? { value: byDefault, source: source.default }
+      return { name, kind, value, source: from, readOnly: false, synonyms }
+    })
 
 /** The value of a topic's setting, with the brokers' in its place where it has none. */
 export const valueOf = (cluster: Cluster, config: ReadonlyMap<string, string>, name: string): string => {
   const known = topicByName.get(name)!
-  return config.get(name) ?? cluster.brokerConfig.get("")?.get(known.broker ?? "") ?? known.byDefault
+  return (
+    config.get(name) ??
+    cluster.brokerConfig.get("")?.get(known.broker ?? "") ??
+    defaultOf(known, cluster.settings.profile)
+  )
 }
 
 /**
@@ -231,7 +303,8 @@ export const alter = (
   next: (current: ReadonlyMap<string, string>) => Map<string, string> | number | string
 ): readonly [errorCode: number, errorMessage: string | null] => {
   const topic = cluster.topics.get(resourceName)
-  if (resourceType === resource.topic && topic === undefined) return [Code.unknownTopicOrPartition, null]
+  if (resourceType === resource.topic && topic === undefined)
+    return [cluster.settings.profile.since("2.8") ? Code.unknownTopicOrPartition : Code.unknownServerError, null]
   if (resourceType !== resource.topic && resourceType !== resource.broker) return [Code.invalidRequest, null]
   if (resourceType === resource.broker && resourceName !== "" && resourceName !== String(node.id))
     return [Code.invalidRequest, `Unexpected broker id, expected ${node.id}, but received ${resourceName}`]
@@ -241,7 +314,12 @@ export const alter = (
       : (cluster.brokerConfig.get(resourceName) ?? new Map())
   const made = next(current)
   if (typeof made === "number") return [made, null]
-  if (typeof made === "string") return [Code.invalidConfig, made]
+  // before KRaft a value that is not legal was no legal request
+  if (typeof made === "string")
+    return [
+      isInvalidValue(made) && !cluster.settings.profile.since("3.9") ? Code.invalidRequest : Code.invalidConfig,
+      made
+    ]
   if (validateOnly) return [Code.none, null]
   if (resourceType === resource.broker) cluster.brokerConfig.set(resourceName, made)
   else {

@@ -23,8 +23,12 @@ const refusals: { readonly [R in Refusal]: readonly [code: number, message: stri
 export const createTopics = handler("CreateTopics", Api, (call) => {
   const { cluster, node, request, version } = call
   const names = request.topics.map((topic) => topic.name)
-  // a name that comes twice is refused once
-  const firsts = request.topics.filter((topic, i) => names.indexOf(topic.name) === i)
+  // a name that comes twice is refused once, but by 2.x for each
+  const { profile } = cluster.settings
+  const firsts =
+    profile.since("3.9") || !profile.since("2.8")
+      ? request.topics.filter((topic, i) => names.indexOf(topic.name) === i)
+      : request.topics
   call.answer({
     topics: firsts.map((asked) => {
       const { name } = asked
@@ -40,9 +44,15 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
       if (manual && (asked.numPartitions !== -1 || asked.replicationFactor !== -1))
         return fail(Code.invalidRequest, "numbers and an assignment exclude each other")
       const wrong = asked.configs
-        .map((each) => Config.check(Config.resource.topic, each.name, each.value))
+        .map((each) => Config.check(cluster, Config.resource.topic, each.name, each.value))
         .find((mistake) => mistake !== undefined)
-      if (wrong !== undefined) return fail(Code.invalidConfig, wrong)
+      if (wrong !== undefined)
+        return fail(
+          wrong.startsWith("Invalid value") && !cluster.settings.profile.since("2.8")
+            ? Code.unknownServerError
+            : Code.invalidConfig,
+          wrong
+        )
       const ordered = Array.from(asked.assignments).sort((a, b) => a.partitionIndex - b.partitionIndex)
       if (ordered.some((each, i) => each.partitionIndex !== i)) return fail(...refusals.assignment)
       const config = asked.configs

@@ -7,7 +7,7 @@ import { handler } from "./Handler.ts"
 export const deleteGroups = handler("DeleteGroups", Api, (call) => {
   const { cluster, request } = call
   const remove = (groupId: string): number => {
-    const refused = refusal(call, groupId, "empty")
+    const refused = refusal(call, groupId, cluster.settings.profile.since("2.8") ? "empty" : "join")
     if (refused !== Code.none) return refused
     const group = cluster.groups.get(groupId)
     if (group === undefined) return Code.groupIdNotFound

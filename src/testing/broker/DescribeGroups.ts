@@ -8,12 +8,17 @@ import { refusal } from "./GroupCall.ts"
 import { handler } from "./Handler.ts"
 
 const nothing = new Uint8Array(0)
+/** Read, delete, describe. */
+const operations = 0b1_0100_1000
+/** … and describe and alter settings, since groups have some. */
+const operationsWithConfigs = operations | 0b1100_0000_0000
 
 export const describeGroups = handler("DescribeGroups", Api, (call) => {
   const { cluster, request, version } = call
-  const operations =
+  const { profile } = cluster.settings
+  const allowed =
     version >= 3 && request.includeAuthorizedOperations
-      ? { authorizedOperations: cluster.settings.profile.groupOperations }
+      ? { authorizedOperations: profile.since("4.0") ? operationsWithConfigs : operations }
       : undefined
   call.answer({
     groups: request.groups.map((groupId) => {
@@ -26,14 +31,16 @@ export const describeGroups = handler("DescribeGroups", Api, (call) => {
           errorCode,
           groupId,
           groupState: refused === Code.none ? "Dead" : "",
-          ...(version >= 6 && refused === Code.none ? { errorMessage: `Group ${groupId} not found.` } : undefined)
+          ...(version >= 6 && refused === Code.none ? { errorMessage: `Group ${groupId} not found.` } : undefined),
+          // before v6 what is not there may be done as much to as what is
+          ...(refused === Code.none && version < 6 ? allowed : undefined)
         }
       }
       const stable = group.state === "Stable"
       return {
         errorCode: Code.none,
         groupId,
-        groupState: group.state,
+        groupState: group.state === "CompletingRebalance" && !profile.since("1.1") ? "AwaitingSync" : group.state,
         protocolType: group.protocolType ?? "",
         protocolData: stable ? (group.protocolName ?? "") : "",
         members: Array.from(group.members.values(), (member) => ({
@@ -46,7 +53,7 @@ export const describeGroups = handler("DescribeGroups", Api, (call) => {
             : nothing,
           memberAssignment: stable ? member.assignment : nothing
         })),
-        ...operations
+        ...allowed
       }
     })
   })

@@ -65,7 +65,8 @@ export const fetch = handler("Fetch", Api, (call) => {
     const partition = partitionOf(wanted)
     const errorCode = errorOf(wanted, partition)
     // what is found wrong before the log is looked at has an empty list, what is found there none
-    const aborted = errorCode === Code.unknownTopicOrPartition || errorCode === Code.unknownTopicId ? [] : null
+    const early = errorCode === Code.unknownTopicOrPartition || errorCode === Code.unknownTopicId
+    const aborted = early && cluster.settings.profile.since("3.9") ? [] : null
     const nothing = { partition, records: empty, aborted, diverging: undefined }
     if (errorCode !== Code.none || partition === undefined) return { errorCode, ...nothing }
     const diverging = divergence(partition, wanted)
@@ -115,7 +116,9 @@ export const fetch = handler("Fetch", Api, (call) => {
         partitionIndex: wanted.partition,
         errorCode,
         highWatermark,
-        lastStableOffset: known ? partition.lastStableOffset : -1,
+        // once it was told to readers of committed data alone
+        lastStableOffset:
+          known && (committed || cluster.settings.profile.since("2.8")) ? partition.lastStableOffset : -1,
         logStartOffset,
         ...(result.diverging === undefined ? undefined : { divergingEpoch: result.diverging }),
         ...(misled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : undefined),

@@ -117,6 +117,10 @@ export interface Settings {
   readonly initialRebalanceDelay: number
   /** `group.max.size`. */
   readonly maxSize: number
+  /** An instance id that nobody joined with is a stranger (3.x); before, it was not looked at. */
+  readonly knowsInstances: boolean
+  /** A member that waits for the leader's assignment may beat; before 2.x it was told of a rebalance. */
+  readonly beatsWhileCompleting: boolean
 }
 
 export class Group {
@@ -505,7 +509,8 @@ export class Group {
     if (generation !== this.generation) return Code.illegalGeneration
     if (this.state === "Empty") return Code.unknownMember
     this.beat(this.members.get(memberId)!)
-    return this.state === "PreparingRebalance" ? Code.rebalanceInProgress : Code.none
+    const completing = this.state === "CompletingRebalance" && !this.settings.beatsWhileCompleting
+    return completing || this.state === "PreparingRebalance" ? Code.rebalanceInProgress : Code.none
   }
 
   leave(memberId: string, instanceId: string | null): number {
@@ -541,8 +546,9 @@ export class Group {
   private refusal(memberId: string, instanceId: string | null): number {
     if (instanceId !== null) {
       const known = this.instances.get(instanceId)
-      if (known === undefined) return Code.unknownMember
-      if (known !== memberId) return Code.fencedInstance
+      if (known === undefined) {
+        if (this.settings.knowsInstances) return Code.unknownMember
+      } else if (known !== memberId) return Code.fencedInstance
     }
     return this.members.has(memberId) ? Code.none : Code.unknownMember
   }

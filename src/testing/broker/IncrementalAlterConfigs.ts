@@ -37,6 +37,7 @@ const change = (
 
 export const incrementalAlterConfigs = handler("IncrementalAlterConfigs", Api, (call) => {
   const { cluster, node, request } = call
+  const { profile } = cluster.settings
   call.answer({
     responses: request.resources.map(({ configs, resourceName, resourceType }) => {
       const injected = call.injected(resourceType === Config.resource.topic ? resourceName : undefined)
@@ -48,7 +49,7 @@ export const incrementalAlterConfigs = handler("IncrementalAlterConfigs", Api, (
               if (new Set(names).size < names.length) return Code.invalidRequest
               const next = new Map(current)
               for (const { configOperation, name, value } of configs) {
-                const setting = Config.find(resourceType, name)
+                const setting = Config.find(cluster, resourceType, name)
                 const made = change(
                   current.get(name),
                   setting?.byDefault,
@@ -56,8 +57,9 @@ export const incrementalAlterConfigs = handler("IncrementalAlterConfigs", Api, (
                   configOperation,
                   value
                 )
-                if (typeof made === "number") return made
-                const wrong = Config.check(resourceType, name, made ?? null)
+                if (typeof made === "number")
+                  return made === Code.invalidConfig && !profile.since("3.9") ? Code.invalidRequest : made
+                const wrong = Config.check(cluster, resourceType, name, made ?? null)
                 if (wrong !== undefined) return wrong
                 if (made === undefined) next.delete(name)
                 else next.set(name, made)

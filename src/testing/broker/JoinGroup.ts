@@ -14,7 +14,8 @@ export const joinGroup = handler("JoinGroup", Api, (call) => {
   const answer = (result: JoinResult) =>
     call.answer({
       errorCode: result.error,
-      generationId: result.generation,
+      // a refusal had generation 0 once
+      generationId: result.generation < 0 && !cluster.settings.profile.since("2.8") ? 0 : result.generation,
       protocolType: result.protocolType,
       // nullable from v7 on
       protocolName: result.protocolName ?? (version >= 7 ? null : ""),
@@ -24,7 +25,7 @@ export const joinGroup = handler("JoinGroup", Api, (call) => {
       members: result.members
     })
   const { groupId, memberId, sessionTimeoutMs } = request
-  const refused = refusal(call, groupId)
+  const refused = refusal(call, groupId, "join")
   if (refused !== Code.none) return answer(joinFailure(memberId, refused))
   if (sessionTimeoutMs < groupMinSessionTimeout || sessionTimeoutMs > groupMaxSessionTimeout)
     return answer(joinFailure(memberId, Code.invalidSessionTimeout))

@@ -3,19 +3,19 @@ import * as Api from "../../protocol/messages/ListGroups.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
 
-const lower = (texts: ReadonlyArray<string>) => texts.map((text) => text.toLowerCase())
-
 export const listGroups = handler("ListGroups", Api, (call) => {
   const { cluster, node, request } = call
   const injected = call.injected()
   if (injected !== Code.none) return call.answer({ errorCode: injected })
-  const states = lower(request.statesFilter)
-  const types = lower(request.typesFilter)
+  // before 3.x only the exact names of states are known
+  const fold = (text: string) => (cluster.settings.profile.since("3.9") ? text.toLowerCase() : text)
+  const states = request.statesFilter.map(fold)
+  const types = request.typesFilter.map(fold)
   const mine = Array.from(cluster.groups.values()).filter(
     (group) =>
       group.state !== "Dead" &&
       cluster.coordinator("group", group.id)?.id === node.id &&
-      (states.length === 0 || states.includes(group.state.toLowerCase())) &&
+      (states.length === 0 || states.includes(fold(group.state))) &&
       (types.length === 0 || types.includes("classic"))
   )
   call.answer({

@@ -54,7 +54,12 @@ export const metadata = handler("Metadata", Api, (call) => {
       known.fresh = false
       return failed(name, known.id, Code.leaderNotAvailable)
     }
-    if (!mayCreate) return failed(name, zeroId, isLegalName(name) ? Code.unknownTopicOrPartition : Code.invalidTopic)
+    if (!mayCreate)
+      return failed(
+        name,
+        zeroId,
+        isLegalName(name) || !cluster.settings.profile.since("2.8") ? Code.unknownTopicOrPartition : Code.invalidTopic
+      )
     const created = cluster.createTopic(name)
     if (created === "name") return failed(name, zeroId, Code.invalidTopic)
     if (typeof created === "string") return failed(name, zeroId, Code.leaderNotAvailable)

@@ -14,6 +14,7 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
   const { groupId, groupInstanceId, memberId } = request
   const generation = request.generationIdOrMemberEpoch
   const now = cluster.env.now()
+  const { profile } = cluster.settings
 
   const groupError = (): number => {
     if (version === 0) return Code.none
@@ -21,7 +22,7 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
     if (refused !== Code.none) return refused
     const group = cluster.groups.get(groupId)
     if (group === undefined) {
-      if (generation >= 0) return version >= 9 ? Code.groupIdNotFound : Code.illegalGeneration
+      if (generation >= 0) return version >= 9 && profile.since("4.0") ? Code.groupIdNotFound : Code.illegalGeneration
       cluster.group(groupId)
       return Code.none
     }
@@ -42,7 +43,9 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
             const injected = call.injected(topic?.name ?? name, each.partitionIndex)
             if (injected !== Code.none) return injected
             if (topic === undefined) return version >= 10 ? Code.unknownTopicId : Code.unknownTopicOrPartition
-            if (topic.partitions[each.partitionIndex] === undefined) return Code.unknownTopicOrPartition
+            // before 2.x only the topic was looked up
+            if (topic.partitions[each.partitionIndex] === undefined && profile.since("2.8"))
+              return Code.unknownTopicOrPartition
             const metadata = each.committedMetadata ?? ""
             if (Buffer.byteLength(metadata) > maxMetadata) return Code.offsetMetadataTooLarge
             cluster.commit(store, groupId, `${topic.name}-${each.partitionIndex}`, {

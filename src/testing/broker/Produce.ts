@@ -39,8 +39,9 @@ export const produce = handler("Produce", Api, (call) => {
       return failure(index, version >= 13 && topic === undefined ? Code.unknownTopicId : Code.unknownTopicOrPartition)
     if (partition.leader !== node.id) return failure(index, Code.notLeaderOrFollower, partition)
     const configured = Number(cluster.configOf(topic, "min.insync.replicas"))
-    const least = cluster.settings.profile.boundsMinIsr ? Math.min(configured, partition.replicas.length) : configured
-    if (acks === -1 && partition.isr.length < least) return failure(index, Code.notEnoughReplicas)
+    const least = cluster.settings.profile.since("3.9") ? Math.min(configured, partition.replicas.length) : configured
+    if (acks === -1 && partition.isr.length < least)
+      return { ...failure(index, Code.notEnoughReplicas, partition), inRecords: true }
     const result = append(cluster, topic, partition, records, version)
     if (result.errorCode === Code.none) partition.changed()
     return { ...result, index, partition, until: result.errorCode === Code.none ? partition.log.endOffset : -1 }
@@ -56,6 +57,10 @@ export const produce = handler("Produce", Api, (call) => {
   })
   cluster.changed()
 
+  if (topics.some((topic) => topic.results.some((result) => result.closes === true))) {
+    call.silence()
+    return call.connection.close()
+  }
   if (acks === 0) {
     // who wants no answer can only be told by the end of the connection
     if (topics.some((topic) => topic.results.some((result) => result.errorCode !== Code.none))) {

@@ -29,8 +29,6 @@ export type Verdict =
   | { readonly _tag: "Append" }
   | { readonly _tag: "Duplicate"; readonly baseOffset: number; readonly timestamp: number }
   | { readonly _tag: "OutOfOrder" }
-  /** It was appended too long ago to know where (0.11). */
-  | { readonly _tag: "Old" }
   | { readonly _tag: "StaleEpoch" }
   | { readonly _tag: "UnknownProducer" }
 
@@ -44,7 +42,7 @@ export class Producers {
    * Judges a batch of an idempotent producer. `strict` is what brokers did before KIP-360: a sequence above 0 of a
    * producer that is not known is refused.
    */
-  judge(batch: Batch.Header, strict: boolean, remembered: number): Verdict {
+  judge(batch: Batch.Header, strict: boolean): Verdict {
     const known = this.byId.get(batch.producerId)
     if (known === undefined) {
       return strict && batch.baseSequence !== 0 ? { _tag: "UnknownProducer" } : append
@@ -58,8 +56,7 @@ export class Producers {
     }
     const newest = known.batches[known.batches.length - 1]
     if (newest === undefined) return append
-    if (batch.baseSequence === (newest.lastSequence + 1) % 2147483648) return append
-    return remembered === 1 && last <= newest.lastSequence ? { _tag: "Old" } : outOfOrder
+    return batch.baseSequence === (newest.lastSequence + 1) % 2147483648 ? append : outOfOrder
   }
 
   /** Remembers a batch that was appended. */

@@ -11,6 +11,9 @@ import type { Handler } from "./Handler.ts"
 /** The releases that can be played. */
 export type Release = "0.8.2" | "0.9" | "0.10.2" | "0.11" | "1.1" | "2.8" | "3.9" | "4.0" | "4.4"
 
+/** From the oldest to the newest. */
+const releases: ReadonlyArray<Release> = ["0.8.2", "0.9", "0.10.2", "0.11", "1.1", "2.8", "3.9", "4.0", "4.4"]
+
 /** What becomes of a request before its body is read. */
 export type Verdict = "serve" | "close" | "silent" | "unsupported"
 
@@ -22,6 +25,8 @@ interface Range {
 
 export interface Profile {
   readonly name: Release | "everything"
+  /** Whether it behaves as this release or a later one. */
+  readonly since: (release: Release) => boolean
   /** As ApiVersions lists them. */
   readonly listed: ReadonlyArray<Range>
   readonly accepts: (apiKey: number, version: number) => Verdict
@@ -41,10 +46,6 @@ export interface Profile {
   readonly forwards: boolean
   /** `group.max.session.timeout.ms` by default. */
   readonly maxSessionTimeout: number
-  /** `min.insync.replicas` above the number of replicas counts as that number. */
-  readonly boundsMinIsr: boolean
-  /** What may be done to a group, as bits: with settings of groups more than before. */
-  readonly groupOperations: number
   /** How long a failed authentication is held back, in milliseconds: 100 by default since 2.0, 0 before. */
   readonly failureDelay: number
   /** Metadata names no broker until a topic is there (0.8.2). */
@@ -56,11 +57,6 @@ export interface Profile {
   }>
   readonly finalizedFeatures: ReadonlyArray<{ readonly name: string; readonly level: number }>
 }
-
-/** Read, delete, describe. */
-const operations = 0b1_0100_1000
-/** … and describe and alter settings. */
-const operationsWithConfigs = operations | 0b1100_0000_0000
 
 const apiVersionsKey = 18
 const produceKey = 0
@@ -74,6 +70,7 @@ export const everything = (handlers: ReadonlyMap<number, Handler>): Profile => {
   })).sort((a, b) => a.apiKey - b.apiKey)
   return {
     name: "everything",
+    since: () => true,
     listed,
     accepts: within(listed, "close", "unsupported"),
     servedAs: asAsked,
@@ -85,8 +82,6 @@ export const everything = (handlers: ReadonlyMap<number, Handler>): Profile => {
     forwards: true,
     maxSessionTimeout: 1_800_000,
     failureDelay: 0,
-    boundsMinIsr: true,
-    groupOperations: operationsWithConfigs,
     hidesBrokers: false,
     supportedFeatures: [],
     finalizedFeatures: []
@@ -183,6 +178,7 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Handle
   const unknownKey = own.unknownKey ?? "close"
   return {
     name: release,
+    since: (other) => releases.indexOf(release) >= releases.indexOf(other),
     listed,
     accepts: within(served, unknownKey, old ? unknownKey : "unsupported"),
     // neither looks at Produce's version: each answers in the newest layout that it has
@@ -196,8 +192,6 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Handle
     forwards: own.metadataVersion !== undefined,
     maxSessionTimeout: own.maxSessionTimeout,
     failureDelay: own.refusesBare === true || old ? 0 : 100,
-    boundsMinIsr: modern,
-    groupOperations: modern ? operationsWithConfigs : operations,
     hidesBrokers: release === "0.8.2",
     supportedFeatures:
       own.metadataVersion === undefined

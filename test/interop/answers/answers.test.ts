@@ -12,7 +12,7 @@ import * as Ask from "./Ask.ts"
 import * as Cases from "./Cases.ts"
 import { differences } from "./differences.ts"
 
-const releases = (process.env.SAMSA_ANSWERS ?? "4.4.0 2.8.2 1.1.1").split(" ")
+const releases = (process.env.SAMSA_ANSWERS ?? "4.4.0 2.8.2").split(" ")
 const playedAs = (version: string) =>
   (
     {
@@ -37,9 +37,12 @@ for (const version of releases) {
     )
     let asked = 0
     let same = 0
+    let lacking = 0
     beforeAll(() => runtime.runPromise(Effect.void))
     afterAll(async () => {
-      console.log(`${version}: ${asked} questions, ${same} answered alike, ${asked - same} differ as documented`)
+      console.log(
+        `${version}: ${asked} questions, ${same} answered alike, ${asked - same} not; ${lacking} are about APIs that it lacks`
+      )
       await runtime.dispose()
     })
     for (const [i, one] of Cases.all.entries()) {
@@ -68,6 +71,10 @@ for (const version of releases) {
           })
         )
         // a question that neither could be asked proves nothing
+        if (/^the broker has no/.test(answers.theirs?.absent) && answers.ours?.absent === answers.theirs.absent) {
+          lacking++
+          return
+        }
         for (const answer of [answers.ours, answers.theirs]) {
           assert.isUndefined(answer?.failed)
           assert.isUndefined(answer?.absent)
