@@ -81,6 +81,12 @@ export interface Options {
   readonly maxRequestBytes?: number | undefined
   /** Asks every connection to authenticate. Default: none does. */
   readonly sasl?: SaslOptions | undefined
+  /**
+   * Dies at the Scope's end, and so fails a test, where a client used the protocol wrongly: bytes that are no request, a
+   * version that is not served, a broker that it was told not to be the leader or coordinator, a sequence with a gap that
+   * no fault explains, a commit beyond the log. Default false; `misuses` lists them either way.
+   */
+  readonly strict?: boolean | undefined
   /** Listens on 127.0.0.1: `true` on free ports, a number on that port and those that follow, one a broker. */
   readonly listen?: boolean | number | undefined
   /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
@@ -190,6 +196,12 @@ export interface Service {
   ) => Effect.Effect<CommittedOffset>
   /** Waits for the next request that matches. */
   readonly awaitRequest: (api: Fault.Api, match?: Fault.Match) => Effect.Effect<RequestInfo>
+  /** Calls `listener` at each commit, in the order in which they are stored, until the Scope closes. */
+  readonly onCommit: (
+    listener: (commit: CommittedOffset & { readonly group: string }) => void
+  ) => Effect.Effect<void, never, Scope.Scope>
+  /** What clients did against the protocol. With `strict` the Scope's end fails where there is any. */
+  readonly misuses: Effect.Effect<ReadonlyArray<string>>
   /** What went wrong inside the broker: empty, unless it has a defect. */
   readonly defects: Effect.Effect<ReadonlyArray<unknown>>
 
@@ -272,6 +284,8 @@ export class EmbeddedKafka extends Context.Service<EmbeddedKafka, Service>()("sa
 
 const millis = (input: Duration.Input | undefined, byDefault: number): number =>
   input === undefined ? byDefault : Duration.toMillis(Duration.fromInputUnsafe(input))
+
+const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 
 /** Microtasks in a row before the scheduler has its turn. */
 const maxTicks = 1000
@@ -399,7 +413,14 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
       listeners.set(node.id, listener)
       return node
     })
-    yield* Effect.addFinalizer(() => Effect.sync(() => cluster.end()))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        cluster.end()
+        return options.strict === true && cluster.misuses.length > 0
+          ? Effect.die(misuse(`the protocol was misused: ${cluster.misuses.join("; ")}`))
+          : Effect.void
+      })
+    )
     for (let i = 0; i < brokers; i++) yield* addNode
     for (const topic of options.topics ?? []) yield* Service_.createTopic(cluster, topic)
     const scope = yield* Effect.scope

@@ -195,6 +195,16 @@ export const make = (
         committed(group).find((c) => c.topic === nameOf(topic) && c.partition === partition && c.offset >= offset)
       ),
     awaitRequest: (api, match = {}) => awaitRequest(cluster, api, match),
+    onCommit: (listener) =>
+      Effect.asVoid(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            cluster.onCommit.add(listener)
+          }),
+          () => Effect.sync(() => cluster.onCommit.delete(listener))
+        )
+      ),
+    misuses: Effect.sync(() => [...cluster.misuses]),
     defects: Effect.sync(() => [...cluster.defects]),
 
     inject: (fault) => inject(cluster, fault),

@@ -2,3 +2,4 @@
 export * as EmbeddedKafka from "./EmbeddedKafka.ts"
 export * as Fault from "./Fault.ts"
 export * as KafkaTest from "./KafkaTest.ts"
+export * as Oracle from "./Oracle.ts"

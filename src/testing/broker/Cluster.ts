@@ -86,6 +86,9 @@ const hashCode = (text: string): number => {
   return hash & 0x7fffffff
 }
 
+/** A request may be under way for so long, in milliseconds, when its sender learns better. */
+const underway = 100
+
 export class Cluster {
   readonly env: Env
   readonly settings: Settings
@@ -105,9 +108,27 @@ export class Cluster {
   readonly onChange = new Set<() => void>()
   /** What went wrong inside the broker: never anything, unless it has a defect. */
   readonly defects: Array<unknown>
+  /** Called for each commit that is stored. */
+  readonly onCommit = new Set<
+    (commit: {
+      readonly group: string
+      readonly topic: string
+      readonly partition: number
+      readonly offset: number
+      readonly leaderEpoch: number
+      readonly metadata: string
+    }) => void
+  >()
+  /** What clients did against the protocol. */
+  readonly misuses: Array<string> = []
+  /** What clients were told of leaders and coordinators and when, by client id, to know stale knowledge from a mistake. */
+  readonly told = new Map<string, Map<string, { readonly epoch: number; readonly at: number }>>()
+  /** A request of Produce was struck by a fault: sequences may have gaps from there on. */
+  produceDisturbed = false
   /** Altered settings of brokers, by id; those under "" are of all brokers. */
   readonly brokerConfig = new Map<string, ReadonlyMap<string, string>>()
   private readonly coordinators = new Map<string, number>()
+  private readonly moved = new Map<string, number>()
   private nextProducerId = 0
 
   constructor(env: Env, settings: Settings, defects: Array<unknown> = []) {
@@ -312,6 +333,7 @@ export class Cluster {
   /** Gives the coordination of `kind:key` to another broker, or to a certain one. */
   moveCoordinator(name: string, to?: number): void {
     const former = this.coordinators.get(name)
+    this.moved.set(name, this.moves(name) + 1)
     this.coordinators.delete(name)
     if (to !== undefined) this.coordinators.set(name, to)
     else {
@@ -341,7 +363,38 @@ export class Cluster {
     let offsets = store.get(group)
     if (offsets === undefined) store.set(group, (offsets = new Map()))
     offsets.set(partition, committed)
+    if (this.onCommit.size > 0) {
+      const dash = partition.lastIndexOf("-")
+      const { leaderEpoch, metadata, offset } = committed
+      const topic = partition.slice(0, dash)
+      const commit = { group, topic, partition: Number(partition.slice(dash + 1)), offset, leaderEpoch, metadata }
+      for (const run of Array.from(this.onCommit)) run(commit)
+    }
     this.changed()
+  }
+
+  /** Notes a mistake of a client; the same is noted once. */
+  misused(clientId: string, what: string): void {
+    const misuse = `${clientId === "" ? "a client" : clientId}: ${what}`
+    if (!this.misuses.includes(misuse)) this.misuses.push(misuse)
+  }
+
+  /** A client was told of a leader or coordinator as of an epoch. */
+  tell(clientId: string, about: string, epoch: number): void {
+    let known = this.told.get(clientId)
+    if (known === undefined) this.told.set(clientId, (known = new Map()))
+    if (known.get(about)?.epoch !== epoch) known.set(about, { epoch, at: this.env.now() })
+  }
+
+  /** Whether a client was told the present state of a leader or coordinator, long enough ago to have heard it. */
+  knows(clientId: string, about: string, epoch: number): boolean {
+    const known = this.told.get(clientId)?.get(about)
+    return known !== undefined && known.epoch === epoch && this.env.now() - known.at >= underway
+  }
+
+  /** How often a group's coordination has moved. */
+  moves(name: string): number {
+    return this.moved.get(name) ?? 0
   }
 
   newProducerId(): number {

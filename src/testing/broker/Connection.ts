@@ -124,6 +124,7 @@ export class Connection {
     const verdict = handler === undefined ? profile.unknownKey : profile.accepts(apiKey, header.apiVersion)
     const version = profile.servedAs(apiKey, header.apiVersion)
     if (handler === undefined || verdict === "close") {
+      cluster.misused(header.clientId ?? "", `${handler?.name ?? `API ${apiKey}`} v${header.apiVersion} is not served`)
       if (verdict === "silent") return this.done()
       return apiKey === ApiVersions.Request.key && verdict !== "close"
         ? this.refuseVersions(correlationId)
@@ -136,6 +137,7 @@ export class Connection {
     try {
       request = Body.read(handler.Request, version, frame, header.bodyAt)
     } catch {
+      cluster.misused(header.clientId ?? "", `${handler.name} v${version} cannot be read`)
       return this.close()
     }
     if (this.sasl !== undefined && !this.sasl.allows(apiKey, cluster.env.now())) return this.close()
@@ -146,6 +148,7 @@ export class Connection {
       for (const run of Array.from(cluster.onRequest)) run(seen)
     }
     const rule = this.strike(handler.name, clientId, request)
+    if (rule !== undefined && handler.name === "Produce") cluster.produceDisturbed = true
     const action = rule?.action
     if (action?._tag === "LoseRequest" || action?._tag === "Close") return this.close()
 
@@ -200,6 +203,8 @@ export class Connection {
   ): void {
     const { action } = rule
     let response = given
+    // what the client hears now is not what was noted
+    this.cluster.told.clear()
     switch (action._tag) {
       case "LoseResponse":
         return this.close()

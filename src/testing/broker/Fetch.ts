@@ -10,6 +10,7 @@ import * as Convert from "./Convert.ts"
 import { epochError } from "./Epochs.ts"
 import type { Wanted } from "./FetchSession.ts"
 import { handler } from "./Handler.ts"
+import { misled } from "./Misled.ts"
 import type { Aborted } from "./Log.ts"
 import type { Partition } from "./Partition.ts"
 
@@ -50,7 +51,10 @@ export const fetch = handler("Fetch", Api, (call) => {
       return version >= 13 && !cluster.topicsById.has(wanted.topicId)
         ? Code.unknownTopicId
         : Code.unknownTopicOrPartition
-    if (partition.leader !== node.id) return Code.notLeaderOrFollower
+    if (partition.leader !== node.id) {
+      misled(call, partition)
+      return Code.notLeaderOrFollower
+    }
     const epoch = epochError(partition, wanted.currentLeaderEpoch)
     if (epoch !== Code.none) return epoch
     const { log } = partition

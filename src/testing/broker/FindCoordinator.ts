@@ -23,6 +23,8 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     }
     const node = cluster.coordinator(request.keyType === 0 ? "group" : "transaction", key)
     if (node === undefined) return fail(Code.coordinatorNotAvailable, "no broker lives")
+    const name = `${request.keyType === 0 ? "group" : "transaction"}:${key}`
+    cluster.tell(call.clientId, name, cluster.moves(name))
     return { key, errorCode: Code.none, errorMessage: null, nodeId: node.id, host: node.host, port: node.port }
   }
   if (version >= 4) return call.answer({ coordinators: request.coordinatorKeys.map(find) })

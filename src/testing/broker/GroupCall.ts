@@ -1,6 +1,7 @@
 /** What every request to a group coordinator is asked first. */
 import * as Code from "./Code.ts"
 import type { Call } from "./Handler.ts"
+import { misdirected } from "./Misled.ts"
 
 /** Why this broker does not serve the group; 0 where it does. Commits and admin requests may be about the group "". */
 export const refusal = (call: Call<any, any>, group: string, named: "named" | "join" | "empty" = "named"): number => {
@@ -12,5 +13,7 @@ export const refusal = (call: Call<any, any>, group: string, named: "named" | "j
   }
   const coordinator = call.cluster.coordinator("group", group)
   if (coordinator === undefined) return Code.coordinatorNotAvailable
-  return coordinator.id === call.node.id ? Code.none : Code.notCoordinator
+  if (coordinator.id === call.node.id) return Code.none
+  misdirected(call, group)
+  return Code.notCoordinator
 }

@@ -14,21 +14,24 @@ const notAsked = -2147483648
 /** Read, write, create, delete, alter, describe, describe configs, alter configs. */
 const allTopicOperations = 0b1101_1111_1000
 
-const described = (cluster: Cluster, topic: Topic, operations: boolean) => ({
+const described = (cluster: Cluster, clientId: string, topic: Topic, operations: boolean) => ({
   errorCode: Code.none,
   name: topic.name,
   topicId: topic.id,
   isInternal: topic.internal,
   topicAuthorizedOperations: operations ? allTopicOperations : notAsked,
-  partitions: topic.partitions.map((partition) => ({
-    errorCode: partition.leader < 0 ? Code.leaderNotAvailable : Code.none,
-    partitionIndex: partition.index,
-    leaderId: partition.leader,
-    leaderEpoch: partition.leaderEpoch,
-    replicaNodes: partition.replicas,
-    isrNodes: partition.isr,
-    offlineReplicas: partition.replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
-  }))
+  partitions: topic.partitions.map((partition) => {
+    cluster.tell(clientId, `${topic.name}-${partition.index}`, partition.leaderEpoch)
+    return {
+      errorCode: partition.leader < 0 ? Code.leaderNotAvailable : Code.none,
+      partitionIndex: partition.index,
+      leaderId: partition.leader,
+      leaderEpoch: partition.leaderEpoch,
+      replicaNodes: partition.replicas,
+      isrNodes: partition.isr,
+      offlineReplicas: partition.replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
+    }
+  })
 })
 
 const failed = (name: string | null, topicId: string, errorCode: number) => ({
@@ -50,7 +53,7 @@ export const metadata = handler("Metadata", Api, (call) => {
     if (injected !== Code.none) return failed(name, zeroId, injected)
     const known = cluster.topics.get(name)
     if (known !== undefined) {
-      if (!known.fresh) return described(cluster, known, operations)
+      if (!known.fresh) return described(cluster, call.clientId, known, operations)
       known.fresh = false
       return failed(name, known.id, Code.leaderNotAvailable)
     }

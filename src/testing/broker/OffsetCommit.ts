@@ -46,6 +46,12 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
             // before 2.x only the topic was looked up
             if (topic.partitions[each.partitionIndex] === undefined && profile.since("2.8"))
               return Code.unknownTopicOrPartition
+            const end = topic.partitions[each.partitionIndex]?.log.endOffset ?? 0
+            if (each.committedOffset > end)
+              cluster.misused(
+                call.clientId,
+                `a commit of ${each.committedOffset} for ${topic.name}-${each.partitionIndex}, which ends at ${end}`
+              )
             const metadata = each.committedMetadata ?? ""
             if (Buffer.byteLength(metadata) > maxMetadata) return Code.offsetMetadataTooLarge
             cluster.commit(store, groupId, `${topic.name}-${each.partitionIndex}`, {

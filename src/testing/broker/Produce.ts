@@ -8,6 +8,7 @@ import { append, type Appended } from "./Append.ts"
 import * as Code from "./Code.ts"
 import type { Node, Topic } from "./Cluster.ts"
 import { handler } from "./Handler.ts"
+import { misled } from "./Misled.ts"
 import type { Partition } from "./Partition.ts"
 
 interface Result extends Appended {
@@ -37,12 +38,17 @@ export const produce = handler("Produce", Api, (call) => {
     const partition = topic?.partitions[index]
     if (topic === undefined || partition === undefined)
       return failure(index, version >= 13 && topic === undefined ? Code.unknownTopicId : Code.unknownTopicOrPartition)
-    if (partition.leader !== node.id) return failure(index, Code.notLeaderOrFollower, partition)
+    if (partition.leader !== node.id) {
+      misled(call, partition)
+      return failure(index, Code.notLeaderOrFollower, partition)
+    }
     const configured = Number(cluster.configOf(topic, "min.insync.replicas"))
     const least = cluster.settings.profile.since("3.9") ? Math.min(configured, partition.replicas.length) : configured
     if (acks === -1 && partition.isr.length < least)
       return { ...failure(index, Code.notEnoughReplicas, partition), inRecords: true }
     const result = append(cluster, topic, partition, records, version)
+    if (result.errorCode === Code.outOfOrderSequenceNumber && partition.leaderEpoch === 0 && !cluster.produceDisturbed)
+      cluster.misused(call.clientId, `a sequence with a gap in ${topic.name}-${index}`)
     if (result.errorCode === Code.none) partition.changed()
     return { ...result, index, partition, until: result.errorCode === Code.none ? partition.log.endOffset : -1 }
   }

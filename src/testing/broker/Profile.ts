@@ -12,7 +12,7 @@ import type { Handler } from "./Handler.ts"
 export type Release = "0.8.2" | "0.9" | "0.10.2" | "0.11" | "1.1" | "2.8" | "3.9" | "4.0" | "4.4"
 
 /** From the oldest to the newest. */
-const releases: ReadonlyArray<Release> = ["0.8.2", "0.9", "0.10.2", "0.11", "1.1", "2.8", "3.9", "4.0", "4.4"]
+export const releases: ReadonlyArray<Release> = ["0.8.2", "0.9", "0.10.2", "0.11", "1.1", "2.8", "3.9", "4.0", "4.4"]
 
 /** What becomes of a request before its body is read. */
 export type Verdict = "serve" | "close" | "silent" | "unsupported"

@@ -989,20 +989,22 @@ about("DescribeConfigs", "of a topic: values, sources, types and synonyms", (ask
       ],
       ...(v >= 1 ? { includeSynonyms: true } : undefined)
     }))
-    return response.results.map((r) => [
-      r.errorCode,
-      r.configs
-        .map((c) => [
-          c.name,
-          c.value,
-          c.readOnly,
-          c.configSource,
-          c.isSensitive,
-          c.configType,
-          c.synonyms.filter((s) => s.source !== 4)
-        ])
-        .sort((a, b) => (a[0]! < b[0]! ? -1 : 1))
-    ])
+    return Array.from(response.results)
+      .sort((a, b) => a.resourceType - b.resourceType)
+      .map((r) => [
+        r.errorCode,
+        r.configs
+          .map((c) => [
+            c.name,
+            c.value,
+            c.readOnly,
+            c.configSource,
+            c.isSensitive,
+            c.configType,
+            c.synonyms.filter((s) => s.source !== 4)
+          ])
+          .sort((a, b) => (a[0]! < b[0]! ? -1 : 1))
+      ])
   })
 )
 about("DescribeConfigs", "of a topic that is not there", (ask) =>

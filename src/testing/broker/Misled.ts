@@ -1,0 +1,25 @@
+/** Notes a request to a broker that the client had been told not to be the leader, or coordinator. */
+import type { Call } from "./Handler.ts"
+import type { Partition } from "./Partition.ts"
+
+/** It asks a broker that does not lead the partition. Who has old metadata makes no mistake. */
+export const misled = (call: Call<any, any>, partition: Partition): void => {
+  const { clientId, cluster } = call
+  const name = `${partition.topic}-${partition.index}`
+  if (partition.leader >= 0 && cluster.knows(clientId, name, partition.leaderEpoch))
+    cluster.misused(
+      clientId,
+      `asked broker ${call.node.id} for ${name}, which ${partition.leader} leads, as it was told`
+    )
+}
+
+/** It asks a broker that does not coordinate the group. */
+export const misdirected = (call: Call<any, any>, group: string): void => {
+  const { clientId, cluster } = call
+  const name = `group:${group}`
+  if (cluster.knows(clientId, name, cluster.moves(name)))
+    cluster.misused(
+      clientId,
+      `asked broker ${call.node.id} for group ${group}, which another coordinates, as it was told`
+    )
+}

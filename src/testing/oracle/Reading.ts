@@ -1,0 +1,248 @@
+/**
+ * What groups read and commit: I4, I5 and I6, one pass over the events. For each partition of a group it follows the
+ * windows in which a member had it, what was delivered and done, and what was committed.
+ */
+import * as TopicPartition from "../../TopicPartition.ts"
+import type { Event, Membered, Violation } from "./History.ts"
+import type { IndexedLog } from "./Verify.ts"
+
+/** A member's time with a partition. */
+interface Window {
+  readonly member: string
+  readonly delivered: Array<number>
+  readonly done: Set<number>
+  /** What was committed when its first record was delivered. */
+  committed: number | undefined
+  begun: boolean
+  /** The last offset that was delivered in order. */
+  last: number | undefined
+  /** It went on from elsewhere: where it begins says nothing. */
+  moved: boolean
+  end: "Revoked" | "Lost" | undefined
+  timedOut: boolean
+}
+
+class Book {
+  readonly group: string
+  readonly place: TopicPartition.TopicPartition
+  readonly log: IndexedLog | undefined
+  readonly found: Array<Violation>
+  readonly windows: Array<Window> = []
+  /** Windows that another member was given before they had ended. */
+  readonly overlaps: Array<{ readonly window: Window; readonly by: string }> = []
+  private readonly delivered = new Set<number>()
+  private readonly done = new Set<number>()
+  private readonly byHand = new Set<number>()
+  private committed: number | undefined
+  /** From here on what is committed must be done. */
+  private floor: number | undefined
+  private mayGoBack = false
+  private wasMoved = false
+  private allOrdered = true
+
+  constructor(event: Omit<Membered, "member">, log: IndexedLog | undefined, found: Array<Violation>) {
+    this.group = event.group
+    this.place = { topic: event.topic, partition: event.partition }
+    this.log = log
+    this.found = found
+  }
+
+  violates(invariant: "I4" | "I5" | "I6", offsets: ReadonlyArray<number>, message: string): void {
+    this.found.push({ invariant, group: this.group, ...this.place, offsets, message })
+  }
+
+  /** The window of a member: the open one, or a new one. */
+  private of(member: string): Window {
+    const open = this.windows.findLast((window) => window.member === member && window.end === undefined)
+    return open ?? this.open(member)
+  }
+
+  open(member: string): Window {
+    const window: Window = {
+      member,
+      delivered: [],
+      done: new Set(),
+      committed: undefined,
+      begun: false,
+      last: undefined,
+      moved: false,
+      end: undefined,
+      timedOut: false
+    }
+    for (const other of this.windows)
+      if (other.end === undefined && other.member !== member) this.overlaps.push({ window: other, by: member })
+    this.windows.push(window)
+    return window
+  }
+
+  close(member: string, end: "Revoked" | "Lost"): void {
+    const open = this.windows.findLast((window) => window.member === member && window.end === undefined)
+    if (open !== undefined) open.end = end
+  }
+
+  timedOut(member: string): void {
+    const last = this.windows.findLast((window) => window.member === member)
+    if (last !== undefined) last.timedOut = true
+  }
+
+  private gap(from: number, to: number, member: string): void {
+    const missing = this.log?.between(Math.max(from, this.log.start), to) ?? []
+    if (missing.length > 0) this.violates("I4", missing, `${member} was given ${to} without what lies before it`)
+  }
+
+  deliver(
+    member: string,
+    offsets: ReadonlyArray<number>,
+    contents: ReadonlyArray<string> | undefined,
+    ordered: boolean
+  ) {
+    const window = this.of(member)
+    if (!window.begun) {
+      window.begun = true
+      window.committed = this.committed
+    }
+    if (!ordered) this.allOrdered = false
+    offsets.forEach((offset, i) => {
+      if (ordered) {
+        if (window.last !== undefined && offset <= window.last)
+          this.violates("I4", [window.last, offset], `${member} was given ${offset} after ${window.last}`)
+        else if (window.last !== undefined) this.gap(window.last + 1, offset, member)
+        else if (!window.moved && window.committed !== undefined) this.gap(window.committed, offset, member)
+        window.last = offset
+      }
+      if (!window.moved && window.committed !== undefined && offset < window.committed)
+        this.violates("I6", [offset], `${member} was given ${offset} again, although ${window.committed} was committed`)
+      const content = contents?.[i]
+      const there = this.log?.contents.get(offset)
+      if (content !== undefined && this.log !== undefined && there !== content)
+        if (there !== undefined || !(this.log.log.compacted === true || offset < this.log.start))
+          this.violates("I4", [offset], `${member} was given a record at ${offset} that the log does not have there`)
+      window.delivered.push(offset)
+      this.delivered.add(offset)
+    })
+  }
+
+  mark(member: string, offset: number): void {
+    this.of(member).done.add(offset)
+    this.done.add(offset)
+  }
+
+  seek(member: string, offset: number): void {
+    const window = this.of(member)
+    window.begun = true
+    window.moved = true
+    window.last = undefined
+    this.floor = offset
+    this.mayGoBack = true
+    this.wasMoved = true
+  }
+
+  hand(offset: number): void {
+    this.byHand.add(offset)
+    this.mayGoBack = true
+    this.wasMoved = true
+  }
+
+  commit(offset: number): void {
+    const before = this.committed
+    this.committed = offset
+    if (before !== undefined && offset < before) {
+      if (!this.mayGoBack) this.violates("I5", [before, offset], `the commit went back from ${before} to ${offset}`)
+      this.mayGoBack = false
+    }
+    if (!this.byHand.has(offset) && this.delivered.size > 0) {
+      const first = Math.min(...this.delivered)
+      const from = this.floor ?? before ?? first
+      const below = new Set(this.log?.between(Math.max(from, this.log.start), offset) ?? [])
+      for (const each of this.delivered) if (each >= from && each < offset) below.add(each)
+      const unfinished = [...below].filter((each) => !this.done.has(each)).sort((a, b) => a - b)
+      if (unfinished.length > 0)
+        this.violates("I5", unfinished, `${offset} was committed, but ${unfinished[0]} is not done`)
+    }
+    this.floor = undefined
+  }
+
+  /** What only the end tells. */
+  finish(): void {
+    for (const { by, window } of this.overlaps)
+      // Who was thrown out finds out later; who gives back must have done so before another has it.
+      if (window.end === "Revoked" && !window.timedOut)
+        this.violates("I6", [], `${by} was given the partition before ${window.member} had given it back`)
+    if (!this.wasMoved) {
+      this.repeated()
+      this.skipped()
+    }
+  }
+
+  /** What was done before a partition was given back in peace is not delivered again. */
+  private repeated(): void {
+    this.windows.forEach((window, i) => {
+      if (window.end !== "Revoked" || window.timedOut || window.delivered.length === 0) return
+      const open = window.delivered.filter((offset) => !window.done.has(offset))
+      const watermark = open.length > 0 ? Math.min(...open) : Infinity
+      for (const later of this.windows.slice(i + 1)) {
+        const again = later.delivered.filter((offset) => offset < watermark && window.done.has(offset))
+        if (again.length > 0)
+          this.violates("I6", again, `${later.member} was given again what ${window.member} had done and given back`)
+      }
+    })
+  }
+
+  /** Of what lies in the log none is skipped: up to the last that was delivered, or committed where order is free. */
+  private skipped(): void {
+    if (this.log === undefined || this.delivered.size === 0) return
+    const first = Math.min(...this.delivered)
+    const end = this.allOrdered ? Math.max(...this.delivered) + 1 : (this.committed ?? first)
+    const missing = this.log.between(Math.max(first, this.log.start), end).filter((offset) => {
+      return !this.delivered.has(offset) && !this.done.has(offset)
+    })
+    if (missing.length > 0) this.violates("I4", missing, `no member of the group was given ${missing[0]}`)
+  }
+}
+
+/** I4, I5 and I6. */
+export const verify = (
+  events: ReadonlyArray<Event>,
+  logs: ReadonlyMap<string, IndexedLog>
+): ReadonlyArray<Violation> => {
+  const found: Array<Violation> = []
+  const books = new Map<string, Book>()
+  const bookOf = (event: Omit<Membered, "member">): Book => {
+    const partition = TopicPartition.key(event)
+    const key = `${event.group} ${partition}`
+    let book = books.get(key)
+    if (book === undefined) books.set(key, (book = new Book(event, logs.get(partition), found)))
+    return book
+  }
+  for (const event of events) {
+    switch (event._tag) {
+      case "Assigned":
+        bookOf(event).open(event.member)
+        break
+      case "Revoked":
+      case "Lost":
+        bookOf(event).close(event.member, event._tag)
+        break
+      case "RevokeTimedOut":
+        bookOf(event).timedOut(event.member)
+        break
+      case "Delivered":
+        bookOf(event).deliver(event.member, event.offsets, event.contents, event.ordered)
+        break
+      case "Done":
+        bookOf(event).mark(event.member, event.offset)
+        break
+      case "Seek":
+        bookOf(event).seek(event.member, event.offset)
+        break
+      case "CommitByHand":
+        bookOf(event).hand(event.offset)
+        break
+      case "Committed":
+        bookOf(event).commit(event.offset)
+        break
+    }
+  }
+  for (const book of books.values()) book.finish()
+  return found
+}
