@@ -121,6 +121,33 @@ console.log(JSON.stringify(await Effect.runPromise(program)))
     assert.deepStrictEqual(JSON.parse(node("program.js")), ["a1", "b2"])
   })
 
+  it("has the command `samsa`", () => {
+    const manifest = JSON.parse(Fs.readFileSync(Path.join(app, "node_modules", "samsa", "package.json"), "utf8")) as {
+      readonly version: string
+      readonly bin: { readonly samsa: string }
+    }
+    const bin = Path.join(app, "node_modules", "samsa", manifest.bin.samsa)
+    assert.isTrue(Fs.readFileSync(bin, "utf8").startsWith("#!/usr/bin/env node\n"))
+    assert.include(run(process.execPath, [bin, "--version"], app), manifest.version)
+    assert.include(run(process.execPath, [bin, "embedded", "--help"], app), "--as-version")
+  })
+
+  it("loads no platform with the library", () => {
+    write(
+      "platform.js",
+      `import { registerHooks } from "node:module"
+const loaded = []
+registerHooks({ resolve: (name, context, next) => { if (name.startsWith("@effect/")) loaded.push(name); return next(name, context) } })
+await import("samsa")
+await import("samsa/testing")
+const before = loaded.length
+await import("@effect/platform-node/NodeServices")
+console.log(JSON.stringify([before, loaded.length > 0]))
+`
+    )
+    assert.deepStrictEqual(JSON.parse(node("platform.js")), [0, true])
+  })
+
   it("type-checks as an application's TypeScript does", () => {
     write(
       "main.ts",

@@ -1,0 +1,123 @@
+/** `samsa embedded`: the embedded broker as a process, for any client in any language. It serves until a signal ends it. */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as EmbeddedKafka from "../testing/EmbeddedKafka.ts"
+import * as Profile from "../testing/broker/Profile.ts"
+
+/** A whole number between two others. */
+const whole = (name: string, from: number, to: number) =>
+  Flag.Int(name).pipe(
+    Flag.filter(
+      (value) => value >= from && value <= to,
+      (value) => `--${name} must be from ${from} to ${to}, not ${value}`
+    )
+  )
+
+const maxPartitions = 100_000
+
+/** `orders`, `orders:6`, `orders:6:3`: a name, partitions, replicas. */
+const topicOf = (text: string): EmbeddedKafka.TopicOptions => {
+  const match = /^([^:]+)(?::(\d+))?(?::(\d+))?$/.exec(text)
+  const partitions = match?.[2] === undefined ? undefined : Number(match[2])
+  if (match === null || (partitions !== undefined && (partitions < 1 || partitions > maxPartitions)))
+    throw new Error(`--topic must be NAME, NAME:PARTITIONS or NAME:PARTITIONS:REPLICAS, not "${text}"`)
+  return { name: match[1]!, partitions, replicationFactor: match[3] === undefined ? undefined : Number(match[3]) }
+}
+
+const userOf = (text: string): readonly [name: string, password: string] => {
+  const colon = text.indexOf(":")
+  if (colon < 1) throw new Error(`--user must be NAME:PASSWORD`)
+  return [text.slice(0, colon), text.slice(colon + 1)]
+}
+
+/** A flag that may be given several times, each read by `f`. */
+const several = <A>(flag: Flag.Flag<string>, f: (text: string) => A) =>
+  Flag.atLeast(flag, 0).pipe(
+    Flag.mapTryCatch(
+      (texts) => texts.map(f),
+      (error) => (error instanceof Error ? error.message : String(error))
+    )
+  )
+
+const flags = {
+  port: whole("port", 0, 65_535).pipe(
+    Flag.withAlias("p"),
+    Flag.withDescription("The port of the first broker; the others have those that follow. 0: any that are free"),
+    Flag.withDefault(9092)
+  ),
+  brokers: whole("brokers", 1, 100).pipe(Flag.withDescription("How many brokers"), Flag.withDefault(1)),
+  topics: several(
+    Flag.String("topic").pipe(
+      Flag.withAlias("t"),
+      Flag.withMetavar("NAME[:PARTITIONS[:REPLICAS]]"),
+      Flag.withDescription("A topic that is there from the start; may be given several times")
+    ),
+    topicOf
+  ),
+  partitions: whole("partitions", 1, maxPartitions).pipe(
+    Flag.withDescription("Partitions of a topic that does not say"),
+    Flag.withDefault(1)
+  ),
+  asVersion: Flag.Literals("as-version", Profile.releases).pipe(
+    Flag.withDescription("Plays a broker of this release. Default: every API at every version"),
+    Flag.optional
+  ),
+  autoCreate: Flag.Boolean("auto-create").pipe(
+    Flag.withDescription("Create topics that clients ask for"),
+    Flag.withDefault(true)
+  ),
+  coldStart: Flag.Boolean("cold-start").pipe(
+    Flag.withDescription("A cluster that was never used: the first search for a coordinator finds none"),
+    Flag.withDefault(false)
+  ),
+  users: several(
+    Flag.String("user").pipe(
+      Flag.withMetavar("NAME:PASSWORD"),
+      Flag.withDescription("Asks for SASL (PLAIN or SCRAM) and lets this user in; may be given several times")
+    ),
+    userOf
+  ),
+  seed: whole("seed", 0, 2_147_483_647).pipe(
+    Flag.withDescription("The seed of ids and other choices: the same seed makes the same"),
+    Flag.withDefault(1)
+  )
+}
+
+export const embedded = Command.make(
+  "embedded",
+  flags,
+  Effect.fnUntraced(
+    function* ({ asVersion, autoCreate, brokers, coldStart, partitions, port, seed, topics, users }) {
+      const broker = yield* EmbeddedKafka.make({
+        brokers,
+        topics,
+        defaultPartitions: partitions,
+        asVersion: Option.getOrUndefined(asVersion),
+        autoCreate,
+        coldStart,
+        seed,
+        listen: port === 0 ? true : port,
+        sasl: users.length === 0 ? undefined : { users: Object.fromEntries(users) }
+      })
+      yield* Console.log(`Kafka listens on ${broker.bootstrap.join(",")}`)
+      return yield* Effect.never
+    },
+    Effect.scoped,
+    Effect.catchTag("KafkaError", (error) =>
+      Effect.fail(new CliError.UserError({ cause: error, userMessage: error.message }))
+    )
+  )
+).pipe(
+  Command.withDescription("Serves Kafka from memory, on ports of 127.0.0.1, until it is interrupted"),
+  Command.withExamples([
+    { command: "samsa embedded", description: "One broker on port 9092" },
+    {
+      command: "samsa embedded --port 19092 --brokers 3 --topic orders:6 --as-version 3.9",
+      description: "Three brokers of 3.9 on ports 19092 to 19094"
+    }
+  ])
+)
