@@ -89,6 +89,8 @@ export interface Options {
   readonly strict?: boolean | undefined
   /** Listens on 127.0.0.1: `true` on free ports, a number on that port and those that follow, one a broker. */
   readonly listen?: boolean | number | undefined
+  /** With `listen`: the ports speak TLS, with this key and certificate (PEM). */
+  readonly tls?: Listener.Tls | undefined
   /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
   readonly seed?: number | undefined
 }
@@ -406,7 +408,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
       if (listen === undefined || listen === false) return cluster.addNode(`embedded-${id}`, 9092)
       const node = cluster.addNode("127.0.0.1", 0)
       const wanted = typeof listen === "number" && listen > 0 ? listen + id - 1 : 0
-      const listener = yield* Effect.mapError(Listener.listen(cluster, node, wanted), (error) =>
+      const listener = yield* Effect.mapError(Listener.listen(cluster, node, wanted, options.tls), (error) =>
         KafkaError.make({ _tag: "Misconfigured", mistakes: [`port ${wanted} cannot be listened on: ${error.message}`] })
       )
       node.port = listener.port

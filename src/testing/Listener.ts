@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
+import * as tls from "node:tls"
 import { Connection } from "./broker/Connection.ts"
 import type { Cluster, Node } from "./broker/Cluster.ts"
 import { handlers } from "./broker/handlers.ts"
@@ -36,6 +37,14 @@ const accept = (cluster: Cluster, node: Node, socket: net.Socket): void => {
   socket.on("close", () => connection.ended())
 }
 
+/** What a TLS port shows and asks for, as PEM. */
+export interface Tls {
+  readonly key: string
+  readonly cert: string
+  /** Whose certificates clients must have; without it they need none. */
+  readonly clientCa?: string | undefined
+}
+
 /** A port that can be closed and opened again. */
 export interface Listener {
   readonly port: number
@@ -45,27 +54,66 @@ export interface Listener {
   readonly resume: Effect.Effect<void, Error>
 }
 
-const open = (cluster: Cluster, node: Node, port: number): Effect.Effect<net.Server, Error> =>
+const serverOf = (cluster: Cluster, node: Node, secure: Tls | undefined): net.Server => {
+  if (secure === undefined) return net.createServer((socket) => accept(cluster, node, socket))
+  const { cert, clientCa, key } = secure
+  const server = tls.createServer(
+    {
+      key,
+      cert,
+      ...(clientCa === undefined ? undefined : { ca: clientCa, requestCert: true, rejectUnauthorized: true })
+    },
+    (socket) => accept(cluster, node, socket)
+  )
+  // what does not speak TLS is shown out, as by a real broker
+  server.on("tlsClientError", (_, socket) => socket.destroy())
+  return server
+}
+
+const open = (cluster: Cluster, node: Node, port: number, secure: Tls | undefined): Effect.Effect<Opened, Error> =>
   Effect.callback((resume) => {
-    const server = net.createServer((socket) => accept(cluster, node, socket))
+    const sockets = new Set<net.Socket>()
+    let server: net.Server
+    try {
+      server = serverOf(cluster, node, secure)
+    } catch (error) {
+      return resume(Effect.fail(error instanceof Error ? error : new Error(String(error))))
+    }
+    server.on("connection", (socket: net.Socket) => {
+      sockets.add(socket)
+      socket.once("close", () => sockets.delete(socket))
+    })
     server.once("error", (error) => resume(Effect.fail(error)))
-    server.listen(port, "127.0.0.1", () => resume(Effect.succeed(server)))
+    server.listen(port, "127.0.0.1", () => resume(Effect.succeed({ server, sockets })))
   })
 
-const shut = (server: net.Server, node: Node): Effect.Effect<void> =>
+/** What a port has open: the sockets too that have not shown who they are yet. */
+interface Opened {
+  readonly server: net.Server
+  readonly sockets: ReadonlySet<net.Socket>
+}
+
+/** Ends everything at once: a peer that reads no more must not hold the end up. */
+const shut = ({ server, sockets }: Opened, node: Node): Effect.Effect<void> =>
   Effect.callback((resume) => {
     for (const connection of Array.from(node.connections)) connection.close()
+    for (const socket of sockets) socket.destroy()
     server.close(() => resume(Effect.void))
   })
 
 /** Listens on 127.0.0.1 until the Scope closes. Port 0 is any that is free. */
-export const listen = (cluster: Cluster, node: Node, port: number): Effect.Effect<Listener, Error, Scope.Scope> =>
+export const listen = (
+  cluster: Cluster,
+  node: Node,
+  port: number,
+  secure?: Tls | undefined
+): Effect.Effect<Listener, Error, Scope.Scope> =>
   Effect.gen(function* () {
-    let server: net.Server | undefined = yield* open(cluster, node, port)
-    const bound = (server.address() as net.AddressInfo).port
+    let opened: Opened | undefined = yield* open(cluster, node, port, secure)
+    const bound = (opened.server.address() as net.AddressInfo).port
     const suspend = Effect.suspend(() => {
-      const current = server
-      server = undefined
+      const current = opened
+      opened = undefined
       return current === undefined ? Effect.void : shut(current, node)
     })
     yield* Effect.addFinalizer(() => suspend)
@@ -73,10 +121,10 @@ export const listen = (cluster: Cluster, node: Node, port: number): Effect.Effec
       port: bound,
       suspend,
       resume: Effect.suspend(() =>
-        server !== undefined
+        opened !== undefined
           ? Effect.void
-          : Effect.map(open(cluster, node, bound), (again) => {
-              server = again
+          : Effect.map(open(cluster, node, bound, secure), (again) => {
+              opened = again
             })
       )
     }
