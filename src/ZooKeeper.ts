@@ -192,6 +192,12 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
           }
         }),
         { name: "requestTimeout", millis: requestTimeout, waitingFor: `ZooKeeper's answer about ${path}` }
+      ).pipe(
+        Effect.tapError(({ reason }) =>
+          Effect.sync(() => {
+            if (reason._tag === "TimedOut") client.reconnect()
+          })
+        )
       )
 
     const get = (path: string) => read<Uint8Array>(path, (zk, done) => zk.getData(path, done))

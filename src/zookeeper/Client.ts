@@ -34,6 +34,8 @@ export interface Client {
   readonly isDead: () => boolean
   /** Told whenever it connects. */
   readonly onConnected: (listener: () => void) => void
+  /** Gives up a connection on which nothing is answered: the library pings, and never misses the answers. */
+  readonly reconnect: () => void
   readonly close: Effect.Effect<void>
 }
 
@@ -47,6 +49,7 @@ export const open = (context: Context): Client => {
   let waiting: Fiber.Fiber<void> | undefined
   let closed = false
   let state = 0
+  let ended = false
   const listeners: Array<() => void> = []
   const closers: Array<() => void> = []
 
@@ -68,6 +71,8 @@ export const open = (context: Context): Client => {
   }
   zk.on("state", ({ code }) => {
     state = code
+    // It says that it is disconnected once more, and is not told from one that connects again.
+    if (dead.has(code)) ended = true
     if (connected.has(code)) for (const listener of listeners.splice(0)) listener()
     else for (const closer of closers.splice(0)) closer()
   })
@@ -81,10 +86,11 @@ export const open = (context: Context): Client => {
   return {
     zk,
     isConnected: () => connected.has(state),
-    isDead: () => dead.has(state),
+    isDead: () => ended,
     onConnected: (listener) => {
       listeners.push(listener)
     },
+    reconnect: () => manager.socket?.destroy(),
     close: Effect.suspend(() => {
       if (closed) return Effect.void
       closed = true
