@@ -1,144 +1,258 @@
 /**
- * What must hold of every run, whatever went wrong in it: a history of what programs and brokers did, checked against the
- * logs at the end. Its verdicts have the numbers of the reliability notes:
+ * What must hold of every run, whatever goes wrong in it: an oracle watches producers, consumers and the broker while a
+ * test runs, and compares what they were told with the logs in the end.
  *
  * - `I1` no acknowledged record is missing from the log
- * - `I2` acknowledged records of one sender lie in each partition in the order in which they were sent
- * - `I3` no record is there twice (idempotent producers)
- * - `I4` what a group is given of a partition has no gap
- * - `I5` a commit is never beyond the lowest record that is not finished, and never goes back but by a seek
- * - `I6` a partition has one owner at a time; a record comes twice only behind the last commit, after its owner was lost
- * - `I8` everything that began has ended
+ * - `I2` the acknowledged records of one fiber lie in each partition in the order in which it sent them
+ * - `I3` an idempotent producer leaves no duplicates, and nothing that it reported as not persisted
+ * - `I4` what a group is given of a partition has no gap, and is what the log has there
+ * - `I5` a commit is never beyond the lowest record that is not done, and goes back only after a seek or by hand
+ * - `I6` a partition has one owner at a time; a record comes again only from the last commit on, and only if it was not
+ *   done, or its owner lost the partition
+ * - `I8` what has a budget ends within it, and leaves no connection
  * - `I9` what has a limit stays within it
  *
  * ```ts
- * import { Effect } from "effect"
- * import { EmbeddedKafka, Oracle } from "samsa/testing"
+ * import { Effect, Schema, Stream } from "effect"
+ * import { Consumer, Producer, Topic } from "samsa"
+ * import { Oracle } from "samsa/testing"
+ *
+ * const orders = Topic.make("orders", { key: Schema.String, value: Schema.String })
  *
  * export const checked = Effect.gen(function*() {
- *   const broker = yield* EmbeddedKafka.EmbeddedKafka
- *   const oracle = yield* Oracle.make(broker)
- *   oracle.submitted("me", "orders", "r-1")
- *   oracle.acknowledged("me", "r-1", { topic: "orders", partition: 0, offset: 0 })
+ *   const oracle = yield* Oracle.Oracle
+ *   const producer = oracle.producer(yield* Producer.Producer)
+ *   yield* producer.send(orders, { key: "k", value: "v" })
+ *   const consumer = yield* oracle.subscribe({ group: "g", topics: [orders], from: "earliest" })
+ *   yield* consumer.stream.pipe(Stream.take(1), Stream.runForEachArray(Consumer.done))
  *   yield* oracle.assert
- * })
+ * }).pipe(Effect.scoped)
  * ```
+ *
+ * Over a real cluster there is nobody to tell what was committed: `verify` takes a history that was put together
+ * otherwise, and `readLogs` reads the logs back. I7 (transactions) and I10 (the same seed, the same trace) are not its own:
+ * a test compares the `history` of two runs.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as KafkaError from "../KafkaError.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
-import type * as EmbeddedKafka from "./EmbeddedKafka.ts"
-import * as Verdicts from "./oracle/Verdicts.ts"
+import * as Stream from "effect/Stream"
+import { Cluster } from "../Cluster.ts"
+import * as Consumer from "../Consumer.ts"
+import type { Kafka } from "../Kafka.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import * as Producer from "../Producer.ts"
+import * as Topic from "../Topic.ts"
+import * as EmbeddedKafka from "./EmbeddedKafka.ts"
+import { contentOf, type Event, type PartitionLog, type Violation } from "./oracle/History.ts"
+import * as Watched from "./oracle/Watched.ts"
+import * as Verify from "./oracle/Verify.ts"
 
-export type { Event, Invariant, Logs, Violation } from "./oracle/Verdicts.ts"
+export { contentOf } from "./oracle/History.ts"
+export type { Event, History, Invariant, PartitionLog, Violation } from "./oracle/History.ts"
+export type { Promises } from "./oracle/Watched.ts"
 
-/** A record of a log, as `identify` is asked about it. */
-export interface Identified {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
+/** The invariants that a history violates: a pure function, for histories from anywhere. */
+export const verify = Verify.verify
+
+/** Invariants do not hold. */
+export class Violated extends Schema.TaggedError<Violated>()("Violated", {
+  violations: Schema.Array(Schema.Any as Schema.Schema<Violation>)
+}) {
+  override get message(): string {
+    return this.violations.map(textOf).join("\n")
+  }
 }
+
+const textOf = ({ group, invariant, message, offsets = [], partition, topic }: Violation): string => {
+  const place = topic === undefined ? "" : ` ${topic}${partition === undefined ? "" : `-${partition}`}`
+  const few = offsets.slice(0, 10).join(", ") + (offsets.length > 10 ? ", …" : "")
+  return `${invariant}${place}${group === undefined ? "" : ` of group ${group}`}${few === "" ? "" : ` at ${few}`}: ${message}`
+}
+
+/** Watches, and tells. */
+export interface Service {
+  /** The same producer, watched: what it is given, and what it says became of it. `promises` says what its settings promise. */
+  readonly producer: (producer: Producer.Producer["Service"], promises?: Watched.Promises) => Producer.Producer["Service"]
+  /** `Producer.make`, watched, with the bytes and records of its buffer held against their limits (I9). */
+  readonly makeProducer: (
+    options?: Producer.Options
+  ) => Effect.Effect<Producer.Producer["Service"], KafkaError.KafkaError, Kafka | Scope.Scope>
+  /** `Consumer.subscribe`, watched: ownership, deliveries, marks, seeks. */
+  readonly subscribe: typeof Consumer.subscribe
+  /** `Consumer.subscribePattern`, watched. */
+  readonly subscribePattern: typeof Consumer.subscribePattern
+  /** `Consumer.assign`, watched. */
+  readonly assign: typeof Consumer.assign
+  /** Ends within a budget on the Clock (I8). It is not interrupted when it does not: it is reported. */
+  readonly within: (name: string, budget: Duration.Input) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * Leaves no connection to the embedded broker and no socket (I8): those that were opened while it ran are gone, a few
+   * turns of the scheduler after it has ended. For an effect that closes its own Scope.
+   */
+  readonly leavesNothing: (name: string) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** So much of something is in use, where `limit` is the most (I9). */
+  readonly used: (name: string, value: number, limit: number) => void
+  /** Adds an event that the oracle cannot see itself. */
+  readonly record: (event: Event) => void
+  /** What it saw, in the order in which it happened. Plain data: two runs of one seed give equal ones. */
+  readonly history: Effect.Effect<ReadonlyArray<Event>>
+  /** What does not hold by now, over the logs of the embedded broker. */
+  readonly check: Effect.Effect<ReadonlyArray<Violation>, KafkaError.KafkaError>
+  /** Fails where anything does not hold. */
+  readonly assert: Effect.Effect<void, Violated | KafkaError.KafkaError>
+}
+
+/** An oracle as a service. */
+export class Oracle extends Context.Service<Oracle, Service>()("samsa/testing/Oracle") {}
 
 export interface Options {
-  /** The name that a record was submitted under, from what the log holds of it. Default: its value as text. */
-  readonly identify?: ((record: Identified) => string) | undefined
+  /** Topics that are compacted: a record may be missing where a later one has its key. */
+  readonly compacted?: ReadonlyArray<string | Topic.Any> | undefined
 }
 
-/** Keeps a history. Its methods are synchronous, so that what is told in one order is kept in it. */
-export interface Oracle {
-  /** A sender hands a record over, under a name that no other has. */
-  readonly submitted: (sender: string, topic: string, id: string) => void
-  readonly acknowledged: (sender: string, id: string, at: TopicPartition & { readonly offset: number }) => void
-  /** A member owns a partition from now on. */
-  readonly assigned: (group: string, member: string, partition: TopicPartition) => void
-  /** It was given a record. */
-  readonly delivered: (group: string, member: string, at: TopicPartition & { readonly offset: number }) => void
-  /** It is done with a record. */
-  readonly finished: (group: string, member: string, at: TopicPartition & { readonly offset: number }) => void
-  /** It owns the partition no more: given up in order, or lost. */
-  readonly released: (group: string, member: string, partition: TopicPartition, how: "revoked" | "lost") => void
-  /** A position was set by hand: what comes next may lie before or after. */
-  readonly sought: (group: string, at: TopicPartition & { readonly offset: number }) => void
-  /** A commit that no embedded broker saw, such as on a real cluster. */
-  readonly committed: (group: string, at: TopicPartition & { readonly offset: number }) => void
-  /** Notes that an effect began and that it ended, however it did (I8). */
-  readonly watch: (name: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Notes how much of something with a limit was in use (I9). */
-  readonly used: (what: string, amount: number, limit: number) => void
-  readonly history: Effect.Effect<ReadonlyArray<Verdicts.Event>>
-  /** Everything that does not hold. */
-  readonly violations: Effect.Effect<ReadonlyArray<Verdicts.Violation>, KafkaError.KafkaError>
-  /** Fails with `Misuse` where anything does not hold, naming all of it. */
-  readonly assert: Effect.Effect<void, KafkaError.KafkaError>
-}
+const nameOf = (topic: string | Topic.Any): string => (typeof topic === "string" ? topic : topic.name)
 
-const text = (value: Uint8Array | null): string => (value === null ? "" : new TextDecoder().decode(value))
-
-/** Begins a history over an embedded cluster, whose commits it hears by itself until the Scope closes. */
-export const make = (
-  broker: Pick<EmbeddedKafka.Service, "log" | "onCommit">,
-  options: Options = {}
-): Effect.Effect<Oracle, never, Scope.Scope> =>
+/** The logs of the topics, as they are in the embedded broker. */
+const logsOf = (broker: EmbeddedKafka.Service, topics: Iterable<string>, compacted: ReadonlySet<string>) =>
   Effect.gen(function* () {
-    const identify = options.identify ?? (({ value }: Identified) => text(value))
-    const events: Array<Verdicts.Event> = []
-    yield* broker.onCommit(({ group, offset, partition, topic }) =>
-      events.push({ _tag: "Committed", group, topic, partition, offset })
-    )
-    const topics = () => new Set(events.flatMap((event) => ("topic" in event ? [event.topic] : [])))
-    const violations = Effect.gen(function* () {
-      const logs = new Map<string, ReadonlyArray<{ readonly offset: number; readonly id: string }>>()
-      for (const topic of topics()) {
-        const records = yield* Effect.catchReason(broker.log(topic), "KafkaError", "UnknownTopic", () =>
-          Effect.succeed([])
-        )
-        for (const record of records) {
-          const key = `${topic}-${record.partition}`
-          logs.set(key, [...(logs.get(key) ?? []), { offset: record.offset, id: identify(record) }])
-        }
+    const logs: Array<PartitionLog> = []
+    for (const topic of topics) {
+      for (const { partition, startOffset } of (yield* broker.topic(topic)) ?? []) {
+        const records = (yield* broker.log(topic, partition)).map((record) => ({
+          offset: record.offset,
+          content: contentOf(record)
+        }))
+        logs.push({ topic, partition, startOffset, compacted: compacted.has(topic), records })
       }
-      return Verdicts.check(events, logs)
-    })
-    let watched = 0
-    return {
-      submitted: (sender, topic, id) => events.push({ _tag: "Submitted", sender, topic, id }),
-      acknowledged: (sender, id, { offset, partition, topic }) =>
-        events.push({ _tag: "Acknowledged", sender, id, topic, partition, offset }),
-      assigned: (group, member, { partition, topic }) =>
-        events.push({ _tag: "Assigned", group, member, topic, partition }),
-      delivered: (group, member, { offset, partition, topic }) =>
-        events.push({ _tag: "Delivered", group, member, topic, partition, offset }),
-      finished: (group, member, { offset, partition, topic }) =>
-        events.push({ _tag: "Finished", group, member, topic, partition, offset }),
-      released: (group, member, { partition, topic }, how) =>
-        events.push({ _tag: "Released", group, member, topic, partition, how }),
-      sought: (group, { offset, partition, topic }) => events.push({ _tag: "Sought", group, topic, partition, offset }),
-      committed: (group, { offset, partition, topic }) =>
-        events.push({ _tag: "Committed", group, topic, partition, offset }),
-      watch: (name) => (effect) =>
-        Effect.suspend(() => {
-          const id = watched++
-          events.push({ _tag: "Began", name, id })
-          return Effect.ensuring(
-            effect,
-            Effect.sync(() => events.push({ _tag: "Ended", id }))
-          )
-        }),
-      used: (what, amount, limit) => events.push({ _tag: "Used", what, amount, limit }),
-      history: Effect.sync(() => [...events]),
-      violations,
-      assert: Effect.flatMap(violations, (found) =>
-        found.length === 0
-          ? Effect.void
-          : Effect.fail(
-              KafkaError.make({
-                _tag: "Misuse",
-                message: found.map(({ invariant, message }) => `${invariant}: ${message}`).join("; ")
-              })
-            )
-      )
-    } satisfies Oracle
+    }
+    return logs
   })
+
+const socketsAndConnections = (broker: EmbeddedKafka.Service) =>
+  Effect.map(broker.connections, (connections) => ({
+    connections,
+    sockets: process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
+  }))
+
+/** Turns of the scheduler that a closed connection may take until it is gone. */
+const turns = 1000
+
+/** Starts to watch an embedded cluster, until the Scope closes. */
+export const make = (
+  broker: EmbeddedKafka.Service,
+  options: Options = {}
+): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const events: Array<Event> = []
+    const record = (event: Event): void => {
+      events.push(event)
+    }
+    const compacted = new Set((options.compacted ?? []).map(nameOf))
+    yield* broker.onCommit(({ group, offset, partition, topic }) =>
+      record({ _tag: "Committed", group, topic, partition, offset })
+    )
+    const most = new Map<string, number>()
+    const used = (name: string, value: number, limit: number): void => {
+      if (value <= (most.get(name) ?? -1)) return
+      most.set(name, value)
+      record({ _tag: "Measured", name, value, limit })
+    }
+    let begun = 0
+    const now = () => clock.currentTimeMillisUnsafe()
+    const watch = Watched.make(record, used)
+    const check = Effect.suspend(() => {
+      const topics = new Set(events.flatMap((event) => ("topic" in event ? [event.topic] : [])))
+      return Effect.map(logsOf(broker, topics, compacted), (logs) => Verify.verify({ logs, events }))
+    })
+    return {
+      producer: watch.producer,
+      makeProducer: watch.makeProducer,
+      subscribe: watch.subscribe,
+      subscribePattern: watch.subscribePattern,
+      assign: watch.assign,
+      within: (name, budget) => (self) =>
+        Effect.suspend(() => {
+          const id = begun++
+          record({ _tag: "Began", id, name, at: now(), budget: Duration.toMillis(Duration.fromInputUnsafe(budget)) })
+          return Effect.onExit(self, (exit) => Effect.sync(() => record({ _tag: "Ended", id, at: now(), exit: exit._tag })))
+        }),
+      leavesNothing: (name) => (self) =>
+        Effect.flatMap(socketsAndConnections(broker), (before) =>
+          Effect.ensuring(
+            self,
+            Effect.gen(function* () {
+              let after = yield* socketsAndConnections(broker)
+              for (let i = 0; i < turns; i++) {
+                if (after.connections <= before.connections && after.sockets <= before.sockets) return
+                yield* Effect.yieldNow
+                after = yield* socketsAndConnections(broker)
+              }
+              const connections = Math.max(after.connections - before.connections, 0)
+              const sockets = Math.max(after.sockets - before.sockets, 0)
+              record({ _tag: "Left", name, what: `${connections} connections and ${sockets} sockets` })
+            })
+          )
+        ),
+      used,
+      record,
+      history: Effect.sync(() => [...events]),
+      check,
+      assert: Effect.flatMap(check, (violations) =>
+        violations.length === 0 ? Effect.void : Effect.fail(new Violated({ violations }))
+      )
+    } satisfies Service
+  })
+
+/** An oracle over the embedded cluster. */
+export const layer = (options: Options = {}): Layer.Layer<Oracle, never, EmbeddedKafka.EmbeddedKafka> =>
+  Layer.effect(
+    Oracle,
+    Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) => make(broker, options))
+  )
+
+/** Fails where anything does not hold. */
+export const assert: Effect.Effect<void, Violated | KafkaError.KafkaError, Oracle> = Effect.flatMap(
+  Oracle,
+  (oracle) => oracle.assert
+)
+
+/** Reads the logs of topics back, through a consumer: what `verify` needs over a real cluster. */
+export const readLogs = (
+  topics: ReadonlyArray<string | Topic.Any>,
+  options: Options = {}
+): Effect.Effect<ReadonlyArray<PartitionLog>, KafkaError.KafkaError, Kafka> =>
+  Effect.gen(function* () {
+    const compacted = new Set((options.compacted ?? []).map(nameOf))
+    const cluster = yield* Cluster
+    const logs: Array<PartitionLog> = []
+    for (const topic of topics.map(nameOf)) {
+      const { partitions } = yield* cluster.topic(topic)
+      const starts = yield* cluster.offsets(
+        partitions.map(({ partition }) => ({ topic, partition, at: "earliest" as const })),
+        { isolation: "committed" }
+      )
+      const records: Array<Array<{ readonly offset: number; readonly content: string }>> = partitions.map(() => [])
+      const consumer = yield* Consumer.assign({ topic: Topic.bytes(topic), from: "earliest", until: "latest" })
+      yield* Stream.runForEachArray(consumer.stream, (array) =>
+        Effect.sync(() => {
+          for (const one of array) records[one.partition]!.push({ offset: one.offset, content: contentOf(one) })
+        })
+      )
+      partitions.forEach(({ partition }, i) =>
+        logs.push({
+          topic,
+          partition,
+          startOffset: starts[i]!,
+          compacted: compacted.has(topic),
+          records: records[partition]!
+        })
+      )
+    }
+    return logs
+  }).pipe(Effect.scoped)

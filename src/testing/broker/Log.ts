@@ -43,7 +43,7 @@ export class Log {
   readonly producers = new ProducerState.Producers()
   aborted: Array<Aborted> = []
   entries: Array<Entry> = []
-  private segment: Segment = { bytes: new Uint8Array(firstSegmentBytes), length: 0 }
+  private segment: Segment = { bytes: Buffer.allocUnsafeSlow(firstSegmentBytes), length: 0 }
 
   /** Bytes between start and end. */
   get size(): number {
@@ -87,7 +87,7 @@ export class Log {
     const segment = this.segment
     if (segment.bytes.length - segment.length >= size) return segment
     const capacity = Math.max(size, Math.min(segmentBytes, segment.bytes.length * 4))
-    this.segment = { bytes: new Uint8Array(capacity), length: 0 }
+    this.segment = { bytes: Buffer.allocUnsafeSlow(capacity), length: 0 }
     return this.segment
   }
 
@@ -170,7 +170,7 @@ export class Log {
     this.epochs = this.epochs.filter((known) => known.startOffset < offset)
     this.aborted = this.aborted.filter((range) => range.lastOffset < offset)
     // views on the removed bytes may still be read: what comes next must not overwrite them
-    this.segment = { bytes: new Uint8Array(firstSegmentBytes), length: 0 }
+    this.segment = { bytes: Buffer.allocUnsafeSlow(firstSegmentBytes), length: 0 }
     this.producers.rebuild(kept)
   }
 
@@ -184,7 +184,7 @@ export class Log {
   replace(entries: ReadonlyArray<{ readonly bytes: Uint8Array; readonly from: Entry }>): void {
     const { endOffset, epochs } = this
     this.entries = []
-    this.segment = { bytes: new Uint8Array(firstSegmentBytes), length: 0 }
+    this.segment = { bytes: Buffer.allocUnsafeSlow(firstSegmentBytes), length: 0 }
     for (const { bytes, from } of entries) {
       const header = Batch.peek(bytes, 0)
       if (typeof header === "string") continue
