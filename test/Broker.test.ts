@@ -318,6 +318,22 @@ describe("a connection", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is not idle while an answer is awaited on it", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({})
+      const network = yield* through(embedded)
+      const broker = yield* first(embedded, yield* brokers(network.network, { connectionsMaxIdle: "1 minute" }))
+      yield* embedded.inject(Fault.on("Heartbeat").delay("3 minutes"))
+      const slow = yield* Effect.forkChild(
+        broker.send(Heartbeat, () => ({ groupId: "g" }), { timeout: 200_000 }),
+        { startImmediately: true }
+      )
+      for (let i = 0; i < 6; i++) yield* TestClock.adjust("30 seconds")
+      yield* Fiber.join(slow)
+      assert.strictEqual(network.connects.length, 1)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is never closed for being idle where connectionsMaxIdle is infinite", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})

@@ -1,14 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as Broker from "../src/Broker.ts"
 import * as Cluster from "../src/Cluster.ts"
 import * as Kafka from "../src/Kafka.ts"
+import * as KafkaConfig from "../src/KafkaConfig.ts"
 import type { KafkaError } from "../src/KafkaError.ts"
 import { type Address, Network } from "../src/Network.ts"
+import * as LiveNetwork from "../src/Network.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Frame from "../src/protocol/Frame.ts"
 import * as Metadata from "../src/protocol/messages/Metadata.ts"
 import * as Produce from "../src/protocol/messages/Produce.ts"
+import * as MessageSet from "../src/protocol/records/MessageSet.ts"
 import { EmbeddedKafka, Fault } from "../src/testing/index.ts"
 import { batch } from "./testing/RawClient.ts"
 import { fake, through } from "./broker/Fakes.ts"
@@ -206,12 +210,39 @@ describe("brokers that are gone", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("all of them: where the first ones are is found out again", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ brokers: 2, replicationFactor: 2, topics: ["t"] })
+      const places = embedded.bootstrap.map((text) => {
+        const [host, port] = text.split(":") as [string, string]
+        return { host, port: Number(port) }
+      })
+      let asked = 0
+      const discover = Effect.sync(() => [places[asked++ % 2]!])
+      const config = yield* KafkaConfig.makeWithoutBootstrap({})
+      const brokers = yield* Effect.provideService(Broker.make(config), Network, embedded)
+      const cluster = yield* Effect.provideService(Cluster.make(config, discover), Broker.Brokers, brokers)
+      assert.strictEqual(asked, 1)
+      yield* cluster.topic("t")
+      assert.strictEqual(asked, 1)
+      yield* embedded.stop(1)
+      yield* passing(cluster.refresh)
+      yield* embedded.stop(2)
+      yield* embedded.start(1)
+      yield* passing(Effect.retry(cluster.refresh, { times: 5 }))
+      yield* embedded.stop(1)
+      assert.strictEqual((yield* passing(reason(cluster.refresh)))._tag, "Unreachable")
+      assert.isAbove(asked, 1)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("may say so themselves: REBOOTSTRAP_REQUIRED leads back to the bootstrap servers", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({ brokers: 2 })
       const [, second] = embedded.bootstrap
       const [host, port] = second!.split(":") as [string, string]
       let refuse = false
+      let bootstrapRefuses = false
       const network: Network["Service"] = {
         connect: (address, handler) =>
           Effect.map(
@@ -225,7 +256,8 @@ describe("brokers that are gone", () => {
               write: (chunks) => {
                 const request = Buffer.concat(chunks).subarray(4)
                 const { apiKey, apiVersion, correlationId } = Frame.readRequestHeader(request)
-                if (!refuse || apiKey !== metadata || address.host === "bootstrap") return connection.write(chunks)
+                const lets = address.host === "bootstrap" && !bootstrapRefuses
+                if (!refuse || apiKey !== metadata || lets) return connection.write(chunks)
                 const answer = Frame.encodeResponse(Metadata.Response, apiVersion, correlationId, { errorCode: 129 })
                 queueMicrotask(() => answer.forEach((part) => handler.onData(part)))
               }
@@ -235,6 +267,11 @@ describe("brokers that are gone", () => {
       const cluster = yield* connected(network, { bootstrap: ["bootstrap:9092"] })
       refuse = true
       assert.lengthOf(yield* cluster.brokers, 2)
+      bootstrapRefuses = true
+      // it may be answered later, so it is tried again
+      const error = yield* Effect.flip(cluster.brokers)
+      assert.isTrue(error.isRetryable)
+      assert.match(error.message, /new bootstrap/)
     }).pipe(Effect.scoped)
   )
 
@@ -287,7 +324,7 @@ describe("metadata", () => {
       assert.lengthOf(cluster.known("t")!.partitions, 1)
       assert.strictEqual(count(metadata), before)
       yield* TestClock.adjust("1 second")
-      assert.lengthOf(cluster.known("t")!.partitions, 1)
+      for (let i = 0; i < 5; i++) assert.lengthOf(cluster.known("t")!.partitions, 1)
       yield* TestClock.adjust("1 millis")
       assert.lengthOf(cluster.known("t")!.partitions, 3)
       assert.strictEqual(count(metadata), before + 1)
@@ -331,15 +368,14 @@ describe("metadata", () => {
     Effect.gen(function* () {
       const { cluster, embedded } = yield* start({ brokers: 3, topics: ["t"] })
       const old = yield* cluster.leader({ topic: "t", partition: 0 })
-      const stale = yield* embedded.inject(Fault.on("Metadata").staleMetadata)
+      // the first answer tells the truth, the second what was true before
+      const stale = yield* embedded.inject(Fault.on("Metadata", { nth: 2 }).staleMetadata)
       yield* embedded.moveLeader("t", 0)
-      yield* stale.remove
       yield* cluster.refresh
       const moved = yield* cluster.leader({ topic: "t", partition: 0 })
       assert.notStrictEqual(moved.broker.id, old.broker.id)
-      yield* embedded.inject(Fault.on("Metadata").staleMetadata)
-      yield* embedded.moveLeader("t", 0, old.broker.id)
       yield* cluster.refresh
+      assert.strictEqual(yield* stale.hits, 1)
       assert.strictEqual((yield* cluster.leader({ topic: "t", partition: 0 })).broker.id, moved.broker.id)
     }).pipe(Effect.scoped)
   )
@@ -513,10 +549,20 @@ describe("offsets", () => {
     it.effect(`before any segment of ${asVersion} are the earliest, not the end`, () =>
       Effect.gen(function* () {
         const { cluster } = yield* start({ asVersion, topics: ["t"] })
+        const { broker } = yield* cluster.leader({ topic: "t", partition: 0 })
+        const records = MessageSet.encode(
+          [1, 2].map((timestamp) => ({ key: null, value: new Uint8Array(1), headers: [], timestamp })),
+          { magic: 0 }
+        )
+        yield* broker.send(Produce, () => ({
+          acks: 1,
+          timeoutMs: 1000,
+          topicData: [{ name: "t", partitionData: [{ index: 0, records }] }]
+        }))
         const at = (at: Cluster.At) => ({ topic: "t", partition: 0, at })
         assert.deepStrictEqual(
           yield* cluster.offsets([at("earliest"), at("latest"), at(Offset.atTime(-5000))]),
-          [0, 0, 0]
+          [0, 2, 0]
         )
       }).pipe(Effect.scoped)
     )
@@ -555,6 +601,28 @@ describe("the end of a client", () => {
       assert.strictEqual(network.open(), 0)
       assert.strictEqual((yield* passing(reason(cluster.topic("t")), 20))._tag, "Unreachable")
       assert.strictEqual(network.open(), 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("leaves no socket behind, on TCP", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ topics: ["t"], listen: true })
+      const handles = () =>
+        process.getActiveResourcesInfo().filter((name) => /^TCP(Socket|Connect)Wrap$/.test(name)).length
+      const before = handles()
+      for (let i = 0; i < 3; i++) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const cluster = yield* connected(LiveNetwork.make(), { bootstrap: [...embedded.bootstrap, "127.0.0.1:1"] })
+            const { broker } = yield* cluster.leader({ topic: "t", partition: 0 })
+            yield* broker.send(Metadata, () => ({ topics: [] }), { channel: "another" })
+            assert.isAbove(handles(), before)
+          })
+        )
+      }
+      // the broker's ends of the connections close when they hear of it
+      for (let i = 0; i < 40 && handles() > before; i++) yield* Effect.sleep(25)
+      assert.isAtMost(handles(), before)
     }).pipe(Effect.scoped)
   )
 })
