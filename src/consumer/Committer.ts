@@ -54,6 +54,7 @@ export const make = (
 
   const send = (all: ReadonlyArray<readonly [Partition, Offsets.Commit]>, within: number, byHand: boolean) => {
     let left = all
+    const watermarks = new Map(byHand ? all.map(([partition]) => [partition, partition.tracker?.watermark]) : [])
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
@@ -72,6 +73,7 @@ export const make = (
         const code = codes[i]!
         if (code === 0) {
           partition.committed = commit.offset
+          partition.byHand = watermarks.get(partition)
           return
         }
         const where = { api: "OffsetCommit", group: settings.group, ...partition.place }
@@ -102,7 +104,8 @@ export const make = (
         const commits: Array<readonly [Partition, Offsets.Commit]> = []
         for (const partition of partitions) {
           const offset = partition.tracker?.watermark
-          if (offset !== undefined && offset > partition.committed && partition.status !== "ended") {
+          if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
+          if (offset > partition.committed) {
             commits.push([partition, { ...partition.place, offset }])
           }
         }

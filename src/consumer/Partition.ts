@@ -56,6 +56,8 @@ export class Partition implements Origin {
   position: number | undefined = undefined
   /** What the group has, or where we began: only what lies beyond is committed. */
   committed = 0
+  /** The watermark when an offset was committed by hand: only marks that move it are committed over that offset. */
+  byHand: number | undefined = undefined
   /** A bounded read ends here. */
   until: number | undefined = undefined
   /** The stream of its own, where partitions are read one by one. */
@@ -195,6 +197,7 @@ export class Partition implements Origin {
           this.position = offset
           this.tracker?.reset(offset)
           this.committed = offset
+          this.byHand = undefined
           this.isCaughtUp = false
           return this.startPump
         })
