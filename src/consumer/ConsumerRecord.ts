@@ -115,6 +115,9 @@ export type AnyRecord = ConsumerRecord<string, unknown, unknown, unknown>
 /** The record as it was fetched, for a dead letter. */
 export const raw = (record: AnyRecord): FetchedRecord => rawOf(record)
 
+/** Where a record came from, for those who watch marks. */
+export const origin = (record: AnyRecord): Origin => originOf(record)
+
 /** Marks a record as done. */
 export const doneUnsafe = (record: AnyRecord): void => {
   const origin = originOf(record)

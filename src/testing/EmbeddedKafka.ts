@@ -202,6 +202,8 @@ export interface Service {
   readonly onCommit: (
     listener: (commit: CommittedOffset & { readonly group: string }) => void
   ) => Effect.Effect<void, never, Scope.Scope>
+  /** How many connections clients have open now, over all brokers. */
+  readonly connections: Effect.Effect<number>
   /** What clients did against the protocol. With `strict` the Scope's end fails where there is any. */
   readonly misuses: Effect.Effect<ReadonlyArray<string>>
   /** What went wrong inside the broker: empty, unless it has a defect. */

@@ -77,7 +77,10 @@ const textOf = ({ group, invariant, message, offsets = [], partition, topic }: V
 /** Watches, and tells. */
 export interface Service {
   /** The same producer, watched: what it is given, and what it says became of it. `promises` says what its settings promise. */
-  readonly producer: (producer: Producer.Producer["Service"], promises?: Watched.Promises) => Producer.Producer["Service"]
+  readonly producer: (
+    producer: Producer.Producer["Service"],
+    promises?: Watched.Promises
+  ) => Producer.Producer["Service"]
   /** `Producer.make`, watched, with the bytes and records of its buffer held against their limits (I9). */
   readonly makeProducer: (
     options?: Producer.Options
@@ -89,7 +92,10 @@ export interface Service {
   /** `Consumer.assign`, watched. */
   readonly assign: typeof Consumer.assign
   /** Ends within a budget on the Clock (I8). It is not interrupted when it does not: it is reported. */
-  readonly within: (name: string, budget: Duration.Input) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly within: (
+    name: string,
+    budget: Duration.Input
+  ) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /**
    * Leaves no connection to the embedded broker and no socket (I8): those that were opened while it ran are gone, a few
    * turns of the scheduler after it has ended. For an effect that closes its own Scope.
@@ -180,7 +186,9 @@ export const make = (
         Effect.suspend(() => {
           const id = begun++
           record({ _tag: "Began", id, name, at: now(), budget: Duration.toMillis(Duration.fromInputUnsafe(budget)) })
-          return Effect.onExit(self, (exit) => Effect.sync(() => record({ _tag: "Ended", id, at: now(), exit: exit._tag })))
+          return Effect.onExit(self, (exit) =>
+            Effect.sync(() => record({ _tag: "Ended", id, at: now(), exit: exit._tag }))
+          )
         }),
       leavesNothing: (name) => (self) =>
         Effect.flatMap(socketsAndConnections(broker), (before) =>

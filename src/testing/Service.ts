@@ -204,6 +204,11 @@ export const make = (
           () => Effect.sync(() => cluster.onCommit.delete(listener))
         )
       ),
+    connections: Effect.sync(() => {
+      let open = 0
+      for (const node of cluster.nodes.values()) open += node.connections.size
+      return open
+    }),
     misuses: Effect.sync(() => [...cluster.misuses]),
     defects: Effect.sync(() => [...cluster.defects]),
 

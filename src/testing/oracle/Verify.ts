@@ -105,7 +105,7 @@ const orderIsKept = (sent: Iterable<Sent>): ReadonlyArray<Violation> => {
     const { offset, partition, topic } = acknowledged
     const key = `${submitted.source} ${topic}-${partition}`
     const before = last.get(key)
-    if (before !== undefined && offset <= before.offset)
+    if (before !== undefined && offset < before.offset)
       found.push({
         invariant: "I2",
         topic,

@@ -1,7 +1,6 @@
 /** Producers and consumers that are watched: they do what they do, and tell what they do. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
@@ -267,9 +266,20 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
         self.join({
           ...join,
           owner: {
-            assigned: (list) => Effect.andThen(Effect.sync(() => tell("Assigned", list)), owner.assigned(list)),
-            revoke: (list, within) => Effect.tap(owner.revoke(list, within), () => tell2("Revoked", list)),
-            lost: Effect.andThen(Effect.sync(() => tell("Lost", [...held.values()])), owner.lost),
+            assigned: (list) =>
+              Effect.andThen(
+                Effect.sync(() => tell("Assigned", list)),
+                owner.assigned(list)
+              ),
+            revoke: (list, within) =>
+              Effect.andThen(
+                owner.revoke(list, within),
+                Effect.sync(() => tell("Revoked", list))
+              ),
+            lost: Effect.andThen(
+              Effect.sync(() => tell("Lost", [...held.values()])),
+              owner.lost
+            ),
             failed: owner.failed
           }
         }),
@@ -278,12 +288,12 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
           commitRefused: (as, code) => own.commitRefused(as, code),
           closing: own.closing,
           // Everything was given back by now.
-          leave: Effect.andThen(Effect.sync(() => tell("Revoked", [...held.values()])), own.leave)
+          leave: Effect.andThen(
+            Effect.sync(() => tell("Revoked", [...held.values()])),
+            own.leave
+          )
         })
       )
-      function tell2(tag: "Revoked", list: ReadonlyArray<TopicPartition>) {
-        return Effect.sync(() => tell(tag, list))
-      }
     }
   })
 
@@ -314,11 +324,16 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
         ...assigned,
         records: Stream.mapArray(assigned.records, seen)
       })),
-      run: (handler, policy) =>
-        consumer.run((one) => {
-          delivered(group, member, isCommitted, policy?.order === undefined || policy.order === "partition", [one])
+      run: (handler, policy) => {
+        const ordered = policy?.order === undefined || policy.order === "partition"
+        const begun = new WeakSet<AnyRecord>()
+        return consumer.run((one) => {
+          // A retry is no delivery.
+          if (!begun.has(one)) delivered(group, member, isCommitted, ordered, [one])
+          begun.add(one)
           return handler(one)
-        }, policy),
+        }, policy)
+      },
       commit: (offsets?: Iterable<Consumer.OffsetCommit>) => {
         if (offsets === undefined) return consumer.commit()
         const list = [...offsets]
@@ -339,9 +354,8 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
   ): Effect.Effect<any, any, any> =>
     Effect.gen(function* () {
       const consumer = yield* make
-      const listening = yield* Effect.forkDetach(watchEvents(group, member, consumer), { startImmediately: true })
-      // They end with the consumer; a moment later, so that the last of them are heard.
-      yield* Effect.addFinalizer(() => Effect.forkDetach(Effect.andThen(Effect.yieldNow, Fiber.interrupt(listening))))
+      // The events end when the consumer is closed, after the last of them.
+      yield* Effect.forkDetach(watchEvents(group, member, consumer), { startImmediately: true })
       return watch(group, member, options.isolation !== "uncommitted", consumer)
     })
   const nextMember = () => `member ${members++}`

@@ -1,0 +1,86 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { EmbeddedKafka } from "samsa/testing"
+import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
+import * as Produce from "../../src/protocol/messages/Produce.ts"
+import { batch, connect } from "./RawClient.ts"
+
+describe("strict mode", () => {
+  const misuses = (use: (broker: EmbeddedKafka.Service) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const broker = yield* Scope.provide(EmbeddedKafka.make({ brokers: 2, topics: ["t"], strict: true }), scope)
+      yield* Effect.scoped(use(broker))
+      const found = yield* broker.misuses
+      const exit = yield* Effect.exit(Scope.close(scope, Exit.void))
+      assert.strictEqual(Exit.isFailure(exit), found.length > 0)
+      return found
+    })
+  const produce = (records: Uint8Array) => ({
+    acks: 1,
+    timeoutMs: 0,
+    topicData: [{ name: "t", partitionData: [{ index: 0, records }] }]
+  })
+
+  it.effect("fails the Scope for what a client does wrongly", () =>
+    Effect.gen(function* () {
+      const version = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          const client = yield* connect(broker, { clientId: "c" })
+          yield* client.write(Uint8Array.from([0, 0, 0, 11, 0, 3, 0, 99, 0, 0, 0, 1, 0, 1, 99]))
+          yield* client.closed
+        })
+      )
+      assert.deepStrictEqual(version, ["c: Metadata v99 is not served"])
+      const leader = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          const client = yield* connect(broker, { address: "embedded-2:9092" })
+          // who was not told makes no mistake
+          yield* client.send(Produce, 9, produce(batch(["a"])))
+          yield* client.send(Metadata, 9, { topics: [{ name: "t" }] })
+          yield* TestClock.adjust("1 second")
+          yield* client.send(Produce, 9, produce(batch(["a"])))
+        })
+      )
+      assert.deepStrictEqual(leader, ["raw: asked broker 2 for t-0, which 1 leads, as it was told"])
+      const gap = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          const client = yield* connect(broker)
+          const { producerId } = yield* client.send(InitProducerId, 1, {
+            transactionalId: null,
+            transactionTimeoutMs: 0
+          })
+          for (const baseSequence of [0, 5])
+            yield* client.send(Produce, 9, produce(batch(["a"], { producerId, producerEpoch: 0, baseSequence })))
+        })
+      )
+      assert.deepStrictEqual(gap, ["raw: a sequence with a gap in t-0"])
+      const commit = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          yield* broker.moveCoordinator("g", 1)
+          const client = yield* connect(broker)
+          yield* client.send(OffsetCommit, 5, {
+            groupId: "g",
+            topics: [{ name: "t", partitions: [{ partitionIndex: 0, committedOffset: 3, committedMetadata: null }] }]
+          })
+        })
+      )
+      assert.deepStrictEqual(commit, ["raw: a commit of 3 for t-0, which ends at 0"])
+    })
+  )
+
+  it.effect("has nothing against a client that does right", () =>
+    Effect.gen(function* () {
+      const none = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          const client = yield* connect(broker)
+          yield* client.send(Produce, 9, produce(batch(["a"])))
+        })
+      )
+      assert.deepStrictEqual(none, [])
+    })
+  )
+})
