@@ -7,12 +7,14 @@ export class Table implements Reporter {
     const rows = new Map<string, Map<string, boolean>>()
     for (const module of modules) {
       for (const test of module.children.allTests()) {
+        const { state } = test.result()
+        if (state === "skipped" || state === "pending") continue
         const [feature] = test.name.split(": ") as [string]
         const client = test.parent.type === "suite" ? test.parent.name : module.relativeModuleId
         const row = rows.get(client) ?? new Map<string, boolean>()
         rows.set(client, row)
         if (!features.includes(feature)) features.push(feature)
-        row.set(feature, (row.get(feature) ?? true) && test.result().state === "passed")
+        row.set(feature, (row.get(feature) ?? true) && state === "passed")
       }
     }
     const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |\n`

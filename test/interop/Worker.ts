@@ -13,6 +13,8 @@ export interface Options {
   readonly command: ReadonlyArray<string>
   readonly bootstrap: ReadonlyArray<string>
   readonly can: Client["can"]
+  /** Its session time-out cannot be set below half a minute: who is killed would be waited for too long. */
+  readonly longSession?: boolean
   /** What the program is told beside the rest. */
   readonly settings?: Readonly<globalThis.Record<string, unknown>>
 }
@@ -132,7 +134,7 @@ export const make = (options: Options): Worker => {
             const how = yield* end
             if (how !== "exit 0") return yield* Effect.die(new Error(`the member that was to leave ended so: ${how}`))
           }),
-          kill: Effect.andThen(signal("SIGKILL"), Effect.asVoid(end))
+          ...(options.longSession === true ? {} : { kill: Effect.andThen(signal("SIGKILL"), Effect.asVoid(end)) })
         }
       }),
     metadata: (topic) => one("metadata", "metadata", { topic }),

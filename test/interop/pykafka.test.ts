@@ -19,6 +19,7 @@ for (const { asVersion, version } of releases)
         Worker.make({
           command: [python, Cache.file("python", "with_pykafka.py")],
           bootstrap,
+          longSession: true,
           can: { empty: true, binary: true, timestamps: false },
           settings: { version, sync }
         })

@@ -1,12 +1,17 @@
 """kafka-python."""
 
 import kafka
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
 from kafka.structs import TopicPartition
 
 from worker import leaving, main, records, say, say_record
 
 patience = 30
+
+
+def known(options):
+    """The broker's version, where to ask for it takes seconds: it answers no ApiVersions."""
+    return {"api_version": tuple(options["version"])} if "version" in options else {}
 
 
 def produce(options):
@@ -17,6 +22,7 @@ def produce(options):
         acks="all",
         linger_ms=50,
         retries=5,
+        **known(options),
         **idempotent,
     )
     sent = [
@@ -41,16 +47,18 @@ def say_message(message):
 
 
 def consume(options):
-    consumer = kafka.KafkaConsumer(bootstrap_servers=options["bootstrap"], group_id=None, check_crcs=True)
+    consumer = kafka.KafkaConsumer(bootstrap_servers=options["bootstrap"], group_id=None, **known(options))
     topic = options["topic"]
     partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic)]
     consumer.assign(partitions)
     consumer.seek_to_beginning()
+    positions = consumer.beginning_offsets(partitions)
     ends = consumer.end_offsets(partitions)
-    while any(consumer.position(each) < ends[each] for each in partitions):
-        for messages in consumer.poll(1000).values():
+    while positions != ends:
+        for partition, messages in consumer.poll(1000).items():
             for message in messages:
                 say_message(message)
+                positions[partition] = message.offset + 1
     consumer.close()
 
 
@@ -63,6 +71,7 @@ def member(options):
         auto_commit_interval_ms=100,
         session_timeout_ms=6000,
         heartbeat_interval_ms=300,
+        **known(options),
     )
     assigned = []
     while not leaving.is_set():
@@ -78,7 +87,8 @@ def member(options):
 
 
 def metadata(options):
-    consumer = kafka.KafkaConsumer(bootstrap_servers=options["bootstrap"])
+    # here it must find out the broker's version by itself
+    consumer = kafka.KafkaConsumer(bootstrap_servers=options["bootstrap"], api_version_auto_timeout_ms=4000)
     topic = options["topic"]
     partitions = consumer.partitions_for_topic(topic)
     cluster = consumer._client.cluster
@@ -105,15 +115,36 @@ def admin(options):
     client = KafkaAdminClient(bootstrap_servers=options["bootstrap"])
     topic = options["topic"]
     group = options["group"]
-    client.create_topics([NewTopic(name=topic, num_partitions=2, replication_factor=1)])
-    committed = client.list_consumer_group_offsets(group)
+    client.create_topics([NewTopic(topic, 2, 1, topic_configs={"cleanup.policy": "compact"})])
+    client.create_partitions({topic: NewPartitions(5)})
+    (described,) = client.describe_topics([topic])
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    cluster = client.describe_cluster()
+    if kafka.__version__.startswith("2."):
+        (answer,) = client.describe_configs([resource])
+        policy = {config[0]: config[1] for _, _, _, _, configs in answer.resources for config in configs}
+        policy = policy["cleanup.policy"]
+        groups = [each[0] for each in client.list_consumer_groups()]
+        (members,) = [len(each.members) for each in client.describe_consumer_groups([group])]
+        committed = client.list_consumer_group_offsets(group)
+    else:
+        policy = client.describe_configs([resource])["topic"][topic]["cleanup.policy"]["value"]
+        groups = [each["group_id"] for each in client.list_groups()]
+        members = len(client.describe_groups([group])[group]["members"])
+        committed = client.list_group_offsets([group])[group]
     say(
         "admin",
-        topics=client.list_topics(),
+        partitions=len(described["partitions"]),
+        policy=policy,
+        groups=groups,
+        members=members,
         committed=sorted([each.partition, offset.offset] for each, offset in committed.items()),
-        brokers=len(client.describe_cluster()["brokers"]),
+        cluster=cluster["cluster_id"],
+        brokers=len(cluster["brokers"]),
     )
     client.delete_topics([topic])
+    delete = client.delete_consumer_groups if kafka.__version__.startswith("2.") else client.delete_groups
+    delete([group])
     client.close()
 
 

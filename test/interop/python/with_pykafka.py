@@ -79,6 +79,8 @@ def member(options):
         consumer_timeout_ms=100,
         heartbeat_interval_ms=300,
         rebalance_backoff_ms=200,
+        # what it still commits for the old generation is refused, and tried five times
+        offsets_channel_backoff_ms=20,
     )
     assigned = []
     while not leaving.is_set():
