@@ -130,7 +130,8 @@ describe("replicas", () => {
       const { broker, client } = yield* setup
       yield* produce(client, batch(["a", "b"]))
       yield* broker.holdFollower("t", 0, 2)
-      yield* produce(client, batch(["c"]), { acks: 1 })
+      const lost = batch(["c"], { producerId: 3, producerEpoch: 0, baseSequence: 0 })
+      yield* produce(client, lost, { acks: 1 })
       yield* produce(client, batch(["d"]), { acks: 1 })
       yield* broker.electUnclean("t", 0, 2)
       const other = yield* connect(broker, { address: "embedded-2:9092" })
@@ -148,6 +149,8 @@ describe("replicas", () => {
       )
       const diverged = yield* one(other, { partitions: [[0, 3]], lastFetchedEpoch: 0, currentLeaderEpoch: 1 })
       assert.deepStrictEqual([diverged.errorCode, diverged.divergingEpoch], [0, { epoch: 0, endOffset: 2 }])
+      // what was lost is not known any more, and so no duplicate
+      assert.strictEqual((yield* produce(other, lost, { acks: 1 })).baseOffset, 3)
       assert.strictEqual((yield* one(other, { currentLeaderEpoch: 0 })).errorCode, 74)
       assert.strictEqual((yield* one(other, { currentLeaderEpoch: 9 })).errorCode, 75)
       assert.strictEqual((yield* one(other, { partitions: [[0, 9]] })).errorCode, 1)
@@ -199,6 +202,36 @@ describe("a fetch", () => {
       yield* broker.start(1)
       const again = yield* connect(broker)
       assert.strictEqual((yield* fetch(again, { session: [id, 4], partitions: [] })).errorCode, 70)
+    })
+  )
+
+  it.effect("of a session gives records again to who did not move on, and only what fits", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: [{ name: "t", partitions: 2 }] })
+      const client = yield* connect(broker)
+      for (const index of [0, 1])
+        yield* client.send(Produce, 9, {
+          acks: 1,
+          timeoutMs: 0,
+          topicData: [{ name: "t", partitionData: [{ index, records: batch(["x".repeat(500)]) }] }]
+        })
+      const both = [
+        [0, 0],
+        [1, 0]
+      ] as const
+      const first = yield* fetch(client, { session: [0, 0], partitions: both, maxBytes: 10 })
+      const sizes = (response: typeof first) =>
+        response.responses.flatMap((r) => r.partitions.map((p) => [p.partitionIndex, p.records!.length > 0]))
+      // the first batch comes whole, for progress; the other partition has to wait
+      assert.deepStrictEqual(sizes(first), [
+        [0, true],
+        [1, false]
+      ])
+      const again = yield* fetch(client, { session: [first.sessionId, 1], partitions: [], maxBytes: 10 })
+      // who gave records goes to the end, so that none starves
+      assert.deepStrictEqual(sizes(again), [[0, true]])
+      const then = yield* fetch(client, { session: [first.sessionId, 2], partitions: [] })
+      assert.deepStrictEqual(sizes(then).length, 2)
     })
   )
 
@@ -273,6 +306,30 @@ describe("a fetch", () => {
       assert.deepStrictEqual(
         (yield* broker.log("t")).map((record) => text(record.value)),
         ["4", "5"]
+      )
+      // a batch keeps the offset of its last record, also where that is gone
+      yield* broker.append(
+        "t",
+        0,
+        RecordBatch.encode(
+          [
+            { key: bytes("c"), value: bytes("6"), headers: [], timestamp: 0 },
+            { key: bytes("d"), value: bytes("7"), headers: [], timestamp: 0 },
+            { key: bytes("e"), value: bytes("8"), headers: [], timestamp: 0 },
+            { key: bytes("d"), value: bytes("9"), headers: [], timestamp: 0 }
+          ],
+          {}
+        )
+      )
+      yield* produce(client, batch(["10"], { key: "d" }))
+      yield* broker.compact("t")
+      const [gappy] = decoded((yield* one(client, { partitions: [[0, 5]] })).records)
+      assert.deepStrictEqual([gappy!.lastOffset, gappy!.records.map((r) => r.offset)], [8, [5, 7]])
+      // and in the old formats the records keep their offsets as well
+      const old = decoded((yield* one(client, { version: 2, partitions: [[0, 5]] })).records)
+      assert.deepStrictEqual(
+        old.flatMap((b) => b.records.map((r) => r.offset)),
+        [5, 7, 9]
       )
       const twice = yield* produce(client, batch(["3"], { key: "b", producerId: 5, producerEpoch: 0, baseSequence: 0 }))
       assert.strictEqual(twice.baseOffset, 2)

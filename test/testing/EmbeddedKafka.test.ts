@@ -111,6 +111,22 @@ describe("EmbeddedKafka", () => {
     })
   )
 
+  it.effect("does not wake a fetch for fewer bytes than it asked for", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["t"] })
+      const reader = yield* connect(broker)
+      const writer = yield* connect(broker)
+      const waiting = yield* Effect.forkChild(fetch(reader, 0, { maxWait: 500, minBytes: 300 }), {
+        startImmediately: true
+      })
+      yield* produce(writer, batch(["x".repeat(100)]))
+      yield* TestClock.adjust(1)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* produce(writer, batch(["y".repeat(100)]))
+      assert.strictEqual(values((yield* Fiber.join(waiting)).records).length, 2)
+    })
+  )
+
   it.effect("knows a batch that comes twice, and refuses a gap and an old epoch", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.make({ topics: ["t"] })

@@ -93,6 +93,26 @@ describe("authentication", () => {
     })
   )
 
+  it.effect("refuses a SCRAM proof that another password makes, and a name that nobody has", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ sasl })
+      for (const [user, password] of [
+        ["alice", "wrong"],
+        ["bob", "alice-secret"]
+      ] as const) {
+        const client = yield* connect(broker)
+        yield* client.send(SaslHandshake, 1, { mechanism: "SCRAM-SHA-256" })
+        const refused = yield* scram("sha256", user, password, (token) =>
+          Effect.flatMap(client.send(SaslAuthenticate, 1, { authBytes: bytes(token) }), (response) =>
+            response.errorCode === 0 ? Effect.succeed(text(response.authBytes)!) : Effect.fail(response.errorCode)
+          )
+        ).pipe(Effect.flip)
+        assert.strictEqual(refused, 58)
+        yield* client.closed
+      }
+    })
+  )
+
   it.effect("ends a session, unless the client authenticates again by the same mechanism", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.make({ sasl: { ...sasl, sessionLifetime: "5 seconds" } })

@@ -33,8 +33,6 @@ export interface Topic {
   readonly partitions: Array<Partition>
   /** What was set; what was not has Kafka's default. */
   readonly config: Map<string, string>
-  /** Auto-created and not asked for since: the first answer is LEADER_NOT_AVAILABLE. */
-  fresh: boolean
 }
 
 export interface Committed {
@@ -234,7 +232,6 @@ export class Cluster {
       readonly replicationFactor?: number | undefined
       readonly assignments?: ReadonlyArray<ReadonlyArray<number>> | undefined
       readonly config?: Iterable<readonly [string, string]> | undefined
-      readonly fresh?: boolean
     } = {}
   ): Topic | Refusal {
     if (this.topics.has(name)) return "exists"
@@ -264,8 +261,7 @@ export class Cluster {
       id: uuid(this.env.random),
       internal: name === "__consumer_offsets" || name === "__transaction_state",
       partitions: assignments.map((replicas, index) => new Partition(name, index, replicas)),
-      config: new Map(options.config ?? []),
-      fresh: options.fresh ?? false
+      config: new Map(options.config ?? [])
     }
     this.topics.set(name, topic)
     this.topicsById.set(topic.id, topic)

@@ -52,11 +52,7 @@ export const metadata = handler("Metadata", Api, (call) => {
     const injected = call.injected(name)
     if (injected !== Code.none) return failed(name, zeroId, injected)
     const known = cluster.topics.get(name)
-    if (known !== undefined) {
-      if (!known.fresh) return described(cluster, call.clientId, known, operations)
-      known.fresh = false
-      return failed(name, known.id, Code.leaderNotAvailable)
-    }
+    if (known !== undefined) return described(cluster, call.clientId, known, operations)
     if (!mayCreate)
       return failed(
         name,
