@@ -18,7 +18,7 @@ import { Link } from "./broker/Link.ts"
 import * as Negotiation from "./broker/Negotiation.ts"
 import { Session } from "./broker/Session.ts"
 import * as Versions from "./broker/Versions.ts"
-import type { KafkaConfig } from "./KafkaConfig.ts"
+import { formatAddress, type KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import { Network } from "./Network.ts"
 import type * as Wire from "./protocol/Wire.ts"
@@ -117,7 +117,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       const own = yield* Scope.fork(parent)
       const session: Session = new Session({
-        address: `${host}:${port}`,
+        address: formatAddress({ host, port }),
         clientId: config.clientId,
         requestTimeout: config.requestTimeout,
         maxResponseBytes: config.maxResponseBytes,
@@ -139,11 +139,12 @@ export const make = Effect.fnUntraced(function* (
       return session
     })
 
-  const connect = (id: number, host: string, port: number) => (link: Link, parent: Scope.Scope) =>
-    Effect.gen(function* () {
+  const connect = (id: number, host: string, port: number) => (link: Link, parent: Scope.Scope) => {
+    const address = formatAddress({ host, port })
+    return Effect.gen(function* () {
       const session = yield* Negotiation.negotiate({
         open: open(host, port, link, parent),
-        memory: memoryOf(`${host}:${port}`),
+        memory: memoryOf(address),
         // A bootstrap server may lead to another cluster than before. A node without its cluster is refused.
         identity: id < 0 || clusterId === null ? Negotiation.anyBroker : { clusterId, nodeId: id },
         pinned: config.pinned,
@@ -162,15 +163,16 @@ export const make = Effect.fnUntraced(function* (
               _tag: "TimedOut",
               budget: "connectTimeout",
               millis: config.connectTimeout,
-              waitingFor: `a connection to ${host}:${port}`,
-              broker: `${host}:${port}`
+              waitingFor: `a connection to ${address}`,
+              broker: address
             })
           )
       })
     )
+  }
 
   const makeBroker = (id: number, host: string, port: number) => {
-    const address = `${host}:${port}`
+    const address = formatAddress({ host, port })
     const links = new Map<Channel, Link>()
     const context = {
       address,
@@ -222,7 +224,7 @@ export const make = Effect.fnUntraced(function* (
       }),
     at: (host, port) =>
       Effect.sync(() => {
-        const address = `${host}:${port}`
+        const address = formatAddress({ host, port })
         let known = byAddress.get(address)
         if (known === undefined) byAddress.set(address, (known = makeBroker(-1, host, port)))
         return known.broker

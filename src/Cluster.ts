@@ -21,7 +21,7 @@ import * as Offsets from "./cluster/Offsets.ts"
 import * as Rounds from "./cluster/Rounds.ts"
 import * as Shared from "./cluster/Shared.ts"
 import { State, unknownTopic } from "./cluster/State.ts"
-import type { KafkaConfig } from "./KafkaConfig.ts"
+import { formatAddress, type KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type * as Offset from "./Offset.ts"
 import * as FindCoordinator from "./protocol/messages/FindCoordinator.ts"
@@ -209,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
           state.forgetNodes()
           return yield* KafkaError.make({
             _tag: "Unreachable",
-            attempts: [{ address: `${broker.host}:${broker.port}`, cause: "it asks for a new bootstrap" }]
+            attempts: [{ address: formatAddress(broker), cause: "it asks for a new bootstrap" }]
           })
         }
         if (response.errorCode !== 0) return yield* KafkaError.fromCode(response.errorCode, { api: "Metadata" })
@@ -308,7 +308,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.catch((error) => {
       if (error.reason._tag !== "TimedOut" || error.reason.budget !== "bootstrapTimeout") return Effect.fail(error)
       const cause = `no answer within the bootstrapTimeout of ${config.bootstrapTimeout} ms`
-      const attempts = config.bootstrap.map(({ host, port }) => ({ address: `${host}:${port}`, cause }))
+      const attempts = config.bootstrap.map((address) => ({ address: formatAddress(address), cause }))
       return Effect.fail(attempts.length === 0 ? error : KafkaError.make({ _tag: "Unreachable", attempts }))
     })
   )

@@ -81,6 +81,10 @@ export const parseAddress = (text: string): { readonly host: string; readonly po
   return port === 0 || port > 65_535 ? undefined : { host: (match[1] ?? match[2])!, port }
 }
 
+/** `host:port`, an IPv6 address in brackets: what `parseAddress` reads. */
+export const formatAddress = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+
 /** Collects mistakes while settings are read, so that all of them are told at once. */
 export interface Checks {
   readonly mistakes: Array<string>

@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type * as Security from "./Security.ts"
 
@@ -77,11 +78,14 @@ const explain = (error: NodeJS.ErrnoException | AggregateError): string => {
   return message === "" ? (code ?? "failed") : message
 }
 
-const unreachable = ({ host, port }: Address, cause: string, error?: unknown): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `${host}:${port}`, cause }] }, error)
+const unreachable = (address: Address, cause: string, error?: unknown): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: KafkaConfig.formatAddress(address), cause }] }, error)
 
-const refusedCertificate = ({ host, port }: Address, message: string, error: unknown): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "Unauthenticated", mechanism: "TLS", message, broker: `${host}:${port}` }, error)
+const refusedCertificate = (address: Address, message: string, error: unknown): KafkaError.KafkaError =>
+  KafkaError.make(
+    { _tag: "Unauthenticated", mechanism: "TLS", message, broker: KafkaConfig.formatAddress(address) },
+    error
+  )
 
 /** What the other side says in an alert about our certificate, or the lack of one. */
 const aboutOurCertificate =
@@ -150,7 +154,7 @@ const ofHandshake = (
   tls: Security.TlsSettings,
   error: NodeJS.ErrnoException
 ): KafkaError.KafkaError => {
-  const broker = `${address.host}:${address.port}`
+  const broker = KafkaConfig.formatAddress(address)
   const known = ofTls(address, tls, error, true)
   if (known !== undefined) return known
   if (notTls.has(error.code ?? ""))

@@ -140,7 +140,7 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
     const unreachable = (cause: string) =>
       KafkaError.make({
         _tag: "Unreachable",
-        attempts: servers.map(({ host, port }) => ({ address: `ZooKeeper at ${host}:${port}`, cause }))
+        attempts: servers.map((server) => ({ address: `ZooKeeper at ${KafkaConfig.formatAddress(server)}`, cause }))
       })
 
     let client: Client.Client = open()

@@ -108,7 +108,7 @@ describe("bootstrap", () => {
       assert.deepStrictEqual(
         error.attempts.toSorted((a, b) => a.address.localeCompare(b.address)),
         [
-          { address: "::1:2", cause: "::1 is down" },
+          { address: "[::1]:2", cause: "::1 is down" },
           { address: "b1:1", cause: "b1 is down" }
         ]
       )

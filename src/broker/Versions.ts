@@ -62,7 +62,7 @@ const of09: typeof of08 = [
   [16, [0, 0]] // ListGroups
 ]
 
-/** What brokers of an old release serve. What 0.8.2 and 0.9 have in common with 0.8.0 and 0.8.1 is only that much. */
+/** What brokers of 0.8.2 and of 0.9 serve. Those of 0.8.0 and 0.8.1 have no coordinator, and offsets in ZooKeeper alone. */
 export const ofRelease = (release: OldRelease): Offer => offer(release, new Map(release === "0.8" ? of08 : of09))
 
 /** From the response of ApiVersions, of the version that it was asked at. */

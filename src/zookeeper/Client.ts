@@ -1,7 +1,8 @@
 /**
  * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
- * reads its servers in a way that has no room for IPv6, and leaves its socket open where it was not connected when it
- * was closed: so we hand out the servers, and end the socket ourselves.
+ * reads its servers in a way that has no room for IPv6, leaves its socket open where it was not connected when it was
+ * closed, throws at bytes that it does not understand, and reads what was left of a lost connection as the beginning
+ * of the next: so we hand out the servers, catch, and end the socket ourselves.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -13,6 +14,8 @@ const dead = new Set([-122, 4])
 
 /** How long attempts wait once each server was tried. */
 const spinMillis = 500
+/** Beyond what a node may hold (1 MiB), with room for many children; what is longer is no answer of ZooKeeper. */
+const maxAnswerBytes = 16 * 1024 * 1024
 /** How long a session's end may take. */
 const closeMillis = 1000
 
@@ -56,7 +59,17 @@ export const open = (context: Context): Client => {
   // It spreads the session's time-out over the attempts.
   manager.servers = servers
   manager.updateTimeout(context.sessionTimeout)
+  const read = manager.onSocketData.bind(manager)
+  manager.onSocketData = (chunk) => {
+    try {
+      read(chunk)
+      if ((manager.pendingBuffer?.length ?? 0) > maxAnswerBytes) manager.socket?.destroy()
+    } catch {
+      manager.socket?.destroy()
+    }
+  }
   manager.findNextServer = (use) => {
+    manager.pendingBuffer = null
     const attempt = attempts++
     const server = servers[(start + attempt) % servers.length]!
     const round = attempt > 0 && attempt % servers.length === 0

@@ -13,6 +13,8 @@ declare module "node-zookeeper-client" {
     servers: ReadonlyArray<Server>
     findNextServer: (use: (server: Server) => void) => void
     updateTimeout: (sessionTimeout: number) => void
+    onSocketData: (chunk: Uint8Array) => void
+    pendingBuffer: Uint8Array | null
     readonly socket?: { readonly destroy: () => void } | undefined
     readonly connectTimeoutHandler?: ReturnType<typeof setTimeout> | null | undefined
   }

@@ -48,7 +48,7 @@ export const fake = (
             return Effect.fail(
               KafkaError.make({
                 _tag: "Unreachable",
-                attempts: [{ address: `${address.host}:${address.port}`, cause }]
+                attempts: [{ address: KafkaConfig.formatAddress(address), cause }]
               })
             )
           let ended = false
@@ -107,7 +107,7 @@ export const through = (
         if (typeof to === "string")
           return yield* KafkaError.make({
             _tag: "Unreachable",
-            attempts: [{ address: `${address.host}:${address.port}`, cause: to }]
+            attempts: [{ address: KafkaConfig.formatAddress(address), cause: to }]
           })
         const { pieces } = options
         let ended = false

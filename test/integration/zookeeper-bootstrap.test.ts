@@ -93,7 +93,7 @@ layer(KafkaServer.layer({ version: "2.8.2" }), { excludeTestServices: true })("Z
       )
       assert.strictEqual(error.reason._tag, "Unreachable")
       assert.include(error.message, "127.0.0.1:1")
-      assert.include(error.message, "::1:2")
+      assert.include(error.message, "[::1]:2")
       const mistakes = yield* Effect.flip(Effect.scoped(ZooKeeper.make({ connect: "h:0,a b/x//y" })))
       assert.strictEqual(mistakes.reason._tag === "Misconfigured" ? mistakes.reason.mistakes.length : 0, 3)
     })

@@ -1,0 +1,92 @@
+/** What a client of ZooKeeper meets that is none. With a real one: `test/integration/zookeeper-bootstrap.test.ts`. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Net from "node:net"
+import * as ZooKeeper from "../src/ZooKeeper.ts"
+
+const serve = (behave: (socket: Net.Socket) => void) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly port: number; readonly sockets: Set<Net.Socket>; readonly server: Net.Server }>(
+      (resume) => {
+        const sockets = new Set<Net.Socket>()
+        const server = Net.createServer((socket) => {
+          sockets.add(socket)
+          socket.on("error", () => {})
+          socket.on("close", () => sockets.delete(socket))
+          behave(socket)
+        })
+        server.listen(0, "127.0.0.1", () =>
+          resume(Effect.succeed({ port: (server.address() as Net.AddressInfo).port, sockets, server }))
+        )
+      }
+    ),
+    ({ server, sockets }) =>
+      Effect.callback<void>((resume) => {
+        for (const socket of sockets) socket.destroy()
+        server.close(() => resume(Effect.void))
+      })
+  )
+
+const frame = (body: ReadonlyArray<number>) => {
+  const bytes = Buffer.alloc(4 + body.length)
+  bytes.writeInt32BE(body.length)
+  bytes.set(body, 4)
+  return bytes
+}
+
+describe("what is not ZooKeeper", () => {
+  const kinds: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
+    ["accepts and never answers", (socket) => void socket.resume()],
+    ["closes at once", (socket) => void socket.destroy()],
+    ["answers HTTP", (socket) => void socket.on("data", () => socket.write("HTTP/1.1 400 Bad Request\r\n\r\n"))],
+    ["answers too little", (socket) => void socket.on("data", () => socket.write(frame([1, 2])))],
+    ["answers nothing but a size", (socket) => void socket.on("data", () => socket.write(frame([])))],
+    [
+      "answers noise",
+      (socket) => void socket.on("data", () => socket.write(frame(Array.from({ length: 64 }, () => 0xff))))
+    ]
+  ]
+  for (const [what, behave] of kinds) {
+    it.live(`${what}: Unreachable, when connectTimeout is spent`, () =>
+      Effect.gen(function* () {
+        const server = yield* serve(behave)
+        const started = performance.now()
+        const error = yield* Effect.flip(
+          Effect.scoped(ZooKeeper.make({ connect: `127.0.0.1:${server.port}`, connectTimeout: "300 millis" }))
+        )
+        assert.strictEqual(error.reason._tag, "Unreachable")
+        assert.include(error.message, `127.0.0.1:${server.port}`)
+        assert.isBelow(performance.now() - started, 2000)
+        for (let i = 0; i < 20 && server.sockets.size > 0; i++) yield* Effect.sleep(10)
+        assert.strictEqual(server.sockets.size, 0)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.live("answers a session, and then noise: what was asked fails typed", () =>
+    Effect.gen(function* () {
+      const session = [0, 0, 0, 0, 0, 0, 0x17, 0x70, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 16, ...Array<number>(16).fill(0)]
+      const server = yield* serve((socket) => {
+        let asked = 0
+        socket.on("data", () => socket.write(frame(asked++ === 0 ? session : [0xff, 0xff])))
+      })
+      const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}`, requestTimeout: "300 millis" })
+      const error = yield* Effect.flip(zooKeeper.children("/brokers/ids"))
+      assert.include(["Unreachable", "TimedOut"], error.reason._tag)
+    }).pipe(Effect.scoped)
+  )
+})
+
+it.effect("a connection string says where it is wrong, before anything is connected", () =>
+  Effect.gen(function* () {
+    const error = yield* Effect.flip(
+      Effect.scoped(ZooKeeper.make({ connect: "zk1:port,,[::1]/a//b", sessionTimeout: -1 }))
+    )
+    assert.deepStrictEqual(error.reason._tag === "Misconfigured" ? error.reason.mistakes : [], [
+      'connect: "/a//b" is no path of a node',
+      'connect: "zk1:port" is not host:port',
+      'connect: "" is not host:port',
+      "sessionTimeout must be more than 0, not -1"
+    ])
+  })
+)
