@@ -68,7 +68,7 @@ export interface Client {
   readonly member: (topic: string, group: string) => Effect.Effect<Member, ProcessError, Scope.Scope>
   readonly metadata: (topic: string) => Effect.Effect<Metadata, ProcessError>
   /** Creates the topic with 2 partitions and `cleanup.policy=compact`, makes them 5, looks around, deletes topic and group. */
-  readonly administer: (topic: string, group: string) => Effect.Effect<Administration, ProcessError>
+  readonly administer?: (topic: string, group: string) => Effect.Effect<Administration, ProcessError>
   /** The first offset at or after a time, of each partition. */
   readonly offsetsFor: (topic: string, timestamp: number) => Effect.Effect<ReadonlyArray<number>, ProcessError>
 }
@@ -93,3 +93,7 @@ export const log = (broker: EmbeddedKafka.Service, topic: string): Effect.Effect
       headers: headers.map(([name, value]) => [name, ofBytes(value)] as const)
     }))
   )
+
+/** By partition and offset. */
+export const inOrder = (records: ReadonlyArray<Received>): ReadonlyArray<Received> =>
+  [...records].sort((a, b) => a.partition - b.partition || a.offset - b.offset)

@@ -6,7 +6,15 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Effect, type Scope } from "effect"
 import * as Processes from "../integration/Processes.ts"
-import type { Administration, Client, Member, Metadata, Received, Record } from "./Client.ts"
+import {
+  inOrder,
+  type Administration,
+  type Client,
+  type Member,
+  type Metadata,
+  type Received,
+  type Record
+} from "./Client.ts"
 import * as Program from "./Program.ts"
 
 export interface Options {
@@ -75,9 +83,6 @@ const is =
   <E extends Said["event"]>(event: E) =>
   (said: Said): said is Of<E> =>
     said.event === event
-
-export const inOrder = (records: ReadonlyArray<Received>): ReadonlyArray<Received> =>
-  [...records].sort((a, b) => a.partition - b.partition || a.offset - b.offset)
 
 export const make = (options: Options): Worker => {
   const { bootstrap, can, command, settings } = options

@@ -8,7 +8,7 @@ suite(
   {
     title: "librdkafka 2.16.0 (confluent-kafka 2.16.1)",
     codecs: ["none", "gzip", "snappy", "lz4", "zstd"],
-    client: (bootstrap) =>
+    client: ({ bootstrap }) =>
       Effect.map(Cache.python("confluent"), (python) =>
         Worker.make({
           command: [python, Cache.file("python", "with_confluent.py")],

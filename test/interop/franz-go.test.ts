@@ -9,7 +9,7 @@ for (const strategy of ["cooperative-sticky", "range"])
     {
       title: `franz-go 1.22.2, ${strategy}`,
       codecs: strategy === "range" ? [] : ["none", "gzip", "snappy", "lz4", "zstd"],
-      client: (bootstrap) =>
+      client: ({ bootstrap }) =>
         Effect.map(Cache.go, (program) =>
           Worker.make({
             command: [program],

@@ -30,7 +30,7 @@ for (const { asVersion, codecs, features, version } of rows)
       title: `kafka-python ${version}${asVersion === undefined ? "" : `, broker as ${asVersion}`}`,
       brokers: { asVersion },
       codecs,
-      client: (bootstrap) =>
+      client: ({ bootstrap }) =>
         Effect.map(Cache.python(`kafka-python-${version[0]}`), (python) =>
           Worker.make({
             command: [python, Cache.file("python", "with_kafka_python.py")],

@@ -1,6 +1,7 @@
 /** PyKafka, whose newest release speaks to brokers of 0.8.2 to 0.10 as they were. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
+import type { EmbeddedKafka } from "samsa/testing"
 import * as Cache from "./Cache.ts"
 import { log } from "./Client.ts"
 import { run, suite } from "./suite.ts"
@@ -14,7 +15,7 @@ const releases = [
 
 for (const { asVersion, version } of releases)
   for (const sync of [false, true]) {
-    const client = (bootstrap: ReadonlyArray<string>) =>
+    const client = ({ bootstrap }: EmbeddedKafka.Service) =>
       Effect.map(Cache.python("pykafka"), (python) =>
         Worker.make({
           command: [python, Cache.file("python", "with_pykafka.py")],

@@ -5,7 +5,17 @@ import { EmbeddedKafka, Fault } from "samsa/testing"
 import { twice } from "../integration/Client.ts"
 import type { ProcessError } from "../integration/Processes.ts"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
-import { Foreign, log, toBytes, type Client, type Codec, type Member, type Received, type Record } from "./Client.ts"
+import {
+  Foreign,
+  inOrder,
+  log,
+  toBytes,
+  type Client,
+  type Codec,
+  type Member,
+  type Received,
+  type Record
+} from "./Client.ts"
 import { patience } from "./Program.ts"
 import { codecOf, producerOf } from "./Sent.ts"
 
@@ -16,7 +26,9 @@ export interface Options {
   readonly title: string
   readonly brokers?: EmbeddedKafka.Options
   readonly codecs: ReadonlyArray<Codec>
-  readonly client: (bootstrap: ReadonlyArray<string>) => Effect.Effect<Client, ProcessError>
+  readonly client: (broker: EmbeddedKafka.Service) => Effect.Effect<Client, ProcessError>
+  /** Of topics whose partitions the client cannot choose: 1. Default 3. */
+  readonly partitions?: number
 }
 
 /** Bounded, and with the broker's own defects in sight. */
@@ -73,8 +85,8 @@ const expected = (sent: ReadonlyArray<Record>, found: ReadonlyArray<Received>): 
     .map((record, i) => ("timestamp" in sent[0]! ? record : { ...record, timestamp: found[i]?.timestamp ?? -1 }))
 }
 
-/** Waits for a request while something else goes on. */
-const watched = <A, E, R>(broker: EmbeddedKafka.Service, topic: string, effect: Effect.Effect<A, E, R>) =>
+/** Waits for the first Produce request while something else goes on. */
+export const watched = <A, E, R>(broker: EmbeddedKafka.Service, topic: string, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const first = yield* Effect.forkChild(broker.awaitRequest("Produce", { topic }), { startImmediately: true })
     yield* effect
@@ -122,7 +134,7 @@ const groupOfThree = (broker: EmbeddedKafka.Service, client: Client, topic: stri
         topic,
         Array.from({ length: 120 }, (_, i) => ({
           partition: i % partitions,
-          key: null,
+          key: `k${sent}`,
           value: `v${sent++}`,
           headers: []
         }))
@@ -139,13 +151,13 @@ const groupOfThree = (broker: EmbeddedKafka.Service, client: Client, topic: stri
         const seen = () => new Set(handled().map(({ value }) => value)).size
         yield* Effect.raceAll(present.map((member) => member.until("every record is handled", () => seen() === sent)))
       })
-    const ends = () =>
-      Effect.forEach([0, 1, 2, 3, 4, 5], (partition) =>
-        bounded(
+    const allCommitted = Effect.gen(function* () {
+      for (const { endOffset, partition } of (yield* broker.topic(topic))!)
+        yield* bounded(
           `partition ${partition} is committed to its end`,
-          broker.awaitCommitted(group, { topic, partition, offset: sent / partitions })
+          broker.awaitCommitted(group, { topic, partition, offset: endOffset })
         )
-      )
+    })
 
     yield* holdAll(broker, group, [a, b, c])
     yield* send
@@ -163,7 +175,7 @@ const groupOfThree = (broker: EmbeddedKafka.Service, client: Client, topic: stri
 
     if (b.kill === undefined) yield* b.leave
     else {
-      yield* ends()
+      yield* allCommitted
       yield* b.kill
     }
     yield* holdAll(broker, group, [c])
@@ -172,11 +184,11 @@ const groupOfThree = (broker: EmbeddedKafka.Service, client: Client, topic: stri
     yield* c.leave
     yield* bounded("the group is empty", broker.awaitGroup(group, { state: "Empty" }))
 
-    yield* ends()
+    yield* allCommitted
     assert.deepStrictEqual(twice(handled().map(({ value }) => value)), [], "handled twice")
-    const found = yield* log(broker, topic)
-    const byPlace = [...handled()].sort((x, y) => x.partition - y.partition || x.offset - y.offset)
-    assert.deepStrictEqual(byPlace, found)
+    const places = (records: ReadonlyArray<Received>) =>
+      inOrder(records).map(({ key, offset, partition, value }) => ({ partition, offset, key, value }))
+    assert.deepStrictEqual(places(handled()), places(yield* log(broker, topic)))
   })
 
 export type It = Vitest.MethodsNonLive<Requires>
@@ -248,15 +260,15 @@ export const features = {
       run((broker, client) =>
         Effect.gen(function* () {
           const [topic, group] = ["admin-made", "admin-group"]
-          yield* broker.createTopic({ name: "admin-read", partitions: 2 })
+          yield* broker.createTopic("admin-read")
           yield* client.produce(
             "admin-read",
-            [0, 1, 1].map((partition) => ({ partition, key: null, value: "v", headers: [] }))
+            ["a", "b", "c"].map((value) => ({ partition: 0, key: null, value, headers: [] }))
           )
           const member = yield* client.member("admin-read", group)
           yield* member.until("has read all", () => member.records.length === 3)
           yield* member.leave
-          const seen = yield* client.administer(topic, group)
+          const seen = yield* client.administer!(topic, group)
           assert.include(seen.groups, group)
           assert.deepStrictEqual(
             { ...seen, groups: [] },
@@ -265,10 +277,7 @@ export const features = {
               policy: "compact",
               groups: [],
               members: 0,
-              committed: [
-                [0, 1],
-                [1, 2]
-              ],
+              committed: [[0, 3]],
               cluster: broker.clusterId,
               brokers: 3
             }
@@ -318,10 +327,10 @@ export const features = {
 
 /** A client's row: every codec that it has, and the features chosen. */
 export const suite = (options: Options, chosen: ReadonlyArray<Feature>, more: (it: It) => void = () => {}): void => {
-  const foreign = Layer.effect(
-    Foreign,
-    Effect.flatMap(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) => options.client(bootstrap))
-  ).pipe(Layer.provideMerge(EmbeddedKafka.layer({ listen: true, brokers: 3, ...options.brokers })))
+  const { partitions = 3 } = options
+  const foreign = Layer.effect(Foreign, Effect.flatMap(EmbeddedKafka.EmbeddedKafka, options.client)).pipe(
+    Layer.provideMerge(EmbeddedKafka.layer({ listen: true, brokers: 3, ...options.brokers }))
+  )
 
   layer(foreign, { excludeTestServices: true, timeout: "10 minutes" })(options.title, (it) => {
     for (const codec of options.codecs)
@@ -329,8 +338,8 @@ export const suite = (options: Options, chosen: ReadonlyArray<Feature>, more: (i
         run((broker, client) =>
           Effect.gen(function* () {
             const topic = `codec-${codec}`
-            yield* broker.createTopic({ name: topic, partitions: 3 })
-            yield* thereAndBack(broker, client, topic, samples(client.can, 60, 3), codec)
+            yield* broker.createTopic({ name: topic, partitions })
+            yield* thereAndBack(broker, client, topic, samples(client.can, 60, partitions), codec)
           })
         )
       )
