@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type * as KafkaError from "../src/KafkaError.ts"
 import * as Frame from "../src/protocol/Frame.ts"
@@ -140,14 +140,14 @@ describe("a connection", () => {
 
   it.effect("refuses responses over the limit, and is made anew", () =>
     Effect.gen(function* () {
-      const embedded = yield* EmbeddedKafka.make({ topics: ["t".repeat(200)] })
+      const embedded = yield* EmbeddedKafka.make({
+        topics: Array.from({ length: 20 }, (_, i) => `${i}`.padStart(200, "t"))
+      })
       const network = yield* through(embedded)
-      const broker = yield* first(embedded, yield* brokers(network.network, { maxResponseBytes: 1200 }))
-      const error = yield* reason(
-        broker.send(Metadata, () => ({ topics: Array.from({ length: 10 }, () => ({ name: "t".repeat(200) })) }))
-      )
+      const broker = yield* first(embedded, yield* brokers(network.network, { maxResponseBytes: 4000 }))
+      const error = yield* reason(broker.send(Metadata, () => ({ topics: null })))
       assert.strictEqual(error._tag, "Corrupt")
-      if (error._tag === "Corrupt") assert.match(error.problem, /over the limit of 1200/)
+      if (error._tag === "Corrupt") assert.match(error.problem, /over the limit of 4000/)
       yield* broker.send(Metadata, metadata)
       assert.strictEqual(network.connects.length, 2)
     }).pipe(Effect.scoped)
@@ -331,6 +331,36 @@ describe("a connection", () => {
       for (let i = 0; i < 6; i++) yield* TestClock.adjust("30 seconds")
       yield* Fiber.join(slow)
       assert.strictEqual(network.connects.length, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that nobody uses holds no timer but the one that all idle ones share", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ sasl: { users: { alice: "s" }, sessionLifetime: "1 minute" } })
+      const clock = yield* Clock.Clock
+      let sleeps = 0
+      const counting: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        currentTimeMillis: clock.currentTimeMillis,
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos,
+        sleep: (duration) => {
+          sleeps++
+          return clock.sleep(duration)
+        }
+      }
+      const sasl: Security.Sasl = { mechanism: "PLAIN", username: "alice", password: Redacted.make("s") }
+      const service = yield* Effect.provideService(brokers(embedded, { sasl }), Clock.Clock, counting)
+      const broker = yield* first(embedded, service)
+      for (const channel of ["a", "b", "c", "d"]) yield* broker.send(Metadata, metadata, { channel })
+      yield* TestClock.adjust("2 seconds")
+      sleeps = 0
+      for (let i = 0; i < 8; i++) yield* TestClock.adjust("1 minute")
+      assert.strictEqual(sleeps, 0)
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(sleeps, 1)
     }).pipe(Effect.scoped)
   )
 

@@ -40,7 +40,7 @@ export const make = (
 
   return {
     add: (session) => {
-      if (maxIdle === Infinity) return
+      if (maxIdle === Infinity || !session.isOpen) return
       sessions.add(session)
       timer ??= fork(look)
     },
