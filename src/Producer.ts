@@ -216,10 +216,10 @@ export const make = Effect.fnUntraced(function* (
       try {
         const record = TopicEncoder.of(topic).encode(entry, clock.currentTimeMillisUnsafe())
         const info = partitionsOf(topic.name)
-        if (!Effect.isEffect(record) && !Effect.isEffect(info)) {
+        if (TopicEncoder.isRecord(record) && !Effect.isEffect(info)) {
           return Effect.succeed({ record, partition: place(info, entry, record) })
         }
-        return Effect.flatMap(Effect.isEffect(record) ? record : Effect.succeed(record), (record) =>
+        return Effect.flatMap(TopicEncoder.isRecord(record) ? Effect.succeed(record) : record, (record) =>
           Effect.flatMap(Effect.isEffect(info) ? info : Effect.succeed(info), (info) =>
             Effect.try({ try: () => ({ record, partition: place(info, entry, record) }), catch: asKafkaError })
           )
@@ -295,7 +295,7 @@ export const make = Effect.fnUntraced(function* (
           const entry = entries[i]!
           try {
             const record = encoder.encode(entry, now)
-            if (Effect.isEffect(record)) break
+            if (!TopicEncoder.isRecord(record)) break
             batch.add(i, place(info, entry, record), record)
           } catch (error) {
             batch.fail(i, asKafkaError(error))
