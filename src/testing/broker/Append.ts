@@ -132,6 +132,7 @@ const appendBatch = (
     return refused(Code.corruptMessage)
   if (batch.count < 1 || batch.lastOffset - batch.baseOffset !== batch.count - 1)
     return refusedRecord(cluster, "the number of records is not that of the offsets")
+  if (batch.baseOffset !== 0) return refusedRecord(cluster, "the base offset of a client's batch is 0")
   const codec = Batch.codecOf(batch)
   // zstd came with 2.1: before, its number broke the broker's own reading
   if (codec > zstd || (codec === zstd && version < 7))
@@ -155,7 +156,8 @@ const appendBatch = (
         return {
           errorCode: Code.none,
           baseOffset: verdict.baseOffset,
-          logAppendTimeMs: appendTime ? verdict.timestamp : -1
+          // of a duplicate brokers tell the time of its last record, whoever set it
+          logAppendTimeMs: verdict.timestamp
         }
       case "OutOfOrder":
         return { ...refused(Code.outOfOrderSequenceNumber), inRecords: true }

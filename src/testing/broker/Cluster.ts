@@ -236,6 +236,10 @@ export class Cluster {
   ): Topic | Refusal {
     if (this.topics.has(name)) return "exists"
     if (!isLegalName(name)) return "name"
+    // metrics have underscores in the place of dots: two topics may not become one there
+    const plain = name.replaceAll(".", "_")
+    if (plain.includes("_") && Array.from(this.topics.keys()).some((other) => other.replaceAll(".", "_") === plain))
+      return "name"
     const partitions = options.partitions ?? this.settings.defaultPartitions
     const alive = this.alive.map((node) => node.id)
     const factor = options.replicationFactor ?? Math.min(this.settings.replicationFactor, Math.max(alive.length, 1))

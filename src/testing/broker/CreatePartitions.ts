@@ -22,7 +22,13 @@ export const createPartitions = handler("CreatePartitions", Api, (call) => {
       const given = assignments?.map((each) => each.brokerIds)
       if (
         given !== undefined &&
-        (given.length !== more || given.some((ids) => ids.length === 0 || ids.some((id) => !cluster.nodes.has(id))))
+        (given.length !== more ||
+          given.some(
+            (ids) =>
+              ids.length !== topic.partitions[0]!.replicas.length ||
+              new Set(ids).size < ids.length ||
+              ids.some((id) => !cluster.nodes.has(id))
+          ))
       )
         return fail(Code.invalidReplicaAssignment)
       if (!request.validateOnly) cluster.addPartitions(topic, count, given)

@@ -107,7 +107,7 @@ export const fetch = handler("Fetch", Api, (call) => {
       const told = { errorCode, records: result.records.length > 0, highWatermark, logStartOffset }
       if (!context.names(wanted, told) && result.diverging === undefined) continue
       const misled =
-        version >= 12 &&
+        version >= 16 &&
         partition !== undefined &&
         (errorCode === Code.notLeaderOrFollower || errorCode === Code.fencedLeaderEpoch)
       const leader = misled ? cluster.nodes.get(partition.leader) : undefined

@@ -89,8 +89,7 @@ export class Sessions {
   ): Context {
     if (epoch <= 0) {
       if (id !== 0) this.sessions.delete(id)
-      if (epoch < 0 || this.sessions.size >= slots || wanted.length === 0)
-        return { errorCode: Code.none, sessionId: 0, wanted, names: always }
+      if (epoch < 0 || this.sessions.size >= slots) return { errorCode: Code.none, sessionId: 0, wanted, names: always }
       const session: Session = { id: this.newId(), epoch: 1, wanted: new Map(), told: new Map() }
       for (const each of wanted) session.wanted.set(keyOf(each.topic, each.topicId, each.partition), each)
       this.sessions.set(session.id, session)

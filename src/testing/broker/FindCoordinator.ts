@@ -25,7 +25,9 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     if (node === undefined) return fail(Code.coordinatorNotAvailable, "no broker lives")
     const name = `${request.keyType === 0 ? "group" : "transaction"}:${key}`
     cluster.tell(call.clientId, name, cluster.moves(name))
-    return { key, errorCode: Code.none, errorMessage: null, nodeId: node.id, host: node.host, port: node.port }
+    // Java's word for no error, of which v4 tells nothing
+    const errorMessage = version >= 4 ? "" : "NONE"
+    return { key, errorCode: Code.none, errorMessage, nodeId: node.id, host: node.host, port: node.port }
   }
   if (version >= 4) return call.answer({ coordinators: request.coordinatorKeys.map(find) })
   const { errorCode, errorMessage, host, nodeId, port } = find(request.key)

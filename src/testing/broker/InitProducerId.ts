@@ -10,5 +10,8 @@ export const initProducerId = handler("InitProducerId", Api, (call) => {
   const { cluster } = call
   const injected = call.injected()
   if (injected !== Code.none) return call.answer({ errorCode: injected })
+  // both are given, or neither
+  if (call.request.producerId < 0 !== call.request.producerEpoch < 0)
+    return call.answer({ errorCode: Code.invalidRequest, producerEpoch: -1 })
   call.answer({ producerId: cluster.newProducerId(), producerEpoch: 0 })
 })

@@ -53,12 +53,33 @@ const find = (cluster: Cluster, partition: Partition, timestamp: number, committ
   }
 }
 
+/** Since KRaft a partition is answered once, however often it is asked for. */
+const once = <A extends { readonly partitionIndex: number }>(kraft: boolean, asked: ReadonlyArray<A>) =>
+  !kraft ? asked : Array.from(new Map(asked.map((each) => [each.partitionIndex, each])).values())
+
+/** Whether a version knows a mark below zero. */
+const knows = (version: number, timestamp: number): boolean =>
+  timestamp >= earliest || version >= (sinceVersion.get(timestamp) ?? Infinity)
+const sinceVersion = new Map([
+  [maxTimestamp, 7],
+  [earliestLocal, 8],
+  [latestTiered, 9],
+  [earliestPendingUpload, 11]
+])
+
+/** What is there more than once. */
+const repeated = (names: ReadonlyArray<string>): ReadonlySet<string> =>
+  new Set(names.filter((name, i) => names.indexOf(name) !== i))
+
 export const listOffsets = handler("ListOffsets", Api, (call) => {
   const { cluster, node, request, version } = call
+  const twice = repeated(
+    request.topics.flatMap(({ name, partitions }) => partitions.map((p) => `${name}-${p.partitionIndex}`))
+  )
   call.answer({
     topics: request.topics.map(({ name, partitions }) => ({
       name,
-      partitions: partitions.map((asked) => {
+      partitions: once(cluster.settings.profile.forwards, partitions).map((asked) => {
         const partitionIndex = asked.partitionIndex
         const partition = cluster.partition(name, partitionIndex)
         const injected = call.injected(name, partitionIndex)
@@ -67,9 +88,13 @@ export const listOffsets = handler("ListOffsets", Api, (call) => {
             ? injected
             : partition === undefined
               ? Code.unknownTopicOrPartition
-              : partition.leader !== node.id
-                ? Code.notLeaderOrFollower
-                : epochError(partition, asked.currentLeaderEpoch)
+              : version > 0 && twice.has(`${name}-${partitionIndex}`)
+                ? Code.invalidRequest
+                : cluster.settings.profile.forwards && version > 0 && !knows(version, asked.timestamp)
+                  ? Code.unsupportedVersion
+                  : partition.leader !== node.id
+                    ? Code.notLeaderOrFollower
+                    : epochError(partition, asked.currentLeaderEpoch)
         if (errorCode !== Code.none || partition === undefined) return { partitionIndex, errorCode }
         if (version === 0)
           return { partitionIndex, oldStyleOffsets: oldStyle(partition, asked.timestamp, asked.maxNumOffsets) }

@@ -14,6 +14,13 @@ const notAsked = -2147483648
 /** Read, write, create, delete, alter, describe, describe configs, alter configs. */
 const allTopicOperations = 0b1101_1111_1000
 
+/** Create, alter, describe, cluster action, describe configs, alter configs, idempotent write, create and describe tokens. */
+const allClusterOperations = 0b1_1111_1010_0000
+
+/** A topic that is asked for twice is told once. */
+const unique = <A extends { readonly name: string | null; readonly topicId: string }>(asked: ReadonlyArray<A>) =>
+  Array.from(new Map(asked.map((each) => [`${each.name} ${each.topicId}`, each])).values())
+
 const described = (cluster: Cluster, clientId: string, topic: Topic, operations: boolean) => ({
   errorCode: Code.none,
   name: topic.name,
@@ -47,6 +54,8 @@ export const metadata = handler("Metadata", Api, (call) => {
   const { cluster, request, version } = call
   const mayCreate = cluster.settings.autoCreate && (version < 4 || request.allowAutoTopicCreation)
   const operations = request.includeTopicAuthorizedOperations
+  const { profile } = cluster.settings
+  const missing = Code.unknownTopicOrPartition
 
   const byName = (name: string) => {
     const injected = call.injected(name)
@@ -62,7 +71,8 @@ export const metadata = handler("Metadata", Api, (call) => {
     const created = cluster.createTopic(name)
     if (created === "name") return failed(name, zeroId, Code.invalidTopic)
     if (typeof created === "string") return failed(name, zeroId, Code.leaderNotAvailable)
-    return failed(name, created.id, Code.leaderNotAvailable)
+    // in KRaft the controller is only asked to create it, and the broker does not know it yet
+    return failed(name, zeroId, profile.name !== "everything" && profile.forwards ? missing : Code.leaderNotAvailable)
   }
   const byId = (id: string) => {
     // ids are in the request from v10, and of use from v12 (KAFKA-10547)
@@ -74,7 +84,7 @@ export const metadata = handler("Metadata", Api, (call) => {
   const all = request.topics === null || (version === 0 && request.topics.length === 0)
   const topics = all
     ? Array.from(cluster.topics.keys(), byName)
-    : request.topics!.map((asked) => (asked.name === null ? byId(asked.topicId) : byName(asked.name)))
+    : unique(request.topics!).map((asked) => (asked.name === null ? byId(asked.topicId) : byName(asked.name)))
   const hidden = cluster.settings.profile.hidesBrokers && cluster.topics.size === 0
   const injected = request.topics !== null && request.topics.length > 0 ? Code.none : call.injected()
   call.answer({
@@ -82,6 +92,7 @@ export const metadata = handler("Metadata", Api, (call) => {
     clusterId: cluster.id,
     controllerId: cluster.controller,
     topics,
+    ...(request.includeClusterAuthorizedOperations ? { clusterAuthorizedOperations: allClusterOperations } : undefined),
     errorCode: injected
   })
 })

@@ -1,6 +1,6 @@
 /**
  * OffsetCommit, v0–v10. v0 is kept apart, as ZooKeeper did. The generation is checked as a real coordinator does; a
- * negative one commits for a group without members. Metadata beyond 4096 bytes is refused.
+ * negative one commits for a group without members. Metadata beyond 4096 characters is refused.
  */
 import * as Api from "../../protocol/messages/OffsetCommit.ts"
 import * as Code from "./Code.ts"
@@ -53,7 +53,7 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
                 `a commit of ${each.committedOffset} for ${topic.name}-${each.partitionIndex}, which ends at ${end}`
               )
             const metadata = each.committedMetadata ?? ""
-            if (Buffer.byteLength(metadata) > maxMetadata) return Code.offsetMetadataTooLarge
+            if (metadata.length > maxMetadata) return Code.offsetMetadataTooLarge
             cluster.commit(store, groupId, `${topic.name}-${each.partitionIndex}`, {
               offset: each.committedOffset,
               leaderEpoch: each.committedLeaderEpoch,
