@@ -320,18 +320,22 @@ export const make = Effect.fnUntraced(function* (
     if (list.length === 0) return
     const until = Backoff.monotonic(clock) + within
     yield* drain(list, Math.min(settings.drainTimeout, within * 0.9))
+    let wasLost = false
     if (settings.group !== undefined) {
       yield* Effect.catch(
         committer.flush(list, Math.min(settings.commitTimeout, Math.max(1_000, until - Backoff.monotonic(clock)))),
-        (error) =>
-          error.reason._tag === "NotOwned"
+        (error) => {
+          // The group gave them to others before they were given back: what was done is handled there again.
+          wasLost = error.reason._tag === "NotOwned" || error.reason._tag === "Fenced"
+          return wasLost
             ? Effect.void
             : Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
+        }
       )
     }
     release(
       list.filter((partition) => partition.status !== "ended"),
-      "Revoked"
+      wasLost ? "Lost" : "Revoked"
     )
   })
 
