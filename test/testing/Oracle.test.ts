@@ -138,7 +138,9 @@ describe("the oracle, over histories that were put together,", () => {
     // done and given back in peace, but never committed
     breaks("I6", [...half, ...done([1]), revoked(), assigned("n"), delivered([1], "n")])
     holds([...half, ...done([1]), lost(), assigned("n"), delivered([1], "n")])
-    // 0 holds the watermark back
+    // 0 holds the watermark back, whether its handler has begun or not
+    const third = [assigned(), delivered([0], "m", false), delivered([2], "m", false), ...done([0, 2]), committed(1)]
+    holds([...third, revoked(), assigned("n"), delivered([1, 2], "n")])
     holds([assigned(), delivered([0, 1]), ...done([1]), revoked(), assigned("n"), delivered([0, 1], "n")])
   })
 

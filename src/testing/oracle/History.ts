@@ -51,7 +51,9 @@ export type Event =
   | ({ readonly _tag: "Acknowledged"; readonly id: number; readonly offset: number | undefined } & TopicPartition)
   /** The producer said that it failed, and whether the log may have it all the same. */
   | { readonly _tag: "Failed"; readonly id: number; readonly persistence: "not" | "possibly" }
-  | ({ readonly _tag: "Assigned" | "Revoked" | "RevokeTimedOut" | "Lost" } & Membered)
+  | ({ readonly _tag: "Assigned" | "Revoked" | "Lost" } & Membered)
+  /** What was revoked was not given back in peace: the time was over, or the last commit was refused. */
+  | ({ readonly _tag: "RevokeTimedOut" | "RevokeTooLate" } & Membered)
   /** Records were given to the application; `ordered`: one after the other, as a stream does. */
   | ({
       readonly _tag: "Delivered"

@@ -19,7 +19,7 @@ interface Window {
   /** It went on from elsewhere: where it begins says nothing. */
   moved: boolean
   end: "Revoked" | "Lost" | undefined
-  timedOut: boolean
+  ungraceful: boolean
 }
 
 class Book {
@@ -67,7 +67,7 @@ class Book {
       last: undefined,
       moved: false,
       end: undefined,
-      timedOut: false
+      ungraceful: false
     }
     for (const other of this.windows)
       if (other.end === undefined && other.member !== member) this.overlaps.push({ window: other, by: member })
@@ -80,9 +80,9 @@ class Book {
     if (open !== undefined) open.end = end
   }
 
-  timedOut(member: string): void {
+  ungraceful(member: string): void {
     const last = this.windows.findLast((window) => window.member === member)
-    if (last !== undefined) last.timedOut = true
+    if (last !== undefined) last.ungraceful = true
   }
 
   private gap(from: number, to: number, member: string): void {
@@ -166,7 +166,7 @@ class Book {
   finish(): void {
     for (const { by, window } of this.overlaps)
       // Who was thrown out finds out later; who gives back must have done so before another has it.
-      if (window.end === "Revoked" && !window.timedOut)
+      if (window.end === "Revoked" && !window.ungraceful)
         this.violates("I6", [], `${by} was given the partition before ${window.member} had given it back`)
     if (!this.wasMoved) {
       this.repeated()
@@ -177,8 +177,11 @@ class Book {
   /** What was done before a partition was given back in peace is not delivered again. */
   private repeated(): void {
     this.windows.forEach((window, i) => {
-      if (window.end !== "Revoked" || window.timedOut || window.delivered.length === 0) return
-      const open = window.delivered.filter((offset) => !window.done.has(offset))
+      if (window.end !== "Revoked" || window.ungraceful || window.delivered.length === 0) return
+      // With handlers in any order some below the highest have not even begun.
+      const lowest = Math.min(...window.delivered)
+      const all = [...window.delivered, ...(this.log?.between(lowest, Math.max(...window.delivered)) ?? [])]
+      const open = all.filter((offset) => !window.done.has(offset))
       const watermark = open.length > 0 ? Math.min(...open) : Infinity
       for (const later of this.windows.slice(i + 1)) {
         const again = later.delivered.filter((offset) => offset < watermark && window.done.has(offset))
@@ -224,7 +227,8 @@ export const verify = (
         bookOf(event).close(event.member, event._tag)
         break
       case "RevokeTimedOut":
-        bookOf(event).timedOut(event.member)
+      case "RevokeTooLate":
+        bookOf(event).ungraceful(event.member)
         break
       case "Delivered":
         bookOf(event).deliver(event.member, event.offsets, event.contents, event.ordered)

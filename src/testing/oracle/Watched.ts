@@ -248,6 +248,7 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
   const watchMembership = <R>(
     group: string,
     member: string,
+    ends: Map<string, "Revoked" | "Lost">,
     self: Membership.Membership<R>
   ): Membership.Membership<R> => ({
     ...self,
@@ -256,8 +257,11 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
       const tell = (_tag: "Assigned" | "Revoked" | "Lost", list: ReadonlyArray<TopicPartition>) => {
         for (const { partition, topic } of list) {
           const key = `${topic}-${partition}`
-          if (_tag === "Assigned") held.set(key, { topic, partition })
-          else if (!held.delete(key)) continue
+          if (_tag === "Assigned") {
+            held.set(key, { topic, partition })
+            ends.delete(key)
+          } else if (held.delete(key)) ends.set(key, _tag)
+          else continue
           record({ _tag, group, member, topic, partition })
         }
       }
@@ -297,13 +301,22 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
     }
   })
 
-  /** Drains that took too long excuse what comes again. */
-  const watchEvents = (group: string, member: string, consumer: Consumer.Consumer<any>) =>
+  /** What was not given back in peace excuses what comes again. */
+  const watchEvents = (
+    group: string,
+    member: string,
+    ends: ReadonlyMap<string, "Revoked" | "Lost">,
+    consumer: Consumer.Consumer<any>
+  ) =>
     Stream.runForEach(consumer.events, (event) =>
       Effect.sync(() => {
-        if (event._tag !== "RevokeTimedOut") return
-        for (const { partition, topic } of event.partitions)
-          record({ _tag: "RevokeTimedOut", group, member, topic, partition })
+        if (event._tag !== "RevokeTimedOut" && event._tag !== "Lost") return
+        const _tag = event._tag === "Lost" ? "RevokeTooLate" : event._tag
+        for (const { partition, topic } of event.partitions) {
+          // A loss that the membership told of is noted already.
+          if (event._tag === "Lost" && ends.get(`${topic}-${partition}`) === "Lost") continue
+          record({ _tag, group, member, topic, partition })
+        }
       })
     )
 
@@ -350,12 +363,13 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
     group: string,
     options: { readonly isolation?: "committed" | "uncommitted" | undefined },
     member: string,
+    ends: ReadonlyMap<string, "Revoked" | "Lost">,
     make: Effect.Effect<Consumer.Consumer<any>, KafkaError.KafkaError, any>
   ): Effect.Effect<any, any, any> =>
     Effect.gen(function* () {
       const consumer = yield* make
       // The events end when the consumer is closed, after the last of them.
-      yield* Effect.forkDetach(watchEvents(group, member, consumer), { startImmediately: true })
+      yield* Effect.forkDetach(watchEvents(group, member, ends, consumer), { startImmediately: true })
       return watch(group, member, options.isolation !== "uncommitted", consumer)
     })
   const nextMember = () => `member ${members++}`
@@ -363,21 +377,23 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
   const subscribe = ((options: Consumer.SubscribeOptions<any, any, any>) =>
     Effect.suspend(() => {
       const member = nextMember()
-      const membership = watchMembership(options.group, member, options.membership ?? Membership.classic())
-      return watched(options.group, options, member, Consumer.subscribe({ ...options, membership }))
+      const ends = new Map<string, "Revoked" | "Lost">()
+      const membership = watchMembership(options.group, member, ends, options.membership ?? Membership.classic())
+      return watched(options.group, options, member, ends, Consumer.subscribe({ ...options, membership }))
     })) as typeof Consumer.subscribe
 
   const subscribePattern = ((options: Consumer.SubscribePatternOptions<any, any>) =>
     Effect.suspend(() => {
       const member = nextMember()
-      const membership = watchMembership(options.group, member, options.membership ?? Membership.classic())
-      return watched(options.group, options, member, Consumer.subscribePattern({ ...options, membership }))
+      const ends = new Map<string, "Revoked" | "Lost">()
+      const membership = watchMembership(options.group, member, ends, options.membership ?? Membership.classic())
+      return watched(options.group, options, member, ends, Consumer.subscribePattern({ ...options, membership }))
     })) as typeof Consumer.subscribePattern
 
   const assign = ((options: Consumer.AssignOptions<any>) =>
     Effect.suspend(() => {
       const member = nextMember()
-      return watched(options.group ?? `of ${member} alone`, options, member, Consumer.assign(options))
+      return watched(options.group ?? `of ${member} alone`, options, member, new Map(), Consumer.assign(options))
     })) as typeof Consumer.assign
 
   return { producer, makeProducer, subscribe, subscribePattern, assign }

@@ -1,0 +1,250 @@
+/**
+ * A random walk: producers that send, members of a group that come and go, and a cluster that goes wrong around them,
+ * all from one seed, on the embedded broker and under TestClock. The oracle watches.
+ */
+import { Effect, Exit, Fiber, Layer, Random, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Assignor, Consumer, Membership, Topic } from "samsa"
+import { EmbeddedKafka, Fault, KafkaTest, Oracle } from "samsa/testing"
+
+export const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const partitions = 4
+const brokers = 3
+
+/** Codes that a broker may answer at any time, and that a client retries. */
+const notLeader = 6
+const requestTimedOut = 7
+const coordinatorLoading = 14
+const notCoordinator = 16
+const notEnoughReplicasAfterAppend = 20
+const illegalGeneration = 22
+const unknownMember = 25
+const rebalanceInProgress = 27
+
+/** Numbers from a seed (mulberry32). */
+const choices = (seed: number) => {
+  let state = seed | 0
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+  return {
+    below: (n: number) => Math.floor(next() * n),
+    between: (from: number, to: number) => from + Math.floor(next() * (to - from)),
+    chance: (p: number) => next() < p,
+    of: <A>(list: ReadonlyArray<A>): A => list[Math.floor(next() * list.length)]!
+  }
+}
+type Choices = ReturnType<typeof choices>
+
+const faults = (choose: Choices): Fault.Fault => {
+  const on = (api: Fault.Api) => Fault.on(api, { probability: 0.2 + choose.below(9) / 10, seed: choose.below(1e6) })
+  const once = (api: Fault.Api) => Fault.on(api, { times: 1 })
+  return choose.of([
+    () => on("Produce").loseRequest,
+    () => on("Produce").loseResponse,
+    () => on("Produce").error(choose.of([notLeader, requestTimedOut])),
+    () => on("Produce").errorAfter(notEnoughReplicasAfterAppend),
+    () => on("Produce").delay(choose.between(1, 3000)),
+    () => on("Produce").withhold,
+    () => on("Fetch").error(notLeader),
+    () => on("Fetch").withhold,
+    () => once("Fetch").corruptCrc,
+    () => on("Fetch").loseResponse,
+    () => on("Fetch").truncate,
+    () => on("Fetch").delay(choose.between(1, 2000)),
+    () => on("Metadata").loseResponse,
+    () => on("Metadata").staleMetadata,
+    () => on("FindCoordinator").error(15),
+    () => on("JoinGroup").error(choose.of([notCoordinator, coordinatorLoading])),
+    () => on("JoinGroup").loseResponse,
+    () => on("SyncGroup").loseResponse,
+    () => on("SyncGroup").error(notCoordinator),
+    () => on("Heartbeat").loseResponse,
+    () => on("Heartbeat").error(notCoordinator),
+    () => on("Heartbeat").withhold,
+    () => on("Heartbeat").loseRequest,
+    () => once("Heartbeat").error(choose.of([unknownMember, illegalGeneration, rebalanceInProgress])),
+    () => once("SyncGroup").error(choose.of([unknownMember, rebalanceInProgress])),
+    () => once("OffsetCommit").error(choose.of([unknownMember, illegalGeneration])),
+    () => on("JoinGroup").withhold,
+    () => on("OffsetCommit").loseRequest,
+    () => on("OffsetCommit").loseResponse,
+    () => on("OffsetCommit").error(choose.of([notCoordinator, coordinatorLoading])),
+    () => on("OffsetFetch").error(coordinatorLoading),
+    () => on("OffsetFetch").loseResponse,
+    () => on("ListOffsets").loseResponse,
+    () => on("InitProducerId").loseResponse
+  ])()
+}
+
+/** What goes wrong, one thing after the other, each for a while. */
+const chaos = (broker: EmbeddedKafka.Service, choose: Choices, steps: number) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < steps; i++) {
+      yield* Effect.sleep(choose.between(200, 3000))
+      const wait = choose.chance(0.3) ? choose.between(8000, 20_000) : choose.between(500, 6000)
+      yield* choose.of([
+        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose)), Effect.sleep(wait))),
+        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose)), Effect.sleep(wait))),
+        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose)), Effect.sleep(wait))),
+        () => broker.moveLeader(orders, choose.below(partitions)),
+        () => broker.addPartitions(orders, partitions + 2),
+        () => broker.moveCoordinator("g"),
+        () => {
+          const id = 1 + choose.below(brokers)
+          return broker.stop(id).pipe(Effect.andThen(Effect.sleep(wait)), Effect.andThen(broker.start(id)))
+        }
+      ])()
+    }
+  })
+
+const sends = (oracle: Oracle.Service, name: string, choose: Choices, count: number) =>
+  Effect.gen(function* () {
+    const producer = yield* oracle.makeProducer({
+      linger: choose.of([0, 5, 50]),
+      bufferRecords: 50,
+      requestTimeout: choose.of(["1 second", "3 seconds"]),
+      deliveryTimeout: choose.of(["4 seconds", "1 minute"])
+    })
+    for (let sent = 0; sent < count;) {
+      const batch = choose.between(1, 8)
+      const entries = Array.from({ length: batch }, (_, i) => ({
+        key: choose.chance(0.5) ? `k${choose.below(9)}` : null,
+        value: `${name}-${sent + i}`
+      }))
+      sent += batch
+      const send = choose.chance(0.5)
+        ? Effect.asVoid(producer.sendAll(orders, entries))
+        : Effect.forEach(entries, (entry) => Effect.exit(producer.send(orders, entry)), { discard: true })
+      yield* oracle.within(`${name}, up to ${sent}`, "3 minutes")(send)
+      yield* Effect.sleep(choose.between(1, 2000))
+    }
+  }).pipe(Effect.scoped)
+
+/** A member: reads for a while in one of three ways, and leaves. */
+const reads = (oracle: Oracle.Service, choose: Choices, cooperative: boolean, life: number) =>
+  Effect.gen(function* () {
+    const slow = choose.of([0, 0, 20, 300, 8_000])
+    const handle = slow === 0 ? Effect.void : Effect.suspend(() => Effect.sleep(choose.between(1, slow)))
+    const way = choose.of(["stream", "partitions", "run", "keys"] as const)
+    const scope = yield* Scope.make()
+    const consumer = yield* Scope.provide(
+      oracle.subscribe({
+        group: "g",
+        topics: [orders],
+        from: "earliest",
+        commitInterval: choose.of([200, 1000, 5000]),
+        drainTimeout: choose.of(["2 seconds", "10 seconds"]),
+        membership: Membership.classic({
+          assignors: [cooperative ? Assignor.cooperativeSticky : choose.of([Assignor.range])],
+          sessionTimeout: "10 seconds",
+          rebalanceTimeout: "15 seconds",
+          metadataMaxAge: "10 seconds"
+        })
+      }),
+      scope
+    )
+    const reading = yield* Effect.forkChild(
+      way === "stream"
+        ? Stream.runForEach(consumer.stream, (record) => Effect.andThen(handle, Consumer.done(record)))
+        : way === "partitions"
+          ? consumer.partitions.pipe(
+              Stream.mapEffect(
+                ({ records }) => Stream.runForEach(records, (r) => Effect.andThen(handle, Consumer.done(r))),
+                { concurrency: "unbounded" }
+              ),
+              Stream.runDrain
+            )
+          : way === "run"
+            ? consumer.run(() => handle)
+            : consumer.run(() => handle, { order: "key", concurrency: 4 })
+    )
+    yield* Effect.sleep(life)
+    yield* oracle.within("closing a consumer", "70 seconds")(Scope.close(scope, Exit.void))
+    // What a stream had given to slow handlers is theirs to end; `run` ends by itself.
+    if (way === "stream" || way === "partitions") yield* Fiber.interrupt(reading)
+    yield* oracle.within("the end of a reader", "20 seconds")(Fiber.await(reading))
+  })
+
+/** The last one: reads what is left, until everything is committed. */
+const readsTheRest = (oracle: Oracle.Service, broker: EmbeddedKafka.Service) =>
+  Effect.gen(function* () {
+    const consumer = yield* oracle.subscribe({
+      group: "g",
+      topics: [orders],
+      from: "earliest",
+      commitInterval: "100 millis",
+      membership: Membership.classic({ assignors: [Assignor.range, Assignor.cooperativeSticky] })
+    })
+    yield* Effect.forkChild(consumer.run(() => Effect.void))
+    for (const { endOffset, partition } of (yield* broker.topic(orders))!)
+      if (endOffset > 0) yield* broker.awaitCommitted("g", { topic: orders, partition, offset: endOffset })
+  }).pipe(Effect.scoped)
+
+const walk = (seed: number) =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const oracle = yield* Oracle.Oracle
+    const choose = choices(seed)
+    const own = () => choices(choose.below(2 ** 31))
+    const cooperative = choose.chance(0.5)
+    const wrong = yield* Effect.forkChild(chaos(broker, own(), 10))
+    const producers = yield* Effect.forEach(["a", "b", "c"], (name) => Effect.forkChild(sends(oracle, name, own(), 40)))
+    const members: Array<Fiber.Fiber<void, unknown>> = []
+    for (let i = 0; i < 6; i++) {
+      members.push(yield* Effect.forkChild(reads(oracle, own(), cooperative, choose.between(3_000, 30_000))))
+      yield* Effect.sleep(choose.between(0, 6_000))
+    }
+    yield* Fiber.join(wrong)
+    yield* Fiber.joinAll(producers)
+    yield* Fiber.joinAll(members)
+    yield* oracle.within("reading the rest", "5 minutes")(readsTheRest(oracle, broker))
+  })
+
+export interface Run {
+  readonly history: ReadonlyArray<Oracle.Event>
+  readonly violations: ReadonlyArray<Oracle.Violation>
+  readonly misuses: ReadonlyArray<string>
+  readonly defects: ReadonlyArray<unknown>
+  /** Virtual milliseconds. */
+  readonly took: number
+}
+
+const step = 250
+const limit = 40 * 60_000
+
+/** Walks under TestClock, which is moved on until the walk is over. */
+export const run = (seed: number): Effect.Effect<Run, unknown> =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const oracle = yield* Oracle.Oracle
+    const fiber = yield* Effect.forkChild(walk(seed))
+    let took = 0
+    while (fiber.pollUnsafe() === undefined && took < limit) {
+      for (let i = 0; i < 8; i++) yield* Effect.yieldNow
+      yield* TestClock.adjust(step)
+      took += step
+    }
+    if (fiber.pollUnsafe() === undefined) yield* Fiber.interrupt(fiber)
+    else yield* Fiber.join(fiber)
+    return {
+      history: yield* oracle.history,
+      violations: yield* oracle.check,
+      misuses: yield* broker.misuses,
+      defects: yield* broker.defects,
+      took
+    }
+  }).pipe(
+    Effect.provide(
+      Oracle.layer().pipe(
+        Layer.provideMerge(
+          KafkaTest.layer({ brokers, seed, topics: [{ name: orders, partitions, replicationFactor: 3 }] })
+        )
+      )
+    ),
+    Effect.provide(TestClock.layer()),
+    Random.withSeed(`${seed}`)
+  )
