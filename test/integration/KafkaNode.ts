@@ -191,7 +191,7 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
       }),
       stop: end(15_000),
       start,
-      pause: Effect.sync(() => child?.signal("SIGSTOP")),
+      pause: Effect.suspend(() => (child === undefined ? Effect.void : Processes.pause(child))),
       resume: Effect.sync(() => child?.signal("SIGCONT")),
       log: () => digest(folder),
       launch: spawn,

@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { Data, Deferred, Effect, Exit } from "effect"
+import { Data, Deferred, Effect, Exit, Schedule } from "effect"
 
 /** A program could not be started, or ended otherwise than it should. */
 export class ProcessError extends Data.TaggedError("ProcessError")<{ readonly message: string }> {}
@@ -116,6 +116,29 @@ export const start = (
       )
     })
   })
+
+/** Whether every thread of a process stands still: the signal is with them some time after `kill` has returned. */
+const isPaused = (pid: number): boolean => {
+  try {
+    return Fs.readdirSync(`/proc/${pid}/task`).every((thread) => {
+      const stat = Fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8")
+      return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T")
+    })
+  } catch {
+    // A thread has ended while we looked, or there is no /proc: the signal was sent, more is not known.
+    return !Fs.existsSync("/proc/self/task")
+  }
+}
+
+/** Pauses a program, and waits until all of it stands still. */
+export const pause = (child: Child): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    child.signal("SIGSTOP")
+    return Effect.repeat(
+      Effect.sync(() => isPaused(child.pid)),
+      { schedule: Schedule.spaced("5 millis"), until: (paused) => paused }
+    )
+  }).pipe(Effect.asVoid)
 
 /** Ends a program: SIGTERM, and after the grace SIGKILL. Completes when it has ended. */
 export const stop = (child: Child, graceMillis: number): Effect.Effect<void> =>
