@@ -24,7 +24,7 @@ export class Table implements Reporter {
         line(["client", ...features]) +
         line(["client", ...features].map(() => "---")) +
         [...rows]
-          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }))
           .map(([client, row]) => line([client, ...features.map((feature) => mark(row.get(feature)))]))
           .join("") +
         "\n"

@@ -88,7 +88,8 @@ def member(options):
 
 def metadata(options):
     # here it must find out the broker's version by itself
-    consumer = kafka.KafkaConsumer(bootstrap_servers=options["bootstrap"], api_version_auto_timeout_ms=4000)
+    patient = {"api_version_auto_timeout_ms": 4000} if "version" in options else {}
+    consumer = kafka.KafkaConsumer(bootstrap_servers=options["bootstrap"], **patient)
     topic = options["topic"]
     partitions = consumer.partitions_for_topic(topic)
     cluster = consumer._client.cluster
