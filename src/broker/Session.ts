@@ -13,6 +13,7 @@ import type { Api, SendOptions } from "../Broker.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Connection, Handler } from "../Network.ts"
 import * as Frame from "../protocol/Frame.ts"
+import * as Pending from "./Pending.ts"
 import * as Throttle from "./Throttle.ts"
 import * as Versions from "./Versions.ts"
 
@@ -32,26 +33,6 @@ export interface Context {
   readonly onEnd: (session: Session) => void
 }
 
-type Resume = (effect: Effect.Effect<any, KafkaError.KafkaError>) => void
-
-interface Pending {
-  readonly api: string
-  readonly key: number
-  readonly version: number
-  readonly deadline: number
-  readonly budget: number
-  readonly encode: (correlationId: number) => Array<Uint8Array>
-  readonly read: (frame: Uint8Array) => unknown
-  readonly noResponse: boolean
-  /** A bare token of SASL: no header on either side. */
-  readonly raw: boolean
-  /** The broker may leave this request without an answer and answer those behind it (0.9, which does not know ApiVersions). */
-  readonly skippable: boolean
-  correlationId: number
-  /** Undefined once nobody waits: a response that is due is dropped, a request that waits in line is not sent. */
-  resume: Resume | undefined
-}
-
 /** How to authenticate again before the broker ends the session (KIP-368). */
 export interface Reauthentication {
   /** When it is due, and when the broker will hear nothing else any more, on the monotonic clock. */
@@ -67,10 +48,27 @@ const sweepMillis = 1000
 /** How many bytes of an answer that is no response are shown. */
 const shownBytes = 16
 
+/** What has never spoken Kafka to us is something else. */
+const notKafka = (first: Uint8Array, address: string, cause: KafkaError.KafkaError): KafkaError.KafkaError => {
+  const text = String.fromCharCode(...first)
+  const shown = /^[\x20-\x7e\r\n\t]+$/.test(text)
+    ? JSON.stringify(text)
+    : Array.from(first, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
+  return KafkaError.make(
+    {
+      _tag: "WrongProtocol",
+      seen: `the answer is no response of Kafka's protocol: it begins with ${shown}`,
+      hint: "this may be the port of another service, or of a controller",
+      broker: address
+    },
+    cause
+  )
+}
+
 export class Session implements Handler {
   readonly #context: Context
-  readonly #pending: Array<Pending> = []
-  readonly #line: Array<Pending> = []
+  readonly #pending: Array<Pending.Pending> = []
+  readonly #line: Array<Pending.Pending> = []
   readonly #splitter: Frame.Splitter
   #connection: Connection | undefined
   #correlationId = 0
@@ -163,7 +161,7 @@ export class Session implements Handler {
       const version = Versions.choose(api, this.offer, options, this.#context.address)
       if (typeof version !== "number") return resume(Effect.fail(version))
       const now = Backoff.monotonic(this.#context.clock)
-      const pending = this.#request(api, version, () => request(version), options, now, resume)
+      const pending = Pending.ofRequest(api, version, () => request(version), options, this.#context, now, resume)
       // In line first: what it would have to wait for may be over before it has begun to wait.
       this.#line.push(pending)
       this.#advance(now)
@@ -185,7 +183,9 @@ export class Session implements Handler {
     return Effect.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
       const now = Backoff.monotonic(this.#context.clock)
-      const pending = this.#request(api, version, () => request, options, now, resume, read, options.skippable)
+      const pending = Pending.ofRequest(api, version, () => request, options, this.#context, now, resume)
+      if (read !== undefined) pending.read = read
+      pending.skippable = options.skippable === true
       this.#write(pending)
       return Effect.sync(() => {
         pending.resume = undefined
@@ -198,11 +198,12 @@ export class Session implements Handler {
     if (this.#ended !== undefined) return
     const now = Backoff.monotonic(this.#context.clock)
     this.#write(
-      this.#request(
+      Pending.ofRequest(
         api,
         version,
         () => request,
         {},
+        this.#context,
         now,
         () => {}
       )
@@ -213,23 +214,7 @@ export class Session implements Handler {
   token(bytes: Uint8Array): Effect.Effect<Uint8Array, KafkaError.KafkaError> {
     return Effect.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
-      const budget = this.#context.requestTimeout
-      const size = new Uint8Array(4)
-      new DataView(size.buffer).setInt32(0, bytes.length)
-      const pending: Pending = {
-        api: "SASL token",
-        key: -1,
-        version: 0,
-        budget,
-        deadline: Backoff.monotonic(this.#context.clock) + budget,
-        encode: () => [size, bytes],
-        read: (frame) => frame,
-        noResponse: false,
-        raw: true,
-        skippable: false,
-        correlationId: -1,
-        resume
-      }
+      const pending = Pending.ofToken(bytes, this.#context, Backoff.monotonic(this.#context.clock), resume)
       this.#write(pending)
       return Effect.sync(() => {
         pending.resume = undefined
@@ -237,35 +222,7 @@ export class Session implements Handler {
     })
   }
 
-  #request(
-    api: Api<any, any>,
-    version: number,
-    request: () => unknown,
-    options: SendOptions,
-    now: number,
-    resume: Resume,
-    read: (frame: Uint8Array) => unknown = (frame) => Frame.readResponse(api.Response, version, frame).value,
-    skippable = false
-  ): Pending {
-    const budget = (options.timeout ?? this.#context.requestTimeout) + (options.held ?? 0)
-    const { clientId } = this.#context
-    return {
-      api: api.Request.name,
-      key: api.Request.key,
-      version,
-      budget,
-      deadline: now + budget,
-      encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
-      read,
-      noResponse: options.noResponse === true,
-      raw: false,
-      skippable,
-      correlationId: -1,
-      resume
-    }
-  }
-
-  #write(pending: Pending): void {
+  #write(pending: Pending.Pending): void {
     this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
     pending.correlationId = this.#correlationId
     let chunks: Array<Uint8Array>
@@ -393,14 +350,14 @@ export class Session implements Handler {
       const left = waiting.deadline - now
       if (left <= 0) {
         this.#line.splice(i, 1)
-        waiting.resume?.(Effect.fail(this.#late(waiting)))
+        waiting.resume?.(Effect.fail(Pending.late(waiting, this.#context.address)))
       } else if (left < wait) wait = left
     }
     for (const pending of this.#pending) {
       const left = pending.deadline - now
       if (left <= 0) {
         // Responses come in order, so those behind a late one are late as well: the connection is given up.
-        pending.resume?.(Effect.fail(this.#late(pending)))
+        pending.resume?.(Effect.fail(Pending.late(pending, this.#context.address)))
         pending.resume = undefined
         this.close(`given up: ${pending.api} was not answered within ${pending.budget} ms`)
         return this.#sweepLoop
@@ -410,41 +367,16 @@ export class Session implements Handler {
     return Effect.andThen(Effect.sleep(Math.ceil(wait)), this.#sweepLoop)
   })
 
-  #late(pending: Pending): KafkaError.KafkaError {
-    return KafkaError.make({
-      _tag: "TimedOut",
-      budget: "requestTimeout",
-      millis: pending.budget,
-      waitingFor: `the response to ${pending.api}`,
-      api: pending.api,
-      version: pending.version,
-      broker: this.#context.address
-    })
-  }
-
   // ── the end
 
   /** Bytes that are no response: the request that was to be answered fails with that, the others with the lost connection. */
   #fail(error: KafkaError.KafkaError): void {
     const first = this.#first
-    // What has never spoken Kafka to us is something else.
     if (first === undefined || error.reason._tag !== "Corrupt") {
       const others = error.reason._tag === "Corrupt" ? this.#lost(`given up: ${error.message}`) : error
       return this.#end(error, others)
     }
-    const text = String.fromCharCode(...first)
-    const shown = /^[\x20-\x7e\r\n\t]+$/.test(text)
-      ? JSON.stringify(text)
-      : Array.from(first, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
-    const wrong = KafkaError.make(
-      {
-        _tag: "WrongProtocol",
-        seen: `the answer is no response of Kafka's protocol: it begins with ${shown}`,
-        hint: "this may be the port of another service, or of a controller",
-        broker: this.#context.address
-      },
-      error
-    )
+    const wrong = notKafka(first, this.#context.address, error)
     this.#end(wrong, wrong)
   }
 
