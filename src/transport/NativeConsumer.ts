@@ -249,9 +249,11 @@ export const make = Effect.fnUntraced(function* (
     if (next > reader.next) {
       reader.next = next
       reader.attempts = 0
-      reader.buffer.push({ records, nextOffset: next, endOffset: end, bytes: bytes.length })
-      reader.buffered += bytes.length
-      buffered += bytes.length
+      // What is held is the field and what its compressed batches have become.
+      const held = bytes.length + decoded.decompressed
+      reader.buffer.push({ records, nextOffset: next, endOffset: end, bytes: held })
+      reader.buffered += held
+      buffered += held
     }
     if (failure !== undefined) {
       // A bad transfer is cured by another one; bad bytes in the log are not.
