@@ -84,7 +84,8 @@ export interface Options {
   /**
    * Dies at the Scope's end, and so fails a test, where a client used the protocol wrongly: bytes that are no request, a
    * version that is not served, a broker that it was told not to be the leader or coordinator, a sequence with a gap that
-   * no fault explains, a commit beyond the log. Default false; `misuses` lists them either way.
+   * no fault explains, a commit beyond the log, requests of a member that has left, a Fetch out of its session's turn.
+   * Default false; `misuses` lists them and `assertNoMisuse` fails with them either way.
    */
   readonly strict?: boolean | undefined
   /** Listens on 127.0.0.1: `true` on free ports, a number on that port and those that follow, one a broker. */
@@ -206,6 +207,8 @@ export interface Service {
   readonly connections: Effect.Effect<number>
   /** What clients did against the protocol. With `strict` the Scope's end fails where there is any. */
   readonly misuses: Effect.Effect<ReadonlyArray<string>>
+  /** Fails with `Misuse`, naming all of it, where clients did anything against the protocol. */
+  readonly assertNoMisuse: Effect.Effect<void, KafkaError.KafkaError>
   /** What went wrong inside the broker: empty, unless it has a defect. */
   readonly defects: Effect.Effect<ReadonlyArray<unknown>>
 

@@ -210,6 +210,11 @@ export const make = (
       return open
     }),
     misuses: Effect.sync(() => [...cluster.misuses]),
+    assertNoMisuse: Effect.suspend(() =>
+      cluster.misuses.length === 0
+        ? Effect.void
+        : Effect.fail(misuse(`the protocol was misused: ${cluster.misuses.join("; ")}`))
+    ),
     defects: Effect.sync(() => [...cluster.defects]),
 
     inject: (fault) => inject(cluster, fault),

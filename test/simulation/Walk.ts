@@ -241,7 +241,7 @@ export const run = (seed: number): Effect.Effect<Run, unknown> =>
     Effect.provide(
       Oracle.layer().pipe(
         Layer.provideMerge(
-          KafkaTest.layer({ brokers, seed, topics: [{ name: orders, partitions, replicationFactor: 3 }] })
+          KafkaTest.layer({ brokers, seed, strict: true, topics: [{ name: orders, partitions, replicationFactor: 3 }] })
         )
       )
     ),

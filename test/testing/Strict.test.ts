@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Cluster, Kafka, Network } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
+import * as Fetch from "../../src/protocol/messages/Fetch.ts"
+import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
+import * as LeaveGroup from "../../src/protocol/messages/LeaveGroup.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
@@ -69,6 +73,62 @@ describe("strict mode", () => {
         })
       )
       assert.deepStrictEqual(commit, ["raw: a commit of 3 for t-0, which ends at 0"])
+    })
+  )
+
+  it.effect("sees members that go on after they have left, and fetches out of their turn", () =>
+    Effect.gen(function* () {
+      const after = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          yield* broker.moveCoordinator("g", 1)
+          const client = yield* connect(broker)
+          const beat = { groupId: "g", generationId: 1, memberId: "m", groupInstanceId: null }
+          yield* client.send(Heartbeat, 3, beat)
+          yield* client.send(LeaveGroup, 2, { groupId: "g", memberId: "m" })
+          const other = yield* connect(broker)
+          yield* other.send(Heartbeat, 3, beat)
+          assert.deepStrictEqual(yield* broker.misuses, [])
+          yield* broker.assertNoMisuse
+          yield* client.send(Heartbeat, 3, beat)
+          assert.strictEqual((yield* Effect.flip(broker.assertNoMisuse)).reason._tag, "Misuse")
+        })
+      )
+      assert.deepStrictEqual(after, ["raw: Heartbeat of a member of group g that has left"])
+      const turn = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          const client = yield* connect(broker)
+          const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 100 }]
+          const fetch = (sessionId: number, sessionEpoch: number) =>
+            client.send(Fetch, 11, {
+              maxWaitMs: 0,
+              minBytes: 0,
+              maxBytes: 100,
+              sessionId,
+              sessionEpoch,
+              topics: sessionEpoch === 0 ? [{ topic: "t", partitions }] : [],
+              forgottenTopicsData: []
+            })
+          const { sessionId } = yield* fetch(0, 0)
+          yield* fetch(sessionId, 1)
+          yield* fetch(sessionId, 1)
+          return sessionId
+        })
+      )
+      assert.lengthOf(turn, 1)
+      assert.match(turn[0]!, /^raw: Fetch with epoch 1 of session \d+, which is not its turn$/)
+    })
+  )
+
+  it.effect("lets a client try where nothing tells what is served", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ asVersion: "0.8.2", topics: ["t"], strict: true })
+      const kafka = Kafka.layerWithoutNetwork({ bootstrap: broker.bootstrap })
+      yield* Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topic("t")).pipe(
+        Effect.provide(
+          Layer.provide(kafka, Layer.succeed(Network.Network, Network.Network.of({ connect: broker.connect })))
+        )
+      )
+      yield* broker.assertNoMisuse
     })
   )
 

@@ -13,6 +13,7 @@ import * as FaultRule from "./FaultRule.ts"
 import type { Handler } from "./Handler.ts"
 import { damage } from "./Damage.ts"
 import { Session } from "./Sasl.ts"
+import * as Strict from "./Strict.ts"
 
 /** The other end, as bytes. */
 export interface Link {
@@ -124,7 +125,8 @@ export class Connection {
     const verdict = handler === undefined ? profile.unknownKey : profile.accepts(apiKey, header.apiVersion)
     const version = profile.servedAs(apiKey, header.apiVersion)
     if (handler === undefined || verdict === "close") {
-      cluster.misused(header.clientId ?? "", `${handler?.name ?? `API ${apiKey}`} v${header.apiVersion} is not served`)
+      const api = handler?.name ?? `API ${apiKey}`
+      Strict.unserved(cluster, header.clientId ?? "", apiKey, api, header.apiVersion)
       if (verdict === "silent") return this.done()
       return apiKey === ApiVersions.Request.key && verdict !== "close"
         ? this.refuseVersions(correlationId)
@@ -147,6 +149,7 @@ export class Connection {
       const seen = { at: cluster.env.now(), broker: node.id, api: handler.name, version, clientId, request }
       for (const run of Array.from(cluster.onRequest)) run(seen)
     }
+    Strict.request(this, handler.name, clientId, request)
     const rule = this.strike(handler.name, clientId, request)
     if (rule !== undefined && handler.name === "Produce") cluster.produceDisturbed = true
     const action = rule?.action

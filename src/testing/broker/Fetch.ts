@@ -35,6 +35,11 @@ export const fetch = handler("Fetch", Api, (call) => {
     version < 7
       ? node.sessions.context(0, -1, asked, [])
       : node.sessions.context(request.sessionId, request.sessionEpoch, asked, request.forgottenTopicsData)
+  if (context.errorCode === Code.invalidFetchSessionEpoch)
+    cluster.misused(
+      call.clientId,
+      `Fetch with epoch ${request.sessionEpoch} of session ${request.sessionId}, which is not its turn`
+    )
   if (context.errorCode !== Code.none) return call.answer({ errorCode: context.errorCode })
 
   const partitionOf = (wanted: Wanted): Partition | undefined =>

@@ -1,0 +1,41 @@
+/**
+ * What of a request is against the protocol, seen where it arrives: versions that are not served, and members that go on
+ * after they have left. What only its handler can tell (wrong broker, gaps in sequences, commits beyond the log, session
+ * epochs) is noted there.
+ */
+import type { Cluster } from "./Cluster.ts"
+import type { Connection } from "./Connection.ts"
+
+const apiVersionsKey = 18
+
+/** A version that is not served. Who cannot know what is served may try: ApiVersions itself, and what came before it. */
+export const unserved = (cluster: Cluster, clientId: string, apiKey: number, api: string, version: number): void => {
+  const tells = cluster.settings.profile.listed.some((range) => range.apiKey === apiVersionsKey)
+  if (tells && apiKey !== apiVersionsKey) cluster.misused(clientId, `${api} v${version} is not served`)
+}
+
+/** Who has left, by connection: another connection may have removed a member that does not know yet. */
+const left = new WeakMap<Connection, Set<string>>()
+
+const ofMembers: ReadonlySet<string> = new Set(["JoinGroup", "SyncGroup", "Heartbeat", "OffsetCommit"])
+
+interface OfGroup {
+  readonly groupId: string
+  readonly memberId: string
+  readonly members?: ReadonlyArray<{ readonly memberId: string }>
+}
+
+/** Looks at a request before it is served. */
+export const request = (connection: Connection, api: string, clientId: string, request: unknown): void => {
+  if (api === "LeaveGroup") {
+    const { groupId, memberId, members = [] } = request as OfGroup
+    let gone = left.get(connection)
+    if (gone === undefined) left.set(connection, (gone = new Set()))
+    for (const id of [memberId, ...members.map((member) => member.memberId)])
+      if (id !== "") gone.add(`${groupId} ${id}`)
+  } else if (ofMembers.has(api)) {
+    const { groupId, memberId } = request as OfGroup
+    if (left.get(connection)?.has(`${groupId} ${memberId}`) === true)
+      connection.cluster.misused(clientId, `${api} of a member of group ${groupId} that has left`)
+  }
+}
