@@ -29,8 +29,10 @@ const make = (release: Lab.Release) =>
         const [host, port] = server.addresses(listener)[broker - 1]!.split(":") as [string, string]
         return network.connect({ host, port: Number(port) }, handler)
       },
+      gather: () => Effect.void,
       moveLeader: (ask, name, partitionIndex, to) =>
         Effect.gen(function* () {
+          const end = yield* endOf(ask, name, 0, 3 - to)
           const replicas = [to, ...Lab.brokers.filter((id) => id !== to)]
           for (const id of Lab.brokers) {
             const client = yield* ask.broker(id)
@@ -58,6 +60,8 @@ const make = (release: Lab.Release) =>
             (codes) => codes.includes(electionNotNeeded)
           )
           yield* Lab.awaitLeaders(ask, name, [replicas])
+          // a new leader learns the high watermark from its followers
+          yield* Lab.until("the records are committed", endOf(ask, name, 0, to), (offset) => offset >= end)
         }),
       transaction: (ask, topic, values, end) =>
         Effect.gen(function* () {
@@ -99,9 +103,9 @@ const make = (release: Lab.Release) =>
     })
   })
 
-const endOf = (ask: Lab.Ask, name: string, isolationLevel: number) =>
+const endOf = (ask: Lab.Ask, name: string, isolationLevel: number, broker = 1) =>
   Effect.gen(function* () {
-    const client = yield* ask.broker(1)
+    const client = yield* ask.broker(broker)
     const { topics } = yield* client.send(ListOffsets, 4, {
       replicaId: -1,
       isolationLevel,
@@ -120,8 +124,8 @@ for (const release of Lab.releases) {
           version: release,
           brokers: Lab.brokers.length,
           listeners: ["SASL_PLAINTEXT"],
-          // the records of the cases are of 2023, and the first group of all must find no offsets topic
-          properties: { "log.retention.ms": -1, "default.replication.factor": 1 }
+          // the records of the cases are of 2023: nothing may be deleted for that, nor begin a segment
+          properties: { "log.retention.ms": -1, "log.roll.ms": 4_000_000_000_000 }
         })
       )
     ),

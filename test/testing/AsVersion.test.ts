@@ -181,8 +181,11 @@ describe("a broker of a release", () => {
         )
       assert.strictEqual(yield* code(null, -1), 0)
       assert.strictEqual(yield* code(broker.clusterId, 1), 0)
-      assert.strictEqual(yield* code("another", -1), 129)
-      assert.strictEqual(yield* code(null, 2), 129)
+      assert.strictEqual(yield* code("another", 1), 129)
+      assert.strictEqual(yield* code(broker.clusterId, 2), 129)
+      // both are named, or neither
+      assert.strictEqual(yield* code("another", -1), 42)
+      assert.strictEqual(yield* code(null, 1), 42)
     })
   )
 

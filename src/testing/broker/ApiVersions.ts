@@ -19,6 +19,9 @@ export const apiVersions = handler("ApiVersions", Api, (call) => {
   const elsewhere =
     (request.clusterId !== null && request.clusterId !== cluster.id) ||
     (request.nodeId !== -1 && request.nodeId !== node.id)
+  // both are given, or neither
+  if (version >= 5 && (request.clusterId === null) !== (request.nodeId === -1))
+    return call.answer({ errorCode: Code.invalidRequest })
   if (version >= 5 && elsewhere) return call.answer({ errorCode: Code.rebootstrapRequired })
   call.answer({
     apiKeys: profile.listed,

@@ -5,13 +5,17 @@ import { handler } from "./Handler.ts"
 
 export const createPartitions = handler("CreatePartitions", Api, (call) => {
   const { cluster, node, request } = call
+  // who is named twice is answered once, and refused
+  const byName = new Map(request.topics.map((each) => [each.name, each]))
+  const isTwice = (name: string) => request.topics.filter((each) => each.name === name).length > 1
   call.answer({
-    results: request.topics.map(({ assignments, count, name }) => {
+    results: Array.from(byName.values(), ({ assignments, count, name }) => {
       const fail = (errorCode: number, errorMessage: string | null = null) => ({ name, errorCode, errorMessage })
       const topic = cluster.topics.get(name)
       const injected = call.injected(name)
       if (injected !== Code.none) return fail(injected)
       if (!cluster.mayChange(node)) return fail(Code.notController)
+      if (isTwice(name)) return fail(Code.invalidRequest, "the topic is named twice")
       if (topic === undefined) return fail(Code.unknownTopicOrPartition)
       const more = count - topic.partitions.length
       if (more <= 0)

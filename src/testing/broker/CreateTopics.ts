@@ -54,7 +54,9 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
           wrong
         )
       const ordered = Array.from(asked.assignments).sort((a, b) => a.partitionIndex - b.partitionIndex)
-      if (ordered.some((each, i) => each.partitionIndex !== i)) return fail(...refusals.assignment)
+      const replicas = ordered[0]?.brokerIds.length
+      if (ordered.some((each, i) => each.partitionIndex !== i || each.brokerIds.length !== replicas))
+        return fail(...refusals.assignment)
       const config = asked.configs
         .filter((each) => each.value !== null)
         .map((each) => [each.name, each.value!] as const)

@@ -18,5 +18,7 @@ export const deleteGroups = handler("DeleteGroups", Api, (call) => {
     cluster.changed()
     return Code.none
   }
-  call.answer({ results: request.groupsNames.map((groupId) => ({ groupId, errorCode: remove(groupId) })) })
+  call.answer({
+    results: Array.from(new Set(request.groupsNames), (groupId) => ({ groupId, errorCode: remove(groupId) }))
+  })
 })

@@ -15,10 +15,16 @@ export const deleteTopics = handler("DeleteTopics", Api, (call) => {
     if (errorCode === Code.none && topic !== undefined) cluster.deleteTopic(topic.name)
     return { name: topic?.name ?? name, topicId: topic?.id ?? id, errorCode }
   }
+  const asked: ReadonlyArray<{ readonly name: string | null; readonly topicId: string }> =
+    version >= 6 ? request.topics : request.topicNames.map((name) => ({ name, topicId: zeroId }))
+  // by name or by id, and each once: what is asked for otherwise is answered once, and stays
+  const keyOf = (each: (typeof asked)[number]) => `${each.name} ${each.topicId}`
   call.answer({
-    responses:
-      version >= 6
-        ? request.topics.map(({ name, topicId }) => remove(name, topicId))
-        : request.topicNames.map((name) => remove(name, zeroId))
+    responses: Array.from(new Map(asked.map((each) => [keyOf(each), each])).values(), (each) => {
+      const { name, topicId } = each
+      const unclear = (name === null) === (topicId === zeroId)
+      const isTwice = asked.filter((other) => keyOf(other) === keyOf(each)).length > 1
+      return unclear || isTwice ? { name, topicId, errorCode: Code.invalidRequest } : remove(name, topicId)
+    })
   })
 })
