@@ -1,12 +1,26 @@
 // Layers: where a cluster is, and how it is reached.
-import { Config, Effect, Schema, Stream } from "effect"
-import { Kafka, Producer, Topic } from "samsa"
+import { Config, Context, Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { Kafka, Producer, Topic, ZooKeeper } from "samsa"
 
 export const native = Kafka.layer({ bootstrap: ["b1:9092", "b2:9092"] })
 export const fromEnv = Kafka.layerConfig({
   bootstrap: Config.Array(Schema.String, "KAFKA_BOOTSTRAP"), // b1:9092,b2:9092
   clientId: Config.String("KAFKA_CLIENT_ID")
 })
+export const discovered = Kafka.layerZooKeeper({}).pipe(
+  Layer.provideMerge(ZooKeeper.layer({ connect: "zk1:2181,zk2:2181/kafka" }))
+)
+
+// a token from a service of the application: the Layer asks for it
+class Identity extends Context.Service<Identity, { readonly token: Effect.Effect<Redacted.Redacted<string>> }>()(
+  "Identity"
+) {}
+export const oauth: Layer.Layer<Kafka.Kafka, unknown, Identity> = Kafka.layer({
+  bootstrap: ["b1:9093"],
+  tls: true,
+  sasl: { mechanism: "OAUTHBEARER", token: Effect.flatMap(Identity, (i) => i.token) }
+})
+
 // two stages: the buffer's back-pressure, then the acknowledgement
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 export const twoStages = Effect.gen(function* () {
