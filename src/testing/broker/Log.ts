@@ -1,6 +1,7 @@
 /**
  * The log of a partition: batches as bytes, in segments that are only appended to, so that a fetch is a view on them
- * and no byte is copied after the append. A read never crosses a segment, as on a real broker.
+ * and no byte is copied after the append, unless it reaches over the end of a segment: a real broker's holds 1 GiB,
+ * and nobody sees that these begin with 4 KiB.
  *
  * It knows offsets, epochs, timestamps and the producers' sequences. It knows nothing of replicas and leaders
  * (`Partition`), nor of requests.
@@ -113,17 +114,25 @@ export class Log {
    * as real brokers cut). `whole` makes the first entry come whole, however large it is (KIP-74).
    */
   read(offset: number, end: number, maxBytes: number, whole: boolean): Uint8Array {
-    const from = this.indexOf(offset)
-    const first = this.entries[from]
+    let i = this.indexOf(offset)
+    const first = this.entries[i]
     if (first === undefined || first.baseOffset >= end) return empty
     const limit = whole ? Math.max(maxBytes, first.size) : maxBytes
-    let to = first.at
-    for (let i = from; i < this.entries.length; i++) {
-      const entry = this.entries[i]!
-      if (entry.segment !== first.segment || entry.baseOffset >= end || to - first.at >= limit) break
-      to = entry.at + entry.size
+    const parts: Array<Uint8Array> = []
+    let size = 0
+    let next: Entry | undefined = first
+    while (next !== undefined && next.baseOffset < end && size < limit) {
+      const { at, segment }: Entry = next
+      let to = at
+      while (next?.segment === segment && next.baseOffset < end && size + to - at < limit) {
+        to = next.at + next.size
+        next = this.entries[++i]
+      }
+      const part = segment.bytes.subarray(at, Math.min(to, at + limit - size))
+      parts.push(part)
+      size += part.length
     }
-    return first.segment.bytes.subarray(first.at, Math.min(to, first.at + limit))
+    return parts.length === 1 ? parts[0]! : Buffer.concat(parts, size)
   }
 
   /** Whether so many bytes from the entry that holds `offset` on do not even hold that entry. */
