@@ -133,7 +133,18 @@ for (const release of Lab.releases) {
   )(`Apache Kafka ${release}`, (it) => {
     for (const one of asked) {
       const name = Lab.nameOf(one)
-      it.effect(name, () => Effect.map(Lab.ask(one), ({ answer, transcript }) => book.real(name, answer, transcript)))
+      const asked = (attempt: number) =>
+        Effect.flatMap(Lab.ask(one, attempt), ({ answer, transcript }) =>
+          Effect.try({ try: () => book.real(name, answer, transcript), catch: (error) => error })
+        )
+      // A coordinator describes what it has written, on a busy machine a moment later than what it has answered: what
+      // differs for good differs each time.
+      it.effect(name, () =>
+        asked(0).pipe(
+          Effect.catch(() => asked(1)),
+          Effect.catch(() => asked(2))
+        )
+      )
     }
 
     it.effect("answers every case that is asked of the embedded broker", () =>

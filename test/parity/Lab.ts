@@ -154,12 +154,14 @@ const atMost = (api: Client.Api<any, any>, [from, to]: readonly [number, number]
 
 /** Asks a case, and gives what was answered, and the bytes of it. */
 export const ask = (
-  one: Case
+  one: Case,
+  /** Asked again, it has topics and groups of other names. */
+  attempt = 0
 ): Effect.Effect<{ readonly answer: Answers.Answer; readonly transcript: Client.Transcript }, Failure, Lab> =>
   Effect.gen(function* () {
     const lab = yield* Lab
     const { release } = lab
-    const id = slug(nameOf(one))
+    const id = attempt === 0 ? slug(nameOf(one)) : `${slug(nameOf(one))}-${attempt}`
     const transcript: Client.Transcript = []
     const shared = new Map<number, Client.Client>()
 
