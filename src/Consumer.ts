@@ -33,21 +33,21 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
 import { Cluster } from "./Cluster.ts"
-import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consumer/ConsumerRecord.ts"
-import * as Engine from "./consumer/Engine.ts"
-import * as Handle from "./consumer/Handle.ts"
-import * as Settings from "./consumer/Settings.ts"
+import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consume/ConsumerRecord.ts"
+import * as Engine from "./consume/Engine.ts"
+import * as ConsumerImpl from "./consume/ConsumerImpl.ts"
+import * as Settings from "./consume/Settings.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type { Kafka } from "./Kafka.ts"
-import * as Membership from "./Membership.ts"
+import * as Membership from "./Memberships.ts"
 import type * as Offset from "./Offset.ts"
 import type { Producer } from "./Producer.ts"
 import * as Topic from "./Topic.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 
-export { ConsumerRecord } from "./consumer/ConsumerRecord.ts"
-export type { ConsumerEvent } from "./consumer/Engine.ts"
-export type { FetchOptions } from "./consumer/Settings.ts"
+export { ConsumerRecord } from "./consume/ConsumerRecord.ts"
+export type { ConsumerEvent } from "./consume/Engine.ts"
+export type { FetchOptions } from "./consume/Settings.ts"
 
 /** The record of a topic. */
 export type RecordOf<T extends Topic.Any> =
@@ -121,7 +121,7 @@ export interface Consumer<out A> {
   /** The next offset that will be delivered. Waits for the first assignment; fails with `NotOwned`. */
   readonly position: (partition: TopicPartition) => Effect.Effect<number, KafkaError.KafkaError>
   /** Goes on from elsewhere; what was delivered and is not done is forgotten. Waits for the first assignment; fails with `NotOwned`. */
-  readonly seek: (partition: TopicPartition, to: Offset.Start) => Effect.Effect<void, KafkaError.KafkaError>
+  readonly seek: (partition: TopicPartition, to: Offset.Position) => Effect.Effect<void, KafkaError.KafkaError>
   /** Delivers nothing of these until `resume`, now and when they are assigned. They stay ours. */
   readonly pause: (partitions: Iterable<TopicPartition>) => Effect.Effect<void>
   readonly resume: (partitions: Iterable<TopicPartition>) => Effect.Effect<void>
@@ -139,7 +139,7 @@ interface GroupOptions<RM, RA> extends Settings.CommonOptions {
   /** Java: group.id. */
   readonly group: string
   /** Where the group has no commit (PyKafka's auto_offset_reset); `"committed"` fails with `NoCommit` there. */
-  readonly from: Offset.Start | "committed"
+  readonly from: Offset.Position | "committed"
   /** Ignore the commits at the first assignment, and commit the new position at once (PyKafka's reset_offset_on_start). */
   readonly resetOnStart?: boolean
   /** How partitions are shared in the group. Default `Membership.classic()`. */
@@ -147,7 +147,7 @@ interface GroupOptions<RM, RA> extends Settings.CommonOptions {
   /** May return positions for what was assigned (PyKafka's post_rebalance_callback). */
   readonly onAssigned?: (
     partitions: ReadonlyArray<TopicPartition>
-  ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Start }> | void, never, RA>
+  ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, RA>
 }
 
 /** Settings of a consumer in a group. */
@@ -167,9 +167,9 @@ export interface AssignOptions<T> extends Settings.CommonOptions {
   readonly topic: T
   /** Default: all. */
   readonly partitions?: ReadonlyArray<number>
-  readonly from: Offset.Start | "committed"
+  readonly from: Offset.Position | "committed"
   /** A bounded read: it ends by itself at what this meant when it started. */
-  readonly until?: Offset.Start
+  readonly until?: Offset.Position
   /** Where offsets are kept, if anywhere. */
   readonly group?: string
 }
@@ -248,7 +248,7 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
         yield* join(engine, options.group, membership, Effect.succeed(names))
       })
     )
-    return Handle.make(engine) as Consumer<any>
+    return ConsumerImpl.make(engine) as Consumer<any>
   }) as Effect.Effect<any, KafkaError.KafkaError, any>
 
 /** The same for all topics that a pattern matches, those that appear later included (they start at their first record): records of bytes. */
@@ -272,7 +272,7 @@ export const subscribePattern = <RM = never, RA = never>(
       return matching.map(({ name }) => name)
     })
     yield* start(engine, join(engine, options.group, membership, topics))
-    return Handle.make(engine) as Consumer<any>
+    return ConsumerImpl.make(engine) as Consumer<any>
   })
 
 /**
@@ -321,7 +321,7 @@ export const assign = <const T extends Topic.Any | string>(
         return yield* engine.fixed(places, ends)
       })
     )
-    return Handle.make(engine) as Consumer<any>
+    return ConsumerImpl.make(engine) as Consumer<any>
   }) as Effect.Effect<any, KafkaError.KafkaError, any>
 
 /**

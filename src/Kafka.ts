@@ -7,12 +7,16 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Broker from "./Broker.ts"
-import * as Cluster from "./Cluster.ts"
+import type * as Broker from "./Broker.ts"
+import type * as Cluster from "./Cluster.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
-import * as Network from "./Network.ts"
-import * as Transport from "./Transport.ts"
+import * as NativeBrokers from "./NativeBrokers.ts"
+import * as NativeCluster from "./NativeCluster.ts"
+import * as NativeTransport from "./NativeTransport.ts"
+import type * as Network from "./Network.ts"
+import * as NodeNetwork from "./NodeNetwork.ts"
+import type * as Transport from "./Transport.ts"
 import { ZooKeeper } from "./ZooKeeper.ts"
 
 /** What producers and consumers ask for. */
@@ -23,11 +27,11 @@ export type Options<R = never> = KafkaConfig.Options<R>
 
 const over = (
   config: KafkaConfig.KafkaConfig,
-  discover?: Cluster.Discover
+  discover?: NativeCluster.Discover
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network> =>
-  Transport.layer.pipe(
-    Layer.provideMerge(Layer.effect(Cluster.Cluster, Cluster.make(config, discover))),
-    Layer.provideMerge(Layer.effect(Broker.Brokers, Broker.make(config)))
+  NativeTransport.layer.pipe(
+    Layer.provideMerge(NativeCluster.layer(config, discover)),
+    Layer.provideMerge(NativeBrokers.layer(config))
   )
 
 /**
@@ -49,7 +53,7 @@ export const layerWithoutNetwork = <R = never>(
  * ```
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, R> =>
-  Layer.provide(layerWithoutNetwork(options), Network.layer)
+  Layer.provide(layerWithoutNetwork(options), NodeNetwork.layer)
 
 /**
  * The same, with settings from Config; without an argument those that `KafkaConfig.environment` names.
@@ -78,7 +82,7 @@ export const layerZooKeeper = <R = never>(
       const zooKeeper = yield* ZooKeeper
       const config = yield* KafkaConfig.makeWithoutBootstrap(options)
       const protocol = `${config.sasl === undefined ? "" : "SASL_"}${config.tls === undefined ? "PLAINTEXT" : "SSL"}`
-      const discover: Cluster.Discover = Effect.flatMap(zooKeeper.brokers, (brokers) => {
+      const discover: NativeCluster.Discover = Effect.flatMap(zooKeeper.brokers, (brokers) => {
         const found = brokers.flatMap(
           ({ endpoints }) => endpoints.find((endpoint) => endpoint.protocol === protocol) ?? []
         )
@@ -96,6 +100,6 @@ export const layerZooKeeper = <R = never>(
               })
             )
       })
-      return Layer.provide(over(config, discover), Network.layer)
+      return Layer.provide(over(config, discover), NodeNetwork.layer)
     })
   )

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as KafkaError from "./KafkaError.ts"
+import type { OldRelease } from "./protocol/Exchange.ts"
 import * as Security from "./Security.ts"
 
 /** What an application may set. Durations take any `Duration.Input`: `"5 seconds"`, milliseconds. */
@@ -49,9 +50,6 @@ export interface OptionsWithoutBootstrap<R = never> {
    */
   readonly brokerVersion?: string | undefined
 }
-
-/** Brokers that do not tell which versions they serve. */
-export type OldRelease = "0.8" | "0.9"
 
 /** Checked settings; durations in milliseconds. */
 export interface KafkaConfig {

@@ -3,14 +3,10 @@
  * is given to joins with it. The seam is three verbs: these partitions are yours, give these back (answered when they
  * are drained and committed), all of them are lost.
  */
-import * as Effect from "effect/Effect"
-import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Assignor from "./Assignor.ts"
 import type { Cluster } from "./Cluster.ts"
 import type { KafkaError } from "./KafkaError.ts"
-import * as KafkaConfig from "./KafkaConfig.ts"
-import * as Classic from "./membership/Classic.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 
 /** As whom offsets are committed. */
@@ -67,58 +63,4 @@ export interface Membership<out R = never> {
   readonly rebalanceTimeout: number | undefined
   /** Joins in the background, for as long as the Scope lasts. */
   readonly join: (join: Join) => Effect.Effect<Member, never, Cluster | Scope.Scope | R>
-}
-
-export interface ClassicOptions {
-  /** By falling preference. Default range. Java: partition.assignment.strategy. */
-  readonly assignors?: ReadonlyArray<Assignor.Assignor> | undefined
-  /**
-   * How long the coordinator waits for a heartbeat before it takes the partitions away. Default 45 s; 30 s, their limit,
-   * for brokers before 0.10.1. Java: session.timeout.ms.
-   */
-  readonly sessionTimeout?: Duration.Input | undefined
-  /** Default 3 s. Java: heartbeat.interval.ms. */
-  readonly heartbeatInterval?: Duration.Input | undefined
-  /**
-   * How long a rebalance waits for each member to drain and join again. Default 60 s. Brokers before 0.10.1 take the
-   * session timeout instead. Java: max.poll.interval.ms, which is 5 min there, since it also bounds a single record.
-   */
-  readonly rebalanceTimeout?: Duration.Input | undefined
-  /** A static member (KIP-345, brokers from 2.3): keeps its partitions over a restart within the session timeout. Java: group.instance.id. */
-  readonly instanceId?: string | undefined
-  /** How often topics are looked at for new partitions, and a pattern for new topics. Default 5 min. Java: metadata.max.age.ms. */
-  readonly metadataMaxAge?: Duration.Input | undefined
-  /** How long leaving may take when the consumer is closed. Default 5 s. */
-  readonly leaveTimeout?: Duration.Input | undefined
-}
-
-/**
- * A classic group: the members join at the coordinator, and one of them shares the partitions out. Brokers from 0.9.
- * PyKafka: ManagedBalancedConsumer.
- */
-export const classic = (options: ClassicOptions = {}): Membership => {
-  const check = KafkaConfig.checks()
-  const settings: Classic.Settings = {
-    assignors: options.assignors ?? [Assignor.range],
-    sessionTimeout: check.millis("sessionTimeout", options.sessionTimeout, 45_000),
-    sessionTimeoutChosen: options.sessionTimeout !== undefined,
-    heartbeatInterval: check.millis("heartbeatInterval", options.heartbeatInterval, 3_000),
-    rebalanceTimeout: check.millis("rebalanceTimeout", options.rebalanceTimeout, 60_000),
-    instanceId: options.instanceId ?? null,
-    metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
-    leaveTimeout: check.millis("leaveTimeout", options.leaveTimeout, 5_000)
-  }
-  if (settings.assignors.length === 0) check.mistakes.push("assignors names none")
-  if (settings.heartbeatInterval * 3 > settings.sessionTimeout) {
-    check.mistakes.push(
-      `heartbeatInterval (${settings.heartbeatInterval} ms) must be at most a third of sessionTimeout (${settings.sessionTimeout} ms)`
-    )
-  }
-  if (options.instanceId === "") check.mistakes.push("instanceId is empty")
-  return {
-    name: "classic",
-    mistakes: check.mistakes,
-    rebalanceTimeout: settings.rebalanceTimeout,
-    join: (join) => Classic.join(settings, join)
-  }
 }

@@ -19,7 +19,7 @@ export interface AtTime {
 }
 
 /** A position: an end of the log, an offset, or a time. */
-export type Start = "earliest" | "latest" | At | AtTime
+export type Position = "earliest" | "latest" | At | AtTime
 
 /** The exact offset `n`, which is the next to be read. */
 export const at = (offset: number): At => ({ _tag: "At", offset })

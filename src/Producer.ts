@@ -27,9 +27,9 @@ import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as Cluster from "./Cluster.ts"
-import { Bulk, type Part } from "./internal/Bulk.ts"
-import * as ProducerBuffer from "./internal/ProducerBuffer.ts"
-import * as TopicEncoder from "./internal/TopicEncoder.ts"
+import { SendAll, type Part } from "./produce/SendAll.ts"
+import * as ProducerBuffer from "./produce/ProducerBuffer.ts"
+import * as TopicEncoder from "./produce/TopicEncoder.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
@@ -284,7 +284,7 @@ export const make = Effect.fnUntraced(function* (
     entries: ReadonlyArray<TopicEncoder.Entry>
   ): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>, never, any> =>
     Effect.suspend(() => {
-      const batch = new Bulk<RecordMetadata>(topic.name, entries.length)
+      const batch = new SendAll<RecordMetadata>(topic.name, entries.length)
       const info = partitionsOf(topic.name)
       const encoder = TopicEncoder.of(topic)
       const now = clock.currentTimeMillisUnsafe()
@@ -311,7 +311,7 @@ export const make = Effect.fnUntraced(function* (
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
     from: number,
-    batch: Bulk<RecordMetadata>
+    batch: SendAll<RecordMetadata>
   ): Effect.Effect<void, never, any> =>
     Effect.forEach(
       entries.slice(from),
@@ -323,7 +323,7 @@ export const make = Effect.fnUntraced(function* (
       { discard: true }
     )
 
-  const handOver = (batch: Bulk<RecordMetadata>): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>> =>
+  const handOver = (batch: SendAll<RecordMetadata>): Effect.Effect<Effect.Effect<ReadonlyArray<Outcome>>> =>
     Effect.suspend(() => {
       const wait = Effect.callback<ReadonlyArray<Outcome>>((resume) =>
         batch.whenDone((all) => resume(Effect.succeed(all)))
@@ -366,7 +366,7 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const failed = (
-    batch: Bulk<RecordMetadata>,
+    batch: SendAll<RecordMetadata>,
     error: KafkaError.KafkaError,
     wait: Effect.Effect<ReadonlyArray<Outcome>>
   ) =>
@@ -376,7 +376,7 @@ export const make = Effect.fnUntraced(function* (
       return wait
     })
 
-  const settle = (batch: Bulk<RecordMetadata>, part: Part, i: number, outcome: Outcome) => {
+  const settle = (batch: SendAll<RecordMetadata>, part: Part, i: number, outcome: Outcome) => {
     if (reports.size > 0) report(part.topic, part.partition, outcome)
     batch.settle(part.indexes[i]!, outcome)
   }

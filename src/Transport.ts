@@ -4,16 +4,11 @@
  * Batching, linger, sequences, retries, fetch sessions and leader epochs are inside.
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Brokers } from "./Broker.ts"
-import { Cluster } from "./Cluster.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
-import * as NativeConsumer from "./transport/NativeConsumer.ts"
-import * as NativeProducer from "./transport/NativeProducer.ts"
 
 /** What a producing engine must know. Durations in milliseconds. */
 export interface ProduceSettings {
@@ -97,15 +92,3 @@ export class Transport extends Context.Service<
     readonly consumer: (settings: FetchSettings) => Effect.Effect<TransportConsumer, KafkaError, Scope.Scope>
   }
 >()("samsa/Transport") {}
-
-/** The native engine, over `Brokers` and `Cluster`. */
-export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster> = Effect.gen(function* () {
-  const context = { brokers: yield* Brokers, cluster: yield* Cluster }
-  return Transport.of({
-    producer: (settings) => NativeProducer.make(context, settings),
-    consumer: (settings) => NativeConsumer.make(context, settings)
-  })
-})
-
-/** The native engine, over `Brokers` and `Cluster`. */
-export const layer: Layer.Layer<Transport, never, Brokers | Cluster> = Layer.effect(Transport, make)

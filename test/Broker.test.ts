@@ -15,7 +15,7 @@ import * as SaslAuthenticate from "../src/protocol/messages/SaslAuthenticate.ts"
 import * as SaslHandshake from "../src/protocol/messages/SaslHandshake.ts"
 import type * as Security from "../src/Security.ts"
 import { EmbeddedKafka, Fault } from "../src/testing/index.ts"
-import { brokers, bytes, fake, first, type Script, through } from "./broker/Fakes.ts"
+import { brokers, bytes, fake, first, type Script, through } from "./connection/Fakes.ts"
 
 const metadata = () => ({ topics: [] })
 const reason = <A, R>(effect: Effect.Effect<A, KafkaError.KafkaError, R>) =>

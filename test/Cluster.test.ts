@@ -7,7 +7,9 @@ import * as Kafka from "../src/Kafka.ts"
 import * as KafkaConfig from "../src/KafkaConfig.ts"
 import type { KafkaError } from "../src/KafkaError.ts"
 import { type Address, Network } from "../src/Network.ts"
-import * as LiveNetwork from "../src/Network.ts"
+import * as NativeBrokers from "../src/NativeBrokers.ts"
+import * as NativeCluster from "../src/NativeCluster.ts"
+import * as NodeNetwork from "../src/NodeNetwork.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Frame from "../src/protocol/Frame.ts"
 import * as Metadata from "../src/protocol/messages/Metadata.ts"
@@ -15,7 +17,7 @@ import * as Produce from "../src/protocol/messages/Produce.ts"
 import * as MessageSet from "../src/protocol/records/MessageSet.ts"
 import { EmbeddedKafka, Fault } from "../src/testing/index.ts"
 import { batch } from "./testing/RawClient.ts"
-import { fake, through } from "./broker/Fakes.ts"
+import { fake, through } from "./connection/Fakes.ts"
 
 type ClientOptions = Partial<Kafka.Options>
 
@@ -220,8 +222,8 @@ describe("brokers that are gone", () => {
       let asked = 0
       const discover = Effect.sync(() => [places[asked++ % 2]!])
       const config = yield* KafkaConfig.makeWithoutBootstrap({})
-      const brokers = yield* Effect.provideService(Broker.make(config), Network, embedded)
-      const cluster = yield* Effect.provideService(Cluster.make(config, discover), Broker.Brokers, brokers)
+      const brokers = yield* Effect.provideService(NativeBrokers.make(config), Network, embedded)
+      const cluster = yield* Effect.provideService(NativeCluster.make(config, discover), Broker.Brokers, brokers)
       assert.strictEqual(asked, 1)
       yield* cluster.topic("t")
       assert.strictEqual(asked, 1)
@@ -613,7 +615,7 @@ describe("the end of a client", () => {
       for (let i = 0; i < 3; i++) {
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const cluster = yield* connected(LiveNetwork.make(), { bootstrap: [...embedded.bootstrap, "127.0.0.1:1"] })
+            const cluster = yield* connected(NodeNetwork.make(), { bootstrap: [...embedded.bootstrap, "127.0.0.1:1"] })
             const { broker } = yield* cluster.leader({ topic: "t", partition: 0 })
             yield* broker.send(Metadata, () => ({ topics: [] }), { channel: "another" })
             assert.isAbove(handles(), before)

@@ -199,7 +199,7 @@ describe("Consumer", () => {
       for (let i = 0; i < 6; i++) {
         yield* producer.send(orders, { key: "k", value: `v${i}`, partition: 0, timestamp: 1_000 + i * 1_000 })
       }
-      const first = (from: Offset.Start) =>
+      const first = (from: Offset.Position) =>
         Effect.gen(function* () {
           const consumer = yield* Consumer.assign({ topic: orders, partitions: [0], from })
           return yield* consumer.position(p0)

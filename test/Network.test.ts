@@ -4,8 +4,9 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as KafkaError from "../src/KafkaError.ts"
 import * as Network from "../src/Network.ts"
+import * as NodeNetwork from "../src/NodeNetwork.ts"
 import * as Security from "../src/Security.ts"
-import { bytes } from "./broker/Fakes.ts"
+import { bytes } from "./connection/Fakes.ts"
 import { certificates } from "./network/Certificates.ts"
 
 const text = (chunks: ReadonlyArray<Uint8Array>) => Buffer.concat(chunks).toString()
@@ -50,7 +51,7 @@ const secure = (options: Tls.TlsOptions = {}, behave: (socket: Net.Socket) => vo
   )
 
 /** Connects, and gives what comes back for what is sent, and how it ends. */
-const connect = (address: Network.Address, network = Network.make()) =>
+const connect = (address: Network.Address, network = NodeNetwork.make()) =>
   Effect.gen(function* () {
     const received: Array<Uint8Array> = []
     const closed = Deferred.makeUnsafe<string, KafkaError.KafkaError>()
@@ -94,7 +95,7 @@ describe("TCP", () => {
       assert.strictEqual(yield* theirs.closed, "closed by the broker")
       let told = 0
       yield* Effect.scoped(
-        Network.make().connect(
+        NodeNetwork.make().connect(
           { host: "127.0.0.1", port: server.port },
           { onData: () => {}, onClose: () => void told++ }
         )
@@ -120,7 +121,7 @@ describe("TCP", () => {
     Effect.gen(function* () {
       const { port } = yield* plain(echo)
       let asked = 0
-      const lookup: Network.Lookup = (host, _options, done) => {
+      const lookup: NodeNetwork.Lookup = (host, _options, done) => {
         assert.strictEqual(host, "broker.test")
         asked++
         done(null, [
@@ -129,7 +130,7 @@ describe("TCP", () => {
           { address: "127.0.0.1", family: 4 }
         ])
       }
-      const network = Network.make({ lookup })
+      const network = NodeNetwork.make({ lookup })
       for (let i = 0; i < 2; i++) {
         const { connection, some } = yield* connect({ host: "broker.test", port }, network)
         connection.write([bytes("x")])
@@ -147,9 +148,9 @@ describe("TCP", () => {
 
   it.live("says that a name has no address", () =>
     Effect.gen(function* () {
-      const lookup: Network.Lookup = (_host, _options, done) =>
+      const lookup: NodeNetwork.Lookup = (_host, _options, done) =>
         done(Object.assign(new Error("getaddrinfo ENOTFOUND broker.test"), { code: "ENOTFOUND" }), "")
-      const error = yield* reason(connect({ host: "broker.test", port: 1 }, Network.make({ lookup })))
+      const error = yield* reason(connect({ host: "broker.test", port: 1 }, NodeNetwork.make({ lookup })))
       assert.deepInclude(error, {
         _tag: "Unreachable",
         attempts: [{ address: "broker.test:1", cause: "getaddrinfo ENOTFOUND broker.test" }]
@@ -175,10 +176,10 @@ describe("TCP", () => {
     Effect.gen(function* () {
       const server = yield* plain(echo)
       let answer = () => {}
-      const lookup: Network.Lookup = (_host, _options, done) => {
+      const lookup: NodeNetwork.Lookup = (_host, _options, done) => {
         answer = () => done(null, [{ address: "127.0.0.1", family: 4 }])
       }
-      const result = yield* connect({ host: "slow.test", port: server.port }, Network.make({ lookup })).pipe(
+      const result = yield* connect({ host: "slow.test", port: server.port }, NodeNetwork.make({ lookup })).pipe(
         Effect.scoped,
         Effect.timeoutOption("30 millis")
       )
@@ -218,8 +219,8 @@ describe("TLS", () => {
   it.live("refuses a broker whose certificate is for another name, unless that is not to be checked", () =>
     Effect.gen(function* () {
       const { port } = yield* secure()
-      const lookup: Network.Lookup = (_host, _options, done) => done(null, [{ address: "127.0.0.1", family: 4 }])
-      const network = Network.make({ lookup })
+      const lookup: NodeNetwork.Lookup = (_host, _options, done) => done(null, [{ address: "127.0.0.1", family: 4 }])
+      const network = NodeNetwork.make({ lookup })
       const { ca } = certificates
       const to = (host: string, options: Security.Tls) =>
         Effect.flatMap(tls({ ca, ...options }), (settings) => connect({ host, port, tls: settings }, network))

@@ -3,7 +3,7 @@ import { Effect, Redacted } from "effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as Scram from "../src/broker/Scram.ts"
+import * as Scram from "../src/connection/Scram.ts"
 import * as Security from "../src/Security.ts"
 import { certificates } from "./network/Certificates.ts"
 

@@ -7,25 +7,36 @@ import { assert, describe, it } from "vitest"
 const src = fileURLToPath(new URL("../src", import.meta.url))
 
 /**
- * The floors of the house, from the ground up. A name is a module and the folder beside it: `Broker` is `Broker.ts` and
- * `broker/`. Those of one floor may know each other where `beside` says so.
+ * The floors of the house, from the ground up: leaves, protocol, contracts, flows, drivers, faces. A name is a module
+ * (`Broker`) or a folder (`connection`). Those of one floor may know each other where `beside` says so.
  */
 const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly beside?: true }> = [
   {
-    names: "KafkaError ErrorCode TopicPartition Offset Record Topic Compression Partitioner Assignor Backoff".split(
-      " "
-    ),
+    names:
+      "KafkaError ErrorCode TopicPartition Offset Record Topic Compression compression Partitioner Assignor Backoff".split(
+        " "
+      ),
     beside: true
   },
   { names: ["protocol"], beside: true },
-  { names: ["internal"], beside: true },
-  { names: "KafkaConfig Security Network ZooKeeper".split(" "), beside: true },
-  { names: ["Broker"] },
-  { names: ["Cluster"] },
-  { names: ["Transport", "RdKafka"] },
-  { names: ["Kafka"] },
-  { names: ["Membership", "Admin"] },
-  { names: ["Producer"] },
+  {
+    names:
+      "KafkaConfig Security Network Bootstrap ClusterInfo Broker Cluster Transport Membership GroupOffsets ZooKeeper zookeeper".split(
+        " "
+      ),
+    beside: true
+  },
+  { names: ["engine"] },
+  { names: "connection metadata produce fetch group".split(" ") },
+  {
+    names:
+      "NodeNetwork NativeBrokers NativeCluster NativeTransport ClassicGroup RdKafka ZooKeeperGroup ConsumerGroup".split(
+        " "
+      )
+  },
+  { names: ["Memberships", "Kafka"] },
+  { names: ["Producer", "Admin"] },
+  { names: ["consume"] },
   { names: ["Consumer", "ShareConsumer", "Transaction"], beside: true },
   { names: ["index"] },
   { names: ["testing"], beside: true },
@@ -37,12 +48,8 @@ const embeddedBrokerKnows = new Set(["protocol", ...floors[0]!.names].filter((na
 
 type Imports = ReadonlyMap<string, ReadonlyArray<string>>
 
-/** The module or folder of a file, as `floors` names it: `broker/Session.ts` is `Broker`. */
-const nameOf = (file: string): string => {
-  const first = file.split("/")[0]!.replace(/\.ts$/, "")
-  const all = floors.flatMap((floor) => floor.names)
-  return all.find((name) => name === first) ?? all.find((name) => name.toLowerCase() === first) ?? first
-}
+/** The module or folder of a file, as `floors` names it. */
+const nameOf = (file: string): string => file.split("/")[0]!.replace(/\.ts$/, "")
 
 const violations = (imports: Imports): ReadonlyArray<string> => {
   const found: Array<string> = []
@@ -61,7 +68,7 @@ const violations = (imports: Imports): ReadonlyArray<string> => {
       }
       const path = target.slice(2)
       const other = nameOf(path)
-      if (file.startsWith("testing/broker/") && !path.startsWith("testing/broker/")) {
+      if (file.startsWith("testing/embedded/") && !path.startsWith("testing/embedded/")) {
         if (!embeddedBrokerKnows.has(other)) found.push(`${file} → ${path}: the embedded broker may not know it`)
         continue
       }
@@ -73,7 +80,7 @@ const violations = (imports: Imports): ReadonlyArray<string> => {
   return found
 }
 
-/** Circles of imports that are there at run time. */
+/** Circles of imports. */
 const circles = (imports: Imports): ReadonlyArray<string> => {
   const found: Array<string> = []
   const done = new Set<string>()
@@ -124,7 +131,7 @@ describe("imports", () => {
   it("make no circle at run time", () => {
     const imports = read(true)
     assert.deepStrictEqual(circles(imports), [])
-    assert.notInclude(imports.get("internal/Accumulator.ts") ?? [], "./Transport.ts")
+    assert.notInclude(imports.get("produce/Accumulator.ts") ?? [], "./Transport.ts")
   })
 
   it("load optional engines only when a Layer is built", () => {
@@ -136,17 +143,15 @@ describe("imports", () => {
 
   it("are seen where they are wrong", () => {
     const wrong = (file: string, target: string) => violations(new Map([[file, [target]]]))
-    assert.deepStrictEqual(wrong("Broker.ts", "./Cluster.ts"), ["Broker.ts → Cluster.ts"])
-    assert.deepStrictEqual(wrong("transport/NativeProducer.ts", "./Producer.ts"), [
-      "transport/NativeProducer.ts → Producer.ts"
+    assert.deepStrictEqual(wrong("Cluster.ts", "./NativeCluster.ts"), ["Cluster.ts → NativeCluster.ts"])
+    assert.deepStrictEqual(wrong("produce/Sender.ts", "./Producer.ts"), ["produce/Sender.ts → Producer.ts"])
+    assert.deepStrictEqual(wrong("protocol/Frame.ts", "./produce/Accumulator.ts"), [
+      "protocol/Frame.ts → produce/Accumulator.ts"
     ])
-    assert.deepStrictEqual(wrong("protocol/Frame.ts", "./internal/Accumulator.ts"), [
-      "protocol/Frame.ts → internal/Accumulator.ts"
-    ])
-    assert.lengthOf(wrong("testing/broker/Produce.ts", "./internal/Accumulator.ts"), 1)
-    assert.lengthOf(wrong("testing/broker/Produce.ts", "./testing/EmbeddedKafka.ts"), 1)
-    assert.deepStrictEqual(wrong("testing/broker/Produce.ts", "./protocol/messages/Produce.ts"), [])
-    assert.deepStrictEqual(wrong("Consumer.ts", "./consumer/ConsumerRecord.ts"), [])
+    assert.lengthOf(wrong("testing/embedded/Produce.ts", "./produce/Accumulator.ts"), 1)
+    assert.lengthOf(wrong("testing/embedded/Produce.ts", "./testing/EmbeddedKafka.ts"), 1)
+    assert.deepStrictEqual(wrong("testing/embedded/Produce.ts", "./protocol/messages/Produce.ts"), [])
+    assert.deepStrictEqual(wrong("Consumer.ts", "./consume/ConsumerRecord.ts"), [])
     assert.lengthOf(wrong("Nowhere.ts", "./Broker.ts"), 1)
     assert.lengthOf(wrong("Broker.ts", "effect"), 1)
     assert.deepStrictEqual(

@@ -6,7 +6,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as EmbeddedKafka from "../testing/EmbeddedKafka.ts"
-import * as Profile from "../testing/broker/Profile.ts"
+import * as Profile from "../testing/embedded/Profile.ts"
 
 /** A whole number between two others. */
 const whole = (name: string, from: number, to: number) =>

@@ -21,15 +21,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import * as Field from "./wire/Field.ts"
-import * as Layout from "./wire/Layout.ts"
-import * as Versions_ from "./wire/Versions.ts"
+import * as Field from "./codec/Field.ts"
+import * as Layout from "./codec/Layout.ts"
+import * as Versions_ from "./codec/Versions.ts"
 
-export { type Compiled, codec, compile, withWriter } from "./wire/Compile.ts"
-export { Reader } from "./wire/Reader.ts"
-export { zero as zeroUuid } from "./wire/Uuid.ts"
-export { parse as versions, within } from "./wire/Versions.ts"
-export { Writer } from "./wire/Writer.ts"
+export { type Compiled, codec, compile, withWriter } from "./codec/Compile.ts"
+export { Reader } from "./codec/Reader.ts"
+export { zero as zeroUuid } from "./codec/Uuid.ts"
+export { parse as versions, within } from "./codec/Versions.ts"
+export { Writer } from "./codec/Writer.ts"
 
 /** A range of versions, both ends included; `Infinity` for no upper end. */
 export type Versions = Versions_.Versions

@@ -27,16 +27,16 @@ import * as Compression from "../Compression.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { Network } from "../Network.ts"
 import type * as Topic from "../Topic.ts"
-import { Cluster, type Seen } from "./broker/Cluster.ts"
-import { type Env, randomOf } from "./broker/Env.ts"
-import type { State } from "./broker/Group.ts"
-import { handlers } from "./broker/handlers.ts"
-import * as Profile from "./broker/Profile.ts"
-import type { Mechanism } from "./broker/Sasl.ts"
+import { Cluster, type Seen } from "./embedded/Cluster.ts"
+import { type Runtime, randomOf } from "./embedded/Runtime.ts"
+import type { State } from "./embedded/Group.ts"
+import { handlers } from "./embedded/handlers.ts"
+import * as Profile from "./embedded/Profile.ts"
+import type { Mechanism } from "./embedded/Sasl.ts"
 import type * as Fault from "./Fault.ts"
-import * as Listener from "./Listener.ts"
-import type * as Look from "./Look.ts"
-import * as Service_ from "./Service.ts"
+import * as Listener from "./host/Listener.ts"
+import type * as Inspect from "./host/Inspect.ts"
+import * as Service_ from "./host/Service.ts"
 
 /** A topic that is there from the start. */
 export interface TopicOptions {
@@ -176,11 +176,11 @@ export interface Service {
     <N extends string, K, V, H, R>(
       topic: Topic.Topic<N, K, V, H, R>,
       partition?: number
-    ): Effect.Effect<ReadonlyArray<Look.LogRecord<K, V, H>>, KafkaError.KafkaError, R>
+    ): Effect.Effect<ReadonlyArray<Inspect.LogRecord<K, V, H>>, KafkaError.KafkaError, R>
     (
       topic: string,
       partition?: number
-    ): Effect.Effect<ReadonlyArray<Look.LogRecord<Uint8Array | null, Uint8Array | null>>, KafkaError.KafkaError>
+    ): Effect.Effect<ReadonlyArray<Inspect.LogRecord<Uint8Array | null, Uint8Array | null>>, KafkaError.KafkaError>
   }
   /** What a group committed. */
   readonly committed: (group: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
@@ -298,7 +298,7 @@ const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 const maxTicks = 1000
 
 /** Time, ticks and choices of a broker, over the Clock and Scheduler of the fiber that makes it. */
-const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effect<Env, never, Scope.Scope> =>
+const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effect<Runtime, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.clockWith(Effect.succeed)
     const scheduler = yield* Scheduler.Scheduler

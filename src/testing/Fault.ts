@@ -10,7 +10,7 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Topic from "../Topic.ts"
-import type { Action, Match as Matched } from "./broker/FaultRule.ts"
+import type { Action, Match as Matched } from "./embedded/FaultRule.ts"
 
 /** An API by its name in Kafka's definitions; `"*"` is every API. */
 export type Api =

@@ -48,13 +48,13 @@ import type * as KafkaError from "../KafkaError.ts"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
 import * as EmbeddedKafka from "./EmbeddedKafka.ts"
-import { contentOf, type Event, type PartitionLog, type Violation } from "./oracle/History.ts"
-import * as Watched from "./oracle/Watched.ts"
-import * as Verify from "./oracle/Verify.ts"
+import { contentOf, type Event, type PartitionLog, type Violation } from "./history/History.ts"
+import * as Instrumented from "./history/Instrumented.ts"
+import * as Verify from "./history/Verify.ts"
 
-export { contentOf } from "./oracle/History.ts"
-export type { Event, History, Invariant, PartitionLog, Violation } from "./oracle/History.ts"
-export type { Promises } from "./oracle/Watched.ts"
+export { contentOf } from "./history/History.ts"
+export type { Event, History, Invariant, PartitionLog, Violation } from "./history/History.ts"
+export type { Promises } from "./history/Instrumented.ts"
 
 /** The invariants that a history violates: a pure function, for histories from anywhere. */
 export const verify = Verify.verify
@@ -79,7 +79,7 @@ export interface Service {
   /** The same producer, watched: what it is given, and what it says became of it. `promises` says what its settings promise. */
   readonly producer: (
     producer: Producer.Producer["Service"],
-    promises?: Watched.Promises
+    promises?: Instrumented.Promises
   ) => Producer.Producer["Service"]
   /** `Producer.make`, watched, with the bytes and records of its buffer held against their limits (I9). */
   readonly makeProducer: (
@@ -171,7 +171,7 @@ export const make = (
     }
     let begun = 0
     const now = () => clock.currentTimeMillisUnsafe()
-    const watch = Watched.make(record, used)
+    const watch = Instrumented.make(record, used)
     const check = Effect.suspend(() => {
       const topics = new Set(events.flatMap((event) => ("topic" in event ? [event.topic] : [])))
       return Effect.map(logsOf(broker, topics, compacted), (logs) => Verify.verify({ logs, events }))

@@ -2,6 +2,7 @@
 import * as Net from "node:net"
 import { Effect, Scope } from "effect"
 import * as Network from "../../src/Network.ts"
+import * as NodeNetwork from "../../src/NodeNetwork.ts"
 
 export interface Proxy {
   readonly port: number
@@ -69,7 +70,7 @@ export const make: Effect.Effect<
   never,
   Scope.Scope
 > = Effect.gen(function* () {
-  const direct = Network.make()
+  const direct = NodeNetwork.make()
   const scope = yield* Effect.scope
   const proxies = new Map<number, Proxy>()
   return {

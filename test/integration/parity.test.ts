@@ -1,7 +1,7 @@
 /** The cases of `test/parity`, asked of Apache Kafka: it answers as it did when its answers were recorded. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Network } from "samsa"
+import { NodeNetwork } from "samsa"
 import * as AddPartitionsToTxn from "../../src/protocol/messages/AddPartitionsToTxn.ts"
 import * as AlterPartitionReassignments from "../../src/protocol/messages/AlterPartitionReassignments.ts"
 import * as ElectLeaders from "../../src/protocol/messages/ElectLeaders.ts"
@@ -15,7 +15,7 @@ import * as Lab from "../parity/Lab.ts"
 import { batch } from "../parity/Records.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 
-const network = Network.make()
+const network = NodeNetwork.make()
 
 /** ElectLeaders: the leader is the preferred one already. */
 const electionNotNeeded = 84

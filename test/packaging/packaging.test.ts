@@ -91,7 +91,7 @@ console.log(JSON.stringify({
     write(
       "internal.js",
       `const refused = async (name) => { try { await import(name); return false } catch (error) { return error.code } }
-console.log(JSON.stringify([await refused("samsa/internal/Accumulator"), await refused("samsa/testing/broker/Produce")]))
+console.log(JSON.stringify([await refused("samsa/produce/Accumulator"), await refused("samsa/testing/embedded/Produce")]))
 `
     )
     assert.deepStrictEqual(JSON.parse(node("internal.js")), [

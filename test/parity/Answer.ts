@@ -2,7 +2,7 @@
  * What a broker said, as a value that can be compared with what another said: names in the place of ids, in the order in
  * which they occur; `now` in the place of the present; records as text. Codes, offsets, epochs, shapes and order stay.
  */
-import { zeroId } from "../../src/testing/broker/Env.ts"
+import { zeroId } from "../../src/testing/embedded/Runtime.ts"
 import * as Records from "../../src/protocol/records/Records.ts"
 
 export type Answer = null | boolean | number | string | ReadonlyArray<Answer> | { readonly [name: string]: Answer }

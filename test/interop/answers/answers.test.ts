@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import { afterAll, beforeAll } from "vitest"
 import * as Network from "../../../src/Network.ts"
+import * as NodeNetwork from "../../../src/NodeNetwork.ts"
 import { EmbeddedKafka } from "../../../src/testing/index.ts"
 import * as KafkaServer from "../../integration/KafkaServer.ts"
 import * as Ask from "./Ask.ts"
@@ -33,7 +34,7 @@ for (const version of releases) {
       Layer.mergeAll(
         KafkaServer.layer({ version: version as "4.4.0", properties: { "group.min.session.timeout.ms": "6000" } }),
         EmbeddedKafka.layer({ asVersion: playedAs(version), listen: true }),
-        Network.layer
+        NodeNetwork.layer
       )
     )
     let asked = 0

@@ -4,7 +4,7 @@ import * as Frame from "../../../src/protocol/Frame.ts"
 import * as ApiVersions from "../../../src/protocol/messages/ApiVersions.ts"
 import * as Fetch from "../../../src/protocol/messages/Fetch.ts"
 import * as Metadata from "../../../src/protocol/messages/Metadata.ts"
-import { handlers } from "../../../src/testing/broker/handlers.ts"
+import { handlers } from "../../../src/testing/embedded/handlers.ts"
 import type { Case } from "../Lab.ts"
 
 /** The ranges of those APIs that the embedded broker serves. */

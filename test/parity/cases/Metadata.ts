@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import * as DeleteTopics from "../../../src/protocol/messages/DeleteTopics.ts"
 import * as Metadata from "../../../src/protocol/messages/Metadata.ts"
-import { zeroId } from "../../../src/testing/broker/Env.ts"
+import { zeroId } from "../../../src/testing/embedded/Runtime.ts"
 import { type Ask, type Case, until } from "../Lab.ts"
 
 type Response = (typeof Metadata.Response.schema)["Type"]

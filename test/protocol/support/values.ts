@@ -1,7 +1,7 @@
 /** Generated values of messages, from their Schemas. */
 import type * as SchemaAST from "effect/SchemaAST"
 import type * as Schema from "effect/Schema"
-import * as Field from "../../../src/protocol/wire/Field.ts"
+import * as Field from "../../../src/protocol/codec/Field.ts"
 import * as Wire from "../../../src/protocol/Wire.ts"
 
 /** Random numbers from a seed: the same seed gives the same values. */

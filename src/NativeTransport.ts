@@ -1,0 +1,20 @@
+/** The native `Transport`: it speaks the protocol itself, over `Brokers` and `Cluster`. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Brokers } from "./Broker.ts"
+import { Cluster } from "./Cluster.ts"
+import * as Fetcher from "./fetch/Fetcher.ts"
+import * as Sender from "./produce/Sender.ts"
+import { Transport } from "./Transport.ts"
+
+/** The native engine, over `Brokers` and `Cluster`. */
+export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster> = Effect.gen(function* () {
+  const context = { brokers: yield* Brokers, cluster: yield* Cluster }
+  return Transport.of({
+    producer: (settings) => Sender.make(context, settings),
+    consumer: (settings) => Fetcher.make(context, settings)
+  })
+})
+
+/** The native engine, over `Brokers` and `Cluster`. */
+export const layer: Layer.Layer<Transport, never, Brokers | Cluster> = Layer.effect(Transport, make)

@@ -1,0 +1,255 @@
+/** The `Network` of Node.js: TCP and TLS. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Net from "node:net"
+import * as Tls from "node:tls"
+import * as KafkaConfig from "./KafkaConfig.ts"
+import * as KafkaError from "./KafkaError.ts"
+import { type Address, type Connection, type Handler, Network } from "./Network.ts"
+import type * as Security from "./Security.ts"
+
+/** How a name becomes addresses: `dns.lookup`, or what takes its place. */
+export type Lookup = Net.LookupFunction
+
+/**
+ * How long an address of a name is tried before the next is tried. Longer than a round trip to anywhere, shorter than
+ * `connectTimeout`, so that an address that swallows packets (IPv6 without a route) does not hide those behind it.
+ */
+const attemptMillis = 1000
+
+/** How long a connection is silent before the system looks whether the other side is still there. */
+const keepAliveMillis = 60_000
+
+const explain = (error: NodeJS.ErrnoException | AggregateError): string => {
+  // Where a name has several addresses, Node tries each and gathers what they said.
+  if ("errors" in error && error.errors.length > 0) return error.errors.map((one: Error) => one.message).join(", ")
+  // OpenSSL's messages are places in its source; what it means is the reason.
+  const { code, message, reason } = error as NodeJS.ErrnoException & { readonly reason?: string }
+  if (code?.startsWith("ERR_SSL_") === true && reason !== undefined) return reason
+  return message === "" ? (code ?? "failed") : message
+}
+
+const unreachable = (address: Address, cause: string, error?: unknown): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: KafkaConfig.formatAddress(address), cause }] }, error)
+
+const refusedCertificate = (address: Address, message: string, error: unknown): KafkaError.KafkaError =>
+  KafkaError.make(
+    { _tag: "Unauthenticated", mechanism: "TLS", message, broker: KafkaConfig.formatAddress(address) },
+    error
+  )
+
+/** What the other side says in an alert about our certificate, or the lack of one. */
+const aboutOurCertificate =
+  /ALERT_(CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNKNOWN_CA|CERTIFICATE_EXPIRED|CERTIFICATE_REVOKED|UNSUPPORTED_CERTIFICATE|ACCESS_DENIED)|ALERT_HANDSHAKE_FAILURE/
+
+/** Errors of OpenSSL that mean: the bytes were no TLS at all. */
+const notTls = new Set([
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+  "ERR_SSL_HTTP_REQUEST",
+  "ERR_SSL_UNKNOWN_PROTOCOL",
+  "ERR_SSL_BAD_RECORD_TYPE"
+])
+
+/** Names, dates, authorities: what our check of the broker's certificate says. */
+const ofTheirCertificate = (error: NodeJS.ErrnoException): string | undefined => {
+  switch (error.code) {
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return `the broker's certificate is for another name: ${(error as { reason?: string }).reason ?? error.message}`
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "CERT_SIGNATURE_FAILURE":
+      return `the broker's certificate was not signed by an authority of tls.ca (${error.message})`
+    case "CERT_HAS_EXPIRED":
+    case "CERT_NOT_YET_VALID":
+    case "CERT_REVOKED":
+    case "CERT_REJECTED":
+    case "CERT_UNTRUSTED":
+    case "INVALID_PURPOSE":
+      return `the broker's certificate is not valid (${error.message})`
+    default:
+      return undefined
+  }
+}
+
+/**
+ * Why a TLS connection has ended, where that is not the network's fault. `fresh`: before the broker has sent anything.
+ * A broker that misses our certificate should say so in an alert; those before 3.0 send what cannot be read instead.
+ */
+const ofTls = (
+  address: Address,
+  tls: Security.TlsSettings,
+  error: NodeJS.ErrnoException,
+  fresh: boolean
+): KafkaError.KafkaError | undefined => {
+  const theirs = ofTheirCertificate(error)
+  if (theirs !== undefined) return refusedCertificate(address, theirs, error)
+  const { code = "" } = error
+  if (aboutOurCertificate.test(code))
+    return refusedCertificate(address, `the broker refused our certificate, or wants one (${explain(error)})`, error)
+  if (fresh && !tls.hasCertificate && code.startsWith("ERR_SSL_") && !notTls.has(code))
+    return refusedCertificate(
+      address,
+      `the broker broke off (${explain(error)}): it may want a certificate, tls.cert and tls.key`,
+      error
+    )
+  return undefined
+}
+
+/** A handshake that did not come about. */
+const ofHandshake = (
+  address: Address,
+  tls: Security.TlsSettings,
+  error: NodeJS.ErrnoException
+): KafkaError.KafkaError => {
+  const broker = KafkaConfig.formatAddress(address)
+  const known = ofTls(address, tls, error, true)
+  if (known !== undefined) return known
+  if (notTls.has(error.code ?? ""))
+    return KafkaError.make(
+      {
+        _tag: "WrongProtocol",
+        seen: "the answer to the TLS handshake is not TLS",
+        hint: "this is a plaintext port: connect without tls, or take the port of a TLS listener",
+        broker
+      },
+      error
+    )
+  // A plaintext listener reads our first bytes as an absurd size and closes without a word; so does a broker that goes down.
+  if (!tls.proven && (error.code === "ECONNRESET" || error.code === "EPIPE"))
+    return KafkaError.make(
+      {
+        _tag: "WrongProtocol",
+        seen: "the connection was closed in the TLS handshake",
+        hint: "this may be a plaintext port: connect without tls, or take the port of a TLS listener",
+        broker
+      },
+      error
+    )
+  return unreachable(address, `TLS: ${explain(error)}`, error)
+}
+
+interface Open extends Connection {
+  readonly socket: Net.Socket
+}
+
+/** From here on the socket belongs to the handler. */
+const own = (socket: Net.Socket, address: Address, handler: Handler): Open => {
+  let closed = false
+  let cause = "closed by the broker"
+  let reason: KafkaError.KafkaError | undefined
+  let heard = false
+  socket.on("error", (error) => {
+    cause = explain(error)
+    if (address.tls !== undefined) reason = ofTls(address, address.tls, error, !heard)
+  })
+  socket.on("data", (chunk: Uint8Array) => {
+    heard = true
+    handler.onData(chunk)
+  })
+  socket.on("close", () => {
+    if (closed) return
+    closed = true
+    handler.onClose(cause, reason)
+  })
+  return {
+    socket,
+    close: () => {
+      closed = true
+      socket.destroy()
+    },
+    write: (chunks) => {
+      if (socket.destroyed) return
+      // Corked, so that a request of several buffers is one system call and no copy.
+      socket.cork()
+      for (const chunk of chunks) socket.write(chunk)
+      socket.uncork()
+    }
+  }
+}
+
+const ignore = () => {}
+
+const connectSocket = (
+  address: Address,
+  handler: Handler,
+  context: Tls.SecureContext | undefined,
+  lookup: Lookup | undefined
+): Effect.Effect<Open, KafkaError.KafkaError> =>
+  Effect.callback((resume) => {
+    const { host, port, sourceAddress, tls } = address
+    const tcp = Net.connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveMillis,
+      // A name is resolved anew at each connect, and each of its addresses is tried.
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: attemptMillis,
+      ...(lookup === undefined ? {} : { lookup }),
+      ...(sourceAddress === undefined
+        ? {}
+        : { localAddress: sourceAddress.host, ...(sourceAddress.port === 0 ? {} : { localPort: sourceAddress.port }) })
+    })
+    let socket = tcp
+    const fail = (error: KafkaError.KafkaError) => {
+      // What else it says on its way out is of no use to anybody, but must not end the process.
+      tcp.on("error", ignore)
+      socket.on("error", ignore)
+      socket.destroy()
+      tcp.destroy()
+      resume(Effect.fail(error))
+    }
+    const onTcpError = (error: Error) => fail(unreachable(address, explain(error), error))
+    tcp.once("error", onTcpError)
+    tcp.once("connect", () => {
+      tcp.off("error", onTcpError)
+      if (tls === undefined || context === undefined) return resume(Effect.succeed(own(tcp, address, handler)))
+      // An address cannot be sent as SNI; the certificate is checked against it all the same.
+      const name = tls.servername ?? host
+      const secure = Tls.connect({
+        socket: tcp,
+        secureContext: context,
+        host: name,
+        ...(Net.isIP(name) === 0 ? { servername: name } : {}),
+        ...(tls.checkServerName ? {} : { checkServerIdentity: () => undefined })
+      })
+      socket = secure
+      const onError = (error: Error) => fail(ofHandshake(address, tls, error))
+      tcp.on("error", onError)
+      secure.once("error", onError)
+      secure.once("secureConnect", () => {
+        secure.off("error", onError)
+        tcp.off("error", onError)
+        tcp.on("error", ignore)
+        tls.proven = true
+        resume(Effect.succeed(own(secure, address, handler)))
+      })
+    })
+    return Effect.sync(() => {
+      tcp.on("error", ignore)
+      socket.on("error", ignore)
+      socket.destroy()
+      tcp.destroy()
+    })
+  })
+
+/** TCP and TLS by `node:net` and `node:tls`. `lookup` takes the place of `dns.lookup`. */
+export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Network["Service"] =>
+  Network.of({
+    connect: (address, handler) =>
+      Effect.acquireRelease(
+        Effect.flatMap(address.tls === undefined ? Effect.undefined : address.tls.context, (context) =>
+          connectSocket(address, handler, context, options.lookup)
+        ),
+        (connection) => Effect.sync(connection.close),
+        { interruptible: true }
+      )
+  })
+
+/** TCP and TLS by `node:net` and `node:tls`: no delay, keep-alive, every address of a name tried. */
+export const layer: Layer.Layer<Network> = Layer.succeed(Network, make())

@@ -1,0 +1,186 @@
+/**
+ * SASL on a connection: the handshake that names the mechanism, and the tokens that follow it. From 1.0 on the tokens
+ * travel in SaslAuthenticate, before as bare frames (0.10, 0.11). Where the broker limits the session (KIP-368, from
+ * 2.2 on) we authenticate again on the same connection, with the first request that is sent after 85 to 95 % of it.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Crypto from "node:crypto"
+import * as KafkaError from "../KafkaError.ts"
+import * as SaslAuthenticate from "../protocol/messages/SaslAuthenticate.ts"
+import * as SaslHandshake from "../protocol/messages/SaslHandshake.ts"
+import type * as Security from "../Security.ts"
+import * as Scram from "./Scram.ts"
+import type { Reauthentication, BrokerConnection } from "./BrokerConnection.ts"
+import * as ApiVersions from "./ApiVersions.ts"
+
+/** An authentication under way: a first token, and what answers each of the broker's; undefined when it is over. */
+interface Exchange {
+  readonly first: Uint8Array
+  readonly next: (challenge: Uint8Array) => Effect.Effect<Uint8Array | undefined, string>
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+const over = Effect.undefined
+
+const plain = (username: string, password: string): Exchange => ({
+  first: bytes(`\0${username}\0${password}`),
+  next: () => over
+})
+
+const scram = (hash: Scram.Hash, username: string, password: string): Exchange => {
+  const [state, first] = Scram.first(hash, username, password, Crypto.randomBytes(24).toString("base64"))
+  let proof: Buffer | undefined
+  return {
+    first: bytes(first),
+    next: (challenge) =>
+      Effect.suspend(() => {
+        if (proof !== undefined) {
+          const wrong = Scram.verify(text(challenge), proof)
+          return wrong === undefined ? over : Effect.fail(wrong)
+        }
+        return Effect.map(Scram.last(state, text(challenge)), ([message, expected]) => {
+          proof = expected
+          return bytes(message)
+        })
+      })
+  }
+}
+
+const oauthBearer = (token: string, extensions: { readonly [name: string]: string }): Exchange => {
+  const further = Object.entries(extensions).map(([name, value]) => `${name}=${value}\x01`)
+  let refused: string | undefined
+  return {
+    first: bytes(`n,,\x01auth=Bearer ${token}\x01${further.join("")}\x01`),
+    next: (challenge) =>
+      Effect.suspend(() => {
+        if (refused !== undefined) return Effect.fail(refused)
+        if (challenge.length === 0) return over
+        // RFC 7628, 3.2.3: why it is refused comes as a challenge, and ends with the answer to it.
+        refused = text(challenge)
+        return Effect.succeed(bytes("\x01"))
+      })
+  }
+}
+
+const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchange, KafkaError.KafkaError> => {
+  switch (sasl.mechanism) {
+    case "PLAIN":
+      return Effect.sync(() => plain(sasl.username, Redacted.value(sasl.password)))
+    case "SCRAM-SHA-256":
+      return Effect.sync(() => scram("sha256", sasl.username, Redacted.value(sasl.password)))
+    case "SCRAM-SHA-512":
+      return Effect.sync(() => scram("sha512", sasl.username, Redacted.value(sasl.password)))
+    case "OAUTHBEARER":
+      return sasl.token.pipe(
+        Effect.map((token) => oauthBearer(Redacted.value(token), sasl.extensions ?? {})),
+        // The service of the tokens is down, which says nothing of us: as if the broker could not be reached.
+        Effect.catchCause((cause) =>
+          Cause.hasInterrupts(cause)
+            ? Effect.interrupt
+            : Effect.fail(
+                KafkaError.make(
+                  { _tag: "Unreachable", attempts: [{ address, cause: "a token for OAUTHBEARER could not be had" }] },
+                  cause
+                )
+              )
+        )
+      )
+  }
+}
+
+const unsupportedMechanism = 33
+const illegalState = 34
+
+/** How the first connection is told from a session that is prolonged. */
+type Round = (
+  token: Uint8Array
+) => Effect.Effect<{ readonly token: Uint8Array; readonly lifetime: number }, KafkaError.KafkaError>
+
+/** Authenticates a connection; gives how long that lasts in milliseconds, 0 for as long as the connection. */
+const authenticateOnce = (
+  session: BrokerConnection,
+  sasl: Security.Sasl
+): Effect.Effect<number, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const { mechanism } = sasl
+    const refused = (message: string, cause?: unknown) =>
+      KafkaError.make({ _tag: "Unauthenticated", mechanism, message, broker: session.address }, cause)
+    const framed = session.offer.ranges.has(SaslAuthenticate.Request.key)
+    const handshake = ApiVersions.choose(SaslHandshake, session.offer, framed ? {} : { maxVersion: 0 }, session.address)
+    if (typeof handshake !== "number") return yield* handshake
+
+    // Asked for before anything is sent: a broker does not wait long for it.
+    const exchange = yield* exchangeOf(sasl, session.address)
+    const answer = yield* session.exchange(SaslHandshake, handshake, { mechanism })
+    if (answer.errorCode === unsupportedMechanism)
+      return yield* refused(`the broker offers ${answer.mechanisms.join(", ") || "no mechanism"}`)
+    if (answer.errorCode === illegalState) return yield* refused("this listener does no SASL, or not now")
+    if (answer.errorCode !== 0) return yield* refused(KafkaError.fromCode(answer.errorCode).message)
+
+    const bare: Round = (token) =>
+      Effect.mapBoth(session.token(token), {
+        onSuccess: (token) => ({ token, lifetime: 0 }),
+        // A refusal has no words there: the connection is closed.
+        onFailure: (error) =>
+          error.reason._tag === "Unreachable"
+            ? refused("the broker closed the connection over what it was sent", error)
+            : error
+      })
+    const wrapped: Round = (authBytes) =>
+      Effect.gen(function* () {
+        const version = ApiVersions.choose(SaslAuthenticate, session.offer, {}, session.address)
+        if (typeof version !== "number") return yield* version
+        const answer = yield* session.exchange(SaslAuthenticate, version, { authBytes })
+        if (answer.errorCode !== 0)
+          return yield* refused(answer.errorMessage ?? KafkaError.fromCode(answer.errorCode).message)
+        return { token: answer.authBytes, lifetime: answer.sessionLifetimeMs }
+      })
+    const round = handshake === 0 ? bare : wrapped
+
+    let token: Uint8Array | undefined = exchange.first
+    let lifetime = 0
+    let why: string | undefined
+    while (token !== undefined) {
+      const answered: Result.Result<Effect.Success<ReturnType<Round>>, KafkaError.KafkaError> = yield* Effect.result(
+        round(token)
+      )
+      if (Result.isFailure(answered)) {
+        const { failure } = answered
+        return yield* why === undefined || failure.reason._tag !== "Unauthenticated" ? failure : refused(why, failure)
+      }
+      lifetime = answered.success.lifetime
+      const next: Result.Result<Uint8Array | undefined, string> = yield* Effect.result(
+        exchange.next(answered.success.token)
+      )
+      if (Result.isFailure(next)) return yield* refused(next.failure)
+      if (mechanism === "OAUTHBEARER" && next.success !== undefined) why = text(answered.success.token)
+      token = next.success
+    }
+    return lifetime
+  })
+
+/** Brokers take a second authentication within a second of the first for a mistake. */
+const soonest = 1100
+
+/** Authenticates a connection; gives when that has to be done again, if ever. */
+export const authenticate = (
+  session: BrokerConnection,
+  sasl: Security.Sasl,
+  now: () => number
+): Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const from = now()
+    const lifetime = yield* authenticateOnce(session, sasl)
+    if (lifetime <= 0) return undefined
+    const share = 0.85 + 0.1 * (yield* Random.next)
+    return {
+      due: from + Math.max(soonest, lifetime * share),
+      expires: from + lifetime,
+      run: authenticate(session, sasl, now)
+    }
+  })

@@ -1,0 +1,412 @@
+/**
+ * One connection to one broker: requests are pipelined, responses come back in their order, each request has a
+ * deadline, and one sweep serves all of them. When it ends, every request under way fails with the cause.
+ *
+ * Requests wait in line, in their order, while the broker throttles us (KIP-219) and while we authenticate again
+ * (KIP-368); what was sent before is answered meanwhile. Neither needs a timer while nothing is sent.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import * as Backoff from "../Backoff.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Connection, Handler } from "../Network.ts"
+import type { Api, Offer, SendOptions } from "../protocol/Exchange.ts"
+import * as Frame from "../protocol/Frame.ts"
+import * as InFlightRequest from "./InFlightRequest.ts"
+import * as Throttle from "./Throttle.ts"
+import * as ApiVersions from "./ApiVersions.ts"
+
+/** What a session needs from its owner. */
+export interface Context {
+  /** `host:port`, for errors. */
+  readonly address: string
+  readonly clientId: string
+  readonly requestTimeout: number
+  readonly maxResponseBytes: number
+  /** Whether SASL comes before the first request. */
+  readonly authenticates: boolean
+  readonly clock: Clock.Clock
+  /** Runs the deadline sweep and what else needs a fiber, in the owner's Scope. */
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** Told once, when the session has ended. */
+  readonly onEnd: (session: BrokerConnection) => void
+}
+
+/** How to authenticate again before the broker ends the session (KIP-368). */
+export interface Reauthentication {
+  /** When it is due, and when the broker will hear nothing else any more, on the monotonic clock. */
+  readonly due: number
+  readonly expires: number
+  /** Gives the next one. */
+  readonly run: Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>
+}
+
+/** How often at most the sweep looks, and how long its timer may outlive the last request. */
+const sweepMillis = 1000
+
+/** How many bytes of an answer that is no response are shown. */
+const shownBytes = 16
+
+/** What has never spoken Kafka to us is something else. */
+const notKafka = (first: Uint8Array, address: string, cause: KafkaError.KafkaError): KafkaError.KafkaError => {
+  const text = String.fromCharCode(...first)
+  const shown = /^[\x20-\x7e\r\n\t]+$/.test(text)
+    ? JSON.stringify(text)
+    : Array.from(first, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
+  return KafkaError.make(
+    {
+      _tag: "WrongProtocol",
+      seen: `the answer is no response of Kafka's protocol: it begins with ${shown}`,
+      hint: "this may be the port of another service, or of a controller",
+      broker: address
+    },
+    cause
+  )
+}
+
+export class BrokerConnection implements Handler {
+  readonly #context: Context
+  readonly #pending: Array<InFlightRequest.InFlightRequest> = []
+  readonly #line: Array<InFlightRequest.InFlightRequest> = []
+  readonly #splitter: Frame.Splitter
+  #connection: Connection | undefined
+  #correlationId = 0
+  #sweeping = false
+  #mutedUntil = 0
+  #held = false
+  #reauthentication: Reauthentication | undefined
+  #ended: KafkaError.KafkaError | undefined
+  /** The first bytes that came, until they have proven to be a response. */
+  #first: Uint8Array | undefined = new Uint8Array(0)
+  #negotiated = false
+  /** What the broker offers, once negotiated. */
+  offer: Offer = ApiVersions.none
+  /** When it was last used, on the monotonic clock. */
+  usedAt: number
+  /** Whether it has answered a request since it was negotiated: such a connection was not in vain. */
+  served = false
+
+  constructor(context: Context) {
+    this.#context = context
+    this.usedAt = Backoff.monotonic(context.clock)
+    this.#splitter = Frame.makeSplitter({
+      maxFrameBytes: context.maxResponseBytes,
+      onFrame: (frame) => this.#onFrame(frame)
+    })
+  }
+
+  get address(): string {
+    return this.#context.address
+  }
+
+  get isOpen(): boolean {
+    return this.#ended === undefined
+  }
+
+  /** Whether any byte has come. */
+  get heard(): boolean {
+    return this.#first === undefined || this.#first.length > 0
+  }
+
+  get isIdle(): boolean {
+    return this.#pending.length === 0 && this.#line.length === 0
+  }
+
+  /** Gives the session its connection. */
+  attach(connection: Connection): void {
+    this.#connection = connection
+    if (this.#ended !== undefined) connection.close()
+  }
+
+  /** Negotiated and authenticated: requests may be sent. */
+  ready(reauthentication: Reauthentication | undefined): void {
+    this.#negotiated = true
+    this.#reauthentication = reauthentication
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.#ended !== undefined) return
+    const first = this.#first
+    if (first !== undefined && first.length < shownBytes)
+      this.#first = Uint8Array.from([...first, ...chunk.subarray(0, shownBytes - first.length)])
+    try {
+      this.#splitter.push(chunk)
+    } catch (error) {
+      this.#fail(this.#asKafkaError(error))
+    }
+  }
+
+  onClose(cause: string, error?: KafkaError.KafkaError): void {
+    if (error !== undefined) return this.#end(error, error)
+    // A listener that wants SASL answers ApiVersions, and closes at anything else.
+    const vain = !this.#context.authenticates && this.#negotiated && !this.served && this.#pending.length > 0
+    this.close(vain ? `${cause} at the first request, as listeners do that want SASL` : cause)
+  }
+
+  /** Ends it on our side. */
+  close(cause: string): void {
+    const error = this.#lost(cause)
+    this.#end(error, error)
+  }
+
+  /** Sends a request at the highest version that both sides know. */
+  send<Q extends Schema.Top, A extends Schema.Top>(
+    api: Api<Q, A>,
+    request: (version: number) => Q["~type.make.in"],
+    options: SendOptions
+  ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
+    return Effect.callback((resume) => {
+      if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
+      const version = ApiVersions.choose(api, this.offer, options, this.#context.address)
+      if (typeof version !== "number") return resume(Effect.fail(version))
+      const now = Backoff.monotonic(this.#context.clock)
+      const pending = InFlightRequest.ofRequest(
+        api,
+        version,
+        () => request(version),
+        options,
+        this.#context,
+        now,
+        resume
+      )
+      // In line first: what it would have to wait for may be over before it has begun to wait.
+      this.#line.push(pending)
+      this.#advance(now)
+      if (this.#line.length > 0) this.#sweep()
+      return Effect.sync(() => {
+        pending.resume = undefined
+      })
+    })
+  }
+
+  /** Sends a request at a given version, past the line: for negotiation and authentication. `read` replaces how the response is read. */
+  exchange<Q extends Schema.Top, A extends Schema.Top>(
+    api: Api<Q, A>,
+    version: number,
+    request: Q["~type.make.in"],
+    options: SendOptions & { readonly skippable?: boolean } = {},
+    read?: (frame: Uint8Array) => A["Type"]
+  ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
+    return Effect.callback((resume) => {
+      if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
+      const now = Backoff.monotonic(this.#context.clock)
+      const pending = InFlightRequest.ofRequest(api, version, () => request, options, this.#context, now, resume)
+      if (read !== undefined) pending.read = read
+      pending.skippable = options.skippable === true
+      this.#write(pending)
+      return Effect.sync(() => {
+        pending.resume = undefined
+      })
+    })
+  }
+
+  /** Sends a request whose response does not matter. */
+  tell<Q extends Schema.Top, A extends Schema.Top>(api: Api<Q, A>, version: number, request: Q["~type.make.in"]): void {
+    if (this.#ended !== undefined) return
+    const now = Backoff.monotonic(this.#context.clock)
+    this.#write(
+      InFlightRequest.ofRequest(
+        api,
+        version,
+        () => request,
+        {},
+        this.#context,
+        now,
+        () => {}
+      )
+    )
+  }
+
+  /** Sends a bare token of SASL, as brokers before 1.0 want them, and gives theirs. */
+  token(bytes: Uint8Array): Effect.Effect<Uint8Array, KafkaError.KafkaError> {
+    return Effect.callback((resume) => {
+      if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
+      const pending = InFlightRequest.ofToken(bytes, this.#context, Backoff.monotonic(this.#context.clock), resume)
+      this.#write(pending)
+      return Effect.sync(() => {
+        pending.resume = undefined
+      })
+    })
+  }
+
+  #write(pending: InFlightRequest.InFlightRequest): void {
+    this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
+    pending.correlationId = this.#correlationId
+    let chunks: Array<Uint8Array>
+    try {
+      chunks = pending.encode(pending.correlationId)
+    } catch (error) {
+      return pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+    }
+    this.usedAt = pending.deadline - pending.budget
+    this.#connection?.write(chunks)
+    if (pending.noResponse) return pending.resume?.(Effect.undefined)
+    this.#pending.push(pending)
+    this.#sweep()
+  }
+
+  // ── the line
+
+  /** Whether a request has to wait now; sees to it that the line moves on later. */
+  #mustWait(now: number): boolean {
+    if (this.#held) return true
+    if (this.#mutedUntil > now) {
+      this.#hold(Effect.sleep(Math.ceil(this.#mutedUntil - now)))
+      return true
+    }
+    const again = this.#reauthentication
+    if (again !== undefined && again.due <= now) {
+      this.#hold(this.#reauthenticate(again))
+      return true
+    }
+    return false
+  }
+
+  #hold(until: Effect.Effect<void>): void {
+    this.#held = true
+    this.#context.fork(
+      Effect.ensuring(
+        until,
+        Effect.sync(() => {
+          this.#held = false
+          this.#advance(Backoff.monotonic(this.#context.clock))
+        })
+      )
+    )
+  }
+
+  #advance(now: number): void {
+    while (this.#line.length > 0) {
+      if (this.#mustWait(now)) return
+      const pending = this.#line.shift()!
+      if (pending.resume !== undefined) this.#write(pending)
+    }
+  }
+
+  #reauthenticate(again: Reauthentication): Effect.Effect<void> {
+    return again.run.pipe(
+      Effect.map((next) => {
+        this.#reauthentication = next
+      }),
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          const now = Backoff.monotonic(this.#context.clock)
+          // A token that could not be had may be had later: as long as the session lasts, it is used.
+          if (error.isRetryable && this.isOpen && now < again.expires)
+            this.#reauthentication = {
+              ...again,
+              due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
+            }
+          else this.#end(error, error)
+        })
+      )
+    )
+  }
+
+  // ── responses
+
+  #onFrame(frame: Uint8Array): void {
+    if (this.#ended !== undefined) return
+    let pending = this.#pending[0]
+    if (pending?.raw !== true) {
+      const correlationId = Frame.readCorrelationId(frame)
+      if (pending?.skippable === true && this.#pending[1]?.correlationId === correlationId) {
+        this.#pending.shift()
+        pending.resume?.(Effect.undefined)
+        pending = this.#pending[0]
+      }
+      if (pending === undefined || pending.correlationId !== correlationId) {
+        const problem = `correlation id ${correlationId} came where ${pending?.correlationId ?? "none"} was due`
+        throw KafkaError.make({ _tag: "Corrupt", what: "response", problem, broker: this.#context.address })
+      }
+    }
+    this.#pending.shift()
+    this.#first = undefined
+    if (this.#negotiated) this.served = true
+    const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
+    // Whoever waited has gone, but the broker may throttle us all the same.
+    try {
+      const value = pending.read(frame) as { readonly throttleTimeMs?: number } | undefined
+      const throttle = value?.throttleTimeMs ?? 0
+      if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
+        this.#mutedUntil = Math.max(this.#mutedUntil, now + throttle)
+      pending.resume?.(Effect.succeed(value))
+    } catch (error) {
+      pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+      this.close(`given up: its response to ${pending.api} could not be read`)
+    }
+  }
+
+  // ── deadlines
+
+  #sweep(): void {
+    if (this.#sweeping) return
+    this.#sweeping = true
+    this.#context.fork(this.#sweepLoop)
+  }
+
+  readonly #sweepLoop: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isIdle || this.#ended !== undefined) {
+      this.#sweeping = false
+      return Effect.void
+    }
+    const now = Backoff.monotonic(this.#context.clock)
+    let wait = sweepMillis
+    for (let i = this.#line.length - 1; i >= 0; i--) {
+      const waiting = this.#line[i]!
+      const left = waiting.deadline - now
+      if (left <= 0) {
+        this.#line.splice(i, 1)
+        waiting.resume?.(Effect.fail(InFlightRequest.late(waiting, this.#context.address)))
+      } else if (left < wait) wait = left
+    }
+    for (const pending of this.#pending) {
+      const left = pending.deadline - now
+      if (left <= 0) {
+        // Responses come in order, so those behind a late one are late as well: the connection is given up.
+        pending.resume?.(Effect.fail(InFlightRequest.late(pending, this.#context.address)))
+        pending.resume = undefined
+        this.close(`given up: ${pending.api} was not answered within ${pending.budget} ms`)
+        return this.#sweepLoop
+      }
+      if (left < wait) wait = left
+    }
+    return Effect.andThen(Effect.sleep(Math.ceil(wait)), this.#sweepLoop)
+  })
+
+  // ── the end
+
+  /** Bytes that are no response: the request that was to be answered fails with that, the others with the lost connection. */
+  #fail(error: KafkaError.KafkaError): void {
+    const first = this.#first
+    if (first === undefined || error.reason._tag !== "Corrupt") {
+      const others = error.reason._tag === "Corrupt" ? this.#lost(`given up: ${error.message}`) : error
+      return this.#end(error, others)
+    }
+    const wrong = notKafka(first, this.#context.address, error)
+    this.#end(wrong, wrong)
+  }
+
+  #end(first: KafkaError.KafkaError, others: KafkaError.KafkaError): void {
+    if (this.#ended !== undefined) return
+    this.#ended = others
+    this.#connection?.close()
+    const due = [...this.#pending.splice(0), ...this.#line.splice(0)]
+    // The owner first: whoever is told goes on at once, and would find this connection in its place.
+    this.#context.onEnd(this)
+    due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
+  }
+
+  #lost(cause: string): KafkaError.KafkaError {
+    return KafkaError.make({ _tag: "Unreachable", attempts: [{ address: this.#context.address, cause }] })
+  }
+
+  #asKafkaError(error: unknown): KafkaError.KafkaError {
+    if (error instanceof KafkaError.KafkaError) return error
+    return KafkaError.make(
+      { _tag: "Corrupt", what: "response", problem: String(error), broker: this.#context.address },
+      error
+    )
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * One named connection of a broker: made when it is first used, shared by its users, made anew when it was lost. The
+ * first time at once, then after a jittered delay that doubles up to a second, until a connection has been of use.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { BrokerConnection } from "./BrokerConnection.ts"
+
+/** What a slot needs from its owner. */
+export interface Context {
+  /** `host:port`, for errors. */
+  readonly address: string
+  readonly scope: Scope.Scope
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** In [0, 1). */
+  readonly random: () => number
+  /** Opens a connection in a Scope, ready for requests. */
+  readonly connect: (slot: ConnectionSlot, scope: Scope.Scope) => Effect.Effect<BrokerConnection, KafkaError.KafkaError>
+}
+
+export class ConnectionSlot {
+  readonly #context: Context
+  #session: BrokerConnection | undefined
+  #scope: Scope.Closeable | undefined
+  #connecting: Deferred.Deferred<BrokerConnection, KafkaError.KafkaError> | undefined
+  /** Connections in a row that could not be made, or were lost before they were of use. */
+  #failures = 0
+  #notBefore = 0
+  #closed: string | undefined
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  /** The connection, made if there is none. */
+  readonly acquire: Effect.Effect<BrokerConnection, KafkaError.KafkaError> = Effect.suspend(() => {
+    if (this.#session !== undefined) return Effect.succeed(this.#session)
+    if (this.#closed !== undefined) return this.#lost(this.#closed)
+    if (this.#context.scope.state._tag === "Closed") return this.#lost("this client was closed")
+    if (this.#connecting !== undefined) return Deferred.await(this.#connecting)
+    const connecting = (this.#connecting = Deferred.makeUnsafe<BrokerConnection, KafkaError.KafkaError>())
+    // Forked into the owner's Scope: whoever asked first may be interrupted while others wait for the same connection.
+    const opening = Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true })
+    return Effect.andThen(opening, Deferred.await(connecting))
+  })
+
+  /** A session of this slot has ended. */
+  ended(session: BrokerConnection): void {
+    if (this.#session !== session) return
+    this.#session = undefined
+    if (this.#scope !== undefined) this.#context.fork(Scope.close(this.#scope, Exit.void))
+    this.#scope = undefined
+    if (session.served) this.#failures = 0
+    else this.#failed()
+  }
+
+  /** Ends it for good. */
+  close(cause: string): void {
+    this.#closed = cause
+    this.#session?.close(cause)
+  }
+
+  #failed(): void {
+    this.#failures++
+    const { clock, random } = this.#context
+    this.#notBefore = Backoff.monotonic(clock) + Backoff.delay(this.#failures, random())
+  }
+
+  readonly #open = Effect.suspend(() => {
+    const wait = this.#failures === 0 ? 0 : this.#notBefore - Backoff.monotonic(this.#context.clock)
+    return wait > 0 ? Effect.andThen(Effect.sleep(Math.ceil(wait)), this.#attempt) : this.#attempt
+  }).pipe(
+    Effect.onExit((exit) =>
+      Effect.sync(() => {
+        const connecting = this.#connecting
+        this.#connecting = undefined
+        if (connecting !== undefined) Deferred.doneUnsafe(connecting, this.#typed(exit))
+      })
+    ),
+    Effect.ignore
+  )
+
+  get #attempt(): Effect.Effect<BrokerConnection, KafkaError.KafkaError> {
+    return Effect.gen({ self: this }, function* () {
+      const scope = yield* Scope.fork(this.#context.scope)
+      const session = yield* this.#context.connect(this, scope).pipe(
+        Effect.onError(() => Scope.close(scope, Exit.void)),
+        Effect.tapError(() => Effect.sync(() => this.#failed()))
+      )
+      if (this.#closed !== undefined || !session.isOpen) {
+        if (this.#closed === undefined) this.#failed()
+        yield* Scope.close(scope, Exit.void)
+        return yield* this.#lost(this.#closed ?? "closed by the broker")
+      }
+      this.#session = session
+      this.#scope = scope
+      return session
+    })
+  }
+
+  #lost(cause: string): Effect.Effect<never, KafkaError.KafkaError> {
+    return Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address: this.#context.address, cause }] }))
+  }
+
+  /** A wait ends typed, also where the client is closed in the middle of it. */
+  #typed(
+    exit: Exit.Exit<BrokerConnection, KafkaError.KafkaError>
+  ): Effect.Effect<BrokerConnection, KafkaError.KafkaError> {
+    return Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? this.#lost("this client was closed") : exit
+  }
+}

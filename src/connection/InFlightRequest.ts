@@ -1,0 +1,95 @@
+/** A request of a connection, from when it stands in line until it is answered. */
+import type * as Effect from "effect/Effect"
+import * as KafkaError from "../KafkaError.ts"
+import type { Api, SendOptions } from "../protocol/Exchange.ts"
+import * as Frame from "../protocol/Frame.ts"
+
+export type Resume = (effect: Effect.Effect<any, KafkaError.KafkaError>) => void
+
+export interface InFlightRequest {
+  readonly api: string
+  readonly key: number
+  readonly version: number
+  /** On the monotonic clock, as is `budget` in milliseconds. */
+  readonly deadline: number
+  readonly budget: number
+  readonly encode: (correlationId: number) => Array<Uint8Array>
+  read: (frame: Uint8Array) => unknown
+  readonly noResponse: boolean
+  /** A bare token of SASL: no header on either side. */
+  readonly raw: boolean
+  /** The broker may leave this request without an answer and answer those behind it (0.9, which does not know ApiVersions). */
+  skippable: boolean
+  correlationId: number
+  /** Undefined once nobody waits: a response that is due is dropped, a request that waits in line is not sent. */
+  resume: Resume | undefined
+}
+
+interface Settings {
+  readonly clientId: string
+  readonly requestTimeout: number
+}
+
+/** A request of an API at a version. */
+export const ofRequest = (
+  api: Api<any, any>,
+  version: number,
+  request: () => unknown,
+  options: SendOptions,
+  { clientId, requestTimeout }: Settings,
+  now: number,
+  resume: Resume
+): InFlightRequest => {
+  const budget = (options.timeout ?? requestTimeout) + (options.held ?? 0)
+  return {
+    api: api.Request.name,
+    key: api.Request.key,
+    version,
+    deadline: now + budget,
+    budget,
+    encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
+    read: (frame) => Frame.readResponse(api.Response, version, frame).value,
+    noResponse: options.noResponse === true,
+    raw: false,
+    skippable: false,
+    correlationId: -1,
+    resume
+  }
+}
+
+/** A bare token of SASL: its size, and its bytes. */
+export const ofToken = (
+  bytes: Uint8Array,
+  { requestTimeout }: Settings,
+  now: number,
+  resume: Resume
+): InFlightRequest => {
+  const size = new Uint8Array(4)
+  new DataView(size.buffer).setInt32(0, bytes.length)
+  return {
+    api: "SASL token",
+    key: -1,
+    version: 0,
+    deadline: now + requestTimeout,
+    budget: requestTimeout,
+    encode: () => [size, bytes],
+    read: (frame) => frame,
+    noResponse: false,
+    raw: true,
+    skippable: false,
+    correlationId: -1,
+    resume
+  }
+}
+
+/** Its deadline has passed. */
+export const late = ({ api, budget, version }: InFlightRequest, broker: string): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "TimedOut",
+    budget: "requestTimeout",
+    millis: budget,
+    waitingFor: `the response to ${api}`,
+    api,
+    version,
+    broker
+  })

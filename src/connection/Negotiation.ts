@@ -1,0 +1,223 @@
+/**
+ * Finding out what a broker serves, from 0.8 to today's: the ladder.
+ *
+ * From 0.10 on a broker is asked at every connection, by ApiVersions at the highest version that it is known to have:
+ * 5 at first, then what KIP-511 says, down to 0 where it says nothing (0.10 to 2.3). Brokers before 0.10 cannot be
+ * asked: 0.8 closes the connection, 0.9 says nothing, and loses a request of somebody else over it. So a broker that
+ * nothing is known of is sent a small request behind the first ApiVersions, in the same write: what answers that alone
+ * is 0.9. What closes is asked again at version 3 (Azure Event Hubs resets the connection above), and is 0.8 where it
+ * then answers Metadata and closes at ListGroups. Only these two verdicts are remembered, for an hour.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
+import * as KafkaError from "../KafkaError.ts"
+import type { OldRelease } from "../protocol/Exchange.ts"
+import * as Frame from "../protocol/Frame.ts"
+import * as ApiVersionsApi from "../protocol/messages/ApiVersions.ts"
+import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
+import * as ListGroups from "../protocol/messages/ListGroups.ts"
+import * as Metadata from "../protocol/messages/Metadata.ts"
+import type { BrokerConnection } from "./BrokerConnection.ts"
+import * as ApiVersions from "./ApiVersions.ts"
+
+/** What is remembered of an address. */
+export interface Memory {
+  known: "nothing" | "modern" | OldRelease
+  /** When an old release is to be doubted, on the monotonic clock. */
+  until: number
+  /** The version that ApiVersions is asked at first. */
+  version: number
+  /** So that a broker that nothing is known of is asked once, however many connections are opened to it. */
+  readonly asking: Semaphore.Semaphore
+}
+
+const highest = ApiVersionsApi.Request.stable[1]
+/** What Azure Event Hubs still answers. */
+const modest = 3
+const oldReleaseMillis = 3_600_000
+
+export const makeMemory = (): Memory => ({
+  known: "nothing",
+  until: 0,
+  version: highest,
+  asking: Semaphore.makeUnsafe(1)
+})
+
+/** Who we take the broker for: ApiVersions v5 says so, and hears of it where it is another (KIP-1242). */
+export interface Identity {
+  readonly clusterId: string | null
+  readonly nodeId: number
+}
+
+/** No broker in particular. */
+export const anyBroker: Identity = { clusterId: null, nodeId: -1 }
+
+export interface Options {
+  /** Opens a connection, with nothing said on it. */
+  readonly open: Effect.Effect<BrokerConnection, KafkaError.KafkaError>
+  readonly memory: Memory
+  readonly identity: Identity
+  readonly pinned: OldRelease | "modern" | undefined
+  /** Before SASL nothing but ApiVersions may be asked; whoever has SASL has ApiVersions. */
+  readonly sasl: boolean
+  readonly now: () => number
+}
+
+/** Opens a connection and finds out what the broker serves. */
+export const negotiate = (options: Options): Effect.Effect<BrokerConnection, KafkaError.KafkaError> =>
+  Effect.suspend(() => {
+    const { memory, now, pinned, sasl } = options
+    if (pinned === "0.8" || pinned === "0.9") return taken(options, pinned)
+    if ((memory.known === "0.8" || memory.known === "0.9") && now() < memory.until) return taken(options, memory.known)
+    if (memory.known === "modern" || pinned === "modern" || sasl) return asked(options)
+    return memory.asking.withPermit(
+      Effect.suspend(() => {
+        if (memory.known === "modern") return asked(options)
+        if (memory.known !== "nothing" && now() < memory.until) return taken(options, memory.known)
+        return found(options)
+      })
+    )
+  })
+
+/** A broker that is not asked. */
+const taken = ({ open }: Options, release: OldRelease) =>
+  Effect.map(open, (session) => {
+    session.offer = ApiVersions.ofRelease(release)
+    return session
+  })
+
+/** A broker that answers when it is asked. */
+const asked = (options: Options): Effect.Effect<BrokerConnection, KafkaError.KafkaError> => {
+  const { memory } = options
+  const attempt = Effect.gen(function* () {
+    const session = yield* options.open
+    yield* ask(session, memory.version, options.identity)
+    return session
+  })
+  return attempt.pipe(
+    Effect.catch((error) => {
+      if (memory.known === "modern" || memory.version <= modest || !isClose(error)) return Effect.fail(error)
+      memory.version = modest
+      return attempt
+    }),
+    Effect.tap((session) => Effect.sync(() => learn(memory, session))),
+    Effect.onError(() => Effect.sync(() => forget(memory)))
+  )
+}
+
+/** A broker that nothing is known of. */
+const found = (options: Options): Effect.Effect<BrokerConnection, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const { memory } = options
+    for (const version of [highest, modest]) {
+      const session = yield* options.open
+      const answer = yield* Effect.result(askWithProbe(session, version, options.identity))
+      if (Result.isSuccess(answer)) {
+        if (answer.success === "silent") {
+          remember(options, "0.9")
+          session.offer = ApiVersions.ofRelease("0.9")
+        } else learn(memory, session)
+        return session
+      }
+      if (session.heard || !isClose(answer.failure)) return yield* answer.failure
+    }
+    const session = yield* options.open
+    yield* session.exchange(Metadata, 0, { topics: [] })
+    const groups = yield* Effect.result(session.exchange(ListGroups, 0, {}))
+    if (Result.isSuccess(groups)) {
+      session.close("it serves groups")
+      // It has just closed two connections without a word, but not because of what was asked.
+      return yield* KafkaError.make({
+        _tag: "Unreachable",
+        attempts: [{ address: session.address, cause: "closed by the broker before it answered" }]
+      })
+    }
+    if (!isClose(groups.failure)) return yield* groups.failure
+    remember(options, "0.8")
+    return yield* taken(options, "0.8")
+  })
+
+const isClose = (error: KafkaError.KafkaError): boolean => error.reason._tag === "Unreachable"
+
+const learn = (memory: Memory, session: BrokerConnection): void => {
+  memory.known = "modern"
+  const range = session.offer.ranges.get(ApiVersions.apiVersions)
+  if (range !== undefined) memory.version = Math.min(highest, range[1])
+}
+
+/** What was thought of it may have been wrong: the next connection begins at the top of the ladder. */
+const forget = (memory: Memory): void => {
+  if (memory.known !== "modern") return
+  memory.known = "nothing"
+  memory.version = highest
+}
+
+const remember = ({ memory, now }: Options, release: OldRelease): void => {
+  memory.known = release
+  memory.until = now() + oldReleaseMillis
+}
+
+/** ApiVersions, and behind it what a broker of 0.9 answers: an empty list of groups to describe. */
+const askWithProbe = (
+  session: BrokerConnection,
+  version: number,
+  identity: Identity
+): Effect.Effect<"silent" | void, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    // Written by the time that the fork returns, so that the probe goes behind it.
+    const asking = yield* Effect.forkChild(ask(session, version, identity), { startImmediately: true })
+    session.tell(DescribeGroups, 0, { groups: [] })
+    return yield* Fiber.join(asking)
+  })
+
+const unsupportedVersion = 35
+const rebootstrapRequired = 129
+
+const request = (version: number, identity: Identity) =>
+  version < 3
+    ? {}
+    : {
+        clientSoftwareName: "samsa",
+        clientSoftwareVersion: "0.1.0",
+        ...(version >= 5 ? identity : {})
+      }
+
+/** Asks what the broker offers; gives "silent" where it leaves the question without an answer. */
+const ask = (
+  session: BrokerConnection,
+  version: number,
+  identity: Identity
+): Effect.Effect<"silent" | void, KafkaError.KafkaError> => {
+  // A version that it does not know is answered in the layout of v0 (KIP-511 kept that for the error).
+  const read = (frame: Uint8Array) => {
+    const refused = frame.length >= 6 && ((frame[4]! << 8) | frame[5]!) === unsupportedVersion
+    return Frame.readResponse(ApiVersionsApi.Response, refused ? 0 : version, frame).value
+  }
+  return Effect.flatMap(
+    session.exchange(ApiVersionsApi, version, request(version, identity), { skippable: true }, read),
+    (response: typeof ApiVersionsApi.Response.schema.Type | undefined) => {
+      if (response === undefined) return Effect.succeed("silent" as const)
+      const { apiKeys, errorCode } = response
+      if (errorCode === 0) {
+        session.offer = ApiVersions.fromResponse(version, response)
+        return Effect.void
+      }
+      const theirs = apiKeys.find((row) => row.apiKey === ApiVersions.apiVersions)?.maxVersion ?? 0
+      // Only ever downwards, so that a broker that contradicts itself cannot hold us in a loop.
+      if (errorCode === unsupportedVersion && version > 0) return ask(session, Math.min(theirs, version - 1), identity)
+      if (errorCode === rebootstrapRequired) {
+        return Effect.fail(
+          KafkaError.make({
+            _tag: "Unreachable",
+            attempts: [{ address: session.address, cause: "another broker, or one of another cluster, answers there" }]
+          })
+        )
+      }
+      return Effect.fail(
+        KafkaError.fromCode(errorCode, { api: "ApiVersionsRequest", version, broker: session.address })
+      )
+    }
+  )
+}

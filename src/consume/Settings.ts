@@ -1,0 +1,106 @@
+/**
+ * The options of consumers, and what they mean: checked all at once, durations in milliseconds.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as KafkaConfig from "../KafkaConfig.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import type * as Offset from "../Offset.ts"
+import type * as Topic from "../Topic.ts"
+import type * as Engine from "./Engine.ts"
+
+/** How records are fetched. */
+export interface FetchOptions {
+  /** How long a broker may wait until `minBytes` are there. Default 500 ms. Java: fetch.max.wait.ms. */
+  readonly maxWait?: Duration.Input | undefined
+  /** Default 1: whatever is there is answered at once. Java: fetch.min.bytes. */
+  readonly minBytes?: number | undefined
+  /** The size of one answer, in bytes; a first batch that is larger comes all the same. Default 50 MiB. Java: fetch.max.bytes. */
+  readonly maxBytes?: number | undefined
+  /** The share of one partition in an answer. Default 1 MiB. Java: max.partition.fetch.bytes. */
+  readonly maxPartitionBytes?: number | undefined
+  /**
+   * How much is fetched ahead, in bytes, over all partitions of the consumer: beyond it no Fetch is sent. Besides it,
+   * one array of each partition may wait for the application. Default 64 MiB. librdkafka: queued.max.messages.kbytes.
+   */
+  readonly bufferBytes?: number | undefined
+  /** Default true. Java: check.crcs. */
+  readonly checkCrcs?: boolean | undefined
+}
+
+/** What every consumer may set. */
+export interface CommonOptions {
+  /** Whether records of open and aborted transactions are read. Default `"committed"`. Java: isolation.level (uncommitted there). */
+  readonly isolation?: "committed" | "uncommitted" | undefined
+  /** The position no longer exists: fail with `DataLoss`, or go on elsewhere and log it. Default `"fail"`. Java: auto.offset.reset. */
+  readonly onOutOfRange?: "fail" | "earliest" | "latest" | undefined
+  /** How long marks wait until they are committed. Default 5 s; `"Infinity"`: only by count and at the end. Java: auto.commit.interval.ms. */
+  readonly commitInterval?: Duration.Input | undefined
+  /** How many marks are committed without waiting. Default: no limit. */
+  readonly commitEvery?: number | undefined
+  /** How long a commit is retried. Default 30 s. Java: default.api.timeout.ms. */
+  readonly commitTimeout?: Duration.Input | undefined
+  /**
+   * How long work in flight is waited for before a partition is given up: when it is revoked, and when the consumer
+   * is closed. Must be below the membership's rebalance timeout. Default 30 s.
+   */
+  readonly drainTimeout?: Duration.Input | undefined
+  readonly fetch?: FetchOptions | undefined
+}
+
+const startMistakes = (name: string, start: Offset.Position | "committed" | undefined): ReadonlyArray<string> => {
+  if (start === undefined || typeof start === "string") return []
+  const value = start._tag === "At" ? start.offset : start.timestamp
+  return Number.isSafeInteger(value) && value >= 0 ? [] : [`${name} must be a whole number from 0, not ${value}`]
+}
+
+/** Checks options and fills in defaults; fails with `Misconfigured`, naming every mistake. */
+export const make = (
+  options: CommonOptions & {
+    readonly group: string | undefined
+    readonly from: Offset.Position | "committed"
+    readonly until?: Offset.Position | undefined
+    readonly resetOnStart?: boolean | undefined
+    readonly onAssigned?: Engine.OnAssigned | undefined
+  },
+  membership: { readonly mistakes: ReadonlyArray<string>; readonly rebalanceTimeout: number | undefined } | undefined,
+  topic: (name: string) => Topic.Any,
+  mistakes: ReadonlyArray<string>
+): Effect.Effect<Engine.Settings, KafkaError.KafkaError> =>
+  Effect.suspend(() => {
+    const check = KafkaConfig.checks()
+    check.mistakes.push(...mistakes, ...(membership?.mistakes ?? []))
+    check.mistakes.push(...startMistakes("from", options.from), ...startMistakes("until", options.until))
+    if (options.group === "") check.mistakes.push("group is empty")
+    if (options.group === undefined && options.from === "committed") {
+      check.mistakes.push(`from: "committed" needs a group`)
+    }
+    const drainTimeout = check.millis("drainTimeout", options.drainTimeout, 30_000)
+    const limit = membership?.rebalanceTimeout
+    if (limit !== undefined && drainTimeout >= limit) {
+      check.mistakes.push(`drainTimeout (${drainTimeout} ms) must be below rebalanceTimeout (${limit} ms)`)
+    }
+    const fetch = options.fetch ?? {}
+    return KafkaConfig.settle(check, {
+      group: options.group,
+      from: options.from,
+      until: options.until,
+      resetOnStart: options.resetOnStart ?? false,
+      onOutOfRange: options.onOutOfRange ?? "fail",
+      onAssigned: options.onAssigned,
+      drainTimeout,
+      commitInterval: check.millis("commitInterval", options.commitInterval, 5_000),
+      commitEvery: options.commitEvery === undefined ? Infinity : check.positive("commitEvery", options.commitEvery, 1),
+      commitTimeout: check.millis("commitTimeout", options.commitTimeout, 30_000),
+      fetch: {
+        isolation: options.isolation ?? "committed",
+        maxWait: check.millis("fetch.maxWait", fetch.maxWait, 500),
+        minBytes: check.positive("fetch.minBytes", fetch.minBytes, 1),
+        maxBytes: check.positive("fetch.maxBytes", fetch.maxBytes, 52_428_800),
+        maxPartitionBytes: check.positive("fetch.maxPartitionBytes", fetch.maxPartitionBytes, 1_048_576),
+        bufferBytes: check.positive("fetch.bufferBytes", fetch.bufferBytes, 67_108_864),
+        checkCrcs: fetch.checkCrcs ?? true
+      },
+      topic
+    })
+  })

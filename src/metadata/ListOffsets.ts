@@ -1,0 +1,143 @@
+/**
+ * Positions as offsets: ListOffsets to the leaders, at every version. Before v1 (brokers before 0.10.1) a broker knows
+ * the first offsets of its segments alone; a time is then answered by the last segment that begins before it.
+ */
+import * as Effect from "effect/Effect"
+import type { Broker } from "../Broker.ts"
+import type { At } from "../ClusterInfo.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as ListOffsets from "../protocol/messages/ListOffsets.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+
+export type Position = TopicPartition.TopicPartition & { readonly at: At }
+
+type Leader = (partition: TopicPartition.TopicPartition) => Effect.Effect<Broker, KafkaError.KafkaError>
+
+const latest = -1
+const earliest = -2
+const maxTimestamp = -3
+
+const timestampOf = (at: At): number => {
+  switch (at) {
+    case "latest":
+      return latest
+    case "earliest":
+      return earliest
+    case "max-timestamp":
+      return maxTimestamp
+    default:
+      return at._tag === "AtTime" ? at.timestamp : latest
+  }
+}
+
+const byTopic = (positions: ReadonlyArray<Position>): ReadonlyArray<readonly [string, ReadonlyArray<Position>]> => {
+  const topics = new Map<string, Array<Position>>()
+  for (const position of positions) {
+    const of = topics.get(position.topic)
+    if (of === undefined) topics.set(position.topic, [position])
+    else of.push(position)
+  }
+  return [...topics]
+}
+
+/** Asks one broker for positions of which no two are in one partition: it refuses those. `limit` asks for segments. */
+const ask = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel: number, limit?: number) =>
+  Effect.gen(function* () {
+    let spoken = 0
+    const newest = positions.some(({ at }) => at === "max-timestamp")
+    const response = yield* broker.send(
+      ListOffsets,
+      (version) => {
+        spoken = version
+        return {
+          replicaId: -1,
+          ...(version >= 2 ? { isolationLevel } : {}),
+          topics: byTopic(positions).map(([name, list]) => ({
+            name,
+            partitions: list.map(({ partition, at }) => ({
+              partitionIndex: partition,
+              timestamp: timestampOf(at),
+              ...(version === 0 ? { maxNumOffsets: limit ?? 1 } : {})
+            }))
+          }))
+        }
+      },
+      // KIP-734; a broker before would take it for a time.
+      { ...(newest ? { minVersion: 7 } : {}), ...(limit === undefined ? {} : { maxVersion: 0 }) }
+    )
+    const found = new Map<string, ReadonlyArray<number>>()
+    for (const { name, partitions } of response.topics) {
+      for (const { partitionIndex, errorCode, offset, oldStyleOffsets } of partitions) {
+        if (errorCode !== 0)
+          return yield* KafkaError.fromCode(errorCode, { api: "ListOffsets", topic: name, partition: partitionIndex })
+        // v0 fills the one, later versions the other; v0 may find nothing, later ones then say -1.
+        found.set(
+          TopicPartition.key({ topic: name, partition: partitionIndex }),
+          offset >= 0 ? [offset] : oldStyleOffsets
+        )
+      }
+    }
+    return { found, spoken }
+  })
+
+/** The positions as offsets, in their order. */
+export const resolve = (
+  leader: Leader,
+  positions: ReadonlyArray<Position>,
+  isolationLevel: number
+): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const offsets: Array<number> = []
+    let left = positions.flatMap((position, index) => {
+      if (typeof position.at === "string" || position.at._tag === "AtTime") return [{ position, index }]
+      offsets[index] = position.at.offset
+      return []
+    })
+    while (left.length > 0) {
+      // One position of each partition at a time.
+      const turn = new Map<string, (typeof left)[number]>()
+      for (const one of left) {
+        const key = TopicPartition.key(one.position)
+        if (!turn.has(key)) turn.set(key, one)
+      }
+      const round = [...turn.values()]
+      left = left.filter((one) => !round.includes(one))
+      const byBroker = new Map<Broker, Array<Position>>()
+      for (const { position } of round) {
+        const broker = yield* leader(position)
+        const of = byBroker.get(broker)
+        if (of === undefined) byBroker.set(broker, [position])
+        else of.push(position)
+      }
+      const answers = yield* Effect.forEach(byBroker, ([broker, list]) => ask(broker, list, isolationLevel), {
+        concurrency: "unbounded"
+      })
+      for (const { position, index } of round) {
+        const key = TopicPartition.key(position)
+        const answer = answers.find(({ found }) => found.has(key))
+        const offset = answer?.found.get(key)?.[0]
+        if (offset !== undefined) offsets[index] = offset
+        // No segment begins before that time: all of it is later. From v1 on: no record is that late, so it is the end.
+        else if (position.at === "latest") offsets[index] = -1
+        else {
+          const at = answer?.spoken === 0 && position.at !== "earliest" ? "earliest" : "latest"
+          left.push({ position: { ...position, at }, index })
+        }
+      }
+    }
+    return offsets
+  })
+
+/** The first offsets of a partition's segments that begin before a time, newest first; `latest` gives the end before them. */
+export const segments = (
+  leader: Leader,
+  partition: TopicPartition.TopicPartition,
+  before: "earliest" | "latest" | number,
+  max: number
+): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const broker = yield* leader(partition)
+    const at: At = typeof before === "number" ? { _tag: "AtTime", timestamp: before } : before
+    const { found } = yield* ask(broker, [{ ...partition, at }], 0, max)
+    return (found.get(TopicPartition.key(partition)) ?? []).slice(0, max)
+  })

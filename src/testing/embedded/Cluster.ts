@@ -1,0 +1,412 @@
+/**
+ * The cluster's state, shared by all its brokers: nodes, topics, groups, committed offsets, producer ids. A change is
+ * known to every broker at once; what a real cluster needs time for is played by faults and by held followers.
+ */
+import type * as Compression from "../../Compression.ts"
+import * as Config from "./Config.ts"
+import type { Connection } from "./Connection.ts"
+import type { Runtime } from "./Runtime.ts"
+import { uuid } from "./Runtime.ts"
+import { Sessions } from "./FetchSession.ts"
+import type { Rule } from "./FaultRule.ts"
+import { Group } from "./Group.ts"
+import { Partition } from "./Partition.ts"
+import type { Profile } from "./Profile.ts"
+import type { SaslSettings } from "./Sasl.ts"
+
+/** One broker. */
+export interface Node {
+  readonly id: number
+  readonly host: string
+  port: number
+  readonly rack: string | null
+  alive: boolean
+  readonly connections: Set<Connection>
+  readonly sessions: Sessions
+}
+
+export interface Topic {
+  readonly name: string
+  /** Base64url. */
+  readonly id: string
+  readonly internal: boolean
+  readonly partitions: Array<Partition>
+  /** What was set; what was not has Kafka's default. */
+  readonly config: Map<string, string>
+}
+
+export interface Committed {
+  readonly offset: number
+  readonly leaderEpoch: number
+  readonly metadata: string
+  readonly timestamp: number
+}
+
+/** A request as it was served, for `awaitRequest` and for the trace. */
+export interface Seen {
+  readonly at: number
+  readonly broker: number
+  readonly api: string
+  readonly version: number
+  readonly clientId: string
+  readonly request: unknown
+}
+
+export interface Settings {
+  readonly profile: Profile
+  readonly coldStart: boolean
+  readonly autoCreate: boolean
+  readonly defaultPartitions: number
+  readonly replicationFactor: number
+  readonly groupInitialRebalanceDelay: number
+  readonly groupMinSessionTimeout: number
+  readonly groupMaxSessionTimeout: number
+  readonly groupMaxSize: number
+  readonly maxFrameBytes: number
+  readonly compression: Codecs
+  readonly sasl: SaslSettings | undefined
+}
+
+/** The codecs that the broker needs where it must look into a compressed batch. */
+export type Codecs = Compression.Registry
+
+/** Why a topic cannot be created. */
+export type Refusal = "exists" | "name" | "partitions" | "replication" | "assignment"
+
+/** What a topic may be called. */
+export const isLegalName = (name: string): boolean =>
+  /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
+
+/** Java's `String.hashCode`, by which Kafka spreads groups over coordinators. */
+const hashCode = (text: string): number => {
+  let hash = 0
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
+  return hash & 0x7fffffff
+}
+
+/** A request may be under way for so long, in milliseconds, when its sender learns better. */
+const underway = 100
+
+export class Cluster {
+  readonly env: Runtime
+  readonly settings: Settings
+  readonly id: string
+  readonly nodes = new Map<number, Node>()
+  readonly topics = new Map<string, Topic>()
+  readonly topicsById = new Map<string, Topic>()
+  readonly groups = new Map<string, Group>()
+  /** By group, then by `topic-partition`. */
+  readonly offsets = new Map<string, Map<string, Committed>>()
+  /** What OffsetCommit v0 stored: in ZooKeeper, apart from the others. */
+  readonly zooKeeperOffsets = new Map<string, Map<string, Committed>>()
+  readonly rules: Array<Rule> = []
+  /** Called for each request that was read, before it is served. */
+  readonly onRequest = new Set<(seen: Seen) => void>()
+  /** Called when groups, commits or logs changed. */
+  readonly onChange = new Set<() => void>()
+  /** What went wrong inside the broker: never anything, unless it has a defect. */
+  readonly defects: Array<unknown>
+  /** Called for each commit that is stored. */
+  readonly onCommit = new Set<
+    (commit: {
+      readonly group: string
+      readonly topic: string
+      readonly partition: number
+      readonly offset: number
+      readonly leaderEpoch: number
+      readonly metadata: string
+    }) => void
+  >()
+  /** What clients did against the protocol. */
+  readonly misuses: Array<string> = []
+  /** What clients were told of leaders and coordinators and when, by client id, to know stale knowledge from a mistake. */
+  readonly told = new Map<string, Map<string, { readonly epoch: number; readonly at: number }>>()
+  /** A request of Produce was struck by a fault: sequences may have gaps from there on. */
+  produceDisturbed = false
+  /** Altered settings of brokers, by id; those under "" are of all brokers. */
+  readonly brokerConfig = new Map<string, ReadonlyMap<string, string>>()
+  private readonly coordinators = new Map<string, number>()
+  private readonly moved = new Map<string, number>()
+  private nextProducerId = 0
+
+  constructor(env: Runtime, settings: Settings, defects: Array<unknown> = []) {
+    this.env = env
+    this.defects = defects
+    this.settings = settings
+    this.id = uuid(env.random)
+  }
+
+  changed(): void {
+    if (this.onChange.size > 0) for (const run of Array.from(this.onChange)) run()
+  }
+
+  // ── brokers
+
+  addNode(host: string, port: number, rack: string | null = null): Node {
+    const node: Node = {
+      id: this.nodes.size + 1,
+      host,
+      port,
+      rack,
+      alive: true,
+      connections: new Set(),
+      sessions: new Sessions(this.env.random)
+    }
+    this.nodes.set(node.id, node)
+    return node
+  }
+
+  get alive(): ReadonlyArray<Node> {
+    return Array.from(this.nodes.values()).filter((node) => node.alive)
+  }
+
+  /** The controller: the first broker that lives. */
+  get controller(): number {
+    return this.alive[0]?.id ?? -1
+  }
+
+  stop(id: number): void {
+    const node = this.nodes.get(id)
+    if (node === undefined || !node.alive) return
+    node.alive = false
+    node.sessions.clear()
+    for (const topic of this.topics.values()) {
+      for (const partition of topic.partitions) {
+        if (!partition.replicas.includes(id)) continue
+        partition.hold(id)
+        if (partition.leader === id) this.elect(partition, false)
+        else partition.shrink(id)
+      }
+    }
+    for (const [key, coordinator] of Array.from(this.coordinators)) if (coordinator === id) this.moveCoordinator(key)
+    for (const connection of Array.from(node.connections)) connection.close()
+    this.changed()
+  }
+
+  start(id: number): void {
+    const node = this.nodes.get(id)
+    if (node === undefined || node.alive) return
+    node.alive = true
+    for (const topic of this.topics.values()) {
+      for (const partition of topic.partitions) {
+        if (!partition.replicas.includes(id)) continue
+        if (partition.leader < 0)
+          this.elect(partition, this.configOf(topic, "unclean.leader.election.enable") === "true")
+        if (partition.leader >= 0) partition.release(id)
+      }
+    }
+    this.changed()
+  }
+
+  /** Elects a leader among the replicas in sync that live; `unclean` takes any replica that lives, and may lose records. */
+  elect(partition: Partition, unclean: boolean): void {
+    const lives = (id: number) => this.nodes.get(id)?.alive === true
+    const former = partition.leader
+    const next =
+      partition.replicas.find((id) => id !== former && partition.isr.includes(id) && lives(id)) ??
+      (former >= 0 && lives(former)
+        ? former
+        : partition.replicas.find((id) => partition.isr.includes(id) && lives(id))) ??
+      (unclean ? partition.replicas.find(lives) : undefined)
+    if (next === undefined) {
+      // the last replica in sync stays so: only it has everything
+      if (former >= 0) {
+        partition.isr = [former]
+        partition.leader = -1
+        partition.leaderEpoch++
+        partition.changed()
+      }
+      return
+    }
+    if (former >= 0 && !lives(former)) partition.isr = partition.isr.filter((id) => id !== former)
+    partition.lead(next)
+  }
+
+  // ── topics
+
+  /** Creates a topic; gives why not, where it cannot be. */
+  createTopic(
+    name: string,
+    options: {
+      readonly partitions?: number | undefined
+      readonly replicationFactor?: number | undefined
+      readonly assignments?: ReadonlyArray<ReadonlyArray<number>> | undefined
+      readonly config?: Iterable<readonly [string, string]> | undefined
+    } = {}
+  ): Topic | Refusal {
+    if (this.topics.has(name)) return "exists"
+    if (!isLegalName(name)) return "name"
+    // metrics have underscores in the place of dots: two topics may not become one there
+    const plain = name.replaceAll(".", "_")
+    if (plain.includes("_") && Array.from(this.topics.keys()).some((other) => other.replaceAll(".", "_") === plain))
+      return "name"
+    const partitions = options.partitions ?? this.settings.defaultPartitions
+    const alive = this.alive.map((node) => node.id)
+    const factor = options.replicationFactor ?? Math.min(this.settings.replicationFactor, Math.max(alive.length, 1))
+    let assignments = options.assignments
+    if (assignments === undefined) {
+      if (partitions < 1) return "partitions"
+      if (factor < 1 || factor > alive.length) return "replication"
+      assignments = Array.from({ length: partitions }, (_, p) =>
+        Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)
+      )
+    } else if (
+      assignments.length === 0 ||
+      assignments.some(
+        (replicas) =>
+          replicas.length === 0 ||
+          new Set(replicas).size < replicas.length ||
+          replicas.some((id) => !this.nodes.has(id))
+      )
+    )
+      return "assignment"
+    const topic: Topic = {
+      name,
+      id: uuid(this.env.random),
+      internal: name === "__consumer_offsets" || name === "__transaction_state",
+      partitions: assignments.map((replicas, index) => new Partition(name, index, replicas)),
+      config: new Map(options.config ?? [])
+    }
+    this.topics.set(name, topic)
+    this.topicsById.set(topic.id, topic)
+    this.changed()
+    return topic
+  }
+
+  deleteTopic(name: string): boolean {
+    const topic = this.topics.get(name)
+    if (topic === undefined) return false
+    this.topics.delete(name)
+    this.topicsById.delete(topic.id)
+    for (const partition of topic.partitions) {
+      partition.leader = -1
+      // who waits in a long poll hears of it at once
+      partition.changed()
+      for (const offsets of this.offsets.values()) offsets.delete(`${name}-${partition.index}`)
+    }
+    this.changed()
+    return true
+  }
+
+  addPartitions(topic: Topic, total: number, assignments?: ReadonlyArray<ReadonlyArray<number>>): void {
+    const alive = this.alive.map((node) => node.id)
+    const factor = Math.max(1, Math.min(topic.partitions[0]?.replicas.length ?? 1, alive.length))
+    for (let p = topic.partitions.length, i = 0; p < total; p++, i++) {
+      const replicas = assignments?.[i] ?? Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)
+      topic.partitions.push(new Partition(topic.name, p, replicas))
+    }
+    this.changed()
+  }
+
+  partition(topic: string, partition: number): Partition | undefined {
+    return this.topics.get(topic)?.partitions[partition]
+  }
+
+  /** The value of a topic's setting. */
+  configOf(topic: Topic, name: string): string {
+    return Config.valueOf(this, topic.config, name)
+  }
+
+  /** Whether a broker takes changes of topics: before KRaft the controller alone. */
+  mayChange(node: Node): boolean {
+    return this.settings.profile.forwards || node.id === this.controller
+  }
+
+  // ── coordinators and groups
+
+  /** The broker that coordinates a group or a transactional id; undefined while no broker lives. */
+  coordinator(kind: "group" | "transaction", key: string): Node | undefined {
+    const name = `${kind}:${key}`
+    const known = this.nodes.get(this.coordinators.get(name) ?? -1)
+    if (known?.alive === true) return known
+    const ids = Array.from(this.nodes.keys())
+    const first = hashCode(key) % 50
+    for (let i = 0; i < ids.length; i++) {
+      const node = this.nodes.get(ids[(first + i) % ids.length]!)!
+      if (!node.alive) continue
+      this.coordinators.set(name, node.id)
+      return node
+    }
+    return undefined
+  }
+
+  /** Gives the coordination of `kind:key` to another broker, or to a certain one. */
+  moveCoordinator(name: string, to?: number): void {
+    const former = this.coordinators.get(name)
+    this.moved.set(name, this.moves(name) + 1)
+    this.coordinators.delete(name)
+    if (to !== undefined) this.coordinators.set(name, to)
+    else {
+      const ids = this.alive.map((node) => node.id).filter((id) => id !== former)
+      if (ids.length > 0) this.coordinators.set(name, ids[0]!)
+    }
+    if (name.startsWith("group:") && this.coordinators.get(name) !== former) this.groups.get(name.slice(6))?.handOver()
+    this.changed()
+  }
+
+  group(id: string): Group {
+    let group = this.groups.get(id)
+    if (group === undefined) {
+      group = new Group(id, this.env, {
+        initialRebalanceDelay: this.settings.groupInitialRebalanceDelay,
+        maxSize: this.settings.groupMaxSize,
+        knowsInstances: this.settings.profile.since("3.9"),
+        beatsWhileCompleting: this.settings.profile.since("2.8")
+      })
+      group.onChange = () => this.changed()
+      this.groups.set(id, group)
+    }
+    return group
+  }
+
+  commit(store: Map<string, Map<string, Committed>>, group: string, partition: string, committed: Committed): void {
+    let offsets = store.get(group)
+    if (offsets === undefined) store.set(group, (offsets = new Map()))
+    offsets.set(partition, committed)
+    if (this.onCommit.size > 0) {
+      const dash = partition.lastIndexOf("-")
+      const { leaderEpoch, metadata, offset } = committed
+      const topic = partition.slice(0, dash)
+      const commit = { group, topic, partition: Number(partition.slice(dash + 1)), offset, leaderEpoch, metadata }
+      for (const run of Array.from(this.onCommit)) run(commit)
+    }
+    this.changed()
+  }
+
+  /** Notes a mistake of a client; the same is noted once. */
+  misused(clientId: string, what: string): void {
+    const misuse = `${clientId === "" ? "a client" : clientId}: ${what}`
+    if (!this.misuses.includes(misuse)) this.misuses.push(misuse)
+  }
+
+  /** A client was told of a leader or coordinator as of an epoch. */
+  tell(clientId: string, about: string, epoch: number): void {
+    let known = this.told.get(clientId)
+    if (known === undefined) this.told.set(clientId, (known = new Map()))
+    if (known.get(about)?.epoch !== epoch) known.set(about, { epoch, at: this.env.now() })
+  }
+
+  /** Whether a client was told the present state of a leader or coordinator, long enough ago to have heard it. */
+  knows(clientId: string, about: string, epoch: number): boolean {
+    const known = this.told.get(clientId)?.get(about)
+    return known !== undefined && known.epoch === epoch && this.env.now() - known.at >= underway
+  }
+
+  /** How often a group's coordination has moved. */
+  moves(name: string): number {
+    return this.moved.get(name) ?? 0
+  }
+
+  newProducerId(): number {
+    return this.nextProducerId++
+  }
+
+  /** Ends every wait: the Scope closes. */
+  end(): void {
+    for (const group of this.groups.values()) group.end()
+    for (const node of this.nodes.values()) {
+      node.alive = false
+      for (const connection of Array.from(node.connections)) connection.close()
+    }
+  }
+}

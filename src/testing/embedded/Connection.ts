@@ -1,0 +1,324 @@
+/**
+ * One client's connection to one broker: frames in, responses out, one request at a time and in order, as a real broker
+ * serves a connection. Here every request is read, struck by faults, handed to its handler, and its response written.
+ *
+ * Whatever is wrong with the bytes closes the connection, as a real broker does; nothing that a client sends can throw.
+ */
+import * as Frame from "../../protocol/Frame.ts"
+import * as ApiVersions from "../../protocol/messages/ApiVersions.ts"
+import * as RequestBody from "./RequestBody.ts"
+import * as Code from "./Code.ts"
+import type { Cluster, Node, Topic } from "./Cluster.ts"
+import * as FaultRule from "./FaultRule.ts"
+import type { Handler } from "./Handler.ts"
+import { damage } from "./Damage.ts"
+import { Session } from "./Sasl.ts"
+import * as Strict from "./Strict.ts"
+
+/** The other end, as bytes. */
+export interface Link {
+  readonly send: (chunks: ReadonlyArray<Uint8Array>) => void
+  readonly close: () => void
+}
+
+export class Connection {
+  readonly cluster: Cluster
+  readonly node: Node
+  /** Who is at the other end, as `DescribeGroups` names it. */
+  readonly host: string
+  open = true
+  /** Undefined where the listener asks for no authentication. */
+  readonly sasl: Session | undefined
+  private readonly link: Link
+  private readonly handlers: ReadonlyMap<number, Handler>
+  private readonly splitter: Frame.Splitter
+  private readonly queue: Array<Uint8Array> = []
+  private busy = false
+  private pumping = false
+  private readonly closers = new Set<() => void>()
+
+  constructor(cluster: Cluster, node: Node, host: string, link: Link, handlers: ReadonlyMap<number, Handler>) {
+    this.cluster = cluster
+    this.node = node
+    this.host = host
+    this.link = link
+    this.handlers = handlers
+    this.splitter = Frame.makeSplitter({
+      maxFrameBytes: cluster.settings.maxFrameBytes,
+      onFrame: (frame) => {
+        this.queue.push(frame)
+      }
+    })
+    const { sasl } = cluster.settings
+    this.sasl = sasl === undefined ? undefined : new Session(sasl, cluster.env.random)
+    node.connections.add(this)
+  }
+
+  /** Bytes arrived. */
+  receive(chunk: Uint8Array): void {
+    if (!this.open) return
+    try {
+      this.splitter.push(chunk)
+    } catch {
+      this.pump()
+      return this.close()
+    }
+    this.pump()
+  }
+
+  /** Ends the connection from the broker's side. */
+  close(): void {
+    if (!this.open) return
+    this.ended()
+    this.link.close()
+  }
+
+  /** The other side ended it. */
+  ended(): void {
+    if (!this.open) return
+    this.open = false
+    this.queue.length = 0
+    this.node.connections.delete(this)
+    for (const run of Array.from(this.closers)) run()
+    this.closers.clear()
+  }
+
+  /** Runs when the connection ends; gives what takes that back. */
+  onClose(run: () => void): () => void {
+    this.closers.add(run)
+    return () => this.closers.delete(run)
+  }
+
+  private pump(): void {
+    if (this.pumping) return
+    this.pumping = true
+    while (this.open && !this.busy && this.queue.length > 0) {
+      this.busy = true
+      const frame = this.queue.shift()!
+      try {
+        this.serve(frame)
+      } catch (defect) {
+        this.cluster.defects.push(defect)
+        this.close()
+      }
+    }
+    this.pumping = false
+  }
+
+  private done(): void {
+    this.busy = false
+    this.pump()
+  }
+
+  private serve(frame: Uint8Array): void {
+    const { cluster, node } = this
+    const { profile } = cluster.settings
+    if (this.sasl?.takesTokens === true) return this.token(frame)
+    let header: Frame.RequestHeader
+    try {
+      header = Frame.readRequestHeader(frame)
+    } catch {
+      return this.close()
+    }
+    const { apiKey, correlationId } = header
+    const handler = this.handlers.get(apiKey)
+    const verdict = handler === undefined ? profile.unknownKey : profile.accepts(apiKey, header.apiVersion)
+    const version = profile.servedAs(apiKey, header.apiVersion)
+    if (handler === undefined || verdict === "close") {
+      const api = handler?.name ?? `API ${apiKey}`
+      Strict.unserved(cluster, header.clientId ?? "", apiKey, api, header.apiVersion)
+      if (verdict === "silent") return this.done()
+      return apiKey === ApiVersions.Request.key && verdict !== "close"
+        ? this.refuseVersions(correlationId)
+        : this.close()
+    }
+    if (verdict === "silent") return this.done()
+    if (verdict === "unsupported") return this.refuseVersions(correlationId)
+
+    let request: unknown
+    try {
+      request = RequestBody.read(handler.Request, version, frame, header.bodyAt)
+    } catch {
+      cluster.misused(header.clientId ?? "", `${handler.name} v${version} cannot be read`)
+      return this.close()
+    }
+    if (this.sasl !== undefined && !this.sasl.allows(apiKey, cluster.env.now())) return this.close()
+
+    const clientId = header.clientId ?? ""
+    if (cluster.onRequest.size > 0) {
+      const seen = { at: cluster.env.now(), broker: node.id, api: handler.name, version, clientId, request }
+      for (const run of Array.from(cluster.onRequest)) run(seen)
+    }
+    Strict.request(this, handler.name, clientId, request)
+    const rule = this.strike(handler.name, clientId, request)
+    if (rule !== undefined && handler.name === "Produce") cluster.produceDisturbed = true
+    const action = rule?.action
+    if (action?._tag === "LoseRequest" || action?._tag === "Close") return this.close()
+
+    let answered = false
+    const silence = () => {
+      if (answered) return
+      answered = true
+      if (!this.open) return
+      // a response that must not be sent is lost all the same: the client sees the connection end
+      if (action?._tag === "LoseResponse") return this.close()
+      this.done()
+    }
+    const answer = (response: unknown) => {
+      if (answered) return
+      answered = true
+      if (!this.open) return
+      if (rule === undefined) this.write(handler, version, correlationId, response)
+      else this.distort(rule, handler, version, correlationId, response)
+    }
+    handler.serve({
+      cluster,
+      node,
+      connection: this,
+      version,
+      clientId,
+      request: request as never,
+      answer,
+      silence,
+      injected: (topic, partition) =>
+        action?._tag === "Error" && rule!.strikesAt(topic, partition) ? action.code : Code.none
+    })
+  }
+
+  private strike(api: string, clientId: string, request: unknown): FaultRule.Rule | undefined {
+    const { cluster, node } = this
+    if (cluster.rules.length === 0) return undefined
+    const touched: FaultRule.Touched = {
+      api,
+      broker: node.id,
+      clientId,
+      ...FaultRule.touchedBy(request, (id) => cluster.topicsById.get(id)?.name)
+    }
+    return cluster.rules.find((rule) => rule.strikes(touched))
+  }
+
+  private distort(
+    rule: FaultRule.Rule,
+    handler: Handler,
+    version: number,
+    correlationId: number,
+    given: unknown
+  ): void {
+    const { action } = rule
+    let response = given
+    // what the client hears now is not what was noted
+    this.cluster.told.clear()
+    switch (action._tag) {
+      case "LoseResponse":
+        return this.close()
+      case "Withhold":
+        return
+      case "Delay":
+        this.cluster.env.after(action.millis, () => {
+          if (this.open) this.write(handler, version, correlationId, response)
+        })
+        return
+      case "ErrorAfter":
+        response = structuredClone(response)
+        FaultRule.poison(
+          response,
+          action.code,
+          (topic, partition) => rule.covers(topic, partition),
+          (id) => this.cluster.topicsById.get(id)?.name
+        )
+        break
+      case "Throttle":
+        response = { ...(response as object), throttleTimeMs: action.millis }
+        break
+      case "CorruptCrc":
+      case "Truncate":
+        response = damage(
+          response,
+          action._tag,
+          (topic, partition) => rule.covers(topic, partition),
+          (id) => this.cluster.topicsById.get(id)?.name
+        )
+        break
+      case "StaleMetadata":
+        if (handler.name === "Metadata") response = stale(response, action.snapshot as Map<string, Topic>)
+        break
+    }
+    this.write(handler, version, correlationId, response, action._tag === "Trickle")
+  }
+
+  private write(handler: Handler, version: number, correlationId: number, response: unknown, trickle = false): void {
+    const chunks = Frame.encodeResponse(handler.Response, version, correlationId, response as never)
+    if (!trickle) {
+      this.link.send(chunks)
+      return this.done()
+    }
+    const bytes = Buffer.concat(chunks)
+    let at = 0
+    const next = () => {
+      if (!this.open) return
+      this.link.send([bytes.subarray(at, at + 1)])
+      at++
+      if (at < bytes.length) this.cluster.env.soon(next)
+      else this.done()
+    }
+    next()
+  }
+
+  /** A bare token after SaslHandshake v0: size and bytes, without a header; what fails is not answered. */
+  private token(frame: Uint8Array): void {
+    const step = this.sasl!.step(Uint8Array.from(frame), this.cluster.env.now())
+    if (step._tag === "Failed") {
+      this.cluster.env.after(this.sasl!.settings.failureDelay, () => this.close())
+      return
+    }
+    const size = new Uint8Array(4)
+    new DataView(size.buffer).setInt32(0, step.token.length)
+    this.link.send([size, step.token])
+    this.done()
+  }
+
+  /** ApiVersions of a version that the broker does not know: always answered in the layout of version 0. */
+  private refuseVersions(correlationId: number): void {
+    this.link.send(
+      Frame.encodeResponse(ApiVersions.Response, 0, correlationId, {
+        errorCode: Code.unsupportedVersion,
+        apiKeys: this.cluster.settings.profile.refusedVersions
+      })
+    )
+    this.done()
+  }
+}
+
+interface MetadataTopics {
+  readonly topics: ReadonlyArray<{
+    readonly name: string | null
+    readonly partitions: ReadonlyArray<{ readonly partitionIndex: number }>
+  }>
+}
+
+/** The leaders and epochs as they were when the snapshot was taken; topics that it lacks are as they are. */
+const stale = (response: unknown, snapshot: Map<string, Topic>): unknown => {
+  const metadata = response as MetadataTopics
+  return {
+    ...metadata,
+    topics: metadata.topics.map((topic) => {
+      const then = topic.name === null ? undefined : snapshot.get(topic.name)
+      if (then === undefined) return topic
+      return {
+        ...topic,
+        partitions: topic.partitions
+          .filter((each) => each.partitionIndex < then.partitions.length)
+          .map((each) => {
+            const old = then.partitions[each.partitionIndex]!
+            return {
+              ...each,
+              errorCode: old.leader < 0 ? Code.leaderNotAvailable : Code.none,
+              leaderId: old.leader,
+              leaderEpoch: old.leaderEpoch,
+              isrNodes: old.isr
+            }
+          })
+      }
+    })
+  }
+}

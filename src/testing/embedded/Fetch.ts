@@ -1,0 +1,206 @@
+/**
+ * Fetch, v0–v18. Waits until `minBytes` are there or `maxWaitMs` have passed, and answers at once where a partition has
+ * an error. From v3 the first batch comes whole, however large (KIP-74); before, a batch beyond the limit comes cut.
+ * From v7 sessions (KIP-227), from v12 diverging epochs. v0 and v1 read format 0, v2 and v3 format 1.
+ */
+import * as Api from "../../protocol/messages/Fetch.ts"
+import * as Code from "./Code.ts"
+import type { Cluster, Node } from "./Cluster.ts"
+import * as Convert from "./Convert.ts"
+import { epochError } from "./Epochs.ts"
+import type { Wanted } from "./FetchSession.ts"
+import { handler } from "./Handler.ts"
+import { misled } from "./WrongBroker.ts"
+import type { Aborted } from "./Log.ts"
+import type { Partition } from "./Partition.ts"
+
+interface Read {
+  readonly errorCode: number
+  readonly partition: Partition | undefined
+  readonly records: Uint8Array
+  readonly aborted: ReadonlyArray<Aborted> | null
+  readonly diverging: { readonly epoch: number; readonly endOffset: number } | undefined
+}
+
+const empty = new Uint8Array(0)
+const readCommitted = 1
+
+export const fetch = handler("Fetch", Api, (call) => {
+  const { cluster, node, request, version } = call
+  const committed = request.isolationLevel === readCommitted
+  const asked: Array<Wanted> = []
+  for (const topic of request.topics)
+    for (const each of topic.partitions) asked.push({ topic: topic.topic, topicId: topic.topicId, ...each })
+  const context =
+    version < 7
+      ? node.sessions.context(0, -1, asked, [])
+      : node.sessions.context(request.sessionId, request.sessionEpoch, asked, request.forgottenTopicsData)
+  if (context.errorCode === Code.invalidFetchSessionEpoch)
+    cluster.misused(
+      call.clientId,
+      `Fetch with epoch ${request.sessionEpoch} of session ${request.sessionId}, which is not its turn`
+    )
+  if (context.errorCode !== Code.none) return call.answer({ errorCode: context.errorCode })
+
+  const partitionOf = (wanted: Wanted): Partition | undefined =>
+    version >= 13
+      ? cluster.topicsById.get(wanted.topicId)?.partitions[wanted.partition]
+      : cluster.partition(wanted.topic, wanted.partition)
+  const nameOf = (wanted: Wanted): string =>
+    version >= 13 ? (cluster.topicsById.get(wanted.topicId)?.name ?? "") : wanted.topic
+
+  const errorOf = (wanted: Wanted, partition: Partition | undefined): number => {
+    const injected = call.injected(nameOf(wanted), wanted.partition)
+    if (injected !== Code.none) return injected
+    if (partition === undefined)
+      return version >= 13 && !cluster.topicsById.has(wanted.topicId)
+        ? Code.unknownTopicId
+        : Code.unknownTopicOrPartition
+    if (partition.leader !== node.id) {
+      misled(call, partition)
+      return Code.notLeaderOrFollower
+    }
+    const epoch = epochError(partition, wanted.currentLeaderEpoch)
+    if (epoch !== Code.none) return epoch
+    const { log } = partition
+    if (wanted.lastFetchedEpoch >= 0 && log.endOfEpoch(wanted.lastFetchedEpoch).epoch < 0) return Code.offsetOutOfRange
+    return wanted.fetchOffset < log.startOffset || wanted.fetchOffset > log.endOffset
+      ? Code.offsetOutOfRange
+      : Code.none
+  }
+  const endFor = (partition: Partition) => (committed ? partition.lastStableOffset : partition.highWatermark)
+
+  const read = (wanted: Wanted, maxBytes: number, whole: boolean): Read => {
+    const partition = partitionOf(wanted)
+    const errorCode = errorOf(wanted, partition)
+    // what is found wrong before the log is looked at has an empty list, what is found there none
+    const early = errorCode === Code.unknownTopicOrPartition || errorCode === Code.unknownTopicId
+    const aborted = early && cluster.settings.profile.since("3.9") ? [] : null
+    const nothing = { partition, records: empty, aborted, diverging: undefined }
+    if (errorCode !== Code.none || partition === undefined) return { errorCode, ...nothing }
+    const diverging = divergence(partition, wanted)
+    if (diverging !== undefined) return { errorCode, ...nothing, diverging }
+    const { log } = partition
+    const end = endFor(partition)
+    const raw = log.read(wanted.fetchOffset, end, maxBytes, whole)
+    // a batch that did not fit is left out where the reader counts on whole ones
+    const records = version >= 3 && !whole && log.cutsFirst(wanted.fetchOffset, raw.length) ? empty : raw
+    return {
+      errorCode,
+      partition,
+      records: readable(cluster, records, version),
+      aborted: committed
+        ? log.aborted.filter((each) => each.lastOffset >= wanted.fetchOffset && each.firstOffset < end)
+        : null,
+      diverging: undefined
+    }
+  }
+
+  const respond = () => {
+    let left = version >= 3 ? request.maxBytes : 2147483647
+    let whole = version >= 3
+    const leaders = new Map<number, Node>()
+    const topics = new Map<string, { topic: string; topicId: string; partitions: Array<PartitionData> }>()
+    for (const wanted of context.wanted) {
+      const result = read(wanted, Math.min(wanted.partitionMaxBytes, left), whole)
+      const { errorCode, partition } = result
+      if (result.records.length > 0) whole = false
+      left = Math.max(0, left - result.records.length)
+      const known = errorCode === Code.none && partition !== undefined
+      const highWatermark = known ? partition.highWatermark : -1
+      const logStartOffset = known ? partition.log.startOffset : -1
+      const told = { errorCode, records: result.records.length > 0, highWatermark, logStartOffset }
+      if (!context.names(wanted, told) && result.diverging === undefined) continue
+      const misled =
+        version >= 16 &&
+        partition !== undefined &&
+        (errorCode === Code.notLeaderOrFollower || errorCode === Code.fencedLeaderEpoch)
+      const leader = misled ? cluster.nodes.get(partition.leader) : undefined
+      if (leader !== undefined && version >= 16) leaders.set(leader.id, leader)
+      const key = wanted.topic || wanted.topicId
+      let topic = topics.get(key)
+      if (topic === undefined)
+        topics.set(key, (topic = { topic: wanted.topic, topicId: wanted.topicId, partitions: [] }))
+      topic.partitions.push({
+        partitionIndex: wanted.partition,
+        errorCode,
+        highWatermark,
+        // once it was told to readers of committed data alone
+        lastStableOffset:
+          known && (committed || cluster.settings.profile.since("2.8")) ? partition.lastStableOffset : -1,
+        logStartOffset,
+        ...(result.diverging === undefined ? undefined : { divergingEpoch: result.diverging }),
+        ...(misled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : undefined),
+        abortedTransactions: result.aborted,
+        records: result.records
+      })
+    }
+    call.answer({
+      sessionId: context.sessionId,
+      responses: Array.from(topics.values()),
+      nodeEndpoints: Array.from(leaders.values(), ({ host, id, port, rack }) => ({ nodeId: id, host, port, rack }))
+    })
+  }
+
+  /** Whether there is anything to answer with before the wait is over. */
+  const ready = (): boolean => {
+    let bytes = 0
+    for (const wanted of context.wanted) {
+      const partition = partitionOf(wanted)
+      if (partition === undefined || errorOf(wanted, partition) !== Code.none) return true
+      if (divergence(partition, wanted) !== undefined) return true
+      const enough = Math.min(wanted.partitionMaxBytes, Math.max(request.minBytes - bytes, 1))
+      bytes += Math.min(
+        partition.log.available(wanted.fetchOffset, endFor(partition), enough),
+        wanted.partitionMaxBytes
+      )
+      if (bytes >= request.minBytes) return true
+    }
+    return bytes >= request.minBytes
+  }
+
+  if (request.maxWaitMs <= 0 || context.wanted.length === 0 || ready()) return respond()
+  const ends: Array<() => void> = []
+  const stop = () => {
+    timer.cancel()
+    for (const end of ends) end()
+  }
+  const timer = cluster.env.after(request.maxWaitMs, () => {
+    stop()
+    respond()
+  })
+  const check = () => {
+    if (!ready()) return
+    stop()
+    respond()
+  }
+  for (const wanted of context.wanted) ends.push(partitionOf(wanted)!.watch(check))
+  ends.push(call.connection.onClose(stop))
+})
+
+interface PartitionData {
+  readonly partitionIndex: number
+  readonly errorCode: number
+  readonly highWatermark: number
+  readonly lastStableOffset: number
+  readonly logStartOffset: number
+  readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: number }
+  readonly currentLeader?: { readonly leaderId: number; readonly leaderEpoch: number }
+  readonly abortedTransactions: ReadonlyArray<{ readonly producerId: number; readonly firstOffset: number }> | null
+  readonly records: Uint8Array
+}
+
+/** Where the reader's log and this one part, where they do (KIP-595): the reader holds records that were truncated. */
+const divergence = (partition: Partition, wanted: Wanted): Read["diverging"] => {
+  if (wanted.lastFetchedEpoch < 0) return undefined
+  const end = partition.log.endOfEpoch(wanted.lastFetchedEpoch)
+  return end.epoch < wanted.lastFetchedEpoch || end.endOffset < wanted.fetchOffset ? end : undefined
+}
+
+const readable = (cluster: Cluster, records: Uint8Array, version: number): Uint8Array => {
+  if (version >= 4 || records.length < 17) return records
+  const magic = version >= 2 ? 1 : 0
+  return records[16]! <= magic && cluster.settings.profile.magic <= magic
+    ? records
+    : Convert.forFetch(records, magic, cluster.settings.compression)
+}

@@ -1,0 +1,114 @@
+/** Reading the cluster's state as Effect values: logs decoded by the topic's Schemas, groups, commits, waits. */
+import * as Effect from "effect/Effect"
+import * as TopicDecoder from "../../consume/TopicDecoder.ts"
+import * as KafkaError from "../../KafkaError.ts"
+import * as Records from "../../protocol/records/Records.ts"
+import type { FetchedRecord } from "../../Record.ts"
+import * as Topic from "../../Topic.ts"
+import type { Cluster } from "../embedded/Cluster.ts"
+import type { Partition } from "../embedded/Partition.ts"
+
+/** A record as it lies in the log. */
+export interface LogRecord<K, V, H = Topic.Headers> {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: K
+  readonly value: V
+  readonly headers: H
+}
+
+/** The records of a partition that a reader of committed data, and of open transactions, would see. */
+const visible = (cluster: Cluster, partition: Partition): ReadonlyArray<FetchedRecord> => {
+  const { log } = partition
+  const out: Array<FetchedRecord> = []
+  for (const entry of log.entries) {
+    const decoded = Records.decode(log.bytesOf(entry), {
+      compression: cluster.settings.compression,
+      from: log.startOffset
+    })
+    if (decoded.failure !== undefined) throw decoded.failure
+    for (const batch of decoded.batches) {
+      if (batch.isControl) continue
+      const aborted =
+        batch.isTransactional &&
+        log.aborted.some(
+          (range) =>
+            range.producerId === batch.producerId &&
+            batch.baseOffset >= range.firstOffset &&
+            batch.lastOffset <= range.lastOffset
+        )
+      if (!aborted) out.push(...batch.records)
+    }
+  }
+  return out
+}
+
+const decodePart = <I>(
+  decode: TopicDecoder.Decode<I> | undefined,
+  input: I,
+  fail: (issue: string) => KafkaError.KafkaError
+): Effect.Effect<unknown, KafkaError.KafkaError, any> => {
+  if (decode === undefined) return Effect.succeed(input)
+  try {
+    const value = decode(input)
+    return value instanceof TopicDecoder.Pending
+      ? Effect.mapError(value.effect, (refused) =>
+          fail(refused instanceof TopicDecoder.Refused ? refused.issue : String(refused))
+        )
+      : Effect.succeed(value)
+  } catch (refused) {
+    return Effect.fail(fail(refused instanceof TopicDecoder.Refused ? refused.issue : String(refused)))
+  }
+}
+
+/** The records of a topic or of one of its partitions, decoded. */
+export const log = (
+  cluster: Cluster,
+  topic: Topic.Any | string,
+  only?: number
+): Effect.Effect<ReadonlyArray<LogRecord<any, any, any>>, KafkaError.KafkaError, any> =>
+  Effect.suspend(() => {
+    const name = typeof topic === "string" ? topic : topic.name
+    const decoder = TopicDecoder.compile(typeof topic === "string" ? Topic.bytes(topic) : topic)
+    const known = cluster.topics.get(name)
+    if (known === undefined) return Effect.fail(KafkaError.make({ _tag: "UnknownTopic", topic: name }))
+    const found: Array<readonly [partition: number, record: FetchedRecord]> = []
+    try {
+      for (const partition of known.partitions) {
+        if (only !== undefined && partition.index !== only) continue
+        for (const record of visible(cluster, partition)) found.push([partition.index, record])
+      }
+    } catch (error) {
+      return error instanceof KafkaError.KafkaError ? Effect.fail(error) : Effect.die(error)
+    }
+    return Effect.forEach(found, ([partition, record]) => {
+      const { key, offset, timestamp, value } = record
+      const fail = (part: "key" | "value" | "headers") => (issue: string) =>
+        KafkaError.make({ _tag: "Decode", topic: name, partition, offset, part, key, value, issue })
+      return Effect.map(
+        Effect.all([
+          decodePart(decoder.key, key, fail("key")),
+          decodePart(decoder.value, value, fail("value")),
+          decodePart(decoder.headers, record.headers, fail("headers"))
+        ]),
+        ([key, value, headers]) => ({ topic: name, partition, offset, timestamp, key, value, headers })
+      )
+    })
+  })
+
+/** Waits until `get` gives something, asked whenever the cluster's state changes. */
+export const until = <A>(cluster: Cluster, get: () => A | undefined): Effect.Effect<A> =>
+  Effect.callback<A>((resume) => {
+    const now = get()
+    if (now !== undefined) return resume(Effect.succeed(now))
+    const check = () => {
+      const value = get()
+      if (value === undefined) return
+      cluster.onChange.delete(check)
+      resume(Effect.succeed(value))
+    }
+    cluster.onChange.add(check)
+    return Effect.sync(() => cluster.onChange.delete(check))
+  })

@@ -1,0 +1,305 @@
+/** What the service `EmbeddedKafka` does, over the state of a cluster. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as KafkaError from "../../KafkaError.ts"
+import type * as Topic from "../../Topic.ts"
+import * as Batch from "../embedded/Batch.ts"
+import * as Compact from "../embedded/Compact.ts"
+import type { Cluster, Node, Refusal } from "../embedded/Cluster.ts"
+import { randomOf } from "../embedded/Runtime.ts"
+import { Rule, touchedBy } from "../embedded/FaultRule.ts"
+import type { Group } from "../embedded/Group.ts"
+import type { Partition } from "../embedded/Partition.ts"
+import type * as EmbeddedKafka from "../EmbeddedKafka.ts"
+import type { Fault } from "../Fault.ts"
+import * as FaultOf from "../Fault.ts"
+import * as InProcess from "./InProcess.ts"
+import type { Listener } from "./Listener.ts"
+import * as Inspect from "./Inspect.ts"
+
+const refusals: { readonly [R in Refusal]: string } = {
+  exists: "it exists",
+  name: "its name is not legal",
+  partitions: "it needs at least one partition",
+  replication: "there are too few brokers for its replicas",
+  assignment: "its assignment names brokers that are not there"
+}
+
+const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
+
+const nameOf = (topic: Topic.Any | string): string => (typeof topic === "string" ? topic : topic.name)
+
+const isOptions = (topic: string | Topic.Any | EmbeddedKafka.TopicOptions): topic is EmbeddedKafka.TopicOptions =>
+  typeof topic === "object" && !("~types" in topic) && !("key" in topic)
+
+/** Creates a topic of the options, or fails with what is wrong with it. */
+export const createTopic = (
+  cluster: Cluster,
+  topic: string | Topic.Any | EmbeddedKafka.TopicOptions
+): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.suspend(() => {
+    const options: EmbeddedKafka.TopicOptions = isOptions(topic) ? topic : { name: topic }
+    const name = nameOf(options.name)
+    const created = cluster.createTopic(name, {
+      partitions: options.partitions,
+      replicationFactor: options.replicationFactor,
+      config: Object.entries(options.config ?? {})
+    })
+    return typeof created === "string"
+      ? Effect.fail(misuse(`the topic "${name}" cannot be created: ${refusals[created]}`))
+      : Effect.void
+  })
+
+const groupInfo = (group: Group): EmbeddedKafka.GroupInfo => ({
+  id: group.id,
+  state: group.state,
+  generation: group.generation,
+  protocolType: group.protocolType,
+  protocol: group.protocolName,
+  leader: group.leader,
+  members: Array.from(group.members.values(), ({ assignment, clientId, instanceId, memberId }) => ({
+    memberId,
+    instanceId,
+    clientId,
+    assignment
+  }))
+})
+
+const partitionInfo = (partition: Partition): EmbeddedKafka.PartitionInfo => ({
+  partition: partition.index,
+  leader: partition.leader,
+  leaderEpoch: partition.leaderEpoch,
+  replicas: [...partition.replicas],
+  isr: [...partition.isr],
+  startOffset: partition.log.startOffset,
+  endOffset: partition.log.endOffset,
+  highWatermark: partition.highWatermark,
+  lastStableOffset: partition.lastStableOffset
+})
+
+/** A copy of what metadata tells now, for the fault `staleMetadata`. */
+const snapshot = (cluster: Cluster): Map<string, unknown> =>
+  new Map(
+    Array.from(cluster.topics, ([name, topic]) => [
+      name,
+      {
+        ...topic,
+        partitions: topic.partitions.map((p) => ({ leader: p.leader, leaderEpoch: p.leaderEpoch, isr: [...p.isr] }))
+      }
+    ])
+  )
+
+const inject = (cluster: Cluster, { action, match }: Fault) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const struck = Deferred.makeUnsafe<void>()
+      const rule = new Rule(
+        match,
+        action._tag === "StaleMetadata" ? { ...action, snapshot: snapshot(cluster) } : action,
+        randomOf(match.seed ?? 1)
+      )
+      rule.onHit = () => Deferred.doneUnsafe(struck, Exit.void)
+      cluster.rules.push(rule)
+      const remove = Effect.sync(() => {
+        const at = cluster.rules.indexOf(rule)
+        if (at >= 0) cluster.rules.splice(at, 1)
+      })
+      const handle: EmbeddedKafka.FaultHandle = {
+        hits: Effect.sync(() => rule.hits),
+        await: Deferred.await(struck),
+        remove
+      }
+      return handle
+    }),
+    (handle) => handle.remove
+  )
+
+const awaitRequest = (
+  cluster: Cluster,
+  api: FaultOf.Api,
+  match: FaultOf.Match
+): Effect.Effect<EmbeddedKafka.RequestInfo> =>
+  Effect.callback((resume) => {
+    const rule = new Rule(FaultOf.on(api, match).close.match, { _tag: "Close" }, randomOf(match.seed ?? 1))
+    const listener = (seen: EmbeddedKafka.RequestInfo) => {
+      const { api, broker, clientId, request } = seen
+      const touched = touchedBy(request, (id) => cluster.topicsById.get(id)?.name)
+      if (!rule.strikes({ api, broker, clientId, ...touched })) return
+      cluster.onRequest.delete(listener)
+      resume(Effect.succeed(seen))
+    }
+    cluster.onRequest.add(listener)
+    return Effect.sync(() => cluster.onRequest.delete(listener))
+  })
+
+/** The service over a cluster. */
+export const make = (
+  cluster: Cluster,
+  listeners: ReadonlyMap<number, Listener>,
+  addNode: Effect.Effect<Node, KafkaError.KafkaError>
+): EmbeddedKafka.Service => {
+  const broker = (id: number): Effect.Effect<Node, KafkaError.KafkaError> => {
+    const node = cluster.nodes.get(id)
+    return node === undefined ? Effect.fail(misuse(`there is no broker ${id}`)) : Effect.succeed(node)
+  }
+  const partitionOf = (topic: Topic.Any | string, index: number): Effect.Effect<Partition, KafkaError.KafkaError> => {
+    const partition = cluster.partition(nameOf(topic), index)
+    return partition === undefined
+      ? Effect.fail(misuse(`there is no partition ${index} of a topic "${nameOf(topic)}"`))
+      : Effect.succeed(partition)
+  }
+  const follower = (topic: Topic.Any | string, index: number, id: number) =>
+    Effect.flatMap(partitionOf(topic, index), (partition) =>
+      partition.replicas.includes(id) && partition.leader !== id
+        ? Effect.succeed(partition)
+        : Effect.fail(misuse(`broker ${id} is not a follower of ${nameOf(topic)}-${index}`))
+    )
+  const topicOf = (topic: Topic.Any | string) => {
+    const known = cluster.topics.get(nameOf(topic))
+    return known === undefined
+      ? Effect.fail(KafkaError.make({ _tag: "UnknownTopic", topic: nameOf(topic) }))
+      : Effect.succeed(known)
+  }
+  const committed = (group: string): ReadonlyArray<EmbeddedKafka.CommittedOffset> =>
+    Array.from(cluster.offsets.get(group) ?? [], ([key, { leaderEpoch, metadata, offset }]) => {
+      const dash = key.lastIndexOf("-")
+      return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)), offset, leaderEpoch, metadata }
+    })
+
+  return {
+    bootstrap: Array.from(cluster.nodes.values(), (node) => `${node.host}:${node.port}`),
+    clusterId: cluster.id,
+    connect: (address, handler) => InProcess.connect(cluster, address, handler),
+
+    log: (topic: Topic.Any | string, partition?: number) => Inspect.log(cluster, topic, partition) as any,
+    committed: (group) => Effect.sync(() => committed(group)),
+    group: (id) =>
+      Effect.sync(() => {
+        const group = cluster.groups.get(id)
+        return group === undefined ? undefined : groupInfo(group)
+      }),
+    topic: (topic) => Effect.sync(() => cluster.topics.get(nameOf(topic))?.partitions.map(partitionInfo)),
+    awaitGroup: (id, { generation, members, state }) =>
+      Inspect.until(cluster, () => {
+        const group = cluster.groups.get(id)
+        return group !== undefined &&
+          (state === undefined || group.state === state) &&
+          (members === undefined || group.members.size === members) &&
+          (generation === undefined || group.generation >= generation)
+          ? groupInfo(group)
+          : undefined
+      }),
+    awaitCommitted: (group, { offset, partition = 0, topic }) =>
+      Inspect.until(cluster, () =>
+        committed(group).find((c) => c.topic === nameOf(topic) && c.partition === partition && c.offset >= offset)
+      ),
+    awaitRequest: (api, match = {}) => awaitRequest(cluster, api, match),
+    onCommit: (listener) =>
+      Effect.asVoid(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            cluster.onCommit.add(listener)
+          }),
+          () => Effect.sync(() => cluster.onCommit.delete(listener))
+        )
+      ),
+    connections: Effect.sync(() => {
+      let open = 0
+      for (const node of cluster.nodes.values()) open += node.connections.size
+      return open
+    }),
+    misuses: Effect.sync(() => [...cluster.misuses]),
+    assertNoMisuse: Effect.suspend(() =>
+      cluster.misuses.length === 0
+        ? Effect.void
+        : Effect.fail(misuse(`the protocol was misused: ${cluster.misuses.join("; ")}`))
+    ),
+    defects: Effect.sync(() => [...cluster.defects]),
+
+    inject: (fault) => inject(cluster, fault),
+
+    stop: (id) =>
+      Effect.andThen(
+        Effect.sync(() => cluster.stop(id)),
+        Effect.suspend(() => listeners.get(id)?.suspend ?? Effect.void)
+      ),
+    start: (id) =>
+      Effect.andThen(
+        Effect.suspend(() => Effect.orDie(listeners.get(id)?.resume ?? Effect.void)),
+        Effect.sync(() => cluster.start(id))
+      ),
+    addBroker: Effect.map(addNode, (node) => {
+      cluster.changed()
+      return node.id
+    }),
+    moveLeader: (topic, index, to) =>
+      Effect.flatMap(partitionOf(topic, index), (partition) => {
+        if (to === undefined) {
+          cluster.elect(partition, false)
+          return Effect.void
+        }
+        return Effect.flatMap(broker(to), (node) => {
+          if (!node.alive) return Effect.fail(misuse(`broker ${to} is stopped`))
+          if (!partition.replicas.includes(to))
+            partition.replicas = partition.replicas.map((id) => (id === partition.leader ? to : id))
+          partition.isr = partition.replicas.filter((id) => id === to || partition.isr.includes(id))
+          partition.lead(to)
+          return Effect.void
+        })
+      }),
+    moveCoordinator: (group, to) =>
+      Effect.map(to === undefined ? Effect.void : broker(to), () => {
+        // a group that nobody asked for yet has none: it gets one before it moves
+        cluster.coordinator("group", group)
+        cluster.moveCoordinator(`group:${group}`, to)
+      }),
+    createTopic: (topic) => createTopic(cluster, topic),
+    deleteTopic: (topic) => Effect.map(topicOf(topic), ({ name }) => void cluster.deleteTopic(name)),
+    recreateTopic: (topic) =>
+      Effect.map(topicOf(topic), ({ config, name, partitions }) => {
+        cluster.deleteTopic(name)
+        cluster.createTopic(name, { assignments: partitions.map((p) => p.replicas), config })
+      }),
+    addPartitions: (topic, total) => Effect.map(topicOf(topic), (known) => cluster.addPartitions(known, total)),
+
+    append: (topic, index, entries, options = {}) =>
+      Effect.flatMap(partitionOf(topic, index), (partition) => {
+        const { log } = partition
+        for (let at = 0; at < entries.length;) {
+          const header = Batch.peek(entries, at)
+          if (typeof header === "string") return Effect.fail(misuse(`what is appended is no batch: ${header}`))
+          const offset = options.keepOffsets === true ? header.baseOffset : log.endOffset
+          if (offset < log.endOffset) return Effect.fail(misuse(`offset ${offset} is below the end, ${log.endOffset}`))
+          const entry = log.append(entries, at, header, partition.leaderEpoch, cluster.env.now(), offset)
+          if (Batch.isControl(header))
+            log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now())
+          else log.producers.appended(entry, cluster.env.now())
+          at += header.size
+        }
+        log.aborted.push(...(options.aborted ?? []))
+        partition.changed()
+        cluster.changed()
+        return Effect.void
+      }),
+    compact: (topic, only) =>
+      Effect.map(topicOf(topic), ({ partitions }) => {
+        for (const partition of partitions)
+          if (only === undefined || only === partition.index)
+            Compact.compact(partition.log, partition.highWatermark, cluster.settings.compression)
+      }),
+    trim: (topic, index, offset) =>
+      Effect.map(partitionOf(topic, index), (partition) => {
+        partition.log.trim(offset)
+        partition.changed()
+      }),
+    holdFollower: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.hold(id)),
+    shrinkIsr: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.shrink(id)),
+    releaseFollower: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.release(id)),
+    electUnclean: (topic, index, id) =>
+      Effect.map(follower(topic, index, id), (partition) => {
+        partition.lead(id)
+        cluster.changed()
+      })
+  }
+}

@@ -1,0 +1,122 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { OffsetTracker } from "../../src/consume/OffsetTracker.ts"
+
+const at = (...offsets: ReadonlyArray<number>) => offsets.map((offset) => ({ offset }))
+const range = (from: number, count: number) => at(...Array.from({ length: count }, (_, i) => from + i))
+
+describe("OffsetTracker", () => {
+  it("commits the next offset to read once everything delivered is done", () => {
+    const tracker = new OffsetTracker(5)
+    tracker.deliver(range(5, 3), 8)
+    assert.strictEqual(tracker.watermark, 5)
+    for (const offset of [5, 6, 7]) tracker.done(offset)
+    assert.strictEqual(tracker.watermark, 8)
+    assert.strictEqual(tracker.inFlight, 0)
+  })
+
+  it("holds the watermark at a record that is not done, however many behind it are", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(range(0, 4), 4)
+    for (const offset of [3, 2, 0]) tracker.done(offset)
+    assert.strictEqual(tracker.watermark, 1)
+    tracker.done(1)
+    assert.strictEqual(tracker.watermark, 4)
+  })
+
+  it("bridges gaps by what was delivered: inside an array, behind it, and where no record is shown at all", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(at(2, 5, 9), 12)
+    tracker.done(2)
+    assert.strictEqual(tracker.watermark, 5)
+    tracker.done(9)
+    tracker.done(5)
+    assert.strictEqual(tracker.watermark, 12)
+    tracker.deliver([], 20)
+    assert.strictEqual(tracker.watermark, 20)
+  })
+
+  it("does not step over unfinished records when the position moves on without records", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(range(0, 2), 2)
+    tracker.deliver([], 10)
+    assert.strictEqual(tracker.watermark, 0)
+    tracker.done(0)
+    tracker.done(1)
+    assert.strictEqual(tracker.watermark, 10)
+  })
+
+  it("counts a mark once, and ignores offsets that are not in flight", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(at(1, 3), 4)
+    assert.isTrue(tracker.done(3))
+    assert.isFalse(tracker.done(3))
+    assert.isFalse(tracker.done(2))
+    assert.isFalse(tracker.done(99))
+    assert.isTrue(tracker.done(1))
+    assert.isFalse(tracker.done(1))
+    assert.strictEqual(tracker.inFlight, 0)
+  })
+
+  it("forgets what is in flight after a seek", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(range(0, 10), 10)
+    tracker.reset(3)
+    assert.strictEqual(tracker.watermark, 3)
+    assert.isFalse(tracker.done(2))
+    tracker.deliver(range(3, 2), 5)
+    tracker.done(3)
+    assert.strictEqual(tracker.watermark, 4)
+  })
+
+  it("starts anew where the log was truncated below what was delivered", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(range(0, 10), 10)
+    tracker.deliver(range(4, 2), 6)
+    assert.strictEqual(tracker.watermark, 4)
+    assert.strictEqual(tracker.inFlight, 2)
+  })
+
+  const Delivery = Schema.Struct({
+    gaps: Schema.Array(Schema.Literals([0, 0, 0, 1, 4])),
+    tail: Schema.Literals([0, 0, 3]),
+    marks: Schema.Array(Schema.Int)
+  })
+
+  it.prop(
+    "agrees with a list that is searched from the front, whatever is delivered and marked in whatever order",
+    [Schema.Array(Delivery)],
+    ([deliveries]) => {
+      const tracker = new OffsetTracker(100)
+      const all: Array<{ readonly offset: number; done: boolean }> = []
+      let end = 100
+      for (const { gaps, marks, tail } of deliveries) {
+        const records: Array<{ readonly offset: number }> = []
+        for (const gap of gaps) {
+          records.push({ offset: end + gap })
+          end += gap + 1
+        }
+        end += tail
+        tracker.deliver(records, end)
+        all.push(...records.map(({ offset }) => ({ offset, done: false })))
+        for (const mark of marks) {
+          if (all.length === 0) continue
+          const one = all[Math.abs(mark) % all.length]!
+          assert.strictEqual(tracker.done(one.offset), !one.done)
+          one.done = true
+        }
+        const open = all.filter((one) => !one.done)
+        assert.strictEqual(tracker.inFlight, open.length)
+        const watermark = tracker.watermark
+        const lowest = open[0]?.offset ?? end
+        // Between the last record that is done and the first that is not, any position reads the same.
+        const before = all.findLast((one) => one.offset < lowest)
+        assert.isAtMost(watermark, lowest)
+        assert.isAbove(watermark, before?.offset ?? 99)
+        if (open.length === 0) assert.strictEqual(watermark, end)
+      }
+      return true
+    },
+    { arbitrary: { runs: 300, seed: 7 } }
+  )
+})

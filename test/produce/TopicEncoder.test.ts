@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema, SchemaTransformation } from "effect"
+import { KafkaError, Topic } from "samsa"
+import * as TopicEncoder from "../../src/produce/TopicEncoder.ts"
+
+const nullableText = Schema.NullOr(Schema.String)
+const encoderOf = <V>(value: Topic.WireCodec<V>) => TopicEncoder.make(Topic.make("t", { key: nullableText, value }))
+const text = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString())
+const failure = (f: () => unknown): KafkaError.KafkaError => {
+  try {
+    f()
+  } catch (error) {
+    return error as KafkaError.KafkaError
+  }
+  throw new Error("it did not fail")
+}
+
+describe("TopicEncoder", () => {
+  it("passes text, bytes and null through, with the timestamp of now", () => {
+    const encoder = encoderOf(Schema.NullOr(Schema.Uint8Array))
+    const record = encoder.encode({ key: "k", value: null }, 7)
+    assert.isTrue(TopicEncoder.isRecord(record))
+    assert.deepStrictEqual(record, { key: Buffer.from("k"), value: null, headers: [], timestamp: 7 })
+  })
+
+  it("encodes JSON at once, though its Schema answers by an Effect", () => {
+    const record = encoderOf(Schema.fromJsonString(Schema.Struct({ id: Schema.Int }))).encode({ value: { id: 1 } }, 0)
+    assert.isTrue(TopicEncoder.isRecord(record) && text(record.value) === '{"id":1}')
+  })
+
+  it("tells what does not fit by topic and part", () => {
+    const encoder = encoderOf(Schema.fromJsonString(Schema.Struct({ id: Schema.Int })))
+    const { reason } = failure(() => encoder.encode({ value: { id: 0.5 } }, 0))
+    assert.isTrue(reason._tag === "Encode" && reason.topic === "t" && reason.part === "value")
+  })
+
+  it.effect("tells of a transformation that throws as of one that fails", () => {
+    const throwing = Schema.String.pipe(
+      Schema.decodeTo(
+        Schema.String,
+        SchemaTransformation.transform({
+          decode: (value) => value,
+          encode: (): string => {
+            throw new Error("thrown")
+          }
+        })
+      )
+    )
+    return Effect.gen(function* () {
+      const { reason } = yield* Effect.flip(
+        encoderOf(throwing).encode({ value: "v" }, 0) as Effect.Effect<never, KafkaError.KafkaError>
+      )
+      assert.isTrue(reason._tag === "Encode" && reason.issue.includes("thrown"))
+    })
+  })
+
+  it.effect("leaves a Schema that waits to the caller, every time", () =>
+    Effect.gen(function* () {
+      const waiting = Schema.String.pipe(
+        Schema.decodeTo(
+          Schema.String,
+          SchemaTransformation.transformEffect({
+            decode: (value) => Effect.succeed(value),
+            encode: (value) => Effect.promise(() => Promise.resolve(`${value}!`))
+          })
+        )
+      )
+      const encoder = encoderOf(waiting)
+      for (const value of ["a", "b"]) {
+        const later = encoder.encode({ value }, 0)
+        assert.isFalse(TopicEncoder.isRecord(later))
+        const record = yield* later as Effect.Effect<Extract<typeof later, { readonly timestamp: number }>>
+        assert.strictEqual(text(record.value), `${value}!`)
+      }
+    })
+  )
+
+  it("encodes typed headers, leaving out what is not there", () => {
+    const topic = Topic.make("t", {
+      key: nullableText,
+      value: Schema.String,
+      headers: Schema.Struct({ trace: Schema.String, span: Schema.optionalKey(Schema.String) })
+    })
+    const record = TopicEncoder.make(topic).encode({ value: "v", headers: { trace: "x" } }, 0)
+    assert.isTrue(TopicEncoder.isRecord(record))
+    assert.deepStrictEqual(TopicEncoder.isRecord(record) && record.headers, [["trace", Buffer.from("x")]])
+  })
+})
