@@ -37,6 +37,7 @@ import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "
 import * as Engine from "./consume/Engine.ts"
 import * as ConsumerImpl from "./consume/ConsumerImpl.ts"
 import * as Settings from "./consume/Settings.ts"
+import { GroupOffsets } from "./GroupOffsets.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as Membership from "./Memberships.ts"
@@ -174,12 +175,17 @@ export interface AssignOptions<T> extends Settings.CommonOptions {
   readonly group?: string
 }
 
-const bound = Effect.fnUntraced(function* (settings: Engine.Settings) {
+/** Makes the engine, which closes with the Scope. A membership may bring its own keeper of offsets. */
+const bound = Effect.fnUntraced(function* <R = never>(
+  settings: Engine.Settings,
+  membership?: Membership.Membership<R>
+) {
   const outer = yield* Effect.scope
   const scope = yield* Scope.make()
-  const engine = yield* Effect.onError(Engine.make(settings, scope), (cause) =>
-    Scope.close(scope, Exit.failCause(cause))
-  )
+  const keeper: Effect.Effect<GroupOffsets["Service"], KafkaError.KafkaError, GroupOffsets | R> =
+    membership?.offsets ?? GroupOffsets
+  const made = Effect.provideServiceEffect(Engine.make(settings, scope), GroupOffsets, keeper)
+  const engine = yield* Effect.onError(made, (cause) => Scope.close(scope, Exit.failCause(cause)))
   yield* Scope.addFinalizer(
     outer,
     // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
@@ -236,7 +242,7 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
       (name) => byName.get(name) ?? Topic.bytes(name),
       mistakes
     )
-    const engine = yield* bound(settings)
+    const engine = yield* bound(settings, membership)
     const cluster = yield* Cluster
     const names = [...byName.keys()]
     yield* start(
@@ -258,7 +264,7 @@ export const subscribePattern = <RM = never, RA = never>(
   Effect.gen(function* () {
     const membership: Membership.Membership<RM> = options.membership ?? Membership.classic()
     const settings = yield* Settings.make(options, membership, (name) => Topic.bytes(name), [])
-    const engine = yield* bound(settings)
+    const engine = yield* bound(settings, membership)
     const cluster = yield* Cluster
     // A RegExp with the flags g or y remembers where it stopped.
     const pattern = new RegExp(options.pattern.source, options.pattern.flags.replace(/[gy]/g, ""))

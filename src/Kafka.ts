@@ -3,45 +3,52 @@
  *
  * Building it connects to a first broker, and fails with `Unreachable`, naming every address and its cause, after
  * `bootstrapTimeout`. A broker that is lost later never fails it.
+ *
+ * Each layer here is a composition of the parts' own, in one line each; `docs/examples/by-hand.ts` composes them with
+ * one part swapped.
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Bootstrap from "./Bootstrap.ts"
 import type * as Broker from "./Broker.ts"
 import type * as Cluster from "./Cluster.ts"
+import type * as GroupOffsets from "./GroupOffsets.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
-import * as KafkaError from "./KafkaError.ts"
+import type * as KafkaError from "./KafkaError.ts"
 import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
+import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
 import * as NativeTransport from "./NativeTransport.ts"
 import type * as Network from "./Network.ts"
 import * as NodeNetwork from "./NodeNetwork.ts"
 import type * as Transport from "./Transport.ts"
-import { ZooKeeper } from "./ZooKeeper.ts"
+import type { ZooKeeper } from "./ZooKeeper.ts"
 
 /** What producers and consumers ask for. */
-export type Kafka = Cluster.Cluster | Transport.Transport
+export type Kafka = Cluster.Cluster | Transport.Transport | GroupOffsets.GroupOffsets
 
 /** Settings; see `KafkaConfig.Options`. `R` is what the token of OAUTHBEARER needs. */
 export type Options<R = never> = KafkaConfig.Options<R>
 
-const over = (
-  config: KafkaConfig.KafkaConfig,
-  discover?: NativeCluster.Discover
-): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network> =>
-  NativeTransport.layer.pipe(
-    Layer.provideMerge(NativeCluster.layer(config, discover)),
-    Layer.provideMerge(NativeBrokers.layer(config))
-  )
-
 /**
- * `Kafka` over a Network of one's own: the embedded broker's, or one with faults. `Brokers`, for typed requests to a
- * broker by hand, comes with it.
+ * The native parts, over settings, first brokers and a Network of one's own. `Brokers`, for typed requests to a broker
+ * by hand, comes with them.
  */
+export const layerNative: Layer.Layer<
+  Kafka | Broker.Brokers,
+  KafkaError.KafkaError,
+  KafkaConfig.KafkaConfig | Bootstrap.Bootstrap | Network.Network
+> = Layer.merge(NativeTransport.layer, NativeGroupOffsets.layer).pipe(
+  Layer.provideMerge(NativeCluster.layer),
+  Layer.provideMerge(NativeBrokers.layer)
+)
+
+/** `Kafka` over a Network of one's own: the embedded broker's, or one with faults. */
 export const layerWithoutNetwork = <R = never>(
   options: Options<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | R> =>
-  Layer.unwrap(Effect.map(KafkaConfig.make(options), (config) => over(config)))
+  layerNative.pipe(Layer.provide(Bootstrap.layer), Layer.provide(KafkaConfig.layer(options)))
 
 /**
  * Connects to a cluster over TCP or TLS.
@@ -70,6 +77,12 @@ export const layerConfig = (
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
+/** The same as `layerZooKeeper`, over a Network of one's own. */
+export const layerZooKeeperWithoutNetwork = <R = never>(
+  options: KafkaConfig.OptionsWithoutBootstrap<R>
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | ZooKeeper | R> =>
+  layerNative.pipe(Layer.provide(Bootstrap.layerZooKeeper), Layer.provide(KafkaConfig.layerWithoutBootstrap(options)))
+
 /**
  * Connects to a cluster whose brokers are found in ZooKeeper: those that are registered with a listener for the
  * protocol that `tls` and `sasl` ask for. Read again when none of the brokers that are known answers.
@@ -77,29 +90,4 @@ export const layerConfig = (
 export const layerZooKeeper = <R = never>(
   options: KafkaConfig.OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, ZooKeeper | R> =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const zooKeeper = yield* ZooKeeper
-      const config = yield* KafkaConfig.makeWithoutBootstrap(options)
-      const protocol = `${config.sasl === undefined ? "" : "SASL_"}${config.tls === undefined ? "PLAINTEXT" : "SSL"}`
-      const discover: NativeCluster.Discover = Effect.flatMap(zooKeeper.brokers, (brokers) => {
-        const found = brokers.flatMap(
-          ({ endpoints }) => endpoints.find((endpoint) => endpoint.protocol === protocol) ?? []
-        )
-        return found.length > 0
-          ? Effect.succeed(found)
-          : Effect.fail(
-              KafkaError.make({
-                _tag: "Unreachable",
-                attempts: [
-                  {
-                    address: "ZooKeeper",
-                    cause: `none of ${brokers.length} registered brokers has a listener for ${protocol}`
-                  }
-                ]
-              })
-            )
-      })
-      return Layer.provide(over(config, discover), NodeNetwork.layer)
-    })
-  )
+  Layer.provide(layerZooKeeperWithoutNetwork(options), NodeNetwork.layer)

@@ -2,9 +2,10 @@
  * Settings of a connection to a cluster, with the names of Kafka's own settings in camelCase.
  */
 import * as Config from "effect/Config"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as KafkaError from "./KafkaError.ts"
@@ -52,7 +53,8 @@ export interface OptionsWithoutBootstrap<R = never> {
 }
 
 /** Checked settings; durations in milliseconds. */
-export interface KafkaConfig {
+export interface Settings {
+  /** Empty where something else tells the first brokers. */
   readonly bootstrap: ReadonlyArray<{ readonly host: string; readonly port: number }>
   readonly clientId: string
   readonly bootstrapTimeout: number
@@ -70,6 +72,9 @@ export interface KafkaConfig {
   /** What `brokerVersion` says: a release that is not asked, or that every broker answers when it is asked. */
   readonly pinned: OldRelease | "modern" | undefined
 }
+
+/** The settings of a connection to a cluster, checked: what the native parts of a client ask for. */
+export class KafkaConfig extends Context.Service<KafkaConfig, Settings>()("samsa/KafkaConfig") {}
 
 /** `host:port`, `[ipv6]:port` or a host alone (port 9092); undefined where it is none of these. */
 export const parseAddress = (text: string): { readonly host: string; readonly port: number } | undefined => {
@@ -142,7 +147,7 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
   brokerVersion: true
 }
 
-const pinnedBy = (version: string | undefined, check: Checks): KafkaConfig["pinned"] => {
+const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"] => {
   if (version === undefined) return undefined
   const match = /^(\d+)\.(\d+)(?:\.\d+)*$/.exec(version)
   if (match === null) {
@@ -168,7 +173,7 @@ const parseSource = (text: string): { readonly host: string; readonly port: numb
 }
 
 /** Checks settings and fills in defaults; fails with `Misconfigured`, naming every mistake. */
-export const make = <R = never>(options: Options<R>): Effect.Effect<KafkaConfig, KafkaError.KafkaError, R> =>
+export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, KafkaError.KafkaError, R> =>
   Effect.gen(function* () {
     const check = checks()
     const bootstrap: Array<{ host: string; port: number }> = []
@@ -184,13 +189,22 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<KafkaConfig,
 /** The same for brokers that are found otherwise: `bootstrap` is empty. */
 export const makeWithoutBootstrap = <R = never>(
   options: OptionsWithoutBootstrap<R>
-): Effect.Effect<KafkaConfig, KafkaError.KafkaError, R> => Effect.suspend(() => rest(options, [], checks()))
+): Effect.Effect<Settings, KafkaError.KafkaError, R> => Effect.suspend(() => rest(options, [], checks()))
+
+/** Checked settings: fails with `Misconfigured`, naming every mistake. `R` is what the token of OAUTHBEARER needs. */
+export const layer = <R = never>(options: Options<R>): Layer.Layer<KafkaConfig, KafkaError.KafkaError, R> =>
+  Layer.effect(KafkaConfig, make(options))
+
+/** The same for brokers that are found otherwise: by a `Bootstrap` that does not ask for `bootstrap`. */
+export const layerWithoutBootstrap = <R = never>(
+  options: OptionsWithoutBootstrap<R>
+): Layer.Layer<KafkaConfig, KafkaError.KafkaError, R> => Layer.effect(KafkaConfig, makeWithoutBootstrap(options))
 
 const rest = <R>(
   options: OptionsWithoutBootstrap<R>,
-  bootstrap: KafkaConfig["bootstrap"],
+  bootstrap: Settings["bootstrap"],
   check: Checks
-): Effect.Effect<KafkaConfig, KafkaError.KafkaError, R> =>
+): Effect.Effect<Settings, KafkaError.KafkaError, R> =>
   Effect.gen(function* () {
     const mistake = (text: string) => void check.mistakes.push(text)
     for (const name of Object.keys(options)) if (!Object.hasOwn(names, name)) mistake(`"${name}" is no setting`)

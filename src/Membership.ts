@@ -6,21 +6,11 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Cluster } from "./Cluster.ts"
+import type { GroupOffsets, Identity } from "./GroupOffsets.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 
-/** As whom offsets are committed. */
-export interface Identity {
-  /** Empty for whoever is no member. */
-  readonly memberId: string
-  /** The generation, or the member epoch (KIP-848); -1 for whoever is no member. */
-  readonly generation: number
-  /** Of a static member. */
-  readonly instanceId: string | null
-}
-
-/** Nobody in particular: commits of a consumer that is no member of its group. */
-export const anonymous: Identity = { memberId: "", generation: -1, instanceId: null }
+export { anonymous, type Identity } from "./GroupOffsets.ts"
 
 /** What a membership asks of its consumer. */
 export interface Owner {
@@ -61,6 +51,8 @@ export interface Membership<out R = never> {
   readonly mistakes: ReadonlyArray<string>
   /** Milliseconds that the group waits for a member to give its partitions back; undefined: no limit. */
   readonly rebalanceTimeout: number | undefined
+  /** Who keeps the group's offsets, where it is not the client's own `GroupOffsets`. */
+  readonly offsets?: Effect.Effect<GroupOffsets["Service"], KafkaError, R> | undefined
   /** Joins in the background, for as long as the Scope lasts. */
   readonly join: (join: Join) => Effect.Effect<Member, never, Cluster | Scope.Scope | R>
 }

@@ -1,8 +1,8 @@
 /**
  * The native `Cluster`: metadata, coordinators and offsets, asked of brokers.
  *
- * Any live broker is asked; where none that is known answers, the bootstrap servers are (KIP-899), which are resolved
- * anew, or read from ZooKeeper again. Requests for metadata go one at a time: what is asked for meanwhile goes together
+ * Any live broker is asked; where none that is known answers, those that `Bootstrap` tells are (KIP-899), which is read
+ * again. Requests for metadata go one at a time: what is asked for meanwhile goes together
  * into the next.
  */
 import * as Clock from "effect/Clock"
@@ -14,6 +14,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
+import { type Address, Bootstrap } from "./Bootstrap.ts"
 import { Brokers } from "./Broker.ts"
 import type { Broker } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
@@ -23,7 +24,7 @@ import * as ListOffsets from "./metadata/ListOffsets.ts"
 import * as MetadataBatcher from "./metadata/MetadataBatcher.ts"
 import * as SingleFlight from "./metadata/SingleFlight.ts"
 import { MetadataState, unknownTopic } from "./metadata/MetadataState.ts"
-import { formatAddress, type KafkaConfig } from "./KafkaConfig.ts"
+import { formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import * as FindCoordinator from "./protocol/messages/FindCoordinator.ts"
 import * as Metadata from "./protocol/messages/Metadata.ts"
@@ -46,17 +47,14 @@ const triedFirst = 4
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
 
-/** Where the first brokers are, where `bootstrap` of the configuration does not say: read again when all brokers are gone. */
-export type Discover = Effect.Effect<
-  ReadonlyArray<{ readonly host: string; readonly port: number }>,
-  KafkaError.KafkaError
->
-
 /** Makes the service: connects to a first broker, within `bootstrapTimeout`. */
-export const make = Effect.fnUntraced(function* (
-  config: KafkaConfig,
-  discover: Discover = Effect.succeed(config.bootstrap)
-): Effect.fn.Return<Cluster["Service"], KafkaError.KafkaError, Brokers | Scope.Scope> {
+export const make: Effect.Effect<
+  Cluster["Service"],
+  KafkaError.KafkaError,
+  Bootstrap | Brokers | KafkaConfig | Scope.Scope
+> = Effect.gen(function* () {
+  const config = yield* KafkaConfig
+  const { addresses } = yield* Bootstrap
   const brokers = yield* Brokers
   const clock = yield* Clock.Clock
   const scope = yield* Effect.scope
@@ -66,6 +64,8 @@ export const make = Effect.fnUntraced(function* (
   const coordinators = new Map<string, number>()
   const now = () => Backoff.monotonic(clock)
   let lastGood = -1
+  /** Where the first brokers were said to be, when it was last asked. */
+  let firsts: ReadonlyArray<Address> = []
 
   const budget = (waitingFor: string): Backoff.Budget => ({
     name: "metadataTimeout",
@@ -90,9 +90,10 @@ export const make = Effect.fnUntraced(function* (
             return value
           })
         )
-      const bootstrap = discover.pipe(
+      const bootstrap = addresses.pipe(
+        Effect.tap((found) => Effect.sync(() => (firsts = found))),
         Effect.flatMap(Random.shuffle),
-        Effect.flatMap((addresses) => firstOf(addresses.map(({ host, port }) => ask(brokers.at(host, port)))))
+        Effect.flatMap((found) => firstOf(found.map(({ host, port }) => ask(brokers.at(host, port)))))
       )
       const known = ids.map((id) => ask(brokers.get(id)))
       // Not behind all of them: where a hundred are gone, each would have its second.
@@ -212,7 +213,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.catch((error) => {
       if (error.reason._tag !== "TimedOut" || error.reason.budget !== "bootstrapTimeout") return Effect.fail(error)
       const cause = `no answer within the bootstrapTimeout of ${config.bootstrapTimeout} ms`
-      const attempts = config.bootstrap.map((address) => ({ address: formatAddress(address), cause }))
+      const attempts = firsts.map((address) => ({ address: formatAddress(address), cause }))
       return Effect.fail(attempts.length === 0 ? error : KafkaError.make({ _tag: "Unreachable", attempts }))
     })
   )
@@ -281,5 +282,7 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /** The native `Cluster`, over `Brokers`: building it connects to a first broker. */
-export const layer = (config: KafkaConfig, discover?: Discover): Layer.Layer<Cluster, KafkaError.KafkaError, Brokers> =>
-  Layer.effect(Cluster, make(config, discover))
+export const layer: Layer.Layer<Cluster, KafkaError.KafkaError, Bootstrap | Brokers | KafkaConfig> = Layer.effect(
+  Cluster,
+  make
+)

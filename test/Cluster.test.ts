@@ -1,14 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import * as Broker from "../src/Broker.ts"
 import * as Cluster from "../src/Cluster.ts"
 import * as Kafka from "../src/Kafka.ts"
+import * as Bootstrap from "../src/Bootstrap.ts"
 import * as KafkaConfig from "../src/KafkaConfig.ts"
 import type { KafkaError } from "../src/KafkaError.ts"
 import { type Address, Network } from "../src/Network.ts"
-import * as NativeBrokers from "../src/NativeBrokers.ts"
-import * as NativeCluster from "../src/NativeCluster.ts"
 import * as NodeNetwork from "../src/NodeNetwork.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Frame from "../src/protocol/Frame.ts"
@@ -221,9 +219,13 @@ describe("brokers that are gone", () => {
       })
       let asked = 0
       const discover = Effect.sync(() => [places[asked++ % 2]!])
-      const config = yield* KafkaConfig.makeWithoutBootstrap({})
-      const brokers = yield* Effect.provideService(NativeBrokers.make(config), Network, embedded)
-      const cluster = yield* Effect.provideService(NativeCluster.make(config, discover), Broker.Brokers, brokers)
+      const parts = Layer.mergeAll(
+        KafkaConfig.layerWithoutBootstrap({}),
+        Layer.succeed(Bootstrap.Bootstrap, { addresses: discover }),
+        Layer.succeed(Network, embedded)
+      )
+      const context = yield* Layer.build(Layer.provide(Kafka.layerNative, parts))
+      const cluster = Context.get(context, Cluster.Cluster)
       assert.strictEqual(asked, 1)
       yield* cluster.topic("t")
       assert.strictEqual(asked, 1)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Stream } from "effect"
 import { Consumer, KafkaError, Offset, type Transport as TransportModule } from "samsa"
 import { Cluster } from "../src/Cluster.ts"
+import { GroupOffsets } from "../src/GroupOffsets.ts"
 import { Transport } from "../src/Transport.ts"
 
 type Fetched = TransportModule.Fetched
@@ -71,8 +72,18 @@ const cluster = {
     Effect.succeed(positions.map(({ at }) => start(at)))
 } as unknown as Cluster["Service"]
 
+const groupOffsets = GroupOffsets.of({
+  fetch: () => Effect.succeed(new Map()),
+  commit: (_, __, commits) => Effect.succeed(commits.map(() => 0))
+})
+
 const over = <A, E, R>(engine: Engine, self: Effect.Effect<A, E, R>) =>
-  self.pipe(Effect.scoped, Effect.provideService(Cluster, cluster), Effect.provideService(Transport, engine.transport))
+  self.pipe(
+    Effect.scoped,
+    Effect.provideService(Cluster, cluster),
+    Effect.provideService(GroupOffsets, groupOffsets),
+    Effect.provideService(Transport, engine.transport)
+  )
 
 describe("Consumer over an engine", () => {
   it.effect("ends a bounded read in a gap at its end, where no record is shown any more", () =>
@@ -186,7 +197,12 @@ describe("Consumer over an engine", () => {
           Stream.runForEach(({ offset }) => Effect.sync(() => seen.push(offset))),
           Effect.flip
         )
-      }).pipe(Effect.scoped, Effect.provideService(Cluster, cluster), Effect.provideService(Transport, failing))
+      }).pipe(
+        Effect.scoped,
+        Effect.provideService(Cluster, cluster),
+        Effect.provideService(GroupOffsets, groupOffsets),
+        Effect.provideService(Transport, failing)
+      )
       assert.deepStrictEqual(seen, [0, 1])
       assert.strictEqual(error, corrupt)
     })

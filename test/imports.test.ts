@@ -30,7 +30,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
   { names: "connection metadata produce fetch group".split(" ") },
   {
     names:
-      "NodeNetwork NativeBrokers NativeCluster NativeTransport ClassicGroup RdKafka ZooKeeperGroup ConsumerGroup".split(
+      "NodeNetwork NativeBrokers NativeCluster NativeGroupOffsets NativeTransport ClassicGroup RdKafka ZooKeeperGroup ConsumerGroup".split(
         " "
       )
   },

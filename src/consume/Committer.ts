@@ -5,10 +5,8 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Backoff from "../Backoff.ts"
-import type { Cluster } from "../Cluster.ts"
+import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { Identity } from "../Membership.ts"
-import * as CommittedOffsets from "../group/CommittedOffsets.ts"
 import type { Partition } from "./AssignedPartition.ts"
 
 export interface Settings {
@@ -28,7 +26,7 @@ export interface Committer {
   readonly flush: (partitions: Iterable<Partition>, within?: number) => Effect.Effect<void, KafkaError.KafkaError>
   /** Commits offsets that were chosen by hand. */
   readonly commit: (
-    offsets: ReadonlyArray<readonly [Partition, CommittedOffsets.Commit]>
+    offsets: ReadonlyArray<readonly [Partition, GroupOffsets.Commit]>
   ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Commits by time and count, until it fails for good. */
   readonly run: Effect.Effect<never, KafkaError.KafkaError>
@@ -37,9 +35,9 @@ export interface Committer {
 /** Makes the committer of a consumer. */
 export const make = (
   settings: Settings,
-  cluster: Cluster["Service"],
-  identity: () => Identity,
-  refused: (as: Identity, code: number) => void,
+  groupOffsets: GroupOffsets.GroupOffsets["Service"],
+  identity: () => GroupOffsets.Identity,
+  refused: (as: GroupOffsets.Identity, code: number) => void,
   owned: () => Iterable<Partition>
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
@@ -52,7 +50,7 @@ export const make = (
     if (before === 0 || (before < settings.every && marks >= settings.every)) onMarks?.()
   }
 
-  const send = (all: ReadonlyArray<readonly [Partition, CommittedOffsets.Commit]>, within: number, byHand: boolean) => {
+  const send = (all: ReadonlyArray<readonly [Partition, GroupOffsets.Commit]>, within: number, byHand: boolean) => {
     let left = all
     const watermarks = new Map(byHand ? all.map(([partition]) => [partition, partition.tracker?.watermark]) : [])
     const once = Effect.gen(function* () {
@@ -61,13 +59,12 @@ export const make = (
       left = left.filter(([partition]) => partition.status !== "ended")
       if (left.length === 0) return
       const as = identity()
-      const codes = yield* CommittedOffsets.commit(
-        cluster,
+      const codes = yield* groupOffsets.commit(
         settings.group,
         as,
         left.map(([, commit]) => commit)
       )
-      const again: Array<readonly [Partition, CommittedOffsets.Commit]> = []
+      const again: Array<readonly [Partition, GroupOffsets.Commit]> = []
       let failure: KafkaError.KafkaError | undefined
       left.forEach(([partition, commit], i) => {
         const code = codes[i]!
@@ -77,10 +74,9 @@ export const make = (
           return
         }
         const where = { api: "OffsetCommit", group: settings.group, ...partition.place }
-        if (CommittedOffsets.isRetriable(code)) {
+        if (GroupOffsets.isRetriable(code)) {
           again.push([partition, commit])
           failure ??= KafkaError.fromCode(code, where)
-          if (code === 15 || code === 16) cluster.forgetCoordinator("group", settings.group)
         } else if (code === 22 || code === 25 || code === 110 || code === 113) {
           // the generation or the member is none any more, or its epoch (KIP-848)
           failure = notOwned(partition, settings.group)
@@ -94,14 +90,14 @@ export const make = (
     })
     const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
     return Backoff.within(once, budget, (error) =>
-      error.reason._tag === "Server" ? CommittedOffsets.isRetriable(error.reason.code) : error.isRetryable
+      error.reason._tag === "Server" ? GroupOffsets.isRetriable(error.reason.code) : error.isRetryable
     )
   }
 
   const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>
     turn.withPermits(1)(
       Effect.suspend(() => {
-        const commits: Array<readonly [Partition, CommittedOffsets.Commit]> = []
+        const commits: Array<readonly [Partition, GroupOffsets.Commit]> = []
         for (const partition of partitions) {
           const offset = partition.tracker?.watermark
           if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue

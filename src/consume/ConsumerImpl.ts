@@ -7,6 +7,7 @@ import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -14,7 +15,6 @@ import { notOwned } from "./Committer.ts"
 import type { AnyRecord } from "./ConsumerRecord.ts"
 import { type ConsumerEvent, type Engine, theEnd } from "./Engine.ts"
 import type { Mailbox } from "./Mailbox.ts"
-import * as CommittedOffsets from "../group/CommittedOffsets.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import * as Run from "./Run.ts"
 
@@ -43,7 +43,7 @@ const read = (
 
 /** Makes what the application holds. */
 export const make = (engine: Engine) => {
-  const { cluster, settings } = engine
+  const { cluster, groupOffsets, settings } = engine
 
   const recordsOf = (partition: Partition): Stream.Stream<AnyRecord, Failure> =>
     read(
@@ -73,9 +73,9 @@ export const make = (engine: Engine) => {
       : Effect.succeed(settings.group)
   )
 
-  const byHand = Effect.fnUntraced(function* (offsets: Iterable<CommittedOffsets.Commit>) {
+  const byHand = Effect.fnUntraced(function* (offsets: Iterable<GroupOffsets.Commit>) {
     const id = yield* group
-    const commits: Array<readonly [Partition, CommittedOffsets.Commit]> = []
+    const commits: Array<readonly [Partition, GroupOffsets.Commit]> = []
     for (const offset of offsets) {
       const partition = engine.partitions.get(TopicPartition.key(offset))
       if (partition === undefined) return yield* notOwned(offset, id)
@@ -139,7 +139,7 @@ export const make = (engine: Engine) => {
         deadLetter: policy.deadLetter
       })
     },
-    commit: (offsets?: Iterable<CommittedOffsets.Commit>) =>
+    commit: (offsets?: Iterable<GroupOffsets.Commit>) =>
       offsets === undefined
         ? Effect.andThen(
             group,
@@ -148,7 +148,7 @@ export const make = (engine: Engine) => {
         : byHand(offsets),
     committed: Effect.gen(function* () {
       const places = [...engine.partitions.values()].map((partition) => partition.place)
-      const committed = yield* CommittedOffsets.fetch(cluster, yield* group, places)
+      const committed = yield* groupOffsets.fetch(yield* group, places)
       return places.flatMap((place) => {
         const one = committed.get(TopicPartition.key(place))
         return one === undefined ? [] : [{ ...place, ...one }]

@@ -13,6 +13,7 @@ import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import * as TopicDecoder from "./TopicDecoder.ts"
+import { GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { anonymous, type Member, type Owner } from "../Membership.ts"
 import type * as Offset from "../Offset.ts"
@@ -75,6 +76,7 @@ export interface Engine {
   readonly events: PubSub.PubSub<ConsumerEvent | typeof theEnd>
   readonly committer: Committer.Committer
   readonly cluster: Cluster["Service"]
+  readonly groupOffsets: GroupOffsets["Service"]
   readonly scope: Scope.Scope
   /** Reads in this way from now on; fails with `Misuse` where it is read already. */
   readonly claim: (mode: Mode) => Effect.Effect<void, KafkaError.KafkaError>
@@ -106,8 +108,9 @@ const key = TopicPartition.key
 export const make = Effect.fnUntraced(function* (
   settings: Settings,
   scope: Scope.Scope
-): Effect.fn.Return<Engine, KafkaError.KafkaError, Cluster | Transport> {
+): Effect.fn.Return<Engine, KafkaError.KafkaError, Cluster | GroupOffsets | Transport> {
   const cluster = yield* Cluster
+  const groupOffsets = yield* GroupOffsets
   const transport = yield* Transport
   const context = (yield* Effect.context<never>()) as Context.Context<any>
   const clock = yield* Clock.Clock
@@ -162,7 +165,7 @@ export const make = Effect.fnUntraced(function* (
       every: settings.commitEvery,
       timeout: settings.commitTimeout
     },
-    cluster,
+    groupOffsets,
     () => engine.member?.identity() ?? anonymous,
     (as, code) => engine.member?.commitRefused(as, code),
     () => partitions.values()
@@ -221,7 +224,7 @@ export const make = Effect.fnUntraced(function* (
   /** Finds out where partitions start, and starts to fetch them. */
   const open = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, first: boolean) {
     const reset = first && settings.resetOnStart
-    const starts = yield* StartPositions.of({ cluster, settings, knownCounts, provide }, list, reset)
+    const starts = yield* StartPositions.of({ cluster, groupOffsets, settings, knownCounts, provide }, list, reset)
     for (const { committed, partition, start } of starts) {
       if (partition.status !== "opening") continue
       const own = yield* Scope.fork(scope)
@@ -405,6 +408,7 @@ export const make = Effect.fnUntraced(function* (
     events,
     committer,
     cluster,
+    groupOffsets,
     scope,
     claim,
     streamEnded: () => {

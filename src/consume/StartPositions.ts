@@ -5,11 +5,11 @@
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
+import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Settings } from "./Engine.ts"
-import * as CommittedOffsets from "../group/CommittedOffsets.ts"
 import type { Partition } from "./AssignedPartition.ts"
 
 type Position = TopicPartition.TopicPartition & { readonly at: Offset.Position }
@@ -29,6 +29,7 @@ export const resolve = (
 export const of = Effect.fnUntraced(function* (
   context: {
     readonly cluster: Cluster["Service"]
+    readonly groupOffsets: GroupOffsets.GroupOffsets["Service"]
     readonly settings: Settings
     /** How many partitions topics had when they were first looked at. */
     readonly knownCounts: ReadonlyMap<string, number>
@@ -37,7 +38,7 @@ export const of = Effect.fnUntraced(function* (
   list: ReadonlyArray<Partition>,
   ignoreCommits: boolean
 ) {
-  const { cluster, knownCounts, provide, settings } = context
+  const { cluster, groupOffsets, knownCounts, provide, settings } = context
   const { from, group, onAssigned } = settings
   const places = list.map((partition) => partition.place)
   const chosen = new Map<string, Offset.Position>()
@@ -46,8 +47,8 @@ export const of = Effect.fnUntraced(function* (
   }
   const committed =
     group === undefined || (ignoreCommits && from !== "committed")
-      ? new Map<string, CommittedOffsets.Committed>()
-      : yield* CommittedOffsets.fetch(cluster, group, places)
+      ? new Map<string, GroupOffsets.Committed>()
+      : yield* groupOffsets.fetch(group, places)
   const positions: Array<Position> = []
   for (const partition of list) {
     const commit = committed.get(partition.key)

@@ -5,25 +5,11 @@
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
-import * as ErrorCode from "../ErrorCode.ts"
+import type { Commit, Committed, Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { Identity } from "../Membership.ts"
 import * as OffsetCommit from "../protocol/messages/OffsetCommit.ts"
 import * as OffsetFetch from "../protocol/messages/OffsetFetch.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-
-/** What is committed for a partition. */
-export interface Committed {
-  /** The next offset to read. */
-  readonly offset: number
-  readonly metadata: string
-}
-
-/** What is to be committed. */
-export interface Commit extends TopicPartition.TopicPartition {
-  readonly offset: number
-  readonly metadata?: string | undefined
-}
 
 // v10 names topics by id, which not every metadata tells.
 const versions = { minVersion: 1, maxVersion: 9 } as const
@@ -127,13 +113,9 @@ export const commit = (
         codes.set(TopicPartition.key({ topic: name, partition: partitionIndex }), errorCode)
       }
     }
+    for (const code of codes.values()) if (code === 15 || code === 16) cluster.forgetCoordinator("group", id)
     // What the coordinator did not answer for was not committed.
     return commits.map((one) => codes.get(TopicPartition.key(one)) ?? -1)
   })
   return asked(cluster, id, once)
 }
-
-/** Whether a commit that was refused with this code may succeed later. */
-export const isRetriable = (code: number): boolean =>
-  // UNKNOWN_TOPIC_OR_PARTITION, LOAD_IN_PROGRESS, NOT_AVAILABLE, NOT_COORDINATOR, REBALANCE_IN_PROGRESS
-  code === 3 || code === 14 || code === 15 || code === 16 || code === 27 || ErrorCode.get(code).retriable

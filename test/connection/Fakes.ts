@@ -1,5 +1,5 @@
 /** Networks whose brokers do not what brokers do, and the client's lower half over a Network, for tests. */
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect } from "effect"
 import type { Scope } from "effect"
 import type * as Broker from "../../src/Broker.ts"
 import * as NativeBrokers from "../../src/NativeBrokers.ts"
@@ -145,7 +145,10 @@ export const brokers = <R = never>(
   options: Partial<KafkaConfig.Options<R>> = {}
 ): Effect.Effect<Broker.Brokers["Service"], KafkaError.KafkaError, Scope.Scope | R> =>
   Effect.flatMap(KafkaConfig.make({ bootstrap: ["b:9092"], ...options }), (config) =>
-    Effect.provide(NativeBrokers.make(config), Layer.succeed(Network, network))
+    NativeBrokers.make.pipe(
+      Effect.provideService(KafkaConfig.KafkaConfig, config),
+      Effect.provideService(Network, network)
+    )
   )
 
 /** The broker at an embedded cluster's first address. */

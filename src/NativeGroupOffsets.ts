@@ -1,0 +1,17 @@
+/** The native `GroupOffsets`: the offsets that a group keeps in Kafka, at its coordinator. */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { Cluster } from "./Cluster.ts"
+import * as CommittedOffsets from "./group/CommittedOffsets.ts"
+import { GroupOffsets } from "./GroupOffsets.ts"
+
+/** Makes the service. */
+export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster> = Effect.map(Cluster, (cluster) =>
+  GroupOffsets.of({
+    fetch: (group, partitions) => CommittedOffsets.fetch(cluster, group, partitions),
+    commit: (group, as, commits) => CommittedOffsets.commit(cluster, group, as, commits)
+  })
+)
+
+/** The native `GroupOffsets`, over `Cluster`. */
+export const layer: Layer.Layer<GroupOffsets, never, Cluster> = Layer.effect(GroupOffsets, make)

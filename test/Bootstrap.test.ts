@@ -1,0 +1,98 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { Cluster, Kafka, KafkaConfig, KafkaError, type Network, ZooKeeper } from "samsa"
+import * as Bootstrap from "../src/Bootstrap.ts"
+import { Network as NetworkService } from "../src/Network.ts"
+import { EmbeddedKafka } from "../src/testing/index.ts"
+
+const registered = (...endpoints: ReadonlyArray<ZooKeeper.Endpoint>): ReadonlyArray<ZooKeeper.Registration> => [
+  { id: 1, endpoints }
+]
+const endpoint = (protocol: string, host: string, port: number): ZooKeeper.Endpoint => ({
+  listener: protocol,
+  protocol,
+  host,
+  port
+})
+/** ZooKeeper, where these brokers are registered. */
+const zooKeeper = (brokers: () => ReadonlyArray<ZooKeeper.Registration>) =>
+  Layer.succeed(ZooKeeper.ZooKeeper, {
+    get: () => Effect.undefined,
+    children: () => Effect.undefined,
+    brokers: Effect.sync(brokers)
+  } as unknown as ZooKeeper.ZooKeeper["Service"])
+
+describe("Bootstrap", () => {
+  it.effect("is the list of the settings", () =>
+    Effect.gen(function* () {
+      const { addresses } = yield* Bootstrap.Bootstrap
+      assert.deepStrictEqual(yield* addresses, [
+        { host: "b1", port: 9092 },
+        { host: "b2", port: 1 }
+      ])
+    }).pipe(Effect.provide(Bootstrap.layer.pipe(Layer.provide(KafkaConfig.layer({ bootstrap: ["b1", "b2:1"] })))))
+  )
+
+  it.effect("in ZooKeeper, is the listener for the protocol that is spoken", () =>
+    Effect.gen(function* () {
+      const brokers = registered(endpoint("PLAINTEXT", "plain", 1), endpoint("SSL", "tls", 2))
+      const from = (options: KafkaConfig.OptionsWithoutBootstrap) =>
+        Effect.flatMap(Bootstrap.Bootstrap, ({ addresses }) => addresses).pipe(
+          Effect.provide(
+            Bootstrap.layerZooKeeper.pipe(
+              Layer.provide([KafkaConfig.layerWithoutBootstrap(options), zooKeeper(() => brokers)])
+            )
+          ),
+          Effect.map((found) => found.map(({ host }) => host))
+        )
+      assert.deepStrictEqual(yield* from({}), ["plain"])
+      assert.deepStrictEqual(yield* from({ tls: true }), ["tls"])
+      const error = yield* Effect.flip(
+        from({ sasl: { mechanism: "OAUTHBEARER", token: Effect.die("is not asked for") } })
+      )
+      assert.include(error.message, "SASL_PLAINTEXT")
+    })
+  )
+
+  it.effect("in ZooKeeper, needs no TCP: any Network does", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ topics: ["t"] })
+      const [host, port] = embedded.bootstrap[0]!.split(":") as [string, string]
+      const context = yield* Layer.build(
+        Kafka.layerZooKeeperWithoutNetwork({}).pipe(
+          Layer.provide([
+            zooKeeper(() => registered(endpoint("PLAINTEXT", host, Number(port)))),
+            Layer.succeed(NetworkService, embedded satisfies Network.Network["Service"])
+          ])
+        )
+      )
+      assert.strictEqual((yield* Context.get(context, Cluster.Cluster).topic("t")).name, "t")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that fails for good fails the client, and is not asked again", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({})
+      let asked = 0
+      const refusal = KafkaError.make({ _tag: "Misuse", message: "no such service" })
+      const error = yield* Effect.flip(
+        Layer.build(
+          Kafka.layerNative.pipe(
+            Layer.provide([
+              KafkaConfig.layerWithoutBootstrap({}),
+              Layer.succeed(NetworkService, embedded),
+              Layer.succeed(Bootstrap.Bootstrap, {
+                addresses: Effect.suspend(() => {
+                  asked++
+                  return Effect.fail(refusal)
+                })
+              })
+            ])
+          )
+        )
+      )
+      assert.strictEqual(error.reason._tag, "Misuse")
+      assert.strictEqual(asked, 1)
+    }).pipe(Effect.scoped)
+  )
+})

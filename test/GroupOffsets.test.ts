@@ -1,0 +1,68 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Stream } from "effect"
+import { Consumer, GroupOffsets, Membership, Producer, Topic } from "samsa"
+import { KafkaTest } from "../src/testing/index.ts"
+
+const topic = Topic.bytes("t")
+
+/** A membership whose group is one member that has every partition, and keeps its offsets elsewhere. */
+const alone = (offsets: GroupOffsets.GroupOffsets["Service"]): Membership.Membership => ({
+  name: "alone",
+  mistakes: [],
+  rebalanceTimeout: undefined,
+  offsets: Effect.succeed(offsets),
+  join: ({ owner }) =>
+    Effect.as(owner.assigned([{ topic: "t", partition: 0 }]), {
+      identity: () => ({ memberId: "me", generation: 7, instanceId: null }),
+      commitRefused: () => {},
+      closing: Effect.void,
+      leave: Effect.void
+    })
+})
+
+describe("GroupOffsets", () => {
+  it.effect("are kept where the membership says, if it says so: read there and committed there", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      yield* producer.sendAll(
+        topic,
+        [0, 1, 2, 3].map((n) => ({ value: Uint8Array.of(n), partition: 0 }))
+      )
+      const committed: Array<readonly [string, GroupOffsets.Identity, ReadonlyArray<GroupOffsets.Commit>]> = []
+      const keeper = GroupOffsets.GroupOffsets.of({
+        fetch: (group, partitions) =>
+          Effect.succeed(new Map(group === "g" ? partitions.map(() => ["t-0", { offset: 2, metadata: "" }]) : [])),
+        commit: (group, as, commits) =>
+          Effect.sync(() => {
+            committed.push([group, as, commits])
+            return commits.map(() => 0)
+          })
+      })
+      const read = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const consumer = yield* Consumer.subscribe({
+            group: "g",
+            topics: [topic],
+            from: "earliest",
+            membership: alone(keeper)
+          })
+          return yield* consumer.stream.pipe(
+            Stream.take(2),
+            Stream.tap((record) => Consumer.done(record)),
+            Stream.runCollect
+          )
+        })
+      )
+      assert.deepStrictEqual(
+        read.map((record) => record.offset),
+        [2, 3]
+      )
+      assert.deepStrictEqual(committed, [
+        ["g", { memberId: "me", generation: 7, instanceId: null }, [{ topic: "t", partition: 0, offset: 4 }]]
+      ])
+      // Where the client itself keeps offsets, there are none.
+      const own = yield* GroupOffsets.GroupOffsets
+      assert.strictEqual((yield* own.fetch("g", [{ topic: "t", partition: 0 }])).size, 0)
+    }).pipe(Effect.provide(Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: ["t"] })))))
+  )
+})
