@@ -136,15 +136,22 @@ export interface Corrupt extends Where {
   readonly problem: string
   readonly offset?: number | undefined
 }
-/** Records that should have been there are gone: truncation, or retention past the position. */
+/** Records that should have been there are gone: truncation, retention past the position, or a topic that was made again. */
 export interface DataLoss extends Where {
   readonly _tag: "DataLoss"
   readonly topic: string
   readonly partition: number
+  /**
+   * `outOfRange`: the position is outside of the log. `truncated`: the log was cut below the position and written anew
+   * (KIP-320). `recreated`: the topic was deleted and made again.
+   */
+  readonly kind?: "outOfRange" | "truncated" | "recreated" | undefined
   /** The position that no longer exists. */
   readonly from: number
-  /** The nearest that does, where known. */
+  /** The nearest that does, where known. `truncated`: where the logs part, so nothing from there on was read. */
   readonly to?: number | undefined
+  /** `recreated`: the ids of the topic whose position it was, and of the one that is there. */
+  readonly topicIds?: { readonly was: string; readonly is: string } | undefined
 }
 /** A newer producer, member or instance has taken our place. */
 export interface Fenced extends Where {
@@ -238,7 +245,7 @@ const explain = (reason: Reason): string => {
     case "Corrupt":
       return `${reason.what}${reason.path === undefined ? "" : `, ${reason.path}`}${reason.position === undefined ? "" : ` at byte ${reason.position}`}: ${reason.problem}`
     case "DataLoss":
-      return `offset ${reason.from} no longer exists${reason.to === undefined ? "" : `, the nearest is ${reason.to}`}`
+      return explainLoss(reason)
     case "Fenced":
       return `this ${reason.what} was fenced: ${reason.by}`
     case "NotOwned":
@@ -250,6 +257,13 @@ const explain = (reason: Reason): string => {
     case "Server":
       return `${reason.name} (${reason.code}): ${reason.message}`
   }
+}
+
+const explainLoss = ({ from, kind, to, topicIds }: DataLoss): string => {
+  if (kind === "recreated")
+    return `offset ${from} is of a topic that was deleted (${topicIds?.was}); another of its name is there (${topicIds?.is})`
+  if (kind === "truncated") return `the log was truncated below offset ${from}${to === undefined ? "" : `, to ${to}`}`
+  return `offset ${from} no longer exists${to === undefined ? "" : `, the nearest is ${to}`}`
 }
 
 const place = (where: Where): string => {

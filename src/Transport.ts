@@ -48,29 +48,54 @@ export interface FetchSettings {
   /** How much is kept fetched ahead, over all partitions: beyond it no Fetch is sent. */
   readonly bufferBytes: number
   readonly checkCrcs: boolean
+  /** Where we are: a replica in the same place is read, where the leader names one (KIP-392). Undefined: the leaders. */
+  readonly clientRack?: string | undefined
+  /** A damaged batch, fetched twice: fail with `Corrupt` (the default), or go on behind it and tell so by `skipped`. */
+  readonly onCorrupt?: "fail" | "skip" | undefined
 }
 
 /** An array of records of one partition, in the order of their offsets. */
 export interface Fetched {
-  /** Empty where only the position moved on: control records, aborted transactions, batches that compaction emptied. */
+  /**
+   * Empty where only the position moved on (control records, aborted transactions, batches that compaction emptied), and
+   * once after an open or a seek where the position is the end of the log: then `nextOffset` is the position, and
+   * `endOffset` is at or below it.
+   */
   readonly records: ReadonlyArray<FetchedRecord>
   /** The position after them, gaps bridged: what a commit of all of them commits. */
   readonly nextOffset: number
   /** -1 where it is not known before v4 of Fetch. The end for this isolation level: `lag = endOffset - nextOffset`. */
   readonly endOffset: number
+  /** The leader epoch of the last batch, for commits (KIP-320); undefined where it is not known. */
+  readonly leaderEpoch?: number | undefined
+  /** With `onCorrupt: "skip"`: the offsets from `from` up to `to`, without it, were damaged, and are left out here. */
+  readonly skipped?: { readonly from: number; readonly to: number; readonly error: KafkaError } | undefined
 }
 
 /** One partition being fetched. Only one fiber pulls at a time. */
 export interface PartitionReader {
   /**
-   * The next array; waits until there is one. Fails with `DataLoss` where the position is out of range (and can go on
-   * after a `seek`), with `Corrupt`, `Unauthorized` and other errors that a retry does not cure; everything else is
-   * retried inside.
+   * The next array; waits until there is one. Everything that a retry may cure is retried inside. Fails with
+   *
+   * - `DataLoss` where the position no longer exists, by its `kind`: `outOfRange`, `truncated` (the log was cut below the
+   *   position; `to` is where the logs part) or `recreated` (the topic was deleted and made again; `to` is 0)
+   * - `UnknownTopic` where the topic, or the partition, is gone: brokers have said so, and nothing else, for the whole
+   *   `metadataTimeout`
+   * - `Corrupt`, with the offset, for a batch that is damaged when it is fetched twice
+   * - `RecordTooLarge` for a message beyond `maxBytes`, from brokers that send no message whole that is larger than the
+   *   fetch size (before 0.10.1)
+   * - `Unauthorized`, `Unsupported` and other errors that no retry cures
+   *
+   * A failure stays: after it every pull fails with it, until a `seek`, which tries again from there. A seek that leads
+   * to the same failure waits longer each time, up to a second.
    */
   readonly pull: Effect.Effect<Fetched, KafkaError>
-  /** Goes on from another position: drops what was fetched and not pulled, and a response that is still under way. */
-  readonly seek: (offset: number) => void
-  /** While paused nothing is fetched, and `pull` waits; what was fetched stays. */
+  /**
+   * Goes on from another position: drops what was fetched and not pulled, and a response that is still under way.
+   * `leaderEpoch` is that of the record before it, where it is known: from a commit.
+   */
+  readonly seek: (offset: number, leaderEpoch?: number | undefined) => void
+  /** While paused nothing is fetched, and `pull` waits; what was fetched stays, unless others need its room. */
   readonly pause: () => void
   readonly resume: () => void
   /** The position that the next `pull` starts from. */
@@ -80,8 +105,16 @@ export interface PartitionReader {
 }
 
 export interface TransportConsumer {
-  /** Starts to fetch a partition from an offset; ends with the Scope. */
-  readonly open: (partition: TopicPartition, offset: number) => Effect.Effect<PartitionReader, KafkaError, Scope.Scope>
+  /**
+   * Starts to fetch a partition from an offset; ends with the Scope. It waits for nothing: a leader is looked for
+   * afterwards. `leaderEpoch` is that of the record before the offset, where a commit tells it (KIP-320): a log that was
+   * truncated below it is noticed.
+   */
+  readonly open: (
+    partition: TopicPartition,
+    offset: number,
+    leaderEpoch?: number | undefined
+  ) => Effect.Effect<PartitionReader, KafkaError, Scope.Scope>
 }
 
 /** An engine. */
