@@ -32,8 +32,11 @@ export interface Handler {
 
 /** An open byte connection. */
 export interface Connection {
-  /** Hands chunks over, in order. They must not be changed afterwards. After the end it does nothing. */
-  readonly write: (chunks: ReadonlyArray<Uint8Array>) => void
+  /**
+   * Hands chunks over, in order. They must not be changed afterwards. After the end it does nothing. `written` is called
+   * once the system has taken all of them; never, where the connection ends before that.
+   */
+  readonly write: (chunks: ReadonlyArray<Uint8Array>, written?: () => void) => void
   /** Ends the connection at once; `onClose` is not called. */
   readonly close: () => void
 }

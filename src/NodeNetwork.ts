@@ -161,11 +161,13 @@ const own = (socket: Net.Socket, address: Address, handler: Handler): Open => {
       closed = true
       socket.destroy()
     },
-    write: (chunks) => {
+    write: (chunks, written) => {
       if (socket.destroyed) return
       // Corked, so that a request of several buffers is one system call and no copy.
       socket.cork()
-      for (const chunk of chunks) socket.write(chunk)
+      const last = chunks.length - 1
+      for (let i = 0; i < last; i++) socket.write(chunks[i]!)
+      if (last >= 0) socket.write(chunks[last]!, (error) => (error ? undefined : written?.()))
       socket.uncork()
     }
   }

@@ -69,6 +69,11 @@ export class BrokerConnection implements Handler {
   readonly #context: Context
   readonly #pending: Array<InFlightRequest.InFlightRequest> = []
   readonly #line: Array<InFlightRequest.InFlightRequest> = []
+  /** Handed to the connection and not written out, of those that nobody answers. */
+  readonly #leaving = new Set<InFlightRequest.InFlightRequest>()
+  readonly #onLost = new Set<() => void>()
+  /** When the system last took something from us, on the monotonic clock. */
+  #progressAt = 0
   readonly #splitter: Frame.Splitter
   #connection: Connection | undefined
   #correlationId = 0
@@ -110,7 +115,7 @@ export class BrokerConnection implements Handler {
   }
 
   get isIdle(): boolean {
-    return this.#pending.length === 0 && this.#line.length === 0
+    return this.#pending.length === 0 && this.#line.length === 0 && this.#leaving.size === 0
   }
 
   /** Gives the session its connection. */
@@ -239,11 +244,22 @@ export class BrokerConnection implements Handler {
     } catch (error) {
       return pending.resume?.(Effect.fail(this.#asKafkaError(error)))
     }
-    this.usedAt = pending.deadline - pending.budget
-    this.#connection?.write(chunks)
-    if (pending.noResponse) return pending.resume?.(Effect.undefined)
-    this.#pending.push(pending)
+    const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
+    pending.deadline = now + pending.budget
+    if (pending.onLost !== undefined) this.#onLost.add(pending.onLost)
+    if (pending.noResponse) this.#leaving.add(pending)
+    else this.#pending.push(pending)
+    pending.onSent?.()
+    this.#connection?.write(chunks, () => this.#written(pending))
     this.#sweep()
+  }
+
+  #written(pending: InFlightRequest.InFlightRequest): void {
+    if (this.#ended !== undefined) return
+    this.#progressAt = Backoff.monotonic(this.#context.clock)
+    pending.written = true
+    pending.deadline = this.#progressAt + pending.budget
+    if (this.#leaving.delete(pending)) pending.resume?.(Effect.undefined)
   }
 
   // ── the line
@@ -361,16 +377,22 @@ export class BrokerConnection implements Handler {
         waiting.resume?.(Effect.fail(InFlightRequest.late(waiting, this.#context.address)))
       } else if (left < wait) wait = left
     }
-    for (const pending of this.#pending) {
-      const left = pending.deadline - now
-      if (left <= 0) {
-        // Responses come in order, so those behind a late one are late as well: the connection is given up.
-        pending.resume?.(Effect.fail(InFlightRequest.late(pending, this.#context.address)))
-        pending.resume = undefined
-        this.close(`given up: ${pending.api} was not answered within ${pending.budget} ms`)
-        return this.#sweepLoop
+    for (const under of [this.#pending, this.#leaving]) {
+      for (const pending of under) {
+        const deadline = pending.written
+          ? pending.deadline
+          : Math.max(pending.deadline, this.#progressAt + pending.budget)
+        const left = deadline - now
+        if (left <= 0) {
+          // Responses come in order, so those behind a late one are late as well: the connection is given up.
+          pending.resume?.(Effect.fail(InFlightRequest.late(pending, this.#context.address)))
+          pending.resume = undefined
+          const what = pending.written ? "answered" : "written out"
+          this.close(`given up: ${pending.api} was not ${what} within ${pending.budget} ms`)
+          return this.#sweepLoop
+        }
+        if (left < wait) wait = left
       }
-      if (left < wait) wait = left
     }
     return Effect.andThen(Effect.sleep(Math.ceil(wait)), this.#sweepLoop)
   })
@@ -392,10 +414,12 @@ export class BrokerConnection implements Handler {
     if (this.#ended !== undefined) return
     this.#ended = others
     this.#connection?.close()
-    const due = [...this.#pending.splice(0), ...this.#line.splice(0)]
+    const due = [...this.#pending.splice(0), ...this.#leaving, ...this.#line.splice(0)]
+    this.#leaving.clear()
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this)
     due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
+    for (const told of this.#onLost) told()
   }
 
   #lost(cause: string): KafkaError.KafkaError {

@@ -10,9 +10,13 @@ export interface InFlightRequest {
   readonly api: string
   readonly key: number
   readonly version: number
-  /** On the monotonic clock, as is `budget` in milliseconds. */
-  readonly deadline: number
+  /** On the monotonic clock, as is `budget` in milliseconds. Counts anew from when it is sent, and when it is written out. */
+  deadline: number
   readonly budget: number
+  /** The system has taken all of it. */
+  written: boolean
+  readonly onSent: (() => void) | undefined
+  readonly onLost: (() => void) | undefined
   readonly encode: (correlationId: number) => Array<Uint8Array>
   read: (frame: Uint8Array) => unknown
   readonly noResponse: boolean
@@ -47,6 +51,9 @@ export const ofRequest = (
     version,
     deadline: now + budget,
     budget,
+    written: false,
+    onSent: options.onSent,
+    onLost: options.onLost,
     encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
     read: (frame) => Frame.readResponse(api.Response, version, frame).value,
     noResponse: options.noResponse === true,
@@ -72,6 +79,9 @@ export const ofToken = (
     version: 0,
     deadline: now + requestTimeout,
     budget: requestTimeout,
+    written: false,
+    onSent: undefined,
+    onLost: undefined,
     encode: () => [size, bytes],
     read: (frame) => frame,
     noResponse: false,

@@ -21,7 +21,11 @@ export type Channel = "control" | "produce" | (string & {})
 export interface SendOptions {
   /** Default `"control"`. */
   readonly channel?: Channel
-  /** Milliseconds until the request fails with `TimedOut`. Default: `requestTimeout` of the configuration. */
+  /**
+   * Milliseconds until the request fails with `TimedOut`: from when it is written out, so that a slow link is not taken
+   * for a broker that hangs; before that, from the last time that the connection took something. Default:
+   * `requestTimeout` of the configuration.
+   */
   readonly timeout?: number
   /** Milliseconds that the broker is asked to hold the request (Fetch's max wait): they come on top of the timeout. */
   readonly held?: number
@@ -29,8 +33,15 @@ export interface SendOptions {
   readonly maxVersion?: number
   /** Fails with `Unsupported` where the negotiated version is below. */
   readonly minVersion?: number
-  /** The broker does not answer this request (Produce with acks 0): completes when it is written, with undefined. */
+  /** The broker does not answer this request (Produce with acks 0): completes when it is written out, with undefined. */
   readonly noResponse?: boolean
+  /** Called when its bytes are handed to the connection: from here on the broker may get it, whatever comes of it. */
+  readonly onSent?: () => void
+  /**
+   * Called when the connection ends that the request was handed to, also where it has long completed: the one way in
+   * which a broker says that it does not take what needs no answer. Once for each connection and function.
+   */
+  readonly onLost?: () => void
 }
 
 /** Releases that do not tell what they serve (no ApiVersions): what they serve is taken from a table. */

@@ -76,8 +76,10 @@ export const fake = (
           )
           const splitter = Frame.makeSplitter({ maxFrameBytes: 1e8, onFrame: (frame) => hear?.(frame) })
           return Effect.succeed({
-            write: (chunks: ReadonlyArray<Uint8Array>) => {
-              if (!ended) for (const chunk of chunks) splitter.push(chunk)
+            write: (chunks: ReadonlyArray<Uint8Array>, written?: () => void) => {
+              if (ended) return
+              for (const chunk of chunks) splitter.push(chunk)
+              queueMicrotask(() => (ended ? undefined : written?.()))
             },
             close: end
           })

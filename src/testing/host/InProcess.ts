@@ -79,10 +79,11 @@ export const connect = (
         cluster.env.soon(flushToBroker)
       }
       return Effect.succeed<NetworkConnection>({
-        write: (chunks) => {
+        write: (chunks, written) => {
           if (!open || closing) return
           for (const chunk of chunks) toBroker.push(chunk)
           wakeBroker()
+          if (written !== undefined) cluster.env.soon(() => (open && !closing ? written() : undefined))
         },
         close: () => {
           if (!open) return

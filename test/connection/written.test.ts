@@ -1,0 +1,90 @@
+import { assert, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as Produce from "../../src/protocol/messages/Produce.ts"
+
+/** A connection over a link that takes what is written when the test says so. */
+const slowLink = Effect.gen(function* () {
+  const context = yield* Effect.context<never>()
+  const run = Effect.runForkWith(context)
+  const clock = yield* Clock.Clock
+  const taken: Array<() => void> = []
+  const session = new BrokerConnection({
+    address: "b:1",
+    clientId: "test",
+    requestTimeout: 1000,
+    maxResponseBytes: 1e6,
+    authenticates: false,
+    clock,
+    fork: (effect) => void run(effect),
+    onEnd: () => {}
+  })
+  session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })
+  session.offer = {
+    by: 0,
+    ranges: new Map([
+      [0, [3, 3]],
+      [3, [4, 4]]
+    ]),
+    finalizedFeatures: new Map(),
+    featuresEpoch: -1
+  }
+  session.ready(undefined)
+  return { session, taken }
+})
+
+const produce = { acks: 0, timeoutMs: 1, topicData: [] }
+
+it.effect("a request over a slow link is timed from when it is written out", () =>
+  Effect.gen(function* () {
+    const { session, taken } = yield* slowLink
+    const first = yield* Effect.forkChild(Effect.exit(session.send(Metadata, () => ({ topics: [] }), {})), {
+      startImmediately: true
+    })
+    const second = yield* Effect.forkChild(Effect.exit(session.send(Metadata, () => ({ topics: [] }), {})), {
+      startImmediately: true
+    })
+    yield* TestClock.adjust(900)
+    taken[0]!()
+    yield* TestClock.adjust(900)
+    assert.isTrue(session.isOpen, "the link moves")
+    assert.isUndefined(first.pollUnsafe())
+    taken[1]!()
+    yield* TestClock.adjust(100)
+    assert.isFalse(session.isOpen, "the first was written out a second ago")
+    assert.isTrue(Exit.isFailure(yield* Fiber.join(first)))
+    assert.isTrue(Exit.isFailure(yield* Fiber.join(second)))
+  })
+)
+
+it.effect("a request that needs no answer completes when it is written out, and fails where it is not", () =>
+  Effect.gen(function* () {
+    const { session, taken } = yield* slowLink
+    let lost = 0
+    const options = { noResponse: true, onLost: () => void lost++ }
+    const send = Effect.forkChild(Effect.exit(session.send(Produce, () => produce, options)), {
+      startImmediately: true
+    })
+    const [first, second] = [yield* send, yield* send]
+    assert.isUndefined(first.pollUnsafe())
+    taken[0]!()
+    assert.isTrue(Exit.isSuccess(yield* Fiber.join(first)))
+    session.onClose("closed by the broker")
+    assert.isTrue(Exit.isFailure(yield* Fiber.join(second)))
+    assert.strictEqual(lost, 1, "once for each connection and function")
+  })
+)
+
+it.effect("a link that takes nothing is given up", () =>
+  Effect.gen(function* () {
+    const { session } = yield* slowLink
+    const stuck = yield* Effect.forkChild(Effect.flip(session.send(Produce, () => produce, { noResponse: true })), {
+      startImmediately: true
+    })
+    yield* TestClock.adjust(1000)
+    assert.strictEqual((yield* Fiber.join(stuck)).reason._tag, "TimedOut")
+    assert.isFalse(session.isOpen)
+  })
+)
