@@ -1,6 +1,6 @@
 /**
  * How record batches are compressed. The five kinds of Kafka are built in: none, gzip, snappy, lz4 and zstd. All work
- * synchronously, on whole batches.
+ * synchronously, on whole batches; what is large is decompressed in another thread, or in turns.
  *
  * An application can replace a codec, such as snappy by a native package, or give one other settings:
  *
@@ -11,11 +11,13 @@
  * ```
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as zlib from "node:zlib"
-import { corrupt, overLimit } from "./compression/corrupt.ts"
 import * as Lz4 from "./compression/Lz4.ts"
 import * as Snappy from "./compression/Snappy.ts"
+import type { Turns } from "./compression/Turns.ts"
+import * as Unzip from "./compression/Unzip.ts"
 import * as KafkaError from "./KafkaError.ts"
 
 /** The kinds of the protocol, as in the setting `compression` (Java's `compression.type`). */
@@ -32,6 +34,13 @@ export interface Compressor {
    * `Corrupt`.
    */
   readonly decompress: (bytes: Uint8Array, limit: number) => Uint8Array
+  /**
+   * The same for what becomes large, without holding up the event loop: in another thread, or in turns. Where a codec
+   * has none, `decompress` is used, in one piece.
+   */
+  readonly decompressLarge?: ((bytes: Uint8Array, limit: number) => Effect.Effect<Uint8Array, unknown>) | undefined
+  /** About what the bytes say that they become: a hint, read from their first and last bytes. */
+  readonly claims?: ((bytes: Uint8Array) => number | undefined) | undefined
 }
 
 /** A codec of one kind. */
@@ -46,23 +55,22 @@ export interface Codec extends Compressor {
 /** Bytes as they are. */
 export const none: Codec = { id: ids.none, name: "none", compress: (bytes) => bytes, decompress: (bytes) => bytes }
 
-/** zlib's own 16 KiB is too much for the smallest batches, and slow for large ones: measured, up to a factor of two. */
-const chunkSize = (expected: number): number => Math.min(Math.max(expected, 256), 1 << 20)
-
-/** Decompresses by zlib, and maps what it throws: over the limit, or not readable. */
-const unzip = (
-  what: string,
-  bytes: Uint8Array,
-  limit: number,
-  f: (bytes: Uint8Array, options: { readonly maxOutputLength: number; readonly chunkSize: number }) => Uint8Array
-): Uint8Array => {
-  try {
-    return f(bytes, { maxOutputLength: Math.max(1, limit), chunkSize: chunkSize(bytes.length * 4) })
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") throw overLimit(what, limit)
-    throw corrupt(what, error instanceof Error ? error.message : String(error), undefined, error)
-  }
-}
+/** Lets the event loop run between the turns of a decompressor. */
+const driven =
+  (turns: (bytes: Uint8Array, limit: number) => Turns<Uint8Array>) =>
+  (bytes: Uint8Array, limit: number): Effect.Effect<Uint8Array, unknown> =>
+    Effect.suspend(() => {
+      const running = turns(bytes, limit)
+      const next: Effect.Effect<Uint8Array, unknown> = Effect.suspend(() => {
+        try {
+          const turn = running.next()
+          return turn.done === true ? Effect.succeed(turn.value) : Effect.andThen(Effect.yieldNow, next)
+        } catch (error) {
+          return Effect.fail(error)
+        }
+      })
+      return next
+    })
 
 /** gzip by `node:zlib`. `level` 1 to 9, -1 (the default) is zlib's own, as Java's `compression.gzip.level`. */
 export const gzip = (options: { readonly level?: number | undefined } = {}): Codec => {
@@ -70,8 +78,10 @@ export const gzip = (options: { readonly level?: number | undefined } = {}): Cod
   return {
     id: ids.gzip,
     name: "gzip",
-    compress: (bytes) => zlib.gzipSync(bytes, { level, chunkSize: chunkSize(bytes.length >>> 1) }),
-    decompress: (bytes, limit) => unzip("gzip", bytes, limit, zlib.gunzipSync)
+    compress: (bytes) => zlib.gzipSync(bytes, { level, chunkSize: Unzip.chunkSize(bytes.length >>> 1) }),
+    decompress: (bytes, limit) => Unzip.sync("gzip", bytes, limit, zlib.gunzipSync),
+    decompressLarge: (bytes, limit) => Unzip.threaded("gzip", bytes, limit, Unzip.gzipClaims(bytes), zlib.createGunzip),
+    claims: Unzip.gzipClaims
   }
 }
 
@@ -94,7 +104,9 @@ export const snappy = (options: SnappyOptions = {}): Codec => {
     name: "snappy",
     compress:
       options.framing === "raw" ? Snappy.compressRaw : (bytes: Uint8Array) => Snappy.compressXerial(bytes, blockSize),
-    decompress: Snappy.decompress
+    decompress: Snappy.decompress,
+    decompressLarge: driven(Snappy.decompressInTurns),
+    claims: Snappy.claims
   }
 }
 
@@ -107,9 +119,13 @@ export const lz4 = (options: { readonly blockSize?: Lz4.Options["blockSize"] } =
   name: "lz4",
   compress: (bytes) => Lz4.compress(bytes, { blockSize: options.blockSize }),
   decompress: (bytes, limit) => Lz4.decompress(bytes, limit),
+  decompressLarge: driven(Lz4.decompressInTurns),
+  claims: Lz4.claims,
   format0: {
     compress: (bytes) => Lz4.compress(bytes, { blockSize: options.blockSize, brokenHeaderChecksum: true }),
-    decompress: (bytes, limit) => Lz4.decompress(bytes, limit, { anyHeaderChecksum: true })
+    decompress: (bytes, limit) => Lz4.decompress(bytes, limit, { anyHeaderChecksum: true }),
+    decompressLarge: driven((bytes, limit) => Lz4.decompressInTurns(bytes, limit, { anyHeaderChecksum: true })),
+    claims: Lz4.claims
   }
 })
 
@@ -129,13 +145,19 @@ export const zstd = (options: { readonly level?: number | undefined } = {}): Cod
       available()
       return zlib.zstdCompressSync(bytes, {
         params: { [zlib.constants.ZSTD_c_compressionLevel]: level },
-        chunkSize: chunkSize(bytes.length >>> 1)
+        chunkSize: Unzip.chunkSize(bytes.length >>> 1)
       })
     },
     decompress: (bytes, limit) => {
       available()
-      return unzip("zstd", bytes, limit, zlib.zstdDecompressSync)
-    }
+      return Unzip.sync("zstd", bytes, limit, zlib.zstdDecompressSync)
+    },
+    decompressLarge: (bytes, limit) =>
+      Effect.suspend(() => {
+        available()
+        return Unzip.threaded("zstd", bytes, limit, Unzip.zstdClaims(bytes), zlib.createZstdDecompress)
+      }),
+    claims: Unzip.zstdClaims
   }
 }
 

@@ -135,6 +135,8 @@ export interface Corrupt extends Where {
   readonly position?: number | undefined
   readonly problem: string
   readonly offset?: number | undefined
+  /** Where it is not damage but size: the bound that compressed bytes went over. */
+  readonly limit?: number | undefined
 }
 /** Records that should have been there are gone: truncation, retention past the position, or a topic that was made again. */
 export interface DataLoss extends Where {

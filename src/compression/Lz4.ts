@@ -8,6 +8,7 @@
 import { corrupt, overLimit } from "./corrupt.ts"
 import * as Block from "./Lz4Block.ts"
 import { Output } from "./Output.ts"
+import * as Turns from "./Turns.ts"
 import { putWord, word } from "./words.ts"
 import * as XxHash32 from "./XxHash32.ts"
 
@@ -75,18 +76,30 @@ export const compress = (bytes: Uint8Array, options: Options = {}): Uint8Array =
   return out.subarray(0, at)
 }
 
+/** How frames are read. */
+export interface ReadOptions {
+  readonly anyHeaderChecksum?: boolean | undefined
+}
+
 /** Decompresses frames. Throws `KafkaError` with reason `Corrupt`. */
-export const decompress = (
+export const decompress = (bytes: Uint8Array, limit: number, options: ReadOptions = {}): Uint8Array =>
+  Turns.finish(decompressInTurns(bytes, limit, options))
+
+/** The same, with a pause after each `Turns.bytes` or so. */
+export function* decompressInTurns(
   bytes: Uint8Array,
   limit: number,
-  options: { readonly anyHeaderChecksum?: boolean | undefined } = {}
-): Uint8Array => {
+  options: ReadOptions = {}
+): Turns.Turns<Uint8Array> {
   const output = new Output(what, Math.min(estimate(bytes), bytes.length * 16), limit)
   let at = 0
-  do at = frame(bytes, at, output, options.anyHeaderChecksum === true)
+  do at = yield* frame(bytes, at, output, options.anyHeaderChecksum === true)
   while (at + 4 <= bytes.length && isFrame(unsigned(bytes, at)))
   return output.done()
 }
+
+/** About what they become, where the first frame says so, or by its blocks. */
+export const claims = (bytes: Uint8Array): number | undefined => (bytes.length < 7 ? undefined : estimate(bytes))
 
 /** What the first frame may hold, by the sizes of its blocks: all but the last are full nearly always. */
 const estimate = (b: Uint8Array): number => {
@@ -105,7 +118,7 @@ const estimate = (b: Uint8Array): number => {
 
 const isFrame = (n: number): boolean => n === magic || (n & 0xfffffff0) >>> 0 === 0x184d2a50
 
-const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: boolean): number => {
+function* frame(b: Uint8Array, from: number, output: Output, anyHeaderChecksum: boolean): Turns.Turns<number> {
   if (from + 7 > b.length) throw corrupt(what, "the frame's header is cut off", from)
   if (unsigned(b, from) !== magic) {
     if (!isFrame(unsigned(b, from))) throw corrupt(what, "this is not an LZ4 frame", from)
@@ -139,7 +152,12 @@ const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: b
     throw corrupt(what, "the header checksum does not match", at)
   at++
   const start = output.at
+  let pauseAt = start + Turns.bytes
   for (;;) {
+    if (output.at >= pauseAt) {
+      yield
+      pauseAt = output.at + Turns.bytes
+    }
     if (at + 4 > b.length) throw corrupt(what, "the frame is cut off", at)
     const field = unsigned(b, at)
     at += 4
@@ -173,7 +191,14 @@ const frame = (b: Uint8Array, from: number, output: Output, anyHeaderChecksum: b
     throw corrupt(what, `holds ${output.at - start} bytes and claims ${contentSize}`, at)
   if (contentChecksum) {
     if (at + 4 > b.length) throw corrupt(what, "the content's checksum is cut off", at)
-    if (XxHash32.hash(output.bytes, start, output.at) !== unsigned(b, at))
+    const state = XxHash32.start()
+    let hashed = start
+    while (output.at - hashed > Turns.bytes) {
+      hashed = XxHash32.add(state, output.bytes, hashed, hashed + Turns.bytes)
+      yield
+    }
+    hashed = XxHash32.add(state, output.bytes, hashed, output.at)
+    if (XxHash32.finish(state, output.bytes, start, output.at, hashed) !== unsigned(b, at))
       throw corrupt(what, "the content's checksum does not match", at)
     at += 4
   }

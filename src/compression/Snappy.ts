@@ -8,6 +8,7 @@
 import { compress as snappy } from "snappyjs"
 import { copyBytes, copyWords } from "./copies.ts"
 import { corrupt, overLimit } from "./corrupt.ts"
+import * as Turns from "./Turns.ts"
 
 const magic = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]
 const headerBytes = 16
@@ -64,13 +65,33 @@ const claimed = (b: Uint8Array, from: number, to: number, limit: number): { leng
   return { length, at }
 }
 
-/** Fills `out[outAt, outEnd)` from the body of a raw block, exactly. */
-const body = (b: Uint8Array, from: number, to: number, out: Uint8Array, outAt: number, outEnd: number): void => {
+/** Where the last `body` stopped in its input, and in its output. */
+let stoppedAt = 0
+let stoppedOut = 0
+
+/**
+ * Fills `out[outAt, outEnd)`, which began at `start`, from the body of a raw block: exactly, or until `pauseAt` of the
+ * output is reached. Gives whether it is done.
+ */
+const body = (
+  b: Uint8Array,
+  from: number,
+  to: number,
+  out: Uint8Array,
+  start: number,
+  outAt: number,
+  outEnd: number,
+  pauseAt: number
+): boolean => {
   const bWords = new DataView(b.buffer, b.byteOffset, to)
   const outWords = new DataView(out.buffer, out.byteOffset, outEnd)
-  const start = outAt
   let at = from
   while (at < to) {
+    if (outAt >= pauseAt) {
+      stoppedAt = at
+      stoppedOut = outAt
+      return false
+    }
     const tag = b[at++]!
     const kind = tag & 3
     if (kind === 0) {
@@ -116,16 +137,57 @@ const body = (b: Uint8Array, from: number, to: number, out: Uint8Array, outAt: n
     }
   }
   if (outAt !== outEnd) throw corrupt(what, `holds ${outAt - start} bytes and claims ${outEnd - start}`, from)
+  return true
+}
+
+/** One raw block, in turns. */
+function* block(
+  b: Uint8Array,
+  from: number,
+  to: number,
+  out: Uint8Array,
+  start: number,
+  end: number
+): Turns.Turns<void> {
+  let at = from
+  let outAt = start
+  while (!body(b, at, to, out, start, outAt, end, outAt + Turns.bytes)) {
+    at = stoppedAt
+    outAt = stoppedOut
+    yield
+  }
 }
 
 /** Decompresses either form, told apart by xerial's header. Throws `KafkaError` with reason `Corrupt`. */
-export const decompress = (bytes: Uint8Array, limit: number): Uint8Array => {
+export const decompress = (bytes: Uint8Array, limit: number): Uint8Array =>
+  Turns.finish(decompressInTurns(bytes, limit))
+
+/** The same, with a pause after each `Turns.bytes` or so. */
+export function* decompressInTurns(bytes: Uint8Array, limit: number): Turns.Turns<Uint8Array> {
   if (!isXerial(bytes)) {
     const { at, length } = claimed(bytes, 0, bytes.length, limit)
     const out = Buffer.allocUnsafe(length)
-    body(bytes, at, bytes.length, out, 0, length)
+    yield* block(bytes, at, bytes.length, out, 0, length)
     return out
   }
+  const out = Buffer.allocUnsafe(xerialLength(bytes, limit))
+  let outAt = 0
+  let pauseAt = Turns.bytes
+  for (let at = headerBytes; at < bytes.length;) {
+    const end = at + 4 + int32(bytes, at)
+    const { at: from, length } = claimed(bytes, at + 4, end, limit)
+    yield* block(bytes, from, end, out, outAt, outAt + length)
+    outAt += length
+    at = end
+    if (outAt < pauseAt) continue
+    yield
+    pauseAt = outAt + Turns.bytes
+  }
+  return out
+}
+
+/** What the blocks behind xerial's header claim together. */
+const xerialLength = (bytes: Uint8Array, limit: number): number => {
   let total = 0
   for (let at = headerBytes; at < bytes.length;) {
     if (at + 4 > bytes.length) throw corrupt(what, "a block's size is cut off", at)
@@ -137,14 +199,14 @@ export const decompress = (bytes: Uint8Array, limit: number): Uint8Array => {
     if (total > limit) throw overLimit(what, limit)
     at += size
   }
-  const out = Buffer.allocUnsafe(total)
-  let outAt = 0
-  for (let at = headerBytes; at < bytes.length;) {
-    const end = at + 4 + int32(bytes, at)
-    const block = claimed(bytes, at + 4, end, limit)
-    body(bytes, block.at, end, out, outAt, outAt + block.length)
-    outAt += block.length
-    at = end
+  return total
+}
+
+/** What the bytes say that they become; undefined where they are damaged. */
+export const claims = (bytes: Uint8Array): number | undefined => {
+  try {
+    return isXerial(bytes) ? xerialLength(bytes, Infinity) : claimed(bytes, 0, bytes.length, Infinity).length
+  } catch {
+    return undefined
   }
-  return out
 }

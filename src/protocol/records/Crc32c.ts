@@ -47,9 +47,12 @@ const t15 = tables[15]!
 /** From here on reading words through a view pays for the view; measured, 1.6 times as fast on a batch of 100 KB. */
 const viewFrom = 64
 
-/** The checksum of `b[from, to)` in plain JavaScript, as an unsigned number. */
-export const plain = (b: Uint8Array, from: number, to: number): number => {
-  let c = -1
+/**
+ * The checksum of `b[from, to)` in plain JavaScript, as an unsigned number. `before` is that of the bytes before `from`,
+ * where they are one piece.
+ */
+export const plain = (b: Uint8Array, from: number, to: number, before = 0): number => {
+  let c = ~before
   let i = from
   if (to - from >= viewFrom) {
     const view = new DataView(b.buffer, b.byteOffset, to)

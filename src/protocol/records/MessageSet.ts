@@ -18,25 +18,6 @@ import { corrupt } from "./corrupt.ts"
 import { header, sizeAt } from "./RecordBatch.ts"
 import type { DecodedBatch } from "./Records.ts"
 
-/** `Records.DecodeOptions` with their defaults. */
-export interface Settings {
-  readonly checkCrc: boolean
-  readonly compression: Compression.Registry
-  readonly from: number
-  readonly maxDecompressedBytes: number
-  /** What is left of it. */
-  left: number
-}
-
-/** Decompresses within what is left of the limit. Throws whatever the codec throws. */
-export const decompress = (compressor: Compression.Compressor, bytes: Uint8Array, settings: Settings): Uint8Array => {
-  const plain = compressor.decompress(bytes, settings.left)
-  if (plain.length > settings.left)
-    throw corrupt("compressed records", `become more than the limit of ${settings.maxDecompressedBytes} bytes`)
-  settings.left -= plain.length
-  return plain
-}
-
 /** What a message set is written with, beside its records. */
 export interface EncodeOptions {
   readonly magic: 0 | 1
@@ -172,7 +153,7 @@ const part = (b: Uint8Array, at: number): Uint8Array | null => {
 const afterPart = (b: Uint8Array, at: number): number => at + 4 + Math.max(0, int32(b, at))
 
 /** One whole message, its checksum and lengths checked. */
-interface Message {
+export interface Message {
   readonly offset: number
   readonly magic: number
   readonly attributes: number
@@ -182,12 +163,13 @@ interface Message {
   readonly end: number
 }
 
-const readMessage = (b: Uint8Array, at: number, settings: Settings): Message => {
+/** Reads the whole message at `at`. Throws `KafkaError` with reason `Corrupt`. */
+export const readMessage = (b: Uint8Array, at: number, checkCrc: boolean): Message => {
   const { attributes, baseOffset: offset, baseTimestamp: timestamp, magic, size } = header(b, at)
   const what = `message v${magic}`
   const end = at + size
   if (size < fixed(magic)) throw corrupt(what, `a length of ${size - 12}`, at + 8, offset)
-  if (settings.checkCrc && zlib.crc32(b.subarray(at + 16, end)) !== int32(b, at + 12) >>> 0)
+  if (checkCrc && zlib.crc32(b.subarray(at + 16, end)) !== int32(b, at + 12) >>> 0)
     throw corrupt(what, "the checksum does not match", at + 12, offset)
   const keyAt = at + (magic === 0 ? 18 : 26)
   const keyBytes = int32(b, keyAt)
@@ -200,28 +182,43 @@ const readMessage = (b: Uint8Array, at: number, settings: Settings): Message => 
   return { offset, magic, attributes, timestamp, keyAt, end }
 }
 
+/** What a compressed set holds, to be decompressed. Throws `Corrupt` where there is nothing. */
+export const compressedValue = (b: Uint8Array, wrapper: Message): Uint8Array => {
+  const value = part(b, afterPart(b, wrapper.keyAt))
+  if (value === null) throw corrupt(setOf(wrapper), "has no value", wrapper.keyAt, wrapper.offset)
+  return value
+}
+
+const setOf = (wrapper: Message): string => `compressed message set v${wrapper.magic}`
+
 /**
- * Reads, from `from` on, one compressed set or the uncompressed messages of the same kind that follow each other, as
- * far as they are whole. Throws `KafkaError` with reason `Corrupt`.
+ * Reads at most `max` of the uncompressed messages of the same kind that follow `first`, as far as they are whole.
+ * Throws `KafkaError` with reason `Corrupt`.
  */
-export const read = (b: Uint8Array, from: number, settings: Settings): DecodedBatch => {
-  const first = readMessage(b, from, settings)
-  if ((first.attributes & 7) !== 0) return readCompressed(b, from, first, settings)
+export const readRun = (
+  b: Uint8Array,
+  from: number,
+  first: Message,
+  checkCrc: boolean,
+  max: number,
+  least: number
+): DecodedBatch => {
   const records: Array<FetchedRecord> = []
   let last = first
   let maxTimestamp = -1
+  let count = 0
   for (let message = first; ;) {
     last = message
     if (message.timestamp > maxTimestamp) maxTimestamp = message.timestamp
-    if (message.offset >= settings.from)
-      records.push(new MessageView(message.offset, message.timestamp, b, message.keyAt))
+    if (message.offset >= least) records.push(new MessageView(message.offset, message.timestamp, b, message.keyAt))
+    if (++count >= max) break
     const at = message.end
     const size = sizeAt(b, at)
     if (size === undefined || size > b.length - at) break
     // A message of another kind, or a batch, is the next call's; and so is one that is damaged: this run stands.
     if (b[at + 16] !== first.magic || b[at + 17] !== first.attributes) break
     try {
-      message = readMessage(b, at, settings)
+      message = readMessage(b, at, checkCrc)
     } catch {
       break
     }
@@ -229,39 +226,86 @@ export const read = (b: Uint8Array, from: number, settings: Settings): DecodedBa
   return summary(first, last.offset, maxTimestamp, last.end - from, records, first.offset)
 }
 
-const readCompressed = (b: Uint8Array, from: number, wrapper: Message, settings: Settings): DecodedBatch => {
-  const { magic, offset } = wrapper
-  const size = wrapper.end - from
-  // The wrapper's offset is its last message's; the first one's is not known without decompressing.
-  if (offset < settings.from) return summary(wrapper, offset, wrapper.timestamp, size, [], offset)
-  const codec = settings.compression.get(wrapper.attributes & 7)
-  const what = `compressed message set v${magic}`
-  const value = part(b, afterPart(b, wrapper.keyAt))
-  if (value === null) throw corrupt(what, "has no value", from, offset)
-  const set = decompress(magic === 0 ? (codec.format0 ?? codec) : codec, value, settings)
-  const messages: Array<Message> = []
-  for (let at = 0; at < set.length;) {
-    const length = sizeAt(set, at)
-    if (length === undefined || length > set.length - at) throw corrupt(what, "its last message is cut off", at, offset)
-    const message = readMessage(set, at, settings)
-    if (message.magic !== magic) throw corrupt(what, `holds a message of magic ${message.magic}`, at, offset)
-    if ((message.attributes & 7) !== 0) throw corrupt(what, "holds another compressed set", at, offset)
-    messages.push(message)
-    at = message.end
+/** How many messages are stepped over for one that would be read. */
+const steps = 8
+
+/** The messages of a compressed set, read some at a time. Throws `KafkaError` with reason `Corrupt`. */
+export class SetCursor {
+  readonly #wrapper: Message
+  readonly #set: Uint8Array
+  readonly #checkCrc: boolean
+  readonly #size: number
+  #at = 0
+  /** What inner offsets count from; undefined until the last message is known. */
+  #shift: number | undefined
+  #firstOffset: number | undefined
+  #nextOffset = -Infinity
+
+  /** `size`: the bytes of the wrapper. */
+  constructor(wrapper: Message, set: Uint8Array, checkCrc: boolean, size: number) {
+    this.#wrapper = wrapper
+    this.#set = set
+    this.#checkCrc = checkCrc
+    this.#size = size
+    if (set.length === 0) throw corrupt(setOf(wrapper), "is empty", 0, wrapper.offset)
+    // In format 0 they are absolute.
+    if (wrapper.magic === 0) this.#shift = 0
   }
-  const last = messages[messages.length - 1]
-  if (last === undefined) throw corrupt(what, "is empty", from, offset)
-  // Format 1 counts from the set's first offset. Some old producers wrote absolute offsets; then the last one's says so.
-  const shift = magic === 0 ? 0 : offset - last.offset
-  const appended = magic === 1 && (wrapper.attributes & 8) !== 0
-  const records: Array<FetchedRecord> = []
-  for (const message of messages) {
-    const at = message.offset + shift
-    if (at < settings.from) continue
-    records.push(new MessageView(at, appended ? wrapper.timestamp : message.timestamp, set, message.keyAt))
+
+  get done(): boolean {
+    return this.#shift !== undefined && this.#at >= this.#set.length
   }
-  return summary(wrapper, offset, wrapper.timestamp, size, records, messages[0]!.offset + shift)
+
+  #sizeAt(at: number): number {
+    const length = sizeAt(this.#set, at)
+    if (length === undefined || length > this.#set.length - at)
+      throw corrupt(setOf(this.#wrapper), "its last message is cut off", at, this.#wrapper.offset)
+    return length
+  }
+
+  /** Format 1 counts from the set's first offset. Some old producers wrote absolute offsets; then the last one's says so. */
+  #findShift(max: number): void {
+    for (let i = 0; i < max; i++) {
+      const end = this.#at + this.#sizeAt(this.#at)
+      if (end >= this.#set.length) {
+        this.#shift = this.#wrapper.offset - readMessage(this.#set, this.#at, false).offset
+        this.#at = 0
+        return
+      }
+      this.#at = end
+    }
+  }
+
+  /** Reads at most `max` messages; may have none to give before it is done. */
+  take(max: number, least: number): DecodedBatch {
+    const wrapper = this.#wrapper
+    const { magic, offset } = wrapper
+    const appended = magic === 1 && (wrapper.attributes & 8) !== 0
+    const records: Array<FetchedRecord> = []
+    if (this.#shift === undefined) this.#findShift(max * steps)
+    const shift = this.#shift ?? 0
+    const count = this.#shift === undefined ? 0 : max
+    for (let i = 0; i < count && this.#at < this.#set.length; i++) {
+      this.#sizeAt(this.#at)
+      const message = readMessage(this.#set, this.#at, this.#checkCrc)
+      const { attributes, end, keyAt, timestamp } = message
+      if (message.magic !== magic)
+        throw corrupt(setOf(wrapper), `holds a message of magic ${message.magic}`, this.#at, offset)
+      if ((attributes & 7) !== 0) throw corrupt(setOf(wrapper), "holds another compressed set", this.#at, offset)
+      const at = message.offset + shift
+      this.#firstOffset ??= at
+      this.#nextOffset = Math.max(this.#nextOffset, Math.min(at + 1, offset))
+      if (at >= least) records.push(new MessageView(at, appended ? wrapper.timestamp : timestamp, this.#set, keyAt))
+      this.#at = end
+    }
+    const whole = summary(wrapper, offset, wrapper.timestamp, this.#size, records, this.#firstOffset ?? offset)
+    return this.done ? whole : { ...whole, nextOffset: Math.max(this.#nextOffset, least) }
+  }
 }
+
+/** A compressed set of which no record is wanted. The first offset is not known without decompressing. */
+export const passed = (wrapper: Message, size: number): DecodedBatch =>
+  summary(wrapper, wrapper.offset, wrapper.timestamp, size, [], wrapper.offset)
 
 const summary = (
   message: Message,

@@ -335,9 +335,12 @@ export const header = (bytes: Uint8Array, at = 0): Header => {
   }
 }
 
+/** The checksum that a batch of format 2 bears: of everything from its 21st byte on. */
+export const checksum = (bytes: Uint8Array, header: Header): number => int32(bytes, header.at + 17) >>> 0
+
 /** Whether the checksum of a batch of format 2 is that of its bytes. */
 export const isIntact = (bytes: Uint8Array, header: Header): boolean =>
-  int32(bytes, header.at + 17) >>> 0 === Crc32c.compute(bytes, header.at + 21, header.at + header.size)
+  checksum(bytes, header) === Crc32c.compute(bytes, header.at + 21, header.at + header.size)
 
 /**
  * Calls `f` with each whole batch, in order, and returns how many bytes they take: what is left is a batch that was cut

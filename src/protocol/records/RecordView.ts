@@ -105,87 +105,127 @@ const skipHeaders = (b: Uint8Array, at: number, next: number, count: number): nu
   return at
 }
 
-/**
- * The views of the `count` records in `b[from, to)` whose offset is `least` or later. Throws `KafkaError` with reason
- * `Corrupt`.
- */
-export const readAll = (
-  b: Uint8Array,
-  from: number,
-  to: number,
-  batch: {
-    readonly count: number
-    readonly baseOffset: number
-    readonly baseTimestamp: number
-    /** All records have this timestamp (LogAppendTime). */
-    readonly timestamp: number | undefined
-  },
-  least: number
-): ReadonlyArray<RecordView> => {
-  const count = batch.count
-  if (count < 0 || count > (to - from) / leastRecord)
-    throw corrupt(what, `${count} records in ${to - from} bytes`, from, batch.baseOffset)
-  const same = batch.timestamp !== undefined
-  const shared: Shared = {
-    bytes: b,
-    buffer: b.buffer,
-    shift: b.byteOffset,
-    baseOffset: batch.baseOffset,
-    baseTimestamp: same ? batch.timestamp : batch.baseTimestamp
+/** What a batch says of its records. */
+export interface BatchHead {
+  readonly count: number
+  readonly baseOffset: number
+  readonly lastOffset: number
+  readonly baseTimestamp: number
+  /** All records have this timestamp (LogAppendTime). */
+  readonly timestamp: number | undefined
+}
+
+/** The records of a batch, read some at a time: those in `b[from, to)`. Throws `KafkaError` with reason `Corrupt`. */
+export class RecordCursor {
+  readonly #b: Uint8Array
+  readonly #to: number
+  readonly #batch: BatchHead
+  readonly #shared: Shared
+  #at: number
+  #left: number
+  #lastDelta = -1
+
+  constructor(b: Uint8Array, from: number, to: number, batch: BatchHead) {
+    const { baseOffset, count, timestamp } = batch
+    if (count < 0 || count > (to - from) / leastRecord)
+      throw corrupt(what, `${count} records in ${to - from} bytes`, from, baseOffset)
+    this.#b = b
+    this.#at = from
+    this.#to = to
+    this.#batch = batch
+    this.#left = count
+    this.#shared = {
+      bytes: b,
+      buffer: b.buffer,
+      shift: b.byteOffset,
+      baseOffset,
+      baseTimestamp: timestamp === undefined ? batch.baseTimestamp : timestamp
+    }
   }
-  const leastDelta = least - batch.baseOffset
-  const records: Array<RecordView> = []
-  let at = from
-  for (let i = 0; i < count; i++) {
-    const start = at
-    // One byte is the usual case; a function call for each would be a third of the walk.
-    let n = b[at]!
-    let length: number
-    if (n < 128) {
+
+  get done(): boolean {
+    return this.#left === 0
+  }
+
+  /** The position after what was read. */
+  get nextOffset(): number {
+    const { baseOffset, lastOffset } = this.#batch
+    return this.done ? lastOffset + 1 : baseOffset + this.#lastDelta + 1
+  }
+
+  /** Reads at most `max` records, and gives the views of those whose offset is `least` or later. */
+  take(max: number, least: number): Array<RecordView> {
+    const b = this.#b
+    const to = this.#to
+    const shared = this.#shared
+    const { baseOffset, lastOffset, timestamp } = this.#batch
+    const same = timestamp !== undefined
+    const leastDelta = least - baseOffset
+    const mostDelta = lastOffset - baseOffset
+    const records: Array<RecordView> = []
+    let lastDelta = this.#lastDelta
+    let at = this.#at
+    const count = Math.min(max, this.#left)
+    for (let i = 0; i < count; i++) {
+      const start = at
+      // One byte is the usual case; a function call for each would be a third of the walk.
+      let n = b[at]!
+      let length: number
+      if (n < 128) {
+        at++
+        length = (n >>> 1) ^ -(n & 1)
+      } else {
+        length = Varint.read(b, at)
+        at = Varint.end
+      }
+      if (length < leastRecord - 1 || length > to - at)
+        throw corrupt(what, `a record of ${length} bytes in ${to - at}`, start, baseOffset)
+      const next = at + length
       at++
-      length = (n >>> 1) ^ -(n & 1)
-    } else {
-      length = Varint.read(b, at)
-      at = Varint.end
-    }
-    if (length < leastRecord - 1 || length > to - at)
-      throw corrupt(what, `a record of ${length} bytes in ${to - at}`, start, batch.baseOffset)
-    const next = at + length
-    at++
-    n = b[at]!
-    let timestampDelta: number
-    if (n < 128) {
-      at++
-      timestampDelta = (n >>> 1) ^ -(n & 1)
-    } else {
-      timestampDelta = Varint.readLong(b, at)
-      at = Varint.end
-    }
-    n = b[at]!
-    let offsetDelta: number
-    if (n < 128) {
-      at++
-      offsetDelta = (n >>> 1) ^ -(n & 1)
-    } else {
-      offsetDelta = Varint.read(b, at)
-      at = Varint.end
-    }
-    const keyAt = at
-    n = Varint.read(b, at)
-    at = n > 0 ? Varint.end + n : Varint.end
-    if (at > next) throw corrupt(what, "a key runs over the end of its record", keyAt, batch.baseOffset)
-    n = Varint.read(b, at)
-    at = n > 0 ? Varint.end + n : Varint.end
-    if (at > next) throw corrupt(what, "a value runs over the end of its record", keyAt, batch.baseOffset)
-    n = b[at]!
-    if (n === 0) at++
-    else {
+      n = b[at]!
+      let timestampDelta: number
+      if (n < 128) {
+        at++
+        timestampDelta = (n >>> 1) ^ -(n & 1)
+      } else {
+        timestampDelta = Varint.readLong(b, at)
+        at = Varint.end
+      }
+      n = b[at]!
+      let offsetDelta: number
+      if (n < 128) {
+        at++
+        offsetDelta = (n >>> 1) ^ -(n & 1)
+      } else {
+        offsetDelta = Varint.read(b, at)
+        at = Varint.end
+      }
+      const keyAt = at
       n = Varint.read(b, at)
-      at = skipHeaders(b, Varint.end, next, n)
+      at = n > 0 ? Varint.end + n : Varint.end
+      if (at > next) throw corrupt(what, "a key runs over the end of its record", keyAt, baseOffset)
+      n = Varint.read(b, at)
+      at = n > 0 ? Varint.end + n : Varint.end
+      if (at > next) throw corrupt(what, "a value runs over the end of its record", keyAt, baseOffset)
+      n = b[at]!
+      if (n === 0) at++
+      else {
+        n = Varint.read(b, at)
+        at = skipHeaders(b, Varint.end, next, n)
+      }
+      if (at !== next) throw corrupt(what, "a record's parts do not fill it", start, baseOffset)
+      // Compaction leaves gaps, but no broker stores an offset twice, or one before another.
+      if (offsetDelta <= lastDelta)
+        throw corrupt(what, `an offset delta of ${offsetDelta} behind one of ${lastDelta}`, start, baseOffset)
+      if (offsetDelta > mostDelta)
+        throw corrupt(what, `an offset delta of ${offsetDelta}, beyond the last of ${mostDelta}`, start, baseOffset)
+      lastDelta = offsetDelta
+      if (offsetDelta >= leastDelta) records.push(new RecordView(shared, offsetDelta, same ? 0 : timestampDelta, keyAt))
     }
-    if (at !== next) throw corrupt(what, "a record's parts do not fill it", start, batch.baseOffset)
-    if (offsetDelta >= leastDelta) records.push(new RecordView(shared, offsetDelta, same ? 0 : timestampDelta, keyAt))
+    this.#at = at
+    this.#lastDelta = lastDelta
+    this.#left -= count
+    if (this.#left === 0 && at !== to) throw corrupt(what, `${to - at} bytes after the last record`, at, baseOffset)
+    return records
   }
-  if (at !== to) throw corrupt(what, `${to - at} bytes after the last record`, at, batch.baseOffset)
-  return records
 }

@@ -2,14 +2,14 @@
  * The records field of a Fetch response, or of a log: batches of the formats 0, 1 and 2 in any mixture. Reading checks
  * the checksums and every length, and gives views; it never throws.
  */
-import * as Compression from "../../Compression.ts"
-import * as KafkaError from "../../KafkaError.ts"
+import type * as Compression from "../../Compression.ts"
+import { overLimit } from "../../compression/corrupt.ts"
+import type * as KafkaError from "../../KafkaError.ts"
 import type { FetchedRecord } from "../../Record.ts"
 import { int16, int32 } from "./bytes.ts"
-import { corrupt } from "./corrupt.ts"
-import * as MessageSet from "./MessageSet.ts"
-import * as RecordBatch from "./RecordBatch.ts"
-import { readAll } from "./RecordView.ts"
+import { defaultMaxDecompressedBytes, Slices } from "./Slices.ts"
+
+export { defaultMaxDecompressedBytes, defaultMaxRecords, type Slice, Slices } from "./Slices.ts"
 
 /** What reading is told. */
 export interface DecodeOptions {
@@ -61,90 +61,31 @@ export interface Decoded {
   readonly decompressed: number
 }
 
-/** The default of `maxDecompressedBytes`. */
-export const defaultMaxDecompressedBytes = 128 * 1024 * 1024
-
-/** Reads what is there, up to the first damage. */
+/** Reads what is there, up to the first damage. For what may be large, and must not hold up anything: `Slices`. */
 export const decode = (bytes: Uint8Array, options: DecodeOptions = {}): Decoded => {
-  const settings: MessageSet.Settings = {
-    checkCrc: options.checkCrc ?? true,
-    compression: options.compression ?? Compression.builtIn,
-    // Not 0: some producers give a compressed set the offset 0, and its records lie before it.
-    from: options.from ?? -Infinity,
-    maxDecompressedBytes: options.maxDecompressedBytes ?? defaultMaxDecompressedBytes,
-    left: options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
-  }
-  const decompressed = () => settings.maxDecompressedBytes - settings.left
+  const max = options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
+  const slices = new Slices(bytes, { ...options, whole: true })
   const batches: Array<DecodedBatch> = []
-  let at = 0
-  try {
-    while (at < bytes.length) {
-      const size = RecordBatch.sizeAt(bytes, at)
-      if (size === undefined || size > bytes.length - at)
+  for (;;) {
+    const slice = slices.next(max - slices.decompressed, Infinity)
+    switch (slice._tag) {
+      case "Batch":
+        batches.push(slice.batch)
+        break
+      case "End": {
+        const { failure, partial } = slice
+        return { batches, partial, failure, decompressed: slices.decompressed }
+      }
+      case "Room":
         return {
           batches,
-          partial: { bytes: bytes.length - at, size },
-          failure: undefined,
-          decompressed: decompressed()
+          partial: undefined,
+          failure: overLimit("compressed records", max),
+          decompressed: slices.decompressed
         }
-      if (bytes[at + 16]! < 2) {
-        const run = MessageSet.read(bytes, at, settings)
-        batches.push(run)
-        at += run.size
-      } else {
-        batches.push(readBatch(bytes, RecordBatch.header(bytes, at), settings))
-        at += size
-      }
+      case "Large":
+        throw new Error("nothing is large where all is read at once")
     }
-    return { batches, partial: undefined, failure: undefined, decompressed: decompressed() }
-  } catch (error) {
-    return { batches, partial: undefined, failure: asKafkaError(error, at), decompressed: decompressed() }
-  }
-}
-
-/** A codec that was replaced may throw anything. */
-const asKafkaError = (error: unknown, at: number): KafkaError.KafkaError =>
-  error instanceof KafkaError.KafkaError
-    ? error
-    : corrupt("record batch", error instanceof Error ? error.message : String(error), at, undefined, error)
-
-const readBatch = (bytes: Uint8Array, header: RecordBatch.Header, settings: MessageSet.Settings): DecodedBatch => {
-  const { at, baseOffset, lastOffset, size } = header
-  let records: ReadonlyArray<FetchedRecord> = []
-  if (lastOffset >= settings.from) {
-    if (settings.checkCrc && !RecordBatch.isIntact(bytes, header))
-      throw corrupt("record batch v2", "the checksum does not match", at + 17, baseOffset)
-    const batch = {
-      count: header.count,
-      baseOffset,
-      baseTimestamp: header.baseTimestamp,
-      timestamp: header.timestampType === "append" ? header.maxTimestamp : undefined
-    }
-    const from = at + RecordBatch.overhead
-    if (header.compression === 0 || header.count === 0) {
-      records = readAll(bytes, from, at + size, batch, settings.from)
-    } else {
-      const codec = settings.compression.get(header.compression)
-      const plain = MessageSet.decompress(codec, bytes.subarray(from, at + size), settings)
-      records = readAll(plain, 0, plain.length, batch, settings.from)
-    }
-  }
-  return {
-    magic: 2,
-    baseOffset,
-    lastOffset,
-    nextOffset: lastOffset + 1,
-    partitionLeaderEpoch: header.partitionLeaderEpoch,
-    producerId: header.producerId,
-    producerEpoch: header.producerEpoch,
-    baseSequence: header.baseSequence,
-    isTransactional: header.isTransactional,
-    isControl: header.isControl,
-    timestampType: header.timestampType,
-    maxTimestamp: header.maxTimestamp,
-    compression: header.compression,
-    size,
-    records
   }
 }
 
