@@ -25,6 +25,11 @@ export class Cluster extends Context.Service<
     /** A topic: from memory, else asked for. Never creates it, unless `allowAutoTopicCreation`. Fails with `UnknownTopic` after the budget (`metadataTimeout`). */
     readonly topic: (name: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /**
+     * The topic of an id (base64url): from memory, else asked for (Metadata v12; of older brokers, which tell ids from
+     * 2.8 on, all topics are asked for). Fails with `Server` UNKNOWN_TOPIC_ID where there is none, within `metadataTimeout`.
+     */
+    readonly topicById: (id: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
+    /**
      * The topics whose names are there, without failing for those that are not; null asks for all, without Kafka's own
      * unless `internal`. Never creates them.
      */
@@ -34,6 +39,8 @@ export class Cluster extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<TopicInfo>, KafkaError.KafkaError>
     /** What is in memory now, without waiting; where it is older than `metadataMaxAge` it is asked for beside. */
     readonly known: (name: string) => TopicInfo | undefined
+    /** The same by the topic's id: undefined also for an id that a name no longer has. */
+    readonly knownById: (id: string) => TopicInfo | undefined
     /** The leader of a partition, waited for within `metadataTimeout`. */
     readonly leader: (
       partition: TopicPartition.TopicPartition

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as ErrorCode from "./ErrorCode.ts"
 import type { KafkaError } from "./KafkaError.ts"
-import type { TopicPartition } from "./TopicPartition.ts"
+import type { TopicIdPartition } from "./TopicPartition.ts"
 
 /** As whom offsets are committed. */
 export interface Identity {
@@ -26,28 +26,37 @@ export const anonymous: Identity = { memberId: "", generation: -1, instanceId: n
 export interface Committed {
   /** The next offset to read. */
   readonly offset: number
+  /** The leader epoch of the record before it; -1 where it is not known (KIP-320). */
+  readonly leaderEpoch: number
   /** What its committer has written beside it; empty where nothing. */
   readonly metadata: string
 }
 
 /** What is to be committed. */
-export interface Commit extends TopicPartition {
+export interface Commit extends TopicIdPartition {
   /** The next offset to read. */
   readonly offset: number
+  /** The leader epoch of the record before it, where it is known (KIP-320). */
+  readonly leaderEpoch?: number | undefined
   readonly metadata?: string | undefined
 }
 
-/** Keeps the offsets of groups. */
+/**
+ * Keeps the offsets of groups. A partition may carry its topic's id: then it is that topic's offset, not one of another
+ * that has its name by now.
+ */
 export class GroupOffsets extends Context.Service<
   GroupOffsets,
   {
     /**
      * What is committed, by `TopicPartition.key`; partitions without a commit are left out. Offsets of an open
-     * transaction are waited for. Retried for as long as a retry may help: bounded by the caller.
+     * transaction are waited for. A member of the group says who it is, `as`. Retried for as long as a retry may help:
+     * bounded by the caller.
      */
     readonly fetch: (
       group: string,
-      partitions: ReadonlyArray<TopicPartition>
+      partitions: ReadonlyArray<TopicIdPartition>,
+      as?: Identity
     ) => Effect.Effect<ReadonlyMap<string, Committed>, KafkaError>
     /**
      * Commits all of them at once, once: gives Kafka's error code of each, in their order, 0 for what is committed and
@@ -61,7 +70,6 @@ export class GroupOffsets extends Context.Service<
   }
 >()("samsa/GroupOffsets") {}
 
-/** Whether a commit that was refused with this code may succeed later. */
+/** Whether a commit that was refused with this code may succeed later; during a rebalance too, once the member has joined. */
 export const isRetriable = (code: number): boolean =>
-  // UNKNOWN_TOPIC_OR_PARTITION, LOAD_IN_PROGRESS, NOT_AVAILABLE, NOT_COORDINATOR, REBALANCE_IN_PROGRESS
-  code === 3 || code === 14 || code === 15 || code === 16 || code === 27 || ErrorCode.get(code).retriable
+  code === ErrorCode.codes.REBALANCE_IN_PROGRESS || ErrorCode.isTransient(code, "OffsetCommit")

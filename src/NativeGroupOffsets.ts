@@ -8,7 +8,7 @@ import { GroupOffsets } from "./GroupOffsets.ts"
 /** Makes the service. */
 export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster> = Effect.map(Cluster, (cluster) =>
   GroupOffsets.of({
-    fetch: (group, partitions) => CommittedOffsets.fetch(cluster, group, partitions),
+    fetch: (group, partitions, as) => CommittedOffsets.fetch(cluster, group, partitions, as),
     commit: (group, as, commits) => CommittedOffsets.commit(cluster, group, as, commits)
   })
 )

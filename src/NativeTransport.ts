@@ -11,6 +11,8 @@ import { Transport } from "./Transport.ts"
 export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster> = Effect.gen(function* () {
   const context = { brokers: yield* Brokers, cluster: yield* Cluster }
   return Transport.of({
+    name: "native",
+    capabilities: { transactions: false, acknowledge: false, idempotence: true },
     producer: (settings) => Sender.make(context, settings),
     consumer: (settings) => Fetcher.make(context, settings)
   })

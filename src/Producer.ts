@@ -181,6 +181,7 @@ export const make = Effect.fnUntraced(function* (
       for (const queue of reports) Queue.shutdown(queue)
     })
   )
+  if (settings.idempotent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
   const engine = yield* transport.producer(settings)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

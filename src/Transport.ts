@@ -4,11 +4,11 @@
  * Batching, linger, sequences, retries, fetch sessions and leader epochs are inside.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { KafkaError } from "./KafkaError.ts"
+import * as KafkaError from "./KafkaError.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
-import type { TopicPartition } from "./TopicPartition.ts"
+import type { TopicIdPartition } from "./TopicPartition.ts"
 
 /** What a producing engine must know. Durations in milliseconds. */
 export interface ProduceSettings {
@@ -28,11 +28,12 @@ export interface ProduceSettings {
 export interface TransportProducer {
   /**
    * Hands records of one partition over, synchronously. They are batched with what is there already, and sent in
-   * this order. Each record's outcome is told to `delivery`, exactly once, within `deliveryTimeout`.
+   * this order. Each record's outcome is told to `delivery`, exactly once, within `deliveryTimeout`. Where the topic's
+   * id is given, they are for that topic alone: not for another that has its name by now.
    */
-  readonly append: (partition: TopicPartition, records: ReadonlyArray<ProduceRecord>, delivery: Delivery) => void
+  readonly append: (partition: TopicIdPartition, records: ReadonlyArray<ProduceRecord>, delivery: Delivery) => void
   /** Takes back what `append` handed over and nobody has sent yet: its outcome is never told. False: too late. */
-  readonly withdraw: (partition: TopicPartition, delivery: Delivery) => boolean
+  readonly withdraw: (partition: TopicIdPartition, delivery: Delivery) => boolean
   /** Sends what waits without lingering, and completes when everything handed over so far has an outcome. */
   readonly flush: Effect.Effect<void>
 }
@@ -69,7 +70,7 @@ export interface Fetched {
   /** The leader epoch of the last batch, for commits (KIP-320); undefined where it is not known. */
   readonly leaderEpoch?: number | undefined
   /** With `onCorrupt: "skip"`: the offsets from `from` up to `to`, without it, were damaged, and are left out here. */
-  readonly skipped?: { readonly from: number; readonly to: number; readonly error: KafkaError } | undefined
+  readonly skipped?: { readonly from: number; readonly to: number; readonly error: KafkaError.KafkaError } | undefined
 }
 
 /** One partition being fetched. Only one fiber pulls at a time. */
@@ -89,7 +90,7 @@ export interface PartitionReader {
    * A failure stays: after it every pull fails with it, until a `seek`, which tries again from there. A seek that leads
    * to the same failure waits longer each time, up to a second.
    */
-  readonly pull: Effect.Effect<Fetched, KafkaError>
+  readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError>
   /**
    * Goes on from another position: drops what was fetched and not pulled, and a response that is still under way.
    * `leaderEpoch` is that of the record before it, where it is known: from a commit.
@@ -108,20 +109,56 @@ export interface TransportConsumer {
   /**
    * Starts to fetch a partition from an offset; ends with the Scope. It waits for nothing: a leader is looked for
    * afterwards. `leaderEpoch` is that of the record before the offset, where a commit tells it (KIP-320): a log that was
-   * truncated below it is noticed.
+   * truncated below it is noticed. Where the topic's id is given, it is that topic which is read: not another that
+   * has its name by now.
    */
   readonly open: (
-    partition: TopicPartition,
+    partition: TopicIdPartition,
     offset: number,
     leaderEpoch?: number | undefined
-  ) => Effect.Effect<PartitionReader, KafkaError, Scope.Scope>
+  ) => Effect.Effect<PartitionReader, KafkaError.KafkaError, Scope.Scope>
+}
+
+/**
+ * What an engine can do beyond producing and fetching. Whoever needs one asks for it (`needs`) when it is made, so that
+ * an engine without it is a typed failure then, and not a surprise later.
+ */
+export interface Capabilities {
+  /** Records can be produced, and offsets committed, in transactions (KIP-98). */
+  readonly transactions: boolean
+  /** Records of a share group can be fetched, and acknowledged one by one (KIP-932). */
+  readonly acknowledge: boolean
+  /** `idempotent` holds: no retry of the engine writes a record twice. */
+  readonly idempotence: boolean
 }
 
 /** An engine. */
 export class Transport extends Context.Service<
   Transport,
   {
-    readonly producer: (settings: ProduceSettings) => Effect.Effect<TransportProducer, KafkaError, Scope.Scope>
-    readonly consumer: (settings: FetchSettings) => Effect.Effect<TransportConsumer, KafkaError, Scope.Scope>
+    /** Its name, for messages: `native`, `librdkafka`. */
+    readonly name: string
+    readonly capabilities: Capabilities
+    readonly producer: (
+      settings: ProduceSettings
+    ) => Effect.Effect<TransportProducer, KafkaError.KafkaError, Scope.Scope>
+    readonly consumer: (settings: FetchSettings) => Effect.Effect<TransportConsumer, KafkaError.KafkaError, Scope.Scope>
   }
 >()("samsa/Transport") {}
+
+/** Fails with `Unsupported` where the engine cannot do what `what` needs. */
+export const needs = (
+  transport: Transport["Service"],
+  capability: keyof Capabilities,
+  what: string
+): Effect.Effect<void, KafkaError.KafkaError> =>
+  transport.capabilities[capability]
+    ? Effect.void
+    : Effect.fail(
+        KafkaError.make({
+          _tag: "Unsupported",
+          needed: `${what}: \`${capability}\``,
+          ours: `the transport ${transport.name}, which cannot do it`,
+          theirs: "whatever it has"
+        })
+      )

@@ -384,6 +384,34 @@ describe("metadata", () => {
     }).pipe(Effect.scoped)
   )
 
+  for (const asVersion of [undefined, "2.8", "3.9"] as const) {
+    it.effect(`knows a topic by its id (${asVersion ?? "newest"})`, () =>
+      Effect.gen(function* () {
+        const { cluster, embedded, count } = yield* start({ asVersion, topics: ["t", "u"] })
+        const other = yield* connected(embedded, { bootstrap: embedded.bootstrap })
+        const id = (yield* other.topic("t")).id!
+        const before = count(metadata)
+        assert.isUndefined(cluster.knownById(id))
+        const found = yield* Effect.all([cluster.topicById(id), cluster.topicById(id)], { concurrency: 2 })
+        assert.deepStrictEqual(
+          found.map((topic) => topic.name),
+          ["t", "t"]
+        )
+        assert.strictEqual(cluster.knownById(id), cluster.known("t"))
+        assert.strictEqual(yield* cluster.topicById(id), found[0])
+        assert.strictEqual(count(metadata) - before, 1)
+        assert.isUndefined(cluster.known("u"))
+        // Made again, it is another topic.
+        yield* embedded.recreateTopic("t")
+        yield* cluster.refresh
+        assert.isUndefined(cluster.knownById(id))
+        assert.strictEqual((yield* cluster.topicById((yield* cluster.topic("t")).id!)).name, "t")
+        const error = yield* passing(reason(cluster.topicById(id)))
+        assert.strictEqual(error._tag === "Server" && error.name, "UNKNOWN_TOPIC_ID")
+      }).pipe(Effect.scoped)
+    )
+  }
+
   it.effect("tells what has changed", () =>
     Effect.gen(function* () {
       const { cluster, embedded } = yield* start({ brokers: 2, topics: ["t"] })

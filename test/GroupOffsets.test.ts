@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
-import { Consumer, GroupOffsets, Membership, Producer, Topic } from "samsa"
-import { KafkaTest } from "../src/testing/index.ts"
+import { Cluster, Consumer, GroupOffsets, Membership, Producer, Topic } from "samsa"
+import { EmbeddedKafka, KafkaTest } from "../src/testing/index.ts"
 
 const topic = Topic.bytes("t")
 
@@ -31,7 +31,9 @@ describe("GroupOffsets", () => {
       const committed: Array<readonly [string, GroupOffsets.Identity, ReadonlyArray<GroupOffsets.Commit>]> = []
       const keeper = GroupOffsets.GroupOffsets.of({
         fetch: (group, partitions) =>
-          Effect.succeed(new Map(group === "g" ? partitions.map(() => ["t-0", { offset: 2, metadata: "" }]) : [])),
+          Effect.succeed(
+            new Map(group === "g" ? partitions.map(() => ["t-0", { offset: 2, leaderEpoch: -1, metadata: "" }]) : [])
+          ),
         commit: (group, as, commits) =>
           Effect.sync(() => {
             committed.push([group, as, commits])
@@ -65,4 +67,34 @@ describe("GroupOffsets", () => {
       assert.strictEqual((yield* own.fetch("g", [{ topic: "t", partition: 0 }])).size, 0)
     }).pipe(Effect.provide(Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: ["t"] })))))
   )
+
+  for (const [asVersion, spoken] of [
+    [undefined, "by id"],
+    ["3.9", "by name"]
+  ] as const) {
+    it.effect(`are those of a topic, not of another that has its name by now (${asVersion ?? "newest"})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const cluster = yield* Cluster.Cluster
+        const offsets = yield* GroupOffsets.GroupOffsets
+        const place = { topic: "t", partition: 0 }
+        const { id: topicId } = yield* cluster.topic("t")
+        const commit = (commit: GroupOffsets.Commit) => offsets.commit("g", GroupOffsets.anonymous, [commit])
+        assert.deepStrictEqual(yield* commit({ ...place, offset: 0, leaderEpoch: 0, metadata: "m" }), [0])
+        assert.deepStrictEqual(yield* offsets.fetch("g", [place, { ...place, partition: 1 }]), committedAt0)
+        assert.deepStrictEqual(yield* offsets.fetch("g", [{ ...place, topicId }]), committedAt0)
+
+        yield* broker.recreateTopic("t")
+        // Whoever means the old one learns that it is gone; whoever means the name is heard when its id is known.
+        if (spoken === "by id") {
+          assert.deepStrictEqual(yield* commit({ ...place, topicId, offset: 0 }), [unknownTopicId])
+          assert.notStrictEqual(cluster.known("t")?.id, topicId)
+        }
+        assert.deepStrictEqual(yield* commit({ ...place, offset: 0 }), [0])
+      }).pipe(Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }], asVersion })))
+    )
+  }
 })
+
+const unknownTopicId = 100
+const committedAt0 = new Map([["t-0", { offset: 0, leaderEpoch: 0, metadata: "m" }]])

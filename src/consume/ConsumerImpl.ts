@@ -151,7 +151,7 @@ export const make = (engine: Engine) => {
       const committed = yield* groupOffsets.fetch(yield* group, places)
       return places.flatMap((place) => {
         const one = committed.get(TopicPartition.key(place))
-        return one === undefined ? [] : [{ ...place, ...one }]
+        return one === undefined ? [] : [{ ...place, offset: one.offset, metadata: one.metadata }]
       })
     }),
     position: (place: Place) => Effect.map(engine.owned(place), (partition) => partition.position!),

@@ -1,34 +1,57 @@
 /**
  * The offsets that a group keeps at its coordinator: OffsetFetch and OffsetCommit, of every version that keeps them in
- * Kafka (v0 is ZooKeeper's).
+ * Kafka (v0 is ZooKeeper's). From v10 on topics go by their ids, where all of them are known, else by name (v9).
  */
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import type { Commit, Committed, Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as OffsetCommit from "../protocol/messages/OffsetCommit.ts"
 import * as OffsetFetch from "../protocol/messages/OffsetFetch.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 
-// v10 names topics by id, which not every metadata tells.
-const versions = { minVersion: 1, maxVersion: 9 } as const
+const code = ErrorCode.codes
 
-const group = <A extends TopicPartition.TopicPartition>(partitions: ReadonlyArray<A>): Map<string, Array<A>> => {
-  const topics = new Map<string, Array<A>>()
-  for (const partition of partitions) {
-    const of = topics.get(partition.topic)
-    if (of === undefined) topics.set(partition.topic, [partition])
-    else of.push(partition)
+/** From this version on topics go by id. */
+const byId = 10
+
+/** The topics of a request: by name, and by id where every one is known. */
+class Named<A extends TopicPartition.TopicIdPartition> {
+  readonly topics: ReadonlyArray<readonly [name: string, partitions: ReadonlyArray<A>, id: string | undefined]>
+  readonly versions: { readonly minVersion: number; readonly maxVersion?: number }
+  readonly #names: ReadonlyMap<string, string>
+
+  constructor(cluster: Cluster["Service"], partitions: ReadonlyArray<A>) {
+    this.topics = [...TopicPartition.byTopic(partitions)].map(([name, list]) => {
+      const given = list.find((partition) => partition.topicId !== undefined)?.topicId
+      return [name, list, given ?? cluster.known(name)?.id]
+    })
+    const named = this.topics.flatMap(([name, , id]) => (id === undefined ? [] : [[id, name] as const]))
+    this.versions = named.length === this.topics.length ? { minVersion: 1 } : { minVersion: 1, maxVersion: byId - 1 }
+    this.#names = new Map(named)
   }
-  return topics
+
+  /** The name that an answer is about. */
+  nameOf({ name, topicId }: { readonly name: string; readonly topicId?: string }): string {
+    return (topicId === undefined ? undefined : this.#names.get(topicId)) ?? name
+  }
+
+  get names(): ReadonlyArray<string> {
+    return this.topics.map(([name]) => name)
+  }
 }
+
+/** What the field for a topic is at a version. */
+const topicAt = (version: number, name: string, id: string | undefined) =>
+  version >= byId ? { topicId: id! } : { name }
 
 /** Asks the coordinator; looks for another one the next time, where this one is gone or not it any more. */
 const asked = <A>(cluster: Cluster["Service"], id: string, self: Effect.Effect<A, KafkaError.KafkaError>) =>
   Effect.tapError(self, ({ reason }) =>
     Effect.sync(() => {
-      const moved = reason._tag === "Server" && (reason.code === 15 || reason.code === 16)
+      const moved = reason._tag === "Server" && ErrorCode.asks(reason.code) === "coordinator"
       if (moved || reason._tag === "Unreachable" || reason._tag === "TimedOut") cluster.forgetCoordinator("group", id)
     })
   )
@@ -37,38 +60,49 @@ const asked = <A>(cluster: Cluster["Service"], id: string, self: Effect.Effect<A
 export const fetch = (
   cluster: Cluster["Service"],
   id: string,
-  partitions: ReadonlyArray<TopicPartition.TopicPartition>
+  partitions: ReadonlyArray<TopicPartition.TopicIdPartition>,
+  as?: Identity
 ): Effect.Effect<ReadonlyMap<string, Committed>, KafkaError.KafkaError> => {
   if (partitions.length === 0) return Effect.succeed(new Map())
-  const names = [...group(partitions)]
   const where = { api: "OffsetFetch", group: id }
+  const member = as === undefined || as.memberId === "" ? {} : { memberId: as.memberId, memberEpoch: as.generation }
   const once = Effect.gen(function* () {
     const broker = yield* cluster.coordinator("group", id)
+    const named = new Named(cluster, partitions)
     const response = yield* broker.send(
       OffsetFetch,
       (version) => {
-        const topics = names.map(([name, list]) => ({ name, partitionIndexes: list.map((p) => p.partition) }))
+        const topics = named.topics.map(([name, list, topicId]) => ({
+          ...topicAt(version, name, topicId),
+          partitionIndexes: list.map((p) => p.partition)
+        }))
+        const one = topics as ReadonlyArray<{ readonly name: string; readonly partitionIndexes: ReadonlyArray<number> }>
         return {
-          ...(version >= 8 ? { groups: [{ groupId: id, topics }] } : { groupId: id, topics }),
+          ...(version >= 8
+            ? { groups: [{ groupId: id, topics, ...(version >= 9 ? member : {}) }] }
+            : { groupId: id, topics: one }),
           // An offset of an open transaction is not one to start from (KIP-447).
           ...(version >= 7 ? { requireStable: true } : {})
         }
       },
-      versions
+      named.versions
     )
     const answer = response.groups[0] ?? response
-    if (answer.errorCode !== 0) return yield* KafkaError.fromCode(answer.errorCode, where)
+    if (answer.errorCode !== code.NONE) return yield* KafkaError.fromCode(answer.errorCode, where)
     const committed = new Map<string, Committed>()
-    for (const { name, partitions: list } of answer.topics) {
-      for (const { committedOffset, errorCode, metadata, partitionIndex } of list) {
-        // UNKNOWN_TOPIC_OR_PARTITION: nothing was ever committed, says an old broker
-        if (errorCode === 3) continue
-        if (errorCode !== 0) {
+    for (const topic of answer.topics) {
+      const name = named.nameOf(topic)
+      for (const { committedLeaderEpoch, committedOffset, errorCode, metadata, partitionIndex } of topic.partitions) {
+        // Nothing was ever committed, says an old broker.
+        if (errorCode === code.UNKNOWN_TOPIC_OR_PARTITION) continue
+        if (errorCode === code.UNKNOWN_TOPIC_ID) yield* Effect.ignore(cluster.topics(named.names))
+        if (errorCode !== code.NONE) {
           return yield* KafkaError.fromCode(errorCode, { ...where, topic: name, partition: partitionIndex })
         }
         if (committedOffset >= 0) {
           committed.set(TopicPartition.key({ topic: name, partition: partitionIndex }), {
             offset: committedOffset,
+            leaderEpoch: committedLeaderEpoch,
             metadata: metadata ?? ""
           })
         }
@@ -88,6 +122,7 @@ export const commit = (
 ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> => {
   const once = Effect.gen(function* () {
     const broker = yield* cluster.coordinator("group", id)
+    const named = new Named(cluster, commits)
     const response = yield* broker.send(
       OffsetCommit,
       (version) => ({
@@ -96,24 +131,30 @@ export const commit = (
         memberId: as.memberId,
         // A broker that does not know static members could not have let one join.
         ...(version >= 7 ? { groupInstanceId: as.instanceId } : {}),
-        topics: [...group(commits)].map(([name, list]) => ({
-          name,
-          partitions: list.map(({ metadata, offset, partition }) => ({
+        topics: named.topics.map(([name, list, topicId]) => ({
+          ...topicAt(version, name, topicId),
+          partitions: list.map(({ leaderEpoch, metadata, offset, partition }) => ({
             partitionIndex: partition,
             committedOffset: offset,
+            ...(version >= 6 && leaderEpoch !== undefined ? { committedLeaderEpoch: leaderEpoch } : {}),
             committedMetadata: metadata ?? ""
           }))
         }))
       }),
-      versions
+      named.versions
     )
     const codes = new Map<string, number>()
-    for (const { name, partitions } of response.topics) {
-      for (const { errorCode, partitionIndex } of partitions) {
+    for (const topic of response.topics) {
+      const name = named.nameOf(topic)
+      for (const { errorCode, partitionIndex } of topic.partitions) {
         codes.set(TopicPartition.key({ topic: name, partition: partitionIndex }), errorCode)
       }
     }
-    for (const code of codes.values()) if (code === 15 || code === 16) cluster.forgetCoordinator("group", id)
+    const seen = new Set(codes.values())
+    const moved = [...seen].some((code) => ErrorCode.asks(code, "OffsetCommit") === "coordinator")
+    if (moved) cluster.forgetCoordinator("group", id)
+    // The topic was made again under its name: the next try knows its id.
+    if (seen.has(code.UNKNOWN_TOPIC_ID)) yield* Effect.ignore(cluster.topics(named.names))
     // What the coordinator did not answer for was not committed.
     return commits.map((one) => codes.get(TopicPartition.key(one)) ?? -1)
   })

@@ -30,16 +30,6 @@ const timestampOf = (at: At): number => {
   }
 }
 
-const byTopic = (positions: ReadonlyArray<Position>): ReadonlyArray<readonly [string, ReadonlyArray<Position>]> => {
-  const topics = new Map<string, Array<Position>>()
-  for (const position of positions) {
-    const of = topics.get(position.topic)
-    if (of === undefined) topics.set(position.topic, [position])
-    else of.push(position)
-  }
-  return [...topics]
-}
-
 /** Asks one broker for positions of which no two are in one partition: it refuses those. `limit` asks for segments. */
 const ask = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel: number, limit?: number) =>
   Effect.gen(function* () {
@@ -52,7 +42,7 @@ const ask = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel:
         return {
           replicaId: -1,
           ...(version >= 2 ? { isolationLevel } : {}),
-          topics: byTopic(positions).map(([name, list]) => ({
+          topics: [...TopicPartition.byTopic(positions)].map(([name, list]) => ({
             name,
             partitions: list.map(({ partition, at }) => ({
               partitionIndex: partition,

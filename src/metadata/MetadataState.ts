@@ -1,15 +1,11 @@
-/**
- * What is known of a cluster, and what a metadata response changes of it. Pure: no clock, no I/O.
- */
+/** Pure. What is known of a cluster, and what a metadata response changes of it. */
 import type { BrokerInfo, Change, PartitionInfo, TopicInfo } from "../ClusterInfo.ts"
+import { codes as code } from "../ErrorCode.ts"
 import type * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
 
 type Response = typeof Metadata.Response.schema.Type
 type TopicResponse = Response["topics"][number]
-
-/** UNKNOWN_TOPIC_OR_PARTITION. */
-export const unknownTopic = 3
 
 export class MetadataState {
   nodes: ReadonlyArray<BrokerInfo> = []
@@ -17,11 +13,16 @@ export class MetadataState {
   controller = -1
   clusterId: string | null = null
   readonly #topics = new Map<string, TopicInfo>()
+  readonly #byId = new Map<string, TopicInfo>()
   /** When each topic was last told of. */
   readonly #learnt = new Map<string, number>()
 
   topic(name: string): TopicInfo | undefined {
     return this.#topics.get(name)
+  }
+
+  topicById(id: string): TopicInfo | undefined {
+    return this.#byId.get(id)
   }
 
   names(): ReadonlyArray<string> {
@@ -62,12 +63,15 @@ export class MetadataState {
       if (topic.name === null) continue
       codes.set(topic.name, topic.errorCode)
       const before = this.#topics.get(topic.name)
-      if (topic.errorCode === 0 && (before !== undefined || asked(topic.name))) {
+      if (topic.errorCode === code.NONE && (before !== undefined || asked(topic.name))) {
         const info = topicInfo(topic, topic.name, before)
+        if (before?.id !== undefined) this.#byId.delete(before.id)
+        if (info.id !== undefined) this.#byId.set(info.id, info)
         this.#topics.set(info.name, info)
         this.#learnt.set(info.name, now)
         if (before === undefined || !sameTopic(before, info)) changes.push({ _tag: "Topic", topic: info, before })
-      } else if (topic.errorCode === unknownTopic && before !== undefined) {
+      } else if (topic.errorCode === code.UNKNOWN_TOPIC_OR_PARTITION && before !== undefined) {
+        if (before.id !== undefined) this.#byId.delete(before.id)
         this.#topics.delete(topic.name)
         this.#learnt.delete(topic.name)
         changes.push({ _tag: "TopicGone", before })

@@ -1,0 +1,55 @@
+/** A question that any broker can answer: who is asked, in which order. */
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { Address, Bootstrap } from "../Bootstrap.ts"
+import type { Broker, Brokers } from "../Broker.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import { firstOf } from "./Hedge.ts"
+import type { MetadataState } from "./MetadataState.ts"
+
+/** How many brokers that are known are asked before the bootstrap servers. */
+const triedFirst = 4
+
+export interface AnyBroker {
+  /**
+   * Asks brokers until one answers: the one that answered last, some of the others that are known, the bootstrap
+   * servers (KIP-899), the rest.
+   */
+  readonly ask: <A>(
+    use: (broker: Broker) => Effect.Effect<A, KafkaError.KafkaError>
+  ) => Effect.Effect<A, KafkaError.KafkaError>
+  /** Where the first brokers were said to be, when that was last asked. */
+  readonly bootstrap: () => ReadonlyArray<Address>
+}
+
+export const make = (
+  brokers: Brokers["Service"],
+  { addresses }: Bootstrap["Service"],
+  state: MetadataState
+): AnyBroker => {
+  let lastGood = -1
+  let firsts: ReadonlyArray<Address> = []
+  return {
+    bootstrap: () => firsts,
+    ask: (use) =>
+      Effect.gen(function* () {
+        const ids = yield* Random.shuffle(state.nodes.map((node) => node.id).filter((id) => id !== lastGood))
+        if (state.nodes.length > ids.length) ids.unshift(lastGood)
+        const ask = (broker: Effect.Effect<Broker, KafkaError.KafkaError>) =>
+          Effect.flatMap(broker, (broker) =>
+            Effect.map(use(broker), (value) => {
+              if (broker.id >= 0) lastGood = broker.id
+              return value
+            })
+          )
+        const bootstrap = addresses.pipe(
+          Effect.tap((found) => Effect.sync(() => (firsts = found))),
+          Effect.flatMap(Random.shuffle),
+          Effect.flatMap((found) => firstOf(found.map(({ host, port }) => ask(brokers.at(host, port)))))
+        )
+        const known = ids.map((id) => ask(brokers.get(id)))
+        // Not behind all of them: where a hundred are gone, each would have its second.
+        return yield* firstOf([...known.slice(0, triedFirst), bootstrap, ...known.slice(triedFirst)])
+      })
+  }
+}

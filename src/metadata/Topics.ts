@@ -1,0 +1,152 @@
+/**
+ * Topics by name and by id: what is in memory, and what is asked for. Requests for metadata go one at a time; what is
+ * asked for meanwhile goes together into the next.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import type { Brokers } from "../Broker.ts"
+import type { Change, TopicInfo } from "../ClusterInfo.ts"
+import { codes as code } from "../ErrorCode.ts"
+import { formatAddress, type Settings } from "../KafkaConfig.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as Metadata from "../protocol/messages/Metadata.ts"
+import type { AnyBroker } from "./AnyBroker.ts"
+import type { Budgets } from "./Budgets.ts"
+import * as MetadataBatcher from "./MetadataBatcher.ts"
+import type { MetadataState } from "./MetadataState.ts"
+import * as SingleFlight from "./SingleFlight.ts"
+
+/** From this version on a topic can be asked for by its id (KAFKA-10547). */
+const byIdFrom = 12
+
+type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
+
+export interface Topics {
+  /** Asks for topics (null: all): gives the names that the answer tells of, with their error codes. */
+  readonly ask: (names: ReadonlyArray<string> | null) => Failing<ReadonlyMap<string, number>>
+  /** Asks for one, once, and creates it where `allowAutoTopicCreation` says so. */
+  readonly lookUp: (name: string) => Failing<TopicInfo>
+  readonly get: (name: string) => Failing<TopicInfo>
+  readonly getById: (id: string) => Failing<TopicInfo>
+  readonly known: (name: string) => TopicInfo | undefined
+  readonly knownById: (id: string) => TopicInfo | undefined
+}
+
+export interface Parts {
+  readonly settings: Settings
+  readonly scope: Scope.Scope
+  readonly brokers: Brokers["Service"]
+  readonly anyBroker: AnyBroker
+  readonly budgets: Budgets
+  readonly state: MetadataState
+  readonly changed: (change: Change) => void
+}
+
+export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Topics> {
+  const { anyBroker, brokers, budgets, changed, scope, settings, state } = parts
+  const clock = yield* Clock.Clock
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const now = () => Backoff.monotonic(clock)
+
+  /** Learns what a response tells, about the topics that were `wanted`. */
+  const learn = Effect.fnUntraced(function* (
+    response: typeof Metadata.Response.schema.Type,
+    address: string,
+    wanted: (name: string) => boolean
+  ) {
+    if (response.errorCode === code.REBOOTSTRAP_REQUIRED) {
+      state.forgetNodes()
+      const attempts = [{ address, cause: "it asks for a new bootstrap" }]
+      return yield* KafkaError.make({ _tag: "Unreachable", attempts })
+    }
+    if (response.errorCode !== 0) return yield* KafkaError.fromCode(response.errorCode, { api: "Metadata" })
+    const learnt = state.learn(response, wanted, now())
+    brokers.learn(state.nodes, state.clusterId)
+    for (const change of learnt.changes) changed(change)
+    return learnt.codes
+  })
+
+  const send = ({ create, names }: MetadataBatcher.Question) =>
+    anyBroker.ask((broker) =>
+      Effect.gen(function* () {
+        const version = yield* broker.version(Metadata)
+        // Before v4 a name that is asked for may be created on the way: so all are asked for. v0 says "all" by none.
+        const asked = version < 4 && !create && names !== null && names.length > 0 ? null : names
+        const response = yield* broker.send(Metadata, (version) => ({
+          topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
+          allowAutoTopicCreation: version < 4 ? true : create
+        }))
+        const wanted = names === null ? () => true : (name: string) => names.includes(name)
+        return yield* learn(response, formatAddress(broker), wanted)
+      })
+    )
+  const batched = yield* MetadataBatcher.make(scope, send)
+  const ask = (names: ReadonlyArray<string> | null, create = false) => batched({ names, create })
+
+  const lookUp = (name: string): Failing<TopicInfo> =>
+    Effect.flatMap(ask([name], settings.allowAutoTopicCreation), (codes) => {
+      const told = codes.get(name) ?? code.UNKNOWN_TOPIC_OR_PARTITION
+      const info = state.topic(name)
+      if (told === code.NONE && info !== undefined) return Effect.succeed(info)
+      return Effect.fail(
+        told === code.UNKNOWN_TOPIC_OR_PARTITION
+          ? KafkaError.make({ _tag: "UnknownTopic", topic: name })
+          : KafkaError.fromCode(told, { api: "Metadata", topic: name })
+      )
+    })
+
+  /** Asks for one by its id; a broker that cannot be asked so, from 2.8 to 3.0, is asked for all. */
+  const lookUpById = (id: string): Failing<TopicInfo> =>
+    anyBroker
+      .ask((broker) =>
+        Effect.gen(function* () {
+          const response = yield* broker.send(Metadata, (version) => ({
+            topics: version >= byIdFrom ? [{ topicId: id, name: null }] : version === 0 ? [] : null,
+            allowAutoTopicCreation: version < 4
+          }))
+          const named = new Set(response.topics.filter((topic) => topic.topicId === id).map((topic) => topic.name))
+          yield* learn(response, formatAddress(broker), (name) => named.has(name))
+        })
+      )
+      .pipe(
+        Effect.flatMap(() => {
+          const info = state.topicById(id)
+          return info === undefined
+            ? Effect.fail(KafkaError.fromCode(code.UNKNOWN_TOPIC_ID, { api: "Metadata", topic: id }))
+            : Effect.succeed(info)
+        })
+      )
+  const shared = SingleFlight.make<string, TopicInfo>(scope)
+
+  /** What is in memory; where it is old it is asked for anew beside, since old knowledge is better than none. */
+  const fresh = (info: TopicInfo | undefined): TopicInfo | undefined => {
+    if (info === undefined || state.age(info.name, now()) < settings.metadataMaxAge) return info
+    state.touch(info.name, now())
+    Fiber.runIn(run(Effect.ignore(ask([info.name]))), scope)
+    return info
+  }
+  const known = (name: string) => fresh(state.topic(name))
+  const knownById = (id: string) => fresh(state.topicById(id))
+
+  return {
+    ask,
+    lookUp,
+    known,
+    knownById,
+    get: (name) =>
+      Effect.suspend(() => {
+        const info = known(name)
+        return info === undefined ? budgets.retried(lookUp(name), `topic ${name}`) : Effect.succeed(info)
+      }),
+    getById: (id) =>
+      Effect.suspend(() => {
+        const info = knownById(id)
+        return info === undefined
+          ? shared(id, budgets.retried(lookUpById(id), `the topic of id ${id}`))
+          : Effect.succeed(info)
+      })
+  }
+})
