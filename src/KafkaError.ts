@@ -1,5 +1,8 @@
 /**
- * The one error of the library, with tagged reasons named for what the user can do about them.
+ * The one error of the library, with reasons named for what the user can do about them. Pure.
+ *
+ * It is a Schema, and so are its reasons: it crosses RPC, a cluster of one's own, or a log as JSON, and comes out as it
+ * was. A long file, since it is a table: every reason and its text.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -10,11 +13,18 @@
  *   Effect.catchReason("KafkaError", "BufferFull", (full) => Effect.logWarning(`${full.bytes} bytes wait`))
  * )
  * ```
+ *
+ * @since 0.1.0
  */
-import * as Data from "effect/Data"
+import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
 
-/** What is known of where it happened. */
+/**
+ * What is known of where it happened.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Where {
   readonly broker?: string | undefined
   readonly api?: string | undefined
@@ -24,222 +34,414 @@ export interface Where {
   readonly group?: string | undefined
 }
 
-/** No broker could be reached, or the connection was lost: every address that was tried, and its cause. */
-export interface Unreachable extends Where {
-  readonly _tag: "Unreachable"
-  readonly attempts: ReadonlyArray<{ readonly address: string; readonly cause: string }>
+const whereFields = {
+  broker: Schema.optional(Schema.String),
+  api: Schema.optional(Schema.String),
+  version: Schema.optional(Schema.Number),
+  topic: Schema.optional(Schema.String),
+  partition: Schema.optional(Schema.Number),
+  group: Schema.optional(Schema.String)
 }
-/** A budget was spent. */
-export interface TimedOut extends Where {
-  readonly _tag: "TimedOut"
+
+/**
+ * No broker could be reached, or the connection was lost: every address that was tried, and its cause.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unreachable extends Schema.TaggedClass<Unreachable>("samsa/KafkaError/Unreachable")("Unreachable", {
+  ...whereFields,
+  attempts: Schema.Array(Schema.Struct({ address: Schema.String, cause: Schema.String }))
+}) {}
+
+/**
+ * What was used is closed: the Scope of the client, producer, consumer or connection has ended. Trying again does not help.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Closed extends Schema.TaggedClass<Closed>("samsa/KafkaError/Closed")("Closed", {
+  ...whereFields,
+  what: Schema.Literals(["client", "producer", "consumer", "connection"])
+}) {}
+
+/**
+ * A budget was spent.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class TimedOut extends Schema.TaggedClass<TimedOut>("samsa/KafkaError/TimedOut")("TimedOut", {
+  ...whereFields,
   /** The setting that bounded the wait, such as `requestTimeout`. */
-  readonly budget: string
-  readonly millis: number
-  readonly waitingFor: string
-}
-/** What answered does not speak Kafka as configured: TLS against plaintext, HTTP, garbage. */
-export interface WrongProtocol extends Where {
-  readonly _tag: "WrongProtocol"
-  readonly seen: string
-  readonly hint: string
-}
-/** The broker refused who we are. */
-export interface Unauthenticated extends Where {
-  readonly _tag: "Unauthenticated"
-  readonly mechanism: string
-  readonly message: string
-}
-/** The broker refused what we asked. */
-export interface Unauthorized extends Where {
-  readonly _tag: "Unauthorized"
-  readonly resource: string
-  readonly code: number
-}
-/** Settings that contradict each other or are out of range: all mistakes at once. */
-export interface Misconfigured extends Where {
-  readonly _tag: "Misconfigured"
-  readonly mistakes: ReadonlyArray<string>
-}
-/** An API, a version or a feature that one side lacks. */
-export interface Unsupported extends Where {
-  readonly _tag: "Unsupported"
-  readonly needed: string
-  readonly ours: string
-  readonly theirs: string
-}
-export interface UnknownTopic extends Where {
-  readonly _tag: "UnknownTopic"
-  readonly topic: string
-}
-export interface InvalidTopic extends Where {
-  readonly _tag: "InvalidTopic"
-  readonly topic: string
-}
-/** The group coordinator refused the member or its settings. */
-export interface GroupRefused extends Where {
-  readonly _tag: "GroupRefused"
-  readonly group: string
-  readonly code: number
-  readonly name: string
-  readonly message: string
-}
-/** The producer's buffer is full, with `whenFull: "fail"`. */
-export interface BufferFull extends Where {
-  readonly _tag: "BufferFull"
-  readonly records: number
-  readonly bytes: number
-}
-/** A record was not acknowledged. `persistence` says whether the broker may hold it all the same. */
-export interface NotDelivered extends Where {
-  readonly _tag: "NotDelivered"
-  readonly topic: string
-  readonly partition: number
-  readonly persistence: "not" | "possibly"
+  budget: Schema.String,
+  /** How long it was waited for, in milliseconds. */
+  millis: Schema.Number,
+  waitingFor: Schema.String
+}) {}
+
+/**
+ * What answered does not speak Kafka as configured: TLS against plaintext, HTTP, garbage.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class WrongProtocol extends Schema.TaggedClass<WrongProtocol>("samsa/KafkaError/WrongProtocol")(
+  "WrongProtocol",
+  {
+    ...whereFields,
+    seen: Schema.String,
+    hint: Schema.String
+  }
+) {}
+
+/**
+ * The broker refused who we are.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unauthenticated extends Schema.TaggedClass<Unauthenticated>("samsa/KafkaError/Unauthenticated")(
+  "Unauthenticated",
+  {
+    ...whereFields,
+    mechanism: Schema.String,
+    message: Schema.String
+  }
+) {}
+
+/**
+ * The broker refused what we asked.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unauthorized extends Schema.TaggedClass<Unauthorized>("samsa/KafkaError/Unauthorized")("Unauthorized", {
+  ...whereFields,
+  resource: Schema.String,
+  code: Schema.Number
+}) {}
+
+/**
+ * Settings that contradict each other or are out of range: all mistakes at once.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Misconfigured extends Schema.TaggedClass<Misconfigured>("samsa/KafkaError/Misconfigured")(
+  "Misconfigured",
+  {
+    ...whereFields,
+    mistakes: Schema.Array(Schema.String)
+  }
+) {}
+
+/**
+ * An API, a version or a feature that one side lacks.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Unsupported extends Schema.TaggedClass<Unsupported>("samsa/KafkaError/Unsupported")("Unsupported", {
+  ...whereFields,
+  needed: Schema.String,
+  ours: Schema.String,
+  theirs: Schema.String
+}) {}
+
+/**
+ * There is no such topic.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class UnknownTopic extends Schema.TaggedClass<UnknownTopic>("samsa/KafkaError/UnknownTopic")("UnknownTopic", {
+  ...whereFields,
+  topic: Schema.String
+}) {}
+
+/**
+ * A topic may not have this name.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class InvalidTopic extends Schema.TaggedClass<InvalidTopic>("samsa/KafkaError/InvalidTopic")("InvalidTopic", {
+  ...whereFields,
+  topic: Schema.String
+}) {}
+
+/**
+ * The group coordinator refused the member or its settings.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class GroupRefused extends Schema.TaggedClass<GroupRefused>("samsa/KafkaError/GroupRefused")("GroupRefused", {
+  ...whereFields,
+  group: Schema.String,
+  code: Schema.Number,
+  name: Schema.String,
+  message: Schema.String
+}) {}
+
+/**
+ * The producer's buffer is full, with `whenFull: "fail"`.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class BufferFull extends Schema.TaggedClass<BufferFull>("samsa/KafkaError/BufferFull")("BufferFull", {
+  ...whereFields,
+  records: Schema.Number,
+  bytes: Schema.Number
+}) {}
+
+/**
+ * A record was not acknowledged. `persistence` says whether the broker may hold it all the same.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class NotDelivered extends Schema.TaggedClass<NotDelivered>("samsa/KafkaError/NotDelivered")("NotDelivered", {
+  ...whereFields,
+  topic: Schema.String,
+  partition: Schema.Number,
+  persistence: Schema.Literals(["not", "possibly"]),
   /** The last failure of an attempt. */
-  readonly cause: string
+  cause: Schema.String,
   /** The broker's error code, where it gave one. */
-  readonly code?: number | undefined
-}
-export interface RecordTooLarge extends Where {
-  readonly _tag: "RecordTooLarge"
-  readonly topic: string
-  readonly bytes: number
-  readonly limit: number
-}
-/** A record's key, value or headers do not fit the topic's Schema. Nothing of it was sent. */
-export interface Encode extends Where {
-  readonly _tag: "Encode"
-  readonly topic: string
-  readonly part: "key" | "value" | "headers"
-  readonly issue: string
-}
-/** A record that was read does not fit the topic's Schema. */
-export interface Decode extends Where {
-  readonly _tag: "Decode"
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly part: "key" | "value" | "headers"
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly issue: string
-}
-/** Bytes that do not follow the protocol: CRC, truncation, counts beyond the frame, a codec that cannot read them. */
-export interface Corrupt extends Where {
-  readonly _tag: "Corrupt"
+  code: Schema.optional(Schema.Number)
+}) {}
+
+/**
+ * A record is over the producer's `maxRequestBytes`. Nothing of it was sent.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class RecordTooLarge extends Schema.TaggedClass<RecordTooLarge>("samsa/KafkaError/RecordTooLarge")(
+  "RecordTooLarge",
+  {
+    ...whereFields,
+    topic: Schema.String,
+    bytes: Schema.Number,
+    limit: Schema.Number
+  }
+) {}
+
+/**
+ * A record's key, value or headers do not fit the topic's Schema. Nothing of it was sent.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Encode extends Schema.TaggedClass<Encode>("samsa/KafkaError/Encode")("Encode", {
+  ...whereFields,
+  topic: Schema.String,
+  part: Schema.Literals(["key", "value", "headers"]),
+  issue: Schema.String
+}) {}
+
+/**
+ * A record that was read does not fit the topic's Schema.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Decode extends Schema.TaggedClass<Decode>("samsa/KafkaError/Decode")("Decode", {
+  ...whereFields,
+  topic: Schema.String,
+  partition: Schema.Number,
+  offset: Schema.Number,
+  part: Schema.Literals(["key", "value", "headers"]),
+  key: Schema.NullOr(Schema.Uint8Array),
+  value: Schema.NullOr(Schema.Uint8Array),
+  issue: Schema.String
+}) {}
+
+/**
+ * Bytes that do not follow the protocol: CRC, truncation, counts beyond the frame, a codec that cannot read them.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Corrupt extends Schema.TaggedClass<Corrupt>("samsa/KafkaError/Corrupt")("Corrupt", {
+  ...whereFields,
   /** The message or batch, such as `MetadataResponse v12`. */
-  readonly what: string
+  what: Schema.String,
   /** The field, such as `topics[3].name`, where known. */
-  readonly path?: string | undefined
+  path: Schema.optional(Schema.String),
   /** The byte position, where known. */
-  readonly position?: number | undefined
-  readonly problem: string
-  readonly offset?: number | undefined
+  position: Schema.optional(Schema.Number),
+  problem: Schema.String,
+  offset: Schema.optional(Schema.Number),
   /** Where it is not damage but size: the bound that compressed bytes went over. */
-  readonly limit?: number | undefined
-}
-/** Records that should have been there are gone: truncation, retention past the position, or a topic that was made again. */
-export interface DataLoss extends Where {
-  readonly _tag: "DataLoss"
-  readonly topic: string
-  readonly partition: number
+  limit: Schema.optional(Schema.Number)
+}) {}
+
+/**
+ * Records that should have been there are gone: truncation, retention past the position, or a topic that was made again.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class DataLoss extends Schema.TaggedClass<DataLoss>("samsa/KafkaError/DataLoss")("DataLoss", {
+  ...whereFields,
+  topic: Schema.String,
+  partition: Schema.Number,
   /**
    * `outOfRange`: the position is outside of the log. `truncated`: the log was cut below the position and written anew
    * (KIP-320). `recreated`: the topic was deleted and made again.
    */
-  readonly kind?: "outOfRange" | "truncated" | "recreated" | undefined
+  kind: Schema.optional(Schema.Literals(["outOfRange", "truncated", "recreated"])),
   /** The position that no longer exists. */
-  readonly from: number
+  from: Schema.Number,
   /** The nearest that does, where known. `truncated`: where the logs part, so nothing from there on was read. */
-  readonly to?: number | undefined
+  to: Schema.optional(Schema.Number),
   /** `recreated`: the ids of the topic whose position it was, and of the one that is there. */
-  readonly topicIds?: { readonly was: string; readonly is: string } | undefined
-}
-/** A newer producer, member or instance has taken our place. */
-export interface Fenced extends Where {
-  readonly _tag: "Fenced"
-  readonly what: "producer" | "member" | "instance"
-  readonly by: string
-}
-/** A commit for a partition that is no longer ours. */
-export interface NotOwned extends Where {
-  readonly _tag: "NotOwned"
-  readonly topic: string
-  readonly partition: number
-}
-/** The group has no committed offset for a partition, with `from: "committed"`. */
-export interface NoCommit extends Where {
-  readonly _tag: "NoCommit"
-  readonly topic: string
-  readonly partition: number
-  readonly group: string
-}
-/** The library was used against its contract, such as a consumer read twice. */
-export interface Misuse extends Where {
-  readonly _tag: "Misuse"
-  readonly message: string
-}
-/** Any other error code of a broker. */
-export interface Server extends Where {
-  readonly _tag: "Server"
-  readonly code: number
-  readonly name: string
-  readonly message: string
-  readonly retriable: boolean
+  topicIds: Schema.optional(Schema.Struct({ was: Schema.String, is: Schema.String }))
+}) {}
+
+/**
+ * A newer producer, member or instance has taken our place.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Fenced extends Schema.TaggedClass<Fenced>("samsa/KafkaError/Fenced")("Fenced", {
+  ...whereFields,
+  what: Schema.Literals(["producer", "member", "instance"]),
+  by: Schema.String
+}) {}
+
+/**
+ * A commit for a partition that is no longer ours.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class NotOwned extends Schema.TaggedClass<NotOwned>("samsa/KafkaError/NotOwned")("NotOwned", {
+  ...whereFields,
+  topic: Schema.String,
+  partition: Schema.Number
+}) {}
+
+/**
+ * The group has no committed offset for a partition, with `from: "committed"`.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class NoCommit extends Schema.TaggedClass<NoCommit>("samsa/KafkaError/NoCommit")("NoCommit", {
+  ...whereFields,
+  topic: Schema.String,
+  partition: Schema.Number,
+  group: Schema.String
+}) {}
+
+/**
+ * The library was used against its contract, such as a consumer read twice.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Misuse extends Schema.TaggedClass<Misuse>("samsa/KafkaError/Misuse")("Misuse", {
+  ...whereFields,
+  message: Schema.String
+}) {}
+
+/**
+ * Any other error code of a broker.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class Server extends Schema.TaggedClass<Server>("samsa/KafkaError/Server")("Server", {
+  ...whereFields,
+  code: Schema.Number,
+  name: Schema.String,
+  message: Schema.String,
+  /** Whether Java's client would ask again. */
+  retriable: Schema.Boolean
+}) {}
+
+const reasons = [
+  Unreachable,
+  Closed,
+  TimedOut,
+  WrongProtocol,
+  Unauthenticated,
+  Unauthorized,
+  Misconfigured,
+  Unsupported,
+  UnknownTopic,
+  InvalidTopic,
+  GroupRefused,
+  BufferFull,
+  NotDelivered,
+  RecordTooLarge,
+  Encode,
+  Decode,
+  Corrupt,
+  DataLoss,
+  Fenced,
+  NotOwned,
+  NoCommit,
+  Misuse,
+  Server
+] as const
+
+const byTag = Object.fromEntries(reasons.map((reason) => [reason.fields._tag.schema.literal, reason])) as {
+  readonly [tag: string]: new (fields: Reason) => Reason
 }
 
-export type Reason =
-  | Unreachable
-  | TimedOut
-  | WrongProtocol
-  | Unauthenticated
-  | Unauthorized
-  | Misconfigured
-  | Unsupported
-  | UnknownTopic
-  | InvalidTopic
-  | GroupRefused
-  | BufferFull
-  | NotDelivered
-  | RecordTooLarge
-  | Encode
-  | Decode
-  | Corrupt
-  | DataLoss
-  | Fenced
-  | NotOwned
-  | NoCommit
-  | Misuse
-  | Server
+/**
+ * Why it failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reason = InstanceType<(typeof reasons)[number]>
+
+/**
+ * The Schema of a reason.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Reason: Schema.Union<typeof reasons> = Schema.Union(reasons)
 
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
       return `no broker could be reached: ${reason.attempts.map((a) => `${a.address} (${a.cause})`).join(", ")}`
+    case "Closed":
+      return `this ${reason.what} is closed: its Scope has ended; use it within the Scope that made it, or make another`
     case "TimedOut":
-      return `${reason.budget} of ${reason.millis} ms was spent waiting for ${reason.waitingFor}`
+      return `${reason.budget}: ${reason.millis} ms were spent waiting for ${reason.waitingFor}`
     case "WrongProtocol":
       return `${reason.seen}; ${reason.hint}`
     case "Unauthenticated":
       return `${reason.mechanism}: ${reason.message}`
     case "Unauthorized":
-      return `not allowed: ${reason.resource} (${ErrorCode.get(reason.code).name})`
+      return `not allowed: ${reason.resource} (${ErrorCode.get(reason.code).name}); an ACL of the cluster has to allow it`
     case "Misconfigured":
       return reason.mistakes.join("; ")
     case "Unsupported":
       return `${reason.needed} is needed; this client offers ${reason.ours}, the broker ${reason.theirs}`
     case "UnknownTopic":
-      return `there is no topic "${reason.topic}"`
+      return `there is no topic "${reason.topic}"; create it, or set allowAutoTopicCreation where the broker does so`
     case "InvalidTopic":
-      return `"${reason.topic}" is not a legal topic name`
+      return `"${reason.topic}" is not a legal topic name: 1 to 249 letters, digits, ".", "_" and "-"`
     case "GroupRefused":
       return `group "${reason.group}": ${reason.name}: ${reason.message}`
     case "BufferFull":
-      return `the producer's buffer is full: ${reason.records} records, ${reason.bytes} bytes`
+      return `the producer's buffer is full: ${reason.records} records, ${reason.bytes} bytes; send more slowly, raise bufferBytes and bufferRecords, or have whenFull: "block" wait`
     case "NotDelivered":
       return `not delivered (${reason.persistence === "not" ? "not persisted" : "possibly persisted"}): ${reason.cause}`
     case "RecordTooLarge":
-      return `a record of ${reason.bytes} bytes is over the limit of ${reason.limit}`
+      return `a record of ${reason.bytes} bytes is over maxRequestBytes, ${reason.limit}; raise it together with the topic's max.message.bytes`
     case "Encode":
       return `the ${reason.part} does not fit the topic's Schema: ${reason.issue}`
     case "Decode":
@@ -265,7 +467,7 @@ const explainLoss = ({ from, kind, to, topicIds }: DataLoss): string => {
   if (kind === "recreated")
     return `offset ${from} is of a topic that was deleted (${topicIds?.was}); another of its name is there (${topicIds?.is})`
   if (kind === "truncated") return `the log was truncated below offset ${from}${to === undefined ? "" : `, to ${to}`}`
-  return `offset ${from} no longer exists${to === undefined ? "" : `, the nearest is ${to}`}`
+  return `offset ${from} no longer exists${to === undefined ? "" : `, the nearest is ${to}`}; onOutOfRange chooses where to go on`
 }
 
 const place = (where: Where): string => {
@@ -278,11 +480,20 @@ const place = (where: Where): string => {
   return parts.length === 0 ? "" : ` [${parts.join(", ")}]`
 }
 
-/** The one error of the library. */
-export class KafkaError extends Data.TaggedError("KafkaError")<{
-  readonly reason: Reason
-  readonly cause?: unknown
-}> {
+/**
+ * The one error of the library.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class KafkaError extends Schema.TaggedError<KafkaError>("samsa/KafkaError")("KafkaError", {
+  reason: Reason,
+  /** What led to it, where it was something else's error. */
+  cause: Schema.optional(Schema.Defect())
+}) {
+  override get name(): string {
+    return "KafkaError"
+  }
   override get message(): string {
     return `${this.reason._tag}: ${explain(this.reason)}${place(this.reason)}`
   }
@@ -293,30 +504,60 @@ export class KafkaError extends Data.TaggedError("KafkaError")<{
   }
 }
 
-/** Makes an error of a reason. */
-export const make = (reason: Reason, cause?: unknown): KafkaError =>
-  new KafkaError(cause === undefined ? { reason } : { reason, cause })
+/**
+ * Whether a value is a `KafkaError`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isKafkaError = (u: unknown): u is KafkaError => u instanceof KafkaError
 
-/** The error of a broker's code: `Unauthorized`, `UnknownTopic`, … where one is named for it, else `Server`. */
+/**
+ * Makes an error of a reason, whose fields may be given plainly.
+ *
+ * ```ts
+ * import { KafkaError } from "samsa"
+ *
+ * KafkaError.make({ _tag: "UnknownTopic", topic: "orders" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (reason: Reason, cause?: unknown): KafkaError => {
+  const of = byTag[reason._tag]!
+  const made = reason instanceof of ? reason : new of(reason)
+  return new KafkaError(cause === undefined ? { reason: made } : { reason: made, cause })
+}
+
+/**
+ * The error of a broker's code: `Unauthorized`, `InvalidTopic`, `Fenced` where one is named for it, else `Server`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const fromCode = (code: number, where: Where = {}): KafkaError => make(reasonOf(code, where))
 
+const { codes } = ErrorCode
+
 const reasonOf = (code: number, where: Where): Reason => {
-  switch (code) {
-    case 17: // INVALID_TOPIC_EXCEPTION
-      return { ...where, _tag: "InvalidTopic", topic: where.topic ?? "" }
-    case 29: // TOPIC_AUTHORIZATION_FAILED
-      return { ...where, _tag: "Unauthorized", resource: `topic ${where.topic ?? ""}`, code }
-    case 30: // GROUP_AUTHORIZATION_FAILED
-      return { ...where, _tag: "Unauthorized", resource: `group ${where.group ?? ""}`, code }
-    case 31: // CLUSTER_AUTHORIZATION_FAILED
-      return { ...where, _tag: "Unauthorized", resource: "the cluster", code }
-    case 53: // TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-      return { ...where, _tag: "Unauthorized", resource: "the transactional id", code }
-    case 82: // FENCED_INSTANCE_ID
-      return { ...where, _tag: "Fenced", what: "instance", by: ErrorCode.get(code).message }
-    case 90: // PRODUCER_FENCED
-      return { ...where, _tag: "Fenced", what: "producer", by: ErrorCode.get(code).message }
-  }
   const { name, message, retriable } = ErrorCode.get(code)
-  return { ...where, _tag: "Server", code, name, message, retriable }
+  switch (code) {
+    case codes.INVALID_TOPIC_EXCEPTION:
+      return { ...where, _tag: "InvalidTopic", topic: where.topic ?? "" }
+    case codes.TOPIC_AUTHORIZATION_FAILED:
+      return { ...where, _tag: "Unauthorized", resource: `topic ${where.topic ?? ""}`, code }
+    case codes.GROUP_AUTHORIZATION_FAILED:
+      return { ...where, _tag: "Unauthorized", resource: `group ${where.group ?? ""}`, code }
+    case codes.CLUSTER_AUTHORIZATION_FAILED:
+      return { ...where, _tag: "Unauthorized", resource: "the cluster", code }
+    case codes.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+      return { ...where, _tag: "Unauthorized", resource: "the transactional id", code }
+    case codes.FENCED_INSTANCE_ID:
+      return { ...where, _tag: "Fenced", what: "instance", by: message }
+    case codes.PRODUCER_FENCED:
+      return { ...where, _tag: "Fenced", what: "producer", by: message }
+    default:
+      return { ...where, _tag: "Server", code, name, message, retriable }
+  }
 }

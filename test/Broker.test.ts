@@ -76,7 +76,7 @@ describe("what is not a broker", () => {
         peer.close("ECONNRESET")
         return undefined
       })
-      assert.deepStrictEqual(error, { _tag: "Unreachable", attempts: [{ address: "b:9092", cause: "ECONNRESET" }] })
+      assert.deepInclude(error, { _tag: "Unreachable", attempts: [{ address: "b:9092", cause: "ECONNRESET" }] })
       assert.isAtMost(connects, 3)
     })
   )

@@ -190,14 +190,17 @@ describe("what callers write", () => {
 
   it("is refused as unsupported where only another version can carry it", () => {
     const reason = reasonOf(() => Wire.compile(JoinGroup.Request, 4).write({ groupInstanceId: "i-1" }))
-    assert.deepStrictEqual(reason, {
-      _tag: "Unsupported",
-      api: "JoinGroup",
-      version: 4,
-      needed: "groupInstanceId of JoinGroupRequest (versions 5+)",
-      ours: "0-9",
-      theirs: "4"
-    })
+    assert.deepStrictEqual(
+      { ...reason },
+      {
+        _tag: "Unsupported",
+        api: "JoinGroup",
+        version: 4,
+        needed: "groupInstanceId of JoinGroupRequest (versions 5+)",
+        ours: "0-9",
+        theirs: "4"
+      }
+    )
     const nulled = reasonOf(() => Wire.compile(Metadata.Request, 0).write({ topics: null }))
     assert.strictEqual(nulled._tag === "Unsupported" && nulled.needed, "topics of MetadataRequest (null in 1+)")
     const unknown = reasonOf(() => Wire.compile(Metadata.Request, 14))
@@ -239,15 +242,18 @@ describe("bytes that do not follow the protocol", () => {
 
   it("fail with message, version, field and position", () => {
     const reason = corrupt(() => metadata.read(good.subarray(0, good.length - 3)))
-    assert.deepStrictEqual(reason, {
-      _tag: "Corrupt",
-      api: "Metadata",
-      version: 1,
-      what: "MetadataResponse v1",
-      path: "topics[0].partitions[1].isrNodes",
-      position: good.length - 4,
-      problem: "4 bytes are needed, 1 are left"
-    })
+    assert.deepStrictEqual(
+      { ...reason },
+      {
+        _tag: "Corrupt",
+        api: "Metadata",
+        version: 1,
+        what: "MetadataResponse v1",
+        path: "topics[0].partitions[1].isrNodes",
+        position: good.length - 4,
+        problem: "4 bytes are needed, 1 are left"
+      }
+    )
     assert.strictEqual(
       new KafkaError.KafkaError({ reason }).message,
       `Corrupt: MetadataResponse v1, topics[0].partitions[1].isrNodes at byte ${good.length - 4}: 4 bytes are needed, 1 are left [Metadata v1]`

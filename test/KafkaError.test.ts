@@ -1,0 +1,106 @@
+import * as Fs from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as KafkaError from "../src/KafkaError.ts"
+
+const json = Schema.toCodecJson(KafkaError.KafkaError)
+const there = Schema.encodeSync(json)
+const back = Schema.decodeUnknownSync(json)
+const throughJson = (error: KafkaError.KafkaError) => back(JSON.parse(JSON.stringify(there(error))))
+
+const members = KafkaError.Reason.members
+const tagOf = (member: (typeof members)[number]) => member.fields._tag.schema.literal
+
+/** Without what is undefined, and without the sign of zero: JSON knows neither. */
+const fieldsOf = (reason: KafkaError.Reason) =>
+  Object.fromEntries(
+    Object.entries(reason).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, Object.is(value, -0) ? 0 : value]]
+    )
+  )
+
+describe("KafkaError", () => {
+  for (const member of members) {
+    it.prop(
+      `${tagOf(member)} comes back from JSON as it was`,
+      [Schema.toType(member)],
+      ([reason]) => {
+        const error = KafkaError.make(reason)
+        const again = throughJson(error)
+        assert.instanceOf(again, KafkaError.KafkaError)
+        assert.strictEqual(again.reason.constructor, member)
+        assert.deepStrictEqual(fieldsOf(again.reason), fieldsOf(error.reason))
+        assert.strictEqual(again.message, error.message)
+        assert.strictEqual(again.isRetryable, error.isRetryable)
+      },
+      { arbitrary: { runs: 25 } }
+    )
+  }
+
+  it("keeps its cause across JSON", () => {
+    const error = KafkaError.make({ _tag: "Misuse", message: "m" }, new TypeError("inner"))
+    const { cause } = throughJson(error)
+    assert.instanceOf(cause, Error)
+    assert.strictEqual((cause as Error).message, "inner")
+    assert.isUndefined(throughJson(KafkaError.make({ _tag: "Misuse", message: "m" })).cause)
+  })
+
+  it.effect("is caught by the tag of its reason", () =>
+    Effect.gen(function* () {
+      const full = KafkaError.make({ _tag: "BufferFull", records: 1, bytes: 10 })
+      const caught = Effect.fail(full).pipe(
+        Effect.catchReason("KafkaError", "BufferFull", (reason) => Effect.succeed(reason.bytes + reason.records))
+      )
+      assert.strictEqual(yield* caught, 11)
+      const other = Effect.fail(KafkaError.make({ _tag: "Misuse", message: "m" })).pipe(
+        Effect.catchReason("KafkaError", "BufferFull", () => Effect.succeed(0)),
+        Effect.flip
+      )
+      assert.strictEqual((yield* other).reason._tag, "Misuse")
+    })
+  )
+
+  it("takes the fields of a reason plainly, and drops what is none of them", () => {
+    const found = { _tag: "UnknownTopic", topic: "t", colour: "red" } as const
+    const { reason } = KafkaError.make(found)
+    assert.instanceOf(reason, KafkaError.UnknownTopic)
+    assert.notProperty(reason, "colour")
+    assert.strictEqual(KafkaError.make(reason).reason, reason)
+  })
+
+  it("is retryable where waiting may help, and nowhere else", () => {
+    const where = { topic: "t", partition: 0, group: "g" }
+    const retryable = [
+      KafkaError.make({ _tag: "Unreachable", attempts: [] }),
+      KafkaError.make({ _tag: "TimedOut", budget: "requestTimeout", millis: 1, waitingFor: "an answer" }),
+      KafkaError.fromCode(6, where)
+    ]
+    for (const error of retryable) assert.isTrue(error.isRetryable, error.message)
+    const final = [
+      KafkaError.make({ _tag: "Closed", what: "client" }),
+      KafkaError.make({ _tag: "Misuse", message: "m" }),
+      KafkaError.make({ _tag: "UnknownTopic", topic: "t" }),
+      KafkaError.make({ ...where, _tag: "NotDelivered", persistence: "possibly", cause: "lost" }),
+      KafkaError.fromCode(-1, where),
+      KafkaError.fromCode(29, where)
+    ]
+    for (const error of final) assert.isFalse(error.isRetryable, error.message)
+  })
+
+  it("says what happened, where, and what was closed", () => {
+    const closed = KafkaError.make({ _tag: "Closed", what: "producer", topic: "t", partition: 3 })
+    assert.match(closed.message, /^Closed: this producer is closed.*\[t-3\]$/)
+    assert.match(String(closed), /^KafkaError: Closed: /)
+    assert.match(Cause.pretty(Cause.fail(closed)), /KafkaError: Closed: this producer/)
+    const code = KafkaError.fromCode(6, { api: "Fetch", version: 12, topic: "t", partition: 0, broker: "1" })
+    assert.match(code.message, /^Server: NOT_LEADER_OR_FOLLOWER \(6\): .* \[Fetch v12, t-0, broker 1\]$/)
+  })
+
+  it("has every reason told of in docs/errors.md, once and in this order", () => {
+    const page = Fs.readFileSync(new URL("../docs/errors.md", import.meta.url), "utf8")
+    const told = [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!)
+    assert.deepStrictEqual(told, members.map(tagOf))
+  })
+})
