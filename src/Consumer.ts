@@ -52,10 +52,9 @@ export type { FetchOptions } from "./consume/Settings.ts"
 
 /** The record of a topic. */
 export type RecordOf<T extends Topic.Any> =
-  T extends Topic.Topic<infer N, infer K, infer V, infer H, any> ? ConsumerRecord<N, K, V, H> : never
-
-/** What the codecs of a topic need. */
-export type ServicesOf<T extends Topic.Any> = T extends Topic.Topic<any, any, any, any, infer R> ? R : never
+  T extends Topic.Topic<infer N, infer K, infer V, infer H>
+    ? ConsumerRecord<N, K["Type"], V["Type"], Topic.HeadersOf<H>>
+    : never
 
 /** A partition that is ours: its stream ends when it is revoked, lost, or read through. To be run once. */
 export interface AssignedPartition<A> extends TopicPartition {
@@ -63,7 +62,7 @@ export interface AssignedPartition<A> extends TopicPartition {
 }
 
 /** How `run` handles records. */
-export interface RunPolicy<E, E2 = never, R2 = never, D extends Topic.Bytes<string> | undefined = undefined> {
+export interface RunPolicy<E, E2 = never, R2 = never> {
   /** How much order is kept: of a partition (default), of a key, or none. */
   readonly order?: "partition" | "key" | "none"
   /** Records at work at once in a partition. Always 1 for order `"partition"`; default 16 for the others. */
@@ -72,13 +71,18 @@ export interface RunPolicy<E, E2 = never, R2 = never, D extends Topic.Bytes<stri
    * When a handler that failed is tried again, in place: the records behind it wait, as far as the order asks for it.
    * The heartbeats go on meanwhile; a revoke ends the waiting, and leaves the record unfinished.
    */
-  readonly retry?: Schedule.Schedule<any, E, E2, R2>
+  readonly retry?: Schedule.Schedule<unknown, E, E2, R2>
+  readonly deadLetter?: undefined
+}
+
+/** How `run` handles records where those that cannot be handled go elsewhere. */
+export interface DeadLetterPolicy<E, E2 = never, R2 = never> extends Omit<RunPolicy<E, E2, R2>, "deadLetter"> {
   /**
    * Where a record goes whose retries are spent, or that does not fit its Schema: raw key and value, all headers, and
    * `samsa.dead-letter.topic`, `.partition`, `.offset`, `.reason` and `.attempts` (0 where no handler saw it). The
    * record is done when the dead letter is acknowledged.
    */
-  readonly deadLetter?: D
+  readonly deadLetter: Topic.Bytes<string>
 }
 
 /** An offset that is chosen by hand: the next to be read. */
@@ -100,14 +104,18 @@ export interface Consumer<out A> {
    * Handles every record, a fiber for each partition, and marks it when the handler succeeds. Ends when the consumer is
    * closed, or a bounded read is through. Interrupting it drains: handlers at work may finish, within `drainTimeout`.
    */
-  readonly run: <E, R, E2 = never, R2 = never, D extends Topic.Bytes<string> | undefined = undefined>(
-    handler: (record: A) => Effect.Effect<unknown, E, R>,
-    policy?: RunPolicy<NoInfer<E>, E2, R2, D>
-  ) => Effect.Effect<
-    void,
-    KafkaError.KafkaError | ([D] extends [Topic.Bytes<string>] ? never : E | E2),
-    R | R2 | ([D] extends [Topic.Bytes<string>] ? Producer : never)
-  >
+  readonly run: {
+    /** What handlers fail with, and what does not fit its Schema, goes to `deadLetter`, by a producer. */
+    <E, R, E2 = never, R2 = never>(
+      handler: (record: A) => Effect.Effect<unknown, E, R>,
+      policy: DeadLetterPolicy<NoInfer<E>, E2, R2>
+    ): Effect.Effect<void, KafkaError.KafkaError, R | R2 | Producer>
+    /** What a handler fails with, after its retries, ends it. */
+    <E, R, E2 = never, R2 = never>(
+      handler: (record: A) => Effect.Effect<unknown, E, R>,
+      policy?: RunPolicy<NoInfer<E>, E2, R2>
+    ): Effect.Effect<void, KafkaError.KafkaError | E | E2, R | R2>
+  }
   readonly commit: {
     /** Commits the marks now, without waiting for `commitInterval`. */
     (): Effect.Effect<void, KafkaError.KafkaError>
@@ -215,6 +223,10 @@ const join = <RM>(
     engine.member = member
   })
 
+/** The one place where it is taken on trust that records are what the topics' Schemas decode. */
+const typed = <A extends AnyRecord>(engine: Engine.Engine): Consumer<A> =>
+  ConsumerImpl.make(engine) as Consumer<AnyRecord> as Consumer<A>
+
 /**
  * A consumer in a group. It joins in the background: a topic that does not exist, or a group that refuses it, is a
  * failure of `stream`, `partitions` or `run`. Fails itself with `Misconfigured` alone.
@@ -224,7 +236,7 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
 ): Effect.Effect<
   Consumer<RecordOf<Member<T>>>,
   KafkaError.KafkaError,
-  Kafka | Scope.Scope | RM | RA | ServicesOf<Member<T>>
+  Kafka | Scope.Scope | RM | RA | Topic.DecodingServices<Member<T>>
 > =>
   Effect.gen(function* () {
     const membership: Membership.Membership<RM> = options.membership ?? Membership.classic()
@@ -254,8 +266,8 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
         yield* join(engine, options.group, membership, Effect.succeed(names))
       })
     )
-    return ConsumerImpl.make(engine) as Consumer<any>
-  }) as Effect.Effect<any, KafkaError.KafkaError, any>
+    return typed<RecordOf<Member<T>>>(engine)
+  })
 
 /** The same for all topics that a pattern matches, those that appear later included (they start at their first record): records of bytes. */
 export const subscribePattern = <RM = never, RA = never>(
@@ -278,7 +290,7 @@ export const subscribePattern = <RM = never, RA = never>(
       return matching.map(({ name }) => name)
     })
     yield* start(engine, join(engine, options.group, membership, topics))
-    return ConsumerImpl.make(engine) as Consumer<any>
+    return typed<RecordOf<Topic.Bytes<string>>>(engine)
   })
 
 /**
@@ -290,7 +302,7 @@ export const assign = <const T extends Topic.Any | string>(
 ): Effect.Effect<
   Consumer<RecordOf<Member<[T]>>>,
   KafkaError.KafkaError,
-  Kafka | Scope.Scope | ServicesOf<Member<[T]>>
+  Kafka | Scope.Scope | Topic.DecodingServices<Member<[T]>>
 > =>
   Effect.gen(function* () {
     const { topic: given } = options
@@ -327,8 +339,8 @@ export const assign = <const T extends Topic.Any | string>(
         return yield* engine.fixed(places, ends)
       })
     )
-    return ConsumerImpl.make(engine) as Consumer<any>
-  }) as Effect.Effect<any, KafkaError.KafkaError, any>
+    return typed<RecordOf<Member<[T]>>>(engine)
+  })
 
 /**
  * Marks records as done. A mark, and no more: it never fails, and what is marked is committed soon after, as far as all

@@ -70,29 +70,72 @@ export class Producer extends Context.Service<
   Producer,
   {
     /** Sends one record and waits for its acknowledgement. Interrupting it takes the record back, if it has not been sent yet. */
-    readonly send: <N extends string, K, V, H, R>(
-      topic: Topic.Topic<N, K, V, H, R>,
-      entry: Entry<NoInfer<K>, NoInfer<V>, NoInfer<H>>
-    ) => Effect.Effect<RecordMetadata, KafkaError.KafkaError, R>
+    readonly send: <
+      N extends string,
+      K extends Topic.WireCodec,
+      V extends Topic.WireCodec,
+      H extends Topic.HeadersCodec | undefined
+    >(
+      topic: Topic.Topic<N, K, V, H>,
+      entry: Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>
+    ) => Effect.Effect<RecordMetadata, KafkaError.KafkaError, Topic.EncodingServices<Topic.Topic<N, K, V, H>>>
     /** Two stages: the outer Effect waits for room in the buffer, the inner one for the acknowledgement. */
-    readonly offer: <N extends string, K, V, H, R>(
-      topic: Topic.Topic<N, K, V, H, R>,
-      entry: Entry<NoInfer<K>, NoInfer<V>, NoInfer<H>>
-    ) => Effect.Effect<Effect.Effect<RecordMetadata, KafkaError.KafkaError>, KafkaError.KafkaError, R>
+    readonly offer: <
+      N extends string,
+      K extends Topic.WireCodec,
+      V extends Topic.WireCodec,
+      H extends Topic.HeadersCodec | undefined
+    >(
+      topic: Topic.Topic<N, K, V, H>,
+      entry: Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>
+    ) => Effect.Effect<
+      Effect.Effect<RecordMetadata, KafkaError.KafkaError>,
+      KafkaError.KafkaError,
+      Topic.EncodingServices<Topic.Topic<N, K, V, H>>
+    >
     /** Sends many records and answers for each, in their order. It never fails as a whole. */
-    readonly sendAll: <N extends string, K, V, H, R>(
-      topic: Topic.Topic<N, K, V, H, R>,
-      entries: ReadonlyArray<Entry<NoInfer<K>, NoInfer<V>, NoInfer<H>>>
-    ) => Effect.Effect<ReadonlyArray<Result.Result<RecordMetadata, KafkaError.KafkaError>>, never, R>
+    readonly sendAll: <
+      N extends string,
+      K extends Topic.WireCodec,
+      V extends Topic.WireCodec,
+      H extends Topic.HeadersCodec | undefined
+    >(
+      topic: Topic.Topic<N, K, V, H>,
+      entries: ReadonlyArray<Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>>
+    ) => Effect.Effect<
+      ReadonlyArray<Result.Result<RecordMetadata, KafkaError.KafkaError>>,
+      never,
+      Topic.EncodingServices<Topic.Topic<N, K, V, H>>
+    >
     /** `sendAll` in two stages, as `offer` is for `send`. */
-    readonly offerAll: <N extends string, K, V, H, R>(
-      topic: Topic.Topic<N, K, V, H, R>,
-      entries: ReadonlyArray<Entry<NoInfer<K>, NoInfer<V>, NoInfer<H>>>
-    ) => Effect.Effect<Effect.Effect<ReadonlyArray<Result.Result<RecordMetadata, KafkaError.KafkaError>>>, never, R>
+    readonly offerAll: <
+      N extends string,
+      K extends Topic.WireCodec,
+      V extends Topic.WireCodec,
+      H extends Topic.HeadersCodec | undefined
+    >(
+      topic: Topic.Topic<N, K, V, H>,
+      entries: ReadonlyArray<Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>>
+    ) => Effect.Effect<
+      Effect.Effect<ReadonlyArray<Result.Result<RecordMetadata, KafkaError.KafkaError>>>,
+      never,
+      Topic.EncodingServices<Topic.Topic<N, K, V, H>>
+    >
     /** Sends what it is given; ends when all of it is acknowledged, fails with the first record that is not. */
-    readonly sink: <N extends string, K, V, H, R>(
-      topic: Topic.Topic<N, K, V, H, R>
-    ) => Sink.Sink<void, Entry<K, V, H>, never, KafkaError.KafkaError, R>
+    readonly sink: <
+      N extends string,
+      K extends Topic.WireCodec,
+      V extends Topic.WireCodec,
+      H extends Topic.HeadersCodec | undefined
+    >(
+      topic: Topic.Topic<N, K, V, H>
+    ) => Sink.Sink<
+      void,
+      Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>,
+      never,
+      KafkaError.KafkaError,
+      Topic.EncodingServices<Topic.Topic<N, K, V, H>>
+    >
     /** The outcome of every record, from when the stream is run (PyKafka's get_delivery_report). One that is read slowly loses the oldest beyond 65 536. */
     readonly deliveryReports: Stream.Stream<DeliveryReport>
     /** Sends what is buffered without lingering, and waits until each record handed over so far has its outcome. */
@@ -463,11 +506,13 @@ const available = (info: Cluster.TopicInfo): ReadonlyArray<number> => {
  * arrays wait for their acknowledgement at once; the first record that is not delivered fails the stream.
  */
 export const through =
-  <A, N extends string, K, V, H, R>(
-    topic: Topic.Topic<N, K, V, H, R>,
-    f: (element: A) => Entry<NoInfer<K>, NoInfer<V>, NoInfer<H>>
+  <A, N extends string, K extends Topic.WireCodec, V extends Topic.WireCodec, H extends Topic.HeadersCodec | undefined>(
+    topic: Topic.Topic<N, K, V, H>,
+    f: (element: A) => Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>
   ) =>
-  <E, R0>(self: Stream.Stream<A, E, R0>): Stream.Stream<A, E | KafkaError.KafkaError, R0 | R | Producer> =>
+  <E, R0>(
+    self: Stream.Stream<A, E, R0>
+  ): Stream.Stream<A, E | KafkaError.KafkaError, R0 | Topic.EncodingServices<Topic.Topic<N, K, V, H>> | Producer> =>
     Stream.unwrap(
       Effect.map(Producer, (producer) =>
         self.pipe(

@@ -13,67 +13,126 @@
 import * as Schema from "effect/Schema"
 import type * as Record from "./Record.ts"
 
-/** A codec that can stand on the wire: its encoded side is text (UTF-8) or bytes; null is a tombstone. */
-export type WireCodec<A, RD = never, RE = never> =
-  | Schema.Codec<A, string, RD, RE>
-  | Schema.Codec<A, string | null, RD, RE>
-  | Schema.Codec<A, Uint8Array, RD, RE>
-  | Schema.Codec<A, Uint8Array | null, RD, RE>
+/**
+ * A codec that can stand on the wire: its encoded side is text (UTF-8) or bytes; null is a tombstone.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WireCodec =
+  | Schema.Codec<unknown, string | null, unknown, unknown>
+  | Schema.Codec<unknown, Uint8Array | null, unknown, unknown>
 
-/** Names with values; a name may occur more than once, and a value may be null. */
+/**
+ * A codec of typed headers: its encoded side is a record of texts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HeadersCodec = Schema.Codec<unknown, { readonly [name: string]: string | undefined }, unknown, unknown>
+
+/**
+ * Names with values; a name may occur more than once, and a value may be null.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Headers extends Record.Headers {}
 
-/** A codec of typed headers: its encoded side is a record of texts. */
-export type HeadersCodec<H, RD = never, RE = never> = Schema.Codec<
-  H,
-  { readonly [name: string]: string | undefined },
-  RD,
-  RE
->
-
-/** A topic with its codecs. */
-export interface Topic<out Name extends string, in out K, in out V, out H = Headers, out R = never> {
+/**
+ * A topic with its Schemas. `HeadersSchema` is undefined where headers are bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Topic<
+  out Name extends string,
+  out Key extends WireCodec,
+  out Value extends WireCodec,
+  out HeadersSchema extends HeadersCodec | undefined = undefined
+> {
   readonly name: Name
-  readonly key: WireCodec<K, any, any>
-  readonly value: WireCodec<V, any, any>
-  /** Undefined: headers as bytes. */
-  readonly headers: HeadersCodec<any, any, any> | undefined
-  readonly "~types": {
-    readonly key: (_: K) => K
-    readonly value: (_: V) => V
-    readonly headers: H
-    readonly services: R
-  }
+  readonly key: Key
+  readonly value: Value
+  readonly headers: HeadersSchema
 }
-export type Any = Topic<string, any, any, any, any>
 
-/** A topic of bytes. */
-export interface Bytes<Name extends string> extends Topic<Name, Uint8Array | null, Uint8Array | null> {}
+/**
+ * A topic of whatever name and Schemas.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Any extends Topic<string, WireCodec, WireCodec, HeadersCodec | undefined> {}
 
-/** Makes a typed topic. */
+/**
+ * What a Schema of headers stands for: without one, headers as bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type HeadersOf<HeadersSchema extends HeadersCodec | undefined> = HeadersSchema extends HeadersCodec
+  ? HeadersSchema["Type"]
+  : Headers
+
+type Codecs<T extends Any> = T["key"] | T["value"] | Exclude<T["headers"], undefined>
+
+/**
+ * The services that writing to a topic needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type EncodingServices<T extends Any> = Codecs<T>["EncodingServices"]
+
+/**
+ * The services that reading a topic needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DecodingServices<T extends Any> = Codecs<T>["DecodingServices"]
+
+/**
+ * Makes a typed topic.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = <
   const Name extends string,
-  K,
-  V,
-  RK1 = never,
-  RK2 = never,
-  RV1 = never,
-  RV2 = never,
-  H = Headers,
-  RH1 = never,
-  RH2 = never
+  Key extends WireCodec,
+  Value extends WireCodec,
+  HeadersSchema extends HeadersCodec | undefined = undefined
 >(
   name: Name,
-  codecs: {
-    readonly key: WireCodec<K, RK1, RK2>
-    readonly value: WireCodec<V, RV1, RV2>
-    readonly headers?: HeadersCodec<H, RH1, RH2>
-  }
-): Topic<Name, K, V, H, RK1 | RK2 | RV1 | RV2 | RH1 | RH2> =>
-  ({ name, key: codecs.key, value: codecs.value, headers: codecs.headers }) as Topic<Name, K, V, H, never>
+  codecs: { readonly key: Key; readonly value: Value; readonly headers?: HeadersSchema }
+): Topic<Name, Key, Value, HeadersSchema> => ({
+  name,
+  key: codecs.key,
+  value: codecs.value,
+  headers: codecs.headers as HeadersSchema
+})
 
 const anyBytes = Schema.NullOr(Schema.Uint8Array)
 
-/** A topic of bytes: what a bare string stands for in `Consumer.subscribe`. */
+/**
+ * A topic of bytes: what a bare string stands for in `Consumer.subscribe`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Bytes<Name extends string> extends Topic<
+  Name,
+  Schema.NullOr<Schema.Uint8Array>,
+  Schema.NullOr<Schema.Uint8Array>
+> {}
+
+/**
+ * Makes a topic of bytes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const bytes = <const Name extends string>(name: Name): Bytes<Name> =>
-  make(name, { key: anyBytes, value: anyBytes }) as Bytes<Name>
+  make(name, { key: anyBytes, value: anyBytes })

@@ -92,7 +92,7 @@ const membersOf = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => (ast._ta
 const plain = (ast: SchemaAST.AST): boolean => ast.checks === undefined && ast.encoding === undefined
 
 /** Compiles the codec of a key or a value. */
-const compilePart = (codec: Topic.WireCodec<any, any, any>): Decode<Bytes> | undefined => {
+const compilePart = (codec: Topic.WireCodec): Decode<Bytes> | undefined => {
   const ast = codec.ast
   const encoded = new Set(membersOf(SchemaAST.toEncoded(ast)).map(kindOf))
   const text = encoded.has("text")
@@ -119,7 +119,7 @@ const compilePart = (codec: Topic.WireCodec<any, any, any>): Decode<Bytes> | und
 }
 
 /** Typed headers are a record of texts; of a name that occurs twice, the last one counts, as in Java's `lastHeader`. */
-const compileHeaders = (codec: Topic.HeadersCodec<any, any, any>): Decode<Record.Headers> => {
+const compileHeaders = (codec: Topic.HeadersCodec): Decode<Record.Headers> => {
   const parse = SchemaParser.decodeUnknownEffect(codec as Schema.Codec<unknown, unknown, unknown>)
   return (headers) => {
     const input: { [name: string]: string } = Object.create(null)

@@ -113,7 +113,7 @@ const atOnce = (parse: Parser, topic: string, part: Part): Parser => {
 const asKafkaError = (error: unknown, topic: string, part: Part): Failure =>
   error instanceof KafkaError.KafkaError ? error : encodeError(topic, part, error)
 
-const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec<any, any, any>): Encoder => {
+const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec): Encoder => {
   const pass = passThrough(codec.ast)
   const parse = atOnce(SchemaParser.encodeUnknownEffect(codec), topic, part)
   return (input) => {

@@ -173,10 +173,14 @@ export interface Service {
    * a name gives bytes. Control records and records of aborted transactions are left out, those of open ones are not.
    */
   readonly log: {
-    <N extends string, K, V, H, R>(
-      topic: Topic.Topic<N, K, V, H, R>,
+    <N extends string, K extends Topic.WireCodec, V extends Topic.WireCodec, H extends Topic.HeadersCodec | undefined>(
+      topic: Topic.Topic<N, K, V, H>,
       partition?: number
-    ): Effect.Effect<ReadonlyArray<Inspect.LogRecord<K, V, H>>, KafkaError.KafkaError, R>
+    ): Effect.Effect<
+      ReadonlyArray<Inspect.LogRecord<K["Type"], V["Type"], Topic.HeadersOf<H>>>,
+      KafkaError.KafkaError,
+      Topic.DecodingServices<Topic.Topic<N, K, V, H>>
+    >
     (
       topic: string,
       partition?: number

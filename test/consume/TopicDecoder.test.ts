@@ -21,8 +21,8 @@ const decode = (
       ? { key: records[0]!.key, value: records[0]!.value, headers: records[0]!.headers }
       : failure.error.reason
   })
-const of = (value: Topic.WireCodec<any>) => Topic.make("t", { key: Schema.NullOr(Schema.Uint8Array), value })
-const value = (codec: Topic.WireCodec<any>, raw: Uint8Array | null) =>
+const of = (value: Topic.WireCodec) => Topic.make("t", { key: Schema.NullOr(Schema.Uint8Array), value })
+const value = (codec: Topic.WireCodec, raw: Uint8Array | null) =>
   Effect.map(decode(of(codec), { value: raw }), (is) => ("value" in is && !("_tag" in is) ? is.value : is))
 
 describe("TopicDecoder", () => {
@@ -45,7 +45,7 @@ describe("TopicDecoder", () => {
       assert.isNull(yield* value(Schema.NullOr(Schema.Uint8Array), null))
       assert.isNull(yield* value(Schema.NullOr(Schema.FiniteFromString), null))
       for (const codec of [Schema.String, Schema.Uint8Array, Schema.FiniteFromString, Schema.NonEmptyString]) {
-        assert.deepInclude(yield* value(codec as Topic.WireCodec<any>, null), { _tag: "Decode" })
+        assert.deepInclude(yield* value(codec as Topic.WireCodec, null), { _tag: "Decode" })
       }
     })
   )

@@ -4,7 +4,7 @@ import { KafkaError, Topic } from "samsa"
 import * as TopicEncoder from "../../src/produce/TopicEncoder.ts"
 
 const nullableText = Schema.NullOr(Schema.String)
-const encoderOf = <V>(value: Topic.WireCodec<V>) => TopicEncoder.make(Topic.make("t", { key: nullableText, value }))
+const encoderOf = (value: Topic.WireCodec) => TopicEncoder.make(Topic.make("t", { key: nullableText, value }))
 const text = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString())
 const failure = (f: () => unknown): KafkaError.KafkaError => {
   try {

@@ -337,15 +337,20 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
         ...assigned,
         records: Stream.mapArray(assigned.records, seen)
       })),
-      run: (handler, policy) => {
+      run: <E, R, E2, R2>(
+        handler: (record: AnyRecord) => Effect.Effect<unknown, E, R>,
+        policy?: Consumer.RunPolicy<E, E2, R2> | Consumer.DeadLetterPolicy<E, E2, R2>
+      ) => {
         const ordered = policy?.order === undefined || policy.order === "partition"
         const begun = new WeakSet<AnyRecord>()
-        return consumer.run((one) => {
+        const watching = (one: AnyRecord) => {
           // A retry is no delivery.
           if (!begun.has(one)) delivered(group, member, isCommitted, ordered, [one])
           begun.add(one)
           return handler(one)
-        }, policy)
+        }
+        // Which of the two it is is the caller's to know.
+        return consumer.run(watching, policy as Consumer.DeadLetterPolicy<E, E2, R2>)
       },
       commit: (offsets?: Iterable<Consumer.OffsetCommit>) => {
         if (offsets === undefined) return consumer.commit()
