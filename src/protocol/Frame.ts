@@ -83,9 +83,10 @@ export const readResponse = <S extends Schema.Top>(
   version: number,
   frame: Uint8Array
 ): { readonly correlationId: number; readonly value: S["Type"] } => {
-  const reader = new Wire.Reader(frame)
+  // Nobody writes a response again, so what it has beyond its definition is not kept.
+  const reader = new Wire.Reader(frame, 0, false)
   const { correlationId } = Wire.compile(Header.Response, responseHeaderVersion(message, version)).decode(reader)
-  return { correlationId, value: Wire.compile(message, version).read(frame, reader.at) }
+  return { correlationId, value: Wire.compile(message, version).readRest(reader) }
 }
 
 /** What a broker reads of a request before it knows whether it serves the API and version. */
@@ -124,16 +125,17 @@ export const readRequestBody = <S extends Schema.Top>(
   frame: Uint8Array,
   bodyAt: number
 ): S["Type"] => {
-  if (requestHeaderVersion(message, version) < 2) return Wire.compile(message, version).read(frame, bodyAt)
-  const reader = new Wire.Reader(frame, bodyAt)
-  Wire.compile(noFields, 2).decode(reader)
-  return Wire.compile(message, version).read(frame, reader.at)
+  const reader = new Wire.Reader(frame, bodyAt, false)
+  if (requestHeaderVersion(message, version) >= 2) Wire.compile(noFields, 2).decode(reader)
+  return Wire.compile(message, version).readRest(reader)
 }
 
 /** The frames of one connection, cut out of the chunks that arrive. */
 export interface Splitter {
   /** Takes the next chunk, and hands each frame that is complete with it to `onFrame`. The chunk may be kept by frames. */
   readonly push: (chunk: Uint8Array) => void
+  /** Forgets a frame that is not complete. */
+  readonly end: () => void
 }
 
 const wrongProtocol = (size: number): KafkaError.KafkaError | undefined => {
@@ -153,22 +155,28 @@ const wrongProtocol = (size: number): KafkaError.KafkaError | undefined => {
   return undefined
 }
 
+/** The least that a frame which comes in pieces is put together in. */
+const leastBlock = 65_536
+
 /**
  * Cuts a stream of bytes into frames. A frame that lies within one chunk is a view of it; only a frame that straddles
- * chunks is copied, once. `maxFrameBytes` bounds what a peer can make us hold.
+ * chunks is copied. What is held for it grows with what has come, by four, however small the pieces are, and whatever
+ * its size claims. `maxFrameBytes` bounds what a peer can make us hold; `onHeld` is told what is held more, or less,
+ * and may throw.
  */
 export const makeSplitter = (options: {
-  readonly maxFrameBytes: number
+  readonly maxFrameBytes: number | (() => number)
   readonly onFrame: (frame: Uint8Array) => void
+  readonly onHeld?: ((bytes: number) => void) | undefined
 }): Splitter => {
-  const { maxFrameBytes, onFrame } = options
+  const { maxFrameBytes, onFrame, onHeld } = options
   let first = true
   // The size's bytes that have come, where a chunk ended within them.
   let sizeBytes = 0
   let size = 0
   // The frame that is being put together, where it straddles chunks.
-  let parts: Array<Uint8Array> = []
-  let missing = 0
+  let block: Uint8Array | undefined
+  let filled = 0
 
   const check = (): void => {
     if (first) {
@@ -176,48 +184,63 @@ export const makeSplitter = (options: {
       if (wrong !== undefined) throw wrong
       first = false
     }
-    if (size < 0 || size > maxFrameBytes)
+    const most = typeof maxFrameBytes === "number" ? maxFrameBytes : maxFrameBytes()
+    if (size < 0 || size > most)
       throw KafkaError.make({
         _tag: "Corrupt",
         what: "frame",
         position: 0,
-        problem: size < 0 ? `its size is ${size}` : `its size of ${size} bytes is over the limit of ${maxFrameBytes}`
+        problem: size < 0 ? `its size is ${size}` : `its size of ${size} bytes is over the limit of ${most}`
       })
+  }
+
+  /** Room for `more` bytes of the frame. */
+  const roomFor = (more: number): Uint8Array => {
+    const needed = filled + more
+    if (block !== undefined && needed <= block.length) return block
+    const length = Math.min(size, Math.max(leastBlock, needed * 4))
+    onHeld?.(length - (block?.length ?? 0))
+    const grown = Buffer.allocUnsafeSlow(length)
+    if (block !== undefined) grown.set(block.subarray(0, filled))
+    return (block = grown)
+  }
+
+  const release = (): void => {
+    if (block !== undefined) onHeld?.(-block.length)
+    block = undefined
+    filled = 0
+    sizeBytes = 0
   }
 
   const push = (chunk: Uint8Array): void => {
     let at = 0
     while (at < chunk.length) {
-      if (missing > 0) {
-        const take = Math.min(missing, chunk.length - at)
-        parts.push(chunk.subarray(at, at + take))
-        at += take
-        missing -= take
-        if (missing > 0) return
-        const frame = new Uint8Array(size)
-        let to = 0
-        for (const part of parts) {
-          frame.set(part, to)
-          to += part.length
+      if (sizeBytes < 4) {
+        while (sizeBytes < 4 && at < chunk.length) {
+          size = (size << 8) | chunk[at++]!
+          sizeBytes++
         }
-        parts = []
-        sizeBytes = 0
-        onFrame(frame)
-        continue
+        if (sizeBytes < 4) return
+        check()
       }
-      while (sizeBytes < 4 && at < chunk.length) {
-        size = (size << 8) | chunk[at++]!
-        sizeBytes++
-      }
-      if (sizeBytes < 4) return
-      check()
-      if (chunk.length - at >= size) {
+      const left = chunk.length - at
+      if (filled === 0 && left >= size) {
         const frame = new Uint8Array(chunk.buffer, chunk.byteOffset + at, size)
         at += size
         sizeBytes = 0
         onFrame(frame)
-      } else missing = size
+        continue
+      }
+      const take = Math.min(size - filled, left)
+      if (take === 0) return
+      roomFor(take).set(chunk.subarray(at, at + take), filled)
+      at += take
+      filled += take
+      if (filled < size) return
+      const frame = block!
+      release()
+      onFrame(frame)
     }
   }
-  return { push }
+  return { push, end: release }
 }

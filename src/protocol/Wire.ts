@@ -17,7 +17,7 @@
  *
  * The type of a message is that of all its versions together. When writing, what is left out takes its default; a
  * field that the version lacks must have its default, unless it is ignorable. When reading, a field that the version
- * lacks has its default. Tagged fields that are not known are kept, and written again.
+ * lacks has its default. Tagged fields that are not known are kept and written again; those of frames are passed over.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -154,6 +154,6 @@ export const message = <F extends Fields>(
   }
 }
 
-/** The tagged fields of a struct that was read which its definition does not know. */
+/** The tagged fields of a struct that was read, not from a frame, which its definition does not know. */
 export const unknownTags = (value: object): Layout.UnknownTags =>
   (value as { readonly [Layout.unknownTagsKey]?: Layout.UnknownTags })[Layout.unknownTagsKey] ?? []

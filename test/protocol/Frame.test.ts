@@ -186,4 +186,61 @@ describe("a splitter", () => {
     )
     assert.strictEqual(reasonOf(() => split([framed("01"), bytesOf("15030300")]))._tag, "Corrupt")
   })
+
+  it("holds what has come, in pieces of whatever size, not what was claimed or how it came", () => {
+    let held = 0
+    let most = 0
+    const frames: Array<Uint8Array> = []
+    const splitter = Frame.makeSplitter({
+      maxFrameBytes: 100 << 20,
+      onFrame: (frame) => frames.push(frame),
+      onHeld: (bytes) => {
+        held += bytes
+        most = Math.max(most, held)
+      }
+    })
+    const size = 1 << 20
+    const frame = Buffer.from(Array.from({ length: size }, (_, i) => i & 255))
+    // A claim of 100 MiB, and one byte of it.
+    splitter.push(bytesOf("06400000 01"))
+    assert.strictEqual(held, 65_536)
+    splitter.end()
+    assert.strictEqual(held, 0)
+    splitter.push(bytesOf("00100000"))
+    for (let at = 0; at < size; at++) {
+      splitter.push(frame.subarray(at, at + 1))
+      if ((at & 1023) === 0) assert.isAtMost(held, Math.max(65_536, (at + 1) * 4))
+    }
+    assert.deepStrictEqual([frames.length, held, most], [1, 0, size])
+    assert.strictEqual(Buffer.compare(frames[0]!, frame), 0)
+  })
+
+  it("is told how large a frame may be when it begins, and by whoever counts what is held", () => {
+    let limit = 10
+    const small = Frame.makeSplitter({ maxFrameBytes: () => limit, onFrame: () => {} })
+    small.push(bytesOf("00000001 01"))
+    limit = 0
+    assert.strictEqual(reasonOf(() => small.push(bytesOf("00000001 01")))._tag, "Corrupt")
+    const full = Frame.makeSplitter({
+      maxFrameBytes: 1 << 20,
+      onFrame: () => {},
+      onHeld: () => {
+        throw KafkaError.make({ _tag: "Misuse", message: "full" })
+      }
+    })
+    assert.strictEqual(reasonOf(() => full.push(bytesOf("00000009 01")))._tag, "Misuse")
+  })
+})
+
+describe("tagged fields that are not known", () => {
+  it("are passed over, and bounded, in a response", () => {
+    // ApiVersions v3: no error, no keys, no throttle, then tags of nothing.
+    const response = (count: number, tags: Uint8Array) =>
+      Buffer.concat([bytesOf(`00000001 0000 01 00000000`), Buffer.of((count & 127) | 128, count >> 7), tags])
+    const tags = (count: number) => Buffer.alloc(count * 2, Buffer.of(100, 0))
+    const { value } = Frame.readResponse(ApiVersions.Response, 3, response(200, tags(200)))
+    assert.notInclude(JSON.stringify(value), "unknownTags")
+    const reason = reasonOf(() => Frame.readResponse(ApiVersions.Response, 3, response(5000, tags(5000))))
+    assert.include(reason._tag === "Corrupt" && reason.problem, "5000 tagged fields of one struct, more than 256")
+  })
 })

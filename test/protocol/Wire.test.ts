@@ -268,6 +268,23 @@ describe("bytes that do not follow the protocol", () => {
     assert.include(corrupt(() => metadata.read(Buffer.concat([good, Buffer.of(0)]))).problem, "1 bytes are left")
   })
 
+  it("fail for more elements than a message has, before they are made", () => {
+    const items = Wire.array(Wire.struct({ a: Wire.int8 }))
+    const message = one(items)
+    const most = 1 << 22
+    const bytes = Buffer.alloc(4 + most + 1)
+    bytes.writeInt32BE(most + 1)
+    assert.include(corrupt(() => Wire.compile(message, 0).read(bytes)).problem, `more than ${most} elements`)
+    // However they are spread.
+    const nested = one(Wire.array(Wire.struct({ b: Wire.array(Wire.int8) })))
+    const half = most / 2 + 1
+    const two = Buffer.alloc(12 + half * 2)
+    two.writeInt32BE(2, 0)
+    two.writeInt32BE(half, 4)
+    two.writeInt32BE(half, 8 + half)
+    assert.include(corrupt(() => Wire.compile(nested, 0).read(two)).problem, `more than ${most} elements`)
+  })
+
   it("fail for lengths and counts that cannot be", () => {
     const string = one(Wire.string)
     const problem = (message: Wire.Message<any>, version: number, hex: string): string =>
@@ -285,7 +302,7 @@ describe("bytes that do not follow the protocol", () => {
     assert.include(problem(one(Wire.array(Wire.int32)), 0, "40000000 00000000"), "bytes are needed")
     assert.include(problem(one(Wire.array(Wire.string)), 0, "00000002 0000 00ff"), "255 bytes are needed")
     assert.include(problem(one(Wire.array(Wire.struct({ a: Wire.int64 }))), 1, "03 0000000000000000 00"), "do not fit")
-    assert.include(problem(one(Wire.int8.pipe(Wire.tagged(0, "1+"))), 1, "ffffff7f"), "elements do not fit")
+    assert.include(problem(one(Wire.int8.pipe(Wire.tagged(0, "1+"))), 1, "ffffff7f"), "268435455 tagged fields")
     assert.include(problem(one(Wire.int8.pipe(Wire.tagged(0, "1+"))), 1, "01 00 02 0101"), "1 bytes of the tagged")
     assert.include(problem(one(Wire.int32.pipe(Wire.tagged(0, "1+"))), 1, "01 00 02 01010101"), "4 bytes are needed")
     assert.include(problem(one(Wire.int8.pipe(Wire.tagged(0, "1+"))), 1, "01 00 7f 01"), "127 bytes are needed")

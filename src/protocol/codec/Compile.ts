@@ -20,6 +20,8 @@ import { Writer } from "./Writer.ts"
 export interface Compiled<A, I = A> {
   /** Reads the whole of `bytes`, from `at` on. Bytes and records are views of it, not copies. */
   readonly read: (bytes: Uint8Array, at?: number) => A
+  /** The same, from where the reader stands. */
+  readonly readRest: (reader: Reader) => A
   readonly write: (value: I) => Uint8Array
   /** Reads from where the reader stands, and leaves what follows. */
   readonly decode: (reader: Reader) => A
@@ -79,16 +81,17 @@ const make = (message: Message<Schema.Top>, version: number): Compiled<any, any>
       throw toError(thrown, subject, "write")
     }
   }
+  const readRest = (reader: Reader): unknown => {
+    const value = decode(reader)
+    const left = reader.end - reader.at
+    if (left > 0) throw toError(new Fault("bytes", `${left} bytes are left`, reader.at), subject, "read")
+    return value
+  }
   return {
     decode,
     encode,
-    read: (bytes, at = 0) => {
-      const reader = new Reader(bytes, at)
-      const value = decode(reader)
-      const left = reader.end - reader.at
-      if (left > 0) throw toError(new Fault("bytes", `${left} bytes are left`, reader.at), subject, "read")
-      return value
-    },
+    readRest,
+    read: (bytes, at = 0) => readRest(new Reader(bytes, at)),
     write: (value) =>
       withWriter((writer) => {
         encode(writer, value)

@@ -5,7 +5,7 @@
 import type * as SchemaAST from "effect/SchemaAST"
 import { Fault, under } from "./Fault.ts"
 import * as Field from "./Field.ts"
-import type { Reader } from "./Reader.ts"
+import { maxTags, type Reader } from "./Reader.ts"
 import * as Versions from "./Versions.ts"
 import type { Writer } from "./Writer.ts"
 
@@ -20,7 +20,7 @@ export interface Layout {
   readonly min: number
 }
 
-/** Tagged fields that the definitions do not know: kept when reading, written again. */
+/** Tagged fields that the definitions do not know: where the reader keeps them, they are written again. */
 export type UnknownTags = ReadonlyArray<readonly [tag: number, bytes: Uint8Array]>
 
 /** The property that holds them. */
@@ -304,17 +304,18 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
 const readTags = (r: Reader, out: Record<string, unknown>, tagged: ReadonlyArray<Tagged>): void => {
   const count = r.uvarint()
   if (count === 0) return
-  r.fits(count, 2)
-  const unknown: Array<[number, Uint8Array]> = []
+  if (count > maxTags) throw new Fault("bytes", `${count} tagged fields of one struct, more than ${maxTags}`, r.at)
+  let unknown: Array<[number, Uint8Array]> | undefined
   for (let i = 0; i < count; i++) {
     const tag = r.uvarint()
     const size = r.uvarint()
     const known = tagged.find((field) => field.tag === tag)
     if (known === undefined) {
       try {
-        unknown.push([tag, r.raw(size)])
+        if (r.keepsUnknown) (unknown ??= []).push([tag, r.raw(size)])
+        else r.take(size)
       } catch (thrown) {
-        throw under(thrown, `${unknownTagsKey}[${unknown.length}]`)
+        throw under(thrown, `${unknownTagsKey}[${unknown?.length ?? i}]`)
       }
       continue
     }
@@ -331,7 +332,7 @@ const readTags = (r: Reader, out: Record<string, unknown>, tagged: ReadonlyArray
       throw under(thrown, known.name)
     }
   }
-  if (unknown.length > 0) out[unknownTagsKey] = unknown
+  if (unknown !== undefined) out[unknownTagsKey] = unknown
 }
 
 const writeTags = (w: Writer, value: Record<string, unknown>, tagged: ReadonlyArray<Tagged>): void => {

@@ -10,18 +10,32 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 /** Java's limit for every text of the protocol. */
 export const maxStringBytes = 0x7fff
 
+/**
+ * The most elements of arrays in one message: four times what the largest clusters have as partitions. An element may
+ * take one byte on the wire and a hundred here.
+ */
+export const maxElements = 1 << 22
+
+/** The most tagged fields of one struct: the definitions have seven at most. */
+export const maxTags = 256
+
 export class Reader {
   readonly bytes: Buffer
   readonly view: DataView
   /** Where reading must stop: the end of the bytes, or of the tagged field that is being read. */
   end: number
   at: number
+  /** Whether tagged fields that the definition does not know are kept, for whoever writes them again. */
+  readonly keepsUnknown: boolean
+  /** The elements of arrays up to now. */
+  #elements = 0
 
-  constructor(bytes: Uint8Array, at = 0) {
+  constructor(bytes: Uint8Array, at = 0, keepsUnknown = true) {
     this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.end = bytes.byteLength
     this.at = at
+    this.keepsUnknown = keepsUnknown
   }
 
   /** Takes `count` bytes: gives where they begin. */
@@ -150,5 +164,7 @@ export class Reader {
   fits(count: number, min: number): void {
     if (count * Math.max(min, 1) > this.end - this.at)
       throw new Fault("bytes", `${count} elements do not fit into the ${this.end - this.at} bytes left`, this.at)
+    if ((this.#elements += count) > maxElements)
+      throw new Fault("bytes", `more than ${maxElements} elements in one message`, this.at)
   }
 }
