@@ -3,12 +3,13 @@
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as KafkaError from "./KafkaError.ts"
+import { type Checks, checks, settle } from "./Checks.ts"
+import type * as KafkaError from "./KafkaError.ts"
 import type { OldRelease } from "./protocol/Exchange.ts"
 import * as Security from "./Security.ts"
 
@@ -38,6 +39,17 @@ export interface OptionsWithoutBootstrap<R = never> {
   readonly maxResponseBytes?: number | undefined
   /** A connection that was not used for so long is closed; `Duration.infinity`: never. Default 9 min. Java: connections.max.idle.ms. */
   readonly connectionsMaxIdle?: Duration.Input | undefined
+  /**
+   * The most bytes of responses that have begun and are not complete, over all connections of a client: the connection
+   * that would go beyond is closed. Default 256 MiB.
+   */
+  readonly maxPendingResponseBytes?: number | undefined
+  /**
+   * How long a connection is silent before the system asks whether the other side is still there, so that a connection
+   * that a load balancer has forgotten is found out before it is needed; `Duration.infinity`: never. Default 30 s.
+   * librdkafka: socket.keepalive.enable.
+   */
+  readonly keepAlive?: Duration.Input | undefined
   /** TLS; `true` trusts the authorities that Node.js trusts. Default false. Java: security.protocol, ssl.*. */
   readonly tls?: boolean | Security.Tls | undefined
   /** How we say who we are. Default: not at all. Java: security.protocol, sasl.*. */
@@ -64,6 +76,9 @@ export interface Settings {
   readonly metadataMaxAge: number
   readonly allowAutoTopicCreation: boolean
   readonly maxResponseBytes: number
+  readonly maxPendingResponseBytes: number
+  /** `Infinity`: never. */
+  readonly keepAlive: number
   /** `Infinity`: never. */
   readonly connectionsMaxIdle: number
   readonly tls: Security.TlsSettings | undefined
@@ -76,59 +91,35 @@ export interface Settings {
 /** The settings of a connection to a cluster, checked: what the native parts of a client ask for. */
 export class KafkaConfig extends Context.Service<KafkaConfig, Settings>()("samsa/KafkaConfig") {}
 
+/**
+ * What is wrong with where a broker is said to be, by itself or by another; undefined where it may be there. A port
+ * that cannot be, or a NUL in a name, is thrown at whoever connects.
+ */
+export const addressProblem = ({ host, port }: { readonly host: string; readonly port: number }): string | undefined =>
+  !Number.isInteger(port) || port < 1 || port > 65_535
+    ? `port ${port} is none`
+    : host === ""
+      ? "it has no host"
+      : host.length > 255
+        ? `a host of ${host.length} characters`
+        : // eslint-disable-next-line no-control-regex
+          /[\x00-\x20\x7f-\x9f\s/@]/.test(host)
+          ? "its host holds what no name does"
+          : undefined
+
 /** `host:port`, `[ipv6]:port` or a host alone (port 9092); undefined where it is none of these. */
 export const parseAddress = (text: string): { readonly host: string; readonly port: number } | undefined => {
   const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]\s/]+))(?::(\d{1,5}))?$/.exec(text.trim())
   if (match === null) return undefined
-  const port = match[3] === undefined ? 9092 : Number(match[3])
-  return port === 0 || port > 65_535 ? undefined : { host: (match[1] ?? match[2])!, port }
+  const address = { host: (match[1] ?? match[2])!, port: match[3] === undefined ? 9092 : Number(match[3]) }
+  return addressProblem(address) === undefined ? address : undefined
 }
 
 /** `host:port`, an IPv6 address in brackets: what `parseAddress` reads. */
 export const formatAddress = ({ host, port }: { readonly host: string; readonly port: number }): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 
-/** Collects mistakes while settings are read, so that all of them are told at once. */
-export interface Checks {
-  readonly mistakes: Array<string>
-  readonly millis: (name: string, input: Duration.Input | undefined, fallback: number) => number
-  /** The same, where nothing is a choice. */
-  readonly millisFrom0: (name: string, input: Duration.Input | undefined, fallback: number) => number
-  readonly positive: (name: string, input: number | undefined, fallback: number) => number
-}
-
-/** Makes `Checks`. */
-export const checks = (): Checks => {
-  const mistakes: Array<string> = []
-  const millis = (name: string, input: Duration.Input | undefined, fallback: number, least: number): number => {
-    if (input === undefined) return fallback
-    try {
-      const millis = Duration.toMillis(Duration.fromInputUnsafe(input))
-      if (millis >= least) return millis
-      mistakes.push(`${name} must be ${least === 0 ? "0 or more" : "more than 0"}, not ${String(input)}`)
-    } catch {
-      mistakes.push(`${name} is not a duration: ${String(input)}`)
-    }
-    return fallback
-  }
-  return {
-    mistakes,
-    millis: (name, input, fallback) => millis(name, input, fallback, Number.MIN_VALUE),
-    millisFrom0: (name, input, fallback) => millis(name, input, fallback, 0),
-    positive: (name, input, fallback) => {
-      if (input === undefined) return fallback
-      if (Number.isSafeInteger(input) && input > 0) return input
-      mistakes.push(`${name} must be a whole number above 0, not ${String(input)}`)
-      return fallback
-    }
-  }
-}
-
-/** Fails with `Misconfigured` where there are mistakes. */
-export const settle = <A>(self: Checks, value: A): Effect.Effect<A, KafkaError.KafkaError> =>
-  self.mistakes.length === 0
-    ? Effect.succeed(value)
-    : Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes: self.mistakes }))
+export { type Checks, checks, settle } from "./Checks.ts"
 
 const names: { readonly [K in keyof Required<Options>]: true } = {
   bootstrap: true,
@@ -140,6 +131,8 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
   metadataMaxAge: true,
   allowAutoTopicCreation: true,
   maxResponseBytes: true,
+  maxPendingResponseBytes: true,
+  keepAlive: true,
   connectionsMaxIdle: true,
   tls: true,
   sasl: true,
@@ -177,10 +170,13 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, Ka
   Effect.gen(function* () {
     const check = checks()
     const bootstrap: Array<{ host: string; port: number }> = []
-    for (const text of options.bootstrap ?? []) {
+    for (const [i, text] of (options.bootstrap ?? []).entries()) {
       const address = parseAddress(text)
-      if (address === undefined) check.mistakes.push(`bootstrap: "${text}" is not host:port`)
-      else bootstrap.push(address)
+      if (address !== undefined) bootstrap.push(address)
+      // What stands before it may be a password.
+      else if (text.includes("@"))
+        check.mistakes.push(`bootstrap[${i}] holds an "@": it is host:port, names and passwords are for sasl`)
+      else check.mistakes.push(`bootstrap: ${JSON.stringify(text)} is not host:port`)
     }
     if ((options.bootstrap ?? []).length === 0) check.mistakes.push("bootstrap names no broker")
     return yield* rest(options, bootstrap, check)
@@ -225,10 +221,12 @@ const rest = <R>(
       connectTimeout: check.millis("connectTimeout", options.connectTimeout, 10_000),
       requestTimeout: check.millis("requestTimeout", options.requestTimeout, 30_000),
       metadataTimeout: check.millis("metadataTimeout", options.metadataTimeout, 15_000),
-      metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
+      metadataMaxAge: check.millisOrNever("metadataMaxAge", options.metadataMaxAge, 300_000),
       allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
-      maxResponseBytes: check.positive("maxResponseBytes", options.maxResponseBytes, 104_857_600),
-      connectionsMaxIdle: check.millis("connectionsMaxIdle", options.connectionsMaxIdle, 540_000),
+      maxResponseBytes: check.positiveInt32("maxResponseBytes", options.maxResponseBytes, 104_857_600),
+      maxPendingResponseBytes: check.positive("maxPendingResponseBytes", options.maxPendingResponseBytes, 268_435_456),
+      keepAlive: check.millisOrNever("keepAlive", options.keepAlive, 30_000),
+      connectionsMaxIdle: check.millisOrNever("connectionsMaxIdle", options.connectionsMaxIdle, 540_000),
       tls,
       sasl: options.sasl === undefined ? undefined : provided(options.sasl, context),
       sourceAddress,

@@ -18,6 +18,8 @@ export interface Address {
   readonly tls?: Security.TlsSettings | undefined
   /** The local address to connect from; port 0 is any. */
   readonly sourceAddress?: { readonly host: string; readonly port: number } | undefined
+  /** After how many milliseconds of silence the system asks whether the other side is there; `Infinity`: never. */
+  readonly keepAlive?: number | undefined
 }
 
 /** What a connection tells its owner. `onClose` is called once, and nothing after it. */

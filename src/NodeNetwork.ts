@@ -17,8 +17,8 @@ export type Lookup = Net.LookupFunction
  */
 const attemptMillis = 1000
 
-/** How long a connection is silent before the system looks whether the other side is still there. */
-const keepAliveMillis = 60_000
+/** How long a connection is silent before the system looks whether the other side is there, where nothing is said. */
+const keepAliveMillis = 30_000
 
 const explain = (error: NodeJS.ErrnoException | AggregateError): string => {
   // Where a name has several addresses, Node tries each and gathers what they said.
@@ -182,13 +182,14 @@ const connectSocket = (
   lookup: Lookup | undefined
 ): Effect.Effect<Open, KafkaError.KafkaError> =>
   Effect.callback((resume) => {
-    const { host, port, sourceAddress, tls } = address
+    const { host, keepAlive = keepAliveMillis, port, sourceAddress, tls } = address
     const tcp = Net.connect({
       host,
       port,
       noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveMillis,
+      // Probes go out each second from then on, and ten without an answer end it.
+      keepAlive: keepAlive !== Infinity,
+      ...(keepAlive === Infinity ? {} : { keepAliveInitialDelay: Math.max(1000, keepAlive) }),
       // A name is resolved anew at each connect, and each of its addresses is tried.
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: attemptMillis,
@@ -246,7 +247,10 @@ export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Ne
     connect: (address, handler) =>
       Effect.acquireRelease(
         Effect.flatMap(address.tls === undefined ? Effect.undefined : address.tls.context, (context) =>
-          connectSocket(address, handler, context, options.lookup)
+          // A port or a name that cannot be is thrown.
+          Effect.catchDefect(connectSocket(address, handler, context, options.lookup), (defect) =>
+            Effect.fail(unreachable(address, String(defect), defect))
+          )
         ),
         (connection) => Effect.sync(connection.close),
         { interruptible: true }

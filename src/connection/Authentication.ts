@@ -14,7 +14,8 @@ import * as SaslAuthenticate from "../protocol/messages/SaslAuthenticate.ts"
 import * as SaslHandshake from "../protocol/messages/SaslHandshake.ts"
 import type * as Security from "../Security.ts"
 import * as Scram from "./Scram.ts"
-import type { Reauthentication, BrokerConnection } from "./BrokerConnection.ts"
+import type { BrokerConnection } from "./BrokerConnection.ts"
+import type { Reauthentication } from "./RequestLine.ts"
 import * as ApiVersions from "./ApiVersions.ts"
 
 /** An authentication under way: a first token, and what answers each of the broker's; undefined when it is over. */

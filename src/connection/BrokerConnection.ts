@@ -2,8 +2,7 @@
  * One connection to one broker: requests are pipelined, responses come back in their order, each request has a
  * deadline, and one sweep serves all of them. When it ends, every request under way fails with the cause.
  *
- * Requests wait in line, in their order, while the broker throttles us (KIP-219) and while we authenticate again
- * (KIP-368); what was sent before is answered meanwhile. Neither needs a timer while nothing is sent.
+ * Requests wait in line where they must; what was sent before is answered meanwhile.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -13,15 +12,18 @@ import * as KafkaError from "../KafkaError.ts"
 import type { Connection, Handler } from "../Network.ts"
 import type { Api, Offer, SendOptions } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
-import * as InFlightRequest from "./InFlightRequest.ts"
-import * as Throttle from "./Throttle.ts"
 import * as ApiVersions from "./ApiVersions.ts"
+import * as InFlightRequest from "./InFlightRequest.ts"
+import { notKafka, shownBytes } from "./NotKafka.ts"
+import { type Reauthentication, RequestLine } from "./RequestLine.ts"
+import * as Throttle from "./Throttle.ts"
 
 /** What a session needs from its owner. */
 export interface Context {
   /** `host:port`, for errors. */
   readonly address: string
   readonly clientId: string
+  readonly connectTimeout: number
   readonly requestTimeout: number
   readonly maxResponseBytes: number
   /** Whether SASL comes before the first request. */
@@ -29,46 +31,26 @@ export interface Context {
   readonly clock: Clock.Clock
   /** Runs the deadline sweep and what else needs a fiber, in the owner's Scope. */
   readonly fork: (effect: Effect.Effect<void>) => void
+  /** Told how many bytes more, or less, are held of responses that are not complete; may throw. */
+  readonly onHeld: (bytes: number) => void
+  /** A request was not answered in its time: nothing was heard since then, on the monotonic clock. Before `onEnd`. */
+  readonly onSilence: (session: BrokerConnection, since: number) => void
   /** Told once, when the session has ended. */
   readonly onEnd: (session: BrokerConnection) => void
-}
-
-/** How to authenticate again before the broker ends the session (KIP-368). */
-export interface Reauthentication {
-  /** When it is due, and when the broker will hear nothing else any more, on the monotonic clock. */
-  readonly due: number
-  readonly expires: number
-  /** Gives the next one. */
-  readonly run: Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>
 }
 
 /** How often at most the sweep looks, and how long its timer may outlive the last request. */
 const sweepMillis = 1000
 
-/** How many bytes of an answer that is no response are shown. */
-const shownBytes = 16
-
-/** What has never spoken Kafka to us is something else. */
-const notKafka = (first: Uint8Array, address: string, cause: KafkaError.KafkaError): KafkaError.KafkaError => {
-  const text = String.fromCharCode(...first)
-  const shown = /^[\x20-\x7e\r\n\t]+$/.test(text)
-    ? JSON.stringify(text)
-    : Array.from(first, (byte) => byte.toString(16).padStart(2, "0")).join(" ")
-  return KafkaError.make(
-    {
-      _tag: "WrongProtocol",
-      seen: `the answer is no response of Kafka's protocol: it begins with ${shown}`,
-      hint: "this may be the port of another service, or of a controller",
-      broker: address
-    },
-    cause
-  )
-}
+/** The most that a broker may answer before we know it, and it us: Kafka's own limit for SASL is half of it. */
+const strangerBytes = 1 << 20
+/** Asked of 0.8 to know it; it answers with all its topics. */
+const metadataKey = 3
 
 export class BrokerConnection implements Handler {
   readonly #context: Context
   readonly #pending: Array<InFlightRequest.InFlightRequest> = []
-  readonly #line: Array<InFlightRequest.InFlightRequest> = []
+  readonly #line: RequestLine
   /** Handed to the connection and not written out, of those that nobody answers. */
   readonly #leaving = new Set<InFlightRequest.InFlightRequest>()
   readonly #onLost = new Set<() => void>()
@@ -78,9 +60,6 @@ export class BrokerConnection implements Handler {
   #connection: Connection | undefined
   #correlationId = 0
   #sweeping = false
-  #mutedUntil = 0
-  #held = false
-  #reauthentication: Reauthentication | undefined
   #ended: KafkaError.KafkaError | undefined
   /** The first bytes that came, until they have proven to be a response. */
   #first: Uint8Array | undefined = new Uint8Array(0)
@@ -89,15 +68,28 @@ export class BrokerConnection implements Handler {
   offer: Offer = ApiVersions.none
   /** When it was last used, on the monotonic clock. */
   usedAt: number
+  /** When something last came, on the monotonic clock. */
+  heardAt: number
   /** Whether it has answered a request since it was negotiated: such a connection was not in vain. */
   served = false
 
   constructor(context: Context) {
     this.#context = context
-    this.usedAt = Backoff.monotonic(context.clock)
+    this.usedAt = this.heardAt = Backoff.monotonic(context.clock)
     this.#splitter = Frame.makeSplitter({
-      maxFrameBytes: context.maxResponseBytes,
-      onFrame: (frame) => this.#onFrame(frame)
+      maxFrameBytes: () => this.#mostBytes(),
+      onFrame: (frame) => this.#onFrame(frame),
+      onHeld: context.onHeld
+    })
+    const { address, clock, connectTimeout, fork } = context
+    this.#line = new RequestLine({
+      address,
+      connectTimeout,
+      clock,
+      fork,
+      write: (request) => this.#write(request),
+      isOpen: () => this.isOpen,
+      onEnd: (error) => this.#end(error, error)
     })
   }
 
@@ -118,6 +110,15 @@ export class BrokerConnection implements Handler {
     return this.#pending.length === 0 && this.#line.length === 0 && this.#leaving.size === 0
   }
 
+  /**
+   * Whether nothing has come since then, and what is under way has waited for half of its time: a request that is held
+   * (a JoinGroup) may be silent for longer than others.
+   */
+  isSilentSince(since: number): boolean {
+    const now = Backoff.monotonic(this.#context.clock)
+    return this.heardAt <= since && this.#pending.every(({ budget, deadline }) => now - deadline + budget >= budget / 2)
+  }
+
   /** Gives the session its connection. */
   attach(connection: Connection): void {
     this.#connection = connection
@@ -127,11 +128,18 @@ export class BrokerConnection implements Handler {
   /** Negotiated and authenticated: requests may be sent. */
   ready(reauthentication: Reauthentication | undefined): void {
     this.#negotiated = true
-    this.#reauthentication = reauthentication
+    this.#line.prolong(reauthentication)
+  }
+
+  #mostBytes(): number {
+    return this.#negotiated || this.#pending[0]?.key === metadataKey
+      ? this.#context.maxResponseBytes
+      : Math.min(strangerBytes, this.#context.maxResponseBytes)
   }
 
   onData(chunk: Uint8Array): void {
     if (this.#ended !== undefined) return
+    this.heardAt = Backoff.monotonic(this.#context.clock)
     const first = this.#first
     if (first !== undefined && first.length < shownBytes)
       this.#first = Uint8Array.from([...first, ...chunk.subarray(0, shownBytes - first.length)])
@@ -175,9 +183,7 @@ export class BrokerConnection implements Handler {
         now,
         resume
       )
-      // In line first: what it would have to wait for may be over before it has begun to wait.
-      this.#line.push(pending)
-      this.#advance(now)
+      this.#line.add(pending, now)
       if (this.#line.length > 0) this.#sweep()
       return Effect.sync(() => {
         pending.resume = undefined
@@ -262,64 +268,6 @@ export class BrokerConnection implements Handler {
     if (this.#leaving.delete(pending)) pending.resume?.(Effect.undefined)
   }
 
-  // ── the line
-
-  /** Whether a request has to wait now; sees to it that the line moves on later. */
-  #mustWait(now: number): boolean {
-    if (this.#held) return true
-    if (this.#mutedUntil > now) {
-      this.#hold(Effect.sleep(Math.ceil(this.#mutedUntil - now)))
-      return true
-    }
-    const again = this.#reauthentication
-    if (again !== undefined && again.due <= now) {
-      this.#hold(this.#reauthenticate(again))
-      return true
-    }
-    return false
-  }
-
-  #hold(until: Effect.Effect<void>): void {
-    this.#held = true
-    this.#context.fork(
-      Effect.ensuring(
-        until,
-        Effect.sync(() => {
-          this.#held = false
-          this.#advance(Backoff.monotonic(this.#context.clock))
-        })
-      )
-    )
-  }
-
-  #advance(now: number): void {
-    while (this.#line.length > 0) {
-      if (this.#mustWait(now)) return
-      const pending = this.#line.shift()!
-      if (pending.resume !== undefined) this.#write(pending)
-    }
-  }
-
-  #reauthenticate(again: Reauthentication): Effect.Effect<void> {
-    return again.run.pipe(
-      Effect.map((next) => {
-        this.#reauthentication = next
-      }),
-      Effect.catch((error) =>
-        Effect.sync(() => {
-          const now = Backoff.monotonic(this.#context.clock)
-          // A token that could not be had may be had later: as long as the session lasts, it is used.
-          if (error.isRetryable && this.isOpen && now < again.expires)
-            this.#reauthentication = {
-              ...again,
-              due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
-            }
-          else this.#end(error, error)
-        })
-      )
-    )
-  }
-
   // ── responses
 
   #onFrame(frame: Uint8Array): void {
@@ -346,7 +294,7 @@ export class BrokerConnection implements Handler {
       const value = pending.read(frame) as { readonly throttleTimeMs?: number } | undefined
       const throttle = value?.throttleTimeMs ?? 0
       if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
-        this.#mutedUntil = Math.max(this.#mutedUntil, now + throttle)
+        this.#line.mute(now + Math.min(throttle, this.#context.requestTimeout))
       pending.resume?.(Effect.succeed(value))
     } catch (error) {
       pending.resume?.(Effect.fail(this.#asKafkaError(error)))
@@ -368,15 +316,12 @@ export class BrokerConnection implements Handler {
       return Effect.void
     }
     const now = Backoff.monotonic(this.#context.clock)
-    let wait = sweepMillis
-    for (let i = this.#line.length - 1; i >= 0; i--) {
-      const waiting = this.#line[i]!
-      const left = waiting.deadline - now
-      if (left <= 0) {
-        this.#line.splice(i, 1)
+    let wait = Math.min(
+      sweepMillis,
+      this.#line.expire(now, (waiting) =>
         waiting.resume?.(Effect.fail(InFlightRequest.late(waiting, this.#context.address)))
-      } else if (left < wait) wait = left
-    }
+      )
+    )
     for (const under of [this.#pending, this.#leaving]) {
       for (const pending of under) {
         const deadline = pending.written
@@ -388,6 +333,7 @@ export class BrokerConnection implements Handler {
           pending.resume?.(Effect.fail(InFlightRequest.late(pending, this.#context.address)))
           pending.resume = undefined
           const what = pending.written ? "answered" : "written out"
+          this.#context.onSilence(this, deadline - pending.budget)
           this.close(`given up: ${pending.api} was not ${what} within ${pending.budget} ms`)
           return this.#sweepLoop
         }
@@ -414,7 +360,8 @@ export class BrokerConnection implements Handler {
     if (this.#ended !== undefined) return
     this.#ended = others
     this.#connection?.close()
-    const due = [...this.#pending.splice(0), ...this.#leaving, ...this.#line.splice(0)]
+    this.#splitter.end()
+    const due = [...this.#pending.splice(0), ...this.#leaving, ...this.#line.clear()]
     this.#leaving.clear()
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this)

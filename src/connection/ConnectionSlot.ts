@@ -19,6 +19,8 @@ export interface Context {
   readonly scope: Scope.Scope
   readonly clock: Clock.Clock
   readonly fork: (effect: Effect.Effect<void>) => void
+  /** How long a connection may be idle and be used again, in milliseconds. */
+  readonly maxIdle: number
   /** In [0, 1). */
   readonly random: () => number
   /** Opens a connection in a Scope, ready for requests. */
@@ -41,7 +43,13 @@ export class ConnectionSlot {
 
   /** The connection, made if there is none. */
   readonly acquire: Effect.Effect<BrokerConnection, KafkaError.KafkaError> = Effect.suspend(() => {
-    if (this.#session !== undefined) return Effect.succeed(this.#session)
+    const session = this.#session
+    if (session !== undefined) {
+      // What closes idle connections rings late where the process has slept; the other side has not.
+      if (!session.isIdle || Backoff.monotonic(this.#context.clock) - session.usedAt < this.#context.maxIdle)
+        return Effect.succeed(session)
+      session.close("idle")
+    }
     if (this.#closed !== undefined) return this.#lost(this.#closed)
     if (this.#context.scope.state._tag === "Closed") return this.#lost("this client was closed")
     if (this.#connecting !== undefined) return Deferred.await(this.#connecting)

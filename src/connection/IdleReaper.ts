@@ -42,7 +42,13 @@ export const make = (
     add: (session) => {
       if (maxIdle === Infinity || !session.isOpen) return
       sessions.add(session)
-      timer ??= fork(look)
+      // Whatever ends it, the next connection begins anew.
+      timer ??= fork(
+        Effect.ensuring(
+          look,
+          Effect.sync(() => (timer = undefined))
+        )
+      )
     },
     remove: (session) => {
       sessions.delete(session)

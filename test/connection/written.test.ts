@@ -13,6 +13,9 @@ const slowLink = Effect.gen(function* () {
   const taken: Array<() => void> = []
   const session = new BrokerConnection({
     address: "b:1",
+    connectTimeout: 10_000,
+    onHeld: () => {},
+    onSilence: () => {},
     clientId: "test",
     requestTimeout: 1000,
     maxResponseBytes: 1e6,

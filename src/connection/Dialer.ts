@@ -1,0 +1,157 @@
+/**
+ * Opening connections to brokers: dialled, negotiated, authenticated, within `connectTimeout`; and what all connections
+ * of a client have in common: what is remembered of an address, how much of unfinished responses is held, which of them
+ * are idle, and which are dead because another one to the same address is.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import { formatAddress, KafkaConfig } from "../KafkaConfig.ts"
+import * as KafkaError from "../KafkaError.ts"
+import { Network } from "../Network.ts"
+import * as Authentication from "./Authentication.ts"
+import { BrokerConnection } from "./BrokerConnection.ts"
+import type * as ConnectionSlot from "./ConnectionSlot.ts"
+import * as IdleReaper from "./IdleReaper.ts"
+import * as Negotiation from "./Negotiation.ts"
+
+export interface Dialer {
+  /** Of which cluster the brokers are, as far as is known. */
+  clusterId: string | null
+  /** What the slots of a broker need to be connected; an id below 0 is a bootstrap server's. */
+  readonly slotContext: (id: number, host: string, port: number) => ConnectionSlot.Context
+}
+
+/** Makes a dialer, whose connections end with the Scope. */
+export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Scope> = Effect.gen(function* () {
+  const config = yield* KafkaConfig
+  const network = yield* Network
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const scope = yield* Effect.scope
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const fork = (effect: Effect.Effect<void>) => Fiber.runIn(run(effect), scope)
+  const now = () => Backoff.monotonic(clock)
+  const { connectionsMaxIdle, keepAlive, maxPendingResponseBytes, sasl, sourceAddress, tls } = config
+  const idle = IdleReaper.make(connectionsMaxIdle, clock, fork)
+
+  /** By `host:port`. */
+  const memories = new Map<string, Negotiation.Memory>()
+  const memoryOf = (address: string) => {
+    let memory = memories.get(address)
+    if (memory === undefined) memories.set(address, (memory = Negotiation.makeMemory()))
+    return memory
+  }
+  const sessions = new Set<BrokerConnection>()
+
+  /** Bytes of responses that are not complete. */
+  let held = 0
+  const onHeld = (bytes: number) => {
+    if (bytes > 0 && held + bytes > maxPendingResponseBytes) {
+      const cause = `${held} bytes of responses are not complete, and maxPendingResponseBytes is ${maxPendingResponseBytes}`
+      throw KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "this client", cause }] })
+    }
+    held += bytes
+  }
+
+  /** Where one connection is dead, those beside it are that have been silent as long: a frozen broker, or one that is cut off. */
+  const onSilence = (dead: BrokerConnection, since: number) => {
+    for (const session of [...sessions])
+      if (session !== dead && session.address === dead.address && session.isSilentSince(since))
+        session.close("given up: silent for as long as another request was not answered")
+  }
+
+  /** Opens a connection in a Scope of its own, which ends with it. */
+  const open = (host: string, port: number, slot: ConnectionSlot.ConnectionSlot, parent: Scope.Scope) =>
+    Effect.gen(function* () {
+      const own = yield* Scope.fork(parent)
+      const session: BrokerConnection = new BrokerConnection({
+        address: formatAddress({ host, port }),
+        clientId: config.clientId,
+        connectTimeout: config.connectTimeout,
+        requestTimeout: config.requestTimeout,
+        maxResponseBytes: config.maxResponseBytes,
+        authenticates: sasl !== undefined,
+        clock,
+        fork,
+        onHeld,
+        onSilence,
+        onEnd: (ended) => {
+          sessions.delete(ended)
+          idle.remove(ended)
+          slot.ended(ended)
+          fork(Scope.close(own, Exit.void))
+        }
+      })
+      sessions.add(session)
+      yield* Scope.addFinalizer(
+        own,
+        Effect.sync(() => session.close("this client was closed"))
+      )
+      const connection = yield* Scope.provide(
+        network.connect({ host, port, tls, sourceAddress, keepAlive }, session),
+        own
+      )
+      session.attach(connection)
+      return session
+    })
+
+  const connect = (id: number, host: string, port: number, slot: ConnectionSlot.ConnectionSlot, parent: Scope.Scope) =>
+    Effect.gen(function* () {
+      const { clusterId } = dialer
+      const session = yield* Negotiation.negotiate({
+        open: open(host, port, slot, parent),
+        memory: memoryOf(formatAddress({ host, port })),
+        // A bootstrap server may lead to another cluster than before. A node without its cluster is refused.
+        identity: id < 0 || clusterId === null ? Negotiation.anyBroker : { clusterId, nodeId: id },
+        pinned: config.pinned,
+        sasl: sasl !== undefined,
+        now
+      })
+      session.ready(sasl === undefined ? undefined : yield* Authentication.authenticate(session, sasl, now))
+      idle.add(session)
+      return session
+    })
+
+  const dialer: Dialer = {
+    clusterId: null,
+    slotContext: (id, host, port) => {
+      const address = formatAddress({ host, port })
+      return {
+        address,
+        scope,
+        clock,
+        fork,
+        maxIdle: connectionsMaxIdle,
+        random: () => random.nextDoubleUnsafe(),
+        connect: (slot, parent) =>
+          connect(id, host, port, slot, parent).pipe(
+            Effect.timeoutOrElse({
+              duration: config.connectTimeout,
+              orElse: () =>
+                Effect.fail(
+                  KafkaError.make({
+                    _tag: "TimedOut",
+                    budget: "connectTimeout",
+                    millis: config.connectTimeout,
+                    waitingFor: `a connection to ${address}`,
+                    broker: address
+                  })
+                )
+            }),
+            // Whatever a Network throws, or an Effect of the application: it is tried again as what cannot be reached.
+            Effect.catchDefect((defect) =>
+              Effect.fail(
+                KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
+              )
+            )
+          )
+      }
+    }
+  }
+  return dialer
+})

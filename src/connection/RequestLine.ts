@@ -1,0 +1,165 @@
+/**
+ * Requests that wait to be written, in their order: while the broker throttles us (KIP-219), and while we authenticate
+ * again (KIP-368). Neither needs a timer while nothing is sent.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Backoff from "../Backoff.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { InFlightRequest } from "./InFlightRequest.ts"
+
+/** How to authenticate again before the broker ends the session (KIP-368). */
+export interface Reauthentication {
+  /** When it is due, and when the broker will hear nothing else any more, on the monotonic clock. */
+  readonly due: number
+  readonly expires: number
+  /** Gives the next one. */
+  readonly run: Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>
+}
+
+/** What a line needs from its connection. */
+export interface Context {
+  /** `host:port`, for errors. */
+  readonly address: string
+  /** How long authenticating again may take, in milliseconds. */
+  readonly connectTimeout: number
+  readonly clock: Clock.Clock
+  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly write: (request: InFlightRequest) => void
+  readonly isOpen: () => boolean
+  /** The session cannot be prolonged. */
+  readonly onEnd: (error: KafkaError.KafkaError) => void
+}
+
+export class RequestLine {
+  readonly #context: Context
+  readonly #waiting: Array<InFlightRequest> = []
+  #mutedUntil = 0
+  #held = false
+  #reauthentication: Reauthentication | undefined
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  get length(): number {
+    return this.#waiting.length
+  }
+
+  /** Takes all out. */
+  clear(): ReadonlyArray<InFlightRequest> {
+    return this.#waiting.splice(0)
+  }
+
+  /** Until when the session lasts, and how it is prolonged. */
+  prolong(reauthentication: Reauthentication | undefined): void {
+    this.#reauthentication = reauthentication
+  }
+
+  /** Nothing is written until then. */
+  mute(until: number): void {
+    this.#mutedUntil = Math.max(this.#mutedUntil, until)
+  }
+
+  /** Puts a request in line, and writes what need not wait. */
+  add(request: InFlightRequest, now: number): void {
+    // In line first: what it would have to wait for may be over before it has begun to wait.
+    this.#waiting.push(request)
+    this.#advance(now)
+  }
+
+  /** Takes out those whose deadline has passed, and gives how long the next one has. */
+  expire(now: number, late: (request: InFlightRequest) => void): number {
+    let wait = Infinity
+    for (let i = this.#waiting.length - 1; i >= 0; i--) {
+      const request = this.#waiting[i]!
+      const left = request.deadline - now
+      if (left <= 0) {
+        this.#waiting.splice(i, 1)
+        late(request)
+      } else if (left < wait) wait = left
+    }
+    return wait
+  }
+
+  /** Whether a request has to wait now; sees to it that the line moves on later. */
+  #mustWait(now: number): boolean {
+    if (this.#held) return true
+    if (this.#mutedUntil > now) {
+      this.#hold(Effect.sleep(Math.ceil(this.#mutedUntil - now)))
+      return true
+    }
+    const again = this.#reauthentication
+    if (again !== undefined && again.due <= now) {
+      this.#hold(this.#reauthenticate(again))
+      return true
+    }
+    return false
+  }
+
+  #hold(until: Effect.Effect<void>): void {
+    this.#held = true
+    this.#context.fork(
+      Effect.ensuring(
+        until,
+        Effect.sync(() => {
+          this.#held = false
+          this.#advance(Backoff.monotonic(this.#context.clock))
+        })
+      )
+    )
+  }
+
+  #advance(now: number): void {
+    while (this.#waiting.length > 0) {
+      if (this.#mustWait(now)) return
+      const request = this.#waiting.shift()!
+      if (request.resume !== undefined) this.#context.write(request)
+    }
+  }
+
+  #reauthenticate(again: Reauthentication): Effect.Effect<void> {
+    const { address, clock, connectTimeout } = this.#context
+    return again.run.pipe(
+      // A token that never comes, or an answer: what waits in line would wait for as long.
+      Effect.timeoutOrElse({
+        duration: connectTimeout,
+        orElse: () =>
+          Effect.fail(
+            KafkaError.make({
+              _tag: "TimedOut",
+              budget: "connectTimeout",
+              millis: connectTimeout,
+              waitingFor: "another authentication",
+              broker: address
+            })
+          )
+      }),
+      Effect.exit,
+      Effect.map((exit) => {
+        if (exit._tag === "Success") {
+          this.#reauthentication = exit.value
+          return
+        }
+        const found = Cause.findError(exit.cause)
+        // A defect has no error; without an end it would be tried again at once, for ever.
+        const error = Result.isSuccess(found)
+          ? found.success
+          : KafkaError.make(
+              { _tag: "Unreachable", attempts: [{ address, cause: "authenticating again failed" }] },
+              exit.cause
+            )
+        const now = Backoff.monotonic(clock)
+        // A token that could not be had may be had later: as long as the session lasts, it is used.
+        if (error.isRetryable && this.#context.isOpen() && now < again.expires)
+          this.#reauthentication = {
+            ...again,
+            due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
+          }
+        else this.#context.onEnd(error)
+      })
+    )
+  }
+}
