@@ -60,7 +60,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
 
   /** Where one connection is dead, those beside it are that have been silent as long: a frozen broker, or one that is cut off. */
   const onSilence = (dead: BrokerConnection, since: number) => {
-    for (const session of [...sessions])
+    for (const session of sessions)
       if (session !== dead && session.address === dead.address && session.isSilentSince(since))
         session.close("given up: silent for as long as another request was not answered")
   }
