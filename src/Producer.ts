@@ -243,7 +243,11 @@ export const make = Effect.fnUntraced(function* (
   const place = (info: Cluster.TopicInfo, entry: TopicEncoder.Entry, record: ProduceRecord): number => {
     const count = info.partitions.length
     if (entry.partition === undefined) {
-      return choose(info.name, record.key, count, available(info), ProducerBuffer.sizeOf(record))
+      try {
+        return choose(info.name, record.key, count, available(info), ProducerBuffer.sizeOf(record))
+      } catch (error) {
+        throw partitionerFailed(error)
+      }
     }
     if (entry.partition >= 0 && entry.partition < count) return entry.partition
     throw KafkaError.make({
@@ -265,11 +269,11 @@ export const make = Effect.fnUntraced(function* (
         }
         return Effect.flatMap(TopicEncoder.isRecord(record) ? Effect.succeed(record) : record, (record) =>
           Effect.flatMap(Effect.isEffect(info) ? info : Effect.succeed(info), (info) =>
-            Effect.try({ try: () => ({ record, partition: place(info, entry, record) }), catch: asKafkaError })
+            Effect.try({ try: () => ({ record, partition: place(info, entry, record) }), catch: refusal })
           )
         )
       } catch (error) {
-        return Effect.fail(asKafkaError(error))
+        return Effect.fail(refusal(error))
       }
     })
 
@@ -342,7 +346,7 @@ export const make = Effect.fnUntraced(function* (
             if (!TopicEncoder.isRecord(record)) break
             batch.add(i, place(info, entry, record), record)
           } catch (error) {
-            batch.fail(i, asKafkaError(error))
+            batch.fail(i, refusal(error))
           }
         }
         if (i === entries.length) return handOver(batch)
@@ -471,7 +475,7 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /** A producer outlives its Scope only by mistake. */
-const closedError = () => KafkaError.make({ _tag: "Misuse", message: "the producer is closed" })
+const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })
 
 /** One entry, encoded and placed. */
 interface Prepared {
@@ -484,7 +488,14 @@ const firstFailure = (outcomes: ReadonlyArray<Outcome>): Effect.Effect<void, Kaf
   return Effect.void
 }
 
-const asKafkaError = (error: unknown): KafkaError.KafkaError =>
+/** The error of a record that cannot be sent; whatever else is thrown goes on as a defect. */
+const refusal = (error: unknown): KafkaError.KafkaError => {
+  if (error instanceof KafkaError.KafkaError) return error
+  throw error
+}
+
+/** A partitioner is the application's: that it throws is not a mistake of the library's. */
+const partitionerFailed = (error: unknown): KafkaError.KafkaError =>
   error instanceof KafkaError.KafkaError
     ? error
     : KafkaError.make({ _tag: "Misuse", message: `the partitioner failed: ${String(error)}` }, error)

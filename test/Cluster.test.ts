@@ -634,7 +634,7 @@ describe("the end of a client", () => {
       const result = yield* passing(Fiber.join(waits), 20)
       assert.isTrue(Result.isFailure(result))
       assert.strictEqual(network.open(), 0)
-      assert.strictEqual((yield* passing(reason(cluster.topic("t")), 20))._tag, "Unreachable")
+      assert.strictEqual((yield* passing(reason(cluster.topic("t")), 20))._tag, "Closed")
       assert.strictEqual(network.open(), 0)
     }).pipe(Effect.scoped)
   )

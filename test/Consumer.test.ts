@@ -74,6 +74,28 @@ describe("Consumer", () => {
     }).pipe(Effect.provide(layer))
   )
 
+  for (const [when, joined] of [
+    ["while it joins", false],
+    ["when it reads", true]
+  ] as const) {
+    it.effect(`fails with Closed, and does not try for ever, where its client is closed under it: ${when}`, () =>
+      Effect.gen(function* () {
+        const client = yield* Scope.make()
+        const services = yield* Scope.provide(Layer.build(kafka), client)
+        const broker = Context.get(services, EmbeddedKafka.EmbeddedKafka)
+        const consumer = yield* Effect.provide(subscribed(), services)
+        const reading = yield* Effect.forkChild(reasonOf(Stream.runDrain(consumer.stream)), { startImmediately: true })
+        if (joined) yield* broker.awaitGroup("g", { state: "Stable", members: 1 })
+        yield* Scope.close(client, Exit.void)
+        yield* until(
+          "the stream has ended",
+          Effect.sync(() => reading.pollUnsafe() !== undefined)
+        )
+        assert.deepInclude(yield* Fiber.join(reading), { _tag: "Closed", what: "client" })
+      }).pipe(Effect.scoped)
+    )
+  }
+
   it.effect("keeps arrays whole, each of one partition", () =>
     Effect.gen(function* () {
       yield* fill(200)

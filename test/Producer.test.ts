@@ -236,7 +236,7 @@ describe("Producer", () => {
       yield* ack
       assert.deepStrictEqual((yield* logged)[0], ["v"])
       const error = yield* Effect.flip(producer.send(text, { value: "late" }))
-      assert.strictEqual(error.reason._tag, "Misuse")
+      assert.strictEqual(error.reason._tag, "Closed")
     }).pipe(Effect.provide(kafka))
   )
 

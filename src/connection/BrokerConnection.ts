@@ -157,9 +157,9 @@ export class BrokerConnection implements Handler {
     this.close(vain ? `${cause} at the first request, as listeners do that want SASL` : cause)
   }
 
-  /** Ends it on our side. */
-  close(cause: string): void {
-    const error = this.#lost(cause)
+  /** Ends it on our side: what waits fails with `Unreachable` because of `why`, or with that. */
+  close(why: string | KafkaError.KafkaError): void {
+    const error = typeof why === "string" ? this.#lost(why) : why
     this.#end(error, error)
   }
 
@@ -248,7 +248,8 @@ export class BrokerConnection implements Handler {
     try {
       chunks = pending.encode(pending.correlationId)
     } catch (error) {
-      return pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+      // What is no `KafkaError` is a mistake of our own.
+      return pending.resume?.(error instanceof KafkaError.KafkaError ? Effect.fail(error) : Effect.die(error))
     }
     const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
     pending.deadline = now + pending.budget

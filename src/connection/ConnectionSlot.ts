@@ -51,7 +51,7 @@ export class ConnectionSlot {
       session.close("idle")
     }
     if (this.#closed !== undefined) return this.#lost(this.#closed)
-    if (this.#context.scope.state._tag === "Closed") return this.#lost("this client was closed")
+    if (this.#context.scope.state._tag === "Closed") return Effect.fail(closed())
     if (this.#connecting !== undefined) return Deferred.await(this.#connecting)
     const connecting = (this.#connecting = Deferred.makeUnsafe<BrokerConnection, KafkaError.KafkaError>())
     // Forked into the owner's Scope: whoever asked first may be interrupted while others wait for the same connection.
@@ -121,6 +121,8 @@ export class ConnectionSlot {
   #typed(
     exit: Exit.Exit<BrokerConnection, KafkaError.KafkaError>
   ): Effect.Effect<BrokerConnection, KafkaError.KafkaError> {
-    return Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? this.#lost("this client was closed") : exit
+    return Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Effect.fail(closed()) : exit
   }
 }
+
+const closed = (): KafkaError.KafkaError => KafkaError.make({ _tag: "Closed", what: "client" })

@@ -90,7 +90,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
       sessions.add(session)
       yield* Scope.addFinalizer(
         own,
-        Effect.sync(() => session.close("this client was closed"))
+        Effect.sync(() => session.close(KafkaError.make({ _tag: "Closed", what: "client" })))
       )
       const connection = yield* Scope.provide(
         network.connect({ host, port, tls, sourceAddress, keepAlive }, session),

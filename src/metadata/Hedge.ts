@@ -14,8 +14,9 @@ type Failed = KafkaError.Unreachable["attempts"]
 
 const staggerMillis = 1000
 
-/** Who may not ask one broker may not ask the others, and would only be locked out. */
-const isFinal = (error: KafkaError.KafkaError): boolean => error.reason._tag === "Unauthenticated"
+/** Who may not ask one broker may not ask the others, and would only be locked out; a client that is closed asks nobody. */
+const isFinal = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "Unauthenticated" || reason._tag === "Closed"
 
 const asAttempts = (error: KafkaError.KafkaError): Failed =>
   error.reason._tag === "Unreachable"

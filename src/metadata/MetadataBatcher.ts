@@ -31,8 +31,7 @@ export const make = <A>(
     const waiting: Array<Round<A>> = []
     let current: Round<A> | undefined
 
-    const closed = () =>
-      KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "the cluster", cause: "this client was closed" }] })
+    const closed = () => KafkaError.make({ _tag: "Closed", what: "client" })
     yield* Scope.addFinalizer(
       scope,
       Effect.sync(() => {

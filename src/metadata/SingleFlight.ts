@@ -5,10 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as KafkaError from "../KafkaError.ts"
 
-const closed = KafkaError.make({
-  _tag: "Unreachable",
-  attempts: [{ address: "the cluster", cause: "this client was closed" }]
-})
+const closed = () => KafkaError.make({ _tag: "Closed", what: "client" })
 
 /** Shares work by key, in a Scope; when that closes, who waits fails typed. */
 export const make = <K, A>(
@@ -19,14 +16,14 @@ export const make = <K, A>(
     Effect.suspend(() => {
       const there = running.get(key)
       if (there !== undefined) return Deferred.await(there)
-      if (scope.state._tag === "Closed") return Effect.fail(closed)
+      if (scope.state._tag === "Closed") return Effect.fail(closed())
       const done = Deferred.makeUnsafe<A, KafkaError.KafkaError>()
       running.set(key, done)
       const shared = Effect.onExit(work, (exit) =>
         Effect.sync(() => {
           running.delete(key)
           const interrupted = Exit.isFailure(exit) && Exit.hasInterrupts(exit)
-          Deferred.doneUnsafe(done, interrupted ? Exit.fail(closed) : exit)
+          Deferred.doneUnsafe(done, interrupted ? Exit.fail(closed()) : exit)
         })
       )
       return Effect.andThen(

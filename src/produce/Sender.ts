@@ -206,6 +206,8 @@ const failedOutcome = (cause: Cause.Cause<KafkaError.KafkaError>): Outcome => {
     case "Unreachable":
     case "TimedOut":
     case "Corrupt":
+    // The client was closed with the request under way, or before: which of the two is not told.
+    case "Closed":
       return { _tag: "Unknown", cause: error.message }
     default:
       return { _tag: "Unsent", cause: error.message, fatal: true }
