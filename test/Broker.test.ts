@@ -687,10 +687,14 @@ describe("a broker that throttles", () => {
       const broker = yield* first(embedded, yield* brokers(network.network))
       yield* embedded.inject(Fault.on("Metadata", { times: 1 }).throttle(60_000))
       yield* broker.send(Metadata, metadata)
-      assert.deepInclude(yield* reasonWithin(broker.send(Metadata, metadata, { timeout: 5000 }), 6), {
-        _tag: "TimedOut",
-        millis: 5000
-      })
+      assert.deepInclude(
+        yield* reasonWithin(broker.send(Metadata, metadata, { timeout: 5000, budget: "sessionTimeout" }), 6),
+        {
+          _tag: "TimedOut",
+          budget: "sessionTimeout",
+          millis: 5000
+        }
+      )
       assert.strictEqual(network.open(), 1)
     }).pipe(Effect.scoped)
   )

@@ -98,6 +98,20 @@ describe("KafkaError", () => {
     assert.match(code.message, /^Server: NOT_LEADER_OR_FOLLOWER \(6\): .* \[Fetch v12, t-0, broker 1\]$/)
   })
 
+  it("names a setting wherever a budget was spent", () => {
+    const src = new URL("../src/", import.meta.url)
+    const files = Fs.readdirSync(src, { recursive: true, encoding: "utf8" }).filter(
+      (file) => file.endsWith(".ts") && !file.startsWith("testing")
+    )
+    const texts = files.map((file) => Fs.readFileSync(new URL(file, src), "utf8"))
+    const found = (pattern: RegExp) =>
+      texts.flatMap((text) => [...text.matchAll(pattern)].map((match) => match.slice(1).find((name) => name)!))
+    const settings = new Set(found(/readonly (\w+)\?: Duration\.Input/g))
+    const budgets = found(/\b(?:budget|setting): (?:[^"\n]* )?"(\w+)"|\bname: "(\w+Timeout)"/g)
+    assert.isAbove(budgets.length, 10)
+    for (const budget of budgets) assert.isTrue(settings.has(budget), `${budget} is no setting`)
+  })
+
   it("has every reason told of in docs/errors.md, once and in this order", () => {
     const page = Fs.readFileSync(new URL("../docs/errors.md", import.meta.url), "utf8")
     const told = [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name!)

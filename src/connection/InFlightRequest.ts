@@ -13,6 +13,8 @@ export interface InFlightRequest {
   /** On the monotonic clock, as is `budget` in milliseconds. Counts anew from when it is sent, and when it is written out. */
   deadline: number
   readonly budget: number
+  /** The setting that `budget` comes from. */
+  readonly setting: string
   /** The system has taken all of it. */
   written: boolean
   readonly onSent: (() => void) | undefined
@@ -46,6 +48,7 @@ export const ofRequest = (
 ): InFlightRequest => {
   const budget = (options.timeout ?? requestTimeout) + (options.held ?? 0)
   return {
+    setting: options.budget ?? "requestTimeout",
     api: api.Request.name,
     key: api.Request.key,
     version,
@@ -78,6 +81,7 @@ export const ofToken = (
     key: -1,
     version: 0,
     deadline: now + requestTimeout,
+    setting: "requestTimeout",
     budget: requestTimeout,
     written: false,
     onSent: undefined,
@@ -93,10 +97,10 @@ export const ofToken = (
 }
 
 /** Its deadline has passed. */
-export const late = ({ api, budget, version }: InFlightRequest, broker: string): KafkaError.KafkaError =>
+export const late = ({ api, budget, setting, version }: InFlightRequest, broker: string): KafkaError.KafkaError =>
   KafkaError.make({
     _tag: "TimedOut",
-    budget: "requestTimeout",
+    budget: setting,
     millis: budget,
     waitingFor: `the response to ${api}`,
     api,

@@ -55,6 +55,7 @@ export interface Settings {
   readonly commitInterval: number
   readonly commitEvery: number
   readonly commitTimeout: number
+  readonly assignmentTimeout: number
   readonly fetch: FetchSettings
   /** The topic of a name: with its Schemas, or of bytes. */
   readonly topic: (name: string) => Topic.Any
@@ -436,13 +437,13 @@ export const make = Effect.fnUntraced(function* (
           })
         ),
         Effect.timeoutOrElse({
-          duration: assignmentTimeout,
+          duration: settings.assignmentTimeout,
           orElse: () =>
             Effect.fail(
               KafkaError.make({
                 _tag: "TimedOut",
                 budget: "assignmentTimeout",
-                millis: assignmentTimeout,
+                millis: settings.assignmentTimeout,
                 waitingFor: `${key(where)} to be assigned`,
                 ...where
               })
@@ -458,9 +459,6 @@ export const make = Effect.fnUntraced(function* (
   if (settings.group !== undefined) yield* inBackground(committer.run)
   return engine
 })
-
-// What asks for a partition's position waits for the first assignment, but not for ever.
-const assignmentTimeout = 60_000
 
 const unexpected = (defect: unknown): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Misuse", message: `the consumer's machinery failed: ${String(defect)}` }, defect)

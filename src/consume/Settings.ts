@@ -45,6 +45,8 @@ export interface CommonOptions {
    * is closed. Must be below the membership's rebalance timeout. Default 30 s.
    */
   readonly drainTimeout?: Duration.Input | undefined
+  /** How long `position` and `seek` wait for the partition to be assigned. Default 60 s. */
+  readonly assignmentTimeout?: Duration.Input | undefined
   readonly fetch?: FetchOptions | undefined
 }
 
@@ -91,6 +93,7 @@ export const make = (
       drainTimeout,
       commitInterval: check.millisOrNever("commitInterval", options.commitInterval, 5_000),
       commitEvery: options.commitEvery === undefined ? Infinity : check.positive("commitEvery", options.commitEvery, 1),
+      assignmentTimeout: check.millis("assignmentTimeout", options.assignmentTimeout, 60_000),
       commitTimeout: check.millis("commitTimeout", options.commitTimeout, 30_000),
       fetch: {
         isolation: options.isolation ?? "committed",

@@ -128,7 +128,7 @@ export const join = (
             }))
           }),
           // The broker answers when all have joined, or when the rebalance timeout is over.
-          { ...options, timeout: rebalanceTimeout + 5_000 }
+          { ...options, timeout: rebalanceTimeout + 5_000, budget: "rebalanceTimeout" }
         )
         if (response.errorCode !== 0) {
           return post({ _tag: "JoinRefused", round, code: response.errorCode, memberId: response.memberId })
@@ -206,7 +206,7 @@ export const join = (
             }))
           }),
           // Held until the leader has synced.
-          { channel, timeout: rebalanceTimeout + 5_000 }
+          { channel, timeout: rebalanceTimeout + 5_000, budget: "rebalanceTimeout" }
         )
         if (response.errorCode !== 0) return post({ _tag: "SyncRefused", round, code: response.errorCode })
         const partitions = yield* Effect.try({
@@ -221,7 +221,7 @@ export const join = (
         broker.send(
           Heartbeat,
           () => ({ groupId: group, generationId: generation, memberId, groupInstanceId: settings.instanceId }),
-          { channel, timeout: Math.ceil(sessionTimeout / 3) }
+          { channel, timeout: Math.ceil(sessionTimeout / 3), budget: "sessionTimeout" }
         )
       )
 

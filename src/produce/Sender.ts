@@ -155,6 +155,7 @@ export const make = Effect.fnUntraced(function* (
       ...produceOptions,
       channel: "produce",
       timeout: Math.max(1, Math.min(settings.requestTimeout, left)),
+      ...(left < settings.requestTimeout ? { budget: "deliveryTimeout" } : {}),
       noResponse: acks === 0
     }
     loop.fork(

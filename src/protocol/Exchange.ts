@@ -27,6 +27,8 @@ export interface SendOptions {
    * `requestTimeout` of the configuration.
    */
   readonly timeout?: number
+  /** The setting that `timeout` comes from, for the error. Default `"requestTimeout"`. */
+  readonly budget?: string
   /** Milliseconds that the broker is asked to hold the request (Fetch's max wait): they come on top of the timeout. */
   readonly held?: number
   /** Bounds the negotiated version from above. */
