@@ -4,6 +4,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Backoff from "./Backoff.ts"
 import * as KafkaError from "./KafkaError.ts"
 
 /** The most that an int32 carries. */
@@ -22,6 +24,7 @@ export interface Checks {
   readonly positive: (name: string, input: number | undefined, fallback: number) => number
   /** A whole number from 1 on that fits an int32. */
   readonly positiveInt32: (name: string, input: number | undefined, fallback: number) => number
+  readonly schedule: (name: string, input: Backoff.Retry | undefined) => Backoff.Retry | undefined
 }
 
 /** Makes `Checks`. */
@@ -63,7 +66,12 @@ export const checks = (): Checks => {
     millisFrom0: (name, input, fallback) => duration(name, input, fallback, 0, false),
     millisOrNever: (name, input, fallback) => duration(name, input, fallback, 1, true),
     positive: (name, input, fallback) => whole(name, input, fallback, Number.MAX_SAFE_INTEGER),
-    positiveInt32: (name, input, fallback) => whole(name, input, fallback, maxInt32)
+    positiveInt32: (name, input, fallback) => whole(name, input, fallback, maxInt32),
+    schedule: (name, input) => {
+      if (input === undefined || Schedule.isSchedule(input)) return input
+      mistakes.push(`${name} is not a Schedule`)
+      return undefined
+    }
   }
 }
 

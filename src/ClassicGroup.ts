@@ -1,5 +1,6 @@
 /** The `Membership` of a classic group: members join at a coordinator, one of them shares the partitions out. */
 import type * as Duration from "effect/Duration"
+import * as Backoff from "./Backoff.ts"
 import * as Assignor from "./Assignor.ts"
 import * as ClassicDriver from "./group/ClassicDriver.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
@@ -24,6 +25,16 @@ export interface ClassicOptions {
   readonly instanceId?: string | undefined
   /** How often topics are looked at for new partitions, and a pattern for new topics. Default 5 min. Java: metadata.max.age.ms. */
   readonly metadataMaxAge?: Duration.Input | undefined
+  /**
+   * When a heartbeat that failed is sent again, within the session timeout. Where it ends, its last delay stays.
+   * Default: the curve of `KafkaConfig.Options.retry`.
+   */
+  readonly heartbeat?: Backoff.Retry | undefined
+  /**
+   * When joining that failed is tried again. Where it ends, its last delay stays: a member goes on until the consumer
+   * is closed. Default: the curve of `KafkaConfig.Options.retry`.
+   */
+  readonly rejoin?: Backoff.Retry | undefined
   /** How long leaving may take when the consumer is closed. Default 5 s. */
   readonly leaveTimeout?: Duration.Input | undefined
 }
@@ -42,7 +53,9 @@ export const classic = (options: ClassicOptions = {}): Membership => {
     rebalanceTimeout: check.millis("rebalanceTimeout", options.rebalanceTimeout, 60_000),
     instanceId: options.instanceId ?? null,
     metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
-    leaveTimeout: check.millis("leaveTimeout", options.leaveTimeout, 5_000)
+    leaveTimeout: check.millis("leaveTimeout", options.leaveTimeout, 5_000),
+    heartbeatDelay: Backoff.lasting(check.schedule("heartbeat", options.heartbeat)),
+    rejoinDelay: Backoff.lasting(check.schedule("rejoin", options.rejoin))
   }
   if (settings.assignors.length === 0) check.mistakes.push("assignors names none")
   if (settings.heartbeatInterval * 3 > settings.sessionTimeout) {

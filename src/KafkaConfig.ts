@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Backoff from "./Backoff.ts"
 import { type Checks, checks, settle } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type { OldRelease } from "./protocol/Exchange.ts"
@@ -62,6 +63,12 @@ export interface OptionsWithoutBootstrap<R = never> {
    * they are always asked, and this only says that they will answer. Default: found out. PyKafka: broker_version.
    */
   readonly brokerVersion?: string | undefined
+  /**
+   * When a connection is made again and a request is sent again, within the budgets above; each step's input is the
+   * failure. Where it ends, a request fails with its last error, and a connection keeps its last delay. Default: at
+   * once, then 50 ms doubling to 1 s, jittered by 20 %. Java: reconnect.backoff.ms, retry.backoff.ms, and their max.
+   */
+  readonly retry?: Backoff.Retry | undefined
 }
 
 /** Checked settings; durations in milliseconds. */
@@ -86,6 +93,7 @@ export interface Settings {
   readonly sourceAddress: { readonly host: string; readonly port: number } | undefined
   /** What `brokerVersion` says: a release that is not asked, or that every broker answers when it is asked. */
   readonly pinned: OldRelease | "modern" | undefined
+  readonly retry: Backoff.Retry
 }
 
 /** The settings of a connection to a cluster, checked: what the native parts of a client ask for. */
@@ -137,7 +145,8 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
   tls: true,
   sasl: true,
   sourceAddress: true,
-  brokerVersion: true
+  brokerVersion: true,
+  retry: true
 }
 
 const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"] => {
@@ -230,7 +239,8 @@ const rest = <R>(
       tls,
       sasl: options.sasl === undefined ? undefined : provided(options.sasl, context),
       sourceAddress,
-      pinned
+      pinned,
+      retry: check.schedule("retry", options.retry) ?? Backoff.schedule
     })
   })
 

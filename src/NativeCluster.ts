@@ -43,7 +43,7 @@ export const make: Effect.Effect<
   const changes = yield* PubSub.sliding<Change>(changesKept)
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
   const anyBroker = AnyBroker.make(brokers, yield* Bootstrap, state)
-  const budgets = Budgets.make(settings.metadataTimeout)
+  const budgets = Budgets.make(settings)
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = Coordinators.make(scope, brokers, anyBroker, budgets)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
@@ -73,7 +73,8 @@ export const make: Effect.Effect<
   yield* Backoff.within(
     topics.ask([]),
     { name: "bootstrapTimeout", millis: settings.bootstrapTimeout, waitingFor: "a first broker" },
-    (error) => error.isRetryable
+    (error) => error.isRetryable,
+    settings.retry
   ).pipe(
     Effect.catch((error) => {
       if (error.reason._tag !== "TimedOut" || error.reason.budget !== "bootstrapTimeout") return Effect.fail(error)

@@ -3,15 +3,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Cluster } from "./Cluster.ts"
 import * as CommittedOffsets from "./group/CommittedOffsets.ts"
+import { KafkaConfig } from "./KafkaConfig.ts"
 import { GroupOffsets } from "./GroupOffsets.ts"
 
 /** Makes the service. */
-export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster> = Effect.map(Cluster, (cluster) =>
-  GroupOffsets.of({
-    fetch: (group, partitions, as) => CommittedOffsets.fetch(cluster, group, partitions, as),
+export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster | KafkaConfig> = Effect.gen(function* () {
+  const cluster = yield* Cluster
+  const { retry } = yield* KafkaConfig
+  return GroupOffsets.of({
+    fetch: (group, partitions, as) => CommittedOffsets.fetch(cluster, retry, group, partitions, as),
     commit: (group, as, commits) => CommittedOffsets.commit(cluster, group, as, commits)
   })
-)
+})
 
 /** The native `GroupOffsets`, over `Cluster`. */
-export const layer: Layer.Layer<GroupOffsets, never, Cluster> = Layer.effect(GroupOffsets, make)
+export const layer: Layer.Layer<GroupOffsets, never, Cluster | KafkaConfig> = Layer.effect(GroupOffsets, make)

@@ -4,19 +4,23 @@ import * as Layer from "effect/Layer"
 import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
 import * as Fetcher from "./fetch/Fetcher.ts"
+import { KafkaConfig } from "./KafkaConfig.ts"
 import * as Sender from "./produce/Sender.ts"
 import { Transport } from "./Transport.ts"
 
 /** The native engine, over `Brokers` and `Cluster`. */
-export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster> = Effect.gen(function* () {
-  const context = { brokers: yield* Brokers, cluster: yield* Cluster }
-  return Transport.of({
-    name: "native",
-    capabilities: { transactions: false, acknowledge: false, idempotence: true },
-    producer: (settings) => Sender.make(context, settings),
-    consumer: (settings) => Fetcher.make(context, settings)
-  })
-})
+export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster | KafkaConfig> = Effect.gen(
+  function* () {
+    const { retry } = yield* KafkaConfig
+    const context = { brokers: yield* Brokers, cluster: yield* Cluster, retry }
+    return Transport.of({
+      name: "native",
+      capabilities: { transactions: false, acknowledge: false, idempotence: true },
+      producer: (settings) => Sender.make(context, settings),
+      consumer: (settings) => Fetcher.make(context, settings)
+    })
+  }
+)
 
 /** The native engine, over `Brokers` and `Cluster`. */
-export const layer: Layer.Layer<Transport, never, Brokers | Cluster> = Layer.effect(Transport, make)
+export const layer: Layer.Layer<Transport, never, Brokers | Cluster | KafkaConfig> = Layer.effect(Transport, make)

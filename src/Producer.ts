@@ -26,6 +26,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
+import type * as Backoff from "./Backoff.ts"
 import * as Cluster from "./Cluster.ts"
 import { SendAll, type Part } from "./produce/SendAll.ts"
 import * as ProducerBuffer from "./produce/ProducerBuffer.ts"
@@ -163,6 +164,11 @@ export interface Options {
   readonly requestTimeout?: Duration.Input | undefined
   /** How long a record may take, attempts and waiting included, until it fails with `NotDelivered`. Default 2 min. Java: delivery.timeout.ms. */
   readonly deliveryTimeout?: Duration.Input | undefined
+  /**
+   * When a batch is sent again, within `deliveryTimeout`; each step's input is the failure. Where it ends, its records
+   * fail with `NotDelivered`. Default: at once, then 50 ms doubling to 1 s, jittered by 20 %. Java: retry.backoff.ms.
+   */
+  readonly retry?: Backoff.Retry | undefined
   /** How long closing may flush; what has no outcome then fails. Default 30 s. */
   readonly closeTimeout?: Duration.Input | undefined
   /** Bytes of records without an outcome. Default 33 554 432. Java: buffer.memory. */
@@ -187,7 +193,8 @@ const check = (options: Options) => {
     maxInFlight: checks.positive("maxInFlight", options.maxInFlight, 5),
     requestTimeout: checks.millis("requestTimeout", options.requestTimeout, 30_000),
     deliveryTimeout: checks.millis("deliveryTimeout", options.deliveryTimeout, 120_000),
-    closeTimeout: checks.millis("closeTimeout", options.closeTimeout, 30_000)
+    closeTimeout: checks.millis("closeTimeout", options.closeTimeout, 30_000),
+    retry: checks.schedule("retry", options.retry)
   }
   const buffer = {
     bytes: checks.positive("bufferBytes", options.bufferBytes, 33_554_432),

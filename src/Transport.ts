@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Backoff from "./Backoff.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
 import type { TopicIdPartition } from "./TopicPartition.ts"
@@ -23,6 +24,8 @@ export interface ProduceSettings {
   readonly deliveryTimeout: number
   /** How long closing may flush. */
   readonly closeTimeout: number
+  /** When a batch is sent again, within `deliveryTimeout`; undefined: the engine's own. */
+  readonly retry?: Backoff.Retry | undefined
 }
 
 export interface TransportProducer {

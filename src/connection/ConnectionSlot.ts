@@ -1,6 +1,6 @@
 /**
- * One named connection of a broker: made when it is first used, shared by its users, made anew when it was lost. The
- * first time at once, then after a jittered delay that doubles up to a second, until a connection has been of use.
+ * One named connection of a broker: made when it is first used, shared by its users, made anew when it was lost:
+ * after the delays of the setting `retry`, which begin anew when a connection has been of use.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -21,8 +21,8 @@ export interface Context {
   readonly fork: (effect: Effect.Effect<void>) => void
   /** How long a connection may be idle and be used again, in milliseconds. */
   readonly maxIdle: number
-  /** In [0, 1). */
-  readonly random: () => number
+  /** Milliseconds to wait after so many failures in a row. */
+  readonly delay: (failures: number) => number
   /** Opens a connection in a Scope, ready for requests. */
   readonly connect: (slot: ConnectionSlot, scope: Scope.Scope) => Effect.Effect<BrokerConnection, KafkaError.KafkaError>
 }
@@ -77,8 +77,8 @@ export class ConnectionSlot {
 
   #failed(): void {
     this.#failures++
-    const { clock, random } = this.#context
-    this.#notBefore = Backoff.monotonic(clock) + Backoff.delay(this.#failures, random())
+    const { clock, delay } = this.#context
+    this.#notBefore = Backoff.monotonic(clock) + delay(this.#failures)
   }
 
   readonly #open = Effect.suspend(() => {

@@ -37,6 +37,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   const fork = (effect: Effect.Effect<void>) => Fiber.runIn(run(effect), scope)
   const now = () => Backoff.monotonic(clock)
   const { connectionsMaxIdle, keepAlive, maxPendingResponseBytes, sasl, sourceAddress, tls } = config
+  const delay = Backoff.lasting(config.retry)
   const idle = IdleReaper.make(connectionsMaxIdle, clock, fork)
 
   /** By `host:port`. */
@@ -127,7 +128,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         clock,
         fork,
         maxIdle: connectionsMaxIdle,
-        random: () => random.nextDoubleUnsafe(),
+        delay: (failures: number) => delay(failures, random.nextDoubleUnsafe()),
         connect: (slot, parent) =>
           connect(id, host, port, slot, parent).pipe(
             Effect.timeoutOrElse({

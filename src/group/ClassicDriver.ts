@@ -37,6 +37,9 @@ export interface Settings {
   readonly instanceId: string | null
   readonly metadataMaxAge: number
   readonly leaveTimeout: number
+  /** Milliseconds after so many heartbeats, or joins, that failed in a row. */
+  readonly heartbeatDelay: typeof Backoff.delay
+  readonly rejoinDelay: typeof Backoff.delay
 }
 
 const protocolType = "consumer"

@@ -3,7 +3,7 @@
  * Kafka (v0 is ZooKeeper's). From v10 on topics go by their ids, where all of them are known, else by name (v9).
  */
 import * as Effect from "effect/Effect"
-import * as Backoff from "../Backoff.ts"
+import type * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Commit, Committed, Identity } from "../GroupOffsets.ts"
@@ -59,6 +59,7 @@ const asked = <A>(cluster: Cluster["Service"], id: string, self: Effect.Effect<A
 /** The committed offsets, by `TopicPartition.key`: retried for as long as a retry may help. */
 export const fetch = (
   cluster: Cluster["Service"],
+  retry: Backoff.Retry,
   id: string,
   partitions: ReadonlyArray<TopicPartition.TopicIdPartition>,
   as?: Identity
@@ -110,7 +111,7 @@ export const fetch = (
     }
     return committed
   })
-  return Effect.retry(asked(cluster, id, once), { schedule: Backoff.schedule, while: (error) => error.isRetryable })
+  return Effect.retry(asked(cluster, id, once), { schedule: retry, while: (error) => error.isRetryable })
 }
 
 /** The code of each commit, in their order; fails where the coordinator gave no answer. */

@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
+import type { Settings } from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
 
 /**
@@ -22,11 +23,11 @@ export interface Budgets {
   readonly retried: <A>(self: Asked<A>, waitingFor: string) => Asked<A>
 }
 
-/** Makes them of `metadataTimeout`, in milliseconds. */
-export const make = (millis: number): Budgets => {
+/** Makes them of the settings: `metadataTimeout` and `retry`. */
+export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
   const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
   return {
     once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false),
-    retried: (self, waitingFor) => Backoff.within(self, budget(waitingFor), isTransient)
+    retried: (self, waitingFor) => Backoff.within(self, budget(waitingFor), isTransient, retry)
   }
 }

@@ -1,0 +1,88 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { Broker, Cluster, KafkaError } from "samsa"
+import { TestClock } from "effect/testing"
+import * as Backoff from "../src/Backoff.ts"
+import { KafkaTest } from "../src/testing/index.ts"
+import { brokers, fake } from "./connection/Fakes.ts"
+
+const unreachable = KafkaError.make({ _tag: "Unreachable", attempts: [] })
+const misuse = KafkaError.make({ _tag: "Misuse", message: "no" })
+
+describe("Backoff", () => {
+  it("has one curve: the function and the Schedule agree, step by step", () => {
+    // Another Schedule of the same steps, so that it is stepped.
+    const stepped = Backoff.delays(Schedule.map(Backoff.schedule, (output) => Effect.succeed(output)))
+    for (const random of [0, 0.25, 0.999]) {
+      for (let failures = 1; failures <= 20; failures++) {
+        assert.approximately(stepped(failures, random)!, Backoff.delay(failures, random), 1e-6, `${failures} ${random}`)
+      }
+    }
+    assert.strictEqual(Backoff.delays(undefined), Backoff.delay)
+    assert.strictEqual(Backoff.delays(Backoff.schedule), Backoff.delay)
+  })
+
+  it("steps a Schedule of one's own: by count, by what failed, to its end", () => {
+    const thrice = Backoff.delays(Schedule.max([Schedule.spaced("7 millis"), Schedule.recurs(3)]))
+    assert.deepStrictEqual(
+      [1, 2, 3, 4, 5].map((failures) => thrice(failures, 0)),
+      [7, 7, 7, undefined, undefined]
+    )
+    const choosy = Backoff.delays(
+      Schedule.spaced("1 second").pipe(
+        Schedule.setInputType<KafkaError.KafkaError>(),
+        Schedule.while(({ input }) => input.isRetryable)
+      )
+    )
+    assert.strictEqual(choosy(1, 0, unreachable), 1000)
+    assert.isUndefined(choosy(1, 0, misuse))
+    // One that waits for something cannot be stepped at once, and ends.
+    const waits = Backoff.delays(Schedule.modifyDelay(Schedule.forever, () => Effect.as(Effect.sleep(1), "1 second")))
+    assert.isUndefined(waits(1, 0))
+  })
+
+  it("goes on with the last delay where nothing could fail", () => {
+    const twice = Backoff.lasting(Schedule.max([Schedule.exponential("10 millis"), Schedule.recurs(2)]))
+    assert.deepStrictEqual(
+      [1, 2, 3, 100].map((failures) => twice(failures, 0)),
+      [10, 20, 20, 20]
+    )
+    assert.strictEqual(Backoff.lasting(Schedule.recurs(0))(3, 0), 0)
+  })
+
+  it.effect("of one's own decides when a connection is made again", () =>
+    Effect.gen(function* () {
+      const { network, connects } = yield* fake(
+        () => undefined,
+        () => "ECONNREFUSED"
+      )
+      const own = yield* brokers(network, { retry: Schedule.spaced("1 minute") })
+      const broker: Broker.Broker = yield* own.at("b", 9092)
+      yield* Effect.flip(broker.offer())
+      const again = yield* Effect.forkScoped(Effect.flip(broker.offer()), { startImmediately: true })
+      yield* TestClock.adjust("59 seconds")
+      assert.lengthOf(connects, 1)
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(connects, 2)
+      assert.isDefined(again.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("of one's own decides how often a question is asked, within the budget that stands", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.Cluster
+      // No time passes: it is not asked again.
+      const { reason } = yield* Effect.flip(cluster.topic("nowhere"))
+      assert.strictEqual(reason._tag, "UnknownTopic")
+    }).pipe(Effect.provide(KafkaTest.layer({ client: { retry: Schedule.recurs(0) } })))
+  )
+
+  it.effect("that is none is a mistake of the settings", () =>
+    Effect.gen(function* () {
+      const wrong = { retry: "1 second" as unknown as Backoff.Retry }
+      const { network } = yield* fake(() => undefined)
+      const { message } = yield* Effect.flip(brokers(network, wrong))
+      assert.include(message, "retry is not a Schedule")
+    }).pipe(Effect.scoped)
+  )
+})
