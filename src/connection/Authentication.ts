@@ -9,6 +9,7 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Crypto from "node:crypto"
+import { codes } from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as SaslAuthenticate from "../protocol/messages/SaslAuthenticate.ts"
 import * as SaslHandshake from "../protocol/messages/SaslHandshake.ts"
@@ -94,9 +95,6 @@ const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchang
   }
 }
 
-const unsupportedMechanism = 33
-const illegalState = 34
-
 /** How the first connection is told from a session that is prolonged. */
 type Round = (
   token: Uint8Array
@@ -118,9 +116,9 @@ const authenticateOnce = (
     // Asked for before anything is sent: a broker does not wait long for it.
     const exchange = yield* exchangeOf(sasl, session.address)
     const answer = yield* session.exchange(SaslHandshake, handshake, { mechanism })
-    if (answer.errorCode === unsupportedMechanism)
+    if (answer.errorCode === codes.UNSUPPORTED_SASL_MECHANISM)
       return yield* refused(`the broker offers ${answer.mechanisms.join(", ") || "no mechanism"}`)
-    if (answer.errorCode === illegalState) return yield* refused("this listener does no SASL, or not now")
+    if (answer.errorCode === codes.ILLEGAL_SASL_STATE) return yield* refused("this listener does no SASL, or not now")
     if (answer.errorCode !== 0) return yield* refused(KafkaError.fromCode(answer.errorCode).message)
 
     const bare: Round = (token) =>

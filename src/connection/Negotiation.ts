@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
+import { codes } from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { OldRelease } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
@@ -172,9 +173,6 @@ const askWithProbe = (
     return yield* Fiber.join(asking)
   })
 
-const unsupportedVersion = 35
-const rebootstrapRequired = 129
-
 const request = (version: number, identity: Identity) =>
   version < 3
     ? {}
@@ -192,7 +190,7 @@ const ask = (
 ): Effect.Effect<"silent" | void, KafkaError.KafkaError> => {
   // A version that it does not know is answered in the layout of v0 (KIP-511 kept that for the error).
   const read = (frame: Uint8Array) => {
-    const refused = frame.length >= 6 && ((frame[4]! << 8) | frame[5]!) === unsupportedVersion
+    const refused = frame.length >= 6 && ((frame[4]! << 8) | frame[5]!) === codes.UNSUPPORTED_VERSION
     return Frame.readResponse(ApiVersionsApi.Response, refused ? 0 : version, frame).value
   }
   return Effect.flatMap(
@@ -206,8 +204,9 @@ const ask = (
       }
       const theirs = apiKeys.find((row) => row.apiKey === ApiVersions.apiVersions)?.maxVersion ?? 0
       // Only ever downwards, so that a broker that contradicts itself cannot hold us in a loop.
-      if (errorCode === unsupportedVersion && version > 0) return ask(session, Math.min(theirs, version - 1), identity)
-      if (errorCode === rebootstrapRequired) {
+      if (errorCode === codes.UNSUPPORTED_VERSION && version > 0)
+        return ask(session, Math.min(theirs, version - 1), identity)
+      if (errorCode === codes.REBOOTSTRAP_REQUIRED) {
         return Effect.fail(
           KafkaError.make({
             _tag: "Unreachable",

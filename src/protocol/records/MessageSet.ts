@@ -40,12 +40,12 @@ export const recordSizeUpperBound = (record: ProduceRecord): number => sizeOf(1,
 
 /**
  * Writes a message set. Throws `KafkaError`: `Unsupported` for headers, which need format 2, and for zstd; `Misuse` where
- * there is no record.
+ * a timestamp is not a whole number. No record, or more than 2 GiB, is a defect of whoever filled the set.
  */
 export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOptions): Uint8Array => {
   const { appendTime, magic } = options
   const codec = options.compression
-  if (records.length === 0) throw KafkaError.make({ _tag: "Misuse", message: "a message set needs a record" })
+  if (records.length === 0) throw new Error("a message set needs a record")
   const compressed = codec !== undefined && codec.id !== 0
   if (compressed && codec.id > 3) throw needsFormat2(codec.name)
   let total = 0
@@ -61,7 +61,7 @@ export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOpt
     if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp
     total += sizeOf(magic, record.key, record.value)
   }
-  if (total > 0x7fffffff) throw KafkaError.make({ _tag: "Misuse", message: `a message set of ${total} bytes` })
+  if (total > 0x7fffffff) throw new Error(`a message set of ${total} bytes`)
   const base = options.baseOffset ?? 0
   const innerBase = compressed && magic === 1 ? 0 : base
   // The wrapper alone carries the type; the messages in it keep the producer's.

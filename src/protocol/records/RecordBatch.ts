@@ -46,12 +46,12 @@ export interface EncodeOptions {
 let sizes = new Int32Array(1024)
 
 /**
- * Writes a batch: sizes first, one allocation, one pass, then the checksum. Throws `KafkaError`: `Misuse` where there is
- * no record, a timestamp is not a whole number, or the batch is over 2 GiB.
+ * Writes a batch: sizes first, one allocation, one pass, then the checksum. Throws `KafkaError`: `Misuse` where a
+ * timestamp is not a whole number. No record, or more than 2 GiB, is a defect of whoever filled the batch.
  */
 export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOptions = {}): Uint8Array => {
   const count = records.length
-  if (count === 0) throw misuse("a batch needs a record")
+  if (count === 0) throw new Error("a batch needs a record")
   const codec = options.compression
   const deltas = options.offsetDeltas
   const baseTimestamp = records[0]!.timestamp
@@ -75,7 +75,7 @@ export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOpt
     sizes[i] = size
     total += Varint.size(size) + size
   }
-  if (total > 0x7fffffff - overhead) throw misuse(`a batch of ${total} bytes`)
+  if (total > 0x7fffffff - overhead) throw new Error(`a batch of ${total} bytes`)
   const compressed = codec !== undefined && codec.id !== 0
   const start = compressed ? 0 : overhead
   const body = allocate(start + total)
