@@ -166,4 +166,36 @@ describe("error codes", () => {
       if (reason._tag === "Server") assert.strictEqual(reason.retriable, retriable)
     }
   })
+
+  it("are written by name, not as bare numbers", () => {
+    const src = new URL("../src/", import.meta.url)
+    // What compares a code, a list of codes, or a constant that is named like one.
+    const bare =
+      /\b(?:\w*[cC]ode|error)\s*(?:===|!==)\s*-?[1-9]\d*|case -?[1-9]\d*: *\/\/ [A-Z_]{3}|new Set(?:<number>)?\(\[-?\d+(?:, -?\d+)*\]\)|^const [a-z]\w* = -?\d{1,3}\n/gm
+    const names = new Map(
+      ErrorCode.all.map(({ code, name }) => [
+        name
+          .replace(/_EXCEPTION$/, "")
+          .replaceAll("_", "")
+          .toLowerCase(),
+        code
+      ])
+    )
+    const found = Fs.readdirSync(src, { recursive: true, encoding: "utf8" })
+      .filter(
+        (file) =>
+          file.endsWith(".ts") &&
+          !/^(testing|protocol|zookeeper|compression|consume|fetch|group|produce|(ErrorCode|ZooKeeper)\.ts)/.test(file)
+      )
+      .flatMap((file) =>
+        [...Fs.readFileSync(new URL(file, src), "utf8").matchAll(bare)]
+          .map(([text]) => text.trim())
+          .filter((text) => {
+            const constant = /^const (\w+) = (-?\d+)$/.exec(text)
+            return constant === null || names.get(constant[1]!.toLowerCase()) === Number(constant[2])
+          })
+          .map((text) => `${file}: ${text}`)
+      )
+    assert.deepStrictEqual(found, [])
+  })
 })
