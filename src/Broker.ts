@@ -17,7 +17,10 @@ export interface Broker {
   readonly host: string
   readonly port: number
   /** The version at which `send` would speak an API now: connects, if it must. */
-  readonly version: (api: Api<Schema.Top, Schema.Top>, options?: SendOptions) => Effect.Effect<number, KafkaError.KafkaError>
+  readonly version: (
+    api: Api<Schema.Top, Schema.Top>,
+    options?: SendOptions
+  ) => Effect.Effect<number, KafkaError.KafkaError>
   /** What it offers on a connection: connects, if it must. */
   readonly offer: (options?: Pick<SendOptions, "channel">) => Effect.Effect<Offer, KafkaError.KafkaError>
   /** Sends what `request` makes for the negotiated version, and gives the response. Fields left out take their defaults. */
