@@ -692,6 +692,7 @@ describe("a broker that throttles", () => {
         {
           _tag: "TimedOut",
           budget: "sessionTimeout",
+          api: "Metadata",
           millis: 5000
         }
       )

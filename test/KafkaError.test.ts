@@ -2,6 +2,9 @@ import * as Fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import * as KafkaError from "../src/KafkaError.ts"
 
@@ -45,6 +48,18 @@ describe("KafkaError", () => {
     assert.instanceOf(cause, Error)
     assert.strictEqual((cause as Error).message, "inner")
     assert.isUndefined(throughJson(KafkaError.make({ _tag: "Misuse", message: "m" })).cause)
+  })
+
+  it("crosses RPC as the failure of a procedure", () => {
+    const exit = Schema.toCodecJson(
+      Rpc.exitSchema(Rpc.make("send", { success: Schema.Int, error: KafkaError.KafkaError }))
+    )
+    const sent = Schema.encodeSync(exit)(Exit.fail(KafkaError.fromCode(6, { topic: "t", partition: 3 })))
+    const came = Schema.decodeUnknownSync(exit)(JSON.parse(JSON.stringify(sent)))
+    const error = Option.getOrThrow(Exit.findErrorOption(came))
+    assert.instanceOf(error, KafkaError.KafkaError)
+    assert.instanceOf(error.reason, KafkaError.Server)
+    assert.isTrue(error.isRetryable)
   })
 
   it.effect("is caught by the tag of its reason", () =>

@@ -85,7 +85,8 @@ export const choose = (
   options: SendOptions,
   address: string
 ): number | KafkaError.KafkaError => {
-  const { key, name, stable } = api.Request
+  const { key, stable } = api.Request
+  const name = api.Request.name.slice(0, -"Request".length)
   const theirs = offer.ranges.get(key)
   const min = Math.max(stable[0], options.minVersion ?? 0)
   const max = Math.min(stable[1], options.maxVersion ?? Infinity)
@@ -93,7 +94,7 @@ export const choose = (
   if (theirs !== undefined && version >= Math.max(min, theirs[0])) return version
   return KafkaError.make({
     _tag: "Unsupported",
-    needed: name.replace(/Request$/, ""),
+    needed: name,
     ours: range([min, max]),
     theirs:
       (theirs === undefined ? "none" : range(theirs)) +

@@ -7,6 +7,7 @@ import * as Frame from "../protocol/Frame.ts"
 export type Resume = (effect: Effect.Effect<any, KafkaError.KafkaError>) => void
 
 export interface InFlightRequest {
+  /** As errors name it: `Metadata`. */
   readonly api: string
   readonly key: number
   readonly version: number
@@ -49,7 +50,7 @@ export const ofRequest = (
   const budget = (options.timeout ?? requestTimeout) + (options.held ?? 0)
   return {
     setting: options.budget ?? "requestTimeout",
-    api: api.Request.name,
+    api: api.Request.name.slice(0, -"Request".length),
     key: api.Request.key,
     version,
     deadline: now + budget,

@@ -214,9 +214,7 @@ const ask = (
           })
         )
       }
-      return Effect.fail(
-        KafkaError.fromCode(errorCode, { api: "ApiVersionsRequest", version, broker: session.address })
-      )
+      return Effect.fail(KafkaError.fromCode(errorCode, { api: "ApiVersions", version, broker: session.address }))
     }
   )
 }
