@@ -121,7 +121,7 @@ describe("KafkaError", () => {
     const texts = files.map((file) => Fs.readFileSync(new URL(file, src), "utf8"))
     const found = (pattern: RegExp) =>
       texts.flatMap((text) => [...text.matchAll(pattern)].map((match) => match.slice(1).find((name) => name)!))
-    const settings = new Set(found(/readonly (\w+)\?: Duration\.Input/g))
+    const settings = new Set(found(/readonly (\w+)\?: (?:Duration\.Input|number)\b/g))
     const budgets = found(/\b(?:budget|setting): (?:[^"\n]* )?"(\w+)"|\bname: "(\w+Timeout)"/g)
     assert.isAbove(budgets.length, 10)
     for (const budget of budgets) assert.isTrue(settings.has(budget), `${budget} is no setting`)
