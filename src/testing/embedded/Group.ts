@@ -144,11 +144,13 @@ export class Group {
   private readonly pendingSync = new Set<string>()
   /** While the first rebalance of an empty group is held back for more members. */
   private initialDelay: { remaining: number; added: boolean } | undefined
-  /** What a coordinator that takes over would find: the last generation that was complete. */
-  private persisted: { readonly generation: number; readonly members: ReadonlySet<string> } = {
-    generation: 0,
-    members: new Set()
-  }
+  /** What a coordinator that takes over would find: the last generation that was complete, those who have left since included. */
+  private persisted: {
+    readonly generation: number
+    readonly protocolName: string | null
+    readonly leader: string | null
+    readonly members: ReadonlyArray<Member>
+  } = { generation: 0, protocolName: null, leader: null, members: [] }
 
   constructor(id: string, env: Runtime, settings: Settings) {
     this.id = id
@@ -276,8 +278,7 @@ export class Group {
       const after = this.electProtocol()
       const now = request.protocols.find((p) => p.name === after)?.metadata
       if (after === before && metadata !== undefined && now !== undefined && sameBytes(metadata, now)) {
-        if (this.persisted.members.has(former))
-          this.persisted = { ...this.persisted, members: new Set([...this.persisted.members, id]) }
+        if (this.persisted.members.some((each) => each.memberId === former)) this.persist()
         // an old client that is its own leader would assign anew; it is told of the former leader instead
         const leads = wasLeader && request.canSkipAssignment
         return answer({
@@ -497,7 +498,15 @@ export class Group {
   }
 
   private persist(): void {
-    this.persisted = { generation: this.generation, members: new Set(this.members.keys()) }
+    const { generation, leader, protocolName } = this
+    const members = Array.from(this.members.values(), (member) => ({
+      ...member,
+      onJoin: undefined,
+      onSync: undefined,
+      isNew: false,
+      timer: undefined
+    }))
+    this.persisted = { generation, protocolName, leader, members }
   }
 
   // ── staying and leaving
@@ -618,12 +627,18 @@ export class Group {
       member.onSync?.(syncFailure(Code.notCoordinator))
       member.onJoin = undefined
       member.onSync = undefined
-      if (this.persisted.members.has(member.memberId)) {
-        member.isNew = false
-        this.beat(member)
-      } else this.forget(member)
+      this.forget(member)
+    }
+    // Whoever left or was taken out since then is a member again, until its session ends.
+    for (const snapshot of this.persisted.members) {
+      const member = { ...snapshot }
+      this.members.set(member.memberId, member)
+      if (member.instanceId !== null) this.instances.set(member.instanceId, member.memberId)
+      this.beat(member)
     }
     this.generation = this.persisted.generation
+    this.protocolName = this.persisted.protocolName
+    this.leader = this.persisted.leader
     this.to(this.members.size === 0 ? "Empty" : "Stable")
   }
 
