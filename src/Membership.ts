@@ -12,7 +12,7 @@ import type { TopicPartition } from "./TopicPartition.ts"
 
 export { anonymous, type Identity } from "./GroupOffsets.ts"
 
-/** What a membership asks of its consumer. */
+/** What a membership asks of its consumer. Whatever of it takes time is done in the background, except `revoke` and `lost`. */
 export interface Owner {
   /** These are ours from now on, besides those that already are. Told once a generation, even of none. */
   readonly assigned: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
@@ -22,14 +22,28 @@ export interface Owner {
   readonly lost: Effect.Effect<void>
   /** The group turned us away for good. */
   readonly failed: (error: KafkaError) => Effect.Effect<void>
+  /**
+   * The group cannot be joined now, or something that another member wrote cannot be read: it is tried again, and the
+   * error says what is wrong. Logged already, once in a row. Told at each try.
+   */
+  readonly troubled?: ((error: KafkaError) => Effect.Effect<void>) | undefined
 }
 
 /** A consumer's place in its group. */
 export interface Member {
   /** As whom to commit now. */
   readonly identity: () => Identity
+  /**
+   * False when the membership must have ended by our own clock; then `Owner.lost` has been told before this returns.
+   * Asked before records are delivered and before offsets are committed, since a process that stood still (SIGSTOP, a
+   * suspended machine) wakes up in any of its fibers first. Costs a look at the clock. Left out: for as long as nothing
+   * else is told.
+   */
+  readonly isAlive?: (() => boolean) | undefined
   /** A commit was refused with a code that concerns the member: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, … */
   readonly commitRefused: (as: Identity, code: number) => void
+  /** `Join.topics` may give other topics now: joins again, where it does. Left out: they are looked at now and then. */
+  readonly resubscribed?: Effect.Effect<void> | undefined
   /** From now on do not join again: the consumer is draining for good. Heartbeats go on. */
   readonly closing: Effect.Effect<void>
   /** Leaves the group: everything was given back. Bounded. */

@@ -7,7 +7,8 @@ const member = (memberId: string, ...topics: ReadonlyArray<string>): Assignor.Me
   instanceId: null,
   topics,
   owned: [],
-  generation: -1
+  generation: -1,
+  userData: null
 })
 const shared = (
   assignor: Assignor.Assignor,
@@ -61,6 +62,131 @@ describe("Assignor", () => {
     assert.deepStrictEqual(shared(Assignor.range, [member("m", "gone")], {}), { m: "" })
   })
 
+  describe("as Java's AbstractStickyAssignor (kafka-clients 4.4.0 gave these)", () => {
+    const places = (text: string) =>
+      text.split(" ").flatMap((one) => (one === "" ? [] : [{ topic: one[0]!, partition: Number(one.slice(1)) }]))
+    type Owned = Record<string, readonly [topics: string, owned: string, generation: number]>
+    const cases: ReadonlyArray<
+      readonly [
+        counts: Record<string, number>,
+        Owned,
+        sticky: Record<string, string> | undefined,
+        cooperative: Record<string, string>
+      ]
+    > = [
+      [
+        { t: 7 },
+        { a: ["t", "", -1], b: ["t", "", -1], c: ["t", "", -1] },
+        { a: "t0 t3 t6", b: "t1 t4", c: "t2 t5" },
+        { a: "t0 t3 t6", b: "t1 t4", c: "t2 t5" }
+      ],
+      [
+        { t: 7 },
+        { a: ["t", "t0 t1 t2", 3], b: ["t", "t3 t4 t5 t6", 3], c: ["t", "", -1] },
+        { a: "t0 t1 t2", b: "t3 t4", c: "t5 t6" },
+        { a: "t0 t1 t2", b: "t3 t4", c: "" }
+      ],
+      [
+        { t: 7 },
+        { a: ["t", "t0 t1 t2 t3 t4 t5 t6", 3], b: ["t", "", -1], c: ["t", "", -1] },
+        { a: "t0 t1 t2", b: "t3 t5", c: "t4 t6" },
+        { a: "t0 t1 t2", b: "", c: "" }
+      ],
+      [
+        { t: 4, u: 4 },
+        { a: ["tu", "t0 t1 u2", 3], b: ["tu", "t2 u0", 3], c: ["tu", "u1", 2] },
+        { a: "t0 t1 u2", b: "t2 u0 u3", c: "t3 u1" },
+        { a: "t0 t1 u2", b: "t2 u0 u3", c: "t3 u1" }
+      ],
+      [
+        { t: 4 },
+        { a: ["t", "t0 t1", 3], b: ["t", "t1 t2", 4] },
+        { a: "t0 t3", b: "t1 t2" },
+        { a: "t0 t3", b: "t1 t2" }
+      ],
+      // Java's sticky assignor looks for the other member's generation where it is not, and lets the second have it.
+      [{ t: 4 }, { a: ["t", "t0 t1", 4], b: ["t", "t1 t2", 4] }, undefined, { a: "t0", b: "t2 t3" }],
+      [
+        { t: 2 },
+        { a: ["t", "", -1], b: ["t", "t1", 3], c: ["t", "t0", 3] },
+        { a: "", b: "t1", c: "t0" },
+        { a: "", b: "t1", c: "t0" }
+      ]
+    ]
+    const sorted = (assignment: Record<string, string>) =>
+      Object.fromEntries(Object.entries(assignment).map(([id, list]) => [id, list.split(" ").sort().join(" ")]))
+    cases.forEach(([counts, members, sticky, cooperative], i) => {
+      const all = Object.entries(members)
+      it(`shares out as it does, case ${i + 1}`, () => {
+        const joined = all.map(([id, [topics, owned, generation]]) => ({
+          ...member(id, ...topics),
+          owned: places(owned),
+          generation
+        }))
+        assert.deepStrictEqual(sorted(shared(Assignor.cooperativeSticky, joined, counts)), cooperative)
+        // as leaders before Kafka 3.2 are told: by user data alone
+        const told = joined.map((one) => ({
+          ...one,
+          generation: -1,
+          userData: Assignor.cooperativeSticky.userData!({
+            partitions: one.owned,
+            generation: one.generation,
+            userData: null
+          })
+        }))
+        assert.deepStrictEqual(sorted(shared(Assignor.cooperativeSticky, told, counts)), cooperative)
+        if (sticky === undefined) return
+        const eager = joined.map((one) => ({
+          ...one,
+          owned: [],
+          userData:
+            one.owned.length === 0
+              ? null
+              : Assignor.sticky.userData!({ partitions: one.owned, generation: one.generation, userData: null })
+        }))
+        assert.deepStrictEqual(sorted(shared(Assignor.sticky, eager, counts)), sticky)
+      })
+    })
+
+    const given = { partitions: places("t0 t2 u1"), generation: 7, userData: null }
+    const hex = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString("hex"))
+    it("tells the same user data", () => {
+      const { cooperativeSticky, sticky } = Assignor
+      assert.strictEqual(hex(cooperativeSticky.userData!(undefined)), "ffffffff")
+      assert.strictEqual(hex(cooperativeSticky.userData!(given)), "00000007")
+      assert.isNull(sticky.userData!(undefined))
+      assert.strictEqual(
+        hex(sticky.userData!(given)),
+        "00000002000174000000020000000000000002000175000000010000000100000007"
+      )
+    })
+
+    it("takes user data of another assignor, cut short or without a generation for what they are", () => {
+      const bytes = Assignor.sticky.userData!(given)!
+      const of = (userData: Uint8Array) =>
+        shared(Assignor.sticky, [{ ...member("a", "t", "u"), userData }, member("b", "t", "u")], { t: 3, u: 3 })["a"]
+      assert.strictEqual(of(bytes), "t0 t2 u1")
+      assert.strictEqual(of(bytes.subarray(0, -4)), "t0 t2 u1", "v0")
+      for (let length = 0; length < bytes.length - 4; length++) {
+        assert.strictEqual(of(bytes.subarray(0, length)), "t0 t2 u1", "as a new member")
+      }
+      assert.lengthOf(of(new TextEncoder().encode("testuserdata"))!.split(" "), 3)
+    })
+  })
+
+  for (const assignor of [Assignor.sticky, Assignor.cooperativeSticky]) {
+    it(`${assignor.name} is even also where members want different topics`, () => {
+      const members = [member("a", "t", "u"), member("b", "t")].map((one) => ({
+        ...one,
+        userData: assignor.userData!(undefined)
+      }))
+      const { a, b } = shared(assignor, members, { t: 4, u: 2 })
+      assert.lengthOf(a!.split(" "), 3)
+      assert.lengthOf(b!.split(" "), 3)
+      assert.include(a, "u0")
+    })
+  }
+
   const Case = Schema.Struct({
     counts: Schema.Array(Schema.Literals([0, 1, 2, 7])),
     members: Schema.Array(Schema.Array(Schema.Literals([0, 1, 2, 3])))
@@ -81,7 +207,9 @@ describe("Assignor", () => {
   it("cooperative sticky believes the later generation, and none of two that claim the same in one", () => {
     const given = (members: ReadonlyArray<Assignor.Member>) => shared(Assignor.cooperativeSticky, members, { t: 2 })
     assert.deepStrictEqual(given([owning("a", [0, 1], 3), owning("b", [0, 1], 4)]), { a: "", b: "t0" })
-    assert.deepStrictEqual(given([owning("a", [0, 1], 4), owning("b", [0, 1], 4)]), { a: "t0", b: "t1" })
+    // whoever gets them next, both must give them back first
+    assert.deepStrictEqual(given([owning("a", [0, 1], 4), owning("b", [0, 1], 4)]), { a: "", b: "" })
+    assert.deepStrictEqual(given([owning("a", [], 5), owning("b", [], 5)]), { a: "t0", b: "t1" })
   })
 
   it.prop(
@@ -137,7 +265,7 @@ describe("Assignor", () => {
     { arbitrary: { runs: 300, seed: 3 } }
   )
 
-  for (const assignor of [Assignor.range, Assignor.roundRobin, Assignor.cooperativeSticky]) {
+  for (const assignor of [Assignor.range, Assignor.roundRobin, Assignor.sticky, Assignor.cooperativeSticky]) {
     it.prop(
       `${assignor.name} gives every partition that someone subscribed to, once, to someone who did`,
       [Case],

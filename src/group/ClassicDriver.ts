@@ -1,55 +1,47 @@
 /**
- * Drives the state machine of a classic member (`internal/ClassicMember`): carries its commands out as requests to the
+ * Drives the state machine of a classic member (`ClassicMember`): carries its commands out as requests to the
  * coordinator, feeds the answers back, and wakes it at its deadlines on the Clock.
+ *
+ * What a foreign leader or member wrote ends nothing here: a subscription that cannot be read gets no partitions, an
+ * assignment that cannot be read is asked for again by joining anew, partitions of topics that were not subscribed to
+ * are not taken. Each is told (`Owner.troubled`), and logged once until the group is joined.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type * as Assignor from "../Assignor.ts"
 import * as Backoff from "../Backoff.ts"
-import type { Broker } from "../Broker.ts"
 import { Cluster } from "../Cluster.ts"
-import * as ClassicMember from "./ClassicMember.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
-import * as Heartbeat from "../protocol/messages/Heartbeat.ts"
-import * as JoinGroup from "../protocol/messages/JoinGroup.ts"
-import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
-import * as SyncGroup from "../protocol/messages/SyncGroup.ts"
-import {
-  corrupt,
-  decodeAssignment,
-  decodeSubscription,
-  encodeAssignment,
-  encodeSubscription
-} from "./ConsumerProtocol.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import * as ClassicMember from "./ClassicMember.ts"
+import * as ClassicRequests from "./ClassicRequests.ts"
+import * as ConsumerProtocol from "./ConsumerProtocol.ts"
+import * as TopicWatch from "./TopicWatch.ts"
 
 /** Checked settings; durations in milliseconds. */
-export interface Settings {
+export interface Settings extends ClassicRequests.Settings {
   readonly assignors: ReadonlyArray<Assignor.Assignor>
-  readonly sessionTimeout: number
-  /** False: the default, which older brokers get shorter. */
-  readonly sessionTimeoutChosen: boolean
   readonly heartbeatInterval: number
-  readonly rebalanceTimeout: number
-  readonly instanceId: string | null
   readonly metadataMaxAge: number
   readonly leaveTimeout: number
-  /** Milliseconds after so many heartbeats, or joins, that failed in a row. */
-  readonly heartbeatDelay: typeof Backoff.delay
-  readonly rejoinDelay: typeof Backoff.delay
+  /** See `ClassicState.Settings`. */
+  readonly heartbeatDelay: ClassicMember.Settings["heartbeatDelay"]
+  readonly rejoinDelay: ClassicMember.Settings["rejoinDelay"]
 }
 
-const protocolType = "consumer"
+type Command<Tag extends ClassicMember.Command["_tag"]> = ClassicMember.Command & { readonly _tag: Tag }
 
-// group.max.session.timeout.ms of 0.9 and 0.10.0, which know JoinGroup v0 alone
-const oldSessionLimit = 30_000
-
-const rebalanceInProgress = 27
-
-let channels = 0
+/** What cannot be read is told as itself; whatever else a bug or an assignor of the application threw, as `Misuse`. */
+const broken = (what: string, cause: unknown, group: string): KafkaError.KafkaError =>
+  cause instanceof KafkaError.KafkaError
+    ? cause
+    : KafkaError.make({ _tag: "Misuse", message: `${what} failed: ${String(cause)}`, group }, cause)
 
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
@@ -59,107 +51,120 @@ export const join = (
   Effect.gen(function* () {
     const cluster = yield* Cluster
     const clock = yield* Clock.Clock
+    const random = yield* Random.Random
     const scope = yield* Effect.scope
-    // A JoinGroup is held by the broker, and with it all that follows on its connection.
-    const channel = `group-${++channels}`
-    const cooperative = settings.assignors.every((assignor) => assignor.cooperative)
-    let sessionTimeout = settings.sessionTimeout
-    let rebalanceTimeout = settings.rebalanceTimeout
-    const machine: { -readonly [K in keyof ClassicMember.Settings]: ClassicMember.Settings[K] } = {
-      group,
-      heartbeatInterval: settings.heartbeatInterval,
-      sessionTimeout,
-      cooperative,
-      static: settings.instanceId !== null
-    }
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const requests = ClassicRequests.make(cluster, clock, group, settings)
+    const watch = TopicWatch.make(cluster, topics)
+    const now = () => Backoff.monotonic(clock)
 
     let state = ClassicMember.initial
     const events: Array<ClassicMember.Event> = []
     let wake: (() => void) | undefined
     let ended: (() => void) | undefined
-    let lastBroker: Broker | undefined
-    /** What the last join was made of, to see when it is out of date. */
-    let subscribed: ReadonlyArray<string> = []
-    let counted: ReadonlyMap<string, number> | undefined
+    let given: Assignor.Given | undefined
+    /** The topics of an assignment that this member looks after, as its leader, though it did not make it. */
+    let inherited: ReadonlyArray<string> | undefined
+    const told = new Set<string>()
 
-    const now = () => Backoff.monotonic(clock)
+    const machine = (): ClassicMember.Settings => ({
+      group,
+      heartbeatInterval: settings.heartbeatInterval,
+      heartbeatDelay: settings.heartbeatDelay,
+      rejoinDelay: settings.rejoinDelay,
+      cooperative: settings.assignors.every((assignor) => assignor.cooperative),
+      static: settings.instanceId !== null,
+      ...requests.terms()
+    })
+
     const post = (event: ClassicMember.Event): void => {
       events.push(event)
       wake?.()
     }
-    const posted = Effect.callback<void>((resume) => {
-      wake = () => {
-        wake = undefined
-        resume(Effect.void)
-      }
-      if (events.length > 0) wake()
-      return Effect.sync(() => {
-        wake = undefined
+
+    /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
+    const inBackground = (self: Effect.Effect<void>): void => {
+      const guarded = Effect.catchDefect(self, (defect) => owner.failed(broken("the group's machinery", defect, group)))
+      Fiber.runIn(runFork(guarded), scope)
+    }
+
+    /** What goes wrong and is tried again: told each time, and logged once of a kind until the group is joined. */
+    const troubled = (error: KafkaError.KafkaError): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
+        const log = told.has(kind)
+          ? Effect.void
+          : Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
+        told.add(kind)
+        return Effect.andThen(log, owner.troubled?.(error) ?? Effect.void)
       })
-    })
 
-    const coordinator = Effect.map(cluster.coordinator("group", group), (broker) => {
-      if (lastBroker !== undefined && lastBroker !== broker) lastBroker.hangUp(channel)
-      return (lastBroker = broker)
-    })
+    // ── what the machine asks for
 
-    const sendJoin = ({ generation, memberId, owned, round }: ClassicMember.Command & { _tag: "Join" }) =>
+    const sendJoin = ({ generation, memberId, owned, round }: Command<"Join">) =>
       Effect.gen(function* () {
-        subscribed = yield* topics
-        counted = undefined
-        const broker = yield* coordinator
-        const options = { channel, ...(settings.instanceId === null ? {} : { minVersion: 5 }) }
-        const version = yield* broker.version(JoinGroup, options)
-        sessionTimeout =
-          version === 0 && !settings.sessionTimeoutChosen
-            ? Math.min(settings.sessionTimeout, oldSessionLimit)
-            : settings.sessionTimeout
-        machine.sessionTimeout = sessionTimeout
-        rebalanceTimeout = version === 0 ? sessionTimeout : settings.rebalanceTimeout
-        const response = yield* broker.send(
-          JoinGroup,
-          () => ({
-            groupId: group,
-            sessionTimeoutMs: sessionTimeout,
-            rebalanceTimeoutMs: rebalanceTimeout,
-            memberId,
-            groupInstanceId: settings.instanceId,
-            protocolType,
-            protocols: settings.assignors.map(({ cooperative: incremental, name }) => ({
-              name,
-              metadata: encodeSubscription(subscribed, owned, generation, incremental)
-            }))
-          }),
-          // The broker answers when all have joined, or when the rebalance timeout is over.
-          { ...options, timeout: rebalanceTimeout + 5_000, budget: "rebalanceTimeout" }
-        )
+        const subscribed = yield* watch.subscribe
+        inherited = undefined
+        const protocols = settings.assignors.map((assignor) => ({
+          name: assignor.name,
+          metadata: ConsumerProtocol.encodeSubscription({
+            topics: subscribed,
+            owned,
+            generation: assignor.cooperative ? generation : undefined,
+            userData: assignor.userData?.(given) ?? null
+          })
+        }))
+        const { response, sentAt } = yield* requests.join(memberId, owned.length > 0, protocols)
         if (response.errorCode !== 0) {
           return post({ _tag: "JoinRefused", round, code: response.errorCode, memberId: response.memberId })
+        }
+        const leads = response.leader === response.memberId
+        const members = response.members.map((member) => ({
+          memberId: member.memberId,
+          instanceId: member.groupInstanceId,
+          metadata: member.metadata
+        }))
+        if (isFormer(response.leader, response.memberId) || (leads && response.skipAssignment)) {
+          const others = (yield* Effect.forEach(members, readMember)).flatMap((member) => member.topics)
+          inherited = [...new Set([...subscribed, ...others])]
         }
         return post({
           _tag: "Joined",
           round,
+          sentAt,
           memberId: response.memberId,
           generation: response.generationId,
           protocol: response.protocolName ?? "",
-          members:
-            response.leader === response.memberId && !response.skipAssignment
-              ? response.members.map((member) => ({
-                  memberId: member.memberId,
-                  instanceId: member.groupInstanceId,
-                  metadata: member.metadata
-                }))
-              : undefined
+          members: leads && !response.skipAssignment ? members : undefined
         })
       })
 
-    const countPartitions = (names: ReadonlyArray<string>) =>
-      Effect.map(
-        cluster.topics(names),
-        (infos): ReadonlyMap<string, number> => new Map(infos.map((info) => [info.name, info.partitions.length]))
+    /** Whether a leader's id is the one that this static member had before it came back: releases before KIP-814 name that. */
+    const isFormer = (leader: string, memberId: string): boolean => {
+      const { instanceId } = settings
+      return (
+        instanceId !== null &&
+        leader !== memberId &&
+        leader.length === memberId.length &&
+        leader.startsWith(`${instanceId}-`) &&
+        memberId.startsWith(`${instanceId}-`)
+      )
+    }
+
+    /** A member whose subscription cannot be read is one that wants nothing. */
+    const readMember = (member: ClassicMember.Member): Effect.Effect<Assignor.Member> =>
+      Effect.try({
+        try: () => ConsumerProtocol.decodeSubscription(member),
+        catch: (error) => broken(`reading the subscription of ${member.memberId}`, error, group)
+      }).pipe(
+        Effect.catch((error) => {
+          const { instanceId, memberId } = member
+          const none = { memberId, instanceId, topics: [], owned: [], generation: -1, userData: null }
+          return Effect.as(troubled(error), none)
+        })
       )
 
-    const distribute = ({ members, protocol, round }: ClassicMember.Command & { _tag: "Distribute" }) =>
+    const distribute = ({ members, protocol, round }: Command<"Distribute">) =>
       Effect.gen(function* () {
         const assignor = settings.assignors.find(({ name }) => name === protocol)
         if (assignor === undefined) {
@@ -171,187 +176,186 @@ export const join = (
             group
           })
         }
-        const subscriptions = yield* Effect.try({
-          try: () => members.map(decodeSubscription),
-          catch: (error) => corrupt(error, group)
-        })
-        const names = [...new Set(subscriptions.flatMap((member) => member.topics))]
-        const counts = yield* countPartitions(names)
-        counted = counts
+        const subscriptions = yield* Effect.forEach(members, readMember)
+        const counts = yield* watch.count([...new Set(subscriptions.flatMap((member) => member.topics))])
         return yield* Effect.try({
-          try: () =>
-            post({ _tag: "Distributed", round, protocol, assignments: [...assignor.assign(subscriptions, counts)] }),
-          catch: (error) => corrupt(error, group)
+          try: () => {
+            const shares = assignor.assign(subscriptions, counts)
+            const userData = assignor.assignedUserData?.(shares, subscriptions)
+            const assignments = members.map(({ memberId }) => ({
+              memberId,
+              partitions: shares.get(memberId) ?? [],
+              userData: userData?.get(memberId) ?? null
+            }))
+            post({ _tag: "Distributed", round, protocol, assignments })
+          },
+          catch: (error) => broken(`the assignor "${protocol}"`, error, group)
         })
       })
 
-    const sendSync = ({
-      assignments,
-      generation,
-      memberId,
-      protocol,
-      round
-    }: ClassicMember.Command & { _tag: "Sync" }) =>
+    const sendSync = (command: Command<"Sync">) =>
       Effect.gen(function* () {
-        const broker = yield* coordinator
-        const response = yield* broker.send(
-          SyncGroup,
-          () => ({
-            groupId: group,
-            generationId: generation,
-            memberId,
-            groupInstanceId: settings.instanceId,
-            protocolType,
-            protocolName: protocol,
-            assignments: assignments.map(([id, partitions]) => ({
-              memberId: id,
-              assignment: encodeAssignment(partitions)
-            }))
-          }),
-          // Held until the leader has synced.
-          { channel, timeout: rebalanceTimeout + 5_000, budget: "rebalanceTimeout" }
+        const { generation, round } = command
+        const { response, sentAt } = yield* requests.sync(
+          command,
+          command.assignments.map((share) => ({
+            memberId: share.memberId,
+            assignment: ConsumerProtocol.encodeAssignment(share)
+          }))
         )
         if (response.errorCode !== 0) return post({ _tag: "SyncRefused", round, code: response.errorCode })
-        const partitions = yield* Effect.try({
-          try: () => decodeAssignment(response.assignment),
-          catch: (error) => corrupt(error, group)
-        })
-        return post({ _tag: "Synced", round, partitions })
+        const read = yield* Effect.result(
+          Effect.try({
+            try: () => ConsumerProtocol.decodeAssignment(response.assignment),
+            catch: (error) => broken("reading the assignment", error, group)
+          })
+        )
+        if (Result.isFailure(read)) {
+          yield* troubled(read.failure)
+          return post({ _tag: "Unreadable", round })
+        }
+        const { userData } = read.success
+        const wanted = new Set(watch.subscribed())
+        const partitions = read.success.partitions.filter(({ topic }) => wanted.has(topic))
+        if (partitions.length < read.success.partitions.length) {
+          const strange = read.success.partitions.find(({ topic }) => !wanted.has(topic))!
+          const problem = `the leader gave ${TopicPartition.key(strange)}, which was not subscribed to`
+          yield* troubled(KafkaError.make({ _tag: "Corrupt", what: "ConsumerProtocolAssignment", problem, group }))
+        } else told.clear()
+        given = { partitions, generation, userData }
+        if (inherited !== undefined) inBackground(takeOver(inherited))
+        return post({ _tag: "Synced", round, sentAt, partitions })
       })
 
-    const sendHeartbeat = ({ generation, memberId }: ClassicMember.Command & { _tag: "Heartbeat" }) =>
-      Effect.flatMap(coordinator, (broker) =>
-        broker.send(
-          Heartbeat,
-          () => ({ groupId: group, generationId: generation, memberId, groupInstanceId: settings.instanceId }),
-          { channel, timeout: Math.ceil(sessionTimeout / 3), budget: "sessionTimeout" }
-        )
-      )
-
-    /** Not on the member's own connection, where a JoinGroup may be held before it. */
-    const sendLeave = (memberId: string) =>
+    /** A static leader that came back into a stable group makes no assignment, but looks after the one that there is. */
+    const takeOver = (names: ReadonlyArray<string>): Effect.Effect<void> =>
       Effect.gen(function* () {
-        const broker = yield* cluster.coordinator("group", group)
-        const response = yield* broker.send(LeaveGroup, (version) =>
-          version >= 3
-            ? { groupId: group, members: [{ memberId, groupInstanceId: settings.instanceId }] }
-            : { groupId: group, memberId }
+        const { round } = state
+        const blobs = yield* Effect.catch(requests.assignments, () => Effect.succeed(undefined))
+        const assigned = yield* Effect.result(
+          Effect.try(() =>
+            blobs?.flatMap((bytes) => ConsumerProtocol.decodeAssignment(bytes).partitions.map(TopicPartition.key))
+          )
         )
-        const code = response.errorCode === 0 ? (response.members[0]?.errorCode ?? 0) : response.errorCode
-        if (code === 0 || code === 25) return
-        if (code === 15 || code === 16) cluster.forgetCoordinator("group", group)
-        return yield* KafkaError.fromCode(code, { api: "LeaveGroup", group })
-      }).pipe(
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            if (error.reason._tag !== "Server") cluster.forgetCoordinator("group", group)
-          })
-        ),
-        Effect.retry({
-          schedule: Backoff.schedule,
-          while: (error) =>
-            error.isRetryable || (error.reason._tag === "Server" && error.reason.code === rebalanceInProgress)
+        const keys = Result.isSuccess(assigned) ? assigned.success : undefined
+        const isOutdated = yield* watch.inherit(names, keys === undefined ? undefined : new Set(keys))
+        if (isOutdated && state.round === round) post({ _tag: "Outdated" })
+      }).pipe(Effect.ignore)
+
+    const roundTrip = (round: number, self: Effect.Effect<void, KafkaError.KafkaError>): void =>
+      inBackground(
+        Effect.catch(self, (error) => {
+          post({ _tag: "RoundFailed", round, error })
+          return error.isRetryable ? troubled(error) : Effect.void
         })
       )
 
-    const roundTrip = (round: number, self: Effect.Effect<void, KafkaError.KafkaError>) =>
-      Effect.catch(self, (error) => Effect.sync(() => post({ _tag: "RoundFailed", round, error })))
-
-    const inBackground = (self: Effect.Effect<void>) =>
-      // A defect of an assignor or a subscription must end the consumer, not a fiber that nobody watches.
-      Effect.asVoid(
-        Effect.forkIn(
-          Effect.catchDefect(self, (defect) => owner.failed(corrupt(defect, group))),
-          scope,
-          { startImmediately: true }
-        )
-      )
-
-    const carryOut = (command: ClassicMember.Command): Effect.Effect<void> => {
+    const carryOut = (command: ClassicMember.Command): void => {
       switch (command._tag) {
         case "Join":
-          return inBackground(roundTrip(command.round, sendJoin(command)))
+          return roundTrip(command.round, sendJoin(command))
         case "Distribute":
-          return inBackground(roundTrip(command.round, distribute(command)))
+          return roundTrip(command.round, distribute(command))
         case "Sync":
-          return inBackground(roundTrip(command.round, sendSync(command)))
+          return roundTrip(command.round, sendSync(command))
         case "Heartbeat": {
           const { generation, memberId } = command
           return inBackground(
-            Effect.map(Effect.result(sendHeartbeat(command)), (result) =>
+            Effect.map(Effect.result(requests.heartbeat(command)), (result) =>
               post(
                 Result.isSuccess(result)
-                  ? { _tag: "HeartbeatAnswered", memberId, generation, code: result.success.errorCode }
+                  ? { _tag: "HeartbeatAnswered", memberId, generation, code: result.success }
                   : { _tag: "HeartbeatFailed", memberId, generation, error: result.failure }
               )
             )
           )
         }
         case "ForgetCoordinator":
-          return Effect.sync(() => cluster.forgetCoordinator("group", group))
+          return cluster.forgetCoordinator("group", group)
         case "Give":
-          return owner.assigned(command.partitions)
+          return inBackground(owner.assigned(command.partitions))
         case "Revoke":
           return inBackground(
-            Effect.map(owner.revoke(command.partitions, rebalanceTimeout), () =>
+            Effect.map(owner.revoke(command.partitions, requests.terms().rebalanceTimeout), () =>
               post({ _tag: "Released", round: command.round })
             )
           )
         case "Lose":
+          given = undefined
           return inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
-          return inBackground(Effect.map(Effect.ignore(sendLeave(command.memberId)), () => post({ _tag: "Left" })))
+          return inBackground(Effect.map(Effect.ignore(requests.leave(command.memberId)), () => post({ _tag: "Left" })))
         case "Fail":
-          return owner.failed(command.error)
+          return inBackground(owner.failed(command.error))
       }
     }
 
+    // ── the machine's turns
+
+    const advance = (event: ClassicMember.Event): void => {
+      const [next, commands] = ClassicMember.step(machine(), state, event, now(), random.nextDoubleUnsafe())
+      state = next
+      for (const command of commands) carryOut(command)
+      if (state.phase === "ended") ended?.()
+    }
+
+    const posted = Effect.callback<void>((resume) => {
+      wake = () => {
+        wake = undefined
+        resume(Effect.void)
+      }
+      if (events.length > 0) wake()
+      return Effect.sync(() => {
+        wake = undefined
+      })
+    })
+
     const turn = Effect.gen(function* () {
       if (events.length === 0) {
-        const at = ClassicMember.deadline(state)
+        const at = ClassicMember.deadline(machine(), state)
         if (at === undefined) yield* posted
         else if (at > now()) yield* Effect.raceFirst(posted, Effect.sleep(at - now()))
       }
-      const event = events.shift() ?? { _tag: "Tick" as const }
-      const random = yield* Random.next
-      const [next, commands] = ClassicMember.step(machine, state, event, now(), random)
-      state = next
-      for (const command of commands) yield* carryOut(command)
-      if (state.phase === "ended") ended?.()
+      advance(events.shift() ?? { _tag: "Tick" })
     })
     yield* Effect.forkIn(Effect.repeat(turn, { while: () => state.phase !== "ended" }), scope, {
       startImmediately: true
     })
 
-    const isOutdated = Effect.gen(function* () {
-      const names = yield* topics
-      if (names.length !== subscribed.length || names.some((name) => !subscribed.includes(name))) return true
-      if (counted === undefined) return false
-      const counts = yield* countPartitions([...new Set([...counted.keys(), ...subscribed])])
-      return [...counts].some(([name, count]) => counted?.get(name) !== count)
-    })
+    // ── what the group shares out
+
+    const lookAgain = Effect.suspend(() => (state.phase === "stable" ? watch.isOutdated : Effect.succeed(false))).pipe(
+      // What could not be asked now is asked the next time.
+      Effect.catch(() => Effect.succeed(false)),
+      Effect.map((isOutdated) => {
+        if (isOutdated) post({ _tag: "Outdated" })
+      })
+    )
+    const byTime = Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain)
+    yield* Effect.forkIn(Effect.repeat(byTime, { while: () => state.phase !== "ended" }), scope)
     yield* Effect.forkIn(
-      Effect.sleep(settings.metadataMaxAge).pipe(
-        Effect.andThen(Effect.suspend(() => (state.phase === "stable" ? isOutdated : Effect.succeed(false)))),
-        // What could not be asked now is asked the next time.
-        Effect.catch(() => Effect.succeed(false)),
-        Effect.map((outdated) => {
-          if (outdated) post({ _tag: "Outdated" })
-        }),
-        Effect.repeat({ while: () => state.phase !== "ended" })
-      ),
-      scope
+      Stream.runForEach(watch.changes, () => lookAgain),
+      scope,
+      { startImmediately: true }
     )
 
     yield* Scope.addFinalizer(
       scope,
-      Effect.sync(() => lastBroker?.hangUp(channel))
+      Effect.sync(() => requests.hangUp())
     )
 
     return {
       identity: () => ({ memberId: state.memberId, generation: state.generation, instanceId: settings.instanceId }),
+      isAlive: () => {
+        if (now() < ClassicMember.expiresAt(machine(), state)) return true
+        // The machine's own turn may come later, where a process that stood still wakes.
+        advance({ _tag: "Tick" })
+        wake?.()
+        return false
+      },
       commitRefused: (as, code) =>
         post({ _tag: "CommitRefused", memberId: as.memberId, generation: as.generation, code }),
+      resubscribed: Effect.sync(() => inBackground(lookAgain)),
       closing: Effect.sync(() => post({ _tag: "Closing" })),
       leave: Effect.callback<void>((resume) => {
         if (state.phase === "ended") return resume(Effect.void)

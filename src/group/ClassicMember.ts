@@ -1,215 +1,73 @@
 /**
- * The member of a classic group, as a state machine: `(state, event, now) → [state, commands]`. It reads no clock, does
- * no I/O and holds no fiber; whoever drives it carries the commands out, feeds the answers back as events, and wakes it
- * at `deadline`.
+ * Pure. The member of a classic group, as a state machine: `(state, event, now) → [state, commands]`. It reads no clock,
+ * does no I/O and holds no fiber; whoever drives it carries the commands out, feeds the answers back as events, and
+ * wakes it at `deadline`.
  *
  * What it holds to:
  * - Partitions are given up (`Revoke`, answered by `Released`) before the group is joined again; eager members give up
  *   all of them, cooperative ones what the new assignment lacks.
- * - Heartbeats go on from the join's answer until the next join, whatever the user's code does.
+ * - Heartbeats go on from the join's answer until the next join, and through that where partitions are kept, whatever
+ *   the user's code does.
+ * - Whoever holds partitions and hears nothing of the coordinator loses them when the session must have ended there, in
+ *   every phase. That is counted from when the last answered request was sent, and is looked at before anything else.
  * - An answer to a request of an earlier round or generation changes nothing.
  * - Lost is not revoked: an unknown member, a dead generation and a session that expired on our own clock take
  *   everything away at once (`Lose`).
+ * - Every way back to a join but the first of its kind waits; only an assignment makes the waits short again.
  * - A broker that cannot be reached is never a failure here; a refusal is.
  */
-import * as Backoff from "../Backoff.ts"
-import * as KafkaError from "../KafkaError.ts"
 import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
+import {
+  type Command,
+  deadline,
+  type Event,
+  expiresAt,
+  heartbeatDue,
+  outsideGeneration,
+  type Settings,
+  type State,
+  type Step
+} from "./ClassicState.ts"
 
-/** What the member is; durations in milliseconds. */
-export interface Settings {
-  readonly group: string
-  readonly heartbeatInterval: number
-  readonly sessionTimeout: number
-  readonly cooperative: boolean
-  /** Static members do not leave: the coordinator keeps their place until the session expires. */
-  readonly static: boolean
-}
+export * from "./ClassicState.ts"
 
-/**
- * - `waiting`: to join at `joinAt`
- * - `joining`, `assigning` (as leader), `syncing`
- * - `stable`
- * - `releasing`: partitions are being drained and committed, or lost ones ended; then it joins, leaves or fails
- * - `leaving`, `ended`
- */
-export type Phase = "waiting" | "joining" | "assigning" | "syncing" | "stable" | "releasing" | "leaving" | "ended"
-
-export interface State {
-  readonly phase: Phase
-  /** Empty until the coordinator gives one. */
-  readonly memberId: string
-  /** -1 outside a generation. */
-  readonly generation: number
-  /** Counts joins and releases: an answer of an earlier round is stale. */
-  readonly round: number
-  readonly owned: ReadonlyArray<TopicPartition>
-  /** Retries since the group was last joined. */
-  readonly attempt: number
-  readonly joinAt: number
-  /** Undefined while a heartbeat is under way, and where none is due. */
-  readonly heartbeatAt: number | undefined
-  readonly heartbeatSentAt: number
-  /** When the session is over, unless a heartbeat is answered before. */
-  readonly expiresAt: number
-  /** The subscription or the topics changed since the last join. */
-  readonly outdated: boolean
-  /** No rejoin any more: the consumer is being closed. */
-  readonly closing: boolean
-  /** To end with this, once everything is released. */
-  readonly failure: KafkaError.KafkaError | undefined
-}
-
-export interface Member {
-  readonly memberId: string
-  readonly instanceId: string | null
-  readonly metadata: Uint8Array
-}
-
-export type Event =
-  | { readonly _tag: "Tick" }
-  | {
-      readonly _tag: "Joined"
-      readonly round: number
-      readonly memberId: string
-      readonly generation: number
-      readonly protocol: string
-      /** Undefined for all but the leader. */
-      readonly members: ReadonlyArray<Member> | undefined
-    }
-  | { readonly _tag: "JoinRefused"; readonly round: number; readonly code: number; readonly memberId: string }
-  | {
-      readonly _tag: "Distributed"
-      readonly round: number
-      readonly protocol: string
-      readonly assignments: Assignments
-    }
-  | { readonly _tag: "Synced"; readonly round: number; readonly partitions: ReadonlyArray<TopicPartition> }
-  | { readonly _tag: "SyncRefused"; readonly round: number; readonly code: number }
-  /** A join, the leader's work or a sync failed without an answer of the coordinator. */
-  | { readonly _tag: "RoundFailed"; readonly round: number; readonly error: KafkaError.KafkaError }
-  | {
-      readonly _tag: "HeartbeatAnswered"
-      readonly memberId: string
-      readonly generation: number
-      readonly code: number
-    }
-  | {
-      readonly _tag: "HeartbeatFailed"
-      readonly memberId: string
-      readonly generation: number
-      readonly error: KafkaError.KafkaError
-    }
-  /** A commit was refused with a code that concerns the member. */
-  | { readonly _tag: "CommitRefused"; readonly memberId: string; readonly generation: number; readonly code: number }
-  /** The owner has drained and committed, or ended what was lost. */
-  | { readonly _tag: "Released"; readonly round: number }
-  /** The subscription or the partitions of its topics changed. */
-  | { readonly _tag: "Outdated" }
-  /** Do not join again: the consumer drains for good. */
-  | { readonly _tag: "Closing" }
-  /** Nothing is owned any more: leave. */
-  | { readonly _tag: "Close" }
-  | { readonly _tag: "Left" }
-
-export type Assignments = ReadonlyArray<readonly [memberId: string, partitions: ReadonlyArray<TopicPartition>]>
-
-export type Command =
-  | {
-      readonly _tag: "Join"
-      readonly round: number
-      readonly memberId: string
-      readonly generation: number
-      readonly owned: ReadonlyArray<TopicPartition>
-    }
-  | {
-      readonly _tag: "Distribute"
-      readonly round: number
-      readonly protocol: string
-      readonly members: ReadonlyArray<Member>
-    }
-  | {
-      readonly _tag: "Sync"
-      readonly round: number
-      readonly memberId: string
-      readonly generation: number
-      readonly protocol: string
-      readonly assignments: Assignments
-    }
-  | { readonly _tag: "Heartbeat"; readonly memberId: string; readonly generation: number }
-  | { readonly _tag: "Leave"; readonly memberId: string }
-  | { readonly _tag: "ForgetCoordinator" }
-  | { readonly _tag: "Give"; readonly partitions: ReadonlyArray<TopicPartition> }
-  | { readonly _tag: "Revoke"; readonly round: number; readonly partitions: ReadonlyArray<TopicPartition> }
-  /** Everything the owner still holds is gone, what is being released included. */
-  | { readonly _tag: "Lose"; readonly round: number }
-  | { readonly _tag: "Fail"; readonly error: KafkaError.KafkaError }
-
-export type Step = readonly [state: State, commands: ReadonlyArray<Command>]
-
-/** A member that joins at the first tick. */
-export const initial: State = {
-  phase: "waiting",
-  memberId: "",
-  generation: -1,
-  round: 0,
-  owned: [],
-  attempt: 0,
-  joinAt: 0,
-  heartbeatAt: undefined,
-  heartbeatSentAt: 0,
-  expiresAt: Infinity,
-  outdated: false,
-  closing: false,
-  failure: undefined
-}
-
-/** When it wants a `Tick`; undefined while it waits for an answer alone. */
-export const deadline = (state: State): number | undefined => {
-  switch (state.phase) {
-    case "waiting":
-      return state.closing ? undefined : state.joinAt
-    case "assigning":
-    case "syncing":
-    case "stable":
-    case "releasing": {
-      if (state.generation === -1) return undefined
-      return state.heartbeatAt === undefined ? state.expiresAt : Math.min(state.heartbeatAt, state.expiresAt)
-    }
-    default:
-      return undefined
-  }
-}
+/** What is refused for good with a word of the group's own. */
+const groupRefuses: ReadonlySet<number> = new Set([
+  ErrorCode.codes.INCONSISTENT_GROUP_PROTOCOL,
+  ErrorCode.codes.INVALID_GROUP_ID,
+  ErrorCode.codes.INVALID_SESSION_TIMEOUT,
+  ErrorCode.codes.GROUP_MAX_SIZE_REACHED
+])
 
 /** The error of a code with which the coordinator turns the member away for good. */
-const refusal = (settings: Settings, code: number, api: string): KafkaError.KafkaError => {
+const refusal = (settings: Settings, code: number, api: Api): KafkaError.KafkaError => {
   const where = { api, group: settings.group }
-  switch (code) {
-    case 23: // INCONSISTENT_GROUP_PROTOCOL
-    case 24: // INVALID_GROUP_ID
-    case 26: // INVALID_SESSION_TIMEOUT
-    case 81: {
-      // GROUP_MAX_SIZE_REACHED
-      const { name, message } = ErrorCode.get(code)
-      return KafkaError.make({ ...where, _tag: "GroupRefused", code, name, message })
-    }
-    default:
-      return KafkaError.fromCode(code, where)
-  }
+  if (!groupRefuses.has(code)) return KafkaError.fromCode(code, where)
+  const { message, name } = ErrorCode.get(code)
+  return KafkaError.make({ ...where, _tag: "GroupRefused", code, name, message })
 }
 
-const coordinatorGone = (code: number): boolean => code === 15 || code === 16
-
-const retriable = (code: number): boolean => code === 14 || coordinatorGone(code) || ErrorCode.get(code).retriable
+type Api = "JoinGroup" | "SyncGroup" | "Heartbeat" | "OffsetCommit"
 
 const forget: ReadonlyArray<Command> = [{ _tag: "ForgetCoordinator" }]
 
-const outsideGeneration = {
-  generation: -1,
-  heartbeatAt: undefined,
-  expiresAt: Infinity
-} as const
+const nothing = (state: State): Step => [state, []]
+
+const before = (commands: ReadonlyArray<Command>, [state, more]: Step): Step => [state, [...commands, ...more]]
+
+const after = ([state, commands]: Step, then: (state: State) => Step): Step => before(commands, then(state))
+
+const without = (
+  self: ReadonlyArray<TopicPartition>,
+  removed: ReadonlyArray<TopicPartition>
+): ReadonlyArray<TopicPartition> => {
+  const keys = new Set(removed.map((p) => `${p.topic}-${p.partition}`))
+  return self.filter((p) => !keys.has(`${p.topic}-${p.partition}`))
+}
+
+// ── joining
 
 /** Joins now. */
 const join = (state: State): Step => {
@@ -221,38 +79,30 @@ const join = (state: State): Step => {
   }
   const round = state.round + 1
   return [
-    { ...state, phase: "joining", round, heartbeatAt: undefined, expiresAt: Infinity, outdated: false },
+    { ...state, phase: "joining", round, outdated: false },
     [{ _tag: "Join", round, memberId: state.memberId, generation: state.generation, owned: state.owned }]
   ]
 }
 
-/** Joins after a wait that grows with each failure. */
-const joinLater = (state: State, now: number, random: number): Step => {
+/** Joins after a wait that grows with each try since the last assignment; where it may, the first is `atOnce`. */
+const joinLater = (settings: Settings, state: State, now: number, random: number, atOnce = false): Step => {
   const attempt = state.attempt + 1
-  return [
-    {
-      ...state,
-      ...outsideGeneration,
-      // A cooperative member still names the generation that its partitions are of.
-      generation: state.owned.length === 0 ? -1 : state.generation,
-      phase: "waiting",
-      attempt,
-      joinAt: now + Backoff.delay(attempt + 1, random)
-    },
-    []
-  ]
+  // A cooperative member goes on as what it is: its heartbeats tell the coordinator, or its session ends.
+  const kept = state.owned.length === 0 ? outsideGeneration : {}
+  const joinAt = now + Math.max(1, settings.rejoinDelay(attempt, random))
+  const waiting: State = { ...state, ...kept, phase: "waiting", attempt, joinAt }
+  return atOnce && attempt === 1 ? join(waiting) : [waiting, []]
 }
 
 /** Gives partitions up; joins again when they are released. */
 const revoke = (state: State, partitions: ReadonlyArray<TopicPartition>): Step => {
-  const kept = partitions.length === state.owned.length ? [] : without(state.owned, partitions)
   if (partitions.length === 0) return join(state)
+  const owned = partitions.length === state.owned.length ? [] : without(state.owned, partitions)
   const round = state.round + 1
-  return [
-    { ...state, phase: "releasing", round, owned: kept, outdated: false },
-    [{ _tag: "Revoke", round, partitions }]
-  ]
+  return [{ ...state, phase: "releasing", round, owned, outdated: false }, [{ _tag: "Revoke", round, partitions }]]
 }
+
+const rejoin = (settings: Settings, state: State): Step => revoke(state, settings.cooperative ? [] : state.owned)
 
 /** Everything is gone. Joins again, or fails, when its fibers have ended. */
 const lose = (state: State, memberId: string, failure?: KafkaError.KafkaError): Step => {
@@ -271,213 +121,158 @@ const lose = (state: State, memberId: string, failure?: KafkaError.KafkaError): 
   return held ? [next, [{ _tag: "Lose", round }]] : released(next)
 }
 
-const released = (state: State): Step => {
-  if (state.failure !== undefined) {
-    return [{ ...state, phase: "ended" }, [{ _tag: "Fail", error: state.failure }]]
-  }
-  return join(state)
-}
+const released = (state: State): Step =>
+  state.failure === undefined ? join(state) : [{ ...state, phase: "ended" }, [{ _tag: "Fail", error: state.failure }]]
 
 const fail = (state: State, error: KafkaError.KafkaError): Step =>
   state.owned.length === 0 && state.phase !== "releasing"
     ? [{ ...state, ...outsideGeneration, phase: "ended", failure: error }, [{ _tag: "Fail", error }]]
     : lose(state, state.memberId, error)
 
-/** The codes that mean the same on joining and syncing. */
-const roundRefused = (
-  settings: Settings,
-  state: State,
-  code: number,
-  api: string,
-  now: number,
-  random: number
-): Step => {
-  switch (code) {
-    case 22: // ILLEGAL_GENERATION
-      return state.owned.length > 0 ? lose(state, state.memberId) : joinLater({ ...state, generation: -1 }, now, random)
-    case 25: // UNKNOWN_MEMBER_ID
-      if (state.owned.length > 0) return lose(state, "")
-      return state.memberId === "" ? joinLater(state, now, random) : join({ ...state, memberId: "", generation: -1 })
-    case 27: // REBALANCE_IN_PROGRESS
-      return joinLater(state, now, random)
-    default: {
-      if (!retriable(code)) return fail(state, refusal(settings, code, api))
-      const [next, commands] = joinLater(state, now, random)
-      return [next, coordinatorGone(code) ? [...forget, ...commands] : commands]
-    }
+// ── what the coordinator refuses
+
+/** What a refused join or sync leads to. */
+const roundRefused = (settings: Settings, state: State, code: number, api: Api, now: number, random: number): Step => {
+  switch (ErrorCode.asks(code, api)) {
+    case "rejoin-lost":
+      return state.owned.length > 0 ? lose(state, state.memberId) : joinLater(settings, state, now, random)
+    case "rejoin-anew":
+      return state.owned.length > 0 ? lose(state, "") : joinLater(settings, { ...state, memberId: "" }, now, random)
+    // The usual end of a sync while others join.
+    case "rejoin":
+      return joinLater(settings, state, now, random, true)
+    case "coordinator":
+      return before(forget, joinLater(settings, state, now, random))
+    default:
+      if (!ErrorCode.isTransient(code, api)) return fail(state, refusal(settings, code, api))
+      return joinLater(settings, state, now, random)
   }
 }
 
-const rejoin = (settings: Settings, state: State): Step => revoke(state, settings.cooperative ? [] : state.owned)
-
-/** The codes of a heartbeat or a commit. */
-const memberRefused = (
-  settings: Settings,
-  state: State,
-  code: number,
-  api: string,
-  now: number,
-  random: number
-): Step => {
-  switch (code) {
-    case 0:
-      return [
-        { ...state, attempt: 0, expiresAt: Math.max(state.expiresAt, state.heartbeatSentAt + settings.sessionTimeout) },
-        []
-      ]
-    case 27: // REBALANCE_IN_PROGRESS: the sync's answer tells it, where one is under way
-      return state.phase === "stable" && !state.closing ? rejoin(settings, state) : [state, []]
-    case 22: // ILLEGAL_GENERATION
-      return lose(state, state.memberId)
-    case 25: // UNKNOWN_MEMBER_ID
+/** What a refused heartbeat or commit leads to. */
+const memberRefused = (settings: Settings, state: State, code: number, api: Api, now: number, random: number): Step => {
+  const asks = ErrorCode.asks(code, api)
+  switch (asks) {
+    case "nothing":
+      return nothing(state)
+    // The sync's answer tells it, where one is under way.
+    case "rejoin":
+      return state.phase === "stable" && !state.closing ? rejoin(settings, state) : nothing(state)
+    // On the way to the next generation this one may be over before the join's answer is here.
+    case "rejoin-lost":
+      return state.phase === "joining" || state.phase === "waiting" ? nothing(state) : lose(state, state.memberId)
+    case "rejoin-anew":
       return lose(state, "")
     default: {
-      if (!retriable(code)) return lose(state, state.memberId, refusal(settings, code, api))
-      const attempt = state.attempt + 1
-      return [
-        { ...state, attempt, heartbeatAt: now + Math.max(1, Backoff.delay(attempt, random)) },
-        coordinatorGone(code) ? forget : []
-      ]
+      if (!ErrorCode.isTransient(code, api)) return lose(state, state.memberId, refusal(settings, code, api))
+      const missed = state.missed + 1
+      const heartbeatAt = now + Math.max(1, settings.heartbeatDelay(missed, random))
+      return [{ ...state, missed, heartbeatAt }, asks === "coordinator" ? forget : []]
     }
   }
 }
 
-const without = (
-  self: ReadonlyArray<TopicPartition>,
-  removed: ReadonlyArray<TopicPartition>
-): ReadonlyArray<TopicPartition> => {
-  const keys = new Set(removed.map((p) => `${p.topic}-${p.partition}`))
-  return self.filter((p) => !keys.has(`${p.topic}-${p.partition}`))
-}
+// ── the session
 
-const nothing = (state: State): Step => [state, []]
+/** Whether a heartbeat's answer is that of the one under way. */
+const isCurrent = (state: State, event: { readonly memberId: string; readonly generation: number }): boolean =>
+  event.generation === state.generation && event.memberId === state.memberId && state.heartbeatAt === undefined
+
+/** What an answer proves: that the coordinator had us when its request was sent, or later. */
+const proven = (settings: Settings, state: State, event: Event): State => {
+  const since = (sentAt: number): State => (sentAt > state.provenAt ? { ...state, provenAt: sentAt } : state)
+  switch (event._tag) {
+    case "Joined":
+      return event.round === state.round && state.phase === "joining" ? since(event.sentAt) : state
+    case "Synced":
+      return event.round === state.round && state.phase === "syncing" ? since(event.sentAt) : state
+    case "HeartbeatAnswered": {
+      const alive =
+        event.code === ErrorCode.codes.NONE ||
+        (event.code === ErrorCode.codes.REBALANCE_IN_PROGRESS && settings.livesWhileRebalancing)
+      return alive && isCurrent(state, event) ? { ...since(state.heartbeatSentAt), missed: 0 } : state
+    }
+    default:
+      return state
+  }
+}
 
 /** One step. `random` is in [0, 1), for the jitter of retries. */
 export const step = (settings: Settings, state: State, event: Event, now: number, random: number): Step => {
   if (state.phase === "ended") return nothing(state)
+  const told = proven(settings, state, event)
+  // A process that stood still for longer than its session hears so before anything else.
+  if (now >= expiresAt(settings, told)) {
+    return after(before(forget, lose(told, told.memberId)), (lost) => transition(settings, lost, event, now, random))
+  }
+  return transition(settings, told, event, now, random)
+}
+
+const transition = (settings: Settings, state: State, event: Event, now: number, random: number): Step => {
   switch (event._tag) {
-    case "Tick": {
-      if (state.phase === "waiting") return now >= state.joinAt ? join(state) : nothing(state)
-      const at = deadline(state)
-      if (at === undefined || now < at) return nothing(state)
-      if (now >= state.expiresAt) {
-        const [next, commands] = lose(state, state.memberId)
-        return [next, [...forget, ...commands]]
+    case "Tick":
+      if (now >= heartbeatDue(state)) {
+        const { generation, memberId, phase } = state
+        const beside = phase === "joining" || phase === "syncing"
+        return [
+          { ...state, heartbeatAt: undefined, heartbeatSentAt: now },
+          [{ _tag: "Heartbeat", memberId, generation, beside }]
+        ]
       }
-      return [
-        { ...state, heartbeatAt: undefined, heartbeatSentAt: now },
-        [{ _tag: "Heartbeat", memberId: state.memberId, generation: state.generation }]
-      ]
-    }
-    case "Joined": {
-      if (event.round !== state.round) return nothing(state)
-      if (state.phase === "leaving") return [state, [{ _tag: "Leave", memberId: event.memberId }]]
-      if (state.phase !== "joining") return nothing(state)
-      const joined: State = {
-        ...state,
-        phase: event.members === undefined ? "syncing" : "assigning",
-        memberId: event.memberId,
-        generation: event.generation,
-        heartbeatAt: now + settings.heartbeatInterval,
-        heartbeatSentAt: now,
-        expiresAt: now + settings.sessionTimeout
-      }
-      return [
-        joined,
-        event.members === undefined
-          ? [
-              {
-                _tag: "Sync",
-                round: state.round,
-                memberId: event.memberId,
-                generation: event.generation,
-                protocol: event.protocol,
-                assignments: []
-              }
-            ]
-          : [{ _tag: "Distribute", round: state.round, protocol: event.protocol, members: event.members }]
-      ]
-    }
+      return state.phase === "waiting" && !state.closing && now >= state.joinAt ? join(state) : nothing(state)
+    case "Joined":
+      return joined(settings, state, event, now)
     case "JoinRefused": {
-      if (event.round !== state.round || (state.phase !== "joining" && state.phase !== "leaving")) return nothing(state)
-      if (event.code === 79 && state.phase === "joining") {
-        // MEMBER_ID_REQUIRED (KIP-394): the same again, under the id that was given
-        const named = { ...state, memberId: event.memberId }
-        return state.memberId === "" ? join(named) : joinLater(named, now, random)
-      }
+      if (event.round !== state.round) return nothing(state)
       if (state.phase === "leaving") {
-        return event.code === 79
+        return event.code === ErrorCode.codes.MEMBER_ID_REQUIRED
           ? [state, [{ _tag: "Leave", memberId: event.memberId }]]
           : [{ ...state, phase: "ended" }, []]
+      }
+      if (state.phase !== "joining") return nothing(state)
+      // KIP-394: the same again, under the id that was given
+      if (event.code === ErrorCode.codes.MEMBER_ID_REQUIRED) {
+        return joinLater(settings, { ...state, memberId: event.memberId }, now, random, true)
       }
       return roundRefused(settings, state, event.code, "JoinGroup", now, random)
     }
     case "Distributed": {
       if (event.round !== state.round || state.phase !== "assigning") return nothing(state)
-      return [
-        { ...state, phase: "syncing" },
-        [
-          {
-            _tag: "Sync",
-            round: state.round,
-            memberId: state.memberId,
-            generation: state.generation,
-            protocol: event.protocol,
-            assignments: event.assignments
-          }
-        ]
-      ]
+      const { generation, memberId, round } = state
+      const { assignments, protocol } = event
+      return [{ ...state, phase: "syncing" }, [{ _tag: "Sync", round, memberId, generation, protocol, assignments }]]
     }
-    case "Synced": {
-      if (event.round !== state.round || state.phase !== "syncing") return nothing(state)
-      const stable: State = { ...state, phase: "stable", attempt: 0 }
-      if (!settings.cooperative) {
-        const given: Step = [{ ...stable, owned: event.partitions }, [{ _tag: "Give", partitions: event.partitions }]]
-        return state.outdated ? after(given, (s) => rejoin(settings, s)) : given
-      }
-      const added = without(event.partitions, state.owned)
-      const removed = without(state.owned, event.partitions)
-      const held: State = { ...stable, owned: [...without(state.owned, removed), ...added, ...removed] }
-      const given: Step = [held, [{ _tag: "Give", partitions: added }]]
-      return removed.length > 0 || state.outdated ? after(given, (s) => revoke(s, removed)) : given
-    }
-    case "SyncRefused": {
+    case "Synced":
+      return synced(settings, state, event, now, random)
+    case "SyncRefused":
       if (event.round !== state.round || state.phase !== "syncing") return nothing(state)
       return roundRefused(settings, state, event.code, "SyncGroup", now, random)
-    }
+    case "Unreadable":
+      if (event.round !== state.round || state.phase !== "syncing") return nothing(state)
+      return joinLater(settings, state, now, random)
     case "RoundFailed": {
       if (event.round !== state.round) return nothing(state)
       if (state.phase === "leaving") return [{ ...state, phase: "ended" }, []]
       if (state.phase !== "joining" && state.phase !== "assigning" && state.phase !== "syncing") return nothing(state)
       if (!event.error.isRetryable) return fail(state, event.error)
-      const [next, commands] = joinLater(state, now, random)
-      return [next, [...forget, ...commands]]
+      return before(forget, joinLater(settings, state, now, random))
     }
     case "HeartbeatAnswered":
     case "HeartbeatFailed": {
       // A heartbeat answered late, after the group was joined anew, says nothing of this generation.
-      if (
-        event.generation !== state.generation ||
-        event.memberId !== state.memberId ||
-        state.heartbeatAt !== undefined
-      ) {
-        return nothing(state)
-      }
-      if (deadline(state) === undefined) return nothing(state)
-      const due: State = {
-        ...state,
-        heartbeatAt: Math.max(now, state.heartbeatSentAt + settings.heartbeatInterval)
-      }
+      if (!isCurrent(state, event) || state.generation === -1) return nothing(state)
+      const due: State = { ...state, heartbeatAt: Math.max(now, state.heartbeatSentAt + settings.heartbeatInterval) }
       if (event._tag === "HeartbeatAnswered") {
         return memberRefused(settings, due, event.code, "Heartbeat", now, random)
       }
       if (!event.error.isRetryable) return lose(due, state.memberId, event.error)
-      return memberRefused(settings, due, 16, "Heartbeat", now, random)
+      return memberRefused(settings, due, ErrorCode.codes.NOT_COORDINATOR, "Heartbeat", now, random)
     }
     case "CommitRefused": {
       if (event.generation !== state.generation || event.memberId !== state.memberId) return nothing(state)
-      if (event.code !== 22 && event.code !== 25 && event.code !== 27 && event.code !== 82) return nothing(state)
-      if (deadline(state) === undefined) return nothing(state)
+      const asks = ErrorCode.asks(event.code, "OffsetCommit")
+      if (!asks.startsWith("rejoin") && asks !== "fenced") return nothing(state)
+      if (deadline(settings, state) === undefined) return nothing(state)
       return memberRefused(settings, state, event.code, "OffsetCommit", now, random)
     }
     case "Released":
@@ -488,23 +283,68 @@ export const step = (settings: Settings, state: State, event: Event, now: number
       return state.phase === "joining" || state.phase === "assigning" || state.phase === "syncing"
         ? [{ ...state, outdated: true }, []]
         : nothing(state)
-    case "Closing":
-      return [{ ...state, closing: true }, []]
-    case "Close": {
-      if (state.phase === "leaving") return nothing(state)
-      const leaving: State = { ...state, ...outsideGeneration, phase: "leaving", closing: true, owned: [] }
-      // Whoever has no id yet waits for the join's answer: else the coordinator would keep a member that nobody is.
-      if (state.memberId === "" && state.phase === "joining") return [leaving, []]
-      return state.memberId === "" || settings.static
-        ? [{ ...leaving, phase: "ended" }, []]
-        : [leaving, [{ _tag: "Leave", memberId: state.memberId }]]
+    case "Closing": {
+      const closing: State = { ...state, closing: true }
+      return state.phase === "waiting" ? join(closing) : nothing(closing)
     }
+    case "Close":
+      return close(settings, state)
     case "Left":
       return state.phase === "leaving" ? [{ ...state, phase: "ended" }, []] : nothing(state)
   }
 }
 
-const after = ([state, commands]: Step, then: (state: State) => Step): Step => {
-  const [next, more] = then(state)
-  return [next, [...commands, ...more]]
+const joined = (settings: Settings, state: State, event: Event & { _tag: "Joined" }, now: number): Step => {
+  const { generation, memberId, members, protocol, round } = event
+  if (round !== state.round) return nothing(state)
+  if (state.phase === "leaving") return [state, [{ _tag: "Leave", memberId }]]
+  if (state.phase !== "joining") return nothing(state)
+  const next = now + settings.heartbeatInterval
+  const member: State = {
+    ...state,
+    phase: members === undefined ? "syncing" : "assigning",
+    memberId,
+    generation,
+    missed: 0,
+    // What was proven before the join does not count twice: who holds partitions says soon that it lives.
+    heartbeatAt: state.owned.length === 0 ? next : Math.min(state.heartbeatAt ?? now, next)
+  }
+  return [
+    member,
+    members === undefined
+      ? [{ _tag: "Sync", round, memberId, generation, protocol, assignments: [] }]
+      : [{ _tag: "Distribute", round, protocol, members }]
+  ]
+}
+
+const synced = (
+  settings: Settings,
+  state: State,
+  event: Event & { _tag: "Synced" },
+  now: number,
+  random: number
+): Step => {
+  if (event.round !== state.round || state.phase !== "syncing") return nothing(state)
+  // Read too late: by now the coordinator has given to others what stands here.
+  if (now >= state.provenAt + settings.sessionTimeout) return before(forget, joinLater(settings, state, now, random))
+  const stable: State = { ...state, phase: "stable", attempt: 0 }
+  if (!settings.cooperative) {
+    const given: Step = [{ ...stable, owned: event.partitions }, [{ _tag: "Give", partitions: event.partitions }]]
+    return state.outdated ? after(given, (s) => rejoin(settings, s)) : given
+  }
+  const added = without(event.partitions, state.owned)
+  const removed = without(state.owned, event.partitions)
+  const held: State = { ...stable, owned: [...without(state.owned, removed), ...added, ...removed] }
+  const given: Step = [held, [{ _tag: "Give", partitions: added }]]
+  return removed.length > 0 || state.outdated ? after(given, (s) => revoke(s, removed)) : given
+}
+
+const close = (settings: Settings, state: State): Step => {
+  if (state.phase === "leaving") return nothing(state)
+  const leaving: State = { ...state, ...outsideGeneration, phase: "leaving", closing: true, owned: [] }
+  // Whoever has no id yet waits for the join's answer: else the coordinator would keep a member that nobody is.
+  if (state.memberId === "" && state.phase === "joining") return [leaving, []]
+  return state.memberId === "" || settings.static
+    ? [{ ...leaving, phase: "ended" }, []]
+    : [leaving, [{ _tag: "Leave", memberId: state.memberId }]]
 }

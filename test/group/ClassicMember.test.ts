@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
+import * as Backoff from "../../src/Backoff.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import * as ClassicMember from "../../src/group/ClassicMember.ts"
 
@@ -8,7 +9,10 @@ const settings: ClassicMember.Settings = {
   heartbeatInterval: 3_000,
   sessionTimeout: 45_000,
   cooperative: false,
-  static: false
+  static: false,
+  livesWhileRebalancing: true,
+  heartbeatDelay: Backoff.delay,
+  rejoinDelay: Backoff.delay
 }
 const p = (...partitions: ReadonlyArray<number>) => partitions.map((partition) => ({ topic: "t", partition }))
 const unreachable = KafkaError.make({ _tag: "Unreachable", attempts: [] })
@@ -36,14 +40,21 @@ class Driven {
   get tags() {
     return this.asked.map((command) => command._tag)
   }
+  get deadline() {
+    return ClassicMember.deadline(this.settings, this.state)
+  }
+  get expiresAt() {
+    return ClassicMember.expiresAt(this.settings, this.state)
+  }
   get round() {
     return this.state.round
   }
   joined(generation = 1, members?: ReadonlyArray<ClassicMember.Member>): this {
-    return this.tell({ _tag: "Joined", round: this.round, memberId: "m", generation, protocol: "range", members })
+    const { now: sentAt, round } = this
+    return this.tell({ _tag: "Joined", round, sentAt, memberId: "m", generation, protocol: "range", members })
   }
   synced(...partitions: ReadonlyArray<number>): this {
-    return this.tell({ _tag: "Synced", round: this.round, partitions: p(...partitions) })
+    return this.tell({ _tag: "Synced", round: this.round, sentAt: this.now, partitions: p(...partitions) })
   }
   heartbeat(code: number): this {
     const { generation, memberId } = this.state
@@ -77,7 +88,12 @@ describe("ClassicMember", () => {
     const m = member().at(0)
     m.joined(1, [{ memberId: "m", instanceId: null, metadata: new Uint8Array() }])
     assert.deepStrictEqual(m.tags, ["Distribute"])
-    m.tell({ _tag: "Distributed", round: m.round, protocol: "range", assignments: [["m", p(0)]] })
+    m.tell({
+      _tag: "Distributed",
+      round: m.round,
+      protocol: "range",
+      assignments: [{ memberId: "m", partitions: p(0), userData: null }]
+    })
     assert.deepStrictEqual(m.tags, ["Sync"])
   })
 
@@ -95,14 +111,14 @@ describe("ClassicMember", () => {
 
   it("beats its heart every interval, counted from when the last one was sent", () => {
     const m = member().stable()
-    assert.strictEqual(ClassicMember.deadline(m.state), 3_000)
+    assert.strictEqual(m.deadline, 3_000)
     m.at(2_999)
     assert.deepStrictEqual(m.tags, [])
     m.beating()
     m.now = 3_400
     m.heartbeat(0)
-    assert.strictEqual(ClassicMember.deadline(m.state), 6_000)
-    assert.strictEqual(m.state.expiresAt, 48_000)
+    assert.strictEqual(m.deadline, 6_000)
+    assert.strictEqual(m.expiresAt, 48_000)
   })
 
   it("beats its heart while it shares out, syncs and releases", () => {
@@ -134,7 +150,7 @@ describe("ClassicMember", () => {
 
   it("loses everything when no heartbeat was answered for the session's length", () => {
     const m = member().stable().beating()
-    assert.strictEqual(ClassicMember.deadline(m.state), 45_000)
+    assert.strictEqual(m.deadline, 45_000)
     m.at(45_000)
     assert.deepStrictEqual(m.tags, ["ForgetCoordinator", "Lose"])
     assert.strictEqual(m.state.generation, -1)
@@ -158,7 +174,7 @@ describe("ClassicMember", () => {
     m.tell({ _tag: "HeartbeatFailed", memberId: "m", generation: 1, error: unreachable })
     assert.deepStrictEqual(m.tags, ["ForgetCoordinator"])
     assert.strictEqual(m.state.phase, "stable")
-    assert.isBelow(ClassicMember.deadline(m.state)!, 6_001)
+    assert.isBelow(m.deadline!, 6_001)
   })
 
   it("takes no notice of answers of an earlier generation, round or id", () => {
@@ -166,7 +182,7 @@ describe("ClassicMember", () => {
     m.tell({ _tag: "HeartbeatAnswered", memberId: "m", generation: 0, code: 25 })
     m.tell({ _tag: "HeartbeatAnswered", memberId: "other", generation: 1, code: 22 })
     m.tell({ _tag: "CommitRefused", memberId: "m", generation: 0, code: 25 })
-    m.tell({ _tag: "Synced", round: 0, partitions: p(9) })
+    m.tell({ _tag: "Synced", round: 0, sentAt: 0, partitions: p(9) })
     m.tell({ _tag: "SyncRefused", round: m.round - 1, code: 25 })
     m.tell({ _tag: "Released", round: m.round })
     assert.deepStrictEqual([m.state.phase, m.state.owned], ["stable", p(0, 1)])
@@ -240,14 +256,13 @@ describe("ClassicMember", () => {
     [23, "ended", ["Fail"]], // INCONSISTENT_GROUP_PROTOCOL
     [24, "ended", ["Fail"]], // INVALID_GROUP_ID
     [26, "ended", ["Fail"]], // INVALID_SESSION_TIMEOUT
-    [27, "waiting", []], // REBALANCE_IN_PROGRESS
     [30, "ended", ["Fail"]], // GROUP_AUTHORIZATION_FAILED
     [35, "ended", ["Fail"]], // UNSUPPORTED_VERSION
     [81, "ended", ["Fail"]], // GROUP_MAX_SIZE_REACHED
     [82, "ended", ["Fail"]], // FENCED_INSTANCE_ID
     [12345, "ended", ["Fail"]]
   ]
-  for (const [code, phase, tags] of [...onRound, [25, "joining", ["Join"]]] as typeof onRound) {
+  for (const [code, phase, tags] of [...onRound, [25, "waiting", []], [27, "joining", ["Join"]]] as typeof onRound) {
     it(`ends a sync that is refused with ${name(code)} as ${phase}`, () => {
       const m = member().at(0).joined()
       m.tell({ _tag: "SyncRefused", round: m.round, code })
@@ -255,7 +270,7 @@ describe("ClassicMember", () => {
       if (code === 25) assert.strictEqual(m.state.memberId, "")
     })
   }
-  for (const [code, phase, tags] of [...onRound, [25, "waiting", []]] as typeof onRound) {
+  for (const [code, phase, tags] of [...onRound, [25, "waiting", []], [27, "waiting", []]] as typeof onRound) {
     it(`ends a first join that is refused with ${name(code)} as ${phase}`, () => {
       const m = member().at(0)
       m.tell({ _tag: "JoinRefused", round: m.round, code, memberId: "" })
@@ -309,6 +324,141 @@ describe("ClassicMember", () => {
     m.tell({ _tag: "RoundFailed", round: m.round, error: refused })
     assert.deepStrictEqual(m.tags, ["Fail"])
   })
+
+  describe("the session", () => {
+    // Heartbeats of a cooperative member that holds partitions, in every phase, and none of them answered.
+    const holding = () => member({ cooperative: true }).at(0).joined().synced(0, 1)
+    const phases: Record<string, () => Driven> = {
+      stable: () => holding(),
+      joining: () => holding().beating().heartbeat(27),
+      waiting: () => {
+        const m = holding().beating().heartbeat(27)
+        return m.tell({ _tag: "RoundFailed", round: m.round, error: unreachable })
+      },
+      assigning: () => holding().beating().heartbeat(27).joined(2, []),
+      syncing: () => holding().beating().heartbeat(27).joined(2),
+      releasing: () => holding().beating().heartbeat(27).joined(2).synced(0),
+      "releasing, eager": () => member().stable().beating().heartbeat(27),
+      closing: () => holding().tell({ _tag: "Closing" })
+    }
+    for (const [phase, make] of Object.entries(phases)) {
+      it(`ends by our own clock while ${phase}, and not a moment before`, () => {
+        const m = make()
+        const end = m.expiresAt
+        assert.isAtMost(end, m.now + settings.sessionTimeout)
+        const lost = () => m.tags.includes("Lose")
+        while (m.now < end && !lost()) {
+          const at = Math.max(m.deadline!, m.now + 1)
+          m.at(Math.min(at, end))
+          // nothing is answered, and each try to join fails
+          if (m.tags.includes("Heartbeat")) {
+            const { generation, memberId } = m.state
+            m.tell({ _tag: "HeartbeatFailed", memberId, generation, error: unreachable })
+          }
+          if (m.state.phase === "joining") m.tell({ _tag: "RoundFailed", round: m.round, error: unreachable })
+          if (m.now < end) assert.isFalse(lost(), `at ${m.now} of ${end}`)
+        }
+        assert.isTrue(lost())
+        assert.strictEqual(m.now, end)
+        assert.strictEqual(m.state.generation, -1, "nothing is committed any more")
+      })
+    }
+
+    it("goes on for as long as heartbeats are answered with REBALANCE_IN_PROGRESS, however long the drain", () => {
+      const m = member().stable().beating().heartbeat(27)
+      for (let now = 6_000; now < 200_000; now += 3_000) {
+        assert.deepStrictEqual(m.at(now).tags, ["Heartbeat"])
+        m.heartbeat(27)
+      }
+      assert.strictEqual(m.state.phase, "releasing")
+    })
+
+    it("does not go on so at brokers before 0.10.1, where that is no sign of life", () => {
+      const m = member({ livesWhileRebalancing: false }).stable().beating().heartbeat(27)
+      for (let now = 6_000; now < 45_000; now += 3_000) m.at(now).heartbeat(27)
+      assert.include(m.at(45_000).tags, "Lose")
+    })
+
+    it("is over for a process that stood still, whatever comes first when it wakes", () => {
+      const events: ReadonlyArray<(m: Driven) => ClassicMember.Event> = [
+        () => ({ _tag: "Tick" }),
+        (m) => ({ _tag: "HeartbeatAnswered", memberId: "m", generation: m.state.generation, code: 0 }),
+        () => ({ _tag: "Outdated" }),
+        (m) => ({ _tag: "CommitRefused", memberId: "m", generation: m.state.generation, code: 27 })
+      ]
+      for (const event of events) {
+        const m = holding().beating()
+        m.now = 48_001
+        m.tell(event(m))
+        assert.deepStrictEqual(m.tags.slice(0, 2), ["ForgetCoordinator", "Lose"])
+      }
+    })
+
+    it("takes nothing from an assignment that is read after it must have ended", () => {
+      const m = member().at(0).joined()
+      const { round } = m
+      m.now = 45_000
+      m.tell({ _tag: "Synced", round, sentAt: 0, partitions: p(0) })
+      assert.deepStrictEqual([m.tags, m.state.phase, m.state.owned], [["ForgetCoordinator"], "waiting", []])
+    })
+
+    it("beats beside its own connection while a join or a sync is held there", () => {
+      const m = holding().beating().heartbeat(27)
+      assert.deepInclude(m.at(6_000).asked[0], { _tag: "Heartbeat", beside: true })
+      m.heartbeat(27).joined(2).at(9_000)
+      assert.deepInclude(m.asked[0], { _tag: "Heartbeat", beside: true, generation: 2 })
+      m.heartbeat(0).synced(0, 1).at(12_000)
+      assert.deepInclude(m.asked[0], { _tag: "Heartbeat", beside: false })
+    })
+  })
+
+  it("waits before it joins again, and between heartbeats that failed, as the application's Schedules say", () => {
+    const m = member({ heartbeatDelay: (failures) => 70 * failures, rejoinDelay: (failures) => 1_000 * failures }).at(0)
+    for (const wait of [1_000, 2_000, 3_000]) {
+      m.tell({ _tag: "RoundFailed", round: m.round, error: unreachable })
+      assert.strictEqual(m.deadline, m.now + wait)
+      m.at(m.deadline!)
+    }
+    m.joined().synced(0)
+    m.at(m.deadline!)
+    for (const wait of [70, 140]) {
+      const { generation, memberId } = m.state
+      m.tell({ _tag: "HeartbeatFailed", memberId, generation, error: unreachable })
+      assert.strictEqual(m.deadline, m.now + wait)
+      m.at(m.deadline!)
+    }
+  })
+
+  // A coordinator that never lets it in: each way back to a join waits, and only an assignment makes the waits short again.
+  const refusals: Record<string, (m: Driven) => Driven> = {
+    "MEMBER_ID_REQUIRED of joins": (m) => m.tell({ _tag: "JoinRefused", round: m.round, code: 79, memberId: "m-7" }),
+    "UNKNOWN_MEMBER_ID of joins": (m) => m.tell({ _tag: "JoinRefused", round: m.round, code: 25, memberId: "" }),
+    "both in turn": (m) =>
+      m.tell({ _tag: "JoinRefused", round: m.round, code: m.state.memberId === "" ? 79 : 25, memberId: "m-7" }),
+    "UNKNOWN_MEMBER_ID of syncs": (m) => m.joined().tell({ _tag: "SyncRefused", round: m.round, code: 25 }),
+    "REBALANCE_IN_PROGRESS of syncs": (m) => m.joined().tell({ _tag: "SyncRefused", round: m.round, code: 27 }),
+    "ILLEGAL_GENERATION of syncs": (m) => m.joined().tell({ _tag: "SyncRefused", round: m.round, code: 22 }),
+    "an assignment that cannot be read": (m) => m.joined().tell({ _tag: "Unreadable", round: m.round })
+  }
+  for (const [what, refuse] of Object.entries(refusals)) {
+    it(`asks at most once a second in the end: ${what}`, () => {
+      const m = member().at(0)
+      let joins = 1
+      while (m.now < 60_000) {
+        if (m.state.phase === "joining") {
+          refuse(m)
+          if (m.tags.includes("Join")) joins++
+        } else {
+          m.at(m.deadline!)
+          if (m.tags.includes("Join")) joins++
+        }
+      }
+      assert.isAtMost(joins, 90)
+      while (m.state.phase !== "joining") m.at(m.deadline!)
+      m.joined().synced(0)
+      assert.strictEqual(m.state.attempt, 0)
+    })
+  }
 
   const codes = [0, 14, 16, 22, 25, 27, 79, 82, 30]
   const Stroke = Schema.Struct({
@@ -364,6 +514,7 @@ describe("ClassicMember", () => {
                       ? {
                           _tag: "Joined",
                           round: command.round,
+                          sentAt: m.now,
                           memberId: "m",
                           generation: ++generation,
                           protocol: "range",
@@ -376,7 +527,12 @@ describe("ClassicMember", () => {
                 } else {
                   m.tell(
                     ok || code === 0
-                      ? { _tag: "Synced", round: command.round, partitions: p(generation % 3, 3 + (generation % 2)) }
+                      ? {
+                          _tag: "Synced",
+                          round: command.round,
+                          sentAt: m.now,
+                          partitions: p(generation % 3, 3 + (generation % 2))
+                        }
                       : { _tag: "SyncRefused", round: command.round, code }
                   )
                 }
@@ -403,7 +559,7 @@ describe("ClassicMember", () => {
           }
           note()
           if (m.state.phase === "ended") break
-          const waits = ClassicMember.deadline(m.state) !== undefined
+          const waits = m.deadline !== undefined
           const answers = open.some((c) => c._tag !== "Give" && c._tag !== "ForgetCoordinator")
           assert.isTrue(waits || answers || m.state.phase === "waiting", "it always waits for something")
         }

@@ -284,11 +284,14 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
               Effect.sync(() => tell("Lost", [...held.values()])),
               owner.lost
             ),
-            failed: owner.failed
+            failed: owner.failed,
+            troubled: owner.troubled
           }
         }),
         (own): Membership.Member => ({
           identity: () => own.identity(),
+          isAlive: own.isAlive,
+          resubscribed: own.resubscribed,
           commitRefused: (as, code) => own.commitRefused(as, code),
           closing: own.closing,
           // Everything was given back by now.

@@ -1,0 +1,190 @@
+/**
+ * The requests of a member of a classic group to its coordinator: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, and
+ * DescribeGroups for a leader that came back. Each is sent once, except for the last word, LeaveGroup.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Backoff from "../Backoff.ts"
+import type { Broker } from "../Broker.ts"
+import type { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
+import * as Heartbeat from "../protocol/messages/Heartbeat.ts"
+import * as JoinGroup from "../protocol/messages/JoinGroup.ts"
+import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
+import * as SyncGroup from "../protocol/messages/SyncGroup.ts"
+import type * as ClassicState from "./ClassicState.ts"
+
+/** Durations in milliseconds. */
+export interface Settings {
+  readonly sessionTimeout: number
+  /** False: the default, which older brokers get shorter. */
+  readonly sessionTimeoutChosen: boolean
+  readonly rebalanceTimeout: number
+  readonly instanceId: string | null
+}
+
+/** What holds since the last join, by the coordinator's release. */
+export interface Terms {
+  readonly sessionTimeout: number
+  readonly rebalanceTimeout: number
+  /** See `ClassicState.Settings`. */
+  readonly livesWhileRebalancing: boolean
+}
+
+const protocolType = "consumer"
+
+/** group.max.session.timeout.ms of 0.9 and 0.10.0, which know JoinGroup v0 alone. */
+const oldSessionLimit = 30_000
+
+/** On top of the time that the broker holds a request. */
+const grace = 5_000
+
+let channels = 0
+
+export interface ClassicRequests extends ReturnType<typeof make> {}
+
+/** The requests of a new member of a group. */
+export const make = (cluster: Cluster["Service"], clock: Clock.Clock, group: string, settings: Settings) => {
+  const { instanceId } = settings
+  // A JoinGroup is held by the broker, and with it all that follows on its connection.
+  const channel = `group-${++channels}`
+  let lastBroker: Broker | undefined
+  let terms: Terms = {
+    sessionTimeout: settings.sessionTimeout,
+    rebalanceTimeout: settings.rebalanceTimeout,
+    livesWhileRebalancing: true
+  }
+
+  const coordinator = Effect.map(cluster.coordinator("group", group), (broker) => {
+    if (lastBroker !== undefined && lastBroker !== broker) lastBroker.hangUp(channel)
+    return (lastBroker = broker)
+  })
+
+  /** With the time at which it was sent at the earliest. */
+  const timed = <A>(self: Effect.Effect<A, KafkaError.KafkaError>) =>
+    Effect.suspend(() => {
+      const sentAt = Backoff.monotonic(clock)
+      return Effect.map(self, (response) => ({ response, sentAt }))
+    })
+
+  /**
+   * Whoever `holds` partitions through the rebalance asks again after half of it: if the request was lost on a connection
+   * that only seems to be there, the coordinator takes the member out when the rebalance is over, though its heart beats.
+   */
+  const join = (
+    memberId: string,
+    holds: boolean,
+    protocols: Array<{ readonly name: string; readonly metadata: Uint8Array<ArrayBufferLike> }>
+  ) =>
+    Effect.gen(function* () {
+      const broker = yield* coordinator
+      const options = { channel, ...(instanceId === null ? {} : { minVersion: 5 }) }
+      const version = yield* broker.version(JoinGroup, options)
+      const sessionTimeout =
+        version === 0 && !settings.sessionTimeoutChosen
+          ? Math.min(settings.sessionTimeout, oldSessionLimit)
+          : settings.sessionTimeout
+      terms = {
+        sessionTimeout,
+        rebalanceTimeout: version === 0 ? sessionTimeout : settings.rebalanceTimeout,
+        livesWhileRebalancing: version > 0
+      }
+      const send = broker.send(
+        JoinGroup,
+        () => ({
+          groupId: group,
+          sessionTimeoutMs: terms.sessionTimeout,
+          rebalanceTimeoutMs: terms.rebalanceTimeout,
+          memberId,
+          groupInstanceId: instanceId,
+          protocolType,
+          protocols
+        }),
+        // The broker answers when all have joined, or when the rebalance timeout is over.
+        {
+          ...options,
+          timeout: holds ? Math.ceil(terms.rebalanceTimeout / 2) : terms.rebalanceTimeout + grace,
+          budget: "rebalanceTimeout"
+        }
+      )
+      return yield* timed(send)
+    })
+
+  const sync = (
+    { generation, memberId, protocol }: ClassicState.Command & { _tag: "Sync" },
+    assignments: Array<{ readonly memberId: string; readonly assignment: Uint8Array<ArrayBufferLike> }>
+  ) =>
+    Effect.flatMap(coordinator, (broker) =>
+      timed(
+        broker.send(
+          SyncGroup,
+          () => ({
+            groupId: group,
+            generationId: generation,
+            memberId,
+            groupInstanceId: instanceId,
+            protocolType,
+            protocolName: protocol,
+            assignments
+          }),
+          // Held until the leader has synced.
+          { channel, timeout: terms.rebalanceTimeout + grace, budget: "rebalanceTimeout" }
+        )
+      )
+    )
+
+  /** Gives the error code. */
+  const heartbeat = ({ beside, generation, memberId }: ClassicState.Command & { _tag: "Heartbeat" }) =>
+    Effect.flatMap(coordinator, (broker) =>
+      Effect.map(
+        broker.send(
+          Heartbeat,
+          () => ({ groupId: group, generationId: generation, memberId, groupInstanceId: instanceId }),
+          { ...(beside ? {} : { channel }), timeout: Math.ceil(terms.sessionTimeout / 3), budget: "sessionTimeout" }
+        ),
+        ({ errorCode }) => errorCode
+      )
+    )
+
+  /** Not on the member's own connection, where a JoinGroup may be held before it. */
+  const leave = (memberId: string) =>
+    Effect.gen(function* () {
+      const broker = yield* cluster.coordinator("group", group)
+      const response = yield* broker.send(LeaveGroup, (version) =>
+        version >= 3
+          ? { groupId: group, members: [{ memberId, groupInstanceId: instanceId }] }
+          : { groupId: group, memberId }
+      )
+      const code = response.errorCode === 0 ? (response.members[0]?.errorCode ?? 0) : response.errorCode
+      const asks = ErrorCode.asks(code, "LeaveGroup")
+      if (asks === "nothing") return
+      if (asks === "coordinator") cluster.forgetCoordinator("group", group)
+      return yield* KafkaError.fromCode(code, { api: "LeaveGroup", group })
+    }).pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (error.reason._tag !== "Server") cluster.forgetCoordinator("group", group)
+        })
+      ),
+      Effect.retry({
+        schedule: Backoff.schedule,
+        while: (error) =>
+          error.isRetryable ||
+          (error.reason._tag === "Server" && ErrorCode.asks(error.reason.code, "LeaveGroup") === "rejoin")
+      })
+    )
+
+  /** The assignment of every member, as its leader wrote it; undefined where the group is not stable, or not to be seen. */
+  const assignments = Effect.gen(function* () {
+    const broker = yield* cluster.coordinator("group", group)
+    const { groups } = yield* broker.send(DescribeGroups, () => ({ groups: [group] }))
+    const described = groups[0]
+    return described?.errorCode === 0 && described.groupState === "Stable"
+      ? described.members.map((member) => member.memberAssignment)
+      : undefined
+  })
+
+  return { terms: () => terms, join, sync, heartbeat, leave, assignments, hangUp: () => lastBroker?.hangUp(channel) }
+}
