@@ -341,6 +341,22 @@ export class NoCommit extends Schema.TaggedClass<NoCommit>("samsa/KafkaError/NoC
 }) {}
 
 /**
+ * ZooKeeper refused a request: its code (`NODE_EXISTS`, `NO_NODE`, `SESSION_EXPIRED`, …), and the node that it is about.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class ZooKeeperRefused extends Schema.TaggedClass<ZooKeeperRefused>("samsa/KafkaError/ZooKeeperRefused")(
+  "ZooKeeperRefused",
+  {
+    ...whereFields,
+    path: Schema.String,
+    code: Schema.Number,
+    name: Schema.String
+  }
+) {}
+
+/**
  * The library was used against its contract, such as a consumer read twice.
  *
  * @since 0.1.0
@@ -388,6 +404,7 @@ const reasons = [
   Fenced,
   NotOwned,
   NoCommit,
+  ZooKeeperRefused,
   Misuse,
   Server
 ] as const
@@ -456,6 +473,8 @@ const explain = (reason: Reason): string => {
       return `the partition is not this consumer's any more`
     case "NoCommit":
       return `group "${reason.group}" has no committed offset here, and nothing else to start from was chosen`
+    case "ZooKeeperRefused":
+      return `ZooKeeper answers ${reason.name} about ${reason.path}`
     case "Misuse":
       return reason.message
     case "Server":

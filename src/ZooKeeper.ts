@@ -1,26 +1,61 @@
 /**
- * ZooKeeper, where clusters before 4.0 keep their state: reading nodes, and finding the brokers that are registered.
- * The service has node-zookeeper-client beneath it, which is loaded when the Layer is built, and makes good what that
- * lacks: every wait is bounded, and an expired session is followed by another.
+ * ZooKeeper, where clusters before 4.0 keep their state, and where groups of the time before that kept theirs: nodes,
+ * watches as Streams, ephemeral nodes that live as long as a Scope, and the session that all of it hangs on.
+ *
+ * What holds:
+ *
+ * - Every request ends within `requestTimeout`, with what it takes to connect again; a write that was perhaps done is
+ *   looked at before it is repeated.
+ * - A session is `Lost` when its time-out is over since we last sent what was answered, whatever the connection looks
+ *   like: a server that is silent is noticed. Then, or when it has expired, another one follows.
+ * - A watch misses no change between two reads, and outlives connections and sessions.
+ *
+ * `layer` has node-zookeeper-client beneath it, which is loaded when the Layer is built; `layerMemory` has an ensemble
+ * in memory, for tests.
  */
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import type * as Zk from "node-zookeeper-client"
+import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
-import * as Client from "./zookeeper/Client.ts"
+import type * as Client from "./zookeeper/Client.ts"
+import * as ConnectString from "./zookeeper/ConnectString.ts"
+import * as Ensemble from "./zookeeper/Ensemble.ts"
+import * as NodeClient from "./zookeeper/NodeClient.ts"
+import * as Operations from "./zookeeper/Operations.ts"
+import * as Registration from "./zookeeper/Registration.ts"
+import * as Sessions from "./zookeeper/Sessions.ts"
+import * as Watches from "./zookeeper/Watches.ts"
+
+export type { Node, Stat } from "./zookeeper/Client.ts"
+export type { SessionState } from "./zookeeper/Sessions.ts"
+export type { Endpoint, Registration } from "./zookeeper/Registration.ts"
 
 /** What an application may set. */
-export interface Options {
+export interface Options extends Timeouts {
   /** `host:port,host:port/chroot`; the port defaults to 2181. Kafka: zookeeper.connect. PyKafka: zookeeper_hosts. */
   readonly connect: string
-  /** How long ZooKeeper keeps our session without hearing from us. Default 6 s. Kafka: zookeeper.session.timeout.ms. */
+  /** Who we are, such as scheme `digest` and `user:password`. Default: nobody. */
+  readonly auth?: { readonly scheme: string; readonly credentials: Redacted.Redacted<string> } | undefined
+  /** Who may read and write the nodes that are created here: anybody, or who authenticates as `auth` does. Default `"open"`. */
+  readonly acl?: "open" | "creator" | undefined
+}
+
+export interface Timeouts {
+  /**
+   * How long ZooKeeper keeps our session without hearing from us; the server has limits of its own (tickTime). Default
+   * 6 s. Kafka: zookeeper.session.timeout.ms. PyKafka: zookeeper_connection_timeout_ms.
+   */
   readonly sessionTimeout?: Duration.Input | undefined
   /** How long the Layer tries to connect before it fails. Default 10 s. Kafka: zookeeper.connection.timeout.ms. */
   readonly connectTimeout?: Duration.Input | undefined
@@ -28,88 +63,221 @@ export interface Options {
   readonly requestTimeout?: Duration.Input | undefined
 }
 
-/** Where a registered broker listens. */
-export interface Endpoint {
-  /** The listener's name; that of its protocol before 0.10.2. */
-  readonly listener: string
-  readonly protocol: string
-  readonly host: string
-  readonly port: number
+/** A session: what is asked of it fails with `ZooKeeperRefused` SESSION_EXPIRED once it is over, and is never asked in another. */
+export interface Session extends Operations.Operations {
+  /** In hexadecimal; the `owner` of ephemeral nodes. */
+  readonly id: string
+  /** Whether it can be known to live at this moment. */
+  readonly isLive: () => boolean
+  /** Removes an ephemeral node of this session in the background, for as long as the session lives. */
+  readonly discard: (path: string) => Effect.Effect<void>
 }
 
-/** A broker as it has registered itself, in `/brokers/ids`. */
-export interface Registration {
-  readonly id: number
-  readonly endpoints: ReadonlyArray<Endpoint>
-}
-
-/** A session with ZooKeeper. */
+/** A ZooKeeper. */
 export class ZooKeeper extends Context.Service<
   ZooKeeper,
-  {
+  Operations.Operations & {
     /** What a node holds; undefined where there is none. Fails with `Unreachable` or `TimedOut` after `requestTimeout`. */
     readonly get: (path: string) => Effect.Effect<Uint8Array | undefined, KafkaError.KafkaError>
-    /** The names of a node's children; undefined where there is no such node. */
-    readonly children: (path: string) => Effect.Effect<ReadonlyArray<string> | undefined, KafkaError.KafkaError>
+    /** The node now and whenever it changes; undefined while there is none. */
+    readonly watch: (path: string) => Stream.Stream<Client.Node | undefined, KafkaError.KafkaError>
+    /** The names of a node's children now and whenever they change; undefined while there is no such node. */
+    readonly watchChildren: (path: string) => Stream.Stream<ReadonlyArray<string> | undefined, KafkaError.KafkaError>
+    /**
+     * A node that is there as long as the Scope and the session; fails with NODE_EXISTS where there is one. With
+     * `recreate` it comes back in each session that follows, as soon as that of the session before is gone.
+     */
+    readonly ephemeral: (
+      path: string,
+      data: Uint8Array,
+      options?: { readonly recreate?: boolean | undefined }
+    ) => Effect.Effect<void, KafkaError.KafkaError, Scope.Scope>
+    /** A session by its id, as `states` tells it; whether it lives or not. */
+    readonly sessionOf: (id: string) => Session
+    /** The session that lives now; waited for within `requestTimeout`. */
+    readonly session: Effect.Effect<Session, KafkaError.KafkaError>
+    /** What becomes of the session, beginning with how it is. */
+    readonly states: Stream.Stream<Sessions.SessionState>
+    /** The session's time-out as the server wants it, in milliseconds. */
+    readonly sessionTimeout: () => number
     /** The brokers that are registered now. */
-    readonly brokers: Effect.Effect<ReadonlyArray<Registration>, KafkaError.KafkaError>
+    readonly brokers: Effect.Effect<ReadonlyArray<Registration.Registration>, KafkaError.KafkaError>
   }
 >()("samsa/ZooKeeper") {}
 
-const noNode = -101
-const noAuth = -102
-const authFailed = -115
-
-interface Place {
-  readonly servers: ReadonlyArray<Zk.Server>
-  readonly chroot: string
+interface Settings extends Operations.Settings {
+  readonly connectTimeout: number
 }
 
-const parse = (connect: string, check: KafkaConfig.Checks): Place => {
-  const slash = connect.indexOf("/")
-  const hosts = slash < 0 ? connect : connect.slice(0, slash)
-  const chroot = slash < 0 ? "" : connect.slice(slash).replace(/\/$/, "")
-  if (/\/(\/|\.\.?(\/|$))/.test(chroot)) check.mistakes.push(`connect: "${chroot}" is no path of a node`)
-  const servers: Array<Zk.Server> = []
-  for (const text of hosts.split(",").map((host) => host.trim())) {
-    const address = KafkaConfig.parseAddress(/^\[.*\]$|^[^:]*$/.test(text) ? `${text}:2181` : text)
-    if (address === undefined) check.mistakes.push(`connect: "${text}" is not host:port`)
-    else servers.push(address)
-  }
-  return { servers, chroot }
-}
+/** The service over a client. */
+const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings) {
+  const scope = yield* Effect.scope
+  const sessions = yield* Sessions.make(open)
+  const operations = Operations.make(sessions, settings)
+  const { children, read } = operations
+  const unreachable = (cause: string) =>
+    KafkaError.make({
+      _tag: "Unreachable",
+      attempts: settings.addresses.map((address) => ({ address: `ZooKeeper at ${address}`, cause }))
+    })
 
-/** What a broker says of itself: `version` 1 has host and port, from 0.9 on there are endpoints. */
-const registration = (id: number, json: string): Registration | undefined => {
-  let node: { host?: unknown; port?: unknown; endpoints?: unknown; listener_security_protocol_map?: unknown }
-  try {
-    node = JSON.parse(json)
-  } catch {
-    return undefined
+  yield* Effect.callback<void, KafkaError.KafkaError>((resume) => {
+    const look = () => {
+      const state = sessions.state()
+      if (state?._tag === "Refused") {
+        resume(
+          Effect.fail(
+            KafkaError.make({
+              _tag: "Unauthenticated",
+              mechanism: "ZooKeeper",
+              message: "the credentials were refused"
+            })
+          )
+        )
+      } else if (state !== undefined) resume(Effect.void)
+    }
+    const off = sessions.listen(look)
+    look()
+    return Effect.sync(off)
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: settings.connectTimeout,
+      orElse: () => Effect.fail(unreachable(`no session within the connectTimeout of ${settings.connectTimeout} ms`))
+    })
+  )
+
+  const sessionOf = (id: string): Session => {
+    const bound = Operations.make(sessions, settings, id)
+    return {
+      ...bound,
+      id,
+      isLive: () => sessions.isLive(id),
+      discard: (path) =>
+        Effect.asVoid(
+          Effect.forkIn(
+            Effect.ignore(
+              Effect.retry(bound.remove(path, { owner: id }), {
+                schedule: Backoff.schedule,
+                while: (error) => error.isRetryable
+              })
+            ),
+            scope,
+            { startImmediately: true }
+          )
+        )
+    }
   }
-  if (typeof node !== "object" || node === null) return undefined
-  const protocols = (node.listener_security_protocol_map ?? {}) as { readonly [listener: string]: unknown }
-  const endpoints: Array<Endpoint> = []
-  for (const text of Array.isArray(node.endpoints) ? node.endpoints : []) {
-    const [, listener, address] = /^([^:]+):\/\/(.+)$/.exec(String(text)) ?? []
-    const at = address === undefined ? undefined : KafkaConfig.parseAddress(address)
-    if (listener !== undefined && at !== undefined)
-      endpoints.push({ listener, protocol: String(protocols[listener] ?? listener), ...at })
-  }
-  // Brokers that have no plaintext listener say host null and port -1.
-  if (endpoints.length === 0 && typeof node.host === "string" && typeof node.port === "number" && node.port > 0)
-    endpoints.push({ listener: "PLAINTEXT", protocol: "PLAINTEXT", host: node.host, port: node.port })
-  return { id, endpoints }
-}
+  const session = Backoff.within(
+    Effect.suspend(() => {
+      const state = sessions.state()
+      if (state?._tag === "Connected" && sessions.isLive(state.session)) return Effect.succeed(sessionOf(state.session))
+      // Whatever is asked waits for a connection, and says in which session it was answered.
+      return Effect.flatMap(
+        sessions.call<Client.Stat>((client, done) => client.exists("/", done)),
+        (reply) =>
+          reply.code === 0 && sessions.isLive(reply.session)
+            ? Effect.succeed(sessionOf(reply.session))
+            : Effect.fail(unreachable(reply.message ?? "no session"))
+      )
+    }),
+    { name: "requestTimeout", millis: settings.requestTimeout, waitingFor: "a session with ZooKeeper" }
+  )
+
+  const watch = (path: string) =>
+    Watches.make(
+      sessions,
+      (fired) => read(path, fired),
+      (a, b) => a?.stat.version === b?.stat.version && a?.stat.created === b?.stat.created
+    )
+  const watchChildren = (path: string) =>
+    Watches.make(
+      sessions,
+      (fired) => children(path, fired),
+      (a, b) => a?.length === b?.length && (a ?? []).every((name) => b!.includes(name))
+    )
+
+  const states = Stream.callback<Sessions.SessionState>((queue) =>
+    Effect.gen(function* () {
+      const first = sessions.state()
+      if (first !== undefined) Queue.offerUnsafe(queue, first)
+      const off = sessions.listen((state) => void Queue.offerUnsafe(queue, state))
+      yield* Effect.addFinalizer(() => Effect.sync(off))
+      yield* Effect.never
+    })
+  )
+
+  const ephemeral = Effect.fnUntraced(function* (
+    path: string,
+    data: Uint8Array,
+    options: { readonly recreate?: boolean | undefined } = {}
+  ) {
+    let current = yield* session
+    yield* current.create(path, data, { ephemeral: true })
+    const own = yield* Effect.scope
+    yield* Scope.addFinalizer(
+      own,
+      Effect.suspend(() => current.discard(path))
+    )
+    if (options.recreate !== true) return
+    const again = Effect.gen(function* () {
+      const next = yield* session
+      const node = yield* next.read(path)
+      if (node !== undefined && node.stat.owner === next.id) return
+      // What the session before has left goes with it.
+      if (node !== undefined) {
+        yield* watch(path).pipe(
+          Stream.takeUntil((one) => one === undefined),
+          Stream.runDrain
+        )
+      }
+      yield* next.create(path, data, { ephemeral: true })
+      current = next
+    })
+    yield* states.pipe(
+      Stream.filter((state) => state._tag === "Connected" && state.session !== current.id),
+      Stream.runForEach(() => Effect.ignore(Effect.retry(again, { schedule: Backoff.schedule, while: () => true }))),
+      Effect.forkIn(own)
+    )
+  })
+
+  const get = (path: string) => Effect.map(read(path), (node) => node?.data)
+  const ids = "/brokers/ids"
+  return ZooKeeper.of({
+    ...operations,
+    get,
+    watch,
+    watchChildren,
+    ephemeral,
+    sessionOf,
+    session,
+    states,
+    sessionTimeout: sessions.timeout,
+    brokers: Effect.gen(function* () {
+      const found: Array<Registration.Registration> = []
+      for (const id of (yield* children(ids)) ?? []) {
+        // One that has gone in between is not there any more.
+        const data = yield* get(`${ids}/${id}`)
+        const broker = data === undefined ? undefined : Registration.parse(Number(id), new TextDecoder().decode(data))
+        if (broker !== undefined) found.push(broker)
+      }
+      return found
+    })
+  })
+})
+
+const timeoutsOf = (options: Timeouts, check: KafkaConfig.Checks) => ({
+  sessionTimeout: check.millis("sessionTimeout", options.sessionTimeout, 6000),
+  connectTimeout: check.millis("connectTimeout", options.connectTimeout, 10_000),
+  requestTimeout: check.millis("requestTimeout", options.requestTimeout, 10_000)
+})
 
 /** Connects, within `connectTimeout`; the session ends with the Scope. */
 export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const check = KafkaConfig.checks()
-    const { chroot, servers } = parse(options.connect, check)
-    const sessionTimeout = check.millis("sessionTimeout", options.sessionTimeout, 6000)
-    const connectTimeout = check.millis("connectTimeout", options.connectTimeout, 10_000)
-    const requestTimeout = check.millis("requestTimeout", options.requestTimeout, 10_000)
+    const { chroot, servers } = ConnectString.parse(options.connect, check)
+    const { connectTimeout, requestTimeout, sessionTimeout } = timeoutsOf(options, check)
+    if (options.acl === "creator" && options.auth === undefined) check.mistakes.push(`acl: "creator" needs auth`)
     yield* KafkaConfig.settle(check, undefined)
 
     const library = yield* Effect.tryPromise({
@@ -127,96 +295,26 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
     })
     const scope = yield* Effect.scope
     const random = yield* Random.Random
+    const clock = yield* Clock.Clock
     const run = Effect.runForkWith(yield* Effect.context<never>())
-    const open = () =>
-      Client.open({
-        library: library.default,
-        servers,
-        chroot,
-        sessionTimeout,
-        fork: (effect) => Fiber.runIn(run(effect), scope),
-        random: () => random.nextDoubleUnsafe()
-      })
-    const unreachable = (cause: string) =>
-      KafkaError.make({
-        _tag: "Unreachable",
-        attempts: servers.map((server) => ({ address: `ZooKeeper at ${KafkaConfig.formatAddress(server)}`, cause }))
-      })
-
-    let client: Client.Client = open()
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.suspend(() => client.close)
+    const { auth } = options
+    return yield* over(
+      (listener) =>
+        NodeClient.open(
+          {
+            library: library.default,
+            servers,
+            sessionTimeout,
+            auth: auth && { scheme: auth.scheme, credentials: Redacted.value(auth.credentials) },
+            acl: options.acl ?? "open",
+            fork: (effect) => Fiber.runIn(run(effect), scope),
+            random: () => random.nextDoubleUnsafe(),
+            now: () => Backoff.monotonic(clock)
+          },
+          listener
+        ),
+      { chroot, connectTimeout, requestTimeout, addresses: servers.map(KafkaConfig.formatAddress) }
     )
-    const current = (): Client.Client => {
-      // An expired client never answers again: another session is another client.
-      if (client.isDead()) client = open()
-      return client
-    }
-
-    yield* Effect.callback<void>((resume) => {
-      if (client.isConnected()) resume(Effect.void)
-      else client.onConnected(() => resume(Effect.void))
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: connectTimeout,
-        orElse: () => Effect.fail(unreachable(`no session within the connectTimeout of ${connectTimeout} ms`))
-      })
-    )
-
-    const read = <A>(
-      path: string,
-      ask: (zk: Zk.Client, done: (error: Zk.Exception | undefined | null, answer?: A) => void) => void
-    ): Effect.Effect<A | undefined, KafkaError.KafkaError> =>
-      Backoff.within(
-        Effect.callback<A | undefined, KafkaError.KafkaError>((resume) => {
-          try {
-            ask(current().zk, (error, answer) => {
-              if (error === undefined || error === null) resume(Effect.succeed(answer))
-              else if (error.code === noNode) resume(Effect.undefined)
-              else if (error.code === noAuth || error.code === authFailed)
-                resume(
-                  Effect.fail(
-                    KafkaError.make({
-                      _tag: "Unauthenticated",
-                      mechanism: "ZooKeeper",
-                      message: `${path} may not be read: ${error.message}`
-                    })
-                  )
-                )
-              else resume(Effect.fail(unreachable(error.message)))
-            })
-          } catch (error) {
-            // It checks paths by assertions.
-            resume(Effect.fail(KafkaError.make({ _tag: "Misuse", message: `${path}: ${String(error)}` }, error)))
-          }
-        }),
-        { name: "requestTimeout", millis: requestTimeout, waitingFor: `ZooKeeper's answer about ${path}` }
-      ).pipe(
-        Effect.tapError(({ reason }) =>
-          Effect.sync(() => {
-            if (reason._tag === "TimedOut") client.reconnect()
-          })
-        )
-      )
-
-    const get = (path: string) => read<Uint8Array>(path, (zk, done) => zk.getData(path, done))
-    const children = (path: string) => read<ReadonlyArray<string>>(path, (zk, done) => zk.getChildren(path, done))
-    const ids = "/brokers/ids"
-    return ZooKeeper.of({
-      get,
-      children,
-      brokers: Effect.gen(function* () {
-        const found: Array<Registration> = []
-        for (const id of (yield* children(ids)) ?? []) {
-          // One that has gone in between is not there any more.
-          const data = yield* get(`${ids}/${id}`)
-          const broker = data === undefined ? undefined : registration(Number(id), new TextDecoder().decode(data))
-          if (broker !== undefined) found.push(broker)
-        }
-        return found
-      })
-    })
   })
 
 /**
@@ -233,3 +331,43 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
  */
 export const layer = (options: Options): Layer.Layer<ZooKeeper, KafkaError.KafkaError> =>
   Layer.effect(ZooKeeper, make(options))
+
+/** The same, with settings from Config: `ZOOKEEPER_CONNECT` where nothing is given. */
+export const layerConfig = (
+  options: Config.Wrap<Options> = { connect: Config.String("ZOOKEEPER_CONNECT") }
+): Layer.Layer<ZooKeeper, KafkaError.KafkaError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
+
+/** An ensemble in memory, which several clients share, and what tests may do to it. */
+export class Memory extends Context.Service<
+  Memory,
+  Ensemble.Ensemble & {
+    /** Another client of it, with a session of its own, as another process would have. */
+    readonly connect: (options?: Timeouts) => Effect.Effect<ZooKeeper["Service"], KafkaError.KafkaError, Scope.Scope>
+  }
+>()("samsa/ZooKeeper/Memory") {}
+
+/** An ensemble in memory; it ends with the Scope. */
+export const makeMemory: Effect.Effect<Memory["Service"], never, Scope.Scope> = Effect.gen(function* () {
+  const { ensemble, open } = yield* Ensemble.make
+  return Memory.of({
+    ...ensemble,
+    connect: (options = {}) =>
+      Effect.gen(function* () {
+        const check = KafkaConfig.checks()
+        const { sessionTimeout, ...timeouts } = timeoutsOf(options, check)
+        yield* KafkaConfig.settle(check, undefined)
+        return yield* over(open(sessionTimeout), { ...timeouts, chroot: "", addresses: ["memory"] })
+      })
+  })
+})
+
+/** A ZooKeeper in memory, for tests, and `Memory` to have more clients of it and to do it harm. */
+export const layerMemory = (options: Timeouts = {}): Layer.Layer<ZooKeeper | Memory, KafkaError.KafkaError> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const memory = yield* makeMemory
+      const zooKeeper = yield* memory.connect(options)
+      return Context.make(ZooKeeper, zooKeeper).pipe(Context.add(Memory, memory))
+    })
+  )

@@ -1,119 +1,75 @@
 /**
- * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
- * reads its servers in a way that has no room for IPv6, leaves its socket open where it was not connected when it was
- * closed, throws at bytes that it does not understand, and reads what was left of a lost connection as the beginning
- * of the next: so we hand out the servers, catch, and end the socket ourselves.
+ * One client of ZooKeeper, with one session, as the service sees it: requests that are answered by callbacks, in the
+ * order in which they were sent, and what becomes of the session. Two are there: `NodeClient`, over
+ * node-zookeeper-client, and `MemoryClient`, of an ensemble in memory.
  */
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import type * as Zk from "node-zookeeper-client"
+import type * as Effect from "effect/Effect"
 
-/** SYNC_CONNECTED, CONNECTED_READ_ONLY, EXPIRED and AUTH_FAILED, as the library numbers them. */
-const connected = new Set([3, 5])
-const dead = new Set([-122, 4])
+/** What ZooKeeper keeps about a node, as far as it is used here. */
+export interface Stat {
+  /** How often the data was set. */
+  readonly version: number
+  /** The session whose end removes the node, in hexadecimal; empty where it stays. */
+  readonly owner: string
+  /** The transaction that created it, in hexadecimal of 16 digits: a smaller one is older. */
+  readonly created: string
+}
 
-/** How long attempts wait once each server was tried. */
-const spinMillis = 500
-/** Beyond what a node may hold (1 MiB), with room for many children; what is longer is no answer of ZooKeeper. */
-const maxAnswerBytes = 16 * 1024 * 1024
-/** How long a session's end may take. */
-const closeMillis = 1000
+/** A node with its data. */
+export interface Node {
+  readonly data: Uint8Array
+  readonly stat: Stat
+}
 
-export interface Context {
-  readonly library: typeof Zk.default
-  readonly servers: ReadonlyArray<Zk.Server>
-  /** Empty, or a path. */
-  readonly chroot: string
-  readonly sessionTimeout: number
-  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** In [0, 1). */
-  readonly random: () => number
+/** ZooKeeper's error codes that mean something here. */
+export const Code = {
+  OK: 0,
+  CONNECTION_LOSS: -4,
+  NO_NODE: -101,
+  NO_AUTH: -102,
+  BAD_VERSION: -103,
+  NO_CHILDREN_FOR_EPHEMERALS: -108,
+  NODE_EXISTS: -110,
+  NOT_EMPTY: -111,
+  SESSION_EXPIRED: -112,
+  INVALID_ACL: -114,
+  AUTH_FAILED: -115,
+  /** Ours: the library threw, such as at a path that is none. */
+  BAD_ARGUMENTS: -8
+} as const
+
+/** The name of a code, such as `NODE_EXISTS`. */
+export const codeName = (code: number): string =>
+  Object.entries(Code).find(([, value]) => value === code)?.[0] ?? `code ${code}`
+
+/** An answer: code 0 with a value, or another code, and what was said about it. */
+export type Done<A> = (code: number, answer: A | undefined, message?: string) => void
+
+/** Told what becomes of the session. Called outside of any fiber. */
+export interface Listener {
+  /** The server has confirmed the session; asked for at `since`, in milliseconds on the monotonic clock. */
+  readonly connected: (since: number) => void
+  readonly disconnected: () => void
+  /** The session is over, or was refused: nothing will ever be answered by this client. */
+  readonly ended: (why: "expired" | "refused") => void
 }
 
 export interface Client {
-  readonly zk: Zk.Client
-  readonly isConnected: () => boolean
-  /** Its session has expired, or was refused: nothing will ever be answered. */
-  readonly isDead: () => boolean
-  /** Told whenever it connects. */
-  readonly onConnected: (listener: () => void) => void
-  /** Gives up a connection on which nothing is answered: the library pings, and never misses the answers. */
+  /** The session's id in hexadecimal, and its time-out in milliseconds as the server wants it; once connected. */
+  readonly session: () => { readonly id: string; readonly timeout: number }
+  /** `watch` is called once, when the node is changed, created or removed; it is kept where the answer is 0 or NO_NODE. */
+  readonly get: (path: string, watch: (() => void) | undefined, done: Done<Node>) => void
+  /** `watch` is called once, when a child comes or goes, or the node goes; where there is no node: when it comes. */
+  readonly children: (path: string, watch: (() => void) | undefined, done: Done<ReadonlyArray<string>>) => void
+  readonly exists: (path: string, done: Done<Stat>) => void
+  readonly create: (path: string, data: Uint8Array, ephemeral: boolean, done: Done<void>) => void
+  readonly set: (path: string, data: Uint8Array, version: number, done: Done<void>) => void
+  readonly remove: (path: string, version: number, done: Done<void>) => void
+  /** Gives up a connection on which nothing is answered, and looks for another one. */
   readonly reconnect: () => void
+  /** Ends the session where it can still be told, and everything of this client. Bounded. */
   readonly close: Effect.Effect<void>
 }
 
 /** Starts to connect. */
-export const open = (context: Context): Client => {
-  const { fork, random, servers } = context
-  const zk = context.library.createClient(`unused:0${context.chroot}`, { sessionTimeout: context.sessionTimeout })
-  const manager = zk.connectionManager
-  const start = Math.floor(random() * servers.length)
-  let attempts = 0
-  let waiting: Fiber.Fiber<void> | undefined
-  let closed = false
-  let state = 0
-  let ended = false
-  const listeners: Array<() => void> = []
-  const closers: Array<() => void> = []
-
-  // It spreads the session's time-out over the attempts.
-  manager.servers = servers
-  manager.updateTimeout(context.sessionTimeout)
-  const read = manager.onSocketData.bind(manager)
-  manager.onSocketData = (chunk) => {
-    try {
-      read(chunk)
-      if ((manager.pendingBuffer?.length ?? 0) > maxAnswerBytes) manager.socket?.destroy()
-    } catch {
-      manager.socket?.destroy()
-    }
-  }
-  manager.findNextServer = (use) => {
-    manager.pendingBuffer = null
-    const attempt = attempts++
-    const server = servers[(start + attempt) % servers.length]!
-    const round = attempt > 0 && attempt % servers.length === 0
-    waiting = fork(
-      Effect.andThen(
-        round ? Effect.sleep(spinMillis * random()) : Effect.yieldNow,
-        Effect.sync(() => {
-          if (!closed) use(server)
-        })
-      )
-    )
-  }
-  zk.on("state", ({ code }) => {
-    state = code
-    // It says that it is disconnected once more, and is not told from one that connects again.
-    if (dead.has(code)) ended = true
-    if (connected.has(code)) for (const listener of listeners.splice(0)) listener()
-    else for (const closer of closers.splice(0)) closer()
-  })
-  zk.connect()
-
-  const destroy = Effect.sync(() => {
-    waiting?.interruptUnsafe()
-    clearTimeout(manager.connectTimeoutHandler ?? undefined)
-    manager.socket?.destroy()
-  })
-  return {
-    zk,
-    isConnected: () => connected.has(state),
-    isDead: () => ended,
-    onConnected: (listener) => {
-      listeners.push(listener)
-    },
-    reconnect: () => manager.socket?.destroy(),
-    close: Effect.suspend(() => {
-      if (closed) return Effect.void
-      closed = true
-      const wasConnected = connected.has(state)
-      if (manager.socket !== undefined) zk.close()
-      if (!wasConnected) return destroy
-      const ended = Effect.callback<void>((resume) => {
-        closers.push(() => resume(Effect.void))
-      })
-      return Effect.andThen(Effect.timeoutOrElse(ended, { duration: closeMillis, orElse: () => Effect.void }), destroy)
-    })
-  }
-}
+export type Open = (listener: Listener) => Client

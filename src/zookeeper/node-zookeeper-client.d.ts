@@ -8,29 +8,52 @@ declare module "node-zookeeper-client" {
     readonly host: string
     readonly port: number
   }
-  /** Its connection, which nothing but the client should need to know; see `zookeeper/Client.ts` for why we do. */
+  /** Longs are eight bytes. */
+  export interface Stat {
+    readonly version: number
+    readonly ephemeralOwner: Uint8Array
+    readonly czxid: Uint8Array
+  }
+  /** Its connection, which nothing but the client should need to know; see `zookeeper/NodeClient.ts` for why we do. */
   export interface ConnectionManager {
     servers: ReadonlyArray<Server>
     findNextServer: (use: (server: Server) => void) => void
     updateTimeout: (sessionTimeout: number) => void
     onSocketData: (chunk: Uint8Array) => void
     pendingBuffer: Uint8Array | null
+    readonly packetQueue: { readonly shift: () => unknown }
     readonly socket?: { readonly destroy: () => void } | undefined
     readonly connectTimeoutHandler?: ReturnType<typeof setTimeout> | null | undefined
   }
+  type Answered<A, B = void> = (error: Exception | undefined | null, a?: A, b?: B) => void
+  type Acl = ReadonlyArray<unknown>
   export interface Client {
     readonly connectionManager: ConnectionManager
     readonly on: (event: "state", listener: (state: { readonly code: number; readonly name: string }) => void) => void
     readonly connect: () => void
     readonly close: () => void
-    readonly getData: (path: string, done: (error: Exception | undefined | null, data?: Uint8Array) => void) => void
-    readonly getChildren: (
-      path: string,
-      done: (error: Exception | undefined | null, children?: ReadonlyArray<string>) => void
-    ) => void
+    readonly getSessionId: () => Uint8Array
+    readonly getSessionTimeout: () => number
+    readonly addAuthInfo: (scheme: string, auth: Uint8Array) => void
+    readonly getData: {
+      (path: string, done: Answered<Uint8Array | undefined, Stat>): void
+      (path: string, watcher: () => void, done: Answered<Uint8Array | undefined, Stat>): void
+    }
+    readonly getChildren: {
+      (path: string, done: Answered<ReadonlyArray<string>>): void
+      (path: string, watcher: () => void, done: Answered<ReadonlyArray<string>>): void
+    }
+    readonly exists: {
+      (path: string, done: Answered<Stat | null>): void
+      (path: string, watcher: () => void, done: Answered<Stat | null>): void
+    }
+    readonly create: (path: string, data: Uint8Array, acl: Acl, mode: number, done: Answered<string>) => void
+    readonly setData: (path: string, data: Uint8Array, version: number, done: Answered<Stat>) => void
+    readonly remove: (path: string, version: number, done: Answered<void>) => void
   }
   const library: {
     readonly createClient: (connection: string, options: { readonly sessionTimeout: number }) => Client
+    readonly ACL: { readonly OPEN_ACL_UNSAFE: Acl; readonly CREATOR_ALL_ACL: Acl }
   }
   export default library
 }

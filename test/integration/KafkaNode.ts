@@ -1,4 +1,4 @@
-/** One broker (or ZooKeeper) as a process that can be killed, stopped, paused, and started again on its data and port. */
+/** One broker as a process that can be killed, stopped, paused, and started again on its data and port. */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { Data, Effect, Schedule, type Scope } from "effect"
@@ -50,7 +50,7 @@ export interface KafkaNode {
 }
 
 /** JVM and options of a server process. */
-const jvm = (launch: Omit<Launch, "zooKeeper">, folder: string, heap: string): ReadonlyArray<string> => {
+export const jvm = (launch: Omit<Launch, "zooKeeper">, folder: string, heap: string): ReadonlyArray<string> => {
   const log = Path.join(folder, "log")
   const log4j = Path.join(folder, "log4j.properties")
   Fs.writeFileSync(
@@ -103,7 +103,8 @@ const read = (file: string): string => {
   }
 }
 
-const digest = (folder: string): string => {
+/** Errors and the last lines of a process's log. */
+export const digest = (folder: string): string => {
   const lines = (read(Path.join(folder, "out")) + read(Path.join(folder, "log"))).split("\n")
   const bad = lines.flatMap((line, i) => (/FATAL|ERROR|Exception/.test(line) ? lines.slice(i, i + 5) : []))
   return [`--- ${Path.basename(folder)}`, ...bad.slice(0, 15), "...", ...lines.slice(-6), ""].join("\n")
@@ -197,50 +198,4 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
       launch: spawn,
       ready
     }
-  })
-
-/** ZooKeeper on a port; stopped with the Scope. Gives the port when it answers. */
-export const zooKeeper = (
-  launch: Omit<Launch, "zooKeeper">,
-  folder: string,
-  port: number
-): Effect.Effect<number, Failure, Scope.Scope> =>
-  Effect.gen(function* () {
-    const config = Path.join(folder, "zoo.cfg")
-    Fs.writeFileSync(
-      config,
-      `dataDir=${Path.join(folder, "data")}
-clientPort=${port}
-clientPortAddress=127.0.0.1
-maxClientCnxns=0
-tickTime=1000
-${KafkaVersion.atLeast(launch.version, 2, 4) ? "admin.enableServer=false\n" : ""}`
-    )
-    const child = yield* Effect.acquireRelease(
-      Processes.start(
-        [
-          ...jvm(launch, folder, "64m"),
-          "-Dzookeeper.jmx.log4j.disable=true",
-          "-Dzookeeper.forceSync=no",
-          "-cp",
-          launch.classPath,
-          "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-          config
-        ],
-        { folder, output: Path.join(folder, "out") }
-      ),
-      (started) => Processes.stop(started, 3000)
-    )
-    yield* Probe.zooKeeperHas(port, "/").pipe(
-      Effect.mapError((error) =>
-        child.ended() === undefined
-          ? error
-          : new NodeError({ message: `ZooKeeper died while starting: ${child.ended()}\n${digest(folder)}` })
-      ),
-      Effect.retry({
-        schedule: Schedule.spaced("30 millis").pipe(Schedule.upTo({ duration: "60 seconds" })),
-        while: (error) => error._tag === "ProbeError"
-      })
-    )
-    return port
   })

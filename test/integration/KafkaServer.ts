@@ -14,6 +14,7 @@ import * as KafkaVersion from "./KafkaVersion.ts"
 import * as Ports from "./Ports.ts"
 import * as Probe from "./Probe.ts"
 import * as Processes from "./Processes.ts"
+import * as ZooKeeperNode from "./ZooKeeperNode.ts"
 
 export interface Options {
   readonly version: Version
@@ -53,6 +54,10 @@ export class KafkaServer extends Context.Service<
     readonly addresses: (listener: KafkaProperties.Listener) => ReadonlyArray<string>
     /** `host:port` of ZooKeeper, in that mode. */
     readonly zooKeeper: string | undefined
+    /** The process of it. */
+    readonly zooKeeperNode: ZooKeeperNode.ZooKeeperNode | undefined
+    /** Of the brokers and of what comes with them. */
+    readonly classPath: string
     readonly certificates: Certificates.Certificates | undefined
     /** Who may log in on the SASL listeners, and how. */
     readonly sasl: { readonly username: string; readonly password: string; readonly mechanisms: ReadonlyArray<string> }
@@ -93,10 +98,12 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
     const tool = (name: string, ...args: ReadonlyArray<string>) =>
       Processes.run(KafkaNode.tool(classPath, name, args), { folder })
 
-    const zooKeeper =
+    const zooKeeperNode =
       mode === "zookeeper"
-        ? yield* KafkaNode.zooKeeper(common, mkdir(folder, "zookeeper"), yield* Ports.take)
+        ? yield* ZooKeeperNode.make(common, mkdir(folder, "zookeeper"), yield* Ports.take)
         : undefined
+    const zooKeeper = zooKeeperNode?.port
+    if (zooKeeperNode !== undefined) yield* zooKeeperNode.start
     if (zooKeeper !== undefined && scram) {
       for (const { username, password } of [KafkaProperties.user, KafkaProperties.admin]) {
         yield* tool(
@@ -215,6 +222,8 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
       bootstrap: addresses("PLAINTEXT"),
       addresses,
       zooKeeper: zooKeeper === undefined ? undefined : `127.0.0.1:${zooKeeper}`,
+      zooKeeperNode,
+      classPath,
       certificates,
       sasl: { ...KafkaProperties.user, mechanisms: KafkaVersion.mechanisms(version) },
       nodes,

@@ -1,0 +1,235 @@
+/**
+ * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
+ * reads its servers in a way that has no room for IPv6, leaves its socket open where it was not connected when it was
+ * closed, throws at bytes that it does not understand, reads what was left of a lost connection as the beginning of the
+ * next, and sends what it could not send after it has connected again: so we hand out the servers, catch, end the
+ * socket ourselves, and drop what was not sent.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Zk from "node-zookeeper-client"
+import { type Client, Code, type Done, type Listener, type Stat } from "./Client.ts"
+
+/** SYNC_CONNECTED, CONNECTED_READ_ONLY, EXPIRED and AUTH_FAILED, as the library numbers them. */
+const connected = new Set([3, 5])
+const expired = -122
+const refused = 4
+
+const ephemeralMode = 1
+
+/** How long attempts wait once each server was tried. */
+const spinMillis = 500
+/** Beyond what a node may hold (1 MiB), with room for many children; what is longer is no answer of ZooKeeper. */
+const maxAnswerBytes = 16 * 1024 * 1024
+/** How long a session's end may take. */
+const closeMillis = 1000
+
+export interface Context {
+  readonly library: typeof Zk.default
+  readonly servers: ReadonlyArray<Zk.Server>
+  readonly sessionTimeout: number
+  readonly auth: { readonly scheme: string; readonly credentials: string } | undefined
+  /** Who may do what with nodes that are created here: anybody, or whoever authenticated as we did. */
+  readonly acl: "open" | "creator"
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** In [0, 1). */
+  readonly random: () => number
+  /** Milliseconds on the monotonic clock. */
+  readonly now: () => number
+}
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+const nobody = "0".repeat(16)
+
+const statOf = (stat: Zk.Stat): Stat => {
+  const owner = hex(stat.ephemeralOwner)
+  return { version: stat.version, owner: owner === nobody ? "" : owner, created: hex(stat.czxid) }
+}
+
+/** Starts to connect. */
+export const open = (context: Context, listener: Listener): Client => {
+  const { fork, random, servers } = context
+  const zk = context.library.createClient("unused:0", { sessionTimeout: context.sessionTimeout })
+  const manager = zk.connectionManager
+  const acl = context.acl === "open" ? context.library.ACL.OPEN_ACL_UNSAFE : context.library.ACL.CREATOR_ALL_ACL
+  const start = Math.floor(random() * servers.length)
+  const outstanding = new Set<(code: number) => void>()
+  const watchers = new Map<string, { readonly fire: () => void; waiting: Set<() => void> }>()
+  const closers: Array<() => void> = []
+  let attempts = 0
+  let since = 0
+  let waiting: Fiber.Fiber<void> | undefined
+  let closed = false
+  let state = 0
+  let ended = false
+
+  // It spreads the session's time-out over the attempts.
+  manager.servers = servers
+  manager.updateTimeout(context.sessionTimeout)
+  const read = manager.onSocketData.bind(manager)
+  manager.onSocketData = (chunk) => {
+    try {
+      read(chunk)
+      if ((manager.pendingBuffer?.length ?? 0) > maxAnswerBytes) manager.socket?.destroy()
+    } catch {
+      manager.socket?.destroy()
+    }
+  }
+  manager.findNextServer = (use) => {
+    manager.pendingBuffer = null
+    const attempt = attempts++
+    const server = servers[(start + attempt) % servers.length]!
+    const round = attempt > 0 && attempt % servers.length === 0
+    waiting = fork(
+      Effect.andThen(
+        round ? Effect.sleep(spinMillis * random()) : Effect.yieldNow,
+        Effect.sync(() => {
+          if (closed) return
+          since = context.now()
+          use(server)
+        })
+      )
+    )
+  }
+
+  const failAll = (code: number): void => {
+    while (manager.packetQueue.shift() !== undefined);
+    for (const fail of Array.from(outstanding)) fail(code)
+  }
+  zk.on("state", ({ code }) => {
+    state = code
+    if (connected.has(code)) {
+      if (!closed) listener.connected(since)
+      return
+    }
+    for (const closer of closers.splice(0)) closer()
+    // It says that it is disconnected once more after its end, and is not told from one that connects again.
+    if (ended) return
+    if (code === expired || code === refused) {
+      ended = true
+      failAll(code === expired ? Code.SESSION_EXPIRED : Code.AUTH_FAILED)
+      if (!closed) listener.ended(code === expired ? "expired" : "refused")
+    } else {
+      failAll(Code.CONNECTION_LOSS)
+      if (!closed) listener.disconnected()
+    }
+  })
+  if (context.auth !== undefined) zk.addAuthInfo(context.auth.scheme, Buffer.from(context.auth.credentials))
+  zk.connect()
+
+  const ask = <B, C, A>(
+    send: (answered: (error: Zk.Exception | undefined | null, b?: B, c?: C) => void) => void,
+    value: (b: B, c: C) => A,
+    done: Done<A>
+  ): void => {
+    const fail = (code: number) => finish(code, undefined, "the connection was lost")
+    const finish = (code: number, answer: A | undefined, message?: string) => {
+      if (outstanding.delete(fail)) done(code, answer, message)
+    }
+    outstanding.add(fail)
+    if (ended || closed) return fail(Code.SESSION_EXPIRED)
+    try {
+      send((error, b, c) => {
+        if (error === undefined || error === null) finish(Code.OK, value(b as B, c as C))
+        else finish(error.code, undefined, error.message)
+      })
+    } catch (error) {
+      // It checks paths by assertions.
+      finish(Code.BAD_ARGUMENTS, undefined, String(error))
+    }
+  }
+
+  /** One function of ours for each path: the library knows those that it has by their identity. */
+  const watched = (kind: string, path: string, watch: () => void) => {
+    const key = `${kind}${path}`
+    let watcher = watchers.get(key)
+    if (watcher === undefined) {
+      const one = {
+        waiting: new Set<() => void>(),
+        fire: () => {
+          const fired = one.waiting
+          one.waiting = new Set()
+          for (const each of fired) each()
+        }
+      }
+      watchers.set(key, (watcher = one))
+    }
+    watcher.waiting.add(watch)
+    return watcher.fire
+  }
+
+  const exists = (path: string, watcher: (() => void) | undefined, done: Done<Stat>): void =>
+    ask<Zk.Stat | null, void, Stat | undefined>(
+      (answered) => (watcher === undefined ? zk.exists(path, answered) : zk.exists(path, watcher, answered)),
+      (stat) => (stat === null ? undefined : statOf(stat)),
+      (code, stat, message) => done(code === Code.OK && stat === undefined ? Code.NO_NODE : code, stat, message)
+    )
+
+  /** Where there is no node, its coming is watched for. */
+  const orItsComing =
+    <A>(path: string, watch: (() => void) | undefined, done: Done<A>): Done<A> =>
+    (code, answer, message) => {
+      if (code !== Code.NO_NODE || watch === undefined) return done(code, answer, message)
+      exists(path, watched("exists", path, watch), (second, _, why) => {
+        done(second === Code.OK ? Code.NO_NODE : second, undefined, why)
+        if (second === Code.OK) watch()
+      })
+    }
+
+  const destroy = Effect.sync(() => {
+    waiting?.interruptUnsafe()
+    clearTimeout(manager.connectTimeoutHandler ?? undefined)
+    manager.socket?.destroy()
+  })
+  return {
+    session: () => ({ id: hex(zk.getSessionId()), timeout: zk.getSessionTimeout() }),
+    get: (path, watch, done) =>
+      ask<Uint8Array | undefined, Zk.Stat, { readonly data: Uint8Array; readonly stat: Stat }>(
+        (answered) =>
+          watch === undefined ? zk.getData(path, answered) : zk.getData(path, watched("data", path, watch), answered),
+        (data, stat) => ({ data: data ?? new Uint8Array(), stat: statOf(stat) }),
+        orItsComing(path, watch, done)
+      ),
+    children: (path, watch, done) =>
+      ask<ReadonlyArray<string>, void, ReadonlyArray<string>>(
+        (answered) =>
+          watch === undefined
+            ? zk.getChildren(path, answered)
+            : zk.getChildren(path, watched("children", path, watch), answered),
+        (children) => children,
+        orItsComing(path, watch, done)
+      ),
+    exists: (path, done) => exists(path, undefined, done),
+    create: (path, data, ephemeral, done) =>
+      ask<string, void, void>(
+        (answered) => zk.create(path, Buffer.from(data), acl, ephemeral ? ephemeralMode : 0, answered),
+        () => {},
+        done
+      ),
+    set: (path, data, version, done) =>
+      ask<Zk.Stat, void, void>(
+        (answered) => zk.setData(path, Buffer.from(data), version, answered),
+        () => {},
+        done
+      ),
+    remove: (path, version, done) =>
+      ask<void, void, void>(
+        (answered) => zk.remove(path, version, answered),
+        () => {},
+        done
+      ),
+    reconnect: () => manager.socket?.destroy(),
+    close: Effect.suspend(() => {
+      if (closed) return Effect.void
+      closed = true
+      failAll(Code.SESSION_EXPIRED)
+      const wasConnected = connected.has(state)
+      if (manager.socket !== undefined) zk.close()
+      if (!wasConnected) return destroy
+      const over = Effect.callback<void>((resume) => {
+        closers.push(() => resume(Effect.void))
+      })
+      return Effect.andThen(Effect.timeoutOrElse(over, { duration: closeMillis, orElse: () => Effect.void }), destroy)
+    })
+  }
+}

@@ -1,0 +1,247 @@
+/**
+ * The session with ZooKeeper, and the sessions that follow it: whether it can be known to live, and what is asked in it.
+ *
+ * The clock of its life is ours. The server has heard from us at the earliest when we sent what it has answered, so the
+ * session lives for its time-out from then on, and not a moment longer can it be known to. A heartbeat goes out every
+ * sixth of the time-out; one that is not answered for half of it costs the connection, and there is another sixth to
+ * find a better one before the session is lost. Whatever comes back later, lost has been said, and what was owned
+ * because of the session must be looked at again.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import type * as Client from "./Client.ts"
+import { Code } from "./Client.ts"
+
+/** What becomes of the session. */
+export type SessionState =
+  /** It lives. `isNew` where nothing of an earlier one, neither nodes nor watches, is in it. */
+  | { readonly _tag: "Connected"; readonly session: string; readonly isNew: boolean }
+  /** ZooKeeper does not answer; what was created in the session stands until `Lost`. */
+  | { readonly _tag: "Suspended"; readonly session: string }
+  /** It has ended, or can no longer be known to live: ephemeral nodes may be gone, and others in their place. */
+  | { readonly _tag: "Lost"; readonly session: string }
+  /** The credentials were refused, for good. */
+  | { readonly _tag: "Refused" }
+
+/** What was answered, in which session. */
+export interface Reply<A> {
+  readonly code: number
+  readonly answer: A | undefined
+  readonly message: string | undefined
+  readonly session: string
+}
+
+export interface Sessions {
+  /** Told of every change, at once; gives what ends it. */
+  readonly listen: (listener: (state: SessionState) => void) => () => void
+  readonly state: () => SessionState | undefined
+  /** Whether this session can be known to live now. */
+  readonly isLive: (session: string) => boolean
+  /** The time-out of the session, as the server wants it, in milliseconds. */
+  readonly timeout: () => number
+  /** Waits for a connection, and asks once. Bound to a session: answered with SESSION_EXPIRED where that is over. */
+  readonly call: <A>(
+    send: (client: Client.Client, done: Client.Done<A>) => void,
+    bound?: string | undefined
+  ) => Effect.Effect<Reply<A>>
+  /** What was asked is not answered: looks for another connection. */
+  readonly reconnect: () => void
+}
+
+/** How long a client that was turned away before it had a session is followed by none. */
+const refusedMillis = 250
+
+/** Opens a first client; everything ends with the Scope. */
+export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const scope = yield* Effect.scope
+    const run = Effect.runForkWith(yield* Effect.context<never>())
+    const now = () => Backoff.monotonic(clock)
+    const listeners = new Set<(state: SessionState) => void>()
+
+    let client: Client.Client
+    let state: SessionState | undefined
+    let connected = false
+    let session = ""
+    let timeout = 0
+    let aliveUntil = -Infinity
+    let live = false
+    let beatAt = 0
+    let unansweredSince: number | undefined
+    let wake: (() => void) | undefined
+
+    const publish = (next: SessionState): void => {
+      state = next
+      for (const listener of Array.from(listeners)) listener(next)
+      wake?.()
+    }
+    const lose = (): void => {
+      if (!live) return
+      live = false
+      publish({ _tag: "Lost", session })
+    }
+    const suspend = (): void => {
+      if (live && state?._tag === "Connected") publish({ _tag: "Suspended", session })
+    }
+    const heard = (sentAt: number): void => {
+      if (live) aliveUntil = Math.max(aliveUntil, sentAt + timeout)
+    }
+    const connect = (): void => {
+      let wasConnected = false
+      const mine: Client.Client = open({
+        connected: (since) => {
+          if (client !== mine) return
+          wasConnected = true
+          const { id, timeout: wanted } = mine.session()
+          // What was late came back: whoever was told nothing of it must look again all the same.
+          if (now() >= aliveUntil) lose()
+          const isNew = id !== session
+          if (isNew) lose()
+          connected = true
+          session = id
+          timeout = wanted
+          aliveUntil = isNew || !live ? since + timeout : Math.max(aliveUntil, since + timeout)
+          live = true
+          unansweredSince = undefined
+          beatAt = now()
+          publish({ _tag: "Connected", session, isNew })
+        },
+        disconnected: () => {
+          if (client !== mine) return
+          connected = false
+          unansweredSince = undefined
+          suspend()
+          wake?.()
+        },
+        ended: (why) => {
+          if (client !== mine) return
+          connected = false
+          unansweredSince = undefined
+          Fiber.runIn(run(mine.close), scope)
+          lose()
+          if (why === "refused") return publish({ _tag: "Refused" })
+          // An expired client never answers again: another session is another client. What is no ZooKeeper may say so
+          // at once, each time.
+          if (wasConnected) connect()
+          else Fiber.runIn(run(Effect.andThen(Effect.sleep(refusedMillis), Effect.sync(connect))), scope)
+        }
+      })
+      client = mine
+    }
+    connect()
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.suspend(() => client.close)
+    )
+
+    const beat = (): void => {
+      const sentAt = now()
+      const mine = client
+      unansweredSince = sentAt
+      mine.exists("/", (code) => {
+        if (client !== mine || code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED) return
+        unansweredSince = undefined
+        beatAt = Math.max(now(), sentAt + timeout / 6)
+        heard(sentAt)
+        wake?.()
+      })
+    }
+    const silentAt = () => (unansweredSince === undefined ? Infinity : unansweredSince + timeout / 2)
+    const turn = Effect.suspend(() => {
+      const at = now()
+      if (live && at >= aliveUntil) {
+        lose()
+        client.reconnect()
+      } else if (connected && at >= silentAt()) {
+        unansweredSince = undefined
+        connected = false
+        suspend()
+        client.reconnect()
+      } else if (connected && unansweredSince === undefined && at >= beatAt) {
+        beat()
+      }
+      const next = Math.min(
+        live ? aliveUntil : Infinity,
+        connected ? Math.min(silentAt(), unansweredSince === undefined ? beatAt : Infinity) : Infinity
+      )
+      const changed = Effect.callback<void>((resume) => {
+        wake = () => {
+          wake = undefined
+          resume(Effect.void)
+        }
+        return Effect.sync(() => {
+          wake = undefined
+        })
+      })
+      return next === Infinity ? changed : Effect.timeoutOption(changed, Math.max(0, next - now()))
+    })
+    yield* Effect.forkIn(Effect.forever(turn), scope, { startImmediately: true })
+
+    const expired = (of: string): Reply<never> => ({
+      code: Code.SESSION_EXPIRED,
+      answer: undefined,
+      message: "the session is over",
+      session: of
+    })
+    const call: Sessions["call"] = <A>(
+      send: (client: Client.Client, done: Client.Done<A>) => void,
+      bound: string | undefined
+    ) =>
+      Effect.callback<Reply<A>>((resume) => {
+        let off: (() => void) | undefined
+        let over = false
+        const finish = (reply: Reply<A>): void => {
+          if (over) return
+          over = true
+          off?.()
+          resume(Effect.succeed(reply))
+        }
+        const isOver = () => bound !== undefined && session !== "" && !(live && session === bound)
+        const attempt = (): void => {
+          if (state?._tag === "Refused") {
+            return finish({
+              code: Code.AUTH_FAILED,
+              answer: undefined,
+              message: "the credentials were refused",
+              session
+            })
+          }
+          if (isOver() || (bound !== undefined && now() >= aliveUntil)) return finish(expired(bound ?? session))
+          if (!connected) return
+          off?.()
+          const sentAt = now()
+          const mine = client
+          const as = session
+          send(mine, (code, answer, message) => {
+            if (client === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED) heard(sentAt)
+            finish({ code, answer, message, session: as })
+          })
+        }
+        const listener = () => {
+          if (!over) attempt()
+        }
+        listeners.add(listener)
+        off = () => void listeners.delete(listener)
+        attempt()
+        return Effect.sync(() => {
+          over = true
+          off?.()
+        })
+      })
+
+    return {
+      listen: (listener) => {
+        listeners.add(listener)
+        return () => void listeners.delete(listener)
+      },
+      state: () => state,
+      isLive: (id) => live && id === session && now() < aliveUntil,
+      timeout: () => timeout,
+      call,
+      reconnect: () => client.reconnect()
+    }
+  })

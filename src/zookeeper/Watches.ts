@@ -1,0 +1,65 @@
+/**
+ * What is so now, and whenever it changes: a node's data or its children, as Streams that arm themselves again.
+ *
+ * A watch of ZooKeeper fires once and is set by the read. It is set again by the next read, which tells what is so by
+ * then: between two reads nothing is missed, though several changes may be told as one. After a lost connection, and in
+ * a new session, it is read again.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import type { Sessions } from "./Sessions.ts"
+
+/** Reads at once, and again whenever the watch of the last read has fired. */
+export const make = <A>(
+  sessions: Sessions,
+  read: (watch: () => void) => Effect.Effect<A, KafkaError.KafkaError>,
+  same: (a: A, b: A) => boolean
+): Stream.Stream<A, KafkaError.KafkaError> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      let stale = true
+      let fired = false
+      let last: { readonly value: A } | undefined
+      let wake: (() => void) | undefined
+      const onFired = (): void => {
+        stale = true
+        fired = true
+        wake?.()
+      }
+      const off = sessions.listen((state) => {
+        if (state._tag !== "Connected") return
+        stale = true
+        wake?.()
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(off))
+      const becomesStale = Effect.callback<void>((resume) => {
+        if (stale) return resume(Effect.void)
+        wake = () => {
+          wake = undefined
+          resume(Effect.void)
+        }
+        return Effect.sync(() => {
+          wake = undefined
+        })
+      })
+      // A ZooKeeper that is away is waited for.
+      const now = Effect.retry(
+        Effect.suspend(() => read(onFired)),
+        { schedule: Backoff.schedule, while: (error) => error.isRetryable }
+      )
+      const next = Effect.gen(function* () {
+        while (true) {
+          yield* becomesStale
+          const wasFired = fired
+          stale = fired = false
+          const value = yield* now
+          const isNews = last === undefined || wasFired || !same(last.value, value)
+          last = { value }
+          if (isNews) return [value] as const
+        }
+      })
+      return Stream.fromPull(Effect.succeed(next))
+    })
+  )

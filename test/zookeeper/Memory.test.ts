@@ -1,0 +1,153 @@
+/** ZooKeeper in memory: what every ZooKeeper does, and what only this one can be made to do. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { cases, type Harness } from "./suite.ts"
+
+const calm = Effect.forEach(Array.from({ length: 40 }), () => Effect.yieldNow, { discard: true })
+
+/** Moves the clock until it has ended. */
+export const passing = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+    for (let i = 0; i < 600; i++) {
+      yield* calm
+      if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
+      yield* TestClock.adjust("100 millis")
+    }
+    return assert.fail("it does not end")
+  })
+
+/** Lets so many milliseconds pass, in steps that an answer takes no longer than. */
+const pass = (millis: number) =>
+  Effect.gen(function* () {
+    for (let left = millis; left > 0; left -= 100) {
+      yield* calm
+      yield* TestClock.adjust(Math.min(left, 100))
+    }
+    yield* calm
+  })
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+describe("in memory", () => {
+  for (const [title, body] of Object.entries(cases)) {
+    it.effect(title, () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const harness: Harness = {
+          connect: memory.connect({ sessionTimeout: "2 seconds" }),
+          expire: memory.expire,
+          drop: (session) => Effect.andThen(memory.cut(session), memory.heal(session)),
+          passing,
+          root: "/test"
+        }
+        yield* body(harness)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("a server that falls silent is noticed: Suspended, then Lost when the session's time is over", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zk = yield* memory.connect({ sessionTimeout: "6 seconds" })
+      const session = yield* zk.session
+      const states: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(zk.states, (state) => Effect.sync(() => states.push(state._tag))),
+        { startImmediately: true }
+      )
+      yield* pass(20_000)
+      assert.deepStrictEqual(states, ["Connected"])
+      yield* memory.freeze
+      yield* pass(2_900)
+      assert.deepStrictEqual(states, ["Connected"])
+      yield* pass(1_100)
+      assert.deepStrictEqual(states, ["Connected", "Suspended"])
+      yield* pass(900)
+      assert.isTrue(session.isLive())
+      yield* pass(1_100)
+      assert.isFalse(session.isLive())
+      assert.deepStrictEqual(states, ["Connected", "Suspended", "Lost"])
+      yield* memory.thaw
+      yield* passing(Effect.retry(zk.ensure("/a"), { times: 3 }))
+      assert.strictEqual(states.at(-1), "Connected")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a session that was lost here and still lives there goes on, and is told as Connected, not as new", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zk = yield* memory.connect({ sessionTimeout: "2 seconds" })
+      const { create, id } = yield* zk.session
+      yield* create("/e", bytes(""), { ephemeral: true })
+      const states: Array<ZooKeeper.SessionState> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(zk.states, (state) => Effect.sync(() => states.push(state))),
+        { startImmediately: true }
+      )
+      yield* memory.stop
+      yield* pass(10_000)
+      yield* memory.start
+      yield* pass(1_000)
+      assert.deepStrictEqual(
+        states.map((state) => [state._tag, "isNew" in state && state.isNew]),
+        [
+          ["Connected", true],
+          ["Suspended", false],
+          ["Lost", false],
+          ["Connected", false]
+        ]
+      )
+      assert.strictEqual(memory.ownerOf("/e"), id)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a write whose answer was lost was done: it is not said that it failed", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zk = yield* memory.connect()
+      const session = yield* zk.session
+      yield* zk.ensure("/d")
+      const lossy = <A, E>(self: Effect.Effect<A, E>) =>
+        Effect.andThen(memory.loseNextAnswer(session.id), passing(self))
+      yield* lossy(session.create("/d/e", bytes("e"), { ephemeral: true }))
+      assert.strictEqual(memory.ownerOf("/d/e"), session.id)
+      yield* lossy(session.create("/d/p", bytes("p")))
+      yield* lossy(zk.set("/d/p", bytes("q"), 0))
+      assert.isTrue(yield* lossy(session.remove("/d/e", { owner: session.id })))
+      assert.isTrue(yield* lossy(zk.remove("/d/p")))
+      assert.deepStrictEqual(memory.snapshot(), { "/d": "" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a removal that was perhaps done does not hit what another has put there", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const [one, two] = [yield* memory.connect(), yield* memory.connect()]
+      const session = yield* one.session
+      yield* session.create("/claim", bytes("one"), { ephemeral: true })
+      yield* memory.loseNextAnswer(session.id)
+      const removing = yield* Effect.forkChild(session.remove("/claim", { owner: session.id }))
+      // before it has connected again
+      yield* Effect.retry(two.create("/claim", bytes("two"), { ephemeral: true }), { times: 50 })
+      assert.isTrue(yield* passing(Fiber.join(removing)))
+      assert.deepStrictEqual(memory.snapshot(), { "/claim": "two" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is away: what is asked fails typed within requestTimeout", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zk = yield* memory.connect({ requestTimeout: "1 second" })
+      yield* memory.stop
+      const failed = yield* Effect.forkChild(Effect.flip(zk.read("/a")))
+      yield* TestClock.adjust("1 second")
+      assert.include(["TimedOut", "Unreachable"], (yield* Fiber.join(failed)).reason._tag)
+      const never = yield* Effect.forkChild(Effect.flip(Effect.scoped(memory.connect({ connectTimeout: "1 second" }))))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(never)).reason._tag, "Unreachable")
+    }).pipe(Effect.scoped)
+  )
+})
