@@ -4,3 +4,4 @@
  */
 export * from "./Membership.ts"
 export { classic, type ClassicOptions } from "./ClassicGroup.ts"
+export { zooKeeper, type ZooKeeperOptions } from "./ZooKeeperGroup.ts"

@@ -27,7 +27,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
     beside: true
   },
   { names: ["engine"] },
-  { names: "connection metadata produce fetch group".split(" ") },
+  { names: "connection metadata produce fetch group balance".split(" ") },
   {
     names:
       "NodeNetwork NativeBrokers NativeCluster NativeGroupOffsets NativeTransport ClassicGroup RdKafka ZooKeeperGroup ConsumerGroup".split(

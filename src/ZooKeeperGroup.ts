@@ -1,0 +1,96 @@
+/**
+ * The `Membership` of a group in ZooKeeper: PyKafka's BalancedConsumer, and the JVM's high-level consumer. Nobody leads;
+ * each member works out its share from the same nodes, and claims its partitions there. A claim is the permission to
+ * fetch. Members of PyKafka, or of the JVM, may be in the same group, by `layout`.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as BalancedAssignor from "./balance/BalancedAssignor.ts"
+import * as BalancedDriver from "./balance/BalancedDriver.ts"
+import type { LayoutName } from "./balance/Layout.ts"
+import * as ZooKeeperOffsets from "./balance/ZooKeeperOffsets.ts"
+import { GroupOffsets } from "./GroupOffsets.ts"
+import * as KafkaConfig from "./KafkaConfig.ts"
+import type { Membership } from "./Membership.ts"
+import { ZooKeeper } from "./ZooKeeper.ts"
+
+export type { BalancedAssignor, Subject } from "./balance/BalancedAssignor.ts"
+export type { LayoutName } from "./balance/Layout.ts"
+
+export interface ZooKeeperOptions {
+  /**
+   * Whose nodes they are: `"pykafka"` (default; 2.5 and later on Python 3), `"pykafka-2.3-py3"`, `"pykafka-py2"`, or
+   * `"jvm"` for the high-level consumer of 0.8 to 0.11. All members of a group must agree.
+   */
+  readonly layout?: LayoutName | undefined
+  /** How partitions are shared out; all members of a group must agree. Default `"range"`. PyKafka: membership_protocol. JVM: partition.assignment.strategy. */
+  readonly assignor?: "range" | "roundrobin" | BalancedAssignor.BalancedAssignor | undefined
+  /**
+   * How often claims that others hold are tried in one balance before the consumer fails with `TimedOut`. Default 10:
+   * together with `rebalanceBackoff` 90 s, for which members of ours may take to give back what they have. PyKafka:
+   * rebalance_max_retries, which is 5 there. JVM: rebalance.max.retries (4).
+   */
+  readonly rebalanceMaxRetries?: number | undefined
+  /** The n-th wait for a claim lasts n times as long; it ends at once where the claim is freed. Default 2 s. PyKafka: rebalance_backoff_ms. */
+  readonly rebalanceBackoff?: Duration.Input | undefined
+  /** Where offsets are kept: by Kafka (default), or in ZooKeeper, as the JVM's offsets.storage=zookeeper has it. */
+  readonly offsets?: "kafka" | "zooKeeper" | undefined
+  /** How often topics are looked at for what no watch has told, and a pattern for new topics. Default 5 min. Java: metadata.max.age.ms. */
+  readonly metadataMaxAge?: Duration.Input | undefined
+  /** How long leaving may take when the consumer is closed. Default 5 s. */
+  readonly leaveTimeout?: Duration.Input | undefined
+}
+
+/**
+ * A group in ZooKeeper. Brokers from 0.8.2 with offsets in Kafka. PyKafka: BalancedConsumer; its zookeeper_hosts and
+ * zookeeper_connection_timeout_ms are settings of `ZooKeeper.layer`.
+ *
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { Consumer, Kafka, Membership, ZooKeeper } from "samsa"
+ *
+ * const discovered = Kafka.layerZooKeeper({}).pipe(Layer.provideMerge(ZooKeeper.layer({ connect: "zk1:2181" })))
+ *
+ * export const balanced = Effect.gen(function*() {
+ *   const consumer = yield* Consumer.subscribe({
+ *     group: "g", topics: ["orders"], from: "earliest", membership: Membership.zooKeeper()
+ *   })
+ *   yield* consumer.run((record) => Effect.log(record.offset))
+ * }).pipe(Effect.scoped, Effect.provide(discovered))
+ * ```
+ */
+export const zooKeeper = (options: ZooKeeperOptions = {}): Membership<ZooKeeper | GroupOffsets> => {
+  const check = KafkaConfig.checks()
+  const { assignor = "range", layout = "pykafka", offsets = "kafka" } = options
+  const attempts = check.positive("rebalanceMaxRetries", options.rebalanceMaxRetries, 10)
+  const backoff = check.millis("rebalanceBackoff", options.rebalanceBackoff, 2_000)
+  const settings: BalancedDriver.Settings = {
+    layout,
+    assignor:
+      typeof assignor !== "string"
+        ? assignor
+        : assignor === "range"
+          ? BalancedAssignor.range
+          : layout === "jvm"
+            ? BalancedAssignor.jvmRoundRobin
+            : BalancedAssignor.roundRobin,
+    attempts,
+    backoff,
+    // So long others wait for what we hold.
+    rebalanceTimeout: (backoff * attempts * (attempts - 1)) / 2,
+    metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
+    leaveTimeout: check.millis("leaveTimeout", options.leaveTimeout, 5_000)
+  }
+  return {
+    name: "zookeeper",
+    mistakes: check.mistakes,
+    rebalanceTimeout: settings.rebalanceTimeout,
+    offsets: Effect.gen(function* () {
+      const zooKeeper = yield* ZooKeeper
+      return offsets === "kafka"
+        ? ZooKeeperOffsets.inKafka(yield* GroupOffsets, zooKeeper)
+        : ZooKeeperOffsets.inZooKeeper(zooKeeper)
+    }),
+    join: (join) => BalancedDriver.join(settings, join)
+  }
+}

@@ -1,0 +1,472 @@
+/**
+ * Pure. The member of a group in ZooKeeper, as a state machine: `(state, event, now) → [state, commands]`. It reads no
+ * clock, does no I/O and holds no fiber; whoever drives it carries the commands out, feeds the answers back as events,
+ * and wakes it at `deadline`.
+ *
+ * A balance is: look (register where that is missing, ask for metadata, read who is there and who claims what), give
+ * back what goes to others, remove the claims on it, claim what comes, take what was claimed.
+ *
+ * What it holds to:
+ * - A claim is the permission to fetch. Nothing is given (`Give`) before its claim stands in the session that lives, and
+ *   no claim is removed (`Free`) before what it permitted was given back (`Revoke`, answered by `Released`).
+ * - Claims that others hold are waited for, `backoff` longer each time; whoever frees one wakes us. After `attempts`
+ *   such waits in one balance the member fails, typed. Whoever changes the group begins another balance.
+ * - A session that is lost takes everything with it: `Lose` at once, nothing is committed, and the next session begins
+ *   from what ZooKeeper says by then.
+ * - A leader that moves changes the name of a claim, not whose it is: the new name is claimed besides the old one.
+ */
+import * as KafkaError from "../KafkaError.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
+import type { BalancedAssignor, Subject } from "./BalancedAssignor.ts"
+import type { Layout } from "./Layout.ts"
+
+export interface Settings {
+  readonly group: string
+  readonly layout: Layout
+  readonly assignor: BalancedAssignor
+  /** How often a claim is tried in one balance. PyKafka: rebalance_max_retries. */
+  readonly attempts: number
+  /** The n-th wait for a claim lasts n times this, in milliseconds. PyKafka: rebalance_backoff_ms. */
+  readonly backoff: number
+}
+
+/** What ZooKeeper and the cluster said, read in this session. */
+export interface View {
+  readonly topics: ReadonlyArray<string>
+  /** Members and what they say of themselves. */
+  readonly members: ReadonlyMap<string, string>
+  /** Each topic's partitions and leaders. */
+  readonly partitions: ReadonlyMap<string, ReadonlyArray<{ readonly partition: number; readonly leader: number }>>
+  /** The names of all claims, by topic. */
+  readonly claims: ReadonlyMap<string, ReadonlyArray<string>>
+  /** Those of them that are ours in this session. */
+  readonly ours: ReadonlyMap<string, ReadonlySet<string>>
+}
+
+/** A claim: a node below the owners of a topic. */
+export interface Claim extends TopicPartition {
+  readonly node: string
+}
+
+/** A claim that another holds. */
+export interface Taken extends TopicPartition {
+  /** The claimant; empty where it is not known. */
+  readonly by: string
+}
+
+export type Event =
+  /** The time of `deadline` has come. */
+  | { readonly _tag: "Tick" }
+  /** A session lives in which nothing of ours is known to stand. */
+  | { readonly _tag: "SessionBegan"; readonly session: string }
+  | { readonly _tag: "SessionLost" }
+  /** Members came or went, a topic has more partitions, another topic matches, or somebody waits for what we hold. */
+  | { readonly _tag: "Changed" }
+  | { readonly _tag: "LeadersMoved" }
+  /** Somebody has freed a claim. */
+  | { readonly _tag: "ClaimsChanged" }
+  | { readonly _tag: "Looked"; readonly round: number; readonly view: View }
+  | {
+      readonly _tag: "Claimed"
+      readonly round: number
+      readonly ours: ReadonlyArray<Claim>
+      readonly taken: ReadonlyArray<Taken>
+    }
+  /** The consumer has given back (or lost) what it was told to. */
+  | { readonly _tag: "Released"; readonly round: number }
+  /** The claims are removed. */
+  | { readonly _tag: "Freed"; readonly round: number }
+  | { readonly _tag: "RoundFailed"; readonly round: number; readonly error: KafkaError.KafkaError }
+  /** The group is not one of ZooKeeper. */
+  | { readonly _tag: "Refused"; readonly error: KafkaError.KafkaError }
+  /** The consumer drains for good: nothing is claimed any more. */
+  | { readonly _tag: "Closing" }
+  /** It has drained: leave. */
+  | { readonly _tag: "Close" }
+  | { readonly _tag: "Left" }
+
+export type Command =
+  | { readonly _tag: "Look"; readonly round: number }
+  | { readonly _tag: "Revoke"; readonly round: number; readonly partitions: ReadonlyArray<TopicPartition> }
+  | { readonly _tag: "Free"; readonly round: number; readonly claims: ReadonlyArray<Claim> }
+  /** Creates claims. Of what others hold it is to be told who they are, where `asks`. */
+  | {
+      readonly _tag: "Claim"
+      readonly round: number
+      readonly claims: ReadonlyArray<Claim>
+      readonly taken: ReadonlyArray<TopicPartition>
+      readonly asks: boolean
+    }
+  /** These are ours; told once a balance, even of none. */
+  | { readonly _tag: "Give"; readonly partitions: ReadonlyArray<TopicPartition> }
+  | { readonly _tag: "Lose"; readonly round: number }
+  /** Asks those who hold what we wait for to look again. */
+  | { readonly _tag: "Nudge"; readonly claimants: ReadonlyArray<string> }
+  | { readonly _tag: "Leave"; readonly claims: ReadonlyArray<Claim> }
+  | { readonly _tag: "Fail"; readonly error: KafkaError.KafkaError }
+
+export interface State {
+  readonly phase:
+    | "away"
+    | "looking"
+    | "revoking"
+    | "freeing"
+    | "claiming"
+    | "waiting"
+    | "balanced"
+    | "losing"
+    | "leaving"
+    | "ended"
+  /** Grows with everything that makes earlier answers void. */
+  readonly round: number
+  /** The session that lives. */
+  readonly session: string | undefined
+  /** Claims that stand, by partition. */
+  readonly held: ReadonlyMap<string, ReadonlyArray<Claim>>
+  /** Claims that were asked for and may stand. */
+  readonly asked: ReadonlyArray<Claim>
+  /** What the consumer was given. */
+  readonly owned: ReadonlyMap<string, TopicPartition>
+  /** What goes to us by the last balance. */
+  readonly wanted: ReadonlyMap<string, TopicPartition>
+  readonly view: View | undefined
+  /** Look again once this round is through: because of a change, or for the names of claims alone. */
+  readonly stale: "no" | "names" | "all"
+  /** Whether this look is for the names of claims alone. */
+  readonly namesOnly: boolean
+  /** Whether the consumer was told of this balance. */
+  readonly told: boolean
+  /** Waits for claims in this balance. */
+  readonly attempt: number
+  /** When the next look is due. */
+  readonly wakeAt: number | undefined
+  readonly closing: boolean
+  /** It gives back what it has, and fails with this. */
+  readonly failure: KafkaError.KafkaError | undefined
+}
+
+export const initial: State = {
+  phase: "away",
+  round: 0,
+  session: undefined,
+  held: new Map(),
+  asked: [],
+  owned: new Map(),
+  wanted: new Map(),
+  view: undefined,
+  stale: "no",
+  namesOnly: false,
+  told: false,
+  attempt: 0,
+  wakeAt: undefined,
+  closing: false,
+  failure: undefined
+}
+
+type Step = readonly [State, ReadonlyArray<Command>]
+
+/** When `Tick` is due, in milliseconds on the clock of `now`. */
+export const deadline = (state: State): number | undefined =>
+  state.phase === "waiting" && !state.closing ? state.wakeAt : undefined
+
+const keyOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
+const place = ({ partition, topic }: TopicPartition): TopicPartition => ({ topic, partition })
+const nothing = (state: State): Step => [state, []]
+
+const look = (state: State, namesOnly = false): Step => {
+  const round = state.round + 1
+  return [{ ...state, phase: "looking", round, stale: "no", namesOnly, wakeAt: undefined }, [{ _tag: "Look", round }]]
+}
+
+/** A balance from the beginning. */
+const begin = (state: State): Step => look({ ...state, attempt: 0, told: false })
+
+/** What goes to us by a view. */
+export const share = ({ assignor, layout }: Settings, view: View): ReadonlyMap<string, TopicPartition> => {
+  const subjects: ReadonlyArray<Subject> = view.topics.map((topic) => ({
+    topic,
+    participants: layout.participants(view.members, topic),
+    partitions: layout.order(topic, view.partitions.get(topic) ?? [])
+  }))
+  const shares = assignor.assign(subjects)
+  const ours = new Map<string, TopicPartition>()
+  for (const { partitions, topic } of subjects) {
+    const claimant = layout.claimant(topic)
+    shares.get(topic)?.forEach((to, i) => {
+      const one = partitions[i]
+      if (to === claimant && one !== undefined) ours.set(keyOf({ topic, ...one }), { topic, partition: one.partition })
+    })
+  }
+  return ours
+}
+
+/** The claims that stand by a view. */
+const standing = ({ layout }: Settings, view: View): Map<string, Array<Claim>> => {
+  const held = new Map<string, Array<Claim>>()
+  for (const [topic, nodes] of view.ours)
+    for (const node of nodes) {
+      const partition = layout.partitionOf(node)
+      if (partition === undefined) continue
+      const key = keyOf({ topic, partition })
+      const claims = held.get(key)
+      if (claims === undefined) held.set(key, [{ topic, partition, node }])
+      else claims.push({ topic, partition, node })
+    }
+  return held
+}
+
+const without = (state: State, claims: ReadonlyArray<Claim>): ReadonlyMap<string, ReadonlyArray<Claim>> => {
+  const gone = new Set(claims.map((claim) => `${claim.topic}/${claim.node}`))
+  const held = new Map<string, ReadonlyArray<Claim>>()
+  for (const [key, list] of state.held) {
+    const left = list.filter((claim) => !gone.has(`${claim.topic}/${claim.node}`))
+    if (left.length > 0) held.set(key, left)
+  }
+  return held
+}
+
+/** Everything is gone with the session, or with a claim that another has in our place. */
+const lose = (state: State): Step => {
+  const round = state.round + 1
+  const lost: State = {
+    ...state,
+    phase: "losing",
+    round,
+    held: new Map(),
+    owned: new Map(),
+    wanted: new Map(),
+    asked: [],
+    view: undefined,
+    wakeAt: undefined,
+    attempt: 0,
+    told: false
+  }
+  return state.owned.size > 0
+    ? [lost, [{ _tag: "Lose", round }]]
+    : [{ ...lost, phase: state.session === undefined ? "away" : "losing" }, []]
+}
+
+const looked = (settings: Settings, before: State, view: View): Step => {
+  const held = standing(settings, view)
+  const wanted = before.namesOnly ? before.wanted : share(settings, view)
+  const state: State = { ...before, view, held, wanted, asked: [] }
+  // What we read without a claim, and another claims, is not ours any more.
+  const robbed = [...state.owned].some(
+    ([key, { topic }]) =>
+      !held.has(key) &&
+      (view.claims.get(topic) ?? []).some((node) => `${topic}-${settings.layout.partitionOf(node)}` === key)
+  )
+  if (robbed) return lose(state)
+  const leaving = [...state.owned].filter(([key]) => !wanted.has(key)).map(([, one]) => place(one))
+  if (leaving.length === 0) return free(settings, state)
+  return [{ ...state, phase: "revoking" }, [{ _tag: "Revoke", round: state.round, partitions: leaving }]]
+}
+
+/** Removes the claims on what is not ours by the balance. */
+const free = (settings: Settings, state: State): Step => {
+  const claims = [...state.held].filter(([key]) => !state.wanted.has(key)).flatMap(([, list]) => list)
+  if (claims.length === 0) return claim(settings, state)
+  return [{ ...state, phase: "freeing" }, [{ _tag: "Free", round: state.round, claims }]]
+}
+
+/** Claims what is ours by the balance, and the new names of what we hold; what others hold is not asked for. */
+const claim = (settings: Settings, state: State): Step => {
+  if (state.closing) return nothing({ ...state, phase: "balanced" })
+  const view = state.view!
+  const taken: Array<TopicPartition> = []
+  const claims: Array<Claim> = []
+  for (const [key, { partition, topic }] of state.wanted) {
+    const leader = view.partitions.get(topic)?.find((one) => one.partition === partition)?.leader ?? -1
+    const node = settings.layout.claim(partition, leader)
+    const mine = state.held.get(key)
+    // A partition without a leader has no name; its leader will be told.
+    if (node === undefined || mine?.some((one) => one.node === node)) continue
+    const theirs = (view.claims.get(topic) ?? []).some(
+      (name) => settings.layout.partitionOf(name) === partition && !mine?.some((one) => one.node === name)
+    )
+    if (theirs && mine === undefined) taken.push({ topic, partition })
+    else claims.push({ topic, partition, node })
+  }
+  return claims.length === 0 && taken.length === 0
+    ? claimed(settings, state, [], [], 0)
+    : [
+        { ...state, phase: "claiming", asked: claims },
+        [{ _tag: "Claim", round: state.round, claims, taken, asks: state.attempt > 0 }]
+      ]
+}
+
+const claimed = (
+  settings: Settings,
+  before: State,
+  ours: ReadonlyArray<Claim>,
+  all: ReadonlyArray<Taken>,
+  now: number
+): Step => {
+  const held = new Map(before.held)
+  for (const one of ours) held.set(keyOf(one), [...(held.get(keyOf(one)) ?? []), one])
+  const fresh = [...before.wanted]
+    .filter(([key]) => held.has(key) && !before.owned.has(key))
+    .map(([, one]) => place(one))
+  const owned = new Map(before.owned)
+  for (const one of fresh) owned.set(keyOf(one), one)
+  // A new name of what we hold may be another's: whoever looks sees that we hold the old one.
+  const taken = all.filter((one) => !held.has(keyOf(one)))
+  // Its claim had vanished, and another was there first.
+  if (taken.some((one) => before.owned.has(keyOf(one)))) return lose(before)
+  const give: ReadonlyArray<Command> = fresh.length > 0 || !before.told ? [{ _tag: "Give", partitions: fresh }] : []
+  const state: State = { ...before, held, owned, asked: [], told: true }
+  if (state.stale !== "no") {
+    const [next, commands] = state.stale === "all" ? begin(state) : look(state, true)
+    return [next, [...give, ...commands]]
+  }
+  if (taken.length === 0) return [{ ...state, phase: "balanced", attempt: 0 }, give]
+  if (state.attempt + 1 >= settings.attempts) {
+    const first = taken[0]!
+    const [next, commands] = fail(
+      state,
+      KafkaError.make({
+        _tag: "TimedOut",
+        budget: "rebalanceMaxRetries",
+        millis: (settings.backoff * (settings.attempts * (settings.attempts - 1))) / 2,
+        waitingFor: `${taken.length} partition(s) that others claim${first.by === "" ? "" : `, the first of them by ${first.by}`}`,
+        group: settings.group,
+        ...place(first)
+      })
+    )
+    return [next, [...give, ...commands]]
+  }
+  const claimants = [...new Set(taken.map((one) => one.by).filter((by) => by !== ""))]
+  const nudge: ReadonlyArray<Command> = state.attempt > 0 && claimants.length > 0 ? [{ _tag: "Nudge", claimants }] : []
+  const attempt = state.attempt + 1
+  return [{ ...state, phase: "waiting", attempt, wakeAt: now + attempt * settings.backoff }, [...give, ...nudge]]
+}
+
+/** Gives back what it has, and fails then. */
+const fail = (state: State, error: KafkaError.KafkaError): Step => {
+  const round = state.round + 1
+  const failing: State = { ...state, round, closing: true, wakeAt: undefined, failure: error }
+  return state.owned.size === 0
+    ? [{ ...failing, phase: "leaving" }, [{ _tag: "Fail", error }, leave(state)]]
+    : [{ ...failing, phase: "revoking" }, [{ _tag: "Revoke", round, partitions: [...state.owned.values()].map(place) }]]
+}
+
+const leave = (state: State): Command => ({
+  _tag: "Leave",
+  claims: [...[...state.held.values()].flat(), ...state.asked]
+})
+
+/** One step. */
+export const step = (settings: Settings, state: State, event: Event, now: number): Step => {
+  if (state.phase === "ended") return nothing(state)
+  if ("round" in event && event.round !== state.round) return nothing(state)
+  switch (event._tag) {
+    case "Tick":
+      return state.phase === "waiting" && state.wakeAt !== undefined && now >= state.wakeAt && !state.closing
+        ? look({ ...state, stale: "no" })
+        : nothing(state)
+    case "SessionBegan": {
+      if (state.phase === "leaving") return nothing(state)
+      if (state.phase === "losing") return nothing({ ...state, session: event.session })
+      // Had it not been said that the one before was lost, it is known by now.
+      if (state.session !== undefined) {
+        const [lost, commands] = lose({ ...state, session: event.session })
+        return commands.length > 0 || state.closing ? [lost, commands] : begin(lost)
+      }
+      const next: State = { ...state, session: event.session }
+      return next.closing ? nothing(next) : begin(next)
+    }
+    case "SessionLost": {
+      if (state.session === undefined) return nothing(state)
+      const gone: State = { ...state, session: undefined }
+      if (state.phase === "leaving") return nothing({ ...gone, held: new Map(), asked: [] })
+      // What is being lost already has nothing more to lose.
+      if (state.phase === "losing") return nothing({ ...gone, held: new Map() })
+      return lose(gone)
+    }
+    case "Changed":
+    case "LeadersMoved":
+    case "ClaimsChanged": {
+      if (state.closing || state.session === undefined) return nothing(state)
+      const names = event._tag === "LeadersMoved" && [...state.wanted.keys()].every((key) => state.held.has(key))
+      switch (state.phase) {
+        case "balanced":
+          return event._tag === "ClaimsChanged" ? nothing(state) : names ? look(state, true) : begin(state)
+        case "waiting":
+          if (event._tag === "Changed") return begin(state)
+          // What is freed is no wait of ours that was in vain.
+          return look({ ...state, attempt: Math.max(0, state.attempt - 1) })
+        case "looking":
+        case "revoking":
+        case "freeing":
+        case "claiming":
+          if (event._tag === "ClaimsChanged") return nothing(state)
+          return nothing({ ...state, stale: names && state.stale !== "all" ? "names" : "all" })
+        default:
+          return nothing(state)
+      }
+    }
+    case "Looked": {
+      if (state.phase !== "looking") return nothing(state)
+      if (state.closing) return nothing({ ...state, phase: "balanced", held: standing(settings, event.view) })
+      return looked(settings, state, event.view)
+    }
+    case "Released":
+      switch (state.phase) {
+        case "revoking": {
+          if (state.failure !== undefined) {
+            return [
+              { ...state, phase: "leaving", round: state.round + 1, owned: new Map() },
+              [{ _tag: "Fail", error: state.failure }, leave(state)]
+            ]
+          }
+          const owned = new Map([...state.owned].filter(([key]) => state.wanted.has(key)))
+          return free(settings, { ...state, owned })
+        }
+        case "losing": {
+          const away: State = { ...state, phase: "away" }
+          return state.session === undefined || state.closing ? nothing(away) : begin(away)
+        }
+        default:
+          return nothing(state)
+      }
+    case "Freed": {
+      if (state.phase !== "freeing") return nothing(state)
+      const freed = [...state.held].filter(([key]) => !state.wanted.has(key)).flatMap(([, list]) => list)
+      const next: State = { ...state, held: without(state, freed) }
+      return state.closing ? nothing({ ...next, phase: "balanced" }) : claim(settings, next)
+    }
+    case "Claimed": {
+      if (state.phase !== "claiming") return nothing(state)
+      if (!state.closing) return claimed(settings, state, event.ours, event.taken, now)
+      const held = new Map(state.held)
+      for (const one of event.ours) held.set(keyOf(one), [...(held.get(keyOf(one)) ?? []), one])
+      return nothing({ ...state, phase: "balanced", held, asked: [] })
+    }
+    case "RoundFailed": {
+      if (state.phase !== "looking" && state.phase !== "freeing" && state.phase !== "claiming") return nothing(state)
+      if (state.closing) return nothing({ ...state, phase: "balanced" })
+      if (!event.error.isRetryable) {
+        // The session is over: that is told in its own time.
+        if (event.error.reason._tag === "ZooKeeperRefused" && event.error.reason.name === "SESSION_EXPIRED") {
+          return nothing({ ...state, phase: "waiting", wakeAt: now + settings.backoff })
+        }
+        return fail(state, event.error)
+      }
+      // ZooKeeper is away, or the cluster: what is ours stays ours as long as the session does.
+      return nothing({ ...state, phase: "waiting", wakeAt: now + settings.backoff })
+    }
+    case "Refused":
+      return state.closing ? nothing(state) : fail(state, event.error)
+    case "Closing":
+      return nothing({ ...state, closing: true })
+    case "Close":
+      return state.phase === "leaving"
+        ? nothing(state)
+        : [
+            { ...state, phase: "leaving", closing: true, wakeAt: undefined, round: state.round + 1, owned: new Map() },
+            [leave(state)]
+          ]
+    case "Left":
+      return state.phase === "leaving" ? nothing({ ...state, phase: "ended" }) : nothing(state)
+  }
+}

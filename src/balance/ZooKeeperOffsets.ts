@@ -1,0 +1,73 @@
+/**
+ * Who keeps the offsets of a group in ZooKeeper: Kafka, or ZooKeeper itself. Either way a commit is one of a session, and
+ * is refused where that cannot be known to live: others may own the partition by then.
+ */
+import * as Effect from "effect/Effect"
+import * as ErrorCode from "../ErrorCode.ts"
+import { anonymous, type Committed, GroupOffsets } from "../GroupOffsets.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import type { ZooKeeper } from "../ZooKeeper.ts"
+
+const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
+
+/** The offsets of Kafka, committed by nobody's name, as members that its coordinator does not know must. */
+export const inKafka = (kafka: GroupOffsets["Service"], zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
+  GroupOffsets.of({
+    fetch: kafka.fetch,
+    commit: (group, as, commits) =>
+      Effect.suspend(() =>
+        zooKeeper.sessionOf(as.memberId).isLive()
+          ? kafka.commit(group, anonymous, commits)
+          : Effect.succeed(commits.map(() => gone))
+      )
+  })
+
+const pathOf = (group: string, { partition, topic }: TopicPartition.TopicPartition): string =>
+  `/consumers/${group}/offsets/${topic}/${partition}`
+
+/**
+ * The offsets of the JVM's high-level consumer, `/consumers/<group>/offsets/<topic>/<partition>`: the next to be read,
+ * as a decimal. Brokers of 0.8 to 3.9 read and write the same nodes for OffsetFetch and OffsetCommit v0. There is no
+ * room for metadata.
+ */
+export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
+  GroupOffsets.of({
+    fetch: (group, partitions) =>
+      Effect.gen(function* () {
+        const committed = new Map<string, Committed>()
+        yield* Effect.forEach(
+          partitions,
+          (one) =>
+            Effect.map(zooKeeper.get(pathOf(group, one)), (data) => {
+              const text = data === undefined ? "" : new TextDecoder().decode(data).trim()
+              if (/^\d+$/.test(text))
+                committed.set(TopicPartition.key(one), { offset: Number(text), metadata: "", leaderEpoch: -1 })
+            }),
+          { concurrency: "unbounded", discard: true }
+        )
+        return committed
+      }),
+    commit: (group, as, commits) =>
+      Effect.forEach(
+        commits,
+        (commit) => {
+          const session = zooKeeper.sessionOf(as.memberId)
+          const path = pathOf(group, commit)
+          const data = new TextEncoder().encode(`${commit.offset}`)
+          return session.set(path, data).pipe(
+            Effect.catchIf(is("NO_NODE"), () =>
+              Effect.catchIf(Effect.asVoid(session.create(path, data)), is("NODE_EXISTS"), () =>
+                session.set(path, data)
+              )
+            ),
+            Effect.as(0),
+            Effect.catchIf(is("SESSION_EXPIRED"), () => Effect.succeed(gone))
+          )
+        },
+        { concurrency: "unbounded" }
+      )
+  })
+
+const is = (name: string) => (error: KafkaError.KafkaError) =>
+  error.reason._tag === "ZooKeeperRefused" && error.reason.name === name

@@ -1,0 +1,551 @@
+/** Groups in ZooKeeper, on the embedded broker and a ZooKeeper in memory, in virtual time. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Consumer, type KafkaError, Membership, Producer, Topic, ZooKeeper } from "samsa"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const partitions = 6
+const layer = Layer.merge(
+  Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ brokers: 2, topics: [{ name: orders, partitions }] }))),
+  Layer.effect(ZooKeeper.Memory, ZooKeeper.makeMemory)
+)
+type Order = Consumer.RecordOf<typeof orders>
+type Options = Partial<Consumer.SubscribeOptions<readonly [typeof orders]>>
+
+const produce = (count: number, to?: number) =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const entries = Array.from({ length: count }, (_, i) => ({
+      key: null,
+      value: `${i}`,
+      partition: to ?? i % partitions
+    }))
+    for (const result of yield* producer.sendAll(orders, entries)) assert.isTrue(Result.isSuccess(result))
+  })
+const committed = Effect.gen(function* () {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  return (yield* broker.committed("g")).reduce((sum, { offset }) => sum + offset, 0)
+})
+const calm = Effect.forEach(Array.from({ length: 60 }), () => Effect.yieldNow, { discard: true })
+/** Lets so many milliseconds pass, in steps that an answer takes no longer than. */
+const pass = (millis: number) =>
+  Effect.gen(function* () {
+    for (let left = millis; left > 0; left -= 100) {
+      yield* calm
+      yield* TestClock.adjust(Math.min(left, 100))
+    }
+    yield* calm
+  })
+const until = <R>(what: string, is: Effect.Effect<boolean, never, R>, seconds = 120) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < seconds * 10; i++) {
+      yield* calm
+      if (yield* is) return
+      yield* TestClock.adjust("100 millis")
+    }
+    assert.fail(`it never came to pass: ${what}`)
+  })
+
+/** Moves the clock until it has ended. */
+const passing = <A, E, R>(what: string, self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+    yield* until(
+      what,
+      Effect.sync(() => fiber.pollUnsafe() !== undefined)
+    )
+    return yield* Fiber.join(fiber)
+  })
+
+/** A consumer with a ZooKeeper session of its own, as in another process. */
+class Member {
+  readonly handled: Array<string> = []
+  readonly events: Array<string> = []
+  readonly owns = new Set<number>()
+  failure: KafkaError.KafkaError | undefined
+  readonly zooKeeper: ZooKeeper.ZooKeeper["Service"]
+  readonly leave: Effect.Effect<void>
+  constructor(zooKeeper: ZooKeeper.ZooKeeper["Service"], leave: Effect.Effect<void>) {
+    this.zooKeeper = zooKeeper
+    this.leave = passing("it has left", leave)
+  }
+  get session() {
+    return Effect.map(this.zooKeeper.session, ({ id }) => id)
+  }
+}
+
+/** Members of one group, and what all of them did. */
+class Party {
+  readonly members: Array<Member> = []
+  work: (record: Order) => Effect.Effect<unknown> = () => Effect.void
+
+  readonly join = Effect.fnUntraced(
+    { self: this },
+    function* (this: Party, options: Options & { readonly zooKeeper?: Membership.ZooKeeperOptions } = {}) {
+      const memory = yield* ZooKeeper.Memory
+      const scope = yield* Scope.make()
+      const zooKeeper = yield* Scope.provide(memory.connect(), scope)
+      const consumer = yield* Consumer.subscribe({
+        group: "g",
+        topics: [orders],
+        from: "earliest",
+        drainTimeout: "10 seconds",
+        membership: Membership.zooKeeper(options.zooKeeper),
+        ...options
+      }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
+      const member = new Member(zooKeeper, Scope.close(scope, Exit.void))
+      this.members.push(member)
+      yield* Effect.forkDetach(
+        Stream.runForEach(consumer.events, (event) =>
+          Effect.sync(() => {
+            if (!("partitions" in event)) return
+            member.events.push(
+              `${event._tag} ${event.partitions
+                .map((p) => p.partition)
+                .sort()
+                .join(" ")}`.trim()
+            )
+            for (const { partition } of event.partitions) {
+              if (event._tag === "Assigned") member.owns.add(partition)
+              if (event._tag === "Revoked" || event._tag === "Lost") member.owns.delete(partition)
+            }
+          })
+        )
+      )
+      yield* Effect.forkDetach(
+        consumer
+          .run((record) =>
+            Effect.tap(this.work(record as Order), () =>
+              Effect.sync(() => member.handled.push(`${record.partition}:${record.offset}`))
+            )
+          )
+          .pipe(
+            Effect.catch((error) =>
+              Effect.sync(() => {
+                member.failure = error as KafkaError.KafkaError
+              })
+            )
+          )
+      )
+      return member
+    }
+  )
+
+  get handled() {
+    return this.members.flatMap((member) => member.handled)
+  }
+  get duplicates() {
+    return this.handled.length - new Set(this.handled).size
+  }
+  /** Each partition has one owner among those that are there, and each of them what a fair share is. */
+  balanced(members: ReadonlyArray<Member>, count = partitions) {
+    return until(
+      `${members.length} members share ${count} partitions: ${JSON.stringify(this.members.map((m) => [...m.owns]))}`,
+      Effect.sync(() => {
+        const owned = members.flatMap((member) => [...member.owns])
+        const fair = new Set([Math.floor(count / members.length), Math.ceil(count / members.length)])
+        return (
+          owned.length === count &&
+          new Set(owned).size === count &&
+          members.every((member) => fair.has(member.owns.size))
+        )
+      })
+    )
+  }
+  all(count: number) {
+    return until(
+      `${count} records are handled`,
+      Effect.sync(() => new Set(this.handled).size >= count)
+    )
+  }
+}
+
+/** The nodes that go with sessions. */
+const ephemerals = Effect.map(ZooKeeper.Memory, (memory) =>
+  Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) !== "")
+)
+const owned = (member: Member) => [...member.owns].sort()
+/** As many records as are produced are handled, and each once. */
+const each = (party: Party, count: number) =>
+  Effect.gen(function* () {
+    yield* party.all(count)
+    yield* pass(2_000)
+    assert.strictEqual(party.duplicates, 0)
+    yield* until(
+      "all is committed",
+      Effect.map(committed, (sum) => sum === count)
+    )
+  })
+const test = (title: string, body: Effect.Effect<void, unknown, any>) =>
+  it.effect(title, () => body.pipe(Effect.provide(layer)) as Effect.Effect<void>)
+
+describe("Membership.zooKeeper", () => {
+  test(
+    "shares a topic among three; one joins, one leaves: no record is lost or handled twice",
+    Effect.gen(function* () {
+      const party = new Party()
+      party.work = () => Effect.sleep("50 millis")
+      yield* produce(300)
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      const c = yield* party.join()
+      yield* party.balanced([a, b, c])
+      yield* b.leave
+      yield* party.balanced([a, c])
+      yield* produce(60)
+      yield* each(party, 360)
+      yield* a.leave
+      yield* c.leave
+      assert.deepStrictEqual(yield* ephemerals, [])
+    })
+  )
+
+  test(
+    "nothing is fetched before the claim stands, and the claim stands until what it permitted is drained and committed",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const violations: Array<string> = []
+      const ids = new Map<number, string>()
+      party.work = () => Effect.sleep("70 millis")
+      yield* produce(240)
+      const claimOf = (partition: number) =>
+        Object.keys(memory.snapshot()).find((path) => new RegExp(`/owners/b'orders'/\\d+-${partition}$`).test(path))
+      const a = yield* party.join()
+      const b = yield* party.join()
+      for (const [i, member] of [a, b].entries()) ids.set(i, yield* member.session)
+      party.members.forEach((member, i) => {
+        const push = member.handled.push.bind(member.handled)
+        member.handled.push = (...items) => {
+          for (const item of items) {
+            const claim = claimOf(Number(item.split(":")[0]))
+            if (claim === undefined || memory.ownerOf(claim) !== ids.get(i)) violations.push(`${i} ${item}`)
+          }
+          return push(...items)
+        }
+      })
+      yield* party.balanced([a, b])
+      yield* a.leave
+      yield* party.balanced([b])
+      yield* each(party, 240)
+      assert.deepStrictEqual(violations, [])
+    })
+  )
+
+  test(
+    "members beyond the number of partitions idle, and take over",
+    Effect.gen(function* () {
+      const party = new Party()
+      for (let i = 0; i < partitions + 2; i++) yield* party.join()
+      yield* until(
+        "each partition has one owner",
+        Effect.sync(() => party.members.filter((member) => member.owns.size === 1).length === partitions)
+      )
+      const idle = party.members.filter((member) => member.owns.size === 0)
+      assert.lengthOf(idle, 2)
+      for (const member of idle) assert.isUndefined(member.failure)
+      const leaving = party.members.filter((member) => member.owns.size === 1).slice(0, 2)
+      for (const member of leaving) yield* member.leave
+      yield* party.balanced(party.members.filter((member) => !leaving.includes(member)))
+    })
+  )
+
+  test(
+    "an expired session: everything is lost at once, nothing of it is committed, and it joins again",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      yield* produce(60)
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      yield* each(party, 60)
+      yield* memory.expire(yield* a.session)
+      yield* until(
+        "it has lost what it had",
+        Effect.sync(() => a.events.some((event) => event.startsWith("Lost")))
+      )
+      yield* party.balanced([a, b])
+      yield* produce(60)
+      yield* each(party, 120)
+    })
+  )
+
+  test(
+    "ZooKeeper away for less than the session: everything stays where it is, and goes on being read",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      const before = [[...a.events], [...b.events]]
+      yield* memory.stop
+      yield* pass(1_000)
+      yield* produce(60)
+      yield* pass(3_000)
+      assert.strictEqual(new Set(party.handled).size, 60)
+      yield* memory.start
+      yield* pass(5_000)
+      assert.deepStrictEqual([a.events, b.events], before)
+      yield* each(party, 60)
+    })
+  )
+
+  test(
+    "ZooKeeper away for longer than the session: what was owned is Lost when it can no longer be known to stand",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      yield* memory.freeze
+      yield* pass(4_900)
+      assert.strictEqual(a.owns.size + b.owns.size, partitions)
+      yield* pass(1_200)
+      assert.strictEqual(a.owns.size + b.owns.size, 0)
+      yield* produce(60)
+      yield* pass(10_000)
+      assert.strictEqual(party.handled.length, 0)
+      yield* memory.thaw
+      yield* party.balanced([a, b])
+      yield* each(party, 60)
+    })
+  )
+
+  test(
+    "a member that is cut off loses what it has before others can claim it",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      const session = yield* a.session
+      let overlapped = false
+      yield* memory.cut(session)
+      for (let i = 0; i < 120; i++) {
+        yield* pass(100)
+        if ([...a.owns].some((partition) => b.owns.has(partition))) overlapped = true
+      }
+      assert.isFalse(overlapped)
+      assert.strictEqual(b.owns.size, partitions)
+      yield* memory.heal(session)
+      yield* party.balanced([a, b])
+    })
+  )
+
+  test(
+    "a write that was perhaps done when its session expired: nobody is left with a claim that stands for nobody",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const a = yield* party.join()
+      yield* party.balanced([a])
+      for (let i = 0; i < 6; i++) {
+        const b = yield* party.join()
+        const session = yield* b.session
+        for (let step = 0; step < i; step++) yield* Effect.yieldNow
+        yield* memory.loseNextAnswer(session)
+        yield* pass(100 * i)
+        if (i % 2 === 0) yield* memory.expire(session)
+        yield* party.balanced([a, b])
+        yield* b.leave
+        yield* party.balanced([a])
+      }
+      yield* a.leave
+      assert.deepStrictEqual(yield* ephemerals, [])
+    })
+  )
+
+  test(
+    "a claim of a dead session that is still there is waited for",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const scope = yield* Scope.make()
+      const ghost = yield* Scope.provide(memory.connect(), scope)
+      const claim = "/consumers/g/owners/b'orders'/1-0"
+      yield* ghost.create(claim, new TextEncoder().encode("gone:1"), { ephemeral: true })
+      const a = yield* party.join()
+      yield* until(
+        "the others are read",
+        Effect.sync(() => a.owns.size === partitions - 1)
+      )
+      yield* memory.cut((yield* ghost.session).id)
+      yield* party.balanced([a])
+      yield* Scope.close(scope, Exit.void)
+    })
+  )
+
+  test(
+    "a claim that nobody frees: the attempts are bounded, what is owned is given back, and the failure is typed",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const squatter = yield* memory.connect()
+      yield* squatter.create("/consumers/g/owners/b'orders'/9-0", new TextEncoder().encode("squatter:1"), {
+        ephemeral: true
+      })
+      yield* produce(60)
+      const a = yield* party.join({ zooKeeper: { rebalanceMaxRetries: 4, rebalanceBackoff: "2 seconds" } })
+      yield* pass(11_900)
+      assert.isUndefined(a.failure)
+      yield* until(
+        "it has failed",
+        Effect.sync(() => a.failure !== undefined)
+      )
+      assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "rebalanceMaxRetries", partition: 0 })
+      assert.include(a.failure!.message, "squatter:1")
+      yield* until(
+        "what was handled is committed",
+        Effect.map(committed, (sum) => sum === 50)
+      )
+      assert.lengthOf(yield* ephemerals, 1)
+      yield* a.leave
+    }).pipe(Effect.scoped)
+  )
+
+  test(
+    "N members that start in the same tick converge",
+    Effect.gen(function* () {
+      const party = new Party()
+      yield* Effect.forEach(Array.from({ length: 5 }), () => party.join(), { concurrency: "unbounded" })
+      yield* party.balanced(party.members)
+      yield* produce(60)
+      yield* each(party, 60)
+    })
+  )
+
+  test(
+    "partitions that are added are noticed, and an unrelated topic moves nothing",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const brokers = yield* memory.connect()
+      const tell = (topic: string, count: number) =>
+        Effect.gen(function* () {
+          const path = `/brokers/topics/${topic}`
+          const data = new TextEncoder().encode(
+            JSON.stringify({ partitions: Object.fromEntries(Array.from({ length: count }, (_, i) => [i, [1]])) })
+          )
+          yield* brokers.ensure(path)
+          yield* brokers.set(path, data)
+        })
+      yield* tell("orders", partitions)
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      const before = [[...a.events], [...b.events]]
+      yield* broker.createTopic({ name: "unrelated", partitions: 3 })
+      yield* tell("unrelated", 3)
+      yield* pass(5_000)
+      assert.deepStrictEqual([a.events, b.events], before)
+      yield* broker.addPartitions("orders", 9)
+      yield* tell("orders", 9)
+      yield* party.balanced([a, b], 9)
+    }).pipe(Effect.scoped)
+  )
+
+  test(
+    "a leader that moves changes nobody's partitions: the claim is held by the old name and by the new one",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      yield* produce(60)
+      yield* party.all(60)
+      const before = [owned(a), owned(b)]
+      yield* broker.moveLeader("orders", 0, 2)
+      yield* produce(60)
+      yield* party.all(120)
+      const names = () => Object.keys(memory.snapshot()).filter((path) => /b'orders'\/\d-0$/.test(path))
+      yield* until(
+        "both names are held",
+        Effect.sync(() => names().length === 2)
+      )
+      const [one, two] = names()
+      assert.strictEqual(memory.ownerOf(one!), memory.ownerOf(two!))
+      assert.deepStrictEqual([owned(a), owned(b)], before)
+      const holder = a.owns.has(0) ? a : b
+      const gone = memory.ownerOf(one!)
+      yield* holder.leave
+      assert.isFalse(names().some((path) => memory.ownerOf(path) === gone))
+      yield* party.balanced([holder === a ? b : a])
+    })
+  )
+
+  test(
+    "an id node that somebody removes comes back",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      const operator = yield* memory.connect()
+      for (const id of (yield* operator.children("/consumers/g/ids"))!) yield* operator.remove(`/consumers/g/ids/${id}`)
+      yield* until(
+        "both are there again",
+        Effect.map(Effect.orDie(operator.children("/consumers/g/ids")), (ids) => ids!.length === 2)
+      )
+      yield* party.balanced([a, b])
+    }).pipe(Effect.scoped)
+  )
+
+  test(
+    "a group of Kafka's own under the same name is said, not fought",
+    Effect.gen(function* () {
+      const party = new Party()
+      const classic = yield* party.join({ membership: Membership.classic() })
+      yield* until(
+        "it is there",
+        Effect.sync(() => classic.owns.size === partitions)
+      )
+      const a = yield* party.join()
+      yield* produce(12)
+      yield* until(
+        "it has failed",
+        Effect.sync(() => a.failure !== undefined)
+      )
+      assert.strictEqual(a.failure!.reason._tag, "GroupRefused")
+    })
+  )
+
+  test(
+    "a group's name that makes no path is said",
+    Effect.gen(function* () {
+      const party = new Party()
+      const a = yield* party.join({ group: "a//b" })
+      yield* until(
+        "it has failed",
+        Effect.sync(() => a.failure !== undefined)
+      )
+      assert.strictEqual(a.failure!.reason._tag, "Misconfigured")
+      const b = yield* party.join({ group: "odd ü'\"/ group" })
+      yield* party.balanced([b])
+    })
+  )
+
+  test(
+    "offsets in ZooKeeper are those of the JVM's layout",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      yield* produce(60)
+      const zooKeeper = { layout: "jvm", offsets: "zooKeeper" } as const
+      const a = yield* party.join({ zooKeeper })
+      yield* party.balanced([a])
+      yield* party.all(60)
+      yield* a.leave
+      const nodes = memory.snapshot()
+      for (let i = 0; i < partitions; i++) assert.strictEqual(nodes[`/consumers/g/offsets/orders/${i}`], "10")
+      const b = yield* party.join({ zooKeeper })
+      yield* party.balanced([b])
+      yield* produce(60)
+      yield* party.all(120)
+      assert.strictEqual(party.duplicates, 0)
+      assert.strictEqual(yield* committed, 0)
+    })
+  )
+})
