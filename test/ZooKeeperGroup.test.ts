@@ -394,7 +394,7 @@ describe("Membership.zooKeeper", () => {
         "it has failed",
         Effect.sync(() => a.failure !== undefined)
       )
-      assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "rebalanceMaxRetries", partition: 0 })
+      assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "rebalanceBackoff", partition: 0 })
       assert.include(a.failure!.message, "squatter:1")
       yield* until(
         "what was handled is committed",

@@ -326,9 +326,9 @@ const claimed = (
       state,
       KafkaError.make({
         _tag: "TimedOut",
-        budget: "rebalanceMaxRetries",
+        budget: "rebalanceBackoff",
         millis: (settings.backoff * (settings.attempts * (settings.attempts - 1))) / 2,
-        waitingFor: `${taken.length} partition(s) that others claim${first.by === "" ? "" : `, the first of them by ${first.by}`}`,
+        waitingFor: `${taken.length} partition(s) that others claim, in all of rebalanceMaxRetries (${settings.attempts})${first.by === "" ? "" : `, the first of them by ${first.by}`}`,
         group: settings.group,
         ...place(first)
       })

@@ -38,12 +38,19 @@ const isExisting = (error: KafkaError.KafkaError): boolean =>
 /** Those of a session. `known` keeps what members said of themselves, which they never change, over sessions. */
 export const make = (layout: Layout, session: Session, known: Map<string, string>): Registrations => {
   const registered = new Map<string, string>()
+  /** Every id node that may be there. */
+  const askedIds = new Set<string>()
   /** Every claim that may stand, by its path. */
   const asked = new Map<string, Claim>()
   const idPath = (id: string): string => `${layout.ids}/${id}`
   const pathOf = ({ node, topic }: Pick<Claim, "topic" | "node">): string => `${layout.owners(topic)}/${node}`
 
   const register = (id: string, data: string): Failing<void> =>
+    Effect.suspend(() => {
+      askedIds.add(id)
+      return registerOnce(id, data)
+    })
+  const registerOnce = (id: string, data: string): Failing<void> =>
     Effect.catchIf(Effect.asVoid(session.create(idPath(id), encode(data), { ephemeral: true })), isExisting, () =>
       Effect.gen(function* () {
         const node = yield* session.read(idPath(id))
@@ -214,9 +221,7 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
     leave: Effect.suspend(() =>
       Effect.andThen(
         Effect.forEach([...asked.keys()], removed, { ...unbounded, discard: true }),
-        Effect.suspend(() =>
-          Effect.forEach([...registered.keys()], (id) => removed(idPath(id)), { ...unbounded, discard: true })
-        )
+        Effect.suspend(() => Effect.forEach(askedIds, (id) => removed(idPath(id)), { ...unbounded, discard: true }))
       )
     )
   }

@@ -2,6 +2,7 @@
 
 from pykafka import KafkaClient
 from pykafka.common import CompressionType, OffsetType
+from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
 
 from worker import leaving, main, records, say, say_record
 
@@ -94,6 +95,34 @@ def member(options):
     consumer.stop()
 
 
+def balanced(options):
+    """A member of a group in ZooKeeper; its waits are short, so that a round is."""
+    client, topic = topic_of(options)
+    consumer = topic.get_balanced_consumer(
+        options["group"],
+        managed=False,
+        zookeeper_connect=options["zooKeeper"],
+        zookeeper_connection_timeout_ms=4000,
+        rebalance_max_retries=10,
+        rebalance_backoff_ms=500,
+        auto_offset_reset=OffsetType.EARLIEST,
+        auto_commit_enable=True,
+        auto_commit_interval_ms=100,
+        consumer_timeout_ms=50,
+        membership_protocol=RoundRobinProtocol if options.get("roundrobin") else RangeProtocol,
+    )
+    assigned = []
+    while not leaving.is_set():
+        message = consumer.consume()
+        now = sorted(consumer.partitions)
+        if now != assigned:
+            assigned = now
+            say("assigned", partitions=now)
+        if message is not None:
+            say("record", partition=message.partition_id, offset=message.offset)
+    consumer.stop()
+
+
 def metadata(options):
     client, topic = topic_of(options)
     say(
@@ -103,4 +132,4 @@ def metadata(options):
     )
 
 
-main({"produce": produce, "consume": consume, "committed": committed, "member": member, "metadata": metadata})
+main({"produce": produce, "consume": consume, "committed": committed, "member": member, "balanced": balanced, "metadata": metadata})

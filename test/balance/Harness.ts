@@ -1,0 +1,84 @@
+/** Members in ZooKeeper without a consumer: they take what they are given, and give it back after a while. */
+import { Effect, Exit, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as BalancedAssignor from "../../src/balance/BalancedAssignor.ts"
+import * as BalancedDriver from "../../src/balance/BalancedDriver.ts"
+import type { KafkaError } from "../../src/KafkaError.ts"
+import type { Owner } from "../../src/Membership.ts"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+
+export const settings: BalancedDriver.Settings = {
+  layout: "pykafka",
+  assignor: BalancedAssignor.range,
+  attempts: 10,
+  backoff: 2000,
+  rebalanceTimeout: 90_000,
+  metadataMaxAge: 300_000,
+  leaveTimeout: 5000
+}
+
+/** Lets everything run that needs no time. */
+export const calm = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true })
+
+/** Lets a tenth of a second pass. */
+export const tick = Effect.andThen(calm, TestClock.adjust("100 millis"))
+
+export interface Member {
+  readonly session: string
+  readonly owned: Set<number>
+  readonly failures: Array<KafkaError>
+  readonly leave: Effect.Effect<void>
+}
+
+/** A member of group "g" that reads topic "t"; `drain` is how long it takes to give something back. */
+export const join = Effect.fnUntraced(function* (
+  memory: ZooKeeper.Memory["Service"],
+  drain: () => number = () => 0,
+  options: Partial<BalancedDriver.Settings> = {}
+) {
+  const scope = yield* Scope.make()
+  const owned = new Set<number>()
+  const failures: Array<KafkaError> = []
+  const owner: Owner = {
+    assigned: (list) => Effect.sync(() => list.forEach(({ partition }) => owned.add(partition))),
+    revoke: (list) =>
+      Effect.andThen(
+        Effect.suspend(() => (drain() > 0 ? Effect.sleep(drain()) : Effect.void)),
+        Effect.sync(() => list.forEach(({ partition }) => owned.delete(partition)))
+      ),
+    lost: Effect.sync(() => owned.clear()),
+    failed: (error) => Effect.sync(() => void failures.push(error))
+  }
+  const zooKeeper = yield* Scope.provide(memory.connect(), scope)
+  const { id } = yield* zooKeeper.session
+  const member = yield* BalancedDriver.join(
+    { ...settings, ...options },
+    { group: "g", topics: Effect.succeed(["t"]), owner }
+  ).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
+  const leave = Effect.gen(function* () {
+    yield* member.closing
+    yield* Effect.sleep(drain())
+    owned.clear()
+    yield* member.leave
+    yield* Scope.close(scope, Exit.void)
+  })
+  return {
+    get session() {
+      return member.identity().memberId || id
+    },
+    owned,
+    failures,
+    leave
+  } satisfies Member
+})
+
+/** Whether each partition has one owner, and each member its fair share. */
+export const isBalanced = (members: ReadonlyArray<Member>, partitions: number): boolean => {
+  const owned = members.flatMap((one) => [...one.owned])
+  const fair = [Math.floor(partitions / members.length), Math.ceil(partitions / members.length)]
+  return (
+    owned.length === partitions &&
+    new Set(owned).size === partitions &&
+    members.every((one) => one.owned.size === fair[0] || one.owned.size === fair[1])
+  )
+}
