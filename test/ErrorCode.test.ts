@@ -185,7 +185,7 @@ describe("error codes", () => {
       .filter(
         (file) =>
           file.endsWith(".ts") &&
-          !/^(testing|protocol|zookeeper|compression|consume|fetch|group|produce|(ErrorCode|ZooKeeper)\.ts)/.test(file)
+          !/^(testing|protocol|zookeeper|compression|consume|fetch|produce|(ErrorCode|ZooKeeper)\.ts)/.test(file)
       )
       .flatMap((file) =>
         [...Fs.readFileSync(new URL(file, src), "utf8").matchAll(bare)]
