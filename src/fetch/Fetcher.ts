@@ -18,6 +18,7 @@ import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
+import * as Crc32c from "../Crc32c.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Fetch from "../protocol/messages/Fetch.ts"
@@ -86,6 +87,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<TransportConsumer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
   const compression = yield* Compression.Compression
+  const crc32c = yield* Crc32c.Crc32c
   const engine = ++engines
   const readers = new Set<Reader>()
   /** Bytes in buffers, and those that the requests under way may bring. */
@@ -241,7 +243,7 @@ export const make = Effect.fnUntraced(function* (
       reader.attempts = 0
       return
     }
-    const decoded = Records.decode(bytes, { checkCrc: settings.checkCrcs, compression, from: reader.next })
+    const decoded = Records.decode(bytes, { checkCrc: settings.checkCrcs, crc32c, compression, from: reader.next })
     const { batches, failure } = decoded
     let next = reader.next
     for (const batch of batches) if (batch.nextOffset > next) next = batch.nextOffset

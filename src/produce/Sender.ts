@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
+import * as Crc32c from "../Crc32c.ts"
 import { Accumulator } from "./Accumulator.ts"
 import type { Outcome, ProduceRequest } from "./Accumulator.ts"
 import type { Batch } from "./Batch.ts"
@@ -36,6 +37,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
   const codecs = yield* Compression.Compression
+  const crc32c = yield* Crc32c.Crc32c
   const compression = codecs.get(Compression.ids[settings.compression])
   const acks = settings.acks === "all" ? -1 : settings.acks
   const accumulator = new Accumulator(settings, RecordBatch.recordSizeUpperBound, () => random.nextDoubleUnsafe())
@@ -94,6 +96,7 @@ export const make = Effect.fnUntraced(function* (
   const encode = (batch: Batch): Uint8Array =>
     (batch.encoded ??= RecordBatch.encode(batch.records, {
       compression,
+      crc32c,
       producerId: accumulator.producer?.id ?? -1,
       producerEpoch: accumulator.producer?.epoch ?? -1,
       baseSequence: batch.sequence

@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import { KafkaError } from "../../src/KafkaError.ts"
 import * as Crc32c from "../../src/protocol/records/Crc32c.ts"
 
 /** The definition, a bit at a time. */
@@ -30,38 +29,5 @@ describe("CRC-32C", () => {
         assert.strictEqual(Crc32c.plain(noise, from, to), byDefinition(noise.subarray(from, to)))
     const view = noise.subarray(3, 903)
     assert.strictEqual(Crc32c.plain(view, 5, 900), byDefinition(noise.subarray(8, 903)))
-  })
-
-  it("asks another implementation for what is large, until it is taken back", () => {
-    const asked: Array<number> = []
-    Crc32c.useNative((b) => {
-      asked.push(b.length)
-      return byDefinition(b)
-    })
-    try {
-      assert.strictEqual(Crc32c.compute(noise, 10, 900), byDefinition(noise.subarray(10, 900)))
-      assert.strictEqual(Crc32c.compute(noise, 10, 100), byDefinition(noise.subarray(10, 100)))
-      assert.deepStrictEqual(asked, [9, 890])
-    } finally {
-      Crc32c.useNative(undefined)
-    }
-    Crc32c.compute(noise, 10, 900)
-    assert.strictEqual(asked.length, 2)
-  })
-
-  it("takes one that gives a signed number, and refuses one of another polynomial", () => {
-    try {
-      Crc32c.useNative((b) => byDefinition(b) | 0)
-      assert.strictEqual(Crc32c.compute(noise, 0, 999), byDefinition(noise.subarray(0, 999)))
-    } finally {
-      Crc32c.useNative(undefined)
-    }
-    try {
-      Crc32c.useNative(() => 0xcbf43926)
-      assert.fail("it was taken")
-    } catch (error) {
-      assert.instanceOf(error, KafkaError)
-      assert.strictEqual(error.reason._tag, "Misconfigured")
-    }
   })
 })

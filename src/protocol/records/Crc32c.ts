@@ -1,15 +1,7 @@
-/**
- * CRC-32C (Castagnoli), the checksum of record batches: sixteen bytes a step in plain JavaScript. A native
- * implementation is three to four times as fast on large batches, and can be put in its place:
- *
- * ```ts ignore
- * import { crc32c } from "@node-rs/crc32"
- * import * as Crc32c from "samsa/protocol/records/Crc32c"
- *
- * Crc32c.useNative(crc32c)
- * ```
- */
-import * as KafkaError from "../../KafkaError.ts"
+/** Pure. CRC-32C (Castagnoli), the checksum of record batches, in plain JavaScript: sixteen bytes a step. */
+
+/** The checksum of `bytes[from, to)`, as an unsigned number. */
+export type Compute = (bytes: Uint8Array, from: number, to: number) => number
 
 const tables: Array<Int32Array> = []
 for (let slice = 0; slice < 16; slice++) {
@@ -87,31 +79,3 @@ export const plain = (b: Uint8Array, from: number, to: number, before = 0): numb
   for (; i < to; i++) c = t0[(c ^ b[i]!) & 255]! ^ (c >>> 8)
   return ~c >>> 0
 }
-
-/** The checksum of all the bytes, as an unsigned number: what `useNative` takes. */
-export type Native = (bytes: Uint8Array) => number
-
-let native: Native | undefined
-
-/** Below this a call into native code costs more than it saves. */
-const nativeFrom = 512
-
-/**
- * Uses another implementation for batches of 512 bytes and more, in the whole process; `undefined` takes it back.
- * Throws `KafkaError` with reason `Misconfigured` where its result is not CRC-32C.
- */
-export const useNative = (implementation: Native | undefined): void => {
-  if (implementation !== undefined) {
-    const seen = implementation(Buffer.from("123456789"))
-    if (seen >>> 0 !== 0xe3069283)
-      throw KafkaError.make({
-        _tag: "Misconfigured",
-        mistakes: [`the native CRC-32C gives ${seen} for "123456789", not ${0xe3069283}`]
-      })
-  }
-  native = implementation
-}
-
-/** The checksum of `b[from, to)`, as an unsigned number. */
-export const compute = (b: Uint8Array, from: number, to: number): number =>
-  native !== undefined && to - from >= nativeFrom ? native(b.subarray(from, to)) >>> 0 : plain(b, from, to)

@@ -16,7 +16,7 @@ import { noHeaders } from "../../Record.ts"
 import { allocate, int32, putInt32, putInt64 } from "./bytes.ts"
 import { corrupt } from "./corrupt.ts"
 import { header, sizeAt } from "./RecordBatch.ts"
-import type { DecodedBatch } from "./Records.ts"
+import type { DecodedBatch } from "./DecodedBatch.ts"
 
 /** What a message set is written with, beside its records. */
 export interface EncodeOptions {

@@ -1,5 +1,5 @@
 /**
- * Record batches, format 2 (Kafka 0.11 and newer): writing them whole, reading their fixed fields, and changing those
+ * Pure. Record batches, format 2 (Kafka 0.11 and newer): writing them whole, reading their fixed fields, and changing those
  * fields. The records themselves are read by `Records.decode`.
  *
  * Layout: int64 baseOffset, int32 length of what follows, int32 partitionLeaderEpoch, int8 magic, uint32 CRC-32C of what
@@ -28,6 +28,8 @@ const controlBit = 32
 export interface EncodeOptions {
   /** Default: none. */
   readonly compression?: Compression.Codec | undefined
+  /** What computes the checksum. Default: plain JavaScript. */
+  readonly crc32c?: Crc32c.Compute | undefined
   /** Default -1: not idempotent. */
   readonly producerId?: number | undefined
   readonly producerEpoch?: number | undefined
@@ -116,7 +118,7 @@ export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOpt
   putInt16(batch, 51, options.producerEpoch ?? -1)
   putInt32(batch, 53, options.baseSequence ?? -1)
   putInt32(batch, 57, count)
-  sign(batch)
+  sign(batch, options.crc32c)
   return batch
 }
 
@@ -200,8 +202,8 @@ export const recordSizeUpperBound = (record: ProduceRecord): number => {
 }
 
 /** Makes the checksum anew after a change to what it covers: everything from the attributes on. In place. */
-export const sign = (batch: Uint8Array): void => {
-  putInt32(batch, 17, Crc32c.compute(batch, 21, batch.length))
+export const sign = (batch: Uint8Array, crc32c: Crc32c.Compute = Crc32c.plain): void => {
+  putInt32(batch, 17, crc32c(batch, 21, batch.length))
 }
 
 /**
@@ -210,14 +212,15 @@ export const sign = (batch: Uint8Array): void => {
  */
 export const restamp = (
   batch: Uint8Array,
-  producer: { readonly producerId: number; readonly producerEpoch: number; readonly baseSequence: number }
+  producer: { readonly producerId: number; readonly producerEpoch: number; readonly baseSequence: number },
+  crc32c?: Crc32c.Compute
 ): Uint8Array => {
   const copy = allocate(batch.length)
   copy.set(batch)
   putInt64(copy, 43, producer.producerId)
   putInt16(copy, 51, producer.producerEpoch)
   putInt32(copy, 53, producer.baseSequence)
-  sign(copy)
+  sign(copy, crc32c)
   return copy
 }
 
@@ -339,8 +342,8 @@ export const header = (bytes: Uint8Array, at = 0): Header => {
 export const checksum = (bytes: Uint8Array, header: Header): number => int32(bytes, header.at + 17) >>> 0
 
 /** Whether the checksum of a batch of format 2 is that of its bytes. */
-export const isIntact = (bytes: Uint8Array, header: Header): boolean =>
-  checksum(bytes, header) === Crc32c.compute(bytes, header.at + 21, header.at + header.size)
+export const isIntact = (bytes: Uint8Array, header: Header, crc32c: Crc32c.Compute = Crc32c.plain): boolean =>
+  checksum(bytes, header) === crc32c(bytes, header.at + 21, header.at + header.size)
 
 /**
  * Calls `f` with each whole batch, in order, and returns how many bytes they take: what is left is a batch that was cut

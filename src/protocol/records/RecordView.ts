@@ -1,5 +1,5 @@
 /**
- * The records of a batch of format 2, as views. One walk checks every length, so that nothing that a view does later can
+ * Pure. The records of a batch of format 2, as views. One walk checks every length, so that nothing that a view does later can
  * fail; a view itself is four small numbers, and makes key, value and headers when they are asked for.
  */
 import type { FetchedRecord, Headers } from "../../Record.ts"

@@ -15,7 +15,7 @@ import { corrupt } from "./corrupt.ts"
 import * as Crc32c from "./Crc32c.ts"
 import * as MessageSet from "./MessageSet.ts"
 import * as RecordBatch from "./RecordBatch.ts"
-import type { DecodedBatch, DecodeOptions } from "./Records.ts"
+import type { DecodedBatch, DecodeOptions } from "./DecodedBatch.ts"
 import { RecordCursor } from "./RecordView.ts"
 
 /** The default of `maxDecompressedBytes`. */
@@ -64,6 +64,7 @@ const isSlice = (value: Uint8Array | Slice): value is Slice => !(value instanceo
 export class Slices {
   readonly #bytes: Uint8Array
   readonly #checkCrc: boolean
+  readonly #crc32c: Crc32c.Compute
   readonly #compression: Compression.Registry
   readonly #from: number
   readonly #large: number
@@ -80,6 +81,7 @@ export class Slices {
   constructor(bytes: Uint8Array, options: Options = {}) {
     this.#bytes = bytes
     this.#checkCrc = options.checkCrc ?? true
+    this.#crc32c = options.crc32c ?? Crc32c.plain
     this.#compression = options.compression ?? Compression.builtIn
     // Not 0: some producers give a compressed set the offset 0, and its records lie before it.
     this.#from = options.from ?? -Infinity
@@ -149,7 +151,7 @@ export class Slices {
     if (lastOffset < this.#from) return one(summary(header, [], lastOffset + 1), size)
     if (this.#checkCrc && this.#intact !== at) {
       if (size > largeChecksum && this.#large !== Infinity) return { _tag: "Large", load: this.#checkInTurns(header) }
-      if (!RecordBatch.isIntact(bytes, header)) throw notIntact(header)
+      if (!RecordBatch.isIntact(bytes, header, this.#crc32c)) throw notIntact(header)
     }
     let plain = bytes
     let from = at + RecordBatch.overhead

@@ -1,5 +1,5 @@
 /**
- * Zigzag varints, as in record batches. Reading never throws: bytes beyond the end count as zero, and a number that is
+ * Pure. Zigzag varints, as in record batches. Reading never throws: bytes beyond the end count as zero, and a number that is
  * too long moves `end` out of every bound, so that the reader's one check of positions at the end of a record finds
  * both.
  */

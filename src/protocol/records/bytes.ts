@@ -1,4 +1,4 @@
-/** Big-endian numbers in plain loops over `Uint8Array`: faster than Buffer's methods, and they never throw. */
+/** Pure. Big-endian numbers in plain loops over `Uint8Array`: faster than Buffer's methods, and they never throw. */
 
 export const int16 = (b: Uint8Array, i: number): number => ((b[i]! << 24) >> 16) | b[i + 1]!
 

@@ -128,8 +128,7 @@ const appendBatch = (
 ): Appended => {
   const { log } = partition
   const { profile } = cluster.settings
-  if (Crc32c.compute(records, Batch.crcFrom, batch.size) !== Batch.crcOf(records, 0))
-    return refused(Code.corruptMessage)
+  if (Crc32c.plain(records, Batch.crcFrom, batch.size) !== Batch.crcOf(records, 0)) return refused(Code.corruptMessage)
   if (batch.count < 1 || batch.lastOffset - batch.baseOffset !== batch.count - 1)
     return refusedRecord(cluster, "the number of records is not that of the offsets")
   if (batch.baseOffset !== 0) return refusedRecord(cluster, "the base offset of a client's batch is 0")
