@@ -1,4 +1,4 @@
-/** What is known of a cluster, as data: brokers, topics, partitions, and how that changes. */
+/** Pure. What is known of a cluster, as data: brokers, topics, partitions, and how that changes. */
 import type * as Offset from "./Offset.ts"
 
 /** A partition as the last metadata told. */

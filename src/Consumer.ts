@@ -185,7 +185,7 @@ export interface AssignOptions<T> extends Settings.CommonOptions {
 
 /** Makes the engine, which closes with the Scope. A membership may bring its own keeper of offsets. */
 const bound = Effect.fnUntraced(function* <R = never>(
-  settings: Engine.Settings,
+  settings: Settings.Settings,
   membership?: Membership.Membership<R>
 ) {
   const outer = yield* Effect.scope

@@ -1,5 +1,5 @@
 /**
- * Positions in a partition: where to start to read, and where to stop.
+ * Pure. Positions in a partition: where to start to read, and where to stop.
  *
  * An offset is a `number` (exact up to 2^53). `latest` is the offset that the *next* record will have, `earliest` that
  * of the oldest record that the broker still holds.

@@ -1,5 +1,5 @@
 /**
- * Records as bytes: what travels through a `Transport`, below Schemas. Users hold `Producer.Entry` and
+ * Pure. Records as bytes: what travels through a `Transport`, below Schemas. Users hold `Producer.Entry` and
  * `Consumer.ConsumerRecord` instead.
  */
 

@@ -1,5 +1,5 @@
 /**
- * A typed topic: a name with Schemas for key, value and headers. A codec is any Schema whose encoded side is text
+ * Pure. A typed topic: a name with Schemas for key, value and headers. A codec is any Schema whose encoded side is text
  * (UTF-8) or bytes; `Schema.NullOr` where tombstones or missing keys occur.
  *
  * ```ts

@@ -21,7 +21,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
   { names: ["protocol"], beside: true },
   {
     names:
-      "KafkaConfig Security Network Bootstrap ClusterInfo Broker Cluster Transport Membership GroupOffsets ZooKeeper zookeeper".split(
+      "KafkaConfig Crc32c Security Network Bootstrap ClusterInfo Broker Cluster Transport Membership GroupOffsets ZooKeeper zookeeper".split(
         " "
       ),
     beside: true
@@ -42,6 +42,17 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
   { names: ["testing"], beside: true },
   { names: ["cli"], beside: true }
 ]
+
+/** Folders of a flow each: they do not know each other, and meet in `engine` and in contracts. */
+const flows = new Set("connection metadata produce fetch group consume".split(" "))
+
+/**
+ * What a module that says "Pure." may not have at run time: what runs Effects, reads a clock, forks, or does I/O. Schemas
+ * and data types are values.
+ */
+const values =
+  /^effect\/(Array|Data|Duration|Equal|Function|Hash|Option|Predicate|Redacted|Result|Schema|SchemaAST|SchemaIssue|SchemaTransformation)$/
+const ambient = /\b(Date\.now|Math\.random|queueMicrotask|setTimeout|setImmediate|process\.|crypto\.|performance\.)/
 
 /** What the embedded broker shares with the client: message schemas, codecs, and no code that decides anything. */
 const embeddedBrokerKnows = new Set(["protocol", ...floors[0]!.names].filter((name) => name !== "Backoff"))
@@ -72,6 +83,10 @@ const violations = (imports: Imports): ReadonlyArray<string> => {
         if (!embeddedBrokerKnows.has(other)) found.push(`${file} → ${path}: the embedded broker may not know it`)
         continue
       }
+      if (flows.has(name) && flows.has(other) && other !== name) {
+        found.push(`${file} → ${path}: flows do not know each other`)
+        continue
+      }
       if (other === name || floorOf(other) < floor) continue
       if (floorOf(other) === floor && floors[floor]!.beside) continue
       found.push(`${file} → ${path}`)
@@ -99,14 +114,25 @@ const circles = (imports: Imports): ReadonlyArray<string> => {
   return found
 }
 
+const textOf = (file: string): string => Fs.readFileSync(Path.join(src, file), "utf8")
+
+const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "")
+
+/** Whether a module says that it is pure: in the first sentences that it begins with. */
+const saysPure = (text: string): boolean => /\bPure\./.test(/^\/\*\*[^@]*?(?:\n \*\n|\*\/)/.exec(text)?.[0] ?? "")
+
+/** What is not pure about a module, by what it imports at run time, and by its text. */
+const impurities = (imports: ReadonlyArray<string>, text: string): ReadonlyArray<string> => [
+  ...imports.filter((target) => !target.startsWith("./") && !values.test(target)),
+  ...(ambient.exec(withoutComments(text)) ?? []).slice(0, 1)
+]
+
 /** What the files of `src` import; with `runtime` what is there at run time from the start: no types, no `import()`. */
 const read = (runtime: boolean): Imports => {
   const files = Fs.readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.d)\.ts$/.test(file))
   return new Map(
     files.map((file) => {
-      const text = Fs.readFileSync(Path.join(src, file), "utf8")
-        .replace(/\/\*[\s\S]*?\*\//g, "")
-        .replace(/^\s*\/\/.*$/gm, "")
+      const text = withoutComments(textOf(file))
       const statements = [...text.matchAll(/^(?:import|export)\s(?!["'])([^"';]*?)\sfrom\s+"([^"]+)"/gm)]
         .filter(([, what]) => !runtime || !what!.startsWith("type "))
         .map((match) => match[2]!)
@@ -128,10 +154,15 @@ describe("imports", () => {
     assert.deepStrictEqual(violations(imports), [])
   })
 
-  it("make no circle at run time", () => {
-    const imports = read(true)
-    assert.deepStrictEqual(circles(imports), [])
-    assert.notInclude(imports.get("produce/Accumulator.ts") ?? [], "./Transport.ts")
+  it("make no circle, types included", () => {
+    assert.deepStrictEqual(circles(read(false)), [])
+  })
+
+  it("of what says that it is pure are of values alone", () => {
+    const pure = [...read(true)].filter(([file]) => file.startsWith("protocol/messages/") || saysPure(textOf(file)))
+    assert.isAbove(pure.length, 40)
+    const wrong = pure.flatMap(([file, targets]) => impurities(targets, textOf(file)).map((what) => `${file}: ${what}`))
+    assert.deepStrictEqual(wrong, [])
   })
 
   it("load optional engines only when a Layer is built", () => {
@@ -152,6 +183,15 @@ describe("imports", () => {
     assert.lengthOf(wrong("testing/embedded/Produce.ts", "./testing/EmbeddedKafka.ts"), 1)
     assert.deepStrictEqual(wrong("testing/embedded/Produce.ts", "./protocol/messages/Produce.ts"), [])
     assert.deepStrictEqual(wrong("Consumer.ts", "./consume/ConsumerRecord.ts"), [])
+    assert.lengthOf(wrong("consume/Engine.ts", "./group/ClassicMember.ts"), 1)
+    assert.deepStrictEqual(wrong("fetch/Fetcher.ts", "./engine/Loop.ts"), [])
+    assert.isTrue(saysPure("/** Pure. What it is. */\ncode"))
+    assert.isTrue(saysPure("/**\n * The table. Pure.\n *\n * More.\n */\ncode"))
+    assert.isFalse(saysPure("/**\n * What it is.\n *\n * Pure. Not at the beginning.\n */\ncode"))
+    assert.deepStrictEqual(
+      impurities(["./A.ts", "effect/Result", "effect/Effect", "node:net"], "const a = Date.now()"),
+      ["effect/Effect", "node:net", "Date.now"]
+    )
     assert.lengthOf(wrong("Nowhere.ts", "./Broker.ts"), 1)
     assert.lengthOf(wrong("Broker.ts", "effect"), 1)
     assert.deepStrictEqual(

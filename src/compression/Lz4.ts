@@ -1,5 +1,5 @@
 /**
- * LZ4 frames. Written as Kafka's Java client writes them: independent blocks, no checksums but that of the header.
+ * Pure. LZ4 frames. Written as Kafka's Java client writes them: independent blocks, no checksums but that of the header.
  * Read in every form of the format: linked blocks, checksums, content size, several frames, skippable frames.
  *
  * Before 0.10 (message format 0) Kafka counted the frame's magic number into the header checksum (KIP-57). Such

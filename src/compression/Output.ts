@@ -1,4 +1,4 @@
-/** An output that grows with what is written to it, never beyond a limit: what a decompressor without a length needs. */
+/** Pure. An output that grows with what is written to it, never beyond a limit: what a decompressor without a length needs. */
 import { overLimit } from "./corrupt.ts"
 
 export class Output {

@@ -1,4 +1,4 @@
-/** xxHash32, the checksum of LZ4 frames. */
+/** Pure. xxHash32, the checksum of LZ4 frames. */
 import { word } from "./words.ts"
 
 const p1 = 0x9e3779b1 | 0

@@ -1,4 +1,4 @@
-/** The two copies that decompressors make. The caller has checked all bounds. */
+/** Pure. The two copies that decompressors make. The caller has checked all bounds. */
 
 /**
  * Copies to `to[out, end)`, four bytes at a time, and up to three too many: the caller sees to it that they fit, and

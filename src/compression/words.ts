@@ -1,4 +1,4 @@
-/** Little-endian numbers of four bytes, as in LZ4. */
+/** Pure. Little-endian numbers of four bytes, as in LZ4. */
 
 /** Signed. */
 export const word = (b: Uint8Array, i: number): number =>

@@ -16,13 +16,12 @@ import * as TopicDecoder from "./TopicDecoder.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { anonymous, type Member, type Owner } from "../Membership.ts"
-import type * as Offset from "../Offset.ts"
-import type * as Topic from "../Topic.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import { type FetchSettings, Transport } from "../Transport.ts"
+import { Transport } from "../Transport.ts"
 import * as Committer from "./Committer.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { type Host, Partition } from "./AssignedPartition.ts"
+import type { Settings } from "./Settings.ts"
 import * as StartPositions from "./StartPositions.ts"
 
 /** What is not a failure. */
@@ -32,34 +31,6 @@ export type ConsumerEvent =
       readonly partitions: ReadonlyArray<TopicPartition.TopicPartition>
     }
   | { readonly _tag: "CaughtUp"; readonly partition: TopicPartition.TopicPartition }
-
-/** Where positions were chosen by the application at an assignment. */
-export type OnAssigned = (
-  partitions: ReadonlyArray<TopicPartition.TopicPartition>
-) => Effect.Effect<
-  ReadonlyArray<TopicPartition.TopicPartition & { readonly start: Offset.Position }> | void,
-  never,
-  any
->
-
-/** Checked settings; durations in milliseconds. */
-export interface Settings {
-  /** Undefined: no offsets are kept. */
-  readonly group: string | undefined
-  readonly from: Offset.Position | "committed"
-  readonly until: Offset.Position | undefined
-  readonly resetOnStart: boolean
-  readonly onOutOfRange: "fail" | "earliest" | "latest"
-  readonly onAssigned: OnAssigned | undefined
-  readonly drainTimeout: number
-  readonly commitInterval: number
-  readonly commitEvery: number
-  readonly commitTimeout: number
-  readonly assignmentTimeout: number
-  readonly fetch: FetchSettings
-  /** The topic of a name: with its Schemas, or of bytes. */
-  readonly topic: (name: string) => Topic.Any
-}
 
 export type Mode = "stream" | "partitions" | "run"
 

@@ -7,7 +7,8 @@ import * as KafkaConfig from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import type * as Topic from "../Topic.ts"
-import type * as Engine from "./Engine.ts"
+import type * as TopicPartition from "../TopicPartition.ts"
+import type { FetchSettings } from "../Transport.ts"
 
 /** How records are fetched. */
 export interface FetchOptions {
@@ -50,6 +51,34 @@ export interface CommonOptions {
   readonly fetch?: FetchOptions | undefined
 }
 
+/** Where positions were chosen by the application at an assignment. */
+export type OnAssigned = (
+  partitions: ReadonlyArray<TopicPartition.TopicPartition>
+) => Effect.Effect<
+  ReadonlyArray<TopicPartition.TopicPartition & { readonly start: Offset.Position }> | void,
+  never,
+  any
+>
+
+/** Checked settings; durations in milliseconds. */
+export interface Settings {
+  /** Undefined: no offsets are kept. */
+  readonly group: string | undefined
+  readonly from: Offset.Position | "committed"
+  readonly until: Offset.Position | undefined
+  readonly resetOnStart: boolean
+  readonly onOutOfRange: "fail" | "earliest" | "latest"
+  readonly onAssigned: OnAssigned | undefined
+  readonly drainTimeout: number
+  readonly commitInterval: number
+  readonly commitEvery: number
+  readonly commitTimeout: number
+  readonly assignmentTimeout: number
+  readonly fetch: FetchSettings
+  /** The topic of a name: with its Schemas, or of bytes. */
+  readonly topic: (name: string) => Topic.Any
+}
+
 const startMistakes = (name: string, start: Offset.Position | "committed" | undefined): ReadonlyArray<string> => {
   if (start === undefined || typeof start === "string") return []
   const value = start._tag === "At" ? start.offset : start.timestamp
@@ -63,12 +92,12 @@ export const make = (
     readonly from: Offset.Position | "committed"
     readonly until?: Offset.Position | undefined
     readonly resetOnStart?: boolean | undefined
-    readonly onAssigned?: Engine.OnAssigned | undefined
+    readonly onAssigned?: OnAssigned | undefined
   },
   membership: { readonly mistakes: ReadonlyArray<string>; readonly rebalanceTimeout: number | undefined } | undefined,
   topic: (name: string) => Topic.Any,
   mistakes: ReadonlyArray<string>
-): Effect.Effect<Engine.Settings, KafkaError.KafkaError> =>
+): Effect.Effect<Settings, KafkaError.KafkaError> =>
   Effect.suspend(() => {
     const check = KafkaConfig.checks()
     check.mistakes.push(...mistakes, ...(membership?.mistakes ?? []))

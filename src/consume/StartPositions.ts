@@ -9,7 +9,7 @@ import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import type { Settings } from "./Engine.ts"
+import type { Settings } from "./Settings.ts"
 import type { Partition } from "./AssignedPartition.ts"
 
 type Position = TopicPartition.TopicPartition & { readonly at: Offset.Position }

@@ -1,5 +1,5 @@
 /**
- * Every API that this library knows, by key. It imports all of `messages`, some 20 ms: code that speaks a few APIs
+ * Pure. Every API that this library knows, by key. It imports all of `messages`, some 20 ms: code that speaks a few APIs
  * imports those instead.
  */
 import type * as Schema from "effect/Schema"

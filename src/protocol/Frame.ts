@@ -1,5 +1,5 @@
 /**
- * Frames: what travels on a connection. A frame is its size as an int32, a header, and the body of a message.
+ * Pure. Frames: what travels on a connection. A frame is its size as an int32, a header, and the body of a message.
  * Pure: it writes frames as lists of byte arrays (so that large records are not copied), cuts a stream of chunks into
  * frames, and reads headers. Whatever is wrong with the bytes is a thrown `KafkaError`.
  */

@@ -23,8 +23,10 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Field from "./codec/Field.ts"
 import * as Layout from "./codec/Layout.ts"
+import type { Message } from "./codec/Message.ts"
 import * as Versions_ from "./codec/Versions.ts"
 
+export type { Message } from "./codec/Message.ts"
 export { type Compiled, codec, compile, withWriter } from "./codec/Compile.ts"
 export { Reader } from "./codec/Reader.ts"
 export { zero as zeroUuid } from "./codec/Uuid.ts"
@@ -114,20 +116,6 @@ export const nullable =
 // ---------------------------------------------------------------------------------------------------------------------
 // Messages
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** A message: its name, API key (-1 where it is neither request nor response), versions, and its Schema. */
-export interface Message<S extends Schema.Top> {
-  readonly name: string
-  readonly key: number
-  /** Every version that is known. */
-  readonly versions: Versions
-  /** The versions that may be negotiated: those that the published definitions do not call unstable. */
-  readonly stable: Versions
-  /** The versions with compact types and tagged fields. */
-  readonly flexible: Versions
-  /** The type of all versions together. Built when it is first asked for. */
-  readonly schema: S
-}
 
 /** Defines a message. The fields are given lazily, so that importing a message costs nothing until it is used. */
 export const message = <F extends Fields>(

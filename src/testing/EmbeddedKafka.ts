@@ -15,280 +15,33 @@
  *
  * What it serves and how it differs from a real broker: `docs/embedded-broker.md`.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Compression from "../Compression.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { Network } from "../Network.ts"
-import type * as Topic from "../Topic.ts"
-import { Cluster, type Seen } from "./embedded/Cluster.ts"
-import { type Runtime, randomOf } from "./embedded/Runtime.ts"
-import type { State } from "./embedded/Group.ts"
+import { Cluster } from "./embedded/Cluster.ts"
 import { handlers } from "./embedded/handlers.ts"
 import * as Profile from "./embedded/Profile.ts"
-import type { Mechanism } from "./embedded/Sasl.ts"
-import type * as Fault from "./Fault.ts"
+import type { Options, Service } from "./host/Contract.ts"
+import * as HostRuntime from "./host/HostRuntime.ts"
 import * as Listener from "./host/Listener.ts"
-import type * as Inspect from "./host/Inspect.ts"
 import * as Service_ from "./host/Service.ts"
 
-/** A topic that is there from the start. */
-export interface TopicOptions {
-  readonly name: string | Topic.Any
-  /** Default: `defaultPartitions`. */
-  readonly partitions?: number | undefined
-  readonly replicationFactor?: number | undefined
-  /** Topic settings by Kafka's names, such as `cleanup.policy`. */
-  readonly config?: { readonly [name: string]: string } | undefined
-}
-
-export interface Options {
-  /** How many brokers. Default 1. */
-  readonly brokers?: number | undefined
-  /** The topics that are there from the start; a name or a `Topic` alone has `defaultPartitions`. */
-  readonly topics?: ReadonlyArray<string | Topic.Any | TopicOptions> | undefined
-  /** Partitions of a topic that does not say (`num.partitions`). Default 1. */
-  readonly defaultPartitions?: number | undefined
-  /** Replicas of a topic that does not say. Default: 3, or as many as there are brokers. */
-  readonly replicationFactor?: number | undefined
-  /**
-   * Plays a broker of this release: its API versions, its record format, and how it meets what it does not know.
-   * Default: every API at every version from 0, with format 2 in the log.
-   */
-  readonly asVersion?: Profile.Release | undefined
-  /**
-   * A cluster that was never used: the first FindCoordinator for a group is answered with COORDINATOR_NOT_AVAILABLE, and
-   * creates `__consumer_offsets`. Default false.
-   */
-  readonly coldStart?: boolean | undefined
-  /** Create topics that are asked for (`auto.create.topics.enable`). Default true. */
-  readonly autoCreate?: boolean | undefined
-  /** `group.initial.rebalance.delay.ms`. Default 0, where Kafka's is 3 seconds. */
-  readonly groupInitialRebalanceDelay?: Duration.Input | undefined
-  /** `group.min.session.timeout.ms`. Default 6 seconds, as in Kafka. */
-  readonly groupMinSessionTimeout?: Duration.Input | undefined
-  /** `group.max.session.timeout.ms`. Default as in the release: 30 minutes since 3.0. */
-  readonly groupMaxSessionTimeout?: Duration.Input | undefined
-  /** `group.max.size`. Default: unbounded. */
-  readonly groupMaxSize?: number | undefined
-  /** `socket.request.max.bytes`. Default 100 MiB. */
-  readonly maxRequestBytes?: number | undefined
-  /** Asks every connection to authenticate. Default: none does. */
-  readonly sasl?: SaslOptions | undefined
-  /**
-   * Dies at the Scope's end, and so fails a test, where a client used the protocol wrongly: bytes that are no request, a
-   * version that is not served, a broker that it was told not to be the leader or coordinator, a sequence with a gap that
-   * no fault explains, a commit beyond the log, requests of a member that has left, a Fetch out of its session's turn.
-   * Default false; `misuses` lists them and `assertNoMisuse` fails with them either way.
-   */
-  readonly strict?: boolean | undefined
-  /** Listens on 127.0.0.1: `true` on free ports, a number on that port and those that follow, one a broker. */
-  readonly listen?: boolean | number | undefined
-  /** With `listen`: the ports speak TLS, with this key and certificate (PEM). */
-  readonly tls?: Listener.Tls | undefined
-  /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
-  readonly seed?: number | undefined
-}
-
-/** Authentication by name and password. */
-export interface SaslOptions {
-  /** Default: all three. */
-  readonly mechanisms?: ReadonlyArray<Mechanism> | undefined
-  /** Passwords by user name. */
-  readonly users: { readonly [user: string]: string }
-  /** After which clients must authenticate again (`connections.max.reauth.ms`). Default: never. */
-  readonly sessionLifetime?: Duration.Input | undefined
-}
-
-/** A fault in force. */
-export interface FaultHandle {
-  /** How many requests it has struck. */
-  readonly hits: Effect.Effect<number>
-  /** Completes when it has struck a request. */
-  readonly await: Effect.Effect<void>
-  /** Ends it before its Scope does. */
-  readonly remove: Effect.Effect<void>
-}
-
-/** A group as its coordinator knows it. */
-export interface GroupInfo {
-  readonly id: string
-  readonly state: State
-  readonly generation: number
-  readonly protocolType: string | null
-  readonly protocol: string | null
-  readonly leader: string | null
-  readonly members: ReadonlyArray<{
-    readonly memberId: string
-    readonly instanceId: string | null
-    readonly clientId: string
-    readonly assignment: Uint8Array
-  }>
-}
-
-/** A group's commit. */
-export interface CommittedOffset {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly leaderEpoch: number
-  readonly metadata: string
-}
-
-/** A request that the cluster got. */
-export interface RequestInfo extends Seen {}
-
-/** A partition as the cluster knows it. */
-export interface PartitionInfo {
-  readonly partition: number
-  readonly leader: number
-  readonly leaderEpoch: number
-  readonly replicas: ReadonlyArray<number>
-  readonly isr: ReadonlyArray<number>
-  readonly startOffset: number
-  readonly endOffset: number
-  readonly highWatermark: number
-  readonly lastStableOffset: number
-}
-
-type TopicOrName = Topic.Any | string
-
-/** The cluster. */
-export interface Service {
-  /** Addresses to connect to: of the TCP ports with `listen`, else names that only `layerNetwork` knows. */
-  readonly bootstrap: ReadonlyArray<string>
-  readonly clusterId: string
-  /** Opens a connection in process; what `layerNetwork` is made of. */
-  readonly connect: Network["Service"]["connect"]
-
-  // ── looking in
-  /**
-   * The records of a topic, or of one of its partitions, in the order of partition and offset. A `Topic` decodes them;
-   * a name gives bytes. Control records and records of aborted transactions are left out, those of open ones are not.
-   */
-  readonly log: {
-    <N extends string, K extends Topic.WireCodec, V extends Topic.WireCodec, H extends Topic.HeadersCodec | undefined>(
-      topic: Topic.Topic<N, K, V, H>,
-      partition?: number
-    ): Effect.Effect<
-      ReadonlyArray<Inspect.LogRecord<K["Type"], V["Type"], Topic.HeadersOf<H>>>,
-      KafkaError.KafkaError,
-      Topic.DecodingServices<Topic.Topic<N, K, V, H>>
-    >
-    (
-      topic: string,
-      partition?: number
-    ): Effect.Effect<ReadonlyArray<Inspect.LogRecord<Uint8Array | null, Uint8Array | null>>, KafkaError.KafkaError>
-  }
-  /** What a group committed. */
-  readonly committed: (group: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
-  /** A group; undefined where there is none of this id. */
-  readonly group: (id: string) => Effect.Effect<GroupInfo | undefined>
-  readonly topic: (topic: TopicOrName) => Effect.Effect<ReadonlyArray<PartitionInfo> | undefined>
-  /** Waits until the group is as described. It has no time limit of its own: `Effect.timeout` gives it one. */
-  readonly awaitGroup: (
-    id: string,
-    expected: { readonly state?: State; readonly members?: number; readonly generation?: number }
-  ) => Effect.Effect<GroupInfo>
-  /** Waits until the group has committed `offset` or a later one. */
-  readonly awaitCommitted: (
-    group: string,
-    partition: { readonly topic: TopicOrName; readonly partition?: number; readonly offset: number }
-  ) => Effect.Effect<CommittedOffset>
-  /** Waits for the next request that matches. */
-  readonly awaitRequest: (api: Fault.Api, match?: Fault.Match) => Effect.Effect<RequestInfo>
-  /** Calls `listener` at each commit, in the order in which they are stored, until the Scope closes. */
-  readonly onCommit: (
-    listener: (commit: CommittedOffset & { readonly group: string }) => void
-  ) => Effect.Effect<void, never, Scope.Scope>
-  /** How many connections clients have open now, over all brokers. */
-  readonly connections: Effect.Effect<number>
-  /** What clients did against the protocol. With `strict` the Scope's end fails where there is any. */
-  readonly misuses: Effect.Effect<ReadonlyArray<string>>
-  /** Fails with `Misuse`, naming all of it, where clients did anything against the protocol. */
-  readonly assertNoMisuse: Effect.Effect<void, KafkaError.KafkaError>
-  /** What went wrong inside the broker: empty, unless it has a defect. */
-  readonly defects: Effect.Effect<ReadonlyArray<unknown>>
-
-  // ── faults
-  /** Puts a fault in force until the Scope closes. Of several that match a request, the one injected first strikes. */
-  readonly inject: (fault: Fault.Fault) => Effect.Effect<FaultHandle, never, Scope.Scope>
-
-  // ── the cluster's life
-  /** Stops a broker: its connections close, new ones are refused, its leaders and coordinators move. */
-  readonly stop: (broker: number) => Effect.Effect<void>
-  readonly start: (broker: number) => Effect.Effect<void>
-  /** Adds a broker to the cluster and gives its id. It leads nothing yet. */
-  readonly addBroker: Effect.Effect<number, KafkaError.KafkaError>
-  /** Makes a replica the leader, in a new epoch; without `to`, the next replica in sync. */
-  readonly moveLeader: (
-    topic: TopicOrName,
-    partition: number,
-    to?: number
-  ) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Makes another broker the group's coordinator: who waits hears NOT_COORDINATOR, members and commits stay. */
-  readonly moveCoordinator: (group: string, to?: number) => Effect.Effect<void, KafkaError.KafkaError>
-  readonly createTopic: (topic: TopicOrName | TopicOptions) => Effect.Effect<void, KafkaError.KafkaError>
-  readonly deleteTopic: (topic: TopicOrName) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Deletes a topic and creates it again, empty and with a new id, with as many partitions and the same settings. */
-  readonly recreateTopic: (topic: TopicOrName) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Makes the topic have so many partitions. */
-  readonly addPartitions: (topic: TopicOrName, total: number) => Effect.Effect<void, KafkaError.KafkaError>
-
-  // ── the inside of a partition
-  /**
-   * Appends entries as they are, behind what is there: batches of any format, control batches, damaged ones
-   * too. Each gets the next offset, unless `keepOffsets` leaves it its own (which must not be below the end).
-   * `aborted` adds to the index of aborted transactions.
-   */
-  readonly append: (
-    topic: TopicOrName,
-    partition: number,
-    entries: Uint8Array,
-    options?: {
-      readonly keepOffsets?: boolean
-      readonly aborted?: ReadonlyArray<{
-        readonly producerId: number
-        readonly firstOffset: number
-        readonly lastOffset: number
-      }>
-    }
-  ) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Keeps only the last record of each key. */
-  readonly compact: (topic: TopicOrName, partition?: number) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Makes `offset` the first of the partition, as retention does. */
-  readonly trim: (topic: TopicOrName, partition: number, offset: number) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Stops a follower's copying: it lags, and while it is in sync the high watermark stays with it. */
-  readonly holdFollower: (
-    topic: TopicOrName,
-    partition: number,
-    broker: number
-  ) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Takes a follower out of the replicas in sync, as `replica.lag.time.max.ms` does. */
-  readonly shrinkIsr: (
-    topic: TopicOrName,
-    partition: number,
-    broker: number
-  ) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Lets a follower copy again: it catches up, and is in sync. */
-  readonly releaseFollower: (
-    topic: TopicOrName,
-    partition: number,
-    broker: number
-  ) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Makes a replica the leader although it lags: what it has not copied is lost, as in an unclean election. */
-  readonly electUnclean: (
-    topic: TopicOrName,
-    partition: number,
-    broker: number
-  ) => Effect.Effect<void, KafkaError.KafkaError>
-}
+export type {
+  CommittedOffset,
+  FaultHandle,
+  GroupInfo,
+  Options,
+  PartitionInfo,
+  RequestInfo,
+  SaslOptions,
+  Service,
+  TopicOptions
+} from "./host/Contract.ts"
 
 /** The cluster as a service. */
 export class EmbeddedKafka extends Context.Service<EmbeddedKafka, Service>()("samsa/testing/EmbeddedKafka") {}
@@ -298,86 +51,12 @@ const millis = (input: Duration.Input | undefined, byDefault: number): number =>
 
 const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 
-/** Microtasks in a row before the scheduler has its turn. */
-const maxTicks = 1000
-
-/** Time, ticks and choices of a broker, over the Clock and Scheduler of the fiber that makes it. */
-const makeEnv = (seed: number, defects: (defect: unknown) => void): Effect.Effect<Runtime, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const clock = yield* Clock.clockWith(Effect.succeed)
-    const scheduler = yield* Scheduler.Scheduler
-    const dispatcher = scheduler.makeDispatcher()
-    const runFork = Effect.runForkWith(yield* Effect.context<never>())
-    const timers = new Set<Fiber.Fiber<void>>()
-    let closed = false
-    let ticks = 0
-    const run = (f: () => void) => {
-      try {
-        f()
-      } catch (defect) {
-        defects(defect)
-      }
-    }
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        closed = true
-        return Fiber.interruptAll(Array.from(timers))
-      })
-    )
-    return {
-      now: () => clock.currentTimeMillisUnsafe(),
-      // Microtasks, so that a whole exchange settles before a test's clock moves on; a tick of the scheduler now and
-      // then, so that an exchange without end starves nobody. Also after the end: clients hear that they are closed.
-      soon: (f) => {
-        if (ticks++ === 0)
-          dispatcher.scheduleTask(() => {
-            ticks = 0
-          }, 0)
-        if (ticks < maxTicks) queueMicrotask(() => run(f))
-        else dispatcher.scheduleTask(() => run(f), 0)
-      },
-      after: (wait, f) => {
-        let over = closed
-        if (wait <= 0) {
-          dispatcher.scheduleTask(() => {
-            if (!over) run(f)
-          }, 0)
-          return {
-            cancel: () => {
-              over = true
-            }
-          }
-        }
-        if (over) return { cancel: () => {} }
-        const fiber = runFork(
-          Effect.andThen(
-            clock.sleep(Duration.millis(wait)),
-            Effect.sync(() => {
-              timers.delete(fiber)
-              if (!over) run(f)
-            })
-          )
-        )
-        timers.add(fiber)
-        return {
-          cancel: () => {
-            if (over) return
-            over = true
-            timers.delete(fiber)
-            fiber.interruptUnsafe()
-          }
-        }
-      },
-      random: randomOf(seed)
-    }
-  })
-
 /** Starts a cluster; it ends with the Scope, and nothing of it is left. Fails where a port is taken. */
 export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const defects: Array<unknown> = []
     const compression = yield* Compression.Compression
-    const env = yield* makeEnv(options.seed ?? 1, (defect) => defects.push(defect))
+    const env = yield* HostRuntime.make(options.seed ?? 1, (defect) => defects.push(defect))
     const brokers = options.brokers ?? 1
     if (!Number.isInteger(brokers) || brokers < 1)
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })

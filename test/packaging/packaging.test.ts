@@ -91,13 +91,11 @@ console.log(JSON.stringify({
     write(
       "internal.js",
       `const refused = async (name) => { try { await import(name); return false } catch (error) { return error.code } }
-console.log(JSON.stringify([await refused("samsa/produce/Accumulator"), await refused("samsa/testing/embedded/Produce")]))
+const names = ["Backoff", "produce/Accumulator", "protocol/records/Crc32c", "testing/embedded/Produce", "testing/EmbeddedKafka", "zookeeper/Client"]
+console.log(JSON.stringify(await Promise.all(names.map((name) => refused("samsa/" + name)))))
 `
     )
-    assert.deepStrictEqual(JSON.parse(node("internal.js")), [
-      "ERR_PACKAGE_PATH_NOT_EXPORTED",
-      "ERR_PACKAGE_PATH_NOT_EXPORTED"
-    ])
+    assert.deepStrictEqual(JSON.parse(node("internal.js")), Array(6).fill("ERR_PACKAGE_PATH_NOT_EXPORTED"))
   })
 
   it("runs a program on the embedded broker", () => {

@@ -1,5 +1,5 @@
 /**
- * What goes wrong inside a reader or writer. It is thrown without a stack and without a path: each struct and array
+ * Pure. What goes wrong inside a reader or writer. It is thrown without a stack and without a path: each struct and array
  * that it passes on its way out puts its own name in front. So the path is exact, and costs nothing while all is well.
  */
 import * as KafkaError from "../../KafkaError.ts"

@@ -1,5 +1,5 @@
 /**
- * What the notation puts on Schemas: the wire type on the type, and the versions, the tag and the default on the field.
+ * Pure. What the notation puts on Schemas: the wire type on the type, and the versions, the tag and the default on the field.
  * Both are annotations, so a message stays a plain `Schema.Struct`.
  */
 import * as SchemaAST from "effect/SchemaAST"

@@ -1,5 +1,5 @@
 /**
- * From a Schema to the reader and writer of exactly one version: a tree of closures, made once by walking the AST.
+ * Pure. From a Schema to the reader and writer of exactly one version: a tree of closures, made once by walking the AST.
  * Fields that the version lacks cost nothing to read.
  */
 import type * as SchemaAST from "effect/SchemaAST"

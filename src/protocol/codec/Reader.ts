@@ -1,5 +1,5 @@
 /**
- * A cursor over bytes. Every method checks that its bytes are there before it reads or allocates, and throws a `Fault`
+ * Pure. A cursor over bytes. Every method checks that its bytes are there before it reads or allocates, and throws a `Fault`
  * where they are not.
  */
 import { Fault } from "./Fault.ts"

@@ -1,4 +1,4 @@
-/** Uuids as Kafka shows them: 16 bytes in base64url, 22 characters without padding. */
+/** Pure. Uuids as Kafka shows them: 16 bytes in base64url, 22 characters without padding. */
 
 const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 const codes = Uint8Array.from(digits, (digit) => digit.charCodeAt(0))

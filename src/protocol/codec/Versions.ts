@@ -1,4 +1,4 @@
-/** Ranges of versions, in the notation of Kafka's published definitions. */
+/** Pure. Ranges of versions, in the notation of Kafka's published definitions. */
 
 /** A range of versions, both ends included; `Infinity` for no upper end. */
 export type Versions = readonly [from: number, to: number]

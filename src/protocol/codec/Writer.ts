@@ -1,5 +1,5 @@
 /**
- * A growing buffer. What it has written is copied out once; large record batches are only referred to,
+ * Pure. A growing buffer. What it has written is copied out once; large record batches are only referred to,
  * and come out as parts of their own.
  */
 import { Fault, under } from "./Fault.ts"

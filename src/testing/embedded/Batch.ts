@@ -1,5 +1,5 @@
 /**
- * The header of a stored entry: a record batch (magic 2), or a message or wrapper of the old formats (magic 0 and 1).
+ * Pure. The header of a stored entry: a record batch (magic 2), or a message or wrapper of the old formats (magic 0 and 1).
  * Only peeks and patches: a batch stays the bytes that the producer sent.
  */
 

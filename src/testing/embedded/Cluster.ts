@@ -2,80 +2,25 @@
  * The cluster's state, shared by all its brokers: nodes, topics, groups, committed offsets, producer ids. A change is
  * known to every broker at once; what a real cluster needs time for is played by faults and by held followers.
  */
-import type * as Compression from "../../Compression.ts"
 import * as Config from "./Config.ts"
-import type { Connection } from "./Connection.ts"
+import {
+  type Committed,
+  isLegalName,
+  type Node,
+  type Refusal,
+  type Seen,
+  type Settings,
+  type Topic
+} from "./ClusterState.ts"
 import type { Runtime } from "./Runtime.ts"
 import { uuid } from "./Runtime.ts"
 import { Sessions } from "./FetchSession.ts"
 import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
 import { Partition } from "./Partition.ts"
-import type { Profile } from "./Profile.ts"
-import type { SaslSettings } from "./Sasl.ts"
 
-/** One broker. */
-export interface Node {
-  readonly id: number
-  readonly host: string
-  port: number
-  readonly rack: string | null
-  alive: boolean
-  readonly connections: Set<Connection>
-  readonly sessions: Sessions
-}
-
-export interface Topic {
-  readonly name: string
-  /** Base64url. */
-  readonly id: string
-  readonly internal: boolean
-  readonly partitions: Array<Partition>
-  /** What was set; what was not has Kafka's default. */
-  readonly config: Map<string, string>
-}
-
-export interface Committed {
-  readonly offset: number
-  readonly leaderEpoch: number
-  readonly metadata: string
-  readonly timestamp: number
-}
-
-/** A request as it was served, for `awaitRequest` and for the trace. */
-export interface Seen {
-  readonly at: number
-  readonly broker: number
-  readonly api: string
-  readonly version: number
-  readonly clientId: string
-  readonly request: unknown
-}
-
-export interface Settings {
-  readonly profile: Profile
-  readonly coldStart: boolean
-  readonly autoCreate: boolean
-  readonly defaultPartitions: number
-  readonly replicationFactor: number
-  readonly groupInitialRebalanceDelay: number
-  readonly groupMinSessionTimeout: number
-  readonly groupMaxSessionTimeout: number
-  readonly groupMaxSize: number
-  readonly maxFrameBytes: number
-  readonly compression: Codecs
-  readonly sasl: SaslSettings | undefined
-}
-
-/** The codecs that the broker needs where it must look into a compressed batch. */
-export type Codecs = Compression.Registry
-
-/** Why a topic cannot be created. */
-export type Refusal = "exists" | "name" | "partitions" | "replication" | "assignment"
-
-/** What a topic may be called. */
-export const isLegalName = (name: string): boolean =>
-  /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
+export type { Codecs, Committed, Node, Refusal, Seen, Settings, Topic } from "./ClusterState.ts"
+export { isLegalName } from "./ClusterState.ts"
 
 /** Java's `String.hashCode`, by which Kafka spreads groups over coordinators. */
 const hashCode = (text: string): number => {

@@ -1,4 +1,4 @@
-/** The error codes that this broker answers with, by name. */
+/** Pure. The error codes that this broker answers with, by name. */
 export const unknownServerError = -1
 export const none = 0
 export const offsetOutOfRange = 1

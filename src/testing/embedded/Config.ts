@@ -6,7 +6,7 @@
  * and told.
  */
 import * as Code from "./Code.ts"
-import type { Cluster, Node } from "./Cluster.ts"
+import type { Node, Settings as ClusterSettings, Topic } from "./ClusterState.ts"
 import type { Profile, Release } from "./Profile.ts"
 
 /** Kafka's numbers for what has settings. */
@@ -163,8 +163,17 @@ const fixed = new Set(
 const topicByName = new Map(ofTopics.map((each) => [each.name, each]))
 const brokerByName = new Map(ofBrokers.map((each) => [each.name, each]))
 
+/** What of a cluster has to do with settings. */
+export interface Configured {
+  readonly settings: ClusterSettings
+  readonly topics: ReadonlyMap<string, Topic>
+  /** Altered settings of brokers, by id; those under "" are of all brokers. */
+  readonly brokerConfig: Map<string, ReadonlyMap<string, string>>
+  readonly changed: () => void
+}
+
 /** A setting by its name; undefined where the release has none. */
-export const find = (cluster: Cluster, resourceType: number, name: string): Setting | undefined => {
+export const find = (cluster: Configured, resourceType: number, name: string): Setting | undefined => {
   const { profile } = cluster.settings
   const known = (resourceType === resource.topic ? topicByName : brokerByName).get(name)
   return known === undefined || !exists(known, profile) ? undefined : { ...known, byDefault: defaultOf(known, profile) }
@@ -172,7 +181,7 @@ export const find = (cluster: Cluster, resourceType: number, name: string): Sett
 
 /** What is wrong with a setting; undefined where nothing is. Null stands for the default. */
 export const check = (
-  cluster: Cluster,
+  cluster: Configured,
   resourceType: number,
   name: string,
   value: string | null
@@ -206,7 +215,7 @@ export interface Described {
 }
 
 /** What a broker was started with, where that is not Kafka's default. */
-const startedWith = (cluster: Cluster, node: Node): ReadonlyMap<string, string> => {
+const startedWith = (cluster: Configured, node: Node): ReadonlyMap<string, string> => {
   const { settings } = cluster
   return new Map([
     ["broker.id", String(node.id)],
@@ -224,7 +233,7 @@ const startedWith = (cluster: Cluster, node: Node): ReadonlyMap<string, string> 
 
 /** Every setting of a topic or broker; a number is the error code where there is no such thing. */
 export const describe = (
-  cluster: Cluster,
+  cluster: Configured,
   node: Node,
   resourceType: number,
   resourceName: string
@@ -265,7 +274,7 @@ const one = (name: string, value: string | undefined, from: number) =>
   value === undefined ? [] : [{ name, value, source: from }]
 
 /** Every setting of a topic with these of its own. */
-export const describeTopic = (cluster: Cluster, config: ReadonlyMap<string, string>): ReadonlyArray<Described> =>
+export const describeTopic = (cluster: Configured, config: ReadonlyMap<string, string>): ReadonlyArray<Described> =>
   ofTopics
     .filter((each) => exists(each, cluster.settings.profile))
     .map((each) => {
@@ -281,7 +290,7 @@ export const describeTopic = (cluster: Cluster, config: ReadonlyMap<string, stri
     })
 
 /** The value of a topic's setting, with the brokers' in its place where it has none. */
-export const valueOf = (cluster: Cluster, config: ReadonlyMap<string, string>, name: string): string => {
+export const valueOf = (cluster: Configured, config: ReadonlyMap<string, string>, name: string): string => {
   const known = topicByName.get(name)!
   return (
     config.get(name) ??
@@ -295,7 +304,7 @@ export const valueOf = (cluster: Cluster, config: ReadonlyMap<string, string>, n
  * or what is wrong as text.
  */
 export const alter = (
-  cluster: Cluster,
+  cluster: Configured,
   node: Node,
   resourceType: number,
   resourceName: string,

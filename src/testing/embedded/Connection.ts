@@ -149,7 +149,7 @@ export class Connection {
       const seen = { at: cluster.env.now(), broker: node.id, api: handler.name, version, clientId, request }
       for (const run of Array.from(cluster.onRequest)) run(seen)
     }
-    Strict.request(this, handler.name, clientId, request)
+    Strict.request(cluster, this, handler.name, clientId, request)
     const rule = this.strike(handler.name, clientId, request)
     if (rule !== undefined && handler.name === "Produce") cluster.produceDisturbed = true
     const action = rule?.action

@@ -1,5 +1,5 @@
 /**
- * Record formats made of each other, as brokers from 0.10 to 3.x do: old requests into the log's format, and the log's
+ * Pure. Record formats made of each other, as brokers from 0.10 to 3.x do: old requests into the log's format, and the log's
  * batches into what an old Fetch can read. Whole batches are read and written anew; nobody fast speaks old formats.
  */
 import type * as Compression from "../../Compression.ts"

@@ -1,4 +1,4 @@
-/** Damaged record batches in a Fetch response: the faults `corruptCrc` and `truncate`. */
+/** Pure. Damaged record batches in a Fetch response: the faults `corruptCrc` and `truncate`. */
 
 interface FetchTopics {
   readonly responses: ReadonlyArray<{

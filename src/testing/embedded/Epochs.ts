@@ -1,4 +1,4 @@
-/** What a broker answers to a client's idea of the leader's epoch (KIP-320). */
+/** Pure. What a broker answers to a client's idea of the leader's epoch (KIP-320). */
 import * as Code from "./Code.ts"
 import type { Partition } from "./Partition.ts"
 

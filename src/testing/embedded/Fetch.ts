@@ -9,7 +9,7 @@ import type { Cluster, Node } from "./Cluster.ts"
 import * as Convert from "./Convert.ts"
 import { epochError } from "./Epochs.ts"
 import type { Wanted } from "./FetchSession.ts"
-import { handler } from "./Handler.ts"
+import { type Call, handler } from "./Handler.ts"
 import { misled } from "./WrongBroker.ts"
 import type { Aborted } from "./Log.ts"
 import type { Partition } from "./Partition.ts"
@@ -160,6 +160,21 @@ export const fetch = handler("Fetch", Api, (call) => {
   }
 
   if (request.maxWaitMs <= 0 || context.wanted.length === 0 || ready()) return respond()
+  wait(
+    call,
+    context.wanted.map((wanted) => partitionOf(wanted)!),
+    ready,
+    respond
+  )
+})
+
+/** Answers when there is enough, or when the request's wait is over. */
+const wait = (
+  { cluster, connection, request }: Call<{ readonly maxWaitMs: number }, never>,
+  partitions: ReadonlyArray<Partition>,
+  ready: () => boolean,
+  respond: () => void
+): void => {
   const ends: Array<() => void> = []
   const stop = () => {
     timer.cancel()
@@ -174,9 +189,9 @@ export const fetch = handler("Fetch", Api, (call) => {
     stop()
     respond()
   }
-  for (const wanted of context.wanted) ends.push(partitionOf(wanted)!.watch(check))
-  ends.push(call.connection.onClose(stop))
-})
+  for (const partition of partitions) ends.push(partition.watch(check))
+  ends.push(connection.onClose(stop))
+}
 
 interface PartitionData {
   readonly partitionIndex: number

@@ -2,14 +2,25 @@
 import type * as Schema from "effect/Schema"
 import type * as Wire from "../../protocol/Wire.ts"
 import type { Cluster, Node } from "./Cluster.ts"
-import type { Connection } from "./Connection.ts"
+import type { Session } from "./Sasl.ts"
+
+/** The connection that a request came by, as far as handlers need it. */
+export interface Caller {
+  /** Who is at the other end, as `DescribeGroups` names it. */
+  readonly host: string
+  /** Undefined where the listener asks for no authentication. */
+  readonly sasl: Session | undefined
+  readonly close: () => void
+  /** Calls `run` when it ends; what is given ends that. */
+  readonly onClose: (run: () => void) => () => void
+}
 
 /** A request that is being served. */
 export interface Call<Q, A> {
   readonly cluster: Cluster
   /** The broker that got it. */
   readonly node: Node
-  readonly connection: Connection
+  readonly connection: Caller
   readonly version: number
   readonly clientId: string
   readonly request: Q

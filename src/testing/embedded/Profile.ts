@@ -6,7 +6,7 @@
  * they serve); what this broker does not have is not listed.
  */
 import * as Code from "./Code.ts"
-import type { Handler } from "./Handler.ts"
+import type * as Wire from "../../protocol/Wire.ts"
 
 /** The releases that can be played. */
 export type Release = "0.8.2" | "0.9" | "0.10.2" | "0.11" | "1.1" | "2.8" | "3.9" | "4.0" | "4.4"
@@ -16,6 +16,12 @@ export const releases: ReadonlyArray<Release> = ["0.8.2", "0.9", "0.10.2", "0.11
 
 /** What becomes of a request before its body is read. */
 export type Verdict = "serve" | "close" | "silent" | "unsupported"
+
+/** What of a handler says which versions it serves. */
+interface Served {
+  readonly key: number
+  readonly Request: Pick<Wire.Message<never>, "stable" | "versions">
+}
 
 interface Range {
   readonly apiKey: number
@@ -62,7 +68,7 @@ const apiVersionsKey = 18
 const produceKey = 0
 
 /** Everything that this broker can do, at every stable version from 0. */
-export const everything = (handlers: ReadonlyMap<number, Handler>): Profile => {
+export const everything = (handlers: ReadonlyMap<number, Served>): Profile => {
   const listed = Array.from(handlers.values(), (handler) => ({
     apiKey: handler.key,
     minVersion: handler.Request.stable[0],
@@ -161,7 +167,7 @@ const quirks: { readonly [R in Release]: Quirks } = {
 }
 
 /** A broker of a release: its versions and its quirks. */
-export const asVersion = (release: Release, handlers: ReadonlyMap<number, Handler>): Profile => {
+export const asVersion = (release: Release, handlers: ReadonlyMap<number, Served>): Profile => {
   const own = quirks[release]
   const listed = tableOf(release)
     .filter((range) => handlers.has(range.apiKey))

@@ -1,5 +1,5 @@
 /**
- * The body of a request. What comes behind it is not looked at, as by Java's brokers: librdkafka 2.16 leaves three bytes
+ * Pure. The body of a request. What comes behind it is not looked at, as by Java's brokers: librdkafka 2.16 leaves three bytes
  * behind a Metadata request for all topics.
  */
 import type * as Schema from "effect/Schema"

@@ -4,7 +4,6 @@
  * epochs) is noted there.
  */
 import type { Cluster } from "./Cluster.ts"
-import type { Connection } from "./Connection.ts"
 
 const apiVersionsKey = 18
 
@@ -15,7 +14,7 @@ export const unserved = (cluster: Cluster, clientId: string, apiKey: number, api
 }
 
 /** Who has left, by connection: another connection may have removed a member that does not know yet. */
-const left = new WeakMap<Connection, Set<string>>()
+const left = new WeakMap<object, Set<string>>()
 
 const ofMembers: ReadonlySet<string> = new Set(["JoinGroup", "SyncGroup", "Heartbeat", "OffsetCommit"])
 
@@ -26,7 +25,13 @@ interface OfGroup {
 }
 
 /** Looks at a request before it is served. */
-export const request = (connection: Connection, api: string, clientId: string, request: unknown): void => {
+export const request = (
+  cluster: Cluster,
+  connection: object,
+  api: string,
+  clientId: string,
+  request: unknown
+): void => {
   if (api === "LeaveGroup") {
     const { groupId, memberId, members = [] } = request as OfGroup
     let gone = left.get(connection)
@@ -36,6 +41,6 @@ export const request = (connection: Connection, api: string, clientId: string, r
   } else if (ofMembers.has(api)) {
     const { groupId, memberId } = request as OfGroup
     if (left.get(connection)?.has(`${groupId} ${memberId}`) === true)
-      connection.cluster.misused(clientId, `${api} of a member of group ${groupId} that has left`)
+      cluster.misused(clientId, `${api} of a member of group ${groupId} that has left`)
   }
 }

@@ -1,10 +1,10 @@
 /**
- * What groups read and commit: I4, I5 and I6, one pass over the events. For each partition of a group it follows the
+ * Pure. What groups read and commit: I4, I5 and I6, one pass over the events. For each partition of a group it follows the
  * windows in which a member had it, what was delivered and done, and what was committed.
  */
 import * as TopicPartition from "../../TopicPartition.ts"
 import type { Event, Membered, Violation } from "./History.ts"
-import type { IndexedLog } from "./Verify.ts"
+import type { IndexedLog } from "./IndexedLog.ts"
 
 /** A member's time with a partition. */
 interface Window {

@@ -11,9 +11,9 @@ import { randomOf } from "../embedded/Runtime.ts"
 import { Rule, touchedBy } from "../embedded/FaultRule.ts"
 import type { Group } from "../embedded/Group.ts"
 import type { Partition } from "../embedded/Partition.ts"
-import type * as EmbeddedKafka from "../EmbeddedKafka.ts"
 import type { Fault } from "../Fault.ts"
 import * as FaultOf from "../Fault.ts"
+import type * as Contract from "./Contract.ts"
 import * as InProcess from "./InProcess.ts"
 import type { Listener } from "./Listener.ts"
 import * as Inspect from "./Inspect.ts"
@@ -30,16 +30,16 @@ const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 
 const nameOf = (topic: Topic.Any | string): string => (typeof topic === "string" ? topic : topic.name)
 
-const isOptions = (topic: string | Topic.Any | EmbeddedKafka.TopicOptions): topic is EmbeddedKafka.TopicOptions =>
+const isOptions = (topic: string | Topic.Any | Contract.TopicOptions): topic is Contract.TopicOptions =>
   typeof topic === "object" && !("~types" in topic) && !("key" in topic)
 
 /** Creates a topic of the options, or fails with what is wrong with it. */
 export const createTopic = (
   cluster: Cluster,
-  topic: string | Topic.Any | EmbeddedKafka.TopicOptions
+  topic: string | Topic.Any | Contract.TopicOptions
 ): Effect.Effect<void, KafkaError.KafkaError> =>
   Effect.suspend(() => {
-    const options: EmbeddedKafka.TopicOptions = isOptions(topic) ? topic : { name: topic }
+    const options: Contract.TopicOptions = isOptions(topic) ? topic : { name: topic }
     const name = nameOf(options.name)
     const created = cluster.createTopic(name, {
       partitions: options.partitions,
@@ -51,7 +51,7 @@ export const createTopic = (
       : Effect.void
   })
 
-const groupInfo = (group: Group): EmbeddedKafka.GroupInfo => ({
+const groupInfo = (group: Group): Contract.GroupInfo => ({
   id: group.id,
   state: group.state,
   generation: group.generation,
@@ -66,7 +66,7 @@ const groupInfo = (group: Group): EmbeddedKafka.GroupInfo => ({
   }))
 })
 
-const partitionInfo = (partition: Partition): EmbeddedKafka.PartitionInfo => ({
+const partitionInfo = (partition: Partition): Contract.PartitionInfo => ({
   partition: partition.index,
   leader: partition.leader,
   leaderEpoch: partition.leaderEpoch,
@@ -105,7 +105,7 @@ const inject = (cluster: Cluster, { action, match }: Fault) =>
         const at = cluster.rules.indexOf(rule)
         if (at >= 0) cluster.rules.splice(at, 1)
       })
-      const handle: EmbeddedKafka.FaultHandle = {
+      const handle: Contract.FaultHandle = {
         hits: Effect.sync(() => rule.hits),
         await: Deferred.await(struck),
         remove
@@ -115,14 +115,10 @@ const inject = (cluster: Cluster, { action, match }: Fault) =>
     (handle) => handle.remove
   )
 
-const awaitRequest = (
-  cluster: Cluster,
-  api: FaultOf.Api,
-  match: FaultOf.Match
-): Effect.Effect<EmbeddedKafka.RequestInfo> =>
+const awaitRequest = (cluster: Cluster, api: FaultOf.Api, match: FaultOf.Match): Effect.Effect<Contract.RequestInfo> =>
   Effect.callback((resume) => {
     const rule = new Rule(FaultOf.on(api, match).close.match, { _tag: "Close" }, randomOf(match.seed ?? 1))
-    const listener = (seen: EmbeddedKafka.RequestInfo) => {
+    const listener = (seen: Contract.RequestInfo) => {
       const { api, broker, clientId, request } = seen
       const touched = touchedBy(request, (id) => cluster.topicsById.get(id)?.name)
       if (!rule.strikes({ api, broker, clientId, ...touched })) return
@@ -133,12 +129,46 @@ const awaitRequest = (
     return Effect.sync(() => cluster.onRequest.delete(listener))
   })
 
+/** Makes a broker the leader of a partition, and a replica of it where it was none. */
+const lead = (partition: Partition, { alive, id: to }: Node): Effect.Effect<void, KafkaError.KafkaError> => {
+  if (!alive) return Effect.fail(misuse(`broker ${to} is stopped`))
+  if (!partition.replicas.includes(to))
+    partition.replicas = partition.replicas.map((id) => (id === partition.leader ? to : id))
+  partition.isr = partition.replicas.filter((id) => id === to || partition.isr.includes(id))
+  partition.lead(to)
+  return Effect.void
+}
+
+/** Appends entries as they are. */
+const append = (
+  cluster: Cluster,
+  partition: Partition,
+  entries: Uint8Array,
+  options: NonNullable<Parameters<Contract.Service["append"]>[3]>
+): Effect.Effect<void, KafkaError.KafkaError> => {
+  const { log } = partition
+  for (let at = 0; at < entries.length;) {
+    const header = Batch.peek(entries, at)
+    if (typeof header === "string") return Effect.fail(misuse(`what is appended is no batch: ${header}`))
+    const offset = options.keepOffsets === true ? header.baseOffset : log.endOffset
+    if (offset < log.endOffset) return Effect.fail(misuse(`offset ${offset} is below the end, ${log.endOffset}`))
+    const entry = log.append(entries, at, header, partition.leaderEpoch, cluster.env.now(), offset)
+    if (Batch.isControl(header)) log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now())
+    else log.producers.appended(entry, cluster.env.now())
+    at += header.size
+  }
+  log.aborted.push(...(options.aborted ?? []))
+  partition.changed()
+  cluster.changed()
+  return Effect.void
+}
+
 /** The service over a cluster. */
 export const make = (
   cluster: Cluster,
   listeners: ReadonlyMap<number, Listener>,
   addNode: Effect.Effect<Node, KafkaError.KafkaError>
-): EmbeddedKafka.Service => {
+): Contract.Service => {
   const broker = (id: number): Effect.Effect<Node, KafkaError.KafkaError> => {
     const node = cluster.nodes.get(id)
     return node === undefined ? Effect.fail(misuse(`there is no broker ${id}`)) : Effect.succeed(node)
@@ -161,7 +191,7 @@ export const make = (
       ? Effect.fail(KafkaError.make({ _tag: "UnknownTopic", topic: nameOf(topic) }))
       : Effect.succeed(known)
   }
-  const committed = (group: string): ReadonlyArray<EmbeddedKafka.CommittedOffset> =>
+  const committed = (group: string): ReadonlyArray<Contract.CommittedOffset> =>
     Array.from(cluster.offsets.get(group) ?? [], ([key, { leaderEpoch, metadata, offset }]) => {
       const dash = key.lastIndexOf("-")
       return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)), offset, leaderEpoch, metadata }
@@ -234,20 +264,11 @@ export const make = (
       return node.id
     }),
     moveLeader: (topic, index, to) =>
-      Effect.flatMap(partitionOf(topic, index), (partition) => {
-        if (to === undefined) {
-          cluster.elect(partition, false)
-          return Effect.void
-        }
-        return Effect.flatMap(broker(to), (node) => {
-          if (!node.alive) return Effect.fail(misuse(`broker ${to} is stopped`))
-          if (!partition.replicas.includes(to))
-            partition.replicas = partition.replicas.map((id) => (id === partition.leader ? to : id))
-          partition.isr = partition.replicas.filter((id) => id === to || partition.isr.includes(id))
-          partition.lead(to)
-          return Effect.void
-        })
-      }),
+      Effect.flatMap(partitionOf(topic, index), (partition) =>
+        to === undefined
+          ? Effect.sync(() => cluster.elect(partition, false))
+          : Effect.flatMap(broker(to), (node) => lead(partition, node))
+      ),
     moveCoordinator: (group, to) =>
       Effect.map(to === undefined ? Effect.void : broker(to), () => {
         // a group that nobody asked for yet has none: it gets one before it moves
@@ -264,24 +285,7 @@ export const make = (
     addPartitions: (topic, total) => Effect.map(topicOf(topic), (known) => cluster.addPartitions(known, total)),
 
     append: (topic, index, entries, options = {}) =>
-      Effect.flatMap(partitionOf(topic, index), (partition) => {
-        const { log } = partition
-        for (let at = 0; at < entries.length;) {
-          const header = Batch.peek(entries, at)
-          if (typeof header === "string") return Effect.fail(misuse(`what is appended is no batch: ${header}`))
-          const offset = options.keepOffsets === true ? header.baseOffset : log.endOffset
-          if (offset < log.endOffset) return Effect.fail(misuse(`offset ${offset} is below the end, ${log.endOffset}`))
-          const entry = log.append(entries, at, header, partition.leaderEpoch, cluster.env.now(), offset)
-          if (Batch.isControl(header))
-            log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now())
-          else log.producers.appended(entry, cluster.env.now())
-          at += header.size
-        }
-        log.aborted.push(...(options.aborted ?? []))
-        partition.changed()
-        cluster.changed()
-        return Effect.void
-      }),
+      Effect.flatMap(partitionOf(topic, index), (partition) => append(cluster, partition, entries, options)),
     compact: (topic, only) =>
       Effect.map(topicOf(topic), ({ partitions }) => {
         for (const partition of partitions)
