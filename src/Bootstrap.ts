@@ -3,6 +3,8 @@
  * again when none of the brokers that it knows answers.
  *
  * Addresses may come from anywhere: `Layer.succeed(Bootstrap.Bootstrap, { addresses })` is a `Bootstrap` of one's own.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -11,13 +13,23 @@ import { KafkaConfig, type Settings } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import { ZooKeeper } from "./ZooKeeper.ts"
 
-/** A host, by name or number, and its port. */
-export interface Address {
+/**
+ * A host, by name or number, and its port.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HostPort {
   readonly host: string
   readonly port: number
 }
 
-/** Where the first brokers are. */
+/**
+ * Where the first brokers are.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Bootstrap extends Context.Service<
   Bootstrap,
   {
@@ -25,11 +37,16 @@ export class Bootstrap extends Context.Service<
      * The addresses as they are now, in no order; run each time they are needed. A failure that is retryable is tried
      * again within the budget of whoever asks; names of hosts are resolved at each connect.
      */
-    readonly addresses: Effect.Effect<ReadonlyArray<Address>, KafkaError.KafkaError>
+    readonly addresses: Effect.Effect<ReadonlyArray<HostPort>, KafkaError.KafkaError>
   }
 >()("samsa/Bootstrap") {}
 
-/** The list of the settings: `bootstrap`. Java: bootstrap.servers. */
+/**
+ * The list of the settings: `bootstrap`. Java: bootstrap.servers.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Bootstrap, never, KafkaConfig> = Layer.effect(
   Bootstrap,
   Effect.map(KafkaConfig, ({ bootstrap }) => ({ addresses: Effect.succeed(bootstrap) }))
@@ -42,6 +59,9 @@ const protocolOf = ({ sasl, tls }: Settings): string =>
 /**
  * The brokers that are registered in ZooKeeper with a listener for the protocol that `tls` and `sasl` ask for. Fails
  * with `Unreachable` where there is none. PyKafka: zookeeper_hosts.
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerZooKeeper: Layer.Layer<Bootstrap, never, KafkaConfig | ZooKeeper> = Layer.effect(
   Bootstrap,

@@ -1,7 +1,7 @@
 /** A question that any broker can answer: who is asked, in which order. */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import type { Address, Bootstrap } from "../Bootstrap.ts"
+import type { Bootstrap, HostPort } from "../Bootstrap.ts"
 import type { Broker, Brokers } from "../Broker.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import { firstOf } from "./Hedge.ts"
@@ -19,7 +19,7 @@ export interface AnyBroker {
     use: (broker: Broker) => Effect.Effect<A, KafkaError.KafkaError>
   ) => Effect.Effect<A, KafkaError.KafkaError>
   /** Where the first brokers were said to be, when that was last asked. */
-  readonly bootstrap: () => ReadonlyArray<Address>
+  readonly bootstrap: () => ReadonlyArray<HostPort>
 }
 
 export const make = (
@@ -28,7 +28,7 @@ export const make = (
   state: MetadataState
 ): AnyBroker => {
   let lastGood = -1
-  let firsts: ReadonlyArray<Address> = []
+  let firsts: ReadonlyArray<HostPort> = []
   return {
     bootstrap: () => firsts,
     ask: (use) =>

@@ -18,6 +18,8 @@
  * The type of a message is that of all its versions together. When writing, what is left out takes its default; a
  * field that the version lacks must have its default, unless it is ignorable. When reading, a field that the version
  * lacks has its default. Tagged fields that are not known are kept and written again; those of frames are passed over.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -33,7 +35,12 @@ export { zero as zeroUuid } from "./codec/Uuid.ts"
 export { parse as versions, within } from "./codec/Versions.ts"
 export { Writer } from "./codec/Writer.ts"
 
-/** A range of versions, both ends included; `Infinity` for no upper end. */
+/**
+ * A range of versions, both ends included; `Infinity` for no upper end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Versions = Versions_.Versions
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -42,35 +49,108 @@ export type Versions = Versions_.Versions
 
 const number = (kind: Field.Kind) => Schema.Number.annotate(Field.annotation(kind))
 
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const bool = Schema.Boolean.annotate(Field.annotation("bool"))
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const int8 = number("int8")
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const int16 = number("int16")
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const uint16 = number("uint16")
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const int32 = number("int32")
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const uint32 = number("uint32")
-/** A number, exact to 2^53: reading or writing what is beyond is an error. */
+/**
+ * A number, exact to 2^53: reading or writing what is beyond is an error.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const int64 = number("int64")
-/** Zigzag, of 32 bits. */
+/**
+ * Zigzag, of 32 bits.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const varint = number("varint")
-/** Zigzag, of 64 bits, exact to 2^53. */
+/**
+ * Zigzag, of 64 bits, exact to 2^53.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const varlong = number("varlong")
+/**
+ * @since 0.1.0
+ * @category types
+ */
 export const float64 = number("float64")
-/** At most 32767 bytes of UTF-8. */
+/**
+ * At most 32767 bytes of UTF-8.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const string = Schema.String.annotate(Field.annotation("string"))
-/** A view when reading; copied when writing. */
+/**
+ * A view when reading; copied when writing.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const bytes = Schema.Uint8Array.annotate(Field.annotation("bytes"))
-/** Record batches: a view when reading, and not copied into the frame when writing. */
+/**
+ * Record batches: a view when reading, and not copied into the frame when writing.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const records = Schema.Uint8Array.annotate(Field.annotation("records"))
-/** Base64url without padding, as Kafka shows it. The default is `zeroUuid`: none. */
+/**
+ * Base64url without padding, as Kafka shows it. The default is `zeroUuid`: none.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const uuid = Schema.String.annotate(Field.annotation("uuid"))
 
-/** Any number of one type. */
+/**
+ * Any number of one type.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const array = <S extends Schema.Top>(item: S) => Schema.Array(item).annotate(Field.annotation("array"))
 
 type Fields = { readonly [name: string]: Schema.Top & Schema.WithoutConstructorDefault }
 type Defaulted<F extends Fields> = { readonly [K in keyof F]: Schema.withConstructorDefault<F[K]> }
 
-/** Fields, in the order of the wire. Each has a default: what the definition says, or the zero of its type. */
+/**
+ * Fields, in the order of the wire. Each has a default: what the definition says, or the zero of its type.
+ *
+ * @since 0.1.0
+ * @category types
+ */
 export const struct = <F extends Fields>(fields: F): Schema.Struct<Defaulted<F>> => {
   const defaulted: Record<string, Schema.Top> = {}
   for (const [name, field] of Object.entries(fields))
@@ -82,6 +162,10 @@ export const struct = <F extends Fields>(fields: F): Schema.Struct<Defaulted<F>>
 // What a field is at which version
 // ---------------------------------------------------------------------------------------------------------------------
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface FieldOptions {
   /** What the field reads as where the version lacks it, and is written as where it is left out. */
   readonly default?: unknown
@@ -94,20 +178,45 @@ const say =
   <S extends Schema.Top>(self: S): S["Rebuild"] =>
     self.annotateKey(Field.keyAnnotation({ ...Field.fieldOf(self.ast), ...field }) as any)
 
-/** The versions that have the field. */
+/**
+ * The versions that have the field.
+ *
+ * @since 0.1.0
+ * @category fields
+ */
 export const at = (range: string, options?: FieldOptions) => say({ at: Versions_.parse(range), ...options })
 
-/** A default other than the zero of the type. */
+/**
+ * A default other than the zero of the type.
+ *
+ * @since 0.1.0
+ * @category fields
+ */
 export const byDefault = (value: unknown) => say({ default: value })
 
-/** A tagged field: where it has its default it takes no bytes. */
+/**
+ * A tagged field: where it has its default it takes no bytes.
+ *
+ * @since 0.1.0
+ * @category fields
+ */
 export const tagged = (tag: number, range: string, options?: FieldOptions) =>
   say({ tag, at: Versions_.parse(range), ...options })
 
-/** The versions of the compact form of a field, where they are not those of the message. */
+/**
+ * The versions of the compact form of a field, where they are not those of the message.
+ *
+ * @since 0.1.0
+ * @category fields
+ */
 export const flexible = (range: string) => say({ flexible: Versions_.parse(range) })
 
-/** The versions at which the field may be null. Unless it says so itself, its default is not null. */
+/**
+ * The versions at which the field may be null. Unless it says so itself, its default is not null.
+ *
+ * @since 0.1.0
+ * @category fields
+ */
 export const nullable =
   (range: string) =>
   <S extends Schema.Top>(self: S): Schema.NullOr<S> =>
@@ -117,7 +226,12 @@ export const nullable =
 // Messages
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Defines a message. The fields are given lazily, so that importing a message costs nothing until it is used. */
+/**
+ * Defines a message. The fields are given lazily, so that importing a message costs nothing until it is used.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
 export const message = <F extends Fields>(
   name: string,
   options: {
@@ -142,6 +256,11 @@ export const message = <F extends Fields>(
   }
 }
 
-/** The tagged fields of a struct that was read, not from a frame, which its definition does not know. */
+/**
+ * The tagged fields of a struct that was read, not from a frame, which its definition does not know.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
 export const unknownTags = (value: object): Layout.UnknownTags =>
   (value as { readonly [Layout.unknownTagsKey]?: Layout.UnknownTags })[Layout.unknownTagsKey] ?? []

@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as KafkaError from "../../KafkaError.ts"
-import { Fault, toError } from "./Fault.ts"
+import { WireFault, toError } from "./WireFault.ts"
 import * as Layout from "./Layout.ts"
 import type { Message } from "./Message.ts"
 import { Reader } from "./Reader.ts"
@@ -84,7 +84,7 @@ const make = (message: Message<Schema.Top>, version: number): Compiled<any, any>
   const readRest = (reader: Reader): unknown => {
     const value = decode(reader)
     const left = reader.end - reader.at
-    if (left > 0) throw toError(new Fault("bytes", `${left} bytes are left`, reader.at), subject, "read")
+    if (left > 0) throw toError(new WireFault("bytes", `${left} bytes are left`, reader.at), subject, "read")
     return value
   }
   return {

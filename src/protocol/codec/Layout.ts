@@ -3,7 +3,7 @@
  * Fields that the version lacks cost nothing to read.
  */
 import type * as SchemaAST from "effect/SchemaAST"
-import { Fault, under } from "./Fault.ts"
+import { WireFault, under } from "./WireFault.ts"
 import * as Field from "./Field.ts"
 import { maxTags, type Reader } from "./Reader.ts"
 import * as Versions from "./Versions.ts"
@@ -40,9 +40,11 @@ const scalars: { readonly [K in Field.Scalar]: Layout } = {
   uuid: { read: (r) => r.uuid(), write: (w, value) => w.uuid(value), min: 16 }
 }
 
-const noNull = (reader: Reader): Fault => new Fault("bytes", "null, which this version does not have here", reader.at)
+const noNull = (reader: Reader): WireFault =>
+  new WireFault("bytes", "null, which this version does not have here", reader.at)
 
-const negative = (reader: Reader, length: number): Fault => new Fault("bytes", `a length of ${length}`, reader.at)
+const negative = (reader: Reader, length: number): WireFault =>
+  new WireFault("bytes", `a length of ${length}`, reader.at)
 
 /** The length of a text: -1 for null. */
 const textLength = (r: Reader, compact: boolean, nullable: boolean): number => {
@@ -68,8 +70,8 @@ const putWide = (w: Writer, length: number, compact: boolean): void =>
   compact ? w.uvarint(length + 1) : w.int32(length)
 
 const putNull = (w: Writer, compact: boolean, nullable: Versions.Versions | undefined, version: number): void => {
-  if (nullable === undefined) throw new Fault("value", "it cannot be null")
-  if (!Versions.within(version, nullable)) throw new Fault("version", `null in ${Versions.format(nullable)}`)
+  if (nullable === undefined) throw new WireFault("value", "it cannot be null")
+  if (!Versions.within(version, nullable)) throw new WireFault("version", `null in ${Versions.format(nullable)}`)
   if (compact) w.uvarint(0)
   else w.int32(-1)
 }
@@ -134,7 +136,7 @@ const bytes = (place: Place, large: boolean): Layout => {
     },
     write: (w, value) => {
       if (value === null) return putNull(w, compact, place.nullable, place.version)
-      if (!(value instanceof Uint8Array)) throw new Fault("value", `${String(value)} is not bytes`)
+      if (!(value instanceof Uint8Array)) throw new WireFault("value", `${String(value)} is not bytes`)
       putWide(w, value.length, compact)
       if (large) w.refer(value)
       else w.raw(value)
@@ -168,7 +170,7 @@ const array = (element: SchemaAST.AST, place: Place): Layout => {
     },
     write: (w, value) => {
       if (value === null) return putNull(w, compact, place.nullable, version)
-      if (!Array.isArray(value)) throw new Fault("value", `${String(value)} is not an array`)
+      if (!Array.isArray(value)) throw new WireFault("value", `${String(value)} is not an array`)
       const count = value.length
       putWide(w, count, compact)
       let i = 0
@@ -191,7 +193,7 @@ const int32s = (place: Place, nullable: boolean): Layout => {
     },
     write: (w, value) => {
       if (value === null) return putNull(w, compact, place.nullable, version)
-      if (!Array.isArray(value)) throw new Fault("value", `${String(value)} is not an array`)
+      if (!Array.isArray(value)) throw new WireFault("value", `${String(value)} is not an array`)
       putWide(w, value.length, compact)
       w.int32s(value)
     }
@@ -280,7 +282,7 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
       return out
     },
     write: (w, value) => {
-      if (typeof value !== "object" || value === null) throw new Fault("value", `${String(value)} is not an object`)
+      if (typeof value !== "object" || value === null) throw new WireFault("value", `${String(value)} is not an object`)
       let i = 0
       try {
         for (; i < writeCount; i++) {
@@ -293,10 +295,10 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
       for (const field of lacking) {
         const given = value[field.name]
         if (given !== undefined && !field.isDefault(given))
-          throw under(new Fault("version", `versions ${Versions.format(field.at)}`), field.name)
+          throw under(new WireFault("version", `versions ${Versions.format(field.at)}`), field.name)
       }
       if (compact) writeTags(w, value, tagged)
-      else if (value[unknownTagsKey]?.length > 0) throw under(new Fault("version", "tagged fields"), unknownTagsKey)
+      else if (value[unknownTagsKey]?.length > 0) throw under(new WireFault("version", "tagged fields"), unknownTagsKey)
     }
   }
 }
@@ -304,7 +306,7 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
 const readTags = (r: Reader, out: Record<string, unknown>, tagged: ReadonlyArray<Tagged>): void => {
   const count = r.uvarint()
   if (count === 0) return
-  if (count > maxTags) throw new Fault("bytes", `${count} tagged fields of one struct, more than ${maxTags}`, r.at)
+  if (count > maxTags) throw new WireFault("bytes", `${count} tagged fields of one struct, more than ${maxTags}`, r.at)
   let unknown: Array<[number, Uint8Array]> | undefined
   for (let i = 0; i < count; i++) {
     const tag = r.uvarint()
@@ -327,7 +329,7 @@ const readTags = (r: Reader, out: Record<string, unknown>, tagged: ReadonlyArray
       r.end = end
       out[known.name] = known.layout.read(r)
       r.end = outer
-      if (r.at !== end) throw new Fault("bytes", `${end - r.at} bytes of the tagged field are left`, r.at)
+      if (r.at !== end) throw new WireFault("bytes", `${end - r.at} bytes of the tagged field are left`, r.at)
     } catch (thrown) {
       throw under(thrown, known.name)
     }
@@ -347,7 +349,7 @@ const writeTags = (w: Writer, value: Record<string, unknown>, tagged: ReadonlyAr
     all.push(...unknown)
     all.sort(([a], [b]) => a - b)
     for (let i = 1; i < all.length; i++)
-      if (all[i]![0] === all[i - 1]![0]) throw under(new Fault("value", `tag ${all[i]![0]} twice`), unknownTagsKey)
+      if (all[i]![0] === all[i - 1]![0]) throw under(new WireFault("value", `tag ${all[i]![0]} twice`), unknownTagsKey)
   }
   w.uvarint(all.length)
   for (const [tag, field] of all) {

@@ -1,8 +1,8 @@
 /**
- * Pure. A cursor over bytes. Every method checks that its bytes are there before it reads or allocates, and throws a `Fault`
+ * Pure. A cursor over bytes. Every method checks that its bytes are there before it reads or allocates, and throws a `WireFault`
  * where they are not.
  */
-import { Fault } from "./Fault.ts"
+import { WireFault } from "./WireFault.ts"
 import * as Uuid from "./Uuid.ts"
 
 const utf8 = new TextDecoder("utf-8", { fatal: true })
@@ -46,8 +46,8 @@ export class Reader {
     return at
   }
 
-  short(count: number): Fault {
-    return new Fault("bytes", `${count} bytes are needed, ${this.end - this.at} are left`, this.at)
+  short(count: number): WireFault {
+    return new WireFault("bytes", `${count} bytes are needed, ${this.end - this.at} are left`, this.at)
   }
 
   int8(): number {
@@ -82,7 +82,7 @@ export class Reader {
     const at = this.take(8)
     const value = this.view.getInt32(at) * 0x1_0000_0000 + this.view.getUint32(at + 4)
     if (!Number.isSafeInteger(value))
-      throw new Fault("bytes", `the int64 ${this.view.getBigInt64(at)} is beyond 2^53`, at)
+      throw new WireFault("bytes", `the int64 ${this.view.getBigInt64(at)} is beyond 2^53`, at)
     return value
   }
 
@@ -112,7 +112,7 @@ export class Reader {
         return value
       }
     }
-    throw new Fault("bytes", "the varint has more than 32 bits", start)
+    throw new WireFault("bytes", "the varint has more than 32 bits", start)
   }
 
   /** A zigzag varint of 32 bits. */
@@ -132,10 +132,10 @@ export class Reader {
         if (value >= 1n << 64n) break
         const number = Number((value >> 1n) ^ -(value & 1n))
         if (Number.isSafeInteger(number)) return number
-        throw new Fault("bytes", "the varlong is beyond 2^53", start)
+        throw new WireFault("bytes", "the varlong is beyond 2^53", start)
       }
     }
-    throw new Fault("bytes", "the varlong has more than 64 bits", start)
+    throw new WireFault("bytes", "the varlong has more than 64 bits", start)
   }
 
   /** A view of the next bytes, not a copy. */
@@ -146,7 +146,7 @@ export class Reader {
   }
 
   text(length: number): string {
-    if (length > maxStringBytes) throw new Fault("bytes", `a text of ${length} bytes is over the limit`, this.at)
+    if (length > maxStringBytes) throw new WireFault("bytes", `a text of ${length} bytes is over the limit`, this.at)
     const at = this.take(length)
     const bytes = this.bytes
     const end = at + length
@@ -156,15 +156,15 @@ export class Reader {
     try {
       return utf8.decode(bytes.subarray(at, end))
     } catch {
-      throw new Fault("bytes", "the text is not UTF-8", at)
+      throw new WireFault("bytes", "the text is not UTF-8", at)
     }
   }
 
   /** Checks that `count` elements of at least `min` bytes can be there. */
   fits(count: number, min: number): void {
     if (count * Math.max(min, 1) > this.end - this.at)
-      throw new Fault("bytes", `${count} elements do not fit into the ${this.end - this.at} bytes left`, this.at)
+      throw new WireFault("bytes", `${count} elements do not fit into the ${this.end - this.at} bytes left`, this.at)
     if ((this.#elements += count) > maxElements)
-      throw new Fault("bytes", `more than ${maxElements} elements in one message`, this.at)
+      throw new WireFault("bytes", `more than ${maxElements} elements in one message`, this.at)
   }
 }

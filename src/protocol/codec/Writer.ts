@@ -2,7 +2,7 @@
  * Pure. A growing buffer. What it has written is copied out once; large record batches are only referred to,
  * and come out as parts of their own.
  */
-import { Fault, under } from "./Fault.ts"
+import { WireFault, under } from "./WireFault.ts"
 import { maxStringBytes } from "./Reader.ts"
 import * as Uuid from "./Uuid.ts"
 
@@ -166,8 +166,8 @@ export class Writer {
   private longText(value: string, compact: boolean): void {
     const length = Buffer.byteLength(value)
     if (length > maxStringBytes)
-      throw new Fault("value", `the text has ${length} bytes, the limit is ${maxStringBytes}`)
-    if (loneSurrogate.test(value)) throw new Fault("value", "the text has half of a surrogate pair")
+      throw new WireFault("value", `the text has ${length} bytes, the limit is ${maxStringBytes}`)
+    if (loneSurrogate.test(value)) throw new WireFault("value", "the text has half of a surrogate pair")
     if (compact) this.uvarint(length + 1)
     else this.int16(length)
     const at = this.put(length)
@@ -253,7 +253,7 @@ export class Writer {
   }
 }
 
-const unfit = (value: unknown, what: string): Fault => {
+const unfit = (value: unknown, what: string): WireFault => {
   const shown = typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : String(value)
-  return new Fault("value", `${shown} is not ${what}`)
+  return new WireFault("value", `${shown} is not ${what}`)
 }

@@ -100,19 +100,5 @@ export const place = (bytes: Uint8Array, at: number, magic: number, baseOffset: 
   if (magic === 2) v.setInt32(at + 12, leaderEpoch)
 }
 
-/** Stamps a batch (magic 2) with the time of its appending; `crc32c` computes over a range of bytes. */
-export const stamp = (
-  bytes: Uint8Array,
-  at: number,
-  size: number,
-  time: number,
-  crc32c: (bytes: Uint8Array) => number
-): void => {
-  const v = view(bytes)
-  v.setInt16(at + 21, v.getInt16(at + 21) | 0x08)
-  setInt64(v, at + 35, time)
-  v.setUint32(at + 17, crc32c(bytes.subarray(at + crcFrom, at + size)))
-}
-
 /** The CRC that a batch (magic 2) claims to have. */
 export const crcOf = (bytes: Uint8Array, at: number): number => view(bytes).getUint32(at + 17)

@@ -7,7 +7,7 @@ import * as KafkaError from "../../KafkaError.ts"
 /** Bytes that cannot be read, a value that cannot be written, or one that the version cannot carry. */
 export type Kind = "bytes" | "value" | "version"
 
-export class Fault {
+export class WireFault {
   readonly kind: Kind
   readonly problem: string
   /** The byte position, when reading. */
@@ -24,7 +24,7 @@ export class Fault {
 
 /** Puts the name of a field, or the `[index]` of an element, in front of the path; gives what to throw on. */
 export const under = (thrown: unknown, segment: string): unknown => {
-  if (thrown instanceof Fault) {
+  if (thrown instanceof WireFault) {
     const path = thrown.path
     thrown.path = path === "" || path.startsWith("[") ? segment + path : `${segment}.${path}`
   }
@@ -43,7 +43,9 @@ export interface Subject {
 export const toError = (thrown: unknown, subject: Subject, direction: "read" | "write"): KafkaError.KafkaError => {
   if (thrown instanceof KafkaError.KafkaError) return thrown
   const fault =
-    thrown instanceof Fault ? thrown : new Fault(direction === "read" ? "bytes" : "value", `failed: ${String(thrown)}`)
+    thrown instanceof WireFault
+      ? thrown
+      : new WireFault(direction === "read" ? "bytes" : "value", `failed: ${String(thrown)}`)
   const what = `${subject.name} v${subject.version}`
   const where = { api: subject.name.replace(/(Request|Response)$/, ""), version: subject.version }
   switch (fault.kind) {
