@@ -7,7 +7,7 @@ import { assert, describe, it } from "vitest"
 const src = fileURLToPath(new URL("../src", import.meta.url))
 
 /**
- * The floors of the house, from the ground up: leaves, protocol, contracts, flows, drivers, faces. A name is a module
+ * The floors of the house, from the ground up: leaves, protocol, contracts, flows, drivers, what programs use. A name is a module
  * (`Broker`) or a folder (`connection`). Those of one floor may know each other where `beside` says so.
  */
 const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly beside?: true }> = [
