@@ -2,6 +2,8 @@
  * Typed requests to one broker. `Brokers` hands out a `Broker` by id: shared, connected when first used, closed when
  * idle. A `Broker` pipelines its requests over a connection for each kind of work, negotiates versions, and fails
  * each request typed within its deadline.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -11,7 +13,12 @@ import type { Api, Channel, Offer, SendOptions } from "./protocol/Exchange.ts"
 
 export type { Api, Channel, Offer, SendOptions } from "./protocol/Exchange.ts"
 
-/** One broker. */
+/**
+ * One broker.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Broker {
   readonly id: number
   readonly host: string
@@ -33,7 +40,12 @@ export interface Broker {
   readonly hangUp: (channel: Channel) => void
 }
 
-/** Hands out brokers by id. */
+/**
+ * Hands out brokers by id.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Brokers extends Context.Service<
   Brokers,
   {

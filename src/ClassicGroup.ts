@@ -1,4 +1,8 @@
-/** The `Membership` of a classic group: members join at a coordinator, one of them shares the partitions out. */
+/**
+ * The `Membership` of a classic group: members join at a coordinator, one of them shares the partitions out.
+ *
+ * @since 0.1.0
+ */
 import type * as Duration from "effect/Duration"
 import * as Backoff from "./Backoff.ts"
 import * as Assignor from "./Assignor.ts"
@@ -6,6 +10,10 @@ import * as ClassicDriver from "./group/ClassicDriver.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import type { Membership } from "./Membership.ts"
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface ClassicOptions {
   /** By falling preference. Default range. Java: partition.assignment.strategy. */
   readonly assignors?: ReadonlyArray<Assignor.Assignor> | undefined
@@ -42,6 +50,9 @@ export interface ClassicOptions {
 /**
  * A classic group: the members join at the coordinator, and one of them shares the partitions out. Brokers from 0.9.
  * PyKafka: ManagedBalancedConsumer.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const classic = (options: ClassicOptions = {}): Membership => {
   const check = KafkaConfig.checks()

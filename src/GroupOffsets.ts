@@ -2,6 +2,8 @@
  * The offsets that a group keeps: where its consumers begin, and where they have come to. A consumer knows this
  * contract alone; who keeps the offsets is behind it. The native client asks the group's coordinator; a `Membership`
  * may bring a keeper of its own, such as ZooKeeper.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -9,7 +11,12 @@ import * as ErrorCode from "./ErrorCode.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { TopicIdPartition } from "./TopicPartition.ts"
 
-/** As whom offsets are committed. */
+/**
+ * As whom offsets are committed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Identity {
   /** Empty for whoever is no member. */
   readonly memberId: string
@@ -19,10 +26,20 @@ export interface Identity {
   readonly instanceId: string | null
 }
 
-/** Nobody in particular: commits of a consumer that is no member of its group. */
+/**
+ * Nobody in particular: commits of a consumer that is no member of its group.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const anonymous: Identity = { memberId: "", generation: -1, instanceId: null }
 
-/** What is committed for a partition. */
+/**
+ * What is committed for a partition.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Committed {
   /** The next offset to read. */
   readonly offset: number
@@ -32,7 +49,12 @@ export interface Committed {
   readonly metadata: string
 }
 
-/** What is to be committed. */
+/**
+ * What is to be committed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Commit extends TopicIdPartition {
   /** The next offset to read. */
   readonly offset: number
@@ -44,6 +66,9 @@ export interface Commit extends TopicIdPartition {
 /**
  * Keeps the offsets of groups. A partition may carry its topic's id: then it is that topic's offset, not one of another
  * that has its name by now.
+ *
+ * @since 0.1.0
+ * @category services
  */
 export class GroupOffsets extends Context.Service<
   GroupOffsets,
@@ -70,6 +95,11 @@ export class GroupOffsets extends Context.Service<
   }
 >()("samsa/GroupOffsets") {}
 
-/** Whether a commit that was refused with this code may succeed later; during a rebalance too, once the member has joined. */
+/**
+ * Whether a commit that was refused with this code may succeed later; during a rebalance too, once the member has joined.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
 export const isRetriable = (code: number): boolean =>
   code === ErrorCode.codes.REBALANCE_IN_PROGRESS || ErrorCode.isTransient(code, "OffsetCommit")

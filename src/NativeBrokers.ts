@@ -1,4 +1,8 @@
-/** The native `Brokers`: connections by id and by address, each kind of work on one of its own, closed when idle. */
+/**
+ * The native `Brokers`: connections by id and by address, each kind of work on one of its own, closed when idle.
+ *
+ * @since 0.1.0
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -54,7 +58,12 @@ const makeBroker = (dialer: Dialer.Dialer, id: number, host: string, port: numbe
 const unreachable = (address: string, cause: string) =>
   Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause }] }))
 
-/** Makes the service. Its connections end with the Scope. */
+/**
+ * Makes the service. Its connections end with the Scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make: Effect.Effect<Brokers["Service"], never, KafkaConfig | Network | Scope.Scope> = Effect.gen(
   function* () {
     const dialer = yield* Dialer.make
@@ -117,5 +126,10 @@ export const make: Effect.Effect<Brokers["Service"], never, KafkaConfig | Networ
   }
 )
 
-/** The native `Brokers`, over any `Network`. */
+/**
+ * The native `Brokers`, over any `Network`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Brokers, never, KafkaConfig | Network> = Layer.effect(Brokers, make)

@@ -1,4 +1,8 @@
-/** The native `GroupOffsets`: the offsets that a group keeps in Kafka, at its coordinator. */
+/**
+ * The native `GroupOffsets`: the offsets that a group keeps in Kafka, at its coordinator.
+ *
+ * @since 0.1.0
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Cluster } from "./Cluster.ts"
@@ -6,7 +10,12 @@ import * as CommittedOffsets from "./group/CommittedOffsets.ts"
 import { KafkaConfig } from "./KafkaConfig.ts"
 import { GroupOffsets } from "./GroupOffsets.ts"
 
-/** Makes the service. */
+/**
+ * Makes the service.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster | KafkaConfig> = Effect.gen(function* () {
   const cluster = yield* Cluster
   const { retry } = yield* KafkaConfig
@@ -16,5 +25,10 @@ export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster | Kafka
   })
 })
 
-/** The native `GroupOffsets`, over `Cluster`. */
+/**
+ * The native `GroupOffsets`, over `Cluster`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<GroupOffsets, never, Cluster | KafkaConfig> = Layer.effect(GroupOffsets, make)

@@ -3,6 +3,8 @@
  *
  * A connection is driven by callbacks, not by a fiber: a response completes whoever waits for it in the very tick in
  * which its bytes arrive, which is measurably cheaper than a read loop, and keeps them in order.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -10,7 +12,12 @@ import type * as Scope from "effect/Scope"
 import type * as KafkaError from "./KafkaError.ts"
 import type * as Security from "./Security.ts"
 
-/** Where to connect to, and how. A Network that is not TCP may ignore all but host and port. */
+/**
+ * Where to connect to, and how. A Network that is not TCP may ignore all but host and port.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Address {
   readonly host: string
   readonly port: number
@@ -22,7 +29,12 @@ export interface Address {
   readonly keepAlive?: number | undefined
 }
 
-/** What a connection tells its owner. `onClose` is called once, and nothing after it. */
+/**
+ * What a connection tells its owner. `onClose` is called once, and nothing after it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Handler {
   readonly onData: (chunk: Uint8Array) => void
   /**
@@ -32,7 +44,12 @@ export interface Handler {
   readonly onClose: (cause: string, error?: KafkaError.KafkaError) => void
 }
 
-/** An open byte connection. */
+/**
+ * An open byte connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Connection {
   /**
    * Hands chunks over, in order. They must not be changed afterwards. After the end it does nothing. `written` is called
@@ -43,7 +60,12 @@ export interface Connection {
   readonly close: () => void
 }
 
-/** Opens byte connections. */
+/**
+ * Opens byte connections.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Network extends Context.Service<
   Network,
   {

@@ -13,6 +13,8 @@
  *   make: () => (_topic, key, partitions) => (key === null || key.length === 0 ? 0 : key[0]! % partitions)
  * }
  * ```
+ *
+ * @since 0.1.0
  */
 import * as crypto from "node:crypto"
 import * as zlib from "node:zlib"
@@ -24,6 +26,9 @@ import * as KafkaError from "./KafkaError.ts"
  * `partitions` is how many the topic has, at least 1. `available` are those that have a leader now, ascending; it may be
  * empty. A choice by key must not depend on it, or a key moves while a broker is away. `bytes` is about what the record
  * takes in a batch. What it throws fails the record.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type Choose = (
   topic: string,
@@ -33,14 +38,24 @@ export type Choose = (
   bytes: number
 ) => number
 
-/** How partitions are chosen. */
+/**
+ * How partitions are chosen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Partitioner {
   readonly name: string
   /** Called once for each producer; `random` gives numbers from 0 to below 1, from Effect's `Random`. */
   readonly make: (random: () => number) => Choose
 }
 
-/** Settings of `defaultPartitioner` and `sticky`. */
+/**
+ * Settings of `defaultPartitioner` and `sticky`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface StickyOptions {
   /**
    * Bytes that go to one partition before another is drawn. Default 16384, Java's `batch.size`, from which KIP-794 takes
@@ -53,6 +68,9 @@ export interface StickyOptions {
  * Java's: a record with a key goes to `murmur2(key) mod partitions`, so that every client in Java's way agrees; one
  * without a key goes with others to one partition until a batch's worth of bytes is there, then to another drawn at
  * random (KIP-480, KIP-794).
+ *
+ * @since 0.1.0
+ * @category partitioners
  */
 export const defaultPartitioner = (options: StickyOptions = {}): Partitioner => ({
   name: "default",
@@ -63,7 +81,12 @@ export const defaultPartitioner = (options: StickyOptions = {}): Partitioner => 
   }
 })
 
-/** All records as those without a key: Java's `partitioner.ignore.keys`. */
+/**
+ * All records as those without a key: Java's `partitioner.ignore.keys`.
+ *
+ * @since 0.1.0
+ * @category partitioners
+ */
 export const sticky = (options: StickyOptions = {}): Partitioner => ({
   name: "sticky",
   make: (random) => {
@@ -72,20 +95,35 @@ export const sticky = (options: StickyOptions = {}): Partitioner => ({
   }
 })
 
-/** librdkafka's `consistent`: `crc32(key) mod partitions`; no key is as an empty one, partition 0. */
+/**
+ * librdkafka's `consistent`: `crc32(key) mod partitions`; no key is as an empty one, partition 0.
+ *
+ * @since 0.1.0
+ * @category partitioners
+ */
 export const consistent: Partitioner = {
   name: "consistent",
   make: () => (_topic, key, partitions) => (key === null ? 0 : zlib.crc32(key) % partitions)
 }
 
-/** librdkafka's default `consistent_random`: as `consistent`, but at random where the key is missing or empty. */
+/**
+ * librdkafka's default `consistent_random`: as `consistent`, but at random where the key is missing or empty.
+ *
+ * @since 0.1.0
+ * @category partitioners
+ */
 export const consistentRandom: Partitioner = {
   name: "consistentRandom",
   make: (random) => (_topic, key, partitions, available) =>
     key === null || key.length === 0 ? draw(random, partitions, available) : zlib.crc32(key) % partitions
 }
 
-/** Each record at random, whatever its key (PyKafka 2.3's `random_partitioner`, librdkafka's `random`). */
+/**
+ * Each record at random, whatever its key (PyKafka 2.3's `random_partitioner`, librdkafka's `random`).
+ *
+ * @since 0.1.0
+ * @category partitioners
+ */
 export const random: Partitioner = {
   name: "random",
   make: (random) => (_topic, _key, partitions, available) => draw(random, partitions, available)
@@ -94,6 +132,9 @@ export const random: Partitioner = {
 /**
  * One partition after the other, whatever the key, from partition 1 on (PyKafka's later `RandomPartitioner`). Those
  * without a leader take their turn too.
+ *
+ * @since 0.1.0
+ * @category partitioners
  */
 export const roundRobin: Partitioner = {
   name: "roundRobin",
@@ -107,15 +148,28 @@ export const roundRobin: Partitioner = {
   }
 }
 
-/** A hash of a key: any whole number. */
+/**
+ * A hash of a key: any whole number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Hash = (key: Uint8Array) => number | bigint
 
-/** SHA-1 as a number of 160 bits: PyKafka's hash. */
+/**
+ * SHA-1 as a number of 160 bits: PyKafka's hash.
+ *
+ * @since 0.1.0
+ * @category hashes
+ */
 export const sha1: Hash = (key) => BigInt(`0x${crypto.hash("sha1", key, "hex")}`)
 
 /**
  * PyKafka's `HashingPartitioner`: `abs(hash(key)) mod partitions`, by default with SHA-1. A record without a key fails
  * with `Misuse`.
+ *
+ * @since 0.1.0
+ * @category partitioners
  */
 export const hashing = (hash: Hash = sha1): Partitioner => ({
   name: "hashing",
@@ -126,6 +180,9 @@ export const hashing = (hash: Hash = sha1): Partitioner => ({
  * PyKafka's `GroupHashingPartitioner`: as `hashing`, spread at random over `groupSize` partitions from there, for keys
  * that are too hot for one. Throws `Misconfigured` for a group of less than one; a record without a key, and one for a
  * topic with fewer partitions than the group, fails with `Misuse`.
+ *
+ * @since 0.1.0
+ * @category partitioners
  */
 export const groupHashing = (options: {
   readonly groupSize: number
@@ -149,7 +206,12 @@ export const groupHashing = (options: {
   }
 }
 
-/** Java's murmur2 of any bytes, as a signed 32-bit number (`Utils.murmur2`). */
+/**
+ * Java's murmur2 of any bytes, as a signed 32-bit number (`Utils.murmur2`).
+ *
+ * @since 0.1.0
+ * @category hashes
+ */
 export const murmur2 = (key: Uint8Array): number => {
   const n = key.length
   let h = 0x9747b28c ^ n

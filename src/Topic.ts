@@ -9,6 +9,8 @@
  * class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Int }) {}
  * export const orders = Topic.make("orders", { key: Schema.String, value: Schema.fromJsonString(Order) })
  * ```
+ *
+ * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
 import type * as Record from "./Record.ts"

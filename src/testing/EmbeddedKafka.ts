@@ -14,6 +14,8 @@
  * ```
  *
  * What it serves and how it differs from a real broker: `docs/embedded-broker.md`.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -43,7 +45,12 @@ export type {
   TopicOptions
 } from "./host/Contract.ts"
 
-/** The cluster as a service. */
+/**
+ * The cluster as a service.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class EmbeddedKafka extends Context.Service<EmbeddedKafka, Service>()("samsa/testing/EmbeddedKafka") {}
 
 const millis = (input: Duration.Input | undefined, byDefault: number): number =>
@@ -51,7 +58,12 @@ const millis = (input: Duration.Input | undefined, byDefault: number): number =>
 
 const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 
-/** Starts a cluster; it ends with the Scope, and nothing of it is left. Fails where a port is taken. */
+/**
+ * Starts a cluster; it ends with the Scope, and nothing of it is left. Fails where a port is taken.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const defects: Array<unknown> = []
@@ -117,11 +129,21 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
     return Service_.make(cluster, listeners, Effect.provideService(addNode, Scope.Scope, scope))
   })
 
-/** A cluster as a Layer. */
+/**
+ * A cluster as a Layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options = {}): Layer.Layer<EmbeddedKafka, KafkaError.KafkaError> =>
   Layer.effect(EmbeddedKafka, make(options))
 
-/** The way to the embedded cluster in process: `Network` for `Kafka.layerWithoutNetwork`. */
+/**
+ * The way to the embedded cluster in process: `Network` for `Kafka.layerWithoutNetwork`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerNetwork: Layer.Layer<Network, never, EmbeddedKafka> = Layer.effect(
   Network,
   Effect.map(EmbeddedKafka, (broker) => Network.of({ connect: broker.connect }))

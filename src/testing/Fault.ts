@@ -7,12 +7,19 @@
  * export const lost = Fault.on("Produce", { topic: "orders", nth: 1 }).loseResponse
  * export const moving = Fault.on("Fetch", { topic: "orders", partition: 0, times: 3 }).error(6)
  * ```
+ *
+ * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import type * as Topic from "../Topic.ts"
 import type { Action, Match as Matched } from "./embedded/FaultRule.ts"
 
-/** An API by its name in Kafka's definitions; `"*"` is every API. */
+/**
+ * An API by its name in Kafka's definitions; `"*"` is every API.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Api =
   | "*"
   | "Produce"
@@ -44,7 +51,12 @@ export type Api =
   | "OffsetDelete"
   | "DescribeCluster"
 
-/** Which requests of an API. What is left out matches everything. */
+/**
+ * Which requests of an API. What is left out matches everything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Match {
   /** A request that names this topic. */
   readonly topic?: Topic.Any | string | undefined
@@ -64,13 +76,23 @@ export interface Match {
   readonly seed?: number | undefined
 }
 
-/** A fault: give it to `EmbeddedKafka.inject`. */
+/**
+ * A fault: give it to `EmbeddedKafka.inject`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Fault {
   readonly match: Matched
   readonly action: Action
 }
 
-/** What is to happen to the requests that `on` chose. Where a connection is closed, the client sees it close. */
+/**
+ * What is to happen to the requests that `on` chose. Where a connection is closed, the client sees it close.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface On {
   /** The work is not done; the answer is this error code. */
   readonly error: (code: number) => Fault
@@ -98,7 +120,12 @@ export interface On {
   readonly staleMetadata: Fault
 }
 
-/** Chooses requests. */
+/**
+ * Chooses requests.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const on = (api: Api, match: Match = {}): On => {
   const matched: Matched = {
     ...match,

@@ -8,6 +8,8 @@
  *
  * export const TestLayer = Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: ["orders"] })))
  * ```
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,12 +18,21 @@ import * as Kafka from "../Kafka.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as EmbeddedKafka from "./EmbeddedKafka.ts"
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface Options extends EmbeddedKafka.Options {
   /** The client's settings; its bootstrap servers are the embedded brokers. */
   readonly client?: Omit<Kafka.Options, "bootstrap"> | undefined
 }
 
-/** An embedded cluster, and `Kafka` over it in process. */
+/**
+ * An embedded cluster, and `Kafka` over it in process.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (
   options: Options = {}
 ): Layer.Layer<Kafka.Kafka | Brokers | EmbeddedKafka.EmbeddedKafka, KafkaError> =>

@@ -32,6 +32,8 @@
  * Over a real cluster there is nobody to tell what was committed: `verify` takes a history that was put together
  * otherwise, and `readLogs` reads the logs back. I7 (transactions) and I10 (the same seed, the same trace) are not its own:
  * a test compares the `history` of two runs.
+ *
+ * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -56,10 +58,20 @@ export { contentOf } from "./history/History.ts"
 export type { Event, History, Invariant, PartitionLog, Violation } from "./history/History.ts"
 export type { Promises } from "./history/Instrumented.ts"
 
-/** The invariants that a history violates: a pure function, for histories from anywhere. */
+/**
+ * The invariants that a history violates: a pure function, for histories from anywhere.
+ *
+ * @since 0.1.0
+ * @category utils
+ */
 export const verify = Verify.verify
 
-/** Invariants do not hold. */
+/**
+ * Invariants do not hold.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class Violated extends Schema.TaggedError<Violated>()("Violated", {
   violations: Schema.Array(Schema.Any as Schema.Schema<Violation>)
 }) {
@@ -74,7 +86,12 @@ const textOf = ({ group, invariant, message, offsets = [], partition, topic }: V
   return `${invariant}${place}${group === undefined ? "" : ` of group ${group}`}${few === "" ? "" : ` at ${few}`}: ${message}`
 }
 
-/** Watches, and tells. */
+/**
+ * Watches, and tells.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Service {
   /** The same producer, watched: what it is given, and what it says became of it. `promises` says what its settings promise. */
   readonly producer: (
@@ -113,9 +130,18 @@ export interface Service {
   readonly assert: Effect.Effect<void, Violated | KafkaError.KafkaError>
 }
 
-/** An oracle as a service. */
+/**
+ * An oracle as a service.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Oracle extends Context.Service<Oracle, Service>()("samsa/testing/Oracle") {}
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface Options {
   /** Topics that are compacted: a record may be missing where a later one has its key. */
   readonly compacted?: ReadonlyArray<string | Topic.Any> | undefined
@@ -148,7 +174,12 @@ const socketsAndConnections = (broker: EmbeddedKafka.Service) =>
 /** Turns of the scheduler that a closed connection may take until it is gone. */
 const turns = 1000
 
-/** Starts to watch an embedded cluster, until the Scope closes. */
+/**
+ * Starts to watch an embedded cluster, until the Scope closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (
   broker: EmbeddedKafka.Service,
   options: Options = {}
@@ -217,20 +248,35 @@ export const make = (
     } satisfies Service
   })
 
-/** An oracle over the embedded cluster. */
+/**
+ * An oracle over the embedded cluster.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options = {}): Layer.Layer<Oracle, never, EmbeddedKafka.EmbeddedKafka> =>
   Layer.effect(
     Oracle,
     Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) => make(broker, options))
   )
 
-/** Fails where anything does not hold. */
+/**
+ * Fails where anything does not hold.
+ *
+ * @since 0.1.0
+ * @category utils
+ */
 export const assert: Effect.Effect<void, Violated | KafkaError.KafkaError, Oracle> = Effect.flatMap(
   Oracle,
   (oracle) => oracle.assert
 )
 
-/** Reads the logs of topics back, through a consumer: what `verify` needs over a real cluster. */
+/**
+ * Reads the logs of topics back, through a consumer: what `verify` needs over a real cluster.
+ *
+ * @since 0.1.0
+ * @category utils
+ */
 export const readLogs = (
   topics: ReadonlyArray<string | Topic.Any>,
   options: Options = {}
