@@ -94,3 +94,9 @@ export const zooKeeper = (options: ZooKeeperOptions = {}): Membership<ZooKeeper 
     join: (join) => BalancedDriver.join(settings, join)
   }
 }
+
+/** The offsets that a group keeps in ZooKeeper, `offsets: "zooKeeper"`, to be read beside a group: to move them, say. */
+export const offsetsInZooKeeper: Effect.Effect<GroupOffsets["Service"], never, ZooKeeper> = Effect.map(
+  ZooKeeper,
+  ZooKeeperOffsets.inZooKeeper
+)

@@ -2,7 +2,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Consumer, type KafkaError, Membership, Producer, Topic, ZooKeeper } from "samsa"
+import {
+  Cluster,
+  Consumer,
+  GroupOffsets,
+  type KafkaError,
+  Membership,
+  Producer,
+  Topic,
+  ZooKeeper,
+  ZooKeeperGroup
+} from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -548,4 +558,58 @@ describe("Membership.zooKeeper", () => {
       assert.strictEqual(yield* committed, 0)
     })
   )
+})
+
+/** As `docs/zookeeper-groups.md` has it. */
+const copyOffsets = (group: string, topic: string) =>
+  Effect.gen(function* () {
+    const kafka = yield* GroupOffsets.GroupOffsets
+    const zooKeeper = yield* ZooKeeperGroup.offsetsInZooKeeper
+    const { partitions: all } = yield* Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topic(topic))
+    const places = all.map(({ partition }) => ({ topic, partition }))
+    const kept = yield* zooKeeper.fetch(group, places)
+    const commits = places.flatMap((place) => {
+      const found = kept.get(`${topic}-${place.partition}`)
+      return found === undefined ? [] : [{ ...place, offset: found.offset }]
+    })
+    const codes = yield* kafka.commit(group, GroupOffsets.anonymous, commits)
+    assert.deepStrictEqual(new Set(codes), new Set([0]))
+  })
+
+describe("from a group in ZooKeeper to one of Kafka, as the guide says", () => {
+  for (const [title, zooKeeper] of [
+    ["with offsets in Kafka", {}],
+    ["with offsets in ZooKeeper", { layout: "jvm", offsets: "zooKeeper" }]
+  ] as const) {
+    test(
+      `${title}: no record is lost or repeated`,
+      Effect.gen(function* () {
+        const party = new Party()
+        const memory = yield* ZooKeeper.Memory
+        party.work = () => Effect.sleep("20 millis")
+        yield* produce(120)
+        const [a, b] = [yield* party.join({ zooKeeper }), yield* party.join({ zooKeeper })]
+        yield* party.balanced([a, b])
+        yield* pass(200)
+        // 1
+        yield* a.leave
+        yield* b.leave
+        assert.isBelow(party.handled.length, 120)
+        // 2
+        if ("offsets" in zooKeeper) {
+          const operator = yield* memory.connect()
+          yield* Effect.provideService(copyOffsets("g", "orders"), ZooKeeper.ZooKeeper, operator)
+        }
+        // 3
+        const classic = { membership: Membership.classic() }
+        const [c, d] = [yield* party.join(classic), yield* party.join(classic)]
+        yield* produce(120)
+        yield* party.all(240)
+        assert.strictEqual(party.duplicates, 0)
+        yield* c.leave
+        yield* d.leave
+        assert.strictEqual(yield* committed, 240)
+      }).pipe(Effect.scoped)
+    )
+  }
 })
