@@ -20,6 +20,7 @@ import { ZooKeeper } from "../ZooKeeper.ts"
 import type { BalancedAssignor } from "./BalancedAssignor.ts"
 import * as BalancedMember from "./BalancedMember.ts"
 import * as Layout from "./Layout.ts"
+import * as GroupWatches from "./GroupWatches.ts"
 import * as Registrations from "./Registrations.ts"
 
 /** Checked settings; durations in milliseconds. */
@@ -93,97 +94,25 @@ export const join = Effect.fnUntraced(function* (
       { startImmediately: true }
     )
 
-  // ── what is watched
-
-  /** Of a topic, beside what the last look saw. */
-  const compareTopic = (info: TopicInfo): void => {
-    const before = state.view?.partitions.get(info.name)
-    if (before === undefined) return
-    if (before.length !== info.partitions.length) return post({ _tag: "Changed" })
-    const moved = info.partitions.some(
-      ({ leader, partition }) => leader >= 0 && before.find((one) => one.partition === partition)?.leader !== leader
-    )
-    if (layout.hasLeaders && moved) post({ _tag: "LeadersMoved" })
-  }
+  const watches = GroupWatches.make({
+    zooKeeper,
+    cluster,
+    layout,
+    group,
+    post,
+    state: () => state,
+    seen: () => seen,
+    failed: owner.failed,
+    session: (told) => {
+      if (told === undefined) registrations = seen = undefined
+      // One that was given up may come back, with what was created in it.
+      else if (last?.session.id === told) registrations = last
+      else registrations = last = Registrations.of(zooKeeper, layout, told, known)
+    },
+    current: () => registrations?.session.id
+  })
   const watch = (self: Stream.Stream<unknown, KafkaError.KafkaError>) =>
     inBackground(Effect.catch(Stream.runDrain(self), (error) => owner.failed(error)))
-
-  const watchId = (id: string) => {
-    let version = 0
-    return Stream.tap(zooKeeper.watch(`${layout.ids}/${id}`), (node) =>
-      Effect.sync(() => {
-        // It was removed by somebody, or nudged.
-        if (node === undefined) {
-          version = 0
-          if (seen?.has(id) === true) post({ _tag: "Changed" })
-        } else if (node.stat.version > version) {
-          version = node.stat.version
-          post({ _tag: "Changed" })
-        }
-      })
-    )
-  }
-  /** Brokers write a topic's partitions here; what their metadata tells follows. */
-  const watchTopic = (topic: string) =>
-    zooKeeper.watch(`/brokers/topics/${topic}`).pipe(
-      Stream.drop(1),
-      Stream.tap((node) =>
-        Effect.gen(function* () {
-          const wanted = node === undefined ? 0 : countOf(node.data)
-          for (const info of yield* cluster.topics([topic])) {
-            if (info.partitions.length < wanted) return yield* unready(topic)
-            compareTopic(info)
-          }
-        }).pipe(Effect.retry({ schedule: Backoff.schedule, times: 10 }), Effect.ignore)
-      )
-    )
-  const watchMembers = Stream.tap(zooKeeper.watchChildren(layout.ids), (names = []) =>
-    Effect.sync(() => {
-      if (seen === undefined) return
-      const before = seen
-      if (names.length !== before.size || names.some((name) => !before.has(name))) post({ _tag: "Changed" })
-    })
-  )
-  const watchClaims = (topic: string) =>
-    Stream.tap(zooKeeper.watchChildren(layout.owners(topic)), (names = []) =>
-      Effect.sync(() => {
-        const there = new Set(names.map(layout.partitionOf))
-        for (const [key, one] of state.wanted)
-          if (one.topic === topic && !state.held.has(key) && !there.has(one.partition))
-            return post({ _tag: "ClaimsChanged" })
-      })
-    )
-  const watchSession = Stream.tap(zooKeeper.states, (told) =>
-    Effect.suspend(() => {
-      switch (told._tag) {
-        case "Connected":
-          // A lost connection is no lost session.
-          if (registrations?.session.id === told.session) return Effect.void
-          // One that was given up may come back, with what was created in it.
-          if (last?.session.id !== told.session) last = Registrations.of(zooKeeper, layout, told.session, known)
-          registrations = last
-          post({ _tag: "SessionBegan", session: told.session })
-          return Effect.void
-        case "Lost":
-          registrations = undefined
-          seen = undefined
-          post({ _tag: "SessionLost" })
-          return Effect.void
-        case "Refused":
-          return owner.failed(
-            KafkaError.make({
-              _tag: "Unauthenticated",
-              mechanism: "ZooKeeper",
-              message: "the credentials were refused"
-            })
-          )
-        case "Suspended":
-          return Effect.logWarning(
-            `ZooKeeper does not answer; what group ${group} gave us stands until the session ends`
-          )
-      }
-    })
-  )
 
   // ── what is carried out
 
@@ -193,14 +122,14 @@ export const join = Effect.fnUntraced(function* (
       for (const topic of names) {
         if (watchedTopics.has(topic)) continue
         watchedTopics.add(topic)
-        yield* watch(watchTopic(topic))
+        yield* watch(watches.topic(topic))
       }
       const members = yield* using.members(names)
       seen = new Set(members.keys())
       for (const id of layout.registration(names).keys()) {
         if (watchedIds.has(id)) continue
         watchedIds.add(id)
-        yield* watch(watchId(id))
+        yield* watch(watches.id(id))
       }
       const told = new Map((yield* cluster.topics(names)).map((info) => [info.name, info]))
       const partitions = new Map<string, ReadonlyArray<{ readonly partition: number; readonly leader: number }>>()
@@ -280,7 +209,7 @@ export const join = Effect.fnUntraced(function* (
     if (isWaiting && watchingClaims === undefined) {
       const waited = new Set([...state.wanted].filter(([key]) => !state.held.has(key)).map(([, one]) => one.topic))
       if (waited.size > 0) {
-        watchingClaims = yield* watch(Stream.mergeAll([...waited].map(watchClaims), { concurrency: "unbounded" }))
+        watchingClaims = yield* watch(Stream.mergeAll([...waited].map(watches.claims), { concurrency: "unbounded" }))
       }
     } else if (!isWaiting && watchingClaims !== undefined) {
       watchingClaims.interruptUnsafe()
@@ -304,20 +233,14 @@ export const join = Effect.fnUntraced(function* (
 
   const start = Effect.gen(function* () {
     yield* inBackground(Effect.repeat(turn, { while: () => state.phase !== "ended" }))
-    yield* watch(watchMembers)
-    yield* watch(watchSession)
-    yield* watch(
-      Stream.tap(cluster.changes, (change) =>
-        Effect.sync(() => {
-          if (change._tag === "Topic") compareTopic(change.topic)
-        })
-      )
-    )
+    yield* watch(watches.members)
+    yield* watch(watches.session)
+    yield* watch(watches.changes)
     const isOutdated = Effect.gen(function* () {
       const names = yield* topics
       const before = state.view?.topics ?? []
       if (names.length !== before.length || names.some((name) => !before.includes(name))) post({ _tag: "Changed" })
-      for (const info of yield* cluster.topics(names)) compareTopic(info)
+      for (const info of yield* cluster.topics(names)) watches.compare(info)
     })
     yield* inBackground(
       Effect.sleep(settings.metadataMaxAge).pipe(
@@ -359,17 +282,6 @@ export const join = Effect.fnUntraced(function* (
     }).pipe(Effect.timeoutOption(settings.leaveTimeout), Effect.asVoid)
   }
 })
-
-const unready = (topic: string) => Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [], topic }))
-
-/** How many partitions `/brokers/topics/<topic>` tells of. */
-const countOf = (data: Uint8Array): number => {
-  try {
-    return Object.keys(JSON.parse(new TextDecoder().decode(data)).partitions).length
-  } catch {
-    return 0
-  }
-}
 
 const pathMistakes = (layout: Layout.Layout, group: string): ReadonlyArray<string> =>
   // oxlint-disable-next-line no-control-regex

@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import type * as Client from "./Client.ts"
 import { Code } from "./Client.ts"
+import { Liveness } from "./Liveness.ts"
 
 /** What becomes of the session. */
 export type SessionState =
@@ -63,15 +64,10 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     const now = () => Backoff.monotonic(clock)
     const listeners = new Set<(state: SessionState) => void>()
 
+    const life = new Liveness()
     let client: Client.Client
     let state: SessionState | undefined
-    let connected = false
     let session = ""
-    let timeout = 0
-    let aliveUntil = -Infinity
-    let live = false
-    let beatAt = 0
-    let unansweredSince: number | undefined
     let wake: (() => void) | undefined
 
     const publish = (next: SessionState): void => {
@@ -80,15 +76,12 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       wake?.()
     }
     const lose = (): void => {
-      if (!live) return
-      live = false
+      if (!life.live) return
+      life.live = false
       publish({ _tag: "Lost", session })
     }
     const suspend = (): void => {
-      if (live && state?._tag === "Connected") publish({ _tag: "Suspended", session })
-    }
-    const heard = (sentAt: number): void => {
-      if (live) aliveUntil = Math.max(aliveUntil, sentAt + timeout)
+      if (life.live && state?._tag === "Connected") publish({ _tag: "Suspended", session })
     }
     const connect = (): void => {
       let wasConnected = false
@@ -96,31 +89,24 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
         connected: (since) => {
           if (client !== mine) return
           wasConnected = true
-          const { id, timeout: wanted } = mine.session()
+          const { id, timeout } = mine.session()
           // What was late came back: whoever was told nothing of it must look again all the same.
-          if (now() >= aliveUntil) lose()
+          if (life.isOver(now())) lose()
           const isNew = id !== session
           if (isNew) lose()
-          connected = true
           session = id
-          timeout = wanted
-          aliveUntil = isNew || !live ? since + timeout : Math.max(aliveUntil, since + timeout)
-          live = true
-          unansweredSince = undefined
-          beatAt = now()
+          life.connect(since, timeout, isNew, now())
           publish({ _tag: "Connected", session, isNew })
         },
         disconnected: () => {
           if (client !== mine) return
-          connected = false
-          unansweredSince = undefined
+          life.disconnect()
           suspend()
           wake?.()
         },
         ended: (why) => {
           if (client !== mine) return
-          connected = false
-          unansweredSince = undefined
+          life.disconnect()
           Fiber.runIn(run(mine.close), scope)
           lose()
           if (why === "refused") return publish({ _tag: "Refused" })
@@ -141,33 +127,27 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     const beat = (): void => {
       const sentAt = now()
       const mine = client
-      unansweredSince = sentAt
+      life.beatSent(sentAt)
       mine.exists("/", (code) => {
         if (client !== mine || code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED) return
-        unansweredSince = undefined
-        beatAt = Math.max(now(), sentAt + timeout / 6)
-        heard(sentAt)
+        life.beatAnswered(sentAt, now())
         wake?.()
       })
     }
-    const silentAt = () => (unansweredSince === undefined ? Infinity : unansweredSince + timeout / 2)
     const turn = Effect.suspend(() => {
-      const at = now()
-      if (live && at >= aliveUntil) {
-        lose()
-        client.reconnect()
-      } else if (connected && at >= silentAt()) {
-        unansweredSince = undefined
-        connected = false
-        suspend()
-        client.reconnect()
-      } else if (connected && unansweredSince === undefined && at >= beatAt) {
-        beat()
+      switch (life.due(now())) {
+        case "lost":
+          lose()
+          client.reconnect()
+          break
+        case "silent":
+          life.disconnect()
+          suspend()
+          client.reconnect()
+          break
+        case "beat":
+          beat()
       }
-      const next = Math.min(
-        live ? aliveUntil : Infinity,
-        connected ? Math.min(silentAt(), unansweredSince === undefined ? beatAt : Infinity) : Infinity
-      )
       const changed = Effect.callback<void>((resume) => {
         wake = () => {
           wake = undefined
@@ -177,61 +157,10 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
           wake = undefined
         })
       })
+      const { next } = life
       return next === Infinity ? changed : Effect.timeoutOption(changed, Math.max(0, next - now()))
     })
     yield* Effect.forkIn(Effect.forever(turn), scope, { startImmediately: true })
-
-    const expired = (of: string): Reply<never> => ({
-      code: Code.SESSION_EXPIRED,
-      answer: undefined,
-      message: "the session is over",
-      session: of
-    })
-    const call: Sessions["call"] = <A>(
-      send: (client: Client.Client, done: Client.Done<A>) => void,
-      bound: string | undefined
-    ) =>
-      Effect.callback<Reply<A>>((resume) => {
-        let off: (() => void) | undefined
-        let over = false
-        const finish = (reply: Reply<A>): void => {
-          if (over) return
-          over = true
-          off?.()
-          resume(Effect.succeed(reply))
-        }
-        const isOver = () => bound !== undefined && session !== "" && !(live && session === bound)
-        const attempt = (): void => {
-          if (state?._tag === "Refused") {
-            return finish({
-              code: Code.AUTH_FAILED,
-              answer: undefined,
-              message: "the credentials were refused",
-              session
-            })
-          }
-          if (isOver() || (bound !== undefined && now() >= aliveUntil)) return finish(expired(bound ?? session))
-          if (!connected) return
-          off?.()
-          const sentAt = now()
-          const mine = client
-          const as = session
-          send(mine, (code, answer, message) => {
-            if (client === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED) heard(sentAt)
-            finish({ code, answer, message, session: as })
-          })
-        }
-        const listener = () => {
-          if (!over) attempt()
-        }
-        listeners.add(listener)
-        off = () => void listeners.delete(listener)
-        attempt()
-        return Effect.sync(() => {
-          over = true
-          off?.()
-        })
-      })
 
     return {
       listen: (listener) => {
@@ -239,9 +168,63 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
         return () => void listeners.delete(listener)
       },
       state: () => state,
-      isLive: (id) => live && id === session && now() < aliveUntil,
-      timeout: () => timeout,
-      call,
+      isLive: (id) => id === session && life.isLive(now()),
+      timeout: () => life.timeout,
+      call: caller({ now, life, listeners, client: () => client, session: () => session, state: () => state }),
       reconnect: () => client.reconnect()
     }
   })
+
+const expired = (session: string): Reply<never> => ({
+  code: Code.SESSION_EXPIRED,
+  answer: undefined,
+  message: "the session is over",
+  session
+})
+
+interface Now {
+  readonly now: () => number
+  readonly life: Liveness
+  readonly listeners: Set<(state: SessionState) => void>
+  readonly client: () => Client.Client
+  readonly session: () => string
+  readonly state: () => SessionState | undefined
+}
+
+/** Asks once there is a connection; nothing is left in a queue that a later connection would send. */
+const caller =
+  ({ client, life, listeners, now, session, state }: Now): Sessions["call"] =>
+  <A>(send: (client: Client.Client, done: Client.Done<A>) => void, bound: string | undefined) =>
+    Effect.callback<Reply<A>>((resume) => {
+      let over = false
+      const finish = (reply: Reply<A>): void => {
+        if (over) return
+        over = true
+        listeners.delete(attempt)
+        resume(Effect.succeed(reply))
+      }
+      const attempt = (): void => {
+        if (over) return
+        const as = session()
+        if (state()?._tag === "Refused") {
+          const message = "the credentials were refused"
+          return finish({ code: Code.AUTH_FAILED, answer: undefined, message, session: as })
+        }
+        const isOver = as !== "" && !(life.live && as === bound)
+        if (bound !== undefined && (isOver || life.isOver(now()))) return finish(expired(bound))
+        if (!life.connected) return
+        listeners.delete(attempt)
+        const sentAt = now()
+        const mine = client()
+        send(mine, (code, answer, message) => {
+          if (client() === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED) life.heard(sentAt)
+          finish({ code, answer, message, session: as })
+        })
+      }
+      listeners.add(attempt)
+      attempt()
+      return Effect.sync(() => {
+        over = true
+        listeners.delete(attempt)
+      })
+    })

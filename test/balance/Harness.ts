@@ -32,7 +32,7 @@ export interface Member {
 
 /** A member of group "g" that reads topic "t"; `drain` is how long it takes to give something back. */
 export const join = Effect.fnUntraced(function* (
-  memory: ZooKeeper.Memory["Service"],
+  memory: { readonly connect: () => Effect.Effect<ZooKeeper.ZooKeeper["Service"], KafkaError, Scope.Scope> },
   drain: () => number = () => 0,
   options: Partial<BalancedDriver.Settings> = {}
 ) {

@@ -1,0 +1,148 @@
+/**
+ * What a member watches: the session, who else is there, its own nodes, the partitions and leaders of its topics, and,
+ * while it waits for a claim, the claims. Each tells the member's state machine; none decides anything.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
+import type { Cluster } from "../Cluster.ts"
+import type { TopicInfo } from "../ClusterInfo.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { ZooKeeper } from "../ZooKeeper.ts"
+import type { Event, State } from "./BalancedState.ts"
+import type { Layout } from "./Layout.ts"
+
+export interface Context {
+  readonly zooKeeper: ZooKeeper["Service"]
+  readonly cluster: Cluster["Service"]
+  readonly layout: Layout
+  readonly group: string
+  readonly post: (event: Event) => void
+  readonly state: () => State
+  /** The ids that were there when the member looked last. */
+  readonly seen: () => ReadonlySet<string> | undefined
+  readonly failed: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  /** The session in which the member is from now on; none any more. */
+  readonly session: (id: string | undefined) => void
+  readonly current: () => string | undefined
+}
+
+type Watch = Stream.Stream<unknown, KafkaError.KafkaError>
+
+export interface GroupWatches {
+  readonly session: Watch
+  readonly members: Watch
+  /** Of the member's own node. */
+  readonly id: (id: string) => Watch
+  readonly topic: (topic: string) => Watch
+  readonly claims: (topic: string) => Watch
+  /** What the cluster's metadata tells. */
+  readonly changes: Watch
+  /** Of a topic, beside what the last look saw. */
+  readonly compare: (info: TopicInfo) => void
+}
+
+export const make = (context: Context): GroupWatches => {
+  const { cluster, group, layout, post, seen, state, zooKeeper } = context
+
+  /** Of a topic, beside what the last look saw. */
+  const compare = (info: TopicInfo): void => {
+    const before = state().view?.partitions.get(info.name)
+    if (before === undefined) return
+    if (before.length !== info.partitions.length) return post({ _tag: "Changed" })
+    const moved = info.partitions.some(
+      ({ leader, partition }) => leader >= 0 && before.find((one) => one.partition === partition)?.leader !== leader
+    )
+    if (layout.hasLeaders && moved) post({ _tag: "LeadersMoved" })
+  }
+  const id = (id: string) => {
+    let version = 0
+    return Stream.tap(zooKeeper.watch(`${layout.ids}/${id}`), (node) =>
+      Effect.sync(() => {
+        // It was removed by somebody, or nudged.
+        if (node === undefined) {
+          version = 0
+          if (seen()?.has(id) === true) post({ _tag: "Changed" })
+        } else if (node.stat.version > version) {
+          version = node.stat.version
+          post({ _tag: "Changed" })
+        }
+      })
+    )
+  }
+  /** Brokers write a topic's partitions here; what their metadata tells follows. */
+  const topic = (topic: string) =>
+    zooKeeper.watch(`/brokers/topics/${topic}`).pipe(
+      Stream.drop(1),
+      Stream.tap((node) =>
+        Effect.gen(function* () {
+          const wanted = node === undefined ? 0 : countOf(node.data)
+          for (const info of yield* cluster.topics([topic])) {
+            if (info.partitions.length < wanted) return yield* unready(topic)
+            compare(info)
+          }
+        }).pipe(Effect.retry({ schedule: Backoff.schedule, times: 10 }), Effect.ignore)
+      )
+    )
+  const members = Stream.tap(zooKeeper.watchChildren(layout.ids), (names = []) =>
+    Effect.sync(() => {
+      const before = seen()
+      if (before === undefined) return
+      if (names.length !== before.size || names.some((name) => !before.has(name))) post({ _tag: "Changed" })
+    })
+  )
+  const claims = (topic: string) =>
+    Stream.tap(zooKeeper.watchChildren(layout.owners(topic)), (names = []) =>
+      Effect.sync(() => {
+        const there = new Set(names.map(layout.partitionOf))
+        for (const [key, one] of state().wanted)
+          if (one.topic === topic && !state().held.has(key) && !there.has(one.partition))
+            return post({ _tag: "ClaimsChanged" })
+      })
+    )
+  const session = Stream.tap(zooKeeper.states, (told) =>
+    Effect.suspend(() => {
+      switch (told._tag) {
+        case "Connected":
+          // A lost connection is no lost session.
+          if (context.current() === told.session) return Effect.void
+          context.session(told.session)
+          post({ _tag: "SessionBegan", session: told.session })
+          return Effect.void
+        case "Lost":
+          context.session(undefined)
+          post({ _tag: "SessionLost" })
+          return Effect.void
+        case "Refused":
+          return context.failed(
+            KafkaError.make({
+              _tag: "Unauthenticated",
+              mechanism: "ZooKeeper",
+              message: "the credentials were refused"
+            })
+          )
+        case "Suspended":
+          return Effect.logWarning(
+            `ZooKeeper does not answer; what group ${group} gave us stands until the session ends`
+          )
+      }
+    })
+  )
+  const changes = Stream.tap(cluster.changes, (change) =>
+    Effect.sync(() => {
+      if (change._tag === "Topic") compare(change.topic)
+    })
+  )
+  return { session, members, id, topic, claims, changes, compare }
+}
+
+const unready = (topic: string) => Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [], topic }))
+
+/** How many partitions `/brokers/topics/<topic>` tells of. */
+const countOf = (data: Uint8Array): number => {
+  try {
+    return Object.keys(JSON.parse(new TextDecoder().decode(data)).partitions).length
+  } catch {
+    return 0
+  }
+}
