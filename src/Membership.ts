@@ -24,9 +24,9 @@ export interface Owner {
   readonly failed: (error: KafkaError) => Effect.Effect<void>
   /**
    * The group cannot be joined now, or something that another member wrote cannot be read: it is tried again, and the
-   * error says what is wrong. Logged already, once in a row. Told at each try.
+   * error says what is wrong. Told at each try; logged by the membership where nobody takes it.
    */
-  readonly troubled?: ((error: KafkaError) => Effect.Effect<void>) | undefined
+  readonly waits?: ((error: KafkaError) => Effect.Effect<void>) | undefined
 }
 
 /** A consumer's place in its group. */
@@ -42,8 +42,8 @@ export interface Member {
   readonly isAlive?: (() => boolean) | undefined
   /** A commit was refused with a code that concerns the member: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, … */
   readonly commitRefused: (as: Identity, code: number) => void
-  /** `Join.topics` may give other topics now: joins again, where it does. Left out: they are looked at now and then. */
-  readonly resubscribed?: Effect.Effect<void> | undefined
+  /** What is subscribed to has changed: to be looked at now, not at the next `metadataMaxAge`. */
+  readonly topicsChanged?: Effect.Effect<void> | undefined
   /** From now on do not join again: the consumer is draining for good. Heartbeats go on. */
   readonly closing: Effect.Effect<void>
   /** Leaves the group: everything was given back. Bounded. */

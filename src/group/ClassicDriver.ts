@@ -4,7 +4,7 @@
  *
  * What a foreign leader or member wrote ends nothing here: a subscription that cannot be read gets no partitions, an
  * assignment that cannot be read is asked for again by joining anew, partitions of topics that were not subscribed to
- * are not taken. Each is told (`Owner.troubled`), and logged once until the group is joined.
+ * are not taken. Each is told (`Owner.waits`).
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -88,15 +88,16 @@ export const join = (
       Fiber.runIn(runFork(guarded), scope)
     }
 
-    /** What goes wrong and is tried again: told each time, and logged once of a kind until the group is joined. */
+    /** What goes wrong and is tried again: told each time; or else logged, once of a kind until the group is joined. */
     const troubled = (error: KafkaError.KafkaError): Effect.Effect<void> =>
       Effect.suspend(() => {
+        if (owner.waits !== undefined) return owner.waits(error)
         const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
-        const log = told.has(kind)
-          ? Effect.void
-          : Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
+        if (told.has(kind)) return Effect.void
         told.add(kind)
-        return Effect.andThen(log, owner.troubled?.(error) ?? Effect.void)
+        return Effect.logWarning(
+          `group ${group} cannot be joined as it should, and it is tried again: ${error.message}`
+        )
       })
 
     // ── what the machine asks for
@@ -355,7 +356,10 @@ export const join = (
       },
       commitRefused: (as, code) =>
         post({ _tag: "CommitRefused", memberId: as.memberId, generation: as.generation, code }),
-      resubscribed: Effect.sync(() => inBackground(lookAgain)),
+      // On the way to a generation it is joined anew after that.
+      topicsChanged: Effect.sync(() =>
+        state.phase === "stable" ? inBackground(lookAgain) : post({ _tag: "Outdated" })
+      ),
       closing: Effect.sync(() => post({ _tag: "Closing" })),
       leave: Effect.callback<void>((resume) => {
         if (state.phase === "ended") return resume(Effect.void)

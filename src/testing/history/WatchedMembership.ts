@@ -49,13 +49,13 @@ export const watch = <R>(
             owner.lost
           ),
           failed: owner.failed,
-          troubled: owner.troubled
+          waits: owner.waits
         }
       }),
       (own): Membership.Member => ({
         identity: () => own.identity(),
         isAlive: own.isAlive,
-        resubscribed: own.resubscribed,
+        topicsChanged: own.topicsChanged,
         commitRefused: (as, code) => own.commitRefused(as, code),
         closing: own.closing,
         // Everything was given back by now.
