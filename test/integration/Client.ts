@@ -16,6 +16,8 @@ export const connected = <A, E, R>(effect: Effect.Effect<A, E, R>, options: Prod
 export interface Seen<A> {
   readonly all: ReadonlyArray<A>
   readonly add: (value: A) => void
+  /** Something of what was seen is other than it was. */
+  readonly changed: () => void
   /** Completes as soon as this holds; dies after a minute, with what was seen. */
   readonly until: (what: string, holds: (all: ReadonlyArray<A>) => boolean) => Effect.Effect<void>
 }
@@ -23,11 +25,15 @@ export interface Seen<A> {
 export const seen = <A>(): Seen<A> => {
   const all: Array<A> = []
   const waiting = new Set<() => void>()
+  const changed = (): void => {
+    for (const look of waiting) look()
+  }
   return {
     all,
+    changed,
     add: (value) => {
       all.push(value)
-      for (const look of waiting) look()
+      changed()
     },
     until: (what, holds) =>
       Effect.suspend(() => {

@@ -1,7 +1,7 @@
 /** The tools of `org.apache.kafka:kafka-tools`, each run in a JVM of its own, together as a client. */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import type { EmbeddedKafka } from "samsa/testing"
 import * as Processes from "../integration/Processes.ts"
 import type { Client, Member, Received } from "./Client.ts"
@@ -65,7 +65,11 @@ interface Place {
 
 /** What VerifiableConsumer says. */
 type Said =
-  | { readonly name: "partitions_assigned" | "partitions_revoked"; readonly partitions: ReadonlyArray<Place> }
+  | {
+      readonly name: "partitions_assigned" | "partitions_revoked"
+      readonly timestamp: number
+      readonly partitions: ReadonlyArray<Place>
+    }
   | (Place & {
       readonly name: "record_data"
       readonly offset: number
@@ -73,6 +77,87 @@ type Said =
       readonly value: string | null
     })
   | { readonly name: "startup_complete" | "shutdown_complete" | "records_consumed" | "offsets_committed" }
+
+/** A holding of a partition, by the member's own clock: milliseconds since 1970. */
+export interface Held {
+  readonly partition: number
+  readonly from: number
+  to: number | undefined
+}
+
+export interface JavaMember extends Member {
+  /** What it held, from when to when; undefined: it holds it now. */
+  readonly held: ReadonlyArray<Held>
+}
+
+/** VerifiableConsumer as a member of a group; the assignor is a class of `org.apache.kafka.clients.consumer`. */
+export const member =
+  (classPath: string, bootstrap: ReadonlyArray<string>, assignor: string) =>
+  (topic: string, group: string): Effect.Effect<JavaMember, never, Scope.Scope> =>
+    Effect.gen(function* () {
+      const folder = yield* Processes.folder("verifiable-consumer")
+      const config = Path.join(folder, "consumer.properties")
+      Fs.writeFileSync(config, "heartbeat.interval.ms=300\nmax.poll.interval.ms=20000\n")
+      const records: Array<Received> = []
+      const assigned = new Set<number>()
+      const held: Array<Held> = []
+      const { end, events, signal, until } = yield* Program.start({
+        command: command(classPath, "VerifiableConsumer", [
+          "--bootstrap-server",
+          bootstrap.join(","),
+          "--topic",
+          topic,
+          "--group-id",
+          group,
+          "--reset-policy",
+          "earliest",
+          "--session-timeout",
+          "6000",
+          "--assignment-strategy",
+          `org.apache.kafka.clients.consumer.${assignor}`,
+          "--verbose",
+          "--command-config",
+          config
+        ]),
+        parse: (line) => {
+          if (!line.startsWith("{")) return undefined
+          const said = JSON.parse(line) as Said
+          if (said.name === "partitions_assigned") {
+            for (const { partition } of said.partitions) {
+              assigned.add(partition)
+              held.push({ partition, from: said.timestamp, to: undefined })
+            }
+          }
+          if (said.name === "partitions_revoked") {
+            for (const { partition } of said.partitions) {
+              assigned.delete(partition)
+              const one = held.findLast((each) => each.partition === partition)
+              if (one !== undefined) one.to = said.timestamp
+            }
+          }
+          // it says nothing of timestamps and headers
+          if (said.name === "record_data") {
+            const { key, offset, partition, value } = said
+            records.push({ partition, offset, timestamp: -1, key, value, headers: [] })
+          }
+          return said
+        }
+      })
+      const member: JavaMember = {
+        held,
+        records,
+        assigned: () => [...assigned],
+        until,
+        leave: Effect.gen(function* () {
+          yield* signal("SIGTERM")
+          yield* end
+          if (!events.some(({ name }) => name === "shutdown_complete"))
+            return yield* Effect.die(new Error("VerifiableConsumer did not shut down"))
+        }),
+        kill: Effect.andThen(signal("SIGKILL"), Effect.asVoid(end))
+      }
+      return member
+    })
 
 export const make = (classPath: string, broker: EmbeddedKafka.Service, assignor: string): Java => {
   const servers = ["--bootstrap-server", broker.bootstrap.join(",")]
@@ -135,59 +220,7 @@ export const make = (classPath: string, broker: EmbeddedKafka.Service, assignor:
             .map(received)
         )
       }),
-    member: (topic, group) =>
-      Effect.gen(function* () {
-        const folder = yield* Processes.folder("verifiable-consumer")
-        const config = Path.join(folder, "consumer.properties")
-        Fs.writeFileSync(config, "heartbeat.interval.ms=300\nmax.poll.interval.ms=20000\n")
-        const records: Array<Received> = []
-        const assigned = new Set<number>()
-        const { end, events, signal, until } = yield* Program.start({
-          command: command(classPath, "VerifiableConsumer", [
-            ...servers,
-            "--topic",
-            topic,
-            "--group-id",
-            group,
-            "--reset-policy",
-            "earliest",
-            "--session-timeout",
-            "6000",
-            "--assignment-strategy",
-            `org.apache.kafka.clients.consumer.${assignor}`,
-            "--verbose",
-            "--command-config",
-            config
-          ]),
-          parse: (line) => {
-            if (!line.startsWith("{")) return undefined
-            const said = JSON.parse(line) as Said
-            if (said.name === "partitions_assigned")
-              for (const { partition } of said.partitions) assigned.add(partition)
-            if (said.name === "partitions_revoked")
-              for (const { partition } of said.partitions) assigned.delete(partition)
-            // it says nothing of timestamps and headers
-            if (said.name === "record_data") {
-              const { key, offset, partition, value } = said
-              records.push({ partition, offset, timestamp: -1, key, value, headers: [] })
-            }
-            return said
-          }
-        })
-        const member: Member = {
-          records,
-          assigned: () => [...assigned],
-          until,
-          leave: Effect.gen(function* () {
-            yield* signal("SIGTERM")
-            yield* end
-            if (!events.some(({ name }) => name === "shutdown_complete"))
-              return yield* Effect.die(new Error("VerifiableConsumer did not shut down"))
-          }),
-          kill: Effect.andThen(signal("SIGKILL"), Effect.asVoid(end))
-        }
-        return member
-      }),
+    member: member(classPath, broker.bootstrap, assignor),
     metadata: (topic) =>
       Effect.gen(function* () {
         const brokers = yield* tool("BrokerApiVersionsCommand", [])
