@@ -45,7 +45,7 @@ export const make: Effect.Effect<
   const anyBroker = AnyBroker.make(brokers, yield* Bootstrap, state)
   const budgets = Budgets.make(settings)
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
-  const coordinators = Coordinators.make(scope, brokers, anyBroker, budgets)
+  const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
 
   const leaderNow = Effect.fnUntraced(function* ({ topic: name, partition }: TopicPartition.TopicPartition) {

@@ -1,7 +1,11 @@
 /** The coordinators of groups and transactional ids: looked up once for all who want one, and remembered until they are forgotten. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
 import type { Broker, Brokers } from "../Broker.ts"
+import { addressProblem, formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as FindCoordinator from "../protocol/messages/FindCoordinator.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
@@ -15,43 +19,101 @@ export interface Coordinators {
   readonly forget: (kind: Kind, key: string) => void
 }
 
-export const make = (
+/** What one broker says. */
+const ofBroker = Effect.fnUntraced(function* (broker: Broker, keyType: number, key: string) {
+  let spoken = 0
+  const response = yield* broker.send(
+    FindCoordinator,
+    (version) => {
+      spoken = version
+      return version >= 4 ? { keyType, coordinatorKeys: [key] } : { keyType, key }
+    },
+    { minVersion: keyType }
+  )
+  // From v4 on an answer is a list, with an entry for each key: without one it says nothing of ours.
+  const found = spoken < 4 ? response : response.coordinators.find((one) => one.key === key)
+  const corrupt = (problem: string) =>
+    KafkaError.make({
+      _tag: "Corrupt",
+      what: `FindCoordinatorResponse v${spoken}`,
+      problem,
+      api: "FindCoordinator",
+      broker: formatAddress(broker)
+    })
+  if (found === undefined)
+    return yield* corrupt(`${response.coordinators.length} coordinators, and none of the one that was asked for`)
+  const problem = addressProblem(found)
+  if (found.errorCode === 0 && (problem !== undefined || found.nodeId < 0))
+    return yield* corrupt(`node ${found.nodeId}: ${problem ?? "no broker has such an id"}`)
+  return found
+})
+
+interface Known {
+  readonly id: number
+  readonly forgotten: boolean
+  /** On the monotonic clock. */
+  readonly foundAt: number
+  /** How often in a row the same node was found again, soon after it was forgotten. */
+  readonly repeats: number
+}
+
+/** How long a coordinator has to be of use to count as found anew. */
+const forgottenAfter = 10_000
+
+const nameOf = (kind: Kind, key: string): string => `${kind} ${key}`
+
+export const make = Effect.fnUntraced(function* (
   scope: Scope.Scope,
   brokers: Brokers["Service"],
   anyBroker: AnyBroker,
   budgets: Budgets
-): Coordinators => {
-  const ids = new Map<string, number>()
+): Effect.fn.Return<Coordinators> {
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const now = () => Backoff.monotonic(clock)
+  const known = new Map<string, Known>()
   const shared = SingleFlight.make<string, Broker>(scope)
 
   const find = Effect.fnUntraced(function* (kind: Kind, key: string) {
     const keyType = kind === "group" ? 0 : 1
-    const response = yield* anyBroker.ask((broker) =>
-      broker.send(
-        FindCoordinator,
-        (version) => (version >= 4 ? { keyType, coordinatorKeys: [key] } : { keyType, key }),
-        { minVersion: keyType }
-      )
-    )
-    const found = response.coordinators[0] ?? response
+    const found = yield* anyBroker.ask((broker) => ofBroker(broker, keyType, key))
     if (found.errorCode !== 0) {
       const where = { api: "FindCoordinator", ...(kind === "group" ? { group: key } : {}) }
       return yield* KafkaError.fromCode(found.errorCode, where)
     }
     brokers.learn([{ id: found.nodeId, host: found.host, port: found.port }])
-    ids.set(`${kind} ${key}`, found.nodeId)
     return yield* brokers.get(found.nodeId)
+  })
+
+  /** Whoever forgets the same node over and over is told of it ever more seldom: only another node is progress. */
+  const findAgain = Effect.fnUntraced(function* (kind: Kind, key: string, before: Known | undefined) {
+    const wait =
+      before === undefined ? 0 : before.foundAt + Backoff.delay(before.repeats, random.nextDoubleUnsafe()) - now()
+    if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
+    const broker = yield* find(kind, key)
+    const same = before?.id === broker.id && now() - before.foundAt < forgottenAfter
+    known.set(nameOf(kind, key), {
+      id: broker.id,
+      forgotten: false,
+      foundAt: now(),
+      repeats: same ? before.repeats + 1 : 0
+    })
+    return broker
   })
 
   return {
     get: (kind, key) =>
       Effect.suspend(() => {
-        const name = `${kind} ${key}`
-        const id = ids.get(name)
-        return id === undefined
-          ? shared(name, budgets.retried(find(kind, key), `the coordinator of ${name}`))
-          : brokers.get(id)
+        const name = nameOf(kind, key)
+        const one = known.get(name)
+        return one === undefined || one.forgotten
+          ? shared(name, budgets.retried(findAgain(kind, key, one), `the coordinator of ${name}`))
+          : brokers.get(one.id)
       }),
-    forget: (kind, key) => void ids.delete(`${kind} ${key}`)
+    forget: (kind, key) => {
+      const name = nameOf(kind, key)
+      const one = known.get(name)
+      if (one !== undefined) known.set(name, { ...one, forgotten: true })
+    }
   }
-}
+})

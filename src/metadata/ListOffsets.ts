@@ -67,7 +67,20 @@ const ask = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel:
         )
       }
     }
+    for (const { partition, topic } of positions)
+      if (!found.has(TopicPartition.key({ topic, partition })))
+        return yield* incomplete(spoken, topic, partition, "the partition is left out")
     return { found, spoken }
+  })
+
+const incomplete = (version: number, topic: string, partition: number, problem: string) =>
+  KafkaError.make({
+    _tag: "Corrupt",
+    what: `ListOffsetsResponse v${version}`,
+    problem,
+    api: "ListOffsets",
+    topic,
+    partition
   })
 
 /** The positions as offsets, in their order. */
@@ -91,7 +104,7 @@ export const resolve = (
         if (!turn.has(key)) turn.set(key, one)
       }
       const round = [...turn.values()]
-      left = left.filter((one) => !round.includes(one))
+      left = left.filter((one) => turn.get(TopicPartition.key(one.position)) !== one)
       const byBroker = new Map<Broker, Array<Position>>()
       for (const { position } of round) {
         const broker = yield* leader(position)
@@ -108,7 +121,8 @@ export const resolve = (
         const offset = answer?.found.get(key)?.[0]
         if (offset !== undefined) offsets[index] = offset
         // No segment begins before that time: all of it is later. From v1 on: no record is that late, so it is the end.
-        else if (position.at === "latest") offsets[index] = -1
+        else if (position.at === "latest")
+          return yield* incomplete(answer?.spoken ?? -1, position.topic, position.partition, "its end is not told")
         else {
           const at = answer?.spoken === 0 && position.at !== "earliest" ? "earliest" : "latest"
           left.push({ position: { ...position, at }, index })

@@ -43,16 +43,12 @@ export const make = <A>(
     const work: Effect.Effect<void> = Effect.suspend(() => {
       const round = (current = waiting.shift())
       if (round === undefined) return Effect.void
-      return send({ names: round.all ? null : [...round.names], create: round.create }).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            const interrupted = Exit.hasInterrupts(exit)
-            Deferred.doneUnsafe(round.done, interrupted ? Exit.fail(closed()) : exit)
-          })
-        ),
-        Effect.ignore,
-        Effect.andThen(work)
-      )
+      const asking = Effect.suspend(() => send({ names: round.all ? null : [...round.names], create: round.create }))
+      // Whatever it ends with, a defect too, is for those who wait for this round: the next one is asked all the same.
+      return Effect.flatMap(Effect.exit(asking), (exit) => {
+        Deferred.doneUnsafe(round.done, Exit.hasInterrupts(exit) ? Exit.fail(closed()) : exit)
+        return work
+      })
     })
 
     return (question) =>

@@ -1,6 +1,8 @@
 /** Pure. What is known of a cluster, and what a metadata response changes of it. */
 import type { BrokerInfo, Change, PartitionInfo, TopicInfo } from "../ClusterInfo.ts"
 import { codes as code } from "../ErrorCode.ts"
+import { addressProblem } from "../KafkaConfig.ts"
+import * as KafkaError from "../KafkaError.ts"
 import type * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
 
@@ -43,19 +45,14 @@ export class MetadataState {
     this.nodes = []
   }
 
-  /** Learns what a response tells of the brokers, and of the topics that were asked for. */
-  learn(
-    response: Response,
-    asked: (name: string) => boolean,
-    now: number
-  ): { readonly codes: ReadonlyMap<string, number>; readonly changes: ReadonlyArray<Change> } {
+  /**
+   * Learns what a response tells of the brokers, and of the topics that were asked for. Throws `KafkaError` with reason
+   * `Corrupt`, and learns nothing, where that cannot be.
+   */
+  learn(response: Response, asked: (name: string) => boolean, now: number): Learnt {
+    for (const topic of response.topics) checkPartitions(topic)
     const changes: Array<Change> = []
-    // An 0.8 broker without topics tells of no broker: what is known stays.
-    if (response.brokers.length > 0) {
-      const brokers = response.brokers.map(({ nodeId, host, port, rack }) => ({ id: nodeId, host, port, rack }))
-      if (!sameBrokers(this.nodes, brokers)) changes.push({ _tag: "Brokers", brokers, before: this.nodes })
-      this.nodes = brokers
-    }
+    const impossible = this.#learnBrokers(response, changes)
     if (response.clusterId !== null) this.clusterId = response.clusterId
     this.controller = response.controllerId
     const codes = new Map<string, number>()
@@ -77,16 +74,74 @@ export class MetadataState {
         changes.push({ _tag: "TopicGone", before })
       }
     }
-    return { codes, changes }
+    return { codes, changes, impossible }
   }
+
+  #learnBrokers(response: Response, changes: Array<Change>): Learnt["impossible"] {
+    // An 0.8 broker without topics tells of no broker: what is known stays.
+    if (response.brokers.length === 0) return []
+    const before = this.nodes
+    const known = new Map(before.map((node) => [node.id, node]))
+    const impossible: Array<Learnt["impossible"][number]> = []
+    const nodes = new Map<number, BrokerInfo>()
+    for (const { host, nodeId: id, port, rack } of response.brokers) {
+      const told = { id, host, port, rack }
+      const problem = addressProblem(told)
+      if (problem !== undefined) impossible.push({ id, host, port, problem })
+      // Where it was before it may still be: an address that cannot be ends nothing.
+      const node = problem === undefined ? told : known.get(id)
+      if (node !== undefined) nodes.set(id, node)
+    }
+    const brokers = [...nodes.values()]
+    const isSame = (node: BrokerInfo): boolean => {
+      const old = known.get(node.id)
+      return old !== undefined && old.host === node.host && old.port === node.port
+    }
+    // In whatever order they are told.
+    if (brokers.length !== before.length || !brokers.every(isSame)) changes.push({ _tag: "Brokers", brokers, before })
+    this.nodes = brokers
+    return impossible
+  }
+}
+
+/** What a response told. */
+export interface Learnt {
+  /** The error codes of the topics that it names. */
+  readonly codes: ReadonlyMap<string, number>
+  readonly changes: ReadonlyArray<Change>
+  /** Brokers whose addresses cannot be, and what is wrong with them. */
+  readonly impossible: ReadonlyArray<{
+    readonly id: number
+    readonly host: string
+    readonly port: number
+    readonly problem: string
+  }>
+}
+
+/** How many partitions a topic may be told to have that the same response leaves out. */
+const missingPartitions = 10_000
+
+/** Partitions are numbered from 0 on: an index far beyond their count would be as many places in memory. */
+const checkPartitions = ({ name, partitions }: TopicResponse): void => {
+  const most = partitions.length + missingPartitions
+  for (const { partitionIndex } of partitions)
+    if (partitionIndex < 0 || partitionIndex >= most)
+      throw KafkaError.make({
+        _tag: "Corrupt",
+        what: "MetadataResponse",
+        problem: `partition ${partitionIndex} of a topic of ${partitions.length} partitions`,
+        ...(name === null ? {} : { topic: name })
+      })
 }
 
 // Before Metadata v1 nothing marks them.
 const internalNames = new Set(["__consumer_offsets", "__transaction_state", "__share_group_state"])
 
 const topicInfo = (topic: TopicResponse, name: string, before: TopicInfo | undefined): TopicInfo => {
-  const id = topic.topicId === Wire.zeroUuid ? undefined : topic.topicId
-  const old = before?.id === id ? before?.partitions : undefined
+  const told = topic.topicId === Wire.zeroUuid ? undefined : topic.topicId
+  // One of several brokers may be too old to know ids. That it is the same topic is then all that can be thought.
+  const id = told ?? before?.id
+  const old = before?.id === undefined || before.id === id ? before?.partitions : undefined
   const partitions: Array<PartitionInfo> = []
   for (const { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes } of topic.partitions) {
     const known = old?.[partitionIndex]
@@ -115,8 +170,3 @@ const sameTopic = (a: TopicInfo, b: TopicInfo): boolean =>
   a.id === b.id &&
   a.partitions.length === b.partitions.length &&
   a.partitions.every((partition, i) => samePartition(partition, b.partitions[i]))
-
-/** In whatever order they are told. */
-const sameBrokers = (a: ReadonlyArray<BrokerInfo>, b: ReadonlyArray<BrokerInfo>): boolean =>
-  a.length === b.length &&
-  a.every((one) => b.some((other) => one.id === other.id && one.host === other.host && one.port === other.port))

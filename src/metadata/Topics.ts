@@ -50,6 +50,8 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const now = () => Backoff.monotonic(clock)
+  /** Brokers whose impossible addresses have been told of. */
+  const warned = new Set<number>()
 
   /** Learns what a response tells, about the topics that were `wanted`. */
   const learn = Effect.fnUntraced(function* (
@@ -63,8 +65,16 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
       return yield* KafkaError.make({ _tag: "Unreachable", attempts })
     }
     if (response.errorCode !== 0) return yield* KafkaError.fromCode(response.errorCode, { api: "Metadata" })
-    const learnt = state.learn(response, wanted, now())
-    brokers.learn(state.nodes, state.clusterId)
+    const learnt = yield* Effect.try({
+      try: () => state.learn(response, wanted, now()),
+      catch: (error) => error as KafkaError.KafkaError
+    })
+    brokers.learn([...state.nodes, ...learnt.impossible], state.clusterId)
+    for (const { id, problem } of learnt.impossible)
+      if (!warned.has(id)) {
+        warned.add(id)
+        yield* Effect.logWarning(`${address} says that broker ${id} is where none can be: ${problem}`)
+      }
     for (const change of learnt.changes) changed(change)
     return learnt.codes
   })
@@ -79,7 +89,8 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
           topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
           allowAutoTopicCreation: version < 4 ? true : create
         }))
-        const wanted = names === null ? () => true : (name: string) => names.includes(name)
+        const wantedNames = new Set(names)
+        const wanted = names === null ? () => true : (name: string) => wantedNames.has(name)
         return yield* learn(response, formatAddress(broker), wanted)
       })
     )

@@ -34,7 +34,10 @@ export const parse = (id: number, json: string): Registration | undefined => {
       endpoints.push({ listener, protocol: String(protocols[listener] ?? listener), ...at })
   }
   // Brokers that have no plaintext listener say host null and port -1.
-  if (endpoints.length === 0 && typeof node.host === "string" && typeof node.port === "number" && node.port > 0)
-    endpoints.push({ listener: "PLAINTEXT", protocol: "PLAINTEXT", host: node.host, port: node.port })
+  if (endpoints.length === 0 && typeof node.host === "string" && typeof node.port === "number") {
+    const at = { host: node.host, port: node.port }
+    if (KafkaConfig.addressProblem(at) === undefined)
+      endpoints.push({ listener: "PLAINTEXT", protocol: "PLAINTEXT", ...at })
+  }
   return { id, endpoints }
 }
