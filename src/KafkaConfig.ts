@@ -222,6 +222,8 @@ const rest = <R>(
     if (options.sasl !== undefined && (pinned === "0.8" || pinned === "0.9"))
       mistake(`sasl: brokers of ${pinned} have none of its mechanisms`)
     if (tls !== undefined && pinned === "0.8") mistake("tls: brokers of 0.8 have none")
+    if (tls === undefined && options.sasl?.mechanism === "PLAIN" && check.mistakes.length === 0)
+      yield* Effect.logWarning("sasl PLAIN without tls: whoever sees the connection reads the password")
     const context = yield* Effect.context<R>()
     return yield* settle(check, {
       bootstrap,

@@ -489,6 +489,14 @@ const explainLoss = ({ from, kind, to, topicIds }: DataLoss): string => {
   return `offset ${from} no longer exists${to === undefined ? "" : `, the nearest is ${to}`}; onOutOfRange chooses where to go on`
 }
 
+/** Much of a message is a broker's words: what would move a terminal's cursor, or forge a line of a log, is shown as escapes. */
+const printable = (text: string): string =>
+  text.replace(
+    // eslint-disable-next-line no-control-regex
+    /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )
+
 const place = (where: Where): string => {
   const parts: Array<string> = []
   if (where.api !== undefined) parts.push(where.version === undefined ? where.api : `${where.api} v${where.version}`)
@@ -514,7 +522,7 @@ export class KafkaError extends Schema.TaggedError<KafkaError>("samsa/KafkaError
     return "KafkaError"
   }
   override get message(): string {
-    return `${this.reason._tag}: ${explain(this.reason)}${place(this.reason)}`
+    return printable(`${this.reason._tag}: ${explain(this.reason)}${place(this.reason)}`)
   }
   /** Whether the same request may succeed later, without any change. */
   get isRetryable(): boolean {

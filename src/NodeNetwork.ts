@@ -51,6 +51,10 @@ const notTls = new Set([
   "ERR_SSL_BAD_RECORD_TYPE"
 ])
 
+/** Errors of OpenSSL, ours or in an alert, that mean: no version of TLS, or no cipher, that both sides speak. */
+const nothingInCommon =
+  /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|VERSION_TOO_LOW|VERSION_TOO_HIGH|NO_PROTOCOLS|NO_SHARED_CIPHER|NO_CIPHERS/
+
 /** Names, dates, authorities: what our check of the broker's certificate says. */
 const ofTheirCertificate = (error: NodeJS.ErrnoException): string | undefined => {
   switch (error.code) {
@@ -88,6 +92,16 @@ const ofTls = (
   const theirs = ofTheirCertificate(error)
   if (theirs !== undefined) return refusedCertificate(address, theirs, error)
   const { code = "" } = error
+  if (nothingInCommon.test(code))
+    return KafkaError.make(
+      {
+        _tag: "WrongProtocol",
+        seen: `the broker speaks no TLS that this client does (${explain(error)})`,
+        hint: "TLS 1.2 and 1.3 are spoken here: ssl.enabled.protocols or ssl.cipher.suites of the broker leave out both",
+        broker: KafkaConfig.formatAddress(address)
+      },
+      error
+    )
   if (aboutOurCertificate.test(code))
     return refusedCertificate(address, `the broker refused our certificate, or wants one (${explain(error)})`, error)
   if (fresh && !tls.hasCertificate && code.startsWith("ERR_SSL_") && !notTls.has(code))

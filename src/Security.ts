@@ -28,13 +28,28 @@ export interface Tls {
   readonly checkServerName?: boolean | undefined
 }
 
+/** A name and a password, which the broker hears (over TLS alone nobody else does). */
+export interface Plain {
+  readonly mechanism: "PLAIN"
+  readonly username: string
+  readonly password: Redacted.Redacted<string>
+}
+
+/** A name and a password, which the broker does not hear. */
+export interface Scram {
+  readonly mechanism: "SCRAM-SHA-256" | "SCRAM-SHA-512"
+  /** Of ASCII: Kafka's brokers read no other. */
+  readonly username: string
+  /** Taken as it is: not prepared (RFC 4013), as Kafka's own client does not. */
+  readonly password: Redacted.Redacted<string>
+  /** The most iterations that are done for a broker that asks for them. Default 16 384. */
+  readonly maxIterations?: number | undefined
+}
+
 /** SASL: by name and password, or by a token. Java: sasl.mechanism, sasl.jaas.config. */
 export type Sasl<R = never> =
-  | {
-      readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
-      readonly username: string
-      readonly password: Redacted.Redacted<string>
-    }
+  | Plain
+  | Scram
   | {
       readonly mechanism: "OAUTHBEARER"
       /** Asked for at each authentication. Where it fails, the connection is tried again as if it could not be made. */
@@ -55,26 +70,40 @@ export interface TlsSettings {
   proven: boolean
 }
 
+/** What PEM text of each setting must hold. */
+const holds = {
+  ca: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
+  cert: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
+  key: /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/
+}
+
 const text = (
-  name: string,
+  name: keyof typeof holds,
   pem: Pem | Redacted.Redacted<string> | undefined
 ): Effect.Effect<string | undefined, string> => {
   if (pem === undefined) return Effect.undefined
-  if (typeof pem === "string") {
-    return pem.includes("-----BEGIN ")
-      ? Effect.succeed(pem)
-      : Effect.fail(`tls.${name} is not PEM text; a file is given as { file: "…" }`)
-  }
-  if (Redacted_.isRedacted(pem)) {
-    const secret = Redacted_.value(pem as Redacted.Redacted<string>)
-    return secret.includes("-----BEGIN ")
-      ? Effect.succeed(secret)
-      : Effect.fail(`tls.${name} is not PEM text; a file is given as { file: "…" }`)
+  const what = name === "key" ? "private key" : "certificate"
+  if (typeof pem === "string" || Redacted_.isRedacted(pem)) {
+    const given = typeof pem === "string" ? pem : Redacted_.value(pem as Redacted.Redacted<string>)
+    return holds[name].test(given)
+      ? Effect.succeed(given)
+      : Effect.fail(
+          given.includes("-----BEGIN ")
+            ? `tls.${name} holds no ${what}`
+            : `tls.${name} is not PEM text; a file is given as { file: "…" }`
+        )
   }
   const { file } = pem as { readonly file: string }
   return Effect.callback((resume) => {
     Fs.readFile(file, "utf8", (error, data) =>
-      resume(error === null ? Effect.succeed(data) : Effect.fail(`tls.${name}: ${file} cannot be read (${error.code})`))
+      resume(
+        error !== null
+          ? Effect.fail(`tls.${name}: ${file} cannot be read (${error.code})`)
+          : // Without one nobody would be trusted, or the system's authorities would be.
+            holds[name].test(data)
+            ? Effect.succeed(data)
+            : Effect.fail(`tls.${name}: ${file} holds no ${what}`)
+      )
     )
   })
 }
@@ -157,18 +186,32 @@ const explain = (error: unknown, withPassphrase: boolean): string => {
   }
 }
 
+const checkPassword = (options: Plain | Scram, mistake: (text: string) => void): void => {
+  if (typeof options.username !== "string" || options.username === "") mistake("sasl.username is missing")
+  if (!Redacted_.isRedacted(options.password)) mistake("sasl.password is missing, or not Redacted")
+  else if (Redacted_.value(options.password) === "") mistake("sasl.password is empty")
+}
+
+const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (text: string) => void): void => {
+  // Java: ScramMessages' SASLNAME. A broker would say that the message is not valid.
+  // eslint-disable-next-line no-control-regex
+  if (typeof username === "string" && !/^[\x01-\x7f]*$/.test(username))
+    mistake(`sasl.username: Kafka reads names of ASCII alone in ${mechanism}`)
+  if (maxIterations !== undefined && !(Number.isSafeInteger(maxIterations) && maxIterations >= 4096))
+    mistake(`sasl.maxIterations must be a whole number from 4096 on, not ${String(maxIterations)}`)
+}
+
 /** Checks SASL settings, and says each mistake that it finds. */
 export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: string) => void): void => {
   if (options === undefined) return
   switch (options.mechanism) {
-    case "PLAIN":
     case "SCRAM-SHA-256":
     case "SCRAM-SHA-512": {
-      if (typeof options.username !== "string" || options.username === "") mistake("sasl.username is missing")
-      if (!Redacted_.isRedacted(options.password)) mistake("sasl.password is missing, or not Redacted")
-      else if (Redacted_.value(options.password) === "") mistake("sasl.password is empty")
-      return
+      checkScram(options, mistake)
+      return checkPassword(options, mistake)
     }
+    case "PLAIN":
+      return checkPassword(options, mistake)
     case "OAUTHBEARER": {
       if (!Effect.isEffect(options.token)) mistake("sasl.token is missing, or not an Effect")
       for (const [name, value] of Object.entries(options.extensions ?? {})) {

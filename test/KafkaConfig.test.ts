@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Context, Duration, Effect, Redacted } from "effect"
+import { Config, ConfigProvider, Context, Duration, Effect, Logger, Redacted } from "effect"
 import * as Kafka from "../src/Kafka.ts"
 import * as KafkaConfig from "../src/KafkaConfig.ts"
+import * as KafkaError from "../src/KafkaError.ts"
 
 const mistakes = (options: unknown) =>
   Effect.map(Effect.flip(KafkaConfig.make(options as KafkaConfig.Options)), ({ reason }) =>
@@ -176,4 +177,76 @@ describe("the environment", () => {
       assert.strictEqual(error._tag, "KafkaError")
     })
   )
+})
+
+describe("settings that cannot be carried", () => {
+  const found = (options: object) => mistakes({ bootstrap: ["b"], ...options })
+
+  it.effect("are refused: what is no number, what is endless, what an int32 or a timer does not hold", () =>
+    Effect.gen(function* () {
+      for (const name of ["requestTimeout", "connectTimeout", "metadataTimeout", "bootstrapTimeout"])
+        for (const value of [NaN, Infinity, -Infinity, 2 ** 31, "25 days", "soon", -1, 0])
+          assert.lengthOf(yield* found({ [name]: value }), 1, `${name} ${value}`)
+      for (const name of ["connectionsMaxIdle", "metadataMaxAge", "keepAlive"])
+        for (const value of [NaN, -Infinity, 2 ** 31, 0])
+          assert.lengthOf(yield* found({ [name]: value }), 1, `${name} ${value}`)
+      for (const value of [NaN, Infinity, 0, -1, 1.5, 2 ** 31, "5"])
+        assert.lengthOf(yield* found({ maxResponseBytes: value }), 1, `maxResponseBytes ${value}`)
+    })
+  )
+
+  it.effect("are taken where never is a choice, and rounded up where they are parts of a millisecond", () =>
+    Effect.gen(function* () {
+      const config = yield* KafkaConfig.make({
+        bootstrap: ["b"],
+        connectionsMaxIdle: Infinity,
+        metadataMaxAge: Infinity,
+        keepAlive: Infinity,
+        requestTimeout: 0.5
+      })
+      assert.deepStrictEqual(
+        [config.connectionsMaxIdle, config.metadataMaxAge, config.keepAlive, config.requestTimeout],
+        [Infinity, Infinity, Infinity, 1]
+      )
+    })
+  )
+
+  it.effect("tell of an @ in an address without what stands before it, and take no control characters", () =>
+    Effect.gen(function* () {
+      for (const entry of ["user:hunter2@b:9092", "hunter2@b", "hunter2@b:9092", "kafka://u:hunter2@b:1"]) {
+        const [told] = yield* found({ bootstrap: [entry] })
+        assert.include(told, 'bootstrap[0] holds an "@"')
+        assert.notInclude(told!, "hunter2")
+      }
+      for (const entry of ["a\0b:1", "a b:1", "b:70000", "b:0", `${"a".repeat(256)}:1`])
+        assert.lengthOf(yield* found({ bootstrap: [entry] }), 1)
+    })
+  )
+
+  it.effect("warn once where PLAIN goes over plaintext", () =>
+    Effect.gen(function* () {
+      const warned: Array<unknown> = []
+      const logger = Logger.make(({ logLevel, message }) => void (logLevel === "Warn" && warned.push(message)))
+      const sasl = { username: "u", password: Redacted.make("hunter2") } as const
+      const make = (options: object) =>
+        KafkaConfig.make({ bootstrap: ["b"], ...options }).pipe(Effect.provide(Logger.layer([logger])))
+      yield* make({ sasl: { mechanism: "PLAIN", ...sasl } })
+      assert.lengthOf(warned, 1)
+      assert.notInclude(JSON.stringify(warned), "hunter2")
+      yield* make({ sasl: { mechanism: "PLAIN", ...sasl }, tls: true })
+      yield* make({ sasl: { mechanism: "SCRAM-SHA-256", ...sasl } })
+      assert.lengthOf(warned, 1)
+    })
+  )
+})
+
+describe("an error's message", () => {
+  it("shows a broker's control characters as escapes", () => {
+    const { message } = KafkaError.make({
+      _tag: "Unauthenticated",
+      mechanism: "PLAIN",
+      message: "no\r\n\u001b[31mred\u202e\0"
+    })
+    assert.include(message, "no\\u000d\\u000a\\u001b[31mred\\u202e\\u0000")
+  })
 })

@@ -234,6 +234,17 @@ describe("TLS", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("tells a broker of old TLS alone from one that wants a certificate", () =>
+    Effect.gen(function* () {
+      const old = yield* secure({ minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" })
+      const error = yield* reason(
+        connect({ host: "localhost", port: old.port, tls: yield* tls({ ca: certificates.ca }) })
+      )
+      assert.strictEqual(error._tag, "WrongProtocol")
+      assert.include(JSON.stringify(error), "speaks no TLS that this client does")
+    }).pipe(Effect.scoped)
+  )
+
   for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
     it.live(`shows our certificate where the broker wants one, and says so where it is missing (${maxVersion})`, () =>
       Effect.gen(function* () {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
+import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -62,6 +63,23 @@ describe("TLS settings", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "fail at construction for files and texts without a certificate: nobody would be trusted, or everybody",
+    () =>
+      Effect.gen(function* () {
+        const at = yield* folder
+        const file = (name: string, text: string) => {
+          Fs.writeFileSync(Path.join(at, name), text)
+          return { file: Path.join(at, name) }
+        }
+        for (const empty of [file("empty", ""), file("blank", "\n"), file("key-only", key), key])
+          assert.match((yield* mistakes({ ca: empty })).join(), /tls.ca.* holds no certificate/)
+        assert.match((yield* mistakes({ ca: "" })).join(), /tls.ca is not PEM text/)
+        assert.match((yield* mistakes({ cert: key, key: Redacted.make(key) })).join(), /tls.cert holds no certificate/)
+        assert.match((yield* mistakes({ cert, key: Redacted.make(cert) })).join(), /tls.key holds no private key/)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("read files again, so that certificates can be renewed, and keep what works while they cannot", () =>
     Effect.gen(function* () {
       const file = Path.join(yield* folder, "ca.pem")
@@ -112,12 +130,49 @@ describe("SCRAM", () => {
       assert.match(yield* refused("r=other,s=W22Z,i=4096"), /nonce/)
       assert.match(yield* refused(`r=${nonce},s=W22Z,i=4096`), /nonce/)
       assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=1`), /4096/)
-      assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=999999999`), /10000000/)
+      assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=16385`), /from 4096 to 16384 are done/)
       assert.match(yield* refused(`r=${nonce}x,s=W22Z,i=-1`), /4096/)
       assert.match(yield* refused(`r=${nonce}x`), /incomplete/)
       assert.strictEqual(yield* refused("e=unknown-user"), "unknown-user")
     })
   )
+
+  it.effect("does more iterations where it is told to, in turns that end with whoever wanted them", () =>
+    Effect.gen(function* () {
+      const salt = Buffer.from("W22ZaJ0SNY7soEsUEjb6gQ==", "base64")
+      const challenge = `r=${nonce}x,s=${salt.toString("base64")},i=20000`
+      for (const hash of ["sha256", "sha512"] as const) {
+        const [state] = Scram.first(hash, "user", "pencil", nonce, 20_000)
+        const [, proof] = yield* Scram.last(state, challenge)
+        // By the one function of the platform.
+        const salted = Crypto.pbkdf2Sync("pencil", salt, 20_000, hash === "sha256" ? 32 : 64, hash)
+        const hmac = (key: Buffer, text: string) => Crypto.createHmac(hash, key).update(text).digest()
+        const signed = `n=user,r=${nonce},${challenge},c=biws,r=${nonce}x`
+        assert.strictEqual(hmac(hmac(salted, "Server Key"), signed).compare(proof), 0)
+      }
+      const [state] = Scram.first("sha256", "user", "pencil", nonce, 1e9)
+      const endless = yield* Effect.forkChild(Scram.last(state, `r=${nonce}x,s=W22Z,i=100000000`), {
+        startImmediately: true
+      })
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(endless)
+    })
+  )
+
+  it("takes no name that Kafka's brokers do not read, and passwords as they are", () => {
+    const found = (sasl: object) => {
+      const found: Array<string> = []
+      Security.checkSasl(sasl as Security.Sasl, (mistake) => void found.push(mistake))
+      return found
+    }
+    const password = Redacted.make("\u2168 I\u00aaX")
+    for (const mechanism of ["SCRAM-SHA-256", "SCRAM-SHA-512"]) {
+      assert.deepStrictEqual(found({ mechanism, username: "a=b, c", password }), [])
+      assert.match(found({ mechanism, username: "j\u00fcrgen", password }).join(), /ASCII alone/)
+      assert.match(found({ mechanism, username: "u", password, maxIterations: 100 }).join(), /from 4096 on/)
+    }
+    assert.deepStrictEqual(found({ mechanism: "PLAIN", username: "j\u00fcrgen", password }), [])
+  })
 
   it("writes what a name may not hold as the RFC says", () => {
     assert.strictEqual(Scram.first("sha512", "a=b,c", "p", "n")[1], "n,,n=a=3Db=2Cc,r=n")

@@ -34,8 +34,9 @@ const plain = (username: string, password: string): Exchange => ({
   next: () => over
 })
 
-const scram = (hash: Scram.Hash, username: string, password: string): Exchange => {
-  const [state, first] = Scram.first(hash, username, password, Crypto.randomBytes(24).toString("base64"))
+const scram = (hash: Scram.Hash, { maxIterations, password, username }: Security.Scram): Exchange => {
+  const nonce = Crypto.randomBytes(24).toString("base64")
+  const [state, first] = Scram.first(hash, username, Redacted.value(password), nonce, maxIterations)
   let proof: Buffer | undefined
   return {
     first: bytes(first),
@@ -74,9 +75,9 @@ const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchang
     case "PLAIN":
       return Effect.sync(() => plain(sasl.username, Redacted.value(sasl.password)))
     case "SCRAM-SHA-256":
-      return Effect.sync(() => scram("sha256", sasl.username, Redacted.value(sasl.password)))
+      return Effect.sync(() => scram("sha256", sasl))
     case "SCRAM-SHA-512":
-      return Effect.sync(() => scram("sha512", sasl.username, Redacted.value(sasl.password)))
+      return Effect.sync(() => scram("sha512", sasl))
     case "OAUTHBEARER":
       return sasl.token.pipe(
         Effect.map((token) => oauthBearer(Redacted.value(token), sasl.extensions ?? {})),

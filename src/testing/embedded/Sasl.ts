@@ -61,10 +61,7 @@ const saltedPassword = (hash: string, password: string, salt: Uint8Array): Buffe
   const key = `${hash}:${Buffer.from(salt).toString("hex")}:${password}`
   let known = salted.get(key)
   if (known === undefined)
-    salted.set(
-      key,
-      (known = crypto.pbkdf2Sync(password.normalize("NFKC"), salt, iterations, hash === "sha256" ? 32 : 64, hash))
-    )
+    salted.set(key, (known = crypto.pbkdf2Sync(password, salt, iterations, hash === "sha256" ? 32 : 64, hash)))
   return known
 }
 
@@ -87,7 +84,12 @@ const scram = (settings: SaslSettings, hash: "sha256" | "sha512", random: () => 
       const message = text(token)
       if (finished) return malformed
       if (first === undefined) {
-        const parts = /^n,(?:a=[^,]*)?,((?:m=[^,]*,)?n=([^,]*),r=([^,]+)(?:,.*)?)$/.exec(message)
+        // Names of ASCII alone, as ScramMessages reads them; passwords are not prepared either.
+        // eslint-disable-next-line no-control-regex
+        const parts =
+          /^n,(?:a=[^,]*)?,((?:m=[^,]*,)?n=((?:[\x01-\x2b\x2d-\x3c\x3e-\x7f]|=2C|=3D)+),r=([^,]+)(?:,.*)?)$/.exec(
+            message
+          )
         if (parts === null) return malformed
         const user = parts[2]!.replaceAll("=2C", ",").replaceAll("=3D", "=")
         if (!settings.users.has(user)) return refused

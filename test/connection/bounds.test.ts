@@ -1,0 +1,245 @@
+/** What a connection holds, and for how long it waits, whatever the other side does. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import type { Broker } from "../../src/Broker.ts"
+import type { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
+import { ConnectionSlot } from "../../src/connection/ConnectionSlot.ts"
+import type { KafkaError } from "../../src/KafkaError.ts"
+import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
+import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as Answers from "../hostile/Answers.ts"
+import { brokers, fake } from "./Fakes.ts"
+
+const metadata = () => ({ topics: [] })
+const reason = <A, R>(effect: Effect.Effect<A, KafkaError, R>) => Effect.map(Effect.flip(effect), (e) => e.reason)
+
+const int32 = (n: number) => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(n)
+  return bytes
+}
+
+/** A broker of `Answers`, which a test may make fall silent. */
+const answering = (options: Answers.Options = {}) =>
+  Effect.gen(function* () {
+    const broker = Answers.make(options)
+    const state = { silent: false }
+    const network = yield* fake((peer, { host, port }) => (request) => {
+      const response = state.silent ? undefined : broker.answer(request, { host, port })
+      if (response !== undefined) peer.send(response)
+    })
+    return { broker, network, state }
+  })
+
+describe("a response", () => {
+  it.effect("of a stranger is a mebibyte at most, whatever maxResponseBytes is", () =>
+    Effect.gen(function* () {
+      for (const sasl of [undefined, { mechanism: "PLAIN", username: "u", password: Redacted.make("p") }] as const)
+        for (const api of sasl === undefined ? ["ApiVersions"] : ["ApiVersions", "SaslHandshake", "SaslAuthenticate"]) {
+          const size = (1 << 20) + 1
+          const { network } = yield* answering({ answers: { [api]: () => int32(size) } })
+          const service = yield* brokers(network.network, { ...(sasl === undefined ? {} : { sasl }), tls: false })
+          const why = yield* reason(Effect.flatMap(service.at("b", 1), (broker) => broker.send(Metadata, metadata)))
+          assert.include(
+            JSON.stringify(why),
+            api === "ApiVersions" ? "no response of Kafka" : "over the limit of 1048576"
+          )
+          assert.strictEqual(network.open(), 0)
+        }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that is not complete counts with those of all other connections", () =>
+    Effect.gen(function* () {
+      const part = Buffer.alloc(1_000_000)
+      const { network } = yield* answering({
+        answers: { Heartbeat: (request) => Buffer.concat([int32(50_000_000), int32(request.correlationId), part]) }
+      })
+      const service = yield* brokers(network.network, { maxPendingResponseBytes: 10_000_000 })
+      const broker = yield* service.at("b", 1)
+      const beat = (channel: string) => broker.send(Heartbeat, () => ({ groupId: "g" }), { channel, timeout: 5000 })
+      // Each begins a response that takes 4 MB to put together.
+      const two = yield* Effect.forkChild(Effect.all([reason(beat("a")), reason(beat("b"))], { concurrency: 2 }), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(1)
+      const why = yield* reason(beat("c"))
+      assert.strictEqual(why._tag, "Unreachable")
+      assert.include(JSON.stringify(why), "maxPendingResponseBytes is 10000000")
+      assert.strictEqual(network.open(), 2)
+      yield* TestClock.adjust("6 seconds")
+      assert.sameMembers(
+        (yield* Fiber.join(two)).map(({ _tag }) => _tag),
+        ["TimedOut", "Unreachable"]
+      )
+      // What was held is given back: there is room again.
+      const again = yield* Effect.forkChild(reason(beat("d")), { startImmediately: true })
+      yield* TestClock.adjust(1)
+      assert.isUndefined(again.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that asks for silence is obeyed for as long as a request may take, not for days", () =>
+    Effect.gen(function* () {
+      const { network } = yield* answering({
+        answers: {
+          Metadata: ({ count }, healthy) => ({ ...healthy(), ...(count === 1 ? { throttleTimeMs: 2 ** 31 - 1 } : {}) })
+        }
+      })
+      const broker = yield* (yield* brokers(network.network)).at("b", 1)
+      yield* broker.send(Metadata, metadata)
+      const sent = yield* Effect.forkChild(broker.send(Metadata, metadata, { timeout: 60_000 }), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("29 seconds")
+      assert.isUndefined(sent.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(sent)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("authenticating again", () => {
+  it.effect("with a token that never comes holds requests up for connectTimeout, and is tried again", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { network } = yield* answering({ answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }) } })
+      const service = yield* brokers(network.network, {
+        connectTimeout: "2 seconds",
+        sasl: {
+          mechanism: "OAUTHBEARER",
+          token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : Effect.never))
+        }
+      })
+      const broker = yield* service.at("b", 1)
+      yield* broker.send(Metadata, metadata)
+      yield* TestClock.adjust("58 seconds")
+      const sent = yield* Effect.forkChild(broker.send(Metadata, metadata), { startImmediately: true })
+      yield* TestClock.adjust("1900 millis")
+      assert.isUndefined(sent.pollUnsafe())
+      yield* TestClock.adjust("200 millis")
+      // The session has ended meanwhile: what waited is told, typed, and the next one is another connection.
+      assert.isDefined(sent.pollUnsafe())
+      assert.strictEqual(asked, 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that dies of a defect ends the connection, and is not tried without end", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { network } = yield* answering({ answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 10_000 }) } })
+      const service = yield* brokers(network.network, {
+        sasl: {
+          mechanism: "OAUTHBEARER",
+          token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : Effect.die("no")))
+        }
+      })
+      const broker = yield* service.at("b", 1)
+      yield* broker.send(Metadata, metadata)
+      yield* TestClock.adjust("9600 millis")
+      const sent = yield* Effect.forkChild(Effect.exit(broker.send(Metadata, metadata)), { startImmediately: true })
+      for (let i = 0; i < 40; i++) yield* TestClock.adjust("1 second")
+      assert.isDefined(sent.pollUnsafe())
+      assert.isAtMost(asked, 6)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a connection that is dead", () => {
+  const three = (broker: Broker) =>
+    Effect.all(
+      [
+        broker.send(Metadata, metadata),
+        broker.send(Metadata, metadata, { channel: "produce" }),
+        broker.send(Metadata, metadata, { channel: "fetch-1" })
+      ],
+      { concurrency: 3 }
+    )
+
+  it.effect("takes those with it to the same address that were silent as long", () =>
+    Effect.gen(function* () {
+      const { network, state } = yield* answering()
+      const broker = yield* (yield* brokers(network.network)).at("b", 1)
+      yield* three(broker)
+      assert.strictEqual(network.open(), 3)
+      // A load balancer has forgotten all of them.
+      state.silent = true
+      yield* TestClock.adjust("5 minutes")
+      const sent = yield* Effect.forkChild(reason(broker.send(Metadata, metadata, { channel: "produce" })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("31 seconds")
+      assert.strictEqual((yield* Fiber.join(sent))._tag, "TimedOut")
+      assert.strictEqual(network.open(), 0)
+      // Nobody waits for another time-out.
+      state.silent = false
+      yield* three(broker)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("takes none with it that is heard, nor one that a broker was asked to hold", () =>
+    Effect.gen(function* () {
+      const { network, state } = yield* answering({ answers: { JoinGroup: () => undefined } })
+      const broker = yield* (yield* brokers(network.network)).at("b", 1)
+      yield* three(broker)
+      const joining = yield* Effect.forkChild(
+        reason(
+          broker.send(JoinGroup, () => ({ groupId: "g", protocols: [] }), { channel: "group-1", timeout: 300_000 })
+        ),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1 second")
+      state.silent = true
+      const late = yield* Effect.forkChild(reason(broker.send(Metadata, metadata, { channel: "produce" })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("10 seconds")
+      state.silent = false
+      yield* broker.send(Metadata, metadata, { channel: "fetch-1" })
+      yield* TestClock.adjust("21 seconds")
+      assert.strictEqual((yield* Fiber.join(late))._tag, "TimedOut")
+      // produce and control are gone, fetch-1 was heard, group-1 is held.
+      assert.strictEqual(network.open(), 2)
+      assert.isUndefined(joining.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("by its age is not used, also where the timer that closes it has not rung", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let now = 0n
+      let made = 0
+      const slot: ConnectionSlot = new ConnectionSlot({
+        address: "b:1",
+        scope: yield* Effect.scope,
+        // The process was asleep: time has passed, and no timer has rung.
+        clock: { ...clock, monotonicTimeNanosUnsafe: () => now },
+        maxIdle: 60_000,
+        fork: () => {},
+        random: () => 0,
+        connect: () =>
+          Effect.sync(() => {
+            made++
+            const session = {
+              isIdle: true,
+              isOpen: true,
+              served: true,
+              usedAt: Number(now / 1_000_000n),
+              close: () => slot.ended(of(session))
+            }
+            return of(session)
+          })
+      })
+      const of = (session: object) => session as BrokerConnection
+      yield* slot.acquire
+      now = 59_000_000_000n
+      yield* slot.acquire
+      assert.strictEqual(made, 1)
+      now = 60_000_000_000n
+      yield* slot.acquire
+      assert.strictEqual(made, 2)
+    }).pipe(Effect.scoped)
+  )
+})
