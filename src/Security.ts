@@ -194,8 +194,7 @@ const checkPassword = (options: Plain | Scram, mistake: (text: string) => void):
 
 const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (text: string) => void): void => {
   // Java: ScramMessages' SASLNAME. A broker would say that the message is not valid.
-  // eslint-disable-next-line no-control-regex
-  if (typeof username === "string" && !/^[\x01-\x7f]*$/.test(username))
+  if (typeof username === "string" && (!/^\p{ASCII}*$/u.test(username) || username.includes("\0")))
     mistake(`sasl.username: Kafka reads names of ASCII alone in ${mechanism}`)
   if (maxIterations !== undefined && !(Number.isSafeInteger(maxIterations) && maxIterations >= 4096))
     mistake(`sasl.maxIterations must be a whole number from 4096 on, not ${String(maxIterations)}`)

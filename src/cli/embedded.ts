@@ -1,4 +1,5 @@
 /** `samsa embedded`: the embedded broker as a process, for any client in any language. It serves until a signal ends it. */
+import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -6,6 +7,7 @@ import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as EmbeddedKafka from "../testing/EmbeddedKafka.ts"
+import { maxPartitions } from "../testing/embedded/Cluster.ts"
 import * as Profile from "../testing/embedded/Profile.ts"
 
 /** A whole number between two others. */
@@ -16,8 +18,6 @@ const whole = (name: string, from: number, to: number) =>
       (value) => `--${name} must be from ${from} to ${to}, not ${value}`
     )
   )
-
-const maxPartitions = 100_000
 
 /** `orders`, `orders:6`, `orders:6:3`: a name, partitions, replicas. */
 const topicOf = (text: string): EmbeddedKafka.TopicOptions => {
@@ -87,11 +87,39 @@ const flags = {
   )
 }
 
+/** The parent of a process, by what Linux says of it. */
+const parentOf = (pid: number): number => {
+  try {
+    // Behind the name, which may hold anything: state, parent.
+    return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ")[1])
+  } catch {
+    return 0
+  }
+}
+
+/**
+ * Ends when whoever started it has gone: npx and its shell, which tell nobody when they are killed. Started otherwise it
+ * never ends, so that it may be left to itself.
+ */
+const parentsEnd = Effect.suspend(() => {
+  if (process.env["npm_command"] !== "exec") return Effect.never
+  const [shell, npx] = [process.ppid, parentOf(process.ppid)]
+  return Effect.sleep("500 millis").pipe(
+    Effect.repeat({ while: () => process.ppid === shell && parentOf(shell) === npx }),
+    Effect.asVoid
+  )
+})
+
 export const embedded = Command.make(
   "embedded",
   flags,
   Effect.fnUntraced(
     function* ({ asVersion, autoCreate, brokers, coldStart, partitions, port, seed, topics, users }) {
+      if (port + brokers - 1 > 65_535)
+        return yield* new CliError.UserError({
+          cause: port,
+          userMessage: `${brokers} brokers from port ${port} on need ports up to ${port + brokers - 1}; the last is 65535`
+        })
       const broker = yield* EmbeddedKafka.make({
         brokers,
         topics,
@@ -104,7 +132,7 @@ export const embedded = Command.make(
         sasl: users.length === 0 ? undefined : { users: Object.fromEntries(users) }
       })
       yield* Console.log(`Kafka listens on ${broker.bootstrap.join(",")}`)
-      return yield* Effect.never
+      return yield* parentsEnd
     },
     Effect.scoped,
     Effect.catchTag("KafkaError", (error) =>

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Layer, Schema, Stream } from "effect"
 import { spawn } from "node:child_process"
 import * as net from "node:net"
 import * as path from "node:path"
@@ -96,6 +96,7 @@ it.live(
     Effect.gen(function* () {
       const wrong: ReadonlyArray<readonly [flags: ReadonlyArray<string>, message: RegExp]> = [
         [["--port", "70000"], /--port must be from 0 to 65535, not 70000/],
+        [["--port", "65535", "--brokers", "2"], /2 brokers from port 65535 on need ports up to 65536/],
         [["--topic", "orders:0"], /--topic must be NAME, NAME:PARTITIONS or NAME:PARTITIONS:REPLICAS, not "orders:0"/],
         [["--topic", "orders:1:3", "--port", "0"], /too few brokers/],
         [["--as-version", "9.9"], /"9\.9"/],
@@ -131,6 +132,29 @@ it.live(
       const code = yield* process.exitCode
       assert.match(process.output(), new RegExp(`port ${port} cannot be listened on: .*EADDRINUSE`))
       assert.strictEqual(code, 1)
+    }).pipe(Effect.scoped),
+  30_000
+)
+
+it.live(
+  "samsa embedded ends when npx, which started it, has gone",
+  () =>
+    Effect.gen(function* () {
+      // As npx does: a shell between, and nothing that is told when npx is killed.
+      const script = `process.env.npm_command = "exec"
+        require("child_process").spawn("sh", ["-c", \`"${process.execPath}" "${main}" embedded --port 0; true\`], { stdio: "inherit" })`
+      const npx = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "pipe"] })
+      yield* Effect.addFinalizer(() => Effect.sync(() => npx.kill("SIGKILL")))
+      const listens = Deferred.makeUnsafe<void>()
+      npx.stdout.on("data", (chunk: Buffer) => {
+        if (`${chunk}`.includes("listens on")) Deferred.doneUnsafe(listens, Exit.void)
+      })
+      const ended = Deferred.makeUnsafe<void>()
+      // The pipe is open for as long as any process has it.
+      npx.stdout.on("close", () => Deferred.doneUnsafe(ended, Exit.void))
+      yield* Deferred.await(listens)
+      npx.kill("SIGKILL")
+      yield* Deferred.await(ended)
     }).pipe(Effect.scoped),
   30_000
 )

@@ -351,7 +351,8 @@ describe("topics and settings", () => {
       assert.strictEqual((yield* create("t")).errorCode, 36)
       assert.strictEqual((yield* create("bad name")).errorCode, 17)
       assert.strictEqual((yield* create("u", { replicationFactor: 3 })).errorCode, 38)
-      assert.strictEqual((yield* create("u", { numPartitions: 0 })).errorCode, 37)
+      for (const numPartitions of [0, 10_001, 2 ** 31 - 1])
+        assert.strictEqual((yield* create("u", { numPartitions })).errorCode, 37)
       assert.strictEqual((yield* create("u", { configs: [{ name: "nonsense", value: "1" }] })).errorCode, 40)
       const manual = {
         numPartitions: -1,

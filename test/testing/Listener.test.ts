@@ -50,6 +50,52 @@ describe("the embedded broker on TCP", () => {
     })
   )
 
+  it.live("reads no more than has come behind a request that is held", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ listen: true, topics: ["t"] })
+      const socket = Net.connect(portOf(broker.bootstrap[0]!), "127.0.0.1")
+      yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+      const answers: Array<number> = []
+      const splitter = Frame.makeSplitter({
+        maxFrameBytes: 1e8,
+        onFrame: (frame) => answers.push(Frame.readCorrelationId(frame))
+      })
+      const held = Frame.encodeRequest(
+        Fetch.Request,
+        11,
+        { correlationId: 1, clientId: null },
+        {
+          maxWaitMs: 1500,
+          minBytes: 1_000_000,
+          topics: [{ topic: "t", partitions: [{ partition: 0, partitionMaxBytes: 1000 }] }]
+        }
+      )
+      const large = Buffer.concat(
+        Frame.encodeRequest(ApiVersions.Request, 0, { correlationId: 2, clientId: "x".repeat(30_000) }, {})
+      )
+      socket.write(Buffer.concat(held))
+      // Twice what the system's buffers take.
+      const count = 800
+      for (let i = 0; i < count; i++) socket.write(large)
+      socket.on("data", (chunk: Buffer) => splitter.push(chunk))
+      while (answers.length === 0) {
+        yield* Effect.sleep(100)
+        if (answers.length === 0) assert.isAbove(socket.writableLength, large.length * 200)
+      }
+      while (answers.length < count + 1) yield* Effect.sleep(20)
+      assert.strictEqual(answers[0], 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("fails typed where the port cannot be", () =>
+    Effect.gen(function* () {
+      for (const listen of [70_000, 65_535.5]) {
+        const error = yield* Effect.flip(EmbeddedKafka.make({ listen }))
+        assert.strictEqual(error.reason._tag, "Misconfigured")
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("fails typed where the port is taken", () =>
     Effect.gen(function* () {
       const first = yield* EmbeddedKafka.make({ listen: true })

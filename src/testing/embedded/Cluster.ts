@@ -32,6 +32,12 @@ const hashCode = (text: string): number => {
 /** A request may be under way for so long, in milliseconds, when its sender learns better. */
 const underway = 100
 
+/**
+ * The most partitions of a topic: as many as a controller of Kafka makes by one request. A number beyond it would be
+ * taken from memory before anybody looks at it.
+ */
+export const maxPartitions = 10_000
+
 export class Cluster {
   readonly env: Runtime
   readonly settings: Settings
@@ -189,8 +195,9 @@ export class Cluster {
     const alive = this.alive.map((node) => node.id)
     const factor = options.replicationFactor ?? Math.min(this.settings.replicationFactor, Math.max(alive.length, 1))
     let assignments = options.assignments
+    if (assignments !== undefined && assignments.length > maxPartitions) return "partitions"
     if (assignments === undefined) {
-      if (partitions < 1) return "partitions"
+      if (partitions < 1 || partitions > maxPartitions) return "partitions"
       if (factor < 1 || factor > alive.length) return "replication"
       assignments = Array.from({ length: partitions }, (_, p) =>
         Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)

@@ -19,6 +19,8 @@ import * as Strict from "./Strict.ts"
 export interface Link {
   readonly send: (chunks: ReadonlyArray<Uint8Array>) => void
   readonly close: () => void
+  /** Whether more is to be read; a peer in the same process reads on. */
+  readonly flow?: ((reading: boolean) => void) | undefined
 }
 
 export class Connection {
@@ -35,6 +37,7 @@ export class Connection {
   private readonly queue: Array<Uint8Array> = []
   private busy = false
   private pumping = false
+  private reading = true
   private readonly closers = new Set<() => void>()
 
   constructor(cluster: Cluster, node: Node, host: string, link: Link, handlers: ReadonlyMap<number, Handler>) {
@@ -103,6 +106,12 @@ export class Connection {
       }
     }
     this.pumping = false
+    // As a real broker, which reads a connection's next request when it has answered: behind one that is held, no more
+    // is read than has come.
+    const reading = !this.busy || this.queue.length === 0
+    if (reading === this.reading) return
+    this.reading = reading
+    this.link.flow?.(reading)
   }
 
   private done(): void {

@@ -1,5 +1,6 @@
 /** CreatePartitions, v0–v3: makes a topic have more partitions, never fewer. */
 import * as Api from "../../protocol/messages/CreatePartitions.ts"
+import { maxPartitions } from "./Cluster.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
 
@@ -23,6 +24,8 @@ export const createPartitions = handler("CreatePartitions", Api, (call) => {
           Code.invalidPartitions,
           `The topic ${name} currently has ${topic.partitions.length} partition(s); ${count} would not be an increase.`
         )
+      if (count > maxPartitions)
+        return fail(Code.invalidPartitions, `A topic has at most ${maxPartitions} partitions, not ${count}.`)
       const given = assignments?.map((each) => each.brokerIds)
       if (
         given !== undefined &&

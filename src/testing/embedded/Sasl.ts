@@ -85,11 +85,7 @@ const scram = (settings: SaslSettings, hash: "sha256" | "sha512", random: () => 
       if (finished) return malformed
       if (first === undefined) {
         // Names of ASCII alone, as ScramMessages reads them; passwords are not prepared either.
-        // eslint-disable-next-line no-control-regex
-        const parts =
-          /^n,(?:a=[^,]*)?,((?:m=[^,]*,)?n=((?:[\x01-\x2b\x2d-\x3c\x3e-\x7f]|=2C|=3D)+),r=([^,]+)(?:,.*)?)$/.exec(
-            message
-          )
+        const parts = /^n,(?:a=[^,]*)?,((?:m=[^,]*,)?n=((?:[^,=\P{ASCII}]|=2C|=3D)+),r=([^,]+)(?:,.*)?)$/u.exec(message)
         if (parts === null) return malformed
         const user = parts[2]!.replaceAll("=2C", ",").replaceAll("=3D", "=")
         if (!settings.users.has(user)) return refused

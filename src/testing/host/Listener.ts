@@ -12,6 +12,11 @@ const highWater = 16 * 1024 * 1024
 
 const accept = (cluster: Cluster, node: Node, socket: net.Socket): void => {
   socket.setNoDelay(true)
+  let wanted = true
+  const flow = () => {
+    if (wanted && socket.writableLength <= highWater) socket.resume()
+    else socket.pause()
+  }
   const connection: Connection = new Connection(
     cluster,
     node,
@@ -21,18 +26,22 @@ const accept = (cluster: Cluster, node: Node, socket: net.Socket): void => {
         socket.cork()
         for (const chunk of chunks) socket.write(chunk)
         socket.uncork()
-        if (socket.writableLength > highWater) socket.pause()
+        if (socket.writableLength > highWater) flow()
       },
       close: () => {
         // what was answered goes out first, then the end
         socket.end()
         socket.destroySoon()
+      },
+      flow: (reading) => {
+        wanted = reading
+        flow()
       }
     },
     handlers
   )
   socket.on("data", (chunk) => connection.receive(chunk))
-  socket.on("drain", () => socket.resume())
+  socket.on("drain", flow)
   socket.on("error", () => socket.destroy())
   socket.on("close", () => connection.ended())
 }
@@ -84,7 +93,12 @@ const open = (cluster: Cluster, node: Node, port: number, secure: Tls | undefine
       socket.once("close", () => sockets.delete(socket))
     })
     server.once("error", (error) => resume(Effect.fail(error)))
-    server.listen(port, "127.0.0.1", () => resume(Effect.succeed({ server, sockets })))
+    try {
+      server.listen(port, "127.0.0.1", () => resume(Effect.succeed({ server, sockets })))
+    } catch (error) {
+      // A port that cannot be.
+      resume(Effect.fail(error instanceof Error ? error : new Error(String(error))))
+    }
   })
 
 /** What a port has open: the sockets too that have not shown who they are yet. */
