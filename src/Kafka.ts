@@ -2,7 +2,7 @@
  * All that an application needs to reach a cluster, in one Layer: `Kafka.layer({ bootstrap: ["localhost:9092"] })`.
  *
  * Building it connects to a first broker, and fails with `Unreachable`, naming every address and its cause, after
- * `bootstrapTimeout`. A broker that is lost later never fails it.
+ * `bootstrapTimeout`; with `connect: "lazily"` it waits for nothing. A broker that is lost later never fails it.
  *
  * Each layer here is a composition of the parts' own, in one line each; `docs/examples/by-hand.ts` composes them with
  * one part swapped.
@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Bootstrap from "./Bootstrap.ts"
 import type * as Broker from "./Broker.ts"
-import type * as Cluster from "./Cluster.ts"
+import * as Cluster from "./Cluster.ts"
 import type * as GroupOffsets from "./GroupOffsets.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import type * as KafkaError from "./KafkaError.ts"
@@ -91,3 +91,23 @@ export const layerZooKeeper = <R = never>(
   options: KafkaConfig.OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, ZooKeeper | R> =>
   Layer.provide(layerZooKeeperWithoutNetwork(options), NodeNetwork.layer)
+
+/** How a cluster is, as far as this client can see. */
+export type Health =
+  | {
+      readonly _tag: "Up"
+      readonly clusterId: string | null
+      readonly brokers: ReadonlyArray<Cluster.BrokerInfo>
+    }
+  | { readonly _tag: "Down"; readonly error: KafkaError.KafkaError }
+
+/**
+ * Asks a broker, any that answers, how the cluster is; never fails, and ends within `metadataTimeout`. For the probes of
+ * a service that starts, by `connect: "lazily"`, while Kafka is away.
+ */
+export const health: Effect.Effect<Health, never, Cluster.Cluster> = Effect.flatMap(Cluster.Cluster, (cluster) =>
+  Effect.match(cluster.brokers, {
+    onFailure: (error): Health => ({ _tag: "Down", error }),
+    onSuccess: (brokers): Health => ({ _tag: "Up", clusterId: cluster.clusterId(), brokers })
+  })
+)

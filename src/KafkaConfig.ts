@@ -24,6 +24,11 @@ export interface Options<R = never> extends OptionsWithoutBootstrap<R> {
 export interface OptionsWithoutBootstrap<R = never> {
   /** How the brokers' logs and quotas name us. Default `"samsa"`. Java: client.id. */
   readonly clientId?: string | undefined
+  /**
+   * When a first broker is looked for: `"eagerly"` (the default) while the Layer is built, which fails where there is
+   * none; `"lazily"` when one is first needed, so that an application starts while Kafka is away. `Kafka.health` tells.
+   */
+  readonly connect?: "eagerly" | "lazily" | undefined
   /** How long the Layer tries to reach a first broker before it fails. Default 30 s. */
   readonly bootstrapTimeout?: Duration.Input | undefined
   /** How long opening one connection may take. Default 10 s. Java: socket.connection.setup.timeout.ms. */
@@ -76,6 +81,7 @@ export interface Settings {
   /** Empty where something else tells the first brokers. */
   readonly bootstrap: ReadonlyArray<{ readonly host: string; readonly port: number }>
   readonly clientId: string
+  readonly connect: "eagerly" | "lazily"
   readonly bootstrapTimeout: number
   readonly connectTimeout: number
   readonly requestTimeout: number
@@ -132,6 +138,7 @@ export { type Checks, checks, settle } from "./Checks.ts"
 const names: { readonly [K in keyof Required<Options>]: true } = {
   bootstrap: true,
   clientId: true,
+  connect: true,
   bootstrapTimeout: true,
   connectTimeout: true,
   requestTimeout: true,
@@ -218,9 +225,12 @@ const rest = <R>(
     const sourceAddress = options.sourceAddress === undefined ? undefined : parseSource(options.sourceAddress)
     if (options.sourceAddress !== undefined && sourceAddress === undefined)
       mistake(`sourceAddress: "${options.sourceAddress}" is not host or host:port`)
+    if (!["eagerly", "lazily", undefined].includes(options.connect))
+      mistake(`connect: ${JSON.stringify(options.connect)} is neither "eagerly" nor "lazily"`)
     const pinned = pinnedBy(options.brokerVersion, check)
     if (options.sasl !== undefined && (pinned === "0.8" || pinned === "0.9"))
       mistake(`sasl: brokers of ${pinned} have none of its mechanisms`)
+    if (tls === undefined && options.sasl?.mechanism === "AWS_MSK_IAM") mistake("sasl: AWS_MSK_IAM needs tls")
     if (tls !== undefined && pinned === "0.8") mistake("tls: brokers of 0.8 have none")
     if (tls === undefined && options.sasl?.mechanism === "PLAIN" && check.mistakes.length === 0)
       yield* Effect.logWarning("sasl PLAIN without tls: whoever sees the connection reads the password")
@@ -228,6 +238,7 @@ const rest = <R>(
     return yield* settle(check, {
       bootstrap,
       clientId: options.clientId ?? "samsa",
+      connect: options.connect ?? "eagerly",
       bootstrapTimeout: check.millis("bootstrapTimeout", options.bootstrapTimeout, 30_000),
       connectTimeout: check.millis("connectTimeout", options.connectTimeout, 10_000),
       requestTimeout: check.millis("requestTimeout", options.requestTimeout, 30_000),
@@ -246,8 +257,21 @@ const rest = <R>(
     })
   })
 
-const provided = <R>(sasl: Security.Sasl<R>, context: Context.Context<R>): Security.Sasl =>
-  sasl.mechanism === "OAUTHBEARER" ? { ...sasl, token: Effect.provideContext(sasl.token, context) } : sasl
+const provided = <R>(sasl: Security.Sasl<R>, context: Context.Context<R>): Security.Sasl => {
+  switch (sasl.mechanism) {
+    // What is missing is told with all other mistakes.
+    case "OAUTHBEARER":
+      return !Effect.isEffect(sasl.token)
+        ? (sasl as never)
+        : { ...sasl, token: Effect.provideContext(sasl.token, context) }
+    case "AWS_MSK_IAM":
+      return !Effect.isEffect(sasl.credentials)
+        ? (sasl as never)
+        : { ...sasl, credentials: Effect.provideContext(sasl.credentials, context) }
+    default:
+      return sasl
+  }
+}
 
 /**
  * Settings from the environment: `KAFKA_BOOTSTRAP` (`b1:9092,b2:9092`), and where they are set `KAFKA_CLIENT_ID`,

@@ -30,7 +30,7 @@ import * as TopicPartition from "./TopicPartition.ts"
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
 
-/** Makes the service: connects to a first broker, within `bootstrapTimeout`. */
+/** Makes the service: connects to a first broker, within `bootstrapTimeout`, where `connect` does not say otherwise. */
 export const make: Effect.Effect<
   Cluster["Service"],
   KafkaError.KafkaError,
@@ -70,7 +70,7 @@ export const make: Effect.Effect<
       waitingFor
     )
 
-  yield* Backoff.within(
+  const first = Backoff.within(
     topics.ask([]),
     { name: "bootstrapTimeout", millis: settings.bootstrapTimeout, waitingFor: "a first broker" },
     (error) => error.isRetryable,
@@ -83,6 +83,7 @@ export const make: Effect.Effect<
       return Effect.fail(attempts.length === 0 ? error : KafkaError.make({ _tag: "Unreachable", attempts }))
     })
   )
+  if (settings.connect === "eagerly") yield* first
 
   return Cluster.of({
     brokers: budgets.once(

@@ -50,6 +50,7 @@ export interface Scram {
 export type Sasl<R = never> =
   | Plain
   | Scram
+  | MskIam<R>
   | {
       readonly mechanism: "OAUTHBEARER"
       /** Asked for at each authentication. Where it fails, the connection is tried again as if it could not be made. */
@@ -57,6 +58,25 @@ export type Sasl<R = never> =
       /** KIP-342. */
       readonly extensions?: { readonly [name: string]: string } | undefined
     }
+
+/** Credentials of AWS, permanent or of a session. */
+export interface AwsCredentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: Redacted.Redacted<string>
+  readonly sessionToken?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * IAM of Amazon MSK: a token that is signed with AWS's credentials (SigV4) goes as OAUTHBEARER, as AWS's own signers do
+ * it. Needs TLS; the port of the listener for IAM is 9098.
+ */
+export interface MskIam<R = never> {
+  readonly mechanism: "AWS_MSK_IAM"
+  /** Of the cluster, such as `eu-central-1`. */
+  readonly region: string
+  /** Asked for at each authentication; any SDK, file or instance's metadata. Where it fails, the connection is tried again. */
+  readonly credentials: Effect.Effect<AwsCredentials, unknown, R>
+}
 
 /** TLS settings that were checked. */
 export interface TlsSettings {
@@ -221,6 +241,14 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
       }
       return
     }
+    case "AWS_MSK_IAM": {
+      if (!/^[a-z]{2,}(-[a-z0-9]+)+$/.test(String(options.region)))
+        mistake(`sasl.region: ${JSON.stringify(options.region)} is no region of AWS, such as "eu-central-1"`)
+      if (!Effect.isEffect(options.credentials)) mistake("sasl.credentials is missing, or not an Effect")
+      return
+    }
+    case "GSSAPI" as never:
+      return mistake("sasl.mechanism: GSSAPI (Kerberos) is spoken by librdkafka: take RdKafka.layer for it")
     default:
       mistake(`sasl.mechanism: ${String((options as { mechanism: unknown }).mechanism)} is not known`)
   }

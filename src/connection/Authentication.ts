@@ -4,6 +4,7 @@
  * 2.2 on) we authenticate again on the same connection, with the first request that is sent after 85 to 95 % of it.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
@@ -15,6 +16,7 @@ import * as SaslAuthenticate from "../protocol/messages/SaslAuthenticate.ts"
 import * as SaslHandshake from "../protocol/messages/SaslHandshake.ts"
 import type * as Security from "../Security.ts"
 import * as Scram from "./Scram.ts"
+import * as SigV4 from "./SigV4.ts"
 import type { BrokerConnection } from "./BrokerConnection.ts"
 import type { Reauthentication } from "./RequestLine.ts"
 import * as ApiVersions from "./ApiVersions.ts"
@@ -79,22 +81,38 @@ const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchang
     case "SCRAM-SHA-512":
       return Effect.sync(() => scram("sha512", sasl))
     case "OAUTHBEARER":
-      return sasl.token.pipe(
-        Effect.map((token) => oauthBearer(Redacted.value(token), sasl.extensions ?? {})),
-        // The service of the tokens is down, which says nothing of us: as if the broker could not be reached.
-        Effect.catchCause((cause) =>
-          Cause.hasInterrupts(cause)
-            ? Effect.interrupt
-            : Effect.fail(
-                KafkaError.make(
-                  { _tag: "Unreachable", attempts: [{ address, cause: "a token for OAUTHBEARER could not be had" }] },
-                  cause
-                )
-              )
-        )
+      return supplied(
+        Effect.map(sasl.token, (token) => oauthBearer(Redacted.value(token), sasl.extensions ?? {})),
+        "a token for OAUTHBEARER could not be had",
+        address
+      )
+    case "AWS_MSK_IAM":
+      return supplied(
+        Effect.gen(function* () {
+          const { accessKeyId, secretAccessKey, sessionToken } = yield* sasl.credentials
+          const secrets = {
+            accessKeyId,
+            secretAccessKey: Redacted.value(secretAccessKey),
+            sessionToken: sessionToken === undefined ? undefined : Redacted.value(sessionToken)
+          }
+          return oauthBearer(SigV4.mskToken(secrets, sasl.region, yield* Clock.currentTimeMillis), {})
+        }),
+        "credentials of AWS could not be had",
+        address
       )
   }
 }
+
+/** What an Effect of the application is needed for: where it is down that says nothing of us, as if the broker were. */
+const supplied = (exchange: Effect.Effect<Exchange, unknown>, problem: string, address: string) =>
+  Effect.catchCause(exchange, (cause) =>
+    Cause.hasInterrupts(cause)
+      ? Effect.interrupt
+      : Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: problem }] }, cause))
+  )
+
+/** The mechanism as brokers know it. */
+const wireName = ({ mechanism }: Security.Sasl): string => (mechanism === "AWS_MSK_IAM" ? "OAUTHBEARER" : mechanism)
 
 /** How the first connection is told from a session that is prolonged. */
 type Round = (
@@ -116,7 +134,7 @@ const authenticateOnce = (
 
     // Asked for before anything is sent: a broker does not wait long for it.
     const exchange = yield* exchangeOf(sasl, session.address)
-    const answer = yield* session.exchange(SaslHandshake, handshake, { mechanism })
+    const answer = yield* session.exchange(SaslHandshake, handshake, { mechanism: wireName(sasl) })
     if (answer.errorCode === codes.UNSUPPORTED_SASL_MECHANISM)
       return yield* refused(`the broker offers ${answer.mechanisms.join(", ") || "no mechanism"}`)
     if (answer.errorCode === codes.ILLEGAL_SASL_STATE) return yield* refused("this listener does no SASL, or not now")
@@ -158,7 +176,7 @@ const authenticateOnce = (
         exchange.next(answered.success.token)
       )
       if (Result.isFailure(next)) return yield* refused(next.failure)
-      if (mechanism === "OAUTHBEARER" && next.success !== undefined) why = text(answered.success.token)
+      if (wireName(sasl) === "OAUTHBEARER" && next.success !== undefined) why = text(answered.success.token)
       token = next.success
     }
     return lifetime

@@ -141,7 +141,7 @@ const topicInfo = (topic: TopicResponse, name: string, before: TopicInfo | undef
   const told = topic.topicId === Wire.zeroUuid ? undefined : topic.topicId
   // One of several brokers may be too old to know ids. That it is the same topic is then all that can be thought.
   const id = told ?? before?.id
-  const old = before?.id === undefined || before.id === id ? before?.partitions : undefined
+  const old = before?.id === id ? before?.partitions : undefined
   const partitions: Array<PartitionInfo> = []
   for (const { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes } of topic.partitions) {
     const known = old?.[partitionIndex]

@@ -218,7 +218,7 @@ describe("a connection that is dead", () => {
         clock: { ...clock, monotonicTimeNanosUnsafe: () => now },
         maxIdle: 60_000,
         fork: () => {},
-        random: () => 0,
+        delay: () => 0,
         connect: () =>
           Effect.sync(() => {
             made++

@@ -27,7 +27,7 @@ describe("a metadata worker", () => {
       })
       yield* Scope.close(scope, Exit.void)
       const error = yield* Fiber.join(waiting)
-      assert.strictEqual(error.reason._tag, "Unreachable")
+      assert.strictEqual(error.reason._tag, "Closed")
     })
   )
 })
