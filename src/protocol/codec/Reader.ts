@@ -11,10 +11,10 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 export const maxStringBytes = 0x7fff
 
 /**
- * The most elements of arrays in one message: four times what the largest clusters have as partitions. An element may
- * take one byte on the wire and a hundred here.
+ * The most elements of arrays in one message: a million topics of a partition each. An element may take one byte on the
+ * wire and hundreds here.
  */
-export const maxElements = 1 << 22
+export const maxElements = 1 << 21
 
 /** The most tagged fields of one struct: the definitions have seven at most. */
 export const maxTags = 256
