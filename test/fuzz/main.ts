@@ -1,5 +1,5 @@
 /**
- * The fuzzer: `npm run fuzz [-- --answers 1000000] [--seed 1] [--workers 2]`. Hostile brokers answer every API at every
+ * The fuzzer: `npm run fuzz [-- --answers 1000000] [--seed 1] [--workers 2] [--seconds 3600]`. Hostile brokers answer every API at every
  * version, over plaintext and TLS, before authentication and after it, to single requests and to whole clients. Every end
  * is to be a value or a typed error, in time; fails otherwise, and prints the worst of what it has seen.
  */
@@ -13,10 +13,10 @@ const option = (name: string, fallback: number): number => {
 }
 const answers = option("answers", 50_000)
 const seed = option("seed", 1)
+const seconds = option("seconds", 3600)
 const workers = option("workers", Math.min(2, availableParallelism()))
 /** What no run may pass: of a process that is hostile broker and client in one. */
 const mostRssMiB = 900
-const mostMillis = 6000
 
 const run = (i: number): Promise<any> =>
   new Promise((resolve, reject) => {
@@ -26,7 +26,8 @@ const run = (i: number): Promise<any> =>
         "--conditions=samsa-source",
         fileURLToPath(new URL("./worker.ts", import.meta.url)),
         String(Math.ceil(answers / workers)),
-        String(seed * 1000 + i)
+        String(seed * 1000 + i),
+        String(seconds)
       ],
       { stdio: ["ignore", "pipe", "inherit"] }
     )
@@ -55,6 +56,6 @@ console.log(
 console.log(`longest way to an end: ${slowest.worst.millis} ms (${slowest.worst.what})`)
 for (const { found } of reports) for (const one of found) console.log(`!! ${one}`)
 const bad = sum("defect") + sum("hang") + sum("uncaught")
-const over = max((r) => r.rssMiB) > mostRssMiB || slowest.worst.millis > mostMillis
-if (over) console.log(`!! beyond ${mostRssMiB} MiB or ${mostMillis} ms`)
+const over = max((r) => r.rssMiB) > mostRssMiB
+if (over) console.log(`!! beyond ${mostRssMiB} MiB`)
 process.exit(bad === 0 && !over ? 0 : 1)

@@ -1,6 +1,6 @@
 /**
  * One process of the fuzzer: hostile brokers and the clients that ask them, until so many hostile answers went out.
- * node --conditions=samsa-source test/fuzz/worker.ts <answers> <seed>; prints one line of JSON.
+ * node --conditions=samsa-source test/fuzz/worker.ts <answers> <seed> <seconds>; prints one line of JSON.
  */
 import { Cause, Context, Effect, Exit, Layer, Logger, References, Redacted, Schema, Stream } from "effect"
 import { monitorEventLoopDelay } from "node:perf_hooks"
@@ -21,10 +21,13 @@ import { chance } from "./Grammar.ts"
 
 const wanted = Number(process.argv[2] ?? 1000)
 const seed = Number(process.argv[3] ?? 1)
+/** When it stops, whatever is wanted. */
+const until = performance.now() + Number(process.argv[4] ?? Infinity) * 1000
+const goesOn = () => hostile.answers < wanted && performance.now() < until
 const r = chance(seed)
 
 /** Time that may pass beyond every time-out before an end is called a hang. */
-const hangMillis = 10_000
+const hangMillis = 30_000
 const requestTimeout = 250
 
 const ends: { [how: string]: number } = { value: 0, typed: 0, defect: 0, hang: 0, uncaught: 0 }
@@ -72,9 +75,10 @@ const sasl = { mechanism: "PLAIN", username: "u", password: Redacted.make("p") }
 const settings = (port: number, secure: boolean, authenticates: boolean): Kafka.Options => ({
   bootstrap: [`127.0.0.1:${port}`],
   requestTimeout,
-  connectTimeout: 500,
+  // Long enough for a machine that has much to do.
+  connectTimeout: 5000,
   metadataTimeout: 400,
-  bootstrapTimeout: 600,
+  bootstrapTimeout: 1500,
   ...(secure ? { tls: { ca: certificates.ca } } : {}),
   ...(authenticates ? { sasl } : {})
 })
@@ -87,7 +91,7 @@ const lane = (port: number, secure: boolean, authenticates: boolean, name: strin
       ({ Request, name }) => Request.key >= 0 && !name.startsWith("Sasl") && name !== "ApiVersions"
     )
     let channel = 0
-    while (hostile.answers < wanted) {
+    while (goesOn()) {
       const api = r.pick(asked)
       const [min, max] = api.Request.stable
       const version = min + r.below(max - min + 1)
@@ -114,7 +118,7 @@ const lane = (port: number, secure: boolean, authenticates: boolean, name: strin
 const strangersLane = (port: number, secure: boolean, authenticates: boolean, name: string) =>
   Effect.gen(function* () {
     let channel = 0
-    while (hostile.answers < wanted) {
+    while (goesOn()) {
       // Another client each time, since what is known of an address is remembered.
       yield* Effect.scoped(
         Effect.gen(function* () {
@@ -141,7 +145,7 @@ const topic = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema
 /** Whole clients: a producer, a member of a group, and who asks the cluster. */
 const client = (port: number, secure: boolean, authenticates: boolean) =>
   Effect.gen(function* () {
-    while (hostile.answers < wanted) {
+    while (goesOn()) {
       const what = `${secure ? "TLS " : ""}${authenticates ? "SASL " : ""}client`
       const program = Effect.gen(function* () {
         const cluster = yield* Cluster.Cluster

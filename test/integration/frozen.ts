@@ -110,7 +110,7 @@ const program = Effect.gen(function* () {
           return Effect.map(producer.send(topic, { value }), () => void (acknowledged = Math.max(acknowledged, value)))
         })
         yield* send
-        while (received < 1) yield* Effect.andThen(send, Effect.sleep("50 millis"))
+        yield* Effect.repeat(Effect.andThen(send, Effect.sleep("50 millis")), { until: () => received > 0 })
         if (busy)
           yield* Effect.forkScoped(
             Effect.forever(Effect.andThen(Effect.forkScoped(Effect.ignore(send)), Effect.sleep("10 millis")))
@@ -120,9 +120,9 @@ const program = Effect.gen(function* () {
         const from = now()
         const first = sent + 1
         const one = yield* Effect.forkScoped(send)
-        while (acknowledged < first) yield* Effect.sleep("5 millis")
+        yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => acknowledged >= first })
         const sentAfter = now() - from
-        while (received < first) yield* Effect.sleep("5 millis")
+        yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => received >= first })
         const readAfter = now() - from
         yield* Fiber.join(one)
         return { sentAfter, readAfter }
