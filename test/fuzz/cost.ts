@@ -17,7 +17,6 @@ import * as Consumer from "../../src/Consumer.ts"
 import * as Kafka from "../../src/Kafka.ts"
 import * as Frame from "../../src/protocol/Frame.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
-import * as Crc32c from "../../src/protocol/records/Crc32c.ts"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 import * as Answers from "../hostile/Answers.ts"
 import { certificates } from "../network/Certificates.ts"
@@ -95,7 +94,7 @@ const batchOf = (small: Uint8Array, codec: number, count: number) => {
   batch.writeInt16BE(codec, 21)
   batch.writeInt32BE(count - 1, 23)
   batch.writeInt32BE(count, 57)
-  batch.writeInt32BE(Crc32c.compute(batch, 21, batch.length) | 0, 17)
+  RecordBatch.sign(batch)
   return batch
 }
 
