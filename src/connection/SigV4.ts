@@ -1,4 +1,4 @@
-/** Pure. AWS Signature Version 4, of a request whose query is signed: what a token for Amazon MSK is. */
+/** AWS Signature Version 4, of a request whose query is signed: what a token for Amazon MSK is. */
 import * as Crypto from "node:crypto"
 
 const hmac = (key: Uint8Array | string, text: string): Buffer => Crypto.createHmac("sha256", key).update(text).digest()
