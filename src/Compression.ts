@@ -29,6 +29,8 @@ export const ids: { readonly [N in Name]: number } = { none: 0, gzip: 1, snappy:
 /** What compresses and decompresses, in one piece. */
 export interface Compressor {
   readonly compress: (bytes: Uint8Array) => Uint8Array
+  /** The same for what is large, in another thread. Where a codec has none, `compress` is used, in one piece. */
+  readonly compressLarge?: ((bytes: Uint8Array) => Effect.Effect<Uint8Array, unknown>) | undefined
   /**
    * Must not give, nor take memory for, more than `limit` bytes. What it throws becomes a `KafkaError` with reason
    * `Corrupt`.
@@ -55,6 +57,14 @@ export interface Codec extends Compressor {
 /** Bytes as they are. */
 export const none: Codec = { id: ids.none, name: "none", compress: (bytes) => bytes, decompress: (bytes) => bytes }
 
+/** Work in zlib's threads. */
+const threaded = (
+  start: (done: (error: Error | null, result: Uint8Array) => void) => void
+): Effect.Effect<Uint8Array, unknown> =>
+  Effect.callback((resume) => {
+    start((error, result) => resume(error === null ? Effect.succeed(result) : Effect.fail(error)))
+  })
+
 /** Lets the event loop run between the turns of a decompressor. */
 const driven =
   (turns: (bytes: Uint8Array, limit: number) => Turns<Uint8Array>) =>
@@ -79,6 +89,8 @@ export const gzip = (options: { readonly level?: number | undefined } = {}): Cod
     id: ids.gzip,
     name: "gzip",
     compress: (bytes) => zlib.gzipSync(bytes, { level, chunkSize: Unzip.chunkSize(bytes.length >>> 1) }),
+    compressLarge: (bytes) =>
+      threaded((done) => zlib.gzip(bytes, { level, chunkSize: Unzip.chunkSize(bytes.length >>> 1) }, done)),
     decompress: (bytes, limit) => Unzip.sync("gzip", bytes, limit, zlib.gunzipSync),
     decompressLarge: (bytes, limit) => Unzip.threaded("gzip", bytes, limit, Unzip.gzipClaims(bytes), zlib.createGunzip),
     claims: Unzip.gzipClaims
@@ -138,16 +150,22 @@ export const zstd = (options: { readonly level?: number | undefined } = {}): Cod
   const available = (): void => {
     if (typeof zlib.zstdCompressSync !== "function") throw unsupported("zstd, which node:zlib has from 22.15 on")
   }
+  const settings = (bytes: Uint8Array) => ({
+    params: { [zlib.constants.ZSTD_c_compressionLevel]: level },
+    chunkSize: Unzip.chunkSize(bytes.length >>> 1)
+  })
   return {
     id: ids.zstd,
     name: "zstd",
     compress: (bytes) => {
       available()
-      return zlib.zstdCompressSync(bytes, {
-        params: { [zlib.constants.ZSTD_c_compressionLevel]: level },
-        chunkSize: Unzip.chunkSize(bytes.length >>> 1)
-      })
+      return zlib.zstdCompressSync(bytes, settings(bytes))
     },
+    compressLarge: (bytes) =>
+      Effect.suspend(() => {
+        available()
+        return threaded((done) => zlib.zstdCompress(bytes, settings(bytes), done))
+      }),
     decompress: (bytes, limit) => {
       available()
       return Unzip.sync("zstd", bytes, limit, zlib.zstdDecompressSync)

@@ -44,18 +44,42 @@ export interface EncodeOptions {
   readonly offsetDeltas?: ReadonlyArray<number> | undefined
 }
 
-/** Sizes of record bodies between the two passes of `encode`, which is synchronous. */
+/** Sizes of record bodies between the two passes of `layOut`, which is synchronous. */
 let sizes = new Int32Array(1024)
+
+/** Records as bytes, with what the fixed fields of their batch have to say of them. */
+export interface LaidOut {
+  /** The records, from `start` on. */
+  readonly body: Uint8Array
+  readonly start: number
+  readonly count: number
+  readonly lastOffsetDelta: number
+  readonly baseTimestamp: number
+  readonly maxTimestamp: number
+}
 
 /**
  * Writes a batch: sizes first, one allocation, one pass, then the checksum. Throws `KafkaError`: `Misuse` where a
  * timestamp is not a whole number. No record, or more than 2 GiB, is a defect of whoever filled the batch.
  */
 export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOptions = {}): Uint8Array => {
+  const codec = options.compression
+  const compressed = codec !== undefined && codec.id !== 0
+  const laidOut = layOut(records, compressed ? 0 : overhead, options.offsetDeltas)
+  return seal(laidOut, compressed ? codec.compress(laidOut.body) : undefined, options)
+}
+
+/**
+ * The first half of `encode`: the records alone, with room for the fixed fields before them where they are not going to
+ * be compressed. Throws as `encode` does.
+ */
+export const layOut = (
+  records: ReadonlyArray<ProduceRecord>,
+  start: number,
+  deltas?: ReadonlyArray<number> | undefined
+): LaidOut => {
   const count = records.length
   if (count === 0) throw new Error("a batch needs a record")
-  const codec = options.compression
-  const deltas = options.offsetDeltas
   const baseTimestamp = records[0]!.timestamp
   if (!Number.isSafeInteger(baseTimestamp)) throw badTimestamp(baseTimestamp)
   if (sizes.length < count) sizes = new Int32Array(count * 2)
@@ -78,8 +102,6 @@ export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOpt
     total += Varint.size(size) + size
   }
   if (total > 0x7fffffff - overhead) throw new Error(`a batch of ${total} bytes`)
-  const compressed = codec !== undefined && codec.id !== 0
-  const start = compressed ? 0 : overhead
   const body = allocate(start + total)
   let at = start
   for (let i = 0; i < count; i++) {
@@ -94,11 +116,23 @@ export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOpt
     if (headers.length === 0) body[at++] = 0
     else at = writeHeaders(body, at, headers)
   }
+  const lastOffsetDelta = deltas === undefined ? count - 1 : deltas[count - 1]!
+  return { body, start, count, lastOffsetDelta, baseTimestamp, maxTimestamp }
+}
+
+/**
+ * The second half of `encode`: the fixed fields, and the records as they are, or `compressed` by the codec of the
+ * options. So that the compression between can be done elsewhere.
+ */
+export const seal = (
+  { body, baseTimestamp, count, lastOffsetDelta, maxTimestamp }: LaidOut,
+  compressed: Uint8Array | undefined,
+  options: EncodeOptions
+): Uint8Array => {
   let batch = body
-  if (compressed) {
-    const small = codec.compress(body)
-    batch = allocate(overhead + small.length)
-    batch.set(small, overhead)
+  if (compressed !== undefined) {
+    batch = allocate(overhead + compressed.length)
+    batch.set(compressed, overhead)
   }
   putInt64(batch, 0, options.baseOffset ?? 0)
   putInt32(batch, 8, batch.length - prefix)
@@ -107,11 +141,11 @@ export const encode = (records: ReadonlyArray<ProduceRecord>, options: EncodeOpt
   putInt16(
     batch,
     21,
-    (codec?.id ?? 0) |
+    (options.compression?.id ?? 0) |
       (options.transactional === true ? transactionalBit : 0) |
       (options.control === true ? controlBit : 0)
   )
-  putInt32(batch, 23, deltas === undefined ? count - 1 : deltas[count - 1]!)
+  putInt32(batch, 23, lastOffsetDelta)
   putInt64(batch, 27, baseTimestamp)
   putInt64(batch, 35, maxTimestamp)
   putInt64(batch, 43, options.producerId ?? -1)
