@@ -22,8 +22,14 @@ export class Cluster extends Context.Service<
     readonly controller: Effect.Effect<Broker, KafkaError.KafkaError>
     /** The cluster's id as it was last told; null before Metadata v2. */
     readonly clusterId: () => string | null
-    /** A topic: from memory, else asked for. Never creates it, unless `allowAutoTopicCreation`. Fails with `UnknownTopic` after the budget (`metadataTimeout`). */
-    readonly topic: (name: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
+    /**
+     * A topic: from memory, else asked for. Never creates it, unless `allowAutoTopicCreation`. Fails with `UnknownTopic`
+     * after the budget: `metadataTimeout`, or `within` milliseconds where that is less.
+     */
+    readonly topic: (
+      name: string,
+      options?: { readonly within?: number | undefined }
+    ) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /**
      * The topic of an id (base64url): from memory, else asked for (Metadata v12; of older brokers, which tell ids from
      * 2.8 on, all topics are asked for). Fails with `Server` UNKNOWN_TOPIC_ID where there is none, within `metadataTimeout`.
@@ -41,6 +47,11 @@ export class Cluster extends Context.Service<
     readonly known: (name: string) => TopicInfo | undefined
     /** The same by the topic's id: undefined also for an id that a name no longer has. */
     readonly knownById: (id: string) => TopicInfo | undefined
+    /**
+     * Takes the leader that an answer has named (KIP-951), without asking; false where what is known is as new. Its
+     * address is told to `Brokers.learn`.
+     */
+    readonly learnLeader: (partition: TopicPartition.TopicPartition, leader: number, epoch: number) => boolean
     /** The leader of a partition, waited for within `metadataTimeout`. */
     readonly leader: (
       partition: TopicPartition.TopicPartition

@@ -260,7 +260,7 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
     yield* start(
       engine,
       Effect.gen(function* () {
-        for (const info of yield* Effect.forEach(names, cluster.topic, { concurrency: "unbounded" })) {
+        for (const info of yield* Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" })) {
           engine.knownCounts.set(info.name, info.partitions.length)
         }
         yield* join(engine, options.group, membership, Effect.succeed(names))

@@ -116,6 +116,11 @@ export const make: Effect.Effect<
       ),
     known: topics.known,
     knownById: topics.knownById,
+    learnLeader: (partition, leader, epoch) => {
+      const change = state.moved(partition.topic, partition.partition, leader, epoch)
+      if (change !== undefined) changed(change)
+      return change !== undefined
+    },
     leader: (partition) =>
       retried(leaderNow(partition), [partition.topic], `the leader of ${TopicPartition.key(partition)}`),
     refresh: sharedRefresh(

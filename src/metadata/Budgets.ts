@@ -19,8 +19,8 @@ type Asked<A> = Effect.Effect<A, KafkaError.KafkaError>
 export interface Budgets {
   /** Within the budget, without another try. */
   readonly once: <A>(self: Asked<A>, waitingFor: string) => Asked<A>
-  /** Within the budget, again while the answer may change. */
-  readonly retried: <A>(self: Asked<A>, waitingFor: string) => Asked<A>
+  /** Within the budget, or `within` milliseconds where that is less, again while the answer may change. */
+  readonly retried: <A>(self: Asked<A>, waitingFor: string, within?: number) => Asked<A>
 }
 
 /** Makes them of the settings: `metadataTimeout` and `retry`. */
@@ -28,6 +28,7 @@ export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
   const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
   return {
     once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false),
-    retried: (self, waitingFor) => Backoff.within(self, budget(waitingFor), isTransient, retry)
+    retried: (self, waitingFor, within = Infinity) =>
+      Backoff.within(self, { ...budget(waitingFor), millis: Math.min(millis, within) }, isTransient, retry)
   }
 }

@@ -40,6 +40,17 @@ export class MetadataState {
     if (this.#topics.has(name)) this.#learnt.set(name, now)
   }
 
+  /** Learns who leads a partition from another answer than metadata (KIP-951), if that is newer than what is known. */
+  moved(topic: string, partition: number, leader: number, leaderEpoch: number): Change | undefined {
+    const before = this.#topics.get(topic)
+    const known = before?.partitions[partition]
+    if (before === undefined || known === undefined || leaderEpoch <= known.leaderEpoch) return undefined
+    const partitions = before.partitions.with(partition, { ...known, leader, leaderEpoch })
+    const info = { ...before, partitions }
+    this.#topics.set(topic, info)
+    return { _tag: "Topic", topic: info, before }
+  }
+
   /** Every broker has to be found again from the bootstrap servers (KIP-1102). */
   forgetNodes(): void {
     this.nodes = []
