@@ -19,17 +19,37 @@ export interface Loop {
   readonly wake: () => void
   /** Runs something that is interrupted when the loop ends. */
   readonly fork: (effect: Effect.Effect<unknown>) => Fiber.Fiber<unknown>
-  /** Asks for a topic's metadata, once at a time, and wakes afterwards. */
-  readonly refresh: (topic: string) => void
-  /** The node that leads a partition; undefined while none does, and while the topic is being asked for. */
+  /**
+   * Asks for a topic's metadata, once at a time and ever more seldom while that does not help, and wakes afterwards.
+   * The leader of `partition` is doubted: until the answer is there `leaderOf` knows none of it. The other partitions of
+   * the topic go on.
+   */
+  readonly refresh: (topic: string, partition?: number) => void
+  /** The node that leads a partition; undefined while none does, and while its leader is in doubt. */
   readonly leaderOf: (topic: string, partition: number) => number | undefined
   /** Ends the loop and everything forked. */
   readonly end: Effect.Effect<void>
 }
 
-/** How soon metadata is asked for again that told of no leader, and that could not be had. */
-const leaderlessMillis = 100
-const failedMillis = 1000
+/** The waits between questions for one topic: twice at once, then doubling up to a second, until nobody has asked for so long. */
+const firstWait = 50
+const longestWait = 1000
+const forgottenAfter = 3000
+
+/** A topic that was asked for. */
+interface Asked {
+  asking: boolean
+  /** Waits for its time. */
+  sleeping: Fiber.Fiber<unknown> | undefined
+  /** A partition came into doubt while the question was under way: the answer may be older than that. */
+  again: boolean
+  /** Questions since it was last left alone for a while. */
+  questions: number
+  wait: number
+  endedAt: number
+  /** Partitions whose leader is in doubt. */
+  readonly doubted: Set<number>
+}
 
 /** Makes a loop over `look`, which is told the time and gives the time of the next look, if it knows one. */
 export const make = Effect.fnUntraced(function* (
@@ -58,27 +78,66 @@ export const make = Effect.fnUntraced(function* (
     timer = { at, fiber: fork(Effect.andThen(Effect.sleep(Math.max(1, Math.ceil(at - now()))), ring)) }
   }
 
-  const asking = new Set<string>()
-  const refresh = (topic: string) => {
-    if (asking.has(topic)) return
-    asking.add(topic)
-    fork(
-      cluster.topics([topic]).pipe(
-        // Where nothing has changed, the next look would ask at once again.
-        Effect.flatMap(([info]) =>
-          info?.partitions.every((partition) => partition.leader >= 0) === true
-            ? Effect.void
-            : Effect.sleep(leaderlessMillis)
-        ),
-        Effect.catch(() => Effect.sleep(failedMillis)),
-        Effect.ensuring(
-          Effect.sync(() => {
-            asking.delete(topic)
-            wake()
-          })
-        )
+  const asked = new Map<string, Asked>()
+  const ask = (topic: string, one: Asked) => {
+    one.asking = true
+    one.sleeping = undefined
+    // At the end of the turn: what comes into doubt together is asked for together.
+    const question = Effect.andThen(
+      Effect.yieldNow,
+      Effect.suspend(() => {
+        one.again = false
+        return Effect.ignore(cluster.topics([topic]))
+      })
+    )
+    const ended = Effect.sync(() => {
+      one.asking = false
+      one.questions++
+      one.wait = one.questions < 2 ? 0 : Math.min(longestWait, firstWait * 2 ** Math.min(one.questions - 2, 10))
+      one.endedAt = now()
+      if (one.again) later(topic, one)
+      else one.doubted.clear()
+      wake()
+    })
+    fork(Effect.ensuring(question, ended))
+  }
+  const later = (topic: string, one: Asked) => {
+    const left = Math.ceil(one.endedAt + one.wait - now())
+    if (left <= 0) return ask(topic, one)
+    one.sleeping = fork(
+      Effect.andThen(
+        Effect.sleep(left),
+        Effect.sync(() => ask(topic, one))
       )
     )
+  }
+  const refresh = (topic: string, partition?: number) => {
+    let one = asked.get(topic)
+    if (one === undefined)
+      asked.set(
+        topic,
+        (one = {
+          asking: false,
+          sleeping: undefined,
+          again: false,
+          questions: 0,
+          wait: 0,
+          endedAt: -Infinity,
+          doubted: new Set()
+        })
+      )
+    const doubted = partition !== undefined && !one.doubted.has(partition)
+    if (doubted) one.doubted.add(partition)
+    if (one.asking) {
+      if (doubted) one.again = true
+    } else if (one.sleeping === undefined) {
+      if (one.endedAt + one.wait + forgottenAfter < now()) one.questions = one.wait = 0
+      later(topic, one)
+    } else if (doubted && one.endedAt + firstWait <= now()) {
+      // It need not wait for as long as one that has no leader, for which asking has not helped.
+      one.sleeping.interruptUnsafe()
+      ask(topic, one)
+    }
   }
 
   const turn = Effect.sync(() => {
@@ -87,7 +146,7 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.forkIn(Effect.forever(Effect.andThen(awake.await, turn), { disableYield: true }), scope)
   const leaderOf = (topic: string, partition: number) => {
-    if (asking.has(topic)) return undefined
+    if (asked.get(topic)?.doubted.has(partition) === true) return undefined
     const leader = cluster.known(topic)?.partitions[partition]?.leader
     return leader === undefined || leader < 0 ? undefined : leader
   }

@@ -227,7 +227,7 @@ export const make = Effect.fnUntraced(function* (
   const again = (reader: Reader, refresh: boolean) => {
     reader.attempts++
     reader.retryAt = loop.now() + Backoff.delay(reader.attempts, random.nextDoubleUnsafe())
-    if (refresh) loop.refresh(reader.topic)
+    if (refresh) loop.refresh(reader.topic, reader.partition)
   }
 
   const fail = (reader: Reader, error: KafkaError.KafkaError) => {
