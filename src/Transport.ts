@@ -6,35 +6,51 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Compression from "./Compression.ts"
 import type * as Backoff from "./Backoff.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
 import type { TopicIdPartition } from "./TopicPartition.ts"
 
-/** What a producing engine must know. Durations in milliseconds. */
+/** What a producing engine must know. Durations in milliseconds, whole numbers that the protocol can carry. */
 export interface ProduceSettings {
   readonly acks: 0 | 1 | "all"
   readonly idempotent: boolean
-  readonly compression: "none" | "gzip" | "snappy" | "lz4" | "zstd"
+  /** Idempotence was asked for by name: where a broker cannot do it records fail, instead of going without. */
+  readonly insistent: boolean
+  readonly compression: Compression.Name
+  /** Undefined: the codec's own. */
+  readonly compressionLevel: number | undefined
   readonly linger: number
+  /** Records waiting for one broker that end the linger; `Infinity`: none. */
+  readonly minQueued: number
   readonly batchBytes: number
   readonly maxRequestBytes: number
+  readonly maxMessageBytes: number
   readonly maxInFlight: number
   readonly requestTimeout: number
+  /** How long a leader waits for its replicas. */
+  readonly ackTimeout: number
   readonly deliveryTimeout: number
   /** How long closing may flush. */
   readonly closeTimeout: number
-  /** When a batch is sent again, within `deliveryTimeout`; undefined: the engine's own. */
-  readonly retry?: Backoff.Retry | undefined
+  /** The waits between attempts; where they end, the record fails. Undefined: the engine's own, without end. */
+  readonly retry: Backoff.Retry | undefined
 }
 
 export interface TransportProducer {
   /**
    * Hands records of one partition over, synchronously. They are batched with what is there already, and sent in
-   * this order. Each record's outcome is told to `delivery`, exactly once, within `deliveryTimeout`. Where the topic's
-   * id is given, they are for that topic alone: not for another that has its name by now.
+   * this order. Each record's outcome is told to `delivery`, exactly once, within `deliveryTimeout` from `since` on (on
+   * the monotonic clock; default: now). Where the topic's id is given, they are for that topic alone: not for another
+   * that has its name by now.
    */
-  readonly append: (partition: TopicIdPartition, records: ReadonlyArray<ProduceRecord>, delivery: Delivery) => void
+  readonly append: (
+    partition: TopicIdPartition,
+    records: ReadonlyArray<ProduceRecord>,
+    delivery: Delivery,
+    since?: number
+  ) => void
   /** Takes back what `append` handed over and nobody has sent yet: its outcome is never told. False: too late. */
   readonly withdraw: (partition: TopicIdPartition, delivery: Delivery) => boolean
   /** Sends what waits without lingering, and completes when everything handed over so far has an outcome. */

@@ -1,17 +1,35 @@
 /**
- * Records of one partition on their way to a broker, and the queue they stand in. `Accumulator` moves them.
+ * Pure. The accumulator's data: records of one partition that travel together, and the batches of a partition. A queue
+ * holds every batch that has no end yet, waiting or in flight, in one list in the order of submission: a batch that
+ * comes back is where it was, and halves of a split stand in the place of the whole.
  */
 import type { Delivery, ProduceRecord } from "../Record.ts"
 
-/** The bytes of a batch beside its records. */
-export const overhead = 61
+/** Whether an attempt may have left its records with a broker. */
+export type Persistence = "not" | "possibly"
 
-/** Where the records of a caller stand in a batch: `count` from `from` of the caller's array, from `at` of the batch. */
+/** Which records of a caller stand in a batch: `count` from `from` of the caller's array, from `at` of the batch. */
 export interface Segment {
   readonly delivery: Delivery
   readonly from: number
   readonly at: number
   count: number
+  /** Taken back by the caller; its records leave when the batch departs. */
+  withdrawn: boolean
+}
+
+/** What the producer is to the brokers, in one partition. */
+export interface ProducerId {
+  readonly id: number
+  readonly epoch: number
+}
+
+/** A batch as bytes, and what it was written for. */
+export interface Encoded {
+  readonly magic: 0 | 1 | 2
+  readonly bytes: Uint8Array
+  readonly producer: ProducerId | undefined
+  readonly sequence: number
 }
 
 /** Records of one partition that are sent as one. */
@@ -19,51 +37,209 @@ export interface Batch {
   readonly queue: Queue
   records: Array<ProduceRecord>
   segments: Array<Segment>
+  /** At most what its records take; those that were withdrawn count no more. */
   bytes: number
   readonly createdAt: number
-  readonly deadline: number
+  deadline: number
+  /** Flushes that were asked for before it was made: one that is older than the accumulator's does not linger. */
+  readonly generation: number
+  /** Records that were withdrawn and are still in `records`. */
+  withdrawn: number
+  /** Segments by delivery, once somebody has withdrawn. */
+  byDelivery: Map<Delivery, Segment> | undefined
   /** Takes no more records. */
   closed: boolean
+  inFlight: boolean
+  /** The present attempt was handed to a connection. */
+  sent: boolean
   attempts: number
-  /** -1 until it is sent for the first time under the present producer id. */
+  /** Attempts that have failed, other than by coming too early. */
+  failures: number
+  /** No other attempt is allowed: it fails when it is the first of its queue. */
+  exhausted: boolean
+  /** -1 until it is sent for the first time under the present epoch of its queue. */
   sequence: number
-  /** The encoded form, kept for sending it again. Never written to once it exists. */
-  encoded: Uint8Array | undefined
-  persistence: "not" | "possibly"
-  failure: { readonly cause: string; readonly code: number | undefined }
+  /** The format that it was last sent in. */
+  magic: 0 | 1 | 2
+  /** Kept for sending it again. Never written to once it exists. */
+  encoded: Encoded | undefined
+  persistence: Persistence
+  /**
+   * A part of a batch that may have been appended whole: the broker then refuses the part as out of order, which proves
+   * nothing.
+   */
+  unprovable: boolean
+  failure: { readonly cause: string; readonly code: number | undefined } | undefined
+  /** Its time was spent in flight and its end is told; it holds its place until the request has ended. */
+  told: boolean
 }
 
 /** The batches of one partition. */
 export interface Queue {
   readonly topic: string
   readonly partition: number
-  readonly waiting: Array<Batch>
-  readonly inFlight: Array<Batch>
+  /** All without an end, in the order of submission. Those in flight stand first. */
+  readonly batches: Array<Batch>
+  inFlight: number
+  /** The node that those in flight went to. */
+  node: number
+  /** Under what its sequences run. */
+  producer: ProducerId | undefined
   nextSequence: number
+  /**
+   * Its sequences have to start anew, in another epoch, once nothing is in flight: after a gap, behind which nothing can
+   * have been appended; or because the broker knows a later epoch, which proves nothing of what was sent before.
+   */
+  restart: "gap" | "fenced" | undefined
+  /** Until when the broker is sure to remember a batch of this epoch: only then it refuses what would overtake. */
+  establishedUntil: number
   retryAt: number
+  /** A batch has come back while others are in flight: nothing goes until they are back. */
   recovering: boolean
-  /** The broker has acknowledged a batch of the present producer id here. */
-  established: boolean
+  /** When a batch is full: less than the setting, once the broker has found one too large. */
+  batchBytes: number
+  /** Why nothing could be sent, when it was last tried. */
+  obstacle: string | undefined
 }
 
+export const makeQueue = (topic: string, partition: number, batchBytes: number): Queue => ({
+  topic,
+  partition,
+  batches: [],
+  inFlight: 0,
+  node: -1,
+  producer: undefined,
+  nextSequence: 0,
+  restart: undefined,
+  establishedUntil: -Infinity,
+  retryAt: 0,
+  recovering: false,
+  batchBytes,
+  obstacle: undefined
+})
+
+/** What a batch takes beside its records. */
+export const overhead = 61
+
 /** An open batch. */
-export const make = (queue: Queue, createdAt: number, deadline: number): Batch => ({
+export const make = (queue: Queue, createdAt: number, deadline: number, generation: number): Batch => ({
   queue,
   records: [],
   segments: [],
   bytes: overhead,
   createdAt,
   deadline,
+  generation,
+  withdrawn: 0,
+  byDelivery: undefined,
   closed: false,
+  inFlight: false,
+  sent: false,
   attempts: 0,
+  failures: 0,
+  exhausted: false,
   sequence: -1,
+  magic: 2,
   encoded: undefined,
   persistence: "not",
-  failure: { cause: "deliveryTimeout was spent before it could be sent", code: undefined }
+  unprovable: false,
+  failure: undefined,
+  told: false
 })
 
-/** Whether `a` was sent before `b`: by sequence, which wraps, or by age where there are none. */
-export const before = (a: Batch, b: Batch): boolean =>
-  a.sequence >= 0 && b.sequence >= 0
-    ? ((b.sequence - a.sequence) & 0x7fffffff) < 0x40000000
-    : a.createdAt <= b.createdAt
+export const addSequence = (sequence: number, count: number): number => (sequence + count) % 0x80000000
+
+type SizeOf = (record: ProduceRecord) => number
+
+/** The batch with the records of `ranges` alone, ascending: what it was, its attempts and its proof stay. */
+const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: number]>, sizeOf: SizeOf): Batch => {
+  const made = make(batch.queue, batch.createdAt, batch.deadline, batch.generation)
+  for (const [start, end] of ranges) {
+    const shift = made.records.length - start
+    for (let i = start; i < end; i++) {
+      made.records.push(batch.records[i]!)
+      made.bytes += sizeOf(batch.records[i]!)
+    }
+    for (const { at, count, delivery, from } of batch.segments) {
+      const first = Math.max(at, start)
+      const within = Math.min(at + count, end) - first
+      if (within <= 0) continue
+      made.segments.push({ delivery, from: from + first - at, at: first + shift, count: within, withdrawn: false })
+    }
+  }
+  made.closed = true
+  made.attempts = batch.attempts
+  made.failures = batch.failures
+  made.exhausted = batch.exhausted
+  made.magic = batch.magic
+  made.persistence = batch.persistence
+  made.unprovable = batch.unprovable || batch.persistence === "possibly"
+  made.failure = batch.failure
+  return made
+}
+
+/** Two halves with the sequences of the whole. */
+export const split = (batch: Batch, sizeOf: SizeOf): readonly [Batch, Batch] => {
+  const half = batch.records.length >> 1
+  const parts = [part(batch, [[0, half]], sizeOf), part(batch, [[half, batch.records.length]], sizeOf)] as const
+  parts[0].sequence = batch.sequence
+  parts[1].sequence = batch.sequence < 0 ? -1 : addSequence(batch.sequence, half)
+  return parts
+}
+
+/** The batch without the records of some indexes, ascending; undefined where none is left. It keeps its first sequence. */
+export const without = (batch: Batch, indexes: ReadonlyArray<number>, sizeOf: SizeOf): Batch | undefined => {
+  const ranges: Array<readonly [number, number]> = []
+  let start = 0
+  for (const index of indexes) {
+    if (index > start) ranges.push([start, index])
+    start = index + 1
+  }
+  if (start < batch.records.length) ranges.push([start, batch.records.length])
+  if (ranges.length === 0) return undefined
+  const rest = part(batch, ranges, sizeOf)
+  rest.sequence = batch.sequence
+  return rest
+}
+
+/** Calls `f` with each run of a caller's records that is still in the batch: from where in the caller's array, how many, from where in the batch. */
+export const forEachRun = (
+  batch: Batch,
+  f: (delivery: Delivery, from: number, count: number, at: number) => void
+): void => {
+  for (const { at, count, delivery, from, withdrawn } of batch.segments) if (!withdrawn) f(delivery, from, count, at)
+}
+
+/** Removes what was withdrawn from an unsent batch. */
+export const compact = (batch: Batch): void => {
+  if (batch.withdrawn === 0) return
+  const records: Array<ProduceRecord> = []
+  const segments: Array<Segment> = []
+  for (const segment of batch.segments) {
+    if (segment.withdrawn) continue
+    const at = records.length
+    for (let i = segment.at; i < segment.at + segment.count; i++) records.push(batch.records[i]!)
+    segments.push({ ...segment, at })
+  }
+  batch.records = records
+  batch.segments = segments
+  batch.withdrawn = 0
+  batch.byDelivery = undefined
+}
+
+/** Takes a caller's records out of an unsent batch; gives how many, 0 where they are not in it. */
+export const withdraw = (batch: Batch, delivery: Delivery, sizeOf: SizeOf): number => {
+  let index = batch.byDelivery
+  if (index === undefined) {
+    index = batch.byDelivery = new Map()
+    for (const segment of batch.segments) index.set(segment.delivery, segment)
+  }
+  const segment = index.get(delivery)
+  if (segment === undefined || segment.withdrawn) return 0
+  segment.withdrawn = true
+  batch.withdrawn += segment.count
+  for (let i = segment.at; i < segment.at + segment.count; i++) batch.bytes -= sizeOf(batch.records[i]!)
+  // Callers that come and give up for ever must not fill the memory of a batch that never departs.
+  if (batch.withdrawn > 64 && batch.withdrawn * 2 > batch.records.length) compact(batch)
+  return segment.count
+}

@@ -2,8 +2,11 @@
  * The bounds of a producer's buffer, in records and bytes. Those who find it full wait in line, first come first
  * served, or fail. What is larger than the whole buffer is let in when the buffer is empty: alone it cannot wait for
  * anything.
+ *
+ * Room is taken and used in one step, so that whoever is interrupted has either not had any, or handed his records over.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as KafkaError from "../KafkaError.ts"
 import type { ProduceRecord } from "../Record.ts"
 
@@ -11,12 +14,18 @@ export interface Limits {
   readonly records: number
   readonly bytes: number
   readonly whenFull: "block" | "fail"
+  /** How long at most somebody waits in line, in milliseconds. */
+  readonly patience: number
 }
 
-interface Waiting {
+/** Who wants room. Exactly one of the two is called, once. */
+export interface Wanting {
   readonly records: number
   readonly bytes: number
-  readonly admit: () => void
+  /** Since when, on the monotonic clock. */
+  readonly since: number
+  readonly use: () => void
+  readonly refuse: (error: KafkaError.KafkaError) => void
 }
 
 /** What a record counts for: its bytes, and about what the objects around them take. */
@@ -32,12 +41,19 @@ export const sizeOf = (record: ProduceRecord): number => {
 
 export class ProducerBuffer {
   readonly #limits: Limits
-  readonly #line: Array<Waiting> = []
+  readonly #now: () => number
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** In the order of coming. */
+  readonly #line = new Set<Wanting>()
   #records = 0
   #bytes = 0
+  #closed: KafkaError.KafkaError | undefined
+  #timer: Fiber.Fiber<void> | undefined
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, now: () => number, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.#limits = limits
+    this.#now = now
+    this.#fork = fork
   }
 
   #fits(records: number, bytes: number): boolean {
@@ -45,47 +61,59 @@ export class ProducerBuffer {
     return this.#records + records <= this.#limits.records && this.#bytes + bytes <= this.#limits.bytes
   }
 
-  #take(records: number, bytes: number): void {
-    this.#records += records
-    this.#bytes += bytes
+  /** Has it use the room at once, or later; or refused. */
+  enter(wanting: Wanting): void {
+    const { bytes, records } = wanting
+    if (this.#closed !== undefined) return wanting.refuse(this.#closed)
+    if (records === 0) return wanting.use()
+    if (this.#line.size === 0 && this.#fits(records, bytes)) return this.#admit(wanting)
+    if (this.#limits.whenFull === "fail")
+      return wanting.refuse(KafkaError.make({ _tag: "BufferFull", records: this.#records, bytes: this.#bytes }))
+    this.#line.add(wanting)
+    this.#timer ??= this.#fork(this.#watch)
   }
 
-  /** Takes room if there is some and nobody waits for it. */
-  tryAcquire(records: number, bytes: number): boolean {
-    if (this.#line.length > 0 || !this.#fits(records, bytes)) return false
-    this.#take(records, bytes)
-    return true
-  }
-
-  /** Takes room, and waits for it where the settings say so. */
-  acquire(records: number, bytes: number): Effect.Effect<void, KafkaError.KafkaError> {
-    return Effect.suspend(() => {
-      if (this.tryAcquire(records, bytes)) return Effect.void
-      if (this.#limits.whenFull === "fail") {
-        return Effect.fail(KafkaError.make({ _tag: "BufferFull", records: this.#records, bytes: this.#bytes }))
-      }
-      return Effect.callback<void>((resume) => {
-        const waiting: Waiting = { records, bytes, admit: () => resume(Effect.void) }
-        this.#line.push(waiting)
-        return Effect.sync(() => {
-          const at = this.#line.indexOf(waiting)
-          // Not in line any more: it was let in, and interrupted before it could use its room.
-          if (at < 0) this.release(records, bytes)
-          else this.#line.splice(at, 1)
-        })
-      })
-    })
+  /** Out of the line again; false where it has had its room. */
+  leave(wanting: Wanting): boolean {
+    return this.#line.delete(wanting)
   }
 
   release(records: number, bytes: number): void {
     this.#records -= records
     this.#bytes -= bytes
-    while (this.#line.length > 0) {
-      const first = this.#line[0]!
+    for (const first of this.#line) {
       if (!this.#fits(first.records, first.bytes)) return
-      this.#line.shift()
-      this.#take(first.records, first.bytes)
-      first.admit()
+      this.#line.delete(first)
+      this.#admit(first)
     }
   }
+
+  /** Nobody gets room from here on; those in line hear it. */
+  close(error: KafkaError.KafkaError): void {
+    this.#closed = error
+    this.#timer?.interruptUnsafe()
+    const line = [...this.#line]
+    this.#line.clear()
+    for (const wanting of line) wanting.refuse(error)
+  }
+
+  #admit(wanting: Wanting): void {
+    this.#records += wanting.records
+    this.#bytes += wanting.bytes
+    wanting.use()
+  }
+
+  /** One timer for the line: who came first has waited for longest. */
+  readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
+    const { patience } = this.#limits
+    for (const wanting of this.#line) {
+      const left = wanting.since + patience - this.#now()
+      if (left > 0) return Effect.andThen(Effect.sleep(Math.ceil(left)), this.#watch)
+      this.#line.delete(wanting)
+      const waitingFor = "room in the producer's buffer"
+      wanting.refuse(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: patience, waitingFor }))
+    }
+    this.#timer = undefined
+    return Effect.void
+  })
 }

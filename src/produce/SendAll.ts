@@ -16,10 +16,15 @@ export interface Part {
 
 export class SendAll<A> {
   readonly #topic: string
-  readonly #parts: Array<Part | undefined> = []
+  readonly #parts = new Map<number, Part>()
   readonly #outcomes: Array<Result.Result<A, KafkaError>>
   #left: number
   #done: ((outcomes: ReadonlyArray<Result.Result<A, KafkaError>>) => void) | undefined
+  /** Hears of the first failure, when it happens. */
+  #failed: ((error: KafkaError) => void) | undefined
+  #failure: KafkaError | undefined
+  // Runs of records of one partition are the rule: they skip the Map.
+  #last: Part | undefined
   count = 0
   bytes = 0
 
@@ -30,28 +35,50 @@ export class SendAll<A> {
   }
 
   add(index: number, partition: number, record: ProduceRecord): void {
-    const part = (this.#parts[partition] ??= { topic: this.#topic, partition, records: [], indexes: [] })
+    let part = this.#last
+    if (part?.partition !== partition) {
+      part = this.#parts.get(partition)
+      if (part === undefined) {
+        part = { topic: this.#topic, partition, records: [], indexes: [] }
+        this.#parts.set(partition, part)
+      }
+      this.#last = part
+    }
     part.records.push(record)
     part.indexes.push(index)
     this.count++
     this.bytes += ProducerBuffer.sizeOf(record)
   }
 
-  parts(): ReadonlyArray<Part> {
-    return this.#parts.filter((part) => part !== undefined)
+  parts(): Iterable<Part> {
+    return this.#parts.values()
   }
 
   fail(index: number, error: KafkaError): void {
     this.settle(index, Result.fail(error))
   }
 
+  /** Everything that was added, and has no outcome yet. */
+  failAll(error: KafkaError): void {
+    for (const { indexes } of this.#parts.values()) for (const index of indexes) this.fail(index, error)
+  }
+
   settle(index: number, outcome: Result.Result<A, KafkaError>): void {
     this.#outcomes[index] = outcome
+    if (this.#failure === undefined && Result.isFailure(outcome)) {
+      this.#failure = outcome.failure
+      this.#failed?.(outcome.failure)
+    }
     if (--this.#left === 0) this.#done?.(this.#outcomes)
   }
 
   whenDone(done: (outcomes: ReadonlyArray<Result.Result<A, KafkaError>>) => void): void {
     if (this.#left === 0) done(this.#outcomes)
     else this.#done = done
+  }
+
+  whenFailed(failed: (error: KafkaError) => void): void {
+    if (this.#failure !== undefined) failed(this.#failure)
+    else this.#failed = failed
   }
 }

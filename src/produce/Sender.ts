@@ -7,19 +7,23 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
-import * as Crc32c from "../Crc32c.ts"
-import { Accumulator } from "./Accumulator.ts"
-import type { Outcome, ProduceRequest } from "./Accumulator.ts"
-import type { Batch } from "./Batch.ts"
+import * as Loop from "../engine/Loop.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
-import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
 import * as Produce from "../protocol/messages/Produce.ts"
 import * as RecordBatch from "../protocol/records/RecordBatch.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
-import * as Loop from "../engine/Loop.ts"
+import { Accumulator } from "./Accumulator.ts"
+import type { Batch, Queue } from "./Batch.ts"
+import * as Connections from "./Connections.ts"
+import * as Encoder from "./Encoder.ts"
+import * as Exchange from "./Exchange.ts"
+import type { Capability, Outcome, ProduceRequest, View } from "./Plan.ts"
+import * as ProducerIds from "./ProducerIds.ts"
 
 /** What the engine works over. */
 export interface Context {
@@ -27,173 +31,236 @@ export interface Context {
   readonly cluster: Cluster["Service"]
 }
 
-/** v13 names topics by id, which is worth its own handling only where topics are deleted and made anew. */
-const produceOptions = { minVersion: 3, maxVersion: 12 }
+/** Numbers the producers of the process, since each has connections of its own. */
+let producers = 0
 
-/** Makes the producing half of the native engine. Closing the Scope flushes, within `deliveryTimeout`. */
+/** Makes the producing half of the native engine. Closing the Scope flushes, within `closeTimeout`. */
 export const make = Effect.fnUntraced(function* (
   { brokers, cluster }: Context,
   settings: ProduceSettings
 ): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
-  const codecs = yield* Compression.Compression
-  const crc32c = yield* Crc32c.Crc32c
-  const compression = codecs.get(Compression.ids[settings.compression])
+  const codec = codecOf(settings, yield* Compression.Compression)
   const acks = settings.acks === "all" ? -1 : settings.acks
-  const accumulator = new Accumulator(settings, RecordBatch.recordSizeUpperBound, () => random.nextDoubleUnsafe())
-  const drained: Array<() => void> = []
-  const loop = yield* Loop.make(cluster, (now) => {
-    const work = accumulator.drain(now, loop.leaderOf)
-    for (const request of work.requests) send(request)
-    for (const topic of work.leaderless) loop.refresh(topic)
-    if (work.needsProducerId) initialise()
-    if (accumulator.outstanding === 0) for (const resume of drained.splice(0)) resume()
+  const channel = `produce-${++producers}`
+  const accumulator = new Accumulator(
+    { ...settings, acks },
+    {
+      sizeOf: RecordBatch.recordSizeUpperBound,
+      delay: Backoff.delays(settings.retry),
+      random: () => random.nextDoubleUnsafe()
+    }
+  )
+  const flushes = new Set<{ readonly flush: number; readonly resume: () => void }>()
+
+  const loop: Loop.Loop = yield* Loop.make(cluster, (now) => {
+    const work = accumulator.drain(now, view)
+    submit(work.requests)
+    for (const { topic } of work.leaderless) loop.refresh(topic)
+    for (const [node, queues] of work.unready) connections.connect(node, (error) => unreachable(error, queues))
+    if (work.needsProducerId.size > 0) askForId(work.needsProducerId)
+    for (const one of flushes) if (accumulator.isFlushed(one.flush)) one.resume()
     return work.wakeAt
   })
+  const connections = Connections.make(brokers, () => loop, channel)
+  const askForId = ProducerIds.make(
+    brokers,
+    () => loop,
+    (producer) => accumulator.begin(producer),
+    (error) => accumulator.failAll({ error })
+  )
 
-  // ── the producer id: KIP-360 from v3 on, which lets the epoch be bumped
-  let initialising = false
-  const initialise = () => {
-    if (initialising) return
-    initialising = true
-    const current = accumulator.producer
-    loop.fork(
-      Effect.flatMap(cluster.any, (broker) =>
-        broker.send(
-          InitProducerId,
-          (version) => ({
-            transactionalId: null,
-            transactionTimeoutMs: 2_147_483_647,
-            ...(version >= 3 && current !== undefined ? { producerId: current.id, producerEpoch: current.epoch } : {})
-          }),
-          { maxVersion: 5 }
-        )
-      ).pipe(
-        Effect.flatMap((response) =>
-          response.errorCode === 0
-            ? Effect.succeed(response)
-            : Effect.fail(KafkaError.fromCode(response.errorCode, { api: "InitProducerId" }))
-        ),
-        Effect.matchEffect({
-          onSuccess: (response) =>
-            Effect.sync(() => accumulator.begin({ id: response.producerId, epoch: response.producerEpoch })),
-          onFailure: (error) => {
-            if (error.isRetryable) return Effect.sleep(100)
-            return Effect.sync(() => accumulator.failAll({ error }))
-          }
-        }),
-        Effect.ensuring(
-          Effect.sync(() => {
-            initialising = false
-            loop.wake()
-          })
-        )
-      )
-    )
-  }
-
-  // ── requests
-  const encode = (batch: Batch): Uint8Array =>
-    (batch.encoded ??= RecordBatch.encode(batch.records, {
-      compression,
-      crc32c,
-      producerId: accumulator.producer?.id ?? -1,
-      producerEpoch: accumulator.producer?.epoch ?? -1,
-      baseSequence: batch.sequence
-    }))
-
-  const body = (request: ProduceRequest) => {
-    const byTopic = new Map<string, Array<{ index: number; records: Uint8Array }>>()
-    for (const batch of request.batches) {
-      const entry = { index: batch.queue.partition, records: encode(batch) }
-      const of = byTopic.get(batch.queue.topic)
-      if (of === undefined) byTopic.set(batch.queue.topic, [entry])
-      else of.push(entry)
+  // ── what a look sees
+  const capabilities = new Map<number, Capability>()
+  const capabilityOf = (version: number): Capability => {
+    let capability = capabilities.get(version)
+    if (capability === undefined) {
+      const refusesCompression =
+        version < Exchange.zstdFrom && codec.name === "zstd" ? zstdIsTooNew(version) : undefined
+      capabilities.set(version, (capability = { magic: Exchange.magicOf(version), refusesCompression }))
     }
-    return {
-      transactionalId: null,
-      acks,
-      timeoutMs: settings.requestTimeout,
-      topicData: [...byTopic].map(([name, partitionData]) => ({ name, partitionData }))
-    }
+    return capability
   }
-
-  const settle = (batch: Batch, outcome: Outcome) => {
-    if (accumulator.settle(batch, outcome, loop.now())) loop.refresh(batch.queue.topic)
-  }
-
-  const settleAll = (
-    request: ProduceRequest,
-    exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>
-  ) => {
-    accumulator.requestEnded(request.node)
-    if (Exit.isFailure(exit)) {
-      const outcome = failedOutcome(exit.cause)
-      for (const batch of request.batches) settle(batch, outcome)
-    } else if (acks === 0) {
-      for (const batch of request.batches) settle(batch, { _tag: "Appended", offset: undefined, timestamp: undefined })
-    } else {
-      const answers = new Map<string, Outcome>()
-      for (const { name, partitionResponses } of exit.value.responses) {
-        for (const { index, errorCode, errorMessage, baseOffset, logAppendTimeMs } of partitionResponses) {
-          answers.set(
-            `${name}-${index}`,
-            errorCode === 0
-              ? { _tag: "Appended", offset: baseOffset, timestamp: logAppendTimeMs < 0 ? undefined : logAppendTimeMs }
-              : { _tag: "Refused", code: errorCode, message: errorMessage ?? undefined }
+  let toldOfOld = !settings.idempotent || settings.insistent
+  const view: View = {
+    leaderOf: (topic, partition) => loop.leaderOf(topic, partition),
+    capabilityOf: (node) => {
+      const version = connections.versionOf(node)
+      if (typeof version !== "number") return version
+      const capability = capabilityOf(version)
+      if (capability.magic < 2 && !toldOfOld) {
+        toldOfOld = true
+        loop.fork(
+          Effect.logWarning(
+            `broker ${node} is older than 0.11: records for it go without idempotence, in order all the same`
           )
-        }
+        )
       }
-      for (const batch of request.batches) {
-        const { topic, partition } = batch.queue
-        settle(batch, answers.get(`${topic}-${partition}`) ?? { _tag: "Unknown", cause: "the response leaves it out" })
-      }
+      return capability
     }
-    loop.wake()
+  }
+  const unreachable = (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => {
+    for (const { topic } of queues) loop.refresh(topic)
+    if (!error.isRetryable) accumulator.failAll({ error }, queues)
   }
 
+  // ── requests: their batches become bytes in the order in which they will go
+  const line: Array<ProduceRequest> = []
+  let working = false
+  const submit = (requests: ReadonlyArray<ProduceRequest>) => {
+    const turn = Encoder.turn(codec)
+    for (const request of requests) {
+      if (working || !encodes(request, turn)) line.push(request)
+      else send(request)
+      if (line.length > 0 && !working) {
+        working = true
+        loop.fork(work)
+      }
+    }
+  }
+  const encodes = (request: ProduceRequest, turn: Encoder.Turn): boolean => {
+    try {
+      return Encoder.atOnce(request.batches, codec, turn)
+    } catch {
+      // Told to whom it concerns, below.
+      return false
+    }
+  }
+  const work: Effect.Effect<void> = Effect.suspend(() => {
+    const request = line[0]
+    if (request === undefined) {
+      working = false
+      return Effect.void
+    }
+    return Effect.matchEffect(Encoder.inTurns(request.batches, codec), {
+      onSuccess: () => Effect.sync(() => send(request)),
+      onFailure: (error) => Effect.sync(() => ended(request, () => ({ _tag: "Impossible", error })))
+    }).pipe(Effect.ensuring(Effect.sync(() => void line.shift())), Effect.andThen(work))
+  })
+
+  /** The topics that went to each node without an answer being due. */
+  const unanswered = new Map<number, Set<string>>()
+  const lostOf = new Map<number, () => void>()
+  const onLost = (node: number): (() => void) => {
+    let told = lostOf.get(node)
+    if (told === undefined) {
+      told = () => {
+        connections.lost(node, "the broker has closed the connection")
+        for (const topic of unanswered.get(node) ?? []) loop.refresh(topic)
+        unanswered.delete(node)
+        loop.wake()
+      }
+      lostOf.set(node, told)
+    }
+    return told
+  }
+
+  const idOf = (topic: string) => cluster.known(topic)?.id
   const send = (request: ProduceRequest) => {
-    const left = Math.min(...request.batches.map((batch) => batch.deadline)) - loop.now()
+    const { node } = request
+    const byName = request.batches.some(({ queue }) => idOf(queue.topic) === undefined)
+    const ids = new Map(request.batches.map(({ queue }) => [queue.topic, idOf(queue.topic)]))
+    let spoken = 0
+    let handedOver: ReadonlyArray<Batch> = []
+    const body = (version: number) => {
+      spoken = version
+      // What was given up meanwhile was told that nobody has it.
+      handedOver = request.batches.filter((batch) => !batch.told)
+      if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
+      return Exchange.request(handedOver, version, { acks, timeoutMs: settings.ackTimeout }, (topic) => ids.get(topic))
+    }
+    const onSent = () => {
+      for (const batch of handedOver) batch.sent = true
+      if (acks !== 0) return
+      let topics = unanswered.get(node)
+      if (topics === undefined) unanswered.set(node, (topics = new Set()))
+      for (const { queue } of handedOver) topics.add(queue.topic)
+    }
     const options = {
-      ...produceOptions,
-      channel: "produce",
-      timeout: Math.max(1, Math.min(settings.requestTimeout, left)),
-      ...(left < settings.requestTimeout ? { budget: "deliveryTimeout" } : {}),
-      noResponse: acks === 0
+      channel,
+      timeout: settings.requestTimeout,
+      noResponse: acks === 0,
+      onSent,
+      ...(acks === 0 ? { onLost: onLost(node) } : {}),
+      ...(byName ? { maxVersion: Exchange.byIdFrom - 1 } : {})
     }
     loop.fork(
-      Effect.flatMap(brokers.get(request.node), (broker) => broker.send(Produce, () => body(request), options)).pipe(
-        Effect.onExit((exit) => Effect.sync(() => settleAll(request, exit))),
+      Effect.flatMap(brokers.get(node), (broker) => broker.send(Produce, body, options)).pipe(
+        Effect.onExit((exit) => Effect.sync(() => answered(request, exit, spoken, ids))),
         Effect.ignore
       )
     )
   }
 
+  const answered = (
+    request: ProduceRequest,
+    exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>,
+    version: number,
+    ids: ReadonlyMap<string, string | undefined>
+  ) => {
+    if (Exit.isFailure(exit)) {
+      const outcome = failedOutcome(exit.cause)
+      if (outcome._tag === "Unknown") connections.lost(request.node, outcome.cause)
+      return ended(request, () => outcome)
+    }
+    if (acks === 0) return ended(request, () => ({ _tag: "Appended", offset: undefined, timestamp: undefined }))
+    const answers = Exchange.answers(exit.value, version)
+    brokers.learn(exit.value.nodeEndpoints.map(({ host, nodeId, port }) => ({ id: nodeId, host, port })))
+    ended(request, ({ queue: { partition, topic } }) => {
+      const answer = answers.get(`${version >= Exchange.byIdFrom ? ids.get(topic) : topic}-${partition}`)
+      if (answer === undefined) return { _tag: "Unknown", cause: "the response leaves it out" }
+      const { leader, outcome } = answer
+      const hinted =
+        leader !== undefined &&
+        cluster.learnLeader({ topic, partition }, leader.id, leader.epoch) &&
+        leader.id !== request.node
+      return outcome._tag === "Refused" ? { ...outcome, hinted } : outcome
+    })
+  }
+
+  const ended = (request: ProduceRequest, outcomeOf: (batch: Batch) => Outcome) => {
+    const now = loop.now()
+    accumulator.requestEnded(request.node)
+    for (const batch of request.batches) {
+      const { partition, topic } = batch.queue
+      const outcome = outcomeOf(batch)
+      accumulator.settle(batch, outcome, now)
+      if (outcome._tag === "Unknown") loop.refresh(topic)
+      else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))
+        loop.refresh(topic, partition)
+    }
+    loop.wake()
+  }
+
   const flush = Effect.suspend(() => {
-    if (accumulator.outstanding === 0) return Effect.void
-    accumulator.flushing(1)
+    const flush = accumulator.flush()
+    if (accumulator.isFlushed(flush)) return Effect.void
     loop.wake()
     return Effect.callback<void>((resume) => {
-      const done = () => resume(Effect.void)
-      drained.push(done)
-      return Effect.sync(() => {
-        const at = drained.indexOf(done)
-        if (at >= 0) drained.splice(at, 1)
-      })
-    }).pipe(Effect.ensuring(Effect.sync(() => accumulator.flushing(-1))))
+      const one = {
+        flush,
+        resume: () => {
+          flushes.delete(one)
+          resume(Effect.void)
+        }
+      }
+      flushes.add(one)
+      return Effect.sync(() => flushes.delete(one))
+    })
   })
 
   yield* Effect.addFinalizer(() =>
     flush.pipe(
       Effect.timeoutOrElse({ duration: settings.closeTimeout, orElse: () => Effect.void }),
       Effect.andThen(loop.end),
-      Effect.andThen(Effect.sync(() => accumulator.failAll({ cause: "the producer was closed" })))
+      Effect.andThen(Effect.sync(() => accumulator.failAll({ cause: "the producer was closed" }))),
+      Effect.andThen(connections.hangUp)
     )
   )
 
   return {
-    append: (partition, records, delivery) => {
-      accumulator.append(partition.topic, partition.partition, records, delivery, loop.now())
+    append: (partition, records, delivery, since) => {
+      accumulator.append(partition.topic, partition.partition, records, delivery, loop.now(), since)
       loop.wake()
     },
     withdraw: (partition, delivery) => accumulator.withdraw(partition.topic, partition.partition, delivery),
@@ -201,19 +268,45 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
+const codecOf = (
+  { compression, compressionLevel: level }: ProduceSettings,
+  registry: Compression.Registry
+): Compression.Codec => {
+  if (level !== undefined && compression === "gzip") return Compression.gzip({ level })
+  if (level !== undefined && compression === "zstd") return Compression.zstd({ level })
+  return registry.get(Compression.ids[compression])
+}
+
+const zstdIsTooNew = (version: number): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unsupported",
+    needed: "compression zstd (Kafka 2.1)",
+    ours: `Produce v${Exchange.zstdFrom} and newer`,
+    theirs: `Produce v${version}`
+  })
+
+/** The broker was exchanged for one of another release between two looks, or nothing is left to send. */
+const changed = (node: number): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unreachable",
+    attempts: [{ address: `broker ${node}`, cause: "it speaks another version of Produce than before" }]
+  })
+
+const movesLeaders = (code: number): boolean =>
+  ErrorCode.asks(code, "Produce") === "metadata" || code === ErrorCode.codes.KAFKA_STORAGE_ERROR
+
 const failedOutcome = (cause: Cause.Cause<KafkaError.KafkaError>): Outcome => {
   const [reason] = cause.reasons
   if (reason?._tag !== "Fail")
-    return { _tag: "Unknown", cause: reason?._tag === "Die" ? String(reason.defect) : "closed" }
-  const error = reason.error
+    return { _tag: "Unknown", cause: reason?._tag === "Die" ? String(reason.defect) : "the producer was closed" }
+  const { error } = reason
   switch (error.reason._tag) {
     case "Unreachable":
     case "TimedOut":
     case "Corrupt":
-    // The client was closed with the request under way, or before: which of the two is not told.
     case "Closed":
       return { _tag: "Unknown", cause: error.message }
     default:
-      return { _tag: "Unsent", cause: error.message, fatal: true }
+      return { _tag: "Impossible", error }
   }
 }

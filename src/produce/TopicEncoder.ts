@@ -135,6 +135,25 @@ const encodeHeaders = (record: { readonly [name: string]: string | undefined }):
 const isBytes = (part: Bytes | Effect.Effect<Bytes, Failure, any>): part is Bytes =>
   part === null || part instanceof Uint8Array
 
+/** What would fail everybody's request when it is encoded is refused here, alone. */
+const checkTimestamp = (timestamp: number, topic: string): number => {
+  if (Number.isSafeInteger(timestamp) && timestamp >= 0) return timestamp
+  const message = `a timestamp is a whole number of milliseconds since 1970, not ${String(timestamp)}`
+  throw KafkaError.make({ _tag: "Misuse", message, topic })
+}
+
+const checkHeaders = (headers: unknown, topic: string): Record.Headers => {
+  if (!Array.isArray(headers))
+    throw encodeError(topic, "headers", "headers without a Schema are an array of pairs [name, bytes or null]")
+  for (const pair of headers) {
+    const [name, value] = Array.isArray(pair) ? pair : []
+    if (typeof name !== "string") throw encodeError(topic, "headers", "a header's name is text")
+    if (value !== null && !(value instanceof Uint8Array))
+      throw encodeError(topic, "headers", `the value of header "${name}" is neither bytes nor null but ${typeof value}`)
+  }
+  return headers as unknown as Record.Headers
+}
+
 /** Compiles the Schemas of a topic. */
 export const make = (topic: Topic.Any): TopicEncoder => {
   const encodeKey = makeEncoder(topic.name, "key", topic.key)
@@ -145,14 +164,16 @@ export const make = (topic: Topic.Any): TopicEncoder => {
       : atOnce(SchemaParser.encodeUnknownEffect(topic.headers), topic.name, "headers")
   const headersOf = (input: unknown): Record.Headers | Effect.Effect<Record.Headers, Failure, any> =>
     parseHeaders === undefined
-      ? ((input as Record.Headers | undefined) ?? Record.noHeaders)
+      ? input === undefined
+        ? Record.noHeaders
+        : checkHeaders(input, topic.name)
       : settle(parseHeaders(input), topic.name, "headers", encodeHeaders)
   return {
     encode: (entry, now) => {
       const key = encodeKey(entry.key === undefined ? null : entry.key)
       const value = encodeValue(entry.value)
       const headers = headersOf(entry.headers)
-      const timestamp = entry.timestamp ?? now
+      const timestamp = entry.timestamp === undefined ? now : checkTimestamp(entry.timestamp, topic.name)
       // Bytes are told from Effects by their class: `Effect.isEffect` is dear, and this is done for each record.
       if (isBytes(key) && isBytes(value) && Array.isArray(headers)) return { key, value, headers, timestamp }
       const lift = <A>(part: A | Effect.Effect<A, Failure, any>): Effect.Effect<A, Failure, any> =>

@@ -1,15 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Accumulator } from "../../src/produce/Accumulator.ts"
-import type { Outcome, Settings } from "../../src/produce/Accumulator.ts"
 import type { Batch } from "../../src/produce/Batch.ts"
+import type { Capability, Outcome, Settings } from "../../src/produce/Plan.ts"
 import type { KafkaError } from "../../src/KafkaError.ts"
 import type { Delivery, ProduceRecord } from "../../src/Record.ts"
 
 const settings: Settings = {
+  acks: -1,
   idempotent: true,
+  insistent: false,
   linger: 5,
+  minQueued: Infinity,
   batchBytes: 100,
-  maxRequestBytes: 1000,
+  maxRequestBytes: 1_000_000,
+  maxMessageBytes: 1000,
   maxInFlight: 5,
   deliveryTimeout: 10_000
 }
@@ -18,10 +22,14 @@ const overhead = 61
 const sizeOf = (record: ProduceRecord) => record.value?.length ?? 0
 const record = (bytes = 10): ProduceRecord => ({ key: null, value: new Uint8Array(bytes), headers: [], timestamp: 0 })
 const records = (count: number, bytes = 10) => Array.from({ length: count }, () => record(bytes))
-const leader = () => 1
+const modern: Capability = { magic: 2, refusesCompression: undefined }
+const healthy = { leaderOf: (): number | undefined => 1, capabilityOf: () => modern }
+const leaderless = { ...healthy, leaderOf: () => undefined }
+/** At once, then after 50 ms. */
+const delay = (failures: number) => (failures === 1 ? 0 : 50)
 
 const setUp = (changes: Partial<Settings> = {}) => {
-  const accumulator = new Accumulator({ ...settings, ...changes }, sizeOf, () => 0.5)
+  const accumulator = new Accumulator({ ...settings, ...changes }, { sizeOf, delay, random: () => 0.5 })
   if (changes.idempotent !== false) accumulator.begin({ id: 7, epoch: 0 })
   const told: Array<string> = []
   const failures: Array<KafkaError> = []
@@ -32,11 +40,12 @@ const setUp = (changes: Partial<Settings> = {}) => {
       failures.push(error)
     }
   })
-  const drain = (now: number) => accumulator.drain(now, leader)
+  const drain = (now: number) => accumulator.drain(now, healthy)
   const next = (now: number): ReadonlyArray<Batch> => drain(now).requests.flatMap((request) => request.batches)
   const end = (batch: Batch, outcome: Outcome, now: number) => {
     accumulator.requestEnded(1)
-    return accumulator.settle(batch, outcome, now)
+    batch.sent = true
+    accumulator.settle(batch, outcome, now)
   }
   /** Has one record acknowledged, so that more than one batch of the partition may be under way. */
   const establish = (partition = 0) => {
@@ -54,8 +63,8 @@ const notLeader = 6
 const tooLarge = 10
 const outOfOrder = 45
 const duplicate = 46
-const unknownProducer = 59
-const invalidRequired = 87
+const invalidRecord = 87
+const notEnoughReplicas = 19
 
 describe("Accumulator", () => {
   it("sends at once when nothing is under way to the broker", () => {
@@ -103,7 +112,7 @@ describe("Accumulator", () => {
       sent.map((batch) => batch.sequence),
       [1, 4]
     )
-    accumulator.flushing(1)
+    accumulator.flush()
     const [one, two] = sent
     const three = next(0)[0] ?? drain(6).requests[0]!.batches[0]!
     assert.strictEqual(three.sequence, 7)
@@ -147,47 +156,166 @@ describe("Accumulator", () => {
       ]
     )
     end(parts[0]!, appended(10), 2)
-    end(parts[1]!, refused(invalidRequired), 2)
+    end(parts[1]!, refused(invalidRecord), 2)
     assert.deepStrictEqual(told, ["a 0+1 @10", "b 0+2 NotDelivered"])
   })
 
-  it("never sends what may have been appended under another producer id", () => {
-    const { accumulator, delivery, drain, end, failures, next, told } = setUp()
-    accumulator.append("t", 0, records(3), delivery("a"), 0)
+  it("raises the epoch of a partition whose record is given up, and of no other", () => {
+    const { accumulator, delivery, drain, end, establish, failures, next, told } = setUp()
+    establish(0)
+    establish(1)
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
     accumulator.append("t", 1, records(1), delivery("b"), 0)
     const [a, b] = next(0)
     accumulator.requestEnded(1)
-    accumulator.settle(a!, lost, 1)
-    accumulator.settle(b!, refused(unknownProducer), 1)
-    const work = drain(1000)
-    assert.isTrue(work.needsProducerId)
-    assert.strictEqual(work.requests.length, 0)
-    accumulator.begin({ id: 8, epoch: 0 })
-    assert.deepStrictEqual(told, ["a 0+3 NotDelivered"])
-    assert.strictEqual(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence, "possibly")
-    const [again] = next(1000)
-    assert.strictEqual(again?.sequence, 0)
-    end(again!, appended(0), 1001)
-    assert.deepStrictEqual(told[1], "b 0+1 @0")
+    accumulator.settle(a!, refused(invalidRecord), 1)
+    assert.strictEqual(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence, "not")
+    accumulator.append("t", 0, records(1), delivery("c"), 1)
+    accumulator.append("t", 1, records(1), delivery("d"), 1)
+    const [d, c] = next(1)
+    assert.strictEqual(drain(1).needsProducerId.size, 0, "no broker is asked")
+    assert.deepStrictEqual([c!.queue.producer, c!.sequence], [{ id: 7, epoch: 1 }, 0])
+    assert.deepStrictEqual([d!.queue.producer, d!.sequence], [{ id: 7, epoch: 0 }, 2])
+    accumulator.settle(b!, appended(1), 2)
+    end(c!, appended(1), 2)
+    accumulator.settle(d!, appended(2), 2)
+    assert.deepStrictEqual(told, ["a 0+1 NotDelivered", "b 0+1 @1", "c 0+1 @1", "d 0+1 @2"])
   })
 
-  it("asks for a new producer id when a record that had a sequence is given up", () => {
-    const { accumulator, delivery, drain, end, next, told } = setUp()
+  it("sends again under the next epoch what stood behind a record that was given up: behind a gap nothing is appended", () => {
+    const { accumulator, delivery, end, establish, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(9), delivery("a"), 0)
+    const sent = [...next(0), ...next(6)]
+    assert.strictEqual(sent.length, 3)
+    end(sent[0]!, refused(invalidRecord), 7)
+    end(sent[1]!, lost, 7)
+    assert.strictEqual(next(8).length, 0, "the third is still under way")
+    end(sent[2]!, refused(outOfOrder), 9)
+    const [first, ...others] = next(100)
+    assert.deepStrictEqual([first!.queue.producer, first!.sequence, others.length], [{ id: 7, epoch: 1 }, 0, 0])
+    end(first!, appended(1), 101)
+    const [second] = next(101)
+    assert.strictEqual(second!.sequence, 3)
+    end(second!, appended(4), 102)
+    assert.deepStrictEqual(told, ["a 0+3 NotDelivered", "a 3+3 @1", "a 6+3 @4"])
+  })
+
+  it("asks for another producer id when a partition has used up its epochs", () => {
+    const { accumulator, delivery, drain, end, next } = setUp()
+    accumulator.begin({ id: 7, epoch: 32_767 })
     accumulator.append("t", 0, records(1), delivery("a"), 0)
     const [batch] = next(0)
-    accumulator.append("t", 0, records(1), delivery("b"), 1)
-    end(batch!, refused(invalidRequired), 2)
+    end(batch!, refused(invalidRecord), 1)
+    accumulator.append("t", 0, records(1), delivery("b"), 2)
+    assert.deepStrictEqual([...drain(2).needsProducerId], [1])
+    accumulator.begin({ id: 8, epoch: 0 })
+    const [again] = next(3)
+    assert.deepStrictEqual([again!.queue.producer, again!.sequence], [{ id: 8, epoch: 0 }, 0])
+  })
+
+  it("tells the end of a record in time whose request is still under way, and takes its answer all the same", () => {
+    const { accumulator, delivery, drain, end, failures, next, told } = setUp()
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
+    const [batch] = next(0)
+    batch!.sent = true
+    assert.strictEqual(drain(9999).wakeAt, 10_000)
+    drain(10_000)
     assert.deepStrictEqual(told, ["a 0+1 NotDelivered"])
-    assert.isTrue(drain(2).needsProducerId)
+    assert.strictEqual(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence, "possibly")
+    assert.strictEqual(accumulator.outstanding, 0)
+    accumulator.append("t", 0, records(1), delivery("b"), 10_001)
+    assert.strictEqual(next(10_001).length, 0, "what is behind it waits for its end")
+    end(batch!, appended(0), 10_002)
+    const [behind] = next(10_002)
+    assert.strictEqual(behind!.sequence, 1)
+    assert.strictEqual(told.length, 1)
+  })
+
+  it("takes the first out of order for a gap, not the last, which was only too early", () => {
+    const { accumulator, delivery, end, establish, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(15), delivery("a"), 0)
+    accumulator.flush()
+    const sent = next(0)
+    assert.strictEqual(sent.length, 5)
+    end(sent[0]!, refused(notEnoughReplicas), 1)
+    for (const batch of sent.slice(1)) end(batch, refused(outOfOrder), 1)
+    const again = next(1)
+    assert.deepStrictEqual(
+      again.map(({ queue, sequence }) => [queue.producer!.epoch, sequence]),
+      [1, 4, 7, 10, 13].map((sequence) => [0, sequence])
+    )
+    again.forEach((batch, i) => end(batch, appended(1 + 3 * i), 2))
+    assert.strictEqual(told.length, 5)
+  })
+
+  it("fails the records that the broker names, and sends the others again", () => {
+    const { accumulator, delivery, end, next, told } = setUp()
+    accumulator.append("t", 0, records(3), delivery("a"), 0)
+    const [batch] = next(0)
+    const named = { index: 1, message: "no key" }
+    end(batch!, { _tag: "Refused", code: invalidRecord, message: undefined, records: [named] }, 1)
+    const [rest] = next(1)
+    assert.deepStrictEqual([rest!.records.length, rest!.queue.producer!.epoch], [2, 1])
+    end(rest!, appended(5), 2)
+    assert.deepStrictEqual(told, ["a 1+1 NotDelivered", "a 0+1 @5", "a 2+1 @6"])
+  })
+
+  it("lets the partitions of a broker take turns", () => {
+    const { accumulator, delivery, end, next } = setUp({ maxRequestBytes: 200, maxInFlight: 1 })
+    for (let p = 0; p < 4; p++) accumulator.append("t", p, records(30), delivery(`${p}`), 0)
+    const served: Array<number> = []
+    for (let i = 0; i < 8; i++) {
+      const batches = next(i)
+      assert.strictEqual(batches.length, 2)
+      accumulator.requestEnded(1)
+      for (const batch of batches) {
+        served.push(batch.queue.partition)
+        accumulator.settle(batch, appended(0), i)
+      }
+    }
+    assert.deepStrictEqual(served.slice(0, 8), [0, 1, 2, 3, 0, 1, 2, 3])
+    assert.isDefined(end)
+  })
+
+  it("does not send headers, zstd or what must be idempotent to a broker that is too old, and fails that alone", () => {
+    const { accumulator, delivery, told } = setUp()
+    const withHeaders = { ...record(), headers: [["h", null]] as const }
+    accumulator.append("t", 0, [record(), withHeaders, record()], delivery("a"), 0)
+    const old: Capability = { magic: 1, refusesCompression: undefined }
+    const [request] = accumulator.drain(0, { ...healthy, capabilityOf: () => old }).requests
+    const [batch] = request!.batches
+    assert.deepStrictEqual([batch!.records.length, batch!.sequence, batch!.magic], [2, -1, 1])
+    assert.deepStrictEqual(told, ["a 1+1 Unsupported"])
+
+    const insistent = setUp({ insistent: true })
+    insistent.accumulator.append("t", 0, records(2), insistent.delivery("a"), 0)
+    assert.strictEqual(insistent.accumulator.drain(0, { ...healthy, capabilityOf: () => old }).requests.length, 0)
+    assert.deepStrictEqual(insistent.told, ["a 0+2 Unsupported"])
+  })
+
+  it("flushes what was handed over so far, and waits for nothing that comes later", () => {
+    const { accumulator, delivery, end, next } = setUp()
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
+    const [batch] = next(0)
+    const flush = accumulator.flush()
+    accumulator.append("t", 0, records(1), delivery("b"), 1)
+    assert.isFalse(accumulator.isFlushed(flush))
+    end(batch!, appended(0), 2)
+    assert.isTrue(accumulator.isFlushed(flush))
   })
 
   it("gives a record up when its time is spent, and says that it was not persisted", () => {
     const { accumulator, delivery, failures, told } = setUp()
     accumulator.append("t", 0, records(1), delivery("a"), 0)
-    const nobody = accumulator.drain(0, () => undefined)
-    assert.deepStrictEqual([...nobody.leaderless], ["t"])
+    const nobody = accumulator.drain(0, leaderless)
+    assert.deepStrictEqual(
+      nobody.leaderless.map(({ topic }) => topic),
+      ["t"]
+    )
     assert.strictEqual(nobody.wakeAt, 10_000)
-    assert.strictEqual(accumulator.drain(10_000, () => undefined).wakeAt, undefined)
+    assert.strictEqual(accumulator.drain(10_000, leaderless).wakeAt, undefined)
     assert.deepStrictEqual(told, ["a 0+1 NotDelivered"])
     assert.strictEqual(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence, "not")
   })
@@ -225,7 +353,7 @@ describe("Accumulator", () => {
     assert.strictEqual(wrapping?.sequence, 0x7fffffff)
     assert.strictEqual(wrapping!.queue.nextSequence, 2)
     accumulator.append("t", 0, records(1), delivery("c"), 0)
-    accumulator.flushing(1)
+    accumulator.flush()
     const [behind] = next(1)
     end(behind!, lost, 2)
     end(wrapping!, lost, 2)

@@ -1,0 +1,91 @@
+/**
+ * The connections of a producer, one to each broker that leads a partition it sends to. Nothing is made ready for a
+ * broker that there is no connection to: what waits for one was never sent, for certain, and knows why.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Brokers } from "../Broker.ts"
+import type * as Loop from "../engine/Loop.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as Produce from "../protocol/messages/Produce.ts"
+
+/** A broker, as far as a producer is connected to it. */
+interface Node {
+  version: number | undefined
+  connecting: boolean
+  failures: number
+  /** Why there is no connection. */
+  cause: string | undefined
+}
+
+export interface Connections {
+  /** The version of Produce that is spoken to a node; undefined or why not, where there is no connection. */
+  readonly versionOf: (node: number) => number | string | undefined
+  /** Connects, unless that is under way. `onFailure` hears why not, each time. */
+  readonly connect: (node: number, onFailure: (error: KafkaError.KafkaError) => void) => void
+  /** A connection was lost: the next one may be to a broker of another release. */
+  readonly lost: (node: number, cause: string) => void
+  /** Closes all of them. */
+  readonly hangUp: Effect.Effect<void>
+}
+
+const longestWait = 1000
+
+/** Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. */
+export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel: string): Connections => {
+  const nodes = new Map<number, Node>()
+  const nodeOf = (id: number): Node => {
+    let node = nodes.get(id)
+    if (node === undefined)
+      nodes.set(id, (node = { version: undefined, connecting: false, failures: 0, cause: undefined }))
+    return node
+  }
+  return {
+    versionOf: (id) => {
+      const node = nodes.get(id)
+      return node?.version ?? node?.cause
+    },
+    connect: (id, onFailure) => {
+      const node = nodeOf(id)
+      if (node.connecting) return
+      node.connecting = true
+      const { fork, wake } = loop()
+      const connected = Effect.flatMap(brokers.get(id), (broker) => broker.version(Produce, { channel }))
+      const ended = Effect.sync(() => {
+        node.connecting = false
+        wake()
+      })
+      fork(
+        connected.pipe(
+          Effect.onExit((exit) => {
+            if (Exit.isSuccess(exit)) {
+              node.version = exit.value
+              node.failures = 0
+              node.cause = undefined
+              return Effect.void
+            }
+            const [reason] = exit.cause.reasons
+            if (reason?._tag !== "Fail") return Effect.void
+            node.failures++
+            node.cause = reason.error.message
+            onFailure(reason.error)
+            // The connection has its own delay, an address that is not known has none.
+            return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(node.failures, 6)))
+          }),
+          Effect.ensuring(ended),
+          Effect.ignore
+        )
+      )
+    },
+    lost: (id, cause) => {
+      const node = nodeOf(id)
+      node.version = undefined
+      node.cause = cause
+    },
+    hangUp: Effect.forEach(
+      nodes.keys(),
+      (id) => Effect.ignore(Effect.map(brokers.get(id), (broker) => broker.hangUp(channel))),
+      { discard: true }
+    )
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Batches as bytes. Small ones at once; what is large is compressed in zlib's threads, and where a codec has none the
+ * event loop runs between two batches.
+ */
+import * as Effect from "effect/Effect"
+import type * as Compression from "../Compression.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as MessageSet from "../protocol/records/MessageSet.ts"
+import * as RecordBatch from "../protocol/records/RecordBatch.ts"
+import type { Batch } from "./Batch.ts"
+
+/** What is smaller is compressed at once: the way to another thread costs more. */
+const largeBytes = 16_384
+/** How much work one turn of the event loop may do: a few milliseconds' worth, where it is compressed here. */
+const turnBytes = 2_000_000
+const compressedTurnBytes = 500_000
+
+const isReady = ({ encoded, magic, queue, sequence }: Batch): boolean =>
+  encoded !== undefined &&
+  encoded.magic === magic &&
+  encoded.sequence === sequence &&
+  (sequence < 0 || encoded.producer === queue.producer)
+
+const optionsOf = ({ queue, sequence }: Batch, compression: Compression.Codec) => ({
+  compression,
+  producerId: sequence < 0 ? -1 : queue.producer!.id,
+  producerEpoch: sequence < 0 ? -1 : queue.producer!.epoch,
+  baseSequence: sequence
+})
+
+const keep = (batch: Batch, bytes: Uint8Array): void => {
+  const { magic, queue, sequence } = batch
+  batch.encoded = { magic, bytes, sequence, producer: sequence < 0 ? undefined : queue.producer }
+}
+
+/** Gives a batch its bytes, at once. Throws as the encoders of records do. */
+const now = (batch: Batch, codec: Compression.Codec): void => {
+  if (isReady(batch)) return
+  const { encoded, magic, records } = batch
+  const options = optionsOf(batch, codec)
+  if (magic < 2) keep(batch, MessageSet.encode(records, { magic: magic as 0 | 1, compression: codec }))
+  // Under another epoch only the fixed fields differ.
+  else if (encoded?.magic === 2) keep(batch, RecordBatch.restamp(encoded.bytes, options))
+  else keep(batch, RecordBatch.encode(records, options))
+}
+
+const later = (batch: Batch, codec: Compression.Codec): Effect.Effect<void, unknown> =>
+  Effect.suspend(() => {
+    const laidOut = RecordBatch.layOut(batch.records, 0)
+    const options = optionsOf(batch, codec)
+    return Effect.map(codec.compressLarge!(laidOut.body), (small) =>
+      keep(batch, RecordBatch.seal(laidOut, small, options))
+    )
+  })
+
+const isLarge = (batch: Batch, codec: Compression.Codec): boolean =>
+  codec.compressLarge !== undefined && batch.magic === 2 && batch.encoded?.magic !== 2 && batch.bytes >= largeBytes
+
+/** Bytes that were worked on since the event loop last ran. */
+export interface Turn {
+  left: number
+}
+
+/** A turn that has just begun. */
+export const turn = (codec: Compression.Codec): Turn => ({
+  left: codec.id === 0 ? turnBytes : compressedTurnBytes
+})
+
+/** Gives batches their bytes at once, where that is little work; false where it is not, with some of them done. */
+export const atOnce = (batches: ReadonlyArray<Batch>, codec: Compression.Codec, turn: Turn): boolean => {
+  for (const batch of batches) {
+    if (isReady(batch)) continue
+    if (turn.left <= 0 || isLarge(batch, codec)) return false
+    turn.left -= batch.bytes
+    now(batch, codec)
+  }
+  return true
+}
+
+/** Gives batches their bytes, and lets the event loop run meanwhile. */
+export const inTurns = (
+  batches: ReadonlyArray<Batch>,
+  codec: Compression.Codec
+): Effect.Effect<void, KafkaError.KafkaError> => {
+  const failed = (error: unknown) =>
+    error instanceof KafkaError.KafkaError
+      ? error
+      : KafkaError.make({ _tag: "Misuse", message: `the codec ${codec.name} failed: ${String(error)}` }, error)
+  const large = (batch: Batch) => Effect.mapError(Effect.catchDefect(later(batch, codec), Effect.fail), failed)
+  const here = (batch: Batch) =>
+    Effect.andThen(Effect.yieldNow, Effect.try({ try: () => now(batch, codec), catch: failed }))
+  return Effect.forEach(
+    batches.filter((batch) => !isReady(batch)),
+    (batch) => (isLarge(batch, codec) ? large(batch) : here(batch)),
+    // Two threads are busy, and no more than that is held twice.
+    { discard: true, concurrency: codec.compressLarge === undefined ? 1 : 2 }
+  )
+}

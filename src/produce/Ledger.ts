@@ -1,0 +1,266 @@
+/**
+ * Pure. What became of batches: each record's one outcome, and what an outcome means for the others of its partition.
+ * One half of the `Accumulator`, whose first lines say how it works; the other decides what goes.
+ */
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as Batch from "./Batch.ts"
+import { Flushes } from "./Flushes.ts"
+import type { Outcome, Services, Settings } from "./Plan.ts"
+
+/** How long after its last batch a broker is trusted to remember a producer: it may forget who is idle (2.5 and newer take any first sequence then). */
+const rememberedMillis = 60_000
+const lastEpoch = 32_767
+
+const { codes } = ErrorCode
+/** What is refused while a record in it is bad, by brokers that cannot say which. */
+const blamesRecords = new Set<number>([codes.CORRUPT_MESSAGE, codes.INVALID_TIMESTAMP, codes.INVALID_RECORD])
+/** The topic is not there, or another one of its name: what a broker remembers of it is not sure any more. */
+const ofAnotherTopic = new Set<number>([
+  codes.UNKNOWN_TOPIC_OR_PARTITION,
+  codes.UNKNOWN_TOPIC_ID,
+  codes.INCONSISTENT_TOPIC_ID
+])
+
+/** Errors with a reason of their own: Unauthorized, InvalidTopic. */
+const namedOtherwise = new Set<number>([
+  codes.INVALID_TOPIC_EXCEPTION,
+  codes.TOPIC_AUTHORIZATION_FAILED,
+  codes.CLUSTER_AUTHORIZATION_FAILED
+])
+
+type Refused = Extract<Outcome, { readonly _tag: "Refused" }>
+
+export class Ledger {
+  readonly #settings: Settings
+  readonly #services: Services
+  /** Partitions with batches, the one that was served longest ago first. */
+  readonly active = new Set<Batch.Queue>()
+  readonly flushes = new Flushes()
+  /** What partitions start from that have no producer id yet. */
+  producer: Batch.ProducerId | undefined
+
+  constructor(settings: Settings, services: Services) {
+    this.#settings = settings
+    this.#services = services
+  }
+
+  /** Tells what became of a batch that was in flight. */
+  settle(batch: Batch.Batch, outcome: Outcome, now: number): void {
+    const { queue } = batch
+    const first = queue.batches[0] === batch
+    batch.inFlight = false
+    queue.inFlight--
+    if (queue.inFlight === 0) queue.recovering = false
+    switch (outcome._tag) {
+      case "Appended":
+        return this.#acknowledge(batch, outcome.offset, outcome.timestamp, now)
+      case "Unknown": {
+        if (batch.sent) batch.persistence = "possibly"
+        batch.failure = { cause: outcome.cause, code: undefined }
+        return this.#comeBack(batch, now, false)
+      }
+      case "Impossible":
+        return this.fail(batch, outcome.error)
+      case "Refused":
+        return this.#refused(batch, outcome, first, now)
+    }
+  }
+
+  #refused(batch: Batch.Batch, outcome: Refused, first: boolean, now: number): void {
+    const { code, hinted = false, message, namesNone = false, records = [] } = outcome
+    const { queue } = batch
+    const sequenced = batch.sequence >= 0
+    const { name, message: meaning } = ErrorCode.get(code)
+    const asks = ErrorCode.asks(code, "Produce")
+    const retriable = asks === "retry" || asks === "metadata"
+    batch.failure = { cause: `${name}: ${message ?? meaning}`, code }
+    if (sequenced && asks === "nothing") {
+      return this.#acknowledge(batch, undefined, undefined, now)
+    }
+    // Without all acks nothing is waited for after the append: who says that it does not lead has not appended.
+    const proves = this.#settings.acks !== -1 && asks === "metadata" ? "not" : ErrorCode.produceProves(code)
+    if (proves === "possibly") batch.persistence = "possibly"
+    if (ofAnotherTopic.has(code)) queue.establishedUntil = -Infinity
+    if (batch.told) {
+      return this.remove(batch)
+    }
+    if (sequenced && (code === codes.OUT_OF_ORDER_SEQUENCE_NUMBER || code === codes.UNKNOWN_PRODUCER_ID)) {
+      // Behind another that has no end yet it only says that this one was too early. Of the first it says that there is
+      // a gap before it, or that the broker has lost what was there: it holds nothing of this one, since it would know
+      // it among the last five that it took, and at most five were ever under way.
+      if (!first) this.#comeBack(batch, now, true)
+      else if (batch.unprovable && batch.persistence === "possibly") this.fail(batch)
+      else {
+        queue.restart = "gap"
+        // At once, unless that did not help.
+        this.#comeBack(batch, now, batch.attempts < 3)
+      }
+      return
+    }
+    if (sequenced && asks === "producer-id") {
+      queue.restart ??= "fenced"
+      return this.#comeBack(batch, now, false)
+    }
+    if (asks === "split" && batch.records.length > 1) {
+      queue.batchBytes = Math.max(1, Math.min(queue.batchBytes, batch.bytes >> 1))
+      return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
+    }
+    if (namesNone && blamesRecords.has(code) && batch.records.length > 1 && (!retriable || batch.attempts > 1)) {
+      return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
+    }
+    if (retriable) {
+      return this.#comeBack(batch, now, hinted)
+    }
+    const named = records.filter(({ index }) => index >= 0 && index < batch.records.length)
+    if (named.length > 0 && named.length < batch.records.length) {
+      if (sequenced && first && batch.persistence === "not") queue.restart ??= "gap"
+      const messages = new Map(named.map((one) => [one.index, one.message]))
+      this.failRecords(
+        batch,
+        [...messages.keys()].toSorted((a, b) => a - b),
+        (index) => this.#notDelivered(batch, `${name}: ${messages.get(index) ?? message ?? meaning}`)
+      )
+      return
+    }
+    this.fail(batch)
+  }
+
+  /** It is sent again, from where it stands, unless its time is spent. `soon`: there is nothing to wait for. */
+  #comeBack(batch: Batch.Batch, now: number, soon: boolean): void {
+    const { queue } = batch
+    if (batch.told || now >= batch.deadline) return this.fail(batch)
+    queue.recovering = queue.inFlight > 0
+    const { delay, random } = this.#services
+    const wait = soon ? 0 : delay(++batch.failures, random(), this.#notDelivered(batch))
+    if (wait === undefined) batch.exhausted = true
+    else queue.retryAt = Math.max(queue.retryAt, now + wait)
+    this.#prune(queue, now)
+  }
+
+  /** Others in its place. What is in flight behind it will be refused as too early. */
+  #replace(batch: Batch.Batch, others: ReadonlyArray<Batch.Batch>): void {
+    const { queue } = batch
+    queue.batches.splice(queue.batches.indexOf(batch), 1, ...others)
+    queue.recovering = queue.inFlight > 0
+  }
+
+  /** Some records of a batch that is not in flight fail, the others go again. */
+  failRecords(
+    batch: Batch.Batch,
+    indexes: ReadonlyArray<number>,
+    error: (index: number) => KafkaError.KafkaError
+  ): void {
+    const rest = Batch.without(batch, indexes, this.#services.sizeOf)
+    this.flushes.add(batch.generation, -indexes.length)
+    if (rest === undefined) this.remove(batch)
+    else this.#replace(batch, [rest])
+    for (const index of indexes) {
+      Batch.forEachRun(batch, (delivery, from, count, at) => {
+        if (index >= at && index < at + count) delivery.failed(from + index - at, 1, error(index))
+      })
+    }
+  }
+
+  #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined, now: number): void {
+    const { queue } = batch
+    queue.establishedUntil = now + rememberedMillis
+    const at = queue.batches.indexOf(batch)
+    queue.batches.splice(at, 1)
+    if (queue.batches.length === 0) this.active.delete(queue)
+    if (batch.told) return
+    this.flushes.add(batch.generation, -batch.records.length)
+    Batch.forEachRun(batch, (delivery, from, count, at) =>
+      delivery.acknowledged(from, count, offset === undefined ? undefined : offset + at, timestamp)
+    )
+  }
+
+  /** Its end, whatever it was. It leaves its queue, unless it is in flight. */
+  fail(batch: Batch.Batch, error: KafkaError.KafkaError = this.#notDelivered(batch)): void {
+    if (!batch.inFlight) this.remove(batch)
+    if (batch.told) return
+    batch.told = true
+    this.flushes.add(batch.generation, batch.withdrawn - batch.records.length)
+    Batch.forEachRun(batch, (delivery, from, count) => delivery.failed(from, count, error))
+  }
+
+  /** Out of its queue without having been appended for certain: what its sequence leaves behind is a gap. */
+  remove(batch: Batch.Batch): void {
+    const { queue } = batch
+    const at = queue.batches.indexOf(batch)
+    queue.batches.splice(at, 1)
+    if (queue.batches.length === 0) this.active.delete(queue)
+    if (batch.sequence < 0) return
+    // Where it may have been appended, those behind it that have sequences will show. Before it others may stand that
+    // the gap says nothing of: then the broker will say it in time.
+    const numbered = queue.batches.some((other) => other.sequence >= 0)
+    if (!numbered || (at === 0 && batch.persistence === "not")) queue.restart ??= "gap"
+  }
+
+  #notDelivered(batch: Batch.Batch, named?: string): KafkaError.KafkaError {
+    const { topic, partition, obstacle } = batch.queue
+    const { cause, code } = batch.failure ?? {
+      cause: `deliveryTimeout was spent${obstacle === undefined ? " before it could be sent" : `: ${obstacle}`}`,
+      code: undefined
+    }
+    if (code !== undefined && namedOtherwise.has(code))
+      return KafkaError.fromCode(code, { topic, partition, api: "Produce" })
+    // In flight and not answered: whatever it was before, it may be there.
+    const persistence = batch.inFlight && batch.sent ? "possibly" : batch.persistence
+    return KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence, cause: named ?? cause, code })
+  }
+
+  /** Fails what has run out of time; gives when that happens next. */
+  expire(now: number): number {
+    let next = Infinity
+    for (const queue of this.active) {
+      this.#prune(queue, now)
+      for (const batch of queue.batches) {
+        if (batch.told) continue
+        if (batch.deadline > now) {
+          if (batch.deadline < next) next = batch.deadline
+          break
+        }
+        // Only those in flight are left here.
+        batch.failure ??= { cause: "deliveryTimeout was spent before the broker answered", code: undefined }
+        this.fail(batch)
+      }
+    }
+    return next
+  }
+
+  /** The first of a queue, while they cannot go on. Those behind wait for their turn, since order is by the first. */
+  #prune(queue: Batch.Queue, now: number): void {
+    for (;;) {
+      const batch = queue.batches[0]
+      if (batch === undefined || batch.inFlight || (batch.deadline > now && !batch.exhausted)) return
+      this.fail(batch)
+    }
+  }
+
+  /**
+   * Sequences of a queue with nothing in flight start anew, under another epoch. `unnumbered`: its leader is a broker
+   * without sequences now, to which duplicates are nothing new.
+   */
+  startAnew(queue: Batch.Queue, why: "gap" | "fenced" | "unnumbered"): void {
+    for (const batch of queue.batches.slice()) {
+      if (batch.sequence < 0) continue
+      batch.sequence = -1
+      if (batch.persistence === "not") continue
+      // Under another epoch the broker could not tell it from new records.
+      if (why === "unnumbered") continue
+      if (why === "fenced" || batch.unprovable) this.fail(batch)
+      else batch.persistence = "not"
+    }
+    const { producer } = queue
+    if (producer !== undefined && producer.epoch < lastEpoch)
+      queue.producer = { id: producer.id, epoch: producer.epoch + 1 }
+    else {
+      queue.producer = undefined
+      if (producer?.id === this.producer?.id) this.producer = undefined
+    }
+    queue.nextSequence = 0
+    queue.establishedUntil = -Infinity
+    queue.restart = undefined
+  }
+}
