@@ -164,7 +164,7 @@ export class Ledger {
 
   #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined, now: number): void {
     const { queue } = batch
-    queue.establishedUntil = now + rememberedMillis
+    if (batch.sequence >= 0) queue.establishedUntil = now + rememberedMillis
     const at = queue.batches.indexOf(batch)
     queue.batches.splice(at, 1)
     if (queue.batches.length === 0) this.active.delete(queue)
@@ -249,8 +249,11 @@ export class Ledger {
       if (batch.persistence === "not") continue
       // Under another epoch the broker could not tell it from new records.
       if (why === "unnumbered") continue
-      if (why === "fenced" || batch.unprovable) this.fail(batch)
-      else batch.persistence = "not"
+      if (why === "fenced") this.fail(batch)
+      else {
+        batch.persistence = "not"
+        batch.unprovable = false
+      }
     }
     const { producer } = queue
     if (producer !== undefined && producer.epoch < lastEpoch)
