@@ -210,7 +210,9 @@ export class Accumulator {
     if (queue.inFlight > 0) {
       // Without sequences nothing but waiting keeps the order when an earlier batch comes back. And a broker that holds
       // nothing of a producer takes any first sequence (since 2.5), so that the first batch must not be overtaken either.
-      if (!this.#isSequenced(capability) || queue.establishedUntil < now) return Infinity
+      // What went to a broker before 0.11 has no sequence, whatever stands in its place now.
+      const numbered = this.#isSequenced(capability) && queue.batches[queue.inFlight - 1]!.sequence >= 0
+      if (!numbered || queue.establishedUntil < now) return Infinity
       if (queue.recovering || queue.restart !== undefined) return Infinity
       if (queue.inFlight >= maxInFlight || queue.node !== node) return Infinity
     }
