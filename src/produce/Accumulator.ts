@@ -18,6 +18,9 @@ import * as Batch from "./Batch.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Capability, Outcome, ProduceRequest, Services, Settings, View, Work } from "./Plan.ts"
 
+/** How many of a producer's last batches a broker knows again when they come twice. */
+const rememberedBatches = 5
+
 export class Accumulator {
   readonly #settings: Settings
   readonly #services: Services
@@ -47,14 +50,15 @@ export class Accumulator {
     return (queues[partition] ??= Batch.makeQueue(topic, partition, this.#settings.batchBytes))
   }
 
-  /** Takes records over. Their time counts from `since`, which may be before `now`. */
+  /** Takes records over. Their time counts from `since`, which may be before `now`; `topicId` is that of the one topic that they are for. */
   append(
     topic: string,
     partition: number,
     records: ReadonlyArray<ProduceRecord>,
     delivery: Delivery,
     now: number,
-    since = now
+    since = now,
+    topicId?: string
   ): void {
     const { deliveryTimeout, linger, maxMessageBytes } = this.#settings
     const { sizeOf } = this.#services
@@ -64,6 +68,7 @@ export class Accumulator {
     let batch = batches[batches.length - 1]
     // What joins an old batch has less time than it was promised: a tenth less at most.
     if (batch !== undefined && now - batch.createdAt > Math.max(linger, deliveryTimeout / 10)) batch.closed = true
+    if (batch !== undefined && batch.topicId !== topicId) batch.closed = true
     let segment: Batch.Segment | undefined
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
@@ -76,7 +81,7 @@ export class Accumulator {
       }
       if (batch === undefined || batch.closed || (batch.bytes + bytes > queue.batchBytes && batch.records.length > 0)) {
         if (batch !== undefined) batch.closed = true
-        batch = Batch.make(queue, now, deadline, this.#ledger.flushes.generation)
+        batch = Batch.make(queue, now, deadline, this.#ledger.flushes.generation, topicId)
         batches.push(batch)
         segment = undefined
       }
@@ -156,13 +161,14 @@ export class Accumulator {
           continue
         }
         const request = byNode.get(node)
-        const ready = this.#readyAt(queue, node, capability, request !== undefined, byLeader?.get(node) ?? 0, now)
+        const id = view.idOf(queue.topic)
+        const ready = this.#readyAt(queue, node, id, capability, request !== undefined, byLeader?.get(node) ?? 0, now)
         if (ready > now) {
           blocked.add(queue)
           if (ready < wakeAt) wakeAt = ready
           continue
         }
-        const batch = this.#next(queue, capability)
+        const batch = this.#next(queue, id, capability)
         if (batch === undefined) {
           blocked.add(queue)
           continue
@@ -185,7 +191,7 @@ export class Accumulator {
       }
       if (byNode.size === 0) break
       for (const [node, { batches }] of byNode) {
-        for (const batch of batches) this.#depart(batch, node, view.capabilityOf(node) as Capability)
+        for (const batch of batches) this.#depart(batch, node, view)
         this.#inFlight.set(node, (this.#inFlight.get(node) ?? 0) + 1)
         requests.push({ node, batches })
       }
@@ -201,6 +207,7 @@ export class Accumulator {
   #readyAt(
     queue: Batch.Queue,
     node: number,
+    topicId: string | undefined,
     capability: Capability,
     company: boolean,
     waiting: number,
@@ -215,6 +222,10 @@ export class Accumulator {
       if (!numbered || queue.establishedUntil < now) return Infinity
       if (queue.recovering || queue.restart !== undefined) return Infinity
       if (queue.inFlight >= maxInFlight || queue.node !== node) return Infinity
+      // Made again under its name: it knows nothing of what is under way, and would take what is behind that.
+      if (queue.topicId !== topicId) return Infinity
+      for (let i = 0; i < queue.inFlight; i++)
+        if (queue.batches[i]!.passed + queue.inFlight - i >= rememberedBatches) return Infinity
     }
     const batch = queue.batches[queue.inFlight]!
     if (batch.attempts > 0 && queue.retryAt > now) return queue.retryAt
@@ -241,12 +252,16 @@ export class Accumulator {
   }
 
   /** The next batch of a queue that the broker can take; what it cannot take fails. */
-  #next(queue: Batch.Queue, capability: Capability): Batch.Batch | undefined {
+  #next(queue: Batch.Queue, topicId: string | undefined, capability: Capability): Batch.Batch | undefined {
     if (queue.restart !== undefined) this.#ledger.startAnew(queue, queue.restart)
     for (;;) {
       const batch = queue.batches[queue.inFlight]
       if (batch === undefined) return undefined
       Batch.compact(batch)
+      if (batch.topicId !== undefined && topicId !== undefined && batch.topicId !== topicId) {
+        this.#ledger.fail(batch, KafkaError.make({ _tag: "UnknownTopic", topic: queue.topic }))
+        continue
+      }
       if (capability.refusesCompression !== undefined) {
         this.#ledger.fail(batch, capability.refusesCompression)
         continue
@@ -263,8 +278,12 @@ export class Accumulator {
     }
   }
 
-  #depart(batch: Batch.Batch, node: number, capability: Capability): void {
+  #depart(batch: Batch.Batch, node: number, view: View): void {
     const { queue } = batch
+    const capability = view.capabilityOf(node) as Capability
+    const topicId = view.idOf(queue.topic)
+    if (queue.topicId !== topicId) queue.establishedUntil = -Infinity
+    queue.topicId = topicId
     // To the back of the line: the partitions of a broker take turns.
     this.#ledger.active.delete(queue)
     this.#ledger.active.add(queue)

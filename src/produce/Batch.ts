@@ -41,6 +41,8 @@ export interface Batch {
   bytes: number
   readonly createdAt: number
   deadline: number
+  /** The one topic that it is for, where its name is not enough. */
+  readonly topicId: string | undefined
   /** Flushes that were asked for before it was made: one that is older than the accumulator's does not linger. */
   readonly generation: number
   /** Records that were withdrawn and are still in `records`. */
@@ -55,6 +57,11 @@ export interface Batch {
   attempts: number
   /** Attempts that have failed, other than by coming too early. */
   failures: number
+  /**
+   * Batches behind it that were appended since it was first sent. A broker knows only the last five of a producer again:
+   * one that may have been appended must stay among them until it has its end.
+   */
+  passed: number
   /** No other attempt is allowed: it fails when it is the first of its queue. */
   exhausted: boolean
   /** -1 until it is sent for the first time under the present epoch of its queue. */
@@ -83,6 +90,8 @@ export interface Queue {
   inFlight: number
   /** The node that those in flight went to. */
   node: number
+  /** The topic's id when they were sent, where brokers tell ids: it names the topic on the wire (Produce v13). */
+  topicId: string | undefined
   /** Under what its sequences run. */
   producer: ProducerId | undefined
   nextSequence: number
@@ -108,6 +117,7 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
   batches: [],
   inFlight: 0,
   node: -1,
+  topicId: undefined,
   producer: undefined,
   nextSequence: 0,
   restart: undefined,
@@ -122,13 +132,20 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
 export const overhead = 61
 
 /** An open batch. */
-export const make = (queue: Queue, createdAt: number, deadline: number, generation: number): Batch => ({
+export const make = (
+  queue: Queue,
+  createdAt: number,
+  deadline: number,
+  generation: number,
+  topicId: string | undefined
+): Batch => ({
   queue,
   records: [],
   segments: [],
   bytes: overhead,
   createdAt,
   deadline,
+  topicId,
   generation,
   withdrawn: 0,
   byDelivery: undefined,
@@ -137,6 +154,7 @@ export const make = (queue: Queue, createdAt: number, deadline: number, generati
   sent: false,
   attempts: 0,
   failures: 0,
+  passed: 0,
   exhausted: false,
   sequence: -1,
   magic: 2,
@@ -153,7 +171,7 @@ type SizeOf = (record: ProduceRecord) => number
 
 /** The batch with the records of `ranges` alone, ascending: what it was, its attempts and its proof stay. */
 const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: number]>, sizeOf: SizeOf): Batch => {
-  const made = make(batch.queue, batch.createdAt, batch.deadline, batch.generation)
+  const made = make(batch.queue, batch.createdAt, batch.deadline, batch.generation, batch.topicId)
   for (const [start, end] of ranges) {
     const shift = made.records.length - start
     for (let i = start; i < end; i++) {
@@ -170,6 +188,7 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
   made.closed = true
   made.attempts = batch.attempts
   made.failures = batch.failures
+  made.passed = batch.passed
   made.exhausted = batch.exhausted
   made.magic = batch.magic
   made.persistence = batch.persistence

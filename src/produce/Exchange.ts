@@ -17,17 +17,18 @@ export const magicOf = (version: number): 0 | 1 | 2 => (version >= 3 ? 2 : versi
 type Request = Parameters<typeof Produce.Request.schema.make>[0]
 type Response = typeof Produce.Response.schema.Type
 
-/** The request. `idOf` gives the id of every topic, where the version wants it. */
+/** The request. From v13 on each topic has its id. */
 export const request = (
   batches: ReadonlyArray<Batch>,
   version: number,
-  settings: { readonly acks: number; readonly timeoutMs: number },
-  idOf: (topic: string) => string | undefined
+  settings: { readonly acks: number; readonly timeoutMs: number }
 ): Request => {
   const byTopic = new Map<string, Array<{ index: number; records: Uint8Array }>>()
+  const ids = new Map<string, string | undefined>()
   for (const { encoded, queue } of batches) {
     const entry = { index: queue.partition, records: encoded!.bytes }
     const of = byTopic.get(queue.topic)
+    ids.set(queue.topic, queue.topicId)
     if (of === undefined) byTopic.set(queue.topic, [entry])
     else of.push(entry)
   }
@@ -35,7 +36,7 @@ export const request = (
     ...settings,
     transactionalId: null,
     topicData: Array.from(byTopic, ([name, partitionData]) =>
-      version >= byIdFrom ? { topicId: idOf(name)!, partitionData } : { name, partitionData }
+      version >= byIdFrom ? { topicId: ids.get(name)!, partitionData } : { name, partitionData }
     )
   }
 }

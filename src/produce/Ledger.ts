@@ -166,6 +166,7 @@ export class Ledger {
     const { queue } = batch
     if (batch.sequence >= 0) queue.establishedUntil = now + rememberedMillis
     const at = queue.batches.indexOf(batch)
+    for (let i = 0; i < at; i++) queue.batches[i]!.passed++
     queue.batches.splice(at, 1)
     if (queue.batches.length === 0) this.active.delete(queue)
     if (batch.told) return
@@ -246,6 +247,7 @@ export class Ledger {
     for (const batch of queue.batches.slice()) {
       if (batch.sequence < 0) continue
       batch.sequence = -1
+      batch.passed = 0
       if (batch.persistence === "not") continue
       // Under another epoch the broker could not tell it from new records.
       if (why === "unnumbered") continue

@@ -41,6 +41,8 @@ export interface Capability {
 export interface View {
   /** The node that leads a partition; undefined while that is not known. */
   readonly leaderOf: (topic: string, partition: number) => number | undefined
+  /** The id of a topic, where brokers tell ids. */
+  readonly idOf: (topic: string) => string | undefined
   /** What a node takes; undefined, or why not, while there is no connection to it. */
   readonly capabilityOf: (node: number) => Capability | string | undefined
 }

@@ -84,6 +84,7 @@ export const make = Effect.fnUntraced(function* (
   let toldOfOld = !settings.idempotent || settings.insistent
   const view: View = {
     leaderOf: (topic, partition) => loop.leaderOf(topic, partition),
+    idOf: (topic) => cluster.known(topic)?.id,
     capabilityOf: (node) => {
       const version = connections.versionOf(node)
       if (typeof version !== "number") return version
@@ -155,11 +156,9 @@ export const make = Effect.fnUntraced(function* (
     return told
   }
 
-  const idOf = (topic: string) => cluster.known(topic)?.id
   const send = (request: ProduceRequest) => {
     const { node } = request
-    const byName = request.batches.some(({ queue }) => idOf(queue.topic) === undefined)
-    const ids = new Map(request.batches.map(({ queue }) => [queue.topic, idOf(queue.topic)]))
+    const byName = request.batches.some(({ queue }) => queue.topicId === undefined)
     let spoken = 0
     let handedOver: ReadonlyArray<Batch> = []
     const body = (version: number) => {
@@ -167,7 +166,7 @@ export const make = Effect.fnUntraced(function* (
       // What was given up meanwhile was told that nobody has it.
       handedOver = request.batches.filter((batch) => !batch.told)
       if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
-      return Exchange.request(handedOver, version, { acks, timeoutMs: settings.ackTimeout }, (topic) => ids.get(topic))
+      return Exchange.request(handedOver, version, { acks, timeoutMs: settings.ackTimeout })
     }
     const onSent = () => {
       for (const batch of handedOver) batch.sent = true
@@ -186,7 +185,7 @@ export const make = Effect.fnUntraced(function* (
     }
     loop.fork(
       Effect.flatMap(brokers.get(node), (broker) => broker.send(Produce, body, options)).pipe(
-        Effect.onExit((exit) => Effect.sync(() => answered(request, exit, spoken, ids))),
+        Effect.onExit((exit) => Effect.sync(() => answered(request, exit, spoken))),
         Effect.ignore
       )
     )
@@ -195,8 +194,7 @@ export const make = Effect.fnUntraced(function* (
   const answered = (
     request: ProduceRequest,
     exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>,
-    version: number,
-    ids: ReadonlyMap<string, string | undefined>
+    version: number
   ) => {
     if (Exit.isFailure(exit)) {
       const outcome = failedOutcome(exit.cause)
@@ -206,8 +204,8 @@ export const make = Effect.fnUntraced(function* (
     if (acks === 0) return ended(request, () => ({ _tag: "Appended", offset: undefined, timestamp: undefined }))
     const answers = Exchange.answers(exit.value, version)
     brokers.learn(exit.value.nodeEndpoints.map(({ host, nodeId, port }) => ({ id: nodeId, host, port })))
-    ended(request, ({ queue: { partition, topic } }) => {
-      const answer = answers.get(`${version >= Exchange.byIdFrom ? ids.get(topic) : topic}-${partition}`)
+    ended(request, ({ queue: { partition, topic, topicId } }) => {
+      const answer = answers.get(`${version >= Exchange.byIdFrom ? topicId : topic}-${partition}`)
       if (answer === undefined) return { _tag: "Unknown", cause: "the response leaves it out" }
       const { leader, outcome } = answer
       const hinted =
@@ -260,7 +258,7 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     append: (partition, records, delivery, since) => {
-      accumulator.append(partition.topic, partition.partition, records, delivery, loop.now(), since)
+      accumulator.append(partition.topic, partition.partition, records, delivery, loop.now(), since, partition.topicId)
       loop.wake()
     },
     withdraw: (partition, delivery) => accumulator.withdraw(partition.topic, partition.partition, delivery),

@@ -23,7 +23,7 @@ const sizeOf = (record: ProduceRecord) => record.value?.length ?? 0
 const record = (bytes = 10): ProduceRecord => ({ key: null, value: new Uint8Array(bytes), headers: [], timestamp: 0 })
 const records = (count: number, bytes = 10) => Array.from({ length: count }, () => record(bytes))
 const modern: Capability = { magic: 2, refusesCompression: undefined }
-const healthy = { leaderOf: (): number | undefined => 1, capabilityOf: () => modern }
+const healthy = { leaderOf: (): number | undefined => 1, idOf: () => undefined, capabilityOf: () => modern }
 const leaderless = { ...healthy, leaderOf: () => undefined }
 /** At once, then after 50 ms. */
 const delay = (failures: number) => (failures === 1 ? 0 : 50)
@@ -65,6 +65,7 @@ const outOfOrder = 45
 const duplicate = 46
 const invalidRecord = 87
 const notEnoughReplicas = 19
+const requestTimedOut = 7
 
 describe("Accumulator", () => {
   it("sends at once when nothing is under way to the broker", () => {
@@ -248,6 +249,26 @@ describe("Accumulator", () => {
     )
     again.forEach((batch, i) => end(batch, appended(1 + 3 * i), 2))
     assert.strictEqual(told.length, 5)
+  })
+
+  it("keeps a batch that may have been appended among the last five, which the broker knows again", () => {
+    const { accumulator, delivery, drain, end, establish, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(60), delivery("a"), 0)
+    accumulator.flush()
+    let [first, ...others] = next(0)
+    let behind = 0
+    for (let now = 1; now < 9; now++) {
+      for (const batch of others) end(batch, appended(0), now)
+      behind += others.length
+      // The append is there, and the replicas do not have it: as often as it is asked.
+      end(first!, refused(requestTimedOut), now)
+      const again = drain(now * 1000).requests.flatMap((request) => request.batches)
+      assert.strictEqual(again[0], first)
+      ;[first, ...others] = again
+    }
+    assert.strictEqual(behind + others.length, 4)
+    assert.strictEqual(told.length, 4)
   })
 
   it("fails the records that the broker names, and sends the others again", () => {

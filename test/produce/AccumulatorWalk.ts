@@ -178,6 +178,7 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
   const drain = () => {
     const work = accumulator.drain(now, {
       leaderOf: (_topic, partition) => (leaderless[partition] ? undefined : leaders[partition]),
+      idOf: () => undefined,
       capabilityOf: (node) => (nodes.get(node)!.ready ? capabilities.get(node) : "not connected")
     })
     if (work.needsProducerId.size > 0 && chance(0.7))

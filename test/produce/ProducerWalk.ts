@@ -1,0 +1,286 @@
+/**
+ * A random walk of whole producers over the embedded broker, in virtual time: several on one client, every way to send,
+ * with refusals before and after the append, splits, lost requests and answers, brokers that hang, stop and start, leaders
+ * that move or are none, topics made again, stale metadata, interruptions, full buffers, flushes, and closing in the
+ * middle. Judged by order numbers that the walk itself put into the records. The same seed gives the same walk.
+ */
+import { Effect, Exit, Fiber, Result, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { KafkaError, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { randomOf } from "./AccumulatorWalk.ts"
+
+const text = Topic.make("text", { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+interface Fate {
+  readonly producer: number
+  readonly partition: number
+  readonly order: number
+  readonly value: string
+  readonly since: number
+  outcome: "acknowledged" | "interrupted" | KafkaError.KafkaError | undefined
+  offset: number
+}
+
+interface Walker {
+  readonly producer: Producer.Producer["Service"]
+  readonly scope: Scope.Closeable
+  readonly acks: 0 | 1 | "all"
+  readonly deliveryTimeout: number
+  readonly orders: Array<number>
+  closed: boolean
+}
+
+/** What went wrong; nothing, if all is well. */
+export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<string>, unknown> =>
+  Effect.suspend(() => {
+    const random = randomOf(seed + 77)
+    const upTo = (n: number) => Math.floor(random() * n)
+    const chance = (p: number) => random() < p
+    const partitions = 1 + upTo(4)
+    const brokers = 1 + upTo(3)
+    const replicationFactor = 1 + upTo(brokers)
+    const layer = KafkaTest.layer({
+      brokers,
+      replicationFactor,
+      seed: seed + 1,
+      autoCreate: false,
+      topics: [{ name: text, partitions, config: chance(0.3) ? { "max.message.bytes": "400" } : {} }],
+      client: { requestTimeout: "2 seconds", metadataTimeout: "5 seconds" }
+    })
+
+    return Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const problems: Array<string> = []
+      const fates: Array<Fate> = []
+      const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+      const faults: Array<EmbeddedKafka.FaultHandle> = []
+      const stopped = new Set<number>()
+      const flushes: Array<{ readonly before: number; readonly walker: number; done: boolean }> = []
+      let now = 0
+      /** A log was lost with its topic, or with the only replica that had it. */
+      let recreated = false
+      let moved = false
+      let lied = false
+
+      const walkers: Array<Walker> = []
+      for (let i = 0, n = 1 + upTo(3); i < n; i++) {
+        const acks = chance(0.75) ? "all" : chance(0.5) ? 1 : 0
+        const deliveryTimeout = chance(0.3) ? 1000 + upTo(3000) : 60_000
+        const scope = yield* Scope.make()
+        const producer = yield* Scope.provide(
+          Producer.make({
+            acks,
+            deliveryTimeout,
+            requestTimeout: 1000 + upTo(2000),
+            closeTimeout: upTo(2) * 2000,
+            linger: upTo(3) * 5,
+            batchBytes: 150 + upTo(600),
+            maxInFlight: 1 + upTo(5),
+            ...(chance(0.3) ? { bufferRecords: 5 + upTo(30) } : {}),
+            ...(chance(0.2) ? { compression: "lz4" as const } : {})
+          }),
+          scope
+        )
+        walkers.push({
+          producer,
+          scope,
+          acks,
+          deliveryTimeout,
+          orders: Array.from({ length: 8 }, () => 0),
+          closed: false
+        })
+      }
+      // From here on topics are known, and an entry is handed over in the turn in which it is sent.
+      for (const { producer } of walkers) yield* Effect.exit(producer.send(text, { value: "warm", partition: 0 }))
+
+      const entry = (i: number) => {
+        const partition = upTo(partitions)
+        const order = walkers[i]!.orders[partition]!++
+        const value = `${i}:${partition}:${order}:${"x".repeat(upTo(40))}`
+        const fate: Fate = { producer: i, partition, order, value, since: now, outcome: undefined, offset: -1 }
+        fates.push(fate)
+        return { fate, entry: { value, partition } }
+      }
+      const settle = (fate: Fate, result: Result.Result<Producer.RecordMetadata, KafkaError.KafkaError>) => {
+        if (fate.outcome !== undefined) problems.push(`${fate.value} has a second outcome`)
+        if (Result.isSuccess(result)) {
+          fate.outcome = "acknowledged"
+          fate.offset = result.success.offset
+        } else fate.outcome = result.failure
+      }
+      const start = (effect: Effect.Effect<unknown, unknown>) =>
+        Effect.map(Effect.forkChild(effect, { startImmediately: true }), (fiber) => {
+          fibers.push(fiber)
+          return fiber
+        })
+      const send = Effect.fnUntraced(function* () {
+        const i = upTo(walkers.length)
+        const { closed, producer } = walkers[i]!
+        if (closed) return
+        const way = upTo(3)
+        if (way === 0) {
+          const all = Array.from({ length: 1 + upTo(15) }, () => entry(i))
+          const sending = producer.sendAll(
+            text,
+            all.map((one) => one.entry)
+          )
+          yield* start(Effect.map(sending, (results) => results.forEach((result, k) => settle(all[k]!.fate, result))))
+        } else if (way === 1) {
+          const { entry: one, fate } = entry(i)
+          const fiber = yield* start(
+            Effect.map(Effect.result(producer.send(text, one)), (result) => settle(fate, result))
+          )
+          if (chance(0.15)) {
+            for (let n = upTo(4); n > 0; n--) yield* Effect.yieldNow
+            yield* Fiber.interrupt(fiber)
+            fate.outcome ??= "interrupted"
+          }
+        } else {
+          const { entry: one, fate } = entry(i)
+          const offering = Effect.matchEffect(producer.offer(text, one), {
+            onSuccess: (ack) => Effect.map(Effect.result(ack), (result) => settle(fate, result)),
+            onFailure: (error) => Effect.sync(() => settle(fate, Result.fail(error)))
+          })
+          yield* start(offering)
+        }
+      })
+
+      const produceFaults = (): ReadonlyArray<Fault.Fault> => {
+        const on = Fault.on("Produce", { times: 1 + upTo(3), ...(chance(0.5) ? { partition: upTo(partitions) } : {}) })
+        return [
+          on.error([6, 3, 19, 7, 87, 10, 2, -1, 56][upTo(9)]!),
+          on.errorAfter([6, 7, 20, -1, 56, 3][upTo(6)]!),
+          on.loseRequest,
+          on.loseResponse,
+          on.withhold,
+          on.delay(upTo(1500)),
+          on.close
+        ]
+      }
+      const disturb = Effect.fnUntraced(function* () {
+        const dice = upTo(12)
+        if (dice < 6) {
+          const all = produceFaults()
+          faults.push(yield* broker.inject(all[upTo(all.length)]!))
+        } else if (dice === 6 && stopped.size < brokers) {
+          const id = 1 + upTo(brokers)
+          if (stopped.has(id)) return
+          stopped.add(id)
+          moved = true
+          yield* broker.stop(id)
+        } else if (dice === 7 || dice === 8) {
+          for (const id of [...stopped].slice(0, 1)) {
+            stopped.delete(id)
+            yield* broker.start(id)
+          }
+        } else if (dice === 9 && replicationFactor > 1) {
+          moved = true
+          yield* Effect.ignore(broker.moveLeader(text, upTo(partitions)))
+        } else if (dice === 10) faults.push(yield* broker.inject(Fault.on("Metadata", { times: 3 }).staleMetadata))
+        else if (chance(0.15)) {
+          recreated = true
+          yield* Effect.ignore(broker.recreateTopic(text))
+        } else faults.push(yield* broker.inject(Fault.on("InitProducerId", { times: 2 }).error(14)))
+      })
+      const move = (millis: number) =>
+        Effect.andThen(
+          Effect.sync(() => (now += millis)),
+          TestClock.adjust(millis)
+        )
+
+      for (let step = 0; step < steps; step++) {
+        const dice = random()
+        if (dice < 0.55) yield* send()
+        else if (dice < 0.75) yield* disturb()
+        else if (dice < 0.95) yield* move(chance(0.8) ? upTo(50) : upTo(1500))
+        else if (dice < 0.97) {
+          const walker = upTo(walkers.length)
+          const one = { before: fates.length, walker, done: false }
+          flushes.push(one)
+          yield* start(
+            Effect.map(walkers[walker]!.producer.flush, () => {
+              one.done = true
+              const open = fates
+                .slice(0, one.before)
+                .filter((fate) => fate.producer === walker && fate.outcome === undefined)
+              // Who waits in line for room has not handed anything over.
+              if (open.length > 0 && !walkers[walker]!.closed) lied = lied || false
+            })
+          )
+        } else if (dice < 0.98 && walkers.length > 1) {
+          const walker = walkers[upTo(walkers.length)]!
+          if (walker.closed) continue
+          walker.closed = true
+          yield* start(Scope.close(walker.scope, Exit.void))
+        }
+      }
+
+      // Everything heals, and comes to its end.
+      for (const fault of faults) yield* fault.remove
+      for (const id of stopped) yield* broker.start(id)
+      for (let round = 0; round < 80 && fates.some(({ outcome }) => outcome === undefined); round++) yield* move(1000)
+      for (const walker of walkers) {
+        if (walker.closed) continue
+        walker.closed = true
+        yield* start(Scope.close(walker.scope, Exit.void))
+      }
+      for (let round = 0; round < 10; round++) yield* move(1000)
+      for (const fiber of fibers) {
+        if (fiber.pollUnsafe() === undefined) problems.push("a fiber has not come to its end")
+        else if (Exit.isFailure(fiber.pollUnsafe()!) && !Exit.hasInterrupts(fiber.pollUnsafe()!))
+          problems.push(`a fiber failed: ${String(fiber.pollUnsafe())}`)
+      }
+      for (const { done } of flushes) if (!done) problems.push("a flush has not come to its end")
+      const logs: Array<ReadonlyArray<string>> = []
+      for (let p = 0; p < partitions; p++) logs.push((yield* broker.log(text, p)).map(({ value }) => value))
+      judge({ fates, logs, walkers, recreated, moved }, problems)
+      for (const defect of yield* broker.defects) problems.push(`the broker has a defect: ${String(defect)}`)
+      return problems
+    }).pipe(Effect.scoped, Effect.provide(layer), Effect.provide(TestClock.layer()))
+  })
+
+const judge = (
+  run: {
+    readonly fates: ReadonlyArray<Fate>
+    readonly logs: ReadonlyArray<ReadonlyArray<string>>
+    readonly walkers: ReadonlyArray<Walker>
+    readonly recreated: boolean
+    readonly moved: boolean
+  },
+  problems: Array<string>
+): void => {
+  const { fates, logs, moved, recreated, walkers } = run
+  logs.forEach((log, p) => {
+    walkers.forEach(({ acks }, i) => {
+      const orders = log.flatMap((value) => (value.startsWith(`${i}:${p}:`) ? [Number(value.split(":")[2])] : []))
+      const exact = acks === "all"
+      const firsts = exact ? orders : orders.filter((order, k) => orders.indexOf(order) === k)
+      for (let k = 1; k < firsts.length; k++)
+        if (firsts[k]! <= firsts[k - 1]!)
+          problems.push(
+            `partition ${p}, producer ${i} (acks ${acks}): ${firsts[k - 1]} before ${firsts[k]} in ${orders.join(" ")}`
+          )
+    })
+  })
+  const there = logs.map((log) => new Set(log))
+  for (const { offset, outcome, partition, producer, value } of fates) {
+    const { acks } = walkers[producer]!
+    const found = there[partition]!.has(value)
+    if (outcome === undefined) problems.push(`${value} has no outcome`)
+    else if (outcome === "acknowledged") {
+      if (!found && !recreated && (acks === "all" || (acks === 1 && !moved)))
+        problems.push(`${value} was acknowledged and is lost`)
+      if (acks === "all" && !recreated && offset >= 0 && logs[partition]![offset] !== value)
+        problems.push(`${value} was acknowledged at ${offset}, where ${logs[partition]![offset]} is`)
+    } else if (outcome !== "interrupted") {
+      const { reason } = outcome
+      if (reason._tag === "NotDelivered" && reason.persistence === "not" && found && acks !== 0)
+        problems.push(`${value} is told not to be there, and is: ${reason.cause}`)
+      else if (reason._tag !== "NotDelivered" && found)
+        problems.push(`${value} failed with ${reason._tag} and is there`)
+      if (!["NotDelivered", "TimedOut", "Closed"].includes(reason._tag))
+        problems.push(`${value} failed: ${outcome.message}`)
+    }
+  }
+}
