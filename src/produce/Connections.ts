@@ -57,7 +57,8 @@ export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel
       })
       fork(
         connected.pipe(
-          Effect.onExit((exit) => {
+          Effect.exit,
+          Effect.flatMap((exit) => {
             if (Exit.isSuccess(exit)) {
               node.version = exit.value
               node.failures = 0
@@ -72,8 +73,7 @@ export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel
             // The connection has its own delay, an address that is not known has none.
             return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(node.failures, 6)))
           }),
-          Effect.ensuring(ended),
-          Effect.ignore
+          Effect.ensuring(ended)
         )
       )
     },

@@ -45,7 +45,8 @@ export const make = (
           ? Effect.succeed({ id: producerId, epoch: producerEpoch })
           : Effect.fail(KafkaError.fromCode(errorCode, { api: "InitProducerId" }))
       ).pipe(
-        Effect.onExit((exit) => {
+        Effect.exit,
+        Effect.flatMap((exit) => {
           if (Exit.isSuccess(exit)) {
             failures = 0
             begin(exit.value)
@@ -62,8 +63,7 @@ export const make = (
             asking = false
             wake()
           })
-        ),
-        Effect.ignore
+        )
       )
     )
   }

@@ -139,15 +139,15 @@ export const make = Effect.fnUntraced(function* (
     }).pipe(Effect.ensuring(Effect.sync(() => void line.shift())), Effect.andThen(work))
   })
 
-  /** The topics that went to each node without an answer being due. */
-  const unanswered = new Map<number, Set<string>>()
+  /** The partitions that went to each node without an answer being due. */
+  const unanswered = new Map<number, Set<Queue>>()
   const lostOf = new Map<number, () => void>()
   const onLost = (node: number): (() => void) => {
     let told = lostOf.get(node)
     if (told === undefined) {
       told = () => {
         connections.lost(node, "the broker has closed the connection")
-        for (const topic of unanswered.get(node) ?? []) loop.refresh(topic)
+        for (const { partition, topic } of unanswered.get(node) ?? []) loop.refresh(topic, partition)
         unanswered.delete(node)
         loop.wake()
       }
@@ -171,9 +171,9 @@ export const make = Effect.fnUntraced(function* (
     const onSent = () => {
       for (const batch of handedOver) batch.sent = true
       if (acks !== 0) return
-      let topics = unanswered.get(node)
-      if (topics === undefined) unanswered.set(node, (topics = new Set()))
-      for (const { queue } of handedOver) topics.add(queue.topic)
+      let queues = unanswered.get(node)
+      if (queues === undefined) unanswered.set(node, (queues = new Set()))
+      for (const { queue } of handedOver) queues.add(queue)
     }
     const options = {
       channel,
@@ -251,7 +251,12 @@ export const make = Effect.fnUntraced(function* (
     flush.pipe(
       Effect.timeoutOrElse({ duration: settings.closeTimeout, orElse: () => Effect.void }),
       Effect.andThen(loop.end),
-      Effect.andThen(Effect.sync(() => accumulator.failAll({ cause: "the producer was closed" }))),
+      Effect.andThen(
+        Effect.sync(() => {
+          accumulator.failAll({ cause: "the producer was closed" })
+          for (const { resume } of flushes) resume()
+        })
+      ),
       Effect.andThen(connections.hangUp)
     )
   )

@@ -1,0 +1,675 @@
+/** Faults that producers have had, by their names: each of these failed once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import * as Scheduler from "effect/Scheduler"
+import { TestClock } from "effect/testing"
+import { Compression, type KafkaError, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { behindLink, kafka, logOf, makeLink, persistenceOf, reasonOf, text, withProducer } from "./produce/Helpers.ts"
+
+const numbers = (count: number, partition = 0) =>
+  Array.from({ length: count }, (_, i) => ({ value: `${i}`, partition }))
+const values = (count: number) => Array.from({ length: count }, (_, i) => `${i}`)
+const isAllSent = (results: ReadonlyArray<Result.Result<unknown, unknown>>) => results.every(Result.isSuccess)
+const warm = (producer: Producer.Producer["Service"], partitions = 4) =>
+  producer.sendAll(
+    text,
+    Array.from({ length: partitions }, (_, partition) => ({ value: "warm", partition }))
+  )
+const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
+
+describe("order and loss", () => {
+  for (const idempotent of [true, false]) {
+    it.effect(`halves of a split batch are not overtaken (idempotent: ${idempotent})`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* producer.send(text, { value: "0", partition: 0 })
+        const big = "x".repeat(60)
+        const all = Array.from({ length: 40 }, (_, i) => ({ value: `${i}${big}`, partition: 0 }))
+        const calls = yield* Effect.forEach(
+          [0, 10, 20, 30],
+          (from) => producer.sendAll(text, all.slice(from, from + 10)),
+          {
+            concurrency: "unbounded"
+          }
+        )
+        assert.isTrue(calls.every(isAllSent))
+        const log = yield* logOf(0)
+        assert.deepStrictEqual(
+          log.slice(1).map((value) => Number(value!.replace(big, ""))),
+          Array.from({ length: 40 }, (_, i) => i)
+        )
+      }).pipe(
+        Effect.provide(
+          withProducer(
+            { idempotent, batchBytes: 1000 },
+            { topics: [{ name: text, partitions: 1, config: { "max.message.bytes": "300" } }] }
+          )
+        )
+      )
+    )
+  }
+
+  it.effect("a record that is refused elsewhere does not reorder what waits for its leader", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer, 2)
+      const moving = yield* broker.inject(Fault.on("Produce", { topic: text, partition: 0 }).error(6))
+      const sending = yield* Effect.forkChild(
+        producer.sendAll(
+          text,
+          values(5).map((n) => ({ value: n + "x".repeat(600), partition: 0 }))
+        )
+      )
+      yield* TestClock.adjust(100)
+      yield* broker.inject(Fault.on("Produce", { topic: text, partition: 1, times: 1 }).error(87))
+      assert.strictEqual(yield* persistenceOf(producer.send(text, { value: "bad", partition: 1 })), "not")
+      yield* TestClock.adjust(300)
+      yield* moving.remove
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(isAllSent(yield* Fiber.join(sending)))
+      assert.deepStrictEqual(
+        (yield* logOf(0)).slice(1).map((value) => value![0]),
+        values(5)
+      )
+    }).pipe(Effect.provide(withProducer({ batchBytes: 1000 }, { brokers: 2, replicationFactor: 1 })))
+  )
+
+  it.effect("acks 0 is acknowledged when it was written out, not before, and memory is bounded by that", () => {
+    const link = makeLink()
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make({ acks: 0, bufferRecords: 3, whenFull: "fail", linger: 0 })
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      link.stuck = true
+      const acks = yield* Effect.forEach(["a", "b", "c"], (value) => producer.offer(text, { value, partition: 0 }))
+      const first = yield* Effect.forkChild(acks[0]!, { startImmediately: true })
+      yield* settled
+      assert.isUndefined(first.pollUnsafe(), "a socket that takes nothing has not sent it")
+      assert.strictEqual((yield* reasonOf(producer.offer(text, { value: "d", partition: 0 })))._tag, "BufferFull")
+      link.stuck = false
+      for (const through of link.held.splice(0)) through()
+      yield* Effect.all(acks, { concurrency: "unbounded" })
+      yield* settled
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "a", "b", "c"])
+    }).pipe(Effect.scoped, Effect.provide(behindLink(link)))
+  })
+
+  it.effect("acks 0: what a link never took fails when the producer closes, within closeTimeout", () => {
+    const link = makeLink()
+    return Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ acks: 0, closeTimeout: "2 seconds" }), scope)
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      link.stuck = true
+      const ack = yield* producer.offer(text, { value: "a", partition: 0 })
+      yield* settled
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      const outcome = yield* Effect.forkChild(persistenceOf(ack))
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual(yield* Fiber.join(outcome), "possibly")
+    }).pipe(Effect.scoped, Effect.provide(behindLink(link)))
+  })
+
+  it.effect("acks 0: a leader that has moved closes the connection, and the new one is asked for", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "first", partition: 0 })
+      yield* broker.moveLeader(text, 0)
+      const sending = yield* Effect.forkChild(
+        Effect.forEach(values(10), (value) =>
+          Effect.andThen(producer.send(text, { value, partition: 0 }), Effect.sleep(100))
+        )
+      )
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(sending)
+      // At most the one that told us of it is lost.
+      const log = yield* logOf(0)
+      assert.deepStrictEqual(log.slice(-9), values(10).slice(1), log.join())
+    }).pipe(Effect.provide(withProducer({ acks: 0 }, { brokers: 2, replicationFactor: 2 })))
+  )
+})
+
+describe("what became of a record", () => {
+  for (const [name, code] of [
+    ["NOT_LEADER_OR_FOLLOWER", 6],
+    ["UNKNOWN_SERVER_ERROR", -1],
+    ["KAFKA_STORAGE_ERROR", 56]
+  ] as const) {
+    it.effect(`${name} after the append is "possibly", not "not"`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("Produce", { topic: text, times: 1 }).errorAfter(code))
+        yield* broker.inject(Fault.on("Produce", { topic: text }).error(6))
+        const sending = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "v", partition: 0 })))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(sending), "possibly")
+        assert.deepStrictEqual(yield* logOf(0), ["v"])
+      }).pipe(Effect.provide(withProducer({ deliveryTimeout: "1 second" })))
+    )
+  }
+
+  it.effect("UNKNOWN_SERVER_ERROR is retried, OFFSET_OUT_OF_RANGE is not", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).errorAfter(-1))
+      yield* producer.send(text, { value: "v", partition: 0 })
+      assert.deepStrictEqual(yield* logOf(0), ["v"])
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).error(1))
+      assert.strictEqual(yield* persistenceOf(producer.send(text, { value: "w", partition: 0 })), "possibly")
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("a connection that was never made is not", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Metadata").staleMetadata)
+      yield* broker.stop(1)
+      yield* settled
+      const sending = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "v", partition: 0 })))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(sending), "not")
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "2 seconds" }, { brokers: 1 })))
+  )
+
+  it.effect("a request that still waits in line is not", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).throttle(60_000))
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      const sending = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "v", partition: 0 })))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(sending), "not")
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(yield* logOf(0), ["warm"], "nor is it sent afterwards")
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "2 seconds" })))
+  )
+})
+
+describe("everything ends", () => {
+  it.effect("senders that wait for room hear that the producer closes", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ bufferRecords: 1, closeTimeout: 100 }), scope)
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* producer.offer(text, { value: "a", partition: 0 })
+      const waiting = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "b", partition: 0 })), {
+        startImmediately: true
+      })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "Closed")
+    }).pipe(Effect.scoped, Effect.provide(kafka()))
+  )
+
+  for (const answer of [-1, 4, NaN, 0.5]) {
+    it.effect(`a partitioner that answers ${answer} of 4 fails the record, and nothing else`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        assert.strictEqual((yield* reasonOf(producer.send(text, { value: "v" })))._tag, "Misuse")
+        const [one, other] = yield* producer.sendAll(text, [{ value: "v" }, { value: "w", partition: 1 }])
+        assert.isTrue(Result.isFailure(one!) && Result.isSuccess(other!))
+      }).pipe(Effect.provide(withProducer({ partitioner: { name: "bad", make: () => () => answer } })))
+    )
+  }
+
+  it.effect("flush waits for what was handed over so far, whatever others send meanwhile", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce").delay(10))
+      for (let p = 0; p < 4; p++)
+        yield* Effect.forkChild(Effect.forever(producer.send(text, { value: "v", partition: p })))
+      yield* TestClock.adjust(100)
+      const flushing = yield* Effect.forkChild(producer.flush)
+      yield* TestClock.adjust(100)
+      assert.isDefined(flushing.pollUnsafe())
+    }).pipe(Effect.scoped, Effect.provide(withProducer({ closeTimeout: 0 })))
+  )
+
+  it.effect("deliveryReports end with the producer, after what failed at its end", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ closeTimeout: 100 }), scope)
+      const listening = yield* Effect.forkChild(Stream.runCollect(producer.deliveryReports), { startImmediately: true })
+      yield* producer.send(text, { value: "a", partition: 0 })
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* producer.offer(text, { value: "b", partition: 0 })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(closing)
+      const reports = yield* Fiber.join(listening)
+      assert.deepStrictEqual(
+        Array.from(reports, ({ result }) => result._tag),
+        ["Success", "Failure"]
+      )
+    }).pipe(Effect.scoped, Effect.provide(kafka()))
+  )
+
+  it.effect("a sink hears of a failure at once, also while nothing more comes", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).error(87))
+      const endless = Stream.concat(Stream.make({ value: "bad", partition: 0 }), Stream.never)
+      assert.strictEqual((yield* reasonOf(Stream.run(endless, producer.sink(text))))._tag, "NotDelivered")
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("sendAll of nothing does not wait for room", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* producer.offer(text, { value: "a", partition: 0 })
+      yield* Effect.forkChild(Effect.exit(producer.offer(text, { value: "b", partition: 0 })), {
+        startImmediately: true
+      })
+      assert.deepStrictEqual(yield* producer.sendAll(text, []), [])
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 1, closeTimeout: 0 })))
+  )
+
+  it.effect("room is not lost by an interruption between taking it and handing the record over", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      const ways = [
+        producer.send(text, { value: "v", partition: 0 }),
+        producer.offer(text, { value: "v", partition: 0 }),
+        producer.sendAll(text, numbers(1))
+      ]
+      for (const way of ways) {
+        for (let ops = 2; ops < 6; ops++) {
+          for (let turns = 0; turns < 8; turns++) {
+            const fiber = yield* Effect.forkChild(
+              Effect.provideService(Effect.exit(way as Effect.Effect<unknown>), Scheduler.MaxOpsBeforeYield, ops)
+            )
+            for (let i = 0; i < turns; i++) yield* Effect.yieldNow
+            yield* Fiber.interrupt(fiber)
+          }
+        }
+      }
+      yield* producer.flush
+      const free = yield* Effect.forEach(values(10), (value) => producer.offer(text, { value, partition: 1 }))
+      yield* Effect.all(free, { concurrency: "unbounded" })
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 10, whenFull: "fail" })))
+  )
+})
+
+describe("others are left alone", () => {
+  it.effect("a partition without a leader does not stop its topic", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      const infos = (yield* broker.topic(text))!
+      const dead = infos[1]!.leader
+      const healthy = infos.find(({ leader }) => leader !== dead)!.partition
+      yield* broker.stop(dead)
+      yield* Effect.forkChild(Effect.exit(producer.send(text, { value: "waits", partition: 1 })))
+      yield* TestClock.adjust("1 second")
+      const asked = yield* broker.inject(Fault.on("Metadata").throttle(0))
+      // No time passes: nothing of them waits for metadata.
+      for (let i = 0; i < 100; i++) yield* producer.send(text, { value: `${i}`, partition: healthy })
+      yield* TestClock.adjust("5 seconds")
+      assert.isAtMost(yield* asked.hits, 20)
+    }).pipe(Effect.scoped, Effect.provide(withProducer({ closeTimeout: 0 }, { brokers: 2, replicationFactor: 1 })))
+  )
+
+  it.effect("a topic made again with fewer partitions is not asked for without end", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 3 })
+      yield* broker.deleteTopic(text)
+      yield* broker.createTopic({ name: text, partitions: 2 })
+      const asked = yield* broker.inject(Fault.on("Metadata").throttle(0))
+      const sending = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "v", partition: 3 })))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(sending))._tag, "NotDelivered")
+      assert.isAtMost(yield* asked.hits, 20)
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "5 seconds" })))
+  )
+
+  it.effect("a record that is refused does not wait for a broker that hangs, nor anybody with it", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      const infos = (yield* broker.topic(text))!
+      const other = infos.find(({ leader }) => leader !== infos[0]!.leader)!
+      yield* broker.inject(Fault.on("Produce", { broker: other.leader }).withhold)
+      yield* Effect.forkChild(Effect.exit(producer.send(text, { value: "hangs", partition: other.partition })))
+      yield* broker.inject(Fault.on("Produce", { broker: infos[0]!.leader, times: 1 }).error(87))
+      const asked = yield* broker.inject(Fault.on("InitProducerId").throttle(0))
+      assert.strictEqual((yield* reasonOf(producer.send(text, { value: "bad", partition: 0 })))._tag, "NotDelivered")
+      yield* producer.send(text, { value: "good", partition: 0 })
+      assert.strictEqual(yield* asked.hits, 0, "the epoch is raised here")
+    }).pipe(Effect.scoped, Effect.provide(withProducer({ closeTimeout: 0 }, { brokers: 2, replicationFactor: 1 })))
+  )
+
+  it.effect("records that are refused fail no good ones", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      yield* broker.inject(Fault.on("Produce", { topic: text, partition: 0, probability: 0.3, seed: 5 }).error(87))
+      const good = yield* Effect.forEach([1, 2, 3], (p) => producer.sendAll(text, numbers(300, p)), {
+        concurrency: "unbounded"
+      }).pipe(
+        Effect.zip(
+          Effect.forEach(numbers(30), (entry) => Effect.exit(producer.send(text, entry))),
+          { concurrent: true }
+        )
+      )
+      assert.isTrue(good[0].every(isAllSent))
+    }).pipe(Effect.scoped, Effect.provide(withProducer({ batchBytes: 1000 }, { brokers: 3, replicationFactor: 1 })))
+  )
+
+  it.effect("a request near its batch's deadline does not end the connection that all share", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay(1500))
+      const late = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "late", partition: 0 })))
+      yield* TestClock.adjust(900)
+      const other = yield* Effect.forkChild(producer.send(text, { value: "other", partition: 1 }))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Fiber.join(late), "possibly")
+      yield* TestClock.adjust(500)
+      yield* Fiber.join(other)
+      assert.strictEqual((yield* logOf(1)).length, 2)
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "1 second" }, { brokers: 1 })))
+  )
+
+  it.effect("two producers of one client do not wait for each other", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const [a, b] = [yield* Producer.make({ closeTimeout: 0 }), yield* Producer.make({ acks: 1 })]
+      yield* warm(a)
+      yield* warm(b)
+      const infos = (yield* broker.topic(text))!
+      const [follower] = infos[0]!.replicas.filter((id) => id !== infos[0]!.leader)
+      const other = infos.find(({ leader, partition }) => partition !== 0 && leader === infos[0]!.leader)!
+      yield* broker.holdFollower(text, 0, follower!)
+      yield* Effect.forkChild(Effect.exit(a.send(text, { value: "waits for its replica", partition: 0 })))
+      yield* settled
+      yield* b.send(text, { value: "b", partition: other.partition })
+    }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 2 })))
+  )
+
+  for (const [name, bad] of [
+    ["NaN", { timestamp: NaN }],
+    ["a fraction", { timestamp: 0.5 }],
+    ["a negative number", { timestamp: -5 }]
+  ] as const) {
+    it.effect(`a timestamp that is ${name} is refused alone`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const results = yield* producer.sendAll(text, [
+          { value: "a", partition: 0 },
+          { value: "bad", partition: 0, ...bad },
+          { value: "b", partition: 0 }
+        ])
+        assert.deepStrictEqual(
+          results.map((result) => (Result.isSuccess(result) ? "ok" : result.failure.reason._tag)),
+          ["ok", "Misuse", "ok"]
+        )
+      }).pipe(Effect.provide(withProducer()))
+    )
+  }
+
+  it.effect("headers that are none are refused alone", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const tagged = (headers: unknown) => ({ value: "v", partition: 0, headers: headers as Topic.Headers })
+      const results = yield* producer.sendAll(text, [
+        tagged([["a", new Uint8Array(1)]]),
+        tagged([["a", "text"]]),
+        tagged([[7, null]]),
+        tagged({ a: "b" }),
+        tagged([["a", null]])
+      ])
+      assert.deepStrictEqual(
+        results.map((result) => (Result.isSuccess(result) ? "ok" : result.failure.reason._tag)),
+        ["ok", "Encode", "Encode", "Encode", "ok"]
+      )
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.live("interrupting many senders is linear in their number", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* Effect.forkChild(Effect.exit(producer.send(text, { value: "in flight", partition: 0 })))
+      yield* settled
+      const time = Effect.fnUntraced(function* (n: number) {
+        const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+        for (let i = 0; i < n; i++)
+          fibers.push(
+            yield* Effect.forkChild(producer.send(text, { value: `${i}`, partition: 0 }), { startImmediately: true })
+          )
+        const from = process.cpuUsage()
+        yield* Fiber.interruptAll(fibers)
+        const { system, user } = process.cpuUsage(from)
+        return user + system
+      })
+      yield* time(2000)
+      const [some, many] = [yield* time(2000), yield* time(20_000)]
+      // It was 80 times as much, and more.
+      assert.isBelow(many, 40 * Math.max(some, 5000))
+    }).pipe(Effect.provide(withProducer({ closeTimeout: 0 })))
+  )
+
+  it.effect("what is large is compressed off the event loop", () => {
+    const here: Array<number> = []
+    let there = 0
+    const codec: Compression.Codec = {
+      ...Compression.gzip(),
+      compress: (bytes) => {
+        here.push(bytes.length)
+        return Compression.gzip().compress(bytes)
+      },
+      compressLarge: (bytes) => Effect.sync(() => (there++, Compression.gzip().compress(bytes)))
+    }
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make({ compression: "gzip" })
+      yield* producer.send(text, { value: "small", partition: 0 })
+      yield* producer.sendAll(
+        text,
+        values(200).map((n) => ({ value: n + "x".repeat(1000), partition: 0 }))
+      )
+      assert.strictEqual(there, 1)
+      assert.isTrue(here.every((bytes) => bytes < 16_384))
+      assert.strictEqual((yield* logOf(0)).length, 201)
+    }).pipe(Effect.scoped, Effect.provide(kafka()), Effect.provide(Compression.layer(codec)))
+  })
+})
+
+describe("budgets", () => {
+  it.effect("deliveryTimeout covers connecting", () => {
+    const link = makeLink()
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make({ deliveryTimeout: "2 seconds", closeTimeout: 0 })
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      link.dead = true
+      const fresh = yield* Producer.make({ deliveryTimeout: "2 seconds", closeTimeout: 0 })
+      const sending = yield* Effect.forkChild(persistenceOf(fresh.send(text, { value: "v", partition: 0 })))
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* Fiber.join(sending), "not")
+    }).pipe(Effect.scoped, Effect.provide(behindLink(link)))
+  })
+
+  it.effect("deliveryTimeout covers looking a topic up, and waiting for room", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const missing = yield* Effect.forkChild(reasonOf(producer.send(Topic.bytes("nowhere"), { value: null })))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(missing))._tag, "UnknownTopic")
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* producer.offer(text, { value: "a", partition: 0 })
+      const waiting = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "b", partition: 0 })))
+      yield* TestClock.adjust("1 second")
+      assert.include(["TimedOut", "NotDelivered"], (yield* Fiber.join(waiting))._tag)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        withProducer({ deliveryTimeout: "1 second", bufferRecords: 1, closeTimeout: 0 }, { autoCreate: false })
+      )
+    )
+  )
+
+  it.effect("sendAll to a topic that is not there waits once, and tells how to create it", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const sending = yield* Effect.forkChild(
+        producer.sendAll(
+          Topic.bytes("nowhere"),
+          Array.from({ length: 10 }, () => ({ value: null }))
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      const results = yield* Fiber.join(sending)
+      const errors = results.flatMap((result): ReadonlyArray<KafkaError.KafkaError> =>
+        Result.isFailure(result) ? [result.failure] : []
+      )
+      assert.strictEqual(errors.length, 10)
+      assert.include(errors[0]!.message, "allowAutoTopicCreation")
+    }).pipe(Effect.provide(withProducer({}, { autoCreate: false, client: { metadataTimeout: "1 second" } })))
+  )
+
+  it.effect("a request carries maxRequestBytes, and a record has a bound of its own", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      const requests = yield* broker.inject(Fault.on("Produce").throttle(0))
+      const big = "x".repeat(900)
+      yield* producer.sendAll(
+        text,
+        [0, 1, 2, 3].map((partition) => ({ value: big, partition }))
+      )
+      assert.isAtLeast(yield* requests.hits, 2, "all four would be one")
+      assert.strictEqual((yield* reasonOf(producer.send(text, { value: big + big })))._tag, "RecordTooLarge")
+    }).pipe(Effect.provide(withProducer({ maxRequestBytes: 2100, maxMessageBytes: 1100 }, { brokers: 1 })))
+  )
+
+  it.effect("settings that the protocol cannot carry are told at construction, all at once", () =>
+    Effect.gen(function* () {
+      const reason = yield* reasonOf(
+        Producer.make({
+          requestTimeout: "30 days",
+          deliveryTimeout: Infinity,
+          batchBytes: 2 ** 31,
+          maxInFlight: 0.5,
+          acks: 0.5,
+          compression: "brotli" as "gzip",
+          compressionLevel: 3,
+          ...({ lingerMs: 5 } as object)
+        })
+      )
+      assert.strictEqual(reason._tag, "Misconfigured")
+      for (const name of [
+        "requestTimeout",
+        "deliveryTimeout",
+        "batchBytes",
+        "maxInFlight",
+        "acks",
+        "compression",
+        "lingerMs"
+      ])
+        assert.isTrue(
+          reason._tag === "Misconfigured" && reason.mistakes.some((mistake) => mistake.includes(name)),
+          name
+        )
+    }).pipe(Effect.scoped, Effect.provide(kafka()))
+  )
+
+  it.effect("a clock between two milliseconds stamps records all the same", () =>
+    Effect.gen(function* () {
+      yield* TestClock.adjust(100.5)
+      const producer = yield* Producer.Producer
+      const { timestamp } = yield* producer.send(text, { value: "v", partition: 0 })
+      assert.strictEqual(timestamp, 100)
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("offer keeps a copy of what its caller may change", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const bytes = Topic.make("text", { key: Schema.NullOr(Schema.Uint8Array), value: Schema.Uint8Array })
+      const chunk = new Uint8Array(1)
+      const acks: Array<Effect.Effect<unknown, KafkaError.KafkaError>> = []
+      for (let i = 0; i < 5; i++) {
+        chunk[0] = 48 + i
+        acks.push(yield* producer.offer(bytes, { value: chunk, partition: 0, headers: [["h", chunk]] }))
+      }
+      yield* Effect.all(acks)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      assert.deepStrictEqual(
+        (yield* broker.log(text, 0)).map(({ headers, value }) => value + Buffer.from(headers[0]![1]!).toString()),
+        ["00", "11", "22", "33", "44"]
+      )
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("retries are a Schedule's, and end with it", () =>
+    Effect.gen(function* () {
+      const { Schedule } = yield* Effect.promise(() => import("effect"))
+      const producer = yield* Producer.make({ retry: Schedule.recurs(2) })
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const tried = yield* broker.inject(Fault.on("Produce").error(19))
+      assert.strictEqual((yield* reasonOf(producer.send(text, { value: "v", partition: 0 })))._tag, "NotDelivered")
+      assert.strictEqual(yield* tried.hits, 3)
+    }).pipe(Effect.scoped, Effect.provide(kafka()))
+  )
+
+  it.effect("minQueued records end the linger", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make({ minQueued: 3, linger: "10 seconds", closeTimeout: 0 })
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      const gate = yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 minute"))
+      yield* producer.offer(text, { value: "under way", partition: 0 })
+      yield* gate.await
+      const requests = yield* broker.inject(Fault.on("Produce").throttle(0))
+      for (const value of ["a", "b"]) yield* producer.offer(text, { value, partition: 1 })
+      yield* settled
+      assert.strictEqual(yield* requests.hits, 0)
+      const ack = yield* producer.offer(text, { value: "c", partition: 1 })
+      yield* TestClock.adjust("1 minute")
+      yield* ack
+      const done = yield* Deferred.make<void>()
+      yield* Deferred.succeed(done, undefined)
+      assert.isAtLeast(yield* requests.hits, 1)
+    }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 1 })))
+  )
+})
+
+it.effect("brokers before 0.11 get the formats they know", () =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const results = yield* producer.sendAll(text, numbers(100))
+    assert.isTrue(isAllSent(results))
+    assert.deepStrictEqual(yield* logOf(0), values(100))
+    const reason = yield* reasonOf(
+      producer.send(text, { value: "v", partition: 0, headers: [["h", null]] as Topic.Headers })
+    )
+    assert.strictEqual(reason._tag, "Unsupported")
+  }).pipe(Effect.provide(Layer.provideMerge(Producer.layer({ compression: "lz4" }), kafka({ asVersion: "0.10.2" }))))
+)

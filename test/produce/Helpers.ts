@@ -1,0 +1,65 @@
+/** What the tests of producers share: a topic of texts, producers over an embedded cluster, and links that misbehave. */
+import { Effect, Layer, Schema } from "effect"
+import { Kafka, type KafkaError, Network, Producer, Topic } from "samsa"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+
+export const text = Topic.make("text", { key: Schema.NullOr(Schema.String), value: Schema.NullOr(Schema.String) })
+
+/** The cluster: 4 partitions, unless told otherwise. */
+export const kafka = (options: KafkaTest.Options = {}) =>
+  KafkaTest.layer({ topics: [{ name: text, partitions: 4 }], ...options })
+
+export const withProducer = (options?: Producer.Options, cluster?: KafkaTest.Options) =>
+  Producer.layer(options).pipe(Layer.provideMerge(kafka(cluster)))
+
+/** The values of a partition, in the order of offsets. */
+export const logOf = (partition: number, topic = text) =>
+  Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) =>
+    Effect.map(broker.log(topic, partition), (records) => records.map(({ value }) => value))
+  )
+
+export const reasonOf = <A, R>(effect: Effect.Effect<A, KafkaError.KafkaError, R>) =>
+  Effect.map(Effect.flip(effect), ({ reason }) => reason)
+
+/** What a failure says of the record. */
+export const persistenceOf = <A, R>(effect: Effect.Effect<A, KafkaError.KafkaError, R>) =>
+  Effect.map(reasonOf(effect), (reason) => (reason._tag === "NotDelivered" ? reason.persistence : reason._tag))
+
+/** A link that a test can stop: nothing that is written gets through, or is said to be written. */
+export interface Link {
+  stuck: boolean
+  /** Connections are not made: they neither fail nor succeed. */
+  dead: boolean
+  readonly held: Array<() => void>
+}
+
+/** An embedded cluster behind such a link. */
+export const behindLink = (link: Link, options: KafkaTest.Options = {}) => {
+  const cluster = EmbeddedKafka.layer({ topics: [{ name: text, partitions: 4 }], ...options })
+  const network = Layer.effect(
+    Network.Network,
+    Effect.map(EmbeddedKafka.EmbeddedKafka, (broker) =>
+      Network.Network.of({
+        connect: (address, handler) =>
+          Effect.suspend(() =>
+            link.dead
+              ? Effect.never
+              : Effect.map(broker.connect(address, handler), (connection) => ({
+                  close: connection.close,
+                  write: (chunks: ReadonlyArray<Uint8Array>, written?: () => void) => {
+                    if (link.stuck) link.held.push(() => connection.write(chunks, written))
+                    else connection.write(chunks, written)
+                  }
+                }))
+          )
+      })
+    )
+  )
+  return Layer.unwrap(
+    Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
+      Layer.provide(Kafka.layerWithoutNetwork({ ...options.client, bootstrap }), network)
+    )
+  ).pipe(Layer.provideMerge(cluster))
+}
+
+export const makeLink = (): Link => ({ stuck: false, dead: false, held: [] })
