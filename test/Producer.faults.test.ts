@@ -401,7 +401,7 @@ describe("others are left alone", () => {
       yield* warm(a)
       yield* warm(b)
       const infos = (yield* broker.topic(text))!
-      const [follower] = infos[0]!.replicas.filter((id) => id !== infos[0]!.leader)
+      const follower = infos[0]!.replicas.find((id) => id !== infos[0]!.leader)
       const other = infos.find(({ leader, partition }) => partition !== 0 && leader === infos[0]!.leader)!
       yield* broker.holdFollower(text, 0, follower!)
       yield* Effect.forkChild(Effect.exit(a.send(text, { value: "waits for its replica", partition: 0 })))

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Compression from "../Compression.ts"
+import type * as Crc32c from "../Crc32c.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as MessageSet from "../protocol/records/MessageSet.ts"
 import * as RecordBatch from "../protocol/records/RecordBatch.ts"
@@ -15,14 +16,21 @@ const largeBytes = 16_384
 const turnBytes = 2_000_000
 const compressedTurnBytes = 500_000
 
+/** What batches are written with. */
+export interface Codecs {
+  readonly codec: Compression.Codec
+  readonly crc32c: Crc32c.Compute
+}
+
 const isReady = ({ encoded, magic, queue, sequence }: Batch): boolean =>
   encoded !== undefined &&
   encoded.magic === magic &&
   encoded.sequence === sequence &&
   (sequence < 0 || encoded.producer === queue.producer)
 
-const optionsOf = ({ queue, sequence }: Batch, compression: Compression.Codec) => ({
-  compression,
+const optionsOf = ({ queue, sequence }: Batch, { codec, crc32c }: Codecs) => ({
+  compression: codec,
+  crc32c,
   producerId: sequence < 0 ? -1 : queue.producer!.id,
   producerEpoch: sequence < 0 ? -1 : queue.producer!.epoch,
   baseSequence: sequence
@@ -34,26 +42,26 @@ const keep = (batch: Batch, bytes: Uint8Array): void => {
 }
 
 /** Gives a batch its bytes, at once. Throws as the encoders of records do. */
-const now = (batch: Batch, codec: Compression.Codec): void => {
+const now = (batch: Batch, codecs: Codecs): void => {
   if (isReady(batch)) return
   const { encoded, magic, records } = batch
-  const options = optionsOf(batch, codec)
-  if (magic < 2) keep(batch, MessageSet.encode(records, { magic: magic as 0 | 1, compression: codec }))
+  const options = optionsOf(batch, codecs)
+  if (magic < 2) keep(batch, MessageSet.encode(records, { magic: magic as 0 | 1, compression: codecs.codec }))
   // Under another epoch only the fixed fields differ.
-  else if (encoded?.magic === 2) keep(batch, RecordBatch.restamp(encoded.bytes, options))
+  else if (encoded?.magic === 2) keep(batch, RecordBatch.restamp(encoded.bytes, options, codecs.crc32c))
   else keep(batch, RecordBatch.encode(records, options))
 }
 
-const later = (batch: Batch, codec: Compression.Codec): Effect.Effect<void, unknown> =>
+const later = (batch: Batch, codecs: Codecs): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     const laidOut = RecordBatch.layOut(batch.records, 0)
-    const options = optionsOf(batch, codec)
-    return Effect.map(codec.compressLarge!(laidOut.body), (small) =>
+    const options = optionsOf(batch, codecs)
+    return Effect.map(codecs.codec.compressLarge!(laidOut.body), (small) =>
       keep(batch, RecordBatch.seal(laidOut, small, options))
     )
   })
 
-const isLarge = (batch: Batch, codec: Compression.Codec): boolean =>
+const isLarge = (batch: Batch, { codec }: Codecs): boolean =>
   codec.compressLarge !== undefined && batch.magic === 2 && batch.encoded?.magic !== 2 && batch.bytes >= largeBytes
 
 /** Bytes that were worked on since the event loop last ran. */
@@ -62,36 +70,34 @@ export interface Turn {
 }
 
 /** A turn that has just begun. */
-export const turn = (codec: Compression.Codec): Turn => ({
+export const turn = ({ codec }: Codecs): Turn => ({
   left: codec.id === 0 ? turnBytes : compressedTurnBytes
 })
 
 /** Gives batches their bytes at once, where that is little work; false where it is not, with some of them done. */
-export const atOnce = (batches: ReadonlyArray<Batch>, codec: Compression.Codec, turn: Turn): boolean => {
+export const atOnce = (batches: ReadonlyArray<Batch>, codecs: Codecs, turn: Turn): boolean => {
   for (const batch of batches) {
     if (isReady(batch)) continue
-    if (turn.left <= 0 || isLarge(batch, codec)) return false
+    if (turn.left <= 0 || isLarge(batch, codecs)) return false
     turn.left -= batch.bytes
-    now(batch, codec)
+    now(batch, codecs)
   }
   return true
 }
 
 /** Gives batches their bytes, and lets the event loop run meanwhile. */
-export const inTurns = (
-  batches: ReadonlyArray<Batch>,
-  codec: Compression.Codec
-): Effect.Effect<void, KafkaError.KafkaError> => {
+export const inTurns = (batches: ReadonlyArray<Batch>, codecs: Codecs): Effect.Effect<void, KafkaError.KafkaError> => {
+  const { codec } = codecs
   const failed = (error: unknown) =>
     error instanceof KafkaError.KafkaError
       ? error
       : KafkaError.make({ _tag: "Misuse", message: `the codec ${codec.name} failed: ${String(error)}` }, error)
-  const large = (batch: Batch) => Effect.mapError(Effect.catchDefect(later(batch, codec), Effect.fail), failed)
+  const large = (batch: Batch) => Effect.mapError(Effect.catchDefect(later(batch, codecs), Effect.fail), failed)
   const here = (batch: Batch) =>
-    Effect.andThen(Effect.yieldNow, Effect.try({ try: () => now(batch, codec), catch: failed }))
+    Effect.andThen(Effect.yieldNow, Effect.try({ try: () => now(batch, codecs), catch: failed }))
   return Effect.forEach(
     batches.filter((batch) => !isReady(batch)),
-    (batch) => (isLarge(batch, codec) ? large(batch) : here(batch)),
+    (batch) => (isLarge(batch, codecs) ? large(batch) : here(batch)),
     // Two threads are busy, and no more than that is held twice.
     { discard: true, concurrency: codec.compressLarge === undefined ? 1 : 2 }
   )

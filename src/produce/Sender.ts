@@ -11,6 +11,7 @@ import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
+import * as Crc32c from "../Crc32c.ts"
 import * as Loop from "../engine/Loop.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -41,6 +42,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
   const codec = codecOf(settings, yield* Compression.Compression)
+  const codecs: Encoder.Codecs = { codec, crc32c: yield* Crc32c.Crc32c }
   const acks = settings.acks === "all" ? -1 : settings.acks
   const channel = `produce-${++producers}`
   const accumulator = new Accumulator(
@@ -109,7 +111,7 @@ export const make = Effect.fnUntraced(function* (
   const line: Array<ProduceRequest> = []
   let working = false
   const submit = (requests: ReadonlyArray<ProduceRequest>) => {
-    const turn = Encoder.turn(codec)
+    const turn = Encoder.turn(codecs)
     for (const request of requests) {
       if (working || !encodes(request, turn)) line.push(request)
       else send(request)
@@ -121,7 +123,7 @@ export const make = Effect.fnUntraced(function* (
   }
   const encodes = (request: ProduceRequest, turn: Encoder.Turn): boolean => {
     try {
-      return Encoder.atOnce(request.batches, codec, turn)
+      return Encoder.atOnce(request.batches, codecs, turn)
     } catch {
       // Told to whom it concerns, below.
       return false
@@ -133,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
       working = false
       return Effect.void
     }
-    return Effect.matchEffect(Encoder.inTurns(request.batches, codec), {
+    return Effect.matchEffect(Encoder.inTurns(request.batches, codecs), {
       onSuccess: () => Effect.sync(() => send(request)),
       onFailure: (error) => Effect.sync(() => ended(request, () => ({ _tag: "Impossible", error })))
     }).pipe(Effect.ensuring(Effect.sync(() => void line.shift())), Effect.andThen(work))

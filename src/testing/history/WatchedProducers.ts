@@ -62,7 +62,7 @@ const bufferMeter = (
         const watched = new Map<Delivery, Delivery>()
         return {
           ...engine,
-          append: (partition, list, delivery) => {
+          append: (partition, list, delivery, since) => {
             const sizes = list.map(ProducerBuffer.sizeOf)
             const size = (from: number, count: number) => {
               let bytes = 0
@@ -86,7 +86,7 @@ const bufferMeter = (
               }
             }
             watched.set(delivery, own)
-            engine.append(partition, list, own)
+            engine.append(partition, list, own, since)
           },
           withdraw: (partition, delivery) => {
             const own = watched.get(delivery)
@@ -196,7 +196,10 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
       const limits = { bytes: options.bufferBytes ?? bufferBytes, records: options.bufferRecords ?? bufferRecords }
       const tap = bufferMeter(`the buffer of producer ${producers}`, limits, used)
       return Effect.map(Effect.updateService(Producer.make(options), Transport, tap), (self) =>
-        producer(self, { acks: options.acks, idempotent: options.idempotent })
+        producer(self, {
+          acks: options.acks === 0 || options.acks === 1 ? options.acks : "all",
+          idempotent: options.idempotent
+        })
       )
     })
 
