@@ -107,6 +107,27 @@ describe("a member that is cut off from its coordinator alone", () => {
     }
   }
 
+  it.effect("asks again where the answer of its join does not come, before its session ends", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const party = new Party()
+      const membership = Membership.classic({ assignors: cooperative })
+      const far = yield* client("far")
+      const a = yield* Effect.provide(party.join("a", { membership }), far)
+      yield* stable(1)
+      yield* broker.inject(Fault.on("JoinGroup", { clientId: "far", times: 1 }).withhold)
+      const b = yield* party.join("b", { membership })
+      yield* until(
+        "the other has its share",
+        Effect.sync(() => party.events.includes("b Assigned 3 4 5")),
+        42
+      )
+      assert.notInclude(party.events.join(), "Lost")
+      yield* a.leave
+      yield* b.leave
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("is lost the moment that its process wakes, where that stood still for longer than the session", () =>
     Effect.gen(function* () {
       const told: Array<string> = []
@@ -284,6 +305,28 @@ describe("topics of a group", () => {
       }).pipe(Effect.scoped, Effect.provide(two))
     )
   }
+
+  it.effect("are looked at as soon as metadata tell of them, whoever asked", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cluster = yield* Cluster.Cluster
+      const { join, owned } = owning()
+      yield* join("a", { membership: Membership.classic({ metadataMaxAge: "1 hour" }) })
+      yield* until(
+        "all are owned",
+        Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1")
+      )
+      yield* broker.addPartitions("u", 3)
+      yield* seconds(10)
+      assert.strictEqual(all(owned), "t-0 t-1 u-0 u-1")
+      yield* cluster.topics(["u"])
+      yield* until(
+        "the new one is owned",
+        Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1 u-2"),
+        10
+      )
+    }).pipe(Effect.scoped, Effect.provide(two))
+  )
 
   it.effect("do not keep a group from sharing out the others when one is gone", () =>
     Effect.gen(function* () {
