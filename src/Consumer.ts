@@ -26,18 +26,20 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as Backoff from "./Backoff.ts"
-import { Cluster } from "./Cluster.ts"
-import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consume/ConsumerRecord.ts"
-import * as Engine from "./consume/Engine.ts"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import * as ConsumerImpl from "./consume/ConsumerImpl.ts"
+import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consume/ConsumerRecord.ts"
+import * as DeadLetter from "./consume/DeadLetter.ts"
+import type { ConsumerEvent } from "./consume/Events.ts"
+import type { AssignOptions, SubscribeOptions, SubscribePatternOptions } from "./consume/Options.ts"
+import * as ReadControl from "./consume/ReadControl.ts"
 import * as Settings from "./consume/Settings.ts"
-import { GroupOffsets } from "./GroupOffsets.ts"
+import * as Subscription from "./consume/Subscription.ts"
+import * as TopicDecoder from "./consume/TopicDecoder.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as Membership from "./Memberships.ts"
@@ -47,8 +49,9 @@ import * as Topic from "./Topic.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 
 export { ConsumerRecord } from "./consume/ConsumerRecord.ts"
-export type { ConsumerEvent } from "./consume/Engine.ts"
-export type { FetchOptions } from "./consume/Settings.ts"
+export type { ConsumerEvent, Unfinished } from "./consume/Events.ts"
+export type { AssignOptions, SubscribeOptions, SubscribePatternOptions } from "./consume/Options.ts"
+export type { FetchOptions, OnUndecodable, Undecodable } from "./consume/Settings.ts"
 
 /** The record of a topic. */
 export type RecordOf<T extends Topic.Any> =
@@ -61,12 +64,21 @@ export interface AssignedPartition<A> extends TopicPartition {
   readonly records: Stream.Stream<A, KafkaError.KafkaError>
 }
 
+/** Where records go that cannot be handled, and which failures send them there: the others stay failures. */
+export interface DeadLetters<E> {
+  readonly topic: Topic.Bytes<string>
+  /** Asked when the retries are spent; false for what is no fault of the record, such as an outage. */
+  readonly when: (error: E | KafkaError.KafkaError) => boolean
+}
+
 /** How `run` handles records. */
 export interface RunPolicy<E, E2 = never, R2 = never> {
   /** How much order is kept: of a partition (default), of a key, or none. */
   readonly order?: "partition" | "key" | "none"
   /** Records at work at once in a partition. Always 1 for order `"partition"`; default 16 for the others. */
   readonly concurrency?: number
+  /** Records at work at once over all partitions. Default: no limit but that of each partition. */
+  readonly maxConcurrency?: number
   /**
    * When a handler that failed is tried again, in place: the records behind it wait, as far as the order asks for it.
    * The heartbeats go on meanwhile; a revoke ends the waiting, and leaves the record unfinished.
@@ -78,11 +90,16 @@ export interface RunPolicy<E, E2 = never, R2 = never> {
 /** How `run` handles records where those that cannot be handled go elsewhere. */
 export interface DeadLetterPolicy<E, E2 = never, R2 = never> extends Omit<RunPolicy<E, E2, R2>, "deadLetter"> {
   /**
-   * Where a record goes whose retries are spent, or that does not fit its Schema: raw key and value, all headers, and
-   * `samsa.dead-letter.topic`, `.partition`, `.offset`, `.reason` and `.attempts` (0 where no handler saw it). The
-   * record is done when the dead letter is acknowledged.
+   * Where a record goes whose retries are spent, whose handler died, or that does not fit its Schema: raw key and value,
+   * all headers, and `samsa.dead-letter.topic`, `.partition`, `.offset`, `.reason` and `.attempts` (0 where no handler
+   * saw it). The record is done when the dead letter is acknowledged.
    */
   readonly deadLetter: Topic.Bytes<string>
+}
+
+/** The same for some failures; the others stay failures of `run`. */
+export interface SomeDeadLettersPolicy<E, E2 = never, R2 = never> extends Omit<RunPolicy<E, E2, R2>, "deadLetter"> {
+  readonly deadLetter: DeadLetters<E>
 }
 
 /** An offset that is chosen by hand: the next to be read. */
@@ -91,14 +108,33 @@ export interface OffsetCommit extends TopicPartition {
   readonly metadata?: string
 }
 
+/** A member of a group, as transactions name it. `generation` is the member epoch in groups of KIP-848. */
+export interface GroupMetadata {
+  readonly group: string
+  /** -1, and an empty `memberId`, for whoever is no member. */
+  readonly generation: number
+  readonly memberId: string
+  /** Of a static member. Java: group.instance.id. */
+  readonly instanceId: string | null
+}
+
+type TopicOf<A> = A extends ConsumerRecord<infer N, any, any, any> ? N : never
+
 /** A consumer of records `A`. */
 export interface Consumer<out A> {
   /**
-   * The records of all partitions; arrays as they were fetched, each of one partition. Of `stream`, `partitions` and
-   * `run`, one may be used, once: reading twice fails with `Misuse`.
+   * The records of all partitions; arrays of at most `maxRecords`, each of one partition. Of `stream`, `partitions`,
+   * `eachPartition` and `run`, one may be used, once: reading twice fails with `Misuse`.
+   *
+   * The fiber that pulls is interrupted when records of a lost partition are in flight, or were not done within
+   * `drainTimeout`: another member handles them now. It is one fiber for all partitions; a program that is to outlive
+   * that reads by `run` or `eachPartition`, where each partition has its own.
    */
   readonly stream: Stream.Stream<A, KafkaError.KafkaError>
-  /** A stream for each partition that is assigned. State that is kept in its pipeline lives and dies with the assignment. */
+  /**
+   * A stream for each partition that is assigned. State that is kept in its pipeline lives and dies with the assignment:
+   * the fiber that pulls is interrupted when the partition is lost, or not drained in time.
+   */
   readonly partitions: Stream.Stream<AssignedPartition<A>, KafkaError.KafkaError>
   /**
    * Handles every record, a fiber for each partition, and marks it when the handler succeeds. Ends when the consumer is
@@ -110,19 +146,38 @@ export interface Consumer<out A> {
       handler: (record: A) => Effect.Effect<unknown, E, R>,
       policy: DeadLetterPolicy<NoInfer<E>, E2, R2>
     ): Effect.Effect<void, KafkaError.KafkaError, R | R2 | Producer>
+    /** Some of it does; what else a handler fails with ends it. */
+    <E, R, E2 = never, R2 = never>(
+      handler: (record: A) => Effect.Effect<unknown, E, R>,
+      policy: SomeDeadLettersPolicy<NoInfer<E>, E2, R2>
+    ): Effect.Effect<void, KafkaError.KafkaError | E | E2, R | R2 | Producer>
     /** What a handler fails with, after its retries, ends it. */
     <E, R, E2 = never, R2 = never>(
       handler: (record: A) => Effect.Effect<unknown, E, R>,
       policy?: RunPolicy<NoInfer<E>, E2, R2>
     ): Effect.Effect<void, KafkaError.KafkaError | E | E2, R | R2>
   }
+  /**
+   * A pipeline for each partition, in a fiber of its own, which alone is interrupted when the partition is lost or not
+   * drained in time. What one fails with fails all. Counts as reading by `partitions`.
+   */
+  readonly eachPartition: <E, R>(
+    pipeline: (partition: AssignedPartition<A>) => Effect.Effect<unknown, E, R>
+  ) => Effect.Effect<void, KafkaError.KafkaError | E, R>
   readonly commit: {
     /** Commits the marks now, without waiting for `commitInterval`. */
     (): Effect.Effect<void, KafkaError.KafkaError>
-    /** Commits offsets chosen by hand, backwards too. Fails with `NotOwned` for a partition that is not ours. */
+    /**
+     * Commits offsets chosen by hand, backwards too; what was delivered below them counts as done. Fails with `NotOwned`
+     * for a partition that is not ours, with `Misuse` for what is no offset, and with `GroupRefused` for a consumer
+     * without membership while the group has members.
+     */
     (offsets: Iterable<OffsetCommit>): Effect.Effect<void, KafkaError.KafkaError>
   }
-  /** What the group has committed of the partitions that are ours, as the coordinator tells it; those without are left out. */
+  /**
+   * What the group has committed of the partitions that are ours, as the coordinator tells it; those without are left
+   * out. Waits for the first assignment, as `position`, `seek` and `lag` do, within `apiTimeout`; `TimedOut` says why.
+   */
   readonly committed: Effect.Effect<
     ReadonlyArray<TopicPartition & { readonly offset: number; readonly metadata: string }>,
     KafkaError.KafkaError
@@ -134,212 +189,129 @@ export interface Consumer<out A> {
   /** Delivers nothing of these until `resume`, now and when they are assigned. They stay ours. */
   readonly pause: (partitions: Iterable<TopicPartition>) => Effect.Effect<void>
   readonly resume: (partitions: Iterable<TopicPartition>) => Effect.Effect<void>
-  /** How many records lie between the next to be delivered and the end, by partition; asks the brokers. */
+  /**
+   * How many records lie between the next to be delivered and the end, by partition; asks the brokers. Where a leader
+   * does not answer, the end that was last heard stands; partitions of deleted topics are left out.
+   */
   readonly lag: Effect.Effect<ReadonlyArray<TopicPartition & { readonly lag: number }>, KafkaError.KafkaError>
+  /** As whom the group's offsets are committed now, for transactions (`sendOffsetsToTransaction`). */
+  readonly groupMetadata: Effect.Effect<GroupMetadata, KafkaError.KafkaError>
+  /**
+   * Subscribes to other topics from now on: names, or what a pattern matches; of a consumer with typed topics, of those
+   * that it was made with. The group rebalances.
+   */
+  resubscribe(topics: ReadonlyArray<TopicOf<A>> | RegExp): Effect.Effect<void, KafkaError.KafkaError>
+  /**
+   * Ends fetching: `stream`, `partitions` and `run` end when what was delivered is through. Partitions stay ours until
+   * the Scope closes, which commits what is marked by then.
+   */
+  readonly stop: Effect.Effect<void>
   /** What is not a failure, from the beginning (of the past, the last 64). Ends when the consumer is closed. */
-  readonly events: Stream.Stream<Engine.ConsumerEvent>
+  readonly events: Stream.Stream<ConsumerEvent>
 }
 
+type OneOf<T> = T extends string ? Topic.Bytes<T> : T extends Topic.Any ? T : never
 type Member<T extends ReadonlyArray<Topic.Any | string>> = {
   [I in keyof T]: T[I] extends string ? Topic.Bytes<T[I]> : T[I] extends Topic.Any ? T[I] : never
 }[number]
 
-interface GroupOptions<RM, RA> extends Settings.CommonOptions {
-  /** Java: group.id. */
-  readonly group: string
-  /** Where the group has no commit (PyKafka's auto_offset_reset); `"committed"` fails with `NoCommit` there. */
-  readonly from: Offset.Position | "committed"
-  /** Ignore the commits at the first assignment, and commit the new position at once (PyKafka's reset_offset_on_start). */
-  readonly resetOnStart?: boolean
-  /** How partitions are shared in the group. Default `Membership.classic()`. */
-  readonly membership?: Membership.Membership<RM>
-  /** May return positions for what was assigned (PyKafka's post_rebalance_callback). */
-  readonly onAssigned?: (
-    partitions: ReadonlyArray<TopicPartition>
-  ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, RA>
-}
-
-/** Settings of a consumer in a group. */
-export interface SubscribeOptions<T, RM = never, RA = never> extends GroupOptions<RM, RA> {
-  /** Typed topics, or names of topics of bytes. */
-  readonly topics: T
-}
-
-/** Settings of a consumer of a pattern. */
-export interface SubscribePatternOptions<RM = never, RA = never> extends GroupOptions<RM, RA> {
-  /** Matches whole names or parts of them, as it is written; internal topics are never matched. */
-  readonly pattern: RegExp
-}
-
-/** Settings of a consumer without membership. */
-export interface AssignOptions<T> extends Settings.CommonOptions {
-  readonly topic: T
-  /** Default: all. */
-  readonly partitions?: ReadonlyArray<number>
-  readonly from: Offset.Position | "committed"
-  /** A bounded read: it ends by itself at what this meant when it started. */
-  readonly until?: Offset.Position
-  /** Where offsets are kept, if anywhere. */
-  readonly group?: string
-}
-
-/** Makes the engine, which closes with the Scope. A membership may bring its own keeper of offsets. */
-const bound = Effect.fnUntraced(function* <R = never>(
-  settings: Settings.Settings,
-  membership?: Membership.Membership<R>
-) {
-  const outer = yield* Effect.scope
-  const scope = yield* Scope.make()
-  const keeper: Effect.Effect<GroupOffsets["Service"], KafkaError.KafkaError, GroupOffsets | R> =
-    membership?.offsets ?? GroupOffsets
-  const made = Effect.provideServiceEffect(Engine.make(settings, scope), GroupOffsets, keeper)
-  const engine = yield* Effect.onError(made, (cause) => Scope.close(scope, Exit.failCause(cause)))
-  yield* Scope.addFinalizer(
-    outer,
-    // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
-    Effect.forkDetach(engine.close).pipe(Effect.flatMap(Fiber.await), Effect.andThen(Scope.close(scope, Exit.void)))
-  )
-  return engine
-})
-
-/** Runs in the background for as long as the consumer lives; what fails fails the consumer. */
-const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.KafkaError, R>) =>
-  Effect.forkIn(
-    // A cluster that cannot be reached is waited for; a topic that is not there, by the budget of `Cluster.topic`.
-    Effect.catch(Effect.retry(self, { schedule: Backoff.schedule, while: (error) => error.isRetryable }), (error) =>
-      Effect.sync(() => engine.fail(error))
-    ),
-    engine.scope,
-    { startImmediately: true }
-  )
-
-const join = <RM>(
-  engine: Engine.Engine,
-  group: string,
-  membership: Membership.Membership<RM>,
-  topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>
-) =>
-  Effect.map(Scope.provide(membership.join({ group, topics, owner: engine.owner }), engine.scope), (member) => {
-    engine.member = member
-  })
-
 /** The one place where it is taken on trust that records are what the topics' Schemas decode. */
-const typed = <A extends AnyRecord>(engine: Engine.Engine): Consumer<A> =>
-  ConsumerImpl.make(engine) as Consumer<AnyRecord> as Consumer<A>
+const typed = <A extends AnyRecord>(consumer: Consumer<AnyRecord>): Consumer<A> => consumer as Consumer<A>
+
+const byName = (topics: ReadonlyArray<Topic.Any | string>, mistakes: Array<string>): ReadonlyMap<string, Topic.Any> => {
+  const found = new Map<string, Topic.Any>()
+  for (const topic of topics) {
+    const typed: Topic.Any = typeof topic === "string" ? Topic.bytes(topic) : topic
+    if (found.has(typed.name)) mistakes.push(`topics names "${typed.name}" twice`)
+    found.set(typed.name, typed)
+  }
+  if (found.size === 0) mistakes.push("topics is empty")
+  return found
+}
 
 /**
  * A consumer in a group. It joins in the background: a topic that does not exist, or a group that refuses it, is a
- * failure of `stream`, `partitions` or `run`. Fails itself with `Misconfigured` alone.
+ * failure of `stream`, `partitions` or `run`; what it waits for is told by `events`, and logged. Fails itself with
+ * `Misconfigured` alone.
  */
-export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM = never, RA = never>(
-  options: SubscribeOptions<T, RM, RA>
+export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM = never, RA = never, RU = never>(
+  options: SubscribeOptions<T, RM, RA, RU>
 ): Effect.Effect<
   Consumer<RecordOf<Member<T>>>,
   KafkaError.KafkaError,
-  Kafka | Scope.Scope | RM | RA | Topic.DecodingServices<Member<T>>
+  Kafka | Scope.Scope | RM | RA | RU | Topic.DecodingServices<Member<T>>
 > =>
   Effect.gen(function* () {
     const membership: Membership.Membership<RM> = options.membership ?? Membership.classic()
     const mistakes: Array<string> = []
-    const byName = new Map<string, Topic.Any>()
-    for (const topic of options.topics) {
-      const typed: Topic.Any = typeof topic === "string" ? Topic.bytes(topic) : topic
-      if (byName.has(typed.name)) mistakes.push(`topics names "${typed.name}" twice`)
-      byName.set(typed.name, typed)
-    }
-    if (byName.size === 0) mistakes.push("topics is empty")
+    const topics = byName(options.topics, mistakes)
     const settings = yield* Settings.make(
       options,
       membership,
-      (name) => byName.get(name) ?? Topic.bytes(name),
+      (name) => topics.get(name) ?? Topic.bytes(name),
       mistakes
     )
-    const engine = yield* bound(settings, membership)
-    const cluster = yield* Cluster
-    const names = [...byName.keys()]
-    yield* start(
-      engine,
-      Effect.gen(function* () {
-        for (const info of yield* Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" })) {
-          engine.knownCounts.set(info.name, info.partitions.length)
-        }
-        yield* join(engine, options.group, membership, Effect.succeed(names))
-      })
-    )
-    return typed<RecordOf<Member<T>>>(engine)
+    const engine = yield* Subscription.bound(settings, membership)
+    const names = [...topics.keys()]
+    const subscription = yield* Subscription.subscribe(engine, options.group, membership, names, names)
+    return typed<RecordOf<Member<T>>>({ ...ConsumerImpl.make(engine), ...subscription })
   })
 
 /** The same for all topics that a pattern matches, those that appear later included (they start at their first record): records of bytes. */
-export const subscribePattern = <RM = never, RA = never>(
-  options: SubscribePatternOptions<RM, RA>
-): Effect.Effect<Consumer<RecordOf<Topic.Bytes<string>>>, KafkaError.KafkaError, Kafka | Scope.Scope | RM | RA> =>
+export const subscribePattern = <RM = never, RA = never, RU = never>(
+  options: SubscribePatternOptions<RM, RA, RU>
+): Effect.Effect<Consumer<RecordOf<Topic.Bytes<string>>>, KafkaError.KafkaError, Kafka | Scope.Scope | RM | RA | RU> =>
   Effect.gen(function* () {
     const membership: Membership.Membership<RM> = options.membership ?? Membership.classic()
     const settings = yield* Settings.make(options, membership, (name) => Topic.bytes(name), [])
-    const engine = yield* bound(settings, membership)
-    const cluster = yield* Cluster
-    // A RegExp with the flags g or y remembers where it stopped.
-    const pattern = new RegExp(options.pattern.source, options.pattern.flags.replace(/[gy]/g, ""))
-    let isFirst = true
-    const topics = Effect.map(cluster.topics(null), (infos) => {
-      const matching = infos.filter((info) => !info.internal && pattern.test(info.name))
-      for (const { name, partitions } of matching) {
-        if (!engine.knownCounts.has(name)) engine.knownCounts.set(name, isFirst ? partitions.length : 0)
-      }
-      isFirst = false
-      return matching.map(({ name }) => name)
-    })
-    yield* start(engine, join(engine, options.group, membership, topics))
-    return typed<RecordOf<Topic.Bytes<string>>>(engine)
+    const engine = yield* Subscription.bound(settings, membership)
+    const subscription = yield* Subscription.subscribe(engine, options.group, membership, options.pattern, undefined)
+    return typed<RecordOf<Topic.Bytes<string>>>({ ...ConsumerImpl.make(engine), ...subscription })
   })
+
+const placesOf = (
+  names: ReadonlyArray<string>,
+  chosen: ReadonlyArray<number | TopicPartition>,
+  mistakes: Array<string>
+): ReadonlyArray<TopicPartition> => {
+  const places = chosen.map((one) => (typeof one === "number" ? { topic: names[0] ?? "", partition: one } : one))
+  if (places.some(({ partition }) => !Number.isSafeInteger(partition) || partition < 0)) {
+    mistakes.push("partitions must be whole numbers from 0")
+  }
+  if (new Set(places.map(({ partition, topic }) => `${topic}-${partition}`)).size !== places.length) {
+    mistakes.push("partitions names one twice")
+  }
+  for (const { topic } of places) {
+    if (!names.includes(topic)) mistakes.push(`partitions names "${topic}", which is none of the topics`)
+  }
+  return places
+}
 
 /**
  * A consumer of partitions that are chosen, without a membership (PyKafka's SimpleConsumer). With `until` it is a
  * bounded read, which ends by itself.
  */
-export const assign = <const T extends Topic.Any | string>(
-  options: AssignOptions<T>
+export const assign = <const T extends Topic.Any | string, RU = never>(
+  options: AssignOptions<T, RU>
 ): Effect.Effect<
-  Consumer<RecordOf<Member<[T]>>>,
+  Consumer<RecordOf<OneOf<T>>>,
   KafkaError.KafkaError,
-  Kafka | Scope.Scope | Topic.DecodingServices<Member<[T]>>
+  Kafka | Scope.Scope | RU | Topic.DecodingServices<OneOf<T>>
 > =>
   Effect.gen(function* () {
-    const { topic: given } = options
-    const topic: Topic.Any = typeof given === "string" ? Topic.bytes(given) : given
-    const chosen = options.partitions
     const mistakes: Array<string> = []
-    if (chosen?.some((partition) => !Number.isSafeInteger(partition) || partition < 0)) {
-      mistakes.push("partitions must be whole numbers from 0")
-    }
-    if (chosen !== undefined && new Set(chosen).size !== chosen.length) mistakes.push("partitions names one twice")
-    const settings = yield* Settings.make({ ...options, group: options.group }, undefined, () => topic, mistakes)
-    const engine = yield* bound(settings)
-    const cluster = yield* Cluster
-    yield* start(
-      engine,
-      Effect.gen(function* () {
-        const info = yield* cluster.topic(topic.name)
-        const numbers = chosen ?? info.partitions.map(({ partition }) => partition)
-        for (const partition of numbers) {
-          if (partition >= info.partitions.length) {
-            return yield* KafkaError.make({ _tag: "UnknownTopic", topic: topic.name, partition })
-          }
-        }
-        const places = numbers.map((partition) => ({ topic: topic.name, partition }))
-        const { until } = settings
-        const ends = new Map<string, number>()
-        if (until !== undefined) {
-          const offsets = yield* cluster.offsets(
-            places.map((place) => ({ ...place, at: until })),
-            { isolation: settings.fetch.isolation }
-          )
-          places.forEach((place, i) => ends.set(`${place.topic}-${place.partition}`, offsets[i]!))
-        }
-        return yield* engine.fixed(places, ends)
-      })
-    )
-    return typed<RecordOf<Member<[T]>>>(engine)
+    const topics = byName(options.topics ?? [options.topic], mistakes)
+    const names = [...topics.keys()]
+    const chosen = options.partitions === undefined ? undefined : placesOf(names, options.partitions, mistakes)
+    const topic = (name: string) => topics.get(name) ?? Topic.bytes(name)
+    const settings = yield* Settings.make({ ...options, group: options.group }, undefined, topic, mistakes)
+    const engine = yield* Subscription.bound(settings)
+    yield* Subscription.assign(engine, names, chosen)
+    const resubscribe = () =>
+      Effect.fail(
+        KafkaError.make({ _tag: "Misuse", message: "partitions that are assigned by hand have no subscription" })
+      )
+    return typed<RecordOf<OneOf<T>>>({ ...ConsumerImpl.make(engine), resubscribe })
   })
 
 /**
@@ -355,8 +327,62 @@ export const done = (
 const isArray = (record: AnyRecord | ReadonlyArray<AnyRecord>): record is ReadonlyArray<AnyRecord> =>
   Array.isArray(record)
 
-/** Ends the stream when nothing came for so long (PyKafka's consumer_timeout_ms). Arrays stay whole. */
+/**
+ * Ends the stream when nothing came for so long (PyKafka's consumer_timeout_ms), counted from the first assignment.
+ * Arrays stay whole.
+ */
 export const takeUntilIdle =
   (idle: Duration.Input) =>
   <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> =>
-    Stream.timeout(self, idle)
+    ReadControl.takeUntilIdle(self, idle)
+
+/**
+ * A graceful stop, at the end of a pipeline: when `signal` completes nothing more is fetched, the pipeline finishes what
+ * it was given, and what is marked is committed before the stream ends.
+ *
+ * ```ts
+ * import { Deferred, Effect, Stream } from "effect"
+ * import { Consumer } from "samsa"
+ *
+ * declare const consumer: Consumer.Consumer<Consumer.ConsumerRecord<"orders", string, string>>
+ * export const program = Effect.gen(function* () {
+ *   const stop = yield* Deferred.make<void>()
+ *   yield* consumer.stream.pipe(
+ *     Stream.tap((record) => Consumer.done(record)),
+ *     Consumer.stopWhen(Deferred.await(stop)),
+ *     Stream.runDrain
+ *   )
+ * })
+ * ```
+ */
+export const stopWhen =
+  <R2>(signal: Effect.Effect<unknown, never, R2>) =>
+  <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E, R | R2> =>
+    ReadControl.stopWhen(self, signal)
+
+/** For `onUndecodable`: sends the record, as it was fetched, to a topic; it is passed over when that is acknowledged. */
+export const deadLetter: (
+  topic: Topic.Bytes<string>
+) => (undecodable: Settings.Undecodable) => Effect.Effect<void, KafkaError.KafkaError, Producer> = DeadLetter.of
+
+/**
+ * The topic, to be read so that what does not fit its Schemas is a value: key, value and typed headers are Results,
+ * whose failure is a `KafkaError` with reason `Decode`, the raw bytes and the issue.
+ */
+export const asResult = <
+  N extends string,
+  K extends Topic.WireCodec,
+  V extends Topic.WireCodec,
+  H extends Topic.HeadersCodec | undefined
+>(
+  topic: Topic.Topic<N, K, V, H>
+): Topic.Topic<N, AsResult<K>, AsResult<V>, H extends Topic.HeadersCodec ? AsResult<H> : undefined> =>
+  TopicDecoder.asResult(topic) as never
+
+/** The Schema of a part of which what does not fit is a value. To be read alone: nothing is written by it. */
+export interface AsResult<S extends Schema.Codec<unknown, unknown, unknown, unknown>> extends Schema.Codec<
+  Result.Result<S["Type"], KafkaError.KafkaError>,
+  never,
+  S["DecodingServices"],
+  S["EncodingServices"]
+> {}

@@ -68,6 +68,8 @@ const start = (at: Offset.Position): number =>
   at === "earliest" ? 0 : at === "latest" ? 10 : "offset" in at ? at.offset : 0
 const cluster = {
   topic: (name: string) => Effect.succeed({ name, id: undefined, internal: false, partitions: [{ partition: 0 }] }),
+  known: () => undefined,
+  changes: Stream.never,
   offsets: (positions: ReadonlyArray<{ readonly at: Offset.Position }>) =>
     Effect.succeed(positions.map(({ at }) => start(at)))
 } as unknown as Cluster["Service"]

@@ -1,48 +1,26 @@
 /**
- * One assigned partition: a fiber that pulls arrays from the transport one ahead, the array that waits to be taken, the
- * marks, and the two ends of its stream: ours (revoked, lost, finished) and the user's.
+ * One assigned partition: the array that waits to be taken, the marks, and the two ends of its stream: ours (revoked,
+ * lost, finished) and the user's.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import { OffsetTracker } from "./OffsetTracker.ts"
-import type { TopicDecoder } from "./TopicDecoder.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import type { Fetched, PartitionReader } from "../Transport.ts"
+import type { Fetched } from "../Transport.ts"
+import { Bound } from "./Bound.ts"
 import type { AnyRecord, Origin } from "./ConsumerRecord.ts"
 import * as Decode from "./Decode.ts"
+import type { Unfinished } from "./Events.ts"
+import type { Host, Opening, Status, Undecodable } from "./Host.ts"
 import { Mailbox } from "./Mailbox.ts"
-
-/** What a partition tells the consumer that it is part of. */
-export interface Host {
-  /** Whether marks are kept: there is a group to commit to. */
-  readonly marks: boolean
-  /** Gives the Schemas of the topics the services that they need. */
-  readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
-  /** An array waits to be taken. */
-  readonly ready: (partition: Partition) => void
-  readonly marked: (partition: Partition, count: number) => void
-  readonly caughtUp: (partition: Partition) => void
-  /** A bounded read is at its end. */
-  readonly finished: (partition: Partition) => void
-  /** The position is out of range: where to go on, or the failure. */
-  readonly outOfRange: (
-    partition: Partition,
-    error: KafkaError.KafkaError
-  ) => Effect.Effect<number, KafkaError.KafkaError>
-}
-
-/**
- * - `opening`: its start is being found out
- * - `open`: being fetched
- * - `ending`: given back: nothing is fetched or delivered any more, marks still count
- * - `ended`: no longer ours
- */
-export type Status = "opening" | "open" | "ending" | "ended"
+import { OffsetTracker } from "./OffsetTracker.ts"
+import { PartitionPump, type Sink } from "./PartitionPump.ts"
+import { Signal } from "./Signal.ts"
+import type { TopicDecoder } from "./TopicDecoder.ts"
 
 export class Partition implements Origin {
   readonly topic: string
@@ -55,38 +33,52 @@ export class Partition implements Origin {
   /** The next offset to be delivered; undefined while the start is being found out. */
   position: number | undefined = undefined
   /** What the group has, or where we began: only what lies beyond is committed. */
-  committed = 0
+  committed = -1
+  /** When an offset was last committed, in milliseconds; undefined: not by us. */
+  committedAt: number | undefined = undefined
+  /** The group had committed before we came: nobody knows when. */
+  inherited = false
   /** The watermark when an offset was committed by hand: only marks that move it are committed over that offset. */
   byHand: number | undefined = undefined
-  /** A bounded read ends here. */
-  until: number | undefined = undefined
+  /** An offset that was committed by hand while the start was being found out. */
+  early: number | undefined = undefined
+  /** Where a bounded read ends. */
+  readonly bound = new Bound()
   /** The stream of its own, where partitions are read one by one. */
   readonly mailbox = new Mailbox<Partition>()
   /** Whether the user's side reads its stream: `yes` until that has ended. */
   reading: "no" | "yes" | "ended" = "no"
-  /** The fiber that handles its records in `run`. */
-  worker: Fiber.Fiber<void, unknown> | undefined = undefined
+  /** The fiber that handles its records: that of `run`, or the one that pulls its stream. */
+  worker: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Succeeds when the start is known, or never will be. */
   readonly started = Deferred.makeUnsafe<void>()
   /** Succeeds when it is no longer ours. */
   readonly released = Deferred.makeUnsafe<void>()
   paused = false
+  /** Why it waits: the last failure on the way to its start. */
+  trouble: KafkaError.KafkaError | undefined = undefined
+  /** What becomes of a record that does not fit its Schema; undefined: the failure of the partition. */
+  onUndecodable: Undecodable | undefined = undefined
+  /** Counts seeks: what was fetched or being decoded before is not delivered, nor handled. */
+  epoch = 0
+  /** When something was last delivered or marked, in milliseconds; kept by whoever watches progress. */
+  progressedAt = 0
 
-  private reader: PartitionReader | undefined = undefined
+  /** Interrupted since it stood still: to be handled again from its lowest unfinished record. */
+  begunAgain = false
+
+  private pump: PartitionPump | undefined = undefined
   private scope: Scope.Closeable | undefined = undefined
-  private pump: Fiber.Fiber<void, KafkaError.KafkaError> | undefined = undefined
-  private slot: Fetched | undefined = undefined
+  /** The array that waits, and how much of it is delivered. */
+  private slot: { readonly fetched: Fetched; readonly from: number } | undefined = undefined
+  private decoding = false
   private failure: KafkaError.KafkaError | undefined = undefined
-  /** The record at which decoding stopped, and the array that it is of. */
-  private undecodable: { readonly raw: FetchedRecord; readonly fetched: Fetched } | undefined = undefined
-  private resumePump: (() => void) | undefined = undefined
+  /** The record at which decoding stopped: the first of the slot. */
+  private undecodable: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined = undefined
   private isCaughtUp = false
-  /** Counts seeks: what was fetched or being decoded before is not delivered. */
-  private epoch = 0
-  /** A bounded read came to its end. */
-  private isFinished = false
-  /** Called when it stops delivering: ends the waiting between retries. */
-  private readonly onStop = new Set<() => void>()
+  private readonly stops = new Signal(() => !this.isLive)
+  /** Fired by a seek, too, since it makes void what was delivered. */
+  private readonly unpauses = new Signal(() => !this.paused || !this.isLive)
   private onDrained: (() => void) | undefined = undefined
   private onReleased: (() => void) | undefined = undefined
 
@@ -107,70 +99,111 @@ export class Partition implements Origin {
     return this.status === "opening" || this.status === "open"
   }
 
-  /** Starts to fetch. The scope is the partition's own. */
-  open(reader: PartitionReader, start: number, scope: Scope.Closeable): Effect.Effect<void> {
+  get inFlight(): number {
+    return this.tracker?.inFlight ?? 0
+  }
+
+  /** What is delivered and not done; undefined where there is nothing. */
+  get unfinished(): Unfinished | undefined {
+    const count = this.inFlight
+    return count === 0 ? undefined : { ...this.place, count, lowest: this.tracker!.lowestUnfinished! }
+  }
+
+  /** Starts to fetch; again, where the topic had gone and is there again. */
+  open({ committed, reader, scope, start }: Opening): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.status = "open"
-      this.reader = reader
+      this.trouble = undefined
       this.scope = scope
+      this.pump = new PartitionPump(reader, scope, this.sink)
       this.position = start
-      if (this.host.marks) this.tracker = new OffsetTracker(start)
+      this.isCaughtUp = false
+      if (this.tracker !== undefined) this.tracker.reset(start)
+      else if (this.host.marks) this.tracker = new OffsetTracker(start)
+      this.committed = this.early ?? committed ?? -1
+      this.byHand = this.early === undefined ? undefined : start
+      this.early = undefined
       if (this.paused) reader.pause()
-      Deferred.doneUnsafe(this.started, Exit.void)
-      if (this.isPast(start)) return Effect.sync(() => this.finish())
-      return this.startPump
+      this.settle()
+      if (this.bound.isPast(start)) return Effect.sync(() => this.finish())
+      return this.pump.start
     })
   }
 
-  /** The array that waits, decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
+  /** Fetches no more until it is opened again: its topic has gone. What is in flight may still be marked. */
+  readonly suspend: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.status !== "open") return Effect.void
+    this.status = "opening"
+    this.epoch++
+    this.drop()
+    return this.close
+  })
+
+  /** The array that waits, or a part of it, decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
   readonly deliver: Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> = Effect.suspend(() => {
+    if (this.undecodable !== undefined) return this.passOver(this.undecodable)
     if (this.failure !== undefined) return Effect.fail(this.failure)
-    const fetched = this.slot
-    if (fetched === undefined || this.status !== "open" || this.paused) return nothing
-    this.slot = undefined
-    const epoch = this.epoch
-    const decoded = Decode.array(this, this.within(fetched.records), this.decoder)
+    const { slot, status } = this
+    if (slot === undefined || status !== "open" || this.paused || this.decoding) return nothing
+    const { fetched, from } = slot
+    const end = Math.min(from + this.host.maxRecords, fetched.records.length)
+    const isLast = end === fetched.records.length
+    const part = from === 0 && isLast ? fetched.records : fetched.records.slice(from, end)
+    const { epoch } = this
+    this.decoding = true
+    const decoded = Decode.array(this, part, this.decoder)
     const settle = ({ failure, records }: Decode.Decoded) => {
+      this.decoding = false
       if (this.status !== "open" || this.epoch !== epoch) return nothing
-      let next = fetched.nextOffset
       if (failure !== undefined) {
-        // What comes before it is delivered; the next array is the failure.
-        this.failure = failure.error
-        this.undecodable = { raw: failure.raw, fetched }
-        next = failure.raw.offset
-      } else if (this.until !== undefined && next > this.until) {
-        next = this.until
-      }
-      this.position = next
-      this.tracker?.deliver(records, next)
-      if (failure !== undefined) {
-        if (records.length === 0) return Effect.fail(failure.error)
+        // What comes before it is delivered; what is delivered next is the failure.
+        this.slot = { fetched, from: from + records.length }
+        this.undecodable = failure
+        this.moveTo(records, failure.raw.offset)
+        if (records.length === 0) return this.passOver(failure)
         this.host.ready(this)
-      } else {
-        this.noteEnd(fetched.endOffset, next)
-        this.resume()
-        if (this.isPast(next)) this.finish()
+        return Effect.succeed(records)
+      }
+      const next = isLast ? this.bound.cut(fetched.nextOffset) : fetched.records[end]!.offset
+      this.moveTo(records, next)
+      if (isLast) this.taken(fetched, next)
+      else {
+        this.slot = { fetched, from: end }
+        this.host.ready(this)
       }
       return records.length === 0 ? nothing : Effect.succeed(records)
     }
     return Effect.isEffect(decoded) ? Effect.flatMap(this.host.provide(decoded), settle) : settle(decoded)
   })
 
-  /**
-   * Passes over the record that could not be decoded: delivers it as it was fetched, for a dead letter, and goes on
-   * behind it. Undefined where nothing of the kind stopped the partition.
-   */
-  skip(): FetchedRecord | undefined {
-    const stopped = this.undecodable
-    if (stopped === undefined || this.status !== "open") return undefined
-    const { fetched, raw } = stopped
-    this.undecodable = undefined
-    this.failure = undefined
-    this.position = raw.offset + 1
-    this.tracker?.deliver([raw], raw.offset + 1)
-    this.slot = { ...fetched, records: fetched.records.filter((record) => record.offset > raw.offset) }
-    this.host.ready(this)
-    return raw
+  /** Passes over a record that could not be decoded, where it is allowed: it is in flight meanwhile, and then done. */
+  private passOver({
+    error,
+    raw
+  }: {
+    readonly raw: FetchedRecord
+    readonly error: KafkaError.KafkaError
+  }): Effect.Effect<undefined, KafkaError.KafkaError> {
+    const allowed = this.onUndecodable
+    if (allowed === undefined) return Effect.fail(error)
+    const { epoch, slot } = this
+    const next = raw.offset + 1
+    // Tried again after a failure, it is in flight already.
+    if (this.position === raw.offset) this.moveTo([raw], next)
+    return Effect.map(allowed(raw, error), () => {
+      if (this.tracker?.done(raw.offset) === true) this.marked(1)
+      if (this.status !== "open" || this.epoch !== epoch || slot === undefined) return undefined
+      this.undecodable = undefined
+      const from = slot.from + 1
+      if (from < slot.fetched.records.length) {
+        this.slot = { fetched: slot.fetched, from }
+        this.host.ready(this)
+      } else {
+        this.moveTo([], this.bound.cut(slot.fetched.nextOffset))
+        this.taken(slot.fetched, this.position!)
+      }
+      return undefined
+    })
   }
 
   /** Whether an array waits, or a failure does. */
@@ -180,65 +213,76 @@ export class Partition implements Origin {
 
   /** Goes on from another position; what was delivered and is not done is forgotten. */
   seek(offset: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const pump = this.pump
-      this.pump = undefined
-      // The fiber may hold an array of the old position that it has not put down yet.
-      return pump === undefined ? Effect.void : Effect.asVoid(Effect.exit(interrupt(pump)))
-    }).pipe(
+    return Effect.suspend(() => this.pump?.stop ?? Effect.void).pipe(
       Effect.andThen(
         Effect.suspend(() => {
-          if (this.status !== "open" || this.reader === undefined) return Effect.void
-          this.epoch++
-          this.slot = undefined
-          this.failure = undefined
-          this.undecodable = undefined
-          this.reader.seek(offset)
-          this.position = offset
-          this.tracker?.reset(offset)
-          this.committed = offset
-          this.byHand = undefined
-          this.isCaughtUp = false
-          return this.startPump
+          const { pump } = this
+          if (this.status !== "open" || pump === undefined) return Effect.void
+          pump.reader.seek(offset)
+          this.moved(offset)
+          return this.bound.isFinished ? Effect.void : pump.start
         })
       ),
       Effect.uninterruptible
     )
   }
 
+  /** The reader is at another position: by a seek, or since the old one no longer exists. */
+  moved(offset: number): void {
+    this.epoch++
+    this.drop()
+    this.position = offset
+    this.tracker?.reset(offset)
+    this.committed = offset
+    this.byHand = undefined
+    this.isCaughtUp = false
+    this.unpauses.fire()
+  }
+
   pause(): void {
     this.paused = true
-    this.reader?.pause()
+    this.pump?.reader.pause()
   }
 
   unpause(): void {
     this.paused = false
-    this.reader?.resume()
+    this.pump?.reader.resume()
+    this.unpauses.fire()
     if (this.isReady) this.host.ready(this)
   }
 
+  /** Completes when it is not paused, or a seek or the end makes what was delivered void. */
+  readonly unpaused: Effect.Effect<void> = this.unpauses.await
+
   get endOffset(): number | undefined {
-    return this.reader?.endOffset()
+    return this.pump?.reader.endOffset()
   }
 
   /** Stops fetching, drops what was fetched and not delivered, and ends the stream. Marks still count. */
   stop(): void {
     if (!this.isLive) return
     this.status = "ending"
-    this.slot = undefined
-    this.failure = undefined
+    this.drop()
     this.mailbox.end()
-    Deferred.doneUnsafe(this.started, Exit.void)
-    for (const f of this.onStop) f()
-    this.onStop.clear()
+    this.settle()
+    this.stops.fire()
+    this.unpauses.fire()
     this.checkDrained()
   }
+
+  /** Delivers nothing more, and stays ours: its stream ends where the application has asked for it. */
+  readonly halt: Effect.Effect<void> = Effect.suspend(() => {
+    this.drop()
+    this.bound.isFinished = true
+    this.mailbox.end()
+    return this.close
+  })
 
   /** Closes the fetching side. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     const scope = this.scope
     this.scope = undefined
-    this.reader = undefined
+    this.pump = undefined
     return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
   })
 
@@ -256,15 +300,16 @@ export class Partition implements Origin {
 
   fail(error: KafkaError.KafkaError): void {
     this.mailbox.fail(error)
+    this.settle()
   }
 
-  /** Completes when it stops delivering. */
-  readonly stopped: Effect.Effect<void> = Effect.callback((resume) => {
-    if (!this.isLive) return resume(Effect.void)
-    const f = () => resume(Effect.void)
-    this.onStop.add(f)
-    return Effect.sync(() => this.onStop.delete(f))
-  })
+  /** Nobody shall wait for its start any more. */
+  settle(): void {
+    Deferred.doneUnsafe(this.started, Exit.void)
+  }
+
+  /** Completes when it stops delivering: ends the waiting between retries. */
+  readonly stopped: Effect.Effect<void> = this.stops.await
 
   /** Asks for a word when it is no longer ours. */
   whenReleased(f: () => void): void {
@@ -280,6 +325,9 @@ export class Partition implements Origin {
   /** Whether nothing is in flight: set by the consumer, which knows how it is read. */
   isDrained: () => boolean = () => true
 
+  /** Whether whoever reads it waits for more: set by the consumer, too. */
+  isAwaited: () => boolean = () => true
+
   checkDrained(): void {
     const f = this.onDrained
     if (f !== undefined && (this.status === "ended" || this.isDrained())) {
@@ -293,102 +341,65 @@ export class Partition implements Origin {
     if (this.onDrained !== undefined) this.checkDrained()
   }
 
-  private within(records: ReadonlyArray<FetchedRecord>): ReadonlyArray<FetchedRecord> {
-    const until = this.until
-    if (until === undefined || records.length === 0 || records[records.length - 1]!.offset < until) return records
-    return records.filter((record) => record.offset < until)
-  }
-
-  private isPast(position: number): boolean {
-    return this.until !== undefined && position >= this.until
-  }
-
-  private finish(): void {
-    if (this.isFinished) return
-    this.isFinished = true
-    this.mailbox.end()
-    this.host.finished(this)
-  }
-
-  private noteEnd(endOffset: number, next: number): void {
+  /** Everything that is there is delivered, or was when somebody asked. */
+  noteEnd(endOffset: number, next: number): void {
     if (endOffset < 0) return
     const caughtUp = next >= endOffset
     if (caughtUp && !this.isCaughtUp) this.host.caughtUp(this)
     this.isCaughtUp = caughtUp
   }
 
-  private resume(): void {
-    // While an array was being decoded the next one may have been put down: that one must be taken first.
-    if (this.slot !== undefined) return
-    const resume = this.resumePump
-    this.resumePump = undefined
-    resume?.()
+  /** A bounded read ends, at its end or since there is nothing more to come. */
+  finish(): void {
+    if (this.bound.isFinished) return
+    this.bound.isFinished = true
+    this.mailbox.end()
+    this.settle()
+    this.host.finished(this)
   }
 
-  private get startPump(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const scope = this.scope
-      if (scope === undefined) return Effect.void
-      return Effect.map(Effect.forkIn(this.pumping, scope, { startImmediately: true }), (fiber) => {
-        this.pump = fiber
-      })
-    })
+  private moveTo(records: ReadonlyArray<{ readonly offset: number }>, next: number): void {
+    this.position = next
+    this.tracker?.deliver(records, next)
   }
 
-  private readonly taken: Effect.Effect<void> = Effect.callback((resume) => {
-    if (this.slot === undefined && this.failure === undefined) return resume(Effect.void)
-    this.resumePump = () => resume(Effect.void)
-    return Effect.sync(() => {
-      this.resumePump = undefined
-    })
-  })
+  /** An array was taken to its end. */
+  private taken(fetched: Fetched, next: number): void {
+    this.slot = undefined
+    this.noteEnd(fetched.endOffset, next)
+    if (this.bound.isPast(next)) this.finish()
+    else this.pump?.resume()
+  }
 
-  /** The next array, or one of the position's progress alone. */
-  private readonly pull: Effect.Effect<Fetched | undefined, KafkaError.KafkaError> = Effect.suspend(() => {
-    const reader = this.reader
-    return reader === undefined || this.isFinished
-      ? Effect.never
-      : Effect.catch(reader.pull, (error) =>
-          error.reason._tag === "DataLoss"
-            ? Effect.map(this.host.outOfRange(this, error), (offset) => {
-                reader.seek(offset)
-                return undefined
-              })
-            : Effect.fail(error)
-        )
-  })
+  private drop(): void {
+    this.slot = undefined
+    this.failure = undefined
+    this.undecodable = undefined
+    this.decoding = false
+  }
 
-  private readonly put = (fetched: Fetched | undefined): Effect.Effect<void> => {
-    if (fetched === undefined || this.status !== "open") return Effect.void
-    if (fetched.records.length === 0) {
-      this.position = fetched.nextOffset
-      this.tracker?.deliver([], fetched.nextOffset)
-      this.noteEnd(fetched.endOffset, fetched.nextOffset)
-      if (this.isPast(fetched.nextOffset)) this.finish()
-      return Effect.void
+  private readonly sink: Sink = {
+    put: (fetched) => {
+      if (this.status !== "open" || this.bound.isFinished) return true
+      const records = this.bound.within(fetched.records)
+      if (records.length === 0) {
+        const next = this.bound.cut(fetched.nextOffset)
+        this.moveTo([], next)
+        this.noteEnd(fetched.endOffset, next)
+        if (this.bound.isPast(next)) this.finish()
+        return this.bound.isFinished
+      }
+      this.slot = { fetched: { ...fetched, records }, from: 0 }
+      if (!this.paused) this.host.ready(this)
+      return true
+    },
+    cure: (error, reader) => (this.bound.isFinished ? Effect.never : this.host.cure(this, error, reader)),
+    failed: (error) => {
+      if (this.status !== "open") return
+      this.failure = error
+      this.host.ready(this)
     }
-    this.slot = fetched
-    if (!this.paused) this.host.ready(this)
-    return this.taken
   }
-
-  private readonly pumping: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() =>
-    Effect.forever(Effect.flatMap(this.pull, this.put), { disableYield: true })
-  ).pipe(
-    Effect.catch((error) =>
-      Effect.sync(() => {
-        if (this.status !== "open") return
-        this.failure = error
-        this.host.ready(this)
-      })
-    )
-  )
 }
 
 const nothing: Effect.Effect<undefined> = Effect.succeed(undefined)
-
-const interrupt = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    fiber.addObserver(() => resume(Effect.void))
-    fiber.interruptUnsafe()
-  })

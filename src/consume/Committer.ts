@@ -2,9 +2,11 @@
  * When and how marks become commits: merged over partitions into one request, by time or count, one request at a time,
  * so that none overtakes another. A commit never goes backwards, except after an explicit seek or commit.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Backoff from "../Backoff.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -24,18 +26,33 @@ export interface Committer {
   readonly marked: (count: number) => void
   /** Commits the marks of partitions, as far as they are beyond what is committed. */
   readonly flush: (partitions: Iterable<Partition>, within?: number) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Commits offsets that were chosen by hand. */
+  /** Commits offsets that were chosen by hand: what was delivered below them counts as done. */
   readonly commit: (
     offsets: ReadonlyArray<readonly [Partition, GroupOffsets.Commit]>
   ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Commits by time and count, until it fails for good. */
   readonly run: Effect.Effect<never, KafkaError.KafkaError>
+  /** Commits again what brokers might let expire, until it fails for good. */
+  readonly renew: Effect.Effect<never, KafkaError.KafkaError>
 }
+
+// Brokers before 2.1 forget an offset `offsets.retention.minutes` after its commit, and ask nobody (KIP-211): by default
+// after a day before 2.0, for groups without members later, too.
+const renewAfter = 12 * 3_600_000
+// How often that is looked at; what an earlier member committed, who knows when, is renewed at the first look.
+const renewEvery = 1_800_000
+
+// A coordinator may not know a topic yet that was made a moment ago; one that was deleted it will never know.
+const unknownTopicTries = 3
+
+type Entry = readonly [Partition, GroupOffsets.Commit]
 
 /** Makes the committer of a consumer. */
 export const make = (
   settings: Settings,
-  groupOffsets: GroupOffsets.GroupOffsets["Service"],
+  offsets: GroupOffsets.GroupOffsets["Service"],
+  /** Whether there is a membership, and so an identity that changes. */
+  isMember: () => boolean,
   identity: () => GroupOffsets.Identity,
   refused: (as: GroupOffsets.Identity, code: number) => void,
   owned: () => Iterable<Partition>
@@ -50,54 +67,78 @@ export const make = (
     if (before === 0 || (before < settings.every && marks >= settings.every)) onMarks?.()
   }
 
-  const send = (all: ReadonlyArray<readonly [Partition, GroupOffsets.Commit]>, within: number, byHand: boolean) => {
+  /** A commit was taken; `watermark` is what the partition's was when it was sent by hand. */
+  const took = ([partition, commit]: Entry, byHand: boolean, watermark: number | undefined, now: number): void => {
+    const { tracker } = partition
+    partition.committed = commit.offset
+    partition.committedAt = now
+    if (!byHand) partition.byHand = undefined
+    else if (tracker === undefined) partition.early = commit.offset
+    else {
+      partition.byHand = watermark ?? tracker.watermark
+      if (tracker.doneBelow(commit.offset) > 0) partition.checkDrained()
+    }
+  }
+
+  /** What a refused commit means; undefined: it may succeed later. */
+  const failureOf = (partition: Partition, code: number): KafkaError.KafkaError | undefined => {
+    const where = { api: "OffsetCommit", group: settings.group, ...partition.place }
+    if (GroupOffsets.isRetriable(code)) return undefined
+    if (!membership.has(code)) return KafkaError.fromCode(code, where)
+    return isMember() ? notOwned(partition, settings.group) : activeGroup(partition, settings.group, code)
+  }
+
+  const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean) => {
     let left = all
-    const watermarks = new Map(byHand ? all.map(([partition]) => [partition, partition.tracker?.watermark]) : [])
+    let unknown = 0
+    const watermarks = new Map(all.map(([partition]) => [partition, partition.tracker?.watermark]))
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
       left = left.filter(([partition]) => partition.status !== "ended")
       if (left.length === 0) return
       const as = identity()
-      const codes = yield* groupOffsets.commit(
+      const codes = yield* offsets.commit(
         settings.group,
         as,
         left.map(([, commit]) => commit)
       )
-      const again: Array<readonly [Partition, GroupOffsets.Commit]> = []
+      const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
+      const again: Array<Entry> = []
       let failure: KafkaError.KafkaError | undefined
-      left.forEach(([partition, commit], i) => {
+      let transient: KafkaError.KafkaError | undefined
+      if (codes.includes(unknownTopic)) unknown++
+      left.forEach((entry, i) => {
         const code = codes[i]!
-        if (code === 0) {
-          partition.committed = commit.offset
-          partition.byHand = watermarks.get(partition)
-          return
-        }
-        const where = { api: "OffsetCommit", group: settings.group, ...partition.place }
-        if (GroupOffsets.isRetriable(code)) {
-          again.push([partition, commit])
-          failure ??= KafkaError.fromCode(code, where)
-        } else if (code === 22 || code === 25 || code === 110 || code === 113) {
-          // the generation or the member is none any more, or its epoch (KIP-848)
-          failure = notOwned(partition, settings.group)
-        } else {
-          failure = KafkaError.fromCode(code, where)
+        const [partition] = entry
+        if (code === 0) return took(entry, byHand, watermarks.get(partition), now)
+        const final = failureOf(partition, code)
+        if (final !== undefined) failure = final
+        // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.
+        else if (code === unknownTopic && unknown >= unknownTopicTries && !byHand) return
+        else {
+          again.push(entry)
+          transient ??= KafkaError.fromCode(code, { api: "OffsetCommit", group: settings.group, ...partition.place })
         }
       })
       for (const code of new Set(codes)) if (code !== 0) refused(as, code)
       left = again
+      failure ??= transient
       if (failure !== undefined) return yield* failure
     })
     const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
-    return Backoff.within(once, budget, (error) =>
-      error.reason._tag === "Server" ? GroupOffsets.isRetriable(error.reason.code) : error.isRetryable
+    return Backoff.within(once, budget, ({ isRetryable, reason }) =>
+      reason._tag === "Server"
+        ? GroupOffsets.isRetriable(reason.code) &&
+          !(byHand && reason.code === unknownTopic && unknown >= unknownTopicTries)
+        : isRetryable
     )
   }
 
   const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>
     turn.withPermits(1)(
       Effect.suspend(() => {
-        const commits: Array<readonly [Partition, GroupOffsets.Commit]> = []
+        const commits: Array<Entry> = []
         for (const partition of partitions) {
           const offset = partition.tracker?.watermark
           if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
@@ -106,6 +147,24 @@ export const make = (
           }
         }
         return commits.length === 0 ? Effect.void : send(commits, within, false)
+      })
+    )
+
+  /** What stands, told again. */
+  const again = (partitions: Iterable<Partition>) =>
+    turn.withPermits(1)(
+      Effect.gen(function* () {
+        const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
+        const commits: Array<Entry> = []
+        for (const partition of partitions) {
+          const { committed, committedAt } = partition
+          if (partition.status !== "open" || committed < 0) continue
+          if (committedAt !== undefined && now - committedAt < renewAfter) continue
+          // Only what the group has: without a commit there is nothing to renew.
+          if (committedAt === undefined && !partition.inherited) continue
+          commits.push([partition, { ...partition.place, offset: committed }])
+        }
+        if (commits.length > 0) yield* send(commits, settings.timeout, false)
       })
     )
 
@@ -122,13 +181,21 @@ export const make = (
       })
     })
 
+  /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
+  const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
+    if (error.reason._tag === "NotOwned") return Effect.void
+    if (!error.isRetryable) return Effect.fail(error)
+    marked(1)
+    return Effect.logWarning(`offsets of group ${settings.group} could not be committed`, error)
+  }
+
   return {
     marked,
     flush,
-    commit: (offsets) =>
-      offsets.length === 0
+    commit: (commits) =>
+      commits.length === 0
         ? Effect.void
-        : turn.withPermits(1)(Effect.suspend(() => send(offsets, settings.timeout, true))),
+        : turn.withPermits(1)(Effect.suspend(() => send(commits, settings.timeout, true))),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
       yield* whenMarked(() => marks > 0)
@@ -137,16 +204,36 @@ export const make = (
         whenMarked(() => marks >= settings.every)
       )
       marks = 0
-      yield* Effect.catch(flush(owned()), (error) => {
-        if (error.reason._tag === "NotOwned") return Effect.void
-        if (!error.isRetryable) return Effect.fail(error)
-        // Nothing is lost: the marks stand, and the next commit tells them.
-        marked(1)
-        return Effect.logWarning(`offsets of group ${settings.group} could not be committed`, error)
-      })
-    }).pipe(Effect.forever)
+      yield* Effect.catch(flush(owned()), outlived)
+    }).pipe(Effect.forever),
+    renew: Effect.sleep(renewEvery).pipe(
+      Effect.andThen(Effect.suspend(() => Effect.catch(again(owned()), outlived))),
+      Effect.forever
+    )
   }
 }
 
+const { codes: codeOf } = ErrorCode
+const unknownTopic = codeOf.UNKNOWN_TOPIC_OR_PARTITION
+/** Who committed is no member, or none any more. */
+const membership: ReadonlySet<number> = new Set([
+  codeOf.ILLEGAL_GENERATION,
+  codeOf.UNKNOWN_MEMBER_ID,
+  codeOf.FENCED_MEMBER_EPOCH,
+  codeOf.STALE_MEMBER_EPOCH
+])
+
 export const notOwned = (partition: { topic: string; partition: number }, group: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "NotOwned", topic: partition.topic, partition: partition.partition, group })
+
+/** Offsets of a group with members are its members' to commit. */
+const activeGroup = (where: { topic: string; partition: number }, group: string, code: number) =>
+  KafkaError.make({
+    _tag: "GroupRefused",
+    group,
+    code,
+    name: ErrorCode.get(code).name,
+    message: "the group has members: who is none of them may set its offsets only while it is empty",
+    topic: where.topic,
+    partition: where.partition
+  })

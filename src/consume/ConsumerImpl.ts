@@ -10,29 +10,41 @@ import * as Stream from "effect/Stream"
 import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
+import type * as Topic from "../Topic.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import type { Partition } from "./AssignedPartition.ts"
 import { notOwned } from "./Committer.ts"
 import type { AnyRecord } from "./ConsumerRecord.ts"
-import { type ConsumerEvent, type Engine, theEnd } from "./Engine.ts"
+import type { Engine } from "./Engine.ts"
+import { type ConsumerEvent, theEnd } from "./Events.ts"
 import type { Mailbox } from "./Mailbox.ts"
-import type { Partition } from "./AssignedPartition.ts"
+import * as ReadControl from "./ReadControl.ts"
 import * as Run from "./Run.ts"
+import { mistake } from "./StartPositions.ts"
 
 type Place = TopicPartition.TopicPartition
 type Failure = KafkaError.KafkaError
 
-/** A stream of the arrays that come to a mailbox. `begin` may refuse; `end` is called when the application's side ends. */
+/**
+ * A stream of the arrays that come to a mailbox. `begin` may refuse; `end` is called when the application's side ends.
+ * The fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time.
+ */
 const read = (
   mailbox: Mailbox<Partition>,
   begin: Effect.Effect<void, Failure>,
   end: () => void
 ): Stream.Stream<AnyRecord, Failure> => {
   const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.flatMap(
-    Effect.flatMap(mailbox.take, (partition) => partition.deliver),
-    (records) =>
-      records === undefined || records.length === 0
-        ? pull
-        : Effect.succeed(records as Arr.NonEmptyReadonlyArray<AnyRecord>)
+    mailbox.take,
+    (partition) =>
+      Effect.withFiber((fiber) => {
+        partition.worker = fiber
+        return Effect.flatMap(partition.deliver, (records) =>
+          records === undefined || records.length === 0
+            ? pull
+            : Effect.succeed(records as Arr.NonEmptyReadonlyArray<AnyRecord>)
+        )
+      })
   )
   return Stream.fromChannel(
     Channel.fromTransform((_: unknown, scope) =>
@@ -41,40 +53,133 @@ const read = (
   )
 }
 
-/** Makes what the application holds. */
-export const make = (engine: Engine) => {
-  const { cluster, groupOffsets, settings } = engine
+const misuse = (message: string, where?: Place) => Effect.fail(KafkaError.make({ _tag: "Misuse", message, ...where }))
+
+const offsetMistake = ({ offset }: { readonly offset: number }) => mistake({ _tag: "At", offset })
+
+/** The end of each partition: asked for by leader, and of those that do not answer, what was last heard. */
+const ends = (engine: Engine, list: ReadonlyArray<Partition>) => {
+  const { cluster, settings } = engine
+  const { isolation } = settings.fetch
+  const leaderOf = ({ partition, topic }: Partition) => cluster.known(topic)?.partitions[partition]?.leader ?? -1
+  const groups = Map.groupBy(list, (partition) => {
+    const leader = leaderOf(partition)
+    return leader < 0 ? partition.key : String(leader)
+  })
+  const heard = (partition: Partition, error: Failure) => {
+    const end = partition.endOffset
+    return end === undefined || end < 0 ? Effect.fail(error) : Effect.succeed(end)
+  }
+  return Effect.map(
+    Effect.forEach(
+      groups.values(),
+      (group) =>
+        cluster
+          .offsets(
+            group.map((partition) => ({ ...partition.place, at: "latest" as const })),
+            { isolation }
+          )
+          .pipe(
+            Effect.catch((error) => Effect.forEach(group, (partition) => heard(partition, error))),
+            Effect.map((offsets) => group.map((partition, i) => [partition, offsets[i]!] as const))
+          ),
+      { concurrency: "unbounded" }
+    ),
+    (all) => new Map(all.flat())
+  )
+}
+
+/** What `run` is given, checked. */
+const policyOf = (policy: {
+  readonly order?: Run.Policy["order"]
+  readonly concurrency?: number
+  readonly maxConcurrency?: number
+  readonly retry?: Run.Policy["retry"]
+  readonly deadLetter?: Topic.Bytes<string> | Run.Policy["deadLetter"]
+}): Effect.Effect<Run.Policy, Failure> => {
+  const { deadLetter, maxConcurrency = Infinity, order = "partition", retry } = policy
+  const concurrency = order === "partition" ? 1 : (policy.concurrency ?? 16)
+  const mistakes = [
+    ...(Number.isSafeInteger(concurrency) && concurrency > 0
+      ? []
+      : [`concurrency must be a whole number above 0, not ${concurrency}`]),
+    ...(maxConcurrency === Infinity || (Number.isSafeInteger(maxConcurrency) && maxConcurrency > 0)
+      ? []
+      : [`maxConcurrency must be a whole number above 0, not ${maxConcurrency}`])
+  ]
+  if (mistakes.length > 0) return Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes }))
+  return Effect.succeed({
+    order,
+    concurrency,
+    maxConcurrency,
+    retry,
+    deadLetter: deadLetter === undefined || "when" in deadLetter ? deadLetter : { topic: deadLetter, when: () => true }
+  })
+}
+
+/** The streams. */
+const streams = (engine: Engine) => {
+  const { reading } = engine
+  const commit = Effect.suspend(() =>
+    engine.settings.group === undefined
+      ? Effect.void
+      : Effect.ignore(engine.committer.flush(engine.partitions.values()))
+  )
+  const entered = ReadControl.enter({ assigned: engine.assigned, stop: engine.stop, commit })
 
   const recordsOf = (partition: Partition): Stream.Stream<AnyRecord, Failure> =>
     read(
       partition.mailbox,
       Effect.suspend(() => {
         if (partition.reading !== "no") {
-          return Effect.fail(
-            KafkaError.make({
-              _tag: "Misuse",
-              message: "the records of an assigned partition are read once",
-              ...partition.place
-            })
-          )
+          return misuse("the records of an assigned partition are read once", partition.place)
         }
         partition.reading = "yes"
-        return Effect.void
+        return entered
       }),
       () => {
         partition.reading = "ended"
+        // The fiber goes on with something else.
+        partition.worker = undefined
         partition.checkDrained()
       }
     )
 
+  return {
+    stream: read(reading.merged, Effect.andThen(reading.claim("stream"), entered), reading.streamEnded),
+    partitions: Stream.fromPull(
+      Effect.as(
+        Effect.andThen(reading.claim("partitions"), entered),
+        Effect.map(
+          reading.assignments.take,
+          (partition): Arr.NonEmptyReadonlyArray<Place & { records: Stream.Stream<AnyRecord, Failure> }> => [
+            { ...partition.place, records: recordsOf(partition) }
+          ]
+        )
+      )
+    )
+  }
+}
+
+/** Makes what the application holds. */
+export const make = (engine: Engine) => {
+  const { cluster, groupOffsets, settings, withinApiTimeout } = engine
+
   const group = Effect.suspend(() =>
     settings.group === undefined
-      ? Effect.fail(KafkaError.make({ _tag: "Misuse", message: "this consumer has no group that keeps offsets" }))
+      ? misuse("this consumer has no group that keeps offsets")
       : Effect.succeed(settings.group)
   )
 
-  const byHand = Effect.fnUntraced(function* (offsets: Iterable<GroupOffsets.Commit>) {
+  const byHand = Effect.fnUntraced(function* (offsets: ReadonlyArray<GroupOffsets.Commit>) {
     const id = yield* group
+    for (const offset of offsets) {
+      const wrong = offsetMistake(offset)
+      if (wrong !== undefined) {
+        return yield* misuse(wrong, { topic: offset.topic, partition: offset.partition })
+      }
+    }
+    yield* withinApiTimeout(engine.assigned, "a first assignment")
     const commits: Array<readonly [Partition, GroupOffsets.Commit]> = []
     for (const offset of offsets) {
       const partition = engine.partitions.get(TopicPartition.key(offset))
@@ -99,56 +204,27 @@ export const make = (engine: Engine) => {
       }
     })
 
-  const open = () => [...engine.partitions.values()].filter((partition) => partition.position !== undefined)
-
   return {
-    stream: read(
-      engine.merged,
-      Effect.suspend(() => engine.claim("stream")),
-      engine.streamEnded
-    ),
-    partitions: Stream.fromPull(
-      Effect.as(
-        Effect.suspend(() => engine.claim("partitions")),
-        Effect.map(
-          engine.assignments.take,
-          (partition): Arr.NonEmptyReadonlyArray<Place & { records: Stream.Stream<AnyRecord, Failure> }> => [
-            { ...partition.place, records: recordsOf(partition) }
-          ]
-        )
-      )
-    ),
+    ...streams(engine),
     run: (
       handler: (record: AnyRecord) => Effect.Effect<unknown, any, any>,
-      policy: Partial<Run.Policy> = {}
-    ): Effect.Effect<void, any, any> => {
-      const order = policy.order ?? "partition"
-      const concurrency = order === "partition" ? 1 : (policy.concurrency ?? 16)
-      if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
-        return Effect.fail(
-          KafkaError.make({
-            _tag: "Misconfigured",
-            mistakes: [`concurrency must be a whole number above 0, not ${concurrency}`]
-          })
-        )
-      }
-      return Run.run(engine, handler, {
-        order,
-        concurrency,
-        retry: policy.retry,
-        deadLetter: policy.deadLetter
-      })
-    },
+      policy: Parameters<typeof policyOf>[0] = {}
+    ): Effect.Effect<void, any, any> =>
+      Effect.flatMap(policyOf(policy), (checked) => Run.run(engine, handler, checked)),
+    eachPartition: (
+      pipeline: (partition: Place & { records: Stream.Stream<AnyRecord, Failure> }) => Effect.Effect<unknown, any, any>
+    ): Effect.Effect<void, any, any> => Run.eachPartition(engine, streams(engine).partitions, pipeline),
     commit: (offsets?: Iterable<GroupOffsets.Commit>) =>
       offsets === undefined
         ? Effect.andThen(
             group,
             Effect.suspend(() => engine.committer.flush(engine.partitions.values()))
           )
-        : byHand(offsets),
+        : byHand([...offsets]),
     committed: Effect.gen(function* () {
-      const places = [...engine.partitions.values()].map((partition) => partition.place)
-      const committed = yield* groupOffsets.fetch(yield* group, places)
+      const id = yield* group
+      const places = (yield* engine.settled).map((partition) => partition.place)
+      const committed = yield* withinApiTimeout(groupOffsets.fetch(id, places), `the commits of group ${id}`)
       return places.flatMap((place) => {
         const one = committed.get(TopicPartition.key(place))
         return one === undefined ? [] : [{ ...place, offset: one.offset, metadata: one.metadata }]
@@ -157,23 +233,33 @@ export const make = (engine: Engine) => {
     position: (place: Place) => Effect.map(engine.owned(place), (partition) => partition.position!),
     seek: (place: Place, to: Offset.Position) =>
       Effect.gen(function* () {
+        const wrong = mistake(to)
+        if (wrong !== undefined) return yield* misuse(wrong, place)
         const partition = yield* engine.owned(place)
-        const [offset] = yield* cluster.offsets([{ ...place, at: to }], { isolation: settings.fetch.isolation })
+        const [offset] = yield* withinApiTimeout(
+          cluster.offsets([{ ...place, at: to }], { isolation: settings.fetch.isolation }),
+          `the offset of a seek in ${partition.key}`,
+          place
+        )
         yield* partition.seek(offset!)
       }),
     pause: (places: Iterable<Place>) => paused(places, true),
     resume: (places: Iterable<Place>) => paused(places, false),
     lag: Effect.gen(function* () {
-      const list = open()
-      const ends = yield* cluster.offsets(
-        list.map((partition) => ({ ...partition.place, at: "latest" as const })),
-        { isolation: settings.fetch.isolation }
-      )
-      return list.map((partition, i) => ({
-        ...partition.place,
-        lag: Math.max(0, ends[i]! - (partition.position ?? ends[i]!))
-      }))
+      const list = (yield* engine.settled).filter((partition) => partition.position !== undefined)
+      const found = yield* withinApiTimeout(ends(engine, list), "the ends of the partitions")
+      return list.flatMap((partition) => {
+        const { position } = partition
+        return position === undefined
+          ? []
+          : [{ ...partition.place, lag: Math.max(0, (found.get(partition) ?? position) - position) }]
+      })
     }),
+    groupMetadata: Effect.map(group, (id) => ({
+      group: id,
+      ...(engine.member?.identity() ?? { memberId: "", generation: -1, instanceId: null })
+    })),
+    stop: engine.stop,
     events: Stream.fromPubSub(engine.events).pipe(Stream.takeWhile((event): event is ConsumerEvent => event !== theEnd))
   }
 }

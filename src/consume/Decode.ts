@@ -3,6 +3,8 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as TopicDecoder from "./TopicDecoder.ts"
 import { Pending, Refused } from "./TopicDecoder.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -17,9 +19,8 @@ export interface Decoded {
 
 type Part = "key" | "value" | "headers"
 
-const failureOf = (origin: Origin, raw: FetchedRecord, part: Part, error: unknown): Decoded["failure"] => ({
-  raw,
-  error: KafkaError.make(
+const errorOf = (origin: Origin, raw: FetchedRecord, part: Part, error: unknown): KafkaError.KafkaError =>
+  KafkaError.make(
     {
       _tag: "Decode",
       topic: origin.topic,
@@ -32,6 +33,10 @@ const failureOf = (origin: Origin, raw: FetchedRecord, part: Part, error: unknow
     },
     error instanceof Refused ? undefined : error
   )
+
+const failureOf = (origin: Origin, raw: FetchedRecord, part: Part, error: unknown): Decoded["failure"] => ({
+  raw,
+  error: errorOf(origin, raw, part, error)
 })
 
 /** Decodes an array; an Effect only where a Schema needs one. */
@@ -41,6 +46,7 @@ export const array = (
   decoder: TopicDecoder.TopicDecoder
 ): Decoded | Effect.Effect<Decoded, never, any> => {
   const records: Array<AnyRecord> = new Array(raws.length)
+  if (decoder.tolerant) return asResults(origin, raws, decoder)
   const { headers: decodeHeaders, key: decodeKey, value: decodeValue } = decoder
   for (let i = 0; i < raws.length; i++) {
     const raw = raws[i]!
@@ -64,6 +70,54 @@ export const array = (
 }
 
 const parts = ["key", "value", "headers"] as const
+
+/** Every part as a Result: nothing stops the partition. Services that a Schema needs are asked for record by record. */
+const asResults = (
+  origin: Origin,
+  raws: ReadonlyArray<FetchedRecord>,
+  decoder: TopicDecoder.TopicDecoder
+): Decoded | Effect.Effect<Decoded, never, any> => {
+  let waits = false
+  const values = raws.map((raw) =>
+    parts.map((part): unknown => {
+      const decode = decoder[part] as TopicDecoder.Decode<unknown> | undefined
+      if (decode === undefined) return part === "headers" ? asBytes : Result.succeed(raw[part])
+      try {
+        const value = decode(raw[part])
+        if (!(value instanceof Pending)) return Result.succeed(value)
+        waits = true
+        return value
+      } catch (error) {
+        return Result.fail(errorOf(origin, raw, part, error))
+      }
+    })
+  )
+  const made = (): Decoded => ({
+    records: raws.map((raw, i) => new ConsumerRecord(origin, raw, values[i]![0], values[i]![1], values[i]![2])),
+    failure: undefined
+  })
+  if (!waits) return made()
+  const places = values.flatMap((of, at) =>
+    of.flatMap((value, i) => (value instanceof Pending ? [{ at, i, value }] : []))
+  )
+  return Effect.map(
+    Effect.forEach(
+      places,
+      ({ at, i, value }) =>
+        Effect.flatMap(Effect.exit(value.effect), (exit) => {
+          if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) {
+            return Effect.failCause(exit.cause as Cause.Cause<never>)
+          }
+          values[at]![i] = Exit.isSuccess(exit)
+            ? Result.succeed(exit.value)
+            : Result.fail(errorOf(origin, raws[at]!, parts[i]!, TopicDecoder.refused(exit.cause)))
+          return Effect.void
+        }),
+      { discard: true }
+    ),
+    made
+  )
+}
 
 /**
  * The same in one loop of the fiber that pulls, from the first record whose Schema gives an Effect: what is done at once

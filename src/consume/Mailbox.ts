@@ -54,6 +54,11 @@ export class Mailbox<A> {
     })
   })
 
+  /** Whether somebody waits for what comes next. */
+  get isAwaited(): boolean {
+    return this.waiter !== undefined
+  }
+
   private get isEmpty(): boolean {
     return this.head === this.ready.length
   }

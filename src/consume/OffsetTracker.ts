@@ -69,6 +69,12 @@ export class OffsetTracker {
     return this.unfinished
   }
 
+  /** The lowest offset that is delivered and not done; undefined where there is none. */
+  get lowestUnfinished(): number | undefined {
+    const segment = this.segments[this.head]
+    return segment === undefined ? undefined : offsetAt(segment, segment.prefix)
+  }
+
   /** The position after everything delivered. */
   get position(): number {
     return this.end
@@ -145,6 +151,18 @@ export class OffsetTracker {
     this.unfinished--
     if (--segment.left === 0) this.finished(segment)
     return true
+  }
+
+  /** Marks everything that was delivered below an offset; says how many that were. */
+  doneBelow(offset: number): number {
+    let count = 0
+    while (true) {
+      const segment = this.segments[this.head]
+      if (segment === undefined) return count
+      const lowest = offsetAt(segment, segment.prefix)
+      if (lowest >= offset || !this.done(lowest)) return count
+      count++
+    }
   }
 
   /** Forgets what is in flight and goes on from a position. */

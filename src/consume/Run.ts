@@ -4,30 +4,36 @@
  *
  * A revoke stops it between two records: those that no handler has begun are not handled here any more, a handler that
  * works may finish within `drainTimeout`, and the waiting between two tries ends at once, leaving its record unfinished.
+ * A seek or a pause takes effect at the next record, too.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
 import type { KafkaError } from "../KafkaError.ts"
-import { Producer } from "../Producer.ts"
-import type { FetchedRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
-import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
-import type { Engine } from "./Engine.ts"
 import type { Partition } from "./AssignedPartition.ts"
+import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
+import * as DeadLetter from "./DeadLetter.ts"
+import type { Engine } from "./Engine.ts"
+import { Lane, laneOf, type Waiting } from "./Lanes.ts"
 
 /** How records are handled. */
 export interface Policy {
   readonly order: "partition" | "key" | "none"
+  /** In a partition. */
   readonly concurrency: number
+  /** Over all partitions. */
+  readonly maxConcurrency: number
   readonly retry: Schedule.Schedule<any, any, any, any> | undefined
-  readonly deadLetter: Topic.Bytes<string> | undefined
+  readonly deadLetter: { readonly topic: Topic.Bytes<string>; readonly when: (error: any) => boolean } | undefined
 }
 
 type Handler = (record: AnyRecord) => Effect.Effect<unknown, any, any>
@@ -38,72 +44,40 @@ const abandoned: unique symbol = Symbol()
 // Records of a partition that wait for a handler, beyond which the next array is not taken.
 const maxWaiting = 1024
 
-const text = (value: string): Uint8Array => new TextEncoder().encode(value)
-
-const reasonOf = (error: unknown): string => {
-  if (error instanceof Error) return `${error.name}: ${error.message}`
-  try {
-    return typeof error === "string" ? error : (JSON.stringify(error) ?? String(error))
-  } catch {
-    return String(error)
-  }
-}
-
-/** Sends a record as it was fetched; behind its headers stand those that say where it came from and why. */
-const bury = Effect.fnUntraced(function* (
-  to: Topic.Bytes<string>,
-  from: Partition,
-  { headers, key, offset, timestamp, value }: FetchedRecord,
-  error: unknown,
-  attempts: number
-) {
-  const producer = yield* Producer
-  yield* producer.send(to, {
-    key,
-    value,
-    headers: [
-      ...headers,
-      ["samsa.dead-letter.topic", text(from.topic)],
-      ["samsa.dead-letter.partition", text(String(from.partition))],
-      ["samsa.dead-letter.offset", text(String(offset))],
-      ["samsa.dead-letter.reason", text(reasonOf(error))],
-      ["samsa.dead-letter.attempts", text(String(attempts))]
-    ],
-    ...(timestamp >= 0 ? { timestamp } : {})
-  })
-})
-
 /** What becomes of a record whose handler failed: tried again, sent to the dead-letter topic, or the failure. */
 const recover = (
   partition: Partition,
   handler: Handler,
   { deadLetter, retry }: Policy,
   record: AnyRecord,
-  first: unknown
+  first: Cause.Cause<unknown>
 ): Effect.Effect<unknown, any, any> =>
   Effect.gen(function* () {
-    let error = first
+    let cause = first
     let attempts = 1
-    if (retry !== undefined) {
-      const clock = yield* Clock.Clock
-      const step = yield* Schedule.toStep(retry)
-      while (true) {
-        const delay = yield* Pull.matchEffect(step(clock.currentTimeMillisUnsafe(), error), {
-          onSuccess: ([, duration]) => Effect.succeed(duration),
-          onFailure: (cause) => Effect.failCause(cause),
-          onDone: () => Effect.succeed(undefined)
-        })
-        if (delay === undefined) break
-        yield* Effect.raceFirst(Effect.sleep(delay), partition.stopped)
-        if (!partition.isLive) return abandoned
-        const exit = yield* Effect.result(handler(record))
-        if (exit._tag === "Success") return undefined
-        error = exit.failure
-        attempts++
-      }
+    const step = retry === undefined ? undefined : yield* Schedule.toStep(retry)
+    const clock = yield* Clock.Clock
+    while (true) {
+      if (Cause.hasInterrupts(cause)) return yield* Effect.failCause(cause)
+      // A defect is no error that a schedule was written for: it is not tried again.
+      const failure = Cause.findError(cause)
+      if (step === undefined || failure._tag === "Failure") break
+      const delay = yield* Pull.matchEffect(step(clock.currentTimeMillisUnsafe(), failure.success), {
+        onSuccess: ([, duration]) => Effect.succeed(duration),
+        onFailure: (cause) => Effect.failCause(cause),
+        onDone: () => Effect.succeed(undefined)
+      })
+      if (delay === undefined) break
+      yield* Effect.raceFirst(Effect.sleep(delay), partition.stopped)
+      if (!partition.isLive) return abandoned
+      const exit = yield* Effect.exit(handler(record))
+      if (Exit.isSuccess(exit)) return exit.value
+      cause = exit.cause
+      attempts++
     }
-    if (deadLetter === undefined) return yield* Effect.fail(error)
-    yield* bury(deadLetter, partition, raw(record), error, attempts)
+    const error = Cause.squash(cause)
+    if (deadLetter === undefined || !deadLetter.when(error)) return yield* Effect.failCause(cause)
+    yield* DeadLetter.send(deadLetter.topic, partition, raw(record), error, attempts)
     return undefined
   })
 
@@ -112,78 +86,37 @@ const settle = (record: AnyRecord, outcome: unknown): void => {
 }
 
 /** The next array of a partition; undefined at its end. */
-const next = (
-  partition: Partition,
-  deadLetter: Topic.Bytes<string> | undefined
-): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError, any> =>
+const next = (partition: Partition): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError> =>
   Effect.flatMap(partition.mailbox.take, (taken) => taken.deliver).pipe(
-    Effect.flatMap((records) => (records === undefined ? next(partition, deadLetter) : Effect.succeed(records))),
-    Effect.catch((error) => {
-      if (Cause.isDone(error)) return Effect.succeed(undefined)
-      const letter = deadLetter === undefined || error.reason._tag !== "Decode" ? undefined : partition.skip()
-      if (deadLetter === undefined || letter === undefined) return Effect.fail(error)
-      return Effect.andThen(
-        Effect.map(bury(deadLetter, partition, letter, error, 0), () => {
-          if (partition.tracker?.done(letter.offset) === true) partition.marked(1)
-        }),
-        next(partition, deadLetter)
-      )
-    })
+    Effect.flatMap((records) => (records === undefined ? next(partition) : Effect.succeed(records))),
+    Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(undefined) : Effect.fail(error)))
   )
 
 /** One record after the other. */
-const inOrder = (partition: Partition, handle: Handler, { deadLetter }: Policy): Effect.Effect<void, any, any> => {
+const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any, any> => {
   const each = (records: ReadonlyArray<AnyRecord>): Effect.Effect<void, any, any> => {
+    const { epoch } = partition
     let i = 0
-    return Effect.whileLoop({
-      while: () => i < records.length && partition.isLive,
+    const isDue = () => i < records.length && partition.isLive && partition.epoch === epoch
+    const untilPaused: Effect.Effect<void, any, any> = Effect.whileLoop({
+      while: () => isDue() && !partition.paused,
       body: () => handle(records[i]!),
       step: (outcome) => settle(records[i++]!, outcome)
     })
+    return Effect.whileLoop({
+      while: isDue,
+      body: () => (partition.paused ? Effect.andThen(partition.unpaused, untilPaused) : untilPaused),
+      step: () => undefined
+    })
   }
-  return Effect.flatMap(next(partition, deadLetter), (records) =>
+  return Effect.flatMap(next(partition), (records) =>
     records === undefined ? Effect.succeed(false) : Effect.as(each(records), true)
   ).pipe(Effect.repeat({ while: (more) => more }), Effect.asVoid)
 }
 
-/** Records that wait for one of the fibers of a lane. */
-class Lane {
-  readonly records: Array<AnyRecord> = []
-  readonly idle: Array<() => void> = []
-  closed = false
-
-  push(record: AnyRecord): void {
-    this.records.push(record)
-    this.idle.shift()?.()
-  }
-
-  close(): void {
-    this.closed = true
-    for (const wake of this.idle.splice(0)) wake()
-  }
-
-  readonly arrived: Effect.Effect<void> = Effect.callback((resume) => {
-    if (this.closed || this.records.length > 0) return resume(Effect.void)
-    const wake = () => resume(Effect.void)
-    this.idle.push(wake)
-    return Effect.sync(() => {
-      const index = this.idle.indexOf(wake)
-      if (index >= 0) this.idle.splice(index, 1)
-    })
-  })
-}
-
-// FNV-1a: any hash will do, it never leaves this process.
-const laneOf = (key: Uint8Array | null, offset: number, lanes: number): number => {
-  if (key === null) return offset % lanes
-  let hash = 0x811c9dc5
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key[i]!, 0x01000193)
-  return (hash >>> 0) % lanes
-}
-
 /** Several records at once: of one key one after the other, or without any order. */
-const atOnce = (partition: Partition, handle: Handler, { concurrency, deadLetter, order }: Policy) => {
-  const lanes = Array.from({ length: order === "key" ? concurrency : 1 }, () => new Lane())
+const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: Policy) => {
+  const lanes = Array.from({ length: order === "key" ? concurrency : 1 }, () => new Lane<AnyRecord>())
   const fibers = order === "key" ? 1 : concurrency
   let waiting = 0
   let onRoom: (() => void) | undefined
@@ -198,35 +131,46 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, deadLetter
     })
   })
   const dispatch = room.pipe(
-    Effect.andThen(next(partition, deadLetter)),
+    Effect.andThen(next(partition)),
     Effect.map((records) => {
       if (records === undefined) {
         for (const lane of lanes) lane.close()
         return false
       }
+      const { epoch } = partition
       waiting += records.length
       for (const record of records) {
         const { key, offset } = raw(record)
-        lanes[order === "key" ? laneOf(key, offset, lanes.length) : 0]!.push(record)
+        lanes[order === "key" ? laneOf(key, offset, lanes.length) : 0]!.push({ record, epoch })
       }
       return true
     }),
     Effect.repeat({ while: (more) => more }),
     Effect.asVoid
   )
-  const work = (lane: Lane): Effect.Effect<void, any, any> => {
-    let record: AnyRecord | undefined
-    const drain = Effect.whileLoop<unknown, any, any>({
-      while: () => (record = partition.isLive ? lane.records.shift() : undefined) !== undefined,
-      body: () => {
+  const work = (lane: Lane<AnyRecord>): Effect.Effect<void, any, any> => {
+    let taken: Waiting<AnyRecord> | undefined
+    const take = (): boolean => {
+      while (partition.isLive && !partition.paused) {
+        taken = lane.shift()
+        if (taken === undefined) return false
         if (--waiting < maxWaiting) onRoom?.()
-        const mine = record!
-        return Effect.map(handle(mine), (outcome) => settle(mine, outcome))
+        if (taken.epoch === partition.epoch) return true
+      }
+      return false
+    }
+    const drain = Effect.whileLoop<unknown, any, any>({
+      while: take,
+      body: () => {
+        const { record } = taken!
+        return Effect.map(handle(record), (outcome) => settle(record, outcome))
       },
       step: () => undefined
     })
-    return Effect.andThen(lane.arrived, drain).pipe(
-      Effect.repeat({ while: () => !lane.closed && partition.isLive }),
+    return lane.arrived.pipe(
+      Effect.andThen(partition.unpaused),
+      Effect.andThen(drain),
+      Effect.repeat({ while: () => partition.isLive && (!lane.closed || !lane.isEmpty) }),
       Effect.asVoid
     )
   }
@@ -242,26 +186,54 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, deadLetter
   )
 }
 
+/** The handler as the policy has it: among the others, and with what becomes of failures. */
+const handlerOf = (
+  partition: Partition,
+  handler: Handler,
+  policy: Policy,
+  permits: Semaphore.Semaphore | undefined
+): Handler => {
+  const allowed: Handler =
+    permits === undefined
+      ? handler
+      : (record) =>
+          permits.withPermits(1)(
+            // Whoever waited until the partition was given back begins no more.
+            Effect.suspend(() => (partition.isLive ? handler(record) : Effect.succeed(abandoned)))
+          )
+  if (policy.retry === undefined && policy.deadLetter === undefined) {
+    return allowed
+  }
+  return (record) =>
+    Effect.catchCause(
+      Effect.suspend(() => allowed(record)),
+      (cause) => recover(partition, (one) => Effect.suspend(() => allowed(one)), policy, record, cause)
+    )
+}
+
 /** Handles every record of every partition; ends when the consumer is closed, or a bounded read is through. */
 export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Effect<void, any, any> =>
   Effect.gen(function* () {
-    yield* engine.claim("run")
+    yield* engine.reading.claim("run")
     const context = (yield* Effect.context<never>()) as Context.Context<any>
     const failed = Deferred.makeUnsafe<never, any>()
     const workers = new Set<Fiber.Fiber<void, unknown>>()
+    const permits = policy.maxConcurrency === Infinity ? undefined : Semaphore.makeUnsafe(policy.maxConcurrency)
+    const { deadLetter } = policy
 
-    const start = (partition: Partition) => {
-      const handle: Handler = (record) => {
-        const first = Effect.suspend(() => handler(record))
-        return policy.retry === undefined && policy.deadLetter === undefined
-          ? first
-          : Effect.catch(first, (error) => recover(partition, handler, policy, record, error))
-      }
+    const start = (partition: Partition): Effect.Effect<void> => {
+      const handle = handlerOf(partition, handler, policy, permits)
       const work =
         policy.order === "partition" || policy.concurrency === 1
-          ? inOrder(partition, handle, policy)
+          ? inOrder(partition, handle)
           : atOnce(partition, handle, policy)
       partition.reading = "yes"
+      if (deadLetter !== undefined) {
+        partition.onUndecodable = (record, error) =>
+          deadLetter.when(error)
+            ? Effect.provide(DeadLetter.send(deadLetter.topic, partition, record, error, 0), context)
+            : Effect.fail(error)
+      }
       return Effect.map(
         Effect.forkIn(Effect.provide(work, context) as Effect.Effect<void, unknown>, engine.scope),
         (fiber) => {
@@ -270,16 +242,35 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
           fiber.addObserver((exit) => {
             workers.delete(fiber)
             partition.reading = "ended"
+            partition.worker = undefined
+            const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+            if (wasCut && partition.isLive && partition.begunAgain) again(partition)
             // Interrupted for a revoke that timed out, or for a partition that was lost: not a failure of the handler.
-            const cut = Exit.isFailure(exit) && !partition.isLive && Cause.hasInterruptsOnly(exit.cause)
-            if (Exit.isFailure(exit) && !cut) Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+            else if (Exit.isFailure(exit) && !(wasCut && !partition.isLive)) {
+              Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+            }
             partition.checkDrained()
           })
         }
       )
     }
 
-    const assigned = Effect.flatMap(engine.assignments.take, start).pipe(
+    /** It stood still: its records are handled anew, from the lowest that is not done. */
+    const again = (partition: Partition): void => {
+      partition.begunAgain = false
+      const from = partition.tracker?.watermark ?? partition.position ?? 0
+      Fiber.runIn(
+        Effect.runForkWith(context)(
+          Effect.andThen(
+            partition.seek(from),
+            Effect.suspend(() => (partition.isLive ? start(partition) : Effect.void))
+          )
+        ),
+        engine.scope
+      )
+    }
+
+    const assigned = Effect.flatMap(engine.reading.assignments.take, start).pipe(
       Effect.forever({ disableYield: true }),
       Effect.catch((error) => (Cause.isDone(error) ? Effect.void : Effect.fail(error)))
     )
@@ -292,13 +283,45 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
     yield* Effect.raceFirst(all, failure).pipe(
       Effect.onExit((exit) => {
         if (Exit.isSuccess(exit)) return Effect.void
-        // A failure interrupts what else is at work; an interruption lets it finish, within `drainTimeout`.
+        // A failure interrupts what else is at work; an interruption lets it finish, within `drainTimeout`, and leaves
+        // the group: nobody would handle what it is given.
         const end = Cause.hasInterruptsOnly(exit.cause)
-          ? engine.quiesce
+          ? engine.close
           : Effect.forEach([...workers], Fiber.interrupt, { concurrency: "unbounded", discard: true })
         return Effect.flatMap(Effect.forkIn(end, engine.scope), Fiber.await)
       })
     )
     // The race may have been won by the end of the consumer in the moment in which a handler failed.
     if (Deferred.isDoneUnsafe(failed)) yield* failure
+  })
+
+/**
+ * A fiber for each partition that runs its pipeline; only that fiber is interrupted when the partition is lost, or not
+ * drained in time. What a pipeline fails with fails all.
+ */
+export const eachPartition = <A, E, R>(
+  engine: Engine,
+  partitions: Stream.Stream<A, KafkaError>,
+  pipeline: (partition: A) => Effect.Effect<unknown, E, R>
+): Effect.Effect<void, KafkaError | E, R> =>
+  Effect.gen(function* () {
+    const failed = Deferred.makeUnsafe<never, E>()
+    const fibers = new Set<Fiber.Fiber<unknown, E>>()
+    const start = (partition: A) =>
+      Effect.map(Effect.forkChild(pipeline(partition)), (fiber) => {
+        fibers.add(fiber)
+        fiber.addObserver((exit) => {
+          fibers.delete(fiber)
+          // Interrupted by the consumer: the partition is no longer ours, and that was told.
+          if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+            Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+          }
+        })
+      })
+    const all = Stream.runForEach(partitions, start).pipe(
+      Effect.andThen(
+        Effect.suspend(() => Effect.forEach([...fibers], Fiber.await, { concurrency: "unbounded", discard: true }))
+      )
+    )
+    yield* Effect.raceFirst(all, Deferred.await(failed))
   })

@@ -6,9 +6,58 @@ import * as Effect from "effect/Effect"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
+import type { FetchedRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
-import type * as TopicPartition from "../TopicPartition.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 import type { FetchSettings } from "../Transport.ts"
+
+/** Where positions were chosen by the application at an assignment. */
+export type OnAssigned = (
+  partitions: ReadonlyArray<TopicPartition>
+) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, any>
+
+/** What the application does before partitions are given back, or when they are lost. */
+export type OnGone = (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, any>
+
+/** A record that does not fit its Schema. */
+export interface Undecodable extends TopicPartition {
+  /** As it was fetched: raw key, value and headers. */
+  readonly record: FetchedRecord
+  /** With reason `Decode`. */
+  readonly error: KafkaError.KafkaError
+}
+
+/** What becomes of a record that does not fit its Schema. */
+export type OnUndecodable<R = any> =
+  | "fail"
+  | "skip"
+  | ((undecodable: Undecodable) => Effect.Effect<unknown, KafkaError.KafkaError, R>)
+
+/** Checked settings; durations in milliseconds. */
+export interface Settings {
+  /** Undefined: no offsets are kept. */
+  readonly group: string | undefined
+  readonly from: Offset.Position | "committed"
+  readonly until: Offset.Position | undefined
+  readonly resetOnStart: boolean
+  readonly onOutOfRange: "fail" | "earliest" | "latest" | "nearest"
+  readonly onUndecodable: OnUndecodable
+  readonly onAssigned: OnAssigned | undefined
+  readonly onRevoked: OnGone | undefined
+  readonly onLost: OnGone | undefined
+  readonly drainTimeout: number
+  readonly apiTimeout: number
+  readonly commitInterval: number
+  readonly commitEvery: number
+  readonly commitTimeout: number
+  /** Infinity: not watched. */
+  readonly progressTimeout: number
+  readonly onStalled: "event" | "interrupt" | "fail"
+  readonly maxRecords: number
+  readonly fetch: FetchSettings
+  /** The topic of a name: with its Schemas, or of bytes. */
+  readonly topic: (name: string) => Topic.Any
+}
 
 /** How records are fetched. */
 export interface FetchOptions {
@@ -33,50 +82,44 @@ export interface FetchOptions {
 export interface CommonOptions {
   /** Whether records of open and aborted transactions are read. Default `"committed"`. Java: isolation.level (uncommitted there). */
   readonly isolation?: "committed" | "uncommitted" | undefined
-  /** The position no longer exists: fail with `DataLoss`, or go on elsewhere and log it. Default `"fail"`. Java: auto.offset.reset. */
-  readonly onOutOfRange?: "fail" | "earliest" | "latest" | undefined
+  /**
+   * The position no longer exists (retention, or a log that was truncated): fail with `DataLoss`, or go on elsewhere,
+   * which is logged and told as an event. `"nearest"` is the nearest offset that does exist: where a truncated log
+   * parts from what was read, else its beginning or its end. Default `"fail"`. Java: auto.offset.reset.
+   */
+  readonly onOutOfRange?: "fail" | "earliest" | "latest" | "nearest" | undefined
   /** How long marks wait until they are committed. Default 5 s; `"Infinity"`: only by count and at the end. Java: auto.commit.interval.ms. */
   readonly commitInterval?: Duration.Input | undefined
   /** How many marks are committed without waiting. Default: no limit. */
   readonly commitEvery?: number | undefined
-  /** How long a commit is retried. Default 30 s. Java: default.api.timeout.ms. */
+  /** How long a commit of marks is retried. Default 30 s. Java: default.api.timeout.ms. */
   readonly commitTimeout?: Duration.Input | undefined
   /**
    * How long work in flight is waited for before a partition is given up: when it is revoked, and when the consumer
    * is closed. Must be below the membership's rebalance timeout. Default 30 s.
    */
   readonly drainTimeout?: Duration.Input | undefined
-  /** How long `position` and `seek` wait for the partition to be assigned. Default 60 s. */
-  readonly assignmentTimeout?: Duration.Input | undefined
+  /**
+   * How long `position`, `seek`, `committed`, `lag` and a commit by hand may take, the waiting for an assignment
+   * included. Default 60 s. Java: default.api.timeout.ms.
+   */
+  readonly apiTimeout?: Duration.Input | undefined
+  /**
+   * The records of one array, at most: what was taken before a revoke must be done within `drainTimeout`. Default 500.
+   * Java: max.poll.records.
+   */
+  readonly maxRecords?: number | undefined
+  /**
+   * How long records may be at work in a partition without one of them being done, before `Stalled` is told and
+   * `onStalled` decides. Default: not watched. Java: max.poll.interval.ms, which always throws the member out.
+   */
+  readonly progressTimeout?: Duration.Input | undefined
+  /**
+   * What is done about a partition without progress: tell it (`"event"`, default), interrupt what handles it and begin
+   * again at its lowest unfinished record (`run`; a `stream` or the pipeline of a partition ends), or fail the consumer.
+   */
+  readonly onStalled?: "event" | "interrupt" | "fail" | undefined
   readonly fetch?: FetchOptions | undefined
-}
-
-/** Where positions were chosen by the application at an assignment. */
-export type OnAssigned = (
-  partitions: ReadonlyArray<TopicPartition.TopicPartition>
-) => Effect.Effect<
-  ReadonlyArray<TopicPartition.TopicPartition & { readonly start: Offset.Position }> | void,
-  never,
-  any
->
-
-/** Checked settings; durations in milliseconds. */
-export interface Settings {
-  /** Undefined: no offsets are kept. */
-  readonly group: string | undefined
-  readonly from: Offset.Position | "committed"
-  readonly until: Offset.Position | undefined
-  readonly resetOnStart: boolean
-  readonly onOutOfRange: "fail" | "earliest" | "latest"
-  readonly onAssigned: OnAssigned | undefined
-  readonly drainTimeout: number
-  readonly commitInterval: number
-  readonly commitEvery: number
-  readonly commitTimeout: number
-  readonly assignmentTimeout: number
-  readonly fetch: FetchSettings
-  /** The topic of a name: with its Schemas, or of bytes. */
-  readonly topic: (name: string) => Topic.Any
 }
 
 const startMistakes = (name: string, start: Offset.Position | "committed" | undefined): ReadonlyArray<string> => {
@@ -92,7 +135,10 @@ export const make = (
     readonly from: Offset.Position | "committed"
     readonly until?: Offset.Position | undefined
     readonly resetOnStart?: boolean | undefined
+    readonly onUndecodable?: OnUndecodable | undefined
     readonly onAssigned?: OnAssigned | undefined
+    readonly onRevoked?: OnGone | undefined
+    readonly onLost?: OnGone | undefined
   },
   membership: { readonly mistakes: ReadonlyArray<string>; readonly rebalanceTimeout: number | undefined } | undefined,
   topic: (name: string) => Topic.Any,
@@ -118,12 +164,21 @@ export const make = (
       until: options.until,
       resetOnStart: options.resetOnStart ?? false,
       onOutOfRange: options.onOutOfRange ?? "fail",
+      onUndecodable: options.onUndecodable ?? "fail",
       onAssigned: options.onAssigned,
+      onRevoked: options.onRevoked,
+      onLost: options.onLost,
       drainTimeout,
+      apiTimeout: check.millis("apiTimeout", options.apiTimeout, 60_000),
       commitInterval: check.millisOrNever("commitInterval", options.commitInterval, 5_000),
       commitEvery: options.commitEvery === undefined ? Infinity : check.positive("commitEvery", options.commitEvery, 1),
-      assignmentTimeout: check.millis("assignmentTimeout", options.assignmentTimeout, 60_000),
       commitTimeout: check.millis("commitTimeout", options.commitTimeout, 30_000),
+      progressTimeout:
+        options.progressTimeout === undefined
+          ? Infinity
+          : check.millis("progressTimeout", options.progressTimeout, 300_000),
+      onStalled: options.onStalled ?? "event",
+      maxRecords: check.positiveInt32("maxRecords", options.maxRecords, 500),
       fetch: {
         isolation: options.isolation ?? "committed",
         maxWait: check.millis("fetch.maxWait", fetch.maxWait, 500),

@@ -1,6 +1,9 @@
 /**
  * Where partitions start: what the application chose at the assignment, else what the group has committed, else the
  * first record of a partition that was added later, else `from`.
+ *
+ * Each partition finds its own start: those whose leader is known are asked for together, leader by leader, and one that
+ * has none waits alone.
  */
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
@@ -9,62 +12,152 @@ import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import type { Settings } from "./Settings.ts"
 import type { Partition } from "./AssignedPartition.ts"
+import type { Settings } from "./Settings.ts"
 
-type Position = TopicPartition.TopicPartition & { readonly at: Offset.Position }
+/** A position that is not an offset of a log: below 0, or no whole number. */
+export const mistake = (at: Offset.Position): string | undefined => {
+  if (typeof at === "string") return undefined
+  const value = at._tag === "At" ? at.offset : at.timestamp
+  return Number.isSafeInteger(value) && value >= 0
+    ? undefined
+    : `${at._tag === "At" ? "an offset" : "a time"} must be a whole number from 0, not ${value}`
+}
 
-/** Positions as offsets: retried for as long as a retry may help. */
-export const resolve = (
-  cluster: Cluster["Service"],
-  { fetch: { isolation } }: Settings,
-  positions: ReadonlyArray<Position>
-): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> =>
-  Effect.retry(cluster.offsets(positions, { isolation }), {
-    schedule: Backoff.schedule,
-    while: (error) => error.isRetryable
-  })
+/** Where a partition is to begin. */
+export interface Wanted {
+  readonly partition: Partition
+  readonly at: Offset.Position
+  /** What the group has committed; undefined where it has nothing, or where that is to be ignored. */
+  readonly committed: number | undefined
+  /** It differs from one time to the next: what is found is the group's from then on. */
+  readonly found: boolean
+}
 
-/** Where each of them begins, and what the group has committed. Fails with `NoCommit` where nothing says it. */
-export const of = Effect.fnUntraced(function* (
-  context: {
-    readonly cluster: Cluster["Service"]
-    readonly groupOffsets: GroupOffsets.GroupOffsets["Service"]
-    readonly settings: Settings
-    /** How many partitions topics had when they were first looked at. */
-    readonly knownCounts: ReadonlyMap<string, number>
-    readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
-  },
+export interface Context {
+  readonly cluster: Cluster["Service"]
+  readonly groupOffsets: GroupOffsets.GroupOffsets["Service"]
+  readonly settings: Settings
+  /** How many partitions topics had when they were first looked at. */
+  readonly knownCounts: ReadonlyMap<string, number>
+  readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
+}
+
+/** What each of them is to begin with. Fails with `NoCommit` where nothing says it. */
+export const wanted = Effect.fnUntraced(function* (
+  { groupOffsets, knownCounts, provide, settings }: Context,
   list: ReadonlyArray<Partition>,
   ignoreCommits: boolean
-) {
-  const { cluster, groupOffsets, knownCounts, provide, settings } = context
+): Effect.fn.Return<ReadonlyArray<Wanted>, KafkaError.KafkaError> {
   const { from, group, onAssigned } = settings
   const places = list.map((partition) => partition.place)
   const chosen = new Map<string, Offset.Position>()
   if (onAssigned !== undefined) {
-    for (const one of (yield* provide(onAssigned(places))) ?? []) chosen.set(TopicPartition.key(one), one.start)
+    for (const one of (yield* provide(onAssigned(places))) ?? []) {
+      const wrong = mistake(one.start)
+      if (wrong !== undefined) {
+        return yield* KafkaError.make({
+          _tag: "Misuse",
+          message: `onAssigned: ${wrong}`,
+          topic: one.topic,
+          partition: one.partition
+        })
+      }
+      chosen.set(TopicPartition.key(one), one.start)
+    }
   }
-  const committed =
+  const commits =
     group === undefined || (ignoreCommits && from !== "committed")
       ? new Map<string, GroupOffsets.Committed>()
       : yield* groupOffsets.fetch(group, places)
-  const positions: Array<Position> = []
+  const all: Array<Wanted> = []
   for (const partition of list) {
-    const commit = committed.get(partition.key)
+    const commit = commits.get(partition.key)
     const added = partition.partition >= (knownCounts.get(partition.topic) ?? Infinity)
-    let at = chosen.get(partition.key)
+    const hand = chosen.get(partition.key)
+    let at = hand
     if (at === undefined && commit !== undefined) at = { _tag: "At", offset: commit.offset }
     if (at === undefined && added) at = "earliest"
     if (at === undefined && from === "committed") {
       return yield* KafkaError.make({ _tag: "NoCommit", group: group ?? "", ...partition.place })
     }
-    positions.push({ ...partition.place, at: at ?? (from as Offset.Position) })
+    at ??= from as Offset.Position
+    const found = at === "latest" || (typeof at === "object" && at._tag === "AtTime")
+    all.push({ partition, at, committed: commit?.offset, found })
   }
-  const offsets = yield* resolve(cluster, settings, positions)
-  return list.map((partition, i) => ({
-    partition,
-    start: offsets[i]!,
-    committed: committed.get(partition.key)?.offset
-  }))
+  return all
 })
+
+/** Those of one leader together; each of those without one alone. */
+const groupsOf = (cluster: Cluster["Service"], list: ReadonlyArray<Wanted>): ReadonlyArray<ReadonlyArray<Wanted>> => {
+  const alone: Array<ReadonlyArray<Wanted>> = []
+  const leaders = new Map<number, Array<Wanted>>()
+  for (const one of list) {
+    const leader = cluster.known(one.partition.topic)?.partitions[one.partition.partition]?.leader ?? -1
+    const of = leaders.get(leader)
+    if (leader < 0) alone.push([one])
+    else if (of === undefined) leaders.set(leader, [one])
+    else of.push(one)
+  }
+  return [...leaders.values(), ...alone]
+}
+
+// A leader that has not answered for all of its partitions by then is asked for each of them alone.
+const together = 1_000
+
+/**
+ * Finds the offsets, and tells each as soon as it is known. `waits` is told of every failure on the way, which is tried
+ * again for as long as it says so.
+ */
+export const find = (
+  options: {
+    readonly cluster: Cluster["Service"]
+    readonly isolation: "committed" | "uncommitted"
+    /** Whether it is still worth to be tried again. */
+    readonly while: (partition: Partition) => boolean
+  },
+  list: ReadonlyArray<Wanted>,
+  found: (wanted: Wanted, offset: number) => Effect.Effect<void, KafkaError.KafkaError>,
+  waits: (
+    partition: Partition,
+    error: KafkaError.KafkaError
+  ) => Effect.Effect<"again" | "give up", KafkaError.KafkaError>
+): Effect.Effect<void, KafkaError.KafkaError> => {
+  const { cluster, isolation } = options
+  const ask = (group: ReadonlyArray<Wanted>) =>
+    cluster.offsets(
+      group.map(({ at, partition }) => ({ ...partition.place, at })),
+      { isolation }
+    )
+  const tell = (group: ReadonlyArray<Wanted>, offsets: ReadonlyArray<number>) =>
+    Effect.forEach(group, (one, i) => found(one, offsets[i]!), { discard: true })
+  const alone = (one: Wanted): Effect.Effect<void, KafkaError.KafkaError> =>
+    ask([one]).pipe(
+      Effect.matchEffect({
+        onFailure: (error) =>
+          Effect.flatMap(waits(one.partition, error), (what) =>
+            what === "again" ? Effect.fail(error) : Effect.succeed(undefined)
+          ),
+        onSuccess: (offsets) => Effect.succeed(offsets)
+      }),
+      Effect.retry({ schedule: Backoff.schedule, while: () => options.while(one.partition) }),
+      Effect.flatMap((offsets) => (offsets === undefined ? Effect.void : tell([one], offsets)))
+    )
+  const each = (group: ReadonlyArray<Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>
+    group.length === 1
+      ? alone(group[0]!)
+      : Effect.flatMap(Effect.timeoutOption(Effect.option(ask(group)), together), (offsets) =>
+          offsets._tag === "Some" && offsets.value._tag === "Some"
+            ? tell(group, offsets.value.value)
+            : Effect.forEach(group, alone, { concurrency: "unbounded", discard: true })
+        )
+  const exact = list.filter(({ at }) => typeof at === "object" && at._tag === "At")
+  const rest = list.filter(({ at }) => typeof at !== "object" || at._tag !== "At")
+  return Effect.all(
+    [
+      Effect.forEach(exact, (one) => found(one, (one.at as Offset.At).offset), { discard: true }),
+      Effect.forEach(groupsOf(cluster, rest), each, { concurrency: "unbounded", discard: true })
+    ],
+    { concurrency: "unbounded", discard: true }
+  )
+}

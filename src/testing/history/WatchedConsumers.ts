@@ -44,9 +44,16 @@ export const make = (record: (event: Event) => void) => {
         ...assigned,
         records: Stream.mapArray(assigned.records, seen)
       })),
+      eachPartition: (pipeline) =>
+        consumer.eachPartition((assigned) =>
+          pipeline({ ...assigned, records: Stream.mapArray(assigned.records, seen) })
+        ),
       run: <E, R, E2, R2>(
         handler: (record: AnyRecord) => Effect.Effect<unknown, E, R>,
-        policy?: Consumer.RunPolicy<E, E2, R2> | Consumer.DeadLetterPolicy<E, E2, R2>
+        policy?:
+          | Consumer.RunPolicy<E, E2, R2>
+          | Consumer.DeadLetterPolicy<E, E2, R2>
+          | Consumer.SomeDeadLettersPolicy<E, E2, R2>
       ) => {
         const ordered = policy?.order === undefined || policy.order === "partition"
         const begun = new WeakSet<AnyRecord>()
@@ -56,7 +63,7 @@ export const make = (record: (event: Event) => void) => {
           begun.add(one)
           return handler(one)
         }
-        // Which of the two it is is the caller's to know.
+        // Which of the three it is is the caller's to know.
         return consumer.run(watching, policy as Consumer.DeadLetterPolicy<E, E2, R2>)
       },
       commit: (offsets?: Iterable<Consumer.OffsetCommit>) => {

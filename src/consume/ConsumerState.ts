@@ -1,0 +1,99 @@
+/** The partitions of a consumer, and how it stands with them. No fibers: what is told of them is kept here. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as KafkaError from "../KafkaError.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import { Partition } from "./AssignedPartition.ts"
+import type { ConsumerEvent } from "./Events.ts"
+import type { Host } from "./Host.ts"
+import { Reading } from "./Reading.ts"
+import type { Settings } from "./Settings.ts"
+import * as TopicDecoder from "./TopicDecoder.ts"
+
+export class ConsumerState {
+  readonly partitions = new Map<string, Partition>()
+  readonly paused = new Set<string>()
+  readonly knownCounts = new Map<string, number>()
+  readonly reading = new Reading(this.partitions)
+  readonly firstAssignment = Deferred.makeUnsafe<void>()
+  readonly settings: Settings
+  readonly now: () => number
+  readonly publish: (event: ConsumerEvent) => void
+  failure: KafkaError.KafkaError | undefined = undefined
+  /** Why it cannot start. */
+  trouble: KafkaError.KafkaError | undefined = undefined
+  everMarked = false
+  closing = false
+  stopped = false
+  private unfinished = 0
+  private isFirst = true
+
+  constructor(settings: Settings, now: () => number, publish: (event: ConsumerEvent) => void) {
+    this.settings = settings
+    this.now = now
+    this.publish = publish
+  }
+
+  readonly fail = (error: KafkaError.KafkaError): void => {
+    if (this.failure !== undefined) return
+    this.failure = error
+    this.reading.fail(error)
+    for (const partition of this.partitions.values()) partition.fail(error)
+    Deferred.doneUnsafe(this.firstAssignment, Exit.void)
+  }
+
+  /** A bounded read has ended; the last one ends the stream. */
+  finished(): void {
+    if (--this.unfinished === 0) this.reading.merged.end()
+  }
+
+  stopReading(): void {
+    this.reading.end()
+    Deferred.doneUnsafe(this.firstAssignment, Exit.void)
+  }
+
+  /** Takes partitions in; gives those that are to be opened. */
+  add(
+    list: ReadonlyArray<TopicPartition.TopicPartition>,
+    host: Host,
+    ends: ReadonlyMap<string, number> | undefined
+  ): ReadonlyArray<Partition> {
+    if (this.closing || this.failure !== undefined) return []
+    const { onUndecodable } = this.settings
+    const fresh = list.map((place) => {
+      const partition = new Partition(place, host, TopicDecoder.compile(this.settings.topic(place.topic)))
+      partition.isDrained = () => this.reading.isDrained(partition)
+      partition.isAwaited = () => this.reading.isAwaited(partition)
+      partition.bound.until = ends?.get(partition.key)
+      partition.paused = this.paused.has(partition.key)
+      partition.progressedAt = this.now()
+      if (onUndecodable !== "fail") {
+        partition.onUndecodable = (record, error) => {
+          const told = Effect.sync(() =>
+            this.publish({ _tag: "Skipped", partition: place, offset: record.offset, error })
+          )
+          return onUndecodable === "skip"
+            ? told
+            : Effect.andThen(host.provide(Effect.suspend(() => onUndecodable({ ...place, record, error }))), told)
+        }
+      }
+      this.partitions.set(partition.key, partition)
+      return partition
+    })
+    this.unfinished += fresh.length
+    this.trouble = undefined
+    Deferred.doneUnsafe(this.firstAssignment, Exit.void)
+    if (fresh.length > 0 || this.isFirst) {
+      this.publish({ _tag: "Assigned", partitions: fresh.map((partition) => partition.place) })
+    }
+    this.isFirst = false
+    if (this.stopped) return []
+    for (const partition of fresh) this.reading.assignments.offer(partition)
+    return fresh
+  }
+
+  held(list: ReadonlyArray<TopicPartition.TopicPartition>): ReadonlyArray<Partition> {
+    return list.flatMap((place) => this.partitions.get(TopicPartition.key(place)) ?? [])
+  }
+}

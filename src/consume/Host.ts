@@ -1,0 +1,53 @@
+/** What a partition and its consumer know of each other. */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as KafkaError from "../KafkaError.ts"
+import type { FetchedRecord } from "../Record.ts"
+import type { PartitionReader } from "../Transport.ts"
+import type { Partition } from "./AssignedPartition.ts"
+
+/** What a partition tells the consumer that it is part of. */
+export interface Host {
+  /** Whether marks are kept: there is a group to commit to. */
+  readonly marks: boolean
+  /** The most records of one array. */
+  readonly maxRecords: number
+  /** Gives the Schemas of the topics the services that they need. */
+  readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
+  /** An array waits to be taken. */
+  readonly ready: (partition: Partition) => void
+  readonly marked: (partition: Partition, count: number) => void
+  readonly caughtUp: (partition: Partition) => void
+  /** A bounded read is at its end. */
+  readonly finished: (partition: Partition) => void
+  /** A pull failed with something that another position, or the topic's return, may cure; else fails. */
+  readonly cure: (
+    partition: Partition,
+    error: KafkaError.KafkaError,
+    reader: PartitionReader
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+}
+
+/** What becomes of a record that does not fit its Schema: succeeds where it may be passed over. */
+export type Undecodable = (
+  raw: FetchedRecord,
+  error: KafkaError.KafkaError
+) => Effect.Effect<unknown, KafkaError.KafkaError>
+
+/** How it is fetched: from where, and in whose Scope. */
+export interface Opening {
+  readonly reader: PartitionReader
+  readonly start: number
+  /** The partition's own. */
+  readonly scope: Scope.Closeable
+  /** What the group has; undefined where it has nothing, so that the position is not the group's yet. */
+  readonly committed: number | undefined
+}
+
+/**
+ * - `opening`: its start is being found out
+ * - `open`: being fetched
+ * - `ending`: given back: nothing is fetched or delivered any more, marks still count
+ * - `ended`: no longer ours
+ */
+export type Status = "opening" | "open" | "ending" | "ended"

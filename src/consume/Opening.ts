@@ -1,0 +1,300 @@
+/**
+ * How assigned partitions come to be fetched, each for itself: where they start, what is committed of that, and what
+ * becomes of those whose position, or topic, is not there any more.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import type { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type * as Offset from "../Offset.ts"
+import type { PartitionReader, TransportConsumer } from "../Transport.ts"
+import type { Partition } from "./AssignedPartition.ts"
+import type { Committer } from "./Committer.ts"
+import type { ConsumerEvent } from "./Events.ts"
+import type { Settings } from "./Settings.ts"
+import * as StartPositions from "./StartPositions.ts"
+
+/** What it needs of its consumer. */
+export interface Context extends StartPositions.Context {
+  readonly cluster: Cluster["Service"]
+  readonly settings: Settings
+  readonly consumer: TransportConsumer
+  readonly committer: Committer
+  readonly scope: Scope.Scope
+  readonly publish: (event: ConsumerEvent) => void
+  /** Runs in the background; what fails fails the consumer. */
+  readonly inBackground: (self: Effect.Effect<void, KafkaError.KafkaError>) => Effect.Effect<unknown>
+}
+
+export interface Opening {
+  /** Finds out where partitions start, and starts to fetch them. */
+  readonly open: (list: ReadonlyArray<Partition>) => Effect.Effect<void, KafkaError.KafkaError>
+  /** A pull failed: goes on elsewhere, or waits for the topic, or fails. */
+  readonly cure: (
+    partition: Partition,
+    error: KafkaError.KafkaError,
+    reader: PartitionReader
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+}
+
+const { UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode.codes
+
+const isUnknownTopic = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "UnknownTopic" ||
+  (reason._tag === "Server" && (reason.code === UNKNOWN_TOPIC_OR_PARTITION || reason.code === UNKNOWN_TOPIC_ID))
+
+// How often a topic that has gone is looked for.
+const lookedFor = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")])
+
+// A single broker may answer from old metadata: what it does not know is asked for once more.
+const askedAgain = 1_000
+
+// The first answer to a Fetch comes after `maxWait`; who has not heard of a partition by then is asked for its end.
+const answerSlack = 250
+
+export const make = (context: Context): Opening => {
+  const { cluster, committer, consumer, inBackground, publish, scope, settings } = context
+  const { isolation } = settings.fetch
+  /** Those whose commits were ignored by `resetOnStart`. */
+  const reset: Array<Partition> = []
+  const ids = new Map<Partition, string | undefined>()
+
+  /** Said once, until it is over. */
+  const waits = (partition: Partition, error: KafkaError.KafkaError): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const isNew = partition.trouble === undefined
+      partition.trouble = error
+      if (!isNew) return Effect.void
+      publish({ _tag: "Waiting", group: settings.group, partition: partition.place, error })
+      const group = settings.group === undefined ? "" : ` of group ${settings.group}`
+      return Effect.logWarning(`${partition.key}${group} waits: ${error.message}`)
+    })
+
+  // ── what was found is the group's from then on
+
+  const unsaid = new Set<Partition>()
+  const commitSoon = (partition: Partition): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (settings.group === undefined) return Effect.void
+      unsaid.add(partition)
+      if (unsaid.size > 1) return Effect.void
+      // After a turn: those that are found together are committed together.
+      return Effect.asVoid(
+        inBackground(
+          Effect.yieldNow.pipe(
+            Effect.andThen(
+              Effect.suspend(() => {
+                const list = [...unsaid]
+                unsaid.clear()
+                return committer.flush(list)
+              })
+            ),
+            Effect.catch((error) => {
+              if (error.reason._tag === "NotOwned") return Effect.void
+              if (!error.isRetryable) return Effect.fail(error)
+              committer.marked(1)
+              return Effect.logWarning(`the position of group ${settings.group} could not be committed`, error)
+            })
+          )
+        )
+      )
+    })
+
+  // ── opening
+
+  const begin = Effect.fnUntraced(function* ({ committed, found, partition }: StartPositions.Wanted, start: number) {
+    if (partition.status !== "opening") return
+    const own = yield* Scope.fork(scope)
+    const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start), own), {
+      schedule: Backoff.schedule,
+      while: (error) => error.isRetryable
+    })
+    // Given back in the meantime.
+    if (partition.status !== "opening") return yield* Scope.close(own, Exit.void)
+    ids.set(partition, cluster.known(partition.topic)?.id)
+    const wasReset = reset.includes(partition)
+    // Where every restart finds the same, nothing needs to be said before something is done.
+    const isUnsaid = found || wasReset
+    yield* partition.open({ reader, start, scope: own, committed: isUnsaid ? undefined : (committed ?? start) })
+    partition.inherited = committed !== undefined
+    if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
+  })
+
+  /** Tells where what was read so far is all there is, and why nothing is heard of a partition. */
+  const listen = (list: ReadonlyArray<Partition>) =>
+    Effect.sleep(settings.fetch.maxWait + answerSlack).pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          const silent: Array<Partition> = []
+          for (const partition of list) {
+            if (partition.status !== "open" || partition.paused) continue
+            const end = partition.endOffset
+            if (end === undefined || end < 0) silent.push(partition)
+            else partition.noteEnd(end, partition.position!)
+          }
+          return StartPositions.find(
+            {
+              cluster,
+              isolation,
+              while: (partition) => partition.status === "open" && partition.endOffset === undefined
+            },
+            silent.map((partition) => ({ partition, at: "latest", committed: undefined, found: false })),
+            ({ partition }, end) =>
+              Effect.sync(() => {
+                if (partition.status !== "open") return
+                partition.trouble = undefined
+                partition.noteEnd(end, partition.position!)
+              }),
+            (partition, error) => Effect.as(waits(partition, error), "again")
+          )
+        })
+      ),
+      // The fetching side tells what a retry does not cure.
+      Effect.ignore
+    )
+
+  const isThere = (topic: string) => Effect.map(cluster.topics([topic]), (infos) => infos[0])
+
+  const isGone = (partition: Partition) =>
+    Effect.gen(function* () {
+      for (const last of [false, true]) {
+        const info = yield* isThere(partition.topic)
+        if (info !== undefined && partition.partition < info.partitions.length) return false
+        if (!last) yield* Effect.sleep(askedAgain)
+      }
+      return true
+    }).pipe(Effect.catch(() => Effect.succeed(false)))
+
+  const find = (list: ReadonlyArray<StartPositions.Wanted>) =>
+    StartPositions.find(
+      { cluster, isolation, while: (partition) => partition.status === "opening" },
+      list,
+      begin,
+      (partition, error) =>
+        Effect.gen(function* () {
+          if (isUnknownTopic(error) && (yield* isGone(partition))) {
+            yield* gone(partition)
+            return "give up"
+          }
+          if (!error.isRetryable && !isUnknownTopic(error)) return yield* error
+          yield* waits(partition, error)
+          return "again"
+        })
+    )
+
+  const open: Opening["open"] = Effect.fnUntraced(function* (list) {
+    // `resetOnStart` is over when it was committed: not before, whatever happens to the group meanwhile.
+    const resets = settings.resetOnStart && !reset.some(({ committedAt }) => committedAt !== undefined)
+    if (resets) reset.push(...list)
+    const wanted = yield* StartPositions.wanted(context, list, resets)
+    yield* inBackground(listen(list))
+    yield* find(wanted)
+  })
+
+  // ── what is not there any more
+
+  /** Waits until a topic of this name is there again; of an older one nothing is left. */
+  const returned = Effect.fnUntraced(function* (partition: Partition, position: number | undefined) {
+    const before = ids.get(partition)
+    const info = yield* isThere(partition.topic).pipe(
+      Effect.catch(() => Effect.succeed(undefined)),
+      Effect.flatMap((info) =>
+        info !== undefined && partition.partition < info.partitions.length
+          ? Effect.succeed(info)
+          : Effect.fail("not yet" as const)
+      ),
+      Effect.retry({ schedule: lookedFor, while: () => partition.status === "opening" }),
+      Effect.option
+    )
+    if (info._tag === "None" || partition.status !== "opening") return
+    const isSame = before !== undefined && info.value.id === before && position !== undefined
+    if (!isSame) publish({ _tag: "Recreated", partition: partition.place })
+    const at: Offset.Position = isSame ? { _tag: "At", offset: position } : "earliest"
+    yield* find([{ partition, at, committed: undefined, found: true }])
+  })
+
+  const gone = (partition: Partition): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const error = KafkaError.make({ _tag: "UnknownTopic", topic: partition.topic, partition: partition.partition })
+      const { position } = partition
+      partition.trouble = error
+      publish({ _tag: "Deleted", partitions: [partition.place] })
+      yield* Effect.logWarning(`${partition.key} is given up: ${error.message}`)
+      if (partition.bound.until !== undefined) return partition.finish()
+      yield* inBackground(
+        partition.suspend.pipe(
+          Effect.andThen(
+            Effect.sync(() => {
+              partition.position = undefined
+              partition.settle()
+            })
+          ),
+          Effect.andThen(returned(partition, position))
+        )
+      )
+    })
+
+  const resolve = (partition: Partition, at: "earliest" | "latest") =>
+    Effect.map(
+      Effect.retry(cluster.offsets([{ ...partition.place, at }], { isolation }), {
+        schedule: Backoff.schedule,
+        while: (error) => error.isRetryable && partition.status === "open"
+      }),
+      ([offset]) => offset!
+    )
+
+  /** Where to go on from a position that no longer exists. */
+  const elsewhere = Effect.fnUntraced(function* (
+    partition: Partition,
+    { from, to }: KafkaError.DataLoss,
+    policy: "earliest" | "latest" | "nearest"
+  ) {
+    if (policy !== "nearest") return yield* resolve(partition, policy)
+    if (to !== undefined) return to
+    const end = yield* resolve(partition, "latest")
+    return from > end ? end : yield* resolve(partition, "earliest")
+  })
+
+  /** What was found is the group's from then on, below what it had, too. */
+  const goOn = Effect.fnUntraced(function* (partition: Partition, reader: PartitionReader, offset: number) {
+    if (partition.status !== "open") return
+    reader.seek(offset)
+    partition.moved(offset)
+    partition.committed = -1
+    if (partition.bound.isPast(offset)) partition.finish()
+    else yield* commitSoon(partition)
+  })
+
+  const cure: Opening["cure"] = Effect.fnUntraced(function* (partition, error, reader) {
+    const { reason } = error
+    const { onOutOfRange } = settings
+    if (reason._tag === "DataLoss" && reason.kind === "recreated") {
+      publish({ _tag: "Recreated", partition: partition.place })
+      yield* Effect.logWarning(`${partition.key} is read from its first record: ${error.message}`)
+      if (partition.bound.until !== undefined) return partition.finish()
+      ids.set(partition, reason.topicIds?.is)
+      return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")))
+    }
+    if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
+      const offset = yield* elsewhere(partition, reason, onOutOfRange)
+      // What a bounded read was to end at may have gone as well.
+      if (partition.bound.until !== undefined)
+        partition.bound.until = Math.min(partition.bound.until, yield* resolve(partition, "latest"))
+      publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
+      yield* Effect.logWarning(`${error.message}; going on from ${onOutOfRange}, which is ${offset}`)
+      return yield* goOn(partition, reader, offset)
+    }
+    // The fetching side has asked for so long.
+    if (isUnknownTopic(error)) {
+      yield* gone(partition)
+      return yield* Effect.never
+    }
+    return yield* error
+  })
+
+  return { open, cure }
+}

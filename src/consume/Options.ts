@@ -1,0 +1,76 @@
+/** What an application says when it makes a consumer, besides what every consumer may set. */
+import type * as Effect from "effect/Effect"
+import type * as Membership from "../Memberships.ts"
+import type * as Offset from "../Offset.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
+import type * as Settings from "./Settings.ts"
+
+/** What becomes of records that do not fit their Schema, for every way to read. */
+interface UndecodableOptions<RU> {
+  /**
+   * A record that does not fit its Schema: fail with `Decode` (default), pass over it (`"skip"`), or do something with
+   * it first, such as `Consumer.deadLetter(topic)`. What is passed over is done, and told as the event `Skipped`. With
+   * `Consumer.asResult(topic)` nothing is passed over: it is a value. A `deadLetter` of `run` comes before this.
+   */
+  readonly onUndecodable?: Settings.OnUndecodable<RU>
+}
+
+interface GroupOptions<RM, RA, RU> extends Settings.CommonOptions, UndecodableOptions<RU> {
+  /** Java: group.id. */
+  readonly group: string
+  /**
+   * Where the group has no commit (PyKafka's auto_offset_reset); `"committed"` fails with `NoCommit` there. What
+   * `"latest"` and a time find is committed at once: it is the group's position from then on.
+   */
+  readonly from: Offset.Position | "committed"
+  /** Ignore the commits at the first assignment, and commit the new position at once (PyKafka's reset_offset_on_start). */
+  readonly resetOnStart?: boolean
+  /** How partitions are shared in the group. Default `Membership.classic()`. */
+  readonly membership?: Membership.Membership<RM>
+  /** May return positions for what was assigned (PyKafka's post_rebalance_callback). */
+  readonly onAssigned?: (
+    partitions: ReadonlyArray<TopicPartition>
+  ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, RA>
+  /**
+   * Before partitions are given back: what is in flight is through, and their last offsets are committed afterwards, so
+   * that it may still mark records. Waited for, within the time that the group gives. Java: onPartitionsRevoked.
+   */
+  readonly onRevoked?: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>
+  /** Partitions were lost: others have them. Waited for, within `drainTimeout`. Java: onPartitionsLost. */
+  readonly onLost?: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>
+}
+
+/** Settings of a consumer in a group. */
+export interface SubscribeOptions<T, RM = never, RA = never, RU = never> extends GroupOptions<RM, RA, RU> {
+  /** Typed topics, or names of topics of bytes. */
+  readonly topics: T
+}
+
+/** Settings of a consumer of a pattern. */
+export interface SubscribePatternOptions<RM = never, RA = never, RU = never> extends GroupOptions<RM, RA, RU> {
+  /** Matches whole names or parts of them, as it is written; internal topics are never matched. */
+  readonly pattern: RegExp
+}
+
+/** Settings of a consumer without membership: of a topic, or of several. */
+export type AssignOptions<T, RU = never> = Settings.CommonOptions &
+  UndecodableOptions<RU> & {
+    readonly from: Offset.Position | "committed"
+    /** A bounded read: it ends by itself at what this meant when it started. */
+    readonly until?: Offset.Position
+    /** Where offsets are kept, if anywhere. */
+    readonly group?: string
+  } & (
+    | {
+        readonly topic: T
+        readonly topics?: never
+        /** Default: all, and those that are added later, from their first record on. */
+        readonly partitions?: ReadonlyArray<number>
+      }
+    | {
+        readonly topics: ReadonlyArray<T>
+        readonly topic?: never
+        /** Default: all of all, and those that are added later, from their first record on. */
+        readonly partitions?: ReadonlyArray<TopicPartition>
+      }
+  )

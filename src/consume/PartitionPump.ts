@@ -1,0 +1,87 @@
+/**
+ * The fetching side of one partition: a fiber that pulls arrays from the transport, one ahead of what is delivered. It
+ * puts each array down, and pulls the next one when that was taken.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import type * as KafkaError from "../KafkaError.ts"
+import type { Fetched, PartitionReader } from "../Transport.ts"
+
+/** What the pump tells its partition. */
+export interface Sink {
+  /** An array, or one of the position's progress alone. True: the pump waits until `resume`. */
+  readonly put: (fetched: Fetched) => boolean
+  /** The pull failed: an Effect that cured it, or the failure. */
+  readonly cure: (error: KafkaError.KafkaError, reader: PartitionReader) => Effect.Effect<void, KafkaError.KafkaError>
+  /** It failed for good. */
+  readonly failed: (error: KafkaError.KafkaError) => void
+}
+
+export class PartitionPump {
+  readonly reader: PartitionReader
+  private readonly scope: Scope.Scope
+  private readonly sink: Sink
+  private fiber: Fiber.Fiber<void> | undefined = undefined
+  private onResume: (() => void) | undefined = undefined
+  private waits = false
+
+  constructor(reader: PartitionReader, scope: Scope.Scope, sink: Sink) {
+    this.reader = reader
+    this.scope = scope
+    this.sink = sink
+  }
+
+  /** Starts to pull. */
+  readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    this.waits = false
+    return Effect.map(Effect.forkIn(this.pumping, this.scope, { startImmediately: true }), (fiber) => {
+      this.fiber = fiber
+    })
+  })
+
+  /** Stops pulling: what the fiber holds and has not put down is dropped. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    const fiber = this.fiber
+    this.fiber = undefined
+    return fiber === undefined ? Effect.void : interrupt(fiber)
+  })
+
+  /** What was put down is taken: pulls the next one. */
+  resume(): void {
+    this.waits = false
+    const resume = this.onResume
+    this.onResume = undefined
+    resume?.()
+  }
+
+  private readonly taken: Effect.Effect<void> = Effect.callback((resume) => {
+    if (!this.waits) return resume(Effect.void)
+    this.onResume = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.onResume = undefined
+    })
+  })
+
+  private readonly next: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() =>
+    Effect.matchEffect(this.reader.pull, {
+      onFailure: (error) => this.sink.cure(error, this.reader),
+      onSuccess: (fetched) => {
+        // Before it is put down: whoever waits for it takes it at once, and resumes.
+        this.waits = true
+        this.waits = this.sink.put(fetched) && this.waits
+        return this.waits ? this.taken : Effect.void
+      }
+    })
+  )
+
+  private readonly pumping: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forever(this.next, { disableYield: true })
+  ).pipe(Effect.catch((error) => Effect.sync(() => this.sink.failed(error))))
+}
+
+const interrupt = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    fiber.addObserver(() => resume(Effect.void))
+    fiber.interruptUnsafe()
+  })

@@ -1,0 +1,56 @@
+/**
+ * Watches that partitions with work in flight make progress, where `progressTimeout` is set; heartbeats go on whatever
+ * the application does, so nobody else would tell.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Backoff from "../Backoff.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Partition } from "./AssignedPartition.ts"
+import type { ConsumerEvent } from "./Events.ts"
+import { textOf } from "./Revocation.ts"
+import type { Settings } from "./Settings.ts"
+
+/** Whether a partition has stood still: work in flight, and nothing of it done for so long. Pure. */
+export const hasStalled = (
+  partition: Pick<Partition, "inFlight" | "paused" | "isLive" | "progressedAt">,
+  now: number,
+  progressTimeout: number
+): boolean =>
+  partition.isLive && !partition.paused && partition.inFlight > 0 && now - partition.progressedAt >= progressTimeout
+
+/** Looks again and again; ends never. */
+export const watch = (
+  { onStalled, progressTimeout }: Settings,
+  partitions: ReadonlyMap<string, Partition>,
+  publish: (event: ConsumerEvent) => void,
+  interrupt: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
+): Effect.Effect<never, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    while (true) {
+      yield* Effect.sleep(Math.max(1, progressTimeout / 4))
+      const now = Backoff.monotonic(clock)
+      const stalled = [...partitions.values()].filter((partition) => hasStalled(partition, now, progressTimeout))
+      for (const partition of stalled) {
+        const unfinished = partition.unfinished!
+        // Told again after the same time, while it lasts.
+        partition.progressedAt = now
+        publish({ _tag: "Stalled", partition: partition.place, unfinished: unfinished.count })
+        yield* Effect.logWarning(`no progress for ${progressTimeout} ms: ${textOf([unfinished])}`)
+        if (onStalled === "fail") {
+          return yield* KafkaError.make({
+            _tag: "TimedOut",
+            budget: "progressTimeout",
+            millis: progressTimeout,
+            waitingFor: textOf([unfinished]),
+            ...partition.place
+          })
+        }
+        if (onStalled === "interrupt") {
+          partition.begunAgain = true
+          yield* interrupt([partition])
+        }
+      }
+    }
+  })

@@ -1,0 +1,93 @@
+/** What an application asks of its consumer: it waits for the first assignment, but not for ever, and hears why. */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as KafkaError from "../KafkaError.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import type { Partition } from "./AssignedPartition.ts"
+import * as Committer from "./Committer.ts"
+import type { ConsumerState } from "./ConsumerState.ts"
+
+export interface Questions {
+  /** Completes with the first assignment, or when there will be none. */
+  readonly assigned: Effect.Effect<void>
+  /** All partitions, once it is known which are ours and where they start. */
+  readonly settled: Effect.Effect<ReadonlyArray<Partition>, KafkaError.KafkaError>
+  /** The partition, once it is known whether it is ours and where it starts; fails with `NotOwned`. */
+  readonly owned: (where: TopicPartition.TopicPartition) => Effect.Effect<Partition, KafkaError.KafkaError>
+  /** Fails with why it waits when `apiTimeout` is spent. */
+  readonly withinApiTimeout: <A>(
+    self: Effect.Effect<A, KafkaError.KafkaError>,
+    waitingFor: string,
+    where?: TopicPartition.TopicPartition
+  ) => Effect.Effect<A, KafkaError.KafkaError>
+}
+
+export const make = (state: ConsumerState): Questions => {
+  const { firstAssignment, partitions, settings } = state
+  const group = settings.group ?? ""
+
+  const withinApiTimeout: Questions["withinApiTimeout"] = (self, waitingFor, where) =>
+    Effect.timeoutOrElse(self, {
+      duration: settings.apiTimeout,
+      orElse: () => {
+        const reason = state.trouble ?? [...partitions.values()].find(({ trouble }) => trouble !== undefined)?.trouble
+        return Effect.fail(
+          KafkaError.make(
+            {
+              _tag: "TimedOut",
+              budget: "apiTimeout",
+              millis: settings.apiTimeout,
+              waitingFor: reason === undefined ? waitingFor : `${waitingFor}: ${reason.message}`,
+              ...where
+            },
+            reason
+          )
+        )
+      }
+    })
+
+  const unlessFailed = Effect.suspend(() => (state.failure === undefined ? Effect.void : Effect.fail(state.failure)))
+  const assigned = Deferred.await(firstAssignment)
+
+  return {
+    assigned,
+    withinApiTimeout,
+    settled: withinApiTimeout(
+      assigned.pipe(
+        Effect.andThen(unlessFailed),
+        Effect.andThen(
+          Effect.suspend(() =>
+            Effect.forEach([...partitions.values()], ({ started }) => Deferred.await(started), { discard: true })
+          )
+        ),
+        Effect.andThen(unlessFailed),
+        Effect.map(() => [...partitions.values()])
+      ),
+      "partitions to be assigned and their starts to be found"
+    ),
+    owned: (where) =>
+      withinApiTimeout(
+        assigned.pipe(
+          Effect.andThen(unlessFailed),
+          Effect.andThen(
+            Effect.suspend(() => {
+              const partition = partitions.get(TopicPartition.key(where))
+              return partition === undefined
+                ? Effect.fail(Committer.notOwned(where, group))
+                : Effect.as(Deferred.await(partition.started), partition)
+            })
+          ),
+          Effect.tap(unlessFailed),
+          Effect.flatMap((partition) =>
+            partition.position === undefined
+              ? Effect.fail(
+                  partition.isLive && partition.trouble ? partition.trouble : Committer.notOwned(where, group)
+                )
+              : Effect.succeed(partition)
+          )
+        ),
+        `${TopicPartition.key(where)} to be assigned and its start to be found`,
+        where
+      )
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * What an operator at the end of a pipeline says to the consumer at its beginning, through all that lies between: the
+ * pipeline's context carries a register, in which the consumer's stream enters itself.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+
+/** A consumer whose stream is read. */
+export interface Source {
+  /** Completes with the first assignment. */
+  readonly assigned: Effect.Effect<void>
+  /** Ends fetching: the stream ends when what was delivered is through. */
+  readonly stop: Effect.Effect<void>
+  /** Commits what is marked. */
+  readonly commit: Effect.Effect<void>
+}
+
+/** Hears of consumers whose streams begin. */
+export type Register = (source: Source) => void
+
+/** The register of the pipeline, if an operator asked for one. */
+export const Registers = Context.Reference<ReadonlyArray<Register>>("samsa/consume/Registers", {
+  defaultValue: () => []
+})
+
+/** Enters a source where operators have asked for it. */
+export const enter = (source: Source): Effect.Effect<void> =>
+  Effect.map(Registers, (registers) => {
+    for (const register of registers) register(source)
+  })
+
+const listening = <A, E, R>(self: Stream.Stream<A, E, R>, register: Register): Stream.Stream<A, E, R> =>
+  Stream.unwrap(Effect.map(Registers, (registers) => Stream.provideService(self, Registers, [...registers, register])))
+
+/** Ends the stream when nothing came for so long, counted from the first assignment. */
+export const takeUntilIdle = <A, E, R>(self: Stream.Stream<A, E, R>, idle: Duration.Input): Stream.Stream<A, E, R> =>
+  Stream.suspend(() => {
+    const sources: Array<Source> = []
+    let isBegun = false
+    const assigned = Effect.suspend(() =>
+      Effect.forEach(sources, (source) => source.assigned, { concurrency: "unbounded", discard: true })
+    )
+    return Stream.transformPull(
+      listening(self, (source) => sources.push(source)),
+      (pull) =>
+        Effect.succeed(
+          Effect.suspend(() => {
+            // A turn is enough for a source to enter itself: that is done before the first pull waits.
+            const over = Effect.andThen(
+              isBegun ? Effect.void : Effect.andThen(Effect.yieldNow, assigned),
+              Effect.sleep(idle)
+            )
+            isBegun = true
+            return Effect.raceFirst(pull, Effect.andThen(over, Cause.done()))
+          })
+        )
+    )
+  })
+
+/**
+ * Ends fetching when `signal` completes; the stream ends when what was delivered is through, and then what is marked is
+ * committed.
+ */
+export const stopWhen = <A, E, R, R2>(
+  self: Stream.Stream<A, E, R>,
+  signal: Effect.Effect<unknown, never, R2>
+): Stream.Stream<A, E, R | R2> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const sources: Array<Source> = []
+      let isOver = false
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const each = (f: (source: Source) => Effect.Effect<void>) =>
+        Effect.suspend(() => Effect.forEach(sources, f, { discard: true }))
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          signal,
+          Effect.suspend(() => {
+            isOver = true
+            return each(({ stop }) => stop)
+          })
+        )
+      )
+      const register: Register = (source) => {
+        sources.push(source)
+        if (isOver) run(source.stop)
+      }
+      return Stream.onEnd(
+        listening(self, register),
+        each(({ commit }) => (isOver ? commit : Effect.void))
+      )
+    })
+  )

@@ -1,0 +1,86 @@
+/**
+ * How the application reads a consumer: all partitions as one stream, each of them, or by a handler. One of these, once.
+ */
+import * as Effect from "effect/Effect"
+import * as KafkaError from "../KafkaError.ts"
+import type { Partition } from "./AssignedPartition.ts"
+import { Mailbox } from "./Mailbox.ts"
+
+export type Mode = "stream" | "partitions" | "run"
+
+export class Reading {
+  /** All arrays, partition after partition as they are ready. */
+  readonly merged = new Mailbox<Partition>()
+  /** Each partition that is assigned. */
+  readonly assignments = new Mailbox<Partition>()
+  private readonly partitions: ReadonlyMap<string, Partition>
+  private mode: Mode | undefined = undefined
+  private streamIsRead = false
+
+  constructor(partitions: ReadonlyMap<string, Partition>) {
+    this.partitions = partitions
+  }
+
+  /** Reads in this way from now on; fails with `Misuse` where it is read already. */
+  claim(wanted: Mode): Effect.Effect<void, KafkaError.KafkaError> {
+    return Effect.suspend(() => {
+      if (this.mode !== undefined) {
+        return Effect.fail(
+          KafkaError.make({
+            _tag: "Misuse",
+            message: `this consumer is read by \`${this.mode}\` already: make another one to read it again`
+          })
+        )
+      }
+      this.mode = wanted
+      this.streamIsRead = wanted === "stream"
+      for (const partition of this.partitions.values()) if (partition.isReady) this.ready(partition)
+      return Effect.void
+    })
+  }
+
+  /** A partition has something to be taken. */
+  ready(partition: Partition): void {
+    if (this.mode === "stream") this.merged.offer(partition)
+    else if (this.mode !== undefined) partition.mailbox.offer(partition)
+  }
+
+  /** Nobody shall take what it has. */
+  withdraw(partition: Partition): void {
+    this.merged.remove(partition)
+    this.assignments.remove(partition)
+  }
+
+  /** In flight is what was delivered and is not done, while its stream is still read. */
+  isDrained(partition: Partition): boolean {
+    if (this.mode === "stream") return !this.streamIsRead || partition.inFlight === 0
+    return partition.reading !== "yes"
+  }
+
+  /** Whether whoever reads it waits for more. */
+  isAwaited(partition: Partition): boolean {
+    if (this.mode === "stream") return !this.streamIsRead || partition.inFlight === 0 || this.merged.isAwaited
+    return partition.reading !== "yes" || partition.mailbox.isAwaited
+  }
+
+  /** Whoever reads all partitions as one stream has ended. */
+  readonly streamEnded = (): void => {
+    this.streamIsRead = false
+    for (const partition of this.partitions.values()) {
+      // The fiber goes on with something else.
+      partition.worker = undefined
+      partition.checkDrained()
+    }
+  }
+
+  /** What is ready may still be taken; nothing comes any more. */
+  end(): void {
+    this.merged.end()
+    this.assignments.end()
+  }
+
+  fail(error: KafkaError.KafkaError): void {
+    this.merged.fail(error)
+    this.assignments.fail(error)
+  }
+}

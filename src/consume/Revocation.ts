@@ -1,0 +1,179 @@
+/**
+ * How partitions are given back, the same for every membership: stop fetching and drop what was not delivered, end the
+ * streams, wait for work in flight, let the application have its word, commit with the old generation, and only then
+ * release. Bounded by `drainTimeout`, once: what is not through by then is interrupted, and comes again elsewhere.
+ *
+ * What is lost is not revoked: it is released at once, what handles it is interrupted, and nothing is committed.
+ */
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Backoff from "../Backoff.ts"
+import type { Partition } from "./AssignedPartition.ts"
+import type { Committer } from "./Committer.ts"
+import type { ConsumerEvent, Unfinished } from "./Events.ts"
+import type { OnGone, Settings } from "./Settings.ts"
+
+/** What the steps need of their consumer. */
+export interface Context {
+  readonly settings: Settings
+  readonly clock: Clock.Clock
+  readonly committer: Committer
+  readonly publish: (event: ConsumerEvent) => void
+  /** Nobody shall take what the partition has ready any more. */
+  readonly withdraw: (partition: Partition) => void
+  /** It is ours no longer. */
+  readonly forget: (partition: Partition) => void
+  /** Whether the application ever marked a record: who never does forgets it, and is not interrupted for it. */
+  readonly everMarked: () => boolean
+  readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
+}
+
+/** How long the steps of a revocation may take, in milliseconds. Pure. */
+export const budgetOf = (
+  { commitTimeout, drainTimeout }: Pick<Settings, "commitTimeout" | "drainTimeout">,
+  within: number
+): { readonly drain: number; readonly commit: (left: number) => number } => ({
+  // A tenth is kept for the commit, and the way back.
+  drain: Math.min(drainTimeout, within * 0.9),
+  commit: (left) => Math.min(commitTimeout, Math.max(1_000, left))
+})
+
+/** What is in flight, as text. Pure. */
+export const textOf = (unfinished: ReadonlyArray<Unfinished>): string =>
+  unfinished
+    .map(
+      ({ count, lowest, partition, topic }) =>
+        `${topic}-${partition}: ${count === 1 ? "1 record is" : `${count} records are`} delivered and not done, from offset ${lowest} on`
+    )
+    .join("; ")
+
+// How long what was interrupted may clean up, while others wait for the partition.
+const cleanUp = 100
+
+export interface Revocation {
+  /** Gives partitions back: answered when they are released. What is being given back already is waited for. */
+  readonly giveBack: (list: ReadonlyArray<Partition>, within: number) => Effect.Effect<void>
+  /** Everything is gone, what is being given back included. */
+  readonly lost: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
+  /** Interrupts what handles these, waiting a moment for it. */
+  readonly interrupt: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
+}
+
+export const make = (context: Context): Revocation => {
+  const { clock, committer, publish, settings } = context
+  const now = () => Backoff.monotonic(clock)
+
+  const publishOf = (_tag: "Revoked" | "Lost" | "Drained", list: ReadonlyArray<Partition>): void => {
+    if (list.length > 0) publish({ _tag, partitions: list.map((partition) => partition.place) })
+  }
+
+  /** A hook of the application may not hold up the group; what it dies of is told. */
+  const told = (hook: OnGone | undefined, list: ReadonlyArray<Partition>, within: number): Effect.Effect<void> =>
+    hook === undefined || list.length === 0
+      ? Effect.void
+      : context.provide(Effect.suspend(() => hook(list.map((partition) => partition.place)))).pipe(
+          Effect.timeoutOption(Math.max(1, within)),
+          Effect.asVoid,
+          Effect.catchDefect((defect) => Effect.logWarning("onRevoked or onLost failed", defect))
+        )
+
+  const interrupt = (list: ReadonlyArray<Partition>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const fibers = new Set(list.flatMap(({ worker }) => worker ?? []))
+      const current = Fiber.getCurrent()
+      for (const fiber of fibers) fiber.interruptUnsafe()
+      const others = [...fibers].filter((fiber) => fiber !== current)
+      return Effect.asVoid(Effect.timeoutOption(Fiber.awaitAll(others), cleanUp))
+    })
+
+  /** Waits until all are drained; says which are not when the time is over. */
+  const drained = (list: ReadonlyArray<Partition>, within: number) =>
+    Effect.gen(function* () {
+      const each = Effect.forEach(
+        list,
+        (partition) => Effect.callback<void>((resume) => partition.whenDrained(() => resume(Effect.void))),
+        { concurrency: "unbounded", discard: true }
+      )
+      yield* Effect.timeoutOption(each, within)
+      return list.filter((partition) => partition.status === "ending" && !partition.isDrained())
+    })
+
+  const timedOut = Effect.fnUntraced(function* (late: ReadonlyArray<Partition>, within: number) {
+    const unfinished = late.flatMap((partition) => partition.unfinished ?? [])
+    publish({ _tag: "RevokeTimedOut", partitions: late.map((partition) => partition.place), unfinished })
+    const hint = context.everMarked() ? "" : "; no record was ever marked: is `Consumer.done` forgotten?"
+    yield* Effect.logWarning(
+      `drainTimeout: work was not through within ${within} ms: ${
+        unfinished.length === 0 ? late.map(({ key }) => key).join(", ") : textOf(unfinished)
+      }${hint}`
+    )
+    // A stream that waits for records while nothing was ever marked is at no work.
+    yield* interrupt(late.filter((partition) => context.everMarked() || !partition.isAwaited()))
+  })
+
+  const revoke = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, within: number) {
+    if (list.length === 0) return
+    const budget = budgetOf(settings, within)
+    const begun = now()
+    for (const partition of list) {
+      context.withdraw(partition)
+      partition.stop()
+    }
+    yield* Effect.forEach(list, (partition) => partition.close, { concurrency: "unbounded", discard: true })
+    const late = yield* drained(list, budget.drain)
+    if (late.length > 0) yield* timedOut(late, budget.drain)
+    publishOf(
+      "Drained",
+      list.filter((partition) => partition.status === "ending" && !late.includes(partition))
+    )
+    const ours = () => list.filter((partition) => partition.status !== "ended")
+    yield* told(settings.onRevoked, ours(), begun + within * 0.95 - now())
+    let wasLost = false
+    if (settings.group !== undefined) {
+      yield* Effect.catch(committer.flush(list, budget.commit(begun + within - now())), (error) => {
+        // The group gave them to others before they were given back: what was done is handled there again.
+        wasLost = error.reason._tag === "NotOwned" || error.reason._tag === "Fenced"
+        return wasLost
+          ? Effect.void
+          : Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
+      })
+    }
+    const left = ours()
+    release(left, wasLost ? "Lost" : "Revoked")
+    if (wasLost) yield* told(settings.onLost, left, settings.drainTimeout)
+  })
+
+  const release = (list: ReadonlyArray<Partition>, _tag: "Revoked" | "Lost"): void => {
+    for (const partition of list) {
+      partition.release()
+      context.forget(partition)
+    }
+    publishOf(_tag, list)
+  }
+
+  return {
+    interrupt,
+    giveBack: (list, within) =>
+      Effect.suspend(() => {
+        const live = list.filter((partition) => partition.isLive)
+        const others = list.filter((partition) => !partition.isLive)
+        return Effect.all([revoke(live, within), ...others.map((partition) => Deferred.await(partition.released))], {
+          concurrency: "unbounded",
+          discard: true
+        })
+      }),
+    lost: (list) =>
+      Effect.suspend(() => {
+        // Before the streams end: who waits for records is at no work, unless some are in flight elsewhere.
+        const atWork = list.filter((partition) => partition.inFlight > 0 || !partition.isAwaited())
+        for (const partition of list) context.withdraw(partition)
+        release(list, "Lost")
+        return Effect.andThen(
+          Effect.forEach(list, (partition) => partition.close, { discard: true }),
+          Effect.andThen(interrupt(atWork), told(settings.onLost, list, settings.drainTimeout))
+        )
+      })
+  }
+}

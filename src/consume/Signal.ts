@@ -1,0 +1,26 @@
+/** Who waits for one thing of a partition: woken once, all of them. */
+import * as Effect from "effect/Effect"
+
+export class Signal {
+  private readonly waiting = new Set<() => void>()
+  private readonly isDue: () => boolean
+
+  /** `isDue`: nobody need wait. */
+  constructor(isDue: () => boolean) {
+    this.isDue = isDue
+  }
+
+  /** Completes when it is due, or fired. */
+  readonly await: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.isDue()) return resume(Effect.void)
+    const f = () => resume(Effect.void)
+    this.waiting.add(f)
+    return Effect.sync(() => this.waiting.delete(f))
+  })
+
+  fire(): void {
+    const all = [...this.waiting]
+    this.waiting.clear()
+    for (const f of all) f()
+  }
+}

@@ -1,0 +1,198 @@
+/** How a consumer comes to its topics: of a group, by names or by a pattern, or assigned by hand. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
+import { Cluster } from "../Cluster.ts"
+import type { TopicInfo } from "../ClusterInfo.ts"
+import { GroupOffsets } from "../GroupOffsets.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type * as Membership from "../Membership.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import * as Engine from "./Engine.ts"
+import type { Settings } from "./Settings.ts"
+
+type Places = ReadonlyArray<TopicPartition.TopicPartition>
+
+/** Makes the engine, which closes with the Scope. A membership may bring its own keeper of offsets. */
+export const bound = Effect.fnUntraced(function* <R = never>(
+  settings: Settings,
+  membership?: Membership.Membership<R>
+) {
+  const outer = yield* Effect.scope
+  const scope = yield* Scope.make()
+  const keeper: Effect.Effect<GroupOffsets["Service"], KafkaError.KafkaError, GroupOffsets | R> =
+    membership?.offsets ?? GroupOffsets
+  const made = Effect.provideServiceEffect(Engine.make(settings, scope), GroupOffsets, keeper)
+  const engine = yield* Effect.onError(made, (cause) => Scope.close(scope, Exit.failCause(cause)))
+  engine.grouped = membership !== undefined
+  yield* Scope.addFinalizer(
+    outer,
+    // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
+    Effect.forkDetach(engine.close).pipe(Effect.flatMap(Fiber.await), Effect.andThen(Scope.close(scope, Exit.void)))
+  )
+  return engine
+})
+
+/** Runs in the background for as long as the consumer lives; what fails fails the consumer. */
+const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.KafkaError, R>) =>
+  Effect.forkIn(
+    self.pipe(
+      // A cluster that cannot be reached is waited for; a topic that is not there, by the budget of `Cluster.topic`.
+      Effect.tapError((error) => (error.isRetryable ? engine.waits(error) : Effect.void)),
+      Effect.retry({ schedule: Backoff.schedule, while: (error) => error.isRetryable }),
+      Effect.catch((error) => Effect.sync(() => engine.fail(error)))
+    ),
+    engine.scope,
+    { startImmediately: true }
+  )
+
+// By then a group has formed, where anything answers; Kafka lets the first members wait 3 s for others.
+const silence = 5_000
+
+/**
+ * Says why no assignment comes, as soon as it is known: the brokers that lead the topics are connected to, which are
+ * those that the cluster advertises.
+ */
+const explain = (engine: Engine.Engine, topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>) =>
+  Effect.gen(function* () {
+    const { cluster } = engine
+    const isSilent = Effect.map(Effect.timeoutOption(engine.assigned, silence), (assigned) => assigned._tag === "None")
+    while (yield* isSilent) {
+      const error = yield* topics.pipe(
+        Effect.flatMap((names) =>
+          Effect.forEach(names.slice(0, 1), (topic) =>
+            Effect.flatMap(cluster.leader({ topic, partition: 0 }), ({ broker }) => broker.offer())
+          )
+        ),
+        Effect.as(undefined),
+        Effect.catch((error) => Effect.succeed(error))
+      )
+      if (error !== undefined) yield* engine.waits(error)
+    }
+  })
+
+const join = <RM>(
+  engine: Engine.Engine,
+  group: string,
+  membership: Membership.Membership<RM>,
+  topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>
+) =>
+  Effect.map(Scope.provide(membership.join({ group, topics, owner: engine.owner }), engine.scope), (member) => {
+    engine.member = member
+  })
+
+/** What is subscribed to, and how that is changed. */
+export interface Subscription {
+  readonly resubscribe: (topics: ReadonlyArray<string> | RegExp) => Effect.Effect<void, KafkaError.KafkaError>
+}
+
+// A RegExp with the flags g or y remembers where it stopped.
+const stateless = (pattern: RegExp): RegExp => new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""))
+
+const noted = (engine: Engine.Engine, infos: ReadonlyArray<TopicInfo>, isFirst: boolean): void => {
+  for (const { name, partitions } of infos) {
+    if (!engine.knownCounts.has(name)) engine.knownCounts.set(name, isFirst ? partitions.length : 0)
+  }
+}
+
+/**
+ * Joins a group for topics, by names or by a pattern. `known`: the names that a pattern may pick from, where their
+ * Schemas are given; undefined: all topics of the cluster.
+ */
+export const subscribe = Effect.fnUntraced(function* <RM>(
+  engine: Engine.Engine,
+  group: string,
+  membership: Membership.Membership<RM>,
+  first: ReadonlyArray<string> | RegExp,
+  known: ReadonlyArray<string> | undefined
+): Effect.fn.Return<Subscription, never, Cluster | RM> {
+  const { cluster } = engine
+  let wanted = first instanceof RegExp ? stateless(first) : first
+  let isFirst = true
+  const matching = (pattern: RegExp) =>
+    Effect.map(cluster.topics(known ?? null), (infos) => {
+      const found = infos.filter((info) => !info.internal && pattern.test(info.name))
+      noted(engine, found, isFirst)
+      isFirst = false
+      return found.map(({ name }) => name)
+    })
+  const topics = Effect.suspend(() => (wanted instanceof RegExp ? matching(wanted) : Effect.succeed(wanted)))
+  const named = (names: ReadonlyArray<string>) =>
+    Effect.map(Effect.forEach(names, cluster.topic, { concurrency: "unbounded" }), (infos) =>
+      noted(engine, infos, true)
+    )
+  yield* start(
+    engine,
+    Effect.andThen(
+      wanted instanceof RegExp ? Effect.void : named(wanted),
+      Effect.andThen(join(engine, group, membership, topics), explain(engine, topics))
+    )
+  )
+  return {
+    resubscribe: Effect.fnUntraced(function* (next) {
+      const names = next instanceof RegExp ? [] : [...next]
+      const unknown = known === undefined ? [] : names.filter((name) => !known.includes(name))
+      if (unknown.length > 0 || (names.length === 0 && !(next instanceof RegExp))) {
+        const message =
+          unknown.length > 0
+            ? `resubscribe: ${unknown.join(", ")} is none of the topics that the consumer was made with`
+            : "resubscribe: no topic is named"
+        return yield* KafkaError.make({ _tag: "Misuse", message })
+      }
+      yield* named(names)
+      wanted = next instanceof RegExp ? stateless(next) : names
+      yield* engine.member?.topicsChanged ?? Effect.void
+    })
+  }
+})
+
+/** Takes partitions that are chosen by hand: all of the topics, those that are added later included, or some. */
+export const assign = Effect.fnUntraced(function* (
+  engine: Engine.Engine,
+  names: ReadonlyArray<string>,
+  chosen: Places | undefined
+) {
+  const { cluster, settings } = engine
+  const { until } = settings
+  const placesOf = (info: TopicInfo): Places =>
+    info.partitions.map(({ partition }) => ({ topic: info.name, partition }))
+
+  /** Partitions that are added start at their first record. */
+  const grows = (counts: Map<string, number>) =>
+    Stream.runForEach(cluster.changes, (change) => {
+      if (change._tag !== "Topic") return Effect.void
+      const { name } = change.topic
+      const before = counts.get(name)
+      if (before === undefined || change.topic.partitions.length <= before) return Effect.void
+      counts.set(name, change.topic.partitions.length)
+      return engine.fixed(placesOf(change.topic).slice(before), new Map())
+    })
+
+  yield* start(
+    engine,
+    Effect.gen(function* () {
+      const infos = yield* Effect.forEach(names, cluster.topic, { concurrency: "unbounded" })
+      const counts = new Map(infos.map((info) => [info.name, info.partitions.length]))
+      for (const { partition, topic } of chosen ?? []) {
+        if (partition >= counts.get(topic)!) return yield* KafkaError.make({ _tag: "UnknownTopic", topic, partition })
+      }
+      noted(engine, infos, true)
+      const places = chosen ?? infos.flatMap(placesOf)
+      const ends = new Map<string, number>()
+      if (until !== undefined) {
+        const offsets = yield* cluster.offsets(
+          places.map((place) => ({ ...place, at: until })),
+          { isolation: settings.fetch.isolation }
+        )
+        places.forEach((place, i) => ends.set(TopicPartition.key(place), offsets[i]!))
+      }
+      if (chosen === undefined && until === undefined) {
+        yield* Effect.forkIn(grows(counts), engine.scope, { startImmediately: true })
+      }
+      return yield* engine.fixed(places, ends)
+    })
+  )
+})

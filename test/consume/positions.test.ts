@@ -1,0 +1,309 @@
+/** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { Consumer, Offset, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import {
+  calm,
+  committed,
+  fill,
+  follow,
+  layer,
+  member,
+  moving,
+  one,
+  orders,
+  p0,
+  pass,
+  reasonOf,
+  scoped,
+  tags,
+  two,
+  until
+} from "./Harness.ts"
+
+describe("each partition finds its own start", () => {
+  const halves = layer({ brokers: 2, topics: [{ name: orders, partitions: 4, replicationFactor: 1 }] })
+  for (const from of ["earliest", "latest"] as const) {
+    it.effect(`and one without a leader waits alone (03-leaderless-blocks-start, from ${from})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const info = (yield* broker.topic(orders))!
+        const down = info[3]!.leader
+        const healthy = info.filter(({ leader }) => leader !== down).map(({ partition }) => partition)
+        for (const { partition } of info) yield* fill(1, partition)
+        yield* broker.stop(down)
+        const { consumer, events } = yield* member({ from })
+        const seen: Array<number> = []
+        yield* Effect.forkScoped(consumer.run((record) => Effect.sync(() => seen.push(record.partition))))
+        if (from === "latest") {
+          for (const partition of healthy) yield* moving(consumer.position({ topic: "orders", partition }))
+          for (const partition of healthy) yield* moving(fill(1, partition, 1))
+        }
+        yield* until("the healthy ones are read", () => healthy.every((partition) => seen.includes(partition)))
+        yield* until("it is told that the others wait", () => tags(events).includes("Waiting"))
+        const waiting = events.find((event) => event._tag === "Waiting")!
+        assert.isFalse(healthy.includes(waiting.partition!.partition))
+        yield* broker.start(down)
+        if (from === "earliest") yield* until("all are read", () => new Set(seen).size === 4)
+      }).pipe(scoped, Effect.provide(halves))
+    )
+  }
+})
+
+describe("a position that was found is the group's from then on", () => {
+  for (const from of ["latest", Offset.atTime(10)] as const) {
+    it.effect(`so that a restart skips nothing (02-latest-loses-over-a-rebalance, ${JSON.stringify(from)})`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        const a = yield* member({ from })
+        yield* Effect.forkScoped(a.consumer.run(() => Effect.void))
+        yield* until("it is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 3))
+        assert.strictEqual((yield* committed())["orders-1"], 0)
+        yield* a.close
+        yield* fill(2, 0, 3)
+        const b = yield* member({ from })
+        const records = yield* moving(b.consumer.stream.pipe(Stream.take(2), Stream.runCollect))
+        assert(records._tag === "Success")
+        assert.deepStrictEqual(
+          records.value.map(({ value }) => value),
+          ["v3", "v4"]
+        )
+      }).pipe(scoped, Effect.provide(two))
+    )
+  }
+
+  it.effect("a truncated log's position too, below what was committed (07-commit-stuck-after-truncation)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const info = (yield* broker.topic(orders))![0]!
+      const follower = info.replicas.find((id) => id !== info.leader)!
+      yield* fill(50)
+      const { consumer, events } = yield* member({ onOutOfRange: "latest", commitInterval: "1 second" })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* broker.holdFollower(orders, 0, follower)
+      yield* broker.shrinkIsr(orders, 0, follower)
+      yield* moving(fill(50, 0, 50))
+      yield* until("all are committed", () => Effect.map(committed(), (is) => is["orders-0"] === 100))
+      yield* broker.electUnclean(orders, 0, follower)
+      yield* until("the loss is told", () => tags(events).includes("DataLoss"))
+      yield* until("and the commit follows", () => Effect.map(committed(), (is) => is["orders-0"] === 50))
+    }).pipe(
+      scoped,
+      Effect.provide(layer({ brokers: 2, topics: [{ name: orders, partitions: 1, replicationFactor: 2 }] }))
+    )
+  )
+
+  it.effect("and written again before a broker lets it expire", () =>
+    Effect.gen(function* () {
+      yield* fill(2)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const times: Array<number> = []
+      let hours = 0
+      yield* broker.onCommit(() => times.push(hours))
+      const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it is committed", () => times.length === 1)
+      yield* consumer.pause([p0])
+      for (; hours < 26; hours += 0.5) yield* pass(1_800_000, 1_800_000)
+      // A half day each, seen every half hour; a day is what brokers before 2.0 keep.
+      assert.strictEqual(times.length, 3)
+      assert.isBelow(Math.max(times[1]! - times[0]!, times[2]! - times[1]!), 13.1)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("except for earliest, which every restart finds again", () =>
+    Effect.gen(function* () {
+      const { consumer } = yield* member()
+      yield* moving(consumer.position(p0))
+      yield* pass(10_000)
+      assert.deepStrictEqual(yield* committed(), {})
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("resetOnStart", () => {
+  const committedBy = (offset: number) =>
+    Effect.gen(function* () {
+      const other = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+      yield* other.commit([{ ...p0, offset }])
+    }).pipe(scoped)
+
+  it.effect("outlives an empty first assignment (22-resetOnStart, empty)", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      const a = yield* member()
+      yield* Effect.forkScoped(a.consumer.run(() => Effect.void))
+      yield* until("a has read all", () => Effect.map(committed(), (is) => is["orders-0"] === 5))
+      const b = yield* member({ resetOnStart: true })
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(b.consumer.run((record) => Effect.sync(() => seen.push(record.offset))))
+      yield* until("b is a member without partitions", () => tags(b.events).includes("Assigned"))
+      const before = seen.length
+      yield* moving(before > 0 ? Effect.void : a.close)
+      yield* until("b has read all", () => seen.length === 5)
+      assert.deepStrictEqual(seen, [0, 1, 2, 3, 4])
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("outlives a coordinator that does not answer (22-resetOnStart, slow)", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      yield* committedBy(5)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("OffsetCommit", { times: 3 }).withhold)
+      const { consumer } = yield* member({ resetOnStart: true })
+      const running = yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* pass(60_000, 1_000)
+      assert.isUndefined(running.pollUnsafe())
+      yield* until("it is committed after all", () => Effect.map(committed(), (is) => is["orders-0"] === 5))
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("CaughtUp", () => {
+  for (const from of ["latest", "earliest"] as const) {
+    it.effect(`is told where the start is the end (from ${from})`, () =>
+      Effect.gen(function* () {
+        if (from === "latest") yield* fill(3)
+        const { consumer, events } = yield* member({ from })
+        yield* Effect.forkScoped(consumer.run(() => Effect.void))
+        yield* until("it is told", () => tags(events).includes("CaughtUp"), 5_000)
+        yield* pass(5_000)
+        assert.strictEqual(tags(events).filter((tag) => tag === "CaughtUp").length, 1)
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+})
+
+describe("takeUntilIdle", () => {
+  const slow = layer({ groupInitialRebalanceDelay: "3 seconds", topics: [{ name: orders, partitions: 1 }] })
+  it.effect(
+    "counts from the first assignment, through all that lies between (16-takeUntilIdle-before-the-group-is-there)",
+    () =>
+      Effect.gen(function* () {
+        yield* fill(10)
+        const { consumer } = yield* member()
+        const count = yield* moving(
+          consumer.stream.pipe(
+            Stream.map((record) => record.value),
+            Consumer.takeUntilIdle("2 seconds"),
+            Stream.runCount
+          )
+        )
+        assert.deepInclude(count, { _tag: "Success", value: 10 })
+      }).pipe(scoped, Effect.provide(slow))
+  )
+
+  it.effect("ends a stream that is none of a consumer", () =>
+    Effect.gen(function* () {
+      const ended = yield* Effect.forkChild(
+        Stream.make(1, 2).pipe(Stream.concat(Stream.never), Consumer.takeUntilIdle("2 seconds"), Stream.runCollect)
+      )
+      yield* pass(1_900, 100)
+      assert.isUndefined(ended.pollUnsafe())
+      yield* pass(200, 100)
+      assert.deepStrictEqual(yield* Fiber.join(ended), [1, 2])
+    })
+  )
+})
+
+describe("what a consumer is asked right after it was made", () => {
+  it.effect("waits, as position does (04-lag-empty)", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+      yield* consumer.commit([{ ...p0, offset: 1 }])
+      assert.deepStrictEqual(yield* consumer.lag, [{ ...p0, lag: 3 }])
+      assert.deepStrictEqual(yield* consumer.committed, [{ ...p0, offset: 1, metadata: "" }])
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("says at once what it fails of (05-position-hides-nocommit)", () =>
+    Effect.gen(function* () {
+      const consumer = yield* Consumer.assign({ topic: orders, group: "nobody", from: "committed" })
+      assert.strictEqual(yield* reasonOf(consumer.position(p0)), "NoCommit")
+      assert.strictEqual(yield* reasonOf(consumer.lag), "NoCommit")
+      assert.strictEqual(yield* reasonOf(consumer.committed), "NoCommit")
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("ends within apiTimeout, and says why it waited (13-committed-never-ends)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { consumer } = yield* member({ apiTimeout: "20 seconds" })
+      yield* moving(consumer.position(p0))
+      yield* broker.inject(Fault.on("OffsetFetch").withhold)
+      const exit = yield* moving(Effect.flip(consumer.committed), 25_000)
+      assert(exit._tag === "Success")
+      assert.deepInclude(exit.value.reason, { _tag: "TimedOut", budget: "apiTimeout", millis: 20_000 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("and position tells which partition waits for what", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const down = (yield* broker.topic(orders))![1]!.leader
+      yield* broker.stop(down)
+      const { consumer } = yield* member({ apiTimeout: "30 seconds" })
+      const exit = yield* moving(Effect.flip(consumer.position({ topic: "orders", partition: 1 })), 40_000)
+      assert(exit._tag === "Success")
+      assert.include(exit.value.message, "LEADER_NOT_AVAILABLE")
+    }).pipe(
+      scoped,
+      Effect.provide(layer({ brokers: 2, topics: [{ name: orders, partitions: 2, replicationFactor: 1 }] }))
+    )
+  )
+})
+
+describe("topics that go", () => {
+  const both = layer({ autoCreate: false, topics: [{ name: orders, partitions: 1 }, "other"] })
+  const subscribed = Consumer.subscribe({
+    group: "g",
+    topics: [orders, "other"],
+    from: "earliest",
+    commitInterval: "100 millis"
+  })
+
+  it.effect.skip("are told and given up, and hold up nobody's commits (11-deleted-topic-is-polled-in-silence)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const consumer = yield* subscribed
+      const events = yield* follow(consumer)
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(consumer.run((record) => Effect.sync(() => seen.push(record.topic))))
+      yield* fill(1)
+      yield* until("it is read", () => seen.length === 1)
+      yield* broker.deleteTopic(orders)
+      const producer = yield* Producer.Producer
+      yield* moving(producer.send(Topic.bytes("other"), { value: null }))
+      yield* until("the other is committed", () => Effect.map(committed(), (is) => is["other-0"] === 1), 10_000)
+      yield* until("it is told", () => tags(events).includes("Deleted"))
+      const lag = yield* moving(consumer.lag)
+      assert.deepInclude(lag, { _tag: "Success", value: [{ topic: "other", partition: 0, lag: 0 }] })
+      yield* broker.createTopic({ name: orders, partitions: 1 })
+      yield* moving(fill(1, 0, 1))
+      yield* until("what is new is read", () => seen.filter((topic) => topic === "orders").length === 2)
+      assert.include(tags(events), "Recreated")
+    }).pipe(scoped, Effect.provide(both))
+  )
+
+  it.effect.skip("end a bounded read", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest" })
+      const gone = Effect.suspend(() => broker.deleteTopic(orders))
+      const read = consumer.stream.pipe(
+        Stream.tap((record) => (record.offset === 0 ? gone : Effect.void)),
+        Stream.runCount
+      )
+      assert.strictEqual((yield* moving(read))._tag, "Success")
+      const bounded = yield* Consumer.assign({ topic: "other", from: "earliest", until: Offset.at(50) })
+      yield* calm
+      yield* broker.deleteTopic("other")
+      assert.strictEqual((yield* moving(Stream.runCount(bounded.stream)))._tag, "Success")
+    }).pipe(scoped, Effect.provide(both))
+  )
+})
