@@ -6,6 +6,7 @@ import { Effect, Exit, Fiber, Layer, Random, Schema, Scope, Stream } from "effec
 import { TestClock } from "effect/testing"
 import { Assignor, Consumer, Membership, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest, Oracle } from "samsa/testing"
+import { type Choices, choices } from "./Choices.ts"
 
 export const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const partitions = 4
@@ -20,24 +21,6 @@ const notEnoughReplicasAfterAppend = 20
 const illegalGeneration = 22
 const unknownMember = 25
 const rebalanceInProgress = 27
-
-/** Numbers from a seed (mulberry32). */
-const choices = (seed: number) => {
-  let state = seed | 0
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-  return {
-    below: (n: number) => Math.floor(next() * n),
-    between: (from: number, to: number) => from + Math.floor(next() * (to - from)),
-    chance: (p: number) => next() < p,
-    of: <A>(list: ReadonlyArray<A>): A => list[Math.floor(next() * list.length)]!
-  }
-}
-type Choices = ReturnType<typeof choices>
 
 const faults = (choose: Choices): Fault.Fault => {
   const on = (api: Fault.Api) => Fault.on(api, { probability: 0.2 + choose.below(9) / 10, seed: choose.below(1e6) })

@@ -62,6 +62,8 @@ export type Event =
       readonly contents?: ReadonlyArray<string>
       readonly ordered: boolean
     } & Membered)
+  /** A handler of a record has begun, and ended or was interrupted: for those who see their handlers. */
+  | ({ readonly _tag: "HandlerBegan" | "HandlerEnded"; readonly offset: number } & Membered)
   /** A record was marked as done. */
   | ({ readonly _tag: "Done"; readonly offset: number } & Membered)
   /** The member goes on from elsewhere; what it had is forgotten. */

@@ -33,6 +33,8 @@ class Book {
   private readonly delivered = new Set<number>()
   private readonly done = new Set<number>()
   private readonly byHand = new Set<number>()
+  /** How many handlers each member has at work. */
+  private readonly atWork = new Map<string, number>()
   private committed: number | undefined
   /** From here on what is committed must be done. */
   private floor: number | undefined
@@ -120,6 +122,17 @@ class Book {
       window.delivered.push(offset)
       this.delivered.add(offset)
     })
+  }
+
+  begin(member: string, offset: number): void {
+    for (const [other, count] of this.atWork)
+      if (other !== member && count > 0)
+        this.violates("I6", [offset], `${member} began to handle ${offset} while ${other} was still at work`)
+    this.atWork.set(member, (this.atWork.get(member) ?? 0) + 1)
+  }
+
+  end(member: string): void {
+    this.atWork.set(member, (this.atWork.get(member) ?? 0) - 1)
   }
 
   mark(member: string, offset: number): void {
@@ -232,6 +245,12 @@ export const verify = (
         break
       case "Delivered":
         bookOf(event).deliver(event.member, event.offsets, event.contents, event.ordered)
+        break
+      case "HandlerBegan":
+        bookOf(event).begin(event.member, event.offset)
+        break
+      case "HandlerEnded":
+        bookOf(event).end(event.member)
         break
       case "Done":
         bookOf(event).mark(event.member, event.offset)

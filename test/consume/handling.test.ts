@@ -1,0 +1,446 @@
+/** What becomes of records: in `run`, and where they do not fit their Schema. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Result, Schedule, Schema, Stream } from "effect"
+import { Consumer, type KafkaError, Offset, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import {
+  calm,
+  committed,
+  fill,
+  follow,
+  layer,
+  member,
+  moving,
+  one,
+  orders,
+  p0,
+  pass,
+  reasonOf,
+  scoped,
+  tags,
+  two,
+  until
+} from "./Harness.ts"
+
+const dead = Topic.bytes("dead")
+const Order = Schema.Struct({ id: Schema.String, total: Schema.Int })
+const json = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.fromJsonString(Order) })
+const raw = Topic.bytes("orders")
+const kafka = layer({ topics: [{ name: orders, partitions: 1 }, dead] })
+
+const poison = Effect.gen(function* () {
+  const producer = yield* Producer.Producer
+  const values = [`{"id":"a","total":1}`, `{oops`, `{"id":1,"total":"x"}`, `{"id":"b","total":2}`, `{"id":2}`]
+  for (const value of values) yield* producer.send(raw, { value: Buffer.from(value), partition: 0 })
+})
+
+describe("run", () => {
+  for (const what of ["seek", "pause"] as const) {
+    for (const order of ["partition", "none"] as const) {
+      it.effect(`obeys ${what} at the next record (15-seek-and-pause-in-run, order ${order})`, () =>
+        Effect.gen(function* () {
+          yield* fill(1_000)
+          const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+          const after: Array<number> = []
+          let told = false
+          yield* Effect.forkScoped(
+            consumer.run(
+              ({ offset }) =>
+                Effect.gen(function* () {
+                  if (told) after.push(offset)
+                  if (offset !== 5 || told) return
+                  yield* what === "seek" ? consumer.seek(p0, Offset.at(990)) : consumer.pause([p0])
+                  told = true
+                }),
+              { order, concurrency: order === "none" ? 4 : 1 }
+            )
+          )
+          yield* until("it was told", () => told)
+          yield* pass(3_000)
+          assert.deepStrictEqual(after, what === "seek" ? Array.from({ length: 10 }, (_, i) => 990 + i) : [])
+          if (what === "pause") {
+            yield* consumer.resume([p0])
+            yield* until("the rest is handled", () => after.length === 994)
+          }
+        }).pipe(scoped, Effect.provide(one))
+      )
+    }
+  }
+
+  it.effect("keeps maxConcurrency over all partitions (13-run-policy)", () =>
+    Effect.gen(function* () {
+      yield* fill(30)
+      yield* fill(30, 1)
+      let now = 0
+      let most = 0
+      let done = 0
+      const { consumer } = yield* member()
+      yield* Effect.forkScoped(
+        consumer.run(
+          () =>
+            Effect.suspend(() => {
+              most = Math.max(most, ++now)
+              return Effect.andThen(
+                Effect.sleep("100 millis"),
+                Effect.sync(() => (now--, done++))
+              )
+            }),
+          { order: "none", concurrency: 8, maxConcurrency: 5 }
+        )
+      )
+      yield* until("all are done", () => done === 60)
+      assert.strictEqual(most, 5)
+    }).pipe(scoped, Effect.provide(two))
+  )
+
+  it.effect("keeps good records out of the dead letters in an outage (13-run-policy)", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const { consumer } = yield* member()
+      const running = consumer.run(
+        ({ value }) => Effect.fail(value === "v0" ? ("bad" as const) : ("outage" as const)),
+        { retry: Schedule.recurs(1), deadLetter: { topic: dead, when: (error) => error === "bad" } }
+      )
+      const exit = yield* moving(running)
+      assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) === "outage")
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      assert.strictEqual((yield* broker.log(dead)).length, 1)
+      yield* moving(consumer.commit())
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+
+  it.effect("sends a record whose handler died to the dead letters, and goes on", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const { consumer } = yield* member()
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(
+        consumer.run(
+          ({ value }) => {
+            if (value === "v1") throw new TypeError("a defect")
+            return Effect.sync(() => seen.push(value))
+          },
+          { deadLetter: dead }
+        )
+      )
+      yield* until("the others are handled", () => seen.length === 2)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* until("the letter is there", () => Effect.map(Effect.orDie(broker.log(dead)), (log) => log.length === 1))
+      yield* moving(consumer.commit())
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 3 })
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+})
+
+describe("a record that does not fit its Schema", () => {
+  it.effect("fails with the issue as text (02-decode-issue)", () =>
+    Effect.gen(function* () {
+      yield* poison
+      const issues: Array<string> = []
+      for (const at of [1, 2, 4]) {
+        const consumer = yield* Consumer.assign({ topic: json, from: Offset.at(at) })
+        const error = yield* Effect.flip(Stream.runDrain(consumer.stream))
+        assert(error.reason._tag === "Decode")
+        issues.push(error.reason.issue)
+        assert.strictEqual(error.reason.offset, at)
+      }
+      assert.include(issues[0], "JSON")
+      assert.include(issues[0], "{oops")
+      assert.include(issues[1], `Expected string`)
+      assert.include(issues[1], `["id"]`)
+      assert.include(issues[2], `["id"]`)
+      for (const issue of issues) assert.notInclude(issue, "[object")
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+
+  for (const way of ["stream", "partitions", "run"] as const) {
+    it.effect(`is passed over with onUndecodable: "skip", and told (${way})`, () =>
+      Effect.gen(function* () {
+        yield* poison
+        const consumer = yield* Consumer.subscribe({
+          group: "g",
+          topics: [json],
+          from: "earliest",
+          onUndecodable: "skip"
+        })
+        const events = yield* follow(consumer)
+        const seen: Array<string> = []
+        const handle = (record: Consumer.RecordOf<typeof json>) =>
+          Effect.andThen(
+            Effect.sync(() => seen.push(record.value.id)),
+            Consumer.done(record)
+          )
+        yield* Effect.forkScoped(
+          way === "run"
+            ? consumer.run(handle)
+            : way === "stream"
+              ? Stream.runForEach(consumer.stream, handle)
+              : consumer.eachPartition(({ records }) => Stream.runForEach(records, handle))
+        )
+        yield* until("both are handled", () => seen.length === 2)
+        yield* calm
+        yield* moving(consumer.commit())
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 5 })
+        assert.deepStrictEqual(
+          events.flatMap((event) => (event._tag === "Skipped" ? [event.offset] : [])),
+          [1, 2, 4]
+        )
+      }).pipe(scoped, Effect.provide(kafka))
+    )
+  }
+
+  it.effect("goes to a dead letter from a stream, and stops it where that fails", () =>
+    Effect.gen(function* () {
+      yield* poison
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const subscribed = Consumer.subscribe({
+        group: "g",
+        topics: [json],
+        from: "earliest",
+        onUndecodable: Consumer.deadLetter(dead)
+      })
+      yield* Effect.gen(function* () {
+        yield* broker.inject(Fault.on("Produce", { topic: "dead" }).error(29))
+        const consumer = yield* subscribed
+        const exit = yield* moving(Stream.runForEach(consumer.stream, Consumer.done))
+        assert.isTrue(Exit.isFailure(exit))
+      }).pipe(scoped)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
+      const consumer = yield* subscribed
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, Consumer.done))
+      yield* until("the letters are there", () => Effect.map(Effect.orDie(broker.log(dead)), (log) => log.length === 3))
+      yield* calm
+      yield* moving(consumer.commit())
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 5 })
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+
+  it.effect("is a value, with its raw bytes, of a topic that is read as Results", () =>
+    Effect.gen(function* () {
+      yield* poison
+      const consumer = yield* Consumer.assign({ topic: Consumer.asResult(json), from: "earliest", until: "latest" })
+      const records = yield* Stream.runCollect(consumer.stream)
+      const values: ReadonlyArray<Result.Result<typeof Order.Type, KafkaError.KafkaError>> = records.map(
+        ({ value }) => value
+      )
+      assert.deepStrictEqual(values.map(Result.isSuccess), [true, false, false, true, false])
+      const failed = values[1]!
+      assert(Result.isFailure(failed) && failed.failure.reason._tag === "Decode")
+      assert.strictEqual(Buffer.from(failed.failure.reason.value!).toString(), "{oops")
+      assert.deepStrictEqual(Result.getOrThrow(records[0]!.key), null)
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+
+  it.effect("is not one where only a header is odd that the Schema does not name (07-foreign-binary-header)", () =>
+    Effect.gen(function* () {
+      const traced = Topic.make("orders", {
+        key: Schema.NullOr(Schema.String),
+        value: Schema.String,
+        headers: Schema.Struct({ trace: Schema.String })
+      })
+      const producer = yield* Producer.Producer
+      yield* producer.send(raw, {
+        value: Buffer.from("v"),
+        headers: [
+          ["trace", Buffer.from("t")],
+          ["spanId", Buffer.from([0xff, 0xfe])]
+        ]
+      })
+      const consumer = yield* Consumer.assign({ topic: traced, from: "earliest", until: "latest" })
+      const [record] = yield* Stream.runCollect(consumer.stream)
+      assert.deepStrictEqual({ ...record!.headers }, { trace: "t" })
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+})
+
+describe("progressTimeout", () => {
+  for (const onStalled of ["event", "interrupt", "fail"] as const) {
+    it.effect(`tells a partition that stands still (onStalled: ${onStalled})`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        const begun: Array<number> = []
+        let stuck = true
+        const { consumer, events } = yield* member({ progressTimeout: "1 minute", onStalled, drainTimeout: "1 second" })
+        const running = yield* Effect.forkScoped(
+          consumer.run(({ offset }) =>
+            Effect.suspend(() => {
+              begun.push(offset)
+              return offset === 1 && stuck ? Effect.never : Effect.void
+            })
+          )
+        )
+        yield* until("it stands still", () => begun.length === 2)
+        yield* pass(55_000, 1_000)
+        assert.notInclude(tags(events), "Stalled")
+        stuck = false
+        yield* until("it is told", () => tags(events).includes("Stalled"), 30_000)
+        yield* pass(5_000)
+        assert.deepStrictEqual(begun, onStalled === "interrupt" ? [0, 1, 1, 2] : [0, 1])
+        assert.strictEqual(running.pollUnsafe() !== undefined, onStalled === "fail")
+        if (onStalled === "fail") {
+          const exit = running.pollUnsafe()!
+          assert(Exit.isFailure(exit))
+          assert.include(String(Cause.squash(exit.cause)), "progressTimeout")
+        }
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+})
+
+describe("who may commit what", () => {
+  for (const offset of [-1, -5, 1.5, NaN]) {
+    it.effect(`an offset that is none is refused: ${offset} (29-bad-offsets)`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        const { consumer } = yield* member()
+        yield* moving(consumer.position(p0))
+        assert.strictEqual(yield* reasonOf(consumer.commit([{ ...p0, offset }])), "Misuse")
+        assert.strictEqual(yield* reasonOf(consumer.seek(p0, Offset.at(offset))), "Misuse")
+        assert.strictEqual(yield* reasonOf(consumer.seek(p0, Offset.atTime(offset))), "Misuse")
+        assert.strictEqual(yield* moving(consumer.position(p0)).pipe(Effect.map((exit) => exit._tag)), "Success")
+        assert.deepStrictEqual(yield* committed(), {})
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+
+  it.effect(
+    "who is no member hears that the group has members (06-reset-active-group, 11-assign-group-commits-refused-silently)",
+    () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        const { consumer } = yield* member()
+        yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+        yield* moving(consumer.position(p0))
+        const other = yield* Consumer.assign({
+          topic: orders,
+          group: "g",
+          from: "earliest",
+          commitInterval: "1 second"
+        })
+        const exit = yield* moving(other.run(() => Effect.void))
+        assert(Exit.isFailure(exit))
+        assert.include(String(Cause.squash(exit.cause)), "the group has members")
+        const third = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+        assert.strictEqual(yield* reasonOf(third.commit([{ ...p0, offset: 0 }])), "GroupRefused")
+      }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("a commit by hand before the partition has opened stands (08-reset-to-0-ignored)", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      for (const [offset, from] of [
+        [3, "earliest"],
+        [1, "earliest"],
+        [0, "earliest"],
+        [2, "earliest"],
+        [3, "latest"],
+        [0, "latest"]
+      ] as const) {
+        yield* Effect.gen(function* () {
+          const consumer = yield* Consumer.assign({ topic: orders, group: "h", from })
+          yield* consumer.commit([{ ...p0, offset }])
+        }).pipe(scoped)
+        assert.deepStrictEqual(yield* committed("h"), { "orders-0": offset })
+      }
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("groupMetadata", () => {
+  it.effect("is who the group's coordinator knows", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { consumer } = yield* member()
+      yield* moving(consumer.position(p0))
+      const group = (yield* broker.group("g"))!
+      assert.deepStrictEqual(yield* consumer.groupMetadata, {
+        group: "g",
+        generation: group.generation,
+        memberId: group.members[0]!.memberId,
+        instanceId: null
+      })
+      const alone = yield* Consumer.assign({ topic: orders, from: "earliest" })
+      assert.strictEqual(yield* reasonOf(alone.groupMetadata), "Misuse")
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("what is read may change", () => {
+  const kafka = layer({ topics: [{ name: orders, partitions: 1 }, "other", "third"] })
+  const send = (topic: string) =>
+    Effect.flatMap(Producer.Producer, (producer) => moving(producer.send(Topic.bytes(topic), { value: null })))
+
+  it.effect("by resubscribe: names, or a pattern", () =>
+    Effect.gen(function* () {
+      const consumer = yield* Consumer.subscribePattern({ group: "g", pattern: /^orders$/, from: "earliest" })
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(consumer.run(({ topic }) => Effect.sync(() => seen.push(topic))))
+      yield* fill(1)
+      yield* until("the first is read", () => seen.includes("orders"))
+      yield* moving(consumer.resubscribe(["other"]))
+      yield* send("other")
+      yield* until("the other is read", () => seen.includes("other"))
+      yield* moving(consumer.resubscribe(/^(other|third)$/))
+      yield* send("third")
+      yield* until("the third is read", () => seen.includes("third"))
+      yield* fill(1, 0, 1)
+      yield* pass(5_000)
+      assert.deepStrictEqual(seen, ["orders", "other", "third"])
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+
+  it.effect("of typed topics among those that it was made with", () =>
+    Effect.gen(function* () {
+      const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders, "other"], from: "earliest" })
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(consumer.run(({ topic }) => Effect.sync(() => seen.push(topic))))
+      yield* moving(consumer.resubscribe(["other"]))
+      // @ts-expect-error none of its topics
+      const refused = consumer.resubscribe(["nowhere"])
+      assert.strictEqual(yield* reasonOf(refused), "Misuse")
+      yield* fill(1)
+      yield* send("other")
+      yield* until("the other is read", () => seen.length > 0)
+      yield* pass(5_000)
+      assert.deepStrictEqual(seen, ["other"])
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+
+  it.effect("by partitions that are added, of several assigned topics", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const consumer = yield* Consumer.assign({ topics: [orders, "other"], from: "earliest" })
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(
+        consumer.run(({ partition, topic }) => Effect.sync(() => seen.push(`${topic}-${partition}`)))
+      )
+      yield* fill(1)
+      yield* send("other")
+      yield* until("both are read", () => seen.length === 2)
+      yield* broker.addPartitions(orders, 3)
+      yield* pass(310_000, 5_000)
+      yield* moving(fill(1, 2))
+      yield* until("the new one is read", () => seen.includes("orders-2"))
+      assert.deepStrictEqual(seen.slice(0, 2).sort(), ["orders-0", "other-0"])
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+})
+
+describe("a consumer that hears nothing", () => {
+  it.effect("says so, with group and cause, after the first failed round (09-hidden-listener-silent)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* moving(fill(1))
+      yield* broker.stop(1)
+      const { consumer, events } = yield* member()
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it is told", () => tags(events).includes("Waiting"), 70_000)
+      const waiting = events.find((event) => event._tag === "Waiting")!
+      assert.strictEqual(waiting.group, "g")
+      assert.include(waiting.error.message, "embedded-1:9092")
+      yield* broker.start(1)
+      yield* until("and goes on", () => tags(events).includes("Assigned"))
+    }).pipe(scoped, Effect.provide(one))
+  )
+})

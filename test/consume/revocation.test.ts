@@ -1,0 +1,323 @@
+/** How partitions are given back, and lost. Each test bears the name of the fault that it is about. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Logger, Stream } from "effect"
+import { Assignor, Consumer, Membership } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { budgetOf, textOf } from "../../src/consume/Revocation.ts"
+import { calm, committed, fill, member, moving, one, orders, pass, scoped, tags, two, until } from "./Harness.ts"
+
+type Order = Consumer.RecordOf<typeof orders>
+type Read = (
+  consumer: Consumer.Consumer<Order>,
+  handle: (record: Order) => Effect.Effect<void>
+) => Effect.Effect<unknown, unknown>
+
+const ways: ReadonlyArray<readonly [string, Read]> = [
+  ["run", (consumer, handle) => consumer.run(handle)],
+  ["stream", (consumer, handle) => Stream.runForEach(consumer.stream, handle)],
+  [
+    "partitions",
+    (consumer, handle) =>
+      Stream.runDrain(
+        Stream.mapEffect(consumer.partitions, ({ records }) => Stream.runForEach(records, handle), {
+          concurrency: "unbounded"
+        })
+      )
+  ],
+  ["eachPartition", (consumer, handle) => consumer.eachPartition(({ records }) => Stream.runForEach(records, handle))]
+]
+
+describe("whoever handles what is lost, or not drained in time, is interrupted (21-partitions-not-interrupted)", () => {
+  for (const [way, read] of ways) {
+    for (const what of ["lost", "revoked"] as const) {
+      it.effect(`${way}, ${what}`, () =>
+        Effect.gen(function* () {
+          yield* fill(20)
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const { consumer, events } = yield* member({ drainTimeout: "5 seconds" })
+          const said: Array<string> = []
+          yield* Effect.forkScoped(
+            read(consumer, (record) =>
+              record.offset === 0
+                ? Consumer.done(record)
+                : Effect.sync(() => said.push(`begins ${record.offset}`)).pipe(
+                    Effect.andThen(Effect.sleep("1 hour")),
+                    Effect.onInterrupt(() => Effect.sync(() => said.push(`interrupted ${record.offset}`)))
+                  )
+            )
+          )
+          yield* until("it is at work", () => said.length === 1)
+          if (what === "lost") yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+          else yield* member()
+          yield* until("it ends", () => tags(events).includes(what === "lost" ? "Lost" : "RevokeTimedOut"), 20_000)
+          yield* calm
+          assert.deepStrictEqual(said.slice(0, 2), ["begins 1", "interrupted 1"])
+          const timedOut = events.find((event) => event._tag === "RevokeTimedOut")
+          if (what === "revoked") {
+            const { count, lowest } = timedOut!.unfinished[0]!
+            assert.strictEqual(lowest, 1)
+            assert.isAtLeast(count, 1)
+          }
+        }).pipe(scoped, Effect.provide(one))
+      )
+    }
+  }
+
+  it.effect("run and eachPartition go on with what they are given next", () =>
+    Effect.gen(function* () {
+      yield* fill(2)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (const [way, read] of ways.filter(([name]) => name === "run" || name === "eachPartition")) {
+        const { close, consumer, events } = yield* member({ group: way, drainTimeout: "5 seconds" })
+        let begun = 0
+        const reading = yield* Effect.forkScoped(
+          read(consumer, () => Effect.suspend(() => (begun++ === 0 ? Effect.never : Effect.void)))
+        )
+        yield* until("it is at work", () => begun === 1)
+        const fault = yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+        yield* until("it is lost and had again", () => tags(events).filter((tag) => tag === "Assigned").length === 2)
+        yield* until("it goes on", () => begun > 1)
+        yield* fault.remove
+        assert.isUndefined(reading.pollUnsafe())
+        yield* moving(close)
+      }
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("drainTimeout", () => {
+  it.effect("is waited for once, also for a handler that cannot be interrupted (25-drain-takes-twice)", () =>
+    Effect.gen(function* () {
+      yield* fill(1)
+      const { consumer, events } = yield* member({ membership: Membership.classic({ sessionTimeout: "5 minutes" }) })
+      let begun = false
+      yield* Effect.forkScoped(
+        consumer.run(() =>
+          Effect.andThen(
+            Effect.sync(() => (begun = true)),
+            Effect.uninterruptible(Effect.sleep("100 seconds"))
+          )
+        )
+      )
+      yield* until("it is at work", () => begun)
+      yield* member()
+      const took = yield* until("it is given back", () => tags(events).includes("Revoked"))
+      assert.isBelow(took, 35_000)
+      yield* pass(110_000, 1_000)
+    }).pipe(scoped, Effect.provide(two))
+  )
+
+  it.effect("is long enough for an array, since arrays are cut (27-array-too-long-to-drain)", () =>
+    Effect.gen(function* () {
+      for (let i = 0; i < 4; i++) yield* fill(1_000, 0, i * 1_000)
+      const { consumer, events } = yield* member()
+      let most = 0
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(
+        Stream.runForEachArray(consumer.stream, (records) =>
+          Effect.suspend(() => {
+            most = Math.max(most, records.length)
+            seen.push(...records.map(({ offset }) => offset))
+            return Effect.andThen(Effect.sleep(records.length * 10), Consumer.done(records))
+          })
+        )
+      )
+      yield* until("it reads", () => seen.length > 0)
+      yield* member()
+      yield* until("it is given back", () => tags(events).includes("Revoked"))
+      assert.notInclude(tags(events), "RevokeTimedOut")
+      assert.strictEqual(most, 500)
+      assert.deepStrictEqual(
+        seen,
+        Array.from({ length: seen.length }, (_, i) => i)
+      )
+    }).pipe(scoped, Effect.provide(two))
+  )
+
+  it.effect("tells the partition and the count where done is forgotten, and interrupts nobody who waits", () =>
+    Effect.gen(function* () {
+      yield* fill(7)
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      yield* Effect.gen(function* () {
+        const { consumer, events } = yield* member({ drainTimeout: "5 seconds" })
+        const reading = yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+        yield* until("it has read all", () => tags(events).includes("CaughtUp"))
+        yield* member()
+        yield* until("the time is over", () => tags(events).includes("RevokeTimedOut"))
+        assert.isTrue(
+          lines.some((line) => line.includes("orders-0: 7 records are") && line.includes("done` forgotten"))
+        )
+        assert.isUndefined(reading.pollUnsafe())
+      }).pipe(Effect.provide(Logger.layer([logger])))
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it("leaves a tenth of the group's time for the commit", () => {
+    const budget = budgetOf({ drainTimeout: 30_000, commitTimeout: 30_000 }, 20_000)
+    assert.strictEqual(budget.drain, 18_000)
+    assert.strictEqual(budget.commit(2_000), 2_000)
+    assert.strictEqual(budget.commit(-5), 1_000)
+    assert.include(textOf([{ topic: "t", partition: 1, count: 1, lowest: 9 }]), "t-1: 1 record is delivered")
+  })
+})
+
+describe("an interrupted run whose Scope stays open", () => {
+  it.effect("drains and leaves (30-run-interrupted-scope-open)", () =>
+    Effect.gen(function* () {
+      yield* fill(2)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { consumer } = yield* member()
+      const running = yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("all are done", () => Effect.map(committed(), (is) => is["orders-0"] === 2))
+      yield* moving(Fiber.interrupt(running))
+      assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("a commit by hand", () => {
+  it.effect("counts as done for the drain (12-commit-by-hand-slows-rebalance)", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      const { consumer, events } = yield* member()
+      yield* Effect.forkScoped(
+        Stream.runForEach(consumer.stream, ({ offset, partition, topic }) =>
+          consumer.commit([{ topic, partition, offset: offset + 1 }])
+        )
+      )
+      yield* until("all are committed", () => Effect.map(committed(), (is) => is["orders-0"] === 5))
+      yield* member()
+      const took = yield* until("it is given back", () => tags(events).includes("Revoked"))
+      assert.isBelow(took, 10_000)
+      assert.deepStrictEqual((yield* committed())["orders-0"], 5)
+    }).pipe(scoped, Effect.provide(two))
+  )
+})
+
+describe("onRevoked and onLost", () => {
+  it.effect("are waited for, and what onRevoked marks is committed", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const said: Array<string> = []
+      const kept: Array<Order> = []
+      const { consumer } = yield* member({
+        onRevoked: (partitions) =>
+          Effect.sleep("1 second").pipe(
+            Effect.andThen(Effect.suspend(() => Consumer.done(kept))),
+            Effect.andThen(Effect.sync(() => said.push(`revoked ${partitions.map((p) => p.partition).join()}`)))
+          )
+      })
+      yield* Effect.forkScoped(
+        consumer.eachPartition(({ records }) =>
+          Stream.runForEachArray(records, (array) => Effect.sync(() => kept.push(...array)))
+        )
+      )
+      yield* until("all are read", () => kept.length === 3)
+      yield* member()
+      yield* until("they are committed", () => Effect.map(committed(), (is) => is["orders-0"] === 3))
+      assert.deepStrictEqual(said, ["revoked 0,1"])
+    }).pipe(scoped, Effect.provide(two))
+  )
+
+  it.effect("tell of a loss once, after the pipelines have ended", () =>
+    Effect.gen(function* () {
+      yield* fill(1)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const said: Array<string> = []
+      const { consumer } = yield* member({
+        onLost: () => Effect.sync(() => said.push("lost")),
+        onRevoked: () => Effect.sync(() => said.push("revoked"))
+      })
+      yield* Effect.forkScoped(
+        consumer.run(() =>
+          Effect.onInterrupt(
+            Effect.suspend(() => (said.push("begins"), Effect.never)),
+            () => Effect.sync(() => said.push("interrupted"))
+          )
+        )
+      )
+      yield* until("it is at work", () => said.length === 1)
+      yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+      yield* until("it is lost", () => said.includes("lost"))
+      assert.deepStrictEqual(said.slice(0, 3), ["begins", "interrupted", "lost"])
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("a graceful stop", () => {
+  for (const way of ["stopWhen", "stop"] as const) {
+    it.effect(`ends fetching, lets the pipeline finish, and commits (${way})`, () =>
+      Effect.gen(function* () {
+        for (let i = 0; i < 3; i++) yield* fill(500, 0, i * 500)
+        const { consumer } = yield* member({ commitInterval: "1 hour" })
+        const signal = yield* Deferred.make<void>()
+        let done = 0
+        const pipeline = consumer.stream.pipe(
+          Stream.mapArrayEffect((records) =>
+            Effect.as(
+              Effect.andThen(
+                Effect.sleep("2 seconds"),
+                Effect.andThen(
+                  Consumer.done(records),
+                  Effect.sync(() => (done += records.length))
+                )
+              ),
+              records
+            )
+          )
+        )
+        const reading = yield* Effect.forkScoped(
+          Stream.runDrain(way === "stop" ? pipeline : Consumer.stopWhen(Deferred.await(signal))(pipeline))
+        )
+        yield* pass(2_500)
+        assert.strictEqual(done, 500)
+        yield* way === "stop" ? consumer.stop : Deferred.succeed(signal, undefined)
+        yield* until("it ends", () => reading.pollUnsafe() !== undefined, 10_000)
+        assert.isTrue(Exit.isSuccess(yield* Fiber.await(reading)))
+        if (way === "stop") yield* consumer.commit()
+        assert.isBelow(done, 1_500)
+        assert.deepStrictEqual(yield* committed(), { "orders-0": done })
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+})
+
+describe("eager to cooperative by a rolling restart", () => {
+  it.effect("loses and doubles nothing", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const open = (assignors: ReadonlyArray<Assignor.Assignor>) =>
+        Effect.gen(function* () {
+          const one = yield* member({ commitInterval: "100 millis", membership: Membership.classic({ assignors }) })
+          yield* Effect.forkScoped(
+            one.consumer.run(({ offset, partition }) => Effect.sync(() => seen.push(`${partition}:${offset}`)))
+          )
+          return one
+        })
+      let sent = 0
+      const send = Effect.suspend(() => moving(Effect.andThen(fill(5, 0, sent), fill(5, 1, sent)))).pipe(
+        Effect.andThen(Effect.sync(() => (sent += 5)))
+      )
+      const eager = [yield* open([Assignor.range]), yield* open([Assignor.range])]
+      yield* send
+      // First both are offered, as Java asks for it; then the eager one is dropped.
+      const both = [Assignor.cooperativeSticky, Assignor.range]
+      const middle = []
+      for (const old of eager) {
+        yield* moving(old.close)
+        middle.push(yield* open(both))
+        yield* send
+        yield* pass(5_000)
+      }
+      for (const old of middle) {
+        yield* moving(old.close)
+        yield* open([Assignor.cooperativeSticky])
+        yield* send
+        yield* pass(5_000)
+      }
+      yield* until("all are handled", () => seen.length === 2 * sent)
+      assert.strictEqual(new Set(seen).size, seen.length)
+    }).pipe(scoped, Effect.provide(two))
+  )
+})
