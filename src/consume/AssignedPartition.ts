@@ -99,6 +99,11 @@ export class Partition implements Origin {
     return this.status === "opening" || this.status === "open"
   }
 
+  /** Whether the next record may be handled: looks at the clock, too. */
+  get mayBegin(): boolean {
+    return this.isLive && this.host.isAlive()
+  }
+
   get inFlight(): number {
     return this.tracker?.inFlight ?? 0
   }
@@ -145,6 +150,7 @@ export class Partition implements Origin {
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const { slot, status } = this
     if (slot === undefined || status !== "open" || this.paused || this.decoding) return nothing
+    if (!this.host.isAlive()) return nothing
     const { fetched, from } = slot
     const end = Math.min(from + this.host.maxRecords, fetched.records.length)
     const isLast = end === fetched.records.length

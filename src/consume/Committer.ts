@@ -53,6 +53,8 @@ export const make = (
   offsets: GroupOffsets.GroupOffsets["Service"],
   /** Whether there is a membership, and so an identity that changes. */
   isMember: () => boolean,
+  /** False when the membership must have ended: others may have committed since. */
+  isAlive: () => boolean,
   identity: () => GroupOffsets.Identity,
   refused: (as: GroupOffsets.Identity, code: number) => void,
   owned: () => Iterable<Partition>
@@ -97,6 +99,7 @@ export const make = (
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
       left = left.filter(([partition]) => partition.status !== "ended")
       if (left.length === 0) return
+      if (!isAlive()) return yield* notOwned(left[0]![0], settings.group)
       const as = identity()
       const codes = yield* offsets.commit(
         settings.group,

@@ -91,6 +91,7 @@ export const make = Effect.fnUntraced(function* (
       { startImmediately: true }
     )
 
+  const isAlive = () => engine.member?.isAlive?.() ?? true
   const committer = Committer.make(
     {
       group: settings.group ?? "",
@@ -100,6 +101,7 @@ export const make = Effect.fnUntraced(function* (
     },
     groupOffsets,
     () => engine.grouped,
+    isAlive,
     () => engine.member?.identity() ?? anonymous,
     (as, code) => engine.member?.commitRefused(as, code),
     () => partitions.values()
@@ -122,6 +124,7 @@ export const make = Effect.fnUntraced(function* (
   const host: Host = {
     marks: settings.group !== undefined,
     maxRecords: settings.maxRecords,
+    isAlive,
     provide,
     ready: (partition) => {
       // What was begun while nothing was in flight is given its whole time.
@@ -169,14 +172,17 @@ export const make = Effect.fnUntraced(function* (
     everMarked: () => state.everMarked
   })
 
+  /** True where it is news. */
+  const noted = (error: KafkaError.KafkaError): boolean => {
+    const isNew = state.trouble === undefined
+    state.trouble = error
+    if (isNew) publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
+    return isNew
+  }
   const waits = (error: KafkaError.KafkaError): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const isNew = state.trouble === undefined
-      state.trouble = error
-      if (!isNew) return Effect.void
-      publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
       const who = settings.group === undefined ? "a consumer" : `a consumer of group ${settings.group}`
-      return Effect.logWarning(`${who} waits: ${error.message}`)
+      return noted(error) ? Effect.logWarning(`${who} waits: ${error.message}`) : Effect.void
     })
 
   const close = Effect.gen(function* () {
@@ -195,7 +201,8 @@ export const make = Effect.fnUntraced(function* (
       revoke: (list, within) => revocation.giveBack(state.held(list), within),
       lost: Effect.suspend(() => revocation.lost([...partitions.values()])),
       failed: (error) => Effect.sync(() => fail(error)),
-      waits
+      // The membership logs it.
+      troubled: (error) => Effect.sync(() => void noted(error))
     },
     reading,
     partitions,

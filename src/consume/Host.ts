@@ -12,6 +12,8 @@ export interface Host {
   readonly marks: boolean
   /** The most records of one array. */
   readonly maxRecords: number
+  /** False when the membership must have ended by our own clock, as for a process that stood still. */
+  readonly isAlive: () => boolean
   /** Gives the Schemas of the topics the services that they need. */
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
   /** An array waits to be taken. */

@@ -97,7 +97,7 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
   const each = (records: ReadonlyArray<AnyRecord>): Effect.Effect<void, any, any> => {
     const { epoch } = partition
     let i = 0
-    const isDue = () => i < records.length && partition.isLive && partition.epoch === epoch
+    const isDue = () => i < records.length && partition.epoch === epoch && partition.mayBegin
     const untilPaused: Effect.Effect<void, any, any> = Effect.whileLoop({
       while: () => isDue() && !partition.paused,
       body: () => handle(records[i]!),
@@ -151,7 +151,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
   const work = (lane: Lane<AnyRecord>): Effect.Effect<void, any, any> => {
     let taken: Waiting<AnyRecord> | undefined
     const take = (): boolean => {
-      while (partition.isLive && !partition.paused) {
+      while (!partition.paused && partition.mayBegin) {
         taken = lane.shift()
         if (taken === undefined) return false
         if (--waiting < maxWaiting) onRoom?.()
