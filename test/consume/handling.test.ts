@@ -399,6 +399,8 @@ describe("what is read may change", () => {
       // @ts-expect-error none of its topics
       const refused = consumer.resubscribe(["nowhere"])
       assert.strictEqual(yield* reasonOf(refused), "Misuse")
+      // The group rebalances.
+      yield* pass(5_000)
       yield* fill(1)
       yield* send("other")
       yield* until("the other is read", () => seen.length > 0)
