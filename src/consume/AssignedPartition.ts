@@ -26,7 +26,7 @@ export class Partition implements Origin {
   readonly topic: string
   readonly partition: number
   readonly key: string
-  readonly host: Host
+  readonly host: Host<Partition>
   readonly decoder: TopicDecoder
   status: Status = "opening"
   tracker: OffsetTracker | undefined = undefined
@@ -82,7 +82,7 @@ export class Partition implements Origin {
   private onDrained: (() => void) | undefined = undefined
   private onReleased: (() => void) | undefined = undefined
 
-  constructor(where: TopicPartition.TopicPartition, host: Host, decoder: TopicDecoder) {
+  constructor(where: TopicPartition.TopicPartition, host: Host<Partition>, decoder: TopicDecoder) {
     this.topic = where.topic
     this.partition = where.partition
     this.key = TopicPartition.key(where)

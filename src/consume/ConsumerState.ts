@@ -56,7 +56,7 @@ export class ConsumerState {
   /** Takes partitions in; gives those that are to be opened. */
   add(
     list: ReadonlyArray<TopicPartition.TopicPartition>,
-    host: Host,
+    host: Host<Partition>,
     ends: ReadonlyMap<string, number> | undefined
   ): ReadonlyArray<Partition> {
     if (this.closing || this.failure !== undefined) return []

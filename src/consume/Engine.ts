@@ -121,7 +121,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const isWatched = settings.group !== undefined && settings.progressTimeout !== Infinity
-  const host: Host = {
+  const host: Host<Partition> = {
     marks: settings.group !== undefined,
     maxRecords: settings.maxRecords,
     isAlive,

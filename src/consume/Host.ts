@@ -4,10 +4,9 @@ import type * as Scope from "effect/Scope"
 import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type { PartitionReader } from "../Transport.ts"
-import type { Partition } from "./AssignedPartition.ts"
 
-/** What a partition tells the consumer that it is part of. */
-export interface Host {
+/** What a partition `P` tells the consumer that it is part of. */
+export interface Host<P> {
   /** Whether marks are kept: there is a group to commit to. */
   readonly marks: boolean
   /** The most records of one array. */
@@ -17,14 +16,14 @@ export interface Host {
   /** Gives the Schemas of the topics the services that they need. */
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
   /** An array waits to be taken. */
-  readonly ready: (partition: Partition) => void
-  readonly marked: (partition: Partition, count: number) => void
-  readonly caughtUp: (partition: Partition) => void
+  readonly ready: (partition: P) => void
+  readonly marked: (partition: P, count: number) => void
+  readonly caughtUp: (partition: P) => void
   /** A bounded read is at its end. */
-  readonly finished: (partition: Partition) => void
+  readonly finished: (partition: P) => void
   /** A pull failed with something that another position, or the topic's return, may cure; else fails. */
   readonly cure: (
-    partition: Partition,
+    partition: P,
     error: KafkaError.KafkaError,
     reader: PartitionReader
   ) => Effect.Effect<void, KafkaError.KafkaError>
