@@ -172,17 +172,14 @@ export const make = Effect.fnUntraced(function* (
     everMarked: () => state.everMarked
   })
 
-  /** True where it is news. */
-  const noted = (error: KafkaError.KafkaError): boolean => {
-    const isNew = state.trouble === undefined
-    state.trouble = error
-    if (isNew) publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
-    return isNew
-  }
   const waits = (error: KafkaError.KafkaError): Effect.Effect<void> =>
     Effect.suspend(() => {
+      const isNew = state.trouble === undefined
+      state.trouble = error
+      if (!isNew) return Effect.void
+      publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
       const who = settings.group === undefined ? "a consumer" : `a consumer of group ${settings.group}`
-      return noted(error) ? Effect.logWarning(`${who} waits: ${error.message}`) : Effect.void
+      return Effect.logWarning(`${who} waits: ${error.message}`)
     })
 
   const close = Effect.gen(function* () {
@@ -201,8 +198,7 @@ export const make = Effect.fnUntraced(function* (
       revoke: (list, within) => revocation.giveBack(state.held(list), within),
       lost: Effect.suspend(() => revocation.lost([...partitions.values()])),
       failed: (error) => Effect.sync(() => fail(error)),
-      // The membership logs it.
-      troubled: (error) => Effect.sync(() => void noted(error))
+      waits
     },
     reading,
     partitions,

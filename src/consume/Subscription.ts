@@ -144,7 +144,7 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
       }
       yield* named(names)
       wanted = next instanceof RegExp ? stateless(next) : names
-      yield* engine.member?.resubscribed ?? Effect.void
+      yield* engine.member?.topicsChanged ?? Effect.void
     })
   }
 })
