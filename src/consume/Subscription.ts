@@ -121,8 +121,9 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
     })
   const topics = Effect.suspend(() => (wanted instanceof RegExp ? matching(wanted) : Effect.succeed(wanted)))
   const named = (names: ReadonlyArray<string>) =>
-    Effect.map(Effect.forEach(names, cluster.topic, { concurrency: "unbounded" }), (infos) =>
-      noted(engine, infos, true)
+    Effect.map(
+      Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" }),
+      (infos) => noted(engine, infos, true)
     )
   yield* start(
     engine,
@@ -174,7 +175,7 @@ export const assign = Effect.fnUntraced(function* (
   yield* start(
     engine,
     Effect.gen(function* () {
-      const infos = yield* Effect.forEach(names, cluster.topic, { concurrency: "unbounded" })
+      const infos = yield* Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" })
       const counts = new Map(infos.map((info) => [info.name, info.partitions.length]))
       for (const { partition, topic } of chosen ?? []) {
         if (partition >= counts.get(topic)!) return yield* KafkaError.make({ _tag: "UnknownTopic", topic, partition })
