@@ -1,0 +1,96 @@
+/**
+ * The producer on brokers of every age: the format that each of them knows, every codec, over six partitions, read back
+ * by kcat and compared. A sample of three releases; all of them, and ten times the records, where `SAMSA_FULL` is set.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Result, Schema } from "effect"
+import { Producer, Topic } from "samsa"
+import { connected } from "./Client.ts"
+import * as KafkaServer from "./KafkaServer.ts"
+import { atLeast, defaultMode, type Version } from "./KafkaVersion.ts"
+import * as Kcat from "./Kcat.ts"
+
+const full = process.env.SAMSA_FULL !== undefined
+const count = full ? 100_000 : 10_000
+const partitions = 6
+const versions: ReadonlyArray<Version> = full
+  ? ["0.8.2.2", "0.9.0.1", "0.10.2.2", "0.11.0.3", "1.1.1", "2.8.2", "4.4.0"]
+  : ["0.8.2.2", "0.10.2.2", "4.4.0"]
+
+const entryOf = (i: number, headers: boolean) => ({
+  key: i % 7 === 0 ? null : `key-${i}`,
+  value: i % 11 === 0 ? null : `value-${i} ${"x".repeat(i % 97)}`,
+  partition: i % partitions,
+  timestamp: 1_700_000_000_000 + i,
+  ...(headers && i % 3 === 0 ? { headers: [["i", Buffer.from(`${i}`)]] as Topic.Headers } : {})
+})
+
+for (const version of versions) {
+  const mode = defaultMode(version)
+  layer(KafkaServer.layer({ version, mode }), { excludeTestServices: true })(`Kafka ${version} (${mode})`, (it) => {
+    const batches = atLeast(version, 0, 11)
+    const codecs = (["none", "gzip", "snappy", "lz4", "zstd"] as const).filter(
+      (codec) => codec !== "zstd" || atLeast(version, 2, 1)
+    )
+    for (const compression of codecs) {
+      it.effect(`${count} records with ${compression} are there once, as they were, in order, for kcat`, () =>
+        Effect.gen(function* () {
+          const server = yield* KafkaServer.KafkaServer
+          const name = `ages-${compression}`
+          yield* server.createTopic(name, { partitions })
+          const topic = Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.NullOr(Schema.String) })
+          const entries = Array.from({ length: count }, (_, i) => entryOf(i, batches))
+          yield* connected(
+            Effect.gen(function* () {
+              const producer = yield* Producer.Producer
+              for (let at = 0; at < count; at += 2000) {
+                const results = yield* producer.sendAll(topic, entries.slice(at, at + 2000))
+                results.forEach((result, i) => {
+                  const { offset, partition } = Result.getOrThrow(result)
+                  const n = at + i
+                  assert.deepStrictEqual([partition, offset], [n % partitions, Math.floor(n / partitions)])
+                })
+              }
+            }),
+            { compression }
+          )
+          const read = yield* Kcat.consume({
+            bootstrap: server.bootstrap,
+            topic: name,
+            settings: Kcat.old(version)
+          })
+          assert.lengthOf(read, count)
+          for (const { headers, key, offset, partition, timestamp, value } of read) {
+            const n = offset * partitions + partition
+            const expected = entries[n]!
+            assert.deepStrictEqual([key, value], [expected.key, expected.value], `record ${n}`)
+            if (atLeast(version, 0, 10)) assert.strictEqual(timestamp, expected.timestamp)
+            assert.deepStrictEqual(headers, batches && n % 3 === 0 ? [["i", `${n}`]] : [])
+          }
+        }).pipe(KafkaServer.diagnosed)
+      )
+    }
+
+    it.effect("what the broker is too old for is refused typed, alone", () =>
+      Effect.gen(function* () {
+        const server = yield* KafkaServer.KafkaServer
+        yield* server.createTopic("too-old", { partitions: 1 })
+        const topic = Topic.make("too-old", { key: Schema.NullOr(Schema.String), value: Schema.String })
+        const entries = [{ value: "a" }, { value: "b", headers: [["h", null]] as Topic.Headers }, { value: "c" }]
+        const tags = (options: Producer.Options) =>
+          connected(
+            Effect.gen(function* () {
+              const producer = yield* Producer.Producer
+              const results = yield* producer.sendAll(topic, entries)
+              return results.map((result) => (Result.isSuccess(result) ? "ok" : result.failure.reason._tag))
+            }),
+            options
+          )
+        const whole = (tag: string) => [tag, tag, tag]
+        assert.deepStrictEqual(yield* tags({}), batches ? whole("ok") : ["ok", "Unsupported", "ok"])
+        assert.deepStrictEqual(yield* tags({ idempotent: true }), whole(batches ? "ok" : "Unsupported"))
+        if (!atLeast(version, 2, 1)) assert.deepStrictEqual(yield* tags({ compression: "zstd" }), whole("Unsupported"))
+      }).pipe(KafkaServer.diagnosed)
+    )
+  })
+}
