@@ -11,8 +11,8 @@ import { Transport } from "./Transport.ts"
 /** The native engine, over `Brokers` and `Cluster`. */
 export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster | KafkaConfig> = Effect.gen(
   function* () {
-    const { retry } = yield* KafkaConfig
-    const context = { brokers: yield* Brokers, cluster: yield* Cluster, retry }
+    const { metadataMaxAge, metadataTimeout, retry } = yield* KafkaConfig
+    const context = { brokers: yield* Brokers, cluster: yield* Cluster, metadataMaxAge, metadataTimeout, retry }
     return Transport.of({
       name: "native",
       capabilities: { transactions: false, acknowledge: false, idempotence: true },

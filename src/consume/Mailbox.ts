@@ -47,6 +47,8 @@ export class Mailbox<A> {
     if (!this.failed && !this.isEmpty) return Effect.succeed(this.shift())
     if (this.closed !== undefined) return this.closed
     return Effect.callback<A, KafkaError | Cause.Done>((resume) => {
+      // The fiber may have yielded since it looked: what came meanwhile has found nobody waiting.
+      if (this.closed !== undefined || !this.isEmpty) return resume(this.take)
       this.waiter = resume
       return Effect.sync(() => {
         if (this.waiter === resume) this.waiter = undefined

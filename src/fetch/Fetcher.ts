@@ -1,420 +1,402 @@
 /**
- * The fetching half of the native engine. A `Loop` looks which partitions want records, and asks their leaders; what
- * comes back waits in the partition's buffer until it is pulled.
- *
- * A broker holds a Fetch back until it has something, or `maxWait` has passed, and works on one request of a
- * connection at a time. So each leader has two lanes, connections of their own: while one request is held for
- * partitions that are at their end, a partition whose buffer has just been emptied is asked for on the other.
- *
- * Memory: no Fetch is sent while the buffers, with what is under way, hold `bufferBytes`; one partition is asked for
- * ahead of its reader until it holds `maxPartitionBytes`.
+ * The fetching half of the native engine: it drives what is pure. The scheduler says which partitions are asked for, of
+ * whom and when; partitions take answers in, and give arrays and failures; look-ups say when the cluster is asked about
+ * topics. Here are the requests, the fibers and whoever waits.
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
-import type { Cluster } from "../Cluster.ts"
+import type { Cluster, TopicInfo } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
+import * as Loop from "../engine/Loop.ts"
 import * as Crc32c from "../Crc32c.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Fetch from "../protocol/messages/Fetch.ts"
-import * as Records from "../protocol/records/Records.ts"
-import type { FetchedRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import type { Fetched, FetchSettings, PartitionReader, TransportConsumer } from "../Transport.ts"
-import * as Loop from "../engine/Loop.ts"
+import type { FetchSettings, PartitionReader, TransportConsumer } from "../Transport.ts"
+import * as EpochCheck from "./EpochCheck.ts"
+import { FetchBuffer } from "./FetchBuffer.ts"
+import { FetchedPartition, type Shared } from "./FetchedPartition.ts"
+import * as FetchRequest from "./FetchRequest.ts"
+import { FetchScheduler, type Request } from "./FetchScheduler.ts"
+import { FetchSession } from "./FetchSession.ts"
+import * as Locate from "./Locate.ts"
+import { Pulls } from "./Pulls.ts"
+import { TopicLookups } from "./TopicLookups.ts"
 
-/** What the engine works over. */
+/** What the engine works over. Durations in milliseconds. */
 export interface Context {
   readonly brokers: Brokers["Service"]
   readonly cluster: Cluster["Service"]
-}
-
-/** From v13 on topics are named by id; v4 is the first with format 2. */
-const fetchOptions = { minVersion: 4, maxVersion: 12 }
-const lanes = 2
-
-const offsetOutOfRange = 1
-const topicAuthorizationFailed = 29
-/** The leader has moved, or the broker knows less or more than we do: ask for metadata, then go on. */
-const moved = new Set([3, 5, 6, 9, 74, 75, 76, 78, 100, 103])
-
-interface Buffered extends Fetched {
-  readonly bytes: number
-}
-
-interface Reader {
-  readonly topic: string
-  readonly partition: number
-  /** Where the next Fetch starts. */
-  next: number
-  /** Where the next pull starts. */
-  position: number
-  readonly buffer: Array<Buffered>
-  buffered: number
-  /** Grows with every seek, so that a response that was under way is known to be old. */
-  era: number
-  underWay: boolean
-  paused: boolean
-  closed: boolean
-  failure: KafkaError.KafkaError | undefined
-  attempts: number
-  retryAt: number
-  end: number | undefined
-  waiter: ((effect: Effect.Effect<Fetched, KafkaError.KafkaError>) => void) | undefined
-}
-
-/** What was asked for one partition. */
-interface Asked {
-  readonly reader: Reader
-  readonly era: number
-  readonly offset: number
+  readonly metadataTimeout: number
+  readonly metadataMaxAge: number
+  /** The waits between attempts; where it ends, the default's longest goes on. */
+  readonly retry?: Backoff.Retry | undefined
 }
 
 type Response = (typeof Fetch.Response.schema)["Type"]
-type PartitionResponse = Response["responses"][number]["partitions"][number]
+type Asked = Request<FetchedPartition>
+
+/** Between attempts where the application's Schedule has ended, in milliseconds: a reader waits for as long as it is open. */
+const longestDelay = 1000
+/** Whatever the Schedule says: an error that is told again and again must not keep the process busy. */
+const leastDelay = 10
+
+/** The last version of Fetch that is spoken. */
+const lastVersion = 18
 
 let engines = 0
 
 /** Makes the fetching half of the native engine. */
 export const make = Effect.fnUntraced(function* (
-  { brokers, cluster }: Context,
+  context: Context,
   settings: FetchSettings
 ): Effect.fn.Return<TransportConsumer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
+  const delayOf = Backoff.delays(context.retry)
+  const delay = (failures: number) =>
+    Math.max(failures > 1 ? leastDelay : 0, delayOf(failures, random.nextDoubleUnsafe()) ?? longestDelay)
   const compression = yield* Compression.Compression
+  let fetcher: Fetcher | undefined
+  const loop = yield* Loop.make(context.cluster, (now) => fetcher!.look(now))
   const crc32c = yield* Crc32c.Crc32c
-  const engine = ++engines
-  const readers = new Set<Reader>()
-  /** Bytes in buffers, and those that the requests under way may bring. */
-  let buffered = 0
-  let expected = 0
-  const busy = new Map<number, Array<boolean>>()
+  fetcher = new Fetcher(context, settings, { compression, crc32c }, delay, loop)
+  const { hangUp, open } = fetcher
+  yield* Effect.addFinalizer(() => Effect.andThen(loop.end, hangUp))
+  return { open }
+})
 
-  const wants = (reader: Reader): boolean =>
-    !reader.underWay && !reader.paused && reader.failure === undefined && reader.buffered < settings.maxPartitionBytes
+class Fetcher {
+  readonly #context: Context
+  readonly #settings: FetchSettings
+  readonly #loop: Loop.Loop
+  readonly #shared: Shared
+  readonly #scheduler: FetchScheduler<FetchedPartition>
+  readonly #buffer: FetchBuffer
+  readonly #lookups: TopicLookups
+  readonly #engine = ++engines
+  /** How many partitions of each topic are open. */
+  readonly #topics = new Map<string, number>()
+  readonly #sessions = new Map<string, FetchSession>()
+  readonly #late = new Set<Asked>()
+  readonly #pulls: Pulls
+  #checks: Array<FetchedPartition> = []
 
-  const loop = yield* Loop.make(cluster, (now) => {
-    let wakeAt: number | undefined
-    const byNode = new Map<number, Array<Reader>>()
-    for (const reader of readers) {
-      if (!wants(reader)) continue
-      if (reader.retryAt > now) {
-        wakeAt = Math.min(wakeAt ?? Infinity, reader.retryAt)
-        continue
-      }
-      const leader = loop.leaderOf(reader.topic, reader.partition)
-      if (leader === undefined) {
-        loop.refresh(reader.topic)
-        continue
-      }
-      const of = byNode.get(leader)
-      if (of === undefined) byNode.set(leader, [reader])
-      else of.push(reader)
-    }
-    for (const [node, wanting] of byNode) {
-      let taken = busy.get(node)
-      if (taken === undefined) busy.set(node, (taken = Array.from({ length: lanes }, () => false)))
-      const lane = taken.indexOf(false)
-      if (lane < 0) continue
-      const asked: Array<Asked> = []
-      for (const reader of wanting) {
-        const room = settings.bufferBytes - buffered - expected
-        // With nothing buffered and nothing under way one is always asked for, however small the bound.
-        if (room < settings.maxPartitionBytes && buffered + expected > 0) break
-        expected += settings.maxPartitionBytes
-        reader.underWay = true
-        asked.push({ reader, era: reader.era, offset: reader.next })
-      }
-      if (asked.length > 0) send(node, lane, taken, asked)
-    }
-    return wakeAt
-  })
-
-  const body = (asked: ReadonlyArray<Asked>) => () => {
-    const topics = new Map<string, Array<object>>()
-    for (const { reader, offset } of asked) {
-      const partition = {
-        partition: reader.partition,
-        currentLeaderEpoch: cluster.known(reader.topic)?.partitions[reader.partition]?.leaderEpoch ?? -1,
-        fetchOffset: offset,
-        partitionMaxBytes: settings.maxPartitionBytes
-      }
-      const of = topics.get(reader.topic)
-      if (of === undefined) topics.set(reader.topic, [partition])
-      else of.push(partition)
-    }
-    return {
-      maxWaitMs: settings.maxWait,
-      minBytes: settings.minBytes,
-      maxBytes: settings.maxBytes,
-      isolationLevel: settings.isolation === "committed" ? 1 : 0,
-      topics: [...topics].map(([topic, partitions]) => ({ topic, partitions }))
+  constructor(
+    context: Context,
+    settings: FetchSettings,
+    codecs: Shared["codecs"],
+    delay: (failures: number) => number,
+    loop: Loop.Loop
+  ) {
+    this.#context = context
+    this.#settings = settings
+    this.#loop = loop
+    this.#scheduler = new FetchScheduler(settings, delay)
+    this.#buffer = new FetchBuffer(this.#scheduler.count)
+    this.#lookups = new TopicLookups(delay)
+    this.#pulls = new Pulls(this.#scheduler, this.#buffer, loop)
+    this.#shared = {
+      settings,
+      codecs,
+      buffer: this.#buffer,
+      scheduler: this.#scheduler,
+      delay,
+      replicaMaxAge: context.metadataMaxAge
     }
   }
 
-  const channelOf = (lane: number) => `fetch-${engine}-${lane}`
+  // ── looking
 
-  const send = (node: number, lane: number, taken: Array<boolean>, asked: ReadonlyArray<Asked>) => {
-    taken[lane] = true
-    loop.fork(
-      Effect.flatMap(brokers.get(node), (broker) =>
-        broker.send(Fetch, body(asked), { ...fetchOptions, channel: channelOf(lane), held: settings.maxWait })
-      ).pipe(
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            taken[lane] = false
-            receive(asked, exit)
-            loop.wake()
-          })
-        ),
+  /** Does what is to be done now; gives when to look again. */
+  look(now: number): number | undefined {
+    const failed: Array<FetchedPartition> = []
+    const locate = this.#locating(now, failed)
+    for (const request of this.#late) {
+      // Whoever has another leader by now does not wait for a broker that is silent.
+      for (const one of request.slots) if (isOf(one, request) && locate(one) !== request.node) one.asked = undefined
+    }
+    this.#pulls.tryAgain()
+    const found = this.#scheduler.look(now, this.#buffer.dead, locate, this.#pulls.needed)
+    for (const partition of found.drop) partition.park()
+    if (found.drop.length > 0) this.#loop.wake()
+    for (const request of found.late) {
+      this.#late.add(request)
+      for (const { topic } of request.slots) this.#lookups.need(topic)
+    }
+    for (const request of found.requests) this.#send(request)
+    this.#compareEpochs()
+    for (const partition of failed) this.#pulls.deliver(partition)
+    const due = this.#lookups.due(now)
+    if (due.topics.length > 0) this.#askAbout(due.topics)
+    const next = Math.min(found.wakeAt, due.wakeAt)
+    return next === Infinity ? undefined : next
+  }
+
+  /** Finds partitions' brokers, by what is known in this look; notes those that failed on the way. */
+  #locating(now: number, failed: Array<FetchedPartition>): (partition: FetchedPartition) => number | undefined {
+    const { cluster, metadataTimeout } = this.#context
+    const seen = new Map<string, TopicInfo | undefined>()
+    const known = (topic: string) => {
+      if (!seen.has(topic)) seen.set(topic, cluster.known(topic))
+      return seen.get(topic)
+    }
+    const check = (partition: FetchedPartition) => void this.#checks.push(partition)
+    const context: Locate.Context = { lookups: this.#lookups, known, metadataTimeout, check }
+    return (partition) => {
+      const node = Locate.locate(partition, now, context)
+      if (partition.failure !== undefined) failed.push(partition)
+      return node
+    }
+  }
+
+  #askAbout(names: ReadonlyArray<string>): void {
+    const { cluster } = this.#context
+    const settle = (exit: Exit.Exit<unknown, KafkaError.KafkaError>) => {
+      if (Exit.isSuccess(exit)) {
+        this.#lookups.answered(names, this.#loop.now(), (name) => cluster.known(name) !== undefined)
+      } else this.#lookups.failed(names, this.#loop.now())
+      this.#loop.wake()
+    }
+    this.#loop.fork(
+      cluster.topics(names).pipe(
+        Effect.onExit((exit) => Effect.sync(() => settle(exit))),
         Effect.ignore
       )
     )
   }
 
-  const receive = (asked: ReadonlyArray<Asked>, exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
-    expected -= asked.length * settings.maxPartitionBytes
-    settle(asked, exit)
-    // Last: whoever is given records may have the loop look at once, which must not ask again for what is in hand.
-    for (const { reader, era } of asked) if (era === reader.era) reader.underWay = false
+  #needsMetadata(partition: FetchedPartition): void {
+    partition.awaitedRound = this.#lookups.fresh(partition.topic)
+    this.#lookups.need(partition.topic)
   }
 
-  const settle = (asked: ReadonlyArray<Asked>, exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
-    if (Exit.isFailure(exit)) {
-      const error = failureOf(exit.cause)
-      for (const { reader, era } of asked) {
-        if (era !== reader.era) continue
-        if (error === undefined || error.isRetryable) again(reader, true)
-        else fail(reader, error)
+  #again(partition: FetchedPartition, why: unknown): void {
+    partition.again(this.#loop.now())
+    this.#notice(partition, why)
+  }
+
+  #notice(partition: FetchedPartition, why: unknown): void {
+    if (!partition.isNoticeable) return
+    const what = `${TopicPartition.key(partition)} cannot be fetched at offset ${partition.next}, and is tried again`
+    this.#loop.fork(Effect.logWarning(what, why))
+  }
+
+  // ── requests
+
+  #channelOf(lane: number): string {
+    return `fetch-${this.#engine}-${lane}`
+  }
+
+  #sessionOf({ lane, node }: Asked): FetchSession {
+    const name = `${node}/${lane}`
+    let session = this.#sessions.get(name)
+    if (session === undefined) this.#sessions.set(name, (session = new FetchSession()))
+    return session
+  }
+
+  #send(request: Asked): void {
+    const isById = request.slots.every((partition) => partition.topicId !== undefined)
+    let sent: FetchRequest.Sent | undefined
+    const body = (version: number) => {
+      const { each, keep } = FetchRequest.shares(request, version)
+      if (keep < request.slots.length) {
+        this.#scheduler.narrow(request, keep)
+        this.#loop.wake()
       }
-      return
+      const partitions = request.slots.filter((partition) => isOf(partition, request))
+      const made = FetchRequest.make(request, partitions, version, each, this.#sessionOf(request), this.#settings)
+      sent = made.sent
+      return made.body
     }
-    const { errorCode, responses } = exit.value
-    if (errorCode !== 0) {
-      for (const { reader, era } of asked) if (era === reader.era) refused(reader, errorCode, undefined)
-      return
+    const settle = (exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
+      this.#late.delete(request)
+      if (Exit.isSuccess(exit) && sent !== undefined) this.#receive(request, sent, exit.value)
+      else if (Exit.isFailure(exit)) this.#failed(request, sent !== undefined, failureOf(exit.cause))
+      this.#loop.wake()
     }
-    const byName = new Map(asked.map((one) => [TopicPartition.key(one.reader), one]))
-    for (const { topic, partitions } of responses) {
-      for (const answer of partitions) {
-        const found = byName.get(`${topic}-${answer.partitionIndex}`)
-        if (found === undefined || found.era !== found.reader.era || found.reader.closed) continue
-        if (answer.errorCode === 0) accept(found.reader, answer)
-        else refused(found.reader, answer.errorCode, answer)
-      }
+    const options = {
+      maxVersion: isById ? lastVersion : FetchRequest.firstById - 1,
+      channel: this.#channelOf(request.lane),
+      held: request.maxWait
     }
-  }
-
-  const refused = (reader: Reader, code: number, answer: PartitionResponse | undefined) => {
-    const { topic, partition } = reader
-    if (code === offsetOutOfRange) {
-      const start = answer?.logStartOffset ?? -1
-      const to = reader.next < start ? start : (answer?.highWatermark ?? -1)
-      const known = to >= 0 ? { to } : {}
-      return fail(reader, KafkaError.make({ _tag: "DataLoss", topic, partition, from: reader.next, ...known }))
-    }
-    if (code !== topicAuthorizationFailed && (moved.has(code) || ErrorCode.get(code).retriable)) {
-      return again(reader, moved.has(code))
-    }
-    fail(reader, KafkaError.fromCode(code, { api: "Fetch", topic, partition }))
-  }
-
-  const again = (reader: Reader, refresh: boolean) => {
-    reader.attempts++
-    reader.retryAt = loop.now() + Backoff.delay(reader.attempts, random.nextDoubleUnsafe())
-    if (refresh) loop.refresh(reader.topic, reader.partition)
-  }
-
-  const fail = (reader: Reader, error: KafkaError.KafkaError) => {
-    reader.failure = error
-    deliver(reader)
-  }
-
-  const accept = (reader: Reader, answer: PartitionResponse) => {
-    const end = settings.isolation === "committed" ? answer.lastStableOffset : answer.highWatermark
-    reader.end = end
-    const bytes = answer.records
-    if (bytes === null || bytes.length === 0) {
-      reader.attempts = 0
-      return
-    }
-    const decoded = Records.decode(bytes, { checkCrc: settings.checkCrcs, crc32c, compression, from: reader.next })
-    const { batches, failure } = decoded
-    let next = reader.next
-    for (const batch of batches) if (batch.nextOffset > next) next = batch.nextOffset
-    const records = visible(batches, settings.isolation === "committed" ? (answer.abortedTransactions ?? []) : [])
-    if (next > reader.next) {
-      reader.next = next
-      reader.attempts = 0
-      // What is held is the field and what its compressed batches have become.
-      const held = bytes.length + decoded.decompressed
-      reader.buffer.push({ records, nextOffset: next, endOffset: end, bytes: held })
-      reader.buffered += held
-      buffered += held
-    }
-    if (failure !== undefined) {
-      // A bad transfer is cured by another one; bad bytes in the log are not.
-      if (reader.attempts++ > 0 || failure.reason._tag !== "Corrupt") {
-        const { topic, partition } = reader
-        reader.failure = KafkaError.make({ ...failure.reason, topic, partition }, failure.cause)
-      }
-    }
-    deliver(reader)
-  }
-
-  const take = (reader: Reader): Fetched | undefined => {
-    if (reader.paused) return undefined
-    const first = reader.buffer.shift()
-    if (first === undefined) return undefined
-    reader.buffered -= first.bytes
-    buffered -= first.bytes
-    reader.position = first.nextOffset
-    loop.wake()
-    return first
-  }
-
-  /** Gives whoever waits what is there: records first, then the failure behind them. */
-  const deliver = (reader: Reader) => {
-    const { waiter } = reader
-    if (waiter === undefined) return
-    const fetched = take(reader)
-    if (fetched === undefined && (reader.failure === undefined || reader.paused)) return
-    reader.waiter = undefined
-    waiter(fetched === undefined ? Effect.fail(reader.failure!) : Effect.succeed(fetched))
-  }
-
-  const drop = (reader: Reader) => {
-    reader.era++
-    reader.underWay = false
-    buffered -= reader.buffered
-    reader.buffered = 0
-    reader.buffer.length = 0
-  }
-
-  const open = (
-    tp: TopicPartition.TopicPartition,
-    offset: number
-  ): Effect.Effect<PartitionReader, never, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const reader: Reader = {
-          topic: tp.topic,
-          partition: tp.partition,
-          next: offset,
-          position: offset,
-          buffer: [],
-          buffered: 0,
-          era: 0,
-          underWay: false,
-          paused: false,
-          closed: false,
-          failure: undefined,
-          attempts: 0,
-          retryAt: 0,
-          end: undefined,
-          waiter: undefined
-        }
-        readers.add(reader)
-        loop.wake()
-        return reader
-      }),
-      (reader) =>
-        Effect.sync(() => {
-          reader.closed = true
-          readers.delete(reader)
-          drop(reader)
-        })
-    ).pipe(Effect.map(face))
-
-  const face = (reader: Reader): PartitionReader => ({
-    pull: Effect.suspend(() => {
-      const fetched = take(reader)
-      if (fetched !== undefined) return Effect.succeed(fetched)
-      if (reader.failure !== undefined && !reader.paused) return Effect.fail(reader.failure)
-      return Effect.callback<Fetched, KafkaError.KafkaError>((resume) => {
-        reader.waiter = resume
-        // The fiber may have yielded since it looked.
-        deliver(reader)
-        return Effect.sync(() => {
-          if (reader.waiter === resume) reader.waiter = undefined
-        })
-      })
-    }),
-    seek: (offset) => {
-      drop(reader)
-      reader.next = reader.position = offset
-      reader.failure = undefined
-      reader.attempts = 0
-      reader.retryAt = 0
-      loop.wake()
-    },
-    pause: () => {
-      reader.paused = true
-    },
-    resume: () => {
-      reader.paused = false
-      deliver(reader)
-      loop.wake()
-    },
-    position: () => reader.position,
-    endOffset: () => reader.end
-  })
-
-  yield* Effect.addFinalizer(() =>
-    Effect.andThen(
-      loop.end,
-      Effect.forEach(
-        [...busy.keys()],
-        (node) =>
-          Effect.ignore(
-            Effect.map(brokers.get(node), (broker) => {
-              for (let lane = 0; lane < lanes; lane++) broker.hangUp(channelOf(lane))
-            })
-          ),
-        { discard: true }
+    this.#loop.fork(
+      Effect.flatMap(this.#context.brokers.get(request.node), (broker) => broker.send(Fetch, body, options)).pipe(
+        Effect.onExit((exit) => Effect.sync(() => settle(exit))),
+        Effect.ignore
       )
     )
-  )
+  }
 
-  return { open }
-})
+  /** The request was not answered. */
+  #failed(request: Asked, wasSent: boolean, error: KafkaError.KafkaError | undefined): void {
+    if (wasSent) this.#sessionOf(request).reset()
+    const asked = request.slots.filter((partition) => isOf(partition, request))
+    this.#scheduler.failed(request, this.#loop.now())
+    for (const partition of asked) {
+      partition.replica = undefined
+      if (error === undefined || error.isRetryable) this.#needsMetadata(partition)
+      else partition.failure = error
+    }
+    for (const partition of asked) this.#pulls.deliver(partition)
+  }
+
+  #receive(request: Asked, sent: FetchRequest.Sent, response: Response): void {
+    const now = this.#loop.now()
+    if (response.nodeEndpoints.length > 0) {
+      const named = response.nodeEndpoints.map(({ host, nodeId, port }) => ({ id: nodeId, host, port }))
+      this.#context.brokers.learn(named)
+    }
+    const asked = new Set(request.slots.filter((partition) => isOf(partition, request)))
+    const { errorCode } = response
+    if (errorCode !== 0) return this.#refused(request, asked, errorCode)
+    this.#sessionOf(request).answered(response.sessionId)
+    let kind: ReturnType<typeof FetchRequest.weigh> = asked.size === 0 ? "told" : "empty"
+    const told: Array<FetchedPartition> = []
+    FetchRequest.forEachAnswer(response, sent, (partition, answer) => {
+      if (!asked.delete(partition)) return
+      const weight = FetchRequest.weigh(answer)
+      if (kind !== "gave" && weight !== "empty") kind = weight
+      if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition)
+      if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)
+      told.push(partition)
+    })
+    for (const partition of asked) {
+      if (sent.isIncremental) partition.unchanged()
+      else this.#again(partition, "the answer leaves it out")
+      told.push(partition)
+    }
+    // Before anybody is told, who may ask for more at once.
+    this.#scheduler.answered(request, kind, now)
+    for (const partition of told) this.#pulls.deliver(partition)
+  }
+
+  /** The broker has refused the request as a whole. */
+  #refused(request: Asked, asked: ReadonlySet<FetchedPartition>, errorCode: number): void {
+    const session = this.#sessionOf(request)
+    if (errorCode === ErrorCode.codes.FETCH_SESSION_ID_NOT_FOUND) session.forget()
+    else session.reset()
+    this.#scheduler.failed(request, this.#loop.now())
+    const ask = ErrorCode.asks(errorCode, "Fetch")
+    if (ask === "new-session") return
+    for (const partition of asked) {
+      if (ask === "metadata") this.#needsMetadata(partition)
+      else if (ask === "retry") this.#again(partition, ErrorCode.get(errorCode).name)
+      else partition.failure = KafkaError.fromCode(errorCode, { api: "Fetch", ...partition.place })
+      this.#pulls.deliver(partition)
+    }
+  }
+
+  // ── leaders' epochs
+
+  /** Compares the epochs of those whose leader is new with the leaders' logs, a request a broker. */
+  #compareEpochs(): void {
+    if (this.#checks.length === 0) return
+    const byNode = new Map<number, Array<FetchedPartition>>()
+    for (const partition of this.#checks) {
+      const { node } = partition.leader!
+      const of = byNode.get(node)
+      if (of === undefined) byNode.set(node, [partition])
+      else of.push(partition)
+    }
+    this.#checks = []
+    for (const [node, partitions] of byNode) {
+      this.#loop.fork(
+        Effect.flatMap(this.#context.brokers.get(node), (broker) =>
+          EpochCheck.ask(broker, partitions, this.#channelOf(0))
+        ).pipe(
+          Effect.match({
+            onSuccess: (verdicts) => this.#compared(verdicts),
+            onFailure: (error) => this.#compared(partitions.map((partition) => EpochCheck.unknown(partition, error)))
+          })
+        )
+      )
+    }
+  }
+
+  #compared(verdicts: ReadonlyArray<EpochCheck.Verdict>): void {
+    for (const { endOffset, epoch, failure, partition } of verdicts) {
+      if (failure === undefined) partition.checked(epoch, endOffset)
+      else {
+        partition.isChecking = false
+        this.#again(partition, failure.why)
+        if (failure.isAboutLeader) this.#needsMetadata(partition)
+      }
+      this.#pulls.deliver(partition)
+    }
+    this.#loop.wake()
+  }
+
+  // ── partitions
+
+  #readerOf(partition: FetchedPartition): PartitionReader {
+    return {
+      pull: this.#pulls.pull(partition),
+      seek: (offset, leaderEpoch) => {
+        partition.seek(offset, leaderEpoch, this.#loop.now())
+        this.#loop.wake()
+      },
+      pause: () => {
+        partition.isPaused = true
+      },
+      resume: () => {
+        partition.isPaused = false
+        this.#pulls.deliver(partition)
+        this.#loop.wake()
+      },
+      position: () => partition.position,
+      endOffset: () => partition.end
+    }
+  }
+
+  readonly open: TransportConsumer["open"] = (where, offset, leaderEpoch) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const partition = new FetchedPartition(where, offset, leaderEpoch, this.#shared)
+        this.#scheduler.add(partition)
+        this.#topics.set(partition.topic, (this.#topics.get(partition.topic) ?? 0) + 1)
+        this.#loop.wake()
+        return partition
+      }),
+      (partition) => Effect.sync(() => this.#close(partition))
+    ).pipe(Effect.map((partition) => this.#readerOf(partition)))
+
+  #close(partition: FetchedPartition): void {
+    partition.isClosed = true
+    partition.drop()
+    this.#scheduler.remove(partition)
+    this.#pulls.forget(partition)
+    const left = this.#topics.get(partition.topic)! - 1
+    if (left > 0) this.#topics.set(partition.topic, left)
+    else this.#topics.delete(partition.topic)
+    this.#lookups.keep((topic) => this.#topics.has(topic))
+  }
+
+  /** Gives the connections back. */
+  readonly hangUp: Effect.Effect<void> = Effect.suspend(() => {
+    const nodes = new Set([...this.#sessions.keys()].map((name) => Number(name.slice(0, name.indexOf("/")))))
+    return Effect.forEach(
+      nodes,
+      (node) =>
+        Effect.ignore(
+          Effect.map(this.#context.brokers.get(node), (broker) => {
+            for (let lane = 0; lane < FetchScheduler.lanes; lane++) broker.hangUp(this.#channelOf(lane))
+          })
+        ),
+      { discard: true }
+    )
+  })
+}
+
+/** Whether a partition still waits for a request: not where it went elsewhere since. */
+const isOf = (partition: FetchedPartition, request: Asked): boolean => partition.asked === request
 
 const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>): KafkaError.KafkaError | undefined => {
   for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
   return undefined
-}
-
-interface Aborted {
-  readonly producerId: number
-  readonly firstOffset: number
-}
-
-/**
- * What a reader sees of batches: no control records, and no records of aborted transactions. A transaction is aborted
- * from the offset that the broker names until its producer's next abort marker; some brokers list them unsorted.
- */
-const visible = (
-  batches: ReadonlyArray<Records.DecodedBatch>,
-  aborted: ReadonlyArray<Aborted>
-): ReadonlyArray<FetchedRecord> => {
-  if (batches.length === 1 && !batches[0]!.isControl && aborted.length === 0) return batches[0]!.records
-  const ahead = aborted.length === 0 ? [] : [...aborted].sort((a, b) => a.firstOffset - b.firstOffset)
-  const open = new Set<number>()
-  const records: Array<FetchedRecord> = []
-  let i = 0
-  for (const batch of batches) {
-    while (i < ahead.length && ahead[i]!.firstOffset <= batch.lastOffset) open.add(ahead[i++]!.producerId)
-    if (batch.isControl) {
-      const marker = batch.records[0]
-      if (marker !== undefined && Records.controlType(marker) === "abort") open.delete(batch.producerId)
-    } else if (!(batch.isTransactional && open.has(batch.producerId))) {
-      for (const record of batch.records) records.push(record)
-    }
-  }
-  return records
 }

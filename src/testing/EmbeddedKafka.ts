@@ -86,6 +86,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
         groupMinSessionTimeout: millis(options.groupMinSessionTimeout, 6000),
         groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, profile.maxSessionTimeout),
         groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
+        selectsByRack: options.racks !== undefined,
         maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
         compression,
         sasl:
@@ -105,8 +106,9 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
     const addNode = Effect.gen(function* () {
       const id = cluster.nodes.size + 1
       const { listen } = options
-      if (listen === undefined || listen === false) return cluster.addNode(`embedded-${id}`, 9092)
-      const node = cluster.addNode("127.0.0.1", 0)
+      const rack = options.racks?.[id - 1] ?? null
+      if (listen === undefined || listen === false) return cluster.addNode(`embedded-${id}`, 9092, rack)
+      const node = cluster.addNode("127.0.0.1", 0, rack)
       const wanted = typeof listen === "number" && listen > 0 ? listen + id - 1 : 0
       const listener = yield* Effect.mapError(Listener.listen(cluster, node, wanted, options.tls), (error) =>
         KafkaError.make({ _tag: "Misconfigured", mistakes: [`port ${wanted} cannot be listened on: ${error.message}`] })

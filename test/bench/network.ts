@@ -2,8 +2,11 @@
  * The network bench: Samsa beside kafkajs and @platformatic/kafka on one real broker, in one run. The broker (full
  * JIT) has one processor, the client the other; each client runs in a process of its own and is warmed first.
  *
- * node test/bench/network.ts [--quick] [--only sendAll,send,consume] [--clients samsa,…] [--rounds 3] [--profile DIR]
- *                            [--version 4.4.0]
+ * node test/bench/network.ts [--quick] [--only sendAll,send,consume,consume1,consume1000,idle] [--clients samsa,…]
+ *                            [--rounds 3] [--profile DIR] [--version 4.4.0] [--floor PROGRAM]
+ *
+ * `--floor` (or BENCH_FLOOR) names a program that consumes by the least that JavaScript needs, run beside the clients as
+ * `node PROGRAM PORT TOPIC PARTITIONS RECORDS js`; the last line that it prints is JSON, with recPerSec, cpuSPerM and n.
  */
 import { spawn } from "node:child_process"
 import * as Os from "node:os"
@@ -19,46 +22,35 @@ import type { Result } from "./network/Meter.ts"
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "sendAll,send,consume" },
+    only: { type: "string", default: "sendAll,send,consume,consume1,consume1000,idle" },
     clients: { type: "string", default: "kafkajs,platformatic,samsa" },
     rounds: { type: "string" },
     profile: { type: "string" },
+    floor: { type: "string", default: process.env.BENCH_FLOOR },
     version: { type: "string", default: "4.4.0" }
   }
 })
 const works = options.only.split(",")
 const clients = options.clients.split(",")
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
-const partitions = 4
+/** Partitions of the topic of each work. */
+const partitionsOf: Readonly<Record<string, number>> = { consume1: 1, consume1000: 1000, idle: 1000 }
+const isConsuming = (work: string): boolean => work.startsWith("consume")
 const consumed = options.quick ? 1_000_000 : 4_000_000
 const folder = import.meta.dirname
 const kafkajs = createRequire(import.meta.url)("kafkajs")
 
 const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
-/** Runs a client to its end, bound to the second processor. */
-const runClient = (client: string, work: string, server: KafkaServer.KafkaServer["Service"], topic: string) =>
-  Effect.callback<Result, Error>((resume) => {
-    const profile =
-      options.profile === undefined
-        ? []
-        : ["--cpu-prof", `--cpu-prof-dir=${options.profile}`, `--cpu-prof-name=${client}-${work}.cpuprofile`]
+/** What a process that runs to its end has printed last. */
+const lastLine = (name: string, command: ReadonlyArray<string>) =>
+  Effect.callback<string, Error>((resume) => {
     const pinned = Os.availableParallelism() > 1 ? ["taskset", "-c", "1"] : []
-    const command = [
-      ...pinned,
-      process.execPath,
-      "--disable-warning=TimeoutNegativeWarning",
-      ...profile,
-      Path.join(folder, "network", "client.ts"),
-      client,
-      work,
-      server.bootstrap[0]!,
-      topic,
-      String(consumed)
-    ]
-    const child = spawn(command[0]!, command.slice(1), {
+    const [first, ...rest] = [...pinned, process.execPath, ...command]
+    const child = spawn(first!, rest, {
       detached: true,
       stdio: ["ignore", "pipe", "inherit"],
+      cwd: folder,
       env: { ...process.env, ...(options.quick ? { BENCH_QUICK: "1" } : {}) }
     })
     Processes.guard(child)
@@ -67,12 +59,52 @@ const runClient = (client: string, work: string, server: KafkaServer.KafkaServer
     child.once("close", (code, signal) =>
       resume(
         code === 0
-          ? Effect.succeed(JSON.parse(out.trim().split("\n").at(-1)!) as Result)
-          : Effect.fail(new Error(`${client} ${work}: ${signal ?? `exit ${code}`}\n${out}`))
+          ? Effect.succeed(out.trim().split("\n").at(-1)!)
+          : Effect.fail(new Error(`${name}: ${signal ?? `exit ${code}`}\n${out}`))
       )
     )
     return Effect.sync(() => void process.kill(-child.pid!, "SIGKILL"))
   }).pipe(Effect.timeout("5 minutes"))
+
+/** Runs the floor: what a client cannot be faster than. */
+const runFloor = (program: string, server: KafkaServer.KafkaServer["Service"], topic: string, partitions: number) => {
+  const port = server.bootstrap[0]!.split(":").at(-1)!
+  const command = [Path.resolve(program), port, topic, String(partitions), String(consumed), "js"]
+  return Effect.map(lastLine("floor", command), (line): Result => {
+    const { cpuSPerM, n, recPerSec } = JSON.parse(line) as Record<"cpuSPerM" | "n" | "recPerSec", number>
+    return {
+      records: n,
+      seconds: n / recPerSec,
+      perSecond: recPerSec,
+      cpuSecondsPerMillion: cpuSPerM,
+      total: n,
+      rssMiB: 0
+    }
+  })
+}
+
+/** Runs a client to its end, bound to the second processor. */
+const runClient = (client: string, work: string, server: KafkaServer.KafkaServer["Service"], topic: string) => {
+  const profile =
+    options.profile === undefined
+      ? []
+      : [
+          "--cpu-prof",
+          `--cpu-prof-dir=${Path.resolve(options.profile)}`,
+          `--cpu-prof-name=${client}-${work}.cpuprofile`
+        ]
+  const command = [
+    "--disable-warning=TimeoutNegativeWarning",
+    ...profile,
+    Path.join(folder, "network", "client.ts"),
+    client,
+    isConsuming(work) ? "consume" : work,
+    server.bootstrap[0]!,
+    topic,
+    String(consumed)
+  ]
+  return Effect.map(lastLine(`${client} ${work}`, command), (line) => JSON.parse(line) as Result)
+}
 
 /** How many records a topic holds, asked by a client that is not ours. */
 const held = (server: KafkaServer.KafkaServer["Service"], topic: string) =>
@@ -94,7 +126,10 @@ const spread = (numbers: ReadonlyArray<number>, digits: number): string => {
 const titles: Readonly<Record<string, string>> = {
   sendAll: "calls of 1000 records of 100 B, five in flight",
   send: "100 concurrent sends of one record of 100 B",
-  consume: "consuming by arrays, records of 100 B"
+  consume: "consuming by arrays, records of 100 B, 4 partitions",
+  consume1: "consuming by arrays, records of 100 B, 1 partition",
+  consume1000: "consuming by arrays, records of 100 B, 1000 partitions",
+  idle: "1000 partitions in which nothing happens: CPU seconds in 100 seconds, as if they were a million records"
 }
 
 const bench = Effect.gen(function* () {
@@ -106,24 +141,32 @@ const bench = Effect.gen(function* () {
     properties: { "log.retention.check.interval.ms": 86_400_000, "log.segment.bytes": 1_073_741_824 }
   })
   yield* print(
-    `Kafka ${options.version} on processor 0, clients on processor 1; ${partitions} partitions, acks all, no compression; Node ${process.version}, ${Os.cpus()[0]?.model}, ${rounds} round(s): median (lowest–highest)`
+    `Kafka ${options.version} on processor 0, clients on processor 1; 4 partitions where nothing else is said, acks all, no compression; Node ${process.version}, ${Os.cpus()[0]?.model}, ${rounds} round(s): median (lowest–highest)`
   )
-  const filled = "filled"
-  if (works.includes("consume")) {
-    yield* server.createTopic(filled, { partitions })
-    // by platformatic, whose calls become batches of about 250 records, as those of a producer under load are
-    yield* fill(server, filled)
-  }
+  const filled = new Set<string>()
   for (const work of works) {
-    const results = new Map<string, Array<Result>>(clients.map((client) => [client, []]))
+    const partitions = partitionsOf[work] ?? 4
+    const shared = `filled-${partitions}`
+    const isShared = isConsuming(work) || work === "idle"
+    if (isShared && !filled.has(shared)) {
+      filled.add(shared)
+      yield* server.createTopic(shared, { partitions })
+      yield* fill(server, shared, partitions)
+    }
+    const floor = isConsuming(work) && options.floor !== undefined ? ["floor"] : []
+    const contenders = work === "idle" ? clients.filter((client) => client === "samsa") : [...clients, ...floor]
+    const results = new Map<string, Array<Result>>(contenders.map((client) => [client, []]))
     for (let round = 0; round < rounds; round++) {
       // there and back, so that what changes with time is nobody's advantage
-      for (const client of round % 2 === 0 ? clients : [...clients].reverse()) {
-        const topic = work === "consume" ? filled : `${client}-${work}-${round}`
-        if (work !== "consume") yield* server.createTopic(topic, { partitions })
-        const result = yield* runClient(client, work, server, topic)
-        const there = yield* held(server, topic)
-        if (work === "consume" ? result.total < consumed : there !== result.total) {
+      for (const client of round % 2 === 0 ? contenders : [...contenders].reverse()) {
+        const topic = isShared ? shared : `${client}-${work}-${round}`
+        if (!isShared) yield* server.createTopic(topic, { partitions })
+        const result =
+          client === "floor"
+            ? yield* runFloor(options.floor!, server, topic, partitions)
+            : yield* runClient(client, work, server, topic)
+        const there = isConsuming(work) ? consumed : work === "idle" ? 0 : yield* held(server, topic)
+        if (isConsuming(work) ? result.total < consumed : there !== result.total) {
           return yield* Effect.fail(new Error(`${client} ${work}: counted ${result.total}, the topic holds ${there}`))
         }
         results.get(client)!.push(result)
@@ -149,11 +192,14 @@ const bench = Effect.gen(function* () {
   }
 })
 
-const fill = (server: KafkaServer.KafkaServer["Service"], topic: string) =>
+/** By platformatic, whose calls become batches of about 250 records, as those of a producer under load are. */
+const fill = (server: KafkaServer.KafkaServer["Service"], topic: string, partitions: number) =>
   Effect.promise(async () => {
-    const { contender } = await import("./network/platformatic.ts")
+    const { contender, fillEvenly } = await import("./network/platformatic.ts")
     const { Meter } = await import("./network/Meter.ts")
-    await contender.sendAll({ bootstrap: server.bootstrap[0]!, topic }, Meter.byCount(1, consumed))
+    const target = { bootstrap: server.bootstrap[0]!, topic }
+    if (partitions > 4) await fillEvenly(target, partitions, consumed)
+    else await contender.sendAll(target, Meter.byCount(1, consumed))
   })
 
 await Effect.runPromise(Effect.scoped(bench))

@@ -310,6 +310,19 @@ export const sizeAt = (bytes: Uint8Array, at: number, limit = bytes.length): num
   return length + prefix
 }
 
+/** The last offset of the whole batch at `at`, of that size; of formats 0 and 1 the message's own. Throws `Corrupt`. */
+export const lastOffsetAt = (bytes: Uint8Array, at: number, size: number): number => {
+  const magic = bytes[at + 16]!
+  const offset = int64(bytes, at)
+  if (!Number.isSafeInteger(offset)) throw corrupt("record batch", "an offset beyond 2^53", at)
+  if (magic < 2) return offset
+  if (magic > 2) throw corrupt("record batch", `magic ${magic}`, at + 16)
+  if (size < overhead) throw corrupt("record batch", `a length of ${size - prefix}`, at + 8)
+  const delta = int32(bytes, at + 23)
+  if (delta < 0) throw corrupt("record batch", `a last offset delta of ${delta}`, at + 23, offset)
+  return offset + delta
+}
+
 /**
  * The fixed fields of the whole batch at `at`, without a look at its checksum or its records. Throws `KafkaError` with
  * reason `Corrupt` where it is cut off, or its numbers cannot be.

@@ -7,7 +7,8 @@ import type * as KafkaError from "../../KafkaError.ts"
 import type { FetchedRecord } from "../../Record.ts"
 import type { DecodedBatch, DecodeOptions } from "./DecodedBatch.ts"
 import { int16, int32 } from "./bytes.ts"
-import { defaultMaxDecompressedBytes, Slices } from "./Slices.ts"
+import * as RecordBatch from "./RecordBatch.ts"
+import { asKafkaError, defaultMaxDecompressedBytes, Slices } from "./Slices.ts"
 
 export type { DecodedBatch, DecodeOptions } from "./DecodedBatch.ts"
 export { defaultMaxDecompressedBytes, defaultMaxRecords, type Slice, Slices } from "./Slices.ts"
@@ -49,6 +50,44 @@ export const decode = (bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
         throw new Error("nothing is large where all is read at once")
     }
   }
+}
+
+/** What the fixed fields of the batches say, without a look at checksums and records. */
+export interface Outline {
+  /** The bytes of the batches that are whole, up to the first whose numbers cannot be. */
+  readonly bytes: number
+  /** The position after them; `from` where there is none, or they end below it. */
+  readonly nextOffset: number
+  /** The leader epoch of the last of them; -1 where there is none, or it has none. */
+  readonly leaderEpoch: number
+  readonly partial: Decoded["partial"]
+  /** Why it stopped before a batch whose numbers cannot be. */
+  readonly failure: KafkaError.KafkaError | undefined
+}
+
+/** Walks the batches of a records field by their fixed fields alone. */
+export const outline = (bytes: Uint8Array, from: number): Outline => {
+  let at = 0
+  let nextOffset = from
+  let leaderEpoch = -1
+  let partial: Decoded["partial"]
+  let failure: KafkaError.KafkaError | undefined
+  try {
+    while (at < bytes.length) {
+      const size = RecordBatch.sizeAt(bytes, at)
+      if (size === undefined || size > bytes.length - at) {
+        partial = { bytes: bytes.length - at, size }
+        break
+      }
+      const last = RecordBatch.lastOffsetAt(bytes, at, size)
+      if (last >= nextOffset) nextOffset = last + 1
+      leaderEpoch = bytes[at + 16]! < 2 ? -1 : int32(bytes, at + 12)
+      at += size
+    }
+  } catch (error) {
+    failure = asKafkaError(error, at)
+  }
+  return { bytes: at, nextOffset, leaderEpoch, partial, failure }
 }
 
 const controlTypes = [

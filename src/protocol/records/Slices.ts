@@ -89,6 +89,11 @@ export class Slices {
     this.#large = options.whole === true ? Infinity : largeBytes
   }
 
+  /** The bytes of the field that were read: those of the batches that are done. */
+  get at(): number {
+    return this.#at
+  }
+
   /** The bytes that are kept beside the field: what the batch that is being read has become. */
   get held(): number {
     return this.#held
@@ -271,7 +276,7 @@ const notIntact = ({ at, baseOffset }: RecordBatch.Header): KafkaError.KafkaErro
   corrupt("record batch v2", "the checksum does not match", at + 17, baseOffset)
 
 /** A codec that was replaced may throw anything. */
-const asKafkaError = (error: unknown, at: number): KafkaError.KafkaError =>
+export const asKafkaError = (error: unknown, at: number): KafkaError.KafkaError =>
   error instanceof KafkaError.KafkaError
     ? error
     : corrupt("record batch", error instanceof Error ? error.message : String(error), at, undefined, error)

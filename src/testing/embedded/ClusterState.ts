@@ -54,6 +54,8 @@ export interface Settings {
   readonly groupMaxSessionTimeout: number
   readonly groupMaxSize: number
   readonly maxFrameBytes: number
+  /** Readers are sent to a replica in their rack (KIP-392). */
+  readonly selectsByRack: boolean
   readonly compression: Codecs
   readonly sasl: SaslSettings | undefined
 }

@@ -1,7 +1,7 @@
 /**
  * Fetch, v0–v18. Waits until `minBytes` are there or `maxWaitMs` have passed, and answers at once where a partition has
  * an error. From v3 the first batch comes whole, however large (KIP-74); before, a batch beyond the limit comes cut.
- * From v7 sessions (KIP-227), from v12 diverging epochs. v0 and v1 read format 0, v2 and v3 format 1.
+ * From v7 sessions (KIP-227), from v11 any replica, from v12 diverging epochs. v0 and v1 read format 0, v2 and v3 format 1.
  */
 import * as Api from "../../protocol/messages/Fetch.ts"
 import * as Code from "./Code.ts"
@@ -20,6 +20,7 @@ interface Read {
   readonly records: Uint8Array
   readonly aborted: ReadonlyArray<Aborted> | null
   readonly diverging: { readonly epoch: number; readonly endOffset: number } | undefined
+  readonly preferred?: number
 }
 
 const empty = new Uint8Array(0)
@@ -56,19 +57,33 @@ export const fetch = handler("Fetch", Api, (call) => {
       return version >= 13 && !cluster.topicsById.has(wanted.topicId)
         ? Code.unknownTopicId
         : Code.unknownTopicOrPartition
-    if (partition.leader !== node.id) {
+    // from v11 consumers may read any replica (KIP-392)
+    if (partition.leader !== node.id && (version < 11 || !partition.replicas.includes(node.id))) {
       misled(call, partition)
       return Code.notLeaderOrFollower
     }
     const epoch = epochError(partition, wanted.currentLeaderEpoch)
     if (epoch !== Code.none) return epoch
     const { log } = partition
+    if (wanted.fetchOffset > partition.endOf(node.id)) return Code.offsetOutOfRange
     if (wanted.lastFetchedEpoch >= 0 && log.endOfEpoch(wanted.lastFetchedEpoch).epoch < 0) return Code.offsetOutOfRange
+    // the epochs are looked at before the offset is
+    if (divergence(partition, wanted) !== undefined) return Code.none
     return wanted.fetchOffset < log.startOffset || wanted.fetchOffset > log.endOffset
       ? Code.offsetOutOfRange
       : Code.none
   }
-  const endFor = (partition: Partition) => (committed ? partition.lastStableOffset : partition.highWatermark)
+  const endFor = (partition: Partition) =>
+    Math.min(committed ? partition.lastStableOffset : partition.highWatermark, partition.endOf(node.id))
+  /** The replica in sync that is in the reader's rack, where the leader's is another (`RackAwareReplicaSelector`). */
+  const preferred = (wanted: Wanted, partition: Partition): number | undefined => {
+    const rack = version >= 11 && cluster.settings.selectsByRack ? request.rackId : ""
+    if (rack === "" || partition.leader !== node.id || node.rack === rack) return undefined
+    return partition.isr.find((id) => {
+      const replica = cluster.nodes.get(id)
+      return replica?.alive === true && replica.rack === rack && partition.endOf(id) >= wanted.fetchOffset
+    })
+  }
 
   const read = (wanted: Wanted, maxBytes: number, whole: boolean): Read => {
     const partition = partitionOf(wanted)
@@ -80,6 +95,8 @@ export const fetch = handler("Fetch", Api, (call) => {
     if (errorCode !== Code.none || partition === undefined) return { errorCode, ...nothing }
     const diverging = divergence(partition, wanted)
     if (diverging !== undefined) return { errorCode, ...nothing, diverging }
+    const elsewhere = preferred(wanted, partition)
+    if (elsewhere !== undefined) return { errorCode, ...nothing, preferred: elsewhere }
     const { log } = partition
     const end = endFor(partition)
     const raw = log.read(wanted.fetchOffset, end, maxBytes, whole)
@@ -107,10 +124,11 @@ export const fetch = handler("Fetch", Api, (call) => {
       if (result.records.length > 0) whole = false
       left = Math.max(0, left - result.records.length)
       const known = errorCode === Code.none && partition !== undefined
-      const highWatermark = known ? partition.highWatermark : -1
+      const highWatermark = known ? Math.min(partition.highWatermark, partition.endOf(node.id)) : -1
       const logStartOffset = known ? partition.log.startOffset : -1
       const told = { errorCode, records: result.records.length > 0, highWatermark, logStartOffset }
-      if (!context.names(wanted, told) && result.diverging === undefined) continue
+      const isNews = result.diverging !== undefined || result.preferred !== undefined
+      if (!context.names(wanted, told) && !isNews) continue
       const misled =
         version >= 16 &&
         partition !== undefined &&
@@ -132,6 +150,7 @@ export const fetch = handler("Fetch", Api, (call) => {
         ...(result.diverging === undefined ? undefined : { divergingEpoch: result.diverging }),
         ...(misled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : undefined),
         abortedTransactions: result.aborted,
+        ...(result.preferred === undefined ? undefined : { preferredReadReplica: result.preferred }),
         records: result.records
       })
     }
@@ -148,7 +167,7 @@ export const fetch = handler("Fetch", Api, (call) => {
     for (const wanted of context.wanted) {
       const partition = partitionOf(wanted)
       if (partition === undefined || errorOf(wanted, partition) !== Code.none) return true
-      if (divergence(partition, wanted) !== undefined) return true
+      if (divergence(partition, wanted) !== undefined || preferred(wanted, partition) !== undefined) return true
       const enough = Math.min(wanted.partitionMaxBytes, Math.max(request.minBytes - bytes, 1))
       bytes += Math.min(
         partition.log.available(wanted.fetchOffset, endFor(partition), enough),
@@ -202,6 +221,7 @@ interface PartitionData {
   readonly divergingEpoch?: { readonly epoch: number; readonly endOffset: number }
   readonly currentLeader?: { readonly leaderId: number; readonly leaderEpoch: number }
   readonly abortedTransactions: ReadonlyArray<{ readonly producerId: number; readonly firstOffset: number }> | null
+  readonly preferredReadReplica?: number
   readonly records: Uint8Array
 }
 

@@ -26,6 +26,11 @@ export interface TopicOptions {
 export interface Options {
   /** How many brokers. Default 1. */
   readonly brokers?: number | undefined
+  /**
+   * The racks of the brokers, in their order (`broker.rack`). Where they are given, a consumer that names its rack is
+   * sent to a replica in it (`replica.selector.class`: `RackAwareReplicaSelector`, KIP-392). Default: none has one.
+   */
+  readonly racks?: ReadonlyArray<string> | undefined
   /** The topics that are there from the start; a name or a `Topic` alone has `defaultPartitions`. */
   readonly topics?: ReadonlyArray<string | Topic.Any | TopicOptions> | undefined
   /** Partitions of a topic that does not say (`num.partitions`). Default 1. */

@@ -11,6 +11,11 @@ const meter =
     : quick
       ? Meter.byTime(1000, 2000)
       : Meter.byTime(4000, 8000)
-await contender[work as keyof Contender]({ bootstrap, topic }, meter)
-process.stdout.write(JSON.stringify(meter.result()) + "\n")
+if (work === "idle") {
+  const { idle } = await import("./samsa.ts")
+  process.stdout.write(JSON.stringify(await idle({ bootstrap, topic })) + "\n")
+} else {
+  await contender[work as keyof Contender]({ bootstrap, topic }, meter)
+  process.stdout.write(JSON.stringify(meter.result()) + "\n")
+}
 process.exit(0)

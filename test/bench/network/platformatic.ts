@@ -64,3 +64,21 @@ export const contender: Contender = {
     await consumer.close()
   }
 }
+
+/** Fills many partitions with batches of 250 records. */
+export const fillEvenly = async (target: Target, partitions: number, total: number): Promise<void> => {
+  const producer = connect(target)
+  const size = 250
+  let call = 0
+  const calls = Math.ceil(total / size)
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      while (call < calls) {
+        const partition = call++ % partitions
+        const message = { topic: target.topic, value, partition }
+        await producer.send({ messages: Array.from({ length: size }, () => ({ ...message, key: key() })) })
+      }
+    })
+  )
+  await producer.close()
+}

@@ -1,6 +1,7 @@
 import { Effect, Layer, Schema, Stream } from "effect"
 import { Consumer, Kafka, Producer, Topic } from "../../../src/index.ts"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
+import type { Result } from "./Meter.ts"
 
 const program = <A, E>(target: Target, effect: Effect.Effect<A, E, Producer.Producer | Kafka.Kafka>): Promise<A> =>
   Effect.runPromise(
@@ -79,3 +80,17 @@ export const contender: Contender = {
       }).pipe(Effect.scoped)
     )
 }
+
+/** How much CPU a consumer takes that has nothing to do, over ten seconds: CPU seconds in 100 seconds, which are per cent. */
+export const idle = (target: Target): Promise<Result> =>
+  Effect.gen(function* () {
+    const consumer = yield* Consumer.assign({ topic: target.topic, from: "latest" })
+    yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+    yield* Effect.sleep("5 seconds")
+    const before = process.cpuUsage()
+    yield* Effect.sleep("10 seconds")
+    const { system, user } = process.cpuUsage(before)
+    const cpuSecondsPerMillion = ((user + system) / 1e6) * 10
+    const rssMiB = process.memoryUsage().rss / 2 ** 20
+    return { records: 0, seconds: 10, perSecond: 0, cpuSecondsPerMillion, total: 0, rssMiB }
+  }).pipe(Effect.scoped, Effect.provide(Kafka.layer({ bootstrap: [target.bootstrap] })), Effect.runPromise)

@@ -1,0 +1,115 @@
+/** Whoever pulls: each partition has at most one, who is given what there is, at once or when it comes. */
+import * as Effect from "effect/Effect"
+import type { Loop } from "../engine/Loop.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import type { Fetched } from "../Transport.ts"
+import type { FetchBuffer } from "./FetchBuffer.ts"
+import type { FetchedPartition } from "./FetchedPartition.ts"
+import type { FetchScheduler } from "./FetchScheduler.ts"
+
+/** What others may decompress meanwhile, in bytes. */
+const whileLoading = 1 << 20
+
+type Pull = Effect.Effect<Fetched, KafkaError.KafkaError>
+
+export class Pulls {
+  readonly #scheduler: FetchScheduler<FetchedPartition>
+  readonly #buffer: FetchBuffer
+  readonly #loop: Loop
+  readonly #waiters = new Map<FetchedPartition, (effect: Pull) => void>()
+  /** How many batches are being decompressed beside the event loop. */
+  #loading = 0
+  /** Those whose next batch has no room to be decompressed. */
+  readonly #short = new Set<FetchedPartition>()
+
+  constructor(scheduler: FetchScheduler<FetchedPartition>, buffer: FetchBuffer, loop: Loop) {
+    this.#scheduler = scheduler
+    this.#buffer = buffer
+    this.#loop = loop
+  }
+
+  /** The most that somebody waits for to have room; 0: nobody does. */
+  get needed(): number {
+    let most = 0
+    for (const { needs } of this.#short) if (needs > most) most = needs
+    return most
+  }
+
+  /** There may be room now. */
+  tryAgain(): void {
+    for (const partition of this.#short) this.deliver(partition)
+  }
+
+  /** The next array, when there is one. */
+  pull(partition: FetchedPartition): Pull {
+    return Effect.suspend(() => {
+      const taken = this.#take(partition)
+      if (taken === undefined) return this.#wait(partition)
+      this.#loop.wake()
+      return taken
+    })
+  }
+
+  #wait(partition: FetchedPartition): Pull {
+    return Effect.callback<Fetched, KafkaError.KafkaError>((resume) => {
+      this.#waiters.set(partition, resume)
+      partition.isAwaited = true
+      // The fiber may have yielded since it looked.
+      this.deliver(partition)
+      // It may have been dropped for lack of room, or wait for that.
+      if (partition.isAwaited) this.#loop.wake()
+      return Effect.sync(() => {
+        if (this.#waiters.get(partition) !== resume) return
+        this.#waiters.delete(partition)
+        partition.isAwaited = false
+      })
+    })
+  }
+
+  /** Gives whoever waits what is there: records first, then the failure behind them. */
+  deliver(partition: FetchedPartition): void {
+    const waiter = this.#waiters.get(partition)
+    if (waiter === undefined || !partition.isReady) return
+    const taken = this.#take(partition)
+    if (taken === undefined) return
+    this.#waiters.delete(partition)
+    partition.isAwaited = false
+    waiter(taken)
+    // Last: the loop may look at once, and come back here.
+    this.#loop.wake()
+  }
+
+  /** It is closed. */
+  forget(partition: FetchedPartition): void {
+    this.#waiters.delete(partition)
+    this.#short.delete(partition)
+  }
+
+  /** What there is to give: an array, a failure, or what is to be done first; undefined where there is nothing. */
+  #take(partition: FetchedPartition): Pull | undefined {
+    const others = this.#buffer.decompressed - (partition.isDecompressing ? 1 : 0)
+    const free = this.#scheduler.room(partition, this.#buffer.dead, others)
+    // Nobody knows how much room the one needs that is being decompressed elsewhere now.
+    const room = this.#loading === 0 ? free : Math.min(free, whileLoading)
+    const taken = partition.take(this.#loop.now(), room)
+    if (partition.needs > 0) this.#short.add(partition)
+    else this.#short.delete(partition)
+    if (taken === undefined || taken === "room") {
+      return partition.failure === undefined || partition.isPaused ? undefined : Effect.fail(partition.failure)
+    }
+    return Effect.isEffect(taken) ? Effect.andThen(this.#loaded(taken), this.pull(partition)) : Effect.succeed(taken)
+  }
+
+  #loaded(load: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#loading++
+      return Effect.ensuring(
+        load,
+        Effect.sync(() => {
+          this.#loading--
+          this.#loop.wake()
+        })
+      )
+    })
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * When the cluster is asked about which topics: each topic apart, once at a time, at once at first, then ever more
+ * rarely. Nobody who has a leader waits for anybody's look-up. Pure.
+ */
+
+interface Lookup {
+  isNeeded: boolean
+  isAsking: boolean
+  /** Answers so far. */
+  rounds: number
+  /** Questions in a row, none of them long after the one before. */
+  attempts: number
+  askedAt: number
+  nextAt: number
+  /** Since when answers say, and nothing else, that there is no such topic; and how many do. */
+  goneSince: number
+  gone: number
+}
+
+/** Topics that were left alone for so long are asked for at once again. */
+const calmMillis = 10_000
+/** The least time between two questions about a topic. */
+const leastMillis = 100
+/** So many answers, at least, must say that a topic is gone. */
+const goneAnswers = 3
+
+export class TopicLookups {
+  readonly #topics = new Map<string, Lookup>()
+  readonly #delay: (failures: number) => number
+
+  constructor(delay: (failures: number) => number) {
+    this.#delay = delay
+  }
+
+  /** Asks for a topic, as soon as it is its turn. */
+  need(topic: string): void {
+    this.#of(topic).isNeeded = true
+  }
+
+  /** The round whose answer is younger than what is known now. */
+  fresh(topic: string): number {
+    const { isAsking, rounds } = this.#of(topic)
+    return isAsking ? rounds + 2 : rounds + 1
+  }
+
+  /** How many answers there were. */
+  rounds(topic: string): number {
+    return this.#topics.get(topic)?.rounds ?? 0
+  }
+
+  /** Whether a topic has been gone for so long, by the word of several answers. */
+  isGone(topic: string, now: number, within: number): boolean {
+    const lookup = this.#topics.get(topic)
+    return lookup !== undefined && lookup.gone >= goneAnswers && now - lookup.goneSince >= within
+  }
+
+  /** What is to be asked now; it counts as being asked. */
+  due(now: number): { readonly topics: ReadonlyArray<string>; readonly wakeAt: number } {
+    const topics: Array<string> = []
+    let wakeAt = Infinity
+    for (const [topic, lookup] of this.#topics) {
+      if (!lookup.isNeeded || lookup.isAsking) continue
+      if (now - lookup.askedAt > calmMillis) lookup.attempts = 0
+      else if (lookup.nextAt > now) {
+        wakeAt = Math.min(wakeAt, lookup.nextAt)
+        continue
+      }
+      lookup.isNeeded = false
+      lookup.isAsking = true
+      lookup.askedAt = now
+      topics.push(topic)
+    }
+    return { topics, wakeAt }
+  }
+
+  /** The cluster has answered; `isKnown` says which topics are there. */
+  answered(topics: ReadonlyArray<string>, now: number, isKnown: (topic: string) => boolean): void {
+    for (const topic of topics) {
+      const lookup = this.#end(topic, now)
+      lookup.rounds++
+      if (isKnown(topic)) lookup.gone = 0
+      else if (lookup.gone++ === 0) lookup.goneSince = now
+    }
+  }
+
+  /** It could not be asked. */
+  failed(topics: ReadonlyArray<string>, now: number): void {
+    for (const topic of topics) this.#end(topic, now).isNeeded = true
+  }
+
+  /** Forgets topics that nobody reads. */
+  keep(isRead: (topic: string) => boolean): void {
+    for (const topic of this.#topics.keys()) if (!isRead(topic)) this.#topics.delete(topic)
+  }
+
+  #of(topic: string): Lookup {
+    let lookup = this.#topics.get(topic)
+    if (lookup === undefined) {
+      lookup = {
+        isNeeded: false,
+        isAsking: false,
+        rounds: 0,
+        attempts: 0,
+        askedAt: -Infinity,
+        nextAt: 0,
+        goneSince: 0,
+        gone: 0
+      }
+      this.#topics.set(topic, lookup)
+    }
+    return lookup
+  }
+
+  #end(topic: string, now: number): Lookup {
+    const lookup = this.#of(topic)
+    lookup.isAsking = false
+    lookup.nextAt = now + Math.max(leastMillis, this.#delay(++lookup.attempts + 1))
+    return lookup
+  }
+}
