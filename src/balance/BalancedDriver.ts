@@ -7,7 +7,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Os from "node:os"
 import * as Backoff from "../Backoff.ts"
@@ -46,6 +46,7 @@ export const join = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const scope = yield* Effect.scope
+  const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const layout = Layout.make(settings.layout, group, {
     hostname: Os.hostname(),
     uuid: () => uuid(() => random.nextDoubleUnsafe()),
@@ -54,113 +55,98 @@ export const join = Effect.fnUntraced(function* (
   const machine: BalancedMember.Settings = { ...settings, group, layout }
   const known = new Map<string, string>()
   const events: Array<BalancedMember.Event> = []
-  const watchedIds = new Set<string>()
-  const watchedTopics = new Set<string>()
+  const watched = new Set<string>()
+  const told = new Set<string>()
   let state = BalancedMember.initial
   /** Of the session that lives, and of the last that did. */
   let registrations: Registrations.Registrations | undefined
   let last: Registrations.Registrations | undefined
+  /** The ids that were there when we looked last. */
+  let seen: ReadonlySet<string> | undefined
   let wake: (() => void) | undefined
   let ended: (() => void) | undefined
   let atWork: Fiber.Fiber<void> | undefined
   let watchingClaims: Fiber.Fiber<void> | undefined
-  /** The ids that were there when we looked last. */
-  let seen: ReadonlySet<string> | undefined
 
   const now = () => Backoff.monotonic(clock)
   const post = (event: BalancedMember.Event): void => {
     events.push(event)
     wake?.()
   }
-  const posted = Effect.callback<void>((resume) => {
-    wake = () => {
-      wake = undefined
-      resume(Effect.void)
-    }
-    if (events.length > 0) wake()
-    return Effect.sync(() => {
-      wake = undefined
-    })
-  })
-  const inBackground = (self: Effect.Effect<void>) =>
-    Effect.forkIn(
-      // A defect of an assignor or a subscription must end the consumer, not a fiber that nobody watches.
-      Effect.catchDefect(self, (defect) =>
-        owner.failed(
-          KafkaError.make({ _tag: "Misuse", message: `the group's machinery failed: ${String(defect)}`, group }, defect)
-        )
+  /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
+  const inBackground = (self: Effect.Effect<void>): Fiber.Fiber<void> =>
+    Fiber.runIn(
+      runFork(
+        Effect.catchDefect(self, (defect) => {
+          const message = `the group's machinery failed: ${String(defect)}`
+          return owner.failed(KafkaError.make({ _tag: "Misuse", message, group }, defect))
+        })
       ),
-      scope,
-      { startImmediately: true }
+      scope
     )
+  /** What goes wrong and is tried again: told each time; logged, once of a kind until the group is balanced, where nobody takes it. */
+  const troubled = (error: KafkaError.KafkaError): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (owner.waits !== undefined) return owner.waits(error)
+      const kind = error.reason._tag
+      if (told.has(kind)) return Effect.void
+      told.add(kind)
+      return Effect.logWarning(`group ${group} waits: ${error.message}`)
+    })
 
   const watches = GroupWatches.make({
     zooKeeper,
     cluster,
     layout,
-    group,
     post,
     state: () => state,
     seen: () => seen,
     failed: owner.failed,
-    session: (told) => {
-      if (told === undefined) registrations = seen = undefined
+    troubled,
+    session: (id) => {
+      if (id === undefined) registrations = seen = undefined
       // One that was given up may come back, with what was created in it.
-      else if (last?.session.id === told) registrations = last
-      else registrations = last = Registrations.of(zooKeeper, layout, told, known)
+      else if (last?.session.id === id) registrations = last
+      else registrations = last = Registrations.make(layout, zooKeeper.sessionOf(id), known)
     },
     current: () => registrations?.session.id
   })
   const watch = (self: Stream.Stream<unknown, KafkaError.KafkaError>) =>
-    inBackground(Effect.catch(Stream.runDrain(self), (error) => owner.failed(error)))
+    inBackground(Effect.catch(Stream.runDrain(self), owner.failed))
+  const watchOnce = (key: string, self: () => Stream.Stream<unknown, KafkaError.KafkaError>): void => {
+    if (watched.has(key)) return
+    watched.add(key)
+    watch(self())
+  }
 
   // ── what is carried out
 
   const lookAround = (round: number, using: Registrations.Registrations) =>
     Effect.gen(function* () {
       const names = yield* topics
-      for (const topic of names) {
-        if (watchedTopics.has(topic)) continue
-        watchedTopics.add(topic)
-        yield* watch(watches.topic(topic))
-      }
+      for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
       const members = yield* using.members(names)
       seen = new Set(members.keys())
-      for (const id of layout.registration(names).keys()) {
-        if (watchedIds.has(id)) continue
-        watchedIds.add(id)
-        yield* watch(watches.id(id))
-      }
-      const told = new Map((yield* cluster.topics(names)).map((info) => [info.name, info]))
-      const partitions = new Map<string, ReadonlyArray<{ readonly partition: number; readonly leader: number }>>()
-      const claims = new Map<string, ReadonlyArray<string>>()
-      const ours = new Map<string, ReadonlySet<string>>()
-      for (const topic of names) {
-        // A topic without a leader for the moment is not told of by every broker, and is still there.
-        const info = told.get(topic) ?? cluster.known(topic)
-        partitions.set(topic, info === undefined ? [] : partitionsOf(info))
-        const [all, mine] = yield* using.claims(topic)
-        claims.set(topic, all)
-        ours.set(topic, mine)
-      }
-      post({ _tag: "Looked", round, view: { topics: names, members, partitions, claims, ours } })
+      for (const id of layout.registration(names).keys()) watchOnce(`id ${id}`, () => watches.id(id))
+      const view = yield* around(cluster, using, names, members)
+      post({ _tag: "Looked", round, view })
     })
 
   const roundTrip = (
     round: number,
     self: (using: Registrations.Registrations) => Effect.Effect<void, KafkaError.KafkaError>
-  ) =>
-    Effect.gen(function* () {
-      atWork = undefined
-      const using = registrations
-      if (using === undefined) return
-      const fiber = yield* inBackground(
-        Effect.catch(self(using), (error) => Effect.sync(() => post({ _tag: "RoundFailed", round, error })))
-      )
-      if (state.round === round) atWork = fiber
-    })
+  ): void => {
+    const using = registrations
+    if (using === undefined) return
+    atWork = inBackground(
+      Effect.catch(self(using), (error) => {
+        post({ _tag: "RoundFailed", round, error })
+        return error.isRetryable ? troubled(error) : Effect.void
+      })
+    )
+  }
 
-  const carryOut = (command: BalancedMember.Command): Effect.Effect<void> => {
+  const carryOut = (command: BalancedMember.Command): void => {
     switch (command._tag) {
       case "Look":
         return roundTrip(command.round, (using) => lookAround(command.round, using))
@@ -175,105 +161,97 @@ export const join = Effect.fnUntraced(function* (
           Effect.map(using.free(command.claims), () => post({ _tag: "Freed", round: command.round }))
         )
       case "Give":
-        return owner.assigned(command.partitions)
-      case "Revoke":
-        return Effect.asVoid(
-          inBackground(
-            Effect.map(owner.revoke(command.partitions, settings.rebalanceTimeout), () =>
-              post({ _tag: "Released", round: command.round })
-            )
-          )
-        )
+        return void inBackground(owner.assigned(command.partitions))
+      case "Revoke": {
+        const { partitions, round } = command
+        const revoked = owner.revoke(partitions, settings.rebalanceTimeout)
+        return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
+      }
       case "Lose":
-        return Effect.asVoid(
-          inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
-        )
+        return void inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
       case "Nudge":
-        return registrations === undefined
-          ? Effect.void
-          : Effect.asVoid(inBackground(registrations.nudge(command.claimants)))
-      case "Leave":
-        return Effect.gen(function* () {
-          const using = registrations
-          // What it still creates would stay.
-          if (atWork !== undefined) yield* Fiber.interrupt(atWork)
-          yield* inBackground(Effect.map(using === undefined ? Effect.void : using.leave, () => post({ _tag: "Left" })))
-        })
+        return void inBackground(registrations?.nudge(command.claimants) ?? Effect.void)
+      case "Leave": {
+        // What is still at work would create what stays.
+        const stopped = atWork === undefined ? Effect.void : Fiber.interrupt(atWork)
+        const left = Effect.andThen(stopped, registrations?.leave ?? Effect.void)
+        return void inBackground(Effect.map(left, () => post({ _tag: "Left" })))
+      }
       case "Fail":
-        return owner.failed(command.error)
+        return void inBackground(owner.failed(command.error))
     }
   }
 
-  const afterStep = Effect.gen(function* () {
-    const isWaiting = state.phase === "waiting" && !state.closing
-    if (isWaiting && watchingClaims === undefined) {
-      const waited = new Set([...state.wanted].filter(([key]) => !state.held.has(key)).map(([, one]) => one.topic))
-      if (waited.size > 0) {
-        watchingClaims = yield* watch(Stream.mergeAll([...waited].map(watches.claims), { concurrency: "unbounded" }))
-      }
-    } else if (!isWaiting && watchingClaims !== undefined) {
-      watchingClaims.interruptUnsafe()
-      watchingClaims = undefined
-    }
-    if (state.phase === "ended") ended?.()
-  })
+  // ── the machine's turns
 
+  const advance = (event: BalancedMember.Event): void => {
+    const [next, commands] = BalancedMember.step(machine, state, event, now())
+    state = next
+    for (const command of commands) carryOut(command)
+    const waitsFor = state.phase === "waiting" && !state.closing ? BalancedMember.waitsFor(state) : []
+    if (waitsFor.length === 0) {
+      watchingClaims?.interruptUnsafe()
+      watchingClaims = undefined
+    } else watchingClaims ??= watch(Stream.mergeAll(waitsFor.map(watches.claims), { concurrency: "unbounded" }))
+    if (state.phase === "balanced") told.clear()
+    if (state.phase === "ended") ended?.()
+  }
+  const posted = Effect.callback<void>((resume) => {
+    wake = () => {
+      wake = undefined
+      resume(Effect.void)
+    }
+    if (events.length > 0) wake()
+    return Effect.sync(() => {
+      wake = undefined
+    })
+  })
   const turn = Effect.gen(function* () {
     if (events.length === 0) {
       const at = BalancedMember.deadline(state)
       if (at === undefined) yield* posted
       else if (at > now()) yield* Effect.timeoutOption(posted, at - now())
     }
-    const event = events.shift() ?? { _tag: "Tick" as const }
-    const [next, commands] = BalancedMember.step(machine, state, event, now())
-    state = next
-    for (const command of commands) yield* carryOut(command)
-    yield* afterStep
+    advance(events.shift() ?? { _tag: "Tick" })
   })
 
-  const start = Effect.gen(function* () {
-    yield* inBackground(Effect.repeat(turn, { while: () => state.phase !== "ended" }))
-    yield* watch(watches.members)
-    yield* watch(watches.session)
-    yield* watch(watches.changes)
-    const isOutdated = Effect.gen(function* () {
-      const names = yield* topics
-      const before = state.view?.topics ?? []
-      if (names.length !== before.length || names.some((name) => !before.includes(name))) post({ _tag: "Changed" })
-      for (const info of yield* cluster.topics(names)) watches.compare(info)
-    })
-    yield* inBackground(
-      Effect.sleep(settings.metadataMaxAge).pipe(
-        Effect.andThen(Effect.suspend(() => (state.phase === "balanced" ? Effect.ignore(isOutdated) : Effect.void))),
-        Effect.repeat({ while: () => state.phase !== "ended" }),
-        Effect.asVoid
-      )
-    )
-  })
+  const lookAgain = Effect.gen(function* () {
+    if (state.phase !== "balanced") return
+    const names = yield* topics
+    const before = state.view?.topics ?? []
+    if (names.length !== before.length || names.some((name) => !before.includes(name))) post({ _tag: "Changed" })
+    for (const info of yield* cluster.topics(names)) watches.compare(info)
+  }).pipe(Effect.ignore)
+
   const mistakes = pathMistakes(layout, group)
   if (mistakes.length > 0) {
     state = { ...state, phase: "ended" }
     yield* owner.failed(KafkaError.make({ _tag: "Misconfigured", mistakes, group }))
-  } else yield* start
+  } else {
+    const goesOn = { while: () => state.phase !== "ended" }
+    inBackground(Effect.repeat(turn, goesOn))
+    for (const one of [watches.members, watches.session, watches.changes]) watch(one)
+    inBackground(Effect.asVoid(Effect.repeat(Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain), goesOn)))
+  }
 
   return {
     // The session stands for the member: what it commits is refused once that cannot be known to live.
     identity: () => ({ memberId: registrations?.session.id ?? "", generation: -1, instanceId: null }),
+    isAlive: () => {
+      if (registrations?.session.isLive() === true) return true
+      // The session's own turn may come later, where a process that stood still wakes.
+      if (state.session !== undefined) advance({ _tag: "SessionLost" })
+      watches.lost()
+      return false
+    },
     commitRefused: (as, code) => {
       const isMember = code === ErrorCode.codes.UNKNOWN_MEMBER_ID || code === ErrorCode.codes.ILLEGAL_GENERATION
       if (!isMember || registrations?.session.id !== as.memberId || !registrations.session.isLive()) return
       const { name } = ErrorCode.get(code)
-      post({
-        _tag: "Refused",
-        error: KafkaError.make({
-          _tag: "GroupRefused",
-          group,
-          code,
-          name,
-          message: "it has members at its coordinator: a group is ZooKeeper's or Kafka's, not both"
-        })
-      })
+      const message = "it has members at its coordinator: a group is ZooKeeper's or Kafka's, not both"
+      post({ _tag: "Refused", error: KafkaError.make({ _tag: "GroupRefused", group, code, name, message }) })
     },
+    topicsChanged: Effect.sync(() => void inBackground(lookAgain)),
     closing: Effect.sync(() => post({ _tag: "Closing" })),
     leave: Effect.callback<void>((resume) => {
       if (state.phase === "ended") return resume(Effect.void)
@@ -282,6 +260,29 @@ export const join = Effect.fnUntraced(function* (
     }).pipe(Effect.timeoutOption(settings.leaveTimeout), Effect.asVoid)
   }
 })
+
+/** What there is to see of these topics. */
+const around = (
+  cluster: Cluster["Service"],
+  using: Registrations.Registrations,
+  names: ReadonlyArray<string>,
+  members: ReadonlyMap<string, string>
+): Effect.Effect<BalancedMember.View, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const told = new Map((yield* cluster.topics(names)).map((info) => [info.name, info]))
+    const partitions = new Map<string, ReadonlyArray<{ readonly partition: number; readonly leader: number }>>()
+    const claims = new Map<string, ReadonlyArray<string>>()
+    const ours = new Map<string, ReadonlySet<string>>()
+    for (const topic of names) {
+      // A topic without a leader for the moment is not told of by every broker, and is still there.
+      const info = told.get(topic) ?? cluster.known(topic)
+      partitions.set(topic, info === undefined ? [] : partitionsOf(info))
+      const [all, mine] = yield* using.claims(topic)
+      claims.set(topic, all)
+      ours.set(topic, mine)
+    }
+    return { topics: names, members, partitions, claims, ours }
+  })
 
 const pathMistakes = (layout: Layout.Layout, group: string): ReadonlyArray<string> =>
   // oxlint-disable-next-line no-control-regex

@@ -23,6 +23,11 @@ import type { Claim, Command, Event, Settings, State, Taken, View } from "./Bala
 export type { Claim, Command, Event, Settings, State, Taken, View } from "./BalancedState.ts"
 export { initial } from "./BalancedState.ts"
 
+/** The topics with partitions that go to us and are not claimed. */
+export const waitsFor = (state: State): ReadonlyArray<string> => [
+  ...new Set([...state.wanted].filter(([key]) => !state.held.has(key)).map(([, { topic }]) => topic))
+]
+
 type Step = readonly [State, ReadonlyArray<Command>]
 
 /** When `Tick` is due, in milliseconds on the clock of `now`. */

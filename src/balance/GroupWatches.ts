@@ -16,12 +16,12 @@ export interface Context {
   readonly zooKeeper: ZooKeeper["Service"]
   readonly cluster: Cluster["Service"]
   readonly layout: Layout
-  readonly group: string
   readonly post: (event: Event) => void
   readonly state: () => State
   /** The ids that were there when the member looked last. */
   readonly seen: () => ReadonlySet<string> | undefined
   readonly failed: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
   /** The session in which the member is from now on; none any more. */
   readonly session: (id: string | undefined) => void
   readonly current: () => string | undefined
@@ -31,6 +31,8 @@ type Watch = Stream.Stream<unknown, KafkaError.KafkaError>
 
 export interface GroupWatches {
   readonly session: Watch
+  /** The session is over by the clock: nothing is done in it any more, and it is not told again. */
+  readonly lost: () => void
   readonly members: Watch
   /** Of the member's own node. */
   readonly id: (id: string) => Watch
@@ -43,7 +45,7 @@ export interface GroupWatches {
 }
 
 export const make = (context: Context): GroupWatches => {
-  const { cluster, group, layout, post, seen, state, zooKeeper } = context
+  const { cluster, layout, post, seen, state, zooKeeper } = context
 
   /** Of a topic, beside what the last look saw. */
   const compare = (info: TopicInfo): void => {
@@ -78,7 +80,8 @@ export const make = (context: Context): GroupWatches => {
         Effect.gen(function* () {
           const wanted = node === undefined ? 0 : countOf(node.data)
           for (const info of yield* cluster.topics([topic])) {
-            if (info.partitions.length < wanted) return yield* unready(topic)
+            if (info.partitions.length < wanted)
+              return yield* unreachable(`topic ${topic}`, `${info.partitions.length} of ${wanted} partitions are known`)
             compare(info)
           }
         }).pipe(Effect.retry({ schedule: Backoff.schedule, times: 10 }), Effect.ignore)
@@ -100,6 +103,12 @@ export const make = (context: Context): GroupWatches => {
             return post({ _tag: "ClaimsChanged" })
       })
     )
+  /** Said once of a session, by whoever notices first. */
+  let over: string | undefined
+  const lost = (): void => {
+    over = context.current() ?? over
+    context.session(undefined)
+  }
   const session = Stream.tap(zooKeeper.states, (told) =>
     Effect.suspend(() => {
       switch (told._tag) {
@@ -110,9 +119,12 @@ export const make = (context: Context): GroupWatches => {
           post({ _tag: "SessionBegan", session: told.session })
           return Effect.void
         case "Lost":
-          context.session(undefined)
+          if (over === told.session && context.current() === undefined) return Effect.void
+          lost()
           post({ _tag: "SessionLost" })
           return Effect.void
+        case "Suspended":
+          return context.troubled(unreachable("ZooKeeper", "no answer; what we own stands until the session ends"))
         case "Refused":
           return context.failed(
             KafkaError.make({
@@ -120,10 +132,6 @@ export const make = (context: Context): GroupWatches => {
               mechanism: "ZooKeeper",
               message: "the credentials were refused"
             })
-          )
-        case "Suspended":
-          return Effect.logWarning(
-            `ZooKeeper does not answer; what group ${group} gave us stands until the session ends`
           )
       }
     })
@@ -133,10 +141,11 @@ export const make = (context: Context): GroupWatches => {
       if (change._tag === "Topic") compare(change.topic)
     })
   )
-  return { session, members, id, topic, claims, changes, compare }
+  return { session, lost, members, id, topic, claims, changes, compare }
 }
 
-const unready = (topic: string) => Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [], topic }))
+const unreachable = (address: string, cause: string) =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause }] })
 
 /** How many partitions `/brokers/topics/<topic>` tells of. */
 const countOf = (data: Uint8Array): number => {

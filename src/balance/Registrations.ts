@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
-import type { Session, ZooKeeper } from "../ZooKeeper.ts"
+import type { Session } from "../ZooKeeper.ts"
 import type { Claim, Taken } from "./BalancedMember.ts"
 import type { Layout } from "./Layout.ts"
 
@@ -226,7 +226,3 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
     )
   }
 }
-
-/** A session's registrations, by its id. */
-export const of = (zooKeeper: ZooKeeper["Service"], layout: Layout, id: string, known: Map<string, string>) =>
-  make(layout, zooKeeper.sessionOf(id), known)

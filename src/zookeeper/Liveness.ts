@@ -36,9 +36,12 @@ export class Liveness {
     this.connected = false
     this.unansweredSince = undefined
   }
-  /** What was sent at a time was answered: the server heard of us no earlier. */
-  heard(sentAt: number): void {
-    if (this.live) this.aliveUntil = Math.max(this.aliveUntil, sentAt + this.timeout)
+  /**
+   * What was sent at a time was answered: the server heard of us no earlier. A session whose time is over stays so:
+   * somebody may have looked.
+   */
+  heard(sentAt: number, now: number): void {
+    if (this.isLive(now)) this.aliveUntil = Math.max(this.aliveUntil, sentAt + this.timeout)
   }
   beatSent(now: number): void {
     this.unansweredSince = now
@@ -46,7 +49,7 @@ export class Liveness {
   beatAnswered(sentAt: number, now: number): void {
     this.unansweredSince = undefined
     this.beatAt = Math.max(now, sentAt + this.timeout / 6)
-    this.heard(sentAt)
+    this.heard(sentAt, now)
   }
   private get silentAt(): number {
     return this.unansweredSince === undefined ? Infinity : this.unansweredSince + this.timeout / 2

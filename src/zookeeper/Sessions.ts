@@ -217,7 +217,8 @@ const caller =
         const sentAt = now()
         const mine = client()
         send(mine, (code, answer, message) => {
-          if (client() === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED) life.heard(sentAt)
+          if (client() === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED)
+            life.heard(sentAt, now())
           finish({ code, answer, message, session: as })
         })
       }

@@ -27,6 +27,8 @@ export interface Member {
   readonly session: string
   readonly owned: Set<number>
   readonly failures: Array<KafkaError>
+  /** How often it was told of a balance. */
+  readonly balances: () => number
   readonly leave: Effect.Effect<void>
 }
 
@@ -39,8 +41,13 @@ export const join = Effect.fnUntraced(function* (
   const scope = yield* Scope.make()
   const owned = new Set<number>()
   const failures: Array<KafkaError> = []
+  let balances = 0
   const owner: Owner = {
-    assigned: (list) => Effect.sync(() => list.forEach(({ partition }) => owned.add(partition))),
+    assigned: (list) =>
+      Effect.sync(() => {
+        balances++
+        for (const { partition } of list) owned.add(partition)
+      }),
     revoke: (list) =>
       Effect.andThen(
         Effect.suspend(() => (drain() > 0 ? Effect.sleep(drain()) : Effect.void)),
@@ -68,6 +75,7 @@ export const join = Effect.fnUntraced(function* (
     },
     owned,
     failures,
+    balances: () => balances,
     leave
   } satisfies Member
 })

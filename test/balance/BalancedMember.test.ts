@@ -1,0 +1,232 @@
+/** The state machine of a member, by itself. */
+import { assert, describe, it } from "@effect/vitest"
+import * as BalancedAssignor from "../../src/balance/BalancedAssignor.ts"
+import * as BalancedMember from "../../src/balance/BalancedMember.ts"
+import * as Layout from "../../src/balance/Layout.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
+
+const layout = Layout.make("pykafka", "g", { hostname: "b", uuid: () => "0", time: 0 })
+const settings: BalancedMember.Settings = {
+  group: "g",
+  layout,
+  assignor: BalancedAssignor.range,
+  attempts: 3,
+  backoff: 1000
+}
+const me = layout.claimant("t")
+const claim = (partition: number, leader = 1) => ({ topic: "t", partition, node: `${leader}-${partition}` })
+
+interface Seen {
+  readonly others?: ReadonlyArray<string>
+  readonly ours?: ReadonlyArray<string>
+  readonly theirs?: ReadonlyArray<string>
+  readonly leaders?: ReadonlyArray<number>
+}
+const view = ({ leaders = [1, 1, 1, 1], others = [], ours = [], theirs = [] }: Seen): BalancedMember.View => ({
+  topics: ["t"],
+  members: new Map([[me, "t"], ...others.map((id) => [id, "t"] as const)]),
+  partitions: new Map([["t", leaders.map((leader, partition) => ({ partition, leader }))]]),
+  claims: new Map([["t", [...ours, ...theirs]]]),
+  ours: new Map([["t", new Set(ours)]])
+})
+
+/** A member that is told things, and what it asked for since. */
+class Driven {
+  state = BalancedMember.initial
+  now = 0
+  tell(event: BalancedMember.Event): ReadonlyArray<BalancedMember.Command> {
+    const [next, commands] = BalancedMember.step(settings, this.state, event, this.now)
+    this.state = next
+    return commands
+  }
+  looked(seen: Seen) {
+    return this.tell({ _tag: "Looked", round: this.state.round, view: view(seen) })
+  }
+  claimed(ours: ReadonlyArray<number>, taken: ReadonlyArray<number> = [], by = "x:1") {
+    return this.tell({
+      _tag: "Claimed",
+      round: this.state.round,
+      ours: ours.map((partition) => claim(partition)),
+      taken: taken.map((partition) => ({ topic: "t", partition, by }))
+    })
+  }
+  /** Alone with four partitions. */
+  static balanced() {
+    const one = new Driven()
+    one.tell({ _tag: "SessionBegan", session: "1" })
+    one.looked({})
+    one.claimed([0, 1, 2, 3])
+    assert.strictEqual(one.state.phase, "balanced")
+    return one
+  }
+}
+const tags = (commands: ReadonlyArray<BalancedMember.Command>) => commands.map(({ _tag }) => _tag).join(" ")
+const all = ["1-0", "1-1", "1-2", "1-3"]
+
+describe("BalancedMember", () => {
+  it("gives nothing before its claim stands", () => {
+    const one = new Driven()
+    assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "1" })), "Look")
+    assert.strictEqual(tags(one.looked({})), "Claim")
+    const [give] = one.claimed([0, 2], [1, 3]) as ReadonlyArray<BalancedMember.Command & { _tag: "Give" }>
+    assert.deepStrictEqual(
+      give!.partitions.map(({ partition }) => partition),
+      [0, 2]
+    )
+  })
+
+  it("removes no claim before what it permitted was given back", () => {
+    const one = Driven.balanced()
+    assert.strictEqual(tags(one.tell({ _tag: "Changed" })), "Look")
+    assert.strictEqual(tags(one.looked({ others: ["a:1"], ours: all })), "Revoke")
+    const freed = one.tell({ _tag: "Released", round: one.state.round }) as ReadonlyArray<
+      BalancedMember.Command & { _tag: "Free" }
+    >
+    assert.strictEqual(tags(freed), "Free")
+    assert.deepStrictEqual(
+      freed[0]!.claims.map(({ node }) => node),
+      ["1-0", "1-1"]
+    )
+    assert.strictEqual(tags(one.tell({ _tag: "Freed", round: one.state.round })), "Give")
+    assert.deepStrictEqual([...one.state.owned.keys()], ["t-2", "t-3"])
+  })
+
+  it("waits for claims longer each time, nudges their holders, and fails after its attempts, having given back what it has", () => {
+    const one = new Driven()
+    one.tell({ _tag: "SessionBegan", session: "1" })
+    const waits: Array<number> = []
+    const theirs = ["1-3"]
+    const ours: Array<string> = []
+    let last: ReadonlyArray<BalancedMember.Command> = []
+    while (one.state.phase === "looking") {
+      one.looked({ ours, theirs })
+      last = one.claimed(ours.length === 0 ? [0, 1, 2] : [], [3])
+      ours.splice(0, 9, "1-0", "1-1", "1-2")
+      const at = BalancedMember.deadline(one.state)
+      if (at === undefined) break
+      waits.push(at - one.now)
+      if (waits.length === 2) assert.strictEqual(tags(last), "Nudge")
+      one.now = at - 1
+      assert.strictEqual(tags(one.tell({ _tag: "Tick" })), "")
+      one.now = at
+      assert.strictEqual(tags(one.tell({ _tag: "Tick" })), "Look")
+    }
+    assert.deepStrictEqual(waits, [1000, 2000])
+    assert.strictEqual(tags(last), "Revoke")
+    const end = one.tell({ _tag: "Released", round: one.state.round })
+    assert.strictEqual(tags(end), "Fail Leave")
+    const { reason } = (end[0] as BalancedMember.Command & { _tag: "Fail" }).error
+    assert.deepInclude(reason, { _tag: "TimedOut", budget: "rebalanceBackoff", topic: "t", partition: 3 })
+  })
+
+  it("looks at once where a claim that it waits for is freed, and loses no attempt by it", () => {
+    const one = new Driven()
+    one.tell({ _tag: "SessionBegan", session: "1" })
+    one.looked({ theirs: ["1-3"] })
+    one.claimed([0, 1, 2], [3])
+    for (let i = 0; i < 9; i++) {
+      assert.strictEqual(tags(one.tell({ _tag: "ClaimsChanged" })), "Look")
+      one.looked({ ours: ["1-0", "1-1", "1-2"], theirs: ["1-3"] })
+      one.claimed([], [3])
+      assert.strictEqual(one.state.attempt, 1)
+    }
+  })
+
+  it("loses everything with its session, whatever it is at, and answers of before say nothing", () => {
+    for (const until of ["looking", "revoking", "freeing", "claiming", "balanced"] as const) {
+      const one = Driven.balanced()
+      const { round } = one.state
+      if (until !== "balanced") one.tell({ _tag: "Changed" })
+      if (until !== "balanced" && until !== "looking") one.looked({ others: ["a:1"], ours: all })
+      if (until === "freeing" || until === "claiming") one.tell({ _tag: "Released", round: one.state.round })
+      if (until === "claiming") one.state = { ...one.state, phase: "claiming" }
+      else assert.strictEqual(one.state.phase, until)
+      assert.strictEqual(tags(one.tell({ _tag: "SessionLost" })), "Lose")
+      assert.strictEqual(one.state.owned.size + one.state.held.size, 0)
+      for (const event of [
+        { _tag: "Released", round },
+        { _tag: "Freed", round },
+        { _tag: "Claimed", round, ours: [claim(0)], taken: [] },
+        { _tag: "Looked", round, view: view({ ours: all }) }
+      ] as const)
+        assert.strictEqual(tags(one.tell(event)), "")
+      assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "2" })), "")
+      assert.strictEqual(tags(one.tell({ _tag: "Released", round: one.state.round })), "Look")
+    }
+  })
+
+  it("has lost what another claims in its place", () => {
+    const one = Driven.balanced()
+    one.tell({ _tag: "Changed" })
+    assert.strictEqual(tags(one.looked({ ours: ["1-0", "1-1", "1-2"], theirs: ["2-3"] })), "Lose")
+  })
+
+  it("claims again what somebody has removed, and keeps reading; has lost it where another was first", () => {
+    const one = Driven.balanced()
+    one.tell({ _tag: "Changed" })
+    assert.strictEqual(tags(one.looked({ ours: ["1-0", "1-1", "1-2"] })), "Claim")
+    assert.strictEqual(tags(one.claimed([], [3])), "Lose")
+  })
+
+  it("holds the names of the old and of the new leader, and shares nothing out anew because of it", () => {
+    const one = Driven.balanced()
+    assert.strictEqual(tags(one.tell({ _tag: "LeadersMoved" })), "Look")
+    const leaders = [2, 1, 1, 1]
+    // somebody has come in between: that is another balance
+    const claims = one.looked({ ours: all, leaders, others: ["a:1"] }) as ReadonlyArray<
+      BalancedMember.Command & { _tag: "Claim" }
+    >
+    assert.deepStrictEqual(
+      claims[0]!.claims.map(({ node }) => node),
+      ["2-0"]
+    )
+    assert.strictEqual(tags(one.tell({ _tag: "Claimed", round: one.state.round, ours: [claim(0, 2)], taken: [] })), "")
+    assert.strictEqual(one.state.held.get("t-0")!.length, 2)
+    const leave = one.tell({ _tag: "Close" }) as ReadonlyArray<BalancedMember.Command & { _tag: "Leave" }>
+    assert.lengthOf(leave[0]!.claims, 5)
+  })
+
+  it("takes neither name of a partition that another holds by one of them", () => {
+    const one = new Driven()
+    one.tell({ _tag: "SessionBegan", session: "1" })
+    const [claims] = one.looked({ theirs: ["9-0"] }) as ReadonlyArray<BalancedMember.Command & { _tag: "Claim" }>
+    assert.deepStrictEqual(
+      claims!.claims.map(({ partition }) => partition),
+      [1, 2, 3]
+    )
+    assert.deepStrictEqual(claims!.taken, [{ topic: "t", partition: 0 }])
+  })
+
+  it("does not claim a partition without a leader until it has one", () => {
+    const one = new Driven()
+    one.tell({ _tag: "SessionBegan", session: "1" })
+    one.looked({ leaders: [1, 1, 1, -1] })
+    one.claimed([0, 1, 2])
+    assert.strictEqual(one.state.phase, "balanced")
+    assert.strictEqual(tags(one.tell({ _tag: "LeadersMoved" })), "Look")
+    assert.strictEqual(tags(one.looked({ ours: ["1-0", "1-1", "1-2"] })), "Claim")
+  })
+
+  it("keeps what it has where ZooKeeper does not answer, and looks again", () => {
+    const one = Driven.balanced()
+    one.tell({ _tag: "Changed" })
+    const error = KafkaError.make({ _tag: "Unreachable", attempts: [] })
+    assert.strictEqual(tags(one.tell({ _tag: "RoundFailed", round: one.state.round, error })), "")
+    assert.strictEqual(one.state.owned.size, 4)
+    one.now = BalancedMember.deadline(one.state)!
+    assert.strictEqual(tags(one.tell({ _tag: "Tick" })), "Look")
+  })
+
+  it("claims nothing more while it closes, and leaves with all that may stand", () => {
+    const one = new Driven()
+    one.tell({ _tag: "SessionBegan", session: "1" })
+    one.looked({})
+    one.tell({ _tag: "Closing" })
+    assert.isUndefined(BalancedMember.deadline(one.state))
+    const leave = one.tell({ _tag: "Close" }) as ReadonlyArray<BalancedMember.Command & { _tag: "Leave" }>
+    assert.lengthOf(leave[0]!.claims, 4)
+    one.tell({ _tag: "Left" })
+    assert.strictEqual(one.state.phase, "ended")
+    assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "2" })), "")
+  })
+})

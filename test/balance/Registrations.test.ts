@@ -1,0 +1,70 @@
+/** What a member asks of ZooKeeper, where two disagree. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { KafkaTest } from "samsa/testing"
+import * as Layout from "../../src/balance/Layout.ts"
+import * as Registrations from "../../src/balance/Registrations.ts"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import * as Harness from "./Harness.ts"
+
+const claim = (leader: number) => ({ topic: "t", partition: 0, node: `${leader}-0` })
+
+const member = (memory: ZooKeeper.Memory["Service"], name: string) =>
+  Effect.gen(function* () {
+    const zooKeeper = yield* memory.connect()
+    const layout = Layout.make("pykafka", "g", { hostname: name, uuid: () => "0", time: 0 })
+    return Registrations.make(layout, yield* zooKeeper.session, new Map())
+  })
+
+describe("two members that know another leader each", () => {
+  it.effect("do not both claim a partition: the older claim stands", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const [a, b] = [yield* member(memory, "a"), yield* member(memory, "b")]
+      assert.lengthOf((yield* a.claim([claim(1)], [], false)).ours, 1)
+      const late = yield* b.claim([claim(2)], [], false)
+      assert.deepStrictEqual(late, { ours: [], taken: [{ topic: "t", partition: 0, by: "a:0" }] })
+      assert.deepStrictEqual(
+        Object.keys(memory.snapshot()).filter((path) => path.endsWith("-0")),
+        ["/consumers/g/owners/b't'/1-0"]
+      )
+      // whoever holds it holds the other name as well
+      assert.lengthOf((yield* a.claim([claim(2)], [], false)).ours, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("of two that claim at once exactly one has it", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 20; round++) {
+        const memory = yield* ZooKeeper.makeMemory
+        const [a, b] = [yield* member(memory, "a"), yield* member(memory, "b")]
+        const [one, two] = yield* Effect.all(
+          [
+            a.claim([claim(1)], [], false),
+            Effect.andThen(
+              Effect.forEach(Array.from({ length: round }), () => Effect.yieldNow, { discard: true }),
+              b.claim([claim(2)], [], false)
+            )
+          ],
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(one.ours.length + two.ours.length, 1, `${round}`)
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
+it.effect("a member that is nudged looks again; one that nobody asks does not", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const one = yield* Harness.join(memory)
+    while (!Harness.isBalanced([one], 2)) yield* Harness.tick
+    for (let i = 0; i < 20; i++) yield* Harness.tick
+    const before = one.balances()
+    const other = yield* member(memory, "other")
+    const id = Object.keys(memory.snapshot()).find((path) => path.includes("/ids/"))!
+    yield* other.nudge([id.slice(id.lastIndexOf("/") + 1)])
+    for (let i = 0; i < 5; i++) yield* Harness.tick
+    assert.strictEqual(one.balances(), before + 1)
+  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
