@@ -304,8 +304,8 @@ export class Partition implements Origin {
     Deferred.doneUnsafe(this.released, Exit.void)
   }
 
-  fail(error: KafkaError.KafkaError): void {
-    this.mailbox.fail(error)
+  fail(failure: Effect.Effect<never, KafkaError.KafkaError>): void {
+    this.mailbox.fail(failure)
     this.settle()
   }
 

@@ -19,6 +19,7 @@ import type { Engine } from "./Engine.ts"
 import { type ConsumerEvent, theEnd } from "./Events.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import * as ReadControl from "./ReadControl.ts"
+import { closed } from "./Reading.ts"
 import * as Run from "./Run.ts"
 import { mistake } from "./StartPositions.ts"
 
@@ -166,9 +167,11 @@ export const make = (engine: Engine) => {
   const { cluster, groupOffsets, settings, withinApiTimeout } = engine
 
   const group = Effect.suspend(() =>
-    settings.group === undefined
-      ? misuse("this consumer has no group that keeps offsets")
-      : Effect.succeed(settings.group)
+    engine.reading.isOver
+      ? Effect.fail(closed())
+      : settings.group === undefined
+        ? misuse("this consumer has no group that keeps offsets")
+        : Effect.succeed(settings.group)
   )
 
   const byHand = Effect.fnUntraced(function* (offsets: ReadonlyArray<GroupOffsets.Commit>) {

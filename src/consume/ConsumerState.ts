@@ -20,7 +20,8 @@ export class ConsumerState {
   readonly settings: Settings
   readonly now: () => number
   readonly publish: (event: ConsumerEvent) => void
-  failure: KafkaError.KafkaError | undefined = undefined
+  /** How it ended before its time: what reads it, or asks something of it, ends so too. */
+  failure: Effect.Effect<never, KafkaError.KafkaError> | undefined = undefined
   /** Why it cannot start. */
   trouble: KafkaError.KafkaError | undefined = undefined
   everMarked = false
@@ -35,11 +36,16 @@ export class ConsumerState {
     this.publish = publish
   }
 
-  readonly fail = (error: KafkaError.KafkaError): void => {
+  readonly fail = (error: KafkaError.KafkaError): void => this.end(Effect.fail(error))
+
+  /** A mistake of the library's own. */
+  readonly die = (defect: unknown): void => this.end(Effect.die(defect))
+
+  private end(failure: Effect.Effect<never, KafkaError.KafkaError>): void {
     if (this.failure !== undefined) return
-    this.failure = error
-    this.reading.fail(error)
-    for (const partition of this.partitions.values()) partition.fail(error)
+    this.failure = failure
+    this.reading.fail(failure)
+    for (const partition of this.partitions.values()) partition.fail(failure)
     Deferred.doneUnsafe(this.firstAssignment, Exit.void)
   }
 

@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
-import * as KafkaError from "../KafkaError.ts"
+import type * as KafkaError from "../KafkaError.ts"
 import { anonymous, type Member, type Owner } from "../Membership.ts"
 import type * as TopicPartition from "../TopicPartition.ts"
 import { Transport } from "../Transport.ts"
@@ -60,9 +60,6 @@ export interface Engine extends Questions.Questions {
   readonly close: Effect.Effect<void>
 }
 
-const unexpected = (defect: unknown): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "Misuse", message: `the consumer's machinery failed: ${String(defect)}` }, defect)
-
 /** Makes the engine. Its fibers live in `scope`, which is closed after `close`. */
 export const make = Effect.fnUntraced(function* (
   settings: Settings,
@@ -78,14 +75,14 @@ export const make = Effect.fnUntraced(function* (
   const publish = (event: ConsumerEvent): void => void PubSub.publishUnsafe(events, event)
   const now = () => Backoff.monotonic(clock)
   const state = new ConsumerState(settings, now, publish)
-  const { fail, knownCounts, partitions, reading } = state
+  const { die, fail, knownCounts, partitions, reading } = state
   const provide = <A, E>(self: Effect.Effect<A, E, any>): Effect.Effect<A, E> => Effect.provide(self, context)
 
   const inBackground = (self: Effect.Effect<void, KafkaError.KafkaError>): Effect.Effect<Fiber.Fiber<void>> =>
     Effect.forkIn(
       self.pipe(
         Effect.catch((error) => Effect.sync(() => fail(error))),
-        Effect.catchDefect((defect) => Effect.sync(() => fail(unexpected(defect))))
+        Effect.catchDefect((defect) => Effect.sync(() => die(defect)))
       ),
       scope,
       { startImmediately: true }
@@ -188,6 +185,7 @@ export const make = Effect.fnUntraced(function* (
     state.stopReading()
     yield* revocation.giveBack([...partitions.values()], settings.drainTimeout + settings.commitTimeout)
     if (engine.member !== undefined) yield* engine.member.leave
+    reading.isOver = true
     PubSub.publishUnsafe(events, theEnd)
   })
 

@@ -38,9 +38,9 @@ export class Mailbox<A> {
     this.close(Cause.done(), false)
   }
 
-  /** Fails at once. */
-  fail(error: KafkaError): void {
-    this.close(Effect.fail(error), true)
+  /** Fails at once, or dies. */
+  fail(failure: Effect.Effect<never, KafkaError>): void {
+    this.close(failure, true)
   }
 
   readonly take: Taken<A> = Effect.suspend(() => {

@@ -6,6 +6,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import * as Committer from "./Committer.ts"
 import type { ConsumerState } from "./ConsumerState.ts"
+import { closed } from "./Reading.ts"
 
 export interface Questions {
   /** Completes with the first assignment, or when there will be none. */
@@ -46,7 +47,9 @@ export const make = (state: ConsumerState): Questions => {
       }
     })
 
-  const unlessFailed = Effect.suspend(() => (state.failure === undefined ? Effect.void : Effect.fail(state.failure)))
+  const unlessFailed = Effect.suspend(() =>
+    state.reading.isOver ? Effect.fail(closed()) : (state.failure ?? Effect.void)
+  )
   const assigned = Deferred.await(firstAssignment)
 
   return {

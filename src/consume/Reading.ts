@@ -8,6 +8,8 @@ import { Mailbox } from "./Mailbox.ts"
 
 export type Mode = "stream" | "partitions" | "run"
 
+export const closed = (): KafkaError.KafkaError => KafkaError.make({ _tag: "Closed", what: "consumer" })
+
 export class Reading {
   /** All arrays, partition after partition as they are ready. */
   readonly merged = new Mailbox<Partition>()
@@ -16,12 +18,14 @@ export class Reading {
   private readonly partitions: ReadonlyMap<string, Partition>
   private mode: Mode | undefined = undefined
   private streamIsRead = false
+  /** The consumer is closed: nothing may be asked of it any more. */
+  isOver = false
 
   constructor(partitions: ReadonlyMap<string, Partition>) {
     this.partitions = partitions
   }
 
-  /** Reads in this way from now on; fails with `Misuse` where it is read already. */
+  /** Reads in this way from now on; fails with `Misuse` where it is read already, with `Closed` where it is over. */
   claim(wanted: Mode): Effect.Effect<void, KafkaError.KafkaError> {
     return Effect.suspend(() => {
       if (this.mode !== undefined) {
@@ -32,6 +36,7 @@ export class Reading {
           })
         )
       }
+      if (this.isOver) return Effect.fail(closed())
       this.mode = wanted
       this.streamIsRead = wanted === "stream"
       for (const partition of this.partitions.values()) if (partition.isReady) this.ready(partition)
@@ -79,8 +84,8 @@ export class Reading {
     this.assignments.end()
   }
 
-  fail(error: KafkaError.KafkaError): void {
-    this.merged.fail(error)
-    this.assignments.fail(error)
+  fail(failure: Effect.Effect<never, KafkaError.KafkaError>): void {
+    this.merged.fail(failure)
+    this.assignments.fail(failure)
   }
 }

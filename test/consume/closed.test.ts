@@ -1,0 +1,55 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Layer, Schema, Scope, Stream } from "effect"
+import { Consumer, GroupOffsets, KafkaError, Membership, Producer, Topic } from "samsa"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+
+const orders = Topic.make("orders", { key: Schema.String, value: Schema.String })
+const layer = Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: [orders] })))
+const p0 = { topic: "orders", partition: 0 }
+
+describe("a consumer", () => {
+  it.effect("that is closed answers every question with Closed", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const scope = yield* Scope.make()
+      const consumer = yield* Scope.provide(
+        Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" }),
+        scope
+      )
+      yield* broker.awaitGroup("g", { state: "Stable", members: 1 })
+      yield* Scope.close(scope, Exit.void)
+      const questions: Record<string, Effect.Effect<unknown, KafkaError.KafkaError>> = {
+        stream: Stream.runDrain(consumer.stream),
+        partitions: Stream.runDrain(consumer.partitions),
+        commit: consumer.commit(),
+        byHand: consumer.commit([{ ...p0, offset: 1 }]),
+        committed: consumer.committed,
+        position: consumer.position(p0),
+        seek: consumer.seek(p0, "earliest"),
+        lag: consumer.lag
+      }
+      for (const [name, question] of Object.entries(questions)) {
+        const { reason } = yield* Effect.flip(question)
+        assert.deepInclude(reason, { _tag: "Closed", what: "consumer" }, name)
+      }
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("dies of a mistake in what it works over, and does not call it the application's", () =>
+    Effect.gen(function* () {
+      const broken = GroupOffsets.GroupOffsets.of({
+        fetch: () => Effect.die(new TypeError("a mistake")),
+        commit: () => Effect.die(new TypeError("a mistake"))
+      })
+      const consumer = yield* Consumer.subscribe({
+        group: "g",
+        topics: [orders],
+        from: "earliest",
+        membership: { ...Membership.classic(), offsets: Effect.succeed(broken) }
+      })
+      const exit = yield* Effect.exit(Stream.runDrain(consumer.stream))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      assert.include(String(exit), "a mistake")
+    }).pipe(Effect.provide(layer), Effect.scoped)
+  )
+})
