@@ -445,6 +445,7 @@ describe("ClassicMember", () => {
       const m = member().at(0)
       let joins = 1
       while (m.now < 60_000) {
+        assert.isBelow(joins, 1_000, "without a pause")
         if (m.state.phase === "joining") {
           refuse(m)
           if (m.tags.includes("Join")) joins++
