@@ -2,11 +2,14 @@
  * The network bench: Samsa beside kafkajs and @platformatic/kafka on one real broker, in one run. The broker (full
  * JIT) has one processor, the client the other; each client runs in a process of its own and is warmed first.
  *
- * node test/bench/network.ts [--quick] [--only sendAll,send,consume,consume1,consume1000,idle] [--clients samsa,…]
+ * node test/bench/network.ts [--quick] [--only sendAll,sendAll1k,send,first,consume,consume1,consume1000,idle] [--clients samsa,…]
  *                            [--rounds 3] [--profile DIR] [--version 4.4.0] [--floor PROGRAM]
+ *                            [--produce-floor PROGRAM]
  *
  * `--floor` (or BENCH_FLOOR) names a program that consumes by the least that JavaScript needs, run beside the clients as
  * `node PROGRAM PORT TOPIC PARTITIONS RECORDS js`; the last line that it prints is JSON, with recPerSec, cpuSPerM and n.
+ * `--produce-floor` names one that produces, run as `node PROGRAM PORT TOPIC PARTITIONS RECORDS 1000 js`. `samsa-plain` is
+ * without idempotence; `rdkafka` is node-rdkafka, where it is installed (BENCH_RDKAFKA names its folder).
  */
 import { spawn } from "node:child_process"
 import * as Os from "node:os"
@@ -27,6 +30,7 @@ const { values: options } = parseArgs({
     rounds: { type: "string" },
     profile: { type: "string" },
     floor: { type: "string", default: process.env.BENCH_FLOOR },
+    "produce-floor": { type: "string", default: process.env.BENCH_PRODUCE_FLOOR },
     version: { type: "string", default: "4.4.0" }
   }
 })
@@ -43,7 +47,7 @@ const kafkajs = createRequire(import.meta.url)("kafkajs")
 const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
 /** What a process that runs to its end has printed last. */
-const lastLine = (name: string, command: ReadonlyArray<string>) =>
+const lastLine = (name: string, command: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
   Effect.callback<string, Error>((resume) => {
     const pinned = Os.availableParallelism() > 1 ? ["taskset", "-c", "1"] : []
     const [first, ...rest] = [...pinned, process.execPath, ...command]
@@ -51,7 +55,7 @@ const lastLine = (name: string, command: ReadonlyArray<string>) =>
       detached: true,
       stdio: ["ignore", "pipe", "inherit"],
       cwd: folder,
-      env: { ...process.env, ...(options.quick ? { BENCH_QUICK: "1" } : {}) }
+      env: { ...process.env, ...(options.quick ? { BENCH_QUICK: "1" } : {}), ...env }
     })
     Processes.guard(child)
     let out = ""
@@ -69,9 +73,11 @@ const lastLine = (name: string, command: ReadonlyArray<string>) =>
 /** Runs the floor: what a client cannot be faster than. */
 const runFloor = (program: string, server: KafkaServer.KafkaServer["Service"], topic: string, partitions: number) => {
   const port = server.bootstrap[0]!.split(":").at(-1)!
-  const command = [Path.resolve(program), port, topic, String(partitions), String(consumed), "js"]
+  const isConsumer = program === options.floor
+  const perRequest = isConsumer ? [] : ["1000"]
+  const command = [Path.resolve(program), port, topic, String(partitions), String(consumed), ...perRequest, "js"]
   return Effect.map(lastLine("floor", command), (line): Result => {
-    const { cpuSPerM, n, recPerSec } = JSON.parse(line) as Record<"cpuSPerM" | "n" | "recPerSec", number>
+    const { cpuSPerM, n = consumed, recPerSec } = JSON.parse(line) as Record<"cpuSPerM" | "n" | "recPerSec", number>
     return {
       records: n,
       seconds: n / recPerSec,
@@ -103,7 +109,8 @@ const runClient = (client: string, work: string, server: KafkaServer.KafkaServer
     topic,
     String(consumed)
   ]
-  return Effect.map(lastLine(`${client} ${work}`, command), (line) => JSON.parse(line) as Result)
+  const env = work === "sendAll1k" ? { BENCH_VALUE: "1024" } : {}
+  return Effect.map(lastLine(`${client} ${work}`, command, env), (line) => JSON.parse(line) as Result)
 }
 
 /** How many records a topic holds, asked by a client that is not ours. */
@@ -125,7 +132,9 @@ const spread = (numbers: ReadonlyArray<number>, digits: number): string => {
 
 const titles: Readonly<Record<string, string>> = {
   sendAll: "calls of 1000 records of 100 B, five in flight",
+  sendAll1k: "calls of 1000 records of 1 KiB, five in flight",
   send: "100 concurrent sends of one record of 100 B",
+  first: "100 concurrent sends: the first 60 000 records of a process",
   consume: "consuming by arrays, records of 100 B, 4 partitions",
   consume1: "consuming by arrays, records of 100 B, 1 partition",
   consume1000: "consuming by arrays, records of 100 B, 1000 partitions",
@@ -153,7 +162,8 @@ const bench = Effect.gen(function* () {
       yield* server.createTopic(shared, { partitions })
       yield* fill(server, shared, partitions)
     }
-    const floor = isConsuming(work) && options.floor !== undefined ? ["floor"] : []
+    const program = isConsuming(work) ? options.floor : work === "sendAll" ? options["produce-floor"] : undefined
+    const floor = program === undefined ? [] : ["floor"]
     const contenders = work === "idle" ? clients.filter((client) => client === "samsa") : [...clients, ...floor]
     const results = new Map<string, Array<Result>>(contenders.map((client) => [client, []]))
     for (let round = 0; round < rounds; round++) {
@@ -163,7 +173,7 @@ const bench = Effect.gen(function* () {
         if (!isShared) yield* server.createTopic(topic, { partitions })
         const result =
           client === "floor"
-            ? yield* runFloor(options.floor!, server, topic, partitions)
+            ? yield* runFloor(program!, server, topic, partitions)
             : yield* runClient(client, work, server, topic)
         const there = isConsuming(work) ? consumed : work === "idle" ? 0 : yield* held(server, topic)
         if (isConsuming(work) ? result.total < consumed : there !== result.total) {

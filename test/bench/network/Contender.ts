@@ -19,8 +19,10 @@ export const inFlight = 5
 export const perCall = 1000
 export const senders = 100
 
-/** 100 bytes of text. */
-export const value = Buffer.from(Array.from({ length: 100 }, (_, i) => 32 + ((i * 7919 + (i >> 3)) % 90)))
+/** Text: 100 bytes, unless told otherwise. */
+export const value = Buffer.from(
+  Array.from({ length: Number(process.env.BENCH_VALUE ?? 100) }, (_, i) => 32 + ((i * 7919 + (i >> 3)) % 90))
+)
 
 let keys = 0
 /** A key that was not there before: they spread over the partitions. */

@@ -8,14 +8,17 @@ const quick = process.env.BENCH_QUICK !== undefined
 const meter =
   work === "consume"
     ? Meter.byCount(Number(records) / 4, Number(records))
-    : quick
-      ? Meter.byTime(1000, 2000)
-      : Meter.byTime(4000, 8000)
+    : work === "first"
+      ? Meter.byCount(1, 60_000)
+      : quick
+        ? Meter.byTime(1000, 2000)
+        : Meter.byTime(4000, 8000)
 if (work === "idle") {
   const { idle } = await import("./samsa.ts")
   process.stdout.write(JSON.stringify(await idle({ bootstrap, topic })) + "\n")
 } else {
-  await contender[work as keyof Contender]({ bootstrap, topic }, meter)
+  const method = { sendAll1k: "sendAll", first: "send" }[work] ?? work
+  await contender[method as keyof Contender]({ bootstrap, topic }, meter)
   process.stdout.write(JSON.stringify(meter.result()) + "\n")
 }
 process.exit(0)

@@ -3,10 +3,13 @@ import { Consumer, Kafka, Producer, Topic } from "../../../src/index.ts"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
 import type { Result } from "./Meter.ts"
 
+/** `samsa-plain` is the same without idempotence. */
+const options: Producer.Options = process.env.BENCH_PLAIN === undefined ? {} : { idempotent: false }
+
 const program = <A, E>(target: Target, effect: Effect.Effect<A, E, Producer.Producer | Kafka.Kafka>): Promise<A> =>
   Effect.runPromise(
     effect.pipe(
-      Effect.provide(Producer.layer().pipe(Layer.provideMerge(Kafka.layer({ bootstrap: [target.bootstrap] }))))
+      Effect.provide(Producer.layer(options).pipe(Layer.provideMerge(Kafka.layer({ bootstrap: [target.bootstrap] }))))
     )
   )
 
