@@ -661,6 +661,20 @@ describe("budgets", () => {
   )
 })
 
+it.effect("a refusal that names the new leader costs no round for metadata (KIP-951)", () =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* warm(producer)
+    const metadata = yield* broker.inject(Fault.on("Metadata").throttle(0))
+    const [{ leader }] = (yield* broker.topic(text))!.slice(0, 1) as [EmbeddedKafka.PartitionInfo]
+    yield* broker.moveLeader(text, 0)
+    yield* producer.send(text, { value: "v", partition: 0 })
+    assert.notStrictEqual((yield* broker.topic(text))![0]!.leader, leader)
+    assert.strictEqual(yield* metadata.hits, 0)
+  }).pipe(Effect.provide(withProducer({}, { brokers: 2, replicationFactor: 2 })))
+)
+
 it.effect("brokers before 0.11 get the formats they know", () =>
   Effect.gen(function* () {
     const producer = yield* Producer.Producer

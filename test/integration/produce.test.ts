@@ -71,6 +71,34 @@ for (const version of versions) {
       )
     }
 
+    // Before, a record without a key is taken (0.8), or as corrupt as any other.
+    if (batches)
+      it.effect("a record that the broker refuses fails alone: those beside it go again", () =>
+        Effect.gen(function* () {
+          const server = yield* KafkaServer.KafkaServer
+          yield* server.createTopic("compacted", { partitions: 1, config: { "cleanup.policy": "compact" } })
+          const topic = Topic.make("compacted", { key: Schema.NullOr(Schema.String), value: Schema.String })
+          yield* connected(
+            Effect.gen(function* () {
+              const producer = yield* Producer.Producer
+              const results = yield* producer.sendAll(
+                topic,
+                Array.from({ length: 8 }, (_, i) => ({ key: i === 5 ? null : `${i}`, value: `${i}` }))
+              )
+              assert.deepStrictEqual(
+                results.map((result) =>
+                  Result.isSuccess(result)
+                    ? result.success.offset
+                    : result.failure.reason._tag === "NotDelivered" && result.failure.reason.persistence
+                ),
+                [0, 1, 2, 3, 4, "not", 5, 6]
+              )
+            }),
+            { deliveryTimeout: "20 seconds" }
+          )
+        }).pipe(KafkaServer.diagnosed)
+      )
+
     it.effect("what the broker is too old for is refused typed, alone", () =>
       Effect.gen(function* () {
         const server = yield* KafkaServer.KafkaServer

@@ -1,0 +1,160 @@
+/**
+ * Produce requests, each a fiber of its own: they are sent on the producer's connection to their broker, and what their
+ * answers, or the want of them, say of each batch is told to the accumulator.
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Brokers } from "../Broker.ts"
+import type { Cluster } from "../Cluster.ts"
+import type * as Loop from "../engine/Loop.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as Produce from "../protocol/messages/Produce.ts"
+import type { Accumulator } from "./Accumulator.ts"
+import type { Batch, Queue } from "./Batch.ts"
+import type { Connections } from "./Connections.ts"
+import * as Exchange from "./Exchange.ts"
+import type { Outcome, ProduceRequest } from "./Plan.ts"
+
+export interface Requests {
+  /** Sends a request whose batches have their bytes. */
+  readonly send: (request: ProduceRequest) => void
+  /** Ends one that cannot be sent. */
+  readonly fail: (request: ProduceRequest, error: KafkaError.KafkaError) => void
+}
+
+export interface Parts {
+  readonly brokers: Brokers["Service"]
+  readonly cluster: Cluster["Service"]
+  readonly loop: Loop.Loop
+  readonly connections: Connections
+  readonly accumulator: Accumulator
+  readonly channel: string
+  readonly acks: number
+  readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number }
+}
+
+/** Makes what sends them. */
+export const make = (parts: Parts): Requests => {
+  const { accumulator, acks, brokers, channel, cluster, connections, loop, settings } = parts
+
+  /** The partitions that went to each node without an answer being due. */
+  const unanswered = new Map<number, Set<Queue>>()
+  const lostOf = new Map<number, () => void>()
+  const onLost = (node: number): (() => void) => {
+    let told = lostOf.get(node)
+    if (told === undefined) {
+      told = () => {
+        connections.lost(node, "the broker has closed the connection")
+        for (const { partition, topic } of unanswered.get(node) ?? []) loop.refresh(topic, partition)
+        unanswered.delete(node)
+        loop.wake()
+      }
+      lostOf.set(node, told)
+    }
+    return told
+  }
+
+  const send = (request: ProduceRequest) => {
+    const { node } = request
+    const byName = request.batches.some(({ queue }) => queue.topicId === undefined)
+    let spoken = 0
+    let handedOver: ReadonlyArray<Batch> = []
+    const body = (version: number) => {
+      spoken = version
+      // What was given up meanwhile was told that nobody has it.
+      handedOver = request.batches.filter((batch) => !batch.told)
+      if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
+      return Exchange.request(handedOver, version, { acks, timeoutMs: settings.ackTimeout })
+    }
+    const onSent = () => {
+      for (const batch of handedOver) batch.sent = true
+      if (acks !== 0) return
+      let queues = unanswered.get(node)
+      if (queues === undefined) unanswered.set(node, (queues = new Set()))
+      for (const { queue } of handedOver) queues.add(queue)
+    }
+    const options = {
+      channel,
+      timeout: settings.requestTimeout,
+      noResponse: acks === 0,
+      onSent,
+      ...(acks === 0 ? { onLost: onLost(node) } : {}),
+      ...(byName ? { maxVersion: Exchange.byIdFrom - 1 } : {})
+    }
+    loop.fork(
+      Effect.flatMap(brokers.get(node), (broker) => broker.send(Produce, body, options)).pipe(
+        Effect.onExit((exit) => Effect.sync(() => answered(request, exit, spoken))),
+        Effect.ignore
+      )
+    )
+  }
+
+  const answered = (
+    request: ProduceRequest,
+    exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>,
+    version: number
+  ) => {
+    if (Exit.isFailure(exit)) {
+      const outcome = failedOutcome(exit.cause)
+      if (outcome._tag === "Unknown") connections.lost(request.node, outcome.cause)
+      return ended(request, () => outcome)
+    }
+    if (acks === 0) return ended(request, () => ({ _tag: "Appended", offset: undefined, timestamp: undefined }))
+    const answers = Exchange.answers(exit.value, version)
+    brokers.learn(exit.value.nodeEndpoints.map(({ host, nodeId, port }) => ({ id: nodeId, host, port })))
+    ended(request, ({ queue: { partition, topic, topicId } }) => {
+      const answer = answers.get(`${version >= Exchange.byIdFrom ? topicId : topic}-${partition}`)
+      if (answer === undefined) return { _tag: "Unknown", cause: "the response leaves it out" }
+      const { leader, outcome } = answer
+      const hinted =
+        leader !== undefined &&
+        cluster.learnLeader({ topic, partition }, leader.id, leader.epoch) &&
+        leader.id !== request.node
+      return outcome._tag === "Refused" ? { ...outcome, hinted } : outcome
+    })
+  }
+
+  const ended = (request: ProduceRequest, outcomeOf: (batch: Batch) => Outcome) => {
+    const now = loop.now()
+    accumulator.requestEnded(request.node)
+    for (const batch of request.batches) {
+      const { partition, topic } = batch.queue
+      const outcome = outcomeOf(batch)
+      accumulator.settle(batch, outcome, now)
+      if (outcome._tag === "Unknown") loop.refresh(topic)
+      else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))
+        loop.refresh(topic, partition)
+    }
+    loop.wake()
+  }
+
+  return { send, fail: (request, error) => ended(request, () => ({ _tag: "Impossible", error })) }
+}
+
+/** The broker was exchanged for one of another release between two looks, or nothing is left to send. */
+const changed = (node: number): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unreachable",
+    attempts: [{ address: `broker ${node}`, cause: "it speaks another version of Produce than before" }]
+  })
+
+const movesLeaders = (code: number): boolean =>
+  ErrorCode.asks(code, "Produce") === "metadata" || code === ErrorCode.codes.KAFKA_STORAGE_ERROR
+
+const failedOutcome = (cause: Cause.Cause<KafkaError.KafkaError>): Outcome => {
+  const [reason] = cause.reasons
+  if (reason?._tag !== "Fail")
+    return { _tag: "Unknown", cause: reason?._tag === "Die" ? String(reason.defect) : "the producer was closed" }
+  const { error } = reason
+  switch (error.reason._tag) {
+    case "Unreachable":
+    case "TimedOut":
+    case "Corrupt":
+    case "Closed":
+      return { _tag: "Unknown", cause: error.message }
+    default:
+      return { _tag: "Impossible", error }
+  }
+}
