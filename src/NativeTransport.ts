@@ -15,7 +15,15 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
     const context = { brokers: yield* Brokers, cluster: yield* Cluster, metadataMaxAge, metadataTimeout, retry }
     return Transport.of({
       name: "native",
-      capabilities: { transactions: false, acknowledge: false, idempotence: true },
+      capabilities: {
+        transactions: false,
+        acknowledge: false,
+        idempotence: true,
+        headerBytes: true,
+        topicIds: true,
+        leaderEpochs: true,
+        skipsCorrupt: true
+      },
       producer: (settings) => Sender.make(context, settings),
       consumer: (settings) => Fetcher.make(context, settings)
     })

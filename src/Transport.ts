@@ -149,6 +149,14 @@ export interface Capabilities {
   readonly acknowledge: boolean
   /** `idempotent` holds: no retry of the engine writes a record twice. */
   readonly idempotence: boolean
+  /** Header values may be null, and any bytes; else such a record fails alone, with `Unsupported`. */
+  readonly headerBytes: boolean
+  /** A topic's id counts: what is meant for one topic does not reach another of its name (KIP-516). */
+  readonly topicIds: boolean
+  /** A log that was truncated below a committed position is noticed (KIP-320). */
+  readonly leaderEpochs: boolean
+  /** A damaged batch can be left out, with `onCorrupt: "skip"`. */
+  readonly skipsCorrupt: boolean
 }
 
 /** An engine. */

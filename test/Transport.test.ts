@@ -11,14 +11,22 @@ describe("Transport", () => {
       const plain = Transport.Transport.of({
         ...transport,
         name: "plain",
-        capabilities: { transactions: false, acknowledge: false, idempotence: false }
+        capabilities: {
+          transactions: false,
+          acknowledge: false,
+          idempotence: false,
+          headerBytes: true,
+          topicIds: false,
+          leaderEpochs: false,
+          skipsCorrupt: false
+        }
       })
       const make = (options: Producer.Options) =>
         Effect.scoped(Effect.provideService(Producer.make(options), Transport.Transport, plain))
-      const error = yield* Effect.flip(make({}))
+      const error = yield* Effect.flip(make({ idempotent: true }))
       assert.strictEqual(error.reason._tag, "Unsupported")
       assert.include(error.message, "plain")
-      yield* make({ idempotent: false })
+      yield* make({})
     }).pipe(Effect.provide(KafkaTest.layer()))
   )
 })

@@ -27,14 +27,14 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
     beside: true
   },
   { names: ["engine"] },
-  { names: "connection metadata produce fetch group balance".split(" ") },
+  { names: "connection metadata produce fetch group balance librdkafka".split(" ") },
   {
     names:
-      "NodeNetwork NativeBrokers NativeCluster NativeGroupOffsets NativeTransport ClassicGroup RdKafka ZooKeeperGroup ConsumerGroup".split(
+      "NodeNetwork NativeBrokers NativeCluster NativeGroupOffsets NativeTransport ClassicGroup ZooKeeperGroup ConsumerGroup".split(
         " "
       )
   },
-  { names: ["Memberships", "Kafka"] },
+  { names: ["Memberships", "Kafka", "RdKafka"], beside: true },
   { names: ["Producer", "Admin"] },
   { names: ["consume"] },
   { names: ["Consumer", "ShareConsumer", "Transaction"], beside: true },

@@ -2,4 +2,5 @@
 export * as EmbeddedKafka from "./EmbeddedKafka.ts"
 export * as Fault from "./Fault.ts"
 export * as KafkaTest from "./KafkaTest.ts"
+export * as MemoryKafka from "./MemoryKafka.ts"
 export * as Oracle from "./Oracle.ts"

@@ -1,0 +1,209 @@
+/**
+ * The same `Kafka`, with librdkafka as the transport: how records travel is librdkafka's, by the package node-rdkafka,
+ * an optional peer that is loaded when the Layer is built. Metadata, coordinators, groups, marks, commits, encoding and
+ * partitioning stay this client's own. For those who must run librdkafka: Kerberos, a vendor's support.
+ *
+ * What librdkafka has no setting for fails with `Misconfigured` when the Layer is built, or the producer or consumer is
+ * made; nothing is dropped in silence. `docs/transports.md` has each setting, and what it cannot do.
+ *
+ * PyKafka: `use_rdkafka=True`.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import type * as Redacted from "effect/Redacted"
+import * as Bootstrap from "./Bootstrap.ts"
+import type { Brokers } from "./Broker.ts"
+import { Cluster } from "./Cluster.ts"
+import type { Kafka } from "./Kafka.ts"
+import * as KafkaConfig from "./KafkaConfig.ts"
+import * as KafkaError from "./KafkaError.ts"
+import * as Client from "./librdkafka/Client.ts"
+import * as Properties from "./librdkafka/Properties.ts"
+import * as RdConsumer from "./librdkafka/RdConsumer.ts"
+import * as RdProducer from "./librdkafka/RdProducer.ts"
+import * as NativeBrokers from "./NativeBrokers.ts"
+import * as NativeCluster from "./NativeCluster.ts"
+import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
+import * as NodeNetwork from "./NodeNetwork.ts"
+import { Transport } from "./Transport.ts"
+import type { ZooKeeper } from "./ZooKeeper.ts"
+
+/**
+ * What librdkafka alone is told.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Native {
+  /**
+   * Properties of librdkafka beyond the settings here, by its names: `{ "sasl.kerberos.service.name": "kafka" }`. One
+   * that says what a setting says fails with `Misconfigured`. Default none.
+   */
+  readonly properties?: { readonly [name: string]: string | number | boolean | Redacted.Redacted<string> } | undefined
+}
+
+/**
+ * Settings, as `Kafka.Options`, and properties of librdkafka's own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<R = never> extends KafkaConfig.Options<R>, Native {}
+
+/**
+ * The same, where something else tells the first brokers: ZooKeeper.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OptionsWithoutBootstrap<R = never> extends KafkaConfig.OptionsWithoutBootstrap<R>, Native {}
+
+const misconfigured = (mistakes: ReadonlyArray<string>) =>
+  mistakes.length === 0 ? Effect.void : Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes: [...mistakes] }))
+
+const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">) =>
+  Effect.gen(function* () {
+    const library = yield* Client.load
+    const settings = yield* KafkaConfig.KafkaConfig
+    const { addresses } = yield* Bootstrap.Bootstrap
+    const cluster = yield* Cluster
+    const random = yield* Random.Random
+    // The token's Effect has what it needs already, in the checked settings.
+    const security = { tls: options.tls, sasl: settings.sasl }
+    const own = options.properties ?? {}
+    const mistakes: Array<string> = []
+    const connection = { ...Properties.ofConnection(settings, security, mistakes), ...own }
+    mistakes.push(...Properties.contradictions(own, security))
+    yield* misconfigured(mistakes)
+    const clientOf = { bootstrapTimeout: settings.bootstrapTimeout, token: tokenOf(settings) }
+
+    /** Properties with the brokers as they are now. */
+    const withBrokers = (properties: Properties.Properties) =>
+      Effect.map(addresses, (found) => {
+        const bootstrap = found.map(KafkaConfig.formatAddress).join(",")
+        return {
+          bootstrap,
+          properties: Properties.plain({ ...connection, ...properties, "metadata.broker.list": bootstrap })
+        }
+      })
+
+    // librdkafka judges a property when a client is made of it: here, so that a wrong one fails the Layer.
+    yield* Effect.try({
+      try: () => new library.Producer(...Properties.plain(connection)),
+      catch: (error) =>
+        KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message}`] }, error)
+    })
+
+    return Transport.of({
+      name: "librdkafka",
+      capabilities: {
+        transactions: false,
+        acknowledge: false,
+        idempotence: true,
+        headerBytes: false,
+        topicIds: false,
+        leaderEpochs: false,
+        skipsCorrupt: false
+      },
+      producer: (produce) =>
+        Effect.gen(function* () {
+          const mistakes: Array<string> = []
+          const producing = Properties.ofProducer(produce, mistakes)
+          yield* misconfigured(mistakes)
+          const { bootstrap, properties } = yield* withBrokers(producing)
+          const client = yield* Client.open({
+            ...clientOf,
+            bootstrap,
+            make: () => new library.Producer(...properties)
+          })
+          return yield* RdProducer.make(client, produce)
+        }),
+      consumer: (fetch) =>
+        Effect.gen(function* () {
+          const mistakes: Array<string> = []
+          const name = `${settings.clientId}-${Math.floor(random.nextDoubleUnsafe() * 2 ** 32).toString(36)}`
+          const consuming = Properties.ofConsumer(fetch, name, mistakes)
+          yield* misconfigured(mistakes)
+          const { bootstrap, properties } = yield* withBrokers(consuming)
+          const client = yield* Client.open({
+            ...clientOf,
+            bootstrap,
+            make: () => new library.KafkaConsumer(...properties)
+          })
+          return yield* RdConsumer.make({
+            client,
+            cluster,
+            settings: fetch,
+            metadataTimeout: settings.metadataTimeout
+          })
+        })
+    })
+  })
+
+const tokenOf = ({ sasl }: KafkaConfig.Settings) => (sasl?.mechanism === "OAUTHBEARER" ? sasl.token : undefined)
+
+/**
+ * librdkafka as the `Transport`, over a `Cluster` of one's own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTransport = (
+  options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">
+): Layer.Layer<Transport, KafkaError.KafkaError, KafkaConfig.KafkaConfig | Bootstrap.Bootstrap | Cluster> =>
+  Layer.effect(Transport, make(options))
+
+const over = (
+  options: OptionsWithoutBootstrap<any>
+): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, KafkaConfig.KafkaConfig | Bootstrap.Bootstrap> =>
+  Layer.merge(layerTransport(options), NativeGroupOffsets.layer).pipe(
+    Layer.provideMerge(NativeCluster.layer),
+    Layer.provideMerge(NativeBrokers.layer),
+    Layer.provide(NodeNetwork.layer)
+  )
+
+/**
+ * Connects to a cluster, with librdkafka as the transport. Fails with `Misconfigured` where node-rdkafka is not there.
+ *
+ * ```ts
+ * import { RdKafka } from "samsa"
+ *
+ * export const live = RdKafka.layer({ bootstrap: ["b1:9092"], properties: { "socket.nagle.disable": true } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, R> => {
+  const { properties: _, ...settings } = options
+  return over(options).pipe(Layer.provide(Bootstrap.layer), Layer.provide(KafkaConfig.layer<R>(settings)))
+}
+
+/**
+ * The same, with settings from Config; without an argument those that `KafkaConfig.environment` names.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options> = KafkaConfig.environment
+): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
+
+/**
+ * The same, with the first brokers found in ZooKeeper.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerZooKeeper = <R = never>(
+  options: OptionsWithoutBootstrap<R>
+): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, ZooKeeper | R> => {
+  const { properties: _, ...settings } = options
+  return over(options).pipe(
+    Layer.provide(Bootstrap.layerZooKeeper),
+    Layer.provide(KafkaConfig.layerWithoutBootstrap<R>(settings))
+  )
+}

@@ -1,0 +1,210 @@
+/**
+ * Pure. Settings as librdkafka's properties. What has no counterpart there is a mistake, never dropped; properties of the
+ * application's own are passed on, unless they say again, or otherwise, what a setting says.
+ */
+import * as Redacted from "effect/Redacted"
+import { formatAddress, type Settings } from "../KafkaConfig.ts"
+import type * as Security from "../Security.ts"
+import type { FetchSettings, ProduceSettings } from "../Transport.ts"
+
+/** Properties by name. `Redacted` values are secrets. */
+export type Properties = { readonly [name: string]: string | number | boolean | Redacted.Redacted<string> }
+
+type Pem = Security.Pem | Redacted.Redacted<string>
+
+/** PEM text or a file of it, by the two properties that take one and the other. */
+const pem = (name: string, file: string, value: Pem | undefined): Properties => {
+  if (value === undefined) return {}
+  if (typeof value === "string" || Redacted.isRedacted(value)) return { [name]: value }
+  return { [file]: (value as { readonly file: string }).file }
+}
+
+const ofTls = (tls: Security.Tls, mistakes: Array<string>): Properties => {
+  if (tls.servername !== undefined) mistakes.push("tls.servername: librdkafka takes the broker's own name")
+  return {
+    ...pem("ssl.ca.pem", "ssl.ca.location", tls.ca),
+    ...pem("ssl.certificate.pem", "ssl.certificate.location", tls.cert),
+    ...pem("ssl.key.pem", "ssl.key.location", tls.key as Pem | undefined),
+    ...(tls.passphrase === undefined ? {} : { "ssl.key.password": tls.passphrase }),
+    "ssl.endpoint.identification.algorithm": tls.checkServerName === false ? "none" : "https"
+  }
+}
+
+const ofSasl = (sasl: Security.Sasl<any>, mistakes: Array<string>): Properties => {
+  const { mechanism } = sasl
+  switch (mechanism) {
+    case "PLAIN":
+    case "SCRAM-SHA-256":
+    case "SCRAM-SHA-512":
+      return { "sasl.mechanism": mechanism, "sasl.username": sasl.username, "sasl.password": sasl.password }
+    case "OAUTHBEARER":
+      if (sasl.extensions !== undefined) mistakes.push("sasl.extensions: node-rdkafka has no place for them")
+      return { "sasl.mechanism": mechanism }
+    default:
+      mistakes.push(`sasl: librdkafka has no ${String(mechanism)}; GSSAPI is set by properties`)
+      return {}
+  }
+}
+
+/** What the application sets, of what is the same for producers and consumers. */
+export interface Security_ {
+  readonly tls?: boolean | Security.Tls | undefined
+  readonly sasl?: Security.Sasl<any> | undefined
+}
+
+const releases = { "0.8": "0.8.2.2", "0.9": "0.9.0.1" } as const
+
+/** The properties that connections are made with; mistakes are told to `mistakes`. */
+export const ofConnection = (settings: Settings, security: Security_, mistakes: Array<string>): Properties => {
+  const { sourceAddress, pinned } = settings
+  if (sourceAddress !== undefined) {
+    mistakes.push(`sourceAddress: librdkafka has no setting for ${formatAddress(sourceAddress)}`)
+  }
+  const tls = security.tls === undefined || security.tls === false ? undefined : security.tls
+  const protocol = `${security.sasl === undefined ? "" : "SASL_"}${tls === undefined ? "PLAINTEXT" : "SSL"}`
+  return {
+    "client.id": settings.clientId,
+    "security.protocol": protocol.toLowerCase(),
+    "socket.connection.setup.timeout.ms": settings.connectTimeout,
+    "socket.timeout.ms": settings.requestTimeout,
+    "metadata.max.age.ms": settings.metadataMaxAge,
+    "topic.metadata.refresh.interval.ms": settings.metadataMaxAge,
+    "connections.max.idle.ms": Number.isFinite(settings.connectionsMaxIdle) ? settings.connectionsMaxIdle : 0,
+    "receive.message.max.bytes": settings.maxResponseBytes,
+    ...(pinned === "0.8" || pinned === "0.9"
+      ? { "api.version.request": false, "broker.version.fallback": releases[pinned] }
+      : {}),
+    ...(tls === undefined ? {} : ofTls(tls === true ? {} : tls, mistakes)),
+    ...(security.sasl === undefined ? {} : ofSasl(security.sasl, mistakes))
+  }
+}
+
+/** The properties of a producer. */
+export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): Properties => {
+  if (settings.retry !== undefined) mistakes.push("retry: librdkafka has a curve of its own, retry.backoff.ms")
+  return {
+    "request.required.acks": settings.acks === "all" ? -1 : settings.acks,
+    "enable.idempotence": settings.idempotent,
+    "compression.codec": settings.compression,
+    ...(settings.compressionLevel === undefined ? {} : { "compression.level": settings.compressionLevel }),
+    "queue.buffering.max.ms": settings.linger,
+    "batch.size": settings.batchBytes,
+    // Of each partition, where this client's own counts those of a broker.
+    "batch.num.messages": Math.min(1_000_000, settings.minQueued),
+    // The producer above bounds what waits, not librdkafka's queue.
+    "queue.buffering.max.messages": 0,
+    "queue.buffering.max.kbytes": 2_147_483_647,
+    "message.max.bytes": settings.maxRequestBytes,
+    // Without sequences librdkafka keeps the order of what it sends again only with one request under way.
+    "max.in.flight.requests.per.connection": settings.idempotent ? settings.maxInFlight : 1,
+    "request.timeout.ms": settings.ackTimeout,
+    "message.timeout.ms": settings.deliveryTimeout,
+    "message.send.max.retries": 2_147_483_647,
+    "retry.backoff.ms": 50,
+    "retry.backoff.max.ms": 1000,
+    dr_cb: true
+  }
+}
+
+/** How much of the buffer's bytes is librdkafka's queue; the rest waits here, by partition. */
+const queueShare = 0.5
+
+/** The properties of a consumer; mistakes are told to `mistakes`. */
+export const ofConsumer = (settings: FetchSettings, groupId: string, mistakes: Array<string>): Properties => {
+  if (settings.onCorrupt === "skip") mistakes.push('onCorrupt: "skip": librdkafka does not say what it leaves out')
+  return {
+    // Partitions are assigned by hand: the group is named because librdkafka wants one, and is never joined.
+    "group.id": groupId,
+    "enable.auto.commit": false,
+    "enable.auto.offset.store": false,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": true,
+    "isolation.level": `read_${settings.isolation}`,
+    "check.crcs": settings.checkCrcs,
+    "fetch.wait.max.ms": settings.maxWait,
+    "fetch.min.bytes": settings.minBytes,
+    "fetch.max.bytes": settings.maxBytes,
+    "fetch.message.max.bytes": settings.maxPartitionBytes,
+    "fetch.error.backoff.ms": 100,
+    "fetch.queue.backoff.ms": 20,
+    "queued.max.messages.kbytes": Math.max(1, Math.floor((settings.bufferBytes * queueShare) / 1024)),
+    ...(settings.clientRack === undefined ? {} : { "client.rack": settings.clientRack })
+  }
+}
+
+/** The names of librdkafka that mean the same as one of ours. */
+const aliases: { readonly [name: string]: string } = {
+  acks: "request.required.acks",
+  "bootstrap.servers": "metadata.broker.list",
+  "compression.type": "compression.codec",
+  "delivery.timeout.ms": "message.timeout.ms",
+  "linger.ms": "queue.buffering.max.ms",
+  "max.in.flight": "max.in.flight.requests.per.connection",
+  "max.partition.fetch.bytes": "fetch.message.max.bytes",
+  retries: "message.send.max.retries",
+  "sasl.mechanisms": "sasl.mechanism"
+}
+
+/** What a setting of ours says already. */
+const said: ReadonlySet<string> = new Set([
+  "metadata.broker.list",
+  ...Object.keys(ofProducer({ compressionLevel: 0 } as ProduceSettings, [])),
+  ...Object.keys(ofConsumer({ bufferBytes: 0 } as FetchSettings, "", [])),
+  "client.id",
+  "client.rack",
+  "socket.connection.setup.timeout.ms",
+  "socket.timeout.ms",
+  "metadata.max.age.ms",
+  "topic.metadata.refresh.interval.ms",
+  "connections.max.idle.ms",
+  "receive.message.max.bytes",
+  "api.version.request",
+  "broker.version.fallback"
+])
+
+const secured: ReadonlySet<string> = new Set(["security.protocol", "sasl.mechanism", "sasl.username", "sasl.password"])
+
+/** Properties of the application's own that say what a setting says: one mistake each. */
+export const contradictions = (own: Properties, security: Security_): ReadonlyArray<string> =>
+  Object.keys(own).flatMap((name) => {
+    const known = aliases[name] ?? name
+    if (said.has(known)) return [`properties: ${name} is set by a setting of this client`]
+    const ours =
+      (security.sasl !== undefined && (known.startsWith("sasl.") || known === "security.protocol")) ||
+      (security.tls !== undefined &&
+        security.tls !== false &&
+        (known.startsWith("ssl.") || known === "security.protocol"))
+    return ours && (secured.has(known) || known.startsWith("ssl.") || known.startsWith("sasl."))
+      ? [`properties: ${name} is set by tls or sasl`]
+      : []
+  })
+
+/** Those that librdkafka keeps for each topic: a client takes them apart from the others. */
+const ofTopic: ReadonlySet<string> = new Set([
+  "acks",
+  "auto.offset.reset",
+  "compression.codec",
+  "compression.level",
+  "compression.type",
+  "consume.callback.max.messages",
+  "delivery.timeout.ms",
+  "message.timeout.ms",
+  "partitioner",
+  "queuing.strategy",
+  "request.required.acks",
+  "request.timeout.ms"
+])
+
+/** As librdkafka takes them, a client's and a topic's: secrets in the clear. */
+export const plain = (properties: Properties): readonly [client: Plain, topic: Plain] => {
+  const client: Record<string, string | number | boolean> = {}
+  const topic: Record<string, string | number | boolean> = {}
+  for (const [name, value] of Object.entries(properties)) {
+    const to = ofTopic.has(name) ? topic : client
+    to[name] = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  }
+  return [client, topic]
+}
+
+/** Properties, with secrets in the clear. */
+export type Plain = { readonly [name: string]: string | number | boolean }

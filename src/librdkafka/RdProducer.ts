@@ -1,0 +1,288 @@
+/**
+ * The producing half: records are handed to librdkafka one by one, and each one's delivery report is its outcome.
+ *
+ * librdkafka reports when it is polled: that is done while records are without an outcome, and not at all when none is.
+ * A record that finds its queue full waits here, in order, with those behind it.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import type { Producer, RdError as NativeError } from "node-rdkafka"
+import * as Backoff from "../Backoff.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Delivery, Headers, ProduceRecord } from "../Record.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
+import type { ProduceSettings, TransportProducer } from "../Transport.ts"
+import * as RdError from "./RdError.ts"
+
+/** How soon reports are looked for while some are due: at first, and at most where nothing comes. */
+const pollMillis = 1
+const pollMillisAtMost = 10
+
+/** A record without an outcome. */
+interface Pending {
+  readonly partition: TopicPartition
+  readonly record: ProduceRecord
+  readonly delivery: Delivery
+  /** Its place in the array that was handed over. */
+  readonly at: number
+  /** On the monotonic clock. */
+  readonly deadline: number
+}
+
+interface Flush {
+  /** Those handed over before have lower numbers. */
+  readonly below: number
+  left: number
+  readonly done: () => void
+}
+
+const asBuffer = (bytes: Uint8Array | null): Buffer | null =>
+  bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** node-rdkafka writes header values as text: null where one cannot be, and nothing of the record is sent. */
+const asText = (headers: Headers): ReadonlyArray<{ readonly [name: string]: string }> | null | undefined => {
+  if (headers.length === 0) return undefined
+  const texts: Array<{ readonly [name: string]: string }> = []
+  for (const [name, value] of headers) {
+    if (value === null) return null
+    try {
+      texts.push({ [name]: decoder.decode(value) })
+    } catch {
+      return null
+    }
+  }
+  return texts
+}
+
+const noHeader = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unsupported",
+    needed: "a header whose value is null, or not UTF-8",
+    ours: "header values of text (the librdkafka transport, by node-rdkafka)",
+    theirs: "any bytes",
+    topic,
+    partition
+  })
+
+/** A record's key and value; what else it takes is librdkafka's affair. */
+const sizeOf = ({ key, value }: ProduceRecord): number => (key?.length ?? 0) + (value?.length ?? 0)
+
+const tooLarge = ({ partition, topic }: TopicPartition, bytes: number, limit: number): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "RecordTooLarge", topic, partition, bytes, limit })
+
+/** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
+class RdProducer {
+  readonly #client: Producer
+  readonly #settings: ProduceSettings
+  readonly #now: () => number
+  readonly #awake = Latch.makeUnsafe(false)
+  /** By number: those that librdkafka has. */
+  readonly #sent = new Map<number, Pending>()
+  /** Those that found its queue full, in order, with their numbers. */
+  #waiting: Array<readonly [number: number, pending: Pending]> = []
+  #next = 0
+  #flushes: Array<Flush> = []
+  #settled = 0
+
+  constructor(client: Producer, settings: ProduceSettings, now: () => number) {
+    this.#client = client
+    this.#settings = settings
+    this.#now = now
+    client.on("delivery-report", (error, report) => {
+      const pending = this.#sent.get(report.opaque)
+      if (pending === undefined) return
+      this.#sent.delete(report.opaque)
+      if (error === null || error === undefined) {
+        // Without acknowledgements it makes offsets up.
+        const offset = settings.acks === 0 || report.offset < 0 ? undefined : report.offset
+        pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
+      } else this.#refuse(pending, error)
+      this.#settle(report.opaque)
+    })
+  }
+
+  get outstanding(): number {
+    return this.#sent.size + this.#waiting.length
+  }
+
+  append(
+    partition: TopicPartition,
+    records: ReadonlyArray<ProduceRecord>,
+    delivery: Delivery,
+    since = this.#now()
+  ): void {
+    const { deliveryTimeout, maxMessageBytes } = this.#settings
+    const deadline = since + deliveryTimeout
+    for (let at = 0; at < records.length; at++) {
+      const bytes = sizeOf(records[at]!)
+      if (bytes > maxMessageBytes) {
+        delivery.failed(at, 1, tooLarge(partition, bytes, maxMessageBytes))
+        continue
+      }
+      const number = this.#next++
+      const pending = { partition, record: records[at]!, delivery, at, deadline }
+      if (this.#waiting.length > 0 || !this.#hand(number, pending)) this.#waiting.push([number, pending])
+    }
+    this.#awake.openUnsafe()
+  }
+
+  /** False: its queue is full. */
+  #hand(number: number, pending: Pending): boolean {
+    const { partition, record } = pending
+    const headers = asText(record.headers)
+    if (headers === null) {
+      pending.delivery.failed(pending.at, 1, noHeader(partition))
+      this.#settle(number)
+      return true
+    }
+    try {
+      this.#client.produce(
+        partition.topic,
+        partition.partition,
+        asBuffer(record.value),
+        asBuffer(record.key),
+        record.timestamp,
+        number,
+        headers
+      )
+      this.#sent.set(number, pending)
+      return true
+    } catch (error) {
+      if ((error as NativeError).code === RdError.codes.QUEUE_FULL) return false
+      this.#refuse(pending, error as NativeError)
+      this.#settle(number)
+      return true
+    }
+  }
+
+  #refuse({ at, delivery, partition }: Pending, error: NativeError): void {
+    const code = error.code < -1 || error.code > 0 ? error.code : RdError.codeOf(error.message)
+    delivery.failed(at, 1, RdError.notDelivered(partition, { code, text: error.message }))
+  }
+
+  #settle(number: number): void {
+    this.#settled++
+    for (const flush of this.#flushes) if (number < flush.below && --flush.left === 0) flush.done()
+    if (this.#flushes.length > 0) this.#flushes = this.#flushes.filter(({ left }) => left > 0)
+  }
+
+  /** Takes a delivery's records back that wait here. */
+  withdraw(delivery: Delivery): boolean {
+    const kept = this.#waiting.filter(([, pending]) => pending.delivery !== delivery)
+    const taken = this.#waiting.filter(([, pending]) => pending.delivery === delivery)
+    // Those of one hand-over that librdkafka has already would keep their outcome: then none is taken back.
+    for (const pending of this.#sent.values()) if (pending.delivery === delivery) return false
+    if (taken.length === 0) return false
+    this.#waiting = kept
+    for (const [number] of taken) this.#settle(number)
+    return true
+  }
+
+  /** Fails what is without an outcome. */
+  abandon(cause: string): void {
+    const end = (partition: TopicPartition, persistence: "not" | "possibly") =>
+      KafkaError.make({ _tag: "NotDelivered", ...partition, persistence, cause })
+    const waiting = this.#waiting.splice(0)
+    const sent = [...this.#sent]
+    this.#sent.clear()
+    for (const [number, { at, delivery, partition }] of sent) {
+      delivery.failed(at, 1, end({ topic: partition.topic, partition: partition.partition }, "possibly"))
+      this.#settle(number)
+    }
+    for (const [number, { at, delivery, partition }] of waiting) {
+      delivery.failed(at, 1, end({ topic: partition.topic, partition: partition.partition }, "not"))
+      this.#settle(number)
+    }
+  }
+
+  #expire(): void {
+    const now = this.#now()
+    while (this.#waiting.length > 0 && this.#waiting[0]![1].deadline <= now) {
+      const [number, { at, delivery, partition }] = this.#waiting.shift()!
+      const { topic } = partition
+      delivery.failed(
+        at,
+        1,
+        KafkaError.make({
+          _tag: "NotDelivered",
+          topic,
+          partition: partition.partition,
+          persistence: "not",
+          cause: `deliveryTimeout of ${this.#settings.deliveryTimeout} ms was spent before librdkafka's queue had room`
+        })
+      )
+      this.#settle(number)
+    }
+  }
+
+  /** Polls for reports for as long as one is due; waits in silence where none is. */
+  readonly poll: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
+    let millis = pollMillis
+    let settled = 0
+    for (;;) {
+      if (this.outstanding === 0) {
+        this.#awake.closeUnsafe()
+        if (this.outstanding === 0) yield* this.#awake.await
+        millis = pollMillis
+      }
+      this.#client.poll()
+      this.#expire()
+      while (this.#waiting.length > 0 && this.#hand(...this.#waiting[0]!)) this.#waiting.shift()
+      millis = this.#settled > settled ? pollMillis : Math.min(pollMillisAtMost, millis * 2)
+      settled = this.#settled
+      yield* Effect.sleep(millis)
+    }
+  })
+
+  /** Completes when everything handed over so far has an outcome; nothing lingers meanwhile. */
+  readonly flush: Effect.Effect<void> = Effect.suspend(() => {
+    const left = this.outstanding
+    if (left === 0) return Effect.void
+    const told = Effect.callback<void>((resume) => {
+      const flush: Flush = { below: this.#next, left, done: () => resume(Effect.void) }
+      this.#flushes.push(flush)
+      return Effect.sync(() => {
+        this.#flushes = this.#flushes.filter((one) => one !== flush)
+      })
+    })
+    const hurry = Effect.callback<void>((resume) => {
+      this.#client.flush(flushMillis, () => resume(Effect.void))
+    })
+    return Effect.raceFirst(told, Effect.forever(hurry))
+  })
+}
+
+/** How long one call of librdkafka's flush may hold a thread of Node.js: it is called again until all is told. */
+const flushMillis = 100
+
+/** Makes the producing half over a connected client; closing flushes within `closeTimeout`. */
+export const make = (
+  client: Producer,
+  settings: ProduceSettings
+): Effect.Effect<TransportProducer, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const producer = new RdProducer(client, settings, () => Backoff.monotonic(clock))
+    const polling = yield* Effect.forkDetach(producer.poll)
+    yield* Effect.addFinalizer(() =>
+      producer.flush.pipe(
+        Effect.timeoutOption(settings.closeTimeout),
+        Effect.andThen(Fiber.interrupt(polling)),
+        Effect.andThen(
+          Effect.sync(() =>
+            producer.abandon(`the producer was closed, and closeTimeout of ${settings.closeTimeout} ms was spent`)
+          )
+        )
+      )
+    )
+    return {
+      append: (partition, records, delivery, since) => producer.append(partition, records, delivery, since),
+      withdraw: (_partition, delivery) => producer.withdraw(delivery),
+      flush: producer.flush
+    }
+  })

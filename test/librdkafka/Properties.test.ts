@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { KafkaConfig } from "samsa"
+import * as Properties from "../../src/librdkafka/Properties.ts"
+import * as RdError from "../../src/librdkafka/RdError.ts"
+import type { FetchSettings, ProduceSettings } from "../../src/Transport.ts"
+
+const produce = { acks: "all", idempotent: true, compression: "lz4", linger: 5, maxInFlight: 5 } as ProduceSettings
+const fetch = { isolation: "committed", bufferBytes: 1_048_576, maxPartitionBytes: 65_536 } as FetchSettings
+
+const connection = (options: Omit<KafkaConfig.Options, "bootstrap">) =>
+  Effect.map(KafkaConfig.make({ bootstrap: ["b:9092"], ...options }), (settings) => {
+    const mistakes: Array<string> = []
+    return { properties: Properties.ofConnection(settings, options, mistakes), mistakes }
+  })
+
+describe("librdkafka's properties", () => {
+  it.effect("say what the settings of a connection say", () =>
+    Effect.gen(function* () {
+      const { mistakes, properties } = yield* connection({
+        clientId: "billing",
+        connectTimeout: "3 seconds",
+        connectionsMaxIdle: Infinity,
+        brokerVersion: "0.9"
+      })
+      assert.deepStrictEqual(mistakes, [])
+      assert.strictEqual(properties["client.id"], "billing")
+      assert.strictEqual(properties["socket.connection.setup.timeout.ms"], 3000)
+      assert.strictEqual(properties["connections.max.idle.ms"], 0)
+      assert.strictEqual(properties["api.version.request"], false)
+    })
+  )
+
+  it.effect("take TLS by text or by file, and SASL with its secret", () =>
+    Effect.gen(function* () {
+      const pem = "-----BEGIN CERTIFICATE-----"
+      const settings = yield* KafkaConfig.make({ bootstrap: ["b:9092"] })
+      const properties = Properties.ofConnection(
+        settings,
+        {
+          tls: { ca: pem, cert: { file: "cert.pem" }, key: { file: "key.pem" }, checkServerName: false },
+          sasl: { mechanism: "SCRAM-SHA-512", username: "u", password: Redacted.make("p") }
+        },
+        []
+      )
+      assert.strictEqual(properties["security.protocol"], "sasl_ssl")
+      assert.strictEqual(properties["ssl.ca.pem"], pem)
+      assert.strictEqual(properties["ssl.certificate.location"], "cert.pem")
+      assert.strictEqual(properties["ssl.key.location"], "key.pem")
+      assert.strictEqual(properties["ssl.endpoint.identification.algorithm"], "none")
+      assert.notInclude(JSON.stringify(properties), '"p"')
+      assert.strictEqual(Properties.plain(properties)[0]["sasl.password"], "p")
+    })
+  )
+
+  it.effect("have no place for some settings, and say so", () =>
+    Effect.gen(function* () {
+      const { mistakes } = yield* connection({ sourceAddress: "127.0.0.1", tls: { servername: "other" } })
+      assert.lengthOf(mistakes, 2)
+      const more: Array<string> = []
+      Properties.ofConsumer({ ...fetch, onCorrupt: "skip" }, "g", more)
+      assert.lengthOf(more, 1)
+    })
+  )
+
+  it("keep the order of what is sent again where there are no sequences", () => {
+    const name = "max.in.flight.requests.per.connection"
+    assert.strictEqual(Properties.ofProducer(produce, [])[name], 5)
+    assert.strictEqual(Properties.ofProducer({ ...produce, idempotent: false }, [])[name], 1)
+  })
+
+  it("are a client's or a topic's", () => {
+    const [client, topic] = Properties.plain(Properties.ofProducer(produce, []))
+    assert.strictEqual(topic["request.required.acks"], -1)
+    assert.strictEqual(topic["compression.codec"], "lz4")
+    assert.isUndefined(client["request.required.acks"])
+    const [consumer, ofTopic] = Properties.plain(Properties.ofConsumer(fetch, "g", []))
+    assert.strictEqual(ofTopic["auto.offset.reset"], "error")
+    assert.strictEqual(consumer["isolation.level"], "read_committed")
+    assert.strictEqual(consumer["queued.max.messages.kbytes"], 512)
+  })
+
+  it("of the application's own may not say again what a setting says, by whichever name", () => {
+    const own = (properties: Properties.Properties, security = {}) => Properties.contradictions(properties, security)
+    assert.lengthOf(own({ "linger.ms": 1, acks: 0, "group.id": "g", "bootstrap.servers": "b" }), 4)
+    assert.deepStrictEqual(own({ "sasl.kerberos.service.name": "kafka", "security.protocol": "sasl_plaintext" }), [])
+    assert.lengthOf(own({ "security.protocol": "ssl" }, { tls: true }), 1)
+  })
+})
+
+describe("librdkafka's errors", () => {
+  it("are read from their text, with and without their origin", () => {
+    assert.strictEqual(RdError.codeOf("Broker: Message size too large"), 10)
+    assert.strictEqual(RdError.codeOf("message timed out"), RdError.codes.MSG_TIMED_OUT)
+    assert.isUndefined(RdError.codeOf("who knows"))
+  })
+
+  it("say of a record what they prove", () => {
+    const proves = (code: number | undefined) => {
+      const { reason } = RdError.notDelivered({ topic: "t", partition: 0 }, { code, text: "x" })
+      return reason._tag === "NotDelivered" ? reason.persistence : reason._tag
+    }
+    assert.strictEqual(proves(RdError.codes.MSG_TIMED_OUT), "possibly")
+    assert.strictEqual(proves(RdError.codes.UNKNOWN_PARTITION), "not")
+    assert.strictEqual(proves(10), "not")
+    assert.strictEqual(proves(20), "possibly")
+    assert.strictEqual(proves(undefined), "possibly")
+    assert.strictEqual(proves(29), "Unauthorized")
+  })
+})

@@ -1,0 +1,407 @@
+/**
+ * What every `Transport` owes, whichever engine it is: one suite, run over the native one, librdkafka and memory. What an
+ * engine says that it cannot do (`capabilities`) is shown to fail typed, not left out.
+ */
+import { assert } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, type Scope } from "effect"
+import { Cluster, type KafkaError, type Record, Transport } from "samsa"
+
+const produceSettings: Transport.ProduceSettings = {
+  acks: "all",
+  idempotent: true,
+  insistent: false,
+  compression: "none",
+  compressionLevel: undefined,
+  linger: 0,
+  minQueued: Infinity,
+  batchBytes: 16_384,
+  maxRequestBytes: 1_000_000,
+  maxMessageBytes: 1_000_000,
+  maxInFlight: 5,
+  requestTimeout: 10_000,
+  ackTimeout: 10_000,
+  deliveryTimeout: 20_000,
+  closeTimeout: 10_000,
+  retry: undefined
+}
+
+const fetchSettings: Transport.FetchSettings = {
+  isolation: "uncommitted",
+  maxWait: 100,
+  minBytes: 1,
+  maxBytes: 4_194_304,
+  maxPartitionBytes: 65_536,
+  bufferBytes: 4_194_304,
+  checkCrcs: true
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const text = (bytes: Uint8Array | null) => (bytes === null ? null : decoder.decode(bytes))
+
+/** A record whose value is `text`; at a time that every log takes. */
+const record = (value: string | null, more: Partial<Record.ProduceRecord> = {}): Record.ProduceRecord => ({
+  key: null,
+  value: value === null ? null : encoder.encode(value),
+  headers: [],
+  timestamp: 1_700_000_000_000,
+  ...more
+})
+
+type Outcome = Exit.Exit<number | undefined, KafkaError.KafkaError>
+
+/** Hands over, and gives each record's outcome; dies where one is told twice. */
+const produce = (
+  producer: Transport.TransportProducer,
+  topic: string,
+  partition: number,
+  records: ReadonlyArray<Record.ProduceRecord>
+): Effect.Effect<ReadonlyArray<Outcome>> =>
+  Effect.suspend(() => {
+    const outcomes: Array<Outcome> = []
+    const all = Deferred.makeUnsafe<ReadonlyArray<Outcome>>()
+    let left = records.length
+    const tell = (at: number, outcome: Outcome) => {
+      if (outcomes[at] !== undefined) Deferred.doneUnsafe(all, Exit.die(new Error(`record ${at} has two outcomes`)))
+      outcomes[at] = outcome
+      if (--left === 0) Deferred.doneUnsafe(all, Exit.succeed(outcomes))
+    }
+    producer.append({ topic, partition }, records, {
+      acknowledged: (from, count, offset) => {
+        for (let i = 0; i < count; i++) tell(from + i, Exit.succeed(offset === undefined ? undefined : offset + i))
+      },
+      failed: (from, count, error) => {
+        for (let i = 0; i < count; i++) tell(from + i, Exit.fail(error))
+      }
+    })
+    return Deferred.await(all)
+  })
+
+const offsets = (outcomes: ReadonlyArray<Outcome>) =>
+  outcomes.map((outcome) => (Exit.isSuccess(outcome) ? outcome.value : String(outcome.cause)))
+
+/** Pulls until there are `count` records. */
+const take = (reader: Transport.PartitionReader, count: number) =>
+  Effect.gen(function* () {
+    const records: Array<Record.FetchedRecord> = []
+    while (records.length < count) records.push(...(yield* reader.pull).records)
+    return records
+  })
+
+/** The failure of what must fail. */
+const failure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<E, never, R> =>
+  Effect.matchEffect(self, {
+    onFailure: Effect.succeed,
+    onSuccess: (value) => Effect.die(new Error(`it did not fail: ${JSON.stringify(value)}`))
+  })
+
+/** A case: told a topic of three empty partitions, over the engine's Layer. */
+export type Case = (
+  topic: string
+) => Effect.Effect<void, KafkaError.KafkaError, Transport.Transport | Cluster.Cluster | Scope.Scope>
+
+/** Declares the suite. */
+export const suite = (test: (title: string, body: Case) => void): void => {
+  const producing = (
+    title: string,
+    body: (
+      producer: Transport.TransportProducer,
+      transport: Transport.Transport["Service"],
+      topic: string
+    ) => Effect.Effect<void, KafkaError.KafkaError, Transport.Transport | Cluster.Cluster | Scope.Scope>,
+    settings: Partial<Transport.ProduceSettings> = {}
+  ) =>
+    test(title, (topic) =>
+      Effect.gen(function* () {
+        const transport = yield* Transport.Transport
+        const producer = yield* transport.producer({ ...produceSettings, ...settings })
+        yield* body(producer, transport, topic)
+      })
+    )
+
+  producing("each record has its outcome and its offset, in the order of handing over", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      const [first, second, other] = yield* Effect.all(
+        [
+          produce(producer, topic, 0, [record("a"), record("b")]),
+          produce(producer, topic, 0, [record("c")]),
+          produce(producer, topic, 1, [record("x")])
+        ],
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual([offsets(first), offsets(second), offsets(other)], [[0, 1], [2], [0]])
+      const consumer = yield* transport.consumer(fetchSettings)
+      const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+      assert.deepStrictEqual(
+        (yield* take(reader, 3)).map(({ offset, value }) => [offset, text(value)]),
+        [
+          [0, "a"],
+          [1, "b"],
+          [2, "c"]
+        ]
+      )
+    })
+  )
+
+  producing(
+    "keys, values, null and empty ones, headers and timestamps come back as they were",
+    (producer, transport, topic) =>
+      Effect.gen(function* () {
+        const sent = [
+          record("v", {
+            key: encoder.encode("k"),
+            headers: [["h", encoder.encode("ö")]],
+            timestamp: 1_700_000_000_123
+          }),
+          record(null, { key: encoder.encode("gone") }),
+          record("", { key: new Uint8Array(0) }),
+          record("two", {
+            headers: [
+              ["h", encoder.encode("1")],
+              ["h", encoder.encode("2")]
+            ]
+          })
+        ]
+        yield* produce(producer, topic, 0, sent)
+        const consumer = yield* transport.consumer(fetchSettings)
+        const got = yield* take(yield* consumer.open({ topic, partition: 0 }, 0), sent.length)
+        const plain = (records: ReadonlyArray<Record.ProduceRecord>) =>
+          records.map(({ headers, key, timestamp, value }) => [
+            text(key),
+            text(value),
+            timestamp,
+            headers.map(([name, value]) => [name, text(value)])
+          ])
+        assert.deepStrictEqual(plain(got), plain(sent))
+      })
+  )
+
+  producing("a header of null or of any bytes arrives, or its record alone fails typed", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      const odd = [
+        record("1", { headers: [["h", null]] }),
+        record("2", { headers: [["h", new Uint8Array([0xff, 0xfe])]] }),
+        record("3")
+      ]
+      const outcomes = yield* produce(producer, topic, 0, odd)
+      if (transport.capabilities.headerBytes) {
+        assert.deepStrictEqual(offsets(outcomes), [0, 1, 2])
+        const consumer = yield* transport.consumer(fetchSettings)
+        const got = yield* take(yield* consumer.open({ topic, partition: 0 }, 0), 3)
+        assert.deepStrictEqual(
+          got.map(({ headers }) => headers.map(([, value]) => (value === null ? null : [...value]))),
+          [[null], [[0xff, 0xfe]], []]
+        )
+      } else {
+        const tags = outcomes.map((outcome) =>
+          Exit.isSuccess(outcome) ? "sent" : String(outcome.cause).includes("Unsupported") ? "Unsupported" : "else"
+        )
+        assert.deepStrictEqual(tags, ["Unsupported", "Unsupported", "sent"])
+      }
+    })
+  )
+
+  producing(
+    "a partition that is not there fails its records, and nobody else's",
+    (producer, _transport, topic) =>
+      Effect.gen(function* () {
+        const [bad, good] = yield* Effect.all(
+          [produce(producer, topic, 99, [record("a")]), produce(producer, topic, 0, [record("b")])],
+          { concurrency: "unbounded" }
+        )
+        assert.isTrue(Exit.isFailure(bad[0]!), String(bad[0]))
+        assert.deepStrictEqual(offsets(good), [0])
+      }),
+    { deliveryTimeout: 3000 }
+  )
+
+  producing(
+    "a record that is too large fails alone",
+    (producer, _transport, topic) =>
+      Effect.gen(function* () {
+        const large = new Uint8Array(200_000)
+        const outcomes = yield* produce(producer, topic, 0, [record("a"), record(null, { value: large }), record("b")])
+        assert.isTrue(Exit.isSuccess(outcomes[0]!))
+        assert.isTrue(Exit.isFailure(outcomes[1]!))
+        assert.isTrue(Exit.isSuccess(outcomes[2]!))
+      }),
+    { maxMessageBytes: 100_000 }
+  )
+
+  producing(
+    "without acknowledgements there are no offsets, and the records are there",
+    (producer, transport, topic) =>
+      Effect.gen(function* () {
+        const outcomes = yield* produce(producer, topic, 0, [record("a"), record("b")])
+        assert.deepStrictEqual(offsets(outcomes), [undefined, undefined])
+        const consumer = yield* transport.consumer(fetchSettings)
+        const got = yield* take(yield* consumer.open({ topic, partition: 0 }, 0), 2)
+        assert.deepStrictEqual(
+          got.map(({ value }) => text(value)),
+          ["a", "b"]
+        )
+      }),
+    { acks: 0, idempotent: false }
+  )
+
+  producing(
+    "flush completes when everything handed over has an outcome, and does not linger",
+    (producer, _t, topic) =>
+      Effect.gen(function* () {
+        let told = 0
+        const delivery: Record.Delivery = { acknowledged: (_, count) => (told += count), failed: () => {} }
+        producer.append(
+          { topic, partition: 0 },
+          Array.from({ length: 500 }, (_, i) => record(`${i}`)),
+          delivery
+        )
+        producer.append({ topic, partition: 1 }, [record("x")], delivery)
+        yield* producer.flush
+        assert.strictEqual(told, 501)
+        yield* producer.flush
+      }),
+    { linger: 5000 }
+  )
+
+  test("closing a producer flushes", (topic) =>
+    Effect.gen(function* () {
+      const transport = yield* Transport.Transport
+      let told = 0
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const producer = yield* transport.producer({ ...produceSettings, linger: 5000 })
+          const delivery: Record.Delivery = { acknowledged: (_, count) => (told += count), failed: () => {} }
+          producer.append({ topic, partition: 2 }, [record("a"), record("b")], delivery)
+        })
+      )
+      assert.strictEqual(told, 2)
+    }))
+
+  producing("a thousand records of each codec come back in their order", (_producer, transport, topic) =>
+    Effect.gen(function* () {
+      const codecs = ["gzip", "snappy", "lz4"] as const
+      for (const [partition, compression] of codecs.entries()) {
+        const producer = yield* transport.producer({ ...produceSettings, compression })
+        const sent = Array.from({ length: 1000 }, (_, i) => record(`${compression} ${i}`))
+        assert.deepStrictEqual(
+          offsets(yield* produce(producer, topic, partition, sent)),
+          sent.map((_, i) => i)
+        )
+        const consumer = yield* transport.consumer(fetchSettings)
+        const got = yield* take(yield* consumer.open({ topic, partition }, 0), 1000)
+        assert.deepStrictEqual(
+          got.map(({ value }) => text(value)),
+          sent.map(({ value }) => text(value))
+        )
+      }
+    })
+  )
+
+  producing("a reader starts where it is told, and goes where it is sent", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      yield* produce(
+        producer,
+        topic,
+        0,
+        Array.from({ length: 10 }, (_, i) => record(`${i}`))
+      )
+      const consumer = yield* transport.consumer(fetchSettings)
+      const reader = yield* consumer.open({ topic, partition: 0 }, 7)
+      assert.deepStrictEqual(
+        (yield* take(reader, 3)).map(({ offset }) => offset),
+        [7, 8, 9]
+      )
+      assert.strictEqual(reader.position(), 10)
+      reader.seek(2)
+      assert.strictEqual(reader.position(), 2)
+      assert.deepStrictEqual(
+        (yield* take(reader, 8)).map(({ offset }) => offset),
+        [2, 3, 4, 5, 6, 7, 8, 9]
+      )
+      assert.strictEqual(reader.endOffset(), 10)
+    })
+  )
+
+  producing("an empty partition tells its end once, and then waits for what comes", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      const consumer = yield* transport.consumer(fetchSettings)
+      const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+      const first = yield* reader.pull
+      assert.deepStrictEqual([first.records.length, first.nextOffset, first.endOffset], [0, 0, 0])
+      const fiber = yield* Effect.forkChild(take(reader, 1))
+      yield* produce(producer, topic, 0, [record("late")])
+      const [late] = yield* Fiber.join(fiber)
+      assert.strictEqual(text(late!.value), "late")
+    })
+  )
+
+  producing("a position outside of the log is data loss, and a seek goes on from there", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      yield* produce(producer, topic, 0, [record("a"), record("b")])
+      const consumer = yield* transport.consumer(fetchSettings)
+      const reader = yield* consumer.open({ topic, partition: 0 }, 1000)
+      const error = yield* failure(reader.pull)
+      assert.strictEqual(error.reason._tag, "DataLoss", error.message)
+      if (error.reason._tag === "DataLoss") {
+        // A broker need not say where the log ends.
+        assert.deepStrictEqual([error.reason.from, error.reason.to ?? 2], [1000, 2])
+      }
+      reader.seek(1)
+      assert.deepStrictEqual(
+        (yield* take(reader, 1)).map(({ offset }) => offset),
+        [1]
+      )
+    })
+  )
+
+  producing("a paused reader stands still alone, and loses nothing", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      const sent = Array.from({ length: 200 }, (_, i) => record(`${i}`))
+      yield* Effect.all(
+        [0, 1].map((partition) => produce(producer, topic, partition, sent)),
+        { discard: true }
+      )
+      const consumer = yield* transport.consumer(fetchSettings)
+      const held = yield* consumer.open({ topic, partition: 0 }, 0)
+      const other = yield* consumer.open({ topic, partition: 1 }, 0)
+      held.pause()
+      const pulled = yield* Effect.forkChild(take(held, 200))
+      assert.lengthOf(yield* take(other, 200), 200)
+      assert.strictEqual(held.position(), 0)
+      held.resume()
+      assert.deepStrictEqual(
+        (yield* Fiber.join(pulled)).map(({ offset }) => offset),
+        sent.map((_, i) => i)
+      )
+    })
+  )
+
+  producing("readers of one consumer come and go", (producer, transport, topic) =>
+    Effect.gen(function* () {
+      yield* Effect.forEach([0, 1, 2], (partition) => produce(producer, topic, partition, [record(`p${partition}`)]))
+      const consumer = yield* transport.consumer(fetchSettings)
+      for (let round = 0; round < 3; round++) {
+        const values = yield* Effect.forEach(
+          [0, 1, 2],
+          (partition) =>
+            Effect.scoped(
+              Effect.flatMap(consumer.open({ topic, partition }, 0), (reader) =>
+                Effect.map(take(reader, 1), ([one]) => text(one!.value))
+              )
+            ),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(values, ["p0", "p1", "p2"])
+      }
+    })
+  )
+
+  test("what cannot be done is refused when it is asked for", () =>
+    Effect.gen(function* () {
+      const transport = yield* Transport.Transport
+      if (transport.capabilities.skipsCorrupt) return
+      if (transport.name === "memory") return
+      const error = yield* failure(transport.consumer({ ...fetchSettings, onCorrupt: "skip" }))
+      assert.strictEqual(error.reason._tag, "Misconfigured")
+    }))
+}
