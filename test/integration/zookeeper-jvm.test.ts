@@ -15,7 +15,7 @@ import type { Version } from "./KafkaVersion.ts"
 import * as Processes from "./Processes.ts"
 
 const full = process.env.SAMSA_FULL !== undefined
-const versions: ReadonlyArray<Version> = full ? ["0.8.2.2", "0.10.2.2"] : ["1.1.1"]
+const versions: ReadonlyArray<Version> = full ? ["0.8.2.2", "0.10.2.2"] : ["0.10.2.2"]
 
 const membership = { layout: "jvm", offsets: "zooKeeper", rebalanceBackoff: "1 second" } as const
 
@@ -30,8 +30,6 @@ const consoleConsumer = (group: Balanced.Group, name: string, more: ReadonlyArra
       "consumer.id": name,
       "zookeeper.connect": group.server.zooKeeper!,
       "zookeeper.session.timeout.ms": 4000,
-      // from the beginning it would not start where offsets are kept already
-      "auto.offset.reset": group.members.length === 1 ? "smallest" : "largest",
       "auto.commit.interval.ms": 200,
       "rebalance.backoff.ms": 500,
       "rebalance.max.retries": 20,
@@ -50,7 +48,9 @@ const consoleConsumer = (group: Balanced.Group, name: string, more: ReadonlyArra
         "--topic",
         group.topic,
         "--consumer.config",
-        config
+        config,
+        // where offsets are kept already it would not start so
+        ...(group.members.length === 1 ? ["--from-beginning"] : [])
       ]),
       parse: (line) => {
         if (/^\d+:\d+$/.test(line)) one.delivered.push(line)

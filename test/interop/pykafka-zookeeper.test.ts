@@ -11,7 +11,7 @@ import { atLeast, type Version } from "../integration/KafkaVersion.ts"
 import * as Cache from "./Cache.ts"
 
 const full = process.env.SAMSA_FULL !== undefined
-const versions: ReadonlyArray<Version> = full ? ["0.8.2.2", "0.9.0.1", "0.10.2.2", "2.8.2"] : ["2.8.2"]
+const versions: ReadonlyArray<Version> = full ? ["0.8.2.2", "0.9.0.1", "0.10.2.2", "2.8.2"] : ["0.10.2.2"]
 const rounds = full ? 50 : 5
 
 const speaks = (version: Version) => (atLeast(version, 0, 10) ? "0.10.2" : atLeast(version, 0, 9) ? "0.9.0" : "0.8.2")
