@@ -426,6 +426,16 @@ describe("fetching", () => {
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
   )
 
+  it.effect("no array is lost, and none is given twice, where the loop looks while one is being handed over", () =>
+    Effect.gen(function* () {
+      // More than one array of each partition is there when the first of them is given.
+      for (const partition of range(0, 4)) yield* append("t", partition, ...range(0, 8).map(() => batch(3000)))
+      const readings = yield* open(0, 4)
+      yield* until("all is read", () => readings.every(({ reader }) => reader.position() === 24_000), 5000)
+      for (const { offsets } of readings) assert.deepStrictEqual(offsets, range(0, 24_000))
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: [{ name: "t", partitions: 4 }] })))
+  )
+
   it.effect("a broker that starts again and has forgotten its sessions is fetched from as before", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
