@@ -308,7 +308,12 @@ export class BrokerConnection implements Handler {
   #sweep(): void {
     if (this.#sweeping) return
     this.#sweeping = true
-    this.#context.fork(this.#sweepLoop)
+    // Without it nobody would be told that time is up.
+    this.#context.fork(
+      Effect.catchDefect(this.#sweepLoop, (defect) =>
+        Effect.sync(() => this.close(`given up: its deadlines could not be kept (${String(defect)})`))
+      )
+    )
   }
 
   readonly #sweepLoop: Effect.Effect<void> = Effect.suspend(() => {

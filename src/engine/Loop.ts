@@ -140,9 +140,18 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
-  const turn = Effect.sync(() => {
+  const turn = Effect.suspend(() => {
     awake.closeUnsafe()
-    arm(look(now()))
+    try {
+      arm(look(now()))
+      return Effect.void
+    } catch (defect) {
+      // It is told, and tried again: an engine that has died in silence would hold everybody up.
+      return Effect.logError("the engine's look failed", defect).pipe(
+        Effect.andThen(Effect.sleep(failedMillis)),
+        Effect.andThen(Effect.sync(wake))
+      )
+    }
   })
   yield* Effect.forkIn(Effect.forever(Effect.andThen(awake.await, turn), { disableYield: true }), scope)
   const leaderOf = (topic: string, partition: number) => {
