@@ -148,7 +148,7 @@ export const make = Effect.fnUntraced(function* (
     } catch (defect) {
       // It is told, and tried again: an engine that has died in silence would hold everybody up.
       return Effect.logError("the engine's look failed", defect).pipe(
-        Effect.andThen(Effect.sleep(failedMillis)),
+        Effect.andThen(Effect.sleep(longestWait)),
         Effect.andThen(Effect.sync(wake))
       )
     }

@@ -94,7 +94,7 @@ export class Slices {
     return this.#at
   }
 
-  /** The bytes that are kept beside the field: what the batch that is being read has become. */
+  /** The bytes that are kept beside the field: what the batch that is being read has become, or may while it is loaded. */
   get held(): number {
     return this.#held
   }
@@ -232,6 +232,7 @@ export class Slices {
     const claim = compressor.claims?.(bytes) ?? 0
     const loaded = this.#loaded
     this.#loaded = undefined
+    this.#held = 0
     if (loaded !== undefined) {
       if (Exit.isSuccess(loaded)) return this.#keep(loaded.value, limit)
       return this.#noRoom(Cause.squash(loaded.cause), claim, limit)
@@ -245,6 +246,7 @@ export class Slices {
         if (!isOverLimit(error) || small >= limit) return this.#noRoom(error, claim, limit)
       }
     }
+    this.#held = claim > 0 ? Math.min(claim, limit) : limit
     const load = Effect.map(Effect.exit(compressor.decompressLarge!(bytes, limit)), (exit) => {
       this.#loaded = exit
     })
