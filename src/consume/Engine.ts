@@ -183,7 +183,7 @@ export const make = Effect.fnUntraced(function* (
     if (engine.member !== undefined) yield* engine.member.closing
     state.closing = true
     state.stopReading()
-    yield* revocation.giveBack([...partitions.values()], settings.drainTimeout + settings.commitTimeout)
+    yield* revocation.giveBack([...partitions.values()], settings.closeTimeout)
     if (engine.member !== undefined) yield* engine.member.leave
     reading.isOver = true
     PubSub.publishUnsafe(events, theEnd)

@@ -46,6 +46,7 @@ export interface Settings {
   readonly onRevoked: OnGone | undefined
   readonly onLost: OnGone | undefined
   readonly drainTimeout: number
+  readonly closeTimeout: number
   readonly apiTimeout: number
   readonly commitInterval: number
   readonly commitEvery: number
@@ -99,6 +100,12 @@ export interface CommonOptions {
    * is closed. Must be below the membership's rebalance timeout. Default 30 s.
    */
   readonly drainTimeout?: Duration.Input | undefined
+  /**
+   * How long closing may take in all, whatever brokers do: the work in flight and the last commit, within their own
+   * time-outs too. Leaving the group comes on top, within the membership's `leaveTimeout`. Default 20 s. Java: the
+   * argument of `close`.
+   */
+  readonly closeTimeout?: Duration.Input | undefined
   /**
    * How long `position`, `seek`, `committed`, `lag` and a commit by hand may take, the waiting for an assignment
    * included. Default 60 s. Java: default.api.timeout.ms.
@@ -169,6 +176,7 @@ export const make = (
       onRevoked: options.onRevoked,
       onLost: options.onLost,
       drainTimeout,
+      closeTimeout: check.millis("closeTimeout", options.closeTimeout, 20_000),
       apiTimeout: check.millis("apiTimeout", options.apiTimeout, 60_000),
       commitInterval: check.millisOrNever("commitInterval", options.commitInterval, 5_000),
       commitEvery: options.commitEvery === undefined ? Infinity : check.positive("commitEvery", options.commitEvery, 1),

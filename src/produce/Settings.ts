@@ -58,7 +58,7 @@ export interface Options {
    * Java: retries, retry.backoff.ms, retry.backoff.max.ms; PyKafka: max_retries, retry_backoff_ms.
    */
   readonly retry?: Backoff.Retry | undefined
-  /** How long closing may flush; what has no outcome then fails. Default 30 s. Java: the argument of close. */
+  /** How long closing may flush; what has no outcome then fails. Default 20 s. Java: the argument of close. */
   readonly closeTimeout?: Duration.Input | undefined
   /** Bytes of records without an outcome. Default 33 554 432. Java: buffer.memory. */
   readonly bufferBytes?: number | undefined
@@ -136,7 +136,7 @@ export const make = (
       ackTimeout: checks.millis("ackTimeout", options.ackTimeout, Math.ceil(requestTimeout * 0.75)),
       deliveryTimeout,
       retry: checks.schedule("retry", options.retry),
-      closeTimeout: checks.millisFrom0("closeTimeout", options.closeTimeout, 30_000)
+      closeTimeout: checks.millisFrom0("closeTimeout", options.closeTimeout, 20_000)
     }
     const limits: Limits = {
       bytes: checks.positive("bufferBytes", options.bufferBytes, 33_554_432),

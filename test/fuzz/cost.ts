@@ -350,10 +350,14 @@ const measure = async (row: Row, port: number): Promise<void> => {
   const from = performance.now()
   const timer = setInterval(look, 1)
   const exit = await Effect.runPromiseExit(
-    row.use.pipe(Effect.provide(layer), Effect.scoped, Effect.provide(Logger.layer([]))) as Effect.Effect<
-      unknown,
-      unknown
-    >
+    // From here on: modules were loaded before, and most of the code has not run yet all the same.
+    Effect.andThen(
+      Effect.sync(() => {
+        last = spent()
+        stall = 0
+      }),
+      row.use
+    ).pipe(Effect.provide(layer), Effect.scoped, Effect.provide(Logger.layer([]))) as Effect.Effect<unknown, unknown>
   )
   look()
   clearInterval(timer)

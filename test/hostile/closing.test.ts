@@ -1,0 +1,77 @@
+/** Closing while no broker answers any more: within a budget, not within the sum of all time-outs. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as Consumer from "../../src/Consumer.ts"
+import * as Kafka from "../../src/Kafka.ts"
+import { Network } from "../../src/Network.ts"
+import * as Producer from "../../src/Producer.ts"
+import { EmbeddedKafka } from "../../src/testing/index.ts"
+import * as Topic from "../../src/Topic.ts"
+import { through } from "../connection/Fakes.ts"
+
+const topic = Topic.bytes("t")
+
+/** How long it takes until it has closed, in milliseconds of the test's clock. */
+const closing = (use: Effect.Effect<unknown, unknown, Kafka.Kafka | Scope.Scope>) =>
+  Effect.gen(function* () {
+    const embedded = yield* EmbeddedKafka.make({ topics: ["t"] })
+    let silent = false
+    const network = yield* through(embedded)
+    const freezing: Network["Service"] = {
+      connect: (address, handler) =>
+        Effect.map(
+          network.network.connect(address, {
+            onData: (chunk) => (silent ? undefined : handler.onData(chunk)),
+            onClose: handler.onClose
+          }),
+          (connection) => connection
+        )
+    }
+    const scope = yield* Scope.make()
+    const client = yield* Layer.buildWithScope(
+      Layer.provide(Kafka.layerWithoutNetwork({ bootstrap: embedded.bootstrap }), Layer.succeed(Network, freezing)),
+      scope
+    )
+    yield* use.pipe(Effect.provide(client), Effect.provideService(Scope.Scope, scope))
+    silent = true
+    const from = yield* Clock.currentTimeMillis
+    const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    for (let i = 0; i < 1200 && closed.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+    yield* Fiber.join(closed)
+    return (yield* Clock.currentTimeMillis) - from
+  })
+
+describe("closing with brokers that are dead", () => {
+  it.effect("takes a consumer with marks and work in flight less than half a minute", () =>
+    Effect.gen(function* () {
+      const millis = yield* closing(
+        Effect.gen(function* () {
+          const producer = yield* Producer.make()
+          yield* producer.sendAll(topic, [{ value: Buffer.from("a") }, { value: Buffer.from("b") }])
+          const consumer = yield* Consumer.subscribe({ group: "g", topics: ["t"], from: "earliest" })
+          const reading = yield* Effect.forkScoped(
+            Stream.runForEach(consumer.stream, (record) => (record.offset === 0 ? Consumer.done(record) : Effect.never))
+          )
+          for (let i = 0; i < 100; i++) yield* TestClock.adjust("100 millis")
+          assert.isUndefined(reading.pollUnsafe())
+        })
+      )
+      assert.isBelow(millis, 30_000)
+    })
+  )
+
+  it.effect("takes a producer with records that have no outcome its closeTimeout", () =>
+    Effect.gen(function* () {
+      const millis = yield* closing(
+        Effect.gen(function* () {
+          const producer = yield* Producer.make({ linger: "1 minute" })
+          yield* Effect.forkScoped(Effect.ignore(producer.send(topic, { value: Buffer.from("a") })), {
+            startImmediately: true
+          })
+        })
+      )
+      assert.isBelow(millis, 30_000)
+    })
+  )
+})
