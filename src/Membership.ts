@@ -42,6 +42,11 @@ export interface Member {
   readonly isAlive?: (() => boolean) | undefined
   /** A commit was refused with a code that concerns the member: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, … */
   readonly commitRefused: (as: Identity, code: number) => void
+  /**
+   * Whether a commit was refused with this code only because the group went on to its next generation meanwhile, with
+   * this member and what it holds: it is sent again as who the member is then. Left out: never.
+   */
+  readonly goesOn?: ((as: Identity, code: number) => boolean) | undefined
   /** What is subscribed to has changed: to be looked at now, not at the next `metadataMaxAge`. */
   readonly topicsChanged?: Effect.Effect<void> | undefined
   /** From now on do not join again: the consumer is draining for good. Heartbeats go on. */

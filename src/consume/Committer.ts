@@ -57,6 +57,8 @@ export const make = (
   isAlive: () => boolean,
   identity: () => GroupOffsets.Identity,
   refused: (as: GroupOffsets.Identity, code: number) => void,
+  /** Whether the refusal is of a generation that has passed, and the member is in the next one. */
+  goesOn: (as: GroupOffsets.Identity, code: number) => boolean,
   owned: () => Iterable<Partition>
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
@@ -115,6 +117,15 @@ export const make = (
         const code = codes[i]!
         const [partition] = entry
         if (code === 0) return took(entry, byHand, watermarks.get(partition), now)
+        if (goesOn(as, code)) {
+          again.push(entry)
+          transient ??= KafkaError.fromCode(ErrorCode.codes.REBALANCE_IN_PROGRESS, {
+            api: "OffsetCommit",
+            group: settings.group,
+            ...partition.place
+          })
+          return
+        }
         const final = failureOf(partition, code)
         if (final !== undefined) failure = final
         // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.

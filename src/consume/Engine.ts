@@ -101,6 +101,7 @@ export const make = Effect.fnUntraced(function* (
     isAlive,
     () => engine.member?.identity() ?? anonymous,
     (as, code) => engine.member?.commitRefused(as, code),
+    (as, code) => engine.member?.goesOn?.(as, code) ?? false,
     () => partitions.values()
   )
 

@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
 import * as ClassicMember from "./ClassicMember.ts"
@@ -236,6 +237,16 @@ export const join = (
         return { memberId, generation, instanceId: settings.instanceId }
       },
       isAlive: machine.isAlive,
+      goesOn: (as, code) => {
+        const { generation, memberId, phase } = state()
+        const isOn = generation !== as.generation || phase === "joining" || phase === "waiting"
+        return (
+          ErrorCode.asks(code, "OffsetCommit") === "rejoin-lost" &&
+          generation !== -1 &&
+          memberId === as.memberId &&
+          isOn
+        )
+      },
       commitRefused: (as, code) =>
         post({ _tag: "CommitRefused", memberId: as.memberId, generation: as.generation, code }),
       // On the way to a generation it is joined anew after that.

@@ -173,6 +173,35 @@ describe("a member that is cut off from its coordinator alone", () => {
   )
 })
 
+it.effect("a cooperative member that leaves while its join is answered commits in the generation that follows", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const party = new Party()
+    const membership = Membership.classic({ assignors: cooperative })
+    const far = yield* client("far")
+    const a = yield* Effect.provide(party.join("a", { membership, commitInterval: "1 hour" }), far)
+    yield* stable(1)
+    yield* produce(12)
+    yield* party.all(12)
+    yield* broker.inject(Fault.on("JoinGroup", { clientId: "far", times: 1 }).delay("3 seconds"))
+    const b = yield* party.join("b", { membership })
+    yield* until(
+      "the coordinator is in the next generation, and a does not know it yet",
+      Effect.map(broker.group("g"), (group) => group?.generation === 2),
+      20
+    )
+    const leaving = yield* Effect.forkChild(a.leave)
+    yield* until(
+      "it has left",
+      Effect.sync(() => leaving.pollUnsafe() !== undefined)
+    )
+    assert.notInclude(party.events.join(), "Lost")
+    assert.strictEqual(yield* committed, 12)
+    yield* b.leave
+    assert.strictEqual(party.duplicates, 0)
+  }).pipe(Effect.scoped, Effect.provide(layer))
+)
+
 it.effect("a drain longer than sessionTimeout is no loss: heartbeats are answered all the while", () =>
   Effect.gen(function* () {
     const party = new Party()

@@ -57,6 +57,7 @@ export const watch = <R>(
         isAlive: own.isAlive,
         topicsChanged: own.topicsChanged,
         commitRefused: (as, code) => own.commitRefused(as, code),
+        goesOn: own.goesOn,
         closing: own.closing,
         // Everything was given back by now.
         leave: Effect.andThen(
