@@ -49,6 +49,10 @@ export class ProducerBuffer {
   #bytes = 0
   #closed: KafkaError.KafkaError | undefined
   #timer: Fiber.Fiber<void> | undefined
+  #admitting = false
+  /** Somebody in line has waited for longer than one before him: his topic was looked up, or his Schema took its time. */
+  #mixed = false
+  #youngest = -Infinity
 
   constructor(limits: Limits, now: () => number, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.#limits = limits
@@ -69,7 +73,16 @@ export class ProducerBuffer {
     if (this.#line.size === 0 && this.#fits(records, bytes)) return this.#admit(wanting)
     if (this.#limits.whenFull === "fail")
       return wanting.refuse(KafkaError.make({ _tag: "BufferFull", records: this.#records, bytes: this.#bytes }))
+    if (this.#line.size === 0) {
+      this.#mixed = false
+      this.#youngest = -Infinity
+    }
     this.#line.add(wanting)
+    if (wanting.since < this.#youngest) {
+      this.#mixed = true
+      this.#timer?.interruptUnsafe()
+      this.#timer = undefined
+    } else this.#youngest = wanting.since
     this.#timer ??= this.#fork(this.#watch)
   }
 
@@ -81,11 +94,15 @@ export class ProducerBuffer {
   release(records: number, bytes: number): void {
     this.#records -= records
     this.#bytes -= bytes
+    // Who is let in may have his end at once, and so give his room back: one walk of the line sees that too.
+    if (this.#admitting) return
+    this.#admitting = true
     for (const first of this.#line) {
-      if (!this.#fits(first.records, first.bytes)) return
+      if (!this.#fits(first.records, first.bytes)) break
       this.#line.delete(first)
       this.#admit(first)
     }
+    this.#admitting = false
   }
 
   /** Nobody gets room from here on; those in line hear it. */
@@ -103,16 +120,22 @@ export class ProducerBuffer {
     wanting.use()
   }
 
-  /** One timer for the line: who came first has waited for longest. */
+  /** One timer for the line: who came first has waited for longest, unless it is mixed. */
   readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
     const { patience } = this.#limits
+    let next = Infinity
     for (const wanting of this.#line) {
       const left = wanting.since + patience - this.#now()
-      if (left > 0) return Effect.andThen(Effect.sleep(Math.ceil(left)), this.#watch)
+      if (left > 0) {
+        next = Math.min(next, left)
+        if (!this.#mixed) break
+        continue
+      }
       this.#line.delete(wanting)
       const waitingFor = "room in the producer's buffer"
       wanting.refuse(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: patience, waitingFor }))
     }
+    if (next < Infinity) return Effect.andThen(Effect.sleep(Math.ceil(next)), this.#watch)
     this.#timer = undefined
     return Effect.void
   })
