@@ -29,6 +29,10 @@ const namedOtherwise = new Set<number>([
   codes.CLUSTER_AUTHORIZATION_FAILED
 ])
 
+/** In flight and not answered: whatever it was before, it may be there. */
+const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
+  batch.inFlight && batch.sent ? "possibly" : batch.persistence
+
 type Refused = Extract<Outcome, { readonly _tag: "Refused" }>
 
 export class Ledger {
@@ -181,6 +185,9 @@ export class Ledger {
     if (!batch.inFlight) this.remove(batch)
     if (batch.told) return
     batch.told = true
+    // A reason that says nothing of persistence means that nothing was persisted.
+    if (error.reason._tag !== "NotDelivered" && persistenceOf(batch) === "possibly")
+      error = this.#notDelivered(batch, error.message)
     this.flushes.add(batch.generation, batch.withdrawn - batch.records.length)
     Batch.forEachRun(batch, (delivery, from, count) => delivery.failed(from, count, error))
   }
@@ -204,10 +211,9 @@ export class Ledger {
       cause: `deliveryTimeout was spent${obstacle === undefined ? " before it could be sent" : `: ${obstacle}`}`,
       code: undefined
     }
-    if (code !== undefined && namedOtherwise.has(code))
+    const persistence = persistenceOf(batch)
+    if (code !== undefined && namedOtherwise.has(code) && persistence === "not")
       return KafkaError.fromCode(code, { topic, partition, api: "Produce" })
-    // In flight and not answered: whatever it was before, it may be there.
-    const persistence = batch.inFlight && batch.sent ? "possibly" : batch.persistence
     return KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence, cause: named ?? cause, code })
   }
 
