@@ -66,8 +66,16 @@ export class Accumulator {
     const { batches } = queue
     const deadline = since + deliveryTimeout
     let batch = batches[batches.length - 1]
-    // What joins an old batch has less time than it was promised: a tenth less at most.
-    if (batch !== undefined && now - batch.createdAt > Math.max(linger, deliveryTimeout / 10)) batch.closed = true
+    // Records of a batch have one deadline, that of the first to run out: what joins an old batch has less time than it
+    // was promised, and what was long under way (its topic was looked up, its Schema took its time) would take the time
+    // of the others. A tenth less at most.
+    if (batch !== undefined) {
+      const tenth = deliveryTimeout / 10
+      if (deadline - batch.deadline > Math.max(linger, tenth) || batch.deadline - deadline > tenth) batch.closed = true
+    }
+    if (batches.length === 0) queue.mixed = false
+    else if (deadline < queue.latest) queue.mixed = true
+    if (batches.length === 0 || deadline > queue.latest) queue.latest = deadline
     if (batch !== undefined && batch.topicId !== topicId) batch.closed = true
     let segment: Batch.Segment | undefined
     for (let i = 0; i < records.length; i++) {

@@ -107,6 +107,10 @@ export interface Queue {
   recovering: boolean
   /** When a batch is full: less than the setting, once the broker has found one too large. */
   batchBytes: number
+  /** The latest deadline since it was last empty. */
+  latest: number
+  /** Not all deadlines are in the order of the batches. */
+  mixed: boolean
   /** Why nothing could be sent, when it was last tried. */
   obstacle: string | undefined
 }
@@ -125,6 +129,8 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
   retryAt: 0,
   recovering: false,
   batchBytes,
+  latest: -Infinity,
+  mixed: false,
   obstacle: undefined
 })
 

@@ -222,13 +222,18 @@ export class Ledger {
     let next = Infinity
     for (const queue of this.active) {
       this.#prune(queue, now)
-      for (const batch of queue.batches) {
+      for (const batch of queue.mixed ? queue.batches.slice() : queue.batches) {
         if (batch.told) continue
         if (batch.deadline > now) {
           if (batch.deadline < next) next = batch.deadline
+          if (queue.mixed) continue
           break
         }
-        // Only those in flight are left here.
+        if (!batch.inFlight) {
+          // Behind one that has more time. What was never sent leaves no gap.
+          if (batch.attempts === 0) this.fail(batch)
+          continue
+        }
         batch.failure ??= { cause: "deliveryTimeout was spent before the broker answered", code: undefined }
         this.fail(batch)
       }
