@@ -225,10 +225,14 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  /** Encodes, places and hands over; completes when the buffer has them. `started` sees it before. */
+  /**
+   * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller
+   * waits for the outcomes, so that the bytes stay his.
+   */
   const handOver = (
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
+    shared: boolean,
     started?: (batch: SendAll<RecordMetadata>) => void
   ): Effect.Effect<SendAll<RecordMetadata>, never, any> =>
     Effect.suspend(() => {
@@ -236,9 +240,10 @@ export const make = Effect.fnUntraced(function* (
       const batch = new SendAll<RecordMetadata>(topic.name, entries.length)
       started?.(batch)
       const rest = entries.length === 0 ? undefined : placement.all(topic, entries, batch)
-      const entered = Effect.callback<SendAll<RecordMetadata>>((resume) =>
-        Effect.sync(handover.all(batch, since, () => resume(Effect.succeed(batch))))
-      )
+      const entered = Effect.callback<SendAll<RecordMetadata>>((resume) => {
+        if (!shared) Ownership.ownAll(batch.parts(), entries)
+        return Effect.sync(handover.all(batch, since, () => resume(Effect.succeed(batch))))
+      })
       return rest === undefined ? entered : Effect.andThen(rest, entered)
     })
   const outcomes = (batch: SendAll<RecordMetadata>) =>
@@ -248,10 +253,10 @@ export const make = Effect.fnUntraced(function* (
     send,
     offer,
     offerAll: (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
-      Effect.map(handOver(topic, entries), outcomes),
+      Effect.map(handOver(topic, entries, false), outcomes),
     sendAll: (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
-      Effect.flatMap(handOver(topic, entries), outcomes),
-    sink: (topic: Topic.Any) => sinkOf((entries, started) => handOver(topic, entries, started)),
+      Effect.flatMap(handOver(topic, entries, true), outcomes),
+    sink: (topic: Topic.Any) => sinkOf((entries, started) => handOver(topic, entries, false, started)),
     deliveryReports: Stream.unwrap(
       Effect.map(
         Effect.acquireRelease(

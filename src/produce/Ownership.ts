@@ -23,3 +23,12 @@ export const own = (record: ProduceRecord, entry: Entry): ProduceRecord => {
     timestamp
   }
 }
+
+/** The same for the records of many entries, in place. */
+export const ownAll = (
+  parts: Iterable<{ readonly records: Array<ProduceRecord>; readonly indexes: ReadonlyArray<number> }>,
+  entries: ReadonlyArray<Entry>
+): void => {
+  for (const { indexes, records } of parts)
+    for (let i = 0; i < records.length; i++) records[i] = own(records[i]!, entries[indexes[i]!]!)
+}
