@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
-import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as KafkaError from "../KafkaError.ts"
 import * as Record from "../Record.ts"
@@ -55,8 +55,10 @@ const passThrough = (
   return { text: members.some(isPlainString), bytes: members.some(isPlainBytes), nil: members.some(isNull) }
 }
 
+const format = SchemaIssue.makeFormatterDefault()
+
 const encodeError = (topic: string, part: Part, issue: unknown): Failure =>
-  KafkaError.make({ _tag: "Encode", topic, part, issue: String(issue) })
+  KafkaError.make({ _tag: "Encode", topic, part, issue: SchemaIssue.isIssue(issue) ? format(issue) : String(issue) })
 
 const toBytes = (topic: string, part: Part, encoded: unknown): Bytes => {
   if (typeof encoded === "string") return Buffer.from(encoded)
@@ -170,6 +172,12 @@ export const make = (topic: Topic.Any): TopicEncoder => {
       : settle(parseHeaders(input), topic.name, "headers", encodeHeaders)
   return {
     encode: (entry, now) => {
+      if (typeof entry !== "object" || entry === null)
+        throw KafkaError.make({
+          _tag: "Misuse",
+          message: `an entry is an object, not ${String(entry)}`,
+          topic: topic.name
+        })
       const key = encodeKey(entry.key === undefined ? null : entry.key)
       const value = encodeValue(entry.value)
       const headers = headersOf(entry.headers)

@@ -32,6 +32,14 @@ describe("TopicEncoder", () => {
     const encoder = encoderOf(Schema.fromJsonString(Schema.Struct({ id: Schema.Int })))
     const { reason } = failure(() => encoder.encode({ value: { id: 0.5 } }, 0))
     assert.isTrue(reason._tag === "Encode" && reason.topic === "t" && reason.part === "value")
+    assert.isTrue(reason._tag === "Encode" && reason.issue.includes("integer"), "and says why")
+  })
+
+  it("refuses what is no entry alone", () => {
+    for (const none of [null, undefined, 5]) {
+      const { reason } = failure(() => encoderOf(Schema.String).encode(none as never, 0))
+      assert.strictEqual(reason._tag, "Misuse")
+    }
   })
 
   it.effect("tells of a transformation that throws as of one that fails", () => {
