@@ -1,0 +1,151 @@
+/** What stands between a call and the accumulator: room, time, bytes, and what is told. Each of these failed once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Result, Schema, SchemaGetter } from "effect"
+import { TestClock } from "effect/testing"
+import { Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { logOf, persistenceOf, reasonOf, text, withProducer } from "./Helpers.ts"
+
+const bytes = Topic.bytes("bytes")
+/** A Schema that needs 9 seconds, as one that asks a service may. */
+const slow = Topic.make("text", {
+  key: Schema.NullOr(Schema.String),
+  value: Schema.String.pipe(
+    Schema.encodeTo(Schema.String, {
+      decode: SchemaGetter.transform((s: string) => s),
+      encode: SchemaGetter.transformEffect((s: string) => Effect.as(Effect.sleep("9 seconds"), s))
+    })
+  )
+})
+const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+const warm = (producer: Producer.Producer["Service"]) => producer.send(text, { value: "warm", partition: 0 })
+/** When it ended, on the Clock. */
+const endOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.andThen(Effect.exit(effect), Clock.currentTimeMillis)
+
+describe("room", () => {
+  it.effect("many that wait for room and are refused at once do not end the engine", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* warm(producer)
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+      yield* fork(producer.send(text, { value: "holds the room", partition: 0 }))
+      const tooLarge = { value: "x".repeat(2000), partition: 0 }
+      const waiting = yield* fork(
+        Effect.forEach(Array.from({ length: 4000 }), () => Effect.flip(producer.send(text, tooLarge)), {
+          concurrency: "unbounded"
+        })
+      )
+      const behind = yield* fork(producer.send(text, { value: "behind", partition: 0 }))
+      yield* TestClock.adjust("2 seconds")
+      const errors = yield* Fiber.join(waiting)
+      assert.isTrue(errors.every(({ reason }) => reason._tag === "RecordTooLarge"))
+      yield* Fiber.join(behind)
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "holds the room", "behind"])
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 1, maxMessageBytes: 1000 })))
+  )
+
+  it.effect("who comes late to the line waits for no longer than deliveryTimeout", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* warm(producer)
+      const late = yield* fork(endOf(producer.send(slow, { value: "slow", partition: 0 })))
+      yield* TestClock.adjust("8 seconds")
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* fork(Effect.exit(producer.send(text, { value: "holds the room", partition: 0 })))
+      yield* fork(Effect.exit(producer.send(text, { value: "waits", partition: 0 })))
+      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(late.pollUnsafe()?._tag, "Success")
+      assert.strictEqual(yield* Fiber.join(late), 10_000)
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 1, deliveryTimeout: "10 seconds", closeTimeout: 0 })))
+  )
+})
+
+describe("time", () => {
+  it.effect("a record that was long under way does not take the time of the others", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* warm(producer)
+      const old = yield* fork(persistenceOf(producer.send(slow, { value: "old", partition: 0 })))
+      yield* TestClock.adjust("8990 millis")
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("2 seconds"))
+      yield* fork(producer.send(text, { value: "in flight", partition: 0 }))
+      const fresh = yield* fork(producer.send(text, { value: "fresh", partition: 0 }))
+      yield* TestClock.adjust("10 millis")
+      const later = yield* fork(producer.send(text, { value: "later", partition: 0 }))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual(yield* Fiber.join(old), "not")
+      yield* Fiber.join(fresh)
+      yield* Fiber.join(later)
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "in flight", "fresh", "later"])
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "10 seconds", maxInFlight: 1 })))
+  )
+
+  it.effect("a record behind one with more time ends in its own", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* warm(producer)
+      const old = yield* fork(endOf(producer.send(slow, { value: "old", partition: 0 })))
+      yield* TestClock.adjust("8 seconds")
+      yield* broker.stop(1)
+      const young = yield* fork(endOf(producer.send(text, { value: "young", partition: 0 })))
+      for (let i = 0; i < 4; i++) yield* TestClock.adjust("500 millis")
+      assert.strictEqual(old.pollUnsafe()?._tag, "Success")
+      assert.strictEqual(yield* Fiber.join(old), 10_000)
+      for (let i = 0; i < 16; i++) yield* TestClock.adjust("500 millis")
+      assert.strictEqual(yield* Fiber.join(young), 18_000)
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "10 seconds" })))
+  )
+})
+
+describe("bytes", () => {
+  it.effect("offerAll keeps a copy of what its caller may change", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* producer.send(bytes, { value: null, partition: 0 })
+      const value = Buffer.from("1")
+      const headers: Array<readonly [string, Uint8Array]> = [["h", Buffer.from("1")]]
+      const acks: Array<Effect.Effect<ReadonlyArray<Result.Result<unknown, unknown>>>> = []
+      for (const n of ["1", "2", "3"]) {
+        value.write(n)
+        acks.push(yield* producer.offerAll(bytes, [{ value, headers, partition: 0 }]))
+      }
+      headers.push(undefined as never)
+      const all = yield* fork(Effect.all(acks))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue((yield* Fiber.join(all)).flat().every(Result.isSuccess))
+      const log = yield* broker.log("bytes", 0)
+      assert.deepStrictEqual(
+        log.slice(1).map((record) => Buffer.from(record.value!).toString()),
+        ["1", "2", "3"]
+      )
+    }).pipe(Effect.provide(withProducer({}, { topics: ["bytes"] })))
+  )
+})
+
+describe("what is told", () => {
+  for (const [code, name] of [
+    [29, "TOPIC_AUTHORIZATION_FAILED"],
+    [17, "INVALID_TOPIC_EXCEPTION"]
+  ] as const) {
+    it.effect(`${name} after an attempt that may have been persisted is "possibly"`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.Producer
+        yield* warm(producer)
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).loseResponse)
+        yield* broker.inject(Fault.on("Produce").error(code))
+        const sending = yield* fork(reasonOf(producer.send(text, { value: "there", partition: 0 })))
+        yield* TestClock.adjust("2 seconds")
+        const reason = yield* Fiber.join(sending)
+        assert.isTrue(reason._tag === "NotDelivered" && reason.persistence === "possibly" && reason.code === code)
+        assert.deepStrictEqual(yield* logOf(0), ["warm", "there"])
+      }).pipe(Effect.provide(withProducer()))
+    )
+  }
+})
