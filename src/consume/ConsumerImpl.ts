@@ -58,6 +58,9 @@ const misuse = (message: string, where?: Place) => Effect.fail(KafkaError.make({
 
 const offsetMistake = ({ offset }: { readonly offset: number }) => mistake({ _tag: "At", offset })
 
+const unheard = (millis: number) =>
+  KafkaError.make({ _tag: "TimedOut", budget: "apiTimeout", millis, waitingFor: "the ends of the partitions" })
+
 /** The end of each partition: asked for by leader, and of those that do not answer, what was last heard. */
 const ends = (engine: Engine, list: ReadonlyArray<Partition>) => {
   const { cluster, settings } = engine
@@ -81,6 +84,10 @@ const ends = (engine: Engine, list: ReadonlyArray<Partition>) => {
             { isolation }
           )
           .pipe(
+            Effect.timeoutOrElse({
+              duration: settings.apiTimeout / 2,
+              orElse: () => Effect.fail(unheard(settings.apiTimeout / 2))
+            }),
             Effect.catch((error) => Effect.forEach(group, (partition) => heard(partition, error))),
             Effect.map((offsets) => group.map((partition, i) => [partition, offsets[i]!] as const))
           ),
@@ -249,7 +256,9 @@ export const make = (engine: Engine) => {
     pause: (places: Iterable<Place>) => paused(places, true),
     resume: (places: Iterable<Place>) => paused(places, false),
     lag: Effect.gen(function* () {
-      const list = (yield* engine.settled).filter((partition) => partition.position !== undefined)
+      const list = (yield* engine.settled).filter(
+        ({ position, trouble }) => position !== undefined && trouble?.reason._tag !== "UnknownTopic"
+      )
       const found = yield* withinApiTimeout(ends(engine, list), "the ends of the partitions")
       return list.flatMap((partition) => {
         const { position } = partition

@@ -105,7 +105,8 @@ export const make = Effect.fnUntraced(function* (
     () => partitions.values()
   )
 
-  const { cure, open } = Opening.make({
+  const { cure, open, watch } = Opening.make({
+    partitions,
     cluster,
     groupOffsets,
     settings,
@@ -233,6 +234,7 @@ export const make = Effect.fnUntraced(function* (
     yield* inBackground(committer.run)
     yield* inBackground(committer.renew)
   }
+  yield* inBackground(watch)
   if (isWatched) yield* inBackground(Progress.watch(settings, partitions, publish, revocation.interrupt))
   return engine
 })

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -26,6 +27,9 @@ export interface Context extends StartPositions.Context {
   readonly committer: Committer
   readonly scope: Scope.Scope
   readonly publish: (event: ConsumerEvent) => void
+  /** Those that are ours. */
+  readonly partitions: ReadonlyMap<string, Partition>
+  readonly knownCounts: Map<string, number>
   /** Runs in the background; what fails fails the consumer. */
   readonly inBackground: (self: Effect.Effect<void, KafkaError.KafkaError>) => Effect.Effect<unknown>
 }
@@ -39,6 +43,8 @@ export interface Opening {
     error: KafkaError.KafkaError,
     reader: PartitionReader
   ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Follows what becomes of the topics: ends never. */
+  readonly watch: Effect.Effect<void>
 }
 
 const { UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode.codes
@@ -57,11 +63,14 @@ const askedAgain = 1_000
 const answerSlack = 250
 
 export const make = (context: Context): Opening => {
-  const { cluster, committer, consumer, inBackground, publish, scope, settings } = context
+  const { cluster, committer, consumer, inBackground, knownCounts, partitions, publish, scope, settings } = context
   const { isolation } = settings.fetch
   /** Those whose commits were ignored by `resetOnStart`. */
   const reset: Array<Partition> = []
-  const ids = new Map<Partition, string | undefined>()
+  const ids = new WeakMap<Partition, string | undefined>()
+  /** Topics that were not there when they were last asked for. */
+  const lost = new Set<string>()
+  const told = new WeakSet<Partition>()
 
   /** Said once, until it is over. */
   const waits = (partition: Partition, error: KafkaError.KafkaError): Effect.Effect<void> =>
@@ -116,6 +125,7 @@ export const make = (context: Context): Opening => {
     // Given back in the meantime.
     if (partition.status !== "opening") return yield* Scope.close(own, Exit.void)
     ids.set(partition, cluster.known(partition.topic)?.id)
+    if (lost.has(partition.topic)) publish({ _tag: "Recreated", partition: partition.place })
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
@@ -159,11 +169,11 @@ export const make = (context: Context): Opening => {
 
   const isThere = (topic: string) => Effect.map(cluster.topics([topic]), (infos) => infos[0])
 
-  const isGone = (partition: Partition) =>
+  const isGone = ({ partition, topic }: { readonly topic: string; readonly partition: number }) =>
     Effect.gen(function* () {
       for (const last of [false, true]) {
-        const info = yield* isThere(partition.topic)
-        if (info !== undefined && partition.partition < info.partitions.length) return false
+        const info = yield* isThere(topic)
+        if (info !== undefined && partition < info.partitions.length) return false
         if (!last) yield* Effect.sleep(askedAgain)
       }
       return true
@@ -212,18 +222,27 @@ export const make = (context: Context): Opening => {
     )
     if (info._tag === "None" || partition.status !== "opening") return
     const isSame = before !== undefined && info.value.id === before && position !== undefined
-    if (!isSame) publish({ _tag: "Recreated", partition: partition.place })
+    if (!isSame && !lost.has(partition.topic)) publish({ _tag: "Recreated", partition: partition.place })
     const at: Offset.Position = isSame ? { _tag: "At", offset: position } : "earliest"
     yield* find([{ partition, at, committed: undefined, found: true }])
   })
 
+  const tell = (topic: string, list: ReadonlyArray<Partition>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const fresh = list.filter((partition) => !told.has(partition))
+      for (const partition of fresh) {
+        told.add(partition)
+        partition.trouble = KafkaError.make({ _tag: "UnknownTopic", topic, partition: partition.partition })
+      }
+      if (fresh.length === 0) return Effect.void
+      publish({ _tag: "Deleted", partitions: fresh.map((partition) => partition.place) })
+      return Effect.logWarning(`topic ${topic} was deleted: ${fresh.map(({ key }) => key).join(", ")} are given up`)
+    })
+
   const gone = (partition: Partition): Effect.Effect<void> =>
     Effect.gen(function* () {
-      const error = KafkaError.make({ _tag: "UnknownTopic", topic: partition.topic, partition: partition.partition })
       const { position } = partition
-      partition.trouble = error
-      publish({ _tag: "Deleted", partitions: [partition.place] })
-      yield* Effect.logWarning(`${partition.key} is given up: ${error.message}`)
+      yield* tell(partition.topic, [partition])
       if (partition.bound.until !== undefined) return partition.finish()
       yield* inBackground(
         partition.suspend.pipe(
@@ -296,5 +315,24 @@ export const make = (context: Context): Opening => {
     return yield* error
   })
 
-  return { open, cure }
+  /** A group may take its partitions back before the fetching side has given up: told all the same. */
+  const watch = Stream.runForEach(cluster.changes, (change) => {
+    if (change._tag !== "TopicGone" || !knownCounts.has(change.before.name)) return Effect.void
+    const topic = change.before.name
+    const ours = [...partitions.values()].filter((partition) => partition.topic === topic)
+    return Effect.asVoid(
+      Effect.forkIn(
+        Effect.flatMap(isGone({ topic, partition: 0 }), (isSo) => {
+          if (!isSo) return Effect.void
+          // Whatever comes under this name is new: read from its first record.
+          knownCounts.set(topic, 0)
+          lost.add(topic)
+          return tell(topic, ours)
+        }),
+        scope
+      )
+    )
+  })
+
+  return { open, cure, watch }
 }

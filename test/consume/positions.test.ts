@@ -266,7 +266,7 @@ describe("topics that go", () => {
     commitInterval: "100 millis"
   })
 
-  it.effect.skip("are told and given up, and hold up nobody's commits (11-deleted-topic-is-polled-in-silence)", () =>
+  it.effect("are told and given up, and hold up nobody's commits (11-deleted-topic-is-polled-in-silence)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       const consumer = yield* subscribed
@@ -289,7 +289,7 @@ describe("topics that go", () => {
     }).pipe(scoped, Effect.provide(both))
   )
 
-  it.effect.skip("end a bounded read", () =>
+  it.effect("end a bounded read", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* fill(5)

@@ -15,9 +15,6 @@ const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: 
 const extra = Topic.bytes("extra")
 const brokers = 3
 
-// Until the fetching side rotates its partitions and asks for metadata beside its work.
-const fetchesFairly = false
-
 /** What is sick for a while. */
 const sicknesses = [
   "nothing",
@@ -220,7 +217,6 @@ const sicken = (world: World, sickness: Sickness, setting: Setting, partitions: 
           ({ leader, replicas }) => leader === id && replicas.length === 1
         )
         yield* Effect.acquireRelease(broker.stop(id), () => broker.start(id))
-        if (led.length > 0 && !fetchesFairly) return new Set(Array.from({ length: partitions }, (_, i) => i))
         return new Set(led.map(({ partition }) => partition))
       }
       case "paused": {
@@ -307,7 +303,7 @@ const walk = (seed: number, partitions: number, choose: Choices) =>
     const setting: Setting = {
       from: choose.of(["earliest", "latest"]),
       cooperative: choose.chance(0.5),
-      small: choose.chance(0.5) && fetchesFairly
+      small: choose.chance(0.5)
     }
     for (let i = choose.between(1, 4); i > 0; i--) yield* join(world, setting)
     // With `latest` what is sent before the group has its positions is nobody's.
