@@ -16,6 +16,7 @@ import type { AnyRecord, Origin } from "./ConsumerRecord.ts"
 import * as Decode from "./Decode.ts"
 import type { Unfinished } from "./Events.ts"
 import type { Host, Opening, Status, Undecodable } from "./Host.ts"
+import { LeaderEpochs } from "./LeaderEpochs.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { OffsetTracker } from "./OffsetTracker.ts"
 import { PartitionPump, type Sink } from "./PartitionPump.ts"
@@ -75,6 +76,7 @@ export class Partition implements Origin {
   private failure: KafkaError.KafkaError | undefined = undefined
   /** The record at which decoding stopped: the first of the slot. */
   private undecodable: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined = undefined
+  readonly epochs = new LeaderEpochs()
   private isCaughtUp = false
   private readonly stops = new Signal(() => !this.isLive)
   /** Fired by a seek, too, since it makes void what was delivered. */
@@ -236,6 +238,7 @@ export class Partition implements Origin {
   /** The reader is at another position: by a seek, or since the old one no longer exists. */
   moved(offset: number): void {
     this.epoch++
+    this.epochs.reset()
     this.drop()
     this.position = offset
     this.tracker?.reset(offset)
@@ -387,7 +390,9 @@ export class Partition implements Origin {
   private readonly sink: Sink = {
     put: (fetched) => {
       if (this.status !== "open" || this.bound.isFinished) return true
+      if (fetched.skipped !== undefined) this.host.damaged(this, fetched.skipped)
       const records = this.bound.within(fetched.records)
+      this.epochs.note(records[0]?.offset ?? fetched.nextOffset, fetched.leaderEpoch)
       if (records.length === 0) {
         const next = this.bound.cut(fetched.nextOffset)
         this.moveTo([], next)

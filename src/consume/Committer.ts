@@ -157,7 +157,7 @@ export const make = (
           const offset = partition.tracker?.watermark
           if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
           if (offset > partition.committed) {
-            commits.push([partition, { ...partition.place, offset }])
+            commits.push([partition, { ...partition.place, offset, leaderEpoch: partition.epochs.before(offset) }])
           }
         }
         return commits.length === 0 ? Effect.void : send(commits, within, false)

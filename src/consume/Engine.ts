@@ -135,6 +135,8 @@ export const make = Effect.fnUntraced(function* (
       if (isWatched) partition.progressedAt = now()
       committer.marked(count)
     },
+    damaged: (partition, { error, from, to }) =>
+      publish({ _tag: "Damaged", partition: partition.place, from, to, error }),
     caughtUp: (partition) => publish({ _tag: "CaughtUp", partition: partition.place }),
     finished: (partition) => {
       state.finished()

@@ -46,6 +46,14 @@ export type ConsumerEvent =
       readonly offset: number
       readonly error: KafkaError
     }
+  /** With `fetch.onCorrupt: "skip"`: the offsets from `from` up to `to`, without it, are damaged in the log. */
+  | {
+      readonly _tag: "Damaged"
+      readonly partition: TopicPartition
+      readonly from: number
+      readonly to: number
+      readonly error: KafkaError
+    }
   /** Nothing that was delivered was done for `progressTimeout`. */
   | { readonly _tag: "Stalled"; readonly partition: TopicPartition; readonly unfinished: number }
 

@@ -3,7 +3,7 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
-import type { PartitionReader } from "../Transport.ts"
+import type { Fetched, PartitionReader } from "../Transport.ts"
 
 /** What a partition `P` tells the consumer that it is part of. */
 export interface Host<P> {
@@ -19,6 +19,8 @@ export interface Host<P> {
   readonly ready: (partition: P) => void
   readonly marked: (partition: P, count: number) => void
   readonly caughtUp: (partition: P) => void
+  /** A damaged batch was left out, with `fetch.onCorrupt: "skip"`. */
+  readonly damaged: (partition: P, skipped: NonNullable<Fetched["skipped"]>) => void
   /** A bounded read is at its end. */
   readonly finished: (partition: P) => void
   /** A pull failed with something that another position, or the topic's return, may cure; else fails. */

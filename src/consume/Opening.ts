@@ -115,10 +115,13 @@ export const make = (context: Context): Opening => {
 
   // ── opening
 
-  const begin = Effect.fnUntraced(function* ({ committed, found, partition }: StartPositions.Wanted, start: number) {
+  const begin = Effect.fnUntraced(function* (
+    { committed, found, leaderEpoch, partition }: StartPositions.Wanted,
+    start: number
+  ) {
     if (partition.status !== "opening") return
     const own = yield* Scope.fork(scope)
-    const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start), own), {
+    const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start, leaderEpoch), own), {
       schedule: Backoff.schedule,
       while: (error) => error.isRetryable
     })

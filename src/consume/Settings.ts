@@ -75,6 +75,13 @@ export interface FetchOptions {
    * one array of each partition may wait for the application. Default 64 MiB. librdkafka: queued.max.messages.kbytes.
    */
   readonly bufferBytes?: number | undefined
+  /** Where we are: a replica in the same place is read, where the leader names one (KIP-392). Java: client.rack. */
+  readonly clientRack?: string | undefined
+  /**
+   * A batch that is damaged in the log, fetched twice: fail with `Corrupt` (default), or go on behind it, which is told
+   * as the event `Damaged` with its offsets.
+   */
+  readonly onCorrupt?: "fail" | "skip" | undefined
   /** Default true. Java: check.crcs. */
   readonly checkCrcs?: boolean | undefined
 }
@@ -194,7 +201,9 @@ export const make = (
         maxBytes: check.positiveInt32("fetch.maxBytes", fetch.maxBytes, 52_428_800),
         maxPartitionBytes: check.positiveInt32("fetch.maxPartitionBytes", fetch.maxPartitionBytes, 1_048_576),
         bufferBytes: check.positive("fetch.bufferBytes", fetch.bufferBytes, 67_108_864),
-        checkCrcs: fetch.checkCrcs ?? true
+        checkCrcs: fetch.checkCrcs ?? true,
+        clientRack: fetch.clientRack,
+        onCorrupt: fetch.onCorrupt
       },
       topic
     })

@@ -30,6 +30,8 @@ export interface Wanted {
   readonly at: Offset.Position
   /** What the group has committed; undefined where it has nothing, or where that is to be ignored. */
   readonly committed: number | undefined
+  /** The leader epoch of the record before it, where a commit tells it (KIP-320). */
+  readonly leaderEpoch?: number | undefined
   /** It differs from one time to the next: what is found is the group's from then on. */
   readonly found: boolean
 }
@@ -83,7 +85,10 @@ export const wanted = Effect.fnUntraced(function* (
     }
     at ??= from as Offset.Position
     const found = at === "latest" || (typeof at === "object" && at._tag === "AtTime")
-    all.push({ partition, at, committed: commit?.offset, found })
+    // Of the commit, and only where it is gone on from there.
+    const leaderEpoch =
+      hand === undefined && commit !== undefined && commit.leaderEpoch >= 0 ? commit.leaderEpoch : undefined
+    all.push({ partition, at, committed: commit?.offset, found, leaderEpoch })
   }
   return all
 })
