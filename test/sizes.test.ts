@@ -25,6 +25,7 @@ const longFunctions: ReadonlySet<string> = new Set([
   "fetch/Fetcher.ts",
   "group/ClassicDriver.ts",
   "produce/Sender.ts",
+  "testing/embedded/Fetch.ts",
   "zookeeper/Ensemble.ts",
   "zookeeper/NodeClient.ts",
   "zookeeper/Operations.ts",
@@ -36,11 +37,11 @@ const longFiles: ReadonlySet<string> = new Set([
   "Producer.ts",
   "balance/BalancedMember.ts",
   "consume/AssignedPartition.ts",
-  "consume/Engine.ts",
   "fetch/FetchedPartition.ts",
   "fetch/Fetcher.ts",
   "librdkafka/RdConsumer.ts",
-  "produce/Accumulator.ts"
+  "produce/Accumulator.ts",
+  "protocol/records/RecordBatch.ts"
 ])
 
 /** The source with blanks in the place of comments, texts and regular expressions. */
