@@ -237,6 +237,22 @@ describe("everything ends", () => {
     }).pipe(Effect.scoped, Effect.provide(withProducer({ closeTimeout: 0 })))
   )
 
+  it.effect("a flush under way when the producer closes comes to its end", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ closeTimeout: 100 }), scope)
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* producer.offer(text, { value: "a", partition: 0 })
+      const flushing = yield* Effect.forkChild(producer.flush, { startImmediately: true })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(closing)
+      yield* Fiber.join(flushing)
+    }).pipe(Effect.scoped, Effect.provide(kafka()))
+  )
+
   it.effect("deliveryReports end with the producer, after what failed at its end", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
@@ -382,6 +398,7 @@ describe("others are left alone", () => {
       const producer = yield* Producer.Producer
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* warm(producer)
+      const requests = yield* broker.inject(Fault.on("Produce", { partition: 1 }).throttle(0))
       yield* broker.inject(Fault.on("Produce", { times: 1 }).delay(1500))
       const late = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "late", partition: 0 })))
       yield* TestClock.adjust(900)
@@ -391,6 +408,7 @@ describe("others are left alone", () => {
       yield* TestClock.adjust(500)
       yield* Fiber.join(other)
       assert.strictEqual((yield* logOf(1)).length, 2)
+      assert.strictEqual(yield* requests.hits, 1, "it was sent once")
     }).pipe(Effect.provide(withProducer({ deliveryTimeout: "1 second" }, { brokers: 1 })))
   )
 
