@@ -4,10 +4,17 @@
  * and read and write the same user data, so that members of other clients may be in the same group.
  *
  * An assignor of your own is an object of this shape: its name must be that of the other members' assignor.
+ *
+ * @since 0.1.0
  */
 import type { TopicPartition } from "./TopicPartition.ts"
 
-/** A member as its leader sees it. */
+/**
+ * A member as its leader sees it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Member {
   readonly memberId: string
   /** Of a static member (group.instance.id), else null. */
@@ -21,7 +28,12 @@ export interface Member {
   readonly userData: Uint8Array | null
 }
 
-/** What a member was given last. */
+/**
+ * What a member was given last.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Given {
   readonly partitions: ReadonlyArray<TopicPartition>
   /** The generation of that assignment. */
@@ -30,10 +42,20 @@ export interface Given {
   readonly userData: Uint8Array | null
 }
 
-/** Who is given what, by member id. */
+/**
+ * Who is given what, by member id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Assignment = ReadonlyMap<string, ReadonlyArray<TopicPartition>>
 
-/** Shares partitions among members. */
+/**
+ * Shares partitions among members.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Assignor {
   /** The protocol's name, as it stands in JoinGroup. */
   readonly name: string
@@ -73,6 +95,9 @@ const topicsOf = (members: ReadonlyArray<Member>): ReadonlyArray<string> =>
 /**
  * Of each topic a run of consecutive partitions to each member: partitions of the same number go to the same member, as
  * joins between topics need it. Java: RangeAssignor.
+ *
+ * @since 0.1.0
+ * @category assignors
  */
 export const range: Assignor = {
   name: "range",
@@ -95,7 +120,12 @@ export const range: Assignor = {
   }
 }
 
-/** All partitions of all topics dealt out in turn, to those who subscribed. Java: RoundRobinAssignor. */
+/**
+ * All partitions of all topics dealt out in turn, to those who subscribed. Java: RoundRobinAssignor.
+ *
+ * @since 0.1.0
+ * @category assignors
+ */
 export const roundRobin: Assignor = {
   name: "roundrobin",
   cooperative: false,
@@ -275,6 +305,9 @@ const stay = (
  * holds: a partition that moves is left out until its owner has given it back and the group has joined again (KIP-429).
  * What stays where it is goes on being read through all of it. Java: CooperativeStickyAssignor; the generation stands in
  * the subscription (v2), and in the user data for leaders that read no other (before Kafka 3.2), and is read from both.
+ *
+ * @since 0.1.0
+ * @category assignors
  */
 export const cooperativeSticky: Assignor = {
   name: "cooperative-sticky",
@@ -309,6 +342,9 @@ const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.b
  * Gives every member again what it had, as far as the balance allows; all members give everything up before they join.
  * Java: StickyAssignor; each member tells what it had, and of which generation, in its user data (v1; v0, without the
  * generation, is read).
+ *
+ * @since 0.1.0
+ * @category assignors
  */
 export const sticky: Assignor = {
   name: "sticky",

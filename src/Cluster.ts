@@ -1,5 +1,7 @@
 /**
  * What is known of a cluster, and keeping that knowledge fresh: brokers, topics, partitions, leaders, coordinators.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
@@ -11,7 +13,12 @@ import type * as TopicPartition from "./TopicPartition.ts"
 
 export type { At, BrokerInfo, Change, PartitionInfo, TopicInfo } from "./ClusterInfo.ts"
 
-/** The cluster's state. */
+/**
+ * The cluster's state.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Cluster extends Context.Service<
   Cluster,
   {

@@ -9,6 +9,8 @@
  *
  * const fast = Compression.layer(Compression.gzip({ level: 1 }), Compression.snappy({ framing: "raw" }))
  * ```
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -20,13 +22,28 @@ import type { Turns } from "./compression/Turns.ts"
 import * as Unzip from "./compression/Unzip.ts"
 import * as KafkaError from "./KafkaError.ts"
 
-/** The kinds of the protocol, as in the setting `compression` (Java's `compression.type`). */
+/**
+ * The kinds of the protocol, as in the setting `compression` (Java's `compression.type`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Name = "none" | "gzip" | "snappy" | "lz4" | "zstd"
 
-/** The number of each kind: bits 0 to 2 of a batch's attributes. */
+/**
+ * The number of each kind: bits 0 to 2 of a batch's attributes.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const ids: { readonly [N in Name]: number } = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 }
 
-/** What compresses and decompresses, in one piece. */
+/**
+ * What compresses and decompresses, in one piece.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Compressor {
   readonly compress: (bytes: Uint8Array) => Uint8Array
   /** The same for what is large, in another thread. Where a codec has none, `compress` is used, in one piece. */
@@ -45,7 +62,12 @@ export interface Compressor {
   readonly claims?: ((bytes: Uint8Array) => number | undefined) | undefined
 }
 
-/** A codec of one kind. */
+/**
+ * A codec of one kind.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Codec extends Compressor {
   /** One of `ids`. */
   readonly id: number
@@ -54,7 +76,12 @@ export interface Codec extends Compressor {
   readonly format0?: Compressor | undefined
 }
 
-/** Bytes as they are. */
+/**
+ * Bytes as they are.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
 export const none: Codec = { id: ids.none, name: "none", compress: (bytes) => bytes, decompress: (bytes) => bytes }
 
 /** Work in zlib's threads. */
@@ -82,7 +109,12 @@ const driven =
       return next
     })
 
-/** gzip by `node:zlib`. `level` 1 to 9, -1 (the default) is zlib's own, as Java's `compression.gzip.level`. */
+/**
+ * gzip by `node:zlib`. `level` 1 to 9, -1 (the default) is zlib's own, as Java's `compression.gzip.level`.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
 export const gzip = (options: { readonly level?: number | undefined } = {}): Codec => {
   const level = options.level ?? -1
   return {
@@ -97,7 +129,12 @@ export const gzip = (options: { readonly level?: number | undefined } = {}): Cod
   }
 }
 
-/** How snappy is written; both forms are always read. */
+/**
+ * How snappy is written; both forms are always read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SnappyOptions {
   /**
    * `"xerial"` (the default) is the framing of Java's client, which every consumer reads; `"raw"` is one bare block, as
@@ -108,7 +145,12 @@ export interface SnappyOptions {
   readonly blockSize?: number | undefined
 }
 
-/** snappy: snappyjs writes, the decompressor is our own. */
+/**
+ * snappy: snappyjs writes, the decompressor is our own.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
 export const snappy = (options: SnappyOptions = {}): Codec => {
   const blockSize = Math.max(1024, options.blockSize ?? 32768)
   return {
@@ -125,6 +167,9 @@ export const snappy = (options: SnappyOptions = {}): Codec => {
 /**
  * lz4 in plain JavaScript: independent blocks without checksums, since Java reads no others; every kind of frame is read.
  * `blockSize` is the most input in a block, by default 65536, as in Java.
+ *
+ * @since 0.1.0
+ * @category codecs
  */
 export const lz4 = (options: { readonly blockSize?: Lz4.Options["blockSize"] } = {}): Codec => ({
   id: ids.lz4,
@@ -144,6 +189,9 @@ export const lz4 = (options: { readonly blockSize?: Lz4.Options["blockSize"] } =
 /**
  * zstd by `node:zlib` (Node 22.15 and 23.8 or newer; elsewhere using it is `Unsupported`). `level` 1 to 22, default 3,
  * as Java's `compression.zstd.level`. Brokers take it from 2.1 on (Produce v7, Fetch v10).
+ *
+ * @since 0.1.0
+ * @category codecs
  */
 export const zstd = (options: { readonly level?: number | undefined } = {}): Codec => {
   const level = options.level ?? 3
@@ -179,7 +227,12 @@ export const zstd = (options: { readonly level?: number | undefined } = {}): Cod
   }
 }
 
-/** The codecs by number. */
+/**
+ * The codecs by number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Registry {
   /** The codec of a number in a batch's attributes. Throws `KafkaError` with reason `Unsupported` where there is none. */
   readonly get: (id: number) => Codec
@@ -188,7 +241,12 @@ export interface Registry {
 const unsupported = (needed: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Unsupported", needed, ours: "none, gzip, snappy, lz4, zstd", theirs: needed })
 
-/** The built-in codecs, with these in the place of those of the same kind. */
+/**
+ * The built-in codecs, with these in the place of those of the same kind.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (...codecs: ReadonlyArray<Codec>): Registry => {
   const all = [none, gzip(), snappy(), lz4(), zstd()]
   for (const codec of codecs) all[codec.id] = codec
@@ -201,14 +259,29 @@ export const make = (...codecs: ReadonlyArray<Codec>): Registry => {
   }
 }
 
-/** The built-in codecs with their defaults. */
+/**
+ * The built-in codecs with their defaults.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
 export const builtIn: Registry = make()
 
-/** The codecs in use. It need not be provided: the built-in ones stand there. */
+/**
+ * The codecs in use. It need not be provided: the built-in ones stand there.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export const Compression: Context.Reference<Registry> = Context.Reference<Registry>("samsa/Compression", {
   defaultValue: () => builtIn
 })
 
-/** Replaces codecs of the application's choice; the others stay built in. */
+/**
+ * Replaces codecs of the application's choice; the others stay built in.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (...codecs: ReadonlyArray<Codec>): Layer.Layer<never> =>
   Layer.succeed(Compression, make(...codecs))

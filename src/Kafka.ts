@@ -6,6 +6,8 @@
  *
  * Each layer here is a composition of the parts' own, in one line each; `docs/examples/by-hand.ts` composes them with
  * one part swapped.
+ *
+ * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
@@ -25,15 +27,28 @@ import * as NodeNetwork from "./NodeNetwork.ts"
 import type * as Transport from "./Transport.ts"
 import type { ZooKeeper } from "./ZooKeeper.ts"
 
-/** What producers and consumers ask for. */
+/**
+ * What producers and consumers ask for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Kafka = Cluster.Cluster | Transport.Transport | GroupOffsets.GroupOffsets
 
-/** Settings; see `KafkaConfig.Options`. `R` is what the token of OAUTHBEARER needs. */
+/**
+ * Settings; see `KafkaConfig.Options`. `R` is what the token of OAUTHBEARER needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Options<R = never> = KafkaConfig.Options<R>
 
 /**
  * The native parts, over settings, first brokers and a Network of one's own. `Brokers`, for typed requests to a broker
  * by hand, comes with them.
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerNative: Layer.Layer<
   Kafka | Broker.Brokers,
@@ -44,7 +59,12 @@ export const layerNative: Layer.Layer<
   Layer.provideMerge(NativeBrokers.layer)
 )
 
-/** `Kafka` over a Network of one's own: the embedded broker's, or one with faults. */
+/**
+ * `Kafka` over a Network of one's own: the embedded broker's, or one with faults.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerWithoutNetwork = <R = never>(
   options: Options<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | R> =>
@@ -58,6 +78,9 @@ export const layerWithoutNetwork = <R = never>(
  *
  * export const live = Kafka.layer({ bootstrap: ["b1:9092", "b2:9092"], clientId: "billing" })
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, R> =>
   Layer.provide(layerWithoutNetwork(options), NodeNetwork.layer)
@@ -71,13 +94,21 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broke
  *
  * export const fromEnv = Kafka.layerConfig({ bootstrap: Config.Array(Schema.String, "KAFKA_BOOTSTRAP") })
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerConfig = (
   options: Config.Wrap<Options> = KafkaConfig.environment
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
-/** The same as `layerZooKeeper`, over a Network of one's own. */
+/**
+ * The same as `layerZooKeeper`, over a Network of one's own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerZooKeeperWithoutNetwork = <R = never>(
   options: KafkaConfig.OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | ZooKeeper | R> =>
@@ -86,13 +117,21 @@ export const layerZooKeeperWithoutNetwork = <R = never>(
 /**
  * Connects to a cluster whose brokers are found in ZooKeeper: those that are registered with a listener for the
  * protocol that `tls` and `sasl` ask for. Read again when none of the brokers that are known answers.
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layerZooKeeper = <R = never>(
   options: KafkaConfig.OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, ZooKeeper | R> =>
   Layer.provide(layerZooKeeperWithoutNetwork(options), NodeNetwork.layer)
 
-/** How a cluster is, as far as this client can see. */
+/**
+ * How a cluster is, as far as this client can see.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Health =
   | {
       readonly _tag: "Up"
@@ -104,6 +143,9 @@ export type Health =
 /**
  * Asks a broker, any that answers, how the cluster is; never fails, and ends within `metadataTimeout`. For the probes of
  * a service that starts, by `connect: "lazily"`, while Kafka is away.
+ *
+ * @since 0.1.0
+ * @category getters
  */
 export const health: Effect.Effect<Health, never, Cluster.Cluster> = Effect.flatMap(Cluster.Cluster, (cluster) =>
   Effect.match(cluster.brokers, {

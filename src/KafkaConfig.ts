@@ -1,5 +1,7 @@
 /**
  * Settings of a connection to a cluster, with the names of Kafka's own settings in camelCase.
+ *
+ * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -14,13 +16,23 @@ import type * as KafkaError from "./KafkaError.ts"
 import type { OldRelease } from "./protocol/Exchange.ts"
 import * as Security from "./Security.ts"
 
-/** What an application may set. Durations take any `Duration.Input`: `"5 seconds"`, milliseconds. */
+/**
+ * What an application may set. Durations take any `Duration.Input`: `"5 seconds"`, milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Options<R = never> extends OptionsWithoutBootstrap<R> {
   /** `host:port`, IPv6 as `[::1]:9092`; the port defaults to 9092. Any live broker leads to all. Java: bootstrap.servers. */
   readonly bootstrap: ReadonlyArray<string>
 }
 
-/** The same, where something else tells the first brokers: ZooKeeper. */
+/**
+ * The same, where something else tells the first brokers: ZooKeeper.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface OptionsWithoutBootstrap<R = never> {
   /** How the brokers' logs and quotas name us. Default `"samsa"`. Java: client.id. */
   readonly clientId?: string | undefined
@@ -76,7 +88,12 @@ export interface OptionsWithoutBootstrap<R = never> {
   readonly retry?: Backoff.Retry | undefined
 }
 
-/** Checked settings; durations in milliseconds. */
+/**
+ * Checked settings; durations in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Settings {
   /** Empty where something else tells the first brokers. */
   readonly bootstrap: ReadonlyArray<{ readonly host: string; readonly port: number }>
@@ -102,12 +119,20 @@ export interface Settings {
   readonly retry: Backoff.Retry
 }
 
-/** The settings of a connection to a cluster, checked: what the native parts of a client ask for. */
+/**
+ * The settings of a connection to a cluster, checked: what the native parts of a client ask for.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class KafkaConfig extends Context.Service<KafkaConfig, Settings>()("samsa/KafkaConfig") {}
 
 /**
  * What is wrong with where a broker is said to be, by itself or by another; undefined where it may be there. A port
  * that cannot be, or a NUL in a name, is thrown at whoever connects.
+ *
+ * @since 0.1.0
+ * @category addresses
  */
 export const addressProblem = ({ host, port }: { readonly host: string; readonly port: number }): string | undefined =>
   !Number.isInteger(port) || port < 1 || port > 65_535
@@ -121,7 +146,12 @@ export const addressProblem = ({ host, port }: { readonly host: string; readonly
           ? "its host holds what no name does"
           : undefined
 
-/** `host:port`, `[ipv6]:port` or a host alone (port 9092); undefined where it is none of these. */
+/**
+ * `host:port`, `[ipv6]:port` or a host alone (port 9092); undefined where it is none of these.
+ *
+ * @since 0.1.0
+ * @category addresses
+ */
 export const parseAddress = (text: string): { readonly host: string; readonly port: number } | undefined => {
   const match = /^(?:\[([0-9a-fA-F:.%\w]+)\]|([^:[\]\s/]+))(?::(\d{1,5}))?$/.exec(text.trim())
   if (match === null) return undefined
@@ -129,7 +159,12 @@ export const parseAddress = (text: string): { readonly host: string; readonly po
   return addressProblem(address) === undefined ? address : undefined
 }
 
-/** `host:port`, an IPv6 address in brackets: what `parseAddress` reads. */
+/**
+ * `host:port`, an IPv6 address in brackets: what `parseAddress` reads.
+ *
+ * @since 0.1.0
+ * @category addresses
+ */
 export const formatAddress = ({ host, port }: { readonly host: string; readonly port: number }): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 
@@ -181,7 +216,12 @@ const parseSource = (text: string): { readonly host: string; readonly port: numb
   return host === undefined || port > 65_535 ? undefined : { host: host.host, port }
 }
 
-/** Checks settings and fills in defaults; fails with `Misconfigured`, naming every mistake. */
+/**
+ * Checks settings and fills in defaults; fails with `Misconfigured`, naming every mistake.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, KafkaError.KafkaError, R> =>
   Effect.gen(function* () {
     const check = checks()
@@ -198,16 +238,31 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, Ka
     return yield* rest(options, bootstrap, check)
   })
 
-/** The same for brokers that are found otherwise: `bootstrap` is empty. */
+/**
+ * The same for brokers that are found otherwise: `bootstrap` is empty.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const makeWithoutBootstrap = <R = never>(
   options: OptionsWithoutBootstrap<R>
 ): Effect.Effect<Settings, KafkaError.KafkaError, R> => Effect.suspend(() => rest(options, [], checks()))
 
-/** Checked settings: fails with `Misconfigured`, naming every mistake. `R` is what the token of OAUTHBEARER needs. */
+/**
+ * Checked settings: fails with `Misconfigured`, naming every mistake. `R` is what the token of OAUTHBEARER needs.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<KafkaConfig, KafkaError.KafkaError, R> =>
   Layer.effect(KafkaConfig, make(options))
 
-/** The same for brokers that are found otherwise: by a `Bootstrap` that does not ask for `bootstrap`. */
+/**
+ * The same for brokers that are found otherwise: by a `Bootstrap` that does not ask for `bootstrap`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerWithoutBootstrap = <R = never>(
   options: OptionsWithoutBootstrap<R>
 ): Layer.Layer<KafkaConfig, KafkaError.KafkaError, R> => Layer.effect(KafkaConfig, makeWithoutBootstrap(options))
@@ -278,6 +333,9 @@ const provided = <R>(sasl: Security.Sasl<R>, context: Context.Context<R>): Secur
  * `KAFKA_TLS` (`true`), `KAFKA_TLS_CA_FILE`, `KAFKA_TLS_CERT_FILE`, `KAFKA_TLS_KEY_FILE`, `KAFKA_TLS_PASSPHRASE`,
  * `KAFKA_TLS_SERVERNAME`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD`, `KAFKA_SASL_TOKEN`,
  * `KAFKA_SOURCE_ADDRESS` and `KAFKA_BROKER_VERSION`.
+ *
+ * @since 0.1.0
+ * @category config
  */
 export const environment: Config.Config<Options> = Config.map(
   Config.all({

@@ -1,6 +1,8 @@
 /**
  * `Membership` as programs see it: the contract, and each way to come to partitions under its name. Imported as
  * `Membership` from the package; the contract alone, which knows none of them, is `Membership.ts`.
+ *
+ * @since 0.1.0
  */
 export * from "./Membership.ts"
 export { classic, type ClassicOptions } from "./ClassicGroup.ts"

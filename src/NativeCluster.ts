@@ -3,6 +3,8 @@
  *
  * Any live broker is asked; where none that is known answers, those that `Bootstrap` tells are (KIP-899), which is read
  * again. Requests for metadata go one at a time: what is asked for meanwhile goes together into the next.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -30,7 +32,12 @@ import * as TopicPartition from "./TopicPartition.ts"
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
 
-/** Makes the service: connects to a first broker, within `bootstrapTimeout`, where `connect` does not say otherwise. */
+/**
+ * Makes the service: connects to a first broker, within `bootstrapTimeout`, where `connect` does not say otherwise.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make: Effect.Effect<
   Cluster["Service"],
   KafkaError.KafkaError,
@@ -143,7 +150,12 @@ export const make: Effect.Effect<
   })
 })
 
-/** The native `Cluster`, over `Brokers`: building it connects to a first broker. */
+/**
+ * The native `Cluster`, over `Brokers`: building it connects to a first broker.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Cluster, KafkaError.KafkaError, Bootstrap | Brokers | KafkaConfig> = Layer.effect(
   Cluster,
   make

@@ -1,4 +1,8 @@
-/** The native `Transport`: it speaks the protocol itself, over `Brokers` and `Cluster`. */
+/**
+ * The native `Transport`: it speaks the protocol itself, over `Brokers` and `Cluster`.
+ *
+ * @since 0.1.0
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Brokers } from "./Broker.ts"
@@ -8,7 +12,12 @@ import { KafkaConfig } from "./KafkaConfig.ts"
 import * as Sender from "./produce/Sender.ts"
 import { Transport } from "./Transport.ts"
 
-/** The native engine, over `Brokers` and `Cluster`. */
+/**
+ * The native engine, over `Brokers` and `Cluster`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster | KafkaConfig> = Effect.gen(
   function* () {
     const { metadataMaxAge, metadataTimeout, retry } = yield* KafkaConfig
@@ -30,5 +39,10 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
   }
 )
 
-/** The native engine, over `Brokers` and `Cluster`. */
+/**
+ * The native engine, over `Brokers` and `Cluster`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Transport, never, Brokers | Cluster | KafkaConfig> = Layer.effect(Transport, make)

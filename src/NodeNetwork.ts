@@ -1,4 +1,8 @@
-/** The `Network` of Node.js: TCP and TLS. */
+/**
+ * The `Network` of Node.js: TCP and TLS.
+ *
+ * @since 0.1.0
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Net from "node:net"
@@ -8,7 +12,12 @@ import * as KafkaError from "./KafkaError.ts"
 import { type Address, type Connection, type Handler, Network } from "./Network.ts"
 import type * as Security from "./Security.ts"
 
-/** How a name becomes addresses: `dns.lookup`, or what takes its place. */
+/**
+ * How a name becomes addresses: `dns.lookup`, or what takes its place.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Lookup = Net.LookupFunction
 
 /**
@@ -255,7 +264,12 @@ const connectSocket = (
     })
   })
 
-/** TCP and TLS by `node:net` and `node:tls`. `lookup` takes the place of `dns.lookup`. */
+/**
+ * TCP and TLS by `node:net` and `node:tls`. `lookup` takes the place of `dns.lookup`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Network["Service"] =>
   Network.of({
     connect: (address, handler) =>
@@ -271,5 +285,10 @@ export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Ne
       )
   })
 
-/** TCP and TLS by `node:net` and `node:tls`: no delay, keep-alive, every address of a name tried. */
+/**
+ * TCP and TLS by `node:net` and `node:tls`: no delay, keep-alive, every address of a name tried.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Network> = Layer.succeed(Network, make())

@@ -13,6 +13,8 @@
  *   return offset
  * })
  * ```
+ *
+ * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -45,7 +47,12 @@ import type * as TopicEncoder from "./produce/TopicEncoder.ts"
 import type * as Topic from "./Topic.ts"
 import * as Transport from "./Transport.ts"
 
-/** What is sent. A key may be left out only where the topic's key may be null; headers only where the topic has no typed ones. */
+/**
+ * What is sent. A key may be left out only where the topic's key may be null; headers only where the topic has no typed ones.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Entry<K, V, H = Topic.Headers> = {
   readonly value: V
   /** Milliseconds since 1970. Default: now. */
@@ -58,7 +65,12 @@ export type Entry<K, V, H = Topic.Headers> = {
 export type { DeliveryReport, RecordMetadata } from "./produce/Handover.ts"
 export type { Options } from "./produce/Settings.ts"
 
-/** Sends records. */
+/**
+ * Sends records.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Producer extends Context.Service<
   Producer,
   {
@@ -140,7 +152,12 @@ const reportsKept = 65_536
 /** Arrays of `through` and `sink` that may wait for their acknowledgement at once. */
 const arraysUnderWay = 16
 
-/** Makes a producer. Closing the Scope flushes, within `closeTimeout`. */
+/**
+ * Makes a producer. Closing the Scope flushes, within `closeTimeout`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = Effect.fnUntraced(function* (
   options: Settings.Options = {}
 ): Effect.fn.Return<Producer["Service"], KafkaError.KafkaError, Kafka | Scope.Scope> {
@@ -323,6 +340,9 @@ const firstFailure = (outcomes: ReadonlyArray<Outcome>): Effect.Effect<void, Kaf
 /**
  * Sends what `f` makes of each element, and emits the element again when its record is acknowledged, in order. Several
  * arrays wait for their acknowledgement at once; the first record that is not delivered fails the stream.
+ *
+ * @since 0.1.0
+ * @category combinators
  */
 export const through =
   <A, N extends string, K extends Topic.WireCodec, V extends Topic.WireCodec, H extends Topic.HeadersCodec | undefined>(
@@ -345,6 +365,11 @@ export const through =
       )
     )
 
-/** A producer as a Layer. Closing it flushes. */
+/**
+ * A producer as a Layer. Closing it flushes.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options?: Settings.Options): Layer.Layer<Producer, KafkaError.KafkaError, Kafka> =>
   Layer.effect(Producer, make(options))

@@ -1,6 +1,8 @@
 /**
  * Who the broker is and who we are: TLS and SASL, as an application sets them and as connections use them. Secrets are
  * `Redacted`, and in no message.
+ *
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
@@ -9,10 +11,20 @@ import * as Fs from "node:fs"
 import * as Tls_ from "node:tls"
 import * as KafkaError from "./KafkaError.ts"
 
-/** PEM text, or a file of it. A file is read again at each connection, so that certificates can be renewed beneath us. */
+/**
+ * PEM text, or a file of it. A file is read again at each connection, so that certificates can be renewed beneath us.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Pem = string | { readonly file: string }
 
-/** TLS. Without a `ca`, the authorities that Node.js knows are trusted. */
+/**
+ * TLS. Without a `ca`, the authorities that Node.js knows are trusted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Tls {
   /** The authorities that may have signed the brokers' certificates. Java: ssl.truststore.location, .certificates. */
   readonly ca?: Pem | undefined
@@ -28,14 +40,24 @@ export interface Tls {
   readonly checkServerName?: boolean | undefined
 }
 
-/** A name and a password, which the broker hears (over TLS alone nobody else does). */
+/**
+ * A name and a password, which the broker hears (over TLS alone nobody else does).
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Plain {
   readonly mechanism: "PLAIN"
   readonly username: string
   readonly password: Redacted.Redacted<string>
 }
 
-/** A name and a password, which the broker does not hear. */
+/**
+ * A name and a password, which the broker does not hear.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Scram {
   readonly mechanism: "SCRAM-SHA-256" | "SCRAM-SHA-512"
   /** Of ASCII: Kafka's brokers read no other. */
@@ -46,7 +68,12 @@ export interface Scram {
   readonly maxIterations?: number | undefined
 }
 
-/** SASL: by name and password, or by a token. Java: sasl.mechanism, sasl.jaas.config. */
+/**
+ * SASL: by name and password, or by a token. Java: sasl.mechanism, sasl.jaas.config.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Sasl<R = never> =
   | Plain
   | Scram
@@ -59,7 +86,12 @@ export type Sasl<R = never> =
       readonly extensions?: { readonly [name: string]: string } | undefined
     }
 
-/** Credentials of AWS, permanent or of a session. */
+/**
+ * Credentials of AWS, permanent or of a session.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface AwsCredentials {
   readonly accessKeyId: string
   readonly secretAccessKey: Redacted.Redacted<string>
@@ -69,6 +101,9 @@ export interface AwsCredentials {
 /**
  * IAM of Amazon MSK: a token that is signed with AWS's credentials (SigV4) goes as OAUTHBEARER, as AWS's own signers do
  * it. Needs TLS; the port of the listener for IAM is 9098.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface MskIam<R = never> {
   readonly mechanism: "AWS_MSK_IAM"
@@ -78,7 +113,12 @@ export interface MskIam<R = never> {
   readonly credentials: Effect.Effect<AwsCredentials, unknown, R>
 }
 
-/** TLS settings that were checked. */
+/**
+ * TLS settings that were checked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface TlsSettings {
   readonly servername: string | undefined
   readonly checkServerName: boolean
@@ -128,7 +168,12 @@ const text = (
   })
 }
 
-/** Checks TLS settings, and says each mistake that it finds. */
+/**
+ * Checks TLS settings, and says each mistake that it finds.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
 export const checkTls = (
   options: boolean | Tls | undefined,
   mistake: (text: string) => void
@@ -220,7 +265,12 @@ const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (tex
     mistake(`sasl.maxIterations must be a whole number from 4096 on, not ${String(maxIterations)}`)
 }
 
-/** Checks SASL settings, and says each mistake that it finds. */
+/**
+ * Checks SASL settings, and says each mistake that it finds.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
 export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: string) => void): void => {
   if (options === undefined) return
   switch (options.mechanism) {

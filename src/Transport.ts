@@ -2,6 +2,8 @@
  * How records travel, in arrays: the seam between what users see (`Producer`, `Consumer`) and an engine. The native
  * engine speaks the protocol over `Brokers` and `Cluster`; librdkafka and an in-memory one can stand in its place.
  * Batching, linger, sequences, retries, fetch sessions and leader epochs are inside.
+ *
+ * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -12,7 +14,12 @@ import * as KafkaError from "./KafkaError.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
 import type { TopicIdPartition } from "./TopicPartition.ts"
 
-/** What a producing engine must know. Durations in milliseconds, whole numbers that the protocol can carry. */
+/**
+ * What a producing engine must know. Durations in milliseconds, whole numbers that the protocol can carry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ProduceSettings {
   readonly acks: 0 | 1 | "all"
   readonly idempotent: boolean
@@ -38,6 +45,10 @@ export interface ProduceSettings {
   readonly retry: Backoff.Retry | undefined
 }
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface TransportProducer {
   /**
    * Hands records of one partition over, synchronously. They are batched with what is there already, and sent in
@@ -57,7 +68,12 @@ export interface TransportProducer {
   readonly flush: Effect.Effect<void>
 }
 
-/** What a fetching engine must know. Durations in milliseconds. */
+/**
+ * What a fetching engine must know. Durations in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface FetchSettings {
   readonly isolation: "committed" | "uncommitted"
   /** Fetch's max_wait_ms, min_bytes, max_bytes, and max_bytes of a partition. */
@@ -74,7 +90,12 @@ export interface FetchSettings {
   readonly onCorrupt?: "fail" | "skip" | undefined
 }
 
-/** An array of records of one partition, in the order of their offsets. */
+/**
+ * An array of records of one partition, in the order of their offsets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Fetched {
   /**
    * Empty where only the position moved on (control records, aborted transactions, batches that compaction emptied), and
@@ -92,7 +113,12 @@ export interface Fetched {
   readonly skipped?: { readonly from: number; readonly to: number; readonly error: KafkaError.KafkaError } | undefined
 }
 
-/** One partition being fetched. Only one fiber pulls at a time. */
+/**
+ * One partition being fetched. Only one fiber pulls at a time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface PartitionReader {
   /**
    * The next array; waits until there is one. Everything that a retry may cure is retried inside. Fails with
@@ -124,6 +150,10 @@ export interface PartitionReader {
   readonly endOffset: () => number | undefined
 }
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface TransportConsumer {
   /**
    * Starts to fetch a partition from an offset; ends with the Scope. It waits for nothing: a leader is looked for
@@ -141,6 +171,9 @@ export interface TransportConsumer {
 /**
  * What an engine can do beyond producing and fetching. Whoever needs one asks for it (`needs`) when it is made, so that
  * an engine without it is a typed failure then, and not a surprise later.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface Capabilities {
   /** Records can be produced, and offsets committed, in transactions (KIP-98). */
@@ -159,7 +192,12 @@ export interface Capabilities {
   readonly skipsCorrupt: boolean
 }
 
-/** An engine. */
+/**
+ * An engine.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Transport extends Context.Service<
   Transport,
   {
@@ -173,7 +211,12 @@ export class Transport extends Context.Service<
   }
 >()("samsa/Transport") {}
 
-/** Fails with `Unsupported` where the engine cannot do what `what` needs. */
+/**
+ * Fails with `Unsupported` where the engine cannot do what `what` needs.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
 export const needs = (
   transport: Transport["Service"],
   capability: keyof Capabilities,

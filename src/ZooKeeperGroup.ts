@@ -2,6 +2,8 @@
  * The `Membership` of a group in ZooKeeper: PyKafka's BalancedConsumer, and the JVM's high-level consumer. Nobody leads;
  * each member works out its share from the same nodes, and claims its partitions there. A claim is the permission to
  * fetch. Members of PyKafka, or of the JVM, may be in the same group, by `layout`.
+ *
+ * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,6 +19,10 @@ import { ZooKeeper } from "./ZooKeeper.ts"
 export type { BalancedAssignor, Subject } from "./balance/BalancedAssignor.ts"
 export type { LayoutName } from "./balance/Layout.ts"
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface ZooKeeperOptions {
   /**
    * Whose nodes they are: `"pykafka"` (default; 2.5 and later on Python 3), `"pykafka-2.3-py3"`, `"pykafka-py2"`, or
@@ -58,6 +64,9 @@ export interface ZooKeeperOptions {
  *   yield* consumer.run((record) => Effect.log(record.offset))
  * }).pipe(Effect.scoped, Effect.provide(discovered))
  * ```
+ *
+ * @since 0.1.0
+ * @category memberships
  */
 export const zooKeeper = (options: ZooKeeperOptions = {}): Membership<ZooKeeper | GroupOffsets> => {
   const check = KafkaConfig.checks()
@@ -95,7 +104,12 @@ export const zooKeeper = (options: ZooKeeperOptions = {}): Membership<ZooKeeper 
   }
 }
 
-/** The offsets that a group keeps in ZooKeeper, `offsets: "zooKeeper"`, to be read beside a group: to move them, say. */
+/**
+ * The offsets that a group keeps in ZooKeeper, `offsets: "zooKeeper"`, to be read beside a group: to move them, say.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const offsetsInZooKeeper: Effect.Effect<GroupOffsets["Service"], never, ZooKeeper> = Effect.map(
   ZooKeeper,
   ZooKeeperOffsets.inZooKeeper

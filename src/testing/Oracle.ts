@@ -62,7 +62,7 @@ export type { Promises } from "./history/Instrumented.ts"
  * The invariants that a history violates: a pure function, for histories from anywhere.
  *
  * @since 0.1.0
- * @category utils
+ * @category checks
  */
 export const verify = Verify.verify
 
@@ -264,7 +264,7 @@ export const layer = (options: Options = {}): Layer.Layer<Oracle, never, Embedde
  * Fails where anything does not hold.
  *
  * @since 0.1.0
- * @category utils
+ * @category checks
  */
 export const assert: Effect.Effect<void, Violated | KafkaError.KafkaError, Oracle> = Effect.flatMap(
   Oracle,
@@ -275,7 +275,7 @@ export const assert: Effect.Effect<void, Violated | KafkaError.KafkaError, Oracl
  * Reads the logs of topics back, through a consumer: what `verify` needs over a real cluster.
  *
  * @since 0.1.0
- * @category utils
+ * @category reading
  */
 export const readLogs = (
   topics: ReadonlyArray<string | Topic.Any>,
