@@ -184,8 +184,7 @@ describe("error codes", () => {
     const found = Fs.readdirSync(src, { recursive: true, encoding: "utf8" })
       .filter(
         (file) =>
-          file.endsWith(".ts") &&
-          !/^(testing|protocol|zookeeper|compression|consume|fetch|produce|(ErrorCode|ZooKeeper)\.ts)/.test(file)
+          file.endsWith(".ts") && !/^(testing|protocol|zookeeper|compression|(ErrorCode|ZooKeeper)\.ts)/.test(file)
       )
       .flatMap((file) =>
         [...Fs.readFileSync(new URL(file, src), "utf8").matchAll(bare)]
