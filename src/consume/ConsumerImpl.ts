@@ -66,7 +66,7 @@ const ends = (engine: Engine, list: ReadonlyArray<Partition>) => {
   const { cluster, settings } = engine
   const { isolation } = settings.fetch
   const leaderOf = ({ partition, topic }: Partition) => cluster.known(topic)?.partitions[partition]?.leader ?? -1
-  const groups = Map.groupBy(list, (partition) => {
+  const groups = TopicPartition.groupBy(list, (partition) => {
     const leader = leaderOf(partition)
     return leader < 0 ? partition.key : String(leader)
   })

@@ -95,15 +95,12 @@ export const wanted = Effect.fnUntraced(function* (
 
 /** Those of one leader together; each of those without one alone. */
 const groupsOf = (cluster: Cluster["Service"], list: ReadonlyArray<Wanted>): ReadonlyArray<ReadonlyArray<Wanted>> => {
-  const alone: Array<ReadonlyArray<Wanted>> = []
-  const leaders = new Map<number, Array<Wanted>>()
-  for (const one of list) {
-    const leader = cluster.known(one.partition.topic)?.partitions[one.partition.partition]?.leader ?? -1
-    const of = leaders.get(leader)
-    if (leader < 0) alone.push([one])
-    else if (of === undefined) leaders.set(leader, [one])
-    else of.push(one)
-  }
+  const leaders = TopicPartition.groupBy(
+    list,
+    ({ partition }) => cluster.known(partition.topic)?.partitions[partition.partition]?.leader ?? -1
+  )
+  const alone = (leaders.get(-1) ?? []).map((one) => [one])
+  leaders.delete(-1)
   return [...leaders.values(), ...alone]
 }
 

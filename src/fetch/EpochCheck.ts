@@ -52,15 +52,9 @@ export const ask = (
     if ((yield* broker.version(Fetch, { channel })) >= fetchTells) return fine
     const { ranges } = yield* broker.offer({ channel })
     if ((ranges.get(OffsetForLeaderEpoch.Request.key)?.[1] ?? 0) < forClients) return fine
-    const byTopic = new Map<string, Array<FetchedPartition>>()
-    for (const partition of partitions) {
-      const of = byTopic.get(partition.topic)
-      if (of === undefined) byTopic.set(partition.topic, [partition])
-      else of.push(partition)
-    }
     const response = yield* broker.send(OffsetForLeaderEpoch, () => ({
       replicaId: -1,
-      topics: [...byTopic].map(([topic, of]) => ({
+      topics: [...TopicPartition.byTopic(partitions)].map(([topic, of]) => ({
         topic,
         partitions: of.map((partition) => ({
           partition: partition.partition,

@@ -11,27 +11,23 @@ import type * as ClassicState from "./ClassicState.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as ConsumerProtocol from "../protocol/messages/ConsumerProtocol.ts"
 import * as Wire from "../protocol/Wire.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 
 const maxVersion = 3
 
 const byTopic = (
-  partitions: ReadonlyArray<TopicPartition>
-): Array<{ readonly topic: string; readonly partitions: Array<number> }> => {
-  const topics = new Map<string, Array<number>>()
-  for (const { topic, partition } of partitions) {
-    const of = topics.get(topic)
-    if (of === undefined) topics.set(topic, [partition])
-    else of.push(partition)
-  }
-  return [...topics].map(([topic, list]) => ({ topic, partitions: list }))
-}
+  partitions: ReadonlyArray<TopicPartition.TopicPartition>
+): Array<{ readonly topic: string; readonly partitions: Array<number> }> =>
+  [...TopicPartition.byTopic(partitions)].map(([topic, list]) => ({
+    topic,
+    partitions: list.map(({ partition }) => partition)
+  }))
 
 /** Each once: a partition that stands twice, or with a number that none has, is a mistake of who wrote it. */
 const flat = (
   topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }>
-): Array<TopicPartition> => {
-  const all = new Map<string, TopicPartition>()
+): Array<TopicPartition.TopicPartition> => {
+  const all = new Map<string, TopicPartition.TopicPartition>()
   for (const { partitions, topic } of topics) {
     for (const partition of partitions) if (partition >= 0) all.set(`${topic}-${partition}`, { topic, partition })
   }
@@ -85,7 +81,7 @@ const read = <S extends Schema.Top>(message: Wire.Message<S>, version: number, b
 /** What a member tells of itself. */
 export interface Subscription {
   readonly topics: ReadonlyArray<string>
-  readonly owned: ReadonlyArray<TopicPartition>
+  readonly owned: ReadonlyArray<TopicPartition.TopicPartition>
   /** The generation that `owned` is of; undefined: not told, since members of every age are to read it. */
   readonly generation: number | undefined
   readonly userData: Uint8Array | null
@@ -121,7 +117,7 @@ export const decodeSubscription = (member: ClassicState.Member): Assignor.Member
 
 /** A member's share, and what its assignor told with it. */
 export interface Assignment {
-  readonly partitions: ReadonlyArray<TopicPartition>
+  readonly partitions: ReadonlyArray<TopicPartition.TopicPartition>
   readonly userData: Uint8Array | null
 }
 

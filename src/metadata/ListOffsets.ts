@@ -105,16 +105,18 @@ export const resolve = (
       }
       const round = [...turn.values()]
       left = left.filter((one) => turn.get(TopicPartition.key(one.position)) !== one)
-      const byBroker = new Map<Broker, Array<Position>>()
-      for (const { position } of round) {
-        const broker = yield* leader(position)
-        const of = byBroker.get(broker)
-        if (of === undefined) byBroker.set(broker, [position])
-        else of.push(position)
-      }
-      const answers = yield* Effect.forEach(byBroker, ([broker, list]) => ask(broker, list, isolationLevel), {
-        concurrency: "unbounded"
-      })
+      const led: Array<{ readonly broker: Broker; readonly position: Position }> = []
+      for (const { position } of round) led.push({ broker: yield* leader(position), position })
+      const answers = yield* Effect.forEach(
+        TopicPartition.groupBy(led, ({ broker }) => broker),
+        ([broker, list]) =>
+          ask(
+            broker,
+            list.map(({ position }) => position),
+            isolationLevel
+          ),
+        { concurrency: "unbounded" }
+      )
       for (const { position, index } of round) {
         const key = TopicPartition.key(position)
         const answer = answers.find(({ found }) => found.has(key))

@@ -1,6 +1,7 @@
 /** Pure. The Produce request of some batches, and what its response says of each. */
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as Produce from "../protocol/messages/Produce.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import type { Batch } from "./Batch.ts"
 import type { Outcome } from "./Plan.ts"
 
@@ -23,21 +24,14 @@ export const request = (
   version: number,
   settings: { readonly acks: number; readonly timeoutMs: number }
 ): Request => {
-  const byTopic = new Map<string, Array<{ index: number; records: Uint8Array }>>()
-  const ids = new Map<string, string | undefined>()
-  for (const { encoded, queue } of batches) {
-    const entry = { index: queue.partition, records: encoded!.bytes }
-    const of = byTopic.get(queue.topic)
-    ids.set(queue.topic, queue.topicId)
-    if (of === undefined) byTopic.set(queue.topic, [entry])
-    else of.push(entry)
-  }
+  const byTopic = TopicPartition.groupBy(batches, ({ queue }) => queue.topic)
   return {
     ...settings,
     transactionalId: null,
-    topicData: Array.from(byTopic, ([name, partitionData]) =>
-      version >= byIdFrom ? { topicId: ids.get(name)!, partitionData } : { name, partitionData }
-    )
+    topicData: Array.from(byTopic, ([name, list]) => {
+      const partitionData = list.map(({ encoded, queue }) => ({ index: queue.partition, records: encoded!.bytes }))
+      return version >= byIdFrom ? { topicId: list.at(-1)!.queue.topicId!, partitionData } : { name, partitionData }
+    })
   }
 }
 
