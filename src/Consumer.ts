@@ -23,6 +23,10 @@
  *   `drainTimeout`, and the marks are committed. Only then does the group go on.
  * - A partition that was lost (fenced, or its session expired) is ended at once, and commits nothing.
  * - Heartbeats depend on nothing that the application does.
+ *
+ * One file because it is one public module: most of it says what its exports do; the work is in `consume/`.
+ *
+ * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -53,25 +57,45 @@ export type { ConsumerEvent, Unfinished } from "./consume/Events.ts"
 export type { AssignOptions, SubscribeOptions, SubscribePatternOptions } from "./consume/Options.ts"
 export type { FetchOptions, OnUndecodable, Undecodable } from "./consume/Settings.ts"
 
-/** The record of a topic. */
+/**
+ * The record of a topic.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type RecordOf<T extends Topic.Any> =
   T extends Topic.Topic<infer N, infer K, infer V, infer H>
     ? ConsumerRecord<N, K["Type"], V["Type"], Topic.HeadersOf<H>>
     : never
 
-/** A partition that is ours: its stream ends when it is revoked, lost, or read through. To be run once. */
+/**
+ * A partition that is ours: its stream ends when it is revoked, lost, or read through. To be run once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface AssignedPartition<A> extends TopicPartition {
   readonly records: Stream.Stream<A, KafkaError.KafkaError>
 }
 
-/** Where records go that cannot be handled, and which failures send them there: the others stay failures. */
+/**
+ * Where records go that cannot be handled, and which failures send them there: the others stay failures.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface DeadLetters<E> {
   readonly topic: Topic.Bytes<string>
   /** Asked when the retries are spent; false for what is no fault of the record, such as an outage. */
   readonly when: (error: E | KafkaError.KafkaError) => boolean
 }
 
-/** How `run` handles records. */
+/**
+ * How `run` handles records.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface RunPolicy<E, E2 = never, R2 = never> {
   /** How much order is kept: of a partition (default), of a key, or none. */
   readonly order?: "partition" | "key" | "none"
@@ -87,7 +111,12 @@ export interface RunPolicy<E, E2 = never, R2 = never> {
   readonly deadLetter?: undefined
 }
 
-/** How `run` handles records where those that cannot be handled go elsewhere. */
+/**
+ * How `run` handles records where those that cannot be handled go elsewhere.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface DeadLetterPolicy<E, E2 = never, R2 = never> extends Omit<RunPolicy<E, E2, R2>, "deadLetter"> {
   /**
    * Where a record goes whose retries are spent, whose handler died, or that does not fit its Schema: raw key and value,
@@ -97,18 +126,33 @@ export interface DeadLetterPolicy<E, E2 = never, R2 = never> extends Omit<RunPol
   readonly deadLetter: Topic.Bytes<string>
 }
 
-/** The same for some failures; the others stay failures of `run`. */
+/**
+ * The same for some failures; the others stay failures of `run`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SomeDeadLettersPolicy<E, E2 = never, R2 = never> extends Omit<RunPolicy<E, E2, R2>, "deadLetter"> {
   readonly deadLetter: DeadLetters<E>
 }
 
-/** An offset that is chosen by hand: the next to be read. */
+/**
+ * An offset that is chosen by hand: the next to be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface OffsetCommit extends TopicPartition {
   readonly offset: number
   readonly metadata?: string
 }
 
-/** A member of a group, as transactions name it. `generation` is the member epoch in groups of KIP-848. */
+/**
+ * A member of a group, as transactions name it. `generation` is the member epoch in groups of KIP-848.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface GroupMetadata {
   readonly group: string
   /** -1, and an empty `memberId`, for whoever is no member. */
@@ -120,7 +164,12 @@ export interface GroupMetadata {
 
 type TopicOf<A> = A extends ConsumerRecord<infer N, any, any, any> ? N : never
 
-/** A consumer of records `A`. */
+/**
+ * A consumer of records `A`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Consumer<out A> {
   /**
    * The records of all partitions; arrays of at most `maxRecords`, each of one partition. Of `stream`, `partitions`,
@@ -233,6 +282,9 @@ const byName = (topics: ReadonlyArray<Topic.Any | string>, mistakes: Array<strin
  * A consumer in a group. It joins in the background: a topic that does not exist, or a group that refuses it, is a
  * failure of `stream`, `partitions` or `run`; what it waits for is told by `events`, and logged. Fails itself with
  * `Misconfigured` alone.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM = never, RA = never, RU = never>(
   options: SubscribeOptions<T, RM, RA, RU>
@@ -257,7 +309,12 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
     return typed<RecordOf<Member<T>>>({ ...ConsumerImpl.make(engine), ...subscription })
   })
 
-/** The same for all topics that a pattern matches, those that appear later included (they start at their first record): records of bytes. */
+/**
+ * The same for all topics that a pattern matches, those that appear later included (they start at their first record): records of bytes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const subscribePattern = <RM = never, RA = never, RU = never>(
   options: SubscribePatternOptions<RM, RA, RU>
 ): Effect.Effect<Consumer<RecordOf<Topic.Bytes<string>>>, KafkaError.KafkaError, Kafka | Scope.Scope | RM | RA | RU> =>
@@ -290,6 +347,9 @@ const placesOf = (
 /**
  * A consumer of partitions that are chosen, without a membership (PyKafka's SimpleConsumer). With `until` it is a
  * bounded read, which ends by itself.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const assign = <const T extends Topic.Any | string, RU = never>(
   options: AssignOptions<T, RU>
@@ -317,6 +377,9 @@ export const assign = <const T extends Topic.Any | string, RU = never>(
 /**
  * Marks records as done. A mark, and no more: it never fails, and what is marked is committed soon after, as far as all
  * before it is. For a partition that is no longer ours it does nothing, and `events` has told so.
+ *
+ * @since 0.1.0
+ * @category marks
  */
 export const done = (
   record:
@@ -330,6 +393,9 @@ const isArray = (record: AnyRecord | ReadonlyArray<AnyRecord>): record is Readon
 /**
  * Ends the stream when nothing came for so long (PyKafka's consumer_timeout_ms), counted from the first assignment.
  * Arrays stay whole.
+ *
+ * @since 0.1.0
+ * @category combinators
  */
 export const takeUntilIdle =
   (idle: Duration.Input) =>
@@ -354,13 +420,21 @@ export const takeUntilIdle =
  *   )
  * })
  * ```
+ *
+ * @since 0.1.0
+ * @category combinators
  */
 export const stopWhen =
   <R2>(signal: Effect.Effect<unknown, never, R2>) =>
   <A, E, R>(self: Stream.Stream<A, E, R>): Stream.Stream<A, E, R | R2> =>
     ReadControl.stopWhen(self, signal)
 
-/** For `onUndecodable`: sends the record, as it was fetched, to a topic; it is passed over when that is acknowledged. */
+/**
+ * For `onUndecodable`: sends the record, as it was fetched, to a topic; it is passed over when that is acknowledged.
+ *
+ * @since 0.1.0
+ * @category undecodable records
+ */
 export const deadLetter: (
   topic: Topic.Bytes<string>
 ) => (undecodable: Settings.Undecodable) => Effect.Effect<void, KafkaError.KafkaError, Producer> = DeadLetter.of
@@ -368,6 +442,9 @@ export const deadLetter: (
 /**
  * The topic, to be read so that what does not fit its Schemas is a value: key, value and typed headers are Results,
  * whose failure is a `KafkaError` with reason `Decode`, the raw bytes and the issue.
+ *
+ * @since 0.1.0
+ * @category undecodable records
  */
 export const asResult = <
   N extends string,
@@ -379,7 +456,12 @@ export const asResult = <
 ): Topic.Topic<N, AsResult<K>, AsResult<V>, H extends Topic.HeadersCodec ? AsResult<H> : undefined> =>
   TopicDecoder.asResult(topic) as never
 
-/** The Schema of a part of which what does not fit is a value. To be read alone: nothing is written by it. */
+/**
+ * The Schema of a part of which what does not fit is a value. To be read alone: nothing is written by it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface AsResult<S extends Schema.Codec<unknown, unknown, unknown, unknown>> extends Schema.Codec<
   Result.Result<S["Type"], KafkaError.KafkaError>,
   never,

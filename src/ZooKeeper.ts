@@ -12,6 +12,10 @@
  *
  * `layer` has node-zookeeper-client beneath it, which is loaded when the Layer is built; `layerMemory` has an ensemble
  * in memory, for tests.
+ *
+ * One file because it is one public module, whose service is small once what it stands on is in `zookeeper/`.
+ *
+ * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
@@ -41,7 +45,12 @@ export type { Node, Stat } from "./zookeeper/Client.ts"
 export type { SessionState } from "./zookeeper/Sessions.ts"
 export type { Endpoint, Registration } from "./zookeeper/Registration.ts"
 
-/** What an application may set. */
+/**
+ * What an application may set.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Options extends Timeouts {
   /** `host:port,host:port/chroot`; the port defaults to 2181. Kafka: zookeeper.connect. PyKafka: zookeeper_hosts. */
   readonly connect: string
@@ -51,6 +60,10 @@ export interface Options extends Timeouts {
   readonly acl?: "open" | "creator" | undefined
 }
 
+/**
+ * @since 0.1.0
+ * @category models
+ */
 export interface Timeouts {
   /**
    * How long ZooKeeper keeps our session without hearing from us; the server has limits of its own (tickTime). Default
@@ -63,7 +76,12 @@ export interface Timeouts {
   readonly requestTimeout?: Duration.Input | undefined
 }
 
-/** A session: what is asked of it fails with `ZooKeeperRefused` SESSION_EXPIRED once it is over, and is never asked in another. */
+/**
+ * A session: what is asked of it fails with `ZooKeeperRefused` SESSION_EXPIRED once it is over, and is never asked in another.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Session extends Operations.Operations {
   /** In hexadecimal; the `owner` of ephemeral nodes. */
   readonly id: string
@@ -73,7 +91,12 @@ export interface Session extends Operations.Operations {
   readonly discard: (path: string) => Effect.Effect<void>
 }
 
-/** A ZooKeeper. */
+/**
+ * A ZooKeeper.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class ZooKeeper extends Context.Service<
   ZooKeeper,
   Operations.Operations & {
@@ -109,6 +132,21 @@ interface Settings extends Operations.Settings {
   readonly connectTimeout: number
 }
 
+/** There is a first session. */
+const hasSession = (sessions: Sessions.Sessions): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.callback((resume) => {
+    const look = () => {
+      const state = sessions.state()
+      if (state?._tag === "Refused") {
+        const message = "the credentials were refused"
+        resume(Effect.fail(KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message })))
+      } else if (state !== undefined) resume(Effect.void)
+    }
+    const off = sessions.listen(look)
+    look()
+    return Effect.sync(off)
+  })
+
 /** The service over a client. */
 const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings) {
   const scope = yield* Effect.scope
@@ -121,25 +159,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
       attempts: settings.addresses.map((address) => ({ address: `ZooKeeper at ${address}`, cause }))
     })
 
-  yield* Effect.callback<void, KafkaError.KafkaError>((resume) => {
-    const look = () => {
-      const state = sessions.state()
-      if (state?._tag === "Refused") {
-        resume(
-          Effect.fail(
-            KafkaError.make({
-              _tag: "Unauthenticated",
-              mechanism: "ZooKeeper",
-              message: "the credentials were refused"
-            })
-          )
-        )
-      } else if (state !== undefined) resume(Effect.void)
-    }
-    const off = sessions.listen(look)
-    look()
-    return Effect.sync(off)
-  }).pipe(
+  yield* hasSession(sessions).pipe(
     Effect.timeoutOrElse({
       duration: settings.connectTimeout,
       orElse: () => Effect.fail(unreachable(`no session within the connectTimeout of ${settings.connectTimeout} ms`))
@@ -271,7 +291,12 @@ const timeoutsOf = (options: Timeouts, check: KafkaConfig.Checks) => ({
   requestTimeout: check.millis("requestTimeout", options.requestTimeout, 10_000)
 })
 
-/** Connects, within `connectTimeout`; the session ends with the Scope. */
+/**
+ * Connects, within `connectTimeout`; the session ends with the Scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const check = KafkaConfig.checks()
@@ -328,17 +353,30 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
  *   Layer.provideMerge(ZooKeeper.layer({ connect: "zk1:2181,zk2:2181/kafka" }))
  * )
  * ```
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (options: Options): Layer.Layer<ZooKeeper, KafkaError.KafkaError> =>
   Layer.effect(ZooKeeper, make(options))
 
-/** The same, with settings from Config: `ZOOKEEPER_CONNECT` where nothing is given. */
+/**
+ * The same, with settings from Config: `ZOOKEEPER_CONNECT` where nothing is given.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerConfig = (
   options: Config.Wrap<Options> = { connect: Config.String("ZOOKEEPER_CONNECT") }
 ): Layer.Layer<ZooKeeper, KafkaError.KafkaError | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
 
-/** An ensemble in memory, which several clients share, and what tests may do to it. */
+/**
+ * An ensemble in memory, which several clients share, and what tests may do to it.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Memory extends Context.Service<
   Memory,
   Ensemble.Ensemble & {
@@ -347,7 +385,12 @@ export class Memory extends Context.Service<
   }
 >()("samsa/ZooKeeper/Memory") {}
 
-/** An ensemble in memory; it ends with the Scope. */
+/**
+ * An ensemble in memory; it ends with the Scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const makeMemory: Effect.Effect<Memory["Service"], never, Scope.Scope> = Effect.gen(function* () {
   const { ensemble, open } = yield* Ensemble.make
   return Memory.of({
@@ -362,7 +405,12 @@ export const makeMemory: Effect.Effect<Memory["Service"], never, Scope.Scope> = 
   })
 })
 
-/** A ZooKeeper in memory, for tests, and `Memory` to have more clients of it and to do it harm. */
+/**
+ * A ZooKeeper in memory, for tests, and `Memory` to have more clients of it and to do it harm.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerMemory = (options: Timeouts = {}): Layer.Layer<ZooKeeper | Memory, KafkaError.KafkaError> =>
   Layer.effectContext(
     Effect.gen(function* () {

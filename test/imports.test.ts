@@ -44,7 +44,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
 ]
 
 /** Folders of a flow each: they do not know each other, and meet in `engine` and in contracts. */
-const flows = new Set("connection metadata produce fetch group consume".split(" "))
+const flows = new Set("connection metadata produce fetch group balance consume librdkafka".split(" "))
 
 /**
  * What a module that says "Pure." may not have at run time: what runs Effects, reads a clock, forks, or does I/O. Schemas
@@ -184,6 +184,9 @@ describe("imports", () => {
     assert.deepStrictEqual(wrong("testing/embedded/Produce.ts", "./protocol/messages/Produce.ts"), [])
     assert.deepStrictEqual(wrong("Consumer.ts", "./consume/ConsumerRecord.ts"), [])
     assert.lengthOf(wrong("consume/Engine.ts", "./group/ClassicMember.ts"), 1)
+    assert.deepStrictEqual(wrong("balance/Layout.ts", "./group/ConsumerProtocol.ts"), [
+      "balance/Layout.ts → group/ConsumerProtocol.ts: flows do not know each other"
+    ])
     assert.deepStrictEqual(wrong("fetch/Fetcher.ts", "./engine/Loop.ts"), [])
     assert.isTrue(saysPure("/** Pure. What it is. */\ncode"))
     assert.isTrue(saysPure("/**\n * The table. Pure.\n *\n * More.\n */\ncode"))

@@ -2,6 +2,9 @@
  * Drives the state machine of a member in ZooKeeper (`BalancedMember`): carries its commands out, feeds the answers back,
  * wakes it at its deadlines on the Clock, and watches what it must know of: the session, the members, the partitions of
  * the topics, and, while a claim is waited for, the claims.
+ *
+ * One function because what it makes shares one life, that of a membership; each thing it does is a short function
+ * within.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,8 @@
 /**
  * A member's requests to ZooKeeper: its own id nodes, who else is there, who claims what, and its claims. All of it in one
  * session, which whatever was created hangs on.
+ *
+ * One function because its requests are all of the one session that it remembers; each is a short function within.
  */
 import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"

@@ -1,6 +1,8 @@
 /**
  * One assigned partition: the array that waits to be taken, the marks, and the two ends of its stream: ours (revoked,
  * lost, finished) and the user's.
+ *
+ * One file because it is one object: each method moves the same state, which nobody else writes.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

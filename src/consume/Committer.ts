@@ -71,27 +71,6 @@ export const make = (
     if (before === 0 || (before < settings.every && marks >= settings.every)) onMarks?.()
   }
 
-  /** A commit was taken; `watermark` is what the partition's was when it was sent by hand. */
-  const took = ([partition, commit]: Entry, byHand: boolean, watermark: number | undefined, now: number): void => {
-    const { tracker } = partition
-    partition.committed = commit.offset
-    partition.committedAt = now
-    if (!byHand) partition.byHand = undefined
-    else if (tracker === undefined) partition.early = commit.offset
-    else {
-      partition.byHand = watermark ?? tracker.watermark
-      if (tracker.doneBelow(commit.offset) > 0) partition.checkDrained()
-    }
-  }
-
-  /** What a refused commit means; undefined: it may succeed later. */
-  const failureOf = (partition: Partition, code: number): KafkaError.KafkaError | undefined => {
-    const where = { api: "OffsetCommit", group: settings.group, ...partition.place }
-    if (GroupOffsets.isRetriable(code)) return undefined
-    if (!membership.has(code)) return KafkaError.fromCode(code, where)
-    return isMember() ? notOwned(partition, settings.group) : activeGroup(partition, settings.group, code)
-  }
-
   const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean) => {
     let left = all
     let unknown = 0
@@ -126,7 +105,7 @@ export const make = (
           })
           return
         }
-        const final = failureOf(partition, code)
+        const final = failureOf(partition, settings.group, code, isMember())
         if (final !== undefined) failure = final
         // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.
         else if (code === unknownTopic && unknown >= unknownTopicTries && !byHand) return
@@ -227,6 +206,19 @@ export const make = (
   }
 }
 
+/** A commit was taken; `watermark` is what the partition's was when it was sent by hand. */
+const took = ([partition, commit]: Entry, byHand: boolean, watermark: number | undefined, now: number): void => {
+  const { tracker } = partition
+  partition.committed = commit.offset
+  partition.committedAt = now
+  if (!byHand) partition.byHand = undefined
+  else if (tracker === undefined) partition.early = commit.offset
+  else {
+    partition.byHand = watermark ?? tracker.watermark
+    if (tracker.doneBelow(commit.offset) > 0) partition.checkDrained()
+  }
+}
+
 const { codes: codeOf } = ErrorCode
 const unknownTopic = codeOf.UNKNOWN_TOPIC_OR_PARTITION
 /** Who committed is no member, or none any more. */
@@ -239,6 +231,18 @@ const membership: ReadonlySet<number> = new Set([
 
 export const notOwned = (partition: { topic: string; partition: number }, group: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "NotOwned", topic: partition.topic, partition: partition.partition, group })
+
+/** What a refused commit means; undefined: it may succeed later. */
+const failureOf = (
+  partition: Partition,
+  group: string,
+  code: number,
+  isMember: boolean
+): KafkaError.KafkaError | undefined => {
+  if (GroupOffsets.isRetriable(code)) return undefined
+  if (!membership.has(code)) return KafkaError.fromCode(code, { api: "OffsetCommit", group, ...partition.place })
+  return isMember ? notOwned(partition, group) : activeGroup(partition, group, code)
+}
 
 /** Offsets of a group with members are its members' to commit. */
 const activeGroup = (where: { topic: string; partition: number }, group: string, code: number) =>

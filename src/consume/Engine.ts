@@ -1,6 +1,9 @@
 /**
  * What stands behind every consumer: its partitions, and how they are read. A membership (or a fixed assignment) tells
  * it which partitions are its own; `stream`, `partitions` and `run` read them.
+ *
+ * One function because it ties the parts of a consumer to each other, some of them in a ring; what they do is in files
+ * of their own.
  */
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"

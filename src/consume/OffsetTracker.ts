@@ -1,5 +1,5 @@
 /**
- * The marks of one partition: which delivered records are done, and so how far may be committed.
+ * Pure. The marks of one partition: which delivered records are done, and so how far may be committed.
  *
  * The watermark is the lowest unfinished offset, or the position after everything delivered. Gaps (compaction, control
  * records, aborted transactions) are bridged by what was delivered: never by arithmetic on offsets. A record that is

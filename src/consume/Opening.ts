@@ -1,6 +1,9 @@
 /**
  * How assigned partitions come to be fetched, each for itself: where they start, what is committed of that, and what
  * becomes of those whose position, or topic, is not there any more.
+ *
+ * One function because its parts share what it is given of the consumer; each way of a partition is a short function
+ * within.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

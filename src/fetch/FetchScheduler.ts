@@ -1,5 +1,5 @@
 /**
- * Which partitions are asked for, of whom, when, and for how much. Pure: what is under way, what is held and the time
+ * Pure. Which partitions are asked for, of whom, when, and for how much: what is under way, what is held and the time
  * give the requests to send now, and when to look again.
  *
  * Lanes. A broker holds a Fetch back until it has something, or its wait has passed, and works on one request of a

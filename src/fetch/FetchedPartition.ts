@@ -1,9 +1,11 @@
 /**
- * One partition being fetched: its position, what waits to be pulled, what stopped it. Pure: answers and the time come
+ * Pure. One partition being fetched: its position, what waits to be pulled, what stopped it. Answers and the time come
  * in, arrays and failures go out; what else there is to do is in its fields, for the scheduler and the driver.
  *
  * Two positions: `next`, from which it is fetched on, and `position`, from which it is pulled on. Between them lies what
  * the buffer holds, undecoded. What is dropped for lack of room is fetched again: then `next` goes back to `position`.
+ *
+ * One file because it is one object: each method moves the same two positions and what stopped it.
  */
 import type * as Effect from "effect/Effect"
 import * as ErrorCode from "../ErrorCode.ts"

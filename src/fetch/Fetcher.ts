@@ -297,13 +297,7 @@ class Fetcher {
   /** Compares the epochs of those whose leader is new with the leaders' logs, a request a broker. */
   #compareEpochs(): void {
     if (this.#checks.length === 0) return
-    const byNode = new Map<number, Array<FetchedPartition>>()
-    for (const partition of this.#checks) {
-      const { node } = partition.leader!
-      const of = byNode.get(node)
-      if (of === undefined) byNode.set(node, [partition])
-      else of.push(partition)
-    }
+    const byNode = TopicPartition.groupBy(this.#checks, (partition) => partition.leader!.node)
     this.#checks = []
     for (const [node, partitions] of byNode) {
       this.#loop.fork(

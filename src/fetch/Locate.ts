@@ -1,5 +1,5 @@
 /**
- * Which broker a partition is fetched from: each partition finds its own, and waits alone. Pure, over what is known.
+ * Which broker a partition is fetched from: each partition finds its own, and waits alone. Pure.
  *
  * On the way it is noticed what became of the topic: gone, made again, with fewer partitions, or with another leader,
  * whose log must be compared with the position first.

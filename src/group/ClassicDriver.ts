@@ -91,6 +91,21 @@ const turns = (
   }
 }
 
+/** What goes wrong and is tried again: told each time; or else logged, once of a kind until the group is joined. */
+const waiting = (
+  group: string,
+  owner: Join["owner"],
+  told: Set<string>,
+  error: KafkaError.KafkaError
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (owner.waits !== undefined) return owner.waits(error)
+    const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
+    if (told.has(kind)) return Effect.void
+    told.add(kind)
+    return Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
+  })
+
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
   settings: Settings,
@@ -123,18 +138,7 @@ export const join = (
       Fiber.runIn(runFork(guarded), scope)
     }
 
-    /** What goes wrong and is tried again: told each time; or else logged, once of a kind until the group is joined. */
-    const troubled = (error: KafkaError.KafkaError): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        if (owner.waits !== undefined) return owner.waits(error)
-        const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
-        if (told.has(kind)) return Effect.void
-        told.add(kind)
-        return Effect.logWarning(
-          `group ${group} cannot be joined as it should, and it is tried again: ${error.message}`
-        )
-      })
-
+    const troubled = (error: KafkaError.KafkaError) => waiting(group, owner, told, error)
     const rounds = ClassicRound.make(group, settings, requests, watch, troubled)
 
     // ── what the machine asks for

@@ -1,6 +1,9 @@
 /**
  * A ZooKeeper in memory, for tests: sessions that expire on the Clock, connections that can be cut, a server that can
  * fall silent or be away. It answers as the real one does, as far as clients of this library can see; one suite asks both.
+ *
+ * One function because all of it moves one tree and its sessions; each thing that can be asked is a short function
+ * within.
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

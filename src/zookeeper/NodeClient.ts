@@ -4,6 +4,9 @@
  * closed, throws at bytes that it does not understand, reads what was left of a lost connection as the beginning of the
  * next, and sends what it could not send after it has connected again: so we hand out the servers, catch, end the
  * socket ourselves, and drop what was not sent.
+ *
+ * One function because each of its callbacks guards the same client of the library; what it makes is used and ended as
+ * one.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"

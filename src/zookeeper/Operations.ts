@@ -1,6 +1,8 @@
 /**
  * What can be asked of ZooKeeper, each within `requestTimeout`. A connection that is lost leaves a write *perhaps done*:
  * it is looked at before it is repeated, so that an answer says what is so.
+ *
+ * One function because every operation is bound to the same sessions and settings; each is a short function within.
  */
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"

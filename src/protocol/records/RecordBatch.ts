@@ -6,6 +6,8 @@
  * follows, int16 attributes (0-2 compression, 3 timestamp type, 4 transactional, 5 control, 6 delete horizon), int32
  * lastOffsetDelta, int64 baseTimestamp, int64 maxTimestamp, int64 producerId, int16 producerEpoch, int32 baseSequence,
  * int32 count, records.
+ *
+ * One file because what writes the fields and what reads them must agree to the byte.
  */
 import type * as Compression from "../../Compression.ts"
 import * as KafkaError from "../../KafkaError.ts"

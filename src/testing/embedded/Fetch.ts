@@ -75,15 +75,8 @@ export const fetch = handler("Fetch", Api, (call) => {
   }
   const endFor = (partition: Partition) =>
     Math.min(committed ? partition.lastStableOffset : partition.highWatermark, partition.endOf(node.id))
-  /** The replica in sync that is in the reader's rack, where the leader's is another (`RackAwareReplicaSelector`). */
-  const preferred = (wanted: Wanted, partition: Partition): number | undefined => {
-    const rack = version >= 11 && cluster.settings.selectsByRack ? request.rackId : ""
-    if (rack === "" || partition.leader !== node.id || node.rack === rack) return undefined
-    return partition.isr.find((id) => {
-      const replica = cluster.nodes.get(id)
-      return replica?.alive === true && replica.rack === rack && partition.endOf(id) >= wanted.fetchOffset
-    })
-  }
+  const rack = version >= 11 && cluster.settings.selectsByRack ? request.rackId : ""
+  const preferred = (wanted: Wanted, partition: Partition) => inRack(cluster, node, rack, wanted, partition)
 
   const read = (wanted: Wanted, maxBytes: number, whole: boolean): Read => {
     const partition = partitionOf(wanted)
@@ -179,13 +172,24 @@ export const fetch = handler("Fetch", Api, (call) => {
   }
 
   if (request.maxWaitMs <= 0 || context.wanted.length === 0 || ready()) return respond()
-  wait(
-    call,
-    context.wanted.map((wanted) => partitionOf(wanted)!),
-    ready,
-    respond
-  )
+  const partitions = context.wanted.map((wanted) => partitionOf(wanted)!)
+  wait(call, partitions, ready, respond)
 })
+
+/** The replica in sync that is in the reader's rack, where the leader's is another (`RackAwareReplicaSelector`). */
+const inRack = (
+  cluster: Cluster,
+  node: Node,
+  rack: string,
+  wanted: Wanted,
+  partition: Partition
+): number | undefined => {
+  if (rack === "" || partition.leader !== node.id || node.rack === rack) return undefined
+  return partition.isr.find((id) => {
+    const replica = cluster.nodes.get(id)
+    return replica?.alive === true && replica.rack === rack && partition.endOf(id) >= wanted.fetchOffset
+  })
+}
 
 /** Answers when there is enough, or when the request's wait is over. */
 const wait = (
