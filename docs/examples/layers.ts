@@ -1,12 +1,13 @@
 // Layers: where a cluster is, and how it is reached.
 import { Config, Context, Effect, Layer, Redacted, Schema, Stream } from "effect"
-import { Kafka, Producer, Topic, ZooKeeper } from "samsa"
+import { Consumer, Kafka, Membership, Producer, RdKafka, Topic, ZooKeeper } from "samsa"
 
 export const native = Kafka.layer({ bootstrap: ["b1:9092", "b2:9092"] })
 export const fromEnv = Kafka.layerConfig({
   bootstrap: Config.Array(Schema.String, "KAFKA_BOOTSTRAP"), // b1:9092,b2:9092
   clientId: Config.String("KAFKA_CLIENT_ID")
 })
+export const librdkafka = RdKafka.layer({ bootstrap: ["b1:9092"] }) // same services, another engine
 export const discovered = Kafka.layerZooKeeper({}).pipe(
   Layer.provideMerge(ZooKeeper.layer({ connect: "zk1:2181,zk2:2181/kafka" }))
 )
@@ -20,6 +21,17 @@ export const oauth: Layer.Layer<Kafka.Kafka, unknown, Identity> = Kafka.layer({
   tls: true,
   sasl: { mechanism: "OAUTHBEARER", token: Effect.flatMap(Identity, (i) => i.token) }
 })
+
+// PyKafka's BalancedConsumer: the group lives in ZooKeeper, and the type says so
+export const balanced = Effect.gen(function* () {
+  const consumer = yield* Consumer.subscribe({
+    group: "g",
+    topics: ["orders"],
+    from: "earliest",
+    membership: Membership.zooKeeper()
+  })
+  yield* consumer.run((r) => Effect.log(r.offset))
+}).pipe(Effect.scoped, Effect.provide(discovered))
 
 // two stages: the buffer's back-pressure, then the acknowledgement
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
