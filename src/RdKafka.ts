@@ -7,6 +7,8 @@
  * made; nothing is dropped in silence. `docs/transports.md` has each setting, and what it cannot do.
  *
  * PyKafka: `use_rdkafka=True`.
+ *
+ * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

@@ -7,6 +7,8 @@
  *
  * librdkafka tells an error without its partition, and sometimes not at all. So a partition from which nothing was heard
  * is asked about: where its position no longer exists, or its topic is gone, that is its failure.
+ *
+ * One file because it is one loop over one client of the library, and all that it keeps is kept for that loop.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,6 @@
 /**
  * Runs the `Accumulator`: a `Loop` looks whenever something has changed, each request is a fiber of its own. What is
  * handed over in one turn of the event loop goes out as one, since the loop looks at the end of the turn.
- *
- * One function because its parts share the accumulator and its loop; each thing it does is a short function within.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
