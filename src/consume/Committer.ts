@@ -47,6 +47,39 @@ const unknownTopicTries = 3
 
 type Entry = readonly [Partition, GroupOffsets.Commit]
 
+/** How many records were marked since the last commit. A callback, not a Latch: only two counts wake who waits. */
+class Marks {
+  count = 0
+  private readonly every: number
+  private onMarks: (() => void) | undefined
+
+  constructor(every: number) {
+    this.every = every
+  }
+
+  add(more: number): void {
+    const before = this.count
+    this.count += more
+    if (before === 0 || (before < this.every && this.count >= this.every)) this.onMarks?.()
+  }
+
+  /** Waits until there are so many: 1, or `every`. One fiber waits at a time. */
+  reach(least: number): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.count >= least) return resume(Effect.void)
+      const woken = () => {
+        if (this.count < least) return
+        this.onMarks = undefined
+        resume(Effect.void)
+      }
+      this.onMarks = woken
+      return Effect.sync(() => {
+        if (this.onMarks === woken) this.onMarks = undefined
+      })
+    })
+  }
+}
+
 /** Makes the committer of a consumer. */
 export const make = (
   settings: Settings,
@@ -62,14 +95,8 @@ export const make = (
   owned: () => Iterable<Partition>
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
-  let marks = 0
-  let onMarks: (() => void) | undefined
-
-  const marked = (count: number): void => {
-    const before = marks
-    marks += count
-    if (before === 0 || (before < settings.every && marks >= settings.every)) onMarks?.()
-  }
+  const marks = new Marks(settings.every)
+  const marked = (count: number): void => marks.add(count)
 
   const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean) => {
     let left = all
@@ -161,19 +188,6 @@ export const make = (
       })
     )
 
-  const whenMarked = (wanted: () => boolean) =>
-    Effect.callback<void>((resume) => {
-      if (wanted()) return resume(Effect.void)
-      onMarks = () => {
-        if (!wanted()) return
-        onMarks = undefined
-        resume(Effect.void)
-      }
-      return Effect.sync(() => {
-        onMarks = undefined
-      })
-    })
-
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
     if (error.reason._tag === "NotOwned") return Effect.void
@@ -191,12 +205,9 @@ export const make = (
         : turn.withPermits(1)(Effect.suspend(() => send(commits, settings.timeout, true))),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
-      yield* whenMarked(() => marks > 0)
-      yield* Effect.raceFirst(
-        Effect.sleep(settings.interval),
-        whenMarked(() => marks >= settings.every)
-      )
-      marks = 0
+      yield* marks.reach(1)
+      yield* Effect.raceFirst(Effect.sleep(settings.interval), marks.reach(settings.every))
+      marks.count = 0
       yield* Effect.catch(flush(owned()), outlived)
     }).pipe(Effect.forever),
     renew: Effect.sleep(renewEvery).pipe(

@@ -106,6 +106,16 @@ const waiting = (
     return Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
   })
 
+/** What the state machine is told of the settings, besides what was agreed with the coordinator. */
+const machineOf = (group: string, settings: Settings) => ({
+  group,
+  heartbeatInterval: settings.heartbeatInterval,
+  heartbeatDelay: settings.heartbeatDelay,
+  rejoinDelay: settings.rejoinDelay,
+  cooperative: settings.assignors.every((assignor) => assignor.cooperative),
+  static: settings.instanceId !== null
+})
+
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
   settings: Settings,
@@ -120,15 +130,7 @@ export const join = (
     const watch = TopicWatch.make(cluster, topics)
     const told = new Set<string>()
 
-    const machineSettings = (): ClassicMember.Settings => ({
-      group,
-      heartbeatInterval: settings.heartbeatInterval,
-      heartbeatDelay: settings.heartbeatDelay,
-      rejoinDelay: settings.rejoinDelay,
-      cooperative: settings.assignors.every((assignor) => assignor.cooperative),
-      static: settings.instanceId !== null,
-      ...requests.terms()
-    })
+    const machineSettings = () => ({ ...machineOf(group, settings), ...requests.terms() })
 
     /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
     const inBackground = (self: Effect.Effect<void>): void => {
