@@ -101,6 +101,8 @@ export const make = (
   const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean) => {
     let left = all
     let unknown = 0
+    /** One whose commit was refused only since the group went on; where it stays so, the group went on without us. */
+    let passed: Partition | undefined
     const watermarks = new Map(all.map(([partition]) => [partition, partition.tracker?.watermark]))
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
@@ -118,6 +120,7 @@ export const make = (
       const again: Array<Entry> = []
       let failure: KafkaError.KafkaError | undefined
       let transient: KafkaError.KafkaError | undefined
+      passed = undefined
       if (codes.includes(unknownTopic)) unknown++
       left.forEach((entry, i) => {
         const code = codes[i]!
@@ -125,6 +128,7 @@ export const make = (
         if (code === 0) return took(entry, byHand, watermarks.get(partition), now)
         if (goesOn(as, code)) {
           again.push(entry)
+          passed = partition
           transient ??= KafkaError.fromCode(ErrorCode.codes.REBALANCE_IN_PROGRESS, {
             api: "OffsetCommit",
             group: settings.group,
@@ -152,7 +156,7 @@ export const make = (
         ? GroupOffsets.isRetriable(reason.code) &&
           !(byHand && reason.code === unknownTopic && unknown >= unknownTopicTries)
         : isRetryable
-    )
+    ).pipe(Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group))))
   }
 
   const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>

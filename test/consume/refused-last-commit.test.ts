@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Assignor, Consumer, Membership, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
@@ -16,7 +16,8 @@ it.effect("a partition whose last commit the group refuses, while the member joi
     const broker = yield* EmbeddedKafka.EmbeddedKafka
     const producer = yield* Producer.Producer
     yield* producer.send(orders, { value: "v" })
-    const events = yield* Effect.scoped(
+    const closing = yield* Deferred.make<void>()
+    const reading = Effect.scoped(
       Effect.gen(function* () {
         const consumer = yield* Consumer.subscribe({
           group: "g",
@@ -32,9 +33,18 @@ it.effect("a partition whose last commit the group refuses, while the member joi
         yield* TestClock.adjust("3 seconds")
         yield* silence.await
         yield* Consumer.done(records)
+        yield* Deferred.succeed(closing, undefined)
         return events
       })
     )
+    const read = yield* Effect.forkChild(reading, { startImmediately: true })
+    yield* Deferred.await(closing)
+    // It may be that the join's answer is on the way: the commit is tried for as long as commits are.
+    for (let i = 0; i < 200 && read.pollUnsafe() === undefined; i++) {
+      yield* Effect.yieldNow
+      yield* TestClock.adjust("500 millis")
+    }
+    const events = yield* Fiber.join(read)
     const tags = (yield* Fiber.join(events)).map((event) => event._tag)
     assert.deepStrictEqual(
       tags.filter((tag) => tag !== "CaughtUp"),
