@@ -258,7 +258,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
           return event._tag === "ClaimsChanged" ? nothing(state) : names ? look(state, true) : begin(state)
         case "waiting":
           if (event._tag === "Changed") return begin(state)
-          // What is freed is no wait of ours that was in vain.
+          // What is freed makes no wait of ours a failed one.
           return look({ ...state, attempt: Math.max(0, state.attempt - 1) })
         case "looking":
         case "revoking":

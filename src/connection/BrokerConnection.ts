@@ -70,7 +70,7 @@ export class BrokerConnection implements Handler {
   usedAt: number
   /** When something last came, on the monotonic clock. */
   heardAt: number
-  /** Whether it has answered a request since it was negotiated: such a connection was not in vain. */
+  /** Whether it has answered a request since it was negotiated: such a connection was of use. */
   served = false
 
   constructor(context: Context) {

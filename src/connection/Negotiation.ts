@@ -1,5 +1,5 @@
 /**
- * Finding out what a broker serves, from 0.8 to today's: the ladder.
+ * Finding out what a broker serves, from 0.8 to today's: versions of ApiVersions are tried from the newest down.
  *
  * From 0.10 on a broker is asked at every connection, by ApiVersions at the highest version that it is known to have:
  * 5 at first, then what KIP-511 says, down to 0 where it says nothing (0.10 to 2.3). Brokers before 0.10 cannot be
@@ -148,7 +148,7 @@ const learn = (memory: Memory, session: BrokerConnection): void => {
   if (range !== undefined) memory.version = Math.min(highest, range[1])
 }
 
-/** What was thought of it may have been wrong: the next connection begins at the top of the ladder. */
+/** What was thought of it may have been wrong: the next connection begins with the newest version again. */
 const forget = (memory: Memory): void => {
   if (memory.known !== "modern") return
   memory.known = "nothing"

@@ -1,6 +1,7 @@
 /**
  * Records of a partition that wait for a handler, where several are at work: in one lane without any order, or in a lane
- * for each of so many keys. Taking the next one costs the same however many wait.
+ * for each of so many keys. Taking the next one costs the same however many wait. No Queue: taking a record that is there
+ * runs no Effect, since it is done once a record.
  */
 import * as Effect from "effect/Effect"
 

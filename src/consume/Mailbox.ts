@@ -1,6 +1,7 @@
 /**
  * What is ready to be taken, and the one fiber that waits for it. Synchronous on the offering side and on the taking
- * side where something is ready: it costs O(1) an array of records, whatever the number of partitions.
+ * side where something is ready: it costs O(1) an array of records, whatever the number of partitions. No Queue: what was
+ * offered can be taken back (`remove`), when a partition is given up.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,7 @@
 /**
  * The fetching side of one partition: a fiber that pulls arrays from the transport, one ahead of what is delivered. It
- * puts each array down, and pulls the next one when that was taken.
+ * puts each array down, and pulls the next one when that was taken. It waits by a callback and no Latch, since that is
+ * armed and fired once an array.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"

@@ -1,4 +1,7 @@
-/** Who waits for one thing of a partition: woken once, all of them. */
+/**
+ * Who waits for one thing of a partition: woken once, all of them. No Latch: it is fired where a condition has come to
+ * hold, and who comes later looks at the condition itself.
+ */
 import * as Effect from "effect/Effect"
 
 export class Signal {

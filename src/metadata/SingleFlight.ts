@@ -1,4 +1,8 @@
-/** Work that several callers want at once is done once. It goes on where the first of them is interrupted. */
+/**
+ * Work that several callers want at once is done once. It goes on where the first of them is interrupted. Effect's own
+ * caches keep results and count references; here nothing outlives the work. `MetadataBatcher` is not the same: questions
+ * that differ go into one. Nor is `connection/ConnectionSlot`, whose result stays and is replaced when it is lost.
+ */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
