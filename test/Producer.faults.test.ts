@@ -352,7 +352,8 @@ describe("others are left alone", () => {
       yield* broker.createTopic({ name: text, partitions: 2 })
       const asked = yield* broker.inject(Fault.on("Metadata").throttle(0))
       const sending = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "v", partition: 3 })))
-      yield* TestClock.adjust("5 seconds")
+      // In steps, each of which lets everything run that wants to.
+      for (let i = 0; i < 50; i++) yield* TestClock.adjust(100)
       assert.strictEqual((yield* Fiber.join(sending))._tag, "NotDelivered")
       assert.isAtMost(yield* asked.hits, 20)
     }).pipe(Effect.provide(withProducer({ deliveryTimeout: "5 seconds" })))
@@ -398,7 +399,7 @@ describe("others are left alone", () => {
       const producer = yield* Producer.Producer
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* warm(producer)
-      const requests = yield* broker.inject(Fault.on("Produce", { partition: 1 }).throttle(0))
+      const connections = yield* broker.inject(Fault.on("ApiVersions").throttle(0))
       yield* broker.inject(Fault.on("Produce", { times: 1 }).delay(1500))
       const late = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "late", partition: 0 })))
       yield* TestClock.adjust(900)
@@ -408,7 +409,7 @@ describe("others are left alone", () => {
       yield* TestClock.adjust(500)
       yield* Fiber.join(other)
       assert.strictEqual((yield* logOf(1)).length, 2)
-      assert.strictEqual(yield* requests.hits, 1, "it was sent once")
+      assert.strictEqual(yield* connections.hits, 0, "nothing was connected anew")
     }).pipe(Effect.provide(withProducer({ deliveryTimeout: "1 second" }, { brokers: 1 })))
   )
 
