@@ -172,6 +172,17 @@ describe("imports", () => {
     assert.deepStrictEqual(eager, [])
   })
 
+  it("find no two exported classes of one name", () => {
+    const names = [...read(false).keys()].flatMap((file) =>
+      [...textOf(file).matchAll(/^export (?:abstract )?class (\w+)/gm)].map((match) => match[1]!)
+    )
+    assert.isAbove(names.length, 30)
+    assert.deepStrictEqual(
+      names.filter((name, i) => names.indexOf(name) !== i),
+      []
+    )
+  })
+
   it("are seen where they are wrong", () => {
     const wrong = (file: string, target: string) => violations(new Map([[file, [target]]]))
     assert.deepStrictEqual(wrong("Cluster.ts", "./NativeCluster.ts"), ["Cluster.ts → NativeCluster.ts"])

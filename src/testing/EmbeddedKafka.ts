@@ -25,7 +25,7 @@ import * as Scope from "effect/Scope"
 import * as Compression from "../Compression.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { Network } from "../Network.ts"
-import { Cluster } from "./embedded/Cluster.ts"
+import { EmbeddedCluster } from "./embedded/Cluster.ts"
 import { handlers } from "./embedded/handlers.ts"
 import * as Profile from "./embedded/Profile.ts"
 import type { Options, Service } from "./host/Contract.ts"
@@ -74,7 +74,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
     const profile =
       options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
-    const cluster = new Cluster(
+    const cluster = new EmbeddedCluster(
       env,
       {
         profile,

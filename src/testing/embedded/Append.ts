@@ -7,9 +7,9 @@ import * as Crc32c from "../../protocol/records/Crc32c.ts"
 import * as RecordBatch from "../../protocol/records/RecordBatch.ts"
 import * as Batch from "./Batch.ts"
 import * as Code from "./Code.ts"
-import type { Cluster, Topic } from "./Cluster.ts"
+import type { EmbeddedCluster, Topic } from "./Cluster.ts"
 import * as Convert from "./Convert.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 
 /** What a partition answers. */
 export interface Appended {
@@ -30,7 +30,7 @@ const refused = (errorCode: number, errorMessage?: string): Appended =>
     : { errorCode, baseOffset: -1, logAppendTimeMs: -1, errorMessage }
 
 /** The batch is well-formed, and says what it must not: INVALID_RECORD, which older brokers had not. */
-const refusedRecord = (cluster: Cluster, errorMessage: string): Appended =>
+const refusedRecord = (cluster: EmbeddedCluster, errorMessage: string): Appended =>
   cluster.settings.profile.since("2.8")
     ? { ...refused(Code.invalidRecord, errorMessage), inRecords: true }
     : refused(Code.corruptMessage)
@@ -54,9 +54,9 @@ const split = (records: Uint8Array): ReadonlyArray<Batch.Header & { readonly at:
 
 /** Appends records to a partition, or tells why not. */
 export const append = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   topic: Topic,
-  partition: Partition,
+  partition: EmbeddedPartition,
   records: Uint8Array | null,
   version: number
 ): Appended => {
@@ -117,9 +117,9 @@ export const append = (
 }
 
 const appendBatch = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   topic: Topic,
-  partition: Partition,
+  partition: EmbeddedPartition,
   records: Uint8Array,
   batch: Batch.Header,
   version: number,

@@ -17,7 +17,7 @@ import { uuid } from "./Runtime.ts"
 import { Sessions } from "./FetchSession.ts"
 import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
-import { Partition } from "./Partition.ts"
+import { EmbeddedPartition } from "./Partition.ts"
 
 export type { Codecs, Committed, Node, Refusal, Seen, Settings, Topic } from "./ClusterState.ts"
 export { isLegalName } from "./ClusterState.ts"
@@ -38,7 +38,7 @@ const underway = 100
  */
 export const maxPartitions = 10_000
 
-export class Cluster {
+export class EmbeddedCluster {
   readonly env: Runtime
   readonly settings: Settings
   readonly id: string
@@ -150,7 +150,7 @@ export class Cluster {
   }
 
   /** Elects a leader among the replicas in sync that live; `unclean` takes any replica that lives, and may lose records. */
-  elect(partition: Partition, unclean: boolean): void {
+  elect(partition: EmbeddedPartition, unclean: boolean): void {
     const lives = (id: number) => this.nodes.get(id)?.alive === true
     const former = partition.leader
     const next =
@@ -216,7 +216,7 @@ export class Cluster {
       name,
       id: uuid(this.env.random),
       internal: name === "__consumer_offsets" || name === "__transaction_state",
-      partitions: assignments.map((replicas, index) => new Partition(name, index, replicas)),
+      partitions: assignments.map((replicas, index) => new EmbeddedPartition(name, index, replicas)),
       config: new Map(options.config ?? [])
     }
     this.topics.set(name, topic)
@@ -245,12 +245,12 @@ export class Cluster {
     const factor = Math.max(1, Math.min(topic.partitions[0]?.replicas.length ?? 1, alive.length))
     for (let p = topic.partitions.length, i = 0; p < total; p++, i++) {
       const replicas = assignments?.[i] ?? Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)
-      topic.partitions.push(new Partition(topic.name, p, replicas))
+      topic.partitions.push(new EmbeddedPartition(topic.name, p, replicas))
     }
     this.changed()
   }
 
-  partition(topic: string, partition: number): Partition | undefined {
+  partition(topic: string, partition: number): EmbeddedPartition | undefined {
     return this.topics.get(topic)?.partitions[partition]
   }
 

@@ -1,7 +1,7 @@
 /** Pure. What a cluster consists of, as data: brokers, topics, commits, settings. */
 import type * as Compression from "../../Compression.ts"
 import type { Sessions } from "./FetchSession.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 import type { Profile } from "./Profile.ts"
 import type { SaslSettings } from "./Sasl.ts"
 
@@ -21,7 +21,7 @@ export interface Topic {
   /** Base64url. */
   readonly id: string
   readonly internal: boolean
-  readonly partitions: Array<Partition>
+  readonly partitions: Array<EmbeddedPartition>
   /** What was set; what was not has Kafka's default. */
   readonly config: Map<string, string>
 }

@@ -8,7 +8,7 @@ import * as Frame from "../../protocol/Frame.ts"
 import * as ApiVersions from "../../protocol/messages/ApiVersions.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Code from "./Code.ts"
-import type { Cluster, Node, Topic } from "./Cluster.ts"
+import type { EmbeddedCluster, Node, Topic } from "./Cluster.ts"
 import * as FaultRule from "./FaultRule.ts"
 import type { Handler } from "./Handler.ts"
 import { damage } from "./Damage.ts"
@@ -24,7 +24,7 @@ export interface Link {
 }
 
 export class Connection {
-  readonly cluster: Cluster
+  readonly cluster: EmbeddedCluster
   readonly node: Node
   /** Who is at the other end, as `DescribeGroups` names it. */
   readonly host: string
@@ -40,7 +40,7 @@ export class Connection {
   private reading = true
   private readonly closers = new Set<() => void>()
 
-  constructor(cluster: Cluster, node: Node, host: string, link: Link, handlers: ReadonlyMap<number, Handler>) {
+  constructor(cluster: EmbeddedCluster, node: Node, host: string, link: Link, handlers: ReadonlyMap<number, Handler>) {
     this.cluster = cluster
     this.node = node
     this.host = host

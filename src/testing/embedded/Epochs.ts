@@ -1,9 +1,9 @@
 /** Pure. What a broker answers to a client's idea of the leader's epoch (KIP-320). */
 import * as Code from "./Code.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 
 /** 0 where the client's epoch is the current one, or it has none (-1). */
-export const epochError = (partition: Partition, epoch: number): number =>
+export const epochError = (partition: EmbeddedPartition, epoch: number): number =>
   epoch < 0 || epoch === partition.leaderEpoch
     ? Code.none
     : epoch < partition.leaderEpoch

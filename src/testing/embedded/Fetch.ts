@@ -5,18 +5,18 @@
  */
 import * as Api from "../../protocol/messages/Fetch.ts"
 import * as Code from "./Code.ts"
-import type { Cluster, Node } from "./Cluster.ts"
+import type { EmbeddedCluster, Node } from "./Cluster.ts"
 import * as Convert from "./Convert.ts"
 import { epochError } from "./Epochs.ts"
 import type { Wanted } from "./FetchSession.ts"
 import { type Call, handler } from "./Handler.ts"
 import { misled } from "./WrongBroker.ts"
 import type { Aborted } from "./Log.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 
 interface Read {
   readonly errorCode: number
-  readonly partition: Partition | undefined
+  readonly partition: EmbeddedPartition | undefined
   readonly records: Uint8Array
   readonly aborted: ReadonlyArray<Aborted> | null
   readonly diverging: { readonly epoch: number; readonly endOffset: number } | undefined
@@ -43,14 +43,14 @@ export const fetch = handler("Fetch", Api, (call) => {
     )
   if (context.errorCode !== Code.none) return call.answer({ errorCode: context.errorCode })
 
-  const partitionOf = (wanted: Wanted): Partition | undefined =>
+  const partitionOf = (wanted: Wanted): EmbeddedPartition | undefined =>
     version >= 13
       ? cluster.topicsById.get(wanted.topicId)?.partitions[wanted.partition]
       : cluster.partition(wanted.topic, wanted.partition)
   const nameOf = (wanted: Wanted): string =>
     version >= 13 ? (cluster.topicsById.get(wanted.topicId)?.name ?? "") : wanted.topic
 
-  const errorOf = (wanted: Wanted, partition: Partition | undefined): number => {
+  const errorOf = (wanted: Wanted, partition: EmbeddedPartition | undefined): number => {
     const injected = call.injected(nameOf(wanted), wanted.partition)
     if (injected !== Code.none) return injected
     if (partition === undefined)
@@ -73,10 +73,10 @@ export const fetch = handler("Fetch", Api, (call) => {
       ? Code.offsetOutOfRange
       : Code.none
   }
-  const endFor = (partition: Partition) =>
+  const endFor = (partition: EmbeddedPartition) =>
     Math.min(committed ? partition.lastStableOffset : partition.highWatermark, partition.endOf(node.id))
   const rack = version >= 11 && cluster.settings.selectsByRack ? request.rackId : ""
-  const preferred = (wanted: Wanted, partition: Partition) => inRack(cluster, node, rack, wanted, partition)
+  const preferred = (wanted: Wanted, partition: EmbeddedPartition) => inRack(cluster, node, rack, wanted, partition)
 
   const read = (wanted: Wanted, maxBytes: number, whole: boolean): Read => {
     const partition = partitionOf(wanted)
@@ -178,11 +178,11 @@ export const fetch = handler("Fetch", Api, (call) => {
 
 /** The replica in sync that is in the reader's rack, where the leader's is another (`RackAwareReplicaSelector`). */
 const inRack = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   node: Node,
   rack: string,
   wanted: Wanted,
-  partition: Partition
+  partition: EmbeddedPartition
 ): number | undefined => {
   if (rack === "" || partition.leader !== node.id || node.rack === rack) return undefined
   return partition.isr.find((id) => {
@@ -194,7 +194,7 @@ const inRack = (
 /** Answers when there is enough, or when the request's wait is over. */
 const wait = (
   { cluster, connection, request }: Call<{ readonly maxWaitMs: number }, never>,
-  partitions: ReadonlyArray<Partition>,
+  partitions: ReadonlyArray<EmbeddedPartition>,
   ready: () => boolean,
   respond: () => void
 ): void => {
@@ -230,13 +230,13 @@ interface PartitionData {
 }
 
 /** Where the reader's log and this one part, where they do (KIP-595): the reader holds records that were truncated. */
-const divergence = (partition: Partition, wanted: Wanted): Read["diverging"] => {
+const divergence = (partition: EmbeddedPartition, wanted: Wanted): Read["diverging"] => {
   if (wanted.lastFetchedEpoch < 0) return undefined
   const end = partition.log.endOfEpoch(wanted.lastFetchedEpoch)
   return end.epoch < wanted.lastFetchedEpoch || end.endOffset < wanted.fetchOffset ? end : undefined
 }
 
-const readable = (cluster: Cluster, records: Uint8Array, version: number): Uint8Array => {
+const readable = (cluster: EmbeddedCluster, records: Uint8Array, version: number): Uint8Array => {
   if (version >= 4 || records.length < 17) return records
   const magic = version >= 2 ? 1 : 0
   return records[16]! <= magic && cluster.settings.profile.magic <= magic

@@ -1,7 +1,7 @@
 /** What serves one API: the file of each API exports one `handler`. */
 import type * as Schema from "effect/Schema"
 import type * as Wire from "../../protocol/Wire.ts"
-import type { Cluster, Node } from "./Cluster.ts"
+import type { EmbeddedCluster, Node } from "./Cluster.ts"
 import type { Session } from "./Sasl.ts"
 
 /** The connection that a request came by, as far as handlers need it. */
@@ -17,7 +17,7 @@ export interface Caller {
 
 /** A request that is being served. */
 export interface Call<Q, A> {
-  readonly cluster: Cluster
+  readonly cluster: EmbeddedCluster
   /** The broker that got it. */
   readonly node: Node
   readonly connection: Caller

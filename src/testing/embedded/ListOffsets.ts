@@ -4,10 +4,10 @@
  */
 import * as Api from "../../protocol/messages/ListOffsets.ts"
 import * as Code from "./Code.ts"
-import type { Cluster } from "./Cluster.ts"
+import type { EmbeddedCluster } from "./Cluster.ts"
 import { epochError } from "./Epochs.ts"
 import { handler } from "./Handler.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 import * as TimestampIndex from "./TimestampIndex.ts"
 
 const latest = -1
@@ -23,7 +23,7 @@ interface Found {
   readonly leaderEpoch: number
 }
 
-const find = (cluster: Cluster, partition: Partition, timestamp: number, committed: boolean): Found => {
+const find = (cluster: EmbeddedCluster, partition: EmbeddedPartition, timestamp: number, committed: boolean): Found => {
   const { log } = partition
   const end = committed ? partition.lastStableOffset : partition.highWatermark
   const at = (offset: number, time = -1): Found => ({
@@ -107,7 +107,7 @@ export const listOffsets = handler("ListOffsets", Api, (call) => {
 })
 
 /** The starts of segments that are not newer than a time, newest first. There is one segment here, and the end. */
-const oldStyle = (partition: Partition, timestamp: number, most: number): ReadonlyArray<number> => {
+const oldStyle = (partition: EmbeddedPartition, timestamp: number, most: number): ReadonlyArray<number> => {
   const { highWatermark, log } = partition
   const offsets =
     timestamp === earliest

@@ -5,7 +5,7 @@
  */
 import * as Api from "../../protocol/messages/Metadata.ts"
 import * as Code from "./Code.ts"
-import { type Cluster, isLegalName, type Topic } from "./Cluster.ts"
+import { type EmbeddedCluster, isLegalName, type Topic } from "./Cluster.ts"
 import { zeroId } from "./Runtime.ts"
 import { handler } from "./Handler.ts"
 
@@ -21,7 +21,7 @@ const allClusterOperations = 0b1_1111_1010_0000
 const unique = <A extends { readonly name: string | null; readonly topicId: string }>(asked: ReadonlyArray<A>) =>
   Array.from(new Map(asked.map((each) => [`${each.name} ${each.topicId}`, each])).values())
 
-const described = (cluster: Cluster, clientId: string, topic: Topic, operations: boolean) => ({
+const described = (cluster: EmbeddedCluster, clientId: string, topic: Topic, operations: boolean) => ({
   errorCode: Code.none,
   name: topic.name,
   topicId: topic.id,

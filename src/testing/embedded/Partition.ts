@@ -6,7 +6,7 @@
  */
 import { Log } from "./Log.ts"
 
-export class Partition {
+export class EmbeddedPartition {
   readonly topic: string
   readonly index: number
   readonly log = new Log()

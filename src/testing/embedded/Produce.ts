@@ -9,16 +9,16 @@ import * as Code from "./Code.ts"
 import type { Node, Topic } from "./Cluster.ts"
 import { handler } from "./Handler.ts"
 import { misled } from "./WrongBroker.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 
 interface Result extends Appended {
   readonly index: number
-  readonly partition: Partition | undefined
+  readonly partition: EmbeddedPartition | undefined
   /** Replicas in sync must have everything below this. */
   readonly until: number
 }
 
-const failure = (index: number, errorCode: number, partition?: Partition): Result => ({
+const failure = (index: number, errorCode: number, partition?: EmbeddedPartition): Result => ({
   index,
   errorCode,
   baseOffset: -1,

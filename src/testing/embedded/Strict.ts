@@ -3,12 +3,18 @@
  * after they have left. What only its handler can tell (wrong broker, gaps in sequences, commits beyond the log, session
  * epochs) is noted there.
  */
-import type { Cluster } from "./Cluster.ts"
+import type { EmbeddedCluster } from "./Cluster.ts"
 
 const apiVersionsKey = 18
 
 /** A version that is not served. Who cannot know what is served may try: ApiVersions itself, and what came before it. */
-export const unserved = (cluster: Cluster, clientId: string, apiKey: number, api: string, version: number): void => {
+export const unserved = (
+  cluster: EmbeddedCluster,
+  clientId: string,
+  apiKey: number,
+  api: string,
+  version: number
+): void => {
   const tells = cluster.settings.profile.listed.some((range) => range.apiKey === apiVersionsKey)
   if (tells && apiKey !== apiVersionsKey) cluster.misused(clientId, `${api} v${version} is not served`)
 }
@@ -26,7 +32,7 @@ interface OfGroup {
 
 /** Looks at a request before it is served. */
 export const request = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   connection: object,
   api: string,
   clientId: string,

@@ -1,9 +1,9 @@
 /** Notes a request to a broker that the client had been told not to be the leader, or coordinator. */
 import type { Call } from "./Handler.ts"
-import type { Partition } from "./Partition.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
 
 /** It asks a broker that does not lead the partition. Who has old metadata makes no mistake. */
-export const misled = (call: Call<any, any>, partition: Partition): void => {
+export const misled = (call: Call<any, any>, partition: EmbeddedPartition): void => {
   const { clientId, cluster } = call
   const name = `${partition.topic}-${partition.index}`
   if (partition.leader >= 0 && cluster.knows(clientId, name, partition.leaderEpoch))

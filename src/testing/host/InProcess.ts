@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as KafkaError from "../../KafkaError.ts"
 import type { Address, Connection as NetworkConnection, Handler } from "../../Network.ts"
 import { Connection } from "../embedded/Connection.ts"
-import type { Cluster } from "../embedded/Cluster.ts"
+import type { EmbeddedCluster } from "../embedded/Cluster.ts"
 import { handlers } from "../embedded/handlers.ts"
 
 const refused = ({ host, port }: Address) =>
@@ -15,7 +15,7 @@ const refused = ({ host, port }: Address) =>
 
 /** Opens a connection to one of the cluster's brokers, by its address. */
 export const connect = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   address: Address,
   handler: Handler
 ): Effect.Effect<NetworkConnection, KafkaError.KafkaError, Scope.Scope> =>

@@ -5,8 +5,8 @@ import * as KafkaError from "../../KafkaError.ts"
 import * as Records from "../../protocol/records/Records.ts"
 import type { FetchedRecord } from "../../Record.ts"
 import * as Topic from "../../Topic.ts"
-import type { Cluster } from "../embedded/Cluster.ts"
-import type { Partition } from "../embedded/Partition.ts"
+import type { EmbeddedCluster } from "../embedded/Cluster.ts"
+import type { EmbeddedPartition } from "../embedded/Partition.ts"
 
 /** A record as it lies in the log. */
 export interface LogRecord<K, V, H = Topic.Headers> {
@@ -20,7 +20,7 @@ export interface LogRecord<K, V, H = Topic.Headers> {
 }
 
 /** The records of a partition that a reader of committed data, and of open transactions, would see. */
-const visible = (cluster: Cluster, partition: Partition): ReadonlyArray<FetchedRecord> => {
+const visible = (cluster: EmbeddedCluster, partition: EmbeddedPartition): ReadonlyArray<FetchedRecord> => {
   const { log } = partition
   const out: Array<FetchedRecord> = []
   for (const entry of log.entries) {
@@ -65,7 +65,7 @@ const decodePart = <I>(
 
 /** The records of a topic or of one of its partitions, decoded. */
 export const log = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   topic: Topic.Any | string,
   only?: number
 ): Effect.Effect<ReadonlyArray<LogRecord<any, any, any>>, KafkaError.KafkaError, any> =>
@@ -99,7 +99,7 @@ export const log = (
   })
 
 /** Waits until `get` gives something, asked whenever the cluster's state changes. */
-export const until = <A>(cluster: Cluster, get: () => A | undefined): Effect.Effect<A> =>
+export const until = <A>(cluster: EmbeddedCluster, get: () => A | undefined): Effect.Effect<A> =>
   Effect.callback<A>((resume) => {
     const now = get()
     if (now !== undefined) return resume(Effect.succeed(now))

@@ -4,13 +4,13 @@ import type * as Scope from "effect/Scope"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { Connection } from "../embedded/Connection.ts"
-import type { Cluster, Node } from "../embedded/Cluster.ts"
+import type { EmbeddedCluster, Node } from "../embedded/Cluster.ts"
 import { handlers } from "../embedded/handlers.ts"
 
 /** The socket is taken as slow beyond this, and no more is read from it until it took what it owes. */
 const highWater = 16 * 1024 * 1024
 
-const accept = (cluster: Cluster, node: Node, socket: net.Socket): void => {
+const accept = (cluster: EmbeddedCluster, node: Node, socket: net.Socket): void => {
   socket.setNoDelay(true)
   let wanted = true
   const flow = () => {
@@ -63,7 +63,7 @@ export interface Listener {
   readonly resume: Effect.Effect<void, Error>
 }
 
-const serverOf = (cluster: Cluster, node: Node, secure: Tls | undefined): net.Server => {
+const serverOf = (cluster: EmbeddedCluster, node: Node, secure: Tls | undefined): net.Server => {
   if (secure === undefined) return net.createServer((socket) => accept(cluster, node, socket))
   const { cert, clientCa, key } = secure
   const server = tls.createServer(
@@ -79,7 +79,12 @@ const serverOf = (cluster: Cluster, node: Node, secure: Tls | undefined): net.Se
   return server
 }
 
-const open = (cluster: Cluster, node: Node, port: number, secure: Tls | undefined): Effect.Effect<Opened, Error> =>
+const open = (
+  cluster: EmbeddedCluster,
+  node: Node,
+  port: number,
+  secure: Tls | undefined
+): Effect.Effect<Opened, Error> =>
   Effect.callback((resume) => {
     const sockets = new Set<net.Socket>()
     let server: net.Server
@@ -117,7 +122,7 @@ const shut = ({ server, sockets }: Opened, node: Node): Effect.Effect<void> =>
 
 /** Listens on 127.0.0.1 until the Scope closes. Port 0 is any that is free. */
 export const listen = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   node: Node,
   port: number,
   secure?: Tls | undefined

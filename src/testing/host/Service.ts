@@ -6,11 +6,11 @@ import * as KafkaError from "../../KafkaError.ts"
 import type * as Topic from "../../Topic.ts"
 import * as Batch from "../embedded/Batch.ts"
 import * as Compact from "../embedded/Compact.ts"
-import type { Cluster, Node, Refusal } from "../embedded/Cluster.ts"
+import type { EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
 import { randomOf } from "../embedded/Runtime.ts"
 import { Rule, touchedBy } from "../embedded/FaultRule.ts"
 import type { Group } from "../embedded/Group.ts"
-import type { Partition } from "../embedded/Partition.ts"
+import type { EmbeddedPartition } from "../embedded/Partition.ts"
 import type { Fault } from "../Fault.ts"
 import * as FaultOf from "../Fault.ts"
 import type * as Contract from "./Contract.ts"
@@ -35,7 +35,7 @@ const isOptions = (topic: string | Topic.Any | Contract.TopicOptions): topic is 
 
 /** Creates a topic of the options, or fails with what is wrong with it. */
 export const createTopic = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   topic: string | Topic.Any | Contract.TopicOptions
 ): Effect.Effect<void, KafkaError.KafkaError> =>
   Effect.suspend(() => {
@@ -66,7 +66,7 @@ const groupInfo = (group: Group): Contract.GroupInfo => ({
   }))
 })
 
-const partitionInfo = (partition: Partition): Contract.PartitionInfo => ({
+const partitionInfo = (partition: EmbeddedPartition): Contract.PartitionInfo => ({
   partition: partition.index,
   leader: partition.leader,
   leaderEpoch: partition.leaderEpoch,
@@ -79,7 +79,7 @@ const partitionInfo = (partition: Partition): Contract.PartitionInfo => ({
 })
 
 /** A copy of what metadata tells now, for the fault `staleMetadata`. */
-const snapshot = (cluster: Cluster): Map<string, unknown> =>
+const snapshot = (cluster: EmbeddedCluster): Map<string, unknown> =>
   new Map(
     Array.from(cluster.topics, ([name, topic]) => [
       name,
@@ -90,7 +90,7 @@ const snapshot = (cluster: Cluster): Map<string, unknown> =>
     ])
   )
 
-const inject = (cluster: Cluster, { action, match }: Fault) =>
+const inject = (cluster: EmbeddedCluster, { action, match }: Fault) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const struck = Deferred.makeUnsafe<void>()
@@ -115,7 +115,11 @@ const inject = (cluster: Cluster, { action, match }: Fault) =>
     (handle) => handle.remove
   )
 
-const awaitRequest = (cluster: Cluster, api: FaultOf.Api, match: FaultOf.Match): Effect.Effect<Contract.RequestInfo> =>
+const awaitRequest = (
+  cluster: EmbeddedCluster,
+  api: FaultOf.Api,
+  match: FaultOf.Match
+): Effect.Effect<Contract.RequestInfo> =>
   Effect.callback((resume) => {
     const rule = new Rule(FaultOf.on(api, match).close.match, { _tag: "Close" }, randomOf(match.seed ?? 1))
     const listener = (seen: Contract.RequestInfo) => {
@@ -130,7 +134,7 @@ const awaitRequest = (cluster: Cluster, api: FaultOf.Api, match: FaultOf.Match):
   })
 
 /** Makes a broker the leader of a partition, and a replica of it where it was none. */
-const lead = (partition: Partition, { alive, id: to }: Node): Effect.Effect<void, KafkaError.KafkaError> => {
+const lead = (partition: EmbeddedPartition, { alive, id: to }: Node): Effect.Effect<void, KafkaError.KafkaError> => {
   if (!alive) return Effect.fail(misuse(`broker ${to} is stopped`))
   if (!partition.replicas.includes(to))
     partition.replicas = partition.replicas.map((id) => (id === partition.leader ? to : id))
@@ -141,8 +145,8 @@ const lead = (partition: Partition, { alive, id: to }: Node): Effect.Effect<void
 
 /** Appends entries as they are. */
 const append = (
-  cluster: Cluster,
-  partition: Partition,
+  cluster: EmbeddedCluster,
+  partition: EmbeddedPartition,
   entries: Uint8Array,
   options: NonNullable<Parameters<Contract.Service["append"]>[3]>
 ): Effect.Effect<void, KafkaError.KafkaError> => {
@@ -165,7 +169,7 @@ const append = (
 
 /** The service over a cluster. */
 export const make = (
-  cluster: Cluster,
+  cluster: EmbeddedCluster,
   listeners: ReadonlyMap<number, Listener>,
   addNode: Effect.Effect<Node, KafkaError.KafkaError>
 ): Contract.Service => {
@@ -173,7 +177,10 @@ export const make = (
     const node = cluster.nodes.get(id)
     return node === undefined ? Effect.fail(misuse(`there is no broker ${id}`)) : Effect.succeed(node)
   }
-  const partitionOf = (topic: Topic.Any | string, index: number): Effect.Effect<Partition, KafkaError.KafkaError> => {
+  const partitionOf = (
+    topic: Topic.Any | string,
+    index: number
+  ): Effect.Effect<EmbeddedPartition, KafkaError.KafkaError> => {
     const partition = cluster.partition(nameOf(topic), index)
     return partition === undefined
       ? Effect.fail(misuse(`there is no partition ${index} of a topic "${nameOf(topic)}"`))
