@@ -51,19 +51,10 @@ export const make = (
 ): { readonly body: Body; readonly sent: Sent } => {
   const isById = version >= firstById
   const byKey = new Map<string, FetchedPartition>()
-  const wanted = partitions.map((partition): Wanted => {
-    const key = keyOf(isById ? partition.topicId! : partition.topic, partition.partition)
-    byKey.set(key, partition)
-    return {
-      key,
-      topic: partition.topic,
-      topicId: partition.topicId,
-      partition: partition.partition,
-      offset: partition.next,
-      currentLeaderEpoch: partition.leader?.epoch ?? -1,
-      lastFetchedEpoch: partition.nextEpoch,
-      maxBytes: version < firstWithMaxBytes ? Math.max(each, partition.leastBytes) : each
-    }
+  const wanted = partitions.map((partition) => {
+    const one = wantedOf(partition, isById, version < firstWithMaxBytes ? Math.max(each, partition.leastBytes) : each)
+    byKey.set(one.key, partition)
+    return one
   })
   const turn: Turn =
     version >= firstWithSessions
@@ -99,6 +90,34 @@ export const make = (
     },
     sent: { version, isIncremental: turn.sessionEpoch > 0, byKey }
   }
+}
+
+/** As it was wanted last, where nothing has changed. */
+const wantedOf = (partition: FetchedPartition, isById: boolean, maxBytes: number): Wanted => {
+  const before = partition.wanted
+  const epoch = partition.leader?.epoch ?? -1
+  if (
+    before !== undefined &&
+    before.isById === isById &&
+    before.topicId === partition.topicId &&
+    before.offset === partition.next &&
+    before.currentLeaderEpoch === epoch &&
+    before.lastFetchedEpoch === partition.nextEpoch &&
+    before.maxBytes === maxBytes
+  ) {
+    return before
+  }
+  return (partition.wanted = {
+    key: keyOf(isById ? partition.topicId! : partition.topic, partition.partition),
+    topic: partition.topic,
+    topicId: partition.topicId,
+    isById,
+    partition: partition.partition,
+    offset: partition.next,
+    currentLeaderEpoch: epoch,
+    lastFetchedEpoch: partition.nextEpoch,
+    maxBytes
+  })
 }
 
 const nameOf = ({ topic, topicId }: Wanted, isById: boolean) =>

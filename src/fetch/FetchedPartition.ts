@@ -16,6 +16,7 @@ import type { TopicPartition } from "../TopicPartition.ts"
 import type { Fetched, FetchSettings } from "../Transport.ts"
 import type { FetchBuffer } from "./FetchBuffer.ts"
 import type { FetchScheduler, Slot } from "./FetchScheduler.ts"
+import type { Wanted } from "./FetchSession.ts"
 import { Isolation } from "./Isolation.ts"
 import * as ReadAhead from "./ReadAhead.ts"
 
@@ -100,6 +101,8 @@ export class FetchedPartition implements Slot {
   /** The replica to read instead of the leader (KIP-392). */
   replica: { readonly node: number; readonly until: number } | undefined = undefined
   leader: Leader | undefined = undefined
+  /** As it was asked for last. */
+  wanted: Wanted | undefined = undefined
 
   readonly #shared: Shared
   readonly #ahead: ReadAhead.ReadAhead

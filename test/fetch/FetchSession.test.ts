@@ -8,6 +8,7 @@ const wanted = (partition: number, offset: number, topicId?: string): Wanted => 
   key: `${topicId ?? "t"}:${partition}`,
   topic: "t",
   topicId,
+  isById: topicId !== undefined,
   partition,
   offset,
   currentLeaderEpoch: 0,

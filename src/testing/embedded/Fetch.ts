@@ -25,6 +25,8 @@ interface Read {
 
 const empty = new Uint8Array(0)
 const readCommitted = 1
+/** What a broker says of a session, and so of the whole request. */
+const ofSessions: ReadonlySet<number> = new Set([Code.fetchSessionIdNotFound, Code.invalidFetchSessionEpoch])
 
 export const fetch = handler("Fetch", Api, (call) => {
   const { cluster, node, request, version } = call
@@ -32,6 +34,8 @@ export const fetch = handler("Fetch", Api, (call) => {
   const asked: Array<Wanted> = []
   for (const topic of request.topics)
     for (const each of topic.partitions) asked.push({ topic: topic.topic, topicId: topic.topicId, ...each })
+  const wrong = call.injected()
+  if (version >= 7 && ofSessions.has(wrong)) return call.answer({ errorCode: wrong })
   const context =
     version < 7
       ? node.sessions.context(0, -1, asked, [])

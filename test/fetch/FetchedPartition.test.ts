@@ -1,0 +1,97 @@
+import { assert, describe, it } from "vitest"
+import * as Backoff from "../../src/Backoff.ts"
+import * as Compression from "../../src/Compression.ts"
+import { FetchBuffer } from "../../src/fetch/FetchBuffer.ts"
+import { FetchedPartition, type PartitionAnswer } from "../../src/fetch/FetchedPartition.ts"
+import { FetchScheduler } from "../../src/fetch/FetchScheduler.ts"
+import * as Crc32c from "../../src/protocol/records/Crc32c.ts"
+import { batch, defaults } from "./Reading.ts"
+
+const make = (offset = 0) => {
+  const delay = (failures: number) => Backoff.delay(failures, 0.5)
+  const scheduler = new FetchScheduler<FetchedPartition>(defaults, delay)
+  const buffer = new FetchBuffer(scheduler.count)
+  const codecs = { compression: Compression.builtIn, crc32c: Crc32c.plain }
+  const shared = { settings: defaults, codecs, buffer, scheduler, delay, replicaMaxAge: 300_000 }
+  const partition = new FetchedPartition({ topic: "t", partition: 0 }, offset, undefined, shared)
+  scheduler.add(partition)
+  return { partition, buffer }
+}
+
+const answer = (fields: Partial<PartitionAnswer>): PartitionAnswer => ({
+  partitionIndex: 0,
+  errorCode: 0,
+  highWatermark: 0,
+  lastStableOffset: 0,
+  logStartOffset: 0,
+  divergingEpoch: { epoch: -1, endOffset: -1 },
+  currentLeader: { leaderId: -1, leaderEpoch: -1 },
+  snapshotId: { endOffset: -1, epoch: -1 },
+  abortedTransactions: null,
+  preferredReadReplica: -1,
+  records: null,
+  ...fields
+})
+
+describe("a partition being fetched", () => {
+  it("that an answer leaves out waits ever longer, until there is progress", () => {
+    const { partition } = make()
+    const waits: Array<number> = []
+    for (let i = 0; i < 6; i++) {
+      partition.again(1000)
+      waits.push(partition.asleepUntil - 1000)
+    }
+    assert.deepStrictEqual(waits, [0, 50, 100, 200, 400, 800])
+    partition.accept(answer({ highWatermark: 3, records: batch(3) }), 12, 2000)
+    partition.again(2000)
+    assert.strictEqual(partition.asleepUntil, 2000)
+  })
+
+  it("waits longer each time a seek leads to the same failure", () => {
+    const { partition } = make(7)
+    const waits: Array<number> = []
+    for (let i = 0; i < 5; i++) {
+      partition.fail({ _tag: "DataLoss", topic: "t", partition: 0, from: 7 })
+      partition.seek(7, undefined, 1000)
+      waits.push(partition.asleepUntil - 1000)
+    }
+    assert.deepStrictEqual(waits, [0, 50, 100, 200, 400])
+  })
+
+  it("gives what was fetched before a failure first, and holds nothing afterwards", () => {
+    const { buffer, partition } = make()
+    partition.accept(answer({ highWatermark: 3, lastStableOffset: 3, records: batch(3) }), 12, 0)
+    assert.isAbove(partition.held, 0)
+    partition.accept(answer({ errorCode: 29 }), 12, 0)
+    const taken = partition.take(0, Infinity)
+    assert.deepInclude(taken, { nextOffset: 3, endOffset: 3 })
+    assert.strictEqual(partition.take(0, Infinity), undefined)
+    assert.strictEqual(partition.failure?.reason._tag, "Unauthorized")
+    assert.deepStrictEqual([partition.held, buffer.dead, buffer.decompressed], [0, 0, 0])
+  })
+
+  it("is fetched again from where it was pulled, when it was dropped", () => {
+    const { partition } = make()
+    partition.accept(answer({ highWatermark: 9, records: batch(3) }), 12, 0)
+    assert.strictEqual(partition.next, 3)
+    partition.park()
+    assert.deepStrictEqual([partition.next, partition.held, partition.isParked], [0, 0, true])
+  })
+
+  it("is lost from where the leader's log ends its epoch (before v12 of Fetch)", () => {
+    const { partition } = make(100)
+    partition.isChecking = true
+    partition.checked(3, 50)
+    const { reason } = partition.failure!
+    assert.deepInclude(reason, { _tag: "DataLoss", kind: "truncated", from: 100, to: 50 })
+    assert.strictEqual(partition.checkedEpoch, 3)
+  })
+
+  it("is truncated to where nothing was read without a loss", () => {
+    const { partition } = make()
+    partition.accept(answer({ highWatermark: 9, records: batch(3) }), 12, 0)
+    partition.accept(answer({ divergingEpoch: { epoch: 0, endOffset: 1 } }), 12, 0)
+    assert.isUndefined(partition.failure)
+    assert.strictEqual(partition.next, 0)
+  })
+})
