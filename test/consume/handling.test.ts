@@ -326,6 +326,23 @@ describe("who may commit what", () => {
       }).pipe(scoped, Effect.provide(one))
   )
 
+  it.effect("a commit by hand while the start is being found out stands", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("ListOffsets").delay("2 seconds"))
+      yield* Effect.gen(function* () {
+        const consumer = yield* Consumer.assign({ topic: orders, group: "h", from: "latest" })
+        yield* consumer.commit([{ ...p0, offset: 1 }])
+        assert.deepStrictEqual(yield* committed("h"), { "orders-0": 1 })
+        const exit = yield* moving(consumer.position(p0))
+        assert.deepInclude(exit, { _tag: "Success", value: 3 })
+        yield* pass(10_000)
+      }).pipe(scoped)
+      assert.deepStrictEqual(yield* committed("h"), { "orders-0": 1 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
   it.effect("a commit by hand before the partition has opened stands (08-reset-to-0-ignored)", () =>
     Effect.gen(function* () {
       yield* fill(3)

@@ -289,6 +289,33 @@ describe("topics that go", () => {
     }).pipe(scoped, Effect.provide(both))
   )
 
+  it.effect("hold up no commit of others, though something of theirs is marked", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* fill(1)
+      yield* producer.send(Topic.bytes("other"), { value: null })
+      const consumer = yield* Consumer.assign({
+        topics: [orders, "other"],
+        group: "g",
+        from: "earliest",
+        commitInterval: "100 millis"
+      })
+      const kept: Array<Consumer.ConsumerRecord<string, unknown, unknown, unknown>> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(consumer.stream, (record) => Effect.sync(() => void kept.push(record)))
+      )
+      yield* until("both are read", () => kept.length === 2)
+      yield* broker.deleteTopic(orders)
+      yield* Consumer.done(kept)
+      yield* pass(3_000)
+      yield* moving(producer.send(Topic.bytes("other"), { value: null }))
+      yield* until("the third is read", () => kept.length === 3)
+      yield* Consumer.done(kept[2]!)
+      yield* until("and committed", () => Effect.map(committed(), (is) => is["other-0"] === 2), 5_000)
+    }).pipe(scoped, Effect.provide(both))
+  )
+
   it.effect("end a bounded read", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
