@@ -31,9 +31,7 @@ const ofSessions: ReadonlySet<number> = new Set([Code.fetchSessionIdNotFound, Co
 export const fetch = handler("Fetch", Api, (call) => {
   const { cluster, node, request, version } = call
   const committed = request.isolationLevel === readCommitted
-  const asked: Array<Wanted> = []
-  for (const topic of request.topics)
-    for (const each of topic.partitions) asked.push({ topic: topic.topic, topicId: topic.topicId, ...each })
+  const asked = wantedOf(request.topics)
   const wrong = call.injected()
   if (version >= 7 && ofSessions.has(wrong)) return call.answer({ errorCode: wrong })
   const context =
@@ -179,6 +177,15 @@ export const fetch = handler("Fetch", Api, (call) => {
   const partitions = context.wanted.map((wanted) => partitionOf(wanted)!)
   wait(call, partitions, ready, respond)
 })
+
+const wantedOf = (
+  topics: ReadonlyArray<{
+    readonly topic: string
+    readonly topicId: string
+    readonly partitions: ReadonlyArray<Omit<Wanted, "topic" | "topicId">>
+  }>
+): Array<Wanted> =>
+  topics.flatMap(({ partitions, topic, topicId }) => partitions.map((each) => ({ topic, topicId, ...each })))
 
 /** The replica in sync that is in the reader's rack, where the leader's is another (`RackAwareReplicaSelector`). */
 const inRack = (
