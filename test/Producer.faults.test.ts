@@ -142,9 +142,11 @@ describe("what became of a record", () => {
       Effect.gen(function* () {
         const producer = yield* Producer.Producer
         const broker = yield* EmbeddedKafka.EmbeddedKafka
-        yield* broker.inject(Fault.on("Produce", { topic: text, times: 1 }).errorAfter(code))
+        const appended = yield* broker.inject(Fault.on("Produce", { topic: text, times: 1 }).errorAfter(code))
         yield* broker.inject(Fault.on("Produce", { topic: text }).error(6))
         const sending = yield* Effect.forkChild(persistenceOf(producer.send(text, { value: "v", partition: 0 })))
+        // It is refused before its time is up.
+        yield* appended.await
         yield* TestClock.adjust("1 second")
         assert.strictEqual(yield* Fiber.join(sending), "possibly")
         assert.deepStrictEqual(yield* logOf(0), ["v"])
@@ -227,6 +229,7 @@ describe("everything ends", () => {
     Effect.gen(function* () {
       const producer = yield* Producer.Producer
       const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 0 })
       yield* broker.inject(Fault.on("Produce").delay(10))
       for (let p = 0; p < 4; p++)
         yield* Effect.forkChild(Effect.forever(producer.send(text, { value: "v", partition: p })))
