@@ -60,7 +60,11 @@ describe("GroupOffsets", () => {
         [2, 3]
       )
       assert.deepStrictEqual(committed, [
-        ["g", { memberId: "me", generation: 7, instanceId: null }, [{ topic: "t", partition: 0, offset: 4, leaderEpoch: 0 }]]
+        [
+          "g",
+          { memberId: "me", generation: 7, instanceId: null },
+          [{ topic: "t", partition: 0, offset: 4, leaderEpoch: 0 }]
+        ]
       ])
       // Where the client itself keeps offsets, there are none.
       const own = yield* GroupOffsets.GroupOffsets
