@@ -10,6 +10,9 @@ import type { FetchScheduler } from "./FetchScheduler.ts"
 /** What others may decompress meanwhile, in bytes. */
 const whileLoading = 1 << 20
 
+/** How many records are given in one turn of the event loop where there are as many: ten milliseconds' work. */
+const turnRecords = 16_384
+
 type Pull = Effect.Effect<Fetched, KafkaError.KafkaError>
 
 export class Pulls {
@@ -17,6 +20,8 @@ export class Pulls {
   readonly #buffer: FetchBuffer
   readonly #loop: Loop
   readonly #waiters = new Map<FetchedPartition, (effect: Pull) => void>()
+  /** How many records were given since the event loop had its turn. */
+  #given = 0
   /** How many batches are being decompressed beside the event loop. */
   #loading = 0
   /** Those whose next batch has no room to be decompressed. */
@@ -43,6 +48,10 @@ export class Pulls {
   /** The next array, when there is one. */
   pull(partition: FetchedPartition): Pull {
     return Effect.suspend(() => {
+      if (this.#given >= turnRecords) {
+        this.#given = 0
+        return Effect.andThen(Effect.yieldNow, this.pull(partition))
+      }
       const taken = this.#take(partition)
       if (taken === undefined) return this.#wait(partition)
       this.#loop.wake()
@@ -97,7 +106,9 @@ export class Pulls {
     if (taken === undefined || taken === "room") {
       return partition.failure === undefined || partition.isPaused ? undefined : Effect.fail(partition.failure)
     }
-    return Effect.isEffect(taken) ? Effect.andThen(this.#loaded(taken), this.pull(partition)) : Effect.succeed(taken)
+    if (Effect.isEffect(taken)) return Effect.andThen(this.#loaded(taken), this.pull(partition))
+    this.#given += taken.records.length
+    return Effect.succeed(taken)
   }
 
   #loaded(load: Effect.Effect<void>): Effect.Effect<void> {
