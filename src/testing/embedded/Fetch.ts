@@ -92,8 +92,7 @@ export const fetch = handler("Fetch", Api, (call) => {
     if (diverging !== undefined) return { errorCode, ...nothing, diverging }
     const elsewhere = preferred(wanted, partition)
     if (elsewhere !== undefined) return { errorCode, ...nothing, preferred: elsewhere }
-    const { log } = partition
-    const end = endFor(partition)
+    const [log, end] = [partition.log, endFor(partition)]
     const raw = log.read(wanted.fetchOffset, end, maxBytes, whole)
     // a batch that did not fit is left out where the reader counts on whole ones
     const records = version >= 3 && !whole && log.cutsFirst(wanted.fetchOffset, raw.length) ? empty : raw
