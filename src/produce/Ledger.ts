@@ -33,6 +33,9 @@ const namedOtherwise = new Set<number>([
 const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
   batch.inFlight && batch.sent ? "possibly" : batch.persistence
 
+/** How often a single record may be refused as corrupt. */
+const corruptAtMost = 4
+
 type Refused = Extract<Outcome, { readonly _tag: "Refused" }>
 
 export class Ledger {
@@ -110,10 +113,13 @@ export class Ledger {
       queue.batchBytes = Math.max(1, Math.min(queue.batchBytes, batch.bytes >> 1))
       return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
     }
-    if (namesNone && blamesRecords.has(code) && batch.records.length > 1 && (!retriable || batch.attempts > 1)) {
+    const blamed = namesNone && blamesRecords.has(code)
+    if (blamed && batch.records.length > 1 && (!retriable || batch.attempts > 1)) {
       return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
     }
-    if (retriable) {
+    // Before 2.4 a record without a key is as corrupt, for a compacted topic, as one that was damaged on its way; but that
+    // does not happen so often in a row, and those behind it have less time than to wait for it.
+    if (retriable && !(blamed && batch.failures >= corruptAtMost)) {
       return this.#comeBack(batch, now, hinted)
     }
     const named = records.filter(({ index }) => index >= 0 && index < batch.records.length)

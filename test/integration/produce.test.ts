@@ -13,6 +13,8 @@ import * as Kcat from "./Kcat.ts"
 const full = process.env.SAMSA_FULL !== undefined
 const count = full ? 100_000 : 10_000
 const partitions = 6
+/** Now, or the retention of a week deletes them from under the reader. */
+const since = Date.now()
 const versions: ReadonlyArray<Version> = full
   ? ["0.8.2.2", "0.9.0.1", "0.10.2.2", "0.11.0.3", "1.1.1", "2.8.2", "4.4.0"]
   : ["0.8.2.2", "0.10.2.2", "4.4.0"]
@@ -21,7 +23,7 @@ const entryOf = (i: number, headers: boolean) => ({
   key: i % 7 === 0 ? null : `key-${i}`,
   value: i % 11 === 0 ? null : `value-${i} ${"x".repeat(i % 97)}`,
   partition: i % partitions,
-  timestamp: 1_700_000_000_000 + i,
+  timestamp: since + i,
   ...(headers && i % 3 === 0 ? { headers: [["i", Buffer.from(`${i}`)]] as Topic.Headers } : {})
 })
 

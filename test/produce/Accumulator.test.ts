@@ -64,6 +64,7 @@ const tooLarge = 10
 const outOfOrder = 45
 const duplicate = 46
 const invalidRecord = 87
+const corruptMessage = 2
 const notEnoughReplicas = 19
 const requestTimedOut = 7
 
@@ -281,6 +282,29 @@ describe("Accumulator", () => {
     assert.deepStrictEqual([rest!.records.length, rest!.queue.producer!.epoch], [2, 1])
     end(rest!, appended(5), 2)
     assert.deepStrictEqual(told, ["a 1+1 NotDelivered", "a 0+1 @5", "a 2+1 @6"])
+  })
+
+  it("finds the record that an old broker takes for corrupt, and gives up that one soon", () => {
+    const { accumulator, delivery, end, next, told } = setUp({ batchBytes: 1000, idempotent: false })
+    accumulator.append("t", 0, records(4), delivery("a"), 0)
+    let offset = 0
+    for (let now = 0; accumulator.outstanding > 0 && now < 20_000; now += 100) {
+      for (const batch of next(now)) {
+        // The third is the bad one.
+        const bad = batch.segments.some(({ count, from }) => from <= 2 && 2 < from + count)
+        end(
+          batch,
+          bad
+            ? { _tag: "Refused", code: corruptMessage, message: undefined, namesNone: true }
+            : appended((offset += batch.records.length)),
+          now
+        )
+      }
+    }
+    assert.deepStrictEqual(
+      told.map((each) => each.replace(/ @\d+/, "")),
+      ["a 0+2", "a 2+1 NotDelivered", "a 3+1"]
+    )
   })
 
   it("lets the partitions of a broker take turns", () => {
