@@ -17,67 +17,9 @@
  * of room, what others have not touched for a second is dropped, and is fetched again when they come back to it.
  */
 import type { Owner } from "./FetchBuffer.ts"
+import type { Answer, Look, Request, Settings, Slot } from "./Slot.ts"
 
-/** A partition as the scheduler sees it. */
-export interface Slot extends Owner {
-  /** Whether it may be asked for at all: open, not paused, without a failure. */
-  isWanted: boolean
-  /** Whether a pull waits for it. */
-  isAwaited: boolean
-  /** Whether it was dropped for lack of room: it is asked for again when it is pulled. */
-  isParked: boolean
-  /** Whether more is there than was fetched, as far as is known. */
-  isBehind: boolean
-  /** Whether no broker has told anything of it since its position was set: then it is asked without a wait. */
-  isNew: boolean
-  /** Nothing is asked for it before this time. */
-  asleepUntil: number
-  /** When it was last pulled from, or given something. */
-  touchedAt: number
-  /** The least fetch size that makes sense: the size of a message that did not fit. */
-  leastBytes: number
-  /** The broker that it was last found at. */
-  node: number | undefined
-  /** The request under way that brings it something; cleared by whoever no longer waits for that. */
-  asked: { readonly node: number } | undefined
-}
-
-/** A request to send. */
-export interface Request<S> {
-  readonly node: number
-  readonly lane: number
-  slots: ReadonlyArray<S>
-  /** Of the whole answer, and of a partition in it. */
-  readonly maxBytes: number
-  readonly partitionBytes: number
-  maxWait: number
-  readonly sentAt: number
-  /** What it takes of the pool while it is under way. */
-  readonly reserved: number
-  /** When it is taken for late: the brokers are asked who leads its partitions. */
-  lateAt: number
-}
-
-export interface Settings {
-  readonly bufferBytes: number
-  readonly maxBytes: number
-  readonly maxPartitionBytes: number
-  readonly maxWait: number
-}
-
-/** What a look finds. */
-export interface Look<S> {
-  readonly requests: ReadonlyArray<Request<S>>
-  /** They hold what others need the room of. */
-  readonly drop: ReadonlyArray<S>
-  /** Requests that should have been answered. */
-  readonly late: ReadonlyArray<Request<S>>
-  /** When to look again, if nothing happens before. */
-  readonly wakeAt: number
-}
-
-/** How an answer was: `gave` bytes, or something else that matters; else there was nothing in it. */
-export type Answer = "gave" | "told" | "empty"
+export type { Answer, Look, Request, Settings, Slot } from "./Slot.ts"
 
 const laneCount = 2
 
@@ -111,6 +53,8 @@ export class FetchScheduler<S extends Slot> {
   #isShareOld = false
   /** What is held beyond the shares, and what requests under way have reserved. */
   #over = 0
+  /** Until then another look finds nothing else, as long as every lane is taken: with many partitions looks are dear. */
+  #settledUntil = 0
   #reserved = 0
 
   constructor(settings: Settings, delay: (failures: number) => number) {
@@ -140,6 +84,7 @@ export class FetchScheduler<S extends Slot> {
 
   add(slot: S): void {
     this.#slots.add(slot)
+    this.#settledUntil = 0
     this.#isShareOld = true
   }
 
@@ -200,7 +145,11 @@ export class FetchScheduler<S extends Slot> {
    */
   look(now: number, dead: number, locate: (slot: S) => number | undefined, needed = 0): Look<S> {
     this.#newShares()
+    if (needed === 0 && now < this.#settledUntil && this.#areLanesTaken) {
+      return { requests: none, drop: none, late: none, wakeAt: this.#settledUntil }
+    }
     let wakeAt = Infinity
+    let homeless = 0
     const byNode = new Map<number, Array<S>>()
     const outside = new Set<number>()
     for (const slot of this.#slots) {
@@ -216,7 +165,10 @@ export class FetchScheduler<S extends Slot> {
         continue
       }
       const at = (slot.node = locate(slot))
-      if (at === undefined) continue
+      if (at === undefined) {
+        homeless++
+        continue
+      }
       const node = this.#nodeOf(at)
       if (node.asleepUntil > now) {
         if (node.asleepUntil < wakeAt) wakeAt = node.asleepUntil
@@ -240,7 +192,21 @@ export class FetchScheduler<S extends Slot> {
       }
     }
     if (isShort) wakeAt = Math.min(wakeAt, this.#dropStale(now, dead, needed, drop))
-    return { requests, drop, late: this.#late(now), wakeAt: Math.min(wakeAt, this.#nextLate()) }
+    const late = this.#late(now)
+    wakeAt = Math.min(wakeAt, this.#nextLate())
+    this.#settledUntil = homeless === 0 && drop.length === 0 ? wakeAt : 0
+    return { requests, drop, late, wakeAt }
+  }
+
+  /** A partition does not wait any longer for the request under way. */
+  abandon(slot: S): void {
+    slot.asked = undefined
+    this.#settledUntil = 0
+  }
+
+  get #areLanesTaken(): boolean {
+    for (const { lanes } of this.#nodes.values()) if (lanes.includes(undefined)) return false
+    return true
   }
 
   /** What is left of the pool. */

@@ -119,7 +119,8 @@ class Fetcher {
     const locate = this.#locating(now, failed)
     for (const request of this.#late) {
       // Whoever has another leader by now does not wait for a broker that is silent.
-      for (const one of request.slots) if (isOf(one, request) && locate(one) !== request.node) one.asked = undefined
+      for (const one of request.slots)
+        if (isOf(one, request) && locate(one) !== request.node) this.#scheduler.abandon(one)
     }
     this.#pulls.tryAgain()
     const found = this.#scheduler.look(now, this.#buffer.dead, locate, this.#pulls.needed)

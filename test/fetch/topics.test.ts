@@ -1,0 +1,131 @@
+/** Topics that are deleted or made again, and logs that are truncated (KIP-320), while they are read. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { EmbeddedKafka } from "samsa/testing"
+import { append, batch, consumer, counting, failureOf, layer, pass, pulled, range, read, until } from "./Reading.ts"
+
+const one = () =>
+  Effect.gen(function* () {
+    const fetching = yield* consumer()
+    return yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+  })
+
+describe("while it is read", () => {
+  it.effect("a deleted topic ends with UnknownTopic within metadataTimeout, and costs few requests", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* append("gone", 0, batch(1))
+      const fetching = yield* consumer()
+      const gone = yield* read(yield* fetching.open({ topic: "gone", partition: 0 }, 0))
+      const other = yield* read(yield* fetching.open({ topic: "other", partition: 0 }, 0))
+      yield* until("it is read", () => gone.offsets.length === 1)
+      const metadata = yield* counting("Metadata")
+      const fetches = yield* counting("Fetch")
+      yield* broker.deleteTopic("gone")
+      const took = yield* until("its end", () => gone.failure !== undefined)
+      assert.isAtLeast(took, 14_000)
+      assert.isAtMost(took, 18_000)
+      const { reason } = gone.failure!
+      assert.deepInclude(reason, { _tag: "UnknownTopic", topic: "gone", partition: 0 })
+      assert.isBelow(metadata.requests, 30)
+      assert.isBelow(fetches.requests, 150)
+      yield* append("other", 0, batch(1))
+      yield* until("the other topic is read on", () => other.offsets.length === 1, 1000)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["gone", "other"] })))
+  )
+
+  for (const asVersion of [undefined, "2.8"] as const) {
+    it.effect(`a topic that was made again is told as such, and read from its start (${asVersion ?? "by id"})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* append("t", 0, batch(10))
+        const reading = yield* one()
+        yield* until("it is read", () => reading.offsets.length === 10)
+        yield* broker.recreateTopic("t")
+        yield* append("t", 0, batch(5))
+        yield* until("it is told", () => reading.failure !== undefined)
+        const { reason } = reading.failure!
+        assert.deepInclude(reason, { _tag: "DataLoss", kind: "recreated", from: 10, to: 0 })
+        reading.reader.seek(0)
+        const again = yield* read(reading.reader)
+        yield* until("the new one is read", () => again.offsets.length === 5)
+        assert.deepStrictEqual(again.offsets, range(0, 5))
+      }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: ["t"] })))
+    )
+  }
+
+  it.effect("a topic that was made again with more records than were read is not read from the middle", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* append("t", 0, batch(10))
+      const reading = yield* one()
+      yield* until("it is read", () => reading.offsets.length === 10)
+      yield* broker.recreateTopic("t")
+      yield* append("t", 0, batch(50))
+      yield* until("it is told", () => reading.failure !== undefined)
+      assert.deepInclude(reading.failure!.reason, { _tag: "DataLoss", kind: "recreated" })
+      assert.lengthOf(reading.offsets, 10)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
+  for (const asVersion of [undefined, "3.9", "2.8"] as const) {
+    it.effect(
+      `a log that was truncated below the position is told, with where the two part (${asVersion ?? "latest"})`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const part = (yield* broker.topic("t"))![0]!
+          const follower = part.replicas.find((id) => id !== part.leader)!
+          yield* append("t", 0, batch(50))
+          yield* broker.holdFollower("t", 0, follower)
+          yield* broker.shrinkIsr("t", 0, follower)
+          yield* append("t", 0, batch(50))
+          const reading = yield* one()
+          yield* until("all is read", () => reading.offsets.length === 100)
+          reading.reader.pause()
+          yield* pass(1000)
+          yield* broker.electUnclean("t", 0, follower)
+          // More than were lost, so that the position is in the log again.
+          yield* append("t", 0, batch(100))
+          reading.reader.resume()
+          yield* until("it is told", () => reading.failure !== undefined)
+          assert.deepInclude(reading.failure!.reason, { _tag: "DataLoss", kind: "truncated", from: 100, to: 50 })
+          reading.reader.seek(50)
+          const again = yield* read(reading.reader)
+          yield* until("what came instead is read", () => again.offsets.length === 100)
+          assert.deepStrictEqual(again.offsets, range(50, 150))
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(layer({ asVersion, brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] }))
+        )
+    )
+  }
+
+  it.effect("a log that was truncated below a commit is told where the commit names its epoch", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const part = (yield* broker.topic("t"))![0]!
+      const follower = part.replicas.find((id) => id !== part.leader)!
+      yield* broker.holdFollower("t", 0, follower)
+      yield* broker.shrinkIsr("t", 0, follower)
+      yield* append("t", 0, batch(50))
+      yield* broker.electUnclean("t", 0, follower)
+      yield* append("t", 0, batch(100))
+      const fetching = yield* consumer()
+      const result = yield* pulled(yield* fetching.open({ topic: "t", partition: 0 }, 50, part.leaderEpoch))
+      assert.deepInclude(failureOf(result).reason, { _tag: "DataLoss", kind: "truncated", from: 50, to: 0 })
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
+  )
+
+  it.effect("arrays tell the leader epoch of their last record, for commits", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* append("t", 0, batch(1))
+      yield* broker.moveLeader("t", 0)
+      yield* append("t", 0, batch(1))
+      const reading = yield* one()
+      yield* until("all is read", () => reading.offsets.length === 2)
+      assert.strictEqual(reading.arrays.findLast(({ records }) => records.length > 0)!.leaderEpoch, 1)
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: ["t"] })))
+  )
+})
