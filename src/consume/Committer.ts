@@ -103,7 +103,7 @@ export const make = (
     let unknown = 0
     /** One whose commit was refused only since the group went on; where it stays so, the group went on without us. */
     let passed: Partition | undefined
-    const watermarks = new Map(all.map(([partition]) => [partition, partition.tracker?.watermark]))
+    const sent = new Map(all.map(([partition]) => [partition, sentOf(partition)]))
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
@@ -125,7 +125,7 @@ export const make = (
       left.forEach((entry, i) => {
         const code = codes[i]!
         const [partition] = entry
-        if (code === 0) return took(entry, byHand, watermarks.get(partition), now)
+        if (code === 0) return took(entry, byHand, sent.get(partition)!, now)
         if (goesOn(as, code)) {
           again.push(entry)
           passed = partition
@@ -159,20 +159,37 @@ export const make = (
     ).pipe(Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group))))
   }
 
-  const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>
-    turn.withPermits(1)(
-      Effect.suspend(() => {
-        const commits: Array<Entry> = []
-        for (const partition of partitions) {
-          const offset = partition.tracker?.watermark
-          if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
-          if (offset > partition.committed) {
-            commits.push([partition, { ...partition.place, offset, leaderEpoch: partition.epochs.before(offset) }])
-          }
-        }
-        return commits.length === 0 ? Effect.void : send(commits, within, false)
+  /** One request at a time; waiting for its turn, behind one that is not answered, counts, too. */
+  const inTurn = (
+    within: number,
+    self: (left: number) => Effect.Effect<void, KafkaError.KafkaError>
+  ): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.flatMap(Clock.Clock, (clock) => {
+      const end = Backoff.monotonic(clock) + within
+      let isBegun = false
+      const begun = Effect.suspend(() => {
+        isBegun = true
+        return self(Math.max(1, end - Backoff.monotonic(clock)))
       })
-    )
+      const tooLate = Effect.andThen(
+        Effect.sleep(within),
+        Effect.suspend(() => (isBegun ? Effect.never : Effect.fail(unanswered(settings.group, within))))
+      )
+      return Effect.raceFirst(turn.withPermits(1)(begun), tooLate)
+    })
+
+  const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>
+    inTurn(within, (left) => {
+      const commits: Array<Entry> = []
+      for (const partition of partitions) {
+        const offset = partition.tracker?.watermark
+        if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
+        if (offset > partition.committed) {
+          commits.push([partition, { ...partition.place, offset, leaderEpoch: partition.epochs.before(offset) }])
+        }
+      }
+      return commits.length === 0 ? Effect.void : send(commits, left, false)
+    })
 
   /** What stands, told again. */
   const again = (partitions: Iterable<Partition>) =>
@@ -204,9 +221,7 @@ export const make = (
     marked,
     flush,
     commit: (commits) =>
-      commits.length === 0
-        ? Effect.void
-        : turn.withPermits(1)(Effect.suspend(() => send(commits, settings.timeout, true))),
+      commits.length === 0 ? Effect.void : inTurn(settings.timeout, (left) => send(commits, left, true)),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
       yield* marks.reach(1)
@@ -221,18 +236,31 @@ export const make = (
   }
 }
 
-/** A commit was taken; `watermark` is what the partition's was when it was sent by hand. */
-const took = ([partition, commit]: Entry, byHand: boolean, watermark: number | undefined, now: number): void => {
-  const { tracker } = partition
-  partition.committed = commit.offset
+/** How a partition stood when its commit was sent. */
+const sentOf = ({ epoch, tracker }: Partition) => ({ epoch, watermark: tracker?.watermark })
+
+/** A commit was taken. */
+const took = ([partition, commit]: Entry, byHand: boolean, sent: ReturnType<typeof sentOf>, now: number): void => {
+  const { epoch, tracker } = partition
   partition.committedAt = now
+  // It is at another position since: what is done from there on is committed, below this one, too.
+  if (epoch !== sent.epoch) return
+  partition.committed = commit.offset
   if (!byHand) partition.byHand = undefined
   else if (tracker === undefined) partition.early = commit.offset
   else {
-    partition.byHand = watermark ?? tracker.watermark
+    partition.byHand = sent.watermark ?? tracker.watermark
     if (tracker.doneBelow(commit.offset) > 0) partition.checkDrained()
   }
 }
+
+const unanswered = (group: string, millis: number): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "TimedOut",
+    budget: "commitTimeout",
+    millis,
+    waitingFor: `an earlier commit of group ${group}`
+  })
 
 const { codes: codeOf } = ErrorCode
 const unknownTopic = codeOf.UNKNOWN_TOPIC_OR_PARTITION
