@@ -50,6 +50,7 @@ const recover = (
   handler: Handler,
   { deadLetter, retry }: Policy,
   record: AnyRecord,
+  epoch: number,
   first: Cause.Cause<unknown>
 ): Effect.Effect<unknown, any, any> =>
   Effect.gen(function* () {
@@ -69,7 +70,7 @@ const recover = (
       })
       if (delay === undefined) break
       yield* Effect.raceFirst(Effect.sleep(delay), partition.stopped)
-      if (!partition.isLive) return abandoned
+      if (!partition.mayBegin || partition.epoch !== epoch) return abandoned
       const exit = yield* Effect.exit(handler(record))
       if (Exit.isSuccess(exit)) return exit.value
       cause = exit.cause
@@ -196,19 +197,25 @@ const handlerOf = (
   const allowed: Handler =
     permits === undefined
       ? handler
-      : (record) =>
-          permits.withPermits(1)(
-            // Whoever waited until the partition was given back begins no more.
-            Effect.suspend(() => (partition.isLive ? handler(record) : Effect.succeed(abandoned)))
+      : (record) => {
+          const { epoch } = partition
+          return permits.withPermits(1)(
+            // Whoever waited until the partition was given back, lost or elsewhere begins no more.
+            Effect.suspend(() =>
+              partition.mayBegin && partition.epoch === epoch ? handler(record) : Effect.succeed(abandoned)
+            )
           )
+        }
   if (policy.retry === undefined && policy.deadLetter === undefined) {
     return allowed
   }
-  return (record) =>
-    Effect.catchCause(
+  return (record) => {
+    const { epoch } = partition
+    return Effect.catchCause(
       Effect.suspend(() => allowed(record)),
-      (cause) => recover(partition, (one) => Effect.suspend(() => allowed(one)), policy, record, cause)
+      (cause) => recover(partition, (one) => Effect.suspend(() => allowed(one)), policy, record, epoch, cause)
     )
+  }
 }
 
 /** Handles every record of every partition; ends when the consumer is closed, or a bounded read is through. */
@@ -258,12 +265,18 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
     /** It stood still: its records are handled anew, from the lowest that is not done. */
     const again = (partition: Partition): void => {
       partition.begunAgain = false
+      const { byHand, committed } = partition
       const from = partition.tracker?.watermark ?? partition.position ?? 0
       Fiber.runIn(
         Effect.runForkWith(context)(
           Effect.andThen(
             partition.seek(from),
-            Effect.suspend(() => (partition.isLive ? start(partition) : Effect.void))
+            Effect.suspend(() => {
+              // No seek of the application's: what was done is still to be committed.
+              partition.committed = committed
+              partition.byHand = byHand
+              return partition.isLive ? start(partition) : Effect.void
+            })
           )
         ),
         engine.scope

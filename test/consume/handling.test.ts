@@ -35,6 +35,27 @@ const poison = Effect.gen(function* () {
 })
 
 describe("run", () => {
+  it.effect("leaves a record that is tried again without end, once there was a seek", () =>
+    Effect.gen(function* () {
+      yield* fill(10)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(
+        consumer.run(
+          ({ offset }) => {
+            seen.push(offset)
+            return offset === 0 ? Effect.fail("no") : Effect.void
+          },
+          { retry: Schedule.spaced("1 second") }
+        )
+      )
+      yield* until("it is tried", () => seen.length === 2)
+      yield* consumer.seek(p0, Offset.at(8))
+      yield* pass(3_000)
+      assert.deepStrictEqual(seen, [0, 0, 8, 9])
+    }).pipe(scoped, Effect.provide(one))
+  )
+
   for (const what of ["seek", "pause"] as const) {
     for (const order of ["partition", "none"] as const) {
       it.effect(`obeys ${what} at the next record (15-seek-and-pause-in-run, order ${order})`, () =>
