@@ -183,14 +183,24 @@ export const make = Effect.fnUntraced(function* (
   if (settings.insistent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
   const engine = yield* transport.producer(settings)
   const buffer = new ProducerBuffer.ProducerBuffer(limits, monotonic, (effect) => Fiber.runIn(run(effect), scope))
-  yield* Effect.addFinalizer(() => Effect.sync(() => buffer.close(closedError())))
+  const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+  // Before the engine's end: who has not handed over anything hears it at once.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      const error = closedError()
+      Deferred.doneUnsafe(closed, Effect.fail(error))
+      buffer.close(error)
+    })
+  )
 
   const partitioner = options.partitioner ?? Partitioner.defaultPartitioner({ bytes: settings.batchBytes })
   const placement = Placement.make({
     cluster,
     choose: partitioner.make(() => random.nextDoubleUnsafe()),
     now: () => clock.currentTimeMillisUnsafe(),
-    within: settings.deliveryTimeout
+    monotonic,
+    within: settings.deliveryTimeout,
+    closed: Deferred.await(closed)
   })
   const handover = Handover.make(engine, buffer, report)
 
@@ -203,7 +213,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const since = monotonic()
       try {
-        const one = placement.one(topic, entry)
+        const one = placement.one(topic, entry, since)
         return Effect.isEffect(one) ? Effect.flatMap(one, (one) => f(one, since)) : f(one, since)
       } catch (error) {
         return Effect.fail(Placement.refusal(error))
@@ -256,7 +266,7 @@ export const make = Effect.fnUntraced(function* (
       const since = monotonic()
       const batch = new SendAll<RecordMetadata>(topic.name, entries.length)
       started?.(batch)
-      const rest = entries.length === 0 ? undefined : placement.all(topic, entries, batch)
+      const rest = entries.length === 0 ? undefined : placement.all(topic, entries, batch, since)
       const entered = Effect.callback<SendAll<RecordMetadata>>((resume) => {
         if (!shared) Ownership.ownAll(batch.parts(), entries)
         return Effect.sync(handover.all(batch, since, () => resume(Effect.succeed(batch))))

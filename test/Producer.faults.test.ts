@@ -1,6 +1,6 @@
 /** Faults that producers have had, by their names: each of these failed once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, SchemaTransformation, Scope, Stream } from "effect"
 import * as Scheduler from "effect/Scheduler"
 import { TestClock } from "effect/testing"
 import { Compression, type KafkaError, Producer, Topic } from "samsa"
@@ -323,6 +323,68 @@ describe("everything ends", () => {
       const free = yield* Effect.forEach(values(10), (value) => producer.offer(text, { value, partition: 1 }))
       yield* Effect.all(free, { concurrency: "unbounded" })
     }).pipe(Effect.provide(withProducer({ bufferRecords: 10, whenFull: "fail" })))
+  )
+})
+
+describe("what comes before the buffer ends too", () => {
+  /** A text that is never encoded: "hangs"; all others take a turn. */
+  const slow = Topic.make("text", {
+    key: Schema.Null,
+    value: Schema.String.pipe(
+      Schema.decodeTo(
+        Schema.String,
+        SchemaTransformation.transformEffect({
+          decode: (value) => Effect.succeed(value),
+          encode: (value) => (value === "hangs" ? Effect.never : Effect.as(Effect.yieldNow, value))
+        })
+      )
+    )
+  })
+
+  it.effect("a Schema that hangs takes deliveryTimeout at most, by send, offer and sendAll", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const hangs = { key: null, value: "hangs", partition: 0 }
+      for (const way of [producer.send(slow, hangs), producer.offer(slow, hangs)]) {
+        const sending = yield* Effect.forkChild(reasonOf(way as Effect.Effect<unknown, KafkaError.KafkaError>))
+        yield* TestClock.adjust("5 seconds")
+        const reason = sending.pollUnsafe() === undefined ? undefined : yield* Fiber.join(sending)
+        assert.strictEqual(reason?._tag === "TimedOut" && reason.budget, "deliveryTimeout")
+      }
+      const all = yield* Effect.forkChild(producer.sendAll(slow, [hangs, { key: null, value: "v", partition: 0 }]))
+      yield* TestClock.adjust("5 seconds")
+      assert.isDefined(all.pollUnsafe(), "two that hang take the time of one")
+      assert.deepStrictEqual(
+        (yield* Fiber.join(all)).map((outcome) => (Result.isFailure(outcome) ? outcome.failure.reason._tag : "sent")),
+        ["TimedOut", "TimedOut"]
+      )
+      yield* producer.send(slow, { key: null, value: "good", partition: 0 })
+      assert.deepStrictEqual(yield* logOf(0), ["good"])
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "5 seconds" })))
+  )
+
+  it.effect("a Schema that hangs ends with the producer, and so does a look-up of a topic", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ closeTimeout: "1 second" }), scope)
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      const hangs = { key: null, value: "hangs", partition: 0 }
+      const nowhere = Topic.bytes("nowhere")
+      const ends = [
+        producer.send(slow, hangs),
+        producer.send(nowhere, { value: null }),
+        Effect.flatMap(producer.sendAll(slow, [hangs]), ([outcome]) => Effect.fromResult(outcome!)),
+        Effect.flatMap(producer.sendAll(nowhere, [{ value: null }]), ([outcome]) => Effect.fromResult(outcome!))
+      ]
+      const sending = yield* Effect.forEach(ends, (end) => Effect.forkChild(reasonOf(end), { startImmediately: true }))
+      yield* settled
+      yield* Scope.close(scope, Exit.void)
+      yield* settled
+      for (const fiber of sending) {
+        assert.isDefined(fiber.pollUnsafe(), "it still waits")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Closed")
+      }
+    }).pipe(Effect.scoped, Effect.provide(kafka({ autoCreate: false })))
   )
 })
 

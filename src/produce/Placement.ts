@@ -16,16 +16,21 @@ export interface Prepared {
 }
 
 export interface Placement {
-  /** Encodes and places one entry, at once where that is possible: else as an Effect. Throws a `KafkaError`. */
+  /**
+   * Encodes and places one entry, at once where that is possible: else as an Effect, which ends within `within` of
+   * `since`, and with the producer. Throws a `KafkaError`.
+   */
   readonly one: (
     topic: Topic.Any,
-    entry: TopicEncoder.Entry
+    entry: TopicEncoder.Entry,
+    since: number
   ) => Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any>
-  /** The same for many, into a `SendAll`; undefined where all of it was done at once. */
+  /** The same for many, into a `SendAll`, within one time for all of them; undefined where all of it was done at once. */
   readonly all: (
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
-    into: SendAll<any>
+    into: SendAll<any>,
+    since: number
   ) => Effect.Effect<void, never, any> | undefined
 }
 
@@ -35,12 +40,30 @@ export interface Options {
   readonly choose: Partitioner.Choose
   /** The wall clock, in milliseconds. It may stand between two. */
   readonly now: () => number
-  /** How long a topic may be looked for, in milliseconds: no longer than a record may take. */
+  /** The monotonic clock, in milliseconds, that `since` is of. */
+  readonly monotonic: () => number
+  /** How long a topic may be looked for, and Schemas may take, in milliseconds: no longer than a record may take. */
   readonly within: number
+  /** Fails when the producer closes. */
+  readonly closed: Effect.Effect<never, KafkaError.KafkaError>
 }
 
 /** Makes it. */
-export const make = ({ choose, cluster, now, within }: Options): Placement => {
+export const make = ({ choose, closed, cluster, monotonic, now, within }: Options): Placement => {
+  /** The time is that of the cluster's look-up, which says best why a topic is not to be had. */
+  const lookedUp = (name: string) => Effect.raceFirst(cluster.topic(name, { within }), closed)
+  /** What an application's Schemas do takes no longer than the rest of the time. */
+  const inTime = <A>(
+    effect: Effect.Effect<A, KafkaError.KafkaError, any>,
+    since: number
+  ): Effect.Effect<A, KafkaError.KafkaError, any> =>
+    Effect.suspend(() => {
+      const late = Effect.andThen(
+        Effect.sleep(Math.max(0, Math.ceil(since + within - monotonic()))),
+        Effect.fail(tooLate(within))
+      )
+      return Effect.raceAllFirst([effect, closed, late])
+    })
   const chosenBy = (info: Cluster.TopicInfo, record: ProduceRecord): number => {
     try {
       const size = ProducerBuffer.sizeOf(record)
@@ -67,11 +90,12 @@ export const make = ({ choose, cluster, now, within }: Options): Placement => {
   const encoded = (
     info: Cluster.TopicInfo,
     entry: TopicEncoder.Entry,
-    record: ProduceRecord | Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>
+    record: ProduceRecord | Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>,
+    since: number
   ): Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any> =>
     TopicEncoder.isRecord(record)
       ? { record, partition: place(info, entry, record) }
-      : Effect.flatMap(record, (record) => placed(info, entry, record))
+      : Effect.flatMap(inTime(record, since), (record) => placed(info, entry, record))
 
   const stamp = () => Math.floor(now())
 
@@ -108,14 +132,14 @@ export const make = ({ choose, cluster, now, within }: Options): Placement => {
   }
 
   return {
-    one: (topic, entry) => {
+    one: (topic, entry, since) => {
       const record = TopicEncoder.of(topic).encode(entry, stamp())
       const info = cluster.known(topic.name)
-      if (info !== undefined) return encoded(info, entry, record)
-      return Effect.flatMap(cluster.topic(topic.name, { within }), (info) =>
+      if (info !== undefined) return encoded(info, entry, record, since)
+      return Effect.flatMap(lookedUp(topic.name), (info) =>
         Effect.suspend(() => {
           try {
-            const prepared = encoded(info, entry, record)
+            const prepared = encoded(info, entry, record, since)
             return Effect.isEffect(prepared) ? prepared : Effect.succeed(prepared)
           } catch (error) {
             return Effect.fail(refusal(error))
@@ -123,12 +147,17 @@ export const make = ({ choose, cluster, now, within }: Options): Placement => {
         })
       )
     },
-    all: (topic, entries, into) => {
+    all: (topic, entries, into, since) => {
+      const filled = (info: Cluster.TopicInfo) => {
+        const rest = fill(info, topic, entries, 0, into)
+        if (rest === undefined) return undefined
+        return Effect.catch(inTime(rest, since), (error) => Effect.sync(() => into.failRest(error)))
+      }
       const info = cluster.known(topic.name)
-      if (info !== undefined) return fill(info, topic, entries, 0, into)
+      if (info !== undefined) return filled(info)
       // Once for all of them: a topic that is not there is not there for any.
-      return Effect.matchEffect(cluster.topic(topic.name, { within }), {
-        onSuccess: (info) => fill(info, topic, entries, 0, into) ?? Effect.void,
+      return Effect.matchEffect(lookedUp(topic.name), {
+        onSuccess: (info) => filled(info) ?? Effect.void,
         onFailure: (error) =>
           Effect.sync(() => {
             for (let i = 0; i < entries.length; i++) into.fail(i, error)
@@ -137,6 +166,9 @@ export const make = ({ choose, cluster, now, within }: Options): Placement => {
     }
   }
 }
+
+const tooLate = (millis: number): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis, waitingFor: "the topic's Schemas to encode" })
 
 const misuse = (message: string, topic: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Misuse", message, topic })

@@ -63,6 +63,14 @@ export class SendAll<A> {
     for (const { indexes } of this.#parts.values()) for (const index of indexes) this.fail(index, error)
   }
 
+  /** Everything that was neither added nor failed. */
+  failRest(error: KafkaError): void {
+    const added = new Set<number>()
+    for (const { indexes } of this.#parts.values()) for (const index of indexes) added.add(index)
+    for (let i = 0; i < this.#outcomes.length; i++)
+      if (this.#outcomes[i] === undefined && !added.has(i)) this.fail(i, error)
+  }
+
   settle(index: number, outcome: Result.Result<A, KafkaError>): void {
     this.#outcomes[index] = outcome
     if (this.#failure === undefined && Result.isFailure(outcome)) {
