@@ -73,8 +73,10 @@ export class Accumulator {
       const tenth = deliveryTimeout / 10
       if (deadline - batch.deadline > Math.max(linger, tenth) || batch.deadline - deadline > tenth) batch.closed = true
     }
-    if (batches.length === 0) queue.mixed = false
-    else if (deadline < queue.latest) queue.mixed = true
+    if (batches.length === 0) {
+      queue.mixed = false
+      queue.unsent = undefined
+    } else if (deadline < queue.latest) queue.mixed = true
     if (batches.length === 0 || deadline > queue.latest) queue.latest = deadline
     if (batch !== undefined && batch.topicId !== topicId) batch.closed = true
     let segment: Batch.Segment | undefined
@@ -97,6 +99,7 @@ export class Accumulator {
         segment = { delivery, from: i, at: batch.records.length, count: 0, withdrawn: false }
         batch.segments.push(segment)
         batch.byDelivery?.set(delivery, segment)
+        queue.unsent?.set(delivery, batch)
         if (deadline < batch.deadline) batch.deadline = deadline
       }
       segment.count++
@@ -110,16 +113,15 @@ export class Accumulator {
   /** Takes the only record of a delivery back, if it has not been sent. */
   withdraw(topic: string, partition: number, delivery: Delivery): boolean {
     const queue = this.#queue(topic, partition)
-    for (let i = queue.batches.length - 1; i >= 0; i--) {
-      const batch = queue.batches[i]!
-      if (batch.attempts > 0) return false
-      const count = Batch.withdraw(batch, delivery, this.#services.sizeOf)
-      if (count === 0) continue
-      this.#ledger.flushes.add(batch.generation, -count)
-      if (batch.withdrawn === batch.records.length) this.#ledger.remove(batch)
-      return true
-    }
-    return false
+    const unsent = (queue.unsent ??= Batch.unsent(queue))
+    const batch = unsent.get(delivery)
+    if (batch === undefined) return false
+    unsent.delete(delivery)
+    const count = Batch.withdraw(batch, delivery, this.#services.sizeOf)
+    if (count === 0) return false
+    this.#ledger.flushes.add(batch.generation, -count)
+    if (batch.withdrawn === batch.records.length) this.#ledger.remove(batch)
+    return true
   }
 
   /** What was handed over so far lingers no more; gives what to ask `isFlushed` about. */
@@ -296,6 +298,7 @@ export class Accumulator {
     this.#ledger.active.delete(queue)
     this.#ledger.active.add(queue)
     queue.inFlight++
+    Batch.isUnsentNoMore(batch)
     queue.node = node
     queue.obstacle = undefined
     batch.inFlight = true

@@ -113,6 +113,8 @@ export interface Queue {
   mixed: boolean
   /** Why nothing could be sent, when it was last tried. */
   obstacle: string | undefined
+  /** The batches that were never sent, by delivery, once somebody has withdrawn. */
+  unsent: Map<Delivery, Batch> | undefined
 }
 
 export const makeQueue = (topic: string, partition: number, batchBytes: number): Queue => ({
@@ -131,7 +133,8 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
   batchBytes,
   latest: -Infinity,
   mixed: false,
-  obstacle: undefined
+  obstacle: undefined,
+  unsent: undefined
 })
 
 /** What a batch takes beside its records. */
@@ -250,6 +253,21 @@ export const compact = (batch: Batch): void => {
   batch.segments = segments
   batch.withdrawn = 0
   batch.byDelivery = undefined
+}
+
+/** The batches of a queue that were never sent, by delivery. */
+export const unsent = (queue: Queue): Map<Delivery, Batch> => {
+  const found = new Map<Delivery, Batch>()
+  for (const batch of queue.batches) {
+    if (batch.attempts > 0) continue
+    for (const { delivery, withdrawn } of batch.segments) if (!withdrawn) found.set(delivery, batch)
+  }
+  return found
+}
+
+/** Nothing of it can be withdrawn any more. */
+export const isUnsentNoMore = ({ queue, segments }: Batch): void => {
+  if (queue.unsent !== undefined) for (const { delivery } of segments) queue.unsent.delete(delivery)
 }
 
 /** Takes a caller's records out of an unsent batch; gives how many, 0 where they are not in it. */

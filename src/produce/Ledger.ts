@@ -152,6 +152,7 @@ export class Ledger {
   #replace(batch: Batch.Batch, others: ReadonlyArray<Batch.Batch>): void {
     const { queue } = batch
     queue.batches.splice(queue.batches.indexOf(batch), 1, ...others)
+    queue.unsent = undefined
     queue.recovering = queue.inFlight > 0
   }
 
@@ -203,6 +204,7 @@ export class Ledger {
     const { queue } = batch
     const at = queue.batches.indexOf(batch)
     queue.batches.splice(at, 1)
+    Batch.isUnsentNoMore(batch)
     if (queue.batches.length === 0) this.active.delete(queue)
     if (batch.sequence < 0) return
     // Where it may have been appended, those behind it that have sequences will show. Before it others may stand that
