@@ -70,13 +70,26 @@ export const fillEvenly = async (target: Target, partitions: number, total: numb
   const producer = connect(target)
   const size = 250
   let call = 0
-  const calls = Math.ceil(total / size)
+  // Some more, since a reader ends with the array behind the last that it counts.
+  const calls = Math.ceil((total * 1.05) / size)
   await Promise.all(
     Array.from({ length: inFlight }, async () => {
       while (call < calls) {
         const partition = call++ % partitions
         const message = { topic: target.topic, value, partition }
-        await producer.send({ messages: Array.from({ length: size }, () => ({ ...message, key: key() })) })
+        const messages = Array.from({ length: size }, () => ({ ...message, key: key() }))
+        // A broker names the leaders of a thousand new partitions before it is ready to lead them.
+        for (let left = 60; ; left--) {
+          const sent = await producer.send({ messages }).then(
+            () => true,
+            (error: unknown) => {
+              if (left === 0) throw error
+              return false
+            }
+          )
+          if (sent) break
+          await new Promise((resolve) => setTimeout(resolve, 1000))
+        }
       }
     })
   )
