@@ -326,6 +326,41 @@ describe("everything ends", () => {
   )
 })
 
+describe("what the caller changes while he waits", () => {
+  for (const [name, change] of [
+    ["headers that grow bad", (headers: Array<any>) => headers.push(5)],
+    ["headers that shrink", (headers: Array<any>) => headers.splice(0)],
+    ["a header that changes", (headers: Array<any>) => (headers[0] = null)]
+  ] as const) {
+    it.effect(`${name} harm nobody, and all room is given back`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* producer.send(text, { value: "warm", partition: 0 })
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+        const lists = [0, 1].map((): Array<any> => [["h", Buffer.from("x")]])
+        const [all, one] = lists.map((headers) => ({ value: "v", partition: 0, headers: headers as Topic.Headers }))
+        const sending = yield* Effect.forkChild(producer.sendAll(text, [all!]), { startImmediately: true })
+        const other = yield* Effect.forkChild(producer.send(text, one!), { startImmediately: true })
+        for (const headers of lists) change(headers)
+        yield* settled
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(isAllSent(yield* Fiber.join(sending)))
+        yield* Fiber.join(other)
+        const sent = (yield* broker.log(text, 0)).slice(1)
+        assert.deepStrictEqual(
+          sent.map(({ headers }) => headers.map(([name]) => name)),
+          [["h"], ["h"]]
+        )
+        // More than one has room only where the other is counted for nothing.
+        yield* broker.inject(Fault.on("Produce").withhold)
+        yield* producer.offer(text, { value: "x".repeat(400), partition: 0 })
+        assert.strictEqual((yield* reasonOf(producer.offer(text, { value: "x".repeat(400) })))._tag, "BufferFull")
+      }).pipe(Effect.provide(withProducer({ bufferBytes: 900, whenFull: "fail", closeTimeout: 0 })))
+    )
+  }
+})
+
 describe("what comes before the buffer ends too", () => {
   /** A text that is never encoded: "hangs"; all others take a turn. */
   const slow = Topic.make("text", {

@@ -114,11 +114,11 @@ const deliveryOf = (
   buffer: ProducerBuffer.ProducerBuffer,
   report: (topic: string, partition: number, outcome: Outcome) => void
 ): Delivery => {
-  const { indexes, partition, records, topic } = part
+  const { indexes, partition, records, sizes, topic } = part
   const settle = (from: number, count: number, outcomeOf: (i: number) => Outcome) => {
     let bytes = 0
     for (let i = from; i < from + count; i++) {
-      bytes += ProducerBuffer.sizeOf(records[i]!)
+      bytes += sizes[i]!
       const outcome = outcomeOf(i)
       report(topic, partition, outcome)
       batch.settle(indexes[i]!, outcome)

@@ -8,8 +8,9 @@ import type { Entry } from "./TopicEncoder.ts"
 const copyOf = (bytes: Uint8Array | null, given: unknown): Uint8Array | null =>
   bytes !== null && bytes === given ? Uint8Array.prototype.slice.call(bytes) : bytes
 
+/** Typed headers are encoded anyway; else the array is ours already, and the values are the caller's. */
 const copyHeaders = (headers: Headers, given: unknown): Headers =>
-  headers === given
+  Array.isArray(given)
     ? headers.map(([name, value]) => [name, value === null ? null : Uint8Array.prototype.slice.call(value)] as const)
     : headers
 

@@ -11,6 +11,8 @@ export interface Part {
   readonly topic: string
   readonly partition: number
   readonly records: Array<ProduceRecord>
+  /** What each took of the buffer when it was added: bytes that are the caller's may change meanwhile. */
+  readonly sizes: Array<number>
   readonly indexes: Array<number>
 }
 
@@ -39,15 +41,17 @@ export class SendAll<A> {
     if (part?.partition !== partition) {
       part = this.#parts.get(partition)
       if (part === undefined) {
-        part = { topic: this.#topic, partition, records: [], indexes: [] }
+        part = { topic: this.#topic, partition, records: [], sizes: [], indexes: [] }
         this.#parts.set(partition, part)
       }
       this.#last = part
     }
+    const size = ProducerBuffer.sizeOf(record)
     part.records.push(record)
+    part.sizes.push(size)
     part.indexes.push(index)
     this.count++
-    this.bytes += ProducerBuffer.sizeOf(record)
+    this.bytes += size
   }
 
   parts(): Iterable<Part> {

@@ -60,9 +60,22 @@ const format = SchemaIssue.makeFormatterDefault()
 const encodeError = (topic: string, part: Part, issue: unknown): Failure =>
   KafkaError.make({ _tag: "Encode", topic, part, issue: SchemaIssue.isIssue(issue) ? format(issue) : String(issue) })
 
+/** Bytes that were given away (`structuredClone`, `postMessage`) look empty: they must not be sent as that. */
+const present = (topic: string, part: Part, bytes: Uint8Array): Uint8Array => {
+  if (bytes.length > 0) return bytes
+  try {
+    // Refused where there is no memory behind it any more.
+    void new Uint8Array(bytes.buffer)
+  } catch {
+    throw encodeError(topic, part, "the bytes' ArrayBuffer is detached")
+  }
+  return bytes
+}
+
 const toBytes = (topic: string, part: Part, encoded: unknown): Bytes => {
   if (typeof encoded === "string") return Buffer.from(encoded)
-  if (encoded === null || encoded instanceof Uint8Array) return encoded
+  if (encoded === null) return null
+  if (encoded instanceof Uint8Array) return present(topic, part, encoded)
   throw encodeError(topic, part, `the Schema's encoded side is neither text, bytes nor null but ${typeof encoded}`)
 }
 
@@ -120,7 +133,7 @@ const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec): Encoder
   const parse = atOnce(SchemaParser.encodeUnknownEffect(codec), topic, part)
   return (input) => {
     if (pass.text && typeof input === "string") return Buffer.from(input)
-    if (pass.bytes && input instanceof Uint8Array) return input
+    if (pass.bytes && input instanceof Uint8Array) return present(topic, part, input)
     if (input === null && pass.nil) return null
     return settle(parse(input), topic, part, (encoded) => toBytes(topic, part, encoded))
   }
@@ -144,16 +157,20 @@ const checkTimestamp = (timestamp: number, topic: string): number => {
   throw KafkaError.make({ _tag: "Misuse", message, topic })
 }
 
+/** A copy: the caller may change his array while he waits. */
 const checkHeaders = (headers: unknown, topic: string): Record.Headers => {
   if (!Array.isArray(headers))
     throw encodeError(topic, "headers", "headers without a Schema are an array of pairs [name, bytes or null]")
+  if (headers.length === 0) return Record.noHeaders
+  const own: Array<readonly [string, Uint8Array | null]> = []
   for (const pair of headers) {
     const [name, value] = Array.isArray(pair) ? pair : []
     if (typeof name !== "string") throw encodeError(topic, "headers", "a header's name is text")
     if (value !== null && !(value instanceof Uint8Array))
       throw encodeError(topic, "headers", `the value of header "${name}" is neither bytes nor null but ${typeof value}`)
+    own.push([name, value === null ? null : present(topic, "headers", value)])
   }
-  return headers as unknown as Record.Headers
+  return own
 }
 
 /** Compiles the Schemas of a topic. */

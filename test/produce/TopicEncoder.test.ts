@@ -35,6 +35,25 @@ describe("TopicEncoder", () => {
     assert.isTrue(reason._tag === "Encode" && reason.issue.includes("integer"), "and says why")
   })
 
+  it("refuses bytes that are detached, which would be sent as none, and takes none", () => {
+    const detached = () => {
+      const bytes = Buffer.from(new ArrayBuffer(3))
+      structuredClone(bytes.buffer, { transfer: [bytes.buffer as ArrayBuffer] })
+      return bytes
+    }
+    const encoder = TopicEncoder.make(Topic.make("t", { key: Schema.Uint8Array, value: Schema.Uint8Array }))
+    const none = new Uint8Array(0)
+    for (const [part, entry] of [
+      ["key", { key: detached(), value: none }],
+      ["value", { key: none, value: detached() }],
+      ["headers", { key: none, value: none, headers: [["h", detached()]] }]
+    ] as const) {
+      const { reason } = failure(() => encoder.encode(entry, 0))
+      assert.isTrue(reason._tag === "Encode" && reason.part === part && reason.issue.includes("detached"))
+    }
+    assert.isTrue(TopicEncoder.isRecord(encoder.encode({ key: none, value: none, headers: [["h", none]] }, 0)))
+  })
+
   it("refuses what is no entry alone", () => {
     for (const none of [null, undefined, 5]) {
       const { reason } = failure(() => encoderOf(Schema.String).encode(none as never, 0))
