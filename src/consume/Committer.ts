@@ -98,12 +98,11 @@ export const make = (
   const marks = new Marks(settings.every)
   const marked = (count: number): void => marks.add(count)
 
-  const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean) => {
+  const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean, sent = standing(all)) => {
     let left = all
     let unknown = 0
     /** One whose commit was refused only since the group went on; where it stays so, the group went on without us. */
     let passed: Partition | undefined
-    const sent = new Map(all.map(([partition]) => [partition, sentOf(partition)]))
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
@@ -221,7 +220,12 @@ export const make = (
     marked,
     flush,
     commit: (commits) =>
-      commits.length === 0 ? Effect.void : inTurn(settings.timeout, (left) => send(commits, left, true)),
+      Effect.suspend(() => {
+        if (commits.length === 0) return Effect.void
+        // Now: what is done while it waits for its turn is committed over it.
+        const asked = standing(commits)
+        return inTurn(settings.timeout, (left) => send(commits, left, true, asked))
+      }),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
       yield* marks.reach(1)
@@ -236,11 +240,19 @@ export const make = (
   }
 }
 
-/** How a partition stood when its commit was sent. */
-const sentOf = ({ epoch, tracker }: Partition) => ({ epoch, watermark: tracker?.watermark })
+/** How a partition stands when its commit is asked for. */
+interface Standing {
+  readonly epoch: number
+  readonly watermark: number | undefined
+}
+
+const standing = (entries: ReadonlyArray<Entry>): ReadonlyMap<Partition, Standing> =>
+  new Map(
+    entries.map(([partition]) => [partition, { epoch: partition.epoch, watermark: partition.tracker?.watermark }])
+  )
 
 /** A commit was taken. */
-const took = ([partition, commit]: Entry, byHand: boolean, sent: ReturnType<typeof sentOf>, now: number): void => {
+const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: number): void => {
   const { epoch, tracker } = partition
   partition.committedAt = now
   // It is at another position since: what is done from there on is committed, below this one, too.

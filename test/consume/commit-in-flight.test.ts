@@ -42,6 +42,24 @@ describe("a commit in flight", () => {
     }).pipe(scoped, Effect.provide(one))
   )
 
+  it.effect("leaves a commit by hand behind it below what is done meanwhile", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      const fault = yield* broker.inject(Fault.on("OffsetCommit", { times: 1 }).delay("5 seconds"))
+      const a = yield* member({ commitInterval: "100 millis" })
+      let handled = 0
+      yield* Effect.forkScoped(a.consumer.run(() => Effect.sync(() => handled++)))
+      yield* until("the commit is under way", () => Effect.map(fault.hits, (hits) => hits === 1))
+      const commit = yield* Effect.forkChild(a.consumer.commit([{ ...p0, offset: 5 }]))
+      yield* moving(fill(5, 0, 5))
+      yield* until("they are handled", () => handled === 10)
+      assert.isUndefined(commit.pollUnsafe())
+      yield* pass(10_000)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 10 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
   it.effect("tells whoever commits by hand behind it that it waits, within commitTimeout", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
