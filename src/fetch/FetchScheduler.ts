@@ -204,6 +204,11 @@ export class FetchScheduler<S extends Slot> {
     this.#settledUntil = 0
   }
 
+  /** A partition is wanted again: where it is to be asked for may not be known yet. */
+  resumed(): void {
+    this.#settledUntil = 0
+  }
+
   get #areLanesTaken(): boolean {
     for (const { lanes } of this.#nodes.values()) if (lanes.includes(undefined)) return false
     return true

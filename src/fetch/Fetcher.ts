@@ -341,6 +341,7 @@ class Fetcher {
       },
       resume: () => {
         partition.isPaused = false
+        this.#scheduler.resumed()
         this.#pulls.deliver(partition)
         this.#loop.wake()
       },

@@ -334,3 +334,19 @@ describe("topics that go", () => {
     }).pipe(scoped, Effect.provide(both))
   )
 })
+
+describe("resume", () => {
+  it.effect("fetches what was paused before it was assigned, though nothing else is fetched", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+      yield* consumer.pause([p0])
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(consumer.run(({ offset }) => Effect.sync(() => void seen.push(offset))))
+      yield* pass(5_000)
+      assert.deepStrictEqual(seen, [])
+      yield* consumer.resume([p0])
+      yield* until("they are handled", () => seen.length === 3)
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
