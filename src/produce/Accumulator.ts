@@ -142,7 +142,7 @@ export class Accumulator {
     const requests: Array<ProduceRequest> = []
     const leaderless: Array<Batch.Queue> = []
     const unready = new Map<number, Array<Batch.Queue>>()
-    const needsProducerId = new Set<number>()
+    const needsProducerId = new Map<number, Array<Batch.Queue>>()
     let wakeAt = this.#ledger.expire(now)
     const byLeader = this.#settings.minQueued < Infinity ? this.#waitingByLeader(view) : undefined
     const blocked = new Set<Batch.Queue>()
@@ -187,7 +187,9 @@ export class Accumulator {
           if (this.#ledger.producer === undefined) {
             blocked.add(queue)
             queue.obstacle = "there is no producer id yet"
-            needsProducerId.add(node)
+            const asking = needsProducerId.get(node)
+            if (asking === undefined) needsProducerId.set(node, [queue])
+            else asking.push(queue)
             continue
           }
           queue.producer = this.#ledger.producer

@@ -2,6 +2,7 @@
  * The connections of a producer, one to each broker that leads a partition it sends to. Nothing is made ready for a
  * broker that there is no connection to: what waits for one was never sent, for certain, and knows why.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Brokers } from "../Broker.ts"
@@ -30,6 +31,16 @@ export interface Connections {
 }
 
 const longestWait = 1000
+
+/** Why a broker is not to be had. A defect, of a network of one's own for one, is told and waited for as a failure is. */
+export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: number): KafkaError.KafkaError => {
+  const error = Cause.squash(cause)
+  if (error instanceof KafkaError.KafkaError) return error
+  return KafkaError.make(
+    { _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause: String(error) }] },
+    error
+  )
+}
 
 /** Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. */
 export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel: string): Connections => {
@@ -65,11 +76,10 @@ export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel
               node.cause = undefined
               return Effect.void
             }
-            const [reason] = exit.cause.reasons
-            if (reason?._tag !== "Fail") return Effect.void
+            const error = failureOf(exit.cause, id)
             node.failures++
-            node.cause = reason.error.message
-            onFailure(reason.error)
+            node.cause = error.message
+            onFailure(error)
             // The connection has its own delay, an address that is not known has none.
             return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(node.failures, 6)))
           }),

@@ -60,8 +60,8 @@ export interface Work {
   readonly leaderless: ReadonlyArray<Batch.Queue>
   /** Nodes to connect to, with the partitions that wait for that. */
   readonly unready: ReadonlyMap<number, ReadonlyArray<Batch.Queue>>
-  /** Nodes that nothing goes to without a producer id: any of them can give one. */
-  readonly needsProducerId: ReadonlySet<number>
+  /** Nodes that can give a producer id, with the partitions that cannot go there without one. */
+  readonly needsProducerId: ReadonlyMap<number, ReadonlyArray<Batch.Queue>>
   /** When to look again at the latest, on the clock that `now` is of; undefined when nothing waits. */
   readonly wakeAt: number | undefined
 }

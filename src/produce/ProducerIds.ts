@@ -8,7 +8,8 @@ import type { Brokers } from "../Broker.ts"
 import type * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
-import type { ProducerId } from "./Batch.ts"
+import type { ProducerId, Queue } from "./Batch.ts"
+import { failureOf } from "./Connections.ts"
 
 /** How long one broker may think about it before another attempt, which may go to another. */
 const attemptMillis = 5000
@@ -16,20 +17,23 @@ const longestWait = 1000
 /** Without transactions nothing comes of it, but it must be positive. */
 const transactionTimeoutMs = 2_147_483_647
 
-/** Makes what asks: gives the id to `begin`, or to `fail` why none is to be had. One question at a time. */
+/**
+ * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `fail` why none is to
+ * be had and who asked for it. One question at a time.
+ */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
   begin: (producer: ProducerId) => void,
-  fail: (error: KafkaError.KafkaError) => void
-): ((nodes: ReadonlySet<number>) => void) => {
+  fail: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
+): ((asking: ReadonlyMap<number, ReadonlyArray<Queue>>) => void) => {
   let asking = false
   let failures = 0
-  return (nodes) => {
+  return (queues) => {
     if (asking) return
     asking = true
     // One that hangs must not hold up the others.
-    const node = [...nodes][failures % nodes.size]!
+    const node = [...queues.keys()][failures % queues.size]!
     const { fork, wake } = loop()
     const ask = Effect.flatMap(brokers.get(node), (broker) =>
       broker.send(
@@ -52,10 +56,9 @@ export const make = (
             begin(exit.value)
             return Effect.void
           }
-          const [reason] = exit.cause.reasons
-          if (reason?._tag !== "Fail") return Effect.void
+          const error = failureOf(exit.cause, node)
           failures++
-          if (!reason.error.isRetryable) fail(reason.error)
+          if (!error.isRetryable) fail(error, [...queues.values()].flat())
           return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(failures, 6)))
         }),
         Effect.ensuring(

@@ -66,7 +66,12 @@ export const make = Effect.fnUntraced(function* (
     brokers,
     () => loop,
     (producer) => accumulator.begin(producer),
-    (error) => accumulator.failAll({ error })
+    // What has an id goes on with it.
+    (error, queues) =>
+      accumulator.failAll(
+        { error },
+        queues.filter(({ producer }) => producer === undefined)
+      )
   )
 
   // ── what a look sees

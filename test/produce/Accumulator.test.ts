@@ -243,7 +243,7 @@ describe("Accumulator", () => {
     const [batch] = next(0)
     end(batch!, refused(invalidRecord), 1)
     accumulator.append("t", 0, records(1), delivery("b"), 2)
-    assert.deepStrictEqual([...drain(2).needsProducerId], [1])
+    assert.deepStrictEqual([...drain(2).needsProducerId.keys()], [1])
     accumulator.begin({ id: 8, epoch: 0 })
     const [again] = next(3)
     assert.deepStrictEqual([again!.queue.producer, again!.sequence], [{ id: 8, epoch: 0 }, 0])
