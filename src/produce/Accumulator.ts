@@ -294,7 +294,10 @@ export class Accumulator {
     const { queue } = batch
     const capability = view.capabilityOf(node) as Capability
     const topicId = view.idOf(queue.topic)
-    if (queue.topicId !== topicId) queue.establishedUntil = -Infinity
+    if (queue.topicId !== topicId) {
+      queue.establishedUntil = -Infinity
+      queue.batchBytes = this.#settings.batchBytes
+    }
     queue.topicId = topicId
     // To the back of the line: the partitions of a broker take turns.
     this.#ledger.active.delete(queue)

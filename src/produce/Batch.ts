@@ -107,6 +107,8 @@ export interface Queue {
   recovering: boolean
   /** When a batch is full: less than the setting, once the broker has found one too large. */
   batchBytes: number
+  /** Batches of about that size that were appended since it changed. */
+  fitting: number
   /** The latest deadline since it was last empty. */
   latest: number
   /** Not all deadlines are in the order of the batches. */
@@ -131,6 +133,7 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
   retryAt: 0,
   recovering: false,
   batchBytes,
+  fitting: 0,
   latest: -Infinity,
   mixed: false,
   obstacle: undefined,

@@ -33,6 +33,9 @@ const namedOtherwise = new Set<number>([
 const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
   batch.inFlight && batch.sent ? "possibly" : batch.persistence
 
+/** After so many full batches that fit, a partition whose batches were too large tries larger ones. */
+const fullBeforeGrowth = 32
+
 /** How often a single record may be refused as corrupt. */
 const corruptAtMost = 4
 
@@ -111,6 +114,7 @@ export class Ledger {
     }
     if (asks === "split" && batch.records.length > 1) {
       queue.batchBytes = Math.max(1, Math.min(queue.batchBytes, batch.bytes >> 1))
+      queue.fitting = 0
       return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
     }
     const blamed = namesNone && blamesRecords.has(code)
@@ -176,6 +180,7 @@ export class Ledger {
   #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined, now: number): void {
     const { queue } = batch
     if (batch.sequence >= 0) queue.establishedUntil = now + rememberedMillis
+    this.#grow(batch)
     const at = queue.batches.indexOf(batch)
     for (let i = 0; i < at; i++) queue.batches[i]!.passed++
     queue.batches.splice(at, 1)
@@ -185,6 +190,14 @@ export class Ledger {
     Batch.forEachRun(batch, (delivery, from, count, at) =>
       delivery.acknowledged(from, count, offset === undefined ? undefined : offset + at, timestamp)
     )
+  }
+
+  /** The limit of the broker may be another by now, or what is sent compress better: by a quarter each time. */
+  #grow({ bytes, queue }: Batch.Batch): void {
+    const { batchBytes } = this.#settings
+    if (queue.batchBytes >= batchBytes || bytes * 2 < queue.batchBytes || ++queue.fitting < fullBeforeGrowth) return
+    queue.fitting = 0
+    queue.batchBytes = Math.min(batchBytes, queue.batchBytes + Math.ceil(queue.batchBytes / 4))
   }
 
   /** Its end, whatever it was. It leaves its queue, unless it is in flight. */

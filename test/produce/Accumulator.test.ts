@@ -83,6 +83,36 @@ describe("Accumulator", () => {
     assert.deepStrictEqual(told, [])
   })
 
+  it("batches that were too large once grow again, when full ones fit", () => {
+    const { accumulator, delivery, end, next } = setUp({ batchBytes: 800, maxInFlight: 1 })
+    accumulator.append("t", 0, records(70), delivery("a"), 0)
+    const [queue] = accumulator.active
+    end(next(0)[0]!, refused(tooLarge), 0)
+    assert.isBelow(queue!.batchBytes, 400)
+    const sendFull = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        accumulator.append("t", 0, records(70), delivery("b"), 0)
+        const [batch] = next(0)
+        end(batch!, appended(0), 0)
+      }
+    }
+    const small = queue!.batchBytes
+    sendFull(20)
+    assert.strictEqual(queue!.batchBytes, small, "not at once")
+    sendFull(500)
+    assert.strictEqual(queue!.batchBytes, 800)
+  })
+
+  it("a topic that was made again has batches of the setting's size", () => {
+    const { accumulator, delivery, end, next } = setUp({ batchBytes: 800, maxInFlight: 1 })
+    accumulator.append("t", 0, records(70), delivery("a"), 0)
+    const [queue] = accumulator.active
+    end(next(0)[0]!, refused(tooLarge), 0)
+    assert.isBelow(queue!.batchBytes, 400)
+    assert.strictEqual(accumulator.drain(0, { ...healthy, idOf: () => "another" } as never).requests.length, 1)
+    assert.strictEqual(queue!.batchBytes, 800)
+  })
+
   it("what joins, goes or leaves its queue after somebody withdrew can be withdrawn as before", () => {
     const { accumulator, delivery, end, next, told } = setUp({ batchBytes: 1 })
     const [a, b, c, d] = ["a", "b", "c", "d"].map(delivery)
