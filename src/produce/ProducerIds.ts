@@ -58,7 +58,9 @@ export const make = (
           }
           const error = failureOf(exit.cause, node)
           failures++
-          if (!error.isRetryable) fail(error, [...queues.values()].flat())
+          // What has an id by now goes on with it.
+          const without = [...queues.values()].flat().filter(({ producer }) => producer === undefined)
+          if (!error.isRetryable) fail(error, without)
           return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(failures, 6)))
         }),
         Effect.ensuring(

@@ -66,12 +66,7 @@ export const make = Effect.fnUntraced(function* (
     brokers,
     () => loop,
     (producer) => accumulator.begin(producer),
-    // What has an id goes on with it.
-    (error, queues) =>
-      accumulator.failAll(
-        { error },
-        queues.filter(({ producer }) => producer === undefined)
-      )
+    (error, queues) => accumulator.failAll({ error }, queues)
   )
 
   // ── what a look sees
