@@ -97,18 +97,21 @@ const parentOf = (pid: number): number => {
   }
 }
 
+/** As they are when this process starts: a moment later they may have gone already. */
+const shell = process.ppid
+const npx = process.env["npm_command"] === "exec" ? parentOf(shell) : undefined
+
 /**
  * Ends when whoever started it has gone: npx and its shell, which tell nobody when they are killed. Started otherwise it
  * never ends, so that it may be left to itself.
  */
-const parentsEnd = Effect.suspend(() => {
-  if (process.env["npm_command"] !== "exec") return Effect.never
-  const [shell, npx] = [process.ppid, parentOf(process.ppid)]
-  return Effect.sleep("500 millis").pipe(
-    Effect.repeat({ while: () => process.ppid === shell && parentOf(shell) === npx }),
-    Effect.asVoid
-  )
-})
+const parentsEnd =
+  npx === undefined
+    ? Effect.never
+    : Effect.sleep("500 millis").pipe(
+        Effect.repeat({ while: () => process.ppid === shell && parentOf(shell) === npx }),
+        Effect.asVoid
+      )
 
 export const embedded = Command.make(
   "embedded",
