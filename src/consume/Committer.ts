@@ -1,6 +1,9 @@
 /**
  * When and how marks become commits: merged over partitions into one request, by time or count, one request at a time,
  * so that none overtakes another. A commit never goes backwards, except after an explicit seek or commit.
+ *
+ * One function because one turn, one timer and what is under way are shared by all that it does; each is a short
+ * function in it.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
