@@ -93,33 +93,26 @@ export const make = (record: (event: Event) => void) => {
     })
   const nextMember = () => `member ${members++}`
 
-  const subscribe = ((options: Consumer.SubscribeOptions<any, any, any>) =>
+  /** A member of a group, which joins by a watched membership. */
+  const joined = (
+    options: Pick<Consumer.SubscribeOptions<any, any, any>, "group" | "isolation" | "membership">,
+    make: (membership: Membership.Membership<any>) => Effect.Effect<Consumer.Consumer<any>, KafkaError.KafkaError, any>
+  ) =>
     Effect.suspend(() => {
       const member = nextMember()
       const ends = new Map<string, "Revoked" | "Lost">()
-      const membership = WatchedMembership.watch(
-        record,
-        options.group,
-        member,
-        ends,
-        options.membership ?? Membership.classic()
-      )
-      return watched(options.group, options, member, ends, Consumer.subscribe({ ...options, membership }))
-    })) as typeof Consumer.subscribe
+      const given = options.membership ?? Membership.classic()
+      const membership = WatchedMembership.watch(record, options.group, member, ends, given)
+      return watched(options.group, options, member, ends, make(membership))
+    })
+
+  const subscribe = ((options: Consumer.SubscribeOptions<any, any, any>) =>
+    joined(options, (membership) => Consumer.subscribe({ ...options, membership }))) as typeof Consumer.subscribe
 
   const subscribePattern = ((options: Consumer.SubscribePatternOptions<any, any>) =>
-    Effect.suspend(() => {
-      const member = nextMember()
-      const ends = new Map<string, "Revoked" | "Lost">()
-      const membership = WatchedMembership.watch(
-        record,
-        options.group,
-        member,
-        ends,
-        options.membership ?? Membership.classic()
-      )
-      return watched(options.group, options, member, ends, Consumer.subscribePattern({ ...options, membership }))
-    })) as typeof Consumer.subscribePattern
+    joined(options, (membership) =>
+      Consumer.subscribePattern({ ...options, membership })
+    )) as typeof Consumer.subscribePattern
 
   const assign = ((options: Consumer.AssignOptions<any>) =>
     Effect.suspend(() => {
