@@ -13,9 +13,9 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Os from "node:os"
-import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
+import * as Machine from "../engine/Machine.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
@@ -46,7 +46,6 @@ export const join = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Member, never, Cluster | ZooKeeper | Scope.Scope> {
   const cluster = yield* Cluster
   const zooKeeper = yield* ZooKeeper
-  const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const scope = yield* Effect.scope
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
@@ -57,25 +56,16 @@ export const join = Effect.fnUntraced(function* (
   })
   const machine: BalancedMember.Settings = { ...settings, group, layout }
   const known = new Map<string, string>()
-  const events: Array<BalancedMember.Event> = []
   const watched = new Set<string>()
   const told = new Set<string>()
-  let state = BalancedMember.initial
   /** Of the session that lives, and of the last that did. */
   let registrations: Registrations.Registrations | undefined
   let last: Registrations.Registrations | undefined
   /** The ids that were there when we looked last. */
   let seen: ReadonlySet<string> | undefined
-  let wake: (() => void) | undefined
-  let ended: (() => void) | undefined
   let atWork: Fiber.Fiber<void> | undefined
   let watchingClaims: Fiber.Fiber<void> | undefined
 
-  const now = () => Backoff.monotonic(clock)
-  const post = (event: BalancedMember.Event): void => {
-    events.push(event)
-    wake?.()
-  }
   /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
   const inBackground = (self: Effect.Effect<void>): Fiber.Fiber<void> =>
     Fiber.runIn(
@@ -101,8 +91,8 @@ export const join = Effect.fnUntraced(function* (
     zooKeeper,
     cluster,
     layout,
-    post,
-    state: () => state,
+    post: (event) => post(event),
+    state: () => state(),
     seen: () => seen,
     failed: owner.failed,
     troubled,
@@ -185,54 +175,37 @@ export const join = Effect.fnUntraced(function* (
     }
   }
 
-  // ── the machine's turns
-
-  const advance = (event: BalancedMember.Event): void => {
-    const [next, commands] = BalancedMember.step(machine, state, event, now())
-    state = next
-    for (const command of commands) carryOut(command)
-    const waitsFor = state.phase === "waiting" && !state.closing ? BalancedMember.waitsFor(state) : []
-    if (waitsFor.length === 0) {
-      watchingClaims?.interruptUnsafe()
-      watchingClaims = undefined
-    } else watchingClaims ??= watch(Stream.mergeAll(waitsFor.map(watches.claims), { concurrency: "unbounded" }))
-    if (state.phase === "balanced") told.clear()
-    if (state.phase === "ended") ended?.()
-  }
-  const posted = Effect.callback<void>((resume) => {
-    wake = () => {
-      wake = undefined
-      resume(Effect.void)
+  const mistakes = pathMistakes(layout, group)
+  const driven = yield* Machine.make<BalancedMember.State, BalancedMember.Event, BalancedMember.Command>({
+    initial: mistakes.length === 0 ? BalancedMember.initial : { ...BalancedMember.initial, phase: "ended" },
+    step: (state, event, now) => BalancedMember.step(machine, state, event, now),
+    deadline: BalancedMember.deadline,
+    tick: { _tag: "Tick" },
+    hasEnded: ({ phase }) => phase === "ended",
+    carryOut,
+    stepped: (state) => {
+      const waitsFor = state.phase === "waiting" && !state.closing ? BalancedMember.waitsFor(state) : []
+      if (waitsFor.length === 0) {
+        watchingClaims?.interruptUnsafe()
+        watchingClaims = undefined
+      } else watchingClaims ??= watch(Stream.mergeAll(waitsFor.map(watches.claims), { concurrency: "unbounded" }))
+      if (state.phase === "balanced") told.clear()
     }
-    if (events.length > 0) wake()
-    return Effect.sync(() => {
-      wake = undefined
-    })
   })
-  const turn = Effect.gen(function* () {
-    if (events.length === 0) {
-      const at = BalancedMember.deadline(state)
-      if (at === undefined) yield* posted
-      else if (at > now()) yield* Effect.timeoutOption(posted, at - now())
-    }
-    advance(events.shift() ?? { _tag: "Tick" })
-  })
+  const { post, state } = driven
 
   const lookAgain = Effect.gen(function* () {
-    if (state.phase !== "balanced") return
+    if (state().phase !== "balanced") return
     const names = yield* topics
-    const before = state.view?.topics ?? []
+    const before = state().view?.topics ?? []
     if (names.length !== before.length || names.some((name) => !before.includes(name))) post({ _tag: "Changed" })
     for (const info of yield* cluster.topics(names)) watches.compare(info)
   }).pipe(Effect.ignore)
 
-  const mistakes = pathMistakes(layout, group)
-  if (mistakes.length > 0) {
-    state = { ...state, phase: "ended" }
-    yield* owner.failed(KafkaError.make({ _tag: "Misconfigured", mistakes, group }))
-  } else {
-    const goesOn = { while: () => state.phase !== "ended" }
-    inBackground(Effect.repeat(turn, goesOn))
+  if (mistakes.length > 0) yield* owner.failed(KafkaError.make({ _tag: "Misconfigured", mistakes, group }))
+  else {
+    const goesOn = { while: () => state().phase !== "ended" }
+    inBackground(driven.run)
     for (const one of [watches.members, watches.session, watches.changes]) watch(one)
     inBackground(Effect.asVoid(Effect.repeat(Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain), goesOn)))
   }
@@ -243,7 +216,7 @@ export const join = Effect.fnUntraced(function* (
     isAlive: () => {
       if (registrations?.session.isLive() === true) return true
       // The session's own turn may come later, where a process that stood still wakes.
-      if (state.session !== undefined) advance({ _tag: "SessionLost" })
+      if (state().session !== undefined) driven.advance({ _tag: "SessionLost" })
       watches.lost()
       return false
     },
@@ -256,11 +229,11 @@ export const join = Effect.fnUntraced(function* (
     },
     topicsChanged: Effect.sync(() => void inBackground(lookAgain)),
     closing: Effect.sync(() => post({ _tag: "Closing" })),
-    leave: Effect.callback<void>((resume) => {
-      if (state.phase === "ended") return resume(Effect.void)
-      ended = () => resume(Effect.void)
-      post({ _tag: "Close" })
-    }).pipe(Effect.timeoutOption(settings.leaveTimeout), Effect.asVoid)
+    leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
+      Effect.andThen(driven.ended),
+      Effect.timeoutOption(settings.leaveTimeout),
+      Effect.asVoid
+    )
   }
 })
 

@@ -22,7 +22,7 @@ import { LeaderEpochs } from "./LeaderEpochs.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { OffsetTracker } from "./OffsetTracker.ts"
 import { PartitionPump, type Sink } from "./PartitionPump.ts"
-import { Signal } from "./Signal.ts"
+import { Signal } from "../Signal.ts"
 import type { TopicDecoder } from "./TopicDecoder.ts"
 
 export class Partition implements Origin {

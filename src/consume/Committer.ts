@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Backoff from "../Backoff.ts"
+import { Signal } from "../Signal.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -50,11 +51,12 @@ const unknownTopicTries = 3
 
 type Entry = readonly [Partition, GroupOffsets.Commit]
 
-/** How many records were marked since the last commit. A callback, not a Latch: only two counts wake who waits. */
+/** How many records were marked since the last commit. Only two counts wake who waits: 1, and `every`. */
 class Marks {
   count = 0
   private readonly every: number
-  private onMarks: (() => void) | undefined
+  readonly some = new Signal(() => this.count >= 1)
+  readonly enough = new Signal(() => this.count >= this.every)
 
   constructor(every: number) {
     this.every = every
@@ -63,23 +65,8 @@ class Marks {
   add(more: number): void {
     const before = this.count
     this.count += more
-    if (before === 0 || (before < this.every && this.count >= this.every)) this.onMarks?.()
-  }
-
-  /** Waits until there are so many: 1, or `every`. One fiber waits at a time. */
-  reach(least: number): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (this.count >= least) return resume(Effect.void)
-      const woken = () => {
-        if (this.count < least) return
-        this.onMarks = undefined
-        resume(Effect.void)
-      }
-      this.onMarks = woken
-      return Effect.sync(() => {
-        if (this.onMarks === woken) this.onMarks = undefined
-      })
-    })
+    if (before === 0) this.some.fire()
+    if (before < this.every && this.count >= this.every) this.enough.fire()
   }
 }
 
@@ -231,8 +218,8 @@ export const make = (
       }),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
-      yield* marks.reach(1)
-      yield* Effect.raceFirst(Effect.sleep(settings.interval), marks.reach(settings.every))
+      yield* marks.some.await
+      yield* Effect.raceFirst(Effect.sleep(settings.interval), marks.enough.await)
       marks.count = 0
       yield* Effect.catch(flush(owned()), outlived)
     }).pipe(Effect.forever),

@@ -1,11 +1,11 @@
 /**
  * The fetching side of one partition: a fiber that pulls arrays from the transport, one ahead of what is delivered. It
- * puts each array down, and pulls the next one when that was taken. It waits by a callback and no Latch, since that is
- * armed and fired once an array.
+ * puts each array down, and pulls the next one when that was taken.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
 
@@ -24,8 +24,8 @@ export class PartitionPump {
   private readonly scope: Scope.Scope
   private readonly sink: Sink
   private fiber: Fiber.Fiber<void> | undefined = undefined
-  private onResume: (() => void) | undefined = undefined
   private waits = false
+  private readonly taken = new Signal(() => !this.waits)
 
   constructor(reader: PartitionReader, scope: Scope.Scope, sink: Sink) {
     this.reader = reader
@@ -51,18 +51,8 @@ export class PartitionPump {
   /** What was put down is taken: pulls the next one. */
   resume(): void {
     this.waits = false
-    const resume = this.onResume
-    this.onResume = undefined
-    resume?.()
+    this.taken.fire()
   }
-
-  private readonly taken: Effect.Effect<void> = Effect.callback((resume) => {
-    if (!this.waits) return resume(Effect.void)
-    this.onResume = () => resume(Effect.void)
-    return Effect.sync(() => {
-      this.onResume = undefined
-    })
-  })
 
   private readonly next: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() =>
     Effect.matchEffect(this.reader.pull, {
@@ -71,7 +61,7 @@ export class PartitionPump {
         // Before it is put down: whoever waits for it takes it at once, and resumes.
         this.waits = true
         this.waits = this.sink.put(fetched) && this.waits
-        return this.waits ? this.taken : Effect.void
+        return this.waits ? this.taken.await : Effect.void
       }
     })
   )

@@ -23,6 +23,7 @@ import type { Partition } from "./AssignedPartition.ts"
 import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
 import * as DeadLetter from "./DeadLetter.ts"
 import type { Engine } from "./Engine.ts"
+import { Signal } from "../Signal.ts"
 import { Lane, laneOf, type Waiting } from "./Lanes.ts"
 
 /** How records are handled. */
@@ -120,18 +121,8 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
   const lanes = Array.from({ length: order === "key" ? concurrency : 1 }, () => new Lane<AnyRecord>())
   const fibers = order === "key" ? 1 : concurrency
   let waiting = 0
-  let onRoom: (() => void) | undefined
-  const room = Effect.callback<void>((resume) => {
-    if (waiting < maxWaiting || !partition.isLive) return resume(Effect.void)
-    onRoom = () => {
-      onRoom = undefined
-      resume(Effect.void)
-    }
-    return Effect.sync(() => {
-      onRoom = undefined
-    })
-  })
-  const dispatch = room.pipe(
+  const room = new Signal(() => waiting < maxWaiting || !partition.isLive)
+  const dispatch = room.await.pipe(
     Effect.andThen(next(partition)),
     Effect.map((records) => {
       if (records === undefined) {
@@ -155,7 +146,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       while (!partition.paused && partition.mayBegin) {
         taken = lane.shift()
         if (taken === undefined) return false
-        if (--waiting < maxWaiting) onRoom?.()
+        if (--waiting < maxWaiting) room.fire()
         if (taken.epoch === partition.epoch) return true
       }
       return false
@@ -176,7 +167,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
     )
   }
   const stop = Effect.map(partition.stopped, () => {
-    onRoom?.()
+    room.fire()
     for (const lane of lanes) lane.close()
   })
   const workers = lanes.flatMap((lane) => Array.from({ length: fibers }, () => work(lane)))

@@ -9,9 +9,10 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
+import * as Machine from "../engine/Machine.ts"
 import * as ErrorCode from "../ErrorCode.ts"
+import type { Identity } from "../GroupOffsets.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
 import * as ClassicMember from "./ClassicMember.ts"
@@ -27,68 +28,6 @@ export interface Settings extends ClassicRequests.Settings, ClassicRound.Setting
   /** See `ClassicState.Settings`. */
   readonly heartbeatDelay: ClassicMember.Settings["heartbeatDelay"]
   readonly rejoinDelay: ClassicMember.Settings["rejoinDelay"]
-}
-
-/** The machine's turns: one event after the other, and a `Tick` at each of its deadlines. */
-const turns = (
-  clock: Clock.Clock,
-  random: Random.Random,
-  settings: () => ClassicMember.Settings,
-  carryOut: (command: ClassicMember.Command) => void
-) => {
-  let state = ClassicMember.initial
-  const events: Array<ClassicMember.Event> = []
-  let wake: (() => void) | undefined
-  let ended: (() => void) | undefined
-  const now = () => Backoff.monotonic(clock)
-
-  const advance = (event: ClassicMember.Event): void => {
-    const [next, commands] = ClassicMember.step(settings(), state, event, now(), random.nextDoubleUnsafe())
-    state = next
-    for (const command of commands) carryOut(command)
-    if (state.phase === "ended") ended?.()
-  }
-
-  const posted = Effect.callback<void>((resume) => {
-    wake = () => {
-      wake = undefined
-      resume(Effect.void)
-    }
-    if (events.length > 0) wake()
-    return Effect.sync(() => {
-      wake = undefined
-    })
-  })
-
-  const turn = Effect.gen(function* () {
-    if (events.length === 0) {
-      const at = ClassicMember.deadline(settings(), state)
-      if (at === undefined) yield* posted
-      else if (at > now()) yield* Effect.raceFirst(posted, Effect.sleep(at - now()))
-    }
-    advance(events.shift() ?? { _tag: "Tick" })
-  })
-
-  return {
-    state: () => state,
-    /** Its turn comes, in order. */
-    post: (event: ClassicMember.Event): void => {
-      events.push(event)
-      wake?.()
-    },
-    /** False when the session must have ended; then it has been told so, before the machine's own turn came. */
-    isAlive: (): boolean => {
-      if (now() < ClassicMember.expiresAt(settings(), state)) return true
-      advance({ _tag: "Tick" })
-      wake?.()
-      return false
-    },
-    run: Effect.repeat(turn, { while: () => state.phase !== "ended" }),
-    end: Effect.callback<void>((resume) => {
-      if (state.phase === "ended") return resume(Effect.void)
-      ended = () => resume(Effect.void)
-    })
-  }
 }
 
 /** What goes wrong and is tried again: told each time; or else logged, once of a kind until the group is joined. */
@@ -115,6 +54,13 @@ const machineOf = (group: string, settings: Settings) => ({
   cooperative: settings.assignors.every((assignor) => assignor.cooperative),
   static: settings.instanceId !== null
 })
+
+/** Whether a commit that was refused so may be sent again: its sender is a member still, on the way to a next generation. */
+const goesOn = ({ generation, memberId, phase }: ClassicMember.State, as: Identity, code: number): boolean =>
+  ErrorCode.asks(code, "OffsetCommit") === "rejoin-lost" &&
+  generation !== -1 &&
+  memberId === as.memberId &&
+  (generation !== as.generation || phase === "joining" || phase === "waiting")
 
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
@@ -209,9 +155,17 @@ export const join = (
       }
     }
 
-    const machine = turns(clock, yield* Random.Random, machineSettings, carryOut)
+    const random = yield* Random.Random
+    const machine = yield* Machine.make<ClassicMember.State, ClassicMember.Event, ClassicMember.Command>({
+      initial: ClassicMember.initial,
+      step: (state, event, now) => ClassicMember.step(machineSettings(), state, event, now, random.nextDoubleUnsafe()),
+      deadline: (state) => ClassicMember.deadline(machineSettings(), state),
+      tick: { _tag: "Tick" },
+      hasEnded: (state) => state.phase === "ended",
+      carryOut
+    })
     const { post, state } = machine
-    yield* Effect.forkIn(machine.run, scope, { startImmediately: true })
+    inBackground(machine.run)
 
     // ── what the group shares out
 
@@ -232,27 +186,19 @@ export const join = (
       { startImmediately: true }
     )
 
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.sync(() => requests.hangUp())
-    )
+    yield* Scope.addFinalizer(scope, Effect.sync(requests.hangUp))
 
     return {
       identity: () => {
         const { generation, memberId } = state()
         return { memberId, generation, instanceId: settings.instanceId }
       },
-      isAlive: machine.isAlive,
-      goesOn: (as, code) => {
-        const { generation, memberId, phase } = state()
-        const isOn = generation !== as.generation || phase === "joining" || phase === "waiting"
-        return (
-          ErrorCode.asks(code, "OffsetCommit") === "rejoin-lost" &&
-          generation !== -1 &&
-          memberId === as.memberId &&
-          isOn
-        )
+      isAlive: () => {
+        if (machine.now() < ClassicMember.expiresAt(machineSettings(), state())) return true
+        machine.advance({ _tag: "Tick" })
+        return false
       },
+      goesOn: (as, code) => goesOn(state(), as, code),
       commitRefused: (as, code) =>
         post({ _tag: "CommitRefused", memberId: as.memberId, generation: as.generation, code }),
       // On the way to a generation it is joined anew after that.
@@ -261,7 +207,7 @@ export const join = (
       ),
       closing: Effect.sync(() => post({ _tag: "Closing" })),
       leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
-        Effect.andThen(machine.end),
+        Effect.andThen(machine.ended),
         Effect.timeoutOption(settings.leaveTimeout),
         Effect.asVoid
       )

@@ -2,7 +2,9 @@
  * Runs the `Accumulator`: a `Loop` looks whenever something has changed, each request is a fiber of its own. What is
  * handed over in one turn of the event loop goes out as one, since the loop looks at the end of the turn.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
@@ -50,7 +52,7 @@ export const make = Effect.fnUntraced(function* (
       random: () => random.nextDoubleUnsafe()
     }
   )
-  const flushes = new Set<{ readonly flush: number; readonly resume: () => void }>()
+  const flushes = new Set<{ readonly flush: number; readonly over: Deferred.Deferred<void> }>()
 
   const loop: Loop.Loop = yield* Loop.make(cluster, (now) => {
     const work = accumulator.drain(now, view)
@@ -58,7 +60,7 @@ export const make = Effect.fnUntraced(function* (
     for (const { topic } of work.leaderless) loop.refresh(topic)
     for (const [node, queues] of work.unready) connections.connect(node, (error) => unreachable(error, queues))
     if (work.needsProducerId.size > 0) askForId(work.needsProducerId)
-    for (const one of flushes) if (accumulator.isFlushed(one.flush)) one.resume()
+    for (const one of flushes) if (accumulator.isFlushed(one.flush)) Deferred.doneUnsafe(one.over, Exit.void)
     return work.wakeAt
   })
   const connections = Connections.make(brokers, () => loop, channel)
@@ -144,17 +146,12 @@ export const make = Effect.fnUntraced(function* (
     const flush = accumulator.flush()
     if (accumulator.isFlushed(flush)) return Effect.void
     loop.wake()
-    return Effect.callback<void>((resume) => {
-      const one = {
-        flush,
-        resume: () => {
-          flushes.delete(one)
-          resume(Effect.void)
-        }
-      }
-      flushes.add(one)
-      return Effect.sync(() => flushes.delete(one))
-    })
+    const one = { flush, over: Deferred.makeUnsafe<void>() }
+    flushes.add(one)
+    return Effect.ensuring(
+      Deferred.await(one.over),
+      Effect.sync(() => flushes.delete(one))
+    )
   })
 
   yield* Effect.addFinalizer(() =>
@@ -164,7 +161,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.andThen(
         Effect.sync(() => {
           accumulator.failAll({ cause: "the producer was closed" })
-          for (const { resume } of flushes) resume()
+          for (const { over } of flushes) Deferred.doneUnsafe(over, Exit.void)
         })
       ),
       Effect.andThen(connections.hangUp)

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
+import { Signal } from "../Signal.ts"
 import type * as Client from "./Client.ts"
 import { Code } from "./Client.ts"
 import { Liveness } from "./Liveness.ts"
@@ -68,12 +69,18 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     let client: Client.Client
     let state: SessionState | undefined
     let session = ""
-    let wake: (() => void) | undefined
+    /** Something may be due earlier than was thought. */
+    let isNews = false
+    const news = new Signal(() => isNews)
+    const wake = () => {
+      isNews = true
+      news.fire()
+    }
 
     const publish = (next: SessionState): void => {
       state = next
       for (const listener of Array.from(listeners)) listener(next)
-      wake?.()
+      wake()
     }
     const lose = (): void => {
       if (!life.live) return
@@ -102,7 +109,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
           if (client !== mine) return
           life.disconnect()
           suspend()
-          wake?.()
+          wake()
         },
         ended: (why) => {
           if (client !== mine) return
@@ -131,7 +138,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       mine.exists("/", (code) => {
         if (client !== mine || code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED) return
         life.beatAnswered(sentAt, now())
-        wake?.()
+        wake()
       })
     }
     const turn = Effect.suspend(() => {
@@ -148,17 +155,9 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
         case "beat":
           beat()
       }
-      const changed = Effect.callback<void>((resume) => {
-        wake = () => {
-          wake = undefined
-          resume(Effect.void)
-        }
-        return Effect.sync(() => {
-          wake = undefined
-        })
-      })
+      isNews = false
       const { next } = life
-      return next === Infinity ? changed : Effect.timeoutOption(changed, Math.max(0, next - now()))
+      return next === Infinity ? news.await : Effect.timeoutOption(news.await, Math.max(0, next - now()))
     })
     yield* Effect.forkIn(Effect.forever(turn), scope, { startImmediately: true })
 

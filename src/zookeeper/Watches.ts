@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
+import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Sessions } from "./Sessions.ts"
 
@@ -22,28 +23,18 @@ export const make = <A>(
       let stale = true
       let fired = false
       let last: { readonly value: A } | undefined
-      let wake: (() => void) | undefined
+      const becomesStale = new Signal(() => stale)
       const onFired = (): void => {
         stale = true
         fired = true
-        wake?.()
+        becomesStale.fire()
       }
       const off = sessions.listen((state) => {
         if (state._tag !== "Connected") return
         stale = true
-        wake?.()
+        becomesStale.fire()
       })
       yield* Effect.addFinalizer(() => Effect.sync(off))
-      const becomesStale = Effect.callback<void>((resume) => {
-        if (stale) return resume(Effect.void)
-        wake = () => {
-          wake = undefined
-          resume(Effect.void)
-        }
-        return Effect.sync(() => {
-          wake = undefined
-        })
-      })
       // A ZooKeeper that is away is waited for.
       const now = Effect.retry(
         Effect.suspend(() => read(onFired)),
@@ -51,7 +42,7 @@ export const make = <A>(
       )
       const next = Effect.gen(function* () {
         while (true) {
-          yield* becomesStale
+          yield* becomesStale.await
           const wasFired = fired
           stale = fired = false
           const value = yield* now
