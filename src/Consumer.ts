@@ -208,7 +208,8 @@ export interface Consumer<out A> {
   }
   /**
    * A pipeline for each partition, in a fiber of its own, which alone is interrupted when the partition is lost or not
-   * drained in time. What one fails with fails all. Counts as reading by `partitions`.
+   * drained in time. What one fails with fails all. Interrupting it drains, as with `run`. Counts as reading by
+   * `partitions`.
    */
   readonly eachPartition: <E, R>(
     pipeline: (partition: AssignedPartition<A>) => Effect.Effect<unknown, E, R>

@@ -76,12 +76,13 @@ export class GroupOffsets extends Context.Service<
     /**
      * What is committed, by `TopicPartition.key`; partitions without a commit are left out. Offsets of an open
      * transaction are waited for. A member of the group says who it is, `as`. Retried for as long as a retry may help:
-     * bounded by the caller.
+     * bounded by the caller, who hears of each failure by `waits`.
      */
     readonly fetch: (
       group: string,
       partitions: ReadonlyArray<TopicIdPartition>,
-      as?: Identity
+      as?: Identity,
+      waits?: (error: KafkaError) => Effect.Effect<void>
     ) => Effect.Effect<ReadonlyMap<string, Committed>, KafkaError>
     /**
      * Commits all of them at once, once: gives Kafka's error code of each, in their order, 0 for what is committed and

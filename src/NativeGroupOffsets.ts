@@ -20,7 +20,7 @@ export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster | Kafka
   const cluster = yield* Cluster
   const { retry } = yield* KafkaConfig
   return GroupOffsets.of({
-    fetch: (group, partitions, as) => CommittedOffsets.fetch(cluster, retry, group, partitions, as),
+    fetch: (group, partitions, as, waits) => CommittedOffsets.fetch(cluster, retry, group, partitions, as, waits),
     commit: (group, as, commits) => CommittedOffsets.commit(cluster, group, as, commits)
   })
 })

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type * as KafkaError from "../KafkaError.ts"
+import type { Committed } from "../GroupOffsets.ts"
 import type { FetchedRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Fetched } from "../Transport.ts"
@@ -37,10 +38,14 @@ export class Partition implements Origin {
   position: number | undefined = undefined
   /** What the group has, or where we began: only what lies beyond is committed. */
   committed = -1
+  /** What the group has, with what was written beside it; undefined where it has nothing, or that is not known. */
+  stands: Committed | undefined = undefined
   /** When an offset was last committed, in milliseconds; undefined: not by us. */
   committedAt: number | undefined = undefined
   /** The group had committed before we came: nobody knows when. */
   inherited = false
+  /** Where it was last opened. */
+  start: number | undefined = undefined
   /** The watermark when an offset was committed by hand: only marks that move it are committed over that offset. */
   byHand: number | undefined = undefined
   /** An offset that was committed by hand while the start was being found out. */
@@ -126,6 +131,7 @@ export class Partition implements Origin {
       this.scope = scope
       this.pump = new PartitionPump(reader, scope, this.sink)
       this.position = start
+      this.start = start
       this.isCaughtUp = false
       if (this.tracker !== undefined) this.tracker.reset(start)
       else if (this.host.marks) this.tracker = new OffsetTracker(start)
@@ -221,16 +227,20 @@ export class Partition implements Origin {
     return !this.paused && (this.slot !== undefined || this.failure !== undefined)
   }
 
-  /** Goes on from another position; what was delivered and is not done is forgotten. */
-  seek(offset: number): Effect.Effect<void> {
+  /**
+   * Goes on from another position; what was delivered and is not done is forgotten. `gone`: it is not ours, or not
+   * there, any more; `over`: it has been read to its end. Then nothing was done.
+   */
+  seek(offset: number): Effect.Effect<"moved" | "gone" | "over"> {
     return Effect.suspend(() => this.pump?.stop ?? Effect.void).pipe(
       Effect.andThen(
         Effect.suspend(() => {
           const { pump } = this
-          if (this.status !== "open" || pump === undefined) return Effect.void
+          if (this.status !== "open") return Effect.succeed("gone" as const)
+          if (pump === undefined || this.bound.isFinished) return Effect.succeed("over" as const)
           pump.reader.seek(offset)
           this.moved(offset)
-          return this.bound.isFinished ? Effect.void : pump.start
+          return Effect.as(pump.start, "moved" as const)
         })
       ),
       Effect.uninterruptible

@@ -38,6 +38,8 @@ export interface Committer {
   readonly run: Effect.Effect<never, KafkaError.KafkaError>
   /** Commits again what brokers might let expire, until it fails for good. */
   readonly renew: Effect.Effect<never, KafkaError.KafkaError>
+  /** What a commit in the background failed with: the next one tells its marks, or the failure is for good. */
+  readonly outlived: (error: KafkaError.KafkaError) => Effect.Effect<void, KafkaError.KafkaError>
 }
 
 // Brokers before 2.1 forget an offset `offsets.retention.minutes` after its commit, and ask nobody (KIP-211): by default
@@ -187,12 +189,15 @@ export const make = (
         const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
         const commits: Array<Entry> = []
         for (const partition of partitions) {
-          const { committed, committedAt } = partition
+          const { committed, committedAt, stands } = partition
           if (partition.status !== "open" || committed < 0) continue
           if (committedAt !== undefined && now - committedAt < renewAfter) continue
           // Only what the group has: without a commit there is nothing to renew.
           if (committedAt === undefined && !partition.inherited) continue
-          commits.push([partition, { ...partition.place, offset: committed }])
+          commits.push([
+            partition,
+            { ...partition.place, ...(stands?.offset === committed ? stands : undefined), offset: committed }
+          ])
         }
         if (commits.length > 0) yield* send(commits, settings.timeout, false)
       })
@@ -200,15 +205,18 @@ export const make = (
 
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
-    if (error.reason._tag === "NotOwned") return Effect.void
-    if (!error.isRetryable) return Effect.fail(error)
+    const isOne = error.reason._tag === "NotOwned"
+    if (!isOne && !error.isRetryable) return Effect.fail(error)
+    // Where one of them is ours no longer, the others may not have been taken yet.
     marked(1)
+    if (isOne) return Effect.void
     return Effect.logWarning(`offsets of group ${settings.group} could not be committed`, error)
   }
 
   return {
     marked,
     flush,
+    outlived,
     commit: (commits) =>
       Effect.suspend(() => {
         if (commits.length === 0) return Effect.void
@@ -248,10 +256,12 @@ const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: 
   // It is at another position since: what is done from there on is committed, below this one, too.
   if (epoch !== sent.epoch) return
   partition.committed = commit.offset
+  partition.stands = { offset: commit.offset, leaderEpoch: commit.leaderEpoch ?? -1, metadata: commit.metadata ?? "" }
   if (!byHand) partition.byHand = undefined
   else if (tracker === undefined) partition.early = commit.offset
   else {
-    partition.byHand = sent.watermark ?? tracker.watermark
+    // Asked for before it was open: what was done since then is committed over it.
+    partition.byHand = sent.watermark ?? partition.start
     if (tracker.doneBelow(commit.offset) > 0) partition.checkDrained()
   }
 }

@@ -28,18 +28,19 @@ type Failure = KafkaError.KafkaError
 
 /**
  * A stream of the arrays that come to a mailbox. `begin` may refuse; `end` is called when the application's side ends.
- * The fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time.
+ * Where `pulls`, the fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time.
  */
 const read = (
   mailbox: Mailbox<Partition>,
   begin: Effect.Effect<void, Failure>,
-  end: () => void
+  end: () => void,
+  pulls: boolean
 ): Stream.Stream<AnyRecord, Failure> => {
   const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.flatMap(
     mailbox.take,
     (partition) =>
       Effect.withFiber((fiber) => {
-        partition.worker = fiber
+        if (pulls) partition.worker = fiber
         return Effect.flatMap(partition.deliver, (records) =>
           records === undefined || records.length === 0
             ? pull
@@ -125,7 +126,12 @@ const policyOf = (policy: {
   })
 }
 
-/** The streams. */
+/** What the application is given of a partition. */
+interface Assigned extends Place {
+  readonly records: Stream.Stream<AnyRecord, Failure>
+}
+
+/** The streams, and what reads them for the application. */
 const streams = (engine: Engine) => {
   const { reading } = engine
   const commit = Effect.suspend(() =>
@@ -135,7 +141,7 @@ const streams = (engine: Engine) => {
   )
   const entered = ReadControl.enter({ assigned: engine.assigned, stop: engine.stop, commit })
 
-  const recordsOf = (partition: Partition): Stream.Stream<AnyRecord, Failure> =>
+  const recordsOf = (partition: Partition, pulls: boolean): Stream.Stream<AnyRecord, Failure> =>
     read(
       partition.mailbox,
       Effect.suspend(() => {
@@ -148,24 +154,30 @@ const streams = (engine: Engine) => {
       () => {
         partition.reading = "ended"
         // The fiber goes on with something else.
-        partition.worker = undefined
+        if (pulls) partition.worker = undefined
         partition.checkDrained()
-      }
+      },
+      pulls
     )
 
+  const claimed = Effect.andThen(reading.claim("partitions"), entered)
+  const assignedOf = (partition: Partition, pulls: boolean): Assigned => ({
+    ...partition.place,
+    records: recordsOf(partition, pulls)
+  })
+
   return {
-    stream: read(reading.merged, Effect.andThen(reading.claim("stream"), entered), reading.streamEnded),
+    stream: read(reading.merged, Effect.andThen(reading.claim("stream"), entered), reading.streamEnded, true),
     partitions: Stream.fromPull(
       Effect.as(
-        Effect.andThen(reading.claim("partitions"), entered),
-        Effect.map(
-          reading.assignments.take,
-          (partition): Arr.NonEmptyReadonlyArray<Place & { records: Stream.Stream<AnyRecord, Failure> }> => [
-            { ...partition.place, records: recordsOf(partition) }
-          ]
-        )
+        claimed,
+        Effect.map(reading.assignments.take, (partition): Arr.NonEmptyReadonlyArray<Assigned> => [
+          assignedOf(partition, true)
+        ])
       )
-    )
+    ),
+    eachPartition: (pipeline: (partition: Assigned) => Effect.Effect<unknown, any, any>) =>
+      Run.eachPartition(engine, claimed, (partition) => pipeline(assignedOf(partition, false)))
   }
 }
 
@@ -221,9 +233,6 @@ export const make = (engine: Engine) => {
       policy: Parameters<typeof policyOf>[0] = {}
     ): Effect.Effect<void, any, any> =>
       Effect.flatMap(policyOf(policy), (checked) => Run.run(engine, handler, checked)),
-    eachPartition: (
-      pipeline: (partition: Place & { records: Stream.Stream<AnyRecord, Failure> }) => Effect.Effect<unknown, any, any>
-    ): Effect.Effect<void, any, any> => Run.eachPartition(engine, streams(engine).partitions, pipeline),
     commit: (offsets?: Iterable<GroupOffsets.Commit>) =>
       offsets === undefined
         ? Effect.andThen(
@@ -251,7 +260,10 @@ export const make = (engine: Engine) => {
           `the offset of a seek in ${partition.key}`,
           place
         )
-        yield* partition.seek(offset!)
+        const what = yield* partition.seek(offset!)
+        // Given back while the offset was asked for.
+        if (what === "gone") return yield* notOwned(place, settings.group ?? "")
+        if (what === "over") return yield* misuse(`${partition.key} has been read to its end`, place)
       }),
     pause: (places: Iterable<Place>) => paused(places, true),
     resume: (places: Iterable<Place>) => paused(places, false),

@@ -7,7 +7,9 @@
  */
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
@@ -186,14 +188,20 @@ export const make = Effect.fnUntraced(function* (
       return Effect.logWarning(`${who} waits: ${error.message}`)
     })
 
-  const close = Effect.gen(function* () {
+  const closeOnce = Effect.gen(function* () {
     if (engine.member !== undefined) yield* engine.member.closing
-    state.closing = true
     state.stopReading()
     yield* revocation.giveBack([...partitions.values()], settings.closeTimeout)
     if (engine.member !== undefined) yield* engine.member.leave
     reading.isOver = true
     PubSub.publishUnsafe(events, theEnd)
+  })
+  // Whoever interrupts `run` and closes the Scope waits for the same.
+  const closed = Deferred.makeUnsafe<void>()
+  const close = Effect.suspend(() => {
+    if (state.closing) return Deferred.await(closed)
+    state.closing = true
+    return Effect.ensuring(closeOnce, Deferred.done(closed, Exit.void))
   })
 
   const engine: Engine = {

@@ -86,6 +86,18 @@ export const make = (context: Context): Opening => {
       return Effect.logWarning(`${partition.key}${group} waits: ${error.message}`)
     })
 
+  /** What holds up all of them, said once. */
+  const allWait =
+    (list: ReadonlyArray<Partition>) =>
+    (error: KafkaError.KafkaError): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const isNew = list.every(({ trouble }) => trouble === undefined)
+        for (const partition of list) partition.trouble = error
+        if (!isNew) return Effect.void
+        publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
+        return Effect.logWarning(`the commits of group ${settings.group} are waited for: ${error.message}`)
+      })
+
   // ── what was found is the group's from then on
 
   const unsaid = new Set<Partition>()
@@ -105,12 +117,7 @@ export const make = (context: Context): Opening => {
                 return committer.flush(list)
               })
             ),
-            Effect.catch((error) => {
-              if (error.reason._tag === "NotOwned") return Effect.void
-              if (!error.isRetryable) return Effect.fail(error)
-              committer.marked(1)
-              return Effect.logWarning(`the position of group ${settings.group} could not be committed`, error)
-            })
+            Effect.catch(committer.outlived)
           )
         )
       )
@@ -135,7 +142,8 @@ export const make = (context: Context): Opening => {
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
-    yield* partition.open({ reader, start, scope: own, committed: isUnsaid ? undefined : (committed ?? start) })
+    if (partition.early === undefined) partition.stands = committed
+    yield* partition.open({ reader, start, scope: own, committed: isUnsaid ? undefined : (committed?.offset ?? start) })
     partition.inherited = committed !== undefined
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
   })
@@ -206,7 +214,9 @@ export const make = (context: Context): Opening => {
     // `resetOnStart` is over when it was committed: not before, whatever happens to the group meanwhile.
     const resets = settings.resetOnStart && !reset.some(({ committedAt }) => committedAt !== undefined)
     if (resets) reset.push(...list)
-    const wanted = yield* StartPositions.wanted(context, list, resets)
+    const wanted = yield* StartPositions.wanted(context, list, resets, allWait(list))
+    // What is told of each from now on is its own.
+    for (const partition of list) partition.trouble = undefined
     yield* inBackground(listen(list))
     yield* find(wanted)
   })

@@ -1,6 +1,7 @@
 /**
  * `run`: a fiber for each partition that hands records to a handler, in the order asked for, retries in place, sends
- * what cannot be handled to a dead-letter topic, and marks what is done.
+ * what cannot be handled to a dead-letter topic, and marks what is done. `eachPartition`: the same with a pipeline of
+ * the application's own.
  *
  * A revoke stops it between two records: those that no handler has begun are not handled here any more, a handler that
  * works may finish within `drainTimeout`, and the waiting between two tries ends at once, leaving its record unfinished.
@@ -16,7 +17,6 @@ import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
-import * as Stream from "effect/Stream"
 import type { KafkaError } from "../KafkaError.ts"
 import type * as Topic from "../Topic.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -41,6 +41,9 @@ type Handler = (record: AnyRecord) => Effect.Effect<unknown, any, any>
 
 /** A record that was left unfinished: it is not marked. */
 const abandoned: unique symbol = Symbol()
+
+/** A record that no handler has begun, since its partition is paused. */
+const held: unique symbol = Symbol()
 
 // Records of a partition that wait for a handler, beyond which the next array is not taken.
 const maxWaiting = 1024
@@ -178,6 +181,25 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
   )
 }
 
+/** The handler among those of all partitions, of which no more than so many are at work at once. */
+const among =
+  (partition: Partition, handler: Handler, permits: Semaphore.Semaphore): Handler =>
+  (record) => {
+    const { epoch } = partition
+    // Whoever waited until the partition was given back, lost or elsewhere begins no more; where it was paused
+    // meanwhile, it lets the others go first.
+    const allowed: Effect.Effect<unknown, any, any> = permits.withPermits(1)(
+      Effect.suspend(() => {
+        if (!partition.mayBegin || partition.epoch !== epoch) return Effect.succeed(abandoned)
+        return partition.paused ? Effect.succeed(held) : handler(record)
+      })
+    )
+    const begun: Effect.Effect<unknown, any, any> = Effect.flatMap(allowed, (outcome) =>
+      outcome === held ? Effect.andThen(partition.unpaused, begun) : Effect.succeed(outcome)
+    )
+    return begun
+  }
+
 /** The handler as the policy has it: among the others, and with what becomes of failures. */
 const handlerOf = (
   partition: Partition,
@@ -185,18 +207,7 @@ const handlerOf = (
   policy: Policy,
   permits: Semaphore.Semaphore | undefined
 ): Handler => {
-  const allowed: Handler =
-    permits === undefined
-      ? handler
-      : (record) => {
-          const { epoch } = partition
-          return permits.withPermits(1)(
-            // Whoever waited until the partition was given back, lost or elsewhere begins no more.
-            Effect.suspend(() =>
-              partition.mayBegin && partition.epoch === epoch ? handler(record) : Effect.succeed(abandoned)
-            )
-          )
-        }
+  const allowed = permits === undefined ? handler : among(partition, handler, permits)
   if (policy.retry === undefined && policy.deadLetter === undefined) {
     return allowed
   }
@@ -209,48 +220,41 @@ const handlerOf = (
   }
 }
 
-/** Handles every record of every partition; ends when the consumer is closed, or a bounded read is through. */
-export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Effect<void, any, any> =>
+/**
+ * A fiber for each partition, in the consumer's Scope, until the consumer is closed, a bounded read is through, or one
+ * fails; only those of a partition are interrupted when it is lost, not drained in time, or has stood still: then it is
+ * begun again at its lowest unfinished record.
+ */
+const overPartitions = (
+  engine: Engine,
+  reading: Partition["reading"],
+  work: (partition: Partition, context: Context.Context<any>) => Effect.Effect<unknown, any, any>
+): Effect.Effect<void, any, any> =>
   Effect.gen(function* () {
-    yield* engine.reading.claim("run")
     const context = (yield* Effect.context<never>()) as Context.Context<any>
     const failed = Deferred.makeUnsafe<never, any>()
-    const workers = new Set<Fiber.Fiber<void, unknown>>()
-    const permits = policy.maxConcurrency === Infinity ? undefined : Semaphore.makeUnsafe(policy.maxConcurrency)
-    const { deadLetter } = policy
+    const workers = new Set<Fiber.Fiber<unknown, unknown>>()
 
     const start = (partition: Partition): Effect.Effect<void> => {
-      const handle = handlerOf(partition, handler, policy, permits)
-      const work =
-        policy.order === "partition" || policy.concurrency === 1
-          ? inOrder(partition, handle)
-          : atOnce(partition, handle, policy)
-      partition.reading = "yes"
-      if (deadLetter !== undefined) {
-        partition.onUndecodable = (record, error) =>
-          deadLetter.when(error)
-            ? Effect.provide(DeadLetter.send(deadLetter.topic, partition, record, error, 0), context)
-            : Effect.fail(error)
-      }
-      return Effect.map(
-        Effect.forkIn(Effect.provide(work, context) as Effect.Effect<void, unknown>, engine.scope),
-        (fiber) => {
-          partition.worker = fiber
-          workers.add(fiber)
-          fiber.addObserver((exit) => {
-            workers.delete(fiber)
-            partition.reading = "ended"
-            partition.worker = undefined
-            const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-            if (wasCut && partition.isLive && partition.begunAgain) again(partition)
-            // Interrupted for a revoke that timed out, or for a partition that was lost: not a failure of the handler.
-            else if (Exit.isFailure(exit) && !(wasCut && !partition.isLive)) {
-              Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
-            }
-            partition.checkDrained()
-          })
-        }
-      )
+      partition.reading = reading
+      const working = Effect.suspend(() => work(partition, context))
+      const provided = Effect.provide(working, context) as Effect.Effect<unknown, unknown>
+      return Effect.map(Effect.forkIn(provided, engine.scope), (fiber) => {
+        partition.worker = fiber
+        workers.add(fiber)
+        fiber.addObserver((exit) => {
+          workers.delete(fiber)
+          partition.reading = "ended"
+          partition.worker = undefined
+          const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+          if (wasCut && partition.isLive && partition.begunAgain) again(partition)
+          // Interrupted for a revoke that timed out, or for a partition that was lost: not a failure of the handler.
+          else if (Exit.isFailure(exit) && !(wasCut && !partition.isLive)) {
+            Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+          }
+          partition.checkDrained()
+        })
+      })
     }
 
     /** It stood still: its records are handled anew, from the lowest that is not done. */
@@ -258,20 +262,14 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
       partition.begunAgain = false
       const { byHand, committed } = partition
       const from = partition.tracker?.watermark ?? partition.position ?? 0
-      Fiber.runIn(
-        Effect.runForkWith(context)(
-          Effect.andThen(
-            partition.seek(from),
-            Effect.suspend(() => {
-              // No seek of the application's: what was done is still to be committed.
-              partition.committed = committed
-              partition.byHand = byHand
-              return partition.isLive ? start(partition) : Effect.void
-            })
-          )
-        ),
-        engine.scope
-      )
+      const restarted = Effect.flatMap(partition.seek(from), (what) => {
+        if (what !== "moved") return Effect.void
+        // No seek of the application's: what was done is still to be committed.
+        partition.committed = committed
+        partition.byHand = byHand
+        return start(partition)
+      })
+      Fiber.runIn(Effect.runForkWith(context)(restarted), engine.scope)
     }
 
     const assigned = Effect.flatMap(engine.reading.assignments.take, start).pipe(
@@ -290,7 +288,9 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
         // A failure interrupts what else is at work; an interruption lets it finish, within `drainTimeout`, and leaves
         // the group: nobody would handle what it is given.
         const end = Cause.hasInterruptsOnly(exit.cause)
-          ? engine.close
+          ? Effect.map(engine.close, () => {
+              for (const worker of workers) worker.interruptUnsafe()
+            })
           : Effect.forEach([...workers], Fiber.interrupt, { concurrency: "unbounded", discard: true })
         return Effect.flatMap(Effect.forkIn(end, engine.scope), Fiber.await)
       })
@@ -299,33 +299,31 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
     if (Deferred.isDoneUnsafe(failed)) yield* failure
   })
 
-/**
- * A fiber for each partition that runs its pipeline; only that fiber is interrupted when the partition is lost, or not
- * drained in time. What a pipeline fails with fails all.
- */
-export const eachPartition = <A, E, R>(
-  engine: Engine,
-  partitions: Stream.Stream<A, KafkaError>,
-  pipeline: (partition: A) => Effect.Effect<unknown, E, R>
-): Effect.Effect<void, KafkaError | E, R> =>
-  Effect.gen(function* () {
-    const failed = Deferred.makeUnsafe<never, E>()
-    const fibers = new Set<Fiber.Fiber<unknown, E>>()
-    const start = (partition: A) =>
-      Effect.map(Effect.forkChild(pipeline(partition)), (fiber) => {
-        fibers.add(fiber)
-        fiber.addObserver((exit) => {
-          fibers.delete(fiber)
-          // Interrupted by the consumer: the partition is no longer ours, and that was told.
-          if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
-            Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
-          }
-        })
+/** Handles every record of every partition; ends when the consumer is closed, or a bounded read is through. */
+export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Effect<void, any, any> =>
+  Effect.suspend(() => {
+    const permits = policy.maxConcurrency === Infinity ? undefined : Semaphore.makeUnsafe(policy.maxConcurrency)
+    const { deadLetter } = policy
+    return Effect.andThen(
+      engine.reading.claim("run"),
+      overPartitions(engine, "yes", (partition, context) => {
+        const handle = handlerOf(partition, handler, policy, permits)
+        if (deadLetter !== undefined) {
+          partition.onUndecodable = (record, error) =>
+            deadLetter.when(error)
+              ? Effect.provide(DeadLetter.send(deadLetter.topic, partition, record, error, 0), context)
+              : Effect.fail(error)
+        }
+        return policy.order === "partition" || policy.concurrency === 1
+          ? inOrder(partition, handle)
+          : atOnce(partition, handle, policy)
       })
-    const all = Stream.runForEach(partitions, start).pipe(
-      Effect.andThen(
-        Effect.suspend(() => Effect.forEach([...fibers], Fiber.await, { concurrency: "unbounded", discard: true }))
-      )
     )
-    yield* Effect.raceFirst(all, Deferred.await(failed))
   })
+
+/** Runs a pipeline for each partition. What one fails with fails all. */
+export const eachPartition = (
+  engine: Engine,
+  claim: Effect.Effect<void, KafkaError>,
+  pipeline: (partition: Partition) => Effect.Effect<unknown, any, any>
+): Effect.Effect<void, any, any> => Effect.andThen(claim, overPartitions(engine, "no", pipeline))

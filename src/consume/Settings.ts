@@ -130,7 +130,8 @@ export interface CommonOptions {
   readonly progressTimeout?: Duration.Input | undefined
   /**
    * What is done about a partition without progress: tell it (`"event"`, default), interrupt what handles it and begin
-   * again at its lowest unfinished record (`run`; a `stream` or the pipeline of a partition ends), or fail the consumer.
+   * again at its lowest unfinished record (`run` and `eachPartition`; a `stream`, or a pipeline of `partitions`, ends), or
+   * fail the consumer.
    */
   readonly onStalled?: "event" | "interrupt" | "fail" | undefined
   readonly fetch?: FetchOptions | undefined

@@ -29,7 +29,7 @@ export interface Wanted {
   readonly partition: Partition
   readonly at: Offset.Position
   /** What the group has committed; undefined where it has nothing, or where that is to be ignored. */
-  readonly committed: number | undefined
+  readonly committed: GroupOffsets.Committed | undefined
   /** The leader epoch of the record before it, where a commit tells it (KIP-320). */
   readonly leaderEpoch?: number | undefined
   /** It differs from one time to the next: what is found is the group's from then on. */
@@ -45,11 +45,12 @@ export interface Context {
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
 }
 
-/** What each of them is to begin with. Fails with `NoCommit` where nothing says it. */
+/** What each of them is to begin with. Fails with `NoCommit` where nothing says it; `waits` is told why it takes long. */
 export const wanted = Effect.fnUntraced(function* (
   { groupOffsets, knownCounts, provide, settings }: Context,
   list: ReadonlyArray<Partition>,
-  ignoreCommits: boolean
+  ignoreCommits: boolean,
+  waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
 ): Effect.fn.Return<ReadonlyArray<Wanted>, KafkaError.KafkaError> {
   const { from, group, onAssigned } = settings
   const places = list.map((partition) => partition.place)
@@ -71,7 +72,7 @@ export const wanted = Effect.fnUntraced(function* (
   const commits =
     group === undefined || (ignoreCommits && from !== "committed")
       ? new Map<string, GroupOffsets.Committed>()
-      : yield* groupOffsets.fetch(group, places)
+      : yield* groupOffsets.fetch(group, places, undefined, waits)
   const all: Array<Wanted> = []
   for (const partition of list) {
     const commit = commits.get(partition.key)
@@ -88,7 +89,7 @@ export const wanted = Effect.fnUntraced(function* (
     // Of the commit, and only where it is gone on from there.
     const leaderEpoch =
       hand === undefined && commit !== undefined && commit.leaderEpoch >= 0 ? commit.leaderEpoch : undefined
-    all.push({ partition, at, committed: commit?.offset, found, leaderEpoch })
+    all.push({ partition, at, committed: commit, found, leaderEpoch })
   }
   return all
 })

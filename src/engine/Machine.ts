@@ -7,9 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
 
-/** A machine, as its driver sees it. Times are milliseconds on the monotonic clock. */
+/** A machine, as its driver sees it. Times are milliseconds. */
 export interface Machine<State, Event, Command> {
   readonly initial: State
+  /** Its time; left out: the monotonic clock's. */
+  readonly now?: () => number
   readonly step: (state: State, event: Event, now: number) => readonly [State, ReadonlyArray<Command>]
   /** Where it wants a step though nothing has happened: `tick`. */
   readonly deadline: (state: State) => number | undefined
@@ -45,7 +47,7 @@ export const make = <State, Event, Command>(
     const events: Array<Event> = []
     const due = new Signal(() => isDue)
     const end = new Signal(() => machine.hasEnded(state))
-    const now = () => Backoff.monotonic(clock)
+    const now = machine.now ?? (() => Backoff.monotonic(clock))
     const wake = () => {
       isDue = true
       due.fire()

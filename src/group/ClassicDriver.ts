@@ -18,6 +18,7 @@ import type { Join, Member } from "../Membership.ts"
 import * as ClassicMember from "./ClassicMember.ts"
 import * as ClassicRequests from "./ClassicRequests.ts"
 import * as ClassicRound from "./ClassicRound.ts"
+import * as SessionClock from "./SessionClock.ts"
 import * as TopicWatch from "./TopicWatch.ts"
 
 /** Checked settings; durations in milliseconds. */
@@ -72,7 +73,8 @@ export const join = (
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
-    const requests = ClassicRequests.make(cluster, clock, group, settings)
+    const now = SessionClock.make(clock)
+    const requests = ClassicRequests.make(cluster, now, group, settings)
     const watch = TopicWatch.make(cluster, topics)
     const told = new Set<string>()
 
@@ -158,6 +160,7 @@ export const join = (
     const random = yield* Random.Random
     const machine = yield* Machine.make<ClassicMember.State, ClassicMember.Event, ClassicMember.Command>({
       initial: ClassicMember.initial,
+      now,
       step: (state, event, now) => ClassicMember.step(machineSettings(), state, event, now, random.nextDoubleUnsafe()),
       deadline: (state) => ClassicMember.deadline(machineSettings(), state),
       tick: { _tag: "Tick" },

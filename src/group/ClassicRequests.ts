@@ -2,7 +2,6 @@
  * The requests of a member of a classic group to its coordinator: JoinGroup, SyncGroup, Heartbeat, LeaveGroup, and
  * DescribeGroups for a leader that came back. Each is sent once, except for the last word, LeaveGroup.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Broker } from "../Broker.ts"
@@ -46,7 +45,7 @@ let channels = 0
 export interface ClassicRequests extends ReturnType<typeof make> {}
 
 /** The requests of a new member of a group. */
-export const make = (cluster: Cluster["Service"], clock: Clock.Clock, group: string, settings: Settings) => {
+export const make = (cluster: Cluster["Service"], now: () => number, group: string, settings: Settings) => {
   const { instanceId } = settings
   // A JoinGroup is held by the broker, and with it all that follows on its connection.
   const channel = `group-${++channels}`
@@ -65,7 +64,7 @@ export const make = (cluster: Cluster["Service"], clock: Clock.Clock, group: str
   /** With the time at which it was sent at the earliest. */
   const timed = <A>(self: Effect.Effect<A, KafkaError.KafkaError>) =>
     Effect.suspend(() => {
-      const sentAt = Backoff.monotonic(clock)
+      const sentAt = now()
       return Effect.map(self, (response) => ({ response, sentAt }))
     })
 

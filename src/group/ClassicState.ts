@@ -1,6 +1,6 @@
 /**
  * Pure. What a member of a classic group is at a moment, what may happen to it and what it may ask for: the words of
- * the state machine in `ClassicMember`. Times are milliseconds on the monotonic clock.
+ * the state machine in `ClassicMember`. Times are milliseconds by the `SessionClock`.
  */
 import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"

@@ -62,7 +62,8 @@ export const fetch = (
   retry: Backoff.Retry,
   id: string,
   partitions: ReadonlyArray<TopicPartition.TopicIdPartition>,
-  as?: Identity
+  as?: Identity,
+  waits: (error: KafkaError.KafkaError) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<ReadonlyMap<string, Committed>, KafkaError.KafkaError> => {
   if (partitions.length === 0) return Effect.succeed(new Map())
   const where = { api: "OffsetFetch", group: id }
@@ -111,7 +112,10 @@ export const fetch = (
     }
     return committed
   })
-  return Effect.retry(asked(cluster, id, once), { schedule: retry, while: (error) => error.isRetryable })
+  return asked(cluster, id, once).pipe(
+    Effect.tapError((error) => (error.isRetryable ? waits(error) : Effect.void)),
+    Effect.retry({ schedule: retry, while: (error) => error.isRetryable })
+  )
 }
 
 /** The code of each commit, in their order; fails where the coordinator gave no answer. */

@@ -1,8 +1,8 @@
 /** A process that stood still (SIGSTOP, a suspended machine) may wake in any of its fibers: the clock is asked first. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
-import { Consumer, type Membership } from "samsa"
-import { committed, fill, one, orders, p0, pass, reasonOf, scoped, two, until } from "./Harness.ts"
+import { Clock, Effect, Schedule } from "effect"
+import { Consumer, Membership } from "samsa"
+import { committed, fill, member, one, orders, p0, pass, reasonOf, scoped, tags, two, until } from "./Harness.ts"
 
 /** Gives the partition at once, and says whether it is still ours as it is told. */
 const clocked = (state: { alive: boolean; asked: number }, places = [p0]): Membership.Membership => ({
@@ -20,6 +20,42 @@ const clocked = (state: { alive: boolean; asked: number }, places = [p0]): Membe
       closing: Effect.void,
       leave: Effect.void
     })
+})
+
+describe("a member of a machine that was suspended, where the monotonic clock stood still", () => {
+  it.effect("has lost what it had by the wall clock, before it begins anything more", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const clock = yield* Clock.Clock
+      let slept = 0
+      const wall: Clock.Clock = {
+        ...clock,
+        sleep: (duration) => clock.sleep(duration),
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + slept,
+        currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() + slept)
+      }
+      const begun: Array<number> = []
+      const { consumer, events } = yield* Effect.provideService(
+        member({ membership: Membership.classic({ sessionTimeout: "10 seconds" }) }),
+        Clock.Clock,
+        wall
+      )
+      yield* Effect.forkScoped(
+        consumer.run(({ offset }) =>
+          Effect.sync(() => {
+            begun.push(offset)
+            if (offset === 1 && slept === 0) slept = 3_600_000
+          })
+        )
+      )
+      yield* until("it is at work", () => begun.length >= 2)
+      assert.deepStrictEqual(begun.slice(0, 2), [0, 1])
+      yield* until("it has lost it", () => tags(events).includes("Lost"), 0)
+      yield* until("and comes again", () => begun.length > 2)
+      // Nothing of it was committed.
+      assert.deepStrictEqual(begun, [0, 1, 0, 1, 2])
+    }).pipe(scoped, Effect.provide(one))
+  )
 })
 
 describe("a member whose session must have ended by its own clock", () => {

@@ -1,9 +1,12 @@
 /** A commit that is not answered yet: what happens meanwhile must not be mistaken for it, nor wait for it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Offset } from "samsa"
+import { Deferred, Effect } from "effect"
+import { Consumer, GroupOffsets, Membership, Offset } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { committed, fill, member, moving, one, p0, pass, scoped, until } from "./Harness.ts"
+import { committed, fill, member, moving, one, orders, p0, pass, scoped, tags, two, until } from "./Harness.ts"
+
+const unknownMember = 25
+const loading = 14
 
 describe("a commit in flight", () => {
   it.effect("is not that of the position to which a seek goes back meanwhile", () =>
@@ -71,6 +74,96 @@ describe("a commit in flight", () => {
       const commit = yield* Effect.forkChild(Effect.flip(a.consumer.commit([{ ...p0, offset: 2 }])))
       assert.isAtMost(yield* until("it has failed", () => commit.pollUnsafe() !== undefined), 10_500)
     }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("a commit by hand that is asked for while its partition opens", () => {
+  it.effect("does not leave behind what is done before it is answered", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      const [opened, answered] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let commits = 0
+      const own = yield* GroupOffsets.GroupOffsets
+      const offsets = Effect.succeed(
+        GroupOffsets.GroupOffsets.of({
+          fetch: (...which) => Effect.andThen(Deferred.await(opened), own.fetch(...which)),
+          commit: (...which) =>
+            Effect.suspend(() => (commits++ === 0 ? Deferred.await(answered) : Effect.void)).pipe(
+              Effect.andThen(own.commit(...which))
+            )
+        })
+      )
+      const membership = { ...Membership.classic(), offsets }
+      const a = yield* member({ commitInterval: "100 millis", membership })
+      let handled = 0
+      yield* Effect.forkScoped(a.consumer.run(() => Effect.sync(() => handled++)))
+      yield* until("it is ours", () => tags(a.events).includes("Assigned"))
+      const commit = yield* Effect.forkChild(a.consumer.commit([{ ...p0, offset: 0 }]))
+      yield* until("the commit is under way", () => commits === 1)
+      yield* Deferred.succeed(opened, undefined)
+      yield* until("they are handled", () => handled === 5)
+      yield* pass(1_000)
+      assert.isUndefined(commit.pollUnsafe())
+      yield* Deferred.succeed(answered, undefined)
+      yield* pass(1_000)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 5 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("commits that are written again before a broker lets them expire", () => {
+  for (const whose of ["of its own", "found"] as const) {
+    it.effect(`keep what stands beside the offset, ${whose}`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(5)
+        const open = Consumer.assign({ topic: orders, group: "g", from: "latest" })
+        const first = yield* open
+        yield* moving(first.position(p0))
+        yield* first.commit([{ ...p0, offset: 3, metadata: "by hand" }])
+        yield* first.pause([p0])
+        if (whose === "found") {
+          yield* moving(first.stop)
+          const second = yield* open
+          yield* moving(second.position(p0))
+          yield* second.pause([p0])
+        }
+        let commits = 0
+        yield* broker.onCommit(() => commits++)
+        for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
+        assert.isAbove(commits, 0)
+        const [commit] = yield* broker.committed("g")
+        assert.deepInclude(commit, { offset: 3, metadata: "by hand" })
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+})
+
+describe("a commit in the background, one partition of which is ours no longer", () => {
+  it.effect("is sent again for the others (a mark that no timer follows)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      yield* fill(1, 1)
+      // UNKNOWN_MEMBER_ID alone would take everything away; here the membership does not hear of it.
+      yield* broker.inject(Fault.on("OffsetCommit", { times: 1, topic: orders, partition: 0 }).error(unknownMember))
+      yield* broker.inject(Fault.on("OffsetCommit", { times: 1, topic: orders, partition: 1 }).error(loading))
+      const membership: Membership.Membership = {
+        name: "deaf",
+        mistakes: [],
+        rebalanceTimeout: undefined,
+        join: ({ owner }) =>
+          Effect.as(owner.assigned([p0, { topic: "orders", partition: 1 }]), {
+            identity: () => ({ memberId: "", generation: -1, instanceId: null }),
+            commitRefused: () => undefined,
+            closing: Effect.void,
+            leave: Effect.void
+          })
+      }
+      const a = yield* member({ commitInterval: "1 second", membership })
+      yield* Effect.forkScoped(a.consumer.run(() => Effect.void))
+      yield* until("both are committed", () => Effect.map(committed(), (is) => Object.keys(is).length === 2), 20_000)
+    }).pipe(scoped, Effect.provide(two))
   )
 })
 

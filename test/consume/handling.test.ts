@@ -114,6 +114,35 @@ describe("run", () => {
     }).pipe(scoped, Effect.provide(two))
   )
 
+  it.effect("begins nothing of a partition that is paused while its record waits for a permit of maxConcurrency", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      yield* fill(3, 1)
+      const begun: Array<string> = []
+      const { consumer } = yield* member()
+      yield* Effect.forkScoped(
+        consumer.run(
+          ({ offset, partition }) =>
+            Effect.andThen(
+              Effect.sync(() => begun.push(`${partition}:${offset}`)),
+              Effect.sleep("1 second")
+            ),
+          { maxConcurrency: 1 }
+        )
+      )
+      yield* until("one is at work", () => begun.length === 1)
+      const other = begun[0]!.startsWith("0") ? 1 : 0
+      yield* consumer.pause([{ topic: "orders", partition: other }])
+      yield* pass(10_000)
+      assert.deepStrictEqual(
+        begun,
+        [0, 1, 2].map((offset) => `${1 - other}:${offset}`)
+      )
+      yield* consumer.resume([{ topic: "orders", partition: other }])
+      yield* until("it goes on", () => begun.length === 6)
+    }).pipe(scoped, Effect.provide(two))
+  )
+
   it.effect("keeps good records out of the dead letters in an outage (13-run-policy)", () =>
     Effect.gen(function* () {
       yield* fill(3)
@@ -276,6 +305,37 @@ describe("a record that does not fit its Schema", () => {
 })
 
 describe("progressTimeout", () => {
+  it.effect(
+    "has the pipeline of eachPartition begin again at the lowest unfinished record (onStalled: interrupt)",
+    () =>
+      Effect.gen(function* () {
+        yield* fill(4)
+        const begun: Array<number> = []
+        let stuck = true
+        const { consumer } = yield* member({
+          progressTimeout: "1 minute",
+          onStalled: "interrupt",
+          commitInterval: "1 second"
+        })
+        const reading = yield* Effect.forkScoped(
+          consumer.eachPartition(({ records }) =>
+            Stream.runForEach(records, (record) =>
+              Effect.suspend(() => {
+                begun.push(record.offset)
+                return record.offset === 1 && stuck ? Effect.never : Consumer.done(record)
+              })
+            )
+          )
+        )
+        yield* until("it stands still", () => begun.length === 2)
+        stuck = false
+        yield* until("it goes on", () => begun.length === 5, 90_000)
+        assert.deepStrictEqual(begun, [0, 1, 1, 2, 3])
+        yield* until("and is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 4))
+        assert.isUndefined(reading.pollUnsafe())
+      }).pipe(scoped, Effect.provide(one))
+  )
+
   for (const onStalled of ["event", "interrupt", "fail"] as const) {
     it.effect(`tells a partition that stands still (onStalled: ${onStalled})`, () =>
       Effect.gen(function* () {

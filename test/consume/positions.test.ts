@@ -1,7 +1,7 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
-import { Consumer, Offset, Producer, Topic } from "samsa"
+import { Consumer, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -238,6 +238,45 @@ describe("what a consumer is asked right after it was made", () => {
       const exit = yield* moving(Effect.flip(consumer.committed), 25_000)
       assert(exit._tag === "Success")
       assert.deepInclude(exit.value.reason, { _tag: "TimedOut", budget: "apiTimeout", millis: 20_000 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("and events say it of a coordinator that is silent to OffsetFetch alone", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      const fault = yield* broker.inject(Fault.on("OffsetFetch").withhold)
+      const { consumer, events } = yield* member({ apiTimeout: "1 minute" })
+      let handled = 0
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => handled++)))
+      const exit = yield* moving(Effect.flip(consumer.position(p0)), 70_000)
+      assert(exit._tag === "Success")
+      assert.include(exit.value.message, "OffsetFetch")
+      const waiting = events.filter((event) => event._tag === "Waiting")
+      assert.strictEqual(waiting.length, 1)
+      assert.strictEqual(waiting[0]!.group, "g")
+      assert.include(waiting[0]!.error.message, "OffsetFetch")
+      yield* fault.remove
+      yield* until("it goes on", () => handled === 1, 60_000)
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("and a seek whose partition is given back meanwhile is one of what is not ours", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(3)
+      const { consumer, events } = yield* member({ membership: Membership.classic({ sessionTimeout: "10 seconds" }) })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* moving(consumer.position(p0))
+      const fault = yield* broker.inject(Fault.on("ListOffsets").delay("8 seconds"))
+      const seeking = yield* Effect.forkChild(reasonOf(consumer.seek(p0, "earliest")))
+      yield* until("it is asked for", () => Effect.map(fault.hits, (hits) => hits === 1))
+      yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+      yield* broker.inject(Fault.on("JoinGroup").withhold)
+      yield* until("it is lost", () => tags(events).includes("Lost"))
+      assert.isUndefined(seeking.pollUnsafe())
+      const exit = yield* moving(Fiber.join(seeking))
+      assert.deepInclude(exit, { _tag: "Success", value: "NotOwned" })
     }).pipe(scoped, Effect.provide(one))
   )
 

@@ -162,16 +162,42 @@ describe("drainTimeout", () => {
   })
 })
 
-describe("an interrupted run whose Scope stays open", () => {
-  it.effect("drains and leaves (30-run-interrupted-scope-open)", () =>
+describe("a reading that is interrupted while its Scope stays open", () => {
+  for (const [way, read] of ways.filter(([name]) => name === "run" || name === "eachPartition")) {
+    it.effect(`drains and leaves (30-run-interrupted-scope-open, ${way})`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { consumer } = yield* member({ commitInterval: "100 millis" })
+        let begun = 0
+        const running = yield* Effect.forkScoped(
+          read(consumer, (record) =>
+            Effect.suspend(() =>
+              begun++ < 2 ? Consumer.done(record) : Effect.andThen(Effect.sleep("2 seconds"), Consumer.done(record))
+            )
+          )
+        )
+        yield* until("all but one are done", () => Effect.map(committed(), (is) => is["orders-0"] === 2))
+        yield* moving(Fiber.interrupt(running))
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 3 })
+        assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+
+  it.effect("waits once for a coordinator that does not answer, also where the Scope is closed then", () =>
     Effect.gen(function* () {
-      yield* fill(2)
       const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const { consumer } = yield* member()
+      const { close, consumer, events } = yield* member({
+        membership: Membership.classic({ leaveTimeout: "20 seconds" })
+      })
       const running = yield* Effect.forkScoped(consumer.run(() => Effect.void))
-      yield* until("all are done", () => Effect.map(committed(), (is) => is["orders-0"] === 2))
-      yield* moving(Fiber.interrupt(running))
-      assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+      yield* until("it is ours", () => tags(events).includes("Assigned"))
+      yield* broker.inject(Fault.on("LeaveGroup").withhold)
+      const ending = yield* Effect.forkChild(Effect.andThen(Fiber.interrupt(running), close))
+      const took = yield* until("it has ended", () => ending.pollUnsafe() !== undefined)
+      assert.isAtLeast(took, 19_000)
+      assert.isBelow(took, 22_000)
     }).pipe(scoped, Effect.provide(one))
   )
 })
