@@ -16,20 +16,16 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
-import * as Pull from "effect/Pull"
-import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Sink from "effect/Sink"
+import type * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
 import * as Cluster from "./Cluster.ts"
@@ -42,6 +38,8 @@ import * as Ownership from "./produce/Ownership.ts"
 import * as Placement from "./produce/Placement.ts"
 import * as ProducerBuffer from "./produce/ProducerBuffer.ts"
 import { SendAll } from "./produce/SendAll.ts"
+import * as ProducerSink from "./produce/Sink.ts"
+import * as Reports from "./produce/Reports.ts"
 import * as Settings from "./produce/Settings.ts"
 import type * as TopicEncoder from "./produce/TopicEncoder.ts"
 import type * as Topic from "./Topic.ts"
@@ -74,7 +72,10 @@ export type { Options } from "./produce/Settings.ts"
 export class Producer extends Context.Service<
   Producer,
   {
-    /** Sends one record and waits for its acknowledgement. Interrupting it takes the record back, if it has not been sent yet. */
+    /**
+     * Sends one record and waits for its acknowledgement. Interrupting it takes the record back, if it has not been sent
+     * yet. Bytes of the entry are lent: they must not change until the Effect has ended, in whatever way.
+     */
     readonly send: <
       N extends string,
       K extends Topic.WireCodec,
@@ -84,7 +85,10 @@ export class Producer extends Context.Service<
       topic: Topic.Topic<N, K, V, H>,
       entry: Entry<K["Type"], V["Type"], Topic.HeadersOf<H>>
     ) => Effect.Effect<RecordMetadata, KafkaError.KafkaError, Topic.EncodingServices<Topic.Topic<N, K, V, H>>>
-    /** Two stages: the outer Effect waits for room in the buffer, the inner one for the acknowledgement. */
+    /**
+     * Two stages: the outer Effect waits for room in the buffer, the inner one for the acknowledgement. Bytes of the entry
+     * are copied: they are the caller's again when the outer one has ended.
+     */
     readonly offer: <
       N extends string,
       K extends Topic.WireCodec,
@@ -98,7 +102,11 @@ export class Producer extends Context.Service<
       KafkaError.KafkaError,
       Topic.EncodingServices<Topic.Topic<N, K, V, H>>
     >
-    /** Sends many records and answers for each, in their order. It never fails as a whole. */
+    /**
+     * Sends many records and answers for each, in their order. It never fails as a whole. A large array is encoded and
+     * handed over a slice at a time, and what others send meanwhile goes between. Bytes of the entries are lent, as those
+     * of `send` are.
+     */
     readonly sendAll: <
       N extends string,
       K extends Topic.WireCodec,
@@ -112,7 +120,7 @@ export class Producer extends Context.Service<
       never,
       Topic.EncodingServices<Topic.Topic<N, K, V, H>>
     >
-    /** `sendAll` in two stages, as `offer` is for `send`. */
+    /** `sendAll` in two stages, as `offer` is for `send`: bytes are copied. */
     readonly offerAll: <
       N extends string,
       K extends Topic.WireCodec,
@@ -126,7 +134,7 @@ export class Producer extends Context.Service<
       never,
       Topic.EncodingServices<Topic.Topic<N, K, V, H>>
     >
-    /** Sends what it is given; ends when all of it is acknowledged, fails with the first record that is not. */
+    /** Sends what it is given, of which it copies the bytes; ends when all of it is acknowledged, fails with the first record that is not. */
     readonly sink: <
       N extends string,
       K extends Topic.WireCodec,
@@ -141,16 +149,16 @@ export class Producer extends Context.Service<
       KafkaError.KafkaError,
       Topic.EncodingServices<Topic.Topic<N, K, V, H>>
     >
-    /** The outcome of every record, from when the stream is run (PyKafka's get_delivery_report). One that is read slowly loses the oldest beyond 65 536. */
+    /**
+     * The outcome of every record that was handed over, from when the stream is run (PyKafka's get_delivery_report): what
+     * fails before, since it cannot be encoded or placed or finds no room, is told to its caller alone. A stream that is
+     * read slowly loses the oldest beyond 65 536.
+     */
     readonly deliveryReports: Stream.Stream<DeliveryReport>
     /** Sends what is buffered without lingering, and waits until each record handed over so far has its outcome. */
     readonly flush: Effect.Effect<void, KafkaError.KafkaError>
   }
 >()("samsa/Producer") {}
-
-const reportsKept = 65_536
-/** Arrays of `through` and `sink` that may wait for their acknowledgement at once. */
-const arraysUnderWay = 16
 
 /**
  * Makes a producer. Closing the Scope flushes, within `closeTimeout`.
@@ -170,16 +178,8 @@ export const make = Effect.fnUntraced(function* (
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const monotonic = () => Backoff.monotonic(clock)
 
-  const reports = new Set<Queue.Queue<DeliveryReport, Cause.Done>>()
-  const report = (topic: string, partition: number, result: Outcome) => {
-    for (const queue of reports) Queue.offerUnsafe(queue, { topic, partition, result })
-  }
-  // Behind the engine's end, which still has outcomes to tell.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      for (const queue of reports) Queue.endUnsafe(queue)
-    })
-  )
+  // Its end is behind the engine's, which still has outcomes to tell.
+  const reports = yield* Reports.make
   if (settings.insistent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
   const engine = yield* transport.producer(settings)
   const buffer = new ProducerBuffer.ProducerBuffer(limits, monotonic, (effect) => Fiber.runIn(run(effect), scope))
@@ -202,7 +202,7 @@ export const make = Effect.fnUntraced(function* (
     within: settings.deliveryTimeout,
     closed: Deferred.await(closed)
   })
-  const handover = Handover.make(engine, buffer, report)
+  const handover = Handover.make(engine, buffer, reports.report)
 
   /** Prepares one entry, and goes on with it. */
   const prepared = <A>(
@@ -224,7 +224,10 @@ export const make = Effect.fnUntraced(function* (
     prepared(topic, entry, (one, since) =>
       Effect.callback<RecordMetadata, KafkaError.KafkaError>((resume) => {
         const back = handover.one(topic.name, one, since, (outcome) => resume(Effect.fromResult(outcome)))
-        return Effect.sync(back)
+        // Interrupted: its bytes are the caller's again, whatever still becomes of the record.
+        return Effect.sync(() => {
+          if (!back()) Ownership.own(one.record, entry)
+        })
       })
     )
 
@@ -232,11 +235,11 @@ export const make = Effect.fnUntraced(function* (
     prepared(topic, entry, (one, since) =>
       Effect.callback<Effect.Effect<RecordMetadata, KafkaError.KafkaError>, KafkaError.KafkaError>((resume) => {
         const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
-        const record = Ownership.own(one.record, entry)
+        Ownership.own(one.record, entry)
         let used = false
         const back = handover.one(
           topic.name,
-          { record, partition: one.partition },
+          one,
           since,
           (outcome) => {
             const exit = Effect.fromResult(outcome)
@@ -254,7 +257,7 @@ export const make = Effect.fnUntraced(function* (
 
   /**
    * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller
-   * waits for the outcomes, so that the bytes stay his.
+   * waits for the outcomes, so that the bytes stay his until then.
    */
   const handOver = (
     topic: Topic.Any,
@@ -266,78 +269,41 @@ export const make = Effect.fnUntraced(function* (
       const since = monotonic()
       const batch = new SendAll<RecordMetadata>(topic.name, entries.length)
       started?.(batch)
-      const rest = entries.length === 0 ? undefined : placement.all(topic, entries, batch, since)
-      const entered = Effect.callback<SendAll<RecordMetadata>>((resume) => {
-        if (!shared) Ownership.ownAll(batch.parts(), entries)
-        return Effect.sync(handover.all(batch, since, () => resume(Effect.succeed(batch))))
-      })
-      return rest === undefined ? entered : Effect.andThen(rest, entered)
+      const enter = (end: number) =>
+        Effect.callback<void>((resume) => {
+          const slice = batch.take(end)
+          if (slice.count === 0) return resume(Effect.void)
+          if (!shared) Ownership.ownAll(slice.parts, entries)
+          return Effect.sync(handover.all(batch, slice, since, () => resume(Effect.void)))
+        })
+      return entries.length === 0
+        ? Effect.succeed(batch)
+        : Effect.as(placement.all(topic, entries, batch, since, enter), batch)
     })
   const outcomes = (batch: SendAll<RecordMetadata>) =>
     Effect.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))
+  const sendAll = (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
+    Effect.suspend(() => {
+      let batch: SendAll<RecordMetadata> | undefined
+      // Interrupted: the bytes are the caller's again, whatever still becomes of what was handed over.
+      const own = Effect.sync(() => batch?.forEachUnsettled((record, i) => Ownership.own(record, entries[i])))
+      return handOver(topic, entries, true, (started) => (batch = started)).pipe(
+        Effect.flatMap(outcomes),
+        Effect.onInterrupt(() => own)
+      )
+    })
 
   return Producer.of({
     send,
     offer,
     offerAll: (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
       Effect.map(handOver(topic, entries, false), outcomes),
-    sendAll: (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
-      Effect.flatMap(handOver(topic, entries, true), outcomes),
-    sink: (topic: Topic.Any) => sinkOf((entries, started) => handOver(topic, entries, false, started)),
-    deliveryReports: Stream.unwrap(
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.tap(Queue.sliding<DeliveryReport, Cause.Done>(reportsKept), (queue) =>
-            Effect.sync(() => (scope.state._tag === "Closed" ? Queue.endUnsafe(queue) : reports.add(queue)))
-          ),
-          (queue) =>
-            Effect.andThen(
-              Effect.sync(() => reports.delete(queue)),
-              Queue.shutdown(queue)
-            )
-        ),
-        Stream.fromQueue
-      )
-    ),
+    sendAll,
+    sink: (topic: Topic.Any) => ProducerSink.make((entries, started) => handOver(topic, entries, false, started)),
+    deliveryReports: reports.stream,
     flush: engine.flush
   } as Producer["Service"])
 })
-
-/** Hands arrays over as they come, some of them under way at once; the first failure ends it, whatever else is under way. */
-const sinkOf = <R>(
-  handOver: (
-    entries: ReadonlyArray<TopicEncoder.Entry>,
-    started: (batch: SendAll<RecordMetadata>) => void
-  ) => Effect.Effect<unknown, never, R>
-): Sink.Sink<void, TopicEncoder.Entry, never, KafkaError.KafkaError, R> =>
-  Sink.fromTransform((upstream) =>
-    Effect.suspend(() => {
-      const failed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
-      const changed = Latch.makeUnsafe(false)
-      let underWay = 0
-      const fewerThan = (n: number): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          if (underWay < n) return Effect.void
-          changed.closeUnsafe()
-          return Effect.andThen(changed.await, fewerThan(n))
-        })
-      const watch = (batch: SendAll<RecordMetadata>) => {
-        underWay++
-        batch.whenFailed((error) => void Deferred.doneUnsafe(failed, Effect.fail(error)))
-        batch.whenDone(() => {
-          underWay--
-          changed.openUnsafe()
-        })
-      }
-      const one = (entries: ReadonlyArray<TopicEncoder.Entry>) =>
-        Effect.andThen(fewerThan(arraysUnderWay), handOver(entries, watch))
-      const all = Effect.forever(Effect.flatMap(upstream, one)).pipe(
-        Pull.catchDone(() => fewerThan(1)),
-        Effect.as<Sink.End<void>>([undefined])
-      )
-      return Effect.raceFirst(all, Deferred.await(failed))
-    })
-  )
 
 /** A producer outlives its Scope only by mistake. */
 const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })
@@ -368,7 +334,7 @@ export const through =
           Stream.mapArrayEffect((elements) =>
             Effect.map(producer.offerAll(topic, elements.map(f)), (acks) => [{ elements, acks }] as const)
           ),
-          Stream.bufferArray({ capacity: arraysUnderWay }),
+          Stream.bufferArray({ capacity: ProducerSink.arraysUnderWay }),
           Stream.mapEffect(({ acks, elements }) => Effect.as(Effect.flatMap(acks, firstFailure), elements)),
           Stream.flattenArray
         )

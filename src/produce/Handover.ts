@@ -8,7 +8,7 @@ import type { Delivery, ProduceRecord } from "../Record.ts"
 import type { TransportProducer } from "../Transport.ts"
 import type { Prepared } from "./Placement.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
-import type { Part, SendAll } from "./SendAll.ts"
+import type { Part, SendAll, Slice } from "./SendAll.ts"
 
 /** Where a record went. */
 export interface RecordMetadata {
@@ -33,16 +33,16 @@ export interface DeliveryReport {
 export type Outcome = Result.Result<RecordMetadata, KafkaError>
 
 export interface Handover {
-  /** One record. `use` hears that the buffer has it, `done` its outcome; where it is not let in, `done` alone. Gives how to take it back, as far as that is possible. */
+  /** One record. `use` hears that the buffer has it, `done` its outcome; where it is not let in, `done` alone. Gives how to take it back; false where the engine has it for good. */
   readonly one: (
     topic: string,
     prepared: Prepared,
     since: number,
     done: (outcome: Outcome) => void,
     use?: () => void
-  ) => () => void
+  ) => () => boolean
   /** Many records; `use` hears that the buffer has them, or refuses them. Gives how to take them back, while they wait for room. */
-  readonly all: (batch: SendAll<RecordMetadata>, since: number, use: () => void) => () => void
+  readonly all: (batch: SendAll<RecordMetadata>, slice: Slice, since: number, use: () => void) => () => void
 }
 
 const metadata = (
@@ -83,23 +83,27 @@ export const make = (
     }
     buffer.enter(wanting)
     return () => {
-      if (!buffer.leave(wanting) && engine.withdraw({ topic, partition }, delivery)) buffer.release(1, bytes)
+      if (buffer.leave(wanting)) return true
+      if (!engine.withdraw({ topic, partition }, delivery)) return false
+      buffer.release(1, bytes)
+      return true
     }
   },
-  all: (batch, since, use) => {
+  all: (batch, slice, since, use) => {
     const wanting: ProducerBuffer.Wanting = {
-      records: batch.count,
-      bytes: batch.bytes,
+      records: slice.count,
+      bytes: slice.bytes,
       since,
       use: () => {
-        for (const part of batch.parts()) {
+        batch.handedOver(slice)
+        for (const part of slice.parts) {
           const { partition, records, topic } = part
           engine.append({ topic, partition }, records, deliveryOf(batch, part, buffer, report), since)
         }
         use()
       },
       refuse: (error) => {
-        batch.failAll(error)
+        batch.failSlice(slice, error)
         use()
       }
     }

@@ -25,14 +25,31 @@ export interface Placement {
     entry: TopicEncoder.Entry,
     since: number
   ) => Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any>
-  /** The same for many, into a `SendAll`, within one time for all of them; undefined where all of it was done at once. */
+  /**
+   * The same for many, into a `SendAll`, within one time for all of them, and a slice at a time: `enter` hands over what
+   * was added of the entries before `end`. So the event loop runs between two slices, and what stands before an entry
+   * whose Schema waits does not wait with it.
+   */
   readonly all: (
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
     into: SendAll<any>,
-    since: number
-  ) => Effect.Effect<void, never, any> | undefined
+    since: number,
+    enter: (end: number) => Effect.Effect<void>
+  ) => Effect.Effect<void, never, any>
 }
+
+/** How far the entries of a call have come: all before `next`; `waits` adds that one, where its Schema has to wait. */
+interface Filled {
+  readonly next: number
+  readonly waits: Effect.Effect<void, never, any> | undefined
+}
+
+/** What one turn of the event loop may take to encode: by time, looked at now and then, and by what may come of it. */
+const sliceMillis = 4
+const lookEvery = 128
+const sliceRecords = 8192
+const sliceBytes = 4_000_000
 
 /** Settings of `make`. */
 export interface Options {
@@ -99,36 +116,40 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
 
   const stamp = () => Math.floor(now())
 
-  /** Adds what can be done at once; gives the Effect of the rest. */
+  /** Adds what can be done at once, as much as one turn may take. */
   const fill = (
     info: Cluster.TopicInfo,
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
     from: number,
     into: SendAll<any>
-  ): Effect.Effect<void, never, any> | undefined => {
+  ): Filled => {
     const encoder = TopicEncoder.of(topic)
     const at = stamp()
-    for (let i = from; i < entries.length; i++) {
+    const began = monotonic()
+    const end = Math.min(into.length, from + sliceRecords)
+    for (let i = from; i < end; i++) {
       const entry = entries[i]!
       try {
         const record = encoder.encode(entry, at)
         if (!TopicEncoder.isRecord(record)) {
-          const one = Effect.flatMap(record, (record) => placed(info, entry, record))
-          return Effect.andThen(
-            Effect.match(one, {
+          const waits = Effect.match(
+            Effect.flatMap(record, (record) => placed(info, entry, record)),
+            {
               onSuccess: ({ partition, record }) => into.add(i, partition, record),
               onFailure: (error) => into.fail(i, error)
-            }),
-            Effect.suspend(() => fill(info, topic, entries, i + 1, into) ?? Effect.void)
+            }
           )
+          return { next: i, waits }
         }
         into.add(i, place(info, entry, record), record)
       } catch (error) {
         into.fail(i, refusal(error))
       }
+      const late = (i - from) % lookEvery === lookEvery - 1 && monotonic() - began > sliceMillis
+      if (late || into.waiting > sliceBytes) return { next: i + 1, waits: undefined }
     }
-    return undefined
+    return { next: end, waits: undefined }
   }
 
   return {
@@ -147,21 +168,26 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
         })
       )
     },
-    all: (topic, entries, into, since) => {
-      const filled = (info: Cluster.TopicInfo) => {
-        const rest = fill(info, topic, entries, 0, into)
-        if (rest === undefined) return undefined
-        return Effect.catch(inTime(rest, since), (error) => Effect.sync(() => into.failRest(error)))
-      }
+    all: (topic, entries, into, since, enter) => {
+      const failRest = (error: KafkaError.KafkaError) => Effect.sync(() => into.failRest(error))
+      const filled = (info: Cluster.TopicInfo, from: number, timed: boolean): Effect.Effect<void, never, any> =>
+        Effect.suspend(() => {
+          const { next, waits } = fill(info, topic, entries, from, into)
+          const entered = enter(next)
+          const on = cluster.known(topic.name) ?? info
+          if (waits === undefined) {
+            if (next === into.length) return entered
+            return Effect.andThen(entered, Effect.andThen(Effect.yieldNow, filled(on, next, timed)))
+          }
+          const rest = Effect.andThen(waits, filled(on, next + 1, true))
+          return Effect.andThen(entered, timed ? rest : Effect.catch(inTime(rest, since), failRest))
+        })
       const info = cluster.known(topic.name)
-      if (info !== undefined) return filled(info)
+      if (info !== undefined) return filled(info, 0, false)
       // Once for all of them: a topic that is not there is not there for any.
       return Effect.matchEffect(lookedUp(topic.name), {
-        onSuccess: (info) => filled(info) ?? Effect.void,
-        onFailure: (error) =>
-          Effect.sync(() => {
-            for (let i = 0; i < entries.length; i++) into.fail(i, error)
-          })
+        onSuccess: (info) => filled(info, 0, false),
+        onFailure: failRest
       })
     }
   }

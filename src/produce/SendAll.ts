@@ -1,5 +1,6 @@
 /**
- * One `sendAll`: its entries sorted by partition, and their outcomes as they come, in the caller's order.
+ * One `sendAll`: its entries sorted by partition, a slice of them at a time, and their outcomes as they come, in the
+ * caller's order.
  */
 import * as Result from "effect/Result"
 import type { KafkaError } from "../KafkaError.ts"
@@ -16,6 +17,15 @@ export interface Part {
   readonly indexes: Array<number>
 }
 
+/** Entries that are handed over at once: those added since the last. */
+export interface Slice {
+  readonly parts: ReadonlyArray<Part>
+  readonly count: number
+  readonly bytes: number
+  /** Where the next one begins in the caller's array. */
+  readonly end: number
+}
+
 export class SendAll<A> {
   readonly #topic: string
   readonly #parts = new Map<number, Part>()
@@ -27,8 +37,11 @@ export class SendAll<A> {
   #failure: KafkaError | undefined
   // Runs of records of one partition are the rule: they skip the Map.
   #last: Part | undefined
-  count = 0
-  bytes = 0
+  #count = 0
+  #bytes = 0
+  /** What the engine has. */
+  readonly #handedOver: Array<Part> = []
+  #reached = 0
 
   constructor(topic: string, length: number) {
     this.#topic = topic
@@ -50,29 +63,55 @@ export class SendAll<A> {
     part.records.push(record)
     part.sizes.push(size)
     part.indexes.push(index)
-    this.count++
-    this.bytes += size
+    this.#count++
+    this.#bytes += size
   }
 
-  parts(): Iterable<Part> {
-    return this.#parts.values()
+  /** How many entries there are; the caller's array may change while they are looked at. */
+  get length(): number {
+    return this.#outcomes.length
+  }
+
+  /** Bytes that were added and not taken. */
+  get waiting(): number {
+    return this.#bytes
+  }
+
+  /** What was added since it was last called; all before `end` have been looked at. */
+  take(end: number): Slice {
+    const slice: Slice = { parts: [...this.#parts.values()], count: this.#count, bytes: this.#bytes, end }
+    this.#parts.clear()
+    this.#last = undefined
+    this.#count = this.#bytes = 0
+    return slice
+  }
+
+  /** The engine has it. Slices come in their order. */
+  handedOver({ end, parts }: Slice): void {
+    for (const part of parts) this.#handedOver.push(part)
+    this.#reached = end
+  }
+
+  /** Records that the engine has and that have no outcome, each with where it stands in the caller's array. */
+  forEachUnsettled(f: (record: ProduceRecord, index: number) => void): void {
+    for (const { indexes, records } of this.#handedOver) {
+      for (let i = 0; i < indexes.length; i++)
+        if (this.#outcomes[indexes[i]!] === undefined) f(records[i]!, indexes[i]!)
+    }
   }
 
   fail(index: number, error: KafkaError): void {
     this.settle(index, Result.fail(error))
   }
 
-  /** Everything that was added, and has no outcome yet. */
-  failAll(error: KafkaError): void {
-    for (const { indexes } of this.#parts.values()) for (const index of indexes) this.fail(index, error)
+  /** A whole slice. */
+  failSlice({ parts }: Slice, error: KafkaError): void {
+    for (const { indexes } of parts) for (const index of indexes) this.fail(index, error)
   }
 
-  /** Everything that was neither added nor failed. */
+  /** Everything that the engine does not have, and that has no outcome. */
   failRest(error: KafkaError): void {
-    const added = new Set<number>()
-    for (const { indexes } of this.#parts.values()) for (const index of indexes) added.add(index)
-    for (let i = 0; i < this.#outcomes.length; i++)
-      if (this.#outcomes[i] === undefined && !added.has(i)) this.fail(i, error)
+    for (let i = this.#reached; i < this.#outcomes.length; i++) if (this.#outcomes[i] === undefined) this.fail(i, error)
   }
 
   settle(index: number, outcome: Result.Result<A, KafkaError>): void {

@@ -102,7 +102,121 @@ describe("time", () => {
   )
 })
 
+describe("a call of many", () => {
+  it.effect("lets the event loop run between its slices (30 MB were encoded in one turn)", () => {
+    let encoded = 0
+    const counted = Topic.make("text", {
+      key: Schema.NullOr(Schema.String),
+      value: Schema.String.pipe(
+        Schema.encodeTo(Schema.String, {
+          decode: SchemaGetter.transform((s: string) => s),
+          encode: SchemaGetter.transform((s: string) => (encoded++, s))
+        })
+      )
+    })
+    return Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      yield* warm(producer)
+      for (const [count, value, atMost] of [
+        [9000, "v", 8192],
+        [100, "v".repeat(100_000), 50]
+      ] as const) {
+        encoded = 0
+        const entries = Array.from({ length: count }, (_, i) => ({ key: null, value, partition: i % 4 }))
+        const sending = yield* fork(producer.sendAll(counted, entries))
+        assert.isAtMost(encoded, atMost)
+        assert.isTrue((yield* Fiber.join(sending)).every(Result.isSuccess))
+        assert.strictEqual(encoded, count)
+      }
+      for (let partition = 0; partition < 4; partition++)
+        assert.lengthOf(yield* logOf(partition), (partition === 0 ? 1 : 0) + 2275)
+    }).pipe(Effect.provide(withProducer()))
+  })
+
+  it.effect("keeps its order and its places over many slices, and within the buffer", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const entries = Array.from({ length: 18_000 }, (_, i) => ({ value: `${i}`, partition: i % 3 }))
+      const results = yield* producer.sendAll(text, entries)
+      results.forEach((result, i) => {
+        const { offset, partition } = Result.getOrThrow(result)
+        assert.deepStrictEqual([partition, offset], [i % 3, Math.floor(i / 3)])
+      })
+      assert.deepStrictEqual(
+        yield* logOf(1),
+        entries.filter(({ partition }) => partition === 1).map(({ value }) => value)
+      )
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 10_000 })))
+  )
+
+  it.effect("a Schema that hangs holds up nothing that stands before it, and takes what is behind it with it", () => {
+    const sometimes = Topic.make("text", {
+      key: Schema.NullOr(Schema.String),
+      value: Schema.String.pipe(
+        Schema.encodeTo(Schema.String, {
+          decode: SchemaGetter.transform((s: string) => s),
+          encode: SchemaGetter.transformEffect((s: string) => (s === "hangs" ? Effect.never : Effect.succeed(s)))
+        })
+      )
+    })
+    return Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      yield* warm(producer)
+      const entries = ["a", "b", "hangs", "c"].map((value) => ({ value, partition: 0 }))
+      const sending = yield* fork(producer.sendAll(sometimes, entries))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "a", "b"])
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(
+        (yield* Fiber.join(sending)).map((outcome) =>
+          Result.isSuccess(outcome)
+            ? outcome.success.offset
+            : outcome.failure.reason._tag === "TimedOut" && outcome.failure.reason.waitingFor
+        ),
+        [1, 2, "the topic's Schemas to encode", "the topic's Schemas to encode"]
+      )
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "a", "b"])
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "5 seconds" })))
+  })
+})
+
 describe("bytes", () => {
+  for (const name of ["send", "sendAll"] as const)
+    it.effect(
+      `what ${name} was given is the caller's again when it is interrupted, though the batch is split later`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const producer = yield* Producer.Producer
+          yield* producer.send(bytes, { value: null, partition: 0 })
+          yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+          // Two in a batch of 200 bytes and more, which has to be split.
+          const values = ["a", "b"].map((letter) => Buffer.from(letter.repeat(100)))
+          const headers: Array<readonly [string, Uint8Array]> = [["h", Buffer.from("h")]]
+          const entries = values.map((value) => ({ key: value.subarray(0, 1), value, headers, partition: 0 }))
+          const each = entries.map((entry) => producer.send(bytes, entry))
+          const sending = yield* fork<unknown, unknown, never>(
+            name === "sendAll" ? producer.sendAll(bytes, entries) : Effect.all(each, { concurrency: "unbounded" })
+          )
+          yield* TestClock.adjust("500 millis")
+          yield* Fiber.interrupt(sending)
+          for (const value of values) value.fill("x")
+          headers[0]![1].fill(0)
+          yield* TestClock.adjust("2 seconds")
+          yield* producer.flush
+          assert.deepStrictEqual(
+            (yield* broker.log("bytes", 0))
+              .slice(1)
+              .map((record) =>
+                [record.key, record.value, record.headers[0]![1]].map((part) => Buffer.from(part!).toString())
+              ),
+            ["a", "b"].map((letter) => [letter, letter.repeat(100), "h"])
+          )
+        }).pipe(
+          Effect.provide(withProducer({}, { topics: [{ name: "bytes", config: { "max.message.bytes": "250" } }] }))
+        )
+    )
+
   it.effect("offerAll keeps a copy of what its caller may change", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
