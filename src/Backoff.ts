@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as KafkaError from "./KafkaError.ts"
@@ -82,6 +83,31 @@ export const lasting = (retry: Retry | undefined): ((failures: number, random: n
   }
 }
 
+/** The same as a Schedule: where the application's has ended, its last delay stays. */
+export const unending = (retry: Retry): Retry =>
+  retry === schedule
+    ? schedule
+    : Schedule.fromStep(
+        Effect.map(Schedule.toStep(retry), (step) => {
+          let last = Duration.zero
+          let hasEnded = false
+          const again = () => [undefined, last] as [undefined, Duration.Duration]
+          return (now, error: KafkaError.KafkaError) =>
+            hasEnded
+              ? Effect.succeed(again())
+              : step(now, error).pipe(
+                  Effect.map(([, duration]) => {
+                    last = duration
+                    return again()
+                  }),
+                  Pull.catchDone(() => {
+                    hasEnded = true
+                    return Effect.succeed(again())
+                  })
+                )
+        })
+      )
+
 const unknown = KafkaError.make({ _tag: "Unreachable", attempts: [] })
 
 /** A budget and what it is spent on, for the error that ends it. */
@@ -99,8 +125,8 @@ export interface Budget {
 export const within = <A, R>(
   self: Effect.Effect<A, KafkaError.KafkaError, R>,
   budget: Budget,
-  retryable: (error: KafkaError.KafkaError) => boolean = (error) => error.isRetryable,
-  retry: Retry = schedule
+  retryable: (error: KafkaError.KafkaError) => boolean,
+  retry: Retry
 ): Effect.Effect<A, KafkaError.KafkaError, R> =>
   Effect.suspend(() => {
     let last: KafkaError.KafkaError | undefined

@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
+import type { Retry } from "./Backoff.ts"
 import type { Broker } from "./Broker.ts"
 import type { At, BrokerInfo, Change, TopicInfo } from "./ClusterInfo.ts"
 import type * as KafkaError from "./KafkaError.ts"
@@ -27,6 +28,11 @@ export class Cluster extends Context.Service<
     readonly any: Effect.Effect<Broker, KafkaError.KafkaError>
     /** The controller, which takes what changes the cluster (in KRaft: a broker that passes it on). Fails with `Unsupported` before Metadata v1. */
     readonly controller: Effect.Effect<Broker, KafkaError.KafkaError>
+    /**
+     * When whoever works with this cluster tries again what has failed: the application's `Kafka.layer({ retry })`, else
+     * at once, then 50 ms doubling to 1 s, jittered by 20 %.
+     */
+    readonly retry: Retry
     /** The cluster's id as it was last told; null before Metadata v2. */
     readonly clusterId: () => string | null
     /**

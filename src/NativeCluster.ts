@@ -52,7 +52,7 @@ export const make: Effect.Effect<
   const anyBroker = AnyBroker.make(brokers, yield* Bootstrap, state)
   const budgets = Budgets.make(settings)
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
-  const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets)
+  const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
 
   const leaderNow = Effect.fnUntraced(function* ({ topic: name, partition }: TopicPartition.TopicPartition) {
@@ -108,6 +108,7 @@ export const make: Effect.Effect<
             KafkaError.make({ _tag: "Unsupported", needed: "the controller", ours: "Metadata v1-13", theirs: "v0" })
           )
     ),
+    retry: settings.retry,
     clusterId: () => state.clusterId,
     topic: topics.get,
     topicById: topics.getById,

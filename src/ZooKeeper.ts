@@ -74,6 +74,12 @@ export interface Timeouts {
   readonly connectTimeout?: Duration.Input | undefined
   /** How long a request may take, with what it takes to connect again. Default 10 s. */
   readonly requestTimeout?: Duration.Input | undefined
+  /**
+   * When a request that has failed is sent again, within `requestTimeout`; each step's input is the failure. What is
+   * watched is asked for without an end: there its last delay stays. Default: at once, then 50 ms doubling to 1 s,
+   * jittered by 20 %.
+   */
+  readonly retry?: Backoff.Retry | undefined
 }
 
 /**
@@ -152,6 +158,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
   const scope = yield* Effect.scope
   const sessions = yield* Sessions.make(open)
   const operations = Operations.make(sessions, settings)
+  const again = Backoff.unending(settings.retry)
   const { children, read } = operations
   const unreachable = (cause: string) =>
     KafkaError.make({
@@ -177,7 +184,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
           Effect.forkIn(
             Effect.ignore(
               Effect.retry(bound.remove(path, { owner: id }), {
-                schedule: Backoff.schedule,
+                schedule: again,
                 while: (error) => error.isRetryable
               })
             ),
@@ -200,20 +207,24 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
             : Effect.fail(unreachable(reply.message ?? "no session"))
       )
     }),
-    { name: "requestTimeout", millis: settings.requestTimeout, waitingFor: "a session with ZooKeeper" }
+    { name: "requestTimeout", millis: settings.requestTimeout, waitingFor: "a session with ZooKeeper" },
+    (error) => error.isRetryable,
+    settings.retry
   )
 
   const watch = (path: string) =>
     Watches.make(
       sessions,
       (fired) => read(path, fired),
-      (a, b) => a?.stat.version === b?.stat.version && a?.stat.created === b?.stat.created
+      (a, b) => a?.stat.version === b?.stat.version && a?.stat.created === b?.stat.created,
+      again
     )
   const watchChildren = (path: string) =>
     Watches.make(
       sessions,
       (fired) => children(path, fired),
-      (a, b) => a?.length === b?.length && (a ?? []).every((name) => b!.includes(name))
+      (a, b) => a?.length === b?.length && (a ?? []).every((name) => b!.includes(name)),
+      again
     )
 
   const states = Stream.callback<Sessions.SessionState>((queue) =>
@@ -239,7 +250,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
       Effect.suspend(() => current.discard(path))
     )
     if (options.recreate !== true) return
-    const again = Effect.gen(function* () {
+    const reborn = Effect.gen(function* () {
       const next = yield* session
       const node = yield* next.read(path)
       if (node !== undefined && node.stat.owner === next.id) return
@@ -255,7 +266,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
     })
     yield* states.pipe(
       Stream.filter((state) => state._tag === "Connected" && state.session !== current.id),
-      Stream.runForEach(() => Effect.ignore(Effect.retry(again, { schedule: Backoff.schedule, while: () => true }))),
+      Stream.runForEach(() => Effect.ignore(Effect.retry(reborn, { schedule: again, while: () => true }))),
       Effect.forkIn(own)
     )
   })
@@ -288,7 +299,8 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
 const timeoutsOf = (options: Timeouts, check: KafkaConfig.Checks) => ({
   sessionTimeout: check.millis("sessionTimeout", options.sessionTimeout, 6000),
   connectTimeout: check.millis("connectTimeout", options.connectTimeout, 10_000),
-  requestTimeout: check.millis("requestTimeout", options.requestTimeout, 10_000)
+  requestTimeout: check.millis("requestTimeout", options.requestTimeout, 10_000),
+  retry: check.schedule("retry", options.retry) ?? Backoff.schedule
 })
 
 /**
@@ -301,7 +313,7 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
   Effect.gen(function* () {
     const check = KafkaConfig.checks()
     const { chroot, servers } = ConnectString.parse(options.connect, check)
-    const { connectTimeout, requestTimeout, sessionTimeout } = timeoutsOf(options, check)
+    const { sessionTimeout, ...timeouts } = timeoutsOf(options, check)
     if (options.acl === "creator" && options.auth === undefined) check.mistakes.push(`acl: "creator" needs auth`)
     yield* KafkaConfig.settle(check, undefined)
 
@@ -338,7 +350,7 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
           },
           listener
         ),
-      { chroot, connectTimeout, requestTimeout, addresses: servers.map(KafkaConfig.formatAddress) }
+      { ...timeouts, chroot, addresses: servers.map(KafkaConfig.formatAddress) }
     )
   })
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Clock, Effect, Schedule } from "effect"
 import { Broker, Cluster, KafkaError } from "samsa"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
@@ -49,6 +49,21 @@ describe("Backoff", () => {
     )
     assert.strictEqual(Backoff.lasting(Schedule.recurs(0))(3, 0), 0)
   })
+
+  it.effect("goes on with the last delay where what has failed must be tried again", () =>
+    Effect.gen(function* () {
+      const tries: Array<number> = []
+      const twice = Schedule.max([Schedule.exponential("10 millis"), Schedule.recurs(2)])
+      const failing = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        tries.push(now)
+        return Effect.fail(unreachable)
+      })
+      yield* Effect.forkScoped(Effect.retry(failing, Backoff.unending(twice)), { startImmediately: true })
+      yield* TestClock.adjust(70)
+      assert.deepStrictEqual(tries, [0, 10, 30, 50, 70])
+      assert.strictEqual(Backoff.unending(Backoff.schedule), Backoff.schedule)
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("of one's own decides when a connection is made again", () =>
     Effect.gen(function* () {

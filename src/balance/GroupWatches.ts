@@ -4,7 +4,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -84,7 +83,7 @@ export const make = (context: Context): GroupWatches => {
               return yield* unreachable(`topic ${topic}`, `${info.partitions.length} of ${wanted} partitions are known`)
             compare(info)
           }
-        }).pipe(Effect.retry({ schedule: Backoff.schedule, times: 10 }), Effect.ignore)
+        }).pipe(Effect.retry({ schedule: cluster.retry, times: 10 }), Effect.ignore)
       )
     )
   const members = Stream.tap(zooKeeper.watchChildren(layout.ids), (names = []) =>

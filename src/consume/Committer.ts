@@ -23,6 +23,7 @@ export interface Settings {
   readonly every: number
   /** Milliseconds within which a commit is retried. */
   readonly timeout: number
+  readonly retry: Backoff.Retry
 }
 
 export interface Committer {
@@ -142,12 +143,14 @@ export const make = (
       if (failure !== undefined) return yield* failure
     })
     const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
-    return Backoff.within(once, budget, ({ isRetryable, reason }) =>
+    const isRetried = ({ isRetryable, reason }: KafkaError.KafkaError) =>
       reason._tag === "Server"
         ? GroupOffsets.isRetriable(reason.code) &&
           !(byHand && reason.code === unknownTopic && unknown >= unknownTopicTries)
         : isRetryable
-    ).pipe(Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group))))
+    return Backoff.within(once, budget, isRetried, settings.retry).pipe(
+      Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group)))
+    )
   }
 
   /** One request at a time; waiting for its turn, behind one that is not answered, counts, too. */

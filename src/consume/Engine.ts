@@ -99,7 +99,8 @@ export const make = Effect.fnUntraced(function* (
       group: settings.group ?? "",
       interval: settings.commitInterval,
       every: settings.commitEvery,
-      timeout: settings.commitTimeout
+      timeout: settings.commitTimeout,
+      retry: cluster.retry
     },
     groupOffsets,
     () => engine.grouped,

@@ -68,6 +68,7 @@ const answerSlack = 250
 export const make = (context: Context): Opening => {
   const { cluster, committer, consumer, inBackground, knownCounts, partitions, publish, scope, settings } = context
   const { isolation } = settings.fetch
+  const again = Backoff.unending(cluster.retry)
   /** Those whose commits were ignored by `resetOnStart`. */
   const reset: Array<Partition> = []
   const ids = new WeakMap<Partition, string | undefined>()
@@ -132,7 +133,7 @@ export const make = (context: Context): Opening => {
     if (partition.status !== "opening") return
     const own = yield* Scope.fork(scope)
     const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start, leaderEpoch), own), {
-      schedule: Backoff.schedule,
+      schedule: again,
       while: (error) => error.isRetryable
     })
     // Given back in the meantime.
@@ -276,7 +277,7 @@ export const make = (context: Context): Opening => {
   const resolve = (partition: Partition, at: "earliest" | "latest") =>
     Effect.map(
       Effect.retry(cluster.offsets([{ ...partition.place, at }], { isolation }), {
-        schedule: Backoff.schedule,
+        schedule: again,
         while: (error) => error.isRetryable && partition.status === "open"
       }),
       ([offset]) => offset!

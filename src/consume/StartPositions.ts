@@ -143,7 +143,7 @@ export const find = (
           ),
         onSuccess: (offsets) => Effect.succeed(offsets)
       }),
-      Effect.retry({ schedule: Backoff.schedule, while: () => options.while(one.partition) }),
+      Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => options.while(one.partition) }),
       Effect.flatMap((offsets) => (offsets === undefined ? Effect.void : tell([one], offsets)))
     )
   const each = (group: ReadonlyArray<Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>

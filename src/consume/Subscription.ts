@@ -42,7 +42,7 @@ const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.Ka
     self.pipe(
       // A cluster that cannot be reached is waited for; a topic that is not there, by the budget of `Cluster.topic`.
       Effect.tapError((error) => (error.isRetryable ? engine.waits(error) : Effect.void)),
-      Effect.retry({ schedule: Backoff.schedule, while: (error) => error.isRetryable }),
+      Effect.retry({ schedule: Backoff.unending(engine.cluster.retry), while: (error) => error.isRetryable }),
       Effect.catch((error) => Effect.sync(() => engine.fail(error)))
     ),
     engine.scope,

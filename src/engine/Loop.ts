@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
@@ -31,10 +32,12 @@ export interface Loop {
   readonly end: Effect.Effect<void>
 }
 
-/** The waits between questions for one topic: twice at once, then doubling up to a second, until nobody has asked for so long. */
-const firstWait = 50
-const longestWait = 1000
+/** The waits between questions for one topic grow, by the cluster's `retry`, until nobody has asked for so long. */
 const forgottenAfter = 3000
+/** How soon one that came into doubt is asked for, though the waits for its topic have grown. */
+const leastWait = 50
+/** After a look that has thrown. */
+const afterDefect = 1000
 
 /** A topic that was asked for. */
 interface Asked {
@@ -57,6 +60,8 @@ export const make = Effect.fnUntraced(function* (
   look: (now: number) => number | undefined
 ): Effect.fn.Return<Loop, never, Scope.Scope> {
   const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const delayOf = Backoff.lasting(cluster.retry)
   // Apart from the caller's Scope, since what is forked must live on while the caller flushes at the end.
   const scope = yield* Scope.make()
   const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -93,7 +98,7 @@ export const make = Effect.fnUntraced(function* (
     const ended = Effect.sync(() => {
       one.asking = false
       one.questions++
-      one.wait = one.questions < 2 ? 0 : Math.min(longestWait, firstWait * 2 ** Math.min(one.questions - 2, 10))
+      one.wait = delayOf(one.questions, random.nextDoubleUnsafe())
       one.endedAt = now()
       if (one.again) later(topic, one)
       else one.doubted.clear()
@@ -133,7 +138,7 @@ export const make = Effect.fnUntraced(function* (
     } else if (one.sleeping === undefined) {
       if (one.endedAt + one.wait + forgottenAfter < now()) one.questions = one.wait = 0
       later(topic, one)
-    } else if (doubted && one.endedAt + firstWait <= now()) {
+    } else if (doubted && one.endedAt + leastWait <= now()) {
       // It need not wait for as long as one that has no leader, for which asking has not helped.
       one.sleeping.interruptUnsafe()
       ask(topic, one)
@@ -148,7 +153,7 @@ export const make = Effect.fnUntraced(function* (
     } catch (defect) {
       // It is told, and tried again: an engine that has died in silence would hold everybody up.
       return Effect.logError("the engine's look failed", defect).pipe(
-        Effect.andThen(Effect.sleep(longestWait)),
+        Effect.andThen(Effect.sleep(afterDefect)),
         Effect.andThen(Effect.sync(wake))
       )
     }

@@ -27,7 +27,7 @@ export interface Budgets {
 export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
   const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
   return {
-    once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false),
+    once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false, retry),
     retried: (self, waitingFor, within = Infinity) =>
       Backoff.within(self, { ...budget(waitingFor), millis: Math.min(millis, within) }, isTransient, retry)
   }

@@ -66,11 +66,13 @@ export const make = Effect.fnUntraced(function* (
   scope: Scope.Scope,
   brokers: Brokers["Service"],
   anyBroker: AnyBroker,
-  budgets: Budgets
+  budgets: Budgets,
+  retry: Backoff.Retry
 ): Effect.fn.Return<Coordinators> {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const now = () => Backoff.monotonic(clock)
+  const delayOf = Backoff.lasting(retry)
   const known = new Map<string, Known>()
   const shared = SingleFlight.make<string, Broker>(scope)
 
@@ -87,8 +89,7 @@ export const make = Effect.fnUntraced(function* (
 
   /** Whoever forgets the same node over and over is told of it ever more seldom: only another node is progress. */
   const findAgain = Effect.fnUntraced(function* (kind: Kind, key: string, before: Known | undefined) {
-    const wait =
-      before === undefined ? 0 : before.foundAt + Backoff.delay(before.repeats, random.nextDoubleUnsafe()) - now()
+    const wait = before === undefined ? 0 : before.foundAt + delayOf(before.repeats, random.nextDoubleUnsafe()) - now()
     if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
     const broker = yield* find(kind, key)
     const same = before?.id === broker.id && now() - before.foundAt < forgottenAfter

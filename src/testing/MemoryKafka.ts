@@ -17,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
 import { Cluster, type TopicInfo } from "../Cluster.ts"
 import { type Committed, GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -235,6 +236,7 @@ const cluster = (logs: Logs): Cluster["Service"] => {
     brokers: Effect.succeed([]),
     any: unsupported("a broker"),
     controller: unsupported("the controller"),
+    retry: Backoff.schedule,
     clusterId: () => null,
     topic,
     topicById: () => unsupported("the id of a topic"),

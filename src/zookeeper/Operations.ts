@@ -46,6 +46,7 @@ export interface Operations {
 export interface Settings {
   readonly chroot: string
   readonly requestTimeout: number
+  readonly retry: Backoff.Retry
   /** Where ZooKeeper is, for errors. */
   readonly addresses: ReadonlyArray<string>
 }
@@ -57,7 +58,7 @@ const isPath = (path: string): boolean =>
 
 /** The requests of a session, or of any. */
 export const make = (sessions: Sessions, settings: Settings, bound?: string): Operations => {
-  const { addresses, chroot, requestTimeout } = settings
+  const { addresses, chroot, requestTimeout, retry } = settings
   const full = (path: string): string => (path === "/" ? chroot || "/" : `${chroot}${path}`)
 
   const failure = (path: string, { code, message }: Reply<unknown>): KafkaError.KafkaError => {
@@ -91,11 +92,12 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
     !isPath(path)
       ? Effect.fail(KafkaError.make({ _tag: "Misuse", message: `"${path}" is no path of a node` }))
       : Effect.tapError(
-          Backoff.within(once, {
-            name: "requestTimeout",
-            millis: requestTimeout,
-            waitingFor: `ZooKeeper's answer about ${path}`
-          }),
+          Backoff.within(
+            once,
+            { name: "requestTimeout", millis: requestTimeout, waitingFor: `ZooKeeper's answer about ${path}` },
+            (error) => error.isRetryable,
+            retry
+          ),
           ({ reason }) =>
             Effect.sync(() => {
               if (reason._tag === "TimedOut") sessions.reconnect()

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Backoff from "../Backoff.ts"
+import type * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Sessions } from "./Sessions.ts"
@@ -16,7 +16,8 @@ import type { Sessions } from "./Sessions.ts"
 export const make = <A>(
   sessions: Sessions,
   read: (watch: () => void) => Effect.Effect<A, KafkaError.KafkaError>,
-  same: (a: A, b: A) => boolean
+  same: (a: A, b: A) => boolean,
+  retry: Backoff.Retry
 ): Stream.Stream<A, KafkaError.KafkaError> =>
   Stream.unwrap(
     Effect.gen(function* () {
@@ -38,7 +39,7 @@ export const make = <A>(
       // A ZooKeeper that is away is waited for.
       const now = Effect.retry(
         Effect.suspend(() => read(onFired)),
-        { schedule: Backoff.schedule, while: (error) => error.isRetryable }
+        { schedule: retry, while: (error) => error.isRetryable }
       )
       const next = Effect.gen(function* () {
         while (true) {

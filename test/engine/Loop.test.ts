@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Clock, Effect, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import type { Cluster } from "../../src/Cluster.ts"
+import * as Backoff from "../../src/Backoff.ts"
 import * as Loop from "../../src/engine/Loop.ts"
+
+const cluster = (parts: Partial<Cluster["Service"]> = {}) =>
+  ({ retry: Backoff.schedule, ...parts }) as Cluster["Service"]
 
 describe("an engine", () => {
   it.effect("whose look throws says so, and looks again", () =>
@@ -11,7 +15,7 @@ describe("an engine", () => {
       const logged: Array<unknown> = []
       const logger = Logger.make(({ message }) => void logged.push(message))
       const loop = yield* Effect.provide(
-        Loop.make({} as Cluster["Service"], () => {
+        Loop.make(cluster(), () => {
           if (++looks === 1) throw new Error("a bug")
           return undefined
         }),
@@ -24,6 +28,22 @@ describe("an engine", () => {
       loop.wake()
       yield* TestClock.adjust(1)
       assert.strictEqual(looks, 3)
+      yield* loop.end
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("asks for a topic without a leader as the application's retry says", () =>
+    Effect.gen(function* () {
+      const asked: Array<number> = []
+      const topics = () => Effect.map(Clock.currentTimeMillis, (now) => (asked.push(now), []))
+      const loop: Loop.Loop = yield* Loop.make(cluster({ topics, retry: Schedule.spaced("2 seconds") }), () => {
+        loop.refresh("t")
+        return undefined
+      })
+      loop.wake()
+      for (let i = 0; i < 60; i++) yield* TestClock.adjust("100 millis")
+      const gaps = asked.slice(1).map((at, i) => at - asked[i]!)
+      assert.deepStrictEqual(gaps, [2000, 2000])
       yield* loop.end
     }).pipe(Effect.scoped)
   )
