@@ -299,6 +299,12 @@ describe("topics of a group", () => {
     }
   }
   const all = (owned: ReadonlyMap<string, string>) => [...owned.keys()].sort().join(" ")
+  const owns = (owned: ReadonlyMap<string, string>, wanted: string, seconds?: number) =>
+    until(
+      `${wanted} are owned`,
+      Effect.sync(() => all(owned) === wanted),
+      seconds
+    )
 
   for (const assignors of [[Assignor.range], cooperative]) {
     it.effect(`are given back when they are deleted, and taken when they are there again (${assignors[0]!.name})`, () =>
@@ -308,29 +314,14 @@ describe("topics of a group", () => {
         const membership = Membership.classic({ assignors, metadataMaxAge: "20 seconds" })
         yield* join("a", { membership })
         yield* join("b", { membership })
-        yield* until(
-          "all are owned",
-          Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1")
-        )
+        yield* owns(owned, "t-0 t-1 u-0 u-1")
         yield* broker.deleteTopic("u")
-        yield* until(
-          "those of u are given back",
-          Effect.sync(() => all(owned) === "t-0 t-1"),
-          60
-        )
+        yield* owns(owned, "t-0 t-1", 60)
         // a third member: the group rebalances though a topic that all subscribed to is gone
         yield* broker.createTopic({ name: "u", partitions: 3 })
-        yield* until(
-          "they are taken",
-          Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1 u-2"),
-          60
-        )
+        yield* owns(owned, "t-0 t-1 u-0 u-1 u-2", 60)
         yield* broker.addPartitions("t", 3)
-        yield* until(
-          "the new one too",
-          Effect.sync(() => all(owned) === "t-0 t-1 t-2 u-0 u-1 u-2"),
-          60
-        )
+        yield* owns(owned, "t-0 t-1 t-2 u-0 u-1 u-2", 60)
       }).pipe(Effect.scoped, Effect.provide(two))
     )
   }
@@ -341,19 +332,12 @@ describe("topics of a group", () => {
       const cluster = yield* Cluster.Cluster
       const { join, owned } = owning()
       yield* join("a", { membership: Membership.classic({ metadataMaxAge: "1 hour" }) })
-      yield* until(
-        "all are owned",
-        Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1")
-      )
+      yield* owns(owned, "t-0 t-1 u-0 u-1")
       yield* broker.addPartitions("u", 3)
       yield* seconds(10)
       assert.strictEqual(all(owned), "t-0 t-1 u-0 u-1")
       yield* cluster.topics(["u"])
-      yield* until(
-        "the new one is owned",
-        Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1 u-2"),
-        10
-      )
+      yield* owns(owned, "t-0 t-1 u-0 u-1 u-2", 10)
     }).pipe(Effect.scoped, Effect.provide(two))
   )
 
@@ -363,10 +347,7 @@ describe("topics of a group", () => {
       const { join, owned } = owning()
       yield* join("a")
       yield* join("b")
-      yield* until(
-        "all are owned",
-        Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1")
-      )
+      yield* owns(owned, "t-0 t-1 u-0 u-1")
       yield* broker.deleteTopic("u")
       const scope = yield* Scope.make()
       yield* Scope.provide(join("c", { topics: ["t"] as never }), scope)
@@ -386,10 +367,7 @@ describe("topics of a group", () => {
       const cluster = yield* Cluster.Cluster
       const { join, owned } = owning()
       yield* join("a", { membership: Membership.classic({ metadataMaxAge: "1 hour" }) })
-      yield* until(
-        "all are owned",
-        Effect.sync(() => all(owned) === "t-0 t-1 u-0 u-1")
-      )
+      yield* owns(owned, "t-0 t-1 u-0 u-1")
       yield* seconds(4)
       const generation = (yield* broker.group("g"))!.generation
       const unknown = yield* broker.inject(Fault.on("Metadata", { topic: "u" }).error(3))

@@ -3,6 +3,7 @@
  *
  * v0 flexible · v1 member type (KIP-1099)
  */
+import { assignment } from "../GroupAssignment.ts"
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message(
@@ -13,18 +14,6 @@ export const Request = Wire.message(
     includeAuthorizedOperations: Wire.bool
   })
 )
-
-const topicPartitions = () =>
-  Wire.struct({
-    topicId: Wire.uuid,
-    topicName: Wire.string,
-    partitions: Wire.array(Wire.int32)
-  })
-
-const assignment = () =>
-  Wire.struct({
-    topicPartitions: Wire.array(topicPartitions())
-  })
 
 export const Response = Wire.message(
   "ConsumerGroupDescribeResponse",

@@ -3,6 +3,7 @@
  *
  * v0 early access in 4.0, removed in 4.1 · v1 the first stable version
  */
+import { assignment } from "../GroupAssignment.ts"
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message(
@@ -13,18 +14,6 @@ export const Request = Wire.message(
     includeAuthorizedOperations: Wire.bool
   })
 )
-
-const topicPartitions = () =>
-  Wire.struct({
-    topicId: Wire.uuid,
-    topicName: Wire.string,
-    partitions: Wire.array(Wire.int32)
-  })
-
-const assignment = () =>
-  Wire.struct({
-    topicPartitions: Wire.array(topicPartitions())
-  })
 
 export const Response = Wire.message(
   "ShareGroupDescribeResponse",

@@ -3,6 +3,7 @@
  *
  * v0 flexible · v1 topology description (KIP-1331), assignor (KIP-1357)
  */
+import { endpoint, keyValue, taskIds, taskOffset, topicInfo, topologyDescription } from "../StreamsGroup.ts"
 import * as Wire from "../Wire.ts"
 
 export const Request = Wire.message(
@@ -15,74 +16,11 @@ export const Request = Wire.message(
   })
 )
 
-const endpoint = () =>
-  Wire.struct({
-    host: Wire.string,
-    port: Wire.uint16
-  })
-
-const taskOffset = () =>
-  Wire.struct({
-    subtopologyId: Wire.string,
-    partition: Wire.int32,
-    offset: Wire.int64
-  })
-
-const taskIds = () =>
-  Wire.struct({
-    subtopologyId: Wire.string,
-    partitions: Wire.array(Wire.int32)
-  })
-
 const assignment = () =>
   Wire.struct({
     activeTasks: Wire.array(taskIds()),
     standbyTasks: Wire.array(taskIds()),
     warmupTasks: Wire.array(taskIds())
-  })
-
-const keyValue = () =>
-  Wire.struct({
-    key: Wire.string,
-    value: Wire.string
-  })
-
-const topicInfo = () =>
-  Wire.struct({
-    name: Wire.string,
-    partitions: Wire.int32,
-    replicationFactor: Wire.int16,
-    topicConfigs: Wire.array(keyValue())
-  })
-
-const topologyDescriptionNode = () =>
-  Wire.struct({
-    name: Wire.string,
-    /** 1 source, 2 processor, 3 sink. */
-    nodeType: Wire.int8,
-    sourceTopics: Wire.array(Wire.string),
-    /** Null where it is chosen at run time. */
-    sinkTopic: Wire.string.pipe(Wire.nullable("1+"), Wire.byDefault(null)),
-    stores: Wire.array(Wire.string),
-    successors: Wire.array(Wire.string)
-  })
-
-const topologyDescriptionSubtopology = () =>
-  Wire.struct({
-    subtopologyId: Wire.string,
-    nodes: Wire.array(topologyDescriptionNode())
-  })
-
-const topologyDescriptionGlobalStore = () =>
-  Wire.struct({
-    source: topologyDescriptionNode(),
-    processor: topologyDescriptionNode()
-  })
-
-const topologyDescription = () =>
-  Wire.struct({
-    subtopologies: Wire.array(topologyDescriptionSubtopology()),
-    globalStores: Wire.array(topologyDescriptionGlobalStore())
   })
 
 export const Response = Wire.message(
@@ -132,7 +70,7 @@ export const Response = Wire.message(
         ),
         authorizedOperations: Wire.int32.pipe(Wire.byDefault(-2147483648)),
         /** Null unless the status is 3, available. */
-        topologyDescription: topologyDescription().pipe(Wire.nullable("1+"), Wire.at("1+", { default: null })),
+        topologyDescription: topologyDescription("1+").pipe(Wire.nullable("1+"), Wire.at("1+", { default: null })),
         topologyDescriptionStatus: Wire.int8.pipe(Wire.at("1+")),
         assignorName: Wire.string.pipe(Wire.nullable("1+"), Wire.at("1+", { default: null, ignorable: true }))
       })

@@ -3,40 +3,8 @@
  *
  * v0 flexible · v1 topologyDescriptionRequired (KIP-1331)
  */
+import { endpoint, keyValue, taskIds, taskOffset, topicInfo } from "../StreamsGroup.ts"
 import * as Wire from "../Wire.ts"
-
-const keyValue = () =>
-  Wire.struct({
-    key: Wire.string,
-    value: Wire.string
-  })
-
-const topicInfo = () =>
-  Wire.struct({
-    name: Wire.string,
-    partitions: Wire.int32,
-    replicationFactor: Wire.int16,
-    topicConfigs: Wire.array(keyValue())
-  })
-
-const endpoint = () =>
-  Wire.struct({
-    host: Wire.string,
-    port: Wire.uint16
-  })
-
-const taskOffset = () =>
-  Wire.struct({
-    subtopologyId: Wire.string,
-    partition: Wire.int32,
-    offset: Wire.int64
-  })
-
-const taskIds = () =>
-  Wire.struct({
-    subtopologyId: Wire.string,
-    partitions: Wire.array(Wire.int32)
-  })
 
 export const Request = Wire.message(
   "StreamsGroupHeartbeatRequest",

@@ -2,37 +2,8 @@
  * StreamsGroupTopologyDescriptionUpdate (key 93): hands the description of a topology to the coordinator
  * (KIP-1331). v0 flexible.
  */
+import { topologyDescription } from "../StreamsGroup.ts"
 import * as Wire from "../Wire.ts"
-
-const topologyDescriptionNode = () =>
-  Wire.struct({
-    name: Wire.string,
-    /** 1 source, 2 processor, 3 sink. */
-    nodeType: Wire.int8,
-    sourceTopics: Wire.array(Wire.string),
-    /** Null where it is chosen at run time. */
-    sinkTopic: Wire.string.pipe(Wire.nullable("0+"), Wire.byDefault(null)),
-    stores: Wire.array(Wire.string),
-    successors: Wire.array(Wire.string)
-  })
-
-const topologyDescriptionSubtopology = () =>
-  Wire.struct({
-    subtopologyId: Wire.string,
-    nodes: Wire.array(topologyDescriptionNode())
-  })
-
-const topologyDescriptionGlobalStore = () =>
-  Wire.struct({
-    source: topologyDescriptionNode(),
-    processor: topologyDescriptionNode()
-  })
-
-const topologyDescription = () =>
-  Wire.struct({
-    subtopologies: Wire.array(topologyDescriptionSubtopology()),
-    globalStores: Wire.array(topologyDescriptionGlobalStore())
-  })
 
 export const Request = Wire.message(
   "StreamsGroupTopologyDescriptionUpdateRequest",
@@ -41,7 +12,7 @@ export const Request = Wire.message(
     groupId: Wire.string,
     memberId: Wire.string,
     topologyEpoch: Wire.int32,
-    topologyDescription: topologyDescription()
+    topologyDescription: topologyDescription("0+")
   })
 )
 
