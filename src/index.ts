@@ -1,6 +1,7 @@
 /**
  * Samsa, a Kafka client for Effect: each module under its own name, `import { Consumer, Kafka, Producer } from "samsa"`.
  */
+export * as Admin from "./Admin.ts"
 export * as Assignor from "./Assignor.ts"
 export * as Bootstrap from "./Bootstrap.ts"
 export * as Broker from "./Broker.ts"

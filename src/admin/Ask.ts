@@ -1,0 +1,313 @@
+/**
+ * Asks brokers about many items, and answers for each: every item goes to whom it belongs (`Plan`), those of a broker
+ * together, all brokers at once. What may succeed later, since a controller, coordinator or leader has moved, is asked
+ * again; what is not settled when the time is over has failed.
+ */
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Backoff from "../Backoff.ts"
+import type { Broker, Brokers } from "../Broker.ts"
+import * as Checks from "../Checks.ts"
+import type { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as Metadata from "../protocol/messages/Metadata.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
+import * as Failure from "./Failure.ts"
+import * as Plan from "./Plan.ts"
+
+/** What became of one item. */
+export type Answer<A> = Result.Result<A, KafkaError.KafkaError>
+
+/** What became of all of them, in their order. */
+export type Answers<A> = Effect.Effect<ReadonlyArray<Answer<A>>, KafkaError.KafkaError>
+
+/** What every verb takes. */
+export interface Bounds {
+  /** How long it may take in all. Default: that of the Layer, 60 s. Java: default.api.timeout.ms. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/** What all verbs stand on. */
+export interface Parts {
+  readonly cluster: Cluster["Service"]
+  readonly brokers: Brokers["Service"]
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly retry: Backoff.Retry
+  /** What a member of the consumer protocol was given; fails to be read where others wrote something else. */
+  readonly decodeAssignment: (bytes: Uint8Array) => ReadonlyArray<TopicPartition>
+}
+
+/** A request about items, and how its answer is read. */
+export interface Question<I, A> {
+  /** As the protocol spells it. */
+  readonly api: string
+  readonly route: (item: I) => Plan.Route
+  /** Names an item: unique within a request. */
+  readonly key: (item: I) => string
+  /** What is wrong with an item, which then is not sent. */
+  readonly check?: (item: I) => ReadonlyArray<string>
+  /** The most items of one request. Default 500. */
+  readonly most?: number
+  /** Asks one broker: gives what it says by key. `millis` is how long it may take for it. */
+  readonly ask: (
+    broker: Broker,
+    items: ReadonlyArray<I>,
+    millis: number
+  ) => Effect.Effect<ReadonlyMap<string, Answer<A>>, KafkaError.KafkaError>
+  /** Refusals that a try whose answer was lost may be the cause of: that it is there, or is not. */
+  readonly doubtful?: ReadonlyArray<number>
+}
+
+/** How long a broker is left to do what it is asked, at the most: then it is asked again, if there is time. */
+const longestWait = 20_000
+
+/** Reads a verb's bounds. */
+export const within = (parts: Parts, { timeout }: Bounds = {}): Effect.Effect<number, KafkaError.KafkaError> =>
+  Effect.suspend(() => {
+    const checks = Checks.checks()
+    return Checks.settle(checks, checks.millis("timeout", timeout, parts.timeout))
+  })
+
+const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
+  Effect.catch(cluster.controller, (error) => {
+    if (error.reason._tag !== "Unsupported") return Effect.fail(error)
+    // Who tells of controllers has none just now: it is being elected.
+    return Effect.flatMap(
+      Effect.flatMap(cluster.any, (broker) => broker.version(Metadata)),
+      (version) =>
+        Effect.fail(version === 0 ? error : KafkaError.fromCode(ErrorCode.codes.NOT_CONTROLLER, { api: "Metadata" }))
+    )
+  })
+
+const brokerOf = ({ brokers, cluster }: Parts, id: number): Effect.Effect<Broker, KafkaError.KafkaError> =>
+  Effect.catch(brokers.get(id), () =>
+    Effect.flatMap(cluster.brokers, (all) =>
+      all.some((one) => one.id === id)
+        ? brokers.get(id)
+        : Effect.fail(
+            Failure.mistakes([`there is no broker ${id}; the cluster has ${all.map((one) => one.id).join(", ")}`])
+          )
+    )
+  )
+
+/** The leaders of partitions, by metadata of now: a topic that is not there is not waited for. */
+const leadersOf = (parts: Parts, routes: ReadonlyArray<Plan.Route>) =>
+  Effect.gen(function* () {
+    const found = new Map<string, Answer<Broker>>()
+    const led = routes.flatMap((route) => (route._tag === "Leader" ? [route] : []))
+    if (led.length === 0) return found
+    const topics = yield* Effect.result(parts.cluster.topics([...new Set(led.map(({ topic }) => topic))]))
+    for (const route of led) {
+      const { partition, topic } = route
+      const name = Plan.nameOf(route)
+      if (Result.isFailure(topics)) {
+        found.set(name, Result.fail(topics.failure))
+        continue
+      }
+      const info = topics.success.find((one) => one.name === topic)
+      const leader = info?.partitions[partition]?.leader
+      if (info === undefined)
+        found.set(name, Result.fail(Failure.of(ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION, null, { topic })))
+      else if (leader === undefined)
+        found.set(
+          name,
+          Result.fail(
+            Failure.mistakes([`there is no partition ${partition} of "${topic}", which has ${info.partitions.length}`])
+          )
+        )
+      else if (leader < 0)
+        found.set(name, Result.fail(KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { topic, partition })))
+      else found.set(name, yield* Effect.result(parts.brokers.get(leader)))
+    }
+    return found
+  })
+
+/** The brokers that routes lead to, by `Plan.nameOf`. */
+const resolve = (parts: Parts, routes: ReadonlyArray<Plan.Route>) =>
+  Effect.gen(function* () {
+    const { cluster } = parts
+    const distinct = new Map(routes.map((route) => [Plan.nameOf(route), route]))
+    const found = new Map(yield* leadersOf(parts, [...distinct.values()]))
+    yield* Effect.forEach(
+      distinct,
+      ([name, route]) => {
+        if (route._tag === "Leader") return Effect.void
+        const broker =
+          route._tag === "Controller"
+            ? controllerOf(cluster)
+            : route._tag === "Any"
+              ? cluster.any
+              : route._tag === "Broker"
+                ? brokerOf(parts, route.id)
+                : cluster.coordinator(route.kind, route.key)
+        return Effect.map(Effect.result(broker), (result) => void found.set(name, result))
+      },
+      { concurrency: 64, discard: true }
+    )
+    return found
+  })
+
+/** An item on its way. */
+interface Open<I, A> {
+  readonly item: I
+  answer: Answer<A> | undefined
+  /** What failed last, where it may succeed later. */
+  last: KafkaError.KafkaError | undefined
+  /** A broker may have done what was asked, and not have said so. */
+  doubt: boolean
+}
+
+const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, answer: Answer<A>): void => {
+  if (Result.isSuccess(answer)) {
+    open.answer = answer
+    return
+  }
+  const error = answer.failure
+  const route = question.route(open.item)
+  if (Failure.isTransient(error, route._tag === "Leader")) {
+    open.last = error
+    open.doubt ||= Failure.isDoubtful(error)
+    const { reason } = error
+    const moved =
+      reason._tag !== "Server" ||
+      reason.code === ErrorCode.codes.NOT_COORDINATOR ||
+      reason.code === ErrorCode.codes.COORDINATOR_NOT_AVAILABLE
+    if (route._tag === "Coordinator" && moved) parts.cluster.forgetCoordinator(route.kind, route.key)
+    return
+  }
+  const { reason } = error
+  const code =
+    reason._tag === "Server" || reason._tag === "GroupRefused"
+      ? reason.code
+      : reason._tag === "UnknownTopic"
+        ? ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
+        : 0
+  open.answer = open.doubt && question.doubtful?.includes(code) === true ? Result.fail(Failure.doubted(error)) : answer
+}
+
+/** Asks about all that is open, once. */
+const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray<Open<I, A>>, millis: number) =>
+  Effect.gen(function* () {
+    const found = yield* resolve(
+      parts,
+      open.map(({ item }) => question.route(item))
+    )
+    const addressed: Array<readonly [Broker, Open<I, A>]> = []
+    for (const one of open) {
+      const broker = found.get(Plan.nameOf(question.route(one.item)))!
+      if (Result.isSuccess(broker)) addressed.push([broker.success, one])
+      else settle(parts, question, one, Result.fail(broker.failure))
+    }
+    const keyOf = ({ item }: Open<I, A>) => question.key(item)
+    yield* Effect.forEach(
+      Plan.batches(addressed, keyOf, question.most ?? 500),
+      ({ broker, items }) =>
+        Effect.map(
+          Effect.result(
+            question.ask(
+              broker,
+              items.map(({ item }) => item),
+              millis
+            )
+          ),
+          (said) => {
+            for (const one of items) {
+              const key = keyOf(one)
+              const answer = Result.isSuccess(said)
+                ? (said.success.get(key) ?? Result.fail(Failure.leftOut(question.api, key)))
+                : Result.fail(said.failure)
+              settle(parts, question, one, answer)
+            }
+          }
+        ),
+      { concurrency: "unbounded", discard: true }
+    )
+  })
+
+/** Asks about items: what became of each, in their order. */
+export const items = <I, A>(
+  parts: Parts,
+  question: Question<I, A>,
+  all: ReadonlyArray<I>,
+  bounds: Bounds = {}
+): Answers<A> =>
+  Effect.gen(function* () {
+    const millis = yield* within(parts, bounds)
+    const clock = yield* Clock.Clock
+    const random = yield* Random.Random
+    const delays = Backoff.delays(parts.retry)
+    const open = all.map((item): Open<I, A> => {
+      const mistakes = question.check?.(item) ?? []
+      const answer = mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
+      return { item, answer, last: undefined, doubt: false }
+    })
+    const deadline = Backoff.monotonic(clock) + millis
+    const asking = Effect.gen(function* () {
+      for (let failures = 1; ; failures++) {
+        const left = open.filter((one) => one.answer === undefined)
+        if (left.length === 0) return
+        const remaining = Math.max(1, deadline - Backoff.monotonic(clock))
+        yield* round(parts, question, left, Math.min(remaining, longestWait))
+        const failed = left.find((one) => one.answer === undefined)
+        if (failed === undefined) return
+        const wait = delays(failures, random.nextDoubleUnsafe(), failed.last)
+        if (wait === undefined) return
+        yield* Effect.sleep(wait)
+      }
+    })
+    yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void })
+    const late = KafkaError.make({
+      _tag: "TimedOut",
+      budget: "timeout",
+      millis,
+      waitingFor: `the answer to ${question.api}`,
+      api: question.api
+    })
+    return open.map(({ answer, last }) => answer ?? Result.fail(last ?? late))
+  })
+
+/** Asks one thing of whom it belongs to; fails where that is refused. */
+export const one = <A>(
+  parts: Parts,
+  api: string,
+  route: Plan.Route,
+  ask: (broker: Broker, millis: number) => Effect.Effect<A, KafkaError.KafkaError>,
+  bounds: Bounds = {}
+): Effect.Effect<A, KafkaError.KafkaError> =>
+  Effect.flatMap(
+    items<string, A>(
+      parts,
+      {
+        api,
+        route: () => route,
+        key: (name) => name,
+        ask: (broker, _, millis) => Effect.map(Effect.result(ask(broker, millis)), (result) => new Map([[api, result]]))
+      },
+      [api],
+      bounds
+    ),
+    ([answer]) => Effect.fromResult(answer!)
+  )
+
+/** Asks every broker, at once; where one fails that is gone when metadata is asked again, the rest is enough. */
+export const everyBroker = <A>(
+  parts: Parts,
+  api: string,
+  ask: (broker: Broker) => Effect.Effect<A, KafkaError.KafkaError>,
+  bounds: Bounds = {}
+): Effect.Effect<ReadonlyArray<A>, KafkaError.KafkaError> =>
+  Effect.flatMap(within(parts, bounds), (millis) =>
+    Backoff.within(
+      Effect.flatMap(parts.cluster.brokers, (all) =>
+        Effect.forEach(all, ({ id }) => Effect.flatMap(parts.brokers.get(id), ask), { concurrency: "unbounded" })
+      ),
+      { name: "timeout", millis, waitingFor: `the answers to ${api}` },
+      (error) => Failure.isTransient(error),
+      parts.retry
+    )
+  )

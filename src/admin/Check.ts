@@ -1,0 +1,39 @@
+/** Pure. Whether values can be sent: what is wrong with them, in words. */
+const maxInt32 = 0x7fffffff
+const maxInt16 = 0x7fff
+
+const whole = (name: string, value: unknown, least: number, most: number): ReadonlyArray<string> =>
+  typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
+    ? []
+    : [`${name} must be a whole number from ${least} to ${most}, not ${String(value)}`]
+
+/** A number that fits an int32, from `least` on. */
+export const int32 = (name: string, value: unknown, least = 0): ReadonlyArray<string> =>
+  whole(name, value, least, maxInt32)
+
+/** A number that fits an int16, from `least` on. */
+export const int16 = (name: string, value: unknown, least = 0): ReadonlyArray<string> =>
+  whole(name, value, least, maxInt16)
+
+/** An offset, or whatever else is an int64 that a number holds. */
+export const int64 = (name: string, value: unknown, least = 0): ReadonlyArray<string> =>
+  whole(name, value, least, Number.MAX_SAFE_INTEGER)
+
+/** A text with something in it. */
+export const text = (name: string, value: unknown): ReadonlyArray<string> =>
+  typeof value === "string" && value !== ""
+    ? []
+    : [`${name} must be a text with something in it, not ${JSON.stringify(value)}`]
+
+/** A topic and a partition of it. */
+export const partition = (value: { readonly topic: string; readonly partition: number }): ReadonlyArray<string> => [
+  ...text("topic", value.topic),
+  ...int32("partition", value.partition)
+]
+
+/** Broker ids, each once. */
+export const replicas = (name: string, ids: ReadonlyArray<number>): ReadonlyArray<string> => [
+  ...ids.flatMap((id) => int32(name, id)),
+  ...(ids.length === 0 ? [`${name} must name a broker`] : []),
+  ...(new Set(ids).size < ids.length ? [`${name} names a broker twice: ${ids.join(", ")}`] : [])
+]

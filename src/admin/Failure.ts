@@ -1,0 +1,103 @@
+/** Pure. What a broker's refusal of an item is told as, and whether asking again may help. */
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+
+const code = ErrorCode.codes
+
+/** Codes about a group, of which its name has to be told. */
+const ofGroup: ReadonlySet<number> = new Set([
+  code.NON_EMPTY_GROUP,
+  code.GROUP_ID_NOT_FOUND,
+  code.GROUP_SUBSCRIBED_TO_TOPIC,
+  code.INVALID_GROUP_ID,
+  code.GROUP_DELETION_FAILED,
+  code.UNKNOWN_MEMBER_ID
+])
+
+/** The error of a code, with what the broker said of it, where it said anything. */
+export const of = (
+  errorCode: number,
+  said: string | null | undefined,
+  where: KafkaError.Where
+): KafkaError.KafkaError => {
+  if (errorCode === code.UNKNOWN_TOPIC_OR_PARTITION && where.topic !== undefined && where.partition === undefined)
+    return KafkaError.make({ ...where, _tag: "UnknownTopic", topic: where.topic })
+  const { message, name } = ErrorCode.get(errorCode)
+  const words = said === null || said === undefined || said === "" ? message : said
+  if (ofGroup.has(errorCode) && where.group !== undefined)
+    return KafkaError.make({
+      ...where,
+      _tag: "GroupRefused",
+      group: where.group,
+      code: errorCode,
+      name,
+      message: words
+    })
+  const error = KafkaError.fromCode(errorCode, where)
+  return error.reason._tag === "Server" ? KafkaError.make({ ...error.reason, message: words }) : error
+}
+
+/** Codes after which the same request may succeed in a moment, wherever it then belongs. */
+const transient: ReadonlySet<number> = new Set([
+  code.LEADER_NOT_AVAILABLE,
+  code.REQUEST_TIMED_OUT,
+  code.BROKER_NOT_AVAILABLE,
+  code.NETWORK_EXCEPTION,
+  code.COORDINATOR_LOAD_IN_PROGRESS,
+  code.COORDINATOR_NOT_AVAILABLE,
+  code.NOT_COORDINATOR,
+  code.NOT_CONTROLLER,
+  code.CONCURRENT_TRANSACTIONS,
+  code.UNSTABLE_OFFSET_COMMIT,
+  code.THROTTLING_QUOTA_EXCEEDED
+])
+
+/** … and where the leader of a partition was asked, that metadata has just named. */
+const ofLeader: ReadonlySet<number> = new Set([
+  code.UNKNOWN_TOPIC_OR_PARTITION,
+  code.NOT_LEADER_OR_FOLLOWER,
+  code.REPLICA_NOT_AVAILABLE,
+  code.KAFKA_STORAGE_ERROR,
+  code.FENCED_LEADER_EPOCH,
+  code.UNKNOWN_LEADER_EPOCH,
+  code.OFFSET_NOT_AVAILABLE,
+  code.UNKNOWN_TOPIC_ID
+])
+
+/** Whether asking again may help. */
+export const isTransient = ({ reason }: KafkaError.KafkaError, leader = false): boolean =>
+  reason._tag === "Unreachable" ||
+  reason._tag === "TimedOut" ||
+  (reason._tag === "Server" && (transient.has(reason.code) || (leader && ofLeader.has(reason.code))))
+
+/** Whether the broker may have done what was asked, though it did not say so. */
+export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "Unreachable" ||
+  reason._tag === "TimedOut" ||
+  (reason._tag === "Server" && reason.code === code.REQUEST_TIMED_OUT)
+
+/** A refusal that an earlier try of the same call may be the cause of, whose answer was lost. */
+export const doubted = (error: KafkaError.KafkaError): KafkaError.KafkaError => {
+  const { reason } = error
+  const note = "; an earlier try of this call, whose answer was lost, may have done it"
+  if (reason._tag === "Server" || reason._tag === "GroupRefused")
+    return KafkaError.make({ ...reason, message: reason.message + note })
+  return reason._tag === "UnknownTopic"
+    ? KafkaError.make({
+        ...reason,
+        _tag: "Server",
+        code: code.UNKNOWN_TOPIC_OR_PARTITION,
+        name: "UNKNOWN_TOPIC_OR_PARTITION",
+        message: `there is no topic "${reason.topic}"${note}`,
+        retriable: false
+      })
+    : error
+}
+
+/** An answer that says nothing of what was asked. */
+export const leftOut = (api: string, what: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Corrupt", what: `${api}Response`, problem: `it says nothing of ${what}`, api })
+
+/** Values that cannot be sent. */
+export const mistakes = (found: ReadonlyArray<string>): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Misconfigured", mistakes: found })

@@ -1,0 +1,258 @@
+/** How groups of each kind are described: what brokers tell of one, and which kind it is. */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Broker } from "../Broker.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import * as ConsumerGroupDescribe from "../protocol/messages/ConsumerGroupDescribe.ts"
+import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
+import * as ShareGroupDescribe from "../protocol/messages/ShareGroupDescribe.ts"
+import * as StreamsGroupDescribe from "../protocol/messages/StreamsGroupDescribe.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
+import type * as Ask from "./Ask.ts"
+import * as Failure from "./Failure.ts"
+import * as Operations from "./Operations.ts"
+
+const code = ErrorCode.codes
+
+/** How a group divides its work: by its leader (`classic`), by the coordinator (`consumer`, KIP-848), shared by record (`share`), by tasks (`streams`). */
+export type GroupType = "classic" | "consumer" | "share" | "streams"
+
+/** As Kafka spells it. */
+export type GroupState =
+  | "Empty"
+  | "Stable"
+  | "PreparingRebalance"
+  | "CompletingRebalance"
+  | "Assigning"
+  | "Reconciling"
+  | "NotReady"
+  | "Dead"
+  | (string & {})
+
+/** A member of a group. */
+export interface MemberDescription {
+  readonly memberId: string
+  /** Of a static member. */
+  readonly instanceId: string | undefined
+  readonly clientId: string
+  /** Where it connects from, such as `/10.0.0.7`. */
+  readonly host: string
+  /** What it has; empty outside of a stable group, and for groups of streams, which have tasks. */
+  readonly assignment: ReadonlyArray<TopicPartition>
+  /** What it is to have, where the coordinator decides that. */
+  readonly target: ReadonlyArray<TopicPartition> | undefined
+  /** Its epoch, where the coordinator decides. */
+  readonly epoch: number | undefined
+}
+
+/** A group with its members. */
+export interface GroupDescription {
+  readonly group: string
+  readonly type: GroupType
+  readonly state: GroupState
+  readonly protocolType: string
+  /** How partitions are assigned: `range`, `uniform`, …; empty where there are no members. */
+  readonly assignor: string
+  /** Broker id. */
+  readonly coordinator: number
+  readonly members: ReadonlyArray<MemberDescription>
+  /** What this client may do with it, where that was asked for and brokers tell (from 2.3 on). */
+  readonly operations: ReadonlyArray<Operations.Operation> | undefined
+}
+
+type Described = Ask.Answer<GroupDescription> | "another kind"
+
+/** What a code says of a group where one kind of groups was asked for. */
+const refused = (api: string, group: string, errorCode: number, message: string | null): Described =>
+  errorCode === code.GROUP_ID_NOT_FOUND || errorCode === code.UNSUPPORTED_VERSION
+    ? "another kind"
+    : Result.fail(Failure.of(errorCode, message, { api, group }))
+
+interface TopicPartitions {
+  readonly topicPartitions: ReadonlyArray<{ readonly topicName: string; readonly partitions: ReadonlyArray<number> }>
+}
+
+const flat = ({ topicPartitions }: TopicPartitions): ReadonlyArray<TopicPartition> =>
+  topicPartitions.flatMap(({ partitions, topicName }) =>
+    partitions.map((partition) => ({ topic: topicName, partition }))
+  )
+
+interface Kind {
+  readonly api: string
+  readonly key: number
+  readonly describe: (
+    parts: Ask.Parts,
+    broker: Broker,
+    groups: ReadonlyArray<string>,
+    operations: boolean
+  ) => Effect.Effect<ReadonlyArray<readonly [group: string, described: Described]>, KafkaError.KafkaError>
+}
+
+const consumer: Kind = {
+  api: "ConsumerGroupDescribe",
+  key: ConsumerGroupDescribe.Request.key,
+  describe: (_, broker, groupIds, operations) =>
+    Effect.map(
+      broker.send(ConsumerGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
+      ({ groups }) =>
+        groups.map((one) => [
+          one.groupId,
+          one.errorCode !== code.NONE
+            ? refused("ConsumerGroupDescribe", one.groupId, one.errorCode, one.errorMessage)
+            : Result.succeed({
+                group: one.groupId,
+                type: "consumer",
+                state: one.groupState,
+                protocolType: "consumer",
+                assignor: one.assignorName,
+                coordinator: broker.id,
+                members: one.members.map((member) => ({
+                  memberId: member.memberId,
+                  instanceId: member.instanceId ?? undefined,
+                  clientId: member.clientId,
+                  host: member.clientHost,
+                  assignment: flat(member.assignment),
+                  target: flat(member.targetAssignment),
+                  epoch: member.memberEpoch
+                })),
+                operations: Operations.ofBits(one.authorizedOperations)
+              })
+        ])
+    )
+}
+
+const assignmentOf = (parts: Ask.Parts, bytes: Uint8Array): ReadonlyArray<TopicPartition> => {
+  try {
+    return parts.decodeAssignment(bytes)
+  } catch {
+    // What others write there is theirs.
+    return []
+  }
+}
+
+const classic: Kind = {
+  api: "DescribeGroups",
+  key: DescribeGroups.Request.key,
+  describe: (parts, broker, groups, operations) =>
+    Effect.gen(function* () {
+      const response = yield* broker.send(DescribeGroups, (version) => ({
+        groups,
+        ...(version >= 3 ? { includeAuthorizedOperations: operations } : {})
+      }))
+      return response.groups.map((one) => [
+        one.groupId,
+        one.errorCode !== code.NONE
+          ? refused("DescribeGroups", one.groupId, one.errorCode, one.errorMessage)
+          : // Before v6 a group that is not there is told as a dead one.
+            one.groupState === "Dead"
+            ? "another kind"
+            : Result.succeed({
+                group: one.groupId,
+                type: "classic",
+                state: one.groupState,
+                protocolType: one.protocolType,
+                assignor: one.protocolData,
+                coordinator: broker.id,
+                members: one.members.map((member) => ({
+                  memberId: member.memberId,
+                  instanceId: member.groupInstanceId ?? undefined,
+                  clientId: member.clientId,
+                  host: member.clientHost,
+                  assignment: one.protocolType === "consumer" ? assignmentOf(parts, member.memberAssignment) : [],
+                  target: undefined,
+                  epoch: undefined
+                })),
+                operations: Operations.ofBits(one.authorizedOperations)
+              })
+      ])
+    })
+}
+
+const share: Kind = {
+  api: "ShareGroupDescribe",
+  key: ShareGroupDescribe.Request.key,
+  describe: (_, broker, groupIds, operations) =>
+    Effect.map(
+      broker.send(ShareGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
+      ({ groups }) =>
+        groups.map((one) => [
+          one.groupId,
+          one.errorCode !== code.NONE
+            ? refused("ShareGroupDescribe", one.groupId, one.errorCode, one.errorMessage)
+            : Result.succeed({
+                group: one.groupId,
+                type: "share",
+                state: one.groupState,
+                protocolType: "share",
+                assignor: one.assignorName,
+                coordinator: broker.id,
+                members: one.members.map((member) => ({
+                  memberId: member.memberId,
+                  instanceId: undefined,
+                  clientId: member.clientId,
+                  host: member.clientHost,
+                  assignment: flat(member.assignment),
+                  target: undefined,
+                  epoch: member.memberEpoch
+                })),
+                operations: Operations.ofBits(one.authorizedOperations)
+              })
+        ])
+    )
+}
+
+const streams: Kind = {
+  api: "StreamsGroupDescribe",
+  key: StreamsGroupDescribe.Request.key,
+  describe: (_, broker, groupIds, operations) =>
+    Effect.map(
+      broker.send(StreamsGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
+      ({ groups }) =>
+        groups.map((one) => [
+          one.groupId,
+          one.errorCode !== code.NONE
+            ? refused("StreamsGroupDescribe", one.groupId, one.errorCode, one.errorMessage)
+            : Result.succeed({
+                group: one.groupId,
+                type: "streams",
+                state: one.groupState,
+                protocolType: "streams",
+                assignor: one.assignorName ?? "",
+                coordinator: broker.id,
+                members: one.members.map((member) => ({
+                  memberId: member.memberId,
+                  instanceId: member.instanceId ?? undefined,
+                  clientId: member.clientId,
+                  host: member.clientHost,
+                  assignment: [],
+                  target: undefined,
+                  epoch: member.memberEpoch
+                })),
+                operations: Operations.ofBits(one.authorizedOperations)
+              })
+        ])
+    )
+}
+
+/** A broker that has several kinds of groups tells a group by its own kind alone: all are asked for, until one tells. */
+const kinds: ReadonlyArray<Kind> = [consumer, classic, share, streams]
+
+/** Describes groups of any kind that one broker coordinates. */
+export const describe = (parts: Ask.Parts, broker: Broker, groups: ReadonlyArray<string>, operations: boolean) =>
+  Effect.gen(function* () {
+    const { ranges } = yield* broker.offer()
+    const answers = new Map<string, Ask.Answer<GroupDescription>>()
+    let left = groups
+    for (const kind of kinds) {
+      if (left.length === 0) break
+      // Without ranges (0.9) nothing is told of what it has.
+      if (ranges.size > 0 ? !ranges.has(kind.key) : kind !== classic) continue
+      for (const [group, described] of yield* kind.describe(parts, broker, left, operations))
+        if (described !== "another kind") answers.set(group, described)
+      left = left.filter((group) => !answers.has(group))
+    }
+    for (const group of left)
+      answers.set(group, Result.fail(Failure.of(code.GROUP_ID_NOT_FOUND, null, { api: "DescribeGroups", group })))
+    return answers
+  })

@@ -1,0 +1,215 @@
+/** Groups of every kind: listed, described, deleted. */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { Broker } from "../Broker.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as DeleteGroups from "../protocol/messages/DeleteGroups.ts"
+import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
+import * as ListGroups from "../protocol/messages/ListGroups.ts"
+import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
+import * as Failure from "./Failure.ts"
+import * as GroupKinds from "./GroupKinds.ts"
+import type { GroupDescription, GroupState, GroupType, MemberDescription } from "./GroupKinds.ts"
+import * as Plan from "./Plan.ts"
+
+const code = ErrorCode.codes
+
+/** A group as the list has it. */
+export interface GroupListing {
+  readonly group: string
+  readonly type: GroupType
+  readonly state: GroupState
+  /** `consumer` for consumers, `connect` for Kafka Connect; empty where only offsets were committed. */
+  readonly protocolType: string
+  /** Broker id. */
+  readonly coordinator: number
+}
+
+export interface ListGroupsOptions extends Ask.Bounds {
+  /** Only groups in one of these. Default: all. */
+  readonly states?: ReadonlyArray<GroupState> | undefined
+  /** Only groups of one of these. Default: all. */
+  readonly types?: ReadonlyArray<GroupType> | undefined
+}
+
+export interface DescribeGroupsOptions extends Ask.Bounds {
+  /** Ask what this client may do with them. Default false. */
+  readonly operations?: boolean | undefined
+}
+
+const typeOf = (text: string): GroupType => {
+  const type = text.toLowerCase()
+  return type === "consumer" || type === "share" || type === "streams" ? type : "classic"
+}
+
+/** The groups of one broker; where it does not tell their states, they are asked for. */
+const ofBroker = (broker: Broker, { states, types }: ListGroupsOptions) =>
+  Effect.gen(function* () {
+    let spoken = 0
+    const response = yield* broker.send(ListGroups, (version) => {
+      spoken = version
+      return {
+        ...(version >= 4 && states !== undefined ? { statesFilter: states } : {}),
+        ...(version >= 5 && types !== undefined ? { typesFilter: types } : {})
+      }
+    })
+    if (response.errorCode !== code.NONE) return yield* Failure.of(response.errorCode, null, { api: "ListGroups" })
+    const told = new Map<string, string>()
+    if (spoken < 4 && response.groups.length > 0) {
+      const described = yield* broker.send(DescribeGroups, () => ({
+        groups: response.groups.map(({ groupId }) => groupId)
+      }))
+      for (const { groupId, groupState } of described.groups) told.set(groupId, groupState)
+    }
+    return response.groups
+      .map(({ groupId, groupState, groupType, protocolType }): GroupListing => ({
+        group: groupId,
+        type: typeOf(groupType),
+        state: spoken < 4 ? (told.get(groupId) ?? "Dead") : groupState,
+        protocolType,
+        coordinator: broker.id
+      }))
+      .filter(
+        ({ state, type }) =>
+          (states === undefined || states.length === 0 || states.includes(state)) &&
+          (types === undefined || types.length === 0 || types.includes(type))
+      )
+  })
+
+export const list = (
+  parts: Ask.Parts,
+  options: ListGroupsOptions = {}
+): Effect.Effect<ReadonlyArray<GroupListing>, KafkaError.KafkaError> =>
+  Effect.map(
+    Ask.everyBroker(parts, "ListGroups", (broker) => ofBroker(broker, options), options),
+    (all) => {
+      // A coordinator that is moving may be told by both.
+      const byName = new Map(all.flat().map((one) => [one.group, one]))
+      return [...byName.values()].sort((a, b) => (a.group < b.group ? -1 : 1))
+    }
+  )
+
+export const describeAll = (
+  parts: Ask.Parts,
+  groups: ReadonlyArray<string>,
+  options: DescribeGroupsOptions = {}
+): Ask.Answers<GroupDescription> =>
+  Ask.items(
+    parts,
+    {
+      api: "DescribeGroups",
+      route: (group) => Plan.coordinator("group", group),
+      key: (group) => group,
+      check: (group) => Check.text("group", group),
+      most: 200,
+      ask: (broker, batch) => GroupKinds.describe(parts, broker, batch, options.operations === true)
+    },
+    groups,
+    options
+  )
+
+/** Members in words: who they are, and where. */
+const inWords = (members: ReadonlyArray<MemberDescription>): string => {
+  const shown = members
+    .slice(0, 5)
+    .map(({ clientId, host, instanceId, memberId }) => `${instanceId ?? memberId} (client "${clientId}" at ${host})`)
+  const more = members.length - shown.length
+  return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+}
+
+/** Why nothing is done with a group that has members: who they are. */
+export const hasMembers = (
+  group: string,
+  { members, state }: Pick<GroupDescription, "members" | "state">,
+  api?: string
+): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "GroupRefused",
+    ...(api === undefined ? {} : { api }),
+    group,
+    code: code.NON_EMPTY_GROUP,
+    name: "NON_EMPTY_GROUP",
+    message:
+      members.length === 0
+        ? `it is not empty (${state}): stop its members first`
+        : `it has members, which have to be stopped first: ${inWords(members)}`
+  })
+
+/** Codes by which a broker says that a group has members. */
+const activeCodes: ReadonlySet<number> = new Set([
+  code.NON_EMPTY_GROUP,
+  code.UNKNOWN_MEMBER_ID,
+  code.ILLEGAL_GENERATION,
+  code.REBALANCE_IN_PROGRESS,
+  code.STALE_MEMBER_EPOCH,
+  code.FENCED_MEMBER_EPOCH
+])
+
+const saysActive = ({ reason }: KafkaError.KafkaError): boolean =>
+  (reason._tag === "Server" || reason._tag === "GroupRefused") && activeCodes.has(reason.code)
+
+/** Answers in which a refusal of groups that are active says who their members are. */
+export const namingMembers = <I, A>(
+  parts: Ask.Parts,
+  items: ReadonlyArray<I>,
+  answers: ReadonlyArray<Ask.Answer<A>>,
+  groupOf: (item: I) => string,
+  bounds: Ask.Bounds
+): Ask.Answers<A> =>
+  Effect.gen(function* () {
+    const active = items.filter((_, i) => {
+      const answer = answers[i]!
+      return Result.isFailure(answer) && saysActive(answer.failure)
+    })
+    const groups = [...new Set(active.map(groupOf))]
+    if (groups.length === 0) return answers
+    const described = yield* describeAll(parts, groups, bounds)
+    return answers.map((answer, i) => {
+      if (Result.isSuccess(answer) || !saysActive(answer.failure)) return answer
+      const group = groupOf(items[i]!)
+      const found = described[groups.indexOf(group)]!
+      return Result.isSuccess(found) && found.success.members.length > 0
+        ? Result.fail(hasMembers(group, found.success, answer.failure.reason.api))
+        : answer
+    })
+  })
+
+export const deleteAll = (
+  parts: Ask.Parts,
+  groups: ReadonlyArray<string>,
+  options: Ask.Bounds = {}
+): Ask.Answers<void> =>
+  Effect.flatMap(
+    Ask.items(
+      parts,
+      {
+        api: "DeleteGroups",
+        route: (group) => Plan.coordinator("group", group),
+        key: (group) => group,
+        check: (group) => Check.text("group", group),
+        doubtful: [code.GROUP_ID_NOT_FOUND],
+        ask: (broker, groupsNames) =>
+          Effect.map(
+            broker.send(DeleteGroups, () => ({ groupsNames })),
+            ({ results }) =>
+              new Map(
+                results.map(({ errorCode, errorMessage, groupId }) => [
+                  groupId,
+                  errorCode === code.NONE
+                    ? Result.void
+                    : Result.fail(Failure.of(errorCode, errorMessage, { api: "DeleteGroups", group: groupId }))
+                ])
+              )
+          )
+      },
+      groups,
+      options
+    ),
+    (answers) => namingMembers(parts, groups, answers, (group) => group, options)
+  )
+
+/** Whether a group was refused since there is none. */
+export const isMissing = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "GroupRefused" && reason.code === code.GROUP_ID_NOT_FOUND

@@ -1,0 +1,123 @@
+/** Where partitions begin and end, and where a time is in them: asked of their leaders, each answered for. */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as ErrorCode from "../ErrorCode.ts"
+import type * as Offset from "../Offset.ts"
+import * as ListOffsets from "../protocol/messages/ListOffsets.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
+import * as Failure from "./Failure.ts"
+import * as Plan from "./Plan.ts"
+
+const code = ErrorCode.codes
+
+/**
+ * Where: the ends of the log, the first record at a time or later (`Offset.atTime`), the record with the largest
+ * timestamp (from 3.0 on), and the ends of what is tiered (KIP-405): the earliest that is on the broker's own disk, the
+ * latest that is in remote storage, the earliest that waits to be uploaded.
+ */
+export type OffsetSpec =
+  | "earliest"
+  | "latest"
+  | Offset.AtTime
+  | "max-timestamp"
+  | "earliest-local"
+  | "latest-tiered"
+  | "earliest-pending-upload"
+
+/** A partition, and where in it. */
+export interface OffsetQuery extends TopicPartition.TopicPartition {
+  readonly at: OffsetSpec
+}
+
+export interface ListedOffset extends TopicPartition.TopicPartition {
+  /** Undefined where there is none: no record is that late, nothing is tiered. */
+  readonly offset: number | undefined
+  /** Of the record that was found, where one was and brokers tell (from 0.10.1 on). */
+  readonly timestamp: number | undefined
+  readonly leaderEpoch: number | undefined
+}
+
+export interface ListOffsetsOptions extends Ask.Bounds {
+  /** `committed`: the end is where the first open transaction begins. Default `uncommitted`. */
+  readonly isolation?: "committed" | "uncommitted" | undefined
+}
+
+const marks = {
+  latest: [-1, 0],
+  earliest: [-2, 0],
+  "max-timestamp": [-3, 7],
+  "earliest-local": [-4, 8],
+  "latest-tiered": [-5, 9],
+  "earliest-pending-upload": [-6, 11]
+} as const
+
+/** What is sent for it, and the version that knows it. */
+const markOf = (at: OffsetSpec): readonly [timestamp: number, version: number] =>
+  typeof at === "string" ? marks[at] : [at.timestamp, 0]
+
+export const resolve = (
+  parts: Ask.Parts,
+  queries: ReadonlyArray<OffsetQuery>,
+  options: ListOffsetsOptions = {}
+): Ask.Answers<ListedOffset> =>
+  Ask.items(
+    parts,
+    {
+      api: "ListOffsets",
+      route: Plan.leader,
+      key: TopicPartition.key,
+      check: (query) => [
+        ...Check.partition(query),
+        ...(typeof query.at === "string" && !(query.at in marks)
+          ? [`at must be one of ${Object.keys(marks).join(", ")} or Offset.atTime, not ${JSON.stringify(query.at)}`]
+          : typeof query.at === "string"
+            ? []
+            : Check.int64("the time", query.at.timestamp))
+      ],
+      ask: (broker, batch) =>
+        Effect.gen(function* () {
+          let spoken = 0
+          const minVersion = Math.max(...batch.map(({ at }) => markOf(at)[1]))
+          const response = yield* broker.send(
+            ListOffsets,
+            (version) => {
+              spoken = version
+              return {
+                replicaId: -1,
+                ...(version >= 2 && options.isolation === "committed" ? { isolationLevel: 1 } : {}),
+                topics: [...TopicPartition.byTopic(batch)].map(([name, list]) => ({
+                  name,
+                  partitions: list.map(({ at, partition }) => ({
+                    partitionIndex: partition,
+                    timestamp: markOf(at)[0]
+                  }))
+                }))
+              }
+            },
+            minVersion === 0 ? {} : { minVersion }
+          )
+          const answers = new Map<string, Ask.Answer<ListedOffset>>()
+          for (const { name: topic, partitions } of response.topics)
+            for (const one of partitions) {
+              const partition = { topic, partition: one.partitionIndex }
+              const offset = spoken === 0 ? one.oldStyleOffsets[0] : one.offset
+              answers.set(
+                TopicPartition.key(partition),
+                one.errorCode === code.NONE
+                  ? Result.succeed({
+                      ...partition,
+                      offset: offset === undefined || offset < 0 ? undefined : offset,
+                      timestamp: one.timestamp < 0 ? undefined : one.timestamp,
+                      leaderEpoch: one.leaderEpoch < 0 ? undefined : one.leaderEpoch
+                    })
+                  : Result.fail(Failure.of(one.errorCode, null, { api: "ListOffsets", ...partition }))
+              )
+            }
+          return answers
+        })
+    },
+    queries,
+    options
+  )

@@ -1,0 +1,633 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as Admin from "../src/Admin.ts"
+import * as Consumer from "../src/Consumer.ts"
+import { codes } from "../src/ErrorCode.ts"
+import type { KafkaError } from "../src/KafkaError.ts"
+import * as Offset from "../src/Offset.ts"
+import * as Producer from "../src/Producer.ts"
+import * as Topic from "../src/Topic.ts"
+import { EmbeddedKafka, Fault, KafkaTest } from "../src/testing/index.ts"
+
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+const on = (options: KafkaTest.Options, admin?: Admin.Options) =>
+  Layer.merge(Producer.layer(), Admin.layer(admin)).pipe(Layer.provideMerge(KafkaTest.layer(options)))
+
+const inCluster = <A, E, R>(options: KafkaTest.Options, self: Effect.Effect<A, E, R>, admin?: Admin.Options) =>
+  self.pipe(Effect.scoped, Effect.provide(on({ strict: true, ...options }, admin)))
+
+/** Lets time pass until it is done. */
+const passing = <A, E, R>(self: Effect.Effect<A, E, R>, seconds = 90) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+    for (let i = 0; i < seconds * 10 && fiber.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+    assert.isDefined(fiber.pollUnsafe(), `not done after ${seconds} s`)
+    return yield* Fiber.join(fiber)
+  })
+
+const value = <A>(answer: Admin.Answer<A> | undefined): A => {
+  if (answer === undefined || Result.isFailure(answer)) assert.fail(`failed: ${answer?.failure.message}`)
+  return answer.success
+}
+
+const failure = <A>(answer: Admin.Answer<A> | undefined): KafkaError => {
+  if (answer === undefined || Result.isSuccess(answer)) assert.fail("it did not fail")
+  return answer.failure
+}
+
+const codeOf = ({ reason }: KafkaError): number | string =>
+  reason._tag === "Server" || reason._tag === "GroupRefused" ? reason.code : reason._tag
+
+const send = (count: number, partition = 0) =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    yield* producer.sendAll(
+      orders,
+      Array.from({ length: count }, (_, i) => ({ key: null, value: `v${i}`, partition, timestamp: 1000 + i }))
+    )
+  })
+
+describe("topics", () => {
+  it.effect("are created, listed, described and deleted, each answered for", () =>
+    inCluster(
+      { brokers: 3 },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const created = yield* admin.createTopics([
+          {
+            name: "a",
+            partitions: 3,
+            replicationFactor: 2,
+            config: { "cleanup.policy": "compact", "retention.ms": 5 }
+          },
+          { name: "bad name" },
+          {
+            name: "b",
+            assignments: [
+              [2, 1],
+              [1, 2]
+            ]
+          },
+          { name: "c", partitions: 0 },
+          { name: "d", partitions: 1, assignments: [[1]] }
+        ])
+        assert.strictEqual(value(created[0]).partitions, 3)
+        assert.strictEqual(value(created[0]).replicationFactor, 2)
+        assert.strictEqual(value(created[0]).config?.find(({ name }) => name === "cleanup.policy")?.value, "compact")
+        assert.strictEqual(codeOf(failure(created[1])), "InvalidTopic")
+        assert.strictEqual(codeOf(failure(created[3])), "Misconfigured")
+        assert.strictEqual(codeOf(failure(created[4])), "Misconfigured")
+
+        const listed = yield* admin.listTopics()
+        assert.deepStrictEqual(
+          listed.map(({ name, partitions, replicationFactor }) => [name, partitions, replicationFactor]),
+          [
+            ["a", 3, 2],
+            ["b", 2, 2]
+          ]
+        )
+        const [a, b, none] = yield* admin.describeTopics(["a", { id: value(created[2]).id! }, "none"])
+        assert.strictEqual(value(a).partitions.length, 3)
+        assert.deepStrictEqual(
+          value(b).partitions.map(({ isr, leader, replicas }) => [leader, replicas, isr]),
+          [
+            [2, [2, 1], [2, 1]],
+            [1, [1, 2], [1, 2]]
+          ]
+        )
+        assert.strictEqual(codeOf(failure(none)), "UnknownTopic")
+
+        const [more, fewer] = yield* admin.createPartitions([
+          { topic: "a", count: 5 },
+          { topic: "b", count: 1 }
+        ])
+        value(more)
+        assert.strictEqual(codeOf(failure(fewer)), codes.INVALID_PARTITIONS)
+        assert.strictEqual((yield* admin.listTopics())[0]?.partitions, 5)
+
+        const deleted = yield* admin.deleteTopics(["a", { id: value(created[2]).id! }, "none"])
+        value(deleted[0])
+        value(deleted[1])
+        assert.strictEqual(codeOf(failure(deleted[2])), "UnknownTopic")
+        assert.deepStrictEqual(yield* admin.listTopics(), [])
+      })
+    )
+  )
+
+  it.effect("that are only validated are not there", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* admin.createTopics([{ name: "a", partitions: 2 }], { validateOnly: true }).pipe(Admin.orFail)
+        assert.deepStrictEqual(yield* admin.listTopics(), [])
+      })
+    )
+  )
+
+  it.effect("that are asked for are not created, whatever the broker's age", () =>
+    Effect.forEach(["0.10.2", "0.11", "4.4"] as const, (asVersion) =>
+      inCluster(
+        { asVersion, autoCreate: true },
+        Effect.gen(function* () {
+          const admin = yield* Admin.Admin
+          const [none] = yield* admin.describeTopics(["none"])
+          assert.strictEqual(codeOf(failure(none)), "UnknownTopic")
+          assert.deepStrictEqual(yield* admin.listTopics(), [])
+        })
+      )
+    )
+  )
+
+  it.effect("are created again, by another controller, when it has moved", () =>
+    inCluster(
+      { brokers: 3 },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const fault = yield* broker.inject(Fault.on("CreateTopics", { times: 2 }).error(codes.NOT_CONTROLLER))
+        const [a] = yield* passing(admin.createTopics([{ name: "a", partitions: 1 }]))
+        value(a)
+        assert.strictEqual(yield* fault.hits, 2)
+      })
+    )
+  )
+
+  it.effect("whose answer was lost say so when they are there already", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("CreateTopics", { nth: 1 }).loseResponse)
+        const [a] = yield* passing(admin.createTopics([{ name: "a", partitions: 1 }]))
+        assert.strictEqual(codeOf(failure(a)), codes.TOPIC_ALREADY_EXISTS)
+        assert.include(failure(a).message, "an earlier try of this call, whose answer was lost, may have done it")
+        yield* broker.inject(Fault.on("DeleteTopics", { nth: 1 }).loseResponse)
+        const [gone] = yield* passing(admin.deleteTopics(["a"]))
+        assert.strictEqual(codeOf(failure(gone)), codes.UNKNOWN_TOPIC_OR_PARTITION)
+        assert.include(failure(gone).message, "an earlier try of this call")
+        // … and not where nothing was lost.
+        const [never] = yield* admin.deleteTopics(["a"])
+        assert.notInclude(failure(never).message, "earlier try")
+      })
+    )
+  )
+
+  it.effect("need their numbers where the broker has no defaults", () =>
+    inCluster(
+      { asVersion: "0.11" },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const [a, b] = yield* admin.createTopics([{ name: "a" }, { name: "b", partitions: 1, replicationFactor: 1 }])
+        assert.strictEqual(codeOf(failure(a)), "Unsupported")
+        assert.include(failure(a).message, "CreateTopics v4")
+        value(b)
+      })
+    )
+  )
+
+  it.effect("of one name twice are asked for in two requests, in order", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const [first, second] = yield* admin.createTopics([
+          { name: "a", partitions: 2 },
+          { name: "a", partitions: 3 }
+        ])
+        assert.strictEqual(value(first).partitions, 2)
+        assert.strictEqual(codeOf(failure(second)), codes.TOPIC_ALREADY_EXISTS)
+      })
+    )
+  )
+})
+
+describe("bounds", () => {
+  it.effect("what is not settled in time has failed with what failed last, the rest has not", () =>
+    inCluster(
+      { topics: ["a", "b"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("DeleteRecords", { topic: "a" }).error(codes.NOT_LEADER_OR_FOLLOWER))
+        const [a, b] = yield* passing(
+          admin.deleteRecords(
+            [
+              { topic: "a", partition: 0, before: "latest" },
+              { topic: "b", partition: 0, before: "latest" }
+            ],
+            { timeout: "3 seconds" }
+          )
+        )
+        assert.strictEqual(codeOf(failure(a)), codes.NOT_LEADER_OR_FOLLOWER)
+        assert.strictEqual(value(b).lowWatermark, 0)
+      })
+    )
+  )
+
+  it.effect("a broker that is silent ends with the time", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("CreateTopics").withhold)
+        const [a] = yield* passing(admin.createTopics([{ name: "a" }], { timeout: "2 seconds" }))
+        assert.strictEqual(codeOf(failure(a)), "TimedOut")
+        assert.include(failure(a).message, "timeout: 2000 ms were spent waiting for the answer to CreateTopics")
+      })
+    )
+  )
+
+  it.effect("a time that is none is refused", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const error = yield* Effect.flip(admin.createTopics([{ name: "a" }], { timeout: 0 }))
+        assert.strictEqual(error.reason._tag, "Misconfigured")
+      })
+    )
+  )
+
+  it.effect("what a release has not is told with both sides' offers", () =>
+    inCluster(
+      { asVersion: "0.10.2", topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const refused = [
+          failure((yield* admin.deleteRecords([{ topic: "orders", partition: 0, before: "latest" }]))[0]),
+          failure((yield* admin.describeConfigs([{ type: "topic", name: "orders" }]))[0]),
+          failure((yield* admin.alterConfigs([{ type: "topic", name: "orders", delete: ["retention.ms"] }]))[0]),
+          failure((yield* admin.createPartitions([{ topic: "orders", count: 2 }]))[0]),
+          failure((yield* admin.deleteGroups(["g"]))[0]),
+          yield* Effect.flip(admin.listConfigResources(["topic"]))
+        ]
+        for (const error of refused) {
+          assert.strictEqual(error.reason._tag, "Unsupported", error.message)
+          assert.match(error.message, /this client offers .*, the broker /)
+        }
+      })
+    )
+  )
+
+  it.effect("a broker that is not there is not waited for", () =>
+    inCluster(
+      { brokers: 2 },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const [none] = yield* admin.describeConfigs([{ type: "broker", name: "9" }])
+        assert.include(failure(none).message, "there is no broker 9; the cluster has 1, 2")
+      })
+    )
+  )
+})
+
+describe("records and offsets", () => {
+  it.effect("are deleted before an offset, and where partitions begin, end and have a time is told", () =>
+    inCluster(
+      { brokers: 2, topics: [{ name: "orders", partitions: 2 }] },
+      Effect.gen(function* () {
+        yield* send(10)
+        const admin = yield* Admin.Admin
+        const deleted = yield* admin.deleteRecords([
+          { topic: "orders", partition: 0, before: 4 },
+          { topic: "orders", partition: 1, before: "latest" },
+          { topic: "orders", partition: 7, before: 0 },
+          { topic: "none", partition: 0, before: 0 },
+          { topic: "orders", partition: 0, before: 99 }
+        ])
+        assert.strictEqual(value(deleted[0]).lowWatermark, 4)
+        assert.strictEqual(value(deleted[1]).lowWatermark, 0)
+        assert.include(failure(deleted[2]).message, "there is no partition 7")
+        assert.strictEqual(codeOf(failure(deleted[3])), "UnknownTopic")
+        assert.strictEqual(codeOf(failure(deleted[4])), codes.OFFSET_OUT_OF_RANGE)
+        const partition = { topic: "orders", partition: 0 }
+        const [first, last, time, late, newest] = yield* admin.listOffsets([
+          { ...partition, at: "earliest" },
+          { ...partition, at: "latest" },
+          { ...partition, at: Offset.atTime(1006) },
+          { ...partition, at: Offset.atTime(2000) },
+          { ...partition, at: "max-timestamp" }
+        ])
+        assert.strictEqual(value(first).offset, 4)
+        assert.strictEqual(value(last).offset, 10)
+        assert.deepInclude(value(time), { offset: 6, timestamp: 1006 })
+        assert.strictEqual(value(late).offset, undefined)
+        assert.deepInclude(value(newest), { offset: 9, timestamp: 1009 })
+      })
+    )
+  )
+
+  it.effect("follow a leader that moves", () =>
+    inCluster(
+      { brokers: 3, topics: [{ name: "orders", partitions: 1, replicationFactor: 3 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const query = [{ topic: "orders", partition: 0, at: "latest" }] as const
+        yield* admin.listOffsets(query).pipe(Admin.orFail)
+        yield* broker.moveLeader("orders", 0, 2)
+        yield* admin.listOffsets(query).pipe(Admin.orFail)
+        yield* broker.moveLeader("orders", 0, 3)
+        yield* admin.listOffsets(query).pipe(Admin.orFail)
+      })
+    )
+  )
+})
+
+describe("settings", () => {
+  it.effect("are described with their sources, changed one by one, and replaced by name", () =>
+    inCluster(
+      { brokers: 2, topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const resource = { type: "topic", name: "orders" } as const
+        const read = (name: string) =>
+          Effect.map(admin.describeConfigs([{ ...resource, keys: [name] }]).pipe(Admin.orFail), ([one]) => one!.entries)
+        assert.deepInclude((yield* read("retention.ms"))[0]!, { isDefault: true, source: "default" })
+        yield* admin
+          .alterConfigs([{ ...resource, set: { "retention.ms": 1000, "cleanup.policy": "compact" } }])
+          .pipe(Admin.orFail)
+        assert.deepInclude((yield* read("retention.ms"))[0]!, { value: "1000", source: "topic", isDefault: false })
+        yield* admin.alterConfigs([{ ...resource, append: { "cleanup.policy": "delete" } }]).pipe(Admin.orFail)
+        assert.strictEqual((yield* read("cleanup.policy"))[0]!.value, "compact,delete")
+        yield* admin
+          .alterConfigs([{ ...resource, subtract: { "cleanup.policy": "compact" }, delete: ["retention.ms"] }])
+          .pipe(Admin.orFail)
+        assert.strictEqual((yield* read("cleanup.policy"))[0]!.value, "delete")
+        assert.strictEqual((yield* read("retention.ms"))[0]!.source, "default")
+        yield* admin.replaceConfigs([{ ...resource, config: { "retention.ms": 7 } }]).pipe(Admin.orFail)
+        assert.strictEqual((yield* read("cleanup.policy"))[0]!.source, "default")
+        assert.strictEqual((yield* read("retention.ms"))[0]!.value, "7")
+
+        const refused = yield* admin.alterConfigs([
+          { ...resource, set: { "no.such": 1 } },
+          { type: "topic", name: "none", set: { "retention.ms": 1 } },
+          { ...resource },
+          { ...resource, set: { "retention.ms": 1 }, delete: ["retention.ms"] },
+          { type: "broker", name: "x", set: { a: 1 } }
+        ])
+        assert.isTrue(refused.every(Result.isFailure))
+        assert.strictEqual(codeOf(failure(refused[1])), "UnknownTopic")
+        assert.strictEqual(codeOf(failure(refused[2])), "Misconfigured")
+        assert.strictEqual(codeOf(failure(refused[3])), "Misconfigured")
+        assert.strictEqual(codeOf(failure(refused[4])), "Misconfigured")
+      })
+    )
+  )
+
+  it.effect("of brokers are asked of each broker itself", () =>
+    inCluster(
+      { brokers: 2 },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const described = yield* admin
+          .describeConfigs([
+            { type: "broker", name: "1" },
+            { type: "broker", name: "2" }
+          ])
+          .pipe(Admin.orFail)
+        assert.deepStrictEqual(
+          described.map(({ name }) => name),
+          ["1", "2"]
+        )
+        for (const { entries } of described) assert.isAbove(entries.length, 5)
+      })
+    )
+  )
+})
+
+/** A member that has all of `orders`, and has committed what it was given. */
+const member = (count: number) =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const consumer = yield* Consumer.subscribe({
+      group: "g",
+      topics: [orders],
+      from: "earliest",
+      commitInterval: "1 second"
+    })
+    yield* Effect.forkScoped(consumer.run(() => Effect.void))
+    yield* passing(broker.awaitCommitted("g", { topic: "orders", offset: count }))
+  })
+
+describe("groups", () => {
+  it.effect("are listed with state and type, described with members, and tell their lag", () =>
+    Effect.forEach(["0.10.2", "2.8", "4.4"] as const, (asVersion) =>
+      inCluster(
+        {
+          asVersion,
+          topics: [{ name: "orders", partitions: 2, replicationFactor: 1 }],
+          client: { clientId: "billing" }
+        },
+        Effect.gen(function* () {
+          const admin = yield* Admin.Admin
+          yield* send(5)
+          yield* member(5)
+          yield* send(3)
+          yield* admin
+            .alterGroupOffsets("other", [{ topic: "orders", partition: 1, offset: 0, metadata: "m" }])
+            .pipe(Admin.orFail)
+          const listed = yield* admin.listGroups()
+          assert.deepStrictEqual(
+            listed.map(({ coordinator, group, state, type }) => [group, type, state, coordinator]),
+            [
+              ["g", "classic", "Stable", 1],
+              ["other", "classic", "Empty", 1]
+            ]
+          )
+          assert.deepStrictEqual(
+            (yield* admin.listGroups({ states: ["Empty"] })).map(({ group }) => group),
+            ["other"]
+          )
+          const [g, other, none] = yield* admin.describeGroups(["g", "other", "none"])
+          assert.deepInclude(value(g), { state: "Stable", protocolType: "consumer" })
+          assert.strictEqual(value(g).members[0]?.clientId, "billing")
+          assert.deepStrictEqual(value(g).members[0]?.assignment, [
+            { topic: "orders", partition: 0 },
+            { topic: "orders", partition: 1 }
+          ])
+          assert.strictEqual(value(other).state, "Empty")
+          assert.strictEqual(codeOf(failure(none)), codes.GROUP_ID_NOT_FOUND)
+          const [offsets, some, nothing] = yield* admin.groupOffsets([
+            { group: "other" },
+            { group: "other", partitions: [{ topic: "orders", partition: 0 }] },
+            { group: "none" }
+          ])
+          assert.deepInclude(value(offsets)[0]!, { topic: "orders", partition: 1, offset: 0, metadata: "m" })
+          assert.deepStrictEqual(value(some), [])
+          assert.deepStrictEqual(value(nothing), [])
+          const [lag, otherLag, noLag] = yield* admin.groupLag(["g", "other", "none"])
+          assert.strictEqual(value(lag).state, "Stable")
+          assert.strictEqual(value(otherLag).total, 0)
+          assert.strictEqual(codeOf(failure(noLag)), codes.GROUP_ID_NOT_FOUND)
+          assert.strictEqual(value(lag).partitions[0]?.member?.clientId, "billing")
+        })
+      )
+    )
+  )
+
+  it.effect("that are active are neither reset, altered nor deleted, and the refusal says who the members are", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 1 }], client: { clientId: "billing" } },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* send(5)
+        yield* member(5)
+        const refusals = [
+          yield* Effect.flip(admin.resetGroupOffsets("g", { to: "earliest" })),
+          failure((yield* admin.alterGroupOffsets("g", [{ topic: "orders", partition: 0, offset: 1 }]))[0]),
+          failure((yield* admin.deleteGroups(["g"]))[0])
+        ]
+        for (const refused of refusals) {
+          assert.strictEqual(codeOf(refused), codes.NON_EMPTY_GROUP, refused.message)
+          assert.match(refused.message, /it has members, which have to be stopped first: .* \(client "billing" at /)
+        }
+        const [deleted] = yield* admin.deleteGroupOffsets("g", [{ topic: "orders", partition: 0 }])
+        assert.strictEqual(codeOf(failure(deleted)), codes.GROUP_SUBSCRIBED_TO_TOPIC)
+        const [offsets] = yield* admin.groupOffsets([{ group: "g" }]).pipe(Admin.orFail)
+        assert.strictEqual(offsets?.[0]?.offset, 5)
+      })
+    )
+  )
+
+  it.effect("that are idle are reset to every kind of position, clamped to the log", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 2 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* send(10)
+        yield* admin.deleteRecords([{ topic: "orders", partition: 0, before: 2 }]).pipe(Admin.orFail)
+        yield* admin.alterGroupOffsets("g", [{ topic: "orders", partition: 0, offset: 5 }]).pipe(Admin.orFail)
+        const to = (to: Admin.ResetTo) =>
+          Effect.map(admin.resetGroupOffsets("g", { to }).pipe(Admin.orFail), ([one]) => one)
+        assert.deepInclude(yield* to({ shift: 2 }), { topic: "orders", partition: 0, from: 5, to: 7 })
+        assert.deepInclude(yield* to({ shift: -99 }), { from: 7, to: 2 })
+        assert.deepInclude(yield* to("latest"), { from: 2, to: 10 })
+        assert.deepInclude(yield* to(Offset.at(99)), { from: 10, to: 10 })
+        assert.deepInclude(yield* to(Offset.atTime(1004)), { from: 10, to: 4 })
+        assert.deepInclude(yield* to(Offset.atTime(5000)), { from: 4, to: 10 })
+        yield* TestClock.setTime(3_006)
+        assert.deepInclude(yield* to({ ago: "2 seconds" }), { from: 10, to: 6 })
+        const [dry] = yield* admin.resetGroupOffsets("g", { to: "earliest", dryRun: true }).pipe(Admin.orFail)
+        assert.deepInclude(dry!, { from: 6, to: 2 })
+        const all = yield* admin.resetGroupOffsets("g", { to: "latest", topics: ["orders"] }).pipe(Admin.orFail)
+        assert.deepStrictEqual(
+          all.map(({ from, to }) => [from, to]),
+          [
+            [6, 10],
+            [undefined, 0]
+          ]
+        )
+        const [shifted] = yield* admin.resetGroupOffsets("new", {
+          to: { shift: 1 },
+          partitions: [{ topic: "orders", partition: 0 }]
+        })
+        assert.include(failure(shifted).message, "no committed offset to be shifted")
+        for (const wrong of ["middle", { shift: 0.5 }, { ago: -1 }, Offset.at(-1)])
+          assert.strictEqual(
+            (yield* Effect.flip(admin.resetGroupOffsets("g", { to: wrong as Admin.ResetTo }))).reason._tag,
+            "Misconfigured"
+          )
+      })
+    )
+  )
+
+  it.effect("have their offsets deleted, and are deleted", () =>
+    inCluster(
+      { brokers: 3, topics: [{ name: "orders", partitions: 1 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const names = ["a", "b", "c", "d"]
+        for (const group of names)
+          yield* admin.alterGroupOffsets(group, [{ topic: "orders", partition: 0, offset: 0 }]).pipe(Admin.orFail)
+        yield* admin.deleteGroupOffsets("a", [{ topic: "orders", partition: 0 }]).pipe(Admin.orFail)
+        assert.deepStrictEqual(yield* admin.groupOffsets([{ group: "a" }]).pipe(Admin.orFail), [[]])
+        const deleted = yield* admin.deleteGroups(["b", "none", "c", "d"])
+        assert.deepStrictEqual(
+          deleted.map((answer) => (Result.isSuccess(answer) ? 0 : codeOf(answer.failure))),
+          [0, codes.GROUP_ID_NOT_FOUND, 0, 0]
+        )
+      })
+    )
+  )
+
+  it.effect("are asked for again, of the new coordinator, when it has moved or is loading", () =>
+    inCluster(
+      { brokers: 3, topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* admin.alterGroupOffsets("g", [{ topic: "orders", partition: 0, offset: 0 }]).pipe(Admin.orFail)
+        const fault = yield* broker.inject(
+          Fault.on("OffsetFetch", { times: 2 }).error(codes.COORDINATOR_LOAD_IN_PROGRESS)
+        )
+        const [offsets] = yield* passing(admin.groupOffsets([{ group: "g" }]).pipe(Admin.orFail))
+        assert.strictEqual(offsets?.length, 1)
+        assert.strictEqual(yield* fault.hits, 2)
+        for (const to of [1, 2, 3]) {
+          yield* broker.moveCoordinator("g", to)
+          const [again] = yield* passing(admin.groupOffsets([{ group: "g" }]).pipe(Admin.orFail))
+          assert.strictEqual(again?.length, 1)
+        }
+      })
+    )
+  )
+
+  it.effect("lag counts what is not read yet, and not topics that are gone", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 3 }, "gone"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* send(10)
+        yield* send(4, 1)
+        yield* admin
+          .alterGroupOffsets("g", [
+            { topic: "orders", partition: 0, offset: 3 },
+            { topic: "orders", partition: 1, offset: 4 },
+            { topic: "gone", partition: 0, offset: 0 }
+          ])
+          .pipe(Admin.orFail)
+        yield* admin.deleteTopics(["gone"]).pipe(Admin.orFail)
+        const [lag] = yield* admin.groupLag(["g"]).pipe(Admin.orFail)
+        assert.strictEqual(lag?.total, 7)
+        assert.deepStrictEqual(
+          lag?.partitions.map((one) => [one.topic, one.partition, one.committed, one.start, one.end, one.lag]),
+          [
+            ["orders", 0, 3, 0, 10, 7],
+            ["orders", 1, 4, 0, 4, 0]
+          ]
+        )
+      })
+    )
+  )
+})
+
+describe("the cluster", () => {
+  it.effect("tells its brokers and what they speak, of every age", () =>
+    Effect.forEach(["0.9", "0.10.2", "2.8", "4.4"] as const, (asVersion) =>
+      inCluster(
+        { asVersion, brokers: 2, client: asVersion === "0.9" ? { brokerVersion: "0.9" } : {} },
+        Effect.gen(function* () {
+          const admin = yield* Admin.Admin
+          const cluster = yield* admin.describeCluster()
+          assert.deepStrictEqual(
+            cluster.brokers.map(({ id }) => id),
+            [1, 2]
+          )
+          assert.strictEqual(cluster.controller === undefined, asVersion === "0.9")
+          const [apis, none] = yield* admin.brokerApis([2, 7])
+          assert.deepInclude(
+            value(apis).apis.map(({ key, name }) => [key, name]),
+            [0, "Produce"]
+          )
+          assert.strictEqual(codeOf(failure(none)), "Misconfigured")
+        })
+      )
+    )
+  )
+})
