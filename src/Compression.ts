@@ -18,6 +18,7 @@ import * as Layer from "effect/Layer"
 import * as zlib from "node:zlib"
 import * as Lz4 from "./compression/Lz4.ts"
 import * as Snappy from "./compression/Snappy.ts"
+import { drive } from "./compression/drive.ts"
 import type { Turns } from "./compression/Turns.ts"
 import * as Unzip from "./compression/Unzip.ts"
 import * as KafkaError from "./KafkaError.ts"
@@ -96,18 +97,7 @@ const threaded = (
 const driven =
   (turns: (bytes: Uint8Array, limit: number) => Turns<Uint8Array>) =>
   (bytes: Uint8Array, limit: number): Effect.Effect<Uint8Array, unknown> =>
-    Effect.suspend(() => {
-      const running = turns(bytes, limit)
-      const next: Effect.Effect<Uint8Array, unknown> = Effect.suspend(() => {
-        try {
-          const turn = running.next()
-          return turn.done === true ? Effect.succeed(turn.value) : Effect.andThen(Effect.yieldNow, next)
-        } catch (error) {
-          return Effect.fail(error)
-        }
-      })
-      return next
-    })
+    Effect.suspend(() => drive(turns(bytes, limit)))
 
 /**
  * gzip by `node:zlib`. `level` 1 to 9, -1 (the default) is zlib's own, as Java's `compression.gzip.level`.

@@ -8,6 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Backoff from "../Backoff.ts"
+import type { Turns } from "../compression/Turns.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Connection, Handler } from "../Network.ts"
 import type { Api, Offer, SendOptions } from "../protocol/Exchange.ts"
@@ -16,6 +17,7 @@ import * as ApiVersions from "./ApiVersions.ts"
 import * as InFlightRequest from "./InFlightRequest.ts"
 import { notKafka, shownBytes } from "./NotKafka.ts"
 import { type Reauthentication, RequestLine } from "./RequestLine.ts"
+import { ResponseLine } from "./ResponseLine.ts"
 import * as Throttle from "./Throttle.ts"
 
 /** What a session needs from its owner. */
@@ -47,10 +49,13 @@ const strangerBytes = 1 << 20
 /** Asked of 0.8 to know it; it answers with all its topics. */
 const metadataKey = 3
 
+const noMatter = () => {}
+
 export class BrokerConnection implements Handler {
   readonly #context: Context
   readonly #pending: Array<InFlightRequest.InFlightRequest> = []
   readonly #line: RequestLine
+  readonly #responses: ResponseLine
   /** Handed to the connection and not written out, of those that nobody answers. */
   readonly #leaving = new Set<InFlightRequest.InFlightRequest>()
   readonly #onLost = new Set<() => void>()
@@ -81,7 +86,13 @@ export class BrokerConnection implements Handler {
       onFrame: (frame) => this.#onFrame(frame),
       onHeld: context.onHeld
     })
-    const { address, clock, connectTimeout, fork } = context
+    const { address, clock, connectTimeout, fork, onHeld } = context
+    this.#responses = new ResponseLine({
+      fork,
+      onHeld,
+      onRead: (pending, value) => this.#onRead(pending, value),
+      onUnreadable: (pending, error) => this.#onUnreadable(pending, error)
+    })
     this.#line = new RequestLine({
       address,
       connectTimeout,
@@ -107,7 +118,8 @@ export class BrokerConnection implements Handler {
   }
 
   get isIdle(): boolean {
-    return this.#pending.length === 0 && this.#line.length === 0 && this.#leaving.size === 0
+    const lines = [this.#pending, this.#line, this.#responses]
+    return lines.every(({ length }) => length === 0) && this.#leaving.size === 0
   }
 
   /**
@@ -197,7 +209,7 @@ export class BrokerConnection implements Handler {
     version: number,
     request: Q["~type.make.in"],
     options: SendOptions & { readonly skippable?: boolean } = {},
-    read?: (frame: Uint8Array) => A["Type"]
+    read?: (frame: Uint8Array) => Turns<A["Type"]>
   ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
     return Effect.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
@@ -216,17 +228,7 @@ export class BrokerConnection implements Handler {
   tell<Q extends Schema.Top, A extends Schema.Top>(api: Api<Q, A>, version: number, request: Q["~type.make.in"]): void {
     if (this.#ended !== undefined) return
     const now = Backoff.monotonic(this.#context.clock)
-    this.#write(
-      InFlightRequest.ofRequest(
-        api,
-        version,
-        () => request,
-        {},
-        this.#context,
-        now,
-        () => {}
-      )
-    )
+    this.#write(InFlightRequest.ofRequest(api, version, () => request, {}, this.#context, now, noMatter))
   }
 
   /** Sends a bare token of SASL, as brokers before 1.0 want them, and gives theirs. */
@@ -289,18 +291,21 @@ export class BrokerConnection implements Handler {
     this.#pending.shift()
     this.#first = undefined
     if (this.#negotiated) this.served = true
+    this.#responses.add(pending, frame)
+  }
+
+  #onRead(pending: InFlightRequest.InFlightRequest, value: unknown): void {
     const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
+    const throttle = (value as { readonly throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0
     // Whoever waited has gone, but the broker may throttle us all the same.
-    try {
-      const value = pending.read(frame) as { readonly throttleTimeMs?: number } | undefined
-      const throttle = value?.throttleTimeMs ?? 0
-      if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
-        this.#line.mute(now + Math.min(throttle, this.#context.requestTimeout))
-      pending.resume?.(Effect.succeed(value))
-    } catch (error) {
-      pending.resume?.(Effect.fail(this.#asKafkaError(error)))
-      this.close(`given up: its response to ${pending.api} could not be read`)
-    }
+    if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
+      this.#line.mute(now + Math.min(throttle, this.#context.requestTimeout))
+    pending.resume?.(Effect.succeed(value))
+  }
+
+  #onUnreadable(pending: InFlightRequest.InFlightRequest, error: unknown): void {
+    pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+    this.close(`given up: its response to ${pending.api} could not be read`)
   }
 
   // ── deadlines
@@ -367,10 +372,12 @@ export class BrokerConnection implements Handler {
     this.#ended = others
     this.#connection?.close()
     this.#splitter.end()
+    const unread = this.#responses.clear()
     const due = [...this.#pending.splice(0), ...this.#leaving, ...this.#line.clear()]
     this.#leaving.clear()
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this)
+    for (const pending of unread) pending.resume?.(Effect.fail(others))
     due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
     for (const told of this.#onLost) told()
   }

@@ -1,5 +1,6 @@
 /** A request of a connection, from when it stands in line until it is answered. */
 import type * as Effect from "effect/Effect"
+import type { Turns } from "../compression/Turns.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Api, SendOptions } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
@@ -21,7 +22,8 @@ export interface InFlightRequest {
   readonly onSent: (() => void) | undefined
   readonly onLost: (() => void) | undefined
   readonly encode: (correlationId: number) => Array<Uint8Array>
-  read: (frame: Uint8Array) => unknown
+  /** Reads the response, in turns of some milliseconds. */
+  read: (frame: Uint8Array) => Turns<unknown>
   readonly noResponse: boolean
   /** A bare token of SASL: no header on either side. */
   readonly raw: boolean
@@ -59,7 +61,7 @@ export const ofRequest = (
     onSent: options.onSent,
     onLost: options.onLost,
     encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
-    read: (frame) => Frame.readResponse(api.Response, version, frame).value,
+    read: (frame) => Frame.readResponseInTurns(api.Response, version, frame),
     noResponse: options.noResponse === true,
     raw: false,
     skippable: false,
@@ -88,7 +90,10 @@ export const ofToken = (
     onSent: undefined,
     onLost: undefined,
     encode: () => [size, bytes],
-    read: (frame) => frame,
+    // eslint-disable-next-line require-yield
+    read: function* (frame) {
+      return frame
+    },
     noResponse: false,
     raw: true,
     skippable: false,

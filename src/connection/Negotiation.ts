@@ -191,7 +191,7 @@ const ask = (
   // A version that it does not know is answered in the layout of v0 (KIP-511 kept that for the error).
   const read = (frame: Uint8Array) => {
     const refused = frame.length >= 6 && ((frame[4]! << 8) | frame[5]!) === codes.UNSUPPORTED_VERSION
-    return Frame.readResponse(ApiVersionsApi.Response, refused ? 0 : version, frame).value
+    return Frame.readResponseInTurns(ApiVersionsApi.Response, refused ? 0 : version, frame)
   }
   return Effect.flatMap(
     session.exchange(ApiVersionsApi, version, request(version, identity), { skippable: true }, read),

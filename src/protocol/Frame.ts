@@ -4,6 +4,7 @@
  * frames, and reads headers. Whatever is wrong with the bytes is a thrown `KafkaError`.
  */
 import type * as Schema from "effect/Schema"
+import type { Turns } from "../compression/Turns.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Header from "./messages/Header.ts"
 import * as Wire from "./Wire.ts"
@@ -83,10 +84,29 @@ export const readResponse = <S extends Schema.Top>(
   version: number,
   frame: Uint8Array
 ): { readonly correlationId: number; readonly value: S["Type"] } => {
+  const [correlationId, reader] = readResponseHeader(message, version, frame)
+  return { correlationId, value: Wire.compile(message, version).readRest(reader) }
+}
+
+/** The value of a response, read in turns of some milliseconds. What is short takes one. */
+export function* readResponseInTurns<S extends Schema.Top>(
+  message: Wire.Message<S>,
+  version: number,
+  frame: Uint8Array
+): Turns<S["Type"]> {
+  const [, reader] = readResponseHeader(message, version, frame)
+  return yield* Wire.compile(message, version).readRestInTurns(reader)
+}
+
+const readResponseHeader = (
+  message: Wire.Message<Schema.Top>,
+  version: number,
+  frame: Uint8Array
+): readonly [correlationId: number, body: Wire.Reader] => {
   // Nobody writes a response again, so what it has beyond its definition is not kept.
   const reader = new Wire.Reader(frame, 0, false)
   const { correlationId } = Wire.compile(Header.Response, responseHeaderVersion(message, version)).decode(reader)
-  return { correlationId, value: Wire.compile(message, version).readRest(reader) }
+  return [correlationId, reader]
 }
 
 /** What a broker reads of a request before it knows whether it serves the API and version. */

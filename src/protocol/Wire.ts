@@ -24,7 +24,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Field from "./codec/Field.ts"
-import * as Layout from "./codec/Layout.ts"
+import * as TaggedFields from "./codec/TaggedFields.ts"
 import type { Message } from "./codec/Message.ts"
 import * as Versions_ from "./codec/Versions.ts"
 
@@ -262,5 +262,5 @@ export const message = <F extends Fields>(
  * @since 0.1.0
  * @category messages
  */
-export const unknownTags = (value: object): Layout.UnknownTags =>
-  (value as { readonly [Layout.unknownTagsKey]?: Layout.UnknownTags })[Layout.unknownTagsKey] ?? []
+export const unknownTags = (value: object): TaggedFields.UnknownTags =>
+  (value as { readonly [TaggedFields.unknownTagsKey]?: TaggedFields.UnknownTags })[TaggedFields.unknownTagsKey] ?? []

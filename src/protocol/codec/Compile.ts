@@ -7,7 +7,8 @@ import * as KafkaError from "../../KafkaError.ts"
 import { WireFault, toError } from "./WireFault.ts"
 import * as Layout from "./Layout.ts"
 import type { Message } from "./Message.ts"
-import { Reader } from "./Reader.ts"
+import type { Turns } from "../../compression/Turns.ts"
+import { Reader, turnOver } from "./Reader.ts"
 import * as Versions from "./Versions.ts"
 import { Writer } from "./Writer.ts"
 
@@ -22,6 +23,8 @@ export interface Compiled<A, I = A> {
   readonly read: (bytes: Uint8Array, at?: number) => A
   /** The same, from where the reader stands. */
   readonly readRest: (reader: Reader) => A
+  /** The same, in turns of some milliseconds: what is short takes one. */
+  readonly readRestInTurns: (reader: Reader) => Turns<A>
   readonly write: (value: I) => Uint8Array
   /** Reads from where the reader stands, and leaves what follows. */
   readonly decode: (reader: Reader) => A
@@ -81,16 +84,47 @@ const make = (message: Message<Schema.Top>, version: number): Compiled<any, any>
       throw toError(thrown, subject, "write")
     }
   }
-  const readRest = (reader: Reader): unknown => {
-    const value = decode(reader)
+  const checkEnd = (reader: Reader): void => {
     const left = reader.end - reader.at
     if (left > 0) throw toError(new WireFault("bytes", `${left} bytes are left`, reader.at), subject, "read")
+  }
+  const readRest = (reader: Reader): unknown => {
+    const value = decode(reader)
+    checkEnd(reader)
+    return value
+  }
+  function* inTurns(reader: Reader): Turns<unknown> {
+    const before = reader.mark()
+    reader.beginTurn()
+    try {
+      return layout.read(reader)
+    } catch (thrown) {
+      if (thrown !== turnOver || layout.turns === undefined) throw thrown
+      reader.rewind(before)
+    }
+    const turns = layout.turns(reader)
+    for (;;) {
+      yield
+      reader.beginTurn()
+      const turn = turns.next()
+      if (turn.done === true) return turn.value
+    }
+  }
+  function* readRestInTurns(reader: Reader): Turns<unknown> {
+    let value
+    try {
+      value = yield* inTurns(reader)
+    } catch (thrown) {
+      throw toError(thrown, subject, "read")
+    }
+    checkEnd(reader)
     return value
   }
   return {
     decode,
     encode,
     readRest,
+    readRestInTurns,
     read: (bytes, at = 0) => readRest(new Reader(bytes, at)),
     write: (value) =>
       withWriter((writer) => {

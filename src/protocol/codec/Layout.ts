@@ -3,9 +3,11 @@
  * Fields that the version lacks cost nothing to read.
  */
 import type * as SchemaAST from "effect/SchemaAST"
+import { finish, type Turns } from "../../compression/Turns.ts"
 import { WireFault, under } from "./WireFault.ts"
 import * as Field from "./Field.ts"
-import { maxTags, type Reader } from "./Reader.ts"
+import { type Reader, turnOver } from "./Reader.ts"
+import { isDefault, readTags, type Tagged, unknownTagsKey, writeTags } from "./TaggedFields.ts"
 import * as Versions from "./Versions.ts"
 import type { Writer } from "./Writer.ts"
 
@@ -15,16 +17,15 @@ type Write = (writer: Writer, value: any) => void
 
 export interface Layout {
   readonly read: Read
+  /**
+   * Reads in turns; whoever drives it begins each of them by `reader.beginTurn`. Only where there are arrays: all else
+   * is short.
+   */
+  readonly turns?: ((reader: Reader) => Turns<unknown>) | undefined
   readonly write: Write
   /** The fewest bytes that a value takes: bounds the counts of arrays. */
   readonly min: number
 }
-
-/** Tagged fields that the definitions do not know: where the reader keeps them, they are written again. */
-export type UnknownTags = ReadonlyArray<readonly [tag: number, bytes: Uint8Array]>
-
-/** The property that holds them. */
-export const unknownTagsKey = "~unknownTags"
 
 const scalars: { readonly [K in Field.Scalar]: Layout } = {
   bool: { read: (r) => r.bool(), write: (w, value) => w.bool(value), min: 1 },
@@ -150,14 +151,40 @@ const array = (element: SchemaAST.AST, place: Place): Layout => {
   const item = layout(element, { version, compact, nullable: undefined })
   // Lists of broker ids and partitions are by far the most frequent arrays.
   if (Field.kindOf(element) === "int32") return int32s(place, nullable)
-  const { read, write, min } = item
+  const { read, turns, write, min } = item
   return {
     min: compact ? 1 : 4,
+    turns: function* (r) {
+      const count = wideLength(r, compact, nullable)
+      if (count < 0) return null
+      r.count(count, min)
+      const out: Array<unknown> = []
+      let i = 0
+      try {
+        for (; i < count; i++) {
+          const before = r.mark()
+          try {
+            r.spend(1)
+            out[i] = read(r)
+          } catch (thrown) {
+            if (thrown !== turnOver) throw thrown
+            // This one begins in the next turn, and goes on as long as it has to.
+            r.rewind(before)
+            yield
+            out[i] = turns === undefined ? read(r) : yield* turns(r)
+          }
+        }
+      } catch (thrown) {
+        throw under(thrown, `[${i}]`)
+      }
+      return out
+    },
     read: (r) => {
       const count = wideLength(r, compact, nullable)
       if (count < 0) return null
       if (count === 0) return []
-      r.fits(count, min)
+      r.count(count, min)
+      r.spend(count)
       // A long array grows as its elements are read: a count alone allocates nothing.
       const out: Array<unknown> = count <= 64 ? new Array(count) : []
       let i = 0
@@ -191,6 +218,17 @@ const int32s = (place: Place, nullable: boolean): Layout => {
       const count = wideLength(r, compact, nullable)
       return count < 0 ? null : r.int32s(count)
     },
+    turns: function* (r) {
+      const count = wideLength(r, compact, nullable)
+      if (count < 0) return null
+      if (count * 4 > r.end - r.at) throw r.short(count * 4)
+      const out = new Array<number>(count)
+      for (let i = 0; i < count; i++) {
+        if (r.isTurnOver) yield
+        out[i] = r.int32()
+      }
+      return out
+    },
     write: (w, value) => {
       if (value === null) return putNull(w, compact, place.nullable, version)
       if (!Array.isArray(value)) throw new WireFault("value", `${String(value)} is not an array`)
@@ -211,6 +249,11 @@ const nullableStruct = (inner: Layout, place: Place): Layout => {
   return {
     min: 1,
     read: (r) => (r.int8() < 0 ? null : inner.read(r)),
+    turns:
+      inner.turns &&
+      function* (r) {
+        return r.int8() < 0 ? null : yield* inner.turns!(r)
+      },
     write: (w, value) => {
       w.int8(value === null ? -1 : 1)
       if (value !== null) inner.write(w, value)
@@ -218,18 +261,12 @@ const nullableStruct = (inner: Layout, place: Place): Layout => {
   }
 }
 
-interface Tagged {
-  readonly name: string
-  readonly tag: number
-  readonly layout: Layout
-  readonly isDefault: (value: unknown) => boolean
-}
-
 const struct = (ast: SchemaAST.AST, place: Place): Layout => {
   const { version, compact } = place
   // All fields in the order of the definition, so that every value of a message has one shape.
   const names: Array<string> = []
   const reads: Array<Read> = []
+  const turns: Array<Layout["turns"]> = []
   const writtenNames: Array<string> = []
   const writes: Array<Write> = []
   const defaults: Array<unknown> = []
@@ -246,6 +283,7 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
     names.push(name)
     if (field.at !== undefined && !Versions.within(version, field.at)) {
       reads.push(fallback)
+      turns.push(undefined)
       if (field.ignorable !== true) lacking.push({ name, at: field.at, isDefault: isDefault(type, fallback()) })
       continue
     }
@@ -256,10 +294,12 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
     })
     if (field.tag !== undefined) {
       reads.push(fallback)
-      tagged.push({ name, tag: field.tag, layout: inner, isDefault: isDefault(type, fallback()) })
+      turns.push(undefined)
+      tagged.push({ ...inner, name, tag: field.tag, isDefault: isDefault(type, fallback()) })
       continue
     }
     reads.push(inner.read)
+    turns.push(inner.turns)
     writtenNames.push(name)
     writes.push(inner.write)
     defaults.push(fallback())
@@ -268,8 +308,26 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
   tagged.sort((a, b) => a.tag - b.tag)
   const readCount = names.length
   const writeCount = writes.length
+  const isLong = turns.some((one) => one !== undefined) || tagged.some((field) => field.turns !== undefined)
   return {
     min,
+    turns: isLong
+      ? function* (r) {
+          const out: Record<string, unknown> = {}
+          let i = 0
+          try {
+            for (; i < readCount; i++) {
+              if (r.isTurnOver) yield
+              const long = turns[i]
+              out[names[i]!] = long === undefined ? reads[i]!(r) : yield* long(r)
+            }
+          } catch (thrown) {
+            throw under(thrown, names[i]!)
+          }
+          if (compact) yield* readTags(r, out, tagged, true)
+          return out
+        }
+      : undefined,
     read: (r) => {
       const out: Record<string, unknown> = {}
       let i = 0
@@ -278,7 +336,8 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
       } catch (thrown) {
         throw under(thrown, names[i]!)
       }
-      if (compact) readTags(r, out, tagged)
+      // Of nearly all structs a byte that says that there are none.
+      if (compact && !r.hasNoTags()) finish(readTags(r, out, tagged, false))
       return out
     },
     write: (w, value) => {
@@ -300,91 +359,5 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
       if (compact) writeTags(w, value, tagged)
       else if (value[unknownTagsKey]?.length > 0) throw under(new WireFault("version", "tagged fields"), unknownTagsKey)
     }
-  }
-}
-
-const readTags = (r: Reader, out: Record<string, unknown>, tagged: ReadonlyArray<Tagged>): void => {
-  const count = r.uvarint()
-  if (count === 0) return
-  if (count > maxTags) throw new WireFault("bytes", `${count} tagged fields of one struct, more than ${maxTags}`, r.at)
-  let unknown: Array<[number, Uint8Array]> | undefined
-  for (let i = 0; i < count; i++) {
-    const tag = r.uvarint()
-    const size = r.uvarint()
-    const known = tagged.find((field) => field.tag === tag)
-    if (known === undefined) {
-      try {
-        if (r.keepsUnknown) (unknown ??= []).push([tag, r.raw(size)])
-        else r.take(size)
-      } catch (thrown) {
-        throw under(thrown, `${unknownTagsKey}[${unknown?.length ?? i}]`)
-      }
-      continue
-    }
-    try {
-      if (size > r.end - r.at) throw r.short(size)
-      const outer = r.end
-      const end = r.at + size
-      // What a tagged field claims for itself must lie within its own size.
-      r.end = end
-      out[known.name] = known.layout.read(r)
-      r.end = outer
-      if (r.at !== end) throw new WireFault("bytes", `${end - r.at} bytes of the tagged field are left`, r.at)
-    } catch (thrown) {
-      throw under(thrown, known.name)
-    }
-  }
-  if (unknown !== undefined) out[unknownTagsKey] = unknown
-}
-
-const writeTags = (w: Writer, value: Record<string, unknown>, tagged: ReadonlyArray<Tagged>): void => {
-  const unknown = value[unknownTagsKey] as UnknownTags | undefined
-  if (unknown === undefined && tagged.length === 0) return w.uvarint(0)
-  const known = tagged.filter((field) => {
-    const given = value[field.name]
-    return given !== undefined && !field.isDefault(given)
-  })
-  const all: Array<readonly [tag: number, field: Tagged | Uint8Array]> = known.map((field) => [field.tag, field])
-  if (unknown !== undefined) {
-    all.push(...unknown)
-    all.sort(([a], [b]) => a - b)
-    for (let i = 1; i < all.length; i++)
-      if (all[i]![0] === all[i - 1]![0]) throw under(new WireFault("value", `tag ${all[i]![0]} twice`), unknownTagsKey)
-  }
-  w.uvarint(all.length)
-  for (const [tag, field] of all) {
-    w.uvarint(tag)
-    if (field instanceof Uint8Array) {
-      w.uvarint(field.length)
-      w.raw(field)
-    } else
-      try {
-        w.sized(() => field.layout.write(w, value[field.name]))
-      } catch (thrown) {
-        throw under(thrown, field.name)
-      }
-  }
-}
-
-/** Whether a value is the default of its field: a field that is left out, or one that may be dropped without loss. */
-const isDefault = (ast: SchemaAST.AST, fallback: unknown): ((value: any) => boolean) => {
-  if (fallback === null) return (value) => value === null
-  const type = Field.typeOf(ast)
-  switch (Field.kindOf(type)) {
-    case "array":
-      return (value) => Array.isArray(value) && value.length === 0
-    case "bytes":
-    case "records":
-      return (value) => value instanceof Uint8Array && value.length === 0
-    case "struct": {
-      const fields = Field.fieldsOf(type).map(([name, ast]) => [name, isDefault(ast, Field.defaultOf(ast)())] as const)
-      return (value) =>
-        typeof value === "object" &&
-        value !== null &&
-        !(value[unknownTagsKey]?.length > 0) &&
-        fields.every(([name, test]) => value[name] === undefined || test(value[name]))
-    }
-    default:
-      return (value) => value === fallback
   }
 }

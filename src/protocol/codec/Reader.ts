@@ -1,6 +1,6 @@
 /**
  * Pure. A cursor over bytes. Every method checks that its bytes are there before it reads or allocates, and throws a `WireFault`
- * where they are not.
+ * where they are not. What is long can be read in turns: see `beginTurn`.
  */
 import { WireFault } from "./WireFault.ts"
 import * as Uuid from "./Uuid.ts"
@@ -16,6 +16,13 @@ export const maxStringBytes = 0x7fff
  */
 export const maxElements = 1 << 21
 
+/** What is read in one turn at most, some milliseconds: elements of arrays, and bytes. */
+export const turnElements = 1 << 12
+const turnBytes = 1 << 20
+
+/** Thrown, and caught in `Layout`, where a reader has read enough for one turn. */
+export const turnOver = Symbol("turnOver")
+
 /** The most tagged fields of one struct: the definitions have seven at most. */
 export const maxTags = 256
 
@@ -29,6 +36,9 @@ export class Reader {
   readonly keepsUnknown: boolean
   /** The elements of arrays up to now. */
   #elements = 0
+  /** How many of them are left of this turn, and how far it goes. */
+  #turnLeft = Infinity
+  #turnEnd = Infinity
 
   constructor(bytes: Uint8Array, at = 0, keepsUnknown = true) {
     this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -44,6 +54,25 @@ export class Reader {
     if (count > this.end - at) throw this.short(count)
     this.at = at + count
     return at
+  }
+
+  /** From here on `turnOver` is thrown where a turn's work is done. */
+  beginTurn(): void {
+    this.#turnLeft = turnElements
+    this.#turnEnd = this.at + turnBytes
+  }
+
+  get isTurnOver(): boolean {
+    return this.#turnLeft <= 0 || this.at > this.#turnEnd
+  }
+
+  /** Where it stands: to come back by `rewind`. */
+  mark(): readonly [at: number, end: number, elements: number] {
+    return [this.at, this.end, this.#elements]
+  }
+
+  rewind(mark: readonly [at: number, end: number, elements: number]): void {
+    ;[this.at, this.end, this.#elements] = mark
   }
 
   short(count: number): WireFault {
@@ -67,6 +96,7 @@ export class Reader {
   }
 
   int32s(count: number): Array<number> {
+    if (this.at + count * 4 > this.#turnEnd) throw turnOver
     let at = this.take(count * 4)
     const out = new Array<number>(count)
     for (let i = 0; i < count; i++, at += 4) out[i] = this.view.getInt32(at)
@@ -147,6 +177,7 @@ export class Reader {
 
   text(length: number): string {
     if (length > maxStringBytes) throw new WireFault("bytes", `a text of ${length} bytes is over the limit`, this.at)
+    if (this.at > this.#turnEnd) throw turnOver
     const at = this.take(length)
     const bytes = this.bytes
     const end = at + length
@@ -160,11 +191,23 @@ export class Reader {
     }
   }
 
-  /** Checks that `count` elements of at least `min` bytes can be there. */
-  fits(count: number, min: number): void {
+  /** Counts elements of at least `min` bytes, and checks that they can be there. */
+  count(count: number, min: number): void {
     if (count * Math.max(min, 1) > this.end - this.at)
       throw new WireFault("bytes", `${count} elements do not fit into the ${this.end - this.at} bytes left`, this.at)
     if ((this.#elements += count) > maxElements)
       throw new WireFault("bytes", `more than ${maxElements} elements in one message`, this.at)
+  }
+
+  /** Takes elements off what is left of the turn. */
+  spend(count: number): void {
+    if ((this.#turnLeft -= count) < 0 || this.at > this.#turnEnd) throw turnOver
+  }
+
+  /** Whether a struct ends here without tagged fields, as nearly all do: passes over the byte that says so. */
+  hasNoTags(): boolean {
+    if (this.at >= this.end || this.bytes[this.at] !== 0) return false
+    this.at++
+    return true
   }
 }

@@ -10,6 +10,10 @@ export const zero = "AAAAAAAAAAAAAAAAAAAAAA"
 
 /** The text of the 16 bytes at a position, which must be there. */
 export const read = (bytes: Uint8Array, at: number): string => {
+  let first = at
+  while (first < at + 16 && bytes[first] === 0) first++
+  // One text for all that have none.
+  if (first === at + 16) return zero
   const out: Array<number> = []
   let bits = 0
   let held = 0
