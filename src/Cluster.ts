@@ -65,6 +65,11 @@ export class Cluster extends Context.Service<
      * address is told to `Brokers.learn`.
      */
     readonly learnLeader: (partition: TopicPartition.TopicPartition, leader: number, epoch: number) => boolean
+    /**
+     * Says that the leader that is known says that it is none, or is not there. Where that goes on for seconds, an older
+     * leader epoch is believed again: of a topic that was made anew, on brokers without topic ids (before 2.8).
+     */
+    readonly doubtLeader: (partition: TopicPartition.TopicPartition) => void
     /** The leader of a partition, waited for within `metadataTimeout`. */
     readonly leader: (
       partition: TopicPartition.TopicPartition

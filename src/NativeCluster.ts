@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
@@ -15,7 +16,7 @@ import * as Backoff from "./Backoff.ts"
 import { Bootstrap } from "./Bootstrap.ts"
 import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
-import type { Change } from "./ClusterInfo.ts"
+import type { Change, TopicInfo } from "./ClusterInfo.ts"
 import { codes as code } from "./ErrorCode.ts"
 import { formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
@@ -46,11 +47,13 @@ export const make: Effect.Effect<
   const settings = yield* KafkaConfig
   const brokers = yield* Brokers
   const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
   const state = new MetadataState()
   const changes = yield* PubSub.sliding<Change>(changesKept)
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
-  const anyBroker = AnyBroker.make(brokers, yield* Bootstrap, state)
   const budgets = Budgets.make(settings)
+  const { addresses } = yield* Bootstrap
+  const anyBroker = AnyBroker.make(brokers, budgets.once(addresses, "where the first brokers are"), state)
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
@@ -66,6 +69,21 @@ export const make: Effect.Effect<
   const leaderBroker = (partition: TopicPartition.TopicPartition) =>
     Effect.map(leaderNow(partition), ({ broker }) => broker)
 
+  const controllerNow = Effect.gen(function* () {
+    yield* topics.ask([])
+    if (state.controller >= 0) return yield* brokers.get(state.controller)
+    const spoken = yield* anyBroker.ask((broker) => broker.version(Metadata))
+    return yield* spoken === 0
+      ? KafkaError.make({ _tag: "Unsupported", needed: "the controller", ours: "Metadata v1-13", theirs: "v0" })
+      : KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "the controller", cause: "there is none now" }] })
+  })
+
+  /** Whoever says that it does not lead is doubted. */
+  const doubted = ({ reason }: KafkaError.KafkaError) => {
+    if (reason.topic !== undefined && reason.partition !== undefined)
+      state.doubt(reason.topic, reason.partition, Backoff.monotonic(clock))
+  }
+
   /** Retries within the budget; what moved while we asked is learnt before the next try. */
   const retried = <A>(
     self: Effect.Effect<A, KafkaError.KafkaError>,
@@ -73,7 +91,11 @@ export const make: Effect.Effect<
     waitingFor: string
   ) =>
     budgets.retried(
-      Effect.tapError(self, (error) => (Budgets.isTransient(error) ? Effect.ignore(topics.ask(names)) : Effect.void)),
+      Effect.tapError(self, (error) => {
+        if (!Budgets.isTransient(error)) return Effect.void
+        doubted(error)
+        return Effect.ignore(topics.ask(names))
+      }),
       waitingFor
     )
 
@@ -101,13 +123,7 @@ export const make: Effect.Effect<
       anyBroker.ask((broker) => Effect.as(broker.version(Metadata), broker)),
       "a broker"
     ),
-    controller: Effect.flatMap(budgets.once(topics.ask([]), "the controller"), () =>
-      state.controller >= 0
-        ? brokers.get(state.controller)
-        : Effect.fail(
-            KafkaError.make({ _tag: "Unsupported", needed: "the controller", ours: "Metadata v1-13", theirs: "v0" })
-          )
-    ),
+    controller: budgets.retried(controllerNow, "the controller"),
     retry: settings.retry,
     clusterId: () => state.clusterId,
     topic: topics.get,
@@ -115,12 +131,15 @@ export const make: Effect.Effect<
     topics: (names, options = {}) =>
       Effect.map(
         budgets.once(topics.ask(names), names === null ? "the topics" : `topics ${names.join(", ")}`),
-        (codes) =>
-          (names ?? [...codes.keys()]).flatMap((name) => {
+        (codes) => {
+          const infos: Array<TopicInfo> = []
+          for (const name of names ?? codes.keys()) {
             const info = codes.get(name) === code.NONE ? state.topic(name) : undefined
             const shown = info !== undefined && (names !== null || options.internal === true || !info.internal)
-            return shown ? [info] : []
-          })
+            if (shown) infos.push(info)
+          }
+          return infos
+        }
       ),
     known: topics.known,
     knownById: topics.knownById,
@@ -129,6 +148,7 @@ export const make: Effect.Effect<
       if (change !== undefined) changed(change)
       return change !== undefined
     },
+    doubtLeader: ({ partition, topic }) => state.doubt(topic, partition, Backoff.monotonic(clock)),
     leader: (partition) =>
       retried(leaderNow(partition), [partition.topic], `the leader of ${TopicPartition.key(partition)}`),
     refresh: sharedRefresh(

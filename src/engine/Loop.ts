@@ -117,6 +117,7 @@ export const make = Effect.fnUntraced(function* (
     )
   }
   const refresh = (topic: string, partition?: number) => {
+    if (partition !== undefined) cluster.doubtLeader({ topic, partition })
     let one = asked.get(topic)
     if (one === undefined)
       asked.set(

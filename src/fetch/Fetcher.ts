@@ -173,6 +173,7 @@ class Fetcher {
   }
 
   #needsMetadata(partition: FetchedPartition): void {
+    this.#context.cluster.doubtLeader(partition)
     partition.awaitedRound = this.#lookups.fresh(partition.topic)
     this.#lookups.need(partition.topic)
   }

@@ -24,7 +24,7 @@ export interface AnyBroker {
 
 export const make = (
   brokers: Brokers["Service"],
-  { addresses }: Bootstrap["Service"],
+  addresses: Bootstrap["Service"]["addresses"],
   state: MetadataState
 ): AnyBroker => {
   let lastGood = -1

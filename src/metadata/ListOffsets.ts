@@ -83,6 +83,13 @@ const incomplete = (version: number, topic: string, partition: number, problem: 
     partition
   })
 
+/** Whoever has no types may give anything. */
+const isPosition = (at: At | null | undefined): boolean => {
+  if (typeof at !== "object" || at === null) return at === "latest" || at === "earliest" || at === "max-timestamp"
+  const number = at._tag === "AtTime" ? at.timestamp : at._tag === "At" ? at.offset : NaN
+  return Number.isSafeInteger(number)
+}
+
 /** The positions as offsets, in their order. */
 export const resolve = (
   leader: Leader,
@@ -91,6 +98,12 @@ export const resolve = (
 ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     const offsets: Array<number> = []
+    const odd = positions.find(({ at }) => !isPosition(at))
+    if (odd !== undefined)
+      return yield* KafkaError.make({
+        _tag: "Misuse",
+        message: `${JSON.stringify(odd.at)} is no position in ${TopicPartition.key(odd)}`
+      })
     let left = positions.flatMap((position, index) => {
       if (typeof position.at === "string" || position.at._tag === "AtTime") return [{ position, index }]
       offsets[index] = position.at.offset

@@ -1,5 +1,6 @@
 /** Pure. What is known of a cluster, and what a metadata response changes of it. */
 import type { BrokerInfo, Change, PartitionInfo, TopicInfo } from "../ClusterInfo.ts"
+import type { Turns } from "../compression/Turns.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { addressProblem } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -8,6 +9,13 @@ import * as Wire from "../protocol/Wire.ts"
 
 type Response = typeof Metadata.Response.schema.Type
 type TopicResponse = Response["topics"][number]
+
+/** Topics and partitions that are learnt in one turn: some milliseconds. */
+const turnWork = 2000
+
+/** How long a leader has to be of no use until an older epoch is believed, and after which pause that begins anew. */
+const doubtedFor = 5000
+const doubtsApart = 60_000
 
 export class MetadataState {
   nodes: ReadonlyArray<BrokerInfo> = []
@@ -18,6 +26,10 @@ export class MetadataState {
   readonly #byId = new Map<string, TopicInfo>()
   /** When each topic was last told of. */
   readonly #learnt = new Map<string, number>()
+  /** Topics of a cluster that has been replaced by another. */
+  readonly #replaced = new Set<string>()
+  /** Partitions whose leaders were of no use: since when, and when last. */
+  readonly #doubts = new Map<string, { readonly since: number; readonly last: number }>()
 
   topic(name: string): TopicInfo | undefined {
     return this.#topics.get(name)
@@ -47,8 +59,30 @@ export class MetadataState {
     if (before === undefined || known === undefined || leaderEpoch <= known.leaderEpoch) return undefined
     const partitions = before.partitions.with(partition, { ...known, leader, leaderEpoch })
     const info = { ...before, partitions }
-    this.#topics.set(topic, info)
+    this.#set(info, before)
     return { _tag: "Topic", topic: info, before }
+  }
+
+  /**
+   * The leader that is known says that it is none, or is not there. Epochs only grow, but those of a topic that was
+   * deleted and made anew begin at 0, which brokers before 2.8, without topic ids, have no other way to tell.
+   */
+  doubt(topic: string, partition: number, now: number): void {
+    const key = `${partition} ${topic}`
+    const before = this.#doubts.get(key)
+    const goesOn = before !== undefined && now - before.last < doubtsApart
+    if (this.#topics.has(topic)) this.#doubts.set(key, { since: goesOn ? before.since : now, last: now })
+  }
+
+  #isDoubted(topic: string, partition: number, now: number): boolean {
+    const doubt = this.#doubts.get(`${partition} ${topic}`)
+    return doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
+  }
+
+  #set(info: TopicInfo, before: TopicInfo | undefined): void {
+    if (before?.id !== undefined) this.#byId.delete(before.id)
+    if (info.id !== undefined) this.#byId.set(info.id, info)
+    this.#topics.set(info.name, info)
   }
 
   /** Every broker has to be found again from the bootstrap servers (KIP-1102). */
@@ -57,43 +91,103 @@ export class MetadataState {
   }
 
   /**
-   * Learns what a response tells of the brokers, and of the topics that were asked for. Throws `KafkaError` with reason
-   * `Corrupt`, and learns nothing, where that cannot be.
+   * Learns what a response tells of the cluster, and of its brokers. Throws `KafkaError` with reason `Corrupt`, and
+   * learns nothing, where that or what it tells of topics cannot be.
    */
-  learn(response: Response, asked: (name: string) => boolean, now: number): Learnt {
+  learnCluster(response: Response): LearntCluster {
     for (const topic of response.topics) checkPartitions(topic)
-    const changes: Array<Change> = []
-    const impossible = this.#learnBrokers(response, changes)
-    if (response.clusterId !== null) this.clusterId = response.clusterId
+    const { clusterId } = response
+    if (clusterId !== null && this.clusterId !== null && clusterId !== this.clusterId)
+      for (const name of this.#topics.keys()) this.#replaced.add(name)
+    if (clusterId !== null) this.clusterId = clusterId
     this.controller = response.controllerId
-    const codes = new Map<string, number>()
-    for (const topic of response.topics) {
-      if (topic.name === null) continue
-      codes.set(topic.name, topic.errorCode)
-      const before = this.#topics.get(topic.name)
-      if (topic.errorCode === code.NONE && (before !== undefined || asked(topic.name))) {
-        const info = topicInfo(topic, topic.name, before)
-        if (before?.id !== undefined) this.#byId.delete(before.id)
-        if (info.id !== undefined) this.#byId.set(info.id, info)
-        this.#topics.set(info.name, info)
-        this.#learnt.set(info.name, now)
-        if (before === undefined || !sameTopic(before, info)) changes.push({ _tag: "Topic", topic: info, before })
-      } else if (topic.errorCode === code.UNKNOWN_TOPIC_OR_PARTITION && before !== undefined) {
-        if (before.id !== undefined) this.#byId.delete(before.id)
-        this.#topics.delete(topic.name)
-        this.#learnt.delete(topic.name)
-        changes.push({ _tag: "TopicGone", before })
-      }
-    }
-    return { codes, changes, impossible }
+    return this.#learnBrokers(response)
   }
 
-  #learnBrokers(response: Response, changes: Array<Change>): Learnt["impossible"] {
+  /**
+   * Learns what a response tells of the topics that were asked for, in turns, each of them as a whole: `changed` is told
+   * of each change at once. Gives the error codes of all that it names.
+   */
+  *learnTopics(
+    topics: ReadonlyArray<TopicResponse>,
+    asked: (name: string) => boolean,
+    now: number,
+    changed: (change: Change) => void
+  ): Turns<ReadonlyMap<string, number>> {
+    const codes = new Map<string, number>()
+    let work = 0
+    for (const topic of topics) {
+      const { errorCode, name } = topic
+      if (name === null) continue
+      if ((work += 1 + topic.partitions.length) > turnWork) {
+        work = 0
+        yield
+      }
+      codes.set(name, errorCode)
+      let before = this.#topics.get(name)
+      if (errorCode === code.NONE && (before !== undefined || asked(name))) {
+        let info = yield* this.#topicInfo(topic, name, before, now)
+        // Where that took turns, a leader may have moved meanwhile.
+        while (before !== this.#topics.get(name)) {
+          before = this.#topics.get(name)
+          info = yield* this.#topicInfo(topic, name, before, now)
+        }
+        this.#set(info, before)
+        this.#learnt.set(name, now)
+        this.#replaced.delete(name)
+        if (before === undefined || !sameTopic(before, info)) changed({ _tag: "Topic", topic: info, before })
+      } else if (errorCode === code.UNKNOWN_TOPIC_OR_PARTITION && before !== undefined) {
+        if (before.id !== undefined) this.#byId.delete(before.id)
+        this.#topics.delete(name)
+        this.#learnt.delete(name)
+        this.#replaced.delete(name)
+        changed({ _tag: "TopicGone", before })
+      }
+    }
+    return codes
+  }
+
+  *#topicInfo(topic: TopicResponse, name: string, before: TopicInfo | undefined, now: number): Turns<TopicInfo> {
+    const told = topic.topicId === Wire.zeroUuid ? undefined : topic.topicId
+    // One of several brokers may be too old to know ids. That it is the same topic is then all that can be thought.
+    const id = told ?? before?.id
+    const old = before?.id === id && !this.#replaced.has(name) ? before?.partitions : undefined
+    const partitions = new Array<PartitionInfo>(topic.partitions.length)
+    let count = 0
+    let work = 0
+    for (const { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes } of topic.partitions) {
+      if (++work % turnWork === 0) yield
+      count = Math.max(count, partitionIndex + 1)
+      const known = old?.[partitionIndex]
+      if (this.#doubts.size > 0 && known !== undefined && known.leaderEpoch < leaderEpoch)
+        this.#doubts.delete(`${partitionIndex} ${name}`)
+      // A broker that lags behind may answer with an older leader: epochs only grow.
+      partitions[partitionIndex] =
+        known !== undefined &&
+        known.leaderEpoch > leaderEpoch &&
+        leaderEpoch >= 0 &&
+        !this.#isDoubted(name, partitionIndex, now)
+          ? known
+          : {
+              partition: partitionIndex,
+              leader: leaderId,
+              leaderEpoch,
+              replicas: replicaNodes,
+              // Mostly the same, and then held once.
+              isr: sameNumbers(replicaNodes, isrNodes) ? replicaNodes : isrNodes
+            }
+    }
+    // One may be told twice.
+    partitions.length = count
+    return { name, id, internal: topic.isInternal || internalNames.has(name), partitions }
+  }
+
+  #learnBrokers(response: Response): LearntCluster {
     // An 0.8 broker without topics tells of no broker: what is known stays.
-    if (response.brokers.length === 0) return []
+    if (response.brokers.length === 0) return { change: undefined, impossible: [] }
     const before = this.nodes
     const known = new Map(before.map((node) => [node.id, node]))
-    const impossible: Array<Learnt["impossible"][number]> = []
+    const impossible: Array<LearntCluster["impossible"][number]> = []
     const nodes = new Map<number, BrokerInfo>()
     for (const { host, nodeId: id, port, rack } of response.brokers) {
       const told = { id, host, port, rack }
@@ -109,17 +203,15 @@ export class MetadataState {
       return old !== undefined && old.host === node.host && old.port === node.port
     }
     // In whatever order they are told.
-    if (brokers.length !== before.length || !brokers.every(isSame)) changes.push({ _tag: "Brokers", brokers, before })
+    const isOther = brokers.length !== before.length || !brokers.every(isSame)
     this.nodes = brokers
-    return impossible
+    return { change: isOther ? { _tag: "Brokers", brokers, before } : undefined, impossible }
   }
 }
 
-/** What a response told. */
-export interface Learnt {
-  /** The error codes of the topics that it names. */
-  readonly codes: ReadonlyMap<string, number>
-  readonly changes: ReadonlyArray<Change>
+/** What a response told of the cluster. */
+export interface LearntCluster {
+  readonly change: Change | undefined
   /** Brokers whose addresses cannot be, and what is wrong with them. */
   readonly impossible: ReadonlyArray<{
     readonly id: number
@@ -147,23 +239,6 @@ const checkPartitions = ({ name, partitions }: TopicResponse): void => {
 
 // Before Metadata v1 nothing marks them.
 const internalNames = new Set(["__consumer_offsets", "__transaction_state", "__share_group_state"])
-
-const topicInfo = (topic: TopicResponse, name: string, before: TopicInfo | undefined): TopicInfo => {
-  const told = topic.topicId === Wire.zeroUuid ? undefined : topic.topicId
-  // One of several brokers may be too old to know ids. That it is the same topic is then all that can be thought.
-  const id = told ?? before?.id
-  const old = before?.id === id ? before?.partitions : undefined
-  const partitions: Array<PartitionInfo> = []
-  for (const { partitionIndex, leaderId, leaderEpoch, replicaNodes, isrNodes } of topic.partitions) {
-    const known = old?.[partitionIndex]
-    // A broker that lags behind may answer with an older leader: epochs only grow.
-    partitions[partitionIndex] =
-      known !== undefined && known.leaderEpoch > leaderEpoch && leaderEpoch >= 0
-        ? known
-        : { partition: partitionIndex, leader: leaderId, leaderEpoch, replicas: replicaNodes, isr: isrNodes }
-  }
-  return { name, id, internal: topic.isInternal || internalNames.has(name), partitions }
-}
 
 const sameNumbers = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((value, i) => value === b[i])

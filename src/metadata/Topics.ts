@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Change, TopicInfo } from "../ClusterInfo.ts"
+import { drive } from "../compression/drive.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -21,6 +22,10 @@ import * as SingleFlight from "./SingleFlight.ts"
 
 /** From this version on a topic can be asked for by its id (KAFKA-10547). */
 const byIdFrom = 12
+
+/** Whether a name can be put into a request at all: what is no legal name beyond that is the broker's to say. */
+const isWritable = (name: unknown): boolean =>
+  typeof name === "string" && name.isWellFormed() && Buffer.byteLength(name) <= 0x7fff
 
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
@@ -65,18 +70,19 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
       return yield* KafkaError.make({ _tag: "Unreachable", attempts })
     }
     if (response.errorCode !== 0) return yield* KafkaError.fromCode(response.errorCode, { api: "Metadata" })
-    const learnt = yield* Effect.try({
-      try: () => state.learn(response, wanted, now()),
+    const cluster = yield* Effect.try({
+      try: () => state.learnCluster(response),
       catch: (error) => error as KafkaError.KafkaError
     })
-    brokers.learn([...state.nodes, ...learnt.impossible], state.clusterId)
-    for (const { id, problem } of learnt.impossible)
+    // Where brokers are is known before anybody hears that they lead.
+    brokers.learn([...state.nodes, ...cluster.impossible], state.clusterId)
+    for (const { id, problem } of cluster.impossible)
       if (!warned.has(id)) {
         warned.add(id)
         yield* Effect.logWarning(`${address} says that broker ${id} is where none can be: ${problem}`)
       }
-    for (const change of learnt.changes) changed(change)
-    return learnt.codes
+    if (cluster.change !== undefined) changed(cluster.change)
+    return yield* Effect.orDie(drive(state.learnTopics(response.topics, wanted, now(), changed)))
   })
 
   const send = ({ create, names }: MetadataBatcher.Question) =>
@@ -95,7 +101,13 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
       })
     )
   const batched = yield* MetadataBatcher.make(scope, send)
-  const ask = (names: ReadonlyArray<string> | null, create = false) => batched({ names, create })
+  const ask = (names: ReadonlyArray<string> | null, create = false) => {
+    // It would fail those as well who ask in the same request.
+    const bad = names === null ? -1 : names.findIndex((name) => !isWritable(name))
+    return names !== null && bad >= 0
+      ? Effect.fail(KafkaError.make({ _tag: "InvalidTopic", topic: String(names[bad]).slice(0, 300) }))
+      : batched({ names, create })
+  }
 
   const lookUp = (name: string): Failing<TopicInfo> =>
     Effect.flatMap(ask([name], settings.allowAutoTopicCreation), (codes) => {

@@ -246,6 +246,7 @@ const cluster = (logs: Logs): Cluster["Service"] => {
     knownById: () => undefined,
     leader: () => unsupported("the leader of a partition"),
     learnLeader: () => false,
+    doubtLeader: () => {},
     refresh: Effect.void,
     changes: Stream.never,
     coordinator: () => unsupported("a group's coordinator: there are no groups, only `Consumer.assign`"),

@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Change } from "../../src/ClusterInfo.ts"
+import { finish } from "../../src/compression/Turns.ts"
 import { MetadataState } from "../../src/metadata/MetadataState.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Wire from "../../src/protocol/Wire.ts"
@@ -11,9 +13,24 @@ const told = (leaderId: number, leaderEpoch: number, topicId: string = Wire.zero
     topics: [{ name: "t", topicId, partitions: [{ partitionIndex: 0, leaderId, leaderEpoch }] }]
   } as never) as typeof Metadata.Response.schema.Type
 
+const learn = (state: MetadataState, answer: ReturnType<typeof told>, now = 0): ReadonlyArray<Change> => {
+  const changes: Array<Change> = []
+  const { change } = state.learnCluster(answer)
+  if (change !== undefined) changes.push(change)
+  finish(
+    state.learnTopics(
+      answer.topics,
+      () => true,
+      now,
+      (one) => changes.push(one)
+    )
+  )
+  return changes
+}
+
 const leaderAfter = (...answers: ReadonlyArray<ReturnType<typeof told>>) => {
   const state = new MetadataState()
-  for (const answer of answers) state.learn(answer, () => true, 0)
+  for (const answer of answers) learn(state, answer)
   return state.topic("t")!.partitions[0]!.leader
 }
 
@@ -51,9 +68,129 @@ describe("a hundred thousand brokers", () => {
       } as never) as typeof Metadata.Response.schema.Type
     const answers = [answer(1), answer(1), answer(2)]
     const from = performance.now()
-    const changes = answers.map((one) => state.learn(one, () => true, 0).changes.length)
+    const changes = answers.map((one) => learn(state, one).length)
     assert.deepStrictEqual(changes, [1, 0, 1])
     // Quadratic, it would be minutes.
     assert.isBelow(performance.now() - from, 5000)
+  })
+})
+
+describe("topics that are made anew, with the epochs of the new one below the old one's", () => {
+  it("are believed where the cluster is another", () => {
+    const other = { ...told(2, 0), clusterId: "other" }
+    assert.strictEqual(leaderAfter({ ...told(1, 7), clusterId: "one" }, other), 2)
+    assert.strictEqual(leaderAfter({ ...told(1, 7), clusterId: "one" }, { ...other, clusterId: "one" }), 1)
+    // What is told of the new one is then as good as ever.
+    assert.strictEqual(
+      leaderAfter({ ...told(1, 7), clusterId: "one" }, { ...told(2, 1), clusterId: "other" }, other),
+      2
+    )
+    assert.strictEqual(
+      leaderAfter(
+        { ...told(1, 7), clusterId: "one" },
+        { ...told(2, 1), clusterId: "other" },
+        { ...told(3, 0), clusterId: "other" }
+      ),
+      2
+    )
+  })
+
+  it("are believed where the leader that was known is of no use for seconds", () => {
+    const after = (...doubts: ReadonlyArray<number>) => {
+      const state = new MetadataState()
+      learn(state, told(1, 7))
+      for (const at of doubts) state.doubt("t", 0, at)
+      learn(state, told(2, 0), 6000)
+      return state.topic("t")!.partitions[0]!.leader
+    }
+    assert.strictEqual(after(), 1)
+    assert.strictEqual(after(5500), 1)
+    assert.strictEqual(after(500, 5500), 2)
+    assert.strictEqual(after(-100_000, 5500), 1)
+  })
+
+  it("are not, where a newer leader has come meanwhile", () => {
+    const state = new MetadataState()
+    learn(state, told(1, 7))
+    for (const at of [0, 5500]) state.doubt("t", 0, at)
+    learn(state, told(3, 8), 6000)
+    learn(state, told(2, 0), 6500)
+    assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 3)
+  })
+})
+
+describe("many topics", () => {
+  const many = (topics: number, partitions: number) =>
+    Metadata.Response.schema.make({
+      topics: Array.from({ length: topics }, (_, i) => ({
+        name: `t${i}`,
+        topicId: ids[0],
+        partitions: Array.from({ length: partitions }, (_, partitionIndex) => ({
+          partitionIndex,
+          leaderId: 1,
+          leaderEpoch: 1
+        }))
+      }))
+    } as never) as typeof Metadata.Response.schema.Type
+
+  it("are learnt in turns, and so are those of many partitions", () => {
+    for (const [topics, partitions] of [
+      [10_000, 1],
+      [1, 20_000]
+    ] as const) {
+      const state = new MetadataState()
+      const learning = state.learnTopics(
+        many(topics, partitions).topics,
+        () => true,
+        0,
+        () => {}
+      )
+      let turns = 1
+      while (learning.next().done !== true) turns++
+      assert.isAtLeast(turns, 9)
+      assert.lengthOf(state.names(), topics)
+    }
+  })
+
+  it("are learnt anew where a leader moves between two turns", () => {
+    const state = new MetadataState()
+    const { topics } = many(1, 20_000)
+    finish(
+      state.learnTopics(
+        topics,
+        () => true,
+        0,
+        () => {}
+      )
+    )
+    const learning = state.learnTopics(
+      topics,
+      () => true,
+      0,
+      () => {}
+    )
+    learning.next()
+    assert.isDefined(state.moved("t0", 5, 9, 2))
+    finish(learning)
+    assert.strictEqual(state.topic("t0")!.partitions[5]!.leader, 9)
+  })
+})
+
+describe("a topic", () => {
+  it("is found by its id with the leader that another answer has named", () => {
+    const state = new MetadataState()
+    learn(state, told(1, 5, ids[0]))
+    state.moved("t", 0, 2, 6)
+    assert.strictEqual(state.topicById(ids[0])!.partitions[0]!.leader, 2)
+  })
+
+  it("has as many partitions as were told, also where one was told twice", () => {
+    const state = new MetadataState()
+    const answer = told(1, 5)
+    learn(state, {
+      ...answer,
+      topics: [{ ...answer.topics[0]!, partitions: [0, 1].map(() => answer.topics[0]!.partitions[0]!) }]
+    })
+    assert.lengthOf(state.topic("t")!.partitions, 1)
   })
 })

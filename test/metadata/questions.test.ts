@@ -1,0 +1,167 @@
+/** Questions of a cluster that end, and do not spoil each other: found by others, each under its name. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { Bootstrap } from "../../src/Bootstrap.ts"
+import { Cluster } from "../../src/Cluster.ts"
+import * as Kafka from "../../src/Kafka.ts"
+import * as KafkaConfig from "../../src/KafkaConfig.ts"
+import { Network } from "../../src/Network.ts"
+import * as Producer from "../../src/Producer.ts"
+import * as Topic from "../../src/Topic.ts"
+import { fake } from "../connection/Fakes.ts"
+import * as Answers from "../hostile/Answers.ts"
+import * as InProcess from "../hostile/InProcess.ts"
+
+/** How it ends, and after how many milliseconds of the test's clock. */
+const passing = <A, E, R>(effect: Effect.Effect<A, E, R>, seconds = 60) =>
+  Effect.gen(function* () {
+    const from = yield* Clock.currentTimeMillis
+    const fiber = yield* Effect.forkChild(Effect.exit(effect), { startImmediately: true })
+    for (let i = 0; i < seconds * 10 && fiber.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+    assert.isDefined(fiber.pollUnsafe(), "it does not end")
+    return { exit: yield* Fiber.join(fiber), millis: (yield* Clock.currentTimeMillis) - from }
+  })
+const value = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flatMap(passing(effect), ({ exit }) => exit)
+
+describe("questions of a cluster", () => {
+  it.effect("are asked anew after a Bootstrap that hung once", () =>
+    Effect.gen(function* () {
+      const broker = Answers.make()
+      const { network } = yield* fake((peer, { port }) => (request) => {
+        const response = broker.answer(request, { host: "b", port })
+        if (response !== undefined) peer.send(response)
+      })
+      let asked = 0
+      const addresses = Effect.suspend(() =>
+        asked++ === 0 ? Effect.never : Effect.succeed([{ host: "b", port: 9092 }])
+      )
+      const layer = Kafka.layerNative.pipe(
+        Layer.provide(Layer.succeed(Bootstrap, { addresses })),
+        Layer.provide(KafkaConfig.layerWithoutBootstrap({ connect: "lazily" })),
+        Layer.provide(Layer.succeed(Network, network))
+      )
+      yield* Effect.gen(function* () {
+        const cluster = yield* Cluster
+        const first = yield* passing(cluster.topics(["t"]))
+        assert.isTrue(Exit.isFailure(first.exit))
+        assert.isAtMost(first.millis, 15_100)
+        assert.lengthOf(yield* value(cluster.topics(["t"])), 1)
+      }).pipe(Effect.provide(layer), Effect.scoped)
+    })
+  )
+
+  it.effect("wait for a controller while there is none", () =>
+    Effect.gen(function* () {
+      const answer = (controllerId: (count: number) => number) =>
+        InProcess.make({
+          answers: { Metadata: (request, healthy) => ({ ...healthy(), controllerId: controllerId(request.count) }) }
+        })
+      // None for a moment, and one that no answer has named.
+      for (const odd of [-1, 77]) {
+        const { layer } = yield* answer((count) => (count < 4 ? odd : 1))
+        const found = yield* Effect.flatMap(Cluster, (cluster) => value(cluster.controller)).pipe(Effect.provide(layer))
+        assert.strictEqual(found.id, 1)
+      }
+      const { layer } = yield* answer(() => -1)
+      const { exit, millis } = yield* Effect.flatMap(Cluster, (cluster) =>
+        passing(Effect.flip(cluster.controller))
+      ).pipe(Effect.provide(layer))
+      assert.isAtMost(millis, 15_100)
+      assert.include(JSON.stringify(exit), "there is none now")
+    })
+  )
+
+  it.effect("fail alone where their topic's name cannot be written", () =>
+    Effect.gen(function* () {
+      const { broker, layer } = yield* InProcess.make()
+      yield* Effect.gen(function* () {
+        const cluster = yield* Cluster
+        for (const name of ["x".repeat(40_000), "\ud800", undefined, null, 5] as Array<string>) {
+          const [, bad, good] = yield* value(
+            Effect.all(
+              [
+                cluster.topics(["first"]),
+                Effect.flip(cluster.topics([name])),
+                cluster.topic(`ok ${String(name).length}`)
+              ],
+              { concurrency: "unbounded" }
+            )
+          )
+          assert.strictEqual(bad.reason._tag, "InvalidTopic")
+          assert.lengthOf(good.partitions, 1)
+        }
+      }).pipe(Effect.provide(layer), Effect.scoped)
+      assert.isAbove(broker.counts["Metadata"]!, 1)
+    })
+  )
+
+  it.effect("of offsets at what is no position are Misuse", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* InProcess.make()
+      yield* Effect.gen(function* () {
+        const cluster = yield* Cluster
+        const odd = [undefined, null, "foo", {}, { _tag: "At", offset: NaN }, { _tag: "AtTime", timestamp: 1.5 }]
+        for (const at of odd) {
+          const error = yield* Effect.flip(cluster.offsets([{ topic: "t", partition: 0, at: at as never }]))
+          assert.strictEqual(error.reason._tag, "Misuse")
+        }
+      }).pipe(Effect.provide(layer), Effect.scoped)
+    })
+  )
+})
+
+describe("a topic that was deleted and made anew, on brokers without topic ids", () => {
+  it.effect("is found at its new leader within seconds, though epochs began anew", () =>
+    Effect.gen(function* () {
+      let anew = false
+      const atOld = (port: number) => anew && port === 9092
+      const { layer } = yield* InProcess.make({
+        versions: { Metadata: 9, Produce: 8, Fetch: 11 },
+        answers: {
+          Metadata: (_, healthy) => ({
+            ...healthy(),
+            brokers: [
+              { nodeId: 1, host: "b", port: 9092 },
+              { nodeId: 2, host: "c", port: 9093 }
+            ],
+            topics: [
+              {
+                name: "t",
+                partitions: [{ partitionIndex: 0, leaderId: anew ? 2 : 1, leaderEpoch: anew ? 0 : 7 }]
+              }
+            ]
+          }),
+          Produce: ({ port }, healthy) => {
+            const usual = healthy() as { responses: Array<{ partitionResponses: Array<{ errorCode: number }> }> }
+            if (atOld(port))
+              for (const one of usual.responses) for (const it of one.partitionResponses) it.errorCode = 6
+            return usual
+          },
+          ListOffsets: ({ port }, healthy) => {
+            const usual = healthy() as { topics: Array<{ partitions: Array<{ errorCode: number }> }> }
+            if (atOld(port)) for (const one of usual.topics) for (const it of one.partitions) it.errorCode = 6
+            return usual
+          }
+        }
+      })
+      const offsets = Effect.flatMap(Cluster, (cluster) =>
+        cluster.offsets([{ topic: "t", partition: 0, at: "latest" }])
+      )
+      const send = Effect.gen(function* () {
+        const producer = yield* Producer.make({ deliveryTimeout: "30 seconds" })
+        return yield* producer.send(Topic.bytes("t"), { value: Buffer.from("a") })
+      }).pipe(Effect.scoped)
+      for (const use of [offsets, send] as Array<Effect.Effect<unknown, unknown, Kafka.Kafka>>) {
+        anew = false
+        yield* Effect.gen(function* () {
+          yield* value(use)
+          anew = true
+          const { exit, millis } = yield* passing(use)
+          assert.isTrue(Exit.isSuccess(exit))
+          assert.isBelow(millis, 10_000)
+        }).pipe(Effect.provide(Layer.fresh(layer)), Effect.scoped)
+      }
+    })
+  )
+})
