@@ -5,8 +5,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import { AddressOrder } from "./connection/AddressOrder.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import { type Address, type Connection, type Handler, Network } from "./Network.ts"
@@ -160,7 +162,7 @@ interface Open extends Connection {
 }
 
 /** From here on the socket belongs to the handler. */
-const own = (socket: Net.Socket, address: Address, handler: Handler): Open => {
+const own = (socket: Net.Socket, address: Address, handler: Handler, onEnd: (heard: boolean) => void): Open => {
   let closed = false
   let cause = "closed by the broker"
   let reason: KafkaError.KafkaError | undefined
@@ -173,6 +175,7 @@ const own = (socket: Net.Socket, address: Address, handler: Handler): Open => {
     heard = true
     handler.onData(chunk)
   })
+  socket.once("close", () => onEnd(heard))
   socket.on("close", () => {
     if (closed) return
     closed = true
@@ -182,6 +185,7 @@ const own = (socket: Net.Socket, address: Address, handler: Handler): Open => {
     socket,
     close: () => {
       closed = true
+      onEnd(heard)
       socket.destroy()
     },
     write: (chunks, written) => {
@@ -202,7 +206,8 @@ const connectSocket = (
   address: Address,
   handler: Handler,
   context: Tls.SecureContext | undefined,
-  lookup: Lookup | undefined
+  lookup: Lookup,
+  order: AddressOrder
 ): Effect.Effect<Open, KafkaError.KafkaError> =>
   Effect.callback((resume) => {
     const { host, keepAlive = keepAliveMillis, port, sourceAddress, tls } = address
@@ -216,25 +221,34 @@ const connectSocket = (
       // A name is resolved anew at each connect, and each of its addresses is tried.
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: attemptMillis,
-      ...(lookup === undefined ? {} : { lookup }),
+      lookup: (name, options, done) =>
+        lookup(name, options, (error, found, family) =>
+          done(error, Array.isArray(found) ? order.sorted(host, found) : found, family)
+        ),
       ...(sourceAddress === undefined
         ? {}
         : { localAddress: sourceAddress.host, ...(sourceAddress.port === 0 ? {} : { localPort: sourceAddress.port }) })
     })
     let socket = tcp
+    let remote: string | undefined
+    const onEnd = (heard: boolean) => {
+      if (remote !== undefined) order[heard ? "proven" : "failed"](host, remote)
+    }
     const fail = (error: KafkaError.KafkaError) => {
       // What else it says on its way out is of no use to anybody, but must not end the process.
       tcp.on("error", ignore)
       socket.on("error", ignore)
       socket.destroy()
       tcp.destroy()
+      onEnd(false)
       resume(Effect.fail(error))
     }
     const onTcpError = (error: Error) => fail(unreachable(address, explain(error), error))
     tcp.once("error", onTcpError)
     tcp.once("connect", () => {
       tcp.off("error", onTcpError)
-      if (tls === undefined || context === undefined) return resume(Effect.succeed(own(tcp, address, handler)))
+      remote = tcp.remoteAddress
+      if (tls === undefined || context === undefined) return resume(Effect.succeed(own(tcp, address, handler, onEnd)))
       // An address cannot be sent as SNI; the certificate is checked against it all the same.
       const name = tls.servername ?? host
       const secure = Tls.connect({
@@ -253,7 +267,7 @@ const connectSocket = (
         tcp.off("error", onError)
         tcp.on("error", ignore)
         tls.proven = true
-        resume(Effect.succeed(own(secure, address, handler)))
+        resume(Effect.succeed(own(secure, address, handler, onEnd)))
       })
     })
     return Effect.sync(() => {
@@ -261,6 +275,7 @@ const connectSocket = (
       socket.on("error", ignore)
       socket.destroy()
       tcp.destroy()
+      onEnd(false)
     })
   })
 
@@ -270,13 +285,15 @@ const connectSocket = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Network["Service"] =>
-  Network.of({
+export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Network["Service"] => {
+  const order = new AddressOrder()
+  const lookup = options.lookup ?? Dns.lookup
+  return Network.of({
     connect: (address, handler) =>
       Effect.acquireRelease(
         Effect.flatMap(address.tls === undefined ? Effect.undefined : address.tls.context, (context) =>
           // A port or a name that cannot be is thrown.
-          Effect.catchDefect(connectSocket(address, handler, context, options.lookup), (defect) =>
+          Effect.catchDefect(connectSocket(address, handler, context, lookup, order), (defect) =>
             Effect.fail(unreachable(address, String(defect), defect))
           )
         ),
@@ -284,6 +301,7 @@ export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Ne
         { interruptible: true }
       )
   })
+}
 
 /**
  * TCP and TLS by `node:net` and `node:tls`: no delay, keep-alive, every address of a name tried.

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Redacted } from "effect"
+import { Deferred, Effect, Exit, Option, Redacted } from "effect"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as KafkaError from "../src/KafkaError.ts"
@@ -12,7 +12,7 @@ import { certificates } from "./network/Certificates.ts"
 const text = (chunks: ReadonlyArray<Uint8Array>) => Buffer.concat(chunks).toString()
 
 /** A server on a free port of an address, and who has connected to it. */
-const serve = (listen: (accept: (socket: Net.Socket) => void) => Net.Server, host = "127.0.0.1") =>
+const serve = (listen: (accept: (socket: Net.Socket) => void) => Net.Server, host = "127.0.0.1", at = 0) =>
   Effect.gen(function* () {
     const sockets: Array<Net.Socket> = []
     const server = listen((socket) => {
@@ -27,7 +27,7 @@ const serve = (listen: (accept: (socket: Net.Socket) => void) => Net.Server, hos
       socket.on("close", () => open.delete(socket))
     })
     yield* Effect.callback<void>((resume) => {
-      server.listen(0, host, () => resume(Effect.void))
+      server.listen(at, host, () => resume(Effect.void))
     })
     yield* Effect.addFinalizer(() =>
       Effect.callback<void>((resume) => {
@@ -155,6 +155,31 @@ describe("TCP", () => {
         _tag: "Unreachable",
         attempts: [{ address: "broker.test:1", cause: "getaddrinfo ENOTFOUND broker.test" }]
       })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("leads to another address of a name, where the first takes connections and says nothing", () =>
+    Effect.gen(function* () {
+      for (const behave of [(socket: Net.Socket) => void socket.end(), (socket: Net.Socket) => void socket.resume()]) {
+        const good = yield* plain(echo)
+        const bad = yield* serve((accept) => Net.createServer((s) => (accept(s), behave(s))), "127.0.0.2", good.port)
+        // As a resolver does, always in the same order.
+        const lookup: NodeNetwork.Lookup = (_host, _options, done) =>
+          done(null, [
+            { address: "127.0.0.2", family: 4 },
+            { address: "127.0.0.1", family: 4 }
+          ])
+        const network = NodeNetwork.make({ lookup })
+        const attempt = Effect.gen(function* () {
+          const { connection, some } = yield* connect({ host: "kafka.test", port: good.port }, network)
+          connection.write([bytes("x")])
+          return yield* Effect.timeoutOption(some, "200 millis")
+        }).pipe(Effect.scoped, Effect.option, Effect.map(Option.flatten))
+        assert.isTrue(Option.isNone(yield* attempt))
+        assert.isTrue(Option.isSome(yield* attempt))
+        assert.isTrue(Option.isSome(yield* attempt))
+        assert.lengthOf(bad.sockets, 1)
+      }
     }).pipe(Effect.scoped)
   )
 
