@@ -23,6 +23,8 @@ import * as ApiVersions from "./ApiVersions.ts"
 
 /** An authentication under way: a first token, and what answers each of the broker's; undefined when it is over. */
 interface Exchange {
+  /** What is in no message. */
+  readonly secrets: ReadonlyArray<string>
   readonly first: Uint8Array
   readonly next: (challenge: Uint8Array) => Effect.Effect<Uint8Array | undefined, string>
 }
@@ -31,7 +33,26 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 const over = Effect.undefined
 
+/** What a broker says, without what it was told, in clear or in base64: some repeat what they were sent. */
+const without = (secrets: ReadonlyArray<string>, said: string): string => {
+  const forms = secrets.flatMap((secret) => {
+    const base64 = Buffer.from(secret).toString("base64")
+    return [
+      secret,
+      base64,
+      base64.replace(/=+$/, ""),
+      Buffer.from(secret).toString("base64url"),
+      encodeURIComponent(secret)
+    ]
+  })
+  return forms
+    .filter((form) => form !== "")
+    .toSorted((a, b) => b.length - a.length)
+    .reduce((text, form) => text.replaceAll(form, "<redacted>"), said)
+}
+
 const plain = (username: string, password: string): Exchange => ({
+  secrets: [password, `\0${username}\0${password}`],
   first: bytes(`\0${username}\0${password}`),
   next: () => over
 })
@@ -41,6 +62,7 @@ const scram = (hash: Scram.Hash, { maxIterations, password, username }: Security
   const [state, first] = Scram.first(hash, username, Redacted.value(password), nonce, maxIterations)
   let proof: Buffer | undefined
   return {
+    secrets: [Redacted.value(password)],
     first: bytes(first),
     next: (challenge) =>
       Effect.suspend(() => {
@@ -59,8 +81,10 @@ const scram = (hash: Scram.Hash, { maxIterations, password, username }: Security
 const oauthBearer = (token: string, extensions: { readonly [name: string]: string }): Exchange => {
   const further = Object.entries(extensions).map(([name, value]) => `${name}=${value}\x01`)
   let refused: string | undefined
+  const first = `n,,\x01auth=Bearer ${token}\x01${further.join("")}\x01`
   return {
-    first: bytes(`n,,\x01auth=Bearer ${token}\x01${further.join("")}\x01`),
+    secrets: [token, first],
+    first: bytes(first),
     next: (challenge) =>
       Effect.suspend(() => {
         if (refused !== undefined) return Effect.fail(refused)
@@ -126,14 +150,19 @@ const authenticateOnce = (
 ): Effect.Effect<number, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     const { mechanism } = sasl
+    let secrets: ReadonlyArray<string> = []
     const refused = (message: string, cause?: unknown) =>
-      KafkaError.make({ _tag: "Unauthenticated", mechanism, message, broker: session.address }, cause)
+      KafkaError.make(
+        { _tag: "Unauthenticated", mechanism, message: without(secrets, message), broker: session.address },
+        cause
+      )
     const framed = session.offer.ranges.has(SaslAuthenticate.Request.key)
     const handshake = ApiVersions.choose(SaslHandshake, session.offer, framed ? {} : { maxVersion: 0 }, session.address)
     if (typeof handshake !== "number") return yield* handshake
 
     // Asked for before anything is sent: a broker does not wait long for it.
     const exchange = yield* exchangeOf(sasl, session.address)
+    secrets = exchange.secrets
     const answer = yield* session.exchange(SaslHandshake, handshake, { mechanism: wireName(sasl) })
     if (answer.errorCode === codes.UNSUPPORTED_SASL_MECHANISM)
       return yield* refused(`the broker offers ${answer.mechanisms.join(", ") || "no mechanism"}`)
