@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Net from "node:net"
 import * as Backoff from "./Backoff.ts"
 import { type Checks, checks, settle } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
@@ -72,7 +73,7 @@ export interface OptionsWithoutBootstrap<R = never> {
   readonly tls?: boolean | Security.Tls | undefined
   /** How we say who we are. Default: not at all. Java: security.protocol, sasl.*. */
   readonly sasl?: Security.Sasl<R> | undefined
-  /** The local address that connections come from, `host` or `host:port`. Default: the system's choice. PyKafka: source_address. */
+  /** The local IP address that connections come from. Default: the system's choice. PyKafka: source_address. */
   readonly sourceAddress?: string | undefined
   /**
    * The oldest release among the brokers, such as `"0.9"`: below 0.10 its versions are taken as given, and the brokers
@@ -207,7 +208,7 @@ const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"
   return undefined
 }
 
-/** `host` or `host:port`; no port, or 0, is any. */
+/** An address of this machine; what stands behind a colon is a port, which only 0 can be. */
 const parseSource = (text: string): { readonly host: string; readonly port: number } | undefined => {
   // An IPv6 address may stand without brackets where it has no port.
   const bare = !text.startsWith("[") && text.split(":").length > 2
@@ -279,8 +280,10 @@ const rest = <R>(
     const tls = yield* Security.checkTls(options.tls, mistake)
     Security.checkSasl(options.sasl, mistake)
     const sourceAddress = options.sourceAddress === undefined ? undefined : parseSource(options.sourceAddress)
-    if (options.sourceAddress !== undefined && sourceAddress === undefined)
-      mistake(`sourceAddress: "${options.sourceAddress}" is not host or host:port`)
+    if (options.sourceAddress !== undefined && (sourceAddress === undefined || Net.isIP(sourceAddress.host) === 0))
+      mistake(`sourceAddress: "${options.sourceAddress}" is not an address of IPv4 or IPv6`)
+    else if (sourceAddress !== undefined && sourceAddress.port !== 0)
+      mistake(`sourceAddress: port ${sourceAddress.port} is of one connection alone, and a broker has several`)
     if (!["eagerly", "lazily", undefined].includes(options.connect))
       mistake(`connect: ${JSON.stringify(options.connect)} is neither "eagerly" nor "lazily"`)
     const pinned = pinnedBy(options.brokerVersion, check)
