@@ -43,8 +43,8 @@ export interface Ensemble {
   /** Every connection is closed, and none is accepted; sessions do not age until it is back. */
   readonly stop: Effect.Effect<void>
   readonly start: Effect.Effect<void>
-  /** Does the next write of a session and closes its connection without an answer. */
-  readonly loseNextAnswer: (session: string) => Effect.Effect<void>
+  /** Does the next write of a session and closes its connection without an answer; ends the session there too, where `expires`. */
+  readonly loseNextAnswer: (session: string, expires?: boolean) => Effect.Effect<void>
   readonly counts: () => Counts
 }
 
@@ -53,7 +53,7 @@ interface Session {
   readonly timeout: number
   expiresAt: number
   connection: Connection | undefined
-  losesAnswer: boolean
+  losesAnswer: "no" | "connection" | "session"
 }
 
 interface Connection {
@@ -154,7 +154,7 @@ export const make: Effect.Effect<
               timeout: sessionTimeout,
               expiresAt: now() + sessionTimeout,
               connection: undefined,
-              losesAnswer: false
+              losesAnswer: "no"
             }
             sessions.set(session.id, session)
             fork(ages(session))
@@ -191,9 +191,10 @@ export const make: Effect.Effect<
         Queue.offerUnsafe(mine.requests, () => {
           counts[kind]++
           const { answer, code } = apply()
-          if (kind === "writes" && mine.session.losesAnswer) {
-            mine.session.losesAnswer = false
-            return close(mine)
+          const { losesAnswer } = mine.session
+          if (kind === "writes" && losesAnswer !== "no") {
+            mine.session.losesAnswer = "no"
+            return losesAnswer === "session" ? expire(mine.session) : close(mine)
           }
           finish(code, answer)
         })
@@ -265,9 +266,9 @@ export const make: Effect.Effect<
       isAway = false
       for (const session of sessions.values()) session.expiresAt = now() + session.timeout
     }),
-    loseNextAnswer: (id) =>
+    loseNextAnswer: (id, expires = false) =>
       of(id, (session) => {
-        session.losesAnswer = true
+        session.losesAnswer = expires ? "session" : "connection"
       }),
     counts: () => ({ ...counts })
   }

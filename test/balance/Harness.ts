@@ -25,18 +25,30 @@ export const tick = Effect.andThen(calm, TestClock.adjust("100 millis"))
 
 export interface Member {
   readonly session: string
-  readonly owned: Set<number>
-  readonly failures: Array<KafkaError>
+  readonly owned: ReadonlySet<number>
+  readonly failures: ReadonlyArray<KafkaError>
   /** How often it was told of a balance. */
   readonly balances: () => number
   readonly leave: Effect.Effect<void>
 }
 
-/** A member of group "g" that reads topic "t"; `drain` is how long it takes to give something back. */
+/** Where sessions come from: one for each member. */
+export interface Sessions {
+  readonly connect: () => Effect.Effect<ZooKeeper.ZooKeeper["Service"], KafkaError, Scope.Scope>
+}
+
+/** A group and the topic that it reads. */
+export interface Names {
+  readonly group: string
+  readonly topic: string
+}
+
+/** A member that reads a topic; `drain` is how long it takes to give something back. */
 export const join = Effect.fnUntraced(function* (
-  memory: { readonly connect: () => Effect.Effect<ZooKeeper.ZooKeeper["Service"], KafkaError, Scope.Scope> },
+  memory: Sessions,
   drain: () => number = () => 0,
-  options: Partial<BalancedDriver.Settings> = {}
+  options: Partial<BalancedDriver.Settings> = {},
+  { group, topic }: Names = { group: "g", topic: "t" }
 ) {
   const scope = yield* Scope.make()
   const owned = new Set<number>()
@@ -60,7 +72,7 @@ export const join = Effect.fnUntraced(function* (
   const { id } = yield* zooKeeper.session
   const member = yield* BalancedDriver.join(
     { ...settings, ...options },
-    { group: "g", topics: Effect.succeed(["t"]), owner }
+    { group, topics: Effect.succeed([topic]), owner }
   ).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
   const leave = Effect.gen(function* () {
     yield* member.closing
