@@ -526,12 +526,21 @@ describe("Membership.zooKeeper", () => {
     "a group's name that makes no path is said",
     Effect.gen(function* () {
       const party = new Party()
-      const a = yield* party.join({ group: "a//b" })
-      yield* until(
-        "it has failed",
-        Effect.sync(() => a.failure !== undefined)
-      )
-      assert.strictEqual(a.failure!.reason._tag, "Misconfigured")
+      const refused = [
+        { group: "a//b" },
+        { group: "a/../b" },
+        { group: "smiling \u{1f600}" },
+        // its members' ids would be paths, which nobody sees as members
+        { group: "a/b", zooKeeper: { layout: "jvm" } }
+      ] as const
+      for (const options of refused) {
+        const a = yield* party.join(options)
+        yield* until(
+          "it has failed",
+          Effect.sync(() => a.failure !== undefined)
+        )
+        assert.strictEqual(a.failure!.reason._tag, "Misconfigured", options.group)
+      }
       const b = yield* party.join({ group: "odd ü'\"/ group" })
       yield* party.balanced([b])
     })

@@ -175,7 +175,7 @@ export const join = Effect.fnUntraced(function* (
     }
   }
 
-  const mistakes = pathMistakes(layout, group)
+  const mistakes = Layout.mistakes(layout, group)
   const driven = yield* Machine.make<BalancedMember.State, BalancedMember.Event, BalancedMember.Command>({
     initial: mistakes.length === 0 ? BalancedMember.initial : { ...BalancedMember.initial, phase: "ended" },
     step: (state, event, now) => BalancedMember.step(machine, state, event, now),
@@ -259,12 +259,6 @@ const around = (
     }
     return { topics: names, members, partitions, claims, ours }
   })
-
-const pathMistakes = (layout: Layout.Layout, group: string): ReadonlyArray<string> =>
-  // oxlint-disable-next-line no-control-regex
-  /\/(\/|\.\.?(\/|$))|[\u0000-\u001f\u007f-\u009f]/.test(layout.ids)
-    ? [`group "${group}" makes no path of a node: ${layout.ids}`]
-    : []
 
 const uuid = (random: () => number): string => {
   const hex = Array.from({ length: 32 }, (_, i) =>

@@ -185,3 +185,13 @@ export const make = (name: LayoutName, group: string, self: Self): Layout => {
       return jvm(group, self)
   }
 }
+
+/** Why a group cannot have this name: it makes no path of a node, or no member of the JVM could be in it. */
+export const mistakes = ({ ids, name }: Layout, group: string): ReadonlyArray<string> => {
+  if (name === "jvm" && !/^[a-zA-Z0-9._-]+$/.test(group))
+    return [`group "${group}": in the jvm layout its name has letters, digits, ".", "_" and "-" alone`]
+  // oxlint-disable-next-line no-control-regex
+  return /\/(\/|\.\.?(\/|$))|[\u0000-\u001f\u007f-\u009f\ud800-\uf8ff\ufff0-\uffff]/.test(ids)
+    ? [`group "${group}" makes no path of a node: ${ids}`]
+    : []
+}
