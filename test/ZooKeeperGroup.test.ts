@@ -487,6 +487,34 @@ describe("Membership.zooKeeper", () => {
   )
 
   test(
+    "what another claims besides it, under a name that only the other knows, is not read by both: it gives way, and says so",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const zooKeeper = { rebalanceMaxRetries: 4, rebalanceBackoff: "2 seconds", metadataMaxAge: "1 minute" } as const
+      const a = yield* party.join({ zooKeeper })
+      yield* party.balanced([a])
+      yield* produce(60)
+      yield* each(party, 60)
+      // PyKafka by old metadata: it does not look whether the partition is claimed under another name
+      const other = yield* memory.connect()
+      yield* other.create("/consumers/g/owners/b'orders'/9-0", new TextEncoder().encode("stale:1"), { ephemeral: true })
+      yield* until(
+        "it has given way",
+        Effect.sync(() => a.owns.size === partitions - 1)
+      )
+      assert.include(a.events, "Revoked 0")
+      yield* until(
+        "it has failed",
+        Effect.sync(() => a.failure !== undefined)
+      )
+      assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "rebalanceBackoff", partition: 0 })
+      assert.include(a.failure!.message, "stale:1")
+      assert.strictEqual(party.duplicates, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  test(
     "an id node that somebody removes comes back",
     Effect.gen(function* () {
       const party = new Party()

@@ -200,6 +200,12 @@ export const join = Effect.fnUntraced(function* (
     const before = state().view?.topics ?? []
     if (names.length !== before.length || names.some((name) => !before.includes(name))) post({ _tag: "Changed" })
     for (const info of yield* cluster.topics(names)) watches.compare(info)
+    for (const topic of names) {
+      if (registrations === undefined || !layout.hasLeaders) continue
+      const [all, ours] = yield* registrations.claims(topic)
+      const isHeld = (node: string) => state().held.has(`${topic}-${layout.partitionOf(node)}`)
+      if (all.some((node) => !ours.has(node) && isHeld(node))) post({ _tag: "Changed" })
+    }
   }).pipe(Effect.ignore)
 
   if (mistakes.length > 0) yield* owner.failed(KafkaError.make({ _tag: "Misconfigured", mistakes, group }))

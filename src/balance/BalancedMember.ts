@@ -13,7 +13,8 @@
  *   such waits in one balance the member fails, typed. Whoever changes the group begins another balance.
  * - A session that is lost takes everything with it: `Lose` at once, nothing is committed, and the next session begins
  *   from what ZooKeeper says by then.
- * - A leader that moves changes the name of a claim, not whose it is: the new name is claimed besides the old one.
+ * - A leader that moves changes the name of a claim, not whose it is: the new name is claimed besides the old one. Of a
+ *   partition that another claims besides us, under a name that only it knows, we give way: one of PyKafka does not look.
  */
 import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
@@ -100,6 +101,7 @@ const lose = (state: State): Step => {
     held: new Map(),
     owned: new Map(),
     wanted: new Map(),
+    contested: new Set(),
     asked: [],
     view: undefined,
     wakeAt: undefined,
@@ -114,22 +116,29 @@ const lose = (state: State): Step => {
 const looked = (settings: Settings, before: State, view: View): Step => {
   const held = standing(settings, view)
   const wanted = before.namesOnly ? before.wanted : share(settings, view)
-  const state: State = { ...before, view, held, wanted, asked: [] }
+  const theirs = new Set<string>()
+  for (const [topic, nodes] of view.claims)
+    for (const node of nodes)
+      if (view.ours.get(topic)?.has(node) !== true) theirs.add(`${topic}-${settings.layout.partitionOf(node)}`)
+  const contested = new Set([...held.keys()].filter((key) => theirs.has(key)))
+  const state: State = { ...before, view, held, wanted, contested, asked: [] }
   // What we read without a claim, and another claims, is not ours any more.
-  const robbed = [...state.owned].some(
-    ([key, { topic }]) =>
-      !held.has(key) &&
-      (view.claims.get(topic) ?? []).some((node) => `${topic}-${settings.layout.partitionOf(node)}` === key)
-  )
-  if (robbed) return lose(state)
-  const leaving = [...state.owned].filter(([key]) => !wanted.has(key)).map(([, one]) => place(one))
+  if ([...state.owned.keys()].some((key) => !held.has(key) && theirs.has(key))) return lose(state)
+  const leaving = [...state.owned].filter(([key]) => !stays(state, key)).map(([, one]) => place(one))
   if (leaving.length === 0) return free(settings, state)
   return [{ ...state, phase: "revoking" }, [{ _tag: "Revoke", round: state.round, partitions: leaving }]]
 }
 
-/** Removes the claims on what is not ours by the balance. */
+/** Whether we may keep what we hold. */
+const stays = ({ contested, wanted }: State, key: string): boolean => wanted.has(key) && !contested.has(key)
+
+/** The claims on what does not stay ours. */
+const leftOver = (state: State): ReadonlyArray<Claim> =>
+  [...state.held].filter(([key]) => !stays(state, key)).flatMap(([, list]) => list)
+
+/** Removes the claims on what does not stay ours. */
 const free = (settings: Settings, state: State): Step => {
-  const claims = [...state.held].filter(([key]) => !state.wanted.has(key)).flatMap(([, list]) => list)
+  const claims = leftOver(state)
   if (claims.length === 0) return claim(settings, state)
   return [{ ...state, phase: "freeing" }, [{ _tag: "Free", round: state.round, claims }]]
 }
@@ -284,7 +293,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
               [{ _tag: "Fail", error: state.failure }, leave(state)]
             ]
           }
-          const owned = new Map([...state.owned].filter(([key]) => state.wanted.has(key)))
+          const owned = new Map([...state.owned].filter(([key]) => stays(state, key)))
           return free(settings, { ...state, owned })
         }
         case "losing": {
@@ -296,8 +305,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
       }
     case "Freed": {
       if (state.phase !== "freeing") return nothing(state)
-      const freed = [...state.held].filter(([key]) => !state.wanted.has(key)).flatMap(([, list]) => list)
-      const next: State = { ...state, held: without(state, freed) }
+      const next: State = { ...state, held: without(state, leftOver(state)) }
       return state.closing ? nothing({ ...next, phase: "balanced" }) : claim(settings, next)
     }
     case "Claimed": {

@@ -113,6 +113,8 @@ export interface State {
   readonly owned: ReadonlyMap<string, TopicPartition>
   /** What goes to us by the last balance. */
   readonly wanted: ReadonlyMap<string, TopicPartition>
+  /** What we hold, and another claims under the name of another leader. */
+  readonly contested: ReadonlySet<string>
   readonly view: View | undefined
   /** Look again once this round is through: because of a change, or for the names of claims alone. */
   readonly stale: "no" | "names" | "all"
@@ -137,6 +139,7 @@ export const initial: State = {
   asked: [],
   owned: new Map(),
   wanted: new Map(),
+  contested: new Set(),
   view: undefined,
   stale: "no",
   namesOnly: false,

@@ -197,6 +197,26 @@ describe("BalancedMember", () => {
     assert.deepStrictEqual(claims!.taken, [{ topic: "t", partition: 0 }])
   })
 
+  it("gives way where another claims what it holds under a name that only the other knows, and waits for it", () => {
+    const one = Driven.balanced()
+    one.tell({ _tag: "Changed" })
+    const revoke = one.looked({ ours: all, theirs: ["9-0"] }) as ReadonlyArray<
+      BalancedMember.Command & { _tag: "Revoke" }
+    >
+    assert.deepStrictEqual(revoke[0]!.partitions, [{ topic: "t", partition: 0 }])
+    const free = one.tell({ _tag: "Released", round: one.state.round }) as ReadonlyArray<
+      BalancedMember.Command & { _tag: "Free" }
+    >
+    assert.deepStrictEqual(free[0]!.claims, [claim(0)])
+    const asked = one.tell({ _tag: "Freed", round: one.state.round }) as ReadonlyArray<
+      BalancedMember.Command & { _tag: "Claim" }
+    >
+    assert.deepStrictEqual([asked[0]!.claims, asked[0]!.taken], [[], [{ topic: "t", partition: 0 }]])
+    one.claimed([], [0])
+    assert.strictEqual(one.state.phase, "waiting")
+    assert.deepStrictEqual([...one.state.owned.keys()], ["t-1", "t-2", "t-3"])
+  })
+
   it("does not claim a partition without a leader until it has one", () => {
     const one = new Driven()
     one.tell({ _tag: "SessionBegan", session: "1" })
