@@ -13,6 +13,7 @@ type Said =
       readonly partitions: ReadonlyArray<number>
     }
   | { readonly event: "failed"; readonly message: string }
+  | { readonly event: "frozen" }
 
 /** A member, ours or another's. */
 export class Member {
@@ -22,6 +23,8 @@ export class Member {
   readonly delivered: Array<string> = []
   readonly events: Array<string> = []
   failure: string | undefined
+  /** It has stopped itself, as it was told. */
+  isFrozen = false
   program!: Program.Program<Said>
   constructor(name: string, ours: boolean) {
     this.name = name
@@ -30,6 +33,7 @@ export class Member {
   hear(said: Said): void {
     if (said.event === "record") this.delivered.push(`${said.partition}:${said.offset}`)
     else if (said.event === "failed") this.failure = said.message
+    else if (said.event === "frozen") this.isFrozen = true
     else {
       this.events.push(`${said.event} ${[...said.partitions].sort((a, b) => a - b).join(" ")}`)
       // What is not ours tells all that it has.
@@ -63,9 +67,11 @@ const member = fileURLToPath(new URL("zookeeper-member.ts", import.meta.url))
 
 export interface Options {
   readonly work?: number
+  readonly drainTimeout?: number
   readonly membership?: Membership.ZooKeeperOptions
   readonly zooKeeper?: string
   readonly sessionTimeout?: number
+  readonly freeze?: { readonly at: "create" | "remove"; readonly when: "before" | "sent" | "answered" }
 }
 
 /** A topic that records go to all the time, and the group that reads it. */

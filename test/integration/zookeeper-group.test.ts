@@ -16,6 +16,18 @@ const versions: ReadonlyArray<Version> = full ? ["0.8.2.2", "0.9.0.1", "0.10.2.2
 
 const partitions = 8
 
+/** Where a member is frozen beside a claim; the first two without `SAMSA_FULL`. */
+const freezes = (
+  [
+    ["create", "before"],
+    ["create", "answered"],
+    ["create", "sent"],
+    ["remove", "before"],
+    ["remove", "sent"],
+    ["remove", "answered"]
+  ] as const
+).slice(0, full ? 6 : 2)
+
 /** Those that were delivered twice, by their partition. */
 const partitionsOf = (twice: ReadonlyArray<readonly [string, ReadonlyArray<string>]>) =>
   new Set(twice.map(([record]) => Number(record.split(":")[0])))
@@ -85,6 +97,37 @@ for (const version of versions) {
         })
       )
     )
+
+    for (const [at, when] of freezes) {
+      const beside = `${when === "before" ? "before it" : when === "sent" ? "once it has" : "when it is told that it has"} ${at === "create" ? "claimed" : "freed"} a partition`
+      it.effect(`one is frozen ${beside}, and wakes when its session is over: it handles nothing by that claim`, () =>
+        Balanced.withGroup({ topic: `frozen-${at}-${when}`, partitions }, (group) =>
+          Effect.gen(function* () {
+            const b = yield* group.join("b")
+            yield* group.balanced([b])
+            const f = yield* group.join("f", { freeze: { at, when }, sessionTimeout: 2000 })
+            const others = [b]
+            if (at === "remove") {
+              yield* group.balanced([b, f])
+              others.push(yield* group.join("c"))
+            }
+            yield* f.program.until("it is frozen", () => f.isFrozen)
+            const before = new Set(f.delivered)
+            f.owns.clear()
+            yield* group.balanced(others)
+            yield* Effect.sleep("500 millis")
+            assert.strictEqual(f.delivered.length, before.size)
+            yield* f.program.signal("SIGCONT")
+            yield* group.balanced([...others, f])
+            yield* Effect.sleep("300 millis")
+            const twice = yield* group.all
+            // What the others handled since its session ended, it did not: only what it had not committed comes twice.
+            for (const [record, by] of twice) assert.deepStrictEqual([by.length, before.has(record)], [2, true], record)
+            if (at === "create") assert.deepStrictEqual(twice, [])
+          })
+        )
+      )
+    }
 
     it.effect("ZooKeeper is away for less than a session, and then for more", () =>
       Balanced.withGroup({ topic: "away", partitions }, (group) =>

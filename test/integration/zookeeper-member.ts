@@ -1,7 +1,8 @@
 /**
  * A member of a group in ZooKeeper in a process of its own, so that it can be killed and frozen: `node FILE OPTIONS`, the
  * options in JSON; a line of JSON for each record that is handled, and for each event. SIGTERM: it leaves. SIGUSR2: its
- * session is ended at the server, as an expiry would.
+ * session is ended at the server, as an expiry would. With `freeze` it stops itself (SIGSTOP) beside the first request
+ * of that kind about a claim.
  */
 import * as Fs from "node:fs"
 import { NodeRuntime } from "@effect/platform-node"
@@ -16,7 +17,13 @@ const options = JSON.parse(process.argv[2]!) as {
   readonly sessionTimeout?: number
   readonly work?: number
   readonly commitInterval?: number
+  readonly drainTimeout?: number
   readonly membership?: Membership.ZooKeeperOptions
+  readonly freeze?: {
+    readonly at: "create" | "remove"
+    /** Before it is sent, once it is sent, or when it is answered and nobody was told. */
+    readonly when: "before" | "sent" | "answered"
+  }
 }
 
 const say = (event: string, more: object): void => {
@@ -29,11 +36,37 @@ interface RawClient {
   readonly once: (event: string, listener: () => void) => void
   readonly getSessionId: () => Uint8Array
   readonly getSessionPassword: () => Uint8Array
+  create: Request
+  remove: Request
 }
+type Request = (path: string, ...more: Array<unknown>) => void
 const raw = library as unknown as { createClient: (connect: string, options: object) => RawClient }
 const createClient = raw.createClient
 let last: RawClient | undefined
-raw.createClient = (connect, settings) => (last = createClient(connect, settings))
+let isToFreeze = options.freeze !== undefined
+const freeze = (): void => {
+  if (!isToFreeze) return
+  isToFreeze = false
+  say("frozen", {})
+  process.kill(process.pid, "SIGSTOP")
+}
+raw.createClient = (connect, settings) => {
+  const client = (last = createClient(connect, settings))
+  if (options.freeze === undefined) return client
+  const { at, when } = options.freeze
+  const request = client[at].bind(client)
+  client[at] = (path, ...more) => {
+    if (!path.includes("/owners/")) return request(path, ...more)
+    if (when === "before") freeze()
+    const answered = more.pop() as (...answer: ReadonlyArray<unknown>) => void
+    request(path, ...more, (...answer: ReadonlyArray<unknown>) => {
+      if (when === "answered") freeze()
+      answered(...answer)
+    })
+    if (when === "sent") setImmediate(freeze)
+  }
+  return client
+}
 
 process.on("SIGUSR2", () => {
   const other = createClient(options.zooKeeper, {
@@ -50,7 +83,7 @@ const program = Effect.gen(function* () {
     group: options.group,
     topics: [options.topic],
     from: "earliest",
-    drainTimeout: "8 seconds",
+    drainTimeout: options.drainTimeout ?? 8000,
     commitInterval: options.commitInterval ?? 500,
     fetch: { maxWait: "100 millis" },
     membership: Membership.zooKeeper(options.membership)
