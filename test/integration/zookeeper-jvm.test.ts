@@ -5,8 +5,10 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
-import { ZooKeeper } from "samsa"
+import { Effect, Layer } from "effect"
+import { Cluster, Kafka, ZooKeeper, ZooKeeperGroup } from "samsa"
+import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
+import * as OffsetFetch from "../../src/protocol/messages/OffsetFetch.ts"
 import * as Program from "../interop/Program.ts"
 import * as Balanced from "./Balanced.ts"
 import * as KafkaNode from "./KafkaNode.ts"
@@ -115,8 +117,73 @@ for (const version of versions) {
         )
     )
 
+    it.effect("offsets in ZooKeeper are those of the brokers' OffsetFetch and OffsetCommit v0, both ways", () =>
+      Effect.gen(function* () {
+        const server = yield* KafkaServer.KafkaServer
+        yield* server.createTopic("v0", { partitions: 3 })
+        const [id, place] = ["reads-v0", (partition: number) => ({ topic: "v0", partition })]
+        yield* Effect.gen(function* () {
+          const offsets = yield* ZooKeeperGroup.offsetsInZooKeeper
+          const broker = yield* Effect.flatMap(Cluster.Cluster, (cluster) => cluster.any)
+          const v0 = { maxVersion: 0 }
+          const brokers = Effect.map(
+            broker.send(
+              OffsetFetch,
+              () => ({ groupId: id, topics: [{ name: "v0", partitionIndexes: [0, 1, 2] }] }),
+              v0
+            ),
+            ({ topics }) => topics[0]!.partitions.map(({ committedOffset }) => committedOffset)
+          )
+          const ours = Effect.map(offsets.fetch(id, [0, 1, 2].map(place)), (found) =>
+            [0, 1, 2].map((partition) => found.get(`v0-${partition}`)?.offset ?? -1)
+          )
+          assert.deepStrictEqual(
+            [yield* brokers, yield* ours],
+            [
+              [-1, -1, -1],
+              [-1, -1, -1]
+            ]
+          )
+          const session = yield* Effect.flatMap(ZooKeeper.ZooKeeper, (zooKeeper) => zooKeeper.session)
+          const as = { memberId: session.id, generation: -1, instanceId: null }
+          const big = 9_007_199_254_740_991
+          assert.deepStrictEqual(
+            yield* offsets.commit(id, as, [
+              { ...place(0), offset: 7 },
+              { ...place(1), offset: big }
+            ]),
+            [0, 0]
+          )
+          assert.deepStrictEqual(
+            [yield* brokers, yield* ours],
+            [
+              [7, big, -1],
+              [7, big, -1]
+            ]
+          )
+          const partitions = [1, 2].map((partitionIndex) => ({
+            partitionIndex,
+            committedOffset: 40 + partitionIndex,
+            committedMetadata: "told to the broker"
+          }))
+          yield* broker.send(OffsetCommit, () => ({ groupId: id, topics: [{ name: "v0", partitions }] }), v0)
+          assert.deepStrictEqual(
+            [yield* brokers, yield* ours],
+            [
+              [7, 41, 42],
+              [7, 41, 42]
+            ]
+          )
+        }).pipe(
+          Effect.provide(
+            Kafka.layerZooKeeper({}).pipe(Layer.provideMerge(ZooKeeper.layer({ connect: server.zooKeeper! })))
+          )
+        )
+      }).pipe(KafkaServer.diagnosed)
+    )
+
     it.effect("by the JVM's round robin as well; of the killed one the others take over", () =>
-      Balanced.withGroup({ topic: "jvm-dealt", partitions: 7, every: 50 }, (group) =>
+      Balanced.withGroup({ topic: "jvm-dealt_1.x-2", partitions: 7, every: 50 }, (group) =>
         Effect.gen(function* () {
           yield* follow(group)
           const dealt = { ...membership, assignor: "roundrobin" } as const
