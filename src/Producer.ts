@@ -308,11 +308,6 @@ export const make = Effect.fnUntraced(function* (
 /** A producer outlives its Scope only by mistake. */
 const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })
 
-const firstFailure = (outcomes: ReadonlyArray<Outcome>): Effect.Effect<void, KafkaError.KafkaError> => {
-  for (const outcome of outcomes) if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
-  return Effect.void
-}
-
 /**
  * Sends what `f` makes of each element, and emits the element again when its record is acknowledged, in order. Several
  * arrays wait for their acknowledgement at once; the first record that is not delivered fails the stream.
@@ -329,16 +324,27 @@ export const through =
     self: Stream.Stream<A, E, R0>
   ): Stream.Stream<A, E | KafkaError.KafkaError, R0 | Topic.EncodingServices<Topic.Topic<N, K, V, H>> | Producer> =>
     Stream.unwrap(
-      Effect.map(Producer, (producer) =>
-        self.pipe(
+      Effect.map(Producer, (producer) => {
+        const underWay = new ProducerSink.UnderWay()
+        return self.pipe(
           Stream.mapArrayEffect((elements) =>
-            Effect.map(producer.offerAll(topic, elements.map(f)), (acks) => [{ elements, acks }] as const)
+            underWay.room.pipe(
+              Effect.andThen(
+                Effect.suspend(() => (underWay.begin(elements.length), producer.offerAll(topic, elements.map(f))))
+              ),
+              Effect.map((acks) => [{ elements, acks }] as const)
+            )
           ),
-          Stream.bufferArray({ capacity: ProducerSink.arraysUnderWay }),
-          Stream.mapEffect(({ acks, elements }) => Effect.as(Effect.flatMap(acks, firstFailure), elements)),
-          Stream.flattenArray
+          Stream.bufferArray({ capacity: ProducerSink.recordsUnderWay }),
+          Stream.mapEffect(({ acks, elements }) =>
+            Effect.map(acks, (outcomes) => {
+              underWay.end(elements.length)
+              return { elements, outcomes }
+            })
+          ),
+          ProducerSink.acknowledged
         )
-      )
+      })
     )
 
 /**

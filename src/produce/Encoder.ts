@@ -1,11 +1,7 @@
-/**
- * Batches as bytes. Small ones at once; what is large is compressed in zlib's threads, and where a codec has none the
- * event loop runs between two batches.
- */
+/** A batch as bytes: small ones at once; what is large is compressed in zlib's threads, where the codec has them. */
 import * as Effect from "effect/Effect"
 import type * as Compression from "../Compression.ts"
 import type * as Crc32c from "../Crc32c.ts"
-import * as KafkaError from "../KafkaError.ts"
 import * as MessageSet from "../protocol/records/MessageSet.ts"
 import * as RecordBatch from "../protocol/records/RecordBatch.ts"
 import type { Batch } from "./Batch.ts"
@@ -42,7 +38,7 @@ const keep = (batch: Batch, bytes: Uint8Array): void => {
 }
 
 /** Gives a batch its bytes, at once. Throws as the encoders of records do. */
-const now = (batch: Batch, codecs: Codecs): void => {
+export const now = (batch: Batch, codecs: Codecs): void => {
   if (isReady(batch)) return
   const { encoded, magic, records } = batch
   const options = optionsOf(batch, codecs)
@@ -52,7 +48,8 @@ const now = (batch: Batch, codecs: Codecs): void => {
   else keep(batch, RecordBatch.encode(records, options))
 }
 
-const later = (batch: Batch, codecs: Codecs): Effect.Effect<void, unknown> =>
+/** Gives a large batch its bytes, compressed beside the event loop. */
+export const later = (batch: Batch, codecs: Codecs): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     const laidOut = RecordBatch.layOut(batch.records, 0)
     const options = optionsOf(batch, codecs)
@@ -61,7 +58,8 @@ const later = (batch: Batch, codecs: Codecs): Effect.Effect<void, unknown> =>
     )
   })
 
-const isLarge = (batch: Batch, { codec }: Codecs): boolean =>
+/** It is compressed beside the event loop, where the codec can do that. */
+export const isLarge = (batch: Batch, { codec }: Codecs): boolean =>
   codec.compressLarge !== undefined && batch.magic === 2 && batch.encoded?.magic !== 2 && batch.bytes >= largeBytes
 
 /** Bytes that were worked on since the event loop last ran. */
@@ -83,22 +81,4 @@ export const atOnce = (batches: ReadonlyArray<Batch>, codecs: Codecs, turn: Turn
     now(batch, codecs)
   }
   return true
-}
-
-/** Gives batches their bytes, and lets the event loop run meanwhile. */
-export const inTurns = (batches: ReadonlyArray<Batch>, codecs: Codecs): Effect.Effect<void, KafkaError.KafkaError> => {
-  const { codec } = codecs
-  const failed = (error: unknown) =>
-    error instanceof KafkaError.KafkaError
-      ? error
-      : KafkaError.make({ _tag: "Misuse", message: `the codec ${codec.name} failed: ${String(error)}` }, error)
-  const large = (batch: Batch) => Effect.mapError(Effect.catchDefect(later(batch, codecs), Effect.fail), failed)
-  const here = (batch: Batch) =>
-    Effect.andThen(Effect.yieldNow, Effect.try({ try: () => now(batch, codecs), catch: failed }))
-  return Effect.forEach(
-    batches.filter((batch) => !isReady(batch)),
-    (batch) => (isLarge(batch, codecs) ? large(batch) : here(batch)),
-    // Two threads are busy, and no more than that is held twice.
-    { discard: true, concurrency: codec.compressLarge === undefined ? 1 : 2 }
-  )
 }

@@ -11,15 +11,18 @@ import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
 import type { ProducerId, Queue } from "./Batch.ts"
 import { failureOf } from "./Connections.ts"
 
-/** How long one broker may think about it before another attempt, which may go to another. */
+/** How long one broker may think about it before another attempt. */
 const attemptMillis = 5000
 const longestWait = 1000
 /** Without transactions nothing comes of it, but it must be positive. */
 const transactionTimeoutMs = 2_147_483_647
 
+/** After so long without an answer another broker is asked beside. */
+const staggerMillis = 1000
+
 /**
  * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `fail` why none is to
- * be had and who asked for it. One question at a time.
+ * be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id counts.
  */
 export const make = (
   brokers: Brokers["Service"],
@@ -27,15 +30,19 @@ export const make = (
   begin: (producer: ProducerId) => void,
   fail: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
 ): ((asking: ReadonlyMap<number, ReadonlyArray<Queue>>) => void) => {
-  let asking = false
+  /** Who is asked now, or is not to be asked again yet. */
+  const asking = new Set<number>()
+  let askedAt = -Infinity
+  /** Ids that were given: who answers after another one is not listened to. */
+  let given = 0
   let failures = 0
-  return (queues) => {
-    if (asking) return
-    asking = true
-    // One that hangs must not hold up the others.
-    const node = [...queues.keys()][failures % queues.size]!
-    const { fork, wake } = loop()
-    const ask = Effect.flatMap(brokers.get(node), (broker) =>
+
+  const ask = (node: number, queues: ReadonlyMap<number, ReadonlyArray<Queue>>): void => {
+    const { fork, now, wake } = loop()
+    const before = given
+    asking.add(node)
+    askedAt = now()
+    const question = Effect.flatMap(brokers.get(node), (broker) =>
       broker.send(
         InitProducerId,
         () => ({ transactionalId: null, transactionTimeoutMs }),
@@ -43,33 +50,45 @@ export const make = (
         { maxVersion: 5, timeout: attemptMillis }
       )
     )
+    const answered = Effect.flatMap(question, ({ errorCode, producerEpoch, producerId }) =>
+      errorCode === 0
+        ? Effect.succeed({ id: producerId, epoch: producerEpoch })
+        : Effect.fail(KafkaError.fromCode(errorCode, { api: "InitProducerId" }))
+    )
+    const ended = (exit: Exit.Exit<ProducerId, KafkaError.KafkaError>): Effect.Effect<void> => {
+      if (given !== before) return Effect.void
+      if (Exit.isSuccess(exit)) {
+        given++
+        failures = 0
+        begin(exit.value)
+        return Effect.void
+      }
+      const error = failureOf(exit.cause, node)
+      failures++
+      // What has an id by now goes on with it.
+      const without = [...queues.values()].flat().filter(({ producer }) => producer === undefined)
+      if (!error.isRetryable) fail(error, without)
+      return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(failures, 6)))
+    }
     fork(
-      Effect.flatMap(ask, ({ errorCode, producerEpoch, producerId }) =>
-        errorCode === 0
-          ? Effect.succeed({ id: producerId, epoch: producerEpoch })
-          : Effect.fail(KafkaError.fromCode(errorCode, { api: "InitProducerId" }))
-      ).pipe(
+      answered.pipe(
         Effect.exit,
-        Effect.flatMap((exit) => {
-          if (Exit.isSuccess(exit)) {
-            failures = 0
-            begin(exit.value)
-            return Effect.void
-          }
-          const error = failureOf(exit.cause, node)
-          failures++
-          // What has an id by now goes on with it.
-          const without = [...queues.values()].flat().filter(({ producer }) => producer === undefined)
-          if (!error.isRetryable) fail(error, without)
-          return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(failures, 6)))
-        }),
+        Effect.flatMap(ended),
         Effect.ensuring(
           Effect.sync(() => {
-            asking = false
+            asking.delete(node)
             wake()
           })
         )
       )
     )
+    fork(Effect.andThen(Effect.sleep(staggerMillis), Effect.sync(wake)))
+  }
+
+  return (queues) => {
+    const { now } = loop()
+    if (asking.size > 0 && now() < askedAt + staggerMillis) return
+    const nodes = [...queues.keys()].filter((node) => !asking.has(node))
+    if (nodes.length > 0) ask(nodes[failures % nodes.length]!, queues)
   }
 }

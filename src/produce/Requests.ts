@@ -20,8 +20,8 @@ import type { Outcome, ProduceRequest } from "./Plan.ts"
 export interface Requests {
   /** Sends a request whose batches have their bytes. */
   readonly send: (request: ProduceRequest) => void
-  /** Ends one that cannot be sent. */
-  readonly fail: (request: ProduceRequest, error: KafkaError.KafkaError) => void
+  /** Ends a batch that cannot be written; its request goes without it. */
+  readonly refuse: (batch: Batch, error: KafkaError.KafkaError) => void
 }
 
 export interface Parts {
@@ -58,6 +58,7 @@ export const make = (parts: Parts): Requests => {
 
   const send = (request: ProduceRequest) => {
     const { node } = request
+    if (request.batches.length === 0) return ended(request, () => ({ _tag: "Unknown", cause: "" }))
     const byName = request.batches.some(({ queue }) => queue.topicId === undefined)
     let spoken = 0
     let handedOver: ReadonlyArray<Batch> = []
@@ -130,7 +131,12 @@ export const make = (parts: Parts): Requests => {
     loop.wake()
   }
 
-  return { send, fail: (request, error) => ended(request, () => ({ _tag: "Impossible", error })) }
+  const refuse = (batch: Batch, error: KafkaError.KafkaError) => {
+    accumulator.settle(batch, { _tag: "Impossible", error }, loop.now())
+    loop.wake()
+  }
+
+  return { send, refuse }
 }
 
 /** The broker was exchanged for one of another release between two looks, or nothing is left to send. */

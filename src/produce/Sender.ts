@@ -19,9 +19,10 @@ import type { ProduceSettings, TransportProducer } from "../Transport.ts"
 import { Accumulator } from "./Accumulator.ts"
 import type { Queue } from "./Batch.ts"
 import * as Connections from "./Connections.ts"
-import * as Encoder from "./Encoder.ts"
+import type * as Encoder from "./Encoder.ts"
+import * as EncodingLines from "./EncodingLines.ts"
 import * as Exchange from "./Exchange.ts"
-import type { Capability, ProduceRequest, View } from "./Plan.ts"
+import type { Capability, View } from "./Plan.ts"
 import * as ProducerIds from "./ProducerIds.ts"
 import * as Requests from "./Requests.ts"
 
@@ -108,39 +109,7 @@ export const make = Effect.fnUntraced(function* (
 
   const requests = Requests.make({ brokers, cluster, loop, connections, accumulator, channel, acks, settings })
 
-  // ── their batches become bytes in the order in which they will go
-  const line: Array<ProduceRequest> = []
-  let working = false
-  const submit = (made: ReadonlyArray<ProduceRequest>) => {
-    const turn = Encoder.turn(codecs)
-    for (const request of made) {
-      if (working || !encodes(request, turn)) line.push(request)
-      else requests.send(request)
-      if (line.length > 0 && !working) {
-        working = true
-        loop.fork(work)
-      }
-    }
-  }
-  const encodes = (request: ProduceRequest, turn: Encoder.Turn): boolean => {
-    try {
-      return Encoder.atOnce(request.batches, codecs, turn)
-    } catch {
-      // Told to whom it concerns, below.
-      return false
-    }
-  }
-  const work: Effect.Effect<void> = Effect.suspend(() => {
-    const request = line[0]
-    if (request === undefined) {
-      working = false
-      return Effect.void
-    }
-    return Effect.matchEffect(Encoder.inTurns(request.batches, codecs), {
-      onSuccess: () => Effect.sync(() => requests.send(request)),
-      onFailure: (error) => Effect.sync(() => requests.fail(request, error))
-    }).pipe(Effect.ensuring(Effect.sync(() => void line.shift())), Effect.andThen(work))
-  })
+  const submit = EncodingLines.make(codecs, settings.deliveryTimeout, (effect) => loop.fork(effect), requests)
 
   const flush = Effect.suspend(() => {
     const flush = accumulator.flush()

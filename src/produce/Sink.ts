@@ -1,16 +1,44 @@
-/** Arrays are handed over as they come, some of them under way at once; the first failure ends it, whatever else is under way. */
+/** Streams of records: arrays are handed over as they come, some of them under way at once; the first failure ends it. */
+import * as Arr from "effect/Array"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Latch from "effect/Latch"
 import * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
 import type * as KafkaError from "../KafkaError.ts"
-import type { RecordMetadata } from "./Handover.ts"
+import { Signal } from "../Signal.ts"
+import type { Outcome, RecordMetadata } from "./Handover.ts"
 import type { SendAll } from "./SendAll.ts"
 import type * as TopicEncoder from "./TopicEncoder.ts"
 
-/** Arrays that may wait for their acknowledgement at once. */
-export const arraysUnderWay = 16
+/** Arrays that may wait for their acknowledgement at once, or records, where those are fewer. */
+const arraysUnderWay = 16
+export const recordsUnderWay = 4096
+
+/** What waits for its acknowledgement, in a stream. */
+export class UnderWay {
+  #arrays = 0
+  #records = 0
+  readonly #hasRoom = new Signal(() => this.#arrays < arraysUnderWay || this.#records < recordsUnderWay)
+  readonly #isEmpty = new Signal(() => this.#arrays === 0)
+  /** There is room for an array. */
+  readonly room: Effect.Effect<void> = this.#hasRoom.await
+  /** Nothing is under way. */
+  readonly empty: Effect.Effect<void> = this.#isEmpty.await
+
+  begin(records: number): void {
+    this.#arrays++
+    this.#records += records
+  }
+
+  end(records: number): void {
+    this.#arrays--
+    this.#records -= records
+    if (this.#arrays < arraysUnderWay || this.#records < recordsUnderWay) this.#hasRoom.fire()
+    if (this.#arrays === 0) this.#isEmpty.fire()
+  }
+}
 
 /** Makes the sink over what hands an array over, and tells `started` of it before. */
 export const make = <R>(
@@ -22,28 +50,46 @@ export const make = <R>(
   Sink.fromTransform((upstream) =>
     Effect.suspend(() => {
       const failed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
-      const changed = Latch.makeUnsafe(false)
-      let underWay = 0
-      const fewerThan = (n: number): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          if (underWay < n) return Effect.void
-          changed.closeUnsafe()
-          return Effect.andThen(changed.await, fewerThan(n))
-        })
-      const watch = (batch: SendAll<RecordMetadata>) => {
-        underWay++
-        batch.whenFailed((error) => void Deferred.doneUnsafe(failed, Effect.fail(error)))
-        batch.whenDone(() => {
-          underWay--
-          changed.openUnsafe()
-        })
-      }
+      const underWay = new UnderWay()
       const one = (entries: ReadonlyArray<TopicEncoder.Entry>) =>
-        Effect.andThen(fewerThan(arraysUnderWay), handOver(entries, watch))
-      const all = Effect.forever(Effect.flatMap(upstream, one)).pipe(
-        Pull.catchDone(() => fewerThan(1)),
+        Effect.andThen(
+          underWay.room,
+          handOver(entries, (batch) => {
+            underWay.begin(entries.length)
+            batch.whenFailed((error) => void Deferred.doneUnsafe(failed, Effect.fail(error)))
+            batch.whenDone(() => underWay.end(entries.length))
+          })
+        )
+      const all = Effect.forever(Effect.flatMap(upstream, one), { disableYield: true }).pipe(
+        Pull.catchDone(() => underWay.empty),
         Effect.as<Sink.End<void>>([undefined])
       )
       return Effect.raceFirst(all, Deferred.await(failed))
+    })
+  )
+
+/** Emits what was acknowledged, up to the first record that was not delivered, and fails there. */
+export const acknowledged = <A, E, R>(
+  self: Stream.Stream<{ readonly elements: ReadonlyArray<A>; readonly outcomes: ReadonlyArray<Outcome> }, E, R>
+): Stream.Stream<A, E | KafkaError.KafkaError, R> =>
+  Stream.transformPull(self, (pull) =>
+    Effect.sync(() => {
+      let failure: KafkaError.KafkaError | undefined
+      const next: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E | KafkaError.KafkaError> = Effect.suspend(() =>
+        failure !== undefined
+          ? Effect.fail(failure)
+          : Effect.flatMap(pull, (arrays) => {
+              const ready: Array<A> = []
+              for (const { elements, outcomes } of arrays) {
+                for (let i = 0; i < elements.length && failure === undefined; i++) {
+                  const outcome = outcomes[i]!
+                  if (Result.isFailure(outcome)) failure = outcome.failure
+                  else ready.push(elements[i]!)
+                }
+              }
+              return Arr.isArrayNonEmpty(ready) ? Effect.succeed(ready) : next
+            })
+      )
+      return next
     })
   )

@@ -1,0 +1,168 @@
+/** What one broker, batch or stream does to another one's records. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Compression, Producer } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { kafka, logOf, reasonOf, text } from "./Helpers.ts"
+
+const lz4 = Compression.lz4()
+const isPoison = (bytes: Uint8Array) => Buffer.from(bytes).includes("poison")
+
+/** Partitions by the broker that leads them. */
+const ledBy = Effect.fnUntraced(function* (broker: EmbeddedKafka.EmbeddedKafka["Service"], node: number) {
+  return (yield* broker.topic(text))!.find(({ leader }) => leader === node)!.partition
+})
+
+const waited = Effect.fnUntraced(function* <A, E>(fiber: Fiber.Fiber<A, E>, step: number, most: number) {
+  let millis = 0
+  for (; fiber.pollUnsafe() === undefined && millis < most; millis += step) yield* TestClock.adjust(step)
+  return millis
+})
+
+describe("a codec of one's own", () => {
+  it.effect("that throws on one batch fails that batch, and the others of its request go", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make({ compression: "lz4" })
+      yield* producer.send(text, { value: "first", partition: 0 })
+      const outcomes = yield* producer.sendAll(
+        text,
+        [0, 1, 2, 3].map((partition) => ({ partition, value: partition === 1 ? "poison" : "fine" }))
+      )
+      assert.deepStrictEqual(outcomes.map(Result.isSuccess), [true, false, true, true])
+      assert.include(String(outcomes[1]), "the codec lz4 failed")
+      yield* producer.send(text, { value: "after", partition: 1 })
+      assert.deepStrictEqual(yield* logOf(1), ["after"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(kafka()),
+      Effect.provide(
+        Compression.layer({
+          ...lz4,
+          compress: (bytes) => {
+            if (isPoison(bytes)) throw new Error("poisoned")
+            return lz4.compress(bytes)
+          }
+        })
+      )
+    )
+  )
+
+  it.effect("that never ends is told with its name, and what comes after it is sent", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make({ compression: "lz4", deliveryTimeout: "5 seconds", closeTimeout: 0 })
+      yield* producer.send(text, { value: "first", partition: 0 })
+      const hanging = yield* Effect.forkChild(reasonOf(producer.send(text, { value: `poison${"x".repeat(20_000)}` })), {
+        startImmediately: true
+      })
+      yield* waited(hanging, 500, 10_000)
+      assert.isDefined(hanging.pollUnsafe())
+      const fine = yield* Effect.forkChild(producer.send(text, { partition: 1, value: "fine" }), {
+        startImmediately: true
+      })
+      assert.isBelow(yield* waited(fine, 100, 10_000), 5000)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(kafka()),
+      Effect.provide(
+        Compression.layer({
+          ...lz4,
+          compressLarge: (bytes) => (isPoison(bytes) ? Effect.never : Effect.sync(() => lz4.compress(bytes)))
+        })
+      )
+    )
+  )
+
+  it.effect("that is slow for one broker's records holds up no other broker's", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const [one, two] = [yield* ledBy(broker, 1), yield* ledBy(broker, 2)]
+      const slow = yield* Deferred.make<void>()
+      const producer = yield* Producer.make({ compression: "lz4" }).pipe(
+        Effect.provide(
+          Compression.layer({
+            ...lz4,
+            compressLarge: (bytes) => Effect.as(Deferred.await(slow), lz4.compress(bytes))
+          })
+        )
+      )
+      yield* producer.sendAll(text, [
+        { value: "first", partition: one },
+        { value: "first", partition: two }
+      ])
+      const large = yield* Effect.forkChild(producer.send(text, { partition: one, value: "x".repeat(20_000) }), {
+        startImmediately: true
+      })
+      const small = yield* Effect.forkChild(producer.send(text, { partition: two, value: "small" }), {
+        startImmediately: true
+      })
+      assert.isBelow(yield* waited(small, 10, 1000), 1000)
+      assert.isUndefined(large.pollUnsafe())
+      yield* Deferred.succeed(slow, undefined)
+      yield* waited(large, 10, 1000)
+      yield* Fiber.join(large)
+    }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 1 })))
+  )
+})
+
+it.effect("a broker that does not answer InitProducerId is asked no longer alone", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const [one, two] = [yield* ledBy(broker, 1), yield* ledBy(broker, 2)]
+    const producer = yield* Producer.make()
+    yield* broker.inject(Fault.on("InitProducerId", { broker: 1 }).withhold)
+    yield* Effect.forkChild(Effect.exit(producer.send(text, { value: "a", partition: one })), {
+      startImmediately: true
+    })
+    yield* TestClock.adjust(100)
+    const healthy = yield* Effect.forkChild(producer.send(text, { value: "b", partition: two }), {
+      startImmediately: true
+    })
+    assert.isAtMost(yield* waited(healthy, 100, 10_000), 1200)
+  }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 1 })))
+)
+
+describe("a stream of single elements", () => {
+  for (const face of ["sink", "through"] as const)
+    it.effect(`has more under way than so many arrays: ${face}`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.make()
+        yield* producer.send(text, { value: "first", partition: 0 })
+        const held = yield* broker.inject(Fault.on("Produce").delay("1 second"))
+        const singles = Stream.range(0, 999).pipe(Stream.rechunk(1))
+        const sent = yield* Effect.forkChild(
+          face === "sink"
+            ? Stream.run(
+                Stream.map(singles, (i) => ({ value: `${i}`, partition: 0 })),
+                producer.sink(text)
+              )
+            : singles.pipe(
+                Producer.through(text, (i) => ({ value: `${i}`, partition: 0 })),
+                Stream.runDrain,
+                Effect.provideService(Producer.Producer, producer)
+              ),
+          { startImmediately: true }
+        )
+        const millis = yield* waited(sent, 100, 60_000)
+        assert.isBelow(millis, 10_000)
+        assert.isAbove(yield* held.hits, 0)
+        assert.lengthOf(yield* logOf(0), 1001)
+      }).pipe(Effect.scoped, Effect.provide(kafka()))
+    )
+
+  it.effect("gives again what was acknowledged before the record that fails it", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make({ maxMessageBytes: 1000 })
+      const seen: Array<number> = []
+      const reason = yield* Stream.make(0, 1, 2, 3).pipe(
+        Producer.through(text, (i) => ({ value: i === 2 ? "x".repeat(2000) : `${i}`, partition: 0 })),
+        Stream.runForEach((i) => Effect.sync(() => seen.push(i))),
+        Effect.provideService(Producer.Producer, producer),
+        reasonOf
+      )
+      assert.strictEqual(reason._tag, "RecordTooLarge")
+      assert.deepStrictEqual(seen, [0, 1])
+    }).pipe(Effect.scoped, Effect.provide(kafka()))
+  )
+})
