@@ -24,6 +24,8 @@ export interface Checks {
   readonly positive: (name: string, input: number | undefined, fallback: number) => number
   /** A whole number from 1 on that fits an int32. */
   readonly positiveInt32: (name: string, input: number | undefined, fallback: number) => number
+  /** `true` or `false`: in a text that says "false" there is a mistake, not a choice. */
+  readonly boolean: (name: string, input: boolean | undefined, fallback: boolean) => boolean
   readonly schedule: (name: string, input: Backoff.Retry | undefined) => Backoff.Retry | undefined
 }
 
@@ -67,12 +69,28 @@ export const checks = (): Checks => {
     millisOrNever: (name, input, fallback) => duration(name, input, fallback, 1, true),
     positive: (name, input, fallback) => whole(name, input, fallback, Number.MAX_SAFE_INTEGER),
     positiveInt32: (name, input, fallback) => whole(name, input, fallback, maxInt32),
+    boolean: (name, input, fallback) => {
+      if (input === undefined || typeof input === "boolean") return input ?? fallback
+      mistakes.push(`${name} is neither true nor false`)
+      return fallback
+    },
     schedule: (name, input) => {
       if (input === undefined || Schedule.isSchedule(input)) return input
       mistakes.push(`${name} is not a Schedule`)
       return undefined
     }
   }
+}
+
+/** Says each name that is none of a setting. `of`: whose settings they are, such as `tls.`. */
+export const checkNames = (
+  given: object,
+  known: { readonly [name: string]: true },
+  mistake: (text: string) => void,
+  of = ""
+): void => {
+  for (const [name, value] of Object.entries(given))
+    if (value !== undefined && !Object.hasOwn(known, name)) mistake(`"${of}${name}" is no setting`)
 }
 
 /** Fails with `Misconfigured` where there are mistakes. */

@@ -8,11 +8,10 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Net from "node:net"
 import * as Backoff from "./Backoff.ts"
-import { type Checks, checks, settle } from "./Checks.ts"
+import { type Checks, checkNames, checks, settle } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type { OldRelease } from "./protocol/Exchange.ts"
 import * as Security from "./Security.ts"
@@ -195,7 +194,8 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
 
 const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"] => {
   if (version === undefined) return undefined
-  const match = /^(\d+)\.(\d+)(?:\.\d+)*$/.exec(version)
+  // As a number 0.10 would be 0.1.
+  const match = typeof version !== "string" ? null : /^(\d+)\.(\d+)(?:\.\d+)*$/.exec(version)
   if (match === null) {
     check.mistakes.push(`brokerVersion: "${version}" is not a release such as "0.9.0" or "2.8"`)
     return undefined
@@ -208,15 +208,20 @@ const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"
   return undefined
 }
 
-/** An address of this machine; what stands behind a colon is a port, which only 0 can be. */
-const parseSource = (text: string): { readonly host: string; readonly port: number } | undefined => {
-  // An IPv6 address may stand without brackets where it has no port.
-  const bare = !text.startsWith("[") && text.split(":").length > 2
-  const withPort = bare ? undefined : /^(.*):(\d+)$/.exec(text)
-  const host = parseAddress(bare ? `[${text}]` : withPort === null || withPort === undefined ? text : withPort[1]!)
-  const port = Number(withPort?.[2] ?? 0)
-  return host === undefined || port > 65_535 ? undefined : { host: host.host, port }
+/** A port could be of one connection alone, and each broker has several. */
+const sourceOf = (given: string | undefined, mistake: (text: string) => void): Settings["sourceAddress"] => {
+  if (given === undefined) return undefined
+  const host = String(given).replace(/^\[(.*)\]$/, "$1")
+  if (Net.isIP(host) !== 0) return { host, port: 0 }
+  // What stands before an "@" may be a password.
+  const shown = host.includes("@") ? "" : ` ${JSON.stringify(given)}`
+  mistake(`sourceAddress:${shown} is not an address of IPv4 or IPv6 (without a port)`)
+  return undefined
 }
+
+/** Whether a request can carry it. */
+const isText = (given: unknown): boolean =>
+  typeof given === "string" && given.isWellFormed() && Buffer.byteLength(given) <= 0x7fff
 
 /**
  * Checks settings and fills in defaults; fails with `Misconfigured`, naming every mistake.
@@ -228,15 +233,18 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, Ka
   Effect.gen(function* () {
     const check = checks()
     const bootstrap: Array<{ host: string; port: number }> = []
-    for (const [i, text] of (options.bootstrap ?? []).entries()) {
-      const address = parseAddress(text)
+    const given: unknown = options?.bootstrap ?? []
+    if (!Array.isArray(given)) check.mistakes.push('bootstrap is no list: it is ["host:port"]')
+    const list: ReadonlyArray<unknown> = Array.isArray(given) ? given : []
+    for (const [i, text] of list.entries()) {
+      const address = typeof text === "string" ? parseAddress(text) : undefined
       if (address !== undefined) bootstrap.push(address)
       // What stands before it may be a password.
-      else if (text.includes("@"))
+      else if (String(text).includes("@"))
         check.mistakes.push(`bootstrap[${i}] holds an "@": it is host:port, names and passwords are for sasl`)
       else check.mistakes.push(`bootstrap: ${JSON.stringify(text)} is not host:port`)
     }
-    if ((options.bootstrap ?? []).length === 0) check.mistakes.push("bootstrap names no broker")
+    if (Array.isArray(given) && given.length === 0) check.mistakes.push("bootstrap names no broker")
     return yield* rest(options, bootstrap, check)
   })
 
@@ -276,14 +284,13 @@ const rest = <R>(
 ): Effect.Effect<Settings, KafkaError.KafkaError, R> =>
   Effect.gen(function* () {
     const mistake = (text: string) => void check.mistakes.push(text)
-    for (const name of Object.keys(options)) if (!Object.hasOwn(names, name)) mistake(`"${name}" is no setting`)
+    if (typeof options !== "object" || options === null)
+      return yield* settle(check, mistake("there are no settings") as never)
+    checkNames(options, names, mistake)
     const tls = yield* Security.checkTls(options.tls, mistake)
     Security.checkSasl(options.sasl, mistake)
-    const sourceAddress = options.sourceAddress === undefined ? undefined : parseSource(options.sourceAddress)
-    if (options.sourceAddress !== undefined && (sourceAddress === undefined || Net.isIP(sourceAddress.host) === 0))
-      mistake(`sourceAddress: "${options.sourceAddress}" is not an address of IPv4 or IPv6`)
-    else if (sourceAddress !== undefined && sourceAddress.port !== 0)
-      mistake(`sourceAddress: port ${sourceAddress.port} is of one connection alone, and a broker has several`)
+    const sourceAddress = sourceOf(options.sourceAddress, mistake)
+    if (!isText(options.clientId ?? "")) mistake("clientId is no text, or one over 32767 bytes")
     if (!["eagerly", "lazily", undefined].includes(options.connect))
       mistake(`connect: ${JSON.stringify(options.connect)} is neither "eagerly" nor "lazily"`)
     const pinned = pinnedBy(options.brokerVersion, check)
@@ -303,13 +310,13 @@ const rest = <R>(
       requestTimeout: check.millis("requestTimeout", options.requestTimeout, 30_000),
       metadataTimeout: check.millis("metadataTimeout", options.metadataTimeout, 15_000),
       metadataMaxAge: check.millisOrNever("metadataMaxAge", options.metadataMaxAge, 300_000),
-      allowAutoTopicCreation: options.allowAutoTopicCreation ?? false,
+      allowAutoTopicCreation: check.boolean("allowAutoTopicCreation", options.allowAutoTopicCreation, false),
       maxResponseBytes: check.positiveInt32("maxResponseBytes", options.maxResponseBytes, 104_857_600),
       maxPendingResponseBytes: check.positive("maxPendingResponseBytes", options.maxPendingResponseBytes, 268_435_456),
       keepAlive: check.millisOrNever("keepAlive", options.keepAlive, 30_000),
       connectionsMaxIdle: check.millisOrNever("connectionsMaxIdle", options.connectionsMaxIdle, 540_000),
       tls,
-      sasl: options.sasl === undefined ? undefined : provided(options.sasl, context),
+      sasl: options.sasl && provided(options.sasl, context),
       sourceAddress,
       pinned,
       retry: check.schedule("retry", options.retry) ?? Backoff.schedule
@@ -345,16 +352,16 @@ export const environment: Config.Config<Options> = Config.map(
   Config.all({
     bootstrap: Config.Array(Schema.String, "BOOTSTRAP"),
     clientId: optional(Config.String("CLIENT_ID")),
-    tls: Config.withDefault(Config.Boolean("TLS"), false),
+    tls: optional(Config.Boolean("TLS")),
     caFile: optional(Config.String("TLS_CA_FILE")),
     certFile: optional(Config.String("TLS_CERT_FILE")),
     keyFile: optional(Config.String("TLS_KEY_FILE")),
     passphrase: optional(Config.Redacted("TLS_PASSPHRASE")),
     servername: optional(Config.String("TLS_SERVERNAME")),
     mechanism: optional(Config.Literals(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], "SASL_MECHANISM")),
-    username: Config.withDefault(Config.String("SASL_USERNAME"), ""),
-    password: Config.withDefault(Config.Redacted("SASL_PASSWORD"), Redacted.make("")),
-    token: Config.withDefault(Config.Redacted("SASL_TOKEN"), Redacted.make("")),
+    username: optional(Config.String("SASL_USERNAME")),
+    password: optional(Config.Redacted("SASL_PASSWORD")),
+    token: optional(Config.Redacted("SASL_TOKEN")),
     sourceAddress: optional(Config.String("SOURCE_ADDRESS")),
     brokerVersion: optional(Config.String("BROKER_VERSION"))
   }).pipe(Config.nested("KAFKA")),
@@ -367,18 +374,21 @@ export const environment: Config.Config<Options> = Config.map(
       passphrase: rest.passphrase,
       servername: rest.servername
     }
+    // What is missing is told with all other mistakes.
+    const sasl = {
+      mechanism,
+      username: rest.username,
+      password: rest.password,
+      token: rest.token === undefined ? undefined : Effect.succeed(rest.token)
+    }
     return {
       bootstrap,
       clientId,
       sourceAddress,
       brokerVersion,
-      tls: Object.values(tls).every((value) => value === undefined) ? rest.tls : tls,
-      sasl:
-        mechanism === undefined
-          ? undefined
-          : mechanism === "OAUTHBEARER"
-            ? { mechanism, token: Effect.succeed(rest.token) }
-            : { mechanism, username: rest.username, password: rest.password }
+      // What is switched off stays off, whatever else is set of it.
+      tls: rest.tls === false || Object.values(tls).every((value) => value === undefined) ? rest.tls : tls,
+      sasl: Object.values(sasl).every((value) => value === undefined) ? undefined : (sasl as Security.Sasl)
     }
   }
 )

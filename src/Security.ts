@@ -9,6 +9,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Redacted_ from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Tls_ from "node:tls"
+import { checkNames } from "./Checks.ts"
 import * as KafkaError from "./KafkaError.ts"
 
 /**
@@ -137,14 +138,26 @@ const holds = {
   key: /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/
 }
 
+const tlsNames: { readonly [K in keyof Required<Tls>]: true } = {
+  ca: true,
+  cert: true,
+  key: true,
+  passphrase: true,
+  servername: true,
+  checkServerName: true
+}
+
+const isSecretText = (value: unknown): value is Redacted.Redacted<string> =>
+  Redacted_.isRedacted(value) && typeof Redacted_.value(value) === "string"
+
 const text = (
   name: keyof typeof holds,
   pem: Pem | Redacted.Redacted<string> | undefined
 ): Effect.Effect<string | undefined, string> => {
   if (pem === undefined) return Effect.undefined
   const what = name === "key" ? "private key" : "certificate"
-  if (typeof pem === "string" || Redacted_.isRedacted(pem)) {
-    const given = typeof pem === "string" ? pem : Redacted_.value(pem as Redacted.Redacted<string>)
+  if (typeof pem === "string" || isSecretText(pem)) {
+    const given = typeof pem === "string" ? pem : Redacted_.value(pem)
     return holds[name].test(given)
       ? Effect.succeed(given)
       : Effect.fail(
@@ -153,7 +166,8 @@ const text = (
             : `tls.${name} is not PEM text; a file is given as { file: "…" }`
         )
   }
-  const { file } = pem as { readonly file: string }
+  const file: unknown = (pem as { readonly file?: unknown } | null)?.file
+  if (typeof file !== "string") return Effect.fail(`tls.${name} is neither PEM text nor { file: "…" }`)
   return Effect.callback((resume) => {
     Fs.readFile(file, "utf8", (error, data) =>
       resume(
@@ -179,11 +193,22 @@ export const checkTls = (
   mistake: (text: string) => void
 ): Effect.Effect<TlsSettings | undefined> => {
   if (options === undefined || options === false) return Effect.undefined
+  if (options !== true && (typeof options !== "object" || options === null)) {
+    mistake("tls is neither true nor false nor settings of TLS")
+    return Effect.undefined
+  }
   const tls: Tls = options === true ? {} : options
+  checkNames(tls, tlsNames, mistake, "tls.")
   if (tls.cert !== undefined && tls.key === undefined) mistake("tls.cert needs tls.key")
   if (tls.key !== undefined && tls.cert === undefined) mistake("tls.key needs tls.cert")
   if (tls.passphrase !== undefined && tls.key === undefined) mistake("tls.passphrase needs tls.key")
-  if (tls.servername === "") mistake("tls.servername is empty")
+  if (tls.passphrase !== undefined && !isSecretText(tls.passphrase)) mistake("tls.passphrase is not a Redacted text")
+  // A servername goes into the handshake, and into what compares it.
+  const { servername } = tls
+  if (servername !== undefined && !(typeof servername === "string" && /^[\x21-\x7e]{1,255}$/.test(servername)))
+    mistake("tls.servername is no name of a host: up to 255 characters of ASCII, without blanks")
+  if (tls.checkServerName !== undefined && typeof tls.checkServerName !== "boolean")
+    mistake("tls.checkServerName is neither true nor false")
 
   let last: { readonly key: string; readonly context: Tls_.SecureContext } | undefined
   const context = Effect.gen(function* () {
@@ -253,7 +278,7 @@ const explain = (error: unknown, withPassphrase: boolean): string => {
 
 const checkPassword = (options: Plain | Scram, mistake: (text: string) => void): void => {
   if (typeof options.username !== "string" || options.username === "") mistake("sasl.username is missing")
-  if (!Redacted_.isRedacted(options.password)) mistake("sasl.password is missing, or not Redacted")
+  if (!isSecretText(options.password)) mistake("sasl.password is missing, or not Redacted")
   else if (Redacted_.value(options.password) === "") mistake("sasl.password is empty")
 }
 
@@ -265,6 +290,17 @@ const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (tex
     mistake(`sasl.maxIterations must be a whole number from 4096 on, not ${String(maxIterations)}`)
 }
 
+const passwordNames = { mechanism: true, username: true, password: true } as const
+const scramNames = { ...passwordNames, maxIterations: true } as const
+
+const saslNames: { readonly [K in Sasl["mechanism"]]: { readonly [name: string]: true } } = {
+  PLAIN: passwordNames,
+  "SCRAM-SHA-256": scramNames,
+  "SCRAM-SHA-512": scramNames,
+  OAUTHBEARER: { mechanism: true, token: true, extensions: true },
+  AWS_MSK_IAM: { mechanism: true, region: true, credentials: true }
+}
+
 /**
  * Checks SASL settings, and says each mistake that it finds.
  *
@@ -273,14 +309,22 @@ const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (tex
  */
 export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: string) => void): void => {
   if (options === undefined) return
+  if (typeof options !== "object" || options === null) return mistake("sasl holds no settings of a mechanism")
+  const names = Object.hasOwn(saslNames, String(options.mechanism)) ? saslNames[options.mechanism] : undefined
+  if (names !== undefined) checkNames(options, names, mistake, "sasl.")
   switch (options.mechanism) {
     case "SCRAM-SHA-256":
     case "SCRAM-SHA-512": {
       checkScram(options, mistake)
       return checkPassword(options, mistake)
     }
-    case "PLAIN":
+    case "PLAIN": {
+      // It stands between the two.
+      if (String(options.username).includes("\0")) mistake("sasl.username holds a NUL, which PLAIN cannot carry")
+      if (isSecretText(options.password) && Redacted_.value(options.password).includes("\0"))
+        mistake("sasl.password holds a NUL, which PLAIN cannot carry")
       return checkPassword(options, mistake)
+    }
     case "OAUTHBEARER": {
       if (!Effect.isEffect(options.token)) mistake("sasl.token is missing, or not an Effect")
       for (const [name, value] of Object.entries(options.extensions ?? {})) {
@@ -299,6 +343,8 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
     }
     case "GSSAPI" as never:
       return mistake("sasl.mechanism: GSSAPI (Kerberos) is spoken by librdkafka: take RdKafka.layer for it")
+    case undefined as never:
+      return mistake("sasl.mechanism is missing")
     default:
       mistake(`sasl.mechanism: ${String((options as { mechanism: unknown }).mechanism)} is not known`)
   }

@@ -46,7 +46,7 @@ describe("settings", () => {
         "requestTimeout must be more than 0, not -1 seconds",
         "sasl.password is missing, or not Redacted",
         "sasl.username is missing",
-        'sourceAddress: "10.0.0.1:port" is not an address of IPv4 or IPv6',
+        'sourceAddress: "10.0.0.1:port" is not an address of IPv4 or IPv6 (without a port)',
         'tls.ca is not PEM text; a file is given as { file: "…" }',
         "tls.cert needs tls.key",
         "tls.cert: /nowhere/cert.pem cannot be read (ENOENT)"
@@ -72,10 +72,9 @@ describe("settings", () => {
       const source = (sourceAddress: string) =>
         Effect.map(KafkaConfig.make({ bootstrap: ["b"], sourceAddress }), (config) => config.sourceAddress)
       assert.deepStrictEqual(yield* source("10.0.0.1"), { host: "10.0.0.1", port: 0 })
-      assert.deepStrictEqual(yield* source("10.0.0.1:0"), { host: "10.0.0.1", port: 0 })
       assert.deepStrictEqual(yield* source("::1"), { host: "::1", port: 0 })
       assert.deepStrictEqual(yield* source("[::1]"), { host: "::1", port: 0 })
-      for (const sourceAddress of ["localhost", "10.0.0.1:4000", "[::1]:4000", "a.example:0"])
+      for (const sourceAddress of ["localhost", "10.0.0.1:4000", "[::1]:4000", "a.example", "", 5 as never])
         assert.lengthOf(yield* mistakes({ bootstrap: ["b"], sourceAddress }), 1)
     })
   )
@@ -249,4 +248,73 @@ describe("an error's message", () => {
     })
     assert.include(message, "no\\u000d\\u000a\\u001b[31mred\\u202e\\u0000")
   })
+})
+
+describe("settings of a program without types, or of a file", () => {
+  it.effect("are Misconfigured, each by its name, and never a defect or taken for something else", () =>
+    Effect.gen(function* () {
+      const password = Redacted.make("S3cr3t")
+      const scram = { mechanism: "SCRAM-SHA-256", username: "u", password }
+      const odd: ReadonlyArray<readonly [object, string]> = [
+        [{ bootstrap: "b1:9092" }, "bootstrap is no list"],
+        [{ bootstrap: [5] }, "bootstrap: 5 is not host:port"],
+        [{ bootstrap: [null] }, "bootstrap: null is not host:port"],
+        [{ clientId: 5 }, "clientId"],
+        [{ clientId: "\ud800" }, "clientId"],
+        [{ clientId: "x".repeat(40_000) }, "clientId"],
+        [{ allowAutoTopicCreation: "false" }, "allowAutoTopicCreation is neither"],
+        [{ brokerVersion: 0.1 }, "brokerVersion"],
+        [{ sourceAddress: "u:S3cr3t@x" }, "sourceAddress"],
+        [{ tls: "false" }, "tls is neither"],
+        [{ tls: null }, "tls is neither"],
+        [{ tls: { rejectUnauthorized: false } }, '"tls.rejectUnauthorized" is no setting'],
+        [{ tls: { checkServername: false } }, '"tls.checkServername" is no setting'],
+        [{ tls: { checkServerName: "false" } }, "tls.checkServerName is neither"],
+        [{ tls: { servername: 5 } }, "tls.servername"],
+        [{ tls: { servername: "a\0b" } }, "tls.servername"],
+        [{ tls: { ca: { path: "x" } } }, "tls.ca is neither"],
+        [{ tls: { ca: ["x"] } }, "tls.ca is neither"],
+        [{ tls: { passphrase: "S3cr3t", key: { file: "/nowhere" }, cert: { file: "/nowhere" } } }, "tls.passphrase"],
+        [{ sasl: null }, "sasl holds no settings"],
+        [{ sasl: "PLAIN" }, "sasl holds no settings"],
+        [{ sasl: {} }, "sasl.mechanism is missing"],
+        [{ sasl: { mechanism: "toString" } }, "sasl.mechanism: toString is not known"],
+        [{ sasl: { ...scram, iterations: 5 } }, '"sasl.iterations" is no setting'],
+        [{ sasl: { ...scram, password: Redacted.make(5) } }, "sasl.password"],
+        [{ sasl: { mechanism: "PLAIN", username: "u\0", password } }, "sasl.username holds a NUL"],
+        [
+          { sasl: { mechanism: "PLAIN", username: "u", password: Redacted.make("S3\0cr3t") } },
+          "sasl.password holds a NUL"
+        ]
+      ]
+      for (const [given, mistake] of odd) {
+        const found = yield* mistakes({ bootstrap: ["b"], ...given } as never)
+        assert.isTrue(
+          found.some((one) => one.startsWith(mistake)),
+          `${mistake}: ${found.join("; ")}`
+        )
+        assert.notInclude(found.join(), "S3cr3t")
+      }
+      for (const nothing of [undefined, null, 5]) assert.isAbove((yield* mistakes(nothing as never)).length, 0)
+    })
+  )
+
+  it.effect("of the environment say what is missing, and what is switched off is off", () =>
+    Effect.gen(function* () {
+      const from = (env: { readonly [name: string]: string }) =>
+        Effect.flatMap(
+          KafkaConfig.environment.parse(ConfigProvider.fromEnv({ env: { KAFKA_BOOTSTRAP: "b", ...env } })),
+          (options) => KafkaConfig.make(options)
+        )
+      assert.isUndefined((yield* from({ KAFKA_TLS: "false", KAFKA_TLS_SERVERNAME: "x", KAFKA_TLS_CA_FILE: "/x" })).tls)
+      assert.isDefined((yield* from({ KAFKA_TLS_SERVERNAME: "x" })).tls)
+      assert.isUndefined((yield* from({})).sasl)
+      for (const [env, mistake] of [
+        [{ KAFKA_SASL_USERNAME: "u", KAFKA_SASL_PASSWORD: "p" }, "sasl.mechanism is missing"],
+        [{ KAFKA_SASL_MECHANISM: "OAUTHBEARER" }, "sasl.token is missing"],
+        [{ KAFKA_SASL_MECHANISM: "PLAIN", KAFKA_SASL_USERNAME: "u" }, "sasl.password is missing"]
+      ] as const)
+        assert.include((yield* Effect.flip(from(env))).message, mistake)
+    })
+  )
 })

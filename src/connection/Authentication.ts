@@ -106,7 +106,11 @@ const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchang
       return Effect.sync(() => scram("sha512", sasl))
     case "OAUTHBEARER":
       return supplied(
-        Effect.map(sasl.token, (token) => oauthBearer(Redacted.value(token), sasl.extensions ?? {})),
+        Effect.flatMap(sasl.token, (token) =>
+          Redacted.value(token) === ""
+            ? Effect.fail("it is empty")
+            : Effect.succeed(oauthBearer(Redacted.value(token), sasl.extensions ?? {}))
+        ),
         "a token for OAUTHBEARER could not be had",
         address
       )
