@@ -76,7 +76,7 @@ export class Cluster extends Context.Service<
     ) => Effect.Effect<{ readonly broker: Broker; readonly epoch: number }, KafkaError.KafkaError>
     /** Asks again for every topic that is known; concurrent calls share one request. */
     readonly refresh: Effect.Effect<void, KafkaError.KafkaError>
-    /** What changes, from the moment at which it is pulled. Who falls far behind misses the oldest changes. */
+    /** What changes, from the moment at which it is pulled, until the client closes. Who falls far behind misses the oldest changes. */
     readonly changes: Stream.Stream<Change>
     /** The coordinator of a group or transactional id: from memory, else looked up, retried within `metadataTimeout`. */
     readonly coordinator: (kind: "group" | "transaction", key: string) => Effect.Effect<Broker, KafkaError.KafkaError>

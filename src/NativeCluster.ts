@@ -49,7 +49,9 @@ export const make: Effect.Effect<
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
   const state = new MetadataState()
-  const changes = yield* PubSub.sliding<Change>(changesKept)
+  const changes = yield* PubSub.sliding<Change | undefined>(changesKept)
+  // The end of all who listen.
+  yield* Effect.addFinalizer(() => Effect.sync(() => PubSub.publishUnsafe(changes, undefined)))
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
   const budgets = Budgets.make(settings)
   const { addresses } = yield* Bootstrap
@@ -155,7 +157,11 @@ export const make: Effect.Effect<
       "refresh",
       Effect.suspend(() => Effect.asVoid(budgets.once(topics.ask(state.names()), "metadata")))
     ),
-    changes: Stream.fromPubSub(changes),
+    changes: Stream.suspend(() =>
+      scope.state._tag === "Closed"
+        ? Stream.empty
+        : Stream.takeWhile(Stream.fromPubSub(changes), (change): change is Change => change !== undefined)
+    ),
     coordinator: coordinators.get,
     forgetCoordinator: coordinators.forget,
     offsets: (positions, options) =>

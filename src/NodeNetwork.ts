@@ -250,7 +250,11 @@ const connectSocket = (
       remote = tcp.remoteAddress
       if (tls === undefined || context === undefined) return resume(Effect.succeed(own(tcp, address, handler, onEnd)))
       // An address cannot be sent as SNI; the certificate is checked against it all the same.
-      const name = tls.servername ?? host
+      const name: unknown = tls.servername ?? host
+      // What it throws over, it throws half begun: what comes of the socket then would end the process.
+      // eslint-disable-next-line no-control-regex
+      if (typeof name !== "string" || /[\x00-\x20]/.test(name))
+        return fail(unreachable(address, `${JSON.stringify(name)} is no name for a TLS handshake`))
       const secure = Tls.connect({
         socket: tcp,
         secureContext: context,

@@ -327,6 +327,15 @@ describe("TLS", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that cannot even begin is a typed end, and not that of the process", () =>
+    Effect.gen(function* () {
+      const { port } = yield* secure()
+      const settings = yield* tls({ ca: certificates.ca })
+      const odd = { ...settings, servername: 5 as never }
+      assert.strictEqual((yield* reason(connect({ host: "127.0.0.1", port, tls: odd })))._tag, "Unreachable")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("leaves no socket behind where the handshake is never answered", () =>
     Effect.gen(function* () {
       const silent = yield* plain((socket) => void socket.resume())

@@ -27,6 +27,9 @@ const byIdFrom = 12
 const isWritable = (name: unknown): boolean =>
   typeof name === "string" && name.isWellFormed() && Buffer.byteLength(name) <= 0x7fff
 
+/** How soon what is old is asked for again, in use, where asking has failed. */
+const askedAgainAfter = 1000
+
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
 export interface Topics {
@@ -147,8 +150,11 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   /** What is in memory; where it is old it is asked for anew beside, since old knowledge is better than none. */
   const fresh = (info: TopicInfo | undefined): TopicInfo | undefined => {
     if (info === undefined || state.age(info.name, now()) < settings.metadataMaxAge) return info
-    state.touch(info.name, now())
-    Fiber.runIn(run(Effect.ignore(ask([info.name]))), scope)
+    const { name } = info
+    state.touch(name, now())
+    // Where that has failed, it is as old as before a moment later.
+    const failed = Effect.sync(() => state.touch(name, now() - settings.metadataMaxAge + askedAgainAfter))
+    Fiber.runIn(run(Effect.catch(Effect.asVoid(ask([name])), () => failed)), scope)
     return info
   }
   const known = (name: string) => fresh(state.topic(name))

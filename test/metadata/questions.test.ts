@@ -1,6 +1,6 @@
 /** Questions of a cluster that end, and do not spoil each other: found by others, each under its name. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Bootstrap } from "../../src/Bootstrap.ts"
 import { Cluster } from "../../src/Cluster.ts"
@@ -106,6 +106,65 @@ describe("questions of a cluster", () => {
           const error = yield* Effect.flip(cluster.offsets([{ topic: "t", partition: 0, at: at as never }]))
           assert.strictEqual(error.reason._tag, "Misuse")
         }
+      }).pipe(Effect.provide(layer), Effect.scoped)
+    })
+  )
+})
+
+describe("what is known of a cluster", () => {
+  it.effect("is told as it changes until the client closes, and of a closed one at once that there is no more", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* InProcess.make()
+      const scope = yield* Scope.make()
+      const { changes, topic } = Context.get(yield* Layer.buildWithScope(layer, scope), Cluster)
+      const watching = yield* Effect.forkChild(Stream.runCollect(changes), { startImmediately: true })
+      yield* value(topic("t"))
+      yield* Scope.close(scope, Exit.void)
+      const seen = yield* value(Fiber.join(watching))
+      assert.deepStrictEqual(
+        seen.map(({ _tag }) => _tag),
+        ["Topic"]
+      )
+      assert.lengthOf(yield* value(Stream.runCollect(changes)), 0)
+    })
+  )
+
+  it.effect("is asked for again soon where it is old, used, and asking has failed", () =>
+    Effect.gen(function* () {
+      let isDown = false
+      let partitions = 1
+      const { layer } = yield* InProcess.make(
+        {
+          answers: {
+            Metadata: (_, healthy) =>
+              isDown
+                ? undefined
+                : {
+                    ...healthy(),
+                    topics: [
+                      {
+                        name: "t",
+                        partitions: Array.from({ length: partitions }, (_, i) => ({ partitionIndex: i, leaderId: 1 }))
+                      }
+                    ]
+                  }
+          }
+        },
+        { requestTimeout: "3 seconds" }
+      )
+      yield* Effect.gen(function* () {
+        const cluster = yield* Cluster
+        yield* value(cluster.topic("t"))
+        yield* TestClock.adjust("301 seconds")
+        isDown = true
+        partitions = 2
+        cluster.known("t")
+        yield* TestClock.adjust("20 seconds")
+        isDown = false
+        let seconds = 0
+        for (; seconds < 300 && cluster.known("t")?.partitions.length !== 2; seconds++)
+          yield* TestClock.adjust("1 second")
+        assert.isBelow(seconds, 10)
       }).pipe(Effect.provide(layer), Effect.scoped)
     })
   )
