@@ -33,6 +33,8 @@ export class Partition implements Origin {
   readonly host: Host<Partition>
   readonly decoder: TopicDecoder
   status: Status = "opening"
+  /** The topic that it is of: another may have the name by now. Undefined where brokers name none. */
+  topicId: string | undefined = undefined
   tracker: OffsetTracker | undefined = undefined
   /** The next offset to be delivered; undefined while the start is being found out. */
   position: number | undefined = undefined

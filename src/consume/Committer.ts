@@ -85,7 +85,9 @@ export const make = (
   refused: (as: GroupOffsets.Identity, code: number) => void,
   /** Whether the refusal is of a generation that has passed, and the member is in the next one. */
   goesOn: (as: GroupOffsets.Identity, code: number) => boolean,
-  owned: () => Iterable<Partition>
+  owned: () => Iterable<Partition>,
+  /** Whether the name of its topic is that of the same topic still: what was read of another is nobody's position. */
+  isCurrent: (partition: Partition) => boolean
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
   const marks = new Marks(settings.every)
@@ -113,7 +115,7 @@ export const make = (
       let failure: KafkaError.KafkaError | undefined
       let transient: KafkaError.KafkaError | undefined
       passed = undefined
-      if (codes.includes(unknownTopic)) unknown++
+      if (codes.some((code) => unknownTopic.has(code))) unknown++
       left.forEach((entry, i) => {
         const code = codes[i]!
         const [partition] = entry
@@ -131,7 +133,7 @@ export const make = (
         const final = failureOf(partition, settings.group, code, isMember())
         if (final !== undefined) failure = final
         // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.
-        else if (code === unknownTopic && unknown >= unknownTopicTries && !byHand) return
+        else if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) return
         else {
           again.push(entry)
           transient ??= KafkaError.fromCode(code, { api: "OffsetCommit", group: settings.group, ...partition.place })
@@ -146,7 +148,7 @@ export const make = (
     const isRetried = ({ isRetryable, reason }: KafkaError.KafkaError) =>
       reason._tag === "Server"
         ? GroupOffsets.isRetriable(reason.code) &&
-          !(byHand && reason.code === unknownTopic && unknown >= unknownTopicTries)
+          !(byHand && unknownTopic.has(reason.code) && unknown >= unknownTopicTries)
         : isRetryable
     return Backoff.within(once, budget, isRetried, settings.retry).pipe(
       Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group)))
@@ -178,8 +180,8 @@ export const make = (
       for (const partition of partitions) {
         const offset = partition.tracker?.watermark
         if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
-        if (offset > partition.committed) {
-          commits.push([partition, { ...partition.place, offset, leaderEpoch: partition.epochs.before(offset) }])
+        if (offset > partition.committed && isCurrent(partition)) {
+          commits.push([partition, { ...placeOf(partition), offset, leaderEpoch: partition.epochs.before(offset) }])
         }
       }
       return commits.length === 0 ? Effect.void : send(commits, left, false)
@@ -193,13 +195,13 @@ export const make = (
         const commits: Array<Entry> = []
         for (const partition of partitions) {
           const { committed, committedAt, stands } = partition
-          if (partition.status !== "open" || committed < 0) continue
+          if (partition.status !== "open" || committed < 0 || !isCurrent(partition)) continue
           if (committedAt !== undefined && now - committedAt < renewAfter) continue
           // Only what the group has: without a commit there is nothing to renew.
           if (committedAt === undefined && !partition.inherited) continue
           commits.push([
             partition,
-            { ...partition.place, ...(stands?.offset === committed ? stands : undefined), offset: committed }
+            { ...placeOf(partition), ...(stands?.offset === committed ? stands : undefined), offset: committed }
           ])
         }
         if (commits.length > 0) yield* send(commits, settings.timeout, false)
@@ -241,6 +243,8 @@ export const make = (
   }
 }
 
+const placeOf = ({ place, topicId }: Partition) => (topicId === undefined ? place : { ...place, topicId })
+
 /** How a partition stands when its commit is asked for. */
 interface Standing {
   readonly epoch: number
@@ -278,7 +282,8 @@ const unanswered = (group: string, millis: number): KafkaError.KafkaError =>
   })
 
 const { codes: codeOf } = ErrorCode
-const unknownTopic = codeOf.UNKNOWN_TOPIC_OR_PARTITION
+/** There is no such topic, or it is one of the same name that was made again. */
+const unknownTopic: ReadonlySet<number> = new Set([codeOf.UNKNOWN_TOPIC_OR_PARTITION, codeOf.UNKNOWN_TOPIC_ID])
 /** Who committed is no member, or none any more. */
 const membership: ReadonlySet<number> = new Set([
   codeOf.ILLEGAL_GENERATION,

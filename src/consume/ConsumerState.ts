@@ -9,12 +9,13 @@ import type { ConsumerEvent } from "./Events.ts"
 import type { Host } from "./Host.ts"
 import { Reading } from "./Reading.ts"
 import type { Settings } from "./Settings.ts"
+import type { KnownTopic } from "./StartPositions.ts"
 import * as TopicDecoder from "./TopicDecoder.ts"
 
 export class ConsumerState {
   readonly partitions = new Map<string, Partition>()
   readonly paused = new Set<string>()
-  readonly knownCounts = new Map<string, number>()
+  readonly knownTopics = new Map<string, KnownTopic>()
   readonly reading = new Reading(this.partitions)
   readonly firstAssignment = Deferred.makeUnsafe<void>()
   readonly settings: Settings

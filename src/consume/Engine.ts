@@ -31,6 +31,7 @@ import * as Progress from "./Progress.ts"
 import type { Reading } from "./Reading.ts"
 import * as Revocation from "./Revocation.ts"
 import type { Settings } from "./Settings.ts"
+import type { KnownTopic } from "./StartPositions.ts"
 
 export interface Engine extends Questions.Questions {
   readonly settings: Settings
@@ -57,8 +58,8 @@ export interface Engine extends Questions.Questions {
   member: Member | undefined
   /** Whether there is a membership, joined or not. */
   grouped: boolean
-  /** How many partitions topics had when they were first looked at: later ones start at their first record. */
-  readonly knownCounts: Map<string, number>
+  /** Topics as they were when they were first looked at: what comes later starts at its first record. */
+  readonly knownTopics: Map<string, KnownTopic>
   /** Fetches no more: what is read ends when what was delivered is through. Partitions stay ours. */
   readonly stop: Effect.Effect<void>
   /** Gives everything back: ends the streams, waits for what is in flight, commits; leaves the group. Bounded. */
@@ -80,7 +81,7 @@ export const make = Effect.fnUntraced(function* (
   const publish = (event: ConsumerEvent): void => void PubSub.publishUnsafe(events, event)
   const now = () => Backoff.monotonic(clock)
   const state = new ConsumerState(settings, now, publish)
-  const { die, fail, knownCounts, partitions, reading } = state
+  const { die, fail, knownTopics, partitions, reading } = state
   const provide = <A, E>(self: Effect.Effect<A, E, any>): Effect.Effect<A, E> => Effect.provide(self, context)
 
   const inBackground = (self: Effect.Effect<void, KafkaError.KafkaError>): Effect.Effect<Fiber.Fiber<void>> =>
@@ -108,7 +109,11 @@ export const make = Effect.fnUntraced(function* (
     () => engine.member?.identity() ?? anonymous,
     (as, code) => engine.member?.commitRefused(as, code),
     (as, code) => engine.member?.goesOn?.(as, code) ?? false,
-    () => partitions.values()
+    () => partitions.values(),
+    ({ topic, topicId }) => {
+      const id = cluster.known(topic)?.id
+      return topicId === undefined || id === undefined || topicId === id
+    }
   )
 
   const { cure, open, watch } = Opening.make({
@@ -116,7 +121,7 @@ export const make = Effect.fnUntraced(function* (
     cluster,
     groupOffsets,
     settings,
-    knownCounts,
+    knownTopics,
     provide,
     consumer,
     committer,
@@ -235,7 +240,7 @@ export const make = Effect.fnUntraced(function* (
     paused: state.paused,
     member: undefined,
     grouped: false,
-    knownCounts,
+    knownTopics,
     stop: Effect.gen(function* () {
       state.stopped = true
       if (engine.member !== undefined) yield* engine.member.closing

@@ -32,7 +32,7 @@ export interface Context extends StartPositions.Context {
   readonly publish: (event: ConsumerEvent) => void
   /** Those that are ours. */
   readonly partitions: ReadonlyMap<string, Partition>
-  readonly knownCounts: Map<string, number>
+  readonly knownTopics: Map<string, StartPositions.KnownTopic>
   /** Runs in the background; what fails fails the consumer. */
   readonly inBackground: (self: Effect.Effect<void, KafkaError.KafkaError>) => Effect.Effect<unknown>
 }
@@ -66,15 +66,27 @@ const askedAgain = 1_000
 const answerSlack = 250
 
 export const make = (context: Context): Opening => {
-  const { cluster, committer, consumer, inBackground, knownCounts, partitions, publish, scope, settings } = context
+  const { cluster, committer, consumer, inBackground, knownTopics, partitions, publish, scope, settings } = context
   const { isolation } = settings.fetch
   const again = Backoff.unending(cluster.retry)
   /** Those whose commits were ignored by `resetOnStart`. */
   const reset: Array<Partition> = []
-  const ids = new WeakMap<Partition, string | undefined>()
-  /** Topics that were not there when they were last asked for. */
-  const lost = new Set<string>()
+  /** Topics that were not there, or others of their name, and which of their partitions have been told to be there again. */
+  const lost = new Map<string, Set<number>>()
   const told = new WeakSet<Partition>()
+
+  const idOf = (topic: string) => cluster.known(topic)?.id
+
+  /** Whatever comes under this name is new: read from its first record. */
+  const forget = (topic: string): void => {
+    knownTopics.set(topic, { count: 0, id: idOf(topic) })
+    lost.set(topic, new Set())
+  }
+
+  const tellRecreated = (partition: Partition): void => {
+    lost.get(partition.topic)?.add(partition.partition)
+    publish({ _tag: "Recreated", partition: partition.place })
+  }
 
   /** Said once, until it is over. */
   const waits = (partition: Partition, error: KafkaError.KafkaError): Effect.Effect<void> =>
@@ -126,11 +138,21 @@ export const make = (context: Context): Opening => {
 
   // ── opening
 
-  const begin = Effect.fnUntraced(function* (
+  const begin = (wanted: StartPositions.Wanted, start: number): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.suspend(() => {
+      const { partition, topicId } = wanted
+      if (partition.status !== "opening") return Effect.void
+      const id = idOf(partition.topic)
+      if (topicId === undefined || id === undefined || id === topicId) return opened(wanted, start)
+      // Made again while the start was found out: what was found is of the other one.
+      forget(partition.topic)
+      return find([{ partition, at: "earliest", committed: undefined, found: true, topicId: id }])
+    })
+
+  const opened = Effect.fnUntraced(function* (
     { committed, found, leaderEpoch, partition }: StartPositions.Wanted,
     start: number
   ) {
-    if (partition.status !== "opening") return
     const own = yield* Scope.fork(scope)
     const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start, leaderEpoch), own), {
       schedule: again,
@@ -138,8 +160,8 @@ export const make = (context: Context): Opening => {
     })
     // Given back in the meantime.
     if (partition.status !== "opening") return yield* Scope.close(own, Exit.void)
-    ids.set(partition, cluster.known(partition.topic)?.id)
-    if (lost.has(partition.topic)) publish({ _tag: "Recreated", partition: partition.place })
+    partition.topicId = idOf(partition.topic)
+    if (lost.get(partition.topic)?.has(partition.partition) === false) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
@@ -167,7 +189,13 @@ export const make = (context: Context): Opening => {
               isolation,
               while: (partition) => partition.status === "open" && partition.endOffset === undefined
             },
-            silent.map((partition) => ({ partition, at: "latest", committed: undefined, found: false })),
+            silent.map((partition) => ({
+              partition,
+              at: "latest",
+              committed: undefined,
+              found: false,
+              topicId: undefined
+            })),
             ({ partition }, end) =>
               Effect.sync(() => {
                 if (partition.status !== "open") return
@@ -194,7 +222,7 @@ export const make = (context: Context): Opening => {
       return true
     }).pipe(Effect.catch(() => Effect.succeed(false)))
 
-  const find = (list: ReadonlyArray<StartPositions.Wanted>) =>
+  const find = (list: ReadonlyArray<StartPositions.Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>
     StartPositions.find(
       { cluster, isolation, while: (partition) => partition.status === "opening" },
       list,
@@ -215,6 +243,10 @@ export const make = (context: Context): Opening => {
     // `resetOnStart` is over when it was committed: not before, whatever happens to the group meanwhile.
     const resets = settings.resetOnStart && !reset.some(({ committedAt }) => committedAt !== undefined)
     if (resets) reset.push(...list)
+    for (const topic of new Set(list.map(({ topic }) => topic))) {
+      const [id, known] = [idOf(topic), knownTopics.get(topic)?.id]
+      if (id !== undefined && known !== undefined && id !== known) forget(topic)
+    }
     const wanted = yield* StartPositions.wanted(context, list, resets, allWait(list))
     // What is told of each from now on is its own.
     for (const partition of list) partition.trouble = undefined
@@ -226,7 +258,7 @@ export const make = (context: Context): Opening => {
 
   /** Waits until a topic of this name is there again; of an older one nothing is left. */
   const returned = Effect.fnUntraced(function* (partition: Partition, position: number | undefined) {
-    const before = ids.get(partition)
+    const before = partition.topicId
     const info = yield* isThere(partition.topic).pipe(
       Effect.catch(() => Effect.succeed(undefined)),
       Effect.flatMap((info) =>
@@ -239,9 +271,9 @@ export const make = (context: Context): Opening => {
     )
     if (info._tag === "None" || partition.status !== "opening") return
     const isSame = before !== undefined && info.value.id === before && position !== undefined
-    if (!isSame && !lost.has(partition.topic)) publish({ _tag: "Recreated", partition: partition.place })
+    if (!isSame && !lost.has(partition.topic)) tellRecreated(partition)
     const at: Offset.Position = isSame ? { _tag: "At", offset: position } : "earliest"
-    yield* find([{ partition, at, committed: undefined, found: true }])
+    yield* find([{ partition, at, committed: undefined, found: true, topicId: info.value.id }])
   })
 
   const tell = (topic: string, list: ReadonlyArray<Partition>): Effect.Effect<void> =>
@@ -309,10 +341,11 @@ export const make = (context: Context): Opening => {
     const { reason } = error
     const { onOutOfRange } = settings
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
-      publish({ _tag: "Recreated", partition: partition.place })
+      if (knownTopics.get(partition.topic)?.id !== idOf(partition.topic)) forget(partition.topic)
+      if (lost.get(partition.topic)?.has(partition.partition) !== true) tellRecreated(partition)
       yield* Effect.logWarning(`${partition.key} is read from its first record: ${error.message}`)
       if (partition.bound.until !== undefined) return partition.finish()
-      ids.set(partition, reason.topicIds?.is)
+      partition.topicId = reason.topicIds?.is
       return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")))
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
@@ -334,16 +367,14 @@ export const make = (context: Context): Opening => {
 
   /** A group may take its partitions back before the fetching side has given up: told all the same. */
   const watch = Stream.runForEach(cluster.changes, (change) => {
-    if (change._tag !== "TopicGone" || !knownCounts.has(change.before.name)) return Effect.void
+    if (change._tag !== "TopicGone" || !knownTopics.has(change.before.name)) return Effect.void
     const topic = change.before.name
     const ours = [...partitions.values()].filter((partition) => partition.topic === topic)
     return Effect.asVoid(
       Effect.forkIn(
         Effect.flatMap(isGone({ topic, partition: 0 }), (isSo) => {
           if (!isSo) return Effect.void
-          // Whatever comes under this name is new: read from its first record.
-          knownCounts.set(topic, 0)
-          lost.add(topic)
+          forget(topic)
           return tell(topic, ours)
         }),
         scope

@@ -34,26 +34,35 @@ export interface Wanted {
   readonly leaderEpoch?: number | undefined
   /** It differs from one time to the next: what is found is the group's from then on. */
   readonly found: boolean
+  /** The topic that it was found for; undefined where brokers name none, or it does not matter. */
+  readonly topicId: string | undefined
+}
+
+/** A topic when it was first looked at: partitions beyond its count, and all of another id, start at their first record. */
+export interface KnownTopic {
+  readonly count: number
+  readonly id: string | undefined
 }
 
 export interface Context {
   readonly cluster: Cluster["Service"]
   readonly groupOffsets: GroupOffsets.GroupOffsets["Service"]
   readonly settings: Settings
-  /** How many partitions topics had when they were first looked at. */
-  readonly knownCounts: ReadonlyMap<string, number>
+  readonly knownTopics: ReadonlyMap<string, KnownTopic>
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
 }
 
 /** What each of them is to begin with. Fails with `NoCommit` where nothing says it; `waits` is told why it takes long. */
 export const wanted = Effect.fnUntraced(function* (
-  { groupOffsets, knownCounts, provide, settings }: Context,
+  { cluster, groupOffsets, knownTopics, provide, settings }: Context,
   list: ReadonlyArray<Partition>,
   ignoreCommits: boolean,
   waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
 ): Effect.fn.Return<ReadonlyArray<Wanted>, KafkaError.KafkaError> {
   const { from, group, onAssigned } = settings
   const places = list.map((partition) => partition.place)
+  // Before anything is asked for.
+  const ids = new Map(list.map(({ topic }) => [topic, cluster.known(topic)?.id]))
   const chosen = new Map<string, Offset.Position>()
   if (onAssigned !== undefined) {
     for (const one of (yield* provide(onAssigned(places))) ?? []) {
@@ -76,7 +85,7 @@ export const wanted = Effect.fnUntraced(function* (
   const all: Array<Wanted> = []
   for (const partition of list) {
     const commit = commits.get(partition.key)
-    const added = partition.partition >= (knownCounts.get(partition.topic) ?? Infinity)
+    const added = partition.partition >= (knownTopics.get(partition.topic)?.count ?? Infinity)
     const hand = chosen.get(partition.key)
     let at = hand
     if (at === undefined && commit !== undefined) at = { _tag: "At", offset: commit.offset }
@@ -89,7 +98,7 @@ export const wanted = Effect.fnUntraced(function* (
     // Of the commit, and only where it is gone on from there.
     const leaderEpoch =
       hand === undefined && commit !== undefined && commit.leaderEpoch >= 0 ? commit.leaderEpoch : undefined
-    all.push({ partition, at, committed: commit, found, leaderEpoch })
+    all.push({ partition, at, committed: commit, found, leaderEpoch, topicId: ids.get(partition.topic) })
   }
   return all
 })

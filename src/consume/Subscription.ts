@@ -93,8 +93,8 @@ export interface Subscription {
 const stateless = (pattern: RegExp): RegExp => new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""))
 
 const noted = (engine: Engine.Engine, infos: ReadonlyArray<TopicInfo>, isFirst: boolean): void => {
-  for (const { name, partitions } of infos) {
-    if (!engine.knownCounts.has(name)) engine.knownCounts.set(name, isFirst ? partitions.length : 0)
+  for (const { id, name, partitions } of infos) {
+    if (!engine.knownTopics.has(name)) engine.knownTopics.set(name, { count: isFirst ? partitions.length : 0, id })
   }
 }
 

@@ -154,7 +154,12 @@ export class FetchedPartition implements Slot {
   accept(answer: PartitionAnswer, version: number, now: number): Then {
     const { errorCode, records } = answer
     if (errorCode !== 0) return this.#refused(answer, now)
-    if (answer.divergingEpoch.endOffset >= 0) return this.#truncated(answer.divergingEpoch.endOffset)
+    if (answer.divergingEpoch.endOffset >= 0) {
+      if (!this.#wasReplica) return this.#truncated(answer.divergingEpoch.endOffset)
+      // A follower that lags tells the same: the leader knows better.
+      this.replica = undefined
+      return this.#againAt(now)
+    }
     if (answer.preferredReadReplica >= 0) {
       this.replica = { node: answer.preferredReadReplica, until: now + this.#shared.replicaMaxAge }
     }
@@ -208,10 +213,15 @@ export class FetchedPartition implements Slot {
     this.failure = KafkaError.make(reason, cause)
   }
 
+  /** Whether it was a follower that was asked. */
+  get #wasReplica(): boolean {
+    return this.replica !== undefined && this.asked?.node === this.replica.node
+  }
+
   #refused(answer: PartitionAnswer, now: number): Then {
     const { topic, partition } = this.place
     const { errorCode } = answer
-    const wasReplica = this.replica !== undefined && this.asked?.node === this.replica.node
+    const wasReplica = this.#wasReplica
     // Whatever a follower says: the leader knows better.
     this.replica = undefined
     if (errorCode === ErrorCode.codes.UNSUPPORTED_COMPRESSION_TYPE) {

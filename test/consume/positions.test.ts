@@ -1,7 +1,7 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
-import { Consumer, Membership, Offset, Producer, Topic } from "samsa"
+import { Assignor, Consumer, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -327,6 +327,60 @@ describe("topics that go", () => {
       assert.include(tags(events), "Recreated")
     }).pipe(scoped, Effect.provide(both))
   )
+
+  for (const way of ["while it is held", "over a rebalance", "while its start is found out"] as const) {
+    it.effect(`skip nothing of what comes under their name, with from: "latest" (${way})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const other = Topic.bytes("other")
+        const send = (value: string) =>
+          Effect.flatMap(Producer.Producer, (producer) =>
+            producer.send(other, { key: null, value: Buffer.from(value) })
+          )
+        yield* send("old")
+        const fault =
+          way === "while its start is found out" ? yield* broker.inject(Fault.on("ListOffsets").withhold) : undefined
+        const membership = Membership.classic({
+          assignors: [way === "while it is held" ? Assignor.cooperativeSticky : Assignor.range],
+          metadataMaxAge: way === "over a rebalance" ? "1 second" : "5 minutes"
+        })
+        const consumer = yield* Consumer.subscribe({
+          group: "g",
+          topics: [orders, other],
+          from: "latest",
+          commitInterval: "100 millis",
+          membership
+        })
+        const events = yield* follow(consumer)
+        const seen: Array<string> = []
+        yield* Effect.forkScoped(
+          consumer.run((record) =>
+            Effect.sync(() => record.topic === "other" && seen.push(Buffer.from(record.value!).toString()))
+          )
+        )
+        yield* until("it is ours", () => tags(events).includes("Assigned"))
+        yield* pass(2_000)
+        if (way !== "while its start is found out") {
+          yield* moving(send("before"))
+          yield* until("it is read", () => seen.length === 1)
+          yield* pass(1_000)
+        }
+        yield* broker.recreateTopic(other)
+        yield* moving(send("first"))
+        yield* moving(send("second"))
+        if (fault !== undefined) {
+          yield* pass(40_000)
+          yield* fault.remove
+        }
+        yield* until("nothing is skipped", () => seen.filter((value) => value !== "before").length === 2, 60_000)
+        assert.deepStrictEqual(seen.slice(-2), ["first", "second"])
+        yield* until("it is told", () => tags(events).includes("Recreated"))
+        yield* until("and committed", () => Effect.map(committed(), (is) => is["other-0"] === 2))
+        yield* pass(10_000)
+        assert.strictEqual(tags(events).filter((tag) => tag === "Recreated").length, 1)
+      }).pipe(scoped, Effect.provide(both))
+    )
+  }
 
   it.effect("hold up no commit of others, though something of theirs is marked", () =>
     Effect.gen(function* () {

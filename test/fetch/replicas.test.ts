@@ -59,6 +59,26 @@ describe("a replica in the reader's rack", () => {
     }).pipe(Effect.scoped, Effect.provide(racks))
   )
 
+  it.effect("is left for the leader when it has not copied what was read: no log was truncated", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.moveLeader("t", 0, 1)
+      const fetching = yield* consumer({ clientRack: "c" })
+      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      yield* append("t", 0, batch(1))
+      yield* until("it is read from the replica", () => reading.offsets.length === 1)
+      yield* broker.holdFollower("t", 0, 3)
+      yield* broker.shrinkIsr("t", 0, 3)
+      yield* append("t", 0, batch(1))
+      reading.reader.seek(2, (yield* broker.topic("t"))![0]!.leaderEpoch)
+      yield* append("t", 0, batch(1))
+      const again = yield* read(reading.reader)
+      yield* until("it is read from the leader", () => again.offsets.length === 1, 5000)
+      assert.deepStrictEqual(again.offsets, [2])
+      assert.isUndefined(again.failure)
+    }).pipe(Effect.scoped, Effect.provide(racks))
+  )
+
   it.effect("is asked for anew after metadataMaxAge", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

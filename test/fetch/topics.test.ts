@@ -101,6 +101,24 @@ describe("while it is read", () => {
     )
   }
 
+  it.effect("a log of which nothing is left that was read is told, with where it begins", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const part = (yield* broker.topic("t"))![0]!
+      const follower = part.replicas.find((id) => id !== part.leader)!
+      yield* broker.holdFollower("t", 0, follower)
+      yield* broker.shrinkIsr("t", 0, follower)
+      yield* append("t", 0, batch(5))
+      const reading = yield* one()
+      yield* until("all is read", () => reading.offsets.length === 5)
+      yield* broker.electUnclean("t", 0, follower)
+      // Fewer than were lost: the position is beyond the end.
+      yield* append("t", 0, batch(2))
+      yield* until("it is told", () => reading.failure !== undefined)
+      assert.deepInclude(reading.failure!.reason, { _tag: "DataLoss", kind: "truncated", from: 5, to: 0 })
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
+  )
+
   it.effect("a log that was truncated below a commit is told where the commit names its epoch", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -2,15 +2,14 @@
  * A random walk: producers that send, members of a group that come and go, and a cluster that goes wrong around them,
  * all from one seed, on the embedded broker and under TestClock. The oracle watches.
  */
-import { Effect, Exit, Fiber, Layer, Random, Schema, Scope, Stream } from "effect"
-import { TestClock } from "effect/testing"
+import { Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
 import { Assignor, Consumer, Membership, Topic } from "samsa"
-import { EmbeddedKafka, Fault, KafkaTest, Oracle } from "samsa/testing"
+import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
+import * as Walk from "./Walk.ts"
 
 export const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const partitions = 4
-const brokers = 3
 
 /** Codes that a broker may answer at any time, and that a client retries. */
 const notLeader = 6
@@ -77,7 +76,7 @@ const chaos = (broker: EmbeddedKafka.Service, choose: Choices, steps: number) =>
         () => broker.addPartitions(orders, partitions + 2),
         () => broker.moveCoordinator("g"),
         () => {
-          const id = 1 + choose.below(brokers)
+          const id = 1 + choose.below(Walk.brokers)
           return broker.stop(id).pipe(Effect.andThen(Effect.sleep(wait)), Effect.andThen(broker.start(id)))
         }
       ])()
@@ -187,47 +186,13 @@ const walk = (seed: number) =>
     yield* oracle.within("reading the rest", "5 minutes")(readsTheRest(oracle, broker))
   })
 
-export interface Run {
-  readonly history: ReadonlyArray<Oracle.Event>
-  readonly violations: ReadonlyArray<Oracle.Violation>
-  readonly misuses: ReadonlyArray<string>
-  readonly defects: ReadonlyArray<unknown>
-  /** Virtual milliseconds. */
-  readonly took: number
-}
-
-const step = 250
-const limit = 40 * 60_000
-
-/** Walks under TestClock, which is moved on until the walk is over. */
-export const run = (seed: number): Effect.Effect<Run, unknown> =>
-  Effect.gen(function* () {
-    const broker = yield* EmbeddedKafka.EmbeddedKafka
-    const oracle = yield* Oracle.Oracle
-    const fiber = yield* Effect.forkChild(walk(seed))
-    let took = 0
-    while (fiber.pollUnsafe() === undefined && took < limit) {
-      for (let i = 0; i < 8; i++) yield* Effect.yieldNow
-      yield* TestClock.adjust(step)
-      took += step
-    }
-    if (fiber.pollUnsafe() === undefined) yield* Fiber.interrupt(fiber)
-    else yield* Fiber.join(fiber)
-    return {
-      history: yield* oracle.history,
-      violations: yield* oracle.check,
-      misuses: yield* broker.misuses,
-      defects: yield* broker.defects,
-      took
-    }
-  }).pipe(
-    Effect.provide(
-      Oracle.layer().pipe(
-        Layer.provideMerge(
-          KafkaTest.layer({ brokers, seed, strict: true, topics: [{ name: orders, partitions, replicationFactor: 3 }] })
-        )
-      )
-    ),
-    Effect.provide(TestClock.layer()),
-    Random.withSeed(`${seed}`)
+/** Walks from a seed. */
+export const run = (seed: number): Effect.Effect<Walk.Run, unknown> =>
+  Walk.run(
+    seed,
+    {
+      kafka: { strict: true, topics: [{ name: orders, partitions, replicationFactor: 3 }] },
+      limit: 40 * 60_000
+    },
+    walk(seed)
   )

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Run, run } from "./RandomWalk.ts"
+import { run } from "./RandomWalk.ts"
+import type { Run } from "./Walk.ts"
 
 const seeds = Array.from({ length: 20 }, (_, i) => i + 1)
 /** A seed to walk again, beside the others: `SAMSA_SEED=1234`. */

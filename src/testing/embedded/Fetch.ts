@@ -67,11 +67,10 @@ export const fetch = handler("Fetch", Api, (call) => {
     const epoch = epochError(partition, wanted.currentLeaderEpoch)
     if (epoch !== Code.none) return epoch
     const { log } = partition
-    if (wanted.fetchOffset > partition.endOf(node.id)) return Code.offsetOutOfRange
     if (wanted.lastFetchedEpoch >= 0 && log.endOfEpoch(wanted.lastFetchedEpoch).epoch < 0) return Code.offsetOutOfRange
     // the epochs are looked at before the offset is
-    if (divergence(partition, wanted) !== undefined) return Code.none
-    return wanted.fetchOffset < log.startOffset || wanted.fetchOffset > log.endOffset
+    if (divergence(partition, wanted, node.id) !== undefined) return Code.none
+    return wanted.fetchOffset < log.startOffset || wanted.fetchOffset > partition.endOf(node.id)
       ? Code.offsetOutOfRange
       : Code.none
   }
@@ -88,7 +87,7 @@ export const fetch = handler("Fetch", Api, (call) => {
     const aborted = early && cluster.settings.profile.since("3.9") ? [] : null
     const nothing = { partition, records: empty, aborted, diverging: undefined }
     if (errorCode !== Code.none || partition === undefined) return { errorCode, ...nothing }
-    const diverging = divergence(partition, wanted)
+    const diverging = divergence(partition, wanted, node.id)
     if (diverging !== undefined) return { errorCode, ...nothing, diverging }
     const elsewhere = preferred(wanted, partition)
     if (elsewhere !== undefined) return { errorCode, ...nothing, preferred: elsewhere }
@@ -161,7 +160,8 @@ export const fetch = handler("Fetch", Api, (call) => {
     for (const wanted of context.wanted) {
       const partition = partitionOf(wanted)
       if (partition === undefined || errorOf(wanted, partition) !== Code.none) return true
-      if (divergence(partition, wanted) !== undefined || preferred(wanted, partition) !== undefined) return true
+      if (divergence(partition, wanted, node.id) !== undefined || preferred(wanted, partition) !== undefined)
+        return true
       const enough = Math.min(wanted.partitionMaxBytes, Math.max(request.minBytes - bytes, 1))
       bytes += Math.min(
         partition.log.available(wanted.fetchOffset, endFor(partition), enough),
@@ -239,10 +239,14 @@ interface PartitionData {
   readonly records: Uint8Array
 }
 
-/** Where the reader's log and this one part, where they do (KIP-595): the reader holds records that were truncated. */
-const divergence = (partition: EmbeddedPartition, wanted: Wanted): Read["diverging"] => {
+/**
+ * Where the reader's log and this one part, where they do (KIP-595): the reader holds records that were truncated, or
+ * that this replica has not copied yet.
+ */
+const divergence = (partition: EmbeddedPartition, wanted: Wanted, node: number): Read["diverging"] => {
   if (wanted.lastFetchedEpoch < 0) return undefined
-  const end = partition.log.endOfEpoch(wanted.lastFetchedEpoch)
+  const { endOffset, epoch } = partition.log.endOfEpoch(wanted.lastFetchedEpoch)
+  const end = { epoch, endOffset: Math.min(endOffset, partition.endOf(node)) }
   return end.epoch < wanted.lastFetchedEpoch || end.endOffset < wanted.fetchOffset ? end : undefined
 }
 

@@ -59,6 +59,12 @@ class Book {
     return open ?? this.open(member)
   }
 
+  /** The window of a member that asks for something; undefined where another one has the partition: it will be refused. */
+  private own(member: string): Window | undefined {
+    const open = this.windows.filter((window) => window.end === undefined)
+    return open.length === 0 ? this.open(member) : open.find((window) => window.member === member)
+  }
+
   open(member: string): Window {
     const window: Window = {
       member,
@@ -141,7 +147,8 @@ class Book {
   }
 
   seek(member: string, offset: number): void {
-    const window = this.of(member)
+    const window = this.own(member)
+    if (window === undefined) return
     window.begun = true
     window.moved = true
     window.last = undefined
@@ -150,8 +157,11 @@ class Book {
     this.wasMoved = true
   }
 
-  hand(offset: number): void {
+  hand(member: string, offset: number): void {
     this.byHand.add(offset)
+    // Whoever commits before it was given anything begins where the group stood before that.
+    const window = this.own(member)
+    if (window !== undefined) window.begun = true
     this.mayGoBack = true
     this.wasMoved = true
   }
@@ -259,7 +269,7 @@ export const verify = (
         bookOf(event).seek(event.member, event.offset)
         break
       case "CommitByHand":
-        bookOf(event).hand(event.offset)
+        bookOf(event).hand(event.member, event.offset)
         break
       case "Committed":
         bookOf(event).commit(event.offset)

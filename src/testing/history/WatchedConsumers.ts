@@ -66,6 +66,15 @@ export const make = (record: (event: Event) => void) => {
         // Which of the three it is is the caller's to know.
         return consumer.run(watching, policy as Consumer.DeadLetterPolicy<E, E2, R2>)
       },
+      seek: (place, to) => {
+        // Where it leads is known beforehand or not; the partition's tracker tells of it once there was a record.
+        const offset = to === "earliest" ? 0 : typeof to === "object" && to._tag === "At" ? to.offset : undefined
+        return Effect.suspend(() => {
+          const { partition, topic } = place
+          if (offset !== undefined) record({ _tag: "Seek", group, member, topic, partition, offset })
+          return consumer.seek(place, to)
+        })
+      },
       commit: (offsets?: Iterable<Consumer.OffsetCommit>) => {
         if (offsets === undefined) return consumer.commit()
         const list = [...offsets]

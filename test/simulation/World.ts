@@ -1,0 +1,229 @@
+/** The members of a walk's group: each with a client of its own, which may be cut off, frozen or dead. */
+import { Clock, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import { Assignor, Consumer, Kafka, Membership, Network, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault, type Oracle } from "samsa/testing"
+import type { Choices } from "./Choices.ts"
+import { Freezer } from "./Freezer.ts"
+
+export const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+/** The topic that things happen to which no log can be compared with: deleted, made again, truncated, poisoned. */
+export const extra = Topic.make("extra", { key: Schema.NullOr(Schema.String), value: Schema.FiniteFromString })
+export const extraPartitions = 2
+
+export type Read = Consumer.RecordOf<typeof orders> | Consumer.RecordOf<typeof extra>
+
+const ways = ["stream", "partitions", "run", "keys", "none"] as const
+type Way = (typeof ways)[number]
+
+export interface Member {
+  readonly name: string
+  readonly way: Way
+  readonly consumer: Consumer.Consumer<Read>
+  readonly scope: Scope.Closeable
+  readonly freezer: Freezer
+  reading: Fiber.Fiber<unknown, unknown> | undefined
+  alive: boolean
+}
+
+/** How the members of a walk are made. */
+export interface Setting {
+  readonly from: "earliest" | "latest"
+  readonly assignor: Assignor.Assignor
+  readonly small: boolean
+}
+
+export const settingOf = (choose: Choices): Setting => ({
+  from: choose.of(["earliest", "latest"]),
+  assignor: choose.of([Assignor.range, Assignor.cooperativeSticky, Assignor.cooperativeSticky, Assignor.sticky]),
+  small: choose.chance(0.5)
+})
+
+type Begun = Omit<Extract<Oracle.Event, { readonly _tag: "HandlerBegan" | "HandlerEnded" }>, "_tag">
+
+export class World {
+  readonly broker: EmbeddedKafka.Service
+  readonly oracle: Oracle.Service
+  readonly choose: Choices
+  readonly setting: Setting
+  readonly members: Array<Member> = []
+  /** What was handled to its end, as `topic-partition:value`. */
+  readonly handled = new Set<string>()
+  /** Partitions of orders whose handlers take long. */
+  readonly slow = new Set<number>()
+  /** Partitions of orders that no member shall deliver. */
+  readonly paused = new Set<number>()
+  private readonly atWork = new Map<string, Set<Begun>>()
+  private onHandled: (() => void) | undefined
+  sent = 0
+  private named = 0
+
+  constructor(broker: EmbeddedKafka.Service, oracle: Oracle.Service, choose: Choices) {
+    this.broker = broker
+    this.oracle = oracle
+    this.choose = choose
+    this.setting = settingOf(choose)
+  }
+
+  name(): string {
+    return `client-${++this.named}`
+  }
+
+  handle(member: string, record: Read): Effect.Effect<void> {
+    const place = { group: "g", member, topic: record.topic, partition: record.partition, offset: record.offset }
+    return Effect.suspend(() => {
+      let begun = this.atWork.get(member)
+      if (begun === undefined) this.atWork.set(member, (begun = new Set()))
+      begun.add(place)
+      this.oracle.record({ _tag: "HandlerBegan", ...place })
+      return record.topic === "orders" && this.slow.has(record.partition) ? Effect.sleep(20_000) : Effect.void
+    }).pipe(
+      Effect.tap(() => Effect.sync(() => this.done(`${record.topic}-${record.partition}:${record.value}`))),
+      Effect.onExit(() =>
+        Effect.sync(() => {
+          if (this.atWork.get(member)?.delete(place) === true) this.oracle.record({ _tag: "HandlerEnded", ...place })
+        })
+      )
+    )
+  }
+
+  /** A process that stands still is at no work: what its handlers do when it wakes nobody can prevent. */
+  standsStill(member: string): void {
+    for (const place of this.atWork.get(member) ?? []) this.oracle.record({ _tag: "HandlerEnded", ...place })
+    this.atWork.delete(member)
+  }
+
+  private done(what: string): void {
+    this.handled.add(what)
+    this.onHandled?.()
+  }
+
+  /** Completes when all of these were handled. */
+  readonly awaitHandled = (wanted: ReadonlyArray<string>): Effect.Effect<void> =>
+    Effect.callback((resume) => {
+      const look = () => {
+        if (!wanted.every((one) => this.handled.has(one))) return
+        this.onHandled = undefined
+        resume(Effect.void)
+      }
+      this.onHandled = look
+      look()
+      return Effect.sync(() => {
+        this.onHandled = undefined
+      })
+    })
+}
+
+const read = (world: World, name: string, way: Way, consumer: Consumer.Consumer<Read>) => {
+  const handle = (record: Read) => world.handle(name, record)
+  const marked = (record: Read) => Effect.andThen(handle(record), Consumer.done(record))
+  switch (way) {
+    case "stream":
+      return Stream.runForEach(consumer.stream, marked)
+    case "partitions":
+      return consumer.eachPartition(({ records }) => Stream.runForEach(records, marked))
+    case "run":
+      return consumer.run(handle)
+    default:
+      return consumer.run(handle, { order: way === "keys" ? "key" : "none", concurrency: 4 })
+  }
+}
+
+/** A member with a client of its own. One whose stream was interrupted, since it lost what it had, comes again. */
+export const join = (world: World): Effect.Effect<void, unknown> =>
+  Effect.gen(function* () {
+    const { broker, choose, members, oracle, paused } = world
+    const { assignor, from, small } = world.setting
+    const name = world.name()
+    const way = choose.of(ways)
+    const scope = yield* Scope.make()
+    const freezer = new Freezer()
+    const clock = freezer.clock(yield* Clock.Clock)
+    const network = Layer.succeed(Network.Network, freezer.network({ connect: broker.connect }))
+    const client = Layer.provide(
+      Kafka.layerWithoutNetwork({ bootstrap: broker.bootstrap, clientId: name, metadataTimeout: "5 seconds" }),
+      network
+    )
+    const onUndecodable = choose.of(["skip", () => Effect.sleep(choose.between(0, 500))] as const)
+    const subscribed = Effect.gen(function* () {
+      const context = yield* Layer.buildWithScope(client, scope)
+      return yield* oracle
+        .subscribe({
+          group: "g",
+          topics: [orders, extra],
+          from,
+          onOutOfRange: "nearest",
+          onUndecodable,
+          commitInterval: choose.of([200, 1000, 5000]),
+          drainTimeout: "5 seconds",
+          commitTimeout: "5 seconds",
+          maxRecords: choose.of([1, 5, 500]),
+          fetch: small ? { bufferBytes: choose.of([200, 2_000]), maxPartitionBytes: 500 } : {},
+          membership: Membership.classic({
+            assignors: [assignor],
+            sessionTimeout: "10 seconds",
+            rebalanceTimeout: "15 seconds",
+            metadataMaxAge: "10 seconds",
+            ...(choose.chance(0.15) ? { instanceId: name } : {})
+          })
+        })
+        .pipe(Effect.provide(context), Scope.provide(scope))
+    })
+    const consumer = yield* Effect.provideService(subscribed, Clock.Clock, clock)
+    yield* consumer.pause([...paused].map((partition) => ({ topic: "orders", partition })))
+    const member: Member = { name, way, consumer, scope, freezer, reading: undefined, alive: true }
+    member.reading = yield* Effect.forkDetach(
+      Effect.andThen(
+        Effect.exit(Effect.provideService(read(world, name, way, consumer), Clock.Clock, clock)),
+        // Interrupted by the consumer: its process would be started again.
+        Effect.suspend(() => (member.alive ? restart(world, member) : Effect.void))
+      )
+    )
+    members.push(member)
+  })
+
+const restart = (world: World, member: Member): Effect.Effect<void, unknown> =>
+  Effect.suspend(() => {
+    remove(world, member)
+    return Effect.andThen(close(world, member), join(world))
+  })
+
+const remove = (world: World, member: Member): void => {
+  member.alive = false
+  world.members.splice(world.members.indexOf(member), 1)
+}
+
+const close = ({ oracle }: World, { name, scope }: Member) =>
+  Effect.forkDetach(oracle.within(`closing ${name}`, "40 seconds")(Scope.close(scope, Exit.void))).pipe(
+    Effect.flatMap(Fiber.await)
+  )
+
+/** Leaves in peace. */
+export const leave = (world: World): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const member = world.choose.of(world.members)
+    remove(world, member)
+    yield* close(world, member)
+    yield* Fiber.interrupt(member.reading!)
+  })
+
+/** Nothing that it sends arrives any more. */
+export const die = (world: World): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const member = world.choose.of(world.members)
+    remove(world, member)
+    yield* world.broker.inject(Fault.on("*", { clientId: member.name }).loseRequest)
+    yield* Effect.forkDetach(Effect.andThen(Fiber.interrupt(member.reading!), close(world, member)))
+  })
+
+/** Sends a record to each of these partitions, and gives what is to be handled. */
+export const send = (world: World, topic: "orders" | "extra", partitions: ReadonlyArray<number>) =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const entries = partitions.map((partition) => ({ key: null, value: Buffer.from(`${world.sent++}`), partition }))
+    let left = entries
+    while (left.length > 0) {
+      const results = yield* producer.sendAll(Topic.bytes(topic), left)
+      left = left.filter((_, i) => Result.isFailure(results[i]!))
+    }
+    return entries.map(({ partition, value }) => `${topic}-${partition}:${value.toString()}`)
+  })
