@@ -145,9 +145,8 @@ export const sicken = (
         return onlyThese(all)
       case "sought":
         yield* ofOwners(({ consumer }) =>
-          Effect.andThen(
-            consumer.position(places[0]!),
-            consumer.seek(places[0]!, choose.chance(0.5) ? "earliest" : Offset.at(choose.below(3)))
+          Effect.flatMap(consumer.position(places[0]!), (position) =>
+            consumer.seek(places[0]!, choose.chance(0.5) ? "earliest" : Offset.at(choose.below(position + 1)))
           )
         )
         break
