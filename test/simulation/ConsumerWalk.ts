@@ -5,6 +5,7 @@
  * must be handled within a budget, by one member at a time.
  */
 import { Effect } from "effect"
+import { Producer } from "samsa"
 import { EmbeddedKafka, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
@@ -57,8 +58,8 @@ export const run = (seed: number): Effect.Effect<Walk.Run, unknown> => {
     { name: orders, partitions, replicationFactor },
     { name: extra, partitions: extraPartitions, replicationFactor: 3 }
   ]
-  const options = { kafka: { topics }, producer: { compression }, limit: 20 * 60_000 }
-  return Effect.map(Walk.run(seed, options, walk(partitions, choose)), (it) => ({
+  const walked = Effect.provide(walk(partitions, choose), Producer.layer({ compression }))
+  return Effect.map(Walk.run(seed, { kafka: { topics }, limit: 20 * 60_000 }, walked), (it) => ({
     ...it,
     violations: it.violations.filter(({ topic }) => topic !== "extra")
   }))

@@ -89,7 +89,7 @@ const sends = (oracle: Oracle.Service, name: string, choose: Choices, count: num
       linger: choose.of([0, 5, 50]),
       bufferRecords: 50,
       requestTimeout: choose.of(["1 second", "3 seconds"]),
-      deliveryTimeout: choose.of(["4 seconds", "1 minute"])
+      deliveryTimeout: choose.of(["3 seconds", "3 seconds", "1 minute"])
     })
     for (let sent = 0; sent < count;) {
       const batch = choose.between(1, 8)

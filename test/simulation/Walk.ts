@@ -1,7 +1,6 @@
 /** What walks have in common: a cluster, an oracle that watches, and a clock that is moved until the walk is over. */
 import { Effect, Fiber, Layer, Random, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Producer } from "samsa"
 import { EmbeddedKafka, KafkaTest, Oracle } from "samsa/testing"
 
 /** What a walk has come to. */
@@ -14,7 +13,7 @@ export interface Run {
   readonly took: number
 }
 
-type Services = Layer.Success<ReturnType<typeof KafkaTest.layer>> | Oracle.Oracle | Producer.Producer | Scope.Scope
+type Services = Layer.Success<ReturnType<typeof KafkaTest.layer>> | Oracle.Oracle | Scope.Scope
 
 export const brokers = 3
 
@@ -23,11 +22,7 @@ const step = 250
 /** Walks under TestClock, for at most `limit` virtual milliseconds; the same seed walks the same way. */
 export const run = (
   seed: number,
-  options: {
-    readonly kafka: Parameters<typeof KafkaTest.layer>[0]
-    readonly producer?: Producer.Options
-    readonly limit: number
-  },
+  options: { readonly kafka: Parameters<typeof KafkaTest.layer>[0]; readonly limit: number },
   walk: Effect.Effect<void, unknown, Services>
 ): Effect.Effect<Run, unknown> =>
   Effect.gen(function* () {
@@ -50,12 +45,7 @@ export const run = (
       took
     }
   }).pipe(
-    Effect.provide(
-      Oracle.layer().pipe(
-        Layer.provideMerge(Producer.layer(options.producer)),
-        Layer.provideMerge(KafkaTest.layer({ brokers, seed, ...options.kafka }))
-      )
-    ),
+    Effect.provide(Oracle.layer().pipe(Layer.provideMerge(KafkaTest.layer({ brokers, seed, ...options.kafka })))),
     Effect.provide(TestClock.layer()),
     Random.withSeed(`${seed}`)
   )
