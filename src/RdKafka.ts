@@ -118,7 +118,9 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
           const client = yield* Client.open({
             ...clientOf,
             bootstrap,
-            make: () => new library.Producer(...properties)
+            make: () => new library.Producer(...properties),
+            // It has flushed already, as long as it may.
+            end: (client, done) => client.disconnect(0, done)
           })
           return yield* RdProducer.make(client, produce)
         }),
@@ -132,7 +134,8 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
           const client = yield* Client.open({
             ...clientOf,
             bootstrap,
-            make: () => new library.KafkaConsumer(...properties)
+            make: () => new library.KafkaConsumer(...properties),
+            end: (client, done) => client.disconnect(done)
           })
           return yield* RdConsumer.make({
             client,

@@ -3,10 +3,11 @@
  * as Effect's, a token renewed before it ends, disconnected with the Scope.
  */
 import { createRequire } from "node:module"
+import { isMainThread } from "node:worker_threads"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Client, Library, RdError as NativeError } from "node-rdkafka"
 import * as KafkaError from "../KafkaError.ts"
@@ -15,19 +16,30 @@ import * as RdError from "./RdError.ts"
 
 /** How long librdkafka may take to end a client, and its threads. */
 const disconnectMillis = 10_000
-/** A token is asked for again this long before it must be there, and where its end is not known after so long. */
+/** How long the first attempt to connect may take; each one that follows may take twice as long. */
+const attemptMillis = 2000
+/** A token is asked for again this long before it ends, a short one after this part of it; where its end is not known after so long. */
 const renewEarlyMillis = 60_000
+const renewPart = 0.8
 const renewAnywayMillis = 5 * 60_000
 
 const install =
   "install it: `npm install node-rdkafka`, which builds it for this Node.js (it needs a C++ compiler, make and Python)"
 
+const notInWorkers =
+  "the librdkafka transport runs on the main thread alone: node-rdkafka is not made for worker threads"
+
 /** Loads node-rdkafka, which is an optional peer; fails with `Misconfigured`, which says what to install. */
 export const load: Effect.Effect<Library, KafkaError.KafkaError> = Effect.try({
-  // It is CommonJS, and a bundler must not look for it where it is not wanted.
-  try: () => createRequire(import.meta.url)("node-rdkafka") as Library,
+  try: () => {
+    // It calls back on the main thread's loop, from whichever thread it was loaded: in a worker that ends the process.
+    if (!isMainThread) throw new Error(notInWorkers)
+    // It is CommonJS, and a bundler must not look for it where it is not wanted.
+    return createRequire(import.meta.url)("node-rdkafka") as Library
+  },
   catch: (error) => {
     const { code, message } = error as NodeJS.ErrnoException
+    if (message === notInWorkers) return KafkaError.make({ _tag: "Misconfigured", mistakes: [message] })
     const mistake =
       code === "MODULE_NOT_FOUND" && message.includes("node-rdkafka")
         ? `the librdkafka transport needs the package node-rdkafka, which is not there; ${install}`
@@ -40,12 +52,14 @@ export const load: Effect.Effect<Library, KafkaError.KafkaError> = Effect.try({
 const levelOf = (severity: number): "Error" | "Warn" | "Info" | "Debug" =>
   severity <= 2 ? "Error" : severity <= 4 ? "Warn" : severity === 5 ? "Info" : "Debug"
 
-/** What to make of a failure to connect. */
-const unreachable = (bootstrap: string, error: NativeError): KafkaError.KafkaError => {
+/** What to make of a failure to connect; `refused` is what librdkafka said of our credentials meanwhile. */
+const notConnected = (bootstrap: string, error: NativeError, refused: string | undefined): KafkaError.KafkaError => {
   const cause = `librdkafka: ${error.message}`
-  return error.code === RdError.codes.AUTHENTICATION
-    ? KafkaError.make({ _tag: "Unauthenticated", mechanism: "SASL", message: cause, broker: bootstrap })
-    : KafkaError.make({ _tag: "Unreachable", attempts: [{ address: bootstrap, cause }] })
+  // A client could not be made of the properties at all: each may be right, and contradict another.
+  if (error.code === RdError.codes.STATE) return KafkaError.make({ _tag: "Misconfigured", mistakes: [cause] }, error)
+  return refused === undefined
+    ? KafkaError.make({ _tag: "Unreachable", attempts: [{ address: bootstrap, cause }] })
+    : KafkaError.make({ _tag: "Unauthenticated", mechanism: "SASL", message: refused, broker: bootstrap })
 }
 
 /** When a token ends, in milliseconds since 1970, where it is a JWT that says so. */
@@ -66,47 +80,77 @@ export interface Options<C extends Client> {
   /** Milliseconds. */
   readonly bootstrapTimeout: number
   readonly token: Effect.Effect<Redacted.Redacted<string>, unknown> | undefined
+  /** Begins the end of a client. */
+  readonly end: (client: C, done: () => void) => void
 }
 
-/** Connects a client; it is disconnected with the Scope, within a bound of its own. */
+/**
+ * Connects a client; it is disconnected with the Scope, within a bound of its own. An attempt holds a thread of Node.js,
+ * and the end of the process, until its time is over: so it is short at first.
+ */
 export const open = <C extends Client>(options: Options<C>): Effect.Effect<C, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { bootstrap, bootstrapTimeout, token } = options
+    const { bootstrapTimeout } = options
+    const clock = yield* Clock.Clock
+    const until = Backoff.monotonic(clock) + bootstrapTimeout
+    for (let millis = attemptMillis; ; millis *= 2) {
+      const left = until - Backoff.monotonic(clock)
+      const last = left <= millis
+      const attempt = yield* attemptOnce(options, Math.max(1, Math.min(millis, left)))
+      if (Result.isSuccess(attempt)) return attempt.success
+      if (last || attempt.failure.reason._tag !== "Unreachable") return yield* attempt.failure
+    }
+  })
+
+const attemptOnce = <C extends Client>(
+  options: Options<C>,
+  timeout: number
+): Effect.Effect<Result.Result<C, KafkaError.KafkaError>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { bootstrap, end, make, token } = options
     const log = Effect.runForkWith(yield* Effect.context<never>())
-    // librdkafka checks the properties when it is made.
+    // librdkafka checks each property when it is told.
     const client = yield* Effect.try({
-      try: options.make,
+      try: make,
       catch: (error) =>
         KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message}`] }, error)
     })
+    let refused: string | undefined
     client.on("event.log", ({ fac, message, severity }) => {
       log(Effect.logWithLevel(levelOf(severity))(`librdkafka ${fac}: ${message}`))
     })
     client.on("event.error", (error) => {
-      if (!RdError.isSilence(error.code)) log(Effect.logDebug(`librdkafka: ${error.message}`))
+      if (/authentication failure/i.test(error.message)) refused = error.message
+      log(Effect.logDebug(`librdkafka: ${error.message}`))
     })
-    if (token !== undefined) yield* authenticate(client, token, bootstrap)
+    const give = token === undefined ? undefined : giveToken(client, token, bootstrap)
+    const usable = give === undefined ? 0 : yield* give
     yield* Effect.acquireRelease(
       Effect.callback<void, KafkaError.KafkaError>((resume) => {
-        client.connect({ allTopics: false, timeout: bootstrapTimeout }, (error) =>
-          resume(error === null || error === undefined ? Effect.void : Effect.fail(unreachable(bootstrap, error)))
+        client.connect({ allTopics: false, timeout }, (error) =>
+          resume(
+            error === null || error === undefined ? Effect.void : Effect.fail(notConnected(bootstrap, error, refused))
+          )
         )
       }),
       () =>
-        Effect.callback<void>((resume) => client.disconnect(() => resume(Effect.void))).pipe(
-          Effect.timeoutOption(disconnectMillis),
-          Effect.asVoid
+        Effect.callback<void>((resume) => end(client, () => resume(Effect.void))).pipe(
+          Effect.timeoutOrElse({
+            duration: disconnectMillis,
+            orElse: () => Effect.logWarning(`librdkafka has not ended a client within ${disconnectMillis} ms`)
+          })
         )
     )
+    if (give !== undefined) yield* Effect.forkScoped(renewed(usable, give))
     return client
-  })
+  }).pipe(Effect.result)
 
-/** Gives a first token, and a new one before each ends. */
-const authenticate = (
+/** Gives a token; then how long it may be used, in milliseconds. */
+const giveToken = (
   client: Client,
   token: Effect.Effect<Redacted.Redacted<string>, unknown>,
   bootstrap: string
-): Effect.Effect<void, KafkaError.KafkaError, Scope.Scope> => {
+): Effect.Effect<number, KafkaError.KafkaError> => {
   const failed = (error: unknown) =>
     KafkaError.make(
       {
@@ -117,23 +161,25 @@ const authenticate = (
       },
       error
     )
-  const give = Effect.gen(function* () {
+  return Effect.gen(function* () {
     const text = Redacted.value(yield* Effect.mapError(token, failed))
     yield* Effect.try({ try: () => client.setOauthBearerToken(text), catch: failed })
     const end = endOf(text)
-    const left = end === undefined ? renewAnywayMillis : end - (yield* Clock.currentTimeMillis) - renewEarlyMillis
-    return Duration.millis(Math.max(1000, left))
+    if (end === undefined) return renewAnywayMillis
+    const left = end - (yield* Clock.currentTimeMillis)
+    return Math.max(1000, left - renewEarlyMillis, left * renewPart)
   })
-  const renewed = (wait: Duration.Duration): Effect.Effect<never> =>
-    Effect.sleep(wait).pipe(
-      Effect.andThen(
-        give.pipe(
-          Effect.tapError((error) => Effect.logWarning(`librdkafka keeps its old token: ${error.message}`)),
-          Effect.retry(Backoff.schedule),
-          Effect.orDie
-        )
-      ),
-      Effect.flatMap(renewed)
-    )
-  return Effect.flatMap(give, (wait) => Effect.asVoid(Effect.forkScoped(renewed(wait))))
 }
+
+/** Gives a new token before each one ends; a failure is tried again, and the old one is kept meanwhile. */
+const renewed = (millis: number, give: Effect.Effect<number, KafkaError.KafkaError>): Effect.Effect<never> =>
+  Effect.sleep(millis).pipe(
+    Effect.andThen(
+      give.pipe(
+        Effect.tapError((error) => Effect.logWarning(`librdkafka keeps its old token: ${error.message}`)),
+        Effect.retry(Backoff.schedule),
+        Effect.orDie
+      )
+    ),
+    Effect.flatMap((next) => renewed(next, give))
+  )

@@ -115,6 +115,8 @@ export const ofConsumer = (settings: FetchSettings, groupId: string, mistakes: A
   return {
     // Partitions are assigned by hand: the group is named because librdkafka wants one, and is never joined.
     "group.id": groupId,
+    // The longest there is: paused partitions are not read, and that is no reason to leave anything.
+    "max.poll.interval.ms": 86_400_000,
     "enable.auto.commit": false,
     "enable.auto.offset.store": false,
     "auto.offset.reset": "error",

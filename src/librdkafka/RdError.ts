@@ -10,17 +10,23 @@ export const codes = {
   ALL_BROKERS_DOWN: -187,
   AUTHENTICATION: -169,
   AUTO_OFFSET_RESET: -140,
+  BAD_COMPRESSION: -198,
+  BAD_MSG: -199,
   FATAL: -150,
+  INCONSISTENT: -149,
   MSG_TIMED_OUT: -192,
+  NOT_IMPLEMENTED: -170,
   PARTITION_EOF: -191,
   PURGE_INFLIGHT: -151,
   PURGE_QUEUE: -152,
   QUEUE_FULL: -184,
   RESOLVE: -193,
   SSL: -181,
+  STATE: -172,
   TIMED_OUT: -185,
   TIMED_OUT_QUEUE: -166,
   TRANSPORT: -195,
+  UNDERFLOW: -155,
   UNKNOWN_PARTITION: -190,
   UNKNOWN_TOPIC: -188
 } as const
@@ -74,30 +80,40 @@ const byText = new Map([...own, ...brokers].map(([text, code]) => [plain(text), 
 /** The code of a text of a delivery report; undefined where it is none that is known. */
 export const codeOf = (text: string): number | undefined => byText.get(plain(text))
 
-/** What an outcome of librdkafka's own proves: `not` where the record never left its queue. */
-const ownProves = (code: number): "not" | "possibly" =>
-  code === codes.PURGE_QUEUE ||
-  code === codes.UNKNOWN_PARTITION ||
-  code === codes.UNKNOWN_TOPIC ||
-  code === codes.QUEUE_FULL
-    ? "not"
-    : "possibly"
+/** What librdkafka says of records that never left its queue. */
+const unsent: ReadonlySet<number> = new Set([
+  codes.PURGE_QUEUE,
+  codes.UNKNOWN_PARTITION,
+  codes.UNKNOWN_TOPIC,
+  codes.QUEUE_FULL
+])
 
-/**
- * Why a record was not delivered. `librdkafka` retries by itself and tells the last failure only, so that an earlier
- * attempt may have been appended wherever it retries: `not` is said only of what it never sent, and of what a broker
- * refuses before it appends and librdkafka does not try again.
- */
-export const notDelivered = (
+/** What a broker says of the records themselves, which it said, or would have said, of each attempt. */
+const ofRecords: ReadonlySet<number> = new Set([
+  ErrorCode.codes.MESSAGE_TOO_LARGE,
+  ErrorCode.codes.RECORD_LIST_TOO_LARGE,
+  ErrorCode.codes.INVALID_TIMESTAMP,
+  ErrorCode.codes.INVALID_RECORD,
+  ErrorCode.codes.POLICY_VIOLATION,
+  ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+  ErrorCode.codes.UNSUPPORTED_COMPRESSION_TYPE
+])
+
+/** A failure as librdkafka tells it; the code is undefined where its text is none that is known. */
+export interface Failure {
+  readonly code: number | undefined
+  readonly text: string
+}
+
+const failed = (
   place: { readonly topic: string; readonly partition: number },
-  error: { readonly code: number | undefined; readonly text: string }
+  { code, text }: Failure,
+  persistence: "not" | "possibly"
 ): KafkaError.KafkaError => {
-  const { code, text } = error
   const { topic, partition } = place
   if (code === ErrorCode.codes.TOPIC_AUTHORIZATION_FAILED || code === ErrorCode.codes.INVALID_TOPIC_EXCEPTION) {
     return KafkaError.fromCode(code, { topic, partition, api: "Produce" })
   }
-  const persistence = code === undefined ? "possibly" : code < -1 ? ownProves(code) : ErrorCode.produceProves(code)
   return KafkaError.make({
     _tag: "NotDelivered",
     topic,
@@ -108,6 +124,78 @@ export const notDelivered = (
   })
 }
 
+/**
+ * Why a record was not delivered. `librdkafka` retries by itself and tells the last failure only, so that an earlier
+ * attempt may have been appended wherever it retries: `not` is said only of what it never sent, and of what a broker
+ * refuses for what it is.
+ */
+export const notDelivered = (
+  place: { readonly topic: string; readonly partition: number },
+  failure: Failure
+): KafkaError.KafkaError => {
+  const { code } = failure
+  return failed(place, failure, code !== undefined && (unsent.has(code) || ofRecords.has(code)) ? "not" : "possibly")
+}
+
+/** Why librdkafka did not take a record: it was never in its queue. */
+export const notTaken = (
+  place: { readonly topic: string; readonly partition: number },
+  failure: Failure
+): KafkaError.KafkaError => failed(place, failure, "not")
+
 /** Whether a message of a consumer only says that nothing came. */
 export const isSilence = (code: number): boolean =>
   code === codes.TIMED_OUT || code === codes.TIMED_OUT_QUEUE || code === codes.PARTITION_EOF
+
+/** An error of a consumer, which comes without its partition. */
+export interface Suspicion {
+  readonly code: number
+  readonly message: string
+  /** It can be one partition's own: no loss of a connection, and nothing that is retried. */
+  readonly isOwn: boolean
+}
+
+const damage: ReadonlySet<number> = new Set([
+  codes.BAD_COMPRESSION,
+  codes.BAD_MSG,
+  codes.INCONSISTENT,
+  codes.NOT_IMPLEMENTED,
+  codes.UNDERFLOW
+])
+
+/** What an error of a consumer may mean for those that are silent. */
+export const suspicion = ({ code, message }: { readonly code: number; readonly message: string }): Suspicion => ({
+  code,
+  message,
+  isOwn: damage.has(code) || (code > 0 && !ErrorCode.isTransient(code, "Fetch"))
+})
+
+/** Why a partition cannot be read any more. */
+export const notFetched = (
+  place: { readonly topic: string; readonly partition: number; readonly offset: number },
+  { code, message }: Suspicion
+): KafkaError.KafkaError => {
+  const { offset, partition, topic } = place
+  if (code > 0) return KafkaError.fromCode(code, { topic, partition, api: "Fetch" })
+  return code === codes.NOT_IMPLEMENTED
+    ? KafkaError.make({
+        _tag: "Unsupported",
+        topic,
+        partition,
+        needed: `to read what is at offset ${offset}`,
+        ours: `librdkafka as it was built (${message})`,
+        theirs: "records that need more"
+      })
+    : KafkaError.make({
+        _tag: "Corrupt",
+        topic,
+        partition,
+        offset,
+        what: "records of Fetch",
+        problem: `librdkafka: ${message}`
+      })
+}
+
+/** A client of librdkafka that cannot go on. */
+export const broken = (cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "librdkafka", cause }] })

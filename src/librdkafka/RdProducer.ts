@@ -20,6 +20,10 @@ import * as RdError from "./RdError.ts"
 /** How soon reports are looked for while some are due: at first, and at most where nothing comes. */
 const pollMillis = 1
 const pollMillisAtMost = 10
+/** How often it is polled where nothing is due, so that what librdkafka says of its connections does not pile up. */
+const idleMillis = 30_000
+/** A text that ends a string in C, which node-rdkafka copies header values as. */
+const nul = "\0"
 
 /** A record without an outcome. */
 interface Pending {
@@ -44,14 +48,16 @@ const asBuffer = (bytes: Uint8Array | null): Buffer | null =>
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** node-rdkafka writes header values as text: null where one cannot be, and nothing of the record is sent. */
+/** node-rdkafka writes header values as text up to its first NUL: null where one cannot be, and nothing of the record is sent. */
 const asText = (headers: Headers): ReadonlyArray<{ readonly [name: string]: string }> | null | undefined => {
   if (headers.length === 0) return undefined
   const texts: Array<{ readonly [name: string]: string }> = []
   for (const [name, value] of headers) {
     if (value === null) return null
     try {
-      texts.push({ [name]: decoder.decode(value) })
+      const text = decoder.decode(value)
+      if (text.includes(nul) || name.includes(nul)) return null
+      texts.push({ [name]: text })
     } catch {
       return null
     }
@@ -62,12 +68,27 @@ const asText = (headers: Headers): ReadonlyArray<{ readonly [name: string]: stri
 const noHeader = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
   KafkaError.make({
     _tag: "Unsupported",
-    needed: "a header whose value is null, or not UTF-8",
+    needed: "a header whose value is null, not UTF-8, or has a NUL",
     ours: "header values of text (the librdkafka transport, by node-rdkafka)",
     theirs: "any bytes",
     topic,
     partition
   })
+
+/** librdkafka writes the time of now where a record's is 0. */
+const noTimestamp = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unsupported",
+    needed: "a timestamp of 0",
+    ours: "timestamps other than 0 (the librdkafka transport)",
+    theirs: "any",
+    topic,
+    partition
+  })
+
+/** Why a record was not even handed to librdkafka. */
+const neverSent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "not", cause })
 
 /** A record's key and value; what else it takes is librdkafka's affair. */
 const sizeOf = ({ key, value }: ProduceRecord): number => (key?.length ?? 0) + (value?.length ?? 0)
@@ -88,6 +109,8 @@ class RdProducer {
   #next = 0
   #flushes: Array<Flush> = []
   #settled = 0
+  /** Why nothing is taken any more. */
+  #closed: string | undefined
 
   constructor(client: Producer, settings: ProduceSettings, now: () => number) {
     this.#client = client
@@ -101,7 +124,10 @@ class RdProducer {
         // Without acknowledgements it makes offsets up.
         const offset = settings.acks === 0 || report.offset < 0 ? undefined : report.offset
         pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
-      } else this.#refuse(pending, error)
+      } else {
+        const failure = { code: RdError.codeOf(error.message), text: error.message }
+        pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
+      }
       this.#settle(report.opaque)
     })
   }
@@ -134,12 +160,10 @@ class RdProducer {
   /** False: its queue is full. */
   #hand(number: number, pending: Pending): boolean {
     const { partition, record } = pending
+    if (this.#closed !== undefined) return this.#refuse(number, pending, neverSent(partition, this.#closed))
     const headers = asText(record.headers)
-    if (headers === null) {
-      pending.delivery.failed(pending.at, 1, noHeader(partition))
-      this.#settle(number)
-      return true
-    }
+    if (headers === null) return this.#refuse(number, pending, noHeader(partition))
+    if (record.timestamp === 0) return this.#refuse(number, pending, noTimestamp(partition))
     try {
       this.#client.produce(
         partition.topic,
@@ -153,16 +177,17 @@ class RdProducer {
       this.#sent.set(number, pending)
       return true
     } catch (error) {
-      if ((error as NativeError).code === RdError.codes.QUEUE_FULL) return false
-      this.#refuse(pending, error as NativeError)
-      this.#settle(number)
-      return true
+      const { code, message } = error as NativeError
+      if (code === RdError.codes.QUEUE_FULL) return false
+      return this.#refuse(number, pending, RdError.notTaken(partition, { code, text: message }))
     }
   }
 
-  #refuse({ at, delivery, partition }: Pending, error: NativeError): void {
-    const code = error.code < -1 || error.code > 0 ? error.code : RdError.codeOf(error.message)
-    delivery.failed(at, 1, RdError.notDelivered(partition, { code, text: error.message }))
+  /** Fails one that librdkafka does not have. */
+  #refuse(number: number, { at, delivery }: Pending, error: KafkaError.KafkaError): true {
+    delivery.failed(at, 1, error)
+    this.#settle(number)
+    return true
   }
 
   #settle(number: number): void {
@@ -171,66 +196,59 @@ class RdProducer {
     if (this.#flushes.length > 0) this.#flushes = this.#flushes.filter(({ left }) => left > 0)
   }
 
-  /** Takes a delivery's records back that wait here. */
+  /** Takes a delivery's records back that wait here: all of them, or none, where librdkafka has some already. */
   withdraw(delivery: Delivery): boolean {
-    const kept = this.#waiting.filter(([, pending]) => pending.delivery !== delivery)
-    const taken = this.#waiting.filter(([, pending]) => pending.delivery === delivery)
-    // Those of one hand-over that librdkafka has already would keep their outcome: then none is taken back.
+    if (!this.#waiting.some(([, pending]) => pending.delivery === delivery)) return false
     for (const pending of this.#sent.values()) if (pending.delivery === delivery) return false
-    if (taken.length === 0) return false
-    this.#waiting = kept
-    for (const [number] of taken) this.#settle(number)
+    const all = this.#waiting
+    this.#waiting = all.filter(([, pending]) => pending.delivery !== delivery)
+    for (const [number, pending] of all) if (pending.delivery === delivery) this.#settle(number)
     return true
   }
 
-  /** Fails what is without an outcome. */
+  /** Fails what is without an outcome, and takes nothing more. */
   abandon(cause: string): void {
-    const end = (partition: TopicPartition, persistence: "not" | "possibly") =>
-      KafkaError.make({ _tag: "NotDelivered", ...partition, persistence, cause })
+    this.#closed = cause
     const waiting = this.#waiting.splice(0)
     const sent = [...this.#sent]
     this.#sent.clear()
-    for (const [number, { at, delivery, partition }] of sent) {
-      delivery.failed(at, 1, end({ topic: partition.topic, partition: partition.partition }, "possibly"))
-      this.#settle(number)
+    for (const [number, pending] of sent) {
+      const { partition, topic } = pending.partition
+      const possibly = { _tag: "NotDelivered", topic, partition, persistence: "possibly", cause } as const
+      this.#refuse(number, pending, KafkaError.make(possibly))
     }
-    for (const [number, { at, delivery, partition }] of waiting) {
-      delivery.failed(at, 1, end({ topic: partition.topic, partition: partition.partition }, "not"))
-      this.#settle(number)
-    }
+    for (const [number, pending] of waiting) this.#refuse(number, pending, neverSent(pending.partition, cause))
   }
 
   #expire(): void {
     const now = this.#now()
+    const { deliveryTimeout } = this.#settings
     while (this.#waiting.length > 0 && this.#waiting[0]![1].deadline <= now) {
-      const [number, { at, delivery, partition }] = this.#waiting.shift()!
-      const { topic } = partition
-      delivery.failed(
-        at,
-        1,
-        KafkaError.make({
-          _tag: "NotDelivered",
-          topic,
-          partition: partition.partition,
-          persistence: "not",
-          cause: `deliveryTimeout of ${this.#settings.deliveryTimeout} ms was spent before librdkafka's queue had room`
-        })
-      )
-      this.#settle(number)
+      const [number, pending] = this.#waiting.shift()!
+      const cause = `deliveryTimeout of ${deliveryTimeout} ms was spent before librdkafka's queue had room`
+      this.#refuse(number, pending, neverSent(pending.partition, cause))
     }
   }
 
-  /** Polls for reports for as long as one is due; waits in silence where none is. */
+  #poll(): void {
+    try {
+      this.#client.poll()
+    } catch {
+      // Not connected: nothing is due any more, and `abandon` tells so.
+    }
+  }
+
+  /** Polls for reports for as long as one is due; hardly ever where none is. */
   readonly poll: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
     let millis = pollMillis
     let settled = 0
     for (;;) {
       if (this.outstanding === 0) {
         this.#awake.closeUnsafe()
-        if (this.outstanding === 0) yield* this.#awake.await
+        if (this.outstanding === 0) yield* Effect.timeoutOption(this.#awake.await, idleMillis)
         millis = pollMillis
       }
-      this.#client.poll()
+      this.#poll()
       this.#expire()
       while (this.#waiting.length > 0 && this.#hand(...this.#waiting[0]!)) this.#waiting.shift()
       millis = this.#settled > settled ? pollMillis : Math.min(pollMillisAtMost, millis * 2)

@@ -1,0 +1,195 @@
+/**
+ * One partition of the fetching half: its records as they wait to be pulled, its position, and what is known of it. It
+ * knows no client of librdkafka; whoever owns it is told when something of it changed.
+ */
+import * as Effect from "effect/Effect"
+import type * as KafkaError from "../KafkaError.ts"
+import type { FetchedRecord } from "../Record.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
+import type { Fetched, PartitionReader } from "../Transport.ts"
+import type * as RdError from "./RdError.ts"
+
+/** Records of one read, and what they take. */
+export interface Buffered extends Fetched {
+  readonly bytes: number
+}
+
+/** What a reader needs of its owner. */
+export interface Owner {
+  /** On the monotonic clock. */
+  readonly now: () => number
+  /** Milliseconds after which a silent partition is asked about, at first. */
+  readonly silence: number
+  /** Something is to be arranged. */
+  readonly changed: () => void
+}
+
+/** A class, since its methods are what the owner and whoever pulls share. */
+export class RdReader implements TopicPartition {
+  readonly topic: string
+  readonly partition: number
+  readonly #owner: Owner
+  readonly #buffer: Array<Buffered> = []
+  #waiter: ((effect: Effect.Effect<Fetched, KafkaError.KafkaError>) => void) | undefined
+  /** Where the next record comes from. */
+  next: number
+  /** Where the next pull starts. */
+  position: number
+  /** What waits to be pulled. */
+  bytes = 0
+  /** By whoever reads. */
+  paused = false
+  /** In librdkafka: by whoever reads, or since its share is full. */
+  halted = false
+  /** What the owner has to do with it before it reads again: until then nothing of it is taken. */
+  due: "assign" | "seek" | undefined = "assign"
+  closed = false
+  failure: KafkaError.KafkaError | undefined
+  end: number | undefined
+  /** Something was heard since it was opened or sought. */
+  heard = false
+  /** When it was last heard of, and how long its silence may last. */
+  heardAt: number
+  silence: number
+  /** It is being asked about. */
+  asking = false
+  /** How often it was asked about since. */
+  asked = 0
+  /** The last error that librdkafka told, of whichever partition, since this one was heard of, or asked about. */
+  suspicion: RdError.Suspicion | undefined
+  /** About how many times in a row it was asked with such an error. */
+  suspected = 0
+  /** Since when its topic is gone. */
+  goneSince: number | undefined
+
+  constructor({ partition, topic }: TopicPartition, offset: number, owner: Owner) {
+    this.topic = topic
+    this.partition = partition
+    this.#owner = owner
+    this.next = offset
+    this.position = offset
+    this.heardAt = owner.now()
+    this.silence = owner.silence
+  }
+
+  /** Something came: it is not silent. */
+  hear(): void {
+    this.heard = true
+    this.#listen()
+  }
+
+  #listen(): void {
+    this.heardAt = this.#owner.now()
+    this.silence = this.#owner.silence
+    this.asked = 0
+    this.suspicion = undefined
+    this.suspected = 0
+    this.goneSince = undefined
+  }
+
+  /** Records of one read, in their order, the end of the log being where it is known; those before the position are left out. */
+  receive(records: ReadonlyArray<FetchedRecord>, bytes: number, high: number | undefined): void {
+    if (records.length === 0) return
+    this.next = records.at(-1)!.offset + 1
+    this.hear()
+    if (high !== undefined) this.end = Math.max(this.next, high)
+    this.#put({ records, nextOffset: this.next, endOffset: this.end ?? -1, bytes })
+  }
+
+  /** The log ends at an offset: what is between the last record and it are no records. */
+  reachEnd(offset: number): void {
+    const first = !this.heard
+    const moved = offset > this.next
+    this.hear()
+    this.end = Math.max(offset, this.next)
+    if (!moved && !first) return
+    // Control records, aborted transactions, what compaction took: the position is behind them.
+    this.next = this.end
+    this.#put({ records: [], nextOffset: this.next, endOffset: this.end, bytes: 0 })
+  }
+
+  #put(fetched: Buffered): void {
+    this.#buffer.push(fetched)
+    this.bytes += fetched.bytes
+    this.#deliver()
+  }
+
+  fail(error: KafkaError.KafkaError): void {
+    this.failure = error
+    this.#deliver()
+  }
+
+  #take(): Fetched | undefined {
+    if (this.paused) return undefined
+    const first = this.#buffer.shift()
+    if (first === undefined) return undefined
+    this.bytes -= first.bytes
+    this.position = first.nextOffset
+    if (this.halted) this.#owner.changed()
+    return first
+  }
+
+  #deliver(): void {
+    const waiter = this.#waiter
+    if (waiter === undefined) return
+    const fetched = this.#take()
+    if (fetched !== undefined) {
+      this.#waiter = undefined
+      waiter(Effect.succeed(fetched))
+    } else if (this.failure !== undefined && !this.paused) {
+      this.#waiter = undefined
+      waiter(Effect.fail(this.failure))
+    }
+  }
+
+  readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError> = Effect.callback((resume) => {
+    this.#waiter = resume
+    this.#deliver()
+    return Effect.sync(() => {
+      if (this.#waiter === resume) this.#waiter = undefined
+    })
+  })
+
+  #drop(): void {
+    this.#buffer.length = 0
+    this.bytes = 0
+  }
+
+  seek(offset: number): void {
+    this.#drop()
+    this.next = offset
+    this.position = offset
+    this.failure = undefined
+    this.heard = false
+    this.#listen()
+    this.again()
+  }
+
+  /** It is to be fetched anew, from where the next record comes from. */
+  again(): void {
+    this.due ??= "seek"
+    this.#owner.changed()
+  }
+
+  setPaused(paused: boolean): void {
+    this.paused = paused
+    this.heardAt = this.#owner.now()
+    this.#owner.changed()
+    if (!paused) this.#deliver()
+  }
+
+  close(): void {
+    this.closed = true
+    this.#drop()
+  }
+
+  /** What whoever reads has of it. */
+  readonly asPartitionReader: PartitionReader = {
+    pull: this.pull,
+    seek: (offset) => this.seek(offset),
+    pause: () => this.setPaused(true),
+    resume: () => this.setPaused(false),
+    position: () => this.position,
+    endOffset: () => this.end
+  }
+}
