@@ -29,6 +29,7 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
         acknowledge: false,
         idempotence: true,
         headerBytes: true,
+        timestampZero: true,
         topicIds: true,
         leaderEpochs: true,
         skipsCorrupt: true

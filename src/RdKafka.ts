@@ -1,7 +1,7 @@
 /**
  * The same `Kafka`, with librdkafka as the transport: how records travel is librdkafka's, by the package node-rdkafka,
  * an optional peer that is loaded when the Layer is built. Metadata, coordinators, groups, marks, commits, encoding and
- * partitioning stay this client's own. For those who must run librdkafka: Kerberos, a vendor's support.
+ * partitioning stay this client's own. For those who must run librdkafka: a vendor's support, what its properties alone can do.
  *
  * What librdkafka has no setting for fails with `Misconfigured` when the Layer is built, or the producer or consumer is
  * made; nothing is dropped in silence. `docs/transports.md` has each setting, and what it cannot do.
@@ -29,7 +29,8 @@ import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
 import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
 import * as NodeNetwork from "./NodeNetwork.ts"
-import { Transport } from "./Transport.ts"
+import * as InitProducerId from "./protocol/messages/InitProducerId.ts"
+import { type ProduceSettings, Transport } from "./Transport.ts"
 import type { ZooKeeper } from "./ZooKeeper.ts"
 
 /**
@@ -40,7 +41,7 @@ import type { ZooKeeper } from "./ZooKeeper.ts"
  */
 export interface Native {
   /**
-   * Properties of librdkafka beyond the settings here, by its names: `{ "sasl.kerberos.service.name": "kafka" }`. One
+   * Properties of librdkafka beyond the settings here, by its names: `{ "socket.nagle.disable": true }`. One
    * that says what a setting says fails with `Misconfigured`. Default none.
    */
   readonly properties?: { readonly [name: string]: string | number | boolean | Redacted.Redacted<string> } | undefined
@@ -76,7 +77,7 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
     const security = { tls: options.tls, sasl: settings.sasl }
     const own = options.properties ?? {}
     const mistakes: Array<string> = []
-    const connection = { ...Properties.ofConnection(settings, security, mistakes), ...own }
+    const connection = Properties.ofConnection(settings, security, mistakes)
     mistakes.push(...Properties.contradictions(own, security))
     yield* misconfigured(mistakes)
     const clientOf = { bootstrapTimeout: settings.bootstrapTimeout, token: tokenOf(settings) }
@@ -87,13 +88,13 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
         const bootstrap = found.map(KafkaConfig.formatAddress).join(",")
         return {
           bootstrap,
-          properties: Properties.plain({ ...connection, ...properties, "metadata.broker.list": bootstrap })
+          properties: Properties.plain({ ...connection, ...properties, ...own, "metadata.broker.list": bootstrap })
         }
       })
 
     // librdkafka judges a property when a client is made of it: here, so that a wrong one fails the Layer.
     yield* Effect.try({
-      try: () => new library.Producer(...Properties.plain(connection)),
+      try: () => new library.Producer(...Properties.plain({ ...connection, ...own })),
       catch: (error) =>
         KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message}`] }, error)
     })
@@ -105,6 +106,7 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
         acknowledge: false,
         idempotence: true,
         headerBytes: false,
+        timestampZero: false,
         topicIds: false,
         leaderEpochs: false,
         skipsCorrupt: false
@@ -112,7 +114,9 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
       producer: (produce) =>
         Effect.gen(function* () {
           const mistakes: Array<string> = []
-          const producing = Properties.ofProducer(produce, mistakes)
+          const isOld = yield* areOld(cluster, produce)
+          const idempotent = produce.idempotent && !isOld
+          const producing = Properties.ofProducer({ ...produce, idempotent }, mistakes)
           yield* misconfigured(mistakes)
           const { bootstrap, properties } = yield* withBrokers(producing)
           const client = yield* Client.open({
@@ -122,7 +126,7 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
             // It has flushed already, as long as it may.
             end: (client, done) => client.disconnect(0, done)
           })
-          return yield* RdProducer.make(client, produce)
+          return yield* RdProducer.make(client, produce, !isOld)
         }),
       consumer: (fetch) =>
         Effect.gen(function* () {
@@ -141,11 +145,33 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
             client,
             cluster,
             settings: fetch,
+            // Messages of 0.8 and 0.9 have none, which librdkafka tells as 0.
+            timestamps: settings.pinned !== "0.8" && settings.pinned !== "0.9",
             metadataTimeout: settings.metadataTimeout
           })
         })
     })
   })
+
+/**
+ * Whether the brokers are older than 0.11, which have neither producer ids, where librdkafka gives up for good, nor
+ * headers, which it drops in silence. Where none can be asked now, they are taken to be newer.
+ */
+const areOld = (
+  cluster: Cluster["Service"],
+  { idempotent, insistent }: ProduceSettings
+): Effect.Effect<boolean, KafkaError.KafkaError> =>
+  cluster.any.pipe(
+    Effect.flatMap((broker) => broker.version(InitProducerId)),
+    Effect.as(false),
+    Effect.catchTag("KafkaError", (error) => {
+      if (error.reason._tag !== "Unsupported") return Effect.succeed(false)
+      if (!idempotent) return Effect.succeed(true)
+      if (insistent) return Effect.fail(error)
+      const told = "the brokers are older than 0.11: records go without idempotence, in order all the same"
+      return Effect.as(Effect.logWarning(told), true)
+    })
+  )
 
 const tokenOf = ({ sasl }: KafkaConfig.Settings) => (sasl?.mechanism === "OAUTHBEARER" ? sasl.token : undefined)
 

@@ -342,7 +342,7 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
       return
     }
     case "GSSAPI" as never:
-      return mistake("sasl.mechanism: GSSAPI (Kerberos) is spoken by librdkafka: take RdKafka.layer for it")
+      return mistake("sasl.mechanism: GSSAPI (Kerberos) is not spoken by this client")
     case undefined as never:
       return mistake("sasl.mechanism is missing")
     default:

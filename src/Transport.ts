@@ -184,6 +184,8 @@ export interface Capabilities {
   readonly idempotence: boolean
   /** Header values may be null, and any bytes; else such a record fails alone, with `Unsupported`. */
   readonly headerBytes: boolean
+  /** A record's timestamp may be 0; else such a record fails alone, with `Unsupported`. */
+  readonly timestampZero: boolean
   /** A topic's id counts: what is meant for one topic does not reach another of its name (KIP-516). */
   readonly topicIds: boolean
   /** A log that was truncated below a committed position is noticed (KIP-320). */

@@ -16,6 +16,7 @@ describe("Transport", () => {
           acknowledge: false,
           idempotence: false,
           headerBytes: true,
+          timestampZero: true,
           topicIds: false,
           leaderEpochs: false,
           skipsCorrupt: false

@@ -1,11 +1,12 @@
 /**
  * `npm run demo`: a producer stream, three members of one group of which one leaves half way, and in the end a
  * comparison of what was produced with what was handled. It runs on the embedded broker, or with
- * `--bootstrap host:port` on a real cluster. `--lose` makes a member drop one record: the comparison then fails.
+ * `--bootstrap host:port` on a real cluster; `--transport rdkafka` takes librdkafka instead of the native engine, by the
+ * package node-rdkafka. `--lose` makes a member drop one record: the comparison then fails.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Broker, Cluster, Consumer, Kafka, KafkaError, Producer, Topic } from "samsa"
-import { KafkaTest } from "samsa/testing"
+import { Broker, Cluster, Consumer, Kafka, KafkaError, Producer, RdKafka, Topic } from "samsa"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import { Console, Deferred, Duration, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { parseArgs } from "node:util"
 import * as CreateTopics from "samsa/protocol/messages/CreateTopics"
@@ -13,6 +14,7 @@ import * as CreateTopics from "samsa/protocol/messages/CreateTopics"
 const { values: flags } = parseArgs({
   options: {
     bootstrap: { type: "string" },
+    transport: { type: "string", default: "native" },
     records: { type: "string", default: "20000" },
     lose: { type: "boolean", default: false }
   }
@@ -115,9 +117,26 @@ const createTopic = Effect.gen(function* () {
   }
 })
 
-const embedded = KafkaTest.layer({ topics: [{ name: ticks, partitions }] })
-const live = (bootstrap: string) =>
-  Layer.effectDiscard(createTopic).pipe(Layer.provideMerge(Kafka.layer({ bootstrap: bootstrap.split(",") })))
+const overRdkafka = flags.transport === "rdkafka"
+if (!overRdkafka && flags.transport !== "native") throw new Error("--transport is native or rdkafka")
+
+/** librdkafka has connections of its own, so that the embedded broker must listen for them. */
+const embedded = overRdkafka
+  ? Layer.unwrap(
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.createTopic({ name: ticks, partitions })
+        return RdKafka.layer({ bootstrap: broker.bootstrap })
+      })
+    ).pipe(Layer.provide(EmbeddedKafka.layer({ listen: true })))
+  : KafkaTest.layer({ topics: [{ name: ticks, partitions }] })
+
+const live = (bootstrap: string) => {
+  const options = { bootstrap: bootstrap.split(",") }
+  return Layer.effectDiscard(createTopic).pipe(
+    Layer.provideMerge(overRdkafka ? RdKafka.layer(options) : Kafka.layer(options))
+  )
+}
 const kafka: Layer.Layer<Kafka.Kafka, KafkaError.KafkaError> =
   flags.bootstrap === undefined ? embedded : live(flags.bootstrap)
 

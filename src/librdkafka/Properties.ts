@@ -41,7 +41,7 @@ const ofSasl = (sasl: Security.Sasl<any>, mistakes: Array<string>): Properties =
       if (sasl.extensions !== undefined) mistakes.push("sasl.extensions: node-rdkafka has no place for them")
       return { "sasl.mechanism": mechanism }
     default:
-      mistakes.push(`sasl: librdkafka has no ${String(mechanism)}; GSSAPI is set by properties`)
+      mistakes.push(`sasl: librdkafka has no ${String(mechanism)}`)
       return {}
   }
 }
@@ -79,6 +79,9 @@ export const ofConnection = (settings: Settings, security: Security_, mistakes: 
   }
 }
 
+/** librdkafka's own bound of what waits for it, which a property of the application's may set: then the rest waits here. */
+const unbounded = { "queue.buffering.max.messages": 0, "queue.buffering.max.kbytes": 2_147_483_647 } as const
+
 /** The properties of a producer. */
 export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): Properties => {
   if (settings.retry !== undefined) mistakes.push("retry: librdkafka has a curve of its own, retry.backoff.ms")
@@ -91,13 +94,14 @@ export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): 
     "batch.size": settings.batchBytes,
     // Of each partition, where this client's own counts those of a broker.
     "batch.num.messages": Math.min(1_000_000, settings.minQueued),
-    // The producer above bounds what waits, not librdkafka's queue.
-    "queue.buffering.max.messages": 0,
-    "queue.buffering.max.kbytes": 2_147_483_647,
+    // The producer above bounds what waits, not librdkafka's queue, unless `properties` say so.
+    ...unbounded,
     "message.max.bytes": settings.maxRequestBytes,
     // Without sequences librdkafka keeps the order of what it sends again only with one request under way.
     "max.in.flight.requests.per.connection": settings.idempotent ? settings.maxInFlight : 1,
     "request.timeout.ms": settings.ackTimeout,
+    // A producer's own, in the place of the connection's.
+    "socket.timeout.ms": settings.requestTimeout,
     "message.timeout.ms": settings.deliveryTimeout,
     "message.send.max.retries": 2_147_483_647,
     "retry.backoff.ms": 50,
@@ -150,7 +154,7 @@ const aliases: { readonly [name: string]: string } = {
 /** What a setting of ours says already. */
 const said: ReadonlySet<string> = new Set([
   "metadata.broker.list",
-  ...Object.keys(ofProducer({ compressionLevel: 0 } as ProduceSettings, [])),
+  ...Object.keys(ofProducer({ compressionLevel: 0 } as ProduceSettings, [])).filter((name) => !(name in unbounded)),
   ...Object.keys(ofConsumer({ bufferBytes: 0 } as FetchSettings, "", [])),
   "client.id",
   "client.rack",

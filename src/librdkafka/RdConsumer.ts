@@ -48,6 +48,8 @@ export interface Context {
   readonly client: KafkaConsumer
   readonly cluster: Cluster["Service"]
   readonly settings: FetchSettings
+  /** Records have timestamps. */
+  readonly timestamps: boolean
   /** Milliseconds that a topic may be gone before its readers fail. */
   readonly metadataTimeout: number
 }
@@ -61,6 +63,7 @@ interface Brought {
 class RdConsumer {
   readonly #client: KafkaConsumer
   readonly #settings: FetchSettings
+  readonly #timestamps: boolean
   readonly #inquiry: Inquiry.Context
   readonly #readers = new Map<string, RdReader>()
   readonly #leaving: Array<RdReader> = []
@@ -70,9 +73,10 @@ class RdConsumer {
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
 
-  constructor({ client, cluster, metadataTimeout, settings }: Context, now: () => number) {
+  constructor({ client, cluster, metadataTimeout, settings, timestamps }: Context, now: () => number) {
     this.#client = client
     this.#settings = settings
+    this.#timestamps = timestamps
     this.#inquiry = { cluster, metadataTimeout, now }
     this.#silence = silentMillis + settings.maxWait
     client.on("partition.eof", (eof) => this.#eofs.push(eof))
@@ -140,7 +144,8 @@ class RdConsumer {
       let bytes = 0
       for (const message of all) {
         if (message.offset < reader.next) continue
-        const { key, offset, timestamp, value } = message
+        const { key, offset, value } = message
+        const timestamp = this.#timestamps ? message.timestamp : -1
         records.push({ offset, timestamp, key, value, headers: headersOf(message.headers) })
         bytes += bytesOf(message)
       }

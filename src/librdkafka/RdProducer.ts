@@ -75,6 +75,17 @@ const noHeader = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =
     partition
   })
 
+/** librdkafka leaves headers out where messages have none. */
+const tooOld = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unsupported",
+    needed: "headers",
+    ours: "any version",
+    theirs: "messages without headers: a broker older than 0.11",
+    topic,
+    partition
+  })
+
 /** librdkafka writes the time of now where a record's is 0. */
 const noTimestamp = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
   KafkaError.make({
@@ -100,6 +111,7 @@ const tooLarge = ({ partition, topic }: TopicPartition, bytes: number, limit: nu
 class RdProducer {
   readonly #client: Producer
   readonly #settings: ProduceSettings
+  readonly #headers: boolean
   readonly #now: () => number
   readonly #awake = Latch.makeUnsafe(false)
   /** By number: those that librdkafka has. */
@@ -112,8 +124,9 @@ class RdProducer {
   /** Why nothing is taken any more. */
   #closed: string | undefined
 
-  constructor(client: Producer, settings: ProduceSettings, now: () => number) {
+  constructor(client: Producer, settings: ProduceSettings, headers: boolean, now: () => number) {
     this.#client = client
+    this.#headers = headers
     this.#settings = settings
     this.#now = now
     client.on("delivery-report", (error, report) => {
@@ -161,6 +174,7 @@ class RdProducer {
   #hand(number: number, pending: Pending): boolean {
     const { partition, record } = pending
     if (this.#closed !== undefined) return this.#refuse(number, pending, neverSent(partition, this.#closed))
+    if (record.headers.length > 0 && !this.#headers) return this.#refuse(number, pending, tooOld(partition))
     const headers = asText(record.headers)
     if (headers === null) return this.#refuse(number, pending, noHeader(partition))
     if (record.timestamp === 0) return this.#refuse(number, pending, noTimestamp(partition))
@@ -278,14 +292,15 @@ class RdProducer {
 /** How long one call of librdkafka's flush may hold a thread of Node.js: it is called again until all is told. */
 const flushMillis = 100
 
-/** Makes the producing half over a connected client; closing flushes within `closeTimeout`. */
+/** Makes the producing half over a connected client; closing flushes within `closeTimeout`. `headers`: the brokers have them. */
 export const make = (
   client: Producer,
-  settings: ProduceSettings
+  settings: ProduceSettings,
+  headers: boolean
 ): Effect.Effect<TransportProducer, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
-    const producer = new RdProducer(client, settings, () => Backoff.monotonic(clock))
+    const producer = new RdProducer(client, settings, headers, () => Backoff.monotonic(clock))
     const polling = yield* Effect.forkDetach(producer.poll)
     yield* Effect.addFinalizer(() =>
       producer.flush.pipe(

@@ -207,6 +207,7 @@ const transport = (logs: Logs): Transport["Service"] =>
       acknowledge: false,
       idempotence: true,
       headerBytes: true,
+      timestampZero: true,
       topicIds: false,
       leaderEpochs: false,
       skipsCorrupt: false

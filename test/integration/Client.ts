@@ -1,14 +1,28 @@
 /** A client of ours against the server of the suite, and how tests wait. */
 import { Deferred, Effect, Exit, Layer } from "effect"
-import { Kafka, Producer } from "samsa"
+import { Kafka, type KafkaError, Producer, RdKafka } from "samsa"
 import * as KafkaServer from "./KafkaServer.ts"
 
+/** How records travel. */
+export type Engine = "native" | "librdkafka"
+
+/** A client of an engine; librdkafka's wants `NodeRdkafka.install` before. */
+export const kafka = (
+  options: Kafka.Options,
+  engine: Engine = "native"
+): Layer.Layer<Kafka.Kafka, KafkaError.KafkaError> =>
+  engine === "native" ? Kafka.layer(options) : RdKafka.layer(options)
+
 /** Gives the effect a client of its own, with a producer, and closes it afterwards. */
-export const connected = <A, E, R>(effect: Effect.Effect<A, E, R>, options: Producer.Options = {}) =>
+export const connected = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: Producer.Options = {},
+  engine: Engine = "native"
+) =>
   Effect.flatMap(KafkaServer.KafkaServer, (server) =>
     effect.pipe(
       Effect.scoped,
-      Effect.provide(Producer.layer(options).pipe(Layer.provideMerge(Kafka.layer({ bootstrap: server.bootstrap }))))
+      Effect.provide(Producer.layer(options).pipe(Layer.provideMerge(kafka({ bootstrap: server.bootstrap }, engine))))
     )
   )
 

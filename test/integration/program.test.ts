@@ -1,18 +1,13 @@
 /** The main program on real brokers, beside kcat. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Result, Schedule, Schema, Stream } from "effect"
+import { Effect, Result, Schema, Stream } from "effect"
 import { Producer, Topic } from "samsa"
 import * as Consumer from "samsa/Consumer"
-import { connected, seen } from "./Client.ts"
+import { connected } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { type Mode, type Version } from "./KafkaVersion.ts"
 import * as Kcat from "./Kcat.ts"
-
-class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Int }) {}
-const topicOf = (name: string) => Topic.make(name, { key: Schema.String, value: Schema.fromJsonString(Order) })
-const order = (i: number) => new Order({ id: `o-${i}`, total: i })
-const ids = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `o-${from + i}`)
-const sorted = (texts: ReadonlyArray<string>) => [...texts].sort()
+import * as MainProgram from "./MainProgram.ts"
 
 const brokers: ReadonlyArray<readonly [Version, Mode]> = [
   ["4.4.0", "kraft"],
@@ -24,45 +19,7 @@ for (const [version, mode] of brokers) {
     it.effect("what is sent is handled and committed, and a second run goes on from the commit", () =>
       Effect.gen(function* () {
         const server = yield* KafkaServer.KafkaServer
-        const orders = topicOf("orders")
-        yield* server.createTopic("orders", { partitions: 4 })
-
-        /** A run of the main program's consumer until it has handled so many orders, and then its orderly end. */
-        const billing = (count: number) =>
-          Effect.gen(function* () {
-            const billed = seen<string>()
-            const consumer = yield* Consumer.subscribe({ group: "billing", topics: [orders], from: "earliest" })
-            const running = consumer.run((record) => Effect.sync(() => billed.add(record.value.id)), {
-              retry: Schedule.exponential("100 millis").pipe(Schedule.upTo({ times: 5 }))
-            })
-            yield* Effect.raceFirst(
-              running,
-              billed.until(`${count} orders billed`, (all) => all.length >= count)
-            )
-            return billed.all
-          }).pipe(Effect.scoped)
-
-        yield* connected(
-          Effect.gen(function* () {
-            const producer = yield* Producer.Producer
-            const first = yield* producer.send(orders, { key: "o-0", value: order(0) })
-            assert.strictEqual(first.topic, "orders")
-            assert.strictEqual(first.offset, 0)
-            const entries = Array.from({ length: 499 }, (_, i) => ({ key: `o-${i + 1}`, value: order(i + 1) }))
-            const results = yield* producer.sendAll(orders, entries)
-            assert.lengthOf(results, 499)
-            assert.isTrue(results.every(Result.isSuccess))
-            assert.deepStrictEqual(sorted(yield* billing(500)), sorted(ids(0, 500)))
-          })
-        )
-        // another client, as after a restart of the application
-        yield* connected(
-          Effect.gen(function* () {
-            const producer = yield* Producer.Producer
-            for (let i = 500; i < 510; i++) yield* producer.send(orders, { key: `o-${i}`, value: order(i) })
-            assert.deepStrictEqual(sorted(yield* billing(10)), sorted(ids(500, 510)))
-          })
-        )
+        yield* MainProgram.run("orders", "billing", "native")
         // kcat sees the group's commits too: nothing is left for a member that follows us
         const kcat = yield* Effect.scoped(
           Effect.gen(function* () {

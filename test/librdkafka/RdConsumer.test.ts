@@ -1,0 +1,217 @@
+/** The fetching half over a client whose queue the test fills: what librdkafka does at odd moments. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { Cluster, type KafkaError, Transport } from "samsa"
+import { MemoryKafka } from "samsa/testing"
+import * as RdConsumer from "../../src/librdkafka/RdConsumer.ts"
+import * as RdError from "../../src/librdkafka/RdError.ts"
+import type { FetchSettings, PartitionReader, TransportConsumer } from "../../src/Transport.ts"
+import * as FakeConsumer from "./FakeConsumer.ts"
+
+const { topic } = FakeConsumer
+const settings: FetchSettings = {
+  isolation: "uncommitted",
+  maxWait: 100,
+  minBytes: 1,
+  maxBytes: 1_048_576,
+  maxPartitionBytes: 65_536,
+  bufferBytes: 131_072,
+  checkCrcs: true
+}
+
+/** Lets everything run that waits for nothing but its turn. */
+const settle = Effect.gen(function* () {
+  for (let i = 0; i < 20; i++) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+})
+
+/** Time passes in small steps, for the loop that sleeps and asks, and for the client whose reads wait. */
+const pass = ({ elapse }: ReturnType<typeof FakeConsumer.make>, millis: number) =>
+  Effect.gen(function* () {
+    for (let gone = 0; gone < millis; gone += 50) {
+      yield* TestClock.adjust(50)
+      elapse()
+      yield* settle
+    }
+  })
+
+const messages = (partition: number, from: number, count: number, bytes = 1) =>
+  Array.from({ length: count }, (_, i) => ({ message: { partition, offset: from + i, bytes } }))
+
+const offsetsOf = (pull: PartitionReader["pull"]) =>
+  Effect.map(pull, ({ records }) => records.map(({ offset }) => offset))
+
+const failureOf = (pull: PartitionReader["pull"]) =>
+  Effect.matchEffect(pull, {
+    onFailure: Effect.succeed,
+    onSuccess: ({ records }) => Effect.die(new Error(`it did not fail, but had ${records.length} records`))
+  })
+
+/** A consumer over a client, and a Cluster that knows logs of 100 records. */
+const consuming = (
+  title: string,
+  fake: () => ReturnType<typeof FakeConsumer.make>,
+  body: (
+    consumer: TransportConsumer,
+    fake: ReturnType<typeof FakeConsumer.make>
+  ) => Effect.Effect<void, KafkaError.KafkaError, Scope.Scope>
+) =>
+  it.effect(title, () =>
+    Effect.gen(function* () {
+      const cluster = yield* Cluster.Cluster
+      const transport = yield* Transport.Transport
+      const producer = yield* transport.producer({ maxMessageBytes: 1000, acks: "all" } as Transport.ProduceSettings)
+      const record = { key: null, value: new Uint8Array(1), headers: [], timestamp: 1 }
+      for (const partition of [0, 1, 2]) {
+        const logged = Array.from({ length: 100 }, () => record)
+        producer.append({ topic, partition }, logged, { acknowledged: () => {}, failed: () => {} })
+      }
+      const client = fake()
+      const consumer = yield* RdConsumer.make({
+        client: client.client,
+        cluster,
+        settings,
+        timestamps: true,
+        metadataTimeout: 5000
+      })
+      // What waits for records holds a read, which must end before its client does.
+      yield* Effect.addFinalizer(() => Effect.sync(client.elapse))
+      yield* body(consumer, client)
+      yield* Effect.forkScoped(Effect.andThen(settle, Effect.sync(client.elapse)))
+    }).pipe(Effect.scoped, Effect.provide(MemoryKafka.layer({ topics: { [topic]: 3 } })))
+  )
+
+describe("the librdkafka transport, fetching", () => {
+  consuming(
+    "records that trickle are delivered as they come, not a thousand later",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        for (let offset = 0; offset < 3; offset++) {
+          const pulled = yield* Effect.forkChild(offsetsOf(reader.pull))
+          yield* settle
+          fake.push(...messages(0, offset, 1))
+          yield* settle
+          assert.deepStrictEqual(yield* Fiber.join(pulled), [offset])
+        }
+      })
+  )
+
+  consuming(
+    "a read takes no more large records than its part of the buffer has room for",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        fake.push(...messages(0, 0, 2, 8192))
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0, 1])
+        yield* settle
+        assert.isAtMost(fake.reads.at(-2)!.most, 2)
+        assert.isTrue(fake.reads.every(({ millis, most }) => millis === 0 || most === 1))
+      })
+  )
+
+  consuming(
+    "an end of log that was lost with an error is found again: the partition is fetched anew",
+    () => FakeConsumer.make({ high: 40 }),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 40)
+        fake.push({ eof: { partition: 0, offset: 40 } }, { error: { code: RdError.codes.TRANSPORT, message: "down" } })
+        yield* pass(fake, 1300)
+        assert.deepStrictEqual(fake.calls, ["assign 0@40", "unassign 0", "assign 0@40"])
+        fake.push({ eof: { partition: 0, offset: 40 } })
+        yield* pass(fake, 100)
+        const told = yield* reader.pull
+        assert.deepStrictEqual([told.records.length, told.nextOffset, told.endOffset], [0, 40, 40])
+      })
+  )
+
+  consuming(
+    "a batch that librdkafka cannot read is Corrupt with its offset, for its partition alone",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const bad = yield* consumer.open({ topic, partition: 0 }, 5)
+        const good = yield* consumer.open({ topic, partition: 1 }, 0)
+        const failed = yield* Effect.forkChild(failureOf(bad.pull))
+        for (let i = 0; i < 100; i++) {
+          fake.push({ error: { code: RdError.codes.BAD_MSG, message: "crc" } }, ...messages(1, i, 1))
+          yield* pass(fake, 100)
+        }
+        const { reason } = yield* Fiber.join(failed)
+        assert.deepInclude(reason, { _tag: "Corrupt", topic, partition: 0, offset: 5 })
+        assert.deepStrictEqual(yield* offsetsOf(good.pull), [0])
+        bad.seek(6)
+        yield* pass(fake, 100)
+        fake.push(...messages(0, 6, 1))
+        yield* settle
+        assert.deepStrictEqual(yield* offsetsOf(bad.pull), [6])
+      })
+  )
+
+  consuming(
+    "a position beyond the log is told at once, though librdkafka calls it the end",
+    () => FakeConsumer.make({ high: 100 }),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 1000)
+        fake.push({ eof: { partition: 0, offset: 1000 } })
+        yield* settle
+        fake.elapse()
+        const { reason } = yield* failureOf(reader.pull)
+        assert.deepInclude(reason, { _tag: "DataLoss", kind: "outOfRange", from: 1000, to: 100 })
+      })
+  )
+
+  let refusals = 1
+  consuming(
+    "what the loop did not expect fails its readers, and a seek goes on",
+    () => FakeConsumer.make({ refuse: () => (refusals-- > 0 ? "no" : undefined) }),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        const error = yield* failureOf(reader.pull)
+        assert.strictEqual(error.reason._tag, "Unreachable")
+        assert.include(error.message, "no")
+        reader.seek(0)
+        yield* pass(fake, 100)
+        fake.push(...messages(0, 0, 1))
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0])
+      })
+  )
+
+  consuming(
+    "many partitions are assigned and taken away by one call each",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            for (const partition of [0, 1, 2]) yield* consumer.open({ topic, partition }, partition)
+            yield* settle
+          })
+        )
+        fake.elapse()
+        yield* settle
+        assert.deepStrictEqual(fake.calls, ["assign 0@0,1@1,2@2", "unassign 2,1,0"])
+      })
+  )
+
+  consuming(
+    "records of a position that was left behind are not delivered",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        yield* settle
+        fake.push(...messages(0, 0, 1))
+        reader.seek(50)
+        yield* settle
+        fake.push(...messages(0, 50, 2))
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [50, 51])
+        assert.deepStrictEqual(fake.calls, ["assign 0@0", "unassign 0", "assign 0@50"])
+      })
+  )
+})
