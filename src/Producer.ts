@@ -210,10 +210,10 @@ export const make = Effect.fnUntraced(function* (
     entry: TopicEncoder.Entry,
     f: (prepared: Placement.Prepared, since: number) => Effect.Effect<A, KafkaError.KafkaError>
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
-    Effect.suspend(() => {
+    Effect.withFiber(({ context }) => {
       const since = monotonic()
       try {
-        const one = placement.one(topic, entry, since)
+        const one = placement.one(topic, entry, since, context)
         return Effect.isEffect(one) ? Effect.flatMap(one, (one) => f(one, since)) : f(one, since)
       } catch (error) {
         return Effect.fail(Placement.refusal(error))
@@ -265,7 +265,7 @@ export const make = Effect.fnUntraced(function* (
     shared: boolean,
     started?: (batch: SendAll<RecordMetadata>) => void
   ): Effect.Effect<SendAll<RecordMetadata>, never, any> =>
-    Effect.suspend(() => {
+    Effect.withFiber(({ context }) => {
       const since = monotonic()
       const batch = new SendAll<RecordMetadata>(topic.name, entries.length)
       started?.(batch)
@@ -278,7 +278,7 @@ export const make = Effect.fnUntraced(function* (
         })
       return entries.length === 0
         ? Effect.succeed(batch)
-        : Effect.as(placement.all(topic, entries, batch, since, enter), batch)
+        : Effect.as(placement.all(topic, entries, batch, since, context, enter), batch)
     })
   const outcomes = (batch: SendAll<RecordMetadata>) =>
     Effect.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))

@@ -5,6 +5,7 @@ import * as Scheduler from "effect/Scheduler"
 import { TestClock } from "effect/testing"
 import { Compression, type KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import * as InProcess from "./hostile/InProcess.ts"
 import { behindLink, kafka, logOf, makeLink, persistenceOf, reasonOf, text, withProducer } from "./produce/Helpers.ts"
 
 const numbers = (count: number, partition = 0) =>
@@ -16,6 +17,14 @@ const warm = (producer: Producer.Producer["Service"], partitions = 4) =>
     text,
     Array.from({ length: partitions }, (_, partition) => ({ value: "warm", partition }))
   )
+/** As much of a Produce request as a test reads. */
+interface ProduceBody {
+  readonly topicData: ReadonlyArray<{
+    readonly name: string
+    readonly topicId: string
+    readonly partitionData: ReadonlyArray<{ readonly index: number }>
+  }>
+}
 const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
 
 describe("order and loss", () => {
@@ -779,6 +788,54 @@ describe("budgets", () => {
     }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 1 })))
   )
 })
+
+it.effect("brokers that name each other as leader are not asked without end (35 000 requests in 3 s)", () =>
+  Effect.gen(function* () {
+    let epoch = 1
+    let requests = 0
+    const { layer } = yield* InProcess.make({
+      answers: {
+        Produce: ({ body }) => {
+          requests++
+          const currentLeader = { leaderId: 2 + (epoch % 2), leaderEpoch: ++epoch }
+          return {
+            responses: (body as ProduceBody).topicData.map(({ name, partitionData, topicId }) => ({
+              name,
+              topicId,
+              partitionResponses: partitionData.map(({ index }) => ({
+                index,
+                baseOffset: -1,
+                errorCode: 6,
+                currentLeader
+              }))
+            })),
+            nodeEndpoints: [2, 3].map((nodeId) => ({ nodeId, host: "b", port: 9091 + nodeId }))
+          }
+        }
+      }
+    })
+    yield* Effect.gen(function* () {
+      const producer = yield* Producer.make({ deliveryTimeout: "3 seconds", closeTimeout: 0 })
+      const topic = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
+      const sending = yield* Effect.forkChild(reasonOf(producer.send(topic, { value: "a", partition: 0 })))
+      yield* TestClock.adjust("4 seconds")
+      assert.strictEqual((yield* Fiber.join(sending))._tag, "NotDelivered")
+      assert.isBelow(requests, 20)
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+)
+
+it.effect("why there is no producer id is told", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* broker.inject(Fault.on("InitProducerId").error(14))
+    const producer = yield* Producer.make({ deliveryTimeout: "3 seconds" })
+    const sending = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "a", partition: 0 })))
+    yield* TestClock.adjust("4 seconds")
+    const reason = yield* Fiber.join(sending)
+    assert.include(reason._tag === "NotDelivered" ? reason.cause : "", "COORDINATOR_LOAD_IN_PROGRESS")
+  }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 1 })))
+)
 
 it.effect("a refusal that names the new leader costs no round for metadata (KIP-951)", () =>
   Effect.gen(function* () {

@@ -18,9 +18,6 @@ import * as Batch from "./Batch.ts"
 import { Ledger } from "./Ledger.ts"
 import type { Capability, Outcome, ProduceRequest, Services, Settings, View, Work } from "./Plan.ts"
 
-/** How many of a producer's last batches a broker knows again when they come twice. */
-const rememberedBatches = 5
-
 export class Accumulator {
   readonly #settings: Settings
   readonly #services: Services
@@ -186,7 +183,7 @@ export class Accumulator {
         if (this.#isSequenced(capability) && queue.producer === undefined) {
           if (this.#ledger.producer === undefined) {
             blocked.add(queue)
-            queue.obstacle = "there is no producer id yet"
+            queue.obstacle = this.#ledger.withoutId ?? "there is no producer id yet"
             const asking = needsProducerId.get(node)
             if (asking === undefined) needsProducerId.set(node, [queue])
             else asking.push(queue)
@@ -237,7 +234,7 @@ export class Accumulator {
       // Made again under its name: it knows nothing of what is under way, and would take what is behind that.
       if (queue.topicId !== topicId) return Infinity
       for (let i = 0; i < queue.inFlight; i++)
-        if (queue.batches[i]!.passed + queue.inFlight - i >= rememberedBatches) return Infinity
+        if (queue.batches[i]!.passed + queue.inFlight - i >= capability.remembers) return Infinity
     }
     const batch = queue.batches[queue.inFlight]!
     if (batch.attempts > 0 && queue.retryAt > now) return queue.retryAt
@@ -246,7 +243,9 @@ export class Accumulator {
     // Adaptive linger: with nothing under way to the broker a batch goes at once, else it waits for company until it is
     // full, or `linger` has passed, or an answer frees the way.
     if (inFlight === 0 || company || batch.closed || batch.attempts > 0 || waiting >= minQueued) return now
-    return batch.generation < this.#ledger.flushes.generation ? now : batch.createdAt + linger
+    if (batch.generation < this.#ledger.flushes.generation) return now
+    // Not beyond half of the time that it has, whatever `linger` says.
+    return Math.min(batch.createdAt + linger, (batch.createdAt + batch.deadline) / 2)
   }
 
   /** Records that wait, by the node they wait for. */
@@ -297,6 +296,7 @@ export class Accumulator {
     if (queue.topicId !== topicId) {
       queue.establishedUntil = -Infinity
       queue.batchBytes = this.#settings.batchBytes
+      queue.tooLarge = undefined
     }
     queue.topicId = topicId
     // To the back of the line: the partitions of a broker take turns.
@@ -305,6 +305,7 @@ export class Accumulator {
     queue.inFlight++
     Batch.isUnsentNoMore(batch)
     queue.node = node
+    queue.remembers = capability.remembers
     queue.obstacle = undefined
     batch.inFlight = true
     batch.sent = false
@@ -330,6 +331,17 @@ export class Accumulator {
   /** A producer id was given, for the partitions that have none. */
   begin(producer: Batch.ProducerId): void {
     this.#ledger.producer = producer
+    this.#ledger.withoutId = undefined
+  }
+
+  /** None was given, for now. */
+  withoutId(cause: string): void {
+    this.#ledger.withoutId = cause
+  }
+
+  /** Why a batch that has its bytes need not be sent: its broker has refused one that was no larger, a moment ago. */
+  knownTooLarge(batch: Batch.Batch, now: number): Outcome | undefined {
+    return this.#ledger.knownTooLarge(batch, now)
   }
 
   /** Gives everything without an end the same one, of all partitions or of some: `error`, or `NotDelivered` because of `cause`. */

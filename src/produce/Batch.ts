@@ -57,6 +57,8 @@ export interface Batch {
   attempts: number
   /** Attempts that have failed, other than by coming too early. */
   failures: number
+  /** Refusals that named a leader. */
+  hints: number
   /**
    * Batches behind it that were appended since it was first sent. A broker knows only the last five of a producer again:
    * one that may have been appended must stay among them until it has its end.
@@ -90,6 +92,10 @@ export interface Queue {
   inFlight: number
   /** The node that those in flight went to. */
   node: number
+  /** How many of its batches that node knows again. */
+  remembers: number
+  /** What that node has lately found too large: the smallest, as bytes on the wire. What is as large is not sent. */
+  tooLarge: { readonly node: number; readonly bytes: number; readonly until: number } | undefined
   /** The topic's id when they were sent, where brokers tell ids: it names the topic on the wire (Produce v13). */
   topicId: string | undefined
   /** Under what its sequences run. */
@@ -125,6 +131,8 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
   batches: [],
   inFlight: 0,
   node: -1,
+  remembers: 1,
+  tooLarge: undefined,
   topicId: undefined,
   producer: undefined,
   nextSequence: 0,
@@ -166,6 +174,7 @@ export const make = (
   sent: false,
   attempts: 0,
   failures: 0,
+  hints: 0,
   passed: 0,
   exhausted: false,
   sequence: -1,
@@ -200,6 +209,7 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
   made.closed = true
   made.attempts = batch.attempts
   made.failures = batch.failures
+  made.hints = batch.hints
   made.passed = batch.passed
   made.exhausted = batch.exhausted
   made.magic = batch.magic

@@ -15,6 +15,9 @@ export const zstdFrom = 7
 /** The record format that a version carries. */
 export const magicOf = (version: number): 0 | 1 | 2 => (version >= 3 ? 2 : version === 2 ? 1 : 0)
 
+/** Kafka 1.0 has v4 and v5. */
+export const remembers = (version: number): number => (version > 3 ? 5 : 1)
+
 type Request = Parameters<typeof Produce.Request.schema.make>[0]
 type Response = typeof Produce.Response.schema.Type
 

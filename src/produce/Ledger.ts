@@ -36,6 +36,12 @@ const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
 /** After so many full batches that fit, a partition whose batches were too large tries larger ones. */
 const fullBeforeGrowth = 32
 
+/** How long a broker's word that something is too large is taken for all that is no smaller. */
+const tooLargeMillis = 5000
+
+/** How many refusals in a row that name a leader are followed at once. */
+const hintsAtOnce = 3
+
 /** How often a single record may be refused as corrupt. */
 const corruptAtMost = 4
 
@@ -49,6 +55,8 @@ export class Ledger {
   readonly flushes = new Flushes()
   /** What partitions start from that have no producer id yet. */
   producer: Batch.ProducerId | undefined
+  /** Why there is none, where one was asked for. */
+  withoutId: string | undefined
 
   constructor(settings: Settings, services: Services) {
     this.#settings = settings
@@ -100,7 +108,7 @@ export class Ledger {
       // a gap before it, or that the broker has lost what was there: it holds nothing of this one, since it would know
       // it among the last five that it took, and at most five were ever under way.
       if (!first) this.#comeBack(batch, now, true)
-      else if (batch.unprovable && batch.persistence === "possibly") this.fail(batch)
+      else if (batch.persistence === "possibly" && (batch.unprovable || this.#forgets(queue))) this.fail(batch)
       else {
         queue.restart = "gap"
         // At once, unless that did not help.
@@ -112,6 +120,7 @@ export class Ledger {
       queue.restart ??= "fenced"
       return this.#comeBack(batch, now, false)
     }
+    if (asks === "split") this.#tooLarge(batch, now)
     if (asks === "split" && batch.records.length > 1) {
       queue.batchBytes = Math.max(1, Math.min(queue.batchBytes, batch.bytes >> 1))
       queue.fitting = 0
@@ -124,7 +133,7 @@ export class Ledger {
     // Before 2.4 a record without a key is as corrupt, for a compacted topic, as one that was damaged on its way; but that
     // does not happen so often in a row, and those behind it have less time than to wait for it.
     if (retriable && !(blamed && batch.failures >= corruptAtMost)) {
-      return this.#comeBack(batch, now, hinted)
+      return this.#comeBack(batch, now, hinted && ++batch.hints <= hintsAtOnce)
     }
     const named = records.filter(({ index }) => index >= 0 && index < batch.records.length)
     if (named.length > 0 && named.length < batch.records.length) {
@@ -138,6 +147,28 @@ export class Ledger {
       return
     }
     this.fail(batch)
+  }
+
+  /** A broker that knows only the last batch again, and others behind the first that it may have had. */
+  #forgets({ batches, remembers }: Batch.Queue): boolean {
+    return batches.some(({ persistence }, i) => i >= remembers && persistence === "possibly")
+  }
+
+  /** Old formats are judged message by message: of a set that was refused nothing is known but that one is too large. */
+  #tooLarge(batch: Batch.Batch, now: number): void {
+    const { encoded, magic, queue, records } = batch
+    if (!batch.sent || encoded === undefined || (magic < 2 && records.length > 1)) return
+    const known = queue.tooLarge?.node === queue.node && queue.tooLarge.until >= now ? queue.tooLarge.bytes : Infinity
+    queue.tooLarge = { node: queue.node, bytes: Math.min(known, encoded.bytes.length), until: now + tooLargeMillis }
+  }
+
+  /** The refusal that a batch would meet, where its broker has refused one that was no larger a moment ago. */
+  knownTooLarge({ encoded, magic, queue, records }: Batch.Batch, now: number): Outcome | undefined {
+    const { tooLarge } = queue
+    if (tooLarge === undefined || encoded === undefined || (magic < 2 && records.length > 1)) return undefined
+    if (tooLarge.node !== queue.node || tooLarge.until < now || encoded.bytes.length < tooLarge.bytes) return undefined
+    const message = `${encoded.bytes.length} bytes, and ${tooLarge.bytes} were too many a moment ago`
+    return { _tag: "Refused", code: codes.MESSAGE_TOO_LARGE, message }
   }
 
   /** It is sent again, from where it stands, unless its time is spent. `soon`: there is nothing to wait for. */
@@ -243,20 +274,18 @@ export class Ledger {
     let next = Infinity
     for (const queue of this.active) {
       this.#prune(queue, now)
-      for (const batch of queue.mixed ? queue.batches.slice() : queue.batches) {
-        if (batch.told) continue
-        if (batch.deadline > now) {
+      for (let i = 0; i < queue.batches.length;) {
+        const batch = queue.batches[i]!
+        if (!batch.told && batch.deadline > now) {
           if (batch.deadline < next) next = batch.deadline
-          if (queue.mixed) continue
-          break
+          if (!queue.mixed) break
+        } else if (!batch.told) {
+          if (batch.inFlight)
+            batch.failure ??= { cause: "deliveryTimeout was spent before the broker answered", code: undefined }
+          this.fail(batch)
         }
-        if (!batch.inFlight) {
-          // Behind one that has more time. What was never sent leaves no gap.
-          if (batch.attempts === 0) this.fail(batch)
-          continue
-        }
-        batch.failure ??= { cause: "deliveryTimeout was spent before the broker answered", code: undefined }
-        this.fail(batch)
+        // What is not in flight has left the queue, also behind one that has more time.
+        if (queue.batches[i] === batch) i++
       }
     }
     return next

@@ -1,4 +1,5 @@
 /** Entries become records of a partition: their topic is looked up, they are encoded, and a partition is chosen. */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -18,12 +19,13 @@ export interface Prepared {
 export interface Placement {
   /**
    * Encodes and places one entry, at once where that is possible: else as an Effect, which ends within `within` of
-   * `since`, and with the producer. Throws a `KafkaError`.
+   * `since`, and with the producer. `context` is the caller's, for his Schemas. Throws a `KafkaError`.
    */
   readonly one: (
     topic: Topic.Any,
     entry: TopicEncoder.Entry,
-    since: number
+    since: number,
+    context: Context.Context<never>
   ) => Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any>
   /**
    * The same for many, into a `SendAll`, within one time for all of them, and a slice at a time: `enter` hands over what
@@ -35,6 +37,7 @@ export interface Placement {
     entries: ReadonlyArray<TopicEncoder.Entry>,
     into: SendAll<any>,
     since: number,
+    context: Context.Context<never>,
     enter: (end: number) => Effect.Effect<void>
   ) => Effect.Effect<void, never, any>
 }
@@ -122,7 +125,8 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
     from: number,
-    into: SendAll<any>
+    into: SendAll<any>,
+    context: Context.Context<never>
   ): Filled => {
     const encoder = TopicEncoder.of(topic)
     const at = stamp()
@@ -131,7 +135,7 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
     for (let i = from; i < end; i++) {
       const entry = entries[i]!
       try {
-        const record = encoder.encode(entry, at)
+        const record = encoder.encode(entry, at, context)
         if (!TopicEncoder.isRecord(record)) {
           const waits = Effect.match(
             Effect.flatMap(record, (record) => placed(info, entry, record)),
@@ -153,8 +157,8 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
   }
 
   return {
-    one: (topic, entry, since) => {
-      const record = TopicEncoder.of(topic).encode(entry, stamp())
+    one: (topic, entry, since, context) => {
+      const record = TopicEncoder.of(topic).encode(entry, stamp(), context)
       const info = cluster.known(topic.name)
       if (info !== undefined) return encoded(info, entry, record, since)
       return Effect.flatMap(lookedUp(topic.name), (info) =>
@@ -168,11 +172,11 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
         })
       )
     },
-    all: (topic, entries, into, since, enter) => {
+    all: (topic, entries, into, since, context, enter) => {
       const failRest = (error: KafkaError.KafkaError) => Effect.sync(() => into.failRest(error))
       const filled = (info: Cluster.TopicInfo, from: number, timed: boolean): Effect.Effect<void, never, any> =>
         Effect.suspend(() => {
-          const { next, waits } = fill(info, topic, entries, from, into)
+          const { next, waits } = fill(info, topic, entries, from, into, context)
           const entered = enter(next)
           const on = cluster.known(topic.name) ?? info
           if (waits === undefined) {

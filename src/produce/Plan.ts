@@ -33,6 +33,8 @@ export interface Services {
 export interface Capability {
   /** The newest format: 0 before 0.10, 1 before 0.11. */
   readonly magic: 0 | 1 | 2
+  /** How many of a producer's last batches it knows again when they come twice: five since 1.0, the last one in 0.11 (KAFKA-5494). */
+  readonly remembers: number
   /** Why the compression of this producer is not for this broker, if so. */
   readonly refusesCompression: KafkaError.KafkaError | undefined
 }

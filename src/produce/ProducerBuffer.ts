@@ -86,14 +86,21 @@ export class ProducerBuffer {
     this.#timer ??= this.#fork(this.#watch)
   }
 
-  /** Out of the line again; false where it has had its room. */
+  /** Out of the line again; false where it has had its room. Those behind it may need less. */
   leave(wanting: Wanting): boolean {
-    return this.#line.delete(wanting)
+    const left = this.#line.delete(wanting)
+    if (left) this.#serve()
+    return left
   }
 
   release(records: number, bytes: number): void {
     this.#records -= records
     this.#bytes -= bytes
+    this.#serve()
+  }
+
+  /** Lets in those who stand first in line, as far as there is room. */
+  #serve(): void {
     // Who is let in may have his end at once, and so give his room back: one walk of the line sees that too.
     if (this.#admitting) return
     this.#admitting = true
@@ -135,6 +142,8 @@ export class ProducerBuffer {
       const waitingFor = "room in the producer's buffer"
       wanting.refuse(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: patience, waitingFor }))
     }
+    this.#serve()
+    if (this.#line.size === 0) next = Infinity
     if (next < Infinity) return Effect.andThen(Effect.sleep(Math.ceil(next)), this.#watch)
     this.#timer = undefined
     return Effect.void

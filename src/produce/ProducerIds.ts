@@ -21,14 +21,14 @@ const transactionTimeoutMs = 2_147_483_647
 const staggerMillis = 1000
 
 /**
- * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `fail` why none is to
- * be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id counts.
+ * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `failed` why none
+ * was to be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id counts.
  */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
   begin: (producer: ProducerId) => void,
-  fail: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
+  failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
 ): ((asking: ReadonlyMap<number, ReadonlyArray<Queue>>) => void) => {
   /** Who is asked now, or is not to be asked again yet. */
   const asking = new Set<number>()
@@ -67,7 +67,7 @@ export const make = (
       failures++
       // What has an id by now goes on with it.
       const without = [...queues.values()].flat().filter(({ producer }) => producer === undefined)
-      if (!error.isRetryable) fail(error, without)
+      failed(error, without)
       return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(failures, 6)))
     }
     fork(

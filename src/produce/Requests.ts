@@ -56,7 +56,8 @@ export const make = (parts: Parts): Requests => {
     return told
   }
 
-  const send = (request: ProduceRequest) => {
+  const send = (made: ProduceRequest) => {
+    const request = withoutTooLarge(made)
     const { node } = request
     if (request.batches.length === 0) return ended(request, () => ({ _tag: "Unknown", cause: "" }))
     const byName = request.batches.some(({ queue }) => queue.topicId === undefined)
@@ -90,6 +91,20 @@ export const make = (parts: Parts): Requests => {
         Effect.ignore
       )
     )
+  }
+
+  /** What is known to be too large has its end, or is split, at once. */
+  const withoutTooLarge = (request: ProduceRequest): ProduceRequest => {
+    const now = loop.now()
+    const batches: Array<Batch> = []
+    for (const batch of request.batches) {
+      const refused = accumulator.knownTooLarge(batch, now)
+      if (refused === undefined) batches.push(batch)
+      else accumulator.settle(batch, refused, now)
+    }
+    if (batches.length === request.batches.length) return request
+    loop.wake()
+    return { node: request.node, batches }
   }
 
   const answered = (

@@ -69,7 +69,10 @@ export const make = Effect.fnUntraced(function* (
     brokers,
     () => loop,
     (producer) => accumulator.begin(producer),
-    (error, queues) => accumulator.failAll({ error }, queues)
+    (error, queues) => {
+      if (error.isRetryable) accumulator.withoutId(`no producer id is to be had: ${error.message}`)
+      else accumulator.failAll({ error }, queues)
+    }
   )
 
   // ── what a look sees
@@ -79,7 +82,8 @@ export const make = Effect.fnUntraced(function* (
     if (capability === undefined) {
       const refusesCompression =
         version < Exchange.zstdFrom && codec.name === "zstd" ? zstdIsTooNew(version) : undefined
-      capabilities.set(version, (capability = { magic: Exchange.magicOf(version), refusesCompression }))
+      capability = { magic: Exchange.magicOf(version), remembers: Exchange.remembers(version), refusesCompression }
+      capabilities.set(version, capability)
     }
     return capability
   }

@@ -3,8 +3,10 @@
  * Schema that needs a service or waits for something costs an Effect.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -31,16 +33,20 @@ export const isRecord = (
 
 /** Encodes the entries of one topic. */
 export interface TopicEncoder {
-  /** The record, or an Effect where a Schema cannot say at once. Throws a `KafkaError` with reason `Encode`. */
+  /**
+   * The record, or an Effect where a Schema cannot say at once. Throws a `KafkaError` with reason `Encode`. `context` is
+   * the caller's (default: none): a Schema sees the services, and the references, that it would see in his fiber.
+   */
   readonly encode: (
     entry: Entry,
-    now: number
+    now: number,
+    context?: Context.Context<never>
   ) => Record.ProduceRecord | Effect.Effect<Record.ProduceRecord, Failure, any>
 }
 
 type Bytes = Uint8Array | null
 type Part = "key" | "value" | "headers"
-type Encoder = (input: unknown) => Bytes | Effect.Effect<Bytes, Failure, any>
+type Encoder = (input: unknown, context: Context.Context<never>) => Bytes | Effect.Effect<Bytes, Failure, any>
 
 const isPlainString = (ast: SchemaAST.AST): boolean =>
   ast._tag === "String" && ast.checks === undefined && ast.encoding === undefined
@@ -101,16 +107,16 @@ const settle = <A>(
 }
 
 type Parsed = Effect.Effect<unknown, SchemaIssue.Issue, any>
-type Parser = (input: unknown) => Parsed
+type Parser = (input: unknown, context: Context.Context<never>) => Parsed
 
 /**
  * A parser that answers at once where it can. That of JSON, and every transformation that may fail, answers by an
- * Effect that does not wait for anything: run here it costs a tenth of what it costs in a fiber of the caller's. The
- * first that waits, or asks for a service, ends that: from then on the caller runs them.
+ * Effect that does not wait for anything: started here it costs a tenth of what it costs in a fiber of the caller's. The
+ * first that waits ends that: it goes on, and its caller with it; from then on the caller runs them.
  */
-const atOnce = (parse: Parser, topic: string, part: Part): Parser => {
+const atOnce = (parse: (input: unknown) => Parsed, topic: string, part: Part): Parser => {
   let waits = false
-  return (input) => {
+  return (input, context) => {
     let parsed: Parsed
     try {
       parsed = parse(input)
@@ -118,10 +124,13 @@ const atOnce = (parse: Parser, topic: string, part: Part): Parser => {
       throw encodeError(topic, part, error)
     }
     if (waits || Exit.isExit(parsed)) return parsed
-    const exit = Effect.runSyncExit(parsed as Effect.Effect<unknown, SchemaIssue.Issue>)
-    if (Exit.isSuccess(exit) || exit.cause.reasons.every((reason) => reason._tag === "Fail")) return exit
-    waits = true
-    return parsed
+    const fiber = Effect.runForkWith(context)(parsed as Effect.Effect<unknown, SchemaIssue.Issue>)
+    const exit = fiber.pollUnsafe()
+    if (exit === undefined) {
+      waits = true
+      return Effect.onInterrupt(Fiber.join(fiber), () => Fiber.interrupt(fiber))
+    }
+    return exit
   }
 }
 
@@ -131,11 +140,11 @@ const asKafkaError = (error: unknown, topic: string, part: Part): Failure =>
 const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec): Encoder => {
   const pass = passThrough(codec.ast)
   const parse = atOnce(SchemaParser.encodeUnknownEffect(codec), topic, part)
-  return (input) => {
+  return (input, context) => {
     if (pass.text && typeof input === "string") return Buffer.from(input)
     if (pass.bytes && input instanceof Uint8Array) return present(topic, part, input)
     if (input === null && pass.nil) return null
-    return settle(parse(input), topic, part, (encoded) => toBytes(topic, part, encoded))
+    return settle(parse(input, context), topic, part, (encoded) => toBytes(topic, part, encoded))
   }
 }
 
@@ -181,23 +190,26 @@ export const make = (topic: Topic.Any): TopicEncoder => {
     topic.headers === undefined
       ? undefined
       : atOnce(SchemaParser.encodeUnknownEffect(topic.headers), topic.name, "headers")
-  const headersOf = (input: unknown): Record.Headers | Effect.Effect<Record.Headers, Failure, any> =>
+  const headersOf = (
+    input: unknown,
+    context: Context.Context<never>
+  ): Record.Headers | Effect.Effect<Record.Headers, Failure, any> =>
     parseHeaders === undefined
       ? input === undefined
         ? Record.noHeaders
         : checkHeaders(input, topic.name)
-      : settle(parseHeaders(input), topic.name, "headers", encodeHeaders)
+      : settle(parseHeaders(input, context), topic.name, "headers", encodeHeaders)
   return {
-    encode: (entry, now) => {
+    encode: (entry, now, context = Context.empty()) => {
       if (typeof entry !== "object" || entry === null)
         throw KafkaError.make({
           _tag: "Misuse",
           message: `an entry is an object, not ${String(entry)}`,
           topic: topic.name
         })
-      const key = encodeKey(entry.key === undefined ? null : entry.key)
-      const value = encodeValue(entry.value)
-      const headers = headersOf(entry.headers)
+      const key = encodeKey(entry.key === undefined ? null : entry.key, context)
+      const value = encodeValue(entry.value, context)
+      const headers = headersOf(entry.headers, context)
       const timestamp = entry.timestamp === undefined ? now : checkTimestamp(entry.timestamp, topic.name)
       // Bytes are told from Effects by their class: `Effect.isEffect` is dear, and this is done for each record.
       if (isBytes(key) && isBytes(value) && Array.isArray(headers)) return { key, value, headers, timestamp }

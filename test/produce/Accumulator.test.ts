@@ -22,7 +22,7 @@ const overhead = 61
 const sizeOf = (record: ProduceRecord) => record.value?.length ?? 0
 const record = (bytes = 10): ProduceRecord => ({ key: null, value: new Uint8Array(bytes), headers: [], timestamp: 0 })
 const records = (count: number, bytes = 10) => Array.from({ length: count }, () => record(bytes))
-const modern: Capability = { magic: 2, refusesCompression: undefined }
+const modern: Capability = { magic: 2, remembers: 5, refusesCompression: undefined }
 const healthy = { leaderOf: (): number | undefined => 1, idOf: () => undefined, capabilityOf: () => modern }
 const leaderless = { ...healthy, leaderOf: () => undefined }
 /** At once, then after 50 ms. */
@@ -149,6 +149,67 @@ describe("Accumulator", () => {
     accumulator.append("t", 0, records(1), delivery("c"), 5)
     const [batch] = next(6)
     assert.strictEqual(batch?.records.length, 2)
+  })
+
+  it("lingers for half of a batch's time at most, whatever linger says", () => {
+    const { accumulator, delivery, drain, establish, next } = setUp({ linger: 20_000, deliveryTimeout: 10_000 })
+    establish()
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
+    next(0)
+    accumulator.append("t", 0, records(1), delivery("b"), 0)
+    assert.strictEqual(drain(1).wakeAt, 5000)
+    assert.lengthOf(next(5000), 1)
+  })
+
+  it("tells the end of a record in its time that came back behind one with more time", () => {
+    const { accumulator, delivery, drain, end, establish, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(1), delivery("more"), 5000)
+    const [more] = next(5000)
+    accumulator.append("t", 0, records(1), delivery("less"), 5000, 0)
+    const [less] = next(5005)
+    assert.isDefined(less)
+    end(more!, lost, 6000)
+    end(less!, lost, 6000)
+    assert.strictEqual(accumulator.drain(6000, leaderless).wakeAt, 10_000)
+    accumulator.drain(10_000, leaderless)
+    assert.deepStrictEqual(told, ["less 0+1 NotDelivered"])
+    const [again] = drain(10_000).requests[0]!.batches
+    assert.strictEqual(again, more)
+  })
+
+  it("does not ask again whether what is too large for a broker is too large (2 requests a record)", () => {
+    const { accumulator, delivery, end, failures, next } = setUp({ batchBytes: 10_000 })
+    let requests = 0
+    const limit = 105
+    /** As a producer does it: what has its bytes is looked at before it is sent. */
+    const run = (from: number) => {
+      for (let now = from; accumulator.outstanding > 0 && now < from + 2000; now++)
+        for (const batch of next(now)) {
+          const bytes = new Uint8Array(batch.bytes)
+          batch.encoded = { magic: 2, bytes, producer: undefined, sequence: batch.sequence }
+          const known = accumulator.knownTooLarge(batch, now)
+          if (known !== undefined) {
+            accumulator.requestEnded(1)
+            accumulator.settle(batch, known, now)
+            continue
+          }
+          requests++
+          end(batch, bytes.length > limit ? refused(tooLarge) : appended(0), now)
+        }
+    }
+    accumulator.append("t", 0, records(64, 100), delivery("large"), 0)
+    run(0)
+    assert.lengthOf(failures, 64)
+    assert.isAtMost(requests, 7, "of 64, 32, 16, 8, 4, 2 and 1")
+    // What is smaller goes; and after a while the broker is asked again.
+    requests = 0
+    accumulator.append("t", 0, [record(10)], delivery("small"), 2000)
+    run(2000)
+    accumulator.append("t", 0, [record(100)], delivery("large"), 9000)
+    run(9000)
+    assert.strictEqual(requests, 2)
+    assert.lengthOf(failures, 65)
   })
 
   it("sends a full batch without lingering, and tells each caller its own records", () => {
@@ -370,6 +431,33 @@ describe("Accumulator", () => {
     )
   })
 
+  it("has one batch of a partition under way to a broker that remembers one (0.11 wrote records twice)", () => {
+    const { accumulator, delivery, establish } = setUp()
+    establish()
+    const old = { ...healthy, capabilityOf: () => ({ ...modern, remembers: 1 }) }
+    for (let i = 0; i < 3; i++) {
+      accumulator.append("t", 0, records(1), delivery(`${i}`), 0)
+      accumulator.flush()
+    }
+    assert.strictEqual(accumulator.drain(0, old).requests.length, 1)
+    assert.strictEqual(accumulator.drain(0, healthy).requests.length, 2)
+  })
+
+  it("does not take out of order for a proof where the broker remembers less than was under way", () => {
+    const { accumulator, delivery, drain, end, establish, failures, next } = setUp()
+    establish()
+    for (const name of ["a", "b"]) {
+      accumulator.append("t", 0, records(1), delivery(name), 0)
+      accumulator.flush()
+    }
+    for (const batch of next(0)) end(batch, lost, 1)
+    const old = { ...healthy, capabilityOf: () => ({ ...modern, remembers: 1 }) }
+    const [first] = accumulator.drain(2000, old).requests[0]!.batches
+    end(first!, refused(outOfOrder), 2001)
+    assert.isTrue(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence === "possibly")
+    assert.isDefined(drain(2002))
+  })
+
   it("lets the partitions of a broker take turns", () => {
     const { accumulator, delivery, end, next } = setUp({ maxRequestBytes: 200, maxInFlight: 1 })
     for (let p = 0; p < 4; p++) accumulator.append("t", p, records(30), delivery(`${p}`), 0)
@@ -391,7 +479,7 @@ describe("Accumulator", () => {
     const { accumulator, delivery, told } = setUp()
     const withHeaders = { ...record(), headers: [["h", null]] as const }
     accumulator.append("t", 0, [record(), withHeaders, record()], delivery("a"), 0)
-    const old: Capability = { magic: 1, refusesCompression: undefined }
+    const old: Capability = { magic: 1, remembers: 5, refusesCompression: undefined }
     const [request] = accumulator.drain(0, { ...healthy, capabilityOf: () => old }).requests
     const [batch] = request!.batches
     assert.deepStrictEqual([batch!.records.length, batch!.sequence, batch!.magic], [2, -1, 1])

@@ -125,8 +125,8 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
   const leaders = partitions.map((_, p) => 1 + (p % 2))
   const leaderless = partitions.map(() => false)
   const nodes = new Map<number, Node>([1, 2].map((id) => [id, { wires: [], left: [], ready: true }]))
-  const modern: Capability = { magic: 2, refusesCompression: undefined }
-  const ancient: Capability = { magic: 1, refusesCompression: undefined }
+  const modern: Capability = { magic: 2, remembers: 5, refusesCompression: undefined }
+  const ancient: Capability = { magic: 1, remembers: 5, refusesCompression: undefined }
   const capabilities = new Map([1, 2].map((id) => [id, old && chance(0.5) ? ancient : modern]))
   const fates: Array<Fate> = []
   const deliveries: Array<{ readonly fate: Fate; readonly delivery: Parameters<Accumulator["withdraw"]>[2] }> = []

@@ -25,7 +25,7 @@ const setUp = (get: Effect.Effect<never, KafkaError.KafkaError>, look: () => voi
     } as unknown as Brokers["Service"]
     // Bounded, so that one that spins ends.
     const wake = () => void (attempts < 1000 && look())
-    const loop = { fork: run, wake } as unknown as Loop.Loop
+    const loop = { fork: run, wake, now: () => 0 } as unknown as Loop.Loop
     return { brokers, loop: () => loop, attempts: () => attempts }
   })
 
@@ -49,17 +49,19 @@ describe("a defect is a failure", () => {
   it.effect("of a question for a producer id", () =>
     Effect.gen(function* () {
       const queue = makeQueue("t", 0, 100)
+      const told: Array<boolean> = []
       const ask = () => asks(new Map([[1, [queue]]]))
       const { attempts, brokers, loop } = yield* setUp(Effect.die("bad network"), () => ask())
       const asks = ProducerIds.make(
         brokers,
         loop,
         () => {},
-        () => assert.fail("a defect may pass")
+        (error) => told.push(error.isRetryable)
       )
       ask()
       yield* settled
       assert.strictEqual(attempts(), 1, "at once again")
+      assert.deepStrictEqual(told, [true], "a defect may pass")
       yield* TestClock.adjust(50)
       assert.strictEqual(attempts(), 2)
     })

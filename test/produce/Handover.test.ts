@@ -102,6 +102,38 @@ describe("time", () => {
   )
 })
 
+describe("a line of those who wait for room", () => {
+  for (const how of ["is interrupted", "runs out of time"] as const)
+    it.effect(`moves up when one in it ${how} (those behind waited for room that was there)`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* warm(producer)
+        yield* producer.send(text, { value: "warm", partition: 1 })
+        // It stands in line from the 9th second on, and gives up in the 10th; what holds the room has more time.
+        const wide = yield* fork(Effect.exit(producer.send(slow, { key: null, value: "b".repeat(800), partition: 1 })))
+        yield* TestClock.adjust("8 seconds")
+        yield* broker.inject(Fault.on("Produce", { partition: 0 }).withhold)
+        yield* fork(Effect.exit(producer.send(text, { value: "a".repeat(300), partition: 0 })))
+        yield* TestClock.adjust("1500 millis")
+        const narrow = yield* fork(producer.send(text, { value: "c", partition: 1 }))
+        if (how === "is interrupted") yield* Fiber.interrupt(wide)
+        else yield* TestClock.adjust("500 millis")
+        yield* Fiber.join(wide).pipe(Effect.exit)
+        yield* TestClock.adjust("100 millis")
+        assert.isDefined(narrow.pollUnsafe(), "it still waits")
+        assert.strictEqual((yield* Fiber.join(narrow)).offset, 1)
+      }).pipe(
+        Effect.provide(
+          withProducer(
+            { bufferBytes: 1000, deliveryTimeout: "10 seconds", closeTimeout: 0, linger: 0 },
+            { brokers: 2, replicationFactor: 1 }
+          )
+        )
+      )
+    )
+})
+
 describe("a call of many", () => {
   it.effect("lets the event loop run between its slices (30 MB were encoded in one turn)", () => {
     let encoded = 0

@@ -1,10 +1,10 @@
 /**
- * A random walk of whole producers over the embedded broker, in virtual time: several on one client, every way to send,
+ * A random walk of whole producers over the embedded broker, of any release, in virtual time: several on one client, every way to send,
  * with refusals before and after the append, splits, lost requests and answers, brokers that hang, stop and start, leaders
  * that move or are none, topics made again, stale metadata, interruptions, full buffers, flushes, and closing in the
  * middle. Judged by order numbers that the walk itself put into the records. The same seed gives the same walk.
  */
-import { Effect, Exit, Fiber, Result, Schema, Scope } from "effect"
+import { Schedule, Effect, Exit, Fiber, Result, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
@@ -26,6 +26,7 @@ interface Walker {
   readonly producer: Producer.Producer["Service"]
   readonly scope: Scope.Closeable
   readonly acks: 0 | 1 | "all"
+  exact: boolean
   readonly deliveryTimeout: number
   readonly orders: Array<number>
   closed: boolean
@@ -40,12 +41,22 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
     const partitions = 1 + upTo(4)
     const brokers = 1 + upTo(3)
     const replicationFactor = 1 + upTo(brokers)
+    const release = (["0.8.2", "0.9", "0.10.2", "0.11", "1.1", "2.8", "3.9", "4.0", "4.4"] as const)[upTo(9)]!
+    const old =
+      release.startsWith("0.8") || release.startsWith("0.9") || release.startsWith("0.10") || release === "0.11"
     const layer = KafkaTest.layer({
       brokers,
       replicationFactor,
       seed: seed + 1,
       autoCreate: false,
-      topics: [{ name: text, partitions, config: chance(0.3) ? { "max.message.bytes": "400" } : {} }],
+      asVersion: release,
+      topics: [
+        {
+          name: text,
+          partitions,
+          config: { "unclean.leader.election.enable": "false", ...(chance(0.3) ? { "max.message.bytes": "400" } : {}) }
+        }
+      ],
       client: { requestTimeout: "2 seconds", metadataTimeout: "5 seconds" }
     })
 
@@ -67,6 +78,7 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
         const acks = chance(0.75) ? "all" : chance(0.5) ? 1 : 0
         const deliveryTimeout = chance(0.3) ? 1000 + upTo(3000) : 60_000
         const scope = yield* Scope.make()
+        const plain = chance(0.15) && acks === "all"
         const producer = yield* Scope.provide(
           Producer.make({
             acks,
@@ -77,11 +89,20 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
             batchBytes: 150 + upTo(600),
             maxInFlight: 1 + upTo(5),
             ...(chance(0.3) ? { bufferRecords: 5 + upTo(30) } : {}),
-            ...(chance(0.2) ? { compression: "lz4" as const } : {})
+            ...(chance(0.3) ? { compression: (["lz4", "gzip", "snappy"] as const)[upTo(3)]! } : {}),
+            ...(chance(0.2) ? { minQueued: 1 + upTo(10) } : {}),
+            ...(chance(0.25)
+              ? { retry: Schedule.spaced(`${upTo(300)} millis`).pipe(Schedule.upTo({ times: upTo(4) })) as any }
+              : {}),
+            ...(chance(0.1) ? { whenFull: "fail" as const } : {}),
+            ...(chance(0.2) ? { maxRequestBytes: 700 + upTo(600) } : {}),
+            ...(chance(0.2) ? { bufferBytes: 300 + upTo(3000) } : {}),
+            ...(plain ? { idempotent: false } : {})
           }),
           scope
         )
         walkers.push({
+          exact: acks === "all" && !plain && !old,
           producer,
           scope,
           acks,
@@ -117,7 +138,7 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
         const i = upTo(walkers.length)
         const { closed, producer } = walkers[i]!
         if (closed) return
-        const way = upTo(3)
+        const way = upTo(4)
         if (way === 0) {
           const all = Array.from({ length: 1 + upTo(15) }, () => entry(i))
           const sending = producer.sendAll(
@@ -135,6 +156,17 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
             yield* Fiber.interrupt(fiber)
             fate.outcome ??= "interrupted"
           }
+        } else if (way === 3) {
+          const all = Array.from({ length: 1 + upTo(15) }, () => entry(i))
+          yield* start(
+            Effect.flatMap(
+              producer.offerAll(
+                text,
+                all.map((one) => one.entry)
+              ),
+              (acks) => Effect.map(acks, (results) => results.forEach((result, k) => settle(all[k]!.fate, result)))
+            )
+          )
         } else {
           const { entry: one, fate } = entry(i)
           const offering = Effect.matchEffect(producer.offer(text, one), {
@@ -228,9 +260,11 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
       for (const { done } of flushes) if (!done) problems.push("a flush has not come to its end")
       const logs: Array<ReadonlyArray<string>> = []
       for (let p = 0; p < partitions; p++) logs.push((yield* broker.log(text, p)).map(({ value }) => value))
-      judge({ fates, logs, walkers, recreated, moved }, problems)
+      // Before Produce v13 a topic that was made again may get what is under way in any order: it takes any first sequence.
+      const unordered = recreated && release !== "4.4"
+      judge({ fates, logs, walkers, recreated, moved, unordered }, problems)
       for (const defect of yield* broker.defects) problems.push(`the broker has a defect: ${String(defect)}`)
-      return problems
+      return problems.map((p) => `Kafka ${release}: ${p}`)
     }).pipe(Effect.scoped, Effect.provide(layer), Effect.provide(TestClock.layer()))
   })
 
@@ -241,31 +275,32 @@ const judge = (
     readonly walkers: ReadonlyArray<Walker>
     readonly recreated: boolean
     readonly moved: boolean
+    readonly unordered: boolean
   },
   problems: Array<string>
 ): void => {
-  const { fates, logs, moved, recreated, walkers } = run
+  const { fates, logs, moved, recreated, unordered, walkers } = run
   logs.forEach((log, p) => {
-    walkers.forEach(({ acks }, i) => {
+    walkers.forEach(({ acks, exact }, i) => {
+      if (unordered && exact) return
       const orders = log.flatMap((value) => (value.startsWith(`${i}:${p}:`) ? [Number(value.split(":")[2])] : []))
-      const exact = acks === "all"
       const firsts = exact ? orders : orders.filter((order, k) => orders.indexOf(order) === k)
       for (let k = 1; k < firsts.length; k++)
         if (firsts[k]! <= firsts[k - 1]!)
           problems.push(
-            `partition ${p}, producer ${i} (acks ${acks}): ${firsts[k - 1]} before ${firsts[k]} in ${orders.join(" ")}`
+            `partition ${p}, producer ${i} (acks ${acks}, exact ${exact}): ${firsts[k - 1]} before ${firsts[k]} in ${orders.join(" ")}`
           )
     })
   })
   const there = logs.map((log) => new Set(log))
   for (const { offset, outcome, partition, producer, value } of fates) {
-    const { acks } = walkers[producer]!
+    const { acks, exact } = walkers[producer]!
     const found = there[partition]!.has(value)
     if (outcome === undefined) problems.push(`${value} has no outcome`)
     else if (outcome === "acknowledged") {
       if (!found && !recreated && (acks === "all" || (acks === 1 && !moved)))
         problems.push(`${value} was acknowledged and is lost`)
-      if (acks === "all" && !recreated && offset >= 0 && logs[partition]![offset] !== value)
+      if (exact && !recreated && offset >= 0 && logs[partition]![offset] !== value)
         problems.push(`${value} was acknowledged at ${offset}, where ${logs[partition]![offset]} is`)
     } else if (outcome !== "interrupted") {
       const { reason } = outcome
@@ -274,7 +309,7 @@ const judge = (
         problems.push(`${value} is told not to be there, and is: ${reason.cause}`)
       else if (reason._tag !== "NotDelivered" && found)
         problems.push(`${value} failed with ${reason._tag} and is there`)
-      if (!["NotDelivered", "TimedOut", "Closed"].includes(reason._tag))
+      if (!["NotDelivered", "TimedOut", "Closed", "BufferFull", "RecordTooLarge"].includes(reason._tag))
         problems.push(`${value} failed: ${outcome.message}`)
     }
   }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, SchemaTransformation } from "effect"
+import { Context, Effect, Fiber, Schema, SchemaGetter, SchemaTransformation } from "effect"
 import { KafkaError, Topic } from "samsa"
 import * as TopicEncoder from "../../src/produce/TopicEncoder.ts"
 
@@ -61,7 +61,7 @@ describe("TopicEncoder", () => {
     }
   })
 
-  it.effect("tells of a transformation that throws as of one that fails", () => {
+  it("tells of a transformation that throws as of one that fails", () => {
     const throwing = Schema.String.pipe(
       Schema.decodeTo(
         Schema.String,
@@ -73,12 +73,45 @@ describe("TopicEncoder", () => {
         })
       )
     )
-    return Effect.gen(function* () {
-      const { reason } = yield* Effect.flip(
-        encoderOf(throwing).encode({ value: "v" }, 0) as Effect.Effect<never, KafkaError.KafkaError>
+    const { reason } = failure(() => encoderOf(throwing).encode({ value: "v" }, 0))
+    assert.isTrue(reason._tag === "Encode" && reason.issue.includes("thrown"))
+  })
+
+  it.effect("runs a Schema that waits once, and ends it with its caller (the first was encoded twice)", () =>
+    Effect.gen(function* () {
+      const events: Array<string> = []
+      const waiting = Schema.String.pipe(
+        Schema.encodeTo(Schema.String, {
+          decode: SchemaGetter.transform((s: string) => s),
+          encode: SchemaGetter.transformEffect((s: string) =>
+            Effect.sync(() => events.push(`${s} begins`)).pipe(
+              Effect.andThen(Effect.never),
+              Effect.onInterrupt(() => Effect.sync(() => events.push(`${s} is interrupted`)))
+            )
+          )
+        })
       )
-      assert.isTrue(reason._tag === "Encode" && reason.issue.includes("thrown"))
+      const encoder = encoderOf(waiting)
+      for (const value of ["first", "second"]) {
+        const fiber = yield* Effect.forkChild(encoder.encode({ value }, 0) as Effect.Effect<unknown>, {
+          startImmediately: true
+        })
+        yield* Fiber.interrupt(fiber)
+      }
+      assert.deepStrictEqual(events, ["first begins", "first is interrupted", "second begins", "second is interrupted"])
     })
+  )
+
+  it("shows a Schema the caller's references (their defaults were encoded)", () => {
+    const Tenant = Context.Reference<string>("Tenant", { defaultValue: () => "nobody" })
+    const tenants = Schema.String.pipe(
+      Schema.encodeTo(Schema.String, {
+        decode: SchemaGetter.transform((s: string) => s),
+        encode: SchemaGetter.transformEffect((s: string) => Effect.map(Tenant, (tenant) => `${tenant}:${s}`))
+      })
+    )
+    const record = encoderOf(tenants).encode({ value: "v" }, 0, Context.make(Tenant, "acme") as Context.Context<never>)
+    assert.isTrue(TopicEncoder.isRecord(record) && text(record.value) === "acme:v")
   })
 
   it.effect("leaves a Schema that waits to the caller, every time", () =>

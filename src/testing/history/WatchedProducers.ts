@@ -121,7 +121,7 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
       return Effect.forEach(entries, (entry) =>
         Effect.suspend(() => {
           try {
-            const encoded = TopicEncoder.of(topic).encode(entry, 0)
+            const encoded = TopicEncoder.of(topic).encode(entry, 0, fiber.context)
             return Effect.isEffect(encoded) ? encoded : Effect.succeed(encoded)
           } catch (error) {
             return Effect.fail(error)
