@@ -4,7 +4,7 @@
  * that move or are none, topics made again, stale metadata, interruptions, full buffers, flushes, and closing in the
  * middle. Judged by order numbers that the walk itself put into the records. The same seed gives the same walk.
  */
-import { Schedule, Effect, Exit, Fiber, Result, Schema, Scope } from "effect"
+import { Schedule, Effect, Exit, Fiber, Result, Schema, Scope, References } from "effect"
 import { TestClock } from "effect/testing"
 import { KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
@@ -265,7 +265,12 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
       judge({ fates, logs, walkers, recreated, moved, unordered }, problems)
       for (const defect of yield* broker.defects) problems.push(`the broker has a defect: ${String(defect)}`)
       return problems.map((p) => `Kafka ${release}: ${p}`)
-    }).pipe(Effect.scoped, Effect.provide(layer), Effect.provide(TestClock.layer()))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(layer),
+      Effect.provide(TestClock.layer()),
+      Effect.provideService(References.MinimumLogLevel, "None")
+    )
   })
 
 const judge = (
