@@ -171,6 +171,11 @@ export interface FieldOptions {
   readonly default?: unknown
   /** Where the version lacks it, it may be written all the same, and is dropped. */
   readonly ignorable?: true
+  /**
+   * The field that stands in its place where the version lacks it, such as `topicId` for `name`: it is dropped only
+   * where that one is given, since what is named would be lost otherwise.
+   */
+  readonly instead?: string
 }
 
 const say =

@@ -4,6 +4,8 @@ import * as Api from "../../src/protocol/Api.ts"
 import * as Frame from "../../src/protocol/Frame.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import * as Field from "../../src/protocol/codec/Field.ts"
+import * as DeleteTopics from "../../src/protocol/messages/DeleteTopics.ts"
+import * as OffsetFetch from "../../src/protocol/messages/OffsetFetch.ts"
 import * as Wire from "../../src/protocol/Wire.ts"
 import { type Line, lines, messageOf, messages, pathOf, show } from "./support/golden.ts"
 import { generate, other, random } from "./support/values.ts"
@@ -183,6 +185,28 @@ describe("messages, beside the bytes of the Java client", () => {
         show(line)
       )
     assert.isAbove(of("ignored").length, 550)
+  })
+
+  it("refuse a name that the version lacks where the id that stands in its place is not given, and the other way round", () => {
+    // OffsetFetch at v10 lost the topic's name without a word, and asked for a topic that has no id.
+    const partitionIndexes = [0]
+    const fetch = (version: number, topic: { readonly name?: string; readonly topicId?: string }) =>
+      Wire.compile(OffsetFetch.Request, version).write({
+        groups: [{ groupId: "g", topics: [{ ...topic, partitionIndexes }] }]
+      } as never)
+    const topicId = "AAAAAAAAAAAAAAAAAAAAAQ"
+    for (const [version, topic, needed] of [
+      [10, { name: "t" }, "groups[0].topics[0].name of OffsetFetchRequest"],
+      [9, { topicId }, "groups[0].topics[0].topicId of OffsetFetchRequest"]
+    ] as const) {
+      const reason = reasonOf(() => fetch(version, topic))
+      if (reason._tag !== "Unsupported") throw new Error(reason._tag)
+      assert.include(reason.needed, needed)
+    }
+    for (const version of [9, 10]) fetch(version, { name: "t", topicId })
+    const deletion = Wire.compile(DeleteTopics.Request, 6)
+    assert.strictEqual(reasonOf(() => deletion.write({ topicNames: ["t"] } as never))._tag, "Unsupported")
+    deletion.write({ topicNames: ["t"], topics: [{ name: "t" }] } as never)
   })
 
   it("go behind the header versions that Java gives them", () => {

@@ -31,6 +31,8 @@ export interface Field {
   readonly tag?: number
   /** Where the version lacks it, it may be written all the same, and is dropped. */
   readonly ignorable?: boolean
+  /** The field that stands in its place where the version lacks it: it is dropped only where that one is given. */
+  readonly instead?: string
   readonly default?: unknown
 }
 

@@ -274,6 +274,7 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
     readonly name: string
     readonly at: Versions.Versions
     readonly isDefault: Tagged["isDefault"]
+    readonly instead: string | undefined
   }> = []
   const tagged: Array<Tagged> = []
   let min = compact ? 1 : 0
@@ -284,7 +285,8 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
     if (field.at !== undefined && !Versions.within(version, field.at)) {
       reads.push(fallback)
       turns.push(undefined)
-      if (field.ignorable !== true) lacking.push({ name, at: field.at, isDefault: isDefault(type, fallback()) })
+      if (field.ignorable !== true || field.instead !== undefined)
+        lacking.push({ name, at: field.at, isDefault: isDefault(type, fallback()), instead: field.instead })
       continue
     }
     const inner = layout(type, {
@@ -306,6 +308,12 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
     min += inner.min
   }
   tagged.sort((a, b) => a.tag - b.tag)
+  const successors = new Map(
+    Field.fieldsOf(ast).map(([name, type]) => [name, isDefault(type, Field.defaultOf(type)())] as const)
+  )
+  /** Whether what stands in a field's place is given. */
+  const stands = (name: string | undefined, value: Record<string, unknown>): boolean =>
+    name !== undefined && value[name] !== undefined && !successors.get(name)!(value[name])
   const readCount = names.length
   const writeCount = writes.length
   const isLong = turns.some((one) => one !== undefined) || tagged.some((field) => field.turns !== undefined)
@@ -353,7 +361,7 @@ const struct = (ast: SchemaAST.AST, place: Place): Layout => {
       }
       for (const field of lacking) {
         const given = value[field.name]
-        if (given !== undefined && !field.isDefault(given))
+        if (given !== undefined && !field.isDefault(given) && !stands(field.instead, value))
           throw under(new WireFault("version", `versions ${Versions.format(field.at)}`), field.name)
       }
       if (compact) writeTags(w, value, tagged)

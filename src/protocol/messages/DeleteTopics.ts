@@ -16,7 +16,7 @@ export const Request = Wire.message("DeleteTopicsRequest", { key: 20, versions: 
     })
   ).pipe(Wire.at("6+")),
   /** Below v6. */
-  topicNames: Wire.array(Wire.string).pipe(Wire.at("0-5", { ignorable: true })),
+  topicNames: Wire.array(Wire.string).pipe(Wire.at("0-5", { ignorable: true, instead: "topics" })),
   timeoutMs: Wire.int32
 }))
 

@@ -34,7 +34,7 @@ export const Request = Wire.message("FetchRequest", { key: 1, versions: "0-18", 
   sessionEpoch: Wire.int32.pipe(Wire.at("7+", { default: -1, ignorable: true })),
   topics: Wire.array(
     Wire.struct({
-      topic: Wire.string.pipe(Wire.at("0-12", { ignorable: true })),
+      topic: Wire.string.pipe(Wire.at("0-12", { ignorable: true, instead: "topicId" })),
       topicId: Wire.uuid.pipe(Wire.at("13+", { ignorable: true })),
       partitions: Wire.array(
         Wire.struct({
@@ -61,7 +61,7 @@ export const Request = Wire.message("FetchRequest", { key: 1, versions: "0-18", 
   /** Partitions to take out of the session. */
   forgottenTopicsData: Wire.array(
     Wire.struct({
-      topic: Wire.string.pipe(Wire.at("7-12", { ignorable: true })),
+      topic: Wire.string.pipe(Wire.at("7-12", { ignorable: true, instead: "topicId" })),
       topicId: Wire.uuid.pipe(Wire.at("13+", { ignorable: true })),
       partitions: Wire.array(Wire.int32)
     })

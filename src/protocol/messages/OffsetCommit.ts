@@ -21,8 +21,8 @@ export const Request = Wire.message("OffsetCommitRequest", { key: 8, versions: "
   retentionTimeMs: Wire.int64.pipe(Wire.at("2-4", { default: -1, ignorable: true })),
   topics: Wire.array(
     Wire.struct({
-      name: Wire.string.pipe(Wire.at("0-9", { ignorable: true })),
-      topicId: Wire.uuid.pipe(Wire.at("10+", { ignorable: true })),
+      name: Wire.string.pipe(Wire.at("0-9", { ignorable: true, instead: "topicId" })),
+      topicId: Wire.uuid.pipe(Wire.at("10+", { ignorable: true, instead: "name" })),
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,

@@ -26,8 +26,8 @@ export const Request = Wire.message("OffsetFetchRequest", { key: 9, versions: "0
       /** Null for all. */
       topics: Wire.array(
         Wire.struct({
-          name: Wire.string.pipe(Wire.at("8-9", { ignorable: true })),
-          topicId: Wire.uuid.pipe(Wire.at("10+", { ignorable: true })),
+          name: Wire.string.pipe(Wire.at("8-9", { ignorable: true, instead: "topicId" })),
+          topicId: Wire.uuid.pipe(Wire.at("10+", { ignorable: true, instead: "name" })),
           partitionIndexes: Wire.array(Wire.int32)
         })
       ).pipe(Wire.nullable("8+"))

@@ -20,8 +20,8 @@ export const Request = Wire.message("ProduceRequest", { key: 0, versions: "0-13"
   timeoutMs: Wire.int32,
   topicData: Wire.array(
     Wire.struct({
-      name: Wire.string.pipe(Wire.at("0-12", { ignorable: true })),
-      topicId: Wire.uuid.pipe(Wire.at("13+", { ignorable: true })),
+      name: Wire.string.pipe(Wire.at("0-12", { ignorable: true, instead: "topicId" })),
+      topicId: Wire.uuid.pipe(Wire.at("13+", { ignorable: true, instead: "name" })),
       partitionData: Wire.array(
         Wire.struct({
           index: Wire.int32,

@@ -21,8 +21,8 @@ export const Request = Wire.message("TxnOffsetCommitRequest", { key: 28, version
   groupInstanceId: Wire.string.pipe(Wire.nullable("3+"), Wire.at("3+", { default: null })),
   topics: Wire.array(
     Wire.struct({
-      name: Wire.string.pipe(Wire.at("0-5", { ignorable: true })),
-      topicId: Wire.uuid.pipe(Wire.at("6+", { ignorable: true })),
+      name: Wire.string.pipe(Wire.at("0-5", { ignorable: true, instead: "topicId" })),
+      topicId: Wire.uuid.pipe(Wire.at("6+", { ignorable: true, instead: "name" })),
       partitions: Wire.array(
         Wire.struct({
           partitionIndex: Wire.int32,
