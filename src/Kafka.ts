@@ -45,7 +45,7 @@ export type Options<R = never> = KafkaConfig.Options<R>
 
 /**
  * The native parts, over settings, first brokers and a Network of one's own. `Brokers`, for typed requests to a broker
- * by hand, comes with them.
+ * by hand, comes with them. Two of them in one program, over two configurations, are two where each is `Layer.fresh`.
  *
  * @since 0.1.0
  * @category layers
@@ -60,6 +60,15 @@ export const layerNative: Layer.Layer<
 )
 
 /**
+ * The native parts of one client. Fresh, since Layers are built once in a program: without it a second client would be
+ * given the first one's connections, and speak to its cluster by its name.
+ */
+const ownParts = <E, R>(
+  bootstrap: Layer.Layer<Bootstrap.Bootstrap, E, R>
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | E, KafkaConfig.KafkaConfig | Network.Network | R> =>
+  Layer.fresh(Layer.provide(layerNative, bootstrap))
+
+/**
  * `Kafka` over a Network of one's own: the embedded broker's, or one with faults.
  *
  * @since 0.1.0
@@ -68,7 +77,7 @@ export const layerNative: Layer.Layer<
 export const layerWithoutNetwork = <R = never>(
   options: Options<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | R> =>
-  layerNative.pipe(Layer.provide(Bootstrap.layer), Layer.provide(KafkaConfig.layer(options)))
+  ownParts(Bootstrap.layer).pipe(Layer.provide(KafkaConfig.layer(options)))
 
 /**
  * Connects to a cluster over TCP or TLS.
@@ -112,7 +121,7 @@ export const layerConfig = (
 export const layerZooKeeperWithoutNetwork = <R = never>(
   options: KafkaConfig.OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | ZooKeeper | R> =>
-  layerNative.pipe(Layer.provide(Bootstrap.layerZooKeeper), Layer.provide(KafkaConfig.layerWithoutBootstrap(options)))
+  ownParts(Bootstrap.layerZooKeeper).pipe(Layer.provide(KafkaConfig.layerWithoutBootstrap(options)))
 
 /**
  * Connects to a cluster whose brokers are found in ZooKeeper: those that are registered with a listener for the

@@ -186,13 +186,17 @@ export const layerTransport = (
 ): Layer.Layer<Transport, KafkaError.KafkaError, KafkaConfig.KafkaConfig | Bootstrap.Bootstrap | Cluster> =>
   Layer.effect(Transport, make(options))
 
-const over = (
-  options: OptionsWithoutBootstrap<any>
-): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, KafkaConfig.KafkaConfig | Bootstrap.Bootstrap> =>
+/** The parts of one client. Fresh, as `Kafka`'s are: a second client in a program has its own. */
+const over = <E, R>(
+  options: OptionsWithoutBootstrap<any>,
+  bootstrap: Layer.Layer<Bootstrap.Bootstrap, E, R>
+): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError | E, KafkaConfig.KafkaConfig | R> =>
   Layer.merge(layerTransport(options), NativeGroupOffsets.layer).pipe(
     Layer.provideMerge(NativeCluster.layer),
     Layer.provideMerge(NativeBrokers.layer),
-    Layer.provide(NodeNetwork.layer)
+    Layer.provide(NodeNetwork.layer),
+    Layer.provide(bootstrap),
+    Layer.fresh
   )
 
 /**
@@ -209,7 +213,7 @@ const over = (
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, R> => {
   const { properties: _, ...settings } = options
-  return over(options).pipe(Layer.provide(Bootstrap.layer), Layer.provide(KafkaConfig.layer<R>(settings)))
+  return over(options, Bootstrap.layer).pipe(Layer.provide(KafkaConfig.layer<R>(settings)))
 }
 
 /**
@@ -233,8 +237,5 @@ export const layerZooKeeper = <R = never>(
   options: OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, ZooKeeper | R> => {
   const { properties: _, ...settings } = options
-  return over(options).pipe(
-    Layer.provide(Bootstrap.layerZooKeeper),
-    Layer.provide(KafkaConfig.layerWithoutBootstrap<R>(settings))
-  )
+  return over(options, Bootstrap.layerZooKeeper).pipe(Layer.provide(KafkaConfig.layerWithoutBootstrap<R>(settings)))
 }

@@ -38,6 +38,10 @@ export const layer = (
 ): Layer.Layer<Kafka.Kafka | Brokers | EmbeddedKafka.EmbeddedKafka, KafkaError> =>
   Layer.unwrap(
     Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
-      Layer.provide(Kafka.layerWithoutNetwork({ ...options.client, bootstrap }), EmbeddedKafka.layerNetwork)
+      // Fresh: another test cluster in the same program has a network of its own.
+      Layer.provide(
+        Kafka.layerWithoutNetwork({ ...options.client, bootstrap }),
+        Layer.fresh(EmbeddedKafka.layerNetwork)
+      )
     )
   ).pipe(Layer.provideMerge(EmbeddedKafka.layer(options)))
