@@ -26,13 +26,17 @@
  *   carry (`validateOnly`, `stable`) is refused so too, never left out in silence.
  * - Answers are plain data. What a release does not tell is undefined.
  *
+ * One file because it is the list of verbs: what they do is in `admin/`.
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Acls from "./admin/Acls.ts"
 import type { Answer, Answers, Bounds, Parts } from "./admin/Ask.ts"
 import * as AdminBrokers from "./admin/Brokers.ts"
 import * as Configs from "./admin/Configs.ts"
@@ -41,11 +45,19 @@ import type * as GroupKinds from "./admin/GroupKinds.ts"
 import * as Groups from "./admin/Groups.ts"
 import * as Lag from "./admin/Lag.ts"
 import * as ListOffsets from "./admin/ListOffsets.ts"
+import * as LogDirs from "./admin/LogDirs.ts"
+import * as Members from "./admin/Members.ts"
 import * as NewTopics from "./admin/NewTopics.ts"
 import * as Offsets from "./admin/Offsets.ts"
+import * as Quorum from "./admin/Quorum.ts"
+import * as Quotas from "./admin/Quotas.ts"
+import * as Reassignments from "./admin/Reassignments.ts"
 import * as Records from "./admin/Records.ts"
 import * as Reset from "./admin/Reset.ts"
+import * as Tokens from "./admin/Tokens.ts"
 import * as Topics from "./admin/Topics.ts"
+import * as Transactions from "./admin/Transactions.ts"
+import * as Users from "./admin/Users.ts"
 import * as Backoff from "./Backoff.ts"
 import { Brokers } from "./Broker.ts"
 import * as Checks from "./Checks.ts"
@@ -54,6 +66,7 @@ import * as ConsumerProtocol from "./group/ConsumerProtocol.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 
+export type { Acl, AclFilter, AclResource, NewAcl } from "./admin/Acls.ts"
 export type { Answer, Answers, Bounds } from "./admin/Ask.ts"
 export type {
   ApiRange,
@@ -75,6 +88,28 @@ export type { GroupDescription, GroupState, GroupType, MemberDescription } from 
 export type { DescribeGroupsOptions, GroupListing, ListGroupsOptions } from "./admin/Groups.ts"
 export type { GroupLag, PartitionLag } from "./admin/Lag.ts"
 export type { ListedOffset, ListOffsetsOptions, OffsetQuery, OffsetSpec } from "./admin/ListOffsets.ts"
+export type { BrokerLogDirs, LogDir, ReplicaLog, ReplicaMove } from "./admin/LogDirs.ts"
+export type { MemberRef } from "./admin/Members.ts"
+export type { FeatureUpdate, NewVoter, QuorumDescription, QuorumReplica } from "./admin/Quorum.ts"
+export type { Quota, QuotaChange, QuotaEntity, QuotaFilter, QuotaKind } from "./admin/Quotas.ts"
+export type {
+  Election,
+  ElectOptions,
+  OngoingReassignment,
+  Reassignment,
+  ReassignOptions
+} from "./admin/Reassignments.ts"
+export type { DelegationToken, ExpireOptions, NewDelegationToken, RenewOptions } from "./admin/Tokens.ts"
+export type {
+  HangingTransaction,
+  ListTransactionsOptions,
+  PartitionProducers,
+  ProducerState,
+  TransactionDescription,
+  TransactionListing,
+  TransactionState
+} from "./admin/Transactions.ts"
+export type { ScramChange, ScramCredential, ScramMechanism, ScramUser } from "./admin/Users.ts"
 export type { GroupOffset, GroupOffsetsOptions, GroupOffsetsQuery, NewGroupOffset } from "./admin/Offsets.ts"
 export type { Operation } from "./admin/Operations.ts"
 export type { DeletedRecords, RecordsToDelete } from "./admin/Records.ts"
@@ -195,6 +230,93 @@ export class Admin extends Context.Service<
       options?: ListOffsets.ListOffsetsOptions
     ) => Answers<Lag.GroupLag>
 
+    /**
+     * Takes members out of a group: static ones that will not come back, or such as hang. A member that lives joins
+     * again. From 0.9 on. Java: removeMembersFromConsumerGroup.
+     */
+    readonly removeMembers: (
+      group: string,
+      members: ReadonlyArray<Members.MemberRef>,
+      options?: Bounds
+    ) => Answers<void>
+
+    // --- access and quotas ------------------------------------------------------------------------------------------
+    /** The rules that fit a filter; without one, all. From 0.11 on. Java: describeAcls; kafka-acls. */
+    readonly listAcls: (filter?: Acls.AclFilter, options?: Bounds) => Fails<ReadonlyArray<Acls.Acl>>
+    /** Makes rules; one that is there already stays. From 0.11 on. Java: createAcls. */
+    readonly createAcls: (rules: ReadonlyArray<Acls.NewAcl>, options?: Bounds) => Answers<void>
+    /** Deletes the rules that fit each filter, and tells which those were. From 0.11 on. Java: deleteAcls. */
+    readonly deleteAcls: (filters: ReadonlyArray<Acls.AclFilter>, options?: Bounds) => Answers<ReadonlyArray<Acls.Acl>>
+    /** Client quotas, of all who have any, or of those that fit. From 2.6 on. Java: describeClientQuotas. */
+    readonly describeQuotas: (filter?: Quotas.QuotaFilter, options?: Bounds) => Fails<ReadonlyArray<Quotas.Quota>>
+    /** Sets and removes client quotas. From 2.6 on. Java: alterClientQuotas. */
+    readonly alterQuotas: (
+      changes: ReadonlyArray<Quotas.QuotaChange>,
+      options?: NewTopics.ChangeOptions
+    ) => Answers<void>
+    /** All users with SCRAM credentials. From 2.7 on. Java: describeUserScramCredentials. */
+    readonly listUsers: (options?: Bounds) => Fails<ReadonlyArray<Users.ScramUser>>
+    /** Users by name. Fails with `Server` RESOURCE_NOT_FOUND. From 2.7 on. */
+    readonly describeUsers: (users: ReadonlyArray<string>, options?: Bounds) => Answers<Users.ScramUser>
+    /** Sets passwords for SCRAM, or takes them away. What is sent is salted. From 2.7 on. Java: alterUserScramCredentials. */
+    readonly alterUsers: (changes: ReadonlyArray<Users.ScramChange>, options?: Bounds) => Answers<void>
+    /** Makes delegation tokens: of this client, who must have logged in (not by a token). From 1.1 on. Java: createDelegationToken. */
+    readonly createTokens: (
+      tokens: ReadonlyArray<Tokens.NewDelegationToken>,
+      options?: Bounds
+    ) => Answers<Tokens.DelegationToken>
+    /** The tokens of owners, such as `User:alice`; undefined for all that this client may see. From 1.1 on. Java: describeDelegationToken. */
+    readonly describeTokens: (
+      owners?: ReadonlyArray<string>,
+      options?: Bounds
+    ) => Fails<ReadonlyArray<Tokens.DelegationToken>>
+    /** Has a token live longer: when it ends now. From 1.1 on. Java: renewDelegationToken. */
+    readonly renewToken: (hmac: Redacted.Redacted<Uint8Array>, options?: Tokens.RenewOptions) => Fails<number>
+    /** Has a token end: when it does now. From 1.1 on. Java: expireDelegationToken. */
+    readonly expireToken: (hmac: Redacted.Redacted<Uint8Array>, options?: Tokens.ExpireOptions) => Fails<number>
+
+    // --- replicas ---------------------------------------------------------------------------------------------------
+    /** Begins to move replicas, or ends that (`replicas: null`). It goes on after the answer: `listReassignments`. From 2.4 on. Java: alterPartitionReassignments. */
+    readonly reassignPartitions: (
+      reassignments: ReadonlyArray<Reassignments.Reassignment>,
+      options?: Reassignments.ReassignOptions
+    ) => Answers<void>
+    /** The reassignments that are under way, of these partitions or of all. From 2.4 on. Java: listPartitionReassignments. */
+    readonly listReassignments: (
+      partitions?: ReadonlyArray<TopicPartition>,
+      options?: Bounds
+    ) => Fails<ReadonlyArray<Reassignments.OngoingReassignment>>
+    /** Elects leaders of partitions: the preferred ones, or by name any (`unclean`). From 2.2 on. Java: electLeaders. */
+    readonly electLeaders: (
+      partitions: ReadonlyArray<TopicPartition>,
+      options?: Reassignments.ElectOptions
+    ) => Answers<Reassignments.Election>
+    /** The log directories of brokers, with the sizes of replicas. From 1.0 on. Java: describeLogDirs. */
+    readonly describeLogDirs: (brokers: ReadonlyArray<number>, options?: Bounds) => Answers<LogDirs.BrokerLogDirs>
+    /** Begins to move replicas between directories of their brokers. From 1.1 on. Java: alterReplicaLogDirs. */
+    readonly moveReplicas: (moves: ReadonlyArray<LogDirs.ReplicaMove>, options?: Bounds) => Answers<void>
+
+    // --- producers and transactions -----------------------------------------------------------------------------------
+    /** Who writes to partitions, and which transactions are open there. From 2.8 on. Java: describeProducers. */
+    readonly describeProducers: (
+      partitions: ReadonlyArray<TopicPartition>,
+      options?: Bounds
+    ) => Answers<Transactions.PartitionProducers>
+    /** Transactions, by state, producer or duration. From 3.0 on. Java: listTransactions. */
+    readonly listTransactions: (
+      options?: Transactions.ListTransactionsOptions
+    ) => Fails<ReadonlyArray<Transactions.TransactionListing>>
+    /** Transactional ids with their state and partitions. From 3.0 on. Java: describeTransactions. */
+    readonly describeTransactions: (
+      ids: ReadonlyArray<string>,
+      options?: Bounds
+    ) => Answers<Transactions.TransactionDescription>
+    /** Ends transactions that hang in a partition, since their coordinator knows nothing of them any more. From 0.11 on. Java: abortTransaction. */
+    readonly abortTransactions: (
+      transactions: ReadonlyArray<Transactions.HangingTransaction>,
+      options?: Bounds
+    ) => Answers<void>
+
     // --- the cluster ------------------------------------------------------------------------------------------------
     /** The cluster's id, controller and brokers. Java: describeCluster. */
     readonly describeCluster: (options?: AdminBrokers.DescribeClusterOptions) => Fails<AdminBrokers.ClusterDescription>
@@ -202,6 +324,22 @@ export class Admin extends Context.Service<
     readonly brokerApis: (brokers: ReadonlyArray<number>, options?: Bounds) => Answers<AdminBrokers.BrokerApis>
     /** Forgets brokers that will not come back (KRaft, from 3.0 on). Java: unregisterBroker. */
     readonly unregisterBrokers: (brokers: ReadonlyArray<number>, options?: Bounds) => Answers<void>
+    /** The features of the cluster: what could be, and what is. From 2.7 on. Java: describeFeatures. */
+    readonly describeFeatures: (options?: Bounds) => Fails<ReadonlyArray<AdminBrokers.FeatureDescription>>
+    /** Sets the levels of features; brokers from 4.0 on set all or none. From 2.7 on. Java: updateFeatures. */
+    readonly updateFeatures: (
+      updates: ReadonlyArray<Quorum.FeatureUpdate>,
+      options?: NewTopics.ChangeOptions
+    ) => Answers<void>
+    /** The KRaft quorum: its leader, and how far each node has come. From 3.0 on. Java: describeMetadataQuorum. */
+    readonly describeQuorum: (options?: Bounds) => Fails<Quorum.QuorumDescription>
+    /** Has a controller vote (a dynamic quorum, from 3.9 on). Java: addRaftVoter. */
+    readonly addVoter: (voter: Quorum.NewVoter, options?: Bounds) => Fails<void>
+    /** Has a controller vote no more. From 3.9 on. Java: removeRaftVoter. */
+    readonly removeVoter: (
+      voter: { readonly id: number; readonly directoryId: string },
+      options?: Bounds
+    ) => Fails<void>
   }
 >()("samsa/Admin") {}
 
@@ -258,7 +396,34 @@ const serviceOf = (parts: Parts): Admin["Service"] =>
     groupLag: (groups, options) => Lag.lag(parts, groups, options),
     describeCluster: (options) => AdminBrokers.describe(parts, options),
     brokerApis: (brokers, options) => AdminBrokers.apis(parts, brokers, options),
-    unregisterBrokers: (brokers, options) => AdminBrokers.unregister(parts, brokers, options)
+    unregisterBrokers: (brokers, options) => AdminBrokers.unregister(parts, brokers, options),
+    removeMembers: (group, members, options) => Members.remove(parts, group, members, options),
+    listAcls: (filter, options) => Acls.list(parts, filter, options),
+    createAcls: (rules, options) => Acls.create(parts, rules, options),
+    deleteAcls: (filters, options) => Acls.deleteMatching(parts, filters, options),
+    describeQuotas: (filter, options) => Quotas.describe(parts, filter, options),
+    alterQuotas: (changes, options) => Quotas.alter(parts, changes, options),
+    listUsers: (options) => Users.list(parts, options),
+    describeUsers: (users, options) => Users.describeAll(parts, users, options),
+    alterUsers: (changes, options) => Users.alter(parts, changes, options),
+    createTokens: (tokens, options) => Tokens.create(parts, tokens, options),
+    describeTokens: (owners, options) => Tokens.describe(parts, owners, options),
+    renewToken: (hmac, options) => Tokens.renew(parts, hmac, options),
+    expireToken: (hmac, options) => Tokens.expire(parts, hmac, options),
+    reassignPartitions: (reassignments, options) => Reassignments.alter(parts, reassignments, options),
+    listReassignments: (partitions, options) => Reassignments.list(parts, partitions, options),
+    electLeaders: (partitions, options) => Reassignments.elect(parts, partitions, options),
+    describeLogDirs: (brokers, options) => LogDirs.describeAll(parts, brokers, options),
+    moveReplicas: (moves, options) => LogDirs.alter(parts, moves, options),
+    describeProducers: (partitions, options) => Transactions.describeProducers(parts, partitions, options),
+    listTransactions: (options) => Transactions.list(parts, options),
+    describeTransactions: (ids, options) => Transactions.describeAll(parts, ids, options),
+    abortTransactions: (transactions, options) => Transactions.abort(parts, transactions, options),
+    describeFeatures: (options) => AdminBrokers.features(parts, options),
+    updateFeatures: (updates, options) => Quorum.updateFeatures(parts, updates, options),
+    describeQuorum: (options) => Quorum.describe(parts, options),
+    addVoter: (voter, options) => Quorum.add(parts, voter, options),
+    removeVoter: (voter, options) => Quorum.remove(parts, voter, options)
   })
 
 /**

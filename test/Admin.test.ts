@@ -32,7 +32,7 @@ const value = <A>(answer: Admin.Answer<A> | undefined): A => {
   return answer.success
 }
 
-const failure = <A>(answer: Admin.Answer<A> | undefined): KafkaError => {
+const failure = (answer: Admin.Answer<unknown> | undefined): KafkaError => {
   if (answer === undefined || Result.isSuccess(answer)) assert.fail("it did not fail")
   return answer.failure
 }
@@ -491,6 +491,15 @@ describe("groups", () => {
         assert.strictEqual(codeOf(failure(deleted)), codes.GROUP_SUBSCRIBED_TO_TOPIC)
         const [offsets] = yield* admin.groupOffsets([{ group: "g" }]).pipe(Admin.orFail)
         assert.strictEqual(offsets?.[0]?.offset, 5)
+        const [described] = yield* admin.describeGroups(["g"]).pipe(Admin.orFail)
+        const removed = yield* admin.removeMembers("g", [
+          { memberId: described!.members[0]!.memberId },
+          { memberId: "nobody" },
+          { instanceId: "nobody" }
+        ])
+        value(removed[0])
+        assert.strictEqual(codeOf(failure(removed[1])), codes.UNKNOWN_MEMBER_ID)
+        assert.strictEqual(codeOf(failure(removed[2])), codes.UNKNOWN_MEMBER_ID)
       })
     )
   )
@@ -602,6 +611,47 @@ describe("groups", () => {
             ["orders", 1, 4, 0, 4, 0]
           ]
         )
+      })
+    )
+  )
+})
+
+describe("what is checked before anything is sent", () => {
+  it.effect("is told item by item, and takes nothing else with it", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const partition = { topic: "orders", partition: 0 }
+        const wrong = [
+          ...(yield* admin.createAcls([
+            { resource: "topic", name: "orders", principal: "alice", operation: "read" },
+            { resource: "queue" as "topic", name: "orders", principal: "User:alice", operation: "read" },
+            { resource: "topic", name: "orders", principal: "User:alice", operation: "any" as "read" }
+          ])),
+          ...(yield* admin.deleteAcls([{ pattern: "regex" as "literal" }])),
+          ...(yield* admin.alterQuotas([{ entity: {} }, { entity: { user: "a" }, set: { x: NaN } }])),
+          ...(yield* admin.alterUsers([
+            { user: "", mechanism: "SCRAM-SHA-256", password: "x" },
+            { user: "a", mechanism: "SCRAM-SHA-256", password: "" },
+            { user: "a", mechanism: "PLAIN" as "SCRAM-SHA-256", password: "x" },
+            { user: "a", mechanism: "SCRAM-SHA-256", password: "x", iterations: 1 }
+          ])),
+          ...(yield* admin.reassignPartitions([
+            { ...partition, replicas: [] },
+            { ...partition, replicas: [1, 1] }
+          ])),
+          ...(yield* admin.electLeaders([{ topic: "orders", partition: -1 }])),
+          ...(yield* admin.moveReplicas([{ ...partition, broker: 1, path: "" }])),
+          ...(yield* admin.abortTransactions([
+            { ...partition, producerId: 1, producerEpoch: 70_000, coordinatorEpoch: 0 }
+          ])),
+          ...(yield* admin.updateFeatures([{ feature: "x", level: 0.5 }])),
+          ...(yield* admin.createTokens([{ renewers: ["bob"] }, { maxLifetime: -1 }])),
+          ...(yield* admin.deleteRecords([{ ...partition, before: -1 }])),
+          ...(yield* admin.listOffsets([{ ...partition, at: "middle" as "latest" }]))
+        ]
+        for (const answer of wrong) assert.strictEqual(codeOf(failure(answer)), "Misconfigured")
       })
     )
   )

@@ -191,6 +191,12 @@ export const apis = (parts: Ask.Parts, ids: ReadonlyArray<number>, options: Ask.
     options
   )
 
+export const features = (
+  parts: Ask.Parts,
+  options: Ask.Bounds = {}
+): Effect.Effect<ReadonlyArray<FeatureDescription>, KafkaError.KafkaError> =>
+  Ask.one(parts, "ApiVersions", Plan.any, (broker) => Effect.map(apisOf(broker), ({ features }) => features), options)
+
 export const unregister = (parts: Ask.Parts, ids: ReadonlyArray<number>, options: Ask.Bounds = {}): Ask.Answers<void> =>
   Ask.items(
     parts,

@@ -1,9 +1,10 @@
 /** The verbs of `Admin` on brokers of every age, and what Java's tools say of the same cluster before and after. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Result, Schedule, Schema } from "effect"
-import { Admin, ErrorCode, Kafka, Offset, Producer, Topic } from "samsa"
+import { Effect, Layer, Result, Schema } from "effect"
+import { Admin, ErrorCode, Offset, Producer, Topic } from "samsa"
 import * as Consumer from "samsa/Consumer"
 import { seen } from "./Client.ts"
+import { codeOf, eventually, failure, tool, value, withAdmin } from "./Admins.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaNode from "./KafkaNode.ts"
 import * as KafkaServer from "./KafkaServer.ts"
@@ -18,47 +19,6 @@ const brokers: ReadonlyArray<readonly [Version, Mode]> = [
   ["2.8.2", "zookeeper"],
   ["4.4.0", "kraft"]
 ]
-
-/** What one of Java's tools says of the cluster. */
-const tool = (name: string, ...args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const { bootstrap } = yield* KafkaServer.KafkaServer
-    const tools = yield* JavaTools.JavaTools
-    return yield* tools.run(`kafka.admin.${name}`, "--bootstrap-server", bootstrap.join(","), ...args)
-  })
-
-/** Until it holds: brokers take some changes after they have answered. */
-const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (value: A) => boolean) =>
-  self.pipe(
-    Effect.flatMap((value) => (holds(value) ? Effect.succeed(value) : Effect.fail(value))),
-    Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 200 })
-  )
-
-const withAdmin = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(KafkaServer.KafkaServer, ({ bootstrap, version }) =>
-    self.pipe(
-      Effect.scoped,
-      Effect.provide(
-        Layer.merge(
-          Admin.layer({ timeout: "30 seconds" }),
-          Producer.layer({ idempotent: !version.startsWith("0.") })
-        ).pipe(Layer.provideMerge(Kafka.layer({ bootstrap, clientId: "samsa-admin" })))
-      )
-    )
-  )
-
-const value = <A>(answer: Admin.Answer<A> | undefined): A => {
-  if (answer === undefined || Result.isFailure(answer)) assert.fail(`failed: ${answer?.failure.message}`)
-  return answer.success
-}
-const failure = <A>(answer: Admin.Answer<A> | undefined) => {
-  if (answer === undefined || Result.isSuccess(answer)) assert.fail("it did not fail")
-  return answer.failure
-}
-const codeOf = <A>(answer: Admin.Answer<A> | undefined): number | string => {
-  const { reason } = failure(answer)
-  return reason._tag === "Server" || reason._tag === "GroupRefused" ? reason.code : reason._tag
-}
 
 const text = (name: string) => Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
 

@@ -1,0 +1,83 @@
+/** Members taken out of groups (KIP-345). */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
+import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
+import * as Failure from "./Failure.ts"
+import * as Plan from "./Plan.ts"
+
+const code = ErrorCode.codes
+
+/** A member, by its id, or a static one by its instance (from 2.4 on). */
+export type MemberRef = { readonly memberId: string } | { readonly instanceId: string }
+
+const keyOf = (member: MemberRef): string =>
+  "instanceId" in member ? `instance ${member.instanceId}` : `member ${member.memberId}`
+
+export const remove = (
+  parts: Ask.Parts,
+  group: string,
+  members: ReadonlyArray<MemberRef>,
+  bounds: Ask.Bounds = {}
+): Ask.Answers<void> =>
+  Ask.items(
+    parts,
+    {
+      api: "LeaveGroup",
+      route: () => Plan.coordinator("group", group),
+      key: keyOf,
+      check: (member) => [
+        ...Check.text("group", group),
+        ...("instanceId" in member
+          ? Check.text("instanceId", member.instanceId)
+          : Check.text("memberId", member.memberId))
+      ],
+      doubtful: [code.UNKNOWN_MEMBER_ID],
+      ask: (broker, batch) =>
+        Effect.gen(function* () {
+          const where = { api: "LeaveGroup", group }
+          const version = yield* broker.version(LeaveGroup, {
+            minVersion: batch.some((one) => "instanceId" in one) ? 3 : 0
+          })
+          const answer = (errorCode: number): Ask.Answer<void> =>
+            errorCode === code.NONE ? Result.void : Result.fail(Failure.of(errorCode, null, where))
+          if (version < 3) {
+            const answers = new Map<string, Ask.Answer<void>>()
+            for (const member of batch) {
+              if (!("memberId" in member)) continue
+              const { errorCode } = yield* broker.send(
+                LeaveGroup,
+                () => ({ groupId: group, memberId: member.memberId }),
+                { maxVersion: 2 }
+              )
+              answers.set(keyOf(member), answer(errorCode))
+            }
+            return answers
+          }
+          const response = yield* broker.send(
+            LeaveGroup,
+            (version) => ({
+              groupId: group,
+              members: batch.map((member) => ({
+                ...("instanceId" in member
+                  ? { memberId: "", groupInstanceId: member.instanceId }
+                  : { memberId: member.memberId }),
+                ...(version >= 5 ? { reason: "it was removed by an admin" } : {})
+              }))
+            }),
+            { minVersion: 3 }
+          )
+          if (response.errorCode !== code.NONE) return yield* Failure.of(response.errorCode, null, where)
+          return new Map(
+            response.members.map(({ errorCode, groupInstanceId, memberId }) => [
+              keyOf(groupInstanceId === null ? { memberId } : { instanceId: groupInstanceId }),
+              answer(errorCode)
+            ])
+          )
+        })
+    },
+    members,
+    bounds
+  )

@@ -1,0 +1,223 @@
+/** Replicas, elections, directories, producers, transactions, features and the quorum by `Admin`, on clusters of three. */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer, Result, Schema } from "effect"
+import { Admin, Cluster, ErrorCode, Producer, Topic } from "samsa"
+
+import * as AddPartitionsToTxn from "samsa/protocol/messages/AddPartitionsToTxn"
+import * as InitProducerId from "samsa/protocol/messages/InitProducerId"
+import { codeOf, eventually, tool, value, withAdmin } from "./Admins.ts"
+import * as JavaTools from "./JavaTools.ts"
+import * as KafkaServer from "./KafkaServer.ts"
+import type { Mode, Version } from "./KafkaVersion.ts"
+import * as KafkaVersion from "./KafkaVersion.ts"
+
+const { codes } = ErrorCode
+
+const clusters: ReadonlyArray<readonly [Version, Mode]> = [
+  ...(process.env.SAMSA_FULL === "1" ? ([["2.8.2", "zookeeper"]] as const) : []),
+  ["4.4.0", "kraft"]
+]
+
+const text = (name: string) => Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+/** Opens a transaction with a partition in it, by hand: gives its producer id and epoch. */
+const begin = (id: string, topic: string) =>
+  Effect.gen(function* () {
+    const cluster = yield* Cluster.Cluster
+    const coordinator = yield* cluster.coordinator("transaction", id)
+    const { errorCode, producerEpoch, producerId } = yield* coordinator.send(InitProducerId, () => ({
+      transactionalId: id,
+      transactionTimeoutMs: 60_000
+    }))
+    assert.strictEqual(errorCode, 0)
+    const added = yield* coordinator.send(
+      AddPartitionsToTxn,
+      () => ({
+        v3AndBelowTransactionalId: id,
+        v3AndBelowProducerId: producerId,
+        v3AndBelowProducerEpoch: producerEpoch,
+        v3AndBelowTopics: [{ name: topic, partitions: [0] }]
+      }),
+      { maxVersion: 3 }
+    )
+    assert.strictEqual(added.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode, 0)
+    return { producerId, producerEpoch }
+  })
+
+for (const [version, mode] of clusters) {
+  const has = (...other: ReadonlyArray<number>) => KafkaVersion.atLeast(version, ...other)
+  layer(Layer.merge(KafkaServer.layer({ version, mode, brokers: 3 }), JavaTools.layer), { excludeTestServices: true })(
+    `replicas by Admin on Kafka ${version} (${mode})`,
+    (it) => {
+      it.effect("are reassigned, and leaders elected", () =>
+        withAdmin(
+          Effect.gen(function* () {
+            const admin = yield* Admin.Admin
+            yield* admin
+              .createTopics([
+                {
+                  name: "moved",
+                  assignments: [
+                    [1, 2],
+                    [2, 1]
+                  ]
+                }
+              ])
+              .pipe(Admin.orFail)
+            const partition = { topic: "moved", partition: 0 }
+            const other = { topic: "moved", partition: 1 }
+            yield* eventually(
+              admin.describeTopics(["moved"]),
+              ([one]) => Result.isSuccess(one!) && one.success.partitions.every(({ isr }) => isr.length === 2)
+            )
+            const refused = yield* admin.reassignPartitions([
+              { ...partition, replicas: [1, 9] },
+              { topic: "none", partition: 0, replicas: [1] },
+              { ...other, replicas: null },
+              { ...other, replicas: [2, 2] }
+            ])
+            assert.strictEqual(codeOf(refused[0]), codes.INVALID_REPLICA_ASSIGNMENT)
+            assert.strictEqual(codeOf(refused[1]), codes.UNKNOWN_TOPIC_OR_PARTITION)
+            assert.strictEqual(codeOf(refused[2]), codes.NO_REASSIGNMENT_IN_PROGRESS)
+            assert.strictEqual(codeOf(refused[3]), "Misconfigured")
+            yield* admin.reassignPartitions([{ ...partition, replicas: [3, 1] }]).pipe(Admin.orFail)
+            const [moved] = yield* eventually(admin.describeTopics(["moved"]).pipe(Admin.orFail), ([one]) => {
+              const [first] = one!.partitions
+              return String(first!.replicas) === "3,1" && first!.isr.length === 2
+            })
+            assert.deepStrictEqual(moved!.partitions[0]!.replicas, [3, 1])
+            yield* eventually(admin.listReassignments(), (ongoing) => ongoing.length === 0)
+            assert.include(yield* tool("TopicCommand", "--describe", "--topic", "moved"), "Replicas: 3,1")
+
+            const elected = yield* admin.electLeaders([partition, other, { topic: "none", partition: 0 }])
+            assert.oneOf(value(elected[0]), ["elected", "not-needed"])
+            assert.strictEqual(value(elected[1]), "not-needed")
+            assert.strictEqual(codeOf(elected[2]), codes.UNKNOWN_TOPIC_OR_PARTITION)
+            const [after] = yield* eventually(
+              admin.describeTopics(["moved"]).pipe(Admin.orFail),
+              ([one]) => one!.partitions[0]!.leader === 3
+            )
+            assert.strictEqual(after!.partitions[0]!.leader, 3)
+            const unclean = yield* admin.electLeaders([partition], { type: "unclean" })
+            assert.strictEqual(value(unclean[0]), "not-needed")
+          })
+        )
+      )
+
+      it.effect("lie in directories, whose sizes are told", () =>
+        withAdmin(
+          Effect.gen(function* () {
+            const admin = yield* Admin.Admin
+            yield* admin.createTopics([{ name: "sized", assignments: [[2]] }]).pipe(Admin.orFail)
+            const producer = yield* Producer.Producer
+            yield* producer.send(text("sized"), { key: null, value: "x".repeat(1000) })
+            const [two, three, none] = yield* admin.describeLogDirs([2, 3, 9])
+            const sized = (dirs: Admin.BrokerLogDirs) =>
+              dirs.dirs.flatMap(({ replicas }) => replicas.filter(({ topic }) => topic === "sized"))
+            assert.deepInclude(sized(value(two))[0]!, { partition: 0, future: false, lag: 0 })
+            assert.isAbove(sized(value(two))[0]!.size, 1000)
+            assert.deepStrictEqual(sized(value(three)), [])
+            assert.strictEqual(value(two).dirs[0]!.total !== undefined, has(3, 3))
+            assert.strictEqual(codeOf(none), "Misconfigured")
+            const java = yield* tool("LogDirsCommand", "--describe", "--broker-list", "2", "--topic-list", "sized")
+            assert.include(java, `"size":${sized(value(two))[0]!.size}`)
+            const [moved, stays] = yield* admin.moveReplicas([
+              { topic: "sized", partition: 0, broker: 2, path: "/no/such/folder" },
+              { topic: "sized", partition: 0, broker: 2, path: value(two).dirs[0]!.path }
+            ])
+            assert.strictEqual(codeOf(moved), codes.LOG_DIR_NOT_FOUND)
+            value(stays)
+          })
+        )
+      )
+
+      it.effect("producers and transactions are told, and what hangs is ended", () =>
+        withAdmin(
+          Effect.gen(function* () {
+            const admin = yield* Admin.Admin
+            yield* admin.createTopics([{ name: "tx", assignments: [[1]] }]).pipe(Admin.orFail)
+            const producer = yield* Producer.Producer
+            yield* producer.send(text("tx"), { key: null, value: "v" })
+            const [told, none] = yield* admin.describeProducers([
+              { topic: "tx", partition: 0 },
+              { topic: "none", partition: 0 }
+            ])
+            assert.strictEqual(value(told).producers.length, 1)
+            assert.deepInclude(value(told).producers[0]!, { lastSequence: 0, transactionStart: undefined })
+            assert.strictEqual(codeOf(none), "UnknownTopic")
+            const aborted = yield* admin.abortTransactions([
+              {
+                topic: "tx",
+                partition: 0,
+                producerId: value(told).producers[0]!.producerId,
+                producerEpoch: 0,
+                coordinatorEpoch: 0
+              },
+              { topic: "tx", partition: 9, producerId: 1, producerEpoch: 0, coordinatorEpoch: 0 }
+            ])
+            value(aborted[0])
+            assert.strictEqual(codeOf(aborted[1]), "Misconfigured")
+            if (!has(3, 0)) {
+              assert.strictEqual((yield* Effect.flip(admin.listTransactions())).reason._tag, "Unsupported")
+              return
+            }
+            const { producerId } = yield* begin("t-1", "tx")
+            const [listed] = yield* admin.listTransactions({ states: ["Ongoing"] })
+            assert.deepInclude(listed!, { transactionalId: "t-1", producerId, state: "Ongoing" })
+            assert.deepStrictEqual(yield* admin.listTransactions({ producerIds: [producerId + 1000] }), [])
+            assert.deepStrictEqual(yield* admin.listTransactions({ pattern: "x.*" }), [])
+            const wrong = yield* Effect.flip(admin.listTransactions({ states: ["Ongoin"] }))
+            assert.strictEqual(wrong.reason._tag, "Misconfigured")
+            const [described, missing] = yield* admin.describeTransactions(["t-1", "t-2"])
+            assert.deepInclude(value(described), { state: "Ongoing", producerId, timeout: 60_000 })
+            assert.deepStrictEqual(value(described).partitions, [{ topic: "tx", partition: 0 }])
+            assert.isAbove(value(described).startedAt ?? 0, 1_600_000_000_000)
+            assert.strictEqual(codeOf(missing), codes.TRANSACTIONAL_ID_NOT_FOUND)
+          })
+        )
+      )
+
+      it.effect("features and the quorum are told, and levels that cannot be are refused", () =>
+        withAdmin(
+          Effect.gen(function* () {
+            const admin = yield* Admin.Admin
+            const features = yield* admin.describeFeatures()
+            const refused = yield* admin.updateFeatures(
+              [{ feature: "no.such", level: 1 }],
+              has(3, 3) ? { validateOnly: true } : {}
+            )
+            assert.isTrue(Result.isFailure(refused[0]!))
+            if (mode !== "kraft") {
+              assert.deepStrictEqual(features, [])
+              assert.strictEqual((yield* Effect.flip(admin.describeQuorum())).reason._tag, "Unsupported")
+              assert.strictEqual(codeOf((yield* admin.unregisterBrokers([3]))[0]), "Unsupported")
+              return
+            }
+            const metadata = features.find(({ name }) => name === "metadata.version")!
+            assert.isAtLeast(metadata.level ?? 0, metadata.supported!.min)
+            yield* admin
+              .updateFeatures([{ feature: "metadata.version", level: metadata.level! }], { validateOnly: true })
+              .pipe(Effect.result)
+            const quorum = yield* admin.describeQuorum()
+            assert.oneOf(quorum.leader, [1, 2, 3])
+            assert.deepStrictEqual(quorum.voters.map(({ id }) => id).sort(), [1, 2, 3])
+            assert.isAbove(quorum.highWatermark, 0)
+            assert.strictEqual(codeOf((yield* admin.unregisterBrokers([77]))[0]), codes.BROKER_ID_NOT_REGISTERED)
+            const voter = yield* Effect.flip(admin.removeVoter({ id: 77, directoryId: quorum.voters[0]!.directoryId! }))
+            assert.strictEqual(voter.reason._tag, "Server")
+            const added = yield* Effect.flip(
+              admin.addVoter({
+                id: 1,
+                directoryId: quorum.voters[0]!.directoryId!,
+                listeners: [{ name: "CONTROLLER", host: "localhost", port: 1 }]
+              })
+            )
+            assert.oneOf(added.reason._tag, ["Server"])
+            const cluster = yield* admin.describeCluster({ fenced: true })
+            assert.strictEqual(cluster.brokers.length, 3)
+          })
+        )
+      )
+    }
+  )
+}
