@@ -1,57 +1,12 @@
 /** TLS and SASL of ours on real brokers of every age that has them. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Redacted, Result, Schema, Stream } from "effect"
-import { Cluster, Consumer, Kafka, type KafkaError, Producer, Topic } from "samsa"
+import { Effect, Exit, Fiber, Redacted, Result } from "effect"
+import { Consumer, type KafkaError, Producer } from "samsa"
 import { seen } from "./Client.ts"
 import type * as KafkaProperties from "./KafkaProperties.ts"
 import * as KafkaServer from "./KafkaServer.ts"
-import { atLeast, matrix, mechanisms, type Version } from "./KafkaVersion.ts"
-
-type Options = Omit<Kafka.Options, "bootstrap">
-
-const text = (name: string) => Topic.make(name, { key: Schema.String, value: Schema.String })
-
-/** With a client of these settings on a listener. */
-const through = <A, E, R>(
-  listener: KafkaProperties.Listener,
-  options: Options,
-  effect: Effect.Effect<A, E, R>,
-  host = "127.0.0.1"
-) =>
-  Effect.flatMap(KafkaServer.KafkaServer, (server) => {
-    const bootstrap = server.addresses(listener).map((address) => address.replace("127.0.0.1", host))
-    return effect.pipe(
-      Effect.scoped,
-      Effect.provide(
-        Producer.layer().pipe(
-          Layer.provideMerge(Kafka.layer({ bootstrap, bootstrapTimeout: "20 seconds", ...options }))
-        )
-      )
-    )
-  })
-
-/** Asks for a topic and, where the broker takes our batches, writes to it and reads it. */
-const works = (version: Version, name: string) =>
-  Effect.gen(function* () {
-    const cluster = yield* Cluster.Cluster
-    const info = yield* cluster.topic(name)
-    assert.lengthOf(info.partitions, 1)
-    assert.deepStrictEqual(yield* cluster.offsets([{ topic: name, partition: 0, at: "latest" }]), [0])
-    if (!atLeast(version, 0, 11)) return
-    const producer = yield* Producer.Producer
-    const topic = text(name)
-    const results = yield* producer.sendAll(
-      topic,
-      Array.from({ length: 100 }, (_, i) => ({ key: "k", value: `v${i}` }))
-    )
-    assert.isTrue(results.every(Result.isSuccess))
-    const consumer = yield* Consumer.assign({ topic, from: "earliest", until: "latest" })
-    const records = yield* Stream.runCollect(consumer.stream)
-    assert.deepStrictEqual(
-      records.map((r) => r.value),
-      results.map((_, i) => `v${i}`)
-    )
-  })
+import { atLeast, matrix, mechanisms } from "./KafkaVersion.ts"
+import { type Options, text, through, token, works } from "./Secured.ts"
 
 /** The error that a client of these settings ends with, which must not take the whole of `bootstrapTimeout`. */
 const refused = (listener: KafkaProperties.Listener, options: Options, host?: string) =>
@@ -62,12 +17,6 @@ const refused = (listener: KafkaProperties.Listener, options: Options, host?: st
     const error = yield* Effect.flip(exit as Exit.Exit<never, KafkaError.KafkaError>)
     return { error, reason: error.reason, millis: performance.now() - before }
   })
-
-const token = () => {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
-  const now = Math.floor(performance.timeOrigin / 1000 + performance.now() / 1000)
-  return Redacted.make(`${part({ alg: "none" })}.${part({ sub: "alice", iat: now, exp: now + 3600 })}.`)
-}
 
 for (const { version, mode } of matrix.filter((one) => atLeast(one.version, 0, 9))) {
   const offered = mechanisms(version)
@@ -130,7 +79,7 @@ for (const { version, mode } of matrix.filter((one) => atLeast(one.version, 0, 9
     for (const mechanism of offered) {
       const login = (password: string): Options =>
         mechanism === "OAUTHBEARER"
-          ? { sasl: { mechanism, token: Effect.sync(token) } }
+          ? { sasl: { mechanism, token: Effect.sync(() => token()) } }
           : { sasl: { mechanism: mechanism as "PLAIN", username: "alice", password: Redacted.make(password) } }
 
       it.effect(`SASL ${mechanism}, with and without TLS`, () =>

@@ -1,0 +1,167 @@
+/** How librdkafka is loaded and connected, over modules and clients that are played. */
+import * as Module from "node:module"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type * as Library from "node-rdkafka"
+import * as Client from "../../src/librdkafka/Client.ts"
+import * as RdError from "../../src/librdkafka/RdError.ts"
+
+/** Loads node-rdkafka where asking for it does this. */
+const loading = (result: () => unknown) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => {
+      const loader = Module.default as unknown as {
+        _load: (request: string, ...rest: ReadonlyArray<unknown>) => unknown
+      }
+      const original = loader._load
+      loader._load = (request, ...rest) =>
+        request === "node-rdkafka" ? result() : original.call(loader, request, ...rest)
+      return () => void (loader._load = original)
+    }),
+    () => Client.load,
+    (restore) => Effect.sync(restore)
+  )
+
+const failing = (message: string, code: string) => () => {
+  throw Object.assign(new Error(message), { code })
+}
+
+/** A client whose attempts to connect end so, one after the other. */
+const played = (answers: ReadonlyArray<Library.RdError | null | "never">) => {
+  const timeouts: Array<number> = []
+  const tokens: Array<string> = []
+  let [made, ended] = [0, 0]
+  const client = {
+    on: () => {},
+    setOauthBearerToken: (token: string) => void tokens.push(token),
+    connect: ({ timeout }: { timeout: number }, done: (error: Library.RdError | null) => void) => {
+      timeouts.push(timeout)
+      const answer = answers[timeouts.length - 1] ?? null
+      if (answer !== "never") setImmediate(() => done(answer))
+    }
+  } as unknown as Library.Client
+  return {
+    timeouts,
+    tokens,
+    counts: () => ({ made, ended }),
+    options: (more: Partial<Client.Options<Library.Client>> = {}): Client.Options<Library.Client> => ({
+      make: () => {
+        made++
+        return client
+      },
+      bootstrap: "b:9092",
+      bootstrapTimeout: 30_000,
+      token: undefined,
+      end: (_client, done) => {
+        ended++
+        done()
+      },
+      ...more
+    })
+  }
+}
+
+const down: Library.RdError = { code: RdError.codes.TRANSPORT, message: "down" }
+
+describe("node-rdkafka", () => {
+  it.effect("that is not installed is Misconfigured, which says what to install", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(loading(failing("Cannot find module 'node-rdkafka'", "MODULE_NOT_FOUND")))
+      assert.strictEqual(error.reason._tag, "Misconfigured")
+      assert.include(error.message, "is not there")
+      assert.include(error.message, "npm install node-rdkafka")
+    })
+  )
+
+  it.effect("that was built for another Node.js is Misconfigured, which says so", () =>
+    Effect.gen(function* () {
+      const other = failing(
+        "was compiled against a different Node.js version using NODE_MODULE_VERSION 115",
+        "ERR_DLOPEN_FAILED"
+      )
+      const error = yield* Effect.flip(loading(other))
+      assert.strictEqual(error.reason._tag, "Misconfigured")
+      assert.include(error.message, "built for another Node.js")
+    })
+  )
+
+  it.effect("that lacks something of its own is not said to be missing", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(loading(failing("Cannot find module 'bindings'", "MODULE_NOT_FOUND")))
+      assert.include(error.message, "cannot be loaded")
+    })
+  )
+})
+
+describe("a client of librdkafka", () => {
+  it.effect("is tried again within the budget, each attempt longer, none left behind", () =>
+    Effect.gen(function* () {
+      const { counts, options, timeouts } = played([down, down, null])
+      yield* Effect.scoped(Client.open(options()))
+      assert.deepStrictEqual(timeouts, [2000, 4000, 8000])
+      // What could not be connected has ended itself.
+      assert.deepStrictEqual(counts(), { made: 3, ended: 1 })
+    })
+  )
+
+  it.effect("that cannot be made of its properties is Misconfigured at once", () =>
+    Effect.gen(function* () {
+      const { options, timeouts } = played([{ code: RdError.codes.STATE, message: "a contradicts b" }])
+      const error = yield* Effect.flip(Effect.scoped(Client.open(options())))
+      assert.strictEqual(error.reason._tag, "Misconfigured")
+      assert.include(error.message, "a contradicts b")
+      assert.lengthOf(timeouts, 1)
+    })
+  )
+
+  it.effect("is Unreachable where the budget is spent", () =>
+    Effect.gen(function* () {
+      const { options } = played([down, down, down])
+      const error = yield* Effect.flip(Effect.scoped(Client.open(options({ bootstrapTimeout: 1500 }))))
+      assert.strictEqual(error.reason._tag, "Unreachable")
+    })
+  )
+
+  it.effect("has a new token before each one ends, and keeps the old one where none can be had", () =>
+    Effect.gen(function* () {
+      const { options, tokens } = played([null])
+      const jwt = (name: string, exp: number) =>
+        `${name}.${Buffer.from(JSON.stringify({ exp })).toString("base64url")}.`
+      let asked = 0
+      const token = Effect.suspend(() => {
+        asked++
+        return asked === 2
+          ? Effect.fail(new Error("not now"))
+          : Effect.succeed(Redacted.make(jwt(`t${asked}`, asked * 100)))
+      })
+      const scope = yield* Scope.make()
+      yield* Scope.provide(Client.open(options({ token })), scope)
+      const names = () => tokens.map((one) => one.split(".")[0])
+      assert.deepStrictEqual(names(), ["t1"])
+      // It ends after 100 s: at four fifths of it.
+      yield* TestClock.adjust("79 seconds")
+      assert.strictEqual(asked, 1)
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(names(), ["t1", "t3"])
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(asked, 3)
+    })
+  )
+
+  it.effect("is ended with its Scope, and waited for no longer than ten seconds", () =>
+    Effect.gen(function* () {
+      const { options } = played([null])
+      const begun = Deferred.makeUnsafe<void>()
+      const closing = yield* Effect.forkChild(
+        Effect.scoped(Client.open(options({ end: () => Deferred.doneUnsafe(begun, Exit.void) })))
+      )
+      yield* Deferred.await(begun)
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(closing)
+    })
+  )
+})
