@@ -9,7 +9,8 @@
  * `--floor` (or BENCH_FLOOR) names a program that consumes by the least that JavaScript needs, run beside the clients as
  * `node PROGRAM PORT TOPIC PARTITIONS RECORDS js`; the last line that it prints is JSON, with recPerSec, cpuSPerM and n.
  * `--produce-floor` names one that produces, run as `node PROGRAM PORT TOPIC PARTITIONS RECORDS 1000 js`. `samsa-plain` is
- * without idempotence; `rdkafka` is node-rdkafka, where it is installed (BENCH_RDKAFKA names its folder).
+ * without idempotence; `samsa-rdkafka` is Samsa over librdkafka, for which node-rdkafka is built where it
+ * is not yet (3 minutes); `rdkafka` is node-rdkafka itself (BENCH_RDKAFKA names its folder).
  */
 import { spawn } from "node:child_process"
 import * as Os from "node:os"
@@ -19,6 +20,7 @@ import { parseArgs } from "node:util"
 import { Effect } from "effect"
 import * as KafkaServer from "../integration/KafkaServer.ts"
 import type { Version } from "../integration/KafkaVersion.ts"
+import * as NodeRdkafka from "../integration/NodeRdkafka.ts"
 import * as Processes from "../integration/Processes.ts"
 import type { Result } from "./network/Meter.ts"
 
@@ -26,7 +28,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     only: { type: "string", default: "sendAll,send,consume,consume1,consume1000,idle" },
-    clients: { type: "string", default: "kafkajs,platformatic,samsa" },
+    clients: { type: "string", default: "kafkajs,platformatic,samsa,samsa-rdkafka" },
     rounds: { type: "string" },
     profile: { type: "string" },
     floor: { type: "string", default: process.env.BENCH_FLOOR },
@@ -142,6 +144,7 @@ const titles: Readonly<Record<string, string>> = {
 }
 
 const bench = Effect.gen(function* () {
+  if (clients.includes("samsa-rdkafka")) yield* NodeRdkafka.install
   const server = yield* KafkaServer.make({
     version: options.version as Version,
     jit: "full",
@@ -165,7 +168,10 @@ const bench = Effect.gen(function* () {
     }
     const program = isConsuming(work) ? options.floor : work === "sendAll" ? options["produce-floor"] : undefined
     const floor = program === undefined ? [] : ["floor"]
-    const contenders = work === "idle" ? clients.filter((client) => client === "samsa") : [...clients, ...floor]
+    const contenders =
+      work === "idle"
+        ? clients.filter((client) => client === "samsa" || client === "samsa-rdkafka")
+        : [...clients, ...floor]
     const results = new Map<string, Array<Result>>(contenders.map((client) => [client, []]))
     for (let round = 0; round < rounds; round++) {
       // there and back, so that what changes with time is nobody's advantage

@@ -14,7 +14,7 @@ const meter =
         ? Meter.byTime(1000, 2000)
         : Meter.byTime(4000, 8000)
 if (work === "idle") {
-  const { idle } = await import("./samsa.ts")
+  const { idle } = await import(`./${client}.ts`)
   process.stdout.write(JSON.stringify(await idle({ bootstrap, topic })) + "\n")
 } else {
   const method = { sendAll1k: "sendAll", first: "send" }[work] ?? work

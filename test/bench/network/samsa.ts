@@ -1,17 +1,19 @@
 import { Effect, Layer, Schema, Stream } from "effect"
-import { Consumer, Kafka, Producer, Topic } from "../../../src/index.ts"
+import { Consumer, Kafka, Producer, RdKafka, Topic } from "../../../src/index.ts"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
 import type { Result } from "./Meter.ts"
+
+/** `samsa-rdkafka` is the same over librdkafka. */
+const kafka = (target: Target) => {
+  const options = { bootstrap: [target.bootstrap] }
+  return process.env.BENCH_TRANSPORT === "rdkafka" ? RdKafka.layer(options) : Kafka.layer(options)
+}
 
 /** `samsa-plain` is the same without idempotence. */
 const options: Producer.Options = process.env.BENCH_PLAIN === undefined ? {} : { idempotent: false }
 
 const program = <A, E>(target: Target, effect: Effect.Effect<A, E, Producer.Producer | Kafka.Kafka>): Promise<A> =>
-  Effect.runPromise(
-    effect.pipe(
-      Effect.provide(Producer.layer(options).pipe(Layer.provideMerge(Kafka.layer({ bootstrap: [target.bootstrap] }))))
-    )
-  )
+  Effect.runPromise(effect.pipe(Effect.provide(Producer.layer(options).pipe(Layer.provideMerge(kafka(target))))))
 
 const topicOf = (target: Target) => Topic.make(target.topic, { key: Schema.String, value: Schema.Uint8Array })
 
@@ -96,4 +98,4 @@ export const idle = (target: Target): Promise<Result> =>
     const cpuSecondsPerMillion = ((user + system) / 1e6) * 10
     const rssMiB = process.memoryUsage().rss / 2 ** 20
     return { records: 0, seconds: 10, perSecond: 0, cpuSecondsPerMillion, total: 0, rssMiB }
-  }).pipe(Effect.scoped, Effect.provide(Kafka.layer({ bootstrap: [target.bootstrap] })), Effect.runPromise)
+  }).pipe(Effect.scoped, Effect.provide(kafka(target)), Effect.runPromise)
