@@ -43,6 +43,9 @@ export const install: Effect.Effect<void, Processes.ProcessError> = Effect.gen(f
     Fs.renameSync(part, path)
   })
   if (!Fs.existsSync(path)) yield* locked(parent, make)
+  const target = Path.join(path, "node_modules", "node-rdkafka")
+  // Others may load it at this moment.
+  if (Fs.lstatSync(linked, { throwIfNoEntry: false })?.isSymbolicLink() && Fs.readlinkSync(linked) === target) return
   Fs.rmSync(linked, { recursive: true, force: true })
-  Fs.symlinkSync(Path.join(path, "node_modules", "node-rdkafka"), linked)
+  Fs.symlinkSync(target, linked)
 })
