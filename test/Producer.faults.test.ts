@@ -837,6 +837,37 @@ it.effect("why there is no producer id is told", () =>
   }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 1 })))
 )
 
+it.effect("of a batch only the records that the broker names fail (KIP-467), the others go again at once", () =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    yield* producer.send(text, { key: "warm", value: "warm", partition: 0 })
+    const requests = yield* Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) =>
+      broker.inject(Fault.on("Produce").delay(0))
+    )
+    const sending = yield* Effect.forkChild(
+      producer.sendAll(
+        text,
+        Array.from({ length: 8 }, (_, i) => ({ key: i % 4 === 1 ? null : `${i}`, value: `${i}`, partition: 0 }))
+      )
+    )
+    yield* TestClock.adjust("10 seconds")
+    assert.deepStrictEqual(
+      (yield* Fiber.join(sending)).map((result) =>
+        Result.isSuccess(result)
+          ? result.success.offset
+          : result.failure.reason._tag === "NotDelivered" && result.failure.reason.persistence
+      ),
+      [1, "not", 2, 3, 4, "not", 5, 6]
+    )
+
+    assert.strictEqual(yield* requests.hits, 2)
+  }).pipe(
+    Effect.provide(
+      withProducer({}, { topics: [{ name: text, partitions: 1, config: { "cleanup.policy": "compact" } }] })
+    )
+  )
+)
+
 it.effect("a refusal that names the new leader costs no round for metadata (KIP-951)", () =>
   Effect.gen(function* () {
     const producer = yield* Producer.Producer

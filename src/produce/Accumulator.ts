@@ -175,12 +175,12 @@ export class Accumulator {
           if (ready < wakeAt) wakeAt = ready
           continue
         }
-        const batch = this.#next(queue, id, capability)
+        const batch = this.#next(queue, id, capability, now)
         if (batch === undefined) {
           blocked.add(queue)
           continue
         }
-        if (this.#isSequenced(capability) && queue.producer === undefined) {
+        if (this.#isSequenced(queue, capability, now) && queue.producer === undefined) {
           if (this.#ledger.producer === undefined) {
             blocked.add(queue)
             queue.obstacle = this.#ledger.withoutId ?? "there is no producer id yet"
@@ -200,7 +200,7 @@ export class Accumulator {
       }
       if (byNode.size === 0) break
       for (const [node, { batches }] of byNode) {
-        for (const batch of batches) this.#depart(batch, node, view)
+        for (const batch of batches) this.#depart(batch, node, view, now)
         this.#inFlight.set(node, (this.#inFlight.get(node) ?? 0) + 1)
         requests.push({ node, batches })
       }
@@ -208,8 +208,8 @@ export class Accumulator {
     return { requests, leaderless, unready, needsProducerId, wakeAt: wakeAt === Infinity ? undefined : wakeAt }
   }
 
-  #isSequenced(capability: Capability): boolean {
-    return this.#settings.idempotent && capability.magic === 2
+  #isSequenced(queue: Batch.Queue, capability: Capability, now: number): boolean {
+    return this.#settings.idempotent && capability.magic === 2 && queue.plainUntil <= now
   }
 
   /** When the next batch of a queue may go; Infinity: something else must happen first. */
@@ -227,7 +227,7 @@ export class Accumulator {
       // Without sequences nothing but waiting keeps the order when an earlier batch comes back. And a broker that holds
       // nothing of a producer takes any first sequence (since 2.5), so that the first batch must not be overtaken either.
       // What went to a broker before 0.11 has no sequence, whatever stands in its place now.
-      const numbered = this.#isSequenced(capability) && queue.batches[queue.inFlight - 1]!.sequence >= 0
+      const numbered = this.#isSequenced(queue, capability, now) && queue.batches[queue.inFlight - 1]!.sequence >= 0
       if (!numbered || queue.establishedUntil < now) return Infinity
       if (queue.recovering || queue.restart !== undefined) return Infinity
       if (queue.inFlight >= maxInFlight || queue.node !== node) return Infinity
@@ -263,7 +263,7 @@ export class Accumulator {
   }
 
   /** The next batch of a queue that the broker can take; what it cannot take fails. */
-  #next(queue: Batch.Queue, topicId: string | undefined, capability: Capability): Batch.Batch | undefined {
+  #next(queue: Batch.Queue, topicId: string | undefined, capability: Capability, now: number): Batch.Batch | undefined {
     if (queue.restart !== undefined) this.#ledger.startAnew(queue, queue.restart)
     for (;;) {
       const batch = queue.batches[queue.inFlight]
@@ -277,7 +277,11 @@ export class Accumulator {
         this.#ledger.fail(batch, capability.refusesCompression)
         continue
       }
-      if (capability.magic === 2) return batch
+      if (capability.magic === 2) {
+        if (batch.sequence >= 0 && !this.#isSequenced(queue, capability, now))
+          this.#ledger.startAnew(queue, "unnumbered")
+        return batch
+      }
       if (this.#settings.idempotent && this.#settings.insistent) {
         this.#ledger.fail(batch, needsFormat2("idempotence, which was asked for by name"))
         continue
@@ -289,7 +293,7 @@ export class Accumulator {
     }
   }
 
-  #depart(batch: Batch.Batch, node: number, view: View): void {
+  #depart(batch: Batch.Batch, node: number, view: View, now: number): void {
     const { queue } = batch
     const capability = view.capabilityOf(node) as Capability
     const topicId = view.idOf(queue.topic)
@@ -312,7 +316,7 @@ export class Accumulator {
     batch.closed = true
     batch.attempts++
     batch.magic = capability.magic
-    if (this.#isSequenced(capability) && batch.sequence < 0) {
+    if (this.#isSequenced(queue, capability, now) && batch.sequence < 0) {
       batch.sequence = queue.nextSequence
       queue.nextSequence = Batch.addSequence(queue.nextSequence, batch.records.length)
     }

@@ -94,6 +94,11 @@ export interface Queue {
   node: number
   /** How many of its batches that node knows again. */
   remembers: number
+  /**
+   * Until when nothing is numbered: its topic keeps a format before 2 (`log.message.format.version`, as in an upgrade),
+   * for which even newer brokers take no idempotent batch.
+   */
+  plainUntil: number
   /** What that node has lately found too large: the smallest, as bytes on the wire. What is as large is not sent. */
   tooLarge: { readonly node: number; readonly bytes: number; readonly until: number } | undefined
   /** The topic's id when they were sent, where brokers tell ids: it names the topic on the wire (Produce v13). */
@@ -132,6 +137,7 @@ export const makeQueue = (topic: string, partition: number, batchBytes: number):
   inFlight: 0,
   node: -1,
   remembers: 1,
+  plainUntil: -Infinity,
   tooLarge: undefined,
   topicId: undefined,
   producer: undefined,

@@ -36,6 +36,9 @@ const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
 /** After so many full batches that fit, a partition whose batches were too large tries larger ones. */
 const fullBeforeGrowth = 32
 
+/** How long a partition whose topic keeps an old format goes without sequences, before they are tried again. */
+const plainMillis = 60_000
+
 /** How long a broker's word that something is too large is taken for all that is no smaller. */
 const tooLargeMillis = 5000
 
@@ -119,6 +122,16 @@ export class Ledger {
     if (sequenced && asks === "producer-id") {
       queue.restart ??= "fenced"
       return this.#comeBack(batch, now, false)
+    }
+    if (code === codes.UNSUPPORTED_FOR_MESSAGE_FORMAT && !this.#settings.insistent) {
+      // Idempotence is one thing that a format before 2 has not, headers are the other.
+      if (sequenced) {
+        queue.plainUntil = now + plainMillis
+        return this.#comeBack(batch, now, true)
+      }
+      const withHeaders = batch.records.flatMap(({ headers }, i) => (headers.length > 0 ? [i] : []))
+      if (withHeaders.length > 0)
+        return this.failRecords(batch, withHeaders, () => this.#notDelivered(batch, `${name}: ${message ?? meaning}`))
     }
     if (asks === "split") this.#tooLarge(batch, now)
     if (asks === "split" && batch.records.length > 1) {

@@ -32,7 +32,7 @@ export interface Parts {
   readonly accumulator: Accumulator
   readonly channel: string
   readonly acks: number
-  readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number }
+  readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number; readonly insistent: boolean }
 }
 
 /** Makes what sends them. */
@@ -132,12 +132,25 @@ export const make = (parts: Parts): Requests => {
     })
   }
 
+  let toldOfFormat = settings.insistent
+  const tellOfFormat = (topic: string) => {
+    if (toldOfFormat) return
+    toldOfFormat = true
+    loop.fork(
+      Effect.logWarning(
+        `topic ${topic} keeps a message format before 2 (log.message.format.version): its records go without idempotence, in order all the same`
+      )
+    )
+  }
+
   const ended = (request: ProduceRequest, outcomeOf: (batch: Batch) => Outcome) => {
     const now = loop.now()
     accumulator.requestEnded(request.node)
     for (const batch of request.batches) {
       const { partition, topic } = batch.queue
       const outcome = outcomeOf(batch)
+      if (outcome._tag === "Refused" && outcome.code === ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
+        tellOfFormat(topic)
       accumulator.settle(batch, outcome, now)
       if (outcome._tag === "Unknown") loop.refresh(topic)
       else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))

@@ -43,6 +43,8 @@ export interface KafkaNode {
   readonly resume: Effect.Effect<void>
   /** Errors and the last lines of its log. */
   readonly log: () => string
+  /** What it is started as from now on; its `server.properties` are the caller's. */
+  readonly become: (version: Version, classPath: string) => void
   /** Starts the process without waiting for it. */
   readonly launch: Effect.Effect<void, Failure>
   /** Waits until it answers and lists this many brokers. */
@@ -113,15 +115,15 @@ export const digest = (folder: string): string => {
 /** A node that is not started yet; stopped with the Scope. */
 export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.Effect<KafkaNode, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { version } = launch
+    let { classPath, version } = launch
     const port = ports.listeners.PLAINTEXT!
     const output = Path.join(folder, "out")
     const jaas = Path.join(folder, "jaas.conf")
-    const command = [
+    const command = () => [
       ...jvm(launch, folder, launch.heap),
       ...(Fs.existsSync(jaas) ? [`-Djava.security.auth.login.config=${jaas}`] : []),
       "-cp",
-      launch.classPath,
+      classPath,
       "kafka.Kafka",
       Path.join(folder, "server.properties")
     ]
@@ -130,7 +132,7 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
 
     const spawn = Effect.suspend(() => {
       Fs.rmSync(Path.join(folder, "log"), { force: true })
-      return Effect.map(Processes.start(command, { folder, output }), (started) => {
+      return Effect.map(Processes.start(command(), { folder, output }), (started) => {
         child = started
       })
     })
@@ -195,6 +197,10 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
       pause: Effect.suspend(() => (child === undefined ? Effect.void : Processes.pause(child))),
       resume: Effect.sync(() => child?.signal("SIGCONT")),
       log: () => digest(folder),
+      become: (another, itsClassPath) => {
+        version = another
+        classPath = itsClassPath
+      },
       launch: spawn,
       ready
     }

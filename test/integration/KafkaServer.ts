@@ -64,6 +64,12 @@ export class KafkaServer extends Context.Service<
     readonly nodes: ReadonlyArray<KafkaNode.KafkaNode>
     /** Creates a topic, and waits until every node knows a leader of every partition. */
     readonly createTopic: (name: string, options?: Topic) => Effect.Effect<void, Failure>
+    /** Stops a node, and starts it as another release on its data and port, with these settings in the place of the cluster's. */
+    readonly upgrade: (
+      node: KafkaNode.KafkaNode,
+      version: Version,
+      properties: KafkaProperties.Settings
+    ) => Effect.Effect<void, Failure>
     /** What the nodes wrote last, errors first: printed where a test fails. */
     readonly logs: () => string
   }
@@ -237,6 +243,17 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
             )
           )
         ),
+      upgrade: (node, version, properties) =>
+        Effect.gen(function* () {
+          const classPath = yield* KafkaJars.classPath(version)
+          yield* node.stop
+          const own = Path.join(folder, `node-${node.id}`)
+          const changed = { ...cluster, version, overrides: properties }
+          const place = ports.find(({ id }) => id === node.id)!
+          Fs.writeFileSync(Path.join(own, "server.properties"), KafkaProperties.text(changed, place, own))
+          node.become(version, classPath)
+          yield* node.start
+        }),
       logs
     })
   })

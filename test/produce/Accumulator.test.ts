@@ -67,6 +67,7 @@ const invalidRecord = 87
 const corruptMessage = 2
 const notEnoughReplicas = 19
 const requestTimedOut = 7
+const unsupportedForMessageFormat = 43
 
 describe("Accumulator", () => {
   it("who withdraws costs nothing for the batches of others (10 000 interruptions took 30 s)", () => {
@@ -456,6 +457,31 @@ describe("Accumulator", () => {
     end(first!, refused(outOfOrder), 2001)
     assert.isTrue(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence === "possibly")
     assert.isDefined(drain(2002))
+  })
+
+  it("goes on without sequences where a topic keeps an old format, in order, and tries them again later", () => {
+    const { accumulator, delivery, end, establish, failures, next, told } = setUp()
+    establish()
+    for (const name of ["a", "b"]) {
+      accumulator.append("t", 0, records(1), delivery(name), 0)
+      accumulator.flush()
+    }
+    const pinned = refused(unsupportedForMessageFormat)
+    for (const batch of next(0)) end(batch, pinned, 1)
+    const [a, ...more] = next(1)
+    assert.deepStrictEqual([a!.sequence, more], [-1, []], "one at a time, without a number")
+    end(a!, appended(1), 2)
+    const [b] = next(2)
+    end(b!, appended(2), 3)
+    assert.deepStrictEqual(told, ["a 0+1 @1", "b 0+1 @2"])
+    // Headers are nothing for such a topic either: they fail, those beside them go.
+    accumulator.append("t", 0, [record(), { ...record(), headers: [["h", null]] }], delivery("c"), 4)
+    end(next(4)[0]!, pinned, 5)
+    end(next(5)[0]!, appended(3), 6)
+    assert.deepStrictEqual(told.slice(2), ["c 1+1 NotDelivered", "c 0+1 @3"])
+    assert.lengthOf(failures, 1)
+    accumulator.append("t", 0, records(1), delivery("d"), 70_000)
+    assert.strictEqual(next(70_000)[0]!.sequence, 0)
   })
 
   it("lets the partitions of a broker take turns", () => {

@@ -18,6 +18,8 @@ export interface Appended {
   /** -1 unless the topic has the broker's times. */
   readonly logAppendTimeMs: number
   readonly errorMessage?: string
+  /** Records that are to blame, by their place in the batch (KIP-467). */
+  readonly recordErrors?: ReadonlyArray<{ readonly batchIndex: number; readonly batchIndexErrorMessage: string }>
   /** What is wrong is in the records: the answer tells where the log begins, as real brokers do. */
   readonly inRecords?: true
   /** The broker closes the connection instead of answering. */
@@ -30,9 +32,13 @@ const refused = (errorCode: number, errorMessage?: string): Appended =>
     : { errorCode, baseOffset: -1, logAppendTimeMs: -1, errorMessage }
 
 /** The batch is well-formed, and says what it must not: INVALID_RECORD, which older brokers had not. */
-const refusedRecord = (cluster: EmbeddedCluster, errorMessage: string): Appended =>
+const refusedRecord = (cluster: EmbeddedCluster, errorMessage: string, records: ReadonlyArray<number> = []): Appended =>
   cluster.settings.profile.since("2.8")
-    ? { ...refused(Code.invalidRecord, errorMessage), inRecords: true }
+    ? {
+        ...refused(Code.invalidRecord, errorMessage),
+        inRecords: true,
+        recordErrors: records.map((batchIndex) => ({ batchIndex, batchIndexErrorMessage: errorMessage }))
+      }
     : refused(Code.corruptMessage)
 
 const keyless = "a record of a compacted topic needs a key"
@@ -142,11 +148,10 @@ const appendBatch = (
   if (Batch.isControl(batch)) return refusedRecord(cluster, "clients do not write control batches")
   if (batch.producerId >= 0 && (batch.producerEpoch < 0 || batch.baseSequence < 0))
     return refusedRecord(cluster, "an idempotent producer needs an epoch and a sequence")
-  if (
-    cluster.configOf(topic, "cleanup.policy").includes("compact") &&
-    Convert.hasKeyless(records, cluster.settings.compression)
-  )
-    return refusedRecord(cluster, keyless)
+  if (cluster.configOf(topic, "cleanup.policy").includes("compact")) {
+    const without = Convert.keylessIn(records, cluster.settings.compression)
+    if (without.length > 0) return refusedRecord(cluster, keyless, without)
+  }
 
   if (batch.producerId >= 0) {
     const verdict = log.producers.judge(batch, profile.unknownProducer !== Code.none)

@@ -54,9 +54,10 @@ export const forLog = (
 }
 
 /** Whether any record of a batch has no key, which a compacted topic refuses. */
-export const hasKeyless = (bytes: Uint8Array, compression: Compression.Registry): boolean =>
-  Records.decode(bytes, { compression, checkCrc: false }).batches.some((batch) =>
-    batch.records.some((record) => record.key === null)
+/** Where records without a key stand in a batch. */
+export const keylessIn = (bytes: Uint8Array, compression: Compression.Registry): ReadonlyArray<number> =>
+  Records.decode(bytes, { compression, checkCrc: false }).batches.flatMap((batch) =>
+    batch.records.flatMap((record, i) => (record.key === null ? [i] : []))
   )
 
 /**

@@ -1,7 +1,8 @@
 /**
  * Produce, v0–v13. One batch a partition from v3 on; message sets before. Sequences of idempotent producers are checked
  * against the last five batches. With acks all the answer waits for the replicas in sync, up to `timeoutMs`; with acks 0
- * there is none, and an error closes the connection. From v10 an error of leadership names the leader (KIP-951).
+ * there is none, and an error closes the connection. From v8 a refusal names the
+ * records that are to blame (KIP-467), from v10 an error of leadership the leader (KIP-951).
  */
 import * as Api from "../../protocol/messages/Produce.ts"
 import { append, type Appended } from "./Append.ts"
@@ -99,6 +100,7 @@ export const produce = handler("Produce", Api, (call) => {
               partition !== undefined && (result.errorCode === Code.none || result.inRecords === true)
                 ? partition.log.startOffset
                 : -1,
+            recordErrors: result.recordErrors ?? [],
             errorMessage: result.errorMessage ?? null,
             ...(hint
               ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } }
