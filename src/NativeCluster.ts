@@ -16,6 +16,8 @@ import * as Backoff from "./Backoff.ts"
 import { Bootstrap } from "./Bootstrap.ts"
 import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
+import { drive } from "./compression/drive.ts"
+import type { Turns } from "./compression/Turns.ts"
 import type { Change, TopicInfo } from "./ClusterInfo.ts"
 import { codes as code } from "./ErrorCode.ts"
 import { formatAddress, KafkaConfig } from "./KafkaConfig.ts"
@@ -29,6 +31,9 @@ import * as SingleFlight from "./metadata/SingleFlight.ts"
 import * as Topics from "./metadata/Topics.ts"
 import * as Metadata from "./protocol/messages/Metadata.ts"
 import * as TopicPartition from "./TopicPartition.ts"
+
+/** Some milliseconds. */
+const topicsInATurn = 10_000
 
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
@@ -101,6 +106,22 @@ export const make: Effect.Effect<
       waitingFor
     )
 
+  /** What is known of topics, in their order, in turns: all those of a cluster may be a million. */
+  function* gathered(
+    codes: ReadonlyMap<string, number>,
+    names: ReadonlyArray<string> | null,
+    internal: boolean
+  ): Turns<ReadonlyArray<TopicInfo>> {
+    const infos: Array<TopicInfo> = []
+    let looked = 0
+    for (const name of names ?? codes.keys()) {
+      if (++looked % topicsInATurn === 0) yield
+      const info = codes.get(name) === code.NONE ? state.topic(name) : undefined
+      if (info !== undefined && (names !== null || internal || !info.internal)) infos.push(info)
+    }
+    return infos
+  }
+
   const first = Backoff.within(
     topics.ask([]),
     { name: "bootstrapTimeout", millis: settings.bootstrapTimeout, waitingFor: "a first broker" },
@@ -131,17 +152,9 @@ export const make: Effect.Effect<
     topic: topics.get,
     topicById: topics.getById,
     topics: (names, options = {}) =>
-      Effect.map(
+      Effect.flatMap(
         budgets.once(topics.ask(names), names === null ? "the topics" : `topics ${names.join(", ")}`),
-        (codes) => {
-          const infos: Array<TopicInfo> = []
-          for (const name of names ?? codes.keys()) {
-            const info = codes.get(name) === code.NONE ? state.topic(name) : undefined
-            const shown = info !== undefined && (names !== null || options.internal === true || !info.internal)
-            if (shown) infos.push(info)
-          }
-          return infos
-        }
+        (codes) => Effect.orDie(drive(gathered(codes, names, options.internal === true)))
       ),
     known: topics.known,
     knownById: topics.knownById,
