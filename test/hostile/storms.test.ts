@@ -1,27 +1,36 @@
 /** Requests that are repeated: how many there are in a second of the test's clock, where nothing helps. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster } from "../../src/Cluster.ts"
-import type { Options } from "./Answers.ts"
+import * as Consumer from "../../src/Consumer.ts"
+import type * as Kafka from "../../src/Kafka.ts"
+import * as Producer from "../../src/Producer.ts"
+import * as Topic from "../../src/Topic.ts"
+import type { Answer, Options } from "./Answers.ts"
 import * as InProcess from "./InProcess.ts"
 
-/** Runs for some seconds, and gives how many requests of an API there were in the last of them. */
-const inASecond = <A, E>(api: string, answers: Options["answers"], use: Effect.Effect<A, E, Cluster>, seconds = 10) =>
+/** Runs for some seconds, and gives how many requests of each API there were in a second of the last half of them. */
+const ratesOf = <A, E>(answers: Options["answers"], use: Effect.Effect<A, E, Kafka.Kafka>, seconds = 10) =>
   Effect.gen(function* () {
     const { broker, layer } = yield* InProcess.make({ answers }, { metadataTimeout: "1 minute" })
     return yield* Effect.gen(function* () {
       yield* Cluster
       yield* Effect.forkScoped(Effect.ignore(use), { startImmediately: true })
-      let before = 0
+      let before: { readonly [api: string]: number } = {}
       for (let second = 0; second < seconds; second++) {
-        before = broker.counts[api] ?? 0
+        if (second === seconds >>> 1) before = { ...broker.counts }
         for (let i = 0; i < 100; i++) yield* TestClock.adjust("10 millis")
       }
-      const count = (broker.counts[api] ?? 0) - before
-      assert.isAtLeast(count, 0)
-      return count
-    }).pipe(Effect.provide(layer), Effect.scoped)
+      const rate = (api: string) => (broker.counts[api]! - (before[api] ?? 0)) / (seconds - (seconds >>> 1))
+      return Object.fromEntries(Object.keys(broker.counts).map((api) => [api, rate(api)]))
+    }).pipe(Effect.provide(Layer.fresh(layer)), Effect.scoped)
+  })
+
+const inASecond = <A, E>(api: string, answers: Options["answers"], use: Effect.Effect<A, E, Kafka.Kafka>) =>
+  Effect.map(ratesOf(answers, use), (rates) => {
+    assert.isDefined(rates[api])
+    return rates[api] ?? 0
   })
 
 const notLeader = 6
@@ -76,6 +85,78 @@ describe("in a second there are few", () => {
       assert.isAtMost(yield* inASecond("FindCoordinator", {}, again), 2)
     })
   )
+})
+
+/** A whole client, of which the group or the producer meets with nothing but that. */
+const consuming = Effect.gen(function* () {
+  const consumer = yield* Consumer.subscribe({ group: "g", topics: ["t"], from: "earliest" })
+  yield* Stream.runDrain(consumer.stream)
+}).pipe(Effect.scoped)
+const reading = Effect.gen(function* () {
+  const consumer = yield* Consumer.assign({ topic: "t", from: "earliest" })
+  yield* Stream.runDrain(consumer.stream)
+}).pipe(Effect.scoped)
+const producing = Effect.gen(function* () {
+  const producer = yield* Producer.make({ deliveryTimeout: "1 minute" })
+  yield* producer.send(Topic.bytes("t"), { value: Buffer.from("a") })
+}).pipe(Effect.scoped)
+
+const empty = new Uint8Array(0)
+const none = {
+  JoinGroup: { generationId: -1, protocolName: "", leader: "", members: [] },
+  SyncGroup: { assignment: empty },
+  InitProducerId: { producerId: -1, producerEpoch: -1 }
+}
+/** What an API answers, again and again, and how many requests of it, or of another, may be in a second then. */
+const storms: ReadonlyArray<
+  readonly [what: string, api: string, answer: Answer, use: Effect.Effect<unknown, unknown, Kafka.Kafka>, most?: number]
+> = [
+  ...[15, 51, 14, 7, -1].map((errorCode) => {
+    const answer = () => ({ ...none.InitProducerId, errorCode })
+    return [`InitProducerId of ${errorCode}`, "InitProducerId", answer, producing] as const
+  }),
+  // A member is to come again with this id, and is always given another one.
+  [
+    "JoinGroup of MEMBER_ID_REQUIRED",
+    "JoinGroup",
+    ({ count }) => ({ ...none.JoinGroup, errorCode: 79, memberId: `m-${count}` }),
+    consuming,
+    3
+  ],
+  ...[25, 22, 27, 14, 16].flatMap((errorCode) => [
+    [
+      `JoinGroup of ${errorCode}`,
+      "JoinGroup",
+      () => ({ ...none.JoinGroup, errorCode, memberId: "m" }),
+      consuming,
+      3
+    ] as const,
+    [`SyncGroup of ${errorCode}`, "SyncGroup", () => ({ ...none.SyncGroup, errorCode }), consuming, 3] as const
+  ]),
+  ["Fetch that leaves all out", "Fetch", () => ({ responses: [] }), reading],
+  ["Fetch that has nothing, at once", "Fetch", (_, healthy) => healthy(), reading],
+  ...[6, 3, 1, 74, 70, 71, 9, 56].map((errorCode) => {
+    const answer: Answer = (_, healthy) => {
+      const usual = healthy() as { responses: Array<{ partitions: Array<{ errorCode: number }> }> }
+      for (const { partitions } of usual.responses) for (const one of partitions) one.errorCode = errorCode
+      return usual
+    }
+    return [`Fetch of ${errorCode}`, "Fetch", answer, reading] as const
+  })
+]
+
+describe("in a second there are few requests of a whole client that is answered", () => {
+  for (const [what, api, answer, use, most = 2] of storms)
+    it.effect(what, () =>
+      Effect.gen(function* () {
+        const counts = yield* ratesOf({ [api]: answer }, use)
+        const seen = `${what}: ${JSON.stringify(counts)}`
+        assert.isDefined(counts[api], seen)
+        assert.isAtMost(counts[api] ?? 0, most, seen)
+        // Nor does what it leads to become a storm.
+        for (const [other, count] of Object.entries(counts)) assert.isAtMost(count, other === api ? most : 5, seen)
+      })
+    )
 })
 
 describe("an answer that leaves out what was asked for", () => {
