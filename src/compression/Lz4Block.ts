@@ -1,4 +1,4 @@
-/** The LZ4 block format: sequences of literals and copies. Pure, synchronous, no allocation but a table that is reused. */
+/** Pure. The LZ4 block format: sequences of literals and copies. No allocation but a table that is reused. */
 import { corrupt } from "./corrupt.ts"
 import { copyBytes, copyWords } from "./copies.ts"
 

@@ -1,3 +1,4 @@
+/** Pure. What cannot be decompressed. */
 import * as KafkaError from "../KafkaError.ts"
 
 /** The error of compressed bytes that cannot be read; `position` counts from their start. */

@@ -1,5 +1,5 @@
 /**
- * Which version of an API is spoken on a connection: the highest that both sides know, chosen per API and connection,
+ * Pure. Which version of an API is spoken on a connection: the highest that both sides know, chosen per API and connection,
  * since a rolling upgrade changes it. Brokers before 0.10 do not tell what they serve: their tables are here.
  */
 import * as KafkaError from "../KafkaError.ts"

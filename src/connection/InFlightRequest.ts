@@ -1,4 +1,4 @@
-/** A request of a connection, from when it stands in line until it is answered. */
+/** Pure. A request of a connection, from when it stands in line until it is answered. */
 import type * as Effect from "effect/Effect"
 import type { Turns } from "../compression/Turns.ts"
 import * as KafkaError from "../KafkaError.ts"

@@ -1,5 +1,5 @@
 /**
- * From which version of an API on the client waits after a throttled response (KIP-219, brokers from 2.0 on): before,
+ * Pure. From which version of an API on the client waits after a throttled response (KIP-219, brokers from 2.0 on): before,
  * the broker has waited itself, and to wait once more would halve the quota. Java: `shouldClientThrottle`.
  */
 

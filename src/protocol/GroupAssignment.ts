@@ -1,4 +1,4 @@
-/** What a member has, in descriptions of groups that brokers assign (KIP-848, KIP-932). */
+/** Pure. What a member has, in descriptions of groups that brokers assign (KIP-848, KIP-932). */
 import * as Wire from "./Wire.ts"
 
 const topicPartitions = () =>

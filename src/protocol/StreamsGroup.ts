@@ -1,4 +1,4 @@
-/** Structs that several messages of streams groups carry (KIP-1071, KIP-1331). */
+/** Pure. Structs that several messages of streams groups carry (KIP-1071, KIP-1331). */
 import * as Wire from "./Wire.ts"
 
 export const keyValue = () =>

@@ -1,3 +1,4 @@
+/** Pure. What cannot be read of records. */
 import * as KafkaError from "../../KafkaError.ts"
 
 /** The error of records that cannot be read; `position` counts from the start of the records field. */
