@@ -405,7 +405,9 @@ export const takeUntilIdle =
 
 /**
  * A graceful stop, at the end of a pipeline: when `signal` completes nothing more is fetched, the pipeline finishes what
- * it was given, and what is marked is committed before the stream ends.
+ * it was given, and what is marked is committed before the stream ends. It stops the consumers whose streams are read in
+ * the pipeline itself; behind `Stream.broadcast`, or a queue that another fiber fills, it finds none, and warns: there
+ * `consumer.stop` is to be used.
  *
  * ```ts
  * import { Deferred, Effect, Stream } from "effect"

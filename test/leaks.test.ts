@@ -1,7 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { Consumer, Kafka, Producer, Topic } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { pass } from "./consume/Harness.ts"
 
 const topic = Topic.make("leaks", { key: Schema.NullOr(Schema.String), value: Schema.String })
 
@@ -48,4 +49,31 @@ it.live(
       yield* settled(before)
       assert.deepStrictEqual((yield* broker.group("leaks"))?.members ?? [], [])
     }).pipe(Effect.scoped)
+)
+
+it.effect("no connection is left of a consumer that is closed while its connections are being made", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const consuming = Effect.gen(function* () {
+      const consumer = yield* Consumer.subscribe({ group: "leaks", topics: [topic], from: "earliest" })
+      yield* consumer.run(() => Effect.void)
+    }).pipe(Effect.scoped)
+    const forAWhile = (millis: number) =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(consuming, { startImmediately: true })
+        yield* pass(millis)
+        yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* pass(10_000)
+        assert.isDefined(fiber.pollUnsafe())
+      })
+    yield* forAWhile(10_000)
+    const before = yield* broker.connections
+    yield* broker.inject(Fault.on("ApiVersions").delay("1 second"))
+    for (let millis = 0; millis < 7000; millis += 500) {
+      yield* forAWhile(millis)
+      assert.isAtMost(yield* broker.connections, before, `closed after ${millis} ms`)
+    }
+  }).pipe(
+    Effect.provide(KafkaTest.layer({ brokers: 2, replicationFactor: 1, topics: [{ name: topic, partitions: 4 }] }))
+  )
 )

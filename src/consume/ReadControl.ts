@@ -60,6 +60,9 @@ export const takeUntilIdle = <A, E, R>(self: Stream.Stream<A, E, R>, idle: Durat
     )
   })
 
+/** How long the streams of a pipeline may take to begin. */
+const beginning = "1 second"
+
 /**
  * Ends fetching when `signal` completes; the stream ends when what was delivered is through, and then what is marked is
  * committed.
@@ -73,6 +76,13 @@ export const stopWhen = <A, E, R, R2>(
       const sources: Array<Source> = []
       let isOver = false
       const run = Effect.runForkWith(yield* Effect.context<never>())
+      const unheard = Effect.suspend(() =>
+        sources.length > 0
+          ? Effect.void
+          : Effect.logWarning(
+              "Consumer.stopWhen stops no consumer: none is read in this pipeline itself (behind Stream.broadcast, or a queue that another fiber fills?); use consumer.stop"
+            )
+      )
       const each = (f: (source: Source) => Effect.Effect<void>) =>
         Effect.suspend(() => Effect.forEach(sources, f, { discard: true }))
       yield* Effect.forkScoped(
@@ -80,7 +90,8 @@ export const stopWhen = <A, E, R, R2>(
           signal,
           Effect.suspend(() => {
             isOver = true
-            return each(({ stop }) => stop)
+            // One that begins later is stopped as it begins.
+            return sources.length === 0 ? Effect.andThen(Effect.sleep(beginning), unheard) : each(({ stop }) => stop)
           })
         )
       )

@@ -155,20 +155,26 @@ export class FetchedPartition implements Slot {
     const { errorCode, records } = answer
     if (errorCode !== 0) return this.#refused(answer, now)
     if (answer.divergingEpoch.endOffset >= 0) {
-      if (!this.#wasReplica) return this.#truncated(answer.divergingEpoch.endOffset)
+      // Nothing but progress ends the waits between such answers, and between those that send us elsewhere.
+      if (!this.#wasReplica) {
+        this.again(now)
+        return this.#truncated(answer.divergingEpoch.endOffset)
+      }
       // A follower that lags tells the same: the leader knows better.
       this.replica = undefined
       return this.#againAt(now)
     }
-    if (answer.preferredReadReplica >= 0) {
-      this.replica = { node: answer.preferredReadReplica, until: now + this.#shared.replicaMaxAge }
-    }
+    const elsewhere = answer.preferredReadReplica
+    // A broker that names itself, or a follower that names another, would send us round in circles.
+    if (elsewhere >= 0 && elsewhere !== this.asked?.node && this.asked?.node === this.leader?.node)
+      this.replica = { node: elsewhere, until: now + this.#shared.replicaMaxAge }
     const isCommitted = this.#shared.settings.isolation === "committed"
     // Before v4 there are no transactions, and the broker does not tell where they are stable.
     const end = isCommitted && answer.lastStableOffset >= 0 ? answer.lastStableOffset : answer.highWatermark
     if (end >= 0) this.end = end
     this.isNew = false
     if (records === null || records.length === 0) {
+      if (elsewhere >= 0) return this.#againAt(now)
       this.attempts = 0
       this.isBehind = end > this.next
       return "nothing"

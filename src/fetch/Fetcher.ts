@@ -83,6 +83,8 @@ class Fetcher {
   /** How many partitions of each topic are open. */
   readonly #topics = new Map<string, number>()
   readonly #sessions = new Map<string, FetchSession>()
+  /** Who was asked: there is, or may come, a connection to each of them. */
+  readonly #nodes = new Set<number>()
   readonly #late = new Set<Asked>()
   readonly #pulls: Pulls
   #checks: Array<FetchedPartition> = []
@@ -203,6 +205,7 @@ class Fetcher {
   }
 
   #send(request: Asked): void {
+    this.#nodes.add(request.node)
     const isById = request.slots.every((partition) => partition.topicId !== undefined)
     let sent: FetchRequest.Sent | undefined
     const body = (version: number) => {
@@ -266,6 +269,7 @@ class Fetcher {
       if (kind !== "gave" && weight !== "empty") kind = weight
       if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition)
       if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)
+      else if (weight === "told") this.#notice(partition, "the answers lead elsewhere, and nowhere")
       told.push(partition)
     })
     for (const partition of asked) {
@@ -302,6 +306,7 @@ class Fetcher {
     const byNode = TopicPartition.groupBy(this.#checks, (partition) => partition.leader!.node)
     this.#checks = []
     for (const [node, partitions] of byNode) {
+      this.#nodes.add(node)
       this.#loop.fork(
         Effect.flatMap(this.#context.brokers.get(node), (broker) =>
           EpochCheck.ask(broker, partitions, this.#channelOf(0))
@@ -376,9 +381,8 @@ class Fetcher {
 
   /** Gives the connections back. */
   readonly hangUp: Effect.Effect<void> = Effect.suspend(() => {
-    const nodes = new Set([...this.#sessions.keys()].map((name) => Number(name.slice(0, name.indexOf("/")))))
     return Effect.forEach(
-      nodes,
+      this.#nodes,
       (node) =>
         Effect.ignore(
           Effect.map(this.#context.brokers.get(node), (broker) => {

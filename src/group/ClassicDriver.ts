@@ -75,6 +75,8 @@ export const join = (
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const now = SessionClock.make(clock)
     const requests = ClassicRequests.make(cluster, now, group, settings)
+    // Last of all: what is under way in the background would ask for the connection again.
+    yield* Scope.addFinalizer(scope, Effect.sync(requests.hangUp))
     const watch = TopicWatch.make(cluster, topics)
     const told = new Set<string>()
 
@@ -188,8 +190,6 @@ export const join = (
       scope,
       { startImmediately: true }
     )
-
-    yield* Scope.addFinalizer(scope, Effect.sync(requests.hangUp))
 
     return {
       identity: () => {

@@ -307,6 +307,27 @@ describe("a graceful stop", () => {
       }).pipe(scoped, Effect.provide(one))
     )
   }
+
+  it.effect("that finds no consumer in its pipeline says so, and what to do", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      const { consumer } = yield* member()
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => void logged.push(String(message)))
+      const shared = yield* Stream.broadcast(consumer.stream, { capacity: 16 })
+      const signal = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(
+        Stream.runDrain(Consumer.stopWhen(Deferred.await(signal))(shared)).pipe(Effect.provide(Logger.layer([logger])))
+      )
+      yield* pass(1_000)
+      yield* Deferred.succeed(signal, undefined)
+      yield* pass(2_000)
+      assert.lengthOf(
+        logged.filter((line) => line.includes("use consumer.stop")),
+        1
+      )
+    }).pipe(scoped, Effect.provide(one))
+  )
 })
 
 describe("eager to cooperative by a rolling restart", () => {

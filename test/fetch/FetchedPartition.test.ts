@@ -34,6 +34,37 @@ const answer = (fields: Partial<PartitionAnswer>): PartitionAnswer => ({
 })
 
 describe("a partition being fetched", () => {
+  it("that is sent round in circles waits ever longer: to who has answered, to a diverging end at the position", () => {
+    for (const fields of [
+      { preferredReadReplica: 1 },
+      { divergingEpoch: { epoch: 0, endOffset: 0 } }
+    ] satisfies ReadonlyArray<Partial<PartitionAnswer>>) {
+      const { partition } = make()
+      partition.leader = { node: 1, epoch: 0 }
+      const waits: Array<number> = []
+      for (let i = 0; i < 6; i++) {
+        partition.asked = { node: 1 }
+        partition.accept(answer(fields), 12, 0)
+        waits.push(partition.asleepUntil)
+      }
+      assert.deepStrictEqual(waits, [0, 50, 100, 200, 400, 800])
+      assert.isUndefined(partition.replica)
+      assert.isUndefined(partition.failure)
+    }
+  })
+
+  it("takes another replica from its leader alone", () => {
+    const { partition } = make()
+    partition.leader = { node: 1, epoch: 0 }
+    partition.asked = { node: 2 }
+    partition.accept(answer({ preferredReadReplica: 3 }), 12, 0)
+    const before: unknown = partition.replica
+    assert.isUndefined(before)
+    partition.asked = { node: 1 }
+    partition.accept(answer({ preferredReadReplica: 3 }), 12, 0)
+    assert.deepInclude(partition.replica, { node: 3 })
+  })
+
   it("that an answer leaves out waits ever longer, until there is progress", () => {
     const { partition } = make()
     const waits: Array<number> = []

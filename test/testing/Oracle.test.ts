@@ -293,6 +293,18 @@ describe("the oracle, over the embedded broker,", () => {
     }).pipe(Effect.scoped, Effect.provide(TestLayer))
   )
 
+  it.effect("hears of a seek before the first delivery: what comes again is what was asked for", () =>
+    Effect.gen(function* () {
+      yield* fill(10)
+      yield* read(10)
+      const oracle = yield* Oracle.Oracle
+      const consumer = yield* oracle.subscribe({ group: "g", topics: [orders], from: "earliest" })
+      yield* consumer.seek(p0, "earliest")
+      yield* consumer.stream.pipe(Stream.take(10), Stream.runForEachArray(Consumer.done))
+      assert.deepStrictEqual(yield* checked, [])
+    }).pipe(Effect.scoped, Effect.provide(TestLayer))
+  )
+
   it.effect("sees what takes too long, does not end, or leaves a connection (I8)", () =>
     Effect.gen(function* () {
       const oracle = yield* Oracle.Oracle

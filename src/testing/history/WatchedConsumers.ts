@@ -11,7 +11,7 @@ import * as WatchedMembership from "./WatchedMembership.ts"
 
 /** Watches consumers, telling `record` what happens. */
 export const make = (record: (event: Event) => void) => {
-  const { delivered } = WatchedDelivery.make(record)
+  const { delivered, seek, seeksOf } = WatchedDelivery.make(record)
   let members = 0
   /** What was not given back in peace excuses what comes again. */
   const watchEvents = (group: string, member: string, ends: WatchedMembership.Ends, consumer: Consumer.Consumer<any>) =>
@@ -66,15 +66,21 @@ export const make = (record: (event: Event) => void) => {
         // Which of the three it is is the caller's to know.
         return consumer.run(watching, policy as Consumer.DeadLetterPolicy<E, E2, R2>)
       },
-      seek: (place, to) => {
-        // Where it leads is known beforehand or not; the partition's tracker tells of it once there was a record.
-        const offset = to === "earliest" ? 0 : typeof to === "object" && to._tag === "At" ? to.offset : undefined
-        return Effect.suspend(() => {
+      // Its tracker tells, but before the first delivery nobody hears it.
+      seek: (place, to) =>
+        Effect.suspend(() => {
+          const before = seeksOf(member, place)
           const { partition, topic } = place
-          if (offset !== undefined) record({ _tag: "Seek", group, member, topic, partition, offset })
-          return consumer.seek(place, to)
-        })
-      },
+          return Effect.tap(consumer.seek(place, to), () =>
+            seeksOf(member, place) > before
+              ? Effect.void
+              : Effect.ignore(
+                  Effect.map(consumer.position(place), (offset) =>
+                    seek({ _tag: "Seek", group, member, topic, partition, offset })
+                  )
+                )
+          )
+        }),
       commit: (offsets?: Iterable<Consumer.OffsetCommit>) => {
         if (offsets === undefined) return consumer.commit()
         const list = [...offsets]

@@ -1,11 +1,21 @@
 /** What consumers deliver and what is marked done, as it is told. */
 import { type AnyRecord, origin, raw } from "../../consume/ConsumerRecord.ts"
 import type { OffsetTracker } from "../../consume/OffsetTracker.ts"
+import type { TopicPartition } from "../../TopicPartition.ts"
 import { contentOf, type Event } from "./History.ts"
 
 /** Tells `record` of arrays that are delivered, and of marks and seeks in their partitions. */
 export const make = (record: (event: Event) => void) => {
   const trackers = new WeakSet<OffsetTracker>()
+  /** How many seeks were heard of, by member and partition. */
+  const seeks = new Map<string, number>()
+  const seeksOf = (member: string, { partition, topic }: TopicPartition): number =>
+    seeks.get(`${member} ${topic}-${partition}`) ?? 0
+
+  const seek = (event: Extract<Event, { readonly _tag: "Seek" }>): void => {
+    seeks.set(`${event.member} ${event.topic}-${event.partition}`, seeksOf(event.member, event) + 1)
+    record(event)
+  }
 
   /** Hears of marks and seeks: both go through the partition's tracker. */
   const watchMarks = (group: string, member: string, one: AnyRecord): void => {
@@ -21,7 +31,7 @@ export const make = (record: (event: Event) => void) => {
       return isNew
     }
     tracker.reset = (offset) => {
-      record({ _tag: "Seek", ...place, offset })
+      seek({ _tag: "Seek", ...place, offset })
       reset(offset)
     }
   }
@@ -47,5 +57,5 @@ export const make = (record: (event: Event) => void) => {
     }
   }
 
-  return { delivered }
+  return { delivered, seek, seeksOf }
 }

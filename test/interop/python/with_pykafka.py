@@ -1,6 +1,10 @@
 """PyKafka."""
 
+import os
+import signal
+
 from pykafka import KafkaClient
+from pykafka.balancedconsumer import BalancedConsumer
 from pykafka.common import CompressionType, OffsetType
 from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
 
@@ -95,8 +99,27 @@ def member(options):
     consumer.stop()
 
 
+def die_at_release():
+    """Is gone without a word in the first rebalance that takes something from it: released, and nothing claimed yet."""
+    remove, add = BalancedConsumer._remove_partitions, BalancedConsumer._add_partitions
+    released = []
+
+    def removing(self, partitions):
+        remove(self, partitions)
+        released.extend(partitions)
+
+    def adding(self, partitions):
+        if released:
+            os.kill(os.getpid(), signal.SIGKILL)
+        add(self, partitions)
+
+    BalancedConsumer._remove_partitions, BalancedConsumer._add_partitions = removing, adding
+
+
 def balanced(options):
     """A member of a group in ZooKeeper; its waits are short, so that a round is."""
+    if options.get("dies"):
+        die_at_release()
     client, topic = topic_of(options)
     consumer = topic.get_balanced_consumer(
         options["group"],
