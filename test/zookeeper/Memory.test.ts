@@ -137,6 +137,27 @@ describe("in memory", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a creation that was perhaps done is not taken for done where another was first", () =>
+    Effect.gen(function* () {
+      for (const ephemeral of [true, false]) {
+        const memory = yield* ZooKeeper.makeMemory
+        const [one, two] = [yield* memory.connect(), yield* memory.connect()]
+        const session = yield* one.session
+        // it is asked for on a connection that is lost before it is done
+        yield* memory.freeze
+        const creating = yield* Effect.forkChild(Effect.flip(session.create("/claim", bytes("one"), { ephemeral })))
+        yield* calm
+        yield* memory.cut(session.id)
+        yield* memory.thaw
+        yield* passing(two.create("/claim", bytes("two"), { ephemeral }))
+        yield* memory.heal(session.id)
+        const { reason } = yield* passing(Fiber.join(creating))
+        assert.strictEqual(reason._tag === "ZooKeeperRefused" ? reason.name : reason._tag, "NODE_EXISTS")
+        assert.deepStrictEqual(memory.snapshot(), { "/claim": "two" })
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is away: what is asked fails typed within requestTimeout", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
