@@ -24,6 +24,11 @@ export interface Identity {
   readonly generation: number
   /** Of a static member. */
   readonly instanceId: string | null
+  /**
+   * Asked once more when a commit is written, which may be long after it was asked for: where it is false nothing is
+   * committed, and the commit fails with `Server` REBALANCE_IN_PROGRESS. Default: it is.
+   */
+  readonly isCurrent?: (() => boolean) | undefined
 }
 
 /**

@@ -34,8 +34,9 @@ describe("GroupOffsets", () => {
           Effect.succeed(
             new Map(group === "g" ? partitions.map(() => ["t-0", { offset: 2, leaderEpoch: -1, metadata: "" }]) : [])
           ),
-        commit: (group, as, commits) =>
+        commit: (group, { isCurrent, ...as }, commits) =>
           Effect.sync(() => {
+            assert.isTrue(isCurrent?.())
             committed.push([group, as, commits])
             return commits.map(() => 0)
           })

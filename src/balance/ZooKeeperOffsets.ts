@@ -16,11 +16,18 @@ export const inKafka = (kafka: GroupOffsets["Service"], zooKeeper: ZooKeeper["Se
   GroupOffsets.of({
     fetch: kafka.fetch,
     commit: (group, as, commits) =>
-      Effect.suspend(() =>
-        zooKeeper.sessionOf(as.memberId).isLive()
-          ? kafka.commit(group, anonymous, commits)
-          : Effect.succeed(commits.map(() => gone))
-      )
+      Effect.suspend(() => {
+        const session = zooKeeper.sessionOf(as.memberId)
+        const refused = commits.map(() => gone)
+        if (!session.isLive()) return Effect.succeed(refused)
+        // It may wait for its coordinator for longer than the session lasts.
+        const isCurrent = () => session.isLive() && as.isCurrent?.() !== false
+        return Effect.catchIf(
+          kafka.commit(group, { ...anonymous, isCurrent }, commits),
+          () => !session.isLive(),
+          () => Effect.succeed(refused)
+        )
+      })
   })
 
 const pathOf = (group: string, { partition, topic }: TopicPartition.TopicPartition): string =>

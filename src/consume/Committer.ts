@@ -104,11 +104,12 @@ export const make = (
       left = left.filter(([partition]) => partition.status !== "ended")
       if (left.length === 0) return
       if (!isAlive()) return yield* notOwned(left[0]![0], settings.group)
-      const as = identity()
+      const list = left
+      const as = { ...identity(), isCurrent: () => list.every(([partition]) => partition.status !== "ended") }
       const codes = yield* offsets.commit(
         settings.group,
         as,
-        left.map(([, commit]) => commit)
+        list.map(([, commit]) => commit)
       )
       const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
       const again: Array<Entry> = []

@@ -130,22 +130,27 @@ export const commit = (
     const named = new Named(cluster, commits)
     const response = yield* broker.send(
       OffsetCommit,
-      (version) => ({
-        groupId: id,
-        generationIdOrMemberEpoch: as.generation,
-        memberId: as.memberId,
-        // A broker that does not know static members could not have let one join.
-        ...(version >= 7 ? { groupInstanceId: as.instanceId } : {}),
-        topics: named.topics.map(([name, list, topicId]) => ({
-          ...topicAt(version, name, topicId),
-          partitions: list.map(({ leaderEpoch, metadata, offset, partition }) => ({
-            partitionIndex: partition,
-            committedOffset: offset,
-            ...(version >= 6 && leaderEpoch !== undefined ? { committedLeaderEpoch: leaderEpoch } : {}),
-            committedMetadata: metadata ?? ""
+      (version) => {
+        // Others may have committed while it waited for its coordinator.
+        if (as.isCurrent?.() === false)
+          throw KafkaError.fromCode(code.REBALANCE_IN_PROGRESS, { api: "OffsetCommit", group: id })
+        return {
+          groupId: id,
+          generationIdOrMemberEpoch: as.generation,
+          memberId: as.memberId,
+          // A broker that does not know static members could not have let one join.
+          ...(version >= 7 ? { groupInstanceId: as.instanceId } : {}),
+          topics: named.topics.map(([name, list, topicId]) => ({
+            ...topicAt(version, name, topicId),
+            partitions: list.map(({ leaderEpoch, metadata, offset, partition }) => ({
+              partitionIndex: partition,
+              committedOffset: offset,
+              ...(version >= 6 && leaderEpoch !== undefined ? { committedLeaderEpoch: leaderEpoch } : {}),
+              committedMetadata: metadata ?? ""
+            }))
           }))
-        }))
-      }),
+        }
+      },
       named.versions
     )
     const codes = new Map<string, number>()

@@ -1,11 +1,12 @@
 /** Offsets of a group in ZooKeeper: kept by Kafka or by ZooKeeper, committed in a session or not at all. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ErrorCode, GroupOffsets } from "samsa"
-import { KafkaTest } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as ZooKeeperOffsets from "../../src/balance/ZooKeeperOffsets.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { pass, passing } from "../zookeeper/Time.ts"
 
 const place = { topic: "t", partition: 0 }
 const as = (session: string) => ({ memberId: session, generation: -1, instanceId: null })
@@ -58,4 +59,31 @@ describe("ZooKeeperOffsets", () => {
       })
     )
   }
+
+  it.effect("in Kafka: a commit that waits for its coordinator while its session ends changes nothing", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const kafka = yield* GroupOffsets.GroupOffsets
+      const offsets = ZooKeeperOffsets.inKafka(kafka, zooKeeper)
+      const { id } = yield* zooKeeper.session
+      const away = yield* Scope.make()
+      yield* Scope.provide(broker.inject(Fault.on("FindCoordinator", {}).error(15)), away)
+      const late = yield* Effect.forkChild(offsets.commit("g", as(id), [{ ...place, offset: 10 }]))
+      const revoked = yield* Effect.forkChild(
+        Effect.flip(kafka.commit("g", { ...as(""), isCurrent: () => false }, [{ ...place, offset: 20 }]))
+      )
+      yield* pass(1000)
+      yield* memory.expire(id)
+      yield* pass(1000)
+      yield* Scope.close(away, Exit.void)
+      assert.deepStrictEqual(yield* passing(Fiber.join(late)), [gone])
+      assert.deepInclude((yield* passing(Fiber.join(revoked))).reason, {
+        _tag: "Server",
+        code: ErrorCode.codes.REBALANCE_IN_PROGRESS
+      })
+      assert.deepStrictEqual(yield* broker.committed("g"), [])
+    }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: ["t"] })))
+  )
 })
