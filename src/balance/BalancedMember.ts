@@ -33,7 +33,7 @@ type Step = readonly [State, ReadonlyArray<Command>]
 
 /** When `Tick` is due, in milliseconds on the clock of `now`. */
 export const deadline = (state: State): number | undefined =>
-  state.phase === "waiting" && !state.closing ? state.wakeAt : undefined
+  (state.phase === "waiting" || state.phase === "balanced") && !state.closing ? state.wakeAt : undefined
 
 const keyOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 const place = ({ partition, topic }: TopicPartition): TopicPartition => ({ topic, partition })
@@ -113,7 +113,7 @@ const lose = (state: State): Step => {
     : [{ ...lost, phase: state.session === undefined ? "away" : "losing" }, []]
 }
 
-const looked = (settings: Settings, before: State, view: View): Step => {
+const looked = (settings: Settings, before: State, view: View, now: number): Step => {
   const held = standing(settings, view)
   const wanted = before.namesOnly ? before.wanted : share(settings, view)
   const theirs = new Set<string>()
@@ -125,7 +125,7 @@ const looked = (settings: Settings, before: State, view: View): Step => {
   // What we read without a claim, and another claims, is not ours any more.
   if ([...state.owned.keys()].some((key) => !held.has(key) && theirs.has(key))) return lose(state)
   const leaving = [...state.owned].filter(([key]) => !stays(state, key)).map(([, one]) => place(one))
-  if (leaving.length === 0) return free(settings, state)
+  if (leaving.length === 0) return free(settings, state, now)
   return [{ ...state, phase: "revoking" }, [{ _tag: "Revoke", round: state.round, partitions: leaving }]]
 }
 
@@ -137,14 +137,14 @@ const leftOver = (state: State): ReadonlyArray<Claim> =>
   [...state.held].filter(([key]) => !stays(state, key)).flatMap(([, list]) => list)
 
 /** Removes the claims on what does not stay ours. */
-const free = (settings: Settings, state: State): Step => {
+const free = (settings: Settings, state: State, now: number): Step => {
   const claims = leftOver(state)
-  if (claims.length === 0) return claim(settings, state)
+  if (claims.length === 0) return claim(settings, state, now)
   return [{ ...state, phase: "freeing" }, [{ _tag: "Free", round: state.round, claims }]]
 }
 
 /** Claims what is ours by the balance, and the new names of what we hold; what others hold is not asked for. */
-const claim = (settings: Settings, state: State): Step => {
+const claim = (settings: Settings, state: State, now: number): Step => {
   if (state.closing) return nothing({ ...state, phase: "balanced" })
   const view = state.view!
   const taken: Array<TopicPartition> = []
@@ -153,7 +153,7 @@ const claim = (settings: Settings, state: State): Step => {
     const leader = view.partitions.get(topic)?.find((one) => one.partition === partition)?.leader ?? -1
     const node = settings.layout.claim(partition, leader)
     const mine = state.held.get(key)
-    // A partition without a leader has no name; its leader will be told.
+    // A partition without a leader has no name.
     if (node === undefined || mine?.some((one) => one.node === node)) continue
     const theirs = (view.claims.get(topic) ?? []).some(
       (name) => settings.layout.partitionOf(name) === partition && !mine?.some((one) => one.node === name)
@@ -162,7 +162,7 @@ const claim = (settings: Settings, state: State): Step => {
     else claims.push({ topic, partition, node })
   }
   return claims.length === 0 && taken.length === 0
-    ? claimed(settings, state, [], [], 0)
+    ? claimed(settings, state, [], [], now)
     : [
         { ...state, phase: "claiming", asked: claims },
         [{ _tag: "Claim", round: state.round, claims, taken, asks: state.attempt > 0 }]
@@ -193,7 +193,11 @@ const claimed = (
     const [next, commands] = state.stale === "all" ? begin(state) : look(state, true)
     return [next, [...give, ...commands]]
   }
-  if (taken.length === 0) return [{ ...state, phase: "balanced", attempt: 0 }, give]
+  if (taken.length === 0) {
+    // What has no leader could not be claimed. Nobody tells when it has one: it is looked at again.
+    const isWhole = [...state.wanted.keys()].every((key) => held.has(key))
+    return [{ ...state, phase: "balanced", attempt: 0, wakeAt: isWhole ? undefined : now + settings.backoff }, give]
+  }
   if (state.attempt + 1 >= settings.attempts) {
     const first = taken[0]!
     const [next, commands] = fail(
@@ -235,9 +239,8 @@ export const step = (settings: Settings, state: State, event: Event, now: number
   if ("round" in event && event.round !== state.round) return nothing(state)
   switch (event._tag) {
     case "Tick":
-      return state.phase === "waiting" && state.wakeAt !== undefined && now >= state.wakeAt && !state.closing
-        ? look({ ...state, stale: "no" })
-        : nothing(state)
+      if (deadline(state) === undefined || now < state.wakeAt!) return nothing(state)
+      return look({ ...state, stale: "no" }, state.phase === "balanced")
     case "SessionBegan": {
       if (state.phase === "leaving") return nothing(state)
       if (state.phase === "losing") return nothing({ ...state, session: event.session })
@@ -282,7 +285,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "Looked": {
       if (state.phase !== "looking") return nothing(state)
       if (state.closing) return nothing({ ...state, phase: "balanced", held: standing(settings, event.view) })
-      return looked(settings, state, event.view)
+      return looked(settings, state, event.view, now)
     }
     case "Released":
       switch (state.phase) {
@@ -294,7 +297,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
             ]
           }
           const owned = new Map([...state.owned].filter(([key]) => stays(state, key)))
-          return free(settings, { ...state, owned })
+          return free(settings, { ...state, owned }, now)
         }
         case "losing": {
           const away: State = { ...state, phase: "away" }
@@ -306,7 +309,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "Freed": {
       if (state.phase !== "freeing") return nothing(state)
       const next: State = { ...state, held: without(state, leftOver(state)) }
-      return state.closing ? nothing({ ...next, phase: "balanced" }) : claim(settings, next)
+      return state.closing ? nothing({ ...next, phase: "balanced" }) : claim(settings, next, now)
     }
     case "Claimed": {
       if (state.phase !== "claiming") return nothing(state)

@@ -34,7 +34,7 @@ const view = ({ leaders = [1, 1, 1, 1], others = [], ours = [], theirs = [] }: S
 class Driven {
   state = BalancedMember.initial
   now = 0
-  tell(event: BalancedMember.Event): ReadonlyArray<BalancedMember.Command> {
+  tell(event: BalancedMember.Event): Commands {
     const [next, commands] = BalancedMember.step(settings, this.state, event, this.now)
     this.state = next
     return commands
@@ -60,7 +60,13 @@ class Driven {
     return one
   }
 }
-const tags = (commands: ReadonlyArray<BalancedMember.Command>) => commands.map(({ _tag }) => _tag).join(" ")
+type Commands = ReadonlyArray<BalancedMember.Command>
+const tags = (commands: Commands) => commands.map(({ _tag }) => _tag).join(" ")
+/** The first command, which is of this kind. */
+const first = <T extends BalancedMember.Command["_tag"]>(tag: T, [command]: Commands) => {
+  assert.strictEqual(command?._tag, tag)
+  return command as Extract<BalancedMember.Command, { readonly _tag: T }>
+}
 const all = ["1-0", "1-1", "1-2", "1-3"]
 
 describe("BalancedMember", () => {
@@ -68,9 +74,9 @@ describe("BalancedMember", () => {
     const one = new Driven()
     assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "1" })), "Look")
     assert.strictEqual(tags(one.looked({})), "Claim")
-    const [give] = one.claimed([0, 2], [1, 3]) as ReadonlyArray<BalancedMember.Command & { _tag: "Give" }>
+    const give = first("Give", one.claimed([0, 2], [1, 3]))
     assert.deepStrictEqual(
-      give!.partitions.map(({ partition }) => partition),
+      give.partitions.map(({ partition }) => partition),
       [0, 2]
     )
   })
@@ -79,12 +85,9 @@ describe("BalancedMember", () => {
     const one = Driven.balanced()
     assert.strictEqual(tags(one.tell({ _tag: "Changed" })), "Look")
     assert.strictEqual(tags(one.looked({ others: ["a:1"], ours: all })), "Revoke")
-    const freed = one.tell({ _tag: "Released", round: one.state.round }) as ReadonlyArray<
-      BalancedMember.Command & { _tag: "Free" }
-    >
-    assert.strictEqual(tags(freed), "Free")
+    const { claims } = first("Free", one.tell({ _tag: "Released", round: one.state.round }))
     assert.deepStrictEqual(
-      freed[0]!.claims.map(({ node }) => node),
+      claims.map(({ node }) => node),
       ["1-0", "1-1"]
     )
     assert.strictEqual(tags(one.tell({ _tag: "Freed", round: one.state.round })), "Give")
@@ -97,7 +100,7 @@ describe("BalancedMember", () => {
     const waits: Array<number> = []
     const theirs = ["1-3"]
     const ours: Array<string> = []
-    let last: ReadonlyArray<BalancedMember.Command> = []
+    let last: Commands = []
     while (one.state.phase === "looking") {
       one.looked({ ours, theirs })
       last = one.claimed(ours.length === 0 ? [0, 1, 2] : [], [3])
@@ -115,7 +118,7 @@ describe("BalancedMember", () => {
     assert.strictEqual(tags(last), "Revoke")
     const end = one.tell({ _tag: "Released", round: one.state.round })
     assert.strictEqual(tags(end), "Fail Leave")
-    const { reason } = (end[0] as BalancedMember.Command & { _tag: "Fail" }).error
+    const { reason } = first("Fail", end).error
     assert.deepInclude(reason, { _tag: "TimedOut", budget: "rebalanceBackoff", topic: "t", partition: 3 })
   })
 
@@ -173,45 +176,37 @@ describe("BalancedMember", () => {
     assert.strictEqual(tags(one.tell({ _tag: "LeadersMoved" })), "Look")
     const leaders = [2, 1, 1, 1]
     // somebody has come in between: that is another balance
-    const claims = one.looked({ ours: all, leaders, others: ["a:1"] }) as ReadonlyArray<
-      BalancedMember.Command & { _tag: "Claim" }
-    >
+    const { claims } = first("Claim", one.looked({ ours: all, leaders, others: ["a:1"] }))
     assert.deepStrictEqual(
-      claims[0]!.claims.map(({ node }) => node),
+      claims.map(({ node }) => node),
       ["2-0"]
     )
     assert.strictEqual(tags(one.tell({ _tag: "Claimed", round: one.state.round, ours: [claim(0, 2)], taken: [] })), "")
     assert.strictEqual(one.state.held.get("t-0")!.length, 2)
-    const leave = one.tell({ _tag: "Close" }) as ReadonlyArray<BalancedMember.Command & { _tag: "Leave" }>
-    assert.lengthOf(leave[0]!.claims, 5)
+    const leave = first("Leave", one.tell({ _tag: "Close" }))
+    assert.lengthOf(leave.claims, 5)
   })
 
   it("takes neither name of a partition that another holds by one of them", () => {
     const one = new Driven()
     one.tell({ _tag: "SessionBegan", session: "1" })
-    const [claims] = one.looked({ theirs: ["9-0"] }) as ReadonlyArray<BalancedMember.Command & { _tag: "Claim" }>
+    const { claims, taken } = first("Claim", one.looked({ theirs: ["9-0"] }))
     assert.deepStrictEqual(
-      claims!.claims.map(({ partition }) => partition),
+      claims.map(({ partition }) => partition),
       [1, 2, 3]
     )
-    assert.deepStrictEqual(claims!.taken, [{ topic: "t", partition: 0 }])
+    assert.deepStrictEqual(taken, [{ topic: "t", partition: 0 }])
   })
 
   it("gives way where another claims what it holds under a name that only the other knows, and waits for it", () => {
     const one = Driven.balanced()
     one.tell({ _tag: "Changed" })
-    const revoke = one.looked({ ours: all, theirs: ["9-0"] }) as ReadonlyArray<
-      BalancedMember.Command & { _tag: "Revoke" }
-    >
-    assert.deepStrictEqual(revoke[0]!.partitions, [{ topic: "t", partition: 0 }])
-    const free = one.tell({ _tag: "Released", round: one.state.round }) as ReadonlyArray<
-      BalancedMember.Command & { _tag: "Free" }
-    >
-    assert.deepStrictEqual(free[0]!.claims, [claim(0)])
-    const asked = one.tell({ _tag: "Freed", round: one.state.round }) as ReadonlyArray<
-      BalancedMember.Command & { _tag: "Claim" }
-    >
-    assert.deepStrictEqual([asked[0]!.claims, asked[0]!.taken], [[], [{ topic: "t", partition: 0 }]])
+    const { partitions } = first("Revoke", one.looked({ ours: all, theirs: ["9-0"] }))
+    assert.deepStrictEqual(partitions, [{ topic: "t", partition: 0 }])
+    const free = first("Free", one.tell({ _tag: "Released", round: one.state.round }))
+    assert.deepStrictEqual(free.claims, [claim(0)])
+    const asked = first("Claim", one.tell({ _tag: "Freed", round: one.state.round }))
+    assert.deepStrictEqual([asked.claims, asked.taken], [[], [{ topic: "t", partition: 0 }]])
     one.claimed([], [0])
     assert.strictEqual(one.state.phase, "waiting")
     assert.deepStrictEqual([...one.state.owned.keys()], ["t-1", "t-2", "t-3"])
@@ -224,7 +219,16 @@ describe("BalancedMember", () => {
     one.claimed([0, 1, 2])
     assert.strictEqual(one.state.phase, "balanced")
     assert.strictEqual(tags(one.tell({ _tag: "LeadersMoved" })), "Look")
-    assert.strictEqual(tags(one.looked({ ours: ["1-0", "1-1", "1-2"] })), "Claim")
+    assert.strictEqual(tags(one.looked({ ours: ["1-0", "1-1", "1-2"], leaders: [1, 1, 1, -1] })), "Give")
+    // nobody tells: it looks again by itself
+    for (let i = 0; i < 3; i++) {
+      one.now = BalancedMember.deadline(one.state)!
+      assert.strictEqual(tags(one.tell({ _tag: "Tick" })), "Look")
+      const { claims } = first("Claim", one.looked({ ours: ["1-0", "1-1", "1-2"] }))
+      assert.deepStrictEqual(claims, [claim(3)])
+      one.claimed(i === 2 ? [3] : [])
+    }
+    assert.isUndefined(BalancedMember.deadline(one.state))
   })
 
   it("keeps what it has where ZooKeeper does not answer, and looks again", () => {
@@ -243,8 +247,8 @@ describe("BalancedMember", () => {
     one.looked({})
     one.tell({ _tag: "Closing" })
     assert.isUndefined(BalancedMember.deadline(one.state))
-    const leave = one.tell({ _tag: "Close" }) as ReadonlyArray<BalancedMember.Command & { _tag: "Leave" }>
-    assert.lengthOf(leave[0]!.claims, 4)
+    const leave = first("Leave", one.tell({ _tag: "Close" }))
+    assert.lengthOf(leave.claims, 4)
     one.tell({ _tag: "Left" })
     assert.strictEqual(one.state.phase, "ended")
     assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "2" })), "")

@@ -1,7 +1,7 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { KafkaTest } from "samsa/testing"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
 import * as Registrations from "../../src/balance/Registrations.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
@@ -67,4 +67,27 @@ it.effect("a member that is nudged looks again; one that nobody asks does not", 
     for (let i = 0; i < 5; i++) yield* Harness.tick
     assert.strictEqual(one.balances(), before + 1)
   }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
+
+it.effect("a partition that has no leader when the group balances is claimed soon after it has one: nobody tells", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* broker.stop(2)
+    const one = yield* Harness.join(memory)
+    for (let i = 0; i < 200; i++) yield* Harness.tick
+    assert.lengthOf(one.owned, 1)
+    yield* broker.start(2)
+    for (let i = 0; i < 30 && one.owned.size < 2; i++) yield* Harness.tick
+    assert.lengthOf(one.owned, 2)
+    assert.deepStrictEqual(one.failures, [])
+    // whole again, it asks for nothing more
+    yield* Effect.forEach(Array.from({ length: 10 }), () => Harness.tick)
+    const { reads } = memory.counts()
+    for (let i = 0; i < 9; i++) yield* Harness.tick
+    assert.isAtMost(memory.counts().reads - reads, 1)
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(KafkaTest.layer({ brokers: 2, topics: [{ name: "t", partitions: 2, replicationFactor: 1 }] }))
+  )
 )
