@@ -1,73 +1,13 @@
 /** Groups in ZooKeeper, on the embedded broker and a ZooKeeper in memory, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
-import { TestClock } from "effect/testing"
-import {
-  Cluster,
-  Consumer,
-  GroupOffsets,
-  type KafkaError,
-  Membership,
-  Producer,
-  Topic,
-  ZooKeeper,
-  ZooKeeperGroup
-} from "samsa"
-import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+import { Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Cluster, Consumer, GroupOffsets, type KafkaError, Membership, ZooKeeper, ZooKeeperGroup } from "samsa"
+import { EmbeddedKafka } from "samsa/testing"
+import { committed, layer as kafka, type Order, orders, partitions, produce, until } from "./group/Party.ts"
+import { pass, passing } from "./zookeeper/Time.ts"
 
-const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
-const partitions = 6
-const layer = Layer.merge(
-  Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ brokers: 2, topics: [{ name: orders, partitions }] }))),
-  Layer.effect(ZooKeeper.Memory, ZooKeeper.makeMemory)
-)
-type Order = Consumer.RecordOf<typeof orders>
+const layer = Layer.merge(kafka, Layer.effect(ZooKeeper.Memory, ZooKeeper.makeMemory))
 type Options = Partial<Consumer.SubscribeOptions<readonly [typeof orders]>>
-
-const produce = (count: number, to?: number) =>
-  Effect.gen(function* () {
-    const producer = yield* Producer.Producer
-    const entries = Array.from({ length: count }, (_, i) => ({
-      key: null,
-      value: `${i}`,
-      partition: to ?? i % partitions
-    }))
-    for (const result of yield* producer.sendAll(orders, entries)) assert.isTrue(Result.isSuccess(result))
-  })
-const committed = Effect.gen(function* () {
-  const broker = yield* EmbeddedKafka.EmbeddedKafka
-  return (yield* broker.committed("g")).reduce((sum, { offset }) => sum + offset, 0)
-})
-const calm = Effect.forEach(Array.from({ length: 60 }), () => Effect.yieldNow, { discard: true })
-/** Lets so many milliseconds pass, in steps that an answer takes no longer than. */
-const pass = (millis: number) =>
-  Effect.gen(function* () {
-    for (let left = millis; left > 0; left -= 100) {
-      yield* calm
-      yield* TestClock.adjust(Math.min(left, 100))
-    }
-    yield* calm
-  })
-const until = <R>(what: string, is: Effect.Effect<boolean, never, R>, seconds = 120) =>
-  Effect.gen(function* () {
-    for (let i = 0; i < seconds * 10; i++) {
-      yield* calm
-      if (yield* is) return
-      yield* TestClock.adjust("100 millis")
-    }
-    assert.fail(`it never came to pass: ${what}`)
-  })
-
-/** Moves the clock until it has ended. */
-const passing = <A, E, R>(what: string, self: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
-    yield* until(
-      what,
-      Effect.sync(() => fiber.pollUnsafe() !== undefined)
-    )
-    return yield* Fiber.join(fiber)
-  })
 
 /** A consumer with a ZooKeeper session of its own, as in another process. */
 class Member {
@@ -79,7 +19,7 @@ class Member {
   readonly leave: Effect.Effect<void>
   constructor(zooKeeper: ZooKeeper.ZooKeeper["Service"], leave: Effect.Effect<void>) {
     this.zooKeeper = zooKeeper
-    this.leave = passing("it has left", leave)
+    this.leave = passing(leave)
   }
   get session() {
     return Effect.map(this.zooKeeper.session, ({ id }) => id)

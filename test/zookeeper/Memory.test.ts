@@ -4,30 +4,7 @@ import { Effect, Fiber, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { cases, type Harness } from "./suite.ts"
-
-const calm = Effect.forEach(Array.from({ length: 40 }), () => Effect.yieldNow, { discard: true })
-
-/** Moves the clock until it has ended. */
-export const passing = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
-    for (let i = 0; i < 600; i++) {
-      yield* calm
-      if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
-      yield* TestClock.adjust("100 millis")
-    }
-    return assert.fail("it does not end")
-  })
-
-/** Lets so many milliseconds pass, in steps that an answer takes no longer than. */
-const pass = (millis: number) =>
-  Effect.gen(function* () {
-    for (let left = millis; left > 0; left -= 100) {
-      yield* calm
-      yield* TestClock.adjust(Math.min(left, 100))
-    }
-    yield* calm
-  })
+import { calm, pass, passing } from "./Time.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 

@@ -45,6 +45,14 @@ const collect = Effect.fnUntraced(function* <A>(stream: Stream.Stream<A, KafkaEr
   return { seen, until }
 })
 
+/** Watches a node that is not there yet. */
+const watching = Effect.fnUntraced(function* (zk: ZooKeeper.ZooKeeper["Service"], { passing, root }: Harness) {
+  const watched = yield* collect(zk.watch(`${root}/w`))
+  const becomes = (data: string | undefined) => passing(watched.until((node) => text(node?.data) === data))
+  yield* becomes(undefined)
+  return becomes
+})
+
 type Case = (harness: Harness) => Effect.Effect<void, unknown, Scope.Scope>
 
 export const cases: Readonly<Record<string, Case>> = {
@@ -142,24 +150,24 @@ export const cases: Readonly<Record<string, Case>> = {
       assert.isAtMost(watched.seen.length, 41)
     }),
 
-  "ten watches of one node all fire": ({ connect, passing, root }) =>
+  "a dozen watches of one node all fire": (harness) =>
     Effect.gen(function* () {
+      const { connect, root } = harness
       const [one, two] = [yield* connect, yield* connect]
       const all = []
-      for (let i = 0; i < 12; i++) all.push(yield* collect(one.watch(`${root}/w`)))
-      for (const each of all) yield* passing(each.until((node) => node === undefined))
+      for (let i = 0; i < 12; i++) all.push(yield* watching(one, harness))
       yield* two.create(`${root}/w`, bytes("1"))
-      for (const each of all) yield* passing(each.until((node) => text(node?.data) === "1"))
+      for (const becomes of all) yield* becomes("1")
     }),
 
-  "a lost connection is Suspended, not Lost: nodes and watches outlive it": ({ connect, drop, passing, root }) =>
+  "a lost connection is Suspended, not Lost: nodes and watches outlive it": (harness) =>
     Effect.gen(function* () {
+      const { connect, drop, passing, root } = harness
       const [one, two] = [yield* connect, yield* connect]
       const session = yield* one.session
       const states = yield* collect(one.states)
       yield* one.create(`${root}/e`, bytes("e"), { ephemeral: true })
-      const watched = yield* collect(one.watch(`${root}/w`))
-      yield* passing(watched.until((node) => node === undefined))
+      const becomes = yield* watching(one, harness)
       yield* drop(session.id)
       yield* passing(states.until((state) => state?._tag === "Connected" && states.seen.length > 1))
       assert.deepStrictEqual(
@@ -169,22 +177,17 @@ export const cases: Readonly<Record<string, Case>> = {
       assert.isTrue(session.isLive())
       assert.strictEqual((yield* session.read(`${root}/e`))?.stat.owner, session.id)
       yield* two.create(`${root}/w`, bytes("after"))
-      yield* passing(watched.until((node) => text(node?.data) === "after"))
+      yield* becomes("after")
     }),
 
-  "an expired session is Lost, and another follows: what was bound to it fails typed, watches go on": ({
-    connect,
-    expire,
-    passing,
-    root
-  }) =>
+  "an expired session is Lost, and another follows: what was bound to it fails typed, watches go on": (harness) =>
     Effect.gen(function* () {
+      const { connect, expire, passing, root } = harness
       const [one, two] = [yield* connect, yield* connect]
       const session = yield* one.session
       const states = yield* collect(one.states)
       yield* session.create(`${root}/e`, bytes("e"), { ephemeral: true })
-      const watched = yield* collect(one.watch(`${root}/w`))
-      yield* passing(watched.until((node) => node === undefined))
+      const becomes = yield* watching(one, harness)
       const expiring = yield* Effect.forkChild(expire(session.id))
       yield* passing(
         states.until((state) => state?._tag === "Connected" && state.session !== session.id && state.isNew)
@@ -203,7 +206,7 @@ export const cases: Readonly<Record<string, Case>> = {
       assert.isUndefined(yield* passing(one.read(`${root}/e`)))
       assert.isUndefined(yield* passing(one.read(`${root}/f`)))
       yield* passing(two.create(`${root}/w`, bytes("after")))
-      yield* passing(watched.until((node) => text(node?.data) === "after"))
+      yield* becomes("after")
     }),
 
   "an ephemeral node of a Scope goes with it, and comes back in the next session where that is wanted": ({
