@@ -1,4 +1,5 @@
 /** The consumer over an engine of the test's own, which gives what no broker can be made to give at the right moment. */
+import * as Backoff from "../src/Backoff.ts"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Stream } from "effect"
 import { Consumer, KafkaError, Offset, type Transport as TransportModule } from "samsa"
@@ -67,6 +68,7 @@ class Engine {
 const start = (at: Offset.Position): number =>
   at === "earliest" ? 0 : at === "latest" ? 10 : "offset" in at ? at.offset : 0
 const cluster = {
+  retry: Backoff.schedule,
   topic: (name: string) => Effect.succeed({ name, id: undefined, internal: false, partitions: [{ partition: 0 }] }),
   known: () => undefined,
   changes: Stream.never,
