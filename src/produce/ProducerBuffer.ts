@@ -83,7 +83,10 @@ export class ProducerBuffer {
       this.#timer?.interruptUnsafe()
       this.#timer = undefined
     } else this.#youngest = wanting.since
-    this.#timer ??= this.#fork(this.#watch)
+    if (this.#timer !== undefined) return
+    // It may end at once, where the time of who has come is over.
+    const timer = this.#fork(this.#watch)
+    if (timer.pollUnsafe() === undefined) this.#timer = timer
   }
 
   /** Out of the line again; false where it has had its room. Those behind it may need less. */

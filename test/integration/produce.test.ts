@@ -1,14 +1,16 @@
 /**
  * The producer on brokers of every age: the format that each of them knows, every codec, over six partitions, read back
- * by kcat and compared. A sample of three releases; all of them, and ten times the records, where `SAMSA_FULL` is set.
+ * by kcat and by Java's consumer of the release, and compared. A sample of three releases; all of them, and ten times the records, where `SAMSA_FULL` is set.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
 import { Producer, Topic } from "samsa"
 import { connected } from "./Client.ts"
+import * as KafkaNode from "./KafkaNode.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { atLeast, defaultMode, type Version } from "./KafkaVersion.ts"
 import * as Kcat from "./Kcat.ts"
+import * as Processes from "./Processes.ts"
 
 const full = process.env.SAMSA_FULL !== undefined
 const count = full ? 100_000 : 10_000
@@ -26,6 +28,31 @@ const entryOf = (i: number, headers: boolean) => ({
   timestamp: since + i,
   ...(headers && i % 3 === 0 ? { headers: [["i", Buffer.from(`${i}`)]] as Topic.Headers } : {})
 })
+
+/** `key|value` of each record, by the console consumer that comes with the release: Java's client, from 0.10 on. */
+const javaReads = (server: KafkaServer.KafkaServer["Service"], topic: string, count: number) => {
+  const { classPath, version } = server
+  const modern = atLeast(version, 4)
+  const from = atLeast(version, 0, 10)
+    ? ["--bootstrap-server", server.bootstrap.join(",")]
+    : ["--zookeeper", server.zooKeeper!]
+  const properties = ["print.key=true", "key.separator=|"].flatMap((property) => [
+    modern ? "--formatter-property" : "--property",
+    property
+  ])
+  const tool = modern ? "org.apache.kafka.tools.consumer.ConsoleConsumer" : "kafka.tools.ConsoleConsumer"
+  return Processes.run(
+    KafkaNode.tool(classPath, tool, [
+      ...from,
+      "--topic",
+      topic,
+      "--from-beginning",
+      "--max-messages",
+      String(count),
+      ...properties
+    ])
+  ).pipe(Effect.map((text) => text.split("\n").filter((line) => line.includes("|"))))
+}
 
 for (const version of versions) {
   const mode = defaultMode(version)
@@ -72,6 +99,27 @@ for (const version of versions) {
         }).pipe(KafkaServer.diagnosed)
       )
     }
+
+    it.effect("Java reads what each codec wrote, as it was", () =>
+      Effect.gen(function* () {
+        const server = yield* KafkaServer.KafkaServer
+        yield* server.createTopic("for-java", { partitions: 1 })
+        const topic = Topic.make("for-java", { key: Schema.NullOr(Schema.String), value: Schema.String })
+        const written: Array<string> = []
+        for (const compression of codecs) {
+          const entries = Array.from({ length: 200 }, (_, i) => ({
+            key: i % 7 === 0 ? null : `key-${i}`,
+            value: `${compression}-${i} ${"x".repeat((i * 37) % 900)}`
+          }))
+          yield* connected(
+            Effect.flatMap(Producer.Producer, (producer) => producer.sendAll(topic, entries)),
+            { compression }
+          )
+          for (const { key, value } of entries) written.push(`${key}|${value}`)
+        }
+        assert.deepStrictEqual(yield* javaReads(server, "for-java", written.length), written)
+      }).pipe(KafkaServer.diagnosed)
+    )
 
     // Before, a record without a key is taken (0.8), or as corrupt as any other.
     if (batches)

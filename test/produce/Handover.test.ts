@@ -134,6 +134,38 @@ describe("a line of those who wait for room", () => {
     )
 })
 
+it.effect(
+  "who comes to the line when his time is over does not stop its clock (nobody was timed out after him)",
+  () => {
+    /** A Schema that takes as many milliseconds as the text says. */
+    const timed = Topic.make("text", {
+      key: Schema.NullOr(Schema.String),
+      value: Schema.String.pipe(
+        Schema.encodeTo(Schema.String, {
+          decode: SchemaGetter.transform((s: string) => s),
+          encode: SchemaGetter.transformEffect((s: string) => Effect.as(Effect.sleep(Number(s)), s))
+        })
+      )
+    })
+    return Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      yield* producer.send(timed, { key: null, value: "0", partition: 0 }).pipe(Effect.forkChild)
+      yield* TestClock.adjust(0)
+      yield* broker.inject(Fault.on("Produce").withhold)
+      const start = yield* Clock.currentTimeMillis
+      yield* fork(Effect.exit(producer.send(timed, { key: null, value: "1000", partition: 0 })))
+      yield* TestClock.adjust(200)
+      const waits = yield* fork(endOf(producer.send(timed, { key: null, value: "900", partition: 0 })))
+      yield* TestClock.adjust(700)
+      yield* fork(Effect.exit(producer.send(text, { value: "holds the room", partition: 0 })))
+      for (let i = 0; i < 120; i++) yield* TestClock.adjust(10)
+      assert.strictEqual((yield* Fiber.join(waits)) - start, 1200)
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 1, deliveryTimeout: "1 second", closeTimeout: 0 })))
+  }
+)
+
 describe("a call of many", () => {
   it.effect("lets the event loop run between its slices (30 MB were encoded in one turn)", () => {
     let encoded = 0
