@@ -6,6 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
 import { Producer, Topic } from "samsa"
 import { connected } from "./Client.ts"
+import * as KafkaJars from "./KafkaJars.ts"
 import * as KafkaNode from "./KafkaNode.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { atLeast, defaultMode, type Version } from "./KafkaVersion.ts"
@@ -29,30 +30,23 @@ const entryOf = (i: number, headers: boolean) => ({
   ...(headers && i % 3 === 0 ? { headers: [["i", Buffer.from(`${i}`)]] as Topic.Headers } : {})
 })
 
-/** `key|value` of each record, by the console consumer that comes with the release: Java's client, from 0.10 on. */
-const javaReads = (server: KafkaServer.KafkaServer["Service"], topic: string, count: number) => {
-  const { classPath, version } = server
-  const modern = atLeast(version, 4)
-  const from = atLeast(version, 0, 10)
-    ? ["--bootstrap-server", server.bootstrap.join(",")]
-    : ["--zookeeper", server.zooKeeper!]
-  const properties = ["print.key=true", "key.separator=|"].flatMap((property) => [
-    modern ? "--formatter-property" : "--property",
-    property
-  ])
-  const tool = modern ? "org.apache.kafka.tools.consumer.ConsoleConsumer" : "kafka.tools.ConsoleConsumer"
-  return Processes.run(
-    KafkaNode.tool(classPath, tool, [
-      ...from,
-      "--topic",
-      topic,
-      "--from-beginning",
-      "--max-messages",
-      String(count),
-      ...properties
-    ])
-  ).pipe(Effect.map((text) => text.split("\n").filter((line) => line.includes("|"))))
-}
+/**
+ * `key|value` of each record, by the console consumer that comes with the release: Java's client, from 0.10 on. Brokers
+ * from 4.0 come without one, and that of 2.8.2 reads from them.
+ */
+const javaReads = (server: KafkaServer.KafkaServer["Service"], topic: string, count: number) =>
+  Effect.gen(function* () {
+    const { version } = server
+    const classPath = atLeast(version, 4) ? yield* KafkaJars.classPath("2.8.2") : server.classPath
+    const from = atLeast(version, 0, 10)
+      ? ["--bootstrap-server", server.bootstrap.join(",")]
+      : ["--zookeeper", server.zooKeeper!]
+    const what = ["--topic", topic, "--from-beginning", "--max-messages", String(count)]
+    const how = ["--property", "print.key=true", "--property", "key.separator=|"]
+    const tool = KafkaNode.tool(classPath, "kafka.tools.ConsoleConsumer", [...from, ...what, ...how])
+    const text = yield* Processes.run(tool)
+    return text.split("\n").filter((line) => line.includes("|"))
+  })
 
 for (const version of versions) {
   const mode = defaultMode(version)
