@@ -241,6 +241,25 @@ describe("BalancedMember", () => {
     assert.strictEqual(tags(one.tell({ _tag: "Tick" })), "Look")
   })
 
+  it("looks again once a round is through in which something changed", () => {
+    for (const until of ["looking", "claiming"] as const) {
+      const one = new Driven()
+      one.tell({ _tag: "SessionBegan", session: "1" })
+      if (until === "claiming") one.looked({})
+      assert.strictEqual(tags(one.tell({ _tag: "Changed" })), "")
+      if (until === "looking") one.looked({})
+      assert.strictEqual(tags(one.claimed([0, 1, 2, 3])), "Give Look")
+    }
+  })
+
+  it("claims nothing while it closes, though what it gave back was claimed by nobody", () => {
+    const one = Driven.balanced()
+    one.tell({ _tag: "Changed" })
+    assert.strictEqual(tags(one.looked({ others: ["a:1"] })), "Revoke")
+    one.tell({ _tag: "Closing" })
+    assert.strictEqual(tags(one.tell({ _tag: "Released", round: one.state.round })), "")
+  })
+
   it("claims nothing more while it closes, and leaves with all that may stand", () => {
     const one = new Driven()
     one.tell({ _tag: "SessionBegan", session: "1" })

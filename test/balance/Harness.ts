@@ -88,8 +88,9 @@ export const join = Effect.fnUntraced(function* (
     owned,
     failures,
     balances: () => balances,
+    isAlive: () => member.isAlive?.() !== false,
     leave
-  } satisfies Member
+  } satisfies Member & { readonly isAlive: () => boolean }
 })
 
 /** Whether each partition has one owner, and each member its fair share. */

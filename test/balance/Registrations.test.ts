@@ -1,17 +1,18 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Option, Stream } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
 import * as Registrations from "../../src/balance/Registrations.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { calm, pass, passing } from "../zookeeper/Time.ts"
 import * as Harness from "./Harness.ts"
 
 const claim = (leader: number) => ({ topic: "t", partition: 0, node: `${leader}-0` })
 
-const member = (memory: ZooKeeper.Memory["Service"], name: string) =>
+const member = (memory: ZooKeeper.Memory["Service"], name: string, timeouts: ZooKeeper.Timeouts = {}) =>
   Effect.gen(function* () {
-    const zooKeeper = yield* memory.connect()
+    const zooKeeper = yield* memory.connect(timeouts)
     const layout = Layout.make("pykafka", "g", { hostname: name, uuid: () => "0", time: 0 })
     return Registrations.make(layout, yield* zooKeeper.session, new Map())
   })
@@ -51,6 +52,68 @@ describe("two members that know another leader each", () => {
         assert.strictEqual(one.ours.length + two.ours.length, 1, `${round}`)
       }
     }).pipe(Effect.scoped)
+  )
+})
+
+describe("a member's own nodes", () => {
+  it.effect("what a session before has left of its id is made anew", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const before = yield* memory.connect()
+      yield* before.create("/consumers/g/ids/a:0", new TextEncoder().encode("t"), { ephemeral: true })
+      const a = yield* member(memory, "a")
+      yield* a.members(["t"])
+      assert.strictEqual(memory.ownerOf("/consumers/g/ids/a:0"), a.session.id)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("when it leaves, its claims go before its id: whoever sees it go finds them free", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const [a, watcher] = [yield* member(memory, "a"), yield* memory.connect()]
+      yield* a.members(["t"])
+      yield* a.claim([claim(1)], [], false)
+      const atItsEnd = yield* watcher.watchChildren("/consumers/g/ids").pipe(
+        Stream.filter((ids) => ids?.length === 0),
+        Stream.mapEffect(() => watcher.children("/consumers/g/owners/b't'")),
+        Stream.runHead,
+        Effect.forkChild({ startImmediately: true })
+      )
+      yield* calm
+      yield* a.leave
+      assert.deepStrictEqual(yield* Fiber.join(atItsEnd), Option.some([]))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("when it leaves while ZooKeeper is away, they go as soon as it is back", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const a = yield* member(memory, "a", { requestTimeout: "1 second", sessionTimeout: "20 seconds" })
+      yield* a.members(["t"])
+      yield* a.claim([claim(1)], [], false)
+      yield* memory.stop
+      yield* passing(a.leave)
+      assert.strictEqual(memory.ownerOf("/consumers/g/owners/b't'/1-0"), a.session.id)
+      yield* memory.start
+      yield* pass(4000)
+      assert.isTrue(a.session.isLive())
+      assert.deepStrictEqual(
+        Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) !== ""),
+        []
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("it is not alive for its consumer while its session cannot be known to live", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const one = yield* Harness.join(memory)
+      while (!Harness.isBalanced([one], 2)) yield* Harness.tick
+      assert.isTrue(one.isAlive())
+      yield* memory.freeze
+      yield* pass(7000)
+      assert.isFalse(one.isAlive())
+    }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
   )
 })
 
