@@ -253,7 +253,7 @@ export interface Consumer<out A> {
   resubscribe(topics: ReadonlyArray<TopicOf<A>> | RegExp): Effect.Effect<void, KafkaError.KafkaError>
   /**
    * Ends fetching: `stream`, `partitions` and `run` end when what was delivered is through. Partitions stay ours until
-   * the Scope closes, which commits what is marked by then.
+   * the Scope closes, or the group rebalances and the member leaves it: what is marked by then is committed.
    */
   readonly stop: Effect.Effect<void>
   /** What is not a failure, from the beginning (of the past, the last 64). Ends when the consumer is closed. */

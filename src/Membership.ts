@@ -49,6 +49,11 @@ export interface Member {
   readonly goesOn?: ((as: Identity, code: number) => boolean) | undefined
   /** What is subscribed to has changed: to be looked at now, not at the next `metadataMaxAge`. */
   readonly topicsChanged?: Effect.Effect<void> | undefined
+  /**
+   * Nothing is read any more. What is held stays until the group rebalances: then it is given back, and the member leaves,
+   * so that nobody waits for it. Left out: as `closing`.
+   */
+  readonly stopping?: Effect.Effect<void> | undefined
   /** From now on do not join again: the consumer is draining for good. Heartbeats go on. */
   readonly closing: Effect.Effect<void>
   /** Leaves the group: everything was given back. Bounded. */

@@ -77,6 +77,9 @@ export class Partition implements Origin {
   /** Interrupted since it stood still: to be handled again from its lowest unfinished record. */
   begunAgain = false
 
+  /** It is in the mailbox of whoever reads it. */
+  isOffered = false
+
   private pump: PartitionPump | undefined = undefined
   private scope: Scope.Closeable | undefined = undefined
   /** The array that waits, and how much of it is delivered. */
@@ -157,7 +160,8 @@ export class Partition implements Origin {
   })
 
   /** The array that waits, or a part of it, decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
-  readonly deliver: Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> = Effect.suspend(() => {
+  deliver(): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
+    this.isOffered = false
     if (this.undecodable !== undefined) return this.passOver(this.undecodable)
     if (this.failure !== undefined) return Effect.fail(this.failure)
     const { slot, status } = this
@@ -191,8 +195,19 @@ export class Partition implements Origin {
       }
       return records.length === 0 ? nothing : Effect.succeed(records)
     }
-    return Effect.isEffect(decoded) ? Effect.flatMap(this.host.provide(decoded), settle) : settle(decoded)
-  })
+    if (!Effect.isEffect(decoded)) return settle(decoded)
+    const undone = () => {
+      if (this.epoch !== epoch || !this.decoding) return
+      this.decoding = false
+      this.offerAgain()
+    }
+    return Effect.onInterrupt(Effect.flatMap(this.host.provide(decoded), settle), () => Effect.sync(undone))
+  }
+
+  /** Whoever had taken it was interrupted: it is there for the next one. */
+  private offerAgain(): void {
+    if (this.status === "open" && (this.slot !== undefined || this.failure !== undefined)) this.host.ready(this)
+  }
 
   /** Passes over a record that could not be decoded, where it is allowed: it is in flight meanwhile, and then done. */
   private passOver({
@@ -208,7 +223,12 @@ export class Partition implements Origin {
     const next = raw.offset + 1
     // Tried again after a failure, it is in flight already.
     if (this.position === raw.offset) this.moveTo([raw], next)
-    return Effect.map(allowed(raw, error), () => {
+    const passed = Effect.onInterrupt(allowed(raw, error), () =>
+      Effect.sync(() => {
+        if (this.epoch === epoch) this.offerAgain()
+      })
+    )
+    return Effect.map(passed, () => {
       if (this.tracker?.done(raw.offset) === true) this.marked(1)
       if (this.status !== "open" || this.epoch !== epoch || slot === undefined) return undefined
       this.undecodable = undefined
@@ -268,6 +288,7 @@ export class Partition implements Origin {
   }
 
   unpause(): void {
+    if (!this.paused) return
     this.paused = false
     this.pump?.reader.resume()
     this.unpauses.fire()

@@ -21,7 +21,7 @@ import type { Mailbox } from "./Mailbox.ts"
 import * as ReadControl from "./ReadControl.ts"
 import { closed } from "./Reading.ts"
 import * as Run from "./Run.ts"
-import { mistake } from "./StartPositions.ts"
+import { Choosing, mistake } from "./StartPositions.ts"
 
 type Place = TopicPartition.TopicPartition
 type Failure = KafkaError.KafkaError
@@ -36,17 +36,17 @@ const read = (
   end: () => void,
   pulls: boolean
 ): Stream.Stream<AnyRecord, Failure> => {
-  const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.flatMap(
-    mailbox.take,
-    (partition) =>
-      Effect.withFiber((fiber) => {
+  const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.withFiber((fiber) =>
+    Effect.flatMap(
+      mailbox.take((partition) => {
         if (pulls) partition.worker = fiber
-        return Effect.flatMap(partition.deliver, (records) =>
-          records === undefined || records.length === 0
-            ? pull
-            : Effect.succeed(records as Arr.NonEmptyReadonlyArray<AnyRecord>)
-        )
-      })
+        return partition.deliver()
+      }),
+      (records) =>
+        records === undefined || records.length === 0
+          ? pull
+          : Effect.succeed(records as Arr.NonEmptyReadonlyArray<AnyRecord>)
+    )
   )
   return Stream.fromChannel(
     Channel.fromTransform((_: unknown, scope) =>
@@ -171,9 +171,9 @@ const streams = (engine: Engine) => {
     partitions: Stream.fromPull(
       Effect.as(
         claimed,
-        Effect.map(reading.assignments.take, (partition): Arr.NonEmptyReadonlyArray<Assigned> => [
-          assignedOf(partition, true)
-        ])
+        reading.assignments.take((partition) =>
+          Effect.succeed<Arr.NonEmptyReadonlyArray<Assigned>>([assignedOf(partition, true)])
+        )
       )
     ),
     eachPartition: (pipeline: (partition: Assigned) => Effect.Effect<unknown, any, any>) =>
@@ -242,7 +242,9 @@ export const make = (engine: Engine) => {
         : byHand([...offsets]),
     committed: Effect.gen(function* () {
       const id = yield* group
-      const places = (yield* engine.settled).map((partition) => partition.place)
+      // Within onAssigned the commits are asked for to choose by them.
+      const list = (yield* Choosing) ? engine.ours : engine.settled
+      const places = (yield* list).map((partition) => partition.place)
       const committed = yield* withinApiTimeout(groupOffsets.fetch(id, places), `the commits of group ${id}`)
       return places.flatMap((place) => {
         const one = committed.get(TopicPartition.key(place))

@@ -60,7 +60,7 @@ export interface Engine extends Questions.Questions {
   grouped: boolean
   /** Topics as they were when they were first looked at: what comes later starts at its first record. */
   readonly knownTopics: Map<string, KnownTopic>
-  /** Fetches no more: what is read ends when what was delivered is through. Partitions stay ours. */
+  /** Fetches no more: what is read ends when what was delivered is through. Partitions stay ours until the group rebalances. */
   readonly stop: Effect.Effect<void>
   /** Gives everything back: ends the streams, waits for what is in flight, commits; leaves the group. Bounded. */
   readonly close: Effect.Effect<void>
@@ -197,7 +197,7 @@ export const make = Effect.fnUntraced(function* (
   const closeOnce = Effect.gen(function* () {
     if (engine.member !== undefined) yield* engine.member.closing
     state.stopReading()
-    yield* revocation.giveBack([...partitions.values()], settings.closeTimeout)
+    yield* revocation.close([...partitions.values()], settings.closeTimeout)
     if (engine.member !== undefined) yield* engine.member.leave
     reading.isOver = true
     PubSub.publishUnsafe(events, theEnd)
@@ -243,7 +243,7 @@ export const make = Effect.fnUntraced(function* (
     knownTopics,
     stop: Effect.gen(function* () {
       state.stopped = true
-      if (engine.member !== undefined) yield* engine.member.closing
+      if (engine.member !== undefined) yield* engine.member.stopping ?? engine.member.closing
       state.stopReading()
       yield* Effect.forEach([...partitions.values()], ({ halt }) => halt, { discard: true })
     }),

@@ -7,25 +7,20 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { KafkaError } from "../KafkaError.ts"
 
-type Taken<A> = Effect.Effect<A, KafkaError | Cause.Done>
+type Taken<B> = Effect.Effect<B, KafkaError | Cause.Done>
 
 /** A queue of at most one waiting taker. */
 export class Mailbox<A> {
   private ready: Array<A> = []
   private head = 0
-  private waiter: ((taken: Taken<A>) => void) | undefined = undefined
+  private waiter: (() => void) | undefined = undefined
   private closed: Taken<never> | undefined = undefined
   private failed = false
 
   offer(item: A): void {
     if (this.closed !== undefined) return
-    const waiter = this.waiter
-    if (waiter !== undefined && this.isEmpty) {
-      this.waiter = undefined
-      waiter(Effect.succeed(item))
-    } else {
-      this.ready.push(item)
-    }
+    this.ready.push(item)
+    this.wake()
   }
 
   /** Takes back what was offered and not taken. */
@@ -44,18 +39,33 @@ export class Mailbox<A> {
     this.close(failure, true)
   }
 
-  readonly take: Taken<A> = Effect.suspend(() => {
-    if (!this.failed && !this.isEmpty) return Effect.succeed(this.shift())
-    if (this.closed !== undefined) return this.closed
-    return Effect.callback<A, KafkaError | Cause.Done>((resume) => {
-      // The fiber may have yielded since it looked: what came meanwhile has found nobody waiting.
-      if (this.closed !== undefined || !this.isEmpty) return resume(this.take)
-      this.waiter = resume
-      return Effect.sync(() => {
-        if (this.waiter === resume) this.waiter = undefined
-      })
+  /**
+   * Takes what is ready, and makes of it what is asked for in the same step: whoever is interrupted before that has taken
+   * nothing, so that it is there for the next one.
+   */
+  take<B>(f: (item: A) => Effect.Effect<B, KafkaError>): Taken<B> {
+    const taken: Taken<B> = Effect.suspend(() => {
+      if (!this.failed && !this.isEmpty) return f(this.shift())
+      return this.closed ?? Effect.andThen(this.offered, taken)
+    })
+    return taken
+  }
+
+  private readonly offered: Effect.Effect<void> = Effect.callback((resume) => {
+    // The fiber may have yielded since it looked: what came meanwhile has found nobody waiting.
+    if (this.closed !== undefined || !this.isEmpty) return resume(Effect.void)
+    const waiter = () => resume(Effect.void)
+    this.waiter = waiter
+    return Effect.sync(() => {
+      if (this.waiter === waiter) this.waiter = undefined
     })
   })
+
+  private wake(): void {
+    const waiter = this.waiter
+    this.waiter = undefined
+    waiter?.()
+  }
 
   /** Whether somebody waits for what comes next. */
   get isAwaited(): boolean {
@@ -82,8 +92,6 @@ export class Mailbox<A> {
     if (this.failed || (this.closed !== undefined && !failed)) return
     this.closed = how
     this.failed = failed
-    const waiter = this.waiter
-    this.waiter = undefined
-    waiter?.(how)
+    this.wake()
   }
 }

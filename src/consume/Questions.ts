@@ -7,10 +7,13 @@ import type { Partition } from "./AssignedPartition.ts"
 import * as Committer from "./Committer.ts"
 import type { ConsumerState } from "./ConsumerState.ts"
 import { closed } from "./Reading.ts"
+import { Choosing } from "./StartPositions.ts"
 
 export interface Questions {
   /** Completes with the first assignment, or when there will be none. */
   readonly assigned: Effect.Effect<void>
+  /** All partitions, once it is known which are ours. */
+  readonly ours: Effect.Effect<ReadonlyArray<Partition>, KafkaError.KafkaError>
   /** All partitions, once it is known which are ours and where they start. */
   readonly settled: Effect.Effect<ReadonlyArray<Partition>, KafkaError.KafkaError>
   /** The partition, once it is known whether it is ours and where it starts; fails with `NotOwned`. */
@@ -52,11 +55,25 @@ export const make = (state: ConsumerState): Questions => {
   )
   const assigned = Deferred.await(firstAssignment)
 
+  /** Whoever chooses positions cannot wait for them. */
+  const unlessChoosing = Effect.flatMap(Choosing, (isChoosing) =>
+    isChoosing
+      ? Effect.fail(
+          KafkaError.make({
+            _tag: "Misuse",
+            message: "onAssigned is asked where to begin: `position`, `lag` and `seek` have no answer within it"
+          })
+        )
+      : Effect.void
+  )
+
   return {
     assigned,
     withinApiTimeout,
+    ours: Effect.map(Effect.andThen(assigned, unlessFailed), () => [...partitions.values()]),
     settled: withinApiTimeout(
-      assigned.pipe(
+      unlessChoosing.pipe(
+        Effect.andThen(assigned),
         Effect.andThen(unlessFailed),
         Effect.andThen(
           Effect.suspend(() =>
@@ -70,7 +87,8 @@ export const make = (state: ConsumerState): Questions => {
     ),
     owned: (where) =>
       withinApiTimeout(
-        assigned.pipe(
+        unlessChoosing.pipe(
+          Effect.andThen(assigned),
           Effect.andThen(unlessFailed),
           Effect.andThen(
             Effect.suspend(() => {

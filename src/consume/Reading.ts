@@ -46,8 +46,10 @@ export class Reading {
 
   /** A partition has something to be taken. */
   ready(partition: Partition): void {
+    if (this.mode === undefined || partition.isOffered) return
+    partition.isOffered = true
     if (this.mode === "stream") this.merged.offer(partition)
-    else if (this.mode !== undefined) partition.mailbox.offer(partition)
+    else partition.mailbox.offer(partition)
   }
 
   /** Nobody shall take what it has. */

@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Backoff from "../Backoff.ts"
+import { Signal } from "../Signal.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import type { Committer } from "./Committer.ts"
 import type { ConsumerEvent, Unfinished } from "./Events.ts"
@@ -30,13 +31,16 @@ export interface Context {
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
 }
 
+// The rest is kept for the commit, and the way back.
+const drainShare = 0.9
+const hookShare = 0.95
+
 /** How long the steps of a revocation may take, in milliseconds. Pure. */
 export const budgetOf = (
   { commitTimeout, drainTimeout }: Pick<Settings, "commitTimeout" | "drainTimeout">,
   within: number
 ): { readonly drain: number; readonly commit: (left: number) => number } => ({
-  // A tenth is kept for the commit, and the way back.
-  drain: Math.min(drainTimeout, within * 0.9),
+  drain: Math.min(drainTimeout, within * drainShare),
   commit: (left) => Math.min(commitTimeout, Math.max(1_000, left))
 })
 
@@ -55,6 +59,8 @@ const cleanUp = 100
 export interface Revocation {
   /** Gives partitions back: answered when they are released. What is being given back already is waited for. */
   readonly giveBack: (list: ReadonlyArray<Partition>, within: number) => Effect.Effect<void>
+  /** The same for all, for good: what is being given back already has no more time than this, either. */
+  readonly close: (list: ReadonlyArray<Partition>, within: number) => Effect.Effect<void>
   /** Everything is gone, what is being given back included. */
   readonly lost: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
   /** Interrupts what handles these, waiting a moment for it. */
@@ -64,6 +70,19 @@ export interface Revocation {
 export const make = (context: Context): Revocation => {
   const { clock, committer, publish, settings } = context
   const now = () => Backoff.monotonic(clock)
+
+  /** When closing began, and how long it may take: in the middle of a revocation, perhaps. */
+  let closing: { readonly since: number; readonly within: number } | undefined
+  const closes = new Signal(() => closing !== undefined)
+  /** Cut off when so much of a closing's time is over. */
+  const cutAt = <A>(share: number, self: Effect.Effect<A>): Effect.Effect<A | void> =>
+    Effect.raceFirst(
+      self,
+      Effect.andThen(
+        closes.await,
+        Effect.suspend(() => Effect.sleep(Math.max(0, closing!.since + closing!.within * share - now())))
+      )
+    )
 
   const publishOf = (_tag: "Revoked" | "Lost" | "Drained", list: ReadonlyArray<Partition>): void => {
     if (list.length > 0) publish({ _tag, partitions: list.map((partition) => partition.place) })
@@ -96,7 +115,7 @@ export const make = (context: Context): Revocation => {
         (partition) => Effect.callback<void>((resume) => partition.whenDrained(() => resume(Effect.void))),
         { concurrency: "unbounded", discard: true }
       )
-      yield* Effect.timeoutOption(each, within)
+      yield* cutAt(drainShare, Effect.timeoutOption(each, within))
       return list.filter((partition) => partition.status === "ending" && !partition.isDrained())
     })
 
@@ -129,16 +148,17 @@ export const make = (context: Context): Revocation => {
       list.filter((partition) => partition.status === "ending" && !late.includes(partition))
     )
     const ours = () => list.filter((partition) => partition.status !== "ended")
-    yield* told(settings.onRevoked, ours(), begun + within * 0.95 - now())
+    yield* cutAt(hookShare, told(settings.onRevoked, ours(), begun + within * hookShare - now()))
     let wasLost = false
     if (settings.group !== undefined) {
-      yield* Effect.catch(committer.flush(list, budget.commit(begun + within - now())), (error) => {
+      const flushed = Effect.catch(committer.flush(list, budget.commit(begun + within - now())), (error) => {
         // The group gave them to others before they were given back: what was done is handled there again.
         wasLost = error.reason._tag === "NotOwned" || error.reason._tag === "Fenced"
         return wasLost
           ? Effect.void
           : Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
       })
+      yield* cutAt(1, flushed)
     }
     const left = ours()
     release(left, wasLost ? "Lost" : "Revoked")
@@ -153,16 +173,24 @@ export const make = (context: Context): Revocation => {
     publishOf(_tag, list)
   }
 
+  const giveBack: Revocation["giveBack"] = (list, within) =>
+    Effect.suspend(() => {
+      const live = list.filter((partition) => partition.isLive)
+      const others = list.filter((partition) => !partition.isLive)
+      return Effect.all([revoke(live, within), ...others.map((partition) => Deferred.await(partition.released))], {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
+
   return {
     interrupt,
-    giveBack: (list, within) =>
+    giveBack,
+    close: (list, within) =>
       Effect.suspend(() => {
-        const live = list.filter((partition) => partition.isLive)
-        const others = list.filter((partition) => !partition.isLive)
-        return Effect.all([revoke(live, within), ...others.map((partition) => Deferred.await(partition.released))], {
-          concurrency: "unbounded",
-          discard: true
-        })
+        closing ??= { since: now(), within }
+        closes.fire()
+        return giveBack(list, within)
       }),
     lost: (list) =>
       Effect.suspend(() => {

@@ -90,9 +90,11 @@ const settle = (record: AnyRecord, outcome: unknown): void => {
   if (outcome !== abandoned) doneUnsafe(record)
 }
 
+const delivered = (partition: Partition) => partition.deliver()
+
 /** The next array of a partition; undefined at its end. */
 const next = (partition: Partition): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError> =>
-  Effect.flatMap(partition.mailbox.take, (taken) => taken.deliver).pipe(
+  partition.mailbox.take(delivered).pipe(
     Effect.flatMap((records) => (records === undefined ? next(partition) : Effect.succeed(records))),
     Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(undefined) : Effect.fail(error)))
   )
@@ -272,7 +274,7 @@ const overPartitions = (
       Fiber.runIn(Effect.runForkWith(context)(restarted), engine.scope)
     }
 
-    const assigned = Effect.flatMap(engine.reading.assignments.take, start).pipe(
+    const assigned = engine.reading.assignments.take(start).pipe(
       Effect.forever({ disableYield: true }),
       Effect.catch((error) => (Cause.isDone(error) ? Effect.void : Effect.fail(error)))
     )

@@ -5,6 +5,7 @@
  * Each partition finds its own start: those whose leader is known are asked for together, leader by leader, and one that
  * has none waits alone.
  */
+import * as EffectContext from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
@@ -52,6 +53,28 @@ export interface Context {
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
 }
 
+/** Whether it is `onAssigned` that asks: positions are what it is to choose. */
+export const Choosing = EffectContext.Reference<boolean>("samsa/consume/Choosing", { defaultValue: () => false })
+
+// Milliseconds after which it is told that `onAssigned` is waited for.
+const patience = 30_000
+
+const chosenBy = (
+  onAssigned: NonNullable<Settings["onAssigned"]>,
+  places: ReadonlyArray<TopicPartition.TopicPartition>,
+  waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
+) => {
+  const late = KafkaError.make({ _tag: "Misuse", message: `onAssigned has not ended within ${patience} ms` })
+  return Effect.raceFirst(
+    Effect.provideService(
+      Effect.suspend(() => onAssigned(places)),
+      Choosing,
+      true
+    ),
+    Effect.andThen(Effect.sleep(patience), Effect.andThen(waits(late), Effect.never))
+  )
+}
+
 /** What each of them is to begin with. Fails with `NoCommit` where nothing says it; `waits` is told why it takes long. */
 export const wanted = Effect.fnUntraced(function* (
   { cluster, groupOffsets, knownTopics, provide, settings }: Context,
@@ -65,7 +88,7 @@ export const wanted = Effect.fnUntraced(function* (
   const ids = new Map(list.map(({ topic }) => [topic, cluster.known(topic)?.id]))
   const chosen = new Map<string, Offset.Position>()
   if (onAssigned !== undefined) {
-    for (const one of (yield* provide(onAssigned(places))) ?? []) {
+    for (const one of (yield* provide(chosenBy(onAssigned, places, waits))) ?? []) {
       const wrong = mistake(one.start)
       if (wrong !== undefined) {
         return yield* KafkaError.make({

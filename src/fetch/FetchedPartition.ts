@@ -431,7 +431,10 @@ export class FetchedPartition implements Slot {
     this.leastBytes = 0
     if (this.failure === undefined) return
     this.failure = undefined
+    // What was said of leaders was of the topic that there was: another of its name begins with its epochs anew.
     this.topicId = undefined
+    this.hint = undefined
+    this.replica = undefined
     this.missing = undefined
     // Whoever answers a failure by a seek may come back to it at once: only progress ends the waiting.
     this.again(now)

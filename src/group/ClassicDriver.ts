@@ -208,6 +208,7 @@ export const join = (
       topicsChanged: Effect.sync(() =>
         state().phase === "stable" ? inBackground(lookAgain) : post({ _tag: "Outdated" })
       ),
+      stopping: Effect.sync(() => post({ _tag: "Stopping" })),
       closing: Effect.sync(() => post({ _tag: "Closing" })),
       leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
         Effect.andThen(machine.ended),

@@ -71,7 +71,7 @@ const without = (
 
 /** Joins now. */
 const join = (state: State): Step => {
-  if (state.closing) {
+  if (state.closing || (state.stopping && state.owned.length === 0)) {
     // What a cooperative member still holds is drained under the generation that it has.
     return state.owned.length > 0
       ? [{ ...state, phase: "stable" }, []]
@@ -102,7 +102,8 @@ const revoke = (state: State, partitions: ReadonlyArray<TopicPartition>): Step =
   return [{ ...state, phase: "releasing", round, owned, outdated: false }, [{ _tag: "Revoke", round, partitions }]]
 }
 
-const rejoin = (settings: Settings, state: State): Step => revoke(state, settings.cooperative ? [] : state.owned)
+const rejoin = (settings: Settings, state: State): Step =>
+  revoke(state, settings.cooperative && !state.stopping ? [] : state.owned)
 
 /** Everything is gone. Joins again, or fails, when its fibers have ended. */
 const lose = (state: State, memberId: string, failure?: KafkaError.KafkaError): Step => {
@@ -203,10 +204,18 @@ export const step = (settings: Settings, state: State, event: Event, now: number
   const told = proven(settings, state, event)
   // A process that stood still for longer than its session hears so before anything else.
   if (now >= expiresAt(settings, told)) {
-    return after(before(forget, lose(told, told.memberId)), (lost) => transition(settings, lost, event, now, random))
+    return after(before(forget, lose(told, told.memberId)), (lost) =>
+      unlessStopped(settings, transition(settings, lost, event, now, random))
+    )
   }
-  return transition(settings, told, event, now, random)
+  return unlessStopped(settings, transition(settings, told, event, now, random))
 }
+
+/** Whoever reads nothing and holds nothing leaves: the others need not wait for it. */
+const unlessStopped = (settings: Settings, step: Step): Step =>
+  step[0].stopping && step[0].phase === "waiting" && step[0].owned.length === 0
+    ? after(step, (state) => close(settings, state))
+    : step
 
 const transition = (settings: Settings, state: State, event: Event, now: number, random: number): Step => {
   switch (event._tag) {
@@ -287,6 +296,8 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       const closing: State = { ...state, closing: true }
       return state.phase === "waiting" ? join(closing) : nothing(closing)
     }
+    case "Stopping":
+      return nothing({ ...state, stopping: true })
     case "Close":
       return close(settings, state)
     case "Left":

@@ -56,6 +56,8 @@ export interface State {
   readonly outdated: boolean
   /** No rejoin any more: the consumer is being closed. */
   readonly closing: boolean
+  /** Nothing is read any more: where the group rebalances, everything is given back, and the member leaves. */
+  readonly stopping: boolean
   /** To end with this, once everything is released. */
   readonly failure: KafkaError.KafkaError | undefined
 }
@@ -116,6 +118,8 @@ export type Event =
   | { readonly _tag: "Outdated" }
   /** Do not join again: the consumer drains for good. */
   | { readonly _tag: "Closing" }
+  /** Nothing is read any more: what is held stays until the group rebalances. */
+  | { readonly _tag: "Stopping" }
   /** Nothing is owned any more: leave. */
   | { readonly _tag: "Close" }
   | { readonly _tag: "Left" }
@@ -182,6 +186,7 @@ export const initial: State = {
   provenAt: -Infinity,
   outdated: false,
   closing: false,
+  stopping: false,
   failure: undefined
 }
 

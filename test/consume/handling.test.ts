@@ -1,6 +1,6 @@
 /** What becomes of records: in `run`, and where they do not fit their Schema. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Result, Schedule, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Result, Schedule, Schema, SchemaGetter, Stream } from "effect"
 import { Consumer, type KafkaError, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
@@ -301,6 +301,129 @@ describe("a record that does not fit its Schema", () => {
       const [record] = yield* Stream.runCollect(consumer.stream)
       assert.deepStrictEqual({ ...record!.headers }, { trace: "t" })
     }).pipe(scoped, Effect.provide(kafka))
+  )
+})
+
+describe("a pull that is interrupted", () => {
+  it.effect("while a Schema waits leaves its array for the next one (polling with a time)", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      let wait = 5_000
+      const slow = Topic.make("orders", {
+        key: Schema.NullOr(Schema.String),
+        value: Schema.String.pipe(
+          Schema.decode({
+            decode: SchemaGetter.transformEffect((value: string) =>
+              Effect.as(
+                Effect.suspend(() => Effect.sleep(wait)),
+                value
+              )
+            ),
+            encode: SchemaGetter.passthrough()
+          })
+        )
+      })
+      const consumer = yield* Consumer.subscribe({ group: "g", topics: [slow], from: "earliest" })
+      const pull = yield* Stream.toPull(consumer.stream)
+      const poll = Effect.timeoutOption(pull, "1 second")
+      for (let i = 0; i < 8; i++) yield* moving(poll)
+      wait = 0
+      let count = 0
+      for (let i = 0; i < 8; i++) {
+        const exit = yield* moving(poll)
+        if (exit._tag === "Success" && exit.value._tag === "Some") count += exit.value.value.length
+      }
+      assert.strictEqual(count, 5)
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("while onUndecodable works leaves it for the next one", () =>
+    Effect.gen(function* () {
+      yield* poison
+      let wait = 5_000
+      const consumer = yield* Consumer.subscribe({
+        group: "g",
+        topics: [json],
+        from: "earliest",
+        onUndecodable: () => Effect.suspend(() => Effect.sleep(wait))
+      })
+      const pull = yield* Stream.toPull(consumer.stream)
+      const poll = Effect.timeoutOption(pull, "1 second")
+      const seen: Array<string> = []
+      for (let i = 0; i < 20; i++) {
+        if (i === 8) wait = 0
+        const exit = yield* moving(poll)
+        if (exit._tag === "Success" && exit.value._tag === "Some")
+          seen.push(...exit.value.value.map(({ value }) => value.id))
+      }
+      assert.deepStrictEqual(seen, ["a", "b"])
+    }).pipe(scoped, Effect.provide(kafka))
+  )
+})
+
+describe("resume", () => {
+  it.effect("of what is not paused, or was resumed before, keeps nothing", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      const { consumer } = yield* member()
+      const pull = yield* Stream.toPull(consumer.stream)
+      yield* Effect.forkScoped(Effect.never)
+      yield* moving(consumer.position(p0))
+      yield* pass(2_000)
+      for (let i = 0; i < 100; i++) {
+        yield* consumer.resume([p0])
+        yield* consumer.pause([p0])
+        yield* consumer.resume([p0])
+      }
+      const first = yield* moving(pull)
+      assert(first._tag === "Success")
+      assert.strictEqual(first.value.length, 5)
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("onAssigned", () => {
+  it.effect("may ask for what is committed, and is told at once what it cannot ask", () =>
+    Effect.gen(function* () {
+      yield* fill(5)
+      const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+      yield* moving(consumer.commit([{ ...p0, offset: 2 }]))
+      yield* moving(consumer.stop)
+      const reasons: Array<string> = []
+      const asked: Array<number> = []
+      let self: Consumer.Consumer<any> | undefined
+      const chosen = yield* Consumer.subscribe({
+        group: "g",
+        topics: [orders],
+        from: "earliest",
+        onAssigned: (places) =>
+          Effect.gen(function* () {
+            reasons.push(yield* reasonOf(self!.position(p0)))
+            reasons.push(yield* reasonOf(self!.seek(p0, "earliest")))
+            reasons.push(yield* reasonOf(self!.lag))
+            for (const { offset } of yield* Effect.orDie(self!.committed)) asked.push(offset)
+            return places.map((place) => ({ ...place, start: Offset.at(asked[0]! + 1) }))
+          })
+      })
+      self = chosen
+      const exit = yield* moving(Stream.runCollect(Stream.take(chosen.stream, 2)), 10_000)
+      assert.deepStrictEqual(reasons, ["Misuse", "Misuse", "Misuse"])
+      assert.deepStrictEqual(asked, [2])
+      assert(exit._tag === "Success")
+      assert.deepStrictEqual(
+        exit.value.map(({ offset }) => offset),
+        [3, 4]
+      )
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("that does not end is told", () =>
+    Effect.gen(function* () {
+      const { events } = yield* member({ onAssigned: () => Effect.never })
+      yield* until("it is told", () => tags(events).includes("Waiting"), 40_000)
+      const waiting = events.find((event) => event._tag === "Waiting")!
+      assert.include(waiting.error.message, "onAssigned")
+    }).pipe(scoped, Effect.provide(one))
   )
 })
 

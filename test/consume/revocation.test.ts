@@ -330,6 +330,73 @@ describe("a graceful stop", () => {
   )
 })
 
+describe("a consumer that is stopped, while its Scope is open", () => {
+  for (const assignor of [Assignor.range, Assignor.cooperativeSticky]) {
+    it.effect(`holds up no member that joins: it gives back and leaves (${assignor.name})`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const membership = Membership.classic({ assignors: [assignor] })
+        const first = yield* member({ membership, commitInterval: "1 hour" })
+        const records = yield* moving(Stream.runCollect(Stream.take(first.consumer.stream, 3)))
+        yield* first.consumer.stop
+        assert(records._tag === "Success")
+        yield* Consumer.done(records.value)
+        yield* moving(fill(2, 0, 3))
+        const second = yield* member({ membership })
+        const seen: Array<number> = []
+        yield* Effect.forkScoped(second.consumer.run(({ offset }) => Effect.sync(() => seen.push(offset))))
+        assert.isBelow(yield* until("it reads on", () => seen.length === 2), 10_000)
+        assert.deepStrictEqual(seen, [3, 4])
+        assert.strictEqual((yield* broker.group("g"))?.members.length, 1)
+        assert.include(tags(first.events), "Revoked")
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+
+  it.effect("is told where stopWhen reaches none", () =>
+    Effect.gen(function* () {
+      const warnings: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ message }) => void warnings.push(String(message)))
+      const { consumer } = yield* member()
+      const signal = yield* Deferred.make<void>()
+      const shared = yield* Stream.broadcast(consumer.stream, { capacity: 16 })
+      yield* Effect.forkScoped(
+        Stream.runDrain(Consumer.stopWhen(Deferred.await(signal))(shared)).pipe(Effect.provide(Logger.layer([logger])))
+      )
+      yield* pass(2_000)
+      yield* Deferred.succeed(signal, undefined)
+      yield* pass(1_000)
+      assert.isTrue(warnings.some((warning) => warning.includes("stopWhen")))
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("closeTimeout", () => {
+  it.effect("is kept also where a rebalance drains at the moment", () =>
+    Effect.gen(function* () {
+      yield* fill(1)
+      const { close, consumer, events } = yield* member({ closeTimeout: "2 seconds", drainTimeout: "25 seconds" })
+      let begun = false
+      yield* Effect.forkScoped(
+        consumer.run(() =>
+          Effect.andThen(
+            Effect.sync(() => (begun = true)),
+            Effect.sleep("20 seconds")
+          )
+        )
+      )
+      yield* until("it is at work", () => begun)
+      yield* member()
+      yield* pass(4_000)
+      assert.notInclude(tags(events), "Revoked")
+      const closing = yield* Effect.forkChild(close)
+      assert.isAtMost(yield* until("it is closed", () => closing.pollUnsafe() !== undefined), 3_000)
+      assert.include(tags(events), "RevokeTimedOut")
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
 describe("eager to cooperative by a rolling restart", () => {
   it.effect("loses and doubles nothing", () =>
     Effect.gen(function* () {

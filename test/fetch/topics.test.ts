@@ -68,6 +68,27 @@ describe("while it is read", () => {
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
   )
 
+  it.effect(
+    "a topic that was made again is read, though its leader's epochs begin anew after a hint of higher ones",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const reading = yield* one()
+        for (let i = 0; i < 3; i++) {
+          yield* broker.moveLeader("t", 0)
+          yield* append("t", 0, batch(1))
+          yield* until("it is read on", () => reading.offsets.length === i + 1)
+        }
+        yield* broker.recreateTopic("t")
+        yield* until("it is told", () => reading.failure !== undefined, 120_000)
+        assert.deepInclude(reading.failure!.reason, { _tag: "DataLoss", kind: "recreated" })
+        reading.reader.seek(0)
+        const again = yield* read(reading.reader)
+        yield* append("t", 0, batch(2))
+        yield* until("it is read", () => again.offsets.length === 2, 30_000)
+      }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
+  )
+
   for (const asVersion of [undefined, "3.9", "2.8"] as const) {
     it.effect(
       `a log that was truncated below the position is told, with where the two part (${asVersion ?? "latest"})`,

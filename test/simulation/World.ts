@@ -52,6 +52,8 @@ export class World {
   readonly slow = new Set<number>()
   /** Partitions of orders that no member shall deliver. */
   readonly paused = new Set<number>()
+  /** The other topic is not the one that was there at first. */
+  isOtherNew = false
   private readonly atWork = new Map<string, Set<Begun>>()
   private onHandled: (() => void) | undefined
   sent = 0

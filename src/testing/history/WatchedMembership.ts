@@ -58,6 +58,7 @@ export const watch = <R>(
         topicsChanged: own.topicsChanged,
         commitRefused: (as, code) => own.commitRefused(as, code),
         goesOn: own.goesOn,
+        stopping: own.stopping,
         closing: own.closing,
         // Everything was given back by now.
         leave: Effect.andThen(
