@@ -75,12 +75,14 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
     const random = yield* Random.Random
     // The token's Effect has what it needs already, in the checked settings.
     const security = { tls: options.tls, sasl: settings.sasl }
-    const own = options.properties ?? {}
+    const own: Properties.Properties = options.properties ?? {}
     const mistakes: Array<string> = []
+    if (typeof own !== "object") mistakes.push("properties: an object of librdkafka's properties by name")
     const connection = Properties.ofConnection(settings, security, mistakes)
     mistakes.push(...Properties.contradictions(own, security))
     yield* misconfigured(mistakes)
-    const clientOf = { bootstrapTimeout: settings.bootstrapTimeout, token: tokenOf(settings) }
+    const { bootstrapTimeout, connectTimeout } = settings
+    const clientOf = { bootstrapTimeout, tokenTimeout: connectTimeout, token: tokenOf(settings) }
 
     /** Properties with the brokers as they are now. */
     const withBrokers = (properties: Properties.Properties) =>
@@ -118,21 +120,22 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
           const idempotent = produce.idempotent && !isOld
           const producing = Properties.ofProducer({ ...produce, idempotent }, mistakes)
           yield* misconfigured(mistakes)
-          const { bootstrap, properties } = yield* withBrokers(producing)
-          const client = yield* Client.open({
-            ...clientOf,
-            bootstrap,
-            make: () => new library.Producer(...properties),
-            // It has flushed already, as long as it may.
-            end: (client, done) => client.disconnect(0, done)
-          })
-          return yield* RdProducer.make(client, produce, !isOld)
+          const open = Effect.flatMap(withBrokers(producing), ({ bootstrap, properties }) =>
+            Client.open({
+              ...clientOf,
+              bootstrap,
+              make: () => new library.Producer(...properties),
+              // It has flushed already, as long as it may.
+              end: (client, done) => client.disconnect(0, done)
+            })
+          )
+          return yield* RdProducer.make({ open, settings: produce, headers: !isOld })
         }),
       consumer: (fetch) =>
         Effect.gen(function* () {
           const mistakes: Array<string> = []
           const name = `${settings.clientId}-${Math.floor(random.nextDoubleUnsafe() * 2 ** 32).toString(36)}`
-          const consuming = Properties.ofConsumer(fetch, name, mistakes)
+          const consuming = Properties.ofConsumer(fetch, name, mistakes, settings.maxResponseBytes)
           yield* misconfigured(mistakes)
           const { bootstrap, properties } = yield* withBrokers(consuming)
           const client = yield* Client.open({

@@ -16,6 +16,8 @@ import * as RdError from "./RdError.ts"
 
 /** How long librdkafka may take to end a client, and its threads. */
 const disconnectMillis = 10_000
+/** What is waited between two attempts to connect. */
+const retryMillis = 100
 /** How long the first attempt to connect may take; each one that follows may take twice as long. */
 const attemptMillis = 2000
 /** A token is asked for again this long before it ends, a short one after this part of it; where its end is not known after so long. */
@@ -80,25 +82,29 @@ export interface Options<C extends Client> {
   /** Milliseconds. */
   readonly bootstrapTimeout: number
   readonly token: Effect.Effect<Redacted.Redacted<string>, unknown> | undefined
+  /** How long a token may take, in milliseconds. */
+  readonly tokenTimeout: number
   /** Begins the end of a client. */
   readonly end: (client: C, done: () => void) => void
 }
 
 /**
  * Connects a client; it is disconnected with the Scope, within a bound of its own. An attempt holds a thread of Node.js,
- * and the end of the process, until its time is over: so it is short at first.
+ * and with it the end of the process, until its time is over: so it is short at first.
  */
 export const open = <C extends Client>(options: Options<C>): Effect.Effect<C, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const { bootstrapTimeout } = options
     const clock = yield* Clock.Clock
     const until = Backoff.monotonic(clock) + bootstrapTimeout
-    for (let millis = attemptMillis; ; millis *= 2) {
+    for (let attempts = 1; ; attempts++) {
+      const millis = attemptMillis * 2 ** (attempts - 1)
       const left = until - Backoff.monotonic(clock)
-      const last = left <= millis
       const attempt = yield* attemptOnce(options, Math.max(1, Math.min(millis, left)))
       if (Result.isSuccess(attempt)) return attempt.success
-      if (last || attempt.failure.reason._tag !== "Unreachable") return yield* attempt.failure
+      const { reason } = attempt.failure
+      if (reason._tag !== "Unreachable" || Backoff.monotonic(clock) >= until) return yield* attempt.failure
+      yield* Effect.sleep(Math.min(retryMillis, Math.max(0, until - Backoff.monotonic(clock))))
     }
   })
 
@@ -123,52 +129,68 @@ const attemptOnce = <C extends Client>(
       if (/authentication failure/i.test(error.message)) refused = error.message
       log(Effect.logDebug(`librdkafka: ${error.message}`))
     })
-    const give = token === undefined ? undefined : giveToken(client, token, bootstrap)
+    const give = token === undefined ? undefined : giveToken(client, token, options)
     const usable = give === undefined ? 0 : yield* give
-    yield* Effect.acquireRelease(
-      Effect.callback<void, KafkaError.KafkaError>((resume) => {
-        client.connect({ allTopics: false, timeout }, (error) =>
-          resume(
-            error === null || error === undefined ? Effect.void : Effect.fail(notConnected(bootstrap, error, refused))
-          )
-        )
-      }),
-      () =>
-        Effect.callback<void>((resume) => end(client, () => resume(Effect.void))).pipe(
-          Effect.timeoutOrElse({
-            duration: disconnectMillis,
-            orElse: () => Effect.logWarning(`librdkafka has not ended a client within ${disconnectMillis} ms`)
-          })
-        )
+    let state: "connecting" | "connected" | "left" | "none" = "connecting"
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        if (state === "connected") return ended(client, end)
+        if (state === "connecting") state = "left"
+        return Effect.void
+      })
     )
+    yield* Effect.callback<void, KafkaError.KafkaError>((resume) => {
+      client.connect({ allTopics: false, timeout }, (error) => {
+        const failed = error !== null && error !== undefined
+        // Nobody waits for it any more: an interruption does not wait for its time to be over.
+        if (state === "left" && !failed) return end(client, () => {})
+        state = failed ? "none" : "connected"
+        resume(failed ? Effect.fail(notConnected(bootstrap, error, refused)) : Effect.void)
+      })
+    })
     if (give !== undefined) yield* Effect.forkScoped(renewed(usable, give))
     return client
   }).pipe(Effect.result)
+
+/** Ends a client, and waits for it within a bound. */
+const ended = <C extends Client>(client: C, end: Options<C>["end"]): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => end(client, () => resume(Effect.void))).pipe(
+    Effect.timeoutOrElse({
+      duration: disconnectMillis,
+      orElse: () => Effect.logWarning(`librdkafka has not ended a client within ${disconnectMillis} ms`)
+    })
+  )
 
 /** Gives a token; then how long it may be used, in milliseconds. */
 const giveToken = (
   client: Client,
   token: Effect.Effect<Redacted.Redacted<string>, unknown>,
-  bootstrap: string
+  { bootstrap, tokenTimeout }: Pick<Options<never>, "bootstrap" | "tokenTimeout">
 ): Effect.Effect<number, KafkaError.KafkaError> => {
-  const failed = (error: unknown) =>
-    KafkaError.make(
-      {
-        _tag: "Unauthenticated",
-        mechanism: "OAUTHBEARER",
-        message: `no token could be had: ${error instanceof Error ? error.message : String(error)}`,
-        broker: bootstrap
-      },
-      error
-    )
-  return Effect.gen(function* () {
-    const text = Redacted.value(yield* Effect.mapError(token, failed))
-    yield* Effect.try({ try: () => client.setOauthBearerToken(text), catch: failed })
-    const end = endOf(text)
-    if (end === undefined) return renewAnywayMillis
-    const left = end - (yield* Clock.currentTimeMillis)
-    return Math.max(1000, left - renewEarlyMillis, left * renewPart)
-  })
+  // Where an Effect of the application's is down that says nothing of us, as if the broker were; its error may be secret.
+  const failed = (error: unknown) => {
+    const cause = "a token for OAUTHBEARER could not be had"
+    return KafkaError.make({ _tag: "Unreachable", attempts: [{ address: bootstrap, cause }] }, error)
+  }
+  return token.pipe(
+    Effect.timeout(tokenTimeout),
+    Effect.flatMap((token) =>
+      Effect.try(() => {
+        const text = Redacted.value(token)
+        client.setOauthBearerToken(text)
+        return endOf(text)
+      })
+    ),
+    // A defect is a failure here, but an interruption of ours is none.
+    Effect.sandbox,
+    Effect.mapError(failed),
+    Effect.flatMap((end) => {
+      if (end === undefined) return Effect.succeed(renewAnywayMillis)
+      return Effect.map(Clock.currentTimeMillis, (now) =>
+        Math.max(1000, end - now - renewEarlyMillis, (end - now) * renewPart)
+      )
+    })
+  )
 }
 
 /** Gives a new token before each one ends; a failure is tried again, and the old one is kept meanwhile. */

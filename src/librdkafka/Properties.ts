@@ -71,6 +71,9 @@ export const ofConnection = (settings: Settings, security: Security_, mistakes: 
     "topic.metadata.refresh.interval.ms": settings.metadataMaxAge,
     "connections.max.idle.ms": Number.isFinite(settings.connectionsMaxIdle) ? settings.connectionsMaxIdle : 0,
     "receive.message.max.bytes": settings.maxResponseBytes,
+    "socket.keepalive.enable": Number.isFinite(settings.keepAlive),
+    // A producer of librdkafka creates what it does not find, unless it is told not to.
+    "allow.auto.create.topics": settings.allowAutoTopicCreation,
     ...(pinned === "0.8" || pinned === "0.9"
       ? { "api.version.request": false, "broker.version.fallback": releases[pinned] }
       : {}),
@@ -114,7 +117,14 @@ export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): 
 const queueShare = 0.5
 
 /** The properties of a consumer; mistakes are told to `mistakes`. */
-export const ofConsumer = (settings: FetchSettings, groupId: string, mistakes: Array<string>): Properties => {
+export const ofConsumer = (
+  settings: FetchSettings,
+  groupId: string,
+  mistakes: Array<string>,
+  maxResponseBytes = Number.POSITIVE_INFINITY
+): Properties => {
+  // What a response may have beside its records, as librdkafka wants it.
+  const maxBytes = Math.min(settings.maxBytes, maxResponseBytes - 512)
   if (settings.onCorrupt === "skip") mistakes.push('onCorrupt: "skip": librdkafka does not say what it leaves out')
   return {
     // Partitions are assigned by hand: the group is named because librdkafka wants one, and is never joined.
@@ -129,7 +139,9 @@ export const ofConsumer = (settings: FetchSettings, groupId: string, mistakes: A
     "check.crcs": settings.checkCrcs,
     "fetch.wait.max.ms": settings.maxWait,
     "fetch.min.bytes": settings.minBytes,
-    "fetch.max.bytes": settings.maxBytes,
+    "fetch.max.bytes": maxBytes,
+    // It is a producer's, and may not be more than that all the same.
+    "message.max.bytes": Math.max(1000, Math.min(1_000_000, maxBytes)),
     "fetch.message.max.bytes": settings.maxPartitionBytes,
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
@@ -164,6 +176,8 @@ const said: ReadonlySet<string> = new Set([
   "topic.metadata.refresh.interval.ms",
   "connections.max.idle.ms",
   "receive.message.max.bytes",
+  "socket.keepalive.enable",
+  "allow.auto.create.topics",
   "api.version.request",
   "broker.version.fallback"
 ])

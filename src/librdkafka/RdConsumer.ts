@@ -37,7 +37,11 @@ const silentMillis = 1000
 const headersOf = (headers: Message["headers"]): Record.Headers =>
   headers === undefined || headers.length === 0
     ? Record.noHeaders
-    : headers.flatMap((header) => Object.entries(header).map(([name, value]) => [name, value] as const))
+    : headers.flatMap((header): Array<readonly [string, Uint8Array]> => {
+        // node-rdkafka sets a property of each header's name: this one sets the prototype.
+        const prototype: unknown = Object.getPrototypeOf(header)
+        return prototype instanceof Uint8Array ? [["__proto__", prototype]] : Object.entries(header)
+      })
 
 const bytesOf = ({ key, value }: Message): number => (key?.length ?? 0) + (value?.length ?? 0) + recordOverhead
 

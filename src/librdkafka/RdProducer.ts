@@ -6,10 +6,12 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import type * as Scope from "effect/Scope"
-import type { Producer, RdError as NativeError } from "node-rdkafka"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import type { Producer, RdError as NativeError, Report } from "node-rdkafka"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Delivery, Headers, ProduceRecord } from "../Record.ts"
@@ -22,6 +24,8 @@ const pollMillis = 1
 const pollMillisAtMost = 10
 /** How often it is polled where nothing is due, so that what librdkafka says of its connections does not pile up. */
 const idleMillis = 30_000
+/** How soon another client follows one that has ended, at the earliest. */
+const renewMillis = 1000
 /** A text that ends a string in C, which node-rdkafka copies header values as. */
 const nul = "\0"
 
@@ -101,6 +105,10 @@ const noTimestamp = ({ partition, topic }: TopicPartition): KafkaError.KafkaErro
 const neverSent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "not", cause })
 
+/** Why nothing more is heard of a record that librdkafka has. */
+const possiblySent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "possibly", cause })
+
 /** A record's key and value; what else it takes is librdkafka's affair. */
 const sizeOf = ({ key, value }: ProduceRecord): number => (key?.length ?? 0) + (value?.length ?? 0)
 
@@ -109,7 +117,7 @@ const tooLarge = ({ partition, topic }: TopicPartition, bytes: number, limit: nu
 
 /** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
 class RdProducer {
-  readonly #client: Producer
+  readonly #open: Effect.Effect<Producer, KafkaError.KafkaError, Scope.Scope>
   readonly #settings: ProduceSettings
   readonly #headers: boolean
   readonly #now: () => number
@@ -123,26 +131,65 @@ class RdProducer {
   #settled = 0
   /** Why nothing is taken any more. */
   #closed: string | undefined
+  /** Undefined where it has ended, by an error that librdkafka calls fatal, and another takes its place. */
+  #client: Producer | undefined
+  #clientScope: Scope.Closeable = Scope.makeUnsafe()
+  #renewing = false
 
-  constructor(client: Producer, settings: ProduceSettings, headers: boolean, now: () => number) {
-    this.#client = client
+  constructor({ headers, open, settings }: Context, now: () => number) {
+    this.#open = open
     this.#headers = headers
     this.#settings = settings
     this.#now = now
-    client.on("delivery-report", (error, report) => {
-      const pending = this.#sent.get(report.opaque)
-      if (pending === undefined) return
-      this.#sent.delete(report.opaque)
-      if (error === null || error === undefined) {
-        // Without acknowledgements it makes offsets up.
-        const offset = settings.acks === 0 || report.offset < 0 ? undefined : report.offset
-        pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
-      } else {
-        const failure = { code: RdError.codeOf(error.message), text: error.message }
-        pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
+  }
+
+  /** Opens a client of librdkafka, in a Scope of its own. */
+  readonly begin: Effect.Effect<void, KafkaError.KafkaError> = Effect.uninterruptibleMask((restore) =>
+    Effect.gen({ self: this }, function* () {
+      const scope = yield* Scope.make()
+      const exit = yield* Effect.exit(restore(Scope.provide(this.#open, scope)))
+      if (Exit.isFailure(exit)) {
+        yield* Scope.close(scope, exit)
+        return yield* exit
       }
-      this.#settle(report.opaque)
+      exit.value.on("delivery-report", (error, report) => this.#report(error, report))
+      this.#client = exit.value
+      this.#clientScope = scope
     })
+  )
+
+  /** Ends the client. */
+  readonly end: Effect.Effect<void> = Effect.suspend(() => {
+    this.#client = undefined
+    return Scope.close(this.#clientScope, Exit.void)
+  })
+
+  /** Another client in the place of one that has ended: what waits goes by that. */
+  readonly #renew: Effect.Effect<void> = Effect.suspend(() => this.end).pipe(
+    Effect.andThen(Effect.logWarning("librdkafka has given its producer up, another takes its place")),
+    Effect.andThen(Effect.retry(this.begin, Schedule.spaced(renewMillis))),
+    Effect.andThen(Effect.sleep(renewMillis)),
+    Effect.ensuring(
+      Effect.sync(() => {
+        this.#renewing = false
+      })
+    ),
+    Effect.orDie
+  )
+
+  #report(error: NativeError | null, report: Report): void {
+    const pending = this.#sent.get(report.opaque)
+    if (pending === undefined) return
+    this.#sent.delete(report.opaque)
+    if (error === null || error === undefined) {
+      // Without acknowledgements it makes offsets up.
+      const offset = this.#settings.acks === 0 || report.offset < 0 ? undefined : report.offset
+      pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
+    } else {
+      const failure = { code: RdError.codeOf(error.message), text: error.message }
+      pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
+    }
+    this.#settle(report.opaque)
   }
 
   get outstanding(): number {
@@ -170,7 +217,7 @@ class RdProducer {
     this.#awake.openUnsafe()
   }
 
-  /** False: its queue is full. */
+  /** False: its queue is full, or another client of librdkafka has to be opened. */
   #hand(number: number, pending: Pending): boolean {
     const { partition, record } = pending
     if (this.#closed !== undefined) return this.#refuse(number, pending, neverSent(partition, this.#closed))
@@ -178,6 +225,7 @@ class RdProducer {
     const headers = asText(record.headers)
     if (headers === null) return this.#refuse(number, pending, noHeader(partition))
     if (record.timestamp === 0) return this.#refuse(number, pending, noTimestamp(partition))
+    if (this.#client === undefined) return false
     try {
       this.#client.produce(
         partition.topic,
@@ -193,6 +241,10 @@ class RdProducer {
     } catch (error) {
       const { code, message } = error as NativeError
       if (code === RdError.codes.QUEUE_FULL) return false
+      if (code === RdError.codes.FATAL) {
+        this.#client = undefined
+        return false
+      }
       return this.#refuse(number, pending, RdError.notTaken(partition, { code, text: message }))
     }
   }
@@ -227,26 +279,29 @@ class RdProducer {
     const sent = [...this.#sent]
     this.#sent.clear()
     for (const [number, pending] of sent) {
-      const { partition, topic } = pending.partition
-      const possibly = { _tag: "NotDelivered", topic, partition, persistence: "possibly", cause } as const
-      this.#refuse(number, pending, KafkaError.make(possibly))
+      this.#refuse(number, pending, possiblySent(pending.partition, cause))
     }
     for (const [number, pending] of waiting) this.#refuse(number, pending, neverSent(pending.partition, cause))
   }
 
   #expire(): void {
     const now = this.#now()
-    const { deliveryTimeout } = this.#settings
+    const cause = `deliveryTimeout of ${this.#settings.deliveryTimeout} ms was spent`
+    // librdkafka counts from when it got a record, and looks once a second.
+    for (const [number, pending] of this.#sent) {
+      if (pending.deadline > now) break
+      this.#sent.delete(number)
+      this.#refuse(number, pending, possiblySent(pending.partition, cause))
+    }
     while (this.#waiting.length > 0 && this.#waiting[0]![1].deadline <= now) {
       const [number, pending] = this.#waiting.shift()!
-      const cause = `deliveryTimeout of ${deliveryTimeout} ms was spent before librdkafka's queue had room`
-      this.#refuse(number, pending, neverSent(pending.partition, cause))
+      this.#refuse(number, pending, neverSent(pending.partition, `${cause} before librdkafka's queue had room`))
     }
   }
 
   #poll(): void {
     try {
-      this.#client.poll()
+      this.#client?.poll()
     } catch {
       // Not connected: nothing is due any more, and `abandon` tells so.
     }
@@ -264,6 +319,10 @@ class RdProducer {
       }
       this.#poll()
       this.#expire()
+      if (this.#client === undefined && this.#sent.size === 0 && !this.#renewing) {
+        this.#renewing = true
+        yield* Effect.forkChild(this.#renew)
+      }
       while (this.#waiting.length > 0 && this.#hand(...this.#waiting[0]!)) this.#waiting.shift()
       millis = this.#settled > settled ? pollMillis : Math.min(pollMillisAtMost, millis * 2)
       settled = this.#settled
@@ -283,6 +342,7 @@ class RdProducer {
       })
     })
     const hurry = Effect.callback<void>((resume) => {
+      if (this.#client === undefined) return resume(Effect.sleep(flushMillis))
       this.#client.flush(flushMillis, () => resume(Effect.void))
     })
     return Effect.raceFirst(told, Effect.forever(hurry))
@@ -292,23 +352,31 @@ class RdProducer {
 /** How long one call of librdkafka's flush may hold a thread of Node.js: it is called again until all is told. */
 const flushMillis = 100
 
-/** Makes the producing half over a connected client; closing flushes within `closeTimeout`. `headers`: the brokers have them. */
-export const make = (
-  client: Producer,
-  settings: ProduceSettings,
-  headers: boolean
-): Effect.Effect<TransportProducer, never, Scope.Scope> =>
+/** What the producing half is made of. */
+export interface Context {
+  /** Opens a client of librdkafka. */
+  readonly open: Effect.Effect<Producer, KafkaError.KafkaError, Scope.Scope>
+  readonly settings: ProduceSettings
+  /** The brokers have headers. */
+  readonly headers: boolean
+}
+
+/** Makes the producing half; closing flushes within `closeTimeout`. */
+export const make = (context: Context): Effect.Effect<TransportProducer, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
+    const { closeTimeout } = context.settings
     const clock = yield* Clock.Clock
-    const producer = new RdProducer(client, settings, headers, () => Backoff.monotonic(clock))
+    const producer = new RdProducer(context, () => Backoff.monotonic(clock))
+    yield* Effect.addFinalizer(() => producer.end)
+    yield* producer.begin
     const polling = yield* Effect.forkDetach(producer.poll)
     yield* Effect.addFinalizer(() =>
       producer.flush.pipe(
-        Effect.timeoutOption(settings.closeTimeout),
+        Effect.timeoutOption(closeTimeout),
         Effect.andThen(Fiber.interrupt(polling)),
         Effect.andThen(
           Effect.sync(() =>
-            producer.abandon(`the producer was closed, and closeTimeout of ${settings.closeTimeout} ms was spent`)
+            producer.abandon(`the producer was closed, and closeTimeout of ${closeTimeout} ms was spent`)
           )
         )
       )

@@ -161,6 +161,51 @@ describe("the librdkafka transport, producing", () => {
     })
   )
 
+  broken("an error that is fatal to librdkafka's producer is not the end of ours", (broker) =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const send = (value: string) => Effect.exit(producer.send(topic, { key: null, value, partition: 0 }))
+        assert.isTrue(Exit.isSuccess(yield* send("before")))
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).error(45))
+        yield* send("refused")
+        // The dead client fails one at the most; what comes behind goes by another.
+        for (const value of ["1", "2", "3"]) assert.isTrue(Exit.isSuccess(yield* send(value)), value)
+        const results = yield* producer.sendAll(topic, entries(0, 100))
+        assert.isTrue(results.every(Result.isSuccess))
+      }).pipe(Effect.provide(producing(broker)))
+      const values = (yield* broker.log(topic)).map(({ value }) => value).filter((value) => value !== "refused")
+      assert.deepStrictEqual(values, ["before", "1", "2", "3", ...entries(0, 100).map(({ value }) => value)])
+    })
+  )
+
+  broken("a topic that was deleted is not made again", (broker) =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* producer.send(topic, { key: null, value: "before", partition: 0 })
+        yield* broker.deleteTopic("t")
+        const exit = yield* Effect.exit(producer.send(topic, { key: null, value: "after", partition: 0 }))
+        assert.isTrue(Exit.isFailure(exit))
+      }).pipe(Effect.provide(producing(broker, { deliveryTimeout: "4 seconds" }, { metadataTimeout: "3 seconds" })))
+      assert.isUndefined(yield* broker.topic("t"))
+    })
+  )
+
+  broken("sizes that are right for the native engine are for librdkafka", (broker) =>
+    Effect.gen(function* () {
+      yield* broker.append("t", 0, batch(2))
+      yield* Effect.flatMap(reader(0, 0, { maxBytes: 100_000 }), (reading) => reading.pull).pipe(
+        Effect.scoped,
+        Effect.provide(live(broker), { local: true })
+      )
+      yield* Effect.flatMap(reader(0, 0, { maxBytes: 52_428_800 }), (reading) => reading.pull).pipe(
+        Effect.scoped,
+        Effect.provide(live(broker, { maxResponseBytes: 10_000_000 }), { local: true })
+      )
+    })
+  )
+
   broken("properties that contradict each other are Misconfigured, not Unreachable", (broker) =>
     Effect.gen(function* () {
       const properties = { "transactional.id": "x" }

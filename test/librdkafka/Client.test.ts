@@ -53,6 +53,7 @@ const played = (answers: ReadonlyArray<Library.RdError | null | "never">) => {
       bootstrap: "b:9092",
       bootstrapTimeout: 30_000,
       token: undefined,
+      tokenTimeout: 10_000,
       end: (_client, done) => {
         ended++
         done()
@@ -61,6 +62,14 @@ const played = (answers: ReadonlyArray<Library.RdError | null | "never">) => {
     })
   }
 }
+
+/** Time passes, and what answers at once does so. */
+const pass = Effect.gen(function* () {
+  for (let i = 0; i < 10; i++) {
+    yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    yield* TestClock.adjust(50)
+  }
+})
 
 const down: Library.RdError = { code: RdError.codes.TRANSPORT, message: "down" }
 
@@ -98,7 +107,9 @@ describe("a client of librdkafka", () => {
   it.effect("is tried again within the budget, each attempt longer, none left behind", () =>
     Effect.gen(function* () {
       const { counts, options, timeouts } = played([down, down, null])
-      yield* Effect.scoped(Client.open(options()))
+      const opening = yield* Effect.forkChild(Effect.scoped(Client.open(options())))
+      yield* pass
+      yield* Fiber.join(opening)
       assert.deepStrictEqual(timeouts, [2000, 4000, 8000])
       // What could not be connected has ended itself.
       assert.deepStrictEqual(counts(), { made: 3, ended: 1 })
@@ -118,7 +129,11 @@ describe("a client of librdkafka", () => {
   it.effect("is Unreachable where the budget is spent", () =>
     Effect.gen(function* () {
       const { options } = played([down, down, down])
-      const error = yield* Effect.flip(Effect.scoped(Client.open(options({ bootstrapTimeout: 1500 }))))
+      const opening = yield* Effect.forkChild(
+        Effect.flip(Effect.scoped(Client.open(options({ bootstrapTimeout: 150 }))))
+      )
+      yield* pass
+      const error = yield* Fiber.join(opening)
       assert.strictEqual(error.reason._tag, "Unreachable")
     })
   )
@@ -149,6 +164,67 @@ describe("a client of librdkafka", () => {
       assert.strictEqual(asked, 3)
     })
   )
+
+  it.effect("that is left while it connects is not waited for, and ended when it has", () =>
+    Effect.gen(function* () {
+      const { counts, options } = played(["never"])
+      let connected: (error: null) => void = () => {}
+      const made = options().make()
+      const { connect } = made
+      made.connect = (how, done) => {
+        connected = done
+        connect.call(made, how, done)
+      }
+      const opening = yield* Effect.forkChild(Effect.scoped(Client.open(options())))
+      yield* pass
+      yield* Fiber.interrupt(opening)
+      assert.strictEqual(counts().ended, 0)
+      connected(null)
+      assert.strictEqual(counts().ended, 1)
+    })
+  )
+
+  for (const [what, token] of [
+    ["never comes", Effect.never],
+    ["fails with a secret", Effect.fail("S3cr3t")],
+    ["dies", Effect.die(new Error("S3cr3t"))],
+    ["is interrupted", Effect.interrupt],
+    ["is empty", Effect.succeed(Redacted.make(""))]
+  ] as const) {
+    it.effect(`whose first token ${what} is Unreachable within the budget, and tells nothing of it`, () =>
+      Effect.gen(function* () {
+        const { options } = played([null])
+        const given = options({ token, tokenTimeout: 100, bootstrapTimeout: 300 })
+        const fake = given.make()
+        fake.setOauthBearerToken = (text) => {
+          if (text === "") throw new Error("empty")
+        }
+        const opening = yield* Effect.forkChild(Effect.flip(Effect.scoped(Client.open(given))))
+        yield* pass
+        yield* pass
+        const error = yield* Fiber.join(opening)
+        assert.strictEqual(error.reason._tag, "Unreachable")
+        assert.notInclude(error.message + JSON.stringify(error.reason), "S3cr3t")
+      })
+    )
+  }
+
+  for (const [what, second] of [
+    ["dies", Effect.die(new Error("x"))],
+    ["never comes", Effect.never],
+    ["is interrupted", Effect.interrupt]
+  ] as const) {
+    it.effect(`asks again where a new token ${what}`, () =>
+      Effect.gen(function* () {
+        const { options, tokens } = played([null])
+        let asked = 0
+        const token = Effect.suspend(() => (++asked === 2 ? second : Effect.succeed(Redacted.make(`t${asked}`))))
+        yield* Client.open(options({ token }))
+        yield* TestClock.adjust("6 minutes")
+        assert.deepStrictEqual(tokens, ["t1", "t3"])
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.effect("is ended with its Scope, and waited for no longer than ten seconds", () =>
     Effect.gen(function* () {

@@ -24,6 +24,7 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
   /** How much was asked for by each read. */
   const reads: Array<{ readonly most: number; readonly millis: number }> = []
   let millis = 1000
+  let closing = false
   let read: Read | undefined
   let eofListener: (eof: { topic: string; partition: number; offset: number }) => void = () => {}
 
@@ -42,7 +43,7 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
       if (read === undefined) return
       const item = queue.shift()
       if (item === undefined) {
-        if (read.millis === 0) end(null)
+        if (read.millis === 0 || closing) end(null)
         return
       }
       if ("message" in item) {
@@ -89,6 +90,11 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
     /** Puts into the queue. */
     push: (...items: ReadonlyArray<Item>) => {
       queue.push(...items)
+      setImmediate(run)
+    },
+    /** No read waits any more. */
+    close: () => {
+      closing = true
       setImmediate(run)
     },
     /** The time of a read that waits is over. */

@@ -75,9 +75,8 @@ const consuming = (
         metadataTimeout: 5000
       })
       // What waits for records holds a read, which must end before its client does.
-      yield* Effect.addFinalizer(() => Effect.sync(client.elapse))
+      yield* Effect.addFinalizer(() => Effect.sync(client.close))
       yield* body(consumer, client)
-      yield* Effect.forkScoped(Effect.andThen(settle, Effect.sync(client.elapse)))
     }).pipe(Effect.scoped, Effect.provide(MemoryKafka.layer({ topics: { [topic]: 3 } })))
   )
 
@@ -179,6 +178,25 @@ describe("the librdkafka transport, fetching", () => {
         yield* pass(fake, 100)
         fake.push(...messages(0, 0, 1))
         assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0])
+      })
+  )
+
+  consuming(
+    "what was read before a pause is delivered after it",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        yield* settle
+        fake.push(...messages(0, 0, 1))
+        yield* settle
+        reader.pause()
+        const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
+        yield* pass(fake, 200)
+        assert.isUndefined(pulling.pollUnsafe())
+        assert.strictEqual(reader.position(), 0)
+        reader.resume()
+        assert.deepStrictEqual(yield* Fiber.join(pulling), [0])
       })
   )
 

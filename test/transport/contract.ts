@@ -157,7 +157,13 @@ export const suite = (test: (title: string, body: Case) => void, magic: 0 | 1 | 
         const sent = [
           record("v", {
             key: encoder.encode("k"),
-            headers: magic < 2 ? [] : [["h", encoder.encode("ö")]],
+            headers:
+              magic < 2
+                ? []
+                : [
+                    ["h", encoder.encode("ö")],
+                    ["__proto__", encoder.encode("p")]
+                  ],
             timestamp: 1_700_000_000_123
           }),
           record(null, { key: encoder.encode("gone") }),
