@@ -1,0 +1,127 @@
+/**
+ * How a command reaches its cluster: flags, before a file of properties, before the environment (`KAFKA_*`), before
+ * `localhost:9092`.
+ */
+import { readFileSync } from "node:fs"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as CliError from "effect/cli/CliError"
+import * as Flag from "effect/cli/Flag"
+import * as Admin from "../Admin.ts"
+import type { Brokers } from "../Broker.ts"
+import * as Kafka from "../Kafka.ts"
+import type { KafkaError } from "../KafkaError.ts"
+import * as Properties from "./Properties.ts"
+
+/** The flags of every command that speaks with a cluster. */
+export const flags = {
+  bootstrap: Flag.String("bootstrap").pipe(
+    Flag.withAlias("b"),
+    Flag.withMetavar("HOST:PORT,…"),
+    Flag.withDescription("Brokers that lead to all others. Default: KAFKA_BOOTSTRAP, else localhost:9092"),
+    Flag.optional
+  ),
+  properties: Flag.String("properties").pipe(
+    Flag.withAlias("F"),
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Connection settings by the names of Java's clients or of librdkafka"),
+    Flag.optional
+  ),
+  tls: Flag.Boolean("tls").pipe(Flag.withDescription("Speak TLS"), Flag.optional),
+  ca: Flag.String("ca").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Who is trusted, as PEM; with --tls. Default: whom Node.js trusts"),
+    Flag.optional
+  ),
+  user: Flag.String("user").pipe(
+    Flag.withDescription("Log in by SASL; the password is asked of KAFKA_SASL_PASSWORD or --password"),
+    Flag.optional
+  ),
+  password: Flag.Redacted("password").pipe(
+    Flag.withDescription("Others can see it while the command runs: KAFKA_SASL_PASSWORD is better"),
+    Flag.optional
+  ),
+  mechanism: Flag.Literals("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]).pipe(
+    Flag.withDescription("How to log in"),
+    Flag.optional
+  ),
+  timeout: Flag.Int("timeout").pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.withDescription("How long it may take"),
+    Flag.withDefault(30)
+  )
+}
+
+/** Prints lines of JSON in place of tables. */
+export const jsonFlag = Flag.Boolean("json").pipe(
+  Flag.withDescription("Lines of JSON, for programs"),
+  Flag.withDefault(false)
+)
+
+/** What the flags say. */
+export type Given = {
+  readonly bootstrap: Option.Option<string>
+  readonly properties: Option.Option<string>
+  readonly tls: Option.Option<boolean>
+  readonly ca: Option.Option<string>
+  readonly user: Option.Option<string>
+  readonly password: Option.Option<Redacted.Redacted<string>>
+  readonly mechanism: Option.Option<string>
+  readonly timeout: number
+}
+
+/** What the user has to change: one line, and exit code 1. */
+export const failed = (message: string, cause: unknown = message) =>
+  new CliError.UserError({ cause, userMessage: message })
+
+/** All of it as the environment would say it. */
+const settings = (given: Given): Effect.Effect<Record<string, string>, CliError.UserError> =>
+  Effect.gen(function* () {
+    const values: Record<string, string> = { BOOTSTRAP: "localhost:9092" }
+    for (const [name, value] of Object.entries(process.env))
+      if (name.startsWith("KAFKA_") && value !== undefined && value !== "") values[name.slice(6)] = value
+    if (Option.isSome(given.properties)) {
+      const file = given.properties.value
+      const text = yield* Effect.try({
+        try: () => readFileSync(file, "utf8"),
+        catch: (error) => failed(`--properties: ${error instanceof Error ? error.message : String(error)}`)
+      })
+      const read = Properties.read(text)
+      if (read.mistakes.length > 0) return yield* failed(`${file}: ${read.mistakes.join("; ")}`)
+      Object.assign(values, read.values)
+    }
+    const set = (name: string, value: Option.Option<string | boolean>) => {
+      if (Option.isSome(value)) values[name] = String(value.value)
+    }
+    set("BOOTSTRAP", given.bootstrap)
+    set("TLS", given.tls)
+    set("TLS_CA_FILE", given.ca)
+    set("SASL_USERNAME", given.user)
+    set("SASL_PASSWORD", Option.map(given.password, Redacted.value))
+    set("SASL_MECHANISM", given.mechanism)
+    if (values["SASL_USERNAME"] !== undefined) values["SASL_MECHANISM"] ??= "PLAIN"
+    values["CLIENT_ID"] ??= "samsa-cli"
+    return values
+  })
+
+/** Runs with a connection, within the time that the flags give; what fails is one line. */
+export const connected = <A, R>(
+  given: Given,
+  self: Effect.Effect<A, KafkaError | CliError.UserError, R | Admin.Admin | Kafka.Kafka | Brokers>
+) =>
+  Effect.gen(function* () {
+    if (given.timeout <= 0) return yield* failed(`--timeout must be more than 0, not ${given.timeout}`)
+    const values = yield* settings(given)
+    const env = Object.fromEntries(Object.entries(values).map(([name, value]) => [`KAFKA_${name}`, value]))
+    const kafka = Kafka.layerConfig().pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))))
+    const millis = given.timeout * 1000
+    const layers = Admin.layer({ timeout: millis }).pipe(Layer.provideMerge(kafka))
+    return yield* self.pipe(
+      Effect.provide(layers),
+      Effect.catchTag("KafkaError", (error: KafkaError) => Effect.fail(failed(error.message, error))),
+      Effect.catchTag("ConfigError", (error) => Effect.fail(failed(error.message, error)))
+    )
+  })

@@ -1,0 +1,77 @@
+/**
+ * Pure. Connection settings from a file of properties, by the names of Java's clients and of librdkafka (kcat's); what
+ * is not about connections is passed by.
+ */
+
+/** What a file says, as `KAFKA_*` of the environment would. */
+export interface Read {
+  readonly values: { readonly [name: string]: string }
+  /** What cannot be done here, in words. */
+  readonly mistakes: ReadonlyArray<string>
+}
+
+/** Lines of `name=value` (or `name: value`), with `#` and `!` for comments and `\` for a line that goes on. */
+export const parse = (text: string): ReadonlyMap<string, string> => {
+  const found = new Map<string, string>()
+  for (const line of text.replace(/\\\r?\n[ \t]*/g, "").split(/\r?\n/)) {
+    const match = /^\s*([^#!\s=:][^\s=:]*)\s*[=:\s]\s*(.*)$/.exec(line)
+    if (match !== null) found.set(match[1]!, match[2]!.trimEnd().replace(/\\(.)/g, "$1"))
+  }
+  return found
+}
+
+/** A quoted value of `sasl.jaas.config`. */
+const jaas = (config: string, name: string): string | undefined => {
+  const match = new RegExp(`\\b${name}\\s*=\\s*("((?:[^"\\\\]|\\\\.)*)"|'([^']*)'|([^\\s;]+))`).exec(config)
+  return match === null ? undefined : (match[2]?.replace(/\\(.)/g, "$1") ?? match[3] ?? match[4])
+}
+
+const simple: ReadonlyArray<readonly [name: string, setting: string]> = [
+  ["bootstrap.servers", "BOOTSTRAP"],
+  ["metadata.broker.list", "BOOTSTRAP"],
+  ["client.id", "CLIENT_ID"],
+  ["sasl.mechanism", "SASL_MECHANISM"],
+  ["sasl.mechanisms", "SASL_MECHANISM"],
+  ["sasl.username", "SASL_USERNAME"],
+  ["sasl.password", "SASL_PASSWORD"],
+  ["ssl.ca.location", "TLS_CA_FILE"],
+  ["ssl.certificate.location", "TLS_CERT_FILE"],
+  ["ssl.key.location", "TLS_KEY_FILE"],
+  ["ssl.key.password", "TLS_PASSPHRASE"]
+]
+
+/** Settings by the names of `KafkaConfig.environment`, without `KAFKA_`. */
+export const read = (text: string): Read => {
+  const properties = parse(text)
+  const values: Record<string, string> = {}
+  const mistakes: Array<string> = []
+  for (const [name, setting] of simple) {
+    const value = properties.get(name)
+    if (value !== undefined && value !== "") values[setting] = value
+  }
+  const protocol = properties.get("security.protocol")?.toUpperCase()
+  if (protocol !== undefined && !["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].includes(protocol))
+    mistakes.push(`security.protocol must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, not ${protocol}`)
+  if (protocol !== undefined) values["TLS"] = String(protocol.endsWith("SSL"))
+  const config = properties.get("sasl.jaas.config")
+  if (config !== undefined) {
+    const [username, password] = [jaas(config, "username"), jaas(config, "password")]
+    if (username !== undefined) values["SASL_USERNAME"] = username
+    if (password !== undefined) values["SASL_PASSWORD"] = password
+  }
+  for (const store of ["truststore", "keystore"]) {
+    const location = properties.get(`ssl.${store}.location`)
+    if (location === undefined) continue
+    const type = properties.get(`ssl.${store}.type`)
+    if (type?.toUpperCase() !== "PEM")
+      mistakes.push(
+        `ssl.${store}.location: only files of PEM can be read (ssl.${store}.type=PEM), not ${type ?? "JKS"}`
+      )
+    else if (store === "truststore") values["TLS_CA_FILE"] = location
+    else {
+      values["TLS_CERT_FILE"] = location
+      values["TLS_KEY_FILE"] = location
+    }
+  }
+  return { values, mistakes }
+}

@@ -1,0 +1,239 @@
+/** `samsa groups`, `samsa lag`, `samsa offsets`: groups, how far they are behind, and where they go on. */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { Admin, type GroupLag, orFail, type OffsetSpec } from "../Admin.ts"
+import * as Clock from "effect/Clock"
+import * as Offset from "../Offset.ts"
+import * as Confirm from "./Confirm.ts"
+import * as Connection from "./Connection.ts"
+import * as Positions from "./positions.ts"
+import * as Show from "./Show.ts"
+
+const { failed, flags, jsonFlag: json } = Connection
+
+const names = Argument.String("group").pipe(Argument.withDescription("Names of groups"), Argument.atLeast(1))
+
+/** All groups; with a topic, those that have committed for it. */
+export const listing = (given: Connection.Given, json: boolean, topic?: string) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      let groups = yield* admin.listGroups()
+      if (topic !== undefined) {
+        const offsets = yield* admin.groupOffsets(groups.map(({ group }) => ({ group }))).pipe(orFail)
+        groups = groups.filter((_, i) => offsets[i]!.some((one) => one.topic === topic))
+      }
+      yield* Show.rows(json, groups, ["GROUP", "TYPE", "STATE", "PROTOCOL", "COORDINATOR"], (one) => [
+        one.group,
+        one.type,
+        one.state,
+        one.protocolType,
+        one.coordinator
+      ])
+    })
+  )
+
+const list = Command.make("list", { ...flags, json }, (given) => listing(given, given.json)).pipe(
+  Command.withDescription("All groups with their states")
+)
+
+const describe = Command.make("describe", { names, ...flags, json }, (given) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      yield* Show.answers(given.names, yield* admin.describeGroups(given.names), String, (found) =>
+        given.json
+          ? Show.rows(true, found, [], () => [])
+          : Effect.gen(function* () {
+              for (const { assignor, group, members, state, type } of found) {
+                yield* Console.log(`${group}: ${type}, ${state}${assignor === "" ? "" : `, ${assignor}`}`)
+                if (members.length > 0)
+                  yield* Show.rows(false, members, ["MEMBER", "CLIENT", "HOST", "PARTITIONS"], (one) => [
+                    one.instanceId ?? one.memberId,
+                    one.clientId,
+                    one.host,
+                    one.assignment.map(({ partition, topic }) => `${topic}-${partition}`).join(",")
+                  ])
+              }
+            })
+      )
+    })
+  )
+).pipe(Command.withDescription("Groups with their members"))
+
+const remove = Command.make("delete", { names, ...flags, dryRun: Confirm.dryRun, yes: Confirm.yes }, (given) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      if (given.dryRun)
+        return yield* Show.answers(given.names, yield* admin.describeGroups(given.names), String, (found) =>
+          Effect.forEach(found, ({ group }) => Console.log(`would delete ${group}`), { discard: true })
+        )
+      yield* Confirm.wanted(`delete ${given.names.join(", ")} with all offsets`, given.yes)
+      yield* Show.answers(given.names, yield* admin.deleteGroups(given.names), String, () => Effect.void)
+    })
+  )
+).pipe(Command.withDescription("Deletes groups that have no members"))
+
+export const groups = Command.make("groups").pipe(
+  Command.withDescription("Groups: list, describe, delete"),
+  Command.withSubcommands([list, describe, remove])
+)
+
+const showLag = (json: boolean, lags: ReadonlyArray<GroupLag>) =>
+  json
+    ? Show.rows(true, lags, [], () => [])
+    : Effect.gen(function* () {
+        for (const { group, partitions, state, total } of lags) {
+          yield* Console.log(`${group}: ${state}, ${total} records behind`)
+          if (partitions.length > 0)
+            yield* Show.rows(
+              false,
+              partitions,
+              ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER", "CLIENT"],
+              (one) => [
+                one.topic,
+                one.partition,
+                one.committed,
+                one.end,
+                one.lag,
+                one.member?.memberId,
+                one.member?.clientId
+              ]
+            )
+        }
+      })
+
+/** How far groups are behind; with a topic, in that alone. */
+export const lagging = (given: Connection.Given, json: boolean, groups: ReadonlyArray<string>, topic?: string) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      yield* Show.answers(groups, yield* admin.groupLag(groups), String, (lags) =>
+        showLag(
+          json,
+          topic === undefined
+            ? lags
+            : lags.map((one) => {
+                const partitions = one.partitions.filter((partition) => partition.topic === topic)
+                return { ...one, partitions, total: partitions.reduce((sum, { lag }) => sum + (lag ?? 0), 0) }
+              })
+        )
+      )
+    })
+  )
+
+export const lag = Command.make("lag", { names, ...flags, json }, (given) =>
+  lagging(given, given.json, given.names)
+).pipe(
+  Command.withDescription("How far groups are behind"),
+  Command.withExamples([{ command: "samsa lag billing --json", description: "A line of JSON" }])
+)
+
+const topic = Argument.String("topic")
+
+/** Where partitions of a topic are at a position. */
+export const showing = (given: Connection.Given, json: boolean, topic: string, at: string) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      const wanted = Positions.position(at)
+      if (wanted === undefined || (typeof wanted === "object" && "_tag" in wanted && wanted._tag === "At"))
+        return yield* failed(`${at} is no position to look up: ${Positions.likeThis}`)
+      const spec: OffsetSpec =
+        typeof wanted === "object" && "ago" in wanted
+          ? Offset.atTime((yield* Clock.currentTimeMillis) - wanted.ago)
+          : (wanted as OffsetSpec)
+      const [described] = yield* admin.describeTopics([topic]).pipe(orFail)
+      const queries = described!.partitions.map(({ partition }) => ({ topic, partition, at: spec }))
+      yield* Show.answers(
+        queries,
+        yield* admin.listOffsets(queries),
+        (one) => `${one.topic}-${one.partition}`,
+        (found) => Show.rows(json, found, ["PARTITION", "OFFSET"], ({ offset, partition }) => [partition, offset])
+      )
+    })
+  )
+
+const offsetsOf = Command.make(
+  "list",
+  {
+    topic,
+    at: Argument.String("position").pipe(Argument.withDescription(Positions.likeThis), Argument.withDefault("latest")),
+    ...flags,
+    json
+  },
+  (given) => showing(given, given.json, given.topic, given.at)
+).pipe(Command.withDescription("Where a topic begins, ends, or has a time"))
+
+/** Has a group go on elsewhere. */
+export const resetting = (
+  given: Connection.Given,
+  group: string,
+  to: string,
+  options: {
+    readonly topics?: ReadonlyArray<string>
+    readonly dryRun: boolean
+    readonly yes: boolean
+    readonly json: boolean
+  }
+) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      const position = Positions.reset(to)
+      if (position === undefined)
+        return yield* failed(`${to} is no position: ${Positions.likeThis}, +10 or -10 (records)`)
+      const topics = options.topics === undefined || options.topics.length === 0 ? undefined : options.topics
+      const wanted = { to: position, topics }
+      const planned = yield* admin.resetGroupOffsets(group, { ...wanted, dryRun: true }).pipe(orFail)
+      if (!options.dryRun) yield* Confirm.wanted(`reset ${planned.length} offsets of ${group} to ${to}`, options.yes)
+      const done = options.dryRun ? planned : yield* admin.resetGroupOffsets(group, wanted).pipe(orFail)
+      yield* Show.rows(options.json, done, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [
+        one.topic,
+        one.partition,
+        one.from,
+        one.to
+      ])
+    })
+  )
+
+const reset = Command.make(
+  "reset",
+  {
+    group: Argument.String("group"),
+    to: Argument.String("position").pipe(
+      Argument.withDescription(`${Positions.likeThis}; +10 or -10 for records on or back`)
+    ),
+    ...flags,
+    topics: Flag.String("topic").pipe(
+      Flag.withAlias("t"),
+      Flag.withDescription("All partitions of it; may be given several times. Default: all that is committed"),
+      Flag.atLeast(0)
+    ),
+    json,
+    dryRun: Confirm.dryRun,
+    yes: Confirm.yes
+  },
+  (given) => resetting(given, given.group, given.to, given)
+).pipe(
+  Command.withDescription("Has a group that has no members go on elsewhere"),
+  Command.withExamples([
+    { command: "samsa offsets reset billing 2h --dry-run", description: "Where billing was two hours ago" },
+    { command: "samsa offsets reset billing earliest -t orders --yes", description: "orders from the beginning" }
+  ])
+)
+
+export const offsets = Command.make("offsets").pipe(
+  Command.withDescription("Offsets: list those of a topic, reset those of a group"),
+  Command.withSubcommands([offsetsOf, reset])
+)

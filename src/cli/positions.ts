@@ -1,0 +1,30 @@
+/** Pure. Positions as words: `earliest`, `latest`, an offset, a time (ISO 8601, UTC where it does not say), `1h` ago, `+10`, `-10`. */
+import type { ResetTo } from "../Admin.ts"
+import * as Offset from "../Offset.ts"
+
+const units: { readonly [unit: string]: number } = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+
+const timeOf = (text: string): number | undefined => {
+  if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$/.test(text)) return undefined
+  const zoned = /(Z|[+-]\d{2}:?\d{2})$/.test(text.slice(10)) || text.length === 10
+  const time = Date.parse(zoned ? text : `${text}Z`)
+  return Number.isNaN(time) ? undefined : time
+}
+
+/** What a position is like, for messages. */
+export const likeThis = "earliest, latest, an offset, a time such as 2026-01-31T12:00:00, or 90m (ago)"
+
+/** A position; undefined for what is none. */
+export const position = (text: string): Offset.Position | { readonly ago: number } | undefined => {
+  const lower = text.toLowerCase()
+  if (lower === "earliest" || lower === "latest") return lower
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Offset.at(Number(text))
+  const ago = /^(\d+)([smhdw])$/.exec(lower)
+  if (ago !== null) return { ago: Number(ago[1]) * units[ago[2]!]! }
+  const time = timeOf(text)
+  return time === undefined ? undefined : Offset.atTime(time)
+}
+
+/** Where a reset goes: a position, or so many records on or back. */
+export const reset = (text: string): ResetTo | undefined =>
+  /^[+-]\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? { shift: Number(text) } : position(text)

@@ -1,0 +1,176 @@
+/** `samsa topics`: list, describe, create, delete, add-partitions. */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { Admin, type NewTopic } from "../Admin.ts"
+import * as Connection from "./Connection.ts"
+import * as Confirm from "./Confirm.ts"
+import * as Show from "./Show.ts"
+
+const { flags, jsonFlag: json } = Connection
+
+const names = Argument.String("topic").pipe(Argument.withDescription("Names of topics"), Argument.atLeast(1))
+
+/** All topics. */
+export const listing = (given: Connection.Given, json: boolean, internal: boolean) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      const topics = yield* admin.listTopics({ internal })
+      yield* Show.rows(json, topics, ["TOPIC", "PARTITIONS", "REPLICAS"], (one) => [
+        one.name,
+        one.partitions,
+        one.replicationFactor
+      ])
+    })
+  )
+
+/** Topics with their partitions. */
+export const describing = (given: Connection.Given, json: boolean, topics: ReadonlyArray<string>) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      yield* Show.answers(topics, yield* admin.describeTopics(topics), String, (found) =>
+        json
+          ? Show.rows(true, found, [], () => [])
+          : Show.rows(
+              false,
+              found.flatMap(({ name, partitions }) => partitions.map((one) => ({ name, ...one }))),
+              ["TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN SYNC"],
+              (one) => [one.name, one.partition, one.leader, one.replicas.join(","), one.isr.join(",")]
+            )
+      )
+    })
+  )
+
+/** Creates one topic. */
+export const creating = (given: Connection.Given, topics: ReadonlyArray<NewTopic>, validateOnly: boolean) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      yield* Show.answers(
+        topics,
+        yield* admin.createTopics(topics, { validateOnly }),
+        ({ name }) => name,
+        (made) =>
+          Effect.forEach(made, ({ name }) => Console.log(`${validateOnly ? "could create" : "created"} ${name}`), {
+            discard: true
+          })
+      )
+    })
+  )
+
+/** Deletes topics, once that is wanted. */
+export const deleting = (
+  given: Connection.Given,
+  topics: ReadonlyArray<string>,
+  options: { readonly dryRun: boolean; readonly yes: boolean }
+) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      if (options.dryRun)
+        return yield* Show.answers(topics, yield* admin.describeTopics(topics), String, (found) =>
+          Effect.forEach(found, ({ name }) => Console.log(`would delete ${name}`), { discard: true })
+        )
+      yield* Confirm.wanted(`delete ${topics.join(", ")} with all records`, options.yes)
+      yield* Show.answers(topics, yield* admin.deleteTopics(topics), String, () => Effect.void)
+    })
+  )
+
+const list = Command.make(
+  "list",
+  {
+    ...flags,
+    json,
+    internal: Flag.Boolean("internal").pipe(Flag.withDescription("Kafka's own too"), Flag.withDefault(false))
+  },
+  (given) => listing(given, given.json, given.internal)
+).pipe(Command.withDescription("All topics"))
+
+const describe = Command.make("describe", { names, ...flags, json }, (given) =>
+  describing(given, given.json, given.names)
+).pipe(Command.withDescription("Partitions with their leaders and replicas"))
+
+const create = Command.make(
+  "create",
+  {
+    names,
+    ...flags,
+    partitions: Flag.Int("partitions").pipe(
+      Flag.withAlias("p"),
+      Flag.withDescription("How many. Default: the broker's"),
+      Flag.optional
+    ),
+    replicas: Flag.Int("replicas").pipe(
+      Flag.withAlias("r"),
+      Flag.withDescription("How many of each partition. Default: the broker's"),
+      Flag.optional
+    ),
+    config: Flag.KeyValuePair("config").pipe(
+      Flag.withAlias("c"),
+      Flag.withDescription("A setting, NAME=VALUE; may be given several times"),
+      Flag.withDefault({})
+    ),
+    dryRun: Confirm.dryRun
+  },
+  (given) =>
+    creating(
+      given,
+      given.names.map((name) => ({
+        name,
+        partitions: Option.getOrUndefined(given.partitions),
+        replicationFactor: Option.getOrUndefined(given.replicas),
+        config: given.config
+      })),
+      given.dryRun
+    )
+).pipe(
+  Command.withDescription("Creates topics"),
+  Command.withExamples([
+    {
+      command: "samsa topics create orders -p 6 -r 3 -c cleanup.policy=compact",
+      description: "Six partitions, compacted"
+    }
+  ])
+)
+
+const remove = Command.make("delete", { names, ...flags, dryRun: Confirm.dryRun, yes: Confirm.yes }, (given) =>
+  deleting(given, given.names, given)
+).pipe(Command.withDescription("Deletes topics"))
+
+const addPartitions = Command.make(
+  "add-partitions",
+  {
+    name: Argument.String("topic"),
+    count: Argument.Int("count").pipe(Argument.withDescription("How many there are to be in all")),
+    ...flags,
+    dryRun: Confirm.dryRun
+  },
+  (given) =>
+    Connection.connected(
+      given,
+      Effect.gen(function* () {
+        const admin = yield* Admin
+        const wanted = [{ topic: given.name, count: given.count }]
+        yield* Show.answers(
+          wanted,
+          yield* admin.createPartitions(wanted, { validateOnly: given.dryRun }),
+          ({ topic }) => topic,
+          () => Effect.void
+        )
+      })
+    )
+).pipe(Command.withDescription("Gives a topic more partitions"))
+
+export const command = Command.make("topics").pipe(
+  Command.withDescription("Topics: list, describe, create, delete, add-partitions"),
+  Command.withSubcommands([list, describe, create, remove, addPartitions])
+)

@@ -1,0 +1,37 @@
+/** The command as a process: what it prints on both streams, and its exit code. */
+import { spawn } from "node:child_process"
+import * as path from "node:path"
+import { Effect } from "effect"
+
+const main = path.join(import.meta.dirname, "../../src/cli/main.ts")
+
+export interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly error: string
+}
+
+/** Runs `samsa` to its end, with an input. */
+export const samsa = (
+  args: ReadonlyArray<string>,
+  options: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {}
+): Effect.Effect<Ended> =>
+  Effect.callback((resume) => {
+    const child = spawn(process.execPath, ["--conditions=samsa-source", main, ...args], {
+      env: { ...process.env, NO_COLOR: "1", ...options.env }
+    })
+    let [out, error] = ["", ""]
+    child.stdout.on("data", (chunk: Buffer) => void (out += chunk.toString()))
+    child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
+    child.stdin.on("error", () => {})
+    child.stdin.end(options.input ?? "")
+    child.once("close", (code) => resume(Effect.succeed({ code, out, error })))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+/** The words of each line. */
+export const words = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
