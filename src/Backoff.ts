@@ -36,8 +36,10 @@ export const delay = (failures: number, random: number): number =>
  */
 export type Delay = (failures: number, random: number, error?: KafkaError.KafkaError) => number | undefined
 
-/** Beyond so many failures a Schedule's delay does not change any more. */
-const stepsAtMost = 64
+/** Beyond so many failures a Schedule is not looked at any further: it goes on as it was there. */
+const stepsAtMost = 10_000
+/** The same for one whose last delay is looked for from behind. */
+const lastingSteps = 64
 
 /**
  * A Schedule as such a function, for code that is not an Effect: it is stepped from its beginning, at once, with all
@@ -75,7 +77,7 @@ export const delays = (retry: Retry | undefined): Delay => {
 export const lasting = (retry: Retry | undefined): ((failures: number, random: number) => number) => {
   const until = delays(retry)
   return (failures, random) => {
-    for (let steps = Math.min(failures, stepsAtMost); steps > 0; steps--) {
+    for (let steps = Math.min(failures, lastingSteps); steps > 0; steps--) {
       const millis = until(steps, random)
       if (millis !== undefined) return millis
     }

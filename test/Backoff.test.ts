@@ -28,6 +28,11 @@ describe("Backoff", () => {
       [1, 2, 3, 4, 5].map((failures) => thrice(failures, 0)),
       [7, 7, 7, undefined, undefined]
     )
+    // More than 64 steps had no end.
+    const hundred = Backoff.delays(Schedule.spaced("7 millis").pipe(Schedule.upTo({ times: 100 })))
+    assert.deepStrictEqual([hundred(100, 0), hundred(101, 0)], [7, undefined])
+    const tenSeconds = Backoff.delays(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "10 seconds" })))
+    assert.deepStrictEqual([tenSeconds(99, 0), tenSeconds(110, 0)], [100, undefined])
     const choosy = Backoff.delays(
       Schedule.spaced("1 second").pipe(
         Schedule.setInputType<KafkaError.KafkaError>(),

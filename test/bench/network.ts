@@ -27,7 +27,7 @@ import type { Result } from "./network/Meter.ts"
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "sendAll,send,consume,consume1,consume1000,idle" },
+    only: { type: "string", default: "sendAll,sendAll1k,send,first,consume,consume1,consume1000,idle" },
     clients: { type: "string", default: "kafkajs,platformatic,samsa,samsa-rdkafka" },
     rounds: { type: "string" },
     profile: { type: "string" },
@@ -37,7 +37,20 @@ const { values: options } = parseArgs({
   }
 })
 const works = options.only.split(",")
-const clients = options.clients.split(",")
+/** These are measured at producing alone. */
+const producersOnly: ReadonlySet<string> = new Set(["samsa-plain", "rdkafka"])
+const isThere = (client: string): boolean => {
+  if (client !== "rdkafka") return true
+  try {
+    return createRequire(import.meta.url).resolve(process.env.BENCH_RDKAFKA ?? "node-rdkafka") !== ""
+  } catch {
+    process.stdout.write("node-rdkafka is not installed (BENCH_RDKAFKA names its folder): it is left out\n")
+    return false
+  }
+}
+const clients = options.clients.split(",").filter(isThere)
+const clientsAt = (work: string): ReadonlyArray<string> =>
+  isConsuming(work) ? clients.filter((client) => !producersOnly.has(client)) : clients
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
 /** Partitions of the topic of each work. */
 const partitionsOf: Readonly<Record<string, number>> = { consume1: 1, consume1000: 1000, idle: 1000 }
@@ -171,7 +184,7 @@ const bench = Effect.gen(function* () {
     const contenders =
       work === "idle"
         ? clients.filter((client) => client === "samsa" || client === "samsa-rdkafka")
-        : [...clients, ...floor]
+        : [...clientsAt(work), ...floor]
     const results = new Map<string, Array<Result>>(contenders.map((client) => [client, []]))
     for (let round = 0; round < rounds; round++) {
       // there and back, so that what changes with time is nobody's advantage
