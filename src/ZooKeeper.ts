@@ -30,6 +30,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
+import { checkNames } from "./Checks.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type * as Client from "./zookeeper/Client.ts"
@@ -296,6 +297,26 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
   })
 })
 
+/** Who we are, who may what, and that there is nothing else. */
+const checkAccess = (options: Options, { mistakes }: KafkaConfig.Checks): void => {
+  const { acl, auth } = options
+  if (acl !== undefined && acl !== "open" && acl !== "creator") mistakes.push(`acl is "open" or "creator"`)
+  if (acl === "creator" && auth === undefined) mistakes.push(`acl: "creator" needs auth`)
+  if (auth !== undefined && (typeof auth?.scheme !== "string" || !Redacted.isRedacted(auth.credentials)))
+    mistakes.push("auth is a scheme, and credentials as a Redacted text")
+  checkNames(options, names, (text) => mistakes.push(text))
+}
+
+const names: { readonly [K in keyof Required<Options>]: true } = {
+  connect: true,
+  auth: true,
+  acl: true,
+  sessionTimeout: true,
+  connectTimeout: true,
+  requestTimeout: true,
+  retry: true
+}
+
 const timeoutsOf = (options: Timeouts, check: KafkaConfig.Checks) => ({
   sessionTimeout: check.millis("sessionTimeout", options.sessionTimeout, 6000),
   connectTimeout: check.millis("connectTimeout", options.connectTimeout, 10_000),
@@ -314,7 +335,7 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
     const check = KafkaConfig.checks()
     const { chroot, servers } = ConnectString.parse(options.connect, check)
     const { sessionTimeout, ...timeouts } = timeoutsOf(options, check)
-    if (options.acl === "creator" && options.auth === undefined) check.mistakes.push(`acl: "creator" needs auth`)
+    checkAccess(options, check)
     yield* KafkaConfig.settle(check, undefined)
 
     const library = yield* Effect.tryPromise({

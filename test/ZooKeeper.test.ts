@@ -90,3 +90,40 @@ it.effect("a connection string says where it is wrong, before anything is connec
     ])
   })
 )
+
+describe("settings of ZooKeeper", () => {
+  const mistakesOf = (options: object) =>
+    Effect.map(
+      Effect.flip(
+        Effect.scoped(ZooKeeper.make({ connectTimeout: "1 millis", ...options } as unknown as ZooKeeper.Options))
+      ),
+      ({ reason }) => (reason._tag === "Misconfigured" ? reason.mistakes : [`${reason._tag}`])
+    )
+
+  it.live("that cannot be are told at once, without what may be a password", () =>
+    Effect.gen(function* () {
+      const connect = "127.0.0.1:1"
+      const wrong: ReadonlyArray<object> = [
+        { connect: "127.0.0.1:1/\ue000" },
+        { connect: "127.0.0.1:1/a\0" },
+        { connect: "127.0.0.1:1/a/../b" },
+        { connect: undefined },
+        { connect: null },
+        { connect: 5 },
+        { connect, acl: "x" },
+        { connect, acl: "creator" },
+        { connect, foo: 1 },
+        { connect, auth: {} },
+        { connect, auth: null },
+        { connect, auth: { scheme: "digest", credentials: "u:p" } }
+      ]
+      for (const options of wrong) {
+        const mistakes = yield* mistakesOf(options)
+        assert.lengthOf(mistakes, 1, JSON.stringify(options))
+        assert.notInclude(["Unreachable", "TimedOut"], mistakes[0], JSON.stringify(options))
+      }
+      assert.notInclude((yield* mistakesOf({ connect: "u:S3cr3t@zk:1" })).join(), "S3cr3t")
+      assert.deepStrictEqual(yield* mistakesOf({ connect: `${connect}/a b` }), ["Unreachable"])
+    })
+  )
+})

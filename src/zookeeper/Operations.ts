@@ -9,6 +9,7 @@ import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Client from "./Client.ts"
 import { Code } from "./Client.ts"
+import { isPath } from "./Path.ts"
 import type { Reply, Sessions } from "./Sessions.ts"
 
 /** The requests; of one session, or of whichever there is. */
@@ -50,11 +51,6 @@ export interface Settings {
   /** Where ZooKeeper is, for errors. */
   readonly addresses: ReadonlyArray<string>
 }
-
-// As ZooKeeper's own PathUtils has it.
-const isPath = (path: string): boolean =>
-  // oxlint-disable-next-line no-control-regex
-  /^\/$|^(\/(?!\.{1,2}(\/|$))[^/\u0000-\u001f\u007f-\u009f\ud800-\uf8ff\ufff0-\uffff]+)+$/.test(path)
 
 /** The requests of a session, or of any. */
 export const make = (sessions: Sessions, settings: Settings, bound?: string): Operations => {
