@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as ErrorCode from "../ErrorCode.ts"
 import { anonymous, type Committed, GroupOffsets } from "../GroupOffsets.ts"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ZooKeeper } from "../ZooKeeper.ts"
 
@@ -35,7 +35,7 @@ const pathOf = (group: string, { partition, topic }: TopicPartition.TopicPartiti
 
 /**
  * The offsets of the JVM's high-level consumer, `/consumers/<group>/offsets/<topic>/<partition>`: the next to be read,
- * as a decimal. Brokers of 0.8 to 3.9 read and write the same nodes for OffsetFetch and OffsetCommit v0. There is no
+ * as a decimal; -1 is none. Brokers of 0.8 to 3.9 read and write the same nodes for OffsetFetch and OffsetCommit v0. There is no
  * room for metadata.
  */
 export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
@@ -46,10 +46,14 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
         yield* Effect.forEach(
           partitions,
           (one) =>
-            Effect.map(zooKeeper.get(pathOf(group, one)), (data) => {
-              const text = data === undefined ? "" : new TextDecoder().decode(data).trim()
-              if (/^\d+$/.test(text))
-                committed.set(TopicPartition.key(one), { offset: Number(text), metadata: "", leaderEpoch: -1 })
+            Effect.gen(function* () {
+              const path = pathOf(group, one)
+              const data = yield* zooKeeper.get(path)
+              const text = data === undefined ? "-1" : new TextDecoder().decode(data).trim()
+              const offset = /^(-1|\d+)$/.test(text) ? Number(text) : NaN
+              // To begin elsewhere in silence would skip records, or repeat all of them.
+              if (!Number.isSafeInteger(offset)) return yield* unreadable(path, text, group, one)
+              if (offset >= 0) committed.set(TopicPartition.key(one), { offset, metadata: "", leaderEpoch: -1 })
             }),
           { concurrency: "unbounded", discard: true }
         )
@@ -74,6 +78,17 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
         },
         { concurrency: "unbounded" }
       )
+  })
+
+const unreadable = (path: string, text: string, group: string, { partition, topic }: TopicPartition.TopicPartition) =>
+  KafkaError.make({
+    _tag: "Corrupt",
+    what: "a committed offset in ZooKeeper",
+    path,
+    problem: `${JSON.stringify(text.slice(0, 40))} is no offset`,
+    group,
+    topic,
+    partition
   })
 
 const is = (name: string) => (error: KafkaError.KafkaError) =>

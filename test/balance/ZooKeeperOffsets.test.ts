@@ -60,6 +60,26 @@ describe("ZooKeeperOffsets", () => {
     )
   }
 
+  it.effect("in ZooKeeper: what is no offset is said, with where it stands; -1 is none, as brokers have it", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
+      const path = "/consumers/g/offsets/t/0"
+      yield* zooKeeper.ensure(path)
+      for (const text of ["abc", "1e3", "5.0", "", "-2", "9007199254740993", "99999999999999999999"]) {
+        yield* zooKeeper.set(path, new TextEncoder().encode(text))
+        const { message, reason } = yield* Effect.flip(offsets.fetch("g", [place]))
+        assert.deepInclude(reason, { _tag: "Corrupt", path, group: "g", topic: "t", partition: 0 })
+        assert.include(message, JSON.stringify(text))
+      }
+      yield* zooKeeper.set(path, new TextEncoder().encode("-1"))
+      assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+      yield* zooKeeper.set(path, new TextEncoder().encode(" 12\n"))
+      assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 12)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("in Kafka: a commit that waits for its coordinator while its session ends changes nothing", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
