@@ -448,7 +448,9 @@ const explain = (reason: Reason): string => {
     case "Unsupported":
       return `${reason.needed} is needed; this client offers ${reason.ours}, the broker ${reason.theirs}`
     case "UnknownTopic":
-      return `there is no topic "${reason.topic}"; create it, or set allowAutoTopicCreation where the broker does so`
+      return reason.partition === undefined
+        ? `there is no topic "${reason.topic}"; create it, or set allowAutoTopicCreation where the broker does so`
+        : `topic "${reason.topic}" has no partition ${reason.partition}, or is not there any more`
     case "InvalidTopic":
       return `"${reason.topic}" is not a legal topic name: 1 to 249 letters, digits, ".", "_" and "-"`
     case "GroupRefused":

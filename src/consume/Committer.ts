@@ -31,6 +31,8 @@ export interface Committer {
   readonly marked: (count: number) => void
   /** Commits the marks of partitions, as far as they are beyond what is committed. */
   readonly flush: (partitions: Iterable<Partition>, within?: number) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Whether something is done in a partition that is not committed. */
+  readonly isBehind: (partition: Partition) => boolean
   /** Commits offsets that were chosen by hand: what was delivered below them counts as done. */
   readonly commit: (
     offsets: ReadonlyArray<readonly [Partition, GroupOffsets.Commit]>
@@ -179,11 +181,9 @@ export const make = (
     inTurn(within, (left) => {
       const commits: Array<Entry> = []
       for (const partition of partitions) {
-        const offset = partition.tracker?.watermark
-        if (offset === undefined || offset === partition.byHand || partition.status === "ended") continue
-        if (offset > partition.committed && isCurrent(partition)) {
-          commits.push([partition, { ...placeOf(partition), offset, leaderEpoch: partition.epochs.before(offset) }])
-        }
+        if (!isBehind(partition) || !isCurrent(partition)) continue
+        const offset = partition.tracker!.watermark
+        commits.push([partition, { ...placeOf(partition), offset, leaderEpoch: partition.epochs.before(offset) }])
       }
       return commits.length === 0 ? Effect.void : send(commits, left, false)
     })
@@ -223,6 +223,7 @@ export const make = (
     marked,
     flush,
     outlived,
+    isBehind,
     commit: (commits) =>
       Effect.suspend(() => {
         if (commits.length === 0) return Effect.void
@@ -245,6 +246,9 @@ export const make = (
 }
 
 const placeOf = ({ place, topicId }: Partition) => (topicId === undefined ? place : { ...place, topicId })
+
+const isBehind = ({ byHand, committed, status, tracker }: Partition): boolean =>
+  tracker !== undefined && tracker.watermark !== byHand && status !== "ended" && tracker.watermark > committed
 
 /** How a partition stands when its commit is asked for. */
 interface Standing {

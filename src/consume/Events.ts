@@ -16,7 +16,10 @@ export type ConsumerEvent =
       readonly _tag: "Assigned" | "Revoked" | "Lost" | "Drained"
       readonly partitions: ReadonlyArray<TopicPartition>
     }
-  /** Work was not through within `drainTimeout`, or `done` was forgotten: what is unfinished comes again elsewhere. */
+  /**
+   * Work was not through within `drainTimeout`, or `done` was forgotten: what is unfinished comes again elsewhere. Or, with
+   * nothing `unfinished`, the last commit was not taken in time: what was done since the one before comes again.
+   */
   | {
       readonly _tag: "RevokeTimedOut"
       readonly partitions: ReadonlyArray<TopicPartition>

@@ -154,9 +154,11 @@ export const make = (context: Context): Revocation => {
       const flushed = Effect.catch(committer.flush(list, budget.commit(begun + within - now())), (error) => {
         // The group gave them to others before they were given back: what was done is handled there again.
         wasLost = error.reason._tag === "NotOwned" || error.reason._tag === "Fenced"
-        return wasLost
-          ? Effect.void
-          : Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
+        if (wasLost) return Effect.void
+        const uncommitted = list.filter((partition) => committer.isBehind(partition) && !late.includes(partition))
+        if (uncommitted.length > 0)
+          publish({ _tag: "RevokeTimedOut", partitions: uncommitted.map(({ place }) => place), unfinished: [] })
+        return Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
       })
       yield* cutAt(1, flushed)
     }

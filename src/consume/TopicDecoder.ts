@@ -134,6 +134,8 @@ const kindOf = (ast: SchemaAST.AST): Encoded => {
       return "text"
     case "Literal":
       return typeof ast.literal === "string" ? "text" : "other"
+    case "Enum":
+      return ast.enums.some(([, value]) => typeof value === "string") ? "text" : "other"
     case "Null":
       return "null"
     case "Declaration":
@@ -145,13 +147,22 @@ const kindOf = (ast: SchemaAST.AST): Encoded => {
 
 const membersOf = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> => (ast._tag === "Union" ? ast.types : [ast])
 
+/** The members of unions, however deep they stand, and behind what is suspended. */
+const leavesOf = (ast: SchemaAST.AST, seen = new Set<SchemaAST.AST>()): ReadonlyArray<SchemaAST.AST> => {
+  if (ast._tag !== "Union" && ast._tag !== "Suspend") return [ast]
+  if (seen.has(ast)) return []
+  seen.add(ast)
+  const within = ast._tag === "Union" ? ast.types : [ast.thunk()]
+  return within.flatMap((member) => leavesOf(member, seen))
+}
+
 // A Schema that says no more than its encoded side does: no parser need run.
 const plain = (ast: SchemaAST.AST): boolean => ast.checks === undefined && ast.encoding === undefined
 
 /** Compiles the codec of a key or a value. */
 const compilePart = (codec: Topic.WireCodec): Decode<Bytes> | undefined => {
   const ast = codec.ast
-  const encoded = new Set(membersOf(SchemaAST.toEncoded(ast)).map(kindOf))
+  const encoded = new Set(leavesOf(SchemaAST.toEncoded(ast)).map(kindOf))
   const text = encoded.has("text")
   if (plain(ast) && membersOf(ast).every(plain)) {
     const nullable = encoded.has("null")

@@ -26,6 +26,22 @@ const value = (codec: Topic.WireCodec, raw: Uint8Array | null) =>
   Effect.map(decode(of(codec), { value: raw }), (is) => ("value" in is && !("_tag" in is) ? is.value : is))
 
 describe("TopicDecoder", () => {
+  it.effect("reads what is text however deep its Schema says so: enums, unions in unions, suspended ones", () =>
+    Effect.gen(function* () {
+      const Fruit = Schema.Enum({ Apple: "apple", Pear: "pear" })
+      const A = Schema.fromJsonString(Schema.Struct({ a: Schema.Int }))
+      const B = Schema.fromJsonString(Schema.Struct({ b: Schema.Int }))
+      assert.strictEqual(yield* value(Fruit, utf8("pear")), "pear")
+      assert.strictEqual(yield* value(Schema.NullOr(Fruit), null), null)
+      const either = Schema.NullOr(Schema.Union([A, B]))
+      assert.deepStrictEqual(yield* value(either, utf8(`{"b":2}`)), { b: 2 })
+      assert.strictEqual(yield* value(either, null), null)
+      assert.strictEqual(yield* value(Schema.NullOr(Schema.NullOr(Schema.String)), utf8("x")), "x")
+      const later = Schema.suspend((): Schema.Codec<string> => Schema.String)
+      assert.strictEqual(yield* value(later, utf8("x")), "x")
+    })
+  )
+
   it.effect("reads text strictly: what is not UTF-8 is refused, U+FFFD and a byte order mark are text", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* value(Schema.String, utf8("grüße 🎉")), "grüße 🎉")

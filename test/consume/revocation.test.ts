@@ -4,7 +4,7 @@ import { Deferred, Effect, Exit, Fiber, Logger, Stream } from "effect"
 import { Assignor, Consumer, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { budgetOf, textOf } from "../../src/consume/Revocation.ts"
-import { calm, committed, fill, member, moving, one, orders, pass, scoped, tags, two, until } from "./Harness.ts"
+import { calm, committed, fill, member, moving, one, orders, p0, pass, scoped, tags, two, until } from "./Harness.ts"
 
 type Order = Consumer.RecordOf<typeof orders>
 type Read = (
@@ -368,6 +368,23 @@ describe("a consumer that is stopped, while its Scope is open", () => {
       yield* Deferred.succeed(signal, undefined)
       yield* pass(1_000)
       assert.isTrue(warnings.some((warning) => warning.includes("stopWhen")))
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("a partition whose last commit was not taken in time", () => {
+  it.effect("is told: what was done since the commit before comes again", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { close, consumer, events } = yield* member({ commitInterval: "1 hour", closeTimeout: "5 seconds" })
+      let handled = 0
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => handled++)))
+      yield* until("all are done", () => handled === 3)
+      yield* broker.inject(Fault.on("OffsetCommit").withhold)
+      yield* moving(close)
+      const told = events.find((event) => event._tag === "RevokeTimedOut")
+      assert.deepStrictEqual(told, { _tag: "RevokeTimedOut", partitions: [p0], unfinished: [] })
     }).pipe(scoped, Effect.provide(one))
   )
 })
