@@ -58,6 +58,7 @@ import * as Tokens from "./admin/Tokens.ts"
 import * as Topics from "./admin/Topics.ts"
 import * as Transactions from "./admin/Transactions.ts"
 import * as Users from "./admin/Users.ts"
+import * as ZooKeeperTopics from "./admin/ZooKeeperTopics.ts"
 import * as Backoff from "./Backoff.ts"
 import { Brokers } from "./Broker.ts"
 import * as Checks from "./Checks.ts"
@@ -65,6 +66,7 @@ import { Cluster } from "./Cluster.ts"
 import * as ConsumerProtocol from "./group/ConsumerProtocol.ts"
 import type { KafkaError } from "./KafkaError.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
+import { ZooKeeper } from "./ZooKeeper.ts"
 
 export type { Acl, AclFilter, AclResource, NewAcl } from "./admin/Acls.ts"
 export type { Answer, Answers, Bounds } from "./admin/Ask.ts"
@@ -443,6 +445,29 @@ export const make = (options: Options = {}): Effect.Effect<Admin["Service"], Kaf
  */
 export const layer = (options?: Options): Layer.Layer<Admin, KafkaError, Cluster | Brokers> =>
   Layer.effect(Admin, make(options))
+
+/**
+ * The same, for clusters of every age: where brokers have no API for it (before 0.10.1; more partitions: before 1.0),
+ * topics are created, deleted and given partitions in ZooKeeper, as kafka-topics of those releases does. There,
+ * `partitions` and `replicationFactor` have to be said, and a topic is deleted where `delete.topic.enable` is true.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerZooKeeper = (options: Options = {}): Layer.Layer<Admin, KafkaError, Cluster | Brokers | ZooKeeper> =>
+  Layer.effect(
+    Admin,
+    Effect.gen(function* () {
+      const parts = yield* partsOf(options)
+      const zooKeeper = yield* ZooKeeper
+      return Admin.of({
+        ...serviceOf(parts),
+        createTopics: (topics, options) => ZooKeeperTopics.create(parts, zooKeeper, topics, options),
+        deleteTopics: (topics, options) => ZooKeeperTopics.deleteAll(parts, zooKeeper, topics, options),
+        createPartitions: (topics, options) => ZooKeeperTopics.addPartitions(parts, zooKeeper, topics, options)
+      })
+    })
+  )
 
 /**
  * All answers, or the failure of the first item that was refused.

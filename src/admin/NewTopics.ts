@@ -58,7 +58,7 @@ export interface ChangeOptions extends Ask.Bounds {
   readonly validateOnly?: boolean | undefined
 }
 
-const checkNew = ({ assignments, name, partitions, replicationFactor }: NewTopic): ReadonlyArray<string> => [
+export const checkNew = ({ assignments, name, partitions, replicationFactor }: NewTopic): ReadonlyArray<string> => [
   ...Check.text("name", name),
   ...(partitions === undefined ? [] : Check.int32(`partitions of "${name}"`, partitions, 1)),
   ...(replicationFactor === undefined ? [] : Check.int16(`replicationFactor of "${name}"`, replicationFactor, 1)),

@@ -1,0 +1,75 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Plan from "../../src/admin/Plan.ts"
+import * as Assignment from "../../src/admin/ZooKeeperAssignment.ts"
+
+describe("batches", () => {
+  const of = (items: ReadonlyArray<readonly [string, string]>, most: number) =>
+    Plan.batches(items, (item) => item, most).map(({ broker, items }) => `${broker}: ${items.join(" ")}`)
+
+  it("have the items of a broker together, so many at the most", () => {
+    assert.deepStrictEqual(
+      of(
+        [
+          ["1", "a"],
+          ["2", "b"],
+          ["1", "c"],
+          ["1", "d"]
+        ],
+        2
+      ),
+      ["1: a c", "2: b", "1: d"]
+    )
+  })
+
+  it("have no key twice, and what is asked twice in order", () => {
+    assert.deepStrictEqual(
+      of(
+        [
+          ["1", "a"],
+          ["1", "a"],
+          ["1", "b"],
+          ["1", "a"]
+        ],
+        9
+      ),
+      ["1: a b", "1: a", "1: a"]
+    )
+  })
+})
+
+describe("assignments in ZooKeeper", () => {
+  it("spread leaders and followers, each broker once a partition", () => {
+    const brokers = [1, 2, 5]
+    const spread = Assignment.spread(brokers, 6, 2, 1)
+    // As AdminUtils.assignReplicasToBrokers gives it for these brokers and this start.
+    assert.deepStrictEqual(spread, [
+      [2, 1],
+      [5, 2],
+      [1, 5],
+      [2, 5],
+      [5, 1],
+      [1, 2]
+    ])
+    for (const replicas of Assignment.spread(brokers, 30, 3, 0)) assert.strictEqual(new Set(replicas).size, 3)
+    assert.deepStrictEqual(Assignment.spread([4], 2, 1, 0), [[4], [4]])
+  })
+
+  it("are read as they were written, and nothing else is", () => {
+    const node = Assignment.topicNode([
+      [1, 2],
+      [2, 1]
+    ])
+    assert.strictEqual(node, '{"version":1,"partitions":{"0":[1,2],"1":[2,1]}}')
+    assert.deepStrictEqual(Assignment.readTopicNode(node), [
+      [1, 2],
+      [2, 1]
+    ])
+    for (const text of ["", "{}", '{"partitions":{"1":[1]}}']) assert.isUndefined(Assignment.readTopicNode(text))
+  })
+
+  it("have settings that brokers of that time know", () => {
+    assert.deepStrictEqual(Assignment.mistakes({ "retention.ms": 5, "cleanup.policy": "compact" }), [])
+    assert.strictEqual(Assignment.mistakes({ "retention.ms": "x", "no.such": 1, "segment.bytes": "" }).length, 3)
+    for (const name of ["", ".", "..", "a b", "x".repeat(250)]) assert.isFalse(Assignment.isLegalName(name))
+  })
+})
