@@ -166,7 +166,8 @@ export class MetadataState {
         known !== undefined &&
         known.leaderEpoch > leaderEpoch &&
         leaderEpoch >= 0 &&
-        !this.#isDoubted(name, partitionIndex, now)
+        // An id says that it is the same topic; without one it may have been made anew.
+        (told !== undefined || !this.#isDoubted(name, partitionIndex, now))
           ? known
           : {
               partition: partitionIndex,

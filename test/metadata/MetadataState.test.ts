@@ -96,17 +96,20 @@ describe("topics that are made anew, with the epochs of the new one below the ol
   })
 
   it("are believed where the leader that was known is of no use for seconds", () => {
-    const after = (...doubts: ReadonlyArray<number>) => {
+    const afterWith = (id: string, doubts: ReadonlyArray<number>) => {
       const state = new MetadataState()
-      learn(state, told(1, 7))
+      learn(state, told(1, 7, id))
       for (const at of doubts) state.doubt("t", 0, at)
-      learn(state, told(2, 0), 6000)
+      learn(state, told(2, 0, id), 6000)
       return state.topic("t")!.partitions[0]!.leader
     }
+    const after = (...doubts: ReadonlyArray<number>) => afterWith(Wire.zeroUuid, doubts)
     assert.strictEqual(after(), 1)
     assert.strictEqual(after(5500), 1)
     assert.strictEqual(after(500, 5500), 2)
     assert.strictEqual(after(-100_000, 5500), 1)
+    // Not where an id says that it is the same.
+    assert.strictEqual(afterWith(ids[0], [500, 5500]), 1)
   })
 
   it("are not, where a newer leader has come meanwhile", () => {
