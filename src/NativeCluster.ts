@@ -60,7 +60,9 @@ export const make: Effect.Effect<
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
   const budgets = Budgets.make(settings)
   const { addresses } = yield* Bootstrap
-  const anyBroker = AnyBroker.make(brokers, budgets.once(addresses, "where the first brokers are"), state)
+  const anyBroker = AnyBroker.make(brokers, budgets.once(addresses, "where the first brokers are"), state, () =>
+    Backoff.monotonic(clock)
+  )
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)

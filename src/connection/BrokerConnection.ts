@@ -157,6 +157,7 @@ export class BrokerConnection implements Handler {
       this.#first = Uint8Array.from([...first, ...chunk.subarray(0, shownBytes - first.length)])
     try {
       this.#splitter.push(chunk)
+      this.#pending[0]?.onProgress?.()
     } catch (error) {
       this.#fail(this.#asKafkaError(error))
     }

@@ -21,6 +21,7 @@ export interface InFlightRequest {
   written: boolean
   readonly onSent: (() => void) | undefined
   readonly onLost: (() => void) | undefined
+  readonly onProgress: (() => void) | undefined
   readonly encode: (correlationId: number) => Array<Uint8Array>
   /** Reads the response, in turns of some milliseconds. */
   read: (frame: Uint8Array) => Turns<unknown>
@@ -60,6 +61,7 @@ export const ofRequest = (
     written: false,
     onSent: options.onSent,
     onLost: options.onLost,
+    onProgress: options.onProgress,
     encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
     read: (frame) => Frame.readResponseInTurns(api.Response, version, frame),
     noResponse: options.noResponse === true,
@@ -89,6 +91,7 @@ export const ofToken = (
     written: false,
     onSent: undefined,
     onLost: undefined,
+    onProgress: undefined,
     encode: () => [size, bytes],
     // eslint-disable-next-line require-yield
     read: function* (frame) {

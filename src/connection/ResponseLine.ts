@@ -72,7 +72,10 @@ export class ResponseLine {
   #hasRead({ pending, turns }: Reading): boolean {
     try {
       const turn = turns.next()
-      if (turn.done !== true) return false
+      if (turn.done !== true) {
+        pending.onProgress?.()
+        return false
+      }
       this.#owner.onRead(pending, turn.value)
     } catch (error) {
       this.#owner.onUnreadable(pending, error)

@@ -4,7 +4,7 @@ import * as Random from "effect/Random"
 import type { Bootstrap, HostPort } from "../Bootstrap.ts"
 import type { Broker, Brokers } from "../Broker.ts"
 import type * as KafkaError from "../KafkaError.ts"
-import { firstOf } from "./Hedge.ts"
+import { firstOf, staggerMillis } from "./Hedge.ts"
 import type { MetadataState } from "./MetadataState.ts"
 
 /** How many brokers that are known are asked before the bootstrap servers. */
@@ -13,10 +13,10 @@ const triedFirst = 4
 export interface AnyBroker {
   /**
    * Asks brokers until one answers: the one that answered last, some of the others that are known, the bootstrap
-   * servers (KIP-899), the rest.
+   * servers (KIP-899), the rest. `onProgress` is for the request: a long answer is no silence.
    */
   readonly ask: <A>(
-    use: (broker: Broker) => Effect.Effect<A, KafkaError.KafkaError>
+    use: (broker: Broker, onProgress: () => void) => Effect.Effect<A, KafkaError.KafkaError>
   ) => Effect.Effect<A, KafkaError.KafkaError>
   /** Where the first brokers were said to be, when that was last asked. */
   readonly bootstrap: () => ReadonlyArray<HostPort>
@@ -25,7 +25,8 @@ export interface AnyBroker {
 export const make = (
   brokers: Brokers["Service"],
   addresses: Bootstrap["Service"]["addresses"],
-  state: MetadataState
+  state: MetadataState,
+  now: () => number
 ): AnyBroker => {
   let lastGood = -1
   let firsts: ReadonlyArray<HostPort> = []
@@ -35,9 +36,12 @@ export const make = (
       Effect.gen(function* () {
         const ids = yield* Random.shuffle(state.nodes.map((node) => node.id).filter((id) => id !== lastGood))
         if (state.nodes.length > ids.length) ids.unshift(lastGood)
+        let heardAt = -Infinity
+        const onProgress = () => void (heardAt = now())
+        const isAnswering = () => now() - heardAt < staggerMillis
         const ask = (broker: Effect.Effect<Broker, KafkaError.KafkaError>) =>
           Effect.flatMap(broker, (broker) =>
-            Effect.map(use(broker), (value) => {
+            Effect.map(use(broker, onProgress), (value) => {
               if (broker.id >= 0) lastGood = broker.id
               return value
             })
@@ -45,11 +49,16 @@ export const make = (
         const bootstrap = addresses.pipe(
           Effect.tap((found) => Effect.sync(() => (firsts = found))),
           Effect.flatMap(Random.shuffle),
-          Effect.flatMap((found) => firstOf(found.map(({ host, port }) => ask(brokers.at(host, port)))))
+          Effect.flatMap((found) =>
+            firstOf(
+              found.map(({ host, port }) => ask(brokers.at(host, port))),
+              isAnswering
+            )
+          )
         )
         const known = ids.map((id) => ask(brokers.get(id)))
         // Not behind all of them: where a hundred are gone, each would have its second.
-        return yield* firstOf([...known.slice(0, triedFirst), bootstrap, ...known.slice(triedFirst)])
+        return yield* firstOf([...known.slice(0, triedFirst), bootstrap, ...known.slice(triedFirst)], isAnswering)
       })
   }
 }

@@ -12,7 +12,7 @@ import * as KafkaError from "../KafkaError.ts"
 
 type Failed = KafkaError.Unreachable["attempts"]
 
-const staggerMillis = 1000
+export const staggerMillis = 1000
 
 /** Who may not ask one broker may not ask the others, and would only be locked out; a client that is closed asks nobody. */
 const isFinal = ({ reason }: KafkaError.KafkaError): boolean =>
@@ -24,11 +24,13 @@ const asAttempts = (error: KafkaError.KafkaError): Failed =>
     : [{ address: error.reason.broker ?? "a broker", cause: error.message }]
 
 /**
- * Runs the attempts in their order, each of which must be safe to run beside the others. Where none succeeds it fails
+ * Runs the attempts in their order, each of which must be safe to run beside the others. `isAnswering`: one of them is
+ * being answered at this moment, so that no other is begun for it. Where none succeeds it fails
  * with `Unreachable`, naming the cause of each; with the first's error, where none may succeed later.
  */
 export const firstOf = <A>(
-  attempts: ReadonlyArray<Effect.Effect<A, KafkaError.KafkaError>>
+  attempts: ReadonlyArray<Effect.Effect<A, KafkaError.KafkaError>>,
+  isAnswering: () => boolean = () => false
 ): Effect.Effect<A, KafkaError.KafkaError> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -45,13 +47,17 @@ export const firstOf = <A>(
         const unreachable = () => KafkaError.make({ _tag: "Unreachable", attempts: errors.flatMap(asAttempts) })
         Deferred.doneUnsafe(result, Exit.fail(lasting ?? unreachable()))
       }
+      const staggered: Effect.Effect<void> = Effect.andThen(
+        Effect.sleep(staggerMillis),
+        Effect.suspend(() => (isAnswering() ? staggered : Effect.sync(start)))
+      )
       const start = (): void => {
         stagger?.interruptUnsafe()
         stagger = undefined
         const index = next
         const attempt = attempts[next++]
         if (attempt === undefined) return
-        if (next < attempts.length) stagger = fork(Effect.andThen(Effect.sleep(staggerMillis), Effect.sync(start)))
+        if (next < attempts.length) stagger = fork(staggered)
         fork(
           Effect.map(Effect.exit(attempt), (exit) => {
             const error = Exit.isFailure(exit) ? Cause.findError(exit.cause) : undefined

@@ -30,6 +30,8 @@ const isWritable = (name: unknown): boolean =>
 /** How soon what is old is asked for again, in use, where asking has failed. */
 const askedAgainAfter = 1000
 
+type TopicsTold = (typeof Metadata.Response.schema.Type)["topics"]
+
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
 export interface Topics {
@@ -61,12 +63,8 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   /** Brokers whose impossible addresses have been told of. */
   const warned = new Set<number>()
 
-  /** Learns what a response tells, about the topics that were `wanted`. */
-  const learn = Effect.fnUntraced(function* (
-    response: typeof Metadata.Response.schema.Type,
-    address: string,
-    wanted: (name: string) => boolean
-  ) {
+  /** Learns what a response tells of the cluster, and gives what it tells of topics. Where it fails, another broker is asked. */
+  const learnCluster = Effect.fnUntraced(function* (response: typeof Metadata.Response.schema.Type, address: string) {
     if (response.errorCode === code.REBOOTSTRAP_REQUIRED) {
       state.forgetNodes()
       const attempts = [{ address, cause: "it asks for a new bootstrap" }]
@@ -85,24 +83,33 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
         yield* Effect.logWarning(`${address} says that broker ${id} is where none can be: ${problem}`)
       }
     if (cluster.change !== undefined) changed(cluster.change)
-    return yield* Effect.orDie(drive(state.learnTopics(response.topics, wanted, now(), changed)))
+    return response.topics
   })
 
-  const send = ({ create, names }: MetadataBatcher.Question) =>
-    anyBroker.ask((broker) =>
+  /** Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. */
+  const learnTopics = (topics: TopicsTold, wanted: (name: string) => boolean) =>
+    Effect.orDie(Effect.suspend(() => drive(state.learnTopics(topics, wanted, now(), changed))))
+
+  const send = ({ create, names }: MetadataBatcher.Question) => {
+    const told = anyBroker.ask((broker, onProgress) =>
       Effect.gen(function* () {
         const version = yield* broker.version(Metadata)
         // Before v4 a name that is asked for may be created on the way: so all are asked for. v0 says "all" by none.
         const asked = version < 4 && !create && names !== null && names.length > 0 ? null : names
-        const response = yield* broker.send(Metadata, (version) => ({
-          topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
-          allowAutoTopicCreation: version < 4 ? true : create
-        }))
-        const wantedNames = new Set(names)
-        const wanted = names === null ? () => true : (name: string) => wantedNames.has(name)
-        return yield* learn(response, formatAddress(broker), wanted)
+        const response = yield* broker.send(
+          Metadata,
+          (version) => ({
+            topics: asked === null ? (version === 0 ? [] : null) : asked.map((name) => ({ name })),
+            allowAutoTopicCreation: version < 4 ? true : create
+          }),
+          { onProgress }
+        )
+        return yield* learnCluster(response, formatAddress(broker))
       })
     )
+    const wanted = new Set(names)
+    return Effect.flatMap(told, (topics) => learnTopics(topics, (name) => names === null || wanted.has(name)))
+  }
   const batched = yield* MetadataBatcher.make(scope, send)
   const ask = (names: ReadonlyArray<string> | null, create = false) => {
     // It would fail those as well who ask in the same request.
@@ -127,17 +134,24 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   /** Asks for one by its id; a broker that cannot be asked so, from 2.8 to 3.0, is asked for all. */
   const lookUpById = (id: string): Failing<TopicInfo> =>
     anyBroker
-      .ask((broker) =>
+      .ask((broker, onProgress) =>
         Effect.gen(function* () {
-          const response = yield* broker.send(Metadata, (version) => ({
-            topics: version >= byIdFrom ? [{ topicId: id, name: null }] : version === 0 ? [] : null,
-            allowAutoTopicCreation: version < 4
-          }))
-          const named = new Set(response.topics.filter((topic) => topic.topicId === id).map((topic) => topic.name))
-          yield* learn(response, formatAddress(broker), (name) => named.has(name))
+          const response = yield* broker.send(
+            Metadata,
+            (version) => ({
+              topics: version >= byIdFrom ? [{ topicId: id, name: null }] : version === 0 ? [] : null,
+              allowAutoTopicCreation: version < 4
+            }),
+            { onProgress }
+          )
+          return yield* learnCluster(response, formatAddress(broker))
         })
       )
       .pipe(
+        Effect.flatMap((topics) => {
+          const named = new Set(topics.filter((topic) => topic.topicId === id).map((topic) => topic.name))
+          return learnTopics(topics, (name) => named.has(name))
+        }),
         Effect.flatMap(() => {
           const info = state.topicById(id)
           return info === undefined

@@ -39,6 +39,8 @@ export interface SendOptions {
   readonly noResponse?: boolean
   /** Called when its bytes are handed to the connection: from here on the broker may get it, whatever comes of it. */
   readonly onSent?: () => void
+  /** Called while its response is on the way: as bytes come, and as a long one is read. Whoever waits need not ask others. */
+  readonly onProgress?: () => void
   /**
    * Called when the connection ends that the request was handed to, also where it has long completed: the one way in
    * which a broker says that it does not take what needs no answer. Once for each connection and function.

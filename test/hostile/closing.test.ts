@@ -61,6 +61,28 @@ describe("closing with brokers that are dead", () => {
     })
   )
 
+  it.effect("takes a consumer its closeTimeout, and what leaving its group may take", () =>
+    Effect.gen(function* () {
+      const millis = yield* closing(
+        Effect.gen(function* () {
+          const producer = yield* Producer.make()
+          yield* producer.sendAll(topic, [{ value: Buffer.from("a") }, { value: Buffer.from("b") }])
+          const consumer = yield* Consumer.subscribe({
+            group: "g",
+            topics: ["t"],
+            from: "earliest",
+            closeTimeout: "2 seconds"
+          })
+          yield* Effect.forkScoped(
+            Stream.runForEach(consumer.stream, (record) => (record.offset === 0 ? Consumer.done(record) : Effect.never))
+          )
+          for (let i = 0; i < 100; i++) yield* TestClock.adjust("100 millis")
+        })
+      )
+      assert.isAtMost(millis, 5000)
+    })
+  )
+
   it.effect("takes a producer with records that have no outcome its closeTimeout", () =>
     Effect.gen(function* () {
       const millis = yield* closing(

@@ -51,6 +51,47 @@ describe("questions of a cluster", () => {
     })
   )
 
+  it.effect(
+    "are asked of nobody else while an answer is on the way, however long that takes, and are where it stops",
+    () =>
+      Effect.gen(function* () {
+        for (const [pieces, most] of [
+          [10, 1],
+          [2, 3]
+        ] as const) {
+          const broker = Answers.make()
+          const run = Effect.runForkWith(yield* Effect.context<never>())
+          const { network } = yield* fake((peer, { port }) => (request) => {
+            const response = broker.answer(request, { host: "b", port })!
+            if (broker.counts["Metadata"] !== 2) return peer.send(response)
+            const piece = Math.ceil(response.length / 10)
+            const told = Array.from({ length: pieces }, (_, i) => response.subarray(i * piece, (i + 1) * piece))
+            run(
+              Effect.forEach(told, (one) =>
+                Effect.delay(
+                  Effect.sync(() => peer.send(one)),
+                  "600 millis"
+                )
+              )
+            )
+          })
+          const layer = Layer.provide(
+            Kafka.layerWithoutNetwork({ bootstrap: ["b:9092", "c:9092"] }),
+            Layer.succeed(Network, network)
+          )
+          yield* Effect.gen(function* () {
+            const { topics } = yield* Cluster
+            const { exit, millis } = yield* passing(topics(["t"]))
+            assert.isTrue(Exit.isSuccess(exit))
+            assert.isAtLeast(millis, pieces === 10 ? 6000 : 1500)
+            assert.isAtMost(millis, 7000)
+            assert.isAtMost(broker.counts["Metadata"]! - 1, most)
+            assert.isAtLeast(broker.counts["Metadata"]! - 1, pieces === 10 ? 1 : 2)
+          }).pipe(Effect.provide(layer), Effect.scoped)
+        }
+      })
+  )
+
   it.effect("wait for a controller while there is none", () =>
     Effect.gen(function* () {
       const answer = (controllerId: (count: number) => number) =>
