@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope, Stream } from "effect"
 import { Cluster, Consumer, GroupOffsets, type KafkaError, Membership, ZooKeeper, ZooKeeperGroup } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
+import * as BalancedAssignor from "../src/balance/BalancedAssignor.ts"
 import { committed, layer as kafka, type Order, orders, partitions, produce, until } from "./group/Party.ts"
 import { pass, passing } from "./zookeeper/Time.ts"
 
@@ -513,6 +514,20 @@ describe("Membership.zooKeeper", () => {
       yield* party.balanced([b])
     })
   )
+
+  it("what cannot be chosen is told, and what is no setting", () => {
+    const wrong: ReadonlyArray<object> = [
+      { layout: "pykafka-2.3" },
+      { offsets: "zookeeper" },
+      { assignor: "sticky" },
+      { assignor: null },
+      { assignor: {} },
+      { rebalanceRetries: 3 },
+      { rebalanceBackoff: "soon" }
+    ]
+    for (const options of wrong) assert.lengthOf(Membership.zooKeeper(options).mistakes, 1, JSON.stringify(options))
+    assert.lengthOf(Membership.zooKeeper({ layout: "jvm", assignor: BalancedAssignor.range }).mistakes, 0)
+  })
 
   test(
     "offsets in ZooKeeper are those of the JVM's layout",
