@@ -3,9 +3,11 @@
  * groups over both transports, and what ends well. 0.10.2.2 where `SAMSA_FULL` is set.
  */
 import { spawn } from "node:child_process"
+import { createRequire } from "node:module"
 import { assert, beforeAll, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
-import { Consumer, Kafka, Producer, RdKafka, Topic } from "samsa"
+import type { Library, Producer as NodeRdkafkaProducer, RdError } from "node-rdkafka"
+import { Cluster, Consumer, Kafka, Producer, RdKafka, Topic, Transport } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import * as Contract from "../transport/contract.ts"
 import { seen } from "./Client.ts"
@@ -84,6 +86,46 @@ const demo = (...args: ReadonlyArray<string>) =>
     assert.deepStrictEqual([run.status, run.signal], [0, null], run.stderr)
   })
 
+const fetchSettings: Transport.FetchSettings = {
+  isolation: "committed",
+  maxWait: 100,
+  minBytes: 1,
+  maxBytes: 4_194_304,
+  maxPartitionBytes: 65_536,
+  bufferBytes: 4_194_304,
+  checkCrcs: true
+}
+
+/** Commits three records, aborts three, commits three, aborts three, and leaves a transaction of three open. */
+const transactions = async (bootstrap: string, topic: string) => {
+  type Done = (error: RdError | null) => void
+  interface Transactional extends NodeRdkafkaProducer {
+    readonly initTransactions: (timeout: number, done: Done) => void
+    readonly beginTransaction: (done: Done) => void
+    readonly commitTransaction: (timeout: number, done: Done) => void
+    readonly abortTransaction: (timeout: number, done: Done) => void
+  }
+  const library = createRequire(import.meta.url)("node-rdkafka") as Library
+  const properties = { "metadata.broker.list": bootstrap, "transactional.id": topic, "transaction.timeout.ms": 60_000 }
+  const producer = new library.Producer(properties, {}) as Transactional
+  const call = (what: (done: Done) => void) =>
+    new Promise<void>((resolve, reject) => what((error) => (error ? reject(new Error(error.message)) : resolve())))
+  await call((done) => producer.connect({ timeout: 10_000 }, done))
+  await call((done) => producer.initTransactions(30_000, done))
+  const three = async () => {
+    await call((done) => producer.beginTransaction(done))
+    for (let i = 0; i < 3; i++) producer.produce(topic, 0, Buffer.from(`${i}`), null, Date.now(), i, undefined)
+    await call((done) => producer.flush(10_000, done))
+  }
+  for (const end of ["commit", "abort", "commit", "abort"] as const) {
+    await three()
+    await call((done) => producer[`${end}Transaction`](30_000, done))
+  }
+  await three()
+  // Its transaction is not ended, and so stays open.
+  await new Promise<void>((resolve) => producer.disconnect(0, resolve))
+}
+
 const brokers: ReadonlyArray<readonly [version: Version, mode: Mode, magic: 0 | 1 | 2]> = [
   ["0.8.2.2", "zookeeper", 0],
   ...(process.env.SAMSA_FULL === undefined ? [] : ([["0.10.2.2", "zookeeper", 1]] as const)),
@@ -124,6 +166,41 @@ for (const [version, mode, magic] of brokers) {
         Effect.flatMap(KafkaServer.KafkaServer, ({ bootstrap }) => demo("--bootstrap", bootstrap.join()))
       )
     }
+
+    it.effect("aborted and open transactions of librdkafka's own are bridged as by the native engine", () =>
+      Effect.gen(function* () {
+        const server = yield* KafkaServer.KafkaServer
+        const { bootstrap } = server
+        yield* server.createTopic("transactions")
+        yield* Effect.promise(() => transactions(bootstrap.join(), "transactions"))
+        /** What is read from an offset to the end, and where it is then. */
+        const read = (from: number, isolation: "committed" | "uncommitted") =>
+          Effect.gen(function* () {
+            const transport = yield* Transport.Transport
+            const cluster = yield* Cluster.Cluster
+            const partition = { topic: "transactions", partition: 0 }
+            const [latest = 0] = yield* cluster.offsets([{ ...partition, at: "latest" }])
+            // The last transaction is open: its three records are there, and not yet to be read.
+            const end = isolation === "committed" ? latest - 3 : latest
+            const consumer = yield* transport.consumer({ ...fetchSettings, isolation })
+            const reader = yield* consumer.open(partition, from)
+            const offsets: Array<number> = []
+            while (reader.position() < end) {
+              offsets.push(...(yield* reader.pull).records.map(({ offset }) => offset))
+            }
+            return { offsets, position: reader.position(), end, latest }
+          }).pipe(Effect.scoped)
+        for (const isolation of ["committed", "uncommitted"] as const) {
+          for (const from of [0, 3, 10]) {
+            const ours = yield* Effect.provide(read(from, isolation), Kafka.layer({ bootstrap }), { local: true })
+            const theirs = yield* Effect.provide(read(from, isolation), RdKafka.layer({ bootstrap }), { local: true })
+            assert.deepStrictEqual(theirs, ours, `${isolation} from ${from}`)
+            assert.isNotEmpty(ours.offsets)
+            assert.strictEqual(ours.position, ours.end)
+          }
+        }
+      }).pipe(Effect.scoped, KafkaServer.diagnosed)
+    )
 
     it.effect("two members of a group, one over each transport, handle each record once", () =>
       Effect.gen(function* () {

@@ -201,6 +201,21 @@ describe("the librdkafka transport, fetching", () => {
   )
 
   consuming(
+    "a paused partition that is sought is paused anew, since it is assigned anew",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        yield* consumer.open({ topic, partition: 1 }, 0)
+        reader.pause()
+        yield* pass(fake, 100)
+        reader.seek(5)
+        yield* pass(fake, 100)
+        assert.deepStrictEqual(fake.calls, ["assign 0@0,1@0", "pause 0", "unassign 0", "assign 0@5", "pause 0"])
+      })
+  )
+
+  consuming(
     "many partitions are assigned and taken away by one call each",
     () => FakeConsumer.make(),
     (consumer, fake) =>
@@ -214,6 +229,21 @@ describe("the librdkafka transport, fetching", () => {
         fake.elapse()
         yield* settle
         assert.deepStrictEqual(fake.calls, ["assign 0@0,1@1,2@2", "unassign 2,1,0"])
+      })
+  )
+
+  consuming(
+    "records that were read before a seek back are not delivered for it",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const reader = yield* consumer.open({ topic, partition: 0 }, 50)
+        yield* settle
+        reader.seek(10)
+        fake.push(...messages(0, 50, 1))
+        yield* pass(fake, 100)
+        fake.push(...messages(0, 10, 1))
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [10])
       })
   )
 
