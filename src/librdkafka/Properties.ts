@@ -67,6 +67,9 @@ export const ofConnection = (settings: Settings, security: Security_, mistakes: 
     "security.protocol": protocol.toLowerCase(),
     "socket.connection.setup.timeout.ms": settings.connectTimeout,
     "socket.timeout.ms": settings.requestTimeout,
+    // As this client's own connections are made again.
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 1000,
     "metadata.max.age.ms": settings.metadataMaxAge,
     "topic.metadata.refresh.interval.ms": settings.metadataMaxAge,
     "connections.max.idle.ms": Number.isFinite(settings.connectionsMaxIdle) ? settings.connectionsMaxIdle : 0,
@@ -177,6 +180,8 @@ const said: ReadonlySet<string> = new Set([
   "connections.max.idle.ms",
   "receive.message.max.bytes",
   "socket.keepalive.enable",
+  "reconnect.backoff.ms",
+  "reconnect.backoff.max.ms",
   "allow.auto.create.topics",
   "api.version.request",
   "broker.version.fallback"

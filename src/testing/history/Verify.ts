@@ -32,7 +32,9 @@ const acknowledgedIsThere = (sent: Iterable<Sent>, logs: ReadonlyMap<string, Ind
   const told = new Map<string, number>()
   for (const { acknowledged, submitted } of sent) {
     if (acknowledged === undefined || submitted.durable === false) continue
-    const { offset, partition, topic } = acknowledged
+    const { partition, topic } = acknowledged
+    // -1 where the engine was not told it: librdkafka, of a batch whose first answer was lost.
+    const offset = acknowledged.offset === -1 ? undefined : acknowledged.offset
     const place = { topic, partition }
     const log = logs.get(TopicPartition.key(place))
     if (log === undefined) continue
