@@ -62,6 +62,8 @@ export const make = <R>(
         )
       const all = Effect.forever(Effect.flatMap(upstream, one), { disableYield: true }).pipe(
         Pull.catchDone(() => underWay.empty),
+        // What failed at once has ended before the race began to listen.
+        Effect.andThen(Effect.suspend(() => (Deferred.isDoneUnsafe(failed) ? Deferred.await(failed) : Effect.void))),
         Effect.as<Sink.End<void>>([undefined])
       )
       return Effect.raceFirst(all, Deferred.await(failed))

@@ -1,6 +1,6 @@
 /** What one broker, batch or stream does to another one's records. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Result, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Compression, Producer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
@@ -148,6 +148,23 @@ describe("a stream of single elements", () => {
         assert.isBelow(millis, 10_000)
         assert.isAbove(yield* held.hits, 0)
         assert.lengthOf(yield* logOf(0), 1001)
+      }).pipe(Effect.scoped, Effect.provide(kafka()))
+    )
+
+  for (const [what, entry] of [
+    ["has no place", { value: "a", partition: 9 }],
+    ["is too large", { value: "x".repeat(2000), partition: 0 }],
+    ["cannot be encoded", { value: 7 as never, partition: 0 }]
+  ] as const)
+    it.effect(`that is alone and ${what} fails the sink at once`, () =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.make({ maxMessageBytes: 1000 })
+        yield* producer.send(text, { value: "first", partition: 0 })
+        for (const before of [0, 3]) {
+          const good = Array.from({ length: before }, (_, i) => ({ value: `${i}`, partition: 0 }))
+          const exit = yield* Effect.exit(Stream.run(Stream.make(...good, entry), producer.sink(text)))
+          assert.isTrue(Exit.isFailure(exit), `after ${before}`)
+        }
       }).pipe(Effect.scoped, Effect.provide(kafka()))
     )
 
