@@ -1,6 +1,6 @@
 /**
- * CreateTopics, v0–v7: by number of partitions and replicas (-1: the broker's defaults, v4), or by assignment. Only the
- * controller creates. v1 can validate only; v5 tells the settings.
+ * CreateTopics, v0–v7: by number of partitions and replicas (-1: the broker's defaults, from v4 on, and by releases that
+ * know v4 before it too), or by assignment. Only the controller creates. v1 can validate only; v5 tells the settings.
  */
 import * as Api from "../../protocol/messages/CreateTopics.ts"
 import * as Code from "./Code.ts"
@@ -38,7 +38,7 @@ export const createTopics = handler("CreateTopics", Api, (call) => {
       if (!cluster.mayChange(node)) return fail(Code.notController)
       if (names.indexOf(name) !== names.lastIndexOf(name)) return fail(Code.invalidRequest, "the topic is named twice")
       const defaults = asked.numPartitions === -1 || asked.replicationFactor === -1
-      if (version < 4 && defaults && asked.assignments.length === 0)
+      if (version < 4 && !profile.since("2.8") && defaults && asked.assignments.length === 0)
         return fail(asked.numPartitions === -1 ? Code.invalidPartitions : Code.invalidReplicationFactor)
       const manual = asked.assignments.length > 0
       if (manual && (asked.numPartitions !== -1 || asked.replicationFactor !== -1))

@@ -3,6 +3,7 @@
  * brokers that were altered).
  */
 import * as Api from "../../protocol/messages/DescribeConfigs.ts"
+import { isLegalName } from "./Cluster.ts"
 import * as Code from "./Code.ts"
 import * as Config from "./Config.ts"
 import { handler } from "./Handler.ts"
@@ -18,17 +19,26 @@ export const describeConfigs = handler("DescribeConfigs", Api, (call) => {
         resourceName,
         configs: []
       })
+      // An empty list of keys is one of all, from 2.8 on.
+      const all = configurationKeys?.length === 0 && cluster.settings.profile.since("2.8")
+      const keys = all ? null : configurationKeys
       const injected = call.injected(resourceType === Config.resource.topic ? resourceName : undefined)
       if (injected !== Code.none) return fail(injected)
+      if (resourceType === Config.resource.topic && !isLegalName(resourceName))
+        return fail(Code.invalidTopic, `"${resourceName}" is no legal name of a topic`)
       const described = Config.describe(cluster, node, resourceType, resourceName)
-      if (typeof described === "number") return fail(described)
+      // Where there is nothing to say it says so, from 2.8 on.
+      const nothing = cluster.settings.profile.since("2.8") ? "" : null
+      if (described === Code.unknownTopicOrPartition) return fail(described, nothing)
+      if (typeof described === "number")
+        return fail(described, `"${resourceName}" of type ${resourceType} has no settings that this broker tells`)
       return {
         errorCode: Code.none,
-        errorMessage: null,
+        errorMessage: nothing,
         resourceType,
         resourceName,
         configs: described
-          .filter(({ name }) => configurationKeys === null || configurationKeys.includes(name))
+          .filter(({ name }) => keys === null || keys.includes(name))
           .map(({ kind, name, readOnly, source, synonyms, value }) => ({
             name,
             value,

@@ -25,7 +25,8 @@ export const saslAuthenticate = handler("SaslAuthenticate", Api, (call) => {
   }
   call.answer({
     errorCode: Code.none,
-    errorMessage: null,
+    // As real ones from 2.8 on say it.
+    errorMessage: call.cluster.settings.profile.since("2.8") ? "" : null,
     authBytes: step.token,
     sessionLifetimeMs: step._tag === "Done" ? session.settings.sessionLifetime : 0
   })
