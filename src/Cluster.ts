@@ -12,6 +12,7 @@ import type { At, BrokerInfo, Change, TopicInfo } from "./ClusterInfo.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type * as TopicPartition from "./TopicPartition.ts"
 
+export type { Retry } from "./Backoff.ts"
 export type { At, BrokerInfo, Change, PartitionInfo, TopicInfo } from "./ClusterInfo.ts"
 
 /**

@@ -42,6 +42,7 @@ import * as Registration from "./zookeeper/Registration.ts"
 import * as Sessions from "./zookeeper/Sessions.ts"
 import * as Watches from "./zookeeper/Watches.ts"
 
+export type { Operations } from "./zookeeper/Operations.ts"
 export type { Node, Stat } from "./zookeeper/Client.ts"
 export type { SessionState } from "./zookeeper/Sessions.ts"
 export type { Endpoint, Registration } from "./zookeeper/Registration.ts"

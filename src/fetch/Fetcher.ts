@@ -3,7 +3,7 @@
  * whom and when; partitions take answers in, and give arrays and failures; look-ups say when the cluster is asked about
  * topics. Here are the requests, the fibers and whoever waits.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
@@ -380,8 +380,8 @@ class Fetcher {
   }
 
   /** Gives the connections back. */
-  readonly hangUp: Effect.Effect<void> = Effect.suspend(() => {
-    return Effect.forEach(
+  readonly hangUp: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach(
       this.#nodes,
       (node) =>
         Effect.ignore(
@@ -391,13 +391,11 @@ class Fetcher {
         ),
       { discard: true }
     )
-  })
+  )
 }
 
 /** Whether a partition still waits for a request: not where it went elsewhere since. */
 const isOf = (partition: FetchedPartition, request: Asked): boolean => partition.asked === request
 
-const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>): KafkaError.KafkaError | undefined => {
-  for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
-  return undefined
-}
+const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>): KafkaError.KafkaError | undefined =>
+  cause.reasons.find(Cause.isFailReason)?.error

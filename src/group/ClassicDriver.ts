@@ -81,7 +81,6 @@ export const join = (
     const told = new Set<string>()
 
     const machineSettings = () => ({ ...machineOf(group, settings), ...requests.terms() })
-
     /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
     const inBackground = (self: Effect.Effect<void>): void => {
       const guarded = Effect.catchDefect(self, (defect) =>

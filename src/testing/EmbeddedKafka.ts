@@ -44,6 +44,7 @@ export type {
   Service,
   TopicOptions
 } from "./host/Contract.ts"
+export type { LogRecord } from "./host/Inspect.ts"
 
 /**
  * The cluster as a service.
