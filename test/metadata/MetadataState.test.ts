@@ -172,6 +172,8 @@ describe("many topics", () => {
       0,
       () => {}
     )
+    // The pause before the topic, and the first within it, when partition 5 has been looked at.
+    learning.next()
     learning.next()
     assert.isDefined(state.moved("t0", 5, 9, 2))
     finish(learning)
