@@ -108,7 +108,14 @@ const walk = (seed: number) =>
     }
     const trouble: Actions = {
       // what it claimed stands until its session is over
-      "be gone": Effect.suspend(() => (members.length > 1 ? memory.cut(takeOut(members).session) : Effect.void)),
+      "be gone": Effect.suspend(() => {
+        // one between two sessions cannot be cut off from the next
+        const there = members.filter((one) => memory.sessions().includes(one.session))
+        const one = there[pick(there.length)]
+        if (one === undefined || members.length < 2) return Effect.void
+        members.splice(members.indexOf(one), 1)
+        return memory.cut(one.session)
+      }),
       expire: Effect.suspend(() => memory.expire(session())),
       "lose an answer": Effect.suspend(() => memory.loseNextAnswer(session())),
       "expire with a write in flight": Effect.suspend(() => memory.loseNextAnswer(session(), true)),
