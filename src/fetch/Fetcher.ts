@@ -222,7 +222,8 @@ class Fetcher {
     const settle = (exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
       this.#late.delete(request)
       if (Exit.isSuccess(exit) && sent !== undefined) this.#receive(request, sent, exit.value)
-      else if (Exit.isFailure(exit)) this.#failed(request, sent !== undefined, failureOf(exit.cause))
+      else if (Exit.isFailure(exit))
+        this.#failed(request, sent !== undefined, exit.cause.reasons.find(Cause.isFailReason)?.error)
       this.#loop.wake()
     }
     const options = {
@@ -396,6 +397,3 @@ class Fetcher {
 
 /** Whether a partition still waits for a request: not where it went elsewhere since. */
 const isOf = (partition: FetchedPartition, request: Asked): boolean => partition.asked === request
-
-const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>): KafkaError.KafkaError | undefined =>
-  cause.reasons.find(Cause.isFailReason)?.error
