@@ -452,6 +452,23 @@ describe("others are left alone", () => {
     }).pipe(Effect.scoped, Effect.provide(withProducer({ closeTimeout: 0 }, { brokers: 2, replicationFactor: 1 })))
   )
 
+  it.effect("a partition whose leader is in doubt does not stop its topic", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      yield* broker.inject(Fault.on("Metadata").delay("5 seconds"))
+      yield* broker.inject(Fault.on("Produce", { topic: text, partition: 0, times: 1 }).error(6))
+      yield* Effect.forkChild(Effect.exit(producer.send(text, { value: "in doubt", partition: 0 })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust(10)
+      const other = yield* Effect.forkChild(producer.send(text, { value: "goes", partition: 1 }))
+      yield* TestClock.adjust(10)
+      assert.isDefined(other.pollUnsafe(), "it waits for the metadata of another partition")
+    }).pipe(Effect.provide(withProducer({ closeTimeout: 0 })))
+  )
+
   it.effect("a topic made again with fewer partitions is not asked for without end", () =>
     Effect.gen(function* () {
       const producer = yield* Producer.Producer
