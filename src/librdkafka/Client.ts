@@ -16,7 +16,7 @@ import * as RdError from "./RdError.ts"
 
 /** How long librdkafka may take to end a client, and its threads. */
 const disconnectMillis = 10_000
-/** What is waited between two attempts to connect. */
+/** What is waited between two attempts to connect; none begins with less left. */
 const retryMillis = 100
 /** How long the first attempt to connect may take; each one that follows may take twice as long. */
 const attemptMillis = 2000
@@ -100,11 +100,12 @@ export const open = <C extends Client>(options: Options<C>): Effect.Effect<C, Ka
     for (let attempts = 1; ; attempts++) {
       const millis = attemptMillis * 2 ** (attempts - 1)
       const left = until - Backoff.monotonic(clock)
-      const attempt = yield* attemptOnce(options, Math.max(1, Math.min(millis, left)))
+      const attempt = yield* attemptOnce(options, Math.min(millis, left))
       if (Result.isSuccess(attempt)) return attempt.success
       const { reason } = attempt.failure
-      if (reason._tag !== "Unreachable" || Backoff.monotonic(clock) >= until) return yield* attempt.failure
-      yield* Effect.sleep(Math.min(retryMillis, Math.max(0, until - Backoff.monotonic(clock))))
+      const goesOn = reason._tag === "Unreachable" && Backoff.monotonic(clock) + 2 * retryMillis < until
+      if (!goesOn) return yield* attempt.failure
+      yield* Effect.sleep(retryMillis)
     }
   })
 
@@ -139,7 +140,7 @@ const attemptOnce = <C extends Client>(
         return Effect.void
       })
     )
-    yield* Effect.callback<void, KafkaError.KafkaError>((resume) => {
+    const connecting = Effect.callback<void, KafkaError.KafkaError>((resume) => {
       client.connect({ allTopics: false, timeout }, (error) => {
         const failed = error !== null && error !== undefined
         // Nobody waits for it any more: an interruption does not wait for its time to be over.
@@ -148,9 +149,16 @@ const attemptOnce = <C extends Client>(
         resume(failed ? Effect.fail(notConnected(bootstrap, error, refused)) : Effect.void)
       })
     })
+    // It may take longer than it was told, to end what it could not connect.
+    yield* Effect.timeoutOrElse(connecting, {
+      duration: timeout + retryMillis,
+      orElse: () => Effect.fail(notConnected(bootstrap, unanswered, refused))
+    })
     if (give !== undefined) yield* Effect.forkScoped(renewed(usable, give))
     return client
   }).pipe(Effect.result)
+
+const unanswered: NativeError = { code: RdError.codes.TIMED_OUT, message: "no broker has answered" }
 
 /** Ends a client, and waits for it within a bound. */
 const ended = <C extends Client>(client: C, end: Options<C>["end"]): Effect.Effect<void> =>

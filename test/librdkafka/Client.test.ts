@@ -165,6 +165,19 @@ describe("a client of librdkafka", () => {
     })
   )
 
+  it.effect("that takes longer to connect than it was told is not waited for beyond the budget", () =>
+    Effect.gen(function* () {
+      const { options, timeouts } = played(["never"])
+      const opening = yield* Effect.forkChild(
+        Effect.flip(Effect.scoped(Client.open(options({ bootstrapTimeout: 300 }))))
+      )
+      yield* pass
+      const error = yield* Fiber.join(opening)
+      assert.strictEqual(error.reason._tag, "Unreachable")
+      assert.deepStrictEqual(timeouts, [300])
+    })
+  )
+
   it.effect("that is left while it connects is not waited for, and ended when it has", () =>
     Effect.gen(function* () {
       const { counts, options } = played(["never"])
