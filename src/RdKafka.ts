@@ -116,7 +116,9 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
       producer: (produce) =>
         Effect.gen(function* () {
           const mistakes: Array<string> = []
-          const isOld = yield* areOld(cluster, produce)
+          const isOld = yield* areOld(cluster, produce).pipe(
+            Effect.timeoutOrElse({ duration: bootstrapTimeout, orElse: () => Effect.fail(unanswered()) })
+          )
           const idempotent = produce.idempotent && !isOld
           const producing = Properties.ofProducer({ ...produce, idempotent }, mistakes)
           yield* misconfigured(mistakes)
@@ -155,6 +157,11 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
         })
     })
   })
+
+const unanswered = () => {
+  const cause = "none has answered within bootstrapTimeout"
+  return KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "any broker", cause }] })
+}
 
 /**
  * Whether the brokers are older than 0.11, which have neither producer ids, where librdkafka gives up for good, nor

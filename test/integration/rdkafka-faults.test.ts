@@ -1,5 +1,6 @@
 /** librdkafka as the transport at odd moments, on the embedded broker: each fault that was found, under its name. */
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Result, Schema, type Scope, Stream } from "effect"
 import { Consumer, Kafka, KafkaError, Producer, RdKafka, Topic, Transport } from "samsa"
@@ -215,6 +216,25 @@ describe("the librdkafka transport, producing", () => {
       const error = yield* failureOf(Effect.scoped(Layer.build(layer)))
       assert.strictEqual(error.reason._tag, "Misconfigured", error.message)
     })
+  )
+
+  it.live("a broker that takes connections and says nothing costs bootstrapTimeout, and no more", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const server = Net.createServer((socket) => socket.on("error", () => {}).resume())
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const bootstrap = [`127.0.0.1:${(server.address() as Net.AddressInfo).port}`]
+      const began = performance.now()
+      const error = yield* failureOf(Effect.scoped(Producer.make({}))).pipe(
+        Effect.provide(RdKafka.layer({ bootstrap, connect: "lazily", bootstrapTimeout: "1500 millis" }))
+      )
+      assert.strictEqual(error.reason._tag, "Unreachable")
+      assert.isBelow(performance.now() - began, 8000)
+    }).pipe(Effect.scoped)
   )
 
   broken("an interruption is not held up by brokers that do not answer", (broker) =>
