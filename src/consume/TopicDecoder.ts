@@ -196,9 +196,12 @@ const compilePart = (codec: Topic.WireCodec): Decode<Bytes> | undefined => {
 
 /** The names of the headers that a Schema reads; undefined where it reads all. */
 const namesOf = (ast: SchemaAST.AST): ReadonlySet<string> | undefined => {
-  const encoded = SchemaAST.toEncoded(ast)
-  if (encoded._tag !== "Objects" || encoded.indexSignatures.length > 0) return undefined
-  return new Set(encoded.propertySignatures.map(({ name }) => String(name)))
+  const names = new Set<string>()
+  for (const encoded of leavesOf(SchemaAST.toEncoded(ast))) {
+    if (encoded._tag !== "Objects" || encoded.indexSignatures.length > 0) return undefined
+    for (const { name } of encoded.propertySignatures) names.add(String(name))
+  }
+  return names
 }
 
 /**

@@ -16,11 +16,16 @@ const leap = 1_000
 export const make = (clock: Clock.Clock): (() => number) => {
   let suspended = 0
   let ahead: number | undefined
+  let [wallBefore, before] = [NaN, 0]
   return () => {
+    const wall = clock.currentTimeMillisUnsafe()
+    // Asked before every record: 57 ns a clock, and the same millisecond for many of them.
+    if (wall === wallBefore) return before
     const monotonic = Backoff.monotonic(clock)
-    const difference = clock.currentTimeMillisUnsafe() - monotonic
+    const difference = wall - monotonic
     if (ahead !== undefined && difference - ahead > leap) suspended += difference - ahead
     ahead = difference
-    return monotonic + suspended
+    wallBefore = wall
+    return (before = monotonic + suspended)
   }
 }

@@ -26,6 +26,15 @@ const value = (codec: Topic.WireCodec, raw: Uint8Array | null) =>
   Effect.map(decode(of(codec), { value: raw }), (is) => ("value" in is && !("_tag" in is) ? is.value : is))
 
 describe("TopicDecoder", () => {
+  it.effect("reads of typed headers only those that some member of a union of Schemas names", () =>
+    Effect.gen(function* () {
+      const headers = Schema.Union([Schema.Struct({ trace: Schema.String }), Schema.Struct({ span: Schema.String })])
+      const typed = Topic.make("t", { key: Schema.NullOr(Schema.Uint8Array), value: Schema.String, headers })
+      const raw = { value: utf8("x"), headers: [["foreign", bytes(0xff)] as const, ["span", utf8("s")] as const] }
+      assert.deepInclude(yield* decode(typed, raw), { headers: { span: "s" } })
+    })
+  )
+
   it.effect("reads what is text however deep its Schema says so: enums, unions in unions, suspended ones", () =>
     Effect.gen(function* () {
       const Fruit = Schema.Enum({ Apple: "apple", Pear: "pear" })

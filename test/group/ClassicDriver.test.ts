@@ -136,10 +136,10 @@ describe("a member that is cut off from its coordinator alone", () => {
       const real = yield* Clock.Clock
       // A clock that has gone on though no timer has fired, as after SIGSTOP.
       const clock: Clock.Clock = {
-        currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe(),
-        currentTimeMillis: real.currentTimeMillis,
-        currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe(),
-        currentTimeNanos: real.currentTimeNanos,
+        currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + Number(asleep / 1_000_000n),
+        currentTimeMillis: Effect.map(real.currentTimeMillis, (millis) => millis + Number(asleep / 1_000_000n)),
+        currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + asleep,
+        currentTimeNanos: Effect.map(real.currentTimeNanos, (nanos) => nanos + asleep),
         monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + asleep,
         monotonicTimeNanos: Effect.map(real.monotonicTimeNanos, (nanos) => nanos + asleep),
         sleep: (duration) => real.sleep(duration)

@@ -148,7 +148,8 @@ export const sicken = (
           "FindCoordinator",
           "LeaveGroup"
         ])
-        break
+        // Where there is no other, nobody has its partitions.
+        return members.length === 1 ? onlyThese(all) : none
       case "cut off from leaders":
         // It keeps its partitions, and reads none of them.
         yield* onMember(["Fetch"])

@@ -164,8 +164,7 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
             assignors: [assignor],
             sessionTimeout: "10 seconds",
             rebalanceTimeout: "15 seconds",
-            metadataMaxAge: "10 seconds",
-            ...(choose.chance(0.15) ? { instanceId: name } : {})
+            metadataMaxAge: "10 seconds"
           })
         })
         .pipe(Effect.provide(context), Scope.provide(scope))
