@@ -101,20 +101,25 @@ export type DecodingServices<T extends Any> = Codecs<T>["DecodingServices"]
  * @since 0.1.0
  * @category constructors
  */
-export const make = <
-  const Name extends string,
-  Key extends WireCodec,
-  Value extends WireCodec,
-  HeadersSchema extends HeadersCodec | undefined = undefined
->(
+export const make: {
+  // Two, so that the headers of a topic that is made within `topics` are not inferred from there.
+  <const Name extends string, Key extends WireCodec, Value extends WireCodec>(
+    name: Name,
+    codecs: { readonly key: Key; readonly value: Value; readonly headers?: undefined }
+  ): Topic<Name, Key, Value>
+  <
+    const Name extends string,
+    Key extends WireCodec,
+    Value extends WireCodec,
+    HeadersSchema extends HeadersCodec | undefined
+  >(
+    name: Name,
+    codecs: { readonly key: Key; readonly value: Value; readonly headers?: HeadersSchema }
+  ): Topic<Name, Key, Value, HeadersSchema>
+} = <Name extends string, Key extends WireCodec, Value extends WireCodec>(
   name: Name,
-  codecs: { readonly key: Key; readonly value: Value; readonly headers?: HeadersSchema }
-): Topic<Name, Key, Value, HeadersSchema> => ({
-  name,
-  key: codecs.key,
-  value: codecs.value,
-  headers: codecs.headers as HeadersSchema
-})
+  codecs: { readonly key: Key; readonly value: Value; readonly headers?: HeadersCodec | undefined }
+): Topic<Name, Key, Value, any> => ({ name, key: codecs.key, value: codecs.value, headers: codecs.headers })
 
 const anyBytes = Schema.NullOr(Schema.Uint8Array)
 

@@ -1,6 +1,6 @@
-// What does not compile: the types refuse it.
+// What does not compile, since the types refuse it, and what must.
 import { Effect, Schedule, Schema } from "effect"
-import { Consumer, KafkaError, Producer, Topic } from "samsa"
+import { Consumer, type Kafka, KafkaError, Producer, Topic } from "samsa"
 const strict = Topic.make("strict", {
   key: Schema.String,
   value: Schema.String,
@@ -32,3 +32,19 @@ export const t = Effect.gen(function* () {
   })
   return [a, b, d] as const
 })
+
+// A topic that is made where it is asked for has the types that it has in a const.
+export const inPlace: Effect.Effect<number, KafkaError.KafkaError, Kafka.Kafka> = Effect.gen(function* () {
+  const made = yield* Consumer.subscribe({
+    group: "g",
+    topics: [Topic.make("plain", { key: Schema.String, value: Schema.String }), strict, "audit"],
+    from: "earliest"
+  })
+  const one = yield* Consumer.assign({
+    topic: Topic.make("plain", { key: Schema.String, value: Schema.String }),
+    from: "earliest"
+  })
+  yield* one.run((record) => Effect.log(record.value.length, record.headers.length))
+  yield* made.run((record) => Effect.log(record.topic === "plain" ? record.value.length : record.offset))
+  return 1
+}).pipe(Effect.scoped)
