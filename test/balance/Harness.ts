@@ -54,6 +54,7 @@ export const join = Effect.fnUntraced(function* (
   const owned = new Set<number>()
   const failures: Array<KafkaError> = []
   let balances = 0
+  let losses = 0
   const owner: Owner = {
     assigned: (list) =>
       Effect.sync(() => {
@@ -61,11 +62,16 @@ export const join = Effect.fnUntraced(function* (
         for (const { partition } of list) owned.add(partition)
       }),
     revoke: (list) =>
-      Effect.andThen(
-        Effect.suspend(() => (drain() > 0 ? Effect.sleep(drain()) : Effect.void)),
-        Effect.sync(() => list.forEach(({ partition }) => owned.delete(partition)))
-      ),
-    lost: Effect.sync(() => owned.clear()),
+      Effect.gen(function* () {
+        const before = losses
+        if (drain() > 0) yield* Effect.sleep(drain())
+        // What was lost while it drained may be its own again by now.
+        if (losses === before) for (const { partition } of list) owned.delete(partition)
+      }),
+    lost: Effect.sync(() => {
+      losses++
+      owned.clear()
+    }),
     failed: (error) => Effect.sync(() => void failures.push(error))
   }
   const zooKeeper = yield* Scope.provide(memory.connect(), scope)
