@@ -70,22 +70,25 @@ export const delays = (retry: Retry | undefined): Delay => {
   }
 }
 
+/** Where a Schedule has ended that had no delay, and what it is for goes on. */
+const withoutDelay = 1000
+
 /**
- * The same for what has nothing that could fail, and goes on: where the Schedule has ended, its last delay stays; 0 where
- * it had none.
+ * The same for what has nothing that could fail, and goes on: where the Schedule has ended, its last delay stays, or a
+ * second where it had none.
  */
 export const lasting = (retry: Retry | undefined): ((failures: number, random: number) => number) => {
   const until = delays(retry)
   return (failures, random) => {
     for (let steps = Math.min(failures, lastingSteps); steps > 0; steps--) {
       const millis = until(steps, random)
-      if (millis !== undefined) return millis
+      if (millis !== undefined) return millis > 0 || steps === failures ? millis : withoutDelay
     }
-    return 0
+    return failures < 1 ? 0 : withoutDelay
   }
 }
 
-/** The same as a Schedule: where the application's has ended, its last delay stays. */
+/** The same as a Schedule: where the application's has ended, its last delay stays, or a second where it had none. */
 export const unending = (retry: Retry): Retry =>
   retry === schedule
     ? schedule
@@ -104,6 +107,7 @@ export const unending = (retry: Retry): Retry =>
                   }),
                   Pull.catchDone(() => {
                     hasEnded = true
+                    if (Duration.isZero(last)) last = Duration.millis(withoutDelay)
                     return Effect.succeed(again())
                   })
                 )

@@ -52,7 +52,13 @@ describe("Backoff", () => {
       [1, 2, 3, 100].map((failures) => twice(failures, 0)),
       [10, 20, 20, 20]
     )
-    assert.strictEqual(Backoff.lasting(Schedule.recurs(0))(3, 0), 0)
+    // One without a delay that has ended is not asked for without a wait for ever.
+    const thrice = Backoff.lasting(Schedule.recurs(3))
+    assert.deepStrictEqual(
+      [1, 2, 3, 4, 100].map((failures) => thrice(failures, 0)),
+      [0, 0, 0, 1000, 1000]
+    )
+    assert.strictEqual(Backoff.lasting(Schedule.recurs(0))(3, 0), 1000)
   })
 
   it.effect("goes on with the last delay where what has failed must be tried again", () =>
@@ -67,6 +73,22 @@ describe("Backoff", () => {
       yield* TestClock.adjust(70)
       assert.deepStrictEqual(tries, [0, 10, 30, 50, 70])
       assert.strictEqual(Backoff.unending(Backoff.schedule), Backoff.schedule)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("without a delay is not tried without a wait for ever, once it has ended", () =>
+    Effect.gen(function* () {
+      const tries: Array<number> = []
+      const failing = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        tries.push(now)
+        return Effect.fail(unreachable)
+      })
+      yield* Effect.forkScoped(Effect.retry(failing, Backoff.unending(Schedule.recurs(3))), { startImmediately: true })
+      for (let i = 0; i < 25; i++) yield* TestClock.adjust(100)
+      assert.deepStrictEqual(
+        tries.slice(1).map((at, i) => at - tries[i]!),
+        [0, 0, 0, 1000, 1000]
+      )
     }).pipe(Effect.scoped)
   )
 

@@ -35,15 +35,13 @@ export interface Context {
   readonly cluster: Cluster["Service"]
   readonly metadataTimeout: number
   readonly metadataMaxAge: number
-  /** The waits between attempts; where it ends, the default's longest goes on. */
+  /** The waits between attempts; where it ends, its last delay stays. */
   readonly retry?: Backoff.Retry | undefined
 }
 
 type Response = (typeof Fetch.Response.schema)["Type"]
 type Asked = Request<FetchedPartition>
 
-/** Between attempts where the application's Schedule has ended, in milliseconds: a reader waits for as long as it is open. */
-const longestDelay = 1000
 /** Whatever the Schedule says: an error that is told again and again must not keep the process busy. */
 const leastDelay = 10
 
@@ -58,9 +56,9 @@ export const make = Effect.fnUntraced(function* (
   settings: FetchSettings
 ): Effect.fn.Return<TransportConsumer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
-  const delayOf = Backoff.delays(context.retry)
+  const delayOf = Backoff.lasting(context.retry)
   const delay = (failures: number) =>
-    Math.max(failures > 1 ? leastDelay : 0, delayOf(failures, random.nextDoubleUnsafe()) ?? longestDelay)
+    Math.max(failures > 1 ? leastDelay : 0, delayOf(failures, random.nextDoubleUnsafe()))
   const compression = yield* Compression.Compression
   let fetcher: Fetcher | undefined
   const loop = yield* Loop.make(context.cluster, (now) => fetcher!.look(now))

@@ -3,7 +3,7 @@
  * Kafka (v0 is ZooKeeper's). From v10 on topics go by their ids, where all of them are known, else by name (v9).
  */
 import * as Effect from "effect/Effect"
-import type * as Backoff from "../Backoff.ts"
+import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Commit, Committed, Identity } from "../GroupOffsets.ts"
@@ -114,7 +114,7 @@ export const fetch = (
   })
   return asked(cluster, id, once).pipe(
     Effect.tapError((error) => (error.isRetryable ? waits(error) : Effect.void)),
-    Effect.retry({ schedule: retry, while: (error) => error.isRetryable })
+    Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable })
   )
 }
 

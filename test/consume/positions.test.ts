@@ -1,6 +1,6 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Schedule, Stream } from "effect"
 import { Assignor, Consumer, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
@@ -443,3 +443,24 @@ describe("resume", () => {
     }).pipe(scoped, Effect.provide(one))
   )
 })
+
+it.effect("a coordinator that loads ends no consumer, though the application's retry ends", () =>
+  Effect.gen(function* () {
+    yield* fill(1)
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const loading = yield* broker.inject(Fault.on("OffsetFetch", { times: 8 }).error(14))
+    const { consumer } = yield* member()
+    const reading = yield* Effect.forkScoped(Stream.runHead(consumer.stream))
+    yield* until("the record is read", () => reading.pollUnsafe() !== undefined)
+    assert.strictEqual(yield* loading.hits, 8)
+    assert.isTrue((yield* Fiber.join(reading))._tag === "Some")
+  }).pipe(
+    scoped,
+    Effect.provide(
+      layer({
+        topics: [{ name: orders, partitions: 1 }],
+        client: { retry: Schedule.spaced("20 millis").pipe(Schedule.upTo({ times: 3 })) }
+      })
+    )
+  )
+)
