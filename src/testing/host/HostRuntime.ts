@@ -60,7 +60,8 @@ export const make = (seed: number, defects: (defect: unknown) => void): Effect.E
         if (over) return { cancel: () => {} }
         const fiber = runFork(
           Effect.andThen(
-            clock.sleep(Duration.millis(wait)),
+            // What is left of a timer may be a trifle, by which no clock comes on.
+            clock.sleep(Duration.millis(Math.ceil(wait))),
             Effect.sync(() => {
               timers.delete(fiber)
               if (!over) run(f)
