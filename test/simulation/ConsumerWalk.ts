@@ -4,7 +4,7 @@
  * committed by hand, and another topic is deleted, made again, truncated and poisoned. Whatever is sick, what is healthy
  * must be handled within a budget, by one member at a time.
  */
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { Producer } from "samsa"
 import { EmbeddedKafka, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
@@ -46,6 +46,7 @@ const walk = (partitions: number, choose: Choices) =>
     }
     yield* oracle.within("everything, when all is well again", "2 minutes")(world.awaitHandled(wanted))
     while (world.members.length > 0) yield* leave(world)
+    yield* Fiber.awaitAll(world.dying)
   })
 
 /** Walks from a seed. What is told of the other topic's log is left out: nobody can say what it should hold. */

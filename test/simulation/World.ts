@@ -99,6 +99,9 @@ export class World {
     this.onHandled?.()
   }
 
+  /** Members that hear nothing any more, and are being closed. */
+  readonly dying: Array<Fiber.Fiber<unknown>> = []
+
   /** Completes when all of these were handled. */
   readonly awaitHandled = (wanted: ReadonlyArray<string>): Effect.Effect<void> =>
     Effect.callback((resume) => {
@@ -213,7 +216,7 @@ export const die = (world: World): Effect.Effect<void, never, Scope.Scope> =>
     const member = world.choose.of(world.members)
     remove(world, member)
     yield* world.broker.inject(Fault.on("*", { clientId: member.name }).loseRequest)
-    yield* Effect.forkDetach(Effect.andThen(Fiber.interrupt(member.reading!), close(world, member)))
+    world.dying.push(yield* Effect.forkDetach(Effect.andThen(Fiber.interrupt(member.reading!), close(world, member))))
   })
 
 /** Sends a record to each of these partitions, and gives what is to be handled. */
