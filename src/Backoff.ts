@@ -77,11 +77,13 @@ const withoutDelay = 1000
  * The same for what has nothing that could fail, and goes on: where the Schedule has ended, its last delay stays, or a
  * second where it had none.
  */
-export const lasting = (retry: Retry | undefined): ((failures: number, random: number) => number) => {
+export const lasting = (
+  retry: Retry | undefined
+): ((failures: number, random: number, error?: KafkaError.KafkaError) => number) => {
   const until = delays(retry)
-  return (failures, random) => {
+  return (failures, random, error) => {
     for (let steps = Math.min(failures, lastingSteps); steps > 0; steps--) {
-      const millis = until(steps, random)
+      const millis = until(steps, random, error)
       if (millis !== undefined) return millis > 0 || steps === failures ? millis : withoutDelay
     }
     return failures < 1 ? 0 : withoutDelay
@@ -114,7 +116,11 @@ export const unending = (retry: Retry): Retry =>
         })
       )
 
-const unknown = KafkaError.make({ _tag: "Unreachable", attempts: [] })
+/** For who keeps no error: a fetch, a round of a group. */
+const unknown = KafkaError.make({
+  _tag: "Unreachable",
+  attempts: [{ address: "a broker", cause: "an attempt failed" }]
+})
 
 /** A budget and what it is spent on, for the error that ends it. */
 export interface Budget {

@@ -34,13 +34,13 @@ export interface ClassicOptions {
   /** How often topics are looked at for new partitions, and a pattern for new topics. Default 5 min. Java: metadata.max.age.ms. */
   readonly metadataMaxAge?: Duration.Input | undefined
   /**
-   * When a heartbeat that failed is sent again, within the session timeout. Where it ends, its last delay stays.
-   * Default: the curve of `KafkaConfig.Options.retry`.
+   * When a heartbeat that failed is sent again, within the session timeout. Where it ends, its last delay stays, or a
+   * second where it had none. It counts failures: their reason is not told to it. Default: the curve of `KafkaConfig.Options.retry`.
    */
   readonly heartbeat?: Backoff.Retry | undefined
   /**
-   * When joining that failed is tried again. Where it ends, its last delay stays: a member goes on until the consumer
-   * is closed. Default: the curve of `KafkaConfig.Options.retry`.
+   * When joining that failed is tried again. Where it ends, its last delay stays, or a second where it had none: a
+   * member goes on until the consumer is closed. It counts failures: their reason is not told to it. Default: the curve of `KafkaConfig.Options.retry`.
    */
   readonly rejoin?: Backoff.Retry | undefined
   /** How long leaving may take when the consumer is closed. Default 5 s. */

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schedule } from "effect"
-import { Broker, Cluster, KafkaError } from "samsa"
+import { Broker, Cluster, KafkaError, Producer, Topic } from "samsa"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
-import { KafkaTest } from "../src/testing/index.ts"
+import { EmbeddedKafka, Fault, KafkaTest } from "../src/testing/index.ts"
 import { brokers, fake } from "./connection/Fakes.ts"
 
 const unreachable = KafkaError.make({ _tag: "Unreachable", attempts: [] })
@@ -107,6 +107,36 @@ describe("Backoff", () => {
       yield* TestClock.adjust("1 second")
       assert.lengthOf(connects, 2)
       assert.isDefined(again.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is told why a connection failed, and why a batch came back", () =>
+    Effect.gen(function* () {
+      const told: Array<KafkaError.KafkaError> = []
+      const listening = Schedule.spaced("1 second").pipe(
+        Schedule.setInputType<KafkaError.KafkaError>(),
+        Schedule.while(({ input }) => told.push(input) > 0)
+      )
+      const { network } = yield* fake(
+        () => undefined,
+        () => "ECONNREFUSED"
+      )
+      const own = yield* brokers(network, { retry: listening })
+      yield* Effect.flip((yield* own.at("b", 9092)).offer())
+      assert.include(told.at(-1)?.message, "b:9092 (ECONNREFUSED)")
+      told.length = 0
+      yield* Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.make({ retry: listening })
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).error(19))
+        const sending = yield* Effect.forkChild(producer.send(Topic.bytes("t"), { value: null, key: null }), {
+          startImmediately: true
+        })
+        for (let i = 0; i < 40 && sending.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+        assert.isDefined(sending.pollUnsafe())
+        assert.isTrue(told.length > 0 && told.every(({ isRetryable }) => isRetryable))
+        assert.include(told.at(-1)?.message, "NOT_ENOUGH_REPLICAS")
+      }).pipe(Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }] })))
     }).pipe(Effect.scoped)
   )
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { Cluster, Kafka, KafkaConfig, KafkaError, type Network, ZooKeeper } from "samsa"
 import * as Bootstrap from "../src/Bootstrap.ts"
 import { Network as NetworkService } from "../src/Network.ts"
@@ -31,6 +32,19 @@ describe("Bootstrap", () => {
         { host: "b2", port: 1 }
       ])
     }).pipe(Effect.provide(Bootstrap.layer.pipe(Layer.provide(KafkaConfig.layer({ bootstrap: ["b1", "b2:1"] })))))
+  )
+
+  it.effect("that names no broker says so", () =>
+    Effect.gen(function* () {
+      const kafka = Kafka.layerNative.pipe(
+        Layer.provide(Layer.succeed(Bootstrap.Bootstrap, { addresses: Effect.succeed([]) })),
+        Layer.provide(KafkaConfig.layerWithoutBootstrap({ connect: "lazily", metadataTimeout: "1 second" }))
+      )
+      const health = yield* Effect.forkChild(Effect.provide(Kafka.health, kafka), { startImmediately: true })
+      for (let i = 0; i < 40 && health.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+      const it = yield* Fiber.join(health)
+      assert.include(it._tag === "Down" ? it.error.message : "", "Bootstrap (it names no broker)")
+    }).pipe(Effect.provide(EmbeddedKafka.layerNetwork.pipe(Layer.provide(EmbeddedKafka.layer()))))
   )
 
   it.effect("in ZooKeeper, is the listener for the protocol that is spoken", () =>

@@ -21,8 +21,8 @@ export interface Context {
   readonly fork: (effect: Effect.Effect<void>) => void
   /** How long a connection may be idle and be used again, in milliseconds. */
   readonly maxIdle: number
-  /** Milliseconds to wait after so many failures in a row. */
-  readonly delay: (failures: number) => number
+  /** Milliseconds to wait after so many failures in a row, and the last of them. */
+  readonly delay: (failures: number, error: KafkaError.KafkaError) => number
   /** Opens a connection in a Scope, ready for requests. */
   readonly connect: (slot: ConnectionSlot, scope: Scope.Scope) => Effect.Effect<BrokerConnection, KafkaError.KafkaError>
 }
@@ -66,7 +66,7 @@ export class ConnectionSlot {
     if (this.#scope !== undefined) this.#context.fork(Scope.close(this.#scope, Exit.void))
     this.#scope = undefined
     if (session.served) this.#failures = 0
-    else this.#failed()
+    else this.#failed(this.#unreachable("closed before it was of use"))
   }
 
   /** Ends it for good. */
@@ -75,10 +75,10 @@ export class ConnectionSlot {
     this.#session?.close(cause)
   }
 
-  #failed(): void {
+  #failed(error: KafkaError.KafkaError): void {
     this.#failures++
     const { clock, delay } = this.#context
-    this.#notBefore = Backoff.monotonic(clock) + delay(this.#failures)
+    this.#notBefore = Backoff.monotonic(clock) + delay(this.#failures, error)
   }
 
   readonly #open = Effect.suspend(() => {
@@ -100,10 +100,10 @@ export class ConnectionSlot {
       const scope = yield* Scope.fork(this.#context.scope)
       const session = yield* this.#context.connect(this, scope).pipe(
         Effect.onError(() => Scope.close(scope, Exit.void)),
-        Effect.tapError(() => Effect.sync(() => this.#failed()))
+        Effect.tapError((error) => Effect.sync(() => this.#failed(error)))
       )
       if (this.#closed !== undefined || !session.isOpen) {
-        if (this.#closed === undefined) this.#failed()
+        if (this.#closed === undefined) this.#failed(this.#unreachable("closed by the broker"))
         yield* Scope.close(scope, Exit.void)
         return yield* this.#lost(this.#closed ?? "closed by the broker")
       }
@@ -114,7 +114,11 @@ export class ConnectionSlot {
   }
 
   #lost(cause: string): Effect.Effect<never, KafkaError.KafkaError> {
-    return Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address: this.#context.address, cause }] }))
+    return Effect.fail(this.#unreachable(cause))
+  }
+
+  #unreachable(cause: string): KafkaError.KafkaError {
+    return KafkaError.make({ _tag: "Unreachable", attempts: [{ address: this.#context.address, cause }] })
   }
 
   /** A wait ends typed, also where the client is closed in the middle of it. */

@@ -128,7 +128,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         clock,
         fork,
         maxIdle: connectionsMaxIdle,
-        delay: (failures: number) => delay(failures, random.nextDoubleUnsafe()),
+        delay: (failures, error) => delay(failures, random.nextDoubleUnsafe(), error),
         connect: (slot, parent) =>
           connect(id, host, port, slot, parent).pipe(
             Effect.timeoutOrElse({

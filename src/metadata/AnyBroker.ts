@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Bootstrap, HostPort } from "../Bootstrap.ts"
 import type { Broker, Brokers } from "../Broker.ts"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import { firstOf, staggerMillis } from "./Hedge.ts"
 import type { MetadataState } from "./MetadataState.ts"
 
@@ -50,10 +50,17 @@ export const make = (
           Effect.tap((found) => Effect.sync(() => (firsts = found))),
           Effect.flatMap(Random.shuffle),
           Effect.flatMap((found) =>
-            firstOf(
-              found.map(({ host, port }) => ask(brokers.at(host, port))),
-              isAnswering
-            )
+            found.length === 0
+              ? Effect.fail(
+                  KafkaError.make({
+                    _tag: "Unreachable",
+                    attempts: [{ address: "Bootstrap", cause: "it names no broker" }]
+                  })
+                )
+              : firstOf(
+                  found.map(({ host, port }) => ask(brokers.at(host, port))),
+                  isAnswering
+                )
           )
         )
         const known = ids.map((id) => ask(brokers.get(id)))

@@ -190,7 +190,7 @@ export class Ledger {
     if (batch.told || now >= batch.deadline) return this.fail(batch)
     queue.recovering = queue.inFlight > 0
     const { delay, random } = this.#services
-    const wait = soon ? 0 : delay(++batch.failures, random(), this.#notDelivered(batch))
+    const wait = soon ? 0 : delay(++batch.failures, random(), this.#attempt(batch))
     if (wait === undefined) batch.exhausted = true
     else queue.retryAt = Math.max(queue.retryAt, now + wait)
     this.#prune(queue, now)
@@ -268,6 +268,16 @@ export class Ledger {
     // the gap says nothing of: then the broker will say it in time.
     const numbered = queue.batches.some((other) => other.sequence >= 0)
     if (!numbered || (at === 0 && batch.persistence === "not")) queue.restart ??= "gap"
+  }
+
+  /** Why the last attempt has failed. */
+  #attempt({ failure, queue: { partition, topic } }: Batch.Batch): KafkaError.KafkaError {
+    return failure?.code === undefined
+      ? KafkaError.make({
+          _tag: "Unreachable",
+          attempts: [{ address: `the leader of ${topic}-${partition}`, cause: failure?.cause ?? "no answer" }]
+        })
+      : KafkaError.fromCode(failure.code, { topic, partition, api: "Produce" })
   }
 
   #notDelivered(batch: Batch.Batch, named?: string): KafkaError.KafkaError {
