@@ -250,7 +250,10 @@ for (const [version, mode] of brokers) {
             .pipe(Admin.orFail)
           const [mine, common] = yield* eventually(
             admin.describeConfigs([own, all]).pipe(Admin.orFail),
-            ([mine, common]) => mine!.entries.some(({ source }) => source === "broker") && common!.entries.length > 0
+            ([mine, common]) =>
+              mine!.entries.some(
+                ({ name, source, value }) => name === "log.cleaner.threads" && source === "broker" && value === "2"
+              ) && common!.entries.length > 0
           )
           assert.deepInclude(
             mine!.entries.find(({ name }) => name === "log.cleaner.threads")!,
