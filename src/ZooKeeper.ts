@@ -95,7 +95,10 @@ export interface Session extends Operations.Operations {
   readonly id: string
   /** Whether it can be known to live at this moment. */
   readonly isLive: () => boolean
-  /** Removes an ephemeral node of this session in the background, for as long as the session lives. */
+  /**
+   * Removes an ephemeral node of this session in the background, for as long as the session lives: also where it was
+   * given up by our own clock, and comes back.
+   */
   readonly discard: (path: string) => Effect.Effect<void>
 }
 
@@ -155,6 +158,20 @@ const hasSession = (sessions: Sessions.Sessions): Effect.Effect<void, KafkaError
     return Effect.sync(off)
   })
 
+/** A session that was given up by our own clock is there again, with what it has created; false: another has begun. */
+const comesBack = (sessions: Sessions.Sessions, id: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const now = sessions.state()
+    if (now?._tag === "Refused" || (now?._tag === "Connected" && now.session !== id))
+      return resume(Effect.succeed(false))
+    const off = sessions.listen((state) => {
+      if (state._tag !== "Connected" && state._tag !== "Refused") return
+      off()
+      resume(Effect.succeed(state._tag === "Connected" && state.session === id))
+    })
+    return Effect.sync(off)
+  })
+
 /** The service over a client. */
 const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings) {
   const scope = yield* Effect.scope
@@ -177,23 +194,20 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
 
   const sessionOf = (id: string): Session => {
     const bound = Operations.make(sessions, settings, id)
+    const discarded = (path: string): Effect.Effect<void> =>
+      Effect.retry(bound.remove(path, { owner: id }), { schedule: again, while: (error) => error.isRetryable }).pipe(
+        Effect.asVoid,
+        Effect.catch(({ reason }) =>
+          reason._tag === "ZooKeeperRefused" && reason.name === "SESSION_EXPIRED"
+            ? Effect.flatMap(comesBack(sessions, id), (isBack) => (isBack ? discarded(path) : Effect.void))
+            : Effect.void
+        )
+      )
     return {
       ...bound,
       id,
       isLive: () => sessions.isLive(id),
-      discard: (path) =>
-        Effect.asVoid(
-          Effect.forkIn(
-            Effect.ignore(
-              Effect.retry(bound.remove(path, { owner: id }), {
-                schedule: again,
-                while: (error) => error.isRetryable
-              })
-            ),
-            scope,
-            { startImmediately: true }
-          )
-        )
+      discard: (path) => Effect.asVoid(Effect.forkIn(discarded(path), scope, { startImmediately: true }))
     }
   }
   const session = Backoff.within(

@@ -472,6 +472,39 @@ describe("Membership.zooKeeper", () => {
     }).pipe(Effect.scoped)
   )
 
+  for (const away of [2000, 8000])
+    test(
+      `who is closed while ZooKeeper is away, for ${away} ms by then, leaves nothing where its session comes back`,
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.Memory
+        // The session is the process's, and outlives the consumer.
+        const zooKeeper = yield* memory.connect()
+        const scope = yield* Scope.make()
+        const consumer = yield* Consumer.subscribe({
+          group: "g",
+          topics: [orders],
+          from: "earliest",
+          membership: Membership.zooKeeper()
+        }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
+        yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+        const owned = () => Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) !== "").length
+        yield* until(
+          "it has claimed all",
+          Effect.sync(() => owned() === partitions + 1)
+        )
+        yield* memory.stop
+        yield* pass(away)
+        yield* passing(Scope.close(scope, Exit.void))
+        yield* pass(8000)
+        yield* memory.start
+        yield* until(
+          "nothing is left",
+          Effect.sync(() => owned() === 0)
+        )
+        assert.lengthOf(memory.sessions(), 1)
+      }).pipe(Effect.scoped)
+    )
+
   test(
     "a group of Kafka's own under the same name is said, not fought",
     Effect.gen(function* () {

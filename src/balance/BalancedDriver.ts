@@ -167,7 +167,8 @@ export const join = Effect.fnUntraced(function* (
       case "Leave": {
         // What is still at work would create what stays.
         const stopped = atWork === undefined ? Effect.void : Fiber.interrupt(atWork)
-        const left = Effect.andThen(stopped, registrations?.leave ?? Effect.void)
+        // What a session that was lost has created may come back with it.
+        const left = Effect.andThen(stopped, (registrations ?? last)?.leave ?? Effect.void)
         return void inBackground(Effect.map(left, () => post({ _tag: "Left" })))
       }
       case "Fail":

@@ -228,6 +228,11 @@ const fail = (state: State, error: KafkaError.KafkaError): Step => {
     : [{ ...failing, phase: "revoking" }, [{ _tag: "Revoke", round, partitions: [...state.owned.values()].map(place) }]]
 }
 
+const failed = (state: State, error: KafkaError.KafkaError): Step => [
+  { ...state, phase: "leaving", round: state.round + 1, owned: new Map() },
+  [{ _tag: "Fail", error }, leave(state)]
+]
+
 const leave = (state: State): Command => ({
   _tag: "Leave",
   claims: [...[...state.held.values()].flat(), ...state.asked]
@@ -290,16 +295,13 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "Released":
       switch (state.phase) {
         case "revoking": {
-          if (state.failure !== undefined) {
-            return [
-              { ...state, phase: "leaving", round: state.round + 1, owned: new Map() },
-              [{ _tag: "Fail", error: state.failure }, leave(state)]
-            ]
-          }
+          if (state.failure !== undefined) return failed(state, state.failure)
           const owned = new Map([...state.owned].filter(([key]) => stays(state, key)))
           return free(settings, { ...state, owned }, now)
         }
         case "losing": {
+          // What it was to give back before it fails is lost.
+          if (state.failure !== undefined) return failed(state, state.failure)
           const away: State = { ...state, phase: "away" }
           return state.session === undefined || state.closing ? nothing(away) : begin(away)
         }

@@ -272,4 +272,15 @@ describe("BalancedMember", () => {
     assert.strictEqual(one.state.phase, "ended")
     assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "2" })), "")
   })
+
+  it("fails with what it was to fail with, though its session ends while it gives back what it has", () => {
+    const one = Driven.balanced()
+    const error = KafkaError.make({ _tag: "Misuse", message: "refused" })
+    first("Revoke", one.tell({ _tag: "Refused", error }))
+    first("Lose", one.tell({ _tag: "SessionLost" }))
+    assert.strictEqual(tags(one.tell({ _tag: "SessionBegan", session: "2" })), "")
+    assert.strictEqual(tags(one.tell({ _tag: "Released", round: one.state.round })), "Fail Leave")
+    one.tell({ _tag: "Left" })
+    assert.strictEqual(one.state.phase, "ended")
+  })
 })
