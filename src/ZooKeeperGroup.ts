@@ -102,6 +102,8 @@ export const zooKeeper = (options: ZooKeeperOptions = {}): Membership<ZooKeeper 
   checkChoices(options, check)
   const { assignor = "range", layout = "pykafka", offsets = "kafka" } = options
   const attempts = check.positive("rebalanceMaxRetries", options.rebalanceMaxRetries, 10)
+  if (attempts < 2)
+    check.mistakes.push("rebalanceMaxRetries must be 2 or more: with 1 nobody waits for what others give back")
   const backoff = check.millis("rebalanceBackoff", options.rebalanceBackoff, 2_000)
   const settings: BalancedDriver.Settings = {
     layout,

@@ -556,6 +556,7 @@ describe("Membership.zooKeeper", () => {
       { assignor: null },
       { assignor: {} },
       { rebalanceRetries: 3 },
+      { rebalanceMaxRetries: 1 },
       { rebalanceBackoff: "soon" }
     ]
     for (const options of wrong) assert.lengthOf(Membership.zooKeeper(options).mistakes, 1, JSON.stringify(options))

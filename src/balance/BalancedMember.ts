@@ -115,7 +115,14 @@ const lose = (state: State): Step => {
 
 const looked = (settings: Settings, before: State, view: View, now: number): Step => {
   const held = standing(settings, view)
-  const wanted = before.namesOnly ? before.wanted : share(settings, view)
+  let wanted = before.wanted
+  try {
+    if (!before.namesOnly) wanted = share(settings, view)
+  } catch (defect) {
+    // The application's own: what is held is given back, as with every failure.
+    const message = `the assignor failed: ${String(defect)}`
+    return fail({ ...before, view, held }, KafkaError.make({ _tag: "Misuse", message, group: settings.group }, defect))
+  }
   const theirs = new Set<string>()
   for (const [topic, nodes] of view.claims)
     for (const node of nodes)

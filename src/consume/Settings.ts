@@ -170,7 +170,9 @@ export const make = (
     const drainTimeout = check.millis("drainTimeout", options.drainTimeout, 30_000)
     const limit = membership?.rebalanceTimeout
     if (limit !== undefined && drainTimeout >= limit) {
-      check.mistakes.push(`drainTimeout (${drainTimeout} ms) must be below rebalanceTimeout (${limit} ms)`)
+      check.mistakes.push(
+        `drainTimeout (${drainTimeout} ms) must be below rebalanceTimeout (${limit} ms; of a group in ZooKeeper that is rebalanceBackoff × n(n-1)/2, where n is rebalanceMaxRetries)`
+      )
     }
     const fetch = options.fetch ?? {}
     return KafkaConfig.settle(check, {

@@ -32,10 +32,11 @@ const view = ({ leaders = [1, 1, 1, 1], others = [], ours = [], theirs = [] }: S
 
 /** A member that is told things, and what it asked for since. */
 class Driven {
+  settings = settings
   state = BalancedMember.initial
   now = 0
   tell(event: BalancedMember.Event): Commands {
-    const [next, commands] = BalancedMember.step(settings, this.state, event, this.now)
+    const [next, commands] = BalancedMember.step(this.settings, this.state, event, this.now)
     this.state = next
     return commands
   }
@@ -282,5 +283,23 @@ describe("BalancedMember", () => {
     assert.strictEqual(tags(one.tell({ _tag: "Released", round: one.state.round })), "Fail Leave")
     one.tell({ _tag: "Left" })
     assert.strictEqual(one.state.phase, "ended")
+  })
+
+  it("fails of an assignor of the application's that throws, when what it has is given back", () => {
+    const one = Driven.balanced()
+    one.settings = {
+      ...settings,
+      assignor: {
+        name: "own",
+        assign: () => {
+          throw new Error("boom")
+        }
+      }
+    }
+    one.tell({ _tag: "Changed" })
+    first("Revoke", one.looked({ ours: all, others: ["a:1"] }))
+    const commands = one.tell({ _tag: "Released", round: one.state.round })
+    assert.strictEqual(tags(commands), "Fail Leave")
+    assert.include(first("Fail", commands).error.message, "the assignor failed: Error: boom")
   })
 })
