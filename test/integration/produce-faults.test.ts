@@ -1,8 +1,9 @@
 /**
  * The producer, and a consumer beside it, on three brokers (RF 3, min ISR 2) under load, while the leader is killed,
- * stopped beyond the request time-out and resumed, and all are bounced in turn; over each transport, over the native one
- * with records that the broker refuses in between (`docs/transports.md` has why). From 0.11 on every acknowledged record is there once and in order, and no good record
- * fails; below, none is lost and the order is kept. The consumer has what is in the log, each record once and in order.
+ * stopped beyond the request time-out and resumed, and all are bounced in turn; over each transport. From 0.11 on, of the
+ * native one every acknowledged record is there once and in order, with records that the broker refuses in between, and
+ * no good record fails; below, and over librdkafka (`docs/transports.md` has why), none is lost and the order is kept.
+ * The consumer has what is in the log, each record once and in order.
  * One release; all of them where `SAMSA_FULL` is set.
  */
 import { assert, beforeAll, layer } from "@effect/vitest"
@@ -142,13 +143,15 @@ for (const version of versions) {
                 ...record,
                 number: Number(record.value)
               }))
-              if (exact) {
-                if (refuses) assert.isAbove(refused, 0)
+              const inLog = new Map(log.map((r) => [`${r.partition}:${r.offset}`, r.number]))
+              // librdkafka acknowledges a batch whose first answer was lost without an offset.
+              for (const { offset, partition, value } of acknowledged.all)
+                if (engine === "native" || offset >= 0)
+                  assert.strictEqual(inLog.get(`${partition}:${offset}`), value, `what is at ${partition}:${offset}`)
+              if (exact && engine === "native") {
+                assert.isAbove(refused, 0)
                 assert.deepStrictEqual(failures, [])
                 assert.deepStrictEqual(twice(log.map(({ number }) => number)), [], "twice in the log")
-                const at = new Map(log.map((r) => [r.number, `${r.partition}:${r.offset}`]))
-                for (const { offset, partition, value } of acknowledged.all)
-                  assert.strictEqual(at.get(value), `${partition}:${offset}`, `where ${value} is`)
               } else {
                 const kept = new Set(log.map(({ number }) => number))
                 assert.deepStrictEqual(
@@ -158,7 +161,6 @@ for (const version of versions) {
                 )
               }
               // The consumer has every offset once, in order, and none is another record's.
-              const inLog = new Map(log.map((r) => [`${r.partition}:${r.offset}`, r.number]))
               for (let partition = 0; partition < partitions; partition++) {
                 const mine = read.all.filter((one) => one.partition === partition)
                 assert.deepStrictEqual(
@@ -168,7 +170,7 @@ for (const version of versions) {
                 )
                 for (const { offset, value } of mine) assert.strictEqual(inLog.get(`${partition}:${offset}`), value)
               }
-              // A number is taken when it is handed over, so by partition the log must grow: the first of each, below 0.11.
+              // A number is taken when it is handed over, so by partition the log must grow: the first of each, where some are there twice.
               for (let partition = 0; partition < partitions; partition++) {
                 const numbers = [...new Set(log.filter((r) => r.partition === partition).map(({ number }) => number))]
                 assert.deepStrictEqual(
