@@ -215,6 +215,28 @@ describe("Consumer", () => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect("says what is no setting and no choice, as clients and producers do", () =>
+    Effect.gen(function* () {
+      const wrong: ReadonlyArray<readonly [object, string]> = [
+        [{ from: "erliest" }, "from is one of earliest, latest, committed"],
+        [{ from: undefined }, "from is one of"],
+        [{ from: { _tag: "At", offset: -1 } }, "from must be a whole number from 0"],
+        [{ commitinterval: 1 }, `"commitinterval" is no setting`],
+        [{ fetch: { max: 1 } }, `"fetch.max" is no setting`],
+        [{ fetch: { onCorrupt: "ignore" } }, "fetch.onCorrupt is one of fail, skip"],
+        [{ isolation: "read_committed" }, "isolation is one of committed, uncommitted"],
+        [{ onOutOfRange: "newest" }, "onOutOfRange is one of"],
+        [{ onStalled: "stop" }, "onStalled is one of"]
+      ]
+      for (const [options, mistake] of wrong) {
+        const settings = { group: "g", topics: [orders], from: "earliest" as const, ...options }
+        const reason = yield* reasonOf(Consumer.subscribe(settings))
+        assert.strictEqual(reason._tag, "Misconfigured")
+        assert.include(reason._tag === "Misconfigured" ? reason.mistakes.join("; ") : "", mistake)
+      }
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("starts at the end, at an offset and at a time", () =>
     Effect.gen(function* () {
       const producer = yield* Producer.Producer

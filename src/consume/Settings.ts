@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { checkNames } from "../Checks.ts"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
@@ -137,11 +138,69 @@ export interface CommonOptions {
   readonly fetch?: FetchOptions | undefined
 }
 
-const startMistakes = (name: string, start: Offset.Position | "committed" | undefined): ReadonlyArray<string> => {
-  if (start === undefined || typeof start === "string") return []
-  const value = start._tag === "At" ? start.offset : start.timestamp
-  return Number.isSafeInteger(value) && value >= 0 ? [] : [`${name} must be a whole number from 0, not ${value}`]
+const startMistakes = (name: string, start: unknown, words: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (typeof start === "string" && words.includes(start)) return []
+  const { _tag, offset, timestamp } = (typeof start === "object" && start !== null ? start : {}) as Partial<
+    Offset.At & Omit<Offset.AtTime, "_tag"> & { readonly _tag: string }
+  >
+  if (_tag !== "At" && _tag !== "AtTime")
+    return [`${name} is one of ${words.join(", ")}, an Offset.at or an Offset.atTime, not ${String(start)}`]
+  const value = _tag === "At" ? offset : timestamp
+  return Number.isSafeInteger(value) && value! >= 0 ? [] : [`${name} must be a whole number from 0, not ${value}`]
 }
+
+/** What is chosen by a word. */
+const choices = {
+  onOutOfRange: ["fail", "earliest", "latest", "nearest"],
+  onStalled: ["event", "interrupt", "fail"],
+  isolation: ["committed", "uncommitted"],
+  onCorrupt: ["fail", "skip"]
+} as const
+
+const choiceMistakes = (name: string, input: unknown, words: ReadonlyArray<string>): ReadonlyArray<string> =>
+  input === undefined || words.includes(input as string)
+    ? []
+    : [`${name} is one of ${words.join(", ")}, not ${String(input)}`]
+
+/** All that can be said when a consumer is made, whichever way. */
+const names = {
+  topic: true,
+  topics: true,
+  pattern: true,
+  partitions: true,
+  group: true,
+  membership: true,
+  from: true,
+  until: true,
+  resetOnStart: true,
+  isolation: true,
+  onOutOfRange: true,
+  onUndecodable: true,
+  onAssigned: true,
+  onRevoked: true,
+  onLost: true,
+  commitInterval: true,
+  commitEvery: true,
+  commitTimeout: true,
+  drainTimeout: true,
+  closeTimeout: true,
+  apiTimeout: true,
+  maxRecords: true,
+  progressTimeout: true,
+  onStalled: true,
+  fetch: true
+} satisfies { readonly [name in keyof CommonOptions]-?: true } & { readonly [name: string]: true }
+
+const fetchNames = {
+  maxWait: true,
+  minBytes: true,
+  maxBytes: true,
+  maxPartitionBytes: true,
+  bufferBytes: true,
+  clientRack: true,
+  onCorrupt: true,
+  checkCrcs: true
+} satisfies { readonly [name in keyof FetchOptions]-?: true }
 
 /** Checks options and fills in defaults; fails with `Misconfigured`, naming every mistake. */
 export const make = (
@@ -162,7 +221,15 @@ export const make = (
   Effect.suspend(() => {
     const check = KafkaConfig.checks()
     check.mistakes.push(...mistakes, ...(membership?.mistakes ?? []))
-    check.mistakes.push(...startMistakes("from", options.from), ...startMistakes("until", options.until))
+    const mistake = (text: string) => void check.mistakes.push(text)
+    checkNames(options, names, mistake)
+    checkNames(options.fetch ?? {}, fetchNames, mistake, "fetch.")
+    check.mistakes.push(...startMistakes("from", options.from, ["earliest", "latest", "committed"]))
+    if (options.until !== undefined)
+      check.mistakes.push(...startMistakes("until", options.until, ["earliest", "latest"]))
+    for (const name of ["onOutOfRange", "onStalled", "isolation"] as const)
+      check.mistakes.push(...choiceMistakes(name, options[name], choices[name]))
+    check.mistakes.push(...choiceMistakes("fetch.onCorrupt", options.fetch?.onCorrupt, choices.onCorrupt))
     if (options.group === "") check.mistakes.push("group is empty")
     if (options.group === undefined && options.from === "committed") {
       check.mistakes.push(`from: "committed" needs a group`)
