@@ -13,6 +13,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Admin from "../Admin.ts"
 import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
+import * as KafkaConfig from "../KafkaConfig.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as Properties from "./Properties.ts"
 
@@ -116,8 +117,12 @@ export const connected = <A, R>(
     if (given.timeout <= 0) return yield* failed(`--timeout must be more than 0, not ${given.timeout}`)
     const values = yield* settings(given)
     const env = Object.fromEntries(Object.entries(values).map(([name, value]) => [`KAFKA_${name}`, value]))
-    const kafka = Kafka.layerConfig().pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))))
     const millis = given.timeout * 1000
+    const kafka = Layer.unwrap(
+      Effect.map(KafkaConfig.environment, (options) =>
+        Kafka.layer({ ...options, bootstrapTimeout: millis, metadataTimeout: Math.min(millis, 15_000) })
+      )
+    ).pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))))
     const layers = Admin.layer({ timeout: millis }).pipe(Layer.provideMerge(kafka))
     return yield* self.pipe(
       Effect.provide(layers),

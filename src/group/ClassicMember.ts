@@ -46,7 +46,11 @@ const refusal = (settings: Settings, code: number, api: Api): KafkaError.KafkaEr
   const where = { api, group: settings.group }
   if (!groupRefuses.has(code)) return KafkaError.fromCode(code, where)
   const { message, name } = ErrorCode.get(code)
-  return KafkaError.make({ ...where, _tag: "GroupRefused", code, name, message })
+  const isAssignor = code === ErrorCode.codes.INCONSISTENT_GROUP_PROTOCOL
+  const remedy = isAssignor
+    ? ` All members must offer one assignor that is the same; here they are set by Membership.classic({ assignors }).`
+    : ""
+  return KafkaError.make({ ...where, _tag: "GroupRefused", code, name, message: message + remedy })
 }
 
 type Api = "JoinGroup" | "SyncGroup" | "Heartbeat" | "OffsetCommit"
