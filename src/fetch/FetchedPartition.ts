@@ -158,7 +158,7 @@ export class FetchedPartition implements Slot {
       // Nothing but progress ends the waits between such answers, and between those that send us elsewhere.
       if (!this.#wasReplica) {
         this.again(now)
-        return this.#truncated(answer.divergingEpoch.endOffset)
+        return this.#truncated(answer.divergingEpoch.endOffset, answer.divergingEpoch.epoch)
       }
       // A follower that lags tells the same: the leader knows better.
       this.replica = undefined
@@ -275,11 +275,14 @@ export class FetchedPartition implements Slot {
   }
 
   /** The log ends, or was written anew, from `to` on. What was fetched beyond and not pulled is of no use. */
-  #truncated(to: number): Then {
+  #truncated(to: number, epoch = unknownEpoch): Then {
     this.lost = undefined
+    const wasAhead = this.next !== this.position
     this.drop()
     const { place, position } = this
     if (to < position) this.fail({ _tag: "DataLoss", kind: "truncated", ...place, from: position, to })
+    // Nothing of the position is lost: its epoch is one that no log knows, since nothing was written in it.
+    else if (!wasAhead) this.nextEpoch = this.positionEpoch = epoch < this.positionEpoch ? epoch : unknownEpoch
     return "nothing"
   }
 

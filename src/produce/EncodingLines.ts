@@ -2,6 +2,7 @@
  * Batches become bytes in the order in which they will go: a line for each broker, so that nothing waits behind what is
  * compressed for another one. What is little is done at once; the lines take turns, on the event loop and on the threads.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as KafkaError from "../KafkaError.ts"
@@ -38,8 +39,8 @@ export const make = (
       ? Encoder.later(batch, codecs).pipe(
           Effect.timeoutOrElse({ duration: within, orElse: () => Effect.fail(tooSlow()) }),
           permits.withPermits(1),
-          Effect.catchDefect(Effect.fail),
-          Effect.match({ onFailure: failed, onSuccess: () => undefined })
+          // Whatever becomes of a codec of the application's, its interruption included: the line goes on.
+          Effect.matchCause({ onFailure: (cause) => failed(Cause.squash(cause)), onSuccess: () => undefined })
         )
       : Effect.andThen(
           Effect.yieldNow,

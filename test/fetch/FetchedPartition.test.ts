@@ -53,6 +53,19 @@ describe("a partition being fetched", () => {
     }
   })
 
+  it("goes on where its epoch is one that no log knows, and nothing is lost", () => {
+    const { partition } = make(5)
+    partition.leader = { node: 1, epoch: 2 }
+    partition.nextEpoch = partition.positionEpoch = 1
+    partition.asked = { node: 1 }
+    partition.accept(answer({ divergingEpoch: { epoch: 0, endOffset: 5 } }), 12, 0)
+    assert.isUndefined(partition.failure)
+    assert.deepStrictEqual([partition.next, partition.nextEpoch], [5, 0])
+    // Told so again of the very epoch, it is not compared any more.
+    partition.accept(answer({ divergingEpoch: { epoch: 0, endOffset: 5 } }), 12, 0)
+    assert.deepStrictEqual([partition.next, partition.nextEpoch], [5, -1])
+  })
+
   it("takes another replica from its leader alone", () => {
     const { partition } = make()
     partition.leader = { node: 1, epoch: 0 }

@@ -73,6 +73,25 @@ describe("a codec of one's own", () => {
     )
   )
 
+  it.effect("that ends once by interruption fails that batch, and the next record of its broker goes", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make({ compression: "lz4", deliveryTimeout: "5 seconds", closeTimeout: 0 })
+      yield* producer.send(text, { value: "first", partition: 0 })
+      const reason = yield* reasonOf(producer.send(text, { partition: 0, value: `poison${"x".repeat(20_000)}` }))
+      assert.strictEqual(reason._tag, "Misuse")
+      yield* producer.send(text, { partition: 0, value: "x".repeat(20_000) })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(kafka()),
+      Effect.provide(
+        Compression.layer({
+          ...lz4,
+          compressLarge: (bytes) => (isPoison(bytes) ? Effect.interrupt : Effect.sync(() => lz4.compress(bytes)))
+        })
+      )
+    )
+  )
+
   it.effect("that is slow for one broker's records holds up no other broker's", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
