@@ -34,7 +34,10 @@ class Party {
 
   readonly join = Effect.fnUntraced(
     { self: this },
-    function* (this: Party, options: Options & { readonly zooKeeper?: Membership.ZooKeeperOptions } = {}) {
+    function* (
+      this: Party,
+      { zooKeeper: own, ...options }: Options & { readonly zooKeeper?: Membership.ZooKeeperOptions } = {}
+    ) {
       const memory = yield* ZooKeeper.Memory
       const scope = yield* Scope.make()
       const zooKeeper = yield* Scope.provide(memory.connect(), scope)
@@ -43,7 +46,7 @@ class Party {
         topics: [orders],
         from: "earliest",
         drainTimeout: "10 seconds",
-        membership: Membership.zooKeeper(options.zooKeeper),
+        membership: Membership.zooKeeper(own),
         ...options
       }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
       const member = new Member(zooKeeper, Scope.close(scope, Exit.void))

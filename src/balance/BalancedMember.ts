@@ -115,6 +115,11 @@ const lose = (state: State): Step => {
 
 const looked = (settings: Settings, before: State, view: View, now: number): Step => {
   const held = standing(settings, view)
+  // On topics that are not read any more: nobody has looked at them, and they are to be freed.
+  for (const [key, list] of before.held) {
+    const left = list.filter(({ topic }) => !view.ours.has(topic))
+    if (left.length > 0) held.set(key, left)
+  }
   let wanted = before.wanted
   try {
     if (!before.namesOnly) wanted = share(settings, view)

@@ -72,12 +72,16 @@ export const make = (context: Context): GroupWatches => {
     )
   }
   /** Brokers write a topic's partitions here; what their metadata tells follows. */
-  const topic = (topic: string) =>
-    zooKeeper.watch(`/brokers/topics/${topic}`).pipe(
-      Stream.drop(1),
+  const topic = (topic: string) => {
+    let isFirst = true
+    return zooKeeper.watch(`/brokers/topics/${topic}`).pipe(
       Stream.tap((node) =>
         Effect.gen(function* () {
           const wanted = node === undefined ? 0 : countOf(node.data)
+          const known = cluster.known(topic)?.partitions.length ?? 0
+          // The metadata that was asked for beside tells the same, unless it is older than the node.
+          if (isFirst && known >= wanted) return void (isFirst = false)
+          isFirst = false
           for (const info of yield* cluster.topics([topic])) {
             if (info.partitions.length < wanted)
               return yield* unreachable(`topic ${topic}`, `${info.partitions.length} of ${wanted} partitions are known`)
@@ -86,11 +90,14 @@ export const make = (context: Context): GroupWatches => {
         }).pipe(Effect.retry({ schedule: cluster.retry, times: 10 }), Effect.ignore)
       )
     )
+  }
   const members = Stream.tap(zooKeeper.watchChildren(layout.ids), (names = []) =>
     Effect.sync(() => {
       const before = seen()
       if (before === undefined) return
-      if (names.length !== before.size || names.some((name) => !before.has(name))) post({ _tag: "Changed" })
+      // Where one may say something else under the same id, the names alone do not tell.
+      if (layout.idsChange || names.length !== before.size || names.some((name) => !before.has(name)))
+        post({ _tag: "Changed" })
     })
   )
   const claims = (topic: string) =>

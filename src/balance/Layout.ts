@@ -21,6 +21,8 @@ export interface Layout {
   readonly owners: (topic: string) => string
   /** Whether a claim's name has the partition's leader in it. */
   readonly hasLeaders: boolean
+  /** Whether a member may say something else under the same id: what it reads, where one id is for all topics. */
+  readonly idsChange: boolean
   /** The name of a claim; undefined where it would need a leader and there is none. */
   readonly claim: (partition: number, leader: number) => string | undefined
   /** The partition of a claim; undefined where it is none. */
@@ -84,6 +86,7 @@ const pykafka = (name: LayoutName, group: string, topicName: (topic: string) => 
     ids: `/consumers/${group}/ids`,
     owners: (topic) => `/consumers/${group}/owners/${topicName(topic)}`,
     hasLeaders: true,
+    idsChange: false,
     claim: (partition, leader) => (leader < 0 ? undefined : `${leader}-${partition}`),
     // as PyKafka reads it: what stands between the first and the second hyphen
     partitionOf: (claim) => parsed(claim.split("-")[1]),
@@ -144,6 +147,7 @@ const jvm = (group: string, self: Self): Layout => {
     ids: `/consumers/${group}/ids`,
     owners: (topic) => `/consumers/${group}/owners/${topic}`,
     hasLeaders: false,
+    idsChange: true,
     claim: (partition) => `${partition}`,
     partitionOf: (claim) => parsed(claim),
     registration: (topics) =>

@@ -37,7 +37,7 @@ const unbounded = { concurrency: "unbounded" } as const
 const isExisting = (error: KafkaError.KafkaError): boolean =>
   error.reason._tag === "ZooKeeperRefused" && error.reason.name === "NODE_EXISTS"
 
-/** Those of a session. `known` keeps what members said of themselves, which they never change, over sessions. */
+/** Those of a session. `known` keeps what members said of themselves over sessions: most layouts never change it. */
 export const make = (layout: Layout, session: Session, known: Map<string, string>): Registrations => {
   const registered = new Map<string, string>()
   /** Every id node that may be there. */
@@ -83,7 +83,7 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
         for (const id of ours.keys()) if (!ids.includes(id)) again = registered.delete(id) || again
         if (again) continue
         yield* Effect.forEach(
-          ids.filter((id) => !known.has(id)),
+          ids.filter((id) => (layout.idsChange ? !ours.has(id) : !known.has(id))),
           (id) =>
             Effect.map(session.read(idPath(id)), (node) => {
               if (node !== undefined) known.set(id, decode(node.data))

@@ -43,13 +43,28 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
     fetch: (group, partitions) =>
       Effect.gen(function* () {
         const committed = new Map<string, Committed>()
+        const topics = [...new Set(partitions.map(({ topic }) => topic))]
+        /** When each was made, as far as brokers tell it in ZooKeeper. */
+        const made = new Map(
+          yield* Effect.forEach(
+            topics,
+            (topic) =>
+              Effect.map(
+                zooKeeper.read(`/brokers/topics/${topic}`),
+                (node) => [topic, node?.stat.created ?? ""] as const
+              ),
+            { concurrency: "unbounded" }
+          )
+        )
         yield* Effect.forEach(
           partitions,
           (one) =>
             Effect.gen(function* () {
               const path = pathOf(group, one)
-              const data = yield* zooKeeper.get(path)
-              const text = data === undefined ? "-1" : new TextDecoder().decode(data).trim()
+              const node = yield* zooKeeper.read(path)
+              // Nobody removes it with its topic: what is older than that is of another one of this name.
+              const isOld = node !== undefined && node.stat.modified < made.get(one.topic)!
+              const text = node === undefined || isOld ? "-1" : new TextDecoder().decode(node.data).trim()
               const offset = /^(-1|\d+)$/.test(text) ? Number(text) : NaN
               // To begin elsewhere in silence would skip records, or repeat all of them.
               if (!Number.isSafeInteger(offset)) return yield* unreadable(path, text, group, one)

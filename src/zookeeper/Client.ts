@@ -13,6 +13,8 @@ export interface Stat {
   readonly owner: string
   /** The transaction that created it, in hexadecimal of 16 digits: a smaller one is older. */
   readonly created: string
+  /** The transaction that set its data last, or created it. */
+  readonly modified: string
 }
 
 /** A node with its data. */

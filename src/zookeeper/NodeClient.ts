@@ -46,7 +46,12 @@ const nobody = "0".repeat(16)
 
 const statOf = (stat: Zk.Stat): Stat => {
   const owner = hex(stat.ephemeralOwner)
-  return { version: stat.version, owner: owner === nobody ? "" : owner, created: hex(stat.czxid) }
+  return {
+    version: stat.version,
+    owner: owner === nobody ? "" : owner,
+    created: hex(stat.czxid),
+    modified: hex(stat.mzxid)
+  }
 }
 
 /** Starts to connect. */

@@ -6,6 +6,7 @@ interface Entry {
   version: number
   readonly owner: string
   readonly created: string
+  modified: string
   readonly children: Set<string>
 }
 
@@ -17,9 +18,11 @@ export type Answer<A> = { readonly code: number; readonly answer?: A }
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/"
 const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 
+const first = "0".repeat(16)
+
 export class Tree {
   readonly nodes = new Map<string, Entry>([
-    ["/", { data: new Uint8Array(), version: 0, owner: "", created: "0".repeat(16), children: new Set() }]
+    ["/", { data: new Uint8Array(), version: 0, owner: "", created: first, modified: first, children: new Set() }]
   ])
   readonly dataWatches = new Map<string, Set<Watch>>()
   readonly childWatches = new Map<string, Set<Watch>>()
@@ -35,8 +38,11 @@ export class Tree {
     )
   }
 
-  private statOf({ created, owner, version }: Entry): Stat {
-    return { version, owner, created }
+  private statOf({ created, modified, owner, version }: Entry): Stat {
+    return { version, owner, created, modified }
+  }
+  private transaction(): string {
+    return (++this.transactions).toString(16).padStart(16, "0")
   }
   private fire(watches: Map<string, Set<Watch>>, path: string): void {
     const fired = watches.get(path)
@@ -71,8 +77,8 @@ export class Tree {
     if (parent === undefined) return { code: Code.NO_NODE }
     if (parent.owner !== "") return { code: Code.NO_CHILDREN_FOR_EPHEMERALS }
     if (this.nodes.has(path)) return { code: Code.NODE_EXISTS }
-    const created = (++this.transactions).toString(16).padStart(16, "0")
-    this.nodes.set(path, { data, version: 0, owner, created, children: new Set() })
+    const created = this.transaction()
+    this.nodes.set(path, { data, version: 0, owner, created, modified: created, children: new Set() })
     parent.children.add(nameOf(path))
     this.fire(this.dataWatches, path)
     this.fire(this.childWatches, parentOf(path))
@@ -82,7 +88,7 @@ export class Tree {
     const entry = this.nodes.get(path)
     if (entry === undefined) return { code: Code.NO_NODE }
     if (version !== -1 && version !== entry.version) return { code: Code.BAD_VERSION }
-    this.transactions++
+    entry.modified = this.transaction()
     entry.data = data
     entry.version++
     this.fire(this.dataWatches, path)

@@ -13,6 +13,7 @@ declare module "node-zookeeper-client" {
     readonly version: number
     readonly ephemeralOwner: Uint8Array
     readonly czxid: Uint8Array
+    readonly mzxid: Uint8Array
   }
   /** Its connection, which nothing but the client should need to know; see `zookeeper/NodeClient.ts` for why we do. */
   export interface ConnectionManager {

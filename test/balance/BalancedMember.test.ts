@@ -302,4 +302,13 @@ describe("BalancedMember", () => {
     assert.strictEqual(tags(commands), "Fail Leave")
     assert.include(first("Fail", commands).error.message, "the assignor failed: Error: boom")
   })
+
+  it("frees the claims on topics that it does not read any more", () => {
+    const one = Driven.balanced()
+    one.tell({ _tag: "Changed" })
+    const none = { topics: [], members: new Map([[me, ""]]), partitions: new Map(), claims: new Map(), ours: new Map() }
+    first("Revoke", one.tell({ _tag: "Looked", round: one.state.round, view: none }))
+    const free = first("Free", one.tell({ _tag: "Released", round: one.state.round }))
+    assert.deepStrictEqual(free.claims.map(({ node }) => node).sort(), all)
+  })
 })

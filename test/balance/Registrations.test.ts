@@ -155,3 +155,22 @@ it.effect("a partition that has no leader when the group balances is claimed soo
     Effect.provide(KafkaTest.layer({ brokers: 2, topics: [{ name: "t", partitions: 2, replicationFactor: 1 }] }))
   )
 )
+
+it.effect("what a member of the JVM's layout says anew under its id is heard", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const of = (name: string) =>
+      Effect.gen(function* () {
+        const zooKeeper = yield* memory.connect()
+        const layout = Layout.make("jvm", "g", { hostname: name, uuid: () => "0", time: 0 })
+        return [layout, Registrations.make(layout, yield* zooKeeper.session, new Map())] as const
+      })
+    const [[layout, a], [, b]] = [yield* of("a"), yield* of("b")]
+    yield* b.members(["orders", "extra"])
+    const readers = (topic: string) =>
+      Effect.map(a.members(["orders"]), (members) => layout.participants(members, topic).length)
+    assert.strictEqual(yield* readers("extra"), 1)
+    yield* b.members(["orders"])
+    assert.strictEqual(yield* readers("extra"), 0)
+  }).pipe(Effect.scoped)
+)

@@ -28,6 +28,23 @@ describe("ZooKeeperOffsets", () => {
         () => body.pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: ["t"] }))) as Effect.Effect<void>
       )
 
+    if (where === "ZooKeeper")
+      test(
+        "what is older than its topic is of another one of that name",
+        Effect.gen(function* () {
+          const { offsets, zooKeeper } = yield* made
+          const { id } = yield* zooKeeper.session
+          yield* zooKeeper.create("/brokers/topics/t", new Uint8Array())
+          yield* offsets.commit("g", as(id), [{ ...place, offset: 7 }])
+          assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 7)
+          yield* zooKeeper.remove("/brokers/topics/t")
+          yield* zooKeeper.create("/brokers/topics/t", new Uint8Array())
+          assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+          yield* offsets.commit("g", as(id), [{ ...place, offset: 2 }])
+          assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
+        })
+      )
+
     test(
       "what is committed is there; what is not, is left out",
       Effect.gen(function* () {
