@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Schedule } from "effect"
-import { Broker, Cluster, KafkaError, Producer, Topic } from "samsa"
+import { Broker, Cluster, KafkaError, Network, Producer, Topic } from "samsa"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
 import { EmbeddedKafka, Fault, KafkaTest } from "../src/testing/index.ts"
@@ -137,6 +137,15 @@ describe("Backoff", () => {
         assert.isTrue(told.length > 0 && told.every(({ isRetryable }) => isRetryable))
         assert.include(told.at(-1)?.message, "NOT_ENOUGH_REPLICAS")
       }).pipe(Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }] })))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("comes after a Network of one's own that was interrupted, which is no closed client", () =>
+    Effect.gen(function* () {
+      const own = yield* brokers(Network.Network.of({ connect: () => Effect.interrupt }))
+      const { isRetryable, reason } = yield* Effect.flip((yield* own.at("b", 9092)).offer())
+      assert.strictEqual(reason._tag, "Unreachable")
+      assert.isTrue(isRetryable)
     }).pipe(Effect.scoped)
   )
 

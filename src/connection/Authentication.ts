@@ -133,18 +133,18 @@ const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchang
 
 /** In one line, as the application says it. */
 const why = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.hasInterruptsOnly(cause)) return "it was interrupted"
   const said = Cause.squash(cause)
   return said instanceof Error ? said.message : typeof said === "string" ? said : "it failed"
 }
 
 /** What an Effect of the application is needed for: where it is down that says nothing of us, as if the broker were. */
 const supplied = (exchange: Effect.Effect<Exchange, unknown>, problem: string, address: string) =>
+  // An interruption here is that of the Effect alone: who is interrupted himself hears of nothing.
   Effect.catchCause(exchange, (cause) =>
-    Cause.hasInterrupts(cause)
-      ? Effect.interrupt
-      : Effect.fail(
-          KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: `${problem}: ${why(cause)}` }] }, cause)
-        )
+    Effect.fail(
+      KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: `${problem}: ${why(cause)}` }] }, cause)
+    )
   )
 
 /** The mechanism as brokers know it. */

@@ -125,7 +125,11 @@ export class ConnectionSlot {
   #typed(
     exit: Exit.Exit<BrokerConnection, KafkaError.KafkaError>
   ): Effect.Effect<BrokerConnection, KafkaError.KafkaError> {
-    return Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Effect.fail(closed()) : exit
+    if (!Exit.isFailure(exit) || !Cause.hasInterrupts(exit.cause)) return exit
+    // A Network of the application's may end so, too.
+    return this.#context.scope.state._tag === "Closed"
+      ? Effect.fail(closed())
+      : this.#lost("connecting was interrupted")
   }
 }
 
