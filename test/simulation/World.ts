@@ -177,8 +177,12 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
     const member: Member = { name, way, consumer, scope, freezer, reading: undefined, alive: true }
     member.reading = yield* Effect.forkDetach(
       Effect.andThen(
-        Effect.exit(Effect.provideService(read(world, name, way, consumer), Clock.Clock, clock)),
-        // Interrupted by the consumer: its process would be started again.
+        // In a fiber of its own: the consumer interrupts the one that reads its stream.
+        Effect.flatMap(
+          Effect.forkChild(Effect.provideService(read(world, name, way, consumer), Clock.Clock, clock)),
+          Fiber.await
+        ),
+        // Its process would be started again.
         Effect.suspend(() => (member.alive ? restart(world, member) : Effect.void))
       )
     )
