@@ -226,7 +226,9 @@ describe("Consumer", () => {
         [{ fetch: { onCorrupt: "ignore" } }, "fetch.onCorrupt is one of fail, skip"],
         [{ isolation: "read_committed" }, "isolation is one of committed, uncommitted"],
         [{ onOutOfRange: "newest" }, "onOutOfRange is one of"],
-        [{ onStalled: "stop" }, "onStalled is one of"]
+        [{ onStalled: "stop" }, "onStalled is one of"],
+        [{ resetOnStart: "false" }, "resetOnStart is neither true nor false"],
+        [{ fetch: { checkCrcs: "false" } }, "fetch.checkCrcs is neither true nor false"]
       ]
       for (const [options, mistake] of wrong) {
         const settings = { group: "g", topics: [orders], from: "earliest" as const, ...options }

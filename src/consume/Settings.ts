@@ -246,7 +246,7 @@ export const make = (
       group: options.group,
       from: options.from,
       until: options.until,
-      resetOnStart: options.resetOnStart ?? false,
+      resetOnStart: check.boolean("resetOnStart", options.resetOnStart, false),
       onOutOfRange: options.onOutOfRange ?? "fail",
       onUndecodable: options.onUndecodable ?? "fail",
       onAssigned: options.onAssigned,
@@ -271,7 +271,7 @@ export const make = (
         maxBytes: check.positiveInt32("fetch.maxBytes", fetch.maxBytes, 52_428_800),
         maxPartitionBytes: check.positiveInt32("fetch.maxPartitionBytes", fetch.maxPartitionBytes, 1_048_576),
         bufferBytes: check.positive("fetch.bufferBytes", fetch.bufferBytes, 67_108_864),
-        checkCrcs: fetch.checkCrcs ?? true,
+        checkCrcs: check.boolean("fetch.checkCrcs", fetch.checkCrcs, true),
         clientRack: fetch.clientRack,
         onCorrupt: fetch.onCorrupt
       },

@@ -117,7 +117,7 @@ export const make = (
     else if (top !== undefined && compressionLevel !== undefined && !between(compressionLevel, 1, top))
       mistake(`compressionLevel of ${compression} is a whole number from 1 to ${top}, not ${compressionLevel}`)
 
-    const idempotent = options.idempotent ?? acks === "all"
+    const idempotent = checks.boolean("idempotent", options.idempotent, acks === "all")
     const maxRequestBytes = checks.positiveInt32("maxRequestBytes", options.maxRequestBytes, 1_048_576)
     const requestTimeout = checks.millis("requestTimeout", options.requestTimeout, 30_000)
     const deliveryTimeout = checks.millis("deliveryTimeout", options.deliveryTimeout, 120_000)
