@@ -2,10 +2,12 @@
 
 import os
 import signal
+import time
 
 from pykafka import KafkaClient
 from pykafka.balancedconsumer import BalancedConsumer
 from pykafka.common import CompressionType, OffsetType
+from pykafka.exceptions import LeaderNotFoundError
 from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
 
 from worker import leaving, main, records, say, say_record
@@ -14,8 +16,16 @@ codecs = {"none": CompressionType.NONE, "gzip": CompressionType.GZIP, "snappy": 
 
 
 def topic_of(options):
-    client = KafkaClient(hosts=options["bootstrap"], broker_version=options["version"])
-    return client, client.topics[options["topic"]]
+    """PyKafka knows no in-sync replica that is no broker any more: while one leaves, the topic is asked for again."""
+    until = time.monotonic() + 20
+    while True:
+        client = KafkaClient(hosts=options["bootstrap"], broker_version=options["version"])
+        try:
+            return client, client.topics[options["topic"]]
+        except (KeyError, LeaderNotFoundError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def produce(options):
