@@ -15,6 +15,7 @@ import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
+import { Closing } from "../engine/Closing.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import { anonymous, type Member, type Owner } from "../Membership.ts"
@@ -76,6 +77,7 @@ export const make = Effect.fnUntraced(function* (
   const transport = yield* Transport
   const context = (yield* Effect.context<never>()) as Context.Context<any>
   const clock = yield* Clock.Clock
+  const closing = yield* Closing
   const consumer = yield* Scope.provide(transport.consumer(settings.fetch), scope)
   const events = yield* PubSub.unbounded<ConsumerEvent | typeof theEnd>({ replay: 64 })
   const publish = (event: ConsumerEvent): void => void PubSub.publishUnsafe(events, event)
@@ -207,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
   const close = Effect.suspend(() => {
     if (state.closing) return Deferred.await(closed)
     state.closing = true
-    return Effect.ensuring(closeOnce, Deferred.done(closed, Exit.void))
+    return Effect.ensuring(closing(closeOnce), Deferred.done(closed, Exit.void))
   })
 
   const engine: Engine = {

@@ -12,6 +12,7 @@ import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
 import * as Crc32c from "../Crc32c.ts"
+import { Closing } from "../engine/Closing.ts"
 import * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as RecordBatch from "../protocol/records/RecordBatch.ts"
@@ -127,6 +128,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
+  const closing = yield* Closing
   yield* Effect.addFinalizer(() =>
     flush.pipe(
       Effect.timeoutOrElse({ duration: settings.closeTimeout, orElse: () => Effect.void }),
@@ -137,7 +139,8 @@ export const make = Effect.fnUntraced(function* (
           for (const { over } of flushes) Deferred.doneUnsafe(over, Exit.void)
         })
       ),
-      Effect.andThen(connections.hangUp)
+      Effect.andThen(connections.hangUp),
+      closing
     )
   )
 

@@ -17,6 +17,7 @@ import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as EmbeddedKafka from "./EmbeddedKafka.ts"
+import * as Standstill from "./Standstill.ts"
 
 /**
  * @since 0.1.0
@@ -28,7 +29,9 @@ export interface Options extends EmbeddedKafka.Options {
 }
 
 /**
- * An embedded cluster, and `Kafka` over it in process.
+ * An embedded cluster, and `Kafka` over it in process. Where a test fails under TestClock, and so leaves producers or
+ * consumers that wait for it to move, they are closed all the same: after a second of real time in which nothing happens
+ * the clock moves on.
  *
  * @since 0.1.0
  * @category layers
@@ -44,4 +47,4 @@ export const layer = (
         Layer.fresh(EmbeddedKafka.layerNetwork)
       )
     )
-  ).pipe(Layer.provideMerge(EmbeddedKafka.layer(options)))
+  ).pipe(Layer.provideMerge(Layer.merge(EmbeddedKafka.layer(options), Standstill.layer)))
