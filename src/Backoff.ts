@@ -2,7 +2,9 @@
  * The library's retries as Schedules: one curve, and how an application's own takes its place. All of them are bounded
  * by a budget of whoever uses them, never by a count, unless the application's Schedule counts.
  */
-import type * as Clock from "effect/Clock"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -31,64 +33,142 @@ export const delay = (failures: number, random: number): number =>
   failures <= 1 ? 0 : Math.min(1000, 50 * 2 ** Math.min(failures - 2, 10)) * (0.8 + 0.4 * random)
 
 /**
- * The wait after so many failures in a row (from 1), in milliseconds; undefined where the Schedule has ended. Depends on
- * its arguments alone. `error` is what failed last: the Schedule's input.
+ * The wait after so many failures in a row (from 1), in milliseconds; undefined where the Schedule has ended. It is kept
+ * by whoever counts the failures of one thing: each failure is one step more of the Schedule, whatever came before it,
+ * and the first of a row begins the Schedule anew. `why` is what failed last, the Schedule's input.
  */
-export type Delay = (failures: number, random: number, error?: KafkaError.KafkaError) => number | undefined
+export type Delay = (failures: number, random: number, why?: Why) => number | undefined
+/** The same where the Schedule's end is no end. */
+export type LastingDelay = (failures: number, random: number, why?: Why) => number
+/** Made only where somebody asks for it. */
+export type Why = () => KafkaError.KafkaError
 
-/** Beyond so many failures a Schedule is not looked at any further: it goes on as it was there. */
-const stepsAtMost = 10_000
-/** The same for one whose last delay is looked for from behind. */
-const lastingSteps = 64
+/** Who takes over what has failed so often steps a Schedule for that, once; beyond so many failures it is left out. */
+const stepsAtOnce = 10_000
+/** Where a Schedule has ended that had no delay, and what it is for goes on. */
+const withoutDelay = 1000
 
-/**
- * A Schedule as such a function, for code that is not an Effect: it is stepped from its beginning, at once, with all
- * failures being the last one and time being what the delays add up to. The default is `delay`, which is cheaper. A
- * Schedule whose steps wait for something is taken to have ended.
- */
-export const delays = (retry: Retry | undefined): Delay => {
-  if (retry === undefined || retry === schedule) return delay
-  return (failures, random, error = unknown) => {
-    const steps = Math.min(failures, stepsAtMost)
-    // Jitter is drawn from `random`, as the default's is.
-    const drawn: Random.Random = {
-      nextDoubleUnsafe: () => random,
-      nextIntUnsafe: () => Math.floor((random - 0.5) * 2 ** 53)
+type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, KafkaError.KafkaError, never, never>>>
+
+/** Steps Schedules at once, in the context of whoever has made it: its Clock and its logger, and jitter from `random`. */
+class Runner {
+  readonly clock: Clock.Clock
+  readonly #run: ReturnType<typeof Effect.runSyncExitWith<never>>
+  readonly #setting: string
+  #random = 0
+  #isTold = false
+
+  constructor(context: Context.Context<never>, clock: Clock.Clock, setting: string) {
+    const random: Random.Random = {
+      nextDoubleUnsafe: () => this.#random,
+      nextIntUnsafe: () => Math.floor((this.#random - 0.5) * 2 ** 53)
     }
-    const stepped = Effect.gen(function* () {
-      const step = yield* Schedule.toStep(retry)
-      let [elapsed, last] = [0, 0]
-      for (let i = 0; i < steps; i++) {
-        const [, duration] = yield* step(elapsed, error)
-        last = Duration.toMillis(duration)
-        elapsed += last
-      }
-      return last
-    })
-    const exit = Effect.runSyncExit(Effect.provideService(stepped, Random.Random, drawn))
-    return Exit.isSuccess(exit) ? exit.value : undefined
+    this.clock = clock
+    this.#run = Effect.runSyncExitWith(Context.add(context, Random.Random, random))
+    this.#setting = setting
+  }
+
+  /** Undefined where there is none: the Schedule has ended, or it has died or waits for something, which is logged once. */
+  run<A>(step: Effect.Effect<A, unknown>, random: number): A | undefined {
+    this.#random = random
+    const exit = this.#run(step)
+    if (Exit.isSuccess(exit)) return exit.value
+    if (!Pull.isDoneCause(exit.cause)) this.#tell(exit.cause)
+    return undefined
+  }
+
+  #tell(cause: Cause.Cause<unknown>): void {
+    const defect = Cause.squash(cause)
+    const waits = Cause.isAsyncFiberError(defect)
+    if (waits) defect.fiber.interruptUnsafe()
+    if (this.#isTold) return
+    this.#isTold = true
+    const what = `the Schedule of the setting ${this.#setting} ${waits ? "waits for something" : "has died"}, and counts as ended`
+    this.#run(waits ? Effect.logError(what) : Effect.logError(what, cause))
   }
 }
 
-/** Where a Schedule has ended that had no delay, and what it is for goes on. */
-const withoutDelay = 1000
+/** A Schedule on its way. */
+class Stepped {
+  readonly #retry: Retry
+  readonly #runner: Runner
+  #step: Step | undefined
+  #count = 0
+  /** How far its time is ahead of the Clock: what was taken over has waited. */
+  #ahead = 0
+  /** The last delay that it gave, in milliseconds. */
+  last = 0
+  hasEnded = false
+
+  constructor(retry: Retry, runner: Runner) {
+    this.#retry = retry
+    this.#runner = runner
+  }
+
+  /** Goes on to so many failures in a row, the last of which is `why`. */
+  to(failures: number, random: number, why: Why): void {
+    if (failures <= this.#count) {
+      this.#step = undefined
+      this.#count = this.#ahead = this.last = 0
+      this.hasEnded = false
+    }
+    const from = Math.max(this.#count, failures - stepsAtOnce)
+    this.#count = Math.max(0, failures)
+    if (this.hasEnded || failures < 1) return
+    const error = why()
+    this.#step ??= this.#runner.run(Schedule.toStep(this.#retry), random)
+    for (let i = from; i < failures; i++) {
+      const now = this.#runner.clock.currentTimeMillisUnsafe() + this.#ahead
+      const taken = this.#runner.run(
+        Effect.suspend(() => this.#step!(now, error)),
+        random
+      )
+      if (taken === undefined) {
+        this.hasEnded = true
+        return
+      }
+      this.last = Duration.toMillis(taken[1])
+      if (i + 1 < failures) this.#ahead += this.last
+    }
+  }
+}
+
+const steppedBy = (retry: Retry, setting: string): Effect.Effect<() => Stepped> =>
+  Effect.map(Effect.context<never>(), (context) => {
+    const runner = new Runner(context, Context.get(context, Clock.Clock), setting)
+    return () => new Stepped(retry, runner)
+  })
+
+/**
+ * A Schedule for code that is not an Effect: gives what makes a `Delay` for each thing that fails by itself. The default
+ * needs none, and is `delay` for all. A Schedule whose steps wait for something, or die, counts as ended, and it is
+ * logged. `setting`: where it was given.
+ */
+export const delays = (retry: Retry | undefined, setting = "retry"): Effect.Effect<() => Delay> =>
+  retry === undefined || retry === schedule
+    ? Effect.succeed(() => delay)
+    : Effect.map(steppedBy(retry, setting), (make) => () => {
+        const stepped = make()
+        return (failures, random, why = unknown) => {
+          stepped.to(failures, random, why)
+          return stepped.hasEnded ? undefined : stepped.last
+        }
+      })
 
 /**
  * The same for what has nothing that could fail, and goes on: where the Schedule has ended, its last delay stays, or a
  * second where it had none.
  */
-export const lasting = (
-  retry: Retry | undefined
-): ((failures: number, random: number, error?: KafkaError.KafkaError) => number) => {
-  const until = delays(retry)
-  return (failures, random, error) => {
-    for (let steps = Math.min(failures, lastingSteps); steps > 0; steps--) {
-      const millis = until(steps, random, error)
-      if (millis !== undefined) return millis > 0 || steps === failures ? millis : withoutDelay
-    }
-    return failures < 1 ? 0 : withoutDelay
-  }
-}
+export const lasting = (retry: Retry | undefined, setting = "retry"): Effect.Effect<() => LastingDelay> =>
+  retry === undefined || retry === schedule
+    ? Effect.succeed(() => delay)
+    : Effect.map(steppedBy(retry, setting), (make) => () => {
+        const stepped = make()
+        return (failures, random, why = unknown) => {
+          stepped.to(failures, random, why)
+          return stepped.hasEnded && stepped.last === 0 ? withoutDelay : stepped.last
+        }
+      })
 
 /** The same as a Schedule: where the application's has ended, its last delay stays, or a second where it had none. */
 export const unending = (retry: Retry): Retry =>
@@ -116,11 +196,9 @@ export const unending = (retry: Retry): Retry =>
         })
       )
 
-/** For who keeps no error: a fetch, a round of a group. */
-const unknown = KafkaError.make({
-  _tag: "Unreachable",
-  attempts: [{ address: "a broker", cause: "an attempt failed" }]
-})
+/** For what has no error: an answer that is empty and comes too early, or that leaves a partition out. */
+const unknown: Why = () =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "a broker", cause: "it is of no use for now" }] })
 
 /** A budget and what it is spent on, for the error that ends it. */
 export interface Budget {

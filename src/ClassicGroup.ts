@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import * as Backoff from "./Backoff.ts"
+import type * as Backoff from "./Backoff.ts"
 import * as Assignor from "./Assignor.ts"
 import * as ClassicDriver from "./group/ClassicDriver.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
@@ -35,12 +35,12 @@ export interface ClassicOptions {
   readonly metadataMaxAge?: Duration.Input | undefined
   /**
    * When a heartbeat that failed is sent again, within the session timeout. Where it ends, its last delay stays, or a
-   * second where it had none. It counts failures: their reason is not told to it. Default: the curve of `KafkaConfig.Options.retry`.
+   * second where it had none. Its input is the failure. Default: the curve of `KafkaConfig.Options.retry`.
    */
   readonly heartbeat?: Backoff.Retry | undefined
   /**
    * When joining that failed is tried again. Where it ends, its last delay stays, or a second where it had none: a
-   * member goes on until the consumer is closed. It counts failures: their reason is not told to it. Default: the curve of `KafkaConfig.Options.retry`.
+   * member goes on until the consumer is closed. Its input is the failure. Default: the curve of `KafkaConfig.Options.retry`.
    */
   readonly rejoin?: Backoff.Retry | undefined
   /** How long leaving may take when the consumer is closed. Default 5 s. */
@@ -65,8 +65,8 @@ export const classic = (options: ClassicOptions = {}): Membership => {
     instanceId: options.instanceId ?? null,
     metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
     leaveTimeout: check.millis("leaveTimeout", options.leaveTimeout, 5_000),
-    heartbeatDelay: Backoff.lasting(check.schedule("heartbeat", options.heartbeat)),
-    rejoinDelay: Backoff.lasting(check.schedule("rejoin", options.rejoin))
+    heartbeat: check.schedule("heartbeat", options.heartbeat),
+    rejoin: check.schedule("rejoin", options.rejoin)
   }
   if (settings.assignors.length === 0) check.mistakes.push("assignors names none")
   if (settings.heartbeatInterval * 3 > settings.sessionTimeout) {

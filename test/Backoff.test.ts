@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Schedule } from "effect"
-import { Broker, Cluster, KafkaError, Network, Producer, Topic } from "samsa"
+import { Cause, Clock, Effect, Logger, Schedule, Stream } from "effect"
+import { Broker, Cluster, Consumer, KafkaError, Membership, Network, Producer, Topic } from "samsa"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
 import { EmbeddedKafka, Fault, KafkaTest } from "../src/testing/index.ts"
@@ -10,56 +10,111 @@ const unreachable = KafkaError.make({ _tag: "Unreachable", attempts: [] })
 const misuse = KafkaError.make({ _tag: "Misuse", message: "no" })
 
 describe("Backoff", () => {
-  it("has one curve: the function and the Schedule agree, step by step", () => {
-    // Another Schedule of the same steps, so that it is stepped.
-    const stepped = Backoff.delays(Schedule.map(Backoff.schedule, (output) => Effect.succeed(output)))
-    for (const random of [0, 0.25, 0.999]) {
-      for (let failures = 1; failures <= 20; failures++) {
-        assert.approximately(stepped(failures, random)!, Backoff.delay(failures, random), 1e-6, `${failures} ${random}`)
+  it.effect("has one curve: the function and the Schedule agree, step by step", () =>
+    Effect.gen(function* () {
+      // Another Schedule of the same steps, so that it is stepped.
+      const delays = yield* Backoff.delays(Schedule.map(Backoff.schedule, (output) => Effect.succeed(output)))
+      for (const random of [0, 0.25, 0.999]) {
+        const stepped = delays()
+        for (let failures = 1; failures <= 20; failures++) {
+          const expected = Backoff.delay(failures, random)
+          assert.approximately(stepped(failures, random)!, expected, 1e-6, `${failures} ${random}`)
+        }
       }
-    }
-    assert.strictEqual(Backoff.delays(undefined), Backoff.delay)
-    assert.strictEqual(Backoff.delays(Backoff.schedule), Backoff.delay)
-  })
+      for (const own of [undefined, Backoff.schedule]) assert.strictEqual((yield* Backoff.delays(own))(), Backoff.delay)
+    })
+  )
 
-  it("steps a Schedule of one's own: by count, by what failed, to its end", () => {
-    const thrice = Backoff.delays(Schedule.max([Schedule.spaced("7 millis"), Schedule.recurs(3)]))
-    assert.deepStrictEqual(
-      [1, 2, 3, 4, 5].map((failures) => thrice(failures, 0)),
-      [7, 7, 7, undefined, undefined]
-    )
-    // More than 64 steps had no end.
-    const hundred = Backoff.delays(Schedule.spaced("7 millis").pipe(Schedule.upTo({ times: 100 })))
-    assert.deepStrictEqual([hundred(100, 0), hundred(101, 0)], [7, undefined])
-    const tenSeconds = Backoff.delays(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "10 seconds" })))
-    assert.deepStrictEqual([tenSeconds(99, 0), tenSeconds(110, 0)], [100, undefined])
-    const choosy = Backoff.delays(
-      Schedule.spaced("1 second").pipe(
-        Schedule.setInputType<KafkaError.KafkaError>(),
-        Schedule.while(({ input }) => input.isRetryable)
+  it.effect("steps a Schedule of one's own: by count, by what failed, by time, to its end", () =>
+    Effect.gen(function* () {
+      const one = (retry: Backoff.Retry) => Effect.map(Backoff.delays(retry), (make) => make())
+      const thrice = yield* one(Schedule.max([Schedule.spaced("7 millis"), Schedule.recurs(3)]))
+      const five = () => [1, 2, 3, 4, 5].map((failures) => thrice(failures, 0))
+      assert.deepStrictEqual(five(), [7, 7, 7, undefined, undefined])
+      // The first of a row begins anew.
+      assert.deepStrictEqual(five(), [7, 7, 7, undefined, undefined])
+      // Who takes over what has failed so often has waited so long, too: the half of a batch that was split.
+      const hundred = yield* one(Schedule.spaced("7 millis").pipe(Schedule.upTo({ times: 100 })))
+      assert.deepStrictEqual([hundred(100, 0), hundred(101, 0)], [7, undefined])
+      const tenSeconds = yield* one(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "10 seconds" })))
+      assert.deepStrictEqual([tenSeconds(99, 0), tenSeconds(110, 0)], [100, undefined])
+      // Time is the Clock's: an attempt may have taken longer than the wait before it.
+      assert.strictEqual(tenSeconds(1, 0), 100)
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(tenSeconds(2, 0), 100)
+      yield* TestClock.adjust("2 seconds")
+      assert.isUndefined(tenSeconds(3, 0))
+      // Each failure is told in its turn.
+      const choosy = yield* one(
+        Schedule.spaced("1 second").pipe(
+          Schedule.setInputType<KafkaError.KafkaError>(),
+          Schedule.while(({ input }) => input.isRetryable)
+        )
       )
-    )
-    assert.strictEqual(choosy(1, 0, unreachable), 1000)
-    assert.isUndefined(choosy(1, 0, misuse))
-    // One that waits for something cannot be stepped at once, and ends.
-    const waits = Backoff.delays(Schedule.modifyDelay(Schedule.forever, () => Effect.as(Effect.sleep(1), "1 second")))
-    assert.isUndefined(waits(1, 0))
-  })
+      assert.strictEqual(
+        choosy(1, 0, () => unreachable),
+        1000
+      )
+      assert.isUndefined(choosy(2, 0, () => misuse))
+    })
+  )
 
-  it("goes on with the last delay where nothing could fail", () => {
-    const twice = Backoff.lasting(Schedule.max([Schedule.exponential("10 millis"), Schedule.recurs(2)]))
-    assert.deepStrictEqual(
-      [1, 2, 3, 100].map((failures) => twice(failures, 0)),
-      [10, 20, 20, 20]
-    )
-    // One without a delay that has ended is not asked for without a wait for ever.
-    const thrice = Backoff.lasting(Schedule.recurs(3))
-    assert.deepStrictEqual(
-      [1, 2, 3, 4, 100].map((failures) => thrice(failures, 0)),
-      [0, 0, 0, 1000, 1000]
-    )
-    assert.strictEqual(Backoff.lasting(Schedule.recurs(0))(3, 0), 1000)
-  })
+  it.effect("takes one step for each failure, however many there were", () =>
+    Effect.gen(function* () {
+      let steps = 0
+      const counting = Schedule.modifyDelay(Schedule.spaced("10 millis"), ({ duration }) => {
+        steps++
+        return Effect.succeed(duration)
+      })
+      for (const make of [yield* Backoff.delays(counting), yield* Backoff.lasting(counting)]) {
+        const [own, another] = [make(), make()]
+        steps = 0
+        // Things that fail side by side have steps of their own.
+        for (let failures = 1; failures <= 500; failures++) for (const delay of [own, another]) delay(failures, 0)
+        assert.strictEqual(steps, 1000)
+      }
+    })
+  )
+
+  it.effect("that dies or waits for something counts as ended, which is told once", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const logger = Logger.make(
+        ({ cause, message }) => void told.push(`${String(message)} ${Cause.pretty(cause)}`.trim())
+      )
+      const delaysOf = (retry: Backoff.Retry) =>
+        Effect.provide(Backoff.delays(retry, "heartbeat"), Logger.layer([logger]))
+      const waits = yield* delaysOf(
+        Schedule.modifyDelay(Schedule.forever, () => Effect.as(Effect.sleep(1), "1 second"))
+      )
+      assert.isUndefined(waits()(1, 0))
+      assert.isUndefined(waits()(1, 0))
+      assert.deepStrictEqual(told, ["the Schedule of the setting heartbeat waits for something, and counts as ended"])
+      const dies = yield* delaysOf(Schedule.modifyDelay(Schedule.forever, () => Effect.die(new Error("a mistake"))))
+      assert.isUndefined(dies()(1, 0))
+      assert.lengthOf(told, 2)
+      assert.include(told[1], "the Schedule of the setting heartbeat has died")
+      assert.include(told[1], "a mistake")
+    })
+  )
+
+  it.effect("goes on with the last delay where nothing could fail", () =>
+    Effect.gen(function* () {
+      const one = (retry: Backoff.Retry) => Effect.map(Backoff.lasting(retry), (make) => make())
+      const twice = yield* one(Schedule.max([Schedule.exponential("10 millis"), Schedule.recurs(2)]))
+      assert.deepStrictEqual(
+        [1, 2, 3, 100].map((failures) => twice(failures, 0)),
+        [10, 20, 20, 20]
+      )
+      // One without a delay that has ended is not asked for without a wait for ever.
+      const thrice = yield* one(Schedule.recurs(3))
+      assert.deepStrictEqual(
+        [0, 1, 2, 3, 4, 100].map((failures) => thrice(failures, 0)),
+        [0, 0, 0, 0, 1000, 1000]
+      )
+      assert.strictEqual((yield* one(Schedule.recurs(0)))(3, 0), 1000)
+    })
+  )
 
   it.effect("goes on with the last delay where what has failed must be tried again", () =>
     Effect.gen(function* () {
@@ -139,6 +194,37 @@ describe("Backoff", () => {
       }).pipe(Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }] })))
     }).pipe(Effect.scoped)
   )
+
+  it.effect("is told why a fetch failed, and why a group was not joined", () => {
+    const [fetching, joining] = [new Set<string>(), new Set<string>()]
+    const listening = (told: Set<string>) =>
+      Schedule.spaced("20 millis").pipe(
+        Schedule.setInputType<KafkaError.KafkaError>(),
+        Schedule.while(
+          ({ input: { reason } }) => told.add(reason._tag === "Server" ? reason.name : reason._tag).size > 0
+        )
+      )
+    return Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.make()
+      yield* producer.send(Topic.bytes("t"), { value: null, key: null })
+      fetching.clear()
+      yield* broker.inject(Fault.on("Fetch", { times: 1 }).error(3))
+      yield* broker.inject(Fault.on("JoinGroup", { times: 1 }).error(15))
+      const membership = Membership.classic({ rejoin: listening(joining) })
+      const consumer = yield* Consumer.subscribe({ group: "g", topics: ["t"], from: "earliest", membership })
+      const reading = yield* Effect.forkChild(Stream.runHead(consumer.stream), { startImmediately: true })
+      for (let i = 0; i < 200 && reading.pollUnsafe() === undefined; i++) yield* TestClock.adjust("50 millis")
+      assert.isDefined(reading.pollUnsafe())
+      assert.include([...fetching], "UNKNOWN_TOPIC_OR_PARTITION")
+      assert.deepStrictEqual([...joining], ["COORDINATOR_NOT_AVAILABLE", "MEMBER_ID_REQUIRED"])
+      assert.notInclude([...fetching], "Unreachable")
+    }).pipe(
+      Effect.provide(
+        KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }], client: { retry: listening(fetching) } })
+      )
+    )
+  })
 
   it.effect("comes after a Network of one's own that was interrupted, which is no closed client", () =>
     Effect.gen(function* () {

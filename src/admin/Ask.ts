@@ -240,7 +240,7 @@ export const items = <I, A>(
     const millis = yield* within(parts, bounds)
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
-    const delays = Backoff.delays(parts.retry)
+    const delay = (yield* Backoff.delays(parts.retry))()
     const open = all.map((item): Open<I, A> => {
       const mistakes = question.check?.(item) ?? []
       const answer = mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
@@ -255,7 +255,8 @@ export const items = <I, A>(
         yield* round(parts, question, left, Math.min(remaining, longestWait))
         const failed = left.find((one) => one.answer === undefined)
         if (failed === undefined) return
-        const wait = delays(failures, random.nextDoubleUnsafe(), failed.last)
+        const { last } = failed
+        const wait = delay(failures, random.nextDoubleUnsafe(), last && (() => last))
         if (wait === undefined) return
         yield* Effect.sleep(wait)
       }

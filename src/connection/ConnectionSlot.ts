@@ -21,8 +21,9 @@ export interface Context {
   readonly fork: (effect: Effect.Effect<void>) => void
   /** How long a connection may be idle and be used again, in milliseconds. */
   readonly maxIdle: number
-  /** Milliseconds to wait after so many failures in a row, and the last of them. */
-  readonly delay: (failures: number, error: KafkaError.KafkaError) => number
+  /** Makes the waits after so many failures in a row. */
+  readonly delays: () => Backoff.LastingDelay
+  readonly random: { readonly nextDoubleUnsafe: () => number }
   /** Opens a connection in a Scope, ready for requests. */
   readonly connect: (slot: ConnectionSlot, scope: Scope.Scope) => Effect.Effect<BrokerConnection, KafkaError.KafkaError>
 }
@@ -34,11 +35,13 @@ export class ConnectionSlot {
   #connecting: Deferred.Deferred<BrokerConnection, KafkaError.KafkaError> | undefined
   /** Connections in a row that could not be made, or were lost before they were of use. */
   #failures = 0
+  readonly #delay: Backoff.LastingDelay
   #notBefore = 0
   #closed: string | undefined
 
   constructor(context: Context) {
     this.#context = context
+    this.#delay = context.delays()
   }
 
   /** The connection, made if there is none. */
@@ -77,8 +80,8 @@ export class ConnectionSlot {
 
   #failed(error: KafkaError.KafkaError): void {
     this.#failures++
-    const { clock, delay } = this.#context
-    this.#notBefore = Backoff.monotonic(clock) + delay(this.#failures, error)
+    const { clock, random } = this.#context
+    this.#notBefore = Backoff.monotonic(clock) + this.#delay(this.#failures, random.nextDoubleUnsafe(), () => error)
   }
 
   readonly #open = Effect.suspend(() => {

@@ -37,7 +37,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   const fork = (effect: Effect.Effect<void>) => Fiber.runIn(run(effect), scope)
   const now = () => Backoff.monotonic(clock)
   const { connectionsMaxIdle, keepAlive, maxPendingResponseBytes, sasl, sourceAddress, tls } = config
-  const delay = Backoff.lasting(config.retry)
+  const delays = yield* Backoff.lasting(config.retry)
   const idle = IdleReaper.make(connectionsMaxIdle, clock, fork)
 
   /** By `host:port`. */
@@ -128,7 +128,8 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         clock,
         fork,
         maxIdle: connectionsMaxIdle,
-        delay: (failures, error) => delay(failures, random.nextDoubleUnsafe(), error),
+        delays,
+        random,
         connect: (slot, parent) =>
           connect(id, host, port, slot, parent).pipe(
             Effect.timeoutOrElse({

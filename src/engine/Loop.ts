@@ -8,10 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
 
 export interface Loop {
   /** Milliseconds on the monotonic clock. */
@@ -48,11 +51,16 @@ interface Asked {
   again: boolean
   /** Questions since it was last left alone for a while. */
   questions: number
+  readonly delay: Backoff.LastingDelay
   wait: number
   endedAt: number
   /** Partitions whose leader is in doubt. */
   readonly doubted: Set<number>
 }
+
+/** What a Schedule is told where the answer came, and somebody has to ask again. */
+const withoutLeader = (topic: string): KafkaError.KafkaError =>
+  KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
 
 /** Makes a loop over `look`, which is told the time and gives the time of the next look, if it knows one. */
 export const make = Effect.fnUntraced(function* (
@@ -61,7 +69,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Loop, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
-  const delayOf = Backoff.lasting(cluster.retry)
+  const delays = yield* Backoff.lasting(cluster.retry)
   // Apart from the caller's Scope, since what is forked must live on while the caller flushes at the end.
   const scope = yield* Scope.make()
   const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -92,19 +100,24 @@ export const make = Effect.fnUntraced(function* (
       Effect.yieldNow,
       Effect.suspend(() => {
         one.again = false
-        return Effect.ignore(cluster.topics([topic]))
+        return cluster.topics([topic])
       })
     )
-    const ended = Effect.sync(() => {
+    const ended = (failure: KafkaError.KafkaError | undefined) => {
       one.asking = false
       one.questions++
-      one.wait = delayOf(one.questions, random.nextDoubleUnsafe())
+      one.wait = one.delay(one.questions, random.nextDoubleUnsafe(), () => failure ?? withoutLeader(topic))
       one.endedAt = now()
       if (one.again) later(topic, one)
       else one.doubted.clear()
       wake()
-    })
-    fork(Effect.ensuring(question, ended))
+    }
+    fork(
+      question.pipe(
+        Effect.onExit((exit) => Effect.sync(() => ended(Option.getOrUndefined(Exit.findErrorOption(exit))))),
+        Effect.ignore
+      )
+    )
   }
   const later = (topic: string, one: Asked) => {
     const left = Math.ceil(one.endedAt + one.wait - now())
@@ -127,6 +140,7 @@ export const make = Effect.fnUntraced(function* (
           sleeping: undefined,
           again: false,
           questions: 0,
+          delay: delays(),
           wait: 0,
           endedAt: -Infinity,
           doubted: new Set()

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
 import * as ErrorCode from "../ErrorCode.ts"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import * as Fetch from "../protocol/messages/Fetch.ts"
 import * as OffsetForLeaderEpoch from "../protocol/messages/OffsetForLeaderEpoch.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -25,7 +25,7 @@ export interface Verdict {
   /** Where the epoch before the position ends; undefined where the leader cannot say. */
   readonly endOffset: number | undefined
   /** Why there is none: to be asked again, of whoever leads. */
-  readonly failure: { readonly why: unknown; readonly isAboutLeader: boolean } | undefined
+  readonly failure: { readonly why: KafkaError.KafkaError; readonly isAboutLeader: boolean } | undefined
 }
 
 const verdict = (partition: FetchedPartition): Verdict => ({
@@ -36,7 +36,7 @@ const verdict = (partition: FetchedPartition): Verdict => ({
 })
 
 /** The verdict on a partition whose leader could not be asked. */
-export const unknown = (partition: FetchedPartition, why: unknown): Verdict => ({
+export const unknown = (partition: FetchedPartition, why: KafkaError.KafkaError): Verdict => ({
   ...verdict(partition),
   failure: { why, isAboutLeader: true }
 })
@@ -69,11 +69,12 @@ export const ask = (
         const key = TopicPartition.key({ topic, partition: index })
         const one = told.get(key)
         if (one === undefined) continue
+        const where = { api: "OffsetForLeaderEpoch", topic, partition: index }
         const isAboutLeader = ErrorCode.asks(errorCode, "OffsetForLeaderEpoch") === "metadata"
         told.set(key, {
           ...one,
           endOffset: endOffset >= 0 ? endOffset : undefined,
-          failure: errorCode === 0 ? undefined : { why: ErrorCode.get(errorCode).name, isAboutLeader }
+          failure: errorCode === 0 ? undefined : { why: KafkaError.fromCode(errorCode, where), isAboutLeader }
         })
       }
     }

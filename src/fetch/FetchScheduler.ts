@@ -17,20 +17,23 @@
  * of room, what others have not touched for a second is dropped, and is fetched again when they come back to it.
  */
 import type { Owner } from "./FetchBuffer.ts"
-import type { Answer, Look, Request, Settings, Slot } from "./Slot.ts"
+import type { Why } from "../Backoff.ts"
+import type { Answer, Delay, Delays, Look, Request, Settings, Slot } from "./Slot.ts"
 
-export type { Answer, Look, Request, Settings, Slot } from "./Slot.ts"
+export type { Answer, Delay, Delays, Look, Request, Settings, Slot } from "./Slot.ts"
 
 const laneCount = 2
 
 interface Node {
   readonly lanes: Array<object | undefined>
-  /** Failures in a row, and when it is tried again. */
+  /** Failures in a row, the waits after them, and when it is tried again. */
   failures: number
+  readonly afterFailure: Delay
   asleepUntil: number
   /** Empty answers in a row, and those of them that came at once although they should have been held. */
   quiet: number
   hasty: number
+  readonly afterHaste: Delay
 }
 
 /** How long a request on the last lane is held at first, in milliseconds. */
@@ -44,7 +47,7 @@ export class FetchScheduler<S extends Slot> {
   /** How many requests of one broker may be under way. */
   static readonly lanes = laneCount
   readonly #settings: Settings
-  readonly #delay: (failures: number) => number
+  readonly #delays: Delays
   /** In the order in which they are asked for. */
   readonly #slots = new Set<S>()
   readonly #nodes = new Map<number, Node>()
@@ -57,9 +60,9 @@ export class FetchScheduler<S extends Slot> {
   #settledUntil = 0
   #reserved = 0
 
-  constructor(settings: Settings, delay: (failures: number) => number) {
+  constructor(settings: Settings, delays: Delays) {
     this.#settings = settings
-    this.#delay = delay
+    this.#delays = delays
     this.#share = settings.bufferBytes >>> 1
   }
 
@@ -125,13 +128,13 @@ export class FetchScheduler<S extends Slot> {
     node.quiet = answer === "empty" ? node.quiet + 1 : 0
     const isHasty = answer === "empty" && now - request.sentAt < request.maxWait / 2
     node.hasty = isHasty ? node.hasty + 1 : 0
-    node.asleepUntil = now + (isHasty ? this.#delay(node.hasty) : 0)
+    node.asleepUntil = now + (isHasty ? node.afterHaste(node.hasty) : 0)
   }
 
   /** A request failed on its way. */
-  failed(request: Request<S>, now: number): void {
+  failed(request: Request<S>, now: number, why?: Why): void {
     const node = this.#end(request)
-    node.asleepUntil = now + this.#delay(++node.failures)
+    node.asleepUntil = now + node.afterFailure(++node.failures, why)
   }
 
   /** A request was never sent. */
@@ -334,7 +337,8 @@ export class FetchScheduler<S extends Slot> {
     let node = this.#nodes.get(id)
     if (node === undefined) {
       const lanes = Array.from({ length: laneCount }, () => undefined)
-      this.#nodes.set(id, (node = { lanes, failures: 0, asleepUntil: 0, quiet: 0, hasty: 0 }))
+      const [afterFailure, afterHaste] = [this.#delays(), this.#delays()]
+      this.#nodes.set(id, (node = { lanes, failures: 0, afterFailure, asleepUntil: 0, quiet: 0, hasty: 0, afterHaste }))
     }
     return node
   }

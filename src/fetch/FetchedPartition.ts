@@ -8,6 +8,7 @@
  * One file because it is one object: each method moves the same two positions and what stopped it.
  */
 import type * as Effect from "effect/Effect"
+import type { Why } from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Fetch from "../protocol/messages/Fetch.ts"
@@ -15,7 +16,7 @@ import * as Records from "../protocol/records/Records.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import type { Fetched, FetchSettings } from "../Transport.ts"
 import type { FetchBuffer } from "./FetchBuffer.ts"
-import type { FetchScheduler, Slot } from "./FetchScheduler.ts"
+import type { Delay, Delays, FetchScheduler, Slot } from "./FetchScheduler.ts"
 import type { Wanted } from "./FetchSession.ts"
 import { Isolation } from "./Isolation.ts"
 import * as ReadAhead from "./ReadAhead.ts"
@@ -29,8 +30,7 @@ export interface Shared {
   readonly codecs: Pick<ReadAhead.Settings, "compression" | "crc32c">
   readonly buffer: FetchBuffer
   readonly scheduler: FetchScheduler<FetchedPartition>
-  /** The wait after so many failures in a row, in milliseconds. */
-  readonly delay: (failures: number) => number
+  readonly delays: Delays
   /** How long a replica is read that the leader has named, in milliseconds. */
   readonly replicaMaxAge: number
 }
@@ -84,6 +84,8 @@ export class FetchedPartition implements Slot {
   checkedEpoch = unknownEpoch
   /** Attempts without progress. */
   attempts = 0
+  /** The waits after them, once there was one. */
+  #delay: Delay | undefined = undefined
 
   // ── where it is
   /** The topic that the position is of; undefined before it is known, and where brokers do not tell. */
@@ -203,9 +205,10 @@ export class FetchedPartition implements Slot {
   }
 
   /** The request failed, or left it out. */
-  again(now: number): void {
+  again(now: number, why?: Why): void {
     this.attempts++
-    this.asleepUntil = now + this.#shared.delay(this.attempts)
+    this.#delay ??= this.#shared.delays()
+    this.asleepUntil = now + this.#delay(this.attempts, why)
   }
 
   /** What the leader says of the epoch before the position (KIP-320): where it ends; undefined where it cannot say. */
@@ -227,6 +230,7 @@ export class FetchedPartition implements Slot {
   #refused(answer: PartitionAnswer, now: number): Then {
     const { topic, partition } = this.place
     const { errorCode } = answer
+    const error = () => KafkaError.fromCode(errorCode, { api: "Fetch", topic, partition })
     const wasReplica = this.#wasReplica
     // Whatever a follower says: the leader knows better.
     this.replica = undefined
@@ -243,7 +247,7 @@ export class FetchedPartition implements Slot {
     }
     switch (ErrorCode.asks(errorCode, "Fetch")) {
       case "reset": {
-        if (wasReplica) return this.#againAt(now)
+        if (wasReplica) return this.#againAt(now, error)
         const start = answer.logStartOffset
         const to = this.next < start ? start : answer.highWatermark
         this.lost = { to: to >= 0 ? to : undefined }
@@ -257,20 +261,20 @@ export class FetchedPartition implements Slot {
         if (leaderId >= 0 && leaderEpoch > (this.leader?.epoch ?? unknownEpoch)) {
           this.hint = { node: leaderId, epoch: leaderEpoch }
         }
-        this.again(now)
+        this.again(now, error)
         return "metadata"
       }
       case "retry":
       case "new-session":
-        return this.#againAt(now)
+        return this.#againAt(now, error)
       default:
-        this.failure = KafkaError.fromCode(errorCode, { api: "Fetch", topic, partition })
+        this.failure = error()
         return "nothing"
     }
   }
 
-  #againAt(now: number): Then {
-    this.again(now)
+  #againAt(now: number, why?: Why): Then {
+    this.again(now, why)
     return "nothing"
   }
 
@@ -328,7 +332,7 @@ export class FetchedPartition implements Slot {
     if (reason._tag === "Corrupt" && this.#damagedAt !== at) {
       this.#damagedAt = at
       this.drop()
-      this.again(now)
+      this.again(now, () => error)
       return false
     }
     if (reason._tag === "Corrupt" && this.#shared.settings.onCorrupt === "skip") return true
@@ -432,7 +436,8 @@ export class FetchedPartition implements Slot {
     this.isNew = true
     this.#hasToldEnd = false
     this.leastBytes = 0
-    if (this.failure === undefined) return
+    const { failure } = this
+    if (failure === undefined) return
     this.failure = undefined
     // What was said of leaders was of the topic that there was: another of its name begins with its epochs anew.
     this.topicId = undefined
@@ -440,7 +445,7 @@ export class FetchedPartition implements Slot {
     this.replica = undefined
     this.missing = undefined
     // Whoever answers a failure by a seek may come back to it at once: only progress ends the waiting.
-    this.again(now)
+    this.again(now, () => failure)
   }
 
   #moveTo(offset: number, leaderEpoch: number): void {

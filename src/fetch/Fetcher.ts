@@ -3,9 +3,9 @@
  * whom and when; partitions take answers in, and give arrays and failures; look-ups say when the cluster is asked about
  * topics. Here are the requests, the fibers and whoever waits.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
@@ -23,7 +23,7 @@ import * as EpochCheck from "./EpochCheck.ts"
 import { FetchBuffer } from "./FetchBuffer.ts"
 import { FetchedPartition, type Shared } from "./FetchedPartition.ts"
 import * as FetchRequest from "./FetchRequest.ts"
-import { FetchScheduler, type Request } from "./FetchScheduler.ts"
+import { type Delays, FetchScheduler, type Request } from "./FetchScheduler.ts"
 import { FetchSession } from "./FetchSession.ts"
 import * as Locate from "./Locate.ts"
 import { Pulls } from "./Pulls.ts"
@@ -56,14 +56,16 @@ export const make = Effect.fnUntraced(function* (
   settings: FetchSettings
 ): Effect.fn.Return<TransportConsumer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
-  const delayOf = Backoff.lasting(context.retry)
-  const delay = (failures: number) =>
-    Math.max(failures > 1 ? leastDelay : 0, delayOf(failures, random.nextDoubleUnsafe()))
+  const lasting = yield* Backoff.lasting(context.retry)
+  const delays: Delays = () => {
+    const delay = lasting()
+    return (failures, why) => Math.max(failures > 1 ? leastDelay : 0, delay(failures, random.nextDoubleUnsafe(), why))
+  }
   const compression = yield* Compression.Compression
   let fetcher: Fetcher | undefined
   const loop = yield* Loop.make(context.cluster, (now) => fetcher!.look(now))
   const crc32c = yield* Crc32c.Crc32c
-  fetcher = new Fetcher(context, settings, { compression, crc32c }, delay, loop)
+  fetcher = new Fetcher(context, settings, { compression, crc32c }, delays, loop)
   const { hangUp, open } = fetcher
   yield* Effect.addFinalizer(() => Effect.andThen(loop.end, hangUp))
   return { open }
@@ -87,26 +89,20 @@ class Fetcher {
   readonly #pulls: Pulls
   #checks: Array<FetchedPartition> = []
 
-  constructor(
-    context: Context,
-    settings: FetchSettings,
-    codecs: Shared["codecs"],
-    delay: (failures: number) => number,
-    loop: Loop.Loop
-  ) {
+  constructor(context: Context, settings: FetchSettings, codecs: Shared["codecs"], delays: Delays, loop: Loop.Loop) {
     this.#context = context
     this.#settings = settings
     this.#loop = loop
-    this.#scheduler = new FetchScheduler(settings, delay)
+    this.#scheduler = new FetchScheduler(settings, delays)
     this.#buffer = new FetchBuffer(this.#scheduler.count)
-    this.#lookups = new TopicLookups(delay)
+    this.#lookups = new TopicLookups(delays)
     this.#pulls = new Pulls(this.#scheduler, this.#buffer, loop)
     this.#shared = {
       settings,
       codecs,
       buffer: this.#buffer,
       scheduler: this.#scheduler,
-      delay,
+      delays,
       replicaMaxAge: context.metadataMaxAge
     }
   }
@@ -161,7 +157,7 @@ class Fetcher {
     const settle = (exit: Exit.Exit<unknown, KafkaError.KafkaError>) => {
       if (Exit.isSuccess(exit)) {
         this.#lookups.answered(names, this.#loop.now(), (name) => cluster.known(name) !== undefined)
-      } else this.#lookups.failed(names, this.#loop.now())
+      } else this.#lookups.failed(names, this.#loop.now(), Option.getOrUndefined(Exit.findErrorOption(exit)))
       this.#loop.wake()
     }
     this.#loop.fork(
@@ -178,8 +174,8 @@ class Fetcher {
     this.#lookups.need(partition.topic)
   }
 
-  #again(partition: FetchedPartition, why: unknown): void {
-    partition.again(this.#loop.now())
+  #again(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
+    partition.again(this.#loop.now(), typeof why === "string" ? undefined : () => why)
     this.#notice(partition, why)
   }
 
@@ -221,7 +217,7 @@ class Fetcher {
       this.#late.delete(request)
       if (Exit.isSuccess(exit) && sent !== undefined) this.#receive(request, sent, exit.value)
       else if (Exit.isFailure(exit))
-        this.#failed(request, sent !== undefined, exit.cause.reasons.find(Cause.isFailReason)?.error)
+        this.#failed(request, sent !== undefined, Option.getOrUndefined(Exit.findErrorOption(exit)))
       this.#loop.wake()
     }
     const options = {
@@ -241,7 +237,7 @@ class Fetcher {
   #failed(request: Asked, wasSent: boolean, error: KafkaError.KafkaError | undefined): void {
     if (wasSent) this.#sessionOf(request).reset()
     const asked = request.slots.filter((partition) => isOf(partition, request))
-    this.#scheduler.failed(request, this.#loop.now())
+    this.#scheduler.failed(request, this.#loop.now(), error && (() => error))
     for (const partition of asked) {
       partition.replica = undefined
       if (error === undefined || error.isRetryable) this.#needsMetadata(partition)
@@ -286,13 +282,14 @@ class Fetcher {
     const session = this.#sessionOf(request)
     if (errorCode === ErrorCode.codes.FETCH_SESSION_ID_NOT_FOUND) session.forget()
     else session.reset()
-    this.#scheduler.failed(request, this.#loop.now())
+    const errorOf = (where: KafkaError.Where) => KafkaError.fromCode(errorCode, { api: "Fetch", ...where })
+    this.#scheduler.failed(request, this.#loop.now(), () => errorOf({}))
     const ask = ErrorCode.asks(errorCode, "Fetch")
     if (ask === "new-session") return
     for (const partition of asked) {
       if (ask === "metadata") this.#needsMetadata(partition)
-      else if (ask === "retry") this.#again(partition, ErrorCode.get(errorCode).name)
-      else partition.failure = KafkaError.fromCode(errorCode, { api: "Fetch", ...partition.place })
+      else if (ask === "retry") this.#again(partition, errorOf(partition.place))
+      else partition.failure = errorOf(partition.place)
       this.#pulls.deliver(partition)
     }
   }

@@ -1,5 +1,11 @@
 /** Pure. What the fetch scheduler looks at, and what it finds: partitions, requests, answers. */
+import type { Why } from "../Backoff.ts"
 import type { Owner } from "./FetchBuffer.ts"
+
+/** The wait after so many failures in a row, in milliseconds; see `Backoff.Delay`. */
+export type Delay = (failures: number, why?: Why) => number
+/** Makes one for each thing that fails by itself. */
+export type Delays = () => Delay
 
 /** A partition as the scheduler sees it. */
 export interface Slot extends Owner {

@@ -2,6 +2,11 @@
  * When the cluster is asked about which topics: each topic apart, once at a time, at once at first, then ever more
  * rarely. Nobody who has a leader waits for anybody's look-up. Pure.
  */
+import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Delay, Delays } from "./Slot.ts"
+
+const { LEADER_NOT_AVAILABLE } = ErrorCode.codes
 
 interface Lookup {
   isNeeded: boolean
@@ -10,6 +15,8 @@ interface Lookup {
   rounds: number
   /** Questions in a row, none of them long after the one before. */
   attempts: number
+  /** The waits after them. */
+  readonly delay: Delay
   askedAt: number
   nextAt: number
   /** Since when answers say, and nothing else, that there is no such topic; and how many do. */
@@ -26,10 +33,10 @@ const goneAnswers = 3
 
 export class TopicLookups {
   readonly #topics = new Map<string, Lookup>()
-  readonly #delay: (failures: number) => number
+  readonly #delays: Delays
 
-  constructor(delay: (failures: number) => number) {
-    this.#delay = delay
+  constructor(delays: Delays) {
+    this.#delays = delays
   }
 
   /** Asks for a topic, as soon as it is its turn. */
@@ -84,8 +91,8 @@ export class TopicLookups {
   }
 
   /** It could not be asked. */
-  failed(topics: ReadonlyArray<string>, now: number): void {
-    for (const topic of topics) this.#end(topic, now).isNeeded = true
+  failed(topics: ReadonlyArray<string>, now: number, error?: KafkaError.KafkaError): void {
+    for (const topic of topics) this.#end(topic, now, error).isNeeded = true
   }
 
   /** Forgets topics that nobody reads. */
@@ -101,6 +108,7 @@ export class TopicLookups {
         isAsking: false,
         rounds: 0,
         attempts: 0,
+        delay: this.#delays(),
         askedAt: -Infinity,
         nextAt: 0,
         goneSince: 0,
@@ -111,10 +119,11 @@ export class TopicLookups {
     return lookup
   }
 
-  #end(topic: string, now: number): Lookup {
+  #end(topic: string, now: number, error?: KafkaError.KafkaError): Lookup {
     const lookup = this.#of(topic)
     lookup.isAsking = false
-    lookup.nextAt = now + Math.max(leastMillis, this.#delay(++lookup.attempts + 1))
+    const why = () => error ?? KafkaError.fromCode(LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
+    lookup.nextAt = now + Math.max(leastMillis, lookup.delay(++lookup.attempts + 1, why))
     return lookup
   }
 }

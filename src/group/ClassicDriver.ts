@@ -9,6 +9,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import * as Machine from "../engine/Machine.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -26,9 +27,8 @@ export interface Settings extends ClassicRequests.Settings, ClassicRound.Setting
   readonly heartbeatInterval: number
   readonly metadataMaxAge: number
   readonly leaveTimeout: number
-  /** See `ClassicState.Settings`. */
-  readonly heartbeatDelay: ClassicMember.Settings["heartbeatDelay"]
-  readonly rejoinDelay: ClassicMember.Settings["rejoinDelay"]
+  readonly heartbeat: Backoff.Retry | undefined
+  readonly rejoin: Backoff.Retry | undefined
 }
 
 /** What goes wrong and is tried again: told each time; or else logged, once of a kind until the group is joined. */
@@ -46,15 +46,22 @@ const waiting = (
     return Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
   })
 
-/** What the state machine is told of the settings, besides what was agreed with the coordinator. */
-const machineOf = (group: string, settings: Settings) => ({
-  group,
-  heartbeatInterval: settings.heartbeatInterval,
-  heartbeatDelay: settings.heartbeatDelay,
-  rejoinDelay: settings.rejoinDelay,
-  cooperative: settings.assignors.every((assignor) => assignor.cooperative),
-  static: settings.instanceId !== null
-})
+/** What the state machine is told of the settings, and of what was agreed with the coordinator. */
+const machineOf = (group: string, settings: Settings, terms: ReturnType<typeof ClassicRequests.make>["terms"]) =>
+  Effect.map(
+    Effect.all([Backoff.lasting(settings.heartbeat, "heartbeat"), Backoff.lasting(settings.rejoin, "rejoin")]),
+    ([heartbeats, rejoins]) => {
+      const fixed = {
+        group,
+        heartbeatInterval: settings.heartbeatInterval,
+        heartbeatDelay: heartbeats(),
+        rejoinDelay: rejoins(),
+        cooperative: settings.assignors.every((assignor) => assignor.cooperative),
+        static: settings.instanceId !== null
+      }
+      return () => ({ ...fixed, ...terms() })
+    }
+  )
 
 /** Whether a commit that was refused so may be sent again: its sender is a member still, on the way to a next generation. */
 const goesOn = ({ generation, memberId, phase }: ClassicMember.State, as: Identity, code: number): boolean =>
@@ -80,7 +87,7 @@ export const join = (
     const watch = TopicWatch.make(cluster, topics)
     const told = new Set<string>()
 
-    const machineSettings = () => ({ ...machineOf(group, settings), ...requests.terms() })
+    const machineSettings = yield* machineOf(group, settings, requests.terms)
     /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
     const inBackground = (self: Effect.Effect<void>): void => {
       const guarded = Effect.catchDefect(self, (defect) =>

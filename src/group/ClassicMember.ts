@@ -16,6 +16,7 @@
  * - Every way back to a join but the first of its kind waits; only an assignment makes the waits short again.
  * - A broker that cannot be reached is never a failure here; a refusal is.
  */
+import type { Why } from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
@@ -89,11 +90,11 @@ const join = (state: State): Step => {
 }
 
 /** Joins after a wait that grows with each try since the last assignment; where it may, the first is `atOnce`. */
-const joinLater = (settings: Settings, state: State, now: number, random: number, atOnce = false): Step => {
+const joinLater = (settings: Settings, state: State, now: number, random: number, why: Why, atOnce = false): Step => {
   const attempt = state.attempt + 1
   // A cooperative member goes on as what it is: its heartbeats tell the coordinator, or its session ends.
   const kept = state.owned.length === 0 ? outsideGeneration : {}
-  const joinAt = now + Math.max(1, settings.rejoinDelay(attempt, random))
+  const joinAt = now + Math.max(1, settings.rejoinDelay(attempt, random, why))
   const waiting: State = { ...state, ...kept, phase: "waiting", attempt, joinAt }
   return atOnce && attempt === 1 ? join(waiting) : [waiting, []]
 }
@@ -138,24 +139,35 @@ const fail = (state: State, error: KafkaError.KafkaError): Step =>
 
 /** What a refused join or sync leads to. */
 const roundRefused = (settings: Settings, state: State, code: number, api: Api, now: number, random: number): Step => {
+  const why = () => KafkaError.fromCode(code, { api, group: settings.group })
   switch (ErrorCode.asks(code, api)) {
     case "rejoin-lost":
-      return state.owned.length > 0 ? lose(state, state.memberId) : joinLater(settings, state, now, random)
+      return state.owned.length > 0 ? lose(state, state.memberId) : joinLater(settings, state, now, random, why)
     case "rejoin-anew":
-      return state.owned.length > 0 ? lose(state, "") : joinLater(settings, { ...state, memberId: "" }, now, random)
+      return state.owned.length > 0
+        ? lose(state, "")
+        : joinLater(settings, { ...state, memberId: "" }, now, random, why)
     // The usual end of a sync while others join.
     case "rejoin":
-      return joinLater(settings, state, now, random, true)
+      return joinLater(settings, state, now, random, why, true)
     case "coordinator":
-      return before(forget, joinLater(settings, state, now, random))
+      return before(forget, joinLater(settings, state, now, random, why))
     default:
       if (!ErrorCode.isTransient(code, api)) return fail(state, refusal(settings, code, api))
-      return joinLater(settings, state, now, random)
+      return joinLater(settings, state, now, random, why)
   }
 }
 
 /** What a refused heartbeat or commit leads to. */
-const memberRefused = (settings: Settings, state: State, code: number, api: Api, now: number, random: number): Step => {
+const memberRefused = (
+  settings: Settings,
+  state: State,
+  code: number,
+  api: Api,
+  now: number,
+  random: number,
+  why: Why = () => KafkaError.fromCode(code, { api, group: settings.group })
+): Step => {
   const asks = ErrorCode.asks(code, api)
   switch (asks) {
     case "nothing":
@@ -171,7 +183,7 @@ const memberRefused = (settings: Settings, state: State, code: number, api: Api,
     default: {
       if (!ErrorCode.isTransient(code, api)) return lose(state, state.memberId, refusal(settings, code, api))
       const missed = state.missed + 1
-      const heartbeatAt = now + Math.max(1, settings.heartbeatDelay(missed, random))
+      const heartbeatAt = now + Math.max(1, settings.heartbeatDelay(missed, random, why))
       return [{ ...state, missed, heartbeatAt }, asks === "coordinator" ? forget : []]
     }
   }
@@ -245,7 +257,8 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       if (state.phase !== "joining") return nothing(state)
       // KIP-394: the same again, under the id that was given
       if (event.code === ErrorCode.codes.MEMBER_ID_REQUIRED) {
-        return joinLater(settings, { ...state, memberId: event.memberId }, now, random, true)
+        const why = () => KafkaError.fromCode(event.code, { api: "JoinGroup", group: settings.group })
+        return joinLater(settings, { ...state, memberId: event.memberId }, now, random, why, true)
       }
       return roundRefused(settings, state, event.code, "JoinGroup", now, random)
     }
@@ -262,13 +275,16 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       return roundRefused(settings, state, event.code, "SyncGroup", now, random)
     case "Unreadable":
       if (event.round !== state.round || state.phase !== "syncing") return nothing(state)
-      return joinLater(settings, state, now, random)
+      return joinLater(settings, state, now, random, () => event.error)
     case "RoundFailed": {
       if (event.round !== state.round) return nothing(state)
       if (state.phase === "leaving") return [{ ...state, phase: "ended" }, []]
       if (state.phase !== "joining" && state.phase !== "assigning" && state.phase !== "syncing") return nothing(state)
       if (!event.error.isRetryable) return fail(state, event.error)
-      return before(forget, joinLater(settings, state, now, random))
+      return before(
+        forget,
+        joinLater(settings, state, now, random, () => event.error)
+      )
     }
     case "HeartbeatAnswered":
     case "HeartbeatFailed": {
@@ -279,7 +295,7 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
         return memberRefused(settings, due, event.code, "Heartbeat", now, random)
       }
       if (!event.error.isRetryable) return lose(due, state.memberId, event.error)
-      return memberRefused(settings, due, ErrorCode.codes.NOT_COORDINATOR, "Heartbeat", now, random)
+      return memberRefused(settings, due, ErrorCode.codes.NOT_COORDINATOR, "Heartbeat", now, random, () => event.error)
     }
     case "CommitRefused": {
       if (event.generation !== state.generation || event.memberId !== state.memberId) return nothing(state)
@@ -341,7 +357,17 @@ const synced = (
 ): Step => {
   if (event.round !== state.round || state.phase !== "syncing") return nothing(state)
   // Read too late: by now the coordinator has given to others what stands here.
-  if (now >= state.provenAt + settings.sessionTimeout) return before(forget, joinLater(settings, state, now, random))
+  if (now >= state.provenAt + settings.sessionTimeout) {
+    const why = () =>
+      KafkaError.make({
+        _tag: "TimedOut",
+        budget: "sessionTimeout",
+        millis: settings.sessionTimeout,
+        waitingFor: "the group's assignment",
+        group: settings.group
+      })
+    return before(forget, joinLater(settings, state, now, random, why))
+  }
   const stable: State = { ...state, phase: "stable", attempt: 0 }
   if (!settings.cooperative) {
     const given: Step = [{ ...stable, owned: event.partitions }, [{ _tag: "Give", partitions: event.partitions }]]

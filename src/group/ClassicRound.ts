@@ -156,7 +156,7 @@ export const make = (
     )
     if (Result.isFailure(share)) {
       yield* troubled(share.failure)
-      return { _tag: "Unreadable", round }
+      return { _tag: "Unreadable", round, error: share.failure }
     }
     const { partitions: all, userData } = share.success
     const wanted = new Set(watch.subscribed())

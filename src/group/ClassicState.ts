@@ -2,6 +2,7 @@
  * Pure. What a member of a classic group is at a moment, what may happen to it and what it may ask for: the words of
  * the state machine in `ClassicMember`. Times are milliseconds by the `SessionClock`.
  */
+import type { LastingDelay } from "../Backoff.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 
@@ -19,9 +20,9 @@ export interface Settings {
    */
   readonly livesWhileRebalancing: boolean
   /** Milliseconds after so many heartbeats in a row (from 1) that no coordinator took; `random` is in [0, 1). */
-  readonly heartbeatDelay: (failures: number, random: number) => number
+  readonly heartbeatDelay: LastingDelay
   /** The same for tries to join since the last assignment. */
-  readonly rejoinDelay: (failures: number, random: number) => number
+  readonly rejoinDelay: LastingDelay
 }
 
 /**
@@ -95,7 +96,7 @@ export type Event =
     }
   | { readonly _tag: "SyncRefused"; readonly round: number; readonly code: number }
   /** The assignment is nothing that can be read: what its leader wrote is asked for again. */
-  | { readonly _tag: "Unreadable"; readonly round: number }
+  | { readonly _tag: "Unreadable"; readonly round: number; readonly error: KafkaError.KafkaError }
   /** A join, the leader's work or a sync failed without an answer of the coordinator. */
   | { readonly _tag: "RoundFailed"; readonly round: number; readonly error: KafkaError.KafkaError }
   | {

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import type { Broker, Brokers } from "../Broker.ts"
 import { addressProblem, formatAddress } from "../KafkaConfig.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as FindCoordinator from "../protocol/messages/FindCoordinator.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
@@ -53,12 +54,23 @@ interface Known {
   readonly forgotten: boolean
   /** On the monotonic clock. */
   readonly foundAt: number
-  /** How often in a row the same node was found again, soon after it was forgotten. */
+  /** How often in a row the same node was found again, soon after it was forgotten; and the waits after that. */
   readonly repeats: number
+  readonly delay: Backoff.LastingDelay
+  /** When it may be looked for again. */
+  readonly againAt: number
 }
 
 /** How long a coordinator has to be of use to count as found anew. */
 const forgottenAfter = 10_000
+
+/** What a Schedule is told of a node that is found again. */
+const ofNoUse = ErrorCode.codes.COORDINATOR_NOT_AVAILABLE
+
+const whereOf = (kind: Kind, key: string): KafkaError.Where => ({
+  api: "FindCoordinator",
+  ...(kind === "group" ? { group: key } : {})
+})
 
 const nameOf = (kind: Kind, key: string): string => `${kind} ${key}`
 
@@ -72,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const random = yield* Random.Random
   const now = () => Backoff.monotonic(clock)
-  const delayOf = Backoff.lasting(retry)
+  const delays = yield* Backoff.lasting(retry)
   const known = new Map<string, Known>()
   const shared = SingleFlight.make<string, Broker>(scope)
 
@@ -80,8 +92,7 @@ export const make = Effect.fnUntraced(function* (
     const keyType = kind === "group" ? 0 : 1
     const found = yield* anyBroker.ask((broker) => ofBroker(broker, keyType, key))
     if (found.errorCode !== 0) {
-      const where = { api: "FindCoordinator", ...(kind === "group" ? { group: key } : {}) }
-      return yield* KafkaError.fromCode(found.errorCode, where)
+      return yield* KafkaError.fromCode(found.errorCode, whereOf(kind, key))
     }
     brokers.learn([{ id: found.nodeId, host: found.host, port: found.port }])
     return yield* brokers.get(found.nodeId)
@@ -89,16 +100,15 @@ export const make = Effect.fnUntraced(function* (
 
   /** Whoever forgets the same node over and over is told of it ever more seldom: only another node is progress. */
   const findAgain = Effect.fnUntraced(function* (kind: Kind, key: string, before: Known | undefined) {
-    const wait = before === undefined ? 0 : before.foundAt + delayOf(before.repeats, random.nextDoubleUnsafe()) - now()
+    const wait = before === undefined ? 0 : before.againAt - now()
     if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
     const broker = yield* find(kind, key)
     const same = before?.id === broker.id && now() - before.foundAt < forgottenAfter
-    known.set(nameOf(kind, key), {
-      id: broker.id,
-      forgotten: false,
-      foundAt: now(),
-      repeats: same ? before.repeats + 1 : 0
-    })
+    const [foundAt, repeats] = [now(), same ? before.repeats + 1 : 0]
+    const delay = before?.delay ?? delays()
+    const againAt =
+      foundAt + delay(repeats, random.nextDoubleUnsafe(), () => KafkaError.fromCode(ofNoUse, whereOf(kind, key)))
+    known.set(nameOf(kind, key), { id: broker.id, forgotten: false, foundAt, repeats, delay, againAt })
     return broker
   })
 

@@ -3,6 +3,7 @@
  * holds every batch that has no end yet, waiting or in flight, in one list in the order of submission: a batch that
  * comes back is where it was, and halves of a split stand in the place of the whole.
  */
+import type { Delay } from "../Backoff.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 
 /** Whether an attempt may have left its records with a broker. */
@@ -57,6 +58,8 @@ export interface Batch {
   attempts: number
   /** Attempts that have failed, other than by coming too early. */
   failures: number
+  /** The waits after them, once it has failed. */
+  delay: Delay | undefined
   /** Refusals that named a leader. */
   hints: number
   /**
@@ -180,6 +183,7 @@ export const make = (
   sent: false,
   attempts: 0,
   failures: 0,
+  delay: undefined,
   hints: 0,
   passed: 0,
   exhausted: false,

@@ -189,8 +189,9 @@ export class Ledger {
     const { queue } = batch
     if (batch.told || now >= batch.deadline) return this.fail(batch)
     queue.recovering = queue.inFlight > 0
-    const { delay, random } = this.#services
-    const wait = soon ? 0 : delay(++batch.failures, random(), this.#attempt(batch))
+    const { delays, random } = this.#services
+    const delay = (batch.delay ??= delays())
+    const wait = soon ? 0 : delay(++batch.failures, random(), () => this.#attempt(batch))
     if (wait === undefined) batch.exhausted = true
     else queue.retryAt = Math.max(queue.retryAt, now + wait)
     this.#prune(queue, now)

@@ -23,8 +23,8 @@ export interface Settings {
 /** What the accumulator asks of its owner. */
 export interface Services {
   readonly sizeOf: (record: ProduceRecord) => number
-  /** The wait after so many failures; undefined: there is no other attempt. */
-  readonly delay: Backoff.Delay
+  /** Makes the wait after so many failures of one batch; undefined: there is no other attempt. */
+  readonly delays: () => Backoff.Delay
   /** In [0, 1). */
   readonly random: () => number
 }

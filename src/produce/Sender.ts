@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function* (
     { ...settings, acks },
     {
       sizeOf: RecordBatch.recordSizeUpperBound,
-      delay: Backoff.delays(settings.retry),
+      delays: yield* Backoff.delays(settings.retry),
       random: () => random.nextDoubleUnsafe()
     }
   )

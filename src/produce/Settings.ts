@@ -54,8 +54,8 @@ export interface Options {
   readonly deliveryTimeout?: Duration.Input | undefined
   /**
    * The waits between the attempts of a batch, told the last failure; where the Schedule ends, its records fail. Default:
-   * at once, then 50 ms doubling to 1 s, jittered, until `deliveryTimeout`. It must not wait for anything but time; where
-   * it is bounded by a duration, the waits alone count.
+   * at once, then 50 ms doubling to 1 s, jittered, until `deliveryTimeout`. It must not wait for anything but time:
+   * what does so, or dies, counts as ended, and is logged.
    * Java: retries, retry.backoff.ms, retry.backoff.max.ms; PyKafka: max_retries, retry_backoff_ms.
    */
   readonly retry?: Backoff.Retry | undefined

@@ -218,7 +218,8 @@ describe("a connection that is dead", () => {
         clock: { ...clock, monotonicTimeNanosUnsafe: () => now },
         maxIdle: 60_000,
         fork: () => {},
-        delay: () => 0,
+        delays: () => () => 0,
+        random: { nextDoubleUnsafe: () => 0.5 },
         connect: () =>
           Effect.sync(() => {
             made++

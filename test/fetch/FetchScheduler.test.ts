@@ -8,7 +8,7 @@ import * as FetchRequest from "../../src/fetch/FetchRequest.ts"
 import { FetchScheduler, type Request, type Slot } from "../../src/fetch/FetchScheduler.ts"
 import { randomOf } from "../../src/testing/embedded/Runtime.ts"
 
-const delay = (failures: number) => Backoff.delay(failures, 0.5)
+const delays = () => (failures: number) => Backoff.delay(failures, 0.5)
 
 type Kind = "read" | "slow" | "stuck" | "paused" | "leaderless" | "refused"
 
@@ -55,7 +55,7 @@ const run = (options: Options) => {
   const below = (n: number) => Math.floor(random() * n)
   const { bufferBytes, maxPartitionBytes } = options
   const maxWait = 500
-  const scheduler = new FetchScheduler<Part>({ bufferBytes, maxPartitionBytes, maxBytes: 52_428_800, maxWait }, delay)
+  const scheduler = new FetchScheduler<Part>({ bufferBytes, maxPartitionBytes, maxBytes: 52_428_800, maxWait }, delays)
   const parts = options.parts.map((kind) => new Part(1 + below(options.nodes), kind))
   let now = 0
   let requests = 0
@@ -332,7 +332,7 @@ describe("the fetch scheduler", () => {
     const random = randomOf(1)
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 65_536, maxBytes: 52_428_800, maxWait: 500 },
-      random
+      () => random
     )
     const [backlog, large] = parts.map((kind) => new Part(1, kind))
     for (const part of [backlog!, large!]) scheduler.add(part)
@@ -346,7 +346,7 @@ describe("the fetch scheduler", () => {
   it("asks at both lanes of a broker, and holds a request on the last one only shortly while others may come", () => {
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
-      delay
+      delays
     )
     const parts = [0, 1, 2].map(() => Object.assign(new Part(1, "read"), { isNew: false, isBehind: false }))
     for (const part of parts) scheduler.add(part)
@@ -366,7 +366,7 @@ describe("the fetch scheduler", () => {
   it("waits ever longer for a broker that gives empty answers at once, and for one that gives none", () => {
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
-      delay
+      delays
     )
     const part = Object.assign(new Part(1, "read"), { isNew: false, isBehind: false })
     scheduler.add(part)
@@ -390,7 +390,7 @@ describe("the fetch scheduler", () => {
   it("tells of a request that should have been answered, again and again", () => {
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
-      delay
+      delays
     )
     scheduler.add(Object.assign(new Part(1, "read"), { isNew: false, isBehind: false }))
     const [request] = scheduler.look(0, 0, () => 1).requests

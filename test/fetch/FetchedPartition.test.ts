@@ -8,11 +8,11 @@ import * as Crc32c from "../../src/protocol/records/Crc32c.ts"
 import { batch, defaults } from "./Reading.ts"
 
 const make = (offset = 0) => {
-  const delay = (failures: number) => Backoff.delay(failures, 0.5)
-  const scheduler = new FetchScheduler<FetchedPartition>(defaults, delay)
+  const delays = () => (failures: number) => Backoff.delay(failures, 0.5)
+  const scheduler = new FetchScheduler<FetchedPartition>(defaults, delays)
   const buffer = new FetchBuffer(scheduler.count)
   const codecs = { compression: Compression.builtIn, crc32c: Crc32c.plain }
-  const shared = { settings: defaults, codecs, buffer, scheduler, delay, replicaMaxAge: 300_000 }
+  const shared = { settings: defaults, codecs, buffer, scheduler, delays, replicaMaxAge: 300_000 }
   const partition = new FetchedPartition({ topic: "t", partition: 0 }, offset, undefined, shared)
   scheduler.add(partition)
   return { partition, buffer }

@@ -438,7 +438,12 @@ describe("ClassicMember", () => {
     "UNKNOWN_MEMBER_ID of syncs": (m) => m.joined().tell({ _tag: "SyncRefused", round: m.round, code: 25 }),
     "REBALANCE_IN_PROGRESS of syncs": (m) => m.joined().tell({ _tag: "SyncRefused", round: m.round, code: 27 }),
     "ILLEGAL_GENERATION of syncs": (m) => m.joined().tell({ _tag: "SyncRefused", round: m.round, code: 22 }),
-    "an assignment that cannot be read": (m) => m.joined().tell({ _tag: "Unreadable", round: m.round })
+    "an assignment that cannot be read": (m) =>
+      m.joined().tell({
+        _tag: "Unreadable",
+        round: m.round,
+        error: KafkaError.make({ _tag: "Corrupt", what: "the assignment", problem: "cut off" })
+      })
   }
   for (const [what, refuse] of Object.entries(refusals)) {
     it(`asks at most once a second in the end: ${what}`, () => {

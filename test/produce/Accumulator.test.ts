@@ -26,10 +26,10 @@ const modern: Capability = { magic: 2, remembers: 5, refusesCompression: undefin
 const healthy = { leaderOf: (): number | undefined => 1, idOf: () => undefined, capabilityOf: () => modern }
 const leaderless = { ...healthy, leaderOf: () => undefined }
 /** At once, then after 50 ms. */
-const delay = (failures: number) => (failures === 1 ? 0 : 50)
+const delays = () => (failures: number) => (failures === 1 ? 0 : 50)
 
 const setUp = (changes: Partial<Settings> = {}) => {
-  const accumulator = new Accumulator({ ...settings, ...changes }, { sizeOf, delay, random: () => 0.5 })
+  const accumulator = new Accumulator({ ...settings, ...changes }, { sizeOf, delays, random: () => 0.5 })
   if (changes.idempotent !== false) accumulator.begin({ id: 7, epoch: 0 })
   const told: Array<string> = []
   const failures: Array<KafkaError> = []

@@ -117,7 +117,7 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
   let now = 0
   const accumulator = new Accumulator(settings, {
     sizeOf: (record) => record.value!.length,
-    delay: (failures, r) => (failures <= 1 ? 0 : Math.min(200, 10 * failures) * (0.5 + r)),
+    delays: () => (failures, r) => (failures <= 1 ? 0 : Math.min(200, 10 * failures) * (0.5 + r)),
     random
   })
   let lastId = 0
