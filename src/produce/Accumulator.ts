@@ -77,13 +77,13 @@ export class Accumulator {
     if (batches.length === 0 || deadline > queue.latest) queue.latest = deadline
     if (batch !== undefined && batch.topicId !== topicId) batch.closed = true
     let segment: Batch.Segment | undefined
+    const tooLarge: Array<number> = []
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
       const bytes = sizeOf(record)
       if (bytes + Batch.overhead > maxMessageBytes) {
         segment = undefined
-        const reason = { topic, partition, bytes: bytes + Batch.overhead, limit: maxMessageBytes }
-        delivery.failed(i, 1, KafkaError.make({ _tag: "RecordTooLarge", ...reason }))
+        tooLarge.push(i)
         continue
       }
       if (batch === undefined || batch.closed || (batch.bytes + bytes > queue.batchBytes && batch.records.length > 0)) {
@@ -105,6 +105,10 @@ export class Accumulator {
       this.#ledger.flushes.add(batch.generation, 1)
     }
     if (batches.length > 0) this.#ledger.active.add(queue)
+    for (const i of tooLarge) {
+      const reason = { topic, partition, bytes: sizeOf(records[i]!) + Batch.overhead, limit: maxMessageBytes }
+      delivery.failed(i, 1, KafkaError.make({ _tag: "RecordTooLarge", ...reason }))
+    }
   }
 
   /** Takes the only record of a delivery back, if it has not been sent. */
@@ -205,6 +209,7 @@ export class Accumulator {
         requests.push({ node, batches })
       }
     }
+    this.#ledger.tell()
     return { requests, leaderless, unready, needsProducerId, wakeAt: wakeAt === Infinity ? undefined : wakeAt }
   }
 
@@ -330,6 +335,7 @@ export class Accumulator {
   /** Tells what became of a batch that was in flight. */
   settle(batch: Batch.Batch, outcome: Outcome, now: number): void {
     this.#ledger.settle(batch, outcome, now)
+    this.#ledger.tell()
   }
 
   /** A producer id was given, for the partitions that have none. */
@@ -359,6 +365,7 @@ export class Accumulator {
         this.#ledger.fail(batch, "error" in end ? end.error : undefined)
       }
     }
+    this.#ledger.tell()
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { Delivery } from "../Record.ts"
 import * as Batch from "./Batch.ts"
 import { Flushes } from "./Flushes.ts"
 import type { Outcome, Services, Settings } from "./Plan.ts"
@@ -60,13 +61,37 @@ export class Ledger {
   producer: Batch.ProducerId | undefined
   /** Why there is none, where one was asked for. */
   withoutId: string | undefined
+  #ends: Array<() => void> = []
 
   constructor(settings: Settings, services: Services) {
     this.#settings = settings
     this.#services = services
   }
 
-  /** Tells what became of a batch that was in flight. */
+  /**
+   * Tells the ends that there are. Never within a step: whoever hears his end goes on at once, and may hand over other
+   * records, or take some back.
+   */
+  tell(): void {
+    const ends = this.#ends
+    if (ends.length === 0) return
+    this.#ends = []
+    for (const end of ends) end()
+  }
+
+  /** Records of a batch have their end, which is told after the step. */
+  #end(
+    batch: Batch.Batch,
+    records: number,
+    tell: (delivery: Delivery, from: number, count: number, at: number) => void
+  ): void {
+    this.#ends.push(() => {
+      Batch.forEachRun(batch, tell)
+      this.flushes.add(batch.generation, -records)
+    })
+  }
+
+  /** What became of a batch that was in flight. */
   settle(batch: Batch.Batch, outcome: Outcome, now: number): void {
     const { queue } = batch
     const first = queue.batches[0] === batch
@@ -205,21 +230,21 @@ export class Ledger {
     queue.recovering = queue.inFlight > 0
   }
 
-  /** Some records of a batch that is not in flight fail, the others go again. */
+  /** Some records of a batch that is not in flight fail, by their places, ascending; the others go again. */
   failRecords(
     batch: Batch.Batch,
     indexes: ReadonlyArray<number>,
     error: (index: number) => KafkaError.KafkaError
   ): void {
     const rest = Batch.without(batch, indexes, this.#services.sizeOf)
-    this.flushes.add(batch.generation, -indexes.length)
     if (rest === undefined) this.remove(batch)
     else this.#replace(batch, [rest])
-    for (const index of indexes) {
-      Batch.forEachRun(batch, (delivery, from, count, at) => {
-        if (index >= at && index < at + count) delivery.failed(from + index - at, 1, error(index))
-      })
-    }
+    const errors = indexes.map((index) => this.#honest(batch, error(index)))
+    let next = 0
+    this.#end(batch, indexes.length, (delivery, from, count, at) => {
+      for (; next < indexes.length && indexes[next]! < at + count; next++)
+        delivery.failed(from + indexes[next]! - at, 1, errors[next]!)
+    })
   }
 
   #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined, now: number): void {
@@ -231,8 +256,7 @@ export class Ledger {
     queue.batches.splice(at, 1)
     if (queue.batches.length === 0) this.active.delete(queue)
     if (batch.told) return
-    this.flushes.add(batch.generation, -batch.records.length)
-    Batch.forEachRun(batch, (delivery, from, count, at) =>
+    this.#end(batch, batch.records.length, (delivery, from, count, at) =>
       delivery.acknowledged(from, count, offset === undefined ? undefined : offset + at, timestamp)
     )
   }
@@ -250,11 +274,17 @@ export class Ledger {
     if (!batch.inFlight) this.remove(batch)
     if (batch.told) return
     batch.told = true
-    // A reason that says nothing of persistence means that nothing was persisted.
-    if (error.reason._tag !== "NotDelivered" && persistenceOf(batch) === "possibly")
-      error = this.#notDelivered(batch, error.message)
-    this.flushes.add(batch.generation, batch.withdrawn - batch.records.length)
-    Batch.forEachRun(batch, (delivery, from, count) => delivery.failed(from, count, error))
+    const told = this.#honest(batch, error)
+    this.#end(batch, batch.records.length - batch.withdrawn, (delivery, from, count) =>
+      delivery.failed(from, count, told)
+    )
+  }
+
+  /** A reason that says nothing of persistence means that nothing was persisted. */
+  #honest(batch: Batch.Batch, error: KafkaError.KafkaError): KafkaError.KafkaError {
+    return error.reason._tag !== "NotDelivered" && persistenceOf(batch) === "possibly"
+      ? this.#notDelivered(batch, error.message)
+      : error
   }
 
   /** Out of its queue without having been appended for certain: what its sequence leaves behind is a gap. */

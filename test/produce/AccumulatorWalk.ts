@@ -28,6 +28,9 @@ interface Fate {
   readonly partition: number
   readonly order: number
   readonly bad: boolean
+  readonly headers: boolean
+  /** Its partition was told that nothing comes of it. */
+  dropped: boolean
   readonly deadline: number
   outcome: "acknowledged" | "withdrawn" | KafkaError | undefined
   at: number
@@ -114,6 +117,8 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
   let limit = chance(0.3) ? 1 + upTo(6) : 1000
   const faulty = { before: chance(0.5) ? 0.1 : 0, after: chance(0.5) ? 0.08 : 0, bad: chance(0.4) ? 0.04 : 0 }
   const namesNone = chance(0.3)
+  /** Who hears an end goes on at once: takes others back, hands over more. */
+  const lively = chance(0.5)
   let now = 0
   const accumulator = new Accumulator(settings, {
     sizeOf: (record) => record.value!.length,
@@ -140,7 +145,22 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
     fate.offset = offset
     fate.at = now
   }
+  const withdraw = () => {
+    if (deliveries.length === 0) return
+    const { delivery, fate } =
+      deliveries[chance(0.7) ? Math.max(0, deliveries.length - 1 - upTo(8)) : upTo(deliveries.length)]!
+    if (accumulator.withdraw("t", fate.partition, delivery)) settle(fate, "withdrawn")
+  }
+  const react = () => {
+    if (!lively || chance(0.5)) return
+    for (let n = upTo(4); n > 0; n--) withdraw()
+    if (chance(0.3)) append()
+    if (chance(0.05)) flushes.push({ flush: accumulator.flush(), before: fates.length })
+  }
+  /** Something was handed over since it last looked: it looks again. */
+  let woken = false
   const append = () => {
+    woken = true
     const partition = upTo(partitions.length)
     const count = chance(0.5) ? 1 : 1 + upTo(12)
     const late = chance(0.1) ? upTo(50) : 0
@@ -151,12 +171,15 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
         partition,
         order: orders[partition]!++,
         bad: chance(faulty.bad),
+        headers: old && chance(0.05),
+        dropped: false,
         deadline: now - late + settings.deliveryTimeout,
         outcome: undefined,
         at: 0,
         offset: undefined
       }
-      const record: ProduceRecord = { key: null, value: new Uint8Array(10), headers: [], timestamp: 0 }
+      const headers = fate.headers ? ([["h", null]] as const) : []
+      const record: ProduceRecord = { key: null, value: new Uint8Array(10), headers, timestamp: 0 }
       recordOf.set(record, fate)
       own.push(fate)
       records.push(record)
@@ -166,9 +189,11 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
       acknowledged: (from: number, n: number, offset: number | undefined) => {
         for (let i = from; i < from + n; i++)
           settle(own[i]!, "acknowledged", offset === undefined ? undefined : offset + i - from)
+        react()
       },
       failed: (from: number, n: number, error: KafkaError) => {
         for (let i = from; i < from + n; i++) settle(own[i]!, error)
+        react()
       }
     }
     if (count === 1) deliveries.push({ fate: own[0]!, delivery })
@@ -176,6 +201,7 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
   }
 
   const drain = () => {
+    woken = false
     const work = accumulator.drain(now, {
       leaderOf: (_topic, partition) => (leaderless[partition] ? undefined : leaders[partition]),
       idOf: () => undefined,
@@ -285,9 +311,12 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
       leaders[partition] = 3 - leaders[partition]!
     } else if (dice < 0.88) leaderless[upTo(partitions.length)] = chance(0.5)
     else if (dice < 0.9) nodes.get(id)!.ready = chance(0.6)
-    else if (dice < 0.93 && deliveries.length > 0) {
-      const { delivery, fate } = deliveries[upTo(deliveries.length)]!
-      if (accumulator.withdraw("t", fate.partition, delivery)) settle(fate, "withdrawn")
+    else if (dice < 0.926) withdraw()
+    else if (dice < 0.93) {
+      const partition = upTo(partitions.length)
+      const some = [...accumulator.active].filter((queue) => queue.partition === partition)
+      for (const fate of fates) if (fate.partition === partition) fate.dropped ||= fate.outcome === undefined
+      accumulator.failAll({ cause: "the partition was dropped" }, some)
     } else if (dice < 0.94) flushes.push({ flush: accumulator.flush(), before: fates.length })
     else if (dice < 0.945) limit = 1 + upTo(20)
     else if (dice < 0.95 && old) capabilities.set(id, chance(0.5) ? modern : ancient)
@@ -309,7 +338,7 @@ export const walk = (seed: number, steps = 120): ReadonlyArray<string> => {
       break
     }
     const work = drain()
-    let moved = work.requests.length > 0 || work.needsProducerId.size > 0
+    let moved = woken || work.requests.length > 0 || work.needsProducerId.size > 0
     for (const id of [1, 2]) {
       for (let i = 0; i < 6; i++) process(id, false)
       while (nodes.get(id)!.wires[0]?.answers !== undefined) {
@@ -342,14 +371,20 @@ const judge = (
   problems: Array<string>
 ): void => {
   run.logs.forEach((log, p) => {
-    const firsts = run.exact ? log : log.filter((order, i) => log.indexOf(order) === i)
+    // Without sequences a broker may still find, at any time, what was given up.
+    const givenUp = new Set(
+      run.fates.flatMap(({ order, outcome, partition }) =>
+        partition === p && typeof outcome === "object" ? [order] : []
+      )
+    )
+    const firsts = run.exact ? log : log.filter((order, i) => log.indexOf(order) === i && !givenUp.has(order))
     for (let i = 1; i < firsts.length; i++) {
       if (firsts[i]! <= firsts[i - 1]!)
         problems.push(`partition ${p} has ${firsts[i - 1]} before ${firsts[i]}: ${log.join(" ")}`)
     }
   })
   for (const fate of run.fates) {
-    const { at, bad, deadline, offset, order, outcome, partition } = fate
+    const { at, bad, deadline, dropped, headers, offset, order, outcome, partition } = fate
     const name = `${partition}/${order}`
     const log = run.logs[partition]!
     const there = log.includes(order)
@@ -362,10 +397,17 @@ const judge = (
       if (there) problems.push(`${name} was taken back and is there`)
     } else {
       const { reason } = outcome
+      if (reason._tag === "Unsupported" && headers && !there) continue
       if (reason._tag !== "NotDelivered") problems.push(`${name} failed with ${reason._tag}`)
       else if (reason.persistence === "not" && there) problems.push(`${name} is told not to be there, and is`)
       // A part of a batch that may have been appended whole cannot be proven either way.
-      else if (!bad && at < deadline - run.early && !(reason.code === 45 && reason.persistence === "possibly"))
+      else if (
+        !bad &&
+        !headers &&
+        !dropped &&
+        at < deadline - run.early &&
+        !(reason.code === 45 && reason.persistence === "possibly")
+      )
         problems.push(`${name} is good and failed before its time: ${reason.cause}`)
     }
   }

@@ -327,3 +327,40 @@ describe("what is told", () => {
     )
   }
 })
+
+describe("who hears an end goes on at once, and", () => {
+  const both = (producer: Producer.Producer["Service"], one: object, other: object) =>
+    Effect.all([producer.send(text, { value: "a", ...one }), producer.send(text, { value: "b", ...other })], {
+      concurrency: "unbounded"
+    })
+
+  it.effect("takes back a record that the same look has chosen: it is sent, and the queue counts right", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      for (const partition of [0, 1]) yield* producer.send(text, { value: "warm", partition })
+      const headers = [["h", null]] as const
+      const reason = yield* reasonOf(both(producer, { partition: 0 }, { partition: 1, headers }))
+      assert.strictEqual(reason._tag, "Unsupported")
+      yield* producer.send(text, { value: "after", partition: 0 })
+      assert.strictEqual((yield* logOf(0)).at(-1), "after")
+      yield* producer.flush
+    }).pipe(Effect.provide(withProducer({}, { asVersion: "0.10.2" })))
+  )
+
+  it.effect("takes back one of those that fail with it and sends another, which has its end", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.inject(Fault.on("InitProducerId", { times: 1 }).error(31))
+      const large = { value: "x".repeat(100), partition: 0 }
+      const again = Effect.catch(both(producer, large, large), () =>
+        producer.send(text, { value: "again", partition: 0 })
+      )
+      const sent = yield* fork(again)
+      for (let i = 0; i < 10; i++) yield* TestClock.adjust("100 millis")
+      assert.strictEqual(sent.pollUnsafe()?._tag, "Success")
+      assert.deepStrictEqual(yield* logOf(0), ["again"])
+      yield* producer.flush
+    }).pipe(Effect.provide(withProducer({ batchBytes: 150 })))
+  )
+})
