@@ -214,7 +214,8 @@ export class FetchScheduler<S extends Slot> {
 
   get #areLanesTaken(): boolean {
     for (const { lanes } of this.#nodes.values()) if (lanes.includes(undefined)) return false
-    return true
+    // Where nothing is under way, no answer would free one.
+    return this.#underWay.size > 0
   }
 
   /** What is left of the pool. */

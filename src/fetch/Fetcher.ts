@@ -326,6 +326,7 @@ class Fetcher {
       }
       this.#pulls.deliver(partition)
     }
+    this.#scheduler.resumed()
     this.#loop.wake()
   }
 

@@ -318,4 +318,19 @@ describe("fetching", () => {
       yield* calm
     }).pipe(Effect.scoped, Effect.provide(layer({ strict: true, topics: [{ name: "t", partitions: 3 }] })))
   )
+
+  it.effect("a look while the leader's epoch is compared, before anything was fetched, ends no fetching", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* append("t", 0, batch(3))
+      const fetching = yield* consumer()
+      // It is compared over a connection of its own, which takes its time.
+      yield* broker.inject(Fault.on("ApiVersions").delay("1 second"))
+      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 1, 0))
+      yield* pass(300)
+      reading.reader.resume()
+      yield* until("it is read", () => reading.offsets.length > 0, 5000)
+      assert.deepStrictEqual(reading.offsets, [1, 2])
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
 })
