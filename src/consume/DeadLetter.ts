@@ -9,13 +9,27 @@ import type { Undecodable } from "./Settings.ts"
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 
+/** A header is read by people; an error may hold the whole of a page. */
+const longest = 2000
+
+/** Name, message and, of a tagged error, its fields: `CardRefused: try another {"code":51}`. */
 const reasonOf = (error: unknown): string => {
-  if (error instanceof Error) return `${error.name}: ${error.message}`
+  let reason: string
   try {
-    return typeof error === "string" ? error : (JSON.stringify(error) ?? String(error))
+    // Its message has all of its fields.
+    if (KafkaError.isKafkaError(error)) reason = `KafkaError: ${error.message}`
+    else if (error instanceof Error) {
+      const { _tag, cause: _cause, message, name, stack: _stack, ...fields } = error as Error & Record<string, unknown>
+      const called = typeof _tag === "string" ? _tag : name
+      reason = [
+        message === "" ? called : `${called}: ${message}`,
+        ...(Object.keys(fields).length === 0 ? [] : [JSON.stringify(fields)])
+      ].join(" ")
+    } else reason = typeof error === "string" ? error : (JSON.stringify(error) ?? String(error))
   } catch {
-    return String(error)
+    reason = String(error)
   }
+  return reason.length > longest ? `${reason.slice(0, longest)}…` : reason
 }
 
 /** Sends a record as it was fetched; behind its headers stand those that say where it came from and why. */
@@ -27,6 +41,7 @@ export const send = Effect.fnUntraced(function* (
   attempts: number
 ): Effect.fn.Return<void, KafkaError.KafkaError, Producer> {
   const producer = yield* Producer
+  const reason = reasonOf(error)
   yield* producer.send(to, {
     key,
     value,
@@ -35,11 +50,15 @@ export const send = Effect.fnUntraced(function* (
       ["samsa.dead-letter.topic", text(from.topic)],
       ["samsa.dead-letter.partition", text(String(from.partition))],
       ["samsa.dead-letter.offset", text(String(offset))],
-      ["samsa.dead-letter.reason", text(reasonOf(error))],
+      ["samsa.dead-letter.reason", text(reason)],
       ["samsa.dead-letter.attempts", text(String(attempts))]
     ],
     ...(timestamp >= 0 ? { timestamp } : {})
   })
+  yield* Effect.logWarning(
+    `${from.topic}-${from.partition} at offset ${offset} is now a dead letter in ${to.name}: ${reason}` +
+      (attempts > 0 ? ` (attempts: ${attempts})` : "")
+  )
 })
 
 /** For `onUndecodable`: sends what does not fit its Schema to a topic, and goes on behind it. */
