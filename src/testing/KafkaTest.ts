@@ -11,8 +11,11 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
 import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
 import type { KafkaError } from "../KafkaError.ts"
@@ -48,3 +51,46 @@ export const layer = (
       )
     )
   ).pipe(Layer.provideMerge(Layer.merge(EmbeddedKafka.layer(options), Standstill.layer)))
+
+/**
+ * Waits for an Effect, and moves the TestClock on meanwhile, 100 ms at a time (a second, after a minute): for what needs time and no certain amount
+ * of it, such as a group that finds together and commits. After `upTo` (10 minutes of that clock by default) it dies, and
+ * says so. Under another Clock it waits for the Effect alone.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+ *
+ * export const billed = Effect.gen(function*() {
+ *   const broker = yield* EmbeddedKafka.EmbeddedKafka
+ *   yield* KafkaTest.advanceUntil(broker.awaitCommitted("billing", { topic: "orders", offset: 2 }))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category testing
+ */
+export const advanceUntil = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  options: { readonly upTo?: Duration.Input | undefined } = {}
+): Effect.Effect<A, E, R> =>
+  Effect.clockWith((clock) => {
+    if (!("adjust" in clock)) return self
+    const upTo = Duration.toMillis(options.upTo ?? "10 minutes")
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+      // What the process itself works at, such as compressing, needs turns of the event loop and no time.
+      const turn = TestClock.withLive(Effect.sleep(1))
+      let passed = 0
+      while (true) {
+        if (passed % 1000 === 0) yield* turn
+        if (fiber.pollUnsafe() !== undefined) return yield* Fiber.join(fiber)
+        if (passed >= upTo) break
+        const step = passed < 60_000 ? 100 : 1000
+        yield* TestClock.adjust(step)
+        passed += step
+      }
+      yield* Fiber.interrupt(fiber)
+      return yield* Effect.die(new Error(`KafkaTest.advanceUntil: not so after ${upTo} ms of the TestClock`))
+    })
+  })

@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Cause, Clock, Effect, Exit, Layer, Schema } from "effect"
 import { Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 
@@ -21,4 +21,29 @@ it.effect("a lost acknowledgement is not a duplicate", () =>
       ["v"]
     )
   }).pipe(Effect.provide(TestLayer))
+)
+
+it.effect("advanceUntil moves the clock until it is so, and no further", () =>
+  Effect.gen(function* () {
+    assert.strictEqual(yield* KafkaTest.advanceUntil(Effect.as(Effect.sleep("3 minutes"), "done")), "done")
+    assert.strictEqual(yield* Clock.currentTimeMillis, 180_000)
+  })
+)
+
+it.effect("advanceUntil says that it is not so, and interrupts what waits", () =>
+  Effect.gen(function* () {
+    let interrupted = false
+    const never = Effect.onInterrupt(Effect.never, () => Effect.sync(() => (interrupted = true)))
+    const exit = yield* Effect.exit(KafkaTest.advanceUntil(never, { upTo: "2 seconds" }))
+    assert(Exit.isFailure(exit))
+    assert.include(Cause.pretty(exit.cause), "not so after 2000 ms of the TestClock")
+    assert.isTrue(interrupted)
+  })
+)
+
+it.effect("advanceUntil fails as what it waits for fails", () =>
+  Effect.gen(function* () {
+    const failure = Effect.delay(Effect.fail("refused"), "1 second")
+    assert.deepStrictEqual(yield* Effect.exit(KafkaTest.advanceUntil(failure)), Exit.fail("refused"))
+  })
 )
