@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Flag from "effect/cli/Flag"
 import * as Prompt from "effect/cli/Prompt"
-import { failed } from "./Connection.ts"
+import { failed, wrong } from "./Failed.ts"
 
 export const dryRun = Flag.Boolean("dry-run").pipe(
   Flag.withDescription("Say what would be done, and do nothing"),
@@ -20,7 +20,7 @@ export const wanted = (what: string, yes: boolean) =>
   Effect.gen(function* () {
     if (yes) return
     if (process.stdin.isTTY !== true || process.stdout.isTTY !== true)
-      return yield* failed(`to ${what} without a terminal takes --yes`)
+      return yield* wrong(`to ${what} without a terminal takes --yes`)
     const sure = yield* Prompt.Confirm({ message: `${what}?`, initial: false }).pipe(
       Effect.mapError((error) => failed("nothing was done", error))
     )

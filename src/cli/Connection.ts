@@ -8,14 +8,20 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as CliError from "effect/cli/CliError"
 import * as Flag from "effect/cli/Flag"
 import * as Admin from "../Admin.ts"
 import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type { KafkaError } from "../KafkaError.ts"
+import { type Failed, ofKafka, wrong } from "./Failed.ts"
 import * as Properties from "./Properties.ts"
+
+/** A description that tells the default, and the default. */
+export const defaulting =
+  (description: string, value: string | number) =>
+  <A extends string | number>(flag: Flag.Flag<A>): Flag.Flag<A> =>
+    flag.pipe(Flag.withDescription(`${description}. Default: ${value}`), Flag.withDefault(value as A))
 
 /** The flags of every command that speaks with a cluster. */
 export const flags = {
@@ -46,14 +52,10 @@ export const flags = {
     Flag.optional
   ),
   mechanism: Flag.Literals("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]).pipe(
-    Flag.withDescription("How to log in"),
+    Flag.withDescription("How to log in. Default: PLAIN"),
     Flag.optional
   ),
-  timeout: Flag.Int("timeout").pipe(
-    Flag.withMetavar("SECONDS"),
-    Flag.withDescription("How long it may take"),
-    Flag.withDefault(30)
-  )
+  timeout: Flag.Int("timeout").pipe(Flag.withMetavar("SECONDS"), defaulting("How long it may take", 30))
 }
 
 /** Prints lines of JSON in place of tables. */
@@ -74,12 +76,8 @@ export type Given = {
   readonly timeout: number
 }
 
-/** What the user has to change: one line, and exit code 1. */
-export const failed = (message: string, cause: unknown = message) =>
-  new CliError.UserError({ cause, userMessage: message })
-
 /** All of it as the environment would say it. */
-const settings = (given: Given): Effect.Effect<Record<string, string>, CliError.UserError> =>
+const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =>
   Effect.gen(function* () {
     const values: Record<string, string> = { BOOTSTRAP: "localhost:9092" }
     for (const [name, value] of Object.entries(process.env))
@@ -88,10 +86,10 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, CliError.
       const file = given.properties.value
       const text = yield* Effect.try({
         try: () => readFileSync(file, "utf8"),
-        catch: (error) => failed(`--properties: ${error instanceof Error ? error.message : String(error)}`)
+        catch: (error) => wrong(`--properties: ${error instanceof Error ? error.message : String(error)}`)
       })
       const read = Properties.read(text)
-      if (read.mistakes.length > 0) return yield* failed(`${file}: ${read.mistakes.join("; ")}`)
+      if (read.mistakes.length > 0) return yield* wrong(`${file}: ${read.mistakes.join("; ")}`)
       Object.assign(values, read.values)
     }
     const set = (name: string, value: Option.Option<string | boolean>) => {
@@ -111,10 +109,10 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, CliError.
 /** Runs with a connection, within the time that the flags give; what fails is one line. */
 export const connected = <A, R>(
   given: Given,
-  self: Effect.Effect<A, KafkaError | CliError.UserError, R | Admin.Admin | Kafka.Kafka | Brokers>
+  self: Effect.Effect<A, KafkaError | Failed, R | Admin.Admin | Kafka.Kafka | Brokers>
 ) =>
   Effect.gen(function* () {
-    if (given.timeout <= 0) return yield* failed(`--timeout must be more than 0, not ${given.timeout}`)
+    if (given.timeout <= 0) return yield* wrong(`--timeout must be more than 0, not ${given.timeout}`)
     const values = yield* settings(given)
     const env = Object.fromEntries(Object.entries(values).map(([name, value]) => [`KAFKA_${name}`, value]))
     const millis = given.timeout * 1000
@@ -126,7 +124,7 @@ export const connected = <A, R>(
     const layers = Admin.layer({ timeout: millis }).pipe(Layer.provideMerge(kafka))
     return yield* self.pipe(
       Effect.provide(layers),
-      Effect.catchTag("KafkaError", (error: KafkaError) => Effect.fail(failed(error.message, error))),
-      Effect.catchTag("ConfigError", (error) => Effect.fail(failed(error.message, error)))
+      Effect.catchTag("KafkaError", (error: KafkaError) => Effect.fail(ofKafka(error))),
+      Effect.catchTag("ConfigError", (error) => Effect.fail(wrong(error.message, error)))
     )
   })

@@ -2,8 +2,9 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import type * as Admin from "../Admin.ts"
-import { failed } from "./Connection.ts"
+import { exitOf, exits, explained, Failed } from "./Failed.ts"
 import * as Output from "./Output.ts"
 
 /** A table, or lines of JSON. */
@@ -15,7 +16,28 @@ export const rows = <A>(
 ): Effect.Effect<void> =>
   json
     ? Effect.forEach(values, (value) => Console.log(Output.json(value)), { discard: true })
-    : Console.log(Output.table(heads, values.map(cells)))
+    : Effect.flatMap(TerminalCapabilities, ({ canColor }) =>
+        Console.log(Output.table(heads, values.map(cells), canColor))
+      )
+
+/** What was refused, a line each; undefined where nothing was. */
+export const refusal = <I, A>(
+  items: ReadonlyArray<I>,
+  all: ReadonlyArray<Admin.Answer<A>>,
+  nameOf: (item: I) => string
+): Failed | undefined => {
+  const refused = all.flatMap((one, i) =>
+    Result.isFailure(one) ? [{ name: nameOf(items[i]!), error: one.failure }] : []
+  )
+  if (refused.length === 0) return undefined
+  const codes = new Set(refused.map(({ error }) => exitOf(error)))
+  return new Failed({
+    message: refused.map(({ error, name }) => Output.printable(`${name}: ${explained(error)}`)).join("\n"),
+    // Where all failed for one kind of reason that is the command's; for several, it was refused.
+    exitCode: codes.size === 1 && refused.length === all.length ? [...codes][0]! : exits.refused,
+    cause: refused[0]!.error
+  })
+}
 
 /** What was answered for; then fails, where items were refused, with all of those. */
 export const answers = <I, A, R>(
@@ -23,12 +45,20 @@ export const answers = <I, A, R>(
   all: ReadonlyArray<Admin.Answer<A>>,
   nameOf: (item: I) => string,
   show: (values: ReadonlyArray<A>) => Effect.Effect<void, never, R>
-) =>
+): Effect.Effect<void, Failed, R> =>
   Effect.gen(function* () {
     const values = all.flatMap((one) => (Result.isSuccess(one) ? [one.success] : []))
     if (values.length > 0) yield* show(values)
-    const refused = all.flatMap((one, i) =>
-      Result.isFailure(one) ? [`${nameOf(items[i]!)}: ${one.failure.message}`] : []
-    )
-    if (refused.length > 0) return yield* failed(refused.join("\n"))
+    const failure = refusal(items, all, nameOf)
+    if (failure !== undefined) return yield* failure
   })
+
+/** A line for each thing that was done, or an object of JSON. */
+export const done = (json: boolean, word: string, names: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.forEach(
+    names,
+    (name) => Console.log(json ? Output.json({ [word]: name }) : Output.printable(`${word} ${name}`)),
+    {
+      discard: true
+    }
+  )

@@ -7,9 +7,10 @@ import * as Flag from "effect/cli/Flag"
 import { Admin, orFail, type ResourceType } from "../Admin.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
+import { wrong } from "./Failed.ts"
 import * as Show from "./Show.ts"
 
-const { failed, flags, jsonFlag: json } = Connection
+const { flags, jsonFlag: json } = Connection
 
 export const brokers = Command.make("brokers", { ...flags, json }, (given) =>
   Connection.connected(
@@ -118,7 +119,7 @@ const set = Command.make(
             const to = match[2] === "=" ? changes.set : match[2] === "+=" ? changes.append : changes.subtract
             to[match[1]!] = match[3]!
           } else if (/^[a-zA-Z0-9._]+-$/.test(text)) changes.delete.push(text.slice(0, -1))
-          else return yield* failed(`${text} is no change: NAME=VALUE, NAME+=VALUE, NAME-=VALUE or NAME-`)
+          else return yield* wrong(`${text} is no change: NAME=VALUE, NAME+=VALUE, NAME-=VALUE or NAME-`)
         }
         const wanted = [{ ...resourceOf(given), ...changes }]
         const done = yield* admin.alterConfigs(wanted, { validateOnly: given.dryRun })

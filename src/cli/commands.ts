@@ -1,6 +1,9 @@
 /** The subcommands of `samsa`, of which the one that is asked for is loaded: the help needs none of them. */
 import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
+import { wrong } from "./Failed.ts"
 
 type Loaded = Command.Command<any, any, any, any, any>
 
@@ -15,7 +18,7 @@ const subcommands: ReadonlyArray<readonly [name: string, description: string, lo
     () => import("./topics.ts").then((m) => m.command)
   ],
   ["groups", "Groups: list, describe, delete", () => import("./groups.ts").then((m) => m.groups)],
-  ["lag", "How far groups are behind", () => import("./groups.ts").then((m) => m.lag)],
+  ["lag", "How far groups are behind", () => import("./lag.ts").then((m) => m.command)],
   [
     "offsets",
     "Offsets: list those of a topic, reset those of a group",
@@ -24,8 +27,23 @@ const subcommands: ReadonlyArray<readonly [name: string, description: string, lo
   ["config", "Settings: get, set", () => import("./cluster.ts").then((m) => m.config)],
   ["brokers", "The cluster's brokers", () => import("./cluster.ts").then((m) => m.brokers)],
   ["apis", "What each broker speaks, beside what this client does", () => import("./cluster.ts").then((m) => m.apis)],
+  ["acls", "Rules of access: list, add, delete", () => import("./acls.ts").then((m) => m.command)],
+  ["users", "Users that log in by SCRAM: list, set, delete", () => import("./users.ts").then((m) => m.command)],
+  ["quotas", "Quotas of clients: list, set", () => import("./quotas.ts").then((m) => m.command)],
+  [
+    "reassign",
+    "Where replicas are: list what moves, start, cancel",
+    () => import("./replicas.ts").then((m) => m.reassign)
+  ],
+  ["elect", "Has the first replicas lead again", () => import("./replicas.ts").then((m) => m.elect)],
+  [
+    "transactions",
+    "Transactions: list, describe, producers, abort",
+    () => import("./transactions.ts").then((m) => m.command)
+  ],
   ["consume", "Prints records", () => import("./consume.ts").then((m) => m.command)],
   ["produce", "Sends the lines of the input", () => import("./produce.ts").then((m) => m.command)],
+  ["bench", "How fast: produce, consume", () => import("./bench.ts").then((m) => m.command)],
   [
     "embedded",
     "Serves Kafka from memory, on ports of 127.0.0.1, until it is interrupted",
@@ -44,11 +62,10 @@ const subcommands: ReadonlyArray<readonly [name: string, description: string, lo
 
 /** Runs `samsa` with the words behind its name. */
 export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, version: string) {
-  const wanted = words.find((word) => subcommands.some(([name]) => name === word))
   // Whoever writes completions wants all of it.
   const all = words.some((word) => word.startsWith("--completions") || word === "--wizard")
   const loaded = yield* Effect.forEach(subcommands, ([name, description, load]) =>
-    all || name === wanted
+    all || words.includes(name)
       ? Effect.promise(load)
       : Effect.succeed(Command.make(name).pipe(Command.withDescription(description)) as Loaded)
   )
@@ -56,5 +73,14 @@ export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, ve
     Command.withDescription("Kafka at the command line"),
     Command.withSubcommands(loaded as [Loaded, ...Array<Loaded>])
   )
-  yield* Command.runWith(samsa, { version })(words)
+  yield* Command.runWith(samsa, { version })(words).pipe(
+    // The help and the mistakes are printed; what is left is how it ends.
+    Effect.mapError((error) =>
+      CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0
+        ? Object.assign(wrong(error.errors.map(({ message }) => message).join("; "), error), {
+            [Runtime.errorReported]: false
+          })
+        : error
+    )
+  )
 })

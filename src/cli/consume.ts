@@ -1,4 +1,5 @@
 /** `samsa consume`: records to the output, with or without a group. */
+import { isUtf8 } from "node:buffer"
 import { appendFileSync } from "node:fs"
 import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
@@ -12,10 +13,14 @@ import * as Consumer from "../Consumer.ts"
 import * as Offset from "../Offset.ts"
 import * as Topic from "../Topic.ts"
 import * as Connection from "./Connection.ts"
+import { failed, wrong } from "./Failed.ts"
+import * as Output from "./Output.ts"
 import * as Positions from "./positions.ts"
+import * as Progress from "./Progress.ts"
 import * as Records from "./records.ts"
+import * as Stopped from "./Stopped.ts"
 
-const { failed, flags } = Connection
+const { flags } = Connection
 
 export interface Options {
   readonly topic: string
@@ -28,6 +33,8 @@ export interface Options {
   readonly format: string
   readonly json: boolean
   readonly encoding: Records.Encoding
+  /** What stands for a key or value that is null. Default `NULL`. */
+  readonly nullText?: string | undefined
   /** A file in place of the output. */
   readonly outfile?: string | undefined
 }
@@ -35,10 +42,16 @@ export interface Options {
 const positionOf = (name: string, text: string) =>
   Effect.gen(function* () {
     const found = Positions.position(text)
-    if (found === undefined) return yield* failed(`--${name}: ${text} is no position: ${Positions.likeThis}`)
+    if (found === undefined) return yield* wrong(`--${name}: ${text} is no position: ${Positions.likeThis}`)
     if (typeof found === "object" && "ago" in found) return Offset.atTime((yield* Clock.currentTimeMillis) - found.ago)
     return found
   })
+
+/** Bytes to the output: what is no text as it is. */
+const written = (bytes: Buffer): Effect.Effect<void> =>
+  bytes.at(-1) === 0x0a && isUtf8(bytes)
+    ? Console.log(bytes.toString("utf8", 0, bytes.length - 1))
+    : Effect.sync(() => void process.stdout.write(bytes))
 
 /** Prints records as they come. */
 export const consuming = (given: Connection.Given, options: Options) =>
@@ -46,9 +59,9 @@ export const consuming = (given: Connection.Given, options: Options) =>
     given,
     Effect.gen(function* () {
       const { count, encoding, group, partitions, topic } = options
-      if (count !== undefined && count <= 0) return yield* failed(`--count must be more than 0, not ${count}`)
+      if (count !== undefined && count <= 0) return yield* wrong(`--count must be more than 0, not ${count}`)
       if (group !== undefined && (options.until !== undefined || partitions.length > 0))
-        return yield* failed("--until, --end and --partition are without --group: a group reads on, all of it")
+        return yield* wrong("--until, --end and --partition are without --group: a group reads on, all of it")
       const from = yield* positionOf("from", options.from)
       const until = options.until === undefined ? undefined : yield* positionOf("until", options.until)
       const records = Topic.bytes(topic)
@@ -61,18 +74,36 @@ export const consuming = (given: Connection.Given, options: Options) =>
               ...(partitions.length === 0 ? {} : { partitions })
             })
           : yield* Consumer.subscribe({ group, topics: [records], from })
+      const format = Records.formatter(options.format, encoding, options.nullText ?? "NULL")
       const line = options.json
-        ? (record: Records.Read) => JSON.stringify(Records.object(record, encoding))
-        : Records.formatter(options.format, encoding, "NULL")
+        ? (record: Records.Read) => Buffer.from(`${Output.json(Records.object(record, encoding))}\n`)
+        : format
       const { outfile } = options
-      const print = (lines: ReadonlyArray<string>) =>
-        outfile === undefined
-          ? Console.log(lines.join("\n"))
-          : Effect.sync(() => appendFileSync(outfile, `${lines.join("\n")}\n`))
+      const append = (bytes: Buffer) =>
+        Effect.try({
+          try: () => appendFileSync(outfile!, bytes),
+          catch: (error) => failed(`--outfile: ${(error as Error).message}`, error)
+        })
+      // A file that cannot be written is told before anything is read.
+      if (outfile !== undefined) yield* append(Buffer.alloc(0))
+      const progress = yield* Progress.make(outfile === undefined && process.stdout.isTTY === true)
+      if (count === undefined && until === undefined) yield* Stopped.untilStopped
+      let printed = 0
+      const print = (lines: Array<Buffer>) => {
+        printed += lines.length
+        const bytes = Buffer.concat(lines)
+        return outfile === undefined ? written(bytes) : append(bytes)
+      }
       yield* (count === undefined ? consumer.stream : Stream.take(consumer.stream, count)).pipe(
         Stream.runForEachArray((all) =>
-          all.length === 0 ? Effect.void : Effect.andThen(print(all.map((one) => line(one))), Consumer.done(all))
-        )
+          all.length === 0
+            ? Effect.void
+            : print(all.map(line)).pipe(
+                Effect.andThen(Consumer.done(all)),
+                Effect.andThen(progress.show(() => `${Output.grouped(printed)} records`))
+              )
+        ),
+        Effect.ensuring(progress.clear)
       )
     }).pipe(Effect.scoped)
   )
@@ -89,8 +120,7 @@ export const command = Command.make(
     ),
     from: Flag.String("from").pipe(
       Flag.withAlias("o"),
-      Flag.withDescription(`Where to begin (a group: where it has not committed): ${Positions.likeThis}`),
-      Flag.withDefault("latest")
+      Connection.defaulting(`Where to begin (a group: where it has not committed): ${Positions.likeThis}`, "latest")
     ),
     until: Flag.String("until").pipe(
       Flag.withDescription("Where to end: the same, as it is when the command begins"),
@@ -113,15 +143,18 @@ export const command = Command.make(
     ),
     format: Flag.String("format").pipe(
       Flag.withAlias("f"),
-      Flag.withDescription(
-        "%k key, %s value, %t topic, %p partition, %o offset, %T timestamp, %h headers, %K %S lengths"
-      ),
-      Flag.withDefault("%s")
+      Connection.defaulting(
+        "%k key, %s value, %t topic, %p partition, %o offset, %T timestamp, %h headers, %K %S lengths",
+        "%s"
+      )
+    ),
+    nullText: Flag.String("null-text").pipe(
+      Flag.withMetavar("TEXT"),
+      Connection.defaulting("What stands for a key or value that is null", "NULL")
     ),
     json: Connection.jsonFlag,
     encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(
-      Flag.withDescription("How bytes are written"),
-      Flag.withDefault("utf8" as const)
+      Connection.defaulting("How bytes are written", "utf8")
     )
   },
   (given) =>

@@ -1,18 +1,19 @@
-/** `samsa groups`, `samsa lag`, `samsa offsets`: groups, how far they are behind, and where they go on. */
+/** `samsa groups`, `samsa offsets`: groups, and where they go on. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { Admin, type GroupLag, orFail, type OffsetSpec } from "../Admin.ts"
+import { Admin, orFail, type OffsetSpec } from "../Admin.ts"
 import * as Clock from "effect/Clock"
 import * as Offset from "../Offset.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
+import { wrong } from "./Failed.ts"
 import * as Positions from "./positions.ts"
 import * as Show from "./Show.ts"
 
-const { failed, flags, jsonFlag: json } = Connection
+const { flags, jsonFlag: json } = Connection
 
 const names = Argument.String("group").pipe(Argument.withDescription("Names of groups"), Argument.atLeast(1))
 
@@ -86,57 +87,6 @@ export const groups = Command.make("groups").pipe(
   Command.withSubcommands([list, describe, remove])
 )
 
-const showLag = (json: boolean, lags: ReadonlyArray<GroupLag>) =>
-  json
-    ? Show.rows(true, lags, [], () => [])
-    : Effect.gen(function* () {
-        for (const { group, partitions, state, total } of lags) {
-          yield* Console.log(`${group}: ${state}, ${total} records behind`)
-          if (partitions.length > 0)
-            yield* Show.rows(
-              false,
-              partitions,
-              ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER", "CLIENT"],
-              (one) => [
-                one.topic,
-                one.partition,
-                one.committed,
-                one.end,
-                one.lag,
-                one.member?.memberId,
-                one.member?.clientId
-              ]
-            )
-        }
-      })
-
-/** How far groups are behind; with a topic, in that alone. */
-export const lagging = (given: Connection.Given, json: boolean, groups: ReadonlyArray<string>, topic?: string) =>
-  Connection.connected(
-    given,
-    Effect.gen(function* () {
-      const admin = yield* Admin
-      yield* Show.answers(groups, yield* admin.groupLag(groups), String, (lags) =>
-        showLag(
-          json,
-          topic === undefined
-            ? lags
-            : lags.map((one) => {
-                const partitions = one.partitions.filter((partition) => partition.topic === topic)
-                return { ...one, partitions, total: partitions.reduce((sum, { lag }) => sum + (lag ?? 0), 0) }
-              })
-        )
-      )
-    })
-  )
-
-export const lag = Command.make("lag", { names, ...flags, json }, (given) =>
-  lagging(given, given.json, given.names)
-).pipe(
-  Command.withDescription("How far groups are behind"),
-  Command.withExamples([{ command: "samsa lag billing --json", description: "A line of JSON" }])
-)
-
 const topic = Argument.String("topic")
 
 /** Where partitions of a topic are at a position. */
@@ -147,7 +97,7 @@ export const showing = (given: Connection.Given, json: boolean, topic: string, a
       const admin = yield* Admin
       const wanted = Positions.position(at)
       if (wanted === undefined || (typeof wanted === "object" && "_tag" in wanted && wanted._tag === "At"))
-        return yield* failed(`${at} is no position to look up: ${Positions.likeThis}`)
+        return yield* wrong(`${at} is no position to look up: ${Positions.likeThis}`)
       const spec: OffsetSpec =
         typeof wanted === "object" && "ago" in wanted
           ? Offset.atTime((yield* Clock.currentTimeMillis) - wanted.ago)
@@ -192,7 +142,7 @@ export const resetting = (
       const admin = yield* Admin
       const position = Positions.reset(to)
       if (position === undefined)
-        return yield* failed(`${to} is no position: ${Positions.likeThis}, +10 or -10 (records)`)
+        return yield* wrong(`${to} is no position: ${Positions.likeThis}, +10 or -10 (records)`)
       const topics = options.topics === undefined || options.topics.length === 0 ? undefined : options.topics
       const wanted = { to: position, topics }
       const planned = yield* admin.resetGroupOffsets(group, { ...wanted, dryRun: true }).pipe(orFail)

@@ -1,4 +1,6 @@
 /** `samsa produce`: lines of the input as records. */
+import { pipeline } from "node:stream"
+import { createGunzip } from "node:zlib"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -10,13 +12,54 @@ import * as Flag from "effect/cli/Flag"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
 import * as Connection from "./Connection.ts"
+import { exitOf, exits, explained, Failed, failed, wrong } from "./Failed.ts"
+import * as Output from "./Output.ts"
+import * as Progress from "./Progress.ts"
 import * as Records from "./records.ts"
 
-const { failed, flags } = Connection
+const { flags } = Connection
 
-const lines = Stream.fromAsyncIterable(process.stdin as AsyncIterable<Uint8Array>, (error) =>
-  failed(`the input: ${String(error)}`, error)
-).pipe(Stream.decodeText(), Stream.splitLines)
+const inputFailed = (error: unknown) =>
+  failed(`the input: ${error instanceof Error ? error.message : String(error)}`, error)
+
+/** The input; unzipped where it begins as gzip does, which no text does. */
+const input = Effect.callback<AsyncIterable<Uint8Array>, Failed>((resume) => {
+  const { stdin } = process
+  const end = (result: Effect.Effect<AsyncIterable<Uint8Array>, Failed>) => {
+    stdin.off("readable", look).off("end", plain).off("error", broken)
+    resume(result)
+  }
+  const plain = () => end(Effect.succeed(stdin))
+  const broken = (error: Error) => end(Effect.fail(inputFailed(error)))
+  const look = () => {
+    // Null until there are two bytes; fewer where that is all.
+    const head = stdin.read(2) as Buffer | null
+    if (head === null) return
+    stdin.unshift(head)
+    if (head[0] === 0x1f && head[1] === 0x8b) end(Effect.sync(() => pipeline(stdin, createGunzip(), () => {})))
+    else plain()
+  }
+  stdin.on("readable", look).on("end", plain).on("error", broken)
+  return Effect.sync(() => void stdin.off("readable", look).off("end", plain).off("error", broken))
+})
+
+/** Its lines, those of a piece together; what is no text stays as it is. */
+const lines = Stream.suspend(() => {
+  const splitter = Records.lineSplitter()
+  return Stream.unwrap(Effect.map(input, (from) => Stream.fromAsyncIterable(from, inputFailed))).pipe(
+    Stream.map((piece) => splitter.push(piece)),
+    Stream.concat(Stream.sync(() => splitter.end()))
+  )
+})
+
+/** What was sent to a partition. */
+interface Sent {
+  readonly topic: string
+  readonly partition: number
+  records: number
+  readonly first: number
+  last: number
+}
 
 export const command = Command.make(
   "produce",
@@ -43,17 +86,26 @@ export const command = Command.make(
       Flag.withDescription("An empty value is none: a tombstone"),
       Flag.withDefault(false)
     ),
+    nullText: Flag.String("null-text").pipe(
+      Flag.withMetavar("TEXT"),
+      Flag.withDescription("A key or value that is this is null"),
+      Flag.optional
+    ),
     compression: Flag.Literals("compression", ["none", "gzip", "snappy", "lz4", "zstd"]).pipe(
       Flag.withAlias("z"),
-      Flag.withDescription("How batches are compressed"),
-      Flag.withDefault("none" as const)
+      Connection.defaulting("How batches are compressed", "none")
     ),
     encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(
-      Flag.withDescription("How bytes are written in the input"),
-      Flag.withDefault("utf8" as const)
+      Connection.defaulting("How bytes are written in the input", "utf8")
     ),
     json: Flag.Boolean("json").pipe(
-      Flag.withDescription('Lines of JSON: {"key", "value", "headers", "partition", "timestamp"}'),
+      Flag.withDescription(
+        'Lines of JSON: {"key", "value", "headers", "partition", "timestamp"}; prints what was sent to each partition'
+      ),
+      Flag.withDefault(false)
+    ),
+    each: Flag.Boolean("each").pipe(
+      Flag.withDescription("Print where each record went, as a line of JSON, once it is there"),
       Flag.withDefault(false)
     )
   },
@@ -61,46 +113,83 @@ export const command = Command.make(
     Connection.connected(
       given,
       Effect.gen(function* () {
+        if (Option.contains(given.separator, "")) return yield* wrong("--key-separator must not be empty")
         const producer = yield* Producer.Producer
+        const progress = yield* Progress.make(
+          process.stdin.isTTY === true || (given.each && process.stdout.isTTY === true)
+        )
         const topic = Topic.bytes(given.topic)
         const always: ReadonlyArray<readonly [string, Uint8Array]> = Object.entries(given.headers).map(
           ([name, value]) => [name, new TextEncoder().encode(value)]
         )
+        const ofLine = Records.lineReader({
+          ...given,
+          separator: Option.getOrUndefined(given.separator),
+          nullText: Option.getOrUndefined(given.nullText)
+        })
+        const sent = new Map<number, Sent>()
         let [count, line] = [0, 0]
-        yield* Stream.runForEachArray(lines, (texts) =>
-          Effect.gen(function* () {
-            const entries: Array<Records.Entry> = []
-            for (const text of texts) {
-              line++
-              if (!given.json) {
-                const separator = Option.getOrUndefined(given.separator)
-                entries.push(Records.ofLine(text, { ...given, separator }))
-                continue
+        const stopped = (at: number, message: string, exitCode: number, cause: unknown) =>
+          new Failed({ message: `line ${at}: ${message}; ${count} records before it are sent`, exitCode, cause })
+        yield* lines.pipe(
+          Stream.runForEach((texts) =>
+            Effect.gen(function* () {
+              const entries: Array<Records.Entry> = []
+              const places: Array<number> = []
+              let bad: string | undefined
+              for (const text of texts) {
+                line++
+                if (given.json && text.trim() === "") continue
+                const entry = given.json
+                  ? Records.ofJson(Buffer.from(text, "latin1").toString("utf8"), given.encoding)
+                  : ofLine(text)
+                if (Result.isFailure(entry)) {
+                  bad = entry.failure
+                  break
+                }
+                entries.push(entry.success)
+                places.push(line)
               }
-              if (text.trim() === "") continue
-              const entry = Records.ofJson(text, given.encoding)
-              if (Result.isFailure(entry)) return yield* failed(`line ${line}: ${entry.failure}`)
-              entries.push(entry.success)
-            }
-            const results = yield* producer.sendAll(
-              topic,
-              entries.map((entry) => ({
-                ...entry,
-                headers: [...(entry.headers ?? []), ...always],
-                ...(Option.isSome(given.partition) ? { partition: given.partition.value } : {})
-              }))
-            )
-            for (const result of results) if (Result.isFailure(result)) return yield* result.failure
-            count += results.length
-          })
+              const results = yield* producer.sendAll(
+                topic,
+                entries.map((entry) => ({
+                  ...entry,
+                  headers: [...(entry.headers ?? []), ...always],
+                  ...(Option.isSome(given.partition) ? { partition: given.partition.value } : {})
+                }))
+              )
+              const where: Array<string> = []
+              for (const [i, result] of results.entries()) {
+                if (Result.isFailure(result))
+                  return yield* stopped(places[i]!, explained(result.failure), exitOf(result.failure), result.failure)
+                const { offset, partition } = result.success
+                const before = sent.get(partition)
+                if (before === undefined)
+                  sent.set(partition, { topic: given.topic, partition, records: 1, first: offset, last: offset })
+                else {
+                  before.records++
+                  before.last = offset
+                }
+                count++
+                if (given.each) where.push(Output.json({ topic: given.topic, partition, offset }))
+              }
+              if (where.length > 0) yield* Console.log(where.join("\n"))
+              if (bad !== undefined) return yield* stopped(line, bad, exits.refused, bad)
+              yield* progress.show(() => `${Output.grouped(count)} records`)
+            })
+          ),
+          Effect.ensuring(progress.clear)
         )
+        if (given.json && !given.each)
+          for (const one of [...sent.values()].sort((a, b) => a.partition - b.partition))
+            yield* Console.log(Output.json(one))
         yield* Console.error(`${count} records`)
       }).pipe(Effect.provide(Producer.layer({ compression: given.compression, deliveryTimeout: given.timeout * 1000 })))
     )
 ).pipe(
-  Command.withDescription("Sends the lines of the input"),
+  Command.withDescription("Sends the lines of the input, unzipped where they are gzip'd"),
   Command.withExamples([
-    { command: "samsa produce orders -K : < orders.txt", description: "Lines of key:value" },
+    { command: "samsa produce orders -K : < orders.txt.gz", description: "Lines of key:value" },
     { command: "samsa consume a --from earliest --end --json | samsa produce b --json", description: "A copy" }
   ])
 )

@@ -6,6 +6,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Connection from "./Connection.ts"
 import * as Consume from "./consume.ts"
 import * as Groups from "./groups.ts"
+import * as Lag from "./lag.ts"
 import * as Topics from "./topics.ts"
 
 const { flags, jsonFlag: json } = Connection
@@ -42,7 +43,7 @@ const printGroups = Command.make("print_managed_consumer_groups", { topic, ...fl
   Groups.listing(given, given.json, given.topic)
 )
 const printLag = Command.make("print_consumer_lag", { topic, group, ...flags, json }, (given) =>
-  Groups.lagging(given, given.json, [given.group], given.topic)
+  Lag.lagging(given, given.json, [given.group], given.topic)
 )
 const printOffsets = Command.make("print_offsets", { topic, offset, ...flags, json }, (given) =>
   Groups.showing(given, given.json, given.topic, given.offset)

@@ -1,5 +1,5 @@
 /** The command as a process: what it prints on both streams, and its exit code. */
-import { spawn } from "node:child_process"
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import * as path from "node:path"
 import { Effect } from "effect"
 
@@ -11,15 +11,21 @@ export interface Ended {
   readonly error: string
 }
 
+export type Child = ChildProcessWithoutNullStreams
+
+/** `samsa` as a process, its streams pipes. */
+export const spawned = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Child =>
+  spawn(process.execPath, ["--conditions=samsa-source", main, ...args], {
+    env: { ...process.env, NO_COLOR: "1", ...env }
+  })
+
 /** Runs `samsa` to its end, with an input. */
 export const samsa = (
   args: ReadonlyArray<string>,
-  options: { readonly input?: string; readonly env?: Readonly<Record<string, string>> } = {}
+  options: { readonly input?: string | Uint8Array; readonly env?: Readonly<Record<string, string>> } = {}
 ): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
-    const child = spawn(process.execPath, ["--conditions=samsa-source", main, ...args], {
-      env: { ...process.env, NO_COLOR: "1", ...options.env }
-    })
+    const child = spawned(args, options.env)
     let [out, error] = ["", ""]
     child.stdout.on("data", (chunk: Buffer) => void (out += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))

@@ -1,15 +1,22 @@
 /** The command on an embedded broker: its parts within this process, and a few as processes. */
+import { gzipSync } from "node:zlib"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Console, Effect } from "effect"
+import { Cause, Console, Effect, Fiber, Runtime } from "effect"
+import { TerminalCapabilities } from "effect/cli"
 import { run as runSamsa } from "../../src/cli/commands.ts"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
-import { samsa, words } from "./Samsa.ts"
+import { type Child, samsa, spawned, words } from "./Samsa.ts"
 
-/** Runs it here: what it prints, and whether it failed. */
-const here = (args: ReadonlyArray<string>) =>
+/** What a command has printed so far. */
+interface Printed {
+  readonly out: Array<string>
+  readonly error: Array<string>
+}
+
+/** Runs it here: what it prints, whether it failed, and with which exit code. */
+const here = (args: ReadonlyArray<string>, { error, out }: Printed = { out: [], error: [] }) =>
   Effect.suspend(() => {
-    const [out, error]: [Array<string>, Array<string>] = [[], []]
     const captured = {
       ...globalThis.console,
       log: (...all: ReadonlyArray<unknown>) => void out.push(all.join(" ")),
@@ -19,7 +26,12 @@ const here = (args: ReadonlyArray<string>) =>
       Effect.provide(NodeServices.layer),
       Effect.provideService(Console.Console, captured),
       Effect.exit,
-      Effect.map((exit) => ({ failed: exit._tag === "Failure", out: out.join("\n"), error: error.join("\n") }))
+      Effect.map((exit) => ({
+        failed: exit._tag === "Failure",
+        code: exit._tag === "Success" ? 0 : Runtime.getErrorExitCode(Cause.squash(exit.cause)),
+        out: out.join("\n"),
+        error: error.join("\n")
+      }))
     )
   })
 
@@ -100,25 +112,41 @@ it.live(
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
       const b = ["-b", broker.bootstrap.join(",")]
-      const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, error: RegExp]> = [
-        [["topics", "describe", "orders", "none", ...b], /none: UnknownTopic/],
-        [["topics", "delete", "orders", ...b], /takes --yes/],
-        [["topics", "list", "-b", "127.0.0.1:1", "--timeout", "0"], /--timeout must be more than 0/],
-        [["lag", "nobody", ...b], /GROUP_ID_NOT_FOUND/],
-        [["consume", "orders", "--from", "middle", ...b], /middle is no position/],
-        [["consume", "orders", "--group", "g", "--end", ...b], /without --group/],
-        [["consume", "orders", "-c", "0", ...b], /--count must be more than 0/],
-        [["offsets", "reset", "g", "somewhere", ...b], /somewhere is no position/],
-        [["offsets", "list", "orders", "5", ...b], /5 is no position to look up/],
-        [["config", "set", "topic", "orders", "what", ...b], /what is no change/],
-        [["config", "set", "topic", "orders", "no.such=1", ...b], /INVALID_CONFIG/],
-        [["topics", "list", "-F", "/no/such/file", ...b], /ENOENT/],
-        [["topics", "lst"], /Unknown subcommand "lst"/]
+      const cases: ReadonlyArray<readonly [code: number, args: ReadonlyArray<string>, error: RegExp]> = [
+        [1, ["topics", "describe", "orders", "none", ...b], /none: UnknownTopic.*\(samsa topics list shows/],
+        [2, ["topics", "delete", "orders", ...b], /takes --yes/],
+        [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "0"], /--timeout must be more than 0/],
+        [3, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "1"], /127\.0\.0\.1:1.*is --bootstrap right/],
+        [1, ["lag", "nobody", ...b], /GROUP_ID_NOT_FOUND.*samsa groups list/],
+        [2, ["lag", "g", "--watch", "--every", "0", ...b], /--every must be from/],
+        [2, ["consume", "orders", "--from", "middle", ...b], /middle is no position/],
+        [2, ["consume", "orders", "--group", "g", "--end", ...b], /without --group/],
+        [2, ["consume", "orders", "-c", "0", ...b], /--count must be more than 0/],
+        [1, ["consume_topic", "orders", "-o", "/no/such/dir/file", "-l", "1", ...b], /--outfile: ENOENT/],
+        [2, ["offsets", "reset", "g", "somewhere", ...b], /somewhere is no position/],
+        [2, ["offsets", "list", "orders", "5", ...b], /5 is no position to look up/],
+        [2, ["config", "set", "topic", "orders", "what", ...b], /what is no change/],
+        [1, ["config", "set", "topic", "orders", "no.such=1", ...b], /INVALID_CONFIG/],
+        [2, ["topics", "list", "-F", "/no/such/file", ...b], /ENOENT/],
+        [2, ["topics", "lst"], /Unknown subcommand "lst"/],
+        [2, ["topics", "list", "--timeout", "soon"], /timeout/],
+        [2, ["reassign", "start", "orders-0", "--yes", ...b], /orders-0 must be like orders-0=1,2,3/],
+        [2, ["reassign", "start", "--yes", ...b], /what is to move/],
+        [2, ["reassign", "start", "--file", "/no/such", ...b], /--file: ENOENT/],
+        [2, ["reassign", "cancel", "orders", "--yes", ...b], /orders must be like orders-0/],
+        [2, ["elect", "nothing", ...b], /nothing must be a topic that there is/],
+        [2, ["acls", "delete", "--yes", ...b], /without any it would be all/],
+        [2, ["acls", "add", "topic", "orders", "alice", "read", ...b], /principal must be like User:alice/],
+        [2, ["quotas", "set", "alice", "x=1", ...b], /alice is no user, client-id, ip/],
+        [2, ["quotas", "set", "x=1", "y=2", ...b], /whose\?/],
+        [2, ["quotas", "set", "user", "ip=1.2.3.4", ...b], /what\?/],
+        [2, ["transactions", "abort", "orders", "1", ...b], /orders must be like orders-0/],
+        [2, ["bench", "produce", "orders", "--count", "0", ...b], /--count must be from 1/]
       ]
-      for (const [args, wanted] of cases) {
-        const { error, failed } = yield* here(args)
-        assert.isTrue(failed, args.join(" "))
-        assert.match(error, wanted, args.join(" "))
+      for (const [wanted, args, message] of cases) {
+        const { code, error } = yield* here(args)
+        assert.strictEqual(code, wanted, `${args.join(" ")}: ${error}`)
+        assert.match(error, message, args.join(" "))
       }
       const [refused, help] = yield* Effect.all(
         [samsa(["topics", "describe", "none"], { env: { KAFKA_BOOTSTRAP: b[1]! } }), samsa(["--help"])],
@@ -128,6 +156,136 @@ it.live(
       assert.match(refused.error, /none: UnknownTopic/)
       assert.strictEqual(help.code, 0)
       for (const name of ["consume", "lag", "print_consumer_lag"]) assert.include(help.out, name)
+    }).pipe(Effect.scoped),
+  120_000
+)
+
+it.live(
+  "samsa produce takes gzip'd lines, texts for null and odd bytes, and says where what was sent has gone",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 1 }, "copy"], listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const raw = Buffer.from([0x6b, 0x3a, 0xff, 0xfe, 0x0a])
+      const zipped = yield* samsa(["produce", "orders", "-K", ":", "--null-text", "nil", "--each"], {
+        input: gzipSync(Buffer.concat([Buffer.from("a:1\nb:nil\r\n"), raw])),
+        env
+      })
+      assert.deepStrictEqual([zipped.code, zipped.error.trim()], [0, "3 records"])
+      assert.deepStrictEqual(
+        zipped.out
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line)),
+        [0, 1, 2].map((offset) => ({ topic: "orders", partition: 0, offset }))
+      )
+      const read = yield* samsa(["consume", "orders", "-o", "earliest", "-e", "--json", "--null-text", "nil"], { env })
+      const copied = yield* samsa(["produce", "copy", "--json"], { input: read.out, env })
+      assert.deepStrictEqual(JSON.parse(copied.out), { topic: "copy", partition: 0, records: 3, first: 0, last: 2 })
+      const values = (topic: string) =>
+        Effect.map(broker.log(topic), (all) => all.map(({ key, value }) => [key, value]))
+      assert.deepStrictEqual(yield* values("copy"), yield* values("orders"))
+      const { out } = yield* here([
+        "consume",
+        "copy",
+        "-o",
+        "earliest",
+        "-c",
+        "2",
+        "-f",
+        "%k=%s",
+        "--null-text",
+        "nil",
+        "-b",
+        env.KAFKA_BOOTSTRAP
+      ])
+      assert.strictEqual(out, "a=1\nb=nil")
+
+      const [cut, bad] = yield* Effect.all([
+        samsa(["produce", "orders"], { input: gzipSync("x\n".repeat(9)).subarray(0, 15), env }),
+        samsa(["produce", "orders", "--json"], { input: '{"value":"1"}\n{"value":2}\n', env })
+      ])
+      assert.strictEqual(cut.code, 1)
+      assert.match(cut.error, /the input: unexpected end of file/)
+      assert.strictEqual(bad.code, 1)
+      assert.match(bad.error, /line 2: value must be null or a text; 1 records before it are sent/)
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa lag --watch tells it again and again: lines in a pipe, bars and colours on a terminal",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 2 }], listen: true })
+      const b = ["-b", broker.bootstrap.join(",")]
+      const sent = yield* here(["bench", "produce", "orders", "-c", "1000", "--json", ...b])
+      assert.deepInclude(JSON.parse(sent.out), { records: 1000, bytes: 100_000 })
+      assert.deepInclude(JSON.parse((yield* here(["bench", "consume", "orders", "--json", ...b])).out), {
+        records: 1000
+      })
+      yield* here(["consume", "orders", "--group", "odd\u001b[2Jname", "--from", "earliest", "-c", "1000", ...b])
+      yield* here(["offsets", "reset", "odd\u001b[2Jname", "earliest", "--yes", ...b])
+
+      const twice = (args: ReadonlyArray<string>, wanted: (printed: Printed) => boolean) =>
+        Effect.gen(function* () {
+          const printed: Printed = { out: [], error: [] }
+          const watching = yield* Effect.forkChild(here([...args, "--watch", "--every", "0.1", ...b], printed))
+          yield* Effect.sleep("20 millis").pipe(Effect.repeat({ until: () => wanted(printed) }))
+          yield* Fiber.interrupt(watching)
+          return printed.out
+        })
+      const lines = yield* twice(["lag"], ({ out }) => out.length >= 4)
+      assert.match(lines[0]!, /^\d{4}-\d\d-\d\dT\S+ odd\\u001b\[2Jname orders [01] 0 \d+ \d+$/)
+      const asJson = yield* twice(["lag", "-t", "orders", "--json"], ({ out }) => out.length >= 2)
+      assert.strictEqual(JSON.parse(asJson[1]!).total, 1000)
+      const drawn = yield* twice(["lag"], ({ out }) => out.length >= 3).pipe(
+        Effect.provideService(TerminalCapabilities.TerminalCapabilities, {
+          canColor: true,
+          canAnimate: true,
+          canPrompt: false
+        })
+      )
+      assert.match(drawn[2]!, /odd\\u001b\[2Jname: Empty, 1,000 behind/)
+      assert.include(drawn[2]!, "█")
+      assert.include(drawn[2]!, "\u001b[31m")
+      // A group that is not there is told each time, and looked for again.
+      const printed: Printed = { out: [], error: [] }
+      const watching = yield* Effect.forkChild(here(["lag", "nobody", "--watch", "--every", "0.1", ...b], printed))
+      yield* Effect.sleep("20 millis").pipe(Effect.repeat({ until: () => printed.error.length >= 2 }))
+      yield* Fiber.interrupt(watching)
+      assert.match(printed.error[1]!, /GROUP_ID_NOT_FOUND/)
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa ends with 0 where a signal is the end that was meant, else with the signal's number; a closed pipe is no failure",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const b = ["-b", broker.bootstrap.join(",")]
+      yield* here(["bench", "produce", "orders", "-c", "2000", ...b])
+      const ended = (args: ReadonlyArray<string>, how: (child: Child) => void) =>
+        Effect.callback<number | null>((resume) => {
+          const child = spawned([...args, ...b])
+          how(child)
+          child.once("close", (code) => resume(Effect.succeed(code)))
+          return Effect.sync(() => child.kill("SIGKILL"))
+        })
+      const onOutput = (signal: NodeJS.Signals) => (child: Child) => child.stdout.once("data", () => child.kill(signal))
+      const codes = yield* Effect.all(
+        [
+          ended(["consume", "orders", "-o", "earliest"], onOutput("SIGINT")),
+          ended(["consume", "orders", "-o", "earliest", "-c", "1000000"], onOutput("SIGINT")),
+          ended(["consume", "orders", "-o", "earliest", "-c", "1000000"], onOutput("SIGTERM")),
+          ended(["consume", "orders", "-o", "earliest", "--end"], (child) =>
+            child.stdout.once("data", () => child.stdout.destroy())
+          )
+        ],
+        { concurrency: 2 }
+      )
+      assert.deepStrictEqual(codes, [0, 130, 143, 0])
     }).pipe(Effect.scoped),
   120_000
 )

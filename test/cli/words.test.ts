@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
+import * as Bars from "../../src/cli/Bars.ts"
 import * as Output from "../../src/cli/Output.ts"
 import * as Positions from "../../src/cli/positions.ts"
 import * as Properties from "../../src/cli/Properties.ts"
 import * as Records from "../../src/cli/records.ts"
+import * as Targets from "../../src/cli/targets.ts"
 import * as Offset from "../../src/Offset.ts"
 
 describe("positions", () => {
@@ -45,7 +47,7 @@ describe("records", () => {
 
   it("are formatted as kcat's are", () => {
     const of = (format: string, encoding: Records.Encoding = "utf8") =>
-      Records.formatter(format, encoding, "NULL")(record)
+      Records.formatter(format, encoding, "NULL")(record).toString().slice(0, -1)
     assert.strictEqual(of("%t[%p] %o %T %k=%s %K %S %h 100%% %x"), "t[1] 2 3 NULL=é -1 2 h=x,n=NULL 100% %x")
     assert.strictEqual(of("a\\tb\\n\\x41\\\\"), "a\tb\nA\\")
     assert.strictEqual(of("%s", "hex"), "c3a9")
@@ -81,12 +83,39 @@ describe("records", () => {
   })
 
   it("of lines have keys and tombstones where that is asked for", () => {
-    const read = (line: string, separator?: string, emptyIsNull = false) =>
-      Records.ofLine(line, { encoding: "utf8", separator, emptyIsNull })
-    assert.deepStrictEqual(read("a:b:c", ":"), { key: bytes("a"), value: bytes("b:c") })
+    const read = (line: string, options: Partial<Records.LineOptions> = {}) =>
+      Result.getOrThrow(Records.lineReader({ encoding: "utf8", emptyIsNull: false, ...options })(line))
+    assert.deepStrictEqual(read("a:b:c", { separator: ":" }), { key: bytes("a"), value: bytes("b:c") })
+    assert.deepStrictEqual(read("a\tb", { separator: "\\t" }), { key: bytes("a"), value: bytes("b") })
     assert.deepStrictEqual(read("a:b"), { key: null, value: bytes("a:b") })
-    assert.deepStrictEqual(read("a:", ":", true), { key: bytes("a"), value: null })
-    assert.deepStrictEqual(read("a:", ":"), { key: bytes("a"), value: bytes("") })
+    assert.deepStrictEqual(read("a:", { separator: ":", emptyIsNull: true }), { key: bytes("a"), value: null })
+    assert.deepStrictEqual(read("a:", { separator: ":" }), { key: bytes("a"), value: bytes("") })
+    const nullText = "NULL"
+    assert.deepStrictEqual(read("NULL:NULL", { separator: ":", nullText }), { key: null, value: null })
+    assert.deepStrictEqual(read("61:6", { separator: "x", encoding: "base64", nullText: "61:6" }).value, null)
+    assert.isTrue(Result.isFailure(Records.lineReader({ encoding: "hex", emptyIsNull: false })("6g")))
+    assert.isTrue(Result.isFailure(Records.lineReader({ encoding: "base64", emptyIsNull: false })("a")))
+  })
+
+  it("that are no text come through as they are, as lines and as JSON", () => {
+    const raw = new Uint8Array([0xff, 0x00, 0xc3, 0x28])
+    const odd = { ...record, value: raw }
+    assert.deepStrictEqual(Records.formatter("%s|é", "utf8", "NULL")(odd), Buffer.concat([raw, Buffer.from("|é\n")]))
+    const line = JSON.stringify(Records.object(odd, "utf8"))
+    assert.include(line, '"encoding":"base64"')
+    assert.deepStrictEqual(Result.getOrThrow(Records.ofJson(line, "utf8")).value, raw)
+    const splitter = Records.lineSplitter()
+    const lines = [...splitter.push(raw), ...splitter.push(Buffer.from("\r\nb\nc")), ...splitter.end()]
+    const read = Records.lineReader({ encoding: "utf8", emptyIsNull: false })
+    assert.deepStrictEqual(
+      lines.map((one) => Result.getOrThrow(read(one)).value),
+      [raw, bytes("b"), bytes("c")]
+    )
+  })
+
+  it("of a format that ends a line itself get no second end", () => {
+    assert.strictEqual(Records.formatter("%o\\n", "utf8", "")(record).toString(), "2\n")
+    assert.strictEqual(Records.formatter("%o", "utf8", "")(record).toString(), "2\n")
   })
 })
 
@@ -142,5 +171,74 @@ describe("tables", () => {
     )
     assert.strictEqual(Output.bytes(512), "512 B")
     assert.strictEqual(Output.bytes(1536), "1.5 KiB")
+  })
+})
+
+describe("targets", () => {
+  it("are partitions, placements, quotas and plans", () => {
+    assert.deepStrictEqual(Targets.partition("a-b-3"), { topic: "a-b", partition: 3 })
+    assert.deepStrictEqual(Targets.placement("a=b-0=1,2"), { topic: "a=b", partition: 0, replicas: [1, 2] })
+    for (const text of ["a", "a-", "-0", "a-x"]) assert.isUndefined(Targets.partition(text), text)
+    for (const text of ["a-0", "a-0=", "a-0=1,", "a-0=x", "=1"]) assert.isUndefined(Targets.placement(text), text)
+    assert.deepStrictEqual(Targets.quotas(["user=a=b", "client-id", "x_rate=1.5e3", "y_rate-"]), {
+      entity: { user: "a=b", "client-id": null },
+      set: { x_rate: 1500 },
+      remove: ["y_rate"],
+      mistakes: []
+    })
+    assert.strictEqual(Targets.quotas(["user=", "host=a", "x=y"]).mistakes.length, 3)
+    assert.deepStrictEqual(
+      Targets.plan('{"version":1,"partitions":[{"topic":"a","partition":0,"replicas":[1],"log_dirs":["any"]}]}'),
+      [{ topic: "a", partition: 0, replicas: [1] }]
+    )
+    for (const text of ["", "{}", "null", '{"partitions":[{"topic":"a"}]}', '{"partitions":[null]}'])
+      assert.isUndefined(Targets.plan(text), text)
+  })
+})
+
+describe("bars", () => {
+  const seen = (at: number, lags: ReadonlyArray<number>): Bars.Seen => ({
+    at,
+    lags: [
+      {
+        group: "g",
+        state: "Stable",
+        total: lags.reduce((sum, one) => sum + one, 0),
+        partitions: lags.map((lag, partition) => ({
+          topic: "t",
+          partition,
+          committed: 0,
+          start: 0,
+          end: lag,
+          lag,
+          member: undefined
+        }))
+      }
+    ]
+  })
+
+  it("show what is furthest behind, how fast it goes, and when it is done", () => {
+    const lines = Bars.lines(seen(2000, [10, 400]), seen(0, [10, 600]), 800, { columns: 60, rows: 24, color: false })
+    assert.match(lines[1]!, /^g: Stable, 410 behind -100\/s, done in 5s$/)
+    assert.match(lines[2]!, /^ {2}t-1 +█{9} +400 -100\/s$/)
+    assert.match(lines[3]!, /^ {2}t-0 +▎ +10 ±0\/s$/)
+    assert.strictEqual(Bars.remaining(7300, -1), "2h 1m")
+    assert.strictEqual(Bars.remaining(7300, 1), "")
+  })
+
+  it("fit the screen, however many partitions there are", () => {
+    const many = seen(
+      0,
+      Array.from({ length: 5000 }, (_, i) => i)
+    )
+    const lines = Bars.lines(many, undefined, 4999, { columns: 40, rows: 10, color: false })
+    assert.isAtMost(lines.length, 9)
+    assert.match(lines.at(-1)!, /… 4994 more/)
+    for (const line of lines) assert.isAtMost(line.length, 60)
+    for (const [columns, rows] of [
+      [1, 1],
+      [5, 2]
+    ] as const)
+      assert.isAtMost(Bars.lines(many, undefined, 1, { columns, rows, color: true }).length, Math.max(1, rows - 1))
   })
 })

@@ -1,0 +1,17 @@
+/** What goes on until a signal ends it has done its work then: exit code 0. What a signal ends before it is done has not. */
+import * as Effect from "effect/Effect"
+
+const state = { serves: false, signal: 130 }
+
+/** From here on a signal is the end that was meant. */
+export const untilStopped: Effect.Effect<void> = Effect.sync(() => {
+  state.serves = true
+})
+
+/** The signal that came, as shells tell it: 128 and its number. */
+export const signalled = (signal: "SIGINT" | "SIGTERM"): void => {
+  state.signal = signal === "SIGINT" ? 130 : 143
+}
+
+/** The exit code of a command that a signal ended. */
+export const exitCode = (): number => (state.serves ? 0 : state.signal)

@@ -1,0 +1,156 @@
+/** `samsa acls`: who may do what. */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { type Acl, type AclFilter, Admin, type NewAcl, type Operation, orFail } from "../Admin.ts"
+import * as Confirm from "./Confirm.ts"
+import * as Connection from "./Connection.ts"
+import { wrong } from "./Failed.ts"
+import * as Output from "./Output.ts"
+import * as Show from "./Show.ts"
+
+const { flags, jsonFlag: json } = Connection
+
+const resources = ["topic", "group", "cluster", "transactional-id", "delegation-token", "user"] as const
+const operations = [
+  "all",
+  "read",
+  "write",
+  "create",
+  "delete",
+  "alter",
+  "describe",
+  "cluster-action",
+  "describe-configs",
+  "alter-configs",
+  "idempotent-write",
+  "create-tokens",
+  "describe-tokens",
+  "two-phase-commit"
+] as const satisfies ReadonlyArray<Operation>
+
+const words = (rule: Acl | NewAcl): string =>
+  `${rule.permission ?? "allow"} ${rule.principal} ${rule.operation} on ${rule.pattern ?? "literal"} ${rule.resource} ${rule.name}`
+
+const show = (asJson: boolean, rules: ReadonlyArray<Acl>) =>
+  Show.rows(asJson, rules, ["RESOURCE", "NAME", "PATTERN", "PRINCIPAL", "HOST", "OPERATION", "PERMISSION"], (one) => [
+    one.resource,
+    one.name,
+    one.pattern,
+    one.principal,
+    one.host,
+    one.operation,
+    one.permission
+  ])
+
+/** Which rules: all that fit what is given. */
+const filter = {
+  resource: Flag.Literals("resource", resources).pipe(Flag.withDescription("What they are about"), Flag.optional),
+  name: Flag.String("name").pipe(Flag.withDescription("Its name"), Flag.optional),
+  pattern: Flag.Literals("pattern", ["literal", "prefixed", "match"]).pipe(
+    Flag.withDescription("How the name is meant; match: all rules that apply to it. Default: any"),
+    Flag.optional
+  ),
+  principal: Flag.String("principal").pipe(Flag.withDescription("Such as User:alice"), Flag.optional),
+  host: Flag.String("host").pipe(Flag.withDescription("An address; * for any"), Flag.optional),
+  operation: Flag.Literals("operation", operations).pipe(Flag.withDescription("What is done"), Flag.optional),
+  permission: Flag.Literals("permission", ["allow", "deny"]).pipe(Flag.withDescription("Allow or deny"), Flag.optional)
+}
+
+const filterOf = (given: { readonly [name in keyof typeof filter]: Option.Option<string> }): AclFilter =>
+  Object.fromEntries(
+    (Object.keys(filter) as Array<keyof typeof filter>).flatMap((name) =>
+      Option.isSome(given[name]) ? [[name, given[name].value]] : []
+    )
+  )
+
+const list = Command.make("list", { ...filter, ...flags, json }, (given) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      yield* show(given.json, yield* admin.listAcls(filterOf(given)))
+    })
+  )
+).pipe(
+  Command.withDescription("Rules, all or those that fit"),
+  Command.withExamples([
+    { command: "samsa acls list --resource topic --name orders --pattern match", description: "All that orders meets" }
+  ])
+)
+
+const add = Command.make(
+  "add",
+  {
+    resource: Argument.Literals("resource", resources),
+    name: Argument.String("name").pipe(Argument.withDescription("* for all; of the cluster: kafka-cluster")),
+    principal: Argument.String("principal").pipe(Argument.withDescription("Such as User:alice; User:* for all")),
+    operations: Argument.Literals("operation", operations).pipe(Argument.atLeast(1)),
+    ...flags,
+    prefixed: Flag.Boolean("prefixed").pipe(Flag.withDescription("All whose names begin so"), Flag.withDefault(false)),
+    deny: Flag.Boolean("deny").pipe(Flag.withDescription("Forbid, in place of allow"), Flag.withDefault(false)),
+    host: Flag.String("host").pipe(Connection.defaulting("From this address alone", "*")),
+    json,
+    dryRun: Confirm.dryRun
+  },
+  (given) =>
+    Connection.connected(
+      given,
+      Effect.gen(function* () {
+        const admin = yield* Admin
+        const rules = given.operations.map((operation): NewAcl & Pick<Acl, "permission"> => ({
+          resource: given.resource,
+          name: given.name,
+          pattern: given.prefixed ? "prefixed" : "literal",
+          principal: given.principal,
+          host: given.host,
+          operation,
+          permission: given.deny ? "deny" : "allow"
+        }))
+        if (given.dryRun) return yield* Show.done(false, "would add", rules.map(words))
+        yield* Show.answers(rules, yield* admin.createAcls(rules), words, () =>
+          given.json ? show(true, rules as ReadonlyArray<Acl>) : Effect.void
+        )
+      })
+    )
+).pipe(
+  Command.withDescription("Makes rules: NAME of a kind of RESOURCE, who, and what"),
+  Command.withExamples([
+    { command: "samsa acls add topic orders User:alice read describe", description: "alice may read orders" },
+    { command: "samsa acls add group app- User:alice read --prefixed", description: "… as any group app-…" }
+  ])
+)
+
+const remove = Command.make(
+  "delete",
+  { ...filter, ...flags, json, dryRun: Confirm.dryRun, yes: Confirm.yes },
+  (given) =>
+    Connection.connected(
+      given,
+      Effect.gen(function* () {
+        const admin = yield* Admin
+        const wanted = filterOf(given)
+        if (Object.keys(wanted).length === 0)
+          return yield* wrong(
+            "which rules? --resource, --name, --principal and others say; without any it would be all"
+          )
+        const found = yield* admin.listAcls(wanted)
+        if (given.dryRun) return yield* Show.done(false, "would delete", found.map(words))
+        if (found.length === 0) return yield* Console.error("no rule fits")
+        yield* Confirm.wanted(
+          `delete ${found.length} rules (${Output.printable(found.map(words).join("; "))})`,
+          given.yes
+        )
+        const [deleted] = yield* admin.deleteAcls([wanted]).pipe(orFail)
+        yield* given.json ? show(true, deleted!) : Show.done(false, "deleted", deleted!.map(words))
+      })
+    )
+).pipe(Command.withDescription("Deletes the rules that fit"))
+
+export const command = Command.make("acls").pipe(
+  Command.withDescription("Rules of access: list, add, delete"),
+  Command.withSubcommands([list, add, remove])
+)

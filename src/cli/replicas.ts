@@ -1,0 +1,201 @@
+/** `samsa reassign`, `samsa elect`: where replicas are, and which of them leads. */
+import { readFileSync } from "node:fs"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import { Admin, orFail } from "../Admin.ts"
+import * as Confirm from "./Confirm.ts"
+import * as Connection from "./Connection.ts"
+import { wrong } from "./Failed.ts"
+import * as Progress from "./Progress.ts"
+import * as Show from "./Show.ts"
+import * as Targets from "./targets.ts"
+
+const { flags, jsonFlag: json } = Connection
+
+type Placement = NonNullable<ReturnType<typeof Targets.placement>>
+
+/** Words as what they stand for; fails with those that do not. */
+const each = <A>(texts: ReadonlyArray<string>, of: (text: string) => A | undefined, like: string) =>
+  Effect.gen(function* () {
+    const all: Array<A> = []
+    for (const text of texts) {
+      const one = of(text)
+      if (one === undefined) return yield* wrong(`${text} must be like ${like}`)
+      all.push(one)
+    }
+    return all
+  })
+
+const partitions = Argument.String("partition").pipe(Argument.withDescription("Like orders-0"), Argument.atLeast(1))
+
+const list = Command.make("list", { ...flags, json }, (given) =>
+  Connection.connected(
+    given,
+    Effect.gen(function* () {
+      const admin = yield* Admin
+      const moving = yield* admin.listReassignments()
+      yield* Show.rows(given.json, moving, ["TOPIC", "PARTITION", "REPLICAS", "ADDING", "REMOVING"], (one) => [
+        one.topic,
+        one.partition,
+        one.replicas.join(","),
+        one.adding.join(","),
+        one.removing.join(",")
+      ])
+    })
+  )
+).pipe(Command.withDescription("What is under way"))
+
+/** Waits until none of them moves any more; `--timeout` is about each question, not about the whole. */
+const settled = (wanted: ReadonlyArray<Placement>) =>
+  Effect.gen(function* () {
+    const admin = yield* Admin
+    const progress = yield* Progress.make()
+    yield* Effect.gen(function* () {
+      for (;;) {
+        const left = yield* admin.listReassignments(wanted)
+        if (left.length === 0) return
+        yield* progress.show(() => `${wanted.length - left.length} of ${wanted.length} partitions have moved`)
+        yield* Effect.sleep("500 millis")
+      }
+    }).pipe(Effect.ensuring(progress.clear))
+  })
+
+/** What is asked for: a file of Java's form, or words. */
+const planned = (given: { readonly words: ReadonlyArray<string>; readonly file: Option.Option<string> }) =>
+  Effect.gen(function* () {
+    const words = yield* each(given.words, Targets.placement, "orders-0=1,2,3")
+    if (Option.isNone(given.file)) return words
+    const file = given.file.value
+    const text = yield* Effect.try({
+      try: () => readFileSync(file, "utf8"),
+      catch: (error) => wrong(`--file: ${(error as Error).message}`, error)
+    })
+    const plan = Targets.plan(text)
+    if (plan === undefined)
+      return yield* wrong(`${file} must be like {"partitions":[{"topic":"orders","partition":0,"replicas":[1,2,3]}]}`)
+    return [...words, ...plan]
+  })
+
+const start = Command.make(
+  "start",
+  {
+    words: Argument.String("placement").pipe(
+      Argument.withDescription("Like orders-0=1,2,3: the partition's brokers, the preferred leader first"),
+      Argument.atLeast(0)
+    ),
+    ...flags,
+    file: Flag.String("file").pipe(
+      Flag.withDescription("A plan in the form of kafka-reassign-partitions"),
+      Flag.optional
+    ),
+    wait: Flag.Boolean("wait").pipe(Flag.withDescription("Wait until all have moved"), Flag.withDefault(false)),
+    dryRun: Confirm.dryRun,
+    yes: Confirm.yes
+  },
+  (given) =>
+    Effect.gen(function* () {
+      const wanted = yield* planned(given)
+      if (wanted.length === 0) return yield* wrong("what is to move? orders-0=1,2,3 or --file says")
+      yield* Connection.connected(
+        given,
+        Effect.gen(function* () {
+          const admin = yield* Admin
+          const topics = [...new Set(wanted.map(({ topic }) => topic))]
+          const described = yield* admin.describeTopics(topics).pipe(orFail)
+          const now = (one: Placement) =>
+            described
+              .find(({ name }) => name === one.topic)
+              ?.partitions.find(({ partition }) => partition === one.partition)
+          if (given.dryRun)
+            return yield* Show.rows(false, wanted, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [
+              one.topic,
+              one.partition,
+              now(one)?.replicas.join(","),
+              one.replicas.join(",")
+            ])
+          yield* Confirm.wanted(`move the replicas of ${wanted.length} partitions`, given.yes)
+          yield* Show.answers(wanted, yield* admin.reassignPartitions(wanted), Targets.name, () => Effect.void)
+          if (given.wait) yield* settled(wanted)
+        })
+      )
+    })
+).pipe(
+  Command.withDescription("Begins to move replicas; it goes on after the answer"),
+  Command.withExamples([
+    { command: "samsa reassign start orders-0=1,2,3 orders-1=2,3,1 --wait", description: "Moves, and waits for it" },
+    { command: "samsa reassign start --file plan.json --dry-run", description: "What a plan would move" }
+  ])
+)
+
+const cancel = Command.make("cancel", { partitions, ...flags, yes: Confirm.yes }, (given) =>
+  Effect.gen(function* () {
+    const wanted = yield* each(given.partitions, Targets.partition, "orders-0")
+    yield* Connection.connected(
+      given,
+      Effect.gen(function* () {
+        const admin = yield* Admin
+        yield* Confirm.wanted(`have ${given.partitions.join(", ")} stay where they were`, given.yes)
+        const changes = wanted.map((one) => ({ ...one, replicas: null }))
+        yield* Show.answers(changes, yield* admin.reassignPartitions(changes), Targets.name, () => Effect.void)
+      })
+    )
+  })
+).pipe(Command.withDescription("Ends what is under way: replicas stay where they were"))
+
+export const reassign = Command.make("reassign").pipe(
+  Command.withDescription("Where replicas are: list what moves, start, cancel"),
+  Command.withSubcommands([list, start, cancel])
+)
+
+export const elect = Command.make(
+  "elect",
+  {
+    partitions: Argument.String("partition").pipe(
+      Argument.withDescription("Like orders-0; a topic stands for all of its partitions"),
+      Argument.atLeast(1)
+    ),
+    ...flags,
+    unclean: Flag.Boolean("unclean").pipe(
+      Flag.withDescription("Any replica that lives, where none is in sync: records may be lost"),
+      Flag.withDefault(false)
+    ),
+    json,
+    yes: Confirm.yes
+  },
+  (given) =>
+    Connection.connected(
+      given,
+      Effect.gen(function* () {
+        const admin = yield* Admin
+        const topics = new Map((yield* admin.listTopics()).map((one) => [one.name, one.partitions]))
+        const wanted: Array<{ readonly topic: string; readonly partition: number }> = []
+        for (const word of given.partitions) {
+          const count = topics.get(word)
+          const one = Targets.partition(word)
+          if (count !== undefined)
+            for (let partition = 0; partition < count; partition++) wanted.push({ topic: word, partition })
+          else if (one !== undefined) wanted.push(one)
+          else return yield* wrong(`${word} must be a topic that there is, or like orders-0`)
+        }
+        if (given.unclean)
+          yield* Confirm.wanted(`elect leaders of ${given.partitions.join(", ")} though records may be lost`, given.yes)
+        const elected = yield* admin.electLeaders(wanted, { type: given.unclean ? "unclean" : "preferred" })
+        const lines = wanted.flatMap((one, i) => {
+          const answer = elected[i]!
+          return answer._tag === "Success" ? [{ ...one, result: answer.success }] : []
+        })
+        yield* Show.answers(wanted, elected, Targets.name, () =>
+          given.json
+            ? Show.rows(true, lines, [], () => [])
+            : Effect.forEach(lines, (one) => Console.log(`${Targets.name(one)}: ${one.result}`), { discard: true })
+        )
+      })
+    )
+).pipe(
+  Command.withDescription("Has the first replicas lead again"),
+  Command.withExamples([{ command: "samsa elect orders payments-3", description: "All of orders, one of payments" }])
+)
