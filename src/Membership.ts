@@ -22,6 +22,8 @@ export interface Owner {
   readonly lost: Effect.Effect<void>
   /** The group turned us away for good. */
   readonly failed: (error: KafkaError) => Effect.Effect<void>
+  /** The group shares out anew: this member begins to join. For metrics alone; left out of by memberships that do not join. */
+  readonly rebalancing?: (() => void) | undefined
   /**
    * The group cannot be joined now, or something that another member wrote cannot be read: it is tried again, and the
    * error says what is wrong. Told at each try; logged by the membership where nobody takes it.

@@ -9,6 +9,9 @@ import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
 import * as Fetcher from "./fetch/Fetcher.ts"
 import { KafkaConfig } from "./KafkaConfig.ts"
+import { FetchMetrics } from "./metrics/ConsumerMetrics.ts"
+import * as Metrics from "./metrics/Current.ts"
+import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
 import * as Sender from "./produce/Sender.ts"
 import { Transport } from "./Transport.ts"
 
@@ -20,10 +23,14 @@ import { Transport } from "./Transport.ts"
  */
 export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster | KafkaConfig> = Effect.gen(
   function* () {
-    const { metadataMaxAge, metadataTimeout, retry } = yield* KafkaConfig
-    const context = { brokers: yield* Brokers, cluster: yield* Cluster, metadataMaxAge, metadataTimeout, retry }
+    const { clientId, metadataMaxAge, metadataTimeout, retry } = yield* KafkaConfig
+    const meter = yield* Metrics.meter(clientId)
+    const shared = { brokers: yield* Brokers, cluster: yield* Cluster, metadataMaxAge, metadataTimeout, retry }
+    const producing = { ...shared, metrics: new ProducerMetrics(meter) }
+    const consuming = { ...shared, metrics: new FetchMetrics(meter) }
     return Transport.of({
       name: "native",
+      clientId,
       capabilities: {
         transactions: false,
         acknowledge: false,
@@ -34,8 +41,8 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
         leaderEpochs: true,
         skipsCorrupt: true
       },
-      producer: (settings) => Sender.make(context, settings),
-      consumer: (settings) => Fetcher.make(context, settings)
+      producer: (settings) => Sender.make(producing, settings),
+      consumer: (settings) => Fetcher.make(consuming, settings)
     })
   }
 )

@@ -31,6 +31,8 @@ import * as Backoff from "./Backoff.ts"
 import * as Cluster from "./Cluster.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as KafkaError from "./KafkaError.ts"
+import * as Metrics from "./metrics/Current.ts"
+import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
 import * as Partitioner from "./Partitioner.ts"
 import * as Handover from "./produce/Handover.ts"
 import type { DeliveryReport, Outcome, RecordMetadata } from "./produce/Handover.ts"
@@ -182,7 +184,10 @@ export const make = Effect.fnUntraced(function* (
   const reports = yield* Reports.make
   if (settings.insistent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
   const engine = yield* transport.producer(settings)
-  const buffer = new ProducerBuffer.ProducerBuffer(limits, monotonic, (effect) => Fiber.runIn(run(effect), scope))
+  const metrics = new ProducerMetrics(yield* Metrics.meter(transport.clientId ?? ""))
+  const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
+  const buffer = new ProducerBuffer.ProducerBuffer(bounds, monotonic, (effect) => Fiber.runIn(run(effect), scope))
+  const unread = metrics.buffer(limits.bytes, buffer)
   const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
   // Before the engine's end: who has not handed over anything hears it at once.
   yield* Effect.addFinalizer(() =>
@@ -190,6 +195,7 @@ export const make = Effect.fnUntraced(function* (
       const error = closedError()
       Deferred.doneUnsafe(closed, Effect.fail(error))
       buffer.close(error)
+      unread()
     })
   )
 
@@ -202,7 +208,10 @@ export const make = Effect.fnUntraced(function* (
     within: settings.deliveryTimeout,
     closed: Deferred.await(closed)
   })
-  const handover = Handover.make(engine, buffer, reports.report)
+  const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
+    if (Result.isFailure(outcome)) metrics.failed(topic, 1, outcome.failure)
+    reports.report(topic, partition, outcome)
+  })
 
   /** Prepares one entry, and goes on with it. */
   const prepared = <A>(

@@ -103,6 +103,7 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
 
     return Transport.of({
       name: "librdkafka",
+      clientId: settings.clientId,
       capabilities: {
         transactions: false,
         acknowledge: false,

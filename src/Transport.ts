@@ -205,6 +205,8 @@ export class Transport extends Context.Service<
   {
     /** Its name, for messages: `native`, `librdkafka`. */
     readonly name: string
+    /** The client's name, for metrics; left out: none. */
+    readonly clientId?: string | undefined
     readonly capabilities: Capabilities
     readonly producer: (
       settings: ProduceSettings

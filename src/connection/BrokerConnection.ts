@@ -4,42 +4,23 @@
  *
  * Requests wait in line where they must; what was sent before is answered meanwhile.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Backoff from "../Backoff.ts"
 import type { Turns } from "../compression/Turns.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { BrokerMetrics } from "../metrics/BrokerMetrics.ts"
+import { seconds } from "../metrics/Current.ts"
 import type { Connection, Handler } from "../Network.ts"
 import type { Api, Offer, SendOptions } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersions from "./ApiVersions.ts"
+import type { Context } from "./ConnectionContext.ts"
 import * as InFlightRequest from "./InFlightRequest.ts"
 import { notKafka, shownBytes } from "./NotKafka.ts"
 import { type Reauthentication, RequestLine } from "./RequestLine.ts"
 import { ResponseLine } from "./ResponseLine.ts"
 import * as Throttle from "./Throttle.ts"
-
-/** What a session needs from its owner. */
-export interface Context {
-  /** `host:port`, for errors. */
-  readonly address: string
-  readonly clientId: string
-  readonly connectTimeout: number
-  readonly requestTimeout: number
-  readonly maxResponseBytes: number
-  /** Whether SASL comes before the first request. */
-  readonly authenticates: boolean
-  readonly clock: Clock.Clock
-  /** Runs the deadline sweep and what else needs a fiber, in the owner's Scope. */
-  readonly fork: (effect: Effect.Effect<void>) => void
-  /** Told how many bytes more, or less, are held of responses that are not complete; may throw. */
-  readonly onHeld: (bytes: number) => void
-  /** A request was not answered in its time: nothing was heard since then, on the monotonic clock. Before `onEnd`. */
-  readonly onSilence: (session: BrokerConnection, since: number) => void
-  /** Told once, when the session has ended. */
-  readonly onEnd: (session: BrokerConnection) => void
-}
 
 /** How often at most the sweep looks, and how long its timer may outlive the last request. */
 const sweepMillis = 1000
@@ -52,7 +33,7 @@ const metadataKey = 3
 const noMatter = () => {}
 
 export class BrokerConnection implements Handler {
-  readonly #context: Context
+  readonly #context: Context<BrokerConnection>
   readonly #pending: Array<InFlightRequest.InFlightRequest> = []
   readonly #line: RequestLine
   readonly #responses: ResponseLine
@@ -78,8 +59,11 @@ export class BrokerConnection implements Handler {
   /** Whether it has answered a request since it was negotiated: such a connection was of use. */
   served = false
 
-  constructor(context: Context) {
+  readonly metrics: BrokerMetrics
+
+  constructor(context: Context<BrokerConnection>) {
     this.#context = context
+    this.metrics = context.metrics
     this.usedAt = this.heardAt = Backoff.monotonic(context.clock)
     this.#splitter = Frame.makeSplitter({
       maxFrameBytes: () => this.#mostBytes(),
@@ -110,6 +94,11 @@ export class BrokerConnection implements Handler {
 
   get isOpen(): boolean {
     return this.#ended === undefined
+  }
+
+  /** Requests that are written and not answered. */
+  get inFlight(): number {
+    return this.#pending.length
   }
 
   /** Whether any byte has come. */
@@ -152,6 +141,7 @@ export class BrokerConnection implements Handler {
   onData(chunk: Uint8Array): void {
     if (this.#ended !== undefined) return
     this.heardAt = Backoff.monotonic(this.#context.clock)
+    this.metrics.received(chunk.length)
     const first = this.#first
     if (first !== undefined && first.length < shownBytes)
       this.#first = Uint8Array.from([...first, ...chunk.subarray(0, shownBytes - first.length)])
@@ -259,6 +249,8 @@ export class BrokerConnection implements Handler {
     if (pending.onLost !== undefined) this.#onLost.add(pending.onLost)
     if (pending.noResponse) this.#leaving.add(pending)
     else this.#pending.push(pending)
+    pending.sentAt = seconds(this.#context.clock)
+    this.metrics.sent(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0))
     pending.onSent?.()
     this.#connection?.write(chunks, () => this.#written(pending))
     this.#sweep()
@@ -296,11 +288,14 @@ export class BrokerConnection implements Handler {
   }
 
   #onRead(pending: InFlightRequest.InFlightRequest, value: unknown): void {
-    const now = (this.usedAt = Backoff.monotonic(this.#context.clock))
+    const { clock, requestTimeout } = this.#context
+    const now = (this.usedAt = Backoff.monotonic(clock))
+    this.metrics.answered(pending.api, seconds(clock) - pending.sentAt)
     const throttle = (value as { readonly throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0
+    if (throttle > 0) this.metrics.throttled(pending.api, throttle)
     // Whoever waited has gone, but the broker may throttle us all the same.
     if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
-      this.#line.mute(now + Math.min(throttle, this.#context.requestTimeout))
+      this.#line.mute(now + Math.min(throttle, requestTimeout))
     pending.resume?.(Effect.succeed(value))
   }
 
@@ -342,7 +337,8 @@ export class BrokerConnection implements Handler {
         const left = deadline - now
         if (left <= 0) {
           // Responses come in order, so those behind a late one are late as well: the connection is given up.
-          pending.resume?.(Effect.fail(InFlightRequest.late(pending, this.#context.address)))
+          const late = InFlightRequest.late(pending, this.#context.address)
+          this.#unanswered(pending, late)
           pending.resume = undefined
           const what = pending.written ? "answered" : "written out"
           this.#context.onSilence(this, deadline - pending.budget)
@@ -378,9 +374,15 @@ export class BrokerConnection implements Handler {
     this.#leaving.clear()
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this)
-    for (const pending of unread) pending.resume?.(Effect.fail(others))
-    due.forEach((pending, i) => pending.resume?.(Effect.fail(i === 0 ? first : others)))
+    for (const pending of unread) this.#unanswered(pending, others)
+    due.forEach((pending, i) => this.#unanswered(pending, i === 0 ? first : others))
     for (const told of this.#onLost) told()
+  }
+
+  #unanswered(pending: InFlightRequest.InFlightRequest, error: KafkaError.KafkaError): void {
+    if (pending.sentAt > 0) this.metrics.unanswered(pending.api, seconds(this.#context.clock) - pending.sentAt, error)
+    pending.sentAt = 0
+    pending.resume?.(Effect.fail(error))
   }
 
   #lost(cause: string): KafkaError.KafkaError {

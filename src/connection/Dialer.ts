@@ -12,6 +12,8 @@ import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import { formatAddress, KafkaConfig } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { ClientMetrics } from "../metrics/BrokerMetrics.ts"
+import * as Metrics from "../metrics/Current.ts"
 import { Network } from "../Network.ts"
 import * as Authentication from "./Authentication.ts"
 import { BrokerConnection } from "./BrokerConnection.ts"
@@ -49,6 +51,9 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   }
   const sessions = new Set<BrokerConnection>()
 
+  const metrics = new ClientMetrics(yield* Metrics.meter(config.clientId), sessions)
+  yield* Effect.addFinalizer(() => Effect.sync(() => metrics.end()))
+
   /** Bytes of responses that are not complete. */
   let held = 0
   const onHeld = (bytes: number) => {
@@ -78,11 +83,13 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         maxResponseBytes: config.maxResponseBytes,
         authenticates: sasl !== undefined,
         clock,
+        metrics: metrics.broker(host, port),
         fork,
         onHeld,
         onSilence,
         onEnd: (ended) => {
           sessions.delete(ended)
+          metrics.closed(ended)
           idle.remove(ended)
           slot.ended(ended)
           fork(Scope.close(own, Exit.void))
@@ -115,6 +122,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
       })
       session.ready(sasl === undefined ? undefined : yield* Authentication.authenticate(session, sasl, now))
       idle.add(session)
+      metrics.opened(session, sasl !== undefined)
       return session
     })
 
@@ -150,7 +158,8 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
               Effect.fail(
                 KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
               )
-            )
+            ),
+            Effect.tapError((error) => Effect.sync(() => metrics.broker(host, port).failed(error)))
           )
       }
     }

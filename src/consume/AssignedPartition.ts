@@ -184,6 +184,7 @@ export class Partition implements Origin {
         this.moveTo(records, failure.raw.offset)
         if (records.length === 0) return this.passOver(failure)
         this.host.ready(this)
+        this.host.delivered(this, records.length)
         return Effect.succeed(records)
       }
       const next = isLast ? this.bound.cut(fetched.nextOffset) : fetched.records[end]!.offset
@@ -193,7 +194,9 @@ export class Partition implements Origin {
         this.slot = { fetched, from: end }
         this.host.ready(this)
       }
-      return records.length === 0 ? nothing : Effect.succeed(records)
+      if (records.length === 0) return nothing
+      this.host.delivered(this, records.length)
+      return Effect.succeed(records)
     }
     if (!Effect.isEffect(decoded)) return settle(decoded)
     const undone = () => {

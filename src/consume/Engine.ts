@@ -24,6 +24,7 @@ import { Transport } from "../Transport.ts"
 import { Partition } from "./AssignedPartition.ts"
 import * as Committer from "./Committer.ts"
 import { type ConsumerEvent, theEnd } from "./Events.ts"
+import * as Counted from "./Counted.ts"
 import { ConsumerState } from "./ConsumerState.ts"
 import type { Host } from "./Host.ts"
 import * as Opening from "./Opening.ts"
@@ -84,6 +85,7 @@ export const make = Effect.fnUntraced(function* (
   const now = () => Backoff.monotonic(clock)
   const state = new ConsumerState(settings, now, publish)
   const { die, fail, knownTopics, partitions, reading } = state
+  const counted = yield* Counted.make(transport.clientId ?? "", settings.group, () => partitions.values(), scope)
   const provide = <A, E>(self: Effect.Effect<A, E, any>): Effect.Effect<A, E> => Effect.provide(self, context)
 
   const inBackground = (self: Effect.Effect<void, KafkaError.KafkaError>): Effect.Effect<Fiber.Fiber<void>> =>
@@ -105,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
       timeout: settings.commitTimeout,
       retry: cluster.retry
     },
-    groupOffsets,
+    counted.offsets(groupOffsets),
     () => engine.grouped,
     isAlive,
     () => engine.member?.identity() ?? anonymous,
@@ -138,6 +140,9 @@ export const make = Effect.fnUntraced(function* (
     maxRecords: settings.maxRecords,
     isAlive,
     provide,
+    delivered: counted.delivered,
+    now: counted.now,
+    handled: counted.handled,
     ready: (partition) => {
       // What was begun while nothing was in flight is given its whole time.
       if (isWatched && partition.inFlight === 0) partition.progressedAt = now()
@@ -162,6 +167,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const fresh = state.add(list, host, ends)
       if (fresh.length === 0) return Effect.void
+      fresh.forEach(counted.added)
       return Effect.flatMap(inBackground(open(fresh)), (opening) => {
         // Whoever gives all of them back need not find out where they start.
         let left = fresh.length
@@ -181,6 +187,7 @@ export const make = Effect.fnUntraced(function* (
     provide,
     withdraw: (partition) => reading.withdraw(partition),
     forget: (partition) => {
+      counted.forgotten(partition)
       if (partitions.get(partition.key) === partition) partitions.delete(partition.key)
     },
     everMarked: () => state.everMarked
@@ -214,13 +221,13 @@ export const make = Effect.fnUntraced(function* (
 
   const engine: Engine = {
     settings,
-    owner: {
+    owner: counted.owner({
       assigned: (list) => add(list),
       revoke: (list, within) => revocation.giveBack(state.held(list), within),
       lost: Effect.suspend(() => revocation.lost([...partitions.values()])),
       failed: (error) => Effect.sync(() => fail(error)),
       waits
-    },
+    }),
     reading,
     partitions,
     events,

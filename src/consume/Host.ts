@@ -1,5 +1,6 @@
 /** What a partition and its consumer know of each other. */
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
@@ -17,6 +18,12 @@ export interface Host<P> {
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
   /** An array waits to be taken. */
   readonly ready: (partition: P) => void
+  /** Records go to the application. */
+  readonly delivered: (partition: P, records: number) => void
+  /** Now, in seconds; for `handled`. */
+  readonly now: () => number
+  /** A handler was at work since then; with how it failed. */
+  readonly handled: (partition: P, since: number, exit?: Exit.Exit<unknown, unknown>) => void
   readonly marked: (partition: P, count: number) => void
   readonly caughtUp: (partition: P) => void
   /** A damaged batch was left out, with `fetch.onCorrupt: "skip"`. */

@@ -104,17 +104,26 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
   const each = (records: ReadonlyArray<AnyRecord>): Effect.Effect<void, any, any> => {
     const { epoch } = partition
     let i = 0
+    let wasPaused = false
     const isDue = () => i < records.length && partition.epoch === epoch && partition.mayBegin
     const untilPaused: Effect.Effect<void, any, any> = Effect.whileLoop({
       while: () => isDue() && !partition.paused,
       body: () => handle(records[i]!),
       step: (outcome) => settle(records[i++]!, outcome)
     })
-    return Effect.whileLoop({
+    const all = Effect.whileLoop({
       while: isDue,
-      body: () => (partition.paused ? Effect.andThen(partition.unpaused, untilPaused) : untilPaused),
+      body: () => {
+        if (!partition.paused) return untilPaused
+        wasPaused = true
+        return Effect.andThen(partition.unpaused, untilPaused)
+      },
       step: () => undefined
     })
+    const since = partition.host.now()
+    return Effect.onExit(all, (exit) =>
+      wasPaused ? Effect.void : Effect.sync(() => partition.host.handled(partition, since, exit))
+    )
   }
   return Effect.flatMap(next(partition), (records) =>
     records === undefined ? Effect.succeed(false) : Effect.as(each(records), true)
@@ -147,6 +156,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
   )
   const work = (lane: Lane<AnyRecord>): Effect.Effect<void, any, any> => {
     let taken: Waiting<AnyRecord> | undefined
+    let since = 0
     const take = (): boolean => {
       while (!partition.paused && partition.mayBegin) {
         taken = lane.shift()
@@ -160,13 +170,20 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       while: take,
       body: () => {
         const { record } = taken!
-        return Effect.map(handle(record), (outcome) => settle(record, outcome))
+        since = partition.host.now()
+        return Effect.map(handle(record), (outcome) => {
+          settle(record, outcome)
+          partition.host.handled(partition, since)
+        })
       },
       step: () => undefined
     })
+    const told = Effect.onError(drain, (cause) =>
+      Effect.sync(() => partition.host.handled(partition, since, Exit.failCause(cause)))
+    )
     return lane.arrived.pipe(
       Effect.andThen(partition.unpaused),
-      Effect.andThen(drain),
+      Effect.andThen(told),
       Effect.repeat({ while: () => partition.isLive && (!lane.closed || !lane.isEmpty) }),
       Effect.asVoid
     )

@@ -70,6 +70,13 @@ export class FetchScheduler<S extends Slot> {
     return this.#slots.size
   }
 
+  /** What all of them hold: a walk over them. */
+  get bytes(): number {
+    let bytes = 0
+    for (const { held } of this.#slots) bytes += held
+    return bytes
+  }
+
   /** How large the arrays that are pulled should be, so that those that all partitions have out stay small together. */
   get arrayBytes(): number {
     const { bufferBytes, maxPartitionBytes } = this.#settings

@@ -9,8 +9,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
-import type { Brokers } from "../Broker.ts"
-import type { Cluster, TopicInfo } from "../Cluster.ts"
+import type { TopicInfo } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
 import * as Loop from "../engine/Loop.ts"
 import * as Crc32c from "../Crc32c.ts"
@@ -19,6 +18,7 @@ import * as KafkaError from "../KafkaError.ts"
 import * as Fetch from "../protocol/messages/Fetch.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { FetchSettings, PartitionReader, TransportConsumer } from "../Transport.ts"
+import type { Context } from "./Context.ts"
 import * as EpochCheck from "./EpochCheck.ts"
 import { FetchBuffer } from "./FetchBuffer.ts"
 import { FetchedPartition, type Shared } from "./FetchedPartition.ts"
@@ -28,16 +28,6 @@ import { FetchSession } from "./FetchSession.ts"
 import * as Locate from "./Locate.ts"
 import { Pulls } from "./Pulls.ts"
 import { TopicLookups } from "./TopicLookups.ts"
-
-/** What the engine works over. Durations in milliseconds. */
-export interface Context {
-  readonly brokers: Brokers["Service"]
-  readonly cluster: Cluster["Service"]
-  readonly metadataTimeout: number
-  readonly metadataMaxAge: number
-  /** The waits between attempts; where it ends, its last delay stays. */
-  readonly retry?: Backoff.Retry | undefined
-}
 
 type Response = (typeof Fetch.Response.schema)["Type"]
 type Asked = Request<FetchedPartition>
@@ -66,8 +56,10 @@ export const make = Effect.fnUntraced(function* (
   const loop = yield* Loop.make(context.cluster, (now) => fetcher!.look(now))
   const crc32c = yield* Crc32c.Crc32c
   fetcher = new Fetcher(context, settings, { compression, crc32c }, delays, loop)
-  const { hangUp, open } = fetcher
+  const { hangUp, held, open } = fetcher
+  const unread = context.metrics.buffer(held)
   yield* Effect.addFinalizer(() => Effect.andThen(loop.end, hangUp))
+  yield* Effect.addFinalizer(() => Effect.sync(unread))
   return { open }
 })
 
@@ -185,6 +177,9 @@ class Fetcher {
     this.#loop.fork(Effect.logWarning(what, why))
   }
 
+  /** Bytes that are fetched ahead. */
+  readonly held = (): number => this.#scheduler.bytes
+
   // ── requests
 
   #channelOf(lane: number): string {
@@ -213,10 +208,13 @@ class Fetcher {
       sent = made.sent
       return made.body
     }
+    const begun = this.#loop.now()
     const settle = (exit: Exit.Exit<Response, KafkaError.KafkaError>) => {
       this.#late.delete(request)
-      if (Exit.isSuccess(exit) && sent !== undefined) this.#receive(request, sent, exit.value)
-      else if (Exit.isFailure(exit))
+      if (Exit.isSuccess(exit) && sent !== undefined) {
+        this.#receive(request, sent, exit.value)
+        this.#context.metrics.answered(this.#loop.now() - begun)
+      } else if (Exit.isFailure(exit))
         this.#failed(request, sent !== undefined, Option.getOrUndefined(Exit.findErrorOption(exit)))
       this.#loop.wake()
     }
@@ -261,6 +259,7 @@ class Fetcher {
     FetchRequest.forEachAnswer(response, sent, (partition, answer) => {
       if (!asked.delete(partition)) return
       const weight = FetchRequest.weigh(answer)
+      if (weight === "gave") this.#context.metrics.brought(partition.topic, answer.records!.length)
       if (kind !== "gave" && weight !== "empty") kind = weight
       if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition)
       if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)

@@ -46,6 +46,9 @@ const waiting = (
     return Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
   })
 
+/** The group shares out anew. */
+const begun = (owner: Join["owner"]): Effect.Effect<void> => Effect.sync(() => owner.rebalancing?.())
+
 /** What the state machine is told of the settings, and of what was agreed with the coordinator. */
 const machineOf = (group: string, settings: Settings, terms: ReturnType<typeof ClassicRequests.make>["terms"]) =>
   Effect.map(
@@ -128,7 +131,7 @@ export const join = (
     const carryOut = (command: ClassicMember.Command): void => {
       switch (command._tag) {
         case "Join":
-          return roundTrip(command.round, rounds.join(command))
+          return roundTrip(command.round, Effect.andThen(begun(owner), rounds.join(command)))
         case "Distribute":
           return roundTrip(command.round, rounds.distribute(command))
         case "Sync":

@@ -16,6 +16,8 @@ export interface Limits {
   readonly whenFull: "block" | "fail"
   /** How long at most somebody waits in line, in milliseconds. */
   readonly patience: number
+  /** Told of records that are refused since it is full. */
+  readonly exhausted?: ((records: number) => void) | undefined
 }
 
 /** Who wants room. Exactly one of the two is called, once. */
@@ -60,6 +62,19 @@ export class ProducerBuffer {
     this.#fork = fork
   }
 
+  get records(): number {
+    return this.#records
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How many stand in line. */
+  get waiting(): number {
+    return this.#line.size
+  }
+
   #fits(records: number, bytes: number): boolean {
     if (this.#records === 0) return true
     return this.#records + records <= this.#limits.records && this.#bytes + bytes <= this.#limits.bytes
@@ -71,8 +86,10 @@ export class ProducerBuffer {
     if (this.#closed !== undefined) return wanting.refuse(this.#closed)
     if (records === 0) return wanting.use()
     if (this.#line.size === 0 && this.#fits(records, bytes)) return this.#admit(wanting)
-    if (this.#limits.whenFull === "fail")
+    if (this.#limits.whenFull === "fail") {
+      this.#limits.exhausted?.(records)
       return wanting.refuse(KafkaError.make({ _tag: "BufferFull", records: this.#records, bytes: this.#bytes }))
+    }
     if (this.#line.size === 0) {
       this.#mixed = false
       this.#youngest = -Infinity
@@ -142,6 +159,7 @@ export class ProducerBuffer {
         continue
       }
       this.#line.delete(wanting)
+      this.#limits.exhausted?.(wanting.records)
       const waitingFor = "room in the producer's buffer"
       wanting.refuse(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: patience, waitingFor }))
     }

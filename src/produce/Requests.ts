@@ -10,6 +10,7 @@ import type { Cluster } from "../Cluster.ts"
 import type * as Loop from "../engine/Loop.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import * as Produce from "../protocol/messages/Produce.ts"
 import type { Accumulator } from "./Accumulator.ts"
 import type { Batch, Queue } from "./Batch.ts"
@@ -32,12 +33,29 @@ export interface Parts {
   readonly accumulator: Accumulator
   readonly channel: string
   readonly acks: number
+  readonly metrics: ProducerMetrics
+  readonly isCompressed: boolean
   readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number; readonly insistent: boolean }
 }
 
 /** Makes what sends them. */
 export const make = (parts: Parts): Requests => {
-  const { accumulator, acks, brokers, channel, cluster, connections, loop, settings } = parts
+  const { accumulator, acks, brokers, channel, cluster, connections, loop, metrics, settings } = parts
+
+  const countSent = ({ attempts, bytes, createdAt, encoded, queue, records }: Batch, now: number) =>
+    metrics.sent({
+      topic: queue.topic,
+      records: records.length,
+      bytes: encoded!.bytes.length,
+      plain: parts.isCompressed ? bytes : undefined,
+      age: now - createdAt,
+      again: attempts > 1
+    })
+  const countEnded = ({ createdAt, queue, records, told }: Batch, outcome: Outcome, now: number) => {
+    if (outcome._tag === "Appended" && !told) metrics.acknowledged(queue.topic, records.length, now - createdAt)
+    else if (outcome._tag === "Refused" && records.length > 1 && ErrorCode.asks(outcome.code, "Produce") === "split")
+      metrics.split(queue.topic)
+  }
 
   /** The partitions that went to each node without an answer being due. */
   const unanswered = new Map<number, Set<Queue>>()
@@ -71,7 +89,11 @@ export const make = (parts: Parts): Requests => {
       return Exchange.request(handedOver, version, { acks, timeoutMs: settings.ackTimeout })
     }
     const onSent = () => {
-      for (const batch of handedOver) batch.sent = true
+      const now = loop.now()
+      for (const batch of handedOver) {
+        batch.sent = true
+        countSent(batch, now)
+      }
       if (acks !== 0) return
       let queues = unanswered.get(node)
       if (queues === undefined) unanswered.set(node, (queues = new Set()))
@@ -151,6 +173,7 @@ export const make = (parts: Parts): Requests => {
       const outcome = outcomeOf(batch)
       if (outcome._tag === "Refused" && outcome.code === ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
         tellOfFormat(topic)
+      countEnded(batch, outcome, now)
       accumulator.settle(batch, outcome, now)
       if (outcome._tag === "Unknown") loop.refresh(topic)
       else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))

@@ -15,6 +15,7 @@ import * as Crc32c from "../Crc32c.ts"
 import { Closing } from "../engine/Closing.ts"
 import * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import * as RecordBatch from "../protocol/records/RecordBatch.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
 import { Accumulator } from "./Accumulator.ts"
@@ -31,6 +32,7 @@ import * as Requests from "./Requests.ts"
 export interface Context {
   readonly brokers: Brokers["Service"]
   readonly cluster: Cluster["Service"]
+  readonly metrics: ProducerMetrics
 }
 
 /** Numbers the producers of the process, since each has connections of its own. */
@@ -38,7 +40,7 @@ let producers = 0
 
 /** Makes the producing half of the native engine. Closing the Scope flushes, within `closeTimeout`. */
 export const make = Effect.fnUntraced(function* (
-  { brokers, cluster }: Context,
+  { brokers, cluster, metrics }: Context,
   settings: ProduceSettings
 ): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
@@ -112,7 +114,19 @@ export const make = Effect.fnUntraced(function* (
     if (!error.isRetryable) accumulator.failAll({ error }, queues)
   }
 
-  const requests = Requests.make({ brokers, cluster, loop, connections, accumulator, channel, acks, settings })
+  const isCompressed = codec.id !== 0
+  const requests = Requests.make({
+    brokers,
+    cluster,
+    loop,
+    connections,
+    accumulator,
+    channel,
+    acks,
+    settings,
+    metrics,
+    isCompressed
+  })
 
   const submit = EncodingLines.make(codecs, settings.deliveryTimeout, (effect) => loop.fork(effect), requests)
 

@@ -2,6 +2,8 @@ import { assert, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
+import { BrokerMetrics } from "../../src/metrics/BrokerMetrics.ts"
+import * as Meter from "../../src/metrics/Meter.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
 
@@ -21,6 +23,7 @@ const slowLink = Effect.gen(function* () {
     maxResponseBytes: 1e6,
     authenticates: false,
     clock,
+    metrics: new BrokerMetrics(Meter.none, "b", 1),
     fork: (effect) => void run(effect),
     onEnd: () => {}
   })

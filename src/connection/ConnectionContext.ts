@@ -1,0 +1,26 @@
+/** What a connection to a broker needs from its owner. */
+import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import type { BrokerMetrics } from "../metrics/BrokerMetrics.ts"
+
+/** What a session needs from its owner. */
+export interface Context<Session> {
+  /** `host:port`, for errors. */
+  readonly address: string
+  readonly clientId: string
+  readonly connectTimeout: number
+  readonly requestTimeout: number
+  readonly maxResponseBytes: number
+  /** Whether SASL comes before the first request. */
+  readonly authenticates: boolean
+  readonly clock: Clock.Clock
+  readonly metrics: BrokerMetrics
+  /** Runs the deadline sweep and what else needs a fiber, in the owner's Scope. */
+  readonly fork: (effect: Effect.Effect<void>) => void
+  /** Told how many bytes more, or less, are held of responses that are not complete; may throw. */
+  readonly onHeld: (bytes: number) => void
+  /** A request was not answered in its time: nothing was heard since then, on the monotonic clock. Before `onEnd`. */
+  readonly onSilence: (session: Session, since: number) => void
+  /** Told once, when the session has ended. */
+  readonly onEnd: (session: Session) => void
+}

@@ -1,0 +1,104 @@
+/** A consumer as metrics see it: hooks for its engine, each at the seam where what is counted passes by. */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { GroupOffsets } from "../GroupOffsets.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Owner } from "../Membership.ts"
+import { ConsumerMetrics, type Watched } from "../metrics/ConsumerMetrics.ts"
+import * as Metrics from "../metrics/Current.ts"
+import { errorType } from "../metrics/errorType.ts"
+
+export interface Counted {
+  /** The keeper of offsets, whose commits are timed. */
+  readonly offsets: (offsets: GroupOffsets["Service"]) => GroupOffsets["Service"]
+  /** The owner, whose assignments are counted, and timed from when the group begins to share out. */
+  readonly owner: (owner: Owner) => Owner
+  readonly added: (partition: Watched) => void
+  readonly forgotten: (partition: Watched) => void
+  readonly delivered: (partition: Watched, records: number) => void
+  /** Now, in seconds, for `handled`. */
+  readonly now: () => number
+  /** A handler was at work since then; with how it failed. */
+  readonly handled: (partition: Watched, since: number, exit?: Exit.Exit<unknown, unknown>) => void
+}
+
+/** Makes them; what is read for gauges is read until the Scope closes. */
+export const make = Effect.fnUntraced(function* (
+  clientId: string,
+  group: string | undefined,
+  partitions: () => Iterable<Watched>,
+  scope: Scope.Scope
+): Effect.fn.Return<Counted> {
+  const clock = yield* Clock.Clock
+  const metrics = new ConsumerMetrics(yield* Metrics.meter(clientId), group, yield* Metrics.partitionsAtMost)
+  const unread = new Map<Watched, () => void>()
+  const end = metrics.watch(partitions)
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.sync(() => {
+      end()
+      for (const one of unread.values()) one()
+    })
+  )
+  const now = () => Metrics.seconds(clock)
+
+  /** Since when the group shares out anew. */
+  let sharing: number | undefined
+  const began = () => {
+    sharing ??= now()
+  }
+  const assigned = () => {
+    metrics.assigned(sharing === undefined ? undefined : now() - sharing)
+    sharing = undefined
+  }
+
+  return {
+    now,
+    offsets: (offsets) => ({
+      ...offsets,
+      commit: (id, as, commits) =>
+        Effect.suspend(() => {
+          const since = now()
+          return Effect.onExit(offsets.commit(id, as, commits), (exit) =>
+            Effect.sync(() => {
+              const refused = Exit.isSuccess(exit) ? exit.value.find((code) => code !== 0) : undefined
+              const error = refused === undefined ? undefined : KafkaError.fromCode(refused, { api: "OffsetCommit" })
+              metrics.committed(now() - since, error ?? typeOf(exit))
+            })
+          )
+        })
+    }),
+    owner: (owner) => ({
+      ...owner,
+      rebalancing: began,
+      assigned: (list) => Effect.andThen(Effect.sync(assigned), owner.assigned(list)),
+      revoke: (list, within) => Effect.andThen(Effect.sync(began), owner.revoke(list, within)),
+      lost: Effect.suspend(() => {
+        metrics.lost([...partitions()].length)
+        return owner.lost
+      })
+    }),
+    added: (partition) => void unread.set(partition, metrics.partition(partition)),
+    forgotten: (partition) => {
+      unread.get(partition)?.()
+      unread.delete(partition)
+    },
+    delivered: ({ topic }, records) => metrics.delivered(topic, records),
+    handled: ({ topic }, since, exit) => {
+      if (exit === undefined || Exit.isSuccess(exit)) metrics.processed(topic, now() - since)
+      else if (!Cause.hasInterruptsOnly(exit.cause)) metrics.processed(topic, now() - since, typeOf(exit))
+    }
+  }
+})
+
+/** How it failed, as `error.type`: undefined where it did not, or was interrupted. */
+const typeOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
+  const error = Cause.squash(exit.cause)
+  if (error instanceof KafkaError.KafkaError) return errorType(error)
+  const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
+  return typeof tag === "string" ? tag : error instanceof Error ? error.name : "_OTHER"
+}
