@@ -21,6 +21,7 @@ import type * as KafkaError from "../KafkaError.ts"
 import { anonymous, type Member, type Owner } from "../Membership.ts"
 import type * as TopicPartition from "../TopicPartition.ts"
 import { Transport } from "../Transport.ts"
+import * as Apart from "./Apart.ts"
 import { Partition } from "./AssignedPartition.ts"
 import * as Committer from "./Committer.ts"
 import { type ConsumerEvent, theEnd } from "./Events.ts"
@@ -35,6 +36,9 @@ import * as Revocation from "./Revocation.ts"
 import type { Settings } from "./Settings.ts"
 import type { KnownTopic } from "./StartPositions.ts"
 
+// How long what was interrupted may clean up when the time to close is over, in milliseconds.
+const cleanUp = 1_000
+
 export interface Engine extends Questions.Questions {
   readonly settings: Settings
   readonly owner: Owner
@@ -45,6 +49,8 @@ export interface Engine extends Questions.Questions {
   readonly cluster: Cluster["Service"]
   readonly groupOffsets: GroupOffsets["Service"]
   readonly scope: Scope.Scope
+  /** Of the fibers that the application's code runs in. */
+  readonly work: Scope.Scope
   readonly publish: (event: ConsumerEvent) => void
   /** Ends everything that is read with an error. */
   readonly fail: (error: KafkaError.KafkaError) => void
@@ -76,6 +82,7 @@ export const make = Effect.fnUntraced(function* (
   const cluster = yield* Cluster
   const groupOffsets = yield* GroupOffsets
   const transport = yield* Transport
+  const work = yield* Scope.make()
   const context = (yield* Effect.context<never>()) as Context.Context<any>
   const clock = yield* Clock.Clock
   const closing = yield* Closing
@@ -204,10 +211,14 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const closeOnce = Effect.gen(function* () {
+    const begun = now()
     if (engine.member !== undefined) yield* engine.member.closing
     state.stopReading()
     yield* revocation.close([...partitions.values()], settings.closeTimeout)
     if (engine.member !== undefined) yield* engine.member.leave
+    const left = Math.max(cleanUp, begun + settings.closeTimeout - now())
+    if (!(yield* Apart.within(Scope.close(work, Exit.void), left)))
+      yield* Effect.logWarning("handlers that do not end, though they were interrupted, are left alone")
     reading.isOver = true
     PubSub.publishUnsafe(events, theEnd)
   })
@@ -235,6 +246,7 @@ export const make = Effect.fnUntraced(function* (
     cluster,
     groupOffsets,
     scope,
+    work,
     publish,
     fail,
     waits,

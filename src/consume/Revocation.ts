@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
+import * as Apart from "./Apart.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import type { Committer } from "./Committer.ts"
 import type { ConsumerEvent, Unfinished } from "./Events.ts"
@@ -53,7 +54,7 @@ export const textOf = (unfinished: ReadonlyArray<Unfinished>): string =>
     )
     .join("; ")
 
-// How long what was interrupted may clean up, while others wait for the partition.
+// How long what was interrupted may clean up, while others wait for the partition, in milliseconds.
 const cleanUp = 100
 
 export interface Revocation {
@@ -92,20 +93,34 @@ export const make = (context: Context): Revocation => {
   const told = (hook: OnGone | undefined, list: ReadonlyArray<Partition>, within: number): Effect.Effect<void> =>
     hook === undefined || list.length === 0
       ? Effect.void
-      : context.provide(Effect.suspend(() => hook(list.map((partition) => partition.place)))).pipe(
-          Effect.timeoutOption(Math.max(1, within)),
-          Effect.asVoid,
+      : Apart.within(
+          context.provide(Effect.suspend(() => hook(list.map((partition) => partition.place)))),
+          within
+        ).pipe(
+          Effect.flatMap((hasEnded) =>
+            hasEnded ? Effect.void : Effect.logWarning("onRevoked or onLost has not ended in time, and is left alone")
+          ),
           Effect.catchDefect((defect) => Effect.logWarning("onRevoked or onLost failed", defect))
         )
 
-  const interrupt = (list: ReadonlyArray<Partition>): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const fibers = new Set(list.flatMap(({ worker }) => worker ?? []))
-      const current = Fiber.getCurrent()
-      for (const fiber of fibers) fiber.interruptUnsafe()
-      const others = [...fibers].filter((fiber) => fiber !== current)
-      return Effect.asVoid(Effect.timeoutOption(Fiber.awaitAll(others), cleanUp))
-    })
+  /** Interrupts at once what handles these; gives whom to wait for. */
+  const cut = (list: ReadonlyArray<Partition>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
+    const fibers = new Set(list.flatMap(({ worker }) => worker ?? []))
+    const current = Fiber.getCurrent()
+    for (const fiber of fibers) fiber.interruptUnsafe()
+    return [...fibers].filter((fiber) => fiber !== current)
+  }
+  const cleanedUp = (fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>): Effect.Effect<void> =>
+    Effect.asVoid(Effect.timeoutOption(Fiber.awaitAll(fibers), cleanUp))
+
+  const interrupt = (list: ReadonlyArray<Partition>): Effect.Effect<void> => Effect.suspend(() => cleanedUp(cut(list)))
+
+  /** Closes the fetching side; a codec of the application's own that cannot be interrupted holds up nobody. */
+  const closed = (list: ReadonlyArray<Partition>): Effect.Effect<unknown> =>
+    Apart.within(
+      Effect.forEach(list, (partition) => partition.close, { concurrency: "unbounded", discard: true }),
+      cleanUp
+    )
 
   /** Waits until all are drained; says which are not when the time is over. */
   const drained = (list: ReadonlyArray<Partition>, within: number) =>
@@ -140,7 +155,7 @@ export const make = (context: Context): Revocation => {
       context.withdraw(partition)
       partition.stop()
     }
-    yield* Effect.forEach(list, (partition) => partition.close, { concurrency: "unbounded", discard: true })
+    yield* closed(list)
     const late = yield* drained(list, budget.drain)
     if (late.length > 0) yield* timedOut(late, budget.drain)
     publishOf(
@@ -200,9 +215,10 @@ export const make = (context: Context): Revocation => {
         const atWork = list.filter((partition) => partition.inFlight > 0 || !partition.isAwaited())
         for (const partition of list) context.withdraw(partition)
         release(list, "Lost")
-        return Effect.andThen(
-          Effect.forEach(list, (partition) => partition.close, { discard: true }),
-          Effect.andThen(interrupt(atWork), told(settings.onLost, list, settings.drainTimeout))
+        // Before anything is waited for: whoever goes on does so beside the next owner.
+        const fibers = cut(atWork)
+        return Effect.all([closed(list), cleanedUp(fibers)], { concurrency: "unbounded", discard: true }).pipe(
+          Effect.andThen(told(settings.onLost, list, settings.drainTimeout))
         )
       })
   }

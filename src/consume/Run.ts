@@ -240,7 +240,7 @@ const handlerOf = (
 }
 
 /**
- * A fiber for each partition, in the consumer's Scope, until the consumer is closed, a bounded read is through, or one
+ * A fiber for each partition, for no longer than the consumer lives, until the consumer is closed, a bounded read is through, or one
  * fails; only those of a partition are interrupted when it is lost, not drained in time, or has stood still: then it is
  * begun again at its lowest unfinished record.
  */
@@ -258,7 +258,7 @@ const overPartitions = (
       partition.reading = reading
       const working = Effect.suspend(() => work(partition, context))
       const provided = Effect.provide(working, context) as Effect.Effect<unknown, unknown>
-      return Effect.map(Effect.forkIn(provided, engine.scope), (fiber) => {
+      return Effect.map(Effect.forkIn(provided, engine.work), (fiber) => {
         partition.worker = fiber
         workers.add(fiber)
         fiber.addObserver((exit) => {
@@ -310,7 +310,7 @@ const overPartitions = (
           ? Effect.map(engine.close, () => {
               for (const worker of workers) worker.interruptUnsafe()
             })
-          : Effect.forEach([...workers], Fiber.interrupt, { concurrency: "unbounded", discard: true })
+          : Effect.timeoutOption(Fiber.interruptAll([...workers]), engine.settings.closeTimeout)
         return Effect.flatMap(Effect.forkIn(end, engine.scope), Fiber.await)
       })
     )

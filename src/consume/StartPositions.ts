@@ -13,6 +13,7 @@ import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import { apart } from "./Apart.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -66,10 +67,12 @@ const chosenBy = (
 ) => {
   const late = KafkaError.make({ _tag: "Misuse", message: `onAssigned has not ended within ${patience} ms` })
   return Effect.raceFirst(
-    Effect.provideService(
-      Effect.suspend(() => onAssigned(places)),
-      Choosing,
-      true
+    apart(
+      Effect.provideService(
+        Effect.suspend(() => onAssigned(places)),
+        Choosing,
+        true
+      )
     ),
     Effect.andThen(Effect.sleep(patience), Effect.andThen(waits(late), Effect.never))
   )

@@ -11,6 +11,7 @@ import { GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Membership from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import * as Apart from "./Apart.ts"
 import * as Engine from "./Engine.ts"
 import type { Settings } from "./Settings.ts"
 
@@ -31,7 +32,10 @@ export const bound = Effect.fnUntraced(function* <R = never>(
   yield* Scope.addFinalizer(
     outer,
     // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
-    Effect.forkDetach(engine.close).pipe(Effect.flatMap(Fiber.await), Effect.andThen(Scope.close(scope, Exit.void)))
+    Effect.forkDetach(engine.close).pipe(
+      Effect.flatMap(Fiber.await),
+      Effect.andThen(Apart.within(Scope.close(scope, Exit.void), settings.closeTimeout))
+    )
   )
   return engine
 })

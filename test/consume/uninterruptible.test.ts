@@ -1,0 +1,130 @@
+/** What the application wrote and nobody can interrupt, or what does not end: no budget waits for it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Layer, Stream } from "effect"
+import { Compression, Consumer, Membership } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
+import { calm, fill, member, one, orders, pass, scoped, tags, until } from "./Harness.ts"
+
+const budgets = {
+  drainTimeout: "5 seconds",
+  closeTimeout: "3 seconds",
+  membership: Membership.classic({ rebalanceTimeout: "20 seconds", sessionTimeout: "10 seconds" })
+} as const
+
+/** Never ends by itself nor by an interruption, until the test is over. */
+const stuck = Effect.gen(function* () {
+  const gate = yield* Deferred.make<void>()
+  yield* Effect.addFinalizer(() => Deferred.done(gate, Exit.void))
+  return Effect.uninterruptible(Deferred.await(gate))
+})
+
+const gzip = Compression.gzip()
+
+/** How long closing takes, in milliseconds. */
+const closed = (close: Effect.Effect<void>) =>
+  Effect.gen(function* () {
+    const closing = yield* Effect.forkDetach(close, { startImmediately: true })
+    return yield* until("it is closed", () => closing.pollUnsafe() !== undefined)
+  })
+
+type Order = Consumer.RecordOf<typeof orders>
+
+describe("a consumer closes within its budget, and its group goes on, whatever hangs", () => {
+  for (const hook of ["onRevoked", "onLost", "onAssigned"] as const)
+    it.effect(hook, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const hangs = yield* stuck
+        let hooks = 0
+        const { close, consumer, events } = yield* member({
+          ...budgets,
+          [hook]: () =>
+            Effect.andThen(
+              Effect.sync(() => void hooks++),
+              hangs
+            )
+        })
+        yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+        yield* until("it is assigned", () => tags(events).includes("Assigned"))
+        if (hook === "onLost") yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+        const other = yield* member(budgets)
+        yield* until("the other joins", () => tags(other.events).includes("Assigned"))
+        yield* until("the hook runs", () => hooks > 0)
+        // Nobody waits for the hook in the end: it is a member again.
+        yield* until("both are members", () =>
+          Effect.map(broker.group("g"), (group) => group?.state === "Stable" && group.members.length === 2)
+        )
+        assert.isAtMost(yield* closed(close), 4_000)
+        yield* closed(other.close)
+      }).pipe(scoped, Effect.provide(one))
+    )
+
+  const ways: Record<
+    string,
+    (consumer: Consumer.Consumer<Order>, hangs: Effect.Effect<void>) => Effect.Effect<unknown, unknown>
+  > = {
+    "a handler of run": (consumer, hangs) => consumer.run(() => hangs),
+    "a pipeline of eachPartition": (consumer, hangs) =>
+      consumer.eachPartition(({ records }) => Stream.runForEach(records, () => hangs)),
+    "the end of a pipeline": (consumer, hangs) =>
+      consumer.eachPartition(({ records }) => Effect.ensuring(Stream.runForEach(records, Consumer.done), hangs))
+  }
+  for (const [what, read] of Object.entries(ways))
+    it.effect(what, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(3)
+        const hangs = yield* stuck
+        const { close, consumer } = yield* member(budgets)
+        yield* Effect.forkDetach(read(consumer, hangs))
+        yield* broker.awaitGroup("g", { state: "Stable", members: 1 })
+        yield* pass(1_000)
+        assert.isAtMost(yield* closed(close), 4_000)
+        assert.lengthOf((yield* broker.group("g"))?.members ?? [], 0)
+      }).pipe(scoped, Effect.provide(one))
+    )
+})
+
+describe("a partition that is lost while a codec of the application's own hangs", () => {
+  it.effect("is handled by nobody any more: who reads it is interrupted before anything is waited for", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const value = Buffer.alloc(2 << 20)
+      yield* fill(10)
+      yield* broker.append(
+        "orders",
+        0,
+        RecordBatch.encode([{ key: null, value, headers: [], timestamp: 0 }], { compression: gzip })
+      )
+      const { consumer, events } = yield* member(budgets)
+      const begun: Array<number> = []
+      yield* Effect.forkScoped(
+        Effect.exit(
+          Stream.runForEach(consumer.stream, (record) =>
+            Effect.andThen(
+              Effect.sync(() => begun.push(record.offset)),
+              Effect.sleep("1 second")
+            )
+          )
+        )
+      )
+      yield* until("it is at work", () => begun.length === 2)
+      yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+      yield* until("it is lost", () => tags(events).includes("Lost"), 20_000)
+      const before = begun.length
+      yield* calm
+      yield* pass(5_000)
+      assert.strictEqual(begun.length, before)
+    }).pipe(
+      scoped,
+      Effect.provide(
+        one.pipe(
+          Layer.provideMerge(
+            Compression.layer({ ...gzip, decompressLarge: () => Effect.uninterruptible(Effect.never) })
+          )
+        )
+      )
+    )
+  )
+})
