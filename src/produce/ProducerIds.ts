@@ -51,9 +51,11 @@ export const make = (
       )
     )
     const answered = Effect.flatMap(question, ({ errorCode, producerEpoch, producerId }) =>
-      errorCode === 0
-        ? Effect.succeed({ id: producerId, epoch: producerEpoch })
-        : Effect.fail(KafkaError.fromCode(errorCode, { api: "InitProducerId" }))
+      errorCode !== 0
+        ? Effect.fail(KafkaError.fromCode(errorCode, { api: "InitProducerId" }))
+        : producerId < 0 || producerEpoch < 0
+          ? Effect.fail(withoutId)
+          : Effect.succeed({ id: producerId, epoch: producerEpoch })
     )
     const ended = (exit: Exit.Exit<ProducerId, KafkaError.KafkaError>): Effect.Effect<void> => {
       if (given !== before) return Effect.void
@@ -92,3 +94,11 @@ export const make = (
     if (nodes.length > 0) ask(nodes[failures % nodes.length]!, queues)
   }
 }
+
+/** With it records would go as those of nobody, and be written twice where an answer is lost. */
+const withoutId = KafkaError.make({
+  _tag: "Corrupt",
+  what: "InitProducerIdResponse",
+  problem: "it gives no id, and no error",
+  api: "InitProducerId"
+})

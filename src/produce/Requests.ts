@@ -175,8 +175,10 @@ export const make = (parts: Parts): Requests => {
         tellOfFormat(topic)
       countEnded(batch, outcome, now)
       accumulator.settle(batch, outcome, now)
-      if (outcome._tag === "Unknown") loop.refresh(topic)
-      else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))
+      if (outcome._tag === "Unknown") {
+        cluster.doubtLeader({ topic, partition })
+        loop.refresh(topic)
+      } else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))
         loop.refresh(topic, partition)
     }
     loop.wake()

@@ -110,7 +110,10 @@ export const make = Effect.fnUntraced(function* (
     }
   }
   const unreachable = (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => {
-    for (const { topic } of queues) loop.refresh(topic)
+    for (const { partition, topic } of queues) {
+      cluster.doubtLeader({ topic, partition })
+      loop.refresh(topic)
+    }
     if (!error.isRetryable) accumulator.failAll({ error }, queues)
   }
 

@@ -1,6 +1,19 @@
 /** What the tests of producers share: a topic of texts, producers over an embedded cluster, and links that misbehave. */
 import { Effect, Layer, Schema } from "effect"
-import { Kafka, type KafkaError, Network, Producer, Topic } from "samsa"
+import {
+  Bootstrap,
+  Broker,
+  Kafka,
+  KafkaConfig,
+  type KafkaError,
+  NativeBrokers,
+  NativeCluster,
+  NativeGroupOffsets,
+  NativeTransport,
+  Network,
+  Producer,
+  Topic
+} from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 
 export const text = Topic.make("text", { key: Schema.NullOr(Schema.String), value: Schema.NullOr(Schema.String) })
@@ -60,6 +73,29 @@ export const behindLink = (link: Link, options: KafkaTest.Options = {}) => {
       Layer.provide(Kafka.layerWithoutNetwork({ ...options.client, bootstrap }), network)
     )
   ).pipe(Layer.provideMerge(cluster))
+}
+
+/** An embedded cluster whose brokers are seen through `wrap`. */
+export const throughBrokers = (wrap: (broker: Broker.Broker) => Broker.Broker, options: EmbeddedKafka.Options = {}) => {
+  const brokers = Layer.effect(
+    Broker.Brokers,
+    Effect.map(NativeBrokers.make, (all) => ({
+      ...all,
+      get: (id: number) => Effect.map(all.get(id), wrap),
+      at: (host: string, port: number) => Effect.map(all.at(host, port), wrap)
+    }))
+  )
+  const client = (bootstrap: ReadonlyArray<string>) =>
+    Layer.merge(NativeTransport.layer, NativeGroupOffsets.layer).pipe(
+      Layer.provideMerge(NativeCluster.layer),
+      Layer.provide(brokers),
+      Layer.provide(Bootstrap.layer),
+      Layer.provide(KafkaConfig.layer({ bootstrap })),
+      Layer.provide(EmbeddedKafka.layerNetwork)
+    )
+  return Layer.unwrap(Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) => client(bootstrap))).pipe(
+    Layer.provideMerge(EmbeddedKafka.layer({ topics: [{ name: text, partitions: 4 }], ...options }))
+  )
 }
 
 export const makeLink = (): Link => ({ stuck: false, dead: false, held: [] })

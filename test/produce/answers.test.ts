@@ -1,0 +1,65 @@
+/** Answers that no broker of ours gives, or of releases that it does not play. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { Broker, Producer } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import { logOf, reasonOf, text, throughBrokers } from "./Helpers.ts"
+
+/** A broker whose requests of one API go, and are answered, otherwise. */
+const changed = (
+  api: unknown,
+  options: { readonly maxVersion?: number; readonly answer?: (response: any) => any }
+): ((broker: Broker.Broker) => Broker.Broker) => {
+  const { answer = (response: any) => response, maxVersion } = options
+  const through = (broker: Broker.Broker): Broker.Broker["send"] =>
+    ((asked: any, request: any, given: any = {}) =>
+      asked === api
+        ? Effect.map(broker.send(asked, request, maxVersion === undefined ? given : { ...given, maxVersion }), answer)
+        : broker.send(asked, request, given)) as Broker.Broker["send"]
+  return (broker) => ({ ...broker, send: through(broker) })
+}
+
+for (const none of [{ producerId: -1, producerEpoch: -1 }, { producerEpoch: -1 }])
+  it.effect(`a producer id that is none is refused, and nothing goes without one: ${Object.keys(none).join(" ")}`, () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make()
+      const reason = yield* reasonOf(producer.send(text, { value: "a", partition: 0 }))
+      assert.deepInclude(reason, { _tag: "Corrupt", what: "InitProducerIdResponse" })
+      assert.deepStrictEqual(yield* logOf(0), [])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(throughBrokers(changed(InitProducerId, { answer: (response) => ({ ...response, ...none }) })))
+    )
+  )
+
+// Kafka 2.1 to 2.7: leaders have epochs, and topics no ids.
+for (const gone of ["stopped", "silent"] as const)
+  it.effect(`a topic made again without ids is found when its old leader is gone: ${gone}`, () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.make({ requestTimeout: "2 seconds" })
+      const leader = Effect.map(broker.topic(text), (found) => found!.find(({ partition }) => partition === 0)!.leader)
+      for (let i = 0; i < 3; i++) yield* broker.moveLeader(text, 0)
+      yield* producer.send(text, { value: "before", partition: 0 })
+      const old = yield* leader
+      if (gone === "stopped") yield* broker.stop(old)
+      else yield* broker.inject(Fault.on("Produce", { broker: old }).withhold)
+      yield* broker.recreateTopic(text)
+      assert.notStrictEqual(yield* leader, old)
+      const sent = yield* Effect.forkChild(producer.send(text, { value: "after", partition: 0 }), {
+        startImmediately: true
+      })
+      for (let i = 0; i < 60 && sent.pollUnsafe() === undefined; i++) yield* TestClock.adjust("500 millis")
+      assert.strictEqual(sent.pollUnsafe()?._tag, "Success")
+      yield* Fiber.join(sent)
+      assert.deepStrictEqual(yield* logOf(0), ["after"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        throughBrokers(changed(Metadata, { maxVersion: 9 }), { asVersion: "2.8", brokers: 3, replicationFactor: 2 })
+      )
+    )
+  )
