@@ -37,6 +37,8 @@ it("every snippet of the docs and doc comments compiles", () => {
   fs.rmSync(out, { recursive: true, force: true })
   fs.mkdirSync(out, { recursive: true })
   snippets.forEach(({ code }, i) => fs.writeFileSync(path.join(out, `snippet-${i}.ts`), `${code}\nexport {}\n`))
+  // which the test of it, in the guide, imports
+  fs.copyFileSync(path.join(root, "docs/examples/service.ts"), path.join(out, "service.ts"))
   fs.writeFileSync(
     path.join(out, "tsconfig.json"),
     JSON.stringify({

@@ -1,7 +1,7 @@
 // The programs of the guides that are tests, run as they stand there.
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 
 const root = path.join(import.meta.dirname, "..")
 const out = path.join(root, "test/.guides")
@@ -13,7 +13,8 @@ for (const guide of guides.filter((name) => name.endsWith(".md"))) {
   const text = fs.readFileSync(path.join(root, guide), "utf8")
   const programs = [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, program]) => program!)
   for (const [i, program] of programs.entries()) {
-    if (!program.includes(`from "@effect/vitest"`)) continue
+    // What imports a file beside it is the test of an example, which runs as such.
+    if (!program.includes(`from "@effect/vitest"`) || program.includes(`from "./`)) continue
     const file = path.join(out, `${path.basename(guide, ".md")}-${i + 1}.ts`)
     fs.writeFileSync(file, program)
     describe(`${guide} (${i + 1})`, async () => {
@@ -21,3 +22,11 @@ for (const guide of guides.filter((name) => name.endsWith(".md"))) {
     })
   }
 }
+
+it("getting started shows the service and its test as they are", () => {
+  const guide = fs.readFileSync(path.join(root, "docs/getting-started.md"), "utf8")
+  const program = fs.readFileSync(path.join(root, "docs/examples/service.ts"), "utf8")
+  const test = fs.readFileSync(path.join(root, "test/programs/service.test.ts"), "utf8")
+  assert.include(guide, program)
+  assert.include(guide, test.slice(test.indexOf("\n") + 1).replace("../../docs/examples/service.ts", "./service.ts"))
+})
