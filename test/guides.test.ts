@@ -30,3 +30,30 @@ it("getting started shows the service and its test as they are", () => {
   assert.include(guide, program)
   assert.include(guide, test.slice(test.indexOf("\n") + 1).replace("../../docs/examples/service.ts", "./service.ts"))
 })
+
+const slug = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+    .trim()
+    .replaceAll(/\s/g, "-")
+
+it("links between the guides lead to what is there", () => {
+  const broken: Array<string> = []
+  for (const guide of guides.filter((name) => name.endsWith(".md"))) {
+    const text = fs.readFileSync(path.join(root, guide), "utf8").replaceAll(/^```[\s\S]*?^```/gm, "")
+    for (const [, to] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(to!)) continue
+      const [file, anchor] = to!.split("#")
+      const target = file === "" ? path.join(root, guide) : path.join(root, path.dirname(guide), file!)
+      if (!fs.existsSync(target)) broken.push(`${guide}: ${to}`)
+      else if (anchor !== undefined) {
+        const headings = [...fs.readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+          slug(heading!)
+        )
+        if (!headings.includes(anchor)) broken.push(`${guide}: ${to}`)
+      }
+    }
+  }
+  assert.deepStrictEqual(broken, [])
+})
