@@ -97,9 +97,9 @@ export interface Session extends Operations.Operations {
   readonly isLive: () => boolean
   /**
    * Removes an ephemeral node of this session in the background, for as long as the session lives: also where it was
-   * given up by our own clock, and comes back.
+   * given up by our own clock, and comes back. With `data` only while it holds that, as with `remove`.
    */
-  readonly discard: (path: string) => Effect.Effect<void>
+  readonly discard: (path: string, data?: Uint8Array) => Effect.Effect<void>
 }
 
 /**
@@ -194,12 +194,15 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
 
   const sessionOf = (id: string): Session => {
     const bound = Operations.make(sessions, settings, id)
-    const discarded = (path: string): Effect.Effect<void> =>
-      Effect.retry(bound.remove(path, { owner: id }), { schedule: again, while: (error) => error.isRetryable }).pipe(
+    const discarded = (path: string, data: Uint8Array | undefined): Effect.Effect<void> =>
+      Effect.retry(bound.remove(path, { owner: id, data }), {
+        schedule: again,
+        while: (error) => error.isRetryable
+      }).pipe(
         Effect.asVoid,
         Effect.catch(({ reason }) =>
           reason._tag === "ZooKeeperRefused" && reason.name === "SESSION_EXPIRED"
-            ? Effect.flatMap(comesBack(sessions, id), (isBack) => (isBack ? discarded(path) : Effect.void))
+            ? Effect.flatMap(comesBack(sessions, id), (isBack) => (isBack ? discarded(path, data) : Effect.void))
             : Effect.void
         )
       )
@@ -207,7 +210,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
       ...bound,
       id,
       isLive: () => sessions.isLive(id),
-      discard: (path) => Effect.asVoid(Effect.forkIn(discarded(path), scope, { startImmediately: true }))
+      discard: (path, data) => Effect.asVoid(Effect.forkIn(discarded(path, data), scope, { startImmediately: true }))
     }
   }
   const session = Backoff.within(

@@ -11,6 +11,7 @@ import type { Session } from "../ZooKeeper.ts"
 import type { Claim, Taken } from "./BalancedMember.ts"
 import type { Layout } from "./Layout.ts"
 
+type Removal = { readonly owner: string; readonly data?: Uint8Array }
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
 export interface Registrations {
@@ -123,8 +124,10 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
   const holderOf = (claim: Pick<Claim, "topic" | "node">) =>
     Effect.map(session.read(pathOf(claim)), (node) => (node === undefined ? "" : decode(node.data)))
 
+  /** Of a session that another consumer has too: only while it is the claim of this one. */
+  const ofOurs = ({ topic }: Claim): Removal => ({ owner: session.id, data: encode(layout.claimant(topic)) })
   const remove = (claim: Claim): Failing<void> =>
-    Effect.map(session.remove(pathOf(claim), { owner: session.id }), () => {
+    Effect.map(session.remove(pathOf(claim), ofOurs(claim)), () => {
       asked.delete(pathOf(claim))
     })
 
@@ -192,12 +195,11 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
       return { ours, taken: theirs }
     })
 
-  const discard = (path: string) => session.discard(path)
-  const removed = (path: string) =>
+  const removed = (path: string, removal: Removal) =>
     Effect.asVoid(
       Effect.onInterrupt(
-        Effect.catch(session.remove(path, { owner: session.id }), () => discard(path)),
-        () => discard(path)
+        Effect.catch(session.remove(path, removal), () => session.discard(path, removal.data)),
+        () => session.discard(path, removal.data)
       )
     )
 
@@ -222,8 +224,10 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
     // Claims first: whoever sees us go finds them free.
     leave: Effect.suspend(() =>
       Effect.andThen(
-        Effect.forEach([...asked.keys()], removed, { ...unbounded, discard: true }),
-        Effect.suspend(() => Effect.forEach(askedIds, (id) => removed(idPath(id)), { ...unbounded, discard: true }))
+        Effect.forEach([...asked], ([path, claim]) => removed(path, ofOurs(claim)), { ...unbounded, discard: true }),
+        Effect.suspend(() =>
+          Effect.forEach(askedIds, (id) => removed(idPath(id), { owner: session.id }), { ...unbounded, discard: true })
+        )
       )
     )
   }

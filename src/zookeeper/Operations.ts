@@ -36,11 +36,15 @@ export interface Operations {
   readonly set: (path: string, data: Uint8Array, version?: number) => Effect.Effect<void, KafkaError.KafkaError>
   /**
    * Removes a node; true where it was there. Of `owner`: only while it is the ephemeral node of that session, so that
-   * a repetition cannot hit what another has put in its place.
+   * a repetition cannot hit what another has put in its place; where several share the session, `data` tells whose it is.
    */
   readonly remove: (
     path: string,
-    options?: { readonly version?: number | undefined; readonly owner?: string | undefined }
+    options?: {
+      readonly version?: number | undefined
+      readonly owner?: string | undefined
+      readonly data?: Uint8Array | undefined
+    }
   ) => Effect.Effect<boolean, KafkaError.KafkaError>
 }
 
@@ -101,7 +105,8 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
         )
 
   const isUnsure = (code: number): boolean => code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED
-  const stat = (path: string) => sessions.call<Client.Stat>((client, done) => client.exists(full(path), done), bound)
+  const look = (path: string) =>
+    sessions.call<Client.Node>((client, done) => client.get(full(path), undefined, done), bound)
 
   const read: Operations["read"] = (path, watch) =>
     within(
@@ -143,12 +148,14 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
         return reply
       }
       // The try before this one may have made it.
-      const found = yield* sessions.call<Client.Node>((client, done) => client.get(full(path), undefined, done), bound)
+      const found = yield* look(path)
       if (isUnsure(found.code)) return found
       if (found.code === Code.NO_NODE) return { ...found, code: Code.CONNECTION_LOSS }
-      const ours = ephemeral
-        ? found.answer?.stat.owner === earlier.unsureIn && reply.session === earlier.unsureIn
-        : found.answer !== undefined && sameBytes(found.answer.data, data)
+      // Others may create in the same session.
+      const ours =
+        found.answer !== undefined &&
+        sameBytes(found.answer.data, data) &&
+        (!ephemeral || (found.answer.stat.owner === earlier.unsureIn && reply.session === earlier.unsureIn))
       return ours ? { ...found, code: Code.OK } : reply
     })
 
@@ -207,7 +214,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
         Effect.gen(function* () {
           const reply = yield* sessions.call<void>((client, done) => client.set(full(path), data, version, done), bound)
           if (reply.code === Code.BAD_VERSION && unsure) {
-            const found = yield* sessions.call<Client.Node>((client, done) => client.get(full(path), undefined, done))
+            const found = yield* look(path)
             if (isUnsure(found.code)) return yield* failure(path, found)
             if (found.answer?.stat.version === version + 1 && sameBytes(found.answer.data, data)) return
           }
@@ -217,22 +224,29 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       )
     })
 
-  const remove: Operations["remove"] = (path, options = {}) =>
+  const removeOnce = (path: string, version: number) =>
+    sessions.call<void>((client, done) => client.remove(full(path), version, done), bound)
+
+  const remove: Operations["remove"] = (path, { data, owner, version = -1 } = {}) =>
     Effect.suspend(() => {
       let unsure = false
       return within(
         path,
         Effect.gen(function* () {
-          if (options.owner !== undefined) {
-            const found = yield* stat(path)
+          if (owner !== undefined) {
+            // Another server may not know yet of the removal that was perhaps done; after a write it does.
+            if (unsure) {
+              const written = yield* removeOnce(path, noVersion)
+              if (written.code === Code.NO_NODE) return true
+              if (written.code !== Code.BAD_VERSION) return yield* failure(path, written)
+            }
+            const found = yield* look(path)
             if (found.code === Code.NO_NODE) return unsure
             if (found.code !== Code.OK) return yield* failure(path, found)
-            if (found.answer!.owner !== options.owner) return unsure
+            const { answer } = found
+            if (answer!.stat.owner !== owner || (data !== undefined && !sameBytes(answer!.data, data))) return unsure
           }
-          const reply = yield* sessions.call<void>(
-            (client, done) => client.remove(full(path), options.version ?? -1, done),
-            bound
-          )
+          const reply = yield* removeOnce(path, version)
           if (reply.code === Code.OK) return true
           if (reply.code === Code.NO_NODE) return unsure
           if (isUnsure(reply.code)) unsure = true
@@ -245,6 +259,9 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
 }
 
 const nothing = new Uint8Array()
+
+/** One that no node has: 2³¹ − 1 changes of its data. */
+const noVersion = 0x7fff_ffff
 
 /** The path above, without the root. */
 const parent = (path: string): string | undefined => {

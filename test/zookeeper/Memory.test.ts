@@ -1,6 +1,6 @@
 /** ZooKeeper in memory: what every ZooKeeper does, and what only this one can be made to do. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { cases, type Harness } from "./suite.ts"
@@ -132,6 +132,37 @@ describe("in memory", () => {
         assert.strictEqual(reason._tag === "ZooKeeperRefused" ? reason.name : reason._tag, "NODE_EXISTS")
         assert.deepStrictEqual(memory.snapshot(), { "/claim": "two" })
       }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("two that share a session are told apart by what their nodes hold", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      // what failed is asked again when the other has had its turn
+      const zk = yield* memory.connect({ retry: Schedule.spaced("1 second") })
+      const { create, id, remove } = yield* zk.session
+      const claims = (data: string) => create("/claim", bytes(data), { ephemeral: true })
+      yield* claims("one")
+      yield* memory.loseNextAnswer(id)
+      const removing = yield* Effect.forkChild(remove("/claim", { owner: id, data: bytes("one") }))
+      yield* calm
+      yield* passing(claims("two"))
+      assert.isTrue(yield* passing(Fiber.join(removing)))
+      assert.deepStrictEqual(memory.snapshot(), { "/claim": "two" })
+      assert.isTrue(yield* passing(remove("/claim", { owner: id })))
+
+      // its connection is lost before it is done
+      yield* memory.freeze
+      const creating = yield* Effect.forkChild(Effect.flip(claims("one")))
+      yield* calm
+      yield* memory.cut(id)
+      yield* memory.thaw
+      yield* calm
+      yield* memory.heal(id)
+      yield* passing(claims("two"))
+      const { reason } = yield* passing(Fiber.join(creating))
+      assert.strictEqual(reason._tag === "ZooKeeperRefused" ? reason.name : reason._tag, "NODE_EXISTS")
+      assert.deepStrictEqual(memory.snapshot(), { "/claim": "two" })
     }).pipe(Effect.scoped)
   )
 
