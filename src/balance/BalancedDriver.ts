@@ -91,6 +91,7 @@ export const join = Effect.fnUntraced(function* (
     zooKeeper,
     cluster,
     layout,
+    metadataMaxAge: settings.metadataMaxAge,
     post: (event) => post(event),
     state: () => state(),
     seen: () => seen,

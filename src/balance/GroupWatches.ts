@@ -4,10 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { ZooKeeper } from "../ZooKeeper.ts"
+import type { Node, ZooKeeper } from "../ZooKeeper.ts"
 import type { Event, State } from "./BalancedState.ts"
 import type { Layout } from "./Layout.ts"
 
@@ -15,6 +16,8 @@ export interface Context {
   readonly zooKeeper: ZooKeeper["Service"]
   readonly cluster: Cluster["Service"]
   readonly layout: Layout
+  /** In milliseconds. */
+  readonly metadataMaxAge: number
   readonly post: (event: Event) => void
   readonly state: () => State
   /** The ids that were there when the member looked last. */
@@ -74,21 +77,30 @@ export const make = (context: Context): GroupWatches => {
   /** Brokers write a topic's partitions here; what their metadata tells follows. */
   const topic = (topic: string) => {
     let isFirst = true
-    return zooKeeper.watch(`/brokers/topics/${topic}`).pipe(
-      Stream.tap((node) =>
-        Effect.gen(function* () {
-          const wanted = node === undefined ? 0 : countOf(node.data)
+    const path = `/brokers/topics/${topic}`
+    return zooKeeper.watch(path).pipe(
+      Stream.tap((node) => {
+        let told = node
+        return Effect.gen(function* () {
+          const wanted = countOf(told)
           const known = cluster.known(topic)?.partitions.length ?? 0
           // The metadata that was asked for beside tells the same, unless it is older than the node.
           if (isFirst && known >= wanted) return void (isFirst = false)
           isFirst = false
           for (const info of yield* cluster.topics([topic])) {
-            if (info.partitions.length < wanted)
+            if (info.partitions.length >= wanted) compare(info)
+            else {
+              told = yield* zooKeeper.read(path)
               return yield* unreachable(`topic ${topic}`, `${info.partitions.length} of ${wanted} partitions are known`)
-            compare(info)
+            }
           }
-        }).pipe(Effect.retry({ schedule: cluster.retry, times: 10 }), Effect.ignore)
-      )
+        }).pipe(
+          // Brokers that are away, or slow, may follow late. After so long the topic is looked at in any case.
+          Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => true }),
+          Effect.timeoutOption(context.metadataMaxAge),
+          Effect.ignore
+        )
+      })
     )
   }
   const members = Stream.tap(zooKeeper.watchChildren(layout.ids), (names = []) =>
@@ -154,9 +166,9 @@ const unreachable = (address: string, cause: string) =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause }] })
 
 /** How many partitions `/brokers/topics/<topic>` tells of. */
-const countOf = (data: Uint8Array): number => {
+const countOf = (node: Node | undefined): number => {
   try {
-    return Object.keys(JSON.parse(new TextDecoder().decode(data)).partitions).length
+    return node === undefined ? 0 : Object.keys(JSON.parse(new TextDecoder().decode(node.data)).partitions).length
   } catch {
     return 0
   }
