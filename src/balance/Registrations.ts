@@ -195,13 +195,26 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
       return { ours, taken: theirs }
     })
 
-  const removed = (path: string, removal: Removal) =>
-    Effect.asVoid(
-      Effect.onInterrupt(
-        Effect.catch(session.remove(path, removal), () => session.discard(path, removal.data)),
-        () => session.discard(path, removal.data)
+  const leave = Effect.suspend(() => {
+    const claims = [...asked].map(([path, claim]) => [path, ofOurs(claim)] as const)
+    const ids = [...askedIds].map((id) => [idPath(id), { owner: session.id }] as const)
+    const left: Map<string, Removal> = new Map([...claims, ...ids])
+    const discard = (path: string) => session.discard(path, left.get(path)?.data)
+    const removed = (list: typeof claims | typeof ids) =>
+      Effect.forEach(
+        list,
+        ([path, removal]) =>
+          Effect.tap(
+            Effect.catch(session.remove(path, removal), () => discard(path)),
+            () => Effect.sync(() => left.delete(path))
+          ),
+        { ...unbounded, discard: true }
       )
+    // Claims first: whoever sees us go finds them free. Where there is no time for it, all that is left goes by itself.
+    return Effect.onInterrupt(Effect.andThen(removed(claims), removed(ids)), () =>
+      Effect.forEach(left.keys(), discard, { discard: true })
     )
+  })
 
   return {
     session,
@@ -221,14 +234,6 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
           }).pipe(Effect.ignore),
         { ...unbounded, discard: true }
       ),
-    // Claims first: whoever sees us go finds them free.
-    leave: Effect.suspend(() =>
-      Effect.andThen(
-        Effect.forEach([...asked], ([path, claim]) => removed(path, ofOurs(claim)), { ...unbounded, discard: true }),
-        Effect.suspend(() =>
-          Effect.forEach(askedIds, (id) => removed(idPath(id), { owner: session.id }), { ...unbounded, discard: true })
-        )
-      )
-    )
+    leave
   }
 }

@@ -86,24 +86,28 @@ describe("a member's own nodes", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("when it leaves while ZooKeeper is away, they go as soon as it is back", () =>
-    Effect.gen(function* () {
-      const memory = yield* ZooKeeper.makeMemory
-      const a = yield* member(memory, "a", { requestTimeout: "1 second", sessionTimeout: "20 seconds" })
-      yield* a.members(["t"])
-      yield* a.claim([claim(1)], [], false)
-      yield* memory.stop
-      yield* passing(a.leave)
-      assert.strictEqual(memory.ownerOf("/consumers/g/owners/b't'/1-0"), a.session.id)
-      yield* memory.start
-      yield* pass(4000)
-      assert.isTrue(a.session.isLive())
-      assert.deepStrictEqual(
-        Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) !== ""),
-        []
-      )
-    }).pipe(Effect.scoped)
-  )
+  for (const [what, requestTimeout] of [
+    ["fails", "1 second"],
+    ["is given up", "10 seconds"]
+  ] as const)
+    it.effect(`when it leaves while ZooKeeper is away, and that ${what}, they go as soon as it is back`, () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const a = yield* member(memory, "a", { requestTimeout, sessionTimeout: "20 seconds" })
+        yield* a.members(["t"])
+        yield* a.claim([claim(1)], [], false)
+        yield* memory.stop
+        yield* passing(Effect.timeoutOption(a.leave, "5 seconds"))
+        assert.strictEqual(memory.ownerOf("/consumers/g/owners/b't'/1-0"), a.session.id)
+        yield* memory.start
+        yield* pass(4000)
+        assert.isTrue(a.session.isLive())
+        assert.deepStrictEqual(
+          Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) !== ""),
+          []
+        )
+      }).pipe(Effect.scoped)
+    )
 
   it.effect("it is not alive for its consumer while its session cannot be known to live", () =>
     Effect.gen(function* () {
