@@ -58,6 +58,8 @@ export const join = Effect.fnUntraced(function* (
   const known = new Map<string, string>()
   const watched = new Set<string>()
   const told = new Set<string>()
+  /** Members of another layout that were told of. */
+  const warned = new Set<string>()
   /** Of the session that lives, and of the last that did. */
   let registrations: Registrations.Registrations | undefined
   let last: Registrations.Registrations | undefined
@@ -121,6 +123,13 @@ export const join = Effect.fnUntraced(function* (
       for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
       const members = yield* using.members(names)
       seen = new Set(members.keys())
+      const strange = [...members].find(([id, said]) => layout.isStrange(said, names) && !warned.has(id))
+      if (strange !== undefined) {
+        warned.add(strange[0])
+        yield* Effect.logWarning(
+          `group ${group}: ${strange[0]} is no member by the layout "${layout.name}", and reads the same topics: what it is given is read twice`
+        )
+      }
       for (const id of layout.registration(names).keys()) watchOnce(`id ${id}`, () => watches.id(id))
       const view = yield* around(cluster, using, names, members)
       post({ _tag: "Looked", round, view })

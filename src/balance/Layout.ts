@@ -35,6 +35,8 @@ export interface Layout {
   readonly memberOf: (claimant: string) => string
   /** The claimants of a topic among the members, in their order. */
   readonly participants: (members: ReadonlyMap<string, string>, topic: string) => ReadonlyArray<string>
+  /** Whether it is a member of another layout that says this of itself, and reads one of the topics: there is no sharing with it. */
+  readonly isStrange: (said: string, topics: ReadonlyArray<string>) => boolean
   /** A topic's partitions in the order in which they are shared out. */
   readonly order: <P extends { readonly partition: number; readonly leader: number }>(
     topic: string,
@@ -98,6 +100,10 @@ const pykafka = (name: LayoutName, group: string, topicName: (topic: string) => 
         .filter(([, data]) => data === topic)
         .map(([id]) => id)
         .sort(compare),
+    isStrange: (said, topics) => {
+      const subscription = subscriptionOf(said)
+      return subscription !== undefined && topics.some((topic) => streamsFor(subscription, topic) > 0)
+    },
     // the strings are sorted, so that partition 10 comes before 2 and the leaders count
     order: (_, partitions) =>
       [...partitions].sort((a, b) => compare(`${a.leader}-${a.partition}`, `${b.leader}-${b.partition}`))
@@ -172,6 +178,7 @@ const jvm = (group: string, self: Self): Layout => {
           return Array.from({ length: Math.max(0, Math.min(streams, 10_000)) }, (_, i) => `${member}-${i}`)
         })
         .sort(compare),
+    isStrange: (said, topics) => topics.includes(said),
     order: (_, partitions) => [...partitions].sort((a, b) => a.partition - b.partition)
   }
 }

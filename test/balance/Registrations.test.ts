@@ -1,6 +1,6 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Logger } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
 import * as Registrations from "../../src/balance/Registrations.ts"
@@ -195,5 +195,30 @@ it.effect("partitions that are added are noticed also where the brokers' metadat
     yield* broker.addPartitions("t", 3)
     for (let i = 0; i < 30 && one.owned.size < 3; i++) yield* Harness.tick
     assert.lengthOf(one.owned, 3)
+  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
+
+it.effect("a member of another layout that reads the same topic is told of, once: nothing is shared with it", () =>
+  Effect.gen(function* () {
+    for (const [mine, theirs] of [
+      ["jvm", "pykafka"],
+      ["pykafka", "jvm"]
+    ] as const) {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const memory = yield* ZooKeeper.makeMemory
+      const other = yield* Harness.join(memory, () => 0, { layout: theirs })
+      const one = yield* Effect.provide(
+        Harness.join(memory, () => 0, { layout: mine }),
+        Logger.layer([logger])
+      )
+      for (let i = 0; i < 10; i++) yield* Harness.tick
+      yield* Harness.join(memory, () => 0, { layout: mine })
+      for (let i = 0; i < 10; i++) yield* Harness.tick
+      assert.lengthOf(other.owned, 2)
+      assert.lengthOf(one.owned, 1)
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0]!, `is no member by the layout "${mine}"`)
+    }
   }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
 )

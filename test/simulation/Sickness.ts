@@ -83,6 +83,7 @@ export const sicken = (
         const fault = Fault.on(api, { clientId: victim.name })
         return broker.inject(choose.chance(0.5) ? fault.loseRequest : fault.withhold)
       })
+    const thaws = (timersFirst: boolean) => Effect.sync(() => victim.freezer.thaw(timersFirst))
     switch (sickness) {
       case "a broker is down": {
         const id = 1 + choose.below(brokers)
@@ -124,17 +125,18 @@ export const sicken = (
         // What is left of an array that a stream was given is beyond the consumer's reach.
         if (victim.way === "stream" || victim.way === "partitions") break
         yield* Effect.acquireRelease(
-          Effect.sync(() => {
+          Effect.suspend(() => {
             victim.freezer.freeze()
             world.standsStill(victim.name)
+            return world.keeper.cut(victim.name)
           }),
-          () => Effect.sync(() => victim.freezer.thaw(true))
+          () => Effect.andThen(thaws(true), world.keeper.heal(victim.name))
         )
         // For longer than its session, or not.
         yield* Effect.forkScoped(
           Effect.andThen(
             Effect.sleep(choose.between(3_000, 30_000)),
-            Effect.sync(() => victim.freezer.thaw(choose.chance(0.5)))
+            Effect.andThen(thaws(choose.chance(0.5)), world.keeper.heal(victim.name))
           )
         )
         break

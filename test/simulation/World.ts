@@ -1,5 +1,5 @@
 /** The members of a walk's group: each with a client of its own, which may be cut off, frozen or dead. */
-import { Clock, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
 import { Assignor, Consumer, Kafka, Membership, Network, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, type Oracle } from "samsa/testing"
 import type { Choices } from "./Choices.ts"
@@ -25,6 +25,38 @@ export interface Member {
   alive: boolean
 }
 
+/** Who keeps the group. */
+export interface Keeper {
+  /** How a member comes into it, and what that needs beside the cluster, until the Scope closes. */
+  readonly enter: (
+    name: string,
+    setting: Setting
+  ) => Effect.Effect<
+    { readonly membership: Membership.Membership<any>; readonly context: Context.Context<any> },
+    unknown,
+    Scope.Scope
+  >
+  /** Nothing passes between a member and whoever keeps the group, where that is none of the brokers. */
+  readonly cut: (name: string) => Effect.Effect<void>
+  readonly heal: (name: string) => Effect.Effect<void>
+}
+
+/** The coordinator among the brokers. */
+const coordinator: Keeper = {
+  enter: (_, { assignor }) =>
+    Effect.succeed({
+      membership: Membership.classic({
+        assignors: [assignor],
+        sessionTimeout: "10 seconds",
+        rebalanceTimeout: "15 seconds",
+        metadataMaxAge: "10 seconds"
+      }),
+      context: Context.empty() as Context.Context<any>
+    }),
+  cut: () => Effect.void,
+  heal: () => Effect.void
+}
+
 /** How the members of a walk are made. */
 export interface Setting {
   readonly from: "earliest" | "latest"
@@ -45,7 +77,10 @@ export class World {
   readonly oracle: Oracle.Service
   readonly choose: Choices
   readonly setting: Setting
+  readonly keeper: Keeper
   readonly members: Array<Member> = []
+  /** Of members that have ended though nobody stopped them, why. */
+  readonly failures: Array<string> = []
   /** What was handled to its end, as `topic-partition:value`. */
   readonly handled = new Set<string>()
   /** Partitions of orders whose handlers take long. */
@@ -59,10 +94,11 @@ export class World {
   sent = 0
   private named = 0
 
-  constructor(broker: EmbeddedKafka.Service, oracle: Oracle.Service, choose: Choices) {
+  constructor(broker: EmbeddedKafka.Service, oracle: Oracle.Service, choose: Choices, keeper: Keeper = coordinator) {
     this.broker = broker
     this.oracle = oracle
     this.choose = choose
+    this.keeper = keeper
     this.setting = settingOf(choose)
   }
 
@@ -137,7 +173,7 @@ const read = (world: World, name: string, way: Way, consumer: Consumer.Consumer<
 export const join = (world: World): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
     const { broker, choose, members, oracle, paused } = world
-    const { assignor, from, small } = world.setting
+    const { from, small } = world.setting
     const name = world.name()
     const way = choose.of(ways)
     const scope = yield* Scope.make()
@@ -151,6 +187,7 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
     const onUndecodable = choose.of(["skip", () => Effect.sleep(choose.between(0, 500))] as const)
     const subscribed = Effect.gen(function* () {
       const context = yield* Layer.buildWithScope(client, scope)
+      const entered = yield* Scope.provide(world.keeper.enter(name, world.setting), scope)
       return yield* oracle
         .subscribe({
           group: "g",
@@ -163,14 +200,9 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
           commitTimeout: "5 seconds",
           maxRecords: choose.of([1, 5, 500]),
           fetch: small ? { bufferBytes: choose.of([200, 2_000]), maxPartitionBytes: 500 } : {},
-          membership: Membership.classic({
-            assignors: [assignor],
-            sessionTimeout: "10 seconds",
-            rebalanceTimeout: "15 seconds",
-            metadataMaxAge: "10 seconds"
-          })
+          membership: entered.membership
         })
-        .pipe(Effect.provide(context), Scope.provide(scope))
+        .pipe(Effect.provide(Context.merge(context, entered.context)), Scope.provide(scope))
     })
     const consumer = yield* Effect.provideService(subscribed, Clock.Clock, clock)
     yield* consumer.pause([...paused].map((partition) => ({ topic: "orders", partition })))
@@ -181,6 +213,13 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
         Effect.flatMap(
           Effect.forkChild(Effect.provideService(read(world, name, way, consumer), Clock.Clock, clock)),
           Fiber.await
+        ).pipe(
+          Effect.tap((exit) =>
+            Effect.sync(() => {
+              if (member.alive && Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause))
+                world.failures.push(`${name}: ${Cause.pretty(exit.cause)}`)
+            })
+          )
         ),
         // Its process would be started again.
         Effect.suspend(() => (member.alive ? restart(world, member) : Effect.void))
@@ -220,6 +259,7 @@ export const die = (world: World): Effect.Effect<void, never, Scope.Scope> =>
     const member = world.choose.of(world.members)
     remove(world, member)
     yield* world.broker.inject(Fault.on("*", { clientId: member.name }).loseRequest)
+    yield* world.keeper.cut(member.name)
     world.dying.push(yield* Effect.forkDetach(Effect.andThen(Fiber.interrupt(member.reading!), close(world, member))))
   })
 

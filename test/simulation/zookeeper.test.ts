@@ -1,0 +1,28 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { run } from "./ZooKeeperWalk.ts"
+
+/** How many seeds are walked: `SAMSA_SEEDS=1000`; by default what takes some 4 s of a processor. One seed again: `SAMSA_SEED=1234`. */
+const count = Number(process.env.SAMSA_SEEDS ?? 20)
+const chosen = process.env.SAMSA_SEED
+const seeds = chosen === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(chosen)]
+
+describe("a group in ZooKeeper, whatever goes wrong there and at the brokers", () => {
+  it.live(
+    `handles what is healthy, each record by one member at a time (${seeds.length} seeds)`,
+    () =>
+      Effect.gen(function* () {
+        const broken: Array<string> = []
+        for (const seed of seeds) {
+          const { about, defects, failures, left, violations } = yield* run(seed)
+          const tell = (text: string) => void broken.push(`seed ${seed} ${about}: ${text}`)
+          for (const violation of violations) tell(`${violation.invariant} ${JSON.stringify(violation)}`)
+          for (const defect of defects) tell(String(defect))
+          for (const failure of failures) tell(failure)
+          if (left.length > 0) tell(`left ${left.join(" ")}`)
+        }
+        assert.deepStrictEqual(broken, [])
+      }),
+    { timeout: 60_000 + count * 10_000 }
+  )
+})
