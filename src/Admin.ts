@@ -358,10 +358,13 @@ export interface Options {
   readonly retry?: Backoff.Retry | undefined
 }
 
+const table: Checks.TableOf<Options> = { timeout: true, retry: true }
+
 /** What the verbs stand on. */
-const partsOf = (options: Options): Effect.Effect<Parts, KafkaError, Cluster | Brokers> =>
+const partsOf = (given: Options): Effect.Effect<Parts, KafkaError, Cluster | Brokers> =>
   Effect.gen(function* () {
     const checks = Checks.checks()
+    const options = Checks.known(given, table, (text) => checks.mistakes.push(text))
     const settings = {
       timeout: checks.millis("timeout", options.timeout, 60_000),
       retry: checks.schedule("retry", options.retry) ?? Backoff.schedule

@@ -6,6 +6,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Backoff from "./Backoff.ts"
 import * as Assignor from "./Assignor.ts"
+import * as Checks from "./Checks.ts"
 import * as ClassicDriver from "./group/ClassicDriver.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import type { Membership } from "./Membership.ts"
@@ -47,6 +48,18 @@ export interface ClassicOptions {
   readonly leaveTimeout?: Duration.Input | undefined
 }
 
+const table: Checks.TableOf<ClassicOptions> = {
+  assignors: Checks.kinds.assignors,
+  sessionTimeout: true,
+  heartbeatInterval: true,
+  rebalanceTimeout: true,
+  instanceId: Checks.kinds.name,
+  metadataMaxAge: true,
+  heartbeat: true,
+  rejoin: true,
+  leaveTimeout: true
+}
+
 /**
  * A classic group: the members join at the coordinator, and one of them shares the partitions out. Brokers from 0.9.
  * PyKafka: ManagedBalancedConsumer.
@@ -54,8 +67,9 @@ export interface ClassicOptions {
  * @since 0.1.0
  * @category constructors
  */
-export const classic = (options: ClassicOptions = {}): Membership => {
+export const classic = (given: ClassicOptions = {}): Membership => {
   const check = KafkaConfig.checks()
+  const options = Checks.known(given, table, (text) => check.mistakes.push(text))
   const settings: ClassicDriver.Settings = {
     assignors: options.assignors ?? [Assignor.range],
     sessionTimeout: check.millis("sessionTimeout", options.sessionTimeout, 45_000),
@@ -68,13 +82,11 @@ export const classic = (options: ClassicOptions = {}): Membership => {
     heartbeat: check.schedule("heartbeat", options.heartbeat),
     rejoin: check.schedule("rejoin", options.rejoin)
   }
-  if (settings.assignors.length === 0) check.mistakes.push("assignors names none")
   if (settings.heartbeatInterval * 3 > settings.sessionTimeout) {
     check.mistakes.push(
       `heartbeatInterval (${settings.heartbeatInterval} ms) must be at most a third of sessionTimeout (${settings.sessionTimeout} ms)`
     )
   }
-  if (options.instanceId === "") check.mistakes.push("instanceId is empty")
   return {
     name: "classic",
     mistakes: check.mistakes,

@@ -39,6 +39,7 @@ import * as ConsumerImpl from "./consume/ConsumerImpl.ts"
 import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consume/ConsumerRecord.ts"
 import * as DeadLetter from "./consume/DeadLetter.ts"
 import type { ConsumerEvent } from "./consume/Events.ts"
+import * as Options from "./consume/Options.ts"
 import type { AssignOptions, SubscribeOptions, SubscribePatternOptions } from "./consume/Options.ts"
 import * as ReadControl from "./consume/ReadControl.ts"
 import * as Settings from "./consume/Settings.ts"
@@ -268,8 +269,13 @@ type Member<T extends ReadonlyArray<Topic.Any | string>> = {
 /** The one place where it is taken on trust that records are what the topics' Schemas decode. */
 const typed = <A extends AnyRecord>(consumer: Consumer<AnyRecord>): Consumer<A> => consumer as Consumer<A>
 
-const byName = (topics: ReadonlyArray<Topic.Any | string>, mistakes: Array<string>): ReadonlyMap<string, Topic.Any> => {
+const byName = (
+  topics: ReadonlyArray<Topic.Any | string> | undefined,
+  mistakes: Array<string>
+): ReadonlyMap<string, Topic.Any> => {
   const found = new Map<string, Topic.Any>()
+  // What they are has been told already.
+  if (topics === undefined) return found
   for (const topic of topics) {
     const typed: Topic.Any = typeof topic === "string" ? Topic.bytes(topic) : topic
     if (found.has(typed.name)) mistakes.push(`topics names "${typed.name}" twice`)
@@ -295,18 +301,14 @@ export const subscribe = <const T extends ReadonlyArray<Topic.Any | string>, RM 
   Kafka | Scope.Scope | RM | RA | RU | Topic.DecodingServices<Member<T>>
 > =>
   Effect.gen(function* () {
-    const membership: Membership.Membership<RM> = options.membership ?? Membership.classic()
     const mistakes: Array<string> = []
-    const topics = byName(options.topics, mistakes)
-    const settings = yield* Settings.make(
-      options,
-      membership,
-      (name) => topics.get(name) ?? Topic.bytes(name),
-      mistakes
-    )
+    const known = Options.known("subscribe", options, mistakes)
+    const membership: Membership.Membership<RM> = known.membership ?? Membership.classic()
+    const topics = byName(known.topics, mistakes)
+    const settings = yield* Settings.make(known, membership, (name) => topics.get(name) ?? Topic.bytes(name), mistakes)
     const engine = yield* Subscription.bound(settings, membership)
     const names = [...topics.keys()]
-    const subscription = yield* Subscription.subscribe(engine, options.group, membership, names, names)
+    const subscription = yield* Subscription.subscribe(engine, known.group, membership, names, names)
     return typed<RecordOf<Member<T>>>({ ...ConsumerImpl.make(engine), ...subscription })
   })
 
@@ -320,10 +322,12 @@ export const subscribePattern = <RM = never, RA = never, RU = never>(
   options: SubscribePatternOptions<RM, RA, RU>
 ): Effect.Effect<Consumer<RecordOf<Topic.Bytes<string>>>, KafkaError.KafkaError, Kafka | Scope.Scope | RM | RA | RU> =>
   Effect.gen(function* () {
-    const membership: Membership.Membership<RM> = options.membership ?? Membership.classic()
-    const settings = yield* Settings.make(options, membership, (name) => Topic.bytes(name), [])
+    const mistakes: Array<string> = []
+    const known = Options.known("subscribePattern", options, mistakes)
+    const membership: Membership.Membership<RM> = known.membership ?? Membership.classic()
+    const settings = yield* Settings.make(known, membership, (name) => Topic.bytes(name), mistakes)
     const engine = yield* Subscription.bound(settings, membership)
-    const subscription = yield* Subscription.subscribe(engine, options.group, membership, options.pattern, undefined)
+    const subscription = yield* Subscription.subscribe(engine, known.group, membership, known.pattern, undefined)
     return typed<RecordOf<Topic.Bytes<string>>>({ ...ConsumerImpl.make(engine), ...subscription })
   })
 
@@ -361,11 +365,16 @@ export const assign = <const T extends Topic.Any | string, RU = never>(
 > =>
   Effect.gen(function* () {
     const mistakes: Array<string> = []
-    const topics = byName(options.topics ?? [options.topic], mistakes)
+    const { partitions, topic: only, topics: several, ...known } = Options.known("assign", options, mistakes)
+    if ((options?.topic === undefined) === (options?.topics === undefined))
+      mistakes.push("topic or topics is to be set, one of them")
+    if (several !== undefined && partitions?.some((one) => typeof one === "number"))
+      mistakes.push("partitions of topics are { topic, partition } each")
+    const topics = byName(several ?? (only && [only]), mistakes)
     const names = [...topics.keys()]
-    const chosen = options.partitions === undefined ? undefined : placesOf(names, options.partitions, mistakes)
+    const chosen = partitions === undefined ? undefined : placesOf(names, partitions, mistakes)
     const topic = (name: string) => topics.get(name) ?? Topic.bytes(name)
-    const settings = yield* Settings.make({ ...options, group: options.group }, undefined, topic, mistakes)
+    const settings = yield* Settings.make({ ...known, group: known.group }, undefined, topic, mistakes)
     const engine = yield* Subscription.bound(settings)
     yield* Subscription.assign(engine, names, chosen)
     const resubscribe = () =>

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Net from "node:net"
 import * as Backoff from "./Backoff.ts"
-import { type Checks, checkNames, checks, settle } from "./Checks.ts"
+import { type Checks, checks, kinds, known, oneOf, settle, type Table, type TableOf } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type { OldRelease } from "./protocol/Exchange.ts"
 import * as Security from "./Security.ts"
@@ -172,10 +172,10 @@ export const formatAddress = ({ host, port }: { readonly host: string; readonly 
 
 export { type Checks, checks, settle } from "./Checks.ts"
 
-const names: { readonly [K in keyof Required<Options>]: true } = {
+const table: TableOf<Options> = {
   bootstrap: true,
-  clientId: true,
-  connect: true,
+  clientId: kinds.text,
+  connect: oneOf("eagerly", "lazily"),
   bootstrapTimeout: true,
   connectTimeout: true,
   requestTimeout: true,
@@ -192,6 +192,8 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
   brokerVersion: true,
   retry: true
 }
+
+const { bootstrap: _, ...tableWithoutBootstrap } = table
 
 const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"] => {
   if (version === undefined) return undefined
@@ -219,10 +221,6 @@ const sourceOf = (given: string | undefined, mistake: (text: string) => void): S
   mistake(`sourceAddress:${shown} is not an address of IPv4 or IPv6 (without a port)`)
   return undefined
 }
-
-/** Whether a request can carry it. */
-const isText = (given: unknown): boolean =>
-  typeof given === "string" && given.isWellFormed() && Buffer.byteLength(given) <= 0x7fff
 
 /**
  * Checks settings and fills in defaults; fails with `Misconfigured`, naming every mistake.
@@ -257,7 +255,8 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, Ka
  */
 export const makeWithoutBootstrap = <R = never>(
   options: OptionsWithoutBootstrap<R>
-): Effect.Effect<Settings, KafkaError.KafkaError, R> => Effect.suspend(() => rest(options, [], checks()))
+): Effect.Effect<Settings, KafkaError.KafkaError, R> =>
+  Effect.suspend(() => rest(options, [], checks(), tableWithoutBootstrap))
 
 /**
  * Checked settings: fails with `Misconfigured`, naming every mistake. `R` is what the token of OAUTHBEARER needs.
@@ -279,21 +278,19 @@ export const layerWithoutBootstrap = <R = never>(
 ): Layer.Layer<KafkaConfig, KafkaError.KafkaError, R> => Layer.effect(KafkaConfig, makeWithoutBootstrap(options))
 
 const rest = <R>(
-  options: OptionsWithoutBootstrap<R>,
+  given: OptionsWithoutBootstrap<R>,
   bootstrap: Settings["bootstrap"],
-  check: Checks
+  check: Checks,
+  settings: Table = table
 ): Effect.Effect<Settings, KafkaError.KafkaError, R> =>
   Effect.gen(function* () {
     const mistake = (text: string) => void check.mistakes.push(text)
-    if (typeof options !== "object" || options === null)
-      return yield* settle(check, mistake("there are no settings") as never)
-    checkNames(options, names, mistake)
+    const options = known(given, settings, mistake, "", (name) =>
+      Object.hasOwn(table, name) ? "a client that is given its brokers" : undefined
+    )
     const tls = yield* Security.checkTls(options.tls, mistake)
     Security.checkSasl(options.sasl, mistake)
     const sourceAddress = sourceOf(options.sourceAddress, mistake)
-    if (!isText(options.clientId ?? "")) mistake("clientId is no text, or one over 32767 bytes")
-    if (!["eagerly", "lazily", undefined].includes(options.connect))
-      mistake(`connect: ${JSON.stringify(options.connect)} is neither "eagerly" nor "lazily"`)
     const pinned = pinnedBy(options.brokerVersion, check)
     if (options.sasl !== undefined && (pinned === "0.8" || pinned === "0.9"))
       mistake(`sasl: brokers of ${pinned} have none of its mechanisms`)

@@ -33,7 +33,6 @@ import type { Kafka } from "./Kafka.ts"
 import * as KafkaError from "./KafkaError.ts"
 import * as Metrics from "./metrics/Current.ts"
 import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
-import * as Partitioner from "./Partitioner.ts"
 import * as Handover from "./produce/Handover.ts"
 import type { DeliveryReport, Outcome, RecordMetadata } from "./produce/Handover.ts"
 import * as Ownership from "./produce/Ownership.ts"
@@ -171,7 +170,7 @@ export class Producer extends Context.Service<
 export const make = Effect.fnUntraced(function* (
   options: Settings.Options = {}
 ): Effect.fn.Return<Producer["Service"], KafkaError.KafkaError, Kafka | Scope.Scope> {
-  const { limits, settings } = yield* Settings.make(options)
+  const { limits, partitioner, settings } = yield* Settings.make(options)
   const cluster = yield* Cluster.Cluster
   const transport = yield* Transport.Transport
   const clock = yield* Clock.Clock
@@ -199,7 +198,6 @@ export const make = Effect.fnUntraced(function* (
     })
   )
 
-  const partitioner = options.partitioner ?? Partitioner.defaultPartitioner({ bytes: settings.batchBytes })
   const placement = Placement.make({
     cluster,
     choose: partitioner.make(() => random.nextDoubleUnsafe()),

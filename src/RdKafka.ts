@@ -17,6 +17,7 @@ import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import * as Bootstrap from "./Bootstrap.ts"
 import type { Brokers } from "./Broker.ts"
+import * as Checks from "./Checks.ts"
 import { Cluster } from "./Cluster.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
@@ -66,8 +67,25 @@ export interface OptionsWithoutBootstrap<R = never> extends KafkaConfig.OptionsW
 const misconfigured = (mistakes: ReadonlyArray<string>) =>
   mistakes.length === 0 ? Effect.void : Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes: [...mistakes] }))
 
-const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">) =>
+/** What the transport itself is told. */
+type TransportOptions = Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">
+
+const table: Checks.TableOf<TransportOptions> = { tls: true, properties: Properties.kind }
+
+/** What the transport is told, and what the rest of the client is. */
+const split = <O extends TransportOptions>(options: O) => {
+  const { properties, ...settings } = Object(options) as O
+  return {
+    transport: { tls: settings.tls, properties },
+    settings: typeof options === "object" && options ? settings : options
+  }
+}
+
+const make = (given: TransportOptions) =>
   Effect.gen(function* () {
+    const mistakes: Array<string> = []
+    const options = Checks.known(given, table, (text) => mistakes.push(text))
+    yield* misconfigured(mistakes)
     const library = yield* Client.load
     const settings = yield* KafkaConfig.KafkaConfig
     const { addresses } = yield* Bootstrap.Bootstrap
@@ -76,8 +94,6 @@ const make = (options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">)
     // The token's Effect has what it needs already, in the checked settings.
     const security = { tls: options.tls, sasl: settings.sasl }
     const own: Properties.Properties = options.properties ?? {}
-    const mistakes: Array<string> = []
-    if (typeof own !== "object") mistakes.push("properties: an object of librdkafka's properties by name")
     const connection = Properties.ofConnection(settings, security, mistakes)
     mistakes.push(...Properties.contradictions(own, security))
     yield* misconfigured(mistakes)
@@ -193,13 +209,13 @@ const tokenOf = ({ sasl }: KafkaConfig.Settings) => (sasl?.mechanism === "OAUTHB
  * @category layers
  */
 export const layerTransport = (
-  options: Pick<OptionsWithoutBootstrap<any>, "tls" | "properties">
+  options: TransportOptions
 ): Layer.Layer<Transport, KafkaError.KafkaError, KafkaConfig.KafkaConfig | Bootstrap.Bootstrap | Cluster> =>
   Layer.effect(Transport, make(options))
 
 /** The parts of one client. Fresh, as `Kafka`'s are: a second client in a program has its own. */
 const over = <E, R>(
-  options: OptionsWithoutBootstrap<any>,
+  options: TransportOptions,
   bootstrap: Layer.Layer<Bootstrap.Bootstrap, E, R>
 ): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError | E, KafkaConfig.KafkaConfig | R> =>
   Layer.merge(layerTransport(options), NativeGroupOffsets.layer).pipe(
@@ -223,8 +239,8 @@ const over = <E, R>(
  * @category layers
  */
 export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, R> => {
-  const { properties: _, ...settings } = options
-  return over(options, Bootstrap.layer).pipe(Layer.provide(KafkaConfig.layer<R>(settings)))
+  const { settings, transport } = split(options)
+  return over(transport, Bootstrap.layer).pipe(Layer.provide(KafkaConfig.layer<R>(settings)))
 }
 
 /**
@@ -247,6 +263,6 @@ export const layerConfig = (
 export const layerZooKeeper = <R = never>(
   options: OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError, ZooKeeper | R> => {
-  const { properties: _, ...settings } = options
-  return over(options, Bootstrap.layerZooKeeper).pipe(Layer.provide(KafkaConfig.layerWithoutBootstrap<R>(settings)))
+  const { settings, transport } = split(options)
+  return over(transport, Bootstrap.layerZooKeeper).pipe(Layer.provide(KafkaConfig.layerWithoutBootstrap<R>(settings)))
 }

@@ -9,7 +9,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Redacted_ from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Tls_ from "node:tls"
-import { checkNames } from "./Checks.ts"
+import { kinds, known, type Table } from "./Checks.ts"
 import * as KafkaError from "./KafkaError.ts"
 
 /**
@@ -193,12 +193,12 @@ export const checkTls = (
   mistake: (text: string) => void
 ): Effect.Effect<TlsSettings | undefined> => {
   if (options === undefined || options === false) return Effect.undefined
-  if (options !== true && (typeof options !== "object" || options === null)) {
+  if (options !== true && (typeof options !== "object" || options === null || Array.isArray(options))) {
     mistake("tls is neither true nor false nor settings of TLS")
     return Effect.undefined
   }
   const tls: Tls = options === true ? {} : options
-  checkNames(tls, tlsNames, mistake, "tls.")
+  known(tls, tlsNames, mistake, "tls.")
   if (tls.cert !== undefined && tls.key === undefined) mistake("tls.cert needs tls.key")
   if (tls.key !== undefined && tls.cert === undefined) mistake("tls.key needs tls.cert")
   if (tls.passphrase !== undefined && tls.key === undefined) mistake("tls.passphrase needs tls.key")
@@ -293,11 +293,11 @@ const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (tex
 const passwordNames = { mechanism: true, username: true, password: true } as const
 const scramNames = { ...passwordNames, maxIterations: true } as const
 
-const saslNames: { readonly [K in Sasl["mechanism"]]: { readonly [name: string]: true } } = {
+const saslNames: { readonly [K in Sasl["mechanism"]]: Table } = {
   PLAIN: passwordNames,
   "SCRAM-SHA-256": scramNames,
   "SCRAM-SHA-512": scramNames,
-  OAUTHBEARER: { mechanism: true, token: true, extensions: true },
+  OAUTHBEARER: { mechanism: true, token: true, extensions: kinds.settings },
   AWS_MSK_IAM: { mechanism: true, region: true, credentials: true }
 }
 
@@ -311,7 +311,7 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
   if (options === undefined) return
   if (typeof options !== "object" || options === null) return mistake("sasl holds no settings of a mechanism")
   const names = Object.hasOwn(saslNames, String(options.mechanism)) ? saslNames[options.mechanism] : undefined
-  if (names !== undefined) checkNames(options, names, mistake, "sasl.")
+  if (names !== undefined) known(options, names, mistake, "sasl.")
   switch (options.mechanism) {
     case "SCRAM-SHA-256":
     case "SCRAM-SHA-512": {
@@ -330,7 +330,7 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
       for (const [name, value] of Object.entries(options.extensions ?? {})) {
         // RFC 7628, 3.1; `auth` is the token itself.
         if (!/^[A-Za-z]+$/.test(name) || name === "auth") mistake(`sasl.extensions: "${name}" is no legal name`)
-        if (!/^[\x20-\x7e\t\r\n]*$/.test(value))
+        if (typeof value !== "string" || !/^[\x20-\x7e\t\r\n]*$/.test(value))
           mistake(`sasl.extensions.${name} holds characters that are not allowed`)
       }
       return

@@ -30,7 +30,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
-import { checkNames } from "./Checks.ts"
+import * as Checks from "./Checks.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type * as Client from "./zookeeper/Client.ts"
@@ -315,24 +315,28 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
   })
 })
 
-/** Who we are, who may what, and that there is nothing else. */
-const checkAccess = (options: Options, { mistakes }: KafkaConfig.Checks): void => {
-  const { acl, auth } = options
-  if (acl !== undefined && acl !== "open" && acl !== "creator") mistakes.push(`acl is "open" or "creator"`)
-  if (acl === "creator" && auth === undefined) mistakes.push(`acl: "creator" needs auth`)
-  if (auth !== undefined && (typeof auth?.scheme !== "string" || !Redacted.isRedacted(auth.credentials)))
-    mistakes.push("auth is a scheme, and credentials as a Redacted text")
-  checkNames(options, names, (text) => mistakes.push(text))
-}
-
-const names: { readonly [K in keyof Required<Options>]: true } = {
-  connect: true,
-  auth: true,
-  acl: true,
+const timeouts: Checks.TableOf<Timeouts> = {
   sessionTimeout: true,
   connectTimeout: true,
   requestTimeout: true,
   retry: true
+}
+
+const table: Checks.TableOf<Options> = {
+  ...timeouts,
+  connect: true,
+  auth: {
+    is: "a scheme, and credentials as a Redacted text",
+    holds: (value) => {
+      const { credentials, scheme } = Object(value) as { readonly [name: string]: unknown }
+      return (
+        typeof scheme === "string" &&
+        Redacted.isRedacted(credentials) &&
+        typeof Redacted.value(credentials) === "string"
+      )
+    }
+  },
+  acl: Checks.oneOf("open", "creator")
 }
 
 const timeoutsOf = (options: Timeouts, check: KafkaConfig.Checks) => ({
@@ -348,12 +352,13 @@ const timeoutsOf = (options: Timeouts, check: KafkaConfig.Checks) => ({
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], KafkaError.KafkaError, Scope.Scope> =>
+export const make = (given: Options): Effect.Effect<ZooKeeper["Service"], KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const check = KafkaConfig.checks()
+    const options = Checks.known(given, table, (text) => check.mistakes.push(text))
     const { chroot, servers } = ConnectString.parse(options.connect, check)
-    const { sessionTimeout, ...timeouts } = timeoutsOf(options, check)
-    checkAccess(options, check)
+    const { sessionTimeout, ...others } = timeoutsOf(options, check)
+    if (options.acl === "creator" && given.auth === undefined) check.mistakes.push(`acl: "creator" needs auth`)
     yield* KafkaConfig.settle(check, undefined)
 
     const library = yield* Effect.tryPromise({
@@ -389,7 +394,7 @@ export const make = (options: Options): Effect.Effect<ZooKeeper["Service"], Kafk
           },
           listener
         ),
-      { ...timeouts, chroot, addresses: servers.map(KafkaConfig.formatAddress) }
+      { ...others, chroot, addresses: servers.map(KafkaConfig.formatAddress) }
     )
   })
 
@@ -449,9 +454,10 @@ export const makeMemory: Effect.Effect<Memory["Service"], never, Scope.Scope> = 
     connect: (options = {}) =>
       Effect.gen(function* () {
         const check = KafkaConfig.checks()
-        const { sessionTimeout, ...timeouts } = timeoutsOf(options, check)
+        const known = Checks.known(options, timeouts, (text) => check.mistakes.push(text))
+        const { sessionTimeout, ...others } = timeoutsOf(known, check)
         yield* KafkaConfig.settle(check, undefined)
-        return yield* over(open(sessionTimeout), { ...timeouts, chroot: "", addresses: ["memory"] })
+        return yield* over(open(sessionTimeout), { ...others, chroot: "", addresses: ["memory"] })
       })
   })
 })

@@ -11,7 +11,7 @@ import * as BalancedAssignor from "./balance/BalancedAssignor.ts"
 import * as BalancedDriver from "./balance/BalancedDriver.ts"
 import type { LayoutName } from "./balance/Layout.ts"
 import * as ZooKeeperOffsets from "./balance/ZooKeeperOffsets.ts"
-import { checkNames } from "./Checks.ts"
+import * as Checks from "./Checks.ts"
 import { GroupOffsets } from "./GroupOffsets.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import type { Membership } from "./Membership.ts"
@@ -48,32 +48,22 @@ export interface ZooKeeperOptions {
   readonly leaveTimeout?: Duration.Input | undefined
 }
 
-const names: { readonly [K in keyof Required<ZooKeeperOptions>]: true } = {
-  layout: true,
-  assignor: true,
+const layouts: ReadonlyArray<LayoutName> = ["pykafka", "pykafka-2.3-py3", "pykafka-py2", "jvm"]
+
+const table: Checks.TableOf<ZooKeeperOptions> = {
+  layout: Checks.oneOf(...layouts),
+  assignor: {
+    is: "range, roundrobin, or has a function assign",
+    holds: (value) =>
+      value === "range" ||
+      value === "roundrobin" ||
+      typeof (Object(value) as { assign?: unknown }).assign === "function"
+  },
   rebalanceMaxRetries: true,
   rebalanceBackoff: true,
-  offsets: true,
+  offsets: Checks.oneOf("kafka", "zooKeeper"),
   metadataMaxAge: true,
   leaveTimeout: true
-}
-const choices = {
-  layout: ["pykafka", "pykafka-2.3-py3", "pykafka-py2", "jvm"] satisfies ReadonlyArray<LayoutName>,
-  offsets: ["kafka", "zooKeeper"]
-} as const
-
-/** What is chosen by name, and that there is nothing else. */
-const checkChoices = (options: ZooKeeperOptions, { mistakes }: KafkaConfig.Checks): void => {
-  for (const name of ["layout", "offsets"] as const) {
-    const known: ReadonlyArray<unknown> = choices[name]
-    if (options[name] !== undefined && !known.includes(options[name]))
-      mistakes.push(`${name} is one of ${known.join(", ")}`)
-  }
-  const { assignor } = options
-  const isOwn = typeof assignor === "object" && typeof assignor?.assign === "function"
-  if (assignor !== undefined && assignor !== "range" && assignor !== "roundrobin" && !isOwn)
-    mistakes.push("assignor is range, roundrobin, or has a function assign")
-  checkNames(options, names, (text) => mistakes.push(text))
 }
 
 /**
@@ -97,9 +87,9 @@ const checkChoices = (options: ZooKeeperOptions, { mistakes }: KafkaConfig.Check
  * @since 0.1.0
  * @category memberships
  */
-export const zooKeeper = (options: ZooKeeperOptions = {}): Membership<ZooKeeper | GroupOffsets> => {
+export const zooKeeper = (given: ZooKeeperOptions = {}): Membership<ZooKeeper | GroupOffsets> => {
   const check = KafkaConfig.checks()
-  checkChoices(options, check)
+  const options = Checks.known(given, table, (text) => check.mistakes.push(text))
   const { assignor = "range", layout = "pykafka", offsets = "kafka" } = options
   const attempts = check.positive("rebalanceMaxRetries", options.rebalanceMaxRetries, 10)
   if (attempts < 2)

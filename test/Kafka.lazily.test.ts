@@ -55,7 +55,7 @@ describe("a lazy start", () => {
       const wrong = (options: object) =>
         Effect.flip(Layer.build(Kafka.layer({ bootstrap: ["b"], ...options } as Kafka.Options)))
       assert.strictEqual((yield* wrong({ connect: "lazily", requestTimeout: NaN })).reason._tag, "Misconfigured")
-      assert.include((yield* wrong({ connect: "later" })).message, 'neither "eagerly" nor "lazily"')
+      assert.include((yield* wrong({ connect: "later" })).message, "connect is one of eagerly, lazily")
     }).pipe(Effect.scoped)
   )
 })

@@ -7,6 +7,7 @@ import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Checks from "../Checks.ts"
 import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
@@ -98,24 +99,34 @@ const ends = (engine: Engine, list: ReadonlyArray<Partition>) => {
   )
 }
 
-/** What `run` is given, checked. */
-const policyOf = (policy: {
+interface Policy {
   readonly order?: Run.Policy["order"]
   readonly concurrency?: number
   readonly maxConcurrency?: number
   readonly retry?: Run.Policy["retry"]
   readonly deadLetter?: Topic.Bytes<string> | Run.Policy["deadLetter"]
-}): Effect.Effect<Run.Policy, Failure> => {
-  const { deadLetter, maxConcurrency = Infinity, order = "partition", retry } = policy
-  const concurrency = order === "partition" ? 1 : (policy.concurrency ?? 16)
-  const mistakes = [
-    ...(Number.isSafeInteger(concurrency) && concurrency > 0
-      ? []
-      : [`concurrency must be a whole number above 0, not ${concurrency}`]),
-    ...(maxConcurrency === Infinity || (Number.isSafeInteger(maxConcurrency) && maxConcurrency > 0)
-      ? []
-      : [`maxConcurrency must be a whole number above 0, not ${maxConcurrency}`])
-  ]
+}
+
+const policyTable: Checks.TableOf<Policy> = {
+  order: Checks.oneOf("partition", "key", "none"),
+  concurrency: Checks.kinds.count,
+  maxConcurrency: Checks.kinds.countOrInfinity,
+  retry: Checks.kinds.schedule,
+  deadLetter: Checks.kinds.deadLetter
+}
+
+/** What `run` is given, checked. */
+const policyOf = (handler: unknown, policy: Policy): Effect.Effect<Run.Policy, Failure> => {
+  const mistakes: Array<string> = []
+  if (typeof handler !== "function") mistakes.push("what handles records is no function")
+  const {
+    deadLetter,
+    maxConcurrency = Infinity,
+    order = "partition",
+    retry,
+    ...known
+  } = Checks.known(policy, policyTable, (text) => mistakes.push(text))
+  const concurrency = order === "partition" ? 1 : (known.concurrency ?? 16)
   if (mistakes.length > 0) return Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes }))
   return Effect.succeed({
     order,
@@ -230,9 +241,9 @@ export const make = (engine: Engine) => {
     ...streams(engine),
     run: (
       handler: (record: AnyRecord) => Effect.Effect<unknown, any, any>,
-      policy: Parameters<typeof policyOf>[0] = {}
+      policy: Policy = {}
     ): Effect.Effect<void, any, any> =>
-      Effect.flatMap(policyOf(policy), (checked) => Run.run(engine, handler, checked)),
+      Effect.flatMap(policyOf(handler, policy), (checked) => Run.run(engine, handler, checked)),
     commit: (offsets?: Iterable<GroupOffsets.Commit>) =>
       offsets === undefined
         ? Effect.andThen(

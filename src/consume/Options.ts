@@ -1,9 +1,10 @@
-/** What an application says when it makes a consumer, besides what every consumer may set. */
+/** What an application says when it makes a consumer, each way, and what each of it may be. */
 import type * as Effect from "effect/Effect"
+import * as Checks from "../Checks.ts"
 import type * as Membership from "../Memberships.ts"
 import type * as Offset from "../Offset.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
-import type * as Settings from "./Settings.ts"
+import * as Settings from "./Settings.ts"
 
 /** What becomes of records that do not fit their Schema, for every way to read. */
 interface UndecodableOptions<RU> {
@@ -73,4 +74,49 @@ export type AssignOptions<T, RU = never> = Settings.CommonOptions &
         /** Default: all of all, and those that are added later, from their first record on. */
         readonly partitions?: ReadonlyArray<TopicPartition>
       }
+  )
+
+const group: Checks.TableOf<GroupOptions<any, any, any>> = {
+  ...Settings.common,
+  group: Checks.required(Checks.kinds.name),
+  from: true,
+  resetOnStart: true,
+  membership: Checks.kinds.membership,
+  onUndecodable: Checks.kinds.onUndecodable,
+  onAssigned: Checks.kinds.function,
+  onRevoked: Checks.kinds.function,
+  onLost: Checks.kinds.function
+}
+
+/** What may be set, by the way in which a consumer is made. */
+const tables = {
+  subscribe: { ...group, topics: Checks.required(Checks.kinds.topics) } satisfies Checks.TableOf<
+    SubscribeOptions<any, any, any, any>
+  >,
+  subscribePattern: { ...group, pattern: Checks.required(Checks.kinds.regExp) } satisfies Checks.TableOf<
+    SubscribePatternOptions<any, any, any>
+  >,
+  assign: {
+    ...Settings.common,
+    group: Checks.kinds.name,
+    from: true,
+    until: true,
+    onUndecodable: Checks.kinds.onUndecodable,
+    topic: Checks.kinds.topic,
+    topics: Checks.kinds.topics,
+    partitions: Checks.kinds.partitions
+  } satisfies Checks.TableOf<AssignOptions<any, any>>
+}
+
+/** The options of a consumer as far as they are what they may be; the mistakes are told. */
+export const known = <A extends object>(way: keyof typeof tables, options: A, mistakes: Array<string>): A =>
+  Checks.known(
+    options,
+    tables[way],
+    (text) => mistakes.push(text),
+    "",
+    (name) => {
+      const ways = Object.entries(tables).flatMap(([other, table]) => (Object.hasOwn(table, name) ? [other] : []))
+      return ways.length === 0 ? undefined : `Consumer.${ways.join(" and of Consumer.")}`
+    }
   )

@@ -3,7 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { checkNames } from "../Checks.ts"
+import * as Checks from "../Checks.ts"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
@@ -149,36 +149,10 @@ const startMistakes = (name: string, start: unknown, words: ReadonlyArray<string
   return Number.isSafeInteger(value) && value! >= 0 ? [] : [`${name} must be a whole number from 0, not ${value}`]
 }
 
-/** What is chosen by a word. */
-const choices = {
-  onOutOfRange: ["fail", "earliest", "latest", "nearest"],
-  onStalled: ["event", "interrupt", "fail"],
-  isolation: ["committed", "uncommitted"],
-  onCorrupt: ["fail", "skip"]
-} as const
-
-const choiceMistakes = (name: string, input: unknown, words: ReadonlyArray<string>): ReadonlyArray<string> =>
-  input === undefined || words.includes(input as string)
-    ? []
-    : [`${name} is one of ${words.join(", ")}, not ${String(input)}`]
-
-/** All that can be said when a consumer is made, whichever way. */
-const names = {
-  topic: true,
-  topics: true,
-  pattern: true,
-  partitions: true,
-  group: true,
-  membership: true,
-  from: true,
-  until: true,
-  resetOnStart: true,
-  isolation: true,
-  onOutOfRange: true,
-  onUndecodable: true,
-  onAssigned: true,
-  onRevoked: true,
-  onLost: true,
+/** What every consumer may set. */
+export const common: Checks.TableOf<CommonOptions> = {
+  isolation: Checks.oneOf("committed", "uncommitted"),
+  onOutOfRange: Checks.oneOf("fail", "earliest", "latest", "nearest"),
   commitInterval: true,
   commitEvery: true,
   commitTimeout: true,
@@ -187,22 +161,25 @@ const names = {
   apiTimeout: true,
   maxRecords: true,
   progressTimeout: true,
-  onStalled: true,
-  fetch: true
-} satisfies { readonly [name in keyof CommonOptions]-?: true } & { readonly [name: string]: true }
+  onStalled: Checks.oneOf("event", "interrupt", "fail"),
+  fetch: Checks.kinds.settings
+}
 
-const fetchNames = {
+const fetchTable: Checks.TableOf<FetchOptions> = {
   maxWait: true,
   minBytes: true,
   maxBytes: true,
   maxPartitionBytes: true,
   bufferBytes: true,
-  clientRack: true,
-  onCorrupt: true,
+  clientRack: Checks.kinds.text,
+  onCorrupt: Checks.oneOf("fail", "skip"),
   checkCrcs: true
-} satisfies { readonly [name in keyof FetchOptions]-?: true }
+}
 
-/** Checks options and fills in defaults; fails with `Misconfigured`, naming every mistake. */
+/**
+ * Checks options, of which those of the wrong kind are left out already, and fills in defaults; fails with
+ * `Misconfigured`, naming every mistake.
+ */
 export const make = (
   options: CommonOptions & {
     readonly group: string | undefined
@@ -222,15 +199,10 @@ export const make = (
     const check = KafkaConfig.checks()
     check.mistakes.push(...mistakes, ...(membership?.mistakes ?? []))
     const mistake = (text: string) => void check.mistakes.push(text)
-    checkNames(options, names, mistake)
-    checkNames(options.fetch ?? {}, fetchNames, mistake, "fetch.")
+    const fetch = Checks.known(options.fetch ?? {}, fetchTable, mistake, "fetch.")
     check.mistakes.push(...startMistakes("from", options.from, ["earliest", "latest", "committed"]))
     if (options.until !== undefined)
       check.mistakes.push(...startMistakes("until", options.until, ["earliest", "latest"]))
-    for (const name of ["onOutOfRange", "onStalled", "isolation"] as const)
-      check.mistakes.push(...choiceMistakes(name, options[name], choices[name]))
-    check.mistakes.push(...choiceMistakes("fetch.onCorrupt", options.fetch?.onCorrupt, choices.onCorrupt))
-    if (options.group === "") check.mistakes.push("group is empty")
     if (options.group === undefined && options.from === "committed") {
       check.mistakes.push(`from: "committed" needs a group`)
     }
@@ -241,7 +213,6 @@ export const make = (
         `drainTimeout (${drainTimeout} ms) must be below rebalanceTimeout (${limit} ms; of a group in ZooKeeper that is rebalanceBackoff × n(n-1)/2, where n is rebalanceMaxRetries)`
       )
     }
-    const fetch = options.fetch ?? {}
     return KafkaConfig.settle(check, {
       group: options.group,
       from: options.from,

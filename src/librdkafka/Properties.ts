@@ -3,12 +3,23 @@
  * application's own are passed on, unless they say again, or otherwise, what a setting says.
  */
 import * as Redacted from "effect/Redacted"
+import * as Checks from "../Checks.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import type * as Security from "../Security.ts"
 import type { FetchSettings, ProduceSettings } from "../Transport.ts"
 
 /** Properties by name. `Redacted` values are secrets. */
 export type Properties = { readonly [name: string]: string | number | boolean | Redacted.Redacted<string> }
+
+/** What they may be. */
+export const kind: Checks.Kind = {
+  is: "an object of librdkafka's properties by name",
+  holds: (value) =>
+    Checks.kinds.settings.holds(value) &&
+    Object.values(value as object).every(
+      (one) => ["string", "number", "boolean"].includes(typeof one) || Redacted.isRedacted(one)
+    )
+}
 
 type Pem = Security.Pem | Redacted.Redacted<string>
 

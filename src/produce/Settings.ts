@@ -2,10 +2,11 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Backoff from "../Backoff.ts"
+import * as Checks from "../Checks.ts"
 import type * as Compression from "../Compression.ts"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type { KafkaError } from "../KafkaError.ts"
-import type * as Partitioner from "../Partitioner.ts"
+import * as Partitioner from "../Partitioner.ts"
 import type { ProduceSettings } from "../Transport.ts"
 import type { Limits } from "./ProducerBuffer.ts"
 
@@ -71,10 +72,10 @@ export interface Options {
   readonly partitioner?: Partitioner.Partitioner | undefined
 }
 
-const names: { readonly [K in keyof Required<Options>]: true } = {
+const table: Checks.TableOf<Options> = {
   acks: true,
   idempotent: true,
-  compression: true,
+  compression: Checks.oneOf("none", "gzip", "snappy", "lz4", "zstd"),
   compressionLevel: true,
   linger: true,
   minQueued: true,
@@ -89,28 +90,30 @@ const names: { readonly [K in keyof Required<Options>]: true } = {
   closeTimeout: true,
   bufferBytes: true,
   bufferRecords: true,
-  whenFull: true,
-  partitioner: true
+  whenFull: Checks.oneOf("block", "fail"),
+  partitioner: Checks.kinds.partitioner
 }
 
 const levels: { readonly [N in Compression.Name]?: number } = { gzip: 9, zstd: 22 }
-const compressions: ReadonlyArray<unknown> = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+/** What is made of them. */
+export interface Checked {
+  readonly settings: ProduceSettings
+  readonly limits: Limits
+  readonly partitioner: Partitioner.Partitioner
+}
 
 /** Fails with `Misconfigured`, naming every mistake. */
-export const make = (
-  options: Options
-): Effect.Effect<{ readonly settings: ProduceSettings; readonly limits: Limits }, KafkaError> =>
+export const make = (given: Options): Effect.Effect<Checked, KafkaError> =>
   Effect.suspend(() => {
     const checks = KafkaConfig.checks()
     const mistake = (text: string) => void checks.mistakes.push(text)
-    for (const name of Object.keys(options)) if (!Object.hasOwn(names, name)) mistake(`"${name}" is no setting`)
+    const options = Checks.known(given, table, mistake)
 
     const { acks: asked = "all", compression = "none", compressionLevel } = options
     if (asked !== "all" && !(Number.isInteger(asked) && asked >= -1 && asked <= 32_767))
       mistake(`acks is 0, 1 or "all", not ${String(asked)}`)
     const acks = asked === 0 || asked === 1 ? asked : "all"
-    if (!compressions.includes(compression))
-      mistake(`compression is one of ${compressions.join(", ")}, not ${String(compression)}`)
     const top = levels[compression]
     if (compressionLevel !== undefined && top === undefined)
       mistake(`compressionLevel is for gzip and zstd: ${compression} has no levels here`)
@@ -139,6 +142,7 @@ export const make = (
       retry: checks.schedule("retry", options.retry),
       closeTimeout: checks.millisFrom0("closeTimeout", options.closeTimeout, 20_000)
     }
+    const partitioner = options.partitioner ?? Partitioner.defaultPartitioner({ bytes: settings.batchBytes })
     const limits: Limits = {
       bytes: checks.positive("bufferBytes", options.bufferBytes, 33_554_432),
       records: checks.positive("bufferRecords", options.bufferRecords, 1_000_000),
@@ -146,7 +150,6 @@ export const make = (
       patience: deliveryTimeout
     }
 
-    if (limits.whenFull !== "block" && limits.whenFull !== "fail") mistake(`whenFull is "block" or "fail"`)
     if (settings.maxMessageBytes > maxRequestBytes)
       mistake(
         `maxMessageBytes (${settings.maxMessageBytes}) is more than a request carries (maxRequestBytes, ${maxRequestBytes})`
@@ -157,7 +160,9 @@ export const make = (
       asked !== "all" && asked > 1
         ? Effect.logInfo(`acks: ${asked} is taken for "all", since brokers know only 0, 1 and all`)
         : Effect.void
-    return Effect.andThen(KafkaConfig.settle(checks, { settings, limits }), (made) => Effect.as(told, made))
+    return Effect.andThen(KafkaConfig.settle(checks, { settings, limits, partitioner }), (made) =>
+      Effect.as(told, made)
+    )
   })
 
 const between = (n: number, least: number, most: number): boolean => Number.isInteger(n) && n >= least && n <= most
