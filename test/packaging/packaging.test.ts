@@ -53,7 +53,7 @@ describe("the packed tarball", () => {
       assert.include(files, file)
     }
     assert.deepStrictEqual(
-      files.filter((file) => !/^(dist|src)\/|^(package\.json|LICENSE|README\.md)$/.test(file)),
+      files.filter((file) => !/^(dist|src|docs)\/|^(package\.json|LICENSE|README\.md)$/.test(file)),
       []
     )
   })
