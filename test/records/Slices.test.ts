@@ -198,3 +198,35 @@ describe("offsets within a batch", () => {
     assert.strictEqual(batches[0]!.nextOffset, 21)
   })
 })
+
+describe("a log that goes back, within a batch's neighbours or among messages", () => {
+  const batchesAt = (...bases: ReadonlyArray<number>) =>
+    Buffer.concat(bases.map((baseOffset) => RecordBatch.encode(many(3), { baseOffset })))
+  const messagesAt = (magic: 0 | 1, ...offsets: ReadonlyArray<number>) => {
+    const bytes = Buffer.from(MessageSet.encode(many(offsets.length), { magic }))
+    let at = 0
+    for (const offset of offsets) {
+      bytes.writeBigInt64BE(BigInt(offset), at)
+      at += 12 + bytes.readInt32BE(at + 8)
+    }
+    return bytes
+  }
+  const logs = [
+    ["batches", batchesAt(4, 5, 3, 8), [4, 5, 6, 7, 8, 9, 10], 11],
+    ["format 0", messagesAt(0, 4, 5, 5, 6, 3, 9, 8), [4, 5, 6, 9], 10],
+    ["format 1", messagesAt(1, 3, 5, 7, 5, 6), [5, 7], 8]
+  ] as const
+  for (const [what, bytes, offsets, next] of logs)
+    it(`gives nothing twice to whoever reads from a position (${what})`, () => {
+      for (const maxRecords of [1, 2, 500]) {
+        const slices = new Records.Slices(bytes, { from: 4 })
+        const read: Array<number> = []
+        let slice = slices.next(MiB, maxRecords)
+        for (; slice._tag === "Batch"; slice = slices.next(MiB, maxRecords))
+          for (const { offset } of slice.batch.records) read.push(offset)
+        assert.deepInclude(slice, { _tag: "End", failure: undefined })
+        assert.deepStrictEqual<ReadonlyArray<number>>(read, offsets)
+      }
+      assert.strictEqual(Records.outline(bytes, 4).nextOffset, next)
+    })
+})

@@ -205,12 +205,18 @@ export const readRun = (
 ): DecodedBatch => {
   const records: Array<FetchedRecord> = []
   let last = first
+  let lastOffset = first.offset
   let maxTimestamp = -1
   let count = 0
+  let next = least
   for (let message = first; ;) {
     last = message
+    if (message.offset > lastOffset) lastOffset = message.offset
     if (message.timestamp > maxTimestamp) maxTimestamp = message.timestamp
-    if (message.offset >= least) records.push(new MessageView(message.offset, message.timestamp, b, message.keyAt))
+    if (message.offset >= next) {
+      records.push(new MessageView(message.offset, message.timestamp, b, message.keyAt))
+      next = behind(message.offset, least)
+    }
     if (++count >= max) break
     const at = message.end
     const size = sizeAt(b, at)
@@ -223,8 +229,11 @@ export const readRun = (
       break
     }
   }
-  return summary(first, last.offset, maxTimestamp, last.end - from, records, first.offset)
+  return summary(first, lastOffset, maxTimestamp, last.end - from, records, first.offset)
 }
+
+/** Read from a position on, none comes twice, whatever a damaged log says; what a producer wrote may have no offsets yet. */
+const behind = (offset: number, least: number): number => (least === -Infinity ? least : offset + 1)
 
 /** How many messages are stepped over for one that would be read. */
 const steps = 8
@@ -285,6 +294,7 @@ export class SetCursor {
     if (this.#shift === undefined) this.#findShift(max * steps)
     const shift = this.#shift ?? 0
     const count = this.#shift === undefined ? 0 : max
+    let next = least
     for (let i = 0; i < count && this.#at < this.#set.length; i++) {
       this.#sizeAt(this.#at)
       const message = readMessage(this.#set, this.#at, this.#checkCrc)
@@ -295,7 +305,10 @@ export class SetCursor {
       const at = message.offset + shift
       this.#firstOffset ??= at
       this.#nextOffset = Math.max(this.#nextOffset, Math.min(at + 1, offset))
-      if (at >= least) records.push(new MessageView(at, appended ? wrapper.timestamp : timestamp, this.#set, keyAt))
+      if (at >= next) {
+        records.push(new MessageView(at, appended ? wrapper.timestamp : timestamp, this.#set, keyAt))
+        next = behind(at, least)
+      }
       this.#at = end
     }
     const whole = summary(wrapper, offset, wrapper.timestamp, this.#size, records, this.#firstOffset ?? offset)

@@ -66,7 +66,8 @@ export class Slices {
   readonly #checkCrc: boolean
   readonly #crc32c: Crc32c.Compute
   readonly #compression: Compression.Registry
-  readonly #from: number
+  /** Nothing below is given; behind each batch, where it was given at all. */
+  #from: number
   readonly #large: number
   readonly #max: number
   #at = 0
@@ -134,6 +135,8 @@ export class Slices {
 
   #take(open: Open, maxRecords: number): Slice {
     const batch = open.take(maxRecords)
+    // A log that was damaged may go back: what was given is not given again.
+    if (batch.nextOffset > this.#from && this.#from !== -Infinity) this.#from = batch.nextOffset
     if (open.isDone()) {
       this.#at += open.size
       this.#close()
