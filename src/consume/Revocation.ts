@@ -57,6 +57,18 @@ export const textOf = (unfinished: ReadonlyArray<Unfinished>): string =>
 // How long what was interrupted may clean up, while others wait for the partition, in milliseconds.
 const cleanUp = 100
 
+/** Interrupts at once what handles these; gives whom to wait for. */
+const cut = (list: ReadonlyArray<Partition>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
+  const fibers = new Set(list.flatMap(({ worker }) => worker ?? []))
+  const current = Fiber.getCurrent()
+  for (const fiber of fibers) fiber.interruptUnsafe()
+  return [...fibers].filter((fiber) => fiber !== current)
+}
+const cleanedUp = (fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>): Effect.Effect<void> =>
+  Effect.asVoid(Effect.timeoutOption(Fiber.awaitAll(fibers), cleanUp))
+
+const interrupt = (list: ReadonlyArray<Partition>): Effect.Effect<void> => Effect.suspend(() => cleanedUp(cut(list)))
+
 export interface Revocation {
   /** Gives partitions back: answered when they are released. What is being given back already is waited for. */
   readonly giveBack: (list: ReadonlyArray<Partition>, within: number) => Effect.Effect<void>
@@ -102,18 +114,6 @@ export const make = (context: Context): Revocation => {
           ),
           Effect.catchDefect((defect) => Effect.logWarning("onRevoked or onLost failed", defect))
         )
-
-  /** Interrupts at once what handles these; gives whom to wait for. */
-  const cut = (list: ReadonlyArray<Partition>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
-    const fibers = new Set(list.flatMap(({ worker }) => worker ?? []))
-    const current = Fiber.getCurrent()
-    for (const fiber of fibers) fiber.interruptUnsafe()
-    return [...fibers].filter((fiber) => fiber !== current)
-  }
-  const cleanedUp = (fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>): Effect.Effect<void> =>
-    Effect.asVoid(Effect.timeoutOption(Fiber.awaitAll(fibers), cleanUp))
-
-  const interrupt = (list: ReadonlyArray<Partition>): Effect.Effect<void> => Effect.suspend(() => cleanedUp(cut(list)))
 
   /** Closes the fetching side; a codec of the application's own that cannot be interrupted holds up nobody. */
   const closed = (list: ReadonlyArray<Partition>): Effect.Effect<unknown> =>

@@ -38,24 +38,34 @@ export interface Parts {
   readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number; readonly insistent: boolean }
 }
 
+const countSent = (
+  { isCompressed, metrics }: Parts,
+  { attempts, bytes, createdAt, encoded, queue, records }: Batch,
+  now: number
+) =>
+  metrics.sent({
+    topic: queue.topic,
+    records: records.length,
+    bytes: encoded!.bytes.length,
+    plain: isCompressed ? bytes : undefined,
+    age: now - createdAt,
+    again: attempts > 1
+  })
+
+const countEnded = (
+  metrics: ProducerMetrics,
+  { createdAt, queue, records, told }: Batch,
+  outcome: Outcome,
+  now: number
+) => {
+  if (outcome._tag === "Appended" && !told) metrics.acknowledged(queue.topic, records.length, now - createdAt)
+  else if (outcome._tag === "Refused" && records.length > 1 && ErrorCode.asks(outcome.code, "Produce") === "split")
+    metrics.split(queue.topic)
+}
+
 /** Makes what sends them. */
 export const make = (parts: Parts): Requests => {
   const { accumulator, acks, brokers, channel, cluster, connections, loop, metrics, settings } = parts
-
-  const countSent = ({ attempts, bytes, createdAt, encoded, queue, records }: Batch, now: number) =>
-    metrics.sent({
-      topic: queue.topic,
-      records: records.length,
-      bytes: encoded!.bytes.length,
-      plain: parts.isCompressed ? bytes : undefined,
-      age: now - createdAt,
-      again: attempts > 1
-    })
-  const countEnded = ({ createdAt, queue, records, told }: Batch, outcome: Outcome, now: number) => {
-    if (outcome._tag === "Appended" && !told) metrics.acknowledged(queue.topic, records.length, now - createdAt)
-    else if (outcome._tag === "Refused" && records.length > 1 && ErrorCode.asks(outcome.code, "Produce") === "split")
-      metrics.split(queue.topic)
-  }
 
   /** The partitions that went to each node without an answer being due. */
   const unanswered = new Map<number, Set<Queue>>()
@@ -92,7 +102,7 @@ export const make = (parts: Parts): Requests => {
       const now = loop.now()
       for (const batch of handedOver) {
         batch.sent = true
-        countSent(batch, now)
+        countSent(parts, batch, now)
       }
       if (acks !== 0) return
       let queues = unanswered.get(node)
@@ -173,7 +183,7 @@ export const make = (parts: Parts): Requests => {
       const outcome = outcomeOf(batch)
       if (outcome._tag === "Refused" && outcome.code === ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
         tellOfFormat(topic)
-      countEnded(batch, outcome, now)
+      countEnded(metrics, batch, outcome, now)
       accumulator.settle(batch, outcome, now)
       if (outcome._tag === "Unknown") {
         cluster.doubtLeader({ topic, partition })
