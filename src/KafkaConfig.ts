@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Net from "node:net"
+import { abandonable } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
 import { type Checks, checks, kinds, known, oneOf, settle, type Table, type TableOf } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
@@ -327,11 +328,11 @@ const provided = <R>(sasl: Security.Sasl<R>, context: Context.Context<R>): Secur
     case "OAUTHBEARER":
       return !Effect.isEffect(sasl.token)
         ? (sasl as never)
-        : { ...sasl, token: Effect.provideContext(sasl.token, context) }
+        : { ...sasl, token: abandonable(Effect.provideContext(sasl.token, context)) }
     case "AWS_MSK_IAM":
       return !Effect.isEffect(sasl.credentials)
         ? (sasl as never)
-        : { ...sasl, credentials: Effect.provideContext(sasl.credentials, context) }
+        : { ...sasl, credentials: abandonable(Effect.provideContext(sasl.credentials, context)) }
     default:
       return sasl
   }

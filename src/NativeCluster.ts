@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { abandonable } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
 import { Bootstrap } from "./Bootstrap.ts"
 import { Brokers } from "./Broker.ts"
@@ -59,10 +60,9 @@ export const make: Effect.Effect<
   yield* Effect.addFinalizer(() => Effect.sync(() => PubSub.publishUnsafe(changes, undefined)))
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
   const budgets = Budgets.make(settings)
-  const { addresses } = yield* Bootstrap
-  const anyBroker = AnyBroker.make(brokers, budgets.once(addresses, "where the first brokers are"), state, () =>
-    Backoff.monotonic(clock)
-  )
+  const bootstrap = yield* Bootstrap
+  const addresses = budgets.once(abandonable(bootstrap.addresses), "where the first brokers are")
+  const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock))
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)

@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
+import { abandonable } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import { formatAddress, KafkaConfig } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -101,7 +102,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         Effect.sync(() => session.close(KafkaError.make({ _tag: "Closed", what: "client" })))
       )
       const connection = yield* Scope.provide(
-        network.connect({ host, port, tls, sourceAddress, keepAlive }, session),
+        abandonable(network.connect({ host, port, tls, sourceAddress, keepAlive }, session)),
         own
       )
       session.attach(connection)
