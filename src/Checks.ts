@@ -12,6 +12,17 @@ import * as KafkaError from "./KafkaError.ts"
 /** The most that an int32 carries. */
 export const maxInt32 = 0x7fffffff
 
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** A value as a mistake names it: what is large, or might be secret, by its kind alone. */
+export const shown = (value: unknown): string => {
+  if (Array.isArray(value)) return "a list"
+  if (typeof value === "function") return "a function"
+  if (isObject(value)) return "an object"
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : String(value)
+}
+
 /** Collects mistakes; each reader gives the value, or what is taken where there is none or a wrong one. */
 export interface Checks {
   readonly mistakes: Array<string>
@@ -55,12 +66,12 @@ export const checks = (): Checks => {
       if (!Number.isNaN(input) && !isOfOtherWords(input))
         millis = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(input)))
     } catch {}
-    if (Number.isNaN(millis)) mistakes.push(`${name} is not a duration: ${String(input)}`)
+    if (Number.isNaN(millis)) mistakes.push(`${name} is not a duration: ${shown(input)}`)
     else if (millis < least)
-      mistakes.push(`${name} must be ${least === 0 ? "0 or more" : "more than 0"}, not ${String(input)}`)
+      mistakes.push(`${name} must be ${least === 0 ? "0 or more" : "more than 0"}, not ${shown(input)}`)
     else if (millis > maxInt32 && !(endless && millis === Infinity))
       mistakes.push(
-        `${name} must be at most ${maxInt32} ms (24 days)${endless ? ", or Infinity" : ""}, not ${String(input)}`
+        `${name} must be at most ${maxInt32} ms (24 days)${endless ? ", or Infinity" : ""}, not ${shown(input)}`
       )
     else return millis
     return fallback
@@ -69,7 +80,7 @@ export const checks = (): Checks => {
     if (input === undefined) return fallback
     if (Number.isSafeInteger(input) && input > 0 && input <= most) return input
     const upTo = Number.isFinite(input) && input > most ? ` and at most ${most}` : ""
-    mistakes.push(`${name} must be a whole number above 0${upTo}, not ${String(input)}`)
+    mistakes.push(`${name} must be a whole number above 0${upTo}, not ${shown(input)}`)
     return fallback
   }
   return {
@@ -107,9 +118,6 @@ export interface Table {
 
 /** A table that has every setting of `Options`, and no other. */
 export type TableOf<Options> = { readonly [name in keyof Options]-?: Kind | true }
-
-const isObject = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Whether a value has members of these kinds. */
 const has = (value: unknown, members: { readonly [name: string]: (value: unknown) => boolean }): boolean =>
@@ -182,14 +190,6 @@ export const kinds = {
     holds: (value) => has(value, { name: isString, make: isFunction })
   }
 } satisfies { readonly [name: string]: Kind }
-
-/** A value as a mistake names it: what is large, or might be secret, by its kind alone. */
-const shown = (value: unknown): string => {
-  if (Array.isArray(value)) return "a list"
-  if (typeof value === "function") return "a function"
-  if (isObject(value)) return "an object"
-  return typeof value === "string" ? JSON.stringify(value.slice(0, 100)) : String(value)
-}
 
 /**
  * The settings, as far as they are of a table. Each that is none of its names or not what it says is a mistake, and is

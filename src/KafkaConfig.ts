@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as Net from "node:net"
 import { abandonable } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
-import { type Checks, checks, kinds, known, oneOf, settle, type Table, type TableOf } from "./Checks.ts"
+import { type Checks, checks, kinds, known, oneOf, settle, shown, type Table, type TableOf } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type { OldRelease } from "./protocol/Exchange.ts"
 import * as Security from "./Security.ts"
@@ -139,8 +139,8 @@ export class KafkaConfig extends Context.Service<KafkaConfig, Settings>()("samsa
  */
 export const addressProblem = ({ host, port }: { readonly host: string; readonly port: number }): string | undefined =>
   !Number.isInteger(port) || port < 1 || port > 65_535
-    ? `port ${port} is none`
-    : host === ""
+    ? `port ${shown(port)} is none`
+    : typeof host !== "string" || host === ""
       ? "it has no host"
       : host.length > 255
         ? `a host of ${host.length} characters`
@@ -201,7 +201,7 @@ const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"
   // As a number 0.10 would be 0.1.
   const match = typeof version !== "string" ? null : /^(\d+)\.(\d+)(?:\.\d+)*$/.exec(version)
   if (match === null) {
-    check.mistakes.push(`brokerVersion: "${version}" is not a release such as "0.9.0" or "2.8"`)
+    check.mistakes.push(`brokerVersion: ${shown(version)} is not a release such as "0.9.0" or "2.8"`)
     return undefined
   }
   const [major, minor] = [Number(match[1]), Number(match[2])]
@@ -215,11 +215,11 @@ const pinnedBy = (version: string | undefined, check: Checks): Settings["pinned"
 /** A port could be of one connection alone, and each broker has several. */
 const sourceOf = (given: string | undefined, mistake: (text: string) => void): Settings["sourceAddress"] => {
   if (given === undefined) return undefined
-  const host = String(given).replace(/^\[(.*)\]$/, "$1")
+  const host = (typeof given === "string" ? given : "").replace(/^\[(.*)\]$/, "$1")
   if (Net.isIP(host) !== 0) return { host, port: 0 }
   // What stands before an "@" may be a password.
-  const shown = host.includes("@") ? "" : ` ${JSON.stringify(given)}`
-  mistake(`sourceAddress:${shown} is not an address of IPv4 or IPv6 (without a port)`)
+  const what = host.includes("@") ? "" : ` ${shown(given)}`
+  mistake(`sourceAddress:${what} is not an address of IPv4 or IPv6 (without a port)`)
   return undefined
 }
 
@@ -240,9 +240,9 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, Ka
       const address = typeof text === "string" ? parseAddress(text) : undefined
       if (address !== undefined) bootstrap.push(address)
       // What stands before it may be a password.
-      else if (String(text).includes("@"))
+      else if (typeof text === "string" && text.includes("@"))
         check.mistakes.push(`bootstrap[${i}] holds an "@": it is host:port, names and passwords are for sasl`)
-      else check.mistakes.push(`bootstrap: ${JSON.stringify(text)} is not host:port`)
+      else check.mistakes.push(`bootstrap: ${shown(text)} is not host:port`)
     }
     if (Array.isArray(given) && given.length === 0) check.mistakes.push("bootstrap names no broker")
     return yield* rest(options, bootstrap, check)

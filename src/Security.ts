@@ -9,7 +9,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Redacted_ from "effect/Redacted"
 import * as Fs from "node:fs"
 import * as Tls_ from "node:tls"
-import { kinds, known, type Table } from "./Checks.ts"
+import { kinds, known, shown, type Table } from "./Checks.ts"
 import * as KafkaError from "./KafkaError.ts"
 
 /**
@@ -147,6 +147,14 @@ const tlsNames: { readonly [K in keyof Required<Tls>]: true } = {
   checkServerName: true
 }
 
+/** What holds nothing by a name would be TLS with all its defaults. */
+const isSettings = (value: unknown): value is object =>
+  kinds.settings.holds(value) &&
+  !Redacted_.isRedacted(value) &&
+  !Effect.isEffect(value) &&
+  !(value instanceof Promise) &&
+  !(value instanceof Date)
+
 const isSecretText = (value: unknown): value is Redacted.Redacted<string> =>
   Redacted_.isRedacted(value) && typeof Redacted_.value(value) === "string"
 
@@ -167,7 +175,8 @@ const text = (
         )
   }
   const file: unknown = (pem as { readonly file?: unknown } | null)?.file
-  if (typeof file !== "string") return Effect.fail(`tls.${name} is neither PEM text nor { file: "…" }`)
+  if (typeof file !== "string" || file.includes("\0"))
+    return Effect.fail(`tls.${name} is neither PEM text nor { file: "…" }`)
   return Effect.callback((resume) => {
     Fs.readFile(file, "utf8", (error, data) =>
       resume(
@@ -193,7 +202,7 @@ export const checkTls = (
   mistake: (text: string) => void
 ): Effect.Effect<TlsSettings | undefined> => {
   if (options === undefined || options === false) return Effect.undefined
-  if (options !== true && (typeof options !== "object" || options === null || Array.isArray(options))) {
+  if (options !== true && !isSettings(options)) {
     mistake("tls is neither true nor false nor settings of TLS")
     return Effect.undefined
   }
@@ -278,6 +287,7 @@ const explain = (error: unknown, withPassphrase: boolean): string => {
 
 const checkPassword = (options: Plain | Scram, mistake: (text: string) => void): void => {
   if (typeof options.username !== "string" || options.username === "") mistake("sasl.username is missing")
+  else if (!options.username.isWellFormed()) mistake("sasl.username is no text: it holds half a character")
   if (!isSecretText(options.password)) mistake("sasl.password is missing, or not Redacted")
   else if (Redacted_.value(options.password) === "") mistake("sasl.password is empty")
 }
@@ -287,7 +297,7 @@ const checkScram = ({ maxIterations, mechanism, username }: Scram, mistake: (tex
   if (typeof username === "string" && (!/^\p{ASCII}*$/u.test(username) || username.includes("\0")))
     mistake(`sasl.username: Kafka reads names of ASCII alone in ${mechanism}`)
   if (maxIterations !== undefined && !(Number.isSafeInteger(maxIterations) && maxIterations >= 4096))
-    mistake(`sasl.maxIterations must be a whole number from 4096 on, not ${String(maxIterations)}`)
+    mistake(`sasl.maxIterations must be a whole number from 4096 on, not ${shown(maxIterations)}`)
 }
 
 const passwordNames = { mechanism: true, username: true, password: true } as const
@@ -310,7 +320,10 @@ const saslNames: { readonly [K in Sasl["mechanism"]]: Table } = {
 export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: string) => void): void => {
   if (options === undefined) return
   if (typeof options !== "object" || options === null) return mistake("sasl holds no settings of a mechanism")
-  const names = Object.hasOwn(saslNames, String(options.mechanism)) ? saslNames[options.mechanism] : undefined
+  const names =
+    typeof options.mechanism === "string" && Object.hasOwn(saslNames, options.mechanism)
+      ? saslNames[options.mechanism]
+      : undefined
   if (names !== undefined) known(options, names, mistake, "sasl.")
   switch (options.mechanism) {
     case "SCRAM-SHA-256":
@@ -320,7 +333,8 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
     }
     case "PLAIN": {
       // It stands between the two.
-      if (String(options.username).includes("\0")) mistake("sasl.username holds a NUL, which PLAIN cannot carry")
+      if (typeof options.username === "string" && options.username.includes("\0"))
+        mistake("sasl.username holds a NUL, which PLAIN cannot carry")
       if (isSecretText(options.password) && Redacted_.value(options.password).includes("\0"))
         mistake("sasl.password holds a NUL, which PLAIN cannot carry")
       return checkPassword(options, mistake)
@@ -336,8 +350,8 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
       return
     }
     case "AWS_MSK_IAM": {
-      if (!/^[a-z]{2,}(-[a-z0-9]+)+$/.test(String(options.region)))
-        mistake(`sasl.region: ${JSON.stringify(options.region)} is no region of AWS, such as "eu-central-1"`)
+      if (typeof options.region !== "string" || !/^[a-z]{2,}(-[a-z0-9]+)+$/.test(options.region))
+        mistake(`sasl.region: ${shown(options.region)} is no region of AWS, such as "eu-central-1"`)
       if (!Effect.isEffect(options.credentials)) mistake("sasl.credentials is missing, or not an Effect")
       return
     }
@@ -346,6 +360,6 @@ export const checkSasl = <R>(options: Sasl<R> | undefined, mistake: (text: strin
     case undefined as never:
       return mistake("sasl.mechanism is missing")
     default:
-      mistake(`sasl.mechanism: ${String((options as { mechanism: unknown }).mechanism)} is not known`)
+      mistake(`sasl.mechanism: ${shown((options as { mechanism: unknown }).mechanism)} is not known`)
   }
 }

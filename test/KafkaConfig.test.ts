@@ -41,9 +41,9 @@ describe("settings", () => {
         'bootstrap: "b1:0" is not host:port',
         'bootstrap: "http://b2:9092" is not host:port',
         'brokerVersion: "latest" is not a release such as "0.9.0" or "2.8"',
-        "connectTimeout is not a duration: soon",
+        'connectTimeout is not a duration: "soon"',
         "maxResponseBytes must be a whole number above 0, not 0.5",
-        "requestTimeout must be more than 0, not -1 seconds",
+        'requestTimeout must be more than 0, not "-1 seconds"',
         "sasl.password is missing, or not Redacted",
         "sasl.username is missing",
         'sourceAddress: "10.0.0.1:port" is not an address of IPv4 or IPv6 (without a port)',
@@ -254,6 +254,8 @@ describe("settings of a program without types, or of a file", () => {
   it.effect("are Misconfigured, each by its name, and never a defect or taken for something else", () =>
     Effect.gen(function* () {
       const password = Redacted.make("S3cr3t")
+      const circular: { self?: unknown } = {}
+      circular.self = circular
       const scram = { mechanism: "SCRAM-SHA-256", username: "u", password }
       const odd: ReadonlyArray<readonly [object, string]> = [
         [{ bootstrap: "b1:9092" }, "bootstrap is no list"],
@@ -278,8 +280,28 @@ describe("settings of a program without types, or of a file", () => {
         [{ sasl: null }, "sasl holds no settings"],
         [{ sasl: "PLAIN" }, "sasl holds no settings"],
         [{ sasl: {} }, "sasl.mechanism is missing"],
-        [{ sasl: { mechanism: "toString" } }, "sasl.mechanism: toString is not known"],
+        [{ sasl: { mechanism: "toString" } }, 'sasl.mechanism: "toString" is not known'],
         [{ sasl: { ...scram, iterations: 5 } }, '"sasl.iterations" is no setting'],
+        // These were defects, or TLS with all its defaults.
+        [{ bootstrap: [1n] }, "bootstrap: 1 is not host:port"],
+        [{ bootstrap: [circular] }, "bootstrap: an object is not host:port"],
+        [{ connect: 1n }, "connect is one of eagerly, lazily, not 1"],
+        [{ brokerVersion: Symbol("2.8") }, "brokerVersion: Symbol(2.8) is not a release"],
+        [{ requestTimeout: Object.create(null) }, "requestTimeout is not a duration: an object"],
+        [{ sourceAddress: 1n }, "sourceAddress: 1 is not an address"],
+        [{ tls: { ca: { file: "\0" } } }, "tls.ca is neither PEM text nor"],
+        [{ tls: [] }, "tls is neither true nor false nor settings"],
+        [{ tls: Promise.resolve({}) }, "tls is neither true nor false nor settings"],
+        [{ tls: Effect.succeed({}) }, "tls is neither true nor false nor settings"],
+        [
+          { tls: true, sasl: { mechanism: "AWS_MSK_IAM", region: 1n, credentials: Effect.never } },
+          "sasl.region: 1 is no"
+        ],
+        [
+          { sasl: { mechanism: "OAUTHBEARER", token: Effect.never, extensions: "x" } },
+          "sasl.extensions is an object of settings"
+        ],
+        [{ sasl: { mechanism: "PLAIN", username: "\ud800", password } }, "sasl.username is no text"],
         [{ sasl: { ...scram, password: Redacted.make(5) } }, "sasl.password"],
         [{ sasl: { mechanism: "PLAIN", username: "u\0", password } }, "sasl.username holds a NUL"],
         [

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Broker } from "../Broker.ts"
 import type { At } from "../ClusterInfo.ts"
+import { shown } from "../Checks.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as ListOffsets from "../protocol/messages/ListOffsets.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -102,7 +103,7 @@ export const resolve = (
     if (odd !== undefined)
       return yield* KafkaError.make({
         _tag: "Misuse",
-        message: `${JSON.stringify(odd.at)} is no position in ${TopicPartition.key(odd)}`
+        message: `${shown(odd.at)} is no position in ${TopicPartition.key(odd)}`
       })
     let left = positions.flatMap((position, index) => {
       if (typeof position.at === "string" || position.at._tag === "AtTime") return [{ position, index }]
