@@ -14,9 +14,12 @@ type Failed = KafkaError.Unreachable["attempts"]
 
 export const staggerMillis = 1000
 
-/** Who may not ask one broker may not ask the others, and would only be locked out; a client that is closed asks nobody. */
+/**
+ * Whom one broker refuses the others refuse, and would only lock out; a certificate of one broker says nothing of theirs.
+ * A client that is closed asks nobody.
+ */
 const isFinal = ({ reason }: KafkaError.KafkaError): boolean =>
-  reason._tag === "Unauthenticated" || reason._tag === "Closed"
+  (reason._tag === "Unauthenticated" && reason.mechanism !== "TLS") || reason._tag === "Closed"
 
 const asAttempts = (error: KafkaError.KafkaError): Failed =>
   error.reason._tag === "Unreachable"
