@@ -95,7 +95,7 @@ export class MetadataState {
    * learns nothing, where that or what it tells of topics cannot be.
    */
   learnCluster(response: Response): LearntCluster {
-    for (const topic of response.topics) checkPartitions(topic)
+    checkCluster(response)
     const { clusterId } = response
     if (clusterId !== null && this.clusterId !== null && clusterId !== this.clusterId)
       for (const name of this.#topics.keys()) this.#replaced.add(name)
@@ -123,9 +123,11 @@ export class MetadataState {
         work = 0
         yield
       }
-      codes.set(name, errorCode)
+      // A topic that is there has partitions: without them it is not there yet.
+      const told = errorCode === code.NONE && topic.partitions.length === 0 ? code.LEADER_NOT_AVAILABLE : errorCode
+      codes.set(name, told)
       let before = this.#topics.get(name)
-      if (errorCode === code.NONE && (before !== undefined || asked(name))) {
+      if (told === code.NONE && (before !== undefined || asked(name))) {
         let info = yield* this.#topicInfo(topic, name, before, now)
         // Where that took turns, a leader may have moved meanwhile.
         while (before !== this.#topics.get(name)) {
@@ -136,7 +138,7 @@ export class MetadataState {
         this.#learnt.set(name, now)
         this.#replaced.delete(name)
         if (before === undefined || !sameTopic(before, info)) changed({ _tag: "Topic", topic: info, before })
-      } else if (errorCode === code.UNKNOWN_TOPIC_OR_PARTITION && before !== undefined) {
+      } else if (told === code.UNKNOWN_TOPIC_OR_PARTITION && before !== undefined) {
         if (before.id !== undefined) this.#byId.delete(before.id)
         this.#topics.delete(name)
         this.#learnt.delete(name)
@@ -222,20 +224,36 @@ export interface LearntCluster {
   }>
 }
 
-/** How many partitions a topic may be told to have that the same response leaves out. */
+/** How many partitions the topics of a response may be told to have that it leaves out, all together. */
 const missingPartitions = 10_000
+/** How many brokers a cluster may be told to have: several times as many as any has. */
+const mostBrokers = 10_000
 
-/** Partitions are numbered from 0 on: an index far beyond their count would be as many places in memory. */
-const checkPartitions = ({ name, partitions }: TopicResponse): void => {
-  const most = partitions.length + missingPartitions
-  for (const { partitionIndex } of partitions)
-    if (partitionIndex < 0 || partitionIndex >= most)
-      throw KafkaError.make({
-        _tag: "Corrupt",
-        what: "MetadataResponse",
-        problem: `partition ${partitionIndex} of a topic of ${partitions.length} partitions`,
-        ...(name === null ? {} : { topic: name })
-      })
+const impossible = (problem: string, topic?: string | null): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Corrupt",
+    what: "MetadataResponse",
+    problem,
+    ...(typeof topic === "string" ? { topic } : {})
+  })
+
+/**
+ * Partitions are numbered from 0 on: an index far beyond their count would be as many places in memory. Brokers are
+ * compared and shuffled with each question.
+ */
+const checkCluster = ({ brokers, topics }: Response): void => {
+  if (brokers.length > mostBrokers) throw impossible(`a cluster of ${brokers.length} brokers`)
+  let missing = 0
+  for (const { name, partitions } of topics) {
+    let count = 0
+    for (const { partitionIndex } of partitions) {
+      if (partitionIndex < 0 || missing + partitionIndex >= partitions.length + missingPartitions)
+        throw impossible(`partition ${partitionIndex} of a topic of ${partitions.length} partitions`, name)
+      if (partitionIndex >= count) count = partitionIndex + 1
+    }
+    // Those that are told twice are none that another leaves out.
+    missing += Math.max(0, count - partitions.length)
+  }
 }
 
 // Before Metadata v1 nothing marks them.

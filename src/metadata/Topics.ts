@@ -30,6 +30,9 @@ const isWritable = (name: unknown): boolean =>
 /** How soon what is old is asked for again, in use, where asking has failed. */
 const askedAgainAfter = 1000
 
+/** Several times the brokers that a cluster has. */
+const rememberedWarnings = 10_000
+
 type TopicsTold = (typeof Metadata.Response.schema.Type)["topics"]
 
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
@@ -60,7 +63,7 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const now = () => Backoff.monotonic(clock)
-  /** Brokers whose impossible addresses have been told of. */
+  /** Brokers whose impossible addresses have been told of; forgotten where they are too many to be remembered. */
   const warned = new Set<number>()
 
   /** Learns what a response tells of the cluster, and gives what it tells of topics. Where it fails, another broker is asked. */
@@ -77,11 +80,14 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
     })
     // Where brokers are is known before anybody hears that they lead.
     brokers.learn([...state.nodes, ...cluster.impossible], state.clusterId)
-    for (const { id, problem } of cluster.impossible)
-      if (!warned.has(id)) {
-        warned.add(id)
-        yield* Effect.logWarning(`${address} says that broker ${id} is where none can be: ${problem}`)
-      }
+    const [unheard, ...others] = cluster.impossible.filter(({ id }) => !warned.has(id))
+    if (unheard !== undefined) {
+      if (warned.size > rememberedWarnings) warned.clear()
+      for (const { id } of [unheard, ...others]) warned.add(id)
+      const { id, problem } = unheard
+      const more = others.length === 0 ? "" : `, and so are ${others.length} others`
+      yield* Effect.logWarning(`${address} says that broker ${id} is where none can be: ${problem}${more}`)
+    }
     if (cluster.change !== undefined) changed(cluster.change)
     return response.topics
   })

@@ -1,6 +1,6 @@
 /** Broker addresses that cannot be, in metadata and of coordinators: a client lives on, and says what is wrong. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster } from "../../src/Cluster.ts"
 import type { KafkaError } from "../../src/KafkaError.ts"
@@ -131,6 +131,70 @@ describe("a partition that cannot be", () => {
           assert.include(JSON.stringify(why), `partition ${partitionIndex} of a topic of 1 partitions`)
         }).pipe(Effect.provide(layer), Effect.scoped)
       }
+    })
+  )
+
+  it.effect(
+    "nor in many topics together: what a response leaves out is bounded for all of it (it took gigabytes)",
+    () =>
+      Effect.gen(function* () {
+        const partitions = (partitionIndex: number) => [{ partitionIndex, leaderId: 1 }]
+        for (const [count, index, isTaken] of [
+          [10, 1000, true],
+          [11, 1000, false],
+          [1, 10_000, true],
+          [2, 10_000, false]
+        ] as const) {
+          const { layer } = yield* InProcess.make({
+            answers: {
+              Metadata: (_, healthy) => ({
+                ...healthy(),
+                topics: Array.from({ length: count }, (_, i) => ({ name: `t${i}`, partitions: partitions(index) }))
+              })
+            }
+          })
+          const topics = Effect.flatMap(Cluster, (cluster) => cluster.topics(null)).pipe(Effect.provide(layer))
+          if (isTaken) assert.lengthOf(yield* passing(topics), count)
+          else assert.strictEqual((yield* passing(reason(topics)))._tag, "Corrupt")
+        }
+      })
+  )
+})
+
+describe("brokers", () => {
+  it.effect("more than any cluster has are Corrupt, and are not gone through (3 s of one turn)", () =>
+    Effect.gen(function* () {
+      for (const [count, isTaken] of [
+        [10_000, true],
+        [10_001, false]
+      ] as const) {
+        const brokers = Array.from({ length: count }, (_, i) => ({ nodeId: i, host: "b", port: 9092 }))
+        const { layer } = yield* InProcess.make({ answers: { Metadata: (_, healthy) => ({ ...healthy(), brokers }) } })
+        const found = Effect.flatMap(Cluster, (cluster) => cluster.brokers).pipe(Effect.provide(layer))
+        if (isTaken) assert.lengthOf(yield* passing(found), count)
+        else assert.strictEqual((yield* passing(reason(found)))._tag, "Corrupt")
+      }
+    })
+  )
+
+  it.effect("of which many are where none can be are told of in one line (a million lines)", () =>
+    Effect.gen(function* () {
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void lines.push(message))
+      const { layer } = yield* InProcess.make({
+        answers: {
+          Metadata: (_, healthy) => ({
+            ...healthy(),
+            brokers: Array.from({ length: 1000 }, (_, nodeId) => ({ nodeId, host: "b", port: nodeId === 1 ? 9092 : 0 }))
+          })
+        }
+      })
+      yield* Effect.gen(function* () {
+        const cluster = yield* Cluster
+        for (const name of ["t1", "t2"]) yield* cluster.topics([name])
+      }).pipe(Effect.provide(layer), Effect.scoped, Effect.provide(Logger.layer([logger])))
+      assert.lengthOf(lines, 1)
+      assert.include(String(lines[0]), "broker 0 is where none can be: port 0 is none, and so are 998 others")
     })
   )
 })

@@ -6,6 +6,7 @@ import { Bootstrap } from "../../src/Bootstrap.ts"
 import { Cluster } from "../../src/Cluster.ts"
 import * as Kafka from "../../src/Kafka.ts"
 import * as KafkaConfig from "../../src/KafkaConfig.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
 import { Network } from "../../src/Network.ts"
 import * as Producer from "../../src/Producer.ts"
 import * as Topic from "../../src/Topic.ts"
@@ -262,6 +263,65 @@ describe("a topic that was deleted and made anew, on brokers without topic ids",
           assert.isBelow(millis, 10_000)
         }).pipe(Effect.provide(Layer.fresh(layer)), Effect.scoped)
       }
+    })
+  )
+
+  it.effect("are answered by the others where one broker's certificate is not valid (one in three starts failed)", () =>
+    Effect.gen(function* () {
+      const expired = KafkaError.make({
+        _tag: "Unauthenticated",
+        mechanism: "TLS",
+        message: "expired",
+        broker: "b1:9092"
+      })
+      for (let i = 0; i < 30; i++) {
+        const { layer } = yield* InProcess.make(
+          {},
+          { bootstrap: ["b1:9092", "b2:9092", "b3:9092"] },
+          ({ connect }) => ({
+            connect: (address, handler) => (address.host === "b1" ? Effect.fail(expired) : connect(address, handler))
+          })
+        )
+        yield* value(Effect.scoped(Layer.build(layer)))
+      }
+      const all = yield* InProcess.make({}, { bootstrap: ["b1:9092", "b1:9093"] }, () => ({
+        connect: () => Effect.fail(expired)
+      }))
+      const { exit, millis } = yield* passing(Effect.flip(Effect.scoped(Layer.build(all.layer))))
+      assert.deepStrictEqual(Exit.isSuccess(exit) && exit.value.reason._tag, "Unauthenticated")
+      assert.strictEqual(millis, 0)
+    })
+  )
+
+  it.effect("take a topic without partitions for one that is not there yet", () =>
+    Effect.gen(function* () {
+      let isEmpty = true
+      const { layer } = yield* InProcess.make({
+        answers: {
+          Metadata: (_, healthy) => {
+            const usual = healthy() as { topics: ReadonlyArray<{ name: string }> }
+            return isEmpty ? { ...usual, topics: usual.topics.map(({ name }) => ({ name, partitions: [] })) } : usual
+          }
+        }
+      })
+      const send = Effect.gen(function* () {
+        const producer = yield* Producer.make()
+        return yield* producer.send(Topic.bytes("t"), { value: Buffer.from("a") })
+      }).pipe(Effect.scoped)
+      yield* Effect.gen(function* () {
+        const { exit, millis } = yield* passing(Effect.flip(send))
+        assert.include(Exit.isSuccess(exit) ? exit.value.message : "", "LEADER_NOT_AVAILABLE")
+        assert.isAtLeast(millis, 14_000)
+        const sent = yield* Effect.forkChild(send, { startImmediately: true })
+        yield* TestClock.adjust("2 seconds")
+        isEmpty = false
+        yield* value(Fiber.join(sent))
+        // Nor does such an answer take away what was known.
+        isEmpty = true
+        const cluster = yield* Cluster
+        assert.lengthOf(yield* cluster.topics(["t"]), 0)
+        assert.lengthOf((yield* cluster.topic("t")).partitions, 1)
+      }).pipe(Effect.provide(layer), Effect.scoped)
     })
   )
 })
