@@ -23,15 +23,28 @@ const byTopic = (
     partitions: list.map(({ partition }) => partition)
   }))
 
+/** The most partitions that one member may be told to have: several times as many as any has. */
+const mostPartitions = 1 << 18
+
 /** Each once: a partition that stands twice, or with a number that none has, is a mistake of who wrote it. */
 const flat = (
+  what: string,
   topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }>
 ): Array<TopicPartition.TopicPartition> => {
-  const all = new Map<string, TopicPartition.TopicPartition>()
+  const told = topics.reduce((count, { partitions }) => count + partitions.length, 0)
+  if (told > mostPartitions) throw unreadable(what, `it tells of ${told} partitions`)
+  const all: Array<TopicPartition.TopicPartition> = []
+  const seen = new Map<string, Set<number>>()
   for (const { partitions, topic } of topics) {
-    for (const partition of partitions) if (partition >= 0) all.set(`${topic}-${partition}`, { topic, partition })
+    let ofTopic = seen.get(topic)
+    if (ofTopic === undefined) seen.set(topic, (ofTopic = new Set()))
+    for (const partition of partitions) {
+      if (partition < 0 || ofTopic.has(partition)) continue
+      ofTopic.add(partition)
+      all.push({ topic, partition })
+    }
   }
-  return [...all.values()]
+  return all
 }
 
 const prefixed = (version: number, body: Uint8Array): Uint8Array => {
@@ -109,7 +122,7 @@ export const decodeSubscription = (member: ClassicState.Member): Assignor.Member
     memberId: member.memberId,
     instanceId: member.instanceId,
     topics: [...new Set(subscription.topics)],
-    owned: flat(subscription.ownedPartitions),
+    owned: flat("ConsumerProtocolSubscription", subscription.ownedPartitions),
     generation: subscription.generationId,
     userData: copied(subscription.userData)
   }
@@ -131,7 +144,7 @@ export const decodeAssignment = (bytes: Uint8Array): Assignment => {
   if (bytes.length === 0) return { partitions: [], userData: null }
   const [version, body] = unprefixed("ConsumerProtocolAssignment", bytes)
   const { assignedPartitions, userData } = read(ConsumerProtocol.Assignment, version, body)
-  return { partitions: flat(assignedPartitions), userData: copied(userData) }
+  return { partitions: flat("ConsumerProtocolAssignment", assignedPartitions), userData: copied(userData) }
 }
 
 /** Not a view of the frame that it came in. */

@@ -91,6 +91,15 @@ describe("ConsumerProtocol", () => {
     })
   }
 
+  it("refuses more partitions than any member has, before it goes through them (20 s of one turn)", () => {
+    const many = Array.from({ length: 1 << 18 }, (_, partition) => ({ topic: "t", partition }))
+    const written = ConsumerProtocol.encodeAssignment({ partitions: many, userData: null })
+    assert.lengthOf(ConsumerProtocol.decodeAssignment(written).partitions, many.length)
+    const one = { topic: "t", partition: many.length }
+    const more = ConsumerProtocol.encodeAssignment({ partitions: [...many, one], userData: null })
+    assert.throws(() => ConsumerProtocol.decodeAssignment(more), "it tells of 262145 partitions")
+  })
+
   it("reads what it writes", () => {
     const share = { partitions: [...t(3, 1), { topic: "ü", partition: 0 }], userData: Uint8Array.of(9) }
     assert.deepStrictEqual(ConsumerProtocol.decodeAssignment(ConsumerProtocol.encodeAssignment(share)), share)
