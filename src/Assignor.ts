@@ -387,7 +387,7 @@ const decodeGiven = (bytes: Uint8Array | null): Pick<Member, "owned" | "generati
   try {
     for (let topics = int32(); topics > 0; topics--) {
       const length = from.getInt16(at)
-      const topic = new TextDecoder().decode(bytes.subarray(at + 2, at + 2 + length))
+      const topic = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(at + 2, at + 2 + length))
       at += 2 + length
       for (let count = int32(); count > 0; count--) owned.push({ topic, partition: int32() })
     }

@@ -87,6 +87,14 @@ export const uint32 = number("uint32")
  */
 export const int64 = number("int64")
 /**
+ * An int64 that is a time or a size: what is beyond 2^53 is rounded, since it is shown and compared, and asked for by
+ * nobody (a disk of 8 EiB, a session without an end, a record's time in nanoseconds).
+ *
+ * @since 0.1.0
+ * @category types
+ */
+export const amount = number("amount")
+/**
  * Zigzag, of 32 bits.
  *
  * @since 0.1.0

@@ -40,6 +40,7 @@ const numbers: { readonly [kind: string]: ReadonlyArray<number> } = {
   int32: [0, 0, 1, 1, 2, 3, -1, -2, 9092, 70000, 2147483647, -2147483648],
   uint32: [0, 1, 4294967295],
   int64: [0, 0, 1, 2, -1, -2, 1_700_000_000_000, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER],
+  amount: [0, 1, -1, 1_700_000_000_000, 1_700_000_000_000_000_000, 2 ** 63, -(2 ** 63)],
   varint: [0, 1, -1, 2147483647],
   varlong: [0, 1, -1],
   float64: [0, 1.5, NaN, Infinity]

@@ -57,12 +57,15 @@ describe("wire types", () => {
     ["int64", one(Wire.int64), -9007199254740991, "ffe0000000000001", "ffe0000000000001 00"],
     ["int64", one(Wire.int64), 9007199254740991, "001fffffffffffff", "001fffffffffffff 00"],
     ["int64", one(Wire.int64), -1, "ffffffffffffffff", "ffffffffffffffff 00"],
+    ["amount", one(Wire.amount), -9007199254740991, "ffe0000000000001", "ffe0000000000001 00"],
+    ["amount", one(Wire.amount), 1.7e18, "17979cfe362a0000", "17979cfe362a0000 00"],
     ["varint", one(Wire.varint), -65, "8101", "8101 00"],
     ["varint", one(Wire.varint), -2147483648, "ffffffff0f", "ffffffff0f 00"],
     ["varlong", one(Wire.varlong), 300, "d804", "d804 00"],
     ["varlong", one(Wire.varlong), -9007199254740991, "fdffffffffffff1f", "fdffffffffffff1f 00"],
     ["float64", one(Wire.float64), -0.5, "bfe0000000000000", "bfe0000000000000 00"],
     ["string", one(Wire.string), "é", "0002 c3a9", "03 c3a9 00"],
+    ["string with a byte order mark", one(Wire.string), "\ufeffg", "0004 efbbbf67", "05 efbbbf67 00"],
     ["bytes", one(Wire.bytes), bytesOf("0102"), "00000002 0102", "03 0102 00"],
     ["records", one(Wire.records), bytesOf("0102"), "00000002 0102", "03 0102 00"],
     [
@@ -88,6 +91,17 @@ describe("wire types", () => {
         assert.deepStrictEqual(readBack(message, version, hex), value)
       }
     })
+
+  it("a time or a size beyond 2^53 is rounded to the nearest number, and written as the nearest int64", () => {
+    const message = one(Wire.amount)
+    assert.strictEqual(readBack(message, 0, "7fffffffffffffff"), 2 ** 63)
+    assert.strictEqual(readBack(message, 0, "8000000000000000"), -(2 ** 63))
+    assert.strictEqual(written(message, 0, 2 ** 63), "7fffffffffffffff")
+    assert.strictEqual(written(message, 0, 1e300), "7fffffffffffffff")
+    assert.strictEqual(written(message, 0, -1e300), "8000000000000000")
+    for (const none of [NaN, 1.5, Infinity, "1", null])
+      assert.strictEqual(reasonOf(() => written(message, 0, none))._tag, "Misuse")
+  })
 
   it("text of every length is written behind the right length", () => {
     const message = one(Wire.string)

@@ -23,6 +23,7 @@ const fromJson = (json: any, ast: SchemaAST.AST, read: any): unknown => {
     case "records":
       return read
     case "int64":
+    case "amount":
       return Number(json)
     case "array":
       return json.map((item: unknown, i: number) => fromJson(item, Field.elementOf(type), read?.[i]))
@@ -38,6 +39,22 @@ const fromJson = (json: any, ast: SchemaAST.AST, read: any): unknown => {
     }
     default:
       return json
+  }
+}
+
+/** Whether an int64 of Java's JSON is one that must be exact. */
+const hasPositions = (json: any, ast: SchemaAST.AST): boolean => {
+  if (json === null) return false
+  const type = Field.typeOf(ast)
+  switch (Field.kindOf(type)) {
+    case "int64":
+      return !Number.isSafeInteger(Number(json))
+    case "array":
+      return json.some((item: unknown) => hasPositions(item, Field.elementOf(type)))
+    case "struct":
+      return Field.fieldsOf(type).some(([name, field]) => name in json && hasPositions(json[name], field))
+    default:
+      return false
   }
 }
 
@@ -134,14 +151,30 @@ describe("messages, beside the bytes of the Java client", () => {
     assert.isAbove(of("unknown_tags").length, 300)
   })
 
-  it("refuse an int64 beyond 2^53, and name the field", () => {
+  it("refuse an int64 beyond 2^53, and name the field; times and sizes are rounded", () => {
+    const rounded = new Set<string>()
     for (const line of of("huge")) {
+      const message = messageOf(line)
+      const compiled = Wire.compile(message, line.version)
+      if (!hasPositions(line.json, message.schema.ast)) {
+        const read = compiled.read(bytesOf(line))
+        compare(fromJson(line.json, message.schema.ast, read), read, show(line))
+        rounded.add(message.name)
+        continue
+      }
       const reason = reasonOf(() => Wire.compile(messageOf(line), line.version).read(bytesOf(line)))
       if (reason._tag !== "Corrupt") throw new Error(`${show(line)}: ${reason._tag}`)
       assert.include(reason.problem, "beyond 2^53", show(line))
       assert.isDefined(reason.path, show(line))
     }
     assert.isAbove(of("huge").length, 180)
+    assert.deepStrictEqual([...rounded].toSorted(), [
+      "CreateDelegationTokenResponse",
+      "DescribeDelegationTokenResponse",
+      "ExpireDelegationTokenResponse",
+      "RenewDelegationTokenResponse",
+      "SaslAuthenticateResponse"
+    ])
   })
 
   const ones = new Map(of("one").map((line) => [pair(messageOf(line), line.version), line]))

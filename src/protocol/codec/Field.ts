@@ -14,6 +14,7 @@ export type Scalar =
   | "int32"
   | "uint32"
   | "int64"
+  | "amount"
   | "varint"
   | "varlong"
   | "float64"

@@ -35,6 +35,7 @@ const scalars: { readonly [K in Field.Scalar]: Layout } = {
   int32: { read: (r) => r.int32(), write: (w, value) => w.int32(value), min: 4 },
   uint32: { read: (r) => r.uint32(), write: (w, value) => w.uint32(value), min: 4 },
   int64: { read: (r) => r.int64(), write: (w, value) => w.int64(value), min: 8 },
+  amount: { read: (r) => r.amount(), write: (w, value) => w.amount(value), min: 8 },
   varint: { read: (r) => r.varint(), write: (w, value) => w.varint(value), min: 1 },
   varlong: { read: (r) => r.varlong(), write: (w, value) => w.varlong(value), min: 1 },
   float64: { read: (r) => r.float64(), write: (w, value) => w.float64(value), min: 8 },

@@ -5,7 +5,7 @@
 import { WireFault } from "./WireFault.ts"
 import * as Uuid from "./Uuid.ts"
 
-const utf8 = new TextDecoder("utf-8", { fatal: true })
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Java's limit for every text of the protocol. */
 export const maxStringBytes = 0x7fff
@@ -114,6 +114,12 @@ export class Reader {
     if (!Number.isSafeInteger(value))
       throw new WireFault("bytes", `the int64 ${this.view.getBigInt64(at)} is beyond 2^53`, at)
     return value
+  }
+
+  /** An int64 as the nearest number. */
+  amount(): number {
+    const at = this.take(8)
+    return this.view.getInt32(at) * 0x1_0000_0000 + this.view.getUint32(at + 4)
   }
 
   float64(): number {

@@ -83,6 +83,14 @@ export class Writer {
     this.view.setInt32(at + 4, value)
   }
 
+  /** An int64 from a number, the nearest that there is. */
+  amount(value: number): void {
+    if (!Number.isInteger(value)) throw unfit(value, "a whole number")
+    const at = this.put(8)
+    const most = 2n ** 63n - 1n
+    this.view.setBigInt64(at, value >= 2 ** 63 ? most : value <= -(2 ** 63) ? -most - 1n : BigInt(value))
+  }
+
   float64(value: number): void {
     if (typeof value !== "number") throw unfit(value, "a number")
     const at = this.put(8)

@@ -33,9 +33,9 @@ export const Response = Wire.message(
     principalName: Wire.string,
     tokenRequesterPrincipalType: Wire.string.pipe(Wire.at("3+")),
     tokenRequesterPrincipalName: Wire.string.pipe(Wire.at("3+")),
-    issueTimestampMs: Wire.int64,
-    expiryTimestampMs: Wire.int64,
-    maxTimestampMs: Wire.int64,
+    issueTimestampMs: Wire.amount,
+    expiryTimestampMs: Wire.amount,
+    maxTimestampMs: Wire.amount,
     tokenId: Wire.string,
     hmac: Wire.bytes,
     throttleTimeMs: Wire.int32

@@ -30,9 +30,9 @@ export const Response = Wire.message(
         principalName: Wire.string,
         tokenRequesterPrincipalType: Wire.string.pipe(Wire.at("3+")),
         tokenRequesterPrincipalName: Wire.string.pipe(Wire.at("3+")),
-        issueTimestamp: Wire.int64,
-        expiryTimestamp: Wire.int64,
-        maxTimestamp: Wire.int64,
+        issueTimestamp: Wire.amount,
+        expiryTimestamp: Wire.amount,
+        maxTimestamp: Wire.amount,
         tokenId: Wire.string,
         hmac: Wire.bytes,
         renewers: Wire.array(

@@ -29,7 +29,7 @@ export const Response = Wire.message("DescribeLogDirsResponse", { key: 35, versi
           partitions: Wire.array(
             Wire.struct({
               partitionIndex: Wire.int32,
-              partitionSize: Wire.int64,
+              partitionSize: Wire.amount,
               /** How far it is behind the high watermark, or behind the log that it will replace. */
               offsetLag: Wire.int64,
               /** It will replace the current log. */
@@ -39,9 +39,9 @@ export const Response = Wire.message("DescribeLogDirsResponse", { key: 35, versi
         })
       ),
       /** -1 where it is not known. */
-      totalBytes: Wire.int64.pipe(Wire.at("4+", { default: -1, ignorable: true })),
+      totalBytes: Wire.amount.pipe(Wire.at("4+", { default: -1, ignorable: true })),
       /** -1 where it is not known. */
-      usableBytes: Wire.int64.pipe(Wire.at("4+", { default: -1, ignorable: true })),
+      usableBytes: Wire.amount.pipe(Wire.at("4+", { default: -1, ignorable: true })),
       isCordoned: Wire.bool.pipe(Wire.at("5+", { ignorable: true }))
     })
   )

@@ -27,7 +27,7 @@ export const Response = Wire.message("DescribeProducersResponse", { key: 61, ver
               producerId: Wire.int64,
               producerEpoch: Wire.int32,
               lastSequence: Wire.int32.pipe(Wire.byDefault(-1)),
-              lastTimestamp: Wire.int64.pipe(Wire.byDefault(-1)),
+              lastTimestamp: Wire.amount.pipe(Wire.byDefault(-1)),
               coordinatorEpoch: Wire.int32,
               /** -1 where no transaction is open. */
               currentTxnStartOffset: Wire.int64.pipe(Wire.byDefault(-1))

@@ -25,9 +25,9 @@ const replicaState = () =>
     /** -1 where it is not known. */
     logEndOffset: Wire.int64,
     /** By the leader's clock; -1 for the leader itself, or where it is not known. */
-    lastFetchTimestamp: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true })),
+    lastFetchTimestamp: Wire.amount.pipe(Wire.at("1+", { default: -1, ignorable: true })),
     /** By the leader's clock; -1 where it is not known. */
-    lastCaughtUpTimestamp: Wire.int64.pipe(Wire.at("1+", { default: -1, ignorable: true }))
+    lastCaughtUpTimestamp: Wire.amount.pipe(Wire.at("1+", { default: -1, ignorable: true }))
   })
 
 export const Response = Wire.message("DescribeQuorumResponse", { key: 55, versions: "0-2", flexible: "0+" }, () => ({

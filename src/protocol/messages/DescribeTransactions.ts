@@ -18,7 +18,7 @@ export const Response = Wire.message(
         transactionalId: Wire.string,
         transactionState: Wire.string,
         transactionTimeoutMs: Wire.int32,
-        transactionStartTimeMs: Wire.int64,
+        transactionStartTimeMs: Wire.amount,
         producerId: Wire.int64,
         producerEpoch: Wire.int16,
         topics: Wire.array(

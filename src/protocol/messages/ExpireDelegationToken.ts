@@ -20,7 +20,7 @@ export const Response = Wire.message(
   { key: 40, versions: "0-2", flexible: "2+" },
   () => ({
     errorCode: Wire.int16,
-    expiryTimestampMs: Wire.int64,
+    expiryTimestampMs: Wire.amount,
     throttleTimeMs: Wire.int32
   })
 )

@@ -46,7 +46,7 @@ export const Response = Wire.message("ListOffsetsResponse", { key: 2, versions: 
           /** The first offsets of segments, newest first. */
           oldStyleOffsets: Wire.array(Wire.int64).pipe(Wire.at("0")),
           /** -1 where there is none. */
-          timestamp: Wire.int64.pipe(Wire.at("1+", { default: -1 })),
+          timestamp: Wire.amount.pipe(Wire.at("1+", { default: -1 })),
           /** -1 where no record has the timestamp or a later one. */
           offset: Wire.int64.pipe(Wire.at("1+", { default: -1 })),
           leaderEpoch: Wire.int32.pipe(Wire.at("4+", { default: -1 }))

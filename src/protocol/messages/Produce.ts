@@ -45,7 +45,7 @@ export const Response = Wire.message("ProduceResponse", { key: 0, versions: "0-1
           /** The offset of the first record; -1 with an error. */
           baseOffset: Wire.int64,
           /** -1 where the topic keeps the producer's timestamps. */
-          logAppendTimeMs: Wire.int64.pipe(Wire.at("2+", { default: -1, ignorable: true })),
+          logAppendTimeMs: Wire.amount.pipe(Wire.at("2+", { default: -1, ignorable: true })),
           /** -1 where it is not known. */
           logStartOffset: Wire.int64.pipe(Wire.at("5+", { default: -1, ignorable: true })),
           /** The records that caused the whole batch to be refused. */

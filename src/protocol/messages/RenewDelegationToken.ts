@@ -19,7 +19,7 @@ export const Response = Wire.message(
   { key: 39, versions: "0-2", flexible: "2+" },
   () => ({
     errorCode: Wire.int16,
-    expiryTimestampMs: Wire.int64,
+    expiryTimestampMs: Wire.amount,
     throttleTimeMs: Wire.int32
   })
 )

@@ -14,5 +14,5 @@ export const Response = Wire.message("SaslAuthenticateResponse", { key: 36, vers
   errorMessage: Wire.string.pipe(Wire.nullable("0+")),
   authBytes: Wire.bytes,
   /** 0 for no end; else the client must authenticate again before. */
-  sessionLifetimeMs: Wire.int64.pipe(Wire.at("1+", { ignorable: true }))
+  sessionLifetimeMs: Wire.amount.pipe(Wire.at("1+", { ignorable: true }))
 }))

@@ -50,6 +50,7 @@ const scalar = (r: Random, kind: Field.Scalar): unknown => {
     case "uint32":
       return integer(r, 0, 4294967295)
     case "int64":
+    case "amount":
     case "varlong":
       return integer(r, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
     case "float64":
