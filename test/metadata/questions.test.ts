@@ -265,7 +265,9 @@ describe("a topic that was deleted and made anew, on brokers without topic ids",
       }
     })
   )
+})
 
+describe("questions of a cluster, of brokers of which one goes wrong,", () => {
   it.effect("are answered by the others where one broker's certificate is not valid (one in three starts failed)", () =>
     Effect.gen(function* () {
       const expired = KafkaError.make({
