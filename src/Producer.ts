@@ -204,6 +204,7 @@ export const make = Effect.fnUntraced(function* (
     now: () => clock.currentTimeMillisUnsafe(),
     monotonic,
     within: settings.deliveryTimeout,
+    fork: run,
     closed: Deferred.await(closed)
   })
   const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {

@@ -1,6 +1,7 @@
 /** Entries become records of a partition: their topic is looked up, they are encoded, and a partition is chosen. */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Partitioner from "../Partitioner.ts"
@@ -8,6 +9,7 @@ import type { ProduceRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
 import type { SendAll } from "./SendAll.ts"
+import * as TopicLine from "./TopicLine.ts"
 import * as TopicEncoder from "./TopicEncoder.ts"
 
 /** One entry, encoded and placed. */
@@ -64,14 +66,16 @@ export interface Options {
   readonly monotonic: () => number
   /** How long a topic may be looked for, and Schemas may take, in milliseconds: no longer than a record may take. */
   readonly within: number
+  /** Runs a look-up, which is ended where nobody waits for it any more. */
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   /** Fails when the producer closes. */
   readonly closed: Effect.Effect<never, KafkaError.KafkaError>
 }
 
 /** Makes it. */
-export const make = ({ choose, closed, cluster, monotonic, now, within }: Options): Placement => {
-  /** The time is that of the cluster's look-up, which says best why a topic is not to be had. */
-  const lookedUp = (name: string) => Effect.raceFirst(cluster.topic(name, { within }), closed)
+export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: Options): Placement => {
+  const line = TopicLine.make(cluster, within, fork)
+  const lookedUp = (name: string) => Effect.raceFirst(line.lookedUp(name), closed)
   /** What an application's Schemas do takes no longer than the rest of the time. */
   const inTime = <A>(
     effect: Effect.Effect<A, KafkaError.KafkaError, any>,
@@ -159,7 +163,7 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
   return {
     one: (topic, entry, since, context) => {
       const record = TopicEncoder.of(topic).encode(entry, stamp(), context)
-      const info = cluster.known(topic.name)
+      const info = line.known(topic.name)
       if (info !== undefined) return encoded(info, entry, record, since)
       return Effect.flatMap(lookedUp(topic.name), (info) =>
         Effect.suspend(() => {
@@ -186,7 +190,7 @@ export const make = ({ choose, closed, cluster, monotonic, now, within }: Option
           const rest = Effect.andThen(waits, filled(on, next + 1, true))
           return Effect.andThen(entered, timed ? rest : Effect.catch(inTime(rest, since), failRest))
         })
-      const info = cluster.known(topic.name)
+      const info = line.known(topic.name)
       if (info !== undefined) return filled(info, 0, false)
       // Once for all of them: a topic that is not there is not there for any.
       return Effect.matchEffect(lookedUp(topic.name), {

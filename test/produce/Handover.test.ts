@@ -364,3 +364,37 @@ describe("who hears an end goes on at once, and", () => {
     }).pipe(Effect.provide(withProducer({ batchBytes: 150 })))
   )
 })
+
+describe("who waits for his topic", () => {
+  for (const when of ["from the beginning", "while metadata say for a moment that it is not there"])
+    it.effect(`is not overtaken by who comes when it is known: ${when}`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.Producer
+        let sent = 0
+        const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+        const send = Effect.suspend(() => fork(producer.send(text, { value: `${sent++}`, partition: 0 })))
+        const forgets = Effect.gen(function* () {
+          yield* broker.inject(Fault.on("Produce", { times: 1, partition: 0 }).error(3))
+          yield* broker.inject(Fault.on("Metadata", { times: 2 }).error(3))
+        })
+        for (let step = 0; step < 300; step++) {
+          for (let n = step % 3; n >= 0; n--) fibers.push(yield* send)
+          if (step === 150 && when === "from the beginning") yield* broker.createTopic({ name: text, partitions: 4 })
+          if (step % 100 === 99 && when !== "from the beginning") yield* forgets
+          for (let turns = (step * 7 + 1) % 4; turns > 0; turns--) yield* Effect.yieldNow
+          if (step % 3 === 0) yield* TestClock.adjust((step * 13) % 40)
+        }
+        for (let i = 0; i < 30; i++) yield* TestClock.adjust("100 millis")
+        for (const fiber of fibers) yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          (yield* logOf(0)).map(Number),
+          Array.from({ length: sent }, (_, i) => i)
+        )
+      }).pipe(
+        Effect.provide(
+          withProducer({}, { brokers: 3, autoCreate: false, ...(when === "from the beginning" ? { topics: [] } : {}) })
+        )
+      )
+    )
+})
