@@ -11,6 +11,7 @@ import * as UnregisterBroker from "../protocol/messages/UnregisterBroker.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Operations from "./Operations.ts"
 import * as Plan from "./Plan.ts"
 
@@ -60,7 +61,7 @@ const fromCluster = (broker: Broker, options: DescribeClusterOptions) =>
       return yield* Failure.of(response.errorCode, response.errorMessage, { api: "DescribeCluster" })
     const description: ClusterDescription = {
       clusterId: response.clusterId,
-      controller: response.controllerId < 0 ? undefined : response.controllerId,
+      controller: fromZero(response.controllerId),
       brokers: response.brokers
         .map(({ brokerId, host, isFenced, port, rack }) => ({
           id: brokerId,
@@ -87,7 +88,7 @@ const fromMetadata = (broker: Broker, options: DescribeClusterOptions) =>
     })),
     (response): ClusterDescription => ({
       clusterId: response.clusterId ?? undefined,
-      controller: response.controllerId < 0 ? undefined : response.controllerId,
+      controller: fromZero(response.controllerId),
       brokers: response.brokers
         .map(({ host, nodeId, port, rack }) => ({ id: nodeId, host, port, rack: rack ?? undefined, fenced: false }))
         .sort(byId),

@@ -78,8 +78,58 @@ const flat = ({ topicPartitions }: TopicPartitions): ReadonlyArray<TopicPartitio
     partitions.map((partition) => ({ topic: topicName, partition }))
   )
 
+/** What APIs of all kinds tell of a group. */
+interface Told {
+  readonly groupId: string
+  readonly errorCode: number
+  readonly errorMessage: string | null
+  readonly groupState: string
+  readonly authorizedOperations: number
+}
+
+/** What one answer says of one group; `rest`: what its kind tells in its own words. */
+const answer = (
+  api: string,
+  broker: Broker,
+  one: Told,
+  rest: Pick<GroupDescription, "type" | "protocolType" | "assignor" | "members">
+): readonly [group: string, described: Described] => [
+  one.groupId,
+  one.errorCode !== code.NONE
+    ? refused(api, one.groupId, one.errorCode, one.errorMessage)
+    : Result.succeed({
+        group: one.groupId,
+        ...rest,
+        state: one.groupState,
+        coordinator: broker.id,
+        operations: Operations.ofBits(one.authorizedOperations)
+      })
+]
+
+interface ToldMember {
+  readonly memberId: string
+  readonly instanceId?: string | null
+  readonly clientId: string
+  readonly clientHost: string
+  readonly memberEpoch: number
+}
+
+/** A member of a group whose coordinator assigns. */
+const memberOf = (
+  { clientHost, clientId, instanceId, memberEpoch, memberId }: ToldMember,
+  assignment: ReadonlyArray<TopicPartition>,
+  target?: ReadonlyArray<TopicPartition>
+): MemberDescription => ({
+  memberId,
+  instanceId: instanceId ?? undefined,
+  clientId,
+  host: clientHost,
+  assignment,
+  target,
+  epoch: memberEpoch
+})
+
 interface Kind {
-  readonly api: string
   readonly key: number
   readonly describe: (
     parts: Ask.Parts,
@@ -90,35 +140,21 @@ interface Kind {
 }
 
 const consumer: Kind = {
-  api: "ConsumerGroupDescribe",
   key: ConsumerGroupDescribe.Request.key,
   describe: (_, broker, groupIds, operations) =>
     Effect.map(
       broker.send(ConsumerGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
       ({ groups }) =>
-        groups.map((one) => [
-          one.groupId,
-          one.errorCode !== code.NONE
-            ? refused("ConsumerGroupDescribe", one.groupId, one.errorCode, one.errorMessage)
-            : Result.succeed({
-                group: one.groupId,
-                type: "consumer",
-                state: one.groupState,
-                protocolType: "consumer",
-                assignor: one.assignorName,
-                coordinator: broker.id,
-                members: one.members.map((member) => ({
-                  memberId: member.memberId,
-                  instanceId: member.instanceId ?? undefined,
-                  clientId: member.clientId,
-                  host: member.clientHost,
-                  assignment: flat(member.assignment),
-                  target: flat(member.targetAssignment),
-                  epoch: member.memberEpoch
-                })),
-                operations: Operations.ofBits(one.authorizedOperations)
-              })
-        ])
+        groups.map((one) =>
+          answer("ConsumerGroupDescribe", broker, one, {
+            type: "consumer",
+            protocolType: "consumer",
+            assignor: one.assignorName,
+            members: one.members.map((member) =>
+              memberOf(member, flat(member.assignment), flat(member.targetAssignment))
+            )
+          })
+        )
     )
 }
 
@@ -132,28 +168,22 @@ const assignmentOf = (parts: Ask.Parts, bytes: Uint8Array): ReadonlyArray<TopicP
 }
 
 const classic: Kind = {
-  api: "DescribeGroups",
   key: DescribeGroups.Request.key,
   describe: (parts, broker, groups, operations) =>
-    Effect.gen(function* () {
-      const response = yield* broker.send(DescribeGroups, (version) => ({
+    Effect.map(
+      broker.send(DescribeGroups, (version) => ({
         groups,
         ...(version >= 3 ? { includeAuthorizedOperations: operations } : {})
-      }))
-      return response.groups.map((one) => [
-        one.groupId,
-        one.errorCode !== code.NONE
-          ? refused("DescribeGroups", one.groupId, one.errorCode, one.errorMessage)
-          : // Before v6 a group that is not there is told as a dead one.
-            one.groupState === "Dead"
-            ? "another kind"
-            : Result.succeed({
-                group: one.groupId,
+      })),
+      (response) =>
+        response.groups.map((one) =>
+          // Before v6 a group that is not there is told as a dead one.
+          one.errorCode === code.NONE && one.groupState === "Dead"
+            ? [one.groupId, "another kind"]
+            : answer("DescribeGroups", broker, one, {
                 type: "classic",
-                state: one.groupState,
                 protocolType: one.protocolType,
                 assignor: one.protocolData,
-                coordinator: broker.id,
                 members: one.members.map((member) => ({
                   memberId: member.memberId,
                   instanceId: member.groupInstanceId ?? undefined,
@@ -162,76 +192,43 @@ const classic: Kind = {
                   assignment: one.protocolType === "consumer" ? assignmentOf(parts, member.memberAssignment) : [],
                   target: undefined,
                   epoch: undefined
-                })),
-                operations: Operations.ofBits(one.authorizedOperations)
+                }))
               })
-      ])
-    })
+        )
+    )
 }
 
 const share: Kind = {
-  api: "ShareGroupDescribe",
   key: ShareGroupDescribe.Request.key,
   describe: (_, broker, groupIds, operations) =>
     Effect.map(
       broker.send(ShareGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
       ({ groups }) =>
-        groups.map((one) => [
-          one.groupId,
-          one.errorCode !== code.NONE
-            ? refused("ShareGroupDescribe", one.groupId, one.errorCode, one.errorMessage)
-            : Result.succeed({
-                group: one.groupId,
-                type: "share",
-                state: one.groupState,
-                protocolType: "share",
-                assignor: one.assignorName,
-                coordinator: broker.id,
-                members: one.members.map((member) => ({
-                  memberId: member.memberId,
-                  instanceId: undefined,
-                  clientId: member.clientId,
-                  host: member.clientHost,
-                  assignment: flat(member.assignment),
-                  target: undefined,
-                  epoch: member.memberEpoch
-                })),
-                operations: Operations.ofBits(one.authorizedOperations)
-              })
-        ])
+        groups.map((one) =>
+          answer("ShareGroupDescribe", broker, one, {
+            type: "share",
+            protocolType: "share",
+            assignor: one.assignorName,
+            members: one.members.map((member) => memberOf(member, flat(member.assignment)))
+          })
+        )
     )
 }
 
 const streams: Kind = {
-  api: "StreamsGroupDescribe",
   key: StreamsGroupDescribe.Request.key,
   describe: (_, broker, groupIds, operations) =>
     Effect.map(
       broker.send(StreamsGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
       ({ groups }) =>
-        groups.map((one) => [
-          one.groupId,
-          one.errorCode !== code.NONE
-            ? refused("StreamsGroupDescribe", one.groupId, one.errorCode, one.errorMessage)
-            : Result.succeed({
-                group: one.groupId,
-                type: "streams",
-                state: one.groupState,
-                protocolType: "streams",
-                assignor: one.assignorName ?? "",
-                coordinator: broker.id,
-                members: one.members.map((member) => ({
-                  memberId: member.memberId,
-                  instanceId: member.instanceId ?? undefined,
-                  clientId: member.clientId,
-                  host: member.clientHost,
-                  assignment: [],
-                  target: undefined,
-                  epoch: member.memberEpoch
-                })),
-                operations: Operations.ofBits(one.authorizedOperations)
-              })
-        ])
+        groups.map((one) =>
+          answer("StreamsGroupDescribe", broker, one, {
+            type: "streams",
+            protocolType: "streams",
+            assignor: one.assignorName ?? "",
+            members: one.members.map((member) => memberOf(member, []))
+          })
+        )
     )
 }
 

@@ -8,6 +8,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
 
 const code = ErrorCode.codes
@@ -109,8 +110,8 @@ export const resolve = (
                   ? Result.succeed({
                       ...partition,
                       offset: offset === undefined || offset < 0 ? undefined : offset,
-                      timestamp: one.timestamp < 0 ? undefined : one.timestamp,
-                      leaderEpoch: one.leaderEpoch < 0 ? undefined : one.leaderEpoch
+                      timestamp: fromZero(one.timestamp),
+                      leaderEpoch: fromZero(one.leaderEpoch)
                     })
                   : Result.fail(Failure.of(one.errorCode, null, { api: "ListOffsets", ...partition }))
               )

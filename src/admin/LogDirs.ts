@@ -8,6 +8,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
 
 const code = ErrorCode.codes
@@ -38,8 +39,6 @@ export interface BrokerLogDirs {
   readonly dirs: ReadonlyArray<LogDir>
 }
 
-const bytes = (number: number): number | undefined => (number < 0 ? undefined : number)
-
 export const describeAll = (
   parts: Ask.Parts,
   brokers: ReadonlyArray<number>,
@@ -69,8 +68,8 @@ export const describeAll = (
                 future: isFutureKey
               }))
             ),
-            total: bytes(one.totalBytes),
-            usable: bytes(one.usableBytes)
+            total: fromZero(one.totalBytes),
+            usable: fromZero(one.usableBytes)
           }))
           return new Map(batch.map((id) => [String(id), Result.succeed({ broker: id, dirs })]))
         })

@@ -12,6 +12,7 @@ import * as Check from "./Check.ts"
 import * as ConfigWords from "./ConfigWords.ts"
 import type { ConfigEntry } from "./ConfigWords.ts"
 import * as Failure from "./Failure.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
 import * as Topics from "./Topics.ts"
 
@@ -121,8 +122,8 @@ export const create = (
                 ? Result.succeed({
                     name: one.name,
                     id: Topics.idOf(one.topicId),
-                    partitions: one.numPartitions < 0 ? undefined : one.numPartitions,
-                    replicationFactor: one.replicationFactor < 0 ? undefined : one.replicationFactor,
+                    partitions: fromZero(one.numPartitions),
+                    replicationFactor: fromZero(one.replicationFactor),
                     config:
                       version < 5 || one.configs === null || one.topicConfigErrorCode !== code.NONE
                         ? undefined

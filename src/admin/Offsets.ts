@@ -11,6 +11,7 @@ import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import * as Groups from "./Groups.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
 
 const code = ErrorCode.codes
@@ -69,7 +70,7 @@ const committed = (
           topic,
           partition: one.partitionIndex,
           offset: one.committedOffset,
-          leaderEpoch: one.committedLeaderEpoch < 0 ? undefined : one.committedLeaderEpoch,
+          leaderEpoch: fromZero(one.committedLeaderEpoch),
           metadata: one.metadata ?? ""
         })
     }

@@ -11,6 +11,7 @@ import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import type { ChangeOptions } from "./NewTopics.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
 
 const code = ErrorCode.codes
@@ -33,8 +34,6 @@ export interface QuorumDescription {
   readonly voters: ReadonlyArray<QuorumReplica>
   readonly observers: ReadonlyArray<QuorumReplica>
 }
-
-const from = (number: number): number | undefined => (number < 0 ? undefined : number)
 
 const metadataTopic = "__cluster_metadata"
 
@@ -61,12 +60,12 @@ export const describe = (
         const replica = (one: (typeof told.currentVoters)[number]): QuorumReplica => ({
           id: one.replicaId,
           directoryId: spoken >= 2 ? one.replicaDirectoryId : undefined,
-          logEndOffset: from(one.logEndOffset),
-          lastFetchAt: from(one.lastFetchTimestamp),
-          lastCaughtUpAt: from(one.lastCaughtUpTimestamp)
+          logEndOffset: fromZero(one.logEndOffset),
+          lastFetchAt: fromZero(one.lastFetchTimestamp),
+          lastCaughtUpAt: fromZero(one.lastCaughtUpTimestamp)
         })
         return {
-          leader: from(told.leaderId),
+          leader: fromZero(told.leaderId),
           leaderEpoch: told.leaderEpoch,
           highWatermark: told.highWatermark,
           voters: told.currentVoters.map(replica),

@@ -8,6 +8,7 @@ import * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Operations from "./Operations.ts"
 import * as Plan from "./Plan.ts"
 
@@ -103,8 +104,8 @@ const describe = (topic: MetadataTopic, operations: boolean): TopicDescription =
   internal: topic.isInternal,
   partitions: Array.from(topic.partitions, (one) => ({
     partition: one.partitionIndex,
-    leader: one.leaderId < 0 ? undefined : one.leaderId,
-    leaderEpoch: one.leaderEpoch < 0 ? undefined : one.leaderEpoch,
+    leader: fromZero(one.leaderId),
+    leaderEpoch: fromZero(one.leaderEpoch),
     replicas: one.replicaNodes,
     isr: one.isrNodes,
     offline: one.offlineReplicas

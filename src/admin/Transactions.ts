@@ -11,6 +11,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
 
 const code = ErrorCode.codes
@@ -31,8 +32,6 @@ export interface ProducerState {
 export interface PartitionProducers extends TopicPartition.TopicPartition {
   readonly producers: ReadonlyArray<ProducerState>
 }
-
-const from = (number: number): number | undefined => (number < 0 ? undefined : number)
 
 export const describeProducers = (
   parts: Ask.Parts,
@@ -67,10 +66,10 @@ export const describeProducers = (
                           producers: one.activeProducers.map((producer) => ({
                             producerId: producer.producerId,
                             producerEpoch: producer.producerEpoch,
-                            lastSequence: from(producer.lastSequence),
-                            lastTimestamp: from(producer.lastTimestamp),
+                            lastSequence: fromZero(producer.lastSequence),
+                            lastTimestamp: fromZero(producer.lastTimestamp),
                             coordinatorEpoch: producer.coordinatorEpoch,
-                            transactionStart: from(producer.currentTxnStartOffset)
+                            transactionStart: fromZero(producer.currentTxnStartOffset)
                           }))
                         })
                       : Result.fail(
@@ -196,7 +195,7 @@ export const describeAll = (
                       producerId: one.producerId,
                       producerEpoch: one.producerEpoch,
                       timeout: one.transactionTimeoutMs,
-                      startedAt: from(one.transactionStartTimeMs),
+                      startedAt: fromZero(one.transactionStartTimeMs),
                       partitions: one.topics.flatMap(({ partitions, topic }) =>
                         partitions.map((partition) => ({ topic, partition }))
                       )
