@@ -139,6 +139,43 @@ describe("order and loss", () => {
       assert.deepStrictEqual(log.slice(-9), values(10).slice(1), log.join())
     }).pipe(Effect.provide(withProducer({ acks: 0 }, { brokers: 2, replicationFactor: 2 })))
   )
+
+  it.effect("acks 0: a lost connection asks for the leaders of what was on it, and what is written asks for none", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "first", partition: 0 })
+      const asked = yield* broker.inject(Fault.on("Metadata").throttle(0))
+      for (const value of values(5)) yield* producer.send(text, { value, partition: 0 })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* asked.hits, 0)
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).close)
+      yield* producer.send(text, { value: "on it", partition: 0 })
+      yield* TestClock.adjust("1 second")
+      assert.isAtLeast(yield* asked.hits, 1)
+      yield* producer.send(text, { value: "after", partition: 0 })
+      yield* settled
+      assert.deepStrictEqual(yield* logOf(0), ["first", ...values(5), "on it", "after"])
+    }).pipe(Effect.provide(withProducer({ acks: 0 })))
+  )
+
+  it.effect("closing drains what lingers, without a flush", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ linger: "1 minute" }), scope)
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+      const acks = yield* Effect.forEach(["in flight", ...values(5)], (value) =>
+        Effect.andThen(producer.offer(text, { value, partition: 0 }), (ack) => Effect.as(Effect.yieldNow, ack))
+      )
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      for (let i = 0; i < 4; i++) yield* TestClock.adjust("500 millis")
+      assert.isDefined(closing.pollUnsafe(), "it does not wait for its closeTimeout")
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "in flight", ...values(5)])
+      for (const ack of acks) yield* ack
+    }).pipe(Effect.provide(kafka()))
+  )
 })
 
 describe("what became of a record", () => {
