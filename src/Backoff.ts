@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as LogEvent from "./LogEvent.ts"
 import * as KafkaError from "./KafkaError.ts"
 
 /**
@@ -84,7 +85,7 @@ class Runner {
     if (this.#isTold) return
     this.#isTold = true
     const what = `the Schedule of the setting ${this.#setting} ${waits ? "waits for something" : "has died"}, and counts as ended`
-    this.#run(waits ? Effect.logError(what) : Effect.logError(what, cause))
+    this.#run(LogEvent.log("scheduleFailed", what, {}, undefined, ...(waits ? [] : [cause])))
   }
 }
 

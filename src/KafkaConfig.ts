@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Net from "node:net"
 import { abandonable } from "./Abandon.ts"
+import * as LogEvent from "./LogEvent.ts"
 import * as Backoff from "./Backoff.ts"
 import { type Checks, checks, kinds, known, oneOf, settle, shown, type Table, type TableOf } from "./Checks.ts"
 import type * as KafkaError from "./KafkaError.ts"
@@ -298,7 +299,7 @@ const rest = <R>(
     if (tls === undefined && options.sasl?.mechanism === "AWS_MSK_IAM") mistake("sasl: AWS_MSK_IAM needs tls")
     if (tls !== undefined && pinned === "0.8") mistake("tls: brokers of 0.8 have none")
     if (tls === undefined && options.sasl?.mechanism === "PLAIN" && check.mistakes.length === 0)
-      yield* Effect.logWarning("sasl PLAIN without tls: whoever sees the connection reads the password")
+      yield* LogEvent.plaintextPassword(options.clientId)
     const context = yield* Effect.context<R>()
     return yield* settle(check, {
       bootstrap,

@@ -26,7 +26,7 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
     const { clientId, metadataMaxAge, metadataTimeout, retry } = yield* KafkaConfig
     const meter = yield* Metrics.meter(clientId)
     const shared = { brokers: yield* Brokers, cluster: yield* Cluster, metadataMaxAge, metadataTimeout, retry }
-    const producing = { ...shared, metrics: new ProducerMetrics(meter) }
+    const producing = { ...shared, clientId, metrics: new ProducerMetrics(meter) }
     const consuming = { ...shared, metrics: new FetchMetrics(meter) }
     return Transport.of({
       name: "native",

@@ -42,6 +42,7 @@ import { SendAll } from "./produce/SendAll.ts"
 import * as ProducerSink from "./produce/Sink.ts"
 import * as Reports from "./produce/Reports.ts"
 import * as Settings from "./produce/Settings.ts"
+import * as Told from "./produce/Told.ts"
 import type * as TopicEncoder from "./produce/TopicEncoder.ts"
 import type * as Topic from "./Topic.ts"
 import * as Transport from "./Transport.ts"
@@ -207,8 +208,12 @@ export const make = Effect.fnUntraced(function* (
     fork: run,
     closed: Deferred.await(closed)
   })
+  const failed = Told.failures(transport.clientId, (effect) => void run(effect))
   const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
-    if (Result.isFailure(outcome)) metrics.failed(topic, 1, outcome.failure)
+    if (Result.isFailure(outcome)) {
+      metrics.failed(topic, 1, outcome.failure)
+      failed(topic, partition, outcome.failure, monotonic())
+    }
     reports.report(topic, partition, outcome)
   })
 

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
+import * as LogEvent from "./LogEvent.ts"
 import * as Bootstrap from "./Bootstrap.ts"
 import type { Brokers } from "./Broker.ts"
 import * as Checks from "./Checks.ts"
@@ -196,7 +197,7 @@ const areOld = (
       if (!idempotent) return Effect.succeed(true)
       if (insistent) return Effect.fail(error)
       const told = "the brokers are older than 0.11: records go without idempotence, in order all the same"
-      return Effect.as(Effect.logWarning(told), true)
+      return Effect.as(LogEvent.log("withoutIdempotence", told), true)
     })
   )
 

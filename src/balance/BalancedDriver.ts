@@ -13,6 +13,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Os from "node:os"
+import * as LogEvent from "../LogEvent.ts"
 import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import * as Machine from "../engine/Machine.ts"
@@ -86,7 +87,7 @@ export const join = Effect.fnUntraced(function* (
       const kind = error.reason._tag
       if (told.has(kind)) return Effect.void
       told.add(kind)
-      return Effect.logWarning(`group ${group} waits: ${error.message}`)
+      return LogEvent.log("waiting", `group ${group} waits: ${error.message}`, { group })
     })
 
   const watches = GroupWatches.make({

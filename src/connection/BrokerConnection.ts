@@ -292,7 +292,7 @@ export class BrokerConnection implements Handler {
     const now = (this.usedAt = Backoff.monotonic(clock))
     this.metrics.answered(pending.api, seconds(clock) - pending.sentAt)
     const throttle = (value as { readonly throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0
-    if (throttle > 0) this.metrics.throttled(pending.api, throttle)
+    if (throttle > 0) this.#context.onThrottled(pending.api, throttle)
     // Whoever waited has gone, but the broker may throttle us all the same.
     if (throttle > 0 && Throttle.clientWaits(pending.key, pending.version))
       this.#line.mute(now + Math.min(throttle, requestTimeout))
@@ -373,7 +373,7 @@ export class BrokerConnection implements Handler {
     const due = [...this.#pending.splice(0), ...this.#leaving, ...this.#line.clear()]
     this.#leaving.clear()
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
-    this.#context.onEnd(this)
+    this.#context.onEnd(this, first)
     for (const pending of unread) this.#unanswered(pending, others)
     due.forEach((pending, i) => this.#unanswered(pending, i === 0 ? first : others))
     for (const told of this.#onLost) told()

@@ -1,6 +1,7 @@
 /** What a connection to a broker needs from its owner. */
 import type * as Clock from "effect/Clock"
 import type * as Effect from "effect/Effect"
+import type * as KafkaError from "../KafkaError.ts"
 import type { BrokerMetrics } from "../metrics/BrokerMetrics.ts"
 
 /** What a session needs from its owner. */
@@ -22,5 +23,7 @@ export interface Context<Session> {
   /** A request was not answered in its time: nothing was heard since then, on the monotonic clock. Before `onEnd`. */
   readonly onSilence: (session: Session, since: number) => void
   /** Told once, when the session has ended. */
-  readonly onEnd: (session: Session) => void
+  readonly onEnd: (session: Session, why: KafkaError.KafkaError) => void
+  /** A broker throttles us, for so many milliseconds. */
+  readonly onThrottled: (api: string, millis: number) => void
 }

@@ -21,12 +21,22 @@ import { BrokerConnection } from "./BrokerConnection.ts"
 import type * as ConnectionSlot from "./ConnectionSlot.ts"
 import * as IdleReaper from "./IdleReaper.ts"
 import * as Negotiation from "./Negotiation.ts"
+import { Observed } from "./Observed.ts"
 
 export interface Dialer {
   /** Of which cluster the brokers are, as far as is known. */
   clusterId: string | null
   /** What the slots of a broker need to be connected; an id below 0 is a bootstrap server's. */
   readonly slotContext: (id: number, host: string, port: number) => ConnectionSlot.Context
+}
+
+/** Where a connection leads to. */
+interface Target {
+  /** Below 0: a bootstrap server's. */
+  readonly id: number
+  readonly host: string
+  readonly port: number
+  readonly observed: Observed
 }
 
 /** Makes a dialer, whose connections end with the Scope. */
@@ -73,7 +83,13 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   }
 
   /** Opens a connection in a Scope of its own, which ends with it. */
-  const open = (host: string, port: number, slot: ConnectionSlot.ConnectionSlot, parent: Scope.Scope) =>
+  const open = (
+    host: string,
+    port: number,
+    observed: Observed,
+    slot: ConnectionSlot.ConnectionSlot,
+    parent: Scope.Scope
+  ) =>
     Effect.gen(function* () {
       const own = yield* Scope.fork(parent)
       const session: BrokerConnection = new BrokerConnection({
@@ -84,13 +100,14 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         maxResponseBytes: config.maxResponseBytes,
         authenticates: sasl !== undefined,
         clock,
-        metrics: metrics.broker(host, port),
+        metrics: observed.metrics,
         fork,
         onHeld,
         onSilence,
-        onEnd: (ended) => {
+        onThrottled: (api, millis) => observed.throttled(api, millis),
+        onEnd: (ended, why) => {
           sessions.delete(ended)
-          metrics.closed(ended)
+          observed.ended(ended, why)
           idle.remove(ended)
           slot.ended(ended)
           fork(Scope.close(own, Exit.void))
@@ -109,11 +126,11 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
       return session
     })
 
-  const connect = (id: number, host: string, port: number, slot: ConnectionSlot.ConnectionSlot, parent: Scope.Scope) =>
+  const connect = ({ host, id, observed, port }: Target, slot: ConnectionSlot.ConnectionSlot, parent: Scope.Scope) =>
     Effect.gen(function* () {
       const { clusterId } = dialer
       const session = yield* Negotiation.negotiate({
-        open: open(host, port, slot, parent),
+        open: open(host, port, observed, slot, parent),
         memory: memoryOf(formatAddress({ host, port })),
         // A bootstrap server may lead to another cluster than before. A node without its cluster is refused.
         identity: id < 0 || clusterId === null ? Negotiation.anyBroker : { clusterId, nodeId: id },
@@ -123,14 +140,23 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
       })
       session.ready(sasl === undefined ? undefined : yield* Authentication.authenticate(session, sasl, now))
       idle.add(session)
-      metrics.opened(session, sasl !== undefined)
+      yield* observed.opened(session)
       return session
     })
 
+  const watching = {
+    metrics,
+    client: config.clientId,
+    cluster: () => dialer.clusterId,
+    mechanism: sasl?.mechanism,
+    now,
+    fork
+  }
   const dialer: Dialer = {
     clusterId: null,
     slotContext: (id, host, port) => {
       const address = formatAddress({ host, port })
+      const observed = new Observed(watching, id, host, port, address)
       return {
         address,
         scope,
@@ -140,19 +166,10 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         delays,
         random,
         connect: (slot, parent) =>
-          connect(id, host, port, slot, parent).pipe(
+          connect({ id, host, port, observed }, slot, parent).pipe(
             Effect.timeoutOrElse({
               duration: config.connectTimeout,
-              orElse: () =>
-                Effect.fail(
-                  KafkaError.make({
-                    _tag: "TimedOut",
-                    budget: "connectTimeout",
-                    millis: config.connectTimeout,
-                    waitingFor: `a connection to ${address}`,
-                    broker: address
-                  })
-                )
+              orElse: () => Effect.fail(tooLong(address, config.connectTimeout))
             }),
             // Whatever a Network throws, or an Effect of the application: it is tried again as what cannot be reached.
             Effect.catchDefect((defect) =>
@@ -160,10 +177,19 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
                 KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
               )
             ),
-            Effect.tapError((error) => Effect.sync(() => metrics.broker(host, port).failed(error)))
+            (connecting) => observed.connecting(connecting)
           )
       }
     }
   }
   return dialer
 })
+
+const tooLong = (address: string, millis: number): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "TimedOut",
+    budget: "connectTimeout",
+    millis,
+    waitingFor: `a connection to ${address}`,
+    broker: address
+  })

@@ -8,6 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -216,7 +217,11 @@ export const make = (
     // Where one of them is ours no longer, the others may not have been taken yet.
     marked(1)
     if (isOne) return Effect.void
-    return Effect.logWarning(`offsets of group ${settings.group} could not be committed`, error)
+    return LogEvent.log(
+      "commitFailed",
+      `offsets of group ${settings.group} could not be committed, and are tried again: ${error.message}`,
+      { group: settings.group, member: identity().memberId }
+    )
   }
 
   return {

@@ -1,5 +1,6 @@
 /** Records that cannot be handled, sent to another topic as they were fetched. */
 import * as Effect from "effect/Effect"
+import * as LogEvent from "../LogEvent.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { Producer } from "../Producer.ts"
 import type { FetchedRecord } from "../Record.ts"
@@ -55,9 +56,11 @@ export const send = Effect.fnUntraced(function* (
     ],
     ...(timestamp >= 0 ? { timestamp } : {})
   })
-  yield* Effect.logWarning(
+  yield* LogEvent.log(
+    "deadLetter",
     `${from.topic}-${from.partition} at offset ${offset} is now a dead letter in ${to.name}: ${reason}` +
-      (attempts > 0 ? ` (attempts: ${attempts})` : "")
+      (attempts > 0 ? ` (attempts: ${attempts})` : ""),
+    { topic: from.topic, partition: from.partition }
   )
 })
 

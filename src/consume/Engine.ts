@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import { Closing } from "../engine/Closing.ts"
@@ -34,6 +35,7 @@ import * as Progress from "./Progress.ts"
 import type { Reading } from "./Reading.ts"
 import * as Revocation from "./Revocation.ts"
 import type { Settings } from "./Settings.ts"
+import * as Told from "./Told.ts"
 import type { KnownTopic } from "./StartPositions.ts"
 
 // How long what was interrupted may clean up when the time to close is over, in milliseconds.
@@ -88,7 +90,15 @@ export const make = Effect.fnUntraced(function* (
   const closing = yield* Closing
   const consumer = yield* Scope.provide(transport.consumer(settings.fetch), scope)
   const events = yield* PubSub.unbounded<ConsumerEvent | typeof theEnd>({ replay: 64 })
-  const publish = (event: ConsumerEvent): void => void PubSub.publishUnsafe(events, event)
+  const told = Told.make(
+    settings.group,
+    () => engine.member?.identity().memberId,
+    (effect) => void Effect.runForkWith(context)(effect)
+  )
+  const publish = (event: ConsumerEvent): void => {
+    PubSub.publishUnsafe(events, event)
+    told(event)
+  }
   const now = () => Backoff.monotonic(clock)
   const state = new ConsumerState(settings, now, publish)
   const { die, fail, knownTopics, partitions, reading } = state
@@ -207,7 +217,7 @@ export const make = Effect.fnUntraced(function* (
       if (!isNew) return Effect.void
       publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
       const who = settings.group === undefined ? "a consumer" : `a consumer of group ${settings.group}`
-      return Effect.logWarning(`${who} waits: ${error.message}`)
+      return LogEvent.log("waiting", `${who} waits: ${error.message}`, { group: settings.group })
     })
 
   const closeOnce = Effect.gen(function* () {
@@ -218,7 +228,9 @@ export const make = Effect.fnUntraced(function* (
     if (engine.member !== undefined) yield* engine.member.leave
     const left = Math.max(cleanUp, begun + settings.closeTimeout - now())
     if (!(yield* Apart.within(Scope.close(work, Exit.void), left)))
-      yield* Effect.logWarning("handlers that do not end, though they were interrupted, are left alone")
+      yield* LogEvent.log("drainTimedOut", "handlers that do not end, though they were interrupted, are left alone", {
+        group: settings.group
+      })
     reading.isOver = true
     PubSub.publishUnsafe(events, theEnd)
   })

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -75,6 +76,8 @@ export const make = (context: Context): Opening => {
   const lost = new Map<string, Set<number>>()
   const told = new WeakSet<Partition>()
 
+  const whereOf = ({ place }: Partition): LogEvent.Where => ({ group: settings.group, ...place })
+
   const idOf = (topic: string) => cluster.known(topic)?.id
 
   /** Whatever comes under this name is new: read from its first record. */
@@ -96,7 +99,7 @@ export const make = (context: Context): Opening => {
       if (!isNew) return Effect.void
       publish({ _tag: "Waiting", group: settings.group, partition: partition.place, error })
       const group = settings.group === undefined ? "" : ` of group ${settings.group}`
-      return Effect.logWarning(`${partition.key}${group} waits: ${error.message}`)
+      return LogEvent.log("waiting", `${partition.key}${group} waits: ${error.message}`, whereOf(partition))
     })
 
   /** What holds up all of them, said once. */
@@ -108,7 +111,9 @@ export const make = (context: Context): Opening => {
         for (const partition of list) partition.trouble = error
         if (!isNew) return Effect.void
         publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
-        return Effect.logWarning(`the commits of group ${settings.group} are waited for: ${error.message}`)
+        return LogEvent.log("waiting", `the commits of group ${settings.group} are waited for: ${error.message}`, {
+          group: settings.group
+        })
       })
 
   // ── what was found is the group's from then on
@@ -285,7 +290,11 @@ export const make = (context: Context): Opening => {
       }
       if (fresh.length === 0) return Effect.void
       publish({ _tag: "Deleted", partitions: fresh.map((partition) => partition.place) })
-      return Effect.logWarning(`topic ${topic} was deleted: ${fresh.map(({ key }) => key).join(", ")} are given up`)
+      const keys = fresh.map(({ key }) => key).join(", ")
+      return LogEvent.log("topicDeleted", `topic ${topic} was deleted: ${keys} are given up`, {
+        group: settings.group,
+        topic
+      })
     })
 
   const gone = (partition: Partition): Effect.Effect<void> =>
@@ -343,7 +352,8 @@ export const make = (context: Context): Opening => {
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
       if (knownTopics.get(partition.topic)?.id !== idOf(partition.topic)) forget(partition.topic)
       if (lost.get(partition.topic)?.has(partition.partition) !== true) tellRecreated(partition)
-      yield* Effect.logWarning(`${partition.key} is read from its first record: ${error.message}`)
+      const told = `${partition.key} is read from its first record: ${error.message}`
+      yield* LogEvent.log("topicRecreated", told, whereOf(partition))
       if (partition.bound.until !== undefined) return partition.finish()
       partition.topicId = reason.topicIds?.is
       return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")))
@@ -354,7 +364,8 @@ export const make = (context: Context): Opening => {
       if (partition.bound.until !== undefined)
         partition.bound.until = Math.min(partition.bound.until, yield* resolve(partition, "latest"))
       publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
-      yield* Effect.logWarning(`${error.message}; going on from ${onOutOfRange}, which is ${offset}`)
+      const told = `${error.message}; going on from ${onOutOfRange}, which is ${offset}`
+      yield* LogEvent.log("dataLoss", told, whereOf(partition))
       return yield* goOn(partition, reader, offset)
     }
     // The fetching side has asked for so long.

@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -21,7 +22,7 @@ export const hasStalled = (
 
 /** Looks again and again; ends never. */
 export const watch = (
-  { onStalled, progressTimeout }: Settings,
+  { group, onStalled, progressTimeout }: Settings,
   partitions: ReadonlyMap<string, Partition>,
   publish: (event: ConsumerEvent) => void,
   interrupt: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
@@ -37,7 +38,10 @@ export const watch = (
         // Told again after the same time, while it lasts.
         partition.progressedAt = now
         publish({ _tag: "Stalled", partition: partition.place, unfinished: unfinished.count })
-        yield* Effect.logWarning(`no progress for ${progressTimeout} ms: ${textOf([unfinished])}`)
+        yield* LogEvent.log("stalled", `no progress for ${progressTimeout} ms: ${textOf([unfinished])}`, {
+          group,
+          ...partition.place
+        })
         if (onStalled === "fail") {
           return yield* KafkaError.make({
             _tag: "TimedOut",

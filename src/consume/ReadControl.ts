@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as LogEvent from "../LogEvent.ts"
 
 /** A consumer whose stream is read. */
 export interface Source {
@@ -79,7 +80,8 @@ export const stopWhen = <A, E, R, R2>(
       const unheard = Effect.suspend(() =>
         sources.length > 0
           ? Effect.void
-          : Effect.logWarning(
+          : LogEvent.log(
+              "stopReachesNone",
               "Consumer.stopWhen stops no consumer: none is read in this pipeline itself (behind Stream.broadcast, or a queue that another fiber fills?); use consumer.stop"
             )
       )

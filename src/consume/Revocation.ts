@@ -9,6 +9,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
 import * as Apart from "./Apart.ts"
@@ -80,9 +81,30 @@ export interface Revocation {
   readonly interrupt: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
 }
 
+/** A hook of the application may not hold up the group; what it dies of is told. */
+const hooks =
+  (context: Context, where: LogEvent.Where) =>
+  (hook: OnGone | undefined, list: ReadonlyArray<Partition>, within: number): Effect.Effect<void> =>
+    hook === undefined || list.length === 0
+      ? Effect.void
+      : Apart.within(
+          context.provide(Effect.suspend(() => hook(list.map((partition) => partition.place)))),
+          within
+        ).pipe(
+          Effect.flatMap((hasEnded) =>
+            hasEnded
+              ? Effect.void
+              : LogEvent.log("hookFailed", "onRevoked or onLost has not ended in time, and is left alone", where)
+          ),
+          Effect.catchDefect((defect) =>
+            LogEvent.log("hookFailed", "onRevoked or onLost failed", where, undefined, defect)
+          )
+        )
+
 export const make = (context: Context): Revocation => {
   const { clock, committer, publish, settings } = context
   const now = () => Backoff.monotonic(clock)
+  const where: LogEvent.Where = { group: settings.group }
 
   /** When closing began, and how long it may take: in the middle of a revocation, perhaps. */
   let closing: { readonly since: number; readonly within: number } | undefined
@@ -101,19 +123,7 @@ export const make = (context: Context): Revocation => {
     if (list.length > 0) publish({ _tag, partitions: list.map((partition) => partition.place) })
   }
 
-  /** A hook of the application may not hold up the group; what it dies of is told. */
-  const told = (hook: OnGone | undefined, list: ReadonlyArray<Partition>, within: number): Effect.Effect<void> =>
-    hook === undefined || list.length === 0
-      ? Effect.void
-      : Apart.within(
-          context.provide(Effect.suspend(() => hook(list.map((partition) => partition.place)))),
-          within
-        ).pipe(
-          Effect.flatMap((hasEnded) =>
-            hasEnded ? Effect.void : Effect.logWarning("onRevoked or onLost has not ended in time, and is left alone")
-          ),
-          Effect.catchDefect((defect) => Effect.logWarning("onRevoked or onLost failed", defect))
-        )
+  const told = hooks(context, where)
 
   /** Closes the fetching side; a codec of the application's own that cannot be interrupted holds up nobody. */
   const closed = (list: ReadonlyArray<Partition>): Effect.Effect<unknown> =>
@@ -138,10 +148,12 @@ export const make = (context: Context): Revocation => {
     const unfinished = late.flatMap((partition) => partition.unfinished ?? [])
     publish({ _tag: "RevokeTimedOut", partitions: late.map((partition) => partition.place), unfinished })
     const hint = context.everMarked() ? "" : "; no record was ever marked: is `Consumer.done` forgotten?"
-    yield* Effect.logWarning(
+    yield* LogEvent.log(
+      "drainTimedOut",
       `drainTimeout: work was not through within ${within} ms: ${
         unfinished.length === 0 ? late.map(({ key }) => key).join(", ") : textOf(unfinished)
-      }${hint}`
+      }${hint}`,
+      where
     )
     // A stream that waits for records while nothing was ever marked is at no work.
     yield* interrupt(late.filter((partition) => context.everMarked() || !partition.isAwaited()))
@@ -173,7 +185,8 @@ export const make = (context: Context): Revocation => {
         const uncommitted = list.filter((partition) => committer.isBehind(partition) && !late.includes(partition))
         if (uncommitted.length > 0)
           publish({ _tag: "RevokeTimedOut", partitions: uncommitted.map(({ place }) => place), unfinished: [] })
-        return Effect.logWarning(`the last offsets of group ${settings.group} could not be committed`, error)
+        const what = `the last offsets of group ${settings.group} could not be committed: ${error.message}`
+        return LogEvent.log("commitFailed", what, where)
       })
       yield* cutAt(1, flushed)
     }

@@ -11,6 +11,7 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -167,7 +168,7 @@ export const make = Effect.fnUntraced(function* (
       return Effect.void
     } catch (defect) {
       // It is told, and tried again: an engine that has died in silence would hold everybody up.
-      return Effect.logError("the engine's look failed", defect).pipe(
+      return LogEvent.log("defect", "the engine's look failed", {}, undefined, defect).pipe(
         Effect.andThen(Effect.sleep(afterDefect)),
         Effect.andThen(Effect.sync(wake))
       )

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { TopicInfo } from "../Cluster.ts"
 import * as Compression from "../Compression.ts"
@@ -174,7 +175,7 @@ class Fetcher {
   #notice(partition: FetchedPartition, why: unknown): void {
     if (!partition.isNoticeable) return
     const what = `${TopicPartition.key(partition)} cannot be fetched at offset ${partition.next}, and is tried again`
-    this.#loop.fork(Effect.logWarning(what, why))
+    this.#loop.fork(LogEvent.log("fetchRetried", what, partition.place, undefined, why))
   }
 
   /** Bytes that are fetched ahead. */

@@ -9,6 +9,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import * as Machine from "../engine/Machine.ts"
@@ -43,7 +44,8 @@ const waiting = (
     const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
     if (told.has(kind)) return Effect.void
     told.add(kind)
-    return Effect.logWarning(`group ${group} cannot be joined as it should, and it is tried again: ${error.message}`)
+    const text = `group ${group} cannot be joined as it should, and it is tried again: ${error.message}`
+    return LogEvent.log("waiting", text, { group })
   })
 
 /** The group shares out anew. */

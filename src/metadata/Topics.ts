@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Change, TopicInfo } from "../ClusterInfo.ts"
@@ -86,7 +87,8 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
       for (const { id } of [unheard, ...others]) warned.add(id)
       const { id, problem } = unheard
       const more = others.length === 0 ? "" : `, and so are ${others.length} others`
-      yield* Effect.logWarning(`${address} says that broker ${id} is where none can be: ${problem}${more}`)
+      const text = `${address} says that broker ${id} is where none can be: ${problem}${more}`
+      yield* LogEvent.log("impossibleAddress", text, { cluster: state.clusterId, broker: id })
     }
     if (cluster.change !== undefined) changed(cluster.change)
     return response.topics

@@ -46,8 +46,11 @@ export class ClientMetrics {
     session.metrics.opened(authenticated)
   }
 
-  closed(session: Counted): void {
-    if (this.#opened.delete(session)) session.metrics.closed()
+  /** It has ended; false where it never was ready. */
+  closed(session: Counted): boolean {
+    if (!this.#opened.delete(session)) return false
+    session.metrics.closed()
+    return true
   }
 
   /** Nothing is read any more. */

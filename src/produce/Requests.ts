@@ -5,6 +5,7 @@
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as LogEvent from "../LogEvent.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import type * as Loop from "../engine/Loop.ts"
@@ -17,6 +18,7 @@ import type { Batch, Queue } from "./Batch.ts"
 import type { Connections } from "./Connections.ts"
 import * as Exchange from "./Exchange.ts"
 import type { Outcome, ProduceRequest } from "./Plan.ts"
+import type * as Told from "./Told.ts"
 
 export interface Requests {
   /** Sends a request whose batches have their bytes. */
@@ -35,6 +37,7 @@ export interface Parts {
   readonly acks: number
   readonly metrics: ProducerMetrics
   readonly isCompressed: boolean
+  readonly told: Told.Retries
   readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number; readonly insistent: boolean }
 }
 
@@ -169,8 +172,10 @@ export const make = (parts: Parts): Requests => {
     if (toldOfFormat) return
     toldOfFormat = true
     loop.fork(
-      Effect.logWarning(
-        `topic ${topic} keeps a message format before 2 (log.message.format.version): its records go without idempotence, in order all the same`
+      LogEvent.log(
+        "withoutIdempotence",
+        `topic ${topic} keeps a message format before 2 (log.message.format.version): its records go without idempotence, in order all the same`,
+        { topic }
       )
     )
   }
@@ -185,6 +190,8 @@ export const make = (parts: Parts): Requests => {
         tellOfFormat(topic)
       countEnded(metrics, batch, outcome, now)
       accumulator.settle(batch, outcome, now)
+      if (outcome._tag === "Appended") parts.told.acknowledged(topic)
+      else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)
       if (outcome._tag === "Unknown") {
         cluster.doubtLeader({ topic, partition })
         loop.refresh(topic)

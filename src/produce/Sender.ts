@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
@@ -28,10 +29,13 @@ import type { Capability, View } from "./Plan.ts"
 import * as ProducerIds from "./ProducerIds.ts"
 import * as Requests from "./Requests.ts"
 
+import * as Told from "./Told.ts"
+
 /** What the engine works over. */
 export interface Context {
   readonly brokers: Brokers["Service"]
   readonly cluster: Cluster["Service"]
+  readonly clientId: string
   readonly metrics: ProducerMetrics
 }
 
@@ -40,7 +44,7 @@ let producers = 0
 
 /** Makes the producing half of the native engine. Closing the Scope flushes, within `closeTimeout`. */
 export const make = Effect.fnUntraced(function* (
-  { brokers, cluster, metrics }: Context,
+  { brokers, clientId, cluster, metrics }: Context,
   settings: ProduceSettings
 ): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
@@ -71,7 +75,11 @@ export const make = Effect.fnUntraced(function* (
   const askForId = ProducerIds.make(
     brokers,
     () => loop,
-    (producer) => accumulator.begin(producer),
+    (producer) => {
+      accumulator.begin(producer)
+      const where = { client: clientId, producerId: producer.id }
+      loop.fork(LogEvent.log("producerId", `this producer has the id ${producer.id}`, where))
+    },
     (error, queues) => {
       if (error.isRetryable) accumulator.withoutId(`no producer id is to be had: ${error.message}`)
       else accumulator.failAll({ error }, queues)
@@ -101,8 +109,10 @@ export const make = Effect.fnUntraced(function* (
       if (capability.magic < 2 && !toldOfOld) {
         toldOfOld = true
         loop.fork(
-          Effect.logWarning(
-            `broker ${node} is older than 0.11: records for it go without idempotence, in order all the same`
+          LogEvent.log(
+            "withoutIdempotence",
+            `broker ${node} is older than 0.11: records for it go without idempotence, in order all the same`,
+            { broker: node }
           )
         )
       }
@@ -128,7 +138,8 @@ export const make = Effect.fnUntraced(function* (
     acks,
     settings,
     metrics,
-    isCompressed
+    isCompressed,
+    told: Told.retries(clientId, (effect) => loop.fork(effect))
   })
 
   const submit = EncodingLines.make(codecs, settings.deliveryTimeout, (effect) => loop.fork(effect), requests)

@@ -1,6 +1,7 @@
 /** The settings of a producer: what an application may say, and what is made of it. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as LogEvent from "../LogEvent.ts"
 import type * as Backoff from "../Backoff.ts"
 import * as Checks from "../Checks.ts"
 import type * as Compression from "../Compression.ts"
@@ -158,7 +159,7 @@ export const make = (given: Options): Effect.Effect<Checked, KafkaError> =>
     if (idempotent && settings.maxInFlight > 5) mistake("idempotent allows maxInFlight up to 5")
     const told =
       asked !== "all" && asked > 1
-        ? Effect.logInfo(`acks: ${asked} is taken for "all", since brokers know only 0, 1 and all`)
+        ? LogEvent.log("acksTakenForAll", `acks: ${asked} is taken for "all", since brokers know only 0, 1 and all`)
         : Effect.void
     return Effect.andThen(KafkaConfig.settle(checks, { settings, limits, partitioner }), (made) =>
       Effect.as(told, made)

@@ -25,7 +25,8 @@ const slowLink = Effect.gen(function* () {
     clock,
     metrics: new BrokerMetrics(Meter.none, "b", 1),
     fork: (effect) => void run(effect),
-    onEnd: () => {}
+    onEnd: () => {},
+    onThrottled: () => {}
   })
   session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })
   session.offer = {

@@ -1,0 +1,119 @@
+/**
+ * What the library logs, in one place: each event, its level, and what is known of where it happened, as annotations. It
+ * goes to Effect's loggers, wherever these send it.
+ *
+ * While all is well nothing is logged at `Info` or above. What is tried again is told the first time and then by
+ * doubling: at `Debug` while it may cure itself, at `Warn` once it lasts.
+ */
+import * as Effect from "effect/Effect"
+import type * as LogLevel from "effect/LogLevel"
+
+/** Every event, and its level. Where something lasts its level is `Warn` (see `Lasting`). */
+export const levels = {
+  // connections
+  connected: "Debug",
+  disconnected: "Debug",
+  brokerSilent: "Warn",
+  connectFailed: "Debug",
+  connectSlow: "Warn",
+  throttled: "Debug",
+  plaintextPassword: "Warn",
+  impossibleAddress: "Warn",
+  // producers
+  batchRetried: "Debug",
+  recordFailed: "Warn",
+  producerId: "Debug",
+  withoutIdempotence: "Warn",
+  acksTakenForAll: "Info",
+  // consumers
+  assigned: "Debug",
+  revoked: "Debug",
+  lost: "Warn",
+  waiting: "Warn",
+  goesOn: "Info",
+  drainTimedOut: "Warn",
+  stalled: "Warn",
+  commitFailed: "Warn",
+  hookFailed: "Warn",
+  topicDeleted: "Warn",
+  topicRecreated: "Warn",
+  dataLoss: "Warn",
+  damaged: "Warn",
+  skipped: "Warn",
+  deadLetter: "Warn",
+  fetchRetried: "Warn",
+  stopReachesNone: "Warn",
+  /** A Schedule among the settings that dies. */
+  scheduleFailed: "Error",
+  // the library's own mistake
+  defect: "Error"
+} as const satisfies { readonly [event: string]: LogLevel.Severity }
+
+export type Event = keyof typeof levels
+
+/** What is known of where it happened. */
+export interface Where {
+  readonly client?: string | undefined
+  readonly cluster?: string | null | undefined
+  readonly broker?: string | number | undefined
+  readonly topic?: string | undefined
+  readonly partition?: number | undefined
+  readonly group?: string | undefined
+  readonly member?: string | undefined
+  readonly producerId?: number | undefined
+}
+
+/** As annotations: `kafka.event`, and what is known of `kafka.client`, `kafka.cluster`, `kafka.broker`, … */
+const annotations = (event: Event, where: Where): Record<string, unknown> => {
+  const all: Record<string, unknown> = { "kafka.event": event }
+  for (const [key, value] of Object.entries(where))
+    if (value !== undefined && value !== null) all[`kafka.${key}`] = value
+  return all
+}
+
+/** Logs an event. A logger that dies of it harms nobody. */
+export const log = (
+  event: Event,
+  message: string,
+  where: Where = {},
+  level: LogLevel.Severity = levels[event],
+  ...details: ReadonlyArray<unknown>
+): Effect.Effect<void> =>
+  Effect.logWithLevel(level)(message, ...details).pipe(
+    Effect.annotateLogs(annotations(event, where)),
+    Effect.catchDefect(() => Effect.void)
+  )
+
+/** SASL PLAIN without TLS. */
+export const plaintextPassword = (client: string | undefined): Effect.Effect<void> =>
+  log("plaintextPassword", "sasl PLAIN without tls: whoever sees the connection reads the password", { client })
+
+/** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */
+const lastsAfter = 3000
+
+/** When a failure that is tried again is told, and at which level: the first, then by doubling, and when it begins to last. */
+export class Lasting {
+  #count = 0
+  #since = 0
+  #next = 1
+  #lasts = false
+
+  /** Undefined: it is not told. */
+  failed(now: number): LogLevel.Severity | undefined {
+    if (this.#count++ === 0) this.#since = now
+    const begins = !this.#lasts && now - this.#since >= lastsAfter
+    if (begins) this.#lasts = true
+    if (!begins && this.#count < this.#next) return undefined
+    this.#next = this.#count * 2
+    return this.#lasts ? "Warn" : "Debug"
+  }
+
+  /** It is over; true where a warning has told of it. */
+  cured(): boolean {
+    const lasted = this.#lasts
+    this.#count = 0
+    this.#next = 1
+    this.#lasts = false
+    return lasted
+  }
+}

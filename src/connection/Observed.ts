@@ -1,0 +1,109 @@
+/** What is seen from outside of the connections to a broker: metrics, and events in the log. */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
+import type { BrokerMetrics, ClientMetrics, Counted } from "../metrics/BrokerMetrics.ts"
+
+export interface Context {
+  readonly metrics: ClientMetrics
+  readonly client: string
+  readonly cluster: () => string | null
+  /** As whom we come; undefined: as nobody. */
+  readonly mechanism: string | undefined
+  /** Milliseconds on the monotonic clock. */
+  readonly now: () => number
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+}
+
+/** A connection that takes longer to be made is told of: most networks that drop packets say nothing for as long as one waits. */
+const slowAfter = 3000
+/** Being throttled for so long, in milliseconds, is a warning. */
+const throttledLong = 1000
+
+export class Observed {
+  readonly metrics: BrokerMetrics
+  readonly #context: Context
+  readonly #id: number
+  readonly #address: string
+  /** Connections that could not be made. */
+  readonly #failing = new LogEvent.Lasting()
+  /** Those that were made and were of no use. */
+  readonly #useless = new LogEvent.Lasting()
+  #throttles = 0
+
+  constructor(context: Context, id: number, host: string, port: number, address: string) {
+    this.#context = context
+    this.#id = id
+    this.#address = address
+    this.metrics = context.metrics.broker(host, port)
+  }
+
+  #log(event: LogEvent.Event, message: string, level?: Parameters<typeof LogEvent.log>[3]): Effect.Effect<void> {
+    const { client, cluster } = this.#context
+    return LogEvent.log(event, message, { client, cluster: cluster(), broker: this.#address }, level)
+  }
+
+  get #who(): string {
+    return this.#id < 0 ? this.#address : `broker ${this.#id} at ${this.#address}`
+  }
+
+  /** A connection that is being made: says that it takes long, and why it fails. */
+  connecting<A>(self: Effect.Effect<A, KafkaError.KafkaError>): Effect.Effect<A, KafkaError.KafkaError> {
+    return Effect.suspend(() => {
+      const hint = "is it the address that clients reach it by (advertised.listeners)? does a firewall drop packets?"
+      const slow = this.#context.fork(
+        Effect.andThen(
+          Effect.sleep(slowAfter),
+          this.#log("connectSlow", `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}`)
+        )
+      )
+      return Effect.ensuring(
+        self,
+        Effect.sync(() => slow.interruptUnsafe())
+      )
+    }).pipe(Effect.tapError((error) => this.#failed(error)))
+  }
+
+  #failed(error: KafkaError.KafkaError): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.metrics.failed(error)
+      const level = error.reason._tag === "Closed" ? undefined : this.#failing.failed(this.#context.now())
+      return level === undefined
+        ? Effect.void
+        : this.#log("connectFailed", `cannot connect to ${this.#who}: ${error.message}`, level)
+    })
+  }
+
+  /** It is ready for requests. */
+  opened(session: Counted): Effect.Effect<void> {
+    const { mechanism, metrics } = this.#context
+    metrics.opened(session, mechanism !== undefined)
+    const as = mechanism === undefined ? "" : `, authenticated by ${mechanism}`
+    return this.#failing.cured()
+      ? this.#log("goesOn", `connected to ${this.#who} again${as}`)
+      : this.#log("connected", `connected to ${this.#who}${as}`)
+  }
+
+  /** One that was made, or not yet, has ended. */
+  ended(session: Counted & { readonly served: boolean; readonly heard: boolean }, why: KafkaError.KafkaError): void {
+    const { fork, metrics, now } = this.#context
+    const wasOpen = metrics.closed(session)
+    if (!wasOpen) return
+    const text = `the connection to ${this.#who} has ended: ${why.message}`
+    if (session.served) this.#useless.cured()
+    const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
+    if (/given up: .* was not (answered|written out) within/.test(why.message)) fork(this.#log("brokerSilent", text))
+    else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
+  }
+
+  /** The broker has throttled us. */
+  throttled(api: string, millis: number): void {
+    this.metrics.throttled(api, millis)
+    const count = ++this.#throttles
+    // The first, then by doubling.
+    if ((count & (count - 1)) !== 0) return
+    const text = `${this.#who} throttles us: ${api} by ${millis} ms (quota; the ${count}${count === 1 ? "st" : "th"} time)`
+    this.#context.fork(this.#log("throttled", text, millis >= throttledLong ? "Warn" : undefined))
+  }
+}

@@ -1,0 +1,52 @@
+/** What a consumer's events say in the log, besides those that are logged where they come up. */
+import type * as Effect from "effect/Effect"
+import * as LogEvent from "../LogEvent.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import type { ConsumerEvent } from "./Events.ts"
+
+/** Makes what is told of each event. `member` is who we are in the group now. */
+export const make = (
+  group: string | undefined,
+  member: () => string | undefined,
+  run: (effect: Effect.Effect<void>) => void
+): ((event: ConsumerEvent) => void) => {
+  let isWaiting = false
+  let skipped = 0
+  const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
+  const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
+    run(LogEvent.log(event, `${who} ${text}`, { group, member: member(), ...where }))
+  const listed = (partitions: ReadonlyArray<TopicPartition.TopicPartition>) => {
+    const keys = partitions.slice(0, 20).map(TopicPartition.key).join(", ")
+    return partitions.length > 20 ? `${keys} and ${partitions.length - 20} more` : keys || "no partition"
+  }
+  return (event) => {
+    switch (event._tag) {
+      case "Waiting":
+        isWaiting ||= event.partition === undefined
+        return
+      case "Assigned":
+        tell(isWaiting ? "goesOn" : "assigned", `is given ${listed(event.partitions)}`)
+        isWaiting = false
+        return
+      case "Revoked":
+        return tell("revoked", `has given ${listed(event.partitions)} back`)
+      case "Lost":
+        return tell("lost", `has lost ${listed(event.partitions)}: what was not committed comes again elsewhere`)
+      case "Damaged":
+        return tell(
+          "damaged",
+          `leaves out offsets ${event.from} to ${event.to - 1}: ${event.error.message}`,
+          event.partition
+        )
+      case "Skipped":
+        skipped++
+        // The first, then by doubling: there may be one for each record.
+        if ((skipped & (skipped - 1)) !== 0) return
+        return tell(
+          "skipped",
+          `passes over a record that does not fit its Schema, at offset ${event.offset} (${skipped} so far)`,
+          event.partition
+        )
+    }
+  }
+}

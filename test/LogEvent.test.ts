@@ -1,0 +1,362 @@
+/** Every event that is logged: made to happen, with its level and its annotations; and nothing where all is well. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger, Redacted, References, Result, Schedule, Schema, Stream } from "effect"
+import { Consumer, Kafka, KafkaConfig, Membership, Network, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import * as LogEvent from "../src/LogEvent.ts"
+import { calm, moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
+
+const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const entry = { key: "k", value: "v", partition: 0 }
+const entries = (count: number) => Array.from({ length: count }, () => entry)
+
+interface Line {
+  readonly level: string
+  readonly event: string | undefined
+  readonly text: string
+  readonly where: Readonly<Record<string, unknown>>
+}
+
+/** What was logged, and is. */
+const lines: Array<Line> = []
+const logger = Logger.make(({ fiber, logLevel, message }) => {
+  const annotations = fiber.getRef(References.CurrentLogAnnotations) as Record<string, unknown>
+  lines.push({
+    level: logLevel,
+    event: annotations["kafka.event"] as string | undefined,
+    text: String(message),
+    where: annotations
+  })
+})
+/** Hears everything that is logged, from the beginning. */
+const heard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    lines.length = 0
+    return self.pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(References.MinimumLogLevel, "All"))
+  })
+const of = (event: LogEvent.Event) => lines.filter((line) => line.event === event)
+const levelsOf = (event: LogEvent.Event) => of(event).map(({ level }) => level)
+/** Those that somebody sees who has set nothing. */
+const loud = () => lines.filter(({ level }) => level !== "Debug" && level !== "Trace")
+
+const cluster = (options: Parameters<typeof KafkaTest.layer>[0] = {}, producer?: Producer.Options) =>
+  Producer.layer(producer).pipe(
+    Layer.provideMerge(
+      KafkaTest.layer({
+        topics: [{ name: orders, partitions: 2 }],
+        ...options,
+        client: { clientId: "app", ...options.client }
+      })
+    )
+  )
+
+/** A network that the embedded brokers are behind, and that can be made to refuse, or to stay silent. */
+const gated = (gate: { way: "open" | "refused" | "silent" }) =>
+  Layer.effect(
+    Network.Network,
+    Effect.map(Network.Network, (network) =>
+      Network.Network.of({
+        connect: (address, handler) =>
+          Effect.suspend(() =>
+            gate.way === "open"
+              ? network.connect(address, handler)
+              : gate.way === "silent"
+                ? Effect.never
+                : Effect.die(new Error("ECONNREFUSED"))
+          )
+      })
+    )
+  ).pipe(Layer.provide(Layer.fresh(EmbeddedKafka.layerNetwork)))
+
+describe("the log", () => {
+  it.effect("is quiet over a whole healthy program, and says at Debug what has happened", () =>
+    Effect.gen(function* () {
+      yield* scoped(
+        Effect.gen(function* () {
+          const producer = yield* Producer.Producer
+          yield* producer.sendAll(orders, entries(50))
+          const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+          let handled = 0
+          yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void handled++)))
+          yield* until("all are handled", () => handled === 50)
+          const second = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+          yield* Effect.forkScoped(second.run(() => Effect.void))
+          yield* until("they share", () => of("assigned").length === 3)
+        }).pipe(Effect.provide(cluster()))
+      )
+      assert.deepStrictEqual(loud(), [])
+      const [connected] = of("connected")
+      assert.deepInclude(connected?.where, { "kafka.client": "app", "kafka.broker": "embedded-1:9092" })
+      assert.isTrue(of("connected").some(({ where }) => typeof where["kafka.cluster"] === "string"))
+      assert.isAbove(of("disconnected").length, 0)
+      assert.typeOf(of("producerId")[0]?.where["kafka.producerId"], "number")
+      const [assigned] = of("assigned")
+      assert.include(assigned?.text, "a consumer of group g is given orders-0, orders-1")
+      assert.strictEqual(assigned?.where["kafka.group"], "g")
+      assert.isAbove(String(assigned?.where["kafka.member"]).length, 5)
+      assert.isAbove(of("revoked").length, 0)
+      for (const line of lines) assert.isTrue(line.event !== undefined && line.event in LogEvent.levels, line.text)
+    }).pipe(heard)
+  )
+
+  it.effect(
+    "says that a broker cannot be reached: at first for those who look closely, then for all, and that it can be again",
+    () => {
+      const gate: Parameters<typeof gated>[0] = { way: "open" }
+      const client = Layer.unwrap(
+        Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
+          Kafka.layerWithoutNetwork({ bootstrap, clientId: "app" })
+        )
+      ).pipe(Layer.provide(gated(gate)), Layer.provideMerge(EmbeddedKafka.layer({ topics: [orders] })))
+      return Effect.gen(function* () {
+        const producer = yield* Producer.make()
+        gate.way = "refused"
+        const sending = yield* Effect.forkChild(producer.send(orders, entry))
+        yield* calm
+        assert.deepStrictEqual([...new Set(levelsOf("connectFailed"))], ["Debug"])
+        assert.include(of("connectFailed")[0]?.text, "cannot connect to broker 1 at embedded-1:9092")
+        assert.include(of("connectFailed")[0]?.text, "ECONNREFUSED")
+        yield* pass(5_000, 100)
+        assert.include(levelsOf("connectFailed"), "Warn")
+        // By doubling: some lines, and not one for each try.
+        assert.isBelow(of("connectFailed").length, 6)
+        gate.way = "open"
+        yield* until("it is sent", () => sending.pollUnsafe() !== undefined)
+        assert.deepStrictEqual(
+          of("goesOn").map(({ level, text }) => [level, text]),
+          [["Info", "connected to broker 1 at embedded-1:9092 again"]]
+        )
+      }).pipe(scoped, Effect.provide(client), heard)
+    }
+  )
+
+  it.effect("says within 5 s that a connection takes long", () => {
+    const gate: Parameters<typeof gated>[0] = { way: "silent" }
+    return Effect.gen(function* () {
+      const { bootstrap } = yield* EmbeddedKafka.EmbeddedKafka
+      const client = Kafka.layerWithoutNetwork({ bootstrap }).pipe(Layer.provide(gated(gate)))
+      const fiber = yield* Effect.forkScoped(Effect.scoped(Layer.build(client)))
+      yield* pass(5_000)
+      assert.deepStrictEqual(levelsOf("connectSlow"), ["Warn"])
+      assert.include(of("connectSlow")[0]?.text, "advertised.listeners")
+      yield* Fiber.interrupt(fiber)
+    }).pipe(scoped, Effect.provide(EmbeddedKafka.layer()), heard)
+  })
+
+  it.effect("says that a broker is silent, or throttles", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.inject(Fault.on("Produce", { nth: 1 }).throttle(5000))
+      yield* moving(producer.send(orders, entry))
+      assert.deepStrictEqual(levelsOf("throttled"), ["Warn"])
+      assert.include(of("throttled")[0]?.text, "Produce by 5000 ms")
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).withhold)
+      yield* moving(producer.send(orders, entry))
+      assert.deepStrictEqual(levelsOf("brokerSilent"), ["Warn"])
+    }).pipe(Effect.scoped, Effect.provide(cluster({ client: { requestTimeout: "10 seconds" } })), heard)
+  )
+
+  it.effect("says that records are sent again: at Debug while it may cure itself, at Warn once it lasts", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* producer.send(orders, entry)
+      const fault = yield* broker.inject(Fault.on("Produce").error(19))
+      const sending = yield* Effect.forkChild(producer.send(orders, entry))
+      yield* pass(500, 50)
+      assert.isAbove(of("batchRetried").length, 0)
+      assert.notInclude(levelsOf("batchRetried"), "Warn")
+      assert.deepInclude(of("batchRetried")[0]?.where, { "kafka.topic": "orders", "kafka.partition": 0 })
+      assert.include(of("batchRetried")[0]?.text, "NOT_ENOUGH_REPLICAS")
+      assert.deepStrictEqual(loud(), [])
+      yield* pass(8_000, 250)
+      assert.include(levelsOf("batchRetried"), "Warn")
+      yield* fault.remove
+      yield* until("it is sent", () => sending.pollUnsafe() !== undefined)
+      assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+    }).pipe(Effect.scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("says of records that fail the first, then by doubling", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.inject(Fault.on("Produce").error(29))
+      const results = yield* moving(producer.sendAll(orders, entries(1000)))
+      assert.isTrue(results.every(Result.isFailure))
+      assert.strictEqual(of("recordFailed").length, 10)
+      assert.include(of("recordFailed")[0]?.text, "TOPIC_AUTHORIZATION_FAILED")
+    }).pipe(Effect.scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("says what a setting means", () =>
+    Effect.gen(function* () {
+      yield* KafkaConfig.make({
+        bootstrap: ["b"],
+        clientId: "app",
+        sasl: { mechanism: "PLAIN", username: "u", password: Redacted.make("hunter2") }
+      })
+      assert.deepStrictEqual(of("plaintextPassword")[0]?.where, {
+        "kafka.event": "plaintextPassword",
+        "kafka.client": "app"
+      })
+      yield* Effect.scoped(Producer.make({ acks: 2, idempotent: false }))
+      assert.deepStrictEqual(levelsOf("acksTakenForAll"), ["Info"])
+      yield* Effect.scoped(
+        Producer.make({ retry: Schedule.forever.pipe(Schedule.modifyDelay(() => Effect.die("no"))) })
+      ).pipe(Effect.ignore)
+    }).pipe(Effect.provide(KafkaTest.layer({ topics: [orders] })), heard)
+  )
+
+  it.effect("says that a consumer waits, and goes on", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const fault = yield* broker.inject(Fault.on("FindCoordinator").error(15))
+      const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it waits", () => of("waiting").length > 0)
+      assert.deepStrictEqual(levelsOf("waiting"), ["Warn"])
+      assert.include(of("waiting")[0]?.text, "COORDINATOR_NOT_AVAILABLE")
+      yield* fault.remove
+      yield* until("it goes on", () => of("goesOn").length > 0)
+      assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("says that partitions are lost, that work is not through, that a commit is not taken", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* producer.send(orders, entry)
+      const membership = Membership.classic({ heartbeatInterval: "1 second" })
+      yield* scoped(
+        Effect.gen(function* () {
+          const options = {
+            topics: [orders],
+            group: "g",
+            from: "earliest",
+            membership,
+            drainTimeout: "1 second"
+          } as const
+          const consumer = yield* Consumer.subscribe({ ...options, progressTimeout: "2 seconds" })
+          yield* Effect.forkScoped(consumer.run(() => Effect.never))
+          yield* until("nothing goes on", () => of("stalled").length > 0)
+          assert.strictEqual(of("stalled")[0]?.where["kafka.topic"], "orders")
+          yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
+          yield* until("they are lost", () => of("lost").length > 0)
+          assert.include(of("lost")[0]?.text, "has lost orders-0, orders-1")
+        })
+      )
+      yield* scoped(
+        Effect.gen(function* () {
+          const consumer = yield* Consumer.subscribe({
+            topics: [orders],
+            group: "i",
+            from: "earliest",
+            drainTimeout: "1 second"
+          })
+          let handled = 0
+          yield* Effect.forkScoped(
+            consumer.run(() =>
+              Effect.andThen(
+                Effect.sync(() => handled++),
+                Effect.never
+              )
+            )
+          )
+          yield* until("one is at work", () => handled > 0)
+        })
+      )
+      assert.deepStrictEqual(levelsOf("drainTimedOut"), ["Warn"])
+      const consumer = yield* Consumer.subscribe({
+        topics: [orders],
+        group: "h",
+        from: "earliest",
+        commitTimeout: "1 second"
+      })
+      yield* broker.inject(Fault.on("OffsetCommit").error(14))
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it is not committed", () => of("commitFailed").length > 0)
+      assert.strictEqual(of("commitFailed")[0]?.where["kafka.group"], "h")
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("says that a topic is gone, that records are, and which are passed over", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const bytes = Topic.bytes("orders")
+      yield* producer.sendAll(
+        bytes,
+        entries(4).map(({ partition }) => ({ key: null, value: new Uint8Array([255]), partition }))
+      )
+      const numbers = Topic.make("orders", {
+        key: Schema.NullOr(Schema.String),
+        value: Schema.fromJsonString(Schema.Struct({ n: Schema.Number }))
+      })
+      const consumer = yield* Consumer.assign({
+        topic: numbers,
+        from: "earliest",
+        onUndecodable: "skip",
+        partitions: [0]
+      })
+      yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+      yield* until("they are passed over", () => of("skipped").length >= 3)
+      assert.deepStrictEqual(
+        of("skipped").map(({ text }) => /\((\d+) so far/.exec(text)?.[1]),
+        ["1", "2", "4"]
+      )
+      const late = yield* Consumer.assign({
+        topic: bytes,
+        from: { _tag: "At", offset: 1000 },
+        onOutOfRange: "earliest",
+        partitions: [0]
+      })
+      yield* Effect.forkScoped(Stream.runDrain(late.stream))
+      yield* until("it goes on elsewhere", () => of("dataLoss").length > 0)
+      yield* broker.deleteTopic(orders)
+      yield* until("it is noticed", () => of("topicDeleted").length > 0)
+      assert.strictEqual(of("topicDeleted")[0]?.where["kafka.topic"], "orders")
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("harms nobody where the logger dies of it", () => {
+    const dies = Logger.make(() => {
+      throw new Error("no disk")
+    })
+    return Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.inject(Fault.on("Produce", { times: 2 }).error(19))
+      const results = yield* moving(producer.sendAll(orders, entries(10)))
+      assert.isTrue(results.every(Result.isSuccess))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(cluster()),
+      Effect.provide(Logger.layer([dies])),
+      Effect.provideService(References.MinimumLogLevel, "All")
+    )
+  })
+
+  it("tells what lasts the first time, when it begins to last, and by doubling", () => {
+    const lasting = new LogEvent.Lasting()
+    const told = Array.from({ length: 64 }, (_, i) => [i + 1, lasting.failed(i * 500)] as const).filter(
+      ([, level]) => level !== undefined
+    )
+    assert.deepStrictEqual(told, [
+      [1, "Debug"],
+      [2, "Debug"],
+      [4, "Debug"],
+      [7, "Warn"],
+      [14, "Warn"],
+      [28, "Warn"],
+      [56, "Warn"]
+    ])
+    assert.isTrue(lasting.cured())
+    assert.isFalse(lasting.cured())
+    assert.strictEqual(lasting.failed(100_000), "Debug")
+    assert.isFalse(lasting.cured())
+  })
+})
