@@ -46,6 +46,8 @@ export interface Ensemble {
   /** Does the next write of a session and closes its connection without an answer; ends the session there too, where `expires`. */
   readonly loseNextAnswer: (session: string, expires?: boolean) => Effect.Effect<void>
   readonly counts: () => Counts
+  /** Tells of every node that is created, and whenever its data is set, at once, until the Scope closes. */
+  readonly onWrite: (listener: (path: string, data: Uint8Array) => void) => Effect.Effect<void, never, Scope.Scope>
 }
 
 interface Session {
@@ -270,7 +272,12 @@ export const make: Effect.Effect<
       of(id, (session) => {
         session.losesAnswer = expires ? "session" : "connection"
       }),
-    counts: () => ({ ...counts })
+    counts: () => ({ ...counts }),
+    onWrite: (listener) =>
+      Effect.acquireRelease(
+        Effect.sync(() => tree.written.add(listener)),
+        () => Effect.sync(() => tree.written.delete(listener))
+      )
   }
   return { ensemble, open }
 })

@@ -26,6 +26,7 @@ export class Tree {
   ])
   readonly dataWatches = new Map<string, Set<Watch>>()
   readonly childWatches = new Map<string, Set<Watch>>()
+  readonly written = new Set<(path: string, data: Uint8Array) => void>()
   transactions = 0
 
   /** Every path and its data as text, sorted. */
@@ -43,6 +44,9 @@ export class Tree {
   }
   private transaction(): string {
     return (++this.transactions).toString(16).padStart(16, "0")
+  }
+  private tell(path: string, data: Uint8Array): void {
+    for (const listener of this.written) listener(path, data)
   }
   private fire(watches: Map<string, Set<Watch>>, path: string): void {
     const fired = watches.get(path)
@@ -80,6 +84,7 @@ export class Tree {
     const created = this.transaction()
     this.nodes.set(path, { data, version: 0, owner, created, modified: created, children: new Set() })
     parent.children.add(nameOf(path))
+    this.tell(path, data)
     this.fire(this.dataWatches, path)
     this.fire(this.childWatches, parentOf(path))
     return { code: Code.OK }
@@ -91,6 +96,7 @@ export class Tree {
     entry.modified = this.transaction()
     entry.data = data
     entry.version++
+    this.tell(path, data)
     this.fire(this.dataWatches, path)
     return { code: Code.OK }
   }

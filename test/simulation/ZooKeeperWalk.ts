@@ -219,6 +219,12 @@ const walk = (partitions: number, choose: Choices, end: End) =>
     const group = new Group(memory, choose, yield* memory.connect({ sessionTimeout: "10 minutes" }), shared)
     end.about = JSON.stringify({ ...group.options, sharedBy, partitions })
     const world = new World(yield* EmbeddedKafka.EmbeddedKafka, oracle, choose, group.keeper)
+    yield* memory.onWrite((path, data) => {
+      const [, partition] = /^\/consumers\/g\/offsets\/orders\/(\d+)$/.exec(path) ?? []
+      if (partition === undefined) return
+      const place = { group: "g", topic: "orders", partition: Number(partition) }
+      oracle.record({ _tag: "Committed", ...place, offset: Number(Buffer.from(data).toString()) })
+    })
     const first = Array.from({ length: choose.between(1, 4) }, () => join(world))
     yield* Effect.all(first, { concurrency: choose.of([1, 4]) })
     // With `latest` what is sent before the group has its positions is nobody's.
@@ -226,11 +232,14 @@ const walk = (partitions: number, choose: Choices, end: End) =>
     const wanted: Array<string> = []
     const all = Array.from({ length: partitions }, (_, i) => i)
     // A member that has lost the brokers' coordinator alone is still one of the group, and cannot read what it is given.
-    // Offsets in ZooKeeper outlive their topic, and the embedded brokers tell there of none.
+    // Offsets in ZooKeeper outlive their topic, of which the embedded brokers tell nothing there, and have no epochs, so
+    // that what replaces a truncated end cannot be told from it.
     const possible = sicknesses.filter(
       (one) =>
         one !== "cut off from the coordinator" &&
-        (group.options.offsets === "kafka" || !/another topic is (deleted|made again)/.test(one))
+        // Of a process with several consumers all would stand still.
+        (sharedBy === 0 || one !== "a member is frozen") &&
+        (group.options.offsets === "kafka" || !/another topic is (deleted|made again|truncated)/.test(one))
     )
     for (let phase = 0; phase < 4; phase++) {
       const sickness = choose.chance(0.4) ? choose.of(possible) : "nothing"
