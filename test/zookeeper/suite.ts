@@ -56,6 +56,19 @@ const watching = Effect.fnUntraced(function* (zk: ZooKeeper.ZooKeeper["Service"]
 type Case = (harness: Harness) => Effect.Effect<void, unknown, Scope.Scope>
 
 export const cases: Readonly<Record<string, Case>> = {
+  "removes a node of a session, by what it holds, and by a version": ({ connect, root }) =>
+    Effect.gen(function* () {
+      const [one, two] = [yield* connect, yield* connect]
+      const { create, id, remove } = yield* one.session
+      const path = `${root}/owned`
+      yield* create(path, bytes("one"), { ephemeral: true })
+      assert.isFalse(yield* remove(path, { owner: (yield* two.session).id }))
+      assert.isFalse(yield* remove(path, { owner: id, data: bytes("two") }))
+      // the greatest version that the wire has, which no node has
+      assert.strictEqual(yield* refusal(remove(path, { version: 0x7fff_ffff })), "BAD_VERSION")
+      assert.isTrue(yield* remove(path, { owner: id, data: bytes("one") }))
+      assert.isFalse(yield* remove(path, { version: 0x7fff_ffff }))
+    }),
   "creates with what is above, reads, sets by version, lists, removes": ({ connect, root }) =>
     Effect.gen(function* () {
       const zk = yield* connect
