@@ -90,19 +90,27 @@ const settle = (record: AnyRecord, outcome: unknown): void => {
   if (outcome !== abandoned) doneUnsafe(record)
 }
 
-const delivered = (partition: Partition) => partition.deliver()
+/** An array, and the position that it was delivered from: a seek makes it void, also before its first record is begun. */
+interface Delivered {
+  readonly records: ReadonlyArray<AnyRecord>
+  readonly epoch: number
+}
+
+const delivered = (partition: Partition): Effect.Effect<Delivered | undefined, KafkaError> => {
+  const { epoch } = partition
+  return Effect.map(partition.deliver(), (records) => (records === undefined ? undefined : { records, epoch }))
+}
 
 /** The next array of a partition; undefined at its end. */
-const next = (partition: Partition): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError> =>
+const next = (partition: Partition): Effect.Effect<Delivered | undefined, KafkaError> =>
   partition.mailbox.take(delivered).pipe(
-    Effect.flatMap((records) => (records === undefined ? next(partition) : Effect.succeed(records))),
+    Effect.flatMap((array) => (array === undefined ? next(partition) : Effect.succeed(array))),
     Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(undefined) : Effect.fail(error)))
   )
 
 /** One record after the other. */
 const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any, any> => {
-  const each = (records: ReadonlyArray<AnyRecord>): Effect.Effect<void, any, any> => {
-    const { epoch } = partition
+  const each = ({ epoch, records }: Delivered): Effect.Effect<void, any, any> => {
     let i = 0
     let wasPaused = false
     const isDue = () => i < records.length && partition.epoch === epoch && partition.mayBegin
@@ -125,8 +133,8 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
       wasPaused ? Effect.void : Effect.sync(() => partition.host.handled(partition, since, exit))
     )
   }
-  return Effect.flatMap(next(partition), (records) =>
-    records === undefined ? Effect.succeed(false) : Effect.as(each(records), true)
+  return Effect.flatMap(next(partition), (array) =>
+    array === undefined ? Effect.succeed(false) : Effect.as(each(array), true)
   ).pipe(Effect.repeat({ while: (more) => more }), Effect.asVoid)
 }
 
@@ -138,12 +146,12 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
   const room = new Signal(() => waiting < maxWaiting || !partition.isLive)
   const dispatch = room.await.pipe(
     Effect.andThen(next(partition)),
-    Effect.map((records) => {
-      if (records === undefined) {
+    Effect.map((array) => {
+      if (array === undefined) {
         for (const lane of lanes) lane.close()
         return false
       }
-      const { epoch } = partition
+      const { epoch, records } = array
       waiting += records.length
       for (const record of records) {
         const { key, offset } = raw(record)

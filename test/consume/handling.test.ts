@@ -1,6 +1,6 @@
 /** What becomes of records: in `run`, and where they do not fit their Schema. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Result, Schedule, Schema, SchemaGetter, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Result, Schedule, Scheduler, Schema, SchemaGetter, Stream } from "effect"
 import { Consumer, type KafkaError, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
@@ -53,6 +53,37 @@ describe("run", () => {
       yield* consumer.seek(p0, Offset.at(8))
       yield* pass(3_000)
       assert.deepStrictEqual(seen, [0, 0, 8, 9])
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("obeys a seek also where its fiber pauses with an array in hand", () =>
+    Effect.gen(function* () {
+      yield* fill(40)
+      for (let ops = 3; ops <= 16; ops++) {
+        const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", maxRecords: 1 })
+        let isSought = false
+        let last = -1
+        const stale: Array<number> = []
+        const handle = ({ offset }: { readonly offset: number }) => {
+          last = offset
+          if (isSought && offset >= 10) stale.push(offset)
+          return Effect.void
+        }
+        const running = yield* Effect.forkScoped(
+          Effect.provideService(consumer.run(handle), Scheduler.MaxOpsBeforeYield, ops)
+        )
+        for (let i = 0; i < 12; i++) {
+          while (last < 10) yield* pass(50, 50)
+          for (let turns = 0; turns < i; turns++) yield* Effect.yieldNow
+          yield* consumer.seek(p0, Offset.at(0))
+          isSought = true
+          for (let turns = 0; turns < 3; turns++) yield* Effect.yieldNow
+          isSought = false
+          last = -1
+        }
+        assert.deepStrictEqual(stale, [], `${ops} operations`)
+        yield* Fiber.interrupt(running)
+      }
     }).pipe(scoped, Effect.provide(one))
   )
 
