@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { Cluster, Consumer, GroupOffsets, Membership, Producer, Topic } from "samsa"
+import * as InProcess from "./hostile/InProcess.ts"
 import { EmbeddedKafka, KafkaTest } from "../src/testing/index.ts"
 
 const topic = Topic.bytes("t")
@@ -99,6 +100,31 @@ describe("GroupOffsets", () => {
       }).pipe(Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }], asVersion })))
     )
   }
+
+  it.effect("of a partition that the answer leaves out are not taken for none", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* InProcess.make({
+        partitions: 2,
+        answers: {
+          OffsetFetch: ({ body }) => ({
+            groups: body.groups.map(({ groupId, topics }: any) => ({
+              groupId,
+              topics: topics.map((topic: any) => ({
+                ...topic,
+                partitions: [{ partitionIndex: 0, committedOffset: 5 }]
+              }))
+            }))
+          })
+        },
+        versions: { OffsetFetch: 9 }
+      })
+      const { reason } = yield* Effect.gen(function* () {
+        const consumer = yield* Consumer.subscribe({ group: "g", topics: [topic], from: "latest" })
+        return yield* Effect.flip(Stream.runDrain(consumer.stream))
+      }).pipe(Effect.provide(layer), Effect.scoped)
+      assert.deepInclude(reason, { _tag: "Corrupt", problem: "the partition is left out", topic: "t", partition: 1 })
+    })
+  )
 })
 
 const unknownTopicId = 100

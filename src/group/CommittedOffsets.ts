@@ -92,9 +92,11 @@ export const fetch = (
     const answer = response.groups[0] ?? response
     if (answer.errorCode !== code.NONE) return yield* KafkaError.fromCode(answer.errorCode, where)
     const committed = new Map<string, Committed>()
+    const told = new Set<string>()
     for (const topic of answer.topics) {
       const name = named.nameOf(topic)
       for (const { committedLeaderEpoch, committedOffset, errorCode, metadata, partitionIndex } of topic.partitions) {
+        told.add(TopicPartition.key({ topic: name, partition: partitionIndex }))
         // Nothing was ever committed, says an old broker.
         if (errorCode === code.UNKNOWN_TOPIC_OR_PARTITION) continue
         if (errorCode === code.UNKNOWN_TOPIC_ID) yield* Effect.ignore(cluster.topics(named.names))
@@ -109,6 +111,21 @@ export const fetch = (
           })
         }
       }
+    }
+    // Brokers tell of each that they were asked for, also where there is nothing: who takes silence for that skips, or
+    // reads again, what is there.
+    const untold = partitions.find((one) => !told.has(TopicPartition.key(one)))
+    if (untold !== undefined) {
+      const problem = "the partition is left out"
+      const { partition, topic } = untold
+      return yield* KafkaError.make({
+        ...where,
+        _tag: "Corrupt",
+        what: "OffsetFetchResponse",
+        problem,
+        topic,
+        partition
+      })
     }
     return committed
   })

@@ -73,7 +73,7 @@ describe("run", () => {
           Effect.provideService(consumer.run(handle), Scheduler.MaxOpsBeforeYield, ops)
         )
         for (let i = 0; i < 12; i++) {
-          while (last < 10) yield* pass(50, 50)
+          yield* until("it is at work", () => last >= 10)
           for (let turns = 0; turns < i; turns++) yield* Effect.yieldNow
           yield* consumer.seek(p0, Offset.at(0))
           isSought = true
