@@ -1,7 +1,7 @@
 /** Replicas, elections, directories, producers, transactions, features and the quorum by `Admin`, on clusters of three. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Result, Schema } from "effect"
-import { Admin, Cluster, ErrorCode, Producer, Topic } from "samsa"
+import { Admin, type Broker, Cluster, ErrorCode, type KafkaError, Producer, Topic } from "samsa"
 
 import * as AddPartitionsToTxn from "samsa/protocol/messages/AddPartitionsToTxn"
 import * as InitProducerId from "samsa/protocol/messages/InitProducerId"
@@ -20,27 +20,47 @@ const clusters: ReadonlyArray<readonly [Version, Mode]> = [
 
 const text = (name: string) => Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
 
-/** Opens a transaction with a partition in it, by hand: gives its producer id and epoch. */
+/**
+ * Opens a transaction with a partition in it, by hand: gives its producer id and epoch. A coordinator that has just
+ * begun to lead, and loads its log, is asked again, as producers do.
+ */
 const begin = (id: string, topic: string) =>
   Effect.gen(function* () {
     const cluster = yield* Cluster.Cluster
-    const coordinator = yield* cluster.coordinator("transaction", id)
-    const { errorCode, producerEpoch, producerId } = yield* coordinator.send(InitProducerId, () => ({
-      transactionalId: id,
-      transactionTimeoutMs: 60_000
-    }))
-    assert.strictEqual(errorCode, 0)
-    const added = yield* coordinator.send(
-      AddPartitionsToTxn,
-      () => ({
-        v3AndBelowTransactionalId: id,
-        v3AndBelowProducerId: producerId,
-        v3AndBelowProducerEpoch: producerEpoch,
-        v3AndBelowTopics: [{ name: topic, partitions: [0] }]
-      }),
-      { maxVersion: 3 }
+    const ask = <A>(
+      send: (broker: Broker.Broker) => Effect.Effect<A, KafkaError.KafkaError>,
+      code: (answer: A) => number
+    ) =>
+      eventually(
+        Effect.tap(Effect.flatMap(cluster.coordinator("transaction", id), send), (answer) =>
+          Effect.sync(() => {
+            if (ErrorCode.isTransient(code(answer))) cluster.forgetCoordinator("transaction", id)
+          })
+        ),
+        (answer) => !ErrorCode.isTransient(code(answer))
+      )
+    const { errorCode, producerEpoch, producerId } = yield* ask(
+      (coordinator) => coordinator.send(InitProducerId, () => ({ transactionalId: id, transactionTimeoutMs: 60_000 })),
+      (answer) => answer.errorCode
     )
-    assert.strictEqual(added.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode, 0)
+    assert.strictEqual(errorCode, 0)
+    const codeOfFirst = (answer: (typeof AddPartitionsToTxn.Response.schema)["Type"]) =>
+      answer.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode ?? -1
+    const added = yield* ask(
+      (coordinator) =>
+        coordinator.send(
+          AddPartitionsToTxn,
+          () => ({
+            v3AndBelowTransactionalId: id,
+            v3AndBelowProducerId: producerId,
+            v3AndBelowProducerEpoch: producerEpoch,
+            v3AndBelowTopics: [{ name: topic, partitions: [0] }]
+          }),
+          { maxVersion: 3 }
+        ),
+      codeOfFirst
+    )
+    assert.strictEqual(codeOfFirst(added), 0)
     return { producerId, producerEpoch }
   })
 
