@@ -237,6 +237,29 @@ describe("Backoff", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("comes after a Network of one's own that dies, which is told once", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void told.push(`${logLevel}: ${String(message)}`))
+      const mistake = new Error("a mistake of the Network's")
+      const own = yield* brokers(Network.Network.of({ connect: () => Effect.die(mistake) }), {
+        retry: Schedule.spaced("1 milli")
+      })
+      const broker: Broker.Broker = yield* own.at("b", 9092)
+      yield* Effect.gen(function* () {
+        const failed = yield* Effect.flip(broker.offer())
+        assert.strictEqual(failed.reason._tag, "Unreachable")
+        assert.strictEqual(failed.cause, mistake)
+        const again = yield* Effect.forkChild(Effect.flip(broker.offer()), { startImmediately: true })
+        yield* TestClock.adjust(1)
+        assert.isDefined(again.pollUnsafe())
+      }).pipe(Effect.provide(Logger.layer([logger])))
+      assert.deepStrictEqual(told, [
+        "Error: what connects to b:9092 has died, and is tried again,Error: a mistake of the Network's"
+      ])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("of one's own decides how often a question is asked, within the budget that stands", () =>
     Effect.gen(function* () {
       const cluster = yield* Cluster.Cluster

@@ -152,6 +152,15 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     now,
     fork
   }
+  const died = new Set<string>()
+  /** Once for each address. */
+  const tellDefect = (address: string, defect: unknown) =>
+    Effect.suspend(() => {
+      if (died.has(address)) return Effect.void
+      died.add(address)
+      return Effect.logError(`what connects to ${address} has died, and is tried again`, defect)
+    })
+
   const dialer: Dialer = {
     clusterId: null,
     slotContext: (id, host, port) => {
@@ -171,9 +180,11 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
               duration: config.connectTimeout,
               orElse: () => Effect.fail(tooLong(address, config.connectTimeout))
             }),
-            // Whatever a Network throws, or an Effect of the application: it is tried again as what cannot be reached.
+            // What a Network dies of, or an Effect of the application's for a token. Many share a connection, and none of
+            // them has done it: to them it is one that cannot be made. That it is a mistake is told in the log.
             Effect.catchDefect((defect) =>
-              Effect.fail(
+              Effect.andThen(
+                tellDefect(address, defect),
                 KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
               )
             ),
