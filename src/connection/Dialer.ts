@@ -39,6 +39,17 @@ interface Target {
   readonly observed: Observed
 }
 
+/** Tells what connecting died of, once for each address. */
+const makeTeller = () => {
+  const told = new Set<string>()
+  return (address: string, defect: unknown) =>
+    Effect.suspend(() => {
+      if (told.has(address)) return Effect.void
+      told.add(address)
+      return Effect.logError(`what connects to ${address} has died, and is tried again`, defect)
+    })
+}
+
 /** Makes a dialer, whose connections end with the Scope. */
 export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Scope> = Effect.gen(function* () {
   const config = yield* KafkaConfig
@@ -152,15 +163,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     now,
     fork
   }
-  const died = new Set<string>()
-  /** Once for each address. */
-  const tellDefect = (address: string, defect: unknown) =>
-    Effect.suspend(() => {
-      if (died.has(address)) return Effect.void
-      died.add(address)
-      return Effect.logError(`what connects to ${address} has died, and is tried again`, defect)
-    })
-
+  const tellDefect = makeTeller()
   const dialer: Dialer = {
     clusterId: null,
     slotContext: (id, host, port) => {
