@@ -208,7 +208,7 @@ export const join = (
         return { memberId, generation, instanceId: settings.instanceId }
       },
       isAlive: () => {
-        if (machine.now() < ClassicMember.expiresAt(machineSettings(), state())) return true
+        if (machine.now() < ClassicMember.expiresAt(requests.terms(), state())) return true
         machine.advance({ _tag: "Tick" })
         return false
       },

@@ -198,7 +198,10 @@ export const outsideGeneration = { generation: -1, heartbeatAt: undefined, misse
  * When the coordinator must have given the session up, unless it answers before; Infinity where there is nothing to
  * lose by it: outside a generation, and on the way to one with empty hands.
  */
-export const expiresAt = (settings: Settings, { generation, owned, phase, provenAt }: State): number =>
+export const expiresAt = (
+  settings: Pick<Settings, "sessionTimeout">,
+  { generation, owned, phase, provenAt }: State
+): number =>
   generation !== -1 && (owned.length > 0 || phase === "stable" || phase === "releasing")
     ? provenAt + settings.sessionTimeout
     : Infinity

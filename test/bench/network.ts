@@ -2,7 +2,7 @@
  * The network bench: Samsa beside kafkajs and @platformatic/kafka on one real broker, in one run. The broker (full
  * JIT) has one processor, the client the other; each client runs in a process of its own and is warmed first.
  *
- * node test/bench/network.ts [--quick] [--only sendAll,sendAll1k,send,first,consume,consume1,consume1000,idle] [--clients samsa,…]
+ * node test/bench/network.ts [--quick] [--only sendAll,sendAll1k,send,first,consume,run,text,json,consume1,consume1000,idle] [--clients samsa,…]
  *                            [--rounds 3] [--profile DIR] [--version 4.4.0] [--floor PROGRAM]
  *                            [--produce-floor PROGRAM]
  *
@@ -22,12 +22,13 @@ import * as KafkaServer from "../integration/KafkaServer.ts"
 import type { Version } from "../integration/KafkaVersion.ts"
 import * as NodeRdkafka from "../integration/NodeRdkafka.ts"
 import * as Processes from "../integration/Processes.ts"
+import { json } from "./network/Contender.ts"
 import type { Result } from "./network/Meter.ts"
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "sendAll,sendAll1k,send,first,consume,consume1,consume1000,idle" },
+    only: { type: "string", default: "sendAll,sendAll1k,send,first,consume,run,text,json,consume1,consume1000,idle" },
     clients: { type: "string", default: "kafkajs,platformatic,samsa,samsa-rdkafka" },
     rounds: { type: "string" },
     profile: { type: "string" },
@@ -54,7 +55,9 @@ const clientsAt = (work: string): ReadonlyArray<string> =>
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
 /** Partitions of the topic of each work. */
 const partitionsOf: Readonly<Record<string, number>> = { consume1: 1, consume1000: 1000, idle: 1000 }
-const isConsuming = (work: string): boolean => work.startsWith("consume")
+/** Works that consume bytes array by array, and all that consume. */
+const consumesArrays = (work: string): boolean => work.startsWith("consume")
+const isConsuming = (work: string): boolean => consumesArrays(work) || ["run", "text", "json"].includes(work)
 const consumed = options.quick ? 1_000_000 : 4_000_000
 const folder = import.meta.dirname
 const kafkajs = createRequire(import.meta.url)("kafkajs")
@@ -119,7 +122,7 @@ const runClient = (client: string, work: string, server: KafkaServer.KafkaServer
     ...profile,
     Path.join(folder, "network", "client.ts"),
     client,
-    isConsuming(work) ? "consume" : work,
+    consumesArrays(work) ? "consume" : work,
     server.bootstrap[0]!,
     topic,
     String(consumed)
@@ -151,6 +154,9 @@ const titles: Readonly<Record<string, string>> = {
   send: "100 concurrent sends of one record of 100 B",
   first: "100 concurrent sends: the first 60 000 records of a process",
   consume: "consuming by arrays, records of 100 B, 4 partitions",
+  run: "consuming by a handler for each record, records of 100 B, 4 partitions",
+  text: "consuming by arrays, keys and values as text of 100 B, 4 partitions",
+  json: "consuming by arrays, values as objects of five fields, 4 partitions (parse: JSON.parse alone)",
   consume1: "consuming by arrays, records of 100 B, 1 partition",
   consume1000: "consuming by arrays, records of 100 B, 1000 partitions",
   idle: "1000 partitions in which nothing happens: CPU seconds in 100 seconds, as if they were a million records"
@@ -171,7 +177,7 @@ const bench = Effect.gen(function* () {
   const filled = new Set<string>()
   for (const work of works) {
     const partitions = partitionsOf[work] ?? 4
-    const shared = `filled-${partitions}`
+    const shared = work === "json" ? "filled-json" : `filled-${partitions}`
     const isShared = isConsuming(work) || work === "idle"
     if (isShared && !filled.has(shared)) {
       filled.add(shared)
@@ -179,8 +185,8 @@ const bench = Effect.gen(function* () {
       yield* Effect.catch(server.createTopic(shared, { partitions }), () => Effect.sleep("30 seconds"))
       yield* fill(server, shared, partitions)
     }
-    const program = isConsuming(work) ? options.floor : work === "sendAll" ? options["produce-floor"] : undefined
-    const floor = program === undefined ? [] : ["floor"]
+    const program = consumesArrays(work) ? options.floor : work === "sendAll" ? options["produce-floor"] : undefined
+    const floor = work === "json" ? ["parse"] : program === undefined ? [] : ["floor"]
     const contenders =
       work === "idle"
         ? clients.filter((client) => client === "samsa" || client === "samsa-rdkafka")
@@ -206,7 +212,7 @@ const bench = Effect.gen(function* () {
       }
     }
     yield* print(
-      `\n${titles[work]}\n\n| client | records/s | CPU s per million records | CPU, samsa = 1 |\n|---|---|---|---|`
+      `\n${titles[work]}\n\n| client | records/s | CPU s per million records | CPU, samsa = 1 | MiB |\n|---|---|---|---|---|`
     )
     const own = median((results.get("samsa") ?? []).map((r) => r.cpuSecondsPerMillion))
     for (const [client, of] of results) {
@@ -215,7 +221,7 @@ const bench = Effect.gen(function* () {
         `| ${client} | ${spread(
           of.map((r) => r.perSecond / 1000),
           0
-        )} k | ${spread(cpu, 2)} | ${Number.isFinite(own) ? (median(cpu) / own).toFixed(1) : ""} |`
+        )} k | ${spread(cpu, 2)} | ${Number.isFinite(own) ? (median(cpu) / own).toFixed(2) : ""} | ${median(of.map((r) => r.rssMiB)).toFixed(0)} |`
       )
     }
     yield* print("")
@@ -228,9 +234,12 @@ const fill = (server: KafkaServer.KafkaServer["Service"], topic: string, partiti
     const { contender, fillEvenly } = await import("./network/platformatic.ts")
     const { Meter } = await import("./network/Meter.ts")
     const target = { bootstrap: server.bootstrap[0]!, topic }
-    if (partitions > 4) await fillEvenly(target, partitions, consumed)
+    if (topic.endsWith("json")) await fillEvenly(target, partitions, consumed, json)
+    else if (partitions > 4) await fillEvenly(target, partitions, consumed)
     else await contender.sendAll(target, Meter.byCount(1, consumed))
   })
 
+// The broker's process does not keep this one alive; its end is awaited all the same.
+setInterval(() => {}, 60_000)
 await Effect.runPromise(Effect.scoped(bench))
 process.exit(0)

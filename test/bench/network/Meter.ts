@@ -21,10 +21,10 @@ export class Meter {
   #count = 0
   #begin: Mark | undefined
   #end: Mark | undefined
-  readonly #begins: (count: number, at: number) => boolean
-  readonly #ends: (count: number, at: number) => boolean
+  readonly #begins: (count: number) => boolean
+  readonly #ends: (count: number) => boolean
 
-  constructor(begins: (count: number, at: number) => boolean, ends: (count: number, at: number) => boolean) {
+  constructor(begins: (count: number) => boolean, ends: (count: number) => boolean) {
     this.#begins = begins
     this.#ends = ends
   }
@@ -33,8 +33,8 @@ export class Meter {
   static byTime(warmUp: number, millis: number): Meter {
     const zero = performance.now()
     return new Meter(
-      (_, at) => at >= zero + warmUp,
-      (_, at) => at >= zero + warmUp + millis
+      () => performance.now() >= zero + warmUp,
+      () => performance.now() >= zero + warmUp + millis
     )
   }
 
@@ -59,15 +59,14 @@ export class Meter {
   add(records: number): void {
     this.#count += records
     if (this.#end !== undefined) return
-    const at = performance.now()
     if (this.#begin === undefined) {
-      if (this.#begins(this.#count, at)) this.#begin = this.#mark(at)
-    } else if (this.#ends(this.#count, at)) this.#end = this.#mark(at)
+      if (this.#begins(this.#count)) this.#begin = this.#mark()
+    } else if (this.#ends(this.#count)) this.#end = this.#mark()
   }
 
-  #mark(at: number): Mark {
+  #mark(): Mark {
     const { user, system } = process.cpuUsage()
-    return { count: this.#count, at, cpu: (user + system) / 1e6 }
+    return { count: this.#count, at: performance.now(), cpu: (user + system) / 1e6 }
   }
 
   result(): Result {

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module"
-import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
+import { type Contender, type How, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
 
 const { Kafka, logLevel, Partitioners } = createRequire(import.meta.url)("kafkajs")
 
@@ -36,24 +36,38 @@ export const contender: Contender = {
     )
     await producer.disconnect()
   },
-  consume: async (target, meter) => {
+  consume: async (target, meter, how) => {
     const kafka = new Kafka({ brokers: [target.bootstrap], logLevel: logLevel.ERROR })
     const consumer = kafka.consumer({ groupId: `kafkajs-${process.pid}` })
     await consumer.connect()
     await consumer.subscribe({ topic: target.topic, fromBeginning: true })
     await new Promise<void>((resolve, reject) => {
-      consumer
-        .run({
-          eachBatch: async ({ batch }: { batch: { messages: ReadonlyArray<{ key: Buffer; value: Buffer }> } }) => {
-            let bytes = 0
-            for (const message of batch.messages) bytes += message.key.length + message.value.length
-            if (bytes === 0) throw new Error("records without bytes")
-            meter.add(batch.messages.length)
-            if (!meter.running) resolve()
-          }
-        })
-        .catch(reject)
+      const took = (count: number, size: number) => {
+        if (size === 0) throw new Error("records without bytes")
+        meter.add(count)
+        if (!meter.running) resolve()
+      }
+      const eachBatch = async ({ batch: { messages } }: { batch: { messages: ReadonlyArray<Message> } }) => {
+        let size = 0
+        for (const message of messages) size += sizes[how](message)
+        took(messages.length, size)
+      }
+      const eachMessage = async ({ message }: { message: Message }) => took(1, sizes.each(message))
+      consumer.run(how === "each" ? { eachMessage } : { eachBatch }).catch(reject)
     })
     await consumer.disconnect()
   }
+}
+
+interface Message {
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+/** Looks at a record: gives something that is never 0. */
+const sizes: Record<How, (message: Message) => number> = {
+  arrays: ({ key, value }) => key.length + value.length,
+  each: ({ key, value }) => key.length + value.length,
+  text: ({ key, value }) => key.toString().length + value.toString().length,
+  json: ({ value }) => (JSON.parse(value.toString()) as { readonly id: string }).id.length
 }

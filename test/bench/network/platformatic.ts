@@ -1,7 +1,9 @@
 import { createRequire } from "node:module"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
 
-const { Consumer, Producer, ProduceAcks, stringSerializer } = createRequire(import.meta.url)("@platformatic/kafka")
+const { Consumer, Producer, ProduceAcks, jsonDeserializer, stringDeserializer, stringSerializer } = createRequire(
+  import.meta.url
+)("@platformatic/kafka")
 
 const connect = (target: Target) =>
   new Producer({
@@ -38,11 +40,18 @@ export const contender: Contender = {
     )
     await producer.close()
   },
-  consume: async (target, meter) => {
+  consume: async (target, meter, how) => {
+    const deserializers = {
+      arrays: {},
+      each: {},
+      text: { key: stringDeserializer, value: stringDeserializer },
+      json: { value: jsonDeserializer }
+    }[how]
     const consumer = new Consumer({
       clientId: "platformatic",
       bootstrapBrokers: [target.bootstrap],
-      groupId: `platformatic-${process.pid}`
+      groupId: `platformatic-${process.pid}`,
+      deserializers
     })
     const stream = await consumer.consume({
       topics: [target.topic],
@@ -52,10 +61,12 @@ export const contender: Contender = {
       maxBytes: 262_144,
       maxBytesPerPartition: 262_144
     })
+    const isJson = how === "json"
     await new Promise<void>((resolve, reject) => {
       stream.on("error", reject)
-      stream.on("data", (message: { key: Buffer; value: Buffer }) => {
-        if (message.key.length + message.value.length === 0) reject(new Error("a record without bytes"))
+      stream.on("data", ({ key, value }: { key: Buffer | string; value: any }) => {
+        const size: number = isJson ? value.id.length : key.length + value.length
+        if (size === 0) reject(new Error("a record without bytes"))
         meter.add(1)
         if (!meter.running) resolve()
       })
@@ -65,8 +76,13 @@ export const contender: Contender = {
   }
 }
 
-/** Fills many partitions with batches of 250 records. */
-export const fillEvenly = async (target: Target, partitions: number, total: number): Promise<void> => {
+/** Fills partitions one after the other with batches of 250 records. */
+export const fillEvenly = async (
+  target: Target,
+  partitions: number,
+  total: number,
+  valueOf: (i: number) => Buffer = () => value
+): Promise<void> => {
   const producer = connect(target)
   const size = 250
   let call = 0
@@ -75,9 +91,9 @@ export const fillEvenly = async (target: Target, partitions: number, total: numb
   await Promise.all(
     Array.from({ length: inFlight }, async () => {
       while (call < calls) {
-        const partition = call++ % partitions
-        const message = { topic: target.topic, value, partition }
-        const messages = Array.from({ length: size }, () => ({ ...message, key: key() }))
+        const first = call * size
+        const message = { topic: target.topic, partition: call++ % partitions }
+        const messages = Array.from({ length: size }, (_, i) => ({ ...message, key: key(), value: valueOf(first + i) }))
         // A broker names the leaders of a thousand new partitions before it is ready to lead them.
         for (let left = 60; ; left--) {
           const sent = await producer.send({ messages }).then(

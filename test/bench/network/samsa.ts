@@ -1,7 +1,7 @@
 import { Effect, Layer, Schema, Stream } from "effect"
 import { Consumer, Kafka, Producer, RdKafka, Topic } from "../../../src/index.ts"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
-import type { Result } from "./Meter.ts"
+import type { Meter, Result } from "./Meter.ts"
 
 /** `samsa-rdkafka` is the same over librdkafka. */
 const kafka = (target: Target) => {
@@ -63,28 +63,64 @@ export const contender: Contender = {
       )
     )
   },
-  consume: (target, meter) =>
+  consume: (target, meter, how) =>
     program(
       target,
-      Effect.gen(function* () {
-        const consumer = yield* Consumer.subscribe({
-          group: `samsa-${process.pid}`,
-          topics: [Topic.bytes(target.topic)],
-          from: "earliest"
-        })
-        yield* consumer.stream.pipe(
-          Stream.takeWhile(() => meter.running),
-          Stream.runForEachArray((records) => {
-            let bytes = 0
-            for (const record of records) bytes += record.key!.length + record.value!.length
-            if (bytes === 0) throw new Error("records without bytes")
-            meter.add(records.length)
-            return Consumer.done(records)
-          })
-        )
-      }).pipe(Effect.scoped)
+      Effect.scoped(
+        how === "text" ? texts(target, meter) : how === "json" ? jsons(target, meter) : bytes(target, meter, how)
+      )
     )
 }
+
+const subscribe = <T extends Topic.Any>(topic: T) =>
+  Consumer.subscribe({ group: `samsa-${process.pid}`, topics: [topic], from: "earliest" })
+
+/** Array by array, until enough was counted. */
+const arrays = <A extends Consumer.RecordOf<Topic.Any>>(
+  consumer: Consumer.Consumer<A>,
+  meter: Meter,
+  sizeOf: (record: A) => number
+) =>
+  consumer.stream.pipe(
+    Stream.takeWhile(() => meter.running),
+    Stream.runForEachArray((records) => {
+      let size = 0
+      for (const record of records) size += sizeOf(record)
+      if (size === 0) throw new Error("records without bytes")
+      meter.add(records.length)
+      return Consumer.done(records)
+    })
+  )
+
+const bytes = (target: Target, meter: Meter, how: "arrays" | "each") =>
+  Effect.gen(function* () {
+    const consumer = yield* subscribe(Topic.bytes(target.topic))
+    if (how === "arrays") return yield* arrays(consumer, meter, ({ key, value }) => key!.length + value!.length)
+    yield* consumer.run((record) => {
+      if (record.key!.length + record.value!.length === 0) throw new Error("a record without bytes")
+      meter.add(1)
+      return meter.running ? Effect.void : consumer.stop
+    })
+  })
+
+const texts = (target: Target, meter: Meter) =>
+  Effect.flatMap(subscribe(Topic.make(target.topic, { key: Schema.String, value: Schema.String })), (consumer) =>
+    arrays(consumer, meter, ({ key, value }) => key.length + value.length)
+  )
+
+const Order = Schema.Struct({
+  id: Schema.String,
+  customer: Schema.String,
+  total: Schema.Finite,
+  count: Schema.Int,
+  paid: Schema.Boolean
+})
+
+const jsons = (target: Target, meter: Meter) =>
+  Effect.flatMap(
+    subscribe(Topic.make(target.topic, { key: Schema.String, value: Schema.fromJsonString(Order) })),
+    (consumer) => arrays(consumer, meter, ({ value }) => value.id.length)
+  )
 
 /** How much CPU a consumer takes that has nothing to do, over ten seconds: CPU seconds in 100 seconds, which are per cent. */
 export const idle = (target: Target): Promise<Result> =>
