@@ -13,6 +13,7 @@ import { FetchMetrics } from "./metrics/ConsumerMetrics.ts"
 import * as Metrics from "./metrics/Current.ts"
 import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
 import * as Sender from "./produce/Sender.ts"
+import * as Spans from "./tracing/Spans.ts"
 import { Transport } from "./Transport.ts"
 
 /**
@@ -26,7 +27,8 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
     const { clientId, metadataMaxAge, metadataTimeout, retry } = yield* KafkaConfig
     const meter = yield* Metrics.meter(clientId)
     const shared = { brokers: yield* Brokers, cluster: yield* Cluster, metadataMaxAge, metadataTimeout, retry }
-    const producing = { ...shared, clientId, metrics: new ProducerMetrics(meter) }
+    const spans = yield* Spans.current
+    const producing = { ...shared, clientId, spans, metrics: new ProducerMetrics(meter) }
     const consuming = { ...shared, metrics: new FetchMetrics(meter) }
     return Transport.of({
       name: "native",

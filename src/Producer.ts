@@ -45,6 +45,7 @@ import * as Settings from "./produce/Settings.ts"
 import * as Told from "./produce/Told.ts"
 import type * as TopicEncoder from "./produce/TopicEncoder.ts"
 import type * as Topic from "./Topic.ts"
+import * as Propagation from "./tracing/Propagation.ts"
 import * as Transport from "./Transport.ts"
 
 /**
@@ -208,14 +209,12 @@ export const make = Effect.fnUntraced(function* (
     fork: run,
     closed: Deferred.await(closed)
   })
-  const failed = Told.failures(transport.clientId, (effect) => void run(effect))
+  const failed = failures(metrics, monotonic, transport.clientId, (effect) => void run(effect))
   const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
-    if (Result.isFailure(outcome)) {
-      metrics.failed(topic, 1, outcome.failure)
-      failed(topic, partition, outcome.failure, monotonic())
-    }
+    if (Result.isFailure(outcome)) failed(topic, partition, outcome.failure)
     reports.report(topic, partition, outcome)
   })
+  const inject = yield* Propagation.make
 
   /** Prepares one entry, and goes on with it. */
   const prepared = <A>(
@@ -225,9 +224,13 @@ export const make = Effect.fnUntraced(function* (
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
     Effect.withFiber(({ context }) => {
       const since = monotonic()
+      const go = (one: Placement.Prepared) => {
+        inject?.(topic.name, [one.record], context)
+        return f(one, since)
+      }
       try {
         const one = placement.one(topic, entry, since, context)
-        return Effect.isEffect(one) ? Effect.flatMap(one, (one) => f(one, since)) : f(one, since)
+        return Effect.isEffect(one) ? Effect.flatMap(one, go) : go(one)
       } catch (error) {
         return Effect.fail(Placement.refusal(error))
       }
@@ -286,6 +289,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.callback<void>((resume) => {
           const slice = batch.take(end)
           if (slice.count === 0) return resume(Effect.void)
+          if (inject !== undefined) for (const { records } of slice.parts) inject(topic.name, records, context)
           if (!shared) Ownership.ownAll(slice.parts, entries)
           return Effect.sync(handover.all(batch, slice, since, () => resume(Effect.void)))
         })
@@ -317,6 +321,20 @@ export const make = Effect.fnUntraced(function* (
     flush: engine.flush
   } as Producer["Service"])
 })
+
+/** Counts records that have failed, and tells of them. */
+const failures = (
+  metrics: ProducerMetrics,
+  now: () => number,
+  client: string | undefined,
+  run: (effect: Effect.Effect<void>) => void
+) => {
+  const told = Told.failures(client, run)
+  return (topic: string, partition: number, error: KafkaError.KafkaError): void => {
+    metrics.failed(topic, 1, error)
+    told(topic, partition, error, now())
+  }
+}
 
 /** A producer outlives its Scope only by mistake. */
 const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })

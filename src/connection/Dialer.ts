@@ -15,6 +15,7 @@ import { formatAddress, KafkaConfig } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { ClientMetrics } from "../metrics/BrokerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
+import * as Spans from "../tracing/Spans.ts"
 import { Network } from "../Network.ts"
 import * as Authentication from "./Authentication.ts"
 import { BrokerConnection } from "./BrokerConnection.ts"
@@ -160,6 +161,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     client: config.clientId,
     cluster: () => dialer.clusterId,
     mechanism: sasl?.mechanism,
+    spans: yield* Spans.current,
     now,
     fork
   }

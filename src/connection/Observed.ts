@@ -4,6 +4,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { BrokerMetrics, ClientMetrics, Counted } from "../metrics/BrokerMetrics.ts"
+import type { Spans } from "../tracing/Spans.ts"
 
 export interface Context {
   readonly metrics: ClientMetrics
@@ -13,6 +14,7 @@ export interface Context {
   readonly mechanism: string | undefined
   /** Milliseconds on the monotonic clock. */
   readonly now: () => number
+  readonly spans: Spans | undefined
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
@@ -58,9 +60,17 @@ export class Observed {
           this.#log("connectSlow", `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}`)
         )
       )
-      return Effect.ensuring(
-        self,
-        Effect.sync(() => slow.interruptUnsafe())
+      const { client, spans } = this.#context
+      const begun = spans?.begin(`connect ${this.#address}`, "client", {
+        "messaging.client.id": client,
+        "server.address": this.#address,
+        "messaging.kafka.broker.id": this.#id < 0 ? undefined : this.#id
+      })
+      return Effect.onExit(self, (exit) =>
+        Effect.sync(() => {
+          slow.interruptUnsafe()
+          begun?.end(exit)
+        })
       )
     }).pipe(Effect.tapError((error) => this.#failed(error)))
   }

@@ -184,7 +184,7 @@ export class Partition implements Origin {
         this.moveTo(records, failure.raw.offset)
         if (records.length === 0) return this.passOver(failure)
         this.host.ready(this)
-        this.host.delivered(this, records.length)
+        this.host.delivered(this, part.slice(0, records.length))
         return Effect.succeed(records)
       }
       const next = isLast ? this.bound.cut(fetched.nextOffset) : fetched.records[end]!.offset
@@ -195,7 +195,7 @@ export class Partition implements Origin {
         this.host.ready(this)
       }
       if (records.length === 0) return nothing
-      this.host.delivered(this, records.length)
+      this.host.delivered(this, part)
       return Effect.succeed(records)
     }
     if (!Effect.isEffect(decoded)) return settle(decoded)

@@ -9,6 +9,8 @@ import * as KafkaError from "../KafkaError.ts"
 import type { Owner } from "../Membership.ts"
 import { ConsumerMetrics, type Watched } from "../metrics/ConsumerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
+import type { FetchedRecord } from "../Record.ts"
+import * as Spans from "../tracing/Spans.ts"
 import { errorType } from "../metrics/errorType.ts"
 
 export interface Counted {
@@ -18,7 +20,7 @@ export interface Counted {
   readonly owner: (owner: Owner) => Owner
   readonly added: (partition: Watched) => void
   readonly forgotten: (partition: Watched) => void
-  readonly delivered: (partition: Watched, records: number) => void
+  readonly delivered: (partition: Watched, records: ReadonlyArray<FetchedRecord>) => void
   /** Now, in seconds, for `handled`. */
   readonly now: () => number
   /** A handler was at work since then; with how it failed. */
@@ -45,14 +47,24 @@ export const make = Effect.fnUntraced(function* (
   )
   const now = () => Metrics.seconds(clock)
 
+  const spans = yield* Spans.current
+  const polled = spans === undefined ? undefined : pollSpans(spans, clientId, group)
+  let rebalance: Spans.Begun | undefined
+
   /** Since when the group shares out anew. */
   let sharing: number | undefined
   const began = () => {
     sharing ??= now()
+    rebalance ??= spans?.begin(`rebalance ${group}`, "internal", {
+      "messaging.client.id": clientId,
+      "messaging.consumer.group.name": group
+    })
   }
   const assigned = () => {
     metrics.assigned(sharing === undefined ? undefined : now() - sharing)
     sharing = undefined
+    rebalance?.end()
+    rebalance = undefined
   }
 
   return {
@@ -86,13 +98,38 @@ export const make = Effect.fnUntraced(function* (
       unread.get(partition)?.()
       unread.delete(partition)
     },
-    delivered: ({ topic }, records) => metrics.delivered(topic, records),
+    delivered: (partition, records) => {
+      metrics.delivered(partition.topic, records.length)
+      polled?.(partition, records)
+    },
     handled: ({ topic }, since, exit) => {
       if (exit === undefined || Exit.isSuccess(exit)) metrics.processed(topic, now() - since)
       else if (!Cause.hasInterruptsOnly(exit.cause)) metrics.processed(topic, now() - since, typeOf(exit))
     }
   }
 })
+
+/** A span for each array that is delivered. */
+const pollSpans =
+  (spans: Spans.Spans, clientId: string, group: string | undefined) =>
+  ({ partition, topic }: Watched, records: ReadonlyArray<FetchedRecord>): void =>
+    spans
+      .begin(
+        `poll ${topic}`,
+        "consumer",
+        {
+          "messaging.operation.name": "poll",
+          "messaging.operation.type": "receive",
+          "messaging.client.id": clientId,
+          "messaging.consumer.group.name": group,
+          "messaging.destination.name": topic,
+          "messaging.destination.partition.id": String(partition),
+          "messaging.batch.message_count": records.length,
+          "messaging.kafka.offset": records[0]?.offset
+        },
+        Spans.linksOf(records)
+      )
+      ?.end()
 
 /** How it failed, as `error.type`: undefined where it did not, or was interrupted. */
 const typeOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {

@@ -19,7 +19,7 @@ export interface Host<P> {
   /** An array waits to be taken. */
   readonly ready: (partition: P) => void
   /** Records go to the application. */
-  readonly delivered: (partition: P, records: number) => void
+  readonly delivered: (partition: P, records: ReadonlyArray<FetchedRecord>) => void
   /** Now, in seconds; for `handled`. */
   readonly now: () => number
   /** A handler was at work since then; with how it failed. */

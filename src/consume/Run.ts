@@ -9,7 +9,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,6 +17,8 @@ import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
+import * as Tracer from "effect/Tracer"
+import * as Spans from "../tracing/Spans.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import type * as Topic from "../Topic.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -227,6 +229,30 @@ const among =
     return begun
   }
 
+/** The handler within a span of its own, where that is traced; linked with the span that the record was sent in. */
+const traced = (engine: Engine, partition: Partition, handler: Handler, context: Context.Context<any>): Handler => {
+  const spans = Spans.of(context)
+  if (spans === undefined || !spans.handlers) return handler
+  const where = {
+    "messaging.operation.name": "process",
+    "messaging.operation.type": "process",
+    "messaging.consumer.group.name": engine.settings.group,
+    "messaging.destination.name": partition.topic,
+    "messaging.destination.partition.id": String(partition.partition)
+  }
+  const parent = Context.getOrUndefined(context, Tracer.ParentSpan)
+  return (record) => {
+    const { headers, offset } = raw(record)
+    const sent = headers.length === 0 ? undefined : Spans.extract(headers)
+    const links = sent === undefined ? [] : [sent]
+    const attributes = { ...where, "messaging.kafka.offset": offset }
+    return Spans.within(
+      Effect.suspend(() => handler(record)),
+      spans.begin(`process ${partition.topic}`, "consumer", attributes, links, parent)
+    )
+  }
+}
+
 /** The handler as the policy has it: among the others, and with what becomes of failures. */
 const handlerOf = (
   partition: Partition,
@@ -334,7 +360,7 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
     return Effect.andThen(
       engine.reading.claim("run"),
       overPartitions(engine, "yes", (partition, context) => {
-        const handle = handlerOf(partition, handler, policy, permits)
+        const handle = handlerOf(partition, traced(engine, partition, handler, context), policy, permits)
         if (deadLetter !== undefined) {
           partition.onUndecodable = (record, error) =>
             deadLetter.when(error)

@@ -18,6 +18,7 @@ import type { Batch, Queue } from "./Batch.ts"
 import type { Connections } from "./Connections.ts"
 import * as Exchange from "./Exchange.ts"
 import type { Outcome, ProduceRequest } from "./Plan.ts"
+import type { BatchSpans } from "./BatchSpans.ts"
 import type * as Told from "./Told.ts"
 
 export interface Requests {
@@ -38,6 +39,7 @@ export interface Parts {
   readonly metrics: ProducerMetrics
   readonly isCompressed: boolean
   readonly told: Told.Retries
+  readonly traced: BatchSpans | undefined
   readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number; readonly insistent: boolean }
 }
 
@@ -106,6 +108,7 @@ export const make = (parts: Parts): Requests => {
       for (const batch of handedOver) {
         batch.sent = true
         countSent(parts, batch, now)
+        parts.traced?.sent(batch, node)
       }
       if (acks !== 0) return
       let queues = unanswered.get(node)
@@ -189,7 +192,10 @@ export const make = (parts: Parts): Requests => {
       if (outcome._tag === "Refused" && outcome.code === ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
         tellOfFormat(topic)
       countEnded(metrics, batch, outcome, now)
+      // Before anybody hears of it.
+      if (outcome._tag === "Appended") parts.traced?.settled(batch, outcome)
       accumulator.settle(batch, outcome, now)
+      if (outcome._tag !== "Appended") parts.traced?.settled(batch, outcome)
       if (outcome._tag === "Appended") parts.told.acknowledged(topic)
       else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)
       if (outcome._tag === "Unknown") {

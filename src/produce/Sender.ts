@@ -30,12 +30,15 @@ import * as ProducerIds from "./ProducerIds.ts"
 import * as Requests from "./Requests.ts"
 
 import * as Told from "./Told.ts"
+import * as BatchSpans from "./BatchSpans.ts"
+import type { Spans } from "../tracing/Spans.ts"
 
 /** What the engine works over. */
 export interface Context {
   readonly brokers: Brokers["Service"]
   readonly cluster: Cluster["Service"]
   readonly clientId: string
+  readonly spans: Spans | undefined
   readonly metrics: ProducerMetrics
 }
 
@@ -44,7 +47,7 @@ let producers = 0
 
 /** Makes the producing half of the native engine. Closing the Scope flushes, within `closeTimeout`. */
 export const make = Effect.fnUntraced(function* (
-  { brokers, clientId, cluster, metrics }: Context,
+  { brokers, clientId, cluster, metrics, spans }: Context,
   settings: ProduceSettings
 ): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
@@ -64,6 +67,7 @@ export const make = Effect.fnUntraced(function* (
 
   const loop: Loop.Loop = yield* Loop.make(cluster, (now) => {
     const work = accumulator.drain(now, view)
+    traced?.sweep()
     submit(work.requests)
     for (const { topic } of work.leaderless) loop.refresh(topic)
     for (const [node, queues] of work.unready) connections.connect(node, (error) => unreachable(error, queues))
@@ -128,6 +132,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const isCompressed = codec.id !== 0
+  const traced = BatchSpans.make(spans, clientId)
   const requests = Requests.make({
     brokers,
     cluster,
@@ -139,6 +144,7 @@ export const make = Effect.fnUntraced(function* (
     settings,
     metrics,
     isCompressed,
+    traced,
     told: Told.retries(clientId, (effect) => loop.fork(effect))
   })
 

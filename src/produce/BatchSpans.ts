@@ -1,0 +1,72 @@
+/** A span for each batch: from its first attempt until it is acknowledged, or given up. */
+import * as KafkaError from "../KafkaError.ts"
+import { type Begun, failure, linksOf, type Spans } from "../tracing/Spans.ts"
+import type { Batch } from "./Batch.ts"
+import type { Outcome } from "./Plan.ts"
+
+export interface BatchSpans {
+  /** An attempt was handed to a connection. */
+  readonly sent: (batch: Batch, node: number) => void
+  /** What became of it was told. */
+  readonly settled: (batch: Batch, outcome: Outcome) => void
+  /** Ends those whose batch was given up while it waited to be sent again. */
+  readonly sweep: () => void
+}
+
+/** Makes them; undefined where nothing is traced. */
+export const make = (spans: Spans | undefined, clientId: string): BatchSpans | undefined => {
+  if (spans === undefined) return undefined
+  const open = new WeakMap<Batch, Begun>()
+  /** To be sent again. */
+  const waiting = new Set<Batch>()
+  const end = (batch: Batch, begun: Begun, outcome?: Outcome): void => {
+    open.delete(batch)
+    waiting.delete(batch)
+    begun.end(failure(errorOf(batch, outcome)))
+  }
+  return {
+    sent: (batch, node) => {
+      const { queue, records } = batch
+      const begun = open.get(batch)
+      waiting.delete(batch)
+      if (begun !== undefined) return begun.attribute("messaging.kafka.send.attempts", batch.attempts)
+      const attributes = {
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.client.id": clientId,
+        "messaging.destination.name": queue.topic,
+        "messaging.destination.partition.id": String(queue.partition),
+        "messaging.batch.message_count": records.length,
+        "messaging.kafka.broker.id": node
+      }
+      const made = spans.begin(`send ${queue.topic}`, "producer", attributes, linksOf(records))
+      if (made !== undefined) open.set(batch, made)
+    },
+    settled: (batch, outcome) => {
+      const begun = open.get(batch)
+      if (begun === undefined) return
+      if (outcome._tag === "Appended") {
+        open.delete(batch)
+        waiting.delete(batch)
+        if (outcome.offset !== undefined) begun.attribute("messaging.kafka.offset", outcome.offset)
+        return begun.end()
+      }
+      if (batch.told || !batch.queue.batches.includes(batch)) end(batch, begun, outcome)
+      else waiting.add(batch)
+    },
+    sweep: () => {
+      for (const batch of waiting) {
+        const begun = open.get(batch)
+        if (batch.told && begun !== undefined) end(batch, begun)
+      }
+    }
+  }
+}
+
+/** Why it was given up. */
+const errorOf = ({ failure, queue: { partition, topic } }: Batch, outcome: Outcome | undefined): unknown => {
+  if (outcome?._tag === "Impossible") return outcome.error
+  return failure?.code === undefined
+    ? new Error(failure?.cause ?? "not delivered")
+    : KafkaError.fromCode(failure.code, { topic, partition, api: "Produce" })
+}

@@ -1,0 +1,179 @@
+/**
+ * Spans at the seams, of whatever Tracer there is where a client is made; none where there is no other than Effect's own,
+ * which nobody reads. A Tracer that dies of it harms nobody.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Tracer from "effect/Tracer"
+import type { FetchedRecord, Headers, ProduceRecord } from "../Record.ts"
+
+/**
+ * What is traced.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Default: true where a Tracer other than Effect's own is there. */
+  readonly enabled?: boolean | undefined
+  /**
+   * Writes the span that sends a record into its header `traceparent` (W3C Trace Context), so that what is done with it
+   * elsewhere is linked with it. Default false; brokers before 0.11 carry no headers, and refuse such a record.
+   */
+  readonly propagation?: boolean | undefined
+  /** A span for each record that is sent, `create`, whose context its header carries. Default false. */
+  readonly records?: boolean | undefined
+  /** A span for each record that a handler of `run` handles, which spans of the handler are children of. Default true. */
+  readonly handlers?: boolean | undefined
+}
+
+/**
+ * What is traced, of clients, producers and consumers that are made where it is set.
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const Settings: Context.Reference<Options> = Context.Reference<Options>("samsa/Tracing/Settings", {
+  defaultValue: () => ({})
+})
+
+export type Attributes = Readonly<Record<string, string | number | undefined>>
+
+/** A span that is begun. */
+export interface Begun {
+  readonly span: Tracer.Span
+  readonly attribute: (key: string, value: string | number) => void
+  readonly end: (exit?: Exit.Exit<unknown, unknown>) => void
+}
+
+export interface Spans {
+  readonly propagation: boolean
+  readonly records: boolean
+  readonly handlers: boolean
+  /** Undefined where the Tracer died of it. */
+  readonly begin: (
+    name: string,
+    kind: Tracer.SpanKind,
+    attributes: Attributes,
+    links?: ReadonlyArray<Tracer.AnySpan>,
+    parent?: Tracer.AnySpan | undefined
+  ) => Begun | undefined
+}
+
+/** The spans of a context; undefined: nothing is traced. */
+export const of = (context: Context.Context<never>): Spans | undefined => {
+  const tracer = Context.get(context, Tracer.Tracer)
+  const {
+    enabled = tracer !== Tracer.nativeTracer,
+    handlers = true,
+    propagation = false,
+    records = false
+  } = Context.get(context, Settings)
+  if (!enabled) return undefined
+  const clock = Context.get(context, Clock.Clock)
+  const quietly = <A>(f: () => A): A | undefined => {
+    try {
+      return f()
+    } catch {
+      return undefined
+    }
+  }
+  return {
+    handlers,
+    propagation,
+    records,
+    begin: (name, kind, attributes, links = [], parent) =>
+      quietly(() => {
+        const span = tracer.span({
+          name,
+          parent: Option.fromUndefinedOr(parent),
+          annotations: Context.empty(),
+          links: links.map((span) => ({ span, attributes: {} })),
+          startTime: clock.currentTimeNanosUnsafe(),
+          kind,
+          root: false,
+          sampled: parent?.sampled ?? true
+        })
+        span.attribute("messaging.system", "kafka")
+        for (const key in attributes) if (attributes[key] !== undefined) span.attribute(key, attributes[key])
+        return {
+          span,
+          attribute: (key, value) => void quietly(() => span.attribute(key, value)),
+          end: (exit = Exit.void) => void quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
+        }
+      })
+  }
+}
+
+/** The spans of where this runs. */
+export const current: Effect.Effect<Spans | undefined> = Effect.withFiber(({ context }) => Effect.succeed(of(context)))
+
+/** Runs within a span, with it as the parent of the Effect's own. */
+export const within = <A, E, R>(self: Effect.Effect<A, E, R>, begun: Begun | undefined): Effect.Effect<A, E, R> =>
+  begun === undefined
+    ? self
+    : (Effect.onExit(Effect.provideService(self, Tracer.ParentSpan, begun.span), (exit) =>
+        Effect.sync(() => begun.end(exit))
+      ) as Effect.Effect<A, E, R>)
+
+// ── W3C Trace Context in headers
+
+const name = "traceparent"
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** The header that carries a span's context. */
+export const headerOf = ({ sampled, spanId, traceId }: Tracer.AnySpan): Headers[number] => [
+  name,
+  encoder.encode(`00-${traceId.padStart(32, "0")}-${spanId}-${sampled ? "01" : "00"}`)
+]
+
+/** Adds the header, in place; a record that has one keeps it. */
+export const inject = (record: ProduceRecord, header: Headers[number]): void => {
+  if (record.headers.some(([key]) => key === name)) return
+  const mine = record as { headers: Headers }
+  mine.headers = [...record.headers, header]
+}
+
+const valueOf = (headers: Headers): Uint8Array | null | undefined => {
+  for (let i = headers.length - 1; i >= 0; i--) if (headers[i]![0] === name) return headers[i]![1]
+  return undefined
+}
+
+const pattern = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
+
+/** The context that a record's headers carry; undefined where they carry none, or what is none. */
+export const extract = (headers: Headers): Tracer.ExternalSpan | undefined => {
+  const value = valueOf(headers)
+  if (value === undefined || value === null || value.length !== 55) return undefined
+  const match = pattern.exec(decoder.decode(value))
+  if (match === null) return undefined
+  return Tracer.externalSpan({
+    traceId: match[1]!,
+    spanId: match[2]!,
+    sampled: (Number.parseInt(match[3]!, 16) & 1) === 1
+  })
+}
+
+/** How many records of an array are looked at for contexts to link. */
+const looked = 32
+
+/** The contexts of an array's first records, each once. */
+export const linksOf = (records: ReadonlyArray<Pick<FetchedRecord, "headers">>): ReadonlyArray<Tracer.AnySpan> => {
+  const found = new Map<string, Tracer.AnySpan>()
+  const end = Math.min(looked, records.length)
+  for (let i = 0; i < end; i++) {
+    const { headers } = records[i]!
+    if (headers.length === 0) continue
+    const span = extract(headers)
+    if (span !== undefined) found.set(span.spanId, span)
+  }
+  return [...found.values()]
+}
+
+/** How something failed, as a span's exit. */
+export const failure = (error: unknown): Exit.Exit<never, unknown> => Exit.failCause(Cause.fail(error))
