@@ -1,7 +1,8 @@
 /** What a client of ZooKeeper meets that is none. With a real one: `test/integration/zookeeper-bootstrap.test.ts`. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Config, ConfigProvider, Effect, Layer } from "effect"
 import * as Net from "node:net"
+import type * as KafkaError from "../src/KafkaError.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
 
 const serve = (behave: (socket: Net.Socket) => void) =>
@@ -88,6 +89,28 @@ it.effect("a connection string says where it is wrong, before anything is connec
       'connect: "" is not host:port',
       "sessionTimeout must be more than 0, not -1"
     ])
+  })
+)
+
+it.live("layerConfig reads ZOOKEEPER_CONNECT, and whatever Config it is given", () =>
+  Effect.gen(function* () {
+    const reasonOf = (layer: Layer.Layer<ZooKeeper.ZooKeeper, KafkaError.KafkaError | Config.ConfigError>) =>
+      Layer.build(layer).pipe(
+        Effect.scoped,
+        Effect.flip,
+        Effect.map((error) => (error._tag === "KafkaError" ? error.reason : error)),
+        Effect.provide(
+          ConfigProvider.layer(ConfigProvider.fromEnvRecord({ ZOOKEEPER_CONNECT: "zk1:port", ZK: "127.0.0.1:1" }))
+        )
+      )
+    const told = yield* reasonOf(ZooKeeper.layerConfig())
+    assert.deepStrictEqual(told._tag === "Misconfigured" ? told.mistakes : told, [
+      'connect: "zk1:port" is not host:port'
+    ])
+    const connectTimeout = Config.succeed("50 millis" as const)
+    const away = yield* reasonOf(ZooKeeper.layerConfig({ connect: Config.String("ZK"), connectTimeout }))
+    assert.strictEqual(away._tag, "Unreachable")
+    assert.strictEqual((yield* reasonOf(ZooKeeper.layerConfig({ connect: Config.String("NONE") })))._tag, "ConfigError")
   })
 )
 

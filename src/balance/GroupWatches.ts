@@ -96,7 +96,7 @@ export const make = (context: Context): GroupWatches => {
           }
         }).pipe(
           // Brokers that are away, or slow, may follow late. After so long the topic is looked at in any case.
-          Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => true }),
+          Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
           Effect.timeoutOption(context.metadataMaxAge),
           Effect.ignore
         )
