@@ -43,6 +43,8 @@ export const levels = {
   deadLetter: "Warn",
   fetchRetried: "Warn",
   stopReachesNone: "Warn",
+  /** A member of a group in ZooKeeper with which nothing is shared. */
+  foreignMember: "Warn",
   /** A Schedule among the settings that dies. */
   scheduleFailed: "Error",
   // the library's own mistake

@@ -127,9 +127,8 @@ export const join = Effect.fnUntraced(function* (
       const strange = [...members].find(([id, said]) => layout.isStrange(said, names) && !warned.has(id))
       if (strange !== undefined) {
         warned.add(strange[0])
-        yield* Effect.logWarning(
-          `group ${group}: ${strange[0]} is no member by the layout "${layout.name}", and reads the same topics: what it is given is read twice`
-        )
+        const how = `is no member by the layout "${layout.name}", and reads the same topics: what it is given is read twice`
+        yield* LogEvent.log("foreignMember", `group ${group}: ${strange[0]} ${how}`, { group })
       }
       for (const id of layout.registration(names).keys()) watchOnce(`id ${id}`, () => watches.id(id))
       const view = yield* around(cluster, using, names, members)
