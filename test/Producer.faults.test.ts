@@ -140,23 +140,29 @@ describe("order and loss", () => {
     }).pipe(Effect.provide(withProducer({ acks: 0 }, { brokers: 2, replicationFactor: 2 })))
   )
 
-  it.effect("acks 0: a lost connection asks for the leaders of what was on it, and what is written asks for none", () =>
-    Effect.gen(function* () {
-      const producer = yield* Producer.Producer
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* producer.send(text, { value: "first", partition: 0 })
-      const asked = yield* broker.inject(Fault.on("Metadata").throttle(0))
-      for (const value of values(5)) yield* producer.send(text, { value, partition: 0 })
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual(yield* asked.hits, 0)
-      yield* broker.inject(Fault.on("Produce", { times: 1 }).close)
-      yield* producer.send(text, { value: "on it", partition: 0 })
-      yield* TestClock.adjust("1 second")
-      assert.isAtLeast(yield* asked.hits, 1)
-      yield* producer.send(text, { value: "after", partition: 0 })
-      yield* settled
-      assert.deepStrictEqual(yield* logOf(0), ["first", ...values(5), "on it", "after"])
-    }).pipe(Effect.provide(withProducer({ acks: 0 })))
+  it.effect(
+    "acks 0: a lost connection asks for the leaders of what was on it, and what is written asks for none",
+    () => {
+      const link = makeLink()
+      link.eager = true
+      return Effect.gen(function* () {
+        const producer = yield* Producer.make({ acks: 0 })
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* producer.send(text, { value: "first", partition: 0 })
+        const asked = yield* broker.inject(Fault.on("Metadata").throttle(0))
+        for (const value of values(5)) yield* producer.send(text, { value, partition: 0 })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* asked.hits, 0)
+        // It closes on what it does not lead.
+        yield* broker.moveLeader(text, 0)
+        yield* producer.send(text, { value: "lost", partition: 0 })
+        yield* TestClock.adjust("1 second")
+        assert.isAtLeast(yield* asked.hits, 1)
+        yield* producer.send(text, { value: "after", partition: 0 })
+        yield* settled
+        assert.deepStrictEqual(yield* logOf(0), ["first", ...values(5), "after"])
+      }).pipe(Effect.scoped, Effect.provide(behindLink(link, { brokers: 2, replicationFactor: 2 })))
+    }
   )
 
   it.effect("closing drains what lingers, without a flush", () =>
@@ -529,8 +535,11 @@ describe("others are left alone", () => {
       yield* warm(producer)
       const infos = (yield* broker.topic(text))!
       const other = infos.find(({ leader }) => leader !== infos[0]!.leader)!
-      yield* broker.inject(Fault.on("Produce", { broker: other.leader }).withhold)
-      yield* Effect.forkChild(Effect.exit(producer.send(text, { value: "hangs", partition: other.partition })))
+      const hanging = yield* broker.inject(Fault.on("Produce", { broker: other.leader }).withhold)
+      const hangs = producer.send(text, { value: "hangs", partition: other.partition })
+      yield* Effect.forkChild(Effect.exit(hangs), { startImmediately: true })
+      yield* settled
+      assert.strictEqual(yield* hanging.hits, 1)
       yield* broker.inject(Fault.on("Produce", { broker: infos[0]!.leader, times: 1 }).error(87))
       const asked = yield* broker.inject(Fault.on("InitProducerId").throttle(0))
       assert.strictEqual((yield* reasonOf(producer.send(text, { value: "bad", partition: 0 })))._tag, "NotDelivered")

@@ -43,6 +43,8 @@ export interface Link {
   stuck: boolean
   /** Connections are not made: they neither fail nor succeed. */
   dead: boolean
+  /** What is written is said to be written before the broker sees it, as a socket does. */
+  eager: boolean
   readonly held: Array<() => void>
 }
 
@@ -60,7 +62,10 @@ export const behindLink = (link: Link, options: KafkaTest.Options = {}) => {
               : Effect.map(broker.connect(address, handler), (connection) => ({
                   close: connection.close,
                   write: (chunks: ReadonlyArray<Uint8Array>, written?: () => void) => {
-                    if (link.stuck) link.held.push(() => connection.write(chunks, written))
+                    if (link.eager) {
+                      written?.()
+                      connection.write(chunks)
+                    } else if (link.stuck) link.held.push(() => connection.write(chunks, written))
                     else connection.write(chunks, written)
                   }
                 }))
@@ -98,4 +103,4 @@ export const throughBrokers = (wrap: (broker: Broker.Broker) => Broker.Broker, o
   )
 }
 
-export const makeLink = (): Link => ({ stuck: false, dead: false, held: [] })
+export const makeLink = (): Link => ({ stuck: false, dead: false, eager: false, held: [] })
