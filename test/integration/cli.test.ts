@@ -1,28 +1,36 @@
-/** The command on a real broker, beside Java's tools. */
+/** The command on a real broker, beside Java's tools and kcat. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { samsa, words } from "../cli/Samsa.ts"
-import { tool } from "./Admins.ts"
+import { eventually, tool } from "./Admins.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
+import * as Processes from "./Processes.ts"
 
-layer(Layer.merge(KafkaServer.layer({ version: "4.4.0" }), JavaTools.layer), { excludeTestServices: true })(
+const properties = {
+  "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+  "super.users": "User:ANONYMOUS"
+}
+
+/** Runs it, with an input, against the broker of the test; fails where it does. */
+const run = (args: string | ReadonlyArray<string>, input?: string | Uint8Array) =>
+  Effect.gen(function* () {
+    const { bootstrap } = yield* KafkaServer.KafkaServer
+    const words = typeof args === "string" ? args.split(" ") : args
+    const { code, error, out } = yield* samsa(words, {
+      env: { KAFKA_BOOTSTRAP: bootstrap.join(",") },
+      ...(input === undefined ? {} : { input })
+    })
+    assert.strictEqual(code, 0, `${words.join(" ")}: ${error}`)
+    return out.trim()
+  })
+
+layer(Layer.merge(KafkaServer.layer({ version: "4.4.0", properties }), JavaTools.layer), { excludeTestServices: true })(
   "samsa on Kafka 4.4.0",
   (it) => {
     it.effect("makes topics, sends, reads as a group, tells its lag and resets it, as Java's tools see it", () =>
       Effect.gen(function* () {
         const { bootstrap } = yield* KafkaServer.KafkaServer
-        const run = (line: string, input?: string) =>
-          Effect.map(
-            samsa(line.split(" "), {
-              env: { KAFKA_BOOTSTRAP: bootstrap.join(",") },
-              ...(input === undefined ? {} : { input })
-            }),
-            ({ code, error, out }) => {
-              assert.strictEqual(code, 0, `${line}: ${error}`)
-              return out.trim()
-            }
-          )
         yield* run("topics create orders -p 2 -c cleanup.policy=compact")
         const java = yield* tool("TopicCommand", "--describe", "--topic", "orders")
         assert.match(java, /PartitionCount: 2\s+ReplicationFactor: 1\s+Configs: .*cleanup\.policy=compact/)
@@ -46,6 +54,112 @@ layer(Layer.merge(KafkaServer.layer({ version: "4.4.0" }), JavaTools.layer), { e
         })
         assert.strictEqual(code, 1)
         assert.match(error, /orders: Server: TOPIC_ALREADY_EXISTS \(36\): Topic 'orders' already exists\./)
+      })
+    )
+
+    it.effect("prints records as kcat does, by the same formats", () =>
+      Effect.gen(function* () {
+        const { bootstrap } = yield* KafkaServer.KafkaServer
+        yield* run("topics create formats -p 1")
+        const kcat = (args: ReadonlyArray<string>, input?: string | Uint8Array) =>
+          Processes.run(
+            ["kcat", "-b", bootstrap.join(","), "-t", "formats", ...args],
+            input === undefined ? {} : { input }
+          )
+        yield* kcat(["-P", "-K", ":", "-Z", "-H", "h=1", "-H", "é=2"], "a:eins\nb:\n:zwei drei\nü:%s\n")
+        yield* run(["produce", "formats", "-K", ":", "-Z"], "samsa:a\tb\nsamsa:\n")
+        // Bytes that are no text: each writes some, and both print them as they are.
+        yield* kcat(["-P"], Buffer.from([0xff, 0xfe, 0x0a]))
+        yield* run(["produce", "formats"], Buffer.from([0xc3, 0x28, 0x0a]))
+        for (const [format, theirs, ours] of [
+          ["%s\\n", [], ["--null-text", ""]],
+          ["%t[%p] %o %k=%s\\n", ["-Z"], []],
+          ["%K %S %h %T\\n", ["-Z"], []],
+          ["\\x41\\t%%s 100%% {%k}\\n--\\n", ["-Z"], []],
+          ["%o;", ["-Z"], []]
+        ] as const) {
+          const [expected, printed] = yield* Effect.all(
+            [
+              kcat(["-C", "-o", "beginning", "-e", "-q", "-f", format, ...theirs]),
+              run(["consume", "formats", "-o", "earliest", "-e", "-f", format, ...ours])
+            ],
+            { concurrency: 2 }
+          )
+          // Ours ends each record with a line, kcat's where the format says so.
+          assert.strictEqual(format.endsWith("n") ? printed : printed.replaceAll("\n", ""), expected.trim(), format)
+        }
+      })
+    )
+
+    it.effect("changes rules, users, quotas and leaders, as Java's tools see them", () =>
+      Effect.gen(function* () {
+        yield* run("topics create ruled -p 2")
+        yield* Effect.all(
+          [
+            run("acls add topic ruled User:alice read describe"),
+            run("acls add group app- User:alice read --prefixed --deny"),
+            run("users set alice --iterations 4096", "secret\n"),
+            run("quotas set user=alice client-id producer_byte_rate=1048576 request_percentage=12.5")
+          ],
+          { concurrency: 2 }
+        )
+        const rules = yield* eventually(
+          tool("AclCommand", "--list", "--principal", "User:alice"),
+          (text) => text.split("principal=User:alice").length === 4
+        )
+        for (const rule of [
+          /resourceType=TOPIC, name=ruled, patternType=LITERAL/,
+          /operation=READ, permissionType=ALLOW/,
+          /operation=DESCRIBE, permissionType=ALLOW/,
+          /resourceType=GROUP, name=app-, patternType=PREFIXED/,
+          /operation=READ, permissionType=DENY/
+        ])
+          assert.match(rules, rule)
+        const entity = (...args: ReadonlyArray<string>) => tool("ConfigCommand", "--describe", ...args)
+        yield* eventually(entity("--entity-type", "users", "--entity-name", "alice"), (text) =>
+          /SCRAM-SHA-512=iterations=4096/.test(text)
+        )
+        yield* eventually(
+          entity("--entity-type", "users", "--entity-name", "alice", "--entity-type", "clients", "--entity-default"),
+          (text) => /producer_byte_rate=1048576/.test(text) && /request_percentage=12\.5/.test(text)
+        )
+        const [listed, users, quotas, moving, elected, none] = yield* Effect.all(
+          [
+            run("acls list --resource topic --name ruled --pattern match --json"),
+            run("users list"),
+            run("quotas list user=alice --json"),
+            run("reassign list"),
+            run("elect ruled"),
+            run("transactions list --json")
+          ],
+          { concurrency: 2 }
+        )
+        assert.deepStrictEqual(
+          listed
+            .split("\n")
+            .map((line) => JSON.parse(line).operation)
+            .sort(),
+          ["describe", "read"]
+        )
+        assert.deepStrictEqual(words(users).slice(1), [["alice", "SCRAM-SHA-512", "4096"]])
+        assert.deepStrictEqual(JSON.parse(quotas), {
+          entity: { user: "alice", "client-id": null },
+          quotas: { producer_byte_rate: 1_048_576, request_percentage: 12.5 }
+        })
+        assert.deepStrictEqual(words(moving), [["TOPIC", "PARTITION", "REPLICAS", "ADDING", "REMOVING"]])
+        assert.deepStrictEqual(elected.split("\n"), ["ruled-0: not-needed", "ruled-1: not-needed"])
+        assert.strictEqual(none, "")
+        yield* Effect.all(
+          [
+            run("acls delete --principal User:alice --yes"),
+            run("users delete alice --yes"),
+            run("quotas set user=alice client-id producer_byte_rate- request_percentage-"),
+            run("reassign start ruled-0=1 --wait --yes")
+          ],
+          { concurrency: 2 }
+        )
+        yield* eventually(tool("AclCommand", "--list", "--principal", "User:alice"), (text) => !text.includes("alice,"))
+        yield* eventually(entity("--entity-type", "users"), (text) => !text.includes("alice"))
       })
     )
   }
