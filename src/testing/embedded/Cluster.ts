@@ -18,6 +18,7 @@ import { Sessions } from "./FetchSession.ts"
 import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
 import { EmbeddedPartition } from "./Partition.ts"
+import * as Reassign from "./Reassign.ts"
 
 export type { Codecs, Committed, Node, Refusal, Seen, Settings, Topic } from "./ClusterState.ts"
 export { isLegalName } from "./ClusterState.ts"
@@ -76,6 +77,8 @@ export class EmbeddedCluster {
   produceDisturbed = false
   /** Altered settings of brokers, by id; those under "" are of all brokers. */
   readonly brokerConfig = new Map<string, ReadonlyMap<string, string>>()
+  /** How often anything has changed. */
+  metadataOffset = 0
   private readonly coordinators = new Map<string, number>()
   private readonly moved = new Map<string, number>()
   private nextProducerId = 0
@@ -88,6 +91,7 @@ export class EmbeddedCluster {
   }
 
   changed(): void {
+    this.metadataOffset++
     if (this.onChange.size > 0) for (const run of Array.from(this.onChange)) run()
   }
 
@@ -144,6 +148,7 @@ export class EmbeddedCluster {
         if (partition.leader < 0)
           this.elect(partition, this.configOf(topic, "unclean.leader.election.enable") === "true")
         if (partition.leader >= 0) partition.release(id)
+        Reassign.settle(this, partition)
       }
     }
     this.changed()

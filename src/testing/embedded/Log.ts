@@ -53,6 +53,13 @@ export class Log {
     return total
   }
 
+  /** The bytes of the entries below an offset: what a follower has. */
+  sizeBelow(offset: number): number {
+    let total = 0
+    for (const entry of this.entries) if (entry.lastOffset < offset) total += entry.size
+    return total
+  }
+
   /**
    * Appends an entry that was checked: copies its bytes, and gives them the offset and the epoch. A batch keeps its
    * number of offsets; `offset` (default: the end of the log) may leave a gap, as a compacted log has.

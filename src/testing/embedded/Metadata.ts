@@ -12,7 +12,7 @@ import { handler } from "./Handler.ts"
 /** No operations were asked for. */
 const notAsked = -2147483648
 /** Read, write, create, delete, alter, describe, describe configs, alter configs. */
-const allTopicOperations = 0b1101_1111_1000
+export const allTopicOperations = 0b1101_1111_1000
 
 /** Create, alter, describe, cluster action, describe configs, alter configs, idempotent write, create and describe tokens. */
 const allClusterOperations = 0b1_1111_1010_0000

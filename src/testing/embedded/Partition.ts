@@ -16,6 +16,8 @@ export class EmbeddedPartition {
   leader: number
   leaderEpoch = 0
   highWatermark = 0
+  /** While its replicas move: those that there were, and those that there are to be. */
+  reassignment: { readonly before: ReadonlyArray<number>; readonly target: ReadonlyArray<number> } | undefined
   /** Followers that do not copy now, with the end of what they have. */
   readonly held = new Map<number, number>()
   private readonly watchers = new Set<() => void>()

@@ -1,6 +1,7 @@
 /** Every API that this broker serves, by its key. */
-import { apiVersions } from "./ApiVersions.ts"
 import { alterConfigs } from "./AlterConfigs.ts"
+import { alterPartitionReassignments } from "./AlterPartitionReassignments.ts"
+import { apiVersions } from "./ApiVersions.ts"
 import { createPartitions } from "./CreatePartitions.ts"
 import { createTopics } from "./CreateTopics.ts"
 import { deleteGroups } from "./DeleteGroups.ts"
@@ -9,6 +10,10 @@ import { deleteTopics } from "./DeleteTopics.ts"
 import { describeCluster } from "./DescribeCluster.ts"
 import { describeConfigs } from "./DescribeConfigs.ts"
 import { describeGroups } from "./DescribeGroups.ts"
+import { describeLogDirs } from "./DescribeLogDirs.ts"
+import { describeQuorum } from "./DescribeQuorum.ts"
+import { describeTopicPartitions } from "./DescribeTopicPartitions.ts"
+import { electLeaders } from "./ElectLeaders.ts"
 import { fetch } from "./Fetch.ts"
 import { findCoordinator } from "./FindCoordinator.ts"
 import type { Handler } from "./Handler.ts"
@@ -17,8 +22,10 @@ import { incrementalAlterConfigs } from "./IncrementalAlterConfigs.ts"
 import { initProducerId } from "./InitProducerId.ts"
 import { joinGroup } from "./JoinGroup.ts"
 import { leaveGroup } from "./LeaveGroup.ts"
+import { listConfigResources } from "./ListConfigResources.ts"
 import { listGroups } from "./ListGroups.ts"
 import { listOffsets } from "./ListOffsets.ts"
+import { listPartitionReassignments } from "./ListPartitionReassignments.ts"
 import { metadata } from "./Metadata.ts"
 import { offsetCommit } from "./OffsetCommit.ts"
 import { offsetDelete } from "./OffsetDelete.ts"
@@ -57,6 +64,13 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     deleteRecords,
     offsetForLeaderEpoch,
     describeCluster,
+    alterPartitionReassignments,
+    describeLogDirs,
+    describeQuorum,
+    describeTopicPartitions,
+    electLeaders,
+    listConfigResources,
+    listPartitionReassignments,
     saslHandshake,
     saslAuthenticate
   ].map((handler) => [handler.key, handler])

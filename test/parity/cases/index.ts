@@ -14,6 +14,7 @@ import { cases as metadata } from "./Metadata.ts"
 import { cases as offsets } from "./Offsets.ts"
 import { cases as produce } from "./Produce.ts"
 import { cases as producers } from "./Producers.ts"
+import { cases as replicas } from "./Replicas.ts"
 import { cases as sasl } from "./Sasl.ts"
 import { cases as staticMembers } from "./StaticMembers.ts"
 import { cases as topics } from "./Topics.ts"
@@ -35,5 +36,6 @@ export const cases: ReadonlyArray<Case> = [
   ...topics,
   ...configs,
   ...cluster,
+  ...replicas,
   ...sasl
 ]

@@ -1,0 +1,58 @@
+/**
+ * How replicas move (KIP-455): first those that are added have to be in sync, then those that are removed go. Followers
+ * copy at once, so that it is over at once, unless a broker that is added does not live: then when it comes back.
+ */
+import type { EmbeddedCluster } from "./Cluster.ts"
+import type { EmbeddedPartition } from "./Partition.ts"
+
+/** Where the replicas of a partition are to be. */
+export const goal = (partition: EmbeddedPartition): ReadonlyArray<number> =>
+  partition.reassignment?.target ?? partition.replicas
+
+/** Begins to move replicas. */
+export const start = (cluster: EmbeddedCluster, partition: EmbeddedPartition, target: ReadonlyArray<number>): void => {
+  // What is under way already began with the replicas before it.
+  const before = partition.reassignment?.before ?? [...partition.replicas]
+  partition.reassignment = { before, target }
+  for (const id of partition.replicas) if (!before.includes(id) && !target.includes(id)) drop(partition, id)
+  partition.replicas = [...target, ...before.filter((id) => !target.includes(id))]
+  for (const id of target) {
+    if (cluster.nodes.get(id)?.alive === true) partition.release(id)
+    else if (!before.includes(id)) partition.held.set(id, 0)
+  }
+  settle(cluster, partition)
+}
+
+/** Ends it: replicas stay where they were. False where nothing moves. */
+export const cancel = (cluster: EmbeddedCluster, partition: EmbeddedPartition): boolean => {
+  const { reassignment } = partition
+  if (reassignment === undefined) return false
+  partition.reassignment = { before: reassignment.before, target: reassignment.before }
+  settle(cluster, partition)
+  return true
+}
+
+const drop = (partition: EmbeddedPartition, id: number): void => {
+  partition.replicas = partition.replicas.filter((each) => each !== id)
+  partition.isr = partition.isr.filter((each) => each !== id)
+  partition.held.delete(id)
+}
+
+/** Ends it where all that there are to be are in sync. */
+export const settle = (cluster: EmbeddedCluster, partition: EmbeddedPartition): void => {
+  const { reassignment } = partition
+  if (reassignment === undefined) return
+  const { before, target } = reassignment
+  const ready = target.every((id) => partition.isr.includes(id) || (before === target && before.includes(id)))
+  if (!ready) return cluster.changed()
+  partition.reassignment = undefined
+  partition.replicas = [...target]
+  partition.isr = target.filter((id) => partition.isr.includes(id))
+  for (const id of Array.from(partition.held.keys())) if (!target.includes(id)) partition.held.delete(id)
+  if (!target.includes(partition.leader)) {
+    const next = partition.isr.find((id) => cluster.nodes.get(id)?.alive === true)
+    if (next !== undefined) partition.lead(next)
+  }
+  partition.changed()
+  cluster.changed()
+}
