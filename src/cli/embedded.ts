@@ -3,12 +3,13 @@ import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as EmbeddedKafka from "../testing/EmbeddedKafka.ts"
 import { maxPartitions } from "../testing/embedded/Cluster.ts"
 import * as Profile from "../testing/embedded/Profile.ts"
+import { failed, wrong } from "./Failed.ts"
+import * as Stopped from "./Stopped.ts"
 
 /** A whole number between two others. */
 const whole = (name: string, from: number, to: number) =>
@@ -119,10 +120,9 @@ export const embedded = Command.make(
   Effect.fnUntraced(
     function* ({ asVersion, autoCreate, brokers, coldStart, partitions, port, seed, topics, users }) {
       if (port + brokers - 1 > 65_535)
-        return yield* new CliError.UserError({
-          cause: port,
-          userMessage: `${brokers} brokers from port ${port} on need ports up to ${port + brokers - 1}; the last is 65535`
-        })
+        return yield* wrong(
+          `${brokers} brokers from port ${port} on need ports up to ${port + brokers - 1}; the last is 65535`
+        )
       const broker = yield* EmbeddedKafka.make({
         brokers,
         topics,
@@ -134,13 +134,12 @@ export const embedded = Command.make(
         listen: port === 0 ? true : port,
         sasl: users.length === 0 ? undefined : { users: Object.fromEntries(users) }
       })
+      yield* Stopped.untilStopped
       yield* Console.log(`Kafka listens on ${broker.bootstrap.join(",")}`)
       return yield* parentsEnd
     },
     Effect.scoped,
-    Effect.catchTag("KafkaError", (error) =>
-      Effect.fail(new CliError.UserError({ cause: error, userMessage: error.message }))
-    )
+    Effect.catchTag("KafkaError", (error) => Effect.fail(failed(error.message, error)))
   )
 ).pipe(
   Command.withDescription("Serves Kafka from memory, on ports of 127.0.0.1, until it is interrupted"),
