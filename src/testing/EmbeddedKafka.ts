@@ -28,6 +28,7 @@ import { Network } from "../Network.ts"
 import { EmbeddedCluster } from "./embedded/Cluster.ts"
 import { handlers } from "./embedded/handlers.ts"
 import * as Profile from "./embedded/Profile.ts"
+import { Users } from "./embedded/Users.ts"
 import type { Options, Service } from "./host/Contract.ts"
 import * as HostRuntime from "./host/HostRuntime.ts"
 import * as Listener from "./host/Listener.ts"
@@ -95,10 +96,11 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
             ? undefined
             : {
                 mechanisms: options.sasl.mechanisms ?? ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
-                users: new Map(Object.entries(options.sasl.users)),
+                users: new Users(new Map(Object.entries(options.sasl.users))),
                 sessionLifetime: millis(options.sasl.sessionLifetime, 0),
                 failureDelay: profile.failureDelay
-              }
+              },
+        superUsers: options.superUsers ?? ["User:ANONYMOUS"]
       },
       defects
     )

@@ -125,7 +125,16 @@ for (const release of Lab.releases) {
           brokers: Lab.brokers.length,
           listeners: ["SASL_PLAINTEXT"],
           // the records of the cases are of 2023: nothing may be deleted for that, nor begin a segment
-          properties: { "log.retention.ms": -1, "log.roll.ms": 4_000_000_000_000 }
+          properties: {
+            "log.retention.ms": -1,
+            "log.roll.ms": 4_000_000_000_000,
+            "authorizer.class.name":
+              release === "2.8.2"
+                ? "kafka.security.authorizer.AclAuthorizer"
+                : "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+            "allow.everyone.if.no.acl.found": true
+          }
         })
       )
     ),

@@ -169,8 +169,12 @@ export const stable = (ask: Ask, groupId: string, options: JoinOptions = {}) =>
 export const describe = (ask: Ask, groupId: string, version = 5) =>
   Effect.gen(function* () {
     const client = yield* ask.broker(yield* ask.coordinatorOf(groupId))
-    const { groups } = yield* client.send(DescribeGroups, version, { groups: [groupId] })
-    return groups[0]!
+    // A coordinator that does not know yet that it is one tells no state.
+    return yield* until(
+      `${groupId} is described`,
+      Effect.map(client.send(DescribeGroups, version, { groups: [groupId] }), ({ groups }) => groups[0]!),
+      ({ groupState }) => groupState !== ""
+    )
   })
 
 /** Waits until a group is in a state, with so many members. */

@@ -18,7 +18,10 @@ import { Sessions } from "./FetchSession.ts"
 import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
 import { EmbeddedPartition } from "./Partition.ts"
+import { Quotas } from "./Quotas.ts"
 import * as Reassign from "./Reassign.ts"
+import { Rules } from "./Rules.ts"
+import { Users } from "./Users.ts"
 
 export type { Codecs, Committed, Node, Refusal, Seen, Settings, Topic } from "./ClusterState.ts"
 export { isLegalName } from "./ClusterState.ts"
@@ -77,6 +80,10 @@ export class EmbeddedCluster {
   produceDisturbed = false
   /** Altered settings of brokers, by id; those under "" are of all brokers. */
   readonly brokerConfig = new Map<string, ReadonlyMap<string, string>>()
+  /** Who may do what, how much, and who may log in. */
+  readonly accessRules: Rules
+  readonly quotas = new Quotas()
+  readonly users: Users
   /** How often anything has changed. */
   metadataOffset = 0
   private readonly coordinators = new Map<string, number>()
@@ -88,6 +95,8 @@ export class EmbeddedCluster {
     this.defects = defects
     this.settings = settings
     this.id = uuid(env.random)
+    this.accessRules = new Rules(settings.superUsers)
+    this.users = settings.sasl?.users ?? new Users()
   }
 
   changed(): void {
@@ -316,7 +325,15 @@ export class EmbeddedCluster {
     return group
   }
 
+  /** Makes the topic that holds what groups commit, where there is none yet. */
+  createOffsetsTopic(): void {
+    if (!this.topics.has("__consumer_offsets"))
+      this.createTopic("__consumer_offsets", { partitions: 50, config: [["cleanup.policy", "compact"]] })
+  }
+
   commit(store: Map<string, Map<string, Committed>>, group: string, partition: string, committed: Committed): void {
+    // A broker of a release has it when a group has committed.
+    if (store === this.offsets && this.settings.profile.name !== "everything") this.createOffsetsTopic()
     let offsets = store.get(group)
     if (offsets === undefined) store.set(group, (offsets = new Map()))
     offsets.set(partition, committed)

@@ -58,6 +58,8 @@ export interface Settings {
   readonly selectsByRack: boolean
   readonly compression: Codecs
   readonly sasl: SaslSettings | undefined
+  /** Principals that no rule holds back, such as `User:admin`. */
+  readonly superUsers: ReadonlyArray<string>
 }
 
 /** The codecs that the broker needs where it must look into a compressed batch. */

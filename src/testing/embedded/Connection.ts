@@ -13,6 +13,8 @@ import * as FaultRule from "./FaultRule.ts"
 import type { Handler } from "./Handler.ts"
 import { damage } from "./Damage.ts"
 import { Session } from "./Sasl.ts"
+import * as Quotas from "./Quotas.ts"
+import * as Rules from "./Rules.ts"
 import * as Strict from "./Strict.ts"
 
 /** The other end, as bytes. */
@@ -177,9 +179,11 @@ export class Connection {
       if (answered) return
       answered = true
       if (!this.open) return
-      if (rule === undefined) this.write(handler, version, correlationId, response)
+      if (rule === undefined) this.throttled(handler, version, correlationId, response, clientId, frame.length)
       else this.distort(rule, handler, version, correlationId, response)
     }
+    const refused = (about: Parameters<typeof Rules.refusal>[4]) =>
+      Rules.refusal(cluster.accessRules, `User:${this.user}`, `${this.host.replace(/^\//, "")}`, handler.name, about)
     handler.serve({
       cluster,
       node,
@@ -190,7 +194,11 @@ export class Connection {
       answer,
       silence,
       injected: (topic, partition) =>
-        action?._tag === "Error" && rule!.strikesAt(topic, partition) ? action.code : Code.none
+        action?._tag === "Error" && rule!.strikesAt(topic, partition)
+          ? action.code
+          : refused(topic === undefined ? undefined : { topic }),
+      denied: (group) => refused({ group }),
+      hides: (topic) => refused({ topic }) !== Code.none
     })
   }
 
@@ -253,6 +261,50 @@ export class Connection {
         break
     }
     this.write(handler, version, correlationId, response, action._tag === "Trickle")
+  }
+
+  /** Who it is, as rules and quotas name him. */
+  private get user(): string {
+    return this.sasl?.user ?? "ANONYMOUS"
+  }
+
+  /**
+   * An answer under the quotas of who asked: it tells for how long he is throttled, and no more is read of him meanwhile.
+   * Before 2.0 the answer itself was held back.
+   */
+  private throttled(
+    handler: Handler,
+    version: number,
+    correlationId: number,
+    response: unknown,
+    clientId: string,
+    size: number
+  ): void {
+    const { cluster } = this
+    const { name } = handler
+    const key = name === "Produce" ? Quotas.keys.producer : name === "Fetch" ? Quotas.keys.consumer : undefined
+    if (key === undefined || cluster.quotas.all.length === 0)
+      return this.write(handler, version, correlationId, response)
+    const bytes =
+      name === "Produce"
+        ? size
+        : Frame.encodeResponse(handler.Response, version, correlationId, response as never).reduce(
+            (sum, chunk) => sum + chunk.length,
+            0
+          )
+    const millis = cluster.quotas.throttle(cluster.env.now(), key, this.user, clientId, bytes)
+    const told = millis === 0 ? response : { ...(response as object), throttleTimeMs: millis }
+    if (millis === 0) return this.write(handler, version, correlationId, told)
+    const resumed = () => {
+      if (this.open) this.done()
+    }
+    if (cluster.settings.profile.since("2.8")) {
+      this.link.send(Frame.encodeResponse(handler.Response, version, correlationId, told as never))
+      cluster.env.after(millis, resumed)
+    } else
+      cluster.env.after(millis, () => {
+        if (this.open) this.write(handler, version, correlationId, told)
+      })
   }
 
   private write(handler: Handler, version: number, correlationId: number, response: unknown, trickle = false): void {

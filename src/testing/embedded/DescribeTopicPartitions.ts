@@ -34,7 +34,7 @@ export const describeTopicPartitions = handler("DescribeTopicPartitions", Api, (
     })
   const asked =
     request.topics.length === 0
-      ? Array.from(cluster.topics.keys()).filter((name) => call.injected(name) === Code.none)
+      ? Array.from(cluster.topics.keys()).filter((name) => !call.hides(name))
       : request.topics.map(({ name }) => name)
   const names = Array.from(new Set(asked))
     .sort()

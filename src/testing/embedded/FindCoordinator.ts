@@ -16,9 +16,11 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     })
     const injected = call.injected()
     if (injected !== Code.none) return fail(injected, "")
+    const denied = request.keyType === 0 ? call.denied(key) : Code.none
+    if (denied !== Code.none) return fail(denied, "")
     if (request.keyType !== 0 && request.keyType !== 1) return fail(Code.invalidRequest, `key type ${request.keyType}`)
     if (cluster.settings.coldStart && !cluster.topics.has("__consumer_offsets")) {
-      cluster.createTopic("__consumer_offsets", { partitions: 50, config: [["cleanup.policy", "compact"]] })
+      cluster.createOffsetsTopic()
       return fail(Code.coordinatorNotAvailable, "the offsets topic is being created")
     }
     const node = cluster.coordinator(request.keyType === 0 ? "group" : "transaction", key)

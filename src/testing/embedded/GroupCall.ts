@@ -7,6 +7,8 @@ import { misdirected } from "./WrongBroker.ts"
 export const refusal = (call: Call<any, any>, group: string, named: "named" | "join" | "empty" = "named"): number => {
   const injected = call.injected()
   if (injected !== Code.none) return injected
+  const denied = call.denied(group)
+  if (denied !== Code.none) return denied
   if (group === "" && named !== "empty") {
     // before 2.x only JoinGroup looked at the name
     return named === "join" || call.cluster.settings.profile.since("2.8") ? Code.invalidGroupId : Code.unknownMemberId

@@ -28,8 +28,15 @@ export interface Call<Q, A> {
   readonly answer: (response: A) => void
   /** Ends the request without a response (Produce with acks 0). */
   readonly silence: () => void
-  /** The error that a fault puts in the place of the work for this topic, partition, or request; 0 where there is none. */
+  /**
+   * The error that a fault, or a rule of access, puts in the place of the work for this topic, partition, or request; 0
+   * where there is none.
+   */
   readonly injected: (topic?: string, partition?: number) => number
+  /** The error of a group that who asks may not use so; 0 where there is none. */
+  readonly denied: (group: string) => number
+  /** Whether a rule of access refuses who asks this topic. */
+  readonly hides: (topic: string) => boolean
 }
 
 /** Serves one API at the versions of its messages. */

@@ -14,6 +14,7 @@ export const listGroups = handler("ListGroups", Api, (call) => {
   const mine = Array.from(cluster.groups.values()).filter(
     (group) =>
       group.state !== "Dead" &&
+      call.denied(group.id) === Code.none &&
       cluster.coordinator("group", group.id)?.id === node.id &&
       (states.length === 0 || states.includes(fold(group.state))) &&
       (types.length === 0 || types.includes("classic"))

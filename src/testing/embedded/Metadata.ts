@@ -83,7 +83,10 @@ export const metadata = handler("Metadata", Api, (call) => {
 
   const all = request.topics === null || (version === 0 && request.topics.length === 0)
   const topics = all
-    ? Array.from(cluster.topics.keys(), byName)
+    ? // of all, those that who asks may see
+      Array.from(cluster.topics.keys())
+        .filter((name) => !call.hides(name))
+        .map(byName)
     : unique(request.topics!).map((asked) => (asked.name === null ? byId(asked.topicId) : byName(asked.name)))
   const hidden = cluster.settings.profile.hidesBrokers && cluster.topics.size === 0
   const injected = request.topics !== null && request.topics.length > 0 ? Code.none : call.injected()

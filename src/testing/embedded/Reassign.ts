@@ -2,15 +2,21 @@
  * How replicas move (KIP-455): first those that are added have to be in sync, then those that are removed go. Followers
  * copy at once, so that it is over at once, unless a broker that is added does not live: then when it comes back.
  */
-import type { EmbeddedCluster } from "./Cluster.ts"
+import type { Node } from "./ClusterState.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
+
+/** What of a cluster has to do with it. */
+export interface Moving {
+  readonly nodes: ReadonlyMap<number, Node>
+  readonly changed: () => void
+}
 
 /** Where the replicas of a partition are to be. */
 export const goal = (partition: EmbeddedPartition): ReadonlyArray<number> =>
   partition.reassignment?.target ?? partition.replicas
 
 /** Begins to move replicas. */
-export const start = (cluster: EmbeddedCluster, partition: EmbeddedPartition, target: ReadonlyArray<number>): void => {
+export const start = (cluster: Moving, partition: EmbeddedPartition, target: ReadonlyArray<number>): void => {
   // What is under way already began with the replicas before it.
   const before = partition.reassignment?.before ?? [...partition.replicas]
   partition.reassignment = { before, target }
@@ -24,7 +30,7 @@ export const start = (cluster: EmbeddedCluster, partition: EmbeddedPartition, ta
 }
 
 /** Ends it: replicas stay where they were. False where nothing moves. */
-export const cancel = (cluster: EmbeddedCluster, partition: EmbeddedPartition): boolean => {
+export const cancel = (cluster: Moving, partition: EmbeddedPartition): boolean => {
   const { reassignment } = partition
   if (reassignment === undefined) return false
   partition.reassignment = { before: reassignment.before, target: reassignment.before }
@@ -39,7 +45,7 @@ const drop = (partition: EmbeddedPartition, id: number): void => {
 }
 
 /** Ends it where all that there are to be are in sync. */
-export const settle = (cluster: EmbeddedCluster, partition: EmbeddedPartition): void => {
+export const settle = (cluster: Moving, partition: EmbeddedPartition): void => {
   const { reassignment } = partition
   if (reassignment === undefined) return
   const { before, target } = reassignment

@@ -7,13 +7,13 @@
  */
 import * as crypto from "node:crypto"
 import * as Code from "./Code.ts"
+import type { Credential, ScramMechanism, Users } from "./Users.ts"
 
-export type Mechanism = "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
+export type Mechanism = "PLAIN" | ScramMechanism
 
 export interface SaslSettings {
   readonly mechanisms: ReadonlyArray<Mechanism>
-  /** Passwords by user name. */
-  readonly users: ReadonlyMap<string, string>
+  readonly users: Users
   /** Milliseconds; 0: a session has no end (`connections.max.reauth.ms`). */
   readonly sessionLifetime: number
   /** How long a failure is held back, in milliseconds (`connection.failed.authentication.delay.ms`). */
@@ -43,7 +43,7 @@ const plain = (settings: SaslSettings): Exchange => ({
     const [authzid = "", user = "", password] = parts
     if (parts.length !== 3 || user === "" || password === "")
       return { _tag: "Failed", message: "Authentication failed: Invalid SASL/PLAIN response" }
-    if (settings.users.get(user) !== password)
+    if (settings.users.passwords.get(user) !== password)
       return { _tag: "Failed", message: "Authentication failed: Invalid username or password" }
     if (authzid !== "" && authzid !== user)
       return {
@@ -54,30 +54,25 @@ const plain = (settings: SaslSettings): Exchange => ({
   }
 })
 
-const iterations = 4096
-const salted = new Map<string, Buffer>()
-
-const saltedPassword = (hash: string, password: string, salt: Uint8Array): Buffer => {
-  const key = `${hash}:${Buffer.from(salt).toString("hex")}:${password}`
-  let known = salted.get(key)
-  if (known === undefined)
-    salted.set(key, (known = crypto.pbkdf2Sync(password, salt, iterations, hash === "sha256" ? 32 : 64, hash)))
-  return known
-}
-
 /** RFC 5802, without channel binding. */
-const scram = (settings: SaslSettings, hash: "sha256" | "sha512", random: () => number): Exchange => {
+const scram = (settings: SaslSettings, mechanism: ScramMechanism, random: () => number): Exchange => {
+  const hash = mechanism === "SCRAM-SHA-256" ? "sha256" : "sha512"
   const hmac = (key: Uint8Array, data: string) => crypto.createHmac(hash, key).update(data).digest()
   const digest = (data: Uint8Array) => crypto.createHash(hash).update(data).digest()
   const refused: Step = {
     _tag: "Failed",
-    message: `Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-${hash === "sha256" ? "SHA-256" : "SHA-512"}`
+    message: `Authentication failed during authentication due to invalid credentials with SASL mechanism ${mechanism}`
   }
   const malformed: Step = { _tag: "Failed", message: "Authentication failed: Invalid SASL/SCRAM message" }
   let first:
-    | { readonly user: string; readonly bare: string; readonly server: string; readonly nonce: string }
+    | {
+        readonly user: string
+        readonly bare: string
+        readonly server: string
+        readonly nonce: string
+        readonly credential: Credential
+      }
     | undefined
-  let salt = nothing
   let finished = false
   return {
     step: (token) => {
@@ -88,18 +83,17 @@ const scram = (settings: SaslSettings, hash: "sha256" | "sha512", random: () => 
         const parts = /^n,(?:a=[^,]*)?,((?:m=[^,]*,)?n=((?:[^,=\P{ASCII}]|=2C|=3D)+),r=([^,]+)(?:,.*)?)$/u.exec(message)
         if (parts === null) return malformed
         const user = parts[2]!.replaceAll("=2C", ",").replaceAll("=3D", "=")
-        if (!settings.users.has(user)) return refused
-        // the same for a user each time, so that clients may keep the salted password
-        salt = crypto.createHash("md5").update(user).digest()
+        const credential = settings.users.of(user).get(mechanism)
+        if (credential === undefined) return refused
         const nonce = `${parts[3]}${Math.floor(random() * 2 ** 48).toString(36)}${Math.floor(random() * 2 ** 48).toString(36)}`
-        const server = `r=${nonce},s=${Buffer.from(salt).toString("base64")},i=${iterations}`
-        first = { user, bare: parts[1]!, server, nonce }
+        const server = `r=${nonce},s=${Buffer.from(credential.salt).toString("base64")},i=${credential.iterations}`
+        first = { user, bare: parts[1]!, server, nonce, credential }
         return { _tag: "Continue", token: bytes(server) }
       }
       const parts = /^(c=[^,]+,r=([^,]+)(?:,.*)?),p=([^,]+)$/.exec(message)
       if (parts === null || parts[2] !== first.nonce) return malformed
       finished = true
-      const password = saltedPassword(hash, settings.users.get(first.user)!, salt)
+      const password = first.credential.salted()
       const clientKey = hmac(password, "Client Key")
       const signed = `${first.bare},${first.server},${parts[1]}`
       const signature = hmac(digest(clientKey), signed)
@@ -153,10 +147,7 @@ export class Session {
     if (this.user !== undefined && known !== this.mechanism) return Code.illegalSaslState
     this.mechanism = known
     this.bare = version === 0
-    this.exchange =
-      known === "PLAIN"
-        ? plain(this.settings)
-        : scram(this.settings, known === "SCRAM-SHA-256" ? "sha256" : "sha512", this.random)
+    this.exchange = known === "PLAIN" ? plain(this.settings) : scram(this.settings, known, this.random)
     return Code.none
   }
 

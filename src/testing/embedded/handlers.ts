@@ -1,18 +1,25 @@
 /** Every API that this broker serves, by its key. */
+import { alterClientQuotas } from "./AlterClientQuotas.ts"
 import { alterConfigs } from "./AlterConfigs.ts"
 import { alterPartitionReassignments } from "./AlterPartitionReassignments.ts"
+import { alterUserScramCredentials } from "./AlterUserScramCredentials.ts"
 import { apiVersions } from "./ApiVersions.ts"
+import { createAcls } from "./CreateAcls.ts"
 import { createPartitions } from "./CreatePartitions.ts"
 import { createTopics } from "./CreateTopics.ts"
+import { deleteAcls } from "./DeleteAcls.ts"
 import { deleteGroups } from "./DeleteGroups.ts"
 import { deleteRecords } from "./DeleteRecords.ts"
 import { deleteTopics } from "./DeleteTopics.ts"
+import { describeAcls } from "./DescribeAcls.ts"
+import { describeClientQuotas } from "./DescribeClientQuotas.ts"
 import { describeCluster } from "./DescribeCluster.ts"
 import { describeConfigs } from "./DescribeConfigs.ts"
 import { describeGroups } from "./DescribeGroups.ts"
 import { describeLogDirs } from "./DescribeLogDirs.ts"
 import { describeQuorum } from "./DescribeQuorum.ts"
 import { describeTopicPartitions } from "./DescribeTopicPartitions.ts"
+import { describeUserScramCredentials } from "./DescribeUserScramCredentials.ts"
 import { electLeaders } from "./ElectLeaders.ts"
 import { fetch } from "./Fetch.ts"
 import { findCoordinator } from "./FindCoordinator.ts"
@@ -64,6 +71,13 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     deleteRecords,
     offsetForLeaderEpoch,
     describeCluster,
+    alterClientQuotas,
+    alterUserScramCredentials,
+    createAcls,
+    deleteAcls,
+    describeAcls,
+    describeClientQuotas,
+    describeUserScramCredentials,
     alterPartitionReassignments,
     describeLogDirs,
     describeQuorum,

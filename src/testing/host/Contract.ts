@@ -62,6 +62,11 @@ export interface Options {
   /** Asks every connection to authenticate. Default: none does. */
   readonly sasl?: SaslOptions | undefined
   /**
+   * Who may do everything, whatever rules there are (`super.users`), such as `User:admin`. What no rule is about is open
+   * to all (`allow.everyone.if.no.acl.found`). Default: whoever has not logged in, `User:ANONYMOUS`.
+   */
+  readonly superUsers?: ReadonlyArray<string> | undefined
+  /**
    * Dies at the Scope's end, and so fails a test, where a client used the protocol wrongly: bytes that are no request, a
    * version that is not served, a broker that it was told not to be the leader or coordinator, a sequence with a gap that
    * no fault explains, a commit beyond the log, requests of a member that has left, a Fetch out of its session's turn.

@@ -4,7 +4,7 @@ import * as Heartbeat from "../../../src/protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../../../src/protocol/messages/JoinGroup.ts"
 import * as LeaveGroup from "../../../src/protocol/messages/LeaveGroup.ts"
 import * as SyncGroup from "../../../src/protocol/messages/SyncGroup.ts"
-import type { Case } from "../Lab.ts"
+import { type Case, until } from "../Lab.ts"
 import * as Members from "../Members.ts"
 
 const stateOf = (group: { readonly groupState: string; readonly members: ReadonlyArray<unknown> }) => [
@@ -152,6 +152,8 @@ export const cases: ReadonlyArray<Case> = [
         })
         const a = yield* Members.make(ask, ask.id)
         const { memberId } = yield* a.ask()
+        // 4.x describes what it has written, which is a moment later.
+        yield* until("the group is written", Members.describe(ask, ask.id), ({ groupState }) => groupState === "Empty")
         yield* look
         yield* a.join({ memberId })
         yield* look

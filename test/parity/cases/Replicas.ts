@@ -371,7 +371,7 @@ export const cases: ReadonlyArray<Case> = [
                         observers: shown(one.observers).map(({ replicaId }) => replicaId),
                         all: [...shown(one.currentVoters), ...shown(one.observers)].map((each) => ({
                           end: each.end,
-                          fetched: each.leads || each.fetched,
+                          fetched: version >= 1 ? each.leads || each.fetched : each.fetched,
                           caughtUp: each.caughtUp
                         }))
                       }

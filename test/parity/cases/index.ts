@@ -1,5 +1,6 @@
 /** Every case. What needs a cluster that was never used comes first. */
 import type { Case } from "../Lab.ts"
+import { cases as access } from "./Access.ts"
 import { cases as apiVersions } from "./ApiVersions.ts"
 import { cases as cluster } from "./Cluster.ts"
 import { cases as configs } from "./Configs.ts"
@@ -37,5 +38,6 @@ export const cases: ReadonlyArray<Case> = [
   ...configs,
   ...cluster,
   ...replicas,
+  ...access,
   ...sasl
 ]

@@ -1,0 +1,194 @@
+/** Rules, quotas and users of the embedded broker: made by `Admin`, and in force for whom they are about. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Result, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Admin, Consumer, Kafka, Producer, Topic } from "samsa"
+import * as AlterClientQuotas from "../../src/protocol/messages/AlterClientQuotas.ts"
+import * as Fetch from "../../src/protocol/messages/Fetch.ts"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as Produce from "../../src/protocol/messages/Produce.ts"
+import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { batch, connect } from "./RawClient.ts"
+
+const text = Topic.make("ruled", { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+const secured = EmbeddedKafka.layer({
+  topics: [text, "other"],
+  sasl: { users: { root: "root" } },
+  superUsers: ["User:root"]
+})
+
+/** With a client that logs in. */
+const as = <A, E, R>(username: string, password: string, self: Effect.Effect<A, E, R>) =>
+  Effect.scoped(self).pipe(
+    Effect.provide(
+      Layer.mergeAll(Admin.layer({ timeout: "5 seconds" }), Producer.layer({ deliveryTimeout: "5 seconds" })).pipe(
+        Layer.provideMerge(
+          Kafka.layerWithoutNetwork({
+            bootstrap: ["embedded-1:9092"],
+            clientId: "app",
+            sasl: { mechanism: "SCRAM-SHA-256", username, password: Redacted.make(password) }
+          }).pipe(Layer.provide(EmbeddedKafka.layerNetwork))
+        )
+      )
+    )
+  )
+
+const sends = Effect.flatMap(Producer.Producer, (producer) => producer.send(text, { key: null, value: "v" }))
+const reads = Effect.gen(function* () {
+  const consumer = yield* Consumer.subscribe({ group: "g", topics: [text], from: "earliest" })
+  return yield* Stream.runCollect(Stream.take(consumer.stream, 1))
+})
+
+it.live("a user that the API has made logs in, may what rules allow, and is gone when it takes him away", () =>
+  Effect.gen(function* () {
+    const root = <A, E>(self: Effect.Effect<A, E, Admin.Admin>) => as("root", "root", self)
+    const admin = Admin.Admin
+    const refused = (self: Effect.Effect<unknown, unknown, Producer.Producer>) =>
+      Effect.map(Effect.flip(as("alice", "secret", self)), String)
+    assert.match(
+      String(
+        yield* Effect.flip(
+          as(
+            "alice",
+            "secret",
+            Effect.flatMap(admin, (a) => a.listTopics())
+          )
+        )
+      ),
+      /Unauthenticated/
+    )
+    yield* root(
+      Effect.flatMap(admin, (a) =>
+        Admin.orFail(
+          a.alterUsers([{ user: "alice", mechanism: "SCRAM-SHA-256", password: "secret", iterations: 4096 }])
+        )
+      )
+    )
+    // Without a rule about it a topic is open to all.
+    yield* as("alice", "secret", sends)
+    yield* root(
+      Effect.flatMap(admin, (a) =>
+        Admin.orFail(
+          a.createAcls([
+            { resource: "topic", name: "rul", pattern: "prefixed", principal: "User:alice", operation: "describe" },
+            { resource: "group", name: "g", principal: "User:bob", operation: "read" },
+            { resource: "cluster", name: "kafka-cluster", principal: "User:bob", operation: "alter" }
+          ])
+        )
+      )
+    )
+    assert.match(yield* refused(sends), /TOPIC_AUTHORIZATION_FAILED|Unauthorized/)
+    const [listed, changed, described] = yield* as(
+      "alice",
+      "secret",
+      Effect.gen(function* () {
+        const a = yield* admin
+        return [
+          (yield* a.listTopics()).map(({ name }) => name),
+          yield* a.createAcls([{ resource: "topic", name: "*", principal: "User:alice", operation: "all" }]),
+          yield* a.describeGroups(["g"])
+        ] as const
+      })
+    )
+    assert.deepStrictEqual(listed, ["other", "ruled"])
+    assert.match(String(changed[0]), /CLUSTER_AUTHORIZATION_FAILED|Unauthorized/)
+    assert.match(String(described[0]), /GROUP_AUTHORIZATION_FAILED|Unauthorized/)
+    yield* root(
+      Effect.flatMap(admin, (a) =>
+        Admin.orFail(
+          a.createAcls([
+            { resource: "topic", name: "ruled", principal: "User:*", operation: "all" },
+            { resource: "topic", name: "ruled", principal: "User:alice", operation: "read", permission: "deny" },
+            { resource: "group", name: "*", principal: "User:alice", operation: "read" }
+          ])
+        )
+      )
+    )
+    yield* as("alice", "secret", sends)
+    assert.match(String(yield* Effect.flip(as("alice", "secret", reads))), /TOPIC_AUTHORIZATION_FAILED|Unauthorized/)
+    yield* root(
+      Effect.gen(function* () {
+        const a = yield* admin
+        const [deleted] = yield* Admin.orFail(a.deleteAcls([{ permission: "deny" }]))
+        assert.strictEqual(deleted!.length, 1)
+      })
+    )
+    assert.strictEqual((yield* as("alice", "secret", reads)).length, 1)
+    yield* root(
+      Effect.gen(function* () {
+        const a = yield* admin
+        assert.deepStrictEqual(
+          (yield* a.listUsers()).map(({ credentials, user }) => [user, credentials.length]),
+          [
+            ["alice", 1],
+            ["root", 2]
+          ]
+        )
+        yield* Admin.orFail(a.alterUsers([{ user: "alice", mechanism: "SCRAM-SHA-256", delete: true }]))
+      })
+    )
+    assert.isTrue(Result.isFailure(yield* Effect.result(as("alice", "secret", sends))))
+  }).pipe(Effect.provide(secured))
+)
+
+it.effect("bytes over a quota are waited for, as long as the answer says", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.make({ topics: ["t"] })
+    const client = yield* connect(broker)
+    const alter = (entity: ReadonlyArray<readonly [string, string | null]>, key: string, value: number) =>
+      Effect.map(
+        client.send(AlterClientQuotas, 1, {
+          entries: [
+            {
+              entity: entity.map(([entityType, entityName]) => ({ entityType, entityName })),
+              ops: [{ key, value, remove: false }]
+            }
+          ],
+          validateOnly: false
+        }),
+        ({ entries }) => entries[0]!.errorCode
+      )
+    assert.strictEqual(yield* alter([["client-id", null]], "producer_byte_rate", 1000), 0)
+    assert.strictEqual(yield* alter([["user", "ANONYMOUS"]], "consumer_byte_rate", 1000), 0)
+    const records = batch(["x".repeat(19_900)])
+    const produce = Effect.map(
+      client.send(Produce, 9, {
+        acks: -1,
+        timeoutMs: 1000,
+        topicData: [{ name: "t", partitionData: [{ index: 0, records }] }]
+      }),
+      ({ throttleTimeMs }) => throttleTimeMs
+    )
+    // 20 kB, where 1000 B/s over eleven samples of a second are 10 kB: ten seconds too early.
+    const throttled = yield* produce
+    assert.isAbove(throttled, 9_900)
+    assert.isBelow(throttled, 10_200)
+    // The connection is not read meanwhile.
+    const next = yield* Effect.forkChild(client.send(Metadata, 9, { topics: [] }))
+    yield* TestClock.adjust("9 seconds")
+    assert.isUndefined(next.pollUnsafe())
+    yield* TestClock.adjust("2 seconds")
+    assert.isDefined(next.pollUnsafe())
+    const fetched = yield* client.send(Fetch, 11, {
+      replicaId: -1,
+      maxWaitMs: 0,
+      minBytes: 1,
+      maxBytes: 1_000_000,
+      isolationLevel: 0,
+      sessionId: 0,
+      sessionEpoch: -1,
+      topics: [
+        {
+          topic: "t",
+          partitions: [
+            { partition: 0, currentLeaderEpoch: -1, fetchOffset: 0, logStartOffset: -1, partitionMaxBytes: 1_000_000 }
+          ]
+        }
+      ],
+      forgottenTopicsData: [],
+      rackId: ""
+    })
+    assert.isAbove(fetched.throttleTimeMs, 9_900)
+  }).pipe(Effect.scoped)
+)
