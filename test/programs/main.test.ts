@@ -50,7 +50,7 @@ it.live(
       const [record] = yield* broker.log("orders")
       assert.strictEqual(Buffer.from(record!.value!).toString(), '{"id":"o-1","total":42}')
     }).pipe(Effect.scoped),
-  20_000
+  60_000
 )
 
 it.live(
@@ -62,7 +62,7 @@ it.live(
       assert.match(program.output(), /ok: 1000 produced, 1000 handled, 0 missing/)
       assert.strictEqual(code, 0)
     }).pipe(Effect.scoped),
-  30_000
+  90_000
 )
 
 it.live(
@@ -74,5 +74,5 @@ it.live(
       assert.match(program.output(), /FAILED: 500 produced, 499 handled, 1 missing/)
       assert.strictEqual(code, 1)
     }).pipe(Effect.scoped),
-  30_000
+  90_000
 )
