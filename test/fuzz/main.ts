@@ -1,5 +1,5 @@
 /**
- * The fuzzer: `npm run fuzz [-- --answers 1000000] [--seed 1] [--workers 2] [--seconds 3600]`. Hostile brokers answer every API at every
+ * The fuzzer: `npm run fuzz [-- --answers 1000000] [--seed 1 | today] [--workers 2] [--seconds 3600]`. Hostile brokers answer every API at every
  * version, over plaintext and TLS, before authentication and after it, to single requests and to whole clients. Every end
  * is to be a value or a typed error, in time; fails otherwise, and prints the worst of what it has seen.
  */
@@ -12,7 +12,10 @@ const option = (name: string, fallback: number): number => {
   return at < 0 ? fallback : Number(process.argv[at + 1])
 }
 const answers = option("answers", 50_000)
-const seed = option("seed", 1)
+/** `today`: another one each day, which its own number brings again on any other. */
+const seed = process.argv.includes("today")
+  ? Number(new Date().toISOString().slice(0, 10).replaceAll("-", ""))
+  : option("seed", 1)
 const seconds = option("seconds", 3600)
 const workers = option("workers", Math.min(2, availableParallelism()))
 /** What no run may pass, of a process that is hostile broker and client in one. */
@@ -42,6 +45,7 @@ const run = (i: number): Promise<any> =>
     })
   })
 
+console.log(`seed ${seed}: again by npm run fuzz -- --answers ${answers} --seed ${seed}`)
 const reports = await Promise.all(Array.from({ length: workers }, (_, i) => run(i)))
 const sum = (how: string) => reports.reduce((total, { ends }) => total + ends[how], 0)
 const max = (f: (report: any) => number) => Math.max(...reports.map(f))
