@@ -31,6 +31,26 @@ const one = (offset = 0, settings: Parameters<typeof consumer>[0] = {}) =>
   Effect.map(open(offset, 1, settings), (list) => list[0]!)
 
 describe("fetching", () => {
+  it.live("what is there already is given in turns that let the event loop run", () =>
+    Effect.gen(function* () {
+      const [batches, records] = [20, 16_000]
+      for (let i = 0; i < batches; i++) yield* append("t", 0, batch(records, 1))
+      const reader = yield* (yield* consumer({ maxPartitionBytes: 1 << 26 })).open({ topic: "t", partition: 0 }, 0)
+      let read = (yield* reader.pull).records.length
+      // From here on nothing has to be fetched.
+      let looks = 0
+      let goesOn = true
+      const look = () => {
+        looks++
+        if (goesOn) setImmediate(look)
+      }
+      look()
+      while (read < batches * records) read += (yield* reader.pull).records.length
+      goesOn = false
+      assert.isAtLeast(looks, batches / 2)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
   it.effect("more than 64 partitions: each is read, with default settings", () =>
     Effect.gen(function* () {
       for (const partition of range(0, 200)) yield* append("t", partition, batch(1))

@@ -56,6 +56,27 @@ const readAll = (slices: Records.Slices, room?: number, maxRecords?: number) =>
 const upTo = (count: number, from = 0) => Array.from({ length: count - from }, (_, i) => from + i)
 
 describe("slices", () => {
+  it.live("of a batch that is large as it is let the event loop run while its checksum is checked", () =>
+    Effect.gen(function* () {
+      const bytes = RecordBatch.encode(many(25, "x".repeat(MiB)))
+      const slices = new Records.Slices(bytes)
+      const first = slices.next()
+      assert.strictEqual(first._tag, "Large")
+      let looks = 0
+      let goesOn = true
+      const look = () => {
+        looks++
+        if (goesOn) setImmediate(look)
+      }
+      look()
+      yield* first._tag === "Large" ? first.load : Effect.void
+      goesOn = false
+      // A turn for each eight mebibytes.
+      assert.isAtLeast(looks, 4)
+      assert.strictEqual(slices.next()._tag, "Batch")
+    })
+  )
+
   it.effect("of a batch of many records, of every codec, have no more records than they may", () =>
     Effect.gen(function* () {
       for (const compression of [undefined, ...codecs]) {
