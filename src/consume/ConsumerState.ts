@@ -28,6 +28,8 @@ export class ConsumerState {
   everMarked = false
   closing = false
   stopped = false
+  /** Partitions of a bounded read are still to come. */
+  expectsMore = false
   private unfinished = 0
   private isFirst = true
 
@@ -52,7 +54,7 @@ export class ConsumerState {
 
   /** A bounded read has ended; the last one ends the stream. */
   finished(): void {
-    if (--this.unfinished === 0) this.reading.merged.end()
+    if (--this.unfinished === 0 && !this.expectsMore) this.reading.merged.end()
   }
 
   stopReading(): void {

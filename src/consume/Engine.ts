@@ -58,10 +58,11 @@ export interface Engine extends Questions.Questions {
   readonly fail: (error: KafkaError.KafkaError) => void
   /** It cannot start, for now: told once, until it can. */
   readonly waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
-  /** A fixed assignment, or what is added to it: `ends` tells where each bounded read ends. */
+  /** A fixed assignment, or what is added to it: `ends` tells where each bounded read ends; `more` that others follow. */
   readonly fixed: (
     partitions: ReadonlyArray<TopicPartition.TopicPartition>,
-    ends: ReadonlyMap<string, number>
+    ends: ReadonlyMap<string, number>,
+    more?: boolean
   ) => Effect.Effect<void>
   readonly paused: Set<string>
   /** The membership that was joined, for its identity. */
@@ -262,11 +263,12 @@ export const make = Effect.fnUntraced(function* (
     publish,
     fail,
     waits,
-    fixed: (list, ends) =>
+    fixed: (list, ends, more = false) =>
       Effect.suspend(() => {
+        state.expectsMore = more
         if (list.length === 0) reading.merged.end()
         return Effect.map(add(list, ends), () => {
-          if (ends.size > 0 || list.length === 0) reading.assignments.end()
+          if (!more && (ends.size > 0 || list.length === 0)) reading.assignments.end()
         })
       }),
     ...Questions.make(state),

@@ -252,11 +252,14 @@ export const make = (context: Context): Opening => {
       const [id, known] = [idOf(topic), knownTopics.get(topic)?.id]
       if (id !== undefined && known !== undefined && id !== known) forget(topic)
     }
-    const wanted = yield* StartPositions.wanted(context, list, resets, allWait(list))
-    // What is told of each from now on is its own.
-    for (const partition of list) partition.trouble = undefined
-    yield* inBackground(listen(list))
-    yield* find(wanted)
+    yield* StartPositions.wanted(context, list, resets, allWait, (wanted) =>
+      Effect.suspend(() => {
+        const some = wanted.map(({ partition }) => partition)
+        // What is told of each from now on is its own.
+        for (const partition of some) partition.trouble = undefined
+        return Effect.andThen(inBackground(listen(some)), find(wanted))
+      })
+    )
   })
 
   // ── what is not there any more

@@ -6,10 +6,12 @@
  * has none waits alone.
  */
 import * as EffectContext from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type * as GroupOffsets from "../GroupOffsets.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -78,20 +80,67 @@ const chosenBy = (
   )
 }
 
-/** What each of them is to begin with. Fails with `NoCommit` where nothing says it; `waits` is told why it takes long. */
+type Waits = (list: ReadonlyArray<Partition>) => (error: KafkaError.KafkaError) => Effect.Effect<void>
+
+// Beyond so many the others wait with them: each is asked for in a request of its own.
+const mostUnstable = 8
+
+/**
+ * Tells the commits of some partitions. One whose commit is in an open transaction (KIP-447) holds up the answer of all:
+ * it is left to wait alone.
+ */
+const commitsOf = (
+  fetch: GroupOffsets.GroupOffsets["Service"]["fetch"],
+  group: string,
+  list: ReadonlyArray<Partition>,
+  waits: Waits,
+  tell: (
+    list: ReadonlyArray<Partition>,
+    commits: ReadonlyMap<string, GroupOffsets.Committed>
+  ) => Effect.Effect<void, KafkaError.KafkaError>,
+  unstable = 0
+): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.suspend(() => {
+    const found = Deferred.makeUnsafe<Partition>()
+    const hears = (error: KafkaError.KafkaError) => {
+      const { reason } = error
+      const one =
+        list.length > 1 && unstable < mostUnstable && reason._tag === "Server" && reason.code === unstableCommit
+          ? list.find(({ partition, topic }) => topic === reason.topic && partition === reason.partition)
+          : undefined
+      return one === undefined ? waits(list)(error) : Effect.asVoid(Deferred.succeed(found, one))
+    }
+    const places = list.map(({ place }) => place)
+    const all = Effect.map(fetch(group, places, undefined, hears), (commits) => tell(list, commits))
+    const part = Effect.map(Deferred.await(found), (one) => {
+      const others = list.filter((partition) => partition !== one)
+      const each = (some: ReadonlyArray<Partition>) => commitsOf(fetch, group, some, waits, tell, unstable + 1)
+      const alone = Effect.raceFirst(each([one]), Deferred.await(one.released))
+      return Effect.all([alone, each(others)], { concurrency: "unbounded", discard: true })
+    })
+    return Effect.flatten(Effect.raceFirst(all, part))
+  })
+
+const unstableCommit = ErrorCode.codes.UNSTABLE_OFFSET_COMMIT
+
+/**
+ * Tells what each of them is to begin with, as soon as it is known. Fails with `NoCommit` where nothing says it; `waits`
+ * is told why it takes long.
+ */
 export const wanted = Effect.fnUntraced(function* (
   { cluster, groupOffsets, knownTopics, provide, settings }: Context,
   list: ReadonlyArray<Partition>,
   ignoreCommits: boolean,
-  waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
-): Effect.fn.Return<ReadonlyArray<Wanted>, KafkaError.KafkaError> {
+  waits: Waits,
+  tell: (wanted: ReadonlyArray<Wanted>) => Effect.Effect<void, KafkaError.KafkaError>
+): Effect.fn.Return<void, KafkaError.KafkaError> {
   const { from, group, onAssigned } = settings
   const places = list.map((partition) => partition.place)
   // Before anything is asked for.
   const ids = new Map(list.map(({ topic }) => [topic, cluster.known(topic)?.id]))
   const chosen = new Map<string, Offset.Position>()
   if (onAssigned !== undefined) {
-    for (const one of (yield* provide(chosenBy(onAssigned, places, waits))) ?? []) {
+    for (const one of (yield* provide(chosenBy(onAssigned, places, waits(list)))) ?? []) {
       const wrong = mistake(one.start)
       if (wrong !== undefined) {
         return yield* KafkaError.make({
@@ -104,33 +153,43 @@ export const wanted = Effect.fnUntraced(function* (
       chosen.set(TopicPartition.key(one), one.start)
     }
   }
-  const commits =
-    group === undefined || (ignoreCommits && from !== "committed")
-      ? new Map<string, GroupOffsets.Committed>()
-      : yield* groupOffsets.fetch(group, places, undefined, waits)
-  const all: Array<Wanted> = []
-  for (const partition of list) {
-    const commit = commits.get(partition.key)
+  const startOf = (partition: Partition, commit: GroupOffsets.Committed | undefined) => {
     const added = partition.partition >= (knownTopics.get(partition.topic)?.count ?? Infinity)
     const hand = chosen.get(partition.key)
     let at = hand
     if (at === undefined && commit !== undefined) at = { _tag: "At", offset: commit.offset }
     if (at === undefined && added) at = "earliest"
     if (at === undefined && from === "committed") {
-      return yield* KafkaError.make({ _tag: "NoCommit", group: group ?? "", ...partition.place })
+      return Effect.fail(KafkaError.make({ _tag: "NoCommit", group: group ?? "", ...partition.place }))
     }
     at ??= from as Offset.Position
     const found = at === "latest" || (typeof at === "object" && at._tag === "AtTime")
     // Of the commit, and only where it is gone on from there.
     const leaderEpoch =
       hand === undefined && commit !== undefined && commit.leaderEpoch >= 0 ? commit.leaderEpoch : undefined
-    all.push({ partition, at, committed: commit, found, leaderEpoch, topicId: ids.get(partition.topic) })
+    return Effect.succeed({ partition, at, committed: commit, found, leaderEpoch, topicId: ids.get(partition.topic) })
   }
-  return all
+  const told = (some: ReadonlyArray<Partition>, commits: ReadonlyMap<string, GroupOffsets.Committed>) =>
+    Effect.flatMap(
+      Effect.forEach(some, (partition) => startOf(partition, commits.get(partition.key))),
+      tell
+    )
+  yield* group === undefined || (ignoreCommits && from !== "committed")
+    ? told(list, new Map())
+    : commitsOf(groupOffsets.fetch, group, list, waits, told)
 })
 
+/** A position whose offset is to be found. */
+export interface Sought {
+  readonly partition: TopicPartition.TopicPartition
+  readonly at: Offset.Position
+}
+
 /** Those of one leader together; each of those without one alone. */
-const groupsOf = (cluster: Cluster["Service"], list: ReadonlyArray<Wanted>): ReadonlyArray<ReadonlyArray<Wanted>> => {
+const groupsOf = <W extends Sought>(
+  cluster: Cluster["Service"],
+  list: ReadonlyArray<W>
+): ReadonlyArray<ReadonlyArray<W>> => {
   const leaders = TopicPartition.groupBy(
     list,
     ({ partition }) => cluster.known(partition.topic)?.partitions[partition.partition]?.leader ?? -1
@@ -147,29 +206,29 @@ const together = 1_000
  * Finds the offsets, and tells each as soon as it is known. `waits` is told of every failure on the way, which is tried
  * again for as long as it says so.
  */
-export const find = (
+export const find = <W extends Sought>(
   options: {
     readonly cluster: Cluster["Service"]
     readonly isolation: "committed" | "uncommitted"
     /** Whether it is still worth to be tried again. */
-    readonly while: (partition: Partition) => boolean
+    readonly while: (partition: W["partition"]) => boolean
   },
-  list: ReadonlyArray<Wanted>,
-  found: (wanted: Wanted, offset: number) => Effect.Effect<void, KafkaError.KafkaError>,
+  list: ReadonlyArray<W>,
+  found: (wanted: W, offset: number) => Effect.Effect<void, KafkaError.KafkaError>,
   waits: (
-    partition: Partition,
+    partition: W["partition"],
     error: KafkaError.KafkaError
   ) => Effect.Effect<"again" | "give up", KafkaError.KafkaError>
 ): Effect.Effect<void, KafkaError.KafkaError> => {
   const { cluster, isolation } = options
-  const ask = (group: ReadonlyArray<Wanted>) =>
+  const ask = (group: ReadonlyArray<W>) =>
     cluster.offsets(
-      group.map(({ at, partition }) => ({ ...partition.place, at })),
+      group.map(({ at, partition: { partition, topic } }) => ({ topic, partition, at })),
       { isolation }
     )
-  const tell = (group: ReadonlyArray<Wanted>, offsets: ReadonlyArray<number>) =>
+  const tell = (group: ReadonlyArray<W>, offsets: ReadonlyArray<number>) =>
     Effect.forEach(group, (one, i) => found(one, offsets[i]!), { discard: true })
-  const alone = (one: Wanted): Effect.Effect<void, KafkaError.KafkaError> =>
+  const alone = (one: W): Effect.Effect<void, KafkaError.KafkaError> =>
     ask([one]).pipe(
       Effect.matchEffect({
         onFailure: (error) =>
@@ -181,7 +240,7 @@ export const find = (
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => options.while(one.partition) }),
       Effect.flatMap((offsets) => (offsets === undefined ? Effect.void : tell([one], offsets)))
     )
-  const each = (group: ReadonlyArray<Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>
+  const each = (group: ReadonlyArray<W>): Effect.Effect<void, KafkaError.KafkaError> =>
     group.length === 1
       ? alone(group[0]!)
       : Effect.flatMap(Effect.timeoutOption(Effect.option(ask(group)), together), (offsets) =>

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
@@ -9,11 +10,13 @@ import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type * as Offset from "../Offset.ts"
 import type * as Membership from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Apart from "./Apart.ts"
 import * as Engine from "./Engine.ts"
 import type { Settings } from "./Settings.ts"
+import * as StartPositions from "./StartPositions.ts"
 
 type Places = ReadonlyArray<TopicPartition.TopicPartition>
 
@@ -154,6 +157,9 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
   }
 })
 
+// Ends that are not told by then are waited for one by one, in milliseconds.
+const together = 1_000
+
 /** Takes partitions that are chosen by hand: all of the topics, those that are added later included, or some. */
 export const assign = Effect.fnUntraced(function* (
   engine: Engine.Engine,
@@ -176,6 +182,28 @@ export const assign = Effect.fnUntraced(function* (
       return engine.fixed(placesOf(change.topic).slice(before), new Map())
     })
 
+  /** Those whose ends are told soon are read together; whoever has no leader waits alone. */
+  const bounded = Effect.fnUntraced(function* (places: Places, until: Offset.Position) {
+    const { isolation } = settings.fetch
+    const positions = places.map((partition) => ({ partition, at: until }))
+    const asked = cluster.offsets(
+      places.map((place) => ({ ...place, at: until })),
+      { isolation }
+    )
+    const all = Option.flatten(yield* Effect.timeoutOption(Effect.option(asked), together))
+    if (Option.isSome(all)) {
+      return yield* engine.fixed(places, new Map(places.map((place, i) => [TopicPartition.key(place), all.value[i]!])))
+    }
+    let left = places.length
+    yield* StartPositions.find(
+      { cluster, isolation, while: () => true },
+      positions,
+      ({ partition }, end) =>
+        Effect.suspend(() => engine.fixed([partition], new Map([[TopicPartition.key(partition), end]]), --left > 0)),
+      (_, error) => (error.isRetryable ? Effect.as(engine.waits(error), "again") : Effect.fail(error))
+    )
+  })
+
   yield* start(
     engine,
     Effect.gen(function* () {
@@ -186,18 +214,9 @@ export const assign = Effect.fnUntraced(function* (
       }
       noted(engine, infos, true)
       const places = chosen ?? infos.flatMap(placesOf)
-      const ends = new Map<string, number>()
-      if (until !== undefined) {
-        const offsets = yield* cluster.offsets(
-          places.map((place) => ({ ...place, at: until })),
-          { isolation: settings.fetch.isolation }
-        )
-        places.forEach((place, i) => ends.set(TopicPartition.key(place), offsets[i]!))
-      }
-      if (chosen === undefined && until === undefined) {
-        yield* Effect.forkIn(grows(counts), engine.scope, { startImmediately: true })
-      }
-      return yield* engine.fixed(places, ends)
+      if (until !== undefined) return yield* bounded(places, until)
+      if (chosen === undefined) yield* Effect.forkIn(grows(counts), engine.scope, { startImmediately: true })
+      return yield* engine.fixed(places, new Map())
     })
   )
 })

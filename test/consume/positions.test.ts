@@ -464,3 +464,47 @@ it.effect("a coordinator that loads ends no consumer, though the application's r
     )
   )
 )
+
+describe("a partition that cannot begin yet leaves the others alone", () => {
+  it.effect("its commit is in an open transaction", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      yield* fill(1, 1)
+      const unstable = yield* broker.inject(Fault.on("OffsetFetch", { topic: "orders", partition: 0 }).error(88))
+      const { consumer, events } = yield* member()
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(consumer.run(({ partition }) => Effect.sync(() => void seen.push(partition))))
+      yield* until("the other is read", () => seen.length === 1, 10_000)
+      assert.deepStrictEqual(seen, [1])
+      assert.include(tags(events), "Waiting")
+      yield* unstable.remove
+      yield* until("it is read", () => seen.length === 2, 10_000)
+    }).pipe(scoped, Effect.provide(two))
+  )
+
+  it.effect("it has no leader, and all are read to their ends", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      yield* fill(1, 1)
+      const [first] = (yield* broker.topic("orders"))!
+      yield* broker.stop(first!.leader)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest" })
+      const seen: Array<number> = []
+      const reading = yield* Effect.forkScoped(
+        Stream.runForEach(consumer.stream, ({ partition }) => Effect.sync(() => void seen.push(partition)))
+      )
+      yield* until("the other is read", () => seen.length === 1, 60_000)
+      yield* pass(5_000)
+      assert.deepStrictEqual(seen, [1])
+      assert.isUndefined(reading.pollUnsafe())
+      yield* broker.start(first!.leader)
+      yield* until("it ends", () => reading.pollUnsafe() !== undefined)
+      assert.deepStrictEqual(seen, [1, 0])
+    }).pipe(
+      scoped,
+      Effect.provide(layer({ brokers: 2, topics: [{ name: orders, partitions: 2, replicationFactor: 1 }] }))
+    )
+  )
+})
