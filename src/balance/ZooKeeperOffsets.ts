@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as ErrorCode from "../ErrorCode.ts"
 import { anonymous, type Committed, GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ZooKeeper } from "../ZooKeeper.ts"
 
@@ -38,8 +39,10 @@ const pathOf = (group: string, { partition, topic }: TopicPartition.TopicPartiti
  * as a decimal; -1 is none. Brokers of 0.8 to 3.9 read and write the same nodes for OffsetFetch and OffsetCommit v0. There is no
  * room for metadata.
  */
-export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
-  GroupOffsets.of({
+export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] => {
+  /** Offsets of topics that were deleted, which were told of. */
+  const told = new Set<string>()
+  return GroupOffsets.of({
     fetch: (group, partitions) =>
       Effect.gen(function* () {
         const committed = new Map<string, Committed>()
@@ -64,6 +67,11 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
               const node = yield* zooKeeper.read(path)
               // Nobody removes it with its topic: what is older than that is of another one of this name.
               const isOld = node !== undefined && node.stat.modified < made.get(one.topic)!
+              if (isOld && !told.has(path)) {
+                told.add(path)
+                const what = "is older than its topic, thus of another one of that name, and is not used"
+                yield* LogEvent.log("topicRecreated", `the offset at ${path} ${what}`, { group, ...placeOf(one) })
+              }
               const text = node === undefined || isOld ? "-1" : new TextDecoder().decode(node.data).trim()
               const offset = /^(-1|\d+)$/.test(text) ? Number(text) : NaN
               // To begin elsewhere in silence would skip records, or repeat all of them.
@@ -94,6 +102,9 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
         { concurrency: "unbounded" }
       )
   })
+}
+
+const placeOf = ({ partition, topic }: TopicPartition.TopicPartition) => ({ topic, partition })
 
 const unreadable = (path: string, text: string, group: string, { partition, topic }: TopicPartition.TopicPartition) =>
   KafkaError.make({

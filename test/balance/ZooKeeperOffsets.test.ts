@@ -1,6 +1,6 @@
 /** Offsets of a group in ZooKeeper: kept by Kafka or by ZooKeeper, committed in a session or not at all. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Effect, Exit, Fiber, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { ErrorCode, GroupOffsets } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
@@ -34,14 +34,22 @@ describe("ZooKeeperOffsets", () => {
         Effect.gen(function* () {
           const { offsets, zooKeeper } = yield* made
           const { id } = yield* zooKeeper.session
+          const lines: Array<string> = []
+          const logger = Logger.make(({ message }) => void lines.push(String(message)))
+          const fetched = Effect.provide(offsets.fetch("g", [place]), Logger.layer([logger]))
           yield* zooKeeper.create("/brokers/topics/t", new Uint8Array())
           yield* offsets.commit("g", as(id), [{ ...place, offset: 7 }])
-          assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 7)
+          assert.strictEqual((yield* fetched).get("t-0")?.offset, 7)
           yield* zooKeeper.remove("/brokers/topics/t")
           yield* zooKeeper.create("/brokers/topics/t", new Uint8Array())
-          assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+          assert.deepStrictEqual(lines, [])
+          assert.strictEqual((yield* fetched).size, 0)
+          assert.strictEqual((yield* fetched).size, 0)
+          // said, and once
+          assert.lengthOf(lines, 1)
+          assert.include(lines[0]!, "/consumers/g/offsets/t/0 is older than its topic")
           yield* offsets.commit("g", as(id), [{ ...place, offset: 2 }])
-          assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
+          assert.strictEqual((yield* fetched).get("t-0")?.offset, 2)
         })
       )
 
