@@ -112,3 +112,7 @@ export const range = (from: number, to: number): ReadonlyArray<number> =>
   Array.from({ length: to - from }, (_, i) => from + i)
 
 export { Exit }
+
+/** One that reads the first partition of `t` from its beginning, in the background. */
+export const first = (settings?: Parameters<typeof consumer>[0]) =>
+  Effect.flatMap(consumer(settings), (fetching) => Effect.flatMap(fetching.open({ topic: "t", partition: 0 }, 0), read))

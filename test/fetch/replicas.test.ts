@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { Compression } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as MessageSet from "../../src/protocol/records/MessageSet.ts"
-import { append, batch, consumer, counting, layer, pass, range, read, until } from "./Reading.ts"
+import { append, batch, consumer, counting, first, layer, pass, range, read, until } from "./Reading.ts"
 
 /** Which broker each Fetch that names the topic goes to, at which version. */
 const fetches = Effect.gen(function* () {
@@ -26,8 +26,7 @@ describe("a replica in the reader's rack", () => {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.moveLeader("t", 0, 1)
       const seen = yield* fetches
-      const fetching = yield* consumer({ clientRack: "c" })
-      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      const reading = yield* first({ clientRack: "c" })
       yield* pass(1000)
       seen.length = 0
       for (let i = 0; i < 5; i++) {
@@ -43,8 +42,7 @@ describe("a replica in the reader's rack", () => {
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.moveLeader("t", 0, 1)
-      const fetching = yield* consumer({ clientRack: "c" })
-      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      const reading = yield* first({ clientRack: "c" })
       yield* append("t", 0, batch(1))
       yield* until("it is read from the replica", () => reading.offsets.length === 1)
       yield* broker.stop(3)
@@ -63,8 +61,7 @@ describe("a replica in the reader's rack", () => {
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.moveLeader("t", 0, 1)
-      const fetching = yield* consumer({ clientRack: "c" })
-      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      const reading = yield* first({ clientRack: "c" })
       yield* append("t", 0, batch(1))
       yield* until("it is read from the replica", () => reading.offsets.length === 1)
       yield* broker.holdFollower("t", 0, 3)
@@ -84,8 +81,7 @@ describe("a replica in the reader's rack", () => {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.moveLeader("t", 0, 1)
       const seen = yield* fetches
-      const fetching = yield* consumer({ clientRack: "c" })
-      yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      yield* first({ clientRack: "c" })
       yield* pass(310_000, 1000)
       const atLeader = seen.filter(({ broker }) => broker === 1).length
       assert.strictEqual(atLeader, 2)
@@ -97,8 +93,7 @@ describe("a leader that has moved", () => {
   it.effect("is found by the hint of the old one, before metadata is asked for (KIP-951)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const fetching = yield* consumer()
-      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      const reading = yield* first()
       yield* append("t", 0, batch(1))
       yield* until("it is read", () => reading.offsets.length === 1)
       // Nobody can be asked: the hint is all that there is.
@@ -115,8 +110,7 @@ describe("Fetch", () => {
   it.effect("names topics by id where brokers do, and by name where one id is not known", () =>
     Effect.gen(function* () {
       const seen = yield* fetches
-      const fetching = yield* consumer()
-      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      const reading = yield* first()
       yield* append("t", 0, batch(1))
       yield* until("it is read", () => reading.offsets.length === 1)
       assert.isTrue(seen.every(({ version }) => version >= 13))
@@ -155,8 +149,7 @@ describe("Fetch", () => {
     it.effect(`a message larger than the fetch size never stalls a reader of ${asVersion}, up to maxBytes`, () =>
       Effect.gen(function* () {
         yield* append("t", 0, stored(asVersion, 1, 100_000), stored(asVersion, 1), stored(asVersion, 1, 300_000))
-        const fetching = yield* consumer({ maxPartitionBytes: 1000, maxBytes: 250_000 })
-        const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+        const reading = yield* first({ maxPartitionBytes: 1000, maxBytes: 250_000 })
         if (asVersion === "0.10.2") {
           yield* until("all is read: from v3 on brokers send it whole", () => reading.offsets.length === 3)
           return

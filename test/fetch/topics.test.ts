@@ -2,13 +2,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EmbeddedKafka } from "samsa/testing"
-import { append, batch, consumer, counting, failureOf, layer, pass, pulled, range, read, until } from "./Reading.ts"
-
-const one = () =>
-  Effect.gen(function* () {
-    const fetching = yield* consumer()
-    return yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
-  })
+import {
+  append,
+  batch,
+  consumer,
+  counting,
+  failureOf,
+  first,
+  layer,
+  pass,
+  pulled,
+  range,
+  read,
+  until
+} from "./Reading.ts"
 
 describe("while it is read", () => {
   it.effect("a deleted topic ends with UnknownTopic within metadataTimeout, and costs few requests", () =>
@@ -39,7 +46,7 @@ describe("while it is read", () => {
       Effect.gen(function* () {
         const broker = yield* EmbeddedKafka.EmbeddedKafka
         yield* append("t", 0, batch(10))
-        const reading = yield* one()
+        const reading = yield* first()
         yield* until("it is read", () => reading.offsets.length === 10)
         yield* broker.recreateTopic("t")
         yield* append("t", 0, batch(5))
@@ -58,7 +65,7 @@ describe("while it is read", () => {
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* append("t", 0, batch(10))
-      const reading = yield* one()
+      const reading = yield* first()
       yield* until("it is read", () => reading.offsets.length === 10)
       yield* broker.recreateTopic("t")
       yield* append("t", 0, batch(50))
@@ -73,7 +80,7 @@ describe("while it is read", () => {
     () =>
       Effect.gen(function* () {
         const broker = yield* EmbeddedKafka.EmbeddedKafka
-        const reading = yield* one()
+        const reading = yield* first()
         for (let i = 0; i < 3; i++) {
           yield* broker.moveLeader("t", 0)
           yield* append("t", 0, batch(1))
@@ -101,7 +108,7 @@ describe("while it is read", () => {
           yield* broker.holdFollower("t", 0, follower)
           yield* broker.shrinkIsr("t", 0, follower)
           yield* append("t", 0, batch(50))
-          const reading = yield* one()
+          const reading = yield* first()
           yield* until("all is read", () => reading.offsets.length === 100)
           reading.reader.pause()
           yield* pass(1000)
@@ -130,7 +137,7 @@ describe("while it is read", () => {
       yield* broker.holdFollower("t", 0, follower)
       yield* broker.shrinkIsr("t", 0, follower)
       yield* append("t", 0, batch(5))
-      const reading = yield* one()
+      const reading = yield* first()
       yield* until("all is read", () => reading.offsets.length === 5)
       yield* broker.electUnclean("t", 0, follower)
       // Fewer than were lost: the position is beyond the end.
@@ -162,7 +169,7 @@ describe("while it is read", () => {
       yield* append("t", 0, batch(1))
       yield* broker.moveLeader("t", 0)
       yield* append("t", 0, batch(1))
-      const reading = yield* one()
+      const reading = yield* first()
       yield* until("all is read", () => reading.offsets.length === 2)
       assert.strictEqual(reading.arrays.findLast(({ records }) => records.length > 0)!.leaderEpoch, 1)
     }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: ["t"] })))

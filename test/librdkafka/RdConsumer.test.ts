@@ -80,43 +80,51 @@ const consuming = (
     }).pipe(Effect.scoped, Effect.provide(MemoryKafka.layer({ topics: { [topic]: 3 } })))
   )
 
+/** The same with a reader of one partition, `from` an offset on. */
+const reading = (
+  title: string,
+  { from, ...options }: Parameters<typeof FakeConsumer.make>[0] & { readonly from: number },
+  body: (
+    reader: PartitionReader,
+    fake: ReturnType<typeof FakeConsumer.make>,
+    consumer: TransportConsumer
+  ) => Effect.Effect<void, KafkaError.KafkaError, Scope.Scope>
+) =>
+  consuming(
+    title,
+    () => FakeConsumer.make(options),
+    (consumer, fake) =>
+      Effect.flatMap(consumer.open({ topic, partition: 0 }, from), (reader) => body(reader, fake, consumer))
+  )
+
 describe("the librdkafka transport, fetching", () => {
-  consuming(
-    "records that trickle are delivered as they come, not a thousand later",
-    () => FakeConsumer.make(),
-    (consumer, fake) =>
-      Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
-        for (let offset = 0; offset < 3; offset++) {
-          const pulled = yield* Effect.forkChild(offsetsOf(reader.pull))
-          yield* settle
-          fake.push(...messages(0, offset, 1))
-          yield* settle
-          assert.deepStrictEqual(yield* Fiber.join(pulled), [offset])
-        }
-      })
-  )
-
-  consuming(
-    "a read takes no more large records than its part of the buffer has room for",
-    () => FakeConsumer.make(),
-    (consumer, fake) =>
-      Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
-        fake.push(...messages(0, 0, 2, 8192))
-        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0, 1])
+  reading("records that trickle are delivered as they come, not a thousand later", { from: 0 }, (reader, fake) =>
+    Effect.gen(function* () {
+      for (let offset = 0; offset < 3; offset++) {
+        const pulled = yield* Effect.forkChild(offsetsOf(reader.pull))
         yield* settle
-        assert.isAtMost(fake.reads.at(-2)!.most, 2)
-        assert.isTrue(fake.reads.every(({ millis, most }) => millis === 0 || most === 1))
-      })
+        fake.push(...messages(0, offset, 1))
+        yield* settle
+        assert.deepStrictEqual(yield* Fiber.join(pulled), [offset])
+      }
+    })
   )
 
-  consuming(
+  reading("a read takes no more large records than its part of the buffer has room for", { from: 0 }, (reader, fake) =>
+    Effect.gen(function* () {
+      fake.push(...messages(0, 0, 2, 8192))
+      assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0, 1])
+      yield* settle
+      assert.isAtMost(fake.reads.at(-2)!.most, 2)
+      assert.isTrue(fake.reads.every(({ millis, most }) => millis === 0 || most === 1))
+    })
+  )
+
+  reading(
     "an end of log that was lost with an error is found again: the partition is fetched anew",
-    () => FakeConsumer.make({ high: 40 }),
-    (consumer, fake) =>
+    { from: 40, high: 40 },
+    (reader, fake) =>
       Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 40)
         fake.push({ eof: { partition: 0, offset: 40 } }, { error: { code: RdError.codes.TRANSPORT, message: "down" } })
         yield* pass(fake, 1300)
         assert.deepStrictEqual(fake.calls, ["assign 0@40", "unassign 0", "assign 0@40"])
@@ -150,12 +158,11 @@ describe("the librdkafka transport, fetching", () => {
       })
   )
 
-  consuming(
+  reading(
     "a position beyond the log is told at once, though librdkafka calls it the end",
-    () => FakeConsumer.make({ high: 100 }),
-    (consumer, fake) =>
+    { from: 1000, high: 100 },
+    (reader, fake) =>
       Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 1000)
         fake.push({ eof: { partition: 0, offset: 1000 } })
         yield* settle
         fake.elapse()
@@ -165,12 +172,11 @@ describe("the librdkafka transport, fetching", () => {
   )
 
   let refusals = 1
-  consuming(
+  reading(
     "what the loop did not expect fails its readers, and a seek goes on",
-    () => FakeConsumer.make({ refuse: () => (refusals-- > 0 ? "no" : undefined) }),
-    (consumer, fake) =>
+    { from: 0, refuse: () => (refusals-- > 0 ? "no" : undefined) },
+    (reader, fake) =>
       Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
         const error = yield* failureOf(reader.pull)
         assert.strictEqual(error.reason._tag, "Unreachable")
         assert.include(error.message, "no")
@@ -181,31 +187,26 @@ describe("the librdkafka transport, fetching", () => {
       })
   )
 
-  consuming(
-    "what was read before a pause is delivered after it",
-    () => FakeConsumer.make(),
-    (consumer, fake) =>
-      Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
-        yield* settle
-        fake.push(...messages(0, 0, 1))
-        yield* settle
-        reader.pause()
-        const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
-        yield* pass(fake, 200)
-        assert.isUndefined(pulling.pollUnsafe())
-        assert.strictEqual(reader.position(), 0)
-        reader.resume()
-        assert.deepStrictEqual(yield* Fiber.join(pulling), [0])
-      })
+  reading("what was read before a pause is delivered after it", { from: 0 }, (reader, fake) =>
+    Effect.gen(function* () {
+      yield* settle
+      fake.push(...messages(0, 0, 1))
+      yield* settle
+      reader.pause()
+      const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
+      yield* pass(fake, 200)
+      assert.isUndefined(pulling.pollUnsafe())
+      assert.strictEqual(reader.position(), 0)
+      reader.resume()
+      assert.deepStrictEqual(yield* Fiber.join(pulling), [0])
+    })
   )
 
-  consuming(
+  reading(
     "a paused partition that is sought is paused anew, since it is assigned anew",
-    () => FakeConsumer.make(),
-    (consumer, fake) =>
+    { from: 0 },
+    (reader, fake, consumer) =>
       Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
         yield* consumer.open({ topic, partition: 1 }, 0)
         reader.pause()
         yield* pass(fake, 100)
@@ -232,34 +233,26 @@ describe("the librdkafka transport, fetching", () => {
       })
   )
 
-  consuming(
-    "records that were read before a seek back are not delivered for it",
-    () => FakeConsumer.make(),
-    (consumer, fake) =>
-      Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 50)
-        yield* settle
-        reader.seek(10)
-        fake.push(...messages(0, 50, 1))
-        yield* pass(fake, 100)
-        fake.push(...messages(0, 10, 1))
-        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [10])
-      })
+  reading("records that were read before a seek back are not delivered for it", { from: 50 }, (reader, fake) =>
+    Effect.gen(function* () {
+      yield* settle
+      reader.seek(10)
+      fake.push(...messages(0, 50, 1))
+      yield* pass(fake, 100)
+      fake.push(...messages(0, 10, 1))
+      assert.deepStrictEqual(yield* offsetsOf(reader.pull), [10])
+    })
   )
 
-  consuming(
-    "records of a position that was left behind are not delivered",
-    () => FakeConsumer.make(),
-    (consumer, fake) =>
-      Effect.gen(function* () {
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
-        yield* settle
-        fake.push(...messages(0, 0, 1))
-        reader.seek(50)
-        yield* settle
-        fake.push(...messages(0, 50, 2))
-        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [50, 51])
-        assert.deepStrictEqual(fake.calls, ["assign 0@0", "unassign 0", "assign 0@50"])
-      })
+  reading("records of a position that was left behind are not delivered", { from: 0 }, (reader, fake) =>
+    Effect.gen(function* () {
+      yield* settle
+      fake.push(...messages(0, 0, 1))
+      reader.seek(50)
+      yield* settle
+      fake.push(...messages(0, 50, 2))
+      assert.deepStrictEqual(yield* offsetsOf(reader.pull), [50, 51])
+      assert.deepStrictEqual(fake.calls, ["assign 0@0", "unassign 0", "assign 0@50"])
+    })
   )
 })

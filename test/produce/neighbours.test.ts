@@ -9,6 +9,24 @@ import { kafka, logOf, reasonOf, text } from "./Helpers.ts"
 const lz4 = Compression.lz4()
 const isPoison = (bytes: Uint8Array) => Buffer.from(bytes).includes("poison")
 
+/** Over a client whose lz4 is other than it should be. */
+const withLz4 =
+  (other: Partial<Compression.Codec>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(Effect.scoped, Effect.provide(kafka()), Effect.provide(Compression.layer({ ...lz4, ...other })))
+
+/** What is large and poisoned does something else. */
+const poisoned = (instead: Effect.Effect<never>): Partial<Compression.Codec> => ({
+  compressLarge: (bytes) => (isPoison(bytes) ? instead : Effect.sync(() => lz4.compress(bytes)))
+})
+
+/** A producer that has sent its first record, and gives others up soon. */
+const begun = Effect.gen(function* () {
+  const producer = yield* Producer.make({ compression: "lz4", deliveryTimeout: "5 seconds", closeTimeout: 0 })
+  yield* producer.send(text, { value: "first", partition: 0 })
+  return producer
+})
+
 /** Partitions by the broker that leads them. */
 const ledBy = Effect.fnUntraced(function* (broker: EmbeddedKafka.EmbeddedKafka["Service"], node: number) {
   return (yield* broker.topic(text))!.find(({ leader }) => leader === node)!.partition
@@ -34,24 +52,18 @@ describe("a codec of one's own", () => {
       yield* producer.send(text, { value: "after", partition: 1 })
       assert.deepStrictEqual(yield* logOf(1), ["after"])
     }).pipe(
-      Effect.scoped,
-      Effect.provide(kafka()),
-      Effect.provide(
-        Compression.layer({
-          ...lz4,
-          compress: (bytes) => {
-            if (isPoison(bytes)) throw new Error("poisoned")
-            return lz4.compress(bytes)
-          }
-        })
-      )
+      withLz4({
+        compress: (bytes) => {
+          if (isPoison(bytes)) throw new Error("poisoned")
+          return lz4.compress(bytes)
+        }
+      })
     )
   )
 
   it.effect("that never ends is told with its name, and what comes after it is sent", () =>
     Effect.gen(function* () {
-      const producer = yield* Producer.make({ compression: "lz4", deliveryTimeout: "5 seconds", closeTimeout: 0 })
-      yield* producer.send(text, { value: "first", partition: 0 })
+      const producer = yield* begun
       const hanging = yield* Effect.forkChild(reasonOf(producer.send(text, { value: `poison${"x".repeat(20_000)}` })), {
         startImmediately: true
       })
@@ -61,35 +73,16 @@ describe("a codec of one's own", () => {
         startImmediately: true
       })
       assert.isBelow(yield* waited(fine, 100, 10_000), 5000)
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(kafka()),
-      Effect.provide(
-        Compression.layer({
-          ...lz4,
-          compressLarge: (bytes) => (isPoison(bytes) ? Effect.never : Effect.sync(() => lz4.compress(bytes)))
-        })
-      )
-    )
+    }).pipe(withLz4(poisoned(Effect.never)))
   )
 
   it.effect("that ends once by interruption fails that batch, and the next record of its broker goes", () =>
     Effect.gen(function* () {
-      const producer = yield* Producer.make({ compression: "lz4", deliveryTimeout: "5 seconds", closeTimeout: 0 })
-      yield* producer.send(text, { value: "first", partition: 0 })
+      const producer = yield* begun
       const reason = yield* reasonOf(producer.send(text, { partition: 0, value: `poison${"x".repeat(20_000)}` }))
       assert.strictEqual(reason._tag, "Misuse")
       yield* producer.send(text, { partition: 0, value: "x".repeat(20_000) })
-    }).pipe(
-      Effect.scoped,
-      Effect.provide(kafka()),
-      Effect.provide(
-        Compression.layer({
-          ...lz4,
-          compressLarge: (bytes) => (isPoison(bytes) ? Effect.interrupt : Effect.sync(() => lz4.compress(bytes)))
-        })
-      )
-    )
+    }).pipe(withLz4(poisoned(Effect.interrupt)))
   )
 
   it.effect("that is slow for one broker's records holds up no other broker's", () =>
