@@ -16,6 +16,8 @@ export const levels = {
   brokerSilent: "Warn",
   connectFailed: "Debug",
   connectSlow: "Warn",
+  /** A Network of the application's, or the Effect of a token, has died. */
+  connectDied: "Error",
   throttled: "Debug",
   plaintextPassword: "Warn",
   impossibleAddress: "Warn",

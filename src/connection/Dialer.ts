@@ -13,6 +13,7 @@ import { abandonable } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import { formatAddress, KafkaConfig } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
 import { ClientMetrics } from "../metrics/BrokerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
 import * as Spans from "../tracing/Spans.ts"
@@ -47,7 +48,8 @@ const makeTeller = () => {
     Effect.suspend(() => {
       if (told.has(address)) return Effect.void
       told.add(address)
-      return Effect.logError(`what connects to ${address} has died, and is tried again`, defect)
+      const what = `what connects to ${address} has died, and is tried again`
+      return LogEvent.log("connectDied", what, { broker: address }, undefined, defect)
     })
 }
 
