@@ -7,12 +7,13 @@
  * One release; all of them where `SAMSA_FULL` is set.
  */
 import { assert, beforeAll, layer } from "@effect/vitest"
-import { Effect, Fiber, Result, Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { Cluster, Consumer, Producer, Topic } from "samsa"
 import { connected, type Engine, seen, twice } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { atLeast, defaultMode, type Version } from "./KafkaVersion.ts"
 import * as Kcat from "./Kcat.ts"
+import * as Load from "./Load.ts"
 import * as NodeRdkafka from "./NodeRdkafka.ts"
 
 const full = process.env.SAMSA_FULL !== undefined
@@ -57,41 +58,6 @@ for (const version of versions) {
             Effect.gen(function* () {
               const producer = yield* Producer.Producer
               const cluster = yield* Cluster.Cluster
-              const acknowledged = seen<{
-                readonly value: number
-                readonly partition: number
-                readonly offset: number
-              }>()
-              const failures: Array<string> = []
-              let sent = 0
-              let refused = 0
-              let producing = true
-              const entry = () => {
-                const value = sent++
-                return { value, partition: value % partitions }
-              }
-              const took = (value: number, result: Result.Result<Producer.RecordMetadata, Error>) => {
-                if (Result.isSuccess(result)) acknowledged.add({ value, ...result.success })
-                else failures.push(`${value}: ${result.failure.message}`)
-              }
-              const single = Effect.suspend(() => {
-                const one = entry()
-                return Effect.map(Effect.result(producer.send(topic, one)), (result) => took(one.value, result))
-              })
-              const many = Effect.suspend(() => {
-                const entries = Array.from({ length: 50 }, entry)
-                return Effect.map(producer.sendAll(topic, entries), (results) =>
-                  results.forEach((result, i) => took(entries[i]!.value, result))
-                )
-              })
-              // Without a key, which a compacted topic wants.
-              const bad = Effect.map(Effect.exit(producer.send(compacted, { value: "no key" })), () => refused++)
-              const loop = (body: Effect.Effect<unknown>) =>
-                Effect.whileLoop({
-                  while: () => producing,
-                  body: () => Effect.andThen(body, Effect.sleep("2 millis")),
-                  step: () => {}
-                })
               const read = seen<{ readonly value: number; readonly partition: number; readonly offset: number }>()
               const there = new Set<number>()
               const consumer = yield* Consumer.assign({ topic, from: "earliest" })
@@ -103,46 +69,45 @@ for (const version of versions) {
                   })
                 )
               )
-              const bodies = [single, single, single, many, many, ...(refuses ? [bad] : [])]
-              const producers = yield* Effect.forEach(bodies, (body) => Effect.forkScoped(loop(body)))
-              const more = Effect.suspend(() => {
-                const goal = acknowledged.all.length + between
-                return acknowledged.until(`${goal} acknowledged`, (all) => all.length >= goal)
-              })
+              const { acknowledged, beside, end, failures, more } = yield* Load.make(
+                topic,
+                (value) => ({ value, partition: value % partitions }),
+                3
+              )
+              let refused = 0
+              // Without a key, which a compacted topic wants.
+              const bad = Effect.map(Effect.exit(producer.send(compacted, { value: "no key" })), () => refused++)
+              if (refuses) yield* beside(bad)
               const leader = Effect.suspend(() => {
                 const id = cluster.known(loaded)!.partitions[0]!.leader
                 return Effect.succeed(server.nodes.find((node) => node.id === id)!)
               })
 
-              yield* more
+              yield* more(between)
               const killed = yield* leader
               yield* killed.kill
-              yield* more
+              yield* more(between)
               yield* killed.start
-              yield* more
+              yield* more(between)
               const stopped = yield* leader
               yield* stopped.pause
               yield* Effect.sleep("7 seconds")
-              yield* more
+              yield* more(between)
               yield* stopped.resume
-              yield* more
+              yield* more(between)
               for (const node of server.nodes) {
                 yield* node.stop
                 yield* node.start
-                yield* more
+                yield* more(between)
               }
-              producing = false
-              yield* Fiber.joinAll(producers)
+              yield* end
 
               yield* read.until("all that was acknowledged is read", () =>
                 acknowledged.all.every(({ value }) => there.has(value))
               )
               assert.isUndefined(reading.pollUnsafe(), "the consumer has ended")
 
-              const log = (yield* Kcat.consume({ bootstrap: server.bootstrap, topic: loaded })).map((record) => ({
-                ...record,
-                number: Number(record.value)
-              }))
+              const log = Load.numbered(yield* Kcat.consume({ bootstrap: server.bootstrap, topic: loaded }))
               const inLog = new Map(log.map((r) => [`${r.partition}:${r.offset}`, r.number]))
               // librdkafka acknowledges a batch whose first answer was lost without an offset.
               for (const { offset, partition, value } of acknowledged.all)
@@ -152,14 +117,7 @@ for (const version of versions) {
                 assert.isAbove(refused, 0)
                 assert.deepStrictEqual(failures, [])
                 assert.deepStrictEqual(twice(log.map(({ number }) => number)), [], "twice in the log")
-              } else {
-                const kept = new Set(log.map(({ number }) => number))
-                assert.deepStrictEqual(
-                  acknowledged.all.filter(({ value }) => !kept.has(value)),
-                  [],
-                  "lost"
-                )
-              }
+              } else Load.assertAllThere(log, acknowledged.all)
               // The consumer has every offset once, in order, and none is another record's.
               for (let partition = 0; partition < partitions; partition++) {
                 const mine = read.all.filter((one) => one.partition === partition)
@@ -170,15 +128,7 @@ for (const version of versions) {
                 )
                 for (const { offset, value } of mine) assert.strictEqual(inLog.get(`${partition}:${offset}`), value)
               }
-              // A number is taken when it is handed over, so by partition the log must grow: the first of each, where some are there twice.
-              for (let partition = 0; partition < partitions; partition++) {
-                const numbers = [...new Set(log.filter((r) => r.partition === partition).map(({ number }) => number))]
-                assert.deepStrictEqual(
-                  numbers.filter((n, i) => i > 0 && n < numbers[i - 1]!),
-                  [],
-                  `out of order in partition ${partition}`
-                )
-              }
+              Load.assertOrder(log, partitions)
             }),
             { requestTimeout: "5 seconds" },
             engine
