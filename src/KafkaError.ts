@@ -531,6 +531,27 @@ export class KafkaError extends Schema.TaggedError<KafkaError>("samsa/KafkaError
     const reason = this.reason
     return reason._tag === "Unreachable" || reason._tag === "TimedOut" || (reason._tag === "Server" && reason.retriable)
   }
+  /** For logs: what its Schema reads again, with the message. */
+  override toJSON(): unknown {
+    const { cause, message, reason } = this
+    return { _tag: "KafkaError", message, reason, ...(cause === undefined ? {} : { cause: plain(cause) }) }
+  }
+  /** How `console.log` shows it: message, stack, reason and cause. */
+  [Symbol.for("nodejs.util.inspect.custom")](
+    _depth: number,
+    options: object,
+    inspect: (value: unknown, options: object) => string
+  ): string {
+    const { cause, reason } = this
+    const more = { reason: { ...reason }, ...(cause === undefined ? {} : { cause }) }
+    return `${this.stack ?? String(this)} ${inspect(more, options)}`
+  }
+}
+
+/** A cause, as JSON can carry it. */
+const plain = (cause: unknown): unknown => {
+  if (cause instanceof KafkaError) return cause.toJSON()
+  return cause instanceof Error ? { name: cause.name, message: cause.message } : String(cause)
 }
 
 /**

@@ -21,6 +21,7 @@ export const levels = {
   throttled: "Debug",
   plaintextPassword: "Warn",
   impossibleAddress: "Warn",
+  metadataRetried: "Warn",
   // producers
   batchRetried: "Debug",
   recordFailed: "Warn",

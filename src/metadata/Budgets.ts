@@ -1,9 +1,11 @@
 /** How long questions about the cluster are asked: within `metadataTimeout`, once or again. */
-import type * as Effect from "effect/Effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Settings } from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
 
 /**
  * Whether the cluster may give another answer a moment later: leaderless partitions, missing topics and moving
@@ -23,12 +25,37 @@ export interface Budgets {
   readonly retried: <A>(self: Asked<A>, waitingFor: string, within?: number) => Asked<A>
 }
 
+/** Of so many questions that have failed it is remembered for how long. */
+const rememberedAtMost = 1000
+
 /** Makes them of the settings: `metadataTimeout` and `retry`. */
 export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
   const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
+  /** What is asked for again and again, by whom ever, is told once. */
+  const asking = new Map<string, LogEvent.Lasting>()
+  const told = <A>(self: Asked<A>, waitingFor: string): Asked<A> =>
+    Effect.tapError(self, (error) =>
+      Effect.flatMap(Clock.Clock, (clock) => {
+        if (!isTransient(error)) return Effect.void
+        let one = asking.get(waitingFor)
+        if (one === undefined) {
+          if (asking.size >= rememberedAtMost) asking.clear()
+          asking.set(waitingFor, (one = new LogEvent.Lasting()))
+        }
+        if (one.failed(Backoff.monotonic(clock)) !== "Warn") return Effect.void
+        const { partition, topic } = error.reason
+        const text = `${waitingFor}: tried again, for ${millis} ms in all (metadataTimeout): ${error.message}`
+        return LogEvent.log("metadataRetried", text, { topic, partition })
+      })
+    ).pipe(Effect.tap(() => Effect.sync(() => asking.delete(waitingFor))))
   return {
     once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false, retry),
     retried: (self, waitingFor, within = Infinity) =>
-      Backoff.within(self, { ...budget(waitingFor), millis: Math.min(millis, within) }, isTransient, retry)
+      Backoff.within(
+        told(self, waitingFor),
+        { ...budget(waitingFor), millis: Math.min(millis, within) },
+        isTransient,
+        retry
+      )
   }
 }

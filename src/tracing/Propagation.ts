@@ -25,10 +25,15 @@ export const make: Effect.Effect<Inject | undefined> = Effect.map(Spans.current,
     const parent = Context.getOrUndefined(context, Tracer.ParentSpan)
     const shared = spans.records || parent === undefined ? undefined : Spans.headerOf(parent)
     if (!spans.records && shared === undefined) return
+    if (shared !== undefined) {
+      // One for all: nothing is allocated for a record.
+      const alone = [shared]
+      for (const record of records) Spans.inject(record, shared, alone)
+      return
+    }
     for (const record of records) {
-      const span = shared === undefined ? create(topic, parent) : undefined
-      const header = shared ?? (span === undefined ? undefined : Spans.headerOf(span))
-      if (header !== undefined && spans.propagation) Spans.inject(record, header)
+      const span = create(topic, parent)
+      if (span !== undefined && spans.propagation) Spans.inject(record, Spans.headerOf(span))
     }
   }
 })

@@ -132,11 +132,11 @@ export const headerOf = ({ sampled, spanId, traceId }: Tracer.AnySpan): Headers[
   encoder.encode(`00-${traceId.padStart(32, "0")}-${spanId}-${sampled ? "01" : "00"}`)
 ]
 
-/** Adds the header, in place; a record that has one keeps it. */
-export const inject = (record: ProduceRecord, header: Headers[number]): void => {
-  if (record.headers.some(([key]) => key === name)) return
+/** Adds the header, in place; a record that has one keeps it. `alone`: what it is for a record without headers. */
+export const inject = (record: ProduceRecord, header: Headers[number], alone: Headers = [header]): void => {
   const mine = record as { headers: Headers }
-  mine.headers = [...record.headers, header]
+  if (record.headers.length === 0) mine.headers = alone
+  else if (!record.headers.some(([key]) => key === name)) mine.headers = [...record.headers, header]
 }
 
 const valueOf = (headers: Headers): Uint8Array | null | undefined => {

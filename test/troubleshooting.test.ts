@@ -1,0 +1,191 @@
+/**
+ * The mistakes of a first program: each prints, within 5 seconds, a line that names the cause and what to do. The lines of
+ * `docs/troubleshooting.md` are those of this test: `SAMSA_WRITE=1 npx vitest run test/troubleshooting.test.ts` writes them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Logger, Redacted, Schema, type Scope } from "effect"
+import * as Fs from "node:fs"
+import { Assignor, Consumer, Kafka, KafkaError, Membership, Network, Producer, Topic } from "samsa"
+import { EmbeddedKafka } from "samsa/testing"
+import { pass, scoped } from "./consume/Harness.ts"
+
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const elsewhere = Topic.make("oders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+/** What is printed within 5 s, by the log at its usual level and by the error that the program ends with. */
+const printed = <A, R>(program: Effect.Effect<A, unknown, R | Scope.Scope>) =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      if (logLevel !== "Debug") lines.push(String(message))
+    })
+    const exit = Effect.map(Effect.exit(Effect.scoped(program)), (exit) => {
+      if (Exit.isFailure(exit))
+        lines.push(String(exit.cause.reasons.map((one) => ("error" in one ? one.error : one)).at(0)))
+    })
+    yield* Effect.forkScoped(exit.pipe(Effect.provide(Logger.layer([logger]))))
+    yield* pass(5_000, 100)
+    return lines
+  })
+
+/** A network as TCP is, with what one host does instead of answering. */
+const network = (hosts: { readonly [host: string]: "ECONNREFUSED" | "ENOTFOUND" | "silent" | "TLS" }) =>
+  Layer.effect(
+    Network.Network,
+    Effect.map(Network.Network, (network) =>
+      Network.Network.of({
+        connect: (address, handler) => {
+          const { host, port } = address
+          const way = hosts[host]
+          if (way === undefined) return network.connect(address, handler)
+          if (way === "silent") return Effect.never
+          if (way === "TLS")
+            return Effect.succeed({
+              // An alert, as of a port that speaks TLS.
+              write: () => handler.onData(Uint8Array.from([21, 3, 3, 0, 2, 2, 22])),
+              close: () => {}
+            })
+          const attempts = [{ address: `${host}:${port}`, cause: way }]
+          return Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts }))
+        }
+      })
+    )
+  ).pipe(Layer.provide(Layer.fresh(EmbeddedKafka.layerNetwork)))
+
+const client = (options: Kafka.Options, hosts: Parameters<typeof network>[0] = {}) =>
+  Layer.fresh(Kafka.layerWithoutNetwork(options)).pipe(Layer.provide(network(hosts)))
+
+const bootstrap = ["embedded-1:9092"]
+const sending = (topic: typeof orders | typeof elsewhere = orders) =>
+  Effect.flatMap(Producer.make(), (producer) => producer.send(topic as typeof orders, { key: null, value: "v" }))
+const reading = (topic: typeof orders | typeof elsewhere = orders) =>
+  Effect.flatMap(Consumer.subscribe({ topics: [topic], group: "billing", from: "earliest" }), (consumer) =>
+    consumer.run(() => Effect.void)
+  )
+const sasl = (username: string, password: string) =>
+  ({ mechanism: "SCRAM-SHA-256", username, password: Redacted.make(password) }) as const
+
+/** A mistake, the program that makes it, and what its line must say. */
+const mistakes: ReadonlyArray<
+  readonly [
+    title: string,
+    program: Effect.Effect<unknown, unknown, EmbeddedKafka.EmbeddedKafka | Scope.Scope>,
+    says: RegExp
+  ]
+> = [
+  [
+    "The port is wrong, or no broker runs there",
+    Effect.provide(sending(), client({ bootstrap: ["kafka-1:9093"] }, { "kafka-1": "ECONNREFUSED" })),
+    /kafka-1:9093.*ECONNREFUSED.*is the broker up, and the address in bootstrap right/
+  ],
+  [
+    "The host's name is wrong",
+    Effect.provide(sending(), client({ bootstrap: ["kafak-1:9092"] }, { "kafak-1": "ENOTFOUND" })),
+    /kafak-1:9092.*ENOTFOUND.*is the address in bootstrap right/
+  ],
+  [
+    "A firewall drops what is sent, or the address is of another network",
+    Effect.provide(sending(), client({ bootstrap: ["kafka-1:9092"] }, { "kafka-1": "silent" })),
+    /still connecting to kafka-1:9092 after 3 s.*firewall/
+  ],
+  [
+    "The cluster advertises addresses that cannot be reached from here (a producer)",
+    Effect.flatMap(Producer.make(), (producer) =>
+      producer.sendAll(
+        orders,
+        [0, 1, 2, 3, 4, 5].map((partition) => ({ key: null, value: "v", partition }))
+      )
+    ).pipe(Effect.provide(client({ bootstrap }, { "embedded-2": "ENOTFOUND", "embedded-3": "ENOTFOUND" }))),
+    /broker [23] at embedded-[23]:9092.*ENOTFOUND.*advertised\.listeners/
+  ],
+  [
+    "The cluster advertises addresses that cannot be reached from here (a consumer)",
+    Effect.provide(reading(), client({ bootstrap }, { "embedded-2": "silent", "embedded-3": "silent" })),
+    /still connecting to broker [23] at embedded-[23]:9092.*advertised\.listeners/
+  ],
+  [
+    "The broker wants TLS",
+    Effect.provide(sending(), client({ bootstrap: ["kafka-1:9093"] }, { "kafka-1": "TLS" })),
+    /WrongProtocol.*TLS/
+  ],
+  [
+    "The password is wrong",
+    Effect.provide(sending(), client({ bootstrap, sasl: sasl("app", "hunter2") })),
+    /Unauthenticated.*SCRAM-SHA-256/
+  ],
+  [
+    "The broker wants a name and a password",
+    Effect.provide(sending(), client({ bootstrap })),
+    /at the first request, as listeners do that want SASL|SASL/
+  ],
+  [
+    "The topic is not there (a producer)",
+    Effect.provide(sending(elsewhere), client({ bootstrap })),
+    /there is no topic "oders"; create it, or set allowAutoTopicCreation/
+  ],
+  [
+    "The topic is not there (a consumer)",
+    Effect.provide(reading(elsewhere), client({ bootstrap })),
+    /there is no topic "oders"; create it, or set allowAutoTopicCreation/
+  ],
+  [
+    "Members of a group have no assignor in common",
+    Effect.gen(function* () {
+      const as = (assignor: Assignor.Assignor) =>
+        Effect.flatMap(
+          Consumer.subscribe({
+            topics: [orders],
+            group: "billing",
+            from: "earliest",
+            membership: Membership.classic({ assignors: [assignor] })
+          }),
+          (consumer) => consumer.run(() => Effect.void)
+        )
+      yield* Effect.forkScoped(as(Assignor.range))
+      yield* Effect.sleep("1 second")
+      return yield* as(Assignor.roundRobin)
+    }).pipe(Effect.provide(client({ bootstrap }))),
+    /GroupRefused.*group "billing".*INCONSISTENT_GROUP_PROTOCOL/
+  ],
+  [
+    "Settings are out of range, or none",
+    Effect.provide(sending(), client({ bootstrap: ["kafka-1"], requestTimeout: -1, clinetId: "app" } as Kafka.Options)),
+    /Misconfigured.*requestTimeout/
+  ]
+]
+
+const withSasl = new Set(["The password is wrong", "The broker wants a name and a password"])
+const file = new URL("../docs/troubleshooting.md", import.meta.url)
+const found = new Map<string, string>()
+
+describe("a first program's mistake", () => {
+  for (const [title, program, says] of mistakes) {
+    const cluster = EmbeddedKafka.layer({
+      brokers: 3,
+      topics: [{ name: orders, partitions: 6 }],
+      ...(withSasl.has(title) ? { sasl: { users: { app: "correct horse" } } } : {})
+    })
+    it.effect(title, () =>
+      Effect.gen(function* () {
+        const lines = yield* printed(program)
+        const line = lines.find((line) => says.test(line))
+        assert.isDefined(line, `${lines.join("\n")}\nsays nothing of ${says}`)
+        assert.notInclude(lines.join(), "hunter2")
+        found.set(title, line!)
+      }).pipe(scoped, Effect.provide(Layer.fresh(cluster)))
+    )
+  }
+
+  it("is in the guide, with what it prints", () => {
+    const text = Fs.readFileSync(file, "utf8")
+    const begin = "<!-- printed -->\n"
+    const at = text.indexOf(begin)
+    assert.isAbove(at, 0)
+    const shown = [...found].map(([title, line]) => `### ${title}\n\n\`\`\`\n${line}\n\`\`\`\n`).join("\n")
+    const wanted = `${text.slice(0, at)}${begin}\n${shown}`
+    if (process.env.SAMSA_WRITE !== undefined) Fs.writeFileSync(file, wanted)
+    // Which broker is asked first is drawn by lot.
+    const same = (text: string) => text.replace(/(embedded-|broker )\d/g, "$1N")
+    assert.strictEqual(same(text), same(wanted))
+  })
+})
