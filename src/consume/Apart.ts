@@ -1,15 +1,23 @@
 /**
  * What the application wrote, run so that whoever waits for it can leave it: it may not be interruptible, or clean up
- * for ever, and a budget is a budget.
+ * for ever, and a budget is a budget. Nor is an interruption of its own one of whoever waits.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
-/** In a fiber of its own: whoever is interrupted interrupts it, and does not wait for its end. */
+/** In a fiber of its own: whoever is interrupted interrupts it, and does not wait for its end. Where it interrupts itself it dies. */
 export const apart = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), (fiber) =>
-      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
+      Effect.onInterrupt(restore(Fiber.await(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
+    )
+  ).pipe(
+    Effect.flatMap((exit) =>
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+        ? Effect.die(new Error("it was interrupted, and not by this consumer", { cause: exit.cause }))
+        : exit
     )
   )
 

@@ -86,6 +86,36 @@ describe("a consumer closes within its budget, and its group goes on, whatever h
     )
 })
 
+describe("a hook that is interrupted by something of the application's own", () => {
+  it.effect("is told, where it is onRevoked: the group goes on at once", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { close, consumer, events } = yield* member({ ...budgets, onRevoked: () => Effect.interrupt })
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* until("it is assigned", () => tags(events).includes("Assigned"))
+      const other = yield* member(budgets)
+      const took = yield* until(
+        "both are members",
+        () => Effect.map(broker.group("g"), (group) => group?.state === "Stable" && group.members.length === 2),
+        30_000
+      )
+      assert.isBelow(took, 10_000)
+      assert.include(tags(events), "Revoked")
+      yield* closed(close)
+      yield* closed(other.close)
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("ends the consumer, where it is onAssigned: nothing would ever be read", () =>
+    Effect.gen(function* () {
+      const { consumer } = yield* member({ ...budgets, onAssigned: () => Effect.interrupt })
+      const reading = yield* Effect.forkScoped(Effect.exit(Stream.runDrain(consumer.stream)))
+      yield* until("it ends", () => reading.pollUnsafe() !== undefined, 10_000)
+      assert.include(String(reading.pollUnsafe()), "interrupted, and not by this consumer")
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
 describe("a partition that is lost while a codec of the application's own hangs", () => {
   it.effect("is handled by nobody any more: who reads it is interrupted before anything is waited for", () =>
     Effect.gen(function* () {
