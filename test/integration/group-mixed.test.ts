@@ -1,17 +1,16 @@
 /**
  * One group of members of ours and of others on real brokers: Java, librdkafka, PyKafka's managed consumer; theirs
- * leading, and ours. Members join and leave: each record is handled once, each partition is in one hand at a time. On
- * 0.10.2.2, whose records come in message sets, the partitions alone are looked at.
+ * leading, and ours. Members join and leave: each record is handled once, each partition is in one hand at a time.
  */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
-import { Assignor, Membership, Producer, Topic } from "samsa"
+import { Effect, type Scope } from "effect"
+import { Assignor, Producer, Topic } from "samsa"
 import * as Schema from "effect/Schema"
 import * as Cache from "../interop/Cache.ts"
 import type { Member } from "../interop/Client.ts"
 import * as Java from "../interop/Java.ts"
 import * as Worker from "../interop/Worker.ts"
-import { connected, seen, twice } from "./Client.ts"
+import { connected, twice } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import type { Mode, Version } from "./KafkaVersion.ts"
 import * as Party from "./Party.ts"
@@ -48,12 +47,12 @@ const python = (name: string, program: string, settings: object) => (bootstrap: 
   )
 
 const { cooperativeSticky, range } = Assignor
-const pykafka: Foreign = {
+const pykafka = (version: string): Foreign => ({
   name: "pykafka",
   assignors: [range],
   flows: false,
-  join: python("pykafka", "with_pykafka.py", { version: "0.10.2", sync: false })
-}
+  join: python("pykafka", "with_pykafka.py", { version, sync: false })
+})
 const clusters: ReadonlyArray<readonly [Version, Mode, ReadonlyArray<Foreign>]> = [
   [
     "4.4.0",
@@ -75,7 +74,9 @@ const clusters: ReadonlyArray<readonly [Version, Mode, ReadonlyArray<Foreign>]> 
       }
     ]
   ],
-  ["2.8.2", "zookeeper", [pykafka]]
+  ["2.8.2", "zookeeper", [pykafka("0.10.2")]],
+  ["0.10.2.2", "zookeeper", [pykafka("0.10.2")]],
+  ["0.9.0.1", "zookeeper", [pykafka("0.9.0")]]
 ]
 const partitions = 6
 
@@ -162,76 +163,6 @@ const mixed = ({ assignors, flows, join, name, repeats }: Foreign, theyLead: boo
     const held = [...party.held.all, ...(theirs!.held ?? []).map((one) => ({ ...one, member: "theirs" }))]
     assert.deepStrictEqual(Party.overlaps(held), [], "in two hands at a time")
   })
-
-/** A member of ours that reads nothing. */
-const silent = (topic: string) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    const owned = seen<number>()
-    const failures: Array<string> = []
-    let now = new Set<number>()
-    const own = (next: Set<number>) =>
-      Effect.sync(() => {
-        now = next
-        owned.add(next.size)
-      })
-    const member = yield* Membership.classic({ heartbeatInterval: "300 millis" })
-      .join({
-        group: topic,
-        topics: Effect.succeed([topic]),
-        owner: {
-          assigned: (list) => own(new Set([...now, ...list.map((one) => one.partition)])),
-          revoke: (list) => own(new Set([...now].filter((one) => !list.some(({ partition }) => partition === one)))),
-          lost: own(new Set()),
-          failed: (error) => Effect.sync(() => void failures.push(error.message))
-        }
-      })
-      .pipe(Scope.provide(scope))
-    return {
-      failures,
-      holds: (count: number) => owned.until(`ours holds ${count}`, (all) => all.at(-1) === count),
-      leave: Effect.andThen(member.leave, Scope.close(scope, Exit.void))
-    }
-  })
-
-layer(KafkaServer.layer({ version: "0.10.2.2", mode: "zookeeper" }), { excludeTestServices: true })(
-  "Kafka 0.10.2.2 (zookeeper)",
-  (it) => {
-    for (const theyLead of [true, false]) {
-      it.effect(`pykafka and ours share the partitions of a group (${theyLead ? "they lead" : "we lead"})`, () =>
-        Effect.gen(function* () {
-          const server = yield* KafkaServer.KafkaServer
-          const topic = theyLead ? "they-lead" : "we-lead"
-          yield* server.createTopic(topic, { partitions })
-          const join = yield* pykafka.join(server.bootstrap)
-          const hold = (theirs: Member, count: number) =>
-            theirs.until(`they hold ${count}`, () => theirs.assigned().length === count)
-          if (theyLead) {
-            const theirs = yield* join(topic, topic)
-            yield* hold(theirs, partitions)
-            const ours = yield* silent(topic)
-            yield* ours.holds(partitions / 2)
-            yield* hold(theirs, partitions / 2)
-            yield* ours.leave
-            yield* hold(theirs, partitions)
-            yield* theirs.leave
-            assert.deepStrictEqual(ours.failures, [])
-          } else {
-            const ours = yield* silent(topic)
-            yield* ours.holds(partitions)
-            const theirs = yield* join(topic, topic)
-            yield* hold(theirs, partitions / 2)
-            yield* ours.holds(partitions / 2)
-            yield* theirs.leave
-            yield* ours.holds(partitions)
-            yield* ours.leave
-            assert.deepStrictEqual(ours.failures, [])
-          }
-        }).pipe(connected, KafkaServer.diagnosed)
-      )
-    }
-  }
-)
 
 for (const [version, mode, all] of clusters) {
   layer(KafkaServer.layer({ version, mode }), { excludeTestServices: true })(`Kafka ${version} (${mode})`, (it) => {
