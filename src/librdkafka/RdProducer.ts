@@ -133,6 +133,8 @@ class RdProducer {
   #closed: string | undefined
   /** Undefined where it has ended, by an error that librdkafka calls fatal, and another takes its place. */
   #client: Producer | undefined
+  /** One that has ended so: what it had is still reported. */
+  #ending: Producer | undefined
   #clientScope: Scope.Closeable = Scope.makeUnsafe()
   #renewing = false
 
@@ -161,6 +163,7 @@ class RdProducer {
   /** Ends the client. */
   readonly end: Effect.Effect<void> = Effect.suspend(() => {
     this.#client = undefined
+    this.#ending = undefined
     return Scope.close(this.#clientScope, Exit.void)
   })
 
@@ -242,6 +245,7 @@ class RdProducer {
       const { code, message } = error as NativeError
       if (code === RdError.codes.QUEUE_FULL) return false
       if (code === RdError.codes.FATAL) {
+        this.#ending = this.#client
         this.#client = undefined
         return false
       }
@@ -301,7 +305,8 @@ class RdProducer {
 
   #poll(): void {
     try {
-      this.#client?.poll()
+      const client = this.#client ?? this.#ending
+      client?.poll()
     } catch {
       // Not connected: nothing is due any more, and `abandon` tells so.
     }
