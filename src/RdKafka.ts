@@ -27,6 +27,7 @@ import * as Client from "./librdkafka/Client.ts"
 import * as Properties from "./librdkafka/Properties.ts"
 import * as RdConsumer from "./librdkafka/RdConsumer.ts"
 import * as RdProducer from "./librdkafka/RdProducer.ts"
+import * as Current from "./metrics/Current.ts"
 import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
 import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
@@ -99,7 +100,12 @@ const make = (given: TransportOptions) =>
     mistakes.push(...Properties.contradictions(own, security))
     yield* misconfigured(mistakes)
     const { bootstrapTimeout, connectTimeout } = settings
-    const clientOf = { bootstrapTimeout, tokenTimeout: connectTimeout, token: tokenOf(settings) }
+    const clientOf = {
+      bootstrapTimeout,
+      tokenTimeout: connectTimeout,
+      token: tokenOf(settings),
+      meter: yield* Current.meter(settings.clientId)
+    }
 
     /** Properties with the brokers as they are now. */
     const withBrokers = (properties: Properties.Properties) =>

@@ -12,7 +12,9 @@ import type * as Scope from "effect/Scope"
 import type { Client, Library, RdError as NativeError } from "node-rdkafka"
 import * as KafkaError from "../KafkaError.ts"
 import * as Backoff from "../Backoff.ts"
+import type { Meter } from "../metrics/Meter.ts"
 import * as RdError from "./RdError.ts"
+import { Statistics } from "./Statistics.ts"
 
 /** How long librdkafka may take to end a client, and its threads. */
 const disconnectMillis = 10_000
@@ -84,6 +86,8 @@ export interface Options<C extends Client> {
   readonly token: Effect.Effect<Redacted.Redacted<string>, unknown> | undefined
   /** How long a token may take, in milliseconds. */
   readonly tokenTimeout: number
+  /** What librdkafka's statistics are counted with. */
+  readonly meter: Meter
   /** Begins the end of a client. */
   readonly end: (client: C, done: () => void) => void
 }
@@ -114,7 +118,7 @@ const attemptOnce = <C extends Client>(
   timeout: number
 ): Effect.Effect<Result.Result<C, KafkaError.KafkaError>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { bootstrap, end, make, token } = options
+    const { bootstrap, end, make, meter, token } = options
     const log = Effect.runForkWith(yield* Effect.context<never>())
     // librdkafka checks each property when it is told.
     const client = yield* Effect.try({
@@ -130,6 +134,9 @@ const attemptOnce = <C extends Client>(
       if (/authentication failure/i.test(error.message)) refused = error.message
       log(Effect.logDebug(`librdkafka: ${error.message}`))
     })
+    const statistics = new Statistics(meter)
+    yield* Effect.addFinalizer(() => Effect.sync(() => statistics.end()))
+    client.on("event.stats", ({ message }) => statistics.take(message))
     const give = token === undefined ? undefined : giveToken(client, token, options)
     const usable = give === undefined ? 0 : yield* give
     let state: "connecting" | "connected" | "left" | "none" = "connecting"

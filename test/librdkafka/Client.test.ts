@@ -5,6 +5,7 @@ import { Deferred, Effect, Exit, Fiber, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type * as Library from "node-rdkafka"
 import * as Client from "../../src/librdkafka/Client.ts"
+import * as Meter from "../../src/metrics/Meter.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
 
 /** Loads node-rdkafka where asking for it does this. */
@@ -46,6 +47,7 @@ const played = (answers: ReadonlyArray<Library.RdError | null | "never">) => {
     tokens,
     counts: () => ({ made, ended }),
     options: (more: Partial<Client.Options<Library.Client>> = {}): Client.Options<Library.Client> => ({
+      meter: Meter.none,
       make: () => {
         made++
         return client
