@@ -250,7 +250,9 @@ const walk = (partitions: number, choose: Choices, end: End) =>
         const picked = all.filter(
           (partition) => !sick.partitions.has(partition) && choose.chance(Math.min(1, 6 / partitions))
         )
-        const due = [...sick.due]
+        // Who joins meanwhile cannot know that the topic was another, and begins at its end.
+        const isDue = sickness !== "another topic is made again" || world.setting.from === "earliest"
+        const due = isDue ? [...sick.due] : []
         for (let round = choose.between(1, 4); round > 0; round--) {
           due.push(...(yield* send(world, "orders", picked)))
           yield* Effect.sleep(choose.between(0, 3_000))
