@@ -5,6 +5,7 @@
  * One function because it ties the parts of a consumer to each other, some of them in a ring; what they do is in files
  * of their own.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -110,7 +111,8 @@ export const make = Effect.fnUntraced(function* (
     Effect.forkIn(
       self.pipe(
         Effect.catch((error) => Effect.sync(() => fail(error))),
-        Effect.catchDefect((defect) => Effect.sync(() => die(defect)))
+        // Whoever is interrupted by us does not come here; what interrupts itself must not vanish.
+        Effect.catchCause((cause) => Effect.sync(() => die(Cause.squash(cause))))
       ),
       scope,
       { startImmediately: true }

@@ -52,4 +52,18 @@ describe("a consumer", () => {
       assert.include(String(exit), "a mistake")
     }).pipe(Effect.provide(layer), Effect.scoped)
   )
+
+  it.effect("ends where what it works over is interrupted, and does not vanish", () =>
+    Effect.gen(function* () {
+      const broken = GroupOffsets.GroupOffsets.of({ fetch: () => Effect.interrupt, commit: () => Effect.interrupt })
+      const consumer = yield* Consumer.subscribe({
+        group: "g",
+        topics: [orders],
+        from: "earliest",
+        membership: { ...Membership.classic(), offsets: Effect.succeed(broken) }
+      })
+      const exit = yield* Effect.exit(Stream.runDrain(consumer.stream))
+      assert.isTrue(Exit.isFailure(exit))
+    }).pipe(Effect.provide(layer), Effect.scoped)
+  )
 })
