@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
 import { Compression, Consumer, Kafka, KafkaError, Membership, Metrics, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import * as Counted from "../src/consume/Counted.ts"
 import * as Meter from "../src/metrics/Meter.ts"
 import { calm, moving as exiting, scoped, until } from "./consume/Harness.ts"
 
@@ -306,6 +307,21 @@ describe("Metrics", () => {
         assert.lengthOf((yield* look).of(names.position), 2)
       })
     ).pipe(Effect.provide(cluster()), alone)
+  )
+
+  it.effect("of a partition go when it is given back, while the consumer goes on", () =>
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      const counted = yield* Counted.make("app", "g", () => [], scope)
+      const partition = { topic: "orders", partition: 0, position: 7, endOffset: 9, committed: 5, inFlight: 0 }
+      counted.added(partition)
+      assert.strictEqual(yield* value(names.position), 7)
+      assert.strictEqual(yield* value(names.recordsLag), 2)
+      assert.strictEqual(yield* value(names.committedOffset), 5)
+      counted.forgotten(partition)
+      const left = (yield* look).all.filter(({ attributes }) => attributes?.["messaging.destination.name"] === "orders")
+      assert.deepStrictEqual(left, [])
+    }).pipe(Effect.scoped, alone)
   )
 
   it.effect("are none where they are switched off", () =>
