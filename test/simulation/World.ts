@@ -21,6 +21,8 @@ export interface Member {
   readonly consumer: Consumer.Consumer<Read>
   readonly scope: Scope.Closeable
   readonly freezer: Freezer
+  /** Of a static member. */
+  readonly instanceId: string | undefined
   reading: Fiber.Fiber<unknown, unknown> | undefined
   alive: boolean
 }
@@ -30,12 +32,15 @@ export interface Keeper {
   /** How a member comes into it, and what that needs beside the cluster, until the Scope closes. */
   readonly enter: (
     name: string,
-    setting: Setting
+    setting: Setting,
+    instanceId: string | undefined
   ) => Effect.Effect<
     { readonly membership: Membership.Membership<any>; readonly context: Context.Context<any> },
     unknown,
     Scope.Scope
   >
+  /** Whether members may be static (KIP-345). */
+  readonly hasInstances: boolean
   /** Nothing passes between a member and whoever keeps the group, where that is none of the brokers. */
   readonly cut: (name: string) => Effect.Effect<void>
   readonly heal: (name: string) => Effect.Effect<void>
@@ -43,13 +48,15 @@ export interface Keeper {
 
 /** The coordinator among the brokers. */
 const coordinator: Keeper = {
-  enter: (_, { assignor }) =>
+  hasInstances: true,
+  enter: (_, { assignor }, instanceId) =>
     Effect.succeed({
       membership: Membership.classic({
         assignors: [assignor],
         sessionTimeout: "10 seconds",
         rebalanceTimeout: "15 seconds",
-        metadataMaxAge: "10 seconds"
+        metadataMaxAge: "10 seconds",
+        ...(instanceId === undefined ? {} : { instanceId })
       }),
       context: Context.empty() as Context.Context<any>
     }),
@@ -91,6 +98,8 @@ export class World {
   isOtherNew = false
   private readonly atWork = new Map<string, Set<Begun>>()
   private onHandled: (() => void) | undefined
+  /** Instances that no member is at the moment. */
+  readonly vacant: Array<string> = []
   sent = 0
   private named = 0
 
@@ -176,6 +185,9 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
     const { from, small } = world.setting
     const name = world.name()
     const way = choose.of(ways)
+    // A static member's place is kept for its session: who comes under its name has it again.
+    const isStatic = world.keeper.hasInstances && choose.chance(0.5)
+    const instanceId = isStatic ? (world.vacant.shift() ?? (choose.chance(0.3) ? name : undefined)) : undefined
     const scope = yield* Scope.make()
     const freezer = new Freezer()
     const clock = freezer.clock(yield* Clock.Clock)
@@ -187,7 +199,7 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
     const onUndecodable = choose.of(["skip", () => Effect.sleep(choose.between(0, 500))] as const)
     const subscribed = Effect.gen(function* () {
       const context = yield* Layer.buildWithScope(client, scope)
-      const entered = yield* Scope.provide(world.keeper.enter(name, world.setting), scope)
+      const entered = yield* Scope.provide(world.keeper.enter(name, world.setting, instanceId), scope)
       return yield* oracle
         .subscribe({
           group: "g",
@@ -206,7 +218,7 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
     })
     const consumer = yield* Effect.provideService(subscribed, Clock.Clock, clock)
     yield* consumer.pause([...paused].map((partition) => ({ topic: "orders", partition })))
-    const member: Member = { name, way, consumer, scope, freezer, reading: undefined, alive: true }
+    const member: Member = { name, way, consumer, scope, freezer, instanceId, reading: undefined, alive: true }
     member.reading = yield* Effect.forkDetach(
       Effect.andThen(
         // In a fiber of its own: the consumer interrupts the one that reads its stream.
@@ -239,9 +251,10 @@ const remove = (world: World, member: Member): void => {
   world.members.splice(world.members.indexOf(member), 1)
 }
 
-const close = ({ oracle }: World, { name, scope }: Member) =>
+const close = ({ oracle, vacant }: World, { instanceId, name, scope }: Member) =>
   Effect.forkDetach(oracle.within(`closing ${name}`, "40 seconds")(Scope.close(scope, Exit.void))).pipe(
-    Effect.flatMap(Fiber.await)
+    Effect.flatMap(Fiber.await),
+    Effect.tap(() => Effect.sync(() => void (instanceId !== undefined && vacant.push(instanceId))))
   )
 
 /** Leaves in peace. */

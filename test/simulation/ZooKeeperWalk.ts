@@ -51,6 +51,7 @@ class Group {
   }
 
   readonly keeper: Keeper = {
+    hasInstances: false,
     enter: (name) =>
       Effect.gen({ self: this }, function* () {
         const { joined, memory, options, sessions, shared } = this
