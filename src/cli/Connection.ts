@@ -14,14 +14,9 @@ import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type { KafkaError } from "../KafkaError.ts"
+import { defaulting } from "./Defaulting.ts"
 import { type Failed, ofKafka, wrong } from "./Failed.ts"
 import * as Properties from "./Properties.ts"
-
-/** A description that tells the default, and the default. */
-export const defaulting =
-  (description: string, value: string | number) =>
-  <A extends string | number>(flag: Flag.Flag<A>): Flag.Flag<A> =>
-    flag.pipe(Flag.withDescription(`${description}. Default: ${value}`), Flag.withDefault(value as A))
 
 /** The flags of every command that speaks with a cluster. */
 export const flags = {

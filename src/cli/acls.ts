@@ -8,6 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import { type Acl, type AclFilter, Admin, type NewAcl, type Operation, orFail } from "../Admin.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
+import { defaulting } from "./Defaulting.ts"
 import { wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Show from "./Show.ts"
@@ -92,7 +93,7 @@ const add = Command.make(
     ...flags,
     prefixed: Flag.Boolean("prefixed").pipe(Flag.withDescription("All whose names begin so"), Flag.withDefault(false)),
     deny: Flag.Boolean("deny").pipe(Flag.withDescription("Forbid, in place of allow"), Flag.withDefault(false)),
-    host: Flag.String("host").pipe(Connection.defaulting("From this address alone", "*")),
+    host: Flag.String("host").pipe(defaulting("From this address alone", "*")),
     json,
     dryRun: Confirm.dryRun
   },

@@ -12,6 +12,7 @@ import * as Consumer from "../Consumer.ts"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
 import * as Connection from "./Connection.ts"
+import { defaulting } from "./Defaulting.ts"
 import { wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
@@ -75,13 +76,13 @@ const produce = Command.make(
   {
     topic: Argument.String("topic"),
     ...flags,
-    count: Flag.Int("count").pipe(Flag.withAlias("c"), Connection.defaulting("How many records", 100_000)),
-    size: Flag.Int("size").pipe(Connection.defaulting("How many bytes each has", 100)),
-    batch: Flag.Int("batch").pipe(Connection.defaulting("How many are handed over in a call", 500)),
-    calls: Flag.Int("calls").pipe(Connection.defaulting("How many calls wait at once", 5)),
+    count: Flag.Int("count").pipe(Flag.withAlias("c"), defaulting("How many records", 100_000)),
+    size: Flag.Int("size").pipe(defaulting("How many bytes each has", 100)),
+    batch: Flag.Int("batch").pipe(defaulting("How many are handed over in a call", 500)),
+    calls: Flag.Int("calls").pipe(defaulting("How many calls wait at once", 5)),
     compression: Flag.Literals("compression", ["none", "gzip", "snappy", "lz4", "zstd"]).pipe(
       Flag.withAlias("z"),
-      Connection.defaulting("How batches are compressed", "none")
+      defaulting("How batches are compressed", "none")
     ),
     json
   },

@@ -1,5 +1,7 @@
 /** The subcommands of `samsa`, of which the one that is asked for is loaded: the help needs none of them. */
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
@@ -74,6 +76,9 @@ export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, ve
     Command.withSubcommands(loaded as [Loaded, ...Array<Loaded>])
   )
   yield* Command.runWith(samsa, { version })(words).pipe(
+    // What fails is a line of its own; the log is for who asks for it (--log-level), and never in the output.
+    Effect.provideService(References.MinimumLogLevel, "None"),
+    Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
     // The help and the mistakes are printed; what is left is how it ends.
     Effect.mapError((error) =>
       CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0

@@ -13,6 +13,7 @@ import * as Consumer from "../Consumer.ts"
 import * as Offset from "../Offset.ts"
 import * as Topic from "../Topic.ts"
 import * as Connection from "./Connection.ts"
+import { defaulting } from "./Defaulting.ts"
 import { failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Positions from "./positions.ts"
@@ -120,7 +121,7 @@ export const command = Command.make(
     ),
     from: Flag.String("from").pipe(
       Flag.withAlias("o"),
-      Connection.defaulting(`Where to begin (a group: where it has not committed): ${Positions.likeThis}`, "latest")
+      defaulting(`Where to begin (a group: where it has not committed): ${Positions.likeThis}`, "latest")
     ),
     until: Flag.String("until").pipe(
       Flag.withDescription("Where to end: the same, as it is when the command begins"),
@@ -143,19 +144,14 @@ export const command = Command.make(
     ),
     format: Flag.String("format").pipe(
       Flag.withAlias("f"),
-      Connection.defaulting(
-        "%k key, %s value, %t topic, %p partition, %o offset, %T timestamp, %h headers, %K %S lengths",
-        "%s"
-      )
+      defaulting("%k key, %s value, %t topic, %p partition, %o offset, %T timestamp, %h headers, %K %S lengths", "%s")
     ),
     nullText: Flag.String("null-text").pipe(
       Flag.withMetavar("TEXT"),
-      Connection.defaulting("What stands for a key or value that is null", "NULL")
+      defaulting("What stands for a key or value that is null", "NULL")
     ),
     json: Connection.jsonFlag,
-    encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(
-      Connection.defaulting("How bytes are written", "utf8")
-    )
+    encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(defaulting("How bytes are written", "utf8"))
   },
   (given) =>
     consuming(given, {

@@ -8,6 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import * as EmbeddedKafka from "../testing/EmbeddedKafka.ts"
 import { maxPartitions } from "../testing/embedded/Cluster.ts"
 import * as Profile from "../testing/embedded/Profile.ts"
+import { defaulting } from "./Defaulting.ts"
 import { failed, wrong } from "./Failed.ts"
 import * as Stopped from "./Stopped.ts"
 
@@ -47,10 +48,9 @@ const several = <A>(flag: Flag.Flag<string>, f: (text: string) => A) =>
 const flags = {
   port: whole("port", 0, 65_535).pipe(
     Flag.withAlias("p"),
-    Flag.withDescription("The port of the first broker; the others have those that follow. 0: any that are free"),
-    Flag.withDefault(9092)
+    defaulting("The port of the first broker; the others have those that follow. 0: any that are free", 9092)
   ),
-  brokers: whole("brokers", 1, 100).pipe(Flag.withDescription("How many brokers"), Flag.withDefault(1)),
+  brokers: whole("brokers", 1, 100).pipe(defaulting("How many brokers", 1)),
   topics: several(
     Flag.String("topic").pipe(
       Flag.withAlias("t"),
@@ -59,10 +59,7 @@ const flags = {
     ),
     topicOf
   ),
-  partitions: whole("partitions", 1, maxPartitions).pipe(
-    Flag.withDescription("Partitions of a topic that does not say"),
-    Flag.withDefault(1)
-  ),
+  partitions: whole("partitions", 1, maxPartitions).pipe(defaulting("Partitions of a topic that does not say", 1)),
   asVersion: Flag.Literals("as-version", Profile.releases).pipe(
     Flag.withDescription("Plays a broker of this release. Default: every API at every version"),
     Flag.optional
@@ -82,11 +79,71 @@ const flags = {
     ),
     userOf
   ),
+  superUsers: Flag.String("super-user").pipe(
+    Flag.withMetavar("PRINCIPAL"),
+    Flag.withDescription(
+      "Who may do everything, such as User:admin; may be given several times. Default: User:ANONYMOUS"
+    ),
+    Flag.atLeast(0)
+  ),
+  initialRebalanceDelay: whole("initial-rebalance-delay", 0, 86_400_000).pipe(
+    Flag.withMetavar("MILLIS"),
+    defaulting("How long a new group waits for more members", 0)
+  ),
+  minSession: whole("min-session-timeout", 0, 86_400_000).pipe(
+    Flag.withMetavar("MILLIS"),
+    defaulting("The shortest session of a member that is taken", 6000)
+  ),
+  maxSession: whole("max-session-timeout", 1, 2_147_483_647).pipe(
+    Flag.withMetavar("MILLIS"),
+    Flag.withDescription("The longest session of a member that is taken. Default: as in the release"),
+    Flag.optional
+  ),
+  sessionLifetime: whole("reauthenticate", 0, 2_147_483_647).pipe(
+    Flag.withMetavar("MILLIS"),
+    Flag.withDescription("After which clients have to log in again, with --user. Default: never"),
+    Flag.optional
+  ),
+  replicationFactor: whole("replication-factor", 1, 100).pipe(
+    defaulting("Replicas of a topic that does not say, where there are as many brokers", 3)
+  ),
+  racks: Flag.String("rack").pipe(
+    Flag.withDescription("The rack of a broker, in their order; consumers read from the replica in theirs"),
+    Flag.atLeast(0)
+  ),
+  tlsKey: Flag.String("tls-key").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Speak TLS with this key (PEM); with --tls-cert"),
+    Flag.optional
+  ),
+  tlsCert: Flag.String("tls-cert").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("… and this certificate (PEM)"),
+    Flag.optional
+  ),
   seed: whole("seed", 0, 2_147_483_647).pipe(
-    Flag.withDescription("The seed of ids and other choices: the same seed makes the same"),
-    Flag.withDefault(1)
+    defaulting("The seed of ids and other choices: the same seed makes the same", 1)
   )
 }
+
+/** The key and the certificate, where TLS is asked for. */
+const tlsOf = ({
+  tlsCert,
+  tlsKey
+}: {
+  readonly tlsCert: Option.Option<string>
+  readonly tlsKey: Option.Option<string>
+}) =>
+  Effect.gen(function* () {
+    if (Option.isNone(tlsKey) && Option.isNone(tlsCert)) return undefined
+    if (Option.isNone(tlsKey) || Option.isNone(tlsCert)) return yield* wrong("--tls-key and --tls-cert go together")
+    const read = (file: string) =>
+      Effect.try({
+        try: () => readFileSync(file, "utf8"),
+        catch: (error) => wrong(error instanceof Error ? error.message : String(error), error)
+      })
+    return { key: yield* read(tlsKey.value), cert: yield* read(tlsCert.value) }
+  })
 
 /** The parent of a process, by what Linux says of it. */
 const parentOf = (pid: number): number => {
@@ -118,7 +175,9 @@ export const embedded = Command.make(
   "embedded",
   flags,
   Effect.fnUntraced(
-    function* ({ asVersion, autoCreate, brokers, coldStart, partitions, port, seed, topics, users }) {
+    function* (given) {
+      const { asVersion, autoCreate, brokers, coldStart, partitions, port, seed, topics, users } = given
+      const tls = yield* tlsOf(given)
       if (port + brokers - 1 > 65_535)
         return yield* wrong(
           `${brokers} brokers from port ${port} on need ports up to ${port + brokers - 1}; the last is 65535`
@@ -132,7 +191,17 @@ export const embedded = Command.make(
         coldStart,
         seed,
         listen: port === 0 ? true : port,
-        sasl: users.length === 0 ? undefined : { users: Object.fromEntries(users) }
+        groupInitialRebalanceDelay: given.initialRebalanceDelay,
+        groupMinSessionTimeout: given.minSession,
+        groupMaxSessionTimeout: Option.getOrUndefined(given.maxSession),
+        replicationFactor: given.replicationFactor,
+        racks: given.racks.length === 0 ? undefined : given.racks,
+        superUsers: given.superUsers.length === 0 ? undefined : given.superUsers,
+        tls,
+        sasl:
+          users.length === 0
+            ? undefined
+            : { users: Object.fromEntries(users), sessionLifetime: Option.getOrUndefined(given.sessionLifetime) }
       })
       yield* Stopped.untilStopped
       yield* Console.log(`Kafka listens on ${broker.bootstrap.join(",")}`)

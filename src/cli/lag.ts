@@ -10,6 +10,7 @@ import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import { Admin, type Answer, type GroupLag } from "../Admin.ts"
 import * as Bars from "./Bars.ts"
 import * as Connection from "./Connection.ts"
+import { defaulting } from "./Defaulting.ts"
 import { explained, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Show from "./Show.ts"
@@ -146,7 +147,7 @@ export const command = Command.make(
       Flag.withDescription("Again and again until it is interrupted: bars on a terminal, lines elsewhere"),
       Flag.withDefault(false)
     ),
-    every: Flag.Finite("every").pipe(Flag.withMetavar("SECONDS"), Connection.defaulting("How often, with --watch", 2)),
+    every: Flag.Finite("every").pipe(Flag.withMetavar("SECONDS"), defaulting("How often, with --watch", 2)),
     json
   },
   (given) => {

@@ -12,6 +12,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
 import * as Connection from "./Connection.ts"
+import { defaulting } from "./Defaulting.ts"
 import { exitOf, exits, explained, Failed, failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
@@ -93,10 +94,10 @@ export const command = Command.make(
     ),
     compression: Flag.Literals("compression", ["none", "gzip", "snappy", "lz4", "zstd"]).pipe(
       Flag.withAlias("z"),
-      Connection.defaulting("How batches are compressed", "none")
+      defaulting("How batches are compressed", "none")
     ),
     encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(
-      Connection.defaulting("How bytes are written in the input", "utf8")
+      defaulting("How bytes are written in the input", "utf8")
     ),
     json: Flag.Boolean("json").pipe(
       Flag.withDescription(

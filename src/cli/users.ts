@@ -10,6 +10,7 @@ import * as Prompt from "effect/cli/Prompt"
 import { Admin } from "../Admin.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
+import { defaulting } from "./Defaulting.ts"
 import { failed, wrong } from "./Failed.ts"
 import * as Show from "./Show.ts"
 
@@ -51,8 +52,8 @@ const set = Command.make(
   {
     name: Argument.String("name"),
     ...flags,
-    scram: scram.pipe(Connection.defaulting("How the user is to log in", "SCRAM-SHA-512")),
-    iterations: Flag.Int("iterations").pipe(Connection.defaulting("From 4096 to 16384", 8192))
+    scram: scram.pipe(defaulting("How the user is to log in", "SCRAM-SHA-512")),
+    iterations: Flag.Int("iterations").pipe(defaulting("From 4096 to 16384", 8192))
   },
   (given) =>
     Effect.gen(function* () {

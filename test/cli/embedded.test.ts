@@ -1,9 +1,12 @@
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Layer, Redacted, Schema, Stream } from "effect"
 import { spawn } from "node:child_process"
+import * as fs from "node:fs"
 import * as net from "node:net"
+import * as os from "node:os"
 import * as path from "node:path"
-import { Cluster, Consumer, Kafka, Producer, Topic } from "samsa"
+import { Admin, Cluster, Consumer, Kafka, Producer, Topic } from "samsa"
+import { certificates } from "../network/Certificates.ts"
 
 const main = path.join(import.meta.dirname, "../../src/cli/main.ts")
 
@@ -100,6 +103,9 @@ it.live(
         [["--topic", "orders:0"], /--topic must be NAME, NAME:PARTITIONS or NAME:PARTITIONS:REPLICAS, not "orders:0"/],
         [["--topic", "orders:1:3", "--port", "0"], /too few brokers/],
         [["--as-version", "9.9"], /"9\.9"/],
+        [["--tls-key", "key.pem"], /--tls-key and --tls-cert go together/],
+        [["--tls-key", "/no/such", "--tls-cert", "/no/such"], /ENOENT/],
+        [["--min-session-timeout", "-1"], /--min-session-timeout must be from 0/],
         [["--nope"], /--nope/]
       ]
       yield* Effect.forEach(
@@ -112,6 +118,42 @@ it.live(
             assert.strictEqual(code, `${message}`.includes("too few") ? 1 : 2)
           }),
         { concurrency: 2 }
+      )
+    }).pipe(Effect.scoped),
+  30_000
+)
+
+it.live(
+  "samsa embedded speaks TLS, lets users in and takes sessions as its flags say",
+  () =>
+    Effect.gen(function* () {
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), "samsa-embedded-"))
+      const [key, cert] = [path.join(folder, "key.pem"), path.join(folder, "cert.pem")]
+      fs.writeFileSync(key, certificates.serverKey)
+      fs.writeFileSync(cert, certificates.serverCert)
+      const flags =
+        `--port 0 --topic orders --tls-key ${key} --tls-cert ${cert} --user root:secret --super-user User:root` +
+        ` --min-session-timeout 100 --max-session-timeout 500 --initial-rebalance-delay 1 --rack a`
+      const process = yield* samsa("embedded", ...flags.split(" "))
+      const kafka = Kafka.layer({
+        bootstrap: yield* process.bootstrap,
+        tls: { ca: certificates.ca },
+        sasl: { mechanism: "SCRAM-SHA-512", username: "root", password: Redacted.make("secret") }
+      })
+      const config = yield* Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        assert.deepStrictEqual((yield* admin.describeCluster()).brokers[0]?.rack, "a")
+        yield* Admin.orFail(
+          admin.createAcls([{ resource: "topic", name: "orders", principal: "User:x", operation: "read" }])
+        )
+        return yield* Admin.orFail(admin.describeConfigs([{ type: "broker", name: "1" }]))
+      }).pipe(Effect.provide(Layer.provideMerge(Admin.layer(), Layer.fresh(kafka))))
+      const valueOf = (name: string) => config[0]!.entries.find((one) => one.name === name)?.value
+      assert.deepStrictEqual(
+        ["group.min.session.timeout.ms", "group.max.session.timeout.ms", "group.initial.rebalance.delay.ms"].map(
+          valueOf
+        ),
+        ["100", "500", "1"]
       )
     }).pipe(Effect.scoped),
   30_000

@@ -10,6 +10,7 @@ import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
 import * as ListGroups from "../../src/protocol/messages/ListGroups.ts"
 import * as ListOffsets from "../../src/protocol/messages/ListOffsets.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
 import * as MessageSet from "../../src/protocol/records/MessageSet.ts"
 import * as Records from "../../src/protocol/records/Records.ts"
@@ -289,3 +290,28 @@ describe("the record formats", () => {
     })
   )
 })
+
+it.effect("a release has its topic of offsets, as an internal one, once a group has committed", () =>
+  Effect.gen(function* () {
+    for (const [release, has] of [
+      ["2.8", true],
+      ["4.4", true],
+      [undefined, false]
+    ] as const) {
+      const broker = yield* EmbeddedKafka.make({ asVersion: release, topics: ["t"] })
+      const client = yield* connect(broker)
+      const internal = Effect.map(client.send(Metadata, 9, { topics: null }), ({ topics }) =>
+        topics.filter(({ isInternal }) => isInternal).map(({ name, partitions }) => `${name} ${partitions.length}`)
+      )
+      assert.deepStrictEqual(yield* internal, [])
+      const { topics } = yield* client.send(OffsetCommit, 7, {
+        groupId: "g",
+        generationIdOrMemberEpoch: -1,
+        memberId: "",
+        topics: [{ name: "t", partitions: [{ partitionIndex: 0, committedOffset: 0, committedMetadata: "" }] }]
+      })
+      assert.strictEqual(topics[0]!.partitions[0]!.errorCode, 0)
+      assert.deepStrictEqual(yield* internal, has ? ["__consumer_offsets 50"] : [])
+    }
+  }).pipe(Effect.scoped)
+)

@@ -27,6 +27,8 @@ interface Setting {
   readonly hours?: true
   readonly values?: ReadonlyArray<string>
   readonly least?: number
+  /** What the least is from a release on. */
+  readonly leastSince?: readonly [release: Release, least: number]
   /** The first release that has it, and the first that has it no more. */
   readonly since?: Release
   readonly until?: Release
@@ -120,7 +122,11 @@ const ofTopics: ReadonlyArray<Setting> = [
   setting("remote.storage.enable", "boolean", "false", { since: "3.9" }),
   setting("retention.bytes", "long", "-1", { broker: "log.retention.bytes", least: -1 }),
   setting("retention.ms", "long", "604800000", { broker: "log.retention.ms", hours: true, least: -1 }),
-  setting("segment.bytes", "int", "1073741824", { broker: "log.segment.bytes", least: 14 }),
+  setting("segment.bytes", "int", "1073741824", {
+    broker: "log.segment.bytes",
+    least: 14,
+    leastSince: ["4.0", 1_048_576]
+  }),
   setting("segment.index.bytes", "int", "10485760", { broker: "log.index.size.max.bytes", least: 4 }),
   setting("segment.jitter.ms", "long", "0", { broker: "log.roll.jitter.ms", hours: true, least: 0 }),
   setting("segment.ms", "long", "604800000", { broker: "log.roll.ms", hours: true, least: 1 }),
@@ -191,7 +197,11 @@ export const check = (
   if (resourceType === resource.broker && fixed.has(name))
     return `Cannot update these configs dynamically: Set(${name})`
   if (value === null) return undefined
-  const { kind, least, values } = known
+  const { kind, leastSince, values } = known
+  const { profile } = cluster.settings
+  // A broker of no release takes what any of them does.
+  const raised = leastSince !== undefined && profile.name !== "everything" && profile.since(leastSince[0])
+  const least = raised ? leastSince[1] : known.least
   const parts = kind === "list" ? value.split(",").map((part) => part.trim()) : [value]
   const wrong =
     kind === "boolean"
