@@ -5,6 +5,8 @@ import { Admin, type Broker, Cluster, ErrorCode, type KafkaError, Producer, Topi
 
 import * as AddPartitionsToTxn from "samsa/protocol/messages/AddPartitionsToTxn"
 import * as InitProducerId from "samsa/protocol/messages/InitProducerId"
+import * as Produce from "samsa/protocol/messages/Produce"
+import { batch } from "../parity/Records.ts"
 import { codeOf, eventually, tool, value, withAdmin } from "./Admins.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
@@ -193,6 +195,49 @@ for (const [version, mode] of clusters) {
             assert.deepStrictEqual(value(described).partitions, [{ topic: "tx", partition: 0 }])
             assert.isAbove(value(described).startedAt ?? 0, 1_600_000_000_000)
             assert.strictEqual(codeOf(missing), codes.TRANSACTIONAL_ID_NOT_FOUND)
+
+            // A transaction that nobody ends holds up who reads what is committed, until it is aborted by hand.
+            const tx = { topic: "tx", partition: 0 }
+            const cluster = yield* Cluster.Cluster
+            const { broker: leader } = yield* cluster.leader(tx)
+            const records = batch(["open"], {
+              producerId,
+              producerEpoch: value(described).producerEpoch,
+              baseSequence: 0,
+              transactional: true
+            })
+            const written = yield* leader.send(
+              Produce,
+              () => ({
+                transactionalId: "t-1",
+                acks: -1,
+                timeoutMs: 10_000,
+                topicData: [{ name: "tx", partitionData: [{ index: 0, records }] }]
+              }),
+              { maxVersion: 8 }
+            )
+            assert.strictEqual(written.responses[0]!.partitionResponses[0]!.errorCode, 0)
+            const stable = Effect.map(
+              Admin.orFail(admin.listOffsets([{ ...tx, at: "latest" }], { isolation: "committed" })),
+              ([one]) => one!.offset
+            )
+            const [open] = yield* Admin.orFail(admin.describeProducers([tx]))
+            const hanging = open!.producers.find((one) => one.transactionStart !== undefined)!
+            assert.deepInclude(hanging, { producerId, transactionStart: yield* stable })
+            yield* Admin.orFail(
+              admin.abortTransactions([
+                {
+                  ...tx,
+                  producerId,
+                  producerEpoch: hanging.producerEpoch,
+                  coordinatorEpoch: Math.max(0, hanging.coordinatorEpoch)
+                }
+              ])
+            )
+            const [end] = yield* Admin.orFail(admin.listOffsets([{ ...tx, at: "latest" }]))
+            yield* eventually(stable, (offset) => offset === end!.offset)
+            const [after] = yield* Admin.orFail(admin.describeProducers([tx]))
+            assert.isTrue(after!.producers.every(({ transactionStart }) => transactionStart === undefined))
           })
         )
       )
@@ -218,6 +263,24 @@ for (const [version, mode] of clusters) {
             yield* admin
               .updateFeatures([{ feature: "metadata.version", level: metadata.level! }], { validateOnly: true })
               .pipe(Effect.result)
+            // A level goes down and up again, as every broker tells a moment later.
+            const streams = (level: number) =>
+              eventually(
+                Effect.map(
+                  admin.describeFeatures(),
+                  (all) => all.find(({ name }) => name === "streams.version")?.level ?? 0
+                ),
+                (now) => now === level
+              )
+            if (has(4, 4)) {
+              yield* streams(1)
+              yield* Admin.orFail(
+                admin.updateFeatures([{ feature: "streams.version", level: 0, type: "safe-downgrade" }])
+              )
+              yield* streams(0)
+              yield* Admin.orFail(admin.updateFeatures([{ feature: "streams.version", level: 1 }]))
+              yield* streams(1)
+            }
             const quorum = yield* admin.describeQuorum()
             assert.oneOf(quorum.leader, [1, 2, 3])
             assert.deepStrictEqual(quorum.voters.map(({ id }) => id).sort(), [1, 2, 3])

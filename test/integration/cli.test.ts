@@ -57,6 +57,38 @@ layer(Layer.merge(KafkaServer.layer({ version: "4.4.0", properties }), JavaTools
       })
     )
 
+    it.effect("resets a group, whose next consumer, of Java, begins there", () =>
+      Effect.gen(function* () {
+        const { bootstrap } = yield* KafkaServer.KafkaServer
+        const tools = yield* JavaTools.JavaTools
+        yield* run("topics create replayed -p 1")
+        yield* run("produce replayed", "v0\nv1\nv2\nv3\nv4\n")
+        yield* run("consume replayed --group replaying --from earliest -c 5")
+        const java = (count: number) =>
+          Effect.map(
+            tools.run(
+              "kafka.tools.ConsoleConsumer",
+              "--bootstrap-server",
+              bootstrap.join(","),
+              "--topic",
+              "replayed",
+              "--group",
+              "replaying",
+              "--max-messages",
+              String(count),
+              "--timeout-ms",
+              "60000"
+            ),
+            (text) => text.split("\n").filter((line) => /^v\d$/.test(line))
+          )
+        yield* run("offsets reset replaying 3 --yes")
+        assert.deepStrictEqual(yield* java(2), ["v3", "v4"])
+        yield* run("offsets reset replaying -4 --yes")
+        // It counts what a process has read, the two of before too.
+        assert.deepStrictEqual(yield* java(2 + 4), ["v1", "v2", "v3", "v4"])
+      })
+    )
+
     it.effect("prints records as kcat does, by the same formats", () =>
       Effect.gen(function* () {
         const { bootstrap } = yield* KafkaServer.KafkaServer
