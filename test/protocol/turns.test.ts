@@ -53,7 +53,7 @@ const topic = (i: number, partitions = 1) => ({
 
 describe("a response in turns", () => {
   it("is what it is at once, hostile and damaged ones too", () => {
-    const r = chance(Number(process.env["SAMSA_SEEDS"] ?? 5))
+    const r = chance(Number(process.env["SAMSA_SEED"] ?? 8))
     let long = 0
     for (let i = 0; i < 1000; i++) {
       const { Response } = r.pick(all)
