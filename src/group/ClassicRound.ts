@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Assignor from "../Assignor.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ClassicRequests } from "./ClassicRequests.ts"
@@ -51,7 +52,18 @@ const isFormer = (instanceId: string | null, leader: string, memberId: string): 
   leader.startsWith(`${instanceId}-`) &&
   memberId.startsWith(`${instanceId}-`)
 
-/** The rounds of a member; `troubled` is told what another member wrote wrongly. */
+/**
+ * Whether the `count`-th refusal in a row holds a member up. One with which a round begins, or ends while others join,
+ * does not; that of a member that is not known any more does when it comes again. What lasts fails the member.
+ */
+const holdsUp = (api: "JoinGroup" | "SyncGroup", code: number, count: number): boolean => {
+  const asks = ErrorCode.asks(code, api)
+  if (asks === "rejoin" || code === ErrorCode.codes.MEMBER_ID_REQUIRED) return false
+  if (asks === "rejoin-lost" || asks === "rejoin-anew") return count > 1
+  return asks === "coordinator" || ErrorCode.isTransient(code, api)
+}
+
+/** The rounds of a member; `troubled` is told what another member wrote wrongly, and why the coordinator lets nobody in. */
 export const make = (
   group: string,
   settings: Settings,
@@ -62,6 +74,12 @@ export const make = (
   let given: Assignor.Given | undefined
   /** The topics of an assignment that this member looks after, as its leader, though it did not make it. */
   let inherited: ReadonlyArray<string> | undefined
+  /** How often in a row it was refused. */
+  let refusals = 0
+  const refused = (api: "JoinGroup" | "SyncGroup", code: number): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      holdsUp(api, code, ++refusals) ? troubled(KafkaError.fromCode(code, { api, group })) : Effect.void
+    )
 
   const read = <A>(what: string, decode: () => A): Effect.Effect<A, KafkaError.KafkaError> =>
     Effect.try({ try: decode, catch: (error) => broken(`reading ${what}`, error, group) })
@@ -90,6 +108,7 @@ export const make = (
     }))
     const { response, sentAt } = yield* requests.join(memberId, owned.length > 0, protocols)
     if (response.errorCode !== 0) {
+      yield* refused("JoinGroup", response.errorCode)
       return { _tag: "JoinRefused", round, code: response.errorCode, memberId: response.memberId }
     }
     const leads = response.leader === response.memberId
@@ -150,7 +169,11 @@ export const make = (
         assignment: ConsumerProtocol.encodeAssignment(share)
       }))
     )
-    if (response.errorCode !== 0) return { _tag: "SyncRefused", round, code: response.errorCode }
+    if (response.errorCode !== 0) {
+      yield* refused("SyncGroup", response.errorCode)
+      return { _tag: "SyncRefused", round, code: response.errorCode }
+    }
+    refusals = 0
     const share = yield* Effect.result(
       read("the assignment", () => ConsumerProtocol.decodeAssignment(response.assignment))
     )

@@ -1,7 +1,7 @@
 /** What becomes of records: in `run`, and where they do not fit their Schema. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Result, Schedule, Scheduler, Schema, SchemaGetter, Stream } from "effect"
-import { Consumer, type KafkaError, Offset, Producer, Topic } from "samsa"
+import { Cause, Effect, Exit, Fiber, Result, Schedule, Scheduler, Schema, SchemaGetter, Scope, Stream } from "effect"
+import { Consumer, ErrorCode, type KafkaError, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -694,6 +694,24 @@ describe("a consumer that hears nothing", () => {
       assert.strictEqual(waiting.group, "g")
       assert.include(waiting.error.message, "embedded-1:9092")
       yield* broker.start(1)
+      yield* until("and goes on", () => tags(events).includes("Assigned"))
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("says so where the coordinator does not let it in, and goes on when it does", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* moving(fill(1))
+      const refusing = yield* Scope.make()
+      const refused = Fault.on("JoinGroup").error(ErrorCode.codes.COORDINATOR_NOT_AVAILABLE)
+      yield* Scope.provide(broker.inject(refused), refusing)
+      const { consumer, events } = yield* member()
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it is told", () => tags(events).includes("Waiting"), 70_000)
+      const waiting = events.find((event) => event._tag === "Waiting")!
+      assert.strictEqual(waiting.group, "g")
+      assert.include(waiting.error.message, "COORDINATOR_NOT_AVAILABLE")
+      yield* Scope.close(refusing, Exit.void)
       yield* until("and goes on", () => tags(events).includes("Assigned"))
     }).pipe(scoped, Effect.provide(one))
   )
