@@ -7,6 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
+/** What it dies of whose own interruption ended it. */
+const interrupted = (cause: Cause.Cause<unknown>): Error =>
+  new Error("it was interrupted, and not by this consumer", { cause })
+
+/** What is to be told of what has died, or was interrupted by itself. */
+export const defectOf = (cause: Cause.Cause<unknown>): unknown =>
+  Cause.hasInterruptsOnly(cause) ? interrupted(cause) : Cause.squash(cause)
+
 /** In a fiber of its own: whoever is interrupted interrupts it, and does not wait for its end. Where it interrupts itself it dies. */
 export const apart = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
@@ -15,9 +23,7 @@ export const apart = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E
     )
   ).pipe(
     Effect.flatMap((exit) =>
-      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-        ? Effect.die(new Error("it was interrupted, and not by this consumer", { cause: exit.cause }))
-        : exit
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.die(interrupted(exit.cause)) : exit
     )
   )
 

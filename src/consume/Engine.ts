@@ -5,7 +5,6 @@
  * One function because it ties the parts of a consumer to each other, some of them in a ring; what they do is in files
  * of their own.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -57,6 +56,10 @@ export interface Engine extends Questions.Questions {
   readonly publish: (event: ConsumerEvent) => void
   /** Ends everything that is read with an error. */
   readonly fail: (error: KafkaError.KafkaError) => void
+  /** Runs for as long as the consumer lives; what it fails with, or dies of, ends everything that is read. */
+  readonly inBackground: <R>(
+    self: Effect.Effect<void, KafkaError.KafkaError, R>
+  ) => Effect.Effect<Fiber.Fiber<void>, never, R>
   /** It cannot start, for now: told once, until it can. */
   readonly waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
   /** A fixed assignment, or what is added to it: `ends` tells where each bounded read ends; `more` that others follow. */
@@ -107,12 +110,12 @@ export const make = Effect.fnUntraced(function* (
   const counted = yield* Counted.make(transport.clientId ?? "", settings.group, () => partitions.values(), scope)
   const provide = <A, E>(self: Effect.Effect<A, E, any>): Effect.Effect<A, E> => Effect.provide(self, context)
 
-  const inBackground = (self: Effect.Effect<void, KafkaError.KafkaError>): Effect.Effect<Fiber.Fiber<void>> =>
+  const inBackground: Engine["inBackground"] = (self) =>
     Effect.forkIn(
       self.pipe(
         Effect.catch((error) => Effect.sync(() => fail(error))),
         // Whoever is interrupted by us does not come here; what interrupts itself must not vanish.
-        Effect.catchCause((cause) => Effect.sync(() => die(Cause.squash(cause))))
+        Effect.catchCause((cause) => Effect.sync(() => die(Apart.defectOf(cause))))
       ),
       scope,
       { startImmediately: true }
@@ -264,6 +267,7 @@ export const make = Effect.fnUntraced(function* (
     work,
     publish,
     fail,
+    inBackground,
     waits,
     fixed: (list, ends, more = false) =>
       Effect.suspend(() => {

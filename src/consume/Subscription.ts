@@ -43,17 +43,14 @@ export const bound = Effect.fnUntraced(function* <R = never>(
   return engine
 })
 
-/** Runs in the background for as long as the consumer lives; what fails fails the consumer. */
+/** Runs in the background for as long as the consumer lives; what fails, or dies, ends the consumer so. */
 const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.KafkaError, R>) =>
-  Effect.forkIn(
+  engine.inBackground(
     self.pipe(
       // A cluster that cannot be reached is waited for; a topic that is not there, by the budget of `Cluster.topic`.
       Effect.tapError((error) => (error.isRetryable ? engine.waits(error) : Effect.void)),
-      Effect.retry({ schedule: Backoff.unending(engine.cluster.retry), while: (error) => error.isRetryable }),
-      Effect.catch((error) => Effect.sync(() => engine.fail(error)))
-    ),
-    engine.scope,
-    { startImmediately: true }
+      Effect.retry({ schedule: Backoff.unending(engine.cluster.retry), while: (error) => error.isRetryable })
+    )
   )
 
 // By then a group has formed, where anything answers; Kafka lets the first members wait 3 s for others.
@@ -215,7 +212,7 @@ export const assign = Effect.fnUntraced(function* (
       noted(engine, infos, true)
       const places = chosen ?? infos.flatMap(placesOf)
       if (until !== undefined) return yield* bounded(places, until)
-      if (chosen === undefined) yield* Effect.forkIn(grows(counts), engine.scope, { startImmediately: true })
+      if (chosen === undefined) yield* engine.inBackground(grows(counts))
       return yield* engine.fixed(places, new Map())
     })
   )

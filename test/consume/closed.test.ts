@@ -66,4 +66,28 @@ describe("a consumer", () => {
       assert.isTrue(Exit.isFailure(exit))
     }).pipe(Effect.provide(layer), Effect.scoped)
   )
+
+  const joins: Record<string, Membership.Membership["join"]> = {
+    dies: () => Effect.die(new Error("a mistake")),
+    throws: () =>
+      Effect.gen(function* () {
+        yield* Effect.void
+        throw new Error("a mistake")
+      }),
+    "is interrupted": () => Effect.interrupt
+  }
+  for (const [how, join] of Object.entries(joins)) {
+    it.effect(`ends where the join of a Membership of one's own ${how}, and is not silent for ever`, () =>
+      Effect.gen(function* () {
+        const membership: Membership.Membership = { name: "own", mistakes: [], rebalanceTimeout: undefined, join }
+        const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders], from: "earliest", membership })
+        const exit = yield* Effect.exit(Stream.runDrain(consumer.stream))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        assert.include(
+          String(exit),
+          how === "is interrupted" ? "it was interrupted, and not by this consumer" : "a mistake"
+        )
+      }).pipe(Effect.provide(layer), Effect.scoped)
+    )
+  }
 })
