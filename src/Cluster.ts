@@ -51,11 +51,12 @@ export class Cluster extends Context.Service<
     readonly topicById: (id: string) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /**
      * The topics whose names are there, without failing for those that are not; null asks for all, without Kafka's own
-     * unless `internal`. Never creates them.
+     * unless `internal`. Never creates them. With `unready` also those of which nothing can be told for now
+     * (LEADER_NOT_AVAILABLE, or another code that passes), without partitions: whoever wants them asks again.
      */
     readonly topics: (
       names: ReadonlyArray<string> | null,
-      options?: { readonly internal?: boolean | undefined }
+      options?: { readonly internal?: boolean | undefined; readonly unready?: boolean | undefined }
     ) => Effect.Effect<ReadonlyArray<TopicInfo>, KafkaError.KafkaError>
     /** What is in memory now, without waiting; where it is older than `metadataMaxAge` it is asked for beside. */
     readonly known: (name: string) => TopicInfo | undefined

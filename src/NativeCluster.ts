@@ -20,7 +20,7 @@ import { Cluster } from "./Cluster.ts"
 import { drive } from "./compression/drive.ts"
 import type { Turns } from "./compression/Turns.ts"
 import type { Change, TopicInfo } from "./ClusterInfo.ts"
-import { codes as code } from "./ErrorCode.ts"
+import { codes as code, isTransient } from "./ErrorCode.ts"
 import { formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import * as AnyBroker from "./metadata/AnyBroker.ts"
@@ -35,6 +35,10 @@ import * as TopicPartition from "./TopicPartition.ts"
 
 /** Some milliseconds. */
 const topicsInATurn = 10_000
+
+/** Whether a topic's code says nothing of whether it is there. */
+const isUnready = (told: number | undefined): boolean =>
+  told !== undefined && told !== code.UNKNOWN_TOPIC_OR_PARTITION && isTransient(told)
 
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
@@ -112,13 +116,15 @@ export const make: Effect.Effect<
   function* gathered(
     codes: ReadonlyMap<string, number>,
     names: ReadonlyArray<string> | null,
-    internal: boolean
+    { internal = false, unready = false }: NonNullable<Parameters<Cluster["Service"]["topics"]>[1]>
   ): Turns<ReadonlyArray<TopicInfo>> {
     const infos: Array<TopicInfo> = []
     let looked = 0
     for (const name of names ?? codes.keys()) {
       if (++looked % topicsInATurn === 0) yield
-      const info = codes.get(name) === code.NONE ? state.topic(name) : undefined
+      const told = codes.get(name)
+      const info =
+        told === code.NONE ? state.topic(name) : unready && isUnready(told) ? MetadataState.unready(name) : undefined
       if (info !== undefined && (names !== null || internal || !info.internal)) infos.push(info)
     }
     return infos
@@ -156,7 +162,7 @@ export const make: Effect.Effect<
     topics: (names, options = {}) =>
       Effect.flatMap(
         budgets.once(topics.ask(names), names === null ? "the topics" : `topics ${names.join(", ")}`),
-        (codes) => Effect.orDie(drive(gathered(codes, names, options.internal === true)))
+        (codes) => Effect.orDie(drive(gathered(codes, names, options)))
       ),
     known: topics.known,
     knownById: topics.knownById,

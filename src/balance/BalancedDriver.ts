@@ -267,12 +267,14 @@ const around = (
     const claims = new Map<string, ReadonlyArray<string>>()
     const ours = new Map<string, ReadonlySet<string>>()
     for (const topic of names) {
-      // A topic without a leader for the moment is not told of by every broker, and is still there.
-      const info = told.get(topic) ?? cluster.known(topic)
-      partitions.set(topic, info === undefined ? [] : partitionsOf(info))
       const [all, mine] = yield* using.claims(topic)
       claims.set(topic, all)
       ours.set(topic, mine)
+    }
+    for (const topic of names) {
+      // A topic without a leader for the moment is not told of by every broker, and is still there.
+      const info = told.get(topic) ?? cluster.known(topic)
+      partitions.set(topic, info === undefined ? [] : partitionsOf(info))
     }
     return { topics: names, members, partitions, claims, ours }
   })

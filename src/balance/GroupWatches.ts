@@ -85,15 +85,16 @@ export const make = (context: Context): GroupWatches => {
           const wanted = countOf(told)
           const known = cluster.known(topic)?.partitions.length ?? 0
           // The metadata that was asked for beside tells the same, unless it is older than the node.
-          if (isFirst && known >= wanted) return void (isFirst = false)
+          if (isFirst && known >= Math.max(1, wanted)) return void (isFirst = false)
           isFirst = false
-          for (const info of yield* cluster.topics([topic])) {
-            if (info.partitions.length >= wanted) compare(info)
-            else {
-              told = yield* zooKeeper.read(path)
-              return yield* unreachable(`topic ${topic}`, `${info.partitions.length} of ${wanted} partitions are known`)
-            }
+          const [info] = yield* cluster.topics([topic], { unready: true })
+          const count = info?.partitions.length ?? 0
+          // Brokers may tell nothing of it for now.
+          if (count < wanted || (count === 0 && info !== undefined)) {
+            told = yield* zooKeeper.read(path)
+            return yield* unreachable(`topic ${topic}`, `${count} of ${wanted} partitions are known`)
           }
+          if (info !== undefined) compare(info)
         }).pipe(
           // Brokers that are away, or slow, may follow late. After so long the topic is looked at in any case.
           Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),

@@ -96,9 +96,10 @@ export interface Subscription {
 // A RegExp with the flags g or y remembers where it stopped.
 const stateless = (pattern: RegExp): RegExp => new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""))
 
-const noted = (engine: Engine.Engine, infos: ReadonlyArray<TopicInfo>, isFirst: boolean): void => {
+const noted = (engine: Engine.Engine, infos: ReadonlyArray<TopicInfo>, isFirst: (name: string) => boolean): void => {
   for (const { id, name, partitions } of infos) {
-    if (!engine.knownTopics.has(name)) engine.knownTopics.set(name, { count: isFirst ? partitions.length : 0, id })
+    if (!engine.knownTopics.has(name) && partitions.length > 0)
+      engine.knownTopics.set(name, { count: isFirst(name) ? partitions.length : 0, id })
   }
 }
 
@@ -116,10 +117,13 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
   const { cluster } = engine
   let wanted = first instanceof RegExp ? stateless(first) : first
   let isFirst = true
+  /** Topics of which nothing could be told at first: they were there. */
+  const unready = new Set<string>()
   const matching = (pattern: RegExp) =>
-    Effect.map(cluster.topics(known ?? null), (infos) => {
+    Effect.map(cluster.topics(known ?? null, { unready: true }), (infos) => {
       const found = infos.filter((info) => !info.internal && pattern.test(info.name))
-      noted(engine, found, isFirst)
+      if (isFirst) for (const { name, partitions } of found) if (partitions.length === 0) unready.add(name)
+      noted(engine, found, (name) => isFirst || unready.has(name))
       isFirst = false
       return found.map(({ name }) => name)
     })
@@ -127,7 +131,7 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
   const named = (names: ReadonlyArray<string>) =>
     Effect.map(
       Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" }),
-      (infos) => noted(engine, infos, true)
+      (infos) => noted(engine, infos, () => true)
     )
   yield* start(
     engine,
@@ -209,7 +213,7 @@ export const assign = Effect.fnUntraced(function* (
       for (const { partition, topic } of chosen ?? []) {
         if (partition >= counts.get(topic)!) return yield* KafkaError.make({ _tag: "UnknownTopic", topic, partition })
       }
-      noted(engine, infos, true)
+      noted(engine, infos, () => true)
       const places = chosen ?? infos.flatMap(placesOf)
       if (until !== undefined) return yield* bounded(places, until)
       if (chosen === undefined) yield* engine.inBackground(grows(counts))

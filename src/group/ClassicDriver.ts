@@ -201,6 +201,7 @@ export const join = (
       scope,
       { startImmediately: true }
     )
+    yield* Effect.forkIn(Effect.forever(Effect.andThen(watch.ready, lookAgain)), scope)
 
     return {
       identity: () => {

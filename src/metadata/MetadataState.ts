@@ -31,6 +31,11 @@ export class MetadataState {
   /** Partitions whose leaders were of no use: since when, and when last. */
   readonly #doubts = new Map<string, { readonly since: number; readonly last: number }>()
 
+  /** A topic of which nothing can be told for now. */
+  static unready(name: string): TopicInfo {
+    return { name, id: undefined, internal: internalNames.has(name), partitions: [] }
+  }
+
   topic(name: string): TopicInfo | undefined {
     return this.#topics.get(name)
   }
