@@ -91,6 +91,7 @@ export const classic = (given: ClassicOptions = {}): Membership => {
     name: "classic",
     mistakes: check.mistakes,
     rebalanceTimeout: settings.rebalanceTimeout,
+    leaveTimeout: settings.leaveTimeout,
     join: (join) => ClassicDriver.join(settings, join)
   }
 }

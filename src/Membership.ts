@@ -56,9 +56,12 @@ export interface Member {
    * so that nobody waits for it. Left out: as `closing`.
    */
   readonly stopping?: Effect.Effect<void> | undefined
-  /** From now on do not join again: the consumer is draining for good. Heartbeats go on. */
+  /**
+   * From now on do not join again: the consumer is draining for good. Heartbeats go on. Waited for within a quarter of
+   * `closeTimeout`.
+   */
   readonly closing: Effect.Effect<void>
-  /** Leaves the group: everything was given back. Bounded. */
+  /** Leaves the group: everything was given back. Waited for within `leaveTimeout`, and a moment. */
   readonly leave: Effect.Effect<void>
 }
 
@@ -77,6 +80,8 @@ export interface Membership<out R = never> {
   readonly mistakes: ReadonlyArray<string>
   /** Milliseconds that the group waits for a member to give its partitions back; undefined: no limit. */
   readonly rebalanceTimeout: number | undefined
+  /** Milliseconds that leaving may take, on top of the consumer's `closeTimeout`. Left out: 5 s. */
+  readonly leaveTimeout?: number | undefined
   /** Who keeps the group's offsets, where it is not the client's own `GroupOffsets`. */
   readonly offsets?: Effect.Effect<GroupOffsets["Service"], KafkaError, R> | undefined
   /** Joins in the background, for as long as the Scope lasts. */

@@ -116,6 +116,7 @@ export const zooKeeper = (given: ZooKeeperOptions = {}): Membership<ZooKeeper | 
     name: "zookeeper",
     mistakes: check.mistakes,
     rebalanceTimeout: settings.rebalanceTimeout,
+    leaveTimeout: settings.leaveTimeout,
     offsets: Effect.gen(function* () {
       const zooKeeper = yield* ZooKeeper
       return offsets === "kafka"

@@ -40,6 +40,8 @@ import type { KnownTopic } from "./StartPositions.ts"
 
 // How long what was interrupted may clean up when the time to close is over, in milliseconds.
 const cleanUp = 1_000
+// Of the time to close, what a membership may take to hear of it: the rest is for the work in flight and the last commit.
+const closingShare = 0.25
 
 export interface Engine extends Questions.Questions {
   readonly settings: Settings
@@ -73,6 +75,8 @@ export interface Engine extends Questions.Questions {
   member: Member | undefined
   /** Whether there is a membership, joined or not. */
   grouped: boolean
+  /** Milliseconds that the membership may take to leave. */
+  leaveTimeout: number
   /** Topics as they were when they were first looked at: what comes later starts at its first record. */
   readonly knownTopics: Map<string, KnownTopic>
   /** Fetches no more: what is read ends when what was delivered is through. Partitions stay ours until the group rebalances. */
@@ -226,14 +230,33 @@ export const make = Effect.fnUntraced(function* (
       return LogEvent.log("waiting", `${who} waits: ${error.message}`, { group: settings.group })
     })
 
+  const warned = (what: string, ...defects: ReadonlyArray<unknown>) =>
+    LogEvent.log("hookFailed", what, { group: settings.group }, undefined, ...defects)
+
+  /** A membership may be the application's own: what of it hangs, or dies, holds up nothing. */
+  const heard = (what: "stopping" | "closing" | "leave", within: number) =>
+    Effect.suspend(() => {
+      const { member } = engine
+      if (member === undefined) return Effect.void
+      return Apart.within(what === "stopping" ? (member.stopping ?? member.closing) : member[what], within).pipe(
+        Effect.flatMap((hasEnded) =>
+          hasEnded ? Effect.void : warned(`${what} of the membership has not ended in time, and is left alone`)
+        ),
+        Effect.catchDefect((defect) => warned(`${what} of the membership failed`, defect))
+      )
+    })
+  const closingTime = settings.closeTimeout * closingShare
+
   const closeOnce = Effect.gen(function* () {
     const begun = now()
-    if (engine.member !== undefined) yield* engine.member.closing
+    const left = () => begun + settings.closeTimeout - now()
+    yield* heard("closing", closingTime)
     state.stopReading()
-    yield* revocation.close([...partitions.values()], settings.closeTimeout)
-    if (engine.member !== undefined) yield* engine.member.leave
-    const left = Math.max(cleanUp, begun + settings.closeTimeout - now())
-    if (!(yield* Apart.within(Scope.close(work, Exit.void), left)))
+    yield* Effect.catchCause(revocation.close([...partitions.values()], left()), (cause) =>
+      warned("what was held could not be given back, since something of it died", Apart.defectOf(cause))
+    )
+    yield* heard("leave", engine.leaveTimeout + cleanUp)
+    if (!(yield* Apart.within(Scope.close(work, Exit.void), Math.max(cleanUp, left()))))
       yield* LogEvent.log("drainTimedOut", "handlers that do not end, though they were interrupted, are left alone", {
         group: settings.group
       })
@@ -281,10 +304,11 @@ export const make = Effect.fnUntraced(function* (
     paused: state.paused,
     member: undefined,
     grouped: false,
+    leaveTimeout: 0,
     knownTopics,
     stop: Effect.gen(function* () {
       state.stopped = true
-      if (engine.member !== undefined) yield* engine.member.stopping ?? engine.member.closing
+      yield* heard("stopping", closingTime)
       state.stopReading()
       yield* Effect.forEach([...partitions.values()], ({ halt }) => halt, { discard: true })
     }),

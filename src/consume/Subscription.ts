@@ -20,6 +20,9 @@ import * as StartPositions from "./StartPositions.ts"
 
 type Places = ReadonlyArray<TopicPartition.TopicPartition>
 
+// Of a membership that does not say how long it may take to leave, in milliseconds.
+const leaveTimeout = 5_000
+
 /** Makes the engine, which closes with the Scope. A membership may bring its own keeper of offsets. */
 export const bound = Effect.fnUntraced(function* <R = never>(
   settings: Settings,
@@ -32,6 +35,7 @@ export const bound = Effect.fnUntraced(function* <R = never>(
   const made = Effect.provideServiceEffect(Engine.make(settings, scope), GroupOffsets, keeper)
   const engine = yield* Effect.onError(made, (cause) => Scope.close(scope, Exit.failCause(cause)))
   engine.grouped = membership !== undefined
+  engine.leaveTimeout = membership?.leaveTimeout ?? leaveTimeout
   yield* Scope.addFinalizer(
     outer,
     // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.

@@ -4,7 +4,7 @@ import { Deferred, Effect, Exit, Layer, Stream } from "effect"
 import { Compression, Consumer, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
-import { calm, fill, member, one, orders, pass, scoped, tags, until } from "./Harness.ts"
+import { calm, committed, fill, member, one, orders, p0, pass, scoped, tags, until } from "./Harness.ts"
 
 const budgets = {
   drainTimeout: "5 seconds",
@@ -156,5 +156,87 @@ describe("a partition that is lost while a codec of the application's own hangs"
         )
       )
     )
+  )
+})
+
+describe("a Membership of one's own", () => {
+  const own = (
+    broken: Partial<Membership.Member>,
+    more: Partial<Membership.Membership> = {}
+  ): Membership.Membership => ({
+    name: "own",
+    mistakes: [],
+    rebalanceTimeout: undefined,
+    join: ({ owner }) =>
+      Effect.as(owner.assigned([p0]), {
+        identity: () => Membership.anonymous,
+        commitRefused: () => {},
+        closing: Effect.void,
+        leave: Effect.void,
+        ...broken
+      }),
+    ...more
+  })
+  const closing = { drainTimeout: "2 seconds", closeTimeout: "8 seconds" } as const
+
+  const parts: Record<string, readonly [Partial<Membership.Member>, readonly [number, number]]> = {
+    "closing hangs": [{ closing: Effect.never }, [2_000, 2_500]],
+    "closing cannot be interrupted": [{ closing: Effect.uninterruptible(Effect.never) }, [2_000, 2_500]],
+    "closing dies": [{ closing: Effect.die("a mistake") }, [0, 0]],
+    "closing is interrupted": [{ closing: Effect.interrupt }, [0, 0]],
+    "leave hangs": [{ leave: Effect.never }, [6_000, 6_500]],
+    "leave dies": [{ leave: Effect.die("a mistake") }, [0, 0]]
+  }
+  for (const [what, [broken, [least, most]]] of Object.entries(parts))
+    it.effect(`whose ${what} outlasts no closeTimeout: what was done is committed, and it leaves`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        let left = 0
+        const leave = Effect.andThen(
+          Effect.sync(() => void left++),
+          broken.leave ?? Effect.void
+        )
+        const { close, consumer, events } = yield* member({ ...closing, membership: own({ ...broken, leave }) })
+        let handled = 0
+        yield* Effect.forkDetach(Effect.exit(consumer.run(() => Effect.sync(() => void handled++))))
+        yield* until("all are handled", () => handled === 3)
+        const took = yield* closed(close)
+        assert.isAtLeast(took, least)
+        assert.isAtMost(took, most)
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 3 })
+        assert.strictEqual(left, 1)
+        assert.include(tags(events), "Revoked")
+      }).pipe(scoped, Effect.provide(one))
+    )
+
+  for (const [how, commit] of Object.entries({ dies: Effect.die("a mistake"), "is interrupted": Effect.interrupt }))
+    it.effect(`is left where the last commit of its keeper of offsets ${how}`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        let left = 0
+        const offsets = Effect.succeed({ fetch: () => Effect.succeed(new Map()), commit: () => commit })
+        const leave = Effect.sync(() => void left++)
+        const { close, consumer } = yield* member({
+          ...closing,
+          commitInterval: "Infinity",
+          membership: own({ leave }, { offsets })
+        })
+        let handled = 0
+        yield* Effect.forkDetach(Effect.exit(consumer.run(() => Effect.sync(() => void handled++))))
+        yield* until("all are handled", () => handled === 3)
+        assert.isAtMost(yield* closed(close), 8_000)
+        assert.strictEqual(left, 1)
+      }).pipe(scoped, Effect.provide(one))
+    )
+
+  it.effect("whose closing hangs holds up no consumer.stop", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const { close, consumer } = yield* member({ ...closing, membership: own({ closing: Effect.never }) })
+      const reading = yield* Effect.forkScoped(Stream.runDrain(Stream.tap(consumer.stream, Consumer.done)))
+      yield* Effect.forkScoped(consumer.stop)
+      assert.isAtMost(yield* until("the stream ends", () => reading.pollUnsafe() !== undefined), 2_500)
+      yield* closed(close)
+    }).pipe(scoped, Effect.provide(one))
   )
 })
