@@ -35,6 +35,8 @@ export class Partition implements Origin {
   status: Status = "opening"
   /** The topic that it is of: another may have the name by now. Undefined where brokers name none. */
   topicId: string | undefined = undefined
+  /** Its topic was told as gone since it was opened: what is done is nobody's position, unless that id is there still. */
+  isOrphan = false
   tracker: OffsetTracker | undefined = undefined
   /** The next offset to be delivered; undefined while the start is being found out. */
   position: number | undefined = undefined
@@ -132,6 +134,7 @@ export class Partition implements Origin {
   open({ committed, reader, scope, start }: Opening): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.status = "open"
+      this.isOrphan = false
       this.trouble = undefined
       this.scope = scope
       this.pump = new PartitionPump(reader, scope, this.sink)

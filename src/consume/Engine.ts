@@ -141,9 +141,9 @@ export const make = Effect.fnUntraced(function* (
     (as, code) => engine.member?.commitRefused(as, code),
     (as, code) => engine.member?.goesOn?.(as, code) ?? false,
     () => partitions.values(),
-    ({ topic, topicId }) => {
+    ({ isOrphan, topic, topicId }) => {
       const id = cluster.known(topic)?.id
-      return topicId === undefined || id === undefined || topicId === id
+      return topicId === undefined || id === undefined ? !isOrphan : topicId === id
     }
   )
 

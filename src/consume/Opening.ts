@@ -2,8 +2,8 @@
  * How assigned partitions come to be fetched, each for itself: where they start, what is committed of that, and what
  * becomes of those whose position, or topic, is not there any more.
  *
- * One function because its parts share what it is given of the consumer; each way of a partition is a short function
- * within.
+ * One function because its parts share what it is given of the consumer, and one file because of that; each way of a
+ * partition is a short function within.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -49,6 +49,8 @@ export interface Opening {
   ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Follows what becomes of the topics: ends never. */
   readonly watch: Effect.Effect<void>
+  /** The topic is gone, or another one of its name is there, as whoever is sure of it says. */
+  readonly replaced: (topic: string) => Effect.Effect<void>
 }
 
 const { UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode.codes
@@ -75,6 +77,8 @@ export const make = (context: Context): Opening => {
   /** Topics that were not there, or others of their name, and which of their partitions have been told to be there again. */
   const lost = new Map<string, Set<number>>()
   const told = new WeakSet<Partition>()
+  /** Those whose topic went, without an id, while their start was found out: that is of the old one. */
+  const outdated = new WeakSet<Partition>()
 
   const whereOf = ({ place }: Partition): LogEvent.Where => ({ group: settings.group, ...place })
 
@@ -157,7 +161,7 @@ export const make = (context: Context): Opening => {
   const opened = Effect.fnUntraced(function* (
     { committed, found, leaderEpoch, partition }: StartPositions.Wanted,
     start: number
-  ) {
+  ): Effect.fn.Return<void, KafkaError.KafkaError> {
     const own = yield* Scope.fork(scope)
     const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start, leaderEpoch), own), {
       schedule: again,
@@ -165,6 +169,11 @@ export const make = (context: Context): Opening => {
     })
     // Given back in the meantime.
     if (partition.status !== "opening") return yield* Scope.close(own, Exit.void)
+    if (outdated.delete(partition)) {
+      yield* Scope.close(own, Exit.void)
+      return yield* find([{ partition, at: "earliest", committed: undefined, found: true, topicId: undefined }])
+    }
+    told.delete(partition)
     partition.topicId = idOf(partition.topic)
     if (lost.get(partition.topic)?.has(partition.partition) === false) tellRecreated(partition)
     const wasReset = reset.includes(partition)
@@ -379,22 +388,26 @@ export const make = (context: Context): Opening => {
     return yield* error
   })
 
+  const replaced: Opening["replaced"] = Effect.fnUntraced(function* (topic) {
+    forget(topic)
+    const ours = [...partitions.values()].filter((partition) => partition.topic === topic)
+    for (const partition of ours) partition.isOrphan = true
+    yield* tell(topic, ours)
+    for (const partition of ours) {
+      // By its id the fetching side tells one from the other. By name alone the old position would go on in the new log.
+      if (partition.topicId !== undefined) continue
+      if (partition.status === "open") yield* gone(partition)
+      else if (partition.status === "opening") outdated.add(partition)
+    }
+  })
+
   /** A group may take its partitions back before the fetching side has given up: told all the same. */
   const watch = Stream.runForEach(cluster.changes, (change) => {
     if (change._tag !== "TopicGone" || !knownTopics.has(change.before.name)) return Effect.void
     const topic = change.before.name
-    const ours = [...partitions.values()].filter((partition) => partition.topic === topic)
-    return Effect.asVoid(
-      Effect.forkIn(
-        Effect.flatMap(isGone({ topic, partition: 0 }), (isSo) => {
-          if (!isSo) return Effect.void
-          forget(topic)
-          return tell(topic, ours)
-        }),
-        scope
-      )
-    )
+    const confirmed = Effect.flatMap(isGone({ topic, partition: 0 }), (isSo) => (isSo ? replaced(topic) : Effect.void))
+    return Effect.asVoid(Effect.forkIn(confirmed, scope))
   })
 
-  return { open, cure, watch }
+  return { open, cure, watch, replaced }
 }

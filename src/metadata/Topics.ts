@@ -15,6 +15,7 @@ import { codes as code } from "../ErrorCode.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
+import * as Wire from "../protocol/Wire.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
 import type { Budgets } from "./Budgets.ts"
 import * as MetadataBatcher from "./MetadataBatcher.ts"
@@ -35,6 +36,14 @@ const askedAgainAfter = 1000
 const rememberedWarnings = 10_000
 
 type TopicsTold = (typeof Metadata.Response.schema.Type)["topics"]
+
+/** Who is asked for all of them does not say of any that it is not there. */
+const leftOut = (topics: TopicsTold, names: ReadonlyArray<string>): TopicsTold => {
+  const there = new Set(topics.map(({ name }) => name))
+  const gone = names.filter((name) => !there.has(name))
+  const empty = { topicId: Wire.zeroUuid, isInternal: false, partitions: [], topicAuthorizedOperations: -2147483648 }
+  return gone.map((name) => ({ ...empty, name, errorCode: code.UNKNOWN_TOPIC_OR_PARTITION }))
+}
 
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
@@ -112,7 +121,15 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
           }),
           { onProgress }
         )
-        return yield* learnCluster(response, formatAddress(broker))
+        const topics = yield* learnCluster(response, formatAddress(broker))
+        // A broker that has just started knows nothing yet, and not that nothing is there.
+        if (response.brokers.length === 0)
+          return topics.map((topic) =>
+            topic.errorCode === code.UNKNOWN_TOPIC_OR_PARTITION
+              ? { ...topic, errorCode: code.LEADER_NOT_AVAILABLE }
+              : topic
+          )
+        return asked === null && names !== null ? [...topics, ...leftOut(topics, names)] : topics
       })
     )
     const wanted = new Set(names)

@@ -382,6 +382,46 @@ describe("topics that go", () => {
     )
   }
 
+  // Their records have no ids to tell one topic from the other of its name.
+  for (const asVersion of ["0.10.2", "1.1"] as const) {
+    for (const way of ["assigned", "assigned in a group", "subscribed"] as const) {
+      it.effect(`are read from the first record, longer though they are (zk-11, ${asVersion}, ${way})`, () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          yield* fill(10)
+          const options = { from: "earliest", commitInterval: "100 millis" } as const
+          const consumer: Consumer.Consumer<any> =
+            way === "subscribed"
+              ? yield* Consumer.subscribe({ ...options, group: "g", topics: [orders] })
+              : yield* Consumer.assign({ ...options, topics: [orders], ...(way === "assigned" ? {} : { group: "g" }) })
+          const events = yield* follow(consumer)
+          const seen: Array<string> = []
+          yield* Effect.forkScoped(
+            Stream.runForEach(consumer.stream, (record) => {
+              seen.push(record.value as string)
+              return way === "assigned" ? Effect.void : Consumer.done(record)
+            })
+          )
+          yield* until("it is read", () => seen.length === 10)
+          for (const from of [100, 200]) {
+            const before = tags(events).filter((tag) => tag === "Deleted").length
+            yield* broker.deleteTopic(orders)
+            yield* until("it is told", () => tags(events).filter((tag) => tag === "Deleted").length > before)
+            yield* broker.createTopic({ name: orders, partitions: 1 })
+            yield* moving(fill(30, 0, from))
+            yield* until(`${from} is read`, () => seen.includes(`v${from + 29}`))
+            assert.strictEqual(seen.filter((value) => Number(value.slice(1)) >= from).length, 30)
+            if (way !== "assigned")
+              yield* until("and committed", () => Effect.map(committed(), (is) => is["orders-0"] === 30))
+          }
+        }).pipe(
+          scoped,
+          Effect.provide(layer({ autoCreate: false, asVersion, topics: [{ name: orders, partitions: 1 }] }))
+        )
+      )
+    }
+  }
+
   it.effect("hold up no commit of others, though something of theirs is marked", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

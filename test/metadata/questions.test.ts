@@ -114,6 +114,36 @@ describe("questions of a cluster", () => {
     })
   )
 
+  // Before v4 all topics are asked for: none is said not to be there.
+  for (const version of [1, 12]) {
+    it.effect(`hear that a topic is gone, but not of a broker that has just started (zk-11, v${version})`, () =>
+      Effect.gen(function* () {
+        let now: "there" | "started" | "gone" = "there"
+        const { layer } = yield* InProcess.make({
+          versions: { Metadata: version },
+          answers: {
+            Metadata: ({ body }, healthy) => {
+              if (now === "there") return healthy()
+              const topics = (body.topics ?? []).map(({ name }: any) => ({ name, errorCode: 3, partitions: [] }))
+              return { ...healthy(), topics, ...(now === "started" ? { brokers: [] } : {}) }
+            }
+          }
+        })
+        yield* Effect.gen(function* () {
+          const cluster = yield* Cluster
+          yield* value(cluster.topics(["t"]))
+          assert.isDefined(cluster.known("t"))
+          now = "started"
+          yield* passing(cluster.topics(["t"]))
+          assert.isDefined(cluster.known("t"))
+          now = "gone"
+          yield* passing(cluster.topics(["t"]))
+          assert.isUndefined(cluster.known("t"))
+        }).pipe(Effect.provide(layer), Effect.scoped)
+      })
+    )
+  }
+
   it.effect("fail alone where their topic's name cannot be written", () =>
     Effect.gen(function* () {
       const { broker, layer } = yield* InProcess.make()
