@@ -62,7 +62,7 @@ export class ConsumerState {
     Deferred.doneUnsafe(this.firstAssignment, Exit.void)
   }
 
-  /** Takes partitions in; gives those that are to be opened. */
+  /** Takes partitions in, each once, but those that are ours already; gives those that are to be opened. */
   add(
     list: ReadonlyArray<TopicPartition.TopicPartition>,
     host: Host<Partition>,
@@ -70,7 +70,8 @@ export class ConsumerState {
   ): ReadonlyArray<Partition> {
     if (this.closing || this.failure !== undefined) return []
     const { onUndecodable } = this.settings
-    const fresh = list.map((place) => {
+    const fresh = list.flatMap((place) => {
+      if (this.partitions.get(TopicPartition.key(place))?.isLive === true) return []
       const partition = new Partition(place, host, TopicDecoder.compile(this.settings.topic(place.topic)))
       partition.isDrained = () => this.reading.isDrained(partition)
       partition.isAwaited = () => this.reading.isAwaited(partition)
@@ -88,7 +89,7 @@ export class ConsumerState {
         }
       }
       this.partitions.set(partition.key, partition)
-      return partition
+      return [partition]
     })
     this.unfinished += fresh.length
     this.trouble = undefined
