@@ -1,5 +1,7 @@
 /** Effects that are not the client's own: tokens, credentials, where the first brokers are, connections of any `Network`. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as KafkaError from "./KafkaError.ts"
 
 /**
  * The same, but that whoever waits for it can leave at once: where it does not let itself be interrupted, as an
@@ -12,4 +14,20 @@ export const abandonable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effec
       fiber.addObserver(resume)
       return Effect.sync(() => fiber.interruptUnsafe())
     })
+  )
+
+/**
+ * The same for what gives addresses: where it ends interrupted, and nobody here has interrupted it, that is a failure
+ * like any other, which a retry may cure. Whoever is interrupted himself does not hear of it.
+ */
+export const supplied = <A, R>(
+  self: Effect.Effect<A, KafkaError.KafkaError, R>,
+  who: string
+): Effect.Effect<A, KafkaError.KafkaError, R> =>
+  Effect.catchCause(abandonable(self), (cause) =>
+    Cause.hasInterruptsOnly(cause)
+      ? Effect.fail(
+          KafkaError.make({ _tag: "Unreachable", attempts: [{ address: who, cause: "it was interrupted" }] }, cause)
+        )
+      : Effect.failCause(cause)
   )

@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { abandonable } from "./Abandon.ts"
+import { supplied } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
 import { Bootstrap } from "./Bootstrap.ts"
 import { Brokers } from "./Broker.ts"
@@ -65,7 +65,7 @@ export const make: Effect.Effect<
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
   const budgets = Budgets.make(settings)
   const bootstrap = yield* Bootstrap
-  const addresses = budgets.once(abandonable(bootstrap.addresses), "where the first brokers are")
+  const addresses = budgets.once(supplied(bootstrap.addresses, "Bootstrap"), "where the first brokers are")
   const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock))
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster, Kafka, KafkaConfig, KafkaError, type Network, ZooKeeper } from "samsa"
 import * as Bootstrap from "../src/Bootstrap.ts"
@@ -108,5 +108,52 @@ describe("Bootstrap", () => {
       assert.strictEqual(error.reason._tag, "Misuse")
       assert.strictEqual(asked, 1)
     }).pipe(Effect.scoped)
+  )
+
+  for (const connect of ["eagerly", "lazily"] as const)
+    it.effect(`that was interrupted once is asked again, and is no closed client: ${connect}`, () =>
+      Effect.gen(function* () {
+        const embedded = yield* EmbeddedKafka.make({ topics: ["t"] })
+        let asked = 0
+        const found = embedded.bootstrap.map((text) => KafkaConfig.parseAddress(text)!)
+        const kafka = Kafka.layerNative.pipe(
+          Layer.provide([
+            KafkaConfig.layerWithoutBootstrap({ connect }),
+            Layer.succeed(NetworkService, embedded),
+            Layer.succeed(Bootstrap.Bootstrap, {
+              addresses: Effect.suspend(() => (asked++ === 0 ? Effect.interrupt : Effect.succeed(found)))
+            })
+          ])
+        )
+        const asking = yield* Effect.forkChild(
+          Effect.exit(
+            Effect.provide(
+              Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topic("t")),
+              kafka
+            )
+          ),
+          { startImmediately: true }
+        )
+        for (let i = 0; i < 40 && asking.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+        const exit = yield* Fiber.join(asking)
+        assert.strictEqual(Exit.isSuccess(exit) ? exit.value.name : String(exit), "t")
+        assert.strictEqual(asked, 2)
+      }).pipe(Effect.scoped)
+    )
+
+  it.effect("that is always interrupted says so", () =>
+    Effect.gen(function* () {
+      const kafka = Kafka.layerNative.pipe(
+        Layer.provide(Layer.succeed(Bootstrap.Bootstrap, { addresses: Effect.interrupt })),
+        Layer.provide(KafkaConfig.layerWithoutBootstrap({ bootstrapTimeout: "1 second" }))
+      )
+      const building = yield* Effect.forkChild(Effect.flip(Effect.scoped(Layer.build(kafka))), {
+        startImmediately: true
+      })
+      for (let i = 0; i < 40 && building.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+      const error = yield* Fiber.join(building)
+      assert.include(error.message, "Bootstrap (it was interrupted)")
+      assert.isTrue(error.isRetryable)
+    }).pipe(Effect.provide(EmbeddedKafka.layerNetwork.pipe(Layer.provide(EmbeddedKafka.layer()))))
   )
 })
