@@ -30,13 +30,17 @@ export interface Loop {
    * the topic go on.
    */
   readonly refresh: (topic: string, partition?: number) => void
+  /** The same for a partition whose leader may be as it is known: it does not work until `works` says so. */
+  readonly lookFor: (topic: string, partition: number) => void
+  /** A partition works: where all do that have been asked for, the next failure is the first of a row. */
+  readonly works: (topic: string, partition: number) => void
   /** The node that leads a partition; undefined while none does, and while its leader is in doubt. */
   readonly leaderOf: (topic: string, partition: number) => number | undefined
   /** Ends the loop and everything forked. */
   readonly end: Effect.Effect<void>
 }
 
-/** The waits between questions for one topic grow, by the cluster's `retry`, until nobody has asked for so long. */
+/** The waits between questions for one topic grow, by the cluster's `retry`, until it works, or nobody has asked for so long. */
 const forgottenAfter = 3000
 /** How soon one that came into doubt is asked for, though the waits for its topic have grown. */
 const leastWait = 50
@@ -50,13 +54,15 @@ interface Asked {
   sleeping: Fiber.Fiber<unknown> | undefined
   /** A partition came into doubt while the question was under way: the answer may be older than that. */
   again: boolean
-  /** Questions since it was last left alone for a while. */
+  /** Questions since it last worked, or was left alone for a while. */
   questions: number
   readonly delay: Backoff.LastingDelay
   wait: number
   endedAt: number
   /** Partitions whose leader is in doubt. */
   readonly doubted: Set<number>
+  /** Partitions that do not work. */
+  readonly failing: Set<number>
 }
 
 /** What a Schedule is told where the answer came, and somebody has to ask again. */
@@ -130,8 +136,7 @@ export const make = Effect.fnUntraced(function* (
       )
     )
   }
-  const refresh = (topic: string, partition?: number) => {
-    if (partition !== undefined) cluster.doubtLeader({ topic, partition })
+  const askedOf = (topic: string): Asked => {
     let one = asked.get(topic)
     if (one === undefined)
       asked.set(
@@ -144,15 +149,39 @@ export const make = Effect.fnUntraced(function* (
           delay: delays(),
           wait: 0,
           endedAt: -Infinity,
-          doubted: new Set()
+          doubted: new Set(),
+          failing: new Set()
         })
       )
+    return one
+  }
+  const lookFor = (topic: string, partition: number) => {
+    refresh(topic)
+    askedOf(topic).failing.add(partition)
+  }
+  const works = (topic: string, partition: number) => {
+    const one = asked.get(topic)
+    if (one === undefined || !one.failing.delete(partition) || one.failing.size > 0) return
+    one.questions = 0
+    one.wait = Math.min(one.wait, leastWait)
+    if (one.sleeping === undefined) return
+    one.sleeping.interruptUnsafe()
+    later(topic, one)
+  }
+  const refresh = (topic: string, partition?: number) => {
+    if (partition !== undefined) cluster.doubtLeader({ topic, partition })
+    const one = askedOf(topic)
+    if (partition !== undefined) one.failing.add(partition)
     const doubted = partition !== undefined && !one.doubted.has(partition)
     if (doubted) one.doubted.add(partition)
     if (one.asking) {
       if (doubted) one.again = true
     } else if (one.sleeping === undefined) {
-      if (one.endedAt + one.wait + forgottenAfter < now()) one.questions = one.wait = 0
+      if (one.endedAt + one.wait + forgottenAfter < now()) {
+        one.questions = one.wait = 0
+        one.failing.clear()
+        if (partition !== undefined) one.failing.add(partition)
+      }
       later(topic, one)
     } else if (doubted && one.endedAt + leastWait <= now()) {
       // It need not wait for as long as one that has no leader, for which asking has not helped.
@@ -183,5 +212,5 @@ export const make = Effect.fnUntraced(function* (
     const leader = cluster.known(topic)?.partitions[partition]?.leader
     return leader === undefined || leader < 0 ? undefined : leader
   }
-  return { now, wake, fork, refresh, leaderOf, end: Scope.close(scope, Exit.void) }
+  return { now, wake, fork, refresh, lookFor, works, leaderOf, end: Scope.close(scope, Exit.void) }
 })

@@ -92,6 +92,8 @@ export class FetchedPartition implements Slot {
   topicId: string | undefined = undefined
   /** Another id that the metadata told, and in which round: believed when it is told again. */
   strange: { readonly id: string; readonly round: number } | undefined = undefined
+  /** Metadata are asked for since it does not work. */
+  isLookedFor = false
   /** Metadata must be of this round, or later. */
   awaitedRound = 0
   /** Since which round and time the topic is there, and the partition is not. */

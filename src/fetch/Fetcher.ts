@@ -164,7 +164,15 @@ class Fetcher {
   #needsMetadata(partition: FetchedPartition): void {
     this.#context.cluster.doubtLeader(partition)
     partition.awaitedRound = this.#lookups.fresh(partition.topic)
-    this.#lookups.need(partition.topic)
+    partition.isLookedFor = true
+    this.#lookups.need(partition.topic, partition)
+  }
+
+  /** It has been answered, unless that led nowhere. */
+  #works(partition: FetchedPartition): void {
+    if (!partition.isLookedFor || partition.attempts > 0) return
+    partition.isLookedFor = false
+    this.#lookups.helped(partition.topic, partition)
   }
 
   #again(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
@@ -263,13 +271,16 @@ class Fetcher {
       if (weight === "gave") this.#context.metrics.brought(partition.topic, answer.records!.length)
       if (kind !== "gave" && weight !== "empty") kind = weight
       if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition)
+      else if (answer.errorCode === 0) this.#works(partition)
       if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)
       else if (weight === "told") this.#notice(partition, "the answers lead elsewhere, and nowhere")
       told.push(partition)
     })
     for (const partition of asked) {
-      if (sent.isIncremental) partition.unchanged()
-      else this.#again(partition, "the answer leaves it out")
+      if (sent.isIncremental) {
+        partition.unchanged()
+        this.#works(partition)
+      } else this.#again(partition, "the answer leaves it out")
       told.push(partition)
     }
     // Before anybody is told, who may ask for more at once.
@@ -373,6 +384,7 @@ class Fetcher {
     const left = this.#topics.get(partition.topic)! - 1
     if (left > 0) this.#topics.set(partition.topic, left)
     else this.#topics.delete(partition.topic)
+    this.#lookups.without(partition.topic, partition)
     this.#lookups.keep((topic) => this.#topics.has(topic))
   }
 

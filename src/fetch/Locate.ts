@@ -22,7 +22,10 @@ export interface Context {
 export const locate = (partition: FetchedPartition, now: number, context: Context): number | undefined => {
   const { check, known, lookups, metadataTimeout } = context
   const { place, topic } = partition
-  const ask = (): undefined => void lookups.need(topic)
+  const ask = (): undefined => {
+    partition.isLookedFor = true
+    lookups.need(topic, partition)
+  }
   const info = known(topic)
   if (info === undefined) {
     if (lookups.isGone(topic, now, metadataTimeout)) partition.fail({ _tag: "UnknownTopic", ...place })
@@ -42,7 +45,8 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
   const node = isHinted ? hint.node : part.leader
   const epoch = isHinted ? hint.epoch : part.leaderEpoch
   if (node < 0) return ask()
-  if (isHinted) ask()
+  // It works: that metadata lag behind is no failure of its own.
+  if (isHinted) lookups.need(topic)
   const { leader } = partition
   if (leader?.node !== node || leader.epoch !== epoch) partition.leader = { node, epoch }
   if (partition.nextEpoch >= 0 && epoch > partition.checkedEpoch) {

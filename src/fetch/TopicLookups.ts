@@ -1,6 +1,6 @@
 /**
  * When the cluster is asked about which topics: each topic apart, once at a time, at once at first, then ever more
- * rarely. Nobody who has a leader waits for anybody's look-up. Pure.
+ * rarely until it has helped. Nobody who has a leader waits for anybody's look-up. Pure.
  */
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -13,11 +13,14 @@ interface Lookup {
   isAsking: boolean
   /** Answers so far. */
   rounds: number
-  /** Questions in a row, none of them long after the one before. */
+  /** Questions in a row, which have not helped, and none of them long after the one before. */
   attempts: number
+  /** Partitions that do not work since they asked. */
+  readonly failing: Set<object>
   /** The waits after them. */
   readonly delay: Delay
   askedAt: number
+  endedAt: number
   nextAt: number
   /** Since when answers say, and nothing else, that there is no such topic; and how many do. */
   goneSince: number
@@ -39,9 +42,24 @@ export class TopicLookups {
     this.#delays = delays
   }
 
-  /** Asks for a topic, as soon as it is its turn. */
-  need(topic: string): void {
-    this.#of(topic).isNeeded = true
+  /** Asks for a topic, as soon as it is its turn; for a partition that works no more until `helped` says so. */
+  need(topic: string, partition?: object): void {
+    const lookup = this.#of(topic)
+    lookup.isNeeded = true
+    if (partition !== undefined) lookup.failing.add(partition)
+  }
+
+  /** A partition works again: where all do that have asked, the next failure is the first of a row. */
+  helped(topic: string, partition: object): void {
+    const lookup = this.#topics.get(topic)
+    if (lookup === undefined || !lookup.failing.delete(partition) || lookup.failing.size > 0) return
+    lookup.attempts = 0
+    lookup.nextAt = Math.min(lookup.nextAt, lookup.endedAt + leastMillis)
+  }
+
+  /** A partition is not read any more. */
+  without(topic: string, partition: object): void {
+    this.#topics.get(topic)?.failing.delete(partition)
   }
 
   /** The round whose answer is younger than what is known now. */
@@ -108,8 +126,10 @@ export class TopicLookups {
         isAsking: false,
         rounds: 0,
         attempts: 0,
+        failing: new Set(),
         delay: this.#delays(),
         askedAt: -Infinity,
+        endedAt: -Infinity,
         nextAt: 0,
         goneSince: 0,
         gone: 0
@@ -122,6 +142,7 @@ export class TopicLookups {
   #end(topic: string, now: number, error?: KafkaError.KafkaError): Lookup {
     const lookup = this.#of(topic)
     lookup.isAsking = false
+    lookup.endedAt = now
     const why = () => error ?? KafkaError.fromCode(LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
     lookup.nextAt = now + Math.max(leastMillis, lookup.delay(++lookup.attempts + 1, why))
     return lookup

@@ -51,9 +51,10 @@ const ofBroker = Effect.fnUntraced(function* (broker: Broker, keyType: number, k
 
 interface Known {
   readonly id: number
-  readonly forgotten: boolean
   /** On the monotonic clock. */
   readonly foundAt: number
+  /** When it was forgotten. */
+  readonly forgottenAt: number | undefined
   /** How often in a row the same node was found again, soon after it was forgotten; and the waits after that. */
   readonly repeats: number
   readonly delay: Backoff.LastingDelay
@@ -61,7 +62,9 @@ interface Known {
   readonly againAt: number
 }
 
-/** How long a coordinator has to be of use to count as found anew. */
+/** How long a coordinator has to be of use, a few heartbeats, to count as found anew: a refusal comes within a round trip. */
+const usefulAfter = 3_000
+/** So long after it might have been looked for again, and was not, it counts as found anew, too. */
 const forgottenAfter = 10_000
 
 /** What a Schedule is told of a node that is found again. */
@@ -100,15 +103,17 @@ export const make = Effect.fnUntraced(function* (
 
   /** Whoever forgets the same node over and over is told of it ever more seldom: only another node is progress. */
   const findAgain = Effect.fnUntraced(function* (kind: Kind, key: string, before: Known | undefined) {
-    const wait = before === undefined ? 0 : before.againAt - now()
+    const { againAt: mayAt = 0, forgottenAt = 0, foundAt: was = 0 } = before ?? {}
+    const isAnew = forgottenAt - was >= usefulAfter || now() - Math.max(mayAt, forgottenAt) >= forgottenAfter
+    const wait = isAnew ? 0 : mayAt - now()
     if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
     const broker = yield* find(kind, key)
-    const same = before?.id === broker.id && now() - before.foundAt < forgottenAfter
+    const same = before?.id === broker.id && !isAnew
     const [foundAt, repeats] = [now(), same ? before.repeats + 1 : 0]
     const delay = before?.delay ?? delays()
     const againAt =
       foundAt + delay(repeats, random.nextDoubleUnsafe(), () => KafkaError.fromCode(ofNoUse, whereOf(kind, key)))
-    known.set(nameOf(kind, key), { id: broker.id, forgotten: false, foundAt, repeats, delay, againAt })
+    known.set(nameOf(kind, key), { id: broker.id, foundAt, forgottenAt: undefined, repeats, delay, againAt })
     return broker
   })
 
@@ -117,14 +122,14 @@ export const make = Effect.fnUntraced(function* (
       Effect.suspend(() => {
         const name = nameOf(kind, key)
         const one = known.get(name)
-        return one === undefined || one.forgotten
+        return one === undefined || one.forgottenAt !== undefined
           ? shared(name, budgets.retried(findAgain(kind, key, one), `the coordinator of ${name}`))
           : brokers.get(one.id)
       }),
     forget: (kind, key) => {
       const name = nameOf(kind, key)
       const one = known.get(name)
-      if (one !== undefined) known.set(name, { ...one, forgotten: true })
+      if (one !== undefined) known.set(name, { ...one, forgottenAt: one.forgottenAt ?? now() })
     }
   }
 })

@@ -196,11 +196,13 @@ export const make = (parts: Parts): Requests => {
       if (outcome._tag === "Appended") parts.traced?.settled(batch, outcome)
       accumulator.settle(batch, outcome, now)
       if (outcome._tag !== "Appended") parts.traced?.settled(batch, outcome)
-      if (outcome._tag === "Appended") parts.told.acknowledged(topic)
-      else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)
+      if (outcome._tag === "Appended") {
+        loop.works(topic, partition)
+        parts.told.acknowledged(topic)
+      } else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)
       if (outcome._tag === "Unknown") {
         cluster.doubtLeader({ topic, partition })
-        loop.refresh(topic)
+        loop.lookFor(topic, partition)
       } else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))
         loop.refresh(topic, partition)
     }

@@ -69,7 +69,7 @@ export const make = Effect.fnUntraced(function* (
     const work = accumulator.drain(now, view)
     traced?.sweep()
     submit(work.requests)
-    for (const { topic } of work.leaderless) loop.refresh(topic)
+    for (const { partition, topic } of work.leaderless) loop.lookFor(topic, partition)
     for (const [node, queues] of work.unready) connections.connect(node, (error) => unreachable(error, queues))
     if (work.needsProducerId.size > 0) askForId(work.needsProducerId)
     for (const one of flushes) if (accumulator.isFlushed(one.flush)) Deferred.doneUnsafe(one.over, Exit.void)
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function* (
   const unreachable = (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => {
     for (const { partition, topic } of queues) {
       cluster.doubtLeader({ topic, partition })
-      loop.refresh(topic)
+      loop.lookFor(topic, partition)
     }
     if (!error.isRetryable) accumulator.failAll({ error }, queues)
   }

@@ -47,4 +47,27 @@ describe("an engine", () => {
       yield* loop.end
     }).pipe(Effect.scoped)
   )
+
+  it.effect("begins the retry anew when all partitions work that did not", () =>
+    Effect.gen(function* () {
+      const asked: Array<number> = []
+      const topics = () => Effect.map(Clock.currentTimeMillis, (now) => (asked.push(now), []))
+      const loop = yield* Loop.make(cluster({ topics, retry: Schedule.exponential("1 second") }), () => undefined)
+      const gap = Effect.gen(function* () {
+        const before = asked.length
+        for (const partition of [0, 1]) loop.lookFor("t", partition)
+        while (asked.length === before) yield* TestClock.adjust(50)
+        return asked[before]! - (asked[before - 1] ?? 0)
+      })
+      const gaps = (count: number) => Effect.forEach(Array.from({ length: count }), () => gap)
+      assert.deepStrictEqual(yield* gaps(4), [0, 1000, 2000, 4000])
+      loop.works("t", 0)
+      assert.deepStrictEqual(yield* gaps(1), [8000], "the other does not work")
+      loop.works("t", 0)
+      loop.works("t", 1)
+      assert.isAtMost(yield* gap, 50)
+      assert.deepStrictEqual(yield* gaps(2), [1000, 2000])
+      yield* loop.end
+    }).pipe(Effect.scoped)
+  )
 })

@@ -39,6 +39,31 @@ describe("topic look-ups", () => {
     assert.deepStrictEqual(lookups.due(20_100).topics, ["t"])
   })
 
+  it("of a partition that works again begin anew, unless another does not work", () => {
+    const lookups = make()
+    const [one, other] = [{}, {}]
+    let now = 0
+    const question = (...partitions: ReadonlyArray<object>) => {
+      const since = now
+      for (const partition of partitions) lookups.need("t", partition)
+      while (lookups.due(now).topics.length === 0) now += 10
+      lookups.answered(["t"], now, () => true)
+      return now - since
+    }
+    for (let i = 0; i < 5; i++) question(one, other)
+    assert.isAbove(question(one, other), 500)
+    lookups.helped("t", one)
+    lookups.helped("t", one)
+    assert.isAbove(question(other), 500, "the other does not work")
+    lookups.helped("t", other)
+    assert.isAtMost(question(one), 100)
+    for (let i = 0; i < 5; i++) question(one, other)
+    lookups.without("t", other)
+    assert.isAbove(question(one), 500, "who is not read any more has not been helped")
+    lookups.helped("t", one)
+    assert.isAtMost(question(one), 100, "nobody waits for who is not read any more")
+  })
+
   it("take a topic for gone by several answers over the whole budget, and by nothing less", () => {
     const lookups = make()
     const answer = (now: number, isKnown: boolean) => {
