@@ -14,6 +14,7 @@ import {
   Producer,
   RdKafka,
   type Security,
+  Topic,
   ZooKeeper
 } from "samsa"
 import { KafkaTest } from "../src/testing/index.ts"
@@ -255,6 +256,47 @@ describe("a setting of the wrong kind is refused by its name", () => {
         )
         yield* refused(Consumer.assign, { ...several, topic: "t" }, "topic or topics")
         yield* refused(Consumer.assign, { from: "earliest" }, "topic or topics")
+      })
+    )
+  )
+
+  it.effect("where it has no text: a Symbol, or an object without a prototype", () =>
+    within(
+      Effect.gen(function* () {
+        const textless: ReadonlyArray<unknown> = [
+          Symbol("s"),
+          Object.create(null),
+          {
+            [Symbol.toPrimitive]() {
+              throw new Error("has no text")
+            }
+          }
+        ]
+        const assign = { topic: "t", from: "earliest" }
+        const at = (offset: unknown) => ({ _tag: "At", offset })
+        const ways: ReadonlyArray<readonly [Make, (value: unknown) => object, string]> = [
+          [Producer.make, (acks) => ({ acks }), "acks"],
+          [Producer.make, (level) => ({ compression: "gzip", compressionLevel: level }), "compressionLevel"],
+          [Consumer.subscribe, (from) => ({ ...inGroup, from }), "from"],
+          [Consumer.subscribe, (offset) => ({ ...inGroup, from: at(offset) }), "from"],
+          [Consumer.assign, (until) => ({ ...assign, until }), "until"],
+          [Consumer.assign, (offset) => ({ ...assign, until: at(offset) }), "until"]
+        ]
+        for (const value of textless)
+          for (const [make, options, name] of ways) {
+            const exit = yield* Effect.exit(Effect.scoped(Effect.suspend(() => make(options(value)))))
+            assert.include(mistakesOf(exit)?.join("; ") ?? String(exit), name)
+            assert.isDefined(mistakesOf(exit), String(exit))
+          }
+        const producer = yield* Producer.make()
+        const consumer = yield* Consumer.assign({ topic: "t", from: "earliest" })
+        for (const value of textless) {
+          const entry = { key: null, value: null, timestamp: value as number }
+          const sent = yield* Effect.exit(producer.send(Topic.bytes("t"), entry))
+          assert.include(String(sent), "Misuse: a timestamp is")
+          const sought = yield* Effect.exit(consumer.seek({ topic: "t", partition: 0 }, at(value) as never))
+          assert.include(String(sought), "an offset must be a whole number")
+        }
       })
     )
   )

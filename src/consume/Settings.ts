@@ -144,9 +144,11 @@ const startMistakes = (name: string, start: unknown, words: ReadonlyArray<string
     Offset.At & Omit<Offset.AtTime, "_tag"> & { readonly _tag: string }
   >
   if (_tag !== "At" && _tag !== "AtTime")
-    return [`${name} is one of ${words.join(", ")}, an Offset.at or an Offset.atTime, not ${String(start)}`]
+    return [`${name} is one of ${words.join(", ")}, an Offset.at or an Offset.atTime, not ${Checks.shown(start)}`]
   const value = _tag === "At" ? offset : timestamp
-  return Number.isSafeInteger(value) && value! >= 0 ? [] : [`${name} must be a whole number from 0, not ${value}`]
+  return Number.isSafeInteger(value) && value! >= 0
+    ? []
+    : [`${name} must be a whole number from 0, not ${Checks.shown(value)}`]
 }
 
 /** What every consumer may set. */

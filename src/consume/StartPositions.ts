@@ -9,6 +9,7 @@ import * as EffectContext from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
+import { shown } from "../Checks.ts"
 import type { Cluster } from "../Cluster.ts"
 import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -25,7 +26,7 @@ export const mistake = (at: Offset.Position): string | undefined => {
   const value = at._tag === "At" ? at.offset : at.timestamp
   return Number.isSafeInteger(value) && value >= 0
     ? undefined
-    : `${at._tag === "At" ? "an offset" : "a time"} must be a whole number from 0, not ${value}`
+    : `${at._tag === "At" ? "an offset" : "a time"} must be a whole number from 0, not ${shown(value)}`
 }
 
 /** Where a partition is to begin. */

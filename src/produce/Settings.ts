@@ -113,13 +113,15 @@ export const make = (given: Options): Effect.Effect<Checked, KafkaError> =>
 
     const { acks: asked = "all", compression = "none", compressionLevel } = options
     if (asked !== "all" && !(Number.isInteger(asked) && asked >= -1 && asked <= 32_767))
-      mistake(`acks is 0, 1 or "all", not ${String(asked)}`)
+      mistake(`acks is 0, 1 or "all", not ${Checks.shown(asked)}`)
     const acks = asked === 0 || asked === 1 ? asked : "all"
     const top = levels[compression]
     if (compressionLevel !== undefined && top === undefined)
       mistake(`compressionLevel is for gzip and zstd: ${compression} has no levels here`)
     else if (top !== undefined && compressionLevel !== undefined && !between(compressionLevel, 1, top))
-      mistake(`compressionLevel of ${compression} is a whole number from 1 to ${top}, not ${compressionLevel}`)
+      mistake(
+        `compressionLevel of ${compression} is a whole number from 1 to ${top}, not ${Checks.shown(compressionLevel)}`
+      )
 
     const idempotent = checks.boolean("idempotent", options.idempotent, acks === "all")
     const maxRequestBytes = checks.positiveInt32("maxRequestBytes", options.maxRequestBytes, 1_048_576)
@@ -158,7 +160,7 @@ export const make = (given: Options): Effect.Effect<Checked, KafkaError> =>
     if (idempotent && acks !== "all") mistake(`idempotent needs acks "all"`)
     if (idempotent && settings.maxInFlight > 5) mistake("idempotent allows maxInFlight up to 5")
     const told =
-      asked !== "all" && asked > 1
+      typeof asked === "number" && asked > 1
         ? LogEvent.log("acksTakenForAll", `acks: ${asked} is taken for "all", since brokers know only 0, 1 and all`)
         : Effect.void
     return Effect.andThen(KafkaConfig.settle(checks, { settings, limits, partitioner }), (made) =>

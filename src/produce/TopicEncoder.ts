@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
+import { shown } from "../Checks.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Record from "../Record.ts"
 import type * as Topic from "../Topic.ts"
@@ -162,7 +163,7 @@ const isBytes = (part: Bytes | Effect.Effect<Bytes, Failure, any>): part is Byte
 /** What would fail everybody's request when it is encoded is refused here, alone. */
 const checkTimestamp = (timestamp: number, topic: string): number => {
   if (Number.isSafeInteger(timestamp) && timestamp >= 0) return timestamp
-  const message = `a timestamp is a whole number of milliseconds since 1970, not ${String(timestamp)}`
+  const message = `a timestamp is a whole number of milliseconds since 1970, not ${shown(timestamp)}`
   throw KafkaError.make({ _tag: "Misuse", message, topic })
 }
 
@@ -204,7 +205,7 @@ export const make = (topic: Topic.Any): TopicEncoder => {
       if (typeof entry !== "object" || entry === null)
         throw KafkaError.make({
           _tag: "Misuse",
-          message: `an entry is an object, not ${String(entry)}`,
+          message: `an entry is an object, not ${shown(entry)}`,
           topic: topic.name
         })
       const key = encodeKey(entry.key === undefined ? null : entry.key, context)
