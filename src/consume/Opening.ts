@@ -224,13 +224,14 @@ export const make = (context: Context): Opening => {
       Effect.ignore
     )
 
-  const isThere = (topic: string) => Effect.map(cluster.topics([topic]), (infos) => infos[0])
+  /** Without partitions where nothing can be told of it for now. */
+  const isThere = (topic: string) => Effect.map(cluster.topics([topic], { unready: true }), (infos) => infos[0])
 
   const isGone = ({ partition, topic }: { readonly topic: string; readonly partition: number }) =>
     Effect.gen(function* () {
       for (const last of [false, true]) {
         const info = yield* isThere(topic)
-        if (info !== undefined && partition < info.partitions.length) return false
+        if (info !== undefined && (info.partitions.length === 0 || partition < info.partitions.length)) return false
         if (!last) yield* Effect.sleep(askedAgain)
       }
       return true

@@ -1,7 +1,7 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Stream } from "effect"
-import { Assignor, Consumer, Membership, Offset, Producer, Topic } from "samsa"
+import { Assignor, Consumer, ErrorCode, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -421,6 +421,37 @@ describe("topics that go", () => {
       )
     }
   }
+
+  it.effect("are not gone where nothing can be told of them for now, without ids either", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(10)
+      const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" })
+      const events = yield* follow(consumer)
+      const seen: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(consumer.stream, (record) => {
+          seen.push(record.value as string)
+          return Consumer.done(record)
+        })
+      )
+      yield* until("it is read", () => seen.length === 10)
+      const told = Fault.on("Metadata", { times: 1 }).error(ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION)
+      const once = yield* broker.inject(told)
+      const unready = yield* broker.inject(Fault.on("Metadata").error(ErrorCode.codes.LEADER_NOT_AVAILABLE))
+      yield* broker.inject(Fault.on("Fetch", { times: 1 }).error(ErrorCode.codes.NOT_LEADER_OR_FOLLOWER))
+      yield* until("its metadata are asked for", () => Effect.map(unready.hits, (hits) => hits > 12))
+      assert.strictEqual(yield* once.hits, 1)
+      yield* unready.remove
+      yield* moving(fill(1, 0, 10))
+      yield* until("it is read on", () => seen.includes("v10"))
+      assert.lengthOf(seen, 11)
+      assert.notInclude(tags(events), "Deleted")
+    }).pipe(
+      scoped,
+      Effect.provide(layer({ autoCreate: false, asVersion: "1.1", topics: [{ name: orders, partitions: 1 }] }))
+    )
+  )
 
   it.effect("hold up no commit of others, though something of theirs is marked", () =>
     Effect.gen(function* () {
