@@ -20,6 +20,11 @@ export interface Owner {
   readonly revoke: (partitions: ReadonlyArray<TopicPartition>, within: number) => Effect.Effect<void>
   /** Everything is gone, what is being revoked included: end it at once and commit nothing. */
   readonly lost: Effect.Effect<void>
+  /**
+   * The topic of this name was deleted and made again, as the group knows: what is held of it is read from its first
+   * record, and no mark of the old one is committed. Left out by memberships that know of topics by metadata alone.
+   */
+  readonly replaced?: ((topic: string) => Effect.Effect<void>) | undefined
   /** The group turned us away for good. */
   readonly failed: (error: KafkaError) => Effect.Effect<void>
   /** The group shares out anew: this member begins to join. For metrics alone; left out of by memberships that do not join. */

@@ -99,6 +99,7 @@ export const join = Effect.fnUntraced(function* (
     state: () => state(),
     seen: () => seen,
     failed: owner.failed,
+    replaced: (topic) => owner.replaced?.(topic) ?? Effect.void,
     troubled,
     session: (id) => {
       if (id === undefined) registrations = seen = undefined

@@ -23,6 +23,8 @@ export interface Context {
   /** The ids that were there when the member looked last. */
   readonly seen: () => ReadonlySet<string> | undefined
   readonly failed: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  /** Another topic has the name of one that we read. */
+  readonly replaced: (topic: string) => Effect.Effect<void>
   readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
   /** The session in which the member is from now on; none any more. */
   readonly session: (id: string | undefined) => void
@@ -74,14 +76,24 @@ export const make = (context: Context): GroupWatches => {
       })
     )
   }
-  /** Brokers write a topic's partitions here; what their metadata tells follows. */
+  /** Brokers write a topic's partitions here, in a node that is made with it; what their metadata tells follows. */
   const topic = (topic: string) => {
     let isFirst = true
+    /** When it was made, as it was seen in this session: another one begins from what it finds. */
+    let made: { readonly session: string; readonly at: string } | undefined
+    const compared = (node: Node | undefined): Effect.Effect<void> => {
+      const session = context.current()
+      if (node === undefined || session === undefined) return Effect.void
+      const before = made
+      made = { session, at: node.stat.created }
+      return before?.session === session && before.at !== made.at ? context.replaced(topic) : Effect.void
+    }
     const path = `/brokers/topics/${topic}`
     return zooKeeper.watch(path).pipe(
       Stream.tap((node) => {
         let told = node
         return Effect.gen(function* () {
+          yield* compared(node)
           const wanted = countOf(told)
           const known = cluster.known(topic)?.partitions.length ?? 0
           // The metadata that was asked for beside tells the same, unless it is older than the node.

@@ -147,7 +147,7 @@ export const make = Effect.fnUntraced(function* (
     }
   )
 
-  const { cure, open, watch } = Opening.make({
+  const { cure, open, replaced, watch } = Opening.make({
     partitions,
     cluster,
     groupOffsets,
@@ -278,6 +278,7 @@ export const make = Effect.fnUntraced(function* (
       revoke: (list, within) => revocation.giveBack(state.held(list), within),
       lost: Effect.suspend(() => revocation.lost([...partitions.values()])),
       failed: (error) => Effect.sync(() => fail(error)),
+      replaced,
       waits
     }),
     reading,

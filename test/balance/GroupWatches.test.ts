@@ -1,0 +1,101 @@
+/** A topic that is deleted and made again under a group in ZooKeeper: nothing of the new one is skipped. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Consumer, Membership, Producer, Topic, ZooKeeper } from "samsa"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+import { pass, passing } from "../zookeeper/Time.ts"
+
+const topic = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const path = "/brokers/topics/t"
+const node = Buffer.from(JSON.stringify({ version: 1, partitions: { 0: [1], 1: [1] } }))
+
+const produce = (tag: string, count: number) =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const entries = Array.from({ length: count }, (_, i) => ({ key: null, value: `${tag}${i}`, partition: i % 2 }))
+    yield* passing(producer.sendAll(topic, entries))
+  })
+
+/** A member of the group, which takes 300 ms for a record. */
+const join = Effect.fnUntraced(function* (
+  memory: ZooKeeper.Memory["Service"],
+  options: Membership.ZooKeeperOptions,
+  handled: Array<string>
+) {
+  const scope = yield* Scope.make()
+  const consumer = yield* Consumer.subscribe({
+    group: "g",
+    topics: [topic],
+    from: "earliest",
+    drainTimeout: "3 seconds",
+    commitInterval: "1 second",
+    membership: Membership.zooKeeper(options)
+  }).pipe(Effect.provideServiceEffect(ZooKeeper.ZooKeeper, memory.connect()), Scope.provide(scope))
+  const handle = (record: { readonly value: unknown }) =>
+    Effect.andThen(
+      Effect.sleep("300 millis"),
+      Effect.sync(() => handled.push(String(record.value)))
+    )
+  yield* Effect.forkDetach(Effect.exit(consumer.run(handle)))
+  return Scope.close(scope, Exit.void)
+})
+
+describe("a topic that is made again under a group in ZooKeeper", () => {
+  for (const layout of ["jvm", "pykafka"] as const) {
+    for (const offsets of layout === "jvm" ? (["zooKeeper", "kafka"] as const) : (["zooKeeper"] as const)) {
+      // Soon, between two looks at metadata, and after it was told as deleted.
+      for (const [asVersion, gap] of [
+        ["0.10.2", 0],
+        ["1.1", 0],
+        ["1.1", 1500],
+        ["1.1", 12_000],
+        [undefined, 1500],
+        [undefined, 2000]
+      ] as const) {
+        for (const way of ["by who stays", "by who follows one that leaves"] as const) {
+          const name = `${layout}, offsets in ${offsets}, ${asVersion ?? "with ids"}, after ${gap} ms`
+          it.effect(`is read from its first record ${way} (zk-10, zk-11: ${name})`, () =>
+            Effect.gen(function* () {
+              const memory = yield* ZooKeeper.makeMemory
+              const broker = yield* EmbeddedKafka.EmbeddedKafka
+              const zooKeeper = yield* memory.connect()
+              const handled: Array<string> = []
+              yield* zooKeeper.create(path, node)
+              yield* produce("old", 20)
+              const leave = yield* join(memory, { layout, offsets }, handled)
+              yield* pass(1500)
+              yield* broker.deleteTopic("t")
+              yield* zooKeeper.remove(path)
+              yield* pass(gap)
+              yield* zooKeeper.create(path, node)
+              yield* broker.createTopic({ name: "t", partitions: 2 })
+              if (way !== "by who stays") {
+                yield* Effect.forkDetach(leave)
+                yield* pass(100)
+                yield* join(memory, { layout, offsets }, handled)
+              }
+              yield* produce("new", 30)
+              const isRead = () => new Set(handled.filter((value) => value.startsWith("new"))).size === 30
+              for (let i = 0; i < 60 && !isRead(); i++) yield* pass(1000)
+              assert.isTrue(isRead(), handled.join(" "))
+            }).pipe(
+              Effect.scoped,
+              Effect.provide(
+                Producer.layer().pipe(
+                  Layer.provideMerge(
+                    KafkaTest.layer({
+                      brokers: 1,
+                      ...(asVersion === undefined ? {} : { asVersion }),
+                      autoCreate: false,
+                      topics: [{ name: "t", partitions: 2 }]
+                    })
+                  )
+                )
+              )
+            )
+          )
+        }
+      }
+    }
+  }
+})
