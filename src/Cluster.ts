@@ -90,7 +90,7 @@ export class Cluster extends Context.Service<
      */
     readonly offsets: (
       positions: ReadonlyArray<TopicPartition.TopicPartition & { readonly at: At }>,
-      options?: { readonly isolation?: "committed" | "uncommitted" }
+      options?: { readonly isolation?: "committed" | "uncommitted" | undefined }
     ) => Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError>
     /**
      * Up to `max` first offsets of the partition's segments that begin before a time in milliseconds, newest first;

@@ -99,16 +99,16 @@ export interface DeadLetters<E> {
  */
 export interface RunPolicy<E, E2 = never, R2 = never> {
   /** How much order is kept: of a partition (default), of a key, or none. */
-  readonly order?: "partition" | "key" | "none"
+  readonly order?: "partition" | "key" | "none" | undefined
   /** Records at work at once in a partition. Always 1 for order `"partition"`; default 16 for the others. */
-  readonly concurrency?: number
+  readonly concurrency?: number | undefined
   /** Records at work at once over all partitions. Default: no limit but that of each partition. */
-  readonly maxConcurrency?: number
+  readonly maxConcurrency?: number | undefined
   /**
    * When a handler that failed is tried again, in place: the records behind it wait, as far as the order asks for it.
    * The heartbeats go on meanwhile; a revoke ends the waiting, and leaves the record unfinished.
    */
-  readonly retry?: Schedule.Schedule<unknown, E, E2, R2>
+  readonly retry?: Schedule.Schedule<unknown, E, E2, R2> | undefined
   readonly deadLetter?: undefined
 }
 
@@ -145,7 +145,7 @@ export interface SomeDeadLettersPolicy<E, E2 = never, R2 = never> extends Omit<R
  */
 export interface OffsetCommit extends TopicPartition {
   readonly offset: number
-  readonly metadata?: string
+  readonly metadata?: string | undefined
 }
 
 /**

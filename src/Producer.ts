@@ -57,11 +57,11 @@ import * as Transport from "./Transport.ts"
 export type Entry<K, V, H = Topic.Headers> = {
   readonly value: V
   /** Milliseconds since 1970. Default: now. */
-  readonly timestamp?: number
+  readonly timestamp?: number | undefined
   /** Default: chosen by the partitioner. */
-  readonly partition?: number
-} & (null extends K ? { readonly key?: K } : { readonly key: K }) &
-  (Topic.Headers extends H ? { readonly headers?: H } : { readonly headers: H })
+  readonly partition?: number | undefined
+} & (null extends K ? { readonly key?: K | undefined } : { readonly key: K }) &
+  (Topic.Headers extends H ? { readonly headers?: H | undefined } : { readonly headers: H })
 
 export type { DeliveryReport, RecordMetadata } from "./produce/Handover.ts"
 export type { Options } from "./produce/Settings.ts"

@@ -100,11 +100,11 @@ const ends = (engine: Engine, list: ReadonlyArray<Partition>) => {
 }
 
 interface Policy {
-  readonly order?: Run.Policy["order"]
-  readonly concurrency?: number
-  readonly maxConcurrency?: number
-  readonly retry?: Run.Policy["retry"]
-  readonly deadLetter?: Topic.Bytes<string> | Run.Policy["deadLetter"]
+  readonly order?: Run.Policy["order"] | undefined
+  readonly concurrency?: number | undefined
+  readonly maxConcurrency?: number | undefined
+  readonly retry?: Run.Policy["retry"] | undefined
+  readonly deadLetter?: Topic.Bytes<string> | Run.Policy["deadLetter"] | undefined
 }
 
 const policyTable: Checks.TableOf<Policy> = {

@@ -13,7 +13,7 @@ interface UndecodableOptions<RU> {
    * it first, such as `Consumer.deadLetter(topic)`. What is passed over is done, and told as the event `Skipped`. With
    * `Consumer.asResult(topic)` nothing is passed over: it is a value. A `deadLetter` of `run` comes before this.
    */
-  readonly onUndecodable?: Settings.OnUndecodable<RU>
+  readonly onUndecodable?: Settings.OnUndecodable<RU> | undefined
 }
 
 interface GroupOptions<RM, RA, RU> extends Settings.CommonOptions, UndecodableOptions<RU> {
@@ -25,20 +25,22 @@ interface GroupOptions<RM, RA, RU> extends Settings.CommonOptions, UndecodableOp
    */
   readonly from: Offset.Position | "committed"
   /** Ignore the commits at the first assignment, and commit the new position at once (PyKafka's reset_offset_on_start). */
-  readonly resetOnStart?: boolean
+  readonly resetOnStart?: boolean | undefined
   /** How partitions are shared in the group. Default `Membership.classic()`. */
-  readonly membership?: Membership.Membership<RM>
+  readonly membership?: Membership.Membership<RM> | undefined
   /** May return positions for what was assigned (PyKafka's post_rebalance_callback). */
-  readonly onAssigned?: (
-    partitions: ReadonlyArray<TopicPartition>
-  ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, RA>
+  readonly onAssigned?:
+    | ((
+        partitions: ReadonlyArray<TopicPartition>
+      ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, RA>)
+    | undefined
   /**
    * Before partitions are given back: what is in flight is through, and their last offsets are committed afterwards, so
    * that it may still mark records. Waited for, within the time that the group gives. Java: onPartitionsRevoked.
    */
-  readonly onRevoked?: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>
+  readonly onRevoked?: ((partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>) | undefined
   /** Partitions were lost: others have them. Waited for, within `drainTimeout`. Java: onPartitionsLost. */
-  readonly onLost?: (partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>
+  readonly onLost?: ((partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>) | undefined
 }
 
 /** Settings of a consumer in a group. */
@@ -58,21 +60,21 @@ export type AssignOptions<T, RU = never> = Settings.CommonOptions &
   UndecodableOptions<RU> & {
     readonly from: Offset.Position | "committed"
     /** A bounded read: it ends by itself at what this meant when it started. */
-    readonly until?: Offset.Position
+    readonly until?: Offset.Position | undefined
     /** Where offsets are kept, if anywhere. */
-    readonly group?: string
+    readonly group?: string | undefined
   } & (
     | {
         readonly topic: T
         readonly topics?: never
         /** Default: all, and those that are added later, from their first record on. */
-        readonly partitions?: ReadonlyArray<number>
+        readonly partitions?: ReadonlyArray<number> | undefined
       }
     | {
         readonly topics: ReadonlyArray<T>
         readonly topic?: never
         /** Default: all of all, and those that are added later, from their first record on. */
-        readonly partitions?: ReadonlyArray<TopicPartition>
+        readonly partitions?: ReadonlyArray<TopicPartition> | undefined
       }
   )
 
