@@ -55,18 +55,27 @@ type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, KafkaError
 class Runner {
   readonly clock: Clock.Clock
   readonly #run: ReturnType<typeof Effect.runSyncExitWith<never>>
+  readonly #retry: Retry
   readonly #setting: string
+  readonly #told: WeakSet<Retry>
   #random = 0
-  #isTold = false
 
-  constructor(context: Context.Context<never>, clock: Clock.Clock, setting: string) {
+  constructor(
+    context: Context.Context<never>,
+    clock: Clock.Clock,
+    retry: Retry,
+    setting: string,
+    told: WeakSet<Retry>
+  ) {
     const random: Random.Random = {
       nextDoubleUnsafe: () => this.#random,
       nextIntUnsafe: () => Math.floor((this.#random - 0.5) * 2 ** 53)
     }
     this.clock = clock
     this.#run = Effect.runSyncExitWith(Context.add(context, Random.Random, random))
+    this.#retry = retry
     this.#setting = setting
+    this.#told = told
   }
 
   /** Undefined where there is none: the Schedule has ended, or it has died or waits for something, which is logged once. */
@@ -82,8 +91,8 @@ class Runner {
     const defect = Cause.squash(cause)
     const waits = Cause.isAsyncFiberError(defect)
     if (waits) defect.fiber.interruptUnsafe()
-    if (this.#isTold) return
-    this.#isTold = true
+    if (this.#told.has(this.#retry)) return
+    this.#told.add(this.#retry)
     const what = `the Schedule of the setting ${this.#setting} ${waits ? "waits for something" : "has died"}, and counts as ended`
     this.#run(LogEvent.log("scheduleFailed", what, {}, undefined, ...(waits ? [] : [cause])))
   }
@@ -134,9 +143,9 @@ class Stepped {
   }
 }
 
-const steppedBy = (retry: Retry, setting: string): Effect.Effect<() => Stepped> =>
+const steppedBy = (retry: Retry, setting: string, told = new WeakSet<Retry>()): Effect.Effect<() => Stepped> =>
   Effect.map(Effect.context<never>(), (context) => {
-    const runner = new Runner(context, Context.get(context, Clock.Clock), setting)
+    const runner = new Runner(context, Context.get(context, Clock.Clock), retry, setting, told)
     return () => new Stepped(retry, runner)
   })
 
@@ -171,31 +180,36 @@ export const lasting = (retry: Retry | undefined, setting = "retry"): Effect.Eff
         }
       })
 
-/** The same as a Schedule: where the application's has ended, its last delay stays, or a second where it had none. */
-export const unending = (retry: Retry): Retry =>
+/** Schedules of which a retry has told that they count as ended. */
+const toldOf = new WeakSet<Retry>()
+
+/** A Schedule for `Effect.retry` that steps another: `ended` says what follows where that has ended, in milliseconds. */
+const stepping = (retry: Retry, ended: (last: number) => number | undefined): Retry =>
   retry === schedule
     ? schedule
     : Schedule.fromStep(
-        Effect.map(Schedule.toStep(retry), (step) => {
-          let last = Duration.zero
-          let hasEnded = false
-          const again = () => [undefined, last] as [undefined, Duration.Duration]
-          return (now, error: KafkaError.KafkaError) =>
-            hasEnded
-              ? Effect.succeed(again())
-              : step(now, error).pipe(
-                  Effect.map(([, duration]) => {
-                    last = duration
-                    return again()
-                  }),
-                  Pull.catchDone(() => {
-                    hasEnded = true
-                    if (Duration.isZero(last)) last = Duration.millis(withoutDelay)
-                    return Effect.succeed(again())
-                  })
-                )
+        Effect.map(steppedBy(retry, "retry", toldOf), (make) => {
+          const stepped = make()
+          let failures = 0
+          return (_, error: KafkaError.KafkaError) =>
+            Effect.flatMap(Random.next, (random) => {
+              stepped.to(++failures, random, () => error)
+              const millis = stepped.hasEnded ? ended(stepped.last) : stepped.last
+              return millis === undefined
+                ? Cause.done(undefined)
+                : Effect.succeed([undefined, Duration.millis(millis)] as [undefined, Duration.Duration])
+            })
         })
       )
+
+/**
+ * The same for `Effect.retry`: one that dies, is interrupted, or waits for something counts as ended, and it is logged,
+ * once of a Schedule; whoever is retried fails with its last error.
+ */
+export const guarded = (retry: Retry): Retry => stepping(retry, () => undefined)
+
+/** The same where the end is no end: the last delay stays, or a second where it had none. */
+export const unending = (retry: Retry): Retry => stepping(retry, (last) => last || withoutDelay)
 
 /** For what has no error: an answer that is empty and comes too early, or that leaves a partition out. */
 const unknown: Why = () =>
@@ -223,7 +237,7 @@ export const within = <A, R>(
     let last: KafkaError.KafkaError | undefined
     return self.pipe(
       Effect.tapError((error) => Effect.sync(() => (last = error))),
-      Effect.retry({ schedule: retry, while: retryable }),
+      Effect.retry({ schedule: guarded(retry), while: retryable }),
       Effect.timeoutOrElse({
         duration: budget.millis,
         orElse: () =>

@@ -12,6 +12,11 @@ const layer = KafkaTest.layer({
   client: { retry: Schedule.exponential("100 millis") }
 })
 
+const slow = KafkaTest.layer({
+  topics: [{ name: topic, partitions: 1 }],
+  client: { retry: Schedule.exponential("4 seconds") }
+})
+
 const passes = (millis: number) =>
   Effect.gen(function* () {
     for (let passed = 0; passed < millis; passed += 50) yield* TestClock.adjust(50)
@@ -26,6 +31,46 @@ const until = (is: () => boolean) =>
     }
     return assert.fail("not within twenty seconds")
   })
+
+describe("waits of a Schedule of more than 10 s begin it anew without a success: they do not", () => {
+  const gapsOf = (api: "FindCoordinator" | "Metadata", seconds: number) =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const asked = yield* broker.inject(Fault.on(api, {}).delay(0))
+      const gaps: Array<number> = []
+      let since = 0
+      for (let [second, before] = [0, yield* asked.hits]; second < seconds; second++) {
+        yield* TestClock.adjust("500 millis")
+        yield* TestClock.adjust("500 millis")
+        const hits = yield* asked.hits
+        if (hits > before) {
+          gaps.push(...Array.from({ length: hits - before - 1 }, () => 0), second - since)
+          since = second
+        }
+        before = hits
+      }
+      return gaps.filter((gap) => gap > 1)
+    })
+
+  it.effect("of a coordinator", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("JoinGroup").error(codes.NOT_COORDINATOR))
+      yield* Consumer.subscribe({ group: "g", topics: [topic], from: "earliest", closeTimeout: "1 second" })
+      assert.deepStrictEqual(yield* gapsOf("FindCoordinator", 70), [4, 8, 16, 32])
+    }).pipe(Effect.scoped, Effect.provide(slow))
+  )
+
+  it.effect("of a topic, whose first wait is the Schedule's first", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Fetch").error(codes.NOT_LEADER_OR_FOLLOWER))
+      const consumer = yield* Consumer.assign({ topic, from: "earliest" })
+      yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+      assert.deepStrictEqual(yield* gapsOf("Metadata", 70), [4, 8, 16, 32])
+    }).pipe(Effect.scoped, Effect.provide(slow))
+  )
+})
 
 describe("look-ups with a growing Schedule go on from where they stood though all has worked in between: they do not", () => {
   it.effect("a topic's, of a consumer and of a producer", () =>

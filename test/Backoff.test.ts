@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, Logger, Schedule, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Layer, Logger, Schedule, Schema, Stream } from "effect"
 import { Broker, Cluster, Consumer, KafkaError, Membership, Network, Producer, Topic } from "samsa"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../src/Backoff.ts"
@@ -146,6 +146,84 @@ describe("Backoff", () => {
       )
     }).pipe(Effect.scoped)
   )
+
+  const wrong: Record<string, () => Backoff.Retry> = {
+    "that dies": () => Schedule.modifyDelay(Schedule.forever, () => Effect.die(new Error("a bug"))),
+    "that throws": () =>
+      Schedule.while(Schedule.spaced("100 millis"), () => {
+        throw new Error("a bug")
+      }),
+    "that waits": () => Schedule.modifyDelay(Schedule.forever, () => Effect.as(Effect.sleep("1 hour"), "100 millis")),
+    "that never answers": () => Schedule.modifyDelay(Schedule.forever, () => Effect.never),
+    "that interrupts": () => Schedule.modifyDelay(Schedule.forever, () => Effect.interrupt)
+  }
+  for (const [how, make] of Object.entries(wrong)) {
+    it.effect(`${how} counts as ended where something is retried, and is logged once`, () =>
+      Effect.gen(function* () {
+        const logged: Array<string> = []
+        const logger = Logger.make(({ message }) => void logged.push(String(message)))
+        const retry = make()
+        const tries: Array<number> = []
+        const failing = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          tries.push(now)
+          return Effect.fail(unreachable)
+        })
+        yield* Effect.gen(function* () {
+          const budget = { name: "metadataTimeout", millis: 60_000, waitingFor: "it" }
+          const bounded = Effect.exit(Backoff.within(failing, budget, () => true, retry))
+          const fiber = yield* Effect.forkScoped(bounded, { startImmediately: true })
+          yield* TestClock.adjust(1)
+          assert.deepStrictEqual(fiber.pollUnsafe()?._tag, "Success", "the budget is not waited for")
+          assert.deepStrictEqual(yield* Fiber.join(fiber), Exit.fail(unreachable))
+          tries.length = 0
+          yield* Effect.forkScoped(Effect.retry(failing, Backoff.unending(retry)), { startImmediately: true })
+          for (let i = 0; i < 35; i++) yield* TestClock.adjust(100)
+          assert.deepStrictEqual(
+            tries.slice(1).map((at, i) => at - tries[i]!),
+            [1000, 1000, 1000]
+          )
+        }).pipe(Effect.provide(Logger.layer([logger])))
+        assert.lengthOf(logged, 1)
+        assert.match(logged[0]!, /the Schedule of the setting retry .*, and counts as ended/)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect(`${how} ends no consumer, and none reads nothing for ever in silence`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const t = Topic.make("t", { key: Schema.String, value: Schema.String })
+        const producer = yield* Producer.make({})
+        for (const [api, code] of [
+          ["ListOffsets", 6],
+          ["OffsetFetch", 14],
+          ["FindCoordinator", 15],
+          ["OffsetCommit", 14]
+        ] as const) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* producer.send(t, { key: "a", value: api })
+              const once = yield* broker.inject(Fault.on(api, { times: 1 }).error(code))
+              const consumer = yield* Consumer.subscribe({ group: `of ${api}`, topics: [t], from: "earliest" })
+              yield* Effect.forkScoped(consumer.run(() => Effect.void))
+              const isDone = Effect.gen(function* () {
+                const committed = yield* broker.committed(`of ${api}`)
+                return committed.length > 0 && (yield* once.hits) === 1
+              })
+              for (let i = 0; i < 300 && !(yield* isDone); i++) yield* TestClock.adjust(100)
+              assert.isTrue(yield* isDone, api)
+            })
+          )
+        }
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }], client: { retry: make() } }).pipe(
+            Layer.provideMerge(Logger.layer([]))
+          )
+        )
+      )
+    )
+  }
 
   it.effect("of one's own decides when a connection is made again", () =>
     Effect.gen(function* () {

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as CreatePartitions from "../protocol/messages/CreatePartitions.ts"
@@ -62,7 +63,7 @@ const ready = ({ cluster, retry }: Ask.Parts, topic: string, partitions: number)
         ? Effect.void
         : Effect.fail(KafkaError.fromCode(code.LEADER_NOT_AVAILABLE, { api: "Metadata", topic }))
     }),
-    { schedule: retry, while: (error) => error.isRetryable }
+    { schedule: Backoff.guarded(retry), while: (error) => error.isRetryable }
   )
 
 const checked = ({ assignments, config = {}, name, partitions, replicationFactor }: NewTopics.NewTopic) => [

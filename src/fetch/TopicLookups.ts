@@ -19,7 +19,6 @@ interface Lookup {
   readonly failing: Set<object>
   /** The waits after them. */
   readonly delay: Delay
-  askedAt: number
   endedAt: number
   nextAt: number
   /** Since when answers say, and nothing else, that there is no such topic; and how many do. */
@@ -85,14 +84,14 @@ export class TopicLookups {
     let wakeAt = Infinity
     for (const [topic, lookup] of this.#topics) {
       if (!lookup.isNeeded || lookup.isAsking) continue
-      if (now - lookup.askedAt > calmMillis) lookup.attempts = 0
+      // The waits of the Schedule's own are no calm.
+      if (now - lookup.nextAt > calmMillis) lookup.attempts = 0
       else if (lookup.nextAt > now) {
         wakeAt = Math.min(wakeAt, lookup.nextAt)
         continue
       }
       lookup.isNeeded = false
       lookup.isAsking = true
-      lookup.askedAt = now
       topics.push(topic)
     }
     return { topics, wakeAt }
@@ -128,7 +127,6 @@ export class TopicLookups {
         attempts: 0,
         failing: new Set(),
         delay: this.#delays(),
-        askedAt: -Infinity,
         endedAt: -Infinity,
         nextAt: 0,
         goneSince: 0,
@@ -144,7 +142,7 @@ export class TopicLookups {
     lookup.isAsking = false
     lookup.endedAt = now
     const why = () => error ?? KafkaError.fromCode(LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
-    lookup.nextAt = now + Math.max(leastMillis, lookup.delay(++lookup.attempts + 1, why))
+    lookup.nextAt = now + Math.max(leastMillis, lookup.delay(++lookup.attempts, why))
     return lookup
   }
 }

@@ -3,6 +3,7 @@
  * DescribeGroups for a leader that came back. Each is sent once, except for the last word, LeaveGroup.
  */
 import * as Effect from "effect/Effect"
+import * as Backoff from "../Backoff.ts"
 import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -167,7 +168,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
         })
       ),
       Effect.retry({
-        schedule: cluster.retry,
+        schedule: Backoff.guarded(cluster.retry),
         while: (error) =>
           error.isRetryable ||
           (error.reason._tag === "Server" && ErrorCode.asks(error.reason.code, "LeaveGroup") === "rejoin")
