@@ -125,11 +125,16 @@ export const join = Effect.fnUntraced(function* (
       for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
       const members = yield* using.members(names)
       seen = new Set(members.keys())
-      const strange = [...members].find(([id, said]) => layout.isStrange(said, names) && !warned.has(id))
-      if (strange !== undefined) {
-        warned.add(strange[0])
-        const how = `is no member by the layout "${layout.name}", and reads the same topics: what it is given is read twice`
-        yield* LogEvent.log("foreignMember", `group ${group}: ${strange[0]} ${how}`, { group })
+      // One at a look: where there are many they are alike.
+      const odd = ([id, said]: readonly [string, string]) =>
+        !warned.has(id) && (layout.isStrange(said, names) || layout.isUnreadable(said))
+      const [id, said] = [...members].find(odd) ?? []
+      if (id !== undefined) {
+        warned.add(id)
+        const how = layout.isStrange(said!, names)
+          ? `is no member by the layout "${layout.name}", and reads the same topics: what it is given is read twice`
+          : "says of itself what cannot be read, and counts as no member"
+        yield* LogEvent.log("foreignMember", `group ${group}: ${id} ${how}`, { group })
       }
       for (const id of layout.registration(names).keys()) watchOnce(`id ${id}`, () => watches.id(id))
       const view = yield* around(cluster, using, names, members)

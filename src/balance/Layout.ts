@@ -37,6 +37,8 @@ export interface Layout {
   readonly participants: (members: ReadonlyMap<string, string>, topic: string) => ReadonlyArray<string>
   /** Whether it is a member of another layout that says this of itself, and reads one of the topics: there is no sharing with it. */
   readonly isStrange: (said: string, topics: ReadonlyArray<string>) => boolean
+  /** Whether what somebody says of itself cannot be read: then it counts as no member of any topic that it garbles. */
+  readonly isUnreadable: (said: string) => boolean
   /** A topic's partitions in the order in which they are shared out. */
   readonly order: <P extends { readonly partition: number; readonly leader: number }>(
     topic: string,
@@ -104,6 +106,7 @@ const pykafka = (name: LayoutName, group: string, topicName: (topic: string) => 
       const subscription = subscriptionOf(said)
       return subscription !== undefined && topics.some((topic) => streamsFor(subscription, topic) > 0)
     },
+    isUnreadable: (said) => isJunk(subscriptionOf(said)),
     // the strings are sorted, so that partition 10 comes before 2 and the leaders count
     order: (_, partitions) =>
       [...partitions].sort((a, b) => compare(`${a.leader}-${a.partition}`, `${b.leader}-${b.partition}`))
@@ -112,7 +115,8 @@ const pykafka = (name: LayoutName, group: string, topicName: (topic: string) => 
 
 interface Subscription {
   readonly pattern: string
-  readonly subscription: Readonly<Record<string, number>>
+  /** What was read, of any kind. */
+  readonly subscription: Readonly<Record<string, unknown>>
 }
 
 /** What a JVM consumer says of itself; undefined where it is none. */
@@ -126,9 +130,19 @@ const subscriptionOf = (json: string): Subscription | undefined => {
   }
 }
 
+/** A number of streams; 0 where it is none. */
+const countOf = (value: unknown): number => (isCount(value) ? Number(value) : 0)
+
+const isCount = (value: unknown): boolean =>
+  typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^\d{1,9}$/.test(value)
+
+/** Whether a number of streams cannot be read. */
+const isJunk = (subscription: Subscription | undefined): boolean =>
+  subscription !== undefined && !Object.values(subscription.subscription).every(isCount)
+
 /** How many streams a member has for a topic; its white or black list is a Java expression with commas for alternatives. */
 const streamsFor = ({ pattern, subscription }: Subscription, topic: string): number => {
-  if (pattern === "static") return Number(subscription[topic] ?? 0)
+  if (pattern === "static") return countOf(subscription[topic])
   for (const [list, streams] of Object.entries(subscription)) {
     try {
       const regex = list
@@ -138,7 +152,7 @@ const streamsFor = ({ pattern, subscription }: Subscription, topic: string): num
         .replace(/^["']+/, "")
         .replace(/["']+$/, "")
       const matches = new RegExp(`^(?:${regex})$`).test(topic)
-      if (matches === (pattern === "white_list")) return Number(streams)
+      if (matches === (pattern === "white_list")) return countOf(streams)
     } catch {
       // Java's dialect has what ours lacks: nothing is known of such a member's topics.
     }
@@ -179,6 +193,10 @@ const jvm = (group: string, self: Self): Layout => {
         })
         .sort(compare),
     isStrange: (said, topics) => topics.includes(said),
+    isUnreadable: (said) => {
+      const subscription = subscriptionOf(said)
+      return subscription === undefined || isJunk(subscription)
+    },
     order: (_, partitions) => [...partitions].sort((a, b) => a.partition - b.partition)
   }
 }

@@ -222,3 +222,34 @@ it.effect("a member of another layout that reads the same topic is told of, once
     }
   }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
 )
+
+it.effect("what a stranger writes in an id and cannot be read is no member, and is told of, once (zk-8)", () =>
+  Effect.gen(function* () {
+    const junk = [
+      '{"version":1,"subscription":{"t":{"toString":1}},"pattern":"static"}',
+      '{"subscription":{"t":"Infinity"}}',
+      '{"subscription":{".*":{"toString":1}},"pattern":"black_list"}'
+    ]
+    for (const layout of ["pykafka", "jvm"] as const) {
+      for (const said of junk) {
+        const lines: Array<string> = []
+        const logger = Logger.make(({ message }) => void lines.push(String(message)))
+        const memory = yield* ZooKeeper.makeMemory
+        const zooKeeper = yield* memory.connect()
+        const one = yield* Effect.provide(
+          Harness.join(memory, () => 0, { layout }),
+          Logger.layer([logger])
+        )
+        for (let i = 0; i < 10; i++) yield* Harness.tick
+        yield* zooKeeper.create("/consumers/g/ids/stranger", Buffer.from(said), { ephemeral: true })
+        for (let i = 0; i < 10; i++) yield* Harness.tick
+        const other = yield* Harness.join(memory, () => 0, { layout })
+        for (let i = 0; i < 40; i++) yield* Harness.tick
+        assert.deepStrictEqual([...one.failures, ...other.failures], [])
+        assert.deepStrictEqual([one.owned.size, other.owned.size], [1, 1])
+        assert.lengthOf(lines, 1)
+        assert.include(lines[0]!, "stranger says of itself what cannot be read, and counts as no member")
+      }
+    }
+  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
