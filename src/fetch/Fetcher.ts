@@ -166,15 +166,7 @@ class Fetcher {
   #needsMetadata(partition: FetchedPartition): void {
     this.#context.cluster.doubtLeader(partition)
     partition.awaitedRound = this.#lookups.fresh(partition.topic)
-    partition.isLookedFor = true
-    this.#lookups.need(partition.topic, partition)
-  }
-
-  /** It has been answered, unless that led nowhere. */
-  #works(partition: FetchedPartition): void {
-    if (!partition.isLookedFor || partition.attempts > 0) return
-    partition.isLookedFor = false
-    this.#lookups.helped(partition.topic, partition)
+    this.#lookups.needFor(partition)
   }
 
   #again(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
@@ -273,7 +265,7 @@ class Fetcher {
       if (weight === "gave") this.#context.metrics.brought(partition.topic, answer.records!.length)
       if (kind !== "gave" && weight !== "empty") kind = weight
       if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition)
-      else if (answer.errorCode === 0) this.#works(partition)
+      else if (answer.errorCode === 0) this.#lookups.works(partition)
       if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)
       else if (weight === "told") this.#notice(partition, "the answers lead elsewhere, and nowhere")
       told.push(partition)
@@ -281,7 +273,7 @@ class Fetcher {
     for (const partition of asked) {
       if (sent.isIncremental) {
         partition.unchanged()
-        this.#works(partition)
+        this.#lookups.works(partition)
       } else this.#again(partition, "the answer leaves it out")
       told.push(partition)
     }
@@ -386,7 +378,7 @@ class Fetcher {
     const left = this.#topics.get(partition.topic)! - 1
     if (left > 0) this.#topics.set(partition.topic, left)
     else this.#topics.delete(partition.topic)
-    this.#lookups.without(partition.topic, partition)
+    this.#lookups.without(partition)
     this.#lookups.keep((topic) => this.#topics.has(topic))
   }
 

@@ -22,10 +22,7 @@ export interface Context {
 export const locate = (partition: FetchedPartition, now: number, context: Context): number | undefined => {
   const { check, known, lookups, metadataTimeout } = context
   const { place, topic } = partition
-  const ask = (): undefined => {
-    partition.isLookedFor = true
-    lookups.need(topic, partition)
-  }
+  const ask = (): undefined => void lookups.needFor(partition)
   const info = known(topic)
   if (info === undefined) {
     if (lookups.isGone(topic, now, metadataTimeout)) partition.fail({ _tag: "UnknownTopic", ...place })

@@ -8,6 +8,14 @@ import type { Delay, Delays } from "./Slot.ts"
 
 const { LEADER_NOT_AVAILABLE } = ErrorCode.codes
 
+/** A partition, for whose sake its topic is asked for while it does not work. */
+export interface LookedFor {
+  readonly topic: string
+  isLookedFor: boolean
+  /** Attempts without progress. */
+  readonly attempts: number
+}
+
 interface Lookup {
   isNeeded: boolean
   isAsking: boolean
@@ -16,7 +24,7 @@ interface Lookup {
   /** Questions in a row, which have not helped, and none of them long after the one before. */
   attempts: number
   /** Partitions that do not work since they asked. */
-  readonly failing: Set<object>
+  readonly failing: Set<LookedFor>
   /** The waits after them. */
   readonly delay: Delay
   endedAt: number
@@ -41,24 +49,31 @@ export class TopicLookups {
     this.#delays = delays
   }
 
-  /** Asks for a topic, as soon as it is its turn; for a partition that works no more until `helped` says so. */
-  need(topic: string, partition?: object): void {
-    const lookup = this.#of(topic)
-    lookup.isNeeded = true
-    if (partition !== undefined) lookup.failing.add(partition)
+  /** Asks for a topic, as soon as it is its turn. */
+  need(topic: string): void {
+    this.#of(topic).isNeeded = true
   }
 
-  /** A partition works again: where all do that have asked, the next failure is the first of a row. */
-  helped(topic: string, partition: object): void {
-    const lookup = this.#topics.get(topic)
+  /** The same for a partition that does not work, until `works` says that it does. */
+  needFor(partition: LookedFor): void {
+    const lookup = this.#of(partition.topic)
+    lookup.isNeeded = partition.isLookedFor = true
+    lookup.failing.add(partition)
+  }
+
+  /** A partition was answered, with progress: where all work that have asked, the next failure is the first of a row. */
+  works(partition: LookedFor): void {
+    if (!partition.isLookedFor || partition.attempts > 0) return
+    partition.isLookedFor = false
+    const lookup = this.#topics.get(partition.topic)
     if (lookup === undefined || !lookup.failing.delete(partition) || lookup.failing.size > 0) return
     lookup.attempts = 0
     lookup.nextAt = Math.min(lookup.nextAt, lookup.endedAt + leastMillis)
   }
 
   /** A partition is not read any more. */
-  without(topic: string, partition: object): void {
-    this.#topics.get(topic)?.failing.delete(partition)
+  without(partition: LookedFor): void {
+    this.#topics.get(partition.topic)?.failing.delete(partition)
   }
 
   /** The round whose answer is younger than what is known now. */

@@ -198,11 +198,8 @@ export const join = (
     )
     const byTime = Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain)
     yield* Effect.forkIn(Effect.repeat(byTime, { while: () => state().phase !== "ended" }), scope)
-    yield* Effect.forkIn(
-      Stream.runForEach(watch.changes, () => lookAgain),
-      scope,
-      { startImmediately: true }
-    )
+    const byChanges = Stream.runForEach(watch.changes, () => lookAgain)
+    yield* Effect.forkIn(byChanges, scope, { startImmediately: true })
     yield* Effect.forkIn(Effect.forever(Effect.andThen(watch.ready, lookAgain)), scope)
 
     return {

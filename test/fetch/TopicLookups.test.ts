@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest"
 import * as Backoff from "../../src/Backoff.ts"
-import { TopicLookups } from "../../src/fetch/TopicLookups.ts"
+import { type LookedFor, TopicLookups } from "../../src/fetch/TopicLookups.ts"
 
 const make = () => new TopicLookups(() => (failures) => Backoff.delay(failures, 0.5))
 
@@ -41,26 +41,27 @@ describe("topic look-ups", () => {
 
   it("of a partition that works again begin anew, unless another does not work", () => {
     const lookups = make()
-    const [one, other] = [{}, {}]
+    const partition = () => ({ topic: "t", isLookedFor: false, attempts: 0 })
+    const [one, other] = [partition(), partition()]
     let now = 0
-    const question = (...partitions: ReadonlyArray<object>) => {
+    const question = (...partitions: ReadonlyArray<LookedFor>) => {
       const since = now
-      for (const partition of partitions) lookups.need("t", partition)
+      for (const partition of partitions) lookups.needFor(partition)
       while (lookups.due(now).topics.length === 0) now += 10
       lookups.answered(["t"], now, () => true)
       return now - since
     }
     for (let i = 0; i < 6; i++) question(one, other)
     assert.isAbove(question(one, other), 500)
-    lookups.helped("t", one)
-    lookups.helped("t", one)
+    lookups.works(one)
+    lookups.works(one)
     assert.isAbove(question(other), 500, "the other does not work")
-    lookups.helped("t", other)
+    lookups.works(other)
     assert.isAtMost(question(one), 100)
     for (let i = 0; i < 6; i++) question(one, other)
-    lookups.without("t", other)
+    lookups.without(other)
     assert.isAbove(question(one), 500, "who is not read any more has not been helped")
-    lookups.helped("t", one)
+    lookups.works(one)
     assert.isAtMost(question(one), 100, "nobody waits for who is not read any more")
   })
 
