@@ -2,8 +2,6 @@
  * The fetching half of the native engine: it drives what is pure. The scheduler says which partitions are asked for, of
  * whom and when; partitions take answers in, and give arrays and failures; look-ups say when the cluster is asked about
  * topics. Here are the requests, the fibers and whoever waits.
- *
- * One file because requests, look-ups and readers share one round of the scheduler.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,8 +1,6 @@
 /**
  * Drives the state machine of a classic member (`ClassicMember`): carries its commands out as requests to the
  * coordinator, feeds the answers back, and wakes it at its deadlines on the Clock.
- *
- * One function because the machine, its session and what is under way are shared by every command.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
