@@ -156,7 +156,8 @@ const mixed = ({ assignors, flows, join, name, repeats }: Foreign, theyLead: boo
     assert.deepStrictEqual(twice(ours), [], "handled twice by ours")
     const both = ours.filter((value) => read.has(value))
     if (repeats === undefined) assert.deepStrictEqual(both, [], "handled by them and by ours")
-    else assert.isBelow(both.length, 200)
+    // As many as came while they joined, however long that took: not the topic from its beginning.
+    else assert.isBelow(both.length, sent / 2, "handled by them and by ours")
     assert.strictEqual(new Set(values()).size, sent, "all are handled")
     assert.isAbove(theirs!.records.length, 0)
     assert.isAbove(new Set(party.handled.all.map((one) => one.member)).size, 1)
