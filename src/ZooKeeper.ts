@@ -17,11 +17,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
@@ -172,7 +174,7 @@ const comesBack = (sessions: Sessions.Sessions, id: string): Effect.Effect<boole
     return Effect.sync(off)
   })
 
-/** The service over a client. */
+/** The service over a client. One function because all that it offers stands on the same sessions. */
 const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings) {
   const scope = yield* Effect.scope
   const sessions = yield* Sessions.make(open)
@@ -192,27 +194,26 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
     })
   )
 
-  const sessionOf = (id: string): Session => {
-    const bound = Operations.make(sessions, settings, id)
-    const discarded = (path: string, data: Uint8Array | undefined): Effect.Effect<void> =>
-      Effect.retry(bound.remove(path, { owner: id, data }), {
-        schedule: again,
-        while: (error) => error.isRetryable
-      }).pipe(
-        Effect.asVoid,
-        Effect.catch(({ reason }) =>
-          reason._tag === "ZooKeeperRefused" && reason.name === "SESSION_EXPIRED"
-            ? Effect.flatMap(comesBack(sessions, id), (isBack) => (isBack ? discarded(path, data) : Effect.void))
-            : Effect.void
-        )
+  const discarded = (id: string, path: string, data: Uint8Array | undefined): Effect.Effect<void> =>
+    Effect.retry(Operations.make(sessions, settings, id).remove(path, { owner: id, data }), {
+      schedule: again,
+      while: (error) => error.isRetryable
+    }).pipe(
+      Effect.asVoid,
+      Effect.catch(({ reason }) =>
+        reason._tag === "ZooKeeperRefused" && reason.name === "SESSION_EXPIRED"
+          ? Effect.flatMap(comesBack(sessions, id), (isBack) => (isBack ? discarded(id, path, data) : Effect.void))
+          : Effect.void
       )
-    return {
-      ...bound,
-      id,
-      isLive: () => sessions.isLive(id),
-      discard: (path, data) => Effect.asVoid(Effect.forkIn(discarded(path, data), scope, { startImmediately: true }))
-    }
-  }
+    )
+  const discard = (id: string, path: string, data: Uint8Array | undefined) =>
+    Effect.forkIn(discarded(id, path, data), scope, { startImmediately: true })
+  const sessionOf = (id: string): Session => ({
+    ...Operations.make(sessions, settings, id),
+    id,
+    isLive: () => sessions.isLive(id),
+    discard: (path, data) => Effect.asVoid(discard(id, path, data))
+  })
   const session = Backoff.within(
     Effect.suspend(() => {
       const state = sessions.state()
@@ -256,20 +257,60 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
     })
   )
 
+  /** Ephemeral nodes that are there, with their sessions, and removals that are on their way, by path. */
+  const held = new Map<string, string>()
+  const leaving = new Map<string, Fiber.Fiber<void>>()
+  const leave = (id: string, path: string, data?: Uint8Array) =>
+    Effect.map(discard(id, path, data), (fiber) => {
+      leaving.set(path, fiber)
+      fiber.addObserver(() => {
+        if (leaving.get(path) === fiber) leaving.delete(path)
+      })
+    })
+  /** A removal that is on its way would hit what is created meanwhile. */
+  const hasLeft = (path: string) =>
+    Effect.suspend(() => {
+      const fiber = leaving.get(path)
+      return fiber === undefined ? Effect.void : Fiber.await(fiber)
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: settings.requestTimeout,
+        orElse: () => Effect.fail(unreachable(`the removal of ${path} is not answered`))
+      })
+    )
+
   const ephemeral = Effect.fnUntraced(function* (
     path: string,
     data: Uint8Array,
     options: { readonly recreate?: boolean | undefined } = {}
   ) {
-    let current = yield* session
-    yield* current.create(path, data, { ephemeral: true })
     const own = yield* Effect.scope
-    yield* Scope.addFinalizer(
-      own,
-      Effect.suspend(() => current.discard(path))
-    )
+    let current: string | undefined
+    let isClosed = false
+    const removed = Effect.suspend(() => {
+      isClosed = true
+      if (current === undefined) return Effect.void
+      if (held.get(path) === current) held.delete(path)
+      return leave(current, path)
+    })
+    yield* Scope.addFinalizer(own, removed)
+    /** What was perhaps created, and is nobody's, is removed. */
+    const created = (session: Session) =>
+      Effect.onExit(session.create(path, data, { ephemeral: true }), (exit) => {
+        if (Exit.isSuccess(exit)) {
+          held.set(path, (current = session.id))
+          return isClosed ? removed : Effect.void
+        }
+        const refused = Cause.findErrorOption(exit.cause)
+        const reason = refused._tag === "Some" ? refused.value.reason : undefined
+        const isSure = reason?._tag === "ZooKeeperRefused" && reason.name !== "SESSION_EXPIRED"
+        return isSure || held.get(path) === session.id ? Effect.void : leave(session.id, path, data)
+      })
+    yield* hasLeft(path)
+    yield* created(yield* session)
     if (options.recreate !== true) return
     const reborn = Effect.gen(function* () {
+      yield* hasLeft(path)
       const next = yield* session
       const node = yield* next.read(path)
       if (node !== undefined && node.stat.owner === next.id) return
@@ -280,11 +321,10 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
           Stream.runDrain
         )
       }
-      yield* next.create(path, data, { ephemeral: true })
-      current = next
+      yield* created(next)
     })
     yield* states.pipe(
-      Stream.filter((state) => state._tag === "Connected" && state.session !== current.id),
+      Stream.filter((state) => state._tag === "Connected" && state.session !== current),
       Stream.runForEach(() => Effect.ignore(Effect.retry(reborn, { schedule: again, while: () => true }))),
       Effect.forkIn(own)
     )
