@@ -13,7 +13,8 @@
  * `layer` has node-zookeeper-client beneath it, which is loaded when the Layer is built; `layerMemory` has an ensemble
  * in memory, for tests.
  *
- * One file because it is one public module, whose service is small once what it stands on is in `zookeeper/`.
+ * One file because it is one public module, whose service is small once what it stands on is in `zookeeper/`; one
+ * function because all that the service offers stands on the same sessions.
  *
  * @since 0.1.0
  */
@@ -174,7 +175,7 @@ const comesBack = (sessions: Sessions.Sessions, id: string): Effect.Effect<boole
     return Effect.sync(off)
   })
 
-/** The service over a client. One function because all that it offers stands on the same sessions. */
+/** The service over a client. */
 const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings) {
   const scope = yield* Effect.scope
   const sessions = yield* Sessions.make(open)
