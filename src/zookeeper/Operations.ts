@@ -32,11 +32,15 @@ export interface Operations {
   ) => Effect.Effect<string, KafkaError.KafkaError>
   /** Sees to it that a node is there, and all above it. */
   readonly ensure: (path: string) => Effect.Effect<void, KafkaError.KafkaError>
-  /** Sets the data of a node; with a version only where it is still the node's. Fails with NO_NODE, BAD_VERSION. */
+  /**
+   * Sets the data of a node; with a version only where it is still the node's. Fails with NO_NODE, BAD_VERSION. A limit:
+   * where its answer was lost, and another has set the node since, it fails with BAD_VERSION though it was done.
+   */
   readonly set: (path: string, data: Uint8Array, version?: number) => Effect.Effect<void, KafkaError.KafkaError>
   /**
    * Removes a node; true where it was there. Of `owner`: only while it is the ephemeral node of that session, so that
    * a repetition cannot hit what another has put in its place; where several share the session, `data` tells whose it is.
+   * Without it a repetition after a lost answer may: versions of a node that is made again begin at 0 again.
    */
   readonly remove: (
     path: string,
