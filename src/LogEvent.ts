@@ -93,6 +93,9 @@ export const log = (
 export const plaintextPassword = (client: string | undefined): Effect.Effect<void> =>
   log("plaintextPassword", "sasl PLAIN without tls: whoever sees the connection reads the password", { client })
 
+/** Which of many events of a kind are told, by their count from 1: the first, then by doubling. */
+export const isTold = (count: number): boolean => (count & (count - 1)) === 0
+
 /** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */
 const lastsAfter = 3000
 

@@ -58,7 +58,8 @@ export class BrokerConnection implements Handler {
   heardAt: number
   /** Whether it has answered a request since it was negotiated: such a connection was of use. */
   served = false
-
+  /** Whether it was given up since a request was not answered, or not even written out, in its time. */
+  wasSilent = false
   readonly metrics: BrokerMetrics
 
   constructor(context: Context<BrokerConnection>) {
@@ -337,11 +338,11 @@ export class BrokerConnection implements Handler {
         const left = deadline - now
         if (left <= 0) {
           // Responses come in order, so those behind a late one are late as well: the connection is given up.
-          const late = InFlightRequest.late(pending, this.#context.address)
-          this.#unanswered(pending, late)
+          this.#unanswered(pending, InFlightRequest.late(pending, this.#context.address))
           pending.resume = undefined
           const what = pending.written ? "answered" : "written out"
           this.#context.onSilence(this, deadline - pending.budget)
+          this.wasSilent = true
           this.close(`given up: ${pending.api} was not ${what} within ${pending.budget} ms`)
           return this.#sweepLoop
         }

@@ -100,14 +100,17 @@ export class Observed {
   }
 
   /** One that was made, or not yet, has ended. */
-  ended(session: Counted & { readonly served: boolean; readonly heard: boolean }, why: KafkaError.KafkaError): void {
+  ended(
+    session: Counted & { readonly served: boolean; readonly wasSilent: boolean },
+    why: KafkaError.KafkaError
+  ): void {
     const { fork, metrics, now } = this.#context
     const wasOpen = metrics.closed(session)
     if (!wasOpen) return
     const text = `the connection to ${this.#who} has ended: ${why.message}`
     if (session.served) this.#useless.cured()
     const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
-    if (/given up: .* was not (answered|written out) within/.test(why.message)) fork(this.#log("brokerSilent", text))
+    if (session.wasSilent) fork(this.#log("brokerSilent", text))
     else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
   }
 
@@ -115,8 +118,7 @@ export class Observed {
   throttled(api: string, millis: number): void {
     this.metrics.throttled(api, millis)
     const count = ++this.#throttles
-    // The first, then by doubling.
-    if ((count & (count - 1)) !== 0) return
+    if (!LogEvent.isTold(count)) return
     const text = `${this.#who} throttles us: ${api} by ${millis} ms (quota; the ${count}${count === 1 ? "st" : "th"} time)`
     this.#context.fork(this.#log("throttled", text, millis >= throttledLong ? "Warn" : undefined))
   }

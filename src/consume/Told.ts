@@ -39,9 +39,8 @@ export const make = (
           event.partition
         )
       case "Skipped":
-        skipped++
-        // The first, then by doubling: there may be one for each record.
-        if ((skipped & (skipped - 1)) !== 0) return
+        // There may be one for each record.
+        if (!LogEvent.isTold(++skipped)) return
         return tell(
           "skipped",
           `passes over a record that does not fit its Schema, at offset ${event.offset} (${skipped} so far)`,

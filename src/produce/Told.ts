@@ -47,7 +47,7 @@ export const failures = (
     if (one === undefined || now - one.at > apart) counts.set(key, (one = { count: 0, at: now }))
     one.count++
     one.at = now
-    if ((one.count & (one.count - 1)) !== 0) return
+    if (!LogEvent.isTold(one.count)) return
     const text = `a record of ${topic}-${partition} has failed: ${error.message} (${one.count} so far)`
     run(LogEvent.log("recordFailed", text, { client, topic, partition }))
   }
