@@ -1,4 +1,4 @@
-/** Effects that are not the client's own: tokens, credentials, where the first brokers are, connections of any `Network`. */
+/** Effects that are not the client's own: tokens, credentials, where the first brokers are, connections of any `Network`, what handles records. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as KafkaError from "./KafkaError.ts"

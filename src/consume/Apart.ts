@@ -4,8 +4,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import { abandonable } from "../Abandon.ts"
 
 /** What it dies of whose own interruption ended it. */
 const interrupted = (cause: Cause.Cause<unknown>): Error =>
@@ -15,16 +14,10 @@ const interrupted = (cause: Cause.Cause<unknown>): Error =>
 export const defectOf = (cause: Cause.Cause<unknown>): unknown =>
   Cause.hasInterruptsOnly(cause) ? interrupted(cause) : Cause.squash(cause)
 
-/** In a fiber of its own: whoever is interrupted interrupts it, and does not wait for its end. Where it interrupts itself it dies. */
+/** Whoever waits can leave it at once; where it interrupts itself it dies. */
 export const apart = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), (fiber) =>
-      Effect.onInterrupt(restore(Fiber.await(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
-    )
-  ).pipe(
-    Effect.flatMap((exit) =>
-      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.die(interrupted(exit.cause)) : exit
-    )
+  Effect.catchCause(abandonable(self), (cause) =>
+    Cause.hasInterruptsOnly(cause) ? Effect.die(interrupted(cause)) : Effect.failCause(cause)
   )
 
 /** The same, waited for within a time; whether it has ended by then. */
