@@ -149,36 +149,37 @@ const steppedBy = (retry: Retry, setting: string, told = new WeakSet<Retry>()): 
     return () => new Stepped(retry, runner)
   })
 
+/** What makes a delay for each thing that fails; `ended` says what follows where the Schedule has ended. */
+const delaysBy = <D extends number | undefined>(
+  retry: Retry | undefined,
+  setting: string,
+  ended: (last: number) => D
+): Effect.Effect<() => (failures: number, random: number, why?: Why) => number | D> =>
+  retry === undefined || retry === schedule
+    ? Effect.succeed(() => delay)
+    : Effect.map(steppedBy(retry, setting), (make) => () => {
+        const stepped = make()
+        return (failures, random, why = unknown) => {
+          stepped.to(failures, random, why)
+          return stepped.hasEnded ? ended(stepped.last) : stepped.last
+        }
+      })
+
+/** Where there is an end, and where there is none: the last delay stays, or a second where it had none. */
+const isTheEnd = () => undefined
+const staysAt = (last: number): number => last || withoutDelay
+
 /**
  * A Schedule for code that is not an Effect: gives what makes a `Delay` for each thing that fails by itself. The default
  * needs none, and is `delay` for all. A Schedule whose steps wait for something, or die, counts as ended, and it is
  * logged. `setting`: where it was given.
  */
 export const delays = (retry: Retry | undefined, setting = "retry"): Effect.Effect<() => Delay> =>
-  retry === undefined || retry === schedule
-    ? Effect.succeed(() => delay)
-    : Effect.map(steppedBy(retry, setting), (make) => () => {
-        const stepped = make()
-        return (failures, random, why = unknown) => {
-          stepped.to(failures, random, why)
-          return stepped.hasEnded ? undefined : stepped.last
-        }
-      })
+  delaysBy(retry, setting, isTheEnd)
 
-/**
- * The same for what has nothing that could fail, and goes on: where the Schedule has ended, its last delay stays, or a
- * second where it had none.
- */
+/** The same for what has nothing that could fail, and goes on. */
 export const lasting = (retry: Retry | undefined, setting = "retry"): Effect.Effect<() => LastingDelay> =>
-  retry === undefined || retry === schedule
-    ? Effect.succeed(() => delay)
-    : Effect.map(steppedBy(retry, setting), (make) => () => {
-        const stepped = make()
-        return (failures, random, why = unknown) => {
-          stepped.to(failures, random, why)
-          return stepped.hasEnded && stepped.last === 0 ? withoutDelay : stepped.last
-        }
-      })
+  delaysBy(retry, setting, staysAt)
 
 /** Schedules of which a retry has told that they count as ended. */
 const toldOf = new WeakSet<Retry>()
@@ -206,10 +207,10 @@ const stepping = (retry: Retry, ended: (last: number) => number | undefined): Re
  * The same for `Effect.retry`: one that dies, is interrupted, or waits for something counts as ended, and it is logged,
  * once of a Schedule; whoever is retried fails with its last error.
  */
-export const guarded = (retry: Retry): Retry => stepping(retry, () => undefined)
+export const guarded = (retry: Retry): Retry => stepping(retry, isTheEnd)
 
-/** The same where the end is no end: the last delay stays, or a second where it had none. */
-export const unending = (retry: Retry): Retry => stepping(retry, (last) => last || withoutDelay)
+/** The same where the end is no end. */
+export const unending = (retry: Retry): Retry => stepping(retry, staysAt)
 
 /** For what has no error: an answer that is empty and comes too early, or that leaves a partition out. */
 const unknown: Why = () =>
