@@ -2,7 +2,7 @@
 import type * as KafkaError from "../KafkaError.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import type { Attributes, Meter, Series } from "./Meter.ts"
+import { type Attributes, kept, type Meter, type Series } from "./Meter.ts"
 
 /** A connection, as far as it is counted. */
 export interface Counted {
@@ -33,10 +33,7 @@ export class ClientMetrics {
   }
 
   broker(host: string, port: number): BrokerMetrics {
-    const address = `${host} ${port}`
-    let metrics = this.#brokers.get(address)
-    if (metrics === undefined) this.#brokers.set(address, (metrics = new BrokerMetrics(this.#meter, host, port)))
-    return metrics
+    return kept(this.#brokers, `${host} ${port}`, () => new BrokerMetrics(this.#meter, host, port))
   }
 
   /** It is ready for requests. */
@@ -102,13 +99,9 @@ export class BrokerMetrics {
 
   /** A request was answered. */
   answered(api: string, seconds: number): void {
-    let series = this.#latencies.get(api)
-    if (series === undefined)
-      this.#latencies.set(
-        api,
-        (series = this.#meter.series(Definitions.requestLatency, { ...this.#where, "kafka.api.name": api }))
-      )
-    series.update(seconds)
+    kept(this.#latencies, api, () =>
+      this.#meter.series(Definitions.requestLatency, { ...this.#where, "kafka.api.name": api })
+    ).update(seconds)
   }
 
   /** A request that was written had no answer. */

@@ -3,7 +3,7 @@ import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import type { Attributes, Meter, Series } from "./Meter.ts"
+import { type Attributes, kept, type Meter, type Series } from "./Meter.ts"
 
 /** A partition, as gauges read it; undefined and below 0: not known. */
 export interface Watched extends TopicPartition {
@@ -14,6 +14,8 @@ export interface Watched extends TopicPartition {
 }
 
 const process = { "messaging.operation.name": "process" }
+
+const typed = (error: string | undefined): Attributes => (error === undefined ? {} : { "error.type": error })
 
 export class ConsumerMetrics {
   readonly #meter: Meter
@@ -33,35 +35,24 @@ export class ConsumerMetrics {
 
   /** Records were delivered. */
   delivered(topic: string, records: number): void {
-    let series = this.#consumed.get(topic)
-    if (series === undefined)
-      this.#consumed.set(
-        topic,
-        (series = this.#meter.series(Definitions.consumedMessages, {
-          ...this.#at(topic),
-          "messaging.operation.name": "poll"
-        }))
-      )
-    series.update(records)
+    kept(this.#consumed, topic, () =>
+      this.#meter.series(Definitions.consumedMessages, { ...this.#at(topic), "messaging.operation.name": "poll" })
+    ).update(records)
   }
 
   /** A handler was at work. */
   processed(topic: string, seconds: number, error?: string): void {
-    let series = error === undefined ? this.#processed.get(topic) : undefined
-    if (series === undefined) {
-      const failed = error === undefined ? undefined : { "error.type": error }
-      series = this.#meter.series(Definitions.processDuration, { ...this.#at(topic), ...process, ...failed })
-      if (error === undefined) this.#processed.set(topic, series)
-    }
+    const made = () =>
+      this.#meter.series(Definitions.processDuration, { ...this.#at(topic), ...process, ...typed(error) })
+    const series = error === undefined ? kept(this.#processed, topic, made) : made()
     series.update(seconds)
   }
 
   /** Offsets were committed, or not. */
   committed(seconds: number, error?: KafkaError.KafkaError | string): void {
     const type = error === undefined || typeof error === "string" ? error : errorType(error)
-    const why = type === undefined ? undefined : { "error.type": type }
     this.#meter
-      .series(Definitions.operationDuration, { ...this.#group, "messaging.operation.name": "commit", ...why })
+      .series(Definitions.operationDuration, { ...this.#group, "messaging.operation.name": "commit", ...typed(type) })
       .update(seconds)
   }
 
@@ -148,13 +139,9 @@ export class FetchMetrics {
 
   /** What an answer brought of a partition. */
   brought(topic: string, bytes: number): void {
-    let series = this.#topics.get(topic)
-    if (series === undefined)
-      this.#topics.set(
-        topic,
-        (series = this.#meter.series(Definitions.consumedBytes, { "messaging.destination.name": topic }))
-      )
-    series.update(bytes)
+    kept(this.#topics, topic, () =>
+      this.#meter.series(Definitions.consumedBytes, { "messaging.destination.name": topic })
+    ).update(bytes)
     this.#bytes += bytes
   }
 

@@ -59,6 +59,13 @@ export interface Meter {
   readonly gauge: (definition: Definition, read: () => number, options?: GaugeOptions) => () => void
 }
 
+/** What stands under a key, made where nothing does yet. */
+export const kept = <A>(all: Map<string, A>, key: string, make: () => A): A => {
+  let one = all.get(key)
+  if (one === undefined) all.set(key, (one = make()))
+  return one
+}
+
 /** Counts nothing. */
 export const none: Meter = { series: () => silent, gauge: () => () => {} }
 
@@ -84,8 +91,7 @@ class RegistryMeter implements Meter {
 
   series(definition: Definition, more: Attributes = {}): Series {
     const { boundaries = [], description, name, type } = definition
-    let all = this.#known.series.get(name)
-    if (all === undefined) this.#known.series.set(name, (all = new Set()))
+    const all = kept(this.#known.series, name, () => new Set<string>())
     const key = JSON.stringify([this.#base, more])
     const isBeyond = !all.has(key) && all.size >= seriesAtMost
     if (!isBeyond) all.add(key)

@@ -2,7 +2,7 @@
 import type * as KafkaError from "../KafkaError.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import type { Meter, Series } from "./Meter.ts"
+import { kept, type Meter, type Series } from "./Meter.ts"
 
 const send = { "messaging.operation.name": "send" }
 
@@ -44,11 +44,10 @@ export class ProducerMetrics {
   }
 
   #of(topic: string): OfTopic {
-    let one = this.#topics.get(topic)
-    if (one === undefined) {
+    return kept(this.#topics, topic, () => {
       const meter = this.#meter
       const where = { "messaging.destination.name": topic }
-      one = {
+      return {
         messages: meter.series(Definitions.sentMessages, { ...where, ...send }),
         duration: meter.series(Definitions.operationDuration, { ...where, ...send }),
         bytes: meter.series(Definitions.producedBytes, where),
@@ -59,9 +58,7 @@ export class ProducerMetrics {
         retries: meter.series(Definitions.recordRetries, where),
         splits: meter.series(Definitions.batchSplits, where)
       }
-      this.#topics.set(topic, one)
-    }
-    return one
+    })
   }
 
   /** A batch was handed to a connection. */
@@ -89,13 +86,13 @@ export class ProducerMetrics {
   /** Records have failed for good. */
   failed(topic: string, records: number, error: KafkaError.KafkaError): void {
     const type = errorType(error)
-    const key = `${type} ${topic}`
-    let series = this.#failures.get(key)
-    if (series === undefined) {
-      const where = { "messaging.destination.name": topic, ...send, "error.type": type }
-      this.#failures.set(key, (series = this.#meter.series(Definitions.sentMessages, where)))
-    }
-    series.update(records)
+    kept(this.#failures, `${type} ${topic}`, () =>
+      this.#meter.series(Definitions.sentMessages, {
+        "messaging.destination.name": topic,
+        ...send,
+        "error.type": type
+      })
+    ).update(records)
   }
 
   /** The buffer has refused records. */
