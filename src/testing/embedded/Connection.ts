@@ -182,8 +182,11 @@ export class Connection {
       if (rule === undefined) this.throttled(handler, version, correlationId, response, clientId, frame.length)
       else this.distort(rule, handler, version, correlationId, response)
     }
+    // Asked for each partition of each request: who has no rules says no more.
     const refused = (about: Parameters<typeof Rules.refusal>[4]) =>
-      Rules.refusal(cluster.accessRules, `User:${this.user}`, `${this.host.replace(/^\//, "")}`, handler.name, about)
+      cluster.accessRules.isEmpty
+        ? Code.none
+        : Rules.refusal(cluster.accessRules, `User:${this.user}`, this.host.replace(/^\//, ""), handler.name, about)
     handler.serve({
       cluster,
       node,
@@ -285,26 +288,22 @@ export class Connection {
     const key = name === "Produce" ? Quotas.keys.producer : name === "Fetch" ? Quotas.keys.consumer : undefined
     if (key === undefined || cluster.quotas.all.length === 0)
       return this.write(handler, version, correlationId, response)
-    const bytes =
-      name === "Produce"
-        ? size
-        : Frame.encodeResponse(handler.Response, version, correlationId, response as never).reduce(
-            (sum, chunk) => sum + chunk.length,
-            0
-          )
+    const encoded = (body: unknown) => Frame.encodeResponse(handler.Response, version, correlationId, body as never)
+    const chunks = encoded(response)
+    const bytes = name === "Produce" ? size : chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     const millis = cluster.quotas.throttle(cluster.env.now(), key, this.user, clientId, bytes)
-    const told = millis === 0 ? response : { ...(response as object), throttleTimeMs: millis }
-    if (millis === 0) return this.write(handler, version, correlationId, told)
-    const resumed = () => {
-      if (this.open) this.done()
+    if (millis === 0) {
+      this.link.send(chunks)
+      return this.done()
     }
-    if (cluster.settings.profile.since("2.8")) {
-      this.link.send(Frame.encodeResponse(handler.Response, version, correlationId, told as never))
-      cluster.env.after(millis, resumed)
-    } else
-      cluster.env.after(millis, () => {
-        if (this.open) this.write(handler, version, correlationId, told)
-      })
+    const told = encoded({ ...(response as object), throttleTimeMs: millis })
+    const isToldAtOnce = cluster.settings.profile.since("2.8")
+    if (isToldAtOnce) this.link.send(told)
+    cluster.env.after(millis, () => {
+      if (!this.open) return
+      if (!isToldAtOnce) this.link.send(told)
+      this.done()
+    })
   }
 
   private write(handler: Handler, version: number, correlationId: number, response: unknown, trickle = false): void {

@@ -3,7 +3,7 @@ import * as Api from "../../protocol/messages/DescribeTopicPartitions.ts"
 import * as Code from "./Code.ts"
 import { isLegalName } from "./Cluster.ts"
 import { handler } from "./Handler.ts"
-import { allTopicOperations } from "./Metadata.ts"
+import { allTopicOperations, toldOf } from "./Metadata.ts"
 import { zeroId } from "./Runtime.ts"
 
 /** `max.request.partition.size.limit` */
@@ -68,15 +68,9 @@ export const describeTopicPartitions = handler("DescribeTopicPartitions", Api, (
       isInternal: topic.internal,
       topicAuthorizedOperations: allTopicOperations,
       partitions: page.map((partition) => ({
-        errorCode: partition.leader < 0 ? Code.leaderNotAvailable : Code.none,
-        partitionIndex: partition.index,
-        leaderId: partition.leader,
-        leaderEpoch: partition.leaderEpoch,
-        replicaNodes: partition.replicas,
-        isrNodes: partition.isr,
+        ...toldOf(cluster, partition),
         eligibleLeaderReplicas: [],
-        lastKnownElr: [],
-        offlineReplicas: partition.replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
+        lastKnownElr: []
       }))
     })
     room -= page.length

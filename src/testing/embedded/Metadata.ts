@@ -21,6 +21,20 @@ const allClusterOperations = 0b1_1111_1010_0000
 const unique = <A extends { readonly name: string | null; readonly topicId: string }>(asked: ReadonlyArray<A>) =>
   Array.from(new Map(asked.map((each) => [`${each.name} ${each.topicId}`, each])).values())
 
+/** A partition as both ways to ask for it tell it. */
+export const toldOf = (
+  cluster: EmbeddedCluster,
+  { index, isr, leader, leaderEpoch, replicas }: Topic["partitions"][number]
+) => ({
+  errorCode: leader < 0 ? Code.leaderNotAvailable : Code.none,
+  partitionIndex: index,
+  leaderId: leader,
+  leaderEpoch,
+  replicaNodes: replicas,
+  isrNodes: isr,
+  offlineReplicas: replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
+})
+
 const described = (cluster: EmbeddedCluster, clientId: string, topic: Topic, operations: boolean) => ({
   errorCode: Code.none,
   name: topic.name,
@@ -29,15 +43,7 @@ const described = (cluster: EmbeddedCluster, clientId: string, topic: Topic, ope
   topicAuthorizedOperations: operations ? allTopicOperations : notAsked,
   partitions: topic.partitions.map((partition) => {
     cluster.tell(clientId, `${topic.name}-${partition.index}`, partition.leaderEpoch)
-    return {
-      errorCode: partition.leader < 0 ? Code.leaderNotAvailable : Code.none,
-      partitionIndex: partition.index,
-      leaderId: partition.leader,
-      leaderEpoch: partition.leaderEpoch,
-      replicaNodes: partition.replicas,
-      isrNodes: partition.isr,
-      offlineReplicas: partition.replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
-    }
+    return toldOf(cluster, partition)
   })
 })
 

@@ -94,6 +94,10 @@ export class Rules {
     this.superUsers = new Set(superUsers)
   }
 
+  get isEmpty(): boolean {
+    return this.byKey.size === 0
+  }
+
   add(rule: Rule): void {
     this.byKey.set(keyOf(rule), rule)
   }
@@ -111,7 +115,7 @@ export class Rules {
 
   /** Whether somebody may do something. */
   allows(principal: string, host: string, type: number, name: string, wanted: number): boolean {
-    if (this.byKey.size === 0 || this.superUsers.has(principal)) return true
+    if (this.isEmpty || this.superUsers.has(principal)) return true
     const about = Array.from(this.byKey.values()).filter((rule) => isAbout(rule, type, name))
     if (about.length === 0) return true
     const his = about.filter(
