@@ -75,7 +75,7 @@ export const advanceUntil = <A, E, R>(
   options: { readonly upTo?: Duration.Input | undefined } = {}
 ): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {
-    if (!("adjust" in clock)) return self
+    if (!Standstill.isTestClock(clock)) return self
     const upTo = Duration.toMillis(options.upTo ?? "10 minutes")
     return Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(self, { startImmediately: true })

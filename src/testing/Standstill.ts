@@ -35,9 +35,12 @@ const moveOn = (clock: Clock.Clock) =>
     }
   })
 
+/** Whether a test moves this clock. */
+export const isTestClock = (clock: Clock.Clock): boolean => "adjust" in clock
+
 export const layer: Layer.Layer<never> = Layer.succeed(Closing, (closing) =>
   Effect.clockWith((clock) =>
-    "adjust" in clock
+    isTestClock(clock)
       ? Effect.flatMap(Effect.forkChild(Effect.interruptible(moveOn(clock))), (watch) =>
           Effect.ensuring(closing, Fiber.interrupt(watch))
         )
