@@ -22,6 +22,9 @@ const names = [
 /** An operation. `all` stands for all of them, in rules. */
 export type Operation = Exclude<(typeof names)[number], "any">
 
+/** Those that a rule may be about. */
+export const grantable = names.filter((name) => name !== "unknown" && name !== "any")
+
 export const numberOf = (operation: Operation | "any"): number => names.indexOf(operation)
 
 export const of = (number: number): Operation => {

@@ -1,5 +1,6 @@
 /** Pure. How far groups are behind, as a picture of a terminal's size: bars, and how fast they grow or shrink. */
 import type { GroupLag } from "../Admin.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import * as Output from "./Output.ts"
 
 /** What was seen at a time, in milliseconds since 1970. */
@@ -35,7 +36,7 @@ export const lines = (now: Seen, before: Seen | undefined, full: number, screen:
   const partitions = now.lags.reduce((sum, one) => sum + one.partitions.length, 0)
   // What every group gets: its partitions that are furthest behind.
   const room = Math.max(0, screen.rows - 2 - 2 * now.lags.length)
-  const names = now.lags.flatMap((one) => one.partitions.map(({ partition, topic }) => `${topic}-${partition}`))
+  const names = now.lags.flatMap((one) => one.partitions.map(TopicPartition.key))
   const width = Math.min(
     Math.max(12, ...names.slice(0, 1000).map(({ length }) => length)),
     Math.floor(screen.columns / 2)
@@ -51,10 +52,13 @@ export const lines = (now: Seen, before: Seen | undefined, full: number, screen:
     const state = `${one.state}, ${Output.grouped(one.total)} behind ${rateOf(change)}${eta === "" ? "" : `, done in ${eta}`}`
     out.push(Output.paint(Output.printable(`${one.group}: ${state}`).slice(0, screen.columns), "head", screen.color))
     const share = partitions === 0 ? 0 : Math.max(1, Math.floor((room * one.partitions.length) / partitions))
+    const earlier = new Map(was?.partitions.map((place) => [TopicPartition.key(place), place.lag]))
     const furthest = [...one.partitions].sort((a, b) => (b.lag ?? -1) - (a.lag ?? -1))
-    for (const { lag, partition, topic } of furthest.slice(0, share)) {
-      const then = was?.partitions.find((other) => other.topic === topic && other.partition === partition)?.lag
-      const name = Output.printable(`${topic}-${partition}`).slice(-width).padEnd(width)
+    for (const place of furthest.slice(0, share)) {
+      const { lag } = place
+      const key = TopicPartition.key(place)
+      const then = earlier.get(key)
+      const name = Output.printable(key).slice(-width).padEnd(width)
       const drawn = lag === undefined || full <= 0 ? "" : Output.bar(lag / full, barWidth)
       const style = lag === undefined || lag === 0 ? "good" : lag > full / 2 ? "bad" : "warn"
       const number = (lag === undefined ? "-" : Output.grouped(lag)).padStart(12)

@@ -5,7 +5,8 @@ import * as Option from "effect/Option"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { type Acl, type AclFilter, Admin, type NewAcl, type Operation, orFail } from "../Admin.ts"
+import { type Acl, type AclFilter, Admin, type NewAcl, orFail } from "../Admin.ts"
+import { grantable } from "../admin/Operations.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
@@ -16,23 +17,6 @@ import * as Show from "./Show.ts"
 const { flags, jsonFlag: json } = Connection
 
 const resources = ["topic", "group", "cluster", "transactional-id", "delegation-token", "user"] as const
-const operations = [
-  "all",
-  "read",
-  "write",
-  "create",
-  "delete",
-  "alter",
-  "describe",
-  "cluster-action",
-  "describe-configs",
-  "alter-configs",
-  "idempotent-write",
-  "create-tokens",
-  "describe-tokens",
-  "two-phase-commit"
-] as const satisfies ReadonlyArray<Operation>
-
 const words = (rule: Acl | NewAcl): string =>
   `${rule.permission ?? "allow"} ${rule.principal} ${rule.operation} on ${rule.pattern ?? "literal"} ${rule.resource} ${rule.name}`
 
@@ -57,7 +41,7 @@ const filter = {
   ),
   principal: Flag.String("principal").pipe(Flag.withDescription("Such as User:alice"), Flag.optional),
   host: Flag.String("host").pipe(Flag.withDescription("An address; * for any"), Flag.optional),
-  operation: Flag.Literals("operation", operations).pipe(Flag.withDescription("What is done"), Flag.optional),
+  operation: Flag.Literals("operation", grantable).pipe(Flag.withDescription("What is done"), Flag.optional),
   permission: Flag.Literals("permission", ["allow", "deny"]).pipe(Flag.withDescription("Allow or deny"), Flag.optional)
 }
 
@@ -89,7 +73,7 @@ const add = Command.make(
     resource: Argument.Literals("resource", resources),
     name: Argument.String("name").pipe(Argument.withDescription("* for all; of the cluster: kafka-cluster")),
     principal: Argument.String("principal").pipe(Argument.withDescription("Such as User:alice; User:* for all")),
-    operations: Argument.Literals("operation", operations).pipe(Argument.atLeast(1)),
+    operations: Argument.Literals("operation", grantable).pipe(Argument.atLeast(1)),
     ...flags,
     prefixed: Flag.Boolean("prefixed").pipe(Flag.withDescription("All whose names begin so"), Flag.withDefault(false)),
     deny: Flag.Boolean("deny").pipe(Flag.withDescription("Forbid, in place of allow"), Flag.withDefault(false)),

@@ -7,6 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import { Admin, orFail, type OffsetSpec } from "../Admin.ts"
 import * as Clock from "effect/Clock"
 import * as Offset from "../Offset.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { wrong } from "./Failed.ts"
@@ -58,7 +59,7 @@ const describe = Command.make("describe", { names, ...flags, json }, (given) =>
                     one.instanceId ?? one.memberId,
                     one.clientId,
                     one.host,
-                    one.assignment.map(({ partition, topic }) => `${topic}-${partition}`).join(",")
+                    one.assignment.map(TopicPartition.key).join(",")
                   ])
               }
             })
@@ -104,11 +105,8 @@ export const showing = (given: Connection.Given, json: boolean, topic: string, a
           : (wanted as OffsetSpec)
       const [described] = yield* admin.describeTopics([topic]).pipe(orFail)
       const queries = described!.partitions.map(({ partition }) => ({ topic, partition, at: spec }))
-      yield* Show.answers(
-        queries,
-        yield* admin.listOffsets(queries),
-        (one) => `${one.topic}-${one.partition}`,
-        (found) => Show.rows(json, found, ["PARTITION", "OFFSET"], ({ offset, partition }) => [partition, offset])
+      yield* Show.answers(queries, yield* admin.listOffsets(queries), TopicPartition.key, (found) =>
+        Show.rows(json, found, ["PARTITION", "OFFSET"], ({ offset, partition }) => [partition, offset])
       )
     })
   )

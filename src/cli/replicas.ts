@@ -7,6 +7,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { Admin, orFail } from "../Admin.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { wrong } from "./Failed.ts"
@@ -118,7 +119,7 @@ const start = Command.make(
               one.replicas.join(",")
             ])
           yield* Confirm.wanted(`move the replicas of ${wanted.length} partitions`, given.yes)
-          yield* Show.answers(wanted, yield* admin.reassignPartitions(wanted), Targets.name, () => Effect.void)
+          yield* Show.answers(wanted, yield* admin.reassignPartitions(wanted), TopicPartition.key, () => Effect.void)
           if (given.wait) yield* settled(wanted)
         })
       )
@@ -140,7 +141,7 @@ const cancel = Command.make("cancel", { partitions, ...flags, yes: Confirm.yes }
         const admin = yield* Admin
         yield* Confirm.wanted(`have ${given.partitions.join(", ")} stay where they were`, given.yes)
         const changes = wanted.map((one) => ({ ...one, replicas: null }))
-        yield* Show.answers(changes, yield* admin.reassignPartitions(changes), Targets.name, () => Effect.void)
+        yield* Show.answers(changes, yield* admin.reassignPartitions(changes), TopicPartition.key, () => Effect.void)
       })
     )
   })
@@ -188,10 +189,12 @@ export const elect = Command.make(
           const answer = elected[i]!
           return answer._tag === "Success" ? [{ ...one, result: answer.success }] : []
         })
-        yield* Show.answers(wanted, elected, Targets.name, () =>
+        yield* Show.answers(wanted, elected, TopicPartition.key, () =>
           given.json
             ? Show.rows(true, lines, [], () => [])
-            : Effect.forEach(lines, (one) => Console.log(`${Targets.name(one)}: ${one.result}`), { discard: true })
+            : Effect.forEach(lines, (one) => Console.log(`${TopicPartition.key(one)}: ${one.result}`), {
+                discard: true
+              })
         )
       })
     )

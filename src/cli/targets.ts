@@ -8,9 +8,6 @@ export const partition = (text: string): TopicPartition | undefined => {
   return match === null ? undefined : { topic: match[1]!, partition: Number(match[2]) }
 }
 
-/** A partition as it is written. */
-export const name = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
-
 /** `orders-0=1,2,3`: a partition and the brokers that are to have it. */
 export const placement = (
   text: string

@@ -5,6 +5,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { Admin, orFail } from "../Admin.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { failed, wrong } from "./Failed.ts"
@@ -72,7 +73,7 @@ const describe = Command.make(
               one.producerEpoch,
               one.timeout,
               time(one.startedAt),
-              one.partitions.map(Targets.name).join(",")
+              one.partitions.map(TopicPartition.key).join(",")
             ]
           )
         )
@@ -97,7 +98,7 @@ const producers = Command.make(
         given,
         Effect.gen(function* () {
           const admin = yield* Admin
-          yield* Show.answers(known, yield* admin.describeProducers(known), Targets.name, (found) =>
+          yield* Show.answers(known, yield* admin.describeProducers(known), TopicPartition.key, (found) =>
             Show.rows(
               given.json,
               found.flatMap(({ partition, producers, topic }) =>
@@ -153,7 +154,12 @@ const abort = Command.make(
             producerEpoch: producer.producerEpoch,
             coordinatorEpoch: Math.max(0, producer.coordinatorEpoch)
           }
-          yield* Show.answers([hanging], yield* admin.abortTransactions([hanging]), Targets.name, () => Effect.void)
+          yield* Show.answers(
+            [hanging],
+            yield* admin.abortTransactions([hanging]),
+            TopicPartition.key,
+            () => Effect.void
+          )
         })
       )
     })
