@@ -5,6 +5,7 @@ import { Consumer, Kafka, KafkaConfig, Membership, Network, Producer, Topic } fr
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as LogEvent from "../src/LogEvent.ts"
 import { calm, moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
+import { cluster } from "./Observing.ts"
 
 const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -39,17 +40,6 @@ const of = (event: LogEvent.Event) => lines.filter((line) => line.event === even
 const levelsOf = (event: LogEvent.Event) => of(event).map(({ level }) => level)
 /** Those that somebody sees who has set nothing. */
 const loud = () => lines.filter(({ level }) => level !== "Debug" && level !== "Trace")
-
-const cluster = (options: Parameters<typeof KafkaTest.layer>[0] = {}, producer?: Producer.Options) =>
-  Producer.layer(producer).pipe(
-    Layer.provideMerge(
-      KafkaTest.layer({
-        topics: [{ name: orders, partitions: 2 }],
-        ...options,
-        client: { clientId: "app", ...options.client }
-      })
-    )
-  )
 
 /** A network that the embedded brokers are behind, and that can be made to refuse, or to stay silent. */
 const gated = (gate: { way: "open" | "refused" | "silent" }) =>

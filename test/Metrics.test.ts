@@ -6,6 +6,7 @@ import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as Counted from "../src/consume/Counted.ts"
 import * as Meter from "../src/metrics/Meter.ts"
 import { calm, moving as exiting, scoped, until } from "./consume/Harness.ts"
+import { cluster } from "./Observing.ts"
 
 /** Runs while the clock moves. */
 const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
@@ -47,17 +48,6 @@ const value = (name: string, attributes: Record<string, string> = {}) =>
 /** In a registry of its own. */
 const alone = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.suspend(() => Effect.provideService(self, Metric.MetricRegistry, new Map()))
-
-const cluster = (options: Parameters<typeof KafkaTest.layer>[0] = {}, producer?: Producer.Options) =>
-  Producer.layer(producer).pipe(
-    Layer.provideMerge(
-      KafkaTest.layer({
-        topics: [{ name: orders, partitions: 2 }],
-        ...options,
-        client: { clientId: "app", ...options.client }
-      })
-    )
-  )
 
 const { names } = Metrics
 const topic = { "messaging.destination.name": "orders" }

@@ -5,23 +5,11 @@ import { Consumer, Producer, Topic, Tracing } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as Spans from "../src/tracing/Spans.ts"
 import { moving as exiting, scoped, until } from "./consume/Harness.ts"
+import { keeping } from "./Observing.ts"
 
 const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const entries = (count: number) => Array.from({ length: count }, (_, i) => ({ key: "k", value: `${i}`, partition: 0 }))
-
-/** A Tracer that keeps what it is given. */
-const keeping = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, tracer, of: (name: string) => spans.filter((span) => span.name === name) }
-}
 
 const cluster = (options: Tracing.Options = {}) =>
   Producer.layer().pipe(

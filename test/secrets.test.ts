@@ -5,6 +5,7 @@ import * as Util from "node:util"
 import { Consumer, Kafka, KafkaConfig, KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import { moving, scoped } from "./consume/Harness.ts"
+import { keeping } from "./Observing.ts"
 
 /** Everything that an error can be printed as. */
 const printsOf = (error: KafkaError.KafkaError): ReadonlyArray<string> => [
@@ -54,14 +55,7 @@ describe("secrets", () => {
       printed.push(Util.inspect(options.cause, { depth: 10 }))
       printed.push(JSON.stringify(options.fiber.getRef(References.CurrentLogAnnotations)))
     })
-    const spans: Array<Tracer.NativeSpan> = []
-    const tracer = Tracer.make({
-      span: (options) => {
-        const span = new Tracer.NativeSpan(options)
-        spans.push(span)
-        return span
-      }
-    })
+    const { spans, tracer } = keeping()
     const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
     const failed = (exit: Exit.Exit<unknown, unknown>) => {
       if (Exit.isSuccess(exit)) return

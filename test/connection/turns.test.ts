@@ -6,6 +6,7 @@ import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Answers from "../hostile/Answers.ts"
 import { brokers, fake } from "./Fakes.ts"
+import { turnsOfTheLoop } from "../TurnsOfTheLoop.ts"
 
 const partitions = [{ partitionIndex: 0, leaderId: 1, replicaNodes: [1], isrNodes: [1] }]
 const topics = Array.from({ length: 50_000 }, (_, i) => ({ name: `topic-${i}`, partitions }))
@@ -26,31 +27,16 @@ const large = (settings: { readonly maxPendingResponseBytes?: number } = {}, clo
 const metadata = (broker: Broker) => broker.send(Metadata, () => ({ topics: [] }))
 const heartbeat = (broker: Broker) => broker.send(Heartbeat, () => ({ groupId: "g" }))
 
-/** Counts how often the event loop comes round, until it is asked. */
-const turnsOfTheLoop = () => {
-  let looks = 0
-  let goesOn = true
-  const look = () => {
-    looks++
-    if (goesOn) setImmediate(look)
-  }
-  look()
-  return () => {
-    goesOn = false
-    return looks
-  }
-}
-
 describe("a response of many elements", () => {
   it.live("lets the event loop run while it is read", () =>
     Effect.gen(function* () {
       const { broker } = yield* large()
       yield* heartbeat(broker)
-      const looks = turnsOfTheLoop()
+      const turns = turnsOfTheLoop()
       const { topics: told } = yield* metadata(broker)
       assert.lengthOf(told, topics.length)
       // Two elements of a topic, some thousand a turn.
-      assert.isAtLeast(looks(), 20)
+      assert.isAtLeast(turns.stop(), 20)
     }).pipe(Effect.scoped)
   )
 
@@ -109,10 +95,10 @@ describe("a response of many elements", () => {
       const asking = yield* Effect.forkChild(metadata(broker), { startImmediately: true })
       const behind = yield* Effect.forkChild(heartbeat(broker), { startImmediately: true })
       yield* Effect.yieldNow
-      const looks = turnsOfTheLoop()
+      const turns = turnsOfTheLoop()
       yield* Fiber.interrupt(asking)
       yield* Fiber.join(behind)
-      assert.isAtMost(looks(), 10)
+      assert.isAtMost(turns.stop(), 10)
     }).pipe(Effect.scoped)
   )
 })

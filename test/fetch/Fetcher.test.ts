@@ -5,6 +5,7 @@ import { Compression } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 import { append, batch, calm, consumer, counting, layer, pass, pulled, range, read, until } from "./Reading.ts"
+import { turnsOfTheLoop } from "../TurnsOfTheLoop.ts"
 
 /** gzip that counts what it decompresses, and leaves nothing to other threads, whose time is no test clock's. */
 let decompressed = 0
@@ -38,16 +39,9 @@ describe("fetching", () => {
       const reader = yield* (yield* consumer({ maxPartitionBytes: 1 << 26 })).open({ topic: "t", partition: 0 }, 0)
       let read = (yield* reader.pull).records.length
       // From here on nothing has to be fetched.
-      let looks = 0
-      let goesOn = true
-      const look = () => {
-        looks++
-        if (goesOn) setImmediate(look)
-      }
-      look()
+      const turns = turnsOfTheLoop()
       while (read < batches * records) read += (yield* reader.pull).records.length
-      goesOn = false
-      assert.isAtLeast(looks, batches / 2)
+      assert.isAtLeast(turns.stop(), batches / 2)
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
   )
 

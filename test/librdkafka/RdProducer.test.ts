@@ -7,24 +7,16 @@ import * as RdError from "../../src/librdkafka/RdError.ts"
 import * as RdProducer from "../../src/librdkafka/RdProducer.ts"
 import type { Delivery } from "../../src/Record.ts"
 import type { ProduceSettings } from "../../src/Transport.ts"
+import { produceSettings } from "../transport/contract.ts"
 
 const settings: ProduceSettings = {
-  acks: "all",
-  idempotent: true,
-  insistent: false,
-  compression: "none",
-  compressionLevel: undefined,
-  linger: 0,
-  minQueued: Infinity,
-  batchBytes: 16_384,
+  ...produceSettings,
   maxRequestBytes: 1_048_576,
   maxMessageBytes: 1_048_576,
-  maxInFlight: 5,
   requestTimeout: 30_000,
   ackTimeout: 30_000,
   deliveryTimeout: 120_000,
-  closeTimeout: 1000,
-  retry: undefined
+  closeTimeout: 1000
 }
 
 type Listener = (error: { readonly message: string } | null, report: object) => void

@@ -7,6 +7,7 @@ import * as MessageSet from "../../src/protocol/records/MessageSet.ts"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 import * as Records from "../../src/protocol/records/Records.ts"
 import { record } from "./records.ts"
+import { turnsOfTheLoop } from "../TurnsOfTheLoop.ts"
 
 const MiB = 1 << 20
 const many = (count: number, value = "v") => Array.from({ length: count }, () => record(value))
@@ -62,17 +63,10 @@ describe("slices", () => {
       const slices = new Records.Slices(bytes)
       const first = slices.next()
       assert.strictEqual(first._tag, "Large")
-      let looks = 0
-      let goesOn = true
-      const look = () => {
-        looks++
-        if (goesOn) setImmediate(look)
-      }
-      look()
+      const turns = turnsOfTheLoop()
       yield* first._tag === "Large" ? first.load : Effect.void
-      goesOn = false
       // A turn for each eight mebibytes, of 25.
-      assert.isAtLeast(looks, 3)
+      assert.isAtLeast(turns.stop(), 3)
       assert.strictEqual(slices.next()._tag, "Batch")
     })
   )

@@ -10,7 +10,7 @@ import { EmbeddedKafka, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
-import { extra, extraPartitions, join, leave, orders, send, World } from "./World.ts"
+import { extra, extraPartitions, join, leave, orders, send, sendHealthy, World } from "./World.ts"
 
 const walk = (partitions: number, choose: Choices) =>
   Effect.gen(function* () {
@@ -20,19 +20,11 @@ const walk = (partitions: number, choose: Choices) =>
     // With `latest` what is sent before the group has its positions is nobody's.
     yield* Effect.sleep(5_000)
     const wanted: Array<string> = []
-    const all = Array.from({ length: partitions }, (_, i) => i)
     for (let phase = 0; phase < 4; phase++) {
       const sickness = choose.of(sicknesses)
       const phaseOf = Effect.gen(function* () {
         const sick = yield* sicken(world, sickness, partitions)
-        const picked = all.filter(
-          (partition) => !sick.partitions.has(partition) && choose.chance(Math.min(1, 6 / partitions))
-        )
-        const due = [...sick.due]
-        for (let round = choose.between(1, 4); round > 0; round--) {
-          due.push(...(yield* send(world, "orders", picked)))
-          yield* Effect.sleep(choose.between(0, 3_000))
-        }
+        const due = [...sick.due, ...(yield* sendHealthy(world, partitions, sick.partitions))]
         // Those that are cut off lose what they have, and a rebalance waits for them.
         yield* oracle.within(
           `healthy partitions, while ${sickness} (phase ${phase})`,

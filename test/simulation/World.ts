@@ -288,3 +288,17 @@ export const send = (world: World, topic: "orders" | "extra", partitions: Readon
     }
     return entries.map(({ partition, value }) => `${topic}-${partition}:${value.toString()}`)
   })
+
+/** Sends to some of the partitions that are not sick, now and then; gives what is to be handled. */
+export const sendHealthy = (world: World, partitions: number, sick: ReadonlySet<number>) =>
+  Effect.gen(function* () {
+    const { choose } = world
+    const all = Array.from({ length: partitions }, (_, i) => i)
+    const picked = all.filter((partition) => !sick.has(partition) && choose.chance(Math.min(1, 6 / partitions)))
+    const sent: Array<string> = []
+    for (let round = choose.between(1, 4); round > 0; round--) {
+      sent.push(...(yield* send(world, "orders", picked)))
+      yield* Effect.sleep(choose.between(0, 3_000))
+    }
+    return sent
+  })

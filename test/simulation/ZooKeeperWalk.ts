@@ -11,7 +11,7 @@ import * as Layout from "../../src/balance/Layout.ts"
 import { type Choices, choices } from "./Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
-import { extra, extraPartitions, join, type Keeper, leave, orders, send, World } from "./World.ts"
+import { extra, extraPartitions, join, type Keeper, leave, orders, send, sendHealthy, World } from "./World.ts"
 
 const layouts = ["pykafka", "jvm", "pykafka-2.3-py3", "pykafka-py2"] as const
 
@@ -231,7 +231,6 @@ const walk = (partitions: number, choose: Choices, end: End) =>
     // With `latest` what is sent before the group has its positions is nobody's.
     yield* Effect.sleep(5_000)
     const wanted: Array<string> = []
-    const all = Array.from({ length: partitions }, (_, i) => i)
     // A member that has lost the brokers' coordinator alone is still one of the group, and cannot read what it is given.
     // Offsets in ZooKeeper outlive their topic, of which the embedded brokers tell nothing there, and have no epochs, so
     // that what replaces a truncated end cannot be told from it.
@@ -248,16 +247,9 @@ const walk = (partitions: number, choose: Choices, end: End) =>
       const phaseOf = Effect.gen(function* () {
         const sick = yield* sicken(world, sickness, partitions)
         yield* trouble(world, group, troubled, partitions)
-        const picked = all.filter(
-          (partition) => !sick.partitions.has(partition) && choose.chance(Math.min(1, 6 / partitions))
-        )
         // Who joins meanwhile cannot know that the topic was another, and begins at its end.
         const isDue = sickness !== "another topic is made again" || world.setting.from === "earliest"
-        const due = isDue ? [...sick.due] : []
-        for (let round = choose.between(1, 4); round > 0; round--) {
-          due.push(...(yield* send(world, "orders", picked)))
-          yield* Effect.sleep(choose.between(0, 3_000))
-        }
+        const due = [...(isDue ? sick.due : []), ...(yield* sendHealthy(world, partitions, sick.partitions))]
         yield* oracle.within(
           `healthy partitions, while ${sickness} and ${troubled} (phase ${phase})`,
           "90 seconds"

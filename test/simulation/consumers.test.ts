@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { run } from "./ConsumerWalk.ts"
+import { seedsOf } from "./Seeds.ts"
 
-/** How many seeds are walked: `SAMSA_SEEDS=1000`; by default what takes some 10 s of a processor. One seed again: `SAMSA_SEED=1234`. */
-const count = Number(process.env.SAMSA_SEEDS ?? 80)
-const chosen = process.env.SAMSA_SEED
-const seeds = chosen === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(chosen)]
+/** By default what takes some 10 s of a processor. */
+const { count, seeds } = seedsOf(80)
 
 describe("a group with clients of their own, whatever is sick", () => {
   it.live(

@@ -6,7 +6,8 @@ import { assert } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import { Cluster, type KafkaError, type Record, Transport } from "samsa"
 
-const produceSettings: Transport.ProduceSettings = {
+/** Those of a producer, as the suite makes one. */
+export const produceSettings: Transport.ProduceSettings = {
   acks: "all",
   idempotent: true,
   insistent: false,
