@@ -181,6 +181,19 @@ export const delays = (retry: Retry | undefined, setting = "retry"): Effect.Effe
 export const lasting = (retry: Retry | undefined, setting = "retry"): Effect.Effect<() => LastingDelay> =>
   delaysBy(retry, setting, staysAt)
 
+/** The wait after so many failures in a row, for engines: jitter is drawn, and from the second on there is always some. */
+export type Wait = (failures: number, why?: Why) => number
+
+/** Whatever the Schedule says: an error that is told again and again must not keep the process busy. */
+const leastDelay = 10
+
+/** What makes a `Wait` for each thing that fails by itself, and goes on. */
+export const waits = (retry: Retry | undefined): Effect.Effect<() => Wait> =>
+  Effect.zipWith(lasting(retry), Random.Random, (delays, random) => () => {
+    const delay = delays()
+    return (failures, why) => Math.max(failures > 1 ? leastDelay : 0, delay(failures, random.nextDoubleUnsafe(), why))
+  })
+
 /** Schedules of which a retry has told that they count as ended. */
 const toldOf = new WeakSet<Retry>()
 

@@ -6,7 +6,6 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
@@ -33,9 +32,6 @@ import { TopicLookups } from "./TopicLookups.ts"
 type Response = (typeof Fetch.Response.schema)["Type"]
 type Asked = Request<FetchedPartition>
 
-/** Whatever the Schedule says: an error that is told again and again must not keep the process busy. */
-const leastDelay = 10
-
 /** The last version of Fetch that is spoken. */
 const lastVersion = 18
 
@@ -46,12 +42,7 @@ export const make = Effect.fnUntraced(function* (
   context: Context,
   settings: FetchSettings
 ): Effect.fn.Return<TransportConsumer, KafkaError.KafkaError, Scope.Scope> {
-  const random = yield* Random.Random
-  const lasting = yield* Backoff.lasting(context.retry)
-  const delays: Delays = () => {
-    const delay = lasting()
-    return (failures, why) => Math.max(failures > 1 ? leastDelay : 0, delay(failures, random.nextDoubleUnsafe(), why))
-  }
+  const delays: Delays = yield* Backoff.waits(context.retry)
   const compression = yield* Compression.Compression
   let fetcher: Fetcher | undefined
   const loop = yield* Loop.make(context.cluster, (now) => fetcher!.look(now))

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -15,6 +16,7 @@ interface Node {
   version: number | undefined
   connecting: boolean
   failures: number
+  readonly wait: Backoff.Wait
   /** Why there is no connection. */
   cause: string | undefined
 }
@@ -30,8 +32,6 @@ export interface Connections {
   readonly hangUp: Effect.Effect<void>
 }
 
-const longestWait = 1000
-
 /** Why a broker is not to be had. A defect, of a network of one's own for one, is told and waited for as a failure is. */
 export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: number): KafkaError.KafkaError => {
   const error = Cause.squash(cause)
@@ -43,12 +43,17 @@ export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: numbe
 }
 
 /** Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. */
-export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel: string): Connections => {
+export const make = (
+  brokers: Brokers["Service"],
+  loop: () => Loop.Loop,
+  channel: string,
+  waits: () => Backoff.Wait
+): Connections => {
   const nodes = new Map<number, Node>()
   const nodeOf = (id: number): Node => {
     let node = nodes.get(id)
     if (node === undefined)
-      nodes.set(id, (node = { version: undefined, connecting: false, failures: 0, cause: undefined }))
+      nodes.set(id, (node = { version: undefined, connecting: false, failures: 0, wait: waits(), cause: undefined }))
     return node
   }
   return {
@@ -81,7 +86,7 @@ export const make = (brokers: Brokers["Service"], loop: () => Loop.Loop, channel
             node.cause = error.message
             onFailure(error)
             // The connection has its own delay, an address that is not known has none.
-            return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(node.failures, 6)))
+            return Effect.sleep(node.wait(node.failures, () => error))
           }),
           Effect.ensuring(ended)
         )

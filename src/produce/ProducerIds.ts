@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -13,7 +14,8 @@ import { failureOf } from "./Connections.ts"
 
 /** How long one broker may think about it before another attempt. */
 const attemptMillis = 5000
-const longestWait = 1000
+/** Who asks so long after the last wait begins a row of failures anew. */
+const forgottenAfter = 3000
 /** Without transactions nothing comes of it, but it must be positive. */
 const transactionTimeoutMs = 2_147_483_647
 
@@ -22,20 +24,26 @@ const staggerMillis = 1000
 
 /**
  * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `failed` why none
- * was to be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id counts.
+ * was to be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id
+ * counts. Where one refuses, nobody is asked before `wait` has passed.
  */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
+  wait: Backoff.Wait,
   begin: (producer: ProducerId) => void,
   failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
 ): ((asking: ReadonlyMap<number, ReadonlyArray<Queue>>) => void) => {
-  /** Who is asked now, or is not to be asked again yet. */
+  /** Who is asked now. */
   const asking = new Set<number>()
+  /** Waits that have not passed. */
+  let waiting = 0
   let askedAt = -Infinity
   /** Ids that were given: who answers after another one is not listened to. */
   let given = 0
+  /** In a row. */
   let failures = 0
+  let waitedUntil = -Infinity
 
   const ask = (node: number, queues: ReadonlyMap<number, ReadonlyArray<Queue>>): void => {
     const { fork, now, wake } = loop()
@@ -58,38 +66,35 @@ export const make = (
           : Effect.succeed({ id: producerId, epoch: producerEpoch })
     )
     const ended = (exit: Exit.Exit<ProducerId, KafkaError.KafkaError>): Effect.Effect<void> => {
+      asking.delete(node)
       if (given !== before) return Effect.void
       if (Exit.isSuccess(exit)) {
         given++
-        failures = 0
+        failures = waiting = 0
         begin(exit.value)
         return Effect.void
       }
       const error = failureOf(exit.cause, node)
-      failures++
+      const millis = wait(++failures, () => error)
+      waitedUntil = now() + millis
       // What has an id by now goes on with it.
       const without = [...queues.values()].flat().filter(({ producer }) => producer === undefined)
       failed(error, without)
-      return Effect.sleep(Math.min(longestWait, 25 * 2 ** Math.min(failures, 6)))
-    }
-    fork(
-      answered.pipe(
-        Effect.exit,
-        Effect.flatMap(ended),
-        Effect.ensuring(
-          Effect.sync(() => {
-            asking.delete(node)
-            wake()
-          })
-        )
+      waiting++
+      return Effect.ensuring(
+        Effect.sleep(millis),
+        Effect.sync(() => given === before && waiting--)
       )
-    )
+    }
+    fork(answered.pipe(Effect.exit, Effect.flatMap(ended), Effect.ensuring(Effect.sync(wake))))
     fork(Effect.andThen(Effect.sleep(staggerMillis), Effect.sync(wake)))
   }
 
   return (queues) => {
     const { now } = loop()
+    if (waiting > 0) return
     if (asking.size > 0 && now() < askedAt + staggerMillis) return
+    if (asking.size === 0 && waitedUntil + forgottenAfter < now()) failures = 0
     const nodes = [...queues.keys()].filter((node) => !asking.has(node))
     if (nodes.length > 0) ask(nodes[failures % nodes.length]!, queues)
   }

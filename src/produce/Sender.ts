@@ -75,10 +75,12 @@ export const make = Effect.fnUntraced(function* (
     for (const one of flushes) if (accumulator.isFlushed(one.flush)) Deferred.doneUnsafe(one.over, Exit.void)
     return work.wakeAt
   })
-  const connections = Connections.make(brokers, () => loop, channel)
+  const waits = yield* Backoff.waits(cluster.retry)
+  const connections = Connections.make(brokers, () => loop, channel, waits)
   const askForId = ProducerIds.make(
     brokers,
     () => loop,
+    waits(),
     (producer) => {
       accumulator.begin(producer)
       const where = { client: clientId, producerId: producer.id }

@@ -1,8 +1,10 @@
 /** Brokers that are not to be had: the wait between two attempts, and who hears of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { KafkaError } from "samsa"
+import { codes } from "samsa/ErrorCode"
+import * as Backoff from "../../src/Backoff.ts"
 import type { Brokers } from "../../src/Broker.ts"
 import type * as Loop from "../../src/engine/Loop.ts"
 import { makeQueue } from "../../src/produce/Batch.ts"
@@ -10,6 +12,8 @@ import * as Connections from "../../src/produce/Connections.ts"
 import * as ProducerIds from "../../src/produce/ProducerIds.ts"
 
 const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
+
+const waits = Backoff.waits(Schedule.exponential("100 millis"))
 
 /** A loop that looks again at once, and brokers that all end the same way. */
 const setUp = (get: Effect.Effect<never, KafkaError.KafkaError>, look: () => void) =>
@@ -35,13 +39,13 @@ describe("a defect is a failure", () => {
       const told: Array<string> = []
       const connect = () => connections.connect(1, (error) => told.push(error.reason._tag))
       const { attempts, brokers, loop } = yield* setUp(Effect.die("bad network"), () => connect())
-      const connections = Connections.make(brokers, loop, "c")
+      const connections = Connections.make(brokers, loop, "c", yield* waits)
       connect()
       yield* settled
       assert.strictEqual(attempts(), 1, "at once again")
       assert.deepStrictEqual(told, ["Unreachable"])
       assert.include(connections.versionOf(1), "bad network")
-      yield* TestClock.adjust(50)
+      yield* TestClock.adjust(100)
       assert.strictEqual(attempts(), 2)
     })
   )
@@ -55,6 +59,7 @@ describe("a defect is a failure", () => {
       const asks = ProducerIds.make(
         brokers,
         loop,
+        (yield* waits)(),
         () => {},
         (error) => told.push(error.isRetryable)
       )
@@ -62,7 +67,7 @@ describe("a defect is a failure", () => {
       yield* settled
       assert.strictEqual(attempts(), 1, "at once again")
       assert.deepStrictEqual(told, [true], "a defect may pass")
-      yield* TestClock.adjust(50)
+      yield* TestClock.adjust(100)
       assert.strictEqual(attempts(), 2)
     })
   )
@@ -76,6 +81,7 @@ it.effect("that a producer id is refused concerns those that asked", () =>
     const asks = ProducerIds.make(
       brokers,
       loop,
+      (yield* waits)(),
       () => {},
       (error, queues) => failed.push(error, ...queues)
     )
@@ -90,3 +96,62 @@ it.effect("that a producer id is refused concerns those that asked", () =>
     assert.deepStrictEqual(failed, [error, a, b])
   })
 )
+
+describe("connections and producer ids follow a curve of their own, whatever `retry` says: they follow it", () => {
+  const gaps = (attempts: () => number) =>
+    Effect.gen(function* () {
+      const gaps: Array<number> = []
+      for (let [before, millis] = [attempts(), 0]; gaps.length < 4; millis += 100) {
+        if (attempts() > before) {
+          gaps.push(millis)
+          before = attempts()
+          millis = 0
+        }
+        yield* settled
+        yield* TestClock.adjust(100)
+      }
+      return gaps
+    })
+
+  it.effect("connections", () =>
+    Effect.gen(function* () {
+      const failure = Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [] }))
+      const connect = () => connections.connect(1, () => {})
+      const { attempts, brokers, loop } = yield* setUp(failure, () => connect())
+      const connections = Connections.make(brokers, loop, "c", yield* waits)
+      connect()
+      yield* settled
+      assert.deepStrictEqual(yield* gaps(attempts), [100, 200, 400, 800])
+    })
+  )
+
+  it.effect("producer ids, of which no other broker is asked in between; after an id they begin anew", () =>
+    Effect.gen(function* () {
+      let given: Effect.Effect<never, KafkaError.KafkaError> | undefined
+      const failure = Effect.suspend(
+        () => given ?? Effect.fail(KafkaError.fromCode(codes.COORDINATOR_LOAD_IN_PROGRESS, { api: "InitProducerId" }))
+      )
+      const queues = new Map([1, 2, 3].map((node) => [node, [makeQueue("t", node, 100)]]))
+      const ids: Array<unknown> = []
+      const ask = () => asks(queues)
+      const { attempts, brokers, loop } = yield* setUp(failure, () => ask())
+      const asks = ProducerIds.make(
+        brokers,
+        loop,
+        (yield* waits)(),
+        (id) => {
+          ids.push(id)
+          given = undefined
+        },
+        () => {}
+      )
+      ask()
+      yield* settled
+      assert.deepStrictEqual(yield* gaps(attempts), [100, 200, 400, 800])
+      const send = () => Effect.succeed({ errorCode: 0, producerEpoch: 0, producerId: 7 })
+      given = Effect.succeed({ send }) as unknown as Effect.Effect<never>
+      while (ids.length === 0) yield* TestClock.adjust(100)
+      assert.deepStrictEqual(yield* gaps(attempts), [100, 200, 400, 800])
+    })
+  )
+})
