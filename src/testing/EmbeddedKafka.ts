@@ -76,6 +76,12 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
     const profile =
       options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
+    const groupVersion = options.groupVersion ?? (profile.groupVersion.finalized ? profile.groupVersion.highest : 0)
+    if (groupVersion < 0 || groupVersion > profile.groupVersion.highest)
+      return yield* KafkaError.make({
+        _tag: "Misconfigured",
+        mistakes: [`groupVersion must be from 0 to ${profile.groupVersion.highest} in this release`]
+      })
     const cluster = new EmbeddedCluster(
       env,
       {
@@ -88,6 +94,18 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
         groupMinSessionTimeout: millis(options.groupMinSessionTimeout, 6000),
         groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, profile.maxSessionTimeout),
         groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
+        groupVersion,
+        consumerGroups: {
+          sessionTimeout: millis(options.groupConsumerSessionTimeout, 45_000),
+          heartbeatInterval: millis(options.groupConsumerHeartbeatInterval, 5000),
+          maxSize: options.groupConsumerMaxSize ?? Number.MAX_SAFE_INTEGER,
+          classicMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
+          migration: options.groupConsumerMigrationPolicy ?? "bidirectional",
+          assignmentInterval: millis(options.groupConsumerAssignmentInterval, 0),
+          regexRefreshInterval: millis(options.groupConsumerRegexRefreshInterval, 600_000),
+          modern: profile.since("4.4"),
+          patterns: profile.since("4.0")
+        },
         selectsByRack: options.racks !== undefined,
         maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
         compression,

@@ -23,13 +23,18 @@ export const apiVersions = handler("ApiVersions", Api, (call) => {
   if (version >= 5 && (request.clusterId === null) !== (request.nodeId === -1))
     return call.answer({ errorCode: Code.invalidRequest })
   if (version >= 5 && elsewhere) return call.answer({ errorCode: Code.rebootstrapRequired })
+  const { groupVersion } = cluster.settings
+  const supported = [...profile.supportedFeatures]
+  const finalized = [...profile.finalizedFeatures]
+  if (profile.groupVersion.highest > 0)
+    supported.push({ name: "group.version", minVersion: 0, maxVersion: profile.groupVersion.highest })
+  if (groupVersion > 0) finalized.push({ name: "group.version", level: groupVersion })
   call.answer({
     apiKeys: profile.listed,
     // before v4 a feature that starts at 0 would be refused by Java's client, so brokers leave it out
-    supportedFeatures:
-      version >= 4 ? profile.supportedFeatures : profile.supportedFeatures.filter((f) => f.minVersion > 0),
-    finalizedFeaturesEpoch: profile.finalizedFeatures.length > 0 ? 1 : -1,
-    finalizedFeatures: profile.finalizedFeatures.map(({ level, name }) => ({
+    supportedFeatures: version >= 4 ? supported : supported.filter((f) => f.minVersion > 0),
+    finalizedFeaturesEpoch: finalized.length > 0 ? 1 : -1,
+    finalizedFeatures: finalized.map(({ level, name }) => ({
       name,
       maxVersionLevel: level,
       minVersionLevel: level

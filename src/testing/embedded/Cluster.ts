@@ -17,6 +17,7 @@ import { uuid } from "./Runtime.ts"
 import { Sessions } from "./FetchSession.ts"
 import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
+import type { AnyGroup } from "./ConsumerGroup.ts"
 import { EmbeddedPartition } from "./Partition.ts"
 import { Quotas } from "./Quotas.ts"
 import * as Reassign from "./Reassign.ts"
@@ -49,7 +50,7 @@ export class EmbeddedCluster {
   readonly nodes = new Map<number, Node>()
   readonly topics = new Map<string, Topic>()
   readonly topicsById = new Map<string, Topic>()
-  readonly groups = new Map<string, Group>()
+  readonly groups = new Map<string, AnyGroup>()
   /** By group, then by `topic-partition`. */
   readonly offsets = new Map<string, Map<string, Committed>>()
   /** What OffsetCommit v0 stored: in ZooKeeper, apart from the others. */
@@ -86,6 +87,8 @@ export class EmbeddedCluster {
   readonly users: Users
   /** How often anything has changed. */
   metadataOffset = 0
+  /** How often a topic has come. */
+  topicsVersion = 0
   private readonly coordinators = new Map<string, number>()
   private readonly moved = new Map<string, number>()
   private nextProducerId = 0
@@ -235,6 +238,7 @@ export class EmbeddedCluster {
     }
     this.topics.set(name, topic)
     this.topicsById.set(topic.id, topic)
+    this.topicsVersion++
     this.changed()
     return topic
   }
@@ -310,18 +314,19 @@ export class EmbeddedCluster {
     this.changed()
   }
 
+  /** The classic group of this id; made where there is none, in the place of one of the consumer protocol. */
   group(id: string): Group {
-    let group = this.groups.get(id)
-    if (group === undefined) {
-      group = new Group(id, this.env, {
-        initialRebalanceDelay: this.settings.groupInitialRebalanceDelay,
-        maxSize: this.settings.groupMaxSize,
-        knowsInstances: this.settings.profile.since("3.9"),
-        beatsWhileCompleting: this.settings.profile.since("2.8")
-      })
-      group.onChange = () => this.changed()
-      this.groups.set(id, group)
-    }
+    const known = this.groups.get(id)
+    if (known?.kind === "classic") return known
+    known?.end()
+    const group = new Group(id, this.env, {
+      initialRebalanceDelay: this.settings.groupInitialRebalanceDelay,
+      maxSize: this.settings.groupMaxSize,
+      knowsInstances: this.settings.profile.since("3.9"),
+      beatsWhileCompleting: this.settings.profile.since("2.8")
+    })
+    group.onChange = () => this.changed()
+    this.groups.set(id, group)
     return group
   }
 

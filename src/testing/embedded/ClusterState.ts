@@ -1,5 +1,6 @@
 /** Pure. What a cluster consists of, as data: brokers, topics, commits, settings. */
 import type * as Compression from "../../Compression.ts"
+import type { Settings as ConsumerGroupSettings } from "./ConsumerGroupData.ts"
 import type { Sessions } from "./FetchSession.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
 import type { Profile } from "./Profile.ts"
@@ -53,6 +54,9 @@ export interface Settings {
   readonly groupMinSessionTimeout: number
   readonly groupMaxSessionTimeout: number
   readonly groupMaxSize: number
+  /** The finalized feature `group.version`; from 1 on members may speak the consumer protocol (KIP-848). */
+  readonly groupVersion: number
+  readonly consumerGroups: ConsumerGroupSettings
   readonly maxFrameBytes: number
   /** Readers are sent to a replica in their rack (KIP-392). */
   readonly selectsByRack: boolean

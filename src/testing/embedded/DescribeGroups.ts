@@ -23,7 +23,9 @@ export const describeGroups = handler("DescribeGroups", Api, (call) => {
   call.answer({
     groups: request.groups.map((groupId) => {
       const refused = refusal(call, groupId, "empty")
-      const group = cluster.groups.get(groupId)
+      const known = cluster.groups.get(groupId)
+      // members of the consumer protocol are told of by ConsumerGroupDescribe
+      const group = known?.kind === "classic" ? known : undefined
       if (refused !== Code.none || group === undefined) {
         const missing = version >= 6 ? Code.groupIdNotFound : Code.none
         const errorCode = refused === Code.none ? missing : refused

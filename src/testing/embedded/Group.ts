@@ -18,6 +18,7 @@ import {
   type Settings,
   type State,
   syncFailure,
+  type SyncRequest,
   type SyncResult
 } from "./GroupData.ts"
 import type { Runtime, Timer } from "./Runtime.ts"
@@ -26,6 +27,7 @@ import { uuid } from "./Runtime.ts"
 export * from "./GroupData.ts"
 
 export class Group {
+  readonly kind = "classic"
   readonly id: string
   state: State = "Empty"
   generation = 0
@@ -336,17 +338,7 @@ export class Group {
 
   // ── assigning
 
-  sync(
-    request: {
-      readonly memberId: string
-      readonly instanceId: string | null
-      readonly generation: number
-      readonly protocolType: string | null
-      readonly protocolName: string | null
-      readonly assignments: ReadonlyArray<{ readonly memberId: string; readonly assignment: Uint8Array }>
-    },
-    answer: (result: SyncResult) => void
-  ): void {
+  sync(request: SyncRequest, answer: (result: SyncResult) => void): void {
     if (this.state === "Dead") return answer(syncFailure(Code.coordinatorNotAvailable))
     const refused = this.refusal(request.memberId, request.instanceId)
     if (refused !== Code.none) return answer(syncFailure(refused))

@@ -52,6 +52,15 @@ export interface JoinResult {
   }>
 }
 
+export interface SyncRequest {
+  readonly memberId: string
+  readonly instanceId: string | null
+  readonly generation: number
+  readonly protocolType: string | null
+  readonly protocolName: string | null
+  readonly assignments: ReadonlyArray<{ readonly memberId: string; readonly assignment: Uint8Array }>
+}
+
 export interface SyncResult {
   readonly error: number
   readonly protocolType: string | null

@@ -17,14 +17,14 @@ export const listGroups = handler("ListGroups", Api, (call) => {
       call.denied(group.id) === Code.none &&
       cluster.coordinator("group", group.id)?.id === node.id &&
       (states.length === 0 || states.includes(fold(group.state))) &&
-      (types.length === 0 || types.includes("classic"))
+      (types.length === 0 || types.includes(group.kind))
   )
   call.answer({
     groups: mine.map((group) => ({
       groupId: group.id,
       protocolType: group.protocolType ?? "",
       groupState: group.state,
-      groupType: "classic"
+      groupType: group.kind
     }))
   })
 })

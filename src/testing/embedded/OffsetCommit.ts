@@ -16,6 +16,8 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
   const now = cluster.env.now()
   const { profile } = cluster.settings
 
+  /** What each partition is answered, once the group has let the commit in. */
+  let judge: (topicId: string, partition: number) => number = () => Code.none
   const groupError = (): number => {
     if (version === 0) return Code.none
     const refused = refusal(call, groupId, "empty")
@@ -26,7 +28,11 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
       cluster.group(groupId)
       return Code.none
     }
-    return group.commits(memberId, groupInstanceId, generation)
+    if (group.kind === "classic") return group.commits(memberId, groupInstanceId, generation)
+    const judged = group.commits(memberId, groupInstanceId, generation, { version })
+    if (typeof judged === "number") return judged
+    judge = judged
+    return Code.none
   }
   const error = groupError()
   const store = version === 0 ? cluster.zooKeeperOffsets : cluster.offsets
@@ -52,6 +58,8 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
                 call.clientId,
                 `a commit of ${each.committedOffset} for ${topic.name}-${each.partitionIndex}, which ends at ${end}`
               )
+            const judged = judge(topic.id, each.partitionIndex)
+            if (judged !== Code.none) return judged
             const metadata = each.committedMetadata ?? ""
             if (metadata.length > maxMetadata) return Code.offsetMetadataTooLarge
             cluster.commit(store, groupId, `${topic.name}-${each.partitionIndex}`, {

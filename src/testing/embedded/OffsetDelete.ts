@@ -2,6 +2,7 @@
 import * as Api from "../../protocol/messages/OffsetDelete.ts"
 import * as Code from "./Code.ts"
 import type { Group } from "./Group.ts"
+import type { AnyGroup } from "./ConsumerGroup.ts"
 import { refusal } from "./GroupCall.ts"
 import { handler } from "./Handler.ts"
 
@@ -22,10 +23,13 @@ const topicsOf = (metadata: Uint8Array): ReadonlyArray<string> | undefined => {
   }
 }
 
-const isSubscribed = (group: Group, topic: string): boolean =>
+const isSubscribedClassic = (group: Group, topic: string): boolean =>
   Array.from(group.members.values()).some((member) =>
     member.protocols.some((protocol) => topicsOf(protocol.metadata)?.includes(topic) ?? true)
   )
+
+const isSubscribed = (group: AnyGroup, topic: string): boolean =>
+  group.kind === "consumer" ? group.isSubscribed(topic) : isSubscribedClassic(group, topic)
 
 export const offsetDelete = handler("OffsetDelete", Api, (call) => {
   const { cluster, request } = call

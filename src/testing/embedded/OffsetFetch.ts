@@ -58,8 +58,13 @@ export const offsetFetch = handler("OffsetFetch", Api, (call) => {
 
   if (version >= 8) {
     return call.answer({
-      groups: request.groups.map(({ groupId, topics }) => {
-        const errorCode = refusal(call, groupId, "empty")
+      groups: request.groups.map(({ groupId, memberEpoch, memberId, topics }) => {
+        const refused = refusal(call, groupId, "empty")
+        const group = cluster.groups.get(groupId)
+        const errorCode =
+          refused === Code.none && group?.kind === "consumer"
+            ? group.reads(version >= 9 ? memberId : null, version >= 9 ? memberEpoch : -1)
+            : refused
         return { groupId, errorCode, topics: errorCode === Code.none ? fetch(groupId, topics) : [] }
       })
     })

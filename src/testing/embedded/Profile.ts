@@ -52,6 +52,8 @@ export interface Profile {
   readonly forwards: boolean
   /** `group.max.session.timeout.ms` by default. */
   readonly maxSessionTimeout: number
+  /** The highest level of the feature `group.version`, and whether it is finalized; 0 and false where it has none. */
+  readonly groupVersion: { readonly highest: number; readonly finalized: boolean }
   /** How long a failed authentication is held back, in milliseconds: 100 by default since 2.0, 0 before. */
   readonly failureDelay: number
   /** Metadata names no broker until a topic is there (0.8.2). */
@@ -87,6 +89,7 @@ export const everything = (handlers: ReadonlyMap<number, Served>): Profile => {
     unknownProducer: Code.none,
     forwards: true,
     maxSessionTimeout: 1_800_000,
+    groupVersion: { highest: 1, finalized: true },
     failureDelay: 0,
     hidesBrokers: false,
     supportedFeatures: [],
@@ -197,6 +200,7 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Served
     unknownProducer: own.unknownProducer ?? Code.none,
     forwards: own.metadataVersion !== undefined,
     maxSessionTimeout: own.maxSessionTimeout,
+    groupVersion: { highest: release === "3.9" || modern ? 1 : 0, finalized: modern },
     failureDelay: own.refusesBare === true || old ? 0 : 100,
     hidesBrokers: release === "0.8.2",
     supportedFeatures:

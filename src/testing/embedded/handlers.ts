@@ -4,6 +4,8 @@ import { alterConfigs } from "./AlterConfigs.ts"
 import { alterPartitionReassignments } from "./AlterPartitionReassignments.ts"
 import { alterUserScramCredentials } from "./AlterUserScramCredentials.ts"
 import { apiVersions } from "./ApiVersions.ts"
+import { consumerGroupDescribe } from "./ConsumerGroupDescribe.ts"
+import { consumerGroupHeartbeat } from "./ConsumerGroupHeartbeat.ts"
 import { createAcls } from "./CreateAcls.ts"
 import { createPartitions } from "./CreatePartitions.ts"
 import { createTopics } from "./CreateTopics.ts"
@@ -54,6 +56,8 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     findCoordinator,
     joinGroup,
     heartbeat,
+    consumerGroupHeartbeat,
+    consumerGroupDescribe,
     leaveGroup,
     syncGroup,
     apiVersions,

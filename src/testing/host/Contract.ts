@@ -6,6 +6,7 @@ import type * as KafkaError from "../../KafkaError.ts"
 import type { Network } from "../../Network.ts"
 import type * as Topic from "../../Topic.ts"
 import type { Seen } from "../embedded/ClusterState.ts"
+import type { GroupState } from "../embedded/ConsumerGroupData.ts"
 import type { State } from "../embedded/Group.ts"
 import type * as Profile from "../embedded/Profile.ts"
 import type { Mechanism } from "../embedded/Sasl.ts"
@@ -57,6 +58,23 @@ export interface Options {
   readonly groupMaxSessionTimeout?: Duration.Input | undefined
   /** `group.max.size`. Default: unbounded. */
   readonly groupMaxSize?: number | undefined
+  /**
+   * The finalized feature `group.version`: from 1 on members may speak the consumer protocol (KIP-848). Default 1 from 4.0
+   * on and where no release is played; 0 before, which `"3.9"` alone can be raised from.
+   */
+  readonly groupVersion?: 0 | 1 | undefined
+  /** `group.consumer.session.timeout.ms`. Default 45 seconds, as in Kafka. */
+  readonly groupConsumerSessionTimeout?: Duration.Input | undefined
+  /** `group.consumer.heartbeat.interval.ms`. Default 5 seconds, as in Kafka. */
+  readonly groupConsumerHeartbeatInterval?: Duration.Input | undefined
+  /** `group.consumer.max.size`. Default: unbounded. */
+  readonly groupConsumerMaxSize?: number | undefined
+  /** `group.consumer.migration.policy`: which groups are converted while they have members. Default `"bidirectional"`. */
+  readonly groupConsumerMigrationPolicy?: "bidirectional" | "upgrade" | "downgrade" | "disabled" | undefined
+  /** `group.consumer.assignment.interval.ms`. Default 0, where Kafka's is 1 second from 4.4 on. */
+  readonly groupConsumerAssignmentInterval?: Duration.Input | undefined
+  /** `group.consumer.regex.refresh.interval.ms`. Default 10 minutes, as in Kafka. */
+  readonly groupConsumerRegexRefreshInterval?: Duration.Input | undefined
   /** `socket.request.max.bytes`. Default 100 MiB. */
   readonly maxRequestBytes?: number | undefined
   /** Asks every connection to authenticate. Default: none does. */
@@ -104,7 +122,9 @@ export interface FaultHandle {
 /** A group as its coordinator knows it. */
 export interface GroupInfo {
   readonly id: string
-  readonly state: State
+  readonly kind: "classic" | "consumer"
+  readonly state: State | GroupState
+  /** Of a group of the consumer protocol: the group's epoch. */
   readonly generation: number
   readonly protocolType: string | null
   readonly protocol: string | null
@@ -113,7 +133,10 @@ export interface GroupInfo {
     readonly memberId: string
     readonly instanceId: string | null
     readonly clientId: string
+    /** As the group's leader gave it; in a group of the consumer protocol what the member has, written in the same way. */
     readonly assignment: Uint8Array
+    /** The member's epoch in a group of the consumer protocol; in a classic group the generation. */
+    readonly epoch: number
   }>
 }
 
@@ -179,7 +202,7 @@ export interface Service {
   /** Waits until the group is as described. It has no time limit of its own: `Effect.timeout` gives it one. */
   readonly awaitGroup: (
     id: string,
-    expected: { readonly state?: State; readonly members?: number; readonly generation?: number }
+    expected: { readonly state?: State | GroupState; readonly members?: number; readonly generation?: number }
   ) => Effect.Effect<GroupInfo>
   /** Waits until the group has committed `offset` or a later one. */
   readonly awaitCommitted: (

@@ -9,7 +9,9 @@ import * as Compact from "../embedded/Compact.ts"
 import type { EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
 import { randomOf } from "../embedded/Runtime.ts"
 import { Rule, touchedBy } from "../embedded/FaultRule.ts"
-import type { Group } from "../embedded/Group.ts"
+import * as Subscriptions from "../embedded/Subscriptions.ts"
+import type { Owned } from "../embedded/ConsumerGroupData.ts"
+import type { AnyGroup } from "../embedded/ConsumerGroup.ts"
 import type { EmbeddedPartition } from "../embedded/Partition.ts"
 import type { Fault } from "../Fault.ts"
 import * as FaultOf from "../Fault.ts"
@@ -51,19 +53,39 @@ export const createTopic = (
       : Effect.void
   })
 
-const groupInfo = (group: Group): Contract.GroupInfo => ({
+/** What a member of the consumer protocol has, as classic members are told. */
+const assignmentOf = (cluster: EmbeddedCluster, assigned: Owned): Uint8Array =>
+  Subscriptions.encodeAssignment(
+    Array.from(assigned, ([topicId, partitions]) => ({
+      topic: cluster.topicsById.get(topicId)?.name ?? topicId,
+      partitions: Array.from(partitions.keys()).sort((a, b) => a - b)
+    }))
+  )
+
+const groupInfo = (cluster: EmbeddedCluster, group: AnyGroup): Contract.GroupInfo => ({
   id: group.id,
+  kind: group.kind,
   state: group.state,
   generation: group.generation,
   protocolType: group.protocolType,
   protocol: group.protocolName,
   leader: group.leader,
-  members: Array.from(group.members.values(), ({ assignment, clientId, instanceId, memberId }) => ({
-    memberId,
-    instanceId,
-    clientId,
-    assignment
-  }))
+  members:
+    group.kind === "classic"
+      ? Array.from(group.members.values(), ({ assignment, clientId, instanceId, memberId }) => ({
+          memberId,
+          instanceId,
+          clientId,
+          assignment,
+          epoch: group.generation
+        }))
+      : Array.from(group.members.values(), ({ assigned, clientId, epoch, instanceId, memberId }) => ({
+          memberId,
+          instanceId,
+          clientId,
+          assignment: assignmentOf(cluster, assigned),
+          epoch
+        }))
 })
 
 const partitionInfo = (partition: EmbeddedPartition): Contract.PartitionInfo => ({
@@ -214,7 +236,7 @@ export const make = (
     group: (id) =>
       Effect.sync(() => {
         const group = cluster.groups.get(id)
-        return group === undefined ? undefined : groupInfo(group)
+        return group === undefined ? undefined : groupInfo(cluster, group)
       }),
     topic: (topic) => Effect.sync(() => cluster.topics.get(nameOf(topic))?.partitions.map(partitionInfo)),
     awaitGroup: (id, { generation, members, state }) =>
@@ -224,7 +246,7 @@ export const make = (
           (state === undefined || group.state === state) &&
           (members === undefined || group.members.size === members) &&
           (generation === undefined || group.generation >= generation)
-          ? groupInfo(group)
+          ? groupInfo(cluster, group)
           : undefined
       }),
     awaitCommitted: (group, { offset, partition = 0, topic }) =>
