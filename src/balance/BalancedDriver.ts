@@ -17,6 +17,8 @@ import * as LogEvent from "../LogEvent.ts"
 import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import * as Machine from "../engine/Machine.ts"
+import * as MemberWork from "../engine/MemberWork.ts"
+import * as Uuid from "../engine/Uuid.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
@@ -48,17 +50,15 @@ export const join = Effect.fnUntraced(function* (
   const cluster = yield* Cluster
   const zooKeeper = yield* ZooKeeper
   const random = yield* Random.Random
-  const scope = yield* Effect.scope
-  const runFork = Effect.runForkWith(yield* Effect.context<never>())
+  const { calmed, inBackground, troubled } = yield* MemberWork.make(group, owner)
   const layout = Layout.make(settings.layout, group, {
     hostname: Os.hostname(),
-    uuid: () => uuid(() => random.nextDoubleUnsafe()),
+    uuid: () => Uuid.make(() => random.nextDoubleUnsafe()),
     time: yield* Clock.currentTimeMillis
   })
   const machine: BalancedMember.Settings = { ...settings, group, layout }
   const known = new Map<string, string>()
   const watched = new Set<string>()
-  const told = new Set<string>()
   /** Members of another layout that were told of. */
   const warned = new Set<string>()
   /** Of the session that lives, and of the last that did. */
@@ -68,27 +68,6 @@ export const join = Effect.fnUntraced(function* (
   let seen: ReadonlySet<string> | undefined
   let atWork: Fiber.Fiber<void> | undefined
   let watchingClaims: Fiber.Fiber<void> | undefined
-
-  /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
-  const inBackground = (self: Effect.Effect<void>): Fiber.Fiber<void> =>
-    Fiber.runIn(
-      runFork(
-        Effect.catchDefect(self, (defect) => {
-          const message = `the group's machinery failed: ${String(defect)}`
-          return owner.failed(KafkaError.make({ _tag: "Misuse", message, group }, defect))
-        })
-      ),
-      scope
-    )
-  /** What goes wrong and is tried again: told each time; logged, once of a kind until the group is balanced, where nobody takes it. */
-  const troubled = (error: KafkaError.KafkaError): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (owner.waits !== undefined) return owner.waits(error)
-      const kind = error.reason._tag
-      if (told.has(kind)) return Effect.void
-      told.add(kind)
-      return LogEvent.log("waiting", `group ${group} waits: ${error.message}`, { group })
-    })
 
   const watches = GroupWatches.make({
     zooKeeper,
@@ -206,7 +185,7 @@ export const join = Effect.fnUntraced(function* (
         watchingClaims?.interruptUnsafe()
         watchingClaims = undefined
       } else watchingClaims ??= watch(Stream.mergeAll(waitsFor.map(watches.claims), { concurrency: "unbounded" }))
-      if (state.phase === "balanced") told.clear()
+      if (state.phase === "balanced") calmed()
     }
   })
   const { post, state } = driven
@@ -284,10 +263,3 @@ const around = (
     }
     return { topics: names, members, partitions, claims, ours }
   })
-
-const uuid = (random: () => number): string => {
-  const hex = Array.from({ length: 32 }, (_, i) =>
-    i === 12 ? "4" : Math.floor(i === 16 ? 8 + random() * 4 : random() * 16).toString(16)
-  ).join("")
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
-}

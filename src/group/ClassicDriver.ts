@@ -4,15 +4,14 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import * as Machine from "../engine/Machine.ts"
+import * as MemberWork from "../engine/MemberWork.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Identity } from "../GroupOffsets.ts"
 import type * as KafkaError from "../KafkaError.ts"
@@ -31,22 +30,6 @@ export interface Settings extends ClassicRequests.Settings, ClassicRound.Setting
   readonly heartbeat: Backoff.Retry | undefined
   readonly rejoin: Backoff.Retry | undefined
 }
-
-/** What goes wrong and is tried again: told each time; or else logged, once of a kind until the group is joined. */
-const waiting = (
-  group: string,
-  owner: Join["owner"],
-  told: Set<string>,
-  error: KafkaError.KafkaError
-): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (owner.waits !== undefined) return owner.waits(error)
-    const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
-    if (told.has(kind)) return Effect.void
-    told.add(kind)
-    const text = `group ${group} cannot be joined as it should, and it is tried again: ${error.message}`
-    return LogEvent.log("waiting", text, { group })
-  })
 
 /** The group shares out anew. */
 const begun = (owner: Join["owner"]): Effect.Effect<void> => Effect.sync(() => owner.rebalancing?.())
@@ -84,24 +67,14 @@ export const join = (
     const cluster = yield* Cluster
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
-    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const { calmed, troubled, ...work } = yield* MemberWork.make(group, owner)
+    const inBackground = (self: Effect.Effect<void>): void => void work.inBackground(self)
     const now = SessionClock.make(clock)
     const requests = ClassicRequests.make(cluster, now, group, settings)
     // Last of all: what is under way in the background would ask for the connection again.
     yield* Scope.addFinalizer(scope, Effect.sync(requests.hangUp))
     const watch = TopicWatch.make(cluster, topics)
-    const told = new Set<string>()
-
     const machineSettings = yield* machineOf(group, settings, requests.terms)
-    /** Runs until it ends or the Scope closes. What fails there without a name must end the consumer, not vanish. */
-    const inBackground = (self: Effect.Effect<void>): void => {
-      const guarded = Effect.catchDefect(self, (defect) =>
-        owner.failed(ClassicRound.broken("the group's machinery", defect, group))
-      )
-      Fiber.runIn(runFork(guarded), scope)
-    }
-
-    const troubled = (error: KafkaError.KafkaError) => waiting(group, owner, told, error)
     const rounds = ClassicRound.make(group, settings, requests, watch, troubled)
 
     // ── what the machine asks for
@@ -113,7 +86,7 @@ export const join = (
             Effect.sync(() => {
               post(event)
               if (event._tag !== "Synced") return
-              told.clear()
+              calmed()
               inBackground(takeOver(round))
             }),
           onFailure: (error) => {

@@ -31,28 +31,9 @@ import {
   type State,
   type Step
 } from "./ClassicState.ts"
+import * as Refusal from "./Refusal.ts"
 
 export * from "./ClassicState.ts"
-
-/** What is refused for good with a word of the group's own. */
-const groupRefuses: ReadonlySet<number> = new Set([
-  ErrorCode.codes.INCONSISTENT_GROUP_PROTOCOL,
-  ErrorCode.codes.INVALID_GROUP_ID,
-  ErrorCode.codes.INVALID_SESSION_TIMEOUT,
-  ErrorCode.codes.GROUP_MAX_SIZE_REACHED
-])
-
-/** The error of a code with which the coordinator turns the member away for good. */
-const refusal = (settings: Settings, code: number, api: Api): KafkaError.KafkaError => {
-  const where = { api, group: settings.group }
-  if (!groupRefuses.has(code)) return KafkaError.fromCode(code, where)
-  const { message, name } = ErrorCode.get(code)
-  const isAssignor = code === ErrorCode.codes.INCONSISTENT_GROUP_PROTOCOL
-  const remedy = isAssignor
-    ? ` All members must offer one assignor that is the same; here they are set by Membership.classic({ assignors }).`
-    : ""
-  return KafkaError.make({ ...where, _tag: "GroupRefused", code, name, message: message + remedy })
-}
 
 type Api = "JoinGroup" | "SyncGroup" | "Heartbeat" | "OffsetCommit"
 
@@ -153,7 +134,7 @@ const roundRefused = (settings: Settings, state: State, code: number, api: Api, 
     case "coordinator":
       return before(forget, joinLater(settings, state, now, random, why))
     default:
-      if (!ErrorCode.isTransient(code, api)) return fail(state, refusal(settings, code, api))
+      if (!ErrorCode.isTransient(code, api)) return fail(state, Refusal.of(settings.group, api, code))
       return joinLater(settings, state, now, random, why)
   }
 }
@@ -181,7 +162,7 @@ const memberRefused = (
     case "rejoin-anew":
       return lose(state, "")
     default: {
-      if (!ErrorCode.isTransient(code, api)) return lose(state, state.memberId, refusal(settings, code, api))
+      if (!ErrorCode.isTransient(code, api)) return lose(state, state.memberId, Refusal.of(settings.group, api, code))
       const missed = state.missed + 1
       const heartbeatAt = now + Math.max(1, settings.heartbeatDelay(missed, random, why))
       return [{ ...state, missed, heartbeatAt }, asks === "coordinator" ? forget : []]

@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Assignor from "../Assignor.ts"
+import { broken } from "../engine/MemberWork.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -34,12 +35,6 @@ export interface ClassicRound {
   /** What was given last is lost: the assignors begin anew. */
   readonly forget: () => void
 }
-
-/** What cannot be read is told as itself; whatever else a bug or an assignor of the application threw, as `Misuse`. */
-export const broken = (what: string, cause: unknown, group: string): KafkaError.KafkaError =>
-  cause instanceof KafkaError.KafkaError
-    ? cause
-    : KafkaError.make({ _tag: "Misuse", message: `${what} failed: ${String(cause)}`, group }, cause)
 
 /**
  * Whether a leader's id is the one that a static member had before it came back: releases before KIP-814 name that, and
