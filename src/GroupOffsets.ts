@@ -80,13 +80,14 @@ export class GroupOffsets extends Context.Service<
   {
     /**
      * What is committed, by `TopicPartition.key`; partitions without a commit are left out. Offsets of an open
-     * transaction are waited for. A member of the group says who it is, `as`. Retried for as long as a retry may help:
-     * bounded by the caller, who hears of each failure by `waits`.
+     * transaction are waited for. A member of the group says who it is, `as`, at each try: while it is on its way to the
+     * next epoch it is refused. Retried for as long as a retry may help: bounded by the caller, who hears of each
+     * failure by `waits`.
      */
     readonly fetch: (
       group: string,
       partitions: ReadonlyArray<TopicIdPartition>,
-      as?: Identity,
+      as?: () => Identity,
       waits?: (error: KafkaError) => Effect.Effect<void>
     ) => Effect.Effect<ReadonlyMap<string, Committed>, KafkaError>
     /**

@@ -54,6 +54,8 @@ export interface Member {
    * this member and what it holds: it is sent again as who the member is then. Left out: never.
    */
   readonly goesOn?: ((as: Identity, code: number) => boolean) | undefined
+  /** Committed offsets are asked for as `identity`, since the coordinator looks at that (KIP-848). Default: as nobody. */
+  readonly fetchesAsMember?: boolean | undefined
   /** What is subscribed to has changed: to be looked at now, not at the next `metadataMaxAge`. */
   readonly topicsChanged?: Effect.Effect<void> | undefined
   /**
@@ -75,6 +77,8 @@ export interface Join {
   readonly group: string
   /** The topics subscribed to, as they are now: those of a pattern grow. */
   readonly topics: Effect.Effect<ReadonlyArray<string>, KafkaError>
+  /** What they are picked by now, of all topics of the cluster; undefined: they are named. */
+  readonly pattern?: (() => RegExp | undefined) | undefined
   readonly owner: Owner
 }
 

@@ -5,5 +5,7 @@
  * @since 0.1.0
  */
 export * from "./Membership.ts"
+export { auto, type AutoOptions } from "./AutoGroup.ts"
 export { classic, type ClassicOptions } from "./ClassicGroup.ts"
+export { consumer, type ConsumerOptions } from "./ConsumerGroup.ts"
 export { zooKeeper, type ZooKeeperOptions } from "./ZooKeeperGroup.ts"

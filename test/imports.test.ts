@@ -34,7 +34,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
         " "
       )
   },
-  { names: ["Memberships", "Kafka", "RdKafka"], beside: true },
+  { names: ["AutoGroup", "Memberships", "Kafka", "RdKafka"], beside: true },
   { names: ["Producer", "Admin"] },
   { names: ["consume"] },
   { names: ["Consumer", "ShareConsumer", "Transaction"], beside: true },

@@ -179,6 +179,18 @@ const classic: Legal<Membership.ClassicOptions> = {
   leaveTimeout: duration
 }
 
+const consumerGroup: Legal<Membership.ConsumerOptions> = {
+  assignor: text,
+  rebalanceTimeout: duration,
+  sessionTimeout: duration,
+  instanceId: text,
+  rack: text,
+  metadataMaxAge: duration,
+  heartbeat: none,
+  rejoin: none,
+  leaveTimeout: duration
+}
+
 const inZooKeeper: Legal<Membership.ZooKeeperOptions> = {
   layout: none,
   assignor: none,
@@ -391,6 +403,8 @@ describe("a setting of the wrong kind is refused by its name", () => {
       Effect.gen(function* () {
         for (const [membership, legal] of [
           [Membership.classic, classic],
+          [Membership.consumer, consumerGroup],
+          [Membership.auto, { ...consumerGroup, ...classic }],
           [Membership.zooKeeper, inZooKeeper]
         ] as ReadonlyArray<[(options: any) => Membership.Membership<any>, Legal<object>]>) {
           assert.deepStrictEqual(yield* taken(joined(membership), {}, legal), [])

@@ -151,6 +151,7 @@ export const make = Effect.fnUntraced(function* (
     partitions,
     cluster,
     groupOffsets,
+    identity: () => (engine.member?.fetchesAsMember === true ? engine.member.identity() : anonymous),
     settings,
     knownTopics,
     provide,

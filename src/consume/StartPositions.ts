@@ -52,6 +52,8 @@ export interface KnownTopic {
 export interface Context {
   readonly cluster: Cluster["Service"]
   readonly groupOffsets: GroupOffsets.GroupOffsets["Service"]
+  /** As whom commits are asked for now. */
+  readonly identity: () => GroupOffsets.Identity
   readonly settings: Settings
   readonly knownTopics: ReadonlyMap<string, KnownTopic>
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
@@ -91,8 +93,10 @@ const mostUnstable = 8
  * it is left to wait alone.
  */
 const commitsOf = (
-  fetch: GroupOffsets.GroupOffsets["Service"]["fetch"],
-  group: string,
+  fetch: (
+    places: ReadonlyArray<TopicPartition.TopicPartition>,
+    waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  ) => Effect.Effect<ReadonlyMap<string, GroupOffsets.Committed>, KafkaError.KafkaError>,
   list: ReadonlyArray<Partition>,
   waits: Waits,
   tell: (
@@ -112,10 +116,10 @@ const commitsOf = (
       return one === undefined ? waits(list)(error) : Effect.asVoid(Deferred.succeed(found, one))
     }
     const places = list.map(({ place }) => place)
-    const all = Effect.map(fetch(group, places, undefined, hears), (commits) => tell(list, commits))
+    const all = Effect.map(fetch(places, hears), (commits) => tell(list, commits))
     const part = Effect.map(Deferred.await(found), (one) => {
       const others = list.filter((partition) => partition !== one)
-      const each = (some: ReadonlyArray<Partition>) => commitsOf(fetch, group, some, waits, tell, unstable + 1)
+      const each = (some: ReadonlyArray<Partition>) => commitsOf(fetch, some, waits, tell, unstable + 1)
       const alone = Effect.raceFirst(each([one]), Deferred.await(one.released))
       return Effect.all([alone, each(others)], { concurrency: "unbounded", discard: true })
     })
@@ -129,7 +133,7 @@ const unstableCommit = ErrorCode.codes.UNSTABLE_OFFSET_COMMIT
  * is told why it takes long.
  */
 export const wanted = Effect.fnUntraced(function* (
-  { cluster, groupOffsets, knownTopics, provide, settings }: Context,
+  { cluster, groupOffsets, identity, knownTopics, provide, settings }: Context,
   list: ReadonlyArray<Partition>,
   ignoreCommits: boolean,
   waits: Waits,
@@ -177,7 +181,7 @@ export const wanted = Effect.fnUntraced(function* (
     )
   yield* group === undefined || (ignoreCommits && from !== "committed")
     ? told(list, new Map())
-    : commitsOf(groupOffsets.fetch, group, list, waits, told)
+    : commitsOf((places, hears) => groupOffsets.fetch(group, places, identity, hears), list, waits, told)
 })
 
 /** A position whose offset is to be found. */

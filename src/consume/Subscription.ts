@@ -86,11 +86,15 @@ const join = <RM>(
   engine: Engine.Engine,
   group: string,
   membership: Membership.Membership<RM>,
-  topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>
+  topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>,
+  pattern: () => RegExp | undefined
 ) =>
-  Effect.map(Scope.provide(membership.join({ group, topics, owner: engine.owner }), engine.scope), (member) => {
-    engine.member = member
-  })
+  Effect.map(
+    Scope.provide(membership.join({ group, topics, pattern, owner: engine.owner }), engine.scope),
+    (member) => {
+      engine.member = member
+    }
+  )
 
 /** What is subscribed to, and how that is changed. */
 export interface Subscription {
@@ -131,6 +135,7 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
       isFirst = false
       return found.map(({ name }) => name)
     })
+  const pattern = () => (known === undefined && wanted instanceof RegExp ? wanted : undefined)
   const topics = Effect.suspend(() => (wanted instanceof RegExp ? matching(wanted) : Effect.succeed(wanted)))
   const named = (names: ReadonlyArray<string>) =>
     Effect.map(
@@ -141,7 +146,7 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
     engine,
     Effect.andThen(
       wanted instanceof RegExp ? Effect.void : named(wanted),
-      Effect.andThen(join(engine, group, membership, topics), explain(engine, topics))
+      Effect.andThen(join(engine, group, membership, topics, pattern), explain(engine, topics))
     )
   )
   return {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
-import type { Commit, Committed, Identity } from "../GroupOffsets.ts"
+import { anonymous, type Commit, type Committed, type Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as OffsetCommit from "../protocol/messages/OffsetCommit.ts"
 import * as OffsetFetch from "../protocol/messages/OffsetFetch.ts"
@@ -62,18 +62,19 @@ export const fetch = (
   retry: Backoff.Retry,
   id: string,
   partitions: ReadonlyArray<TopicPartition.TopicIdPartition>,
-  as?: Identity,
+  as?: () => Identity,
   waits: (error: KafkaError.KafkaError) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<ReadonlyMap<string, Committed>, KafkaError.KafkaError> => {
   if (partitions.length === 0) return Effect.succeed(new Map())
   const where = { api: "OffsetFetch", group: id }
-  const member = as === undefined || as.memberId === "" ? {} : { memberId: as.memberId, memberEpoch: as.generation }
   const once = Effect.gen(function* () {
     const broker = yield* cluster.coordinator("group", id)
     const named = new Named(cluster, partitions)
     const response = yield* broker.send(
       OffsetFetch,
       (version) => {
+        const { generation, memberId } = as?.() ?? anonymous
+        const member = memberId === "" ? {} : { memberId, memberEpoch: generation }
         const topics = named.topics.map(([name, list, topicId]) => ({
           ...topicAt(version, name, topicId),
           partitionIndexes: list.map((p) => p.partition)
@@ -131,9 +132,13 @@ export const fetch = (
   })
   return asked(cluster, id, once).pipe(
     Effect.tapError((error) => (error.isRetryable ? waits(error) : Effect.void)),
-    Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable })
+    Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable || isOfAnotherEpoch(error) })
   )
 }
+
+/** Whether it was refused since the member is another by now, or none: it is asked again as who it is, until it is told. */
+const isOfAnotherEpoch = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "Server" && (reason.code === code.STALE_MEMBER_EPOCH || reason.code === code.UNKNOWN_MEMBER_ID)
 
 /** The code of each commit, in their order; fails where the coordinator gave no answer. */
 export const commit = (

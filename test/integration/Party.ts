@@ -20,13 +20,17 @@ export interface Handled {
 export interface Options {
   readonly group: string
   readonly topic: Topic.Any
-  readonly assignors: ReadonlyArray<Assignor.Assignor>
+  /** Of classic groups. */
+  readonly assignors?: ReadonlyArray<Assignor.Assignor>
   /** Other settings of the membership. */
   readonly membership?: Membership.ClassicOptions
+  /** The membership itself, in their place. */
+  readonly as?: (member: string) => Membership.Membership
 }
 
 /** The members of ours, and what they did. */
-export const make = ({ assignors, group, membership, topic }: Options) => {
+export const make = ({ as, assignors, group, membership, topic }: Options) => {
+  const classic = () => Membership.classic({ assignors, heartbeatInterval: "300 millis", ...membership })
   const handled = seen<Handled>()
   const held = seen<Held>()
   const owned = (member: string) => held.all.filter((one) => one.member === member && one.to === undefined)
@@ -39,7 +43,7 @@ export const make = ({ assignors, group, membership, topic }: Options) => {
             group,
             topics: [topic as Topic.Bytes<string>],
             from: "earliest",
-            membership: Membership.classic({ assignors, heartbeatInterval: "300 millis", ...membership })
+            membership: as?.(member) ?? classic()
           })
         ),
         scope

@@ -55,6 +55,7 @@ export const watch = <R>(
       (own): Membership.Member => ({
         identity: () => own.identity(),
         isAlive: own.isAlive,
+        fetchesAsMember: own.fetchesAsMember,
         topicsChanged: own.topicsChanged,
         commitRefused: (as, code) => own.commitRefused(as, code),
         goesOn: own.goesOn,

@@ -1,0 +1,186 @@
+/**
+ * Drives the state machine of a member of a group of the consumer protocol (`ConsumerMember`): carries its commands out
+ * as heartbeats to the coordinator, feeds the answers back, finds the names of topics that it is given by id, and wakes
+ * it at its deadlines on the Clock.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import { Cluster } from "../Cluster.ts"
+import * as Machine from "../engine/Machine.ts"
+import * as MemberWork from "../engine/MemberWork.ts"
+import * as Uuid from "../engine/Uuid.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import type { Join, Member } from "../Membership.ts"
+import * as ConsumerHeartbeat from "./ConsumerHeartbeat.ts"
+import * as ConsumerMember from "./ConsumerMember.ts"
+import * as Refusal from "./Refusal.ts"
+import * as SessionClock from "./SessionClock.ts"
+import * as TopicNames from "./TopicNames.ts"
+import * as TopicWatch from "./TopicWatch.ts"
+
+/** Checked settings; durations in milliseconds. */
+export interface Settings extends ConsumerHeartbeat.Settings {
+  readonly sessionTimeout: number
+  readonly metadataMaxAge: number
+  readonly leaveTimeout: number
+  readonly heartbeat: Backoff.Retry | undefined
+  readonly rejoin: Backoff.Retry | undefined
+}
+
+const code = ErrorCode.codes
+
+/** Joins, and stays a member until the Scope closes. */
+export const join = (
+  settings: Settings,
+  { group, owner, pattern = () => undefined, topics }: Join
+): Effect.Effect<Member, never, Cluster | Scope.Scope> =>
+  Effect.gen(function* () {
+    const cluster = yield* Cluster
+    const random = yield* Random.Random
+    const { calmed, inBackground, troubled } = yield* MemberWork.make(group, owner)
+    const now = SessionClock.make(yield* Clock.Clock)
+    const watch = TopicWatch.make(cluster, topics)
+    const requests = ConsumerHeartbeat.make(cluster, now, group, settings, { names: watch.subscribed, pattern }, () =>
+      Math.ceil(settings.sessionTimeout / 3)
+    )
+    const [heartbeats, rejoins] = yield* Effect.all([
+      Backoff.lasting(settings.heartbeat, "heartbeat"),
+      Backoff.lasting(settings.rejoin, "rejoin")
+    ])
+    const machineSettings: ConsumerMember.Settings = {
+      group,
+      sessionTimeout: settings.sessionTimeout,
+      static: settings.instanceId !== null,
+      heartbeatDelay: heartbeats(),
+      rejoinDelay: rejoins()
+    }
+
+    // ── what the machine asks for
+
+    const heartbeat = (command: ConsumerMember.Command & { _tag: "Heartbeat" }) => {
+      const joins = command.epoch === 0
+      const begun = Effect.sync(() => owner.rebalancing?.())
+      const first = joins ? Effect.andThen(begun, Effect.asVoid(watch.subscribe)) : Effect.void
+      return Effect.matchEffect(Effect.andThen(first, requests.beat(command)), {
+        onSuccess: (event) => {
+          post(event)
+          if (event._tag === "Answered") calmed()
+          return event._tag === "Refused" && holdsUp(event.code, joins)
+            ? troubled(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
+            : Effect.void
+        },
+        onFailure: (error) => {
+          post({ _tag: "Failed", beat: command.beat, error })
+          return error.isRetryable ? troubled(error) : Effect.void
+        }
+      })
+    }
+
+    const resolve = TopicNames.make({
+      cluster,
+      group,
+      watch,
+      pattern,
+      inBackground,
+      troubled,
+      isWanted: (id) => ConsumerMember.unnamed(state()).includes(id),
+      found: (names) => post({ _tag: "Resolved", names })
+    })
+
+    const carryOut = (command: ConsumerMember.Command): void => {
+      switch (command._tag) {
+        case "Heartbeat":
+          return void inBackground(heartbeat(command))
+        case "ForgetCoordinator":
+          return cluster.forgetCoordinator("group", group)
+        case "Resolve":
+          return resolve(command.ids)
+        case "Give":
+          return void inBackground(owner.assigned(command.partitions.map(placeOf)))
+        case "Revoke": {
+          const { partitions, round } = command
+          const revoked = owner.revoke(partitions.map(placeOf), settings.rebalanceTimeout)
+          return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
+        }
+        case "Lose":
+          return void inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
+        case "Leave":
+          return void inBackground(
+            Effect.map(Effect.ignore(requests.leave(command.memberId)), () => post({ _tag: "Left" }))
+          )
+        case "Fail":
+          return void inBackground(owner.failed(command.error))
+      }
+    }
+
+    const machine = yield* Machine.make<ConsumerMember.State, ConsumerMember.Event, ConsumerMember.Command>({
+      initial: ConsumerMember.initial(Uuid.make(() => random.nextDoubleUnsafe())),
+      now,
+      step: (state, event, now) => ConsumerMember.step(machineSettings, state, event, now, random.nextDoubleUnsafe()),
+      deadline: (state) => ConsumerMember.deadline(machineSettings, state),
+      tick: { _tag: "Tick" },
+      hasEnded: (state) => state.phase === "ended",
+      carryOut
+    })
+    const { post, state } = machine
+    inBackground(machine.run)
+
+    // ── what is subscribed to
+
+    const resubscribed = watch.subscribe.pipe(
+      Effect.tapError((error) => (error.isRetryable ? troubled(error) : Effect.void)),
+      Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => state().phase !== "ended" }),
+      Effect.ignore,
+      Effect.andThen(Effect.sync(() => post({ _tag: "Outdated" })))
+    )
+    const lookAgain = Effect.gen(function* () {
+      if (!requests.picks() || !(yield* watch.isOutdated)) return
+      yield* watch.subscribe
+      post({ _tag: "Outdated" })
+    }).pipe(Effect.ignore)
+    inBackground(
+      Effect.asVoid(
+        Effect.repeat(Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain), {
+          while: () => state().phase !== "ended"
+        })
+      )
+    )
+
+    return {
+      identity: () => {
+        const { epoch, memberId } = state()
+        // Outside the group it is whoever it was: what it commits then is refused.
+        return { memberId, generation: epoch, instanceId: settings.instanceId }
+      },
+      fetchesAsMember: true,
+      isAlive: () => {
+        if (machine.now() < ConsumerMember.expiresAt(machineSettings, state())) return true
+        machine.advance({ _tag: "Tick" })
+        return false
+      },
+      goesOn: (as, errorCode) =>
+        errorCode === code.STALE_MEMBER_EPOCH && as.memberId === state().memberId && state().epoch > 0,
+      commitRefused: (as, errorCode) =>
+        post({ _tag: "CommitRefused", memberId: as.memberId, epoch: as.generation, code: errorCode }),
+      topicsChanged: Effect.sync(() => void inBackground(resubscribed)),
+      stopping: Effect.sync(() => post({ _tag: "Stopping" })),
+      closing: Effect.sync(() => post({ _tag: "Closing" })),
+      leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
+        Effect.andThen(machine.ended),
+        Effect.timeoutOption(settings.leaveTimeout),
+        Effect.asVoid
+      )
+    }
+  })
+
+const placeOf = ({ partition, topic }: ConsumerMember.Owned) => ({ topic, partition })
+
+/** Whether a refusal holds a member up, and is to be told: who is only to join anew is not. What lasts fails it. */
+const holdsUp = (errorCode: number, joins: boolean): boolean =>
+  errorCode === code.UNRELEASED_INSTANCE_ID
+    ? joins
+    : ErrorCode.asks(errorCode, "ConsumerGroupHeartbeat") !== "rejoin-lost" &&
+      (errorCode === code.INVALID_REGULAR_EXPRESSION || ErrorCode.isTransient(errorCode, "ConsumerGroupHeartbeat"))
