@@ -9,11 +9,9 @@ import { Effect, Fiber } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { seedsOf } from "../Seeds.ts"
 import * as Harness from "./Harness.ts"
 import * as PyKafka from "./PyKafka.ts"
-
-const seeds = Number(process.env.SAMSA_SEEDS ?? 6)
-const first = Number(process.env.SAMSA_SEED ?? 1)
 
 /** mulberry32 */
 const random = (seed: number) => () => {
@@ -175,7 +173,7 @@ const walk = (seed: number) =>
   })
 
 describe("a random walk", () => {
-  for (let seed = first; seed < first + seeds; seed++)
+  for (const seed of seedsOf(6))
     it.effect(
       `${seed}`,
       () =>

@@ -7,6 +7,7 @@ import * as Backoff from "../../src/Backoff.ts"
 import * as FetchRequest from "../../src/fetch/FetchRequest.ts"
 import { FetchScheduler, type Request, type Slot } from "../../src/fetch/FetchScheduler.ts"
 import { randomOf } from "../../src/testing/embedded/Runtime.ts"
+import { seedsOf } from "../Seeds.ts"
 
 const delays = () => (failures: number) => Backoff.delay(failures, 0.5)
 
@@ -256,13 +257,13 @@ const walk = (seed: number): Options => {
   }
 }
 
-const seeds = Number(process.env.SAMSA_SEEDS ?? 200)
+const seeds = seedsOf(200)
 
 describe("the fetch scheduler", () => {
   it(
-    `lets every partition that is read go on, and holds no more than it may, whatever the others do (${seeds} seeds)`,
+    `lets every partition that is read go on, and holds no more than it may, whatever the others do (${seeds.length} seeds)`,
     () => {
-      for (let seed = 1; seed <= seeds; seed++) {
+      for (const seed of seeds) {
         const options = walk(seed)
         const { doneAt, idle, largest, most, parts } = run(options)
         const what = `seed ${seed}: ${parts.length} partitions, ${options.nodes} brokers, a buffer of ${options.bufferBytes}`
@@ -288,7 +289,7 @@ describe("the fetch scheduler", () => {
         )
       }
     },
-    20_000 + seeds * 50
+    20_000 + seeds.length * 50
   )
 
   it("asks more than 64 partitions with default settings", () => {

@@ -165,9 +165,12 @@ export const sicken = (
         break
       case "committed by hand":
         yield* ofOwners(({ consumer }) =>
-          Effect.flatMap(consumer.position(places[0]!), (position) =>
-            consumer.commit([{ ...places[0]!, offset: Math.max(0, position - choose.below(4)), metadata: "by hand" }])
-          )
+          Effect.gen(function* () {
+            const place = places[0]!
+            const offset = Math.max(0, (yield* consumer.position(place)) - choose.below(4))
+            yield* world.waive(place.partition, offset)
+            yield* consumer.commit([{ ...place, offset, metadata: "by hand" }])
+          })
         )
         break
       case "another topic is deleted":

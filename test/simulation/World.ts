@@ -139,6 +139,17 @@ export class World {
     this.atWork.delete(member)
   }
 
+  /** What an application commits by hand counts as done below that offset, whatever handler is at work there. */
+  waive(partition: number, below: number): Effect.Effect<void> {
+    return this.broker.log("orders", partition).pipe(
+      Effect.map((log) => {
+        for (const { offset, value } of log)
+          if (offset < below) this.done(`orders-${partition}:${Buffer.from(value!).toString()}`)
+      }),
+      Effect.orDie
+    )
+  }
+
   private done(what: string): void {
     this.handled.add(what)
     this.onHandled?.()

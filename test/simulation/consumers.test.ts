@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { run } from "./ConsumerWalk.ts"
-import { seedsOf } from "./Seeds.ts"
+import { seedsOf } from "../Seeds.ts"
 
 /** By default what takes some 10 s of a processor. */
-const { count, seeds } = seedsOf(80)
+const seeds = seedsOf(80, 1000)
 
 describe("a group with clients of their own, whatever is sick", () => {
   it.live(
@@ -20,6 +20,6 @@ describe("a group with clients of their own, whatever is sick", () => {
         }
         assert.deepStrictEqual(broken, [])
       }),
-    { timeout: 60_000 + count * 4_000 }
+    { timeout: 60_000 + seeds.length * 4_000 }
   )
 })

@@ -1,15 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { seedsOf } from "../Seeds.ts"
 import { run } from "./RandomWalk.ts"
 import type { Run } from "./Walk.ts"
 
-const seeds = Array.from({ length: 20 }, (_, i) => i + 1)
-/** A seed to walk again, beside the others: `SAMSA_SEED=1234`. */
-const chosen = process.env.SAMSA_SEED
+const seeds = seedsOf(20)
 
 describe("producers and a group of members that come and go, while the cluster goes wrong", () => {
   const runs: Array<Run> = []
-  for (const seed of chosen === undefined ? seeds : [Number(chosen)]) {
+  for (const seed of seeds) {
     it.live(`keep what they promise (seed ${seed})`, () =>
       Effect.gen(function* () {
         const it = yield* run(seed)
@@ -21,7 +20,7 @@ describe("producers and a group of members that come and go, while the cluster g
     )
   }
 
-  it.skipIf(chosen !== undefined)("were put to the test by these seeds", () => {
+  it.skipIf(seeds.length < 20)("were put to the test by these seeds", () => {
     const tags = runs.flatMap(({ history }) => history.map((event) => event._tag))
     const count = (tag: (typeof tags)[number]) => tags.filter((each) => each === tag).length
     assert.isAbove(count("Acknowledged"), 2000)

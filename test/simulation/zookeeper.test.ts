@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { run } from "./ZooKeeperWalk.ts"
-import { seedsOf } from "./Seeds.ts"
+import { seedsOf } from "../Seeds.ts"
 
 /** By default what takes some 4 s of a processor. */
-const { count, seeds } = seedsOf(20)
+const seeds = seedsOf(20)
 
 describe("a group in ZooKeeper, whatever goes wrong there and at the brokers", () => {
   it.live(
@@ -22,6 +22,6 @@ describe("a group in ZooKeeper, whatever goes wrong there and at the brokers", (
         }
         assert.deepStrictEqual(broken, [])
       }),
-    { timeout: 60_000 + count * 10_000 }
+    { timeout: 60_000 + seeds.length * 10_000 }
   )
 })
