@@ -101,15 +101,13 @@ export class RequestLine {
 
   #hold(until: Effect.Effect<void>): void {
     this.#held = true
-    this.#context.fork(
-      Effect.ensuring(
-        until,
-        Effect.sync(() => {
-          this.#held = false
-          this.#advance(Backoff.monotonic(this.#context.clock))
-        })
-      )
-    )
+    // Not where it is interrupted: the client is being closed, and whoever waits hears so from its connection. To go on
+    // would be to wait again, in a Scope that interrupts at once.
+    const goOn = Effect.sync(() => {
+      this.#held = false
+      this.#advance(Backoff.monotonic(this.#context.clock))
+    })
+    this.#context.fork(Effect.andThen(until, goOn))
   }
 
   #advance(now: number): void {

@@ -1,0 +1,42 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Exit, Fiber, Scope } from "effect"
+import type { InFlightRequest } from "../../src/connection/InFlightRequest.ts"
+import { RequestLine, type Reauthentication } from "../../src/connection/RequestLine.ts"
+
+/** What it forks while its client is closed around a request that waits. */
+const forksAtClose = (prepare: (line: RequestLine) => void) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    let forks = 0
+    const line = new RequestLine({
+      address: "b:9092",
+      connectTimeout: 1000,
+      clock: yield* Clock.Clock,
+      fork: (effect) => {
+        forks++
+        Fiber.runIn(Effect.runFork(effect), scope)
+      },
+      write: () => assert.fail("written"),
+      isOpen: () => true,
+      onEnd: () => assert.fail("ended")
+    })
+    prepare(line)
+    line.add({ resume: () => {} } as unknown as InFlightRequest, 0)
+    yield* Scope.close(scope, Exit.void)
+    return forks
+  })
+
+describe("a client that is closed while requests wait in line", () => {
+  it.effect("does not wait again, without end, for a broker that throttles", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* forksAtClose((line) => line.mute(60_000)), 1)
+    })
+  )
+
+  it.effect("does not authenticate again, without end", () =>
+    Effect.gen(function* () {
+      const due: Reauthentication = { due: 0, expires: 60_000, run: Effect.never }
+      assert.strictEqual(yield* forksAtClose((line) => line.prolong(due)), 1)
+    })
+  )
+})
