@@ -43,7 +43,8 @@ export type {
   RequestInfo,
   SaslOptions,
   Service,
-  TopicOptions
+  TopicOptions,
+  TransactionInfo
 } from "./host/Contract.ts"
 export type { LogRecord } from "./host/Inspect.ts"
 
@@ -118,6 +119,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
                 sessionLifetime: millis(options.sasl.sessionLifetime, 0),
                 failureDelay: profile.failureDelay
               },
+        transactionVersion: Math.min(options.transactionVersion ?? 2, profile.transactionVersion),
         superUsers: options.superUsers ?? ["User:ANONYMOUS"]
       },
       defects

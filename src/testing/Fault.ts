@@ -42,6 +42,14 @@ export type Api =
   | "DeleteTopics"
   | "DeleteRecords"
   | "InitProducerId"
+  | "AddPartitionsToTxn"
+  | "AddOffsetsToTxn"
+  | "TxnOffsetCommit"
+  | "EndTxn"
+  | "WriteTxnMarkers"
+  | "DescribeTransactions"
+  | "ListTransactions"
+  | "DescribeProducers"
   | "OffsetForLeaderEpoch"
   | "DescribeConfigs"
   | "AlterConfigs"
@@ -63,6 +71,7 @@ export interface Match {
   /** … and this partition. Errors and damage go to this partition alone. */
   readonly partition?: number | undefined
   readonly group?: string | undefined
+  readonly transactionalId?: string | undefined
   readonly clientId?: string | undefined
   /** The id of the broker that gets it. */
   readonly broker?: number | undefined

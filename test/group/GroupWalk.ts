@@ -281,7 +281,13 @@ class World {
         soon: (run) => agenda.after(0, run),
         random: this.random
       },
-      { initialRebalanceDelay: 100, maxSize: 100, knowsInstances: true, beatsWhileCompleting: true }
+      {
+        initialRebalanceDelay: 100,
+        maxSize: 100,
+        knowsInstances: true,
+        checksTransactionsWhole: true,
+        beatsWhileCompleting: true
+      }
     )
   }
 

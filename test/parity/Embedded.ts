@@ -44,7 +44,7 @@ export const make = (
         const [host, port] = kafka.bootstrap[broker - 1]!.split(":") as [string, string]
         return kafka.connect({ host, port: Number(port) }, handler)
       },
-      gather: (group) => plain.moveCoordinator(group, 1),
+      gather: (key, type) => (type === 1 ? plain.moveTransactionCoordinator(key, 1) : plain.moveCoordinator(key, 1)),
       moveLeader: (_ask, topic, partition, to) => plain.moveLeader(topic, partition, to),
       transaction: (_ask, topic, values, end) =>
         Effect.gen(function* () {

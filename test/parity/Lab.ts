@@ -30,8 +30,8 @@ export class Lab extends Context.Service<
       listener: Listener,
       handler: Network.Handler
     ) => Effect.Effect<Network.Connection, KafkaError, Scope.Scope>
-    /** Sees to it that one broker coordinates every group, as one partition of the offsets topic does. */
-    readonly gather: (group: string) => Effect.Effect<void, KafkaError>
+    /** Sees to it that one broker coordinates every group, or transactional id (type 1), as one partition of its topic does. */
+    readonly gather: (key: string, type: number) => Effect.Effect<void, KafkaError>
     /** Makes a replica the leader; who asks waits until the brokers know. */
     readonly moveLeader: (
       ask: Ask,
@@ -185,7 +185,7 @@ export const ask = (
 
     const coordinatorOf: Ask["coordinatorOf"] = (key, type = 0) =>
       Effect.gen(function* () {
-        if (type === 0) yield* lab.gather(key)
+        yield* lab.gather(key, type)
         const found = yield* until(
           `a coordinator of ${key}`,
           Effect.flatMap(broker(), (client) => client.send(FindCoordinator, 1, { key, keyType: type })),

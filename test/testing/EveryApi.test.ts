@@ -16,7 +16,8 @@ const plausible = (topicId: string, api: string): { readonly [field: string]: Re
   replicaDirectoryId: [topicId],
   groupId: ["g", "other"],
   key: ["g"],
-  transactionalId: [null],
+  // null where it may be: of a producer without transactions
+  transactionalId: api === "Produce" || api === "InitProducerId" ? [null] : ["tx"],
   acks: [-1, 1],
   index: [0, 7],
   partition: [0, 7],

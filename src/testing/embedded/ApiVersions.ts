@@ -23,12 +23,15 @@ export const apiVersions = handler("ApiVersions", Api, (call) => {
   if (version >= 5 && (request.clusterId === null) !== (request.nodeId === -1))
     return call.answer({ errorCode: Code.invalidRequest })
   if (version >= 5 && elsewhere) return call.answer({ errorCode: Code.rebootstrapRequired })
-  const { groupVersion } = cluster.settings
+  const { groupVersion, transactionVersion } = cluster.settings
   const supported = [...profile.supportedFeatures]
   const finalized = [...profile.finalizedFeatures]
-  if (profile.groupVersion.highest > 0)
-    supported.push({ name: "group.version", minVersion: 0, maxVersion: profile.groupVersion.highest })
-  if (groupVersion > 0) finalized.push({ name: "group.version", level: groupVersion })
+  const feature = (name: string, highest: number, level: number) => {
+    if (highest > 0) supported.push({ name, minVersion: 0, maxVersion: highest })
+    if (level > 0) finalized.push({ name, level })
+  }
+  feature("group.version", profile.groupVersion.highest, groupVersion)
+  feature("transaction.version", profile.transactionVersion, transactionVersion)
   call.answer({
     apiKeys: profile.listed,
     // before v4 a feature that starts at 0 would be refused by Java's client, so brokers leave it out

@@ -167,6 +167,8 @@ const appendBatch = (
         return { ...refused(Code.outOfOrderSequenceNumber), inRecords: true }
       case "StaleEpoch":
         return { ...refused(Code.invalidProducerEpoch), inRecords: true }
+      case "NotTransactional":
+        return { ...refused(Code.invalidTxnState), inRecords: true }
       case "UnknownProducer":
         return { ...refused(profile.unknownProducer), inRecords: true }
     }

@@ -4,6 +4,7 @@
  */
 import * as Config from "./Config.ts"
 import {
+  assign,
   type Committed,
   isLegalName,
   type Node,
@@ -19,13 +20,15 @@ import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
 import type { AnyGroup } from "./ConsumerGroup.ts"
 import { EmbeddedPartition } from "./Partition.ts"
+import { offsetsPartitions, offsetsTopic, PendingOffsets } from "./PendingOffsets.ts"
 import { Quotas } from "./Quotas.ts"
 import * as Reassign from "./Reassign.ts"
 import { Rules } from "./Rules.ts"
+import { Transactions } from "./Transactions.ts"
 import { Users } from "./Users.ts"
 
 export type { Codecs, Committed, Node, Refusal, Seen, Settings, Topic } from "./ClusterState.ts"
-export { isLegalName } from "./ClusterState.ts"
+export { isLegalName, maxPartitions } from "./ClusterState.ts"
 
 /** Java's `String.hashCode`, by which Kafka spreads groups over coordinators. */
 const hashCode = (text: string): number => {
@@ -34,14 +37,10 @@ const hashCode = (text: string): number => {
   return hash & 0x7fffffff
 }
 
+const transactionsTopic = "__transaction_state"
+
 /** A request may be under way for so long, in milliseconds, when its sender learns better. */
 const underway = 100
-
-/**
- * The most partitions of a topic: as many as a controller of Kafka makes by one request. A number beyond it would be
- * taken from memory before anybody looks at it.
- */
-export const maxPartitions = 10_000
 
 export class EmbeddedCluster {
   readonly env: Runtime
@@ -53,6 +52,9 @@ export class EmbeddedCluster {
   readonly groups = new Map<string, AnyGroup>()
   /** By group, then by `topic-partition`. */
   readonly offsets = new Map<string, Map<string, Committed>>()
+  /** What groups committed in transactions that are open. */
+  readonly pendingOffsets = new PendingOffsets()
+  readonly transactions = new Transactions(this)
   /** What OffsetCommit v0 stored: in ZooKeeper, apart from the others. */
   readonly zooKeeperOffsets = new Map<string, Map<string, Committed>>()
   readonly rules: Array<Rule> = []
@@ -92,6 +94,7 @@ export class EmbeddedCluster {
   private readonly coordinators = new Map<string, number>()
   private readonly moved = new Map<string, number>()
   private nextProducerId = 0
+  private nextOrder = 0
 
   constructor(env: Runtime, settings: Settings, defects: Array<unknown> = []) {
     this.env = env
@@ -211,28 +214,12 @@ export class EmbeddedCluster {
     const partitions = options.partitions ?? this.settings.defaultPartitions
     const alive = this.alive.map((node) => node.id)
     const factor = options.replicationFactor ?? Math.min(this.settings.replicationFactor, Math.max(alive.length, 1))
-    let assignments = options.assignments
-    if (assignments !== undefined && assignments.length > maxPartitions) return "partitions"
-    if (assignments === undefined) {
-      if (partitions < 1 || partitions > maxPartitions) return "partitions"
-      if (factor < 1 || factor > alive.length) return "replication"
-      assignments = Array.from({ length: partitions }, (_, p) =>
-        Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)
-      )
-    } else if (
-      assignments.length === 0 ||
-      assignments.some(
-        (replicas) =>
-          replicas.length === 0 ||
-          new Set(replicas).size < replicas.length ||
-          replicas.some((id) => !this.nodes.has(id))
-      )
-    )
-      return "assignment"
+    const assignments = assign(options.assignments, partitions, factor, alive, (id) => this.nodes.has(id))
+    if (typeof assignments === "string") return assignments
     const topic: Topic = {
       name,
       id: uuid(this.env.random),
-      internal: name === "__consumer_offsets" || name === "__transaction_state",
+      internal: name === offsetsTopic || name === transactionsTopic,
       partitions: assignments.map((replicas, index) => new EmbeddedPartition(name, index, replicas)),
       config: new Map(options.config ?? [])
     }
@@ -323,6 +310,7 @@ export class EmbeddedCluster {
       initialRebalanceDelay: this.settings.groupInitialRebalanceDelay,
       maxSize: this.settings.groupMaxSize,
       knowsInstances: this.settings.profile.since("3.9"),
+      checksTransactionsWhole: this.settings.profile.since("3.9"),
       beatsWhileCompleting: this.settings.profile.since("2.8")
     })
     group.onChange = () => this.changed()
@@ -332,8 +320,19 @@ export class EmbeddedCluster {
 
   /** Makes the topic that holds what groups commit, where there is none yet. */
   createOffsetsTopic(): void {
-    if (!this.topics.has("__consumer_offsets"))
-      this.createTopic("__consumer_offsets", { partitions: 50, config: [["cleanup.policy", "compact"]] })
+    if (!this.topics.has(offsetsTopic))
+      this.createTopic(offsetsTopic, { partitions: offsetsPartitions, config: [["cleanup.policy", "compact"]] })
+  }
+
+  /** Makes the topic that holds transactional ids, where there is none yet; a broker of a release has it with the first. */
+  createTransactionsTopic(): void {
+    if (this.settings.profile.name !== "everything" || this.settings.coldStart)
+      this.createTopic(transactionsTopic, { partitions: 50, config: [["cleanup.policy", "compact"]] })
+  }
+
+  /** The partition of the offsets topic that holds what a group commits. */
+  offsetsPartitionOf(group: string): number {
+    return hashCode(group) % offsetsPartitions
   }
 
   commit(store: Map<string, Map<string, Committed>>, group: string, partition: string, committed: Committed): void {
@@ -378,6 +377,11 @@ export class EmbeddedCluster {
 
   newProducerId(): number {
     return this.nextProducerId++
+  }
+
+  /** The place of a commit among all. */
+  newOrder(): number {
+    return this.nextOrder++
   }
 
   /** Ends every wait: the Scope closes. */

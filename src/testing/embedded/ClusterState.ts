@@ -32,6 +32,8 @@ export interface Committed {
   readonly leaderEpoch: number
   readonly metadata: string
   readonly timestamp: number
+  /** Its place among all commits, those of open transactions included: the later one holds. */
+  readonly order: number
 }
 
 /** A request as it was served, for `awaitRequest` and for the trace. */
@@ -64,6 +66,8 @@ export interface Settings {
   readonly sasl: SaslSettings | undefined
   /** Principals that no rule holds back, such as `User:admin`. */
   readonly superUsers: ReadonlyArray<string>
+  /** The finalized feature `transaction.version`; from 2 on epochs grow with each transaction (KIP-890). */
+  readonly transactionVersion: number
 }
 
 /** The codecs that the broker needs where it must look into a compressed batch. */
@@ -75,3 +79,30 @@ export type Refusal = "exists" | "name" | "partitions" | "replication" | "assign
 /** What a topic may be called. */
 export const isLegalName = (name: string): boolean =>
   /^[a-zA-Z0-9._-]{1,249}$/.test(name) && name !== "." && name !== ".."
+
+/**
+ * The most partitions of a topic: as many as a controller of Kafka makes by one request. A number beyond it would be
+ * taken from memory before anybody looks at it.
+ */
+export const maxPartitions = 10_000
+
+/** The replicas of each partition of a new topic: those that are asked for, or brokers that live in turn; or why not. */
+export const assign = (
+  asked: ReadonlyArray<ReadonlyArray<number>> | undefined,
+  partitions: number,
+  factor: number,
+  alive: ReadonlyArray<number>,
+  isBroker: (id: number) => boolean
+): ReadonlyArray<ReadonlyArray<number>> | Refusal => {
+  if (asked === undefined) {
+    if (partitions < 1 || partitions > maxPartitions) return "partitions"
+    if (factor < 1 || factor > alive.length) return "replication"
+    return Array.from({ length: partitions }, (_, p) =>
+      Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)
+    )
+  }
+  if (asked.length > maxPartitions) return "partitions"
+  const isLegal = (replicas: ReadonlyArray<number>) =>
+    replicas.length > 0 && new Set(replicas).size === replicas.length && replicas.every(isBroker)
+  return asked.length > 0 && asked.every(isLegal) ? asked : "assignment"
+}

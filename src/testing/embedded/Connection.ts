@@ -201,6 +201,7 @@ export class Connection {
           ? action.code
           : refused(topic === undefined ? undefined : { topic }),
       denied: (group) => refused({ group }),
+      deniedTransaction: (transactionalId) => refused({ transactionalId }),
       hides: (topic) => refused({ topic }) !== Code.none
     })
   }

@@ -15,6 +15,7 @@ export const deleteGroups = handler("DeleteGroups", Api, (call) => {
     group.end()
     cluster.groups.delete(groupId)
     cluster.offsets.delete(groupId)
+    cluster.pendingOffsets.forget(groupId)
     cluster.changed()
     return Code.none
   }

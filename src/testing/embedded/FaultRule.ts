@@ -9,6 +9,7 @@ export interface Match {
   readonly topic?: string | undefined
   readonly partition?: number | undefined
   readonly group?: string | undefined
+  readonly transactionalId?: string | undefined
   readonly clientId?: string | undefined
   readonly broker?: number | undefined
   /** Only the nth request that matches, counted from 1. */
@@ -42,6 +43,7 @@ export interface Touched {
   readonly clientId: string
   readonly partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number }>
   readonly groups: ReadonlyArray<string>
+  readonly transactionalIds: ReadonlyArray<string>
 }
 
 /** A fault that is in force. */
@@ -84,6 +86,7 @@ export class Rule {
     if (match.broker !== undefined && match.broker !== touched.broker) return false
     if (match.clientId !== undefined && match.clientId !== touched.clientId) return false
     if (match.group !== undefined && !touched.groups.includes(match.group)) return false
+    if (match.transactionalId !== undefined && !touched.transactionalIds.includes(match.transactionalId)) return false
     if (
       (match.topic !== undefined || match.partition !== undefined) &&
       !touched.partitions.some(
@@ -107,35 +110,45 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !(value instanceof Uint8Array)
 
 /**
- * The topics, partitions and groups that a request names, found by the names that Kafka's definitions give such
+ * The topics, partitions, groups and transactional ids that a request names, found by the names that Kafka's definitions give such
  * fields, so that a new API needs no code here. A topic without partitions has partition -1.
  */
 export const touchedBy = (
   request: unknown,
   nameOf: (topicId: string) => string | undefined
-): Pick<Touched, "partitions" | "groups"> => {
+): Pick<Touched, "partitions" | "groups" | "transactionalIds"> => {
   const partitions: Array<{ readonly topic: string; readonly partition: number }> = []
   const groups: Array<string> = []
-  const group = (value: Record<string, unknown>) => {
-    if (typeof value["groupId"] === "string" && value["groupId"] !== "") groups.push(value["groupId"])
+  const transactionalIds: Array<string> = []
+  const named = (value: Record<string, unknown>, field: string, into: Array<string>) => {
+    const name = value[field]
+    if (typeof name === "string" && name !== "") into.push(name)
   }
-  if (!isObject(request)) return { partitions, groups }
-  group(request)
-  if (typeof request["key"] === "string" && request["key"] !== "") groups.push(request["key"])
+  const touched = { partitions, groups, transactionalIds }
+  if (!isObject(request)) return touched
+  // FindCoordinator names what its key type says
+  const keys = request["keyType"] === 1 ? transactionalIds : groups
+  named(request, "groupId", groups)
+  named(request, "key", keys)
+  named(request, "transactionalId", transactionalIds)
+  named(request, "v3AndBelowTransactionalId", transactionalIds)
   const visitTopics = (value: Record<string, unknown>): void => {
     for (const [field, list] of Object.entries(value)) {
       if (!Array.isArray(list)) continue
       if (field === "topicNames") for (const name of list) partitions.push({ topic: name, partition: -1 })
-      if (field === "coordinatorKeys" || field === "groupsNames") groups.push(...list)
+      if (field === "groupsNames") groups.push(...list)
+      if (field === "coordinatorKeys") keys.push(...list)
+      if (field === "transactionalIds") transactionalIds.push(...list)
       for (const each of list) {
         if (!isObject(each)) continue
-        if (field === "groups") {
-          group(each)
+        if (field === "groups" || field === "transactions" || field === "markers") {
+          named(each, "groupId", groups)
+          named(each, "transactionalId", transactionalIds)
           visitTopics(each)
           continue
         }
-        const named = (each["name"] || each["topic"] || each["topicName"]) as string | undefined
-        const topic = named || (typeof each["topicId"] === "string" ? nameOf(each["topicId"]) : undefined)
+        const name = (each["name"] || each["topic"] || each["topicName"]) as string | undefined
+        const topic = name || (typeof each["topicId"] === "string" ? nameOf(each["topicId"]) : undefined)
         if (topic === undefined) continue
         let some = false
         for (const inner of Object.values(each)) {
@@ -152,7 +165,7 @@ export const touchedBy = (
     }
   }
   visitTopics(request)
-  return { partitions, groups }
+  return touched
 }
 
 /**
@@ -179,15 +192,19 @@ export const poison = (
         visit(each, here, depth + 1)
       }
     }
-    if (depth > 0 && !nested && typeof value["errorCode"] === "number") {
+    const field = codeFields.find((name) => typeof value[name] === "number")
+    if (depth > 0 && !nested && field !== undefined) {
       entries++
-      if (covers(here, index)) value["errorCode"] = code
+      if (covers(here, index)) value[field] = code
     }
   }
   visit(response, undefined, 0)
   if (entries === 0 && isObject(response)) response["errorCode"] = code
 }
 
+/** AddPartitionsToTxn has a name of its own for it. */
+const codeFields = ["errorCode", "partitionErrorCode"] as const
+
 const hasCode = (value: Record<string, unknown>): boolean =>
-  "errorCode" in value ||
+  codeFields.some((name) => name in value) ||
   Object.values(value).some((inner) => Array.isArray(inner) && inner.some((each) => isObject(each) && hasCode(each)))

@@ -16,12 +16,16 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     })
     const injected = call.injected()
     if (injected !== Code.none) return fail(injected, "")
-    const denied = request.keyType === 0 ? call.denied(key) : Code.none
+    const denied = request.keyType === 0 ? call.denied(key) : call.deniedTransaction(key)
     if (denied !== Code.none) return fail(denied, "")
     if (request.keyType !== 0 && request.keyType !== 1) return fail(Code.invalidRequest, `key type ${request.keyType}`)
-    if (cluster.settings.coldStart && !cluster.topics.has("__consumer_offsets")) {
+    if (cluster.settings.coldStart && request.keyType === 0 && !cluster.topics.has("__consumer_offsets")) {
       cluster.createOffsetsTopic()
       return fail(Code.coordinatorNotAvailable, "the offsets topic is being created")
+    }
+    if (cluster.settings.coldStart && request.keyType === 1 && !cluster.topics.has("__transaction_state")) {
+      cluster.createTransactionsTopic()
+      return fail(Code.coordinatorNotAvailable, "the topic of transactions is being created")
     }
     const node = cluster.coordinator(request.keyType === 0 ? "group" : "transaction", key)
     if (node === undefined) return fail(Code.coordinatorNotAvailable, "no broker lives")

@@ -446,6 +446,22 @@ export class Group {
     return Code.none
   }
 
+  /**
+   * Whether a commit of a transaction may be stored, and why not. Who tells neither member nor generation is believed,
+   * as clients of before KIP-447 are; nor is it a sign of life.
+   */
+  commitsInTransaction(memberId: string, instanceId: string | null, generation: number): number {
+    if (this.state === "Dead") return Code.coordinatorNotAvailable
+    if (generation < 0 && this.state === "Empty" && this.settings.checksTransactionsWhole) return Code.none
+    const isMember = this.settings.checksTransactionsWhole
+      ? generation >= 0 || memberId !== "" || instanceId !== null
+      : memberId !== ""
+    const refused = isMember ? this.refusal(memberId, instanceId) : Code.none
+    if (refused !== Code.none) return refused
+    const checks = this.settings.checksTransactionsWhole ? isMember : generation >= 0
+    return checks && generation !== this.generation ? Code.illegalGeneration : Code.none
+  }
+
   private refusal(memberId: string, instanceId: string | null): number {
     if (instanceId !== null) {
       const known = this.instances.get(instanceId)

@@ -16,6 +16,6 @@ export const refusal = (call: Call<any, any>, group: string, named: "named" | "j
   const coordinator = call.cluster.coordinator("group", group)
   if (coordinator === undefined) return Code.coordinatorNotAvailable
   if (coordinator.id === call.node.id) return Code.none
-  misdirected(call, group)
+  misdirected(call, "group", group)
   return Code.notCoordinator
 }

@@ -122,6 +122,8 @@ export interface Settings {
   readonly maxSize: number
   /** An instance id that nobody joined with is a stranger (3.x); before, it was not looked at. */
   readonly knowsInstances: boolean
+  /** A commit in a transaction is a member's as soon as one of member, instance and generation is told (3.x). */
+  readonly checksTransactionsWhole: boolean
   /** A member that waits for the leader's assignment may beat; before 2.x it was told of a rebalance. */
   readonly beatsWhileCompleting: boolean
 }

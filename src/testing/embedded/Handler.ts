@@ -35,6 +35,8 @@ export interface Call<Q, A> {
   readonly injected: (topic?: string, partition?: number) => number
   /** The error of a group that who asks may not use so; 0 where there is none. */
   readonly denied: (group: string) => number
+  /** The error of a transactional id that who asks may not use so; 0 where there is none. */
+  readonly deniedTransaction: (transactionalId: string) => number
   /** Whether a rule of access refuses who asks this topic. */
   readonly hides: (topic: string) => boolean
 }

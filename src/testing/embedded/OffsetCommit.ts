@@ -66,7 +66,8 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
               offset: each.committedOffset,
               leaderEpoch: each.committedLeaderEpoch,
               metadata,
-              timestamp: now
+              timestamp: now,
+              order: cluster.newOrder()
             })
             return Code.none
           }

@@ -49,6 +49,7 @@ export const offsetDelete = handler("OffsetDelete", Api, (call) => {
           return { partitionIndex, errorCode: Code.unknownTopicOrPartition }
         if (isSubscribed(group, name)) return { partitionIndex, errorCode: Code.groupSubscribedToTopic }
         offsets?.delete(`${name}-${partitionIndex}`)
+        cluster.pendingOffsets.forget(groupId, `${name}-${partitionIndex}`)
         cluster.changed()
         return { partitionIndex, errorCode: Code.none }
       })

@@ -1,6 +1,7 @@
 /**
  * OffsetFetch, v0–v10. v0 reads what OffsetCommit v0 kept, and answers UNKNOWN_TOPIC_OR_PARTITION where nothing is;
- * later versions answer -1 there. From v2 null asks for every partition; from v8 several groups at once.
+ * later versions answer -1 there. From v2 null asks for every partition; from v8 several groups at once. From v7 on who
+ * wants what is stable is told where a commit is in an open transaction (KIP-447).
  */
 import * as Api from "../../protocol/messages/OffsetFetch.ts"
 import * as Code from "./Code.ts"
@@ -32,6 +33,7 @@ export const offsetFetch = handler("OffsetFetch", Api, (call) => {
     }))
   }
 
+  const stable = version >= 7 && request.requireStable
   const fetch = (groupId: string, asked: ReadonlyArray<Asked> | null) => {
     const offsets = (version === 0 ? cluster.zooKeeperOffsets : cluster.offsets).get(groupId)
     return (asked ?? all(offsets)).map(({ name, partitionIndexes, topicId }) => {
@@ -41,6 +43,14 @@ export const offsetFetch = handler("OffsetFetch", Api, (call) => {
         topicId,
         partitions: partitionIndexes.map((partitionIndex) => {
           const injected = call.injected(topic ?? name, partitionIndex)
+          if (injected === Code.none && stable && cluster.pendingOffsets.has(groupId, `${topic}-${partitionIndex}`))
+            return {
+              partitionIndex,
+              committedOffset: -1,
+              committedLeaderEpoch: -1,
+              metadata: "",
+              errorCode: Code.unstableOffsetCommit
+            }
           const committed = topic === undefined ? undefined : offsets?.get(`${topic}-${partitionIndex}`)
           const missing =
             topic === undefined ? Code.unknownTopicId : version === 0 ? Code.unknownTopicOrPartition : Code.none

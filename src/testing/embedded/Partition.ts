@@ -38,7 +38,7 @@ export class EmbeddedPartition {
 
   /** Below it every transaction has ended. */
   get lastStableOffset(): number {
-    const unstable = this.log.producers.firstUnstable()
+    const unstable = this.log.producers.firstUnstable(this.highWatermark)
     return unstable === undefined ? this.highWatermark : Math.min(unstable, this.highWatermark)
   }
 

@@ -6,11 +6,13 @@
  */
 import * as Api from "../../protocol/messages/Produce.ts"
 import { append, type Appended } from "./Append.ts"
+import * as Batch from "./Batch.ts"
 import * as Code from "./Code.ts"
-import type { Node, Topic } from "./Cluster.ts"
+import type { EmbeddedCluster, Node, Topic } from "./Cluster.ts"
 import { handler } from "./Handler.ts"
 import { misled } from "./WrongBroker.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
+import * as Verification from "./Verification.ts"
 
 interface Result extends Appended {
   readonly index: number
@@ -28,6 +30,10 @@ const failure = (index: number, errorCode: number, partition?: EmbeddedPartition
   until: -1
 })
 
+/** Whether records are a batch that is in a transaction. */
+const isTransactional = (records: Uint8Array | null): records is Uint8Array =>
+  records !== null && records.length >= Batch.headerBytes && records[16] === 2 && (records[22]! & 0x10) !== 0
+
 export const produce = handler("Produce", Api, (call) => {
   const { cluster, node, request, version } = call
   const { acks } = request
@@ -43,6 +49,10 @@ export const produce = handler("Produce", Api, (call) => {
       misled(call, partition)
       return failure(index, Code.notLeaderOrFollower, partition)
     }
+    if (isTransactional(records) && request.transactionalId !== null) {
+      const refused = unverified(cluster, partition, request.transactionalId, records, version)
+      if (refused !== Code.none) return failure(index, refused, partition)
+    }
     const configured = Number(cluster.configOf(topic, "min.insync.replicas"))
     const least = cluster.settings.profile.since("3.9") ? Math.min(configured, partition.replicas.length) : configured
     if (acks === -1 && partition.isr.length < least)
@@ -54,12 +64,23 @@ export const produce = handler("Produce", Api, (call) => {
     return { ...result, index, partition, until: result.errorCode === Code.none ? partition.log.endOffset : -1 }
   }
 
+  // a transaction has a name, and who writes in it must be allowed to use it
+  const inTransaction = request.topicData.some(({ partitionData }) =>
+    partitionData.some(({ records }) => isTransactional(records))
+  )
+  const denied = !inTransaction
+    ? Code.none
+    : request.transactionalId === null
+      ? Code.transactionalIdAuthorizationFailed
+      : call.deniedTransaction(request.transactionalId)
   const topics = request.topicData.map(({ name, partitionData, topicId }) => {
     const topic = version >= 13 ? cluster.topicsById.get(topicId) : cluster.topics.get(name)
     return {
       name: topic?.name ?? name,
       topicId,
-      results: partitionData.map(({ index, records }) => one(topic, topic?.name ?? name, index, records))
+      results: partitionData.map(({ index, records }) =>
+        denied === Code.none ? one(topic, topic?.name ?? name, index, records) : failure(index, denied)
+      )
     }
   })
   cluster.changed()
@@ -128,3 +149,27 @@ export const produce = handler("Produce", Api, (call) => {
   const timer = cluster.env.after(request.timeoutMs, over)
   for (const result of waiting) unwatch.push(result.partition!.watch(check))
 })
+
+/** Why a batch is not of the producer's transaction, as clients of this version know it. */
+const unverified = (
+  cluster: EmbeddedCluster,
+  partition: EmbeddedPartition,
+  transactionalId: string,
+  records: Uint8Array,
+  version: number
+): number => {
+  const batch = Batch.peek(records, 0)
+  // what is no batch is told by the append
+  if (typeof batch === "string") return Code.none
+  const code = Verification.refusal(
+    cluster,
+    partition.log.producers,
+    transactionalId,
+    { producerId: batch.producerId, epoch: batch.producerEpoch },
+    { topic: partition.topic, partition: partition.index },
+    version < 11 ? "old" : version < 12 ? "abortable" : "adds"
+  )
+  // clients of before try again when replicas are missing
+  const retried = code === Code.coordinatorNotAvailable || (code === Code.concurrentTransactions && version < 12)
+  return retried ? Code.notEnoughReplicas : code
+}

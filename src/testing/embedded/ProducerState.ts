@@ -24,6 +24,14 @@ export interface Producer {
   transactionStart: number
 }
 
+/** The end of a transaction, on its way into a partition. */
+export interface Marker {
+  readonly producerId: number
+  readonly epoch: number
+  readonly coordinatorEpoch: number
+  readonly commits: boolean
+}
+
 /** What becomes of a batch: it is new, it was there already, or why not. */
 export type Verdict =
   | { readonly _tag: "Append" }
@@ -31,12 +39,30 @@ export type Verdict =
   | { readonly _tag: "OutOfOrder" }
   | { readonly _tag: "StaleEpoch" }
   | { readonly _tag: "UnknownProducer" }
+  /** It is in no transaction, while its producer has one open. */
+  | { readonly _tag: "NotTransactional" }
 
 const append: Verdict = { _tag: "Append" }
 const outOfOrder: Verdict = { _tag: "OutOfOrder" }
 
 export class Producers {
   readonly byId = new Map<number, Producer>()
+  /** Transactions that have ended, while followers may lack the marker. */
+  private ending: Array<{ readonly start: number; readonly marker: number }> = []
+
+  /** Whether this producer has a transaction open in this epoch. */
+  isOpen(producerId: number, epoch: number): boolean {
+    const known = this.byId.get(producerId)
+    return known !== undefined && known.transactionStart >= 0 && known.epoch === epoch
+  }
+
+  /** Why a marker is not taken. */
+  refuses({ coordinatorEpoch, epoch, producerId }: Marker): "StaleEpoch" | "StaleCoordinator" | undefined {
+    const known = this.byId.get(producerId)
+    if (known === undefined) return undefined
+    if (epoch < known.epoch) return "StaleEpoch"
+    return coordinatorEpoch < known.coordinatorEpoch ? "StaleCoordinator" : undefined
+  }
 
   /**
    * Judges a batch of an idempotent producer. `strict` is what brokers did before KIP-360: a sequence above 0 of a
@@ -48,32 +74,24 @@ export class Producers {
       return strict && batch.baseSequence !== 0 ? { _tag: "UnknownProducer" } : append
     }
     if (batch.producerEpoch < known.epoch) return { _tag: "StaleEpoch" }
+    if (known.transactionStart >= 0 && (batch.attributes & 0x10) === 0) return { _tag: "NotTransactional" }
     if (batch.producerEpoch > known.epoch) return batch.baseSequence === 0 ? append : outOfOrder
     const last = lastSequence(batch)
     for (const old of known.batches) {
       if (old.firstSequence === batch.baseSequence && old.lastSequence === last)
         return { _tag: "Duplicate", baseOffset: old.baseOffset, timestamp: old.timestamp }
     }
+    // after a marker of a later epoch its producer begins again
     const newest = known.batches[known.batches.length - 1]
-    if (newest === undefined) return append
-    return batch.baseSequence === (newest.lastSequence + 1) % 2147483648 ? append : outOfOrder
+    return batch.baseSequence === (newest === undefined ? 0 : (newest.lastSequence + 1) % 2147483648)
+      ? append
+      : outOfOrder
   }
 
   /** Remembers a batch that was appended. */
   appended(batch: Batch.Header, timestamp: number, remembered = 5): void {
     if (batch.producerId < 0) return
-    let known = this.byId.get(batch.producerId)
-    if (known === undefined) {
-      known = {
-        producerId: batch.producerId,
-        epoch: batch.producerEpoch,
-        batches: [],
-        lastTimestamp: timestamp,
-        coordinatorEpoch: -1,
-        transactionStart: -1
-      }
-      this.byId.set(batch.producerId, known)
-    }
+    const known = this.known(batch.producerId, batch.producerEpoch, timestamp)
     if (batch.producerEpoch !== known.epoch) {
       known.epoch = batch.producerEpoch
       known.batches = []
@@ -91,13 +109,28 @@ export class Producers {
     if ((batch.attributes & 0x30) === 0x10 && known.transactionStart < 0) known.transactionStart = batch.baseOffset
   }
 
-  /** Ends a producer's transaction in this partition; gives the offset at which it began, or -1. */
-  ended(producerId: number, epoch: number, coordinatorEpoch: number, timestamp: number): number {
+  /** A producer wrote in a transaction, at an offset, what has no sequence: the commits of a group. */
+  began(producerId: number, epoch: number, offset: number, timestamp: number): void {
+    const known = this.known(producerId, epoch, timestamp)
+    known.epoch = epoch
+    known.lastTimestamp = timestamp
+    if (known.transactionStart < 0) known.transactionStart = offset
+  }
+
+  private known(producerId: number, epoch: number, lastTimestamp: number): Producer {
     let known = this.byId.get(producerId)
     if (known === undefined) {
-      known = { producerId, epoch, batches: [], lastTimestamp: timestamp, coordinatorEpoch, transactionStart: -1 }
+      known = { producerId, epoch, batches: [], lastTimestamp, coordinatorEpoch: -1, transactionStart: -1 }
       this.byId.set(producerId, known)
     }
+    return known
+  }
+
+  /**
+   * Ends a producer's transaction in this partition, by a marker at an offset; gives the offset at which it began, or -1.
+   */
+  ended(producerId: number, epoch: number, coordinatorEpoch: number, timestamp: number, marker: number): number {
+    const known = this.known(producerId, epoch, timestamp)
     const start = known.transactionStart
     if (epoch > known.epoch) {
       known.epoch = epoch
@@ -106,12 +139,17 @@ export class Producers {
     known.coordinatorEpoch = coordinatorEpoch
     known.lastTimestamp = timestamp
     known.transactionStart = -1
+    if (start >= 0) this.ending.push({ start, marker })
     return start
   }
 
-  /** The first offset of any open transaction: nothing from there on is stable. */
-  firstUnstable(): number | undefined {
+  /** The first offset of any transaction that has not ended below the high watermark: nothing from there on is stable. */
+  firstUnstable(highWatermark: number): number | undefined {
     let first: number | undefined
+    if (this.ending.length > 0) {
+      this.ending = this.ending.filter(({ marker }) => marker >= highWatermark)
+      for (const { start } of this.ending) if (first === undefined || start < first) first = start
+    }
     for (const producer of this.byId.values()) {
       if (producer.transactionStart >= 0 && (first === undefined || producer.transactionStart < first))
         first = producer.transactionStart
@@ -122,9 +160,10 @@ export class Producers {
   /** Forgets everything but what these batches tell: after a truncation. */
   rebuild(batches: ReadonlyArray<Batch.Header & { readonly appended: number }>): void {
     this.byId.clear()
+    this.ending = []
     for (const batch of batches) {
       if ((batch.attributes & 0x20) !== 0 && batch.magic === 2)
-        this.ended(batch.producerId, batch.producerEpoch, -1, batch.appended)
+        this.ended(batch.producerId, batch.producerEpoch, -1, batch.appended, batch.baseOffset)
       else this.appended(batch, batch.appended)
     }
   }

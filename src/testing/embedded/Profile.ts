@@ -56,6 +56,10 @@ export interface Profile {
   readonly groupVersion: { readonly highest: number; readonly finalized: boolean }
   /** How long a failed authentication is held back, in milliseconds: 100 by default since 2.0, 0 before. */
   readonly failureDelay: number
+  /** A leader asks the coordinator whether a partition is in the transaction before it takes the first write (KIP-890). */
+  readonly verifies: boolean
+  /** The highest level of the feature `transaction.version`; 0 where it has none. */
+  readonly transactionVersion: number
   /** Metadata names no broker until a topic is there (0.8.2). */
   readonly hidesBrokers: boolean
   readonly supportedFeatures: ReadonlyArray<{
@@ -92,6 +96,8 @@ export const everything = (handlers: ReadonlyMap<number, Served>): Profile => {
     groupVersion: { highest: 1, finalized: true },
     failureDelay: 0,
     hidesBrokers: false,
+    verifies: true,
+    transactionVersion: 2,
     supportedFeatures: [],
     finalizedFeatures: []
   }
@@ -203,6 +209,8 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Served
     groupVersion: { highest: release === "3.9" || modern ? 1 : 0, finalized: modern },
     failureDelay: own.refusesBare === true || old ? 0 : 100,
     hidesBrokers: release === "0.8.2",
+    verifies: release === "3.9" || modern,
+    transactionVersion: modern ? 2 : 0,
     supportedFeatures:
       own.metadataVersion === undefined
         ? []

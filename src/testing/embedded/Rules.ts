@@ -135,6 +135,7 @@ export class Rules {
 interface Needs {
   readonly topic?: number
   readonly group?: number
+  readonly transactionalId?: number
   readonly cluster?: number
 }
 
@@ -147,7 +148,7 @@ const cluster = {
 
 /** What each API needs, of the topic, the group or the cluster that it is about. */
 const needs: { readonly [api: string]: Needs } = {
-  Produce: { topic: operation.write },
+  Produce: { topic: operation.write, transactionalId: operation.write },
   Fetch: { topic: operation.read },
   ListOffsets: { topic: operation.describe },
   Metadata: { topic: operation.describe },
@@ -160,7 +161,16 @@ const needs: { readonly [api: string]: Needs } = {
   SyncGroup: { group: operation.read },
   Heartbeat: { group: operation.read },
   LeaveGroup: { group: operation.read },
-  FindCoordinator: { group: operation.describe },
+  FindCoordinator: { group: operation.describe, transactionalId: operation.describe },
+  InitProducerId: { transactionalId: operation.write },
+  AddPartitionsToTxn: { topic: operation.write, transactionalId: operation.write },
+  AddOffsetsToTxn: { group: operation.read, transactionalId: operation.write },
+  TxnOffsetCommit: { topic: operation.read, group: operation.read, transactionalId: operation.write },
+  EndTxn: { transactionalId: operation.write },
+  DescribeTransactions: { transactionalId: operation.describe },
+  ListTransactions: { transactionalId: operation.describe },
+  DescribeProducers: { topic: operation.read },
+  WriteTxnMarkers: { cluster: operation.clusterAction },
   ListGroups: { group: operation.describe },
   DescribeGroups: { group: operation.describe },
   DeleteGroups: { group: operation.delete },
@@ -186,13 +196,13 @@ const needs: { readonly [api: string]: Needs } = {
   AlterUserScramCredentials: cluster.alter
 }
 
-/** Why an API is refused: of a topic, of a group, or of the cluster; 0 where it is not. */
+/** Why an API is refused: of a topic, a group, a transactional id, or the cluster; 0 where it is not. */
 export const refusal = (
   rules: Rules,
   principal: string,
   host: string,
   api: string,
-  about: { readonly topic: string } | { readonly group: string } | undefined
+  about: { readonly topic: string } | { readonly group: string } | { readonly transactionalId: string } | undefined
 ): number => {
   const need = needs[api]
   if (need === undefined) return Code.none
@@ -200,6 +210,11 @@ export const refusal = (
     return need.cluster === undefined || rules.allows(principal, host, resource.cluster, clusterName, need.cluster)
       ? Code.none
       : Code.clusterAuthorizationFailed
+  if ("transactionalId" in about)
+    return need.transactionalId === undefined ||
+      rules.allows(principal, host, resource.transactionalId, about.transactionalId, need.transactionalId)
+      ? Code.none
+      : Code.transactionalIdAuthorizationFailed
   if ("group" in about)
     return need.group === undefined || rules.allows(principal, host, resource.group, about.group, need.group)
       ? Code.none

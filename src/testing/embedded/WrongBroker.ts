@@ -13,13 +13,13 @@ export const misled = (call: Call<any, any>, partition: EmbeddedPartition): void
     )
 }
 
-/** It asks a broker that does not coordinate the group. */
-export const misdirected = (call: Call<any, any>, group: string): void => {
+/** It asks a broker that does not coordinate the group, or the transactional id. */
+export const misdirected = (call: Call<any, any>, kind: "group" | "transaction", key: string): void => {
   const { clientId, cluster } = call
-  const name = `group:${group}`
+  const name = `${kind}:${key}`
   if (cluster.knows(clientId, name, cluster.moves(name)))
     cluster.misused(
       clientId,
-      `asked broker ${call.node.id} for group ${group}, which another coordinates, as it was told`
+      `asked broker ${call.node.id} for ${kind} ${key}, which another coordinates, as it was told`
     )
 }

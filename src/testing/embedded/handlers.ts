@@ -1,4 +1,6 @@
 /** Every API that this broker serves, by its key. */
+import { addOffsetsToTxn } from "./AddOffsetsToTxn.ts"
+import { addPartitionsToTxn } from "./AddPartitionsToTxn.ts"
 import { alterClientQuotas } from "./AlterClientQuotas.ts"
 import { alterConfigs } from "./AlterConfigs.ts"
 import { alterPartitionReassignments } from "./AlterPartitionReassignments.ts"
@@ -19,10 +21,13 @@ import { describeCluster } from "./DescribeCluster.ts"
 import { describeConfigs } from "./DescribeConfigs.ts"
 import { describeGroups } from "./DescribeGroups.ts"
 import { describeLogDirs } from "./DescribeLogDirs.ts"
+import { describeProducers } from "./DescribeProducers.ts"
 import { describeQuorum } from "./DescribeQuorum.ts"
 import { describeTopicPartitions } from "./DescribeTopicPartitions.ts"
+import { describeTransactions } from "./DescribeTransactions.ts"
 import { describeUserScramCredentials } from "./DescribeUserScramCredentials.ts"
 import { electLeaders } from "./ElectLeaders.ts"
+import { endTxn } from "./EndTxn.ts"
 import { fetch } from "./Fetch.ts"
 import { findCoordinator } from "./FindCoordinator.ts"
 import type { Handler } from "./Handler.ts"
@@ -35,6 +40,7 @@ import { listConfigResources } from "./ListConfigResources.ts"
 import { listGroups } from "./ListGroups.ts"
 import { listOffsets } from "./ListOffsets.ts"
 import { listPartitionReassignments } from "./ListPartitionReassignments.ts"
+import { listTransactions } from "./ListTransactions.ts"
 import { metadata } from "./Metadata.ts"
 import { offsetCommit } from "./OffsetCommit.ts"
 import { offsetDelete } from "./OffsetDelete.ts"
@@ -44,6 +50,8 @@ import { produce } from "./Produce.ts"
 import { saslAuthenticate } from "./SaslAuthenticate.ts"
 import { saslHandshake } from "./SaslHandshake.ts"
 import { syncGroup } from "./SyncGroup.ts"
+import { txnOffsetCommit } from "./TxnOffsetCommit.ts"
+import { writeTxnMarkers } from "./WriteTxnMarkers.ts"
 
 export const handlers: ReadonlyMap<number, Handler> = new Map(
   [
@@ -89,6 +97,14 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     electLeaders,
     listConfigResources,
     listPartitionReassignments,
+    addPartitionsToTxn,
+    addOffsetsToTxn,
+    txnOffsetCommit,
+    endTxn,
+    writeTxnMarkers,
+    describeProducers,
+    describeTransactions,
+    listTransactions,
     saslHandshake,
     saslAuthenticate
   ].map((handler) => [handler.key, handler])

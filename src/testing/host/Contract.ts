@@ -10,6 +10,7 @@ import type { GroupState } from "../embedded/ConsumerGroupData.ts"
 import type { State } from "../embedded/Group.ts"
 import type * as Profile from "../embedded/Profile.ts"
 import type { Mechanism } from "../embedded/Sasl.ts"
+import type { State as TransactionState } from "../embedded/TransactionState.ts"
 import type * as Fault from "../Fault.ts"
 import type * as Inspect from "./Inspect.ts"
 import type * as Listener from "./Listener.ts"
@@ -43,6 +44,12 @@ export interface Options {
    * Default: every API at every version from 0, with format 2 in the log.
    */
   readonly asVersion?: Profile.Release | undefined
+  /**
+   * The finalized feature `transaction.version`: 2 where the release has it (4.0 and later, and without a release), by
+   * which clients raise their epoch with each transaction and leave out AddPartitionsToTxn (KIP-890); 1 or 0 for a
+   * cluster that was not upgraded. Default: the highest.
+   */
+  readonly transactionVersion?: 0 | 1 | 2 | undefined
   /**
    * A cluster that was never used: the first FindCoordinator for a group is answered with COORDINATOR_NOT_AVAILABLE, and
    * creates `__consumer_offsets`. Default false.
@@ -149,6 +156,24 @@ export interface CommittedOffset {
   readonly metadata: string
 }
 
+/** A transactional id as its coordinator knows it. */
+export interface TransactionInfo {
+  readonly transactionalId: string
+  /** Broker id; -1 while no broker lives. */
+  readonly coordinator: number
+  readonly state: TransactionState
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** Milliseconds. */
+  readonly timeout: number
+  /** Milliseconds since 1970; undefined where none is open. */
+  readonly startedAt: number | undefined
+  /** What the open transaction has touched. Offsets of groups are partitions of `__consumer_offsets`. */
+  readonly partitions: ReadonlyArray<{ readonly topic: string; readonly partition: number }>
+  /** What it has committed for groups, and nobody is told of yet. */
+  readonly offsets: ReadonlyArray<CommittedOffset & { readonly group: string }>
+}
+
 /** A request that the cluster got. */
 export interface RequestInfo extends Seen {}
 
@@ -198,6 +223,8 @@ export interface Service {
   readonly committed: (group: string) => Effect.Effect<ReadonlyArray<CommittedOffset>>
   /** A group; undefined where there is none of this id. */
   readonly group: (id: string) => Effect.Effect<GroupInfo | undefined>
+  /** Every transactional id, with what it has open. */
+  readonly transactions: Effect.Effect<ReadonlyArray<TransactionInfo>>
   readonly topic: (topic: TopicOrName) => Effect.Effect<ReadonlyArray<PartitionInfo> | undefined>
   /** Waits until the group is as described. It has no time limit of its own: `Effect.timeout` gives it one. */
   readonly awaitGroup: (
@@ -209,6 +236,11 @@ export interface Service {
     group: string,
     partition: { readonly topic: TopicOrName; readonly partition?: number; readonly offset: number }
   ) => Effect.Effect<CommittedOffset>
+  /** Waits until a transactional id is in one of these states. It has no time limit of its own. */
+  readonly awaitTransaction: (
+    transactionalId: string,
+    ...states: ReadonlyArray<TransactionState>
+  ) => Effect.Effect<TransactionInfo>
   /** Waits for the next request that matches. */
   readonly awaitRequest: (api: Fault.Api, match?: Fault.Match) => Effect.Effect<RequestInfo>
   /** Calls `listener` at each commit, in the order in which they are stored, until the Scope closes. */
@@ -242,6 +274,11 @@ export interface Service {
   ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Makes another broker the group's coordinator: who waits hears NOT_COORDINATOR, members and commits stay. */
   readonly moveCoordinator: (group: string, to?: number) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Makes another broker the coordinator of a transactional id, in a new epoch; what is open stays so. */
+  readonly moveTransactionCoordinator: (
+    transactionalId: string,
+    to?: number
+  ) => Effect.Effect<void, KafkaError.KafkaError>
   readonly createTopic: (topic: TopicOrName | TopicOptions) => Effect.Effect<void, KafkaError.KafkaError>
   readonly deleteTopic: (topic: TopicOrName) => Effect.Effect<void, KafkaError.KafkaError>
   /** Deletes a topic and creates it again, empty and with a new id, with as many partitions and the same settings. */

@@ -6,13 +6,14 @@ import * as KafkaError from "../../KafkaError.ts"
 import type * as Topic from "../../Topic.ts"
 import * as Batch from "../embedded/Batch.ts"
 import * as Compact from "../embedded/Compact.ts"
-import type { EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
+import type { Committed, EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
 import { randomOf } from "../embedded/Runtime.ts"
 import { Rule, touchedBy } from "../embedded/FaultRule.ts"
 import * as Subscriptions from "../embedded/Subscriptions.ts"
 import type { Owned } from "../embedded/ConsumerGroupData.ts"
 import type { AnyGroup } from "../embedded/ConsumerGroup.ts"
 import type { EmbeddedPartition } from "../embedded/Partition.ts"
+import type { Transaction } from "../embedded/TransactionState.ts"
 import type { Fault } from "../Fault.ts"
 import * as FaultOf from "../Fault.ts"
 import type * as Contract from "./Contract.ts"
@@ -86,6 +87,31 @@ const groupInfo = (cluster: EmbeddedCluster, group: AnyGroup): Contract.GroupInf
           assignment: assignmentOf(cluster, assigned),
           epoch
         }))
+})
+
+/** A commit, by what it is stored under. */
+const committedOffset = (
+  key: string,
+  { leaderEpoch, metadata, offset }: Omit<Committed, "timestamp" | "order">
+): Contract.CommittedOffset => {
+  const dash = key.lastIndexOf("-")
+  return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)), offset, leaderEpoch, metadata }
+}
+
+const transactionInfo = (cluster: EmbeddedCluster, t: Transaction): Contract.TransactionInfo => ({
+  transactionalId: t.transactionalId,
+  coordinator: cluster.coordinator("transaction", t.transactionalId)?.id ?? -1,
+  state: t.state,
+  producerId: t.producerId,
+  producerEpoch: t.epoch,
+  timeout: t.timeout,
+  startedAt: t.state === "Ongoing" ? t.startedAt : undefined,
+  partitions: Array.from(t.partitions.values()),
+  offsets: cluster.pendingOffsets
+    .of(t.producerId)
+    .flatMap(({ group, offsets }) =>
+      Array.from(offsets, ([key, committed]) => ({ group, ...committedOffset(key, committed) }))
+    )
 })
 
 const partitionInfo = (partition: EmbeddedPartition): Contract.PartitionInfo => ({
@@ -179,7 +205,8 @@ const append = (
     const offset = options.keepOffsets === true ? header.baseOffset : log.endOffset
     if (offset < log.endOffset) return Effect.fail(misuse(`offset ${offset} is below the end, ${log.endOffset}`))
     const entry = log.append(entries, at, header, partition.leaderEpoch, cluster.env.now(), offset)
-    if (Batch.isControl(header)) log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now())
+    if (Batch.isControl(header))
+      log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now(), entry.baseOffset)
     else log.producers.appended(entry, cluster.env.now())
     at += header.size
   }
@@ -189,16 +216,31 @@ const append = (
   return Effect.void
 }
 
+const nodeOf = (cluster: EmbeddedCluster, id: number): Effect.Effect<Node, KafkaError.KafkaError> => {
+  const node = cluster.nodes.get(id)
+  return node === undefined ? Effect.fail(misuse(`there is no broker ${id}`)) : Effect.succeed(node)
+}
+
+/** Makes another broker the coordinator of a group or a transactional id. */
+const moveCoordinator = (
+  cluster: EmbeddedCluster,
+  kind: "group" | "transaction",
+  key: string,
+  to: number | undefined
+): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.map(to === undefined ? Effect.void : nodeOf(cluster, to), () => {
+    // what nobody asked for yet has none: it gets one before it moves
+    cluster.coordinator(kind, key)
+    cluster.moveCoordinator(`${kind}:${key}`, to)
+  })
+
 /** The service over a cluster. */
 export const make = (
   cluster: EmbeddedCluster,
   listeners: ReadonlyMap<number, Listener>,
   addNode: Effect.Effect<Node, KafkaError.KafkaError>
 ): Contract.Service => {
-  const broker = (id: number): Effect.Effect<Node, KafkaError.KafkaError> => {
-    const node = cluster.nodes.get(id)
-    return node === undefined ? Effect.fail(misuse(`there is no broker ${id}`)) : Effect.succeed(node)
-  }
+  const broker = (id: number) => nodeOf(cluster, id)
   const partitionOf = (
     topic: Topic.Any | string,
     index: number
@@ -221,10 +263,7 @@ export const make = (
       : Effect.succeed(known)
   }
   const committed = (group: string): ReadonlyArray<Contract.CommittedOffset> =>
-    Array.from(cluster.offsets.get(group) ?? [], ([key, { leaderEpoch, metadata, offset }]) => {
-      const dash = key.lastIndexOf("-")
-      return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)), offset, leaderEpoch, metadata }
-    })
+    Array.from(cluster.offsets.get(group) ?? [], ([key, commit]) => committedOffset(key, commit))
 
   return {
     bootstrap: Array.from(cluster.nodes.values(), (node) => `${node.host}:${node.port}`),
@@ -238,6 +277,7 @@ export const make = (
         const group = cluster.groups.get(id)
         return group === undefined ? undefined : groupInfo(cluster, group)
       }),
+    transactions: Effect.sync(() => cluster.transactions.all.map((t) => transactionInfo(cluster, t))),
     topic: (topic) => Effect.sync(() => cluster.topics.get(nameOf(topic))?.partitions.map(partitionInfo)),
     awaitGroup: (id, { generation, members, state }) =>
       Inspect.until(cluster, () => {
@@ -253,6 +293,11 @@ export const make = (
       Inspect.until(cluster, () =>
         committed(group).find((c) => c.topic === nameOf(topic) && c.partition === partition && c.offset >= offset)
       ),
+    awaitTransaction: (id, ...states) =>
+      Inspect.until(cluster, () => {
+        const t = cluster.transactions.get(id)
+        return t !== undefined && states.includes(t.state) ? transactionInfo(cluster, t) : undefined
+      }),
     awaitRequest: (api, match = {}) => awaitRequest(cluster, api, match),
     onCommit: (listener) =>
       Effect.asVoid(
@@ -298,12 +343,8 @@ export const make = (
           ? Effect.sync(() => cluster.elect(partition, false))
           : Effect.flatMap(broker(to), (node) => lead(partition, node))
       ),
-    moveCoordinator: (group, to) =>
-      Effect.map(to === undefined ? Effect.void : broker(to), () => {
-        // a group that nobody asked for yet has none: it gets one before it moves
-        cluster.coordinator("group", group)
-        cluster.moveCoordinator(`group:${group}`, to)
-      }),
+    moveCoordinator: (group, to) => moveCoordinator(cluster, "group", group, to),
+    moveTransactionCoordinator: (id, to) => moveCoordinator(cluster, "transaction", id, to),
     createTopic: (topic) => createTopic(cluster, topic),
     deleteTopic: (topic) => Effect.map(topicOf(topic), ({ name }) => void cluster.deleteTopic(name)),
     recreateTopic: (topic) =>

@@ -134,6 +134,7 @@ export const cases: ReadonlyArray<Case> = [
         const transactionalId = ask.id
         const coordinator = yield* ask.coordinatorOf(transactionalId, 1)
         const client = yield* ask.broker(coordinator)
+        yield* ask.coordinatorOf(`${transactionalId}-other`, 1)
         yield* ready(client, `${transactionalId}-other`)
         return {
           empty: yield* init(client, 4, { transactionalId: "" }),
