@@ -90,14 +90,18 @@ export interface JavaMember extends Member {
   readonly held: ReadonlyArray<Held>
 }
 
-/** VerifiableConsumer as a member of a group; the assignor is a class of `org.apache.kafka.clients.consumer`. */
+/**
+ * VerifiableConsumer as a member of a group; the assignor is a class of `org.apache.kafka.clients.consumer`; undefined: by
+ * the consumer protocol.
+ */
 export const member =
-  (classPath: string, bootstrap: ReadonlyArray<string>, assignor: string) =>
+  (classPath: string, bootstrap: ReadonlyArray<string>, assignor: string | undefined) =>
   (topic: string, group: string): Effect.Effect<JavaMember, never, Scope.Scope> =>
     Effect.gen(function* () {
       const folder = yield* Processes.folder("verifiable-consumer")
       const config = Path.join(folder, "consumer.properties")
-      Fs.writeFileSync(config, "heartbeat.interval.ms=300\nmax.poll.interval.ms=20000\n")
+      const beats = assignor === undefined ? "" : "heartbeat.interval.ms=300\n"
+      Fs.writeFileSync(config, `${beats}max.poll.interval.ms=20000\n`)
       const records: Array<Received> = []
       const assigned = new Set<number>()
       const held: Array<Held> = []
@@ -111,10 +115,9 @@ export const member =
           group,
           "--reset-policy",
           "earliest",
-          "--session-timeout",
-          "6000",
-          "--assignment-strategy",
-          `org.apache.kafka.clients.consumer.${assignor}`,
+          ...(assignor === undefined
+            ? ["--group-protocol", "consumer"]
+            : ["--session-timeout", "6000", "--assignment-strategy", `org.apache.kafka.clients.consumer.${assignor}`]),
           "--verbose",
           "--command-config",
           config

@@ -70,15 +70,18 @@ def consume(options):
 
 
 def member(options):
+    classic = {
+        "partition.assignment.strategy": options["strategy"],
+        "session.timeout.ms": 6000,
+        "heartbeat.interval.ms": 300,
+    }
     consumer = kafka.Consumer(
         {
             "bootstrap.servers": options["bootstrap"],
             "group.id": options["group"],
-            "partition.assignment.strategy": options["strategy"],
             "auto.offset.reset": "earliest",
             "auto.commit.interval.ms": 100,
-            "session.timeout.ms": 6000,
-            "heartbeat.interval.ms": 300,
+            **({"group.protocol": "consumer"} if options["strategy"] is None else classic),
         }
     )
     consumer.subscribe([options["topic"]])
