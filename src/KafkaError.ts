@@ -342,6 +342,7 @@ export class NoCommit extends Schema.TaggedClass<NoCommit>("samsa/KafkaError/NoC
 
 /**
  * ZooKeeper refused a request: its code (`NODE_EXISTS`, `NO_NODE`, `SESSION_EXPIRED`, …), and the node that it is about.
+ * `CONNECTION_LOSS`: its answer was lost, and nobody can tell whether it was done.
  *
  * @since 0.1.0
  * @category reasons
@@ -476,7 +477,9 @@ const explain = (reason: Reason): string => {
     case "NoCommit":
       return `group "${reason.group}" has no committed offset here, and nothing else to start from was chosen`
     case "ZooKeeperRefused":
-      return `ZooKeeper answers ${reason.name} about ${reason.path}`
+      return reason.name === "CONNECTION_LOSS"
+        ? `ZooKeeper's answer about ${reason.path} was lost: it was perhaps done`
+        : `ZooKeeper answers ${reason.name} about ${reason.path}`
     case "Misuse":
       return reason.message
     case "Server":

@@ -6,8 +6,9 @@
  *
  * - Every request ends within `requestTimeout`, with what it takes to connect again; a write that was perhaps done is
  *   looked at before it is repeated.
- * - A session is `Lost` when its time-out is over since we last sent what was answered, whatever the connection looks
- *   like: a server that is silent is noticed. Then, or when it has expired, another one follows.
+ * - A session is `Lost` when three quarters of its time-out are over since we last sent a write, or a heartbeat, that was
+ *   answered, whatever the connection looks like: a server that is silent, or has lost its leader, is noticed, and left
+ *   for the next one. Then, or when it has expired, another session follows.
  * - A watch misses no change between two reads, and outlives connections and sessions.
  *
  * `layer` has node-zookeeper-client beneath it, which is loaded when the Layer is built; `layerMemory` has an ensemble
@@ -71,8 +72,8 @@ export interface Options extends Timeouts {
  */
 export interface Timeouts {
   /**
-   * How long ZooKeeper keeps our session without hearing from us; the server has limits of its own (tickTime). Default
-   * 6 s. Kafka: zookeeper.session.timeout.ms. PyKafka: zookeeper_connection_timeout_ms.
+   * How long ZooKeeper keeps our session without hearing from us, of which we count on three quarters; the server has
+   * limits of its own (2 to 20 × tickTime). Default 6 s. Kafka: zookeeper.session.timeout.ms. PyKafka: zookeeper_connection_timeout_ms.
    */
   readonly sessionTimeout?: Duration.Input | undefined
   /** How long the Layer tries to connect before it fails. Default 10 s. Kafka: zookeeper.connection.timeout.ms. */

@@ -1,6 +1,6 @@
 /** What a client of ZooKeeper meets that is none. With a real one: `test/integration/zookeeper-bootstrap.test.ts`. */
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Layer } from "effect"
+import { Config, ConfigProvider, Effect, Fiber, Layer, Random, Stream } from "effect"
 import * as Net from "node:net"
 import type * as KafkaError from "../src/KafkaError.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
@@ -35,6 +35,9 @@ const frame = (body: ReadonlyArray<number>) => {
   return bytes
 }
 
+/** What a server says to who connects: session 1, of 1.5 s. */
+const session = [0, 0, 0, 0, 0, 0, 0x05, 0xdc, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 16, ...Array<number>(16).fill(0)]
+
 describe("what is not ZooKeeper", () => {
   const kinds: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
     ["accepts and never answers", (socket) => void socket.resume()],
@@ -66,7 +69,6 @@ describe("what is not ZooKeeper", () => {
 
   it.live("answers a session, and then noise: what was asked fails typed", () =>
     Effect.gen(function* () {
-      const session = [0, 0, 0, 0, 0, 0, 0x17, 0x70, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 16, ...Array<number>(16).fill(0)]
       const server = yield* serve((socket) => {
         let asked = 0
         socket.on("data", () => socket.write(frame(asked++ === 0 ? session : [0xff, 0xff])))
@@ -77,6 +79,34 @@ describe("what is not ZooKeeper", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+it.live("a server that accepts and says nothing is left for the next one (zk-15)", () =>
+  Effect.gen(function* () {
+    const silent = yield* serve((socket) => void socket.resume())
+    const talks = yield* serve((socket) => void socket.once("data", () => socket.write(frame(session))))
+    const connect = `127.0.0.1:${silent.port},127.0.0.1:${talks.port}`
+    const options = { connect, sessionTimeout: "300 millis", connectTimeout: "15 seconds" } as const
+    // It begins with the first, and with the second, which closes the connection then.
+    for (const random of [0, 0.9]) {
+      const fixed = { nextDoubleUnsafe: () => random, nextIntUnsafe: () => 0 }
+      const zooKeeper = yield* Effect.provideService(ZooKeeper.make(options), Random.Random, fixed)
+      const again = yield* Effect.forkChild(
+        zooKeeper.states.pipe(
+          Stream.filter((state) => state._tag === "Connected"),
+          Stream.take(2),
+          Stream.runCollect
+        ),
+        { startImmediately: true }
+      )
+      for (const socket of talks.sockets) socket.destroy()
+      const states = yield* Fiber.join(again)
+      assert.deepStrictEqual(
+        states.map((state) => "session" in state && state.session),
+        ["0000000000000001", "0000000000000001"]
+      )
+    }
+  }).pipe(Effect.scoped)
+)
 
 it.effect("a connection string says where it is wrong, before anything is connected", () =>
   Effect.gen(function* () {

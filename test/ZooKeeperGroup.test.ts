@@ -254,7 +254,7 @@ describe("Membership.zooKeeper", () => {
       const [a, b] = [yield* party.join(), yield* party.join()]
       yield* party.balanced([a, b])
       yield* memory.freeze
-      yield* pass(4_900)
+      yield* pass(3_400)
       assert.strictEqual(a.owns.size + b.owns.size, partitions)
       yield* pass(1_200)
       assert.strictEqual(a.owns.size + b.owns.size, 0)
@@ -277,6 +277,27 @@ describe("Membership.zooKeeper", () => {
       const session = yield* a.session
       let overlapped = false
       yield* memory.cut(session)
+      for (let i = 0; i < 120; i++) {
+        yield* pass(100)
+        if ([...a.owns].some((partition) => b.owns.has(partition))) overlapped = true
+      }
+      assert.isFalse(overlapped)
+      assert.strictEqual(b.owns.size, partitions)
+      yield* memory.heal(session)
+      yield* party.balanced([a, b])
+    })
+  )
+
+  test(
+    "a member whose server has lost its leader, and still answers it, loses what it has before others can claim it (zk-13)",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const [a, b] = [yield* party.join(), yield* party.join()]
+      yield* party.balanced([a, b])
+      const session = yield* a.session
+      let overlapped = false
+      yield* memory.part(session)
       for (let i = 0; i < 120; i++) {
         yield* pass(100)
         if ([...a.owns].some((partition) => b.owns.has(partition))) overlapped = true

@@ -58,7 +58,7 @@ export const join = Effect.fnUntraced(function* (
   })
   const machine: BalancedMember.Settings = { ...settings, group, layout }
   const known = new Map<string, string>()
-  const watched = new Set<string>()
+  const watched = new Map<string, Fiber.Fiber<void>>()
   /** Members of another layout that were told of. */
   const warned = new Set<string>()
   /** Of the session that lives, and of the last that did. */
@@ -91,9 +91,15 @@ export const join = Effect.fnUntraced(function* (
   const watch = (self: Stream.Stream<unknown, KafkaError.KafkaError>) =>
     inBackground(Effect.catch(Stream.runDrain(self), owner.failed))
   const watchOnce = (key: string, self: () => Stream.Stream<unknown, KafkaError.KafkaError>): void => {
-    if (watched.has(key)) return
-    watched.add(key)
-    watch(self())
+    if (!watched.has(key)) watched.set(key, watch(self()))
+  }
+  /** Before ids of ours are removed: who watches on would wait for them to come back, as long as the session lives. */
+  const unwatchIds = (but: ReadonlyMap<string, string>): void => {
+    for (const [key, fiber] of watched) {
+      if (!key.startsWith("id ") || but.has(key.slice(3))) continue
+      fiber.interruptUnsafe()
+      watched.delete(key)
+    }
   }
 
   // ── what is carried out
@@ -102,6 +108,8 @@ export const join = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       const names = yield* topics
       for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
+      const ids = layout.registration(names)
+      unwatchIds(ids)
       const members = yield* using.members(names)
       seen = new Set(members.keys())
       // One at a look: where there are many they are alike.
@@ -115,7 +123,7 @@ export const join = Effect.fnUntraced(function* (
           : "says of itself what cannot be read, and counts as no member"
         yield* LogEvent.log("foreignMember", `group ${group}: ${id} ${how}`, { group })
       }
-      for (const id of layout.registration(names).keys()) watchOnce(`id ${id}`, () => watches.id(id))
+      for (const id of ids.keys()) watchOnce(`id ${id}`, () => watches.id(id))
       const view = yield* around(cluster, using, names, members)
       post({ _tag: "Looked", round, view })
     })
@@ -160,6 +168,7 @@ export const join = Effect.fnUntraced(function* (
       case "Nudge":
         return void inBackground(registrations?.nudge(command.claimants) ?? Effect.void)
       case "Leave": {
+        unwatchIds(new Map())
         // What is still at work would create what stays.
         const stopped = atWork === undefined ? Effect.void : Fiber.interrupt(atWork)
         // What a session that was lost has created may come back with it.

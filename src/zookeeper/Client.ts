@@ -64,6 +64,10 @@ export interface Client {
   /** `watch` is called once, when a child comes or goes, or the node goes; where there is no node: when it comes. */
   readonly children: (path: string, watch: (() => void) | undefined, done: Done<ReadonlyArray<string>>) => void
   readonly exists: (path: string, done: Done<Stat>) => void
+  /** Calls a watch no more; what the server still watches for it tells nobody. */
+  readonly forget: (watch: () => void) => void
+  /** A write that changes nothing: whoever answers it has a leader, and that one knows the session. */
+  readonly beat: (done: Done<void>) => void
   readonly create: (path: string, data: Uint8Array, ephemeral: boolean, done: Done<void>) => void
   readonly set: (path: string, data: Uint8Array, version: number, done: Done<void>) => void
   readonly remove: (path: string, version: number, done: Done<void>) => void

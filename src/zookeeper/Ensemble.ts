@@ -35,6 +35,11 @@ export interface Ensemble {
   readonly expire: (session: string) => Effect.Effect<void>
   /** Cuts a client off; its session goes on to age. */
   readonly cut: (session: string) => Effect.Effect<void>
+  /**
+   * The server of a client has lost its leader, and has not noticed: it answers reads by what it knew, nothing else, and
+   * the session goes on to age. The client comes to no other server.
+   */
+  readonly part: (session: string) => Effect.Effect<void>
   /** Lets it connect again. */
   readonly heal: (session: string) => Effect.Effect<void>
   /** Nothing is answered from now on, and nobody's connection is closed. */
@@ -46,6 +51,8 @@ export interface Ensemble {
   /** Does the next write of a session and closes its connection without an answer; ends the session there too, where `expires`. */
   readonly loseNextAnswer: (session: string, expires?: boolean) => Effect.Effect<void>
   readonly counts: () => Counts
+  /** The paths that somebody watches. */
+  readonly watched: () => ReadonlyArray<string>
   /** Tells of every node that is created, and whenever its data is set, at once, until the Scope closes. */
   readonly onWrite: (listener: (path: string, data: Uint8Array) => void) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -63,6 +70,8 @@ interface Connection {
   readonly session: Session
   readonly closed: () => void
   open: boolean
+  /** What its server knew when it lost its leader. */
+  parted: Tree | undefined
 }
 
 /** A connection attempt that fails is followed by the next so much later. */
@@ -82,7 +91,8 @@ export const make: Effect.Effect<
   const tree = new Tree()
   const sessions = new Map<string, Session>()
   const cutOff = new Set<string>()
-  const watchesOf = new WeakMap<() => void, Connection>()
+  const apart = new Set<Connection>()
+  const watchesOf = new WeakMap<() => void, { readonly connection: Connection; readonly watch: () => void }>()
   const counts = { reads: 0, writes: 0, watches: 0 }
   let made = 0
   let isAway = false
@@ -97,13 +107,13 @@ export const make: Effect.Effect<
     if (connection === undefined || !connection.open) return
     connection.open = false
     connection.session.connection = undefined
-    tree.forget((watch) => watchesOf.get(watch) === connection)
+    tree.forget((watch) => watchesOf.get(watch)?.connection === connection)
     fork(Effect.andThen(Effect.yieldNow, Effect.sync(connection.closed)))
   }
   const expire = (session: Session): void => {
     if (!sessions.delete(session.id)) return
     tree.removeOf(session.id)
-    close(session.connection)
+    if (session.connection?.parted === undefined) close(session.connection)
   }
   const ages = (session: Session): Effect.Effect<void> =>
     Effect.gen(function* () {
@@ -132,7 +142,7 @@ export const make: Effect.Effect<
             // Other clients' requests come in between.
             yield* Effect.yieldNow
             if (!mine.open) return
-            mine.session.expiresAt = now() + mine.session.timeout
+            if (mine.parted === undefined) mine.session.expiresAt = now() + mine.session.timeout
             request()
           }
         })
@@ -166,6 +176,7 @@ export const make: Effect.Effect<
             requests: yield* Queue.unbounded<() => void>(),
             session,
             open: true,
+            parted: undefined,
             closed: () => {
               if (connection !== mine) return
               connection = undefined
@@ -181,7 +192,7 @@ export const make: Effect.Effect<
         }
       })
 
-      const ask = <A>(kind: "reads" | "writes", apply: () => Answer<A>, done: Done<A>): void => {
+      const ask = <A>(kind: "reads" | "writes" | "beats", apply: (tree: Tree) => Answer<A>, done: Done<A>): void => {
         const mine = connection
         const fail = (code: number) => finish(code, undefined)
         const finish = (code: number, answer: A | undefined) => {
@@ -191,8 +202,9 @@ export const make: Effect.Effect<
         if (over) return fail(Code.SESSION_EXPIRED)
         if (mine === undefined || !mine.open) return fail(Code.CONNECTION_LOSS)
         Queue.offerUnsafe(mine.requests, () => {
-          counts[kind]++
-          const { answer, code } = apply()
+          if (mine.parted !== undefined && kind !== "reads") return
+          counts[kind === "writes" ? "writes" : "reads"]++
+          const { answer, code } = apply(mine.parted ?? tree)
           const { losesAnswer } = mine.session
           if (kind === "writes" && losesAnswer !== "no") {
             mine.session.losesAnswer = "no"
@@ -209,16 +221,18 @@ export const make: Effect.Effect<
           counts.watches++
           fork(Effect.andThen(Effect.yieldNow, Effect.sync(watch)))
         }
-        watchesOf.set(fired, mine)
+        watchesOf.set(fired, { connection: mine, watch })
         return fired
       }
 
       fork(connect)
       const client: Client = {
         session: () => ({ id: session?.id ?? "", timeout: sessionTimeout }),
-        get: (path, watch, done) => ask("reads", () => tree.get(path, watched(watch)), done),
-        children: (path, watch, done) => ask("reads", () => tree.children(path, watched(watch)), done),
-        exists: (path, done) => ask("reads", () => tree.exists(path), done),
+        get: (path, watch, done) => ask("reads", (tree) => tree.get(path, watched(watch)), done),
+        children: (path, watch, done) => ask("reads", (tree) => tree.children(path, watched(watch)), done),
+        exists: (path, done) => ask("reads", (tree) => tree.exists(path), done),
+        forget: (watch) => tree.forget((fired) => watchesOf.get(fired)?.watch === watch),
+        beat: (done) => ask("beats", () => ({ code: Code.OK }), done),
         create: (path, data, ephemeral, done) =>
           ask("writes", () => tree.create(path, data, ephemeral ? session!.id : ""), done),
         set: (path, data, version, done) => ask("writes", () => tree.set(path, data, version), done),
@@ -248,9 +262,21 @@ export const make: Effect.Effect<
         cutOff.add(id)
         close(session.connection)
       }),
+    part: (id) =>
+      of(id, (session) => {
+        cutOff.add(id)
+        if (session.connection === undefined) return
+        session.connection.parted = tree.copy()
+        apart.add(session.connection)
+      }),
     heal: (id) =>
       Effect.sync(() => {
         cutOff.delete(id)
+        for (const connection of apart) {
+          if (connection.session.id !== id) continue
+          apart.delete(connection)
+          close(connection)
+        }
       }),
     freeze: Effect.sync(() => {
       thawed ??= Deferred.makeUnsafe<void>()
@@ -273,6 +299,7 @@ export const make: Effect.Effect<
         session.losesAnswer = expires ? "session" : "connection"
       }),
     counts: () => ({ ...counts }),
+    watched: () => tree.watched,
     onWrite: (listener) =>
       Effect.acquireRelease(
         Effect.sync(() => tree.written.add(listener)),

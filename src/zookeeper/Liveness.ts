@@ -3,6 +3,14 @@
  * session. Milliseconds on a clock of the caller's.
  */
 
+/**
+ * Parts of a session's time-out. A server tells its leader of us with its next ping, half a tick later, or by the
+ * heartbeat before: the leader's clock may be that much ahead, and servers allow of no time-out below two ticks.
+ */
+const lifePart = 3 / 4
+const beatPart = 1 / 6
+const silentPart = 1 / 3
+
 /** What is to be done now. */
 export type Due = "lost" | "silent" | "beat" | undefined
 
@@ -27,7 +35,8 @@ export class Liveness {
   connect(since: number, timeout: number, isNew: boolean, now: number): void {
     this.connected = true
     this.timeout = timeout
-    this.aliveUntil = isNew || !this.live ? since + timeout : Math.max(this.aliveUntil, since + timeout)
+    const until = since + timeout * lifePart
+    this.aliveUntil = isNew || !this.live ? until : Math.max(this.aliveUntil, until)
     this.live = true
     this.unansweredSince = undefined
     this.beatAt = now
@@ -37,22 +46,22 @@ export class Liveness {
     this.unansweredSince = undefined
   }
   /**
-   * What was sent at a time was answered: the server heard of us no earlier. A session whose time is over stays so:
-   * somebody may have looked.
+   * What was sent at a time was answered, and the leader had a part in it: it heard of us no earlier. A session whose
+   * time is over stays so: somebody may have looked.
    */
   heard(sentAt: number, now: number): void {
-    if (this.isLive(now)) this.aliveUntil = Math.max(this.aliveUntil, sentAt + this.timeout)
+    if (this.isLive(now)) this.aliveUntil = Math.max(this.aliveUntil, sentAt + this.timeout * lifePart)
   }
   beatSent(now: number): void {
     this.unansweredSince = now
   }
   beatAnswered(sentAt: number, now: number): void {
     this.unansweredSince = undefined
-    this.beatAt = Math.max(now, sentAt + this.timeout / 6)
+    this.beatAt = Math.max(now, sentAt + this.timeout * beatPart)
     this.heard(sentAt, now)
   }
   private get silentAt(): number {
-    return this.unansweredSince === undefined ? Infinity : this.unansweredSince + this.timeout / 2
+    return this.unansweredSince === undefined ? Infinity : this.unansweredSince + this.timeout * silentPart
   }
   due(now: number): Due {
     if (this.live && now >= this.aliveUntil) return "lost"

@@ -2,8 +2,8 @@
  * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
  * reads its servers in a way that has no room for IPv6, leaves its socket open where it was not connected when it was
  * closed, throws at bytes that it does not understand, reads what was left of a lost connection as the beginning of the
- * next, and sends what it could not send after it has connected again: so we hand out the servers, catch, end the
- * socket ourselves, and drop what was not sent.
+ * next, waits without an end for a server that accepts and says nothing, and sends what it could not send after it has
+ * connected again: so we hand out the servers, catch, end the socket ourselves, and drop what was not sent.
  *
  * One function because each of its callbacks guards the same client of the library; what it makes is used and ended as
  * one.
@@ -62,9 +62,11 @@ export const open = (context: Context, listener: Listener): Client => {
   const acl = context.acl === "open" ? context.library.ACL.OPEN_ACL_UNSAFE : context.library.ACL.CREATOR_ALL_ACL
   const start = Math.floor(random() * servers.length)
   const outstanding = new Set<(code: number) => void>()
-  const watchers = new Map<string, { readonly fire: () => void; waiting: Set<() => void> }>()
+  const watchers = new Map<string, { readonly fire: () => void; readonly waiting: Set<() => void> }>()
   const closers: Array<() => void> = []
   let attempts = 0
+  /** Since there was a connection. */
+  let failed = 0
   let since = 0
   let waiting: Fiber.Fiber<void> | undefined
   let closed = false
@@ -83,20 +85,29 @@ export const open = (context: Context, listener: Listener): Client => {
       manager.socket?.destroy()
     }
   }
+  /** Its own timer would end the socket of a later attempt. */
+  const drop = (): void => {
+    clearTimeout(manager.connectTimeoutHandler ?? undefined)
+    manager.socket?.destroy()
+  }
   manager.findNextServer = (use) => {
     manager.pendingBuffer = null
+    waiting?.interruptUnsafe()
     const attempt = attempts++
     const server = servers[(start + attempt) % servers.length]!
     const round = attempt > 0 && attempt % servers.length === 0
+    // Longer where none of them has answered in that.
+    const longer = 2 ** Math.min(10, Math.floor(failed++ / servers.length))
     waiting = fork(
-      Effect.andThen(
-        round ? Effect.sleep(spinMillis * random()) : Effect.yieldNow,
-        Effect.sync(() => {
-          if (closed) return
-          since = context.now()
-          use(server)
-        })
-      )
+      Effect.gen(function* () {
+        yield* round ? Effect.sleep(spinMillis * random()) : Effect.yieldNow
+        if (closed) return
+        since = context.now()
+        use(server)
+        const timeout = zk.getSessionTimeout()
+        yield* Effect.sleep(Math.min(timeout, (timeout / 6) * longer))
+        drop()
+      })
     )
   }
 
@@ -107,6 +118,8 @@ export const open = (context: Context, listener: Listener): Client => {
   zk.on("state", ({ code }) => {
     state = code
     if (connected.has(code)) {
+      failed = 0
+      waiting?.interruptUnsafe()
       if (!closed) listener.connected(since)
       return
     }
@@ -155,9 +168,8 @@ export const open = (context: Context, listener: Listener): Client => {
       const one = {
         waiting: new Set<() => void>(),
         fire: () => {
-          const fired = one.waiting
-          one.waiting = new Set()
-          for (const each of fired) each()
+          if (watchers.get(key) === one) watchers.delete(key)
+          for (const each of one.waiting) each()
         }
       }
       watchers.set(key, (watcher = one))
@@ -186,8 +198,7 @@ export const open = (context: Context, listener: Listener): Client => {
 
   const destroy = Effect.sync(() => {
     waiting?.interruptUnsafe()
-    clearTimeout(manager.connectTimeoutHandler ?? undefined)
-    manager.socket?.destroy()
+    drop()
   })
   return {
     session: () => ({ id: hex(zk.getSessionId()), timeout: zk.getSessionTimeout() }),
@@ -208,6 +219,15 @@ export const open = (context: Context, listener: Listener): Client => {
         orItsComing(path, watch, done)
       ),
     exists: (path, done) => exists(path, undefined, done),
+    forget: (watch) => {
+      for (const { waiting } of watchers.values()) waiting.delete(watch)
+    },
+    beat: (done) =>
+      ask<unknown, void, void>(
+        (answered) => zk.transaction().check("/").commit(answered),
+        () => {},
+        done
+      ),
     create: (path, data, ephemeral, done) =>
       ask<string, void, void>(
         (answered) => zk.create(path, Buffer.from(data), acl, ephemeral ? ephemeralMode : 0, answered),
@@ -226,7 +246,7 @@ export const open = (context: Context, listener: Listener): Client => {
         () => {},
         done
       ),
-    reconnect: () => manager.socket?.destroy(),
+    reconnect: drop,
     close: Effect.suspend(() => {
       if (closed) return Effect.void
       closed = true

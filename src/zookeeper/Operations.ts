@@ -33,14 +33,14 @@ export interface Operations {
   /** Sees to it that a node is there, and all above it. */
   readonly ensure: (path: string) => Effect.Effect<void, KafkaError.KafkaError>
   /**
-   * Sets the data of a node; with a version only where it is still the node's. Fails with NO_NODE, BAD_VERSION. A limit:
-   * where its answer was lost, and another has set the node since, it fails with BAD_VERSION though it was done.
+   * Sets the data of a node; with a version only where it is still the node's. Fails with NO_NODE, BAD_VERSION; with
+   * CONNECTION_LOSS, which is *perhaps done*, where its answer was lost, and others have changed the node since, so that
+   * nobody can tell.
    */
   readonly set: (path: string, data: Uint8Array, version?: number) => Effect.Effect<void, KafkaError.KafkaError>
   /**
-   * Removes a node; true where it was there. Of `owner`: only while it is the ephemeral node of that session, so that
-   * a repetition cannot hit what another has put in its place; where several share the session, `data` tells whose it is.
-   * Without it a repetition after a lost answer may: versions of a node that is made again begin at 0 again.
+   * Removes a node; true where it was there. Of `owner`: only while it is the ephemeral node of that session; where
+   * several share the session, `data` tells whose it is. What another has put in its place meanwhile stays.
    */
   readonly remove: (
     path: string,
@@ -70,9 +70,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       case Code.CONNECTION_LOSS:
         return unreachable("the connection was lost")
       case Code.SESSION_EXPIRED:
-        return bound === undefined
-          ? unreachable("the session is over")
-          : KafkaError.make({ _tag: "ZooKeeperRefused", path, code, name: Client.codeName(code) })
+        return bound === undefined ? unreachable("the session is over") : refused(path, code)
       case Code.NO_AUTH:
       case Code.AUTH_FAILED:
         return KafkaError.make({
@@ -83,7 +81,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       case Code.BAD_ARGUMENTS:
         return KafkaError.make({ _tag: "Misuse", message: `${path}: ${message ?? "is no path"}` })
       default:
-        return KafkaError.make({ _tag: "ZooKeeperRefused", path, code, name: Client.codeName(code) })
+        return refused(path, code)
     }
   }
   const unreachable = (cause: string): KafkaError.KafkaError =>
@@ -143,7 +141,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
   /** Creates one node; `parents` are there, or NO_NODE is answered. Paths are whole ones here. */
   const put = (path: string, data: Uint8Array, ephemeral: boolean, earlier: { unsureIn?: string }) =>
     Effect.gen(function* () {
-      const reply = yield* sessions.call<void>(
+      const reply = yield* sessions.write<void>(
         (client, done) => client.create(full(path), data, ephemeral, done),
         bound
       )
@@ -178,7 +176,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
     for (const name of chroot.split("/").slice(1)) {
       path += `/${name}`
       const at = path
-      last = yield* sessions.call<void>((client, done) => client.create(at, nothing, false, done), bound)
+      last = yield* sessions.write<void>((client, done) => client.create(at, nothing, false, done), bound)
       if (last.code === Code.NODE_EXISTS) last = { ...last, code: Code.OK }
       if (last.code !== Code.OK) return last
     }
@@ -216,11 +214,16 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       return within(
         path,
         Effect.gen(function* () {
-          const reply = yield* sessions.call<void>((client, done) => client.set(full(path), data, version, done), bound)
-          if (reply.code === Code.BAD_VERSION && unsure) {
+          const reply = yield* sessions.write<void>(
+            (client, done) => client.set(full(path), data, version, done),
+            bound
+          )
+          // Where it was not done, whoever has made this version has done something else.
+          if (unsure && version !== -1 && (reply.code === Code.BAD_VERSION || reply.code === Code.NO_NODE)) {
             const found = yield* look(path)
             if (isUnsure(found.code)) return yield* failure(path, found)
-            if (found.answer?.stat.version === version + 1 && sameBytes(found.answer.data, data)) return
+            if (found.answer?.stat.version !== version + 1) return yield* refused(path, Code.CONNECTION_LOSS)
+            if (sameBytes(found.answer.data, data)) return
           }
           if (isUnsure(reply.code)) unsure = true
           if (reply.code !== Code.OK) return yield* failure(path, reply)
@@ -229,27 +232,30 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
     })
 
   const removeOnce = (path: string, version: number) =>
-    sessions.call<void>((client, done) => client.remove(full(path), version, done), bound)
+    sessions.write<void>((client, done) => client.remove(full(path), version, done), bound)
 
   const remove: Operations["remove"] = (path, { data, owner, version = -1 } = {}) =>
     Effect.suspend(() => {
       let unsure = false
+      /** The transaction that created the node that is to be removed: no other one is, by a repetition. */
+      let created: string | undefined
       return within(
         path,
         Effect.gen(function* () {
-          if (owner !== undefined) {
-            // Another server may not know yet of the removal that was perhaps done; after a write it does.
-            if (unsure) {
-              const written = yield* removeOnce(path, noVersion)
-              if (written.code === Code.NO_NODE) return true
-              if (written.code !== Code.BAD_VERSION) return yield* failure(path, written)
-            }
-            const found = yield* look(path)
-            if (found.code === Code.NO_NODE) return unsure
-            if (found.code !== Code.OK) return yield* failure(path, found)
-            const { answer } = found
-            if (answer!.stat.owner !== owner || (data !== undefined && !sameBytes(answer!.data, data))) return unsure
+          // Another server may not know yet of the removal that was perhaps done; after a write it does.
+          if (unsure) {
+            const written = yield* removeOnce(path, noVersion)
+            if (written.code === Code.NO_NODE) return true
+            if (written.code !== Code.BAD_VERSION) return yield* failure(path, written)
           }
+          const found = yield* look(path)
+          if (found.code === Code.NO_NODE) return unsure
+          if (found.code !== Code.OK) return yield* failure(path, found)
+          const { answer } = found
+          const { stat } = answer!
+          if (stat.created !== (created ??= stat.created)) return unsure
+          if (owner !== undefined && stat.owner !== owner) return unsure
+          if (data !== undefined && !sameBytes(answer!.data, data)) return unsure
           const reply = yield* removeOnce(path, version)
           if (reply.code === Code.OK) return true
           if (reply.code === Code.NO_NODE) return unsure
@@ -261,6 +267,9 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
 
   return { read, children, create, ensure, set, remove }
 }
+
+const refused = (path: string, code: number): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "ZooKeeperRefused", path, code, name: Client.codeName(code) })
 
 const nothing = new Uint8Array()
 

@@ -1,11 +1,13 @@
 /**
  * The session with ZooKeeper, and the sessions that follow it: whether it can be known to live, and what is asked in it.
  *
- * The clock of its life is ours. The server has heard from us at the earliest when we sent what it has answered, so the
- * session lives for its time-out from then on, and not a moment longer can it be known to. A heartbeat goes out every
- * sixth of the time-out; one that is not answered for half of it costs the connection, and there is another sixth to
- * find a better one before the session is lost. Whatever comes back later, lost has been said, and what was owned
- * because of the session must be looked at again.
+ * The clock of its life is ours. Sessions end at the ensemble's leader, and a server that has lost its leader goes on
+ * answering reads until it has noticed, for longer than a session: only what the leader had a part in, a write, or
+ * connecting, says that the session lives. The leader hears of us late, by what a server relays with each of its pings,
+ * so that the session can be known to live for three quarters of its time-out from when we sent what was answered, and
+ * not a moment longer. A heartbeat, a write that changes nothing, goes out every sixth of the time-out; one that is not
+ * answered for a third of it costs the connection, and there is a quarter to find a better one before the session is
+ * lost. Whatever comes back later, lost has been said, and what was owned because of the session must be looked at again.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -45,13 +47,19 @@ export interface Sessions {
   /** The time-out of the session, as the server wants it, in milliseconds. */
   readonly timeout: () => number
   /** Waits for a connection, and asks once. Bound to a session: answered with SESSION_EXPIRED where that is over. */
-  readonly call: <A>(
-    send: (client: Client.Client, done: Client.Done<A>) => void,
-    bound?: string | undefined
-  ) => Effect.Effect<Reply<A>>
+  readonly call: Call
+  /** The same for what changes something: its answer is a sign of life as well. */
+  readonly write: Call
+  /** Calls a watch no more. */
+  readonly forget: (watch: () => void) => void
   /** What was asked is not answered: looks for another connection. */
   readonly reconnect: () => void
 }
+
+type Call = <A>(
+  send: (client: Client.Client, done: Client.Done<A>) => void,
+  bound?: string | undefined
+) => Effect.Effect<Reply<A>>
 
 /** How long a client that was turned away before it had a session is followed by none. */
 const refusedMillis = 250
@@ -135,7 +143,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       const sentAt = now()
       const mine = client
       life.beatSent(sentAt)
-      mine.exists("/", (code) => {
+      mine.beat((code) => {
         if (client !== mine || code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED) return
         life.beatAnswered(sentAt, now())
         wake()
@@ -161,6 +169,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     })
     yield* Effect.forkIn(Effect.forever(turn), scope, { startImmediately: true })
 
+    const asker: Now = { now, life, listeners, client: () => client, session: () => session, state: () => state }
     return {
       listen: (listener) => {
         listeners.add(listener)
@@ -169,7 +178,9 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       state: () => state,
       isLive: (id) => id === session && life.isLive(now()),
       timeout: () => life.timeout,
-      call: caller({ now, life, listeners, client: () => client, session: () => session, state: () => state }),
+      call: caller(asker, false),
+      write: caller(asker, true),
+      forget: (watch) => client.forget(watch),
       reconnect: () => client.reconnect()
     }
   })
@@ -192,7 +203,7 @@ interface Now {
 
 /** Asks once there is a connection; nothing is left in a queue that a later connection would send. */
 const caller =
-  ({ client, life, listeners, now, session, state }: Now): Sessions["call"] =>
+  ({ client, life, listeners, now, session, state }: Now, isWrite: boolean): Call =>
   <A>(send: (client: Client.Client, done: Client.Done<A>) => void, bound: string | undefined) =>
     Effect.callback<Reply<A>>((resume) => {
       let over = false
@@ -216,7 +227,7 @@ const caller =
         const sentAt = now()
         const mine = client()
         send(mine, (code, answer, message) => {
-          if (client() === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED)
+          if (isWrite && client() === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED)
             life.heard(sentAt, now())
           finish({ code, answer, message, session: as })
         })

@@ -29,6 +29,13 @@ export class Tree {
   readonly written = new Set<(path: string, data: Uint8Array) => void>()
   transactions = 0
 
+  /** What is so now, for whoever hears of no change. */
+  copy(): Tree {
+    const copy = new Tree()
+    for (const [path, entry] of this.nodes) copy.nodes.set(path, { ...entry, children: new Set(entry.children) })
+    return copy
+  }
+
   /** Every path and its data as text, sorted. */
   get snapshot(): Readonly<Record<string, string>> {
     return Object.fromEntries(
@@ -37,6 +44,11 @@ export class Tree {
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([path, { data }]) => [path, new TextDecoder().decode(data)])
     )
+  }
+
+  /** The paths that are watched, sorted. */
+  get watched(): ReadonlyArray<string> {
+    return [...new Set([...this.dataWatches.keys(), ...this.childWatches.keys()])].sort()
   }
 
   private statOf({ created, modified, owner, version }: Entry): Stat {
@@ -117,9 +129,12 @@ export class Tree {
   removeOf(owner: string): void {
     for (const [path, entry] of Array.from(this.nodes)) if (entry.owner === owner) this.remove(path, -1)
   }
-  /** Forgets the watches of a connection that is gone. */
+  /** Forgets watches that nobody waits for: of a connection that is gone, or of a Stream. */
   forget(isOf: (watch: Watch) => boolean): void {
     for (const watches of [this.dataWatches, this.childWatches])
-      for (const kept of watches.values()) for (const watch of kept) if (isOf(watch)) kept.delete(watch)
+      for (const [path, kept] of watches) {
+        for (const watch of kept) if (isOf(watch)) kept.delete(watch)
+        if (kept.size === 0) watches.delete(path)
+      }
   }
 }

@@ -35,7 +35,12 @@ export const make = <A>(
         stale = true
         becomesStale.fire()
       })
-      yield* Effect.addFinalizer(() => Effect.sync(off))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          off()
+          sessions.forget(onFired)
+        })
+      )
       // A ZooKeeper that is away is waited for.
       const now = Effect.retry(
         Effect.suspend(() => read(onFired)),

@@ -28,6 +28,10 @@ declare module "node-zookeeper-client" {
   }
   type Answered<A, B = void> = (error: Exception | undefined | null, a?: A, b?: B) => void
   type Acl = ReadonlyArray<unknown>
+  export interface Transaction {
+    readonly check: (path: string) => Transaction
+    readonly commit: (done: Answered<unknown>) => void
+  }
   export interface Client {
     readonly connectionManager: ConnectionManager
     readonly on: (event: "state", listener: (state: { readonly code: number; readonly name: string }) => void) => void
@@ -51,6 +55,7 @@ declare module "node-zookeeper-client" {
     readonly create: (path: string, data: Uint8Array, acl: Acl, mode: number, done: Answered<string>) => void
     readonly setData: (path: string, data: Uint8Array, version: number, done: Answered<Stat>) => void
     readonly remove: (path: string, version: number, done: Answered<void>) => void
+    readonly transaction: () => Transaction
   }
   const library: {
     readonly createClient: (connection: string, options: { readonly sessionTimeout: number }) => Client

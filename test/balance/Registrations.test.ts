@@ -122,6 +122,21 @@ describe("a member's own nodes", () => {
   )
 })
 
+it.effect("who leaves watches nothing any more, on a session that is the process's (zk-9)", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const zooKeeper = yield* memory.connect()
+    for (let i = 0; i < 3; i++) {
+      const one = yield* Harness.join({ connect: () => Effect.succeed(zooKeeper) })
+      while (!Harness.isBalanced([one], 2)) yield* Harness.tick
+      const id = Object.keys(memory.snapshot()).find((path) => path.startsWith("/consumers/g/ids/"))!
+      assert.include(memory.watched(), id)
+      yield* passing(one.leave)
+      assert.deepStrictEqual(memory.watched(), [])
+    }
+  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
+
 it.effect("a member that is nudged looks again; one that nobody asks does not", () =>
   Effect.gen(function* () {
     const memory = yield* ZooKeeper.makeMemory

@@ -121,6 +121,10 @@ const walk = (seed: number) =>
         const one = session()
         return while_(memory.cut(one), memory.heal(one))
       }),
+      part: Effect.suspend(() => {
+        const one = session()
+        return while_(memory.part(one), memory.heal(one))
+      }),
       freeze: while_(memory.freeze, memory.thaw),
       stop: while_(memory.stop, memory.start),
       grow: Effect.suspend(() => (partitions > 8 ? Effect.void : broker.addPartitions(names.topic, ++partitions)))

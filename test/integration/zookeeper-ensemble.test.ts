@@ -1,19 +1,22 @@
 /**
  * Members on real ZooKeepers, without a consumer: an ensemble of three that loses one after the other, its leader among
- * them; and 40 members on 64 partitions. At no moment has a partition two owners.
+ * them; one that is parted; and 40 members on 64 partitions. At no moment has a partition two owners.
  */
 import * as Fs from "node:fs"
+import * as Net from "node:net"
 import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Schedule, type Scope } from "effect"
 import { KafkaTest } from "samsa/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as Harness from "../balance/Harness.ts"
+import * as BrokerProxy from "./broker-proxy.ts"
 import * as KafkaJars from "./KafkaJars.ts"
 import * as Ports from "./Ports.ts"
 import * as Processes from "./Processes.ts"
 import * as ZooKeeperNode from "./ZooKeeperNode.ts"
 
+/** Servers, and the ways from each to its leader, whichever that is. */
 const ensemble = (count: number) =>
   Effect.gen(function* () {
     const folder = yield* Processes.folder("ensemble")
@@ -30,14 +33,31 @@ const ensemble = (count: number) =>
         return { port: yield* Ports.take, peer: yield* Ports.take, election: yield* Ports.take }
       })
     )
-    const nodes = yield* Effect.forEach(servers, ({ port }, i) => {
-      const own = Path.join(folder, `${i + 1}`)
-      Fs.mkdirSync(own, { recursive: true })
-      return ZooKeeperNode.make(launch, own, port, count === 1 ? undefined : { id: i + 1, servers })
-    })
+    const ways: Array<ReadonlyArray<BrokerProxy.Proxy>> = []
+    const nodes = yield* Effect.forEach(servers, ({ port }, i) =>
+      Effect.gen(function* () {
+        const own = Path.join(folder, `${i + 1}`)
+        Fs.mkdirSync(own, { recursive: true })
+        const proxies = yield* Effect.forEach(servers, ({ peer }) => BrokerProxy.to(peer))
+        ways.push(proxies)
+        const seen = servers.map((server, j) => (i === j ? server : { ...server, peer: proxies[j]!.port }))
+        return yield* ZooKeeperNode.make(launch, own, port, count === 1 ? undefined : { id: i + 1, servers: seen })
+      })
+    )
     yield* Effect.forEach(nodes, (node) => node.launch, { discard: true })
     yield* Effect.forEach(nodes, (node) => node.ready, { discard: true })
-    return { nodes, connect: servers.map(({ port }) => `127.0.0.1:${port}`).join(",") }
+    return { nodes, ways, connect: servers.map(({ port }) => `127.0.0.1:${port}`).join(",") }
+  })
+
+/** Whether a server leads, by its own word. */
+const leads = ({ port }: ZooKeeperNode.ZooKeeperNode) =>
+  Effect.callback<boolean>((resume) => {
+    let said = ""
+    const socket = Net.connect({ host: "127.0.0.1", port })
+    socket.on("connect", () => socket.write("srvr"))
+    socket.on("data", (chunk) => (said += chunk))
+    socket.on("error", () => {})
+    socket.on("close", () => resume(Effect.succeed(said.includes("Mode: leader"))))
   })
 
 /** A session of its own for each member, as in a process of its own. */
@@ -111,6 +131,26 @@ describe("members on real ZooKeepers", () => {
       yield* balanced(members, 64, 60)
       assert.deepStrictEqual(violations, [])
       for (const one of members) assert.deepStrictEqual(one.failures, [])
+    })
+  )
+
+  test(
+    "a follower loses its leader, and goes on answering its member: what that has is lost before others claim it (zk-13)",
+    Effect.gen(function* () {
+      const { nodes, ways } = yield* ensemble(3)
+      const isLeader = yield* Effect.forEach(nodes, leads)
+      const [follower, leader] = [isLeader.indexOf(false), isLeader.indexOf(true)]
+      const at = (i: number) => clients(`127.0.0.1:${nodes[i]!.port}`, 2000)
+      // shorter than it takes the follower to notice: 4 ticks of a second
+      const members = [yield* Harness.join(at(follower)), yield* Harness.join(at(leader))] as const
+      const violations = yield* watchOwners(members)
+      yield* balanced(members, 64, 30)
+      yield* ways[follower]![leader]!.pause
+      yield* balanced([members[1]], 64, 30)
+      assert.deepStrictEqual(violations, [])
+      yield* ways[follower]![leader]!.resume
+      yield* balanced(members, 64, 60)
+      assert.deepStrictEqual(violations, [])
     })
   )
 

@@ -75,10 +75,10 @@ class Group {
     heal: (name) => (this.shared.length > 0 ? Effect.void : this.heal(name))
   }
 
-  readonly cut = (name: string): Effect.Effect<void> =>
+  readonly cut = (name: string, how = this.memory.cut): Effect.Effect<void> =>
     Effect.suspend(() => {
       this.cutOff.set(name, this.session(name))
-      return this.memory.cut(this.session(name))
+      return how(this.session(name))
     })
   readonly heal = (name: string): Effect.Effect<void> =>
     Effect.suspend(() => this.memory.heal(this.cutOff.get(name) ?? ""))
@@ -96,6 +96,7 @@ const troubles = [
   "an answer is lost",
   "all answers are lost once",
   "a member is cut off from ZooKeeper",
+  "a member's server has lost its leader",
   "ZooKeeper is frozen",
   "ZooKeeper is away",
   "members join in one tick",
@@ -144,6 +145,8 @@ const trouble = (
         return yield* stir(world)
       case "a member is cut off from ZooKeeper":
         return yield* forAWhile(group.cut(name), group.heal(name), 15_000)
+      case "a member's server has lost its leader":
+        return yield* forAWhile(group.cut(name, memory.part), group.heal(name), 15_000)
       case "ZooKeeper is frozen":
         return yield* forAWhile(memory.freeze, memory.thaw, 15_000)
       case "ZooKeeper is away":

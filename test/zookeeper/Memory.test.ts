@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import type * as KafkaError from "../../src/KafkaError.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { cases, type Harness } from "./suite.ts"
 import { calm, pass, passing } from "./Time.ts"
@@ -38,13 +39,13 @@ describe("in memory", () => {
       yield* pass(20_000)
       assert.deepStrictEqual(states, ["Connected"])
       yield* memory.freeze
-      yield* pass(2_900)
+      yield* pass(1_900)
       assert.deepStrictEqual(states, ["Connected"])
       yield* pass(1_100)
       assert.deepStrictEqual(states, ["Connected", "Suspended"])
-      yield* pass(900)
+      yield* pass(400)
       assert.isTrue(session.isLive())
-      yield* pass(1_100)
+      yield* pass(1_200)
       assert.isFalse(session.isLive())
       assert.deepStrictEqual(states, ["Connected", "Suspended", "Lost"])
       yield* memory.thaw
@@ -163,6 +164,70 @@ describe("in memory", () => {
       const { reason } = yield* passing(Fiber.join(creating))
       assert.strictEqual(reason._tag === "ZooKeeperRefused" ? reason.name : reason._tag, "NODE_EXISTS")
       assert.deepStrictEqual(memory.snapshot(), { "/claim": "two" })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect(
+    "a condition whose answer was lost is not said to have failed, and hits nothing that another has made (zk-12)",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const [zk, other] = [yield* memory.connect(), yield* memory.connect()]
+        const { id } = yield* zk.session
+        const refusal = <A>(self: Effect.Effect<A, KafkaError.KafkaError>) =>
+          Effect.map(Effect.flip(self), ({ reason }) =>
+            reason._tag === "ZooKeeperRefused" ? reason.name : reason._tag
+          )
+        /** Its answer is lost, and before it is asked again another has had its turn. */
+        const meanwhile = <A, B>(
+          self: Effect.Effect<A, KafkaError.KafkaError>,
+          theirs: Effect.Effect<B, KafkaError.KafkaError>
+        ) =>
+          Effect.gen(function* () {
+            yield* memory.loseNextAnswer(id)
+            const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+            while (memory.snapshot()["/c"] === "0") yield* Effect.yieldNow
+            yield* memory.cut(id)
+            yield* passing(theirs)
+            yield* memory.heal(id)
+            return yield* passing(Fiber.join(fiber))
+          })
+        const begin = Effect.andThen(Effect.ignore(zk.remove("/c")), zk.create("/c", bytes("0")))
+
+        yield* passing(begin)
+        const counted = meanwhile(zk.set("/c", bytes("1"), 0), other.set("/c", bytes("2"), 1))
+        assert.strictEqual(yield* refusal(counted), "CONNECTION_LOSS")
+        yield* passing(begin)
+        assert.strictEqual(
+          yield* refusal(meanwhile(zk.set("/c", bytes("1"), 0), other.remove("/c"))),
+          "CONNECTION_LOSS"
+        )
+        yield* passing(begin)
+        const again = other.create("/c", bytes("theirs"))
+        assert.isTrue(yield* meanwhile(zk.remove("/c", { version: 0 }), again))
+        assert.strictEqual(memory.snapshot()["/c"], "theirs")
+        yield* passing(begin)
+        assert.isTrue(yield* meanwhile(zk.remove("/c"), again))
+        assert.strictEqual(memory.snapshot()["/c"], "theirs")
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("a watch whose Stream has ended is called no more, and kept nowhere (zk-9)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const [zk, other] = [yield* memory.connect(), yield* memory.connect()]
+      yield* passing(other.ensure("/a"))
+      for (let i = 0; i < 20; i++) {
+        yield* passing(Stream.runDrain(Stream.take(zk.watch("/a"), 1)))
+        yield* passing(Stream.runDrain(Stream.take(zk.watchChildren("/a"), 1)))
+        yield* passing(Stream.runDrain(Stream.take(zk.watch("/none"), 1)))
+        assert.deepStrictEqual(memory.watched(), [])
+      }
+      yield* passing(other.set("/a", bytes("1")))
+      yield* passing(other.create("/a/b", bytes("")))
+      yield* passing(other.create("/none", bytes("")))
+      yield* pass(1000)
+      assert.strictEqual(memory.counts().watches, 0)
     }).pipe(Effect.scoped)
   )
 

@@ -5,7 +5,7 @@ import * as Backoff from "../../src/Backoff.ts"
 import type { Sessions } from "../../src/zookeeper/Sessions.ts"
 import * as Watches from "../../src/zookeeper/Watches.ts"
 
-const quiet = { listen: () => () => {} } as unknown as Sessions
+const quiet = { listen: () => () => {}, forget: () => {} } as unknown as Sessions
 
 describe("Watches", () => {
   it.effect("a change that comes while the answer is on its way is read: the watch of that read has fired", () =>

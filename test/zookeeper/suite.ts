@@ -222,6 +222,17 @@ export const cases: Readonly<Record<string, Case>> = {
       yield* becomes("after")
     }),
 
+  "a session of which nothing is asked lives on: its heartbeats cost no connection": ({ connect, passing }) =>
+    Effect.gen(function* () {
+      const one = yield* connect
+      const states = yield* collect(one.states)
+      yield* passing(Effect.sleep("3 seconds"))
+      assert.deepStrictEqual(
+        states.seen.map((state) => state._tag),
+        ["Connected"]
+      )
+    }),
+
   "an ephemeral node of a Scope goes with it, and comes back in the next session where that is wanted": ({
     connect,
     expire,
