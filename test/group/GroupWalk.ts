@@ -218,7 +218,7 @@ class Member {
       case "Leave":
         return this.world.ask(
           this,
-          (answer) => answer(this.world.group.leave(command.memberId, null)),
+          (answer) => answer(this.world.group.leave([{ memberId: command.memberId, instanceId: null }])[0]!),
           () => ({ _tag: "Left" }),
           () => ({ _tag: "Left" }),
           5_000

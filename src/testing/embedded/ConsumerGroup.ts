@@ -3,13 +3,15 @@
  * topics, sets the one timer that its next deadline needs, and looks patterns up a tick after they came.
  */
 import * as Code from "./Code.ts"
-import type { HeartbeatAnswer, HeartbeatRequest, Member, Settings, View } from "./ConsumerGroupData.ts"
+import type { HeartbeatAnswer, HeartbeatRequest, Member, View } from "./ConsumerGroupData.ts"
 import { attempt, GroupRefusal } from "./ConsumerGroupData.ts"
+import * as Classic from "./ConsumerGroupClassic.ts"
 import * as Ends from "./ConsumerGroupEnds.ts"
 import type { Group } from "./Group.ts"
 import * as Machine from "./ConsumerGroupMachine.ts"
-import { isSubscribed, preferredAssignor, State } from "./ConsumerGroupState.ts"
+import { isSubscribed, preferredAssignor, type State } from "./ConsumerGroupState.ts"
 import {
+  type Identity,
   joinFailure,
   type JoinRequest,
   type JoinResult,
@@ -31,17 +33,19 @@ export class ConsumerGroup {
   readonly machine: State
   /** Called at every change, for those who wait for a state. */
   onChange: () => void = () => {}
+  /** Called when all who are left speak the classic protocol: the group is to become a classic one. */
+  onDowngrade: (options: { readonly rebalance: boolean }) => void = () => {}
   private readonly env: Runtime
   private readonly topics: Topics
   private dead = false
   private timer: Timer | undefined
   private timerAt = Infinity
 
-  constructor(id: string, env: Runtime, settings: Settings, topics: Topics) {
-    this.id = id
+  constructor(machine: State, env: Runtime, topics: Topics) {
+    this.id = machine.id
     this.env = env
     this.topics = topics
-    this.machine = new State(id, settings)
+    this.machine = machine
   }
 
   get state() {
@@ -65,16 +69,11 @@ export class ConsumerGroup {
 
   /** Serves ConsumerGroupHeartbeat; `topics` are those that who asks may see. */
   beat(request: HeartbeatRequest, topics: Topics): HeartbeatAnswer | GroupRefusal {
-    if (this.dead) return new GroupRefusal(Code.coordinatorNotAvailable, "")
-    const answer = attempt(() => Machine.heartbeat(this.machine, request, this.view(topics)))
+    const answer = this.ask(() => Machine.heartbeat(this.machine, request, this.view(topics)))
     if (answer instanceof GroupRefusal) return answer
-    if (answer.resolve)
-      this.env.soon(() => {
-        if (this.dead) return
-        Machine.resolve(this.machine, this.view(topics))
-        this.changed()
-      })
-    this.changed()
+    if (answer.resolve) this.resolveSoon(topics)
+    if (answer.downgrade) this.onDowngrade({ rebalance: true })
+    else this.changed()
     return answer
   }
 
@@ -97,21 +96,58 @@ export class ConsumerGroup {
     return answer instanceof GroupRefusal ? answer.code : Code.none
   }
 
-  /** Who speaks the classic protocol is no member here. */
+  // ── members that speak the classic protocol
+
   join(request: JoinRequest, answer: (result: JoinResult) => void): void {
-    answer(joinFailure(request.memberId, Code.inconsistentGroupProtocol))
+    const joined = this.ask(() => Classic.join(this.machine, request, this.view()))
+    if (joined instanceof GroupRefusal) return answer(joinFailure(request.memberId, joined.code))
+    if ("idRequired" in joined) return answer(joinFailure(joined.idRequired, Code.memberIdRequired))
+    if (joined.resolve) this.resolveSoon(this.topics)
+    const { epoch, memberId, protocolName } = joined
+    const { protocolType } = this
+    answer({ ...joinFailure(memberId, Code.none), generation: epoch, protocolType, protocolName })
+    if (joined.downgrade) this.onDowngrade({ rebalance: false })
+    else this.changed()
   }
 
-  sync(_request: SyncRequest, answer: (result: SyncResult) => void): void {
-    answer(syncFailure(Code.unknownMemberId))
+  sync(request: SyncRequest, answer: (result: SyncResult) => void): void {
+    const assignment = this.ask(() => Classic.sync(this.machine, request, this.view()))
+    this.watch()
+    if (assignment instanceof GroupRefusal) return answer(syncFailure(assignment.code))
+    const { protocolName, protocolType } = request
+    answer({ error: Code.none, protocolType, protocolName, assignment })
   }
 
-  heartbeat(_memberId: string, _instanceId: string | null, _generation: number): number {
-    return Code.unknownMemberId
+  heartbeat(memberId: string, instanceId: string | null, generation: number): number {
+    const code = this.ask(() => Classic.heartbeat(this.machine, memberId, instanceId, generation, this.view()))
+    this.watch()
+    return code instanceof GroupRefusal ? code.code : code
   }
 
-  leave(_memberId: string, _instanceId: string | null): number {
-    return Code.unknownMemberId
+  /** An error code for each of those that are to leave. */
+  leave(identities: ReadonlyArray<Identity>): ReadonlyArray<number> {
+    const left = this.ask(() => Classic.leave(this.machine, identities, this.view()))
+    if (left instanceof GroupRefusal) return identities.map(() => left.code)
+    if (left.downgrade) this.onDowngrade({ rebalance: true })
+    else this.changed()
+    return left.codes
+  }
+
+  /** The members as those of a classic group. */
+  asClassic() {
+    return Classic.downgrade(this.machine, this.view())
+  }
+
+  private ask<A>(run: () => A): A | GroupRefusal {
+    return this.dead ? new GroupRefusal(Code.coordinatorNotAvailable, "") : attempt(run)
+  }
+
+  private resolveSoon(topics: Topics): void {
+    this.env.soon(() => {
+      if (this.dead) return
+      Machine.resolve(this.machine, this.view(topics))
+      this.changed()
+    })
   }
 
   isSubscribed(topic: string): boolean {
@@ -138,7 +174,7 @@ export class ConsumerGroup {
       this.timerAt = Infinity
       if (this.dead) return
       const before = this.machine.members.size
-      Ends.expire(this.machine, this.view())
+      if (Ends.expire(this.machine, this.view())) return this.onDowngrade({ rebalance: true })
       if (this.machine.members.size !== before) this.onChange()
       this.watch()
     })

@@ -39,7 +39,7 @@ export const consumerGroupHeartbeat = handler("ConsumerGroupHeartbeat", Api, (ca
   if (group instanceof GroupRefusal) return refuse(group.code, group.message)
   const answer = group.beat(asked, Groups.topicsOf(cluster, call.hides))
   if (answer instanceof GroupRefusal) return refuse(answer.code, answer.message)
-  Groups.keep(cluster, group)
+  if (!answer.downgrade) Groups.keep(cluster, group)
   const { assignment, heartbeatIntervalMs, memberEpoch, memberId } = answer
   call.answer({
     memberId,

@@ -7,6 +7,7 @@
  */
 import {
   Code,
+  type Identity,
   joinFailure,
   type JoinRequest,
   type JoinResult,
@@ -416,7 +417,12 @@ export class Group {
     return completing || this.state === "PreparingRebalance" ? Code.rebalanceInProgress : Code.none
   }
 
-  leave(memberId: string, instanceId: string | null): number {
+  /** An error code for each of those that are to leave. */
+  leave(identities: ReadonlyArray<Identity>): ReadonlyArray<number> {
+    return identities.map(({ instanceId, memberId }) => this.leaveOne(memberId, instanceId))
+  }
+
+  private leaveOne(memberId: string, instanceId: string | null): number {
     if (this.state === "Dead") return Code.coordinatorNotAvailable
     const waiting = this.pending.get(memberId)
     if (waiting !== undefined && instanceId === null) {
@@ -550,6 +556,33 @@ export class Group {
     this.protocolName = this.persisted.protocolName
     this.leader = this.persisted.leader
     this.to(this.members.size === 0 ? "Empty" : "Stable")
+  }
+
+  /** Takes the members of a group of the consumer protocol over, which has become a classic one. */
+  adopt(generation: number, members: ReadonlyMap<string, Member>, rebalance: boolean): void {
+    this.generation = generation
+    this.protocolType = "consumer"
+    for (const [id, member] of members) {
+      this.members.set(id, member)
+      if (member.instanceId !== null) this.instances.set(member.instanceId, id)
+      if (this.leader === null) this.leader = id
+      this.beat(member)
+    }
+    this.protocolName = this.electProtocol()
+    this.persist()
+    this.to("Stable")
+    if (rebalance) this.prepareRebalance()
+  }
+
+  /** Becomes a group of the consumer protocol: who waits is told to join again. */
+  giveUp(): void {
+    for (const member of this.members.values()) {
+      member.onJoin?.(joinFailure(member.memberId, Code.rebalanceInProgress))
+      member.onSync?.(syncFailure(Code.rebalanceInProgress))
+      member.onJoin = undefined
+      member.onSync = undefined
+    }
+    this.end()
   }
 
   /** Ends the group: DeleteGroups. */

@@ -52,6 +52,12 @@ export interface JoinResult {
   }>
 }
 
+/** Who is to leave; who administers a group names the instance alone. */
+export interface Identity {
+  readonly memberId: string
+  readonly instanceId: string | null
+}
+
 export interface SyncRequest {
   readonly memberId: string
   readonly instanceId: string | null

@@ -6,6 +6,7 @@ import * as Api from "../../protocol/messages/JoinGroup.ts"
 import * as Code from "./Code.ts"
 import { type JoinResult, joinFailure } from "./Group.ts"
 import { refusal } from "./GroupCall.ts"
+import * as Groups from "./Groups.ts"
 import { handler } from "./Handler.ts"
 
 export const joinGroup = handler("JoinGroup", Api, (call) => {
@@ -29,8 +30,9 @@ export const joinGroup = handler("JoinGroup", Api, (call) => {
   if (refused !== Code.none) return answer(joinFailure(memberId, refused))
   if (sessionTimeoutMs < groupMinSessionTimeout || sessionTimeoutMs > groupMaxSessionTimeout)
     return answer(joinFailure(memberId, Code.invalidSessionTimeout))
-  if (memberId !== "" && !cluster.groups.has(groupId)) return answer(joinFailure(memberId, Code.unknownMemberId))
-  cluster.group(groupId).join(
+  const group = Groups.joined(cluster, groupId, memberId)
+  if (group === undefined) return answer(joinFailure(memberId, Code.unknownMemberId))
+  group.join(
     {
       memberId,
       instanceId: request.groupInstanceId,

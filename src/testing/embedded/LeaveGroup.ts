@@ -8,14 +8,18 @@ export const leaveGroup = handler("LeaveGroup", Api, (call) => {
   const { cluster, request, version } = call
   const refused = refusal(call, request.groupId)
   if (refused !== Code.none) return call.answer({ errorCode: refused })
-  const leave = (memberId: string, instanceId: string | null): number =>
-    cluster.groups.get(request.groupId)?.leave(memberId, instanceId) ?? Code.unknownMemberId
-  if (version < 3) return call.answer({ errorCode: leave(request.memberId, null) })
+  const identities =
+    version < 3
+      ? [{ memberId: request.memberId, instanceId: null }]
+      : request.members.map(({ groupInstanceId, memberId }) => ({ memberId, instanceId: groupInstanceId }))
+  const codes = cluster.groups.get(request.groupId)?.leave(identities) ?? []
+  const codeOf = (index: number) => codes[index] ?? Code.unknownMemberId
+  if (version < 3) return call.answer({ errorCode: codeOf(0) })
   call.answer({
-    members: request.members.map(({ groupInstanceId, memberId }) => ({
+    members: identities.map(({ instanceId, memberId }, index) => ({
       memberId,
-      groupInstanceId,
-      errorCode: leave(memberId, groupInstanceId)
+      groupInstanceId: instanceId,
+      errorCode: codeOf(index)
     }))
   })
 })
