@@ -1,7 +1,7 @@
 /** The consumer over an engine of the test's own, which gives what no broker can be made to give at the right moment. */
 import * as Backoff from "../src/Backoff.ts"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Stream } from "effect"
 import { Consumer, KafkaError, Offset, type Transport as TransportModule } from "samsa"
 import { Cluster } from "../src/Cluster.ts"
 import { GroupOffsets } from "../src/GroupOffsets.ts"
@@ -177,6 +177,42 @@ describe("Consumer over an engine", () => {
       )
     })
   )
+
+  describe("a pull that dies, or is interrupted by itself, leaves the partition silent for ever: it ends the reading", () => {
+    const ends: Record<string, Effect.Effect<Fetched>> = {
+      dies: Effect.die("a bug of the engine"),
+      "is interrupted": Effect.interrupt,
+      "gives no array": Effect.succeed(undefined as never)
+    }
+    for (const [how, pull] of Object.entries(ends))
+      it.effect(how, () =>
+        Effect.gen(function* () {
+          const engine = new Engine()
+          const first = yield* Deferred.make<Fetched>()
+          let pulls = 0
+          const reader = {
+            ...engine.reader,
+            pull: Effect.suspend(() => (pulls++ === 0 ? Deferred.await(first) : pull))
+          }
+          const transport = {
+            consumer: () => Effect.succeed({ open: () => Effect.succeed(reader) })
+          } as unknown as Transport["Service"]
+          yield* Effect.gen(function* () {
+            const consumer = yield* Consumer.assign({ topic: "t", from: "earliest" })
+            const seen: Array<number> = []
+            const reading = yield* Effect.forkScoped(
+              Effect.exit(Stream.runForEach(consumer.stream, ({ offset }) => Effect.sync(() => seen.push(offset))))
+            )
+            yield* Deferred.succeed(first, fetched(1, 0))
+            yield* calm
+            const exit = reading.pollUnsafe()
+            assert(exit !== undefined && Exit.isSuccess(exit), "it reads on, of nothing")
+            assert(Exit.isFailure(exit.value) && Cause.hasDies(exit.value.cause))
+            assert.deepStrictEqual(seen, [0])
+          }).pipe((self) => over(engine, Effect.provideService(self, Transport, transport)))
+        })
+      )
+  })
 
   it.effect("gives the failure of the engine to whoever reads, behind what came before it", () =>
     Effect.gen(function* () {

@@ -87,7 +87,7 @@ export class Partition implements Origin {
   /** The array that waits, and how much of it is delivered. */
   private slot: { readonly fetched: Fetched; readonly from: number } | undefined = undefined
   private decoding = false
-  private failure: KafkaError.KafkaError | undefined = undefined
+  private failure: Effect.Effect<never, KafkaError.KafkaError> | undefined = undefined
   /** The record at which decoding stopped: the first of the slot. */
   private undecodable: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined = undefined
   readonly epochs = new LeaderEpochs()
@@ -166,7 +166,7 @@ export class Partition implements Origin {
   deliver(): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
     this.isOffered = false
     if (this.undecodable !== undefined) return this.passOver(this.undecodable)
-    if (this.failure !== undefined) return Effect.fail(this.failure)
+    if (this.failure !== undefined) return this.failure
     const { slot, status } = this
     if (slot === undefined || status !== "open" || this.paused || this.decoding) return nothing
     if (!this.host.isAlive()) return nothing
@@ -446,9 +446,9 @@ export class Partition implements Origin {
       return true
     },
     cure: (error, reader) => (this.bound.isFinished ? Effect.never : this.host.cure(this, error, reader)),
-    failed: (error) => {
+    failed: (failure) => {
       if (this.status !== "open") return
-      this.failure = error
+      this.failure = failure
       this.host.ready(this)
     }
   }

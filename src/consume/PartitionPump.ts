@@ -2,12 +2,14 @@
  * The fetching side of one partition: a fiber that pulls arrays from the transport, one ahead of what is delivered. It
  * puts each array down, and pulls the next one when that was taken.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
+import * as Apart from "./Apart.ts"
 
 /** What the pump tells its partition. */
 export interface Sink {
@@ -15,8 +17,8 @@ export interface Sink {
   readonly put: (fetched: Fetched) => boolean
   /** The pull failed: an Effect that cured it, or the failure. */
   readonly cure: (error: KafkaError.KafkaError, reader: PartitionReader) => Effect.Effect<void, KafkaError.KafkaError>
-  /** It failed for good. */
-  readonly failed: (error: KafkaError.KafkaError) => void
+  /** It failed for good; or it died, or interrupted itself, as a transport of one's own may. */
+  readonly failed: (failure: Effect.Effect<never, KafkaError.KafkaError>) => void
 }
 
 export class PartitionPump {
@@ -68,7 +70,14 @@ export class PartitionPump {
 
   private readonly pumping: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forever(this.next, { disableYield: true })
-  ).pipe(Effect.catch((error) => Effect.sync(() => this.sink.failed(error))))
+  ).pipe(
+    // Whoever is stopped does not come here.
+    Effect.catchCause((cause) =>
+      Effect.sync(() =>
+        this.sink.failed(Cause.hasFails(cause) ? Effect.failCause(cause) : Effect.die(Apart.defectOf(cause)))
+      )
+    )
+  )
 }
 
 const interrupt = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
