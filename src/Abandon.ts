@@ -16,8 +16,20 @@ export const abandonable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effec
     })
   )
 
+/** What is to be told of what has died, or was interrupted by itself. */
+export const defectOf = (cause: Cause.Cause<unknown>): unknown =>
+  Cause.hasInterruptsOnly(cause)
+    ? new Error("it was interrupted, and not by this consumer", { cause })
+    : Cause.squash(cause)
+
+/** What runs where nobody waits for it, told of where it dies or interrupts itself: else it would vanish. Whoever is interrupted from outside is not. */
+export const orDied = (
+  self: Effect.Effect<void>,
+  died: (defect: unknown) => Effect.Effect<void>
+): Effect.Effect<void> => Effect.catchCause(self, (cause) => died(defectOf(cause)))
+
 /**
- * The same for what gives addresses: where it ends interrupted, and nobody here has interrupted it, that is a failure
+ * What gives addresses, so that it can be left at once: where it ends interrupted, and nobody here has interrupted it, that is a failure
  * like any other, which a retry may cure. Whoever is interrupted himself does not hear of it.
  */
 export const supplied = <A, R>(

@@ -27,6 +27,8 @@ export interface Owner {
   readonly replaced?: ((topic: string) => Effect.Effect<void>) | undefined
   /** The group turned us away for good. */
   readonly failed: (error: KafkaError) => Effect.Effect<void>
+  /** Something of the membership has died, where nobody waits for it: whoever reads dies of it. */
+  readonly died: (defect: unknown) => Effect.Effect<void>
   /** The group shares out anew: this member begins to join. For metrics alone; left out of by memberships that do not join. */
   readonly rebalancing?: (() => void) | undefined
   /**

@@ -4,20 +4,12 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { abandonable } from "../Abandon.ts"
-
-/** What it dies of whose own interruption ended it. */
-const interrupted = (cause: Cause.Cause<unknown>): Error =>
-  new Error("it was interrupted, and not by this consumer", { cause })
-
-/** What is to be told of what has died, or was interrupted by itself. */
-export const defectOf = (cause: Cause.Cause<unknown>): unknown =>
-  Cause.hasInterruptsOnly(cause) ? interrupted(cause) : Cause.squash(cause)
+import { abandonable, defectOf } from "../Abandon.ts"
 
 /** Whoever waits can leave it at once; where it interrupts itself it dies. */
 export const apart = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catchCause(abandonable(self), (cause) =>
-    Cause.hasInterruptsOnly(cause) ? Effect.die(interrupted(cause)) : Effect.failCause(cause)
+    Cause.hasInterruptsOnly(cause) ? Effect.die(defectOf(cause)) : Effect.failCause(cause)
   )
 
 /** The same, waited for within a time; whether it has ended by then. */

@@ -14,6 +14,7 @@ import * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
 import * as LogEvent from "../LogEvent.ts"
+import { defectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import { Closing } from "../engine/Closing.ts"
@@ -119,7 +120,7 @@ export const make = Effect.fnUntraced(function* (
       self.pipe(
         Effect.catch((error) => Effect.sync(() => fail(error))),
         // Whoever is interrupted by us does not come here; what interrupts itself must not vanish.
-        Effect.catchCause((cause) => Effect.sync(() => die(Apart.defectOf(cause))))
+        Effect.catchCause((cause) => Effect.sync(() => die(defectOf(cause))))
       ),
       scope,
       { startImmediately: true }
@@ -254,7 +255,7 @@ export const make = Effect.fnUntraced(function* (
     yield* heard("closing", closingTime)
     state.stopReading()
     yield* Effect.catchCause(revocation.close([...partitions.values()], left()), (cause) =>
-      warned("what was held could not be given back, since something of it died", Apart.defectOf(cause))
+      warned("what was held could not be given back, since something of it died", defectOf(cause))
     )
     yield* heard("leave", engine.leaveTimeout + cleanUp)
     if (!(yield* Apart.within(Scope.close(work, Exit.void), Math.max(cleanUp, left()))))
@@ -279,6 +280,7 @@ export const make = Effect.fnUntraced(function* (
       revoke: (list, within) => revocation.giveBack(state.held(list), within),
       lost: Effect.suspend(() => revocation.lost([...partitions.values()])),
       failed: (error) => Effect.sync(() => fail(error)),
+      died: (defect) => Effect.sync(() => die(defect)),
       replaced,
       waits
     }),

@@ -6,10 +6,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { defectOf } from "../Abandon.ts"
 import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
-import * as Apart from "./Apart.ts"
 
 /** What the pump tells its partition. */
 export interface Sink {
@@ -73,9 +73,7 @@ export class PartitionPump {
   ).pipe(
     // Whoever is stopped does not come here.
     Effect.catchCause((cause) =>
-      Effect.sync(() =>
-        this.sink.failed(Cause.hasFails(cause) ? Effect.failCause(cause) : Effect.die(Apart.defectOf(cause)))
-      )
+      Effect.sync(() => this.sink.failed(Cause.hasFails(cause) ? Effect.failCause(cause) : Effect.die(defectOf(cause))))
     )
   )
 }

@@ -5,19 +5,23 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import { orDied } from "../Abandon.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { Owner } from "../Membership.ts"
 
 export interface MemberWork {
-  /** Runs until it ends or the Scope closes. What fails there without a name ends the consumer: it must not vanish. */
-  readonly inBackground: (self: Effect.Effect<void>) => Fiber.Fiber<void>
+  /**
+   * Runs until it ends or the Scope closes. What dies there, or interrupts itself, ends the consumer: it must not vanish;
+   * `died` hears of it after that.
+   */
+  readonly inBackground: (self: Effect.Effect<void>, died?: (error: KafkaError.KafkaError) => void) => Fiber.Fiber<void>
   /** What goes wrong and is tried again: told each time; or else logged, once of a kind until `calmed`. */
   readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
   readonly calmed: () => void
 }
 
-/** What cannot be read is told as itself; whatever else a bug or code of the application threw, as `Misuse`. */
+/** What cannot be read is told as itself; whatever else code of the application threw, as `Misuse`. */
 export const broken = (what: string, cause: unknown, group: string): KafkaError.KafkaError =>
   cause instanceof KafkaError.KafkaError
     ? cause
@@ -30,11 +34,14 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const told = new Set<string>()
     return {
-      inBackground: (self) =>
-        Fiber.runIn(
-          runFork(Effect.catchDefect(self, (defect) => owner.failed(broken("the group's machinery", defect, group)))),
-          scope
-        ),
+      inBackground: (self, died) => {
+        const told = (defect: unknown) =>
+          Effect.andThen(
+            owner.died(defect),
+            Effect.sync(() => died?.(broken("the group's machinery", defect, group)))
+          )
+        return Fiber.runIn(runFork(orDied(self, told)), scope)
+      },
       troubled: (error) =>
         Effect.suspend(() => {
           if (owner.waits !== undefined) return owner.waits(error)

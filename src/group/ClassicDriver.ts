@@ -68,7 +68,8 @@ export const join = (
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
     const { calmed, troubled, ...work } = yield* MemberWork.make(group, owner)
-    const inBackground = (self: Effect.Effect<void>): void => void work.inBackground(self)
+    const inBackground = (self: Effect.Effect<void>, died?: (error: KafkaError.KafkaError) => void): void =>
+      void work.inBackground(self, died)
     const now = SessionClock.make(clock)
     const requests = ClassicRequests.make(cluster, now, group, settings)
     // Last of all: what is under way in the background would ask for the connection again.
@@ -93,7 +94,9 @@ export const join = (
             post({ _tag: "RoundFailed", round, error })
             return error.isRetryable ? troubled(error) : Effect.void
           }
-        })
+        }),
+        // The member is to leave, and not to wait for the end of the round.
+        (error) => post({ _tag: "RoundFailed", round, error })
       )
 
     const takeOver = (round: number): Effect.Effect<void> =>
@@ -137,7 +140,12 @@ export const join = (
           rounds.forget()
           return inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
-          return inBackground(Effect.map(Effect.ignore(requests.leave(command.memberId)), () => post({ _tag: "Left" })))
+          return inBackground(
+            Effect.ensuring(
+              Effect.ignore(requests.leave(command.memberId)),
+              Effect.sync(() => post({ _tag: "Left" }))
+            )
+          )
         case "Fail":
           return inBackground(owner.failed(command.error))
       }
@@ -168,10 +176,9 @@ export const join = (
       })
     )
     const byTime = Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain)
-    yield* Effect.forkIn(Effect.repeat(byTime, { while: () => state().phase !== "ended" }), scope)
-    const byChanges = Stream.runForEach(watch.changes, () => lookAgain)
-    yield* Effect.forkIn(byChanges, scope, { startImmediately: true })
-    yield* Effect.forkIn(Effect.forever(Effect.andThen(watch.ready, lookAgain)), scope)
+    inBackground(Effect.repeat(byTime, { while: () => state().phase !== "ended" }))
+    inBackground(Stream.runForEach(watch.changes, () => lookAgain))
+    inBackground(Effect.forever(Effect.andThen(watch.ready, lookAgain)))
 
     return {
       identity: () => {

@@ -93,7 +93,7 @@ export const join = (
     const carryOut = (command: ConsumerMember.Command): void => {
       switch (command._tag) {
         case "Heartbeat":
-          return void inBackground(heartbeat(command))
+          return void inBackground(heartbeat(command), (error) => post({ _tag: "Failed", beat: command.beat, error }))
         case "ForgetCoordinator":
           return cluster.forgetCoordinator("group", group)
         case "Resolve":
@@ -109,7 +109,10 @@ export const join = (
           return void inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
           return void inBackground(
-            Effect.map(Effect.ignore(requests.leave(command.memberId)), () => post({ _tag: "Left" }))
+            Effect.ensuring(
+              Effect.ignore(requests.leave(command.memberId)),
+              Effect.sync(() => post({ _tag: "Left" }))
+            )
           )
         case "Fail":
           return void inBackground(owner.failed(command.error))

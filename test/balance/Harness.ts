@@ -72,7 +72,8 @@ export const join = Effect.fnUntraced(function* (
       losses++
       owned.clear()
     }),
-    failed: (error) => Effect.sync(() => void failures.push(error))
+    failed: (error) => Effect.sync(() => void failures.push(error)),
+    died: (defect) => Effect.die(defect)
   }
   const zooKeeper = yield* Scope.provide(memory.connect(), scope)
   const { id } = yield* zooKeeper.session

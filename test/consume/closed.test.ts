@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Schema, Scope, Stream } from "effect"
-import { Consumer, GroupOffsets, KafkaError, Membership, Producer, Topic } from "samsa"
+import { Cause, Clock, Effect, Exit, Layer, Schema, Scope, Stream } from "effect"
+import { Cluster, Consumer, GroupOffsets, KafkaError, Membership, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 
 const orders = Topic.make("orders", { key: Schema.String, value: Schema.String })
@@ -90,4 +90,39 @@ describe("a consumer", () => {
       }).pipe(Effect.provide(layer), Effect.scoped)
     )
   }
+
+  const mistakes: Record<string, Effect.Effect<never>> = {
+    dies: Effect.die(new Error("a mistake")),
+    "is interrupted": Effect.interrupt
+  }
+  const parts: ReadonlyArray<
+    [Membership.Membership<ZooKeeper.ZooKeeper | GroupOffsets.GroupOffsets>, "coordinator" | "topics"]
+  > = [
+    [Membership.classic({ leaveTimeout: "30 seconds" }), "coordinator"],
+    [Membership.classic(), "topics"],
+    [Membership.zooKeeper(), "topics"]
+  ]
+  for (const [how, mistake] of Object.entries(mistakes))
+    for (const [membership, part] of parts)
+      it.effect(
+        `of ${membership.name} dies where the ${part} of a Cluster of one's own ${how}: no Misuse, no silence, no wait`,
+        () =>
+          Effect.gen(function* () {
+            const cluster = yield* Cluster.Cluster
+            const scope = yield* Scope.make()
+            const consumer = yield* Consumer.subscribe({
+              group: "g",
+              topics: [orders],
+              from: "earliest",
+              membership
+            }).pipe(Effect.provideService(Cluster.Cluster, { ...cluster, [part]: () => mistake }), Scope.provide(scope))
+            const exit = yield* Effect.exit(Stream.runDrain(consumer.stream))
+            assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && !Cause.hasFails(exit.cause))
+            const said = how === "dies" ? "a mistake" : "it was interrupted, and not by this consumer"
+            assert.include(String(exit.cause), said)
+            const before = yield* Clock.currentTimeMillis
+            yield* Scope.close(scope, Exit.void)
+            assert.strictEqual(yield* Clock.currentTimeMillis, before, "it cannot leave, and waits for it")
+          }).pipe(Effect.provide([layer, ZooKeeper.layerMemory()]), Effect.scoped)
+      )
 })

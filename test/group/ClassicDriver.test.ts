@@ -152,7 +152,8 @@ describe("a member that is cut off from its coordinator alone", () => {
             assigned: (list) => tell(`assigned ${list.length}`),
             revoke: (list) => tell(`revoke ${list.length}`),
             lost: tell("lost"),
-            failed: () => tell("failed")
+            failed: () => tell("failed"),
+            died: () => tell("died")
           }
         })
         .pipe(Effect.provideService(Clock.Clock, clock))

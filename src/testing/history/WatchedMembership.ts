@@ -49,6 +49,7 @@ export const watch = <R>(
             owner.lost
           ),
           failed: owner.failed,
+          died: owner.died,
           waits: owner.waits
         }
       }),
