@@ -36,6 +36,7 @@ export interface Address {
  * @category models
  */
 export interface Handler {
+  /** Bytes as they come, cut anywhere. They are kept: the chunk must not be changed afterwards. */
   readonly onData: (chunk: Uint8Array) => void
   /**
    * `cause` says why, where the end was not ours: `closed by the broker`, `ECONNRESET`, … `error` where it has a

@@ -17,7 +17,7 @@ import * as LogEvent from "../LogEvent.ts"
 import { ClientMetrics } from "../metrics/BrokerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
 import * as Spans from "../tracing/Spans.ts"
-import { Network } from "../Network.ts"
+import { type Connection, Network } from "../Network.ts"
 import * as Authentication from "./Authentication.ts"
 import { BrokerConnection } from "./BrokerConnection.ts"
 import type * as ConnectionSlot from "./ConnectionSlot.ts"
@@ -53,6 +53,24 @@ const makeTeller = () => {
     })
 }
 
+/** A connection of any Network: what throws there ends it, and holds nobody up. */
+const guarded = (connection: Connection, died: (defect: unknown) => void): Connection => ({
+  write: (chunks, written) => {
+    try {
+      connection.write(chunks, written)
+    } catch (defect) {
+      died(defect)
+    }
+  },
+  close: () => {
+    try {
+      connection.close()
+    } catch {
+      // It has ended as far as we are concerned.
+    }
+  }
+})
+
 /** Makes a dialer, whose connections end with the Scope. */
 export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Scope> = Effect.gen(function* () {
   const config = yield* KafkaConfig
@@ -75,6 +93,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     return memory
   }
   const sessions = new Set<BrokerConnection>()
+  const tellDefect = makeTeller()
 
   const metrics = new ClientMetrics(yield* Metrics.meter(config.clientId), sessions)
   yield* Effect.addFinalizer(() => Effect.sync(() => metrics.end()))
@@ -136,7 +155,11 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         abandonable(network.connect({ host, port, tls, sourceAddress, keepAlive }, session)),
         own
       )
-      session.attach(connection)
+      const died = (defect: unknown): void => {
+        session.close(dead(session.address, defect))
+        fork(tellDefect(session.address, defect))
+      }
+      session.attach(guarded(connection, died))
       return session
     })
 
@@ -167,7 +190,6 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
     now,
     fork
   }
-  const tellDefect = makeTeller()
   const dialer: Dialer = {
     clusterId: null,
     slotContext: (id, host, port) => {
@@ -189,12 +211,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
             }),
             // What a Network dies of, or an Effect of the application's for a token. Many share a connection, and none of
             // them has done it: to them it is one that cannot be made. That it is a mistake is told in the log.
-            Effect.catchDefect((defect) =>
-              Effect.andThen(
-                tellDefect(address, defect),
-                KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
-              )
-            ),
+            Effect.catchDefect((defect) => Effect.andThen(tellDefect(address, defect), dead(address, defect))),
             (connecting) => observed.connecting(connecting)
           )
       }
@@ -202,6 +219,9 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   }
   return dialer
 })
+
+const dead = (address: string, defect: unknown): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause: String(defect) }] }, defect)
 
 const tooLong = (address: string, millis: number): KafkaError.KafkaError =>
   KafkaError.make({

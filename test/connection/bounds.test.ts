@@ -6,6 +6,7 @@ import type { Broker } from "../../src/Broker.ts"
 import type { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
 import { ConnectionSlot } from "../../src/connection/ConnectionSlot.ts"
 import type { KafkaError } from "../../src/KafkaError.ts"
+import type { Network } from "../../src/Network.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
@@ -243,4 +244,44 @@ describe("a connection that is dead", () => {
       assert.strictEqual(made, 2)
     }).pipe(Effect.scoped)
   )
+})
+
+describe("a connection of a Network of one's own that throws where it writes or closes: it has ended, and is no defect of whoever sends", () => {
+  const throwing = (network: Network["Service"]) => {
+    const bad = { write: false, close: false }
+    const connect: Network["Service"]["connect"] = (address, handler) =>
+      Effect.map(network.connect(address, handler), (connection) => ({
+        write: (chunks, written) => {
+          if (bad.write) throw new Error("a mistake of write")
+          connection.write(chunks, written)
+        },
+        close: () => {
+          if (bad.close) throw new Error("a mistake of close")
+          connection.close()
+        }
+      }))
+    return { bad, network: { connect } }
+  }
+  for (const what of ["write", "close"] as const)
+    it.effect(what, () =>
+      Effect.gen(function* () {
+        const { network, state } = yield* answering()
+        const own = throwing(network.network)
+        const broker = yield* (yield* brokers(own.network)).at("b", 1)
+        yield* broker.send(Metadata, metadata)
+        state.silent = true
+        const before = yield* Effect.forkChild(reason(broker.send(Metadata, metadata)), { startImmediately: true })
+        own.bad[what] = true
+        const sent = yield* Effect.forkChild(reason(broker.send(Metadata, metadata)), { startImmediately: true })
+        if (what === "close") yield* TestClock.adjust("31 seconds")
+        const reasons = [yield* Fiber.join(before), yield* Fiber.join(sent)]
+        own.bad[what] = state.silent = false
+        if (what === "write") {
+          const [{ attempts }] = reasons as [Extract<KafkaError["reason"], { _tag: "Unreachable" }>]
+          assert.deepStrictEqual(attempts, [{ address: "b:1", cause: "Error: a mistake of write" }])
+          assert.deepStrictEqual(reasons[1], reasons[0])
+        } else assert.strictEqual(reasons[0]!._tag, "TimedOut")
+        yield* broker.send(Metadata, metadata)
+      }).pipe(Effect.scoped)
+    )
 })
