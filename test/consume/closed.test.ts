@@ -100,6 +100,7 @@ describe("a consumer", () => {
   > = [
     [Membership.classic({ leaveTimeout: "30 seconds" }), "coordinator"],
     [Membership.classic(), "topics"],
+    [Membership.consumer({ leaveTimeout: "30 seconds" }), "coordinator"],
     [Membership.zooKeeper(), "topics"]
   ]
   for (const [how, mistake] of Object.entries(mistakes))
