@@ -69,6 +69,20 @@ export interface Commit extends TopicIdPartition {
 }
 
 /**
+ * The transaction that offsets are committed in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface InTransaction {
+  readonly transactionalId: string
+  readonly producerId: number
+  readonly producerEpoch: number
+  /** The commit adds the group's offsets to the transaction by itself (KIP-890, transaction version 2). */
+  readonly isImplicit: boolean
+}
+
+/**
  * Keeps the offsets of groups. A partition may carry its topic's id: then it is that topic's offset, not one of another
  * that has its name by now.
  *
@@ -99,6 +113,19 @@ export class GroupOffsets extends Context.Service<
       as: Identity,
       commits: ReadonlyArray<Commit>
     ) => Effect.Effect<ReadonlyArray<number>, KafkaError>
+    /**
+     * The same within a transaction (TxnOffsetCommit): they are the group's when it is committed. From 2.5 on the
+     * coordinator refuses whoever is no member of the group's generation any more (KIP-447). Left out by who keeps
+     * offsets outside of Kafka, where they cannot be part of a transaction.
+     */
+    readonly commitIn?:
+      | ((
+          transaction: InTransaction,
+          group: string,
+          as: Identity,
+          commits: ReadonlyArray<Commit>
+        ) => Effect.Effect<ReadonlyArray<number>, KafkaError>)
+      | undefined
   }
 >()("samsa/GroupOffsets") {}
 

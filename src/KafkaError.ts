@@ -32,6 +32,7 @@ export interface Where {
   readonly topic?: string | undefined
   readonly partition?: number | undefined
   readonly group?: string | undefined
+  readonly transactionalId?: string | undefined
 }
 
 const whereFields = {
@@ -40,7 +41,8 @@ const whereFields = {
   version: Schema.optional(Schema.Number),
   topic: Schema.optional(Schema.String),
   partition: Schema.optional(Schema.Number),
-  group: Schema.optional(Schema.String)
+  group: Schema.optional(Schema.String),
+  transactionalId: Schema.optional(Schema.String)
 }
 
 /**
@@ -316,6 +318,20 @@ export class Fenced extends Schema.TaggedClass<Fenced>("samsa/KafkaError/Fenced"
 }) {}
 
 /**
+ * The commit of a transaction was sent, and no answer has come: it may be committed, or aborted. It is one of the two, as
+ * a whole. Whoever runs it again may do its work twice, unless the group's offsets are part of it: these tell which.
+ *
+ * @since 0.1.0
+ * @category reasons
+ */
+export class InDoubt extends Schema.TaggedClass<InDoubt>("samsa/KafkaError/InDoubt")("InDoubt", {
+  ...whereFields,
+  transactionalId: Schema.String,
+  /** Why there was no answer. */
+  cause: Schema.String
+}) {}
+
+/**
  * A commit for a partition that is no longer ours.
  *
  * @since 0.1.0
@@ -403,6 +419,7 @@ const reasons = [
   Corrupt,
   DataLoss,
   Fenced,
+  InDoubt,
   NotOwned,
   NoCommit,
   ZooKeeperRefused,
@@ -472,6 +489,8 @@ const explain = (reason: Reason): string => {
       return explainLoss(reason)
     case "Fenced":
       return `this ${reason.what} was fenced: ${reason.by}`
+    case "InDoubt":
+      return `the transaction may be committed or aborted, since its commit was not answered: ${reason.cause}`
     case "NotOwned":
       return `the partition is not this consumer's any more`
     case "NoCommit":
@@ -508,6 +527,7 @@ const place = (where: Where): string => {
   if (where.topic !== undefined)
     parts.push(where.partition === undefined ? where.topic : `${where.topic}-${where.partition}`)
   if (where.group !== undefined) parts.push(`group ${where.group}`)
+  if (where.transactionalId !== undefined) parts.push(`transactional id ${where.transactionalId}`)
   if (where.broker !== undefined) parts.push(`broker ${where.broker}`)
   return parts.length === 0 ? "" : ` [${parts.join(", ")}]`
 }

@@ -66,6 +66,7 @@ export interface Where {
   readonly group?: string | undefined
   readonly member?: string | undefined
   readonly producerId?: number | undefined
+  readonly transactionalId?: string | undefined
 }
 
 /** As annotations: `kafka.event`, and what is known of `kafka.client`, `kafka.cluster`, `kafka.broker`, … */

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Cluster } from "./Cluster.ts"
 import * as CommittedOffsets from "./group/CommittedOffsets.ts"
+import * as TransactionOffsets from "./group/TransactionOffsets.ts"
 import { KafkaConfig } from "./KafkaConfig.ts"
 import { GroupOffsets } from "./GroupOffsets.ts"
 
@@ -21,7 +22,8 @@ export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster | Kafka
   const { retry } = yield* KafkaConfig
   return GroupOffsets.of({
     fetch: (group, partitions, as, waits) => CommittedOffsets.fetch(cluster, retry, group, partitions, as, waits),
-    commit: (group, as, commits) => CommittedOffsets.commit(cluster, group, as, commits)
+    commit: (group, as, commits) => CommittedOffsets.commit(cluster, group, as, commits),
+    commitIn: (transaction, group, as, commits) => TransactionOffsets.commit(cluster, transaction, group, as, commits)
   })
 })
 

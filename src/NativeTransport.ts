@@ -14,6 +14,7 @@ import * as Metrics from "./metrics/Current.ts"
 import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
 import * as Sender from "./produce/Sender.ts"
 import * as Spans from "./tracing/Spans.ts"
+import * as TransactionDriver from "./transact/TransactionDriver.ts"
 import { Transport } from "./Transport.ts"
 
 /**
@@ -34,7 +35,7 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
       name: "native",
       clientId,
       capabilities: {
-        transactions: false,
+        transactions: true,
         acknowledge: false,
         idempotence: true,
         headerBytes: true,
@@ -44,6 +45,14 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
         skipsCorrupt: true
       },
       producer: (settings) => Sender.make(producing, settings),
+      transactional: (settings, transaction) =>
+        TransactionDriver.make({
+          cluster: shared.cluster,
+          clientId,
+          settings: transaction,
+          closeTimeout: settings.closeTimeout,
+          engine: (gate) => Sender.make(producing, settings, gate)
+        }),
       consumer: (settings) => Fetcher.make(consuming, settings)
     })
   }

@@ -16,36 +16,20 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
-import * as Backoff from "./Backoff.ts"
-import * as Cluster from "./Cluster.ts"
 import type { Kafka } from "./Kafka.ts"
-import * as KafkaError from "./KafkaError.ts"
-import * as Metrics from "./metrics/Current.ts"
-import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
-import * as Handover from "./produce/Handover.ts"
-import type { DeliveryReport, Outcome, RecordMetadata } from "./produce/Handover.ts"
-import * as Ownership from "./produce/Ownership.ts"
-import * as Placement from "./produce/Placement.ts"
-import * as ProducerBuffer from "./produce/ProducerBuffer.ts"
-import { SendAll } from "./produce/SendAll.ts"
+import type * as KafkaError from "./KafkaError.ts"
+import type { DeliveryReport, RecordMetadata } from "./produce/Handover.ts"
+import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSink from "./produce/Sink.ts"
-import * as Reports from "./produce/Reports.ts"
 import * as Settings from "./produce/Settings.ts"
-import * as Told from "./produce/Told.ts"
-import type * as TopicEncoder from "./produce/TopicEncoder.ts"
 import type * as Topic from "./Topic.ts"
-import * as Propagation from "./tracing/Propagation.ts"
 import * as Transport from "./Transport.ts"
 
 /**
@@ -163,6 +147,10 @@ export class Producer extends Context.Service<
   }
 >()("samsa/Producer") {}
 
+/** The one place where it is taken on trust that what is encoded is what the topics' Schemas take. */
+const of = (producer: Effect.Success<ReturnType<typeof ProducerImpl.make>>): Producer["Service"] =>
+  Producer.of(producer as Producer["Service"])
+
 /**
  * Makes a producer. Closing the Scope flushes, within `closeTimeout`.
  *
@@ -172,172 +160,11 @@ export class Producer extends Context.Service<
 export const make = Effect.fnUntraced(function* (
   options: Settings.Options = {}
 ): Effect.fn.Return<Producer["Service"], KafkaError.KafkaError, Kafka | Scope.Scope> {
-  const { limits, partitioner, settings } = yield* Settings.make(options)
-  const cluster = yield* Cluster.Cluster
+  const checked = yield* Settings.make(options)
   const transport = yield* Transport.Transport
-  const clock = yield* Clock.Clock
-  const random = yield* Random.Random
-  const scope = yield* Effect.scope
-  const run = Effect.runForkWith(yield* Effect.context<never>())
-  const monotonic = () => Backoff.monotonic(clock)
-
-  // Its end is behind the engine's, which still has outcomes to tell.
-  const reports = yield* Reports.make
-  if (settings.insistent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
-  const engine = yield* transport.producer(settings)
-  const metrics = new ProducerMetrics(yield* Metrics.meter(transport.clientId ?? ""))
-  const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
-  const buffer = new ProducerBuffer.ProducerBuffer(bounds, monotonic, (effect) => Fiber.runIn(run(effect), scope))
-  const unread = metrics.buffer(limits.bytes, buffer)
-  const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
-  // Before the engine's end: who has not handed over anything hears it at once.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      const error = closedError()
-      Deferred.doneUnsafe(closed, Effect.fail(error))
-      buffer.close(error)
-      unread()
-    })
-  )
-
-  const placement = Placement.make({
-    cluster,
-    choose: partitioner.make(() => random.nextDoubleUnsafe()),
-    now: () => clock.currentTimeMillisUnsafe(),
-    monotonic,
-    within: settings.deliveryTimeout,
-    fork: run,
-    closed: Deferred.await(closed)
-  })
-  const failed = failures(metrics, monotonic, transport.clientId, (effect) => void run(effect))
-  const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
-    if (Result.isFailure(outcome)) failed(topic, partition, outcome.failure)
-    reports.report(topic, partition, outcome)
-  })
-  const inject = yield* Propagation.make
-
-  /** Prepares one entry, and goes on with it. */
-  const prepared = <A>(
-    topic: Topic.Any,
-    entry: TopicEncoder.Entry,
-    f: (prepared: Placement.Prepared, since: number) => Effect.Effect<A, KafkaError.KafkaError>
-  ): Effect.Effect<A, KafkaError.KafkaError, any> =>
-    Effect.withFiber(({ context }) => {
-      const since = monotonic()
-      const go = (one: Placement.Prepared) => {
-        inject?.(topic.name, [one.record], context)
-        return f(one, since)
-      }
-      try {
-        const one = placement.one(topic, entry, since, context)
-        return Effect.isEffect(one) ? Effect.flatMap(one, go) : go(one)
-      } catch (error) {
-        return Effect.fail(Placement.refusal(error))
-      }
-    })
-
-  const send = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
-    prepared(topic, entry, (one, since) =>
-      Effect.callback<RecordMetadata, KafkaError.KafkaError>((resume) => {
-        const back = handover.one(topic.name, one, since, (outcome) => resume(Effect.fromResult(outcome)))
-        // Interrupted: its bytes are the caller's again, whatever still becomes of the record.
-        return Effect.sync(() => {
-          if (!back()) Ownership.own(one.record, entry)
-        })
-      })
-    )
-
-  const offer = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
-    prepared(topic, entry, (one, since) =>
-      Effect.callback<Effect.Effect<RecordMetadata, KafkaError.KafkaError>, KafkaError.KafkaError>((resume) => {
-        const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
-        Ownership.own(one.record, entry)
-        let used = false
-        const back = handover.one(
-          topic.name,
-          one,
-          since,
-          (outcome) => {
-            const exit = Effect.fromResult(outcome)
-            if (used) Deferred.doneUnsafe(done, exit)
-            else if (Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
-          },
-          () => {
-            used = true
-            resume(Effect.succeed(Deferred.await(done)))
-          }
-        )
-        return Effect.sync(back)
-      })
-    )
-
-  /**
-   * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller
-   * waits for the outcomes, so that the bytes stay his until then.
-   */
-  const handOver = (
-    topic: Topic.Any,
-    entries: ReadonlyArray<TopicEncoder.Entry>,
-    shared: boolean,
-    started?: (batch: SendAll<RecordMetadata>) => void
-  ): Effect.Effect<SendAll<RecordMetadata>, never, any> =>
-    Effect.withFiber(({ context }) => {
-      const since = monotonic()
-      const batch = new SendAll<RecordMetadata>(topic.name, entries.length)
-      started?.(batch)
-      const enter = (end: number) =>
-        Effect.callback<void>((resume) => {
-          const slice = batch.take(end)
-          if (slice.count === 0) return resume(Effect.void)
-          if (inject !== undefined) for (const { records } of slice.parts) inject(topic.name, records, context)
-          if (!shared) Ownership.ownAll(slice.parts, entries)
-          return Effect.sync(handover.all(batch, slice, since, () => resume(Effect.void)))
-        })
-      return entries.length === 0
-        ? Effect.succeed(batch)
-        : Effect.as(placement.all(topic, entries, batch, since, context, enter), batch)
-    })
-  const outcomes = (batch: SendAll<RecordMetadata>) =>
-    Effect.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))
-  const sendAll = (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
-    Effect.suspend(() => {
-      let batch: SendAll<RecordMetadata> | undefined
-      // Interrupted: the bytes are the caller's again, whatever still becomes of what was handed over.
-      const own = Effect.sync(() => batch?.forEachUnsettled((record, i) => Ownership.own(record, entries[i])))
-      return handOver(topic, entries, true, (started) => (batch = started)).pipe(
-        Effect.flatMap(outcomes),
-        Effect.onInterrupt(() => own)
-      )
-    })
-
-  return Producer.of({
-    send,
-    offer,
-    offerAll: (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
-      Effect.map(handOver(topic, entries, false), outcomes),
-    sendAll,
-    sink: (topic: Topic.Any) => ProducerSink.make((entries, started) => handOver(topic, entries, false, started)),
-    deliveryReports: reports.stream,
-    flush: engine.flush
-  } as Producer["Service"])
+  if (checked.settings.insistent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
+  return of(yield* ProducerImpl.make(checked, transport.producer(checked.settings)))
 })
-
-/** Counts records that have failed, and tells of them. */
-const failures = (
-  metrics: ProducerMetrics,
-  now: () => number,
-  client: string | undefined,
-  run: (effect: Effect.Effect<void>) => void
-) => {
-  const told = Told.failures(client, run)
-  return (topic: string, partition: number, error: KafkaError.KafkaError): void => {
-    metrics.failed(topic, 1, error)
-    told(topic, partition, error, now())
-  }
-}
-
-/** A producer outlives its Scope only by mistake. */
-const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })
 
 /**
  * Sends what `f` makes of each element, and emits the element again when its record is acknowledged, in order. Several

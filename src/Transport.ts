@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Compression from "./Compression.ts"
 import type * as Backoff from "./Backoff.ts"
+import type { Commit, GroupOffsets, Identity } from "./GroupOffsets.ts"
 import * as KafkaError from "./KafkaError.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "./Record.ts"
 import type { TopicIdPartition } from "./TopicPartition.ts"
@@ -66,6 +67,55 @@ export interface TransportProducer {
   readonly withdraw: (partition: TopicIdPartition, delivery: Delivery) => boolean
   /** Sends what waits without lingering, and completes when everything handed over so far has an outcome. */
   readonly flush: Effect.Effect<void>
+}
+
+/**
+ * What a transactional engine must know besides. Durations in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransactionSettings {
+  readonly transactionalId: string
+  /** After how long the coordinator aborts a transaction that is open. */
+  readonly transactionTimeout: number
+  /** How long each request to the coordinator is tried for. */
+  readonly apiTimeout: number
+}
+
+/**
+ * One transaction after the other, under one transactional id. Records that are appended are part of the open one; where
+ * none is open, or it has failed, they fail at once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TransactionalProducer extends TransportProducer {
+  /** Asks for an id, and fences whoever had the transactional id before. Fails with `Fenced` where that is us. */
+  readonly initialize: Effect.Effect<void, KafkaError.KafkaError>
+  /** Opens a transaction. One at a time. */
+  readonly begin: Effect.Effect<void, KafkaError.KafkaError>
+  /**
+   * Commits offsets of a group within the open transaction, by who keeps them. They are the group's when the transaction
+   * is committed.
+   */
+  readonly commitOffsets: (
+    keeper: GroupOffsets["Service"],
+    group: string,
+    as: Identity,
+    commits: ReadonlyArray<Commit>
+  ) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Why the open transaction can only be aborted; undefined: it may be committed. */
+  readonly failure: () => KafkaError.KafkaError | undefined
+  /** Something of it was refused before it was appended: it can only be aborted. */
+  readonly refused: (error: KafkaError.KafkaError) => void
+  /**
+   * Waits for everything that was appended, and commits; where something of it has failed, aborts, and fails with that.
+   * Fails with `InDoubt` where the commit has no answer; every other failure means that nothing is committed.
+   */
+  readonly commit: Effect.Effect<void, KafkaError.KafkaError>
+  /** Drops what was appended and aborts. Whatever it fails with, nothing is committed. */
+  readonly abort: Effect.Effect<void, KafkaError.KafkaError>
 }
 
 /**
@@ -211,6 +261,13 @@ export class Transport extends Context.Service<
     readonly producer: (
       settings: ProduceSettings
     ) => Effect.Effect<TransportProducer, KafkaError.KafkaError, Scope.Scope>
+    /** With the capability `transactions`. Closing its Scope aborts what is open, within `closeTimeout`. */
+    readonly transactional?:
+      | ((
+          settings: ProduceSettings,
+          transaction: TransactionSettings
+        ) => Effect.Effect<TransactionalProducer, KafkaError.KafkaError, Scope.Scope>)
+      | undefined
     readonly consumer: (settings: FetchSettings) => Effect.Effect<TransportConsumer, KafkaError.KafkaError, Scope.Scope>
   }
 >()("samsa/Transport") {}

@@ -27,7 +27,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
     beside: true
   },
   { names: ["engine"] },
-  { names: "connection metadata produce fetch group balance librdkafka admin".split(" ") },
+  { names: "connection metadata produce transact fetch group balance librdkafka admin".split(" ") },
   {
     names:
       "NodeNetwork NativeBrokers NativeCluster NativeGroupOffsets NativeTransport ClassicGroup ZooKeeperGroup ConsumerGroup".split(
@@ -44,7 +44,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
 ]
 
 /** Folders of a flow each: they do not know each other, and meet in `engine` and in contracts. */
-const flows = new Set("connection metadata produce fetch group balance consume librdkafka admin".split(" "))
+const flows = new Set("connection metadata produce transact fetch group balance consume librdkafka admin".split(" "))
 
 /**
  * What a module that says "Pure." may not have at run time: what runs Effects, reads a clock, forks, or does I/O. Schemas

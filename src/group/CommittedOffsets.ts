@@ -47,8 +47,8 @@ class Named<A extends TopicPartition.TopicIdPartition> {
 const topicAt = (version: number, name: string, id: string | undefined) =>
   version >= byId ? { topicId: id! } : { name }
 
-/** Asks the coordinator; looks for another one the next time, where this one is gone or not it any more. */
-const asked = <A>(cluster: Cluster["Service"], id: string, self: Effect.Effect<A, KafkaError.KafkaError>) =>
+/** Asks the coordinator of a group; looks for another one the next time, where this one is gone or not it any more. */
+export const asked = <A>(cluster: Cluster["Service"], id: string, self: Effect.Effect<A, KafkaError.KafkaError>) =>
   Effect.tapError(self, ({ reason }) =>
     Effect.sync(() => {
       const moved = reason._tag === "Server" && ErrorCode.asks(reason.code) === "coordinator"

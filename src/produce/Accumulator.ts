@@ -15,7 +15,9 @@
 import * as KafkaError from "../KafkaError.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 import * as Batch from "./Batch.ts"
+import * as InTransaction from "./InTransaction.ts"
 import { Ledger } from "./Ledger.ts"
+import { needsFormat2 } from "./Needs.ts"
 import type { Capability, Outcome, ProduceRequest, Services, Settings, View, Work } from "./Plan.ts"
 
 export class Accumulator {
@@ -107,7 +109,9 @@ export class Accumulator {
     if (batches.length > 0) this.#ledger.active.add(queue)
     for (const i of tooLarge) {
       const reason = { topic, partition, bytes: sizeOf(records[i]!) + Batch.overhead, limit: maxMessageBytes }
-      delivery.failed(i, 1, KafkaError.make({ _tag: "RecordTooLarge", ...reason }))
+      const error = KafkaError.make({ _tag: "RecordTooLarge", ...reason })
+      this.#services.failed?.(error)
+      delivery.failed(i, 1, error)
     }
   }
 
@@ -142,6 +146,7 @@ export class Accumulator {
   drain(now: number, view: View): Work {
     const requests: Array<ProduceRequest> = []
     const leaderless: Array<Batch.Queue> = []
+    const unadmitted: Array<Batch.Queue> = []
     const unready = new Map<number, Array<Batch.Queue>>()
     const needsProducerId = new Map<number, Array<Batch.Queue>>()
     let wakeAt = this.#ledger.expire(now)
@@ -169,6 +174,10 @@ export class Accumulator {
           const waiting = unready.get(node)
           if (waiting === undefined) unready.set(node, [queue])
           else waiting.push(queue)
+          continue
+        }
+        if (view.transaction !== undefined && !InTransaction.joins(queue, view.transaction, unadmitted)) {
+          blocked.add(queue)
           continue
         }
         const request = byNode.get(node)
@@ -210,7 +219,14 @@ export class Accumulator {
       }
     }
     this.#ledger.tell()
-    return { requests, leaderless, unready, needsProducerId, wakeAt: wakeAt === Infinity ? undefined : wakeAt }
+    return {
+      requests,
+      leaderless,
+      unadmitted,
+      unready,
+      needsProducerId,
+      wakeAt: wakeAt === Infinity ? undefined : wakeAt
+    }
   }
 
   #isSequenced(queue: Batch.Queue, capability: Capability, now: number): boolean {
@@ -288,7 +304,9 @@ export class Accumulator {
         return batch
       }
       if (this.#settings.idempotent && this.#settings.insistent) {
-        this.#ledger.fail(batch, needsFormat2("idempotence, which was asked for by name"))
+        const what =
+          this.#settings.transactional === true ? "a transaction" : "idempotence, which was asked for by name"
+        this.#ledger.fail(batch, needsFormat2(what))
         continue
       }
       if (batch.sequence >= 0) this.#ledger.startAnew(queue, "unnumbered")
@@ -349,6 +367,13 @@ export class Accumulator {
     this.#ledger.withoutId = cause
   }
 
+  /** Whether sequences were given up since it was last asked for, in a transaction: the epoch has to be raised. */
+  takeGap(): boolean {
+    const { hasGap } = this.#ledger
+    this.#ledger.hasGap = false
+    return hasGap
+  }
+
   /** Why a batch that has its bytes need not be sent: its broker has refused one that was no larger, a moment ago. */
   knownTooLarge(batch: Batch.Batch, now: number): Outcome | undefined {
     return this.#ledger.knownTooLarge(batch, now)
@@ -368,11 +393,3 @@ export class Accumulator {
     this.#ledger.tell()
   }
 }
-
-const needsFormat2 = (what: string): KafkaError.KafkaError =>
-  KafkaError.make({
-    _tag: "Unsupported",
-    needed: `record format 2 for ${what}`,
-    ours: "record formats 0, 1 and 2",
-    theirs: "record format 1 or 0 (a broker before 0.11)"
-  })

@@ -4,6 +4,7 @@
  * comes back is where it was, and halves of a split stand in the place of the whole.
  */
 import type { Delay } from "../Backoff.ts"
+import type { ProducerId } from "../engine/TransactionGate.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 
 /** Whether an attempt may have left its records with a broker. */
@@ -19,11 +20,7 @@ export interface Segment {
   withdrawn: boolean
 }
 
-/** What the producer is to the brokers, in one partition. */
-export interface ProducerId {
-  readonly id: number
-  readonly epoch: number
-}
+export type { ProducerId } from "../engine/TransactionGate.ts"
 
 /** A batch as bytes, and what it was written for. */
 export interface Encoded {

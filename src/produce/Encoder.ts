@@ -16,6 +16,8 @@ const compressedTurnBytes = 500_000
 export interface Codecs {
   readonly codec: Compression.Codec
   readonly crc32c: Crc32c.Compute
+  /** Batches are those of a transaction. */
+  readonly transactional: boolean
 }
 
 const isReady = ({ encoded, magic, queue, sequence }: Batch): boolean =>
@@ -24,9 +26,10 @@ const isReady = ({ encoded, magic, queue, sequence }: Batch): boolean =>
   encoded.sequence === sequence &&
   (sequence < 0 || encoded.producer === queue.producer)
 
-const optionsOf = ({ queue, sequence }: Batch, { codec, crc32c }: Codecs) => ({
+const optionsOf = ({ queue, sequence }: Batch, { codec, crc32c, transactional }: Codecs) => ({
   compression: codec,
   crc32c,
+  transactional,
   producerId: sequence < 0 ? -1 : queue.producer!.id,
   producerEpoch: sequence < 0 ? -1 : queue.producer!.epoch,
   baseSequence: sequence

@@ -7,6 +7,8 @@ import type { Outcome } from "./Plan.ts"
 
 /** From v13 on topics are named by their ids (KIP-516). */
 export const byIdFrom = 13
+/** From v12 on Produce adds its partitions to the transaction, and is taken for the word of a client that leaves it to that (KIP-890). */
+export const addsFrom = 12
 /** From v8 on a refusal names the records that caused it (KIP-467). */
 const namesRecordsFrom = 8
 /** From v7 on zstd is taken, Kafka 2.1. */
@@ -25,12 +27,15 @@ type Response = typeof Produce.Response.schema.Type
 export const request = (
   batches: ReadonlyArray<Batch>,
   version: number,
-  settings: { readonly acks: number; readonly timeoutMs: number }
+  {
+    transactionalId = null,
+    ...settings
+  }: { readonly acks: number; readonly timeoutMs: number; readonly transactionalId?: string | null | undefined }
 ): Request => {
   const byTopic = TopicPartition.groupBy(batches, ({ queue }) => queue.topic)
   return {
     ...settings,
-    transactionalId: null,
+    transactionalId,
     topicData: Array.from(byTopic, ([name, list]) => {
       const partitionData = list.map(({ encoded, queue }) => ({ index: queue.partition, records: encoded!.bytes }))
       return version >= byIdFrom ? { topicId: list.at(-1)!.queue.topicId!, partitionData } : { name, partitionData }

@@ -7,6 +7,7 @@ import * as KafkaError from "../KafkaError.ts"
 import type { Delivery } from "../Record.ts"
 import * as Batch from "./Batch.ts"
 import { Flushes } from "./Flushes.ts"
+import * as InTransaction from "./InTransaction.ts"
 import type { Outcome, Services, Settings } from "./Plan.ts"
 
 /** How long after its last batch a broker is trusted to remember a producer: it may forget who is idle (2.5 and newer take any first sequence then). */
@@ -22,6 +23,9 @@ const ofAnotherTopic = new Set<number>([
   codes.UNKNOWN_TOPIC_ID,
   codes.INCONSISTENT_TOPIC_ID
 ])
+
+/** A batch came before another one, or after one that is lost. */
+const tooEarly = new Set<number>([codes.OUT_OF_ORDER_SEQUENCE_NUMBER, codes.UNKNOWN_PRODUCER_ID])
 
 /** Errors with a reason of their own: Unauthorized, InvalidTopic. */
 const namedOtherwise = new Set<number>([
@@ -61,6 +65,8 @@ export class Ledger {
   producer: Batch.ProducerId | undefined
   /** Why there is none, where one was asked for. */
   withoutId: string | undefined
+  /** In a transaction: sequences were given up, so that what comes next would be out of order. */
+  hasGap = false
   #ends: Array<() => void> = []
 
   constructor(settings: Settings, services: Services) {
@@ -131,7 +137,10 @@ export class Ledger {
     if (batch.told) {
       return this.remove(batch)
     }
-    if (sequenced && (code === codes.OUT_OF_ORDER_SEQUENCE_NUMBER || code === codes.UNKNOWN_PRODUCER_ID)) {
+    if (this.#settings.transactional === true && InTransaction.ends(asks)) {
+      return !first && tooEarly.has(code) ? this.#comeBack(batch, now, true) : this.fail(batch)
+    }
+    if (sequenced && tooEarly.has(code)) {
       // Behind another that has no end yet it only says that this one was too early. Of the first it says that there is
       // a gap before it, or that the broker has lost what was there: it holds nothing of this one, since it would know
       // it among the last five that it took, and at most five were ever under way.
@@ -175,7 +184,8 @@ export class Ledger {
     }
     const named = records.filter(({ index }) => index >= 0 && index < batch.records.length)
     if (named.length > 0 && named.length < batch.records.length) {
-      if (sequenced && first && batch.persistence === "not") queue.restart ??= "gap"
+      if (this.#settings.transactional === true) this.hasGap = true
+      else if (sequenced && first && batch.persistence === "not") queue.restart ??= "gap"
       const messages = new Map(named.map((one) => [one.index, one.message]))
       this.failRecords(
         batch,
@@ -240,6 +250,7 @@ export class Ledger {
     if (rest === undefined) this.remove(batch)
     else this.#replace(batch, [rest])
     const errors = indexes.map((index) => this.#honest(batch, error(index)))
+    this.#services.failed?.(errors[0]!)
     let next = 0
     this.#end(batch, indexes.length, (delivery, from, count, at) => {
       for (; next < indexes.length && indexes[next]! < at + count; next++)
@@ -275,6 +286,7 @@ export class Ledger {
     if (batch.told) return
     batch.told = true
     const told = this.#honest(batch, error)
+    if (batch.records.length > batch.withdrawn) this.#services.failed?.(told)
     this.#end(batch, batch.records.length - batch.withdrawn, (delivery, from, count) =>
       delivery.failed(from, count, told)
     )
@@ -295,6 +307,7 @@ export class Ledger {
     Batch.isUnsentNoMore(batch)
     if (queue.batches.length === 0) this.active.delete(queue)
     if (batch.sequence < 0) return
+    if (this.#settings.transactional === true) return void (this.hasGap = true)
     // Where it may have been appended, those behind it that have sequences will show. Before it others may stand that
     // the gap says nothing of: then the broker will say it in time.
     const numbered = queue.batches.some((other) => other.sequence >= 0)

@@ -1,5 +1,6 @@
 /** Pure. What the accumulator is told, and what it gives back: its settings, the cluster at a look, the work, outcomes. */
 import type * as Backoff from "../Backoff.ts"
+import type { TransactionGate } from "../engine/TransactionGate.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { ProduceRecord } from "../Record.ts"
 import type * as Batch from "./Batch.ts"
@@ -18,6 +19,8 @@ export interface Settings {
   readonly deliveryTimeout: number
   /** Records waiting for one broker that end the linger. */
   readonly minQueued: number
+  /** Everything is part of a transaction: ids, epochs and what follows a failure are the transaction's. */
+  readonly transactional?: boolean | undefined
 }
 
 /** What the accumulator asks of its owner. */
@@ -27,6 +30,8 @@ export interface Services {
   readonly delays: () => Backoff.Delay
   /** In [0, 1). */
   readonly random: () => number
+  /** Records have failed, for whoever must know it before their owners do. */
+  readonly failed?: ((error: KafkaError.KafkaError) => void) | undefined
 }
 
 /** What a broker takes, as far as it matters to a batch. */
@@ -47,6 +52,8 @@ export interface View {
   readonly idOf: (topic: string) => string | undefined
   /** What a node takes; undefined, or why not, while there is no connection to it. */
   readonly capabilityOf: (node: number) => Capability | string | undefined
+  /** The transaction that everything is part of, with `transactional`. */
+  readonly transaction?: Pick<TransactionGate, "admits" | "producer"> | undefined
 }
 
 /** One Produce request: at most one batch for each partition. */
@@ -60,6 +67,8 @@ export interface Work {
   readonly requests: ReadonlyArray<ProduceRequest>
   /** Partitions whose leaders are not known. */
   readonly leaderless: ReadonlyArray<Batch.Queue>
+  /** Partitions that are not part of the transaction yet. */
+  readonly unadmitted: ReadonlyArray<Batch.Queue>
   /** Nodes to connect to, with the partitions that wait for that. */
   readonly unready: ReadonlyMap<number, ReadonlyArray<Batch.Queue>>
   /** Nodes that can give a producer id, with the partitions that cannot go there without one. */

@@ -1,6 +1,8 @@
 /**
  * Produce requests, each a fiber of its own: they are sent on the producer's connection to their broker, and what their
  * answers, or the want of them, say of each batch is told to the accumulator.
+ *
+ * One function because a request's way out, its answer and what is lost of it share one state; each is a short function.
  */
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -9,6 +11,7 @@ import * as LogEvent from "../LogEvent.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import type * as Loop from "../engine/Loop.ts"
+import type { TransactionGate } from "../engine/TransactionGate.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
@@ -40,6 +43,7 @@ export interface Parts {
   readonly isCompressed: boolean
   readonly told: Told.Retries
   readonly traced: BatchSpans | undefined
+  readonly transaction: TransactionGate | undefined
   readonly settings: { readonly requestTimeout: number; readonly ackTimeout: number; readonly insistent: boolean }
 }
 
@@ -70,7 +74,9 @@ const countEnded = (
 
 /** Makes what sends them. */
 export const make = (parts: Parts): Requests => {
-  const { accumulator, acks, brokers, channel, cluster, connections, loop, metrics, settings } = parts
+  const { accumulator, acks, brokers, channel, cluster, connections, loop, metrics, settings, transaction } = parts
+
+  const said = { acks, timeoutMs: settings.ackTimeout, transactionalId: transaction?.transactionalId }
 
   /** The partitions that went to each node without an answer being due. */
   const unanswered = new Map<number, Set<Queue>>()
@@ -101,7 +107,7 @@ export const make = (parts: Parts): Requests => {
       // What was given up meanwhile was told that nobody has it.
       handedOver = request.batches.filter((batch) => !batch.told)
       if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
-      return Exchange.request(handedOver, version, { acks, timeoutMs: settings.ackTimeout })
+      return Exchange.request(handedOver, version, said)
     }
     const onSent = () => {
       const now = loop.now()
@@ -121,7 +127,11 @@ export const make = (parts: Parts): Requests => {
       noResponse: acks === 0,
       onSent,
       ...(acks === 0 ? { onLost: onLost(node) } : {}),
-      ...(byName ? { maxVersion: Exchange.byIdFrom - 1 } : {})
+      ...(transaction?.isImplicit() === false
+        ? { maxVersion: Exchange.addsFrom - 1 }
+        : byName
+          ? { maxVersion: Exchange.byIdFrom - 1 }
+          : {})
     }
     loop.fork(
       Effect.flatMap(brokers.get(node), (broker) => broker.send(Produce, body, options)).pipe(

@@ -34,6 +34,7 @@ export class SendAll<A> {
   #done: ((outcomes: ReadonlyArray<Result.Result<A, KafkaError>>) => void) | undefined
   /** Hears of the first failure, when it happens. */
   #failed: ((error: KafkaError) => void) | undefined
+  readonly #refused: ((error: KafkaError) => void) | undefined
   #failure: KafkaError | undefined
   // Runs of records of one partition are the rule: they skip the Map.
   #last: Part | undefined
@@ -43,8 +44,10 @@ export class SendAll<A> {
   readonly #handedOver: Array<Part> = []
   #reached = 0
 
-  constructor(topic: string, length: number) {
+  /** `refused` hears of the first failure, too. */
+  constructor(topic: string, length: number, refused?: (error: KafkaError) => void) {
     this.#topic = topic
+    this.#refused = refused
     this.#left = length
     this.#outcomes = Array.from({ length })
   }
@@ -118,6 +121,7 @@ export class SendAll<A> {
     this.#outcomes[index] = outcome
     if (this.#failure === undefined && Result.isFailure(outcome)) {
       this.#failure = outcome.failure
+      this.#refused?.(outcome.failure)
       this.#failed?.(outcome.failure)
     }
     if (--this.#left === 0) this.#done?.(this.#outcomes)

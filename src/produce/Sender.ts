@@ -1,6 +1,8 @@
 /**
  * Runs the `Accumulator`: a `Loop` looks whenever something has changed, each request is a fiber of its own. What is
  * handed over in one turn of the event loop goes out as one, since the loop looks at the end of the turn.
+ *
+ * One function because the loop, what it looks at and what it starts are tied to each other; each is a short one within.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -15,6 +17,7 @@ import * as Compression from "../Compression.ts"
 import * as Crc32c from "../Crc32c.ts"
 import { Closing } from "../engine/Closing.ts"
 import * as Loop from "../engine/Loop.ts"
+import type { TransactionGate } from "../engine/TransactionGate.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import * as RecordBatch from "../protocol/records/RecordBatch.ts"
@@ -26,8 +29,10 @@ import type * as Encoder from "./Encoder.ts"
 import * as EncodingLines from "./EncodingLines.ts"
 import * as Exchange from "./Exchange.ts"
 import type { Capability, View } from "./Plan.ts"
+import * as InTransaction from "./InTransaction.ts"
 import * as ProducerIds from "./ProducerIds.ts"
 import * as Requests from "./Requests.ts"
+import { Signal } from "../Signal.ts"
 
 import * as Told from "./Told.ts"
 import * as BatchSpans from "./BatchSpans.ts"
@@ -42,27 +47,42 @@ export interface Context {
   readonly metrics: ProducerMetrics
 }
 
+/** The engine, with what a transaction that it sends in asks of it. */
+export interface Sender extends TransportProducer {
+  /** Looks soon: the transaction admits more, or has another id. */
+  readonly wake: () => void
+  /** Everything without an outcome fails; what is under way holds its place until it is answered. */
+  readonly failAll: (error: KafkaError.KafkaError) => void
+  /** Completes when nothing is under way any more, within the time-outs of its requests. */
+  readonly settled: Effect.Effect<void>
+  /** Whether sequences were given up since it was last asked for. */
+  readonly takeGap: () => boolean
+}
+
 /** Numbers the producers of the process, since each has connections of its own. */
 let producers = 0
 
 /** Makes the producing half of the native engine. Closing the Scope flushes, within `closeTimeout`. */
 export const make = Effect.fnUntraced(function* (
   { brokers, clientId, cluster, metrics, spans }: Context,
-  settings: ProduceSettings
-): Effect.fn.Return<TransportProducer, KafkaError.KafkaError, Scope.Scope> {
+  settings: ProduceSettings,
+  transaction?: TransactionGate
+): Effect.fn.Return<Sender, KafkaError.KafkaError, Scope.Scope> {
   const random = yield* Random.Random
   const codec = codecOf(settings, yield* Compression.Compression)
-  const codecs: Encoder.Codecs = { codec, crc32c: yield* Crc32c.Crc32c }
+  const codecs: Encoder.Codecs = { codec, crc32c: yield* Crc32c.Crc32c, transactional: transaction !== undefined }
   const acks = settings.acks === "all" ? -1 : settings.acks
   const channel = `produce-${++producers}`
   const accumulator = new Accumulator(
-    { ...settings, acks },
+    { ...settings, acks, transactional: transaction !== undefined },
     {
       sizeOf: RecordBatch.recordSizeUpperBound,
       delays: yield* Backoff.delays(settings.retry),
-      random: () => random.nextDoubleUnsafe()
+      random: () => random.nextDoubleUnsafe(),
+      failed: transaction?.failed
     }
   )
+  const settles = new Signal(() => !InTransaction.isUnderWay(accumulator.active))
   const flushes = new Set<{ readonly flush: number; readonly over: Deferred.Deferred<void> }>()
 
   const loop: Loop.Loop = yield* Loop.make(cluster, (now) => {
@@ -71,6 +91,8 @@ export const make = Effect.fnUntraced(function* (
     submit(work.requests)
     for (const { partition, topic } of work.leaderless) loop.lookFor(topic, partition)
     for (const [node, queues] of work.unready) connections.connect(node, (error) => unreachable(error, queues))
+    if (work.unadmitted.length > 0) transaction?.wanted(work.unadmitted)
+    if (transaction !== undefined && !InTransaction.isUnderWay(accumulator.active)) settles.fire()
     if (work.needsProducerId.size > 0) askForId(work.needsProducerId)
     for (const one of flushes) if (accumulator.isFlushed(one.flush)) Deferred.doneUnsafe(one.over, Exit.void)
     return work.wakeAt
@@ -106,6 +128,7 @@ export const make = Effect.fnUntraced(function* (
   }
   let toldOfOld = !settings.idempotent || settings.insistent
   const view: View = {
+    transaction,
     leaderOf: (topic, partition) => loop.leaderOf(topic, partition),
     idOf: (topic) => cluster.known(topic)?.id,
     capabilityOf: (node) => {
@@ -133,7 +156,6 @@ export const make = Effect.fnUntraced(function* (
     if (!error.isRetryable) accumulator.failAll({ error }, queues)
   }
 
-  const isCompressed = codec.id !== 0
   const traced = BatchSpans.make(spans, clientId)
   const requests = Requests.make({
     brokers,
@@ -145,8 +167,9 @@ export const make = Effect.fnUntraced(function* (
     acks,
     settings,
     metrics,
-    isCompressed,
+    isCompressed: codec.id !== 0,
     traced,
+    transaction,
     told: Told.retries(clientId, (effect) => loop.fork(effect))
   })
 
@@ -186,7 +209,11 @@ export const make = Effect.fnUntraced(function* (
       loop.wake()
     },
     withdraw: (partition, delivery) => accumulator.withdraw(partition.topic, partition.partition, delivery),
-    flush
+    flush,
+    wake: loop.wake,
+    failAll: (error) => accumulator.failAll({ error }),
+    settled: settles.await,
+    takeGap: () => accumulator.takeGap()
   }
 })
 

@@ -24,7 +24,7 @@ import { offsetsPartitions, offsetsTopic, PendingOffsets } from "./PendingOffset
 import { Quotas } from "./Quotas.ts"
 import * as Reassign from "./Reassign.ts"
 import { Rules } from "./Rules.ts"
-import { Transactions } from "./Transactions.ts"
+import { TransactionCoordinator } from "./Transactions.ts"
 import { Users } from "./Users.ts"
 
 export type { Codecs, Committed, Node, Refusal, Seen, Settings, Topic } from "./ClusterState.ts"
@@ -54,7 +54,7 @@ export class EmbeddedCluster {
   readonly offsets = new Map<string, Map<string, Committed>>()
   /** What groups committed in transactions that are open. */
   readonly pendingOffsets = new PendingOffsets()
-  readonly transactions = new Transactions(this)
+  readonly transactions = new TransactionCoordinator(this)
   /** What OffsetCommit v0 stored: in ZooKeeper, apart from the others. */
   readonly zooKeeperOffsets = new Map<string, Map<string, Committed>>()
   readonly rules: Array<Rule> = []

@@ -30,7 +30,7 @@ const refused = (code: number): Answer => ({ code, producerId: -1, epoch: -1 })
 /** `transactional.id.expiration.ms`: seven days. */
 const expiration = 604_800_000
 
-export class Transactions {
+export class TransactionCoordinator {
   private readonly byId = new Map<string, Transaction>()
   private readonly timers = new Map<string, Timer>()
   private readonly cluster: Coordinating

@@ -1,0 +1,210 @@
+/**
+ * What stands behind every producer: encoding, placing and the bounds of the buffer, over an engine that batches and
+ * sends. `Producer` gives it its types; a transaction has one of its own, over the engine of its transactional id.
+ *
+ * One function because one buffer, one line of topics and one set of outcomes are shared by all that it does; each is a
+ * short function in it.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Backoff from "../Backoff.ts"
+import * as Cluster from "../Cluster.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as Metrics from "../metrics/Current.ts"
+import { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
+import type * as Topic from "../Topic.ts"
+import * as Propagation from "../tracing/Propagation.ts"
+import * as Transport from "../Transport.ts"
+import * as Handover from "./Handover.ts"
+import type { Outcome, RecordMetadata } from "./Handover.ts"
+import * as Ownership from "./Ownership.ts"
+import * as Placement from "./Placement.ts"
+import * as ProducerBuffer from "./ProducerBuffer.ts"
+import * as Reports from "./Reports.ts"
+import { SendAll } from "./SendAll.ts"
+import type { Checked } from "./Settings.ts"
+import * as ProducerSink from "./Sink.ts"
+import * as Told from "./Told.ts"
+import type * as TopicEncoder from "./TopicEncoder.ts"
+
+/**
+ * Makes it, over the engine that `opened` gives. Closing the Scope flushes, within `closeTimeout`. `refused` hears of
+ * each record that fails, before whoever has sent it does, also of what is never handed over.
+ */
+export const make = Effect.fnUntraced(function* (
+  { limits, partitioner, settings }: Checked,
+  opened: Effect.Effect<Transport.TransportProducer, KafkaError.KafkaError, Scope.Scope>,
+  refused?: (error: KafkaError.KafkaError) => void
+) {
+  const cluster = yield* Cluster.Cluster
+  const transport = yield* Transport.Transport
+  const clock = yield* Clock.Clock
+  const random = yield* Random.Random
+  const scope = yield* Effect.scope
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const monotonic = () => Backoff.monotonic(clock)
+
+  // Its end is behind the engine's, which still has outcomes to tell.
+  const reports = yield* Reports.make
+  const engine = yield* opened
+  const metrics = new ProducerMetrics(yield* Metrics.meter(transport.clientId ?? ""))
+  const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
+  const buffer = new ProducerBuffer.ProducerBuffer(bounds, monotonic, (effect) => Fiber.runIn(run(effect), scope))
+  const unread = metrics.buffer(limits.bytes, buffer)
+  const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+  // Before the engine's end: who has not handed over anything hears it at once.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      const error = closedError()
+      Deferred.doneUnsafe(closed, Effect.fail(error))
+      buffer.close(error)
+      unread()
+    })
+  )
+
+  const placement = Placement.make({
+    cluster,
+    choose: partitioner.make(() => random.nextDoubleUnsafe()),
+    now: () => clock.currentTimeMillisUnsafe(),
+    monotonic,
+    within: settings.deliveryTimeout,
+    fork: run,
+    closed: Deferred.await(closed)
+  })
+  const failed = failures(metrics, monotonic, transport.clientId, (effect) => void run(effect))
+  const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
+    if (Result.isFailure(outcome)) failed(topic, partition, outcome.failure)
+    reports.report(topic, partition, outcome)
+  })
+  const inject = yield* Propagation.make
+
+  const told = <A>(self: Effect.Effect<A, KafkaError.KafkaError, any>) =>
+    refused === undefined ? self : Effect.tapError(self, (error) => Effect.sync(() => refused(error)))
+
+  /** Prepares one entry, and goes on with it. */
+  const prepared = <A>(
+    topic: Topic.Any,
+    entry: TopicEncoder.Entry,
+    f: (prepared: Placement.Prepared, since: number) => Effect.Effect<A, KafkaError.KafkaError>
+  ): Effect.Effect<A, KafkaError.KafkaError, any> =>
+    Effect.withFiber(({ context }) => {
+      const since = monotonic()
+      const go = (one: Placement.Prepared) => {
+        inject?.(topic.name, [one.record], context)
+        return f(one, since)
+      }
+      try {
+        const one = placement.one(topic, entry, since, context)
+        return Effect.isEffect(one) ? Effect.flatMap(one, go) : go(one)
+      } catch (error) {
+        return Effect.fail(Placement.refusal(error))
+      }
+    }).pipe(told)
+
+  const send = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
+    prepared(topic, entry, (one, since) =>
+      Effect.callback<RecordMetadata, KafkaError.KafkaError>((resume) => {
+        const back = handover.one(topic.name, one, since, (outcome) => resume(Effect.fromResult(outcome)))
+        // Interrupted: its bytes are the caller's again, whatever still becomes of the record.
+        return Effect.sync(() => {
+          if (!back()) Ownership.own(one.record, entry)
+        })
+      })
+    )
+
+  const offer = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
+    prepared(topic, entry, (one, since) =>
+      Effect.callback<Effect.Effect<RecordMetadata, KafkaError.KafkaError>, KafkaError.KafkaError>((resume) => {
+        const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
+        Ownership.own(one.record, entry)
+        let used = false
+        const back = handover.one(
+          topic.name,
+          one,
+          since,
+          (outcome) => {
+            const exit = Effect.fromResult(outcome)
+            if (used) Deferred.doneUnsafe(done, exit)
+            else if (Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
+          },
+          () => {
+            used = true
+            resume(Effect.succeed(Deferred.await(done)))
+          }
+        )
+        return Effect.sync(back)
+      })
+    )
+
+  /**
+   * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller
+   * waits for the outcomes, so that the bytes stay his until then.
+   */
+  const handOver = (
+    topic: Topic.Any,
+    entries: ReadonlyArray<TopicEncoder.Entry>,
+    shared: boolean,
+    started?: (batch: SendAll<RecordMetadata>) => void
+  ): Effect.Effect<SendAll<RecordMetadata>, never, any> =>
+    Effect.withFiber(({ context }) => {
+      const since = monotonic()
+      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused)
+      started?.(batch)
+      const enter = (end: number) =>
+        Effect.callback<void>((resume) => {
+          const slice = batch.take(end)
+          if (slice.count === 0) return resume(Effect.void)
+          if (inject !== undefined) for (const { records } of slice.parts) inject(topic.name, records, context)
+          if (!shared) Ownership.ownAll(slice.parts, entries)
+          return Effect.sync(handover.all(batch, slice, since, () => resume(Effect.void)))
+        })
+      return entries.length === 0
+        ? Effect.succeed(batch)
+        : Effect.as(placement.all(topic, entries, batch, since, context, enter), batch)
+    })
+  const outcomes = (batch: SendAll<RecordMetadata>) =>
+    Effect.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))
+  const sendAll = (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
+    Effect.suspend(() => {
+      let batch: SendAll<RecordMetadata> | undefined
+      // Interrupted: the bytes are the caller's again, whatever still becomes of what was handed over.
+      const own = Effect.sync(() => batch?.forEachUnsettled((record, i) => Ownership.own(record, entries[i])))
+      return handOver(topic, entries, true, (started) => (batch = started)).pipe(
+        Effect.flatMap(outcomes),
+        Effect.onInterrupt(() => own)
+      )
+    })
+
+  return {
+    send,
+    offer,
+    offerAll: (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
+      Effect.map(handOver(topic, entries, false), outcomes),
+    sendAll,
+    sink: (topic: Topic.Any) => ProducerSink.make((entries, started) => handOver(topic, entries, false, started)),
+    deliveryReports: reports.stream,
+    flush: engine.flush
+  }
+})
+
+/** Counts records that have failed, and tells of them. */
+const failures = (
+  metrics: ProducerMetrics,
+  now: () => number,
+  client: string | undefined,
+  run: (effect: Effect.Effect<void>) => void
+) => {
+  const told = Told.failures(client, run)
+  return (topic: string, partition: number, error: KafkaError.KafkaError): void => {
+    metrics.failed(topic, 1, error)
+    told(topic, partition, error, now())
+  }
+}
+
+/** A producer outlives its Scope only by mistake. */
+const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })

@@ -1,0 +1,210 @@
+/**
+ * What is asked of the coordinator of a transactional id: each request is sent until there is an answer that another try
+ * would not change, within `apiTimeout`. Where a try got no answer it may still arrive: the answer says so.
+ */
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import * as Backoff from "../Backoff.ts"
+import type { Cluster } from "../Cluster.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import type { ProducerId } from "../engine/TransactionGate.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Api, SendOptions } from "../protocol/Exchange.ts"
+import * as AddOffsetsToTxn from "../protocol/messages/AddOffsetsToTxn.ts"
+import * as AddPartitionsToTxn from "../protocol/messages/AddPartitionsToTxn.ts"
+import * as DescribeTransactions from "../protocol/messages/DescribeTransactions.ts"
+import * as EndTxn from "../protocol/messages/EndTxn.ts"
+import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
+import type { TransactionSettings } from "../Transport.ts"
+
+/** The answer that stands, or why there is none. `isLost`: a try got no answer, and may still arrive. */
+export type Asked<A> =
+  | { readonly _tag: "Answered"; readonly response: A; readonly code: number; readonly isLost: boolean }
+  | { readonly _tag: "Unanswered"; readonly error: KafkaError.KafkaError; readonly isLost: boolean }
+
+/** The finalized feature that says that every transaction has an epoch of its own (KIP-890). */
+const feature = "transaction.version"
+/** From this version on an epoch can be raised without taking anybody's place (KIP-360), Kafka 2.5. */
+const raisesFrom = 3
+/** Clients add partitions by v3; those above are for brokers. */
+const addsUpTo = 3
+/** From here on EndTxn gives an epoch: for transaction version 2 alone. */
+const endsWithEpochFrom = 5
+
+export interface CoordinatorRequests {
+  /**
+   * The id and epoch of the transactional id, raised from `expected`, where there is one. `isContested`: only where the
+   * coordinator can tell whether that one still has it, else it is fenced.
+   */
+  readonly init: (
+    expected: ProducerId | undefined,
+    isContested: boolean
+  ) => Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>>
+  readonly addPartitions: (
+    producer: ProducerId,
+    topics: ReadonlyArray<{ readonly name: string; readonly partitions: ReadonlyArray<number> }>
+  ) => Effect.Effect<Asked<unknown>>
+  readonly addGroup: (producer: ProducerId, group: string) => Effect.Effect<Asked<unknown>>
+  /** Gives whom the next transaction is of, where the answer says so. */
+  readonly end: (
+    producer: ProducerId,
+    commits: boolean,
+    isImplicit: boolean
+  ) => Effect.Effect<Asked<ProducerId | undefined>>
+  /** Who has the transactional id now, as far as the coordinator tells (Kafka 3.0). */
+  readonly holder: Effect.Effect<string | undefined>
+}
+
+/** The code of an answer about several partitions: one that no retry cures, else one that passes, else none. */
+const worst = (codes: ReadonlyArray<number>, api: ErrorCode.Api): number =>
+  codes.find((code) => code !== ErrorCode.codes.NONE && !ErrorCode.isTransient(code, api)) ??
+  codes.find((code) => code !== ErrorCode.codes.NONE) ??
+  ErrorCode.codes.NONE
+
+/** Makes them. */
+export const make = (
+  cluster: Cluster["Service"],
+  { apiTimeout, transactionTimeout, transactionalId }: TransactionSettings
+): CoordinatorRequests => {
+  const coordinator = cluster.coordinator("transaction", transactionalId)
+  const forget = () => cluster.forgetCoordinator("transaction", transactionalId)
+
+  const ask = <Q extends Schema.Top, A extends Schema.Top>(
+    name: ErrorCode.Api,
+    api: Api<Q, A>,
+    request: (version: number) => Q["~type.make.in"],
+    codeOf: (response: A["Type"]) => number,
+    options: SendOptions = {}
+  ): Effect.Effect<Asked<A["Type"]>> =>
+    Effect.suspend(() => {
+      let isLost = false
+      let isUnderWay = false
+      const once = Effect.gen(function* () {
+        const broker = yield* coordinator
+        const response = yield* broker.send(api, request, { ...options, onSent: () => (isUnderWay = true) }).pipe(
+          Effect.tapError(() =>
+            Effect.sync(() => {
+              if (isUnderWay) isLost = true
+              isUnderWay = false
+              forget()
+            })
+          )
+        )
+        isUnderWay = false
+        const code = codeOf(response)
+        if (ErrorCode.asks(code, name) === "coordinator") forget()
+        if (code !== ErrorCode.codes.NONE && ErrorCode.isTransient(code, name)) {
+          const { message, name: text } = ErrorCode.get(code)
+          const reason = { code, name: text, message, retriable: true, api: name, transactionalId }
+          return yield* KafkaError.make({ _tag: "Server", ...reason })
+        }
+        return { response, code }
+      })
+      const budget = {
+        name: "apiTimeout",
+        millis: apiTimeout,
+        waitingFor: `the coordinator of transactional id ${transactionalId} (${name})`
+      }
+      return Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry).pipe(
+        Effect.match({
+          onSuccess: ({ code, response }): Asked<A["Type"]> => ({ _tag: "Answered", response, code, isLost }),
+          // What is under way when the time is over may arrive as well.
+          onFailure: (error): Asked<A["Type"]> => ({ _tag: "Unanswered", error, isLost: isLost || isUnderWay })
+        })
+      )
+    })
+
+  const mapped = <A, B>(self: Effect.Effect<Asked<A>>, f: (response: A) => B): Effect.Effect<Asked<B>> =>
+    Effect.map(self, (asked) => (asked._tag === "Answered" ? { ...asked, response: f(asked.response) } : asked))
+
+  return {
+    init: (expected, isContested) =>
+      Effect.flatMap(
+        ask(
+          "InitProducerId",
+          InitProducerId,
+          (version) => ({
+            transactionalId,
+            transactionTimeoutMs: transactionTimeout,
+            ...(version >= raisesFrom && expected !== undefined
+              ? { producerId: expected.id, producerEpoch: expected.epoch }
+              : {})
+          }),
+          ({ errorCode }) => errorCode,
+          // v6 is of two-phase commit (KIP-939).
+          { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) }
+        ),
+        (asked): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
+          asked._tag === "Unanswered"
+            ? Effect.succeed(
+                isContested && asked.error.reason._tag === "Unsupported"
+                  ? { _tag: "Answered", code: ErrorCode.codes.PRODUCER_FENCED, response: nobody, isLost: false }
+                  : asked
+              )
+            : coordinator.pipe(
+                Effect.flatMap((broker) => broker.offer()),
+                Effect.map(({ finalizedFeatures }) => (finalizedFeatures.get(feature) ?? 0) >= 2),
+                // Without it transactions are as they always were.
+                Effect.catch(() => Effect.succeed(false)),
+                Effect.map((isImplicit) => {
+                  const { producerEpoch: epoch, producerId: id } = asked.response
+                  return { ...asked, response: { producer: { id, epoch }, isImplicit } }
+                })
+              )
+      ),
+    addPartitions: ({ epoch, id }, topics) =>
+      ask(
+        "AddPartitionsToTxn",
+        AddPartitionsToTxn,
+        () => ({
+          v3AndBelowTransactionalId: transactionalId,
+          v3AndBelowProducerId: id,
+          v3AndBelowProducerEpoch: epoch,
+          v3AndBelowTopics: topics
+        }),
+        ({ resultsByTopicV3AndBelow }) =>
+          worst(
+            resultsByTopicV3AndBelow.flatMap(({ resultsByPartition }) =>
+              resultsByPartition.map(({ partitionErrorCode }) => partitionErrorCode)
+            ),
+            "AddPartitionsToTxn"
+          ),
+        { maxVersion: addsUpTo }
+      ),
+    addGroup: ({ epoch: producerEpoch, id: producerId }, groupId) =>
+      ask(
+        "AddOffsetsToTxn",
+        AddOffsetsToTxn,
+        () => ({ transactionalId, producerId, producerEpoch, groupId }),
+        ({ errorCode }) => errorCode
+      ),
+    end: (producer, committed, isImplicit) =>
+      mapped(
+        ask(
+          "EndTxn",
+          EndTxn,
+          () => ({ transactionalId, producerId: producer.id, producerEpoch: producer.epoch, committed }),
+          ({ errorCode }) => errorCode,
+          isImplicit ? {} : { maxVersion: endsWithEpochFrom - 1 }
+        ),
+        ({ producerEpoch: epoch, producerId: id }) =>
+          id < 0 || epoch < 0 || (id === producer.id && epoch === producer.epoch) ? undefined : { id, epoch }
+      ),
+    holder: coordinator.pipe(
+      Effect.flatMap((broker) => broker.send(DescribeTransactions, () => ({ transactionalIds: [transactionalId] }))),
+      Effect.map(({ transactionStates: [state] }) =>
+        state === undefined || state.errorCode !== ErrorCode.codes.NONE
+          ? undefined
+          : `id ${state.producerId}, epoch ${state.producerEpoch} has it now`
+      ),
+      Effect.timeoutOrElse({ duration: holderMillis, orElse: () => Effect.succeed(undefined) }),
+      Effect.catch(() => Effect.succeed(undefined))
+    )
+  }
+}
+
+/** What is said of an id that was refused. */
+const nobody = { producer: { id: -1, epoch: -1 }, isImplicit: false }
+
+/** How long it may take to say by whom somebody is fenced. */
+const holderMillis = 1000

@@ -1,0 +1,337 @@
+/**
+ * Drives the life of a transactional id (`TransactionMachine`): carries its commands out as requests to the coordinator,
+ * tells the answers, and stands between the engine that sends records and the transaction that they are part of.
+ *
+ * One function because one machine, one turn and one engine are shared by all that it does; each is a short function in it.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Backoff from "../Backoff.ts"
+import type { Cluster } from "../Cluster.ts"
+import { Closing } from "../engine/Closing.ts"
+import * as Machine from "../engine/Machine.ts"
+import type { TransactionGate } from "../engine/TransactionGate.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import type { Commit, GroupOffsets, Identity } from "../GroupOffsets.ts"
+import * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import type { TransactionalProducer, TransactionSettings, TransportProducer } from "../Transport.ts"
+import * as CoordinatorRequests from "./CoordinatorRequests.ts"
+import * as TransactionMachine from "./TransactionMachine.ts"
+import { type Command, type Event, initial, type State } from "./TransactionState.ts"
+
+/** The engine that sends the records. */
+export interface Engine extends TransportProducer {
+  readonly wake: () => void
+  readonly failAll: (error: KafkaError.KafkaError) => void
+  readonly settled: Effect.Effect<void>
+  readonly takeGap: () => boolean
+}
+
+/** What the driver works over. */
+export interface Context {
+  readonly cluster: Cluster["Service"]
+  readonly clientId: string
+  readonly settings: TransactionSettings
+  /** How long closing may take to abort what is open, in milliseconds. */
+  readonly closeTimeout: number
+  /** Makes the engine behind the gate. */
+  readonly engine: (gate: TransactionGate) => Effect.Effect<Engine, KafkaError.KafkaError, Scope.Scope>
+}
+
+type What = Extract<Command, { readonly _tag: "Tell" }>["what"]
+
+/** Makes it. Nothing is asked before `initialize`. */
+export const make = Effect.fnUntraced(function* ({
+  clientId,
+  closeTimeout,
+  cluster,
+  engine: engineOf,
+  settings
+}: Context): Effect.fn.Return<TransactionalProducer, KafkaError.KafkaError, Scope.Scope> {
+  const { apiTimeout, transactionalId } = settings
+  const requests = CoordinatorRequests.make(cluster, settings)
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const scope = yield* Scope.make()
+  yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+  const fork = (effect: Effect.Effect<unknown>) => void run(Effect.forkIn(effect, scope, { startImmediately: true }))
+  const told = new Map<What, Deferred.Deferred<void, KafkaError.KafkaError>>()
+  /** The partitions of a transaction by key, as they were asked for. */
+  const places = new Map<string, TopicPartition.TopicPartition>()
+  const where = { client: clientId, transactionalId }
+
+  const topicsOf = (partitions: ReadonlySet<string>) =>
+    Array.from(TopicPartition.byTopic([...partitions].map((key) => places.get(key)!)), ([name, list]) => ({
+      name,
+      partitions: list.map(({ partition }) => partition)
+    }))
+
+  const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) =>
+    Effect.flatMap(requests.init(expected, isContested), (asked) => {
+      const isRefused = asked._tag === "Answered" && TransactionMachine.isFenced(asked.code)
+      // Brokers before 4.0 do not remember that it was they who have raised it.
+      return isRefused && mayBeRaised && expected !== undefined
+        ? requests.init({ id: expected.id, epoch: expected.epoch + 1 }, true)
+        : Effect.succeed(asked)
+    })
+
+  const carryOut = (command: Command): void => {
+    switch (command._tag) {
+      case "Init":
+        return fork(
+          Effect.map(init(command), (asked) => {
+            if (asked._tag === "Unanswered") return post({ ...asked, _tag: "InitUnanswered" })
+            if (asked.code !== 0) return post({ ...asked, _tag: "InitRefused" })
+            const { id, epoch } = asked.response.producer
+            const text = `transactional id ${transactionalId} has the producer id ${id}, epoch ${epoch}`
+            fork(LogEvent.log("producerId", text, { ...where, producerId: id }))
+            post({ ...asked.response, _tag: "Initialized" })
+          })
+        )
+      case "AddPartitions":
+        return fork(
+          Effect.map(requests.addPartitions(command.producer, topicsOf(command.partitions)), (asked) =>
+            post({
+              ...asked,
+              _tag: asked._tag === "Unanswered" ? "PartitionsUnanswered" : "PartitionsAnswered"
+            } as Event)
+          )
+        )
+      case "AddGroup": {
+        const { group, producer } = command
+        return fork(
+          Effect.map(requests.addGroup(producer, group), (asked) =>
+            post({ ...asked, group, _tag: asked._tag === "Unanswered" ? "GroupUnanswered" : "GroupAnswered" } as Event)
+          )
+        )
+      }
+      case "EndTxn":
+        return fork(
+          Effect.map(requests.end(command.producer, command.commits, command.isImplicit), (asked) =>
+            post(
+              asked._tag === "Unanswered"
+                ? { ...asked, _tag: "EndUnanswered" }
+                : { ...asked, producer: asked.response, _tag: "EndAnswered" }
+            )
+          )
+        )
+      case "Admit":
+        return engine.wake()
+      case "FailRecords":
+        // Not within the step of the engine that has told of a failure.
+        return fork(
+          Effect.andThen(
+            Effect.yieldNow,
+            Effect.sync(() => engine.failAll(command.error))
+          )
+        )
+      case "Tell": {
+        const waiting = told.get(command.what)
+        told.delete(command.what)
+        if (waiting !== undefined)
+          Deferred.doneUnsafe(waiting, command.error === undefined ? Exit.void : Exit.fail(command.error))
+      }
+    }
+  }
+
+  const machine = yield* Machine.make<State, Event, Command>({
+    initial: initial,
+    step: (state, event) => TransactionMachine.step(settings, state, event),
+    deadline: () => undefined,
+    tick: { _tag: "Initialize" },
+    hasEnded: () => false,
+    carryOut
+  })
+  const { post, state } = machine
+
+  /** Taken at once: what comes after it is refused, and a commit sees it. */
+  const failed = (error: KafkaError.KafkaError) => {
+    if (!isEnding) machine.advance({ _tag: "Failed", error })
+  }
+  /** It is about to end: nothing is taken any more, and what fails is dropped. */
+  let isEnding = false
+
+  const gate: TransactionGate = {
+    transactionalId,
+    producer: () => state().producer,
+    isImplicit: () => state().isImplicit,
+    admits: (topic, partition) => {
+      const { added, failure, phase } = state()
+      return phase === "open" && failure === undefined && added.has(TopicPartition.key({ topic, partition }))
+    },
+    wanted: (partitions) => {
+      const keys = partitions.map(({ partition, topic }) => {
+        const key = TopicPartition.key({ topic, partition })
+        places.set(key, { topic, partition })
+        return key
+      })
+      post({ _tag: "Wanted", partitions: keys })
+    },
+    failed
+  }
+  const engine = yield* engineOf(gate)
+  fork(machine.run)
+
+  /** Tells the machine something, and waits for what it says to it. It is said whatever becomes of who waits. */
+  const asked = (what: What, event: Event): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.suspend(() => {
+      const waiting = Deferred.makeUnsafe<void, KafkaError.KafkaError>()
+      told.set(what, waiting)
+      post(event)
+      return Deferred.await(waiting)
+    })
+
+  /** By whom: asked for once it is known that somebody has the id. */
+  const namingWho = (error: KafkaError.KafkaError): Effect.Effect<never, KafkaError.KafkaError> => {
+    const { reason } = error
+    if (reason._tag !== "Fenced") return Effect.fail(error)
+    return Effect.flatMap(requests.holder, (holder) =>
+      Effect.fail(holder === undefined ? error : KafkaError.make({ ...reason, by: `${reason.by}; ${holder}` }))
+    )
+  }
+
+  /** Why nothing can be part of a transaction now. */
+  const closedTo = (): KafkaError.KafkaError | undefined => {
+    const { error, failure, phase } = state()
+    if (failure !== undefined || error !== undefined) return failure ?? error
+    return phase === "open" && !isEnding ? undefined : notOpen()
+  }
+
+  /** One thing at a time, and to its end: whoever is interrupted stops waiting for it. */
+  const turn = Semaphore.makeUnsafe(1)
+  const inTurn = <A>(self: Effect.Effect<A, KafkaError.KafkaError>): Effect.Effect<A, KafkaError.KafkaError> =>
+    Effect.flatMap(Effect.forkIn(turn.withPermits(1)(self), scope, { startImmediately: true }), Fiber.join)
+
+  const commitOffsets: TransactionalProducer["commitOffsets"] = (keeper, group, as, commits) =>
+    Effect.suspend(() => {
+      const { commitIn } = keeper
+      if (commitIn === undefined) return Effect.fail(keptElsewhere(group))
+      return inTurn(
+        Effect.andThen(asked("group", { _tag: "GroupWanted", group }), offsets(commitIn, group, as, commits))
+      )
+    })
+
+  const offsets = (
+    commitIn: NonNullable<GroupOffsets["Service"]["commitIn"]>,
+    group: string,
+    as: Identity,
+    commits: ReadonlyArray<Commit>
+  ): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.suspend(() => {
+      const { isImplicit, producer } = state()
+      if (producer === undefined) return Effect.fail(notOpen())
+      const transaction = { transactionalId, producerId: producer.id, producerEpoch: producer.epoch, isImplicit }
+      let isLost = false
+      const once = commitIn(transaction, group, as, commits).pipe(
+        Effect.tapError((error) => Effect.sync(() => (isLost ||= error.isRetryable))),
+        Effect.flatMap((codes) => {
+          const code = codes.find((one) => one !== 0) ?? 0
+          return code !== 0 && ErrorCode.isTransient(code, "TxnOffsetCommit")
+            ? Effect.fail(passing(code, group))
+            : Effect.succeed(code)
+        })
+      )
+      const budget = { name: "apiTimeout", millis: apiTimeout, waitingFor: `the offsets of group ${group}` }
+      return Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry).pipe(
+        Effect.matchEffect({
+          onSuccess: (code) => asked("offsets", { _tag: "OffsetsAnswered", group, code, isLost }),
+          onFailure: (error) => {
+            post({ _tag: "OffsetsUnanswered", error, isLost })
+            return Effect.fail(error)
+          }
+        })
+      )
+    })
+
+  /** What is under way is answered first: a batch that comes after the end would be the next transaction's. */
+  const end = (commits: boolean) =>
+    Effect.andThen(
+      engine.settled,
+      Effect.suspend(() => asked("end", { _tag: "End", commits, hasGap: engine.takeGap() }))
+    ).pipe(Effect.catch(namingWho))
+
+  const abort = Effect.suspend(() => {
+    isEnding = true
+    engine.failAll(aborted(transactionalId))
+    return inTurn(end(false))
+  })
+
+  const commit = Effect.andThen(
+    engine.flush,
+    Effect.suspend(() => {
+      isEnding = true
+      return inTurn(end(true))
+    })
+  )
+
+  const begin = Effect.suspend(() => {
+    const begun = Effect.suspend(() => {
+      isEnding = false
+      return asked("begin", { _tag: "Begin" })
+    })
+    return turn.withPermits(1)(begun.pipe(Effect.onInterrupt(() => Effect.sync(() => post({ _tag: "Cancel" })))))
+  }).pipe(Effect.catch(namingWho))
+
+  const initialize = turn
+    .withPermits(1)(asked("begin", { _tag: "Initialize" }))
+    .pipe(Effect.catch(namingWho))
+
+  /** Leaves nothing open: neither what was begun, nor what nobody knows the end of. */
+  const leave = Effect.andThen(
+    // What ends just now is waited for.
+    turn.withPermits(1)(Effect.void),
+    Effect.suspend(() => {
+      const { phase } = state()
+      return phase === "open" ? abort : phase === "doubt" ? initialize : Effect.void
+    })
+  )
+  const closing = yield* Closing
+  yield* Effect.addFinalizer(() =>
+    leave.pipe(Effect.timeoutOrElse({ duration: closeTimeout, orElse: () => Effect.void }), Effect.ignore, closing)
+  )
+
+  return {
+    append: (partition, records, delivery, since) => {
+      const error = closedTo()
+      if (error === undefined) engine.append(partition, records, delivery, since)
+      else delivery.failed(0, records.length, error)
+    },
+    withdraw: engine.withdraw,
+    flush: engine.flush,
+    initialize,
+    begin,
+    commitOffsets,
+    failure: () => state().failure ?? state().error,
+    refused: failed,
+    commit,
+    abort
+  }
+})
+
+const notOpen = (): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Misuse",
+    message: "no transaction is open: it has ended, and nothing can be part of it any more"
+  })
+
+const aborted = (transactionalId: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Misuse", message: "the transaction was aborted", transactionalId })
+
+const keptElsewhere = (group: string): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Unsupported",
+    needed: "offsets within a transaction",
+    ours: "a keeper of offsets outside of Kafka",
+    theirs: "transactions over what Kafka keeps",
+    group
+  })
+
+const passing = (code: number, group: string): KafkaError.KafkaError => {
+  const { message, name } = ErrorCode.get(code)
+  return KafkaError.make({ _tag: "Server", code, name, message, retriable: true, api: "TxnOffsetCommit", group })
+}

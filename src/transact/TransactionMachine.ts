@@ -1,0 +1,329 @@
+/**
+ * Pure. The life of a transactional id: what has happened goes in, the requests that are due come out. It reads no clock
+ * and sends nothing; each command leads to exactly one event that answers it. Its rules:
+ *
+ * - Nothing is committed of a transaction in which anything has failed, and nothing is added to one that is ending.
+ * - What may still arrive late arrives under an old epoch: after a request without an answer, and after sequences that
+ *   were given up, the epoch is raised (InitProducerId) before the next transaction begins. With transaction version 2
+ *   every transaction has an epoch of its own (KIP-890).
+ * - A commit without an answer leaves the transaction in doubt. It is told as that, never as aborted; and before anything
+ *   else is sent the coordinator is asked to abort what is open, if it is, and to raise the epoch. So a late copy of the
+ *   commit commits nothing of what comes after it.
+ * - Who is fenced sends nothing any more. A refusal may also be the coordinator's own doing, which raises the epoch of a
+ *   transaction that it aborts since it was open for too long: so InitProducerId is asked, which tells the two apart.
+ */
+import * as ErrorCode from "../ErrorCode.ts"
+import type { ProducerId } from "../engine/TransactionGate.ts"
+import * as KafkaError from "../KafkaError.ts"
+import type { Command, Event, Phase, Settings, State } from "./TransactionState.ts"
+
+type Step = readonly [State, ReadonlyArray<Command>]
+
+const none: ReadonlySet<string> = new Set()
+const { codes } = ErrorCode
+
+const nothing = (state: State): Step => [state, []]
+const tell = (what: Extract<Command, { _tag: "Tell" }>["what"], error?: KafkaError.KafkaError): Command => ({
+  _tag: "Tell",
+  what,
+  error
+})
+
+/** Of no transaction. */
+const closed = {
+  added: none,
+  adding: none,
+  waiting: none,
+  groups: none,
+  isRegistered: false,
+  failure: undefined,
+  commits: false,
+  isEnding: false
+} as const
+
+const init = (state: State): Step => [
+  { ...state, phase: "initializing" },
+  [
+    {
+      _tag: "Init",
+      expected: state.producer,
+      isContested: state.contested !== undefined,
+      mayBeRaised: state.contested?.mayBeRaised === true
+    }
+  ]
+]
+
+const end = (state: State, commits: boolean, phase: Phase): Step => [
+  { ...state, phase, commits },
+  [{ _tag: "EndTxn", producer: state.producer!, commits, isImplicit: state.isImplicit }]
+]
+
+/** Whether a code says that somebody else is the producer now. */
+export const isFenced = (code: number): boolean =>
+  code === codes.PRODUCER_FENCED || code === codes.INVALID_PRODUCER_EPOCH
+
+/** Whether the coordinator has forgotten the id: there is nothing open. */
+const isForgotten = (code: number): boolean =>
+  code === codes.INVALID_PRODUCER_ID_MAPPING || code === codes.UNKNOWN_PRODUCER_ID
+
+/** A step of the machine of one transactional id. */
+export const step = (settings: Settings, state: State, event: Event): Step =>
+  proceed(transition(settings, state, event))
+
+/** Goes on with what somebody waits for, where nothing is under way that comes first. */
+const proceed = (step: Step): Step => {
+  const [state, commands] = step
+  if (state.asks === undefined) return step
+  const done = { ...state, asks: undefined }
+  switch (state.phase) {
+    case "over":
+      return [done, [...commands, tell("begin", state.error)]]
+    case "open":
+      return [done, [...commands, tell("begin", misuse("a transaction is open already"))]]
+    case "ready":
+      if (!state.isStale)
+        return [state.asks === "begin" ? { ...done, ...closed, phase: "open" } : done, [...commands, tell("begin")]]
+      return after(commands, init(state))
+    case "new":
+      return after(commands, init(state))
+    case "doubt":
+      return after(commands, end(state, false, "resolving"))
+    default:
+      return step
+  }
+}
+
+const after = (commands: ReadonlyArray<Command>, [state, more]: Step): Step => [state, [...commands, ...more]]
+
+/** Whoever waits to begin hears why not. */
+const refuse = (state: State, phase: Phase, error: KafkaError.KafkaError): Step =>
+  state.asks === undefined ? [{ ...state, phase }, []] : [{ ...state, phase, asks: undefined }, [tell("begin", error)]]
+
+const transition = (settings: Settings, state: State, event: Event): Step => {
+  const { transactionalId } = settings
+  const refusal = (code: number, api: string, group?: string): KafkaError.KafkaError =>
+    isFenced(code)
+      ? fenced(transactionalId, state.producer, code, api)
+      : KafkaError.fromCode(code, { api, transactionalId, ...(group === undefined ? {} : { group }) })
+
+  /** The open transaction can only be aborted. */
+  const failed = (error: KafkaError.KafkaError, isStale: boolean, ...told: ReadonlyArray<Command>): Step =>
+    state.phase !== "open"
+      ? [state, told]
+      : [
+          { ...state, failure: state.failure ?? error, isStale: state.isStale || isStale, waiting: none },
+          [{ _tag: "FailRecords", error: state.failure ?? error }, ...told]
+        ]
+
+  const refused = (code: number, isLost: boolean, api: string, told: ReadonlyArray<Command>, group?: string): Step => {
+    const error = refusal(code, api, group)
+    const all = told.map((one) => (one._tag === "Tell" ? { ...one, error } : one))
+    return failed(error, isLost || isForgotten(code), ...all)
+  }
+
+  switch (event._tag) {
+    case "Initialize":
+      return nothing({ ...state, asks: "initialize" })
+    case "Begin":
+      return nothing({ ...state, asks: "begin" })
+    case "Cancel":
+      return nothing({ ...state, asks: undefined, phase: state.phase === "open" ? "ready" : state.phase })
+
+    case "Initialized": {
+      if (state.phase !== "initializing") return nothing(state)
+      const { isImplicit, producer } = event
+      const ready: State = {
+        ...state,
+        ...closed,
+        phase: "ready",
+        producer,
+        isImplicit,
+        isStale: false,
+        contested: undefined
+      }
+      return [ready, state.contested?.tells === true ? [tell("end", abortedByCoordinator(settings))] : []]
+    }
+    case "InitRefused": {
+      if (state.phase !== "initializing") return nothing(state)
+      const { contested } = state
+      const told = contested?.tells === true ? [tell("end", contested.error)] : []
+      const error = refusal(event.code, "InitProducerId")
+      const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
+      return isFenced(event.code)
+        ? [{ ...next, ...closed, phase: "over", error }, told]
+        : after(told, refuse(next, "new", error))
+    }
+    case "InitUnanswered": {
+      if (state.phase !== "initializing") return nothing(state)
+      const { contested } = state
+      if (contested?.tells !== true) return refuse(state, "new", event.error)
+      return after(
+        [tell("end", contested.error)],
+        refuse({ ...state, contested: { ...contested, tells: false } }, "new", event.error)
+      )
+    }
+
+    case "Wanted": {
+      if (state.phase !== "open" || state.isEnding || state.failure !== undefined) return nothing(state)
+      const fresh = event.partitions.filter((key) => !state.added.has(key) && !state.adding.has(key))
+      if (fresh.length === 0) return nothing(state)
+      if (state.isImplicit) {
+        return [{ ...state, added: new Set([...state.added, ...fresh]), isRegistered: true }, [{ _tag: "Admit" }]]
+      }
+      return add({ ...state, waiting: new Set([...state.waiting, ...fresh]) })
+    }
+    case "PartitionsAnswered": {
+      if (state.phase !== "open") return nothing(state)
+      if (event.code !== codes.NONE) {
+        return added(refused(event.code, event.isLost, "AddPartitionsToTxn", []))
+      }
+      const [next, commands] = add({
+        ...state,
+        added: new Set([...state.added, ...state.adding]),
+        adding: none,
+        isStale: state.isStale || event.isLost
+      })
+      return state.isEnding ? added([next, commands]) : [next, [{ _tag: "Admit" }, ...commands]]
+    }
+    case "PartitionsUnanswered":
+      return added(failed(event.error, event.isLost))
+
+    case "GroupWanted": {
+      if (state.phase !== "open") return [state, [tell("group", state.error ?? misuse("no transaction is open"))]]
+      if (state.failure !== undefined) return [state, [tell("group", state.failure)]]
+      if (state.isImplicit || state.groups.has(event.group)) return [{ ...state, isRegistered: true }, [tell("group")]]
+      const { group } = event
+      return [{ ...state, isRegistered: true }, [{ _tag: "AddGroup", producer: state.producer!, group }]]
+    }
+    case "GroupAnswered":
+      if (event.code !== codes.NONE)
+        return refused(event.code, event.isLost, "AddOffsetsToTxn", [tell("group")], event.group)
+      return [
+        { ...state, groups: new Set([...state.groups, event.group]), isStale: state.isStale || event.isLost },
+        [tell("group")]
+      ]
+    case "GroupUnanswered":
+      return failed(event.error, event.isLost, tell("group", event.error))
+    case "OffsetsAnswered":
+      if (event.code !== codes.NONE)
+        return refused(event.code, event.isLost, "TxnOffsetCommit", [tell("offsets")], event.group)
+      return [{ ...state, isStale: state.isStale || event.isLost }, [tell("offsets")]]
+    case "OffsetsUnanswered":
+      return failed(event.error, event.isLost)
+
+    case "Failed":
+      return failed(event.error, false)
+
+    case "End": {
+      if (state.phase === "over") return [state, [tell("end", state.error)]]
+      if (state.phase !== "open") return [state, [tell("end", misuse("no transaction is open"))]]
+      const isStale = state.isStale || event.hasGap
+      const { commits } = event
+      if (state.adding.size > 0) return nothing({ ...state, isStale, commits, isEnding: true })
+      if (state.isRegistered) return end({ ...state, isStale }, commits && state.failure === undefined, "ending")
+      const { failure } = state
+      return [{ ...state, ...closed, phase: "ready", isStale }, [tell("end", commits ? failure : undefined)]]
+    }
+
+    case "EndAnswered":
+      if (state.phase === "resolving") return resolved(state, event, refusal)
+      return state.phase === "ending" ? ended(settings, state, event, refusal) : nothing(state)
+    case "EndUnanswered": {
+      const { error, isLost } = event
+      // That it was not to be committed is sure, whatever becomes of it.
+      if (state.phase === "resolving") return refuse(state, "doubt", error)
+      if (state.phase !== "ending") return nothing(state)
+      const told = state.commits && isLost ? inDoubt(transactionalId, error) : (state.failure ?? error)
+      return [{ ...state, ...closed, phase: "doubt", isStale: true }, [tell("end", told)]]
+    }
+  }
+}
+
+type Refusal = (code: number, api: string) => KafkaError.KafkaError
+type EndAnswered = Extract<Event, { readonly _tag: "EndAnswered" }>
+
+/** The partitions that it was asked for are answered; it ends, where it was to. */
+const added = ([state, commands]: Step): Step => {
+  const next: State = { ...state, adding: none }
+  if (!next.isEnding || next.phase !== "open") return [next, commands]
+  return after(commands, end(next, next.commits && next.failure === undefined, "ending"))
+}
+
+/** Adds what waits, one request at a time. */
+const add = (state: State): Step => {
+  if (state.waiting.size === 0 || state.adding.size > 0) return nothing(state)
+  const adding = state.waiting
+  return [
+    { ...state, adding, waiting: none, isRegistered: true },
+    [{ _tag: "AddPartitions", producer: state.producer!, partitions: adding }]
+  ]
+}
+
+/** A transaction has ended, or was refused to. */
+const ended = (settings: Settings, state: State, event: EndAnswered, refusal: Refusal): Step => {
+  const { code, isLost, producer = state.producer } = event
+  const { commits, failure } = state
+  const ready = (isStale: boolean): State => ({ ...state, ...closed, phase: "ready", producer, isStale })
+  if (code === codes.NONE) {
+    const raised = producer !== state.producer
+    return [ready(!raised && (state.isStale || isLost)), [tell("end", commits ? undefined : failure)]]
+  }
+  const error = refusal(code, "EndTxn")
+  if (isFenced(code)) {
+    // An earlier try of the same commit may have been taken before the id was.
+    const meant = commits && isLost ? inDoubt(settings.transactionalId, error) : error
+    // One that has ended may be followed by another's, under the very epoch that an abort would have raised it to.
+    const mayBeRaised = !isLost && !state.isImplicit && state.added.size + state.groups.size > 0
+    return init({ ...state, contested: { error: meant, tells: true, mayBeRaised } })
+  }
+  if (!commits) {
+    // There is nothing to abort (INVALID_TXN_STATE), or the coordinator cannot be asked to: nothing is committed anyway.
+    const isOver = code === codes.INVALID_TXN_STATE || isForgotten(code)
+    return [
+      { ...ready(true), phase: isOver ? "ready" : "doubt" },
+      [tell("end", failure ?? (isOver ? undefined : error))]
+    ]
+  }
+  // It was not committed by any try: that would have been answered as a success.
+  if (code === codes.INVALID_TXN_STATE) return [ready(true), [tell("end", abortedByCoordinator(settings))]]
+  if (isForgotten(code)) return [ready(true), [tell("end", error)]]
+  if (ErrorCode.asks(code, "EndTxn") === "abort")
+    return end({ ...state, failure: error, isStale: true }, false, "ending")
+  return [{ ...ready(true), phase: "doubt" }, [tell("end", isLost ? inDoubt(settings.transactionalId, error) : error)]]
+}
+
+/** What was in doubt is so no more: it was open and is aborted, or it had ended already. */
+const resolved = (state: State, { code, producer }: EndAnswered, refusal: Refusal): Step => {
+  const error = refusal(code, "EndTxn")
+  if (isFenced(code)) return init({ ...state, contested: { error, tells: false, mayBeRaised: false } })
+  if (code === codes.NONE || code === codes.INVALID_TXN_STATE || isForgotten(code))
+    return nothing({ ...state, ...closed, phase: "new", producer: producer ?? state.producer })
+  return refuse(state, "doubt", error)
+}
+
+const misuse = (message: string): KafkaError.KafkaError => KafkaError.make({ _tag: "Misuse", message })
+
+const abortedByCoordinator = ({ transactionTimeout, transactionalId }: Settings): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "TimedOut",
+    budget: "transactionTimeout",
+    millis: transactionTimeout,
+    waitingFor: "the end of a transaction, which the coordinator has aborted",
+    api: "EndTxn",
+    transactionalId
+  })
+
+const inDoubt = (transactionalId: string, { message: cause }: KafkaError.KafkaError): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "InDoubt", api: "EndTxn", transactionalId, cause })
+
+const fenced = (
+  transactionalId: string,
+  producer: ProducerId | undefined,
+  code: number,
+  api: string
+): KafkaError.KafkaError => {
+  const { name } = ErrorCode.get(code)
+  const ours = producer === undefined ? "" : ` (this one is id ${producer.id}, epoch ${producer.epoch})`
+  const by = `${name}: another producer of this transactional id has begun since, or, before Kafka 4.0, the coordinator has aborted a transaction without an end${ours}`
+  return KafkaError.make({ _tag: "Fenced", what: "producer", by, api, transactionalId })
+}
