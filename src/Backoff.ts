@@ -26,8 +26,12 @@ export const schedule: Schedule.Schedule<unknown> = Schedule.concat(
   Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]).pipe(Schedule.jittered)
 )
 
+/** The n-th wait is n times as long as the first, in milliseconds, so many times. PyKafka: rebalance_max_retries, rebalance_backoff_ms. */
+export const growing = (times: number, by: number): Schedule.Schedule<unknown> =>
+  Schedule.addDelay(Schedule.recurs(times), ({ attempt }) => Effect.succeed(Duration.millis(attempt * by)))
+
 /**
- * The same as a function of how often it has failed in a row (from 1), in milliseconds: for state machines, which keep
+ * The same as `schedule`, as a function of how often it has failed in a row (from 1), in milliseconds: for state machines, which keep
  * their own timers. `random` is in [0, 1).
  */
 export const delay = (failures: number, random: number): number =>
@@ -53,25 +57,17 @@ type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, KafkaError
 
 /** Steps Schedules at once, in the context of whoever has made it: its Clock and its logger, and jitter from `random`. */
 class Runner {
-  readonly clock: Clock.Clock
   readonly #run: ReturnType<typeof Effect.runSyncExitWith<never>>
   readonly #retry: Retry
   readonly #setting: string
   readonly #told: WeakSet<Retry>
   #random = 0
 
-  constructor(
-    context: Context.Context<never>,
-    clock: Clock.Clock,
-    retry: Retry,
-    setting: string,
-    told: WeakSet<Retry>
-  ) {
+  constructor(context: Context.Context<never>, retry: Retry, setting: string, told: WeakSet<Retry>) {
     const random: Random.Random = {
       nextDoubleUnsafe: () => this.#random,
       nextIntUnsafe: () => Math.floor((this.#random - 0.5) * 2 ** 53)
     }
-    this.clock = clock
     this.#run = Effect.runSyncExitWith(Context.add(context, Random.Random, random))
     this.#retry = retry
     this.#setting = setting
@@ -102,6 +98,7 @@ class Runner {
 class Stepped {
   readonly #retry: Retry
   readonly #runner: Runner
+  readonly #clock: Clock.Clock
   #step: Step | undefined
   #count = 0
   /** How far its time is ahead of the Clock: what was taken over has waited. */
@@ -110,9 +107,10 @@ class Stepped {
   last = 0
   hasEnded = false
 
-  constructor(retry: Retry, runner: Runner) {
+  constructor(retry: Retry, runner: Runner, clock: Clock.Clock) {
     this.#retry = retry
     this.#runner = runner
+    this.#clock = clock
   }
 
   /** Goes on to so many failures in a row, the last of which is `why`. */
@@ -128,7 +126,7 @@ class Stepped {
     const error = why()
     this.#step ??= this.#runner.run(Schedule.toStep(this.#retry), random)
     for (let i = from; i < failures; i++) {
-      const now = this.#runner.clock.currentTimeMillisUnsafe() + this.#ahead
+      const now = this.#clock.currentTimeMillisUnsafe() + this.#ahead
       const taken = this.#runner.run(
         Effect.suspend(() => this.#step!(now, error)),
         random
@@ -145,8 +143,9 @@ class Stepped {
 
 const steppedBy = (retry: Retry, setting: string, told = new WeakSet<Retry>()): Effect.Effect<() => Stepped> =>
   Effect.map(Effect.context<never>(), (context) => {
-    const runner = new Runner(context, Context.get(context, Clock.Clock), retry, setting, told)
-    return () => new Stepped(retry, runner)
+    const runner = new Runner(context, retry, setting, told)
+    const clock = Context.get(context, Clock.Clock)
+    return () => new Stepped(retry, runner, clock)
   })
 
 /** What makes a delay for each thing that fails; `ended` says what follows where the Schedule has ended. */
@@ -228,6 +227,35 @@ export const unending = (retry: Retry): Retry => stepping(retry, staysAt)
 /** For what has no error: an answer that is empty and comes too early, or that leaves a partition out. */
 const unknown: Why = () =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "a broker", cause: "it is of no use for now" }] })
+
+/** With so many steps a Schedule counts as one without an end. */
+const manySteps = 1000
+/** What a timer counts: 24 days. */
+const longest = 0x7fffffff
+
+/**
+ * How long a Schedule waits in all, in milliseconds, where jitter makes it shortest; undefined where it has no end, or
+ * one that no timer would reach.
+ */
+export const total = (retry: Retry, why: Why = unknown): number | undefined => {
+  // Whoever steps it in earnest tells where it dies.
+  const runner = new Runner(Context.empty(), retry, "", new WeakSet([retry]))
+  const step = runner.run(Schedule.toStep(retry), 0)
+  const error = why()
+  let sum = 0
+  for (let i = 0; i < manySteps; i++) {
+    const taken =
+      step &&
+      runner.run(
+        Effect.suspend(() => step(sum, error)),
+        0
+      )
+    if (taken === undefined) return sum
+    sum += Duration.toMillis(taken[1])
+    if (sum > longest) return undefined
+  }
+  return sum === 0 ? 0 : undefined
+}
 
 /** A budget and what it is spent on, for the error that ends it. */
 export interface Budget {

@@ -7,6 +7,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Backoff from "./Backoff.ts"
 import * as BalancedAssignor from "./balance/BalancedAssignor.ts"
 import * as BalancedDriver from "./balance/BalancedDriver.ts"
 import type { LayoutName } from "./balance/Layout.ts"
@@ -33,12 +34,23 @@ export interface ZooKeeperOptions {
   /** How partitions are shared out; all members of a group must agree. Default `"range"`. PyKafka: membership_protocol. JVM: partition.assignment.strategy. */
   readonly assignor?: "range" | "roundrobin" | BalancedAssignor.BalancedAssignor | undefined
   /**
+   * When claims that others hold are tried again, in one balance: each step's delay is the next wait, which ends at once
+   * where a claim is freed, and counts as none then; its input is a `TimedOut` that says what is waited for, and who
+   * claims it. Where it ends, the consumer gives back what it has, and fails with that. Default: PyKafka's,
+   * `rebalanceMaxRetries` - 1 waits of which the n-th lasts n × `rebalanceBackoff`. All that it waits is to be above the
+   * `drainTimeout` of the group's members: it is stepped once in advance, to know.
+   */
+  readonly claim?: Backoff.Retry | undefined
+  /**
    * How often claims that others hold are tried in one balance before the consumer fails with `TimedOut`. Default 10:
    * together with `rebalanceBackoff` 90 s, for which members of ours may take to give back what they have. PyKafka:
-   * rebalance_max_retries, which is 5 there. JVM: rebalance.max.retries (4).
+   * rebalance_max_retries, which is 5 there. JVM: rebalance.max.retries (4). Not beside `claim`.
    */
   readonly rebalanceMaxRetries?: number | undefined
-  /** The n-th wait for a claim lasts n times as long; it ends at once where the claim is freed. Default 2 s. PyKafka: rebalance_backoff_ms. */
+  /**
+   * The n-th wait for a claim lasts n times as long; it ends at once where the claim is freed. So long, too, until the
+   * group is looked at again where that has failed. Default 2 s. PyKafka: rebalance_backoff_ms.
+   */
   readonly rebalanceBackoff?: Duration.Input | undefined
   /** Where offsets are kept: by Kafka (default), or in ZooKeeper, as the JVM's offsets.storage=zookeeper has it. */
   readonly offsets?: "kafka" | "zooKeeper" | undefined
@@ -59,6 +71,7 @@ const table: Checks.TableOf<ZooKeeperOptions> = {
       value === "roundrobin" ||
       typeof (Object(value) as { assign?: unknown }).assign === "function"
   },
+  claim: true,
   rebalanceMaxRetries: true,
   rebalanceBackoff: true,
   offsets: Checks.oneOf("kafka", "zooKeeper"),
@@ -95,6 +108,12 @@ export const zooKeeper = (given: ZooKeeperOptions = {}): Membership<ZooKeeper | 
   if (attempts < 2)
     check.mistakes.push("rebalanceMaxRetries must be 2 or more: with 1 nobody waits for what others give back")
   const backoff = check.millis("rebalanceBackoff", options.rebalanceBackoff, 2_000)
+  const own = check.schedule("claim", options.claim)
+  if (own !== undefined && options.rebalanceMaxRetries !== undefined)
+    check.mistakes.push("rebalanceMaxRetries counts the waits that claim takes the place of: leave one of them out")
+  // So long others wait for what we hold.
+  const waits = own === undefined ? (backoff * attempts * (attempts - 1)) / 2 : Backoff.total(own)
+  if (own !== undefined && waits === 0) check.mistakes.push("claim waits for nothing: others need time to give back")
   const settings: BalancedDriver.Settings = {
     layout,
     assignor:
@@ -105,17 +124,17 @@ export const zooKeeper = (given: ZooKeeperOptions = {}): Membership<ZooKeeper | 
           : layout === "jvm"
             ? BalancedAssignor.jvmRoundRobin
             : BalancedAssignor.roundRobin,
-    attempts,
+    claim: own ?? Backoff.growing(attempts - 1, backoff),
+    claimSetting: own === undefined ? "rebalanceBackoff" : "claim",
     backoff,
-    // So long others wait for what we hold.
-    rebalanceTimeout: (backoff * attempts * (attempts - 1)) / 2,
+    rebalanceTimeout: Math.min(waits ?? Checks.maxInt32, Checks.maxInt32),
     metadataMaxAge: check.millis("metadataMaxAge", options.metadataMaxAge, 300_000),
     leaveTimeout: check.millis("leaveTimeout", options.leaveTimeout, 5_000)
   }
   return {
     name: "zookeeper",
     mistakes: check.mistakes,
-    rebalanceTimeout: settings.rebalanceTimeout,
+    rebalanceTimeout: waits,
     leaveTimeout: settings.leaveTimeout,
     offsets: Effect.gen(function* () {
       const zooKeeper = yield* ZooKeeper

@@ -1,6 +1,6 @@
 /** Groups in ZooKeeper, on the embedded broker and a ZooKeeper in memory, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Effect, Exit, Layer, Schedule, Scope, Stream } from "effect"
 import { Cluster, Consumer, GroupOffsets, type KafkaError, Membership, ZooKeeper, ZooKeeperGroup } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import * as BalancedAssignor from "../src/balance/BalancedAssignor.ts"
@@ -381,6 +381,35 @@ describe("Membership.zooKeeper", () => {
   )
 
   test(
+    "claims that others hold are waited for by a Schedule of the application's, each step told why; where it ends, it fails",
+    Effect.gen(function* () {
+      const party = new Party()
+      const memory = yield* ZooKeeper.Memory
+      const squatter = yield* memory.connect()
+      const path = "/consumers/g/owners/b'orders'/9-0"
+      yield* squatter.create(path, new TextEncoder().encode("squatter:1"), { ephemeral: true })
+      const whys: Array<string> = []
+      const claim = Schedule.upTo(Schedule.spaced("11 seconds"), { times: 3 }).pipe(
+        Schedule.while(({ input }) => Effect.sync(() => whys.push((input as KafkaError.KafkaError).message) > 0))
+      )
+      const a = yield* party.join({ zooKeeper: { claim } })
+      yield* pass(32_000)
+      assert.isUndefined(a.failure)
+      yield* until(
+        "it has failed",
+        Effect.sync(() => a.failure !== undefined)
+      )
+      assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "claim", millis: 33_000, partition: 0 })
+      // It was stepped once in advance, for how long it waits in all.
+      const told = whys.slice(3)
+      assert.lengthOf(told, 3)
+      for (const why of told) assert.include(why, "1 partition(s) that others claim")
+      assert.include(told[1], "squatter:1")
+      yield* a.leave
+    }).pipe(Effect.scoped)
+  )
+
+  test(
     "N members that start in the same tick converge",
     Effect.gen(function* () {
       const party = new Party()
@@ -581,10 +610,22 @@ describe("Membership.zooKeeper", () => {
       { assignor: {} },
       { rebalanceRetries: 3 },
       { rebalanceMaxRetries: 1 },
+      { claim: "1 second" },
+      { claim: Schedule.recurs(5) },
+      { claim: Schedule.forever },
+      { claim: Schedule.spaced("1 second"), rebalanceMaxRetries: 3 },
       { rebalanceBackoff: "soon" }
     ]
     for (const options of wrong) assert.lengthOf(Membership.zooKeeper(options).mistakes, 1, JSON.stringify(options))
     assert.lengthOf(Membership.zooKeeper({ layout: "jvm", assignor: BalancedAssignor.range }).mistakes, 0)
+    const waits = (options: Membership.ZooKeeperOptions) => Membership.zooKeeper(options).rebalanceTimeout
+    assert.strictEqual(waits({}), 90_000)
+    assert.strictEqual(waits({ rebalanceMaxRetries: 5 }), 20_000)
+    assert.strictEqual(waits({ claim: Schedule.upTo(Schedule.spaced("7 seconds"), { times: 6 }) }), 42_000)
+    assert.isUndefined(waits({ claim: Schedule.spaced("1 second") }))
+    // Seconds of which the last begins before the minute is over.
+    const minute = waits({ claim: Schedule.upTo(Schedule.spaced("1 second"), { duration: "1 minute" }) })!
+    assert.isTrue(minute >= 59_000 && minute <= 61_000, `${minute}`)
   })
 
   test(

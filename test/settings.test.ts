@@ -194,6 +194,7 @@ const consumerGroup: Legal<Membership.ConsumerOptions> = {
 const inZooKeeper: Legal<Membership.ZooKeeperOptions> = {
   layout: none,
   assignor: none,
+  claim: none,
   rebalanceMaxRetries: count,
   rebalanceBackoff: duration,
   offsets: none,

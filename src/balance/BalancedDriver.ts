@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Os from "node:os"
 import * as LogEvent from "../LogEvent.ts"
+import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import * as Machine from "../engine/Machine.ts"
@@ -33,7 +34,9 @@ import * as Registrations from "./Registrations.ts"
 export interface Settings {
   readonly layout: Layout.LayoutName
   readonly assignor: BalancedAssignor
-  readonly attempts: number
+  /** When claims that others hold are tried again, and the setting that says so. */
+  readonly claim: Backoff.Retry
+  readonly claimSetting: string
   readonly backoff: number
   readonly rebalanceTimeout: number
   readonly metadataMaxAge: number
@@ -56,7 +59,13 @@ export const join = Effect.fnUntraced(function* (
     uuid: () => Uuid.make(() => random.nextDoubleUnsafe()),
     time: yield* Clock.currentTimeMillis
   })
-  const machine: BalancedMember.Settings = { ...settings, group, layout }
+  const delay = (yield* Backoff.delays(settings.claim, settings.claimSetting))()
+  const machine: BalancedMember.Settings = {
+    ...settings,
+    group,
+    layout,
+    claimDelay: (waits, why) => delay(waits, random.nextDoubleUnsafe(), why)
+  }
   const known = new Map<string, string>()
   const watched = new Map<string, Fiber.Fiber<void>>()
   /** Members of another layout that were told of. */

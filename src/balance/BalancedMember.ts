@@ -9,8 +9,8 @@
  * What it holds to:
  * - A claim is the permission to fetch. Nothing is given (`Give`) before its claim stands in the session that lives, and
  *   no claim is removed (`Free`) before what it permitted was given back (`Revoke`, answered by `Released`).
- * - Claims that others hold are waited for, `backoff` longer each time; whoever frees one wakes us. After `attempts`
- *   such waits in one balance the member fails, typed. Whoever changes the group begins another balance.
+ * - Claims that others hold are waited for, as long each time as `claimDelay` says; whoever frees one wakes us. Where it
+ *   has ended, the member fails, typed. Whoever changes the group begins another balance.
  * - A session that is lost takes everything with it: `Lose` at once, nothing is committed, and the next session begins
  *   from what ZooKeeper says by then.
  * - A leader that moves changes the name of a claim, not whose it is: the new name is claimed besides the old one. Of a
@@ -41,11 +41,12 @@ const nothing = (state: State): Step => [state, []]
 
 const look = (state: State, namesOnly = false): Step => {
   const round = state.round + 1
-  return [{ ...state, phase: "looking", round, stale: "no", namesOnly, wakeAt: undefined }, [{ _tag: "Look", round }]]
+  const looking: State = { ...state, phase: "looking", round, stale: "no", namesOnly, wakeAt: undefined, wait: 0 }
+  return [looking, [{ _tag: "Look", round }]]
 }
 
 /** A balance from the beginning. */
-const begin = (state: State): Step => look({ ...state, attempt: 0, told: false })
+const begin = (state: State): Step => look({ ...state, attempt: 0, waited: 0, told: false })
 
 /** What goes to us by a view. */
 export const share = ({ assignor, layout }: Settings, view: View): ReadonlyMap<string, TopicPartition> => {
@@ -210,25 +211,29 @@ const claimed = (
     const isWhole = [...state.wanted.keys()].every((key) => held.has(key))
     return [{ ...state, phase: "balanced", attempt: 0, wakeAt: isWhole ? undefined : now + settings.backoff }, give]
   }
-  if (state.attempt + 1 >= settings.attempts) {
-    const first = taken[0]!
-    const [next, commands] = fail(
-      state,
-      KafkaError.make({
-        _tag: "TimedOut",
-        budget: "rebalanceBackoff",
-        millis: (settings.backoff * (settings.attempts * (settings.attempts - 1))) / 2,
-        waitingFor: `${taken.length} partition(s) that others claim, in all of rebalanceMaxRetries (${settings.attempts})${first.by === "" ? "" : `, the first of them by ${first.by}`}`,
-        group: settings.group,
-        ...place(first)
-      })
-    )
+  const attempt = state.attempt + 1
+  const why = () => isTaken(settings, state, taken)
+  const wait = settings.claimDelay(attempt, why)
+  if (wait === undefined) {
+    const [next, commands] = fail(state, why())
     return [next, [...give, ...commands]]
   }
   const claimants = [...new Set(taken.map((one) => one.by).filter((by) => by !== ""))]
   const nudge: ReadonlyArray<Command> = state.attempt > 0 && claimants.length > 0 ? [{ _tag: "Nudge", claimants }] : []
-  const attempt = state.attempt + 1
-  return [{ ...state, phase: "waiting", attempt, wakeAt: now + attempt * settings.backoff }, [...give, ...nudge]]
+  return [{ ...state, phase: "waiting", attempt, wait, wakeAt: now + Math.max(1, wait) }, [...give, ...nudge]]
+}
+
+const isTaken = (settings: Settings, state: State, taken: ReadonlyArray<Taken>): KafkaError.KafkaError => {
+  const first = taken[0]!
+  const by = first.by === "" ? "" : `, the first of them by ${first.by}`
+  return KafkaError.make({
+    _tag: "TimedOut",
+    budget: settings.claimSetting,
+    millis: state.waited,
+    waitingFor: `${taken.length} partition(s) that others claim, tried ${state.attempt + 1} times${by}`,
+    group: settings.group,
+    ...place(first)
+  })
 }
 
 /** Gives back what it has, and fails then. */
@@ -257,7 +262,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
   switch (event._tag) {
     case "Tick":
       if (deadline(state) === undefined || now < state.wakeAt!) return nothing(state)
-      return look({ ...state, stale: "no" }, state.phase === "balanced")
+      return look({ ...state, waited: state.waited + state.wait }, state.phase === "balanced")
     case "SessionBegan": {
       if (state.phase === "leaving") return nothing(state)
       if (state.phase === "losing") return nothing({ ...state, session: event.session })

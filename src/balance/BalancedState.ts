@@ -1,4 +1,5 @@
 /** Pure. What a member of a group in ZooKeeper knows, what it is told, and what it asks for: the alphabet of `BalancedMember`. */
+import type { Why } from "../Backoff.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import type { BalancedAssignor } from "./BalancedAssignor.ts"
@@ -8,9 +9,11 @@ export interface Settings {
   readonly group: string
   readonly layout: Layout
   readonly assignor: BalancedAssignor
-  /** How often a claim is tried in one balance. PyKafka: rebalance_max_retries. */
-  readonly attempts: number
-  /** The n-th wait for a claim lasts n times this, in milliseconds. PyKafka: rebalance_backoff_ms. */
+  /** The n-th wait for claims in one balance, in milliseconds, and what is waited for; undefined where there is none. */
+  readonly claimDelay: (waits: number, why: Why) => number | undefined
+  /** The setting that it is of. */
+  readonly claimSetting: string
+  /** How long until it is looked again, in milliseconds: where that has failed, or a partition has no leader. */
   readonly backoff: number
 }
 
@@ -124,6 +127,9 @@ export interface State {
   readonly told: boolean
   /** Waits for claims in this balance. */
   readonly attempt: number
+  /** Of those that lasted, in milliseconds, and the one that began last. */
+  readonly waited: number
+  readonly wait: number
   /** When the next look is due. */
   readonly wakeAt: number | undefined
   readonly closing: boolean
@@ -145,6 +151,8 @@ export const initial: State = {
   namesOnly: false,
   told: false,
   attempt: 0,
+  waited: 0,
+  wait: 0,
   wakeAt: undefined,
   closing: false,
   failure: undefined

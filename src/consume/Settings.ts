@@ -212,7 +212,7 @@ export const make = (
     const limit = membership?.rebalanceTimeout
     if (limit !== undefined && drainTimeout >= limit) {
       check.mistakes.push(
-        `drainTimeout (${drainTimeout} ms) must be below rebalanceTimeout (${limit} ms; of a group in ZooKeeper that is rebalanceBackoff × n(n-1)/2, where n is rebalanceMaxRetries)`
+        `drainTimeout (${drainTimeout} ms) must be below rebalanceTimeout (${limit} ms; of a group in ZooKeeper that is all that claim waits, or rebalanceBackoff × n(n-1)/2, where n is rebalanceMaxRetries)`
       )
     }
     return KafkaConfig.settle(check, {

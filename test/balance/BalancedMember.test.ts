@@ -10,7 +10,8 @@ const settings: BalancedMember.Settings = {
   group: "g",
   layout,
   assignor: BalancedAssignor.range,
-  attempts: 3,
+  claimDelay: (waits) => (waits < 3 ? waits * 1000 : undefined),
+  claimSetting: "rebalanceBackoff",
   backoff: 1000
 }
 const me = layout.claimant("t")
@@ -120,7 +121,7 @@ describe("BalancedMember", () => {
     const end = one.tell({ _tag: "Released", round: one.state.round })
     assert.strictEqual(tags(end), "Fail Leave")
     const { reason } = first("Fail", end).error
-    assert.deepInclude(reason, { _tag: "TimedOut", budget: "rebalanceBackoff", topic: "t", partition: 3 })
+    assert.deepInclude(reason, { _tag: "TimedOut", budget: "rebalanceBackoff", millis: 3000, topic: "t", partition: 3 })
   })
 
   it("looks at once where a claim that it waits for is freed, and loses no attempt by it", () => {

@@ -1,6 +1,7 @@
 /** Members in ZooKeeper without a consumer: they take what they are given, and give it back after a while. */
 import { Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as Backoff from "../../src/Backoff.ts"
 import * as BalancedAssignor from "../../src/balance/BalancedAssignor.ts"
 import * as BalancedDriver from "../../src/balance/BalancedDriver.ts"
 import type { KafkaError } from "../../src/KafkaError.ts"
@@ -10,7 +11,8 @@ import * as ZooKeeper from "../../src/ZooKeeper.ts"
 export const settings: BalancedDriver.Settings = {
   layout: "pykafka",
   assignor: BalancedAssignor.range,
-  attempts: 10,
+  claim: Backoff.growing(9, 2000),
+  claimSetting: "rebalanceBackoff",
   backoff: 2000,
   rebalanceTimeout: 90_000,
   metadataMaxAge: 300_000,
