@@ -9,6 +9,7 @@ import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { AddressOrder } from "./connection/AddressOrder.ts"
+import { shown } from "./Checks.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import { type Address, type Connection, type Handler, Network } from "./Network.ts"
@@ -202,6 +203,39 @@ const own = (socket: Net.Socket, address: Address, handler: Handler, onEnd: (hea
 
 const ignore = () => {}
 
+/** What a lookup gives of a name: addresses, or one of them, as `dns.lookup` does where it is not asked for all. */
+const addressesIn = (found: unknown, family: unknown): Array<Dns.LookupAddress> => {
+  const list: ReadonlyArray<unknown> = Array.isArray(found) ? found : [{ address: found, family }]
+  return list.flatMap((one) => {
+    const { address } = (one ?? {}) as { readonly address?: unknown }
+    const family = typeof address === "string" ? Net.isIP(address) : 0
+    return family === 0 ? [] : [{ address: address as string, family }]
+  })
+}
+
+/** A lookup whose answers are such that a socket can take them: what the socket throws over one ends the process. */
+const checked =
+  (lookup: Lookup, sorted: (found: Array<Dns.LookupAddress>) => Array<Dns.LookupAddress>): Lookup =>
+  (name, options, done) => {
+    let isTold = false
+    const tell: typeof done = (error, found) => {
+      if (isTold) return
+      isTold = true
+      done(error, found)
+    }
+    const failed = (error: unknown) => tell(error instanceof Error ? error : new Error(shown(error)), [])
+    try {
+      lookup(name, options, (error, found, family) => {
+        if (error) return failed(error)
+        const addresses = addressesIn(found, family)
+        if (addresses.length === 0) return failed(new Error(`the lookup of ${name} has given no address`))
+        tell(null, sorted(addresses))
+      })
+    } catch (error) {
+      failed(error)
+    }
+  }
+
 const connectSocket = (
   address: Address,
   handler: Handler,
@@ -211,24 +245,23 @@ const connectSocket = (
 ): Effect.Effect<Open, KafkaError.KafkaError> =>
   Effect.callback((resume) => {
     const { host, keepAlive = keepAliveMillis, port, sourceAddress, tls } = address
-    const tcp = Net.connect({
-      host,
-      port,
+    const tcp = new Net.Socket({
       noDelay: true,
       // Probes go out each second from then on, and ten without an answer end it.
       keepAlive: keepAlive !== Infinity,
-      ...(keepAlive === Infinity ? {} : { keepAliveInitialDelay: Math.max(1000, keepAlive) }),
+      ...(keepAlive === Infinity ? {} : { keepAliveInitialDelay: Math.max(1000, keepAlive) })
+    })
+    const options: Net.TcpNetConnectOpts = {
+      host,
+      port,
       // A name is resolved anew at each connect, and each of its addresses is tried.
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: attemptMillis,
-      lookup: (name, options, done) =>
-        lookup(name, options, (error, found, family) =>
-          done(error, Array.isArray(found) ? order.sorted(host, found) : found, family)
-        ),
+      lookup: checked(lookup, (found) => order.sorted(host, found)),
       ...(sourceAddress === undefined
         ? {}
         : { localAddress: sourceAddress.host, ...(sourceAddress.port === 0 ? {} : { localPort: sourceAddress.port }) })
-    })
+    }
     let socket = tcp
     let remote: string | undefined
     const onEnd = (heard: boolean) => {
@@ -274,6 +307,12 @@ const connectSocket = (
         resume(Effect.succeed(own(secure, address, handler, onEnd)))
       })
     })
+    try {
+      tcp.connect(options)
+    } catch (error) {
+      // A port or a name that cannot be: the handle that was made for it would stay.
+      fail(unreachable(address, String(error), error))
+    }
     return Effect.sync(() => {
       tcp.on("error", ignore)
       socket.on("error", ignore)
@@ -296,7 +335,6 @@ export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Ne
     connect: (address, handler) =>
       Effect.acquireRelease(
         Effect.flatMap(address.tls === undefined ? Effect.undefined : address.tls.context, (context) =>
-          // A port or a name that cannot be is thrown.
           Effect.catchDefect(connectSocket(address, handler, context, lookup, order), (defect) =>
             Effect.fail(unreachable(address, String(defect), defect))
           )

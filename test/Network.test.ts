@@ -158,6 +158,55 @@ describe("TCP", () => {
     }).pipe(Effect.scoped)
   )
 
+  for (const [what, lookup, cause] of [
+    [
+      "no address",
+      (_n, _o, done) => setImmediate(() => done(null, [])),
+      "the lookup of kafka.test has given no address"
+    ],
+    ["nothing", (_n, _o, done) => setImmediate(() => done(null, undefined as never)), "has given no address"],
+    ["what is none", (_n, _o, done) => setImmediate(() => done(null, [null, { address: "a" }] as never)), "no address"],
+    ["an error that is none", (_n, _o, done) => setImmediate(() => done("gone" as never, "")), `"gone"`],
+    ["an error without a message", (_n, _o, done) => setImmediate(() => done({} as never, "")), "an object"],
+    [
+      "an exception",
+      () => {
+        throw new Error("no resolver")
+      },
+      "no resolver"
+    ]
+  ] as ReadonlyArray<readonly [string, NodeNetwork.Lookup, string]>)
+    it.live(`a lookup that gives ${what} is a typed end, not that of the process, and leaves no handle`, () =>
+      Effect.gen(function* () {
+        const handles = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
+        const before = handles()
+        for (let i = 0; i < 3; i++) {
+          const error = yield* reason(connect({ host: "kafka.test", port: 1 }, NodeNetwork.make({ lookup })))
+          assert.strictEqual(error._tag, "Unreachable")
+          if (error._tag === "Unreachable") assert.include(error.attempts[0]!.cause, cause)
+        }
+        yield* Effect.repeat(Effect.sleep(1), { until: () => handles() <= before })
+      }).pipe(Effect.scoped, Effect.timeout("3 seconds"))
+    )
+
+  it.live("takes the one address of a lookup that does not give all, and passes over what is none", () =>
+    Effect.gen(function* () {
+      const { port } = yield* plain(echo)
+      for (const lookup of [
+        (_n, _o, done) => done(null, "127.0.0.1", 4),
+        (_n, _o, done) =>
+          done(null, [
+            { address: "here", family: 4 },
+            { address: "127.0.0.1", family: 6 }
+          ])
+      ] as ReadonlyArray<NodeNetwork.Lookup>) {
+        const { connection, some } = yield* connect({ host: "kafka.test", port }, NodeNetwork.make({ lookup }))
+        connection.write([bytes("x")])
+        yield* some
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("leads to another address of a name, where the first takes connections and says nothing", () =>
     Effect.gen(function* () {
       for (const behave of [(socket: Net.Socket) => void socket.end(), (socket: Net.Socket) => void socket.resume()]) {
