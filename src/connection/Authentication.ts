@@ -33,22 +33,42 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 const over = Effect.undefined
 
-/** What a broker says, without what it was told, in clear or in base64: some repeat what they were sent. */
-const without = (secrets: ReadonlyArray<string>, said: string): string => {
-  const forms = secrets.flatMap((secret) => {
-    const base64 = Buffer.from(secret).toString("base64")
-    return [
-      secret,
-      base64,
-      base64.replace(/=+$/, ""),
-      Buffer.from(secret).toString("base64url"),
-      encodeURIComponent(secret)
-    ]
+/** Base64 of a text as it looks wherever the text may stand in what was encoded: what no neighbour has changed. */
+const base64Within = (secret: string): ReadonlyArray<string> =>
+  [0, 1, 2].flatMap((before) => {
+    const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(secret)])
+    // The first characters, and the last, may hold bits of what stands beside it.
+    const within = (text: string) =>
+      text.replace(/=+$/, "").slice(Math.ceil((before * 8) / 6), Math.floor((bytes.length * 8) / 6))
+    const found = [within(bytes.toString("base64")), within(bytes.toString("base64url"))]
+    return found.filter(({ length }) => length >= 4)
   })
-  return forms
+
+/** A secret in the ways that something may repeat it. */
+const formsOf = (secret: string): ReadonlyArray<string> => {
+  const bytes = Buffer.from(secret)
+  return [
+    secret,
+    JSON.stringify(secret).slice(1, -1),
+    encodeURIComponent(secret),
+    bytes.toString("hex"),
+    bytes.toString("hex").toUpperCase(),
+    bytes.toString("base64"),
+    bytes.toString("base64url"),
+    ...base64Within(secret)
+  ]
+}
+
+/** So much of what a broker says is shown, in characters: it stands in each message and in the log. */
+const shownAtMost = 1000
+
+/** What a broker says, without what it was told, in clear or encoded: some repeat what they were sent. */
+const without = (secrets: ReadonlyArray<string>, said: string): string => {
+  const text = [...new Set(secrets.flatMap(formsOf))]
     .filter((form) => form !== "")
     .toSorted((a, b) => b.length - a.length)
     .reduce((text, form) => text.replaceAll(form, "<redacted>"), said)
+  return text.length <= shownAtMost ? text : `${text.slice(0, shownAtMost)}… (${text.length} characters)`
 }
 
 const plain = (username: string, password: string): Exchange => ({
@@ -123,7 +143,13 @@ const exchangeOf = (sasl: Security.Sasl, address: string): Effect.Effect<Exchang
             secretAccessKey: Redacted.value(secretAccessKey),
             sessionToken: sessionToken === undefined ? undefined : Redacted.value(sessionToken)
           }
-          return oauthBearer(SigV4.mskToken(secrets, sasl.region, yield* Clock.currentTimeMillis), {})
+          const token = SigV4.mskToken(secrets, sasl.region, yield* Clock.currentTimeMillis)
+          const exchange = oauthBearer(token, {})
+          // Whoever reads the token may repeat it in parts.
+          const url = Buffer.from(token, "base64url").toString()
+          const signature = /X-Amz-Signature=(\w+)/.exec(url)?.[1] ?? ""
+          const parts = [url, signature, secrets.secretAccessKey, secrets.sessionToken ?? ""]
+          return { ...exchange, secrets: [...exchange.secrets, ...parts] }
         }),
         "credentials of AWS could not be had",
         address
