@@ -35,6 +35,7 @@ const inASecond = <A, E>(api: string, answers: Options["answers"], use: Effect.E
 
 const notLeader = 6
 const notAvailable = 15
+const unknownTopicId = 100
 
 describe("in a second there are few", () => {
   it.effect("ListOffsets, and metadata, where a leader says that it is none", () =>
@@ -157,6 +158,32 @@ describe("in a second there are few requests of a whole client that is answered"
         for (const [other, count] of Object.entries(counts)) assert.isAtMost(count, other === api ? most : 5, seen)
       })
     )
+})
+
+describe("a topic whose id is another one in each answer, and of which nothing can be fetched", () => {
+  it.effect("is joined for about once in a second", () =>
+    Effect.gen(function* () {
+      let told = 0
+      const answers: Options["answers"] = {
+        Metadata: (_, healthy) => {
+          const usual = healthy() as { topics: Array<{ topicId: string }> }
+          for (const topic of usual.topics)
+            topic.topicId = Buffer.from(String(++told).padStart(16, "0")).toString("base64url")
+          return usual
+        },
+        Fetch: (_, healthy) => {
+          const usual = healthy() as { responses: Array<{ partitions: Array<{ errorCode: number }> }> }
+          for (const { partitions } of usual.responses) for (const one of partitions) one.errorCode = unknownTopicId
+          return usual
+        }
+      }
+      const counts = yield* ratesOf(answers, consuming)
+      const seen = JSON.stringify(counts)
+      for (const api of ["JoinGroup", "SyncGroup", "OffsetFetch", "ListOffsets", "Fetch"])
+        assert.isAtMost(counts[api] ?? 0, 3, seen)
+      assert.isAtMost(counts["Metadata"] ?? 0, 10, seen)
+    })
+  )
 })
 
 describe("an answer that leaves out what was asked for", () => {
