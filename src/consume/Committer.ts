@@ -149,11 +149,9 @@ export const make = (
       if (failure !== undefined) return yield* failure
     })
     const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
-    const isRetried = ({ isRetryable, reason }: KafkaError.KafkaError) =>
-      reason._tag === "Server"
-        ? GroupOffsets.isRetriable(reason.code) &&
-          !(byHand && unknownTopic.has(reason.code) && unknown >= unknownTopicTries)
-        : isRetryable
+    const isRetried = (error: KafkaError.KafkaError) =>
+      isTransient(error) &&
+      !(byHand && error.reason._tag === "Server" && unknownTopic.has(error.reason.code) && unknown >= unknownTopicTries)
     return Backoff.within(once, budget, isRetried, settings.retry).pipe(
       Effect.mapError((error) => (passed === undefined ? error : notOwned(passed, settings.group)))
     )
@@ -213,7 +211,7 @@ export const make = (
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
     const isOne = error.reason._tag === "NotOwned"
-    if (!isOne && !error.isRetryable) return Effect.fail(error)
+    if (!isOne && !isTransient(error)) return Effect.fail(error)
     // Where one of them is ours no longer, the others may not have been taken yet.
     marked(1)
     if (isOne) return Effect.void
@@ -249,6 +247,10 @@ export const make = (
     )
   }
 }
+
+/** Whether a commit that failed with it may succeed later: a rebalance, too, comes to its end. */
+const isTransient = ({ isRetryable, reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "Server" ? GroupOffsets.isRetriable(reason.code) : isRetryable
 
 const placeOf = ({ place, topicId }: Partition) => (topicId === undefined ? place : { ...place, topicId })
 
