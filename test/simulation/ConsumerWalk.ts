@@ -4,15 +4,15 @@
  * committed by hand, and another topic is deleted, made again, truncated and poisoned. Whatever is sick, what is healthy
  * must be handled within a budget, by one member at a time.
  */
-import { Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import { Producer } from "samsa"
 import { EmbeddedKafka, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
-import { extra, extraPartitions, join, leave, orders, send, sendHealthy, World } from "./World.ts"
+import { extra, extraPartitions, join, leaveAll, orders, send, sendHealthy, World } from "./World.ts"
 
-const walk = (partitions: number, choose: Choices) =>
+const walk = (partitions: number, choose: Choices, failures: Array<string>) =>
   Effect.gen(function* () {
     const oracle = yield* Oracle.Oracle
     const world = new World(yield* EmbeddedKafka.EmbeddedKafka, oracle, choose)
@@ -37,12 +37,14 @@ const walk = (partitions: number, choose: Choices) =>
       wanted.push(...(yield* send(world, "orders", [choose.below(partitions)])))
     }
     yield* oracle.within("everything, when all is well again", "2 minutes")(world.awaitHandled(wanted))
-    while (world.members.length > 0) yield* leave(world)
-    yield* Fiber.awaitAll(world.dying)
+    yield* leaveAll(world)
+    // A deleted topic may be told to whoever reads it.
+    failures.push(...world.failures.filter((failure) => !/UnknownTopic.*\[extra/.test(failure)))
   })
 
 /** Walks from a seed. What is told of the other topic's log is left out: nobody can say what it should hold. */
-export const run = (seed: number): Effect.Effect<Walk.Run, unknown> => {
+export const run = (seed: number): Effect.Effect<Walk.Run & { readonly failures: ReadonlyArray<string> }, unknown> => {
+  const failures: Array<string> = []
   const choose = choices(seed)
   const partitions = choose.of([1, 2, 3, 4, 6, 12, choose.chance(0.1) ? 200 : 20])
   const replicationFactor = choose.of([1, 1, 3])
@@ -51,9 +53,10 @@ export const run = (seed: number): Effect.Effect<Walk.Run, unknown> => {
     { name: orders, partitions, replicationFactor },
     { name: extra, partitions: extraPartitions, replicationFactor: 3 }
   ]
-  const walked = Effect.provide(walk(partitions, choose), Producer.layer({ compression }))
+  const walked = Effect.provide(walk(partitions, choose, failures), Producer.layer({ compression }))
   return Effect.map(Walk.run(seed, { kafka: { topics }, limit: 20 * 60_000 }, walked), (it) => ({
     ...it,
+    failures,
     violations: it.violations.filter(({ topic }) => topic !== "extra")
   }))
 }

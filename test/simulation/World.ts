@@ -155,8 +155,8 @@ export class World {
     this.onHandled?.()
   }
 
-  /** Members that hear nothing any more, and are being closed. */
-  readonly dying: Array<Fiber.Fiber<unknown>> = []
+  /** Members that are being closed beside the walk: those that hear nothing any more, and those that begin anew. */
+  readonly ending: Array<Fiber.Fiber<unknown, unknown>> = []
 
   /** Completes when all of these were handled. */
   readonly awaitHandled = (wanted: ReadonlyArray<string>): Effect.Effect<void> =>
@@ -254,6 +254,7 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
 const restart = (world: World, member: Member): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
     remove(world, member)
+    if (member.reading !== undefined) world.ending.push(member.reading)
     return Effect.andThen(close(world, member), join(world))
   })
 
@@ -277,6 +278,14 @@ export const leave = (world: World): Effect.Effect<void> =>
     yield* Fiber.interrupt(member.reading!)
   })
 
+/** Every member leaves, those that are about to come again, too. */
+export const leaveAll = (world: World): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    while (world.members.length > 0) yield* leave(world)
+    yield* Fiber.awaitAll(world.ending.splice(0))
+    if (world.members.length > 0) yield* leaveAll(world)
+  })
+
 /** Nothing that it sends arrives any more. */
 export const die = (world: World): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -284,7 +293,7 @@ export const die = (world: World): Effect.Effect<void, never, Scope.Scope> =>
     remove(world, member)
     yield* world.broker.inject(Fault.on("*", { clientId: member.name }).loseRequest)
     yield* world.keeper.cut(member.name)
-    world.dying.push(yield* Effect.forkDetach(Effect.andThen(Fiber.interrupt(member.reading!), close(world, member))))
+    world.ending.push(yield* Effect.forkDetach(Effect.andThen(Fiber.interrupt(member.reading!), close(world, member))))
   })
 
 /** Sends a record to each of these partitions, and gives what is to be handled. */

@@ -4,14 +4,25 @@
  * lost, the ensemble freezes and stops, members start in one tick, nodes are removed, and strangers' are written. The
  * oracle judges by what was delivered.
  */
-import { Context, Effect, Fiber, type Scope, Stream } from "effect"
+import { Context, Effect, type Scope, Stream } from "effect"
 import { Membership, Producer, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
 import { type Choices, choices } from "./Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
-import { extra, extraPartitions, join, type Keeper, leave, orders, send, sendHealthy, World } from "./World.ts"
+import {
+  extra,
+  extraPartitions,
+  join,
+  type Keeper,
+  leave,
+  leaveAll,
+  orders,
+  send,
+  sendHealthy,
+  World
+} from "./World.ts"
 
 const layouts = ["pykafka", "jvm", "pykafka-2.3-py3", "pykafka-py2"] as const
 
@@ -264,8 +275,7 @@ const walk = (partitions: number, choose: Choices, end: End) =>
       wanted.push(...(yield* send(world, "orders", [choose.below(partitions)])))
     }
     yield* oracle.within("everything, when all is well again", "2 minutes")(world.awaitHandled(wanted))
-    while (world.members.length > 0) yield* leave(world)
-    yield* Fiber.awaitAll(world.dying)
+    yield* leaveAll(world)
     yield* Effect.sleep(20_000)
     // One that comes while a topic is not there is told so.
     end.failures = world.failures.filter((failure) => !/UnknownTopic.*\[extra/.test(failure))

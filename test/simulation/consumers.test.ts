@@ -13,9 +13,10 @@ describe("a group with clients of their own, whatever is sick", () => {
       Effect.gen(function* () {
         const broken: Array<string> = []
         for (const seed of seeds) {
-          const { defects, violations } = yield* run(seed)
+          const { defects, failures, violations } = yield* run(seed)
           for (const violation of violations)
             broken.push(`seed ${seed}: ${violation.invariant} ${JSON.stringify(violation)}`)
+          for (const failure of failures) broken.push(`seed ${seed}: ${failure}`)
           for (const defect of defects) broken.push(`seed ${seed}: ${String(defect)}`)
         }
         assert.deepStrictEqual(broken, [])
