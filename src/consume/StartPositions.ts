@@ -237,13 +237,16 @@ export const find = <W extends Sought>(
     ask([one]).pipe(
       Effect.matchEffect({
         onFailure: (error) =>
-          Effect.flatMap(waits(one.partition, error), (what) =>
-            what === "again" ? Effect.fail(error) : Effect.succeed(undefined)
-          ),
-        onSuccess: (offsets) => Effect.succeed(offsets)
+          Effect.matchEffect(waits(one.partition, error), {
+            // What nothing cures is an end, and not tried again.
+            onFailure: (lasting) => Effect.succeed(Effect.fail(lasting)),
+            onSuccess: (what) =>
+              what === "again" && options.while(one.partition) ? Effect.fail(error) : Effect.succeed(Effect.void)
+          }),
+        onSuccess: (offsets) => Effect.succeed(tell([one], offsets))
       }),
-      Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => options.while(one.partition) }),
-      Effect.flatMap((offsets) => (offsets === undefined ? Effect.void : tell([one], offsets)))
+      Effect.retry(Backoff.unending(cluster.retry)),
+      Effect.flatten
     )
   const each = (group: ReadonlyArray<W>): Effect.Effect<void, KafkaError.KafkaError> =>
     group.length === 1

@@ -579,3 +579,69 @@ describe("a partition that cannot begin yet leaves the others alone", () => {
     )
   )
 })
+
+describe("a position that cannot be found", () => {
+  const refused = [ErrorCode.codes.TOPIC_AUTHORIZATION_FAILED, ErrorCode.codes.INVALID_REQUEST]
+  for (const code of refused)
+    for (const partitions of [one, two])
+      it.effect(
+        `was asked for again and again in silence, though no retry cures it: it ends the consumer (${code}, ${partitions === one ? 1 : 2})`,
+        () =>
+          Effect.gen(function* () {
+            const broker = yield* EmbeddedKafka.EmbeddedKafka
+            const asked = yield* broker.inject(Fault.on("ListOffsets").error(code))
+            const { consumer } = yield* member()
+            const reading = yield* Effect.forkScoped(reasonOf(Stream.runDrain(consumer.stream)))
+            yield* until("it ends", () => reading.pollUnsafe() !== undefined, 5000)
+            const expected = code === ErrorCode.codes.INVALID_REQUEST ? "Server" : "Unauthorized"
+            assert.strictEqual(yield* Fiber.join(reading), expected)
+            assert.isAtMost(yield* asked.hits, 4)
+          }).pipe(scoped, Effect.provide(partitions))
+      )
+
+  it.effect("ended the consumer where the partition was given back meanwhile: the others are read on", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const p1 = { topic: "orders", partition: 1 }
+      yield* fill(1)
+      const asked = yield* broker.inject(
+        Fault.on("ListOffsets", { ...p1 }).error(ErrorCode.codes.NOT_LEADER_OR_FOLLOWER)
+      )
+      const refusedOften = Effect.map(asked.hits, (hits) => hits > 2)
+      let revoked = false
+      const membership: Membership.Membership = {
+        name: "own",
+        mistakes: [],
+        rebalanceTimeout: undefined,
+        join: ({ owner }) =>
+          Effect.gen(function* () {
+            yield* owner.assigned([p0, p1])
+            yield* Effect.forkScoped(
+              Effect.gen(function* () {
+                while (!(yield* refusedOften)) yield* Effect.sleep(100)
+                yield* owner.revoke([p1], 1000)
+                revoked = true
+              })
+            )
+            return {
+              identity: () => Membership.anonymous,
+              commitRefused: () => {},
+              closing: Effect.void,
+              leave: Effect.void
+            }
+          })
+      }
+      const { consumer } = yield* member({ membership })
+      const seen: Array<number> = []
+      const reading = yield* Effect.forkScoped(
+        reasonOf(Stream.runForEach(consumer.stream, ({ offset }) => Effect.sync(() => seen.push(offset))))
+      )
+      yield* until("it is given back", () => revoked)
+      // Longer than metadataTimeout: what is asked for by then fails.
+      yield* pass(20_000)
+      yield* fill(1, 0, 1)
+      yield* until("it is read on, or ends", () => seen.length === 2 || reading.pollUnsafe() !== undefined)
+      assert.isUndefined(reading.pollUnsafe())
+    }).pipe(scoped, Effect.provide(two))
+  )
+})
