@@ -128,6 +128,8 @@ for (const release of Lab.releases) {
           properties: {
             "log.retention.ms": -1,
             "log.roll.ms": 4_000_000_000_000,
+            // what is over is looked for every ten seconds, else
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 100,
             "authorizer.class.name":
               release === "2.8.2"
                 ? "kafka.security.authorizer.AclAuthorizer"

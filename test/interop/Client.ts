@@ -34,6 +34,17 @@ export interface Member {
   readonly kill?: Effect.Effect<void>
 }
 
+export interface Copy {
+  readonly topic: string
+  readonly target: string
+  readonly group: string
+  readonly transactionalId: string
+  /** How many records there are. */
+  readonly count: number
+  /** Records of a transaction, at most. */
+  readonly size: number
+}
+
 /** The cluster as a client sees it. */
 export interface Metadata {
   readonly brokers: ReadonlyArray<string>
@@ -62,8 +73,16 @@ export interface Client {
     records: ReadonlyArray<Record>,
     options?: { readonly codec?: Codec; readonly idempotent?: boolean }
   ) => Effect.Effect<void, ProcessError>
-  /** Everything from the beginning to the end, by partition and offset. */
-  readonly consume: (topic: string) => Effect.Effect<ReadonlyArray<Received>, ProcessError>
+  /** Everything from the beginning to the end, by partition and offset; with `committed` what is in no aborted transaction. */
+  readonly consume: (
+    topic: string,
+    options?: { readonly committed?: boolean }
+  ) => Effect.Effect<ReadonlyArray<Received>, ProcessError>
+  /**
+   * Copies all records of a topic to another as a member of a group, a few in each transaction with the offsets of the
+   * group, and aborts some of the transactions, to begin them again.
+   */
+  readonly copy?: (options: Copy) => Effect.Effect<void, ProcessError>
   /** Joins a group that reads the topic from the beginning, with a session time-out of 6 seconds. */
   readonly member: (topic: string, group: string) => Effect.Effect<Member, ProcessError, Scope.Scope>
   readonly metadata: (topic: string) => Effect.Effect<Metadata, ProcessError>

@@ -164,14 +164,15 @@ export const member =
 
 export const make = (classPath: string, broker: EmbeddedKafka.Service, assignor: string): Java => {
   const servers = ["--bootstrap-server", broker.bootstrap.join(",")]
-  const tool: Java["tool"] = (name, args, input = "") =>
-    Processes.run(command(classPath, name, [...servers, ...args]), { input }).pipe(
+  const bare: Java["tool"] = (name, args, input = "") =>
+    Processes.run(command(classPath, name, args), { input }).pipe(
       Effect.timeoutOrElse({
         duration: Program.patience,
         orElse: () =>
           Effect.fail(new Processes.ProcessError({ message: `${name} does not end within ${Program.patience}` }))
       })
     )
+  const tool: Java["tool"] = (name, args, input) => bare(name, [...servers, ...args], input)
   const lines = (text: string) => text.split("\n").filter((line) => line !== "")
   const properties = (flag: string, all: Readonly<Record<string, string | number | boolean>>) =>
     Object.entries(all).flatMap(([name, value]) => [flag, `${name}=${value}`])
@@ -198,15 +199,27 @@ export const make = (classPath: string, broker: EmbeddedKafka.Service, assignor:
           })
           .join("")
       ),
-    consume: (topic) =>
+    // it aborts by chance
+    copy: ({ count, group, size, target, topic, transactionalId }) =>
+      bare("TransactionalMessageCopier", [
+        "--broker-list",
+        broker.bootstrap.join(","),
+        ...`--input-topic ${topic} --input-partition 0 --output-topic ${target} --consumer-group ${group}`.split(" "),
+        ...`--transactional-id ${transactionalId} --transaction-size ${size} --max-messages ${count}`.split(" "),
+        ..."--enable-random-aborts --group-mode --use-group-metadata".split(" ")
+      ]),
+    consume: (topic, { committed = false } = {}) =>
       Effect.gen(function* () {
-        const count = (yield* broker.topic(topic))!.reduce((sum, { endOffset }) => sum + endOffset, 0)
+        const count = committed
+          ? (yield* Effect.orDie(broker.log(topic))).length
+          : (yield* broker.topic(topic))!.reduce((sum, { endOffset }) => sum + endOffset, 0)
         const text = yield* tool("consumer.ConsoleConsumer", [
           "--topic",
           topic,
           "--from-beginning",
           "--max-messages",
           String(count),
+          ...(committed ? ["--isolation-level", "read_committed"] : []),
           ...properties("--command-property", { "check.crcs": true }),
           ...properties("--formatter-property", {
             "print.partition": true,

@@ -116,7 +116,8 @@ export const make = (options: Options): Worker => {
         Fs.writeFileSync(file, sent(records))
         yield* call("produce", { topic, codec, idempotent, records: file })
       }).pipe(Effect.scoped),
-    consume: (topic) => Effect.map(records("consume", { topic }), inOrder),
+    consume: (topic, { committed = false } = {}) => Effect.map(records("consume", { topic, committed }), inOrder),
+    copy: (copy) => Effect.asVoid(call("copy", copy)),
     member: (topic, group): Effect.Effect<Member, never, Scope.Scope> =>
       Effect.gen(function* () {
         const records: Array<Received> = []

@@ -18,5 +18,5 @@ suite(
         })
       )
   },
-  ["headers", "idempotent", "group", "metadata", "autoCreated", "time", "admin"]
+  ["headers", "idempotent", "transactional", "group", "metadata", "autoCreated", "time", "admin"]
 )

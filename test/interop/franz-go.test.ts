@@ -19,5 +19,7 @@ for (const strategy of ["cooperative-sticky", "range"])
           })
         )
     },
-    strategy === "range" ? ["group"] : ["headers", "idempotent", "group", "metadata", "autoCreated", "time", "admin"]
+    strategy === "range"
+      ? ["group"]
+      : ["headers", "idempotent", "transactional", "group", "metadata", "autoCreated", "time", "admin"]
   )

@@ -77,7 +77,7 @@ suite(
     client: client("RangeAssignor"),
     partitions: 1
   },
-  ["headers", "idempotent", "group", "metadata", "autoCreated", "time", "admin"],
+  ["headers", "idempotent", "transactional", "group", "metadata", "autoCreated", "time", "admin"],
   (it) => {
     performance(it)
     verifiable(it)

@@ -2,7 +2,7 @@
 import * as Api from "../../protocol/messages/AddOffsetsToTxn.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
-import { offsetsTopic } from "./PendingOffsets.ts"
+import { offsetsTopic } from "./ClusterState.ts"
 import * as TransactionCall from "./TransactionCall.ts"
 
 export const addOffsetsToTxn = handler("AddOffsetsToTxn", Api, (call) => {

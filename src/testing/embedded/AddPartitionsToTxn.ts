@@ -5,6 +5,7 @@
 import * as Api from "../../protocol/messages/AddPartitionsToTxn.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
+import { offsetsTopic, transactionsTopic } from "./ClusterState.ts"
 import * as TransactionCall from "./TransactionCall.ts"
 import type { Identity, TopicPartition } from "./TransactionState.ts"
 
@@ -30,7 +31,7 @@ export const addPartitionsToTxn = handler("AddPartitionsToTxn", Api, (call) => {
     const unfit = (topic: string, partition: number): number => {
       const injected = call.injected(topic, partition)
       if (injected !== Code.none) return injected
-      if (version < 4 && cluster.topics.get(topic)?.internal === true) return Code.topicAuthorizationFailed
+      if (version < 4 && (topic === offsetsTopic || topic === transactionsTopic)) return Code.topicAuthorizationFailed
       return cluster.partition(topic, partition) === undefined ? Code.unknownTopicOrPartition : Code.none
     }
     const all: ReadonlyArray<TopicPartition> = topics.flatMap(({ name, partitions }) =>

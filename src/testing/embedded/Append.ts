@@ -181,6 +181,6 @@ const appendBatch = (
     now
   )
   if (appendTime) RecordBatch.setLogAppendTime(log.bytesOf(entry), now)
-  log.producers.appended(entry, now, profile.remembered)
+  log.producers.appended(entry, profile.remembered)
   return { errorCode: Code.none, baseOffset: entry.baseOffset, logAppendTimeMs: appendTime ? now : -1 }
 }

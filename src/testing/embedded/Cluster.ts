@@ -8,10 +8,12 @@ import {
   type Committed,
   isLegalName,
   type Node,
+  offsetsTopic,
   type Refusal,
   type Seen,
   type Settings,
-  type Topic
+  type Topic,
+  transactionsTopic
 } from "./ClusterState.ts"
 import type { Runtime } from "./Runtime.ts"
 import { uuid } from "./Runtime.ts"
@@ -20,7 +22,7 @@ import type { Rule } from "./FaultRule.ts"
 import { Group } from "./Group.ts"
 import type { AnyGroup } from "./ConsumerGroup.ts"
 import { EmbeddedPartition } from "./Partition.ts"
-import { offsetsPartitions, offsetsTopic, PendingOffsets } from "./PendingOffsets.ts"
+import { offsetsPartitions, PendingOffsets } from "./PendingOffsets.ts"
 import { Quotas } from "./Quotas.ts"
 import * as Reassign from "./Reassign.ts"
 import { Rules } from "./Rules.ts"
@@ -36,8 +38,6 @@ const hashCode = (text: string): number => {
   for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
   return hash & 0x7fffffff
 }
-
-const transactionsTopic = "__transaction_state"
 
 /** A request may be under way for so long, in milliseconds, when its sender learns better. */
 const underway = 100

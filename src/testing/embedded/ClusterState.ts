@@ -6,6 +6,10 @@ import type { EmbeddedPartition } from "./Partition.ts"
 import type { Profile } from "./Profile.ts"
 import type { SaslSettings } from "./Sasl.ts"
 
+/** Where real brokers keep what groups commit, and transactional ids. */
+export const offsetsTopic = "__consumer_offsets"
+export const transactionsTopic = "__transaction_state"
+
 /** One broker. */
 export interface Node {
   readonly id: number

@@ -19,8 +19,11 @@ export const describeProducers = handler("DescribeProducers", Api, (call) => {
               : partition.leader !== node.id
                 ? Code.notLeaderOrFollower
                 : Code.none
-        if (errorCode !== Code.none || partition === undefined)
-          return { partitionIndex, errorCode, activeProducers: [] }
+        if (errorCode !== Code.none || partition === undefined) {
+          const isUnknown = cluster.settings.profile.since("3.9") && !cluster.topics.has(name)
+          const errorMessage = isUnknown ? "This server does not host this topic-partition." : null
+          return { partitionIndex, errorCode, errorMessage, activeProducers: [] }
+        }
         return {
           partitionIndex,
           errorCode,

@@ -1,5 +1,6 @@
 /** FindCoordinator, v0–v6: groups (0) and transactional ids (1); several keys at once from v4. */
 import * as Api from "../../protocol/messages/FindCoordinator.ts"
+import { offsetsTopic, transactionsTopic } from "./ClusterState.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
 
@@ -19,11 +20,11 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     const denied = request.keyType === 0 ? call.denied(key) : call.deniedTransaction(key)
     if (denied !== Code.none) return fail(denied, "")
     if (request.keyType !== 0 && request.keyType !== 1) return fail(Code.invalidRequest, `key type ${request.keyType}`)
-    if (cluster.settings.coldStart && request.keyType === 0 && !cluster.topics.has("__consumer_offsets")) {
+    if (cluster.settings.coldStart && request.keyType === 0 && !cluster.topics.has(offsetsTopic)) {
       cluster.createOffsetsTopic()
       return fail(Code.coordinatorNotAvailable, "the offsets topic is being created")
     }
-    if (cluster.settings.coldStart && request.keyType === 1 && !cluster.topics.has("__transaction_state")) {
+    if (cluster.settings.coldStart && request.keyType === 1 && !cluster.topics.has(transactionsTopic)) {
       cluster.createTransactionsTopic()
       return fail(Code.coordinatorNotAvailable, "the topic of transactions is being created")
     }

@@ -461,7 +461,7 @@ export class Group {
     if (generation < 0 && this.state === "Empty" && this.settings.checksTransactionsWhole) return Code.none
     const isMember = this.settings.checksTransactionsWhole
       ? generation >= 0 || memberId !== "" || instanceId !== null
-      : memberId !== ""
+      : memberId !== "" || (instanceId !== null && this.instances.has(instanceId))
     const refused = isMember ? this.refusal(memberId, instanceId) : Code.none
     if (refused !== Code.none) return refused
     const checks = this.settings.checksTransactionsWhole ? isMember : generation >= 0

@@ -27,7 +27,8 @@ export const listTransactions = handler("ListTransactions", Api, (call) => {
     call.deniedTransaction(t.transactionalId) === Code.none &&
     (producerIdFilters.length === 0 || producerIdFilters.includes(t.producerId)) &&
     (stateFilters.length === 0 || stateFilters.includes(t.state)) &&
-    (durationFilter < 0 || (t.startedAt >= 0 && now - t.startedAt > durationFilter)) &&
+    // what never began is as old as can be
+    (durationFilter < 0 || now - t.startedAt > durationFilter) &&
     (pattern === undefined || pattern.test(t.transactionalId))
   call.answer({
     unknownStateFilters: stateFilters.filter((state) => !known.includes(state)),

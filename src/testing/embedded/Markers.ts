@@ -7,11 +7,11 @@
  */
 import * as RecordBatch from "../../protocol/records/RecordBatch.ts"
 import * as Batch from "./Batch.ts"
-import type { Committed, Node, Topic } from "./ClusterState.ts"
+import { type Committed, type Node, offsetsTopic, type Topic } from "./ClusterState.ts"
 import * as Code from "./Code.ts"
 import type { Rule } from "./FaultRule.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
-import { offsetsTopic, type PendingOffsets } from "./PendingOffsets.ts"
+import type { PendingOffsets } from "./PendingOffsets.ts"
 import type { Marker, Producers } from "./ProducerState.ts"
 import type { Runtime } from "./Runtime.ts"
 import type { TopicPartition } from "./TransactionState.ts"

@@ -7,7 +7,6 @@ import { Producers } from "./ProducerState.ts"
 
 /** The partitions of `__consumer_offsets` (`offsets.topic.num.partitions`). */
 export const offsetsPartitions = 50
-export const offsetsTopic = "__consumer_offsets"
 
 /** One producer's offsets of one group. */
 interface Pending {

@@ -17,7 +17,7 @@ export interface Producer {
   readonly producerId: number
   epoch: number
   batches: Array<Appended>
-  /** When it was last heard of. */
+  /** Of its last record, or marker. */
   lastTimestamp: number
   coordinatorEpoch: number
   /** The first offset of its open transaction; -1 where there is none. */
@@ -89,14 +89,14 @@ export class Producers {
   }
 
   /** Remembers a batch that was appended. */
-  appended(batch: Batch.Header, timestamp: number, remembered = 5): void {
+  appended(batch: Batch.Header, remembered = 5): void {
     if (batch.producerId < 0) return
-    const known = this.known(batch.producerId, batch.producerEpoch, timestamp)
+    const known = this.known(batch.producerId, batch.producerEpoch, batch.maxTimestamp)
     if (batch.producerEpoch !== known.epoch) {
       known.epoch = batch.producerEpoch
       known.batches = []
     }
-    known.lastTimestamp = timestamp
+    known.lastTimestamp = batch.maxTimestamp
     if (batch.baseSequence >= 0) {
       known.batches.push({
         firstSequence: batch.baseSequence,
@@ -164,7 +164,7 @@ export class Producers {
     for (const batch of batches) {
       if ((batch.attributes & 0x20) !== 0 && batch.magic === 2)
         this.ended(batch.producerId, batch.producerEpoch, -1, batch.appended, batch.baseOffset)
-      else this.appended(batch, batch.appended)
+      else this.appended(batch)
     }
   }
 }

@@ -205,10 +205,15 @@ export const endV2 = (
   return commits ? answered(Code.invalidTxnState) : begin()
 }
 
-/** Aborts what is open, in an epoch that nobody has: InitProducerId of another, or a time-out. */
+/**
+ * Aborts what is open, in the next epoch: InitProducerId, or a time-out. Where ends raise epochs anyway, who had the one
+ * before may ask again; else nobody has it.
+ */
 export const fence = (t: Transaction, raises: boolean, now: number): void => {
-  t.epoch++
-  t.lastEpoch = -1
+  if (!raises) {
+    t.epoch++
+    t.lastEpoch = -1
+  }
   prepare(t, false, raises, now)
 }
 

@@ -7,7 +7,7 @@ import * as Api from "../../protocol/messages/TxnOffsetCommit.ts"
 import * as Code from "./Code.ts"
 import { refusal } from "./GroupCall.ts"
 import { handler } from "./Handler.ts"
-import { offsetsTopic } from "./PendingOffsets.ts"
+import { offsetsTopic } from "./ClusterState.ts"
 import * as TransactionCall from "./TransactionCall.ts"
 import * as Verification from "./Verification.ts"
 
@@ -29,7 +29,9 @@ export const txnOffsetCommit = handler("TxnOffsetCommit", Api, (call) => {
     if (denied !== Code.none) return denied
     const refused = refusal(call, groupId)
     if (refused !== Code.none) return refused
-    if (!cluster.groups.has(groupId) && generation >= 0) return Code.illegalGeneration
+    // before 3.x a group that nobody knows was one of generation 0
+    if (!cluster.groups.has(groupId) && generation >= 0 && cluster.settings.profile.since("3.9"))
+      return Code.illegalGeneration
     const group = cluster.groups.get(groupId) ?? cluster.group(groupId)
     const judged =
       group.kind === "classic"

@@ -6,7 +6,7 @@ import * as Api from "../../protocol/messages/WriteTxnMarkers.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
 import * as Markers from "./Markers.ts"
-import { offsetsTopic } from "./PendingOffsets.ts"
+import { offsetsTopic } from "./ClusterState.ts"
 
 export const writeTxnMarkers = handler("WriteTxnMarkers", Api, (call) => {
   const { cluster, node, request } = call

@@ -207,7 +207,7 @@ const append = (
     const entry = log.append(entries, at, header, partition.leaderEpoch, cluster.env.now(), offset)
     if (Batch.isControl(header))
       log.producers.ended(header.producerId, header.producerEpoch, -1, cluster.env.now(), entry.baseOffset)
-    else log.producers.appended(entry, cluster.env.now())
+    else log.producers.appended(entry)
     at += header.size
   }
   log.aborted.push(...(options.aborted ?? []))

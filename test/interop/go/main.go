@@ -25,6 +25,13 @@ type options struct {
 	Records    string
 	Timestamp  int64
 	Strategy   string
+	// of a copy
+	Target          string
+	TransactionalID string
+	Count           int
+	Size            int
+	// read what is committed alone
+	Committed bool
 }
 
 type header [2]any
@@ -126,16 +133,28 @@ func consume(ctx context.Context, o options) {
 	check(err)
 	check(ends.Error())
 	c.Close()
-	left := int64(0)
-	ends.Each(func(end kadm.ListedOffset) { left += end.Offset })
-	c = client(o, kgo.ConsumeTopics(o.Topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	last := map[int32]int64{}
+	ends.Each(func(end kadm.ListedOffset) {
+		if end.Offset > 0 {
+			last[end.Partition] = end.Offset - 1
+		}
+	})
+	more := []kgo.Opt{kgo.ConsumeTopics(o.Topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
+	if o.Committed {
+		more = append(more, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	}
+	c = client(o, more...)
 	defer c.Close()
-	for left > 0 {
+	for len(last) > 0 {
 		fetches := c.PollFetches(ctx)
 		check(fetches.Err())
 		fetches.EachRecord(func(r *kgo.Record) {
-			sayRecord(r)
-			left--
+			if !r.Attrs.IsControl() {
+				sayRecord(r)
+			}
+			if r.Offset == last[r.Partition] {
+				delete(last, r.Partition)
+			}
 		})
 	}
 }
@@ -193,6 +212,42 @@ func member(ctx context.Context, o options) {
 	}
 	check(c.CommitMarkedOffsets(context.Background()))
 	c.Close()
+}
+
+// Copies a topic in transactions, and aborts some of them.
+func copyAll(ctx context.Context, o options) {
+	session, err := kgo.NewGroupTransactSession(
+		kgo.SeedBrokers(strings.Split(o.Bootstrap, ",")...),
+		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)),
+		kgo.TransactionalID(o.TransactionalID),
+		kgo.TransactionTimeout(20*time.Second),
+		kgo.ConsumeTopics(o.Topic),
+		kgo.ConsumerGroup(o.Group),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RequireStableFetchOffsets(),
+		kgo.SessionTimeout(6*time.Second),
+		kgo.HeartbeatInterval(300*time.Millisecond),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	)
+	check(err)
+	for done, round := 0, 0; done < o.Count; round++ {
+		fetches := session.PollRecords(ctx, o.Size)
+		check(fetches.Err())
+		check(session.Begin())
+		copied := 0
+		fetches.EachRecord(func(r *kgo.Record) {
+			session.Produce(ctx, &kgo.Record{Topic: o.Target, Partition: r.Partition, Key: r.Key, Value: r.Value}, nil)
+			copied++
+		})
+		check(session.Client().Flush(ctx))
+		committed, err := session.End(ctx, kgo.TransactionEndTry(round%3 != 1))
+		check(err)
+		if committed {
+			done += copied
+		}
+	}
+	session.Close()
 }
 
 func metadata(ctx context.Context, o options) {
@@ -283,7 +338,7 @@ func main() {
 	defer stop()
 	verbs := map[string]func(context.Context, options){
 		"produce": produce, "consume": consume, "member": member,
-		"metadata": metadata, "offsets": offsets, "admin": admin,
+		"copy": copyAll, "metadata": metadata, "offsets": offsets, "admin": admin,
 	}
 	verbs[os.Args[1]](ctx, o)
 	say(map[string]any{"event": "done"})

@@ -100,6 +100,53 @@ def member(options):
     consumer.close()
 
 
+def copy(options):
+    """Copies a topic in transactions, and aborts some of them."""
+    consumer = kafka.Consumer(
+        {
+            "bootstrap.servers": options["bootstrap"],
+            "group.id": options["group"],
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "session.timeout.ms": 6000,
+            "heartbeat.interval.ms": 300,
+        }
+    )
+    producer = kafka.Producer(
+        {
+            "bootstrap.servers": options["bootstrap"],
+            "transactional.id": options["transactionalId"],
+            "transaction.timeout.ms": 20000,
+        }
+    )
+    producer.init_transactions(patience)
+    consumer.subscribe([options["topic"]])
+    done = rounds = 0
+    while done < options["count"]:
+        messages = [each for each in consumer.consume(options["size"], 1.0) if each.error() is None]
+        if not messages:
+            continue
+        producer.begin_transaction()
+        for each in messages:
+            producer.produce(options["target"], key=each.key(), value=each.value(), partition=each.partition())
+        if rounds % 3 == 1:
+            assert producer.flush(patience) == 0
+            producer.abort_transaction(patience)
+            # from where it began
+            for partition in consumer.assignment():
+                first = [each.offset() for each in messages if each.partition() == partition.partition]
+                if first:
+                    consumer.seek(kafka.TopicPartition(partition.topic, partition.partition, first[0]))
+        else:
+            positions = consumer.position(consumer.assignment())
+            producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), patience)
+            producer.commit_transaction(patience)
+            done += len(messages)
+        rounds += 1
+    consumer.close()
+
+
 def metadata(options):
     topic = options["topic"]
     found = AdminClient({"bootstrap.servers": options["bootstrap"]}).list_topics(topic, patience)
@@ -152,5 +199,13 @@ def admin(options):
 
 
 main(
-    {"produce": produce, "consume": consume, "member": member, "metadata": metadata, "offsets": offsets, "admin": admin}
+    {
+        "produce": produce,
+        "consume": consume,
+        "copy": copy,
+        "member": member,
+        "metadata": metadata,
+        "offsets": offsets,
+        "admin": admin,
+    }
 )

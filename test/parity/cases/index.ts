@@ -19,6 +19,7 @@ import { cases as replicas } from "./Replicas.ts"
 import { cases as sasl } from "./Sasl.ts"
 import { cases as staticMembers } from "./StaticMembers.ts"
 import { cases as topics } from "./Topics.ts"
+import { cases as transactions } from "./Transactions.ts"
 
 export const cases: ReadonlyArray<Case> = [
   ...findCoordinator,
@@ -34,6 +35,7 @@ export const cases: ReadonlyArray<Case> = [
   ...offsets,
   ...groupAdmin,
   ...producers,
+  ...transactions,
   ...topics,
   ...configs,
   ...cluster,
