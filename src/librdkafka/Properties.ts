@@ -137,8 +137,9 @@ export const ofConsumer = (
   mistakes: Array<string>,
   maxResponseBytes = Number.POSITIVE_INFINITY
 ): Properties => {
-  // What a response may have beside its records, as librdkafka wants it.
-  const maxBytes = Math.min(settings.maxBytes, maxResponseBytes - 512)
+  const queueBytes = settings.bufferBytes * queueShare
+  // An answer comes whole, whatever room is left; and it has something beside its records, as librdkafka wants it.
+  const maxBytes = Math.max(1000, Math.floor(Math.min(settings.maxBytes, queueBytes, maxResponseBytes - 512)))
   if (settings.onCorrupt === "skip") mistakes.push('onCorrupt: "skip": librdkafka does not say what it leaves out')
   return {
     // Partitions are assigned by hand: the group is named because librdkafka wants one, and is never joined.
@@ -155,11 +156,11 @@ export const ofConsumer = (
     "fetch.min.bytes": settings.minBytes,
     "fetch.max.bytes": maxBytes,
     // It is a producer's, and may not be more than that all the same.
-    "message.max.bytes": Math.max(1000, Math.min(1_000_000, maxBytes)),
+    "message.max.bytes": Math.min(1_000_000, maxBytes),
     "fetch.message.max.bytes": settings.maxPartitionBytes,
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
-    "queued.max.messages.kbytes": Math.max(1, Math.floor((settings.bufferBytes * queueShare) / 1024)),
+    "queued.max.messages.kbytes": Math.max(1, Math.floor(queueBytes / 1024)),
     ...(settings.clientRack === undefined ? {} : { "client.rack": settings.clientRack })
   }
 }
@@ -200,11 +201,23 @@ const said: ReadonlySet<string> = new Set([
 
 const secured: ReadonlySet<string> = new Set(["security.protocol", "sasl.mechanism", "sasl.username", "sasl.password"])
 
-/** Properties of the application's own that say what a setting says: one mistake each. */
+/** What this client could not work with, and why. */
+const unfit: { readonly [name: string]: string } = {
+  "delivery.report.only.error": "every record's outcome is told by its report",
+  event_cb: "logs, errors and statistics are told by it",
+  "queuing.strategy": "records go in the order of handing over",
+  "test.mock.num.brokers": "records would go to no broker of yours",
+  "topic.blacklist": "records of such a topic would wait for ever",
+  "transactional.id": "there are no transactions over librdkafka"
+}
+
+/** Properties of the application's own that say what a setting says, or that do not fit: one mistake each. */
 export const contradictions = (own: Properties, security: Security_): ReadonlyArray<string> =>
   Object.keys(own).flatMap((name) => {
     const known = aliases[name] ?? name
     if (said.has(known)) return [`properties: ${name} is set by a setting of this client`]
+    const why = unfit[name]
+    if (why !== undefined) return [`properties: ${name} cannot be set: ${why}`]
     const ours =
       (security.sasl !== undefined && (known.startsWith("sasl.") || known === "security.protocol")) ||
       (security.tls !== undefined &&

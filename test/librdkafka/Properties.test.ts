@@ -80,6 +80,28 @@ describe("librdkafka's properties", () => {
     assert.strictEqual(consumer["queued.max.messages.kbytes"], 512)
   })
 
+  it("bound an answer by the buffer, since it comes whole (52 MB of each broker, whatever bufferBytes said)", () => {
+    const bytes = (settings: Partial<FetchSettings>, most?: number) => {
+      const properties = Properties.ofConsumer({ ...fetch, maxBytes: 52_428_800, ...settings }, "g", [], most)
+      return [properties["fetch.max.bytes"], properties["message.max.bytes"]]
+    }
+    assert.deepStrictEqual(bytes({}), [524_288, 524_288])
+    assert.deepStrictEqual(bytes({ bufferBytes: 1_000_000_000 }), [52_428_800, 1_000_000])
+    assert.deepStrictEqual(bytes({ maxBytes: 100_000 }), [100_000, 100_000])
+    assert.deepStrictEqual(bytes({}, 100_512), [100_000, 100_000])
+    assert.deepStrictEqual(bytes({ bufferBytes: 1 }), [1000, 1000])
+  })
+
+  it("that would end what this client is told, or what it does, are refused", () => {
+    const refused = (own: Properties.Properties) => Properties.contradictions(own, {})
+    // No success was reported: each record failed after deliveryTimeout, and was written.
+    assert.lengthOf(refused({ "delivery.report.only.error": true }), 1)
+    assert.lengthOf(refused({ "transactional.id": "x" }), 1)
+    assert.lengthOf(refused({ "topic.blacklist": "t" }), 1)
+    assert.lengthOf(refused({ "test.mock.num.brokers": 3 }), 1)
+    assert.lengthOf(refused({ "enable.gapless.guarantee": true, "socket.nagle.disable": true }), 0)
+  })
+
   it("of the application's own may not say again what a setting says, by whichever name", () => {
     const own = (properties: Properties.Properties, security = {}) => Properties.contradictions(properties, security)
     assert.lengthOf(own({ "linger.ms": 1, acks: 0, "group.id": "g", "bootstrap.servers": "b" }), 4)
