@@ -37,8 +37,8 @@ export const doubtful = (
 ): ReadonlyArray<RdReader> => {
   const silent: Array<RdReader> = []
   for (const reader of readers) {
-    const { asking, due, end, failure, halted, heard, heardAt, next, silence } = reader
-    if (asking || halted || due !== undefined || failure !== undefined) continue
+    const { asking, due, end, failure, heard, heardAt, isAssigned, next, silence } = reader
+    if (asking || !isAssigned || due !== undefined || failure !== undefined) continue
     // At its end a partition is silent for good reason.
     const tooLong = now - heardAt >= silence && (!heard || end === undefined || next < end)
     if (outOfRange || tooLong) silent.push(reader)

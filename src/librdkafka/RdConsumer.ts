@@ -3,7 +3,13 @@
  * whose records wait by partition until they are pulled.
  *
  * Everything that changes the assignment is done by the loop between two reads, so that no record of an older position
- * is taken for one of a newer. A partition whose share of the buffer is full is paused alone.
+ * is taken for one of a newer.
+ *
+ * Where the buffer is full nothing is read: librdkafka's own queue fills up then, and it fetches no more. Where somebody
+ * waits for records all the same, the partitions that hold more than their share are taken from librdkafka, which costs
+ * what it had of them; so are those that are paused. They come back at their positions. librdkafka's own pause is not used:
+ * it outlasts the assignment, so that the partition would never be read again, and its end does not wake who fetches, for
+ * up to a second.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -21,12 +27,15 @@ import * as Inquiry from "./Inquiry.ts"
 import * as RdError from "./RdError.ts"
 import { RdReader } from "./RdReader.ts"
 
-/** How many records one read takes at most. */
+/** How many records one read takes at most; so many where nothing is known of their size. */
 const readRecords = 1000
-/** Which part of the buffer's bytes one read may take, as records were until now. */
-const readShare = 0.125
+const readRecordsAtFirst = 16
+/** Which part of the room that is left one read may take, as records were until now. */
+const readShare = 0.25
 /** How long one read waits for a first record: what is assigned, or taken, meanwhile waits as long. */
 const readMillis = 50
+/** Which part of the buffer's bytes waits here before nothing is read, and is divided into the shares. */
+const heldShare = 0.25
 /** What a record takes beside its bytes. */
 const recordOverhead = 100
 /** The least that one partition may hold, however many there are. */
@@ -74,6 +83,10 @@ class RdConsumer {
   readonly #awake = Latch.makeUnsafe(false)
   readonly #silence: number
   #eofs: Array<Eof> = []
+  /** What waits to be pulled, in bytes. */
+  #held = 0
+  /** Nothing is read until less waits, or somebody waits for records. */
+  #isHeldUp = false
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
 
@@ -90,7 +103,14 @@ class RdConsumer {
     const reader = new RdReader(partition, offset, {
       now: this.#inquiry.now,
       silence: this.#silence,
-      changed: () => this.#awake.openUnsafe()
+      changed: () => this.#awake.openUnsafe(),
+      holds: (bytes) => {
+        this.#held += bytes
+        if (this.#isHeldUp && this.#held < this.#limit) this.#awake.openUnsafe()
+      },
+      hungers: () => {
+        if (this.#isHeldUp) this.#awake.openUnsafe()
+      }
     })
     this.#readers.set(TopicPartition.key(partition), reader)
     this.#awake.openUnsafe()
@@ -101,40 +121,52 @@ class RdConsumer {
     reader.close()
     const key = TopicPartition.key(reader)
     if (this.#readers.get(key) === reader) this.#readers.delete(key)
-    if (reader.due !== "assign") this.#leaving.push(reader)
+    if (reader.isAssigned) this.#leaving.push(reader)
     this.#awake.openUnsafe()
   }
 
-  /** What one partition may hold. */
+  /** How much may wait before nothing is read. */
+  get #limit(): number {
+    return this.#settings.bufferBytes * heldShare
+  }
+
+  /** What one partition may hold where others have nothing. */
   #share(): number {
-    const { bufferBytes, maxPartitionBytes } = this.#settings
-    return Math.min(maxPartitionBytes, Math.max(leastShare, bufferBytes / 2 / Math.max(1, this.#readers.size)))
+    const { maxPartitionBytes } = this.#settings
+    return Math.min(maxPartitionBytes, Math.max(leastShare, this.#limit / Math.max(1, this.#readers.size)))
+  }
+
+  #isAnyHungry(): boolean {
+    for (const { isHungry } of this.#readers.values()) if (isHungry) return true
+    return false
   }
 
   /** Brings the assignment to what was asked for meanwhile. */
   #arrange(): void {
     const client = this.#client
     const share = this.#share()
+    const isTight = this.#held >= this.#limit && this.#isAnyHungry()
     const away = this.#leaving.splice(0).map(placeOf)
-    const [coming, pausing, resuming]: ReadonlyArray<Array<Assignment>> = [[], [], []]
+    const coming: Array<Assignment> = []
     for (const reader of this.#readers.values()) {
-      if (reader.due !== undefined) {
-        if (reader.due === "seek") away.push(placeOf(reader))
-        coming!.push({ ...placeOf(reader), offset: reader.next })
-        reader.due = undefined
-        // Assigned anew, it is not halted any more.
-        reader.halted = false
+      const { bytes, due, failure, next, paused } = reader
+      const wasAssigned = reader.isAssigned
+      // One that has too much comes back when half of its share is free, or there is room again.
+      const isFull = reader.isFull ? bytes >= share / 2 && this.#held >= this.#limit / 2 : isTight && bytes >= share
+      const wanted = !paused && failure === undefined && !isFull
+      reader.isFull = isFull
+      reader.due = undefined
+      if (wasAssigned && (!wanted || due === "seek")) {
+        away.push(placeOf(reader))
+        reader.isAssigned = false
       }
-      const halt = reader.paused || reader.failure !== undefined || reader.bytes >= (reader.halted ? share / 2 : share)
-      if (halt === reader.halted) continue
-      ;(halt ? pausing : resuming)!.push(placeOf(reader))
-      if (!halt) reader.heardAt = this.#inquiry.now()
-      reader.halted = halt
+      if (!wanted || reader.isAssigned) continue
+      coming.push({ ...placeOf(reader), offset: next })
+      reader.isAssigned = true
+      reader.heardAt = this.#inquiry.now()
     }
     if (away.length > 0) client.incrementalUnassign(away)
-    if (coming!.length > 0) client.incrementalAssign(coming!)
-    if (pausing!.length > 0) client.pause(pausing!)
-    if (resuming!.length > 0) client.resume(resuming!)
+    if (coming.length > 0) client.incrementalAssign(coming)
   }
 
   /** Puts what a read has brought into the partitions' buffers. */
@@ -143,7 +175,7 @@ class RdConsumer {
     for (const [key, all] of TopicPartition.groupBy(messages, TopicPartition.key)) {
       const reader = this.#readers.get(key)
       // What was read before the loop could take it away, or move it, is of an older position.
-      if (reader === undefined || reader.due !== undefined) continue
+      if (reader === undefined || !reader.isAssigned || reader.due !== undefined) continue
       const records: Array<Record.FetchedRecord> = []
       let bytes = 0
       for (const message of all) {
@@ -159,7 +191,7 @@ class RdConsumer {
     if (total > 0) this.#recordBytes = total / messages.length
     for (const eof of this.#eofs.splice(0)) {
       const reader = this.#readers.get(TopicPartition.key(eof))
-      if (reader === undefined || reader.due !== undefined) continue
+      if (reader === undefined || !reader.isAssigned || reader.due !== undefined) continue
       // Beyond the log it says "end" as well, and says nothing more: asked about, it is told from an end.
       const high = this.#highWatermark(reader)
       if (high !== undefined && eof.offset > high) reader.silence = 0
@@ -175,6 +207,13 @@ class RdConsumer {
     } catch {
       return undefined
     }
+  }
+
+  /** How many records the next read may take: they may all be of one partition. */
+  #most(): number {
+    if (this.#recordBytes === 0) return readRecordsAtFirst
+    const room = Math.max((this.#limit - this.#held) * readShare, this.#share())
+    return Math.max(1, Math.min(readRecords, Math.floor(room / this.#recordBytes)))
   }
 
   /** Not interruptible: a client must not be disconnected while a thread reads from it. */
@@ -193,8 +232,7 @@ class RdConsumer {
    */
   #readSome(): Effect.Effect<Brought> {
     return Effect.gen({ self: this }, function* () {
-      const { bufferBytes } = this.#settings
-      const most = Math.max(1, Math.min(readRecords, Math.floor((bufferBytes * readShare) / this.#recordBytes)))
+      const most = this.#most()
       const there = yield* this.#read(most, 0)
       if (isError(there) || there.messages.length > 0 || this.#eofs.length > 0) return there
       const first = yield* this.#read(1, readMillis)
@@ -216,12 +254,29 @@ class RdConsumer {
     for (const reader of this.#readers.values()) if (reader.due === undefined) reader.suspicion = suspicion
   }
 
+  /** Until there is room, or somebody waits for records. Nobody was silent meanwhile. */
+  #holdUp(): Effect.Effect<void> {
+    this.#isHeldUp = true
+    return Effect.ensuring(
+      this.#awake.await,
+      Effect.sync(() => {
+        this.#isHeldUp = false
+        const now = this.#inquiry.now()
+        for (const reader of this.#readers.values()) reader.heardAt = now
+      })
+    )
+  }
+
   readonly #turn: Effect.Effect<void, never, Scope.Scope> = Effect.gen({ self: this }, function* () {
     this.#awake.closeUnsafe()
     this.#arrange()
     let reading = false
-    for (const { halted } of this.#readers.values()) reading ||= !halted
+    for (const { isAssigned } of this.#readers.values()) reading ||= isAssigned
     if (!reading) return yield* this.#awake.await
+    if (this.#held >= this.#limit && !this.#isAnyHungry()) {
+      yield* this.#holdUp()
+      return
+    }
     const brought = yield* this.#readSome()
     const { error } = brought
     if (isError(brought)) {

@@ -22,6 +22,10 @@ export interface Owner {
   readonly silence: number
   /** Something is to be arranged. */
   readonly changed: () => void
+  /** So many bytes more wait to be pulled; below zero: less. */
+  readonly holds: (bytes: number) => void
+  /** Records are waited for. */
+  readonly hungers: () => void
 }
 
 /** A class, since its methods are what the owner and whoever pulls share. */
@@ -39,8 +43,10 @@ export class RdReader implements TopicPartition {
   bytes = 0
   /** By whoever reads. */
   paused = false
-  /** In librdkafka: by whoever reads, or since its share is full. */
-  halted = false
+  /** librdkafka reads it. */
+  isAssigned = false
+  /** It holds more than its share, and others have nothing. */
+  isFull = false
   /** What the owner has to do with it before it reads again: until then nothing of it is taken. */
   due: "assign" | "seek" | undefined = "assign"
   closed = false
@@ -70,6 +76,17 @@ export class RdReader implements TopicPartition {
     this.position = offset
     this.heardAt = owner.now()
     this.silence = owner.silence
+  }
+
+  /** Somebody waits for its records. */
+  get isHungry(): boolean {
+    return this.#waiter !== undefined && !this.paused && this.failure === undefined
+  }
+
+  #hold(bytes: number): void {
+    if (bytes === 0) return
+    this.bytes += bytes
+    this.#owner.holds(bytes)
   }
 
   /** Something came: it is not silent. */
@@ -110,7 +127,7 @@ export class RdReader implements TopicPartition {
 
   #put(fetched: Buffered): void {
     this.#buffer.push(fetched)
-    this.bytes += fetched.bytes
+    this.#hold(fetched.bytes)
     this.#deliver()
   }
 
@@ -123,9 +140,9 @@ export class RdReader implements TopicPartition {
     if (this.paused) return undefined
     const first = this.#buffer.shift()
     if (first === undefined) return undefined
-    this.bytes -= first.bytes
+    this.#hold(-first.bytes)
     this.position = first.nextOffset
-    if (this.halted) this.#owner.changed()
+    if (this.isFull) this.#owner.changed()
     return first
   }
 
@@ -145,6 +162,7 @@ export class RdReader implements TopicPartition {
   readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError> = Effect.callback((resume) => {
     this.#waiter = resume
     this.#deliver()
+    if (this.isHungry) this.#owner.hungers()
     return Effect.sync(() => {
       if (this.#waiter === resume) this.#waiter = undefined
     })
@@ -152,7 +170,7 @@ export class RdReader implements TopicPartition {
 
   #drop(): void {
     this.#buffer.length = 0
-    this.bytes = 0
+    this.#hold(-this.bytes)
   }
 
   seek(offset: number): void {
@@ -174,8 +192,8 @@ export class RdReader implements TopicPartition {
   setPaused(paused: boolean): void {
     this.paused = paused
     this.heardAt = this.#owner.now()
-    this.#owner.changed()
     if (!paused) this.#deliver()
+    this.#owner.changed()
   }
 
   close(): void {

@@ -77,8 +77,6 @@ declare module "node-rdkafka" {
     on(event: "partition.eof", listener: (eof: Eof) => void): void
     incrementalAssign(partitions: ReadonlyArray<Assignment>): void
     incrementalUnassign(partitions: ReadonlyArray<Assignment>): void
-    pause(partitions: ReadonlyArray<Assignment>): void
-    resume(partitions: ReadonlyArray<Assignment>): void
     setDefaultConsumeTimeout(millis: number): void
     consume(max: number, done: (error: RdError | null, messages: ReadonlyArray<Message>) => void): void
     /** What the last response told; throws where nothing was. */

@@ -211,7 +211,7 @@ describe("the librdkafka transport, producing", () => {
 
   broken("properties that contradict each other are Misconfigured, not Unreachable", (broker) =>
     Effect.gen(function* () {
-      const properties = { "transactional.id": "x" }
+      const properties = { "enable.gapless.guarantee": true }
       const layer = producing(broker, { acks: 1, idempotent: false }, { properties })
       const error = yield* failureOf(Effect.scoped(Layer.build(layer)))
       assert.strictEqual(error.reason._tag, "Misconfigured", error.message)
@@ -385,6 +385,43 @@ describe("the librdkafka transport, fetching", () => {
         }).pipe(Effect.provide(live(broker)))
       }),
     200
+  )
+
+  broken(
+    "a partition that was paused, or full, is read after a seek, and by who opens it next (it never was again)",
+    (broker) =>
+      Effect.gen(function* () {
+        const large = RecordBatch.encode(
+          Array.from({ length: 50 }, () => ({ key: null, value: Buffer.alloc(2000), headers: [], timestamp: 1 }))
+        )
+        for (const partition of [0, 1]) for (let i = 0; i < 20; i++) yield* broker.append("t", partition, large)
+        yield* Effect.gen(function* () {
+          const transport = yield* Transport.Transport
+          const consumer = yield* transport.consumer({ ...fetchSettings, bufferBytes: 500_000 })
+          const other = yield* consumer.open({ topic: "t", partition: 1 }, 0)
+          yield* Effect.forkScoped(Effect.forever(other.pull))
+          for (const [event, from] of [
+            ["paused", 10],
+            ["full", 20],
+            ["paused", 30],
+            ["full", 40]
+          ] as const) {
+            yield* Effect.gen(function* () {
+              const reading = yield* consumer.open({ topic: "t", partition: 0 }, from)
+              assert.strictEqual((yield* reading.pull).records[0]!.offset, from)
+              if (event === "paused") reading.pause()
+              yield* Effect.sleep("300 millis")
+              reading.seek(500 + from)
+              yield* Effect.sleep("100 millis")
+              reading.resume()
+              assert.strictEqual((yield* reading.pull).records[0]!.offset, 500 + from)
+              if (event === "paused") reading.pause()
+              yield* Effect.sleep("300 millis")
+            }).pipe(Effect.scoped)
+          }
+        }).pipe(Effect.provide(live(broker)))
+      }),
+    2
   )
 
   broken("an interrupted pull takes nothing with it", (broker) =>

@@ -78,8 +78,6 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
     },
     incrementalAssign: (partitions: ReadonlyArray<Assignment>) => call("assign", partitions),
     incrementalUnassign: (partitions: ReadonlyArray<Assignment>) => call("unassign", partitions),
-    pause: (partitions: ReadonlyArray<Assignment>) => call("pause", partitions),
-    resume: (partitions: ReadonlyArray<Assignment>) => call("resume", partitions),
     getWatermarkOffsets: () => ({ lowOffset: 0, highOffset: options.high ?? 100 })
   } as unknown as KafkaConsumer
 

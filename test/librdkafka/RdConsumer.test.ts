@@ -115,7 +115,8 @@ describe("the librdkafka transport, fetching", () => {
       fake.push(...messages(0, 0, 2, 8192))
       assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0, 1])
       yield* settle
-      assert.isAtMost(fake.reads.at(-2)!.most, 2)
+      assert.isAtMost(fake.reads[0]!.most, 16)
+      assert.isAtMost(fake.reads.at(-2)!.most, 3)
       assert.isTrue(fake.reads.every(({ millis, most }) => millis === 0 || most === 1))
     })
   )
@@ -203,16 +204,92 @@ describe("the librdkafka transport, fetching", () => {
   )
 
   reading(
-    "a paused partition that is sought is paused anew, since it is assigned anew",
+    "a partition that is sought while it is paused is read after the resume (librdkafka kept its pause, for good)",
     { from: 0 },
     (reader, fake, consumer) =>
       Effect.gen(function* () {
         yield* consumer.open({ topic, partition: 1 }, 0)
+        yield* pass(fake, 100)
         reader.pause()
         yield* pass(fake, 100)
         reader.seek(5)
         yield* pass(fake, 100)
-        assert.deepStrictEqual(fake.calls, ["assign 0@0,1@0", "pause 0", "unassign 0", "assign 0@5", "pause 0"])
+        reader.resume()
+        yield* pass(fake, 100)
+        assert.deepStrictEqual(fake.calls, ["assign 0@0,1@0", "unassign 0", "assign 0@5"])
+      })
+  )
+
+  consuming(
+    "a partition that was closed while it was paused is read by who opens it next (a rebalance that brought it back)",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        yield* consumer.open({ topic, partition: 1 }, 0)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+            yield* pass(fake, 100)
+            reader.pause()
+            yield* pass(fake, 100)
+          })
+        )
+        yield* consumer.open({ topic, partition: 0 }, 7)
+        yield* pass(fake, 100)
+        assert.deepStrictEqual(fake.calls, ["assign 1@0,0@0", "unassign 0", "assign 0@7"])
+      })
+  )
+
+  consuming(
+    "where its buffer is full it reads no more, of however many partitions (each held an eighth of it)",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const [first] = yield* Effect.forEach([0, 1, 2], (partition) => consumer.open({ topic, partition }, 0))
+        for (let from = 0; from < 90; from += 2) {
+          for (const partition of [0, 1, 2]) fake.push(...messages(partition, from, 2, 2000))
+        }
+        yield* pass(fake, 500)
+        const { length } = fake.reads
+        yield* pass(fake, 5000)
+        assert.strictEqual(fake.reads.length, length)
+        assert.deepStrictEqual(fake.calls, ["assign 0@0,1@0,2@0"])
+        let pulled = 0
+        while (first!.position() < 20) pulled += (yield* first!.pull).records.length
+        assert.strictEqual(pulled, first!.position())
+        yield* pass(fake, 100)
+        assert.isAbove(fake.reads.length, length)
+      })
+  )
+
+  consuming(
+    "a partition that holds more than its share is left out while another waits for records",
+    () => FakeConsumer.make(),
+    (consumer, fake) =>
+      Effect.gen(function* () {
+        const [full, empty] = yield* Effect.forEach([0, 1], (partition) => consumer.open({ topic, partition }, 0))
+        fake.push(...messages(0, 0, 40, 2000))
+        yield* pass(fake, 500)
+        const pulled = yield* Effect.forkChild(offsetsOf(empty!.pull))
+        yield* pass(fake, 100)
+        assert.strictEqual(fake.calls[1], "unassign 0")
+        fake.push(...messages(1, 0, 1))
+        yield* pass(fake, 100)
+        assert.deepStrictEqual(yield* Fiber.join(pulled), [0])
+        const read: Array<number> = []
+        while (fake.calls.length < 3) {
+          read.push(...(yield* offsetsOf(full!.pull)))
+          yield* pass(fake, 100)
+        }
+        // Where those that it has got end: what librdkafka had of it was dropped.
+        const next = Number(fake.calls[2]!.split("@")[1])
+        fake.push(...messages(0, next, 1))
+        yield* pass(fake, 100)
+        while (full!.position() <= next) read.push(...(yield* offsetsOf(full!.pull)))
+        assert.deepStrictEqual(
+          read,
+          Array.from({ length: next + 1 }, (_, i) => i)
+        )
       })
   )
 
