@@ -18,6 +18,9 @@ const layer = Layer.mergeAll(
 const memberships: Readonly<Record<string, Membership.Membership<any>>> = {
   classic: Membership.classic(),
   "classic, cooperative": Membership.classic({ assignors: [Assignor.cooperativeSticky] }),
+  consumer: Membership.consumer(),
+  "consumer, range": Membership.consumer({ assignor: "range" }),
+  "auto, where the cluster has the consumer protocol": Membership.auto(),
   "zooKeeper, pykafka": Membership.zooKeeper(),
   "zooKeeper, pykafka-py2, round robin": Membership.zooKeeper({ layout: "pykafka-py2", assignor: "roundrobin" }),
   "zooKeeper, jvm, offsets in ZooKeeper": Membership.zooKeeper({ layout: "jvm", offsets: "zooKeeper" })

@@ -33,6 +33,8 @@ export type Api =
   | "Heartbeat"
   | "LeaveGroup"
   | "SyncGroup"
+  | "ConsumerGroupHeartbeat"
+  | "ConsumerGroupDescribe"
   | "DescribeGroups"
   | "ListGroups"
   | "SaslHandshake"

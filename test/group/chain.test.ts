@@ -1,5 +1,5 @@
 /**
- * A chain of groups, one for each assignor: each reads a topic and writes what it read to the next, while its members
+ * A chain of groups, one for each assignor of either protocol: each reads a topic and writes what it read to the next, while its members
  * join and leave. Every record comes out at the end, once. 200 000 records where `SAMSA_FULL` is set, else a sample.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -8,14 +8,24 @@ import { Assignor, Consumer, Membership, Producer, Topic } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 
 const count = process.env.SAMSA_FULL === undefined ? 8_000 : 200_000
-const assignors = [Assignor.range, Assignor.roundRobin, Assignor.sticky, Assignor.cooperativeSticky]
+const stages: ReadonlyArray<readonly [group: string, membership: Membership.Membership]> = [
+  ...[Assignor.range, Assignor.roundRobin, Assignor.sticky, Assignor.cooperativeSticky].map(
+    (assignor) =>
+      [assignor.name, Membership.classic({ assignors: [assignor], heartbeatInterval: "50 millis" })] as const
+  ),
+  ...["uniform", "range"].map((assignor) => [`the brokers' ${assignor}`, Membership.consumer({ assignor })] as const)
+]
 const partitions = 7
-const links = Array.from({ length: assignors.length + 1 }, (_, i) =>
+const links = Array.from({ length: stages.length + 1 }, (_, i) =>
   Topic.make(`link-${i}`, { key: Schema.NullOr(Schema.String), value: Schema.String })
 )
 const layer = Producer.layer().pipe(
   Layer.provideMerge(
-    KafkaTest.layer({ brokers: 3, topics: links.map((name) => ({ name, partitions, replicationFactor: 1 })) })
+    KafkaTest.layer({
+      brokers: 3,
+      groupConsumerHeartbeatInterval: "50 millis",
+      topics: links.map((name) => ({ name, partitions, replicationFactor: 1 }))
+    })
   )
 )
 
@@ -38,7 +48,7 @@ describe("a chain of groups", () => {
         let rebalances = 0
         const stage = (i: number) =>
           Effect.gen(function* () {
-            const assignor = assignors[i]!
+            const [group, membership] = stages[i]!
             let seen = 0
             let onSeen: (() => void) | undefined
             const reach = (least: number) =>
@@ -54,11 +64,11 @@ describe("a chain of groups", () => {
               const scope = yield* Scope.make()
               const consumer = yield* Scope.provide(
                 Consumer.subscribe({
-                  group: assignor.name,
+                  group,
                   topics: [links[i]!],
                   from: "earliest",
                   commitInterval: "200 millis",
-                  membership: Membership.classic({ assignors: [assignor], heartbeatInterval: "50 millis" })
+                  membership
                 }),
                 scope
               )
@@ -94,21 +104,21 @@ describe("a chain of groups", () => {
             yield* reach(count)
             for (const leave of leaving) yield* leave
           })
-        const stages = yield* Effect.forkChild(
-          Effect.forEach(assignors, (_, i) => stage(i), { concurrency: "unbounded", discard: true })
+        const all = yield* Effect.forkChild(
+          Effect.forEach(stages, (_, i) => stage(i), { concurrency: "unbounded", discard: true })
         )
         for (let from = 0; from < count; from += 1_000)
           yield* send(
             links[0]!,
             Array.from({ length: Math.min(1_000, count - from) }, (_, i) => `${from + i}`)
           )
-        yield* Fiber.join(stages)
+        yield* Fiber.join(all)
         for (const link of links) {
           const values = (yield* broker.log(link)).map(({ value }) => value)
           assert.strictEqual(values.length, count, link.name)
           assert.strictEqual(new Set(values).size, count, link.name)
         }
-        assert.isAbove(rebalances, assignors.length * 2)
+        assert.isAbove(rebalances, stages.length * 2)
       }).pipe(Effect.scoped, Effect.provide(layer)),
     { timeout: 300_000 }
   )

@@ -10,12 +10,23 @@ import { EmbeddedKafka, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
-import { extra, extraPartitions, join, leaveAll, orders, send, sendHealthy, World } from "./World.ts"
+import {
+  extra,
+  extraPartitions,
+  join,
+  leaveAll,
+  orders,
+  send,
+  sendHealthy,
+  kafkaOf,
+  ofBrokers,
+  type Protocol
+} from "./World.ts"
 
-const walk = (partitions: number, choose: Choices, failures: Array<string>) =>
+const walk = (partitions: number, choose: Choices, protocol: Protocol, failures: Array<string>) =>
   Effect.gen(function* () {
     const oracle = yield* Oracle.Oracle
-    const world = new World(yield* EmbeddedKafka.EmbeddedKafka, oracle, choose)
+    const world = ofBrokers(yield* EmbeddedKafka.EmbeddedKafka, oracle, choose, protocol)
     for (let i = choose.between(1, 4); i > 0; i--) yield* join(world)
     // With `latest` what is sent before the group has its positions is nobody's.
     yield* Effect.sleep(5_000)
@@ -43,7 +54,10 @@ const walk = (partitions: number, choose: Choices, failures: Array<string>) =>
   })
 
 /** Walks from a seed. What is told of the other topic's log is left out: nobody can say what it should hold. */
-export const run = (seed: number): Effect.Effect<Walk.Run & { readonly failures: ReadonlyArray<string> }, unknown> => {
+export const run = (
+  seed: number,
+  protocol: Protocol = "classic"
+): Effect.Effect<Walk.Run & { readonly failures: ReadonlyArray<string> }, unknown> => {
   const failures: Array<string> = []
   const choose = choices(seed)
   const partitions = choose.of([1, 2, 3, 4, 6, 12, choose.chance(0.1) ? 200 : 20])
@@ -53,8 +67,8 @@ export const run = (seed: number): Effect.Effect<Walk.Run & { readonly failures:
     { name: orders, partitions, replicationFactor },
     { name: extra, partitions: extraPartitions, replicationFactor: 3 }
   ]
-  const walked = Effect.provide(walk(partitions, choose, failures), Producer.layer({ compression }))
-  return Effect.map(Walk.run(seed, { kafka: { topics }, limit: 20 * 60_000 }, walked), (it) => ({
+  const walked = Effect.provide(walk(partitions, choose, protocol, failures), Producer.layer({ compression }))
+  return Effect.map(Walk.run(seed, { kafka: { topics, ...kafkaOf(protocol) }, limit: 20 * 60_000 }, walked), (it) => ({
     ...it,
     failures,
     violations: it.violations.filter(({ topic }) => topic !== "extra")

@@ -7,6 +7,7 @@ import { Assignor, Consumer, Membership, Topic } from "samsa"
 import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
 import { type Choices, choices } from "./Choices.ts"
 import * as Walk from "./Walk.ts"
+import { kafkaOf, membershipOf, type Protocol } from "./World.ts"
 
 export const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const partitions = 4
@@ -20,10 +21,42 @@ const notEnoughReplicasAfterAppend = 20
 const illegalGeneration = 22
 const unknownMember = 25
 const rebalanceInProgress = 27
+const fencedMemberEpoch = 110
+const staleMemberEpoch = 113
 
-const faults = (choose: Choices): Fault.Fault => {
+const faults = (choose: Choices, protocol: Protocol): Fault.Fault => {
   const on = (api: Fault.Api) => Fault.on(api, { probability: 0.2 + choose.below(9) / 10, seed: choose.below(1e6) })
   const once = (api: Fault.Api) => Fault.on(api, { times: 1 })
+  const heartbeats = () => on("ConsumerGroupHeartbeat")
+  const joining = [
+    () => on("JoinGroup").error(choose.of([notCoordinator, coordinatorLoading])),
+    () => on("JoinGroup").loseResponse,
+    () => on("SyncGroup").loseResponse,
+    () => on("SyncGroup").error(notCoordinator),
+    () => on("Heartbeat").loseResponse,
+    () => on("Heartbeat").error(notCoordinator),
+    () => on("Heartbeat").withhold,
+    () => on("Heartbeat").loseRequest,
+    () => once("Heartbeat").error(choose.of([unknownMember, illegalGeneration, rebalanceInProgress])),
+    () => once("SyncGroup").error(choose.of([unknownMember, rebalanceInProgress])),
+    () => once("OffsetCommit").error(choose.of([unknownMember, illegalGeneration])),
+    () => on("JoinGroup").withhold
+  ]
+  const beating = [
+    () => heartbeats().loseResponse,
+    () => heartbeats().loseResponse,
+    () => heartbeats().loseRequest,
+    () => heartbeats().withhold,
+    () => heartbeats().delay(choose.between(1, 5_000)),
+    () => heartbeats().error(choose.of([notCoordinator, coordinatorLoading])),
+    () => heartbeats().errorAfter(choose.of([notCoordinator, coordinatorLoading])),
+    () => once("ConsumerGroupHeartbeat").error(choose.of([unknownMember, fencedMemberEpoch])),
+    () => once("ConsumerGroupHeartbeat").error(choose.of([unknownMember, fencedMemberEpoch])),
+    () => once("OffsetCommit").error(choose.of([unknownMember, fencedMemberEpoch])),
+    () => on("OffsetCommit").error(staleMemberEpoch),
+    () => on("OffsetFetch").error(choose.of([staleMemberEpoch, unknownMember]))
+  ]
+  const ofGroups = { classic: joining, consumer: beating, mixed: [...joining, ...beating] }
   return choose.of([
     () => on("Produce").loseRequest,
     () => on("Produce").loseResponse,
@@ -40,18 +73,7 @@ const faults = (choose: Choices): Fault.Fault => {
     () => on("Metadata").loseResponse,
     () => on("Metadata").staleMetadata,
     () => on("FindCoordinator").error(15),
-    () => on("JoinGroup").error(choose.of([notCoordinator, coordinatorLoading])),
-    () => on("JoinGroup").loseResponse,
-    () => on("SyncGroup").loseResponse,
-    () => on("SyncGroup").error(notCoordinator),
-    () => on("Heartbeat").loseResponse,
-    () => on("Heartbeat").error(notCoordinator),
-    () => on("Heartbeat").withhold,
-    () => on("Heartbeat").loseRequest,
-    () => once("Heartbeat").error(choose.of([unknownMember, illegalGeneration, rebalanceInProgress])),
-    () => once("SyncGroup").error(choose.of([unknownMember, rebalanceInProgress])),
-    () => once("OffsetCommit").error(choose.of([unknownMember, illegalGeneration])),
-    () => on("JoinGroup").withhold,
+    ...ofGroups[protocol],
     () => on("OffsetCommit").loseRequest,
     () => on("OffsetCommit").loseResponse,
     () => on("OffsetCommit").error(choose.of([notCoordinator, coordinatorLoading])),
@@ -63,15 +85,15 @@ const faults = (choose: Choices): Fault.Fault => {
 }
 
 /** What goes wrong, one thing after the other, each for a while. */
-const chaos = (broker: EmbeddedKafka.Service, choose: Choices, steps: number) =>
+const chaos = (broker: EmbeddedKafka.Service, choose: Choices, steps: number, protocol: Protocol) =>
   Effect.gen(function* () {
     for (let i = 0; i < steps; i++) {
       yield* Effect.sleep(choose.between(200, 3000))
       const wait = choose.chance(0.3) ? choose.between(8000, 20_000) : choose.between(500, 6000)
       yield* choose.of([
-        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose)), Effect.sleep(wait))),
-        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose)), Effect.sleep(wait))),
-        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose)), Effect.sleep(wait))),
+        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose, protocol)), Effect.sleep(wait))),
+        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose, protocol)), Effect.sleep(wait))),
+        () => Effect.scoped(Effect.andThen(broker.inject(faults(choose, protocol)), Effect.sleep(wait))),
         () => broker.moveLeader(orders, choose.below(partitions)),
         () => broker.addPartitions(orders, partitions + 2),
         () => broker.moveCoordinator("g"),
@@ -107,7 +129,13 @@ const sends = (oracle: Oracle.Service, name: string, choose: Choices, count: num
   }).pipe(Effect.scoped)
 
 /** A member: reads for a while in one of three ways, and leaves. */
-const reads = (oracle: Oracle.Service, choose: Choices, cooperative: boolean, life: number) =>
+const reads = (
+  oracle: Oracle.Service,
+  choose: Choices,
+  cooperative: boolean,
+  life: number,
+  protocol: "classic" | "consumer"
+) =>
   Effect.gen(function* () {
     const slow = choose.of([0, 0, 20, 300, 8_000])
     const handle = slow === 0 ? Effect.void : Effect.suspend(() => Effect.sleep(choose.between(1, slow)))
@@ -120,12 +148,7 @@ const reads = (oracle: Oracle.Service, choose: Choices, cooperative: boolean, li
         from: "earliest",
         commitInterval: choose.of([200, 1000, 5000]),
         drainTimeout: choose.of(["2 seconds", "10 seconds"]),
-        membership: Membership.classic({
-          assignors: [cooperative ? Assignor.cooperativeSticky : choose.of([Assignor.range])],
-          sessionTimeout: "10 seconds",
-          rebalanceTimeout: "15 seconds",
-          metadataMaxAge: "10 seconds"
-        })
+        membership: membershipOf(protocol, cooperative ? Assignor.cooperativeSticky : choose.of([Assignor.range]))
       }),
       scope
     )
@@ -152,47 +175,53 @@ const reads = (oracle: Oracle.Service, choose: Choices, cooperative: boolean, li
   })
 
 /** The last one: reads what is left, until everything is committed. */
-const readsTheRest = (oracle: Oracle.Service, broker: EmbeddedKafka.Service) =>
+const readsTheRest = (oracle: Oracle.Service, broker: EmbeddedKafka.Service, protocol: Protocol) =>
   Effect.gen(function* () {
     const consumer = yield* oracle.subscribe({
       group: "g",
       topics: [orders],
       from: "earliest",
       commitInterval: "100 millis",
-      membership: Membership.classic({ assignors: [Assignor.range, Assignor.cooperativeSticky] })
+      drainTimeout: "10 seconds",
+      membership:
+        protocol === "classic"
+          ? Membership.classic({ assignors: [Assignor.range, Assignor.cooperativeSticky] })
+          : membershipOf("consumer", Assignor.range)
     })
     yield* Effect.forkChild(consumer.run(() => Effect.void))
     for (const { endOffset, partition } of (yield* broker.topic(orders))!)
       if (endOffset > 0) yield* broker.awaitCommitted("g", { topic: orders, partition, offset: endOffset })
   }).pipe(Effect.scoped)
 
-const walk = (seed: number) =>
+const walk = (seed: number, protocol: Protocol) =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
     const oracle = yield* Oracle.Oracle
     const choose = choices(seed)
     const own = () => choices(choose.below(2 ** 31))
     const cooperative = choose.chance(0.5)
-    const wrong = yield* Effect.forkChild(chaos(broker, own(), 10))
+    const wrong = yield* Effect.forkChild(chaos(broker, own(), 10, protocol))
     const producers = yield* Effect.forEach(["a", "b", "c"], (name) => Effect.forkChild(sends(oracle, name, own(), 40)))
     const members: Array<Fiber.Fiber<void, unknown>> = []
     for (let i = 0; i < 6; i++) {
-      members.push(yield* Effect.forkChild(reads(oracle, own(), cooperative, choose.between(3_000, 30_000))))
+      const life = choose.between(3_000, 30_000)
+      const by = protocol === "mixed" ? choose.of(["classic", "consumer"] as const) : protocol
+      members.push(yield* Effect.forkChild(reads(oracle, own(), cooperative, life, by)))
       yield* Effect.sleep(choose.between(0, 6_000))
     }
     yield* Fiber.join(wrong)
     yield* Fiber.joinAll(producers)
     yield* Fiber.joinAll(members)
-    yield* oracle.within("reading the rest", "5 minutes")(readsTheRest(oracle, broker))
+    yield* oracle.within("reading the rest", "5 minutes")(readsTheRest(oracle, broker, protocol))
   })
 
 /** Walks from a seed. */
-export const run = (seed: number): Effect.Effect<Walk.Run, unknown> =>
+export const run = (seed: number, protocol: Protocol = "classic"): Effect.Effect<Walk.Run, unknown> =>
   Walk.run(
     seed,
     {
-      kafka: { strict: true, topics: [{ name: orders, partitions, replicationFactor: 3 }] },
+      kafka: { strict: true, topics: [{ name: orders, partitions, replicationFactor: 3 }], ...kafkaOf(protocol) },
       limit: 40 * 60_000
     },
-    walk(seed)
+    walk(seed, protocol)
   )

@@ -143,6 +143,7 @@ export const sicken = (
       case "cut off from the coordinator":
         yield* onMember([
           "Heartbeat",
+          "ConsumerGroupHeartbeat",
           "JoinGroup",
           "SyncGroup",
           "OffsetCommit",

@@ -46,23 +46,43 @@ export interface Keeper {
   readonly heal: (name: string) => Effect.Effect<void>
 }
 
+/** By which protocol members are in their group: all of them by one, or each by either. */
+export type Protocol = "classic" | "consumer" | "mixed"
+
+/** The settings of a broker that judges sessions as these members do. */
+export const kafkaOf = (protocol: Protocol) =>
+  protocol === "classic"
+    ? {}
+    : { groupConsumerSessionTimeout: "10 seconds" as const, groupConsumerHeartbeatInterval: "3 seconds" as const }
+
+/** The membership of a member by either protocol. */
+export const membershipOf = (protocol: "classic" | "consumer", assignor: Assignor.Assignor, instanceId?: string) => {
+  const settings = {
+    sessionTimeout: "10 seconds",
+    rebalanceTimeout: "15 seconds",
+    metadataMaxAge: "10 seconds",
+    ...(instanceId === undefined ? {} : { instanceId })
+  } as const
+  return protocol === "classic"
+    ? Membership.classic({ assignors: [assignor], ...settings })
+    : Membership.consumer({ assignor: assignor === Assignor.range ? "range" : "uniform", ...settings })
+}
+
 /** The coordinator among the brokers. */
-const coordinator: Keeper = {
+const coordinator = (protocol: Protocol, choose: Choices): Keeper => ({
   hasInstances: true,
   enter: (_, { assignor }, instanceId) =>
-    Effect.succeed({
-      membership: Membership.classic({
-        assignors: [assignor],
-        sessionTimeout: "10 seconds",
-        rebalanceTimeout: "15 seconds",
-        metadataMaxAge: "10 seconds",
-        ...(instanceId === undefined ? {} : { instanceId })
-      }),
+    Effect.sync(() => ({
+      membership: membershipOf(
+        protocol === "mixed" ? choose.of(["classic", "consumer"]) : protocol,
+        assignor,
+        instanceId
+      ),
       context: Context.empty() as Context.Context<any>
-    }),
+    })),
   cut: () => Effect.void,
   heal: () => Effect.void
-}
+})
 
 /** How the members of a walk are made. */
 export interface Setting {
@@ -78,6 +98,14 @@ export const settingOf = (choose: Choices): Setting => ({
 })
 
 type Begun = Omit<Extract<Oracle.Event, { readonly _tag: "HandlerBegan" | "HandlerEnded" }>, "_tag">
+
+/** The world of members of the brokers' groups. */
+export const ofBrokers = (
+  broker: EmbeddedKafka.Service,
+  oracle: Oracle.Service,
+  choose: Choices,
+  protocol: Protocol
+): World => new World(broker, oracle, choose, coordinator(protocol, choose))
 
 export class World {
   readonly broker: EmbeddedKafka.Service
@@ -103,7 +131,12 @@ export class World {
   sent = 0
   private named = 0
 
-  constructor(broker: EmbeddedKafka.Service, oracle: Oracle.Service, choose: Choices, keeper: Keeper = coordinator) {
+  constructor(
+    broker: EmbeddedKafka.Service,
+    oracle: Oracle.Service,
+    choose: Choices,
+    keeper: Keeper = coordinator("classic", choose)
+  ) {
     this.broker = broker
     this.oracle = oracle
     this.choose = choose
