@@ -629,6 +629,23 @@ describe("Membership.zooKeeper", () => {
   })
 
   test(
+    "in the JVM's layout, dealt out in turn, all is read where members read different topics (zk-14)",
+    Effect.gen(function* () {
+      const party = new Party()
+      yield* (yield* EmbeddedKafka.EmbeddedKafka).createTopic({ name: "extra", partitions: 4 })
+      const zooKeeper = { layout: "jvm", assignor: "roundrobin" } as const
+      const memory = yield* ZooKeeper.Memory
+      yield* party.join({ zooKeeper })
+      yield* party.join({ zooKeeper, topics: ["orders", "extra"] as never })
+      const claims = () => Object.keys(memory.snapshot()).filter((path) => /\/owners\/\w+\/\d+$/.test(path)).length
+      yield* until(
+        "each partition of both is claimed",
+        Effect.sync(() => claims() === partitions + 4)
+      )
+    })
+  )
+
+  test(
     "offsets in ZooKeeper are those of the JVM's layout",
     Effect.gen(function* () {
       const party = new Party()

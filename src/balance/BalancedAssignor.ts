@@ -15,6 +15,8 @@ export interface BalancedAssignor {
   readonly name: string
   /** For each subject, by topic: to whom each of its partitions goes, in their order. */
   readonly assign: (subjects: ReadonlyArray<Subject>) => ReadonlyMap<string, ReadonlyArray<string>>
+  /** The same in the JVM's layout where members read different topics. Left out: `assign`. */
+  readonly assignMixed?: BalancedAssignor["assign"] | undefined
 }
 
 /** Of each topic a run of partitions to each participant. PyKafka: RangeProtocol. JVM: partition.assignment.strategy=range. */
@@ -49,28 +51,33 @@ const javaHash = (text: string): number => {
   return hash
 }
 
+/** Partitions by the hash of their names, dealt out in turn to who reads the first of the topics. */
+const dealt: BalancedAssignor["assign"] = (subjects) => {
+  const participants = subjects[0]?.participants ?? []
+  const order = new Map<string, number>()
+  subjects
+    .flatMap(({ partitions, topic }) =>
+      partitions.map(({ partition }) => ({ name: `[${topic},${partition}]`, key: `${topic}-${partition}` }))
+    )
+    .sort((a, b) => javaHash(a.name) - javaHash(b.name))
+    .forEach(({ key }, i) => order.set(key, i))
+  return new Map(
+    subjects.map(({ partitions, topic }) => [
+      topic,
+      partitions.flatMap(
+        ({ partition }) => participants[order.get(`${topic}-${partition}`)! % participants.length] ?? []
+      )
+    ])
+  )
+}
+
 /**
- * All partitions of all topics, by the hash of their names, dealt out in turn; every member must have the same topics.
- * JVM: partition.assignment.strategy=roundrobin.
+ * All partitions of all topics, by the hash of their names, dealt out in turn. JVM:
+ * partition.assignment.strategy=roundrobin, which refuses members that read different topics; here each topic is dealt
+ * out by itself then.
  */
 export const jvmRoundRobin: BalancedAssignor = {
   name: "jvm-roundrobin",
-  assign: (subjects) => {
-    const participants = subjects[0]?.participants ?? []
-    const order = new Map<string, number>()
-    subjects
-      .flatMap(({ partitions, topic }) =>
-        partitions.map(({ partition }) => ({ name: `[${topic},${partition}]`, key: `${topic}-${partition}` }))
-      )
-      .sort((a, b) => javaHash(a.name) - javaHash(b.name))
-      .forEach(({ key }, i) => order.set(key, i))
-    return new Map(
-      subjects.map(({ partitions, topic }) => [
-        topic,
-        partitions.flatMap(
-          ({ partition }) => participants[order.get(`${topic}-${partition}`)! % participants.length] ?? []
-        )
-      ])
-    )
-  }
+  assign: dealt,
+  assignMixed: (subjects) => new Map(subjects.flatMap((subject) => [...dealt([subject])]))
 }

@@ -123,7 +123,7 @@ export const join = Effect.fnUntraced(function* (
       seen = new Set(members.keys())
       // One at a look: where there are many they are alike.
       const odd = ([id, said]: readonly [string, string]) =>
-        !warned.has(id) && (layout.isStrange(said, names) || layout.isUnreadable(said))
+        !warned.has(id) && (layout.isStrange(said, names) || layout.isUnreadable(said, names))
       const [id, said] = [...members].find(odd) ?? []
       if (id !== undefined) {
         warned.add(id)

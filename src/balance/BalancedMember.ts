@@ -55,7 +55,8 @@ export const share = ({ assignor, layout }: Settings, view: View): ReadonlyMap<s
     participants: layout.participants(view.members, topic),
     partitions: layout.order(topic, view.partitions.get(topic) ?? [])
   }))
-  const shares = assignor.assign(subjects)
+  const isMixed = assignor.assignMixed !== undefined && layout.isMixed(view.members, view.topics)
+  const shares = isMixed ? assignor.assignMixed!(subjects) : assignor.assign(subjects)
   const ours = new Map<string, TopicPartition>()
   for (const { partitions, topic } of subjects) {
     const claimant = layout.claimant(topic)

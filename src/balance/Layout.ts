@@ -10,6 +10,8 @@
  * | `jvm` | `group` | `topic` | `<partition>` | the id, `-`, the thread's number |
  */
 
+import * as JavaPattern from "./JavaPattern.ts"
+
 export type LayoutName = "pykafka" | "pykafka-2.3-py3" | "pykafka-py2" | "jvm"
 
 /** A layout for a group. A *claimant* is who stands in a claim. */
@@ -35,10 +37,12 @@ export interface Layout {
   readonly memberOf: (claimant: string) => string
   /** The claimants of a topic among the members, in their order. */
   readonly participants: (members: ReadonlyMap<string, string>, topic: string) => ReadonlyArray<string>
+  /** Whether members read different topics, or by different numbers of streams, as far as what they and we name says. */
+  readonly isMixed: (members: ReadonlyMap<string, string>, topics: ReadonlyArray<string>) => boolean
   /** Whether it is a member of another layout that says this of itself, and reads one of the topics: there is no sharing with it. */
   readonly isStrange: (said: string, topics: ReadonlyArray<string>) => boolean
   /** Whether what somebody says of itself cannot be read: then it counts as no member of any topic that it garbles. */
-  readonly isUnreadable: (said: string) => boolean
+  readonly isUnreadable: (said: string, topics: ReadonlyArray<string>) => boolean
   /** A topic's partitions in the order in which they are shared out. */
   readonly order: <P extends { readonly partition: number; readonly leader: number }>(
     topic: string,
@@ -102,11 +106,12 @@ const pykafka = (name: LayoutName, group: string, topicName: (topic: string) => 
         .filter(([, data]) => data === topic)
         .map(([id]) => id)
         .sort(compare),
+    isMixed: () => false,
     isStrange: (said, topics) => {
       const subscription = subscriptionOf(said)
       return subscription !== undefined && topics.some((topic) => streamsFor(subscription, topic) > 0)
     },
-    isUnreadable: (said) => isJunk(subscriptionOf(said)),
+    isUnreadable: (said, topics) => isJunk(subscriptionOf(said), topics),
     // the strings are sorted, so that partition 10 comes before 2 and the leaders count
     order: (_, partitions) =>
       [...partitions].sort((a, b) => compare(`${a.leader}-${a.partition}`, `${b.leader}-${b.partition}`))
@@ -136,29 +141,34 @@ const countOf = (value: unknown): number => (isCount(value) ? Number(value) : 0)
 const isCount = (value: unknown): boolean =>
   typeof value === "number" ? Number.isInteger(value) : typeof value === "string" && /^\d{1,9}$/.test(value)
 
-/** Whether a number of streams cannot be read. */
-const isJunk = (subscription: Subscription | undefined): boolean =>
-  subscription !== undefined && !Object.values(subscription.subscription).every(isCount)
-
-/** How many streams a member has for a topic; its white or black list is a Java expression with commas for alternatives. */
-const streamsFor = ({ pattern, subscription }: Subscription, topic: string): number => {
-  if (pattern === "static") return countOf(subscription[topic])
-  for (const [list, streams] of Object.entries(subscription)) {
-    try {
-      const regex = list
-        .trim()
-        .replaceAll(",", "|")
-        .replaceAll(" ", "")
-        .replace(/^["']+/, "")
-        .replace(/["']+$/, "")
-      const matches = new RegExp(`^(?:${regex})$`).test(topic)
-      if (matches === (pattern === "white_list")) return countOf(streams)
-    } catch {
-      // Java's dialect has what ours lacks: nothing is known of such a member's topics.
-    }
-  }
-  return 0
+/** What is read by a list of topics; undefined where that cannot be told. Its commas are alternatives, as the JVM has them. */
+const isListed = (list: string, topic: string): boolean | undefined => {
+  const regex = list.trim().replaceAll(",", "|").replaceAll(" ", "")
+  const isQuote = (at: number) => regex[at] === '"' || regex[at] === "'"
+  let [start, end] = [0, regex.length]
+  while (start < end && isQuote(start)) start++
+  while (start < end && isQuote(end - 1)) end--
+  return JavaPattern.test(regex.slice(start, end), topic)
 }
+
+const isOfLists = (pattern: string): boolean => pattern === "white_list" || pattern === "black_list"
+
+/** How many streams a member has for a topic; undefined where that cannot be told. */
+const streamsOf = ({ pattern, subscription }: Subscription, topic: string): number | undefined => {
+  if (!isOfLists(pattern)) return countOf(subscription[topic])
+  const [list, streams] = Object.entries(subscription)[0] ?? ["", 0]
+  const listed = isListed(list, topic)
+  return listed === undefined ? undefined : listed === (pattern === "white_list") ? countOf(streams) : 0
+}
+
+/** The same; nothing is known of who cannot be told. */
+const streamsFor = (subscription: Subscription, topic: string): number => streamsOf(subscription, topic) ?? 0
+
+/** Whether a number of streams cannot be read, or whether it is for one of the topics. */
+const isJunk = (subscription: Subscription | undefined, topics: ReadonlyArray<string>): boolean =>
+  subscription !== undefined &&
+  (!Object.values(subscription.subscription).every(isCount) ||
+    topics.some((topic) => streamsOf(subscription, topic) === undefined))
 
 const jvm = (group: string, self: Self): Layout => {
   const id = `${group}_${self.hostname}-${self.time}-${self.uuid().slice(0, 8)}`
@@ -192,10 +202,19 @@ const jvm = (group: string, self: Self): Layout => {
           return Array.from({ length: Math.max(0, Math.min(streams, 10_000)) }, (_, i) => `${member}-${i}`)
         })
         .sort(compare),
+    isMixed: (members, topics) => {
+      const all = [...members.values()].map(subscriptionOf).filter((one) => one !== undefined)
+      const named = new Set(topics)
+      for (const { pattern, subscription } of all)
+        if (!isOfLists(pattern)) for (const topic of Object.keys(subscription)) named.add(topic)
+      const rows = all.map((one) => [...named].map((topic) => streamsFor(one, topic)))
+      const read = [...named.keys()].map((_, i) => i).filter((i) => rows.some((row) => row[i]! > 0))
+      return rows.some((row) => read.some((i) => row[i] !== row[read[0]!]))
+    },
     isStrange: (said, topics) => topics.includes(said),
-    isUnreadable: (said) => {
+    isUnreadable: (said, topics) => {
       const subscription = subscriptionOf(said)
-      return subscription === undefined || isJunk(subscription)
+      return subscription === undefined || isJunk(subscription, topics)
     },
     order: (_, partitions) => [...partitions].sort((a, b) => a.partition - b.partition)
   }

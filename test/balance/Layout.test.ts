@@ -80,6 +80,32 @@ describe("Layout", () => {
     assert.deepStrictEqual(participants(members, "orders"), ["b-0", "q-0", "s-0", "s-1", "w-0"])
     assert.deepStrictEqual(participants(members, "refunds"), ["b-0", "n-0", "w-0"])
   })
+
+  it("of a white list that a backtracking engine would not end with, knows who it is, or that it cannot tell", () => {
+    const { isUnreadable, participants } = layout("jvm")
+    const topic = `${"orders-".repeat(30)}1`
+    const of = (list: string) => JSON.stringify({ version: 1, subscription: { [list]: 1 }, pattern: "white_list" })
+    const ends = [
+      "(.*)*x",
+      "(([a-z-])+.)+[A-Z]([a-z])+$",
+      "(o|r|d|e|s|-|rd|er)*",
+      "((a?){60}a{60})*",
+      `${'"'.repeat(500_000)}x`
+    ]
+    for (const list of ends)
+      assert.deepStrictEqual(participants(new Map([["w", of(list)]]), topic), [], list.slice(0, 50))
+    const lists = ["(.*(.*(.*)*)*)*1", "(?:orders-|or|ders-)+1"]
+    for (const list of lists) assert.deepStrictEqual(participants(new Map([["w", of(list)]]), topic), ["w-0"], list)
+    const untold = [
+      "(a)\\1",
+      "a{99999999}",
+      "(?i)orders",
+      "(".repeat(100_000),
+      "(?=.*(?=.*(?=.*(?=.*(?=.*x)))))".repeat(99)
+    ]
+    for (const list of untold) assert.isTrue(isUnreadable(of(list), [topic]), list.slice(0, 50))
+    assert.isFalse(isUnreadable(of("(.*)*x"), [topic]))
+  })
 })
 
 /** Each participant's partitions, in the order of the participants. */
@@ -104,6 +130,31 @@ const shares = (
 }
 
 describe("BalancedAssignor", () => {
+  it("deals topics out by themselves where members of the JVM's layout read different ones (zk-14)", () => {
+    const { isMixed } = layout("jvm")
+    const of = (subscription: object, pattern = "static") => JSON.stringify({ version: 1, subscription, pattern })
+    const members = (...said: ReadonlyArray<string>) => new Map(said.map((one, i) => [`m${i}`, one]))
+    const both = of({ a: 1, b: 1 })
+    for (const same of [[both, both], [both, of({ b: 2, a: 2 })], [both, of({ "a|b": 1 }, "white_list")], []])
+      assert.isFalse(isMixed(members(...same), ["a", "b"]), `${same}`)
+    for (const other of [
+      of({ a: 1 }),
+      of({ a: 1, b: 2 }),
+      of({ a: 1, b: 1, c: 1 }),
+      of({ c: 1 }),
+      of({ b: 1 }, "black_list")
+    ])
+      assert.isTrue(isMixed(members(both, other), ["a", "b"]), other)
+
+    const partitions = [0, 1, 2, 3].map((partition) => ({ partition, leader: 1 }))
+    const a = { topic: "a", participants: ["x", "y"], partitions }
+    const b = { topic: "b", participants: ["x"], partitions }
+    const shared = BalancedAssignor.jvmRoundRobin.assignMixed!([a, b])
+    assert.deepStrictEqual(shared.get("b"), ["x", "x", "x", "x"])
+    // as who reads only that one sees it
+    assert.deepStrictEqual(shared.get("a"), BalancedAssignor.jvmRoundRobin.assign([a]).get("a"))
+  })
+
   it("shares out as PyKafka's protocols do: by the sorted strings, leaders first", () => {
     // by PyKafka's own code, run
     const one = () => 1
