@@ -9,6 +9,8 @@
  * - `I5` a commit is never beyond the lowest record that is not done, and goes back only after a seek or by hand
  * - `I6` a partition has one owner at a time; a record comes again only from the last commit on, and only if it was not
  *   done, or its owner lost the partition
+ * - `I7` a transaction is all there or not at all, as its producer was told, the offsets of groups with it; nobody who reads
+ *   committed data is given a record of one that is aborted or open
  * - `I8` what has a budget ends within it, and leaves no connection
  * - `I9` what has a limit stays within it
  *
@@ -30,8 +32,8 @@
  * ```
  *
  * Over a real cluster there is nobody to tell what was committed: `verify` takes a history that was put together
- * otherwise, and `readLogs` reads the logs back. I7 (transactions) and I10 (the same seed, the same trace) are not its own:
- * a test compares the `history` of two runs.
+ * otherwise, and `readLogs` reads the logs back. I10 (the same seed, the same trace) is not its own: a test compares the
+ * `history` of two runs.
  *
  * @since 0.1.0
  */
@@ -49,6 +51,7 @@ import type { Kafka } from "../Kafka.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
+import type * as Transaction from "../Transaction.ts"
 import * as EmbeddedKafka from "./EmbeddedKafka.ts"
 import { contentOf, type Event, type PartitionLog, type Violation } from "./history/History.ts"
 import * as Instrumented from "./history/Instrumented.ts"
@@ -102,6 +105,10 @@ export interface Service {
   readonly makeProducer: (
     options?: Producer.Options
   ) => Effect.Effect<Producer.Producer["Service"], KafkaError.KafkaError, Kafka | Scope.Scope>
+  /** The same transactions, watched: what each is given, and what it says became of it. */
+  readonly transactions: (transactions: Transaction.Transactions["Service"]) => Transaction.Transactions["Service"]
+  /** `Transaction.make`, watched. */
+  readonly makeTransactions: typeof Transaction.make
   /** `Consumer.subscribe`, watched: ownership, deliveries, marks, seeks. */
   readonly subscribe: typeof Consumer.subscribe
   /** `Consumer.subscribePattern`, watched. */
@@ -155,10 +162,9 @@ const logsOf = (broker: EmbeddedKafka.Service, topics: Iterable<string>, compact
     const logs: Array<PartitionLog> = []
     for (const topic of topics) {
       for (const { partition, startOffset } of (yield* broker.topic(topic)) ?? []) {
-        const records = (yield* broker.log(topic, partition)).map((record) => ({
-          offset: record.offset,
-          content: contentOf(record)
-        }))
+        const records = (yield* broker.log(topic, partition))
+          .filter((record) => record.open !== true)
+          .map((record) => ({ offset: record.offset, content: contentOf(record) }))
         logs.push({ topic, partition, startOffset, compacted: compacted.has(topic), records })
       }
     }
@@ -191,8 +197,15 @@ export const make = (
       events.push(event)
     }
     const compacted = new Set((options.compacted ?? []).map(nameOf))
-    yield* broker.onCommit(({ group, offset, partition, topic }) =>
-      record({ _tag: "Committed", group, topic, partition, offset })
+    yield* broker.onCommit(({ group, offset, partition, topic, transactional }) =>
+      record({
+        _tag: "Committed",
+        group,
+        topic,
+        partition,
+        offset,
+        ...(transactional ? { transactional } : undefined)
+      })
     )
     const most = new Map<string, number>()
     const used = (name: string, value: number, limit: number): void => {
@@ -210,6 +223,8 @@ export const make = (
     return {
       producer: watch.producer,
       makeProducer: watch.makeProducer,
+      transactions: watch.transactions,
+      makeTransactions: watch.makeTransactions as typeof Transaction.make,
       subscribe: watch.subscribe,
       subscribePattern: watch.subscribePattern,
       assign: watch.assign,

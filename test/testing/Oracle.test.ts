@@ -3,6 +3,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Schema, Scope, Stream } from "eff
 import { TestClock } from "effect/testing"
 import { Consumer, Kafka, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest, Oracle } from "samsa/testing"
+import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 
 type Event = Oracle.Event
 type Invariants = ReadonlyArray<Oracle.Invariant>
@@ -142,6 +143,91 @@ describe("the oracle, over histories that were put together,", () => {
     const third = [assigned(), delivered([0], "m", false), delivered([2], "m", false), ...done([0, 2]), committed(1)]
     holds([...third, revoked(), assigned("n"), delivered([1, 2], "n")])
     holds([assigned(), delivered([0, 1]), ...done([1]), revoked(), assigned("n"), delivered([0, 1], "n")])
+  })
+
+  describe("of transactions (I7)", () => {
+    const began: Event = { _tag: "TransactionBegan", transaction: 0, transactionalId: "x" }
+    const ended = (outcome: "committed" | "aborted" | "unknown"): Event => ({
+      _tag: "TransactionEnded",
+      transaction: 0,
+      outcome
+    })
+    const within = (id: number, content: string): Event => ({
+      ...(submitted(id, content) as Extract<Event, { _tag: "Submitted" }>),
+      transaction: 0
+    })
+    const two = [began, within(0, "a"), within(1, "b"), acknowledged(0, 0), acknowledged(1, 1)]
+    const offset: Event = { _tag: "TransactionOffset", transaction: 0, offset: 5, ...share }
+    const withIt: Event = { _tag: "Committed", offset: 5, transactional: true, ...share }
+    const given = (content: string): Event => ({
+      ...(delivered([1]) as Extract<Event, { _tag: "Delivered" }>),
+      contents: [`k:${content}`]
+    })
+
+    it("finds one of which not all is there", () => {
+      holds([...two, ended("committed")])
+      assert.deepStrictEqual(invariantsOf(Oracle.verify({ events: [...two, ended("committed")], logs: [log("a ")] })), [
+        "I1",
+        "I7"
+      ])
+      breaks("I7", [began, within(0, "a"), acknowledged(0, 0), within(1, "x"), ended("committed")])
+      // nobody knows whether it was committed, but it was so as a whole
+      for (const events of [two, [...two, ended("unknown")]]) {
+        holds(events)
+        holds(events, log("  c"))
+        breaks("I7", events, log("a c"))
+        breaks("I7", events, log(" bc"))
+      }
+      // what was never acknowledged was never committed
+      breaks("I7", [began, within(0, "a"), acknowledged(0, 0), within(1, "b"), ended("unknown")], log("a"))
+      holds([began, within(0, "a"), acknowledged(0, 0), within(1, "b"), ended("unknown")], log("  "))
+    })
+
+    it("finds one that was aborted and is there", () => {
+      holds([...two, ended("aborted")], log("  c"))
+      breaks("I7", [...two, ended("aborted")], log("ab"))
+      breaks("I7", [...two, ended("aborted")], log(" b"))
+      breaks("I7", [began, within(0, "a"), ended("aborted")], log("a"))
+      // sent again, and committed
+      const again: ReadonlyArray<Event> = [
+        { _tag: "TransactionBegan", transaction: 1, transactionalId: "x" },
+        { ...(submitted(2, "a") as Extract<Event, { _tag: "Submitted" }>), transaction: 1 },
+        acknowledged(2, 3),
+        { _tag: "TransactionEnded", transaction: 1, outcome: "committed" }
+      ]
+      holds([...two, ended("aborted"), ...again], log("   a"))
+      breaks("I7", [...two, ended("aborted"), ...again], log("a  a"))
+    })
+
+    it("finds offsets of groups that are not with it", () => {
+      const all = [...two, offset]
+      holds([...all, withIt, ended("committed")])
+      breaks("I7", [...all, ended("committed")])
+      holds([...all, ended("aborted")], log("  "))
+      breaks("I7", [...all, withIt, ended("aborted")], log("  "))
+      holds([...all, withIt, ended("unknown")])
+      holds([...all, ended("unknown")], log("  "))
+      breaks("I7", [...all, ended("unknown")])
+      breaks("I7", [...all, withIt, ended("unknown")], log("  "))
+      // the last offset of a partition counts
+      holds([
+        ...two,
+        { ...(offset as Extract<Event, { _tag: "TransactionOffset" }>), offset: 3 },
+        offset,
+        withIt,
+        ended("committed")
+      ])
+      // it need not be done record for record (I5)
+      holds([assigned(), delivered([0, 1, 2, 3, 4]), ...all, withIt, ended("committed")])
+    })
+
+    it("finds records that a reader must not see", () => {
+      holds([...two, ended("committed"), assigned(), given("b")])
+      breaks("I7", [...two, ended("aborted"), assigned(), given("b")], log("  "))
+      breaks("I7", [...two, assigned(), given("b")], log("  "))
+      // who reads what is not committed is told of no contents
+      holds([...two, ended("aborted"), assigned(), delivered([1])], log("  "))
+    })
   })
 
   it("finds what does not end in its time, and what is left (I8)", () => {
@@ -304,6 +390,81 @@ describe("the oracle, over the embedded broker,", () => {
       assert.deepStrictEqual(yield* checked, [])
     }).pipe(Effect.scoped, Effect.provide(TestLayer))
   )
+
+  describe("of transactions (I7)", () => {
+    const send = (value: string) =>
+      Effect.flatMap(Producer.Producer, (producer) => producer.send(orders, { key: null, value }))
+
+    it.effect("has nothing against those that commit, abort, are interrupted, or lose their answers", () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const oracle = yield* Oracle.Oracle
+        const { run } = yield* oracle.makeTransactions({ transactionalId: "t" })
+        const reader = yield* oracle.subscribe({
+          group: "g",
+          topics: [orders],
+          from: "earliest",
+          isolation: "committed"
+        })
+        yield* Effect.forkScoped(reader.run(() => Effect.void))
+        const fate = { commit: Effect.void, fail: Effect.fail("no"), interrupt: Effect.interrupt }
+        for (const end of ["commit", "fail", "commit", "interrupt", "commit"] as const) {
+          const fault = yield* broker.inject(Fault.on("EndTxn", { nth: 1 }).loseResponse)
+          yield* Effect.exit(
+            KafkaTest.advanceUntil(run(Effect.andThen(Effect.all([send(`${end} a`), send(`${end} b`)]), fate[end])))
+          )
+          yield* fault.remove
+        }
+        assert.deepStrictEqual(
+          (yield* broker.log(orders)).map(({ value }) => value),
+          ["commit", "commit", "commit"].flatMap((value) => [`${value} a`, `${value} b`])
+        )
+        const [{ endOffset }] = (yield* broker.topic(orders))! as [EmbeddedKafka.PartitionInfo]
+        yield* KafkaTest.advanceUntil(broker.awaitCommitted("g", { topic: orders, offset: endOffset - 1 }))
+        const began = (yield* oracle.history).filter(({ _tag }) => _tag === "TransactionBegan")
+        assert.lengthOf(began, 5)
+        yield* oracle.assert
+      }).pipe(Effect.scoped, Effect.provide(TestLayer))
+    )
+
+    it.effect("sees a transaction of which a marker was another's", () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const oracle = yield* Oracle.Oracle
+        const { run } = yield* oracle.makeTransactions({ transactionalId: "t" })
+        yield* run(
+          Effect.gen(function* () {
+            yield* send("torn")
+            // somebody aborts it in the partition, behind the coordinator's back
+            const [{ producerEpoch, producerId }] = (yield* broker.transactions) as [EmbeddedKafka.TransactionInfo]
+            const marker = RecordBatch.encode([RecordBatch.endMarker("abort", 0, 0)], {
+              producerId,
+              producerEpoch,
+              baseSequence: -1,
+              transactional: true,
+              control: true
+            })
+            yield* broker.append(orders, 0, marker, { aborted: [{ producerId, firstOffset: 0, lastOffset: 1 }] })
+          })
+        )
+        assert.deepStrictEqual(yield* checked, ["I1", "I7"])
+      }).pipe(Effect.scoped, Effect.provide(TestLayer))
+    )
+
+    it.effect("knows a transaction that is open: nobody is to see it", () =>
+      Effect.gen(function* () {
+        const oracle = yield* Oracle.Oracle
+        const { run } = yield* oracle.makeTransactions({ transactionalId: "t" })
+        yield* run(
+          Effect.andThen(
+            send("open"),
+            Effect.asVoid(Effect.map(oracle.check, (found) => assert.deepStrictEqual(found, [])))
+          )
+        )
+        yield* oracle.assert
+      }).pipe(Effect.scoped, Effect.provide(TestLayer))
+    )
+  })
 
   it.effect("sees what takes too long, does not end, or leaves a connection (I8)", () =>
     Effect.gen(function* () {

@@ -73,6 +73,7 @@ export class EmbeddedCluster {
       readonly offset: number
       readonly leaderEpoch: number
       readonly metadata: string
+      readonly transactional: boolean
     }) => void
   >()
   /** What clients did against the protocol. */
@@ -343,9 +344,9 @@ export class EmbeddedCluster {
     offsets.set(partition, committed)
     if (this.onCommit.size > 0) {
       const dash = partition.lastIndexOf("-")
-      const { leaderEpoch, metadata, offset } = committed
-      const topic = partition.slice(0, dash)
-      const commit = { group, topic, partition: Number(partition.slice(dash + 1)), offset, leaderEpoch, metadata }
+      const { leaderEpoch, metadata, offset, transactional } = committed
+      const place = { topic: partition.slice(0, dash), partition: Number(partition.slice(dash + 1)) }
+      const commit = { group, ...place, offset, leaderEpoch, metadata, transactional }
       for (const run of Array.from(this.onCommit)) run(commit)
     }
     this.changed()

@@ -38,6 +38,8 @@ export interface Committed {
   readonly timestamp: number
   /** Its place among all commits, those of open transactions included: the later one holds. */
   readonly order: number
+  /** It came in a transaction. */
+  readonly transactional: boolean
 }
 
 /** A request as it was served, for `awaitRequest` and for the trace. */

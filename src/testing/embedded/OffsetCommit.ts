@@ -67,7 +67,8 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
               leaderEpoch: each.committedLeaderEpoch,
               metadata,
               timestamp: now,
-              order: cluster.newOrder()
+              order: cluster.newOrder(),
+              transactional: false
             })
             return Code.none
           }

@@ -78,7 +78,8 @@ export const txnOffsetCommit = handler("TxnOffsetCommit", Api, (call) => {
               leaderEpoch: each.committedLeaderEpoch,
               metadata,
               timestamp: now,
-              order: cluster.newOrder()
+              order: cluster.newOrder(),
+              transactional: true
             })
             return Code.none
           }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import type { TopicPartition } from "../../TopicPartition.ts"
 
 /** What of reliability an oracle checks. */
-export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I8" | "I9"
+export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9"
 
 /** An invariant that does not hold. */
 export interface Violation {
@@ -19,7 +19,7 @@ export interface Violation {
   readonly offsets?: ReadonlyArray<number>
 }
 
-/** The records of a partition that a reader may see: no control records, none of aborted transactions. */
+/** The records of a partition that a reader may see: no control records, none of transactions that are aborted or open. */
 export interface PartitionLog extends TopicPartition {
   /** The first offset that may be read. Default 0. */
   readonly startOffset?: number
@@ -47,7 +47,24 @@ export type Event =
       readonly durable?: boolean
       /** Idempotent: there are no duplicates. Default true. */
       readonly unique?: boolean
+      /** The transaction that it is part of. */
+      readonly transaction?: number
     }
+  /** A transaction began: one of its id at a time. */
+  | { readonly _tag: "TransactionBegan"; readonly transaction: number; readonly transactionalId: string }
+  /** The producer said what became of it. `unknown`: it may be either, but as a whole; so are those that never end. */
+  | {
+      readonly _tag: "TransactionEnded"
+      readonly transaction: number
+      readonly outcome: "committed" | "aborted" | "unknown"
+    }
+  /** A transaction took an offset that is the group's when it is committed. */
+  | ({
+      readonly _tag: "TransactionOffset"
+      readonly transaction: number
+      readonly group: string
+      readonly offset: number
+    } & TopicPartition)
   | ({ readonly _tag: "Acknowledged"; readonly id: number; readonly offset: number | undefined } & TopicPartition)
   /** The producer said that it failed, and whether the log may have it all the same. */
   | { readonly _tag: "Failed"; readonly id: number; readonly persistence: "not" | "possibly" }
@@ -71,7 +88,13 @@ export type Event =
   /** The application is about to commit this offset, whatever is done. */
   | ({ readonly _tag: "CommitByHand"; readonly offset: number } & Membered)
   /** The broker took a commit. */
-  | ({ readonly _tag: "Committed"; readonly group: string; readonly offset: number } & TopicPartition)
+  | ({
+      readonly _tag: "Committed"
+      readonly group: string
+      readonly offset: number
+      /** It came with the end of a transaction. */
+      readonly transactional?: true
+    } & TopicPartition)
   /** An effect that must end within `budget` milliseconds began at the time `at`. */
   | { readonly _tag: "Began"; readonly id: number; readonly name: string; readonly at: number; readonly budget: number }
   | { readonly _tag: "Ended"; readonly id: number; readonly at: number; readonly exit: string }

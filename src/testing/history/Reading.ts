@@ -27,6 +27,8 @@ class Book {
   readonly place: TopicPartition.TopicPartition
   readonly log: IndexedLog | undefined
   readonly found: Array<Violation>
+  /** Topics with contents of records that a reader of committed data must not see. */
+  readonly unseen: ReadonlySet<string>
   readonly windows: Array<Window> = []
   /** Windows that another member was given before they had ended. */
   readonly overlaps: Array<{ readonly window: Window; readonly by: string }> = []
@@ -42,14 +44,20 @@ class Book {
   private wasMoved = false
   private allOrdered = true
 
-  constructor(event: Omit<Membered, "member">, log: IndexedLog | undefined, found: Array<Violation>) {
+  constructor(
+    event: Omit<Membered, "member">,
+    log: IndexedLog | undefined,
+    found: Array<Violation>,
+    unseen: ReadonlySet<string>
+  ) {
+    this.unseen = unseen
     this.group = event.group
     this.place = { topic: event.topic, partition: event.partition }
     this.log = log
     this.found = found
   }
 
-  violates(invariant: "I4" | "I5" | "I6", offsets: ReadonlyArray<number>, message: string): void {
+  violates(invariant: "I4" | "I5" | "I6" | "I7", offsets: ReadonlyArray<number>, message: string): void {
     this.found.push({ invariant, group: this.group, ...this.place, offsets, message })
   }
 
@@ -122,12 +130,23 @@ class Book {
         this.violates("I6", [offset], `${member} was given ${offset} again, although ${window.committed} was committed`)
       const content = contents?.[i]
       const there = this.log?.contents.get(offset)
-      if (content !== undefined && this.log !== undefined && there !== content)
+      if (content !== undefined && this.log !== undefined && there === undefined && this.isUnseen(content))
+        this.violates("I7", [offset], `${member} was given a record of a transaction that is not committed`)
+      else if (content !== undefined && this.log !== undefined && there !== content)
         if (there !== undefined || !(this.log.log.compacted === true || offset < this.log.start))
           this.violates("I4", [offset], `${member} was given a record at ${offset} that the log does not have there`)
       window.delivered.push(offset)
       this.delivered.add(offset)
     })
+  }
+
+  private isUnseen(content: string): boolean {
+    return this.unseen.has(`${this.place.topic} ${content}`)
+  }
+
+  /** What is committed in a transaction is its producer's to choose. */
+  inTransaction(offset: number): void {
+    this.byHand.add(offset)
   }
 
   begin(member: string, offset: number): void {
@@ -226,10 +245,11 @@ class Book {
   }
 }
 
-/** I4, I5 and I6. */
+/** I4, I5 and I6, and what of I7 readers see. */
 export const verify = (
   events: ReadonlyArray<Event>,
-  logs: ReadonlyMap<string, IndexedLog>
+  logs: ReadonlyMap<string, IndexedLog>,
+  unseen: ReadonlySet<string>
 ): ReadonlyArray<Violation> => {
   const found: Array<Violation> = []
   const books = new Map<string, Book>()
@@ -237,7 +257,7 @@ export const verify = (
     const partition = TopicPartition.key(event)
     const key = `${event.group} ${partition}`
     let book = books.get(key)
-    if (book === undefined) books.set(key, (book = new Book(event, logs.get(partition), found)))
+    if (book === undefined) books.set(key, (book = new Book(event, logs.get(partition), found, unseen)))
     return book
   }
   for (const event of events) {
@@ -270,6 +290,9 @@ export const verify = (
         break
       case "CommitByHand":
         bookOf(event).hand(event.member, event.offset)
+        break
+      case "TransactionOffset":
+        bookOf(event).inTransaction(event.offset)
         break
       case "Committed":
         bookOf(event).commit(event.offset)

@@ -3,6 +3,7 @@ import * as TopicPartition from "../../TopicPartition.ts"
 import { type Event, type History, type Violation } from "./History.ts"
 import { IndexedLog } from "./IndexedLog.ts"
 import * as Reading from "./Reading.ts"
+import * as Transacting from "./Transacting.ts"
 
 type Of<Tag extends Event["_tag"]> = Extract<Event, { readonly _tag: Tag }>
 
@@ -27,11 +28,15 @@ const sentOf = (events: ReadonlyArray<Event>): ReadonlyMap<number, Sent> => {
 }
 
 /** I1: what was acknowledged is in the log, where the producer was told that it is. */
-const acknowledgedIsThere = (sent: Iterable<Sent>, logs: ReadonlyMap<string, IndexedLog>): ReadonlyArray<Violation> => {
+const acknowledgedIsThere = (
+  sent: Iterable<Sent>,
+  logs: ReadonlyMap<string, IndexedLog>,
+  { isOpen }: Transacting.Verdict
+): ReadonlyArray<Violation> => {
   const found: Array<Violation> = []
   const told = new Map<string, number>()
   for (const { acknowledged, submitted } of sent) {
-    if (acknowledged === undefined || submitted.durable === false) continue
+    if (acknowledged === undefined || submitted.durable === false || isOpen(submitted)) continue
     const { partition, topic } = acknowledged
     // -1 where the engine was not told it: librdkafka, of a batch whose first answer was lost.
     const offset = acknowledged.offset === -1 ? undefined : acknowledged.offset
@@ -85,15 +90,28 @@ const orderIsKept = (sent: Iterable<Sent>): ReadonlyArray<Violation> => {
 }
 
 /** I3: the log holds no more copies of a record than were sent and may have arrived. */
-const nothingIsTwice = (sent: Iterable<Sent>, logs: ReadonlyMap<string, IndexedLog>): ReadonlyArray<Violation> => {
+const nothingIsTwice = (
+  sent: Iterable<Sent>,
+  logs: ReadonlyMap<string, IndexedLog>,
+  { isAborted }: Transacting.Verdict
+): ReadonlyArray<Violation> => {
   const found: Array<Violation> = []
-  const allowed = new Map<string, { topic: string; content: string; count: number; unique: boolean; id: number }>()
+  interface Allowed {
+    readonly topic: string
+    readonly content: string
+    readonly id: number
+    count: number
+    unique: boolean
+    aborted: boolean
+  }
+  const allowed = new Map<string, Allowed>()
   for (const { failed, submitted } of sent) {
     const { content, id, topic } = submitted
     const key = `${topic} ${content}`
     let one = allowed.get(key)
-    if (one === undefined) allowed.set(key, (one = { topic, content, count: 0, unique: true, id }))
-    if (failed?.persistence !== "not") one.count++
+    if (one === undefined) allowed.set(key, (one = { topic, content, id, count: 0, unique: true, aborted: false }))
+    if (isAborted(submitted)) one.aborted = true
+    else if (failed?.persistence !== "not") one.count++
     if (submitted.unique === false) one.unique = false
   }
   const copies = new Map<string, Array<{ readonly partition: number; readonly offset: number }>>()
@@ -106,15 +124,16 @@ const nothingIsTwice = (sent: Iterable<Sent>, logs: ReadonlyMap<string, IndexedL
       else list.push({ partition: log.partition, offset })
     }
   for (const [key, list] of copies) {
-    const { count, id, topic, unique } = allowed.get(key)!
+    const { aborted, count, id, topic, unique } = allowed.get(key)!
     if (list.length <= count || !unique) continue
     found.push({
-      invariant: "I3",
+      invariant: aborted ? "I7" : "I3",
       topic,
       partition: list[0]!.partition,
       offsets: list.map(({ offset }) => offset),
-      message:
-        count === 0
+      message: aborted
+        ? `record ${id} was sent in a transaction that was aborted, and the log has it`
+        : count === 0
           ? `record ${id} failed as not persisted, but the log has it`
           : `record ${id} was sent ${count === 1 ? "once" : `${count} times`}, and the log has it ${list.length} times`
     })
@@ -160,11 +179,13 @@ const memoryIsBounded = (events: ReadonlyArray<Event>): ReadonlyArray<Violation>
 export const verify = ({ events, logs }: History): ReadonlyArray<Violation> => {
   const indexed = new Map(logs.map((log) => [TopicPartition.key(log), new IndexedLog(log)]))
   const sent = sentOf(events)
+  const transactions = Transacting.verify(events, sent, indexed)
   return [
-    ...acknowledgedIsThere(sent.values(), indexed),
+    ...acknowledgedIsThere(sent.values(), indexed, transactions),
     ...orderIsKept(sent.values()),
-    ...nothingIsTwice(sent.values(), indexed),
-    ...Reading.verify(events, indexed),
+    ...nothingIsTwice(sent.values(), indexed, transactions),
+    ...Reading.verify(events, indexed, transactions.unseen),
+    ...transactions.violations,
     ...everythingEnds(events),
     ...memoryIsBounded(events)
   ]

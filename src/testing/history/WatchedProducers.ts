@@ -111,7 +111,8 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
     producer: number,
     topic: Topic.Any,
     entries: ReadonlyArray<TopicEncoder.Entry>,
-    promises: Promises
+    promises: Promises,
+    transaction: number | undefined
   ): Effect.Effect<ReadonlyArray<number | undefined>, never, any> =>
     Effect.withFiber((fiber) => {
       // Numbered as they come: those of fibers are not the same in two runs.
@@ -136,7 +137,8 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
               topic: topic.name,
               content: contentOf(encoded),
               ...((promises.acks ?? "all") === "all" ? undefined : { durable: false }),
-              ...((promises.idempotent ?? true) ? undefined : { unique: false })
+              ...((promises.idempotent ?? true) ? undefined : { unique: false }),
+              ...(transaction === undefined ? undefined : { transaction })
             })
             return id
           }),
@@ -162,21 +164,21 @@ export const make = (record: (event: Event) => void, used: (name: string, value:
   const settleAll = (ids: ReadonlyArray<number | undefined>) => (outcomes: ReadonlyArray<Outcome>) =>
     Effect.sync(() => outcomes.forEach((outcome, i) => settle(ids[i], outcome)))
 
-  const producer = (self: Service, promises: Promises = {}): Service => {
+  const producer = (self: Service, promises: Promises = {}, transaction?: number): Service => {
     const number = producers++
     const send = (topic: Topic.Any, entry: any) =>
-      Effect.flatMap(submitted(number, topic, [entry], promises), ([id]) =>
+      Effect.flatMap(submitted(number, topic, [entry], promises, transaction), ([id]) =>
         Effect.onExit(self.send(topic, entry), settleExit(id))
       )
     const offer = (topic: Topic.Any, entry: any) =>
-      Effect.flatMap(submitted(number, topic, [entry], promises), ([id]) =>
+      Effect.flatMap(submitted(number, topic, [entry], promises, transaction), ([id]) =>
         self.offer(topic, entry).pipe(
           Effect.onExit((exit) => (Exit.isSuccess(exit) ? Effect.void : settleExit(id)(exit as never))),
           Effect.map((ack) => Effect.onExit(ack, settleExit(id)))
         )
       )
     const offerAll = (topic: Topic.Any, entries: ReadonlyArray<any>) =>
-      Effect.flatMap(submitted(number, topic, entries, promises), (ids) =>
+      Effect.flatMap(submitted(number, topic, entries, promises, transaction), (ids) =>
         Effect.map(self.offerAll(topic, entries), (acks) => Effect.tap(acks, settleAll(ids)))
       )
     const sendAll = (topic: Topic.Any, entries: ReadonlyArray<any>) => Effect.flatten(offerAll(topic, entries))

@@ -245,7 +245,13 @@ export interface Service {
   readonly awaitRequest: (api: Fault.Api, match?: Fault.Match) => Effect.Effect<RequestInfo>
   /** Calls `listener` at each commit, in the order in which they are stored, until the Scope closes. */
   readonly onCommit: (
-    listener: (commit: CommittedOffset & { readonly group: string }) => void
+    listener: (
+      commit: CommittedOffset & {
+        readonly group: string
+        /** It came with the end of a transaction. */
+        readonly transactional: boolean
+      }
+    ) => void
   ) => Effect.Effect<void, never, Scope.Scope>
   /** How many connections clients have open now, over all brokers. */
   readonly connections: Effect.Effect<number>

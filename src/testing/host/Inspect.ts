@@ -17,12 +17,20 @@ export interface LogRecord<K, V, H = Topic.Headers> {
   readonly key: K
   readonly value: V
   readonly headers: H
+  /** Its transaction is open: readers of committed data do not see it yet. */
+  readonly open?: true
+}
+
+interface Visible {
+  readonly partition: number
+  readonly record: FetchedRecord
+  readonly open: boolean
 }
 
 /** The records of a partition that a reader of committed data, and of open transactions, would see. */
-const visible = (cluster: EmbeddedCluster, partition: EmbeddedPartition): ReadonlyArray<FetchedRecord> => {
+const visible = (cluster: EmbeddedCluster, partition: EmbeddedPartition): ReadonlyArray<Visible> => {
   const { log } = partition
-  const out: Array<FetchedRecord> = []
+  const out: Array<Visible> = []
   for (const entry of log.entries) {
     const decoded = Records.decode(log.bytesOf(entry), {
       compression: cluster.settings.compression,
@@ -39,7 +47,9 @@ const visible = (cluster: EmbeddedCluster, partition: EmbeddedPartition): Readon
             batch.baseOffset >= range.firstOffset &&
             batch.lastOffset <= range.lastOffset
         )
-      if (!aborted) out.push(...batch.records)
+      const start = log.producers.byId.get(batch.producerId)?.transactionStart ?? -1
+      const open = batch.isTransactional && start >= 0 && batch.baseOffset >= start
+      if (!aborted) for (const record of batch.records) out.push({ partition: partition.index, record, open })
     }
   }
   return out
@@ -74,16 +84,16 @@ export const log = (
     const decoder = TopicDecoder.compile(typeof topic === "string" ? Topic.bytes(topic) : topic)
     const known = cluster.topics.get(name)
     if (known === undefined) return Effect.fail(KafkaError.make({ _tag: "UnknownTopic", topic: name }))
-    const found: Array<readonly [partition: number, record: FetchedRecord]> = []
+    const found: Array<Visible> = []
     try {
       for (const partition of known.partitions) {
         if (only !== undefined && partition.index !== only) continue
-        for (const record of visible(cluster, partition)) found.push([partition.index, record])
+        for (const one of visible(cluster, partition)) found.push(one)
       }
     } catch (error) {
       return error instanceof KafkaError.KafkaError ? Effect.fail(error) : Effect.die(error)
     }
-    return Effect.forEach(found, ([partition, record]) => {
+    return Effect.forEach(found, ({ open, partition, record }) => {
       const { key, offset, timestamp, value } = record
       const fail = (part: "key" | "value" | "headers") => (issue: string) =>
         KafkaError.make({ _tag: "Decode", topic: name, partition, offset, part, key, value, issue })
@@ -93,7 +103,16 @@ export const log = (
           decodePart(decoder.value, value, fail("value")),
           decodePart(decoder.headers, record.headers, fail("headers"))
         ]),
-        ([key, value, headers]) => ({ topic: name, partition, offset, timestamp, key, value, headers })
+        ([key, value, headers]) => ({
+          topic: name,
+          partition,
+          offset,
+          timestamp,
+          key,
+          value,
+          headers,
+          ...(open ? { open } : undefined)
+        })
       )
     })
   })

@@ -92,7 +92,7 @@ const groupInfo = (cluster: EmbeddedCluster, group: AnyGroup): Contract.GroupInf
 /** A commit, by what it is stored under. */
 const committedOffset = (
   key: string,
-  { leaderEpoch, metadata, offset }: Omit<Committed, "timestamp" | "order">
+  { leaderEpoch, metadata, offset }: Pick<Committed, "leaderEpoch" | "metadata" | "offset">
 ): Contract.CommittedOffset => {
   const dash = key.lastIndexOf("-")
   return { topic: key.slice(0, dash), partition: Number(key.slice(dash + 1)), offset, leaderEpoch, metadata }
