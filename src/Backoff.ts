@@ -193,6 +193,24 @@ export const waits = (retry: Retry | undefined): Effect.Effect<() => Wait> =>
     return (failures, why) => Math.max(failures > 1 ? leastDelay : 0, delay(failures, random.nextDoubleUnsafe(), why))
   })
 
+/** Where it was not done for so long, in milliseconds, it is done for the first time. */
+const calmMillis = 10_000
+
+/**
+ * How long to wait before something that may lead to itself is done again: not at all where it was not done for ten
+ * seconds, then ever longer, as after failures in a row.
+ */
+export const repeats = (wait: Wait, now: () => number): (() => number) => {
+  let doneAt = -Infinity
+  let times = 0
+  return () => {
+    times = now() - doneAt >= calmMillis ? 1 : times + 1
+    const millis = Math.ceil(wait(times))
+    doneAt = now() + millis
+    return millis
+  }
+}
+
 /** Schedules of which a retry has told that they count as ended. */
 const toldOf = new WeakSet<Retry>()
 

@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
@@ -20,6 +19,7 @@ import type { PartitionReader, TransportConsumer } from "../Transport.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import type { Committer } from "./Committer.ts"
 import type { ConsumerEvent } from "./Events.ts"
+import * as GoneTopics from "./GoneTopics.ts"
 import type { Settings } from "./Settings.ts"
 import * as StartPositions from "./StartPositions.ts"
 
@@ -403,11 +403,12 @@ export const make = (context: Context): Opening => {
   })
 
   /** A group may take its partitions back before the fetching side has given up: told all the same. */
-  const watch = Stream.runForEach(cluster.changes, (change) => {
-    if (change._tag !== "TopicGone" || !knownTopics.has(change.before.name)) return Effect.void
-    const topic = change.before.name
-    const confirmed = Effect.flatMap(isGone({ topic, partition: 0 }), (isSo) => (isSo ? replaced(topic) : Effect.void))
-    return Effect.asVoid(Effect.forkIn(confirmed, scope))
+  const watch = GoneTopics.watch({
+    cluster,
+    scope,
+    isKnown: (topic) => knownTopics.has(topic),
+    isGone: (topic) => isGone({ topic, partition: 0 }),
+    replaced
   })
 
   return { open, cure, watch, replaced }

@@ -31,28 +31,9 @@ export interface Settings extends ClassicRequests.Settings, ClassicRound.Setting
   readonly rejoin: Backoff.Retry | undefined
 }
 
-/** Where topics have not changed for so long, in milliseconds, the next change is looked at at once. */
-const changesApart = 10_000
-
 /** Looks where topics have changed: at once, and ever more rarely while each look leads to the next change. */
-const atChanges = (
-  changes: Stream.Stream<unknown>,
-  look: Effect.Effect<void>,
-  waitAfter: Backoff.Wait,
-  now: () => number
-): Effect.Effect<void> => {
-  let lookedAt = -Infinity
-  let looks = 0
-  return Stream.runForEachArray(changes, () =>
-    Effect.gen(function* () {
-      looks = now() - lookedAt >= changesApart ? 1 : looks + 1
-      const wait = waitAfter(looks)
-      if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
-      yield* look
-      lookedAt = now()
-    })
-  )
-}
+const atChanges = (changes: Stream.Stream<unknown>, look: Effect.Effect<void>, wait: () => number) =>
+  Stream.runForEachArray(changes, () => Effect.andThen(Effect.sleep(wait()), look))
 
 /** The group shares out anew. */
 const begun = (owner: Join["owner"]): Effect.Effect<void> => Effect.sync(() => owner.rebalancing?.())
@@ -200,7 +181,8 @@ export const join = (
     )
     const byTime = Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain)
     inBackground(Effect.repeat(byTime, { while: () => state().phase !== "ended" }))
-    inBackground(atChanges(watch.changes, lookAgain, (yield* Backoff.waits(cluster.retry))(), now))
+    const waits = yield* Backoff.waits(cluster.retry)
+    inBackground(atChanges(watch.changes, lookAgain, Backoff.repeats(waits(), now)))
     inBackground(Effect.forever(Effect.andThen(watch.ready, lookAgain)))
 
     return {

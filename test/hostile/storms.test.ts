@@ -186,6 +186,28 @@ describe("a topic whose id is another one in each answer, and of which nothing c
   )
 })
 
+describe("a topic that every second answer says is gone", () => {
+  it.effect("is asked for some times in a second, by two consumers that hear each other's answers", () =>
+    Effect.gen(function* () {
+      let told = 0
+      const answers: Options["answers"] = {
+        Metadata: (_, healthy) => {
+          const usual = healthy() as { topics: Array<{ errorCode?: number; partitions: ReadonlyArray<object> }> }
+          if (told++ % 2 === 1) for (const topic of usual.topics) Object.assign(topic, { errorCode: 3, partitions: [] })
+          return usual
+        },
+        Fetch: (_, healthy) => {
+          const usual = healthy() as { responses: Array<{ partitions: Array<{ errorCode: number }> }> }
+          for (const { partitions } of usual.responses) for (const one of partitions) one.errorCode = 3
+          return usual
+        }
+      }
+      const counts = yield* ratesOf(answers, Effect.all([consuming, reading], { concurrency: 2 }))
+      for (const [api, count] of Object.entries(counts)) assert.isAtMost(count, 16, `${api}: ${JSON.stringify(counts)}`)
+    })
+  )
+})
+
 describe("an answer that leaves out what was asked for", () => {
   it.effect("of ListOffsets is Corrupt, not the offset -1", () =>
     Effect.gen(function* () {

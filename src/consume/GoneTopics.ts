@@ -1,0 +1,66 @@
+/**
+ * Topics of which an answer says that they are gone: one that lags behind may say so, and they are asked for again. Each
+ * topic is asked for once at a time, and ever more rarely where every question leads to the next: two consumers of one
+ * client hear each other's answers.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Backoff from "../Backoff.ts"
+import type { Cluster } from "../Cluster.ts"
+
+export interface Context {
+  readonly cluster: Cluster["Service"]
+  readonly scope: Scope.Scope
+  readonly isKnown: (topic: string) => boolean
+  /** Asks, more than once. */
+  readonly isGone: (topic: string) => Effect.Effect<boolean>
+  /** It is. */
+  readonly replaced: (topic: string) => Effect.Effect<void>
+}
+
+interface Check {
+  isUnderWay: boolean
+  /** It was told again meanwhile. */
+  again: boolean
+  readonly wait: () => number
+}
+
+/** Follows what is told of topics: ends never. */
+export const watch = ({ cluster, isGone, isKnown, replaced, scope }: Context): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const waits = yield* Backoff.waits(cluster.retry)
+    const checks = new Map<string, Check>()
+    const checkOf = (topic: string): Check => {
+      let check = checks.get(topic)
+      if (check === undefined) {
+        const wait = Backoff.repeats(waits(), () => Backoff.monotonic(clock))
+        checks.set(topic, (check = { isUnderWay: false, again: false, wait }))
+      }
+      return check
+    }
+    const confirmed = (topic: string, check: Check): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        do {
+          check.again = false
+          yield* Effect.sleep(check.wait())
+          if (yield* isGone(topic)) {
+            yield* replaced(topic)
+            checks.delete(topic)
+          }
+        } while (check.again)
+      }).pipe(Effect.ensuring(Effect.sync(() => (check.isUnderWay = false))))
+    yield* Stream.runForEach(cluster.changes, (change) => {
+      if (change._tag !== "TopicGone" || !isKnown(change.before.name)) return Effect.void
+      const { name } = change.before
+      const check = checkOf(name)
+      if (check.isUnderWay) check.again = true
+      else {
+        check.isUnderWay = true
+        return Effect.asVoid(Effect.forkIn(confirmed(name, check), scope))
+      }
+      return Effect.void
+    })
+  })
