@@ -45,6 +45,16 @@ interface Leader {
 }
 
 const unknownEpoch = -1
+/**
+ * When a wait ends: some later than it says, so that partitions that fail together are asked for together. Each at a time
+ * of its own would be a request each, some hundred in a second of a broker whose disk is broken.
+ */
+const together = (now: number, wait: number): number => {
+  if (wait <= 0) return now
+  const step = wait < 100 ? 10 : wait < 400 ? 50 : 100
+  return Math.ceil((now + wait) / step) * step
+}
+
 /** `asleepUntil` of a partition of which what was fetched must be read before it is fetched on. */
 const untilPulled = Infinity
 /** After so many attempts in a row somebody should hear of it. */
@@ -210,7 +220,7 @@ export class FetchedPartition implements Slot {
   again(now: number, why?: Why): void {
     this.attempts++
     this.#delay ??= this.#shared.delays()
-    this.asleepUntil = now + this.#delay(this.attempts, why)
+    this.asleepUntil = together(now, this.#delay(this.attempts, why))
   }
 
   /** What the leader says of the epoch before the position (KIP-320): where it ends; undefined where it cannot say. */

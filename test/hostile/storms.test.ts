@@ -11,9 +11,13 @@ import type { Answer, Options } from "./Answers.ts"
 import * as InProcess from "./InProcess.ts"
 
 /** Runs for some seconds, and gives how many requests of each API there were in a second of the last half of them. */
-const ratesOf = <A, E>(answers: Options["answers"], use: Effect.Effect<A, E, Kafka.Kafka>, seconds = 10) =>
+const ratesOf = <A, E>(
+  answers: Options["answers"],
+  use: Effect.Effect<A, E, Kafka.Kafka>,
+  { partitions, seconds = 10 }: { readonly partitions?: number; readonly seconds?: number } = {}
+) =>
   Effect.gen(function* () {
-    const { broker, layer } = yield* InProcess.make({ answers }, { metadataTimeout: "1 minute" })
+    const { broker, layer } = yield* InProcess.make({ answers, partitions }, { metadataTimeout: "1 minute" })
     return yield* Effect.gen(function* () {
       yield* Cluster
       yield* Effect.forkScoped(Effect.ignore(use), { startImmediately: true })
@@ -184,6 +188,23 @@ describe("a topic whose id is another one in each answer, and of which nothing c
       assert.isAtMost(counts["Metadata"] ?? 0, 10, seen)
     })
   )
+})
+
+describe("many partitions of one broker that fail, each of them", () => {
+  for (const errorCode of [notLeader, 56, 9])
+    it.effect(`with ${errorCode}, are asked for together`, () =>
+      Effect.gen(function* () {
+        const answers: Options["answers"] = {
+          Fetch: (_, healthy) => {
+            const usual = healthy() as { responses: Array<{ partitions: Array<{ errorCode: number }> }> }
+            for (const { partitions } of usual.responses) for (const one of partitions) one.errorCode = errorCode
+            return usual
+          }
+        }
+        const counts = yield* ratesOf(answers, reading, { partitions: 200 })
+        assert.isAtMost(counts["Fetch"] ?? 0, 12, JSON.stringify(counts))
+      })
+    )
 })
 
 describe("a topic that every second answer says is gone", () => {
