@@ -77,12 +77,16 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
     const profile =
       options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
-    const groupVersion = options.groupVersion ?? (profile.groupVersion.finalized ? profile.groupVersion.highest : 0)
-    if (groupVersion < 0 || groupVersion > profile.groupVersion.highest)
-      return yield* KafkaError.make({
-        _tag: "Misconfigured",
-        mistakes: [`groupVersion must be from 0 to ${profile.groupVersion.highest} in this release`]
-      })
+    const groupVersion = options.groupVersion ?? profile.groupVersion
+    const protocols =
+      options.groupRebalanceProtocols ?? (profile.consumerProtocol === "default" ? ["consumer"] : ["classic"])
+    const mistakes = [
+      ...(groupVersion > profile.groupVersion ? [`this release has no groupVersion ${groupVersion}`] : []),
+      ...(protocols.includes("consumer") && profile.consumerProtocol === "never"
+        ? ["this release has no groups of the consumer protocol"]
+        : [])
+    ]
+    if (mistakes.length > 0) return yield* KafkaError.make({ _tag: "Misconfigured", mistakes })
     const cluster = new EmbeddedCluster(
       env,
       {
@@ -96,6 +100,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
         groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, profile.maxSessionTimeout),
         groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
         groupVersion,
+        consumerProtocol: protocols.includes("consumer") && groupVersion >= profile.groupVersion,
         consumerGroups: {
           sessionTimeout: millis(options.groupConsumerSessionTimeout, 45_000),
           heartbeatInterval: millis(options.groupConsumerHeartbeatInterval, 5000),

@@ -13,6 +13,8 @@ const start = 1_767_225_600_000
 
 const asVersion: { readonly [R in Lab.Release]: EmbeddedKafka.Options["asVersion"] } = {
   "2.8.2": "2.8",
+  "3.9.2": "3.9",
+  "4.0.2": "4.0",
   "4.4.0": "4.4"
 }
 
@@ -22,6 +24,7 @@ const options = (release: Lab.Release): EmbeddedKafka.Options => ({
   brokers: Lab.brokers.length,
   groupMinSessionTimeout: 100,
   groupInitialRebalanceDelay: 0,
+  ...(release === "3.9.2" ? { groupRebalanceProtocols: ["classic", "consumer"] } : undefined),
   replicationFactor: 1
 })
 

@@ -14,7 +14,7 @@ import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Answers from "./Answer.ts"
 import * as Client from "./Client.ts"
 
-export const releases = ["2.8.2", "4.4.0"] as const
+export const releases = ["2.8.2", "3.9.2", "4.0.2", "4.4.0"] as const
 export type Release = (typeof releases)[number]
 
 export type Listener = "PLAINTEXT" | "SASL_PLAINTEXT"
@@ -110,15 +110,20 @@ export interface Ask {
 export interface Case {
   readonly api: string
   readonly behaviour: string
-  /** Default: all. */
-  readonly only?: Release
+  /** Default: all but those of which little is asked. */
+  readonly only?: Release | ReadonlyArray<Release>
   readonly ask: (ask: Ask) => Effect.Effect<unknown, Failure, Scope.Scope>
 }
 
 export const nameOf = ({ api, behaviour }: Case): string => `${api}: ${behaviour}`
 
 export const forRelease = (cases: ReadonlyArray<Case>, release: Release): ReadonlyArray<Case> =>
-  cases.filter((each) => each.only === undefined || each.only === release)
+  cases.filter(({ only }) =>
+    typeof only === "object" ? only.includes(release) : (only ?? release) === release && !few.has(release)
+  )
+
+/** Of these only what is said to be for them is asked: groups of the consumer protocol, which came with them. */
+export const few: ReadonlySet<Release> = new Set(["3.9.2", "4.0.2"])
 
 /** Asks again and again until it holds. */
 export const until = <A, E, R>(

@@ -30,7 +30,7 @@ export const apiVersions = handler("ApiVersions", Api, (call) => {
     if (highest > 0) supported.push({ name, minVersion: 0, maxVersion: highest })
     if (level > 0) finalized.push({ name, level })
   }
-  feature("group.version", profile.groupVersion.highest, groupVersion)
+  feature("group.version", profile.groupVersion, groupVersion)
   feature("transaction.version", profile.transactionVersion, transactionVersion)
   call.answer({
     apiKeys: profile.listed,

@@ -62,8 +62,10 @@ export interface Settings {
   readonly groupMinSessionTimeout: number
   readonly groupMaxSessionTimeout: number
   readonly groupMaxSize: number
-  /** The finalized feature `group.version`; from 1 on members may speak the consumer protocol (KIP-848). */
+  /** The finalized feature `group.version`; 0 where there is none. */
   readonly groupVersion: number
+  /** Members may speak the consumer protocol (KIP-848). */
+  readonly consumerProtocol: boolean
   readonly consumerGroups: ConsumerGroupSettings
   readonly maxFrameBytes: number
   /** Readers are sent to a replica in their rack (KIP-392). */

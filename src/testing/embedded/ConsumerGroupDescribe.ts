@@ -1,18 +1,24 @@
 /** ConsumerGroupDescribe, v0–v1: groups of the consumer protocol (KIP-848), their members, and what these have and shall have. */
 import * as Api from "../../protocol/messages/ConsumerGroupDescribe.ts"
 import * as Code from "./Code.ts"
-import { type Member, noPartitions } from "./ConsumerGroupData.ts"
-import { refusal } from "./GroupCall.ts"
+import { type Member, noPartitions, type Owned } from "./ConsumerGroupData.ts"
+import { operationsOf, refusal } from "./GroupCall.ts"
 import * as Groups from "./Groups.ts"
 import { handler } from "./Handler.ts"
 
-/** Read, delete, describe, and describe and alter settings. */
-const operations = 0b1101_0100_1000
-
 const memberType = { classic: 0, consumer: 1 } as const
+
+/** What a member has and what it has yet to give up. */
+const all = ({ assigned, revoking }: Member): Owned => {
+  const owned = new Map(assigned)
+  for (const [topicId, partitions] of revoking)
+    owned.set(topicId, new Map([...(owned.get(topicId) ?? []), ...partitions]))
+  return owned
+}
 
 export const consumerGroupDescribe = handler("ConsumerGroupDescribe", Api, (call) => {
   const { cluster, request } = call
+  const { profile } = cluster.settings
   const failed = (groupId: string, errorCode: number, errorMessage: string | null = null) => ({
     errorCode,
     errorMessage,
@@ -30,7 +36,7 @@ export const consumerGroupDescribe = handler("ConsumerGroupDescribe", Api, (call
     const group = cluster.groups.get(groupId)
     if (group?.kind !== "consumer") {
       const what = group === undefined ? `Group ${groupId} not found.` : `Group ${groupId} is not a consumer group.`
-      return failed(groupId, Code.groupIdNotFound, what)
+      return failed(groupId, Code.groupIdNotFound, profile.since("4.0") ? what : null)
     }
     const { machine } = group
     const assignment = (owned: ReadonlyMap<string, { readonly keys: () => Iterable<number> }>) => ({
@@ -48,8 +54,9 @@ export const consumerGroupDescribe = handler("ConsumerGroupDescribe", Api, (call
       clientId: member.clientId,
       clientHost: member.clientHost,
       subscribedTopicNames: Array.from(member.topics).sort(),
-      subscribedTopicRegex: member.regex === "" ? null : member.regex,
-      assignment: assignment(member.assigned),
+      subscribedTopicRegex: member.regex,
+      // after 4.0 what a member has yet to give up is told of too
+      assignment: assignment(machine.settings.modern ? all(member) : member.assigned),
       targetAssignment: assignment(machine.target.get(member.memberId) ?? noPartitions),
       memberType: member.classic === undefined ? memberType.consumer : memberType.classic
     })
@@ -67,8 +74,12 @@ export const consumerGroupDescribe = handler("ConsumerGroupDescribe", Api, (call
       assignmentEpoch: machine.assignmentEpoch,
       assignorName: group.protocolName,
       members,
-      ...(request.includeAuthorizedOperations ? { authorizedOperations: operations } : undefined)
+      ...(request.includeAuthorizedOperations ? { authorizedOperations: operationsOf(profile) } : undefined)
     }
   }
-  call.answer({ groups: request.groupIds.map(describe) })
+  // in 3.9 a group without a name fails them all
+  const fails = request.groupIds.includes("") && !profile.since("4.0")
+  call.answer({
+    groups: request.groupIds.map((groupId) => (fails ? failed(groupId, Code.unknownServerError) : describe(groupId)))
+  })
 })

@@ -26,6 +26,11 @@ export const fence = (state: State, memberIds: ReadonlyArray<string>, view: View
   if (spoke && mayDowngrade(state)) return true
   state.metadata = metadataOf(state, view)
   state.epoch++
+  if (state.settings.modern && state.members.size === 0) {
+    // nobody is left to assign to: that is the assignment, and the next one waits for nothing
+    state.assignmentEpoch = state.epoch
+    state.assignedAt = 0
+  }
   return false
 }
 

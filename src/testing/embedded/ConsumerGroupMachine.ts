@@ -54,6 +54,7 @@ const assign = (state: State, view: View): void => {
         }
       ])
     ),
+    keepsExtras: state.settings.patterns,
     partitionsOf: (topicId) => view.topicOfId(topicId)?.partitions ?? 0
   })
   state.target = new Map(targets)
@@ -201,6 +202,8 @@ const find = (state: State, memberId: string, request: HeartbeatRequest, says: P
   return { member, replaced: undefined }
 }
 
+const compiled = (state: State, regex: string) => TopicRegex.compile(regex, { shortNames: state.settings.modern })
+
 /** What of a change of patterns follows: whether it calls for another assignment now, or for a look-up. */
 const regexChange = (
   state: State,
@@ -210,11 +213,11 @@ const regexChange = (
   if (before.regex === after.regex) return { bump: false, isNew: false }
   if (isBlank(after.regex)) return { bump: !isBlank(before.regex), isNew: false }
   if (subscribersOf(state, after.regex) > 0) return { bump: state.regexes.has(after.regex), isNew: false }
-  const compiled = TopicRegex.compile(after.regex)
-  if ("wrong" in compiled)
+  const pattern = compiled(state, after.regex)
+  if ("wrong" in pattern)
     throw new GroupRefusal(
       Code.invalidRegularExpression,
-      `SubscribedTopicRegex \`${after.regex}\` is not a valid regular expression: ${compiled.wrong}.`
+      `SubscribedTopicRegex \`${after.regex}\` is not a valid regular expression: ${pattern.wrong}.`
     )
   return { bump: false, isNew: true }
 }
@@ -338,8 +341,8 @@ export const resolve = (state: State, view: View): void => {
   for (const { regex } of state.members.values()) if (!isBlank(regex)) subscribed.add(regex)
   let bump = false
   for (const regex of subscribed) {
-    const compiled = TopicRegex.compile(regex)
-    const topics = new Set("wrong" in compiled ? [] : names.filter(compiled.matches))
+    const pattern = compiled(state, regex)
+    const topics = new Set("wrong" in pattern ? [] : names.filter(pattern.matches))
     if (!sameSet(topics, state.regexes.get(regex) ?? new Set())) bump = true
     state.regexes.set(regex, topics)
   }

@@ -4,22 +4,15 @@
  */
 import * as Api from "../../protocol/messages/DescribeGroups.ts"
 import * as Code from "./Code.ts"
-import { refusal } from "./GroupCall.ts"
+import { operationsOf, refusal } from "./GroupCall.ts"
 import { handler } from "./Handler.ts"
 
 const nothing = new Uint8Array(0)
-/** Read, delete, describe. */
-const operations = 0b1_0100_1000
-/** … and describe and alter settings, since groups have some. */
-const operationsWithConfigs = operations | 0b1100_0000_0000
-
 export const describeGroups = handler("DescribeGroups", Api, (call) => {
   const { cluster, request, version } = call
   const { profile } = cluster.settings
   const allowed =
-    version >= 3 && request.includeAuthorizedOperations
-      ? { authorizedOperations: profile.since("4.0") ? operationsWithConfigs : operations }
-      : undefined
+    version >= 3 && request.includeAuthorizedOperations ? { authorizedOperations: operationsOf(profile) } : undefined
   call.answer({
     groups: request.groups.map((groupId) => {
       const refused = refusal(call, groupId, "empty")

@@ -1,7 +1,11 @@
 /** What every request to a group coordinator is asked first. */
 import * as Code from "./Code.ts"
 import type { Call } from "./Handler.ts"
+import type { Profile } from "./Profile.ts"
 import { misdirected } from "./WrongBroker.ts"
+
+/** What may be done with a group, as bits: read, delete, describe; from 4.0 on describe and alter its settings, too. */
+export const operationsOf = (profile: Profile): number => (profile.since("4.0") ? 0b1101_0100_1000 : 0b1_0100_1000)
 
 /** Why this broker does not serve the group; 0 where it does. Commits and admin requests may be about the group "". */
 export const refusal = (call: Call<any, any>, group: string, named: "named" | "join" | "empty" = "named"): number => {

@@ -9,7 +9,7 @@ import type { Topic } from "./ClusterState.ts"
 import { uuid } from "./Runtime.ts"
 
 /** Whether members may speak the consumer protocol. */
-export const hasConsumerProtocol = (cluster: EmbeddedCluster): boolean => cluster.settings.groupVersion >= 1
+export const hasConsumerProtocol = (cluster: EmbeddedCluster): boolean => cluster.settings.consumerProtocol
 
 const viewOf = (cluster: EmbeddedCluster, topic: Topic | undefined): TopicView | undefined =>
   topic === undefined

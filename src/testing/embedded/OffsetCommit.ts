@@ -24,7 +24,10 @@ export const offsetCommit = handler("OffsetCommit", Api, (call) => {
     if (refused !== Code.none) return refused
     const group = cluster.groups.get(groupId)
     if (group === undefined) {
-      if (generation >= 0) return version >= 9 && profile.since("4.0") ? Code.groupIdNotFound : Code.illegalGeneration
+      if (generation >= 0)
+        return version >= 9 && (profile.since("4.0") || cluster.settings.consumerProtocol)
+          ? Code.groupIdNotFound
+          : Code.illegalGeneration
       cluster.group(groupId)
       return Code.none
     }

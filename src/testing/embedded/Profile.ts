@@ -52,8 +52,10 @@ export interface Profile {
   readonly forwards: boolean
   /** `group.max.session.timeout.ms` by default. */
   readonly maxSessionTimeout: number
-  /** The highest level of the feature `group.version`, and whether it is finalized; 0 and false where it has none. */
-  readonly groupVersion: { readonly highest: number; readonly finalized: boolean }
+  /** The highest level of the feature `group.version`, which is finalized; 0 where it has none. */
+  readonly groupVersion: number
+  /** Whether groups may speak the consumer protocol (KIP-848), if they are told to, or by default. */
+  readonly consumerProtocol: "never" | "early access" | "default"
   /** How long a failed authentication is held back, in milliseconds: 100 by default since 2.0, 0 before. */
   readonly failureDelay: number
   /** A leader asks the coordinator whether a partition is in the transaction before it takes the first write (KIP-890). */
@@ -93,7 +95,8 @@ export const everything = (handlers: ReadonlyMap<number, Served>): Profile => {
     unknownProducer: Code.none,
     forwards: true,
     maxSessionTimeout: 1_800_000,
-    groupVersion: { highest: 1, finalized: true },
+    groupVersion: 1,
+    consumerProtocol: "default",
     failureDelay: 0,
     hidesBrokers: false,
     verifies: true,
@@ -206,7 +209,8 @@ export const asVersion = (release: Release, handlers: ReadonlyMap<number, Served
     unknownProducer: own.unknownProducer ?? Code.none,
     forwards: own.metadataVersion !== undefined,
     maxSessionTimeout: own.maxSessionTimeout,
-    groupVersion: { highest: release === "3.9" || modern ? 1 : 0, finalized: modern },
+    groupVersion: modern ? 1 : 0,
+    consumerProtocol: modern ? "default" : release === "3.9" ? "early access" : "never",
     failureDelay: own.refusesBare === true || old ? 0 : 100,
     hidesBrokers: release === "0.8.2",
     verifies: release === "3.9" || modern,

@@ -17,6 +17,8 @@ export interface AssignedMember {
 export interface Spec {
   readonly members: ReadonlyMap<string, AssignedMember>
   readonly partitionsOf: (topicId: string) => number
+  /** From 4.0 on what is over goes first to those who have as much already. */
+  readonly keepsExtras: boolean
 }
 
 export type Assignor = (spec: Spec) => ReadonlyMap<string, Partitions>
@@ -103,12 +105,9 @@ const uniformOfOneSubscription = (spec: Spec): ReadonlyMap<string, Partitions> =
   const least = Math.floor(total / spec.members.size)
   let more = total % spec.members.size
   const hungry: Array<readonly [draft: Draft, quota: number]> = []
-  for (const [memberId, { target }] of spec.members) {
-    let quota = least
-    if (more > 0) {
-      more--
-      quota++
-    }
+  for (const [index, [memberId, { target }]] of Array.from(spec.members).entries()) {
+    let extra = more > 0
+    let quota = least + (extra ? 1 : 0)
     const own: Draft = new Map()
     for (const [topicId, partitions] of target) {
       if (!topics.has(topicId)) continue
@@ -122,6 +121,12 @@ const uniformOfOneSubscription = (spec: Spec): ReadonlyMap<string, Partitions> =
         } else free.push([topicId, p])
       }
     }
+    // one more than the others goes to who has as much already, if there are enough behind that might
+    if (quota > 0 && extra && spec.keepsExtras && spec.members.size - index > more) {
+      extra = false
+      quota--
+    }
+    if (extra) more--
     drafts.set(memberId, own)
     if (quota > 0) hungry.push([own, quota])
   }

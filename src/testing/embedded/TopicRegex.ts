@@ -62,9 +62,14 @@ interface Flags {
 class Translator {
   private readonly text: string
   private at = 0
+  private readonly names = new Set<string>()
 
-  constructor(text: string) {
+  /** `(?<name>…)` is read beside `(?P<name>…)`. */
+  private readonly short: boolean
+
+  constructor(text: string, short: boolean) {
     this.text = text
+    this.short = short
   }
 
   all(): string {
@@ -93,7 +98,7 @@ class Translator {
         continue
       }
       const set = /^\(\?([imsU]*)(?:-([imsU]+))?\)/.exec(this.rest)
-      if (set !== null && set[0].length > 3) {
+      if (set !== null) {
         this.at += set[0].length
         own = withFlags(own, set[1]!, set[2] ?? "")
         continue
@@ -136,9 +141,12 @@ class Translator {
     this.at++
     let own = flags
     if (this.take("?")) {
-      const name = /^P?<([A-Za-z_][A-Za-z0-9_]*)>/.exec(this.rest)
-      if (name !== null) this.at += name[0].length
-      else {
+      const name = (this.short ? /^P?<(\w+)>/ : /^P<(\w+)>/).exec(this.rest)
+      if (name !== null) {
+        if (this.names.has(name[1]!)) return fail("duplicate capture group name")
+        this.names.add(name[1]!)
+        this.at += name[0].length
+      } else {
         const set = /^([imsU]*)(?:-([imsU]+))?:/.exec(this.rest)
         if (set === null) return fail("invalid or unsupported Perl syntax")
         this.at += set[0].length
@@ -166,7 +174,6 @@ class Translator {
     if (letter === "A") return this.skip(2, "(?<![^])")
     if (letter === "z") return this.skip(2, "(?![^])")
     if (letter === "b" || letter === "B") return this.skip(2, `\\${letter}`)
-    if (letter === "C") return this.skip(2, "[^]")
     if (letter === "p" || letter === "P") return this.unicode()
     return literal(this.character(), flags)
   }
@@ -212,9 +219,6 @@ class Translator {
     for (;;) {
       if (this.at >= this.text.length) return fail("missing closing ]")
       if (this.text[this.at] === "]" && !first) break
-      // RE2/J takes a dash at the ends alone
-      if (this.text[this.at] === "-" && !first && this.text[this.at + 1] !== "]")
-        return fail("invalid character class range")
       first = false
       out += this.member(flags)
     }
@@ -290,10 +294,10 @@ const fold = (low: string, high: string, flags: Flags): string => {
   return range + others.map(escaped).join("")
 }
 
-/** Reads a pattern. */
-export const compile = (pattern: string): Compiled => {
+/** Reads a pattern; RE2/J 1.8 has a short form of names of groups too. */
+export const compile = (pattern: string, options: { readonly shortNames: boolean }): Compiled => {
   try {
-    const regex = new RegExp(`^(?:${new Translator(pattern).all()})$`, "u")
+    const regex = new RegExp(`^(?:${new Translator(pattern, options.shortNames).all()})$`, "u")
     return { matches: (name) => regex.test(name) }
   } catch (error) {
     return { wrong: error instanceof Wrong ? error.what : "invalid expression" }

@@ -67,9 +67,14 @@ export interface Options {
   readonly groupMaxSize?: number | undefined
   /**
    * The finalized feature `group.version`: from 1 on members may speak the consumer protocol (KIP-848). Default 1 from 4.0
-   * on and where no release is played; 0 before, which `"3.9"` alone can be raised from.
+   * on and where no release is played; releases before have no such feature.
    */
   readonly groupVersion?: 0 | 1 | undefined
+  /**
+   * `group.coordinator.rebalance.protocols`. Default: both, in `"3.9"` only `"classic"`, where `"consumer"` is early access
+   * that no feature tells of; releases before have only `"classic"`.
+   */
+  readonly groupRebalanceProtocols?: ReadonlyArray<"classic" | "consumer"> | undefined
   /** `group.consumer.session.timeout.ms`. Default 45 seconds, as in Kafka. */
   readonly groupConsumerSessionTimeout?: Duration.Input | undefined
   /** `group.consumer.heartbeat.interval.ms`. Default 5 seconds, as in Kafka. */

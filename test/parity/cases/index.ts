@@ -4,6 +4,7 @@ import { cases as access } from "./Access.ts"
 import { cases as apiVersions } from "./ApiVersions.ts"
 import { cases as cluster } from "./Cluster.ts"
 import { cases as configs } from "./Configs.ts"
+import { cases as consumerGroups } from "./ConsumerGroups.ts"
 import { cases as fetch } from "./Fetch.ts"
 import { cases as fetchSessions } from "./FetchSessions.ts"
 import { cases as findCoordinator } from "./FindCoordinator.ts"
@@ -12,6 +13,7 @@ import { cases as groups } from "./Groups.ts"
 import { cases as leaderEpochs } from "./LeaderEpochs.ts"
 import { cases as listOffsets } from "./ListOffsets.ts"
 import { cases as metadata } from "./Metadata.ts"
+import { cases as mixedGroups } from "./MixedGroups.ts"
 import { cases as offsets } from "./Offsets.ts"
 import { cases as produce } from "./Produce.ts"
 import { cases as producers } from "./Producers.ts"
@@ -32,6 +34,8 @@ export const cases: ReadonlyArray<Case> = [
   ...leaderEpochs,
   ...groups,
   ...staticMembers,
+  ...consumerGroups,
+  ...mixedGroups,
   ...offsets,
   ...groupAdmin,
   ...producers,
