@@ -37,6 +37,9 @@ export const levels = {
   drainTimedOut: "Warn",
   stalled: "Warn",
   commitFailed: "Warn",
+  transactionAborted: "Debug",
+  /** Brokers before 2.5, which commit offsets for whoever asks in a transaction. */
+  membersUnfenced: "Warn",
   hookFailed: "Warn",
   topicDeleted: "Warn",
   topicRecreated: "Warn",

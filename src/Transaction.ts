@@ -26,6 +26,7 @@
  *
  * @since 0.1.0
  */
+import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -33,11 +34,14 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
-import type * as Cluster from "./Cluster.ts"
+import * as Cluster from "./Cluster.ts"
+import * as Processing from "./consume/Processing.ts"
+import * as Taking from "./consume/Taking.ts"
 import type * as Consumer from "./Consumer.ts"
 import * as GroupOffsets from "./GroupOffsets.ts"
 import type { Kafka } from "./Kafka.ts"
@@ -138,8 +142,48 @@ export class Transactions extends Context.Service<
     readonly run: <A, E, R>(
       effect: Effect.Effect<A, E, R>
     ) => Effect.Effect<A, E | KafkaError.KafkaError, Exclude<R, Producer.Producer | Transaction>>
+    /** See `process`. */
+    readonly process: <A, E, R, E2 = never, R2 = never>(
+      consumer: Consumer.Consumer<A>,
+      handler: (records: Arr.NonEmptyReadonlyArray<A>) => Effect.Effect<unknown, E, R>,
+      options?: ProcessOptions<NoInfer<E>, E2, R2>
+    ) => Effect.Effect<void, E | E2 | KafkaError.KafkaError, Exclude<R, Producer.Producer | Transaction> | R2>
   }
 >()("samsa/Transactions") {}
+
+/**
+ * How records are processed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ProcessOptions<E, E2 = never, R2 = never> {
+  /** The records of one transaction, at most. Default 1000. */
+  readonly maxRecords?: number | undefined
+  /** How long a first record waits for others. Default 100 ms. Java (Streams): commit.interval.ms. */
+  readonly maxTime?: Duration.Input | undefined
+  /** When a handler that failed is tried again, with the same records. Default: its failure is that of `process`. */
+  readonly retry?: Schedule.Schedule<unknown, E, E2, R2> | undefined
+}
+
+const processTable: Checks.TableOf<ProcessOptions<unknown>> = {
+  maxRecords: true,
+  maxTime: true,
+  retry: Checks.kinds.schedule
+}
+
+/** What `process` is given, checked. */
+const processing = (handler: unknown, given: ProcessOptions<any, any, any>) =>
+  Effect.suspend(() => {
+    const checks = KafkaConfig.checks()
+    if (typeof handler !== "function") checks.mistakes.push("what handles records is no function")
+    const options = Checks.known(given, processTable, (text) => checks.mistakes.push(text))
+    return KafkaConfig.settle(checks, {
+      maxRecords: checks.positiveInt32("maxRecords", options.maxRecords, 1000),
+      maxMillis: checks.millisFrom0("maxTime", options.maxTime, 100),
+      retry: options.retry
+    })
+  })
 
 /**
  * Runs an Effect in a transaction: `Producer` is the transactional one within it. Success commits; failure and interruption
@@ -152,6 +196,36 @@ export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | KafkaError.KafkaError, Exclude<R, Producer.Producer | Transaction> | Transactions> =>
   Effect.flatMap(Transactions, (transactions) => transactions.run(effect))
+
+/**
+ * Exactly once: what was read, what the handler makes of it, and the offsets in one transaction. `Producer` is the
+ * transactional one within the handler. Records come in the order of each partition, those of all partitions that have
+ * some in one array; the next array comes when the transaction is committed. Ends when the consumer is closed, or a bounded
+ * read is through.
+ *
+ * - A partition that is revoked in the middle is given back when its transaction is committed, or was aborted since it was
+ *   not through within `drainTimeout`. Of one that is lost nothing is committed.
+ * - After an abort the records come again, in order. What passes (a coordinator that moves, a rebalance, a leader that is
+ *   away) is tried again inside; what a handler fails with is, by `retry`, or it is the failure of `process`. A handler
+ *   that takes longer than `transactionTimeout` is begun again, too, and it is logged.
+ * - A commit that is not answered is found out about, by the group's offsets, before anything is taken again.
+ *
+ * The consumer reads what others have committed (`isolation: "committed"`, the default), and commits nothing itself.
+ * Brokers before 2.5 do not refuse the offsets of a member that the group has gone on without: there each record is
+ * processed exactly once for as long as no process stands still beyond its session.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const process = <A, E, R, E2 = never, R2 = never>(
+  consumer: Consumer.Consumer<A>,
+  handler: (records: Arr.NonEmptyReadonlyArray<A>) => Effect.Effect<unknown, E, R>,
+  options?: ProcessOptions<NoInfer<E>, E2, R2>
+): Effect.Effect<
+  void,
+  E | E2 | KafkaError.KafkaError,
+  Exclude<R, Producer.Producer | Transaction> | R2 | Transactions
+> => Effect.flatMap(Transactions, (transactions) => transactions.process(consumer, handler, options))
 
 /** The engines of the transactions that a fiber is in. */
 const Within = Context.Reference<ReadonlyArray<Transport.TransactionalProducer>>("samsa/Transaction/Within", {
@@ -179,6 +253,7 @@ export const make = Effect.fnUntraced(function* (
   const transport = yield* Transport.Transport
   yield* Transport.needs(transport, "transactions", `transactional id ${transactionalId}`)
   const keeper = yield* GroupOffsets.GroupOffsets
+  const { retry } = yield* Cluster.Cluster
   const context = yield* Effect.context<Cluster.Cluster | Transport.Transport>()
   const engine = yield* transport.transactional!(producing.settings, transaction)
   yield* engine.initialize
@@ -194,7 +269,7 @@ export const make = Effect.fnUntraced(function* (
               _tag: "TimedOut",
               budget: "transactionTimeout",
               millis: transactionTimeout * share,
-              waitingFor: "what the transaction does",
+              waitingFor: "what the transaction does, and its records",
               transactionalId
             })
           )
@@ -216,7 +291,8 @@ export const make = Effect.fnUntraced(function* (
       }
     )
 
-  const once = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  /** `batch`: whose offsets are part of it; `ended` hears how its commit has ended. */
+  const once = <A, E, R>(effect: Effect.Effect<A, E, R>, batch?: Taking.Batch, ended?: Processing.Ended) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         yield* restore(engine.begin)
@@ -239,28 +315,69 @@ export const make = Effect.fnUntraced(function* (
         isOpen = false
         yield* Scope.close(scope, Exit.void)
         if (Exit.isFailure(exit)) return yield* aborted(exit.cause)
-        const flushed = yield* Effect.exit(restore(within(since, engine.flush)))
+        const offsets = batch?.offsets()
+        const ready = Effect.all([engine.flush, offsetsOf(batch, offsets)], { concurrency: 2, discard: true })
+        const flushed = yield* Effect.exit(restore(within(since, Effect.andThen(ready, owned(batch)))))
         if (Exit.isFailure(flushed)) return yield* aborted(flushed.cause)
-        yield* engine.commit
+        const committed = yield* Effect.exit(engine.commit)
+        if (Exit.isSuccess(committed) && offsets !== undefined) yield* batch!.committed(offsets)
+        const error = Exit.isSuccess(committed) ? undefined : Cause.squash(committed.cause)
+        yield* ended?.(error as KafkaError.KafkaError | undefined) ?? Effect.void
+        yield* committed
         return exit.value
       })
     )
 
+  const offsetsOf = (batch: Taking.Batch | undefined, offsets: Taking.Offsets | undefined) => {
+    if (batch === undefined || offsets === undefined) return Effect.void
+    return Effect.tapError(engine.commitOffsets(offsets.keeper, offsets.group, offsets.as, offsets.commits), (error) =>
+      Effect.sync(() => {
+        if (error.reason._tag === "Server") batch.refused(offsets, error.reason.code)
+      })
+    )
+  }
+
+  /** By our own clock, too: whoever stood still for longer than his session goes no further. */
+  const owned = (batch: Taking.Batch | undefined) =>
+    Effect.suspend(() => {
+      if (batch === undefined || batch.isCurrent()) return Effect.void
+      const { group, commits } = batch.offsets()
+      return Effect.fail(KafkaError.make({ _tag: "NotOwned", ...commits[0]!, group }))
+    })
+
+  /** In its turn; not within another one of the same id. */
+  const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | KafkaError.KafkaError, R> =>
+    Effect.flatMap(Within, (engines): Effect.Effect<A, E | KafkaError.KafkaError, R> =>
+      engines.includes(engine)
+        ? Effect.fail(
+            KafkaError.make({
+              _tag: "Misuse",
+              message:
+                "a transaction within another one of the same transactional id: its records can be part of that one",
+              transactionalId
+            })
+          )
+        : permit.withPermits(1)(self)
+    )
+
   return Transactions.of({
     transactionalId,
-    run: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      Effect.flatMap(Within, (engines) =>
-        engines.includes(engine)
-          ? Effect.fail(
-              KafkaError.make({
-                _tag: "Misuse",
-                message:
-                  "a transaction within another one of the same transactional id: its records can be part of that one",
-                transactionalId
-              })
-            )
-          : permit.withPermits(1)(once(effect))
-      ) as Effect.Effect<A, E | KafkaError.KafkaError, Exclude<R, Producer.Producer | Transaction>>
+    run: (effect) => inTurn(once(effect)) as Effect.Effect<any, any, any>,
+    process: (consumer, handler, options = {}) =>
+      Effect.flatMap(processing(handler, options), (settings): Effect.Effect<void, any, any> => {
+        const taken = (consumer as { readonly [Taking.taking]?: Taking.Taking })[Taking.taking]
+        if (taken === undefined)
+          return Effect.fail(
+            KafkaError.make({ _tag: "Misuse", message: "what is processed is no consumer of this library" })
+          )
+        return Processing.run({
+          ...settings,
+          taking: taken,
+          waits: retry,
+          attempt: (batch, ended) => inTurn(once(handler(batch.records as never), batch, ended)),
+          resolve: engine.initialize
+        })
+      })
   })
 })
 

@@ -79,6 +79,9 @@ export class Partition implements Origin {
   /** Interrupted since it stood still: to be handled again from its lowest unfinished record. */
   begunAgain = false
 
+  /** Something of it was taken, and is not settled yet: where it is read in transactions. */
+  isAtWork = false
+
   /** It is in the mailbox of whoever reads it. */
   isOffered = false
 
@@ -162,8 +165,8 @@ export class Partition implements Origin {
     return this.close
   })
 
-  /** The array that waits, or a part of it, decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
-  deliver(): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
+  /** The array that waits, or a part of it (`limit` records at most), decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
+  deliver(limit = Infinity): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
     this.isOffered = false
     if (this.undecodable !== undefined) return this.passOver(this.undecodable)
     if (this.failure !== undefined) return this.failure
@@ -171,7 +174,7 @@ export class Partition implements Origin {
     if (slot === undefined || status !== "open" || this.paused || this.decoding) return nothing
     if (!this.host.isAlive()) return nothing
     const { fetched, from } = slot
-    const end = Math.min(from + this.host.maxRecords, fetched.records.length)
+    const end = Math.min(from + this.host.maxRecords, from + limit, fetched.records.length)
     const isLast = end === fetched.records.length
     const part = from === 0 && isLast ? fetched.records : fetched.records.slice(from, end)
     const { epoch } = this

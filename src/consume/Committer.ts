@@ -90,7 +90,9 @@ export const make = (
   goesOn: (as: GroupOffsets.Identity, code: number) => boolean,
   owned: () => Iterable<Partition>,
   /** Whether the name of its topic is that of the same topic still: what was read of another is nobody's position. */
-  isCurrent: (partition: Partition) => boolean
+  isCurrent: (partition: Partition) => boolean,
+  /** Whether offsets are committed in transactions: then marks are not committed here. */
+  isApart: () => boolean
 ): Committer => {
   const turn = Semaphore.makeUnsafe(1)
   const marks = new Marks(settings.every)
@@ -178,6 +180,7 @@ export const make = (
 
   const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>
     inTurn(within, (left) => {
+      if (isApart()) return Effect.void
       const commits: Array<Entry> = []
       for (const partition of partitions) {
         if (!isBehind(partition) || !isCurrent(partition)) continue
@@ -193,7 +196,7 @@ export const make = (
       Effect.gen(function* () {
         const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
         const commits: Array<Entry> = []
-        for (const partition of partitions) {
+        for (const partition of isApart() ? [] : partitions) {
           const { committed, committedAt, stands } = partition
           if (partition.status !== "open" || committed < 0 || !isCurrent(partition)) continue
           if (committedAt !== undefined && now - committedAt < renewAfter) continue

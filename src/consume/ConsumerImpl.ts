@@ -22,6 +22,7 @@ import type { Mailbox } from "./Mailbox.ts"
 import * as ReadControl from "./ReadControl.ts"
 import { closed } from "./Reading.ts"
 import * as Run from "./Run.ts"
+import { make as takingOf, taking } from "./Taking.ts"
 import { Choosing, mistake } from "./StartPositions.ts"
 
 type Place = TopicPartition.TopicPartition
@@ -196,6 +197,13 @@ const streams = (engine: Engine) => {
 export const make = (engine: Engine) => {
   const { cluster, groupOffsets, settings, withinApiTimeout } = engine
 
+  /** Committed beside a transaction, one would overtake the other. */
+  const unlessApart = Effect.suspend(() =>
+    engine.reading.mode === "transactions"
+      ? misuse("the offsets of this consumer are committed in transactions")
+      : Effect.void
+  )
+
   const group = Effect.suspend(() =>
     engine.reading.isOver
       ? Effect.fail(closed())
@@ -239,18 +247,22 @@ export const make = (engine: Engine) => {
 
   return {
     ...streams(engine),
+    [taking]: takingOf(engine),
     run: (
       handler: (record: AnyRecord) => Effect.Effect<unknown, any, any>,
       policy: Policy = {}
     ): Effect.Effect<void, any, any> =>
       Effect.flatMap(policyOf(handler, policy), (checked) => Run.run(engine, handler, checked)),
     commit: (offsets?: Iterable<GroupOffsets.Commit>) =>
-      offsets === undefined
-        ? Effect.andThen(
-            group,
-            Effect.suspend(() => engine.committer.flush(engine.partitions.values()))
-          )
-        : byHand([...offsets]),
+      Effect.andThen(
+        unlessApart,
+        offsets === undefined
+          ? Effect.andThen(
+              group,
+              Effect.suspend(() => engine.committer.flush(engine.partitions.values()))
+            )
+          : byHand([...offsets])
+      ),
     committed: Effect.gen(function* () {
       const id = yield* group
       // Within onAssigned the commits are asked for to choose by them.

@@ -145,7 +145,8 @@ export const make = Effect.fnUntraced(function* (
     ({ isOrphan, topic, topicId }) => {
       const id = cluster.known(topic)?.id
       return topicId === undefined || id === undefined ? !isOrphan : topicId === id
-    }
+    },
+    () => reading.mode === "transactions"
   )
 
   const { cure, open, replaced, watch } = Opening.make({

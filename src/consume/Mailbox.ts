@@ -72,6 +72,11 @@ export class Mailbox<A> {
     return this.waiter !== undefined
   }
 
+  /** Whether something can be taken at once. */
+  get hasReady(): boolean {
+    return this.closed === undefined && !this.isEmpty
+  }
+
   private get isEmpty(): boolean {
     return this.head === this.ready.length
   }

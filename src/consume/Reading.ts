@@ -6,7 +6,8 @@ import * as KafkaError from "../KafkaError.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import { Mailbox } from "./Mailbox.ts"
 
-export type Mode = "stream" | "partitions" | "run"
+/** `transactions`: a batch at a time over all partitions, whose offsets are committed in transactions. */
+export type Mode = "stream" | "partitions" | "run" | "transactions"
 
 export const closed = (): KafkaError.KafkaError => KafkaError.make({ _tag: "Closed", what: "consumer" })
 
@@ -16,7 +17,7 @@ export class Reading {
   /** Each partition that is assigned. */
   readonly assignments = new Mailbox<Partition>()
   private readonly partitions: ReadonlyMap<string, Partition>
-  private mode: Mode | undefined = undefined
+  mode: Mode | undefined = undefined
   private streamIsRead = false
   /** The consumer is closed: nothing may be asked of it any more. */
   isOver = false
@@ -48,7 +49,7 @@ export class Reading {
   ready(partition: Partition): void {
     if (this.mode === undefined || partition.isOffered) return
     partition.isOffered = true
-    if (this.mode === "stream") this.merged.offer(partition)
+    if (this.mode === "stream" || this.mode === "transactions") this.merged.offer(partition)
     else partition.mailbox.offer(partition)
   }
 
@@ -60,12 +61,14 @@ export class Reading {
 
   /** In flight is what was delivered and is not done, while its stream is still read. */
   isDrained(partition: Partition): boolean {
+    if (this.mode === "transactions") return !partition.isAtWork
     if (this.mode === "stream") return !this.streamIsRead || partition.inFlight === 0
     return partition.reading !== "yes"
   }
 
   /** Whether whoever reads it waits for more. */
   isAwaited(partition: Partition): boolean {
+    if (this.mode === "transactions") return !partition.isAtWork
     if (this.mode === "stream") return !this.streamIsRead || partition.inFlight === 0 || this.merged.isAwaited
     return partition.reading !== "yes" || partition.mailbox.isAwaited
   }

@@ -7,6 +7,7 @@ import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Commit, Identity, InTransaction } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
 import * as TxnOffsetCommit from "../protocol/messages/TxnOffsetCommit.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { asked } from "./CommittedOffsets.ts"
@@ -16,6 +17,14 @@ const knowsMembersFrom = 3
 /** From here on the offsets are added to the transaction by the commit itself: for transaction version 2 alone. */
 const addsFrom = 5
 
+/** Of which clusters it was told that they fence no members. */
+const told = new WeakSet<Cluster["Service"]>()
+const unfenced =
+  "brokers before 2.5 do not refuse the offsets of a member that the group has gone on without: a process that stands still beyond its session may commit a record a second time"
+
+/** One try; on connections of their own, since one that is late ends its connection. */
+const sending = { channel: "transactions", timeout: 5000 }
+
 /** The code of each commit, in their order, -1 for what nothing was said of; fails where there was no answer. */
 export const commit = (
   cluster: Cluster["Service"],
@@ -24,11 +33,13 @@ export const commit = (
   as: Identity,
   commits: ReadonlyArray<Commit>
 ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> => {
+  let spoken = 0
   const once = Effect.gen(function* () {
     const broker = yield* cluster.coordinator("group", groupId)
     const response = yield* broker.send(
       TxnOffsetCommit,
       (version) => {
+        spoken = version
         // Others may have committed while it waited for its coordinator.
         if (as.isCurrent?.() === false)
           throw KafkaError.fromCode(ErrorCode.codes.ILLEGAL_GENERATION, { api: "TxnOffsetCommit", group: groupId })
@@ -49,8 +60,12 @@ export const commit = (
           }))
         }
       },
-      isImplicit ? { minVersion: addsFrom, maxVersion: addsFrom } : { maxVersion: addsFrom - 1 }
+      { ...sending, ...(isImplicit ? { minVersion: addsFrom, maxVersion: addsFrom } : { maxVersion: addsFrom - 1 }) }
     )
+    if (spoken < knowsMembersFrom && as.memberId !== "" && !told.has(cluster)) {
+      told.add(cluster)
+      yield* LogEvent.log("membersUnfenced", unfenced, { group: groupId })
+    }
     const codes = new Map<string, number>()
     for (const { name, partitions } of response.topics) {
       for (const { errorCode, partitionIndex } of partitions)

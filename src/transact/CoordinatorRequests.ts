@@ -55,6 +55,9 @@ export interface CoordinatorRequests {
   readonly holder: Effect.Effect<string | undefined>
 }
 
+/** One try; on connections of their own, since one that is late ends its connection. */
+const sending: SendOptions = { channel: "transactions", timeout: 5000 }
+
 /** The code of an answer about several partitions: one that no retry cures, else one that passes, else none. */
 const worst = (codes: ReadonlyArray<number>, api: ErrorCode.Api): number =>
   codes.find((code) => code !== ErrorCode.codes.NONE && !ErrorCode.isTransient(code, api)) ??
@@ -81,15 +84,17 @@ export const make = (
       let isUnderWay = false
       const once = Effect.gen(function* () {
         const broker = yield* coordinator
-        const response = yield* broker.send(api, request, { ...options, onSent: () => (isUnderWay = true) }).pipe(
-          Effect.tapError(() =>
-            Effect.sync(() => {
-              if (isUnderWay) isLost = true
-              isUnderWay = false
-              forget()
-            })
+        const response = yield* broker
+          .send(api, request, { ...sending, ...options, onSent: () => (isUnderWay = true) })
+          .pipe(
+            Effect.tapError(() =>
+              Effect.sync(() => {
+                if (isUnderWay) isLost = true
+                isUnderWay = false
+                forget()
+              })
+            )
           )
-        )
         isUnderWay = false
         const code = codeOf(response)
         if (ErrorCode.asks(code, name) === "coordinator") forget()

@@ -19,6 +19,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import type { Commit, GroupOffsets, Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
+import { Signal } from "../Signal.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { TransactionalProducer, TransactionSettings, TransportProducer } from "../Transport.ts"
 import * as CoordinatorRequests from "./CoordinatorRequests.ts"
@@ -71,6 +72,19 @@ export const make = Effect.fnUntraced(function* ({
       partitions: list.map(({ partition }) => partition)
     }))
 
+  /** It is about to end: nothing is taken any more, and what fails is dropped. */
+  let isEnding = false
+  const ending = new Signal(() => isEnding)
+  const setEnding = (is: boolean): void => {
+    isEnding = is
+    if (is) ending.fire()
+  }
+  /** Whoever is asked for something of it is not waited for any more once it ends: that may still arrive. */
+  const unlessEnding = <A>(
+    self: Effect.Effect<CoordinatorRequests.Asked<A>>
+  ): Effect.Effect<CoordinatorRequests.Asked<A>> =>
+    Effect.raceFirst(self, Effect.as(ending.await, { _tag: "Unanswered", error: notOpen(), isLost: true } as const))
+
   const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) =>
     Effect.flatMap(requests.init(expected, isContested), (asked) => {
       const isRefused = asked._tag === "Answered" && TransactionMachine.isFenced(asked.code)
@@ -95,7 +109,7 @@ export const make = Effect.fnUntraced(function* ({
         )
       case "AddPartitions":
         return fork(
-          Effect.map(requests.addPartitions(command.producer, topicsOf(command.partitions)), (asked) =>
+          Effect.map(unlessEnding(requests.addPartitions(command.producer, topicsOf(command.partitions))), (asked) =>
             post({
               ...asked,
               _tag: asked._tag === "Unanswered" ? "PartitionsUnanswered" : "PartitionsAnswered"
@@ -105,7 +119,7 @@ export const make = Effect.fnUntraced(function* ({
       case "AddGroup": {
         const { group, producer } = command
         return fork(
-          Effect.map(requests.addGroup(producer, group), (asked) =>
+          Effect.map(unlessEnding(requests.addGroup(producer, group)), (asked) =>
             post({ ...asked, group, _tag: asked._tag === "Unanswered" ? "GroupUnanswered" : "GroupAnswered" } as Event)
           )
         )
@@ -153,9 +167,6 @@ export const make = Effect.fnUntraced(function* ({
   const failed = (error: KafkaError.KafkaError) => {
     if (!isEnding) machine.advance({ _tag: "Failed", error })
   }
-  /** It is about to end: nothing is taken any more, and what fails is dropped. */
-  let isEnding = false
-
   const gate: TransactionGate = {
     transactionalId,
     producer: () => state().producer,
@@ -237,7 +248,14 @@ export const make = Effect.fnUntraced(function* ({
         })
       )
       const budget = { name: "apiTimeout", millis: apiTimeout, waitingFor: `the offsets of group ${group}` }
-      return Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry).pipe(
+      const cut = Effect.flatMap(ending.await, () => {
+        isLost = true
+        return Effect.fail(notOpen())
+      })
+      return Effect.raceFirst(
+        Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry),
+        cut
+      ).pipe(
         Effect.matchEffect({
           onSuccess: (code) => asked("offsets", { _tag: "OffsetsAnswered", group, code, isLost }),
           onFailure: (error) => {
@@ -256,7 +274,7 @@ export const make = Effect.fnUntraced(function* ({
     ).pipe(Effect.catch(namingWho))
 
   const abort = Effect.suspend(() => {
-    isEnding = true
+    setEnding(true)
     engine.failAll(aborted(transactionalId))
     return inTurn(end(false))
   })
@@ -264,14 +282,14 @@ export const make = Effect.fnUntraced(function* ({
   const commit = Effect.andThen(
     engine.flush,
     Effect.suspend(() => {
-      isEnding = true
+      setEnding(true)
       return inTurn(end(true))
     })
   )
 
   const begin = Effect.suspend(() => {
     const begun = Effect.suspend(() => {
-      isEnding = false
+      setEnding(false)
       return asked("begin", { _tag: "Begin" })
     })
     return turn.withPermits(1)(begun.pipe(Effect.onInterrupt(() => Effect.sync(() => post({ _tag: "Cancel" })))))

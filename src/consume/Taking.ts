@@ -1,0 +1,250 @@
+/**
+ * Records taken of a consumer a batch at a time, over all of its partitions, for whoever commits their offsets elsewhere:
+ * in a transaction. What is taken is at work until it is settled: then it is done, or it comes again, in order. The
+ * consumer commits nothing itself from the first batch on, since its commits and those of transactions would overtake
+ * each other.
+ *
+ * One function because what is held, and what failed behind it, is shared by all that it does; each is a short function.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Backoff from "../Backoff.ts"
+import * as GroupOffsets from "../GroupOffsets.ts"
+import * as KafkaError from "../KafkaError.ts"
+import { anonymous } from "../Membership.ts"
+import * as TopicPartition from "../TopicPartition.ts"
+import type { Partition } from "./AssignedPartition.ts"
+import type { AnyRecord } from "./ConsumerRecord.ts"
+import type { Engine } from "./Engine.ts"
+
+/** Where a consumer holds how records are taken of it. */
+export const taking: unique symbol = Symbol("samsa/consume/Taking")
+
+/** The offsets of a batch: what is committed, as whom, and by whom it is kept. */
+export interface Offsets {
+  readonly keeper: GroupOffsets.GroupOffsets["Service"]
+  readonly group: string
+  readonly as: GroupOffsets.Identity
+  readonly commits: ReadonlyArray<GroupOffsets.Commit>
+}
+
+export interface Batch {
+  /** In the order of each partition. */
+  readonly records: ReadonlyArray<AnyRecord>
+  /** What is to be committed with them now. */
+  readonly offsets: () => Offsets
+  /** Whether all of it is ours still, where it was: also by our own clock. */
+  readonly isCurrent: () => boolean
+  /** Completes when it has to be given up: one of its partitions is lost, or has to be given back by now. */
+  readonly overdue: Effect.Effect<void>
+  /** The fiber that is at work on it: interrupted when a partition is lost, or not given back in time. */
+  readonly worker: (fiber: Fiber.Fiber<unknown, unknown>) => void
+  /** The group has refused the offsets with this code. */
+  readonly refused: (offsets: Offsets, code: number) => void
+  /** The offsets are committed: it is done. */
+  readonly committed: (offsets: Offsets) => Effect.Effect<void>
+  /** It comes again: the positions go back to before it. */
+  readonly back: Effect.Effect<void>
+  /** Nobody knows whether its offsets were committed: the positions go to what the group has. */
+  readonly reread: Effect.Effect<void, KafkaError.KafkaError>
+  /** Nobody will find out: it is at work no more, and nothing is taken any more after it. */
+  readonly leave: Effect.Effect<void>
+}
+
+export interface Taking {
+  /** Begins to take; fails with `Misuse` where the consumer is read otherwise, or cannot be read in transactions. */
+  readonly begin: Effect.Effect<void, KafkaError.KafkaError>
+  /**
+   * The next batch: waits for a first record, and then until there are so many, or so many milliseconds have passed.
+   * Undefined where nothing comes any more.
+   */
+  readonly take: (maxRecords: number, maxMillis: number) => Effect.Effect<Batch | undefined, KafkaError.KafkaError>
+}
+
+/** Of the time to give a partition back, what its transaction may take: the rest is for its abort. */
+const share = 0.8
+
+const misuse = (message: string) => Effect.fail(KafkaError.make({ _tag: "Misuse", message }))
+
+/** Makes it, for the consumer of an engine. */
+export const make = (engine: Engine): Taking => {
+  const { reading, settings } = engine
+  /** What was taken and not settled. */
+  let held: ReadonlyArray<Partition> = []
+  /** What a batch could not begin with, once the records before it are through. */
+  let failure: KafkaError.KafkaError | undefined
+
+  const begin = Effect.suspend(() => {
+    if (settings.group === undefined)
+      return misuse("a consumer without a group has no offsets to commit in transactions")
+    if (settings.fetch.isolation !== "committed")
+      return misuse(`transactions are processed of what others have committed: isolation "committed"`)
+    return reading.mode === "transactions" && held.length === 0 ? Effect.void : reading.claim("transactions")
+  })
+
+  const settle = (list: ReadonlyArray<Partition>): void => {
+    held = []
+    leave(list)
+  }
+  const leave = (list: ReadonlyArray<Partition>): void => {
+    for (const partition of list) {
+      partition.isAtWork = false
+      partition.worker = undefined
+      partition.checkDrained()
+    }
+  }
+
+  /** Takes one array more; undefined at the end. */
+  const one = (limit: number, taken: Map<Partition, number>, records: Array<AnyRecord>) =>
+    reading.merged
+      .take((partition) =>
+        Effect.map(
+          Effect.tapError(partition.deliver(limit), () => Effect.sync(() => reading.ready(partition))),
+          (array) => {
+            if (array === undefined || array.length === 0) return true
+            if (!taken.has(partition)) taken.set(partition, partition.epoch)
+            partition.isAtWork = true
+            held = [...taken.keys()]
+            for (const record of array) records.push(record)
+            return true
+          }
+        )
+      )
+      .pipe(Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(false) : Effect.fail(error))))
+
+  const take: Taking["take"] = (maxRecords, maxMillis) =>
+    Effect.gen(function* () {
+      if (failure !== undefined) {
+        const error = failure
+        failure = undefined
+        return yield* error
+      }
+      const clock = yield* Clock.Clock
+      const now = () => Backoff.monotonic(clock)
+      const taken = new Map<Partition, number>()
+      const records: Array<AnyRecord> = []
+      while (records.length === 0) if (!(yield* one(maxRecords, taken, records))) return undefined
+      const until = now() + maxMillis
+      while (records.length < maxRecords) {
+        const left = until - now()
+        if (left <= 0 || [...taken.keys()].some(({ isLive }) => !isLive)) break
+        const next = one(maxRecords - records.length, taken, records)
+        const more = yield* (reading.merged.hasReady ? next : whileLive(next, taken, left)).pipe(
+          // What is taken already comes first.
+          Effect.catch((error) => Effect.sync(() => ((failure = error), false)))
+        )
+        if (!more) break
+      }
+      return batchOf(records, taken)
+    }).pipe(Effect.onInterrupt(() => Effect.suspend(() => returned(held))))
+
+  /** For so long at most, and until one of those that are taken has to be given back. */
+  const whileLive = (
+    next: Effect.Effect<boolean, KafkaError.KafkaError>,
+    taken: ReadonlyMap<Partition, number>,
+    millis: number
+  ) =>
+    Effect.raceFirst(
+      next,
+      Effect.as(Effect.raceAllFirst([Effect.sleep(millis), ...[...taken.keys()].map(({ stopped }) => stopped)]), false)
+    )
+
+  /** Positions go back to the first record that is not done. */
+  const returned = (list: ReadonlyArray<Partition>): Effect.Effect<void> => {
+    failure = undefined
+    return Effect.forEach(
+      list,
+      (partition) => {
+        const { committed, status, tracker } = partition
+        if (status !== "open" || tracker === undefined) return Effect.void
+        return Effect.map(partition.seek(tracker.lowestUnfinished ?? tracker.watermark), () => {
+          // No seek of the application's: what the group has stays what it was.
+          partition.committed = committed
+        })
+      },
+      { discard: true }
+    ).pipe(Effect.andThen(Effect.sync(() => settle(list))))
+  }
+
+  const batchOf = (records: ReadonlyArray<AnyRecord>, taken: ReadonlyMap<Partition, number>): Batch => {
+    const list = [...taken.keys()]
+    const isCurrent = () =>
+      (engine.member?.isAlive?.() ?? true) &&
+      list.every((partition) => partition.status !== "ended" && partition.epoch === taken.get(partition))
+    const overdue = Effect.raceAllFirst(
+      list.map((partition) =>
+        Effect.andThen(
+          partition.stopped,
+          Effect.suspend(() =>
+            partition.status === "ended" ? Effect.void : Effect.sleep(settings.drainTimeout * share)
+          )
+        )
+      )
+    )
+    return {
+      records,
+      isCurrent,
+      overdue,
+      offsets: () => {
+        // Where nothing of a partition is at work, gaps and starts that the group does not know yet go with it.
+        const others = [...engine.partitions.values()].filter(
+          (partition) => !taken.has(partition) && partition.inFlight === 0 && engine.committer.isBehind(partition)
+        )
+        return {
+          keeper: engine.groupOffsets,
+          group: settings.group!,
+          as: { ...(engine.member?.identity() ?? anonymous), isCurrent },
+          commits: [...list, ...others].map((partition) => ({
+            ...partition.place,
+            offset: partition.position!,
+            leaderEpoch: partition.epochs.before(partition.position!)
+          }))
+        }
+      },
+      worker: (fiber) => {
+        for (const partition of list) partition.worker = fiber
+      },
+      refused: ({ as }, code) => engine.member?.commitRefused(as, code),
+      committed: ({ commits }) =>
+        Effect.map(Clock.Clock, (clock) => {
+          for (const { leaderEpoch, offset, ...place } of commits) {
+            const partition = engine.partitions.get(TopicPartition.key(place))
+            if (partition === undefined || (taken.has(partition) && taken.get(partition) !== partition.epoch)) continue
+            partition.committed = Math.max(partition.committed, offset)
+            partition.stands = { offset, leaderEpoch: leaderEpoch ?? -1, metadata: "" }
+            partition.committedAt = clock.currentTimeMillisUnsafe()
+            const count = partition.tracker?.doneBelow(offset) ?? 0
+            if (count > 0) partition.marked(count)
+          }
+          settle(list)
+        }),
+      back: Effect.suspend(() => returned(list)),
+      leave: Effect.sync(() => leave(list)),
+      reread: Effect.suspend(() => {
+        const places = list.filter(({ status }) => status === "open").map(({ place }) => place)
+        return Effect.flatMap(engine.groupOffsets.fetch(settings.group!, places, engine.member?.identity), (found) =>
+          Effect.forEach(
+            list,
+            (partition) => {
+              const offset = found.get(partition.key)?.offset
+              if (partition.status !== "open" || offset === undefined) return Effect.void
+              // What the group has may be before this batch, where the batch is the first that was ever taken.
+              const { tracker } = partition
+              if (tracker !== undefined && offset <= (tracker.lowestUnfinished ?? offset)) return Effect.void
+              return Effect.sync(() => {
+                partition.committed = offset
+                const count = tracker?.doneBelow(offset) ?? 0
+                if (count > 0) partition.marked(count)
+              })
+            },
+            { discard: true }
+          )
+        )
+      }).pipe(Effect.andThen(Effect.suspend(() => returned(list))))
+    }
+  }
+
+  return { begin, take }
+}
