@@ -1,5 +1,5 @@
 /** Members of ours in one group on a real broker: what they handle, and what they hold from when to when. */
-import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { type Duration, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { Membership, type Assignor, type Kafka, type Topic } from "samsa"
 import * as Consumer from "samsa/Consumer"
 import { seen } from "./Client.ts"
@@ -22,6 +22,8 @@ export interface Options {
   readonly topic: Topic.Any
   /** Of classic groups. */
   readonly assignors?: ReadonlyArray<Assignor.Assignor>
+  /** Default: the consumer's. */
+  readonly commitInterval?: Duration.Input
   /** Other settings of the membership. */
   readonly membership?: Membership.ClassicOptions
   /** The membership itself, in their place. */
@@ -29,7 +31,7 @@ export interface Options {
 }
 
 /** The members of ours, and what they did. */
-export const make = ({ as, assignors, group, membership, topic }: Options) => {
+export const make = ({ as, assignors, commitInterval, group, membership, topic }: Options) => {
   const classic = () => Membership.classic({ assignors, heartbeatInterval: "300 millis", ...membership })
   const handled = seen<Handled>()
   const held = seen<Held>()
@@ -43,6 +45,7 @@ export const make = ({ as, assignors, group, membership, topic }: Options) => {
             group,
             topics: [topic as Topic.Bytes<string>],
             from: "earliest",
+            commitInterval,
             membership: as?.(member) ?? classic()
           })
         ),
