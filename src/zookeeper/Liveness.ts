@@ -50,6 +50,8 @@ export class Liveness {
    * time is over stays so: somebody may have looked.
    */
   heard(sentAt: number, now: number): void {
+    // A heartbeat behind many others has its turn yet.
+    if (this.unansweredSince !== undefined) this.unansweredSince = now
     if (this.isLive(now)) this.aliveUntil = Math.max(this.aliveUntil, sentAt + this.timeout * lifePart)
   }
   beatSent(now: number): void {

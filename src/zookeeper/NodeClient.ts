@@ -20,6 +20,8 @@ const refused = 4
 
 const ephemeralMode = 1
 
+/** How long the answer to a connection is waited for, where the session is shorter, and none has answered sooner. */
+const mostMillis = 10_000
 /** How long attempts wait once each server was tried. */
 const spinMillis = 500
 /** Beyond what a node may hold (1 MiB), with room for many children; what is longer is no answer of ZooKeeper. */
@@ -105,7 +107,7 @@ export const open = (context: Context, listener: Listener): Client => {
         since = context.now()
         use(server)
         const timeout = zk.getSessionTimeout()
-        yield* Effect.sleep(Math.min(timeout, (timeout / 6) * longer))
+        yield* Effect.sleep(Math.min(Math.max(timeout, mostMillis), (timeout / 6) * longer))
         drop()
       })
     )

@@ -36,6 +36,14 @@ describe("Liveness", () => {
     assert.strictEqual(life.due(2010), "beat")
   })
 
+  it("does not give up a connection on which what was sent before the heartbeat is answered", () => {
+    const life = begun()
+    life.beatSent(1010)
+    life.heard(1005, 2900)
+    assert.isUndefined(life.due(3010))
+    assert.strictEqual(life.due(4900), "silent")
+  })
+
   it("asks for nothing while it is not connected, but for its end", () => {
     const life = begun()
     life.disconnect()
