@@ -18,7 +18,8 @@ type Program = ReadonlyArray<Instruction>
 /** Whether a character is one of a class. */
 type Has = (char: string) => boolean
 
-/** What an expression may become: beyond it, it is not understood. A list of a thousand topics is far within. */
+/** How long an expression may be, and what it may become: beyond it, it is not understood. A thousand topics are within. */
+const maxLength = 100_000
 const maxInstructions = 10_000
 /** What a match may take; a list of a thousand topics takes two for each. */
 const maxSteps = 200_000
@@ -188,12 +189,6 @@ class Compiler {
     return isAhead ? [{ _tag: "Ahead", program, isNegative }] : program
   }
   #escaped(): Program {
-    if (this.#take("Q")) {
-      const end = this.#source.indexOf("\\E", this.#at)
-      const text = this.#source.slice(this.#at, end < 0 ? undefined : end)
-      this.#at = end < 0 ? this.#source.length : end + 2
-      return Array.from(text, (char) => ({ _tag: "Text", text: char }))
-    }
     const holds = places[this.#source[this.#at] ?? ""]
     if (holds === undefined) return [{ _tag: "One", has: this.#escapedClass() }]
     this.#at++
@@ -219,6 +214,7 @@ class Compiler {
     const parts: Array<Has> = []
     while (!this.#take("]")) {
       if (this.#source.startsWith("&&", this.#at) || this.#source[this.#at] === "[") this.#refuse()
+      if (++this.#size > maxInstructions) this.#refuse()
       const from = this.#next()
       if (from === "\\") parts.push(this.#escapedClass())
       else if (/^-[^\]\\[]/.test(this.#source.slice(this.#at))) {
@@ -233,6 +229,12 @@ class Compiler {
     return isNegative ? not(has) : has
   }
 }
+
+/** What stands between \Q and \E, each character of it by itself: what follows is of the last one. */
+const unquoted = (source: string): string =>
+  source.replace(/\\Q([^]*?)(?:\\E|$)|\\[^]/g, (all, quoted: string | undefined) =>
+    quoted === undefined ? all : quoted.replace(/[^a-zA-Z0-9]/g, "\\$&")
+  )
 
 /** Whether a program matches from a place on: up to the end of the text, or anything. Throws where it takes too long. */
 const matches = (program: Program, text: string, from: number, isWhole: boolean, steps: { left: number }): boolean => {
@@ -273,8 +275,9 @@ const matches = (program: Program, text: string, from: number, isWhole: boolean,
 
 /** Whether a whole text is what an expression says; undefined where that is not understood, or takes too long to find out. */
 export const test = (source: string, text: string): boolean | undefined => {
+  if (source.length > maxLength) return undefined
   try {
-    return matches(new Compiler(source).whole(), text, 0, true, { left: maxSteps })
+    return matches(new Compiler(unquoted(source)).whole(), text, 0, true, { left: maxSteps })
   } catch {
     return undefined
   }

@@ -52,6 +52,8 @@ describe("JavaPattern", () => {
     const cases: ReadonlyArray<readonly [source: string, text: string, is: boolean | undefined]> = [
       ["\\Qa.b\\E.*", "a.b1", true],
       ["\\Qa.b\\E.*", "acb1", false],
+      ["\\Qa*b\\E+\\Q.\\E?", "a*bb", true],
+      ["\\\\Q", "\\Q", true],
       ["\\p{Alpha}+-\\P{Digit}", "abc-x", true],
       ["\\p{Lower}+", "aBc", false],
       ["\\Aab\\z", "ab", true],
