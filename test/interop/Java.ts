@@ -162,7 +162,7 @@ export const member =
       return member
     })
 
-export const make = (classPath: string, broker: EmbeddedKafka.Service, assignor: string): Java => {
+export const make = (classPath: string, broker: EmbeddedKafka.Service, assignor: string | undefined): Java => {
   const servers = ["--bootstrap-server", broker.bootstrap.join(",")]
   const bare: Java["tool"] = (name, args, input = "") =>
     Processes.run(command(classPath, name, args), { input }).pipe(

@@ -67,7 +67,7 @@ const verifiable = (it: It) =>
     )
   )
 
-const client = (assignor: string) => (broker: Parameters<typeof Java.make>[1]) =>
+const client = (assignor: string | undefined) => (broker: Parameters<typeof Java.make>[1]) =>
   Effect.map(Cache.javaTools, (classPath) => Java.make(classPath, broker, assignor))
 
 suite(
@@ -87,4 +87,15 @@ suite(
 suite(
   { title: "kafka-tools 4.3.1 (Java), cooperative-sticky", codecs: [], client: client("CooperativeStickyAssignor") },
   ["group"]
+)
+
+suite(
+  {
+    title: "kafka-tools 4.3.1 (Java), consumer protocol",
+    codecs: [],
+    client: client(undefined),
+    brokers: { groupConsumerSessionTimeout: "6 seconds", groupConsumerHeartbeatInterval: "300 millis" }
+  },
+  // the second needs a JVM for each of its questions
+  process.env.SAMSA_FULL === "1" ? ["group", "admin"] : ["group"]
 )
