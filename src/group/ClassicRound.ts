@@ -53,7 +53,9 @@ const isFormer = (instanceId: string | null, leader: string, memberId: string): 
  */
 const holdsUp = (api: "JoinGroup" | "SyncGroup", code: number, count: number): boolean => {
   const asks = ErrorCode.asks(code, api)
-  if (asks === "rejoin" || code === ErrorCode.codes.MEMBER_ID_REQUIRED) return false
+  if (asks === "rejoin") return false
+  // The first is how every member joins (KIP-394).
+  if (asks === "rejoin-named") return count > 2
   if (asks === "rejoin-lost" || asks === "rejoin-anew") return count > 1
   return asks === "coordinator" || ErrorCode.isTransient(code, api)
 }

@@ -698,21 +698,22 @@ describe("a consumer that hears nothing", () => {
     }).pipe(scoped, Effect.provide(one))
   )
 
-  it.effect("says so where the coordinator does not let it in, and goes on when it does", () =>
-    Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* moving(fill(1))
-      const refusing = yield* Scope.make()
-      const refused = Fault.on("JoinGroup").error(ErrorCode.codes.COORDINATOR_NOT_AVAILABLE)
-      yield* Scope.provide(broker.inject(refused), refusing)
-      const { consumer, events } = yield* member()
-      yield* Effect.forkScoped(consumer.run(() => Effect.void))
-      yield* until("it is told", () => tags(events).includes("Waiting"), 70_000)
-      const waiting = events.find((event) => event._tag === "Waiting")!
-      assert.strictEqual(waiting.group, "g")
-      assert.include(waiting.error.message, "COORDINATOR_NOT_AVAILABLE")
-      yield* Scope.close(refusing, Exit.void)
-      yield* until("and goes on", () => tags(events).includes("Assigned"))
-    }).pipe(scoped, Effect.provide(one))
-  )
+  for (const code of ["COORDINATOR_NOT_AVAILABLE", "MEMBER_ID_REQUIRED"] as const)
+    it.effect(`says so where the coordinator does not let it in (${code}), and goes on when it does`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* moving(fill(1))
+        const refusing = yield* Scope.make()
+        const refused = Fault.on("JoinGroup").error(ErrorCode.codes[code])
+        yield* Scope.provide(broker.inject(refused), refusing)
+        const { consumer, events } = yield* member()
+        yield* Effect.forkScoped(consumer.run(() => Effect.void))
+        yield* until("it is told", () => tags(events).includes("Waiting"), 70_000)
+        const waiting = events.find((event) => event._tag === "Waiting")!
+        assert.strictEqual(waiting.group, "g")
+        assert.include(waiting.error.message, code)
+        yield* Scope.close(refusing, Exit.void)
+        yield* until("and goes on", () => tags(events).includes("Assigned"))
+      }).pipe(scoped, Effect.provide(one))
+    )
 })
