@@ -59,6 +59,22 @@ const read = (
 
 const misuse = (message: string, where?: Place) => Effect.fail(KafkaError.make({ _tag: "Misuse", message, ...where }))
 
+/** What JavaScript may give for a partition. */
+const placeMistake = (place: unknown): string | undefined => {
+  const { partition, topic } = typeof place === "object" && place !== null ? (place as Partial<Place>) : {}
+  return typeof topic === "string" && typeof partition === "number"
+    ? undefined
+    : `a partition is { topic: text, partition: number }, not ${Checks.shown(place)}`
+}
+
+/** A list of them, of which each is one. */
+const placesOf = <P extends Place>(list: Iterable<P>): ReadonlyArray<P> | string => {
+  if (typeof list !== "object" || typeof list?.[Symbol.iterator] !== "function")
+    return `partitions are a list, not ${Checks.shown(list)}`
+  const places = [...list]
+  return places.map(placeMistake).find((wrong) => wrong !== undefined) ?? places
+}
+
 const offsetMistake = ({ offset }: { readonly offset: number }) => mistake({ _tag: "At", offset })
 
 const unheard = (millis: number) =>
@@ -212,8 +228,9 @@ export const make = (engine: Engine) => {
         : Effect.succeed(settings.group)
   )
 
-  const byHand = Effect.fnUntraced(function* (offsets: ReadonlyArray<GroupOffsets.Commit>) {
+  const byHand = Effect.fnUntraced(function* (offsets: ReturnType<typeof placesOf<GroupOffsets.Commit>>) {
     const id = yield* group
+    if (typeof offsets === "string") return yield* misuse(offsets)
     for (const offset of offsets) {
       const wrong = offsetMistake(offset)
       if (wrong !== undefined) {
@@ -230,8 +247,10 @@ export const make = (engine: Engine) => {
     return yield* engine.committer.commit(commits)
   })
 
-  const paused = (places: Iterable<Place>, paused: boolean) =>
-    Effect.sync(() => {
+  const paused = (list: Iterable<Place>, paused: boolean) =>
+    Effect.suspend(() => {
+      const places = placesOf(list)
+      if (typeof places === "string") return Effect.orDie(misuse(places))
       for (const place of places) {
         const key = TopicPartition.key(place)
         const partition = engine.partitions.get(key)
@@ -243,6 +262,13 @@ export const make = (engine: Engine) => {
           partition?.unpause()
         }
       }
+      return Effect.void
+    })
+
+  const owned = (place: Place) =>
+    Effect.suspend(() => {
+      const wrong = placeMistake(place)
+      return wrong === undefined ? engine.owned(place) : misuse(wrong)
     })
 
   return {
@@ -261,7 +287,7 @@ export const make = (engine: Engine) => {
               group,
               Effect.suspend(() => engine.committer.flush(engine.partitions.values()))
             )
-          : byHand([...offsets])
+          : byHand(placesOf(offsets))
       ),
     committed: Effect.gen(function* () {
       const id = yield* group
@@ -274,12 +300,12 @@ export const make = (engine: Engine) => {
         return one === undefined ? [] : [{ ...place, offset: one.offset, metadata: one.metadata }]
       })
     }),
-    position: (place: Place) => Effect.map(engine.owned(place), (partition) => partition.position!),
+    position: (place: Place) => Effect.map(owned(place), (partition) => partition.position!),
     seek: (place: Place, to: Offset.Position) =>
       Effect.gen(function* () {
         const wrong = mistake(to)
-        if (wrong !== undefined) return yield* misuse(wrong, place)
-        const partition = yield* engine.owned(place)
+        if (wrong !== undefined) return yield* misuse(wrong, placeMistake(place) === undefined ? place : undefined)
+        const partition = yield* owned(place)
         const [offset] = yield* withinApiTimeout(
           cluster.offsets([{ ...place, at: to }], { isolation: settings.fetch.isolation }),
           `the offset of a seek in ${partition.key}`,

@@ -23,6 +23,8 @@ import type { Settings } from "./Settings.ts"
 /** A position that is not an offset of a log: below 0, or no whole number. */
 export const mistake = (at: Offset.Position): string | undefined => {
   if (typeof at === "string") return undefined
+  if (at?._tag !== "At" && at?._tag !== "AtTime")
+    return `a position is "earliest", "latest" or an Offset, not ${shown(at)}`
   const value = at._tag === "At" ? at.offset : at.timestamp
   return Number.isSafeInteger(value) && value >= 0
     ? undefined

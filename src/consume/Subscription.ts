@@ -9,6 +9,7 @@ import * as Backoff from "../Backoff.ts"
 import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
+import { shown } from "../Checks.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import type * as Membership from "../Membership.ts"
@@ -151,6 +152,11 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
   )
   return {
     resubscribe: Effect.fnUntraced(function* (next) {
+      if (!(next instanceof RegExp) && !Array.isArray(next))
+        return yield* KafkaError.make({
+          _tag: "Misuse",
+          message: `resubscribe takes names or a RegExp, not ${shown(next)}`
+        })
       const names = next instanceof RegExp ? [] : [...next]
       const unknown = known === undefined ? [] : names.filter((name) => !known.includes(name))
       if (unknown.length > 0 || (names.length === 0 && !(next instanceof RegExp))) {

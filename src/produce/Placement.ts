@@ -2,6 +2,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { shown } from "../Checks.ts"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Partitioner from "../Partitioner.ts"
@@ -103,11 +104,11 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     const { partition } = entry
     if (partition !== undefined) {
       if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition
-      throw misuse(`${name} has the partitions 0 to ${count - 1}, and none ${partition}`, name)
+      throw misuse(`${name} has the partitions 0 to ${count - 1}, and none ${shown(partition)}`, name)
     }
     const chosen = chosenBy(info, record)
     if (Number.isInteger(chosen) && chosen >= 0 && chosen < count) return chosen
-    throw misuse(`the partitioner chose ${chosen}, and ${name} has the partitions 0 to ${count - 1}`, name)
+    throw misuse(`the partitioner chose ${shown(chosen)}, and ${name} has the partitions 0 to ${count - 1}`, name)
   }
   const placed = (info: Cluster.TopicInfo, entry: TopicEncoder.Entry, record: ProduceRecord) =>
     Effect.try({ try: (): Prepared => ({ record, partition: place(info, entry, record) }), catch: refusal })
@@ -206,6 +207,16 @@ const tooLate = (millis: number): KafkaError.KafkaError =>
 
 const misuse = (message: string, topic: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Misuse", message, topic })
+
+/** What JavaScript may give for many records, and has no record that could fail of it. */
+export const mistake = (topic: Topic.Any, entries: unknown): KafkaError.KafkaError | undefined => {
+  try {
+    TopicEncoder.of(topic)
+    return Array.isArray(entries) ? undefined : misuse(`entries are an array, not ${shown(entries)}`, topic.name)
+  } catch (error) {
+    return refusal(error)
+  }
+}
 
 /** The error of a record that cannot be sent; whatever else is thrown goes on as a defect. */
 export const refusal = (error: unknown): KafkaError.KafkaError => {

@@ -153,6 +153,8 @@ export const make = Effect.fnUntraced(function* (
   ): Effect.Effect<SendAll<RecordMetadata>, never, any> =>
     Effect.withFiber(({ context }) => {
       const since = monotonic()
+      const wrong = Placement.mistake(topic, entries)
+      if (wrong !== undefined) return Effect.die(wrong)
       const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused)
       started?.(batch)
       const enter = (end: number) =>

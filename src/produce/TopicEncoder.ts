@@ -226,11 +226,18 @@ export const make = (topic: Topic.Any): TopicEncoder => {
   }
 }
 
+/** JavaScript may give a name, which consumers take: what is sent has to be encoded somehow. */
+const checked = (topic: Topic.Any): Topic.Any => {
+  if (Schema.isSchema(topic?.key) && Schema.isSchema(topic.value) && typeof topic.name === "string") return topic
+  const message = `a producer sends to a topic of Topic.make or Topic.bytes, not to ${shown(topic)}`
+  throw KafkaError.make({ _tag: "Misuse", message })
+}
+
 const encoders = new WeakMap<Topic.Any, TopicEncoder>()
 
 /** The encoder of a topic, compiled once. */
 export const of = (topic: Topic.Any): TopicEncoder => {
   let encoder = encoders.get(topic)
-  if (encoder === undefined) encoders.set(topic, (encoder = make(topic)))
+  if (encoder === undefined) encoders.set(topic, (encoder = make(checked(topic))))
   return encoder
 }
