@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Broker } from "../Broker.ts"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as CreateAcls from "../protocol/messages/CreateAcls.ts"
@@ -113,14 +114,14 @@ const one = <N extends string>(
 ): ReadonlyArray<string> =>
   value === undefined || among.includes(value)
     ? []
-    : [`${what} must be one of ${among.join(", ")}, not ${JSON.stringify(value)}`]
+    : [`${what} must be one of ${among.join(", ")}, not ${shown(value)}`]
 
 const words = (rule: NewAcl | AclFilter, patternWords: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...one("resource", rule.resource, Object.keys(resources)),
   ...one("pattern", rule.pattern, patternWords),
   ...one("permission", rule.permission, Object.keys(permissions)),
   ...(rule.operation !== undefined && Operations.numberOf(rule.operation) < 2
-    ? [`operation must be one that there is, not ${JSON.stringify(rule.operation)}`]
+    ? [`operation must be one that there is, not ${shown(rule.operation)}`]
     : [])
 ]
 
@@ -129,7 +130,8 @@ export const list = (
   filter: AclFilter = {},
   bounds: Ask.Bounds = {}
 ): Effect.Effect<ReadonlyArray<Acl>, KafkaError.KafkaError> => {
-  const wrong = words(filter, [...Object.keys(patterns), "match"])
+  const [noFilter] = Check.object("the filter", filter)
+  const wrong = noFilter === undefined ? words(filter, [...Object.keys(patterns), "match"]) : [noFilter]
   if (wrong.length > 0) return Effect.fail(Failure.mistakes(wrong))
   return Ask.one(
     parts,
@@ -164,9 +166,7 @@ export const create = (parts: Ask.Parts, rules: ReadonlyArray<NewAcl>, bounds: A
       check: (rule) => [
         ...words(rule, Object.keys(patterns)),
         ...Check.text("name", rule.name),
-        ...(/^[^:]+:.+/.test(rule.principal)
-          ? []
-          : [`principal must be like User:alice, not ${JSON.stringify(rule.principal)}`])
+        ...(/^[^:]+:.+/.test(rule.principal) ? [] : [`principal must be like User:alice, not ${shown(rule.principal)}`])
       ],
       ask: (broker, batch) =>
         Effect.map(

@@ -67,10 +67,12 @@ export interface Question<I, A> {
 const longestWait = 20_000
 
 /** Reads a verb's bounds. */
-export const within = (parts: Parts, { timeout }: Bounds = {}): Effect.Effect<number, KafkaError.KafkaError> =>
+export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number, KafkaError.KafkaError> =>
   Effect.suspend(() => {
     const checks = Checks.checks()
-    return Checks.settle(checks, checks.millis("timeout", timeout, parts.timeout))
+    if (typeof bounds !== "object" || bounds === null)
+      checks.mistakes.push(`the options are an object, not ${Checks.shown(bounds)}`)
+    return Checks.settle(checks, checks.millis("timeout", bounds?.timeout, parts.timeout))
   })
 
 const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
@@ -229,6 +231,21 @@ const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray
     )
   })
 
+/** What is wrong with an item. One of another kind (of JavaScript, out of a file) may not even bear to be looked at. */
+const problemsOf = <I, A>({ api, check, key, route }: Question<I, A>, item: I): ReadonlyArray<string> => {
+  try {
+    const found = check?.(item) ?? []
+    if (found.length > 0) return found
+    const named: unknown = key(item)
+    route(item)
+    return typeof named === "string" ? [] : [`${api} cannot be asked about ${Checks.shown(item)}`]
+  } catch (error) {
+    return [
+      `${api} cannot be asked about ${Checks.shown(item)}: ${error instanceof Error ? error.message : "what it holds"}`
+    ]
+  }
+}
+
 /** Asks about items: what became of each, in their order. */
 export const items = <I, A>(
   parts: Parts,
@@ -238,11 +255,13 @@ export const items = <I, A>(
 ): Answers<A> =>
   Effect.gen(function* () {
     const millis = yield* within(parts, bounds)
+    if (!Array.isArray(all))
+      return yield* Failure.mistakes([`${question.api} is asked about a list, not ${Checks.shown(all)}`])
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const delay = (yield* Backoff.delays(parts.retry))()
     const open = all.map((item): Open<I, A> => {
-      const mistakes = question.check?.(item) ?? []
+      const mistakes = problemsOf(question, item)
       const answer = mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
       return { item, answer, last: undefined, doubt: false }
     })
@@ -278,9 +297,12 @@ export const one = <A>(
   api: string,
   route: Plan.Route,
   ask: (broker: Broker, millis: number) => Effect.Effect<A, KafkaError.KafkaError>,
-  bounds: Bounds = {}
-): Effect.Effect<A, KafkaError.KafkaError> =>
-  Effect.flatMap(
+  bounds: Bounds = {},
+  /** What is wrong with what it is asked about, which then is not sent. */
+  wrong: ReadonlyArray<string> = []
+): Effect.Effect<A, KafkaError.KafkaError> => {
+  if (wrong.length > 0) return Effect.fail(Failure.mistakes(wrong))
+  return Effect.flatMap(
     items<string, A>(
       parts,
       {
@@ -294,6 +316,7 @@ export const one = <A>(
     ),
     ([answer]) => Effect.fromResult(answer!)
   )
+}
 
 /** Asks every broker, at once; where one fails that is gone when metadata is asked again, the rest is enough. */
 export const everyBroker = <A>(

@@ -1,6 +1,7 @@
 /** Settings of topics, brokers, groups and the like: described, changed one by one, replaced as a whole. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as AlterConfigs from "../protocol/messages/AlterConfigs.ts"
@@ -8,6 +9,7 @@ import * as DescribeConfigs from "../protocol/messages/DescribeConfigs.ts"
 import * as IncrementalAlterConfigs from "../protocol/messages/IncrementalAlterConfigs.ts"
 import * as ListConfigResources from "../protocol/messages/ListConfigResources.ts"
 import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
 import * as ConfigWords from "./ConfigWords.ts"
 import type { ConfigEntry, ConfigResource } from "./ConfigWords.ts"
 import * as Failure from "./Failure.ts"
@@ -59,10 +61,10 @@ const route = (resource: ConfigResource): Plan.Route =>
 
 const check = (resource: ConfigResource): ReadonlyArray<string> => {
   if (!ConfigWords.resourceTypes.includes(resource.type))
-    return [`type must be one of ${ConfigWords.resourceTypes.join(", ")}, not ${JSON.stringify(resource.type)}`]
+    return [`type must be one of ${ConfigWords.resourceTypes.join(", ")}, not ${shown(resource.type)}`]
   const numbered = resource.type === "broker" || resource.type === "broker-logger"
   if (numbered && !(resource.type === "broker" && resource.name === "") && !/^\d+$/.test(resource.name))
-    return [`the name of a ${resource.type} must be its id, not ${JSON.stringify(resource.name)}`]
+    return [`the name of a ${resource.type} must be its id, not ${shown(resource.name)}`]
   if (!numbered && resource.name === "") return [`the name of a ${resource.type} must not be empty`]
   return []
 }
@@ -148,6 +150,9 @@ const checkChange = (change: ConfigChange): ReadonlyArray<string> => {
   const names = operations(change).map(({ name }) => name)
   return [
     ...check(change),
+    ...Check.settings("set", change.set),
+    ...Check.settings("append", change.append),
+    ...Check.settings("subtract", change.subtract),
     ...(names.length === 0 ? [`nothing is to be changed of ${ConfigWords.keyOf(change)}`] : []),
     ...[...new Set(names.filter((name, i) => names.indexOf(name) !== i))].map(
       (name) => `${name} of ${ConfigWords.keyOf(change)} is to be changed twice`
@@ -195,7 +200,7 @@ export const replace = (
       api: "AlterConfigs",
       route,
       key: ConfigWords.keyOf,
-      check,
+      check: (replacement) => [...check(replacement), ...Check.settings("config", replacement.config ?? null)],
       ask: (broker, batch) =>
         Effect.map(
           broker.send(AlterConfigs, () => ({
@@ -238,5 +243,10 @@ export const resources = (
           return type === undefined ? [] : [{ type, name: resourceName }]
         })
       }),
-    bounds
+    bounds,
+    Check.each("types", types, (type) =>
+      ConfigWords.resourceTypes.includes(type)
+        ? []
+        : [`a type must be one of ${ConfigWords.resourceTypes.join(", ")}, not ${shown(type)}`]
+    )
   )

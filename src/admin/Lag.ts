@@ -3,6 +3,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as TopicPartition from "../TopicPartition.ts"
 import type * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
+import * as Failure from "./Failure.ts"
 import type { GroupState, MemberDescription } from "./GroupKinds.ts"
 import * as Groups from "./Groups.ts"
 import * as ListOffsets from "./ListOffsets.ts"
@@ -89,4 +91,6 @@ export const lag = (
   groups: ReadonlyArray<string>,
   options: ListOffsets.ListOffsetsOptions = {}
 ): Ask.Answers<GroupLag> =>
-  Effect.forEach(groups, (group) => Effect.result(lagOf(parts, group, options)), { concurrency: 16 })
+  Array.isArray(groups)
+    ? Effect.forEach(groups, (group) => Effect.result(lagOf(parts, group, options)), { concurrency: 16 })
+    : Effect.fail(Failure.mistakes(Check.list("groups", groups)))

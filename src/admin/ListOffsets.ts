@@ -1,6 +1,7 @@
 /** Where partitions begin and end, and where a time is in them: asked of their leaders, each answered for. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as Offset from "../Offset.ts"
 import * as ListOffsets from "../protocol/messages/ListOffsets.ts"
@@ -72,7 +73,7 @@ export const resolve = (
       check: (query) => [
         ...Check.partition(query),
         ...(typeof query.at === "string" && !(query.at in marks)
-          ? [`at must be one of ${Object.keys(marks).join(", ")} or Offset.atTime, not ${JSON.stringify(query.at)}`]
+          ? [`at must be one of ${Object.keys(marks).join(", ")} or Offset.atTime, not ${shown(query.at)}`]
           : typeof query.at === "string"
             ? []
             : Check.int64("the time", query.at.timestamp))

@@ -59,8 +59,15 @@ export interface ChangeOptions extends Ask.Bounds {
   readonly validateOnly?: boolean | undefined
 }
 
-export const checkNew = ({ assignments, name, partitions, replicationFactor }: NewTopic): ReadonlyArray<string> => [
+export const checkNew = ({
+  assignments,
+  config,
+  name,
+  partitions,
+  replicationFactor
+}: NewTopic): ReadonlyArray<string> => [
   ...Check.text("name", name),
+  ...Check.settings("config", config),
   ...(partitions === undefined ? [] : Check.int32(`partitions of "${name}"`, partitions, 1)),
   ...(replicationFactor === undefined ? [] : Check.int16(`replicationFactor of "${name}"`, replicationFactor, 1)),
   ...(assignments !== undefined && (partitions !== undefined || replicationFactor !== undefined)

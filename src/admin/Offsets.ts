@@ -119,7 +119,10 @@ export const list = (
       api: "OffsetFetch",
       route: ({ group }) => Plan.coordinator("group", group),
       key: ({ group }) => group,
-      check: ({ group, partitions }) => [...Check.text("group", group), ...(partitions ?? []).flatMap(Check.partition)],
+      check: ({ group, partitions }) => [
+        ...Check.text("group", group),
+        ...(partitions === undefined ? [] : Check.each("partitions", partitions, Check.place))
+      ],
       most: 200,
       ask: (broker, batch) =>
         Effect.gen(function* () {

@@ -1,6 +1,7 @@
 /** The KRaft quorum and its voters, and the features of the cluster. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as AddRaftVoter from "../protocol/messages/AddRaftVoter.ts"
@@ -107,7 +108,8 @@ export const add = (
         )
         if (errorCode !== code.NONE) return yield* Failure.of(errorCode, errorMessage, { api: "AddRaftVoter" })
       }),
-    bounds
+    bounds,
+    Check.object("the voter", voter)
   )
 
 export const remove = (
@@ -128,7 +130,8 @@ export const remove = (
         }))
         if (errorCode !== code.NONE) return yield* Failure.of(errorCode, errorMessage, { api: "RemoveRaftVoter" })
       }),
-    bounds
+    bounds,
+    Check.object("the voter", voter)
   )
 
 /** The level that a feature is to have. */
@@ -159,7 +162,7 @@ export const updateFeatures = (
       check: ({ feature, level, type = "upgrade" }) => [
         ...Check.text("feature", feature),
         ...Check.int16(`level of "${feature}"`, level),
-        ...(type in types ? [] : [`type must be one of ${Object.keys(types).join(", ")}, not ${JSON.stringify(type)}`])
+        ...(type in types ? [] : [`type must be one of ${Object.keys(types).join(", ")}, not ${shown(type)}`])
       ],
       ask: (broker, batch, millis) =>
         Effect.gen(function* () {

@@ -1,11 +1,13 @@
 /** Client quotas: described and altered (KIP-546). */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as AlterClientQuotas from "../protocol/messages/AlterClientQuotas.ts"
 import * as DescribeClientQuotas from "../protocol/messages/DescribeClientQuotas.ts"
 import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import type { ChangeOptions } from "./NewTopics.ts"
 import * as Plan from "./Plan.ts"
@@ -82,17 +84,19 @@ export const describe = (
           quotas: Object.fromEntries(values.map(({ key, value }) => [key, value]))
         }))
       }),
-    bounds
+    bounds,
+    Check.object("the filter", filter)
   )
 
 const check = ({ entity, remove, set }: QuotaChange): ReadonlyArray<string> => [
   ...(componentsOf(entity).length === 0 ? [`the entity must have one of ${kinds.join(", ")}`] : []),
   ...Object.keys(entity)
     .filter((kind) => !kinds.includes(kind))
-    .map((kind) => `an entity has ${kinds.join(", ")}, not ${JSON.stringify(kind)}`),
+    .map((kind) => `an entity has ${kinds.join(", ")}, not ${shown(kind)}`),
   ...Object.entries(set ?? {})
     .filter(([, value]) => !Number.isFinite(value))
-    .map(([name, value]) => `${name} must be a number, not ${String(value)}`),
+    .map(([name, value]) => `${name} must be a number, not ${shown(value)}`),
+  ...Check.each("remove", remove ?? [], (name) => Check.text("what is removed", name)),
   ...(Object.keys(set ?? {}).length + (remove ?? []).length === 0
     ? [`nothing is to be changed of ${keyOf(entity)}`]
     : [])

@@ -119,7 +119,8 @@ export const list = (
           }))
         )
       }),
-    bounds
+    bounds,
+    partitions === undefined ? [] : Check.each("partitions", partitions, Check.place)
   )
 
 export interface ElectOptions extends Ask.Bounds {

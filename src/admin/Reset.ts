@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
@@ -52,15 +53,15 @@ const empty = (parts: Ask.Parts, group: string, bounds: Ask.Bounds) =>
 
 const checkTo = (to: ResetTo): ReadonlyArray<string> => {
   if (to === "earliest" || to === "latest") return []
-  if (typeof to !== "object" || to === null) return [`to must be a position, { ago } or { shift }, not ${String(to)}`]
+  if (typeof to !== "object" || to === null) return [`to must be a position, { ago } or { shift }, not ${shown(to)}`]
   if ("shift" in to)
-    return Number.isSafeInteger(to.shift) ? [] : [`shift must be a whole number, not ${String(to.shift)}`]
+    return Number.isSafeInteger(to.shift) ? [] : [`shift must be a whole number, not ${shown(to.shift)}`]
   if ("ago" in to)
     try {
       const millis = Duration.toMillis(Duration.fromInputUnsafe(to.ago))
-      return Number.isFinite(millis) && millis >= 0 ? [] : [`ago must be a duration, not ${String(to.ago)}`]
+      return Number.isFinite(millis) && millis >= 0 ? [] : [`ago must be a duration, not ${shown(to.ago)}`]
     } catch {
-      return [`ago must be a duration, not ${String(to.ago)}`]
+      return [`ago must be a duration, not ${shown(to.ago)}`]
     }
   return to._tag === "At" ? Check.int64("the offset", to.offset) : Check.int64("the time", to.timestamp)
 }
@@ -98,7 +99,16 @@ const specOf = (to: ResetTo, now: number): ListOffsets.OffsetSpec | undefined =>
 
 export const reset = (parts: Ask.Parts, group: string, options: ResetOptions): Ask.Answers<ResetOffset> =>
   Effect.gen(function* () {
-    const wrong = [...Check.text("group", group), ...checkTo(options.to)]
+    const [noOptions] = Check.object("the options", options)
+    const wrong =
+      noOptions === undefined
+        ? [
+            ...Check.text("group", group),
+            ...checkTo(options.to),
+            ...Check.each("topics", options.topics ?? [], (name) => Check.text("a topic", name)),
+            ...Check.each("partitions", options.partitions ?? [], Check.place)
+          ]
+        : [noOptions]
     if (wrong.length > 0) return yield* Failure.mistakes(wrong)
     yield* empty(parts, group, options)
     const offsets = yield* Effect.flatMap(Offsets.list(parts, [{ group }], options), ([one]) => Effect.fromResult(one!))

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as CreateDelegationToken from "../protocol/messages/CreateDelegationToken.ts"
@@ -10,6 +11,7 @@ import * as DescribeDelegationToken from "../protocol/messages/DescribeDelegatio
 import * as ExpireDelegationToken from "../protocol/messages/ExpireDelegationToken.ts"
 import * as RenewDelegationToken from "../protocol/messages/RenewDelegationToken.ts"
 import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import * as Plan from "./Plan.ts"
 
@@ -45,7 +47,7 @@ const split = (principal: string) => {
   const colon = principal.indexOf(":")
   return { principalType: principal.slice(0, colon), principalName: principal.slice(colon + 1) }
 }
-const isPrincipal = (principal: string): boolean => /^[^:]+:.+/.test(principal)
+const isPrincipal = (principal: unknown): boolean => typeof principal === "string" && /^[^:]+:.+/.test(principal)
 const join = (type: string, name: string): string => `${type}:${name}`
 
 const millisOf = (name: string, input: Duration.Input | undefined): number | ReadonlyArray<string> => {
@@ -54,8 +56,14 @@ const millisOf = (name: string, input: Duration.Input | undefined): number | Rea
     const millis = Math.ceil(Duration.toMillis(Duration.fromInputUnsafe(input)))
     if (Number.isSafeInteger(millis) && millis >= 0) return millis
   } catch {}
-  return [`${name} must be a duration, not ${String(input)}`]
+  return [`${name} must be a duration, not ${shown(input)}`]
 }
+
+const checkPrincipal = (one: string): ReadonlyArray<string> =>
+  isPrincipal(one) ? [] : [`${shown(one)} must be like User:alice`]
+
+const checkHmac = (hmac: unknown): ReadonlyArray<string> =>
+  Redacted.isRedacted(hmac) && Redacted.value(hmac) instanceof Uint8Array ? [] : ["the hmac must be Redacted bytes"]
 
 export const create = (
   parts: Ask.Parts,
@@ -72,9 +80,8 @@ export const create = (
         const millis = millisOf("maxLifetime", maxLifetime)
         return [
           ...(typeof millis === "number" ? [] : millis),
-          ...[...(owner === undefined ? [] : [owner]), ...(renewers ?? [])]
-            .filter((one) => !isPrincipal(one))
-            .map((one) => `${JSON.stringify(one)} must be like User:alice`)
+          ...(owner === undefined ? [] : checkPrincipal(owner)),
+          ...Check.each("renewers", renewers === undefined ? [] : renewers, checkPrincipal)
         ]
       },
       most: 1,
@@ -147,7 +154,8 @@ export const describe = (
           maxAt: one.maxTimestamp
         }))
       }),
-    bounds
+    bounds,
+    owners === undefined ? [] : Check.each("owners", owners, checkPrincipal)
   )
 
 export interface RenewOptions extends Ask.Bounds {
@@ -161,7 +169,7 @@ export const renew = (
   hmac: Redacted.Redacted<Uint8Array>,
   options: RenewOptions = {}
 ): Effect.Effect<number, KafkaError.KafkaError> => {
-  const renewPeriodMs = millisOf("period", options.period)
+  const renewPeriodMs = millisOf("period", options?.period)
   if (typeof renewPeriodMs !== "number") return Effect.fail(Failure.mistakes(renewPeriodMs))
   return Ask.one(
     parts,
@@ -174,7 +182,8 @@ export const renew = (
           return yield* Failure.of(response.errorCode, null, { api: "RenewDelegationToken" })
         return response.expiryTimestampMs
       }),
-    options
+    options,
+    checkHmac(hmac)
   )
 }
 
@@ -189,7 +198,7 @@ export const expire = (
   hmac: Redacted.Redacted<Uint8Array>,
   options: ExpireOptions = {}
 ): Effect.Effect<number, KafkaError.KafkaError> => {
-  const expiryTimePeriodMs = millisOf("after", options.after)
+  const expiryTimePeriodMs = millisOf("after", options?.after)
   if (typeof expiryTimePeriodMs !== "number") return Effect.fail(Failure.mistakes(expiryTimePeriodMs))
   return Ask.one(
     parts,
@@ -205,6 +214,7 @@ export const expire = (
           return yield* Failure.of(response.errorCode, null, { api: "ExpireDelegationToken" })
         return response.expiryTimestampMs
       }),
-    options
+    options,
+    checkHmac(hmac)
   )
 }

@@ -118,6 +118,8 @@ export const list = (
   parts: Ask.Parts,
   options: ListTransactionsOptions = {}
 ): Effect.Effect<ReadonlyArray<TransactionListing>, KafkaError.KafkaError> => {
+  const wrong = Check.object("the options", options)
+  if (wrong.length > 0) return Effect.fail(Failure.mistakes(wrong))
   const { longerThan, pattern, producerIds, states } = options
   return Effect.map(
     Ask.everyBroker(

@@ -3,6 +3,7 @@ import { pbkdf2, randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as AlterUserScramCredentials from "../protocol/messages/AlterUserScramCredentials.ts"
@@ -129,18 +130,25 @@ const salted = (mechanism: ScramMechanism, password: string, salt: Uint8Array, i
   })
 }
 
+const checkPassword = (user: string, given: unknown): ReadonlyArray<string> => {
+  const password = Redacted.isRedacted(given) ? Redacted.value(given) : given
+  if (typeof password !== "string") return [`the password of "${user}" is no text`]
+  return password === "" ? [`the password of "${user}" is empty`] : []
+}
+
 const check = (change: ScramChange): ReadonlyArray<string> => [
   ...Check.text("user", change.user),
   ...(change.mechanism in mechanisms
     ? []
-    : [`mechanism must be one of ${Object.keys(mechanisms).join(", ")}, not ${JSON.stringify(change.mechanism)}`]),
+    : [`mechanism must be one of ${Object.keys(mechanisms).join(", ")}, not ${shown(change.mechanism)}`]),
   ...("delete" in change
     ? []
     : [
         ...(change.iterations === undefined ? [] : Check.int32("iterations", change.iterations, 4096)),
-        ...((Redacted.isRedacted(change.password) ? Redacted.value(change.password) : change.password) === ""
-          ? [`the password of "${change.user}" is empty`]
-          : [])
+        ...checkPassword(change.user, change.password),
+        ...(change.salt === undefined || change.salt instanceof Uint8Array
+          ? []
+          : [`the salt must be bytes, not ${shown(change.salt)}`])
       ])
 ]
 
