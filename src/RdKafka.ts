@@ -121,7 +121,7 @@ const make = (given: TransportOptions) =>
     yield* Effect.try({
       try: () => new library.Producer(...Properties.plain({ ...connection, ...own })),
       catch: (error) =>
-        KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message}`] }, error)
+        KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message.trim()}`] }, error)
     })
 
     return Transport.of({

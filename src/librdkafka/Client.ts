@@ -124,7 +124,7 @@ const attemptOnce = <C extends Client>(
     const client = yield* Effect.try({
       try: make,
       catch: (error) =>
-        KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message}`] }, error)
+        KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message.trim()}`] }, error)
     })
     let refused: string | undefined
     client.on("event.log", ({ fac, message, severity }) => {

@@ -80,13 +80,8 @@ const byText = new Map([...own, ...brokers].map(([text, code]) => [plain(text), 
 /** The code of a text of a delivery report; undefined where it is none that is known. */
 export const codeOf = (text: string): number | undefined => byText.get(plain(text))
 
-/** What librdkafka says of records that never left its queue. */
-const unsent: ReadonlySet<number> = new Set([
-  codes.PURGE_QUEUE,
-  codes.UNKNOWN_PARTITION,
-  codes.UNKNOWN_TOPIC,
-  codes.QUEUE_FULL
-])
+/** What librdkafka says of records that never left its queue. Of what it gives up it does not tell what was sent before. */
+const unsent: ReadonlySet<number> = new Set([codes.UNKNOWN_PARTITION, codes.UNKNOWN_TOPIC, codes.QUEUE_FULL])
 
 /** What a broker says of the records themselves, which it said, or would have said, of each attempt. */
 const ofRecords: ReadonlySet<number> = new Set([

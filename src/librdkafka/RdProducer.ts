@@ -14,10 +14,13 @@ import * as Scope from "effect/Scope"
 import type { Producer, RdError as NativeError, Report } from "node-rdkafka"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { Delivery, Headers, ProduceRecord } from "../Record.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import type { Delivery, ProduceRecord } from "../Record.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
 import * as RdError from "./RdError.ts"
+import * as RdRecord from "./RdRecord.ts"
+import * as Unsent from "./Unsent.ts"
+import { type Pending, Waiting } from "./Waiting.ts"
 
 /** How soon reports are looked for while some are due: at first, and at most where nothing comes. */
 const pollMillis = 1
@@ -26,20 +29,6 @@ const pollMillisAtMost = 10
 const idleMillis = 30_000
 /** How soon another client follows one that has ended, at the earliest. */
 const renewMillis = 1000
-/** A text that ends a string in C, which node-rdkafka copies header values as. */
-const nul = "\0"
-
-/** A record without an outcome. */
-interface Pending {
-  readonly partition: TopicPartition
-  readonly record: ProduceRecord
-  readonly delivery: Delivery
-  /** Its place in the array that was handed over. */
-  readonly at: number
-  /** On the monotonic clock. */
-  readonly deadline: number
-}
-
 interface Flush {
   /** Those handed over before have lower numbers. */
   readonly below: number
@@ -47,73 +36,13 @@ interface Flush {
   readonly done: () => void
 }
 
-const asBuffer = (bytes: Uint8Array | null): Buffer | null =>
-  bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
-/** node-rdkafka writes header values as text up to its first NUL: null where one cannot be, and nothing of the record is sent. */
-const asText = (headers: Headers): ReadonlyArray<{ readonly [name: string]: string }> | null | undefined => {
-  if (headers.length === 0) return undefined
-  const texts: Array<{ readonly [name: string]: string }> = []
-  for (const [name, value] of headers) {
-    if (value === null) return null
-    try {
-      const text = decoder.decode(value)
-      if (text.includes(nul) || name.includes(nul)) return null
-      texts.push({ [name]: text })
-    } catch {
-      return null
-    }
-  }
-  return texts
-}
-
-const noHeader = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
-  KafkaError.make({
-    _tag: "Unsupported",
-    needed: "a header whose value is null, not UTF-8, or has a NUL",
-    ours: "header values of text (the librdkafka transport, by node-rdkafka)",
-    theirs: "any bytes",
-    topic,
-    partition
-  })
-
-/** librdkafka leaves headers out where messages have none. */
-const tooOld = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
-  KafkaError.make({
-    _tag: "Unsupported",
-    needed: "headers",
-    ours: "any version",
-    theirs: "messages without headers: a broker older than 0.11",
-    topic,
-    partition
-  })
-
-/** librdkafka writes the time of now where a record's is 0. */
-const noTimestamp = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
-  KafkaError.make({
-    _tag: "Unsupported",
-    needed: "a timestamp of 0",
-    ours: "timestamps other than 0 (the librdkafka transport)",
-    theirs: "any",
-    topic,
-    partition
-  })
-
 /** Why a record was not even handed to librdkafka. */
-const neverSent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
+const neverSent = ({ partition, topic }: TopicPartition.TopicPartition, cause: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "not", cause })
 
 /** Why nothing more is heard of a record that librdkafka has. */
-const possiblySent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
+const possiblySent = ({ partition, topic }: TopicPartition.TopicPartition, cause: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "possibly", cause })
-
-/** A record's key and value; what else it takes is librdkafka's affair. */
-const sizeOf = ({ key, value }: ProduceRecord): number => (key?.length ?? 0) + (value?.length ?? 0)
-
-const tooLarge = ({ partition, topic }: TopicPartition, bytes: number, limit: number): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "RecordTooLarge", topic, partition, bytes, limit })
 
 /** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
 class RdProducer {
@@ -124,8 +53,10 @@ class RdProducer {
   readonly #awake = Latch.makeUnsafe(false)
   /** By number: those that librdkafka has. */
   readonly #sent = new Map<number, Pending>()
-  /** Those that found its queue full, in order, with their numbers. */
-  #waiting: Array<readonly [number: number, pending: Pending]> = []
+  /** Those that found its queue full, or no client. */
+  readonly #waiting = new Waiting()
+  /** When the first may expire: none has to before. */
+  #earliest = Infinity
   #next = 0
   #flushes: Array<Flush> = []
   #settled = 0
@@ -133,10 +64,13 @@ class RdProducer {
   #closed: string | undefined
   /** Undefined where it has ended, by an error that librdkafka calls fatal, and another takes its place. */
   #client: Producer | undefined
-  /** One that has ended so: what it had is still reported. */
-  #ending: Producer | undefined
+  /** One that has ended so: what it had under way is still reported, until then at the latest. */
+  #ending: { readonly client: Producer; readonly until: number } | undefined
   #clientScope: Scope.Closeable = Scope.makeUnsafe()
   #renewing = false
+  /** Of one that gives up what is in its queue, by partition: all that it had then, and from where on it sent nothing. */
+  #had: Map<string, ReadonlyArray<Pending>> | undefined
+  readonly #neverSent = new Map<string, number>()
 
   constructor({ headers, open, settings }: Context, now: () => number) {
     this.#open = open
@@ -183,58 +117,87 @@ class RdProducer {
   #report(error: NativeError | null, report: Report): void {
     const pending = this.#sent.get(report.opaque)
     if (pending === undefined) return
-    this.#sent.delete(report.opaque)
     if (error === null || error === undefined) {
       // Without acknowledgements it makes offsets up.
       const offset = this.#settings.acks === 0 || report.offset < 0 ? undefined : report.offset
+      this.#sent.delete(report.opaque)
       pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
     } else {
       const failure = { code: RdError.codeOf(error.message), text: error.message }
+      const isGivenUp = failure.code === RdError.codes.PURGE_QUEUE
+      if (isGivenUp) this.#giveUp()
+      const goesOn = isGivenUp && this.#isNeverSent(pending)
+      this.#sent.delete(report.opaque)
+      if (goesOn) return this.#waiting.add(pending)
       pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
     }
     this.#settle(report.opaque)
   }
 
+  /** The client cannot go on. */
+  #giveUp(): void {
+    if (this.#client === undefined) return
+    this.#ending = { client: this.#client, until: this.#now() + this.#settings.requestTimeout }
+    this.#client = undefined
+    this.#had = undefined
+    this.#neverSent.clear()
+  }
+
+  /** Whether one that librdkafka gives up was never sent, so that it can go by another client, in its order. */
+  #isNeverSent({ number, partition }: Pending): boolean {
+    this.#had ??= TopicPartition.groupBy([...this.#sent.values()], (one) => TopicPartition.key(one.partition))
+    const key = TopicPartition.key(partition)
+    let from = this.#neverSent.get(key)
+    if (from === undefined) {
+      // What was acknowledged meanwhile is told before it, by the same thread.
+      const left = this.#had.get(key)?.filter((one) => this.#sent.has(one.number)) ?? []
+      this.#neverSent.set(key, (from = Unsent.neverSentFrom(left, this.#settings.batchBytes)))
+    }
+    return number >= from
+  }
+
   get outstanding(): number {
-    return this.#sent.size + this.#waiting.length
+    return this.#sent.size + this.#waiting.size
   }
 
   append(
-    partition: TopicPartition,
+    partition: TopicPartition.TopicPartition,
     records: ReadonlyArray<ProduceRecord>,
     delivery: Delivery,
     since = this.#now()
   ): void {
     const { deliveryTimeout, maxMessageBytes } = this.#settings
     const deadline = since + deliveryTimeout
+    const first = this.#next
+    this.#earliest = Math.min(this.#earliest, deadline)
     for (let at = 0; at < records.length; at++) {
-      const bytes = sizeOf(records[at]!)
+      const bytes = RdRecord.sizeOf(records[at]!)
       if (bytes > maxMessageBytes) {
-        delivery.failed(at, 1, tooLarge(partition, bytes, maxMessageBytes))
+        delivery.failed(at, 1, RdRecord.tooLarge(partition, bytes, maxMessageBytes))
         continue
       }
       const number = this.#next++
-      const pending = { partition, record: records[at]!, delivery, at, deadline }
-      if (this.#waiting.length > 0 || !this.#hand(number, pending)) this.#waiting.push([number, pending])
+      const pending = { number, first, partition, record: records[at]!, delivery, at, deadline }
+      if (this.#waiting.size > 0 || !this.#hand(pending)) this.#waiting.add(pending)
     }
     this.#awake.openUnsafe()
   }
 
   /** False: its queue is full, or another client of librdkafka has to be opened. */
-  #hand(number: number, pending: Pending): boolean {
-    const { partition, record } = pending
-    if (this.#closed !== undefined) return this.#refuse(number, pending, neverSent(partition, this.#closed))
-    if (record.headers.length > 0 && !this.#headers) return this.#refuse(number, pending, tooOld(partition))
-    const headers = asText(record.headers)
-    if (headers === null) return this.#refuse(number, pending, noHeader(partition))
-    if (record.timestamp === 0) return this.#refuse(number, pending, noTimestamp(partition))
+  #hand(pending: Pending): boolean {
+    const { number, partition, record } = pending
+    if (this.#closed !== undefined) return this.#refuse(pending, neverSent(partition, this.#closed))
+    if (record.headers.length > 0 && !this.#headers) return this.#refuse(pending, RdRecord.tooOld(partition))
+    const headers = RdRecord.asText(record.headers)
+    if (headers === null) return this.#refuse(pending, RdRecord.noHeader(partition))
+    if (record.timestamp === 0) return this.#refuse(pending, RdRecord.noTimestamp(partition))
     if (this.#client === undefined) return false
     try {
       this.#client.produce(
         partition.topic,
         partition.partition,
-        asBuffer(record.value),
-        asBuffer(record.key),
+        RdRecord.asBuffer(record.value),
+        RdRecord.asBuffer(record.key),
         record.timestamp,
         number,
         headers
@@ -245,16 +208,15 @@ class RdProducer {
       const { code, message } = error as NativeError
       if (code === RdError.codes.QUEUE_FULL) return false
       if (code === RdError.codes.FATAL) {
-        this.#ending = this.#client
-        this.#client = undefined
+        this.#giveUp()
         return false
       }
-      return this.#refuse(number, pending, RdError.notTaken(partition, { code, text: message }))
+      return this.#refuse(pending, RdError.notTaken(partition, { code, text: message }))
     }
   }
 
   /** Fails one that librdkafka does not have. */
-  #refuse(number: number, { at, delivery }: Pending, error: KafkaError.KafkaError): true {
+  #refuse({ at, delivery, number }: Pending, error: KafkaError.KafkaError): true {
     delivery.failed(at, 1, error)
     this.#settle(number)
     return true
@@ -268,47 +230,77 @@ class RdProducer {
 
   /** Takes a delivery's records back that wait here: all of them, or none, where librdkafka has some already. */
   withdraw(delivery: Delivery): boolean {
-    if (!this.#waiting.some(([, pending]) => pending.delivery === delivery)) return false
-    for (const pending of this.#sent.values()) if (pending.delivery === delivery) return false
-    const all = this.#waiting
-    this.#waiting = all.filter(([, pending]) => pending.delivery !== delivery)
-    for (const [number, pending] of all) if (pending.delivery === delivery) this.#settle(number)
+    const waiting = this.#waiting.of(delivery)
+    if (waiting === undefined) return false
+    for (const { first, number } of waiting) {
+      for (let one = first; one < number; one++) if (this.#sent.get(one)?.delivery === delivery) return false
+    }
+    for (const pending of waiting) {
+      this.#waiting.delete(pending)
+      this.#settle(pending.number)
+    }
     return true
   }
 
   /** Fails what is without an outcome, and takes nothing more. */
   abandon(cause: string): void {
     this.#closed = cause
-    const waiting = this.#waiting.splice(0)
-    const sent = [...this.#sent]
+    const sent = [...this.#sent.values()]
     this.#sent.clear()
-    for (const [number, pending] of sent) {
-      this.#refuse(number, pending, possiblySent(pending.partition, cause))
+    for (const pending of sent) this.#refuse(pending, possiblySent(pending.partition, cause))
+    for (const pending of this.#waiting.values()) {
+      this.#waiting.delete(pending)
+      this.#refuse(pending, neverSent(pending.partition, cause))
     }
-    for (const [number, pending] of waiting) this.#refuse(number, pending, neverSent(pending.partition, cause))
   }
 
+  /** What came later may have less time left: it has waited longer before it came. */
   #expire(): void {
     const now = this.#now()
+    if (now < this.#earliest) return
     const cause = `deliveryTimeout of ${this.#settings.deliveryTimeout} ms was spent`
+    this.#earliest = Infinity
     // librdkafka counts from when it got a record, and looks once a second.
     for (const [number, pending] of this.#sent) {
-      if (pending.deadline > now) break
-      this.#sent.delete(number)
-      this.#refuse(number, pending, possiblySent(pending.partition, cause))
+      if (pending.deadline > now) this.#earliest = Math.min(this.#earliest, pending.deadline)
+      else {
+        this.#sent.delete(number)
+        this.#refuse(pending, possiblySent(pending.partition, cause))
+      }
     }
-    while (this.#waiting.length > 0 && this.#waiting[0]![1].deadline <= now) {
-      const [number, pending] = this.#waiting.shift()!
-      this.#refuse(number, pending, neverSent(pending.partition, `${cause} before librdkafka's queue had room`))
+    for (const pending of this.#waiting.values()) {
+      if (pending.deadline > now) this.#earliest = Math.min(this.#earliest, pending.deadline)
+      else {
+        this.#waiting.delete(pending)
+        this.#refuse(pending, neverSent(pending.partition, `${cause} before librdkafka's queue had room`))
+      }
     }
   }
 
   #poll(): void {
     try {
-      const client = this.#client ?? this.#ending
+      const client = this.#client ?? this.#ending?.client
       client?.poll()
     } catch {
       // Not connected: nothing is due any more, and `abandon` tells so.
+    }
+  }
+
+  /** What has no answer when a request's time is over waits to be sent again, which never happens: it is told by nobody. */
+  #endWhatIsLate(): void {
+    if (this.#ending === undefined || this.#now() < this.#ending.until) return
+    const sent = [...this.#sent.values()]
+    this.#sent.clear()
+    const cause = "librdkafka has given its producer up, and a broker has not answered"
+    for (const pending of sent) this.#refuse(pending, possiblySent(pending.partition, cause))
+  }
+
+  /** Hands over what has waited, in order, for as long as there is room. */
+  #handOver(): void {
+    if (this.#client === undefined) return
+    for (const pending of this.#waiting.values()) {
+      if (!this.#hand(pending)) return
+      this.#waiting.delete(pending)
     }
   }
 
@@ -324,11 +316,12 @@ class RdProducer {
       }
       this.#poll()
       this.#expire()
+      this.#endWhatIsLate()
       if (this.#client === undefined && this.#sent.size === 0 && !this.#renewing) {
         this.#renewing = true
         yield* Effect.forkChild(this.#renew)
       }
-      while (this.#waiting.length > 0 && this.#hand(...this.#waiting[0]!)) this.#waiting.shift()
+      this.#handOver()
       millis = this.#settled > settled ? pollMillis : Math.min(pollMillisAtMost, millis * 2)
       settled = this.#settled
       yield* Effect.sleep(millis)

@@ -1,8 +1,9 @@
 /** The producing half over a client of librdkafka that a test plays. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import type { Producer } from "node-rdkafka"
+import * as Backoff from "../../src/Backoff.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
 import * as RdProducer from "../../src/librdkafka/RdProducer.ts"
 import type { Delivery } from "../../src/Record.ts"
@@ -25,11 +26,25 @@ type Listener = (error: { readonly message: string } | null, report: object) => 
 const fake = () => {
   const held: Array<number> = []
   let listener: Listener = () => {}
-  const state = { held, isFatal: false, answer: undefined as { readonly message: string } | null | undefined }
+  const state = {
+    held,
+    isFatal: false,
+    room: Infinity,
+    answer: undefined as { readonly message: string } | null | undefined,
+    /** Of these alone. */
+    tell: (numbers: ReadonlyArray<number>, error: { readonly message: string } | null) => {
+      for (const opaque of numbers) {
+        held.splice(held.indexOf(opaque), 1)
+        listener(error, { opaque, offset: opaque, timestamp: 1 })
+      }
+    }
+  }
   const client = {
     on: (_: string, heard: Listener) => (listener = heard),
     produce: (_topic: string, _partition: number, _value: unknown, _key: unknown, _time: number, opaque: number) => {
       if (state.isFatal) throw Object.assign(new Error("Local: Fatal error"), { code: RdError.codes.FATAL })
+      if (held.length >= state.room)
+        throw Object.assign(new Error("Local: Queue full"), { code: RdError.codes.QUEUE_FULL })
       held.push(opaque)
     },
     poll: () => {
@@ -42,6 +57,8 @@ const fake = () => {
   return { client: client as unknown as Producer, state }
 }
 
+const purged = { message: "Local: Purged in queue" }
+const at = { topic: "t", partition: 0 }
 const record = { key: null, value: Buffer.from("a"), headers: [], timestamp: 1 }
 
 describe("a producer of librdkafka that has met a fatal error", () => {
@@ -61,7 +78,6 @@ describe("a producer of librdkafka that has met a fatal error", () => {
           acknowledged: () => void told.push(`${name} acknowledged`),
           failed: (_from, _count, { message }) => void told.push(`${name} ${message}`)
         })
-        const at = { topic: "t", partition: 0 }
         const [first, second] = [clients[0]!.state, clients[1]!.state]
         producer.append(at, [record], delivery("a"))
         first.isFatal = true
@@ -76,5 +92,142 @@ describe("a producer of librdkafka that has met a fatal error", () => {
         assert.include(told[0], "a NotDelivered: not delivered (possibly persisted)")
         assert.strictEqual(told[1], "b acknowledged")
       }).pipe(Effect.scoped)
+  )
+
+  const kilobyte = { ...record, value: Buffer.alloc(1000) }
+  const listening = () => {
+    const told: Array<string> = []
+    const delivery: Delivery = {
+      acknowledged: (from) => void told.push(`${from} acknowledged`),
+      failed: (from, count, { reason }) => {
+        const how = reason._tag === "NotDelivered" ? reason.persistence : reason._tag
+        for (let i = 0; i < count; i++) told.push(`${from + i} ${how}`)
+      }
+    }
+    return { told, delivery }
+  }
+  const pass = Effect.gen(function* () {
+    for (let i = 0; i < 60; i++) yield* TestClock.adjust("50 millis")
+  })
+
+  it.effect(
+    "says of what is purged only what it proves: what was never sent goes on, in order (it was told as not sent)",
+    () =>
+      Effect.gen(function* () {
+        const clients = [fake(), fake()]
+        let opened = 0
+        const producer = yield* RdProducer.make({
+          open: Effect.sync(() => clients[opened++]!.client),
+          // Batches of two.
+          settings: { ...settings, batchBytes: 2000 },
+          headers: true
+        })
+        const [first, second] = [clients[0]!.state, clients[1]!.state]
+        const { delivery, told } = listening()
+        const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+        producer.append(
+          at,
+          numbers(0, 30).map(() => kilobyte),
+          delivery
+        )
+        first.tell([0, 1], null)
+        first.isFatal = true
+        // The newest are given up first; 2 and 3 are under way, 4 to 11 may be on their way a second time.
+        first.tell(numbers(20, 30), purged)
+        first.tell(numbers(4, 20), purged)
+        second.answer = null
+        yield* pass
+        assert.strictEqual(opened, 1)
+        first.tell([2, 3], { message: "Broker: Broker received an out of order sequence number" })
+        yield* pass
+        assert.deepStrictEqual(told, [
+          ...numbers(0, 2).map((i) => `${i} acknowledged`),
+          ...numbers(4, 12).map((i) => `${i} possibly`),
+          ...numbers(2, 4).map((i) => `${i} possibly`),
+          ...numbers(12, 30).map((i) => `${i} acknowledged`)
+        ])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("waits no longer than a request for what is not answered (every send waited for deliveryTimeout)", () =>
+    Effect.gen(function* () {
+      const clients = [fake(), fake()]
+      let opened = 0
+      const producer = yield* RdProducer.make({
+        open: Effect.sync(() => clients[opened++]!.client),
+        settings: { ...settings, requestTimeout: 5000 },
+        headers: true
+      })
+      const { delivery, told } = listening()
+      producer.append(at, [record], delivery)
+      clients[0]!.state.isFatal = true
+      clients[1]!.state.answer = null
+      producer.append({ ...at, partition: 1 }, [record], { ...delivery, acknowledged: () => told.push("other") })
+      yield* pass
+      assert.deepStrictEqual(told, [])
+      yield* pass
+      assert.deepStrictEqual(told, ["0 possibly", "other"])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("a producer of librdkafka", () => {
+  const full = Effect.gen(function* () {
+    const { client, state } = fake()
+    state.room = 0
+    const producer = yield* RdProducer.make({ open: Effect.succeed(client), settings, headers: true })
+    return { producer, state }
+  })
+
+  it.effect("takes back what waits at the cost of that alone (it looked through all of them each time)", () =>
+    Effect.gen(function* () {
+      const { producer, state } = yield* full
+      const told: Array<number> = []
+      const deliveries = Array.from({ length: 20_000 }, (_, i): Delivery => {
+        return { acknowledged: () => void told.push(i), failed: () => void told.push(-1) }
+      })
+      for (const delivery of deliveries) producer.append(at, [record], delivery)
+      for (const delivery of deliveries.slice(1, -1)) assert.isTrue(producer.withdraw(at, delivery))
+      assert.isFalse(producer.withdraw(at, deliveries[1]!))
+      state.room = Infinity
+      state.answer = null
+      for (let i = 0; i < 5; i++) yield* TestClock.adjust("50 millis")
+      assert.deepStrictEqual(told, [0, 19_999])
+      assert.isFalse(producer.withdraw(at, deliveries[0]!))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("takes nothing back of what it has handed over in part", () =>
+    Effect.gen(function* () {
+      const { producer, state } = yield* full
+      state.room = 1
+      const told: Array<number> = []
+      const delivery: Delivery = { acknowledged: (from) => void told.push(from), failed: () => void told.push(-1) }
+      producer.append(at, [record, record], delivery)
+      assert.isFalse(producer.withdraw(at, delivery))
+      state.answer = null
+      for (let i = 0; i < 5; i++) yield* TestClock.adjust("50 millis")
+      assert.deepStrictEqual(told, [0, 1])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("tells each in its time, also what came later and has less left (it waited for those before it)", () =>
+    Effect.gen(function* () {
+      const { producer } = yield* full.pipe(Effect.tap(({ state }) => Effect.sync(() => (state.room = 1))))
+      const failed: Array<string> = []
+      const delivery = (name: string): Delivery => ({ acknowledged: () => {}, failed: () => void failed.push(name) })
+      const clock = yield* Clock.Clock
+      const now = Backoff.monotonic(clock)
+      // One is librdkafka's, two wait here.
+      producer.append(at, [record], delivery("first"), now)
+      producer.append(at, [record], delivery("second"), now)
+      producer.append(at, [record], delivery("older"), now - 100_000)
+      yield* TestClock.adjust("19 seconds")
+      assert.deepStrictEqual(failed, [])
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(failed, ["older"])
+      yield* TestClock.adjust("100 seconds")
+      assert.deepStrictEqual(failed, ["older", "first", "second"])
+    }).pipe(Effect.scoped)
   )
 })

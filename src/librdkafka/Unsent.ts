@@ -1,0 +1,33 @@
+/**
+ * Pure. Which records librdkafka has provably never sent, when it gives up those in its queue: it does not tell those that
+ * were sent before, and wait to be sent again, from those that never were. But it sends a partition's records in their
+ * order, has at most five requests of one partition without an answer, and sends nothing more where one waits to be sent
+ * again: so what is behind the first five batches of those without an outcome was never sent.
+ */
+import { sizeOf } from "./RdRecord.ts"
+import type { Pending } from "./Waiting.ts"
+
+/** `RD_KAFKA_IDEMP_MAX_INFLIGHT`. */
+const batchesSent = 5
+
+/**
+ * The number from which on a partition's records were never sent, `Infinity` where there is none. `pending`: all of them
+ * that have no outcome, in their order; `batchBytes`: what a batch of several holds at most.
+ */
+export const neverSentFrom = (pending: Iterable<Pending>, batchBytes: number): number => {
+  let batches = 1
+  let bytes = 0
+  let records = 0
+  for (const { number, record } of pending) {
+    // Less than it takes in a batch: these are the fullest that there can be.
+    const more = sizeOf(record)
+    if (records > 0 && bytes + more > batchBytes) {
+      if (++batches > batchesSent) return number
+      bytes = 0
+      records = 0
+    }
+    bytes += more
+    records++
+  }
+  return Infinity
+}
