@@ -15,6 +15,7 @@ import {
   RdKafka,
   type Security,
   Topic,
+  Transaction,
   ZooKeeper
 } from "samsa"
 import { KafkaTest } from "../src/testing/index.ts"
@@ -167,6 +168,15 @@ const producer: Legal<Producer.Options> = {
   partitioner: none
 }
 
+const { acks: _acks, idempotent: _idempotent, ...sending } = producer
+const transaction: Legal<Transaction.Options> = {
+  ...sending,
+  transactionalId: text,
+  transactionTimeout: duration,
+  apiTimeout: duration
+}
+const processing: Legal<Transaction.ProcessOptions<never>> = { maxRecords: count, maxTime: duration, retry: none }
+
 const classic: Legal<Membership.ClassicOptions> = {
   assignors: none,
   sessionTimeout: none,
@@ -245,6 +255,26 @@ describe("a setting of the wrong kind is refused by its name", () => {
         }
         for (const make of [Consumer.subscribe, Consumer.subscribePattern, Consumer.assign] as ReadonlyArray<Make>)
           assert.deepStrictEqual(yield* takenWhole(make), [])
+      })
+    )
+  )
+
+  it.effect("of transactions", () =>
+    within(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* taken(Transaction.make, { transactionalId: "id" }, transaction), [])
+        assert.deepStrictEqual(yield* takenWhole(Transaction.make), [])
+        for (const name of ["acks", "idempotent"]) {
+          const exit = yield* Effect.exit(Transaction.make({ transactionalId: "id", [name]: true }))
+          assert.include(mistakesOf(exit)?.join("; "), `"${name}" is no setting here`)
+        }
+        const transactions = yield* Transaction.make({ transactionalId: "id" })
+        const consumer = yield* Consumer.subscribe({ ...inGroup, from: "earliest" })
+        const process: Make = (options) => transactions.process(consumer, () => Effect.void, options)
+        assert.deepStrictEqual(yield* taken(process, {}, processing), [])
+        assert.deepStrictEqual(yield* takenWhole(process), [])
+        const none = yield* Effect.exit(transactions.process(consumer, undefined as never))
+        assert.include(mistakesOf(none)?.join("; "), "no function")
       })
     )
   )

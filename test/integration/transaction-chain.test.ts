@@ -7,7 +7,7 @@ import { spawn } from "node:child_process"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import { Consumer, Kafka, Producer, Topic } from "samsa"
 import { type Seen, seen, twice } from "./Client.ts"
 import * as JavaTools from "./JavaTools.ts"
@@ -129,20 +129,20 @@ for (const [version, mode] of brokers) {
               const rounds = full ? 4 : 1
               yield* more(1)
               for (let round = 0; round < rounds; round++) {
-                for (const one of full ? members : [members[0]!, members[2]!]) {
-                  const before = one.said.all.length
-                  yield* one.again
-                  yield* one.said.until("it works again", (all) =>
-                    all.slice(before).some((line) => line === "Assigned")
-                  )
-                }
+                const frozen = members[(round + 2) % members.length]!
+                const before = frozen.said.all.length
                 // Brokers before 2.5 do not refuse what a member commits that the group has gone on without.
-                if (version !== "0.11.0.3") {
-                  const frozen = members[round % members.length]!
-                  const before = frozen.said.all.length
-                  frozen.signal("SIGSTOP")
-                  // Beyond its session; in the whole chain beyond its transaction's time, too.
-                  yield* Effect.sleep(full ? "12 seconds" : "8 seconds")
+                const freezes = version !== "0.11.0.3"
+                if (freezes) frozen.signal("SIGSTOP")
+                // Beyond its session; in the whole chain beyond its transaction's time, too.
+                const asleep = yield* Effect.forkChild(Effect.sleep(full ? "12 seconds" : "8 seconds"))
+                for (const one of full ? members.filter((other) => other !== frozen) : [members[0]!]) {
+                  const since = one.said.all.length
+                  yield* one.again
+                  yield* one.said.until("it works again", (all) => all.slice(since).includes("Assigned"))
+                }
+                if (freezes) {
+                  yield* Fiber.join(asleep)
                   frozen.signal("SIGCONT")
                   yield* frozen.said.until("it hears of its loss", (all) => all.slice(before).includes("Lost"))
                 }
