@@ -80,6 +80,50 @@ describe("what is not ZooKeeper", () => {
   )
 })
 
+it.live("a code that the library does not know is said, and costs nobody the connection (zk-16)", () =>
+  Effect.gen(function* () {
+    const [create, set] = [1, 5]
+    let throttled = 0
+    let connections = 0
+    const server = yield* serve((socket) => {
+      let rest = Buffer.alloc(0)
+      let isConnected = false
+      connections++
+      socket.on("data", (chunk) => {
+        rest = Buffer.concat([rest, chunk])
+        while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+          const request = rest.subarray(4, 4 + rest.readInt32BE(0))
+          rest = rest.subarray(4 + request.length)
+          if (!isConnected) socket.write(frame(session))
+          else {
+            const type = request.readInt32BE(4)
+            const answer = Buffer.alloc(16)
+            answer.writeInt32BE(request.readInt32BE(0), 0)
+            // no node; beyond its quota; throttled twice
+            answer.writeInt32BE(type === create ? -125 : type === set && throttled++ < 2 ? -127 : -101, 12)
+            socket.write(frame([...answer]))
+          }
+          isConnected = true
+        }
+      })
+    })
+    const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
+    const asked = Effect.all(
+      [zooKeeper.read("/a"), Effect.flip(zooKeeper.create("/a/b", Buffer.from(""))), zooKeeper.read("/a")],
+      {
+        concurrency: "unbounded"
+      }
+    )
+    const [before, error, after] = yield* asked
+    assert.deepStrictEqual([before, after], [undefined, undefined])
+    assert.deepInclude(error.reason, { _tag: "ZooKeeperRefused", path: "/a/b", code: -125, name: "QUOTA_EXCEEDED" })
+    const { reason } = yield* Effect.flip(zooKeeper.set("/a", Buffer.from("")))
+    assert.deepInclude(reason, { name: "NO_NODE" })
+    assert.strictEqual(throttled, 3)
+    assert.strictEqual(connections, 1)
+  }).pipe(Effect.scoped)
+)
+
 it.live("a server that accepts and says nothing is left for the next one (zk-15)", () =>
   Effect.gen(function* () {
     const silent = yield* serve((socket) => void socket.resume())

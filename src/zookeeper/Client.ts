@@ -36,6 +36,12 @@ export const Code = {
   SESSION_EXPIRED: -112,
   INVALID_ACL: -114,
   AUTH_FAILED: -115,
+  SESSION_MOVED: -118,
+  NOT_READ_ONLY: -119,
+  EPHEMERAL_ON_LOCAL_SESSION: -120,
+  QUOTA_EXCEEDED: -125,
+  /** Not done, to be asked again. ZooKeeper from 3.7. */
+  THROTTLED_OP: -127,
   /** Ours: the library threw, such as at a path that is none. */
   BAD_ARGUMENTS: -8
 } as const

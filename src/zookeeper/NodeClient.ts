@@ -2,7 +2,7 @@
  * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
  * reads its servers in a way that has no room for IPv6, leaves its socket open where it was not connected when it was
  * closed, throws at bytes that it does not understand, reads what was left of a lost connection as the beginning of the
- * next, waits without an end for a server that accepts and says nothing, and sends what it could not send after it has
+ * next, throws at codes that it does not know, waits without an end for a server that accepts and says nothing, and sends what it could not send after it has
  * connected again: so we hand out the servers, catch, end the socket ourselves, and drop what was not sent.
  *
  * One function because each of its callbacks guards the same client of the library; what it makes is used and ended as
@@ -79,12 +79,21 @@ export const open = (context: Context, listener: Listener): Client => {
   manager.servers = servers
   manager.updateTimeout(context.sessionTimeout)
   const read = manager.onSocketData.bind(manager)
+  // Whose answer it reads: it has forgotten that when it throws.
+  const { pendingQueue } = manager
+  const reading: { packet: Zk.Packet | undefined } = { packet: undefined }
+  pendingQueue.shift = () => (reading.packet = Array.prototype.shift.call(pendingQueue))
   manager.onSocketData = (chunk) => {
+    reading.packet = undefined
     try {
       read(chunk)
       if ((manager.pendingBuffer?.length ?? 0) > maxAnswerBytes) manager.socket?.destroy()
-    } catch {
-      manager.socket?.destroy()
+    } catch (error) {
+      const [message, code] = /^Unknown code: (-?\d+)$/.exec((error as Error).message) ?? []
+      const packet = reading.packet as Zk.Packet | undefined
+      if (message === undefined || packet === undefined) return void manager.socket?.destroy()
+      packet.callback({ code: Number(code), message })
+      if (manager.pendingBuffer !== null) manager.onSocketData(Buffer.alloc(0))
     }
   }
   /** Its own timer would end the socket of a later attempt. */

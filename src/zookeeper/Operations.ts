@@ -69,6 +69,8 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
     switch (code) {
       case Code.CONNECTION_LOSS:
         return unreachable("the connection was lost")
+      case Code.THROTTLED_OP:
+        return unreachable("the request was throttled")
       case Code.SESSION_EXPIRED:
         return bound === undefined ? unreachable("the session is over") : refused(path, code)
       case Code.NO_AUTH:

@@ -15,6 +15,9 @@ declare module "node-zookeeper-client" {
     readonly czxid: Uint8Array
     readonly mzxid: Uint8Array
   }
+  export interface Packet {
+    readonly callback: (error: Exception) => void
+  }
   /** Its connection, which nothing but the client should need to know; see `zookeeper/NodeClient.ts` for why we do. */
   export interface ConnectionManager {
     servers: ReadonlyArray<Server>
@@ -22,6 +25,8 @@ declare module "node-zookeeper-client" {
     updateTimeout: (sessionTimeout: number) => void
     onSocketData: (chunk: Uint8Array) => void
     pendingBuffer: Uint8Array | null
+    /** What was sent and is not answered yet, in that order. */
+    readonly pendingQueue: Array<Packet>
     readonly packetQueue: { readonly shift: () => unknown }
     readonly socket?: { readonly destroy: () => void } | undefined
     readonly connectTimeoutHandler?: ReturnType<typeof setTimeout> | null | undefined
