@@ -88,7 +88,7 @@ export interface TopicView {
   readonly name: string
   readonly partitions: number
   /** The racks of each partition's replicas, as text. */
-  readonly racks: string
+  readonly racks: () => string
 }
 
 /** What the coordinator sees of the world while it serves a request. */

@@ -144,7 +144,7 @@ export const metadataOf = (state: State, view: View): string => {
     .sort()
     .map((name) => {
       const topic = view.topic(name)
-      return topic === undefined ? "" : `${topic.id}:${topic.partitions}:${state.settings.modern ? topic.racks : ""};`
+      return topic === undefined ? "" : `${topic.id}:${topic.partitions}:${state.settings.modern ? topic.racks() : ""};`
     })
     .join("")
 }

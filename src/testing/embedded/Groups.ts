@@ -18,10 +18,11 @@ const viewOf = (cluster: EmbeddedCluster, topic: Topic | undefined): TopicView |
         id: topic.id,
         name: topic.name,
         partitions: topic.partitions.length,
-        racks: topic.partitions
-          .map(({ replicas }) => Array.from(new Set(replicas.map((id) => cluster.nodes.get(id)?.rack ?? ""))).sort())
-          .map((racks) => racks.join(","))
-          .join(";")
+        racks: () =>
+          topic.partitions
+            .map(({ replicas }) => Array.from(new Set(replicas.map((id) => cluster.nodes.get(id)?.rack ?? ""))).sort())
+            .map((racks) => racks.join(","))
+            .join(";")
       }
 
 /** The topics as a group's coordinator sees them for somebody from whom some are hidden. */
