@@ -556,8 +556,13 @@ export class KafkaError extends Schema.TaggedError<KafkaError>("samsa/KafkaError
   }
   /** For logs: what its Schema reads again, with the message. */
   override toJSON(): unknown {
-    const { cause, message, reason } = this
-    return { _tag: "KafkaError", message, reason, ...(cause === undefined ? {} : { cause: plain(cause) }) }
+    const { cause, message } = this
+    return {
+      _tag: "KafkaError",
+      message,
+      reason: inJson(this.reason),
+      ...(cause === undefined ? {} : { cause: plain(cause) })
+    }
   }
   /** How `console.log` shows it: message, stack, reason and cause. */
   [Symbol.for("nodejs.util.inspect.custom")](
@@ -568,6 +573,18 @@ export class KafkaError extends Schema.TaggedError<KafkaError>("samsa/KafkaError
     const { cause, reason } = this
     const more = { reason: { ...reason }, ...(cause === undefined ? {} : { cause }) }
     return `${this.stack ?? String(this)} ${inspect(more, options)}`
+  }
+}
+
+let encode: ((reason: Reason) => unknown) | undefined
+
+/** A reason, as JSON can carry it: bytes, and what is no finite number, as its Schema writes them. */
+const inJson = (reason: Reason): unknown => {
+  encode ??= Schema.encodeUnknownSync(Schema.toCodecJson(Reason))
+  try {
+    return encode(reason)
+  } catch {
+    return reason
   }
 }
 

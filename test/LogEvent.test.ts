@@ -109,8 +109,8 @@ describe("the log", () => {
         assert.include(of("connectFailed")[0]?.text, "ECONNREFUSED")
         yield* pass(5_000, 100)
         assert.include(levelsOf("connectFailed"), "Warn")
-        // By doubling: some lines, and not one for each try.
-        assert.isBelow(of("connectFailed").length, 6)
+        // By doubling, and when it begins to last: six lines, and not one for each of the twenty tries.
+        assert.isBelow(of("connectFailed").length, 8)
         gate.way = "open"
         yield* until("it is sent", () => sending.pollUnsafe() !== undefined)
         assert.deepStrictEqual(
