@@ -5,6 +5,7 @@ import * as Admin from "../src/Admin.ts"
 import * as Consumer from "../src/Consumer.ts"
 import { codes } from "../src/ErrorCode.ts"
 import type { KafkaError } from "../src/KafkaError.ts"
+import * as Membership from "../src/Memberships.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Producer from "../src/Producer.ts"
 import * as Topic from "../src/Topic.ts"
@@ -468,6 +469,48 @@ describe("groups", () => {
           assert.strictEqual(value(lag).partitions[0]?.member?.clientId, "billing")
         })
       )
+    )
+  )
+
+  it.effect("of both protocols are listed and described: what members have, and are to have (KIP-848)", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 4 }], client: { clientId: "billing" } },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* send(5)
+        for (const [group, membership] of [
+          ["new", Membership.consumer({ assignor: "range", instanceId: "i1" })],
+          ["old", Membership.classic()]
+        ] as const) {
+          const one = yield* Consumer.subscribe({ group, topics: [orders], from: "earliest", membership })
+          yield* Effect.forkScoped(one.run(() => Effect.void))
+          yield* passing(one.position({ topic: "orders", partition: 0 }))
+        }
+        const listed = yield* admin.listGroups()
+        assert.deepStrictEqual(
+          listed.map(({ group, protocolType, state, type }) => [group, type, state, protocolType]),
+          [
+            ["new", "consumer", "Stable", "consumer"],
+            ["old", "classic", "Stable", "consumer"]
+          ]
+        )
+        assert.deepStrictEqual(
+          (yield* admin.listGroups({ types: ["consumer"] })).map(({ group }) => group),
+          ["new"]
+        )
+        const [modern, classic] = yield* admin.describeGroups(["new", "old"]).pipe(Admin.orFail)
+        assert.deepInclude(modern!, { type: "consumer", state: "Stable", assignor: "range" })
+        assert.deepInclude(classic!, { type: "classic", state: "Stable", assignor: "range" })
+        const all = [0, 1, 2, 3].map((partition) => ({ topic: "orders", partition }))
+        const [member] = modern!.members
+        assert.deepInclude(member!, { clientId: "billing", instanceId: "i1", assignment: all, target: all })
+        assert.isAbove(member!.epoch!, 0)
+        assert.deepInclude(classic!.members[0]!, { assignment: all, target: undefined, epoch: undefined })
+        const [lag] = yield* passing(admin.groupLag(["new"])).pipe(Admin.orFail)
+        assert.strictEqual(lag!.partitions[0]?.member?.clientId, "billing")
+        const refused = failure((yield* admin.deleteGroups(["new"]))[0])
+        assert.match(refused.message, /it has members, which have to be stopped first: .* \(client "billing" at /)
+      })
     )
   )
 

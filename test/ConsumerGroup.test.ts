@@ -494,6 +494,81 @@ describe("closing is bounded, and leaves no member of the consumer protocol behi
   }
 })
 
+describe("a group of members of both protocols", () => {
+  const classic = { membership: Membership.classic() }
+
+  it.effect(
+    "is converted by a rolling restart, and back by another: nothing missed, nothing in two hands (reliability 38)",
+    () =>
+      Effect.gen(function* () {
+        const party = new Party()
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const kind = Effect.map(broker.group("g"), (group) => group?.kind ?? "classic")
+        let sent = 0
+        const more = Effect.suspend(() => Effect.andThen(produce(30), party.all((sent += 30))))
+        const members = [yield* party.join("c0", classic), yield* party.join("c1", classic)]
+        yield* more
+        assert.strictEqual(yield* kind, "classic")
+        let named = 0
+        for (const [by, after] of [
+          [consumer(), "consumer"],
+          [classic, "classic"]
+        ] as const) {
+          for (let i = 0; i < 2; i++) {
+            members.push(yield* party.join(`m${named++}`, by))
+            yield* more
+            const leaving = yield* Effect.forkChild(members.shift()!.leave)
+            yield* ended("it has left", leaving)
+            yield* more
+          }
+          assert.strictEqual(yield* kind, after)
+        }
+        for (const { leave } of members) yield* leave
+        // Who has not heard of the newest epoch when its group is converted back loses what it has, as Java's does.
+        if (!party.events.some((event) => event.includes("Lost"))) assert.strictEqual(party.duplicates, 0)
+        assert.deepStrictEqual([party.interrupted, yield* broker.misuses], [[], []])
+        assert.strictEqual(yield* committed, sent)
+      }).pipe(Effect.provide(layer))
+  )
+
+  for (const [first, second] of [
+    ["classic", "consumer"],
+    ["consumer", "classic"]
+  ] as const) {
+    it.effect(
+      `of which the brokers convert none: who comes to one of the ${first} protocol fails, and hears what to do`,
+      () =>
+        Effect.gen(function* () {
+          const party = new Party()
+          const by = { classic, consumer: consumer() }
+          yield* produce(6)
+          const a = yield* party.join("a", by[first])
+          yield* party.all(6)
+          const b = yield* party.join("b", by[second])
+          yield* ended("it fails", b.running)
+          const result = yield* Fiber.join(b.running)
+          assert(Result.isFailure(result))
+          assert.strictEqual(result.failure.reason._tag, "GroupRefused")
+          assert.include(result.failure.message, "group.consumer.migration.policy")
+          assert.isUndefined(a.running.pollUnsafe(), "the first goes on")
+          yield* b.leave
+          yield* a.leave
+        }).pipe(
+          Effect.provide(
+            Producer.layer().pipe(
+              Layer.provideMerge(
+                KafkaTest.layer({
+                  groupConsumerMigrationPolicy: "disabled",
+                  topics: [{ name: orders, partitions }]
+                })
+              )
+            )
+          )
+        )
+    )
+  }
+})
+
 describe("brokers of every age", () => {
   const at = (options: Parameters<typeof KafkaTest.layer>[0]) =>
     Producer.layer().pipe(

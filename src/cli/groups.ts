@@ -54,11 +54,14 @@ const describe = Command.make("describe", { names, ...flags, json }, (given) =>
           : Effect.gen(function* () {
               for (const { assignor, group, members, state, type } of found) {
                 yield* Console.log(`${group}: ${type}, ${state}${assignor === "" ? "" : `, ${assignor}`}`)
+                const hasEpochs = members.some(({ epoch }) => epoch !== undefined)
+                const epoch = hasEpochs ? ["EPOCH"] : []
                 if (members.length > 0)
-                  yield* Show.rows(false, members, ["MEMBER", "CLIENT", "HOST", "PARTITIONS"], (one) => [
+                  yield* Show.rows(false, members, ["MEMBER", "CLIENT", "HOST", ...epoch, "PARTITIONS"], (one) => [
                     one.instanceId ?? one.memberId,
                     one.clientId,
                     one.host,
+                    ...(hasEpochs ? [String(one.epoch ?? "")] : []),
                     one.assignment.map(TopicPartition.key).join(",")
                   ])
               }

@@ -6,7 +6,8 @@ import { seedsOf } from "../Seeds.ts"
 /** By default what takes some 15 s of a processor. */
 const walks = [
   ["classic", seedsOf(80, 1000)],
-  ["consumer", seedsOf(40, 300)]
+  ["consumer", seedsOf(30, 200)],
+  ["mixed", seedsOf(20, 200)]
 ] as const
 
 describe("a group with clients of their own, whatever is sick", () => {
