@@ -27,6 +27,7 @@ import * as Client from "./librdkafka/Client.ts"
 import * as Properties from "./librdkafka/Properties.ts"
 import * as RdConsumer from "./librdkafka/RdConsumer.ts"
 import * as RdProducer from "./librdkafka/RdProducer.ts"
+import { FetchMetrics } from "./metrics/ConsumerMetrics.ts"
 import * as Current from "./metrics/Current.ts"
 import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
@@ -176,7 +177,8 @@ const make = (given: TransportOptions) =>
             settings: fetch,
             // Messages of 0.8 and 0.9 have none, which librdkafka tells as 0.
             timestamps: settings.pinned !== "0.8" && settings.pinned !== "0.9",
-            metadataTimeout: settings.metadataTimeout
+            metadataTimeout: settings.metadataTimeout,
+            metrics: new FetchMetrics(clientOf.meter)
           })
         })
     })

@@ -22,6 +22,7 @@ import type { Cluster } from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Record from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import type { FetchMetrics } from "../metrics/ConsumerMetrics.ts"
 import type { FetchSettings, TransportConsumer } from "../Transport.ts"
 import * as Inquiry from "./Inquiry.ts"
 import * as RdError from "./RdError.ts"
@@ -65,6 +66,7 @@ export interface Context {
   readonly timestamps: boolean
   /** Milliseconds that a topic may be gone before its readers fail. */
   readonly metadataTimeout: number
+  readonly metrics: FetchMetrics
 }
 
 /** What a read has brought. */
@@ -77,6 +79,7 @@ class RdConsumer {
   readonly #client: KafkaConsumer
   readonly #settings: FetchSettings
   readonly #timestamps: boolean
+  readonly #metrics: FetchMetrics
   readonly #inquiry: Inquiry.Context
   readonly #readers = new Map<string, RdReader>()
   readonly #leaving: Array<RdReader> = []
@@ -90,10 +93,11 @@ class RdConsumer {
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
 
-  constructor({ client, cluster, metadataTimeout, settings, timestamps }: Context, now: () => number) {
+  constructor({ client, cluster, metadataTimeout, metrics, settings, timestamps }: Context, now: () => number) {
     this.#client = client
     this.#settings = settings
     this.#timestamps = timestamps
+    this.#metrics = metrics
     this.#inquiry = { cluster, metadataTimeout, now }
     this.#silence = silentMillis + settings.maxWait
     client.on("partition.eof", (eof) => this.#eofs.push(eof))
@@ -123,6 +127,11 @@ class RdConsumer {
     if (this.#readers.get(key) === reader) this.#readers.delete(key)
     if (reader.isAssigned) this.#leaving.push(reader)
     this.#awake.openUnsafe()
+  }
+
+  /** What waits to be pulled, in bytes. */
+  get held(): number {
+    return this.#held
   }
 
   /** How much may wait before nothing is read. */
@@ -185,6 +194,7 @@ class RdConsumer {
         records.push({ offset, timestamp, key, value, headers: headersOf(message.headers) })
         bytes += bytesOf(message)
       }
+      if (bytes > 0) this.#metrics.brought(reader.topic, bytes - records.length * recordOverhead)
       reader.receive(records, bytes, this.#highWatermark(reader))
       total += bytes
     }
@@ -316,6 +326,8 @@ export const make = (context: Context): Effect.Effect<TransportConsumer, never, 
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const consumer = new RdConsumer(context, () => Backoff.monotonic(clock))
+    const end = context.metrics.buffer(() => consumer.held)
+    yield* Effect.addFinalizer(() => Effect.sync(end))
     yield* Effect.forkScoped(consumer.loop)
     return {
       open: (partition, offset) =>

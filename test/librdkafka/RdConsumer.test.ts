@@ -1,12 +1,14 @@
 /** The fetching half over a client whose queue the test fills: what librdkafka does at odd moments. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, type Scope } from "effect"
+import { Effect, Fiber, Metric, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Cluster, type KafkaError, Transport } from "samsa"
+import { Cluster, type KafkaError, Metrics, Transport } from "samsa"
 import { MemoryKafka } from "samsa/testing"
 import * as RdConsumer from "../../src/librdkafka/RdConsumer.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
 import type { FetchSettings, PartitionReader, TransportConsumer } from "../../src/Transport.ts"
+import { FetchMetrics } from "../../src/metrics/ConsumerMetrics.ts"
+import * as Current from "../../src/metrics/Current.ts"
 import * as FakeConsumer from "./FakeConsumer.ts"
 
 const { topic } = FakeConsumer
@@ -72,7 +74,8 @@ const consuming = (
         cluster,
         settings,
         timestamps: true,
-        metadataTimeout: 5000
+        metadataTimeout: 5000,
+        metrics: new FetchMetrics(yield* Current.meter("consumer-of-librdkafka"))
       })
       // What waits for records holds a read, which must end before its client does.
       yield* Effect.addFinalizer(() => Effect.sync(client.close))
@@ -107,6 +110,25 @@ describe("the librdkafka transport, fetching", () => {
         yield* settle
         assert.deepStrictEqual(yield* Fiber.join(pulled), [offset])
       }
+    })
+  )
+
+  reading("what was read, and what of it waits, is counted as by the native engine", { from: 0 }, (reader, fake) =>
+    Effect.gen(function* () {
+      const valueOf = (name: string) =>
+        Effect.map(Metric.snapshot, (all) => {
+          const of = all.find(
+            ({ attributes, id }) => id === name && attributes?.["messaging.client.id"] === "consumer-of-librdkafka"
+          )
+          return of?.state as { readonly count?: number; readonly value?: number } | undefined
+        })
+      const before = (yield* valueOf(Metrics.names.consumedBytes))?.count ?? 0
+      fake.push(...messages(0, 0, 3, 50))
+      yield* settle
+      assert.strictEqual((yield* valueOf(Metrics.names.consumedBytes))?.count, before + 150)
+      assert.strictEqual((yield* valueOf(Metrics.names.fetchBuffer))?.value, 450)
+      yield* reader.pull
+      assert.strictEqual((yield* valueOf(Metrics.names.fetchBuffer))?.value, 0)
     })
   )
 

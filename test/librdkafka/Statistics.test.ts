@@ -70,4 +70,53 @@ describe("the statistics of librdkafka", () => {
       assert.isUndefined(yield* valueOf(Metrics.names.connectionCount))
     })
   )
+
+  const window = (of: object) => ({ min: 0, p50: 0, p75: 0, p90: 0, p95: 0, p99: 0, max: 0, sum: 0, cnt: 0, ...of })
+  const of20 = { min: 10, p50: 20, p75: 20, p90: 20, p95: 20, p99: 20, max: 20, sum: 30, cnt: 2 }
+  const broker = { state: "UP", connects: 1, disconnects: 0, rxbytes: 1, txbytes: 1, waitresp_cnt: 0 }
+  const latencies = { min: 1000, p50: 2000, p75: 4000, p90: 4000, p95: 4000, p99: 4000, max: 900_000, cnt: 100 }
+  const all = (type: string) =>
+    JSON.stringify({
+      type,
+      brokers: {
+        b: { ...broker, nodename: "b:1", rtt: window(latencies), throttle: window({ max: 250, min: 250, cnt: 1 }) }
+      },
+      topics: {
+        t: { batchsize: window(of20), batchcnt: window({ max: 5, cnt: 1 }) },
+        odd: { batchsize: 5, batchcnt: { cnt: 1 } },
+        none: null
+      }
+    })
+
+  it.effect("are those of requests, of throttling and of batches, as many as it has measured", () =>
+    Effect.gen(function* () {
+      const statistics = new Statistics(yield* Current.meter("batches-of-librdkafka"))
+      interface State {
+        readonly count: number
+        readonly sum: number
+        readonly min: number
+        readonly max: number
+      }
+      const valueOf = (name: string) =>
+        Effect.map(
+          Metric.snapshot,
+          (all) =>
+            all.find(
+              ({ attributes, id }) => id === name && attributes?.["messaging.client.id"] === "batches-of-librdkafka"
+            )?.state as State | undefined
+        )
+      statistics.take(all("consumer"))
+      // What a consumer calls a batch is what it has read.
+      assert.isUndefined(yield* valueOf(Metrics.names.batchSize))
+      statistics.take(all("producer"))
+      const latency = yield* valueOf(Metrics.names.requestLatency)
+      assert.strictEqual(latency?.count, 200)
+      assert.closeTo(latency!.sum, 2 * (50 * 0.0015 + 25 * 0.003 + 24 * 0.004 + 0.452), 0.0001)
+      assert.strictEqual((yield* valueOf(Metrics.names.throttleTime))?.sum, 0.5)
+      assert.deepInclude(yield* valueOf(Metrics.names.batchSize), { count: 2, min: 15, max: 20 })
+      assert.deepInclude(yield* valueOf(Metrics.names.batchRecords), { count: 1, sum: 5 })
+      assert.strictEqual((yield* valueOf(Metrics.names.producedBytes))?.count, 30)
+      statistics.end()
+    })
+  )
 })
