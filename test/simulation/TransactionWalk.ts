@@ -58,7 +58,7 @@ const faultOf = (choose: Choices) => {
   ])
 }
 
-const trouble = (
+export const trouble = (
   broker: EmbeddedKafka.Service,
   choose: Choices,
   ids: ReadonlyArray<string>,

@@ -209,6 +209,15 @@ describe("the oracle, over histories that were put together,", () => {
       holds([...all, ended("unknown")], log("  "))
       breaks("I7", [...all, ended("unknown")])
       breaks("I7", [...all, withIt, ended("unknown")], log("  "))
+      // the same batch, aborted and taken again: nobody can tell whose the offset is
+      const again: ReadonlyArray<Event> = [
+        { _tag: "TransactionBegan", transaction: 1, transactionalId: "x" },
+        { ...(submitted(2, "c") as Extract<Event, { _tag: "Submitted" }>), transaction: 1 },
+        acknowledged(2, 2),
+        { ...(offset as Extract<Event, { _tag: "TransactionOffset" }>), transaction: 1 }
+      ]
+      holds([...all, ...again, withIt], log("  c"))
+      breaks("I7", [...all, ...again], log("  c"))
       // the last offset of a partition counts
       holds([
         ...two,

@@ -26,6 +26,9 @@ interface Transaction {
 const keyOf = (event: { readonly group: string } & TopicPartition.TopicPartition): string =>
   `${event.group} ${TopicPartition.key(event)}`
 
+const placeOf = (event: { readonly group: string; readonly offset: number } & TopicPartition.TopicPartition): string =>
+  `${keyOf(event)} ${event.offset}`
+
 const transactionsOf = (
   events: ReadonlyArray<Event>,
   sent: ReadonlyMap<number, Sent>
@@ -73,14 +76,16 @@ const judge = (
   t: Transaction,
   logs: ReadonlyMap<string, IndexedLog>,
   committed: ReadonlySet<string>,
+  isShared: (key: string) => boolean,
   found: Array<Violation>
 ): void => {
   const name = `transaction ${t.number} of ${t.transactionalId}`
   const records = t.records.map((sent) => ({ sent, there: isThere(sent, logs) }))
-  const offsets = Array.from(t.offsets.values(), (event) => ({
-    event,
-    there: committed.has(`${keyOf(event)} ${event.offset}`)
-  }))
+  const offsets = Array.from(t.offsets.values(), (event) => {
+    const key = placeOf(event)
+    // another one that has the same offset may have committed it
+    return { event, there: committed.has(key) ? (isShared(key) ? undefined : true) : false }
+  })
   const all = [...records, ...offsets]
   if (t.outcome === "aborted") return
   if (t.outcome === "unknown" && all.every(({ there }) => there !== true)) return
@@ -101,7 +106,7 @@ const judge = (
     })
   }
   for (const { event, there } of offsets) {
-    if (there) continue
+    if (there !== false) continue
     const { group, offset, partition, topic } = event
     const message = `${name} ${was}, but the group was not committed with it`
     found.push({ invariant: "I7", group, topic, partition, offsets: [offset], message })
@@ -115,12 +120,12 @@ const abortedOffsets = (
   found: Array<Violation>
 ): void => {
   const list = [...transactions]
-  const keys = (t: Transaction) => Array.from(t.offsets.values(), (event) => `${keyOf(event)} ${event.offset}`)
+  const keys = (t: Transaction) => Array.from(t.offsets.values(), placeOf)
   const explained = new Set(list.filter(({ outcome }) => outcome !== "aborted").flatMap(keys))
   for (const t of list) {
     if (t.outcome !== "aborted") continue
     for (const event of t.offsets.values()) {
-      const key = `${keyOf(event)} ${event.offset}`
+      const key = placeOf(event)
       if (!committed.has(key) || explained.has(key)) continue
       const { group, offset, partition, topic } = event
       const message = `transaction ${t.number} of ${t.transactionalId} was aborted, but the group was committed with it`
@@ -151,8 +156,13 @@ export const verify = (
     transaction === undefined ? undefined : transactions.get(transaction)?.outcome
   const committed = new Set<string>()
   for (const event of events)
-    if (event._tag === "Committed" && event.transactional === true) committed.add(`${keyOf(event)} ${event.offset}`)
-  for (const t of transactions.values()) judge(t, logs, committed, violations)
+    if (event._tag === "Committed" && event.transactional === true) committed.add(placeOf(event))
+  const times = new Map<string, number>()
+  for (const t of transactions.values())
+    if (t.outcome !== "aborted")
+      for (const event of t.offsets.values()) times.set(placeOf(event), (times.get(placeOf(event)) ?? 0) + 1)
+  const isShared = (key: string) => times.get(key)! > 1
+  for (const t of transactions.values()) judge(t, logs, committed, isShared, violations)
   abortedOffsets(transactions.values(), committed, violations)
   const seen = new Set<string>()
   const unseen = new Set<string>()

@@ -3,7 +3,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as KafkaError from "../../KafkaError.ts"
+import type * as Consumer from "../../Consumer.ts"
 import * as Producer from "../../Producer.ts"
+import * as TopicPartition from "../../TopicPartition.ts"
 import * as Transaction from "../../Transaction.ts"
 import type { Event } from "./History.ts"
 import type { Promises } from "./WatchedProducers.ts"
@@ -26,36 +28,61 @@ export const make = (
 ) => {
   let count = 0
 
+  /** The same Effect, as a transaction of its own. */
+  const within = <A, E, R>(transaction: number, effect: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const own = yield* Transaction.Transaction
+      return yield* effect.pipe(
+        Effect.provideService(Producer.Producer, watched(producer, {}, transaction)),
+        Effect.provideService(Transaction.Transaction, {
+          ...own,
+          commitOffsets: ({ group, ...as }, offsets) => {
+            const list = [...offsets]
+            return Effect.tap(own.commitOffsets({ group, ...as }, list), () => taken(transaction, group, list))
+          }
+        })
+      )
+    })
+
+  const taken = (transaction: number, group: string, offsets: ReadonlyArray<Consumer.OffsetCommit>) =>
+    Effect.sync(() => {
+      for (const { offset, partition, topic } of offsets)
+        record({ _tag: "TransactionOffset", transaction, group, topic, partition, offset })
+    })
+
+  const began = (transactionalId: string): number => {
+    record({ _tag: "TransactionBegan", transaction: count, transactionalId })
+    return count++
+  }
+
   const transactions = (self: Service): Service => ({
     ...self,
     run: (effect) =>
       Effect.suspend(() => {
-        const transaction = count++
-        const { transactionalId } = self
-        record({ _tag: "TransactionBegan", transaction, transactionalId })
-        const body = Effect.gen(function* () {
-          const producer = yield* Producer.Producer
-          const own = yield* Transaction.Transaction
-          return yield* effect.pipe(
-            Effect.provideService(Producer.Producer, watched(producer, {}, transaction)),
-            Effect.provideService(Transaction.Transaction, {
-              ...own,
-              commitOffsets: (group, offsets) => {
-                const list = [...offsets]
-                return Effect.tap(own.commitOffsets(group, list), () =>
-                  Effect.sync(() => {
-                    for (const { offset, partition, topic } of list)
-                      record({ _tag: "TransactionOffset", transaction, group: group.group, topic, partition, offset })
-                  })
-                )
-              }
-            })
-          )
-        })
-        return Effect.onExit(self.run(body), (exit) =>
+        const transaction = began(self.transactionalId)
+        return Effect.onExit(self.run(within(transaction, effect)), (exit) =>
           Effect.sync(() => record({ _tag: "TransactionEnded", transaction, outcome: outcomeOf(exit) }))
         ) as never
-      })
+      }),
+    // What becomes of each is not told: it is all there, or not at all.
+    process: (consumer, handler, options) =>
+      self.process(
+        consumer,
+        (records) =>
+          Effect.suspend(() => {
+            const transaction = began(self.transactionalId)
+            const next = new Map<string, Consumer.OffsetCommit>()
+            for (const one of records as ReadonlyArray<unknown> as ReadonlyArray<Consumer.OffsetCommit>) {
+              const { offset, partition, topic } = one
+              next.set(TopicPartition.key(one), { topic, partition, offset: offset + 1 })
+            }
+            return Effect.flatMap(consumer.groupMetadata, ({ group }) =>
+              Effect.tap(within(transaction, handler(records)), () => taken(transaction, group, [...next.values()]))
+            )
+          }) as never,
+        options
+      )
   })
 
   const makeTransactions = (options: Transaction.Options) => Effect.map(Transaction.make(options), transactions)
