@@ -106,7 +106,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
           heartbeatInterval: millis(options.groupConsumerHeartbeatInterval, 5000),
           maxSize: options.groupConsumerMaxSize ?? Number.MAX_SAFE_INTEGER,
           classicMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
-          migration: options.groupConsumerMigrationPolicy ?? "bidirectional",
+          migration: options.groupConsumerMigrationPolicy ?? (profile.since("4.0") ? "bidirectional" : "disabled"),
           assignmentInterval: millis(options.groupConsumerAssignmentInterval, 0),
           regexRefreshInterval: millis(options.groupConsumerRegexRefreshInterval, 600_000),
           modern: profile.since("4.4"),

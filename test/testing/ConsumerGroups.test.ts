@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as ApiVersions from "../../src/protocol/messages/ApiVersions.ts"
 import * as ConsumerGroupDescribe from "../../src/protocol/messages/ConsumerGroupDescribe.ts"
 import * as ConsumerGroupHeartbeat from "../../src/protocol/messages/ConsumerGroupHeartbeat.ts"
+import * as DescribeConfigs from "../../src/protocol/messages/DescribeConfigs.ts"
 import * as DeleteGroups from "../../src/protocol/messages/DeleteGroups.ts"
 import * as ListGroups from "../../src/protocol/messages/ListGroups.ts"
 import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
@@ -250,6 +251,47 @@ describe("groups of the consumer protocol", () => {
       assert.deepStrictEqual(yield* asked({ asVersion: "4.0" }), [1, 0])
       assert.deepStrictEqual(yield* asked({ asVersion: "4.4", groupVersion: 0 }), [undefined, 35])
       assert.deepStrictEqual(yield* asked({}), [1, 0])
+    })
+  )
+
+  it.effect("heartbeats of a member that has left are against the protocol, unless it has joined again", () =>
+    Effect.gen(function* () {
+      const broker = yield* make()
+      const client = yield* connect(broker, { clientId: "c" })
+      yield* join(client, "a")
+      yield* sendBeat(client, { memberId: "a", memberEpoch: -1 })
+      const again = yield* join(client, "a")
+      yield* alive(client, "a", again.memberEpoch)
+      assert.deepStrictEqual(yield* broker.misuses, [])
+      yield* sendBeat(client, { memberId: "a", memberEpoch: -1 })
+      yield* alive(client, "a", again.memberEpoch)
+      assert.deepStrictEqual(yield* broker.misuses, ["c: ConsumerGroupHeartbeat of a member of group g that has left"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("its settings are told as those of brokers", () =>
+    Effect.gen(function* () {
+      const asked = (options: EmbeddedKafka.Options) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const client = yield* connect(yield* make(options))
+            const { results } = yield* client.send(DescribeConfigs, 4, {
+              resources: [{ resourceType: 4, resourceName: "1", configurationKeys: null }]
+            })
+            return Object.fromEntries(
+              results[0]!.configs
+                .filter(({ name }) => /consumer.(session.timeout|max.size|migration)/.test(name))
+                .map(({ name, value }) => [name, value])
+            )
+          })
+        )
+      assert.deepStrictEqual(yield* asked({ groupConsumerMaxSize: 7, groupConsumerSessionTimeout: "50 seconds" }), {
+        "group.consumer.max.size": "7",
+        "group.consumer.migration.policy": "bidirectional",
+        "group.consumer.session.timeout.ms": "50000"
+      })
+      assert.strictEqual((yield* asked({ asVersion: "3.9" }))["group.consumer.migration.policy"], "disabled")
+      assert.deepStrictEqual(yield* asked({ asVersion: "2.8" }), {})
     })
   )
 })

@@ -142,11 +142,29 @@ const exists = ({ since, until }: Setting, profile: Profile): boolean =>
 const defaultOf = ({ before, byDefault }: Setting, profile: Profile): string =>
   before?.find(([release]) => !profile.since(release))?.[1] ?? byDefault
 
+/** Of groups of the consumer protocol; none can be altered while a broker runs. */
+const ofConsumerGroups: ReadonlyArray<Setting> = [
+  setting("group.consumer.heartbeat.interval.ms", "int", "5000", { least: 1, since: "3.9" }),
+  setting("group.consumer.max.heartbeat.interval.ms", "int", "15000", { least: 1, since: "3.9" }),
+  setting("group.consumer.max.session.timeout.ms", "int", "60000", { least: 1, since: "3.9" }),
+  setting("group.consumer.max.size", "int", "2147483647", { least: 1, since: "3.9" }),
+  setting("group.consumer.migration.policy", "string", "bidirectional", {
+    since: "3.9",
+    before: [["4.0", "disabled"]]
+  }),
+  setting("group.consumer.min.heartbeat.interval.ms", "int", "5000", { least: 1, since: "3.9" }),
+  setting("group.consumer.min.session.timeout.ms", "int", "45000", { least: 1, since: "3.9" }),
+  setting("group.consumer.session.timeout.ms", "int", "45000", { least: 1, since: "3.9" }),
+  setting("group.consumer.assignment.interval.ms", "int", "1000", { least: 0, since: "4.4" }),
+  setting("group.consumer.regex.refresh.interval.ms", "int", "600000", { least: 10_000, since: "4.4" })
+]
+
 /** The settings of brokers that this one tells. Those of `fixed` cannot be altered. */
 const ofBrokers: ReadonlyArray<Setting> = [
   ...ofTopics.flatMap(({ broker, ...rest }) => (broker === undefined ? [] : [{ ...rest, name: broker }])),
   setting("auto.create.topics.enable", "boolean", "true"),
   setting("background.threads", "int", "10", { least: 1 }),
+  ...ofConsumerGroups,
   setting("broker.id", "int", "-1"),
   setting("default.replication.factor", "int", "1", { least: 1 }),
   setting("group.initial.rebalance.delay.ms", "int", "3000", { least: 0 }),
@@ -160,11 +178,12 @@ const ofBrokers: ReadonlyArray<Setting> = [
   setting("offsets.topic.num.partitions", "int", "50", { least: 1 }),
   setting("socket.request.max.bytes", "int", "104857600", { least: 1 })
 ]
-const fixed = new Set(
-  "auto.create.topics.enable broker.id default.replication.factor group.initial.rebalance.delay.ms group.max.session.timeout.ms group.max.size group.min.session.timeout.ms node.id num.partitions offsets.topic.num.partitions socket.request.max.bytes".split(
+const fixed = new Set([
+  ...ofConsumerGroups.map(({ name }) => name),
+  ..."auto.create.topics.enable broker.id default.replication.factor group.initial.rebalance.delay.ms group.max.session.timeout.ms group.max.size group.min.session.timeout.ms node.id num.partitions offsets.topic.num.partitions socket.request.max.bytes".split(
     " "
   )
-)
+])
 
 const topicByName = new Map(ofTopics.map((each) => [each.name, each]))
 const brokerByName = new Map(ofBrokers.map((each) => [each.name, each]))
@@ -224,6 +243,16 @@ export interface Described {
   readonly synonyms: ReadonlyArray<{ readonly name: string; readonly value: string; readonly source: number }>
 }
 
+const consumerGroupsStartedWith = (groups: ClusterSettings["consumerGroups"]) =>
+  [
+    ["group.consumer.assignment.interval.ms", String(groups.assignmentInterval)],
+    ["group.consumer.heartbeat.interval.ms", String(groups.heartbeatInterval)],
+    ["group.consumer.max.size", String(Math.min(groups.maxSize, 2147483647))],
+    ["group.consumer.migration.policy", groups.migration],
+    ["group.consumer.regex.refresh.interval.ms", String(groups.regexRefreshInterval)],
+    ["group.consumer.session.timeout.ms", String(groups.sessionTimeout)]
+  ] as const
+
 /** What a broker was started with, where that is not Kafka's default. */
 const startedWith = (cluster: Configured, node: Node): ReadonlyMap<string, string> => {
   const { settings } = cluster
@@ -237,6 +266,7 @@ const startedWith = (cluster: Configured, node: Node): ReadonlyMap<string, strin
     ["group.min.session.timeout.ms", String(settings.groupMinSessionTimeout)],
     ["group.max.session.timeout.ms", String(settings.groupMaxSessionTimeout)],
     ["group.max.size", String(Math.min(settings.groupMaxSize, 2147483647))],
+    ...consumerGroupsStartedWith(settings.consumerGroups),
     ["socket.request.max.bytes", String(settings.maxFrameBytes)]
   ])
 }

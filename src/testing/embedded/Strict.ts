@@ -27,7 +27,25 @@ const ofMembers: ReadonlySet<string> = new Set(["JoinGroup", "SyncGroup", "Heart
 interface OfGroup {
   readonly groupId: string
   readonly memberId: string
+  readonly memberEpoch?: number
   readonly members?: ReadonlyArray<{ readonly memberId: string }>
+}
+
+const goneOf = (connection: object): Set<string> => {
+  let gone = left.get(connection)
+  if (gone === undefined) left.set(connection, (gone = new Set()))
+  return gone
+}
+
+const ofMember = (
+  cluster: EmbeddedCluster,
+  connection: object,
+  api: string,
+  clientId: string,
+  { groupId, memberId }: OfGroup
+): void => {
+  if (left.get(connection)?.has(`${groupId} ${memberId}`) === true)
+    cluster.misused(clientId, `${api} of a member of group ${groupId} that has left`)
 }
 
 /** Looks at a request before it is served. */
@@ -38,15 +56,16 @@ export const request = (
   clientId: string,
   request: unknown
 ): void => {
-  if (api === "LeaveGroup") {
+  if (api === "ConsumerGroupHeartbeat") {
+    // a member of the consumer protocol may join again under the same id
+    const { groupId, memberEpoch = 0, memberId } = request as OfGroup
+    if (memberEpoch < 0) goneOf(connection).add(`${groupId} ${memberId}`)
+    else if (memberEpoch === 0) left.get(connection)?.delete(`${groupId} ${memberId}`)
+    else ofMember(cluster, connection, api, clientId, request as OfGroup)
+  } else if (api === "LeaveGroup") {
     const { groupId, memberId, members = [] } = request as OfGroup
-    let gone = left.get(connection)
-    if (gone === undefined) left.set(connection, (gone = new Set()))
+    const gone = goneOf(connection)
     for (const id of [memberId, ...members.map((member) => member.memberId)])
       if (id !== "") gone.add(`${groupId} ${id}`)
-  } else if (ofMembers.has(api)) {
-    const { groupId, memberId } = request as OfGroup
-    if (left.get(connection)?.has(`${groupId} ${memberId}`) === true)
-      cluster.misused(clientId, `${api} of a member of group ${groupId} that has left`)
-  }
+  } else if (ofMembers.has(api)) ofMember(cluster, connection, api, clientId, request as OfGroup)
 }

@@ -81,7 +81,10 @@ export interface Options {
   readonly groupConsumerHeartbeatInterval?: Duration.Input | undefined
   /** `group.consumer.max.size`. Default: unbounded. */
   readonly groupConsumerMaxSize?: number | undefined
-  /** `group.consumer.migration.policy`: which groups are converted while they have members. Default `"bidirectional"`. */
+  /**
+   * `group.consumer.migration.policy`: which groups are converted while they have members. Default `"bidirectional"`, in 3.9
+   * `"disabled"`.
+   */
   readonly groupConsumerMigrationPolicy?: "bidirectional" | "upgrade" | "downgrade" | "disabled" | undefined
   /** `group.consumer.assignment.interval.ms`. Default 0, where Kafka's is 1 second from 4.4 on. */
   readonly groupConsumerAssignmentInterval?: Duration.Input | undefined
