@@ -9,6 +9,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Why } from "../Backoff.ts"
+import * as Together from "../engine/Together.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Fetch from "../protocol/messages/Fetch.ts"
@@ -45,16 +46,6 @@ interface Leader {
 }
 
 const unknownEpoch = -1
-/**
- * When a wait ends: some later than it says, so that partitions that fail together are asked for together. Each at a time
- * of its own would be a request each, some hundred in a second of a broker whose disk is broken.
- */
-const together = (now: number, wait: number): number => {
-  if (wait <= 0) return now
-  const step = wait < 100 ? 10 : wait < 400 ? 50 : 100
-  return Math.ceil((now + wait) / step) * step
-}
-
 /** `asleepUntil` of a partition of which what was fetched must be read before it is fetched on. */
 const untilPulled = Infinity
 /** After so many attempts in a row somebody should hear of it. */
@@ -220,7 +211,7 @@ export class FetchedPartition implements Slot {
   again(now: number, why?: Why): void {
     this.attempts++
     this.#delay ??= this.#shared.delays()
-    this.asleepUntil = together(now, this.#delay(this.attempts, why))
+    this.asleepUntil = Together.wakeAt(now, this.#delay(this.attempts, why))
   }
 
   /** What the leader says of the epoch before the position (KIP-320): where it ends; undefined where it cannot say. */

@@ -2,6 +2,7 @@
  * Pure. What became of batches: each record's one outcome, and what an outcome means for the others of its partition.
  * One half of the `Accumulator`, whose first lines say how it works; the other decides what goes.
  */
+import * as Together from "../engine/Together.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Delivery } from "../Record.ts"
@@ -228,7 +229,7 @@ export class Ledger {
     const delay = (batch.delay ??= delays())
     const wait = soon ? 0 : delay(++batch.failures, random(), () => this.#attempt(batch))
     if (wait === undefined) batch.exhausted = true
-    else queue.retryAt = Math.max(queue.retryAt, now + wait)
+    else queue.retryAt = Math.max(queue.retryAt, Together.wakeAt(now, wait))
     this.#prune(queue, now)
   }
 
