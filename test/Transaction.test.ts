@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema, Scope, Stream } from "effect"
 import { Consumer, ErrorCode, KafkaError, Producer, Topic, Transaction } from "samsa"
-import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest, MemoryKafka } from "samsa/testing"
 
 const { codes } = ErrorCode
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -47,6 +47,13 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
 
 /** Runs a transaction to its end. */
 const ran = <A, E, R>(effect: Effect.Effect<A, E, R>) => advanceUntil(Effect.exit(Transaction.run(effect)))
+
+it.effect("are refused by a transport that has none", () =>
+  Effect.gen(function* () {
+    const made = yield* Effect.exit(Effect.scoped(Transaction.make({ transactionalId: "t" })))
+    assert.strictEqual(reasonOf(made), "Unsupported")
+  }).pipe(Effect.provide(MemoryKafka.layer({ topics: { orders: 1 } })))
+)
 
 describe.each([1, 2] as const)("transactions of version %s", (version) => {
   const layer = layerOf(version)
