@@ -35,8 +35,14 @@ const frame = (body: ReadonlyArray<number>) => {
   return bytes
 }
 
-/** What a server says to who connects: session 1, of 1.5 s. */
-const session = [0, 0, 0, 0, 0, 0, 0x05, 0xdc, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 16, ...Array<number>(16).fill(0)]
+/** What a server says to who connects: session 1, of so many milliseconds. */
+const session = (millis: number) => {
+  const answer = Buffer.alloc(36)
+  answer.writeInt32BE(millis, 4)
+  answer.writeInt32BE(1, 12)
+  answer.writeInt32BE(16, 16)
+  return [...answer]
+}
 
 describe("what is not ZooKeeper", () => {
   const kinds: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
@@ -71,7 +77,7 @@ describe("what is not ZooKeeper", () => {
     Effect.gen(function* () {
       const server = yield* serve((socket) => {
         let asked = 0
-        socket.on("data", () => socket.write(frame(asked++ === 0 ? session : [0xff, 0xff])))
+        socket.on("data", () => socket.write(frame(asked++ === 0 ? session(6000) : [0xff, 0xff])))
       })
       const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}`, requestTimeout: "300 millis" })
       const error = yield* Effect.flip(zooKeeper.children("/brokers/ids"))
@@ -94,7 +100,7 @@ it.live("a code that the library does not know is said, and costs nobody the con
         while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
           const request = rest.subarray(4, 4 + rest.readInt32BE(0))
           rest = rest.subarray(4 + request.length)
-          if (!isConnected) socket.write(frame(session))
+          if (!isConnected) socket.write(frame(session(60_000)))
           else {
             const type = request.readInt32BE(4)
             const answer = Buffer.alloc(16)
@@ -127,7 +133,7 @@ it.live("a code that the library does not know is said, and costs nobody the con
 it.live("a server that accepts and says nothing is left for the next one (zk-15)", () =>
   Effect.gen(function* () {
     const silent = yield* serve((socket) => void socket.resume())
-    const talks = yield* serve((socket) => void socket.once("data", () => socket.write(frame(session))))
+    const talks = yield* serve((socket) => void socket.once("data", () => socket.write(frame(session(1500)))))
     const connect = `127.0.0.1:${silent.port},127.0.0.1:${talks.port}`
     const options = { connect, sessionTimeout: "300 millis", connectTimeout: "15 seconds" } as const
     // It begins with the first, and with the second, which closes the connection then.
