@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Option, Redacted } from "effect"
+import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as KafkaError from "../src/KafkaError.ts"
@@ -229,6 +230,39 @@ describe("TCP", () => {
         assert.isTrue(Option.isSome(yield* attempt))
         assert.lengthOf(bad.sockets, 1)
       }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live.skipIf(!Fs.existsSync("/proc/net/tcp"))("has the system look whether the other side is there", () =>
+    Effect.gen(function* () {
+      const { port, sockets } = yield* plain(echo)
+      const hex = (port: number) => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`
+      /** Which timer the system has for a connection of ours: 02 is keep-alive's, 01 waits for an acknowledgement. */
+      const timerOf = (local: number) =>
+        Fs.readFileSync("/proc/net/tcp", "utf8")
+          .split("\n")
+          .map((line) => line.trim().split(/\s+/))
+          .find(([, here, there, state]) => here === hex(local) && there === hex(port) && state === "01")?.[5]
+          ?.slice(0, 2)
+      for (const keepAlive of [undefined, 5000, Infinity])
+        yield* Effect.gen(function* () {
+          // What a socket of Node.js has, since not every system tells.
+          const other = yield* Effect.acquireRelease(
+            Effect.sync(() => Net.connect({ host: "127.0.0.1", port, keepAlive: keepAlive !== Infinity })),
+            (socket) => Effect.sync(() => socket.destroy())
+          )
+          yield* Effect.repeat(Effect.sleep(1), {
+            until: () => !other.connecting && sockets.some(({ remotePort }) => remotePort === other.localPort)
+          })
+          const before = sockets.length
+          const settings = keepAlive === undefined ? {} : { keepAlive }
+          yield* connect({ host: "127.0.0.1", port, ...settings })
+          yield* Effect.repeat(Effect.sleep(1), { until: () => sockets.length > before })
+          const ours = sockets[before]!.remotePort!
+          yield* Effect.repeat(Effect.sleep(1), {
+            until: () => timerOf(ours) === timerOf(other.localPort!) && timerOf(ours) !== "01"
+          })
+        }).pipe(Effect.scoped, Effect.timeout("4 seconds"))
     }).pipe(Effect.scoped)
   )
 
