@@ -35,6 +35,7 @@ export const make = ({ as, assignors, commitInterval, group, membership, topic }
   const classic = () => Membership.classic({ assignors, heartbeatInterval: "300 millis", ...membership })
   const handled = seen<Handled>()
   const held = seen<Held>()
+  let lost = 0
   const owned = (member: string) => held.all.filter((one) => one.member === member && one.to === undefined)
   const join = (member: string): Effect.Effect<Effect.Effect<void>, never, Kafka.Kafka | Scope.Scope> =>
     Effect.gen(function* () {
@@ -58,6 +59,7 @@ export const make = ({ as, assignors, commitInterval, group, membership, topic }
             for (const { partition } of event.partitions) {
               if (event._tag === "Assigned") held.add({ member, partition, from: Date.now(), to: undefined })
               if (event._tag !== "Revoked" && event._tag !== "Lost") continue
+              if (event._tag === "Lost") lost++
               const one = owned(member).find((each) => each.partition === partition)
               if (one !== undefined) {
                 one.to = Date.now()
@@ -81,7 +83,15 @@ export const make = ({ as, assignors, commitInterval, group, membership, topic }
         members.every((member) => owned(member).length > 0) &&
         members.reduce((sum, member) => sum + owned(member).length, 0) === count
     )
-  return { handled, held, join, hold, owned: (member: string) => owned(member).map((one) => one.partition) }
+  /** How many partitions were lost, by all of them. */
+  return {
+    handled,
+    held,
+    join,
+    hold,
+    lost: () => lost,
+    owned: (member: string) => owned(member).map((one) => one.partition)
+  }
 }
 
 /** The partitions that were in two hands at a time. */
