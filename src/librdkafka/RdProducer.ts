@@ -232,9 +232,9 @@ class RdProducer {
   withdraw(delivery: Delivery): boolean {
     const waiting = this.#waiting.of(delivery)
     if (waiting === undefined) return false
-    for (const { first, number } of waiting) {
-      for (let one = first; one < number; one++) if (this.#sent.get(one)?.delivery === delivery) return false
-    }
+    let [from, to] = [Infinity, 0]
+    for (const { first, number } of waiting) [from, to] = [Math.min(from, first), Math.max(to, number)]
+    for (let one = from; one < to; one++) if (this.#sent.get(one)?.delivery === delivery) return false
     for (const pending of waiting) {
       this.#waiting.delete(pending)
       this.#settle(pending.number)

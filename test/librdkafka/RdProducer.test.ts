@@ -204,10 +204,11 @@ describe("a producer of librdkafka", () => {
       const told: Array<number> = []
       const delivery: Delivery = { acknowledged: (from) => void told.push(from), failed: () => void told.push(-1) }
       producer.append(at, [record, record], delivery)
+      producer.append(at, [record], { ...delivery, acknowledged: () => void told.push(-2) })
       assert.isFalse(producer.withdraw(at, delivery))
       state.answer = null
       for (let i = 0; i < 5; i++) yield* TestClock.adjust("50 millis")
-      assert.deepStrictEqual(told, [0, 1])
+      assert.deepStrictEqual(told, [0, 1, -2])
     }).pipe(Effect.scoped)
   )
 
