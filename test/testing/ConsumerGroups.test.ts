@@ -10,7 +10,7 @@ import * as DeleteGroups from "../../src/protocol/messages/DeleteGroups.ts"
 import * as ListGroups from "../../src/protocol/messages/ListGroups.ts"
 import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
 import * as OffsetFetch from "../../src/protocol/messages/OffsetFetch.ts"
-import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { EmbeddedKafka, Fault } from "../../src/testing/index.ts"
 import { connect, type RawClient } from "./RawClient.ts"
 
 type Request = (typeof ConsumerGroupHeartbeat.Request.schema)["~type.make.in"]
@@ -293,5 +293,22 @@ describe("groups of the consumer protocol", () => {
       assert.strictEqual((yield* asked({ asVersion: "3.9" }))["group.consumer.migration.policy"], "disabled")
       assert.deepStrictEqual(yield* asked({ asVersion: "2.8" }), {})
     })
+  )
+
+  it.effect("faults strike both APIs by the name of the group", () =>
+    Effect.gen(function* () {
+      const broker = yield* make()
+      const client = yield* connect(broker)
+      yield* join(client, "a")
+      for (const api of ["ConsumerGroupHeartbeat", "ConsumerGroupDescribe"] as const)
+        yield* broker.inject(Fault.on(api, { group: "g", times: 1 }).error(14))
+      assert.strictEqual((yield* describeGroup(client, "other")).errorCode, 69)
+      assert.strictEqual((yield* describeGroup(client)).errorCode, 14)
+      assert.strictEqual((yield* alive(client, "a", 2)).errorCode, 14)
+      assert.deepStrictEqual(
+        [(yield* describeGroup(client)).errorCode, (yield* alive(client, "a", 2)).errorCode],
+        [0, 0]
+      )
+    }).pipe(Effect.scoped)
   )
 })

@@ -136,7 +136,7 @@ export const touchedBy = (
     for (const [field, list] of Object.entries(value)) {
       if (!Array.isArray(list)) continue
       if (field === "topicNames") for (const name of list) partitions.push({ topic: name, partition: -1 })
-      if (field === "groupsNames") groups.push(...list)
+      if (field === "groupsNames" || field === "groupIds") groups.push(...list)
       if (field === "coordinatorKeys") keys.push(...list)
       if (field === "transactionalIds") transactionalIds.push(...list)
       for (const each of list) {

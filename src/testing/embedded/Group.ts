@@ -14,7 +14,6 @@ import {
   type Member,
   newMemberTimeout,
   nothing,
-  sameBytes,
   sameProtocols,
   type Settings,
   type State,
@@ -166,7 +165,6 @@ export class Group {
     member.timer?.cancel()
     member.timer = undefined
     const before = this.protocolName
-    const metadata = before === null ? undefined : member.protocols.find((p) => p.name === before)?.metadata
     member.memberId = id
     member.sessionTimeout = request.sessionTimeout
     member.rebalanceTimeout = request.rebalanceTimeout
@@ -180,9 +178,8 @@ export class Group {
     member.protocols = request.protocols
     this.beat(member)
     if (this.state === "Stable") {
-      const after = this.electProtocol()
-      const now = request.protocols.find((p) => p.name === after)?.metadata
-      if (after === before && metadata !== undefined && now !== undefined && sameBytes(metadata, now)) {
+      // its metadata may be others: it has the same place as long as the same protocol is chosen
+      if (this.electProtocol() === before) {
         if (this.persisted.members.some((each) => each.memberId === former)) this.persist()
         // an old client that is its own leader would assign anew; it is told of the former leader instead
         const leads = wasLeader && request.canSkipAssignment
