@@ -9,7 +9,7 @@ const walks = [
   ["a group copies each record exactly once, whoever comes and goes", ChainWalk.run]
 ] as const
 
-const seeds = seedsOf(8, 40)
+const seeds = seedsOf(8, 24)
 
 describe("transactions, whatever is sick", () => {
   for (const [what, run] of walks)
