@@ -111,6 +111,15 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("one that fails has no part in those that follow it at once", () =>
+      Effect.gen(function* () {
+        const tries = ["a", "x".repeat(2_000_000), "b", "c"].map((value) => Effect.exit(Transaction.run(send(value))))
+        const exits = yield* advanceUntil(Effect.all(tries))
+        assert.deepStrictEqual(exits.map(reasonOf), ["ok", "RecordTooLarge", "ok", "ok"])
+        assert.deepStrictEqual(yield* read(), ["a", "b", "c"])
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("fails typed within itself, and beyond its end", () =>
       Effect.gen(function* () {
         let late: Producer.Producer["Service"] | undefined

@@ -141,7 +141,10 @@ export const make = Effect.fnUntraced(function* ({
         return fork(
           Effect.andThen(
             Effect.yieldNow,
-            Effect.sync(() => engine.failAll(command.error))
+            Effect.sync(() => {
+              // The next one may be open by now: it has no part in this.
+              if (state().failure === command.error) engine.failAll(command.error)
+            })
           )
         )
       case "Tell": {
