@@ -212,6 +212,22 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layerOf(version, { apiTimeout: "3 seconds" })))
     )
 
+    it.effect.each([
+      "COORDINATOR_NOT_AVAILABLE",
+      "NOT_COORDINATOR",
+      "CONCURRENT_TRANSACTIONS",
+      "UNKNOWN_SERVER_ERROR"
+    ] as const)("a commit that is answered %s may be taken all the same, and is in doubt", (name) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const handle = yield* broker.inject(Fault.on("EndTxn").errorAfter(codes[name]))
+        assert.strictEqual(reasonOf(yield* ran(send("a", "b"))), "InDoubt")
+        yield* handle.remove
+        assert.strictEqual(reasonOf(yield* ran(send("c"))), "ok")
+        assert.deepStrictEqual(yield* read(), ["a", "b", "c"])
+      }).pipe(Effect.scoped, Effect.provide(layerOf(version, { apiTimeout: "3 seconds" })))
+    )
+
     it.effect("the coordinator's move in the middle changes nothing", () =>
       Effect.gen(function* () {
         const broker = yield* EmbeddedKafka.EmbeddedKafka

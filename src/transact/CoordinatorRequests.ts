@@ -99,6 +99,8 @@ export const make = (
         const code = codeOf(response)
         if (ErrorCode.asks(code, name) === "coordinator") forget()
         if (code !== ErrorCode.codes.NONE && ErrorCode.isTransient(code, name)) {
+          // One that could not write, or is it no more, may have written: its successor ends it as it was asked to.
+          if (name === "EndTxn" && code !== ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS) isLost = true
           const { message, name: text } = ErrorCode.get(code)
           const reason = { code, name: text, message, retriable: true, api: name, transactionalId }
           return yield* KafkaError.make({ _tag: "Server", ...reason })

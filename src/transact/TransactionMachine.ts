@@ -289,7 +289,12 @@ const ended = (settings: Settings, state: State, event: EndAnswered, refusal: Re
   if (isForgotten(code)) return [ready(true), [tell("end", error)]]
   if (ErrorCode.asks(code, "EndTxn") === "abort")
     return end({ ...state, failure: error, isStale: true }, false, "ending")
-  return [{ ...ready(true), phase: "doubt" }, [tell("end", isLost ? inDoubt(settings.transactionalId, error) : error)]]
+  // UNKNOWN_SERVER_ERROR: what it has done before is not known either.
+  const isDoubtful = isLost || code === codes.UNKNOWN_SERVER_ERROR
+  return [
+    { ...ready(true), phase: "doubt" },
+    [tell("end", isDoubtful ? inDoubt(settings.transactionalId, error) : error)]
+  ]
 }
 
 /** What was in doubt is so no more: it was open and is aborted, or it had ended already. */
