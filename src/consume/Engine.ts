@@ -74,6 +74,8 @@ export interface Engine extends Questions.Questions {
   readonly paused: Set<string>
   /** The membership that was joined, for its identity. */
   member: Member | undefined
+  /** The membership has come into being; it hears at once whether the consumer was stopped meanwhile. */
+  readonly joined: (member: Member) => Effect.Effect<void>
   /** Whether there is a membership, joined or not. */
   grouped: boolean
   /** Milliseconds that the membership may take to leave. */
@@ -249,6 +251,7 @@ export const make = Effect.fnUntraced(function* (
       )
     })
   const closingTime = settings.closeTimeout * closingShare
+  const stopping = heard("stopping", closingTime)
 
   const closeOnce = Effect.gen(function* () {
     const begun = now()
@@ -308,12 +311,17 @@ export const make = Effect.fnUntraced(function* (
     ...Questions.make(state),
     paused: state.paused,
     member: undefined,
+    joined: (member) =>
+      Effect.suspend(() => {
+        engine.member = member
+        return state.stopped ? stopping : Effect.void
+      }),
     grouped: false,
     leaveTimeout: 0,
     knownTopics,
     stop: Effect.gen(function* () {
       state.stopped = true
-      yield* heard("stopping", closingTime)
+      yield* stopping
       state.stopReading()
       yield* Effect.forEach([...partitions.values()], ({ halt }) => halt, { discard: true })
     }),

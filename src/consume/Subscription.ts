@@ -90,11 +90,9 @@ const join = <RM>(
   topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>,
   pattern: () => RegExp | undefined
 ) =>
-  Effect.map(
+  Effect.flatMap(
     Scope.provide(membership.join({ group, topics, pattern, owner: engine.owner }), engine.scope),
-    (member) => {
-      engine.member = member
-    }
+    engine.joined
   )
 
 /** What is subscribed to, and how that is changed. */
