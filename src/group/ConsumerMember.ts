@@ -145,7 +145,11 @@ const refused = (
       return joinLater(settings, fresh, now, random, why, true)
     }
   } else if (asks === "rejoin-lost" || event.code === code.GROUP_ID_NOT_FOUND) return lose(settings, state, now, random)
-  else if (event.code === code.INVALID_REGULAR_EXPRESSION) return nothing(urgent({ ...state, isFull: true }, now))
+  else if (event.code === code.INVALID_REGULAR_EXPRESSION)
+    // The names are told instead, at once; whoever refuses those as well is not asked as fast as it answers.
+    return state.missed > 0
+      ? missed(settings, state, now, random, why)
+      : nothing(urgent({ ...state, isFull: true, missed: 1 }, now))
   if (!ErrorCode.isTransient(event.code, api))
     return lose(settings, state, now, random, Refusal.of(settings.group, api, event.code, event.message))
   return before(asks === "coordinator" ? forget : [], missed(settings, state, now, random, why))

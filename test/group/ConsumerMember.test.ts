@@ -334,6 +334,8 @@ describe("ConsumerMember", () => {
     const n = member().member().tell({ _tag: "Outdated" }).at(0).refused(codes.INVALID_REGULAR_EXPRESSION)
     assert.deepStrictEqual(n.held.length, 2)
     assert.deepInclude(n.at(0).heartbeat, { epoch: 1, full: true })
+    // Whoever refuses the names, too, is not asked as fast as it answers.
+    assert.deepStrictEqual(n.refused(codes.INVALID_REGULAR_EXPRESSION).at(0).tags, [])
   })
 
   for (const code of [
