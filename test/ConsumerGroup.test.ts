@@ -16,6 +16,20 @@ const memberIds = Effect.gen(function* () {
 })
 
 describe("Membership.consumer", () => {
+  it.effect("keeps what it has where its session is shorter than the brokers' interval of heartbeats", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      const a = yield* party.join("a", consumer({ sessionTimeout: "4 seconds" }))
+      yield* stable(1)
+      for (let i = 0; i < 60; i++) {
+        yield* calm
+        yield* TestClock.adjust("500 millis")
+      }
+      assert.deepStrictEqual(party.events, ["a Assigned 0 1 2 3 4 5"])
+      yield* a.leave
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("shares a topic among three members; when one leaves, the others take over, each record handled once", () =>
     Effect.gen(function* () {
       const party = new Party()

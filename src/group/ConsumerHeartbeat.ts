@@ -162,7 +162,8 @@ export const make = (
         beat,
         sentAt,
         epoch: memberEpoch,
-        interval: Math.max(leastInterval, heartbeatIntervalMs),
+        // Where the session is shorter than the brokers think, or the interval absurd, one that is late must not end it.
+        interval: Math.max(leastInterval, Math.min(heartbeatIntervalMs, timeout())),
         assignment: assignment?.topicPartitions.flatMap(({ partitions, topicId }) =>
           partitions.map((partition) => ({ topicId, partition }))
         ),
