@@ -111,7 +111,8 @@ layer(KafkaServer.layer({ version: "2.8.2" }), { excludeTestServices: true })("Z
       yield* zooKeeper.children("/brokers/ids")
       yield* proxy.pause
       const started = performance.now()
-      assert.strictEqual((yield* Effect.flip(zooKeeper.children("/brokers/ids"))).reason._tag, "TimedOut")
+      // Its time is up, or the connection was silent for a third of the session before that, and is given up.
+      assert.include(["TimedOut", "Unreachable"], (yield* Effect.flip(zooKeeper.children("/brokers/ids"))).reason._tag)
       assert.isBelow(performance.now() - started, 2000)
       // longer than the session lasts: it has expired, and is followed by another
       yield* Effect.sleep("4 seconds")
