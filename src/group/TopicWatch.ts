@@ -59,6 +59,9 @@ const soon: Patience = { millis: 100, times: 3 }
 /** Makes the watch of a member. */
 export const make = (cluster: Cluster["Service"], topics: Asking<ReadonlyArray<string>>): TopicWatch => {
   let subscribed: ReadonlyArray<string> = []
+  /** How many were begun, and which of them `subscribed` is of. */
+  let begun = 0
+  let latest = 0
   let seen: ReadonlyMap<string, Seen> | undefined
   /** The largest number of partitions that was ever shared out of a topic. */
   const known = new Map<string, number>()
@@ -128,10 +131,16 @@ export const make = (cluster: Cluster["Service"], topics: Asking<ReadonlyArray<s
   const ofSubscription = settled(topics, (names) => subscribed.some((name) => !names.includes(name)))
 
   return {
-    subscribe: Effect.map(ofSubscription, (names) => {
-      seen = undefined
-      waitFor([])
-      return (subscribed = names)
+    subscribe: Effect.suspend(() => {
+      const mine = ++begun
+      return Effect.map(ofSubscription, (names) => {
+        // Of two at a time the one that was begun last holds, in whichever order they end.
+        if (mine < latest) return subscribed
+        latest = mine
+        seen = undefined
+        waitFor([])
+        return (subscribed = names)
+      })
     }),
     subscribed: () => subscribed,
     count: (names) =>

@@ -39,6 +39,23 @@ const leading = Effect.gen(function* () {
 })
 
 describe("TopicWatch", () => {
+  // Whoever resubscribed twice read what the first look-up had found, where it ended after the second.
+  it.effect("has the names of the subscription that was begun last, in whichever order they end", () =>
+    Effect.gen(function* () {
+      const asked: Array<Effect.Effect<ReadonlyArray<string>>> = [
+        Effect.as(Effect.sleep("1 second"), ["t", "u"]),
+        Effect.succeed(["t"])
+      ]
+      const topics = Effect.suspend(() => asked.shift() ?? Effect.succeed(["t"]))
+      const watch = TopicWatch.make(yield* Cluster.Cluster, topics)
+      const first = yield* Effect.forkChild(watch.subscribe, { startImmediately: true })
+      assert.deepStrictEqual(yield* watch.subscribe, ["t"])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(first), ["t"])
+      assert.deepStrictEqual(watch.subscribed(), ["t"])
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("sees topics that grow, vanish, and are made again with as many partitions", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
