@@ -43,8 +43,14 @@ export const join = (
     const { calmed, inBackground, troubled } = yield* MemberWork.make(group, owner)
     const now = SessionClock.make(yield* Clock.Clock)
     const watch = TopicWatch.make(cluster, topics)
-    const requests = ConsumerHeartbeat.make(cluster, now, group, settings, { names: watch.subscribed, pattern }, () =>
-      Math.ceil(settings.sessionTimeout / 3)
+    const requests = ConsumerHeartbeat.make(
+      cluster,
+      now,
+      group,
+      settings,
+      { names: watch.subscribed, pattern },
+      () => Math.ceil(settings.sessionTimeout / 3),
+      () => state().phase === "leaving" || state().phase === "ended"
     )
     const [heartbeats, rejoins] = yield* Effect.all([
       Backoff.lasting(settings.heartbeat, "heartbeat"),

@@ -81,7 +81,9 @@ export const make = (
   group: string,
   settings: Settings,
   subscription: Subscription,
-  timeout: () => number
+  timeout: () => number,
+  /** Whoever has left joins no more, though its heartbeat has waited for something until now. */
+  hasGone: () => boolean
 ) => {
   const { instanceId } = settings
   /** The brokers did not take the pattern: they are told the names that it picks. */
@@ -134,17 +136,20 @@ export const make = (
       const response = yield* broker
         .send(
           ConsumerGroupHeartbeat,
-          (version) => ({
-            groupId: group,
-            memberId,
-            memberEpoch: epoch,
-            instanceId,
-            rackId: full ? settings.rack : null,
-            rebalanceTimeoutMs: full ? settings.rebalanceTimeout : -1,
-            ...(subscription ? subscribed(version) : {}),
-            serverAssignor: full ? settings.assignor : null,
-            topicPartitions: owned === undefined ? null : byTopic(owned)
-          }),
+          (version) => {
+            if (hasGone()) throw KafkaError.make({ _tag: "Closed", what: "consumer" })
+            return {
+              groupId: group,
+              memberId,
+              memberEpoch: epoch,
+              instanceId,
+              rackId: full ? settings.rack : null,
+              rebalanceTimeoutMs: full ? settings.rebalanceTimeout : -1,
+              ...(subscription ? subscribed(version) : {}),
+              serverAssignor: full ? settings.assignor : null,
+              topicPartitions: owned === undefined ? null : byTopic(owned)
+            }
+          },
           options()
         )
         .pipe(Effect.catch((error) => (error.reason._tag === "Unsupported" ? refused : Effect.fail(error))))
