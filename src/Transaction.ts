@@ -40,6 +40,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
 import * as Cluster from "./Cluster.ts"
+import { commitsOf } from "./consume/Places.ts"
 import * as Processing from "./consume/Processing.ts"
 import * as Taking from "./consume/Taking.ts"
 import type * as Consumer from "./Consumer.ts"
@@ -50,6 +51,7 @@ import * as KafkaError from "./KafkaError.ts"
 import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSettings from "./produce/Settings.ts"
 import * as Producer from "./Producer.ts"
+import { type Begun, misuse, unlessWithin, Within } from "./transact/Within.ts"
 import * as Transport from "./Transport.ts"
 
 /**
@@ -227,11 +229,6 @@ export const process = <A, E, R, E2 = never, R2 = never>(
   Exclude<R, Producer.Producer | Transaction> | R2 | Transactions
 > => Effect.flatMap(Transactions, (transactions) => transactions.process(consumer, handler, options))
 
-/** The engines of the transactions that a fiber is in. */
-const Within = Context.Reference<ReadonlyArray<Transport.TransactionalProducer>>("samsa/Transaction/Within", {
-  defaultValue: () => []
-})
-
 const isTooLate = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "TimedOut" && reason.budget === "transactionTimeout"
 
@@ -295,24 +292,25 @@ export const make = Effect.fnUntraced(function* (
   const once = <A, E, R>(effect: Effect.Effect<A, E, R>, batch?: Taking.Batch, ended?: Processing.Ended) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        yield* restore(engine.begin)
+        // One that was opened in the moment of an interruption is not left open.
+        yield* Effect.onInterrupt(restore(engine.begin), () => aborted(Cause.interrupt()).pipe(Effect.ignoreCause))
         const since = Backoff.monotonic(yield* Clock.Clock)
-        let isOpen = true
+        const begun: Begun = { engine, isOpen: true }
         const scope = yield* Scope.make()
         const producer = yield* ProducerImpl.make(producing, Effect.succeed(engine), (error) => {
-          if (isOpen) engine.refused(error)
+          if (begun.isOpen) engine.refused(error)
         }).pipe(Scope.provide(scope), Effect.provide(context))
         const body = effect.pipe(
           Effect.provideService(Producer.Producer, producer as Producer.Producer["Service"]),
           Effect.provideService(Transaction, {
             transactionalId,
-            commitOffsets: ({ group, ...as }, offsets) => engine.commitOffsets(keeper, group, as, [...offsets])
+            commitOffsets: (group, offsets) => Effect.suspend(() => commitOffsets(begun, group, offsets))
           }),
-          Effect.updateService(Within, (engines) => [...engines, engine])
+          Effect.updateService(Within, (transactions) => [...transactions, begun])
         ) as Effect.Effect<A, E, Exclude<R, Producer.Producer | Transaction>>
         const exit = yield* Effect.exit(restore(within(since, body)))
         // What has not been handed over by now is not part of it, and hears so.
-        isOpen = false
+        begun.isOpen = false
         yield* Scope.close(scope, Exit.void)
         if (Exit.isFailure(exit)) return yield* aborted(exit.cause)
         const offsets = batch?.offsets()
@@ -327,6 +325,21 @@ export const make = Effect.fnUntraced(function* (
         return exit.value
       })
     )
+
+  /** Offsets by hand: of this transaction, or of none. What cannot be committed makes it fail, as a record does. */
+  const commitOffsets = (
+    { isOpen }: Begun,
+    { group, ...as }: Consumer.GroupMetadata,
+    offsets: Iterable<Consumer.OffsetCommit>
+  ) => {
+    const where = { transactionalId, group }
+    if (!isOpen) return Effect.fail(misuse("the transaction has ended: no offsets can be part of it any more", where))
+    const commits = commitsOf(offsets)
+    if (typeof commits !== "string") return engine.commitOffsets(keeper, group, as, commits)
+    const error = misuse(commits, where)
+    engine.refused(error)
+    return Effect.fail(error)
+  }
 
   const offsetsOf = (batch: Taking.Batch | undefined, offsets: Taking.Offsets | undefined) => {
     if (batch === undefined || offsets === undefined) return Effect.void
@@ -345,20 +358,9 @@ export const make = Effect.fnUntraced(function* (
       return Effect.fail(KafkaError.make({ _tag: "NotOwned", ...commits[0]!, group }))
     })
 
-  /** In its turn; not within another one of the same id. */
-  const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | KafkaError.KafkaError, R> =>
-    Effect.flatMap(Within, (engines): Effect.Effect<A, E | KafkaError.KafkaError, R> =>
-      engines.includes(engine)
-        ? Effect.fail(
-            KafkaError.make({
-              _tag: "Misuse",
-              message:
-                "a transaction within another one of the same transactional id: its records can be part of that one",
-              transactionalId
-            })
-          )
-        : permit.withPermits(1)(self)
-    )
+  /** In its turn. */
+  const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    unlessWithin(engine, transactionalId, permit.withPermits(1)(self))
 
   return Transactions.of({
     transactionalId,

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, References, Schedule, Schema, Scope, Stream } from "effect"
 import { Consumer, ErrorCode, KafkaError, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest, MemoryKafka } from "samsa/testing"
 
@@ -226,6 +226,61 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
         assert.strictEqual(reasonOf(yield* ran(send("c"))), "ok")
         assert.deepStrictEqual(yield* read(), ["a", "b", "c"])
       }).pipe(Effect.scoped, Effect.provide(layerOf(version, { apiTimeout: "3 seconds" })))
+    )
+
+    it.effect("what comes when it has ended is part of no other: offsets by hand, and a transaction of its own", () =>
+      Effect.gen(function* () {
+        const place = { topic: "orders", partition: 0 }
+        const group = { group: "g", generation: -1, memberId: "", instanceId: null }
+        const late = yield* Deferred.make<Exit.Exit<void, KafkaError.KafkaError>>()
+        const own = yield* Deferred.make<string | undefined>()
+        const outlives = Effect.gen(function* () {
+          const transaction = yield* Transaction.Transaction
+          yield* Effect.sleep("1 second")
+          yield* Deferred.succeed(late, yield* Effect.exit(transaction.commitOffsets(group, [{ ...place, offset: 5 }])))
+          yield* Deferred.succeed(own, reasonOf(yield* Effect.exit(Transaction.run(send("own")))))
+        })
+        const failing = Effect.andThen(Effect.forkDetach(outlives), Effect.andThen(send("x"), Effect.fail("no")))
+        const following = Effect.andThen(send("b"), Effect.sleep("3 seconds"))
+        const exits = yield* advanceUntil(
+          Effect.all([Effect.exit(Transaction.run(failing)), Effect.exit(Transaction.run(following))])
+        )
+        assert.deepStrictEqual(exits.map(reasonOf), ["no", "ok"])
+        assert.strictEqual(reasonOf(yield* Deferred.await(late)), "Misuse")
+        assert.strictEqual(yield* advanceUntil(Deferred.await(own)), "ok")
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        assert.deepStrictEqual(yield* broker.committed("g"), [])
+        assert.deepStrictEqual(yield* read(), ["b", "own"])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+
+    it.effect.each([[{ topic: "orders", partition: 0, offset: -5 }], [{ partition: 0, offset: 5 }], null] as const)(
+      "offsets that are none are refused, and nothing is committed (%s)",
+      (offsets) =>
+        Effect.gen(function* () {
+          const commits = Effect.gen(function* () {
+            const { commitOffsets } = yield* Transaction.Transaction
+            const group = { group: "g", generation: -1, memberId: "", instanceId: null }
+            yield* Effect.ignore(Effect.andThen(send("x"), commitOffsets(group, offsets as never)))
+          })
+          assert.strictEqual(reasonOf(yield* ran(commits)), "Misuse")
+          assert.strictEqual(reasonOf(yield* ran(send("a"))), "ok")
+          assert.deepStrictEqual(yield* read(), ["a"])
+        }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+
+    it.effect("one that is interrupted in the moment in which it is opened is not left open", () =>
+      Effect.gen(function* () {
+        for (let moment = 0; moment < 60; moment++) {
+          const running = yield* Effect.forkChild(
+            Effect.provideService(Transaction.run(Effect.never), References.MaxOpsBeforeYield, 3),
+            { startImmediately: true }
+          )
+          for (let i = 0; i < moment; i++) yield* Effect.yieldNow
+          yield* advanceUntil(Fiber.interrupt(running))
+          assert.strictEqual(reasonOf(yield* ran(send(`${moment}`))), "ok", `after ${moment} turns`)
+        }
+      }).pipe(Effect.scoped, Effect.provide(layer))
     )
 
     it.effect("the coordinator's move in the middle changes nothing", () =>

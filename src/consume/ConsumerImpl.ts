@@ -19,6 +19,7 @@ import type { AnyRecord } from "./ConsumerRecord.ts"
 import type { Engine } from "./Engine.ts"
 import { type ConsumerEvent, theEnd } from "./Events.ts"
 import type { Mailbox } from "./Mailbox.ts"
+import { offsetMistake, placeMistake, placesOf } from "./Places.ts"
 import * as ReadControl from "./ReadControl.ts"
 import { closed } from "./Reading.ts"
 import * as Run from "./Run.ts"
@@ -58,24 +59,6 @@ const read = (
 }
 
 const misuse = (message: string, where?: Place) => Effect.fail(KafkaError.make({ _tag: "Misuse", message, ...where }))
-
-/** What JavaScript may give for a partition. */
-const placeMistake = (place: unknown): string | undefined => {
-  const { partition, topic } = typeof place === "object" && place !== null ? (place as Partial<Place>) : {}
-  return typeof topic === "string" && typeof partition === "number"
-    ? undefined
-    : `a partition is { topic: text, partition: number }, not ${Checks.shown(place)}`
-}
-
-/** A list of them, of which each is one. */
-const placesOf = <P extends Place>(list: Iterable<P>): ReadonlyArray<P> | string => {
-  if (typeof list !== "object" || typeof list?.[Symbol.iterator] !== "function")
-    return `partitions are a list, not ${Checks.shown(list)}`
-  const places = [...list]
-  return places.map(placeMistake).find((wrong) => wrong !== undefined) ?? places
-}
-
-const offsetMistake = ({ offset }: { readonly offset: number }) => mistake({ _tag: "At", offset })
 
 const unheard = (millis: number) =>
   KafkaError.make({ _tag: "TimedOut", budget: "apiTimeout", millis, waitingFor: "the ends of the partitions" })
