@@ -422,7 +422,7 @@ const rows = [
   [66, "DELEGATION_TOKEN_EXPIRED", final, "fatal", "Delegation Token is expired."],
   [67, "INVALID_PRINCIPAL_TYPE", final, "fatal", "Supplied principalType is not supported."],
   [68, "NON_EMPTY_GROUP", final, "fatal", "The group is not empty."],
-  [69, "GROUP_ID_NOT_FOUND", final, "fatal", "The group id does not exist."],
+  [69, "GROUP_ID_NOT_FOUND", final, "fatal", "The group id does not exist.", { OffsetCommit: "rejoin-lost" }],
   [70, "FETCH_SESSION_ID_NOT_FOUND", retriable, "new-session", "The fetch session ID was not found."],
   [71, "INVALID_FETCH_SESSION_EPOCH", retriable, "new-session", "The fetch session epoch is invalid."],
   [

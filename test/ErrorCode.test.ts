@@ -92,7 +92,7 @@ describe("error codes", () => {
     ["ConsumerGroupHeartbeat", "rejoin-lost: 22 25 110; coordinator: 15 16; fenced: 47 82 90"],
     [
       "OffsetCommit",
-      "retry: 2 3 14 19 20 51 88 89 113 133; coordinator: 7 15 16; rejoin: 27; rejoin-lost: 22 110; rejoin-anew: 25; fenced: 47 82 90"
+      "retry: 2 3 14 19 20 51 88 89 113 133; coordinator: 7 15 16; rejoin: 27; rejoin-lost: 22 69 110; rejoin-anew: 25; fenced: 47 82 90"
     ],
     ["OffsetFetch", "retry: 2 7 14 19 20 51 88 89 113 133; coordinator: 15 16"],
     ["InitProducerId", "retry: 2 7 14 19 20 51 88 89 113 133; coordinator: 15 16; fenced: 47 82 90; abort: 120"],

@@ -318,7 +318,10 @@ const failureOf = (
   isMember: boolean
 ): KafkaError.KafkaError | undefined => {
   if (GroupOffsets.isRetriable(code)) return undefined
-  if (!membership.has(code)) return KafkaError.fromCode(code, { api: "OffsetCommit", group, ...partition.place })
+  // From v9 on it is what a member of a group hears that is not there any more.
+  const isGone = isMember && code === codeOf.GROUP_ID_NOT_FOUND
+  if (!membership.has(code) && !isGone)
+    return KafkaError.fromCode(code, { api: "OffsetCommit", group, ...partition.place })
   return isMember ? notOwned(partition, group) : activeGroup(partition, group, code)
 }
 
