@@ -130,8 +130,11 @@ export const fetch = (
     }
     return committed
   })
+  // One refusal is as it should be where the member has just gone on; not every one.
+  let refusals = 0
+  const holdsUp = (error: KafkaError.KafkaError) => error.isRetryable || (isOfAnotherEpoch(error) && ++refusals > 1)
   return asked(cluster, id, once).pipe(
-    Effect.tapError((error) => (error.isRetryable ? waits(error) : Effect.void)),
+    Effect.tapError((error) => (holdsUp(error) ? waits(error) : Effect.void)),
     Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable || isOfAnotherEpoch(error) })
   )
 }
