@@ -50,7 +50,8 @@ export const watch = ({ cluster, isGone, isKnown, replaced, scope }: Context): E
             yield* replaced(topic)
             checks.delete(topic)
           }
-        } while (check.again)
+          // Of one that was given up nothing more is asked.
+        } while (check.again && isKnown(topic))
       }).pipe(Effect.ensuring(Effect.sync(() => (check.isUnderWay = false))))
     yield* Stream.runForEach(cluster.changes, (change) => {
       if (change._tag !== "TopicGone" || !isKnown(change.before.name)) return Effect.void

@@ -24,7 +24,7 @@ describe("GoneTopics", () => {
         GoneTopics.watch({
           cluster: { changes: Stream.fromPubSub(changes), retry: Backoff.schedule } as Cluster["Service"],
           scope: yield* Effect.scope,
-          isKnown: (topic) => topic === "t",
+          isKnown: (topic) => topic === "t" && replaced.length === 0,
           isGone: () =>
             Effect.gen(function* () {
               asked++
