@@ -1,6 +1,7 @@
 /** DescribeProducers, v0: who wrote to partitions that this broker leads, and what each has open (KIP-664). */
 import * as Api from "../../protocol/messages/DescribeProducers.ts"
 import * as Code from "./Code.ts"
+import { leaderError } from "./Epochs.ts"
 import { handler } from "./Handler.ts"
 
 export const describeProducers = handler("DescribeProducers", Api, (call) => {
@@ -11,14 +12,7 @@ export const describeProducers = handler("DescribeProducers", Api, (call) => {
       partitions: partitionIndexes.map((partitionIndex) => {
         const injected = call.injected(name, partitionIndex)
         const partition = cluster.partition(name, partitionIndex)
-        const errorCode =
-          injected !== Code.none
-            ? injected
-            : partition === undefined
-              ? Code.unknownTopicOrPartition
-              : partition.leader !== node.id
-                ? Code.notLeaderOrFollower
-                : Code.none
+        const errorCode = injected !== Code.none ? injected : leaderError(partition, node.id)
         if (errorCode !== Code.none || partition === undefined) {
           const isUnknown = cluster.settings.profile.since("3.9") && !cluster.topics.has(name)
           const errorMessage = isUnknown ? "This server does not host this topic-partition." : null

@@ -5,7 +5,7 @@
 import * as Api from "../../protocol/messages/ListOffsets.ts"
 import * as Code from "./Code.ts"
 import type { EmbeddedCluster } from "./Cluster.ts"
-import { epochError } from "./Epochs.ts"
+import { leaderError } from "./Epochs.ts"
 import { handler } from "./Handler.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
 import * as TimestampIndex from "./TimestampIndex.ts"
@@ -92,9 +92,7 @@ export const listOffsets = handler("ListOffsets", Api, (call) => {
                 ? Code.invalidRequest
                 : cluster.settings.profile.forwards && version > 0 && !knows(version, asked.timestamp)
                   ? Code.unsupportedVersion
-                  : partition.leader !== node.id
-                    ? Code.notLeaderOrFollower
-                    : epochError(partition, asked.currentLeaderEpoch)
+                  : leaderError(partition, node.id, asked.currentLeaderEpoch)
         if (errorCode !== Code.none || partition === undefined) return { partitionIndex, errorCode }
         if (version === 0)
           return { partitionIndex, oldStyleOffsets: oldStyle(partition, asked.timestamp, asked.maxNumOffsets) }
