@@ -25,3 +25,6 @@ export interface TransactionGate {
   /** Some records have failed, whatever they failed with: the transaction can only be aborted. */
   readonly failed: (error: KafkaError.KafkaError) => void
 }
+
+/** One try of a request of a transaction; on connections of their own, since one that is late ends its connection. */
+export const sending = { channel: "transactions", timeout: 5000 } as const

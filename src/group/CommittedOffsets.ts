@@ -143,6 +143,39 @@ export const fetch = (
 const isOfAnotherEpoch = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "Server" && (reason.code === code.STALE_MEMBER_EPOCH || reason.code === code.UNKNOWN_MEMBER_ID)
 
+/** How a commit is told, with the leader epoch of the record before it where there is a field for that. */
+export const asCommit = ({ leaderEpoch, metadata, offset, partition }: Commit, knowsEpochs: boolean) => ({
+  partitionIndex: partition,
+  committedOffset: offset,
+  ...(knowsEpochs && leaderEpoch !== undefined ? { committedLeaderEpoch: leaderEpoch } : {}),
+  committedMetadata: metadata ?? ""
+})
+
+/** The code of each commit, in their order, -1 for what nothing was said of: that was not committed. */
+export const answered = <A extends { readonly partitions: ReadonlyArray<PartitionCode> }>(
+  cluster: Cluster["Service"],
+  id: string,
+  api: "OffsetCommit" | "TxnOffsetCommit",
+  commits: ReadonlyArray<Commit>,
+  topics: ReadonlyArray<A>,
+  nameOf: (topic: A) => string
+): ReadonlyArray<number> => {
+  const codes = new Map<string, number>()
+  for (const topic of topics) {
+    const name = nameOf(topic)
+    for (const { errorCode, partitionIndex } of topic.partitions)
+      codes.set(TopicPartition.key({ topic: name, partition: partitionIndex }), errorCode)
+  }
+  const moved = [...codes.values()].some((code) => ErrorCode.asks(code, api) === "coordinator")
+  if (moved) cluster.forgetCoordinator("group", id)
+  return commits.map((one) => codes.get(TopicPartition.key(one)) ?? -1)
+}
+
+interface PartitionCode {
+  readonly partitionIndex: number
+  readonly errorCode: number
+}
+
 /** The code of each commit, in their order; fails where the coordinator gave no answer. */
 export const commit = (
   cluster: Cluster["Service"],
@@ -167,31 +200,16 @@ export const commit = (
           ...(version >= 7 ? { groupInstanceId: as.instanceId } : {}),
           topics: named.topics.map(([name, list, topicId]) => ({
             ...topicAt(version, name, topicId),
-            partitions: list.map(({ leaderEpoch, metadata, offset, partition }) => ({
-              partitionIndex: partition,
-              committedOffset: offset,
-              ...(version >= 6 && leaderEpoch !== undefined ? { committedLeaderEpoch: leaderEpoch } : {}),
-              committedMetadata: metadata ?? ""
-            }))
+            partitions: list.map((one) => asCommit(one, version >= 6))
           }))
         }
       },
       named.versions
     )
-    const codes = new Map<string, number>()
-    for (const topic of response.topics) {
-      const name = named.nameOf(topic)
-      for (const { errorCode, partitionIndex } of topic.partitions) {
-        codes.set(TopicPartition.key({ topic: name, partition: partitionIndex }), errorCode)
-      }
-    }
-    const seen = new Set(codes.values())
-    const moved = [...seen].some((code) => ErrorCode.asks(code, "OffsetCommit") === "coordinator")
-    if (moved) cluster.forgetCoordinator("group", id)
+    const codes = answered(cluster, id, "OffsetCommit", commits, response.topics, (topic) => named.nameOf(topic))
     // The topic was made again under its name: the next try knows its id.
-    if (seen.has(code.UNKNOWN_TOPIC_ID)) yield* Effect.ignore(cluster.topics(named.names))
-    // What the coordinator did not answer for was not committed.
-    return commits.map((one) => codes.get(TopicPartition.key(one)) ?? -1)
+    if (codes.includes(code.UNKNOWN_TOPIC_ID)) yield* Effect.ignore(cluster.topics(named.names))
+    return codes
   })
   return asked(cluster, id, once)
 }

@@ -7,7 +7,7 @@ import type * as Schema from "effect/Schema"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
-import type { ProducerId } from "../engine/TransactionGate.ts"
+import { type ProducerId, sending } from "../engine/TransactionGate.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Api, SendOptions } from "../protocol/Exchange.ts"
 import * as AddOffsetsToTxn from "../protocol/messages/AddOffsetsToTxn.ts"
@@ -54,9 +54,6 @@ export interface CoordinatorRequests {
   /** Who has the transactional id now, as far as the coordinator tells (Kafka 3.0). */
   readonly holder: Effect.Effect<string | undefined>
 }
-
-/** One try; on connections of their own, since one that is late ends its connection. */
-const sending: SendOptions = { channel: "transactions", timeout: 5000 }
 
 /** The code of an answer about several partitions: one that no retry cures, else one that passes, else none. */
 const worst = (codes: ReadonlyArray<number>, api: ErrorCode.Api): number =>
