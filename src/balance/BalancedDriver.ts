@@ -248,12 +248,7 @@ export const join = Effect.fnUntraced(function* (
       post({ _tag: "Refused", error: KafkaError.make({ _tag: "GroupRefused", group, code, name, message }) })
     },
     topicsChanged: Effect.sync(() => void inBackground(lookAgain)),
-    closing: Effect.sync(() => post({ _tag: "Closing" })),
-    leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
-      Effect.andThen(driven.ended),
-      Effect.timeoutOption(settings.leaveTimeout),
-      Effect.asVoid
-    )
+    ...MemberWork.ends(driven, settings.leaveTimeout)
   }
 })
 

@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import { orDied } from "../Abandon.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
-import type { Owner } from "../Membership.ts"
+import type { Member, Owner } from "../Membership.ts"
 
 export interface MemberWork {
   /**
@@ -26,6 +26,22 @@ export const broken = (what: string, cause: unknown, group: string): KafkaError.
   cause instanceof KafkaError.KafkaError
     ? cause
     : KafkaError.make({ _tag: "Misuse", message: `${what} failed: ${String(cause)}`, group }, cause)
+
+/** How a member hears that it is to end: the verbs of `Member`, as events of its machine. */
+export const ends = (
+  machine: {
+    readonly post: (event: { readonly _tag: "Closing" } | { readonly _tag: "Close" }) => void
+    readonly ended: Effect.Effect<void>
+  },
+  leaveTimeout: number
+): Pick<Member, "closing" | "leave"> => ({
+  closing: Effect.sync(() => machine.post({ _tag: "Closing" })),
+  leave: Effect.sync(() => machine.post({ _tag: "Close" })).pipe(
+    Effect.andThen(machine.ended),
+    Effect.timeoutOption(leaveTimeout),
+    Effect.asVoid
+  )
+})
 
 /** The work of a member of a group. */
 export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, never, Scope.Scope> =>

@@ -203,11 +203,6 @@ export const join = (
         state().phase === "stable" ? inBackground(lookAgain) : post({ _tag: "Outdated" })
       ),
       stopping: Effect.sync(() => post({ _tag: "Stopping" })),
-      closing: Effect.sync(() => post({ _tag: "Closing" })),
-      leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
-        Effect.andThen(machine.ended),
-        Effect.timeoutOption(settings.leaveTimeout),
-        Effect.asVoid
-      )
+      ...MemberWork.ends(machine, settings.leaveTimeout)
     }
   })

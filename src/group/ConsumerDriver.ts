@@ -49,7 +49,7 @@ export const join = (
       group,
       settings,
       { names: watch.subscribed, pattern },
-      () => Math.ceil(settings.sessionTimeout / 3),
+      Math.ceil(settings.sessionTimeout / 3),
       () => state().phase === "leaving" || state().phase === "ended"
     )
     const [heartbeats, rejoins] = yield* Effect.all([
@@ -176,12 +176,7 @@ export const join = (
         post({ _tag: "CommitRefused", memberId: as.memberId, epoch: as.generation, code: errorCode }),
       topicsChanged: Effect.sync(() => void inBackground(resubscribed)),
       stopping: Effect.sync(() => post({ _tag: "Stopping" })),
-      closing: Effect.sync(() => post({ _tag: "Closing" })),
-      leave: Effect.sync(() => post({ _tag: "Close" })).pipe(
-        Effect.andThen(machine.ended),
-        Effect.timeoutOption(settings.leaveTimeout),
-        Effect.asVoid
-      )
+      ...MemberWork.ends(machine, settings.leaveTimeout)
     }
   })
 

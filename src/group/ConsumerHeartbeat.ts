@@ -81,7 +81,7 @@ export const make = (
   group: string,
   settings: Settings,
   subscription: Subscription,
-  timeout: () => number,
+  timeout: number,
   /** Whoever has left joins no more, though its heartbeat has waited for something until now. */
   hasGone: () => boolean
 ) => {
@@ -90,7 +90,7 @@ export const make = (
   let isPatternRefused = false
 
   const coordinator = cluster.coordinator("group", group)
-  const options = () => ({ channel, timeout: timeout(), budget: "sessionTimeout" })
+  const options = () => ({ channel, timeout, budget: "sessionTimeout" })
 
   /** What the broker is told instead of the pattern's names, where it knows patterns. */
   const brokerPattern = (): string | undefined => {
@@ -168,7 +168,7 @@ export const make = (
         sentAt,
         epoch: memberEpoch,
         // Where the session is shorter than the brokers think, or the interval absurd, one that is late must not end it.
-        interval: Math.max(leastInterval, Math.min(heartbeatIntervalMs, timeout())),
+        interval: Math.max(leastInterval, Math.min(heartbeatIntervalMs, timeout)),
         assignment: assignment?.topicPartitions.flatMap(({ partitions, topicId }) =>
           partitions.map((partition) => ({ topicId, partition }))
         ),

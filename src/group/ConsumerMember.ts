@@ -17,6 +17,7 @@
  * - A broker that cannot be reached is never a failure here; a refusal is.
  */
 import type { Why } from "../Backoff.ts"
+import { after, before, nothing } from "../engine/Steps.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Refusal from "./Refusal.ts"
@@ -40,12 +41,6 @@ const code = ErrorCode.codes
 const api = "ConsumerGroupHeartbeat"
 
 const forget: ReadonlyArray<Command> = [{ _tag: "ForgetCoordinator" }]
-
-const nothing = (state: State): Step => [state, []]
-
-const before = (commands: ReadonlyArray<Command>, [state, more]: Step): Step => [state, [...commands, ...more]]
-
-const after = ([state, commands]: Step, then: (state: State) => Step): Step => before(commands, then(state))
 
 const key = ({ partition, topicId }: IdPartition): string => `${topicId}-${partition}`
 

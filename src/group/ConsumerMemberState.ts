@@ -2,6 +2,7 @@
  * Pure. What a member of a group of the consumer protocol (KIP-848) is at a moment, what may happen to it and what it may
  * ask for: the words of the state machine in `ConsumerMember`. Times are milliseconds by the `SessionClock`.
  */
+import type * as Steps from "../engine/Steps.ts"
 import type { LastingDelay } from "../Backoff.ts"
 import type * as KafkaError from "../KafkaError.ts"
 
@@ -156,7 +157,7 @@ export type Command =
   | { readonly _tag: "Lose"; readonly round: number }
   | { readonly _tag: "Fail"; readonly error: KafkaError.KafkaError }
 
-export type Step = readonly [state: State, commands: ReadonlyArray<Command>]
+export type Step = Steps.Step<State, Command>
 
 /** A member that joins at the first tick. */
 export const initial = (memberId: string): State => ({

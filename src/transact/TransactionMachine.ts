@@ -13,16 +13,17 @@
  *   transaction that it aborts since it was open for too long: so InitProducerId is asked, which tells the two apart.
  */
 import * as ErrorCode from "../ErrorCode.ts"
+import { before, nothing } from "../engine/Steps.ts"
+import type * as Steps from "../engine/Steps.ts"
 import type { ProducerId } from "../engine/TransactionGate.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Command, Event, Phase, Settings, State } from "./TransactionState.ts"
 
-type Step = readonly [State, ReadonlyArray<Command>]
+type Step = Steps.Step<State, Command>
 
 const none: ReadonlySet<string> = new Set()
 const { codes } = ErrorCode
 
-const nothing = (state: State): Step => [state, []]
 const tell = (what: Extract<Command, { _tag: "Tell" }>["what"], error?: KafkaError.KafkaError): Command => ({
   _tag: "Tell",
   what,
@@ -83,17 +84,15 @@ const proceed = (step: Step): Step => {
     case "ready":
       if (!state.isStale)
         return [state.asks === "begin" ? { ...done, ...closed, phase: "open" } : done, [...commands, tell("begin")]]
-      return after(commands, init(state))
+      return before(commands, init(state))
     case "new":
-      return after(commands, init(state))
+      return before(commands, init(state))
     case "doubt":
-      return after(commands, end(state, false, "resolving"))
+      return before(commands, end(state, false, "resolving"))
     default:
       return step
   }
 }
-
-const after = (commands: ReadonlyArray<Command>, [state, more]: Step): Step => [state, [...commands, ...more]]
 
 /** Whoever waits to begin hears why not. */
 const refuse = (state: State, phase: Phase, error: KafkaError.KafkaError): Step =>
@@ -151,13 +150,13 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
       const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
       return isFenced(event.code)
         ? [{ ...next, ...closed, phase: "over", error }, told]
-        : after(told, refuse(next, "new", error))
+        : before(told, refuse(next, "new", error))
     }
     case "InitUnanswered": {
       if (state.phase !== "initializing") return nothing(state)
       const { contested } = state
       if (contested?.tells !== true) return refuse(state, "new", event.error)
-      return after(
+      return before(
         [tell("end", contested.error)],
         refuse({ ...state, contested: { ...contested, tells: false } }, "new", event.error)
       )
@@ -246,7 +245,7 @@ type EndAnswered = Extract<Event, { readonly _tag: "EndAnswered" }>
 const added = ([state, commands]: Step): Step => {
   const next: State = { ...state, adding: none }
   if (!next.isEnding || next.phase !== "open") return [next, commands]
-  return after(commands, end(next, next.commits && next.failure === undefined, "ending"))
+  return before(commands, end(next, next.commits && next.failure === undefined, "ending"))
 }
 
 /** Adds what waits, one request at a time. */
