@@ -107,6 +107,29 @@ it.live(
 )
 
 it.live(
+  "samsa ends with 4 where the cluster lets this user not in, or not do this",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({
+        topics: ["orders"],
+        listen: true,
+        sasl: { users: { admin: "a-secret", alice: "b-secret" } }
+      })
+      const as = (user: string, password: string, ...args: ReadonlyArray<string>) =>
+        here([...args, "-b", broker.bootstrap.join(","), "--user", user, "--password", password])
+      const stranger = yield* as("alice", "wrong", "topics", "list")
+      assert.strictEqual(stranger.code, 4, stranger.error)
+      assert.match(stranger.error, /Unauthenticated.*KAFKA_SASL_PASSWORD say who logs in/s)
+      const rule = yield* as("admin", "a-secret", "acls", "add", "topic", "orders", "User:admin", "all")
+      assert.strictEqual(rule.code, 0, rule.error)
+      const refused = yield* as("alice", "b-secret", "consume", "orders", "--from", "earliest", "--end")
+      assert.strictEqual(refused.code, 4, refused.error)
+      assert.match(refused.error, /samsa acls list shows who may do what/)
+    }).pipe(Effect.scoped),
+  120_000
+)
+
+it.live(
   "samsa tells what is wrong in a line",
   () =>
     Effect.gen(function* () {
