@@ -98,15 +98,16 @@ export interface DeadLetters<E> {
  * @category models
  */
 export interface RunPolicy<E, E2 = never, R2 = never> {
-  /** How much order is kept: of a partition (default), of a key, or none. */
+  /** How much order is kept: of a partition, of a key, or none. Default `"partition"`. */
   readonly order?: "partition" | "key" | "none" | undefined
-  /** Records at work at once in a partition. Always 1 for order `"partition"`; default 16 for the others. */
+  /** Records at work at once in a partition. Always 1 for order `"partition"`. Default: 16 for `"key"` and `"none"`. */
   readonly concurrency?: number | undefined
   /** Records at work at once over all partitions. Default: no limit but that of each partition. */
   readonly maxConcurrency?: number | undefined
   /**
    * When a handler that failed is tried again, in place: the records behind it wait, as far as the order asks for it.
-   * The heartbeats go on meanwhile; a revoke ends the waiting, and leaves the record unfinished.
+   * The heartbeats go on meanwhile; a revoke ends the waiting, and leaves the record unfinished. Default: its failure is
+   * that of `run`.
    */
   readonly retry?: Schedule.Schedule<unknown, E, E2, R2> | undefined
   readonly deadLetter?: undefined
@@ -122,18 +123,21 @@ export interface DeadLetterPolicy<E, E2 = never, R2 = never> extends Omit<RunPol
   /**
    * Where a record goes whose retries are spent, whose handler died, or that does not fit its Schema: raw key and value,
    * all headers, and `samsa.dead-letter.topic`, `.partition`, `.offset`, `.reason` and `.attempts` (0 where no handler
-   * saw it). The record is done when the dead letter is acknowledged.
+   * saw it). The record is done when the dead letter is acknowledged. Default: nowhere, its failure is that of `run`.
    */
   readonly deadLetter: Topic.Bytes<string>
 }
 
 /**
- * The same for some failures; the others stay failures of `run`.
+ * The same for some failures; the others stay failures of `run`. `I` is what the Schedule of `retry` takes.
  *
  * @since 0.1.0
  * @category models
  */
-export interface SomeDeadLettersPolicy<E, E2 = never, R2 = never> extends Omit<RunPolicy<E, E2, R2>, "deadLetter"> {
+export interface SomeDeadLettersPolicy<E, E2 = never, R2 = never, I = E> extends Omit<
+  RunPolicy<I, E2, R2>,
+  "deadLetter"
+> {
   readonly deadLetter: DeadLetters<E>
 }
 
@@ -192,19 +196,19 @@ export interface Consumer<out A> {
    */
   readonly run: {
     /** What handlers fail with, and what does not fit its Schema, goes to `deadLetter`, by a producer. */
-    <E, R, E2 = never, R2 = never>(
+    <E extends I, R, E2 = never, R2 = never, I = unknown>(
       handler: (record: A) => Effect.Effect<unknown, E, R>,
-      policy: DeadLetterPolicy<NoInfer<E>, E2, R2>
+      policy: DeadLetterPolicy<I, E2, R2>
     ): Effect.Effect<void, KafkaError.KafkaError, R | R2 | Producer>
     /** Some of it does; what else a handler fails with ends it. */
-    <E, R, E2 = never, R2 = never>(
+    <E extends I, R, E2 = never, R2 = never, I = unknown>(
       handler: (record: A) => Effect.Effect<unknown, E, R>,
-      policy: SomeDeadLettersPolicy<NoInfer<E>, E2, R2>
+      policy: SomeDeadLettersPolicy<NoInfer<E>, E2, R2, I>
     ): Effect.Effect<void, KafkaError.KafkaError | E | E2, R | R2 | Producer>
-    /** What a handler fails with, after its retries, ends it. */
-    <E, R, E2 = never, R2 = never>(
+    /** What a handler fails with, after its retries, ends it. `I`: what the Schedule of `retry` takes. */
+    <E extends I, R, E2 = never, R2 = never, I = unknown>(
       handler: (record: A) => Effect.Effect<unknown, E, R>,
-      policy?: RunPolicy<NoInfer<E>, E2, R2>
+      policy?: RunPolicy<I, E2, R2>
     ): Effect.Effect<void, KafkaError.KafkaError | E | E2, R | R2>
   }
   /**

@@ -145,10 +145,10 @@ export class Transactions extends Context.Service<
       effect: Effect.Effect<A, E, R>
     ) => Effect.Effect<A, E | KafkaError.KafkaError, Exclude<R, Producer.Producer | Transaction>>
     /** See `process`. */
-    readonly process: <A, E, R, E2 = never, R2 = never>(
+    readonly process: <A, E extends I, R, E2 = never, R2 = never, I = unknown>(
       consumer: Consumer.Consumer<A>,
       handler: (records: Arr.NonEmptyReadonlyArray<A>) => Effect.Effect<unknown, E, R>,
-      options?: ProcessOptions<NoInfer<E>, E2, R2>
+      options?: ProcessOptions<I, E2, R2>
     ) => Effect.Effect<void, E | E2 | KafkaError.KafkaError, Exclude<R, Producer.Producer | Transaction> | R2>
   }
 >()("samsa/Transactions") {}
@@ -219,10 +219,10 @@ export const run = <A, E, R>(
  * @since 0.1.0
  * @category running
  */
-export const process = <A, E, R, E2 = never, R2 = never>(
+export const process = <A, E extends I, R, E2 = never, R2 = never, I = unknown>(
   consumer: Consumer.Consumer<A>,
   handler: (records: Arr.NonEmptyReadonlyArray<A>) => Effect.Effect<unknown, E, R>,
-  options?: ProcessOptions<NoInfer<E>, E2, R2>
+  options?: ProcessOptions<I, E2, R2>
 ): Effect.Effect<
   void,
   E | E2 | KafkaError.KafkaError,
