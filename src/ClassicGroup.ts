@@ -16,21 +16,21 @@ import type { Membership } from "./Membership.ts"
  * @category models
  */
 export interface ClassicOptions {
-  /** By falling preference. Default range. Java: partition.assignment.strategy. */
+  /** How the leader shares the partitions out, by falling preference. Default `[Assignor.range]`. Java: partition.assignment.strategy. */
   readonly assignors?: ReadonlyArray<Assignor.Assignor> | undefined
   /**
    * How long the coordinator waits for a heartbeat before it takes the partitions away. Default 45 s; 30 s, their limit,
-   * for brokers before 0.10.1. Java: session.timeout.ms.
+   * for brokers before 0.10.1. Java: session.timeout.ms; PyKafka: 30 s there.
    */
   readonly sessionTimeout?: Duration.Input | undefined
-  /** Default 3 s. Java: heartbeat.interval.ms. */
+  /** How often the coordinator hears that the member lives; at most a third of `sessionTimeout`. Default 3 s. Java: heartbeat.interval.ms; PyKafka: heartbeat_interval_ms. */
   readonly heartbeatInterval?: Duration.Input | undefined
   /**
    * How long a rebalance waits for each member to drain and join again. Default 60 s. Brokers before 0.10.1 take the
    * session timeout instead. Java: max.poll.interval.ms, which is 5 min there, since it also bounds a single record.
    */
   readonly rebalanceTimeout?: Duration.Input | undefined
-  /** A static member (KIP-345, brokers from 2.3): keeps its partitions over a restart within the session timeout. Java: group.instance.id. */
+  /** A static member (KIP-345, brokers from 2.3): keeps its partitions over a restart within the session timeout. Default: none. Java: group.instance.id. */
   readonly instanceId?: string | undefined
   /** How often topics are looked at for new partitions, and a pattern for new topics. Default 5 min. Java: metadata.max.age.ms. */
   readonly metadataMaxAge?: Duration.Input | undefined

@@ -31,9 +31,9 @@ export interface ConsumerOptions {
    * consumer.session.timeout.ms; the protocol does not tell it. Default 45 s, as theirs.
    */
   readonly sessionTimeout?: Duration.Input | undefined
-  /** A static member (KIP-345): keeps its partitions over a restart within the session timeout. Java: group.instance.id. */
+  /** A static member (KIP-345): keeps its partitions over a restart within the session timeout. Default: none. Java: group.instance.id. */
   readonly instanceId?: string | undefined
-  /** Where the member is, for assignors that care. Java: client.rack. */
+  /** Where the member is, for assignors that care. Default: not said. Java: client.rack. */
   readonly rack?: string | undefined
   /**
    * How often a pattern is looked at for new topics, where the brokers cannot: they know no look-around and no

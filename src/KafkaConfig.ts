@@ -25,7 +25,7 @@ import * as Security from "./Security.ts"
  * @category models
  */
 export interface Options<R = never> extends OptionsWithoutBootstrap<R> {
-  /** `host:port`, IPv6 as `[::1]:9092`; the port defaults to 9092. Any live broker leads to all. Java: bootstrap.servers. */
+  /** `host:port`, IPv6 as `[::1]:9092`; the port defaults to 9092. Any live broker leads to all. Java: bootstrap.servers; PyKafka: hosts. */
   readonly bootstrap: ReadonlyArray<string>
 }
 
@@ -39,15 +39,16 @@ export interface OptionsWithoutBootstrap<R = never> {
   /** How the brokers' logs and quotas name us. Default `"samsa"`. Java: client.id. */
   readonly clientId?: string | undefined
   /**
-   * When a first broker is looked for: `"eagerly"` (the default) while the Layer is built, which fails where there is
-   * none; `"lazily"` when one is first needed, so that an application starts while Kafka is away. `Kafka.health` tells.
+   * When a first broker is looked for: `"eagerly"` while the Layer is built, which fails where there is none; `"lazily"`
+   * when one is first needed, so that an application starts while Kafka is away. `Kafka.health` tells. Default
+   * `"eagerly"`.
    */
   readonly connect?: "eagerly" | "lazily" | undefined
   /** How long the Layer tries to reach a first broker before it fails. Default 30 s. */
   readonly bootstrapTimeout?: Duration.Input | undefined
-  /** How long opening one connection may take. Default 10 s. Java: socket.connection.setup.timeout.ms. */
+  /** How long opening one connection may take: TCP, TLS, versions and authentication. Default 10 s. Java: socket.connection.setup.timeout.ms; PyKafka: socket_timeout_ms. */
   readonly connectTimeout?: Duration.Input | undefined
-  /** How long a request may take, beyond what the broker is asked to wait. Default 30 s. Java: request.timeout.ms. */
+  /** How long a request may take, beyond what the broker is asked to wait. Default 30 s. Java: request.timeout.ms; PyKafka: socket_timeout_ms. */
   readonly requestTimeout?: Duration.Input | undefined
   /** How long a topic, a leader, a coordinator or an offset is looked for. Default 15 s. Java: max.block.ms, default.api.timeout.ms. */
   readonly metadataTimeout?: Duration.Input | undefined
@@ -70,11 +71,11 @@ export interface OptionsWithoutBootstrap<R = never> {
    * librdkafka: socket.keepalive.enable.
    */
   readonly keepAlive?: Duration.Input | undefined
-  /** TLS; `true` trusts the authorities that Node.js trusts. Default false. Java: security.protocol, ssl.*. */
+  /** TLS; `true` trusts the authorities that Node.js trusts. Default false. Java: security.protocol, ssl.*; PyKafka: ssl_config. */
   readonly tls?: boolean | Security.Tls | undefined
   /** How we say who we are. Default: not at all. Java: security.protocol, sasl.*. */
   readonly sasl?: Security.Sasl<R> | undefined
-  /** The local IP address that connections come from. Default: the system's choice. PyKafka: source_address. */
+  /** The local IP address that connections come from, without a port, since each broker has several. Default: the system's choice. PyKafka: source_address. */
   readonly sourceAddress?: string | undefined
   /**
    * The oldest release among the brokers, such as `"0.9"`: below 0.10 its versions are taken as given, and the brokers

@@ -46,7 +46,7 @@ import type { ZooKeeper } from "./ZooKeeper.ts"
 export interface Native {
   /**
    * Properties of librdkafka beyond the settings here, by its names: `{ "socket.nagle.disable": true }`. One
-   * that says what a setting says fails with `Misconfigured`. Default none.
+   * that says what a setting says fails with `Misconfigured`. Default: none.
    */
   readonly properties?: { readonly [name: string]: string | number | boolean | Redacted.Redacted<string> } | undefined
 }

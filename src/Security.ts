@@ -27,15 +27,15 @@ export type Pem = string | { readonly file: string }
  * @category models
  */
 export interface Tls {
-  /** The authorities that may have signed the brokers' certificates. Java: ssl.truststore.location, .certificates. */
+  /** The authorities that may have signed the brokers' certificates. Default: those that Node.js trusts. Java: ssl.truststore.location, .certificates. */
   readonly ca?: Pem | undefined
-  /** Our certificate, and those between it and its authority. Java: ssl.keystore.location, .certificate.chain. */
+  /** Our certificate, and those between it and its authority. Default: none. Java: ssl.keystore.location, .certificate.chain. */
   readonly cert?: Pem | undefined
-  /** Its private key. Java: ssl.keystore.key. */
+  /** Its private key. Default: none. Java: ssl.keystore.key. */
   readonly key?: Redacted.Redacted<string> | { readonly file: string } | undefined
-  /** What an encrypted key is encrypted with. Java: ssl.key.password. */
+  /** What an encrypted key is encrypted with. Default: none. Java: ssl.key.password. */
   readonly passphrase?: Redacted.Redacted<string> | undefined
-  /** The name that the certificate must bear, and that is sent as SNI, where it is not the host that is connected to. */
+  /** The name that the certificate must bear, and that is sent as SNI. Default: the host that is connected to. */
   readonly servername?: string | undefined
   /** Whether the certificate must bear the host's name. Default true. Java: ssl.endpoint.identification.algorithm. */
   readonly checkServerName?: boolean | undefined
@@ -48,8 +48,11 @@ export interface Tls {
  * @category models
  */
 export interface Plain {
+  /** Java: sasl.mechanism. */
   readonly mechanism: "PLAIN"
+  /** As the brokers know it. Java: username in sasl.jaas.config. */
   readonly username: string
+  /** The broker hears it. Java: password in sasl.jaas.config. */
   readonly password: Redacted.Redacted<string>
 }
 
@@ -60,10 +63,11 @@ export interface Plain {
  * @category models
  */
 export interface Scram {
+  /** Java: sasl.mechanism. */
   readonly mechanism: "SCRAM-SHA-256" | "SCRAM-SHA-512"
-  /** Of ASCII: Kafka's brokers read no other. */
+  /** Of ASCII: Kafka's brokers read no other. Java: username in sasl.jaas.config. */
   readonly username: string
-  /** Taken as it is: not prepared (RFC 4013), as Kafka's own client does not. */
+  /** Taken as it is: not prepared (RFC 4013), as Kafka's own client does not. Java: password in sasl.jaas.config. */
   readonly password: Redacted.Redacted<string>
   /** The most iterations that are done for a broker that asks for them. Default 16 384. */
   readonly maxIterations?: number | undefined
@@ -75,17 +79,22 @@ export interface Scram {
  * @since 0.1.0
  * @category models
  */
-export type Sasl<R = never> =
-  | Plain
-  | Scram
-  | MskIam<R>
-  | {
-      readonly mechanism: "OAUTHBEARER"
-      /** Asked for at each authentication. Where it fails, the connection is tried again as if it could not be made. */
-      readonly token: Effect.Effect<Redacted.Redacted<string>, unknown, R>
-      /** KIP-342. */
-      readonly extensions?: { readonly [name: string]: string } | undefined
-    }
+export type Sasl<R = never> = Plain | Scram | MskIam<R> | OAuthBearer<R>
+
+/**
+ * A token, such as one of OAuth 2.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OAuthBearer<R = never> {
+  /** Java: sasl.mechanism. */
+  readonly mechanism: "OAUTHBEARER"
+  /** Asked for at each authentication. Where it fails, the connection is tried again as if it could not be made. Java: sasl.login.callback.handler.class. */
+  readonly token: Effect.Effect<Redacted.Redacted<string>, unknown, R>
+  /** What is sent beside the token (KIP-342). Default: none. Java: SaslExtensionsCallback. */
+  readonly extensions?: { readonly [name: string]: string } | undefined
+}
 
 /**
  * Credentials of AWS, permanent or of a session.
@@ -107,6 +116,7 @@ export interface AwsCredentials {
  * @category models
  */
 export interface MskIam<R = never> {
+  /** Java: sasl.mechanism. */
   readonly mechanism: "AWS_MSK_IAM"
   /** Of the cluster, such as `eu-central-1`. */
   readonly region: string

@@ -27,8 +27,8 @@ export type { LayoutName } from "./balance/Layout.ts"
  */
 export interface ZooKeeperOptions {
   /**
-   * Whose nodes they are: `"pykafka"` (default; 2.5 and later on Python 3), `"pykafka-2.3-py3"`, `"pykafka-py2"`, or
-   * `"jvm"` for the high-level consumer of 0.8 to 0.11. All members of a group must agree.
+   * Whose nodes they are: `"pykafka"` (2.5 and later on Python 3), `"pykafka-2.3-py3"`, `"pykafka-py2"`, or `"jvm"` for
+   * the high-level consumer of 0.8 to 0.11. All members of a group must agree. Default `"pykafka"`.
    */
   readonly layout?: LayoutName | undefined
   /** How partitions are shared out; all members of a group must agree. Default `"range"`. PyKafka: membership_protocol. JVM: partition.assignment.strategy. */
@@ -44,15 +44,15 @@ export interface ZooKeeperOptions {
   /**
    * How often claims that others hold are tried in one balance before the consumer fails with `TimedOut`. Default 10:
    * together with `rebalanceBackoff` 90 s, for which members of ours may take to give back what they have. PyKafka:
-   * rebalance_max_retries, which is 5 there. JVM: rebalance.max.retries (4). Not beside `claim`.
+   * rebalance_max_retries, 5 there; JVM: rebalance.max.retries, 4 there. Not beside `claim`.
    */
   readonly rebalanceMaxRetries?: number | undefined
   /**
    * The n-th wait for a claim lasts n times as long; it ends at once where the claim is freed. So long, too, until the
-   * group is looked at again where that has failed. Default 2 s. PyKafka: rebalance_backoff_ms.
+   * group is looked at again where that has failed. Default 2 s. PyKafka: rebalance_backoff_ms; JVM: rebalance.backoff.ms.
    */
   readonly rebalanceBackoff?: Duration.Input | undefined
-  /** Where offsets are kept: by Kafka (default), or in ZooKeeper, as the JVM's offsets.storage=zookeeper has it. */
+  /** Where offsets are kept: by Kafka, or in ZooKeeper. Default `"kafka"`. JVM: offsets.storage, zookeeper there. */
   readonly offsets?: "kafka" | "zooKeeper" | undefined
   /** How often topics are looked at for what no watch has told, and a pattern for new topics. Default 5 min. Java: metadata.max.age.ms. */
   readonly metadataMaxAge?: Duration.Input | undefined

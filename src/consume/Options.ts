@@ -9,26 +9,31 @@ import * as Settings from "./Settings.ts"
 /** What becomes of records that do not fit their Schema, for every way to read. */
 interface UndecodableOptions<RU> {
   /**
-   * A record that does not fit its Schema: fail with `Decode` (default), pass over it (`"skip"`), or do something with
-   * it first, such as `Consumer.deadLetter(topic)`. What is passed over is done, and told as the event `Skipped`. With
-   * `Consumer.asResult(topic)` nothing is passed over: it is a value. A `deadLetter` of `run` comes before this.
+   * A record that does not fit its Schema: fail with `Decode`, pass over it (`"skip"`), or do something with it first,
+   * such as `Consumer.deadLetter(topic)`. What is passed over is done, and told as the event `Skipped`. With
+   * `Consumer.asResult(topic)` nothing is passed over: it is a value. A `deadLetter` of `run` comes before this. Default
+   * `"fail"`.
    */
   readonly onUndecodable?: Settings.OnUndecodable<RU> | undefined
 }
 
 interface GroupOptions<RM, RA, RU> extends Settings.CommonOptions, UndecodableOptions<RU> {
-  /** Java: group.id. */
+  /** With whom it shares the partitions, and whose offsets it reads and commits. Java: group.id; PyKafka: consumer_group. */
   readonly group: string
   /**
-   * Where the group has no commit (PyKafka's auto_offset_reset); `"committed"` fails with `NoCommit` there. What
-   * `"latest"` and a time find is committed at once: it is the group's position from then on.
+   * Where it begins where the group has no commit; `"committed"` fails with `NoCommit` there. What `"latest"` and a time
+   * find is committed at once: it is the group's position from then on. Java: auto.offset.reset; PyKafka:
+   * auto_offset_reset.
    */
   readonly from: Offset.Position | "committed"
-  /** Ignore the commits at the first assignment, and commit the new position at once (PyKafka's reset_offset_on_start). */
+  /** Ignore the commits at the first assignment, and commit the new position at once. Default false. PyKafka: reset_offset_on_start. */
   readonly resetOnStart?: boolean | undefined
-  /** How partitions are shared in the group. Default `Membership.classic()`. */
+  /** How partitions are shared in the group. Default `Membership.classic()`. Java: group.protocol. */
   readonly membership?: Membership.Membership<RM> | undefined
-  /** May return positions for what was assigned (PyKafka's post_rebalance_callback). */
+  /**
+   * When partitions were assigned, before anything of them is read; may return positions to begin at. Default: nothing is
+   * done. Java: onPartitionsAssigned; PyKafka: post_rebalance_callback.
+   */
   readonly onAssigned?:
     | ((
         partitions: ReadonlyArray<TopicPartition>
@@ -36,47 +41,59 @@ interface GroupOptions<RM, RA, RU> extends Settings.CommonOptions, UndecodableOp
     | undefined
   /**
    * Before partitions are given back: what is in flight is through, and their last offsets are committed afterwards, so
-   * that it may still mark records. Waited for, within the time that the group gives. Java: onPartitionsRevoked.
+   * that it may still mark records. Waited for, within the time that the group gives. Default: nothing is done. Java:
+   * onPartitionsRevoked.
    */
   readonly onRevoked?: ((partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>) | undefined
-  /** Partitions were lost: others have them. Waited for, within `drainTimeout`. Java: onPartitionsLost. */
+  /** Partitions were lost: others have them. Waited for, within `drainTimeout`. Default: nothing is done. Java: onPartitionsLost. */
   readonly onLost?: ((partitions: ReadonlyArray<TopicPartition>) => Effect.Effect<unknown, never, RA>) | undefined
 }
 
 /** Settings of a consumer in a group. */
 export interface SubscribeOptions<T, RM = never, RA = never, RU = never> extends GroupOptions<RM, RA, RU> {
-  /** Typed topics, or names of topics of bytes. */
+  /** Of `subscribe`: typed topics, or names of topics of bytes. Java: subscribe(topics). */
   readonly topics: T
 }
 
 /** Settings of a consumer of a pattern. */
 export interface SubscribePatternOptions<RM = never, RA = never, RU = never> extends GroupOptions<RM, RA, RU> {
-  /** Matches whole names or parts of them, as it is written; internal topics are never matched. */
+  /** Of `subscribePattern`: matches whole names or parts of them, as it is written; internal topics are never matched. Java: subscribe(pattern). */
   readonly pattern: RegExp
 }
 
+/** What is read without a membership, and how far. */
+interface BoundedOptions<RU> extends Settings.CommonOptions, UndecodableOptions<RU> {
+  /** Where it begins; `"committed"` needs a `group`. Java: seek, auto.offset.reset; PyKafka: auto_offset_reset. */
+  readonly from: Offset.Position | "committed"
+  /** A bounded read: it ends by itself at what this meant when it started. Default: it goes on for good. */
+  readonly until?: Offset.Position | undefined
+  /** Under whose name offsets are kept. Default: none are kept. Java: group.id; PyKafka: consumer_group. */
+  readonly group?: string | undefined
+}
+
+/** A topic, or some of its partitions. */
+interface AssignedTopic<T> {
+  /** A typed topic, or the name of one of bytes. Default: `topics` are said. Java: assign. */
+  readonly topic: T
+  readonly topics?: never
+  /**
+   * Which; where there are several `topics`, `{ topic, partition }` each. Default: all, and those that are added later,
+   * from their first record on. Java: assign; PyKafka: partitions.
+   */
+  readonly partitions?: ReadonlyArray<number> | undefined
+}
+
+/** Several topics, or some of their partitions. */
+interface AssignedTopics<T> {
+  /** Several topics. Default: `topic` is said. Java: assign. */
+  readonly topics: ReadonlyArray<T>
+  readonly topic?: never
+  /** Default: all of all, and those that are added later, from their first record on. */
+  readonly partitions?: ReadonlyArray<TopicPartition> | undefined
+}
+
 /** Settings of a consumer without membership: of a topic, or of several. */
-export type AssignOptions<T, RU = never> = Settings.CommonOptions &
-  UndecodableOptions<RU> & {
-    readonly from: Offset.Position | "committed"
-    /** A bounded read: it ends by itself at what this meant when it started. */
-    readonly until?: Offset.Position | undefined
-    /** Where offsets are kept, if anywhere. */
-    readonly group?: string | undefined
-  } & (
-    | {
-        readonly topic: T
-        readonly topics?: never
-        /** Default: all, and those that are added later, from their first record on. */
-        readonly partitions?: ReadonlyArray<number> | undefined
-      }
-    | {
-        readonly topics: ReadonlyArray<T>
-        readonly topic?: never
-        /** Default: all of all, and those that are added later, from their first record on. */
-        readonly partitions?: ReadonlyArray<TopicPartition> | undefined
-      }
-  )
+export type AssignOptions<T, RU = never> = BoundedOptions<RU> & (AssignedTopic<T> | AssignedTopics<T>)
 
 const group: Checks.TableOf<GroupOptions<any, any, any>> = {
   ...Settings.common,

@@ -63,33 +63,33 @@ export interface Settings {
 
 /** How records are fetched. */
 export interface FetchOptions {
-  /** How long a broker may wait until `minBytes` are there. Default 500 ms. Java: fetch.max.wait.ms. */
+  /** How long a broker may wait until `minBytes` are there. Default 500 ms. Java: fetch.max.wait.ms; PyKafka: fetch_wait_max_ms. */
   readonly maxWait?: Duration.Input | undefined
-  /** Default 1: whatever is there is answered at once. Java: fetch.min.bytes. */
+  /** How much the broker waits for, in bytes. Default 1: whatever is there is answered at once. Java: fetch.min.bytes; PyKafka: fetch_min_bytes. */
   readonly minBytes?: number | undefined
   /** The size of one answer, in bytes; a first batch that is larger comes all the same. Default 50 MiB. Java: fetch.max.bytes. */
   readonly maxBytes?: number | undefined
-  /** The share of one partition in an answer. Default 1 MiB. Java: max.partition.fetch.bytes. */
+  /** The share of one partition in an answer. Default 1 MiB. Java: max.partition.fetch.bytes; PyKafka: fetch_message_max_bytes. */
   readonly maxPartitionBytes?: number | undefined
   /**
    * How much is fetched ahead, in bytes, over all partitions of the consumer: beyond it no Fetch is sent. Besides it,
    * one array of each partition may wait for the application. Default 64 MiB. librdkafka: queued.max.messages.kbytes.
    */
   readonly bufferBytes?: number | undefined
-  /** Where we are: a replica in the same place is read, where the leader names one (KIP-392). Java: client.rack. */
+  /** Where we are: a replica in the same place is read, where the leader names one (KIP-392). Default: not said. Java: client.rack. */
   readonly clientRack?: string | undefined
   /**
-   * A batch that is damaged in the log, fetched twice: fail with `Corrupt` (default), or go on behind it, which is told
-   * as the event `Damaged` with its offsets.
+   * A batch that is damaged in the log, fetched twice: fail with `Corrupt`, or go on behind it, which is told as the
+   * event `Damaged` with its offsets. Default `"fail"`.
    */
   readonly onCorrupt?: "fail" | "skip" | undefined
-  /** Default true. Java: check.crcs. */
+  /** Whether the checksums of batches are compared. Default true. Java: check.crcs. */
   readonly checkCrcs?: boolean | undefined
 }
 
 /** What every consumer may set. */
 export interface CommonOptions {
-  /** Whether records of open and aborted transactions are read. Default `"committed"`. Java: isolation.level (uncommitted there). */
+  /** Whether records of open and aborted transactions are read. Default `"committed"`. Java: isolation.level, uncommitted there. */
   readonly isolation?: "committed" | "uncommitted" | undefined
   /**
    * The position no longer exists (retention, or a log that was truncated): fail with `DataLoss`, or go on elsewhere,
@@ -97,7 +97,7 @@ export interface CommonOptions {
    * parts from what was read, else its beginning or its end. Default `"fail"`. Java: auto.offset.reset.
    */
   readonly onOutOfRange?: "fail" | "earliest" | "latest" | "nearest" | undefined
-  /** How long marks wait until they are committed. Default 5 s; `"Infinity"`: only by count and at the end. Java: auto.commit.interval.ms. */
+  /** How long marks wait until they are committed. Default 5 s; `"Infinity"`: only by count and at the end. Java: auto.commit.interval.ms; PyKafka: auto_commit_interval_ms. */
   readonly commitInterval?: Duration.Input | undefined
   /** How many marks are committed without waiting. Default: no limit. */
   readonly commitEvery?: number | undefined
@@ -130,11 +130,12 @@ export interface CommonOptions {
    */
   readonly progressTimeout?: Duration.Input | undefined
   /**
-   * What is done about a partition without progress: tell it (`"event"`, default), interrupt what handles it and begin
-   * again at its lowest unfinished record (`run` and `eachPartition`; a `stream`, or a pipeline of `partitions`, ends), or
-   * fail the consumer.
+   * What is done about a partition without progress: tell it (`"event"`), interrupt what handles it and begin again at
+   * its lowest unfinished record (`run` and `eachPartition`; a `stream`, or a pipeline of `partitions`, ends), or fail the
+   * consumer. Default `"event"`.
    */
   readonly onStalled?: "event" | "interrupt" | "fail" | undefined
+  /** How records are fetched. Default: each its own. */
   readonly fetch?: FetchOptions | undefined
 }
 

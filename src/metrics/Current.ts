@@ -11,7 +11,7 @@ import * as Meter from "./Meter.ts"
  * @category models
  */
 export interface Options {
-  /** Default true. */
+  /** Whether anything is counted. Default true. */
   readonly enabled?: boolean | undefined
   /**
    * How many partitions have lag, position and committed offset of their own; those beyond count in the consumer's largest

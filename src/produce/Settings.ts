@@ -25,7 +25,7 @@ export interface Options {
    * enable.idempotence (KIP-98).
    */
   readonly idempotent?: boolean | undefined
-  /** Default `"none"`. zstd needs brokers from 2.1 on. Java: compression.type; PyKafka: compression. */
+  /** How batches are compressed. Default `"none"`. Brokers know zstd from 2.1 on. Java: compression.type; PyKafka: compression. */
   readonly compression?: Compression.Name | undefined
   /**
    * How hard gzip (1 to 9) and zstd (1 to 22) try. Default: the codec's own, 6 and 3. Java: compression.gzip.level,
@@ -34,7 +34,7 @@ export interface Options {
   readonly compressionLevel?: number | undefined
   /** How long at most a batch waits for company while requests are under way; with none under way it never waits. Default 5 ms. Java: linger.ms; PyKafka: linger_ms, 5 s there. */
   readonly linger?: Duration.Input | undefined
-  /** Records waiting for one broker that end the linger. Default: any number may wait. PyKafka: min_queued_messages, 70 000 there. */
+  /** So many records waiting for one broker end the linger. Default: any number may wait. PyKafka: min_queued_messages, 70 000 there. */
   readonly minQueued?: number | undefined
   /** When a batch is full, in bytes before compression. Default 1 000 000. Java: batch.size, 16 384 there. */
   readonly batchBytes?: number | undefined
@@ -50,7 +50,7 @@ export interface Options {
   readonly maxInFlight?: number | undefined
   /** How long the broker may take to answer one attempt, from when it was written out. Default 30 s. Java: request.timeout.ms; PyKafka: socket_timeout_ms. */
   readonly requestTimeout?: Duration.Input | undefined
-  /** How long the leader waits for its replicas, with `acks: "all"`. Default: three quarters of `requestTimeout`, so that its answer comes in time. PyKafka: ack_timeout_ms, 10 s there. */
+  /** How long the leader waits for its replicas, with `acks: "all"`. Default: three quarters of `requestTimeout`, so that its answer comes in time. Java: request.timeout.ms; PyKafka: ack_timeout_ms, 10 s there. */
   readonly ackTimeout?: Duration.Input | undefined
   /** How long a record may take, from the call on: looking its topic up, waiting for room, connecting, and all attempts. Default 2 min. Java: delivery.timeout.ms, and max.block.ms; PyKafka: pending_timeout_ms. */
   readonly deliveryTimeout?: Duration.Input | undefined
@@ -61,15 +61,15 @@ export interface Options {
    * Java: retries, retry.backoff.ms, retry.backoff.max.ms; PyKafka: max_retries, retry_backoff_ms.
    */
   readonly retry?: Backoff.Retry | undefined
-  /** How long closing may flush; what has no outcome then fails. Default 20 s. Java: the argument of close. */
+  /** How long closing may flush; what has no outcome then fails. Default 20 s. Java: the argument of close; PyKafka: pending_timeout_ms. */
   readonly closeTimeout?: Duration.Input | undefined
-  /** Bytes of records without an outcome. Default 33 554 432. Java: buffer.memory. */
+  /** The most bytes of records without an outcome. Default 33 554 432. Java: buffer.memory. */
   readonly bufferBytes?: number | undefined
-  /** Records without an outcome. Default 1 000 000. PyKafka: max_queued_messages, 100 000 there and for each broker. */
+  /** The most records without an outcome. Default 1 000 000. PyKafka: max_queued_messages, 100 000 there and for each broker. */
   readonly bufferRecords?: number | undefined
-  /** What a full buffer does to those who send: wait (default), or fail with `BufferFull`. PyKafka: block_on_queue_full. */
+  /** What a full buffer does to those who send: wait, or fail with `BufferFull`. Default `"block"`. Java: it blocks, for max.block.ms; PyKafka: block_on_queue_full. */
   readonly whenFull?: "block" | "fail" | undefined
-  /** Default: Java's, murmur2 of the key, sticky where there is none. Java: partitioner.class; PyKafka: partitioner. */
+  /** To which partition a record goes that names none. Default: Java's, murmur2 of the key, sticky where there is none. Java: partitioner.class; PyKafka: partitioner. */
   readonly partitioner?: Partitioner.Partitioner | undefined
 }
 

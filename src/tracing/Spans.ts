@@ -18,7 +18,7 @@ import type { FetchedRecord, Headers, ProduceRecord } from "../Record.ts"
  * @category models
  */
 export interface Options {
-  /** Default: true where a Tracer other than Effect's own is there. */
+  /** Whether anything is traced. Default: true where a Tracer other than Effect's own is there. */
   readonly enabled?: boolean | undefined
   /**
    * Writes the span that sends a record into its header `traceparent` (W3C Trace Context), so that what is done with it
