@@ -7,10 +7,11 @@ const root = path.join(import.meta.dirname, "..")
 // Inside node_modules, so that no tool looks at it, and below the package, so that `samsa` resolves to it.
 const out = path.join(root, "node_modules/.cache/samsa-snippets")
 
+/** What was made of the doc comments (docs/api) has their snippets again. */
 const filesIn = (folder: string, ending: string): ReadonlyArray<string> =>
   fs
     .readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(ending))
+    .filter((name) => name.endsWith(ending) && !name.startsWith("api/"))
     .map((name) => path.join(folder, name))
 
 interface Snippet {
@@ -37,8 +38,9 @@ it("every snippet of the docs and doc comments compiles", () => {
   fs.rmSync(out, { recursive: true, force: true })
   fs.mkdirSync(out, { recursive: true })
   snippets.forEach(({ code }, i) => fs.writeFileSync(path.join(out, `snippet-${i}.ts`), `${code}\nexport {}\n`))
-  // which the test of it, in the guide, imports
-  fs.copyFileSync(path.join(root, "docs/examples/service.ts"), path.join(out, "service.ts"))
+  // which the tests of them, in the guides, import
+  for (const name of ["billing.ts", "service.ts"])
+    fs.copyFileSync(path.join(root, "docs/examples", name), path.join(out, name))
   fs.writeFileSync(
     path.join(out, "tsconfig.json"),
     JSON.stringify({

@@ -2,6 +2,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
+import * as Links from "./reference/links.ts"
 
 const root = path.join(import.meta.dirname, "..")
 const out = path.join(root, "test/.guides")
@@ -23,37 +24,28 @@ for (const guide of guides.filter((name) => name.endsWith(".md"))) {
   }
 }
 
-it("getting started shows the service and its test as they are", () => {
-  const guide = fs.readFileSync(path.join(root, "docs/getting-started.md"), "utf8")
-  const program = fs.readFileSync(path.join(root, "docs/examples/service.ts"), "utf8")
-  const test = fs.readFileSync(path.join(root, "test/programs/service.test.ts"), "utf8")
-  assert.include(guide, program)
-  assert.include(guide, test.slice(test.indexOf("\n") + 1).replace("../../docs/examples/service.ts", "./service.ts"))
+/** A guide that shows a program of the examples, and its test as a file beside it. */
+const shows = (guide: string, program: string, test: string) => {
+  const text = fs.readFileSync(path.join(root, guide), "utf8")
+  const source = fs.readFileSync(path.join(root, "test/programs", test), "utf8")
+  assert.include(text, fs.readFileSync(path.join(root, "docs/examples", program), "utf8"))
+  assert.include(text, source.slice(source.indexOf("\n") + 1).replace(`../../docs/examples/${program}`, `./${program}`))
+}
+
+it("the README shows the first program and its test as they are", () => {
+  shows("README.md", "billing.ts", "billing.test.ts")
 })
 
-const slug = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
-    .trim()
-    .replaceAll(/\s/g, "-")
+it("getting started shows the service and its test as they are", () => {
+  shows("docs/getting-started.md", "service.ts", "service.test.ts")
+})
 
 it("links between the guides lead to what is there", () => {
-  const broken: Array<string> = []
-  for (const guide of guides.filter((name) => name.endsWith(".md"))) {
-    const text = fs.readFileSync(path.join(root, guide), "utf8").replaceAll(/^```[\s\S]*?^```/gm, "")
-    for (const [, to] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (/^[a-z]+:/.test(to!)) continue
-      const [file, anchor] = to!.split("#")
-      const target = file === "" ? path.join(root, guide) : path.join(root, path.dirname(guide), file!)
-      if (!fs.existsSync(target)) broken.push(`${guide}: ${to}`)
-      else if (anchor !== undefined) {
-        const headings = [...fs.readFileSync(target, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-          slug(heading!)
-        )
-        if (!headings.includes(anchor)) broken.push(`${guide}: ${to}`)
-      }
-    }
-  }
-  assert.deepStrictEqual(broken, [])
+  assert.deepStrictEqual(
+    Links.dead(
+      root,
+      guides.filter((name) => name.endsWith(".md"))
+    ),
+    []
+  )
 })

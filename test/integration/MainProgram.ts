@@ -1,4 +1,4 @@
-/** The main program of `docs/examples/main.ts`: what is sent is handled and committed, and a second run goes on from the commit. */
+/** The main program of `docs/examples/billing.ts`: what is sent is handled and committed, and a second run goes on from the commit. */
 import { assert } from "@effect/vitest"
 import { Effect, Result, Schedule, Schema } from "effect"
 import { Consumer, Producer, Topic } from "samsa"

@@ -22,7 +22,7 @@ const node = (file: string): string => run(process.execPath, [file], app)
 
 /** What an `npm install` of the tarball would put there, without the network. */
 const install = (): ReadonlyArray<string> => {
-  run("npm", ["run", "build"], root)
+  run("npm", ["run", "prepack"], root)
   const [packed] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", app], root)) as [
     { readonly filename: string; readonly files: ReadonlyArray<{ readonly path: string }> }
   ]
@@ -49,7 +49,15 @@ describe("the packed tarball", () => {
   afterAll(() => Fs.rmSync(app, { recursive: true, force: true }))
 
   it("holds what is imported, and no tests", () => {
-    for (const file of ["package.json", "LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "src/index.ts"]) {
+    for (const file of [
+      "package.json",
+      "LICENSE",
+      "README.md",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "src/index.ts",
+      "docs/llms.txt"
+    ]) {
       assert.include(files, file)
     }
     assert.deepStrictEqual(

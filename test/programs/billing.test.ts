@@ -1,25 +1,24 @@
-// The test program of the guide, as it stands.
+// The test of the first program, as it stands in the README.
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
-import { Producer, Topic } from "samsa"
+import { Effect, Layer, Ref } from "effect"
+import { Producer } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { billing, Order, orders, place } from "../../docs/examples/billing.ts"
 
-const orders = Topic.make("orders", { key: Schema.String, value: Schema.String })
 const TestLayer = Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: [orders] })))
 
-it.effect("a lost acknowledgement is not a duplicate", () =>
+it.effect("an order whose acknowledgement is lost is billed once", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
-    const producer = yield* Producer.Producer
-    // the broker does the work and then closes the connection; the first reconnect and retry are immediate, so no clock is moved
+    const billed = yield* Ref.make<ReadonlyArray<Order>>([])
+    yield* Effect.forkScoped(billing((order) => Ref.update(billed, (all) => [...all, order])))
     const fault = yield* broker.inject(Fault.on("Produce", { topic: orders, nth: 1 }).loseResponse)
 
-    yield* producer.send(orders, { key: "k", value: "v" })
+    const order = new Order({ id: "o-1", total: 42 })
+    yield* place(order)
+    yield* KafkaTest.advanceUntil(broker.awaitCommitted("billing", { topic: orders, offset: 1 }))
 
     assert.strictEqual(yield* fault.hits, 1)
-    assert.deepStrictEqual(
-      (yield* broker.log(orders)).map((r) => r.value),
-      ["v"]
-    )
-  }).pipe(Effect.provide(TestLayer))
+    assert.deepStrictEqual(yield* Ref.get(billed), [order])
+  }).pipe(Effect.scoped, Effect.provide(TestLayer))
 )

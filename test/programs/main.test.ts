@@ -39,7 +39,7 @@ it.live(
       const broker = yield* EmbeddedKafka.make({ listen: true, topics: ["orders"] })
       const port = KafkaConfig.parseAddress(broker.bootstrap[0]!)!.port
       const left = yield* Effect.forkScoped(broker.awaitRequest("LeaveGroup"), { startImmediately: true })
-      const program = yield* runProgram("docs/examples/main.ts", [], { SAMSA_TEST_PORT: `${port}` })
+      const program = yield* runProgram("docs/examples/billing.ts", [], { SAMSA_TEST_PORT: `${port}` })
       yield* broker.awaitGroup("billing", { state: "Stable", members: 1 })
       yield* broker.awaitCommitted("billing", { topic: "orders", offset: 1 })
       program.child.kill("SIGINT")
