@@ -128,9 +128,9 @@ export const make = Effect.fnUntraced(function* (
           one,
           since,
           (outcome) => {
-            const exit = Effect.fromResult(outcome)
-            if (used) Deferred.doneUnsafe(done, exit)
-            else if (Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
+            // A transport may tell it at once, before it is known that the buffer has it.
+            Deferred.doneUnsafe(done, Effect.fromResult(outcome))
+            if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
           },
           () => {
             used = true

@@ -22,6 +22,7 @@ import { Cluster, type TopicInfo } from "../Cluster.ts"
 import { type Committed, GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Kafka } from "../Kafka.ts"
+import * as Ownership from "../produce/Ownership.ts"
 import type { Delivery, FetchedRecord, ProduceRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { type Fetched, type FetchSettings, type PartitionReader, Transport } from "../Transport.ts"
@@ -87,6 +88,13 @@ class Logs {
   }
 }
 
+/** The same with bytes of its own: those that were handed over are their sender's again, and those that are read their reader's. */
+const copied = <A extends ProduceRecord>(record: A): A => {
+  const mine = { ...record }
+  Ownership.own(mine)
+  return mine
+}
+
 const unknown = ({ partition, topic }: TopicPartition.TopicPartition) =>
   KafkaError.make({ _tag: "UnknownTopic", topic, partition })
 
@@ -112,7 +120,7 @@ const append = (
       continue
     }
     const offset = log.records.length
-    log.records.push({ ...record, offset })
+    log.records.push({ ...copied(record), offset })
     delivery.acknowledged(i, 1, acks === 0 ? undefined : offset, record.timestamp)
   }
   for (const wake of Array.from(log.waiting)) wake()
@@ -159,7 +167,7 @@ class Reader implements PartitionReader {
     }
     this.#told = true
     this.#position = to
-    return Effect.succeed({ records: records.slice(from, to), nextOffset: to, endOffset: records.length })
+    return Effect.succeed({ records: records.slice(from, to).map(copied), nextOffset: to, endOffset: records.length })
   }
 
   readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError> = Effect.callback((resume) => {

@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Option, type Scope } from "effect"
-import { Cluster, type KafkaError, type Record, Transport } from "samsa"
+import { Cluster, type Kafka, type KafkaError, Producer, type Record, Topic, Transport } from "samsa"
 
 /** Those of a producer, as the suite makes one. */
 export const produceSettings: Transport.ProduceSettings = {
@@ -104,9 +104,7 @@ const failure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<E, never,
   })
 
 /** A case: told a topic of three empty partitions, over the engine's Layer. */
-export type Case = (
-  topic: string
-) => Effect.Effect<void, KafkaError.KafkaError, Transport.Transport | Cluster.Cluster | Scope.Scope>
+export type Case = (topic: string) => Effect.Effect<void, KafkaError.KafkaError, Kafka.Kafka | Scope.Scope>
 
 /** Declares the suite. `magic`: the format of messages that the brokers know, where it is not today's. */
 export const suite = (test: (title: string, body: Case) => void, magic: 0 | 1 | 2 = 2): void => {
@@ -195,6 +193,32 @@ export const suite = (test: (title: string, body: Case) => void, magic: 0 | 1 | 
         )
       })
   )
+
+  producing(
+    "bytes are the caller's again with the outcome, and a reader's are his alone",
+    (producer, transport, topic) =>
+      Effect.gen(function* () {
+        const [key, value] = [encoder.encode("key"), encoder.encode("value")]
+        yield* produce(producer, topic, 0, [record(null, { key, value, headers: magic < 2 ? [] : [["h", value]] })])
+        key.fill(0)
+        value.fill(0)
+        for (let i = 0; i < 2; i++) {
+          const consumer = yield* transport.consumer(fetchSettings)
+          const [got] = yield* take(yield* consumer.open({ topic, partition: 0 }, 0), 1)
+          const { headers, key, value } = got!
+          assert.deepStrictEqual([text(key), text(value)], ["key", "value"])
+          for (const bytes of [key, value, ...headers.map(([, value]) => value)]) bytes!.fill(0)
+        }
+      })
+  )
+
+  // Over an engine that tells the outcome while it is handed over, the acknowledgement was waited for in vain.
+  test("what is offered is acknowledged", (topic) =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.make()
+      const acknowledged = yield* producer.offer(Topic.bytes(topic), { value: encoder.encode("a"), partition: 0 })
+      assert.strictEqual((yield* acknowledged).offset, 0)
+    }))
 
   producing("a header of null or of any bytes arrives, or its record alone fails typed", (producer, transport, topic) =>
     Effect.gen(function* () {
