@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Schema, SchemaGetter } from "effect"
+import { Context, Effect, Exit, Layer, Result, Schema, SchemaGetter, Stream } from "effect"
 import { Consumer, type Kafka, KafkaError, Producer, Topic } from "samsa"
+import { KafkaTest } from "samsa/testing"
 import type * as Scope from "effect/Scope"
 
 class Keyring extends Context.Service<Keyring, { readonly open: (text: string) => string }>()("Keyring") {}
@@ -62,4 +63,70 @@ describe("Topic", () => {
     ]
     for (const value of fine) assert.strictEqual(Topic.make("t", { key: Schema.String, value }).value, value)
   })
+})
+
+/** Waits, and where the text says so ends interrupted: a look-up that it shares with somebody who was interrupted. */
+const lookedUp = SchemaGetter.transformEffect((text: string) =>
+  Effect.andThen(Effect.yieldNow, text.startsWith("interrupted") ? Effect.interrupt : Effect.succeed(text))
+)
+const written = Topic.make("t", {
+  key: Schema.NullOr(Schema.String),
+  value: Schema.String.pipe(Schema.decodeTo(Schema.String, { decode: SchemaGetter.passthrough(), encode: lookedUp }))
+})
+const read = Topic.make("t", {
+  key: Schema.NullOr(Schema.String),
+  value: Schema.String.pipe(Schema.decodeTo(Schema.String, { decode: lookedUp, encode: SchemaGetter.passthrough() }))
+})
+const plain = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const texts = ["a", "interrupted", "b"]
+
+// It ended `send`, `sendAll` and the consumer as if somebody had interrupted them: without a word, and with all beside it.
+describe("a Schema that ends interrupted by itself", () => {
+  const kafka = Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ topics: [plain] })))
+
+  it.effect("does not encode, and no record beside it is lost", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const alone = yield* Effect.flip(producer.send(written, { value: "interrupted" }))
+      assert.strictEqual(alone.reason._tag, "Encode")
+      const all = yield* producer.sendAll(
+        written,
+        texts.map((value) => ({ value }))
+      )
+      assert.deepStrictEqual(
+        all.map((one) => (Result.isSuccess(one) ? "sent" : one.failure.reason._tag)),
+        ["sent", "Encode", "sent"]
+      )
+    }).pipe(Effect.provide(kafka))
+  )
+
+  it.effect("does not decode, and is treated as what does not", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      yield* producer.sendAll(
+        plain,
+        texts.map((value) => ({ value }))
+      )
+      const bounded = { from: "earliest", until: "latest" } as const
+      const seen: Array<string> = []
+      const failing = yield* Consumer.assign({ topic: read, ...bounded })
+      const exit = yield* Effect.exit(
+        Stream.runForEach(failing.stream, ({ value }) => Effect.sync(() => seen.push(value)))
+      )
+      const error = Exit.findErrorOption(exit)
+      assert.strictEqual(error._tag === "Some" && error.value.reason._tag, "Decode")
+      assert.deepStrictEqual(seen, ["a"])
+
+      const skipping = yield* Consumer.assign({ topic: read, ...bounded, onUndecodable: "skip" })
+      assert.deepStrictEqual(
+        (yield* Stream.runCollect(skipping.stream)).map(({ value }) => value),
+        ["a", "b"]
+      )
+      const tolerant = yield* Consumer.assign({ topic: Consumer.asResult(read), ...bounded })
+      assert.deepStrictEqual(
+        (yield* Stream.runCollect(tolerant.stream)).map(({ value }) => Result.isSuccess(value)),
+        [true, false, true]
+      )
+    }).pipe(Effect.scoped, Effect.provide(kafka))
+  )
 })

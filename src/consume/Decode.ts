@@ -1,7 +1,6 @@
 /**
  * Decodes fetched arrays into records: one loop, one object a record besides what its parts are.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -104,14 +103,10 @@ const asResults = (
     Effect.forEach(
       places,
       ({ at, i, value }) =>
-        Effect.flatMap(Effect.exit(value.effect), (exit) => {
-          if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) {
-            return Effect.failCause(exit.cause as Cause.Cause<never>)
-          }
+        Effect.map(Effect.exit(value.effect), (exit) => {
           values[at]![i] = Exit.isSuccess(exit)
             ? Result.succeed(exit.value)
             : Result.fail(errorOf(origin, raws[at]!, parts[i]!, TopicDecoder.refused(exit.cause)))
-          return Effect.void
         }),
       { discard: true }
     ),
@@ -173,11 +168,7 @@ const withEffects = (
         }
       }
     }).pipe(
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : Effect.sync(() => fail(TopicDecoder.refused(cause)))
-      ),
+      Effect.catchCause((cause) => Effect.sync(() => fail(TopicDecoder.refused(cause)))),
       Effect.map(() => {
         if (failure !== undefined) records.length = i
         return { records, failure }

@@ -65,6 +65,8 @@ const format = SchemaIssue.makeFormatterDefault()
 
 /** Why a parser failed, as text: the path, what was expected and what was there. */
 export const refused = (cause: Cause.Cause<unknown>): Refused => {
+  // By itself: whoever is interrupted while he waits for it does not come here.
+  if (Cause.hasInterruptsOnly(cause)) return new Refused("it was interrupted")
   const error = Cause.squash(cause)
   return new Refused(SchemaIssue.isIssue(error) ? format(error) : String(error))
 }

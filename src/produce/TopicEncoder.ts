@@ -86,6 +86,9 @@ const toBytes = (topic: string, part: Part, encoded: unknown): Bytes => {
   throw encodeError(topic, part, `the Schema's encoded side is neither text, bytes nor null but ${typeof encoded}`)
 }
 
+const whyOf = (cause: Cause.Cause<unknown>): unknown =>
+  Cause.hasInterruptsOnly(cause) ? "it was interrupted" : Cause.squash(cause)
+
 /** The outcome of a parser: at once where it is an Exit already, else as an Effect. */
 const settle = <A>(
   result: Effect.Effect<unknown, SchemaIssue.Issue, any>,
@@ -95,16 +98,14 @@ const settle = <A>(
 ): A | Effect.Effect<A, Failure, any> => {
   if (!Exit.isExit(result)) {
     return Effect.flatMap(
-      Effect.catchDefect(
-        Effect.mapError(result, (issue) => encodeError(topic, part, issue)),
-        // A transformation of the user's own may throw where it should fail.
-        (defect) => Effect.fail(encodeError(topic, part, defect))
-      ),
+      // A transformation of the user's own may throw, or end interrupted, where it should fail. Whoever is interrupted
+      // himself does not hear of it.
+      Effect.catchCause(result, (cause) => Effect.fail(encodeError(topic, part, whyOf(cause)))),
       (encoded) => Effect.try({ try: () => f(encoded), catch: (error) => asKafkaError(error, topic, part) })
     )
   }
   if (Exit.isSuccess(result)) return f(result.value)
-  throw encodeError(topic, part, Exit.isFailure(result) ? Cause.squash(result.cause) : "unknown")
+  throw encodeError(topic, part, Exit.isFailure(result) ? whyOf(result.cause) : "unknown")
 }
 
 type Parsed = Effect.Effect<unknown, SchemaIssue.Issue, any>
