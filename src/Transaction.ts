@@ -250,7 +250,7 @@ export const make = Effect.fnUntraced(function* (
   const transport = yield* Transport.Transport
   yield* Transport.needs(transport, "transactions", `transactional id ${transactionalId}`)
   const keeper = yield* GroupOffsets.GroupOffsets
-  const { retry } = yield* Cluster.Cluster
+  const cluster = yield* Cluster.Cluster
   const context = yield* Effect.context<Cluster.Cluster | Transport.Transport>()
   const engine = yield* transport.transactional!(producing.settings, transaction)
   yield* engine.initialize
@@ -374,8 +374,8 @@ export const make = Effect.fnUntraced(function* (
           )
         return Processing.run({
           ...settings,
-          taking: taken,
-          waits: retry,
+          taking: Taking.ofCluster(taken, () => cluster.clusterId()),
+          waits: cluster.retry,
           attempt: (batch, ended) => inTurn(once(handler(batch.records as never), batch, ended)),
           resolve: engine.initialize
         })

@@ -55,6 +55,37 @@ it.effect("are refused by a transport that has none", () =>
   }).pipe(Effect.provide(MemoryKafka.layer({ topics: { orders: 1 } })))
 )
 
+// 2.8 let the offsets in, and the group waited for their transaction's end for ever; 4.4 refused them, again and again.
+it.effect.each(["0.11", "2.8", "4.4"] as const)("processes nothing of another cluster (%s)", (asVersion) =>
+  Effect.gen(function* () {
+    const theirs = yield* Layer.build(
+      Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ asVersion, topics: [orders] })))
+    )
+    const ours = yield* Layer.build(
+      Transaction.layer({ transactionalId: "copy" }).pipe(
+        Layer.provideMerge(KafkaTest.layer({ asVersion, topics: [bills] }))
+      )
+    )
+    yield* Effect.flatMap(Producer.Producer, (producer) => producer.send(orders, { value: "a" })).pipe(
+      Effect.provide(theirs)
+    )
+    const options = { group: "g", topics: [orders], from: "earliest" } as const
+    let handled = 0
+    const copying = Effect.gen(function* () {
+      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provide(theirs))
+      const handler = () => Effect.sync(() => handled++)
+      return yield* Effect.exit(Transaction.process(consumer, handler).pipe(Effect.provide(ours)))
+    })
+    assert.strictEqual(reasonOf(yield* advanceUntil(Effect.scoped(copying))), "Misuse")
+    assert.strictEqual(handled, 0)
+
+    // The group can be read as before.
+    const consumer = yield* Consumer.subscribe(options).pipe(Effect.provide(theirs))
+    const [first] = yield* advanceUntil(Stream.runCollect(Stream.take(consumer.stream, 1)))
+    assert.strictEqual(first?.value, "a")
+  }).pipe(Effect.scoped)
+)
+
 describe.each([1, 2] as const)("transactions of version %s", (version) => {
   const layer = layerOf(version)
 

@@ -54,6 +54,8 @@ export interface Batch {
 }
 
 export interface Taking {
+  /** The id of the cluster that is read, as it was last told; null where brokers tell none. */
+  readonly clusterId: () => string | null
   /** Begins to take; fails with `Misuse` where the consumer is read otherwise, or cannot be read in transactions. */
   readonly begin: Effect.Effect<void, KafkaError.KafkaError>
   /**
@@ -62,6 +64,21 @@ export interface Taking {
    */
   readonly take: (maxRecords: number, maxMillis: number) => Effect.Effect<Batch | undefined, KafkaError.KafkaError>
 }
+
+/**
+ * What is taken of a cluster of this id alone: another's coordinator may take the offsets, and would wait for ever for the
+ * end of a transaction that it knows nothing of.
+ */
+export const ofCluster = (taken: Taking, clusterId: () => string | null): Taking => ({
+  ...taken,
+  take: (maxRecords, maxMillis) =>
+    Effect.tap(taken.take(maxRecords, maxMillis), (batch) => {
+      const [ours, theirs] = [clusterId(), taken.clusterId()]
+      if (batch === undefined || ours === null || theirs === null || ours === theirs) return Effect.void
+      const message = `a transaction is of one cluster (${ours}): the offsets of a consumer of another (${theirs}) cannot be part of it`
+      return Effect.andThen(batch.back, misuse(message))
+    })
+})
 
 /** Of the time to give a partition back, what its transaction may take: the rest is for its abort. */
 const share = 0.8
@@ -246,5 +263,5 @@ export const make = (engine: Engine): Taking => {
     }
   }
 
-  return { begin, take }
+  return { clusterId: () => engine.cluster.clusterId(), begin, take }
 }

@@ -39,6 +39,9 @@ const hashCode = (text: string): number => {
   return hash & 0x7fffffff
 }
 
+/** How many there were in this process. */
+let clusters = 0
+
 /** A request may be under way for so long, in milliseconds, when its sender learns better. */
 const underway = 100
 
@@ -101,7 +104,8 @@ export class EmbeddedCluster {
     this.env = env
     this.defects = defects
     this.settings = settings
-    this.id = uuid(env.random)
+    // Whatever the seed: two clusters of one process are two.
+    this.id = (clusters++).toString(36).padStart(4, "0") + uuid(env.random).slice(4)
     this.accessRules = new Rules(settings.superUsers)
     this.users = settings.sasl?.users ?? new Users()
   }
