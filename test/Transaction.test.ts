@@ -1,52 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, References, Schedule, Schema, Scope, Stream } from "effect"
-import { Consumer, ErrorCode, KafkaError, Producer, Topic, Transaction } from "samsa"
-import { EmbeddedKafka, Fault, KafkaTest, MemoryKafka } from "samsa/testing"
+import { Deferred, Effect, Exit, Fiber, References, Schedule, Scope } from "effect"
+import { Consumer, ErrorCode, KafkaError, Producer, Transaction } from "samsa"
+import { EmbeddedKafka, Fault, MemoryKafka } from "samsa/testing"
+import {
+  advanceUntil,
+  allCommitted,
+  bill,
+  bills,
+  fill,
+  layerOf,
+  orders,
+  ran,
+  read,
+  reasonOf,
+  send,
+  subscribed,
+  values
+} from "./transact/Helpers.ts"
 
 const { codes } = ErrorCode
-const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
-const bills = Topic.make("bills", { key: Schema.NullOr(Schema.String), value: Schema.String })
-
-const layerOf = (transactionVersion: 0 | 1 | 2, options: Partial<Transaction.Options> = {}) =>
-  Layer.mergeAll(Transaction.layer({ transactionalId: "t", ...options }), Producer.layer()).pipe(
-    Layer.provideMerge(
-      KafkaTest.layer({
-        brokers: 2,
-        transactionVersion,
-        topics: [
-          { name: orders, partitions: 2 },
-          { name: bills, partitions: 2 }
-        ]
-      })
-    )
-  )
-
-const { advanceUntil } = KafkaTest
-
-const send = (...values: ReadonlyArray<string>) =>
-  Effect.flatMap(Producer.Producer, (producer) =>
-    producer.sendAll(
-      bills,
-      values.map((value, i) => ({ value, partition: i % 2 }))
-    )
-  )
-
-/** What is committed, of all partitions, sorted. */
-const read = (topic: typeof bills = bills) =>
-  advanceUntil(
-    Effect.gen(function* () {
-      const consumer = yield* Consumer.assign({ topic, from: "earliest", until: "latest" })
-      return (yield* Stream.runCollect(consumer.stream)).map(({ value }) => value).sort()
-    }).pipe(Effect.scoped)
-  )
-
-const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
-  const error = Exit.isFailure(exit) ? exit.cause.reasons.find((one) => one._tag === "Fail")?.error : undefined
-  return KafkaError.isKafkaError(error) ? error.reason._tag : Exit.isSuccess(exit) ? "ok" : String(error)
-}
-
-/** Runs a transaction to its end. */
-const ran = <A, E, R>(effect: Effect.Effect<A, E, R>) => advanceUntil(Effect.exit(Transaction.run(effect)))
 
 it.effect("are refused by a transport that has none", () =>
   Effect.gen(function* () {
@@ -339,32 +311,6 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
   })
 
   describe("process", () => {
-    const fill = (from: number, to: number) =>
-      Effect.flatMap(Producer.Producer, (producer) =>
-        producer.sendAll(
-          orders,
-          Array.from({ length: to - from }, (_, i) => ({ value: `${from + i}`, partition: i % 2 }))
-        )
-      )
-    const subscribed = (options: Partial<Consumer.SubscribeOptions<readonly [typeof orders]>> = {}) =>
-      Consumer.subscribe({ group: "g", topics: [orders], from: "earliest", ...options })
-    const bill = (records: ReadonlyArray<{ readonly value: string }>) =>
-      Effect.flatMap(Producer.Producer, (producer) =>
-        producer.sendAll(
-          bills,
-          records.map(({ value }) => ({ value, partition: Number(value) % 2 }))
-        )
-      )
-    const values = (count: number) => Array.from({ length: count }, (_, i) => `${i}`).sort()
-    const allCommitted = (perPartition: number) =>
-      Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) =>
-        advanceUntil(
-          Effect.all(
-            [0, 1].map((partition) => broker.awaitCommitted("g", { topic: orders, partition, offset: perPartition }))
-          )
-        )
-      )
-
     it.effect("commits what was made of records with their offsets", () =>
       Effect.gen(function* () {
         yield* fill(0, 40)
