@@ -51,6 +51,7 @@ import * as KafkaError from "./KafkaError.ts"
 import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSettings from "./produce/Settings.ts"
 import * as Producer from "./Producer.ts"
+import * as InTime from "./transact/InTime.ts"
 import { type Begun, misuse, unlessWithin, Within } from "./transact/Within.ts"
 import * as Transport from "./Transport.ts"
 
@@ -229,12 +230,6 @@ export const process = <A, E extends I, R, E2 = never, R2 = never, I = unknown>(
   Exclude<R, Producer.Producer | Transaction> | R2 | Transactions
 > => Effect.flatMap(Transactions, (transactions) => transactions.process(consumer, handler, options))
 
-const isTooLate = ({ reason }: KafkaError.KafkaError): boolean =>
-  reason._tag === "TimedOut" && reason.budget === "transactionTimeout"
-
-/** What has not ended by then is aborted by us, not by the coordinator, which fences whom it aborts. */
-const share = 0.9
-
 /**
  * Makes it. It begins by fencing whoever had the transactional id before, and aborting what that one has left open; fails
  * with `Unsupported` for brokers before 0.11. Closing the Scope aborts what is open, within `closeTimeout`.
@@ -246,7 +241,7 @@ export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Transactions["Service"], KafkaError.KafkaError, Kafka | Scope.Scope> {
   const { producing, transaction } = yield* settingsOf(options)
-  const { transactionTimeout, transactionalId } = transaction
+  const { transactionalId } = transaction
   const transport = yield* Transport.Transport
   yield* Transport.needs(transport, "transactions", `transactional id ${transactionalId}`)
   const keeper = yield* GroupOffsets.GroupOffsets
@@ -256,22 +251,7 @@ export const make = Effect.fnUntraced(function* (
   yield* engine.initialize
   const permit = yield* Semaphore.make(1)
 
-  const within = <A, E, R>(since: number, self: Effect.Effect<A, E, R>) =>
-    Effect.flatMap(Clock.Clock, (clock) =>
-      Effect.timeoutOrElse(self, {
-        duration: Math.max(1, since + transactionTimeout * share - Backoff.monotonic(clock)),
-        orElse: () =>
-          Effect.fail(
-            KafkaError.make({
-              _tag: "TimedOut",
-              budget: "transactionTimeout",
-              millis: transactionTimeout * share,
-              waitingFor: "what the transaction does, and its records",
-              transactionalId
-            })
-          )
-      })
-    )
+  const within = <A, E, R>(since: number, self: Effect.Effect<A, E, R>) => InTime.within(transaction, since, self)
 
   /** Aborts, and says what the transaction failed with: by whom it was fenced, where that is why. */
   const aborted = <E>(cause: Cause.Cause<E | KafkaError.KafkaError>) =>
@@ -283,10 +263,29 @@ export const make = Effect.fnUntraced(function* (
       (exit) => {
         const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
         // What a record has failed with is what came of it.
-        const isReason = KafkaError.isKafkaError(error) && (error.reason._tag === "Fenced" || isTooLate(error))
+        const isReason = KafkaError.isKafkaError(error) && (error.reason._tag === "Fenced" || InTime.isTooLate(error))
         return isReason && KafkaError.isKafkaError(Cause.squash(cause)) ? Effect.fail(error) : Effect.failCause(cause)
       }
     )
+
+  const producerOf = (begun: Begun) =>
+    ProducerImpl.make(producing, Effect.succeed(engine), (error) => {
+      if (begun.isOpen) engine.refused(error)
+    }).pipe(Effect.provide(context))
+
+  const bodyOf = <A, E, R>(
+    begun: Begun,
+    producer: Effect.Success<ReturnType<typeof producerOf>>,
+    effect: Effect.Effect<A, E, R>
+  ) =>
+    effect.pipe(
+      Effect.provideService(Producer.Producer, producer as Producer.Producer["Service"]),
+      Effect.provideService(Transaction, {
+        transactionalId,
+        commitOffsets: (group, offsets) => Effect.suspend(() => commitOffsets(begun, group, offsets))
+      }),
+      Effect.updateService(Within, (transactions) => [...transactions, begun])
+    ) as Effect.Effect<A, E, Exclude<R, Producer.Producer | Transaction>>
 
   /** `batch`: whose offsets are part of it; `ended` hears how its commit has ended. */
   const once = <A, E, R>(effect: Effect.Effect<A, E, R>, batch?: Taking.Batch, ended?: Processing.Ended) =>
@@ -297,24 +296,18 @@ export const make = Effect.fnUntraced(function* (
         const since = Backoff.monotonic(yield* Clock.Clock)
         const begun: Begun = { engine, isOpen: true }
         const scope = yield* Scope.make()
-        const producer = yield* ProducerImpl.make(producing, Effect.succeed(engine), (error) => {
-          if (begun.isOpen) engine.refused(error)
-        }).pipe(Scope.provide(scope), Effect.provide(context))
-        const body = effect.pipe(
-          Effect.provideService(Producer.Producer, producer as Producer.Producer["Service"]),
-          Effect.provideService(Transaction, {
-            transactionalId,
-            commitOffsets: (group, offsets) => Effect.suspend(() => commitOffsets(begun, group, offsets))
-          }),
-          Effect.updateService(Within, (transactions) => [...transactions, begun])
-        ) as Effect.Effect<A, E, Exclude<R, Producer.Producer | Transaction>>
-        const exit = yield* Effect.exit(restore(within(since, body)))
+        const made = producerOf(begun).pipe(Scope.provide(scope))
+        // Whatever dies in it: the transaction is not left open.
+        const exit = yield* Effect.exit(
+          Effect.flatMap(made, (producer) => restore(within(since, bodyOf(begun, producer, effect))))
+        )
         // What has not been handed over by now is not part of it, and hears so.
         begun.isOpen = false
         yield* Scope.close(scope, Exit.void)
         if (Exit.isFailure(exit)) return yield* aborted(exit.cause)
         const offsets = batch?.offsets()
-        const ready = Effect.all([engine.flush, offsetsOf(batch, offsets)], { concurrency: 2, discard: true })
+        const kept = Effect.andThen(owned(batch), offsetsOf(batch, offsets))
+        const ready = Effect.all([engine.flush, kept], { concurrency: 2, discard: true })
         const flushed = yield* Effect.exit(restore(within(since, Effect.andThen(ready, owned(batch)))))
         if (Exit.isFailure(flushed)) return yield* aborted(flushed.cause)
         const committed = yield* Effect.exit(engine.commit)
@@ -345,7 +338,8 @@ export const make = Effect.fnUntraced(function* (
     if (batch === undefined || offsets === undefined) return Effect.void
     return Effect.tapError(engine.commitOffsets(offsets.keeper, offsets.group, offsets.as, offsets.commits), (error) =>
       Effect.sync(() => {
-        if (error.reason._tag === "Server") batch.refused(offsets, error.reason.code)
+        // Where it is not as it was, it was we who have not sent them: the group has said nothing.
+        if (error.reason._tag === "Server" && batch.isCurrent()) batch.refused(offsets, error.reason.code)
       })
     )
   }
@@ -362,9 +356,13 @@ export const make = Effect.fnUntraced(function* (
   const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     unlessWithin(engine, transactionalId, permit.withPermits(1)(self))
 
+  /** What JavaScript may give in its place is told. */
+  const effectOf = (self: unknown, what: string): Effect.Effect<any, any, any> =>
+    Effect.isEffect(self) ? self : Effect.fail(misuse(`${what} is no Effect`, { transactionalId }))
+
   return Transactions.of({
     transactionalId,
-    run: (effect) => inTurn(once(effect)) as Effect.Effect<any, any, any>,
+    run: (effect) => inTurn(once(effectOf(effect, "what is run"))) as Effect.Effect<any, any, any>,
     process: (consumer, handler, options = {}) =>
       Effect.flatMap(processing(handler, options), (settings): Effect.Effect<void, any, any> => {
         const taken = (consumer as { readonly [Taking.taking]?: Taking.Taking })[Taking.taking]
@@ -376,7 +374,10 @@ export const make = Effect.fnUntraced(function* (
           ...settings,
           taking: Taking.ofCluster(taken, () => cluster.clusterId()),
           waits: cluster.retry,
-          attempt: (batch, ended) => inTurn(once(handler(batch.records as never), batch, ended)),
+          attempt: (batch, ended) => {
+            const handled = Effect.suspend(() => effectOf(handler(batch.records as never), "what a handler gives"))
+            return inTurn(once(handled, batch, ended))
+          },
           resolve: engine.initialize
         })
       })

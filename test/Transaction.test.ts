@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, References, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, References, Schedule, Scope, Stream } from "effect"
 import { Consumer, ErrorCode, KafkaError, Producer, Transaction } from "samsa"
-import { EmbeddedKafka, Fault, MemoryKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest, MemoryKafka } from "samsa/testing"
 import {
   advanceUntil,
   allCommitted,

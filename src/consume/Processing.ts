@@ -34,16 +34,23 @@ export interface Context<E, R> {
   readonly retry: Schedule.Schedule<unknown, E, any, any> | undefined
 }
 
-/** A batch at work: interrupted when it has to be given up. */
+/** A batch at work: interrupted when it has to be given up. Gives how it ended, and whether it was given up. */
 const atWork = <E, R>(batch: Batch, attempt: Effect.Effect<void, E, R>) =>
   Effect.gen(function* () {
+    let isOverdue = false
     const fiber = yield* Effect.forkChild(attempt, { startImmediately: true })
     batch.worker(fiber)
-    const watch = yield* Effect.forkChild(Effect.map(batch.overdue, () => fiber.interruptUnsafe()))
-    return yield* Fiber.await(fiber).pipe(
+    const watch = yield* Effect.forkChild(
+      Effect.map(batch.overdue, () => {
+        isOverdue = true
+        fiber.interruptUnsafe()
+      })
+    )
+    const exit = yield* Fiber.await(fiber).pipe(
       Effect.onInterrupt(() => Fiber.interrupt(fiber)),
       Effect.ensuring(Fiber.interrupt(watch))
     )
+    return { exit, isGivenUp: isOverdue || !batch.isCurrent() }
   })
 
 /** Whether what a transaction was aborted for may pass: then its batch is taken again. */
@@ -123,7 +130,7 @@ export const run = <E, R>({
           else if (error.reason._tag === "InDoubt") outcome = "doubt"
         })
       const again = Effect.suspend(() => (outcome === "open" ? batch.back : Effect.void))
-      const exit = yield* Effect.onInterrupt(atWork(batch, attempt(batch, ended)), () => again)
+      const { exit, isGivenUp } = yield* Effect.onInterrupt(atWork(batch, attempt(batch, ended)), () => again)
       const how = outcome as "open" | "committed" | "doubt"
       if (how === "committed") {
         failures = 0
@@ -135,7 +142,9 @@ export const run = <E, R>({
         return yield* Effect.andThen(known(resolve), known(batch.reread)).pipe(Effect.onError(() => batch.leave))
       }
       yield* batch.back
-      if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+      if (Exit.isSuccess(exit)) return
+      // A handler that was interrupted from within would be for ever.
+      if (Cause.hasInterruptsOnly(exit.cause) && isGivenUp) return
       const failure = Cause.findError(exit.cause)
       if (failure._tag === "Failure") return yield* Effect.failCause(exit.cause)
       const error: unknown = failure.success

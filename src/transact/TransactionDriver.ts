@@ -4,6 +4,7 @@
  *
  * One function because one machine, one turn and one engine are shared by all that it does; each is a short function in it.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -74,16 +75,18 @@ export const make = Effect.fnUntraced(function* ({
 
   /** It is about to end: nothing is taken any more, and what fails is dropped. */
   let isEnding = false
-  const ending = new Signal(() => isEnding)
-  const setEnding = (is: boolean): void => {
-    isEnding = is
-    if (is) ending.fire()
+  let isAborting = false
+  const aborting = new Signal(() => isAborting)
+  const setEnding = (how: "no" | "commits" | "aborts"): void => {
+    isEnding = how !== "no"
+    isAborting = how === "aborts"
+    if (isAborting) aborting.fire()
   }
-  /** Whoever is asked for something of it is not waited for any more once it ends: that may still arrive. */
-  const unlessEnding = <A>(
+  /** What is asked of the coordinator is not waited for any more once it is aborted: that may still arrive. */
+  const unlessAborting = <A>(
     self: Effect.Effect<CoordinatorRequests.Asked<A>>
   ): Effect.Effect<CoordinatorRequests.Asked<A>> =>
-    Effect.raceFirst(self, Effect.as(ending.await, { _tag: "Unanswered", error: notOpen(), isLost: true } as const))
+    Effect.raceFirst(self, Effect.as(aborting.await, { _tag: "Unanswered", error: notOpen(), isLost: true } as const))
 
   const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) =>
     Effect.flatMap(requests.init(expected, isContested), (asked) => {
@@ -109,7 +112,7 @@ export const make = Effect.fnUntraced(function* ({
         )
       case "AddPartitions":
         return fork(
-          Effect.map(unlessEnding(requests.addPartitions(command.producer, topicsOf(command.partitions))), (asked) =>
+          Effect.map(unlessAborting(requests.addPartitions(command.producer, topicsOf(command.partitions))), (asked) =>
             post({
               ...asked,
               _tag: asked._tag === "Unanswered" ? "PartitionsUnanswered" : "PartitionsAnswered"
@@ -119,7 +122,7 @@ export const make = Effect.fnUntraced(function* ({
       case "AddGroup": {
         const { group, producer } = command
         return fork(
-          Effect.map(unlessEnding(requests.addGroup(producer, group)), (asked) =>
+          Effect.map(unlessAborting(requests.addGroup(producer, group)), (asked) =>
             post({ ...asked, group, _tag: asked._tag === "Unanswered" ? "GroupUnanswered" : "GroupAnswered" } as Event)
           )
         )
@@ -216,10 +219,26 @@ export const make = Effect.fnUntraced(function* ({
     return phase === "open" && !isEnding ? undefined : notOpen()
   }
 
+  /** Nothing is carried out any more. */
+  let isClosed = false
+  const closed = new Signal(() => isClosed)
+  const byClosing = (): Effect.Effect<never, KafkaError.KafkaError> => {
+    const { commits, phase } = state()
+    const error = KafkaError.make({ _tag: "Closed", what: "producer", transactionalId })
+    return Effect.fail(phase === "ending" && commits ? TransactionMachine.inDoubt(transactionalId, error) : error)
+  }
+
   /** One thing at a time, and to its end: whoever is interrupted stops waiting for it. */
   const turn = Semaphore.makeUnsafe(1)
   const inTurn = <A>(self: Effect.Effect<A, KafkaError.KafkaError>): Effect.Effect<A, KafkaError.KafkaError> =>
-    Effect.flatMap(Effect.forkIn(turn.withPermits(1)(self), scope, { startImmediately: true }), Fiber.join)
+    Effect.forkIn(turn.withPermits(1)(self), scope, { startImmediately: true }).pipe(
+      Effect.flatMap(Fiber.await),
+      // Nobody but the end of the Scope interrupts it.
+      Effect.flatMap((exit) => (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? byClosing() : exit))
+    )
+  /** One thing at a time, given up by who waits for it. */
+  const whileOpen = <A>(self: Effect.Effect<A, KafkaError.KafkaError>): Effect.Effect<A, KafkaError.KafkaError> =>
+    Effect.raceFirst(turn.withPermits(1)(self), Effect.flatMap(closed.await, byClosing))
 
   const commitOffsets: TransactionalProducer["commitOffsets"] = (keeper, group, as, commits) =>
     Effect.suspend(() => {
@@ -251,7 +270,7 @@ export const make = Effect.fnUntraced(function* ({
         })
       )
       const budget = { name: "apiTimeout", millis: apiTimeout, waitingFor: `the offsets of group ${group}` }
-      const cut = Effect.flatMap(ending.await, () => {
+      const cut = Effect.flatMap(aborting.await, () => {
         isLost = true
         return Effect.fail(notOpen())
       })
@@ -277,7 +296,7 @@ export const make = Effect.fnUntraced(function* ({
     ).pipe(Effect.catch(namingWho))
 
   const abort = Effect.suspend(() => {
-    setEnding(true)
+    setEnding("aborts")
     engine.failAll(aborted(transactionalId))
     return inTurn(end(false))
   })
@@ -285,22 +304,20 @@ export const make = Effect.fnUntraced(function* ({
   const commit = Effect.andThen(
     engine.flush,
     Effect.suspend(() => {
-      setEnding(true)
+      setEnding("commits")
       return inTurn(end(true))
     })
   )
 
   const begin = Effect.suspend(() => {
     const begun = Effect.suspend(() => {
-      setEnding(false)
+      setEnding("no")
       return asked("begin", { _tag: "Begin" })
     })
-    return turn.withPermits(1)(begun.pipe(Effect.onInterrupt(() => Effect.sync(() => post({ _tag: "Cancel" })))))
+    return whileOpen(begun.pipe(Effect.onInterrupt(() => Effect.sync(() => post({ _tag: "Cancel" })))))
   }).pipe(Effect.catch(namingWho))
 
-  const initialize = turn
-    .withPermits(1)(asked("begin", { _tag: "Initialize" }))
-    .pipe(Effect.catch(namingWho))
+  const initialize = whileOpen(asked("begin", { _tag: "Initialize" })).pipe(Effect.catch(namingWho))
 
   /** Leaves nothing open: neither what was begun, nor what nobody knows the end of. */
   const leave = Effect.andThen(
@@ -313,7 +330,17 @@ export const make = Effect.fnUntraced(function* ({
   )
   const closing = yield* Closing
   yield* Effect.addFinalizer(() =>
-    leave.pipe(Effect.timeoutOrElse({ duration: closeTimeout, orElse: () => Effect.void }), Effect.ignore, closing)
+    leave.pipe(
+      Effect.timeoutOrElse({ duration: closeTimeout, orElse: () => Effect.void }),
+      Effect.ignore,
+      closing,
+      Effect.ensuring(
+        Effect.sync(() => {
+          isClosed = true
+          closed.fire()
+        })
+      )
+    )
   )
 
   return {

@@ -80,7 +80,11 @@ const proceed = (step: Step): Step => {
     case "over":
       return [done, [...commands, tell("begin", state.error)]]
     case "open":
-      return [done, [...commands, tell("begin", misuse("a transaction is open already"))]]
+      // What was in doubt is known: else it would not be open.
+      return [
+        done,
+        [...commands, tell("begin", state.asks === "begin" ? misuse("a transaction is open already") : undefined)]
+      ]
     case "ready":
       if (!state.isStale)
         return [state.asks === "begin" ? { ...done, ...closed, phase: "open" } : done, [...commands, tell("begin")]]
@@ -140,7 +144,9 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
         isStale: false,
         contested: undefined
       }
-      return [ready, state.contested?.tells === true ? [tell("end", abortedByCoordinator(settings))] : []]
+      if (state.contested?.tells !== true) return [ready, []]
+      const { error } = state.contested
+      return [ready, [tell("end", error.reason._tag === "InDoubt" ? error : abortedByCoordinator(settings))]]
     }
     case "InitRefused": {
       if (state.phase !== "initializing") return nothing(state)
@@ -268,12 +274,12 @@ const ended = (settings: Settings, state: State, event: EndAnswered, refusal: Re
     return [ready(!raised && (state.isStale || isLost)), [tell("end", commits ? undefined : failure)]]
   }
   const error = refusal(code, "EndTxn")
+  /** An earlier try of the same commit may have been taken, whatever this one was refused with. */
+  const meant = (error: KafkaError.KafkaError) => (commits && isLost ? inDoubt(settings.transactionalId, error) : error)
   if (isFenced(code)) {
-    // An earlier try of the same commit may have been taken before the id was.
-    const meant = commits && isLost ? inDoubt(settings.transactionalId, error) : error
     // One that has ended may be followed by another's, under the very epoch that an abort would have raised it to.
     const mayBeRaised = !isLost && !state.isImplicit && state.added.size + state.groups.size > 0
-    return init({ ...state, contested: { error: meant, tells: true, mayBeRaised } })
+    return init({ ...state, contested: { error: meant(error), tells: true, mayBeRaised } })
   }
   if (!commits) {
     // There is nothing to abort (INVALID_TXN_STATE), or the coordinator cannot be asked to: nothing is committed anyway.
@@ -283,16 +289,15 @@ const ended = (settings: Settings, state: State, event: EndAnswered, refusal: Re
       [tell("end", failure ?? (isOver ? undefined : error))]
     ]
   }
-  // It was not committed by any try: that would have been answered as a success.
-  if (code === codes.INVALID_TXN_STATE) return [ready(true), [tell("end", abortedByCoordinator(settings))]]
-  if (isForgotten(code)) return [ready(true), [tell("end", error)]]
+  if (code === codes.INVALID_TXN_STATE) return [ready(true), [tell("end", meant(abortedByCoordinator(settings)))]]
+  if (isForgotten(code)) return [ready(true), [tell("end", meant(error))]]
   if (ErrorCode.asks(code, "EndTxn") === "abort")
-    return end({ ...state, failure: error, isStale: true }, false, "ending")
+    return end({ ...state, failure: meant(error), isStale: true }, false, "ending")
   // UNKNOWN_SERVER_ERROR: what it has done before is not known either.
-  const isDoubtful = isLost || code === codes.UNKNOWN_SERVER_ERROR
+  const isUnknown = code === codes.UNKNOWN_SERVER_ERROR
   return [
     { ...ready(true), phase: "doubt" },
-    [tell("end", isDoubtful ? inDoubt(settings.transactionalId, error) : error)]
+    [tell("end", isUnknown ? inDoubt(settings.transactionalId, error) : meant(error))]
   ]
 }
 
@@ -317,7 +322,8 @@ const abortedByCoordinator = ({ transactionTimeout, transactionalId }: Settings)
     transactionalId
   })
 
-const inDoubt = (transactionalId: string, { message: cause }: KafkaError.KafkaError): KafkaError.KafkaError =>
+/** A commit that may have been taken. */
+export const inDoubt = (transactionalId: string, { message: cause }: KafkaError.KafkaError): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "InDoubt", api: "EndTxn", transactionalId, cause })
 
 const fenced = (
