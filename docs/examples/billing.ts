@@ -28,4 +28,4 @@ const program = Effect.all(
 const Live = Producer.layer().pipe(Layer.provideMerge(Kafka.layer({ bootstrap: ["localhost:9092"] })))
 
 // Ctrl-C drains, commits, leaves the group, flushes, closes
-if (process.argv[1] === import.meta.filename) program.pipe(Effect.provide(Live), NodeRuntime.runMain)
+if (import.meta.main) program.pipe(Effect.provide(Live), NodeRuntime.runMain)

@@ -38,7 +38,7 @@ const membership = choose("membership", {
 })
 const total = Math.max(100, Math.floor(Number(flags.records) / 100) * 100)
 const partitions = 6
-const producing = { seconds: 7, arraysPerSecond: 40 }
+const producing = { seconds: 6, arraysPerSecond: 40 }
 
 const Tick = Schema.Struct({ id: Schema.Int, text: Schema.String })
 const ticks = Topic.make(`samsa-demo-${process.pid}`, { key: Schema.String, value: Schema.fromJsonString(Tick) })
@@ -114,7 +114,7 @@ const member = (name: string) =>
 
 /** Draws over what it drew before, or prints a line each second. */
 const show = Effect.gen(function* () {
-  const samples: Array<View.Sample> = []
+  const samples = [View.sample(seen, 0)]
   let drawn = 0
   const once = Effect.map(elapsed, (at) => {
     samples.push(View.sample(seen, at))

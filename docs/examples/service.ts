@@ -51,4 +51,4 @@ const Live = Layer.merge(
   Producer.layer().pipe(Layer.provideMerge(Kafka.layerConfig())), // KAFKA_BOOTSTRAP, …
   NodeHttpServer.layerConfig(createServer, { port: Config.Port("PORT").pipe(Config.withDefault(3000)) })
 )
-if (process.argv[1] === import.meta.filename) NodeRuntime.runMain(Effect.provide(service, Live))
+if (import.meta.main) NodeRuntime.runMain(Effect.provide(service, Live))
