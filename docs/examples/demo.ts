@@ -92,8 +92,9 @@ const member = (name: string) =>
     yield* consumer.events.pipe(
       Stream.runForEach((event) => {
         if (event._tag !== "Assigned" && event._tag !== "Revoked" && event._tag !== "Lost") return Effect.void
-        for (const { partition } of event.partitions)
-          seen.partitions[partition]!.owner = event._tag === "Assigned" ? name : undefined
+        for (const place of event.partitions.map(({ partition }) => seen.partitions[partition]!))
+          if (event._tag === "Assigned") place.owner = name
+          else if (place.owner === name) place.owner = undefined
         const which = event.partitions.map(({ partition }) => partition).join(" ")
         return which === "" ? Effect.void : note(`${name}: ${event._tag.toLowerCase()} ${which}`)
       }),
@@ -120,13 +121,9 @@ const show = Effect.gen(function* () {
     samples.push(View.sample(seen, at))
     while (samples.length > 2 && at - samples[1]!.at >= 1000) samples.shift()
     if (!process.stdout.isTTY) return process.stdout.write(`${View.line(seen, samples[0]!, at)}\n`)
-    const lines = View.picture(
-      seen,
-      samples[0]!,
-      at,
-      process.stdout.columns ?? 80,
-      process.env["NO_COLOR"] === undefined
-    )
+    const { columns = 80, rows = 24 } = process.stdout
+    const color = process.env["NO_COLOR"] === undefined
+    const lines = View.picture(seen, samples[0]!, at, columns, color).slice(0, rows - 1)
     const up = drawn === 0 ? "" : `\u001b[${drawn}A`
     drawn = lines.length
     return process.stdout.write(`${up}${lines.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J`)
