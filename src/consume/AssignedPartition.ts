@@ -71,8 +71,16 @@ export class Partition implements Origin {
   trouble: KafkaError.KafkaError | undefined = undefined
   /** What becomes of a record that does not fit its Schema; undefined: the failure of the partition. */
   onUndecodable: Undecodable | undefined = undefined
-  /** Counts seeks: what was fetched or being decoded before is not delivered, nor handled. */
+  /** Counts what makes void what was delivered: seeks, and logs that were cut. */
   epoch = 0
+  /** The epoch of the last seek: whatever was delivered before is void. */
+  private soughtIn = 0
+  /** Since then: in which epochs the log was cut, and where. */
+  private cuts: Array<{ readonly epoch: number; readonly to: number }> = []
+  /** Where to go on when a topic that was gone is there again, if not at the end of what was delivered. */
+  backTo: number | undefined = undefined
+  /** Where it was when its topic went. */
+  private suspendedAt: number | undefined = undefined
   /** When something was last delivered or marked, in milliseconds; kept by whoever watches progress. */
   progressedAt = 0
 
@@ -134,7 +142,7 @@ export class Partition implements Origin {
   }
 
   /** Starts to fetch; again, where the topic had gone and is there again. */
-  open({ committed, reader, scope, start }: Opening): Effect.Effect<void> {
+  open({ committed, isSame, reader, scope, start }: Opening): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.status = "open"
       this.isOrphan = false
@@ -144,8 +152,13 @@ export class Partition implements Origin {
       this.position = start
       this.start = start
       this.isCaughtUp = false
-      if (this.tracker !== undefined) this.tracker.reset(start)
-      else if (this.host.marks) this.tracker = new OffsetTracker(start)
+      // Where the same topic is there again, what was delivered of it is at work still.
+      if (this.suspendedAt !== undefined && !(isSame && start === this.suspendedAt)) {
+        this.voided()
+        this.tracker?.reset(start)
+      }
+      this.suspendedAt = this.backTo = undefined
+      if (this.host.marks) this.tracker ??= new OffsetTracker(start)
       this.committed = this.early ?? committed ?? -1
       this.byHand = this.early === undefined ? undefined : start
       this.early = undefined
@@ -160,7 +173,7 @@ export class Partition implements Origin {
   readonly suspend: Effect.Effect<void> = Effect.suspend(() => {
     if (this.status !== "open") return Effect.void
     this.status = "opening"
-    this.epoch++
+    this.suspendedAt = this.position
     this.drop()
     return this.close
   })
@@ -177,12 +190,12 @@ export class Partition implements Origin {
     const end = Math.min(from + this.host.maxRecords, from + limit, fetched.records.length)
     const isLast = end === fetched.records.length
     const part = from === 0 && isLast ? fetched.records : fetched.records.slice(from, end)
-    const { epoch } = this
     this.decoding = true
     const decoded = Decode.array(this, part, this.decoder)
     const settle = ({ failure, records }: Decode.Decoded) => {
+      // It is at another position, or to be opened anew.
+      if (this.status !== "open" || this.slot !== slot) return nothing
       this.decoding = false
-      if (this.status !== "open" || this.epoch !== epoch) return nothing
       if (failure !== undefined) {
         // What comes before it is delivered; what is delivered next is the failure.
         this.slot = { fetched, from: from + records.length }
@@ -206,7 +219,7 @@ export class Partition implements Origin {
     }
     if (!Effect.isEffect(decoded)) return settle(decoded)
     const undone = () => {
-      if (this.epoch !== epoch || !this.decoding) return
+      if (this.slot !== slot) return
       this.decoding = false
       this.offerAgain()
     }
@@ -228,18 +241,18 @@ export class Partition implements Origin {
   }): Effect.Effect<undefined, KafkaError.KafkaError> {
     const allowed = this.onUndecodable
     if (allowed === undefined) return Effect.fail(error)
-    const { epoch, slot } = this
+    const { slot } = this
     const next = raw.offset + 1
     // Tried again after a failure, it is in flight already.
     if (this.position === raw.offset) this.moveTo([raw], next)
     const passed = Effect.onInterrupt(allowed(raw, error), () =>
       Effect.sync(() => {
-        if (this.epoch === epoch) this.offerAgain()
+        if (this.slot === slot) this.offerAgain()
       })
     )
     return Effect.map(passed, () => {
       if (this.tracker?.done(raw.offset) === true) this.marked(1)
-      if (this.status !== "open" || this.epoch !== epoch || slot === undefined) return undefined
+      if (this.status !== "open" || this.slot !== slot || slot === undefined) return undefined
       this.undecodable = undefined
       const from = slot.from + 1
       if (from < slot.fetched.records.length) {
@@ -278,17 +291,46 @@ export class Partition implements Origin {
     )
   }
 
-  /** The reader is at another position: by a seek, or since the old one no longer exists. */
+  /** The reader is at another position, by a seek, or that of another topic: what was delivered before is forgotten. */
   moved(offset: number): void {
-    this.epoch++
+    this.voided()
+    this.tracker?.reset(offset)
     this.epochs.reset()
+    this.movedTo(offset)
+  }
+
+  /**
+   * The reader is at another position, since the old one no longer exists. What was delivered and lies before it is at
+   * work still; where the log was cut, what lies behind is forgotten.
+   */
+  jumped(offset: number): void {
+    if (offset < (this.position ?? offset)) {
+      this.cuts.push({ epoch: ++this.epoch, to: offset })
+      this.tracker?.cut(offset)
+      this.epochs.reset()
+    } else this.tracker?.deliver([], offset)
+    this.movedTo(offset)
+  }
+
+  private movedTo(offset: number): void {
     this.drop()
     this.position = offset
-    this.tracker?.reset(offset)
     this.committed = offset
     this.byHand = undefined
     this.isCaughtUp = false
     this.unpauses.fire()
+  }
+
+  private voided(): void {
+    this.soughtIn = ++this.epoch
+    this.cuts = []
+    this.unpauses.fire()
+  }
+
+  /** Whether a record that was delivered in an epoch may be handled still. */
+  isCurrent(epoch: number, record: { readonly offset: number }): boolean {
+    if (epoch === this.epoch) return true
+    return epoch >= this.soughtIn && this.cuts.every((cut) => cut.epoch <= epoch || record.offset < cut.to)
   }
 
   pause(): void {

@@ -50,6 +50,8 @@ export interface Opening {
   readonly start: number
   /** The partition's own. */
   readonly scope: Scope.Closeable
+  /** It is of the topic that it was of when it was opened before. */
+  readonly isSame: boolean
   /** What the group has; undefined where it has nothing, so that the position is not the group's yet. */
   readonly committed: number | undefined
 }

@@ -165,6 +165,36 @@ export class OffsetTracker {
     }
   }
 
+  /** The log ends at an offset, and is written anew from there: what was delivered from it on is forgotten, the rest is not. */
+  cut(to: number): void {
+    if (to >= this.end) return
+    this.hint = undefined
+    while (this.head < this.segments.length && this.segments[this.segments.length - 1]!.first >= to) {
+      this.unfinished -= this.segments.pop()!.left
+    }
+    this.end = to
+    const tail = this.head < this.segments.length ? this.segments[this.segments.length - 1] : undefined
+    if (tail === undefined) {
+      this.segments = []
+      this.head = 0
+      this.base = Math.min(this.base, to)
+      return
+    }
+    tail.next = to
+    let { count } = tail
+    while (offsetAt(tail, count - 1) >= to) count--
+    if (count === tail.count) return
+    this.unfinished -= tail.left
+    tail.count = count
+    tail.offsets = tail.offsets?.slice(0, count)
+    tail.prefix = Math.min(tail.prefix, count)
+    const marked = (tail.marked = tail.marked?.slice(0, count))
+    tail.left = 0
+    for (let i = tail.prefix; i < count; i++) if (marked?.[i] !== 1) tail.left++
+    this.unfinished += tail.left
+    if (tail.left === 0) this.finished(tail)
+  }
+
   /** Forgets what is in flight and goes on from a position. */
   reset(start: number): void {
     this.segments = []

@@ -174,13 +174,21 @@ export const make = (context: Context): Opening => {
       return yield* find([{ partition, at: "earliest", committed: undefined, found: true, topicId: undefined }])
     }
     told.delete(partition)
-    partition.topicId = idOf(partition.topic)
+    const id = idOf(partition.topic)
+    const isSame = id !== undefined && id === partition.topicId
+    partition.topicId = id
     if (lost.get(partition.topic)?.has(partition.partition) === false) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
     if (partition.early === undefined) partition.stands = committed
-    yield* partition.open({ reader, start, scope: own, committed: isUnsaid ? undefined : (committed?.offset ?? start) })
+    yield* partition.open({
+      reader,
+      start,
+      scope: own,
+      isSame,
+      committed: isUnsaid ? undefined : (committed?.offset ?? start)
+    })
     partition.inherited = committed !== undefined
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
   })
@@ -290,7 +298,7 @@ export const make = (context: Context): Opening => {
     if (info._tag === "None" || partition.status !== "opening") return
     const isSame = before !== undefined && info.value.id === before && position !== undefined
     if (!isSame && !lost.has(partition.topic)) tellRecreated(partition)
-    const at: Offset.Position = isSame ? { _tag: "At", offset: position } : "earliest"
+    const at: Offset.Position = isSame ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
     yield* find([{ partition, at, committed: undefined, found: true, topicId: info.value.id }])
   })
 
@@ -350,10 +358,16 @@ export const make = (context: Context): Opening => {
   })
 
   /** What was found is the group's from then on, below what it had, too. */
-  const goOn = Effect.fnUntraced(function* (partition: Partition, reader: PartitionReader, offset: number) {
+  const goOn = Effect.fnUntraced(function* (
+    partition: Partition,
+    reader: PartitionReader,
+    offset: number,
+    isSame: boolean
+  ) {
     if (partition.status !== "open") return
     reader.seek(offset)
-    partition.moved(offset)
+    if (isSame) partition.jumped(offset)
+    else partition.moved(offset)
     partition.committed = -1
     if (partition.bound.isPast(offset)) partition.finish()
     else yield* commitSoon(partition)
@@ -369,7 +383,7 @@ export const make = (context: Context): Opening => {
       yield* LogEvent.log("topicRecreated", told, whereOf(partition))
       if (partition.bound.until !== undefined) return partition.finish()
       partition.topicId = reason.topicIds?.is
-      return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")))
+      return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")), false)
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
       const offset = yield* elsewhere(partition, reason, onOutOfRange)
@@ -379,7 +393,7 @@ export const make = (context: Context): Opening => {
       publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
       const told = `${error.message}; going on from ${onOutOfRange}, which is ${offset}`
       yield* LogEvent.log("dataLoss", told, whereOf(partition))
-      return yield* goOn(partition, reader, offset)
+      return yield* goOn(partition, reader, offset, true)
     }
     // The fetching side has asked for so long.
     if (isUnknownTopic(error)) {

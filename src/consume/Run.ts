@@ -76,7 +76,7 @@ const recover = (
       })
       if (delay === undefined) break
       yield* Effect.raceFirst(Effect.sleep(delay), partition.stopped)
-      if (!partition.mayBegin || partition.epoch !== epoch) return abandoned
+      if (!partition.mayBegin || !partition.isCurrent(epoch, record)) return abandoned
       const exit = yield* Effect.exit(handler(record))
       if (Exit.isSuccess(exit)) return exit.value
       cause = exit.cause
@@ -115,7 +115,7 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
   const each = ({ epoch, records }: Delivered): Effect.Effect<void, any, any> => {
     let i = 0
     let wasPaused = false
-    const isDue = () => i < records.length && partition.epoch === epoch && partition.mayBegin
+    const isDue = () => i < records.length && partition.isCurrent(epoch, records[i]!) && partition.mayBegin
     const untilPaused: Effect.Effect<void, any, any> = Effect.whileLoop({
       while: () => isDue() && !partition.paused,
       body: () => handle(records[i]!),
@@ -172,7 +172,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
         taken = lane.shift()
         if (taken === undefined) return false
         if (--waiting < maxWaiting) room.fire()
-        if (taken.epoch === partition.epoch) return true
+        if (partition.isCurrent(taken.epoch, taken.record)) return true
       }
       return false
     }
@@ -219,7 +219,7 @@ const among =
     // meanwhile, it lets the others go first.
     const allowed: Effect.Effect<unknown, any, any> = permits.withPermits(1)(
       Effect.suspend(() => {
-        if (!partition.mayBegin || partition.epoch !== epoch) return Effect.succeed(abandoned)
+        if (!partition.mayBegin || !partition.isCurrent(epoch, record)) return Effect.succeed(abandoned)
         return partition.paused ? Effect.succeed(held) : handler(record)
       })
     )

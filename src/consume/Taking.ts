@@ -175,8 +175,12 @@ export const make = (engine: Engine): Taking => {
       list,
       (partition) => {
         const { committed, status, tracker } = partition
-        if (status !== "open" || tracker === undefined) return Effect.void
-        return Effect.map(partition.seek(tracker.lowestUnfinished ?? tracker.watermark), () => {
+        if (tracker === undefined) return Effect.void
+        const at = tracker.lowestUnfinished ?? tracker.watermark
+        // Its topic is gone, for now perhaps.
+        if (status === "opening") partition.backTo = at
+        if (status !== "open") return Effect.void
+        return Effect.map(partition.seek(at), () => {
           // No seek of the application's: what the group has stays what it was.
           partition.committed = committed
         })
@@ -189,7 +193,10 @@ export const make = (engine: Engine): Taking => {
     const list = [...taken.keys()]
     const isCurrent = () =>
       (engine.member?.isAlive?.() ?? true) &&
-      list.every((partition) => partition.status !== "ended" && partition.epoch === taken.get(partition))
+      list.every(
+        ({ epoch, position, status }, i) =>
+          status !== "ended" && position !== undefined && epoch === taken.get(list[i]!)
+      )
     const overdue = Effect.raceAllFirst(
       list.map((partition) =>
         Effect.andThen(

@@ -77,7 +77,24 @@ describe("OffsetTracker", () => {
     assert.strictEqual(tracker.inFlight, 2)
   })
 
+  it("forgets what was delivered from where the log was cut, and nothing before it", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(range(0, 10), 10)
+    tracker.deliver(at(12, 15, 19), 20)
+    for (const offset of [0, 1, 8, 15]) tracker.done(offset)
+    tracker.cut(15)
+    assert.deepStrictEqual([tracker.inFlight, tracker.position, tracker.watermark], [8, 15, 2])
+    assert.isFalse(tracker.done(19))
+    tracker.cut(9)
+    assert.deepStrictEqual([tracker.inFlight, tracker.position, tracker.watermark], [6, 9, 2])
+    for (const { offset } of range(2, 6)) tracker.done(offset)
+    assert.deepStrictEqual([tracker.inFlight, tracker.watermark], [0, 9])
+    tracker.cut(4)
+    assert.deepStrictEqual([tracker.inFlight, tracker.watermark], [0, 4])
+  })
+
   const Delivery = Schema.Struct({
+    cut: Schema.Literals([0, 0, 0, 1, 3, 20]),
     gaps: Schema.Array(Schema.Literals([0, 0, 0, 1, 4])),
     tail: Schema.Literals([0, 0, 3]),
     marks: Schema.Array(Schema.Int)
@@ -90,7 +107,12 @@ describe("OffsetTracker", () => {
       const tracker = new OffsetTracker(100)
       const all: Array<{ readonly offset: number; done: boolean }> = []
       let end = 100
-      for (const { gaps, marks, tail } of deliveries) {
+      for (const { cut, gaps, marks, tail } of deliveries) {
+        if (cut > 0 && end - cut >= 100) {
+          end -= cut
+          tracker.cut(end)
+          while (all.length > 0 && all[all.length - 1]!.offset >= end) all.pop()
+        }
         const records: Array<{ readonly offset: number }> = []
         for (const gap of gaps) {
           records.push({ offset: end + gap })
