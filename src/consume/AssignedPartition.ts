@@ -79,6 +79,8 @@ export class Partition implements Origin {
   private cuts: Array<{ readonly epoch: number; readonly to: number }> = []
   /** Where to go on when a topic that was gone is there again, if not at the end of what was delivered. */
   backTo: number | undefined = undefined
+  /** How far everything was done when it was released. */
+  endedAt: number | undefined = undefined
   /** Where it was when its topic went. */
   private suspendedAt: number | undefined = undefined
   /** When something was last delivered or marked, in milliseconds; kept by whoever watches progress. */
@@ -385,6 +387,7 @@ export class Partition implements Origin {
   release(): void {
     this.stop()
     this.status = "ended"
+    this.endedAt = this.tracker?.watermark
     this.tracker = undefined
     this.onDrained?.()
     this.onDrained = undefined

@@ -24,7 +24,7 @@ import type { Settings } from "./Settings.ts"
 import * as StartPositions from "./StartPositions.ts"
 
 /** What it needs of its consumer. */
-export interface Context extends StartPositions.Context {
+export interface Context extends Omit<StartPositions.Context, "uncommitted"> {
   readonly cluster: Cluster["Service"]
   readonly settings: Settings
   readonly consumer: TransportConsumer
@@ -77,6 +77,16 @@ export const make = (context: Context): Opening => {
   /** Topics that were not there, or others of their name, and which of their partitions have been told to be there again. */
   const lost = new Map<string, Set<number>>()
   const told = new WeakSet<Partition>()
+  /** Those whose start was found, for as long as the group may not have it. */
+  const begun = new Map<string, Partition>()
+  const uncommitted = ({ key, topic }: Partition): number | undefined => {
+    const before = begun.get(key)
+    const id = idOf(topic)
+    const isSame = before?.topicId === undefined || id === undefined || before.topicId === id
+    if (isSame && before?.committedAt === undefined) return before?.endedAt
+    begun.delete(key)
+    return undefined
+  }
   /** Those whose topic went, without an id, while their start was found out: that is of the old one. */
   const outdated = new WeakSet<Partition>()
 
@@ -190,6 +200,7 @@ export const make = (context: Context): Opening => {
       committed: isUnsaid ? undefined : (committed?.offset ?? start)
     })
     partition.inherited = committed !== undefined
+    if (isUnsaid) begun.set(partition.key, partition)
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
   })
 
@@ -270,7 +281,7 @@ export const make = (context: Context): Opening => {
       const [id, known] = [idOf(topic), knownTopics.get(topic)?.id]
       if (id !== undefined && known !== undefined && id !== known) forget(topic)
     }
-    yield* StartPositions.wanted(context, list, resets, allWait, (wanted) =>
+    yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, allWait, (wanted) =>
       Effect.suspend(() => {
         const some = wanted.map(({ partition }) => partition)
         // What is told of each from now on is its own.

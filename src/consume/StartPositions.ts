@@ -58,6 +58,8 @@ export interface Context {
   readonly identity: () => GroupOffsets.Identity
   readonly settings: Settings
   readonly knownTopics: ReadonlyMap<string, KnownTopic>
+  /** Where this consumer was in a partition whose start it found once, and could not commit: it is not looked for again. */
+  readonly uncommitted: (partition: Partition) => number | undefined
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
 }
 
@@ -135,7 +137,7 @@ const unstableCommit = ErrorCode.codes.UNSTABLE_OFFSET_COMMIT
  * is told why it takes long.
  */
 export const wanted = Effect.fnUntraced(function* (
-  { cluster, groupOffsets, identity, knownTopics, provide, settings }: Context,
+  { cluster, groupOffsets, identity, knownTopics, provide, settings, uncommitted }: Context,
   list: ReadonlyArray<Partition>,
   ignoreCommits: boolean,
   waits: Waits,
@@ -165,12 +167,17 @@ export const wanted = Effect.fnUntraced(function* (
     const hand = chosen.get(partition.key)
     let at = hand
     if (at === undefined && commit !== undefined) at = { _tag: "At", offset: commit.offset }
+    const isChosen = at !== undefined
+    const before = isChosen ? undefined : uncommitted(partition)
+    if (before !== undefined) at = { _tag: "At", offset: before }
     if (at === undefined && added) at = "earliest"
     if (at === undefined && from === "committed") {
       return Effect.fail(KafkaError.make({ _tag: "NoCommit", group: group ?? "", ...partition.place }))
     }
     at ??= from as Offset.Position
-    const found = at === "latest" || (typeof at === "object" && at._tag === "AtTime")
+    // Whoever comes next would find another: also of what was added, where `from` is not the beginning.
+    const isOwn = !isChosen && (before !== undefined || (added && from !== "earliest"))
+    const found = isOwn || at === "latest" || (typeof at === "object" && at._tag === "AtTime")
     // Of the commit, and only where it is gone on from there.
     const leaderEpoch =
       hand === undefined && commit !== undefined && commit.leaderEpoch >= 0 ? commit.leaderEpoch : undefined

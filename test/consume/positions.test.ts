@@ -73,6 +73,57 @@ describe("a position that was found is the group's from then on", () => {
     )
   }
 
+  for (const from of ["latest", Offset.atTime(1e12)] as const) {
+    it.effect(`of a partition that was added, too (from ${JSON.stringify(from)})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const membership = Membership.classic({ metadataMaxAge: "2 seconds" })
+        const a = yield* member({ from, membership, closeTimeout: "1 second" })
+        yield* Effect.forkScoped(a.consumer.run(() => Effect.never))
+        yield* until("it is read", () => tags(a.events).includes("CaughtUp"))
+        yield* broker.addPartitions(orders, 2)
+        yield* until("the new one is read", () =>
+          a.events.some((event) => event._tag === "CaughtUp" && event.partition.partition === 1)
+        )
+        yield* moving(fill(3, 1))
+        yield* pass(2_000)
+        yield* a.close
+        const b = yield* member({ from })
+        const records = yield* moving(b.consumer.stream.pipe(Stream.take(3), Stream.runCollect))
+        assert(records._tag === "Success")
+        assert.deepStrictEqual(
+          records.value.map(({ value }) => value),
+          ["v0", "v1", "v2"]
+        )
+      }).pipe(scoped, Effect.provide(one))
+    )
+
+    // It looked for the end anew, and skipped what it had fetched, and what it had in its hands.
+    it.effect(`and is remembered where it cannot be committed (from ${JSON.stringify(from)})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const refused = yield* broker.inject(
+          Fault.on("OffsetCommit").error(ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS)
+        )
+        const { consumer, events } = yield* member({ from })
+        const handled: Array<string> = []
+        const slow = Effect.sleep("500 millis")
+        yield* Effect.forkScoped(consumer.run(({ value }) => Effect.map(slow, () => handled.push(value))))
+        yield* until("it is read", () => tags(events).includes("CaughtUp"))
+        yield* moving(fill(10))
+        yield* until("some are handled", () => handled.length === 3)
+        yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(ErrorCode.codes.UNKNOWN_MEMBER_ID))
+        yield* until(
+          "it is lost, and assigned again",
+          () => tags(events).lastIndexOf("Assigned") > tags(events).indexOf("Lost")
+        )
+        yield* until("all are handled", () => new Set(handled).size === 10)
+        yield* refused.remove
+        yield* until("and committed", () => Effect.map(committed(), (is) => is["orders-0"] === 10))
+      }).pipe(scoped, Effect.provide(one))
+    )
+  }
+
   it.effect("a truncated log's position too, below what was committed (07-commit-stuck-after-truncation)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
