@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster, Kafka, Network } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as Fetch from "../../src/protocol/messages/Fetch.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
 import * as LeaveGroup from "../../src/protocol/messages/LeaveGroup.ts"
+import * as ListOffsets from "../../src/protocol/messages/ListOffsets.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
@@ -50,6 +51,21 @@ describe("strict mode", () => {
         })
       )
       assert.deepStrictEqual(leader, ["raw: asked broker 2 for t-0, which 1 leads, as it was told"])
+      // What has waited behind an answer that was held came before that.
+      const queued = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          yield* broker.inject(Fault.on("ListOffsets").delay("5 seconds"))
+          const client = yield* connect(broker, { address: "embedded-2:9092" })
+          const other = yield* connect(broker)
+          yield* Effect.forkScoped(client.send(ListOffsets, 1, { replicaId: -1, topics: [] }))
+          const late = yield* Effect.forkScoped(client.send(Produce, 9, produce(batch(["a"]))))
+          yield* TestClock.adjust("1 second")
+          yield* other.send(Metadata, 9, { topics: [{ name: "t" }] })
+          yield* TestClock.adjust("5 seconds")
+          yield* Fiber.join(late)
+        })
+      )
+      assert.deepStrictEqual(queued, [])
       const gap = yield* misuses((broker) =>
         Effect.gen(function* () {
           const client = yield* connect(broker)

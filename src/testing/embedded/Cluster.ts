@@ -369,10 +369,10 @@ export class EmbeddedCluster {
     if (known.get(about)?.epoch !== epoch) known.set(about, { epoch, at: this.env.now() })
   }
 
-  /** Whether a client was told the present state of a leader or coordinator, long enough ago to have heard it. */
-  knows(clientId: string, about: string, epoch: number): boolean {
+  /** Whether a client was told the present state of a leader or coordinator, long enough before `at` to have heard it. */
+  knows(clientId: string, about: string, epoch: number, at: number): boolean {
     const known = this.told.get(clientId)?.get(about)
-    return known !== undefined && known.epoch === epoch && this.env.now() - known.at >= underway
+    return known !== undefined && known.epoch === epoch && at - known.at >= underway
   }
 
   /** How often a group's coordination has moved. */

@@ -36,7 +36,7 @@ export class Connection {
   private readonly link: Link
   private readonly handlers: ReadonlyMap<number, Handler>
   private readonly splitter: Frame.Splitter
-  private readonly queue: Array<Uint8Array> = []
+  private readonly queue: Array<{ readonly frame: Uint8Array; readonly at: number }> = []
   private busy = false
   private pumping = false
   private reading = true
@@ -51,7 +51,7 @@ export class Connection {
     this.splitter = Frame.makeSplitter({
       maxFrameBytes: cluster.settings.maxFrameBytes,
       onFrame: (frame) => {
-        this.queue.push(frame)
+        this.queue.push({ frame, at: cluster.env.now() })
       }
     })
     const { sasl } = cluster.settings
@@ -99,9 +99,9 @@ export class Connection {
     this.pumping = true
     while (this.open && !this.busy && this.queue.length > 0) {
       this.busy = true
-      const frame = this.queue.shift()!
+      const { at, frame } = this.queue.shift()!
       try {
-        this.serve(frame)
+        this.serve(frame, at)
       } catch (defect) {
         this.cluster.defects.push(defect)
         this.close()
@@ -121,7 +121,7 @@ export class Connection {
     this.pump()
   }
 
-  private serve(frame: Uint8Array): void {
+  private serve(frame: Uint8Array, arrivedAt: number): void {
     const { cluster, node } = this
     const { profile } = cluster.settings
     if (this.sasl?.takesTokens === true) return this.token(frame)
@@ -193,6 +193,7 @@ export class Connection {
       connection: this,
       version,
       clientId,
+      arrivedAt,
       request: request as never,
       answer,
       silence,

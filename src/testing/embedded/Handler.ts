@@ -23,6 +23,8 @@ export interface Call<Q, A> {
   readonly connection: Caller
   readonly version: number
   readonly clientId: string
+  /** When it came: it may have waited behind another one since, whose answer was held. */
+  readonly arrivedAt: number
   readonly request: Q
   /** Sends the response, now or later; what comes after the first is dropped. */
   readonly answer: (response: A) => void

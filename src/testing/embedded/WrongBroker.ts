@@ -4,9 +4,9 @@ import type { EmbeddedPartition } from "./Partition.ts"
 
 /** It asks a broker that does not lead the partition. Who has old metadata makes no mistake. */
 export const misled = (call: Call<any, any>, partition: EmbeddedPartition): void => {
-  const { clientId, cluster } = call
+  const { arrivedAt, clientId, cluster } = call
   const name = `${partition.topic}-${partition.index}`
-  if (partition.leader >= 0 && cluster.knows(clientId, name, partition.leaderEpoch))
+  if (partition.leader >= 0 && cluster.knows(clientId, name, partition.leaderEpoch, arrivedAt))
     cluster.misused(
       clientId,
       `asked broker ${call.node.id} for ${name}, which ${partition.leader} leads, as it was told`
@@ -15,9 +15,9 @@ export const misled = (call: Call<any, any>, partition: EmbeddedPartition): void
 
 /** It asks a broker that does not coordinate the group, or the transactional id. */
 export const misdirected = (call: Call<any, any>, kind: "group" | "transaction", key: string): void => {
-  const { clientId, cluster } = call
+  const { arrivedAt, clientId, cluster } = call
   const name = `${kind}:${key}`
-  if (cluster.knows(clientId, name, cluster.moves(name)))
+  if (cluster.knows(clientId, name, cluster.moves(name), arrivedAt))
     cluster.misused(
       clientId,
       `asked broker ${call.node.id} for ${kind} ${key}, which another coordinates, as it was told`
