@@ -273,6 +273,27 @@ describe("the log", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  // It is ours, and goes on: nobody heard that nothing of it was committed any more.
+  it.effect("says that commits of a member are refused as those of another epoch", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* producer.send(orders, entry)
+      yield* broker.inject(Fault.on("OffsetCommit").error(113))
+      const consumer = yield* Consumer.subscribe({
+        topics: [orders],
+        group: "g",
+        from: "earliest",
+        membership: Membership.consumer(),
+        commitTimeout: "2 seconds",
+        closeTimeout: "3 seconds"
+      })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it is told", () => of("commitFailed").length > 0)
+      assert.deepStrictEqual(of("lost"), [])
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
   it.effect("says that a topic is gone, that records are, and which are passed over", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -213,11 +213,14 @@ export const make = (
 
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
-    const isOne = error.reason._tag === "NotOwned"
+    const { partition, topic, _tag } = error.reason
+    const isOne = _tag === "NotOwned"
     if (!isOne && !isTransient(error)) return Effect.fail(error)
     // Where one of them is ours no longer, the others may not have been taken yet.
     marked(1)
-    if (isOne) return Effect.void
+    const isOurs = (one: Partition) => one.isLive && one.topic === topic && one.partition === partition
+    // Where it is ours, the coordinator takes the commits of its own member for those of another epoch.
+    if (isOne && ![...owned()].some(isOurs)) return Effect.void
     return LogEvent.log(
       "commitFailed",
       `offsets of group ${settings.group} could not be committed, and are tried again: ${error.message}`,

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { orDied } from "../Abandon.ts"
+import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { Member, Owner } from "../Membership.ts"
@@ -42,6 +43,18 @@ export const ends = (
     Effect.asVoid
   )
 })
+
+/** What the application has asked for: not given up for lack of an answer, which is told; fails with what nothing cures. */
+export const insisted = <A>(
+  self: Effect.Effect<A, KafkaError.KafkaError>,
+  retry: Backoff.Retry,
+  troubled: MemberWork["troubled"],
+  isWanted: () => boolean
+): Effect.Effect<A, KafkaError.KafkaError> =>
+  self.pipe(
+    Effect.tapError((error) => (error.isRetryable ? troubled(error) : Effect.void)),
+    Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable && isWanted() })
+  )
 
 /** The work of a member of a group. */
 export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, never, Scope.Scope> =>

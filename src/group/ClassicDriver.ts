@@ -179,6 +179,12 @@ export const join = (
         if (isOutdated) post({ _tag: "Outdated" })
       })
     )
+    const isStable = () => state().phase === "stable"
+    const resubscribed = Effect.match(MemberWork.insisted(watch.isOutdated, cluster.retry, troubled, isStable), {
+      onSuccess: (isOutdated) => void (isOutdated && post({ _tag: "Outdated" })),
+      // The join says what is wrong.
+      onFailure: () => post({ _tag: "Outdated" })
+    })
     const byTime = Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain)
     inBackground(Effect.repeat(byTime, { while: () => state().phase !== "ended" }))
     const waits = yield* Backoff.waits(cluster.retry)
@@ -199,9 +205,7 @@ export const join = (
       commitRefused: (as, code) =>
         post({ _tag: "CommitRefused", memberId: as.memberId, generation: as.generation, code }),
       // On the way to a generation it is joined anew after that.
-      topicsChanged: Effect.sync(() =>
-        state().phase === "stable" ? inBackground(lookAgain) : post({ _tag: "Outdated" })
-      ),
+      topicsChanged: Effect.sync(() => (isStable() ? inBackground(resubscribed) : post({ _tag: "Outdated" }))),
       stopping: Effect.sync(() => post({ _tag: "Stopping" })),
       ...MemberWork.ends(machine, settings.leaveTimeout)
     }

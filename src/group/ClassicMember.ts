@@ -103,8 +103,11 @@ const lose = (state: State, memberId: string, failure?: KafkaError.KafkaError): 
   return held ? [next, [{ _tag: "Lose", round }]] : released(next)
 }
 
-const released = (state: State): Step =>
-  state.failure === undefined ? join(state) : [{ ...state, phase: "ended" }, [{ _tag: "Fail", error: state.failure }]]
+const released = (state: State): Step => {
+  if (state.failure !== undefined) return [{ ...state, phase: "ended" }, [{ _tag: "Fail", error: state.failure }]]
+  // Stopped on the way: the rest is given back as well.
+  return revoke(state, state.stopping ? state.owned : [])
+}
 
 const fail = (state: State, error: KafkaError.KafkaError): Step =>
   state.owned.length === 0 && state.phase !== "releasing"
@@ -345,6 +348,8 @@ const synced = (
     return before(forget, joinLater(settings, state, now, random, why))
   }
   const stable: State = { ...state, phase: "stable", attempt: 0 }
+  // Stopped on the way: nobody would read it.
+  if (state.stopping) return revoke(stable, stable.owned)
   if (!settings.cooperative) {
     const given: Step = [{ ...stable, owned: event.partitions }, [{ _tag: "Give", partitions: event.partitions }]]
     return state.outdated ? after(given, (s) => rejoin(settings, s)) : given

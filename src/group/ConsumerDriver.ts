@@ -139,12 +139,12 @@ export const join = (
 
     // ── what is subscribed to
 
-    const resubscribed = watch.subscribe.pipe(
-      Effect.tapError((error) => (error.isRetryable ? troubled(error) : Effect.void)),
-      Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => state().phase !== "ended" }),
-      Effect.ignore,
-      Effect.andThen(Effect.sync(() => post({ _tag: "Outdated" })))
-    )
+    const isLasting = () => state().phase !== "ended"
+    const resubscribed = Effect.match(MemberWork.insisted(watch.subscribe, cluster.retry, troubled, isLasting), {
+      onSuccess: () => post({ _tag: "Outdated" }),
+      // As for whoever joins.
+      onFailure: (error) => post({ _tag: "Broken", error })
+    })
     const lookAgain = Effect.gen(function* () {
       if (!requests.picks() || !(yield* watch.isOutdated)) return
       yield* watch.subscribe

@@ -163,8 +163,20 @@ const tooLate = ({ group, sessionTimeout: millis }: Settings): KafkaError.KafkaE
 
 // ── heartbeats
 
+/** So many heartbeats in a row may go as soon as there is something to tell. */
+const mostHurries = 8
+
 /** The next heartbeat goes as soon as none is under way. */
 const urgent = (state: State, now: number): State => ({ ...state, isUrgent: true, beatAt: now })
+
+/** A coordinator whose every answer asks for the next heartbeat is not followed as fast as it answers. */
+const unhurried = (settings: Settings, random: number, step: Step): Step => {
+  const [state, commands] = step
+  const { beatAt, beatSentAt, hurries, isBeating, isUrgent } = state
+  if (!isUrgent || isBeating || hurries < mostHurries) return step
+  const wait = Math.max(1, settings.heartbeatDelay(hurries - mostHurries + 1, random))
+  return [{ ...state, beatAt: Math.max(beatAt, beatSentAt + wait) }, commands]
+}
 
 const beat = (state: State, now: number): Step => {
   const { epoch, isFull: full, memberId, owned } = state
@@ -176,6 +188,7 @@ const beat = (state: State, now: number): Step => {
       beat: number,
       isBeating: true,
       isUrgent: false,
+      hurries: state.isUrgent ? state.hurries + 1 : 0,
       beatSentAt: now,
       isFull: false,
       isOutdated: false,
@@ -253,7 +266,12 @@ const revoke = (state: State, partitions: ReadonlyArray<Owned>, now: number): St
 /** What was given up is released: the coordinator hears of it, and what is new is given. */
 const released = (state: State, now: number): Step => {
   const member: State = { ...state, phase: "member", owned: without(state.owned, state.revoked), revoked: [] }
-  if (member.stopping && member.owned.length === 0) return nothing({ ...member, ...outside, phase: "waiting" })
+  if (member.stopping) {
+    // The rest is given back as well; then it leaves.
+    return member.owned.length > 0
+      ? revoke(member, member.owned, now)
+      : nothing({ ...member, ...outside, phase: "waiting" })
+  }
   return reconcile(urgent(member, now), now, true)
 }
 
@@ -267,13 +285,10 @@ const proven = (state: State, event: Event): State =>
 export const step = (settings: Settings, state: State, event: Event, now: number, random: number): Step => {
   if (state.phase === "ended") return nothing(state)
   const told = proven(state, event)
+  const next = (from: State): Step =>
+    unhurried(settings, random, unlessStopped(transition(settings, from, event, now, random)))
   // A process that stood still for longer than its session hears so before anything else.
-  if (now >= expiresAt(settings, told)) {
-    return after(before(forget, lose(settings, told, now, random)), (gone) =>
-      unlessStopped(transition(settings, gone, event, now, random))
-    )
-  }
-  return unlessStopped(transition(settings, told, event, now, random))
+  return now >= expiresAt(settings, told) ? after(before(forget, lose(settings, told, now, random)), next) : next(told)
 }
 
 /** Whoever reads nothing and holds nothing leaves: the others need not wait for it. */
@@ -317,8 +332,9 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       if (state.phase !== "member" && state.phase !== "revoking") return nothing(state)
       // The coordinator has gone on: what it said of that is on its way, or is asked for.
       if (event.code === code.STALE_MEMBER_EPOCH) {
-        return event.epoch === state.epoch && !state.isBeating && !state.isUrgent && state.missed === 0
-          ? nothing(urgent(state, now))
+        // Once: whoever says so again after that does not ask for it.
+        return event.epoch === state.epoch && event.epoch !== state.staleIn && !state.isBeating && state.missed === 0
+          ? nothing(urgent({ ...state, staleIn: event.epoch }, now))
           : nothing(state)
       }
       const asks = ErrorCode.asks(event.code, "OffsetCommit")
@@ -338,6 +354,8 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
         ? nothing(urgent(outdated, now))
         : nothing(state)
     }
+    case "Broken":
+      return state.phase === "leaving" ? nothing(state) : lose(settings, state, now, random, event.error)
     case "Closing":
       return nothing({ ...state, closing: true })
     case "Stopping":

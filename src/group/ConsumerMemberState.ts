@@ -59,6 +59,10 @@ export interface State {
   readonly isUrgent: boolean
   /** The next one is to tell all: the coordinator may not have got what earlier ones told. */
   readonly isFull: boolean
+  /** Heartbeats in a row that did not wait for their time. */
+  readonly hurries: number
+  /** The epoch in which a commit was refused as stale, and the coordinator was asked for it. */
+  readonly staleIn: number
   /** The subscription is to be told. */
   readonly isOutdated: boolean
   /** As the coordinator has last heard it. */
@@ -123,6 +127,8 @@ export type Event =
   | { readonly _tag: "Released"; readonly round: number }
   /** The subscription has changed. */
   | { readonly _tag: "Outdated" }
+  /** It has changed to what cannot be had. */
+  | { readonly _tag: "Broken"; readonly error: KafkaError.KafkaError }
   /** Do not join again: the consumer drains for good. */
   | { readonly _tag: "Closing" }
   /** Nothing is read any more: what is held stays until the assignment changes. */
@@ -171,6 +177,8 @@ export const initial = (memberId: string): State => ({
   beatAt: Infinity,
   isUrgent: false,
   isFull: true,
+  hurries: 0,
+  staleIn: 0,
   isOutdated: false,
   told: [],
   interval: 5_000,

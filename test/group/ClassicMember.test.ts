@@ -574,4 +574,23 @@ describe("ClassicMember", () => {
       { arbitrary: { runs: 400, seed: 11 } }
     )
   }
+
+  it("who is stopped while it gives back a part gives back the rest as well, and leaves", () => {
+    const m = member({ cooperative: true }).stable().beating().heartbeat(27).joined(2).synced(0)
+    assert.deepStrictEqual(m.tags, ["Give", "Revoke"])
+    m.tell({ _tag: "Stopping" })
+    m.tell({ _tag: "Released", round: m.round })
+    assert.deepStrictEqual(m.asked, [{ _tag: "Revoke", round: m.round, partitions: p(0) }])
+    m.tell({ _tag: "Released", round: m.round })
+    assert.deepStrictEqual(m.tags, ["Leave"])
+  })
+
+  it("who is stopped on its way to an assignment takes none, and leaves", () => {
+    const eager = member().at(0).joined().tell({ _tag: "Stopping" }).synced(0, 1)
+    assert.deepStrictEqual(eager.tags, ["Leave"])
+    const cooperative = member({ cooperative: true }).stable().beating().heartbeat(27).joined(2)
+    cooperative.tell({ _tag: "Stopping" }).synced(0, 1, 2)
+    assert.deepStrictEqual(cooperative.asked, [{ _tag: "Revoke", round: cooperative.round, partitions: p(0, 1) }])
+    assert.deepStrictEqual(cooperative.tell({ _tag: "Released", round: cooperative.round }).tags, ["Leave"])
+  })
 })

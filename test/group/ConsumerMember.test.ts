@@ -461,6 +461,52 @@ describe("ConsumerMember", () => {
     assert.deepStrictEqual(m.tags, ["Leave"])
   })
 
+  it("who is stopped while it gives back a part gives back the rest as well, and leaves", () => {
+    const m = member().member().beating().answered(2, p(0))
+    assert.deepStrictEqual(m.asked, [{ _tag: "Revoke", round: 1, partitions: owned(1) }])
+    m.tell({ _tag: "Stopping" }).released()
+    assert.deepStrictEqual(m.asked, [{ _tag: "Revoke", round: 2, partitions: owned(0) }])
+    assert.deepStrictEqual(m.released().tags, ["Leave"])
+  })
+
+  it("does not follow assignments that flip as fast as they come", () => {
+    const m = member().at(0).answered(1, p(0))
+    let beats = 0
+    for (; m.now < 60_000; m.at(Math.max(m.now + 10, m.deadline!))) {
+      if (!m.tags.includes("Heartbeat")) continue
+      beats++
+      m.answered(1, beats % 2 === 0 ? p(0) : p(1))
+      if (m.tags.includes("Revoke")) m.released()
+    }
+    assert.isBelow(beats, 120)
+    // Once it holds, what there is to tell does not wait.
+    m.answered(1)
+    m.at(m.deadline!).answered(1)
+    m.at(m.deadline!).answered(2, p(0, 1, 2))
+    assert.strictEqual(m.deadline, m.now)
+  })
+
+  it("asks for its epoch once where every commit is refused as stale", () => {
+    const m = member().member()
+    let beats = 0
+    for (m.now = 1_000; m.now < 4_900; m.now += 100) {
+      m.commitRefused(codes.STALE_MEMBER_EPOCH)
+      if (m.deadline! > m.now) continue
+      beats++
+      m.at(m.now).answered(1)
+    }
+    assert.strictEqual(beats, 1)
+    m.at(6_000).answered(2)
+    assert.strictEqual(m.commitRefused(codes.STALE_MEMBER_EPOCH).deadline, 6_000, "of another epoch, again")
+  })
+
+  it("fails with what another subscription cannot be had for", () => {
+    const error = KafkaError.make({ _tag: "UnknownTopic", topic: "t" })
+    const m = member().member().tell({ _tag: "Broken", error })
+    assert.deepStrictEqual(m.tags, ["Lose"])
+    assert.deepStrictEqual(m.released().asked, [{ _tag: "Fail", error }])
+  })
+
   it("who reads nothing and holds nothing leaves", () => {
     assert.deepStrictEqual(member().at(0).answered(1, []).tell({ _tag: "Stopping" }).tags, ["Leave"])
     assert.deepStrictEqual(member().at(0).tell({ _tag: "Stopping" }).answered(1, p(0)).tags, ["Leave"])
