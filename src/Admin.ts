@@ -65,6 +65,7 @@ import * as Checks from "./Checks.ts"
 import { Cluster } from "./Cluster.ts"
 import * as ConsumerProtocol from "./group/ConsumerProtocol.ts"
 import type { KafkaError } from "./KafkaError.ts"
+import { perService } from "./PerService.ts"
 import type { TopicPartition } from "./TopicPartition.ts"
 import { ZooKeeper } from "./ZooKeeper.ts"
 
@@ -447,7 +448,7 @@ export const make = (options: Options = {}): Effect.Effect<Admin["Service"], Kaf
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<Admin, KafkaError, Cluster | Brokers> =>
-  Layer.effect(Admin, make(options))
+  perService([Cluster, Brokers], () => Layer.effect(Admin, make(options)))
 
 /**
  * The same, for clusters of every age: where brokers have no API for it (before 0.10.1; more partitions: before 1.0),
@@ -458,18 +459,20 @@ export const layer = (options?: Options): Layer.Layer<Admin, KafkaError, Cluster
  * @category layers
  */
 export const layerZooKeeper = (options: Options = {}): Layer.Layer<Admin, KafkaError, Cluster | Brokers | ZooKeeper> =>
-  Layer.effect(
-    Admin,
-    Effect.gen(function* () {
-      const parts = yield* partsOf(options)
-      const zooKeeper = yield* ZooKeeper
-      return Admin.of({
-        ...serviceOf(parts),
-        createTopics: (topics, options) => ZooKeeperTopics.create(parts, zooKeeper, topics, options),
-        deleteTopics: (topics, options) => ZooKeeperTopics.deleteAll(parts, zooKeeper, topics, options),
-        createPartitions: (topics, options) => ZooKeeperTopics.addPartitions(parts, zooKeeper, topics, options)
+  perService([Cluster, Brokers, ZooKeeper], () =>
+    Layer.effect(
+      Admin,
+      Effect.gen(function* () {
+        const parts = yield* partsOf(options)
+        const zooKeeper = yield* ZooKeeper
+        return Admin.of({
+          ...serviceOf(parts),
+          createTopics: (topics, options) => ZooKeeperTopics.create(parts, zooKeeper, topics, options),
+          deleteTopics: (topics, options) => ZooKeeperTopics.deleteAll(parts, zooKeeper, topics, options),
+          createPartitions: (topics, options) => ZooKeeperTopics.addPartitions(parts, zooKeeper, topics, options)
+        })
       })
-    })
+    )
   )
 
 /**

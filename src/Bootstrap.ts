@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { KafkaConfig, type Settings } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
+import { perService } from "./PerService.ts"
 import { ZooKeeper } from "./ZooKeeper.ts"
 
 /**
@@ -47,9 +48,11 @@ export class Bootstrap extends Context.Service<
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Bootstrap, never, KafkaConfig> = Layer.effect(
-  Bootstrap,
-  Effect.map(KafkaConfig, ({ bootstrap }) => ({ addresses: Effect.succeed(bootstrap) }))
+export const layer: Layer.Layer<Bootstrap, never, KafkaConfig> = perService([KafkaConfig], () =>
+  Layer.effect(
+    Bootstrap,
+    Effect.map(KafkaConfig, ({ bootstrap }) => ({ addresses: Effect.succeed(bootstrap) }))
+  )
 )
 
 /** The listener's protocol that `tls` and `sasl` ask for, as Kafka names it. */
@@ -63,20 +66,24 @@ const protocolOf = ({ sasl, tls }: Settings): string =>
  * @since 0.1.0
  * @category layers
  */
-export const layerZooKeeper: Layer.Layer<Bootstrap, never, KafkaConfig | ZooKeeper> = Layer.effect(
-  Bootstrap,
-  Effect.gen(function* () {
-    const zooKeeper = yield* ZooKeeper
-    const protocol = protocolOf(yield* KafkaConfig)
-    return {
-      addresses: Effect.flatMap(zooKeeper.brokers, (brokers) => {
-        const found = brokers.flatMap(
-          ({ endpoints }) => endpoints.find((endpoint) => endpoint.protocol === protocol) ?? []
-        )
-        if (found.length > 0) return Effect.succeed(found)
-        const cause = `none of ${brokers.length} registered brokers has a listener for ${protocol}`
-        return Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "ZooKeeper", cause }] }))
+export const layerZooKeeper: Layer.Layer<Bootstrap, never, KafkaConfig | ZooKeeper> = perService(
+  [KafkaConfig, ZooKeeper],
+  () =>
+    Layer.effect(
+      Bootstrap,
+      Effect.gen(function* () {
+        const zooKeeper = yield* ZooKeeper
+        const protocol = protocolOf(yield* KafkaConfig)
+        return {
+          addresses: Effect.flatMap(zooKeeper.brokers, (brokers) => {
+            const found = brokers.flatMap(
+              ({ endpoints }) => endpoints.find((endpoint) => endpoint.protocol === protocol) ?? []
+            )
+            if (found.length > 0) return Effect.succeed(found)
+            const cause = `none of ${brokers.length} registered brokers has a listener for ${protocol}`
+            return Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "ZooKeeper", cause }] }))
+          })
+        }
       })
-    }
-  })
+    )
 )

@@ -22,8 +22,9 @@ import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
 import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
 import * as NativeTransport from "./NativeTransport.ts"
-import type * as Network from "./Network.ts"
+import * as Network from "./Network.ts"
 import * as NodeNetwork from "./NodeNetwork.ts"
+import { perService } from "./PerService.ts"
 import type * as Transport from "./Transport.ts"
 import type { ZooKeeper } from "./ZooKeeper.ts"
 
@@ -45,7 +46,7 @@ export type Options<R = never> = KafkaConfig.Options<R>
 
 /**
  * The native parts, over settings, first brokers and a Network of one's own. `Brokers`, for typed requests to a broker
- * by hand, comes with them. Two of them in one program, over two configurations, are two where each is `Layer.fresh`.
+ * by hand, comes with them.
  *
  * @since 0.1.0
  * @category layers
@@ -54,19 +55,12 @@ export const layerNative: Layer.Layer<
   Kafka | Broker.Brokers,
   KafkaError.KafkaError,
   KafkaConfig.KafkaConfig | Bootstrap.Bootstrap | Network.Network
-> = Layer.merge(NativeTransport.layer, NativeGroupOffsets.layer).pipe(
-  Layer.provideMerge(NativeCluster.layer),
-  Layer.provideMerge(NativeBrokers.layer)
+> = perService([KafkaConfig.KafkaConfig, Bootstrap.Bootstrap, Network.Network], () =>
+  Layer.merge(NativeTransport.layer, NativeGroupOffsets.layer).pipe(
+    Layer.provideMerge(NativeCluster.layer),
+    Layer.provideMerge(NativeBrokers.layer)
+  )
 )
-
-/**
- * The native parts of one client. Fresh, since Layers are built once in a program: without it a second client would be
- * given the first one's connections, and speak to its cluster by its name.
- */
-const ownParts = <E, R>(
-  bootstrap: Layer.Layer<Bootstrap.Bootstrap, E, R>
-): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | E, KafkaConfig.KafkaConfig | Network.Network | R> =>
-  Layer.fresh(Layer.provide(layerNative, bootstrap))
 
 /**
  * `Kafka` over a Network of one's own: the embedded broker's, or one with faults.
@@ -77,7 +71,7 @@ const ownParts = <E, R>(
 export const layerWithoutNetwork = <R = never>(
   options: Options<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | R> =>
-  ownParts(Bootstrap.layer).pipe(Layer.provide(KafkaConfig.layer(options)))
+  layerNative.pipe(Layer.provide(Bootstrap.layer), Layer.provide(KafkaConfig.layer(options)))
 
 /**
  * Connects to a cluster over TCP or TLS.
@@ -121,7 +115,7 @@ export const layerConfig = (
 export const layerZooKeeperWithoutNetwork = <R = never>(
   options: KafkaConfig.OptionsWithoutBootstrap<R>
 ): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError, Network.Network | ZooKeeper | R> =>
-  ownParts(Bootstrap.layerZooKeeper).pipe(Layer.provide(KafkaConfig.layerWithoutBootstrap(options)))
+  layerNative.pipe(Layer.provide(Bootstrap.layerZooKeeper), Layer.provide(KafkaConfig.layerWithoutBootstrap(options)))
 
 /**
  * Connects to a cluster whose brokers are found in ZooKeeper: those that are registered with a listener for the

@@ -10,9 +10,10 @@ import { type Broker, Brokers } from "./Broker.ts"
 import * as ApiVersions from "./connection/ApiVersions.ts"
 import { ConnectionSlot } from "./connection/ConnectionSlot.ts"
 import * as Dialer from "./connection/Dialer.ts"
-import { addressProblem, formatAddress, type KafkaConfig } from "./KafkaConfig.ts"
+import { addressProblem, formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
-import type { Network } from "./Network.ts"
+import { Network } from "./Network.ts"
+import { perService } from "./PerService.ts"
 import type { Channel } from "./protocol/Exchange.ts"
 
 interface Known {
@@ -132,4 +133,6 @@ export const make: Effect.Effect<Brokers["Service"], never, KafkaConfig | Networ
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Brokers, never, KafkaConfig | Network> = Layer.effect(Brokers, make)
+export const layer: Layer.Layer<Brokers, never, KafkaConfig | Network> = perService([KafkaConfig, Network], () =>
+  Layer.effect(Brokers, make)
+)

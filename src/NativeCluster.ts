@@ -30,6 +30,7 @@ import * as ListOffsets from "./metadata/ListOffsets.ts"
 import { MetadataState } from "./metadata/MetadataState.ts"
 import * as SingleFlight from "./metadata/SingleFlight.ts"
 import * as Topics from "./metadata/Topics.ts"
+import { perService } from "./PerService.ts"
 import * as Metadata from "./protocol/messages/Metadata.ts"
 import * as TopicPartition from "./TopicPartition.ts"
 
@@ -204,7 +205,7 @@ export const make: Effect.Effect<
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Cluster, KafkaError.KafkaError, Bootstrap | Brokers | KafkaConfig> = Layer.effect(
-  Cluster,
-  make
+export const layer: Layer.Layer<Cluster, KafkaError.KafkaError, Bootstrap | Brokers | KafkaConfig> = perService(
+  [Bootstrap, Brokers, KafkaConfig],
+  () => Layer.effect(Cluster, make)
 )

@@ -10,6 +10,7 @@ import * as CommittedOffsets from "./group/CommittedOffsets.ts"
 import * as TransactionOffsets from "./group/TransactionOffsets.ts"
 import { KafkaConfig } from "./KafkaConfig.ts"
 import { GroupOffsets } from "./GroupOffsets.ts"
+import { perService } from "./PerService.ts"
 
 /**
  * Makes the service.
@@ -33,4 +34,6 @@ export const make: Effect.Effect<GroupOffsets["Service"], never, Cluster | Kafka
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<GroupOffsets, never, Cluster | KafkaConfig> = Layer.effect(GroupOffsets, make)
+export const layer: Layer.Layer<GroupOffsets, never, Cluster | KafkaConfig> = perService([Cluster, KafkaConfig], () =>
+  Layer.effect(GroupOffsets, make)
+)

@@ -12,6 +12,7 @@ import { KafkaConfig } from "./KafkaConfig.ts"
 import { FetchMetrics } from "./metrics/ConsumerMetrics.ts"
 import * as Metrics from "./metrics/Current.ts"
 import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
+import { perService } from "./PerService.ts"
 import * as Sender from "./produce/Sender.ts"
 import * as Spans from "./tracing/Spans.ts"
 import * as TransactionDriver from "./transact/TransactionDriver.ts"
@@ -64,4 +65,7 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Transport, never, Brokers | Cluster | KafkaConfig> = Layer.effect(Transport, make)
+export const layer: Layer.Layer<Transport, never, Brokers | Cluster | KafkaConfig> = perService(
+  [Brokers, Cluster, KafkaConfig],
+  () => Layer.effect(Transport, make)
+)

@@ -23,8 +23,10 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
+import { Cluster } from "./Cluster.ts"
 import type { Kafka } from "./Kafka.ts"
 import type * as KafkaError from "./KafkaError.ts"
+import { perService } from "./PerService.ts"
 import type { DeliveryReport, RecordMetadata } from "./produce/Handover.ts"
 import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSink from "./produce/Sink.ts"
@@ -206,10 +208,10 @@ export const through =
     )
 
 /**
- * A producer as a Layer. Closing it flushes.
+ * A producer as a Layer: one for each `Kafka` that it is provided with. Closing it flushes.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (options?: Settings.Options): Layer.Layer<Producer, KafkaError.KafkaError, Kafka> =>
-  Layer.effect(Producer, make(options))
+  perService([Cluster, Transport.Transport], () => Layer.effect(Producer, make(options)))

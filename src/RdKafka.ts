@@ -33,6 +33,7 @@ import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
 import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
 import * as NodeNetwork from "./NodeNetwork.ts"
+import { perService } from "./PerService.ts"
 import * as InitProducerId from "./protocol/messages/InitProducerId.ts"
 import { type ProduceSettings, Transport } from "./Transport.ts"
 import type { ZooKeeper } from "./ZooKeeper.ts"
@@ -220,9 +221,9 @@ const tokenOf = ({ sasl }: KafkaConfig.Settings) => (sasl?.mechanism === "OAUTHB
 export const layerTransport = (
   options: TransportOptions
 ): Layer.Layer<Transport, KafkaError.KafkaError, KafkaConfig.KafkaConfig | Bootstrap.Bootstrap | Cluster> =>
-  Layer.effect(Transport, make(options))
+  perService([KafkaConfig.KafkaConfig, Bootstrap.Bootstrap, Cluster], () => Layer.effect(Transport, make(options)))
 
-/** The parts of one client. Fresh, as `Kafka`'s are: a second client in a program has its own. */
+/** The parts of one client. */
 const over = <E, R>(
   options: TransportOptions,
   bootstrap: Layer.Layer<Bootstrap.Bootstrap, E, R>
@@ -231,8 +232,7 @@ const over = <E, R>(
     Layer.provideMerge(NativeCluster.layer),
     Layer.provideMerge(NativeBrokers.layer),
     Layer.provide(NodeNetwork.layer),
-    Layer.provide(bootstrap),
-    Layer.fresh
+    Layer.provide(bootstrap)
   )
 
 /**

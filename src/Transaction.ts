@@ -48,6 +48,7 @@ import * as GroupOffsets from "./GroupOffsets.ts"
 import type { Kafka } from "./Kafka.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
+import { perService } from "./PerService.ts"
 import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSettings from "./produce/Settings.ts"
 import * as Producer from "./Producer.ts"
@@ -391,4 +392,6 @@ export const make = Effect.fnUntraced(function* (
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<Transactions, KafkaError.KafkaError, Kafka> =>
-  Layer.effect(Transactions, make(options))
+  perService([Cluster.Cluster, Transport.Transport, GroupOffsets.GroupOffsets], () =>
+    Layer.effect(Transactions, make(options))
+  )

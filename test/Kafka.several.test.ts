@@ -1,9 +1,23 @@
-import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
-import * as Cluster from "../src/Cluster.ts"
-import * as Kafka from "../src/Kafka.ts"
-import { Network } from "../src/Network.ts"
-import { EmbeddedKafka, KafkaTest } from "../src/testing/index.ts"
+import { assert, describe, it } from "@effect/vitest"
+import { type Context, Effect, Layer, Redacted } from "effect"
+import {
+  Admin,
+  Bootstrap,
+  type Broker,
+  Cluster,
+  Kafka,
+  KafkaConfig,
+  type KafkaError,
+  NativeBrokers,
+  NativeCluster,
+  NativeGroupOffsets,
+  NativeTransport,
+  Network,
+  Producer,
+  Topic,
+  Transaction
+} from "samsa"
+import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 
 const names = Effect.flatMap(Cluster.Cluster, (cluster) =>
   Effect.map(cluster.topics(null), (topics) => topics.map(({ name }) => name))
@@ -33,7 +47,7 @@ it.effect("… beside it, in one Layer", () =>
 it.effect("… and another password: who is not let in is not let in by what the first one said", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.make({ topics: ["a"], sasl: { users: { alice: "right" } } })
-    const network = Layer.succeed(Network, Network.of({ connect: broker.connect }))
+    const network = Layer.succeed(Network.Network, { connect: broker.connect })
     const client = (password: string) =>
       Kafka.layerWithoutNetwork({
         bootstrap: broker.bootstrap,
@@ -57,3 +71,99 @@ it.effect("one Layer that two parts of a program are given is built once", () =>
     assert.strictEqual(seen[0], seen[1])
   })
 )
+
+// What stands on a client was given to a second one as it was built over the first: a constant of ours, or a Layer that a
+// program makes once and provides with two clusters. Records went to the wrong one, and a topic of it was deleted.
+describe("one Layer over two clusters is two", () => {
+  type Client = Layer.Layer<Kafka.Kafka | Broker.Brokers, KafkaError.KafkaError>
+  /** What runs over each: merged, and one within the other. */
+  const overBoth = <A, I, E>(
+    made: Layer.Layer<I, E, Kafka.Kafka | Broker.Brokers>,
+    use: Effect.Effect<A, KafkaError.KafkaError, I>,
+    clients: readonly [Client, Client]
+  ) =>
+    Effect.gen(function* () {
+      const [one, two] = clients.map((client) => Layer.provide(made, client))
+      const told: Array<A> = []
+      const telling = (over: Layer.Layer<I, E | KafkaError.KafkaError>) =>
+        Layer.effectDiscard(Effect.map(use, (a) => told.push(a))).pipe(Layer.provide(over))
+      yield* Effect.scoped(Layer.build(Layer.merge(telling(one!), telling(two!))))
+      told.push(yield* Effect.provide(Effect.andThen(use, Effect.provide(use, two!)), one!))
+      return told
+    })
+
+  const clients = [KafkaTest.layer({ topics: ["a"] }), KafkaTest.layer({ topics: ["b"] })] as const
+  const topics = Effect.flatMap(Admin.Admin, (admin) => admin.listTopics())
+  it.effect("Admin", () =>
+    Effect.gen(function* () {
+      const told = yield* overBoth(Admin.layer(), topics, clients)
+      assert.deepStrictEqual(
+        told.map((infos) => infos.map(({ name }) => name)),
+        [["a"], ["b"], ["b"]]
+      )
+    })
+  )
+
+  /** Of a topic that has one partition in the one, and three in the other: told by who refuses a record. */
+  const sizes = [
+    KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }] }),
+    KafkaTest.layer({ topics: [{ name: "t", partitions: 3 }] })
+  ] as const
+  const sending = Effect.flatMap(Producer.Producer, (producer) =>
+    producer.send(Topic.bytes("t"), { value: null, partition: 9 })
+  )
+  const size = <R>(self: Effect.Effect<unknown, KafkaError.KafkaError, R>) =>
+    Effect.map(Effect.flip(Effect.asVoid(self)), ({ message }) => /partitions 0 to (\d)/.exec(message)?.[1])
+  it.effect("Producer", () =>
+    Effect.gen(function* () {
+      const told = yield* overBoth(Producer.layer(), Effect.orDie(size(sending)), sizes)
+      assert.deepStrictEqual(told, ["0", "2", "2"])
+    })
+  )
+  it.effect("Transactions", () =>
+    Effect.gen(function* () {
+      const made = Transaction.layer({ transactionalId: "x" })
+      const told = yield* overBoth(made, Effect.orDie(size(Transaction.run(sending))), sizes)
+      assert.deepStrictEqual(told, ["0", "2", "2"])
+    })
+  )
+
+  it.effect("the parts of a client, and the way to an embedded broker", () =>
+    Effect.gen(function* () {
+      const byHand = (topic: string) =>
+        Layer.unwrap(
+          Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
+            Layer.merge(NativeTransport.layer, NativeGroupOffsets.layer).pipe(
+              Layer.provideMerge(NativeCluster.layer),
+              Layer.provideMerge(NativeBrokers.layer),
+              Layer.provide(Bootstrap.layer),
+              Layer.provide(EmbeddedKafka.layerNetwork),
+              Layer.provide(KafkaConfig.layer({ bootstrap }))
+            )
+          )
+        ).pipe(Layer.provide(EmbeddedKafka.layer({ topics: [topic] })))
+      const one = byHand("a")
+      assert.deepStrictEqual(
+        yield* Effect.provide(
+          Effect.gen(function* () {
+            return [yield* names, yield* Effect.provide(names, byHand("b")), yield* names]
+          }),
+          one
+        ),
+        [["a"], ["b"], ["a"]]
+      )
+    })
+  )
+
+  it.effect("and one over one cluster is one", () =>
+    Effect.gen(function* () {
+      const producers: Array<Context.Service.Shape<typeof Producer.Producer>> = []
+      const seeing = () => Layer.effectDiscard(Effect.map(Producer.Producer, (producer) => producers.push(producer)))
+      const made = Producer.layer()
+      const over = () => seeing().pipe(Layer.provide(made), Layer.provide(clients[0]))
+      yield* Effect.scoped(Layer.build(Layer.merge(over(), over())))
+      assert.strictEqual(producers.length, 2)
+      assert.strictEqual(producers[0], producers[1])
+    })
+  )
+})

@@ -25,6 +25,7 @@ import * as Scope from "effect/Scope"
 import * as Compression from "../Compression.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { Network } from "../Network.ts"
+import { perService } from "../PerService.ts"
 import { EmbeddedCluster } from "./embedded/Cluster.ts"
 import { handlers } from "./embedded/handlers.ts"
 import * as Profile from "./embedded/Profile.ts"
@@ -174,7 +175,9 @@ export const layer = (options: Options = {}): Layer.Layer<EmbeddedKafka, KafkaEr
  * @since 0.1.0
  * @category layers
  */
-export const layerNetwork: Layer.Layer<Network, never, EmbeddedKafka> = Layer.effect(
-  Network,
-  Effect.map(EmbeddedKafka, (broker) => Network.of({ connect: broker.connect }))
+export const layerNetwork: Layer.Layer<Network, never, EmbeddedKafka> = perService([EmbeddedKafka], () =>
+  Layer.effect(
+    Network,
+    Effect.map(EmbeddedKafka, (broker) => Network.of({ connect: broker.connect }))
+  )
 )

@@ -44,11 +44,7 @@ export const layer = (
 ): Layer.Layer<Kafka.Kafka | Brokers | EmbeddedKafka.EmbeddedKafka, KafkaError> =>
   Layer.unwrap(
     Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
-      // Fresh: another test cluster in the same program has a network of its own.
-      Layer.provide(
-        Kafka.layerWithoutNetwork({ ...options.client, bootstrap }),
-        Layer.fresh(EmbeddedKafka.layerNetwork)
-      )
+      Layer.provide(Kafka.layerWithoutNetwork({ ...options.client, bootstrap }), EmbeddedKafka.layerNetwork)
     )
   ).pipe(Layer.provideMerge(Layer.merge(EmbeddedKafka.layer(options), Standstill.layer)))
 

@@ -49,6 +49,7 @@ import { Cluster } from "../Cluster.ts"
 import * as Consumer from "../Consumer.ts"
 import type { Kafka } from "../Kafka.ts"
 import type * as KafkaError from "../KafkaError.ts"
+import { perService } from "../PerService.ts"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
 import type * as Transaction from "../Transaction.ts"
@@ -270,9 +271,11 @@ export const make = (
  * @category layers
  */
 export const layer = (options: Options = {}): Layer.Layer<Oracle, never, EmbeddedKafka.EmbeddedKafka> =>
-  Layer.effect(
-    Oracle,
-    Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) => make(broker, options))
+  perService([EmbeddedKafka.EmbeddedKafka], () =>
+    Layer.effect(
+      Oracle,
+      Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) => make(broker, options))
+    )
   )
 
 /**
