@@ -27,13 +27,14 @@ import * as KafkaError from "../KafkaError.ts"
 import { Network } from "../Network.ts"
 import { perService } from "../PerService.ts"
 import { EmbeddedCluster } from "./embedded/Cluster.ts"
-import { handlers } from "./embedded/handlers.ts"
+import { served } from "./embedded/handlers.ts"
 import * as Profile from "./embedded/Profile.ts"
 import { Users } from "./embedded/Users.ts"
 import type { Options, Service } from "./host/Contract.ts"
 import * as HostRuntime from "./host/HostRuntime.ts"
 import * as Listener from "./host/Listener.ts"
 import * as Service_ from "./host/Service.ts"
+import * as Telemetry from "./host/Telemetry.ts"
 
 export type {
   CommittedOffset,
@@ -42,8 +43,11 @@ export type {
   Options,
   PartitionInfo,
   RequestInfo,
+  PushedTelemetry,
   SaslOptions,
   Service,
+  TelemetryOptions,
+  TelemetrySubscription,
   TopicOptions,
   TransactionInfo
 } from "./host/Contract.ts"
@@ -76,6 +80,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
     const brokers = options.brokers ?? 1
     if (!Number.isInteger(brokers) || brokers < 1)
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
+    const handlers = served(options.telemetry !== undefined && options.telemetry !== false)
     const profile =
       options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
     const groupVersion = options.groupVersion ?? profile.groupVersion
@@ -126,10 +131,15 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
                 failureDelay: profile.failureDelay
               },
         transactionVersion: Math.min(options.transactionVersion ?? 2, profile.transactionVersion),
+        telemetryMaxBytes:
+          typeof options.telemetry === "object" ? (options.telemetry.maxBytes ?? 1_048_576) : 1_048_576,
         superUsers: options.superUsers ?? ["User:ANONYMOUS"]
       },
       defects
     )
+    if (typeof options.telemetry === "object")
+      for (const [name, subscription] of Object.entries(options.telemetry.subscriptions ?? {}))
+        cluster.clientMetrics.subscribe(name, Telemetry.subscriptionOf(subscription))
     const listeners = new Map<number, Listener.Listener>()
 
     const addNode = Effect.gen(function* () {

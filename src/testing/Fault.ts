@@ -60,6 +60,8 @@ export type Api =
   | "DeleteGroups"
   | "OffsetDelete"
   | "DescribeCluster"
+  | "GetTelemetrySubscriptions"
+  | "PushTelemetry"
 
 /**
  * Which requests of an API. What is left out matches everything.

@@ -13,6 +13,7 @@ const plausible = (topicId: string, api: string): { readonly [field: string]: Re
   name: ["t", "absent"],
   topic: ["t", "absent"],
   topicId: [topicId, "AAAAAAAAAAAAAAAAAAAAAQ"],
+  clientInstanceId: [topicId, "AAAAAAAAAAAAAAAAAAAAAA"],
   replicaDirectoryId: [topicId],
   groupId: ["g", "other"],
   key: ["g"],
@@ -106,7 +107,7 @@ describe("every API at every version", () => {
     it.effect(`${handler.name} v${from} to v${to} is answered`, () =>
       Effect.gen(function* () {
         for (let version = from; version <= to; version++) {
-          const broker = yield* EmbeddedKafka.make({ topics: [{ name: "t", partitions: 2 }] })
+          const broker = yield* EmbeddedKafka.make({ topics: [{ name: "t", partitions: 2 }], telemetry: true })
           const seed = yield* connect(broker)
           const produce = handlers.get(0)!
           yield* seed.send(produce as any, 9, {
@@ -138,7 +139,7 @@ describe("every API at every version", () => {
   it.effect("garbage closes the connection at worst", () =>
     Effect.gen(function* () {
       const random = randomOf(42)
-      const broker = yield* EmbeddedKafka.make({ topics: [{ name: "t", partitions: 2 }] })
+      const broker = yield* EmbeddedKafka.make({ topics: [{ name: "t", partitions: 2 }], telemetry: true })
       const all = Array.from(handlers.values())
       for (let i = 0; i < 1500; i++) {
         const handler = all[Math.floor(random() * all.length)]!

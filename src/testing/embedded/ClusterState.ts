@@ -76,6 +76,8 @@ export interface Settings {
   readonly superUsers: ReadonlyArray<string>
   /** The finalized feature `transaction.version`; from 2 on epochs grow with each transaction (KIP-890). */
   readonly transactionVersion: number
+  /** The most bytes of the metrics that a client pushes. */
+  readonly telemetryMaxBytes: number
 }
 
 /** The codecs that the broker needs where it must look into a compressed batch. */

@@ -1,4 +1,4 @@
-/** ListConfigResources, v0–v1: what has settings. v0 is about client metrics alone, of which there are none. */
+/** ListConfigResources, v0–v1: what has settings. v0 is about client metrics alone. */
 import * as Api from "../../protocol/messages/ListConfigResources.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
@@ -22,7 +22,8 @@ export const listConfigResources = handler("ListConfigResources", Api, (call) =>
     configResources: [
       ...named(type.topic, cluster.topics.keys()),
       ...named(type.broker, brokers),
-      ...named(type.brokerLogger, brokers)
+      ...named(type.brokerLogger, brokers),
+      ...named(type.clientMetrics, cluster.clientMetrics.names)
     ]
   })
 })

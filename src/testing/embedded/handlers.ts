@@ -31,6 +31,7 @@ import { endTxn } from "./EndTxn.ts"
 import { fetch } from "./Fetch.ts"
 import { findCoordinator } from "./FindCoordinator.ts"
 import type { Handler } from "./Handler.ts"
+import { getTelemetrySubscriptions } from "./GetTelemetrySubscriptions.ts"
 import { heartbeat } from "./Heartbeat.ts"
 import { incrementalAlterConfigs } from "./IncrementalAlterConfigs.ts"
 import { initProducerId } from "./InitProducerId.ts"
@@ -47,6 +48,7 @@ import { offsetDelete } from "./OffsetDelete.ts"
 import { offsetFetch } from "./OffsetFetch.ts"
 import { offsetForLeaderEpoch } from "./OffsetForLeaderEpoch.ts"
 import { produce } from "./Produce.ts"
+import { pushTelemetry } from "./PushTelemetry.ts"
 import { saslAuthenticate } from "./SaslAuthenticate.ts"
 import { saslHandshake } from "./SaslHandshake.ts"
 import { syncGroup } from "./SyncGroup.ts"
@@ -105,7 +107,16 @@ export const handlers: ReadonlyMap<number, Handler> = new Map(
     describeProducers,
     describeTransactions,
     listTransactions,
+    getTelemetrySubscriptions,
+    pushTelemetry,
     saslHandshake,
     saslAuthenticate
   ].map((handler) => [handler.key, handler])
 )
+
+/** Those that a broker lists only where it has a receiver for its clients' metrics. */
+const telemetry: ReadonlySet<number> = new Set([getTelemetrySubscriptions.key, pushTelemetry.key])
+
+/** Those that a broker serves, with a receiver or without. */
+export const served = (receiver: boolean): ReadonlyMap<number, Handler> =>
+  receiver ? handlers : new Map(Array.from(handlers).filter(([key]) => !telemetry.has(key)))

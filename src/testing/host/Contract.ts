@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import type * as KafkaError from "../../KafkaError.ts"
 import type { Network } from "../../Network.ts"
 import type * as Topic from "../../Topic.ts"
+import type { Matched, Pushed } from "../embedded/TelemetryReceiver.ts"
 import type { Seen } from "../embedded/ClusterState.ts"
 import type { GroupState } from "../embedded/ConsumerGroupData.ts"
 import type { State } from "../embedded/Group.ts"
@@ -110,9 +111,35 @@ export interface Options {
   readonly listen?: boolean | number | undefined
   /** With `listen`: the ports speak TLS, with this key and certificate (PEM). */
   readonly tls?: Listener.Tls | undefined
+  /**
+   * A receiver for the metrics of clients (KIP-714): the broker lists GetTelemetrySubscriptions and PushTelemetry, and
+   * keeps what is pushed, for `telemetry`. Default: none, as in Kafka.
+   */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
   readonly seed?: number | undefined
 }
+
+/** How the metrics of clients are received. */
+export interface TelemetryOptions {
+  /** `telemetry.max.bytes`. Default 1 MiB. */
+  readonly maxBytes?: number | undefined
+  /** Which metrics are wanted from the start, by the subscription's name. Default: none. */
+  readonly subscriptions?: { readonly [name: string]: TelemetrySubscription } | undefined
+}
+
+/** Which metrics are wanted, of whom, how often: a resource of the type `client-metrics`. */
+export interface TelemetrySubscription {
+  /** Prefixes of names, such as `org.apache.kafka.producer.`; `*` is all. */
+  readonly metrics: ReadonlyArray<string>
+  /** `interval.ms`. Default 5 minutes. */
+  readonly interval?: Duration.Input | undefined
+  /** Regular expressions that the whole of it must match. Default: whoever asks. */
+  readonly match?: { readonly [M in Matched]?: string | undefined } | undefined
+}
+
+/** What a client has pushed. */
+export interface PushedTelemetry extends Pushed {}
 
 /** Authentication by name and password. */
 export interface SaslOptions {
@@ -261,6 +288,14 @@ export interface Service {
       }
     ) => void
   ) => Effect.Effect<void, never, Scope.Scope>
+  /** What clients have pushed of their metrics, with the option `telemetry`. */
+  readonly telemetry: {
+    readonly pushed: Effect.Effect<ReadonlyArray<PushedTelemetry>>
+    /** Waits for the first that matches, of those that are there and those that come. It has no time limit of its own. */
+    readonly await: (match?: (pushed: PushedTelemetry) => boolean) => Effect.Effect<PushedTelemetry>
+    /** Sets a subscription, or takes it back: clients hear of it when they come next. */
+    readonly subscribe: (name: string, subscription: TelemetrySubscription | undefined) => Effect.Effect<void>
+  }
   /** How many connections clients have open now, over all brokers. */
   readonly connections: Effect.Effect<number>
   /** What clients did against the protocol. With `strict` the Scope's end fails where there is any. */

@@ -20,6 +20,7 @@ import type * as Contract from "./Contract.ts"
 import * as InProcess from "./InProcess.ts"
 import type { Listener } from "./Listener.ts"
 import * as Inspect from "./Inspect.ts"
+import * as Telemetry from "./Telemetry.ts"
 
 const refusals: { readonly [R in Refusal]: string } = {
   exists: "it exists",
@@ -308,6 +309,7 @@ export const make = (
           () => Effect.sync(() => cluster.onCommit.delete(listener))
         )
       ),
+    telemetry: Telemetry.make(cluster),
     connections: Effect.sync(() => {
       let open = 0
       for (const node of cluster.nodes.values()) open += node.connections.size
