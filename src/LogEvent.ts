@@ -53,6 +53,10 @@ export const levels = {
   foreignMember: "Warn",
   /** A Schedule among the settings that dies. */
   scheduleFailed: "Error",
+  // client telemetry (KIP-714)
+  telemetrySubscribed: "Debug",
+  telemetryUnsupported: "Info",
+  telemetryRefused: "Warn",
   // the library's own mistake
   defect: "Error"
 } as const satisfies { readonly [event: string]: LogLevel.Severity }

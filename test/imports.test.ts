@@ -27,7 +27,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
     beside: true
   },
   { names: ["engine"] },
-  { names: "connection metadata produce transact fetch group balance librdkafka admin".split(" ") },
+  { names: "connection metadata produce transact fetch group balance librdkafka admin telemetry".split(" ") },
   {
     names:
       "NodeNetwork NativeBrokers NativeCluster NativeGroupOffsets NativeTransport ClassicGroup ZooKeeperGroup ConsumerGroup".split(
@@ -35,7 +35,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
       )
   },
   { names: ["AutoGroup", "Memberships", "Kafka", "RdKafka"], beside: true },
-  { names: ["Producer", "Admin"] },
+  { names: ["Producer", "Admin", "Telemetry"] },
   { names: ["consume"] },
   { names: ["Consumer", "ShareConsumer", "Transaction"], beside: true },
   { names: ["index"] },
@@ -44,7 +44,9 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
 ]
 
 /** Folders of a flow each: they do not know each other, and meet in `engine` and in contracts. */
-const flows = new Set("connection metadata produce transact fetch group balance consume librdkafka admin".split(" "))
+const flows = new Set(
+  "connection metadata produce transact fetch group balance consume librdkafka admin telemetry".split(" ")
+)
 
 /**
  * What a module that says "Pure." may not have at run time: what runs Effects, reads a clock, forks, or does I/O. Schemas

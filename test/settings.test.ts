@@ -14,6 +14,7 @@ import {
   Producer,
   RdKafka,
   type Security,
+  Telemetry,
   Topic,
   Transaction,
   ZooKeeper
@@ -169,6 +170,8 @@ const producer: Legal<Producer.Options> = {
 }
 
 const { acks: _acks, idempotent: _idempotent, ...sending } = producer
+const telemetry: Legal<Telemetry.Options> = { closeTimeout: duration, timeout: duration }
+
 const transaction: Legal<Transaction.Options> = {
   ...sending,
   transactionalId: text,
@@ -255,6 +258,15 @@ describe("a setting of the wrong kind is refused by its name", () => {
         }
         for (const make of [Consumer.subscribe, Consumer.subscribePattern, Consumer.assign] as ReadonlyArray<Make>)
           assert.deepStrictEqual(yield* takenWhole(make), [])
+      })
+    )
+  )
+
+  it.effect("of telemetry", () =>
+    within(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* taken(Telemetry.make, {}, telemetry), [])
+        assert.deepStrictEqual(yield* takenWhole(Telemetry.make), [])
       })
     )
   )

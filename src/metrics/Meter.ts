@@ -25,14 +25,30 @@ const seriesAtMost = 2000
 const overflow = { "otel.metric.overflow": "true" }
 
 interface Gauge {
+  readonly definition: Definition
+  readonly base: Attributes
+  readonly more: Attributes
+  readonly read: () => number
   readonly sources: Set<() => number>
   readonly registration: Metric.Registration
 }
 
+/** A counter, or a histogram. */
+interface Updated {
+  readonly definition: Definition
+  readonly base: Attributes
+  readonly more: Attributes
+  readonly state: () => Metric.CounterState<number> | Metric.HistogramState
+  /** It is in the registry. */
+  isUsed: boolean
+  /** The largest since it was last asked for; -Infinity: none. */
+  peak: number
+}
+
 /** What a registry has of ours; clients of one name in one program share their series. */
 interface Known {
-  /** By the metric's name, the attributes that have series. */
-  readonly series: Map<string, Set<string>>
+  /** By the metric's name and its attributes. */
+  readonly series: Map<string, Map<string, Updated>>
   readonly gauges: Map<string, Gauge>
   /** How many gauges there are of a name. */
   readonly gaugesOf: Map<string, number>
@@ -91,17 +107,30 @@ class RegistryMeter implements Meter {
 
   series(definition: Definition, more: Attributes = {}): Series {
     const { boundaries = [], description, name, type } = definition
-    const all = kept(this.#known.series, name, () => new Set<string>())
-    const key = JSON.stringify([this.#base, more])
-    const isBeyond = !all.has(key) && all.size >= seriesAtMost
-    if (!isBeyond) all.add(key)
-    const attributes = this.#attributes(definition, isBeyond ? overflow : more)
+    const all = kept(this.#known.series, name, () => new Map<string, Updated>())
+    const isBeyond = !all.has(keyOf(this.#base, more)) && all.size >= seriesAtMost
+    const mine = isBeyond ? overflow : more
+    const attributes = this.#attributes(definition, mine)
     const metric =
       type === "Counter"
         ? Metric.counter(name, { description, attributes, incremental: true })
         : Metric.histogram(name, { description, attributes, boundaries })
     const context = this.#context
-    return { update: (value) => metric.updateUnsafe(value, context) }
+    const updated = kept<Updated>(all, keyOf(this.#base, mine), () => ({
+      definition,
+      base: this.#base,
+      more: mine,
+      state: () => metric.valueUnsafe(context),
+      isUsed: false,
+      peak: -Infinity
+    }))
+    return {
+      update: (value) => {
+        metric.updateUnsafe(value, context)
+        updated.isUsed = true
+        if (value > updated.peak) updated.peak = value
+      }
+    }
   }
 
   gauge(
@@ -120,12 +149,13 @@ class RegistryMeter implements Meter {
       gaugesOf.set(name, count + 1)
       const sources = new Set<() => number>()
       const attributes = this.#attributes(definition, more)
+      const value = () => combined(sources, combine)
       const registration = Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), this.#context, {
-        get: () => ({ value: combined(sources, combine) }),
+        get: () => ({ value: value() }),
         update: () => {},
         modify: () => {}
       })
-      gauges.set(key, (gauge = { sources, registration }))
+      gauges.set(key, (gauge = { definition, base: this.#base, more, read: value, sources, registration }))
     }
     const { registration, sources } = gauge
     sources.add(read)
@@ -138,12 +168,60 @@ class RegistryMeter implements Meter {
   }
 }
 
+const keyOf = (base: Attributes, more: Attributes): string => JSON.stringify([base, more])
+
 const combined = (sources: ReadonlySet<() => number>, combine: "sum" | "max"): number => {
   let value = 0
   for (const read of sources) value = combine === "sum" ? value + read() : Math.max(value, read())
   return value
 }
 
+const clientIdName = "messaging.client.id"
+
 /** Makes the meter of a client, in the registry of a context. */
 export const make = (context: Context.Context<never>, clientId: string): Meter =>
-  new RegistryMeter(context, { "messaging.system": "kafka", "messaging.client.id": clientId })
+  new RegistryMeter(context, { "messaging.system": "kafka", [clientIdName]: clientId })
+
+/** What a series or a gauge is at. */
+export interface Reading {
+  readonly definition: Definition
+  /** Without those that each of a client has. */
+  readonly attributes: Attributes
+  /** Of a counter or a gauge its value, of a histogram the sum of what was seen. */
+  readonly value: number
+  /** Of a histogram: how often something was seen. */
+  readonly count: number
+  /** Of a histogram: the largest since `take` was last called; -Infinity where there was nothing. */
+  readonly peak: number
+  /** Begins with the largest anew; what is given takes that back. */
+  readonly take: () => () => void
+}
+
+/** Reads all that a client has in the registry of a context. */
+export const read = (context: Context.Context<never>, clientId: string): ReadonlyArray<Reading> => {
+  const known = registries.get(Context.get(context, Metric.MetricRegistry))
+  if (known === undefined) return []
+  const readings: Array<Reading> = []
+  for (const all of known.series.values())
+    for (const one of all.values()) {
+      // To look at what was never counted would put it into the registry.
+      if (!one.isUsed || one.base[clientIdName] !== clientId) continue
+      const state = one.state()
+      readings.push({
+        definition: one.definition,
+        attributes: one.more,
+        value: "sum" in state ? state.sum : state.count,
+        count: state.count,
+        peak: one.peak,
+        take: () => {
+          const { peak } = one
+          one.peak = -Infinity
+          return () => void (one.peak = Math.max(one.peak, peak))
+        }
+      })
+    }
+  for (const { base, definition, more, read } of known.gauges.values())
+    if (base[clientIdName] === clientId)
+      readings.push({ definition, attributes: more, value: read(), count: 0, peak: -Infinity, take: () => () => {} })
+  return readings
+}

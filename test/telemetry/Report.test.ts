@@ -1,0 +1,180 @@
+/** What is told of what was counted: names, totals by temporality, rates, averages, labels, and room. */
+import * as Fs from "node:fs"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Compression from "../../src/Compression.ts"
+import * as Of from "../../src/metrics/Definitions.ts"
+import type { Attributes, Reading } from "../../src/metrics/Meter.ts"
+import * as Names from "../../src/telemetry/Names.ts"
+import * as Payload from "../../src/telemetry/Payload.ts"
+import * as Report from "../../src/telemetry/Report.ts"
+import * as MetricsData from "../../src/testing/embedded/MetricsData.ts"
+
+const reading = (
+  definition: Of.Definition,
+  attributes: Attributes,
+  value: number,
+  count = 0,
+  peak = -Infinity
+): Reading => ({
+  definition,
+  attributes,
+  value,
+  count,
+  peak,
+  take: () => () => {}
+})
+const topic = (name: string) => ({ "messaging.destination.name": name })
+const report = (readings: ReadonlyArray<Reading>, more: Partial<Report.Options> = {}) =>
+  Report.make({
+    readings,
+    begun: new Map(),
+    before: new Map(),
+    seconds: 10,
+    delta: false,
+    wants: () => true,
+    nodeOf: (host) => host,
+    ...more
+  })
+const valuesOf = (metrics: ReadonlyArray<Report.Metric>) =>
+  Object.fromEntries(
+    metrics.flatMap(({ name, points }) =>
+      points.map(({ labels, value }) => [
+        [name.slice(Names.prefix.length), ...Object.values(labels)].join(" "),
+        Math.round(value * 1e6) / 1e6
+      ])
+    )
+  )
+
+describe("a report", () => {
+  const sent = (a: number, b: number) => [
+    reading(Of.sentMessages, topic("a"), a),
+    reading(Of.sentMessages, topic("b"), b),
+    reading(Of.sentMessages, { ...topic("b"), "error.type": "Encode" }, 2)
+  ]
+
+  it("tells totals since the beginning, or since the last push, as is asked", () => {
+    const begun = Report.at(sent(100, 0))
+    const before = Report.at(sent(110, 5))
+    const of = (delta: boolean) => valuesOf(report(sent(120, 25), { begun, before, delta }))
+    assert.deepInclude(of(false), {
+      "producer.record.send.total": 45,
+      "producer.record.send.rate": 3,
+      "producer.topic.record.send.total a": 20,
+      "producer.topic.record.send.total b": 25
+    })
+    assert.deepInclude(of(true), {
+      "producer.record.send.total": 30,
+      "producer.record.send.rate": 3,
+      "producer.topic.record.send.total a": 10,
+      "producer.record.error.total": 0
+    })
+  })
+
+  it("tells averages and maxima of what came since the last push, in milliseconds, and nothing of nothing", () => {
+    const queue = (sum: number, count: number, peak: number) => [reading(Of.queueTime, topic("a"), sum, count, peak)]
+    const before = Report.at(queue(1, 10, 0.5))
+    assert.deepInclude(valuesOf(report(queue(1.6, 12, 0.4), { before })), {
+      "producer.record.queue.time.avg": 300,
+      "producer.record.queue.time.max": 400
+    })
+    const silent = valuesOf(report(queue(1, 10, -Infinity), { before }))
+    assert.notProperty(silent, "producer.record.queue.time.avg")
+    assert.notProperty(silent, "producer.record.queue.time.max")
+  })
+
+  it("tells what is counted of connections as of a producer, a consumer, or an admin client, and requests by whose they are", () => {
+    const made = reading(Of.connectionCreation, { "server.address": "x", "server.port": "1" }, 3)
+    const request = (api: string, seconds: number) =>
+      reading(
+        Of.requestLatency,
+        { "server.address": "x", "server.port": "1", "kafka.api.name": api },
+        seconds,
+        1,
+        seconds
+      )
+    const all = [made, request("Produce", 0.1), request("Fetch", 0.5), request("Metadata", 0.01)]
+    assert.deepInclude(valuesOf(report(all)), {
+      "admin.client.connection.creation.total": 3,
+      "admin.client.node.request.latency.max x": 500
+    })
+    const producing = valuesOf(report([...all, ...sent(1, 0)]))
+    assert.deepInclude(producing, {
+      "producer.connection.creation.total": 3,
+      "producer.node.request.latency.max x": 100
+    })
+    assert.isFalse(Object.keys(producing).some((name) => /^(consumer|admin)/.test(name)))
+    const both = valuesOf(report([...all, ...sent(1, 0), reading(Of.fetchLatency, {}, 1, 1, 1)]))
+    assert.deepInclude(both, { "producer.node.request.latency.max x": 100, "consumer.node.request.latency.max x": 500 })
+  })
+
+  it("has every name of the table once, and the documentation names them", () => {
+    const names = Names.rows.flatMap((row) => Names.namesOf(row, row.role === "all" ? "producer" : row.role))
+    assert.lengthOf(new Set(names), names.length)
+    const guide = Fs.readFileSync(fileURLToPath(new URL("../../docs/observability.md", import.meta.url)), "utf8")
+    for (const { kinds, name, role } of Names.rows) {
+      const shown = `${role === "all" ? "…" : role}.${name}`
+      const row = guide.split("\n").find((line) => line.startsWith(`| \`${shown}\` |`))
+      assert.isDefined(row, shown)
+      for (const kind of kinds) if (kind !== "value") assert.include(row, `\`.${kind}\``, shown)
+    }
+  })
+})
+
+describe("a payload", () => {
+  const metrics = report([
+    reading(Of.queueTime, topic("a"), 1, 2, 0.75),
+    ...Array.from({ length: 50 }, (_, i) => reading(Of.sentMessages, topic(`topic-${i}`), i))
+  ])
+  const times = { from: 1n, to: 2n, delta: false }
+
+  it.effect("is MetricsData of OpenTelemetry in protobuf", () =>
+    Effect.gen(function* () {
+      const serialize = yield* Payload.serializer
+      const { bytes, compressionType } = Payload.make(
+        metrics,
+        (some) => serialize(some, times),
+        Compression.gzip(),
+        1e6
+      )
+      assert.strictEqual(compressionType, 1)
+      const read = MetricsData.read(Compression.gzip().decompress(bytes, 1e6))
+      assert.deepStrictEqual(
+        read.map(({ kind, name, points, temporality }) => ({
+          name,
+          isTotal: kind === "sum",
+          temporality,
+          points: points.map(({ labels, startTime, time, value }) => ({ labels, value, startTime, time }))
+        })),
+        metrics.map(({ isTotal, name, points }) => ({
+          name,
+          isTotal,
+          temporality: isTotal ? ("cumulative" as const) : undefined,
+          points: points.map((point) => ({ ...point, startTime: 1n, time: 2n }))
+        }))
+      )
+    })
+  )
+
+  it.effect("is no larger than it may be: the first metrics are kept", () =>
+    Effect.gen(function* () {
+      const serialize = yield* Payload.serializer
+      const { bytes, left } = Payload.make(metrics, (some) => serialize(some, times), Compression.none, 300)
+      assert.isAtMost(bytes.length, 300)
+      const read = MetricsData.read(bytes)
+      assert.strictEqual(read[0]!.name, `${Names.prefix}producer.record.queue.time.avg`)
+      assert.strictEqual(left, metrics.length - read.length)
+      assert.lengthOf(Payload.make(metrics, (some) => serialize(some, times), Compression.none, 0).bytes, 0)
+    })
+  )
+
+  it("is compressed by the first kind that is accepted and known, else not at all", () => {
+    const chosen = (accepted: ReadonlyArray<number>, refused: ReadonlyArray<number> = []) =>
+      Payload.codecFor(accepted, new Set(refused), Compression.builtIn).id
+    assert.deepStrictEqual(
+      [chosen([4, 3, 1, 2]), chosen([9, 3]), chosen([4, 3], [4]), chosen([]), chosen([7]), chosen([1], [1])],
+      [4, 3, 3, 0, 0, 0]
+    )
+  })
+})
