@@ -131,15 +131,11 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
                 failureDelay: profile.failureDelay
               },
         transactionVersion: Math.min(options.transactionVersion ?? 2, profile.transactionVersion),
-        telemetryMaxBytes:
-          typeof options.telemetry === "object" ? (options.telemetry.maxBytes ?? 1_048_576) : 1_048_576,
+        clientMetrics: Telemetry.receiver(options.telemetry),
         superUsers: options.superUsers ?? ["User:ANONYMOUS"]
       },
       defects
     )
-    if (typeof options.telemetry === "object")
-      for (const [name, subscription] of Object.entries(options.telemetry.subscriptions ?? {}))
-        cluster.clientMetrics.subscribe(name, Telemetry.subscriptionOf(subscription))
     const listeners = new Map<number, Listener.Listener>()
 
     const addNode = Effect.gen(function* () {

@@ -2,7 +2,6 @@
  * The cluster's state, shared by all its brokers: nodes, topics, groups, committed offsets, producer ids. A change is
  * known to every broker at once; what a real cluster needs time for is played by faults and by held followers.
  */
-import { TelemetryReceiver } from "./TelemetryReceiver.ts"
 import * as Config from "./Config.ts"
 import {
   assign,
@@ -91,7 +90,6 @@ export class EmbeddedCluster {
   /** Who may do what, how much, and who may log in. */
   readonly accessRules: Rules
   readonly quotas = new Quotas()
-  readonly clientMetrics: TelemetryReceiver
   readonly users: Users
   /** How often anything has changed. */
   metadataOffset = 0
@@ -108,7 +106,6 @@ export class EmbeddedCluster {
     this.settings = settings
     // Whatever the seed: two clusters of one process are two.
     this.id = (clusters++).toString(36).padStart(4, "0") + uuid(env.random).slice(4)
-    this.clientMetrics = new TelemetryReceiver(settings.telemetryMaxBytes)
     this.accessRules = new Rules(settings.superUsers)
     this.users = settings.sasl?.users ?? new Users()
   }

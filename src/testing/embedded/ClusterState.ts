@@ -5,6 +5,7 @@ import type { Sessions } from "./FetchSession.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
 import type { Profile } from "./Profile.ts"
 import type { SaslSettings } from "./Sasl.ts"
+import type { TelemetryReceiver } from "./TelemetryReceiver.ts"
 
 /** Where real brokers keep what groups commit, and transactional ids. */
 export const offsetsTopic = "__consumer_offsets"
@@ -76,8 +77,8 @@ export interface Settings {
   readonly superUsers: ReadonlyArray<string>
   /** The finalized feature `transaction.version`; from 2 on epochs grow with each transaction (KIP-890). */
   readonly transactionVersion: number
-  /** The most bytes of the metrics that a client pushes. */
-  readonly telemetryMaxBytes: number
+  /** What clients push of their metrics. */
+  readonly clientMetrics: TelemetryReceiver
 }
 
 /** The codecs that the broker needs where it must look into a compressed batch. */

@@ -7,7 +7,7 @@ import { uuid, zeroId } from "./Runtime.ts"
 
 export const getTelemetrySubscriptions = handler("GetTelemetrySubscriptions", Api, (call) => {
   const { clientId, cluster, connection, node, request } = call
-  const { clientMetrics } = cluster
+  const { clientMetrics } = cluster.settings
   const injected = call.injected()
   const refuse = (errorCode: number) =>
     call.answer({

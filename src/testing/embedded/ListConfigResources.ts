@@ -23,7 +23,7 @@ export const listConfigResources = handler("ListConfigResources", Api, (call) =>
       ...named(type.topic, cluster.topics.keys()),
       ...named(type.broker, brokers),
       ...named(type.brokerLogger, brokers),
-      ...named(type.clientMetrics, cluster.clientMetrics.names)
+      ...named(type.clientMetrics, cluster.settings.clientMetrics.names)
     ]
   })
 })

@@ -13,7 +13,7 @@ const decompressedAtMost = 64 * 1_048_576
 
 export const pushTelemetry = handler("PushTelemetry", Api, (call) => {
   const { clientId, cluster, connection, node, request } = call
-  const { clientMetrics } = cluster
+  const { clientMetrics } = cluster.settings
   const { clientInstanceId, compressionType, metrics, subscriptionId, terminating } = request
   const injected = call.injected()
   if (reserved.has(clientInstanceId)) return call.answer({ errorCode: Code.invalidRequest })
