@@ -26,6 +26,9 @@ interface Segment {
 // Beyond it a new segment is begun, so that a mark out of order allocates a bounded bitmap.
 const maxMerged = 16_384
 
+// So many are not worth a look.
+const fewSegments = 256
+
 const lastOf = (segment: Segment): number =>
   segment.offsets === undefined ? segment.first + segment.count - 1 : segment.offsets[segment.count - 1]!
 
@@ -58,6 +61,7 @@ export class OffsetTracker {
   private base: number
   private end: number
   private unfinished = 0
+  private mostSegments = fewSegments
 
   constructor(start: number) {
     this.base = start
@@ -125,6 +129,21 @@ export class OffsetTracker {
       for (let i = 0; i < count; i++) offsets[i] = records[i]!.offset
     }
     this.segments.push({ first, offsets, count, next, prefix: 0, marked: undefined, left: count })
+    if (this.segments.length - this.head > this.mostSegments) this.merge()
+  }
+
+  /** Makes one of those that are done and follow each other: behind a record that is never done they would be kept for ever. */
+  private merge(): void {
+    const merged: Array<Segment> = []
+    for (let i = this.head; i < this.segments.length; i++) {
+      const segment = this.segments[i]!
+      const before = merged[merged.length - 1]
+      if (segment.left === 0 && before?.left === 0) before.next = segment.next
+      else merged.push(segment)
+    }
+    this.segments = merged
+    this.head = 0
+    this.mostSegments = Math.max(fewSegments, 2 * merged.length)
   }
 
   /** Marks a record as done; false where it was already, or is none of those in flight. */

@@ -93,6 +93,24 @@ describe("OffsetTracker", () => {
     assert.deepStrictEqual([tracker.inFlight, tracker.watermark], [0, 4])
   })
 
+  it("keeps little behind a record that is never done, however many come one by one", () => {
+    const tracker = new OffsetTracker(0)
+    for (let i = 0; i < 50_000; i++) {
+      tracker.deliver(at(2 * i), 2 * i + 2)
+      if (i % 10_000 !== 0) tracker.done(2 * i)
+    }
+    assert.isBelow((tracker as unknown as { segments: Array<unknown> }).segments.length, 1_000)
+    assert.deepStrictEqual([tracker.inFlight, tracker.watermark], [5, 0])
+    assert.isFalse(tracker.done(40))
+    for (const lowest of [0, 20_000, 40_000, 60_000]) {
+      assert.strictEqual(tracker.lowestUnfinished, lowest)
+      assert.isTrue(tracker.done(lowest))
+    }
+    assert.strictEqual(tracker.watermark, 80_000)
+    assert.isTrue(tracker.done(80_000))
+    assert.strictEqual(tracker.watermark, 100_000)
+  })
+
   const Delivery = Schema.Struct({
     cut: Schema.Literals([0, 0, 0, 1, 3, 20]),
     gaps: Schema.Array(Schema.Literals([0, 0, 0, 1, 4])),
