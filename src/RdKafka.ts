@@ -157,7 +157,12 @@ const make = (given: TransportOptions) =>
               end: (client, done) => client.disconnect(0, done)
             })
           )
-          return yield* RdProducer.make({ open, settings: produce, headers: !isOld })
+          return yield* RdProducer.make({
+            open,
+            settings: produce,
+            headers: !isOld,
+            metadataTimeout: settings.metadataTimeout
+          })
         }),
       consumer: (fetch) =>
         Effect.gen(function* () {

@@ -4,6 +4,7 @@
  */
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 
 /** The codes of librdkafka's own that are asked for by name here. */
 export const codes = {
@@ -194,3 +195,27 @@ export const notFetched = (
 /** A client of librdkafka that cannot go on. */
 export const broken = (cause: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "librdkafka", cause }] })
+
+/** What librdkafka says of a partition that it does not know: records for it are refused, and were never sent. */
+export const isUnknown = (code: number): boolean => code === codes.UNKNOWN_PARTITION || code === codes.UNKNOWN_TOPIC
+
+/** Why a record was not even handed to librdkafka. */
+export const neverSent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "not", cause })
+
+/** Why nothing more is heard of a record that librdkafka has. */
+export const possiblySent = ({ partition, topic }: TopicPartition, cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "possibly", cause })
+
+/** Why a record is given up that has waited here, for a queue that was full, or for its partition to be known. */
+export const late = (
+  pending: { readonly partition: TopicPartition; readonly isUnknown: boolean; readonly deadline: number },
+  cause: string,
+  now: number
+): KafkaError.KafkaError => {
+  const { deadline, isUnknown, partition: place } = pending
+  if (!isUnknown) return neverSent(place, `${cause} before librdkafka's queue had room`)
+  return now >= deadline
+    ? neverSent(place, `${cause} before librdkafka knew the partition`)
+    : KafkaError.make({ _tag: "UnknownTopic", topic: place.topic, partition: place.partition })
+}

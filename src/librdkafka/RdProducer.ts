@@ -2,7 +2,8 @@
  * The producing half: records are handed to librdkafka one by one, and each one's delivery report is its outcome.
  *
  * librdkafka reports when it is polled: that is done while records are without an outcome, and not at all when none is.
- * A record that finds its queue full waits here, in order, with those behind it.
+ * A record that finds its queue full waits here, in order, with those behind it. So does one of a partition that is there,
+ * but that librdkafka has not heard of yet, with those of the same partition.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -17,10 +18,11 @@ import * as KafkaError from "../KafkaError.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
+import { FlushWaits } from "./FlushWaits.ts"
 import * as RdError from "./RdError.ts"
 import * as RdRecord from "./RdRecord.ts"
 import * as Unsent from "./Unsent.ts"
-import { type Pending, Waiting } from "./Waiting.ts"
+import { Here, type Pending } from "./Waiting.ts"
 
 /** How soon reports are looked for while some are due: at first, and at most where nothing comes. */
 const pollMillis = 1
@@ -29,51 +31,42 @@ const pollMillisAtMost = 10
 const idleMillis = 30_000
 /** How soon another client follows one that has ended, at the earliest. */
 const renewMillis = 1000
-interface Flush {
-  /** Those handed over before have lower numbers. */
-  readonly below: number
-  left: number
-  readonly done: () => void
-}
-
-/** Why a record was not even handed to librdkafka. */
-const neverSent = ({ partition, topic }: TopicPartition.TopicPartition, cause: string): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "not", cause })
-
-/** Why nothing more is heard of a record that librdkafka has. */
-const possiblySent = ({ partition, topic }: TopicPartition.TopicPartition, cause: string): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "NotDelivered", topic, partition, persistence: "possibly", cause })
+/** How often librdkafka asks for topics that it does not know, and how long it may take. */
+const learnMillis = 1000
+/** How long one call of librdkafka's flush may hold a thread of Node.js: it is called again until all is told. */
+const flushMillis = 100
 
 /** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
 class RdProducer {
   readonly #open: Effect.Effect<Producer, KafkaError.KafkaError, Scope.Scope>
   readonly #settings: ProduceSettings
   readonly #headers: boolean
+  readonly #metadataTimeout: number
   readonly #now: () => number
   readonly #awake = Latch.makeUnsafe(false)
   /** By number: those that librdkafka has. */
   readonly #sent = new Map<number, Pending>()
-  /** Those that found its queue full, or no client. */
-  readonly #waiting = new Waiting()
+  /** Those that wait here. */
+  readonly #here = new Here()
+  /** When librdkafka may be told to ask for topics again; `Infinity` while it asks. */
+  #learnAt = -Infinity
   /** When the first may expire: none has to before. */
   #earliest = Infinity
   #next = 0
-  #flushes: Array<Flush> = []
+  readonly #flushes = new FlushWaits()
   #settled = 0
   /** Why nothing is taken any more. */
   #closed: string | undefined
   /** Undefined where it has ended, by an error that librdkafka calls fatal, and another takes its place. */
   #client: Producer | undefined
-  /** One that has ended so: what it had under way is still reported, until then at the latest. */
-  #ending: { readonly client: Producer; readonly until: number } | undefined
+  /** One that has ended so. */
+  #ending: Unsent.GivenUp | undefined
   #clientScope: Scope.Closeable = Scope.makeUnsafe()
   #renewing = false
-  /** Of one that gives up what is in its queue, by partition: all that it had then, and from where on it sent nothing. */
-  #had: Map<string, ReadonlyArray<Pending>> | undefined
-  readonly #neverSent = new Map<string, number>()
 
-  constructor({ headers, open, settings }: Context, now: () => number) {
+  constructor({ headers, metadataTimeout, open, settings }: Context, now: () => number) {
     this.#open = open
+    this.#metadataTimeout = metadataTimeout
     this.#headers = headers
     this.#settings = settings
     this.#now = now
@@ -126,9 +119,11 @@ class RdProducer {
       const failure = { code: RdError.codeOf(error.message), text: error.message }
       const isGivenUp = failure.code === RdError.codes.PURGE_QUEUE
       if (isGivenUp) this.#giveUp()
-      const goesOn = isGivenUp && this.#isNeverSent(pending)
+      const goesOn = isGivenUp && this.#ending?.isNeverSent(pending) === true
       this.#sent.delete(report.opaque)
-      if (goesOn) return this.#waiting.add(pending)
+      if (goesOn) return this.#here.waiting.add(pending)
+      // It waited for the topic's metadata, which did not tell of its partition yet.
+      if (failure.code === RdError.codes.UNKNOWN_PARTITION) return void this.#park(pending)
       pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
     }
     this.#settle(report.opaque)
@@ -137,27 +132,13 @@ class RdProducer {
   /** The client cannot go on. */
   #giveUp(): void {
     if (this.#client === undefined) return
-    this.#ending = { client: this.#client, until: this.#now() + this.#settings.requestTimeout }
+    const { batchBytes, requestTimeout } = this.#settings
+    this.#ending = new Unsent.GivenUp(this.#client, this.#now() + requestTimeout, this.#sent, batchBytes)
     this.#client = undefined
-    this.#had = undefined
-    this.#neverSent.clear()
-  }
-
-  /** Whether one that librdkafka gives up was never sent, so that it can go by another client, in its order. */
-  #isNeverSent({ number, partition }: Pending): boolean {
-    this.#had ??= TopicPartition.groupBy([...this.#sent.values()], (one) => TopicPartition.key(one.partition))
-    const key = TopicPartition.key(partition)
-    let from = this.#neverSent.get(key)
-    if (from === undefined) {
-      // What was acknowledged meanwhile is told before it, by the same thread.
-      const left = this.#had.get(key)?.filter((one) => this.#sent.has(one.number)) ?? []
-      this.#neverSent.set(key, (from = Unsent.neverSentFrom(left, this.#settings.batchBytes)))
-    }
-    return number >= from
   }
 
   get outstanding(): number {
-    return this.#sent.size + this.#waiting.size
+    return this.#sent.size + this.#here.size
   }
 
   append(
@@ -177,8 +158,18 @@ class RdProducer {
         continue
       }
       const number = this.#next++
-      const pending = { number, first, partition, record: records[at]!, delivery, at, deadline }
-      if (this.#waiting.size > 0 || !this.#hand(pending)) this.#waiting.add(pending)
+      const pending = {
+        number,
+        first,
+        partition,
+        record: records[at]!,
+        delivery,
+        at,
+        deadline,
+        until: deadline,
+        isUnknown: false
+      }
+      if (this.#here.waiting.size > 0 || !this.#hand(pending)) this.#here.waiting.add(pending)
     }
     this.#awake.openUnsafe()
   }
@@ -186,12 +177,14 @@ class RdProducer {
   /** False: its queue is full, or another client of librdkafka has to be opened. */
   #hand(pending: Pending): boolean {
     const { number, partition, record } = pending
-    if (this.#closed !== undefined) return this.#refuse(pending, neverSent(partition, this.#closed))
+    if (this.#closed !== undefined) return this.#refuse(pending, RdError.neverSent(partition, this.#closed))
     if (record.headers.length > 0 && !this.#headers) return this.#refuse(pending, RdRecord.tooOld(partition))
     const headers = RdRecord.asText(record.headers)
     if (headers === null) return this.#refuse(pending, RdRecord.noHeader(partition))
     if (record.timestamp === 0) return this.#refuse(pending, RdRecord.noTimestamp(partition))
     if (this.#client === undefined) return false
+    // In the order of the partition, also where librdkafka has heard of it meanwhile.
+    if (this.#here.unknown.has(partition)) return this.#park(pending)
     try {
       this.#client.produce(
         partition.topic,
@@ -202,7 +195,7 @@ class RdProducer {
         number,
         headers
       )
-      this.#sent.set(number, pending)
+      this.#sent.set(number, pending.isUnknown ? { ...pending, isUnknown: false, until: pending.deadline } : pending)
       return true
     } catch (error) {
       const { code, message } = error as NativeError
@@ -211,8 +204,29 @@ class RdProducer {
         this.#giveUp()
         return false
       }
+      if (RdError.isUnknown(code)) return this.#park(pending)
       return this.#refuse(pending, RdError.notTaken(partition, { code, text: message }))
     }
+  }
+
+  /** Keeps one of a partition that we know, and librdkafka does not yet: it asks for metadata at times of its own. */
+  #park(pending: Pending): true {
+    const until = pending.isUnknown ? pending.until : Math.min(pending.until, this.#now() + this.#metadataTimeout)
+    this.#here.unknown.add({ ...pending, isUnknown: true, until })
+    this.#earliest = Math.min(this.#earliest, until)
+    return true
+  }
+
+  /** Has librdkafka ask for its topics, and hands over again what waits for that. */
+  #learn(): void {
+    const now = this.#now()
+    if (this.#here.unknown.size === 0 || now < this.#learnAt || this.#client === undefined) return
+    this.#learnAt = Infinity
+    this.#client.getMetadata({ allTopics: false, timeout: learnMillis }, () => {
+      this.#learnAt = now + learnMillis
+      this.#here.askAgain()
+      this.#handOver()
+    })
   }
 
   /** Fails one that librdkafka does not have. */
@@ -224,19 +238,18 @@ class RdProducer {
 
   #settle(number: number): void {
     this.#settled++
-    for (const flush of this.#flushes) if (number < flush.below && --flush.left === 0) flush.done()
-    if (this.#flushes.length > 0) this.#flushes = this.#flushes.filter(({ left }) => left > 0)
+    this.#flushes.settle(number)
   }
 
   /** Takes a delivery's records back that wait here: all of them, or none, where librdkafka has some already. */
   withdraw(delivery: Delivery): boolean {
-    const waiting = this.#waiting.of(delivery)
-    if (waiting === undefined) return false
+    const here = this.#here.of(delivery)
+    if (here.length === 0) return false
     let [from, to] = [Infinity, 0]
-    for (const { first, number } of waiting) [from, to] = [Math.min(from, first), Math.max(to, number)]
+    for (const { first, number } of here) [from, to] = [Math.min(from, first), Math.max(to, number)]
     for (let one = from; one < to; one++) if (this.#sent.get(one)?.delivery === delivery) return false
-    for (const pending of waiting) {
-      this.#waiting.delete(pending)
+    for (const pending of here) {
+      this.#here.delete(pending)
       this.#settle(pending.number)
     }
     return true
@@ -247,10 +260,10 @@ class RdProducer {
     this.#closed = cause
     const sent = [...this.#sent.values()]
     this.#sent.clear()
-    for (const pending of sent) this.#refuse(pending, possiblySent(pending.partition, cause))
-    for (const pending of this.#waiting.values()) {
-      this.#waiting.delete(pending)
-      this.#refuse(pending, neverSent(pending.partition, cause))
+    for (const pending of sent) this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
+    for (const pending of this.#here.all) {
+      this.#here.delete(pending)
+      this.#refuse(pending, RdError.neverSent(pending.partition, cause))
     }
   }
 
@@ -265,14 +278,14 @@ class RdProducer {
       if (pending.deadline > now) this.#earliest = Math.min(this.#earliest, pending.deadline)
       else {
         this.#sent.delete(number)
-        this.#refuse(pending, possiblySent(pending.partition, cause))
+        this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
       }
     }
-    for (const pending of this.#waiting.values()) {
-      if (pending.deadline > now) this.#earliest = Math.min(this.#earliest, pending.deadline)
+    for (const pending of this.#here.all) {
+      if (pending.until > now) this.#earliest = Math.min(this.#earliest, pending.until)
       else {
-        this.#waiting.delete(pending)
-        this.#refuse(pending, neverSent(pending.partition, `${cause} before librdkafka's queue had room`))
+        this.#here.delete(pending)
+        this.#refuse(pending, RdError.late(pending, cause, now))
       }
     }
   }
@@ -292,15 +305,15 @@ class RdProducer {
     const sent = [...this.#sent.values()]
     this.#sent.clear()
     const cause = "librdkafka has given its producer up, and a broker has not answered"
-    for (const pending of sent) this.#refuse(pending, possiblySent(pending.partition, cause))
+    for (const pending of sent) this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
   }
 
   /** Hands over what has waited, in order, for as long as there is room. */
   #handOver(): void {
     if (this.#client === undefined) return
-    for (const pending of this.#waiting.values()) {
+    for (const pending of this.#here.waiting.values()) {
       if (!this.#hand(pending)) return
-      this.#waiting.delete(pending)
+      this.#here.waiting.delete(pending)
     }
   }
 
@@ -317,6 +330,7 @@ class RdProducer {
       this.#poll()
       this.#expire()
       this.#endWhatIsLate()
+      this.#learn()
       if (this.#client === undefined && this.#sent.size === 0 && !this.#renewing) {
         this.#renewing = true
         yield* Effect.forkChild(this.#renew)
@@ -333,11 +347,8 @@ class RdProducer {
     const left = this.outstanding
     if (left === 0) return Effect.void
     const told = Effect.callback<void>((resume) => {
-      const flush: Flush = { below: this.#next, left, done: () => resume(Effect.void) }
-      this.#flushes.push(flush)
-      return Effect.sync(() => {
-        this.#flushes = this.#flushes.filter((one) => one !== flush)
-      })
+      const leave = this.#flushes.add(this.#next, left, () => resume(Effect.void))
+      return Effect.sync(leave)
     })
     const hurry = Effect.callback<void>((resume) => {
       if (this.#client === undefined) return resume(Effect.sleep(flushMillis))
@@ -347,9 +358,6 @@ class RdProducer {
   })
 }
 
-/** How long one call of librdkafka's flush may hold a thread of Node.js: it is called again until all is told. */
-const flushMillis = 100
-
 /** What the producing half is made of. */
 export interface Context {
   /** Opens a client of librdkafka. */
@@ -357,6 +365,8 @@ export interface Context {
   readonly settings: ProduceSettings
   /** The brokers have headers. */
   readonly headers: boolean
+  /** Milliseconds that librdkafka may not know a partition before its records fail. */
+  readonly metadataTimeout: number
 }
 
 /** Makes the producing half; closing flushes within `closeTimeout`. */

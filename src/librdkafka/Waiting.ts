@@ -3,7 +3,7 @@
  * order of their numbers, and found by their delivery, at the cost of those that are looked for and not of all.
  */
 import type { Delivery, ProduceRecord } from "../Record.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import { key, type TopicPartition } from "../TopicPartition.ts"
 
 /** A record without an outcome. */
 export interface Pending {
@@ -18,7 +18,13 @@ export interface Pending {
   readonly at: number
   /** On the monotonic clock. */
   readonly deadline: number
+  /** How long it may wait here; as long, or for less. */
+  readonly until: number
+  /** It waits until librdkafka has heard of its partition. */
+  readonly isUnknown: boolean
 }
+
+const none: ReadonlySet<Pending> = new Set()
 
 /** A class, since what it holds is found in two ways. */
 export class Waiting {
@@ -41,20 +47,22 @@ export class Waiting {
     else known.add(pending)
   }
 
-  delete(pending: Pending): void {
+  /** False: it was not here. */
+  delete(pending: Pending): boolean {
     const { delivery, number } = pending
-    this.#all.delete(number)
+    if (!this.#all.delete(number)) return false
     const known = this.#byDelivery.get(delivery)
     known?.delete(pending)
     if (known?.size === 0) this.#byDelivery.delete(delivery)
-    if (this.#all.size > 0) return
+    if (this.#all.size > 0) return true
     this.#last = -1
     this.#isOrdered = true
+    return true
   }
 
   /** Those of a delivery. */
-  of(delivery: Delivery): ReadonlySet<Pending> | undefined {
-    return this.#byDelivery.get(delivery)
+  of(delivery: Delivery): ReadonlySet<Pending> {
+    return this.#byDelivery.get(delivery) ?? none
   }
 
   /** In the order of their numbers. They may be taken out meanwhile. */
@@ -64,5 +72,62 @@ export class Waiting {
       this.#isOrdered = true
     }
     return this.#all.values()
+  }
+}
+
+/** Those of partitions that librdkafka has not heard of yet: whoever comes later, of one of these, waits behind them. */
+export class Unknown extends Waiting {
+  readonly #counts = new Map<string, number>()
+
+  /** Whether one of this partition waits. */
+  has(partition: TopicPartition): boolean {
+    return this.size > 0 && this.#counts.has(key(partition))
+  }
+
+  override add(pending: Pending): void {
+    super.add(pending)
+    const place = key(pending.partition)
+    this.#counts.set(place, (this.#counts.get(place) ?? 0) + 1)
+  }
+
+  override delete(pending: Pending): boolean {
+    if (!super.delete(pending)) return false
+    const place = key(pending.partition)
+    const left = this.#counts.get(place)! - 1
+    if (left === 0) this.#counts.delete(place)
+    else this.#counts.set(place, left)
+    return true
+  }
+}
+
+/** All that wait here. */
+export class Here {
+  /** For room in librdkafka's queue, or for another client. */
+  readonly waiting = new Waiting()
+  /** For librdkafka to hear of their partitions. */
+  readonly unknown = new Unknown()
+
+  get size(): number {
+    return this.waiting.size + this.unknown.size
+  }
+
+  get all(): ReadonlyArray<Pending> {
+    return [...this.waiting.values(), ...this.unknown.values()]
+  }
+
+  of(delivery: Delivery): ReadonlyArray<Pending> {
+    return [...this.waiting.of(delivery), ...this.unknown.of(delivery)]
+  }
+
+  delete(pending: Pending): void {
+    if (!this.waiting.delete(pending)) this.unknown.delete(pending)
+  }
+
+  /** Those of partitions that were not known are tried again, in their order. */
+  askAgain(): void {
+    for (const pending of this.unknown.values()) {
+      this.unknown.delete(pending)
+      this.waiting.add(pending)
+    }
   }
 }

@@ -63,6 +63,8 @@ declare module "node-rdkafka" {
       headers: ReadonlyArray<{ readonly [name: string]: string }> | undefined
     ): void
     poll(): void
+    /** Of the topics that it knows by name; it learns of them what the answer says. */
+    getMetadata(options: { readonly allTopics: boolean; readonly timeout: number }, done: () => void): void
     flush(timeout: number, done: (error: RdError | null) => void): void
     disconnect(done: () => void): void
     disconnect(timeout: number, done: () => void): void

@@ -30,6 +30,9 @@ const fake = () => {
     held,
     isFatal: false,
     room: Infinity,
+    /** How many partitions it has heard of, and how often it was told to ask. */
+    partitions: Infinity,
+    asked: 0,
     answer: undefined as { readonly message: string } | null | undefined,
     /** Of these alone. */
     tell: (numbers: ReadonlyArray<number>, error: { readonly message: string } | null) => {
@@ -41,7 +44,9 @@ const fake = () => {
   }
   const client = {
     on: (_: string, heard: Listener) => (listener = heard),
-    produce: (_topic: string, _partition: number, _value: unknown, _key: unknown, _time: number, opaque: number) => {
+    produce: (_topic: string, partition: number, _value: unknown, _key: unknown, _time: number, opaque: number) => {
+      if (partition >= state.partitions)
+        throw Object.assign(new Error("Local: Unknown partition"), { code: RdError.codes.UNKNOWN_PARTITION })
       if (state.isFatal) throw Object.assign(new Error("Local: Fatal error"), { code: RdError.codes.FATAL })
       if (held.length >= state.room)
         throw Object.assign(new Error("Local: Queue full"), { code: RdError.codes.QUEUE_FULL })
@@ -51,6 +56,10 @@ const fake = () => {
       const { answer } = state
       if (answer === undefined) return
       for (const opaque of held.splice(0)) listener(answer, { opaque, offset: opaque, timestamp: 1 })
+    },
+    getMetadata: (_: object, done: () => void) => {
+      state.asked++
+      setImmediate(done)
     },
     flush: (_: number, done: () => void) => done()
   }
@@ -71,7 +80,8 @@ describe("a producer of librdkafka that has met a fatal error", () => {
         const producer = yield* RdProducer.make({
           open: Effect.sync(() => clients[opened++]!.client),
           settings,
-          headers: true
+          headers: true,
+          metadataTimeout: 60_000
         })
         const told: Array<string> = []
         const delivery = (name: string): Delivery => ({
@@ -120,7 +130,8 @@ describe("a producer of librdkafka that has met a fatal error", () => {
           open: Effect.sync(() => clients[opened++]!.client),
           // Batches of two.
           settings: { ...settings, batchBytes: 2000 },
-          headers: true
+          headers: true,
+          metadataTimeout: 60_000
         })
         const [first, second] = [clients[0]!.state, clients[1]!.state]
         const { delivery, told } = listening()
@@ -156,7 +167,8 @@ describe("a producer of librdkafka that has met a fatal error", () => {
       const producer = yield* RdProducer.make({
         open: Effect.sync(() => clients[opened++]!.client),
         settings: { ...settings, requestTimeout: 5000 },
-        headers: true
+        headers: true,
+        metadataTimeout: 60_000
       })
       const { delivery, told } = listening()
       producer.append(at, [record], delivery)
@@ -175,7 +187,12 @@ describe("a producer of librdkafka", () => {
   const full = Effect.gen(function* () {
     const { client, state } = fake()
     state.room = 0
-    const producer = yield* RdProducer.make({ open: Effect.succeed(client), settings, headers: true })
+    const producer = yield* RdProducer.make({
+      open: Effect.succeed(client),
+      settings,
+      headers: true,
+      metadataTimeout: 60_000
+    })
     return { producer, state }
   })
 
@@ -229,6 +246,91 @@ describe("a producer of librdkafka", () => {
       assert.deepStrictEqual(failed, ["older"])
       yield* TestClock.adjust("100 seconds")
       assert.deepStrictEqual(failed, ["older", "first", "second"])
+    }).pipe(Effect.scoped)
+  )
+
+  /** What is told of records of partition 3, and of those of partition 0. */
+  const unheard = Effect.gen(function* () {
+    const { client, state } = fake()
+    state.partitions = 2
+    state.answer = null
+    const open = Effect.succeed(client)
+    const producer = yield* RdProducer.make({ open, settings, headers: true, metadataTimeout: 20_000 })
+    const told: Array<string> = []
+    const delivery = (name: string): Delivery => ({
+      acknowledged: () => void told.push(name),
+      failed: (_from, _count, { reason }) => void told.push(`${name} ${reason._tag}`)
+    })
+    const pass = (millis: number) =>
+      Effect.gen(function* () {
+        for (let gone = 0; gone < millis; gone += 250) {
+          yield* TestClock.adjust(250)
+          yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        }
+      })
+    return { delivery, pass, producer, state, told }
+  })
+  const added = { topic: "t", partition: 3 }
+
+  it.effect(
+    "keeps records of a partition that librdkafka has not heard of until it has, in order (each failed for five minutes)",
+    () =>
+      Effect.gen(function* () {
+        const { delivery, pass, producer, state, told } = yield* unheard
+        producer.append(added, [record], delivery("1"))
+        producer.append(added, [record], delivery("2"))
+        producer.append(at, [record], delivery("other"))
+        yield* pass(3000)
+        assert.deepStrictEqual(told, ["other"])
+        assert.isAtLeast(state.asked, 2)
+        assert.isAtMost(state.asked, 4)
+        state.partitions = 4
+        // It has heard of it, and those before it still wait.
+        producer.append(added, [record], delivery("3"))
+        yield* pass(2000)
+        producer.append(added, [record], delivery("4"))
+        yield* pass(500)
+        assert.deepStrictEqual(told, ["other", "1", "2", "3", "4"])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("says that a partition is unknown when librdkafka has not heard of it for metadataTimeout", () =>
+    Effect.gen(function* () {
+      const { delivery, pass, producer, state, told } = yield* unheard
+      const back = delivery("back")
+      producer.append(added, [record], back)
+      producer.append(added, [record], delivery("1"))
+      yield* pass(5000)
+      assert.isTrue(producer.withdraw(added, back))
+      producer.append(added, [record], delivery("2"))
+      yield* pass(14_000)
+      assert.deepStrictEqual(told, [])
+      yield* pass(2000)
+      assert.deepStrictEqual(told, ["1 UnknownTopic"])
+      yield* pass(5000)
+      assert.deepStrictEqual(told, ["1 UnknownTopic", "2 UnknownTopic"])
+      const { asked } = state
+      yield* pass(10_000)
+      assert.strictEqual(state.asked, asked)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("keeps what librdkafka had taken before it knew how many partitions there are", () =>
+    Effect.gen(function* () {
+      const { delivery, pass, producer, state, told } = yield* unheard
+      state.partitions = Infinity
+      state.answer = undefined
+      producer.append(added, [record], delivery("1"))
+      producer.append(added, [record], delivery("2"))
+      yield* pass(250)
+      state.partitions = 2
+      state.tell([0, 1], { message: "Local: Unknown partition" })
+      yield* pass(2000)
+      assert.deepStrictEqual(told, [])
+      state.partitions = 4
+      state.answer = null
+      yield* pass(2000)
+      assert.deepStrictEqual(told, ["1", "2"])
     }).pipe(Effect.scoped)
   )
 })
