@@ -41,6 +41,8 @@ const heldShare = 0.25
 const recordOverhead = 100
 /** The least that one partition may hold, however many there are. */
 const leastShare = 16_384
+/** How often what is known of the topics that are read is looked at: where it is old, it is asked for anew. */
+const lookMillis = 1000
 /** After how long a silent partition is asked about, beside the time that a broker may hold a Fetch. */
 const silentMillis = 1000
 
@@ -305,6 +307,18 @@ class RdConsumer {
     )
   })
 
+  /** New partitions, and topics that are made again, are told by metadata, which is asked for while somebody uses it. */
+  readonly look: Effect.Effect<never> = Effect.forever(
+    Effect.andThen(
+      Effect.sleep(lookMillis),
+      Effect.sync(() => {
+        const topics = new Set<string>()
+        for (const { topic } of this.#readers.values()) topics.add(topic)
+        for (const topic of topics) this.#inquiry.cluster.known(topic)
+      })
+    )
+  )
+
   /** Reads for as long as there is a partition to read. What it did not expect is told to all, and it goes on. */
   readonly loop: Effect.Effect<never, never, Scope.Scope> = Effect.forever(
     Effect.catchCause(this.#turn, (cause) =>
@@ -329,6 +343,7 @@ export const make = (context: Context): Effect.Effect<TransportConsumer, never, 
     const end = context.metrics.buffer(() => consumer.held)
     yield* Effect.addFinalizer(() => Effect.sync(end))
     yield* Effect.forkScoped(consumer.loop)
+    yield* Effect.forkScoped(consumer.look)
     return {
       open: (partition, offset) =>
         Effect.map(

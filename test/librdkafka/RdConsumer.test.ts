@@ -101,6 +101,31 @@ const reading = (
   )
 
 describe("the librdkafka transport, fetching", () => {
+  it.effect("uses what is known of the topics that it reads (partitions that were added were never heard of)", () =>
+    Effect.gen(function* () {
+      const used: Array<string> = []
+      const known = Cluster.Cluster.of({
+        known: (name: string) => void used.push(name),
+        topics: () => Effect.never
+      } as Partial<Cluster.Cluster["Service"]> as Cluster.Cluster["Service"])
+      const { client, close } = FakeConsumer.make()
+      const consumer = yield* RdConsumer.make({
+        client,
+        cluster: known,
+        settings,
+        timestamps: true,
+        metadataTimeout: 5000,
+        metrics: new FetchMetrics(yield* Current.meter("consumer-that-looks"))
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(close))
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(used, [])
+      for (const partition of [0, 1]) yield* consumer.open({ topic, partition }, 0)
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(used, [topic, topic])
+    }).pipe(Effect.scoped)
+  )
+
   reading("records that trickle are delivered as they come, not a thousand later", { from: 0 }, (reader, fake) =>
     Effect.gen(function* () {
       for (let offset = 0; offset < 3; offset++) {
