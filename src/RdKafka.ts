@@ -207,6 +207,8 @@ const areOld = (
     Effect.flatMap((broker) => broker.version(InitProducerId)),
     Effect.as(false),
     Effect.catchTag("KafkaError", (error) => {
+      // They have refused us, and say why: librdkafka would say that there is no broker, after bootstrapTimeout.
+      if (error.reason._tag === "Unauthenticated") return Effect.fail(error)
       if (error.reason._tag !== "Unsupported") return Effect.succeed(false)
       if (!idempotent) return Effect.succeed(true)
       if (insistent) return Effect.fail(error)

@@ -140,13 +140,7 @@ const attemptOnce = <C extends Client>(
     const give = token === undefined ? undefined : giveToken(client, token, options)
     const usable = give === undefined ? 0 : yield* give
     let state: "connecting" | "connected" | "left" | "none" = "connecting"
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        if (state === "connected") return ended(client, end)
-        if (state === "connecting") state = "left"
-        return Effect.void
-      })
-    )
+    yield* Effect.addFinalizer(() => Effect.suspend(() => (state === "connected" ? ended(client, end) : Effect.void)))
     const connecting = Effect.callback<void, KafkaError.KafkaError>((resume) => {
       client.connect({ allTopics: false, timeout }, (error) => {
         const failed = error !== null && error !== undefined
@@ -154,6 +148,10 @@ const attemptOnce = <C extends Client>(
         if (state === "left" && !failed) return end(client, () => {})
         state = failed ? "none" : "connected"
         resume(failed ? Effect.fail(notConnected(bootstrap, error, refused)) : Effect.void)
+      })
+      // Another attempt is made: what comes of this one is ended when it comes.
+      return Effect.sync(() => {
+        if (state === "connecting") state = "left"
       })
     })
     // It may take longer than it was told, to end what it could not connect.

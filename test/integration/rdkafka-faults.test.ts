@@ -3,11 +3,12 @@ import * as Fs from "node:fs"
 import * as Net from "node:net"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Result, Schema, type Scope, Stream } from "effect"
-import { Consumer, Kafka, KafkaError, Producer, RdKafka, Topic, Transport } from "samsa"
+import { Cluster, Consumer, Kafka, KafkaError, Producer, RdKafka, Topic, Transport } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 import type { Fetched, FetchSettings } from "../../src/Transport.ts"
 import { seen } from "./Client.ts"
+import { certificates } from "../network/Certificates.ts"
 import * as NodeRdkafka from "./NodeRdkafka.ts"
 
 beforeAll(() => Effect.runPromise(NodeRdkafka.install), 600_000)
@@ -193,6 +194,36 @@ describe("the librdkafka transport, producing", () => {
       }).pipe(Effect.provide(producing(broker, { deliveryTimeout: "4 seconds" }, { metadataTimeout: "3 seconds" })))
       assert.isUndefined(yield* broker.topic("t"))
     })
+  )
+
+  broken("records of a partition that was added are sent (librdkafka refused them for five minutes)", (broker) =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const cluster = yield* Cluster.Cluster
+        yield* producer.send(topic, { key: null, value: "before", partition: 0 })
+        yield* broker.addPartitions("t", 3)
+        yield* cluster.refresh
+        const results = yield* producer.sendAll(topic, entries(0, 100, 2))
+        assert.isTrue(results.every(Result.isSuccess))
+      }).pipe(Effect.provide(producing(broker)))
+      const values = (yield* broker.log(topic)).filter(({ partition }) => partition === 2).map(({ value }) => value)
+      assert.deepStrictEqual(
+        values,
+        entries(0, 100).map(({ value }) => value)
+      )
+    })
+  )
+
+  it.live("brokers that we do not trust are told of as such, and at once, also where it connects lazily", () =>
+    Effect.gen(function* () {
+      const { otherCa, serverCert, serverKey } = certificates
+      const broker = yield* EmbeddedKafka.make({ listen: true, tls: { key: serverKey, cert: serverCert } })
+      const error = yield* failureOf(Effect.scoped(Producer.make({}))).pipe(
+        Effect.provide(live(broker, { tls: { ca: otherCa }, connect: "lazily" }))
+      )
+      assert.strictEqual(error.reason._tag, "Unauthenticated", error.message)
+    }).pipe(Effect.scoped)
   )
 
   broken("sizes that are right for the native engine are for librdkafka", (broker) =>
@@ -422,6 +453,21 @@ describe("the librdkafka transport, fetching", () => {
         }).pipe(Effect.provide(live(broker)))
       }),
     2
+  )
+
+  broken("partitions that are added are read by who reads all (they never were)", (broker) =>
+    Effect.gen(function* () {
+      yield* broker.append("t", 0, batch(1))
+      yield* Effect.gen(function* () {
+        const read = seen<number>()
+        const consumer = yield* Consumer.assign({ topic, from: "earliest" })
+        yield* Effect.forkScoped(consumer.run(({ partition }) => Effect.sync(() => read.add(partition))))
+        yield* read.until("the first partition is read", (all) => all.includes(0))
+        yield* broker.addPartitions("t", 3)
+        for (const partition of [1, 2]) yield* broker.append("t", partition, batch(1))
+        yield* read.until("those that were added are read", (all) => all.includes(1) && all.includes(2))
+      }).pipe(Effect.scoped, Effect.provide(live(broker, { metadataMaxAge: "1 second" })))
+    })
   )
 
   broken("an interrupted pull takes nothing with it", (broker) =>

@@ -180,6 +180,30 @@ describe("a client of librdkafka", () => {
     })
   )
 
+  it.effect("that connects after its attempt was given up is ended then (it was kept beside the one in use)", () =>
+    Effect.gen(function* () {
+      const { counts, options } = played(["never"])
+      const connected: Array<(error: null) => void> = []
+      const made = options().make()
+      const { connect } = made
+      made.connect = (how, done) => {
+        connected.push(done)
+        connect.call(made, how, done)
+      }
+      const scope = yield* Scope.make()
+      const opening = yield* Effect.forkChild(Scope.provide(Client.open(options()), scope))
+      yield* TestClock.adjust("3 seconds")
+      yield* pass
+      yield* Fiber.join(opening)
+      assert.lengthOf(connected, 2)
+      assert.strictEqual(counts().ended, 0)
+      connected[0]!(null)
+      assert.strictEqual(counts().ended, 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(counts().ended, 2)
+    })
+  )
+
   it.effect("that is left while it connects is not waited for, and ended when it has", () =>
     Effect.gen(function* () {
       const { counts, options } = played(["never"])

@@ -99,6 +99,9 @@ describe("librdkafka's properties", () => {
     assert.lengthOf(refused({ "transactional.id": "x" }), 1)
     assert.lengthOf(refused({ "topic.blacklist": "t" }), 1)
     assert.lengthOf(refused({ "test.mock.num.brokers": 3 }), 1)
+    // A text in the place of a function: the first answer ended the process.
+    assert.lengthOf(refused({ ut_handle_ProduceResponse: "x" }), 1)
+    assert.lengthOf(refused({ constructor: "x", toString: "x" }), 0)
     assert.lengthOf(refused({ "enable.gapless.guarantee": true, "socket.nagle.disable": true }), 0)
   })
 
