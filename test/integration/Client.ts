@@ -59,16 +59,20 @@ export const seen = <A>(): Seen<A> => {
         }
         waiting.add(look)
         look()
-        return Deferred.await(done).pipe(
-          Effect.timeoutOrElse({
+        // As long as something comes the machine is slow and nothing is wrong; a test has its own time-out.
+        const wait = (before: number): Effect.Effect<void> =>
+          Effect.timeoutOrElse(Deferred.await(done), {
             duration: "60 seconds",
             orElse: () =>
-              Effect.die(
-                new Error(`not within 60 seconds: ${what}; seen ${all.length}: …${JSON.stringify(all.slice(-5))}`)
-              )
-          }),
-          Effect.ensuring(Effect.sync(() => waiting.delete(look)))
-        )
+              all.length > before
+                ? wait(all.length)
+                : Effect.die(
+                    new Error(
+                      `nothing new within 60 seconds: ${what}; seen ${all.length}: …${JSON.stringify(all.slice(-5))}`
+                    )
+                  )
+          })
+        return wait(all.length).pipe(Effect.ensuring(Effect.sync(() => waiting.delete(look))))
       })
   }
 }

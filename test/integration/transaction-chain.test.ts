@@ -135,7 +135,7 @@ for (const [version, mode] of brokers) {
                 const freezes = version !== "0.11.0.3"
                 if (freezes) frozen.signal("SIGSTOP")
                 // Beyond its session; in the whole chain beyond its transaction's time, too.
-                const asleep = yield* Effect.forkChild(Effect.sleep(full ? "12 seconds" : "8 seconds"))
+                const asleep = yield* Effect.forkChild(Effect.sleep(full ? "35 seconds" : "8 seconds"))
                 for (const one of full ? members.filter((other) => other !== frozen) : [members[0]!]) {
                   const since = one.said.all.length
                   yield* one.again
@@ -154,7 +154,10 @@ for (const [version, mode] of brokers) {
                 yield* node.start
                 yield* more(100)
               }
-              yield* third.until("all have come through", (all) => new Set(all).size === records)
+              yield* third.until(
+                "all have come through",
+                (all) => all.length >= records && new Set(all).size === records
+              )
             }).pipe(
               Effect.scoped,
               Effect.provide(Producer.layer().pipe(Layer.provideMerge(Kafka.layer({ bootstrap: server.bootstrap }))))
