@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Dns from "node:dns"
 import * as Net from "node:net"
@@ -131,32 +133,23 @@ const ofHandshake = (
   tls: Security.TlsSettings,
   error: NodeJS.ErrnoException
 ): KafkaError.KafkaError => {
-  const broker = KafkaConfig.formatAddress(address)
   const known = ofTls(address, tls, error, true)
   if (known !== undefined) return known
-  if (notTls.has(error.code ?? ""))
-    return KafkaError.make(
-      {
-        _tag: "WrongProtocol",
-        seen: "the answer to the TLS handshake is not TLS",
-        hint: "this is a plaintext port: connect without tls, or take the port of a TLS listener",
-        broker
-      },
-      error
-    )
-  // A plaintext listener reads our first bytes as an absurd size and closes without a word; so does a broker that goes down.
-  if (!tls.proven && (error.code === "ECONNRESET" || error.code === "EPIPE"))
-    return KafkaError.make(
-      {
-        _tag: "WrongProtocol",
-        seen: "the connection was closed in the TLS handshake",
-        hint: "this may be a plaintext port: connect without tls, or take the port of a TLS listener",
-        broker
-      },
-      error
-    )
-  return unreachable(address, `TLS: ${explain(error)}`, error)
+  return notTls.has(error.code ?? "")
+    ? ofPlaintext(address, "the answer to the TLS handshake is not TLS", error)
+    : unreachable(address, `TLS: ${explain(error)}`, error)
 }
+
+const ofPlaintext = (address: Address, seen: string, error: Error): KafkaError.KafkaError =>
+  KafkaError.make(
+    {
+      _tag: "WrongProtocol",
+      seen,
+      hint: "this is a plaintext port: connect without tls, or take the port of a TLS listener",
+      broker: KafkaConfig.formatAddress(address)
+    },
+    error
+  )
 
 interface Open extends Connection {
   readonly socket: Net.Socket
@@ -267,14 +260,19 @@ const connectSocket = (
     const onEnd = (heard: boolean) => {
       if (remote !== undefined) order[heard ? "proven" : "failed"](host, remote)
     }
-    const fail = (error: KafkaError.KafkaError) => {
+    // Where this is given up while they swallow packets, the next time begins with those that were not tried.
+    let first: string | undefined
+    tcp.once("connectionAttempt", (ip) => (first = ip))
+    tcp.on("connectionAttemptTimeout", (ip) => order.failed(host, ip))
+    const fail = (error: KafkaError.KafkaError, plaintext: Effect.Effect<boolean> = Effect.succeed(false)) => {
       // What else it says on its way out is of no use to anybody, but must not end the process.
       tcp.on("error", ignore)
       socket.on("error", ignore)
       socket.destroy()
       tcp.destroy()
       onEnd(false)
-      resume(Effect.fail(error))
+      const closed = "the connection was closed in the TLS handshake, and a broker answers there without TLS"
+      resume(Effect.flatMap(plaintext, (isSo) => Effect.fail(isSo ? ofPlaintext(address, closed, error) : error)))
     }
     const onTcpError = (error: Error) => fail(unreachable(address, explain(error), error))
     tcp.once("error", onTcpError)
@@ -296,7 +294,13 @@ const connectSocket = (
         ...(tls.checkServerName ? {} : { checkServerIdentity: () => undefined })
       })
       socket = secure
-      const onError = (error: Error) => fail(ofHandshake(address, tls, error))
+      const onError = (error: NodeJS.ErrnoException) => {
+        const why = ofHandshake(address, tls, error)
+        // A plaintext listener reads our first bytes as an absurd size and closes without a word. So does a broker that
+        // goes down, and what stands before brokers that are away: that passes.
+        const isDoubtful = !tls.proven && (error.code === "ECONNRESET" || error.code === "EPIPE")
+        fail(why, isDoubtful ? isPlaintext(address, lookup, order) : Effect.succeed(false))
+      }
       tcp.on("error", onError)
       secure.once("error", onError)
       secure.once("secureConnect", () => {
@@ -318,9 +322,37 @@ const connectSocket = (
       socket.on("error", ignore)
       socket.destroy()
       tcp.destroy()
+      remote ??= first
       onEnd(false)
     })
   })
+
+/** ApiVersions v0, and where its correlation id stands. The answer has that behind its size. */
+const question = Uint8Array.of(0, 0, 0, 10, 0, 18, 0, 0, 0x53, 0x61, 0x6d, 0x73, 0xff, 0xff)
+const idAt = 8
+
+/** Whether a broker answers there without TLS. */
+const isPlaintext = (address: Address, lookup: Lookup, order: AddressOrder): Effect.Effect<boolean> =>
+  Effect.gen(function* () {
+    const answered = Deferred.makeUnsafe<boolean>()
+    const tell = (isSo: boolean) => void Deferred.doneUnsafe(answered, Exit.succeed(isSo))
+    let seen = Buffer.alloc(0)
+    const handler: Handler = {
+      onData: (chunk) => {
+        seen = Buffer.concat([seen, chunk]).subarray(0, 8)
+        if (seen.length === 8) tell(seen.subarray(4).equals(question.subarray(idAt, idAt + 4)))
+      },
+      onClose: () => tell(false)
+    }
+    const open = connectSocket({ ...address, tls: undefined }, handler, undefined, lookup, order)
+    const connection = yield* Effect.acquireRelease(open, ({ close }) => Effect.sync(close), { interruptible: true })
+    connection.write([question])
+    return yield* Deferred.await(answered)
+  }).pipe(
+    Effect.scoped,
+    Effect.orElseSucceed(() => false),
+    Effect.timeoutOrElse({ duration: attemptMillis, orElse: () => Effect.succeed(false) })
+  )
 
 /**
  * TCP and TLS by `node:net` and `node:tls`. `lookup` takes the place of `dns.lookup`.

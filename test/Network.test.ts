@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Option, Redacted } from "effect"
+import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
@@ -233,6 +234,45 @@ describe("TCP", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live.skipIf(process.platform !== "linux")(
+    "leads to another address of a name, where the first swallows packets for as long as one may connect",
+    () =>
+      Effect.gen(function* () {
+        const good = yield* plain(echo)
+        // It takes nothing from its queue, which is soon full.
+        const script = `require("node:net").createServer().listen({ port: ${good.port}, host: "127.0.0.2", backlog: 1 },
+          () => { require("node:fs").writeSync(1, "listens"); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0) })`
+        const child = yield* Effect.acquireRelease(
+          Effect.sync(() => spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] })),
+          (child) => Effect.sync(() => child.kill("SIGKILL"))
+        )
+        yield* Effect.callback<void>((resume) => void child.stdout.once("data", () => resume(Effect.void)))
+        const isQueued = Effect.acquireRelease(
+          Effect.sync(() => Net.connect(good.port, "127.0.0.2").on("error", () => {})),
+          (socket) => Effect.sync(() => socket.destroy())
+        ).pipe(
+          Effect.flatMap((socket) =>
+            Effect.callback<void>((resume) => void socket.once("connect", () => resume(Effect.void)))
+          ),
+          Effect.timeoutOption("200 millis"),
+          Effect.map(Option.isSome)
+        )
+        while (yield* isQueued);
+        const lookup: NodeNetwork.Lookup = (_host, _options, done) =>
+          done(null, [
+            { address: "127.0.0.2", family: 4 },
+            { address: "127.0.0.1", family: 4 }
+          ])
+        const network = NodeNetwork.make({ lookup })
+        const attempt = connect({ host: "kafka.test", port: good.port }, network).pipe(
+          Effect.scoped,
+          Effect.timeoutOption("300 millis")
+        )
+        let attempts = 1
+        while (Option.isNone(yield* attempt)) assert.isBelow(attempts++, 20, "the first address again and again")
+      }).pipe(Effect.scoped)
+  )
+
   it.live.skipIf(!Fs.existsSync("/proc/net/tcp"))("has the system look whether the other side is there", () =>
     Effect.gen(function* () {
       const { port, sockets } = yield* plain(echo)
@@ -380,10 +420,16 @@ describe("TLS", () => {
     )
   }
 
+  /** A plaintext listener of Kafka's: it answers ApiVersions, and ends over what is an absurd size. */
+  const listener = (end: (socket: Net.Socket) => void) => (socket: Net.Socket) =>
+    void socket.once("data", (chunk) =>
+      chunk.readInt32BE(0) < 1e8
+        ? socket.write(Buffer.concat([Buffer.of(0, 0, 0, 10), chunk.subarray(8, 12), Buffer.alloc(6)]))
+        : end(socket)
+    )
   const notTls: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
-    // as Kafka does: the first bytes are an absurd size
-    ["closes", (socket) => void socket.once("data", () => socket.end())],
-    ["resets", (socket) => void socket.once("data", () => socket.resetAndDestroy())],
+    ["closes", listener((socket) => void socket.end())],
+    ["resets", listener((socket) => socket.resetAndDestroy())],
     ["speaks HTTP", (socket) => void socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))],
     ["speaks otherwise", (socket) => void socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.2\r\n"))],
     ["speaks first", (socket) => void socket.write("220 mail.test ESMTP\r\n")]
@@ -395,6 +441,22 @@ describe("TLS", () => {
         const error = yield* reason(connect({ host: "127.0.0.1", port, tls: yield* tls(true) }))
         assert.strictEqual(error._tag, "WrongProtocol")
         if (error._tag === "WrongProtocol") assert.match(error.hint, /plaintext port/)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  const away: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
+    ["closes", (socket) => void socket.once("data", () => socket.end())],
+    ["resets", (socket) => void socket.once("data", () => socket.resetAndDestroy())],
+    ["closes before it is spoken to", (socket) => void socket.end()]
+  ]
+  for (const [what, behave] of away) {
+    it.live(`through a load balancer that ${what}, since its brokers are away, is tried again`, () =>
+      Effect.gen(function* () {
+        const { port } = yield* plain(behave)
+        const error = yield* Effect.flip(connect({ host: "127.0.0.1", port, tls: yield* tls(true) }))
+        assert.strictEqual(error.reason._tag, "Unreachable")
+        assert.isTrue(error.isRetryable)
       }).pipe(Effect.scoped)
     )
   }
