@@ -184,11 +184,13 @@ type Round = (
 /** Authenticates a connection; gives how long that lasts in milliseconds, 0 for as long as the connection. */
 const authenticateOnce = (
   session: BrokerConnection,
-  sasl: Security.Sasl
+  sasl: Security.Sasl,
+  exchange: Exchange,
+  isFirst: boolean
 ): Effect.Effect<number, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     const { mechanism } = sasl
-    let secrets: ReadonlyArray<string> = []
+    const { secrets } = exchange
     const refused = (message: string, cause?: unknown) =>
       KafkaError.make(
         { _tag: "Unauthenticated", mechanism, message: without(secrets, message), broker: session.address },
@@ -198,13 +200,15 @@ const authenticateOnce = (
     const handshake = ApiVersions.choose(SaslHandshake, session.offer, framed ? {} : { maxVersion: 0 }, session.address)
     if (typeof handshake !== "number") return yield* handshake
 
-    // Asked for before anything is sent: a broker does not wait long for it.
-    const exchange = yield* exchangeOf(sasl, session.address)
-    secrets = exchange.secrets
     const answer = yield* session.exchange(SaslHandshake, handshake, { mechanism: wireName(sasl) })
     if (answer.errorCode === codes.UNSUPPORTED_SASL_MECHANISM)
       return yield* refused(`the broker offers ${answer.mechanisms.join(", ") || "no mechanism"}`)
-    if (answer.errorCode === codes.ILLEGAL_SASL_STATE) return yield* refused("this listener does no SASL, or not now")
+    if (answer.errorCode === codes.ILLEGAL_SASL_STATE) {
+      if (isFirst) return yield* refused("this listener does no SASL, or not now")
+      // That it came at a wrong time says nothing of whom it was about: another connection is authenticated.
+      const cause = "the broker does not authenticate again now"
+      return yield* KafkaError.make({ _tag: "Unreachable", attempts: [{ address: session.address, cause }] })
+    }
     if (answer.errorCode !== 0) return yield* refused(KafkaError.fromCode(answer.errorCode).message)
 
     const bare: Round = (token) =>
@@ -249,7 +253,7 @@ const authenticateOnce = (
     return lifetime
   })
 
-/** Brokers take a second authentication within a second of the first for a mistake. */
+/** Brokers take another authentication within a second of the end of the last for a mistake. */
 const soonest = 1100
 
 /** Authenticates a connection; gives when that has to be done again, if ever. */
@@ -258,14 +262,25 @@ export const authenticate = (
   sasl: Security.Sasl,
   now: () => number
 ): Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError> =>
-  Effect.gen(function* () {
-    const from = now()
-    const lifetime = yield* authenticateOnce(session, sasl)
-    if (lifetime <= 0) return undefined
-    const share = 0.85 + 0.1 * (yield* Random.next)
-    return {
-      due: from + Math.max(soonest, lifetime * share),
-      expires: from + lifetime,
-      run: authenticate(session, sasl, now)
-    }
-  })
+  Effect.flatten(prepared(session, sasl, now, true))
+
+/** What it needs is had before anything is sent: a broker does not wait long for it. */
+const prepared = (
+  session: BrokerConnection,
+  sasl: Security.Sasl,
+  now: () => number,
+  isFirst: boolean
+): Reauthentication["prepare"] =>
+  Effect.map(exchangeOf(sasl, session.address), (exchange) =>
+    Effect.gen(function* () {
+      const from = now()
+      const lifetime = yield* authenticateOnce(session, sasl, exchange, isFirst)
+      if (lifetime <= 0) return undefined
+      const share = 0.85 + 0.1 * (yield* Random.next)
+      return {
+        due: Math.max(now() + soonest, from + lifetime * share),
+        expires: from + lifetime,
+        prepare: prepared(session, sasl, now, false)
+      }
+    })
+  )

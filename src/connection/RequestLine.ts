@@ -15,8 +15,14 @@ export interface Reauthentication {
   /** When it is due, and when the broker will hear nothing else any more, on the monotonic clock. */
   readonly due: number
   readonly expires: number
-  /** Gives the next one. */
-  readonly run: Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>
+  /**
+   * Gets what it needs, such as a token, before anything is sent, and gives what sends it, which gives the next one. Where
+   * the latter fails the broker is in the middle of it, and hears nothing else on this connection.
+   */
+  readonly prepare: Effect.Effect<
+    Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>,
+    KafkaError.KafkaError
+  >
 }
 
 /** What a line needs from its connection. */
@@ -119,45 +125,53 @@ export class RequestLine {
   }
 
   #reauthenticate(again: Reauthentication): Effect.Effect<void> {
-    const { address, clock, connectTimeout } = this.#context
-    return again.run.pipe(
-      // A token that never comes, or an answer: what waits in line would wait for as long.
-      Effect.timeoutOrElse({
-        duration: connectTimeout,
-        orElse: () =>
-          Effect.fail(
-            KafkaError.make({
-              _tag: "TimedOut",
-              budget: "connectTimeout",
-              millis: connectTimeout,
-              waitingFor: "another authentication",
-              broker: address
-            })
-          )
-      }),
-      Effect.exit,
-      Effect.map((exit) => {
-        if (exit._tag === "Success") {
-          this.#reauthentication = exit.value
-          return
-        }
-        const found = Cause.findError(exit.cause)
-        // A defect has no error; without an end it would be tried again at once, for ever.
-        const error = Result.isSuccess(found)
-          ? found.success
-          : KafkaError.make(
-              { _tag: "Unreachable", attempts: [{ address, cause: "authenticating again failed" }] },
-              exit.cause
-            )
-        const now = Backoff.monotonic(clock)
-        // A token that could not be had may be had later: as long as the session lasts, it is used.
-        if (error.isRetryable && this.#context.isOpen() && now < again.expires)
-          this.#reauthentication = {
-            ...again,
-            due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
-          }
-        else this.#context.onEnd(error)
-      })
+    return Effect.matchCauseEffect(this.#bounded(again.prepare), {
+      onFailure: (cause) =>
+        Effect.sync(() => {
+          const error = this.#errorOf(cause)
+          const now = Backoff.monotonic(this.#context.clock)
+          // A token that could not be had may be had later: as long as the session lasts, it is used.
+          if (error.isRetryable && this.#context.isOpen() && now < again.expires)
+            this.#reauthentication = {
+              ...again,
+              due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
+            }
+          else this.#context.onEnd(error)
+        }),
+      onSuccess: (exchange) =>
+        Effect.matchCause(this.#bounded(exchange), {
+          onFailure: (cause) => this.#context.onEnd(this.#errorOf(cause)),
+          onSuccess: (next) => void (this.#reauthentication = next)
+        })
+    })
+  }
+
+  /** A token that never comes, or an answer: what waits in line would wait for as long. */
+  #bounded<A>(self: Effect.Effect<A, KafkaError.KafkaError>): Effect.Effect<A, KafkaError.KafkaError> {
+    const { address, connectTimeout } = this.#context
+    return Effect.timeoutOrElse(self, {
+      duration: connectTimeout,
+      orElse: () =>
+        Effect.fail(
+          KafkaError.make({
+            _tag: "TimedOut",
+            budget: "connectTimeout",
+            millis: connectTimeout,
+            waitingFor: "another authentication",
+            broker: address
+          })
+        )
+    })
+  }
+
+  /** A defect has no error; without an end it would be tried again at once, for ever. */
+  #errorOf(cause: Cause.Cause<KafkaError.KafkaError>): KafkaError.KafkaError {
+    const found = Cause.findError(cause)
+    if (Result.isSuccess(found)) return found.success
+    const { address } = this.#context
+    return KafkaError.make(
+      { _tag: "Unreachable", attempts: [{ address, cause: "authenticating again failed" }] },
+      cause
     )
   }
 }
