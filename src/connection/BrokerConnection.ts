@@ -148,7 +148,7 @@ export class BrokerConnection implements Handler {
       this.#first = Uint8Array.from([...first, ...chunk.subarray(0, shownBytes - first.length)])
     try {
       this.#splitter.push(chunk)
-      this.#pending[0]?.onProgress?.()
+      InFlightRequest.came(this.#pending[0], chunk.length)
     } catch (error) {
       this.#fail(this.#asKafkaError(error))
     }

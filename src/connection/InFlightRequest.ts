@@ -24,6 +24,8 @@ export interface InFlightRequest {
   readonly onSent: (() => void) | undefined
   readonly onLost: (() => void) | undefined
   readonly onProgress: (() => void) | undefined
+  /** Bytes that came, of which `onProgress` was not told. */
+  untold: number
   readonly encode: (correlationId: number) => Array<Uint8Array>
   /** Reads the response, in turns of some milliseconds. */
   read: (frame: Uint8Array) => Turns<unknown>
@@ -65,6 +67,7 @@ export const ofRequest = (
     onSent: options.onSent,
     onLost: options.onLost,
     onProgress: options.onProgress,
+    untold: 0,
     encode: (correlationId) => Frame.encodeRequest(api.Request, version, { correlationId, clientId }, request()),
     read: (frame) => Frame.readResponseInTurns(api.Response, version, frame),
     noResponse: options.noResponse === true,
@@ -96,6 +99,7 @@ export const ofToken = (
     onSent: undefined,
     onLost: undefined,
     onProgress: undefined,
+    untold: 0,
     encode: () => [size, bytes],
     // eslint-disable-next-line require-yield
     read: function* (frame) {
@@ -107,6 +111,16 @@ export const ofToken = (
     correlationId: -1,
     resume
   }
+}
+
+/** Whoever answers byte by byte is as good as silent. */
+const progressBytes = 16_384
+
+/** Bytes have come while it was the next to be answered. */
+export const came = (request: InFlightRequest | undefined, bytes: number): void => {
+  if (request?.onProgress === undefined || (request.untold += bytes) < progressBytes) return
+  request.untold = 0
+  request.onProgress()
 }
 
 /** Its deadline has passed. */

@@ -60,7 +60,8 @@ describe("questions of a cluster", () => {
           [10, 1],
           [2, 3]
         ] as const) {
-          const broker = Answers.make()
+          // Some 20 KiB a piece: what comes byte by byte is no answer on its way.
+          const broker = Answers.make({ partitions: 8000 })
           const run = Effect.runForkWith(yield* Effect.context<never>())
           const { network } = yield* fake((peer, { port }) => (request) => {
             const response = broker.answer(request, { host: "b", port })!
@@ -322,6 +323,43 @@ describe("questions of a cluster, of brokers of which one goes wrong,", () => {
       const { exit, millis } = yield* passing(Effect.flip(Effect.scoped(Layer.build(all.layer))))
       assert.deepStrictEqual(Exit.isSuccess(exit) && exit.value.reason._tag, "Unauthenticated")
       assert.strictEqual(millis, 0)
+    })
+  )
+
+  it.effect("are answered by another where the first answers byte by byte (metadata stood still for 15 s)", () =>
+    Effect.gen(function* () {
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const nodes = [1, 2].map((nodeId) => ({ nodeId, host: `b${nodeId}`, port: 9092 }))
+      const broker = Answers.make({ answers: { Metadata: (_, usual) => ({ ...usual(), brokers: nodes }) } })
+      let last = ""
+      let slow: string | undefined
+      const network = yield* fake((peer, { host, port }) => (request) => {
+        const answer = broker.answer(request, { host, port })
+        if (answer === undefined) return
+        last = host
+        if (host !== slow) return peer.send(answer)
+        const drips = Effect.forEach(answer, (byte) =>
+          Effect.andThen(
+            Effect.sleep(300),
+            Effect.sync(() => peer.send(Uint8Array.of(byte)))
+          )
+        )
+        run(drips)
+      })
+      const layer = Layer.provide(
+        Kafka.layerWithoutNetwork({ bootstrap: ["b:9092"] }),
+        Layer.succeed(Network, network.network)
+      )
+      const asked = Effect.gen(function* () {
+        const cluster = yield* Cluster
+        // Who answered last is asked first.
+        yield* cluster.topics(["t"])
+        slow = last
+        const from = yield* Clock.currentTimeMillis
+        yield* cluster.topics(["t"])
+        return (yield* Clock.currentTimeMillis) - from
+      })
+      assert.isAtMost(yield* value(Effect.scoped(Effect.provide(asked, layer))), 1100)
     })
   )
 
