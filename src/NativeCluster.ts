@@ -27,6 +27,7 @@ import * as AnyBroker from "./metadata/AnyBroker.ts"
 import * as Budgets from "./metadata/Budgets.ts"
 import * as Coordinators from "./metadata/Coordinators.ts"
 import * as ListOffsets from "./metadata/ListOffsets.ts"
+import * as ListOffsetsBatcher from "./metadata/ListOffsetsBatcher.ts"
 import { MetadataState } from "./metadata/MetadataState.ts"
 import * as SingleFlight from "./metadata/SingleFlight.ts"
 import * as Topics from "./metadata/Topics.ts"
@@ -70,6 +71,7 @@ export const make: Effect.Effect<
   const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock))
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
+  const askOffsets = yield* ListOffsetsBatcher.make(scope, ListOffsets.ask)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
 
   const leaderNow = Effect.fnUntraced(function* ({ topic: name, partition }: TopicPartition.TopicPartition) {
@@ -190,7 +192,7 @@ export const make: Effect.Effect<
       positions.length === 0
         ? Effect.succeed([])
         : retried(
-            ListOffsets.resolve(leaderBroker, positions, options?.isolation === "committed" ? 1 : 0),
+            ListOffsets.resolve(askOffsets, leaderBroker, positions, options?.isolation === "committed" ? 1 : 0),
             [...new Set(positions.map((position) => position.topic))],
             "offsets"
           ),

@@ -3,6 +3,7 @@
  * the first offsets of its segments alone; a time is then answered by the last segment that begins before it.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type { Broker } from "../Broker.ts"
 import type { At } from "../ClusterInfo.ts"
 import { shown } from "../Checks.ts"
@@ -13,6 +14,20 @@ import * as TopicPartition from "../TopicPartition.ts"
 export type Position = TopicPartition.TopicPartition & { readonly at: At }
 
 type Leader = (partition: TopicPartition.TopicPartition) => Effect.Effect<Broker, KafkaError.KafkaError>
+
+/** What a broker has told of each partition. */
+export interface Answer {
+  readonly found: ReadonlyMap<string, Result.Result<ReadonlyArray<number>, KafkaError.KafkaError>>
+  /** The version of ListOffsets. */
+  readonly spoken: number
+}
+
+/** Asks one broker for positions of which no two are in one partition: it refuses those. */
+export type Ask = (
+  broker: Broker,
+  positions: ReadonlyArray<Position>,
+  isolationLevel: number
+) => Effect.Effect<Answer, KafkaError.KafkaError>
 
 const latest = -1
 const earliest = -2
@@ -31,8 +46,13 @@ const timestampOf = (at: At): number => {
   }
 }
 
-/** Asks one broker for positions of which no two are in one partition: it refuses those. `limit` asks for segments. */
-const ask = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel: number, limit?: number) =>
+/** One request. `limit` asks for segments. */
+export const ask = (
+  broker: Broker,
+  positions: ReadonlyArray<Position>,
+  isolationLevel: number,
+  limit?: number
+): Effect.Effect<Answer, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     let spoken = 0
     const newest = positions.some(({ at }) => at === "max-timestamp")
@@ -56,21 +76,24 @@ const ask = (broker: Broker, positions: ReadonlyArray<Position>, isolationLevel:
       // KIP-734; a broker before would take it for a time.
       { ...(newest ? { minVersion: 7 } : {}), ...(limit === undefined ? {} : { maxVersion: 0 }) }
     )
-    const found = new Map<string, ReadonlyArray<number>>()
+    const found = new Map<string, Result.Result<ReadonlyArray<number>, KafkaError.KafkaError>>()
     for (const { name, partitions } of response.topics) {
       for (const { partitionIndex, errorCode, offset, oldStyleOffsets } of partitions) {
-        if (errorCode !== 0)
-          return yield* KafkaError.fromCode(errorCode, { api: "ListOffsets", topic: name, partition: partitionIndex })
-        // v0 fills the one, later versions the other; v0 may find nothing, later ones then say -1.
+        const place = { topic: name, partition: partitionIndex }
         found.set(
-          TopicPartition.key({ topic: name, partition: partitionIndex }),
-          offset >= 0 ? [offset] : oldStyleOffsets
+          TopicPartition.key(place),
+          errorCode !== 0
+            ? Result.fail(KafkaError.fromCode(errorCode, { api: "ListOffsets", ...place }))
+            : // v0 fills the one, later versions the other; v0 may find nothing, later ones then say -1.
+              Result.succeed(offset >= 0 ? [offset] : oldStyleOffsets)
         )
       }
     }
-    for (const { partition, topic } of positions)
-      if (!found.has(TopicPartition.key({ topic, partition })))
-        return yield* incomplete(spoken, topic, partition, "the partition is left out")
+    for (const { partition, topic } of positions) {
+      const key = TopicPartition.key({ topic, partition })
+      if (!found.has(key))
+        found.set(key, Result.fail(incomplete(spoken, topic, partition, "the partition is left out")))
+    }
     return { found, spoken }
   })
 
@@ -91,8 +114,9 @@ const isPosition = (at: At | null | undefined): boolean => {
   return Number.isSafeInteger(number)
 }
 
-/** The positions as offsets, in their order. */
+/** The positions as offsets, in their order. `ask` asks a broker, alone or with what others ask of it. */
 export const resolve = (
+  ask: Ask,
   leader: Leader,
   positions: ReadonlyArray<Position>,
   isolationLevel: number
@@ -134,7 +158,8 @@ export const resolve = (
       for (const { position, index } of round) {
         const key = TopicPartition.key(position)
         const answer = answers.find(({ found }) => found.has(key))
-        const offset = answer?.found.get(key)?.[0]
+        const told = answer?.found.get(key)
+        const [offset] = told === undefined ? [] : yield* Effect.fromResult(told)
         if (offset !== undefined) offsets[index] = offset
         // No segment begins before that time: all of it is later. From v1 on: no record is that late, so it is the end.
         else if (position.at === "latest")
@@ -159,5 +184,6 @@ export const segments = (
     const broker = yield* leader(partition)
     const at: At = typeof before === "number" ? { _tag: "AtTime", timestamp: before } : before
     const { found } = yield* ask(broker, [{ ...partition, at }], 0, max)
-    return (found.get(TopicPartition.key(partition)) ?? []).slice(0, max)
+    const told = found.get(TopicPartition.key(partition))
+    return told === undefined ? [] : (yield* Effect.fromResult(told)).slice(0, max)
   })

@@ -25,11 +25,13 @@ const staggerMillis = 1000
 /**
  * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `failed` why none
  * was to be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id
- * counts. Where one refuses, nobody is asked before `wait` has passed.
+ * counts. Where one refuses, nobody is asked before `wait` has passed. `channel` is this producer's own: where a broker
+ * closes a connection over somebody else's question, this one is not lost with it.
  */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
+  channel: string,
   wait: Backoff.Wait,
   begin: (producer: ProducerId) => void,
   failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
@@ -55,7 +57,7 @@ export const make = (
         InitProducerId,
         () => ({ transactionalId: null, transactionTimeoutMs }),
         // v6 is of two-phase commit (KIP-939).
-        { maxVersion: 5, timeout: attemptMillis }
+        { channel, maxVersion: 5, timeout: attemptMillis }
       )
     )
     const answered = Effect.flatMap(question, ({ errorCode, producerEpoch, producerId }) =>

@@ -102,6 +102,7 @@ export const make = Effect.fnUntraced(function* (
   const askForId = ProducerIds.make(
     brokers,
     () => loop,
+    channel,
     waits(),
     (producer) => {
       accumulator.begin(producer)

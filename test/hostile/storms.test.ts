@@ -1,12 +1,15 @@
 /** Requests that are repeated: how many there are in a second of the test's clock, where nothing helps. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Scope, Stream } from "effect"
+import { Effect, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster } from "../../src/Cluster.ts"
 import * as Consumer from "../../src/Consumer.ts"
-import type * as Kafka from "../../src/Kafka.ts"
+import * as Kafka from "../../src/Kafka.ts"
+import { Network } from "../../src/Network.ts"
 import * as Producer from "../../src/Producer.ts"
 import * as Topic from "../../src/Topic.ts"
+import { fake } from "../connection/Fakes.ts"
+import * as Answers from "./Answers.ts"
 import type { Answer, Options } from "./Answers.ts"
 import * as InProcess from "./InProcess.ts"
 
@@ -233,6 +236,70 @@ describe("many partitions of one broker that fail, each of them", () => {
         assert.isAtMost(counts["Metadata"] ?? 0, 12, JSON.stringify(counts))
       })
     )
+})
+
+describe("many partitions that are all out of range", () => {
+  const outOfRange: Answer = (_, healthy) => {
+    const usual = healthy() as { responses: Array<{ partitions: Array<{ errorCode: number }> }> }
+    for (const { partitions } of usual.responses) for (const one of partitions) one.errorCode = 1
+    return usual
+  }
+  const refusing: Answer = (_, healthy) => {
+    const usual = healthy() as { topics: Array<{ partitions: Array<object> }> }
+    for (const { partitions } of usual.topics) for (const one of partitions) Object.assign(one, { errorCode: 56 })
+    return usual
+  }
+  for (const [what, ListOffsets] of [
+    ["and a position that is out of range again", undefined],
+    ["and a broker that refuses each of them", refusing]
+  ] as const)
+    it.effect(`${what}, are asked for together`, () =>
+      Effect.gen(function* () {
+        const answers = { Fetch: outOfRange, ...(ListOffsets === undefined ? {} : { ListOffsets }) }
+        const goingOn = Effect.gen(function* () {
+          const consumer = yield* Consumer.assign({ topic: "t", from: "earliest", onOutOfRange: "earliest" })
+          yield* Stream.runDrain(consumer.stream)
+        }).pipe(Effect.scoped)
+        const counts = yield* ratesOf(answers, goingOn, { partitions: 200 })
+        assert.isAbove(counts["ListOffsets"] ?? 0, 0)
+        assert.isAtMost(counts["ListOffsets"] ?? 0, 12, JSON.stringify(counts))
+      })
+    )
+})
+
+describe("a broker that is stuck over ListOffsets, and closes its connection over it,", () => {
+  it.effect("gives a producer its id all the same (InitProducerId was lost with each of them)", () =>
+    Effect.gen(function* () {
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const broker = Answers.make()
+      const network = yield* fake((peer, { host, port }) => {
+        let isStuck = false
+        // A broker works on one request of a connection at a time.
+        return (request) => {
+          const before = broker.counts["ListOffsets"] ?? 0
+          const answer = isStuck ? undefined : broker.answer(request, { host, port })
+          if ((broker.counts["ListOffsets"] ?? 0) === before) return answer && peer.send(answer)
+          isStuck = true
+          run(Effect.andThen(Effect.sleep("4 seconds"), Effect.sync(peer.close)))
+        }
+      })
+      const layer = Layer.provide(
+        Kafka.layerWithoutNetwork({ bootstrap: ["b:9092"] }),
+        Layer.succeed(Network, network.network)
+      )
+      const sent = Effect.gen(function* () {
+        const cluster = yield* Cluster
+        yield* cluster.topic("t")
+        yield* Effect.forkScoped(Effect.ignore(cluster.offsets([{ topic: "t", partition: 0, at: "latest" }])))
+        yield* Effect.sleep(100)
+        const producer = yield* Producer.make({ deliveryTimeout: "3 seconds" })
+        yield* producer.send(Topic.bytes("t"), { value: Buffer.from("a") })
+      }).pipe(Effect.scoped, Effect.provide(layer))
+      const fiber = yield* Effect.forkChild(Effect.exit(sent), { startImmediately: true })
+      for (let i = 0; i < 200 && fiber.pollUnsafe() === undefined; i++) yield* TestClock.adjust(100)
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Success")
+    })
+  )
 })
 
 describe("a topic that every second answer says is gone", () => {

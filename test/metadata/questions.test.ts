@@ -169,6 +169,49 @@ describe("questions of a cluster", () => {
     })
   )
 
+  it.effect("of offsets go into one request, of which each has its own answer, and whoever left is not asked for", () =>
+    Effect.gen(function* () {
+      const asked: Array<ReadonlyArray<number>> = []
+      const { layer } = yield* InProcess.make(
+        {
+          partitions: 4,
+          answers: {
+            ListOffsets: ({ body }, usual) => {
+              const answer = usual() as { topics: ReadonlyArray<{ partitions: ReadonlyArray<object> }> }
+              const indexes = body.topics[0].partitions.map((one: { partitionIndex: number }) => one.partitionIndex)
+              asked.push(indexes)
+              for (const { partitions } of answer.topics)
+                for (const one of partitions)
+                  Object.assign(one, "partitionIndex" in one && one.partitionIndex === 1 ? { errorCode: 29 } : {})
+              return answer
+            }
+          }
+        },
+        {}
+      )
+      const exits = yield* value(
+        Effect.gen(function* () {
+          const cluster = yield* Cluster
+          yield* cluster.topic("t")
+          const of = (partition: number) => cluster.offsets([{ topic: "t", partition, at: "latest" }])
+          const leaves = Effect.timeoutOption(of(3), 0)
+          yield* leaves
+          return yield* Effect.forEach([0, 1, 2], (partition) => Effect.exit(of(partition)), {
+            concurrency: "unbounded"
+          })
+        }).pipe(Effect.provide(layer), Effect.scoped)
+      )
+      assert.deepStrictEqual(
+        exits.map(({ _tag }) => _tag),
+        ["Success", "Failure", "Success"]
+      )
+      assert.deepStrictEqual(
+        asked.filter((indexes) => !indexes.includes(3)),
+        [[0, 1, 2]]
+      )
+    })
+  )
+
   it.effect("of offsets at what is no position are Misuse", () =>
     Effect.gen(function* () {
       const { layer } = yield* InProcess.make()

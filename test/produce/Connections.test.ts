@@ -59,6 +59,7 @@ describe("a defect is a failure", () => {
       const asks = ProducerIds.make(
         brokers,
         loop,
+        "c",
         (yield* waits)(),
         () => {},
         (error) => told.push(error.isRetryable)
@@ -81,6 +82,7 @@ it.effect("that a producer id is refused concerns those that asked", () =>
     const asks = ProducerIds.make(
       brokers,
       loop,
+      "c",
       (yield* waits)(),
       () => {},
       (error, queues) => failed.push(error, ...queues)
@@ -138,6 +140,7 @@ describe("connections and producer ids follow a curve of their own, whatever `re
       const asks = ProducerIds.make(
         brokers,
         loop,
+        "c",
         (yield* waits)(),
         (id) => {
           ids.push(id)
