@@ -20,7 +20,6 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -418,11 +417,10 @@ export const make = (given: Options): Effect.Effect<ZooKeeper["Service"], KafkaE
     })
     const scope = yield* Effect.scope
     const random = yield* Random.Random
-    const clock = yield* Clock.Clock
     const run = Effect.runForkWith(yield* Effect.context<never>())
     const { auth } = options
     return yield* over(
-      (listener) =>
+      (listener, now) =>
         NodeClient.open(
           {
             library: library.default,
@@ -432,7 +430,7 @@ export const make = (given: Options): Effect.Effect<ZooKeeper["Service"], KafkaE
             acl: options.acl ?? "open",
             fork: (effect) => Fiber.runIn(run(effect), scope),
             random: () => random.nextDoubleUnsafe(),
-            now: () => Backoff.monotonic(clock)
+            now
           },
           listener
         ),

@@ -16,10 +16,10 @@ import * as ErrorCode from "../ErrorCode.ts"
 import type { Identity } from "../GroupOffsets.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
+import * as SessionClock from "../SessionClock.ts"
 import * as ClassicMember from "./ClassicMember.ts"
 import * as ClassicRequests from "./ClassicRequests.ts"
 import * as ClassicRound from "./ClassicRound.ts"
-import * as SessionClock from "./SessionClock.ts"
 import * as TopicWatch from "./TopicWatch.ts"
 
 /** Checked settings; durations in milliseconds. */

@@ -55,7 +55,7 @@ export type Done<A> = (code: number, answer: A | undefined, message?: string) =>
 
 /** Told what becomes of the session. Called outside of any fiber. */
 export interface Listener {
-  /** The server has confirmed the session; asked for at `since`, in milliseconds on the monotonic clock. */
+  /** The server has confirmed the session; asked for at `since`, in milliseconds on the session's clock. */
   readonly connected: (since: number) => void
   readonly disconnected: () => void
   /** The session is over, or was refused: nothing will ever be answered by this client. */
@@ -83,5 +83,5 @@ export interface Client {
   readonly close: Effect.Effect<void>
 }
 
-/** Starts to connect. */
-export type Open = (listener: Listener) => Client
+/** Starts to connect; `now` is the session's clock, in milliseconds. */
+export type Open = (listener: Listener, now: () => number) => Client

@@ -128,7 +128,7 @@ export const make: Effect.Effect<
 
   const open =
     (sessionTimeout: number): Open =>
-    (listener) => {
+    (listener, sessionNow) => {
       let session: Session | undefined
       let connection: Connection | undefined
       let over = false
@@ -148,7 +148,7 @@ export const make: Effect.Effect<
         })
       const connect: Effect.Effect<void> = Effect.gen(function* () {
         while (!over) {
-          const since = now()
+          const since = sessionNow()
           yield* Effect.yieldNow
           yield* thaws
           if (over) return

@@ -5,7 +5,7 @@
  * answering reads until it has noticed, for longer than a session: only what the leader had a part in, a write, or
  * connecting, says that the session lives. The leader hears of us late, by what a server relays with each of its pings,
  * so that the session can be known to live for three quarters of its time-out from when we sent what was answered, and
- * not a moment longer. A heartbeat, a write that changes nothing, goes out every sixth of the time-out; one that is not
+ * not a moment longer; by a clock that counts the time in which the machine was suspended. A heartbeat, a write that changes nothing, goes out every sixth of the time-out; one that is not
  * answered for a third of it costs the connection, and there is a quarter to find a better one before the session is
  * lost. Whatever comes back later, lost has been said, and what was owned because of the session must be looked at again.
  */
@@ -13,7 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import * as Backoff from "../Backoff.ts"
+import * as SessionClock from "../SessionClock.ts"
 import { Signal } from "../Signal.ts"
 import type * as Client from "./Client.ts"
 import { Code } from "./Client.ts"
@@ -70,7 +70,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
     const run = Effect.runForkWith(yield* Effect.context<never>())
-    const now = () => Backoff.monotonic(clock)
+    const now = SessionClock.make(clock)
     const listeners = new Set<(state: SessionState) => void>()
 
     const life = new Liveness()
@@ -100,7 +100,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     }
     const connect = (): void => {
       let wasConnected = false
-      const mine: Client.Client = open({
+      const listener: Client.Listener = {
         connected: (since) => {
           if (client !== mine) return
           wasConnected = true
@@ -130,7 +130,8 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
           if (wasConnected) connect()
           else Fiber.runIn(run(Effect.andThen(Effect.sleep(refusedMillis), Effect.sync(connect))), scope)
         }
-      })
+      }
+      const mine = open(listener, now)
       client = mine
     }
     connect()

@@ -5,10 +5,11 @@ import { type Client, Code, type Listener } from "../../src/zookeeper/Client.ts"
 import * as Sessions from "../../src/zookeeper/Sessions.ts"
 
 const made = Effect.gen(function* () {
-  const time = { now: 0 }
+  const time = { now: 0, asleep: 0 }
   const clock = {
     ...(yield* Clock.Clock),
     monotonicTimeNanosUnsafe: () => BigInt(time.now) * 1_000_000n,
+    currentTimeMillisUnsafe: () => time.now + time.asleep,
     // as in a process that stands still
     sleep: () => Effect.never
   } as unknown as Clock.Clock
@@ -40,6 +41,24 @@ describe("Sessions", () => {
       listeners[0]!.connected(7000)
       assert.deepStrictEqual(told, ["Connected 1", "Suspended 1", "Lost 1", "Connected 1"])
     }).pipe(Effect.scoped)
+  )
+
+  it.effect(
+    "does not outlive its time while the machine is suspended, where the monotonic clock stands still (zk-18)",
+    () =>
+      Effect.gen(function* () {
+        const { listeners, sessions, time, told } = yield* made
+        time.now = 1000
+        assert.isTrue(sessions.isLive("1"))
+        time.asleep = 60_000
+        time.now = 1001
+        assert.isFalse(sessions.isLive("1"))
+        // It was not told that it has expired: whoever connects again has lost it all the same, and begins anew.
+        listeners[0]!.disconnected()
+        listeners[0]!.connected(61_001)
+        assert.deepStrictEqual(told, ["Connected 1", "Suspended 1", "Lost 1", "Connected 1"])
+        assert.isTrue(sessions.isLive("1"))
+      }).pipe(Effect.scoped)
   )
 
   it.effect("that has expired is Lost at once, not when the next one begins", () =>

@@ -7,7 +7,7 @@
  * one that drifts leaps never, since a member looks at least once a heartbeat.
  */
 import type * as Clock from "effect/Clock"
-import * as Backoff from "../Backoff.ts"
+import * as Backoff from "./Backoff.ts"
 
 /** Milliseconds between two looks that no correction by little steps and no reading of two clocks explains. */
 const leap = 1_000

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
-import * as SessionClock from "../../src/group/SessionClock.ts"
+import * as SessionClock from "../src/SessionClock.ts"
 
 describe("the clock of a session", () => {
   it.effect("counts the time in which a machine was suspended, and no other doing of the wall clock", () =>
