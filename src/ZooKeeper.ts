@@ -31,6 +31,7 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
@@ -142,6 +143,9 @@ export class ZooKeeper extends Context.Service<
   }
 >()("samsa/ZooKeeper") {}
 
+/** Of what is watched, how many are asked for and not answered. */
+const readsAtOnce = 100
+
 interface Settings extends Operations.Settings {
   readonly connectTimeout: number
 }
@@ -233,17 +237,19 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
     settings.retry
   )
 
+  // After a lost connection all that is watched is read again: heartbeats are to be answered in between.
+  const inTurn = Semaphore.makeUnsafe(readsAtOnce).withPermits(1)
   const watch = (path: string) =>
     Watches.make(
       sessions,
-      (fired) => read(path, fired),
+      (fired) => inTurn(read(path, fired)),
       (a, b) => a?.stat.version === b?.stat.version && a?.stat.created === b?.stat.created,
       again
     )
   const watchChildren = (path: string) =>
     Watches.make(
       sessions,
-      (fired) => children(path, fired),
+      (fired) => inTurn(children(path, fired)),
       (a, b) => a?.length === b?.length && (a ?? []).every((name) => b!.includes(name)),
       again
     )

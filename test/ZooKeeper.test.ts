@@ -158,6 +158,46 @@ it.live("a server that accepts and says nothing is left for the next one (zk-15)
   }).pipe(Effect.scoped)
 )
 
+it.live("watches are asked for again in requests that servers take, however many there are (zk-20)", () =>
+  Effect.gen(function* () {
+    const setWatches = 101
+    const longest = Array<number>()
+    const asked: Array<string> = []
+    const server = yield* serve((socket) => {
+      let rest = Buffer.alloc(0)
+      let isConnected = false
+      socket.on("data", (chunk) => {
+        rest = Buffer.concat([rest, chunk])
+        while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+          const request = rest.subarray(4, 4 + rest.readInt32BE(0))
+          rest = rest.subarray(4 + request.length)
+          if (!isConnected) socket.write(frame(session(60_000)))
+          else {
+            const type = request.readInt32BE(4)
+            if (type === setWatches) {
+              longest.push(request.length)
+              asked.push(...(request.toString("latin1").match(/\/a-+\d+/g) ?? []))
+            }
+            const answer = Buffer.alloc(16)
+            answer.writeInt32BE(request.readInt32BE(0), 0)
+            answer.writeInt32BE(type === setWatches ? 0 : -101, 12)
+            socket.write(frame([...answer]))
+          }
+          isConnected = true
+        }
+      })
+    })
+    const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
+    const paths = Array.from({ length: 3000 }, (_, i) => `/a${"-".repeat(100)}${i}`)
+    yield* Effect.forEach(paths, (path) => zooKeeper.read(path, () => {}), { concurrency: 100, discard: true })
+    for (const socket of server.sockets) socket.destroy()
+    yield* zooKeeper.read("/b")
+    assert.deepStrictEqual([...asked].sort(), [...paths].sort())
+    assert.isAbove(longest.length, 1)
+    assert.isBelow(Math.max(...longest), 130 * 1024)
+  }).pipe(Effect.scoped)
+)
+
 it.effect("a connection string says where it is wrong, before anything is connected", () =>
   Effect.gen(function* () {
     const error = yield* Effect.flip(

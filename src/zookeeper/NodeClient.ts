@@ -2,8 +2,10 @@
  * A client of node-zookeeper-client, made to end. The library plans its next attempt by timers that it does not stop,
  * reads its servers in a way that has no room for IPv6, leaves its socket open where it was not connected when it was
  * closed, throws at bytes that it does not understand, reads what was left of a lost connection as the beginning of the
- * next, throws at codes that it does not know, waits without an end for a server that accepts and says nothing, and sends what it could not send after it has
- * connected again: so we hand out the servers, catch, end the socket ourselves, and drop what was not sent.
+ * next, throws at codes that it does not know, waits without an end for a server that accepts and says nothing, and sends
+ * what it could not send after it has connected again; of many answers at once it copies all that are left for each, and
+ * it asks for all its watches again in one request, which servers take up to 1 MiB: so we hand out the servers and the
+ * answers one by one, catch, end the socket ourselves, drop what was not sent, and ask for watches by parts.
  *
  * One function because each of its callbacks guards the same client of the library; what it makes is used and ended as
  * one.
@@ -12,6 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Zk from "node-zookeeper-client"
 import { type Client, Code, type Done, type Listener, type Stat } from "./Client.ts"
+import { Frames } from "./Frames.ts"
 
 /** SYNC_CONNECTED, CONNECTED_READ_ONLY, EXPIRED and AUTH_FAILED, as the library numbers them. */
 const connected = new Set([3, 5])
@@ -19,13 +22,14 @@ const expired = -122
 const refused = 4
 
 const ephemeralMode = 1
+const setWatches = 101
+/** Of one request for watches, as Java's client has it. */
+const watchesBytes = 128 * 1024
 
 /** How long the answer to a connection is waited for, where the session is shorter, and none has answered sooner. */
 const mostMillis = 10_000
 /** How long attempts wait once each server was tried. */
 const spinMillis = 500
-/** Beyond what a node may hold (1 MiB), with room for many children; what is longer is no answer of ZooKeeper. */
-const maxAnswerBytes = 16 * 1024 * 1024
 /** How long a session's end may take. */
 const closeMillis = 1000
 
@@ -39,7 +43,7 @@ export interface Context {
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** In [0, 1). */
   readonly random: () => number
-  /** Milliseconds on the monotonic clock. */
+  /** Milliseconds on the session's clock. */
   readonly now: () => number
 }
 
@@ -56,6 +60,56 @@ const statOf = (stat: Zk.Stat): Stat => {
   }
 }
 
+/** What was sent and is not answered yet, in that order. */
+class Pending implements Zk.PendingQueue {
+  private packets: Array<Zk.Packet> = []
+  private first = 0
+  /** The one that was taken out last. */
+  last: Zk.Packet | undefined
+  push(packet: Zk.Packet): void {
+    this.packets.push(packet)
+  }
+  shift(): Zk.Packet | undefined {
+    this.last = this.packets[this.first]
+    if (this.last === undefined) return undefined
+    this.first++
+    if (this.first * 2 > this.packets.length) {
+      this.packets = this.packets.slice(this.first)
+      this.first = 0
+    }
+    return this.last
+  }
+  clear(): void {
+    this.packets = []
+    this.first = 0
+  }
+}
+
+const kinds = ["dataWatches", "existWatches", "childWatches"] as const
+
+/** The same watches in requests of a size that servers take. */
+const inParts = (request: Zk.Request): ReadonlyArray<Zk.Request> => {
+  const { header, payload } = request
+  const parts: Array<Zk.Request> = []
+  let bytes = Infinity
+  let part: Record<(typeof kinds)[number], Array<string>>
+  for (const kind of kinds)
+    for (const path of payload![kind]!) {
+      const more = Buffer.byteLength(path) + 4
+      if (bytes + more > watchesBytes) {
+        part = { dataWatches: [], existWatches: [], childWatches: [] }
+        parts.push(like(request, { header: like(header!, {}), payload: like(payload!, part) }))
+        bytes = 0
+      }
+      bytes += more
+      part![kind].push(path)
+    }
+  return parts
+}
+
+const like = <A extends object>(self: A, change: Partial<A>): A =>
+  Object.assign(Object.create(Object.getPrototypeOf(self)), self, change)
+
 /** Starts to connect. */
 export const open = (context: Context, listener: Listener): Client => {
   const { fork, random, servers } = context
@@ -65,6 +119,8 @@ export const open = (context: Context, listener: Listener): Client => {
   const start = Math.floor(random() * servers.length)
   const outstanding = new Set<(code: number) => void>()
   const watchers = new Map<string, { readonly fire: () => void; readonly waiting: Set<() => void> }>()
+  /** Where a watch waits. */
+  const places = new Map<() => void, Set<Set<() => void>>>()
   const closers: Array<() => void> = []
   let attempts = 0
   /** Since there was a connection. */
@@ -79,22 +135,32 @@ export const open = (context: Context, listener: Listener): Client => {
   manager.servers = servers
   manager.updateTimeout(context.sessionTimeout)
   const read = manager.onSocketData.bind(manager)
-  // Whose answer it reads: it has forgotten that when it throws.
-  const { pendingQueue } = manager
-  const reading: { packet: Zk.Packet | undefined } = { packet: undefined }
-  pendingQueue.shift = () => (reading.packet = Array.prototype.shift.call(pendingQueue))
+  const pending = new Pending()
+  manager.pendingQueue = pending
+  // What we asked is failed by us; with each the library would make an error, and its stack.
+  manager.cleanupPendingQueue = () => pending.clear()
+  const frames = new Frames()
   manager.onSocketData = (chunk) => {
-    reading.packet = undefined
-    try {
-      read(chunk)
-      if ((manager.pendingBuffer?.length ?? 0) > maxAnswerBytes) manager.socket?.destroy()
-    } catch (error) {
-      const [message, code] = /^Unknown code: (-?\d+)$/.exec((error as Error).message) ?? []
-      const packet = reading.packet as Zk.Packet | undefined
-      if (message === undefined || packet === undefined) return void manager.socket?.destroy()
-      packet.callback({ code: Number(code), message })
-      if (manager.pendingBuffer !== null) manager.onSocketData(Buffer.alloc(0))
+    frames.add(chunk)
+    for (let frame = frames.next(); frame !== undefined; frame = frames.next()) {
+      pending.last = undefined
+      try {
+        read(frame)
+      } catch (error) {
+        const [message, code] = /^Unknown code: (-?\d+)$/.exec((error as Error).message) ?? []
+        // Whose answer it reads, it has forgotten when it throws.
+        const packet = pending.last as Zk.Packet | undefined
+        if (message === undefined || packet === undefined) return void manager.socket?.destroy()
+        packet.callback({ code: Number(code), message })
+      }
+      if (manager.socket?.destroyed === true) return
     }
+    if (frames.isBroken) manager.socket?.destroy()
+  }
+  const queue = manager.queue.bind(manager)
+  manager.queue = (request, callback) => {
+    if (request.header?.type !== setWatches) return queue(request, callback)
+    for (const part of inParts(request)) queue(part, callback)
   }
   /** Its own timer would end the socket of a later attempt. */
   const drop = (): void => {
@@ -102,7 +168,7 @@ export const open = (context: Context, listener: Listener): Client => {
     manager.socket?.destroy()
   }
   manager.findNextServer = (use) => {
-    manager.pendingBuffer = null
+    frames.clear()
     waiting?.interruptUnsafe()
     const attempt = attempts++
     const server = servers[(start + attempt) % servers.length]!
@@ -180,12 +246,19 @@ export const open = (context: Context, listener: Listener): Client => {
         waiting: new Set<() => void>(),
         fire: () => {
           if (watchers.get(key) === one) watchers.delete(key)
-          for (const each of one.waiting) each()
+          for (const each of one.waiting) {
+            const own = places.get(each)
+            if (own?.delete(one.waiting) === true && own.size === 0) places.delete(each)
+            each()
+          }
         }
       }
       watchers.set(key, (watcher = one))
     }
     watcher.waiting.add(watch)
+    const own = places.get(watch)
+    if (own === undefined) places.set(watch, new Set([watcher.waiting]))
+    else own.add(watcher.waiting)
     return watcher.fire
   }
 
@@ -231,7 +304,8 @@ export const open = (context: Context, listener: Listener): Client => {
       ),
     exists: (path, done) => exists(path, undefined, done),
     forget: (watch) => {
-      for (const { waiting } of watchers.values()) waiting.delete(watch)
+      for (const waiting of places.get(watch) ?? []) waiting.delete(watch)
+      places.delete(watch)
     },
     beat: (done) =>
       ask<unknown, void, void>(

@@ -18,17 +18,30 @@ declare module "node-zookeeper-client" {
   export interface Packet {
     readonly callback: (error: Exception) => void
   }
+  export interface PendingQueue {
+    readonly push: (packet: Packet) => void
+    readonly shift: () => Packet | undefined
+  }
+  /** Of a request for watches, the paths of each kind. */
+  export interface Request {
+    readonly header: { readonly type: number } | null
+    readonly payload: {
+      readonly dataWatches?: ReadonlyArray<string>
+      readonly existWatches?: ReadonlyArray<string>
+      readonly childWatches?: ReadonlyArray<string>
+    } | null
+  }
   /** Its connection, which nothing but the client should need to know; see `zookeeper/NodeClient.ts` for why we do. */
   export interface ConnectionManager {
     servers: ReadonlyArray<Server>
     findNextServer: (use: (server: Server) => void) => void
     updateTimeout: (sessionTimeout: number) => void
-    onSocketData: (chunk: Uint8Array) => void
-    pendingBuffer: Uint8Array | null
-    /** What was sent and is not answered yet, in that order. */
-    readonly pendingQueue: Array<Packet>
+    onSocketData: (chunk: Buffer) => void
+    queue: (request: Request, callback?: (error: Exception | null) => void) => void
+    pendingQueue: PendingQueue
+    cleanupPendingQueue: () => void
     readonly packetQueue: { readonly shift: () => unknown }
-    readonly socket?: { readonly destroy: () => void } | undefined
+    readonly socket?: { readonly destroy: () => void; readonly destroyed: boolean } | undefined
     readonly connectTimeoutHandler?: ReturnType<typeof setTimeout> | null | undefined
   }
   type Answered<A, B = void> = (error: Exception | undefined | null, a?: A, b?: B) => void
