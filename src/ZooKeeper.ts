@@ -435,6 +435,7 @@ export const make = (given: Options): Effect.Effect<ZooKeeper["Service"], KafkaE
             auth: auth && { scheme: auth.scheme, credentials: Redacted.value(auth.credentials) },
             acl: options.acl ?? "open",
             fork: (effect) => Fiber.runIn(run(effect), scope),
+            connectTimeout: others.connectTimeout,
             random: () => random.nextDoubleUnsafe(),
             now
           },

@@ -158,6 +158,18 @@ it.live("a server that accepts and says nothing is left for the next one (zk-15)
   }).pipe(Effect.scoped)
 )
 
+it.live("a server that says nothing has its turn and no more, also where the session is to be long (zk-19)", () =>
+  Effect.gen(function* () {
+    const silent = yield* serve((socket) => void socket.resume())
+    const talks = yield* serve((socket) => void socket.once("data", () => socket.write(frame(session(20_000)))))
+    const connect = `127.0.0.1:${silent.port},127.0.0.1:${talks.port}`
+    const options = { connect, sessionTimeout: "10 minutes", connectTimeout: "5 seconds" } as const
+    const first = { nextDoubleUnsafe: () => 0, nextIntUnsafe: () => 0 }
+    const zooKeeper = yield* Effect.provideService(ZooKeeper.make(options), Random.Random, first)
+    assert.strictEqual(zooKeeper.sessionTimeout(), 20_000)
+  }).pipe(Effect.scoped)
+)
+
 it.live("watches are asked for again in requests that servers take, however many there are (zk-20)", () =>
   Effect.gen(function* () {
     const setWatches = 101

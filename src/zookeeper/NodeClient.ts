@@ -37,6 +37,8 @@ export interface Context {
   readonly library: typeof Zk.default
   readonly servers: ReadonlyArray<Zk.Server>
   readonly sessionTimeout: number
+  /** How long a first session is waited for, whichever server gives it. */
+  readonly connectTimeout: number
   readonly auth: { readonly scheme: string; readonly credentials: string } | undefined
   /** Who may do what with nodes that are created here: anybody, or whoever authenticated as we did. */
   readonly acl: "open" | "creator"
@@ -182,7 +184,9 @@ export const open = (context: Context, listener: Listener): Client => {
         since = context.now()
         use(server)
         const timeout = zk.getSessionTimeout()
-        yield* Effect.sleep(Math.min(Math.max(timeout, mostMillis), (timeout / 6) * longer))
+        // Each has its turn before there is to be a session, also where that is to last for long.
+        const turn = Math.min(timeout / 6, context.connectTimeout / (servers.length + 1))
+        yield* Effect.sleep(Math.min(Math.max(timeout, mostMillis), turn * longer))
         drop()
       })
     )
