@@ -86,7 +86,6 @@ export const join = Effect.fnUntraced(function* (
     post: (event) => post(event),
     state: () => state(),
     seen: () => seen,
-    failed: owner.failed,
     replaced: (topic) => owner.replaced?.(topic) ?? Effect.void,
     troubled,
     session: (id) => {
@@ -98,7 +97,7 @@ export const join = Effect.fnUntraced(function* (
     current: () => registrations?.session.id
   })
   const watch = (self: Stream.Stream<unknown, KafkaError.KafkaError>) =>
-    inBackground(Effect.catch(Stream.runDrain(self), owner.failed))
+    inBackground(Effect.catch(Stream.runDrain(self), (error) => Effect.sync(() => post({ _tag: "Refused", error }))))
   const watchOnce = (key: string, self: () => Stream.Stream<unknown, KafkaError.KafkaError>): void => {
     if (!watched.has(key)) watched.set(key, watch(self()))
   }
@@ -247,6 +246,7 @@ export const join = Effect.fnUntraced(function* (
       const message = "it has members at its coordinator: a group is ZooKeeper's or Kafka's, not both"
       post({ _tag: "Refused", error: KafkaError.make({ _tag: "GroupRefused", group, code, name, message }) })
     },
+    stopping: Effect.sync(() => post({ _tag: "Stopping" })),
     topicsChanged: Effect.sync(() => void inBackground(lookAgain)),
     ...MemberWork.ends(driven, settings.leaveTimeout)
   }

@@ -13,6 +13,7 @@
  *   has ended, the member fails, typed. Whoever changes the group begins another balance.
  * - A session that is lost takes everything with it: `Lose` at once, nothing is committed, and the next session begins
  *   from what ZooKeeper says by then.
+ * - Whoever reads nothing any more keeps what it holds until the group changes, gives it back then, and leaves.
  * - A leader that moves changes the name of a claim, not whose it is: the new name is claimed besides the old one. Of a
  *   partition that another claims besides us, under a name that only it knows, we give way: one of PyKafka does not look.
  */
@@ -46,7 +47,8 @@ const look = (state: State, namesOnly = false): Step => {
 }
 
 /** A balance from the beginning. */
-const begin = (state: State): Step => look({ ...state, attempt: 0, waited: 0, told: false })
+const begin = (state: State): Step =>
+  state.stopping ? retire(state) : look({ ...state, attempt: 0, waited: 0, told: false })
 
 /** What goes to us by a view. */
 export const share = ({ assignor, layout }: Settings, view: View): ReadonlyMap<string, TopicPartition> => {
@@ -237,19 +239,24 @@ const isTaken = (settings: Settings, state: State, taken: ReadonlyArray<Taken>):
   })
 }
 
-/** Gives back what it has, and fails then. */
-const fail = (state: State, error: KafkaError.KafkaError): Step => {
+/** Gives back what it has, and leaves; fails then, where there is why. */
+const retire = (state: State, failure?: KafkaError.KafkaError): Step => {
   const round = state.round + 1
-  const failing: State = { ...state, round, closing: true, wakeAt: undefined, failure: error }
+  const retiring: State = { ...state, round, closing: true, retires: true, wakeAt: undefined, failure }
   return state.owned.size === 0
-    ? [{ ...failing, phase: "leaving" }, [{ _tag: "Fail", error }, leave(state)]]
-    : [{ ...failing, phase: "revoking" }, [{ _tag: "Revoke", round, partitions: [...state.owned.values()].map(place) }]]
+    ? retired(retiring)
+    : [
+        { ...retiring, phase: "revoking" },
+        [{ _tag: "Revoke", round, partitions: [...state.owned.values()].map(place) }]
+      ]
 }
 
-const failed = (state: State, error: KafkaError.KafkaError): Step => [
-  { ...state, phase: "leaving", round: state.round + 1, owned: new Map() },
-  [{ _tag: "Fail", error }, leave(state)]
-]
+const fail: (state: State, error: KafkaError.KafkaError) => Step = retire
+
+const retired = (state: State): Step => {
+  const failure: ReadonlyArray<Command> = state.failure === undefined ? [] : [{ _tag: "Fail", error: state.failure }]
+  return [{ ...state, phase: "leaving", round: state.round + 1, owned: new Map() }, [...failure, leave(state)]]
+}
 
 const leave = (state: State): Command => ({
   _tag: "Leave",
@@ -287,6 +294,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "LeadersMoved":
     case "ClaimsChanged": {
       if (state.closing || state.session === undefined) return nothing(state)
+      if (state.stopping) return event._tag === "ClaimsChanged" ? nothing(state) : retire(state)
       const names = event._tag === "LeadersMoved" && [...state.wanted.keys()].every((key) => state.held.has(key))
       switch (state.phase) {
         case "balanced":
@@ -313,14 +321,15 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     case "Released":
       switch (state.phase) {
         case "revoking": {
-          if (state.failure !== undefined) return failed(state, state.failure)
+          if (state.retires) return retired(state)
           const owned = new Map([...state.owned].filter(([key]) => stays(state, key)))
           return free(settings, { ...state, owned }, now)
         }
         case "losing": {
-          // What it was to give back before it fails is lost.
-          if (state.failure !== undefined) return failed(state, state.failure)
+          // What it was to give back before it leaves is lost.
+          if (state.retires) return retired(state)
           const away: State = { ...state, phase: "away" }
+          if (state.stopping && !state.closing) return retire(away)
           return state.session === undefined || state.closing ? nothing(away) : begin(away)
         }
         default:
@@ -353,6 +362,13 @@ export const step = (settings: Settings, state: State, event: Event, now: number
     }
     case "Refused":
       return state.closing ? nothing(state) : fail(state, event.error)
+    case "Stopping": {
+      const stopping: State = { ...state, stopping: true }
+      if (state.closing || state.phase === "away" || state.phase === "losing") return nothing(stopping)
+      // A balance that is on its way goes on without it; whoever holds nothing need not be waited for.
+      if (state.phase !== "balanced" || state.owned.size === 0) return retire(stopping)
+      return nothing({ ...stopping, wakeAt: undefined })
+    }
     case "Closing":
       return nothing({ ...state, closing: true })
     case "Close":

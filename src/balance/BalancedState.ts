@@ -64,8 +64,10 @@ export type Event =
   /** The claims are removed. */
   | { readonly _tag: "Freed"; readonly round: number }
   | { readonly _tag: "RoundFailed"; readonly round: number; readonly error: KafkaError.KafkaError }
-  /** The group is not one of ZooKeeper. */
+  /** It can be no member: the group is not one of ZooKeeper, or what must be watched cannot be read. */
   | { readonly _tag: "Refused"; readonly error: KafkaError.KafkaError }
+  /** The consumer reads nothing any more: what it holds stays until the group changes. */
+  | { readonly _tag: "Stopping" }
   /** The consumer drains for good: nothing is claimed any more. */
   | { readonly _tag: "Closing" }
   /** It has drained: leave. */
@@ -133,7 +135,11 @@ export interface State {
   /** When the next look is due. */
   readonly wakeAt: number | undefined
   readonly closing: boolean
-  /** It gives back what it has, and fails with this. */
+  /** With the next balance it gives back what it has, and leaves. */
+  readonly stopping: boolean
+  /** It gives back what it has, and leaves. */
+  readonly retires: boolean
+  /** It fails with this then. */
   readonly failure: KafkaError.KafkaError | undefined
 }
 
@@ -155,5 +161,7 @@ export const initial: State = {
   wait: 0,
   wakeAt: undefined,
   closing: false,
+  stopping: false,
+  retires: false,
   failure: undefined
 }

@@ -22,7 +22,6 @@ export interface Context {
   readonly state: () => State
   /** The ids that were there when the member looked last. */
   readonly seen: () => ReadonlySet<string> | undefined
-  readonly failed: (error: KafkaError.KafkaError) => Effect.Effect<void>
   /** Another topic has the name of one that we read. */
   readonly replaced: (topic: string) => Effect.Effect<void>
   readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
@@ -156,14 +155,11 @@ export const make = (context: Context): GroupWatches => {
           return Effect.void
         case "Suspended":
           return context.troubled(unreachable("ZooKeeper", "no answer; what we own stands until the session ends"))
-        case "Refused":
-          return context.failed(
-            KafkaError.make({
-              _tag: "Unauthenticated",
-              mechanism: "ZooKeeper",
-              message: "the credentials were refused"
-            })
-          )
+        case "Refused": {
+          const message = "the credentials were refused"
+          const error = KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message })
+          return Effect.sync(() => post({ _tag: "Refused", error }))
+        }
       }
     })
   )

@@ -312,4 +312,33 @@ describe("BalancedMember", () => {
     const free = first("Free", one.tell({ _tag: "Released", round: one.state.round }))
     assert.deepStrictEqual(free.claims.map(({ node }) => node).sort(), all)
   })
+
+  it("that was stopped keeps what it holds until the group changes; with a balance on its way, or its session lost, it leaves (zk-17)", () => {
+    const stop = { _tag: "Stopping" } as const
+    const still = Driven.balanced()
+    assert.strictEqual(tags(still.tell(stop)), "")
+    assert.strictEqual(tags(still.tell({ _tag: "ClaimsChanged" })), "")
+    const revoke = first("Revoke", still.tell({ _tag: "Changed" }))
+    assert.lengthOf(revoke.partitions, 4)
+    assert.lengthOf(first("Leave", still.tell({ _tag: "Released", round: revoke.round })).claims, 4)
+    still.tell({ _tag: "Left" })
+    assert.strictEqual(still.state.phase, "ended")
+
+    const looking = Driven.balanced()
+    looking.tell({ _tag: "Changed" })
+    assert.lengthOf(first("Revoke", looking.tell(stop)).partitions, 4)
+    // what it looked for is told to nobody
+    assert.strictEqual(tags(looking.looked({ ours: ["1-0", "1-1", "1-2", "1-3"] })), "")
+    const lose = first("Lose", looking.tell({ _tag: "SessionLost" }))
+    assert.strictEqual(tags(looking.tell({ _tag: "Released", round: lose.round })), "Leave")
+
+    const lost = Driven.balanced()
+    const gone = first("Lose", lost.tell({ _tag: "SessionLost" }))
+    assert.strictEqual(tags(lost.tell(stop)), "")
+    assert.strictEqual(tags(lost.tell({ _tag: "Released", round: gone.round })), "Leave")
+
+    const away = new Driven()
+    assert.strictEqual(tags(away.tell(stop)), "")
+    assert.strictEqual(tags(away.tell({ _tag: "SessionBegan", session: "1" })), "Leave")
+  })
 })

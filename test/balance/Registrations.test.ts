@@ -1,8 +1,9 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Deferred, Effect, Logger, Stream } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
 import * as Registrations from "../../src/balance/Registrations.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { pass, passing } from "../zookeeper/Time.ts"
@@ -267,4 +268,38 @@ it.effect("what a stranger writes in an id and cannot be read is no member, and 
       }
     }
   }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
+
+it.effect(
+  "what must be watched and may not be read any more ends a member, which gives back what it holds first (zk-22)",
+  () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const forbidden = yield* Deferred.make<void>()
+      const refused = KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message: "NO_AUTH" })
+      const connect = () =>
+        Effect.map(memory.connect(), (zooKeeper) => ({
+          ...zooKeeper,
+          watch: (path: string) =>
+            path === "/brokers/topics/t"
+              ? Stream.fromEffect(Effect.andThen(Deferred.await(forbidden), Effect.fail(refused)))
+              : zooKeeper.watch(path)
+        }))
+      const one = yield* Harness.join({ connect }, () => 1000)
+      for (let i = 0; i < 10; i++) yield* Harness.tick
+      assert.lengthOf(one.owned, 2)
+      const other = yield* Harness.join(memory)
+      yield* Deferred.succeed(forbidden, undefined)
+      for (let i = 0; i < 40; i++) yield* Harness.tick
+      assert.deepStrictEqual(
+        one.failures.map(({ reason }) => reason._tag),
+        ["Unauthenticated"]
+      )
+      assert.deepStrictEqual([one.owned.size, other.owned.size], [0, 2])
+      const { session } = one
+      assert.deepStrictEqual(
+        Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) === session),
+        []
+      )
+    }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
 )
