@@ -34,11 +34,13 @@ const endsWithEpochFrom = 5
 export interface CoordinatorRequests {
   /**
    * The id and epoch of the transactional id, raised from `expected`, where there is one. `isContested`: only where the
-   * coordinator can tell whether that one still has it, else it is fenced.
+   * coordinator can tell whether that one still has it, else it is `Unsupported`. `aborting` hears that it aborts what is
+   * open first.
    */
   readonly init: (
     expected: ProducerId | undefined,
-    isContested: boolean
+    isContested: boolean,
+    aborting: () => void
   ) => Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>>
   readonly addPartitions: (
     producer: ProducerId,
@@ -74,7 +76,8 @@ export const make = (
     api: Api<Q, A>,
     request: (version: number) => Q["~type.make.in"],
     codeOf: (response: A["Type"]) => number,
-    options: SendOptions = {}
+    options: SendOptions = {},
+    passing?: (code: number) => void
   ): Effect.Effect<Asked<A["Type"]>> =>
     Effect.suspend(() => {
       let isLost = false
@@ -98,6 +101,7 @@ export const make = (
         if (code !== ErrorCode.codes.NONE && ErrorCode.isTransient(code, name)) {
           // One that could not write, or is it no more, may have written: its successor ends it as it was asked to.
           if (name === "EndTxn" && code !== ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS) isLost = true
+          passing?.(code)
           const { message, name: text } = ErrorCode.get(code)
           const reason = { code, name: text, message, retriable: true, api: name, transactionalId }
           return yield* KafkaError.make({ _tag: "Server", ...reason })
@@ -122,7 +126,7 @@ export const make = (
     Effect.map(self, (asked) => (asked._tag === "Answered" ? { ...asked, response: f(asked.response) } : asked))
 
   return {
-    init: (expected, isContested) =>
+    init: (expected, isContested, aborting) =>
       Effect.flatMap(
         ask(
           "InitProducerId",
@@ -136,15 +140,12 @@ export const make = (
           }),
           ({ errorCode }) => errorCode,
           // v6 is of two-phase commit (KIP-939).
-          { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) }
+          { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) },
+          (code) => code === ErrorCode.codes.CONCURRENT_TRANSACTIONS && aborting()
         ),
         (asked): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
           asked._tag === "Unanswered"
-            ? Effect.succeed(
-                isContested && asked.error.reason._tag === "Unsupported"
-                  ? { _tag: "Answered", code: ErrorCode.codes.PRODUCER_FENCED, response: nobody, isLost: false }
-                  : asked
-              )
+            ? Effect.succeed(asked)
             : coordinator.pipe(
                 Effect.flatMap((broker) => broker.offer()),
                 Effect.map(({ finalizedFeatures }) => (finalizedFeatures.get(feature) ?? 0) >= 2),
@@ -206,9 +207,6 @@ export const make = (
     )
   }
 }
-
-/** What is said of an id that was refused. */
-const nobody = { producer: { id: -1, epoch: -1 }, isImplicit: false }
 
 /** How long it may take to say by whom somebody is fenced. */
 const holderMillis = 1000

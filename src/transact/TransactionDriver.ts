@@ -88,14 +88,16 @@ export const make = Effect.fnUntraced(function* ({
   ): Effect.Effect<CoordinatorRequests.Asked<A>> =>
     Effect.raceFirst(self, Effect.as(aborting.await, { _tag: "Unanswered", error: notOpen(), isLost: true } as const))
 
-  const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) =>
-    Effect.flatMap(requests.init(expected, isContested), (asked) => {
+  const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) => {
+    const aborting = () => post({ _tag: "Aborting" })
+    return Effect.flatMap(requests.init(expected, isContested, aborting), (asked) => {
       const isRefused = asked._tag === "Answered" && TransactionMachine.isFenced(asked.code)
       // Brokers before 4.0 do not remember that it was they who have raised it.
       return isRefused && mayBeRaised && expected !== undefined
-        ? requests.init({ id: expected.id, epoch: expected.epoch + 1 }, true)
+        ? requests.init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
         : Effect.succeed(asked)
     })
+  }
 
   const carryOut = (command: Command): void => {
     switch (command._tag) {
@@ -324,8 +326,9 @@ export const make = Effect.fnUntraced(function* ({
     // What ends just now is waited for.
     turn.withPermits(1)(Effect.void),
     Effect.suspend(() => {
-      const { phase } = state()
-      return phase === "open" ? abort : phase === "doubt" ? initialize : Effect.void
+      const { contested, phase } = state()
+      const isUnknown = phase === "doubt" || (phase === "new" && contested !== undefined)
+      return phase === "open" ? abort : isUnknown ? initialize : Effect.void
     })
   )
   const closing = yield* Closing

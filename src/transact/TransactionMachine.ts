@@ -6,6 +6,9 @@
  * - What may still arrive late arrives under an old epoch: after a request without an answer, and after sequences that
  *   were given up, the epoch is raised (InitProducerId) before the next transaction begins. With transaction version 2
  *   every transaction has an epoch of its own (KIP-890).
+ * - It is InitProducerId, too, that aborts where something may still arrive late (from 2.5 on): the markers are of the
+ *   raised epoch then, and leaders refuse what comes after them. After those of EndTxn it would be taken, and be
+ *   committed with the next transaction.
  * - A commit without an answer leaves the transaction in doubt. It is told as that, never as aborted; and before anything
  *   else is sent the coordinator is asked to abort what is open, if it is, and to raise the epoch. So a late copy of the
  *   commit commits nothing of what comes after it.
@@ -58,6 +61,12 @@ const end = (state: State, commits: boolean, phase: Phase): Step => [
   { ...state, phase, commits },
   [{ _tag: "EndTxn", producer: state.producer!, commits, isImplicit: state.isImplicit }]
 ]
+
+/** Ends the open one. Where something of it may still arrive, and the coordinator has it open for sure, by raising the epoch. */
+const close = (state: State, commits: boolean): Step =>
+  commits || !state.isStale || state.isImplicit || state.added.size + state.groups.size === 0
+    ? end(state, commits, "ending")
+    : init({ ...state, commits, contested: { error: state.failure, aborts: true, tells: true, mayBeRaised: true } })
 
 /** Whether a code says that somebody else is the producer now. */
 export const isFenced = (code: number): boolean =>
@@ -132,41 +141,11 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
     case "Cancel":
       return nothing({ ...state, asks: undefined, phase: state.phase === "open" ? "ready" : state.phase })
 
-    case "Initialized": {
-      if (state.phase !== "initializing") return nothing(state)
-      const { isImplicit, producer } = event
-      const ready: State = {
-        ...state,
-        ...closed,
-        phase: "ready",
-        producer,
-        isImplicit,
-        isStale: false,
-        contested: undefined
-      }
-      if (state.contested?.tells !== true) return [ready, []]
-      const { error } = state.contested
-      return [ready, [tell("end", error.reason._tag === "InDoubt" ? error : abortedByCoordinator(settings))]]
-    }
-    case "InitRefused": {
-      if (state.phase !== "initializing") return nothing(state)
-      const { contested } = state
-      const told = contested?.tells === true ? [tell("end", contested.error)] : []
-      const error = refusal(event.code, "InitProducerId")
-      const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
-      return isFenced(event.code)
-        ? [{ ...next, ...closed, phase: "over", error }, told]
-        : before(told, refuse(next, "new", error))
-    }
-    case "InitUnanswered": {
-      if (state.phase !== "initializing") return nothing(state)
-      const { contested } = state
-      if (contested?.tells !== true) return refuse(state, "new", event.error)
-      return before(
-        [tell("end", contested.error)],
-        refuse({ ...state, contested: { ...contested, tells: false } }, "new", event.error)
-      )
-    }
+    case "Initialized":
+    case "Aborting":
+    case "InitRefused":
+    case "InitUnanswered":
+      return state.phase === "initializing" ? raised(settings, state, event, refusal) : nothing(state)
 
     case "Wanted": {
       if (state.phase !== "open" || state.isEnding || state.failure !== undefined) return nothing(state)
@@ -225,7 +204,7 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
       const isStale = state.isStale || event.hasGap
       const { commits } = event
       if (state.adding.size > 0) return nothing({ ...state, isStale, commits, isEnding: true })
-      if (state.isRegistered) return end({ ...state, isStale }, commits && state.failure === undefined, "ending")
+      if (state.isRegistered) return close({ ...state, isStale }, commits && state.failure === undefined)
       const { failure } = state
       return [{ ...state, ...closed, phase: "ready", isStale }, [tell("end", commits ? failure : undefined)]]
     }
@@ -246,12 +225,65 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
 
 type Refusal = (code: number, api: string) => KafkaError.KafkaError
 type EndAnswered = Extract<Event, { readonly _tag: "EndAnswered" }>
+type InitAnswered = Extract<Event, { readonly _tag: "Initialized" | "Aborting" | "InitRefused" | "InitUnanswered" }>
+
+/** InitProducerId was answered, or not. */
+const raised = (settings: Settings, state: State, event: InitAnswered, refusal: Refusal): Step => {
+  switch (event._tag) {
+    case "Initialized": {
+      const { isImplicit, producer } = event
+      const ready: State = {
+        ...state,
+        ...closed,
+        phase: "ready",
+        producer,
+        isImplicit,
+        isStale: false,
+        contested: undefined
+      }
+      if (state.contested?.tells !== true) return [ready, []]
+      const { aborts, error } = state.contested
+      const isMeant = aborts || error?.reason._tag === "InDoubt"
+      return [ready, [tell("end", isMeant ? error : abortedByCoordinator(settings))]]
+    }
+    case "Aborting": {
+      // The coordinator has begun to: whoever aborts need not wait for its markers, which may take as long as a leader.
+      if (state.contested?.aborts !== true || !state.contested.tells) return nothing(state)
+      return [{ ...state, contested: { ...state.contested, tells: false } }, [tell("end", state.contested.error)]]
+    }
+    case "InitRefused": {
+      const { contested } = state
+      const error = refusal(event.code, "InitProducerId")
+      const meant = contested?.aborts === true && isFenced(event.code) ? error : (contested?.error ?? error)
+      const told = contested?.tells === true ? [tell("end", meant)] : []
+      const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
+      return isFenced(event.code)
+        ? [{ ...next, ...closed, phase: "over", error }, told]
+        : before(told, refuse(next, "new", error))
+    }
+    case "InitUnanswered": {
+      const { contested } = state
+      if (contested === undefined) return refuse(state, "new", event.error)
+      if (event.error.reason._tag === "Unsupported") {
+        // Before 2.5 nobody can tell: then it is aborted as ever, and who is refused is fenced.
+        return contested.aborts
+          ? end({ ...state, contested: undefined }, false, "ending")
+          : raised(settings, state, { _tag: "InitRefused", code: codes.PRODUCER_FENCED, isLost: false }, refusal)
+      }
+      if (!contested.tells) return refuse(state, "new", event.error)
+      return before(
+        [tell("end", contested.error ?? event.error)],
+        refuse({ ...state, contested: { ...contested, tells: false } }, "new", event.error)
+      )
+    }
+  }
+}
 
 /** The partitions that it was asked for are answered; it ends, where it was to. */
 const added = ([state, commands]: Step): Step => {
   const next: State = { ...state, adding: none }
   if (!next.isEnding || next.phase !== "open") return [next, commands]
-  return before(commands, end(next, next.commits && next.failure === undefined, "ending"))
+  return before(commands, close(next, next.commits && next.failure === undefined))
 }
 
 /** Adds what waits, one request at a time. */
@@ -279,7 +311,7 @@ const ended = (settings: Settings, state: State, event: EndAnswered, refusal: Re
   if (isFenced(code)) {
     // One that has ended may be followed by another's, under the very epoch that an abort would have raised it to.
     const mayBeRaised = !isLost && !state.isImplicit && state.added.size + state.groups.size > 0
-    return init({ ...state, contested: { error: meant(error), tells: true, mayBeRaised } })
+    return init({ ...state, contested: { error: meant(error), aborts: false, tells: true, mayBeRaised } })
   }
   if (!commits) {
     // There is nothing to abort (INVALID_TXN_STATE), or the coordinator cannot be asked to: nothing is committed anyway.
@@ -304,7 +336,7 @@ const ended = (settings: Settings, state: State, event: EndAnswered, refusal: Re
 /** What was in doubt is so no more: it was open and is aborted, or it had ended already. */
 const resolved = (state: State, { code, producer }: EndAnswered, refusal: Refusal): Step => {
   const error = refusal(code, "EndTxn")
-  if (isFenced(code)) return init({ ...state, contested: { error, tells: false, mayBeRaised: false } })
+  if (isFenced(code)) return init({ ...state, contested: { error, aborts: false, tells: false, mayBeRaised: false } })
   if (code === codes.NONE || code === codes.INVALID_TXN_STATE || isForgotten(code))
     return nothing({ ...state, ...closed, phase: "new", producer: producer ?? state.producer })
   return refuse(state, "doubt", error)

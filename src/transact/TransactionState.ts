@@ -47,15 +47,17 @@ export interface State {
   readonly commits: boolean
   /** It is to end when the partitions that it is asked for now are answered: what is added later would open another. */
   readonly isEnding: boolean
-  /** The id was refused as that of an old producer: what that means for the transaction, once it is asked for anew. */
+  /** The id was refused as that of an old producer, or is raised to abort: what the answer means for the transaction. */
   readonly contested: Contested | undefined
   /** Why nothing is possible any more. */
   readonly error: KafkaError.KafkaError | undefined
 }
 
 export interface Contested {
-  /** What the transaction fails with, where somebody else has the id. */
-  readonly error: KafkaError.KafkaError
+  /** What the transaction fails with, where somebody else has the id; and why it is aborted, if for anything. */
+  readonly error: KafkaError.KafkaError | undefined
+  /** Nothing was refused: it is asked for so that what is open is aborted. */
+  readonly aborts: boolean
   /** Somebody waits for the end of the transaction. */
   readonly tells: boolean
   /**
@@ -102,6 +104,8 @@ export type Event =
   /** Whoever has asked to begin is gone: nothing was done yet in what was opened. */
   | { readonly _tag: "Cancel" }
   | { readonly _tag: "Initialized"; readonly producer: ProducerId; readonly isImplicit: boolean }
+  /** The coordinator aborts what is open, before it answers. */
+  | { readonly _tag: "Aborting" }
   | ({ readonly _tag: "InitRefused" } & Answer)
   | ({ readonly _tag: "InitUnanswered" } & NoAnswer)
   /** Records wait for these partitions. */

@@ -113,11 +113,51 @@ describe("TransactionMachine", () => {
     assert.deepStrictEqual(one.answered(codes.NONE).told, ["end: Unreachable"])
   })
 
-  it("raises the epoch before the next one, where sequences were given up", () => {
-    const one = driven().open().added().end(false, true).answered(codes.NONE)
-    assert.deepStrictEqual(one.told, ["end: ok"])
-    const [init] = one.tell({ _tag: "Begin" }).asked
-    assert.deepInclude(init, { _tag: "Init", expected: { id: 1, epoch: 0 } })
+  describe("aborting where something may still arrive late", () => {
+    const aborting = () => driven().open().added().end(false, true)
+    it("is raising the epoch: leaders refuse what comes after markers of the raised one", () => {
+      const one = aborting()
+      assert.deepInclude(one.asked[0], { _tag: "Init", expected: { id: 1, epoch: 0 }, mayBeRaised: true })
+      assert.deepStrictEqual(one.initialized(false, 2).told, ["end: ok"])
+      assert.deepStrictEqual(one.tell({ _tag: "Begin" }).told, ["begin: ok"])
+    })
+
+    it("does not wait for markers, but the next one does", () => {
+      const one = aborting().tell({ _tag: "Aborting" })
+      assert.deepStrictEqual(one.told, ["end: ok"])
+      assert.deepStrictEqual(one.tell({ _tag: "Begin" }).asked, [])
+      assert.deepStrictEqual(one.initialized(false, 2).told, ["begin: ok"])
+    })
+
+    it("says what the transaction has failed with, or by whom it is fenced", () => {
+      const failed = () => driven().open().added().tell({ _tag: "Failed", error: unreachable }).end(true, true)
+      assert.deepStrictEqual(failed().initialized(false, 2).told, ["end: Unreachable"])
+      const one = failed().tell({ _tag: "InitRefused", code: codes.PRODUCER_FENCED, isLost: false })
+      assert.deepStrictEqual(one.told, ["end: Fenced"])
+      assert.deepStrictEqual(one.tell({ _tag: "Begin" }).told, ["begin: Fenced"])
+    })
+
+    it("goes on later where the coordinator is away", () => {
+      const one = aborting().tell({ _tag: "InitUnanswered", error: unreachable, isLost: true })
+      assert.deepStrictEqual(one.told, ["end: Unreachable"])
+      assert.deepInclude(one.tell({ _tag: "Begin" }).asked[0], { _tag: "Init", isContested: true, mayBeRaised: true })
+      assert.deepStrictEqual(one.initialized(false, 2).told, ["begin: ok"])
+    })
+
+    it("is as ever where the epoch cannot be raised: before 2.5, of what nobody knows to be open, by version 2", () => {
+      const unsupported = KafkaError.make({ _tag: "Unsupported", needed: "", ours: "", theirs: "" })
+      const old = aborting().tell({ _tag: "InitUnanswered", error: unsupported, isLost: false })
+      assert.deepStrictEqual(old.tags, ["EndTxn"])
+      assert.deepStrictEqual(old.answered(codes.NONE).told, ["end: ok"])
+      const [init] = old.tell({ _tag: "Begin" }).asked
+      assert.deepInclude(init, { _tag: "Init", expected: { id: 1, epoch: 0 }, isContested: false })
+      const unknown = driven()
+        .open()
+        .tell({ _tag: "Wanted", partitions: ["t-0"] })
+      unknown.tell({ _tag: "PartitionsUnanswered", error: unreachable, isLost: true })
+      assert.deepStrictEqual(unknown.end(false).tags, ["EndTxn"])
+      assert.deepStrictEqual(driven().open(true).added().end(false, true).tags, ["EndTxn"])
+    })
   })
 
   it.each(["PartitionsAnswered", "GroupAnswered", "OffsetsAnswered"] as const)(
