@@ -12,9 +12,15 @@ import { ConnectionSlot } from "./connection/ConnectionSlot.ts"
 import * as Dialer from "./connection/Dialer.ts"
 import { addressProblem, formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
+import { kept } from "./metrics/Meter.ts"
 import { Network } from "./Network.ts"
 import { perService } from "./PerService.ts"
 import type { Channel } from "./protocol/Exchange.ts"
+
+/** Of so many bootstrap servers connections are kept: those of another are closed when they are idle. */
+const addressesAtMost = 1000
+/** Beyond so many ids that were asked for, those that the cluster does not tell of are forgotten. */
+const idsAtMost = 1000
 
 interface Known {
   readonly broker: Broker
@@ -108,17 +114,19 @@ export const make: Effect.Effect<Brokers["Service"], never, KafkaConfig | Networ
         Effect.suspend(() => {
           const problem = addressProblem({ host, port })
           if (problem !== undefined) return unreachable(JSON.stringify(formatAddress({ host, port })), problem)
-          const address = formatAddress({ host, port })
-          let known = byAddress.get(address)
-          if (known === undefined) byAddress.set(address, (known = makeBroker(dialer, -1, host, port)))
-          return Effect.succeed(known.broker)
+          const make = () => makeBroker(dialer, -1, host, port)
+          return Effect.succeed(kept(byAddress, formatAddress({ host, port }), make, addressesAtMost).broker)
         }),
       learn: (brokers, cluster) => {
         if (cluster !== undefined) {
           dialer.clusterId = cluster
           // It is all brokers: others are forgotten, where nobody has asked for them.
           const told = new Set(brokers.map(({ id }) => id))
-          for (const id of places.keys()) if (!told.has(id) && !byId.has(id)) places.delete(id)
+          for (const id of places.keys()) {
+            if (told.has(id) || (byId.has(id) && byId.size <= idsAtMost)) continue
+            places.delete(id)
+            byId.delete(id)
+          }
           impossible.clear()
         }
         for (const broker of brokers) learnOne(broker.id, broker)

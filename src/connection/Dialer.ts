@@ -16,6 +16,7 @@ import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { ClientMetrics } from "../metrics/BrokerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
+import { kept } from "../metrics/Meter.ts"
 import * as Spans from "../tracing/Spans.ts"
 import { type Connection, Network } from "../Network.ts"
 import * as Authentication from "./Authentication.ts"
@@ -40,6 +41,9 @@ interface Target {
   readonly port: number
   readonly observed: Observed
 }
+
+/** Of so many addresses it is remembered what answers there. */
+const addressesAtMost = 1000
 
 /** Tells what connecting died of, once for each address. */
 const makeTeller = () => {
@@ -87,11 +91,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
 
   /** By `host:port`. */
   const memories = new Map<string, Negotiation.Memory>()
-  const memoryOf = (address: string) => {
-    let memory = memories.get(address)
-    if (memory === undefined) memories.set(address, (memory = Negotiation.makeMemory()))
-    return memory
-  }
+  const memoryOf = (address: string) => kept(memories, address, Negotiation.makeMemory, addressesAtMost)
   const sessions = new Set<BrokerConnection>()
   const tellDefect = makeTeller()
 

@@ -12,6 +12,9 @@ export interface Counted {
   readonly metrics: BrokerMetrics
 }
 
+/** Of so many addresses it is kept at hand, where pods come back at another one each time; what is counted stays. */
+const addressesAtMost = 1000
+
 /** What is counted of all connections of a client. */
 export class ClientMetrics {
   readonly #meter: Meter
@@ -33,7 +36,7 @@ export class ClientMetrics {
   }
 
   broker(host: string, port: number): BrokerMetrics {
-    return kept(this.#brokers, `${host} ${port}`, () => new BrokerMetrics(this.#meter, host, port))
+    return kept(this.#brokers, `${host} ${port}`, () => new BrokerMetrics(this.#meter, host, port), addressesAtMost)
   }
 
   /** It is ready for requests. */

@@ -75,10 +75,13 @@ export interface Meter {
   readonly gauge: (definition: Definition, read: () => number, options?: GaugeOptions) => () => void
 }
 
-/** What stands under a key, made where nothing does yet. */
-export const kept = <A>(all: Map<string, A>, key: string, make: () => A): A => {
+/** What stands under a key, made where nothing does yet. Of more than `most` the oldest is forgotten. */
+export const kept = <A>(all: Map<string, A>, key: string, make: () => A, most = Infinity): A => {
   let one = all.get(key)
-  if (one === undefined) all.set(key, (one = make()))
+  if (one !== undefined) return one
+  all.set(key, (one = make()))
+  const [oldest] = all.keys()
+  if (oldest !== undefined && all.size > most) all.delete(oldest)
   return one
 }
 

@@ -6,6 +6,8 @@ import type { Broker } from "../../src/Broker.ts"
 import type { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
 import { ConnectionSlot } from "../../src/connection/ConnectionSlot.ts"
 import type { KafkaError } from "../../src/KafkaError.ts"
+import { ClientMetrics } from "../../src/metrics/BrokerMetrics.ts"
+import * as Meter from "../../src/metrics/Meter.ts"
 import type { Network } from "../../src/Network.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
@@ -284,4 +286,29 @@ describe("a connection of a Network of one's own that throws where it writes or 
         yield* broker.send(Metadata, metadata)
       }).pipe(Effect.scoped)
     )
+})
+
+describe("of brokers that come back at another address each time (each of them stayed for ever)", () => {
+  it.effect("a thousand addresses and ids are remembered", () =>
+    Effect.gen(function* () {
+      const { network } = yield* answering()
+      const service = yield* brokers(network.network)
+      const [first, second] = [yield* service.at("h0", 1), yield* service.at("h1", 1)]
+      for (let i = 2; i <= 1000; i++) yield* service.at(`h${i}`, 1)
+      assert.strictEqual(yield* service.at("h1", 1), second)
+      assert.notStrictEqual(yield* service.at("h0", 1), first)
+
+      const counted = new ClientMetrics(Meter.none, [])
+      const metrics = counted.broker("h0", 1)
+      for (let i = 1; i <= 1000; i++) counted.broker(`h${i}`, 1)
+      assert.notStrictEqual(counted.broker("h0", 1), metrics)
+
+      for (let id = 0; id <= 1001; id++) {
+        service.learn([{ id, host: "h", port: 1 }], "c")
+        yield* service.get(id)
+      }
+      assert.strictEqual((yield* reason(service.get(0)))._tag, "Unreachable")
+      yield* service.get(1001)
+    }).pipe(Effect.scoped)
+  )
 })
