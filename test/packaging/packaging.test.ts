@@ -4,6 +4,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Links from "../reference/links.ts"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -64,6 +65,13 @@ describe("the packed tarball", () => {
       files.filter((file) => !/^(dist|src|docs)\/|^(package\.json|LICENSE|README\.md)$/.test(file)),
       []
     )
+  })
+
+  it("has guides whose links lead to what is in it", () => {
+    const modules = Path.join(app, "node_modules", "samsa")
+    const guides = files.filter((file) => file.endsWith(".md"))
+    assert.isAbove(guides.length, 25)
+    assert.deepStrictEqual(Links.dead(modules, guides), [])
   })
 
   it("is imported by JavaScript, without an engine that nobody asked for", () => {
