@@ -123,7 +123,6 @@ export const rows: ReadonlyArray<Row> = [
   row("producer", "topic.record.error", counted, Of.sentMessages, { ...unsent, labels: topic }),
   row("producer", "topic.record.retry", counted, Of.recordRetries, { labels: topic }),
   row("producer", "topic.byte", counted, Of.producedBytes, { labels: topic }),
-  row("producer", "topic.compression.rate", ["avg"], Of.compressionRate, { labels: topic }),
   row("consumer", "fetch.manager.records.lag", ["value"], Of.recordsLag, { labels: { ...partition, ...group } })
 ]
 

@@ -100,3 +100,19 @@ const fetch = (version: Version, jars: string): Effect.Effect<void, Processes.Pr
     ]).pipe(Effect.retry({ times: 2 }))
     Fs.renameSync(part, jars)
   })
+
+/** The command that compiles a source. */
+export const compiler = (classPath: string, classes: string, source: string): ReadonlyArray<string> => [
+  "java",
+  "-Xmx128m",
+  "-XX:+UseSerialGC",
+  "-XX:TieredStopAtLevel=1",
+  "-m",
+  "jdk.compiler/com.sun.tools.javac.Main",
+  "-proc:none",
+  "-d",
+  classes,
+  "-cp",
+  classPath,
+  source
+]

@@ -4,6 +4,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
 import { Context, Effect, Exit, Layer, Schedule, type Scope } from "effect"
 import * as Certificates from "./Certificates.ts"
 import * as KafkaJars from "./KafkaJars.ts"
@@ -30,6 +31,8 @@ export interface Options {
   readonly jit?: "c1" | "full"
   /** Default `256m`. */
   readonly heap?: string
+  /** A class of this folder, by its source, that the brokers are to find. */
+  readonly javaClass?: string
   /** The processor that the brokers are bound to (taskset). */
   readonly processor?: number
 }
@@ -84,8 +87,14 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
   Effect.gen(function* () {
     const { version } = options
     const mode = options.mode ?? KafkaVersion.defaultMode(version)
-    const classPath = yield* KafkaJars.classPath(version)
+    const jars = yield* KafkaJars.classPath(version)
     const folder = yield* Processes.folder(`kafka-${version}-${mode}`)
+    const classes = mkdir(folder, "classes")
+    if (options.javaClass !== undefined) {
+      const source = fileURLToPath(new URL(options.javaClass, import.meta.url))
+      yield* Processes.run(KafkaJars.compiler(jars, classes, source), { folder })
+    }
+    const classPath = options.javaClass === undefined ? jars : `${classes}:${jars}`
     const listeners = [...new Set<KafkaProperties.Listener>(["PLAINTEXT", ...(options.listeners ?? [])])]
     const secure = listeners.some((listener) => listener.endsWith("SSL"))
     const sasl = listeners.some((listener) => listener.startsWith("SASL"))
