@@ -128,7 +128,9 @@ export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): 
 }
 
 /** How much of the buffer's bytes is librdkafka's queue; the rest waits here, by partition. */
-const queueShare = 0.5
+const queueShare = 0.25
+/** Of how many partitions an answer has room for: what comes of one that has enough is lost, and fetched again. */
+const partitionsAtLeast = 8
 
 /** The properties of a consumer; mistakes are told to `mistakes`. */
 export const ofConsumer = (
@@ -157,7 +159,10 @@ export const ofConsumer = (
     "fetch.max.bytes": maxBytes,
     // It is a producer's, and may not be more than that all the same.
     "message.max.bytes": Math.min(1_000_000, maxBytes),
-    "fetch.message.max.bytes": settings.maxPartitionBytes,
+    "fetch.message.max.bytes": Math.min(
+      settings.maxPartitionBytes,
+      Math.max(1000, Math.floor(maxBytes / partitionsAtLeast))
+    ),
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,
     "queued.max.messages.kbytes": Math.max(1, Math.floor(queueBytes / 1024)),

@@ -36,7 +36,9 @@ const readShare = 0.25
 /** How long one read waits for a first record: what is assigned, or taken, meanwhile waits as long. */
 const readMillis = 50
 /** Which part of the buffer's bytes waits here before nothing is read, and is divided into the shares. */
-const heldShare = 0.25
+const heldShare = 0.5
+/** Which part of it may wait here before a partition is taken from librdkafka together with what that has of it. */
+const heldShareAtMost = 0.75
 /** What a record takes beside its bytes. */
 const recordOverhead = 100
 /** The least that one partition may hold, however many there are. */
@@ -92,6 +94,8 @@ class RdConsumer {
   #held = 0
   /** Nothing is read until less waits, or somebody waits for records. */
   #isHeldUp = false
+  /** The last read has left nothing in librdkafka's queue. */
+  #isDrained = true
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
 
@@ -156,7 +160,9 @@ class RdConsumer {
   #arrange(): void {
     const client = this.#client
     const share = this.#share()
-    const isTight = this.#held >= this.#limit && this.#isAnyHungry()
+    // What librdkafka has of one that is taken away is lost, and fetched again: so it is to be read before.
+    const isDue = this.#isDrained || this.#held >= this.#settings.bufferBytes * heldShareAtMost
+    const isTight = isDue && this.#held >= this.#limit && this.#isAnyHungry()
     const away = this.#leaving.splice(0).map(placeOf)
     const coming: Array<Assignment> = []
     for (const reader of this.#readers.values()) {
@@ -246,10 +252,12 @@ class RdConsumer {
     return Effect.gen({ self: this }, function* () {
       const most = this.#most()
       const there = yield* this.#read(most, 0)
+      this.#isDrained = there.messages.length < most
       if (isError(there) || there.messages.length > 0 || this.#eofs.length > 0) return there
       const first = yield* this.#read(1, readMillis)
       if (isError(first) || first.messages.length === 0) return first
       const rest = yield* this.#read(most, 0)
+      this.#isDrained = rest.messages.length < most
       return { error: rest.error, messages: [...first.messages, ...rest.messages] }
     })
   }

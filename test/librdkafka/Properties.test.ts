@@ -77,7 +77,7 @@ describe("librdkafka's properties", () => {
     const [consumer, ofTopic] = Properties.plain(Properties.ofConsumer(fetch, "g", []))
     assert.strictEqual(ofTopic["auto.offset.reset"], "error")
     assert.strictEqual(consumer["isolation.level"], "read_committed")
-    assert.strictEqual(consumer["queued.max.messages.kbytes"], 512)
+    assert.strictEqual(consumer["queued.max.messages.kbytes"], 256)
   })
 
   it("bound an answer by the buffer, since it comes whole (52 MB of each broker, whatever bufferBytes said)", () => {
@@ -85,11 +85,21 @@ describe("librdkafka's properties", () => {
       const properties = Properties.ofConsumer({ ...fetch, maxBytes: 52_428_800, ...settings }, "g", [], most)
       return [properties["fetch.max.bytes"], properties["message.max.bytes"]]
     }
-    assert.deepStrictEqual(bytes({}), [524_288, 524_288])
+    assert.deepStrictEqual(bytes({}), [262_144, 262_144])
     assert.deepStrictEqual(bytes({ bufferBytes: 1_000_000_000 }), [52_428_800, 1_000_000])
     assert.deepStrictEqual(bytes({ maxBytes: 100_000 }), [100_000, 100_000])
     assert.deepStrictEqual(bytes({}, 100_512), [100_000, 100_000])
     assert.deepStrictEqual(bytes({ bufferBytes: 1 }), [1000, 1000])
+  })
+
+  it("have room for several partitions in an answer (what one of them had too much was fetched six times)", () => {
+    const bytes = (settings: Partial<FetchSettings>) =>
+      Properties.ofConsumer({ ...fetch, maxBytes: 52_428_800, maxPartitionBytes: 1_048_576, ...settings }, "g", [])[
+        "fetch.message.max.bytes"
+      ]
+    assert.strictEqual(bytes({ bufferBytes: 67_108_864 }), 1_048_576)
+    assert.strictEqual(bytes({ bufferBytes: 4_194_304 }), 131_072)
+    assert.strictEqual(bytes({ bufferBytes: 4_194_304, maxPartitionBytes: 1000 }), 1000)
   })
 
   it("that would end what this client is told, or what it does, are refused", () => {
