@@ -22,6 +22,10 @@ it("npm run docs:api makes a page of every public module, whose links lead somew
     names.filter((name) => !new RegExp(`\\[(testing/)?${name}\\]\\(`).test(index)),
     []
   )
+  // what stands at the head of a file, and the members of a service with their comments
+  const producer = textOf("docs/api/Producer.md")
+  for (const text of ["one accumulator behind", "#### send\n", "Sends one record and waits for its acknowledgement."])
+    assert.include(producer, text)
   const guides = textOf("docs/llms.txt")
   assert.deepStrictEqual(
     Llms.guides().filter((name) => !guides.includes(`<!-- docs/${name} -->`)),

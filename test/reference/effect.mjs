@@ -1,8 +1,11 @@
 /**
  * For TypeDoc, which knows nothing of Effect. A service is a class that extends `Context.Service<Self, { … }>`, whose
  * members stand in a type argument: they become the class's own, with their comments. An inner module's type or function
- * that a public one exports again has no @category: it gets that of its kind.
+ * that a public one exports again has no @category: it gets that of its kind. What stands at the head of a file, before
+ * its imports, is what its page begins with.
  */
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import { Comment, CommentTag, Converter, ReflectionKind } from "typedoc"
 
 const shapeOf = (service) => {
@@ -24,9 +27,10 @@ const membersOwn = (project, service) => {
     }
     return
   }
-  const inherited = service.children ?? []
-  service.children = shape.children
+  // a copy: removing one takes it out of the list
+  const inherited = service.children?.slice() ?? []
   for (const child of inherited) project.removeReflection(child)
+  service.children = shape.children
   for (const child of service.children) child.parent = service
   shape.children = undefined
   service.extendedTypes = undefined
@@ -44,10 +48,26 @@ const categorize = (one) => {
   }
 }
 
+const src = Path.join(import.meta.dirname, "../../src")
+
+const headOf = (module) => {
+  const file = Path.join(src, `${module.name}.ts`)
+  if (module.comment !== undefined || !Fs.existsSync(file)) return
+  const head = /^\/\*\*((?:(?!\*\/)[\s\S])*)\*\//.exec(Fs.readFileSync(file, "utf8"))
+  const text = head?.[1]
+    .replaceAll(/^ *\* ?/gm, "")
+    .replace(/^@since .*$/m, "")
+    .trim()
+  if (text) module.comment = new Comment([{ kind: "text", text }])
+}
+
 /** Called by TypeDoc. */
 export const load = (app) => {
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     for (const service of project.getReflectionsByKind(ReflectionKind.Class)) membersOwn(project, service)
-    for (const module of project.getReflectionsByKind(ReflectionKind.Module)) module.children?.forEach(categorize)
+    for (const module of project.getReflectionsByKind(ReflectionKind.Module)) {
+      module.children?.forEach(categorize)
+      headOf(module)
+    }
   })
 }
