@@ -38,9 +38,9 @@ import { Transport } from "./Transport.ts"
  * @category models
  */
 export interface Options {
-  /** How long the last push may hold up closing. Default 5 seconds. */
+  /** How long the last push may hold up closing. Default 5 s. */
   readonly closeTimeout?: Duration.Input | undefined
-  /** How long `clientInstanceId` waits for a broker to give one. Default 30 seconds. */
+  /** How long `clientInstanceId` waits for a broker to give one. Default 30 s. */
   readonly timeout?: Duration.Input | undefined
 }
 

@@ -51,6 +51,27 @@ describe("the settings", () => {
     assert.strictEqual(Fs.readFileSync(Settings.page, "utf8"), Settings.render())
   })
 
+  it("of everything that is checked by a table are on the page", () => {
+    const src = new URL("../../src/", import.meta.url)
+    const checked = Fs.readdirSync(src, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts") && file !== "Checks.ts")
+      .flatMap((file) =>
+        [...Fs.readFileSync(new URL(file, src), "utf8").matchAll(/TableOf<\s*(\w+)/g)].map(
+          ([, name]) => `${file}: ${name}`
+        )
+      )
+    assert.isAbove(checked.length, 15)
+    const told = new Set(Settings.sections.flatMap(({ parts }) => parts.map(([file, name]) => `${file}: ${name}`)))
+    // put together of others that are there
+    for (const name of ["consume/Options.ts: AssignOptions", "AutoGroup.ts: AutoOptions"]) told.add(name)
+    // the same as Consumer.RunPolicy, and as Native and tls
+    for (const name of ["consume/ConsumerImpl.ts: Policy", "RdKafka.ts: TransportOptions"]) told.add(name)
+    assert.deepStrictEqual(
+      checked.filter((name) => !told.has(name)),
+      []
+    )
+  })
+
   it("each says what it is, and those that may be left out their default", () => {
     assert.isAbove(all.length, 120)
     const mute = all.filter(({ doc, name }) => name !== "mechanism" && Settings.toldBy(doc).what === "")

@@ -190,6 +190,11 @@ export const sections: ReadonlyArray<Section> = [
     parts: [["Admin.ts", "Options"]]
   },
   {
+    title: "Telemetry.layer",
+    text: "Client telemetry (KIP-714): [observability](observability.md#client-telemetry). Java: enable.metrics.push, which is on there.",
+    parts: [["Telemetry.ts", "Options"]]
+  },
+  {
     title: "Tracing.Settings",
     text: "A reference: `Effect.provideService(Tracing.Settings, { … })`, or `Layer.succeed`. [Observability](observability.md).",
     parts: [["tracing/Spans.ts", "Options"]]
