@@ -144,7 +144,7 @@ export class ZooKeeper extends Context.Service<
 >()("samsa/ZooKeeper") {}
 
 /** Of what is watched, how many are asked for and not answered. */
-const readsAtOnce = 100
+const readsAtOnce = 1000
 
 interface Settings extends Operations.Settings {
   readonly connectTimeout: number

@@ -210,6 +210,35 @@ it.live("watches are asked for again in requests that servers take, however many
   }).pipe(Effect.scoped)
 )
 
+it.live("what is watched is asked for a thousand at a time: heartbeats have their turn in between (zk-21)", () =>
+  Effect.gen(function* () {
+    const [getData, getChildren] = [4, 12]
+    let reads = 0
+    const server = yield* serve((socket) => {
+      let rest = Buffer.alloc(0)
+      let isConnected = false
+      socket.on("data", (chunk) => {
+        rest = Buffer.concat([rest, chunk])
+        while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+          const request = rest.subarray(4, 4 + rest.readInt32BE(0))
+          rest = rest.subarray(4 + request.length)
+          const type = isConnected ? request.readInt32BE(4) : undefined
+          if (!isConnected) socket.write(frame(session(60_000)))
+          else if (type === getData) reads++
+          else if (type === getChildren) socket.destroy()
+          isConnected = true
+        }
+      })
+    })
+    const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
+    for (let i = 0; i < 1500; i++) yield* Effect.forkScoped(Stream.runDrain(zooKeeper.watch(`/a/${i}`)))
+    // It is sent behind them.
+    yield* Effect.forkScoped(Effect.ignore(zooKeeper.children("/a")))
+    yield* Stream.runDrain(Stream.takeUntil(zooKeeper.states, ({ _tag }) => _tag === "Suspended"))
+    assert.strictEqual(reads, 1000)
+  }).pipe(Effect.scoped)
+)
+
 it.effect("a connection string says where it is wrong, before anything is connected", () =>
   Effect.gen(function* () {
     const error = yield* Effect.flip(
