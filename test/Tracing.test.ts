@@ -200,4 +200,19 @@ describe("Tracing", () => {
     Spans.inject(record, ["traceparent", null])
     assert.strictEqual(record.headers[0]![1]!.length, 4)
   })
+
+  it("links the contexts of an array each once, whether records share them or carry copies", () => {
+    const span = (id: string) =>
+      ({ _tag: "ExternalSpan", traceId: "0".repeat(31) + "1", spanId: id, sampled: true }) as never
+    const [a, b] = [Spans.headerOf(span("00000000000000aa")), Spans.headerOf(span("00000000000000bb"))]
+    const copy = ([name, value]: typeof a) => [[name, Uint8Array.from(value!)] as const]
+    const shared = [a]
+    const of = (...headers: ReadonlyArray<ReturnType<typeof copy> | ReadonlyArray<typeof a>>) =>
+      Spans.linksOf(headers.map((headers) => ({ headers }))).map(({ spanId }) => spanId)
+    assert.deepStrictEqual(of(shared, shared, [], copy(a), copy(b), copy(b), shared, [["other", null]], copy(b)), [
+      "00000000000000aa",
+      "00000000000000bb"
+    ])
+    assert.deepStrictEqual(of([], [["traceparent", null]], [["traceparent", null]]), [])
+  })
 })

@@ -147,8 +147,9 @@ const valueOf = (headers: Headers): Uint8Array | null | undefined => {
 const pattern = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
 
 /** The context that a record's headers carry; undefined where they carry none, or what is none. */
-export const extract = (headers: Headers): Tracer.ExternalSpan | undefined => {
-  const value = valueOf(headers)
+export const extract = (headers: Headers): Tracer.ExternalSpan | undefined => read(valueOf(headers))
+
+const read = (value: Uint8Array | null | undefined): Tracer.ExternalSpan | undefined => {
   if (value === undefined || value === null || value.length !== 55) return undefined
   const match = pattern.exec(decoder.decode(value))
   if (match === null) return undefined
@@ -159,6 +160,13 @@ export const extract = (headers: Headers): Tracer.ExternalSpan | undefined => {
   })
 }
 
+const isSame = (a: Uint8Array | null | undefined, b: Uint8Array | null | undefined): boolean => {
+  if (a === b) return true
+  if (!a || !b || a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
 /** How many records of an array are looked at for contexts to link. */
 const looked = 32
 
@@ -166,10 +174,17 @@ const looked = 32
 export const linksOf = (records: ReadonlyArray<Pick<FetchedRecord, "headers">>): ReadonlyArray<Tracer.AnySpan> => {
   const found = new Map<string, Tracer.AnySpan>()
   const end = Math.min(looked, records.length)
+  // Those that were sent together have the same: it is read once.
+  let headers: Headers | undefined
+  let value: Uint8Array | null | undefined
   for (let i = 0; i < end; i++) {
-    const { headers } = records[i]!
-    if (headers.length === 0) continue
-    const span = extract(headers)
+    const mine = records[i]!.headers
+    if (mine.length === 0 || mine === headers) continue
+    headers = mine
+    const carried = valueOf(mine)
+    if (isSame(carried, value)) continue
+    value = carried
+    const span = read(carried)
     if (span !== undefined) found.set(span.spanId, span)
   }
   return [...found.values()]

@@ -7,14 +7,26 @@ import { Consumer, Metrics, Producer, Topic, Tracing } from "../../src/index.ts"
 import { KafkaTest } from "../../src/testing/index.ts"
 
 const topic = Topic.bytes("t")
+/** Records of a batch, and bytes of a record. */
+const sizes = [
+  [1000, 100],
+  [1000, 900],
+  [1, 100]
+] as const
+/** Of `traceparent` in a record: its name and its value, and a length of each. */
+const headerBytes = 11 + 55 + 2
 const rounds = Number(process.env.ROUNDS ?? 11)
 
 /** Produces and reads; gives nanoseconds of CPU a record of each. */
-const measured = (perBatch: number) =>
+const measured = (perBatch: number, bytes: number, more = 0) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const times = Math.round(perBatch === 1 ? 3000 : 150_000 / perBatch)
-      const entries = Array.from({ length: perBatch }, () => ({ key: null, value: new Uint8Array(100), partition: 0 }))
+      const times = Math.round(perBatch === 1 ? 3000 : 15_000_000 / perBatch / bytes)
+      const entries = Array.from({ length: perBatch }, () => ({
+        key: null,
+        value: new Uint8Array(bytes + more),
+        partition: 0
+      }))
       const producer = yield* Producer.Producer
       const nanos = <A, E, R>(self: Effect.Effect<A, E, R>) =>
         Effect.gen(function* () {
@@ -58,33 +70,40 @@ const exporting = () => {
 }
 
 const ways = {
-  nothing: (perBatch: number) => Effect.provide(measured(perBatch), layers(false)),
-  metrics: (perBatch: number) => Effect.provide(measured(perBatch), layers(true)),
-  "metrics and spans": (perBatch: number) =>
-    Effect.provide(measured(perBatch), layers(true)).pipe(
+  nothing: (perBatch: number, bytes: number) => Effect.provide(measured(perBatch, bytes), layers(false)),
+  metrics: (perBatch: number, bytes: number) => Effect.provide(measured(perBatch, bytes), layers(true)),
+  "metrics and spans": (perBatch: number, bytes: number) =>
+    Effect.provide(measured(perBatch, bytes), layers(true)).pipe(
       Effect.withSpan("bench"),
       Effect.provideService(Tracer.Tracer, exporting())
     ),
-  "metrics, spans and propagation": (perBatch: number) =>
-    Effect.provide(measured(perBatch), layers(true, true)).pipe(
+  "metrics and spans, records as much larger as the header": (perBatch: number, bytes: number) =>
+    Effect.provide(measured(perBatch, bytes, headerBytes), layers(true)).pipe(
+      Effect.withSpan("bench"),
+      Effect.provideService(Tracer.Tracer, exporting())
+    ),
+  "metrics, spans and propagation": (perBatch: number, bytes: number) =>
+    Effect.provide(measured(perBatch, bytes), layers(true, true)).pipe(
       Effect.withSpan("bench"),
       Effect.provideService(Tracer.Tracer, exporting())
     )
 }
 
 const program = Effect.gen(function* () {
-  for (const perBatch of [1000, 1]) {
+  for (const [perBatch, bytes] of sizes) {
     const best = new Map<string, readonly [number, number]>()
     for (let i = 0; i < rounds; i++)
       for (const [name, way] of Object.entries(ways)) {
-        const [produced, consumed] = yield* way(perBatch)
+        const [produced, consumed] = yield* way(perBatch, bytes)
         const [a, b] = best.get(name) ?? [Infinity, Infinity]
         best.set(name, [Math.min(a, produced), Math.min(b, consumed)])
       }
     const [a, b] = best.get("nothing")!
     const percent = (now: number, before: number) => `${now.toFixed(0)} ns (${((now / before - 1) * 100).toFixed(1)} %)`
     for (const [name, [produced, consumed]] of best)
-      console.log(`${perBatch} a batch, ${name}: produce ${percent(produced, a)}, consume ${percent(consumed, b)}`)
+      console.log(
+        `${perBatch} a batch of ${bytes} bytes, ${name}: produce ${percent(produced, a)}, consume ${percent(consumed, b)}`
+      )
   }
 })
 

@@ -32,6 +32,31 @@ const anyRecord = Schema.Struct({
 })
 
 describe("a batch", () => {
+  it("is the same whether its records share an array of headers or have equal ones", () => {
+    const [shared, other] = [
+      record("x", {
+        headers: [
+          ["traceparent", "0".repeat(55)],
+          ["n", null]
+        ]
+      }),
+      record("y", { headers: [["é", "1"]] })
+    ]
+    const values = ["a", "bb", "ccc", "d", "e", "f".repeat(200), "g"]
+    const from = [shared, shared, other, shared, shared, record(null), shared]
+    const records = (copy: boolean) =>
+      values.map((value, i) => ({
+        ...record(value, { key: i % 2 === 0 ? null : "k" }),
+        headers: copy ? from[i]!.headers.map((header) => [...header] as const) : from[i]!.headers
+      }))
+    assert.strictEqual(hex(RecordBatch.encode(records(false))), hex(RecordBatch.encode(records(true))))
+    const [read] = readAll(RecordBatch.encode(records(false)))
+    assert.deepStrictEqual(
+      read!.records.map(({ headers }) => headers.map(([name, value]) => [name, value === null ? null : hex(value)])),
+      from.map(({ headers }) => headers.map(([name, value]) => [name, value === null ? null : hex(value)]))
+    )
+  })
+
   it("has the bytes of the specification, computed by hand", () => {
     const batch = RecordBatch.encode([record("v", { key: "k", headers: [["h", "x"]], timestamp: 1 })], {
       producerId: 258,

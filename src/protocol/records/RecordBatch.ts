@@ -87,6 +87,10 @@ export const layOut = (
   if (sizes.length < count) sizes = new Int32Array(count * 2)
   let maxTimestamp = baseTimestamp
   let total = 0
+  // Records that are sent together share their headers often, as the trace that they are sent in: measured once, and
+  // copied by one call.
+  let before: Headers | undefined
+  let beforeSize = 0
   for (let i = 0; i < count; i++) {
     const record = records[i]!
     const timestamp = record.timestamp
@@ -99,13 +103,19 @@ export const layOut = (
     let size = 1 + Varint.sizeLong(since) + Varint.size(deltas === undefined ? i : deltas[i]!)
     size += key === null ? 1 : Varint.size(key.length) + key.length
     size += value === null ? 1 : Varint.size(value.length) + value.length
-    size += headers.length === 0 ? 1 : headersSize(headers)
+    if (headers.length === 0) size++
+    else {
+      if (headers !== before) beforeSize = headersSize((before = headers))
+      size += beforeSize
+    }
     sizes[i] = size
     total += Varint.size(size) + size
   }
   if (total > 0x7fffffff - overhead) throw new Error(`a batch of ${total} bytes`)
   const body = allocate(start + total)
   let at = start
+  let beforeAt = 0
+  before = undefined
   for (let i = 0; i < count; i++) {
     const record = records[i]!
     at = Varint.write(body, at, sizes[i]!)
@@ -116,7 +126,15 @@ export const layOut = (
     at = writeBytes(body, at, record.value)
     const headers = record.headers
     if (headers.length === 0) body[at++] = 0
-    else at = writeHeaders(body, at, headers)
+    else if (headers === before) {
+      body.copyWithin(at, beforeAt, beforeAt + beforeSize)
+      at += beforeSize
+    } else {
+      before = headers
+      beforeAt = at
+      at = writeHeaders(body, at, headers)
+      beforeSize = at - beforeAt
+    }
   }
   const lastOffsetDelta = deltas === undefined ? count - 1 : deltas[count - 1]!
   return { body, start, count, lastOffsetDelta, baseTimestamp, maxTimestamp }

@@ -94,12 +94,21 @@ const utf8: (this: Uint8Array, from: number, to: number) => string = (
 const skipHeaders = (b: Uint8Array, at: number, next: number, count: number): number => {
   if (count < 0 || count > next - at) return Infinity
   for (let i = 0; i < count; i++) {
-    const nameBytes = Varint.read(b, at)
-    if (nameBytes < 0) return Infinity
-    at = Varint.end + nameBytes
+    // One byte is the usual case, as below.
+    let n = b[at]!
+    if (n < 128 && (n & 1) === 0) at += 1 + (n >>> 1)
+    else {
+      n = Varint.read(b, at)
+      if (n < 0) return Infinity
+      at = Varint.end + n
+    }
     if (at > next) return Infinity
-    const n = Varint.read(b, at)
-    at = n > 0 ? Varint.end + n : Varint.end
+    n = b[at]!
+    if (n < 128 && (n & 1) === 0) at += 1 + (n >>> 1)
+    else {
+      n = Varint.read(b, at)
+      at = n > 0 ? Varint.end + n : Varint.end
+    }
     if (at > next) return Infinity
   }
   return at
