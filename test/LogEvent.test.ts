@@ -5,41 +5,13 @@ import { Consumer, Kafka, KafkaConfig, Membership, Network, Producer, Topic } fr
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as LogEvent from "../src/LogEvent.ts"
 import { calm, moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
+import { heard, levelsOf, lines, loud, of } from "./Heard.ts"
 import { cluster } from "./Observing.ts"
 
 const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const entry = { key: "k", value: "v", partition: 0 }
 const entries = (count: number) => Array.from({ length: count }, () => entry)
-
-interface Line {
-  readonly level: string
-  readonly event: string | undefined
-  readonly text: string
-  readonly where: Readonly<Record<string, unknown>>
-}
-
-/** What was logged, and is. */
-const lines: Array<Line> = []
-const logger = Logger.make(({ fiber, logLevel, message }) => {
-  const annotations = fiber.getRef(References.CurrentLogAnnotations) as Record<string, unknown>
-  lines.push({
-    level: logLevel,
-    event: annotations["kafka.event"] as string | undefined,
-    text: String(message),
-    where: annotations
-  })
-})
-/** Hears everything that is logged, from the beginning. */
-const heard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.suspend(() => {
-    lines.length = 0
-    return self.pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(References.MinimumLogLevel, "All"))
-  })
-const of = (event: LogEvent.Event) => lines.filter((line) => line.event === event)
-const levelsOf = (event: LogEvent.Event) => of(event).map(({ level }) => level)
-/** Those that somebody sees who has set nothing. */
-const loud = () => lines.filter(({ level }) => level !== "Debug" && level !== "Trace")
 
 /** A network that the embedded brokers are behind, and that can be made to refuse, or to stay silent. */
 const gated = (gate: { way: "open" | "refused" | "silent" }) =>
