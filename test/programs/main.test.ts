@@ -57,7 +57,7 @@ it.live(
   "the demo handles what it produced, and says so by its exit code",
   () =>
     Effect.gen(function* () {
-      const program = yield* runProgram("docs/examples/demo.ts", ["--records", "1000"])
+      const program = yield* runProgram("docs/examples/demo.ts", ["--records", "1000", "--seconds", "70"])
       const code = yield* program.exitCode
       assert.match(program.output(), /ok: 1000 produced, 1000 handled, 0 missing/)
       assert.strictEqual(code, 0)
@@ -69,7 +69,7 @@ it.live(
   "the demo notices a record that a member loses",
   () =>
     Effect.gen(function* () {
-      const program = yield* runProgram("docs/examples/demo.ts", ["--records", "500", "--lose"])
+      const program = yield* runProgram("docs/examples/demo.ts", ["--records", "500", "--lose", "--seconds", "70"])
       const code = yield* program.exitCode
       assert.match(program.output(), /FAILED: 500 produced, 499 handled, 1 missing/)
       assert.strictEqual(code, 1)
