@@ -59,7 +59,7 @@ export type Assignment = ReadonlyMap<string, ReadonlyArray<TopicPartition>>
 export interface Assignor {
   /** The protocol's name, as it stands in JoinGroup. */
   readonly name: string
-  /** Whether members keep what they own while they join again (KIP-429). */
+  /** Whether members keep what they own while they join again (KIP-429): the leader gives none of it to another by then. */
   readonly cooperative: boolean
   /** Shares the partitions of all topics that anyone subscribed to; `partitions` counts those that exist. */
   readonly assign: (members: ReadonlyArray<Member>, partitions: ReadonlyMap<string, number>) => Assignment

@@ -87,7 +87,7 @@ const rejoin = (settings: Settings, state: State): Step =>
   revoke(state, settings.cooperative && !state.stopping ? [] : state.owned)
 
 /** Everything is gone. Joins again, or fails, when its fibers have ended. */
-const lose = (state: State, memberId: string, failure?: KafkaError.KafkaError): Step => {
+const lose = (settings: Settings, state: State, memberId: string, failure?: KafkaError.KafkaError): Step => {
   const round = state.round + 1
   // While partitions are being released, `owned` no longer names them: the owner knows which it still holds.
   const held = state.owned.length > 0 || state.phase === "releasing"
@@ -100,19 +100,27 @@ const lose = (state: State, memberId: string, failure?: KafkaError.KafkaError): 
     owned: [],
     failure: failure ?? state.failure
   }
-  return held ? [next, [{ _tag: "Lose", round }]] : released(next)
+  return held ? [next, [{ _tag: "Lose", round }]] : released(settings, next)
 }
 
-const released = (state: State): Step => {
-  if (state.failure !== undefined) return [{ ...state, phase: "ended" }, [{ _tag: "Fail", error: state.failure }]]
-  // Stopped on the way: the rest is given back as well.
-  return revoke(state, state.stopping ? state.owned : [])
-}
+const released = (settings: Settings, state: State): Step =>
+  state.failure !== undefined
+    ? gone(settings, state, state.failure)
+    : // Stopped on the way: the rest is given back as well.
+      revoke(state, state.stopping ? state.owned : [])
 
-const fail = (state: State, error: KafkaError.KafkaError): Step =>
+/** Tells why, and leaves where it may: the others need not wait for the end of its session. */
+const gone = (settings: Settings, state: State, error: KafkaError.KafkaError): Step =>
+  // Outside: a join that was refused has no answer that the leaving could wait for.
+  before(
+    [{ _tag: "Fail", error }],
+    close(settings, { ...state, ...outsideGeneration, phase: "waiting", failure: error })
+  )
+
+const fail = (settings: Settings, state: State, error: KafkaError.KafkaError): Step =>
   state.owned.length === 0 && state.phase !== "releasing"
-    ? [{ ...state, ...outsideGeneration, phase: "ended", failure: error }, [{ _tag: "Fail", error }]]
-    : lose(state, state.memberId, error)
+    ? gone(settings, state, error)
+    : lose(settings, state, state.memberId, error)
 
 // ── what the coordinator refuses
 
@@ -121,10 +129,12 @@ const roundRefused = (settings: Settings, state: State, code: number, api: Api, 
   const why = () => KafkaError.fromCode(code, { api, group: settings.group })
   switch (ErrorCode.asks(code, api)) {
     case "rejoin-lost":
-      return state.owned.length > 0 ? lose(state, state.memberId) : joinLater(settings, state, now, random, why)
+      return state.owned.length > 0
+        ? lose(settings, state, state.memberId)
+        : joinLater(settings, state, now, random, why)
     case "rejoin-anew":
       return state.owned.length > 0
-        ? lose(state, "")
+        ? lose(settings, state, "")
         : joinLater(settings, { ...state, memberId: "" }, now, random, why)
     // The usual end of a sync while others join.
     case "rejoin":
@@ -132,7 +142,7 @@ const roundRefused = (settings: Settings, state: State, code: number, api: Api, 
     case "coordinator":
       return before(forget, joinLater(settings, state, now, random, why))
     default:
-      if (!ErrorCode.isTransient(code, api)) return fail(state, Refusal.of(settings.group, api, code))
+      if (!ErrorCode.isTransient(code, api)) return fail(settings, state, Refusal.of(settings.group, api, code))
       return joinLater(settings, state, now, random, why)
   }
 }
@@ -156,11 +166,14 @@ const memberRefused = (
       return state.phase === "stable" && !state.closing ? rejoin(settings, state) : nothing(state)
     // On the way to the next generation this one may be over before the join's answer is here.
     case "rejoin-lost":
-      return state.phase === "joining" || state.phase === "waiting" ? nothing(state) : lose(state, state.memberId)
+      return state.phase === "joining" || state.phase === "waiting"
+        ? nothing(state)
+        : lose(settings, state, state.memberId)
     case "rejoin-anew":
-      return lose(state, "")
+      return lose(settings, state, "")
     default: {
-      if (!ErrorCode.isTransient(code, api)) return lose(state, state.memberId, Refusal.of(settings.group, api, code))
+      if (!ErrorCode.isTransient(code, api))
+        return lose(settings, state, state.memberId, Refusal.of(settings.group, api, code))
       const missed = state.missed + 1
       const heartbeatAt = now + Math.max(1, settings.heartbeatDelay(missed, random, why))
       return [{ ...state, missed, heartbeatAt }, asks === "coordinator" ? forget : []]
@@ -199,7 +212,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
   const told = proven(settings, state, event)
   // A process that stood still for longer than its session hears so before anything else.
   if (now >= expiresAt(settings, told)) {
-    return after(before(forget, lose(told, told.memberId)), (lost) =>
+    return after(before(forget, lose(settings, told, told.memberId)), (lost) =>
       unlessStopped(settings, transition(settings, lost, event, now, random))
     )
   }
@@ -259,7 +272,7 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       if (event.round !== state.round) return nothing(state)
       if (state.phase === "leaving") return [{ ...state, phase: "ended" }, []]
       if (state.phase !== "joining" && state.phase !== "assigning" && state.phase !== "syncing") return nothing(state)
-      if (!event.error.isRetryable) return fail(state, event.error)
+      if (!event.error.isRetryable) return fail(settings, state, event.error)
       return before(
         forget,
         joinLater(settings, state, now, random, () => event.error)
@@ -273,7 +286,7 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       if (event._tag === "HeartbeatAnswered") {
         return memberRefused(settings, due, event.code, "Heartbeat", now, random)
       }
-      if (!event.error.isRetryable) return lose(due, state.memberId, event.error)
+      if (!event.error.isRetryable) return lose(settings, due, state.memberId, event.error)
       return memberRefused(settings, due, ErrorCode.codes.NOT_COORDINATOR, "Heartbeat", now, random, () => event.error)
     }
     case "CommitRefused": {
@@ -284,7 +297,7 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       return memberRefused(settings, state, event.code, "OffsetCommit", now, random)
     }
     case "Released":
-      return event.round === state.round && state.phase === "releasing" ? released(state) : nothing(state)
+      return event.round === state.round && state.phase === "releasing" ? released(settings, state) : nothing(state)
     case "Outdated":
       if (state.closing) return nothing(state)
       if (state.phase === "stable") return rejoin(settings, state)

@@ -60,6 +60,25 @@ const holdsUp = (api: "JoinGroup" | "SyncGroup", code: number, count: number): b
   return asks === "coordinator" || ErrorCode.isTransient(code, api)
 }
 
+/**
+ * Without what moves from a member that holds it: it is given when that one has given it back, a round later. Assignors
+ * may withhold it themselves, as `cooperativeSticky` does; else both would read it, until the first has heard of it.
+ */
+const withheld = (members: ReadonlyArray<Assignor.Member>, shares: Assignor.Assignment): Assignor.Assignment => {
+  const holders = new Map<string, Set<string>>()
+  for (const { memberId, owned } of members) {
+    for (const partition of owned) {
+      const key = TopicPartition.key(partition)
+      const known = holders.get(key)
+      if (known === undefined) holders.set(key, new Set([memberId]))
+      else known.add(memberId)
+    }
+  }
+  const isFree = (memberId: string) => (partition: TopicPartition.TopicPartition) =>
+    holders.get(TopicPartition.key(partition))?.has(memberId) ?? true
+  return new Map([...shares].map(([memberId, partitions]) => [memberId, partitions.filter(isFree(memberId))]))
+}
+
 /** The rounds of a member; `troubled` is told what another member wrote wrongly, and why the coordinator lets nobody in. */
 export const make = (
   group: string,
@@ -144,7 +163,8 @@ export const make = (
     const counts = yield* watch.count([...new Set(subscriptions.flatMap((member) => member.topics))])
     return yield* Effect.try({
       try: (): Event => {
-        const shares = assignor.assign(subscriptions, counts)
+        const assigned = assignor.assign(subscriptions, counts)
+        const shares = assignor.cooperative ? withheld(subscriptions, assigned) : assigned
         const userData = assignor.assignedUserData?.(shares, subscriptions)
         const assignments = members.map(({ memberId }) => ({
           memberId,

@@ -116,7 +116,8 @@ const lost = (settings: Settings, state: State, now: number, random: number): St
   const why = () => KafkaError.fromCode(code.UNKNOWN_MEMBER_ID, { api, group: settings.group })
   return state.failure === undefined
     ? joinLater(settings, state, now, random, why, true)
-    : [{ ...state, phase: "ended" }, [{ _tag: "Fail", error: state.failure }]]
+    : // It leaves: the others need not wait for the end of its session.
+      before([{ _tag: "Fail", error: state.failure }], close(state))
 }
 
 const refused = (
@@ -145,8 +146,12 @@ const refused = (
     return state.missed > 0
       ? missed(settings, state, now, random, why)
       : nothing(urgent({ ...state, isFull: true, missed: 1 }, now))
-  if (!ErrorCode.isTransient(event.code, api))
-    return lose(settings, state, now, random, Refusal.of(settings.group, api, event.code, event.message))
+  if (!ErrorCode.isTransient(event.code, api)) {
+    const error = Refusal.of(settings.group, api, event.code, event.message)
+    if (state.phase !== "joining") return lose(settings, state, now, random, error)
+    // It has not become a member: there is nothing to leave.
+    return [{ ...state, phase: "ended", failure: error }, [{ _tag: "Fail", error }]]
+  }
   return before(asks === "coordinator" ? forget : [], missed(settings, state, now, random, why))
 }
 

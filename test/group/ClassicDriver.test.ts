@@ -203,6 +203,51 @@ it.effect("a cooperative member that leaves while its join is answered commits i
   }).pipe(Effect.scoped, Effect.provide(layer))
 )
 
+// What it moved from one member to another was read by both, until the first had heard of it.
+it.effect("an assignor of one's own that is cooperative gives to nobody what another member still holds", () =>
+  Effect.gen(function* () {
+    const party = new Party()
+    const assignor: Assignor.Assignor = { name: "own", cooperative: true, assign: Assignor.roundRobin.assign }
+    const membership = Membership.classic({ assignors: [assignor] })
+    yield* produce(120)
+    party.work = () => Effect.sleep("500 millis")
+    const a = yield* party.join("a", { membership })
+    yield* stable(1)
+    yield* seconds(2)
+    const b = yield* party.join("b", { membership })
+    yield* party.all(120)
+    yield* stable(2)
+    assert.include(party.events, "b Assigned 1 3 5")
+    assert.strictEqual(party.duplicates, 0)
+    yield* a.leave
+    yield* b.leave
+  }).pipe(Effect.provide(layer))
+)
+
+// Its place was kept until its session ended, and whoever came waited for that.
+it.effect("a member that fails for good leaves: who comes next does not wait for the end of its session", () =>
+  Effect.gen(function* () {
+    const party = new Party()
+    const assign = () => {
+      throw new Error("a mistake in it")
+    }
+    const failing = { membership: Membership.classic({ assignors: [{ ...Assignor.range, assign }] }) }
+    const a = yield* party.join("a", failing)
+    yield* until(
+      "it has failed",
+      Effect.sync(() => a.running.pollUnsafe() !== undefined)
+    )
+    yield* a.leave
+    const b = yield* party.join("b")
+    yield* until(
+      "the other has everything",
+      Effect.sync(() => party.events.includes("b Assigned 0 1 2 3 4 5")),
+      5
+    )
+    yield* b.leave
+  }).pipe(Effect.provide(layer))
+)
+
 it.effect("a drain longer than sessionTimeout is no loss: heartbeats are answered all the while", () =>
   Effect.gen(function* () {
     const party = new Party()

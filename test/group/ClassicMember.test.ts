@@ -266,7 +266,9 @@ describe("ClassicMember", () => {
     it(`ends a sync that is refused with ${name(code)} as ${phase}`, () => {
       const m = member().at(0).joined()
       m.tell({ _tag: "SyncRefused", round: m.round, code })
-      assert.deepStrictEqual([m.state.phase, m.tags], [phase, tags])
+      // Who fails as a member leaves.
+      const [then, asked] = phase === "ended" ? ["leaving", [...tags, "Leave"]] : [phase, tags]
+      assert.deepStrictEqual([m.state.phase, m.tags], [then, asked])
       if (code === 25) assert.strictEqual(m.state.memberId, "")
     })
   }
@@ -277,7 +279,6 @@ describe("ClassicMember", () => {
       assert.deepStrictEqual([m.state.phase, m.tags], [phase, tags])
     })
   }
-  const fatal = ["Lose", "Fail"]
   const onHeartbeat: ReadonlyArray<readonly [number, ReadonlyArray<string>, ReadonlyArray<string>]> = [
     [14, [], []],
     [15, ["ForgetCoordinator"], []],
@@ -285,9 +286,9 @@ describe("ClassicMember", () => {
     [22, ["Lose"], ["Join"]],
     [25, ["Lose"], ["Join"]],
     [27, ["Revoke"], ["Join"]],
-    [30, [fatal[0]!], [fatal[1]!]],
-    [82, [fatal[0]!], [fatal[1]!]],
-    [12345, [fatal[0]!], [fatal[1]!]]
+    [30, ["Lose"], ["Fail", "Leave"]],
+    [82, ["Lose"], ["Fail", "Leave"]],
+    [12345, ["Lose"], ["Fail", "Leave"]]
   ]
   for (const [code, tags, then] of onHeartbeat) {
     it(`answers ${name(code)} of a heartbeat by ${tags.join() || "trying again"}`, () => {
@@ -559,6 +560,9 @@ describe("ClassicMember", () => {
                 held.clear()
                 m.tell({ _tag: "Released", round: command.round })
                 break
+              case "Leave":
+                m.tell({ _tag: "Left" })
+                break
               default:
                 m.tell({ _tag: "Tick" })
             }
@@ -574,6 +578,27 @@ describe("ClassicMember", () => {
       { arbitrary: { runs: 400, seed: 11 } }
     )
   }
+
+  // It stayed a member though its consumer was closed, and the others waited for the end of its session.
+  it("who fails as a member leaves, and is at its end with that", () => {
+    for (const make of [
+      () => member().at(0).joined(1, []),
+      () => member({ cooperative: true }).stable().beating().heartbeat(27).joined(2, [])
+    ]) {
+      const m = make()
+      m.tell({ _tag: "RoundFailed", round: m.round, error: refused })
+      if (m.tags.includes("Lose")) m.tell({ _tag: "Released", round: m.round })
+      assert.deepStrictEqual(m.asked, [
+        { _tag: "Fail", error: refused },
+        { _tag: "Leave", memberId: "m" }
+      ])
+      assert.deepStrictEqual(m.tell({ _tag: "Closing" }).tell({ _tag: "Close" }).tags, [])
+      assert.strictEqual(m.tell({ _tag: "Left" }).state.phase, "ended")
+    }
+    const first = member({ static: true }).at(0).joined(1, [])
+    first.tell({ _tag: "RoundFailed", round: first.round, error: refused })
+    assert.deepStrictEqual([first.state.phase, first.tags], ["ended", ["Fail"]])
+  })
 
   it("who is stopped while it gives back a part gives back the rest as well, and leaves", () => {
     const m = member({ cooperative: true }).stable().beating().heartbeat(27).joined(2).synced(0)

@@ -321,11 +321,14 @@ describe("ConsumerMember", () => {
     })
   }
 
-  it("ends what it holds before it fails", () => {
+  // It stayed a member, and the others waited for the end of its session.
+  it("ends what it holds before it fails, and leaves", () => {
     const m = member().member().beating().refused(codes.GROUP_AUTHORIZATION_FAILED)
     assert.deepStrictEqual(m.tags, ["Lose"])
     m.released()
-    assert.deepStrictEqual(m.tags, ["Fail"])
+    assert.deepStrictEqual(m.tags, ["Fail", "Leave"])
+    assert.deepStrictEqual(m.tell({ _tag: "Close" }).tags, [])
+    assert.strictEqual(m.tell({ _tag: "Left" }).state.phase, "ended")
   })
 
   it("joins again with the names where the brokers do not take its pattern", () => {
@@ -504,7 +507,8 @@ describe("ConsumerMember", () => {
     const error = KafkaError.make({ _tag: "UnknownTopic", topic: "t" })
     const m = member().member().tell({ _tag: "Broken", error })
     assert.deepStrictEqual(m.tags, ["Lose"])
-    assert.deepStrictEqual(m.released().asked, [{ _tag: "Fail", error }])
+    assert.deepStrictEqual(m.released().asked[0], { _tag: "Fail", error })
+    assert.deepStrictEqual(m.tags, ["Fail", "Leave"])
   })
 
   it("who reads nothing and holds nothing leaves", () => {
