@@ -11,6 +11,7 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -268,7 +269,9 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broke
 export const layerConfig = (
   options: Config.Wrap<Options> = KafkaConfig.environment
 ): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError | Config.ConfigError> =>
-  Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
+  perService([ConfigProvider.ConfigProvider], () =>
+    Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
+  )
 
 /**
  * The same, with the first brokers found in ZooKeeper.

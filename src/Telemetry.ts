@@ -28,6 +28,7 @@ import * as Checks from "./Checks.ts"
 import { Cluster } from "./Cluster.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import * as Metrics from "./metrics/Current.ts"
+import { perService } from "./PerService.ts"
 import * as Reporter from "./telemetry/Reporter.ts"
 import { Transport } from "./Transport.ts"
 
@@ -89,7 +90,7 @@ export const make = (
   })
 
 /**
- * Tells the cluster for as long as the Layer lives.
+ * Tells the cluster for as long as the Layer lives: one for each client that it is provided with.
  *
  * @since 0.1.0
  * @category layers
@@ -97,4 +98,4 @@ export const make = (
 export const layer = (
   options: Options = {}
 ): Layer.Layer<Telemetry, KafkaError.KafkaError, Brokers | Cluster | Transport> =>
-  Layer.effect(Telemetry, make(options))
+  perService([Brokers, Cluster, Transport], () => Layer.effect(Telemetry, make(options)))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Effect, Layer, Redacted } from "effect"
+import { Config, ConfigProvider, type Context, Effect, Layer, Redacted, Schema } from "effect"
 import {
   Admin,
   Bootstrap,
@@ -14,6 +14,7 @@ import {
   NativeTransport,
   Network,
   Producer,
+  Telemetry,
   Topic,
   Transaction
 } from "samsa"
@@ -125,6 +126,31 @@ describe("one Layer over two clusters is two", () => {
       const made = Transaction.layer({ transactionalId: "x" })
       const told = yield* overBoth(made, Effect.orDie(size(Transaction.run(sending))), sizes)
       assert.deepStrictEqual(told, ["0", "2", "2"])
+    })
+  )
+
+  const telling = (seed: number) =>
+    KafkaTest.layer({ seed, telemetry: { subscriptions: { all: { metrics: ["*"], interval: 60_000 } } } })
+  it.effect("Telemetry", () =>
+    Effect.gen(function* () {
+      const id = Effect.flatMap(Telemetry.Telemetry, ({ clientInstanceId }) => clientInstanceId)
+      const told = yield* overBoth(Telemetry.layer(), id, [telling(1), telling(2)])
+      assert.strictEqual(told.length, 3)
+      assert.notInclude(told.slice(1), told[0])
+    })
+  )
+
+  it.effect("settings from Config, over two ConfigProviders", () =>
+    Effect.gen(function* () {
+      const kafka = Kafka.layerConfig({
+        bootstrap: Config.Array(Schema.String, "BOOTSTRAP"),
+        connect: Config.succeed("lazily" as const)
+      })
+      const over = (bootstrap: string) =>
+        Layer.provide(kafka, ConfigProvider.layer(ConfigProvider.fromUnknown({ BOOTSTRAP: [bootstrap] })))
+      const using = (bootstrap: string) => Effect.provide(Effect.asVoid(Cluster.Cluster), over(bootstrap))
+      const error = yield* Effect.flip(using("far:99999")).pipe(Effect.provide(over("near:9092")))
+      assert.strictEqual((error as KafkaError.KafkaError).reason._tag, "Misconfigured")
     })
   )
 
