@@ -15,8 +15,9 @@ import type { FetchedRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Fetched } from "../Transport.ts"
 import { Bound } from "./Bound.ts"
-import type { AnyRecord, Origin } from "./ConsumerRecord.ts"
+import type { AnyRecord } from "./ConsumerRecord.ts"
 import * as Decode from "./Decode.ts"
+import { EpochOrigin } from "./EpochOrigin.ts"
 import type { Unfinished } from "./Events.ts"
 import type { Host, Opening, Status, Undecodable } from "./Host.ts"
 import { LeaderEpochs } from "./LeaderEpochs.ts"
@@ -26,7 +27,7 @@ import { PartitionPump, type Sink } from "./PartitionPump.ts"
 import { Signal } from "../Signal.ts"
 import type { TopicDecoder } from "./TopicDecoder.ts"
 
-export class Partition implements Origin {
+export class Partition {
   readonly topic: string
   readonly partition: number
   readonly key: string
@@ -100,6 +101,8 @@ export class Partition implements Origin {
   /** The array that waits, and how much of it is delivered. */
   private slot: { readonly fetched: Fetched; readonly from: number } | undefined = undefined
   private decoding = false
+  /** What is delivered now is marked by it. */
+  private origin: EpochOrigin | undefined = undefined
   private failure: Effect.Effect<never, KafkaError.KafkaError> | undefined = undefined
   /** The record at which decoding stopped: the first of the slot. */
   private undecodable: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined = undefined
@@ -193,7 +196,8 @@ export class Partition implements Origin {
     const isLast = end === fetched.records.length
     const part = from === 0 && isLast ? fetched.records : fetched.records.slice(from, end)
     this.decoding = true
-    const decoded = Decode.array(this, part, this.decoder)
+    if (this.origin?.epoch !== this.epoch) this.origin = new EpochOrigin(this)
+    const decoded = Decode.array(this.origin, part, this.decoder)
     const settle = ({ failure, records }: Decode.Decoded) => {
       // It is at another position, or to be opened anew.
       if (this.status !== "open" || this.slot !== slot) return nothing

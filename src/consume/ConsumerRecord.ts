@@ -11,6 +11,8 @@ export interface Origin {
   readonly partition: number
   /** Undefined where no offsets are kept, and once the partition is no longer ours: a mark does nothing. */
   readonly tracker: OffsetTracker | undefined
+  /** Whether its record is there still: at the same offset there may be another one since. */
+  readonly isCurrent: (record: { readonly offset: number }) => boolean
   /** Told how many records were marked just now. */
   readonly marked: (count: number) => void
 }
@@ -121,7 +123,7 @@ export const origin = (record: AnyRecord): Origin => originOf(record)
 /** Marks a record as done. */
 export const doneUnsafe = (record: AnyRecord): void => {
   const origin = originOf(record)
-  if (origin.tracker?.done(record.offset) === true) origin.marked(1)
+  if (origin.isCurrent(record) && origin.tracker?.done(record.offset) === true) origin.marked(1)
 }
 
 /** Marks records as done: integer work, and one call of `marked` for each run of one partition. */
@@ -132,7 +134,8 @@ export const doneAllUnsafe = (records: ReadonlyArray<AnyRecord>): void => {
     const tracker = origin.tracker
     let count = 0
     for (; i < records.length && originOf(records[i]!) === origin; i++) {
-      if (tracker !== undefined && tracker.done(records[i]!.offset)) count++
+      const record = records[i]!
+      if (tracker !== undefined && origin.isCurrent(record) && tracker.done(record.offset)) count++
     }
     if (count > 0) origin.marked(count)
   }

@@ -120,6 +120,58 @@ describe("where a log was truncated, what was delivered and is there still", () 
   )
 })
 
+/** The mark of a record that is gone was taken for that of the record that was written in its place: it was never handled. */
+describe("where a log was truncated, and written anew, a late mark of what is gone", () => {
+  it.effect("is none of what is there now, where it is read as a stream", () =>
+    Effect.gen(function* () {
+      const truncated = yield* truncating
+      const { consumer, events } = yield* member({ onOutOfRange: "nearest", commitInterval: "500 millis" })
+      const records: Array<Consumer.RecordOf<typeof orders>> = []
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, (record) => Effect.sync(() => records.push(record))))
+      yield* until("all are delivered", () => records.length === 105)
+      yield* truncated
+      yield* until("the loss is told", () => tags(events).includes("DataLoss"))
+      yield* moving(fill(10, 0, 500))
+      yield* until("what was written since is there", () => records.length === 115)
+      for (const record of records.slice(100, 105)) yield* Consumer.done(record)
+      yield* Consumer.done(records.slice(0, 105))
+      yield* pass(1_000)
+      assert.strictEqual((yield* committed())["orders-0"], 100)
+      yield* Consumer.done(records.slice(105))
+      yield* until("all is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 110))
+    }).pipe(scoped, Effect.provide(replicated))
+  )
+
+  for (const order of ["key", "none"] as const) {
+    it.effect(`is none of what is there now, where a handler of \`run\` ends (order ${order})`, () =>
+      Effect.gen(function* () {
+        const truncated = yield* truncating
+        const { consumer, events } = yield* member({ onOutOfRange: "nearest", commitInterval: "500 millis" })
+        const [old, fresh] = [Deferred.makeUnsafe<void>(), Deferred.makeUnsafe<void>()]
+        const handled: Array<string> = []
+        const handle = ({ offset, value }: Consumer.RecordOf<typeof orders>) =>
+          Effect.gen(function* () {
+            const isNew = Number(value.slice(1)) >= 500
+            if (isNew || offset >= 100) yield* Deferred.await(isNew ? fresh : old)
+            handled.push(value)
+          })
+        yield* Effect.forkScoped(consumer.run(handle, { order, concurrency: 64 }))
+        yield* until("what stays is handled", () => handled.length === 100)
+        yield* truncated
+        yield* until("the loss is told", () => tags(events).includes("DataLoss"))
+        yield* moving(fill(10, 0, 500))
+        yield* pass(1_000)
+        yield* Deferred.succeed(old, undefined)
+        yield* until("the old ones are through", () => handled.length === 105)
+        yield* pass(1_000)
+        assert.strictEqual((yield* committed())["orders-0"], 100)
+        yield* Deferred.succeed(fresh, undefined)
+        yield* until("all is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 110))
+      }).pipe(scoped, Effect.provide(replicated))
+    )
+  }
+})
+
 describe("where retention has gone past a slow reader, what was delivered", () => {
   it.effect("is handled before it goes on", () =>
     Effect.gen(function* () {
