@@ -72,7 +72,7 @@ public class TelemetryReceiver implements MetricsReporter, ClientTelemetry {
             "key.serializer", "org.apache.kafka.common.serialization.StringSerializer",
             "value.serializer", "org.apache.kafka.common.serialization.StringSerializer");
         try (var producer = new org.apache.kafka.clients.producer.KafkaProducer<String, String>(settings)) {
-            for (int i = 0; i < 10; i++) {
+            for (int i = 0; i < 25; i++) {
                 producer.send(new org.apache.kafka.clients.producer.ProducerRecord<>(args[1], "v" + i)).get();
                 Thread.sleep(100);
             }
