@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
@@ -68,11 +68,15 @@ it.effect("a test that moves its clock while a consumer closes moves it alone", 
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     const consumer = yield* Scope.provide(started, scope)
-    yield* Effect.forkScoped(consumer.run(() => Effect.sleep("10 seconds")))
-    yield* TestClock.adjust("1 second")
+    const handling = yield* Deferred.make<number>()
+    const handler = Effect.andThen(Deferred.into(Clock.currentTimeMillis, handling), Effect.sleep("10 seconds"))
+    yield* Effect.forkScoped(consumer.run(() => handler))
+    // How long the group takes to find together is not told here.
+    const since = yield* KafkaTest.advanceUntil(Deferred.await(handling))
     const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-    yield* TestClock.adjust("9 seconds")
+    const passed = (yield* Clock.currentTimeMillis) - since
+    yield* TestClock.adjust(10_000 - passed)
     yield* Fiber.join(closing)
-    assert.strictEqual(yield* Clock.currentTimeMillis, 10_000)
+    assert.strictEqual(yield* Clock.currentTimeMillis, since + 10_000)
   }).pipe(Effect.scoped, Effect.provide(TestLayer))
 )
