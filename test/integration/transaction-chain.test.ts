@@ -168,11 +168,13 @@ for (const [version, mode] of brokers) {
             const values = text.split("\n").filter((line) => /^v\d+$/.test(line))
             assert.deepStrictEqual(twice(values), [], "there twice")
             assert.strictEqual(new Set(values).size, records)
-            for (const { said } of members)
-              assert.deepStrictEqual(
-                said.all.filter((line) => line.startsWith("failed")),
-                []
-              )
+            // Before 4.0 a coordinator that aborts what was open for too long fences who slept (docs/transactions.md).
+            const isExpected = (line: string) => version !== "4.4.0" && line.includes("Fenced")
+            const failed = members.flatMap(({ said }) => said.all.filter((line) => line.startsWith("failed")))
+            assert.deepStrictEqual(
+              failed.filter((line) => !isExpected(line)),
+              []
+            )
           }).pipe(Effect.scoped, KafkaServer.diagnosed),
         1_200_000
       )
