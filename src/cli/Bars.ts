@@ -30,6 +30,13 @@ export const remaining = (lag: number, value: number | undefined): string => {
   return hours > 0 ? `${hours}h ${minutes}m` : minutes > 0 ? `${minutes}m ${seconds % 60}s` : `${seconds}s`
 }
 
+/** A group in a line. What it has no commit of is no lag, and is not 0 either. */
+export const summary = ({ group, partitions, state, total }: GroupLag): string => {
+  const without = partitions.filter(({ committed }) => committed === undefined).length
+  const more = without === 0 ? "" : `; of ${without} of ${partitions.length} partitions nothing is committed`
+  return `${group}: ${state}, ${total} ${total === 1 ? "record" : "records"} behind${more}`
+}
+
 /** The lines of the picture, no more than fit. `full` is the lag of a whole bar: the largest seen so far. */
 export const lines = (now: Seen, before: Seen | undefined, full: number, screen: Screen): ReadonlyArray<string> => {
   const millis = before === undefined ? 0 : now.at - before.at

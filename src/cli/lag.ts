@@ -22,8 +22,9 @@ const show = (asJson: boolean, lags: ReadonlyArray<GroupLag>) =>
   asJson
     ? Show.rows(true, lags, [], () => [])
     : Effect.gen(function* () {
-        for (const { group, partitions, state, total } of lags) {
-          yield* Console.log(Output.printable(`${group}: ${state}, ${total} records behind`))
+        for (const one of lags) {
+          const { partitions } = one
+          yield* Console.log(Output.printable(Bars.summary(one)))
           if (partitions.length > 0)
             yield* Show.rows(
               false,

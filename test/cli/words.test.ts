@@ -226,6 +226,16 @@ describe("bars", () => {
     assert.strictEqual(Bars.remaining(7300, 1), "")
   })
 
+  it("say of what nothing is committed, which is no lag of 0", () => {
+    const [one] = seen(0, [3, 0]).lags
+    assert.strictEqual(Bars.summary(one!), "g: Stable, 3 records behind")
+    const partitions = one!.partitions.map((place) => ({ ...place, committed: undefined, lag: undefined }))
+    assert.strictEqual(
+      Bars.summary({ ...one!, total: 1, partitions: [one!.partitions[0]!, partitions[1]!] }),
+      "g: Stable, 1 record behind; of 1 of 2 partitions nothing is committed"
+    )
+  })
+
   it("fit the screen, however many partitions there are", () => {
     const many = seen(
       0,
