@@ -35,9 +35,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Acls from "./admin/Acls.ts"
-import type { Answer, Answers, Bounds, Parts } from "./admin/Ask.ts"
+import type { Answers, Bounds, Parts } from "./admin/Ask.ts"
 import * as AdminBrokers from "./admin/Brokers.ts"
 import * as Configs from "./admin/Configs.ts"
 import type { ConfigResource, ResourceType } from "./admin/ConfigWords.ts"
@@ -475,13 +474,4 @@ export const layerZooKeeper = (options: Options = {}): Layer.Layer<Admin, KafkaE
     )
   )
 
-/**
- * All answers, or the failure of the first item that was refused.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const orFail = <A, E, R>(
-  self: Effect.Effect<ReadonlyArray<Answer<A>>, E, R>
-): Effect.Effect<ReadonlyArray<A>, E | KafkaError, R> =>
-  Effect.flatMap(self, (answers) => Effect.fromResult(Result.all(answers)))
+export { orFail } from "./OrFail.ts"

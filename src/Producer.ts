@@ -92,7 +92,7 @@ export class Producer extends Context.Service<
       Topic.EncodingServices<Topic.Topic<N, K, V, H>>
     >
     /**
-     * Sends many records and answers for each, in their order. It never fails as a whole. A large array is encoded and
+     * Sends many records and answers for each, in their order. It never fails as a whole: `Producer.orFail` does, where one has. A large array is encoded and
      * handed over a slice at a time, and what others send meanwhile goes between. Bytes of the entries are lent, as those
      * of `send` are.
      */
@@ -215,3 +215,5 @@ export const through =
  */
 export const layer = (options?: Settings.Options): Layer.Layer<Producer, KafkaError.KafkaError, Kafka> =>
   perService([Cluster, Transport.Transport], () => Layer.effect(Producer, make(options)))
+
+export { orFail } from "./OrFail.ts"

@@ -146,6 +146,10 @@ describe("Producer", () => {
         results.map((result) => (Result.isSuccess(result) ? "ok" : result.failure.reason._tag)),
         ["ok", "Encode", "ok"]
       )
+      const one = yield* reasonOf(producer.sendAll(ages, [{ value: 1 }, { value: -1 }]).pipe(Producer.orFail))
+      assert.strictEqual(one._tag, "Encode")
+      const both = yield* producer.sendAll(ages, [{ value: 1 }, { value: 2 }]).pipe(Producer.orFail)
+      assert.lengthOf(both, 2)
     }).pipe(Effect.provide(withProducer()))
   )
 
