@@ -246,7 +246,8 @@ export const make = <R = never>(options: Options<R>): Effect.Effect<Settings, Ka
         check.mistakes.push(`bootstrap[${i}] holds an "@": it is host:port, names and passwords are for sasl`)
       else check.mistakes.push(`bootstrap: ${shown(text)} is not host:port`)
     }
-    if (Array.isArray(given) && given.length === 0) check.mistakes.push("bootstrap names no broker")
+    if (Array.isArray(given) && given.length === 0)
+      check.mistakes.push("bootstrap names no broker (in the environment: KAFKA_BOOTSTRAP, such as b1:9092,b2:9092)")
     return yield* rest(options, bootstrap, check)
   })
 
@@ -351,7 +352,7 @@ const provided = <R>(sasl: Security.Sasl<R>, context: Context.Context<R>): Secur
  */
 export const environment: Config.Config<Options> = Config.map(
   Config.all({
-    bootstrap: Config.Array(Schema.String, "BOOTSTRAP"),
+    bootstrap: Config.withDefault(Config.Array(Schema.String, "BOOTSTRAP"), []),
     clientId: optional(Config.String("CLIENT_ID")),
     tls: optional(Config.Boolean("TLS")),
     caFile: optional(Config.String("TLS_CA_FILE")),

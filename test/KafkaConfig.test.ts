@@ -51,7 +51,9 @@ describe("settings", () => {
         "tls.cert needs tls.key",
         "tls.cert: /nowhere/cert.pem cannot be read (ENOENT)"
       ])
-      assert.deepStrictEqual(yield* mistakes({}), ["bootstrap names no broker"])
+      assert.deepStrictEqual(yield* mistakes({}), [
+        "bootstrap names no broker (in the environment: KAFKA_BOOTSTRAP, such as b1:9092,b2:9092)"
+      ])
     })
   )
 
@@ -134,7 +136,7 @@ describe("the environment", () => {
         { host: "b2", port: 9092 }
       ])
       assert.isUndefined((yield* KafkaConfig.make(options)).tls)
-      assert.include((yield* Effect.flip(from({}))).message, "BOOTSTRAP")
+      assert.deepStrictEqual((yield* from({})).bootstrap, [])
     })
   )
 
@@ -156,6 +158,18 @@ describe("the environment", () => {
       assert.strictEqual(sasl?.mechanism, "SCRAM-SHA-512")
       if (sasl?.mechanism === "SCRAM-SHA-512") assert.strictEqual(Redacted.value(sasl.password), "secret")
       assert.notInclude(JSON.stringify(options), "secret")
+    })
+  )
+
+  it.effect("without KAFKA_BOOTSTRAP is told by that name", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        Effect.scoped(Effect.provide(Effect.void, Kafka.layerConfig())).pipe(
+          Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord({})))
+        )
+      )
+      assert.match(String(error), /KAFKA_BOOTSTRAP/)
+      assert.strictEqual(error._tag, "KafkaError")
     })
   )
 
