@@ -327,12 +327,23 @@ const connectSocket = (
     })
   })
 
-/** ApiVersions v0, and where its correlation id stands. The answer has that behind its size. */
-const question = Uint8Array.of(0, 0, 0, 10, 0, 18, 0, 0, 0x53, 0x61, 0x6d, 0x73, 0xff, 0xff)
-const idAt = 8
+/** What an answer has behind its size. */
+const correlationId = [0x53, 0x61, 0x6d, 0x73]
+/** ApiVersions v0; brokers before 0.10 close at that, and answer Metadata v0. */
+const questions = [
+  Uint8Array.of(0, 0, 0, 10, 0, 18, 0, 0, ...correlationId, 0xff, 0xff),
+  Uint8Array.of(0, 0, 0, 14, 0, 3, 0, 0, ...correlationId, 0xff, 0xff, 0, 0, 0, 0)
+]
 
 /** Whether a broker answers there without TLS. */
 const isPlaintext = (address: Address, lookup: Lookup, order: AddressOrder): Effect.Effect<boolean> =>
+  Effect.reduce(
+    questions,
+    () => false,
+    (isSo, question) => (isSo ? Effect.succeed(true) : answers(question, address, lookup, order))
+  )
+
+const answers = (question: Uint8Array, address: Address, lookup: Lookup, order: AddressOrder): Effect.Effect<boolean> =>
   Effect.gen(function* () {
     const answered = Deferred.makeUnsafe<boolean>()
     const tell = (isSo: boolean) => void Deferred.doneUnsafe(answered, Exit.succeed(isSo))
@@ -340,7 +351,7 @@ const isPlaintext = (address: Address, lookup: Lookup, order: AddressOrder): Eff
     const handler: Handler = {
       onData: (chunk) => {
         seen = Buffer.concat([seen, chunk]).subarray(0, 8)
-        if (seen.length === 8) tell(seen.subarray(4).equals(question.subarray(idAt, idAt + 4)))
+        if (seen.length === 8) tell(seen.subarray(4).equals(Uint8Array.from(correlationId)))
       },
       onClose: () => tell(false)
     }

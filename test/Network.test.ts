@@ -420,16 +420,19 @@ describe("TLS", () => {
     )
   }
 
-  /** A plaintext listener of Kafka's: it answers ApiVersions, and ends over what is an absurd size. */
-  const listener = (end: (socket: Net.Socket) => void) => (socket: Net.Socket) =>
-    void socket.once("data", (chunk) =>
-      chunk.readInt32BE(0) < 1e8
-        ? socket.write(Buffer.concat([Buffer.of(0, 0, 0, 10), chunk.subarray(8, 12), Buffer.alloc(6)]))
-        : end(socket)
-    )
+  /** A plaintext listener of Kafka's: it answers (before 0.10 not ApiVersions), and ends over what is an absurd size. */
+  const listener =
+    (end: (socket: Net.Socket) => void, isOld = false) =>
+    (socket: Net.Socket) =>
+      void socket.once("data", (chunk) =>
+        chunk.readInt32BE(0) < 1e8 && !(isOld && chunk.readInt16BE(4) === 18)
+          ? socket.write(Buffer.concat([Buffer.of(0, 0, 0, 10), chunk.subarray(8, 12), Buffer.alloc(6)]))
+          : end(socket)
+      )
   const notTls: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
     ["closes", listener((socket) => void socket.end())],
     ["resets", listener((socket) => socket.resetAndDestroy())],
+    ["is that of 0.9", listener((socket) => void socket.end(), true)],
     ["speaks HTTP", (socket) => void socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"))],
     ["speaks otherwise", (socket) => void socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.2\r\n"))],
     ["speaks first", (socket) => void socket.write("220 mail.test ESMTP\r\n")]
