@@ -15,7 +15,11 @@ const eventually = (what: string, is: Parameters<typeof until>[1]) =>
   until(what, is as () => Effect.Effect<boolean, never, EmbeddedKafka.EmbeddedKafka>, 20 * minute)
 const name = (rest: string) => `org.apache.kafka.${rest}`
 
-const told = new Array<readonly [level: string, event: unknown, text: string]>()
+type Told = readonly [level: string, event: unknown, text: string]
+const told = new Array<Told>()
+/** Whether a warning says that something was not taken, or not told. */
+const isWarned = (told: ReadonlyArray<Told>, words: string): boolean =>
+  told.some(([level, event, text]) => level === "Warn" && event === "telemetryRefused" && text.includes(words))
 const logger = Logger.make(({ fiber, logLevel, message }) => {
   const event = (fiber.getRef(References.CurrentLogAnnotations) as Record<string, unknown>)["kafka.event"]
   if (String(event).startsWith("telemetry")) told.push([logLevel, event, String(message)])
@@ -287,12 +291,7 @@ describe("Telemetry", () => {
         const [large, small] = requests.map(({ request }) => request.metrics.length)
         assert.isAtMost(small, large / 2)
         assert.isAbove((yield* pushed)[0]!.metrics.length, 0)
-        assert.isTrue(
-          told.some(
-            ([level, event, text]) =>
-              level === "Warn" && event === "telemetryRefused" && text.includes("TELEMETRY_TOO_LARGE")
-          )
-        )
+        assert.isTrue(isWarned(told, "TELEMETRY_TOO_LARGE"))
       }),
       receiving()
     )
@@ -307,11 +306,7 @@ describe("Telemetry", () => {
         assert.isAbove(only!.metrics.length, 2)
         assert.isBelow(only!.metrics.length, 15)
         assert.property(values(only), "producer.connection.creation.total")
-        assert.isTrue(
-          told.some(
-            ([level, event, text]) => level === "Warn" && event === "telemetryRefused" && text.includes("no room")
-          )
-        )
+        assert.isTrue(isWarned(told, "no room"))
       }),
       receiving(everything, { telemetry: { maxBytes: 400, subscriptions: { all: everything } } })
     )
@@ -335,12 +330,7 @@ describe("Telemetry", () => {
         Effect.gen(function* () {
           const { asked, pushed: after, told } = yield* answered(api, codes.INVALID_REQUEST)
           assert.deepStrictEqual([asked, after], [[], []])
-          assert.isTrue(
-            told.some(
-              ([level, event, text]) =>
-                level === "Warn" && event === "telemetryRefused" && text.includes("INVALID_REQUEST")
-            )
-          )
+          assert.isTrue(isWarned(told, "INVALID_REQUEST"))
         }),
         receiving()
       )

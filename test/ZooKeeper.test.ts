@@ -44,6 +44,31 @@ const session = (millis: number) => {
   return [...answer]
 }
 
+/** A server that gives a session, and hands each request after it to `answer`, with its type. */
+const serveRequests = (answer: (socket: Net.Socket, request: Buffer, type: number) => void) =>
+  serve((socket) => {
+    let rest = Buffer.alloc(0)
+    let isConnected = false
+    socket.on("data", (chunk) => {
+      rest = Buffer.concat([rest, chunk])
+      while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+        const request = rest.subarray(4, 4 + rest.readInt32BE(0))
+        rest = rest.subarray(4 + request.length)
+        if (isConnected) answer(socket, request, request.readInt32BE(4))
+        else socket.write(frame(session(60_000)))
+        isConnected = true
+      }
+    })
+  })
+
+/** The answer to a request: a code, and nothing besides. */
+const coded = (request: Buffer, code: number) => {
+  const answer = Buffer.alloc(16)
+  answer.writeInt32BE(request.readInt32BE(0), 0)
+  answer.writeInt32BE(code, 12)
+  return frame([...answer])
+}
+
 describe("what is not ZooKeeper", () => {
   const kinds: ReadonlyArray<readonly [what: string, behave: (socket: Net.Socket) => void]> = [
     ["accepts and never answers", (socket) => void socket.resume()],
@@ -91,28 +116,11 @@ it.live("a code that the library does not know is said, and costs nobody the con
     const [create, set] = [1, 5]
     let throttled = 0
     let connections = 0
-    const server = yield* serve((socket) => {
-      let rest = Buffer.alloc(0)
-      let isConnected = false
-      connections++
-      socket.on("data", (chunk) => {
-        rest = Buffer.concat([rest, chunk])
-        while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
-          const request = rest.subarray(4, 4 + rest.readInt32BE(0))
-          rest = rest.subarray(4 + request.length)
-          if (!isConnected) socket.write(frame(session(60_000)))
-          else {
-            const type = request.readInt32BE(4)
-            const answer = Buffer.alloc(16)
-            answer.writeInt32BE(request.readInt32BE(0), 0)
-            // no node; beyond its quota; throttled twice
-            answer.writeInt32BE(type === create ? -125 : type === set && throttled++ < 2 ? -127 : -101, 12)
-            socket.write(frame([...answer]))
-          }
-          isConnected = true
-        }
-      })
+    const server = yield* serveRequests((socket, request, type) => {
+      // no node; beyond its quota; throttled twice
+      socket.write(coded(request, type === create ? -125 : type === set && throttled++ < 2 ? -127 : -101))
     })
+    server.server.on("connection", () => connections++)
     const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
     const asked = Effect.all(
       [zooKeeper.read("/a"), Effect.flip(zooKeeper.create("/a/b", Buffer.from(""))), zooKeeper.read("/a")],
@@ -175,29 +183,12 @@ it.live("watches are asked for again in requests that servers take, however many
     const setWatches = 101
     const longest = Array<number>()
     const asked: Array<string> = []
-    const server = yield* serve((socket) => {
-      let rest = Buffer.alloc(0)
-      let isConnected = false
-      socket.on("data", (chunk) => {
-        rest = Buffer.concat([rest, chunk])
-        while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
-          const request = rest.subarray(4, 4 + rest.readInt32BE(0))
-          rest = rest.subarray(4 + request.length)
-          if (!isConnected) socket.write(frame(session(60_000)))
-          else {
-            const type = request.readInt32BE(4)
-            if (type === setWatches) {
-              longest.push(request.length)
-              asked.push(...(request.toString("latin1").match(/\/a-+\d+/g) ?? []))
-            }
-            const answer = Buffer.alloc(16)
-            answer.writeInt32BE(request.readInt32BE(0), 0)
-            answer.writeInt32BE(type === setWatches ? 0 : -101, 12)
-            socket.write(frame([...answer]))
-          }
-          isConnected = true
-        }
-      })
+    const server = yield* serveRequests((socket, request, type) => {
+      if (type === setWatches) {
+        longest.push(request.length)
+        asked.push(...(request.toString("latin1").match(/\/a-+\d+/g) ?? []))
+      }
+      socket.write(coded(request, type === setWatches ? 0 : -101))
     })
     const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
     const paths = Array.from({ length: 3000 }, (_, i) => `/a${"-".repeat(100)}${i}`)
@@ -214,21 +205,9 @@ it.live("what is watched is asked for a thousand at a time: heartbeats have thei
   Effect.gen(function* () {
     const [getData, getChildren] = [4, 12]
     let reads = 0
-    const server = yield* serve((socket) => {
-      let rest = Buffer.alloc(0)
-      let isConnected = false
-      socket.on("data", (chunk) => {
-        rest = Buffer.concat([rest, chunk])
-        while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
-          const request = rest.subarray(4, 4 + rest.readInt32BE(0))
-          rest = rest.subarray(4 + request.length)
-          const type = isConnected ? request.readInt32BE(4) : undefined
-          if (!isConnected) socket.write(frame(session(60_000)))
-          else if (type === getData) reads++
-          else if (type === getChildren) socket.destroy()
-          isConnected = true
-        }
-      })
+    const server = yield* serveRequests((socket, _, type) => {
+      if (type === getData) reads++
+      else if (type === getChildren) socket.destroy()
     })
     const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
     for (let i = 0; i < 1500; i++) yield* Effect.forkScoped(Stream.runDrain(zooKeeper.watch(`/a/${i}`)))
