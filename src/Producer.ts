@@ -92,9 +92,9 @@ export class Producer extends Context.Service<
       Topic.EncodingServices<Topic.Topic<N, K, V, H>>
     >
     /**
-     * Sends many records and answers for each, in their order. It never fails as a whole: `Producer.orFail` does, where one has. A large array is encoded and
-     * handed over a slice at a time, and what others send meanwhile goes between. Bytes of the entries are lent, as those
-     * of `send` are.
+     * Sends many records and answers for each, in their order. It never fails as a whole: `Producer.orFail` does, where
+     * one has. A large array is encoded and handed over a slice at a time, and what others send meanwhile goes between.
+     * Bytes of the entries are lent, as those of `send` are.
      */
     readonly sendAll: <
       N extends string,

@@ -39,7 +39,10 @@ export interface SendOptions {
   readonly noResponse?: boolean
   /** Called when its bytes are handed to the connection: from here on the broker may get it, whatever comes of it. */
   readonly onSent?: () => void
-  /** Called while its response is on the way: with each 16 KiB that come, and as a long one is read. Whoever waits need not ask others. */
+  /**
+   * Called while its response is on the way: with each 16 KiB that come, and as a long one is read. Whoever waits need not
+   * ask others.
+   */
   readonly onProgress?: () => void
   /**
    * Called when the connection ends that the request was handed to, also where it has long completed: the one way in

@@ -5,9 +5,10 @@
  * answering reads until it has noticed, for longer than a session: only what the leader had a part in, a write, or
  * connecting, says that the session lives. The leader hears of us late, by what a server relays with each of its pings,
  * so that the session can be known to live for three quarters of its time-out from when we sent what was answered, and
- * not a moment longer; by a clock that counts the time in which the machine was suspended. A heartbeat, a write that changes nothing, goes out every sixth of the time-out; one that is not
- * answered for a third of it costs the connection, and there is a quarter to find a better one before the session is
- * lost. Whatever comes back later, lost has been said, and what was owned because of the session must be looked at again.
+ * not a moment longer; by a clock that counts the time in which the machine was suspended. A heartbeat, a write that
+ * changes nothing, goes out every sixth of the time-out; one that is not answered for a third of it costs the connection,
+ * and there is a quarter to find a better one before the session is lost. Whatever comes back later, lost has been said,
+ * and what was owned because of the session must be looked at again.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
