@@ -10,7 +10,6 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Bootstrap from "./Bootstrap.ts"
@@ -25,7 +24,7 @@ import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
 import * as NativeTransport from "./NativeTransport.ts"
 import * as Network from "./Network.ts"
 import * as NodeNetwork from "./NodeNetwork.ts"
-import { perService } from "./PerService.ts"
+import { fromConfig, perService } from "./PerService.ts"
 import type * as Transport from "./Transport.ts"
 import type { ZooKeeper } from "./ZooKeeper.ts"
 
@@ -104,10 +103,7 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broke
  */
 export const layerConfig = (
   options: Config.Wrap<Options> = KafkaConfig.environment
-): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | Config.ConfigError> =>
-  perService([ConfigProvider.ConfigProvider], () =>
-    Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
-  )
+): Layer.Layer<Kafka | Broker.Brokers, KafkaError.KafkaError | Config.ConfigError> => fromConfig(options, layer)
 
 /**
  * The same as `layerZooKeeper`, over a Network of one's own.

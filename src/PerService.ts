@@ -3,6 +3,8 @@
  * identity, whatever it is provided with: a constant, or one that an application keeps as such, would be given to a
  * second cluster's programs as it was built over the first.
  */
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -40,3 +42,10 @@ export const perService = <K, A, E>(
     })
   )
 }
+
+/** The Layer of settings that are read from Config: another one for each ConfigProvider. */
+export const fromConfig = <O, A, E>(
+  options: Config.Wrap<O>,
+  layer: (options: O) => Layer.Layer<A, E>
+): Layer.Layer<A, E | Config.ConfigError> =>
+  perService([ConfigProvider.ConfigProvider], () => Layer.unwrap(Effect.map(Config.unwrap(options), layer)))

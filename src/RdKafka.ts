@@ -11,7 +11,6 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -34,7 +33,7 @@ import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
 import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
 import * as NodeNetwork from "./NodeNetwork.ts"
-import { perService } from "./PerService.ts"
+import { fromConfig, perService } from "./PerService.ts"
 import * as InitProducerId from "./protocol/messages/InitProducerId.ts"
 import { type ProduceSettings, Transport } from "./Transport.ts"
 import type { ZooKeeper } from "./ZooKeeper.ts"
@@ -268,10 +267,7 @@ export const layer = <R = never>(options: Options<R>): Layer.Layer<Kafka | Broke
  */
 export const layerConfig = (
   options: Config.Wrap<Options> = KafkaConfig.environment
-): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError | Config.ConfigError> =>
-  perService([ConfigProvider.ConfigProvider], () =>
-    Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
-  )
+): Layer.Layer<Kafka | Brokers, KafkaError.KafkaError | Config.ConfigError> => fromConfig(options, layer)
 
 /**
  * The same, with the first brokers found in ZooKeeper.

@@ -21,7 +21,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -38,7 +37,7 @@ import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
-import { perService } from "./PerService.ts"
+import { fromConfig } from "./PerService.ts"
 import type * as Client from "./zookeeper/Client.ts"
 import * as ConnectString from "./zookeeper/ConnectString.ts"
 import * as Ensemble from "./zookeeper/Ensemble.ts"
@@ -473,10 +472,7 @@ export const layer = (options: Options): Layer.Layer<ZooKeeper, KafkaError.Kafka
  */
 export const layerConfig = (
   options: Config.Wrap<Options> = { connect: Config.String("ZOOKEEPER_CONNECT") }
-): Layer.Layer<ZooKeeper, KafkaError.KafkaError | Config.ConfigError> =>
-  perService([ConfigProvider.ConfigProvider], () =>
-    Layer.unwrap(Effect.map(Config.unwrap(options), (options) => layer(options)))
-  )
+): Layer.Layer<ZooKeeper, KafkaError.KafkaError | Config.ConfigError> => fromConfig(options, layer)
 
 /**
  * An ensemble in memory, which several clients share, and what tests may do to it.
