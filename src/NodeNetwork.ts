@@ -3,14 +3,13 @@
  *
  * @since 0.1.0
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Dns from "node:dns"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import { AddressOrder } from "./connection/AddressOrder.ts"
+import * as Plaintext from "./connection/Plaintext.ts"
 import { shown } from "./Checks.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
@@ -327,42 +326,15 @@ const connectSocket = (
     })
   })
 
-/** What an answer has behind its size. */
-const correlationId = [0x53, 0x61, 0x6d, 0x73]
-/** ApiVersions v0; brokers before 0.10 close at that, and answer Metadata v0. */
-const questions = [
-  Uint8Array.of(0, 0, 0, 10, 0, 18, 0, 0, ...correlationId, 0xff, 0xff),
-  Uint8Array.of(0, 0, 0, 14, 0, 3, 0, 0, ...correlationId, 0xff, 0xff, 0, 0, 0, 0)
-]
+/** Closes it with the Scope. */
+const closing = (open: Effect.Effect<Open, KafkaError.KafkaError>) =>
+  Effect.acquireRelease(open, ({ close }) => Effect.sync(close), { interruptible: true })
 
 /** Whether a broker answers there without TLS. */
 const isPlaintext = (address: Address, lookup: Lookup, order: AddressOrder): Effect.Effect<boolean> =>
-  Effect.reduce(
-    questions,
-    () => false,
-    (isSo, question) => (isSo ? Effect.succeed(true) : answers(question, address, lookup, order))
-  )
-
-const answers = (question: Uint8Array, address: Address, lookup: Lookup, order: AddressOrder): Effect.Effect<boolean> =>
-  Effect.gen(function* () {
-    const answered = Deferred.makeUnsafe<boolean>()
-    const tell = (isSo: boolean) => void Deferred.doneUnsafe(answered, Exit.succeed(isSo))
-    let seen = Buffer.alloc(0)
-    const handler: Handler = {
-      onData: (chunk) => {
-        seen = Buffer.concat([seen, chunk]).subarray(0, 8)
-        if (seen.length === 8) tell(seen.subarray(4).equals(Uint8Array.from(correlationId)))
-      },
-      onClose: () => tell(false)
-    }
-    const open = connectSocket({ ...address, tls: undefined }, handler, undefined, lookup, order)
-    const connection = yield* Effect.acquireRelease(open, ({ close }) => Effect.sync(close), { interruptible: true })
-    connection.write([question])
-    return yield* Deferred.await(answered)
-  }).pipe(
-    Effect.scoped,
-    Effect.orElseSucceed(() => false),
-    Effect.timeoutOrElse({ duration: attemptMillis, orElse: () => Effect.succeed(false) })
+  Plaintext.isAnswered(
+    (handler) => closing(connectSocket({ ...address, tls: undefined }, handler, undefined, lookup, order)),
+    attemptMillis
   )
 
 /**
@@ -376,14 +348,12 @@ export const make = (options: { readonly lookup?: Lookup | undefined } = {}): Ne
   const lookup = options.lookup ?? Dns.lookup
   return Network.of({
     connect: (address, handler) =>
-      Effect.acquireRelease(
+      closing(
         Effect.flatMap(address.tls === undefined ? Effect.undefined : address.tls.context, (context) =>
           Effect.catchDefect(connectSocket(address, handler, context, lookup, order), (defect) =>
             Effect.fail(unreachable(address, String(defect), defect))
           )
-        ),
-        (connection) => Effect.sync(connection.close),
-        { interruptible: true }
+        )
       )
   })
 }
