@@ -7,7 +7,8 @@
  *
  * @since 0.1.0
  */
-import type { TopicPartition } from "./TopicPartition.ts"
+import { holdersOf } from "./Holders.ts"
+import { key, type TopicPartition } from "./TopicPartition.ts"
 
 /**
  * A member as its leader sees it.
@@ -147,8 +148,6 @@ export const roundRobin: Assignor = {
 
 // ── sticky
 
-const key = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
-
 /** Who claims what, and who of them is believed. */
 interface Claims {
   /**
@@ -162,19 +161,18 @@ interface Claims {
 
 const claims = (members: ReadonlyArray<Member>): Claims => {
   const owners = new Map<string, { memberId: string; readonly generation: number }>()
-  const holders = new Map<string, Set<string>>()
   for (const { generation, memberId, owned } of members) {
     for (const partition of owned) {
       const name = key(partition)
-      const held = holders.get(name)
-      if (held === undefined) holders.set(name, new Set([memberId]))
-      else held.add(memberId)
       const other = owners.get(name)
       if (other === undefined || generation > other.generation) owners.set(name, { memberId, generation })
       else if (generation === other.generation && memberId !== other.memberId) other.memberId = ""
     }
   }
-  return { owners: new Map([...owners].map(([partition, { memberId }]) => [partition, memberId])), holders }
+  return {
+    owners: new Map([...owners].map(([partition, { memberId }]) => [partition, memberId])),
+    holders: holdersOf(members)
+  }
 }
 
 /** Topics in order, each with its partitions as far as they exist. */

@@ -12,6 +12,7 @@ import type * as Assignor from "../Assignor.ts"
 import { broken } from "../engine/MemberWork.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { holdersOf } from "../Holders.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ClassicRequests } from "./ClassicRequests.ts"
 import type { Command, Event, Member } from "./ClassicState.ts"
@@ -65,15 +66,7 @@ const holdsUp = (api: "JoinGroup" | "SyncGroup", code: number, count: number): b
  * may withhold it themselves, as `cooperativeSticky` does; else both would read it, until the first has heard of it.
  */
 const withheld = (members: ReadonlyArray<Assignor.Member>, shares: Assignor.Assignment): Assignor.Assignment => {
-  const holders = new Map<string, Set<string>>()
-  for (const { memberId, owned } of members) {
-    for (const partition of owned) {
-      const key = TopicPartition.key(partition)
-      const known = holders.get(key)
-      if (known === undefined) holders.set(key, new Set([memberId]))
-      else known.add(memberId)
-    }
-  }
+  const holders = holdersOf(members)
   const isFree = (memberId: string) => (partition: TopicPartition.TopicPartition) =>
     holders.get(TopicPartition.key(partition))?.has(memberId) ?? true
   return new Map([...shares].map(([memberId, partitions]) => [memberId, partitions.filter(isFree(memberId))]))

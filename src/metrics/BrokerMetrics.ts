@@ -2,7 +2,8 @@
 import type * as KafkaError from "../KafkaError.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import { type Attributes, kept, type Meter, type Series } from "./Meter.ts"
+import { kept } from "../Kept.ts"
+import type { Attributes, Meter, Series } from "./Meter.ts"
 
 /** A connection, as far as it is counted. */
 export interface Counted {

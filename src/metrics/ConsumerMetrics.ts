@@ -3,7 +3,8 @@ import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import { type Attributes, kept, type Meter, type Series } from "./Meter.ts"
+import { kept } from "../Kept.ts"
+import type { Attributes, Meter, Series } from "./Meter.ts"
 
 /** A partition, as gauges read it; undefined and below 0: not known. */
 export interface Watched extends TopicPartition {

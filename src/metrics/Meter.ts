@@ -6,6 +6,7 @@
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
+import { kept } from "../Kept.ts"
 import type { Definition } from "./Definitions.ts"
 
 export type Attributes = Readonly<Record<string, string>>
@@ -75,16 +76,6 @@ export interface Meter {
   readonly gauge: (definition: Definition, read: () => number, options?: GaugeOptions) => () => void
 }
 
-/** What stands under a key, made where nothing does yet. Of more than `most` the oldest is forgotten. */
-export const kept = <A>(all: Map<string, A>, key: string, make: () => A, most = Infinity): A => {
-  let one = all.get(key)
-  if (one !== undefined) return one
-  all.set(key, (one = make()))
-  const [oldest] = all.keys()
-  if (oldest !== undefined && all.size > most) all.delete(oldest)
-  return one
-}
-
 /** Counts nothing. */
 export const none: Meter = { series: () => silent, gauge: () => () => {} }
 
@@ -119,7 +110,7 @@ class RegistryMeter implements Meter {
         ? Metric.counter(name, { description, attributes, incremental: true })
         : Metric.histogram(name, { description, attributes, boundaries })
     const context = this.#context
-    const updated = kept<Updated>(all, keyOf(this.#base, mine), () => ({
+    const updated = kept<string, Updated>(all, keyOf(this.#base, mine), () => ({
       definition,
       base: this.#base,
       more: mine,

@@ -2,7 +2,8 @@
 import type * as KafkaError from "../KafkaError.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import { kept, type Meter, type Series } from "./Meter.ts"
+import { kept } from "../Kept.ts"
+import type { Meter, Series } from "./Meter.ts"
 
 const send = { "messaging.operation.name": "send" }
 

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Zk from "node-zookeeper-client"
 import { type Client, Code, type Done, type Listener, type Stat } from "./Client.ts"
+import { kept } from "../Kept.ts"
 import { Frames } from "./Frames.ts"
 
 /** SYNC_CONNECTED, CONNECTED_READ_ONLY, EXPIRED and AUTH_FAILED, as the library numbers them. */
@@ -260,9 +261,7 @@ export const open = (context: Context, listener: Listener): Client => {
       watchers.set(key, (watcher = one))
     }
     watcher.waiting.add(watch)
-    const own = places.get(watch)
-    if (own === undefined) places.set(watch, new Set([watcher.waiting]))
-    else own.add(watcher.waiting)
+    kept(places, watch, () => new Set<Set<() => void>>()).add(watcher.waiting)
     return watcher.fire
   }
 

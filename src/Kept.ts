@@ -1,0 +1,10 @@
+/** What is made once for each key, and kept. Pure. */
+
+/** What stands under a key, made where nothing does yet. Of more than `most` the oldest is forgotten. */
+export const kept = <K, A>(all: Map<K, A>, key: K, make: () => A, most = Infinity): A => {
+  let one = all.get(key)
+  if (one !== undefined) return one
+  all.set(key, (one = make()))
+  if (all.size > most) all.delete(all.keys().next().value as K)
+  return one
+}
