@@ -34,6 +34,8 @@ export interface Options {
   readonly format: string
   readonly json: boolean
   readonly encoding: Records.Encoding
+  /** Whether records of open and aborted transactions are read. Default `committed`. */
+  readonly isolation?: "committed" | "uncommitted" | undefined
   /** What stands for a key or value that is null. Default `NULL`. */
   readonly nullText?: string | undefined
   /** A file in place of the output. */
@@ -59,7 +61,7 @@ export const consuming = (given: Connection.Given, options: Options) =>
   Connection.connected(
     given,
     Effect.gen(function* () {
-      const { count, encoding, group, partitions, topic } = options
+      const { count, encoding, group, isolation, partitions, topic } = options
       if (count !== undefined && count <= 0) return yield* wrong(`--count must be more than 0, not ${count}`)
       if (group !== undefined && (options.until !== undefined || partitions.length > 0))
         return yield* wrong("--until, --end and --partition are without --group: a group reads on, all of it")
@@ -71,10 +73,11 @@ export const consuming = (given: Connection.Given, options: Options) =>
           ? yield* Consumer.assign({
               topic: records,
               from,
+              isolation,
               ...(until === undefined ? {} : { until }),
               ...(partitions.length === 0 ? {} : { partitions })
             })
-          : yield* Consumer.subscribe({ group, topics: [records], from })
+          : yield* Consumer.subscribe({ group, topics: [records], from, isolation })
       const format = Records.formatter(options.format, encoding, options.nullText ?? "NULL")
       const line = options.json
         ? (record: Records.Read) => Buffer.from(`${Output.json(Records.object(record, encoding))}\n`)
@@ -151,6 +154,9 @@ export const command = Command.make(
       defaulting("What stands for a key or value that is null", "NULL")
     ),
     json: Connection.jsonFlag,
+    isolation: Flag.Literals("isolation", ["committed", "uncommitted"]).pipe(
+      defaulting("Whether records of open and aborted transactions are printed", "committed")
+    ),
     encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(defaulting("How bytes are written", "utf8"))
   },
   (given) =>

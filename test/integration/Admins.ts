@@ -1,7 +1,11 @@
 /** What the tests of `Admin` on real brokers share: a client, Java's tools, and how answers are read. */
 import { assert } from "@effect/vitest"
 import { Effect, Layer, Result, Schedule } from "effect"
-import { Admin, Kafka, Producer } from "samsa"
+import { Admin, type Broker, Cluster, ErrorCode, Kafka, type KafkaError, Producer } from "samsa"
+import * as AddPartitionsToTxn from "samsa/protocol/messages/AddPartitionsToTxn"
+import * as InitProducerId from "samsa/protocol/messages/InitProducerId"
+import * as Produce from "samsa/protocol/messages/Produce"
+import { batch } from "../parity/Records.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 
@@ -45,3 +49,75 @@ export const codeOf = <A>(answer: Admin.Answer<A> | undefined): number | string 
   const { reason } = failure(answer)
   return reason._tag === "Server" || reason._tag === "GroupRefused" ? reason.code : reason._tag
 }
+
+/**
+ * Opens a transaction with a partition in it, by hand: gives its producer id and epoch. A coordinator that has just
+ * begun to lead, and loads its log, is asked again, as producers do.
+ */
+export const begin = (id: string, topic: string) =>
+  Effect.gen(function* () {
+    const cluster = yield* Cluster.Cluster
+    const ask = <A>(
+      send: (broker: Broker.Broker) => Effect.Effect<A, KafkaError.KafkaError>,
+      code: (answer: A) => number
+    ) =>
+      eventually(
+        Effect.tap(Effect.flatMap(cluster.coordinator("transaction", id), send), (answer) =>
+          Effect.sync(() => {
+            if (ErrorCode.isTransient(code(answer))) cluster.forgetCoordinator("transaction", id)
+          })
+        ),
+        (answer) => !ErrorCode.isTransient(code(answer))
+      )
+    const { errorCode, producerEpoch, producerId } = yield* ask(
+      (coordinator) => coordinator.send(InitProducerId, () => ({ transactionalId: id, transactionTimeoutMs: 60_000 })),
+      (answer) => answer.errorCode
+    )
+    assert.strictEqual(errorCode, 0)
+    const codeOfFirst = (answer: (typeof AddPartitionsToTxn.Response.schema)["Type"]) =>
+      answer.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode ?? -1
+    const added = yield* ask(
+      (coordinator) =>
+        coordinator.send(
+          AddPartitionsToTxn,
+          () => ({
+            v3AndBelowTransactionalId: id,
+            v3AndBelowProducerId: producerId,
+            v3AndBelowProducerEpoch: producerEpoch,
+            v3AndBelowTopics: [{ name: topic, partitions: [0] }]
+          }),
+          { maxVersion: 3 }
+        ),
+      codeOfFirst
+    )
+    assert.strictEqual(codeOfFirst(added), 0)
+    return { producerId, producerEpoch }
+  })
+
+/** Writes a record within a transaction that `begin` opened. */
+export const write = (
+  id: string,
+  to: {
+    readonly topic: string
+    readonly partition: number
+    readonly producerId: number
+    readonly producerEpoch: number
+  }
+) =>
+  Effect.gen(function* () {
+    const cluster = yield* Cluster.Cluster
+    const { broker } = yield* cluster.leader(to)
+    const { producerEpoch, producerId } = to
+    const records = batch(["open"], { producerId, producerEpoch, baseSequence: 0, transactional: true })
+    const { responses } = yield* broker.send(
+      Produce,
+      () => ({
+        transactionalId: id,
+        acks: -1,
+        timeoutMs: 10_000,
+        topicData: [{ name: to.topic, partitionData: [{ index: to.partition, records }] }]
+      }),
+      { maxVersion: 8 }
+    )
+    assert.strictEqual(responses[0]!.partitionResponses[0]!.errorCode, 0)
+  })

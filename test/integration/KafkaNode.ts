@@ -29,6 +29,8 @@ export interface KafkaNode {
   readonly host: string
   /** Of the plaintext listener. */
   readonly port: number
+  /** Of the KRaft controller. */
+  readonly controllerPort: number
   readonly pid: () => number | undefined
   readonly running: () => boolean
   /** SIGKILL: completes when the process is gone. */
@@ -186,6 +188,7 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
       id: ports.id,
       host: "127.0.0.1",
       port,
+      controllerPort: ports.controller,
       pid: () => (running() ? child?.pid : undefined),
       running,
       kill: Effect.suspend(() => {

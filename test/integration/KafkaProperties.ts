@@ -26,7 +26,15 @@ export interface Cluster {
   readonly zooKeeperPort: number | undefined
   readonly certificates: Certificates.Certificates | undefined
   readonly overrides: Settings
+  /** Whether voters are added and removed while it runs (KIP-853, from 3.9 on). */
+  readonly dynamicQuorum: boolean
+  /** How many folders a node keeps its partitions in. */
+  readonly dirs: number
 }
+
+/** A voter by the form that the storage tool takes: `id@host:port:directory`. */
+export const voter = (node: NodePorts): string =>
+  `${node.id}@127.0.0.1:${node.controller}:${Buffer.alloc(16, node.id).toString("base64url")}`
 
 const security = "org.apache.kafka.common.security"
 
@@ -65,7 +73,9 @@ const addressing = (cluster: Cluster, node: NodePorts): Settings => {
       "listener.security.protocol.map":
         "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
       "inter.broker.listener.name": "PLAINTEXT",
-      "controller.quorum.voters": cluster.nodes.map((n) => `${n.id}@127.0.0.1:${n.controller}`).join(","),
+      ...(cluster.dynamicQuorum
+        ? { "controller.quorum.bootstrap.servers": cluster.nodes.map((n) => `127.0.0.1:${n.controller}`).join(",") }
+        : { "controller.quorum.voters": cluster.nodes.map((n) => `${n.id}@127.0.0.1:${n.controller}`).join(",") }),
       "broker.heartbeat.interval.ms": 500,
       // that long a killed broker cannot come back (default 9 s)
       "broker.session.timeout.ms": 6000
@@ -133,7 +143,7 @@ export const text = (cluster: Cluster, node: NodePorts, folder: string): string 
   const replication = Math.min(cluster.nodes.length, 3)
   const settings: Settings = {
     ...addressing(cluster, node),
-    "log.dirs": Path.join(folder, "data"),
+    "log.dirs": Array.from({ length: cluster.dirs }, (_, i) => Path.join(folder, `data${i || ""}`)).join(","),
     "offsets.topic.num.partitions": 1,
     "offsets.topic.replication.factor": replication,
     "num.network.threads": 2,

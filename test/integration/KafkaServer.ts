@@ -25,6 +25,10 @@ export interface Options {
   readonly brokers?: number
   /** Beside `PLAINTEXT`, which is always there. */
   readonly listeners?: ReadonlyArray<KafkaProperties.Listener>
+  /** With KRaft: `dynamic` has voters that can be added and removed (from 3.9 on). Default `static`. */
+  readonly quorum?: "static" | "dynamic"
+  /** How many folders each node keeps its partitions in; default 1. */
+  readonly dirs?: number
   /** Settings of `server.properties`, over those of the harness. */
   readonly properties?: KafkaProperties.Settings
   /** `c1` starts quicker; `full` is for measuring. Default `c1`. */
@@ -150,8 +154,11 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
       nodes: ports,
       zooKeeperPort: zooKeeper,
       certificates,
-      overrides: options.properties ?? {}
+      overrides: options.properties ?? {},
+      dynamicQuorum: options.quorum === "dynamic",
+      dirs: options.dirs ?? 1
     }
+    const voters = cluster.dynamicQuorum ? ["--initial-controllers", ports.map(KafkaProperties.voter).join(",")] : []
     const nodes = yield* Effect.forEach(
       ports,
       (node) =>
@@ -169,7 +176,8 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
                 `${mechanism}=[name=${username},password=${password}]`
               ])
             )
-            yield* tool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties, ...(scram ? users : []))
+            const added = [...voters, ...(scram ? users : [])]
+            yield* tool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties, ...added)
           }
           return yield* KafkaNode.make({ ...common, zooKeeper }, own, node)
         }),

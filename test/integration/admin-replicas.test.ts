@@ -1,13 +1,8 @@
 /** Replicas, elections, directories, producers, transactions, features and the quorum by `Admin`, on clusters of three. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Result, Schema } from "effect"
-import { Admin, type Broker, Cluster, ErrorCode, type KafkaError, Producer, Topic } from "samsa"
-
-import * as AddPartitionsToTxn from "samsa/protocol/messages/AddPartitionsToTxn"
-import * as InitProducerId from "samsa/protocol/messages/InitProducerId"
-import * as Produce from "samsa/protocol/messages/Produce"
-import { batch } from "../parity/Records.ts"
-import { codeOf, eventually, tool, value, withAdmin } from "./Admins.ts"
+import { Admin, ErrorCode, Producer, Topic } from "samsa"
+import { begin, codeOf, eventually, tool, value, withAdmin, write } from "./Admins.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import type { Mode, Version } from "./KafkaVersion.ts"
@@ -22,53 +17,11 @@ const clusters: ReadonlyArray<readonly [Version, Mode]> = [
 
 const text = (name: string) => Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
 
-/**
- * Opens a transaction with a partition in it, by hand: gives its producer id and epoch. A coordinator that has just
- * begun to lead, and loads its log, is asked again, as producers do.
- */
-const begin = (id: string, topic: string) =>
-  Effect.gen(function* () {
-    const cluster = yield* Cluster.Cluster
-    const ask = <A>(
-      send: (broker: Broker.Broker) => Effect.Effect<A, KafkaError.KafkaError>,
-      code: (answer: A) => number
-    ) =>
-      eventually(
-        Effect.tap(Effect.flatMap(cluster.coordinator("transaction", id), send), (answer) =>
-          Effect.sync(() => {
-            if (ErrorCode.isTransient(code(answer))) cluster.forgetCoordinator("transaction", id)
-          })
-        ),
-        (answer) => !ErrorCode.isTransient(code(answer))
-      )
-    const { errorCode, producerEpoch, producerId } = yield* ask(
-      (coordinator) => coordinator.send(InitProducerId, () => ({ transactionalId: id, transactionTimeoutMs: 60_000 })),
-      (answer) => answer.errorCode
-    )
-    assert.strictEqual(errorCode, 0)
-    const codeOfFirst = (answer: (typeof AddPartitionsToTxn.Response.schema)["Type"]) =>
-      answer.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode ?? -1
-    const added = yield* ask(
-      (coordinator) =>
-        coordinator.send(
-          AddPartitionsToTxn,
-          () => ({
-            v3AndBelowTransactionalId: id,
-            v3AndBelowProducerId: producerId,
-            v3AndBelowProducerEpoch: producerEpoch,
-            v3AndBelowTopics: [{ name: topic, partitions: [0] }]
-          }),
-          { maxVersion: 3 }
-        ),
-      codeOfFirst
-    )
-    assert.strictEqual(codeOfFirst(added), 0)
-    return { producerId, producerEpoch }
-  })
-
 for (const [version, mode] of clusters) {
   const has = (...other: ReadonlyArray<number>) => KafkaVersion.atLeast(version, ...other)
-  layer(Layer.merge(KafkaServer.layer({ version, mode, brokers: 3 }), JavaTools.layer), { excludeTestServices: true })(
+  const quorum = mode === "kraft" ? "dynamic" : "static"
+  const cluster = KafkaServer.layer({ version, mode, brokers: 3, quorum, dirs: 2 })
+  layer(Layer.merge(cluster, JavaTools.layer), { excludeTestServices: true })(
     `replicas by Admin on Kafka ${version} (${mode})`,
     (it) => {
       it.effect("are reassigned, and leaders elected", () =>
@@ -143,12 +96,30 @@ for (const [version, mode] of clusters) {
             assert.strictEqual(codeOf(none), "Misconfigured")
             const java = yield* tool("LogDirsCommand", "--describe", "--broker-list", "2", "--topic-list", "sized")
             assert.include(java, `"size":${sized(value(two))[0]!.size}`)
-            const [moved, stays] = yield* admin.moveReplicas([
-              { topic: "sized", partition: 0, broker: 2, path: "/no/such/folder" },
-              { topic: "sized", partition: 0, broker: 2, path: value(two).dirs[0]!.path }
+            const place = (dirs: Admin.BrokerLogDirs) =>
+              dirs.dirs
+                .filter(({ replicas }) => replicas.some(({ topic }) => topic === "sized"))
+                .map(({ path }) => path)
+            const replica = { topic: "sized", partition: 0, broker: 2 }
+            const [nowhere, stays] = yield* admin.moveReplicas([
+              { ...replica, path: "/no/such/folder" },
+              { ...replica, path: place(value(two))[0]! }
             ])
-            assert.strictEqual(codeOf(moved), codes.LOG_DIR_NOT_FOUND)
+            assert.strictEqual(codeOf(nowhere), codes.LOG_DIR_NOT_FOUND)
             value(stays)
+            const other = value(two).dirs.find(({ path }) => path !== place(value(two))[0])!.path
+            yield* Admin.orFail(admin.moveReplicas([{ ...replica, path: other }]))
+            yield* eventually(
+              Effect.map(Admin.orFail(admin.describeLogDirs([2])), ([dirs]) => place(dirs!)),
+              (paths) => String(paths) === other
+            )
+            const later = yield* tool("LogDirsCommand", "--describe", "--broker-list", "2", "--topic-list", "sized")
+            const told = JSON.parse(later.split("\n").find((line) => line.startsWith("{"))!).brokers[0].logDirs
+            const theirs = told.filter((dir: { partitions: ReadonlyArray<unknown> }) => dir.partitions.length > 0)
+            assert.deepStrictEqual(
+              theirs.map((dir: { logDir: string }) => dir.logDir),
+              [other]
+            )
           })
         )
       )
@@ -198,25 +169,7 @@ for (const [version, mode] of clusters) {
 
             // A transaction that nobody ends holds up who reads what is committed, until it is aborted by hand.
             const tx = { topic: "tx", partition: 0 }
-            const cluster = yield* Cluster.Cluster
-            const { broker: leader } = yield* cluster.leader(tx)
-            const records = batch(["open"], {
-              producerId,
-              producerEpoch: value(described).producerEpoch,
-              baseSequence: 0,
-              transactional: true
-            })
-            const written = yield* leader.send(
-              Produce,
-              () => ({
-                transactionalId: "t-1",
-                acks: -1,
-                timeoutMs: 10_000,
-                topicData: [{ name: "tx", partitionData: [{ index: 0, records }] }]
-              }),
-              { maxVersion: 8 }
-            )
-            assert.strictEqual(written.responses[0]!.partitionResponses[0]!.errorCode, 0)
+            yield* write("t-1", { ...value(described), ...tx })
             const stable = Effect.map(
               Admin.orFail(admin.listOffsets([{ ...tx, at: "latest" }], { isolation: "committed" })),
               ([one]) => one!.offset
@@ -296,6 +249,23 @@ for (const [version, mode] of clusters) {
               })
             )
             assert.oneOf(added.reason._tag, ["Server"])
+            // A controller that follows is taken out, and votes again: each time the quorum tells of it.
+            const follower = quorum.voters.find(({ id }) => id !== quorum.leader)!
+            const { nodes } = yield* KafkaServer.KafkaServer
+            const port = nodes.find(({ id }) => id === follower.id)!.controllerPort
+            const itself = { id: follower.id, directoryId: follower.directoryId! }
+            const voting = (voters: number) => eventually(admin.describeQuorum(), (now) => now.voters.length === voters)
+            yield* admin.removeVoter(itself)
+            const without = yield* voting(2)
+            assert.notInclude(
+              without.voters.map(({ id }) => id),
+              follower.id
+            )
+            yield* eventually(admin.describeQuorum(), ({ observers }) =>
+              observers.some(({ directoryId, id }) => id === follower.id && directoryId === follower.directoryId)
+            )
+            yield* admin.addVoter({ ...itself, listeners: [{ name: "CONTROLLER", host: "127.0.0.1", port }] })
+            assert.deepStrictEqual((yield* voting(3)).voters.map(({ id }) => id).sort(), [1, 2, 3])
             const cluster = yield* admin.describeCluster({ fenced: true })
             assert.strictEqual(cluster.brokers.length, 3)
           })
