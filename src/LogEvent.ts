@@ -34,6 +34,12 @@ export const levels = {
   lost: "Warn",
   waiting: "Warn",
   goesOn: "Info",
+  /** A member to which its group gives nothing. */
+  noPartition: "Info",
+  /** Records are delivered, and none was ever marked. */
+  neverMarked: "Warn",
+  /** What ends `run`: the record that could not be handled. */
+  handlerFailed: "Error",
   drainTimedOut: "Warn",
   stalled: "Warn",
   commitFailed: "Warn",
@@ -70,6 +76,7 @@ export interface Where {
   readonly broker?: string | number | undefined
   readonly topic?: string | undefined
   readonly partition?: number | undefined
+  readonly offset?: number | undefined
   readonly group?: string | undefined
   readonly member?: string | undefined
   readonly producerId?: number | undefined

@@ -29,7 +29,7 @@ export interface Owner {
   readonly failed: (error: KafkaError) => Effect.Effect<void>
   /** Something of the membership has died, where nobody waits for it: whoever reads dies of it. */
   readonly died: (defect: unknown) => Effect.Effect<void>
-  /** The group shares out anew: this member begins to join. For metrics alone; left out of by memberships that do not join. */
+  /** The group shares out anew: this member begins to join. For metrics, and what is told of a group that does not form; left out by memberships that do not join. */
   readonly rebalancing?: (() => void) | undefined
   /**
    * The group cannot be joined now, or something that another member wrote cannot be read: it is tried again, and the

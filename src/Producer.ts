@@ -62,8 +62,8 @@ export class Producer extends Context.Service<
   Producer,
   {
     /**
-     * Sends one record and waits for its acknowledgement. Interrupting it takes the record back, if it has not been sent
-     * yet. Bytes of the entry are lent: they must not change until the Effect has ended, in whatever way.
+     * Sends one record and waits for its acknowledgement. Interrupting it takes the record back as long as its
+     * batch waits for its first request; later it may be delivered all the same. Bytes of the entry are lent: they must not change until the Effect has ended, in whatever way.
      */
     readonly send: <
       N extends string,

@@ -63,7 +63,7 @@ export interface TransportProducer {
     delivery: Delivery,
     since?: number
   ) => void
-  /** Takes back what `append` handed over and nobody has sent yet: its outcome is never told. False: too late. */
+  /** Takes back what `append` handed over and no request was made of yet: its outcome is never told. False: too late. */
   readonly withdraw: (partition: TopicIdPartition, delivery: Delivery) => boolean
   /** Sends what waits without lingering, and completes when everything handed over so far has an outcome. */
   readonly flush: Effect.Effect<void>

@@ -3,17 +3,20 @@
  * `docs/troubleshooting.md` are those of this test: `SAMSA_WRITE=1 npx vitest run test/troubleshooting.test.ts` writes them.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Logger, Redacted, Schema, type Scope } from "effect"
+import { Deferred, Effect, Exit, Layer, Logger, Redacted, Schema, type Scope } from "effect"
 import * as Fs from "node:fs"
 import { Assignor, Consumer, Kafka, KafkaError, Membership, Network, Producer, Topic } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
-import { pass, scoped } from "./consume/Harness.ts"
+import { pass, scoped, until } from "./consume/Harness.ts"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const elsewhere = Topic.make("oders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 
-/** What is printed within 5 s, by the log at its usual level and by the error that the program ends with. */
-const printed = <A, R>(program: Effect.Effect<A, unknown, R | Scope.Scope>) =>
+/**
+ * What is printed within 5 s, by the log at its usual level and by the error that the program ends with. A program that
+ * has to get somewhere first says when it is there.
+ */
+const printed = <A, R>(program: Effect.Effect<A, unknown, R | Scope.Scope>, isThere?: Deferred.Deferred<void>) =>
   Effect.gen(function* () {
     const lines: Array<string> = []
     const logger = Logger.make(({ logLevel, message }) => {
@@ -24,6 +27,7 @@ const printed = <A, R>(program: Effect.Effect<A, unknown, R | Scope.Scope>) =>
         lines.push(String(exit.cause.reasons.map((one) => ("error" in one ? one.error : one)).at(0)))
     })
     yield* Effect.forkScoped(exit.pipe(Effect.provide(Logger.layer([logger]))))
+    if (isThere !== undefined) yield* until("it is there", () => Deferred.isDoneUnsafe(isThere))
     yield* pass(5_000, 100)
     return lines
   })
@@ -58,19 +62,22 @@ const client = (options: Kafka.Options, hosts: Parameters<typeof network>[0] = {
 const bootstrap = ["embedded-1:9092"]
 const sending = (topic: typeof orders | typeof elsewhere = orders) =>
   Effect.flatMap(Producer.make(), (producer) => producer.send(topic as typeof orders, { key: null, value: "v" }))
-const reading = (topic: typeof orders | typeof elsewhere = orders) =>
-  Effect.flatMap(Consumer.subscribe({ topics: [topic], group: "billing", from: "earliest" }), (consumer) =>
+const reading = (topic: typeof orders | typeof elsewhere = orders, membership = Membership.classic()) =>
+  Effect.flatMap(Consumer.subscribe({ topics: [topic], group: "billing", from: "earliest", membership }), (consumer) =>
     consumer.run(() => Effect.void)
   )
 const sasl = (username: string, password: string) =>
   ({ mechanism: "SCRAM-SHA-256", username, password: Redacted.make(password) }) as const
+
+const working = Deferred.makeUnsafe<void>()
 
 /** A mistake, the program that makes it, and what its line must say. */
 const mistakes: ReadonlyArray<
   readonly [
     title: string,
     program: Effect.Effect<unknown, unknown, EmbeddedKafka.EmbeddedKafka | Scope.Scope>,
-    says: RegExp
+    says: RegExp,
+    isThere?: Deferred.Deferred<void>
   ]
 > = [
   [
@@ -148,6 +155,31 @@ const mistakes: ReadonlyArray<
     /GroupRefused.*group "billing".*INCONSISTENT_GROUP_PROTOCOL/
   ],
   [
+    "The session time-out is none that the brokers take",
+    Effect.provide(reading(orders, Membership.classic({ sessionTimeout: "1 hour" })), client({ bootstrap })),
+    /GroupRefused.*INVALID_SESSION_TIMEOUT.*group\.max\.session\.timeout\.ms/
+  ],
+  [
+    "The brokers have no groups of the consumer protocol",
+    Effect.provide(reading(orders, Membership.consumer()), client({ bootstrap })),
+    /ConsumerGroupHeartbeat/
+  ],
+  [
+    "Another member of the group does not give back what it holds",
+    Effect.gen(function* () {
+      const works = Effect.flatMap(
+        Consumer.subscribe({ topics: [orders], group: "billing", from: "earliest", drainTimeout: "50 seconds" }),
+        (consumer) => consumer.run(() => Effect.andThen(Deferred.succeed(working, undefined), Effect.never))
+      )
+      yield* sending()
+      yield* Effect.forkScoped(works)
+      yield* Deferred.await(working)
+      return yield* reading()
+    }).pipe(Effect.provide(client({ bootstrap }))),
+    /group billing waits.*another member is at work and has not given back/,
+    working
+  ],
+  [
     "Settings are out of range, or none",
     Effect.provide(sending(), client({ bootstrap: ["kafka-1"], requestTimeout: -1, clinetId: "app" } as Kafka.Options)),
     /Misconfigured.*requestTimeout/
@@ -159,15 +191,16 @@ const file = new URL("../docs/troubleshooting.md", import.meta.url)
 const found = new Map<string, string>()
 
 describe("a first program's mistake", () => {
-  for (const [title, program, says] of mistakes) {
+  for (const [title, program, says, isThere] of mistakes) {
     const cluster = EmbeddedKafka.layer({
       brokers: 3,
       topics: [{ name: orders, partitions: 6 }],
+      ...(title.includes("consumer protocol") ? { asVersion: "3.9" as const } : {}),
       ...(withSasl.has(title) ? { sasl: { users: { app: "correct horse" } } } : {})
     })
     it.effect(title, () =>
       Effect.gen(function* () {
-        const lines = yield* printed(program)
+        const lines = yield* printed(program, isThere)
         const line = lines.find((line) => says.test(line))
         assert.isDefined(line, `${lines.join("\n")}\nsays nothing of ${says}`)
         assert.notInclude(lines.join(), "hunter2")

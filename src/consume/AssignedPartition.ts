@@ -93,6 +93,9 @@ export class Partition {
   /** Something of it was taken, and is not settled yet: where it is read in transactions. */
   isAtWork = false
 
+  /** Something that was delivered was done by a commit by hand. */
+  everDoneByHand = false
+
   /** It is in the mailbox of whoever reads it. */
   isOffered = false
 

@@ -287,7 +287,10 @@ const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: 
   else {
     // Asked for before it was open: what was done since then is committed over it.
     partition.byHand = sent.watermark ?? partition.start
-    if (tracker.doneBelow(commit.offset) > 0) partition.checkDrained()
+    if (tracker.doneBelow(commit.offset) > 0) {
+      partition.everDoneByHand = true
+      partition.checkDrained()
+    }
   }
 }
 

@@ -85,7 +85,10 @@ export const make = Effect.fnUntraced(function* (
     }),
     owner: (owner) => ({
       ...owner,
-      rebalancing: began,
+      rebalancing: () => {
+        began()
+        owner.rebalancing?.()
+      },
       assigned: (list) => Effect.andThen(Effect.sync(assigned), owner.assigned(list)),
       revoke: (list, within) => Effect.andThen(Effect.sync(began), owner.revoke(list, within)),
       lost: Effect.suspend(() => {

@@ -14,7 +14,7 @@ const text = (value: string): Uint8Array => new TextEncoder().encode(value)
 const longest = 2000
 
 /** Name, message and, of a tagged error, its fields: `CardRefused: try another {"code":51}`. */
-const reasonOf = (error: unknown): string => {
+export const reasonOf = (error: unknown): string => {
   let reason: string
   try {
     // Its message has all of its fields.

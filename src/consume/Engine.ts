@@ -29,6 +29,8 @@ import * as Committer from "./Committer.ts"
 import { type ConsumerEvent, theEnd } from "./Events.ts"
 import * as Counted from "./Counted.ts"
 import { ConsumerState } from "./ConsumerState.ts"
+import * as Forgotten from "./Forgotten.ts"
+import { Forming, type Silence } from "./Forming.ts"
 import type { Host } from "./Host.ts"
 import * as Opening from "./Opening.ts"
 import * as Questions from "./Questions.ts"
@@ -63,8 +65,14 @@ export interface Engine extends Questions.Questions {
   readonly inBackground: <R>(
     self: Effect.Effect<void, KafkaError.KafkaError, R>
   ) => Effect.Effect<Fiber.Fiber<void>, never, R>
-  /** It cannot start, for now: told once, until it can. */
-  readonly waits: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  /** It cannot start, for now: told once, until it can; `again`: once more. */
+  readonly waits: (error: KafkaError.KafkaError, again?: boolean) => Effect.Effect<void>
+  /** Why it cannot start. */
+  readonly trouble: () => KafkaError.KafkaError | undefined
+  /** The group shares out, for the first time. */
+  readonly joins: Effect.Effect<void>
+  /** Completes when it has been without partitions for long, though it wants some. */
+  readonly silence: Effect.Effect<Silence>
   /** A fixed assignment, or what is added to it: `ends` tells where each bounded read ends; `more` that others follow. */
   readonly fixed: (
     partitions: ReadonlyArray<TopicPartition.TopicPartition>,
@@ -166,13 +174,27 @@ export const make = Effect.fnUntraced(function* (
     inBackground
   })
 
+  const forming = new Forming(now)
+  const isIdle = () => partitions.size === 0 && !state.stopped && !state.closing && state.failure === undefined
+  const noteAssigned = Effect.sync(() => forming.assigned(partitions.size > 0))
+  let delivers = false
+  /** Begins to look for marks, with the first array that somebody else than us has to mark. */
+  const delivered: Host<Partition>["delivered"] = (partition, records) => {
+    counted.delivered(partition, records)
+    if (delivers) return
+    delivers = true
+    const isMarked = reading.mode === "run" || reading.mode === "transactions"
+    if (settings.group !== undefined && !isMarked)
+      Fiber.runIn(Effect.runForkWith(context)(Forgotten.watch(state)), scope)
+  }
+
   const isWatched = settings.group !== undefined && settings.progressTimeout !== Infinity
   const host: Host<Partition> = {
     marks: settings.group !== undefined,
     maxRecords: settings.maxRecords,
     isAlive,
     provide,
-    delivered: counted.delivered,
+    delivered,
     now: counted.now,
     handled: counted.handled,
     ready: (partition) => {
@@ -225,12 +247,12 @@ export const make = Effect.fnUntraced(function* (
     everMarked: () => state.everMarked
   })
 
-  const waits = (error: KafkaError.KafkaError): Effect.Effect<void> =>
+  const waits = (error: KafkaError.KafkaError, again = false): Effect.Effect<void> =>
     Effect.suspend(() => {
       const isNew = state.trouble === undefined
       state.trouble = error
-      if (!isNew) return Effect.void
-      publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
+      if (!isNew && !again) return Effect.void
+      if (isNew) publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
       const who = settings.group === undefined ? "a consumer" : `a consumer of group ${settings.group}`
       return LogEvent.log("waiting", `${who} waits: ${error.message}`, { group: settings.group })
     })
@@ -280,9 +302,13 @@ export const make = Effect.fnUntraced(function* (
   const engine: Engine = {
     settings,
     owner: counted.owner({
-      assigned: (list) => add(list),
+      assigned: (list) => Effect.andThen(add(list), noteAssigned),
+      rebalancing: () => forming.begun(),
       revoke: (list, within) => revocation.giveBack(state.held(list), within),
-      lost: Effect.suspend(() => revocation.lost([...partitions.values()])),
+      lost: Effect.suspend(() => {
+        forming.begun()
+        return revocation.lost([...partitions.values()])
+      }),
       failed: (error) => Effect.sync(() => fail(error)),
       died: (defect) => Effect.sync(() => die(defect)),
       replaced,
@@ -300,6 +326,9 @@ export const make = Effect.fnUntraced(function* (
     fail,
     inBackground,
     waits,
+    trouble: () => state.trouble,
+    joins: Effect.sync(() => forming.begun()),
+    silence: Effect.repeat(forming.silence, { until: isIdle }),
     fixed: (list, ends, more = false) =>
       Effect.suspend(() => {
         state.expectsMore = more

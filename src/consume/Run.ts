@@ -20,6 +20,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
 import * as Spans from "../tracing/Spans.ts"
 import type { KafkaError } from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
 import type * as Topic from "../Topic.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
@@ -88,6 +89,20 @@ const recover = (
     return undefined
   })
 
+/** What a handler fails with says nothing of its record, and its type is the application's: the place is logged. */
+const told = (
+  partition: Partition,
+  record: AnyRecord | undefined,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<void> => {
+  if (record === undefined || Cause.hasInterruptsOnly(cause)) return Effect.void
+  const { partition: id, topic } = partition
+  const { offset } = raw(record)
+  const reason = DeadLetter.reasonOf(Cause.squash(cause))
+  const text = `the record of ${topic}-${id} at offset ${offset} could not be handled, which ends run: ${reason}`
+  return LogEvent.log("handlerFailed", text, { topic, partition: id, offset })
+}
+
 const settle = (record: AnyRecord, outcome: unknown): void => {
   if (outcome !== abandoned) doneUnsafe(record)
 }
@@ -131,9 +146,10 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
       step: () => undefined
     })
     const since = partition.host.now()
-    return Effect.onExit(all, (exit) =>
-      wasPaused ? Effect.void : Effect.sync(() => partition.host.handled(partition, since, exit))
-    )
+    return Effect.onExit(all, (exit) => {
+      if (!wasPaused) partition.host.handled(partition, since, exit)
+      return Exit.isSuccess(exit) ? Effect.void : told(partition, records[i], exit.cause)
+    })
   }
   return Effect.flatMap(next(partition), (array) =>
     array === undefined ? Effect.succeed(false) : Effect.as(each(array), true)
@@ -188,12 +204,13 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       },
       step: () => undefined
     })
-    const told = Effect.onError(drain, (cause) =>
-      Effect.sync(() => partition.host.handled(partition, since, Exit.failCause(cause)))
-    )
+    const watched = Effect.onError(drain, (cause) => {
+      partition.host.handled(partition, since, Exit.failCause(cause))
+      return told(partition, taken?.record, cause)
+    })
     return lane.arrived.pipe(
       Effect.andThen(partition.unpaused),
-      Effect.andThen(told),
+      Effect.andThen(watched),
       Effect.repeat({ while: () => partition.isLive && (!lane.closed || !lane.isEmpty) }),
       Effect.asVoid
     )

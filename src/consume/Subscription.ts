@@ -10,6 +10,7 @@ import { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
 import { shown } from "../Checks.ts"
+import * as LogEvent from "../LogEvent.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import type * as Membership from "../Membership.ts"
@@ -58,30 +59,67 @@ const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.Ka
     )
   )
 
-// By then a group has formed, where anything answers; Kafka lets the first members wait 3 s for others.
-const silence = 5_000
+// Whoever has a coordinator knows it, in milliseconds.
+const atOnce = 500
+
+/** What a group that does not form is waiting for, as far as its member can know. */
+const notFormed = (group: string, millis: number, keeper: string): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "TimedOut",
+    budget: "rebalanceTimeout",
+    millis,
+    waitingFor: `the group to share out its partitions: another member is at work and has not given back what it holds yet, or has died without leaving and its session is not over, or ${keeper} does not answer (samsa groups describe ${group})`,
+    group
+  })
+
+/** A group that was shared out, and where nothing is left for this member. */
+const none = (engine: Engine.Engine, group: string, names: ReadonlyArray<string>): string => {
+  const unknown = names.filter((name) => engine.cluster.known(name) === undefined)
+  if (names.length === 0) return "no topic of the cluster fits its pattern"
+  if (unknown.length === names.length) return `there is no topic ${unknown.join(", ")}`
+  const count = names.reduce((sum, name) => sum + (engine.cluster.known(name)?.partitions.length ?? 0), 0)
+  const of = names.length === 1 ? names[0] : `${names.length} topics`
+  return `${count} ${count === 1 ? "partition" : "partitions"} of ${of} are shared out, each to one member, and others have all of them (samsa groups describe ${group})`
+}
 
 /**
- * Says why no assignment comes, as soon as it is known: the brokers that lead the topics are connected to, which are
- * those that the cluster advertises.
+ * Says why a consumer has no partitions, as soon as it is known: the brokers that lead the topics are connected to, which
+ * are those that the cluster advertises; where they are reached it is the group.
  */
-const explain = (engine: Engine.Engine, topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>) =>
+const explain = (
+  engine: Engine.Engine,
+  group: string,
+  keeper: string,
+  topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>
+): Effect.Effect<never> =>
   Effect.gen(function* () {
     const { cluster } = engine
-    const isSilent = Effect.map(Effect.timeoutOption(engine.assigned, silence), (assigned) => assigned._tag === "None")
-    while (yield* isSilent) {
-      const error = yield* topics.pipe(
-        Effect.flatMap((names) =>
-          Effect.forEach(names.slice(0, 1), (topic) =>
-            Effect.flatMap(cluster.leader({ topic, partition: 0 }), ({ broker }) => broker.offer())
-          )
-        ),
-        Effect.as(undefined),
-        Effect.catch((error) => Effect.succeed(error))
-      )
-      if (error !== undefined) yield* engine.waits(error)
+    const { millis, why } = yield* engine.silence
+    if (why === "none") {
+      const names = yield* Effect.orElseSucceed(topics, () => undefined)
+      if (names === undefined) return
+      const text = `a consumer of group ${group} has no partition: ${none(engine, group, names)}`
+      return yield* LogEvent.log("noPartition", text, { group, member: engine.member?.identity().memberId })
     }
-  })
+    const reached = topics.pipe(
+      Effect.flatMap((names) =>
+        Effect.forEach(names.slice(0, 1), (topic) =>
+          Effect.flatMap(cluster.leader({ topic, partition: 0 }), ({ broker }) => broker.offer())
+        )
+      )
+    )
+    const coordinator = keeper === "ZooKeeper" ? Effect.void : cluster.coordinator("group", group)
+    const error = yield* Effect.andThen(reached, Effect.timeoutOption(coordinator, atOnce)).pipe(
+      Effect.map((found) => (found._tag === "None" ? ("unknown" as const) : undefined)),
+      Effect.catch((error) => Effect.succeed(error))
+    )
+    // It is looked for, and why that takes long is told there.
+    if (error === "unknown") return
+    const trouble = engine.trouble()
+    const { budget } = (trouble?.reason ?? {}) as { readonly budget?: string }
+    const isOurs = trouble === undefined || budget === "rebalanceTimeout"
+    yield* engine.waits(error ?? (isOurs ? notFormed(group, millis, keeper) : trouble), true)
+  }).pipe(Effect.forever)
 
 const join = <RM>(
   engine: Engine.Engine,
@@ -90,9 +128,12 @@ const join = <RM>(
   topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>,
   pattern: () => RegExp | undefined
 ) =>
-  Effect.flatMap(
-    Scope.provide(membership.join({ group, topics, pattern, owner: engine.owner }), engine.scope),
-    engine.joined
+  Effect.andThen(
+    engine.joins,
+    Effect.flatMap(
+      Scope.provide(membership.join({ group, topics, pattern, owner: engine.owner }), engine.scope),
+      engine.joined
+    )
   )
 
 /** What is subscribed to, and how that is changed. */
@@ -141,11 +182,12 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
       Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" }),
       (infos) => noted(engine, infos, () => true)
     )
+  const keeper = membership.name === "zookeeper" ? "ZooKeeper" : "its coordinator"
   yield* start(
     engine,
     Effect.andThen(
       wanted instanceof RegExp ? Effect.void : named(wanted),
-      Effect.andThen(join(engine, group, membership, topics, pattern), explain(engine, topics))
+      Effect.andThen(join(engine, group, membership, topics, pattern), explain(engine, group, keeper, topics))
     )
   )
   return {

@@ -1,0 +1,67 @@
+/**
+ * How long a consumer of a group has been without partitions, and why: its group is shared out and does not come to an
+ * end, or it was given none. Whoever tells of it waits for `silence`.
+ */
+import * as Effect from "effect/Effect"
+import { Signal } from "../Signal.ts"
+
+// By then a group has formed, where anything answers; Kafka lets the first members wait 3 s for others.
+const firstSilence = 5_000
+
+// By then what others had to give back first has come: they hear of it, and we of them, by heartbeats of 5 s at most.
+const noneAfter = 10_000
+
+/** `forming`: no assignment has come yet, told by doubling. `none`: one without partitions, told once until there are some. */
+export interface Silence {
+  readonly why: "forming" | "none"
+  readonly millis: number
+}
+
+export class Forming {
+  readonly #now: () => number
+  #why: Silence["why"] | undefined = undefined
+  #since = 0
+  #next = firstSilence
+  #toldOfNone = false
+  readonly #begins = new Signal(() => this.#why !== undefined)
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** The group shares out anew. */
+  begun(): void {
+    if (this.#why === "forming") return
+    this.#next = firstSilence
+    this.#begin("forming")
+  }
+
+  /** It has been shared out. */
+  assigned(hasAny: boolean): void {
+    this.#why = undefined
+    if (hasAny) this.#toldOfNone = false
+    else if (!this.#toldOfNone) this.#begin("none")
+  }
+
+  #begin(why: Silence["why"]): void {
+    this.#why = why
+    this.#since = this.#now()
+    this.#begins.fire()
+  }
+
+  /** Completes when it has lasted. */
+  readonly silence: Effect.Effect<Silence> = Effect.gen({ self: this }, function* () {
+    while (true) {
+      yield* this.#begins.await
+      const [why, since] = [this.#why, this.#since]
+      const due = since + (why === "none" ? noneAfter : this.#next)
+      yield* Effect.sleep(Math.max(1, due - this.#now()))
+      if (why === undefined || this.#why !== why || this.#since !== since) continue
+      if (why === "none") {
+        this.#why = undefined
+        this.#toldOfNone = true
+      } else this.#next *= 2
+      return { why, millis: Math.round(this.#now() - since) }
+    }
+  })
+}
