@@ -19,6 +19,7 @@ import { TestClock } from "effect/testing"
 import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
 import type { KafkaError } from "../KafkaError.ts"
+import { Awaited } from "./Awaited.ts"
 import * as EmbeddedKafka from "./EmbeddedKafka.ts"
 import * as Standstill from "./Standstill.ts"
 
@@ -48,10 +49,22 @@ export const layer = (
     )
   ).pipe(Layer.provideMerge(Layer.merge(EmbeddedKafka.layer(options), Standstill.layer)))
 
+/** An error with the stack of whoever called: a test finds its own line there. */
+const calledAt = () => {
+  const at = new Error()
+  Error.captureStackTrace(at, advanceUntil)
+  return (message: string): Error => {
+    const error = new Error(message)
+    error.stack = `Error: ${message}${at.stack?.slice(at.stack.indexOf("\n")) ?? ""}`
+    return error
+  }
+}
+
 /**
- * Waits for an Effect, and moves the TestClock on meanwhile, 100 ms at a time (a second, after a minute): for what needs time and no certain amount
- * of it, such as a group that finds together and commits. After `upTo` (10 minutes of that clock by default) it dies, and
- * says so. Under another Clock it waits for the Effect alone.
+ * Waits for an Effect, and moves the TestClock on meanwhile, 100 ms at a time (a second, after a minute): for what needs
+ * time and no certain amount of it, such as a group that finds together and commits. After `upTo` (10 minutes of that
+ * clock by default) it dies, and says what the embedded broker was waiting for, and how that stands. Under another Clock
+ * it waits for the Effect alone.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -69,12 +82,14 @@ export const layer = (
 export const advanceUntil = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   options: { readonly upTo?: Duration.Input | undefined } = {}
-): Effect.Effect<A, E, R> =>
-  Effect.clockWith((clock) => {
+): Effect.Effect<A, E, R> => {
+  const failure = calledAt()
+  return Effect.clockWith((clock) => {
     if (!Standstill.isTestClock(clock)) return self
     const upTo = Duration.toMillis(options.upTo ?? "10 minutes")
     return Effect.gen(function* () {
-      const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+      const waiting = new Set<() => string>()
+      const fiber = yield* Effect.forkChild(Effect.provideService(self, Awaited, waiting), { startImmediately: true })
       // What the process itself works at, such as compressing, needs turns of the event loop and no time.
       const turn = TestClock.withLive(Effect.sleep(1))
       let passed = 0
@@ -86,7 +101,9 @@ export const advanceUntil = <A, E, R>(
         yield* TestClock.adjust(step)
         passed += step
       }
+      const stands = [...waiting].map((describe) => `\n  ${describe()}`).join("")
       yield* Fiber.interrupt(fiber)
-      return yield* Effect.die(new Error(`KafkaTest.advanceUntil: not so after ${upTo} ms of the TestClock`))
+      return yield* Effect.die(failure(`KafkaTest.advanceUntil: not so after ${upTo} ms of the TestClock${stands}`))
     })
   })
+}

@@ -1,6 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Layer, Schema } from "effect"
-import { Producer, Topic } from "samsa"
+import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 
 const orders = Topic.make("orders", { key: Schema.String, value: Schema.String })
@@ -39,6 +39,37 @@ it.effect("advanceUntil says that it is not so, and interrupts what waits", () =
     assert.include(Cause.pretty(exit.cause), "not so after 2000 ms of the TestClock")
     assert.isTrue(interrupted)
   })
+)
+
+it.effect("advanceUntil says what was awaited, what there is, and where in the test", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const producer = yield* Producer.Producer
+    yield* producer.sendAll(orders, [
+      { key: "k", value: "v" },
+      { key: "k", value: "w" }
+    ])
+    const consumer = yield* Consumer.subscribe({ group: "billing", topics: [orders], from: "earliest" })
+    yield* Effect.forkScoped(consumer.run((record) => (record.offset === 1 ? Effect.never : Effect.void)))
+    const said = Effect.fnUntraced(function* <A>(self: Effect.Effect<A>) {
+      const exit = yield* Effect.exit(KafkaTest.advanceUntil(self, { upTo: "20 seconds" }))
+      assert(Exit.isFailure(exit))
+      const error = Cause.squash(exit.cause) as Error
+      assert.include(error.stack, "KafkaTest.test.ts")
+      return error.message
+    })
+    assert.include(
+      yield* said(broker.awaitCommitted("billing", { topic: orders, offset: 2 })),
+      'group "billing" to commit orders-0 at 2: committed is 1; it is Stable, in generation 1, with 1 member'
+    )
+    assert.include(
+      yield* said(broker.awaitCommitted("biling", { topic: orders, offset: 2 })),
+      "committed is nothing; there is no such group: nobody has joined it"
+    )
+    assert.include(yield* said(broker.awaitGroup("billing", { members: 2 })), 'to be {"members":2}: it is Stable')
+    assert.include(yield* said(broker.awaitRequest("CreateTopics")), "a request CreateTopics that matches")
+    assert.include(yield* said(broker.awaitTransaction("pay", "Ongoing")), '"pay" to be Ongoing: it is not known')
+  }).pipe(Effect.scoped, Effect.provide(TestLayer))
 )
 
 it.effect("advanceUntil fails as what it waits for fails", () =>

@@ -8,19 +8,19 @@ import * as Batch from "../embedded/Batch.ts"
 import * as Compact from "../embedded/Compact.ts"
 import type { Committed, EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
 import { randomOf } from "../embedded/Runtime.ts"
-import { Rule, touchedBy } from "../embedded/FaultRule.ts"
+import { Rule } from "../embedded/FaultRule.ts"
 import * as Subscriptions from "../embedded/Subscriptions.ts"
 import type { Owned } from "../embedded/ConsumerGroupData.ts"
 import type { AnyGroup } from "../embedded/ConsumerGroup.ts"
 import type { EmbeddedPartition } from "../embedded/Partition.ts"
 import type { Transaction } from "../embedded/TransactionState.ts"
 import type { Fault } from "../Fault.ts"
-import * as FaultOf from "../Fault.ts"
 import type * as Contract from "./Contract.ts"
 import * as InProcess from "./InProcess.ts"
 import type { Listener } from "./Listener.ts"
 import * as Inspect from "./Inspect.ts"
 import * as Telemetry from "./Telemetry.ts"
+import * as Waits from "./Waits.ts"
 
 const refusals: { readonly [R in Refusal]: string } = {
   exists: "it exists",
@@ -164,24 +164,6 @@ const inject = (cluster: EmbeddedCluster, { action, match }: Fault) =>
     (handle) => handle.remove
   )
 
-const awaitRequest = (
-  cluster: EmbeddedCluster,
-  api: FaultOf.Api,
-  match: FaultOf.Match
-): Effect.Effect<Contract.RequestInfo> =>
-  Effect.callback((resume) => {
-    const rule = new Rule(FaultOf.on(api, match).close.match, { _tag: "Close" }, randomOf(match.seed ?? 1))
-    const listener = (seen: Contract.RequestInfo) => {
-      const { api, broker, clientId, request } = seen
-      const touched = touchedBy(request, (id) => cluster.topicsById.get(id)?.name)
-      if (!rule.strikes({ api, broker, clientId, ...touched })) return
-      cluster.onRequest.delete(listener)
-      resume(Effect.succeed(seen))
-    }
-    cluster.onRequest.add(listener)
-    return Effect.sync(() => cluster.onRequest.delete(listener))
-  })
-
 /** Makes a broker the leader of a partition, and a replica of it where it was none. */
 const lead = (partition: EmbeddedPartition, { alive, id: to }: Node): Effect.Effect<void, KafkaError.KafkaError> => {
   if (!alive) return Effect.fail(misuse(`broker ${to} is stopped`))
@@ -263,6 +245,14 @@ export const make = (
       ? Effect.fail(KafkaError.make({ _tag: "UnknownTopic", topic: nameOf(topic) }))
       : Effect.succeed(known)
   }
+  const group = (id: string) => {
+    const found = cluster.groups.get(id)
+    return found === undefined ? undefined : groupInfo(cluster, found)
+  }
+  const transaction = (id: string) => {
+    const found = cluster.transactions.get(id)
+    return found === undefined ? undefined : transactionInfo(cluster, found)
+  }
   const committed = (group: string): ReadonlyArray<Contract.CommittedOffset> =>
     Array.from(cluster.offsets.get(group) ?? [], ([key, commit]) => committedOffset(key, commit))
 
@@ -273,33 +263,10 @@ export const make = (
 
     log: (topic: Topic.Any | string, partition?: number) => Inspect.log(cluster, topic, partition) as any,
     committed: (group) => Effect.sync(() => committed(group)),
-    group: (id) =>
-      Effect.sync(() => {
-        const group = cluster.groups.get(id)
-        return group === undefined ? undefined : groupInfo(cluster, group)
-      }),
+    group: (id) => Effect.sync(() => group(id)),
     transactions: Effect.sync(() => cluster.transactions.all.map((t) => transactionInfo(cluster, t))),
     topic: (topic) => Effect.sync(() => cluster.topics.get(nameOf(topic))?.partitions.map(partitionInfo)),
-    awaitGroup: (id, { generation, members, state }) =>
-      Inspect.until(cluster, () => {
-        const group = cluster.groups.get(id)
-        return group !== undefined &&
-          (state === undefined || group.state === state) &&
-          (members === undefined || group.members.size === members) &&
-          (generation === undefined || group.generation >= generation)
-          ? groupInfo(cluster, group)
-          : undefined
-      }),
-    awaitCommitted: (group, { offset, partition = 0, topic }) =>
-      Inspect.until(cluster, () =>
-        committed(group).find((c) => c.topic === nameOf(topic) && c.partition === partition && c.offset >= offset)
-      ),
-    awaitTransaction: (id, ...states) =>
-      Inspect.until(cluster, () => {
-        const t = cluster.transactions.get(id)
-        return t !== undefined && states.includes(t.state) ? transactionInfo(cluster, t) : undefined
-      }),
-    awaitRequest: (api, match = {}) => awaitRequest(cluster, api, match),
+    ...Waits.make(cluster, { nameOf, committed, group, transaction }),
     onCommit: (listener) =>
       Effect.asVoid(
         Effect.acquireRelease(
