@@ -13,6 +13,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import * as KafkaError from "./KafkaError.ts"
 import type * as Record from "./Record.ts"
 
 /**
@@ -96,7 +97,7 @@ export type EncodingServices<T extends Any> = Codecs<T>["EncodingServices"]
 export type DecodingServices<T extends Any> = Codecs<T>["DecodingServices"]
 
 /**
- * Makes a typed topic.
+ * Makes a typed topic. Throws `Misuse` where its Schemas are made by another copy of the package `effect`.
  *
  * @since 0.1.0
  * @category constructors
@@ -119,7 +120,26 @@ export const make: {
 } = <Name extends string, Key extends WireCodec, Value extends WireCodec>(
   name: Name,
   codecs: { readonly key: Key; readonly value: Value; readonly headers?: HeadersCodec | undefined }
-): Topic<Name, Key, Value, any> => ({ name, key: codecs.key, value: codecs.value, headers: codecs.headers })
+): Topic<Name, Key, Value, any> => {
+  const { headers, key, value } = codecs
+  for (const codec of [key, value, headers]) if (codec !== undefined && isForeign(codec)) throw foreign(name)
+  return { name, key, value, headers }
+}
+
+/** What every node of a Schema descends from, in this copy of effect. */
+const node: object | null = Object.getPrototypeOf(Object.getPrototypeOf(Schema.String.ast))
+
+/** Whether a Schema was made by another copy of effect: it would encode wrongly, or not at all, without a word of why. */
+const isForeign = (codec: { readonly ast?: unknown }): boolean => {
+  const { ast } = codec
+  return node !== null && typeof ast === "object" && ast !== null && !Object.prototype.isPrototypeOf.call(node, ast)
+}
+
+const foreign = (name: string): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "Misuse",
+    message: `the Schemas of topic "${name}" are made by another copy of effect than the one that samsa uses; a process needs one for both (npm ls effect shows them; samsa installed from a folder brings its own: install what npm pack makes)`
+  })
 
 const anyBytes = Schema.NullOr(Schema.Uint8Array)
 

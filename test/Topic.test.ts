@@ -1,5 +1,7 @@
+import { createRequire } from "node:module"
+import { pathToFileURL } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Result, Schema, SchemaGetter, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Result, Schema, SchemaAST, SchemaGetter, Stream } from "effect"
 import { Consumer, type Kafka, KafkaError, Producer, Topic } from "samsa"
 import { KafkaTest } from "samsa/testing"
 import type * as Scope from "effect/Scope"
@@ -34,6 +36,26 @@ describe("Topic", () => {
       any.map(({ headers }) => headers === undefined),
       [true, false, true]
     )
+  })
+
+  it("says so where its Schemas are made by another copy of effect", async () => {
+    const path = createRequire(import.meta.url).resolve("effect/SchemaAST")
+    const other: typeof SchemaAST = await import(/* @vite-ignore */ `${pathToFileURL(path)}?another-copy`)
+    assert.notStrictEqual(other.String, SchemaAST.String)
+    const foreign = { ast: new other.String() } as unknown as typeof Schema.String
+    for (const codecs of [
+      { key: foreign, value: Schema.String },
+      { key: Schema.String, value: foreign },
+      { key: Schema.String, value: Schema.String, headers: foreign as never }
+    ])
+      assert.throws(
+        () => Topic.make("orders", codecs),
+        /topic "orders" are made by another copy of effect.*npm ls effect/
+      )
+    const ours = Schema.NullOr(Schema.fromJsonString(Schema.Struct({ n: Schema.Int.check(Schema.isGreaterThan(0)) })))
+    Topic.make("orders", { key: Schema.suspend(() => Schema.String), value: ours, headers: Schema.Struct({}) })
+    class Order extends Schema.Class<Order>("Order")({ id: Schema.String }) {}
+    Topic.make("orders", { key: Schema.Uint8Array, value: Schema.fromJsonString(Order) })
   })
 
   it("asks a producer for what encoding needs, and a consumer for what decoding needs", () => {
