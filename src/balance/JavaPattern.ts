@@ -4,7 +4,8 @@
  * An expression becomes a program; each of its instructions is tried once at each place of the text, and so many in all.
  *
  * What depends on more than that is not understood: references to groups, look-behind, possessive quantifiers and atomic
- * groups, flags, and unions and intersections of classes. Of what Java refuses, nothing is understood either.
+ * groups, flags, and unions and intersections of classes; of what Java refuses, nothing is either. What a letter is, is told
+ * of ASCII, which the names of topics are of.
  */
 
 /** An instruction goes on with the next one, unless it says where. */
@@ -24,6 +25,7 @@ const maxInstructions = 10_000
 /** What a match may take; a list of a thousand topics takes two for each. */
 const maxSteps = 200_000
 
+const hasOf = (one: string | Has): Has => (typeof one === "string" ? (char) => char === one : one)
 const isWord: Has = (char) => /^\w$/.test(char)
 const not =
   (has: Has): Has =>
@@ -61,6 +63,7 @@ const textOf = (program: Program | undefined): string | undefined => {
 /** Reads an expression from its beginning; throws at what is not understood. */
 class Compiler {
   readonly #source: string
+  readonly #names = new Set<string>()
   #at = 0
   #size = 0
 
@@ -182,6 +185,8 @@ class Compiler {
     const isAhead = isNegative || this.#take("?=")
     if (!isAhead && !this.#take("?:") && this.#source[this.#at] === "?") {
       const name = /^\?<[a-zA-Z][a-zA-Z0-9]*>/.exec(this.#source.slice(this.#at)) ?? this.#refuse()
+      if (this.#names.has(name[0])) this.#refuse()
+      this.#names.add(name[0])
       this.#at += name[0].length
     }
     const program = this.#alternatives()
@@ -190,12 +195,12 @@ class Compiler {
   }
   #escaped(): Program {
     const holds = places[this.#source[this.#at] ?? ""]
-    if (holds === undefined) return [{ _tag: "One", has: this.#escapedClass() }]
+    if (holds === undefined) return [{ _tag: "One", has: hasOf(this.#escapedOne()) }]
     this.#at++
     return [{ _tag: "At", holds }]
   }
-  /** What follows a backslash, within a class or without. */
-  #escapedClass(): Has {
+  /** What follows a backslash, within a class or without: a character, or a class. */
+  #escapedOne(): string | Has {
     const char = this.#next()
     if (char === "p" || char === "P") {
       const [all, name] = /^\{(\w+)\}/.exec(this.#source.slice(this.#at)) ?? this.#refuse()
@@ -206,8 +211,11 @@ class Compiler {
     const known = named[char.toLowerCase()]
     if (known !== undefined) return char === char.toLowerCase() ? known : not(known)
     if (/^[a-zA-Z0-9]$/.test(char) && controls[char] === undefined) this.#refuse()
-    const own = controls[char] ?? char
-    return (one) => one === own
+    return controls[char] ?? char
+  }
+  #ofClass(): string | Has {
+    const char = this.#next()
+    return char === "\\" ? this.#escapedOne() : char
   }
   #class(): Has {
     const isNegative = this.#take("^")
@@ -215,14 +223,13 @@ class Compiler {
     while (!this.#take("]")) {
       if (this.#source.startsWith("&&", this.#at) || this.#source[this.#at] === "[") this.#refuse()
       if (++this.#size > maxInstructions) this.#refuse()
-      const from = this.#next()
-      if (from === "\\") parts.push(this.#escapedClass())
-      else if (/^-[^\]\\[]/.test(this.#source.slice(this.#at))) {
+      const from = this.#ofClass()
+      if (typeof from === "string" && /^-[^\][]/.test(this.#source.slice(this.#at))) {
         this.#at++
-        const to = this.#next()
-        if (to < from) this.#refuse()
+        const to = this.#ofClass()
+        if (typeof to !== "string" || to < from) this.#refuse()
         parts.push((one) => one >= from && one <= to)
-      } else parts.push((one) => one === from)
+      } else parts.push(hasOf(from))
     }
     if (parts.length === 0) this.#refuse()
     const has: Has = (one) => parts.some((part) => part(one))

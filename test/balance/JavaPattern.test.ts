@@ -58,6 +58,16 @@ describe("JavaPattern", () => {
       ["\\p{Lower}+", "aBc", false],
       ["\\Aab\\z", "ab", true],
       ["a{2}", "aa", true],
+      // a range from or to what is escaped (zk-25)
+      ["[a-z\\.-_]+", "a-b", false],
+      ["[a-z\\.-_]+", "a9Z", true],
+      ["[!-\\.]+", "+-.", true],
+      ["[\\--a]", "A", true],
+      ["[\\d-a]+", "1-a", true],
+      ["[\\.\\-_]+", ".-_", true],
+      ["[a-\\d]", "a", undefined],
+      ["[_-\\.]", "_", undefined],
+      ["(?<n>a)(?<n>b)", "ab", undefined],
       // of another engine, or refused by Java
       ["(?<=a)b", "ab", undefined],
       ["a++b", "aab", undefined],
