@@ -92,9 +92,12 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       attempts: addresses.map((address) => ({ address: `ZooKeeper at ${address}`, cause }))
     })
 
-  const within = <A>(path: string, once: Effect.Effect<A, KafkaError.KafkaError>) =>
-    !isPath(path)
-      ? Effect.fail(KafkaError.make({ _tag: "Misuse", message: `"${path}" is no path of a node` }))
+  const misuse = (message: string) => Effect.fail(KafkaError.make({ _tag: "Misuse", message }))
+  const within = <A>(path: string, once: Effect.Effect<A, KafkaError.KafkaError>, data?: Uint8Array) => {
+    if (!isPath(path)) return misuse(`"${shown(path)}" is no path of a node`)
+    const bytes = Buffer.byteLength(full(path)) + (data?.length ?? 0)
+    return bytes > mostBytes
+      ? misuse(`${shown(path)}: path and data are ${bytes} bytes, ZooKeeper takes ${mostBytes}`)
       : Effect.tapError(
           Backoff.within(
             once,
@@ -107,6 +110,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
               if (reason._tag === "TimedOut") sessions.reconnect()
             })
         )
+  }
 
   const isUnsure = (code: number): boolean => code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED
   const look = (path: string) =>
@@ -198,7 +202,8 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
             reply = parents.code === Code.OK ? yield* one : parents
           }
           return reply.code === Code.OK ? reply.session : yield* failure(path, reply)
-        })
+        }),
+        data
       )
     })
 
@@ -229,7 +234,8 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
           }
           if (isUnsure(reply.code)) unsure = true
           if (reply.code !== Code.OK) return yield* failure(path, reply)
-        })
+        }),
+        data
       )
     })
 
@@ -274,6 +280,15 @@ const refused = (path: string, code: number): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "ZooKeeperRefused", path, code, name: Client.codeName(code) })
 
 const nothing = new Uint8Array()
+
+/**
+ * Of path and data. Servers close the connection, which everybody on the session has, at a request above 1 MiB
+ * (jute.maxbuffer): what is beside them in it takes up to 100 bytes.
+ */
+const mostBytes = 0xfffff - 100
+
+/** As much of a path as an error has room for. */
+const shown = (path: string): string => (path.length > 300 ? `${path.slice(0, 300)}…` : path)
 
 /** One that no node has: 2³¹ − 1 changes of its data. */
 const noVersion = 0x7fff_ffff

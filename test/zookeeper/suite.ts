@@ -100,6 +100,25 @@ export const cases: Readonly<Record<string, Case>> = {
       }
     }),
 
+  "what is too large for a request is a misuse, and costs nobody the connection (zk-23)": ({ connect, root }) =>
+    Effect.gen(function* () {
+      const zk = yield* connect
+      const states: Array<string> = []
+      yield* Effect.forkScoped(
+        Stream.runForEach(zk.states, (state) => Effect.sync(() => states.push(state._tag))),
+        { startImmediately: true }
+      )
+      yield* zk.create(`${root}/large`, new Uint8Array(1_048_400))
+      for (const size of [1_048_500, 1_048_576, 3_000_000]) {
+        assert.strictEqual(yield* refusal(zk.create(`${root}/larger`, new Uint8Array(size))), "Misuse")
+        assert.strictEqual(yield* refusal(zk.set(`${root}/large`, new Uint8Array(size))), "Misuse")
+      }
+      assert.strictEqual(yield* refusal(zk.read(`${root}/${"a".repeat(1_100_000)}`)), "Misuse")
+      assert.strictEqual((yield* zk.get(`${root}/large`))?.length, 1_048_400)
+      assert.deepStrictEqual(states, ["Connected"])
+      yield* zk.remove(`${root}/large`)
+    }),
+
   "odd characters are characters": ({ connect, root }) =>
     Effect.gen(function* () {
       const zk = yield* connect
