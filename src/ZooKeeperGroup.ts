@@ -147,12 +147,13 @@ export const zooKeeper = (given: ZooKeeperOptions = {}): Membership<ZooKeeper | 
 }
 
 /**
- * The offsets that a group keeps in ZooKeeper, `offsets: "zooKeeper"`, to be read beside a group: to move them, say.
+ * The offsets that a group keeps in ZooKeeper, `offsets: "zooKeeper"`, to be read beside a group, and to be written, as
+ * `GroupOffsets.anonymous`, while it has no members: to move them from there or there, say.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const offsetsInZooKeeper: Effect.Effect<GroupOffsets["Service"], never, ZooKeeper> = Effect.map(
   ZooKeeper,
-  ZooKeeperOffsets.inZooKeeper
+  ZooKeeperOffsets.besideGroup
 )

@@ -8,7 +8,7 @@ import { anonymous, type Committed, GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import type { ZooKeeper } from "../ZooKeeper.ts"
+import type { Operations, ZooKeeper } from "../ZooKeeper.ts"
 
 const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
 
@@ -39,7 +39,10 @@ const pathOf = (group: string, { partition, topic }: TopicPartition.TopicPartiti
  * as a decimal; -1 is none. Brokers of 0.8 to 3.9 read and write the same nodes for OffsetFetch and OffsetCommit v0. There is no
  * room for metadata.
  */
-export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] => {
+export const inZooKeeper = (
+  zooKeeper: ZooKeeper["Service"],
+  as: (memberId: string) => Operations = zooKeeper.sessionOf
+): GroupOffsets["Service"] => {
   /** Offsets of topics that were deleted, which were told of. */
   const told = new Set<string>()
   return GroupOffsets.of({
@@ -82,11 +85,11 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
         )
         return committed
       }),
-    commit: (group, as, commits) =>
+    commit: (group, { memberId }, commits) =>
       Effect.forEach(
         commits,
         (commit) => {
-          const session = zooKeeper.sessionOf(as.memberId)
+          const session = as(memberId)
           const path = pathOf(group, commit)
           const data = new TextEncoder().encode(`${commit.offset}`)
           return session.set(path, data).pipe(
@@ -103,6 +106,10 @@ export const inZooKeeper = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Serv
       )
   })
 }
+
+/** The same beside the group: what is committed by who is no member of it hangs on no session. */
+export const besideGroup = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
+  inZooKeeper(zooKeeper, (id) => (id === "" ? zooKeeper : zooKeeper.sessionOf(id)))
 
 const placeOf = ({ partition, topic }: TopicPartition.TopicPartition) => ({ topic, partition })
 

@@ -85,6 +85,21 @@ describe("ZooKeeperOffsets", () => {
     )
   }
 
+  it.effect("in ZooKeeper: who is no member commits beside the group, to move offsets there (zk-24)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const offsets = ZooKeeperOffsets.besideGroup(zooKeeper)
+      const seven = [{ ...place, offset: 7 }]
+      assert.deepStrictEqual(yield* offsets.commit("g", GroupOffsets.anonymous, seven), [0])
+      assert.deepStrictEqual(yield* offsets.commit("g", as("0"), [{ ...place, offset: 9 }]), [gone])
+      // also in a session that follows the first
+      yield* memory.expire((yield* zooKeeper.session).id)
+      assert.deepStrictEqual(yield* passing(offsets.commit("g", GroupOffsets.anonymous, seven)), [0])
+      assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 7)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("in ZooKeeper: what is no offset is said, with where it stands; -1 is none, as brokers have it", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
