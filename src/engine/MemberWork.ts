@@ -44,6 +44,16 @@ export const ends = (
   )
 })
 
+// However late a member hears of it, so much is left for what is at work, in milliseconds.
+const leastWithin = 1_000
+
+/**
+ * How long a group waits for what a member gives back, in milliseconds, at the least: it has counted since before the
+ * member heard of it, up to so `late`.
+ */
+export const within = (rebalanceTimeout: number, late: number): number =>
+  Math.min(rebalanceTimeout, Math.max(leastWithin, rebalanceTimeout - late))
+
 /** What the application has asked for: not given up for lack of an answer, which is told; fails with what nothing cures. */
 export const insisted = <A>(
   self: Effect.Effect<A, KafkaError.KafkaError>,

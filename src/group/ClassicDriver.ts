@@ -136,8 +136,12 @@ export const join = (
           return inBackground(owner.assigned(command.partitions))
         case "Revoke":
           return inBackground(
-            Effect.map(owner.revoke(command.partitions, requests.terms().rebalanceTimeout), () =>
-              post({ _tag: "Released", round: command.round })
+            Effect.map(
+              owner.revoke(
+                command.partitions,
+                MemberWork.within(requests.terms().rebalanceTimeout, now() - state().quietAt)
+              ),
+              () => post({ _tag: "Released", round: command.round })
             )
           )
         case "Lose":

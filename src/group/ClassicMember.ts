@@ -199,7 +199,9 @@ const proven = (settings: Settings, state: State, event: Event): State => {
       const alive =
         event.code === ErrorCode.codes.NONE ||
         (event.code === ErrorCode.codes.REBALANCE_IN_PROGRESS && settings.livesWhileRebalancing)
-      return alive && isCurrent(state, event) ? { ...since(state.heartbeatSentAt), missed: 0 } : state
+      if (!alive || !isCurrent(state, event)) return state
+      const quietAt = event.code === ErrorCode.codes.NONE ? state.heartbeatSentAt : state.quietAt
+      return { ...since(state.heartbeatSentAt), missed: 0, quietAt }
     }
     default:
       return state
@@ -360,7 +362,7 @@ const synced = (
       })
     return before(forget, joinLater(settings, state, now, random, why))
   }
-  const stable: State = { ...state, phase: "stable", attempt: 0 }
+  const stable: State = { ...state, phase: "stable", attempt: 0, quietAt: now }
   // Stopped on the way: nobody would read it.
   if (state.stopping) return revoke(stable, stable.owned)
   if (!settings.cooperative) {

@@ -54,6 +54,8 @@ export interface State {
   readonly missed: number
   /** When the last request was sent that the coordinator answered as to one of its members. */
   readonly provenAt: number
+  /** When the group did not share out anew yet: the coordinator counts the rebalance timeout from then on, at the earliest. */
+  readonly quietAt: number
   /** The subscription or the topics changed since the last join. */
   readonly outdated: boolean
   /** No rejoin any more: the consumer is being closed. */
@@ -186,6 +188,7 @@ export const initial: State = {
   heartbeatSentAt: 0,
   missed: 0,
   provenAt: -Infinity,
+  quietAt: Infinity,
   outdated: false,
   closing: false,
   stopping: false,

@@ -108,7 +108,8 @@ export const join = (
           return void inBackground(owner.assigned(command.partitions.map(placeOf)))
         case "Revoke": {
           const { partitions, round } = command
-          const revoked = owner.revoke(partitions.map(placeOf), settings.rebalanceTimeout)
+          const within = MemberWork.within(settings.rebalanceTimeout, now() - state().targetAt)
+          const revoked = owner.revoke(partitions.map(placeOf), within)
           return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
         }
         case "Lose":

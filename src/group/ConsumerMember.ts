@@ -195,6 +195,7 @@ const beat = (state: State, now: number): Step => {
       isUrgent: false,
       hurries: state.isUrgent ? state.hurries + 1 : 0,
       beatSentAt: now,
+      askedAt: state.missed === 0 ? now : state.askedAt,
       isFull: false,
       isOutdated: false,
       told: owned
@@ -234,6 +235,8 @@ const answered = (state: State, event: Event & { _tag: "Answered" }, now: number
     attempt: state.phase === "joining" ? state.attempt : 0,
     unreleasedSince: undefined,
     target: assignment ?? state.target,
+    // The answer to an earlier one may have told it, and is lost.
+    targetAt: assignment === undefined ? state.targetAt : state.missed === 0 ? event.sentAt : state.askedAt,
     names: event.names.size === 0 ? state.names : new Map([...state.names, ...event.names])
   }
   const step = reconcile(member, now)

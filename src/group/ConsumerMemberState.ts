@@ -53,6 +53,8 @@ export interface State {
   /** Whether the heartbeat of that number is under way. */
   readonly isBeating: boolean
   readonly beatSentAt: number
+  /** When the first heartbeat since the last one that was answered was sent. */
+  readonly askedAt: number
   /** When the next one is due; Infinity where none is. */
   readonly beatAt: number
   /** The next one is not to wait for its time: there is something to tell. */
@@ -70,6 +72,8 @@ export interface State {
   readonly interval: number
   /** What the coordinator gave last; undefined before that. */
   readonly target: ReadonlyArray<IdPartition> | undefined
+  /** When it was asked for: the coordinator counts the rebalance timeout from then on, at the earliest. */
+  readonly targetAt: number
   /** The names of topics, by id. */
   readonly names: ReadonlyMap<string, string>
   readonly owned: ReadonlyArray<Owned>
@@ -174,6 +178,7 @@ export const initial = (memberId: string): State => ({
   beat: 0,
   isBeating: false,
   beatSentAt: 0,
+  askedAt: 0,
   beatAt: Infinity,
   isUrgent: false,
   isFull: true,
@@ -183,6 +188,7 @@ export const initial = (memberId: string): State => ({
   told: [],
   interval: 5_000,
   target: undefined,
+  targetAt: 0,
   names: new Map(),
   owned: [],
   revoked: [],
