@@ -5,13 +5,17 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Backoff from "./Backoff.ts"
+import type { Broker } from "./Broker.ts"
 import * as Checks from "./Checks.ts"
 import { classic, type ClassicOptions } from "./ClassicGroup.ts"
 import { Cluster } from "./Cluster.ts"
 import { consumer, type ConsumerOptions } from "./ConsumerGroup.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
-import type { Join, Membership } from "./Membership.ts"
+import type * as KafkaError from "./KafkaError.ts"
+import type { Join, Member, Membership, Owner } from "./Membership.ts"
+import * as ApiVersions from "./protocol/messages/ApiVersions.ts"
 import * as ConsumerGroupHeartbeat from "./protocol/messages/ConsumerGroupHeartbeat.ts"
 
 /**
@@ -37,15 +41,23 @@ const table: Checks.TableOf<AutoOptions> = {
   sessionTimeout: true
 }
 
+/** Whether that is so, as a broker says now: what it offered when it was connected to may have changed since. */
+const isFinalized = (broker: Broker): Effect.Effect<boolean, KafkaError.KafkaError> =>
+  Effect.flatMap(broker.offer(), ({ ranges }) =>
+    ranges.has(ConsumerGroupHeartbeat.Request.key)
+      ? Effect.map(
+          broker.send(ApiVersions, () => ({ clientSoftwareName: "samsa", clientSoftwareVersion: "0" })),
+          ({ finalizedFeatures }) =>
+            finalizedFeatures.some(({ maxVersionLevel, name }) => name === "group.version" && maxVersionLevel > 0)
+        )
+      : Effect.succeed(false)
+  )
+
 /** Whether the cluster has switched the consumer protocol on, as the group's coordinator says. */
 const isOn = ({ group, owner }: Join): Effect.Effect<boolean, never, Cluster> =>
   Effect.flatMap(Cluster, (cluster) =>
     cluster.coordinator("group", group).pipe(
-      Effect.flatMap((broker) => broker.offer()),
-      Effect.map(
-        ({ finalizedFeatures, ranges }) =>
-          ranges.has(ConsumerGroupHeartbeat.Request.key) && (finalizedFeatures.get("group.version") ?? 0) > 0
-      ),
+      Effect.flatMap(isFinalized),
       Effect.tapError((error) => (error.isRetryable ? (owner.waits?.(error) ?? Effect.void) : Effect.void)),
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
       // Whoever joins says what is wrong.
@@ -53,10 +65,56 @@ const isOn = ({ group, owner }: Join): Effect.Effect<boolean, never, Cluster> =>
     )
   )
 
+/** Joins by the consumer protocol; and by the classic one where the cluster takes the first back. */
+const joinModern = (
+  modern: Membership,
+  old: Membership,
+  join: Join
+): Effect.Effect<Member, never, Cluster | Scope.Scope> =>
+  Effect.gen(function* () {
+    const context = yield* Effect.context<Cluster | Scope.Scope>()
+    let isEnding = false
+    let fallen: Member | undefined
+    const fallBack = Effect.gen(function* () {
+      if (isEnding) return
+      fallen = yield* old.join(join)
+      // Meanwhile.
+      if (isEnding) yield* fallen.closing
+    })
+    const owner: Owner = {
+      ...join.owner,
+      failed: (error) =>
+        error.reason._tag === "Unsupported"
+          ? Effect.andThen(join.owner.waits?.(error) ?? Effect.void, Effect.provide(fallBack, context))
+          : join.owner.failed(error)
+    }
+    const first = yield* modern.join({ ...join, owner })
+    const current = () => fallen ?? first
+    const ends = (tell: () => Effect.Effect<void>) =>
+      Effect.suspend(() => {
+        isEnding = true
+        return tell()
+      })
+    return {
+      identity: () => current().identity(),
+      isAlive: () => current().isAlive?.() ?? true,
+      commitRefused: (as, code) => current().commitRefused(as, code),
+      goesOn: (as, code) => current().goesOn?.(as, code) ?? false,
+      get fetchesAsMember() {
+        return current().fetchesAsMember
+      },
+      topicsChanged: Effect.suspend(() => current().topicsChanged ?? Effect.void),
+      stopping: ends(() => current().stopping ?? current().closing),
+      closing: ends(() => current().closing),
+      leave: Effect.suspend(() => current().leave)
+    }
+  })
+
 /**
  * A group of the consumer protocol where the cluster has finalized `group.version` (brokers from 4.0 on), else a classic
- * one: looked at when the consumer joins. Both may be in one group: brokers convert it when the first member of the
- * consumer protocol comes, and back when the last has gone (group.consumer.migration.policy).
+ * one: looked at when the consumer joins, and when the cluster takes the consumer protocol back: then its members lose
+ * what they have, and go on in a classic group. Both may be in one group: brokers convert it when the first member of
+ * the consumer protocol comes, and back when the last has gone (group.consumer.migration.policy).
  *
  * @since 0.1.0
  * @category constructors
@@ -71,6 +129,6 @@ export const auto = (given: AutoOptions = {}): Membership => {
     ...modern,
     name: "auto",
     mistakes: [...new Set([...check.mistakes, ...old.mistakes, ...modern.mistakes])],
-    join: (join) => Effect.flatMap(isOn(join), (on) => (on ? modern : old).join(join))
+    join: (join) => Effect.flatMap(isOn(join), (on) => (on ? joinModern(modern, old, join) : old.join(join)))
   }
 }
