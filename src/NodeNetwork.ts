@@ -163,6 +163,8 @@ const own = (socket: Net.Socket, address: Address, handler: Handler, onEnd: (hea
   socket.on("error", (error) => {
     cause = explain(error)
     if (address.tls !== undefined) reason = ofTls(address, address.tls, error, !heard)
+    // After the handshake Node.js leaves that of TLS to whoever hears it: nothing more can be read, and nobody would close it.
+    socket.destroy()
   })
   socket.on("data", (chunk: Uint8Array) => {
     heard = true

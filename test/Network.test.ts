@@ -484,6 +484,29 @@ describe("TLS", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that breaks after the handshake ends at once (what was under way waited for its time-out)", () =>
+    Effect.gen(function* () {
+      const behind = yield* secure()
+      const settings = yield* tls({ ca: certificates.ca })
+      const garbage = Buffer.concat([Buffer.from([23, 3, 3, 0, 40]), Buffer.alloc(40, 7)])
+      for (const [sent, cause] of [
+        [garbage, /decryption failed|bad record/],
+        [Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n"), /wrong version number|bad record type/]
+      ] as const) {
+        const between = yield* plain((socket) => {
+          const onwards = Net.connect(behind.port, "127.0.0.1")
+          socket.on("data", (chunk) => onwards.write(chunk)).on("close", () => onwards.destroy())
+          onwards.on("data", (chunk) => socket.write(chunk)).on("error", () => {})
+        })
+        const { closed, connection, some } = yield* connect({ host: "localhost", port: between.port, tls: settings })
+        connection.write([bytes("a")])
+        yield* some
+        between.sockets[0]!.write(sent)
+        assert.match(yield* closed, cause)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("leaves no socket behind where the handshake is never answered", () =>
     Effect.gen(function* () {
       const silent = yield* plain((socket) => void socket.resume())
