@@ -573,6 +573,33 @@ describe("the ladder of versions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("does not take a broker for 0.8 that closed a third one behind its answer (it was, for an hour)", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({})
+      let opened = 0
+      const service = yield* brokers({
+        connect: (address, handler) => {
+          const number = ++opened
+          return Effect.map(embedded.connect(address, handler), (connection) => {
+            let written = 0
+            return {
+              ...connection,
+              write: (chunks, done) => {
+                // Two that are closed at once, and one that answers Metadata.
+                if (number > 3 || (number === 3 && ++written === 1)) return connection.write(chunks, done)
+                connection.close()
+                queueMicrotask(() => handler.onClose("ECONNRESET"))
+              }
+            }
+          })
+        }
+      })
+      const broker = yield* first(embedded, service)
+      assert.strictEqual((yield* reason(broker.send(Metadata, metadata)))._tag, "Unreachable")
+      assert.strictEqual((yield* broker.offer()).by, 5)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("does not take a broker for 0.8 that was going down when it closed the first connections", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})

@@ -124,20 +124,25 @@ const found = (options: Options): Effect.Effect<BrokerConnection, KafkaError.Kaf
       }
       if (session.heard || !isClose(answer.failure)) return yield* answer.failure
     }
-    const session = yield* options.open
-    yield* session.exchange(Metadata, 0, { topics: [] })
-    const groups = yield* Effect.result(session.exchange(ListGroups, 0, {}))
-    if (Result.isSuccess(groups)) {
-      session.close("it serves groups")
-      // It has just closed two connections without a word, but not because of what was asked.
-      return yield* KafkaError.make({
-        _tag: "Unreachable",
-        attempts: [{ address: session.address, cause: "closed by the broker before it answered" }]
-      })
-    }
-    if (!isClose(groups.failure)) return yield* groups.failure
+    // Twice: what closes three connections one after another may be a broker that is just going down.
+    for (let i = 0; i < 2; i++) yield* closesAtGroups(options)
     remember(options, "0.8")
     return yield* taken(options, "0.8")
+  })
+
+/** Whether it answers Metadata and closes at ListGroups: fails where it does anything else. */
+const closesAtGroups = ({ open }: Options): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const session = yield* open
+    yield* session.exchange(Metadata, 0, { topics: [] })
+    const groups = yield* Effect.result(session.exchange(ListGroups, 0, {}))
+    if (Result.isFailure(groups)) return isClose(groups.failure) ? undefined : yield* groups.failure
+    session.close("it serves groups")
+    // It has just closed two connections without a word, but not because of what was asked.
+    return yield* KafkaError.make({
+      _tag: "Unreachable",
+      attempts: [{ address: session.address, cause: "closed by the broker before it answered" }]
+    })
   })
 
 const isClose = (error: KafkaError.KafkaError): boolean => error.reason._tag === "Unreachable"
