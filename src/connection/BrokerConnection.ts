@@ -17,13 +17,11 @@ import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersions from "./ApiVersions.ts"
 import type { Context } from "./ConnectionContext.ts"
 import * as InFlightRequest from "./InFlightRequest.ts"
-import { notKafka, shownBytes } from "./NotKafka.ts"
+import { answers, notKafka, shownBytes } from "./NotKafka.ts"
 import { type Reauthentication, RequestLine } from "./RequestLine.ts"
 import { ResponseLine } from "./ResponseLine.ts"
+import { Sweep } from "./Sweep.ts"
 import * as Throttle from "./Throttle.ts"
-
-/** How often at most the sweep looks, and how long its timer may outlive the last request. */
-const sweepMillis = 1000
 
 /** The most that a broker may answer before we know it, and it us: Kafka's own limit for SASL is half of it. */
 const strangerBytes = 1 << 20
@@ -43,9 +41,9 @@ export class BrokerConnection implements Handler {
   /** When the system last took something from us, on the monotonic clock. */
   #progressAt = 0
   readonly #splitter: Frame.Splitter
+  readonly #sweep: Sweep
   #connection: Connection | undefined
   #correlationId = 0
-  #sweeping = false
   #ended: KafkaError.KafkaError | undefined
   /** The first bytes that came, until they have proven to be a response. */
   #first: Uint8Array | undefined = new Uint8Array(0)
@@ -68,6 +66,7 @@ export class BrokerConnection implements Handler {
     this.usedAt = this.heardAt = Backoff.monotonic(context.clock)
     this.#splitter = Frame.makeSplitter({
       maxFrameBytes: () => this.#mostBytes(),
+      setting: () => (this.#mostBytes() === context.maxResponseBytes ? " (maxResponseBytes)" : ""),
       onFrame: (frame) => this.#onFrame(frame),
       onHeld: context.onHeld
     })
@@ -86,6 +85,12 @@ export class BrokerConnection implements Handler {
       write: (request) => this.#write(request),
       isOpen: () => this.isOpen,
       onEnd: (error) => this.#end(error, error)
+    })
+    this.#sweep = new Sweep({
+      clock,
+      fork,
+      look: (now) => this.#endLate(now),
+      onDied: (defect) => this.close(`given up: its deadlines could not be kept (${String(defect)})`)
     })
   }
 
@@ -188,7 +193,7 @@ export class BrokerConnection implements Handler {
         resume
       )
       this.#line.add(pending, now)
-      if (this.#line.length > 0) this.#sweep()
+      if (this.#line.length > 0) this.#sweep.start()
       return Effect.sync(() => {
         pending.resume = undefined
       })
@@ -254,7 +259,7 @@ export class BrokerConnection implements Handler {
     this.metrics.sent(chunks.reduce((bytes, chunk) => bytes + chunk.length, 0))
     pending.onSent?.()
     this.#connection?.write(chunks, () => this.#written(pending))
-    this.#sweep()
+    this.#sweep.start()
   }
 
   #written(pending: InFlightRequest.InFlightRequest): void {
@@ -307,28 +312,11 @@ export class BrokerConnection implements Handler {
 
   // ── deadlines
 
-  #sweep(): void {
-    if (this.#sweeping) return
-    this.#sweeping = true
-    // Without it nobody would be told that time is up.
-    this.#context.fork(
-      Effect.catchDefect(this.#sweepLoop, (defect) =>
-        Effect.sync(() => this.close(`given up: its deadlines could not be kept (${String(defect)})`))
-      )
-    )
-  }
-
-  readonly #sweepLoop: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.isIdle || this.#ended !== undefined) {
-      this.#sweeping = false
-      return Effect.void
-    }
-    const now = Backoff.monotonic(this.#context.clock)
-    let wait = Math.min(
-      sweepMillis,
-      this.#line.expire(now, (waiting) =>
-        waiting.resume?.(Effect.fail(InFlightRequest.late(waiting, this.#context.address)))
-      )
+  /** Ends what is late; gives in how many milliseconds the next may be. */
+  #endLate(now: number): number | undefined {
+    if (this.isIdle || this.#ended !== undefined) return undefined
+    let wait = this.#line.expire(now, (waiting) =>
+      waiting.resume?.(Effect.fail(InFlightRequest.late(waiting, this.#context.address)))
     )
     for (const under of [this.#pending, this.#leaving]) {
       for (const pending of under) {
@@ -344,20 +332,20 @@ export class BrokerConnection implements Handler {
           this.#context.onSilence(this, deadline - pending.budget)
           this.wasSilent = true
           this.close(`given up: ${pending.api} was not ${what} within ${pending.budget} ms`)
-          return this.#sweepLoop
+          return undefined
         }
         if (left < wait) wait = left
       }
     }
-    return Effect.andThen(Effect.sleep(Math.ceil(wait)), this.#sweepLoop)
-  })
+    return wait
+  }
 
   // ── the end
 
   /** Bytes that are no response: the request that was to be answered fails with that, the others with the lost connection. */
   #fail(error: KafkaError.KafkaError): void {
     const first = this.#first
-    if (first === undefined || error.reason._tag !== "Corrupt") {
+    if (first === undefined || error.reason._tag !== "Corrupt" || answers(first, this.#pending[0])) {
       const others = error.reason._tag === "Corrupt" ? this.#lost(`given up: ${error.message}`) : error
       return this.#end(error, others)
     }

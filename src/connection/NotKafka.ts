@@ -1,8 +1,14 @@
 /** What has never spoken Kafka to us is something else, and is shown by its first bytes. Pure. */
 import * as KafkaError from "../KafkaError.ts"
+import * as Frame from "../protocol/Frame.ts"
+import type { InFlightRequest } from "./InFlightRequest.ts"
 
 /** How many bytes of an answer that is no response are shown. */
 export const shownBytes = 16
+
+/** Whether an answer that begins so is one to this request: no other protocol has its number there by chance. */
+export const answers = (first: Uint8Array, due: InFlightRequest | undefined): boolean =>
+  first.length >= 8 && due?.raw === false && Frame.readCorrelationId(first.subarray(4)) === due.correlationId
 
 /** The error of an answer that begins with these bytes. */
 export const notKafka = (first: Uint8Array, address: string, cause: KafkaError.KafkaError): KafkaError.KafkaError => {

@@ -186,6 +186,8 @@ const leastBlock = 65_536
  */
 export const makeSplitter = (options: {
   readonly maxFrameBytes: number | (() => number)
+  /** Behind the limit in the error of what is over it: where it comes from. */
+  readonly setting?: (() => string) | undefined
   readonly onFrame: (frame: Uint8Array) => void
   readonly onHeld?: ((bytes: number) => void) | undefined
 }): Splitter => {
@@ -210,7 +212,10 @@ export const makeSplitter = (options: {
         _tag: "Corrupt",
         what: "frame",
         position: 0,
-        problem: size < 0 ? `its size is ${size}` : `its size of ${size} bytes is over the limit of ${most}`
+        problem:
+          size < 0
+            ? `its size is ${size}`
+            : `its size of ${size} bytes is over the limit of ${most}${options.setting?.() ?? ""}`
       })
   }
 
