@@ -1,6 +1,6 @@
 /**
  * Requests that wait to be written, in their order: while the broker throttles us (KIP-219), and while we authenticate
- * again (KIP-368). Neither needs a timer while nothing is sent.
+ * again (KIP-368), once there is what that needs. Neither needs a timer while nothing is sent.
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
@@ -19,11 +19,11 @@ export interface Reauthentication {
    * Gets what it needs, such as a token, before anything is sent, and gives what sends it, which gives the next one. Where
    * the latter fails the broker is in the middle of it, and hears nothing else on this connection.
    */
-  readonly prepare: Effect.Effect<
-    Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>,
-    KafkaError.KafkaError
-  >
+  readonly prepare: Effect.Effect<Exchange, KafkaError.KafkaError>
 }
+
+/** What authenticates, and gives when that is to be done again. */
+export type Exchange = Effect.Effect<Reauthentication | undefined, KafkaError.KafkaError>
 
 /** What a line needs from its connection. */
 export interface Context {
@@ -45,6 +45,9 @@ export class RequestLine {
   #mutedUntil = 0
   #held = false
   #reauthentication: Reauthentication | undefined
+  /** What it needs is being had, or is there. */
+  #preparing = false
+  #exchange: Exchange | undefined
 
   constructor(context: Context) {
     this.#context = context
@@ -98,11 +101,11 @@ export class RequestLine {
       return true
     }
     const again = this.#reauthentication
-    if (again !== undefined && again.due <= now) {
-      this.#hold(this.#reauthenticate(again))
-      return true
-    }
-    return false
+    if (again === undefined || again.due > now) return false
+    if (!this.#preparing) this.#prepare(again)
+    else if (this.#exchange !== undefined) this.#hold(this.#exchanged(this.#exchange))
+    // What it needs is had beside what is sent, as long as the session lasts.
+    return this.#held || (this.#preparing && again.expires <= now)
   }
 
   #hold(until: Effect.Effect<void>): void {
@@ -117,17 +120,21 @@ export class RequestLine {
   }
 
   #advance(now: number): void {
-    while (this.#waiting.length > 0) {
-      if (this.#mustWait(now)) return
-      const request = this.#waiting.shift()!
-      if (request.resume !== undefined) this.#context.write(request)
+    while (this.#waiting.length > 0 && !this.#mustWait(now)) {
+      // None, where that has ended the connection.
+      const request = this.#waiting.shift()
+      if (request?.resume !== undefined) this.#context.write(request)
     }
   }
 
-  #reauthenticate(again: Reauthentication): Effect.Effect<void> {
-    return Effect.matchCauseEffect(this.#bounded(again.prepare), {
-      onFailure: (cause) =>
-        Effect.sync(() => {
+  #prepare(again: Reauthentication): void {
+    this.#preparing = true
+    this.#context.fork(
+      Effect.matchCause(this.#bounded(again.prepare), {
+        onFailure: (cause) => {
+          // The client is being closed.
+          if (Cause.hasInterruptsOnly(cause)) return
+          this.#preparing = false
           const error = this.#errorOf(cause)
           const now = Backoff.monotonic(this.#context.clock)
           // A token that could not be had may be had later: as long as the session lasts, it is used.
@@ -137,12 +144,24 @@ export class RequestLine {
               due: Math.min(again.expires, now + Math.max(1000, (again.expires - now) / 4))
             }
           else this.#context.onEnd(error)
-        }),
-      onSuccess: (exchange) =>
-        Effect.matchCause(this.#bounded(exchange), {
-          onFailure: (cause) => this.#context.onEnd(this.#errorOf(cause)),
-          onSuccess: (next) => void (this.#reauthentication = next)
-        })
+          this.#advance(now)
+        },
+        onSuccess: (exchange) => {
+          this.#exchange = exchange
+          this.#mustWait(Backoff.monotonic(this.#context.clock))
+        }
+      })
+    )
+  }
+
+  #exchanged(exchange: Exchange): Effect.Effect<void> {
+    return Effect.matchCause(this.#bounded(exchange), {
+      onFailure: (cause) => this.#context.onEnd(this.#errorOf(cause)),
+      onSuccess: (next) => {
+        this.#preparing = false
+        this.#exchange = undefined
+        this.#reauthentication = next
+      }
     })
   }
 

@@ -1,6 +1,6 @@
 /** What a connection holds, and for how long it waits, whatever the other side does. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Redacted } from "effect"
+import { Clock, Effect, Exit, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import type { Broker } from "../../src/Broker.ts"
 import type { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
@@ -51,6 +51,17 @@ describe("a response", () => {
           )
           assert.strictEqual(network.open(), 0)
         }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("over a tiny maxResponseBytes is that, and not of another protocol", () =>
+    Effect.gen(function* () {
+      const { network } = yield* answering({})
+      const service = yield* brokers(network.network, { maxResponseBytes: 100 })
+      const broker = yield* service.at("b", 1)
+      const error = yield* Effect.flip(broker.send(Metadata, metadata))
+      assert.strictEqual(error.reason._tag, "Corrupt")
+      assert.include(error.message, "over the limit of 100 (maxResponseBytes)")
     }).pipe(Effect.scoped)
   )
 
@@ -105,7 +116,7 @@ describe("a response", () => {
 })
 
 describe("authenticating again", () => {
-  it.effect("with a token that never comes holds requests up for connectTimeout, and is tried again", () =>
+  it.effect("with a token that never comes holds nothing up as long as the session lasts, and is tried again", () =>
     Effect.gen(function* () {
       let asked = 0
       const { network } = yield* answering({ answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }) } })
@@ -119,13 +130,43 @@ describe("authenticating again", () => {
       const broker = yield* service.at("b", 1)
       yield* broker.send(Metadata, metadata)
       yield* TestClock.adjust("58 seconds")
-      const sent = yield* Effect.forkChild(broker.send(Metadata, metadata), { startImmediately: true })
+      // Each waited for connectTimeout, once in every few seconds, while the session was good.
+      yield* broker.send(Metadata, metadata)
       yield* TestClock.adjust("1900 millis")
-      assert.isUndefined(sent.pollUnsafe())
-      yield* TestClock.adjust("200 millis")
-      // The session has ended meanwhile: what waited is told, typed, and the next one is another connection.
-      assert.isDefined(sent.pollUnsafe())
+      yield* broker.send(Metadata, metadata)
       assert.strictEqual(asked, 2)
+      yield* TestClock.adjust("100 millis")
+      // The session has ended: what waits is told, typed, and the next one is another connection.
+      const sent = yield* Effect.forkChild(Effect.exit(broker.send(Metadata, metadata)), { startImmediately: true })
+      assert.isUndefined(sent.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(sent)))
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("with a token that is slow holds requests up for the exchange alone", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { broker: answers, network } = yield* answering({
+        answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }) }
+      })
+      const slow = Effect.as(Effect.sleep("5 seconds"), Redacted.make("t"))
+      const service = yield* brokers(network.network, {
+        sasl: {
+          mechanism: "OAUTHBEARER",
+          token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : slow))
+        }
+      })
+      const broker = yield* service.at("b", 1)
+      yield* broker.send(Metadata, metadata)
+      yield* TestClock.adjust("58 seconds")
+      yield* broker.send(Metadata, metadata)
+      assert.strictEqual(answers.counts.SaslAuthenticate, 1)
+      yield* TestClock.adjust("1 seconds")
+      yield* broker.send(Metadata, metadata)
+      yield* TestClock.adjust("4 seconds")
+      yield* broker.send(Metadata, metadata)
+      assert.deepStrictEqual([asked, answers.counts.SaslAuthenticate, network.connects.length], [2, 2, 1])
     }).pipe(Effect.scoped)
   )
 
