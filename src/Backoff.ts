@@ -16,7 +16,8 @@ import * as KafkaError from "./KafkaError.ts"
 
 /**
  * When what has failed is tried again: each step's delay is the wait after one more failure, which is its input. Where
- * it ends, what has failed fails with its last error; the budget that stands ends it at the latest.
+ * it ends, what has failed fails with its last error; the budget that stands ends it at the latest. From the eleventh
+ * failure in a row on it is waited for 10 ms at least, also where the Schedule has no delay.
  */
 export type Retry = Schedule.Schedule<unknown, KafkaError.KafkaError>
 
@@ -52,6 +53,13 @@ export type Why = () => KafkaError.KafkaError
 const stepsAtOnce = 10_000
 /** Where a Schedule has ended that had no delay, and what it is for goes on. */
 const withoutDelay = 1000
+/**
+ * What has failed so often in a row is not tried again at full speed, whatever the Schedule says: one without a delay
+ * that never ends would keep the process, and the brokers, busy. One that counts to three has its three at once.
+ */
+const atOnceAtMost = 10
+/** That is what is waited for then, at least. */
+const leastDelay = 10
 
 type Step = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, KafkaError.KafkaError, never, never>>>
 
@@ -94,35 +102,43 @@ class Runner {
   }
 }
 
-/** A Schedule on its way. */
-class Stepped {
+/** A Schedule on its way; `ended` says what follows where it has ended. */
+class Stepped<D extends number | undefined> {
   readonly #retry: Retry
   readonly #runner: Runner
   readonly #clock: Clock.Clock
+  readonly #ended: (last: number) => D
   #step: Step | undefined
   #count = 0
   /** How far its time is ahead of the Clock: what was taken over has waited. */
   #ahead = 0
   /** The last delay that it gave, in milliseconds. */
-  last = 0
-  hasEnded = false
+  #last = 0
+  #hasEnded = false
 
-  constructor(retry: Retry, runner: Runner, clock: Clock.Clock) {
+  constructor(retry: Retry, runner: Runner, clock: Clock.Clock, ended: (last: number) => D) {
     this.#retry = retry
     this.#runner = runner
     this.#clock = clock
+    this.#ended = ended
   }
 
-  /** Goes on to so many failures in a row, the last of which is `why`. */
-  to(failures: number, random: number, why: Why): void {
+  /** The wait after so many failures in a row, the last of which is `why`, in milliseconds. */
+  wait(failures: number, random: number, why: Why): number | D {
+    this.#to(failures, random, why)
+    const millis = this.#hasEnded ? this.#ended(this.#last) : this.#last
+    return millis !== undefined && failures > atOnceAtMost ? Math.max(leastDelay, millis) : millis
+  }
+
+  #to(failures: number, random: number, why: Why): void {
     if (failures <= this.#count) {
       this.#step = undefined
-      this.#count = this.#ahead = this.last = 0
-      this.hasEnded = false
+      this.#count = this.#ahead = this.#last = 0
+      this.#hasEnded = false
     }
     const from = Math.max(this.#count, failures - stepsAtOnce)
     this.#count = Math.max(0, failures)
-    if (this.hasEnded || failures < 1) return
+    if (this.#hasEnded || failures < 1) return
     const error = why()
     this.#step ??= this.#runner.run(Schedule.toStep(this.#retry), random)
     for (let i = from; i < failures; i++) {
@@ -132,20 +148,25 @@ class Stepped {
         random
       )
       if (taken === undefined) {
-        this.hasEnded = true
+        this.#hasEnded = true
         return
       }
-      this.last = Duration.toMillis(taken[1])
-      if (i + 1 < failures) this.#ahead += this.last
+      this.#last = Duration.toMillis(taken[1])
+      if (i + 1 < failures) this.#ahead += this.#last
     }
   }
 }
 
-const steppedBy = (retry: Retry, setting: string, told = new WeakSet<Retry>()): Effect.Effect<() => Stepped> =>
+const steppedBy = <D extends number | undefined>(
+  retry: Retry,
+  setting: string,
+  ended: (last: number) => D,
+  told = new WeakSet<Retry>()
+): Effect.Effect<() => Stepped<D>> =>
   Effect.map(Effect.context<never>(), (context) => {
     const runner = new Runner(context, retry, setting, told)
     const clock = Context.get(context, Clock.Clock)
-    return () => new Stepped(retry, runner, clock)
+    return () => new Stepped(retry, runner, clock, ended)
   })
 
 /** What makes a delay for each thing that fails; `ended` says what follows where the Schedule has ended. */
@@ -156,12 +177,9 @@ const delaysBy = <D extends number | undefined>(
 ): Effect.Effect<() => (failures: number, random: number, why?: Why) => number | D> =>
   retry === undefined || retry === schedule
     ? Effect.succeed(() => delay)
-    : Effect.map(steppedBy(retry, setting), (make) => () => {
+    : Effect.map(steppedBy(retry, setting, ended), (make) => () => {
         const stepped = make()
-        return (failures, random, why = unknown) => {
-          stepped.to(failures, random, why)
-          return stepped.hasEnded ? ended(stepped.last) : stepped.last
-        }
+        return (failures, random, why = unknown) => stepped.wait(failures, random, why)
       })
 
 /** Where there is an end, and where there is none: the last delay stays, or a second where it had none. */
@@ -183,13 +201,11 @@ export const lasting = (retry: Retry | undefined, setting = "retry"): Effect.Eff
 /** The wait after so many failures in a row, for engines: jitter is drawn, and from the second on there is always some. */
 export type Wait = (failures: number, why?: Why) => number
 
-/** Whatever the Schedule says: an error that is told again and again must not keep the process busy. */
-const leastDelay = 10
-
 /** What makes a `Wait` for each thing that fails by itself, and goes on. */
 export const waits = (retry: Retry | undefined): Effect.Effect<() => Wait> =>
   Effect.zipWith(lasting(retry), Random.Random, (delays, random) => () => {
     const delay = delays()
+    // Rows are short here, and there are many of them: one for each partition, which each answer that is good ends.
     return (failures, why) => Math.max(failures > 1 ? leastDelay : 0, delay(failures, random.nextDoubleUnsafe(), why))
   })
 
@@ -219,13 +235,12 @@ const stepping = (retry: Retry, ended: (last: number) => number | undefined): Re
   retry === schedule
     ? schedule
     : Schedule.fromStep(
-        Effect.map(steppedBy(retry, "retry", toldOf), (make) => {
+        Effect.map(steppedBy(retry, "retry", ended, toldOf), (make) => {
           const stepped = make()
           let failures = 0
           return (_, error: KafkaError.KafkaError) =>
             Effect.flatMap(Random.next, (random) => {
-              stepped.to(++failures, random, () => error)
-              const millis = stepped.hasEnded ? ended(stepped.last) : stepped.last
+              const millis = stepped.wait(++failures, random, () => error)
               return millis === undefined
                 ? Cause.done(undefined)
                 : Effect.succeed([undefined, Duration.millis(millis)] as [undefined, Duration.Duration])

@@ -87,8 +87,8 @@ export interface OptionsWithoutBootstrap<R = never> {
    * When a connection is made again and a request is sent again, within the budgets above. Where it ends, a request
    * fails with its last error; a connection, and what a consumer or a producer must find out to go on (a leader, a
    * coordinator, a producer id), keep its last delay, or a second where it had none. Each step's input is the failure: LEADER_NOT_AVAILABLE or COORDINATOR_NOT_AVAILABLE where one is looked for again.
-   * It must not wait for anything but time: what does so, or dies, counts as ended, and is logged. Default: at once, then
-   * 50 ms doubling to 1 s, jittered by 20 %. Java: reconnect.backoff.ms, retry.backoff.ms, and their max.
+   * It must not wait for anything but time: what does so, or dies, counts as ended, and is logged. From the eleventh
+   * failure in a row on 10 ms at least are waited. Default: at once, then 50 ms doubling to 1 s, jittered by 20 %. Java: reconnect.backoff.ms, retry.backoff.ms, and their max.
    */
   readonly retry?: Backoff.Retry | undefined
 }

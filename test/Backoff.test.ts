@@ -35,7 +35,7 @@ describe("Backoff", () => {
       assert.deepStrictEqual(five(), [7, 7, 7, undefined, undefined])
       // Who takes over what has failed so often has waited so long, too: the half of a batch that was split.
       const hundred = yield* one(Schedule.spaced("7 millis").pipe(Schedule.upTo({ times: 100 })))
-      assert.deepStrictEqual([hundred(100, 0), hundred(101, 0)], [7, undefined])
+      assert.deepStrictEqual([hundred(100, 0), hundred(101, 0)], [10, undefined])
       const tenSeconds = yield* one(Schedule.spaced("100 millis").pipe(Schedule.upTo({ duration: "10 seconds" })))
       assert.deepStrictEqual([tenSeconds(99, 0), tenSeconds(110, 0)], [100, undefined])
       // Time is the Clock's: an attempt may have taken longer than the wait before it.
@@ -144,6 +144,34 @@ describe("Backoff", () => {
         tries.slice(1).map((at, i) => at - tries[i]!),
         [0, 0, 0, 1000, 1000]
       )
+    }).pipe(Effect.scoped)
+  )
+
+  // Half of all that retries spun: some thousand FindCoordinator, OffsetFetch, Produce a second.
+  it.effect("without a delay and without an end keeps nobody busy", () =>
+    Effect.gen(function* () {
+      const tries = [0, 0, 0]
+      const failing = (i: number) =>
+        Effect.suspend(() => {
+          tries[i]!++
+          return Effect.fail(unreachable)
+        })
+      const budget = { name: "metadataTimeout", millis: 60_000, waitingFor: "it" }
+      const retrying = [
+        Effect.retry(failing(0), Backoff.unending(Schedule.forever)),
+        Effect.retry(failing(1), Backoff.guarded(Schedule.forever)),
+        Backoff.within(failing(2), budget, () => true, Schedule.forever)
+      ]
+      for (const self of retrying) yield* Effect.forkScoped(Effect.exit(self), { startImmediately: true })
+      for (let i = 0; i < 10; i++) yield* TestClock.adjust(10)
+      assert.deepStrictEqual(tries, [21, 21, 21])
+      for (const delays of [Backoff.delays, Backoff.lasting]) {
+        const delay = (yield* delays(Schedule.forever))()
+        assert.deepStrictEqual(
+          [1, 10, 11, 1000].map((failures) => delay(failures, 0)),
+          [0, 0, 10, 10]
+        )
+      }
     }).pipe(Effect.scoped)
   )
 
