@@ -3,7 +3,7 @@
  * it and to who asked for reports.
  */
 import * as Result from "effect/Result"
-import type { KafkaError } from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 import type { TransportProducer } from "../Transport.ts"
 import type { Prepared } from "./Placement.ts"
@@ -27,10 +27,10 @@ export interface RecordMetadata {
 export interface DeliveryReport {
   readonly topic: string
   readonly partition: number
-  readonly result: Result.Result<RecordMetadata, KafkaError>
+  readonly result: Result.Result<RecordMetadata, KafkaError.KafkaError>
 }
 
-export type Outcome = Result.Result<RecordMetadata, KafkaError>
+export type Outcome = Result.Result<RecordMetadata, KafkaError.KafkaError>
 
 export interface Handover {
   /** One record. `use` hears that the buffer has it, `done` its outcome; where it is not let in, `done` alone. Gives how to take it back; false where the engine has it for good. */
@@ -53,6 +53,19 @@ const metadata = (
   timestamp: number | undefined
 ): RecordMetadata => ({ topic, partition, offset: offset ?? -1, timestamp: timestamp ?? record.timestamp })
 
+/** What became of records whose transport has died of them. */
+const died = (topic: string, partition: number, defect: unknown): KafkaError.KafkaError =>
+  KafkaError.make(
+    {
+      _tag: "NotDelivered",
+      topic,
+      partition,
+      persistence: "possibly",
+      cause: `the transport failed: ${String(defect)}`
+    },
+    defect
+  )
+
 /** Makes it. `report` is asked for each record, so it must be cheap where nobody listens. */
 export const make = (
   engine: TransportProducer,
@@ -61,7 +74,10 @@ export const make = (
 ): Handover => ({
   one: (topic, { partition, record }, since, done, use) => {
     const bytes = ProducerBuffer.sizeOf(record)
+    let isOpen = true
     const settle = (outcome: Outcome) => {
+      if (!isOpen) return
+      isOpen = false
       buffer.release(1, bytes)
       report(topic, partition, outcome)
       done(outcome)
@@ -76,7 +92,11 @@ export const make = (
       bytes,
       since,
       use: () => {
-        engine.append({ topic, partition }, [record], delivery, since)
+        try {
+          engine.append({ topic, partition }, [record], delivery, since)
+        } catch (defect) {
+          settle(Result.fail(died(topic, partition, defect)))
+        }
         use?.()
       },
       refuse: (error) => done(Result.fail(error))
@@ -98,7 +118,12 @@ export const make = (
         batch.handedOver(slice)
         for (const part of slice.parts) {
           const { partition, records, topic } = part
-          engine.append({ topic, partition }, records, deliveryOf(batch, part, buffer, report), since)
+          const delivery = deliveryOf(batch, part, buffer, report)
+          try {
+            engine.append({ topic, partition }, records, delivery, since)
+          } catch (defect) {
+            delivery.end(died(topic, partition, defect))
+          }
         }
         use()
       },
@@ -117,9 +142,11 @@ const deliveryOf = (
   part: Part,
   buffer: ProducerBuffer.ProducerBuffer,
   report: (topic: string, partition: number, outcome: Outcome) => void
-): Delivery => {
+): Delivery & { readonly end: (error: KafkaError.KafkaError) => void } => {
   const { indexes, partition, records, sizes, topic } = part
+  let isOpen = true
   const settle = (from: number, count: number, outcomeOf: (i: number) => Outcome) => {
+    if (!isOpen) return
     let bytes = 0
     for (let i = from; i < from + count; i++) {
       bytes += sizes[i]!
@@ -135,6 +162,11 @@ const deliveryOf = (
         const at = offset === undefined ? undefined : offset + i - from
         return Result.succeed(metadata(topic, partition, records[i]!, at, timestamp))
       }),
-    failed: (from, count, error) => settle(from, count, () => Result.fail(error))
+    failed: (from, count, error) => settle(from, count, () => Result.fail(error)),
+    // Those that have none yet; what is told afterwards does nothing.
+    end: (error) => {
+      for (let i = 0; i < records.length; i++) if (batch.isOpen(indexes[i]!)) settle(i, 1, () => Result.fail(error))
+      isOpen = false
+    }
   }
 }

@@ -103,6 +103,11 @@ export class SendAll<A> {
     }
   }
 
+  /** Whether an entry has no outcome yet. */
+  isOpen(index: number): boolean {
+    return this.#outcomes[index] === undefined
+  }
+
   fail(index: number, error: KafkaError): void {
     this.settle(index, Result.fail(error))
   }

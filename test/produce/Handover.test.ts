@@ -1,9 +1,9 @@
 /** What stands between a call and the accumulator: room, time, bytes, and what is told. Each of these failed once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Result, Schema, SchemaGetter } from "effect"
+import { Clock, Effect, Fiber, Layer, Result, Schema, SchemaGetter } from "effect"
 import { TestClock } from "effect/testing"
-import { Producer, Topic } from "samsa"
-import { EmbeddedKafka, Fault } from "samsa/testing"
+import { Producer, Topic, Transport } from "samsa"
+import { EmbeddedKafka, Fault, MemoryKafka } from "samsa/testing"
 import { logOf, persistenceOf, reasonOf, text, withProducer } from "./Helpers.ts"
 
 const bytes = Topic.bytes("bytes")
@@ -61,6 +61,82 @@ describe("room", () => {
       assert.strictEqual(yield* Fiber.join(late), 10_000)
     }).pipe(Effect.provide(withProducer({ bufferRecords: 1, deliveryTimeout: "10 seconds", closeTimeout: 0 })))
   )
+})
+
+describe("a transport of one's own that throws at what it is given", () => {
+  /** Answers when it is told to, and throws at records of this value, before or after it has told an outcome. */
+  const odd = (outcomes: Array<() => void>, tellsFirst = false) =>
+    Layer.effect(
+      Transport.Transport,
+      Effect.map(Transport.Transport, (transport) => ({
+        ...transport,
+        producer: () =>
+          Effect.succeed<Transport.TransportProducer>({
+            append: (_partition, records, delivery) => {
+              const bad = records.some(({ value }) => new TextDecoder().decode(value ?? undefined) === "bad")
+              const tell = () => delivery.acknowledged(0, tellsFirst ? 1 : records.length, 0, 0)
+              if (!bad) outcomes.push(tell)
+              else if (tellsFirst) tell()
+              if (bad) throw new Error("a bug")
+            },
+            withdraw: () => false,
+            flush: Effect.void
+          })
+      }))
+    ).pipe(Layer.provideMerge(MemoryKafka.layer({ topics: { text: 2 } })))
+  const over = <A, E, R>(
+    self: (producer: Producer.Producer["Service"], told: Array<() => void>) => Effect.Effect<A, E, R>,
+    options: Producer.Options,
+    tellsFirst?: boolean
+  ) => {
+    const told: Array<() => void> = []
+    return Effect.flatMap(Producer.make(options), (producer) => self(producer, told)).pipe(
+      Effect.scoped,
+      Effect.provide(odd(told, tellsFirst))
+    )
+  }
+
+  // Nobody in the line was served any more, and the room of what it threw at was never given back.
+  it.effect("ends that record alone: who waits for room behind it gets it", () =>
+    over(
+      (producer, told) =>
+        Effect.gen(function* () {
+          const sent = yield* Effect.forEach(["a", "bad", "b", "bad", "c"], (value) =>
+            fork(Effect.result(producer.send(text, { value, partition: 0 })))
+          )
+          for (let i = 0; i < 3; i++) told.shift()!()
+          const ends = yield* Effect.forEach(sent, Fiber.join)
+          assert.deepStrictEqual(ends.map(Result.isSuccess), [true, false, true, false, true])
+          const bad = ends[1]!
+          assert.isTrue(Result.isFailure(bad))
+          if (!Result.isFailure(bad)) return
+          assert.strictEqual(
+            bad.failure.message,
+            "NotDelivered: not delivered (possibly persisted): the transport failed: Error: a bug [text-0]"
+          )
+          assert.instanceOf(bad.failure.cause, Error)
+        }),
+      { bufferRecords: 1 }
+    )
+  )
+
+  for (const tellsFirst of [false, true]) {
+    it.effect(`of a sendAll it ends those of the partition ${tellsFirst ? "that have no end yet" : "alone"}`, () =>
+      over(
+        (producer, told) =>
+          Effect.gen(function* () {
+            const entries = ["bad", "x", "y"].map((value, i) => ({ value, partition: i < 2 ? 0 : 1 }))
+            const all = yield* fork(producer.sendAll(text, entries))
+            const next = yield* fork(producer.send(text, { value: "next", partition: 0 }))
+            for (let i = 0; i < 2; i++) told.shift()!()
+            assert.deepStrictEqual((yield* Fiber.join(all)).map(Result.isSuccess), [tellsFirst, false, true])
+            yield* Fiber.join(next)
+          }),
+        { bufferRecords: 3 },
+        tellsFirst
+      )
+    )
+  }
 })
 
 describe("time", () => {
