@@ -3,7 +3,7 @@
  *
  * Obeyed are, of a topic: cleanup.policy (with compact every record needs a key, and the verb `compact` compacts),
  * max.message.bytes, message.timestamp.type, min.insync.replicas and unclean.leader.election.enable. The others are kept
- * and told.
+ * and told. One file because half of it is the table.
  */
 import * as Code from "./Code.ts"
 import type { Node, Settings as ClusterSettings, Topic } from "./ClusterState.ts"
@@ -29,6 +29,7 @@ interface Setting {
   readonly least?: number
   /** What the least is from a release on. */
   readonly leastSince?: readonly [release: Release, least: number]
+  readonly most?: number
   /** The first release that has it, and the first that has it no more. */
   readonly since?: Release
   readonly until?: Release
@@ -58,7 +59,11 @@ const ofTopics: ReadonlyArray<Setting> = [
   setting("delete.retention.ms", "long", "86400000", { broker: "log.cleaner.delete.retention.ms", least: 0 }),
   setting("errors.deadletterqueue.group.enable", "boolean", "false", { since: "4.4" }),
   setting("file.delete.delay.ms", "long", "60000", { broker: "log.segment.delete.delay.ms", least: 0 }),
-  setting("flush.messages", "long", ever, { broker: "log.flush.interval.messages", least: 1 }),
+  setting("flush.messages", "long", ever, {
+    broker: "log.flush.interval.messages",
+    least: 0,
+    leastSince: ["3.9", 1]
+  }),
   setting("flush.ms", "long", ever, { broker: "log.flush.interval.ms", least: 0 }),
   setting("follower.replication.throttled.replicas", "list", ""),
   setting("index.interval.bytes", "int", "4096", { broker: "log.index.interval.bytes", least: 0 }),
@@ -111,7 +116,11 @@ const ofTopics: ReadonlyArray<Setting> = [
     broker: "log.message.timestamp.type",
     values: ["CreateTime", "LogAppendTime"]
   }),
-  setting("min.cleanable.dirty.ratio", "double", "0.5", { broker: "log.cleaner.min.cleanable.ratio", least: 0 }),
+  setting("min.cleanable.dirty.ratio", "double", "0.5", {
+    broker: "log.cleaner.min.cleanable.ratio",
+    least: 0,
+    most: 1
+  }),
   setting("min.compaction.lag.ms", "long", "0", { broker: "log.cleaner.min.compaction.lag.ms", least: 0 }),
   setting("min.insync.replicas", "int", "1", { broker: "min.insync.replicas", least: 1 }),
   setting("preallocate", "boolean", "false", { broker: "log.preallocate" }),
@@ -120,14 +129,18 @@ const ofTopics: ReadonlyArray<Setting> = [
   setting("remote.log.copy.disable", "boolean", "false", { since: "3.9" }),
   setting("remote.log.delete.on.disable", "boolean", "false", { since: "3.9" }),
   setting("remote.storage.enable", "boolean", "false", { since: "3.9" }),
-  setting("retention.bytes", "long", "-1", { broker: "log.retention.bytes", least: -1 }),
+  setting("retention.bytes", "long", "-1", { broker: "log.retention.bytes" }),
   setting("retention.ms", "long", "604800000", { broker: "log.retention.ms", hours: true, least: -1 }),
   setting("segment.bytes", "int", "1073741824", {
     broker: "log.segment.bytes",
     least: 14,
     leastSince: ["4.0", 1_048_576]
   }),
-  setting("segment.index.bytes", "int", "10485760", { broker: "log.index.size.max.bytes", least: 4 }),
+  setting("segment.index.bytes", "int", "10485760", {
+    broker: "log.index.size.max.bytes",
+    least: 0,
+    leastSince: ["3.9", 4]
+  }),
   setting("segment.jitter.ms", "long", "0", { broker: "log.roll.jitter.ms", hours: true, least: 0 }),
   setting("segment.ms", "long", "604800000", { broker: "log.roll.ms", hours: true, least: 1 }),
   setting("unclean.leader.election.enable", "boolean", "false", {
@@ -204,6 +217,19 @@ export const find = (cluster: Configured, resourceType: number, name: string): S
   return known === undefined || !exists(known, profile) ? undefined : { ...known, byDefault: defaultOf(known, profile) }
 }
 
+const largest: Readonly<Partial<Record<Kind, bigint>>> = {
+  int: 2n ** 31n - 1n,
+
+  long: 2n ** 63n - 1n
+}
+
+/** Whether Java reads a number of this kind in it. */
+const isNumber = (kind: Kind, text: string): boolean => {
+  const most = largest[kind]
+  if (most === undefined) return /^-?\d+(\.\d+)?$/.test(text)
+  return /^-?\d{1,19}$/.test(text) && BigInt(text) <= most && BigInt(text) >= -most - 1n
+}
+
 /** What is wrong with a setting; undefined where nothing is. Null stands for the default. */
 export const check = (
   cluster: Configured,
@@ -216,7 +242,7 @@ export const check = (
   if (resourceType === resource.broker && fixed.has(name))
     return `Cannot update these configs dynamically: Set(${name})`
   if (value === null) return undefined
-  const { kind, leastSince, values } = known
+  const { kind, leastSince, most, values } = known
   const { profile } = cluster.settings
   // A broker of no release takes what any of them does.
   const raised = leastSince !== undefined && profile.name !== "everything" && profile.since(leastSince[0])
@@ -227,7 +253,9 @@ export const check = (
       ? value !== "true" && value !== "false"
       : kind === "string" || kind === "list"
         ? values !== undefined && parts.some((part) => !values.includes(part))
-        : !/^-?\d+(\.\d+)?$/.test(value) || (least !== undefined && Number(value) < least)
+        : !isNumber(kind, value.trim()) ||
+          (least !== undefined && Number(value) < least) ||
+          (most !== undefined && Number(value) > most)
   return wrong ? `Invalid value ${value} for configuration ${name}` : undefined
 }
 

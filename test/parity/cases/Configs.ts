@@ -316,6 +316,33 @@ export const cases: ReadonlyArray<Case> = [
   },
   {
     api: "IncrementalAlterConfigs",
+    behaviour: "numbers at the least and the most that is taken, and beyond",
+    ask: (ask) =>
+      Effect.gen(function* () {
+        const topic = yield* ask.topic("")
+        const client = yield* controller(ask)
+        const out: { [setting: string]: unknown } = {}
+        for (const [name, values] of [
+          ["segment.bytes", ["13", "14", "1048575", "1048576"]],
+          ["segment.ms", ["0", "1"]],
+          ["segment.index.bytes", ["3", "4"]],
+          ["retention.ms", ["-2", "-1", "0"]],
+          ["retention.bytes", ["-2", "-1"]],
+          ["min.insync.replicas", ["0", "1"]],
+          ["max.message.bytes", ["-1", "0", " 7 ", "1.5", "2147483647", "2147483648"]],
+          ["file.delete.delay.ms", ["9223372036854775807", "9223372036854775808"]],
+          ["flush.messages", ["0", "1"]],
+          ["min.cleanable.dirty.ratio", ["-0.1", "1", "1.1"]]
+        ] as const)
+          for (const value of values)
+            out[`${name}=${value}`] = codeOf(
+              yield* change(client, 1, topicType, topic.name, [[name, operation.set, value]], true)
+            )
+        return out
+      })
+  },
+  {
+    api: "IncrementalAlterConfigs",
     behaviour: "of a broker, which topics follow",
     ask: (ask) =>
       Effect.gen(function* () {
