@@ -44,6 +44,8 @@ export const levels = {
   stalled: "Warn",
   commitFailed: "Warn",
   transactionAborted: "Debug",
+  /** A producer that is no part of the transaction that it is used in. */
+  outsideTransaction: "Warn",
   /** Brokers before 2.5, which commit offsets for whoever asks in a transaction. */
   membersUnfenced: "Warn",
   hookFailed: "Warn",

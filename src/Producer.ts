@@ -32,6 +32,7 @@ import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSink from "./produce/Sink.ts"
 import * as Settings from "./produce/Settings.ts"
 import type * as Topic from "./Topic.ts"
+import * as Within from "./transact/Within.ts"
 import * as Transport from "./Transport.ts"
 
 /**
@@ -165,7 +166,9 @@ export const make = Effect.fnUntraced(function* (
   const checked = yield* Settings.make(options)
   const transport = yield* Transport.Transport
   if (checked.settings.insistent) yield* Transport.needs(transport, "idempotence", "an idempotent producer")
-  return of(yield* ProducerImpl.make(checked, transport.producer(checked.settings)))
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const sends = Within.outsider(transport, (effect) => void run(effect))
+  return of(yield* ProducerImpl.make(checked, transport.producer(checked.settings), undefined, sends))
 })
 
 /**

@@ -53,7 +53,7 @@ import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSettings from "./produce/Settings.ts"
 import * as Producer from "./Producer.ts"
 import * as InTime from "./transact/InTime.ts"
-import { type Begun, misuse, unlessWithin, Within } from "./transact/Within.ts"
+import { begins, type Begun, ends, misuse, unlessWithin, Within } from "./transact/Within.ts"
 import * as Transport from "./Transport.ts"
 
 /**
@@ -295,7 +295,7 @@ export const make = Effect.fnUntraced(function* (
         // One that was opened in the moment of an interruption is not left open.
         yield* Effect.onInterrupt(restore(engine.begin), () => aborted(Cause.interrupt()).pipe(Effect.ignoreCause))
         const since = Backoff.monotonic(yield* Clock.Clock)
-        const begun: Begun = { engine, isOpen: true }
+        const begun = begins({ engine, transport, transactionalId })
         const scope = yield* Scope.make()
         const made = producerOf(begun).pipe(Scope.provide(scope))
         // Whatever dies in it: the transaction is not left open.
@@ -303,7 +303,7 @@ export const make = Effect.fnUntraced(function* (
           Effect.flatMap(made, (producer) => restore(within(since, bodyOf(begun, producer, effect))))
         )
         // What has not been handed over by now is not part of it, and hears so.
-        begun.isOpen = false
+        ends(begun)
         yield* Scope.close(scope, Exit.void)
         if (Exit.isFailure(exit)) return yield* aborted(exit.cause)
         const offsets = batch?.offsets()

@@ -6,6 +6,7 @@
  * short function in it.
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -34,12 +35,14 @@ import type * as TopicEncoder from "./TopicEncoder.ts"
 
 /**
  * Makes it, over the engine that `opened` gives. Closing the Scope flushes, within `closeTimeout`. `refused` hears of
- * each record that fails, before whoever has sent it does, also of what is never handed over.
+ * each record that fails, before whoever has sent it does, also of what is never handed over. `sends` sees the context of
+ * whoever sends.
  */
 export const make = Effect.fnUntraced(function* (
   { limits, partitioner, settings }: Checked,
   opened: Effect.Effect<Transport.TransportProducer, KafkaError.KafkaError, Scope.Scope>,
-  refused?: (error: KafkaError.KafkaError) => void
+  refused?: (error: KafkaError.KafkaError) => void,
+  sends?: (context: Context.Context<never>) => void
 ) {
   const cluster = yield* Cluster.Cluster
   const transport = yield* Transport.Transport
@@ -93,6 +96,7 @@ export const make = Effect.fnUntraced(function* (
     f: (prepared: Placement.Prepared, since: number) => Effect.Effect<A, KafkaError.KafkaError>
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
     Effect.withFiber(({ context }) => {
+      sends?.(context)
       const since = monotonic()
       const go = (one: Placement.Prepared) => {
         inject?.(topic.name, [one.record], context)
@@ -152,6 +156,7 @@ export const make = Effect.fnUntraced(function* (
     started?: (batch: SendAll<RecordMetadata>) => void
   ): Effect.Effect<SendAll<RecordMetadata>, never, any> =>
     Effect.withFiber(({ context }) => {
+      sends?.(context)
       const since = monotonic()
       const wrong = Placement.mistake(topic, entries)
       if (wrong !== undefined) return Effect.die(wrong)
