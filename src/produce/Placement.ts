@@ -75,17 +75,18 @@ export interface Options {
 
 /** Makes it. */
 export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: Options): Placement => {
-  const line = TopicLine.make(cluster, within, fork)
+  const line = TopicLine.make(cluster, within, fork, monotonic)
   const lookedUp = (name: string) => Effect.raceFirst(line.lookedUp(name), closed)
-  /** What an application's Schemas do takes no longer than the rest of the time. */
+  /** What an application's Schemas do, and what else is waited for, takes no longer than the rest of the time. */
   const inTime = <A>(
     effect: Effect.Effect<A, KafkaError.KafkaError, any>,
-    since: number
+    since: number,
+    waitingFor = "the topic's Schemas to encode"
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
     Effect.suspend(() => {
       const late = Effect.andThen(
         Effect.sleep(Math.max(0, Math.ceil(since + within - monotonic()))),
-        Effect.fail(tooLate(within))
+        Effect.fail(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: within, waitingFor }))
       )
       return Effect.raceAllFirst([effect, closed, late])
     })
@@ -110,17 +111,35 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     if (Number.isInteger(chosen) && chosen >= 0 && chosen < count) return chosen
     throw misuse(`the partitioner chose ${shown(chosen)}, and ${name} has the partitions 0 to ${count - 1}`, name)
   }
-  const placed = (info: Cluster.TopicInfo, entry: TopicEncoder.Entry, record: ProduceRecord) =>
-    Effect.try({ try: (): Prepared => ({ record, partition: place(info, entry, record) }), catch: refusal })
+  /** It names a partition that the topic is not known to have, and may have by now: whoever adds some sends to them. */
+  const isNew = ({ name, partitions }: Cluster.TopicInfo, { partition }: TopicEncoder.Entry): boolean =>
+    Number.isInteger(partition) && partition! >= partitions.length && line.mayHaveGrown(name)
+  const placed = (
+    info: Cluster.TopicInfo,
+    entry: TopicEncoder.Entry,
+    record: ProduceRecord
+  ): Effect.Effect<Prepared, KafkaError.KafkaError> => {
+    const at = (info: Cluster.TopicInfo) =>
+      Effect.try({ try: (): Prepared => ({ record, partition: place(info, entry, record) }), catch: refusal })
+    return Effect.suspend(() =>
+      isNew(info, entry) ? Effect.flatMap(line.grown(info.name, entry.partition!), at) : at(info)
+    )
+  }
   const encoded = (
     info: Cluster.TopicInfo,
     entry: TopicEncoder.Entry,
     record: ProduceRecord | Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>,
     since: number
-  ): Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any> =>
-    TopicEncoder.isRecord(record)
-      ? { record, partition: place(info, entry, record) }
-      : Effect.flatMap(inTime(record, since), (record) => placed(info, entry, record))
+  ): Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any> => {
+    if (!TopicEncoder.isRecord(record))
+      return inTime(
+        Effect.flatMap(record, (record) => placed(info, entry, record)),
+        since
+      )
+    return isNew(info, entry)
+      ? inTime(placed(info, entry, record), since, "the partition to be known")
+      : { record, partition: place(info, entry, record) }
+  }
 
   const stamp = () => Math.floor(now())
 
@@ -141,9 +160,11 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
       const entry = entries[i]!
       try {
         const record = encoder.encode(entry, at, context)
-        if (!TopicEncoder.isRecord(record)) {
+        if (!TopicEncoder.isRecord(record) || isNew(info, entry)) {
           const waits = Effect.match(
-            Effect.flatMap(record, (record) => placed(info, entry, record)),
+            TopicEncoder.isRecord(record)
+              ? placed(info, entry, record)
+              : Effect.flatMap(record, (record) => placed(info, entry, record)),
             {
               onSuccess: ({ partition, record }) => into.add(i, partition, record),
               onFailure: (error) => into.fail(i, error)
@@ -183,12 +204,13 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
         Effect.suspend(() => {
           const { next, waits } = fill(info, topic, entries, from, into, context)
           const entered = enter(next)
-          const on = cluster.known(topic.name) ?? info
+          const on = (next: number, timed: boolean) =>
+            Effect.suspend(() => filled(line.known(topic.name) ?? info, next, timed))
           if (waits === undefined) {
             if (next === into.length) return entered
-            return Effect.andThen(entered, Effect.andThen(Effect.yieldNow, filled(on, next, timed)))
+            return Effect.andThen(entered, Effect.andThen(Effect.yieldNow, on(next, timed)))
           }
-          const rest = Effect.andThen(waits, filled(on, next + 1, true))
+          const rest = Effect.andThen(waits, on(next + 1, true))
           return Effect.andThen(entered, timed ? rest : Effect.catch(inTime(rest, since), failRest))
         })
       const info = line.known(topic.name)
@@ -201,9 +223,6 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     }
   }
 }
-
-const tooLate = (millis: number): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis, waitingFor: "the topic's Schemas to encode" })
 
 const misuse = (message: string, topic: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Misuse", message, topic })

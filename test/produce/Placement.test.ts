@@ -1,0 +1,88 @@
+/** Which partition a record goes to, and what is waited for before that is known. Each of these failed once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { Cluster, Producer } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { logOf, reasonOf, text, withProducer } from "./Helpers.ts"
+
+const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+const entry = (value: string) => ({ value, partition: 5 })
+/** A producer that knows of 4 partitions, of a topic that has 6 by now. */
+const grown = Effect.gen(function* () {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  const producer = yield* Producer.Producer
+  yield* producer.send(text, { value: "warm", partition: 0 })
+  yield* broker.addPartitions(text, 6)
+  return { broker, producer }
+})
+
+describe("a partition that was added meanwhile is asked for (it was Misuse, for 5 minutes and more)", () => {
+  it.effect("by send, once for all", () =>
+    Effect.gen(function* () {
+      const { broker, producer } = yield* grown
+      const asked = yield* broker.inject(Fault.on("Metadata").delay(0))
+      const values = ["a", "b", "c"]
+      const sending = yield* fork(
+        Effect.forEach(values, (value) => producer.send(text, entry(value)), { concurrency: "unbounded" })
+      )
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(
+        (yield* Fiber.join(sending)).map(({ offset }) => offset),
+        [0, 1, 2]
+      )
+      assert.deepStrictEqual(yield* logOf(5), values)
+      assert.strictEqual(yield* asked.hits, 1)
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("by sendAll, in the order of its entries", () =>
+    Effect.gen(function* () {
+      const { producer } = yield* grown
+      const values = ["a", "b", "c"]
+      yield* Producer.orFail(producer.sendAll(text, values.map(entry)))
+      assert.deepStrictEqual(yield* logOf(5), values)
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("and who waits for it is not overtaken by who comes when it is known", () =>
+    Effect.gen(function* () {
+      const { producer } = yield* grown
+      const cluster = yield* Cluster.Cluster
+      const first = yield* fork(producer.send(text, entry("a")))
+      const second = yield* fork(Producer.orFail(producer.sendAll(text, [entry("b")])))
+      while (cluster.known("text")!.partitions.length < 6) yield* Effect.yieldNow
+      yield* producer.send(text, entry("c"))
+      yield* Effect.all([Fiber.join(first), Fiber.join(second)])
+      assert.deepStrictEqual(yield* logOf(5), ["a", "b", "c"])
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("within deliveryTimeout, and until the producer closes", () =>
+    Effect.gen(function* () {
+      const { broker, producer } = yield* grown
+      yield* broker.inject(Fault.on("Metadata").withhold)
+      const sending = yield* fork(reasonOf(producer.send(text, entry("a"))))
+      yield* TestClock.adjust("1 second")
+      const reason = yield* Fiber.join(sending)
+      assert.strictEqual(reason._tag, "TimedOut")
+    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "1 second" })))
+  )
+})
+
+it.effect("a partition that is not there is asked for once a second at most", () =>
+  Effect.gen(function* () {
+    const { broker, producer } = yield* grown
+    const asked = yield* broker.inject(Fault.on("Metadata").delay(0))
+    const wrong = Array.from({ length: 50 }, () => ({ value: "v", partition: 6 }))
+    const sending = yield* fork(producer.sendAll(text, [...wrong, { value: "good", partition: 1 }]))
+    yield* TestClock.adjust(1)
+    const outcomes = yield* Fiber.join(sending)
+    assert.deepStrictEqual(
+      outcomes.map(({ _tag }) => _tag),
+      [...wrong.map(() => "Failure"), "Success"]
+    )
+    assert.strictEqual((yield* reasonOf(producer.send(text, wrong[0]!)))._tag, "Misuse")
+    assert.strictEqual(yield* asked.hits, 1)
+  }).pipe(Effect.provide(withProducer()))
+)
