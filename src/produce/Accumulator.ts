@@ -298,21 +298,18 @@ export class Accumulator {
         this.#ledger.fail(batch, capability.refusesCompression)
         continue
       }
-      if (capability.magic === 2) {
-        if (batch.sequence >= 0 && !this.#isSequenced(queue, capability, now))
-          this.#ledger.startAnew(queue, "unnumbered")
-        return batch
-      }
-      if (this.#settings.idempotent && this.#settings.insistent) {
+      if (capability.magic < 2 && this.#settings.idempotent && this.#settings.insistent) {
         const what =
           this.#settings.transactional === true ? "a transaction" : "idempotence, which was asked for by name"
         this.#ledger.fail(batch, needsFormat2(what))
         continue
       }
-      if (batch.sequence >= 0) this.#ledger.startAnew(queue, "unnumbered")
-      const withHeaders = batch.records.flatMap(({ headers }, i) => (headers.length > 0 ? [i] : []))
-      if (withHeaders.length === 0) return batch
-      this.#ledger.failRecords(batch, withHeaders, () => needsFormat2("a record with headers"))
+      if (batch.sequence >= 0 && !this.#isSequenced(queue, capability, now)) this.#ledger.startAnew(queue, "unnumbered")
+      if (capability.magic === 2 && queue.plainUntil <= now) return batch
+      const headed = Batch.withHeaders(batch)
+      if (headed.length === 0) return batch
+      const old = capability.magic === 2 ? "its topic's log.message.format.version" : "a broker before 0.11"
+      this.#ledger.failRecords(batch, headed, () => needsFormat2("a record with headers", old))
     }
   }
 

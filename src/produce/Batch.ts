@@ -285,6 +285,10 @@ export const unsent = (queue: Queue): Map<Delivery, Batch> => {
   return found
 }
 
+/** The places of its records that have headers, ascending. */
+export const withHeaders = ({ records }: Batch): ReadonlyArray<number> =>
+  records.flatMap(({ headers }, i) => (headers.length > 0 ? [i] : []))
+
 /** Nothing of it can be withdrawn any more. */
 export const isUnsentNoMore = ({ queue, segments }: Batch): void => {
   if (queue.unsent !== undefined) for (const { delivery } of segments) queue.unsent.delete(delivery)

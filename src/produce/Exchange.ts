@@ -9,6 +9,8 @@ import type { Outcome } from "./Plan.ts"
 export const byIdFrom = 13
 /** From v12 on Produce adds its partitions to the transaction, and is taken for the word of a client that leaves it to that (KIP-890). */
 export const addsFrom = 12
+/** From v12 on, Kafka 4.0, every topic has format 2 (KIP-724). */
+const newFormatsFrom = 12
 /** From v8 on a refusal names the records that caused it (KIP-467). */
 const namesRecordsFrom = 8
 /** From v7 on zstd is taken, Kafka 2.1. */
@@ -73,7 +75,8 @@ export const answers = (response: Response, version: number): ReadonlyMap<string
                   index: batchIndex,
                   message: batchIndexErrorMessage ?? undefined
                 })),
-                namesNone: version < namesRecordsFrom
+                namesNone: version < namesRecordsFrom,
+                mayKeepOldFormat: version >= 3 && version < newFormatsFrom
               },
         leader: leads ? { id: currentLeader.leaderId, epoch: currentLeader.leaderEpoch } : undefined
       })

@@ -51,7 +51,7 @@ const tooLargeMillis = 5000
 /** How many refusals in a row that name a leader are followed at once. */
 const hintsAtOnce = 3
 
-/** How often a single record may be refused as corrupt. */
+/** How often what may be the fault of a record is taken for one that passes. */
 const corruptAtMost = 4
 
 type Refused = Extract<Outcome, { readonly _tag: "Refused" }>
@@ -121,7 +121,7 @@ export class Ledger {
   }
 
   #refused(batch: Batch.Batch, outcome: Refused, first: boolean, now: number): void {
-    const { code, hinted = false, message, namesNone = false, records = [] } = outcome
+    const { code, hinted = false, mayKeepOldFormat = false, message, namesNone = false, records = [] } = outcome
     const { queue } = batch
     const sequenced = batch.sequence >= 0
     const { name, message: meaning } = ErrorCode.get(code)
@@ -158,16 +158,16 @@ export class Ledger {
       queue.restart ??= "fenced"
       return this.#comeBack(batch, now, false)
     }
-    if (code === codes.UNSUPPORTED_FOR_MESSAGE_FORMAT && !this.#settings.insistent) {
-      // Idempotence is one thing that a format before 2 has not, headers are the other.
-      if (sequenced) {
-        queue.plainUntil = now + plainMillis
-        return this.#comeBack(batch, now, true)
-      }
-      const withHeaders = batch.records.flatMap(({ headers }, i) => (headers.length > 0 ? [i] : []))
-      if (withHeaders.length > 0)
-        return this.failRecords(batch, withHeaders, () => this.#notDelivered(batch, `${name}: ${message ?? meaning}`))
+    // Idempotence is one thing that a format before 2 has not, headers are the other: brokers fall over them.
+    if (code === codes.UNSUPPORTED_FOR_MESSAGE_FORMAT && sequenced && !this.#settings.insistent) {
+      queue.plainUntil = now + plainMillis
+      return this.#comeBack(batch, now, true)
     }
+    const hasFallen = code === codes.UNKNOWN_SERVER_ERROR && mayKeepOldFormat && batch.failures >= corruptAtMost
+    const mayBeHeaders = !sequenced && (hasFallen || code === codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
+    const headed = mayBeHeaders ? Batch.withHeaders(batch) : []
+    const why = `${name}, of a record with headers: its topic may keep a format that has none`
+    if (headed.length > 0) return this.failRecords(batch, headed, () => this.#notDelivered(batch, why))
     if (asks === "split") this.#tooLarge(batch, now)
     if (asks === "split" && batch.records.length > 1) {
       queue.batchBytes = Math.max(1, Math.min(queue.batchBytes, batch.bytes >> 1))

@@ -88,6 +88,8 @@ export type Outcome =
       readonly records?: ReadonlyArray<{ readonly index: number; readonly message: string | undefined }> | undefined
       /** The broker is too old to name them: Produce before v8, Kafka before 2.4. */
       readonly namesNone?: boolean | undefined
+      /** The broker is of an age in which topics may keep a format before 2: Produce before v12, Kafka before 4.0. */
+      readonly mayKeepOldFormat?: boolean | undefined
       /** The answer named the leader, who is known now: there is nothing to wait for (KIP-951). */
       readonly hinted?: boolean | undefined
     }

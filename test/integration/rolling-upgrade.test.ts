@@ -4,8 +4,8 @@
  * is there, in order, and no record fails. Where `SAMSA_FULL` is set, then the protocol as well, and then the format.
  */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { Topic } from "samsa"
+import { Effect, Result, Schema } from "effect"
+import { Producer, Topic } from "samsa"
 import { connected } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import * as Kcat from "./Kcat.ts"
@@ -25,6 +25,23 @@ const of = (protocol: string, format: string) => ({
 })
 const steps = [of("0.10.2", "0.10.2"), ...(full ? [of("2.8", "0.10.2"), of("2.8", "2.8")] : [])]
 
+/** The old format has no headers, and half of the brokers would take them: what is beside them goes, in each partition. */
+const headersFailAlone = (topic: Topic.Topic<string, typeof Schema.String, typeof Schema.FiniteFromString>) =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const entries = Array.from({ length: 3 * partitions }, (_, i) => ({
+      key: "k",
+      value: i,
+      partition: Math.floor(i / 3),
+      ...(i % 3 === 1 ? { headers: [["h", null]] as const } : {})
+    }))
+    const outcomes = yield* producer.sendAll(topic, entries)
+    assert.deepStrictEqual(
+      outcomes.map((outcome) => Result.isSuccess(outcome)),
+      entries.map((entry) => !("headers" in entry))
+    )
+  })
+
 const server = KafkaServer.layer({
   version: "0.10.2.2",
   mode: "zookeeper",
@@ -37,20 +54,25 @@ layer(server, { excludeTestServices: true })("0.10.2.2 to 2.8.2, three brokers",
     () =>
       Effect.gen(function* () {
         const server = yield* KafkaServer.KafkaServer
+        yield* server.createTopic("headers", { partitions, replication: 3 })
         yield* server.createTopic("upgraded", { partitions, replication: 3, config: { "min.insync.replicas": "2" } })
         const topic = Topic.make("upgraded", { key: Schema.String, value: Schema.FiniteFromString })
         yield* connected(
           Effect.gen(function* () {
+            const beside = { ...topic, name: "headers" }
             const { acknowledged, end, failures, more, sent } = yield* Load.make(
               topic,
               (value) => ({ key: `k${value % keys}`, value }),
               2
             )
             yield* more(between)
+            let halfway = false
             for (const properties of steps)
               for (const node of server.nodes) {
                 yield* server.upgrade(node, "2.8.2", properties)
                 yield* more(between)
+                if (!halfway) yield* headersFailAlone(beside)
+                halfway = true
               }
             yield* end
 

@@ -59,6 +59,7 @@ const appended = (offset: number): Outcome => ({ _tag: "Appended", offset, times
 const refused = (code: number): Outcome => ({ _tag: "Refused", code, message: undefined })
 const lost: Outcome = { _tag: "Unknown", cause: "the connection was lost" }
 
+const unknownServerError = -1
 const notLeader = 6
 const tooLarge = 10
 const outOfOrder = 45
@@ -474,14 +475,41 @@ describe("Accumulator", () => {
     const [b] = next(2)
     end(b!, appended(2), 3)
     assert.deepStrictEqual(told, ["a 0+1 @1", "b 0+1 @2"])
-    // Headers are nothing for such a topic either: they fail, those beside them go.
+    // Headers are nothing for such a topic either: they fail before they are sent, those beside them go.
     accumulator.append("t", 0, [record(), { ...record(), headers: [["h", null]] }], delivery("c"), 4)
-    end(next(4)[0]!, pinned, 5)
-    end(next(5)[0]!, appended(3), 6)
-    assert.deepStrictEqual(told.slice(2), ["c 1+1 NotDelivered", "c 0+1 @3"])
+    end(next(4)[0]!, appended(3), 5)
+    assert.deepStrictEqual(told.slice(2), ["c 1+1 Unsupported", "c 0+1 @3"])
     assert.lengthOf(failures, 1)
     accumulator.append("t", 0, records(1), delivery("d"), 70_000)
     assert.strictEqual(next(70_000)[0]!.sequence, 0)
+  })
+
+  it("headers that a broker falls over, since their topic keeps an old format, fail alone (everything waited 2 min)", () => {
+    const { accumulator, delivery, end, failures, next, told } = setUp({ idempotent: false })
+    const fallen: Outcome = { _tag: "Refused", code: unknownServerError, message: undefined, mayKeepOldFormat: true }
+    accumulator.append("t", 0, [record(), { ...record(), headers: [["h", null]] }, record()], delivery("a"), 0)
+    let now = 0
+    for (let i = 0; i < 5; i++) {
+      end(next(now)[0]!, fallen, now + 1)
+      now += 100
+    }
+    assert.deepStrictEqual(told, ["a 1+1 NotDelivered"])
+    assert.isTrue(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence === "possibly")
+    end(next(now)[0]!, appended(0), now)
+    assert.deepStrictEqual(told.slice(1), ["a 0+1 @0", "a 2+1 @1"])
+    // Without headers, and where no topic keeps an old format, it is any error that passes.
+    for (const [one, outcome] of [
+      [record(), fallen],
+      [{ ...record(), headers: [["h", null]] }, refused(unknownServerError)]
+    ] as const) {
+      accumulator.append("t", 0, [one as ProduceRecord], delivery("b"), now)
+      for (let i = 0; i < 8; i++) {
+        end(next(now)[0]!, outcome, now + 1)
+        now += 100
+      }
+      assert.lengthOf(failures, 1)
+      end(next(now)[0]!, appended(9), now)
+    }
   })
 
   it("lets the partitions of a broker take turns", () => {
