@@ -40,6 +40,20 @@ export const shares = (
   return { each, keep: Math.max(1, Math.floor(maxBytes / each)) }
 }
 
+/** Whether what is asked for is to come from the leader, whatever replica it would name: all of it, or nothing. */
+export const staysAtLeader = ({ sentAt, slots }: Request<FetchedPartition>): boolean =>
+  slots.length > 0 && slots[0]!.atLeaderUntil > sentAt
+
+/** The first, and those that go with it: the rack that a request names is that of all of it. */
+export const alike = (
+  request: Request<FetchedPartition>,
+  { clientRack }: FetchSettings
+): ReadonlyArray<FetchedPartition> => {
+  const { sentAt, slots } = request
+  const stays = staysAtLeader(request)
+  return clientRack === undefined ? slots : slots.filter((slot) => slot.atLeaderUntil > sentAt === stays)
+}
+
 /** Makes the request. The partitions are those that still wait for it. */
 export const make = (
   request: Request<FetchedPartition>,
@@ -86,7 +100,7 @@ export const make = (
               partitions: of.map((one) => one.partition)
             }))
           }),
-      rackId: settings.clientRack ?? ""
+      rackId: staysAtLeader(request) ? "" : (settings.clientRack ?? "")
     },
     sent: { version, isIncremental: turn.sessionEpoch > 0, byKey }
   }

@@ -117,15 +117,16 @@ export class FetchScheduler<S extends Slot> {
   }
 
   /**
-   * Keeps only the first partitions of a request: what a broker before v3 might send of them must fit. It is held for
-   * their part of the time, so that all have their turn within the whole of it.
+   * Keeps only some partitions of a request: what a broker before v3 might send of them must fit, and they are of one
+   * rack. It is held for their part of the time, so that all have their turn within the whole of it.
    */
-  narrow(request: Request<S>, keep: number): void {
-    for (const slot of request.slots.slice(keep)) if (slot.asked === request) slot.asked = undefined
-    const part = Math.floor((request.maxWait * keep) / request.slots.length)
+  narrow(request: Request<S>, slots: ReadonlyArray<S>): void {
+    const kept = new Set(slots)
+    for (const slot of request.slots) if (!kept.has(slot) && slot.asked === request) slot.asked = undefined
+    const part = Math.floor((request.maxWait * slots.length) / request.slots.length)
     request.maxWait = Math.min(request.maxWait, Math.max(shortWait, part))
-    request.slots = request.slots.slice(0, keep)
-    for (const slot of request.slots) if (this.#slots.delete(slot)) this.#slots.add(slot)
+    request.slots = slots
+    for (const slot of slots) if (this.#slots.delete(slot)) this.#slots.add(slot)
   }
 
   /** A request was answered. */

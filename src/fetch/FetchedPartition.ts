@@ -50,6 +50,8 @@ const unknownEpoch = -1
 const untilPulled = Infinity
 /** After so many attempts in a row somebody should hear of it. */
 const noticeable = 10
+/** How long the leader is read at first where the replica that it names has failed, in milliseconds. */
+const leastAtLeader = 2000
 
 export class FetchedPartition implements Slot {
   // ── what the scheduler looks at
@@ -105,6 +107,9 @@ export class FetchedPartition implements Slot {
   hint: Leader | undefined = undefined
   /** The replica to read instead of the leader (KIP-392). */
   replica: { readonly node: number; readonly until: number } | undefined = undefined
+  /** Until then the leader itself is read, since the replica that it names has failed. */
+  atLeaderUntil = 0
+  #replicaFailures = 0
   leader: Leader | undefined = undefined
   /** As it was asked for last. */
   wanted: Wanted | undefined = undefined
@@ -166,9 +171,10 @@ export class FetchedPartition implements Slot {
         return this.#truncated(answer.divergingEpoch.endOffset, answer.divergingEpoch.epoch)
       }
       // A follower that lags tells the same: the leader knows better.
-      this.replica = undefined
+      this.leaveReplica(this.asked?.node, now)
       return this.#againAt(now)
     }
+    if (this.#wasReplica) this.#replicaFailures = 0
     const elsewhere = answer.preferredReadReplica
     // A broker that names itself, or a follower that names another, would send us round in circles.
     if (elsewhere >= 0 && elsewhere !== this.asked?.node && this.asked?.node === this.leader?.node)
@@ -214,6 +220,16 @@ export class FetchedPartition implements Slot {
     this.asleepUntil = Together.wakeAt(now, this.#delay(this.attempts, why))
   }
 
+  /**
+   * The replica that the leader has named does not answer, or refuses: the leader is read, for ever longer, since for the
+   * leader all may be well with it, so that it would be named again at once.
+   */
+  leaveReplica(node: number | undefined, now: number): void {
+    if (this.replica === undefined || this.replica.node !== node) return
+    this.replica = undefined
+    this.atLeaderUntil = now + Math.min(this.#shared.replicaMaxAge, leastAtLeader * 2 ** this.#replicaFailures++)
+  }
+
   /** What the leader says of the epoch before the position (KIP-320): where it ends; undefined where it cannot say. */
   checked(epoch: number, endOffset: number | undefined): void {
     this.isChecking = false
@@ -236,6 +252,7 @@ export class FetchedPartition implements Slot {
     const error = () => KafkaError.fromCode(errorCode, { api: "Fetch", topic, partition })
     const wasReplica = this.#wasReplica
     // Whatever a follower says: the leader knows better.
+    if (wasReplica) this.leaveReplica(this.asked?.node, now)
     this.replica = undefined
     if (errorCode === ErrorCode.codes.UNSUPPORTED_COMPRESSION_TYPE) {
       this.fail({
@@ -446,6 +463,7 @@ export class FetchedPartition implements Slot {
     this.topicId = undefined
     this.hint = undefined
     this.replica = undefined
+    this.atLeaderUntil = 0
     this.missing = undefined
     // Whoever answers a failure by a seek may come back to it at once: only progress ends the waiting.
     this.again(now, () => failure)

@@ -98,9 +98,12 @@ class Fetcher {
     const failed: Array<FetchedPartition> = []
     const locate = this.#locating(now, failed)
     for (const request of this.#late) {
-      // Whoever has another leader by now does not wait for a broker that is silent.
-      for (const one of request.slots)
-        if (isOf(one, request) && locate(one) !== request.node) this.#scheduler.abandon(one)
+      // Whoever has another leader by now, or reads a follower, does not wait for a broker that is silent.
+      for (const one of request.slots) {
+        if (!isOf(one, request)) continue
+        one.leaveReplica(request.node, now)
+        if (locate(one) !== request.node) this.#scheduler.abandon(one)
+      }
     }
     this.#pulls.tryAgain()
     const found = this.#scheduler.look(now, this.#buffer.dead, locate, this.#pulls.needed)
@@ -191,8 +194,9 @@ class Fetcher {
     let sent: FetchRequest.Sent | undefined
     const body = (version: number) => {
       const { each, keep } = FetchRequest.shares(request, version)
-      if (keep < request.slots.length) {
-        this.#scheduler.narrow(request, keep)
+      const kept = FetchRequest.alike(request, this.#settings).slice(0, keep)
+      if (kept.length < request.slots.length) {
+        this.#scheduler.narrow(request, kept)
         this.#loop.wake()
       }
       const partitions = request.slots.filter((partition) => isOf(partition, request))
@@ -227,10 +231,12 @@ class Fetcher {
   #failed(request: Asked, wasSent: boolean, error: KafkaError.KafkaError | undefined): void {
     if (wasSent) this.#sessionOf(request).reset()
     const asked = request.slots.filter((partition) => isOf(partition, request))
-    this.#scheduler.failed(request, this.#loop.now(), error && (() => error))
+    const now = this.#loop.now()
+    this.#scheduler.failed(request, now, error && (() => error))
     for (const partition of asked) {
-      partition.replica = undefined
-      if (error === undefined || error.isRetryable) this.#needsMetadata(partition)
+      const wasReplica = partition.replica?.node === request.node
+      partition.leaveReplica(request.node, now)
+      if (wasReplica || error === undefined || error.isRetryable) this.#needsMetadata(partition)
       else partition.failure = error
     }
     for (const partition of asked) this.#pulls.deliver(partition)
@@ -281,6 +287,7 @@ class Fetcher {
     const ask = ErrorCode.asks(errorCode, "Fetch")
     if (ask === "new-session") return
     for (const partition of asked) {
+      partition.leaveReplica(request.node, this.#loop.now())
       if (ask === "metadata") this.#needsMetadata(partition)
       else if (ask === "retry") this.#again(partition, errorOf(partition.place))
       else partition.failure = errorOf(partition.place)

@@ -190,7 +190,7 @@ const run = (options: Options) => {
         const { each, keep } = FetchRequest.shares(request, options.isOld === true ? 2 : 12)
         limits.set(request, each)
         if (keep < request.slots.length) {
-          scheduler.narrow(request, keep)
+          scheduler.narrow(request, request.slots.slice(0, keep))
           look()
         }
         answer(request)

@@ -76,6 +76,70 @@ describe("a replica in the reader's rack", () => {
     }).pipe(Effect.scoped, Effect.provide(racks))
   )
 
+  for (const how of ["closes the connection", "does not answer", "refuses"] as const)
+    it.effect(`is left for the leader, which would name it again, while it ${how}`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.moveLeader("t", 0, 1)
+        const seen = yield* fetches
+        const reading = yield* first({ clientRack: "c" })
+        yield* append("t", 0, batch(1))
+        yield* until("it is read from the replica", () => reading.offsets.length === 1)
+        const fetch = Fault.on("Fetch", { broker: 3 })
+        const fault = yield* broker.inject(
+          how === "refuses" ? fetch.error(6) : how === "does not answer" ? fetch.withhold : fetch.close
+        )
+        // What is under way is answered still.
+        yield* append("t", 0, batch(1))
+        yield* until("it is read", () => reading.offsets.length === 2)
+        for (const count of [3, 4, 5]) {
+          yield* append("t", 0, batch(1))
+          yield* until("it is read from the leader", () => reading.offsets.length === count, 7000)
+        }
+        // It is tried again, ever more rarely.
+        seen.length = 0
+        yield* pass(120_000, 500)
+        assert.isAtMost(seen.filter(({ broker }) => broker === 3).length, 6)
+        yield* fault.remove
+        yield* pass(130_000, 500)
+        seen.length = 0
+        yield* append("t", 0, batch(1))
+        yield* pass(1000)
+        assert.deepStrictEqual(reading.offsets, range(0, 6))
+        assert.deepStrictEqual([...new Set(seen.map(({ broker }) => broker))], [3], "the replica is read again")
+      }).pipe(Effect.scoped, Effect.provide(racks))
+    )
+
+  it.effect("that fails for one partition is read of another, though both are asked for together", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (const partition of [0, 1]) yield* broker.moveLeader("t", partition, 1)
+      yield* broker.inject(Fault.on("Fetch", { broker: 3, topic: "t", partition: 0 }).error(6))
+      const fetching = yield* consumer({ clientRack: "c" })
+      const fails = yield* Effect.flatMap(fetching.open({ topic: "t", partition: 0 }, 0), read)
+      yield* pass(300)
+      fails.reader.pause()
+      yield* pass(700)
+      const works = yield* Effect.flatMap(fetching.open({ topic: "t", partition: 1 }, 0), read)
+      fails.reader.resume()
+      let atReplica = 0
+      const one = Effect.map(
+        broker.awaitRequest("Fetch", { broker: 3, topic: "t", partition: 1 }),
+        () => void atReplica++
+      )
+      yield* Effect.forkScoped(Effect.forever(one), { startImmediately: true })
+      for (const partition of [0, 1]) yield* append("t", partition, batch(1))
+      yield* until("both are read", () => [fails, works].every(({ offsets }) => offsets.length === 1), 500)
+      yield* pass(500)
+      assert.isAbove(atReplica, 0)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        layer({ brokers: 3, racks: ["a", "b", "c"], topics: [{ name: "t", partitions: 2, replicationFactor: 3 }] })
+      )
+    )
+  )
+
   it.effect("is asked for anew after metadataMaxAge", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
