@@ -90,6 +90,9 @@ export class Partition {
   /** Interrupted since it stood still: to be handled again from its lowest unfinished record. */
   begunAgain = false
 
+  /** How many records were in flight when that was made void: nobody has come for more since, who may be at work with one. */
+  leftBehind = 0
+
   /** Something of it was taken, and is not settled yet: where it is read in transactions. */
   isAtWork = false
 
@@ -189,6 +192,7 @@ export class Partition {
   /** The array that waits, or a part of it (`limit` records at most), decoded and delivered; undefined where there is none any more. Fails where it cannot be decoded. */
   deliver(limit = Infinity): Effect.Effect<ReadonlyArray<AnyRecord> | undefined, KafkaError.KafkaError> {
     this.isOffered = false
+    this.leftBehind = 0
     if (this.undecodable !== undefined) return this.passOver(this.undecodable)
     if (this.failure !== undefined) return this.failure
     const { slot, status } = this
@@ -315,7 +319,9 @@ export class Partition {
   jumped(offset: number): void {
     if (offset < (this.position ?? offset)) {
       this.cuts.push({ epoch: ++this.epoch, to: offset })
+      const before = this.inFlight
       this.tracker?.cut(offset)
+      this.leftBehind += before - this.inFlight
       this.epochs.reset()
     } else this.tracker?.deliver([], offset)
     this.movedTo(offset)
@@ -331,6 +337,7 @@ export class Partition {
   }
 
   private voided(): void {
+    this.leftBehind += this.inFlight
     this.soughtIn = ++this.epoch
     this.cuts = []
     this.unpauses.fire()

@@ -8,17 +8,27 @@ import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Partition } from "./AssignedPartition.ts"
-import type { ConsumerEvent } from "./Events.ts"
+import type { ConsumerEvent, Unfinished } from "./Events.ts"
 import { textOf } from "./Revocation.ts"
 import type { Settings } from "./Settings.ts"
 
-/** Whether a partition has stood still: work in flight, and nothing of it done for so long. Pure. */
+/**
+ * Whether a partition has stood still: work in flight, and nothing of it done for so long; or work that a seek, or a log
+ * that was cut, has made void, and nobody who comes for what is there since. Pure.
+ */
 export const hasStalled = (
-  partition: Pick<Partition, "inFlight" | "paused" | "isLive" | "progressedAt">,
+  partition: Pick<Partition, "inFlight" | "paused" | "isLive" | "progressedAt" | "leftBehind" | "isReady" | "reading">,
   now: number,
   progressTimeout: number
 ): boolean =>
-  partition.isLive && !partition.paused && partition.inFlight > 0 && now - partition.progressedAt >= progressTimeout
+  partition.isLive &&
+  !partition.paused &&
+  (partition.inFlight > 0 || (partition.leftBehind > 0 && partition.isReady && partition.reading === "yes")) &&
+  now - partition.progressedAt >= progressTimeout
+
+/** What stands still. */
+const standing = (partition: Partition): Unfinished =>
+  partition.unfinished ?? { ...partition.place, count: partition.leftBehind, lowest: partition.position! }
 
 /** Looks again and again; ends never. */
 export const watch = (
@@ -34,7 +44,7 @@ export const watch = (
       const now = Backoff.monotonic(clock)
       const stalled = [...partitions.values()].filter((partition) => hasStalled(partition, now, progressTimeout))
       for (const partition of stalled) {
-        const unfinished = partition.unfinished!
+        const unfinished = standing(partition)
         // Told again after the same time, while it lasts.
         partition.progressedAt = now
         publish({ _tag: "Stalled", partition: partition.place, unfinished: unfinished.count })

@@ -521,6 +521,54 @@ describe("progressTimeout", () => {
       }).pipe(scoped, Effect.provide(one))
     )
   }
+
+  for (const how of ["a seek", "a log that was cut"] as const)
+    for (const way of ["run", "eachPartition"] as const)
+      it.effect(`sees a handler that stands still, though ${how} has made void what it has (${way})`, () =>
+        Effect.gen(function* () {
+          yield* fill(how === "a seek" ? 3 : 2)
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          if (how !== "a seek") {
+            yield* broker.holdFollower(orders, 0, 2)
+            yield* broker.shrinkIsr(orders, 0, 2)
+            yield* fill(1)
+          }
+          const begun: Array<number> = []
+          const stuckAt = how === "a seek" ? 1 : 2
+          let stuck = true
+          const { consumer, events } = yield* member({
+            progressTimeout: "1 minute",
+            onStalled: "interrupt",
+            onOutOfRange: "nearest"
+          })
+          const handler = ({ offset }: { readonly offset: number }) =>
+            Effect.suspend(() => {
+              begun.push(offset)
+              return offset === stuckAt && stuck ? Effect.never : Effect.void
+            })
+          yield* Effect.forkScoped(
+            way === "run"
+              ? consumer.run(handler)
+              : consumer.eachPartition(({ records }) =>
+                  Stream.runForEach(records, (record) => Effect.andThen(handler(record), Consumer.done(record)))
+                )
+          )
+          yield* until("it stands still", () => begun.length === stuckAt + 1)
+          stuck = false
+          if (how === "a seek") yield* moving(consumer.seek(p0, Offset.at(0)))
+          else {
+            yield* broker.electUnclean(orders, 0, 2)
+            yield* broker.releaseFollower(orders, 0, 1)
+            yield* until("it is told", () => tags(events).includes("DataLoss"))
+            yield* fill(1)
+          }
+          yield* until("it is seen", () => tags(events).includes("Stalled"), 90_000)
+          yield* until("what is there now is handled", () => begun.length === stuckAt + (how === "a seek" ? 4 : 2))
+          assert.deepStrictEqual(begun, how === "a seek" ? [0, 1, 0, 1, 2] : [0, 1, 2, 2])
+          const stalled = events.filter(({ _tag }) => _tag === "Stalled")
+          assert.deepStrictEqual(stalled, [{ _tag: "Stalled", partition: p0, unfinished: how === "a seek" ? 2 : 1 }])
+        }).pipe(scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: orders, replicationFactor: 2 }] })))
+      )
 })
 
 describe("who may commit what", () => {
