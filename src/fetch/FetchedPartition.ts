@@ -52,6 +52,8 @@ const untilPulled = Infinity
 const noticeable = 10
 /** How long the leader is read at first where the replica that it names has failed, in milliseconds. */
 const leastAtLeader = 2000
+/** By how much more room than was too little a batch is tried again, of which nobody knows what it becomes. */
+const worthATry = 1.25
 
 export class FetchedPartition implements Slot {
   // ── what the scheduler looks at
@@ -122,6 +124,9 @@ export class FetchedPartition implements Slot {
   #damagedAt: number | undefined = undefined
   /** The room that the batch has which is being decompressed beside the event loop. */
   #granted = 0
+  /** The room that was too little for the next batch, and so much more than that is worth another try; 0: none was. */
+  #tooLittle = 0
+  #enough = 0
   /** What was passed over at the position, and is still to be told. */
   #skipped: Fetched["skipped"]
 
@@ -373,8 +378,10 @@ export class FetchedPartition implements Slot {
    * run first; `"room"` where there is not enough.
    */
   take(now: number, room: number): Fetched | Effect.Effect<void> | "room" | undefined {
-    this.needs = 0
-    if (this.isPaused) return undefined
+    if (this.isPaused) {
+      this.needs = 0
+      return undefined
+    }
     const skipped = this.#skipped
     if (skipped !== undefined) {
       this.#skipped = undefined
@@ -382,7 +389,12 @@ export class FetchedPartition implements Slot {
     }
     // What was begun with more room is ended with as much.
     const most = Math.max(room, this.#granted)
-    this.#granted = 0
+    // Who does not know what a batch becomes decompresses as much as there is room for, each time that he tries.
+    if (most < this.#enough && most < this.#tooLittle * worthATry) {
+      this.needs = this.#enough
+      return "room"
+    }
+    this.needs = this.#granted = this.#tooLittle = this.#enough = 0
     const read = this.#ahead.read(this.position, this.#shared.scheduler.arrayBytes, most, this.end)
     if (read === undefined) return this.#tellsEnd ? this.#atEnd() : undefined
     switch (read._tag) {
@@ -400,7 +412,8 @@ export class FetchedPartition implements Slot {
         this.#granted = most
         return read.load
       case "Room":
-        this.needs = read.bytes
+        this.needs = this.#enough = read.bytes
+        this.#tooLittle = most
         return "room"
       case "Damage":
         if (this.#damaged(read.error, now) && this.failure === undefined) this.#skip(read.behind, read.error)
@@ -428,8 +441,7 @@ export class FetchedPartition implements Slot {
 
   /** Lets go of what was fetched and not pulled; it is fetched again. */
   drop(): void {
-    this.needs = 0
-    this.#granted = 0
+    this.needs = this.#granted = this.#tooLittle = this.#enough = 0
     this.#ahead.drop()
     this.asked = undefined
     this.next = this.position

@@ -7,11 +7,11 @@ import { FetchScheduler } from "../../src/fetch/FetchScheduler.ts"
 import * as Crc32c from "../../src/protocol/records/Crc32c.ts"
 import { batch, defaults } from "./Reading.ts"
 
-const make = (offset = 0) => {
+const make = (offset = 0, compression: Compression.Registry = Compression.builtIn) => {
   const delays = () => (failures: number) => Backoff.delay(failures, 0.5)
   const scheduler = new FetchScheduler<FetchedPartition>(defaults, delays)
   const buffer = new FetchBuffer(scheduler.count)
-  const codecs = { compression: Compression.builtIn, crc32c: Crc32c.plain }
+  const codecs = { compression, crc32c: Crc32c.plain }
   const shared = { settings: defaults, codecs, buffer, scheduler, delays, replicaMaxAge: 300_000 }
   const partition = new FetchedPartition({ topic: "t", partition: 0 }, offset, undefined, shared)
   scheduler.add(partition)
@@ -34,6 +34,30 @@ const answer = (fields: Partial<PartitionAnswer>): PartitionAnswer => ({
 })
 
 describe("a partition being fetched", () => {
+  it("does not decompress in vain again and again what has no room, and does not say what it becomes", () => {
+    let tries = 0
+    const plain = Compression.builtIn.get(4)
+    const codec: Compression.Codec = {
+      ...plain,
+      claims: undefined,
+      decompress: (bytes, limit) => {
+        tries++
+        return plain.decompress(bytes, limit)
+      }
+    }
+    const { partition } = make(0, { get: (id) => (id === 4 ? codec : Compression.builtIn.get(id)) })
+    partition.asked = { node: 1 }
+    const records = batch(20, 100_000, { compression: plain })
+    partition.accept(answer({ highWatermark: 20, lastStableOffset: 20, records }), 12, 0)
+    for (let i = 0; i < 10; i++) assert.strictEqual(partition.take(0, 500_000), "room")
+    assert.deepStrictEqual([tries, partition.needs], [1, 1_000_000])
+    assert.strictEqual(partition.take(0, 700_000), "room", "that much more is worth another try")
+    assert.strictEqual(partition.take(0, 750_000), "room")
+    assert.deepStrictEqual([tries, partition.needs], [2, 1_400_000])
+    const taken = partition.take(0, Infinity)
+    assert.isTrue(typeof taken === "object", "read, or to be decompressed beside the event loop")
+  })
+
   it("that is sent round in circles waits ever longer: to who has answered, to a diverging end at the position", () => {
     for (const fields of [
       { preferredReadReplica: 1 },
