@@ -12,6 +12,8 @@ export interface Settings {
   readonly group: string
   readonly heartbeatInterval: number
   readonly sessionTimeout: number
+  /** How long the coordinator waits for a member to join again, before it takes it out. */
+  readonly rebalanceTimeout: number
   readonly cooperative: boolean
   /** Static members do not leave: the coordinator keeps their place until the session expires. */
   readonly static: boolean
@@ -199,16 +201,18 @@ export const initial: State = {
 export const outsideGeneration = { generation: -1, heartbeatAt: undefined, missed: 0, provenAt: -Infinity } as const
 
 /**
- * When the coordinator must have given the session up, unless it answers before; Infinity where there is nothing to
- * lose by it: outside a generation, and on the way to one with empty hands.
+ * When the coordinator must have given the session up, unless it answers before, or a rebalance that the member has not
+ * heard of is over without it; Infinity where there is nothing to lose by it: outside a generation, and on the way to
+ * one with empty hands.
  */
 export const expiresAt = (
-  settings: Pick<Settings, "sessionTimeout">,
-  { generation, owned, phase, provenAt }: State
-): number =>
-  generation !== -1 && (owned.length > 0 || phase === "stable" || phase === "releasing")
-    ? provenAt + settings.sessionTimeout
-    : Infinity
+  settings: Pick<Settings, "rebalanceTimeout" | "sessionTimeout">,
+  { generation, owned, phase, provenAt, quietAt }: State
+): number => {
+  if (generation === -1 || (owned.length === 0 && phase !== "stable" && phase !== "releasing")) return Infinity
+  const session = provenAt + settings.sessionTimeout
+  return phase === "stable" ? Math.min(session, quietAt + settings.rebalanceTimeout) : session
+}
 
 /** Whether its heart beats: from the join's answer to the next join, and through that with partitions in its hands. */
 const beats = ({ generation, owned, phase }: State): boolean =>

@@ -10,6 +10,7 @@ const settings: ClassicMember.Settings = {
   sessionTimeout: 45_000,
   cooperative: false,
   static: false,
+  rebalanceTimeout: 60_000,
   livesWhileRebalancing: true,
   heartbeatDelay: Backoff.delay,
   rejoinDelay: Backoff.delay

@@ -15,16 +15,17 @@ import * as TopicPartition from "../../src/TopicPartition.ts"
 
 const partitions = 6
 const session = 10_000
+const rebalanceTimeout = 60_000
 const settings = {
   group: "g",
   heartbeatInterval: 3_000,
   sessionTimeout: session,
+  rebalanceTimeout,
   static: false,
   livesWhileRebalancing: true,
   heartbeatDelay: Backoff.delay,
   rejoinDelay: Backoff.delay
 }
-const rebalanceTimeout = 60_000
 const unreachable = KafkaError.make({ _tag: "Unreachable", attempts: [] })
 
 /** Times and what happens then, in order. */

@@ -11,12 +11,30 @@ import { layer, Party, partitions, produce, until } from "./Party.ts"
 
 const rebalanceTimeout = "32 seconds"
 /** A client of its own: what holds up one does not hold up the other. */
-const client = Effect.gen(function* () {
-  const { bootstrap } = yield* EmbeddedKafka.EmbeddedKafka
-  return yield* Layer.build(
-    Layer.fresh(Layer.provide(Kafka.layerWithoutNetwork({ bootstrap }), EmbeddedKafka.layerNetwork))
+const client = (clientId: string) =>
+  Effect.flatMap(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
+    Layer.build(
+      Layer.fresh(Layer.provide(Kafka.layerWithoutNetwork({ bootstrap, clientId }), EmbeddedKafka.layerNetwork))
+    )
   )
-})
+
+/** Handlers that never end by themselves, and where two are at work on one partition. */
+const atWork = (party: Party) => {
+  const working = new Set<number>()
+  const seen = { begun: 0, doubled: [] as Array<number> }
+  party.work = ({ partition }) =>
+    Effect.suspend(() => {
+      seen.begun++
+      if (working.has(partition)) seen.doubled.push(partition)
+      working.add(partition)
+      return Effect.ensuring(
+        Effect.never,
+        Effect.sync(() => working.delete(partition))
+      )
+    })
+  return seen
+}
+
 const ways = {
   "classic, whose hearts beat seldom": {
     membership: () => Membership.classic({ heartbeatInterval: "10 seconds", rebalanceTimeout }),
@@ -36,29 +54,17 @@ describe("a member that hears late of a rebalance", () => {
       Effect.gen(function* () {
         const broker = yield* EmbeddedKafka.EmbeddedKafka
         const party = new Party()
-        const working = new Set<number>()
-        const doubled: Array<number> = []
-        let begun = 0
-        party.work = ({ partition }) =>
-          Effect.suspend(() => {
-            begun++
-            if (working.has(partition)) doubled.push(partition)
-            working.add(partition)
-            return Effect.ensuring(
-              Effect.never,
-              Effect.sync(() => working.delete(partition))
-            )
-          })
+        const seen = atWork(party)
         for (let i = 0; i < partitions; i++) yield* produce(1, i)
         const options = () => ({ drainTimeout: "28 seconds" as const, membership: membership() })
         const a = yield* party.join("a", options())
         yield* until(
           "all are at work",
-          Effect.sync(() => begun === partitions)
+          Effect.sync(() => seen.begun === partitions)
         )
         // Between two heartbeats, so that the other's come before its own when it is taken out.
         yield* TestClock.adjust("2500 millis")
-        const b = yield* Effect.provideContext(party.join("b", options()), yield* client)
+        const b = yield* Effect.provideContext(party.join("b", options()), yield* client("b"))
         if (late !== undefined) {
           yield* until(
             "the other is a member",
@@ -68,12 +74,42 @@ describe("a member that hears late of a rebalance", () => {
         }
         yield* until(
           "the next owner is at work",
-          Effect.sync(() => begun >= partitions + moves)
+          Effect.sync(() => seen.begun >= partitions + moves)
         )
-        assert.deepStrictEqual(doubled, [])
+        assert.deepStrictEqual(seen.doubled, [])
         yield* a.leave
         yield* b.leave
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
   }
+
+  it.effect(
+    "has ended its work before the next owner begins (it hears nothing, and a rebalance is shorter than its session)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const party = new Party()
+        const seen = atWork(party)
+        for (let i = 0; i < partitions; i++) yield* produce(1, i)
+        const options = () => ({
+          drainTimeout: "10 seconds" as const,
+          membership: Membership.classic({ rebalanceTimeout: "15 seconds" })
+        })
+        const a = yield* Effect.provideContext(party.join("a", options()), yield* client("a"))
+        yield* until(
+          "all are at work",
+          Effect.sync(() => seen.begun === partitions)
+        )
+        for (const api of ["JoinGroup", "Heartbeat", "FindCoordinator"] as const)
+          yield* broker.inject(Fault.on(api, { clientId: "a" }).withhold)
+        const b = yield* Effect.provideContext(party.join("b", options()), yield* client("b"))
+        yield* until(
+          "the next owner is at work",
+          Effect.sync(() => seen.begun >= 2 * partitions)
+        )
+        assert.deepStrictEqual(seen.doubled, [])
+        yield* a.leave
+        yield* b.leave
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
 })
