@@ -1,6 +1,6 @@
 /**
  * Work that several callers want at once is done once. It goes on where the first of them is interrupted. Effect's own
- * caches keep results and count references; here nothing outlives the work. `MetadataBatcher` is not the same: questions
+ * caches keep results and count references; here nothing outlives the work. `Batcher` is not the same: questions
  * that differ go into one. Nor is `connection/ConnectionSlot`, whose result stays and is replaced when it is lost.
  */
 import * as Deferred from "effect/Deferred"

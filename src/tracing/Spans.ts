@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
+import * as Bytes from "../Bytes.ts"
 import type { FetchedRecord, Headers, ProduceRecord } from "../Record.ts"
 
 /**
@@ -161,10 +162,8 @@ const read = (value: Uint8Array | null | undefined): Tracer.ExternalSpan | undef
 }
 
 const isSame = (a: Uint8Array | null | undefined, b: Uint8Array | null | undefined): boolean => {
-  if (a === b) return true
-  if (!a || !b || a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
+  if (!a || !b) return a === b
+  return a === b || Bytes.areSame(a, b)
 }
 
 /** How many records of an array are looked at for contexts to link. */

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Backoff from "../Backoff.ts"
+import * as Bytes from "../Bytes.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Client from "./Client.ts"
 import { Code } from "./Client.ts"
@@ -162,7 +163,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       // Others may create in the same session.
       const ours =
         found.answer !== undefined &&
-        sameBytes(found.answer.data, data) &&
+        Bytes.areSame(found.answer.data, data) &&
         (!ephemeral || (found.answer.stat.owner === earlier.unsureIn && reply.session === earlier.unsureIn))
       return ours ? { ...found, code: Code.OK } : reply
     })
@@ -230,7 +231,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
             const found = yield* look(path)
             if (isUnsure(found.code)) return yield* failure(path, found)
             if (found.answer?.stat.version !== version + 1) return yield* refused(path, Code.CONNECTION_LOSS)
-            if (sameBytes(found.answer.data, data)) return
+            if (Bytes.areSame(found.answer.data, data)) return
           }
           if (isUnsure(reply.code)) unsure = true
           if (reply.code !== Code.OK) return yield* failure(path, reply)
@@ -263,7 +264,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
           const { stat } = answer!
           if (stat.created !== (created ??= stat.created)) return unsure
           if (owner !== undefined && stat.owner !== owner) return unsure
-          if (data !== undefined && !sameBytes(answer!.data, data)) return unsure
+          if (data !== undefined && !Bytes.areSame(answer!.data, data)) return unsure
           const reply = yield* removeOnce(path, version)
           if (reply.code === Code.OK) return true
           if (reply.code === Code.NO_NODE) return unsure
@@ -298,6 +299,3 @@ const parent = (path: string): string | undefined => {
   const above = path.slice(0, path.lastIndexOf("/"))
   return above === "" ? undefined : above
 }
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])

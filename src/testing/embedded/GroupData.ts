@@ -1,4 +1,5 @@
 /** Pure. What a classic group consists of, as data: its members, what they ask, and what they are answered. */
+import * as Bytes from "../../Bytes.ts"
 import type { Timer } from "./Runtime.ts"
 
 export type State = "Empty" | "PreparingRebalance" | "CompletingRebalance" | "Stable" | "Dead"
@@ -94,13 +95,8 @@ export const nothing = new Uint8Array(0)
 /** How long a member may wait for its first generation, whatever its session timeout. */
 export const newMemberTimeout = 300_000
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
-}
 export const sameProtocols = (a: ReadonlyArray<Protocol>, b: ReadonlyArray<Protocol>): boolean =>
-  a.length === b.length && a.every((p, i) => p.name === b[i]!.name && sameBytes(p.metadata, b[i]!.metadata))
+  a.length === b.length && a.every((p, i) => p.name === b[i]!.name && Bytes.areSame(p.metadata, b[i]!.metadata))
 
 /** What a failed join answers. */
 export const joinFailure = (memberId: string, error: number): JoinResult => ({
