@@ -135,6 +135,7 @@ class Reader implements PartitionReader {
   #paused = false
   /** Whether the end was told, where the position is there from the start. */
   #told = false
+  #failure: KafkaError.KafkaError | undefined
   #wake: (() => void) | undefined
 
   constructor(partition: TopicPartition.TopicPartition, log: Log | undefined, settings: FetchSettings, offset: number) {
@@ -147,12 +148,14 @@ class Reader implements PartitionReader {
   #next(): Effect.Effect<Fetched, KafkaError.KafkaError> | undefined {
     if (this.#log === undefined) return Effect.fail(unknown(this.#partition))
     if (this.#paused) return undefined
+    if (this.#failure !== undefined) return Effect.fail(this.#failure)
     const { records } = this.#log
     const { partition, topic } = this.#partition
     const from = this.#position
     if (from < 0 || from > records.length) {
       const to = from < 0 ? 0 : records.length
-      return Effect.fail(KafkaError.make({ _tag: "DataLoss", topic, partition, kind: "outOfRange", from, to }))
+      this.#failure = KafkaError.make({ _tag: "DataLoss", topic, partition, kind: "outOfRange", from, to })
+      return Effect.fail(this.#failure)
     }
     if (from === records.length) {
       if (this.#told) return undefined
@@ -190,6 +193,7 @@ class Reader implements PartitionReader {
   seek(offset: number): void {
     this.#position = offset
     this.#told = false
+    this.#failure = undefined
     this.#wake?.()
   }
   pause(): void {

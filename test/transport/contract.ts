@@ -423,6 +423,24 @@ export const suite = (test: (title: string, body: Case) => void, magic: 0 | 1 | 
     })
   )
 
+  producing(
+    "a failure stays until a seek, also where the log has grown to the position",
+    (producer, transport, topic) =>
+      Effect.gen(function* () {
+        yield* produce(producer, topic, 0, [record("a"), record("b")])
+        const consumer = yield* transport.consumer(fetchSettings)
+        const reader = yield* consumer.open({ topic, partition: 0 }, 3)
+        assert.strictEqual((yield* failure(reader.pull)).reason._tag, "DataLoss")
+        yield* produce(producer, topic, 0, [record("c"), record("d")])
+        assert.strictEqual((yield* failure(reader.pull)).reason._tag, "DataLoss")
+        reader.seek(3)
+        assert.deepStrictEqual(
+          (yield* take(reader, 1)).map(({ offset }) => offset),
+          [3]
+        )
+      })
+  )
+
   producing("a paused reader stands still alone, and loses nothing", (producer, transport, topic) =>
     Effect.gen(function* () {
       const sent = Array.from({ length: 200 }, (_, i) => record(`${i}`))
