@@ -45,6 +45,8 @@ const recordOverhead = 100
 const leastShare = 16_384
 /** How often what is known of the topics that are read is looked at: where it is old, it is asked for anew. */
 const lookMillis = 1000
+/** For how long a silent partition may be so for an answer that could not be read: librdkafka tells such a one again each 30 s. */
+const unreadableMillis = 35_000
 /** After how long a silent partition is asked about, beside the time that a broker may hold a Fetch. */
 const silentMillis = 1000
 
@@ -96,6 +98,8 @@ class RdConsumer {
   #isHeldUp = false
   /** The last read has left nothing in librdkafka's queue. */
   #isDrained = true
+  /** When an answer could not be read; it is told of once in a while only. */
+  #unreadableAt = -Infinity
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
 
@@ -107,6 +111,9 @@ class RdConsumer {
     this.#inquiry = { cluster, metadataTimeout, now }
     this.#silence = silentMillis + settings.maxWait
     client.on("partition.eof", (eof) => this.#eofs.push(eof))
+    client.on("event.error", ({ message }) => {
+      if (RdError.isUnreadable(message)) this.#unreadableAt = now()
+    })
   }
 
   open(partition: TopicPartition.TopicPartition, offset: number): RdReader {
@@ -310,6 +317,7 @@ class RdConsumer {
     const outOfRange = error?.code === RdError.codes.AUTO_OFFSET_RESET
     const doubts = Inquiry.doubtful(this.#readers.values(), now(), outOfRange, this.#silence)
     if (doubts.length === 0) return
+    if (now() - this.#unreadableAt < unreadableMillis) for (const one of doubts) one.suspicion ??= RdError.unreadable
     yield* Effect.forkScoped(
       Effect.forEach(doubts, (reader) => Inquiry.inquire(reader, this.#inquiry), { concurrency: 16, discard: true })
     )

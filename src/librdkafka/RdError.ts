@@ -43,7 +43,8 @@ const own: ReadonlyArray<readonly [text: string, code: number]> = [
   ["Local: Purged in flight", codes.PURGE_INFLIGHT],
   ["Local: Fatal error", codes.FATAL],
   ["Local: Broker transport failure", codes.TRANSPORT],
-  ["Local: Timed out", codes.TIMED_OUT]
+  ["Local: Timed out", codes.TIMED_OUT],
+  ["Local: Bad message format", codes.BAD_MSG]
 ]
 
 const brokers: ReadonlyArray<readonly [text: string, code: number]> = [
@@ -149,6 +150,16 @@ export interface Suspicion {
   readonly message: string
   /** It can be one partition's own: no loss of a connection, and nothing that is retried. */
   readonly isOwn: boolean
+}
+
+/** What is told of a connection whose answer cannot be read, or is larger than it may be: the partitions in it stay silent. */
+export const isUnreadable = (message: string): boolean => codeOf(message) === codes.BAD_MSG
+
+/** What such an answer means for those that are silent. */
+export const unreadable: Suspicion = {
+  code: codes.BAD_MSG,
+  message: "a response that cannot be read, or is larger than maxResponseBytes",
+  isOwn: true
 }
 
 const damage: ReadonlySet<number> = new Set([

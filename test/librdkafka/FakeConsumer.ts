@@ -28,6 +28,8 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
   let read: Read | undefined
   let eofListener: (eof: { topic: string; partition: number; offset: number }) => void = () => {}
 
+  let errorListener: (error: RdError) => void = () => {}
+
   const end = (error: RdError | null) => {
     const { done, eofs, messages } = read!
     read = undefined
@@ -66,6 +68,7 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
   const client = {
     on: (event: string, listener: typeof eofListener) => {
       if (event === "partition.eof") eofListener = listener
+      if (event === "event.error") errorListener = listener as never
     },
     setDefaultConsumeTimeout: (value: number) => {
       millis = value
@@ -90,6 +93,8 @@ export const make = (options: { readonly high?: number; readonly refuse?: () => 
       queue.push(...items)
       setImmediate(run)
     },
+    /** Tells of something that is of no partition: of a connection. */
+    tell: (error: RdError) => errorListener(error),
     /** No read waits any more. */
     close: () => {
       closing = true

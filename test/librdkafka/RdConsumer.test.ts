@@ -207,6 +207,32 @@ describe("the librdkafka transport, fetching", () => {
   )
 
   reading(
+    "a response that cannot be read is Corrupt for who waits for it (it was told of the connection, and waited for ever)",
+    { from: 5 },
+    (reader, fake, consumer) =>
+      Effect.gen(function* () {
+        const good = yield* consumer.open({ topic, partition: 1 }, 0)
+        const failed = yield* Effect.forkChild(failureOf(reader.pull))
+        yield* settle
+        // It is told once, and not again for half a minute.
+        fake.tell({ code: -1, message: "bad message format" })
+        for (let i = 0; i < 60; i++) {
+          fake.push(...messages(1, i, 1))
+          yield* pass(fake, 100)
+        }
+        const { message, reason } = yield* Fiber.join(failed)
+        assert.deepInclude(reason, { _tag: "Corrupt", topic, partition: 0, offset: 5 })
+        assert.include(message, "maxResponseBytes")
+        assert.deepStrictEqual(yield* offsetsOf(good.pull), [0])
+        reader.seek(6)
+        yield* pass(fake, 100)
+        fake.push(...messages(0, 6, 1))
+        yield* settle
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [6])
+      })
+  )
+
+  reading(
     "a position beyond the log is told at once, though librdkafka calls it the end",
     { from: 1000, high: 100 },
     (reader, fake) =>
