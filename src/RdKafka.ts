@@ -29,6 +29,7 @@ import * as RdConsumer from "./librdkafka/RdConsumer.ts"
 import * as RdProducer from "./librdkafka/RdProducer.ts"
 import { FetchMetrics } from "./metrics/ConsumerMetrics.ts"
 import * as Current from "./metrics/Current.ts"
+import { ProducerMetrics } from "./metrics/ProducerMetrics.ts"
 import * as NativeBrokers from "./NativeBrokers.ts"
 import * as NativeCluster from "./NativeCluster.ts"
 import * as NativeGroupOffsets from "./NativeGroupOffsets.ts"
@@ -161,7 +162,9 @@ const make = (given: TransportOptions) =>
             open,
             settings: produce,
             headers: !isOld,
-            metadataTimeout: settings.metadataTimeout
+            metadataTimeout: settings.metadataTimeout,
+            idleMillis: Properties.pollMillisOf(own),
+            metrics: new ProducerMetrics(clientOf.meter)
           })
         }),
       consumer: (fetch) =>

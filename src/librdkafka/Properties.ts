@@ -127,6 +127,16 @@ export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): 
   }
 }
 
+/** How often a producer is to be polled where nothing is due, and at least: what librdkafka tells waits for that. */
+const pollMillis = [1000, 30_000] as const
+
+/** How often that is: as often as statistics come, where they are asked for. */
+export const pollMillisOf = (own: Properties): number => {
+  const [least, most] = pollMillis
+  const millis = Number(own["statistics.interval.ms"] ?? 0)
+  return millis > 0 ? Math.min(most, Math.max(least, millis)) : most
+}
+
 /** How much of the buffer's bytes is librdkafka's queue; the rest waits here, by partition. */
 const queueShare = 0.25
 /** Of how many partitions an answer has room for: what comes of one that has enough is lost, and fetched again. */

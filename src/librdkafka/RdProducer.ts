@@ -15,9 +15,11 @@ import * as Scope from "effect/Scope"
 import type { Producer, RdError as NativeError, Report } from "node-rdkafka"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
+import { Acknowledged } from "./Acknowledged.ts"
 import { FlushWaits } from "./FlushWaits.ts"
 import * as RdError from "./RdError.ts"
 import * as RdRecord from "./RdRecord.ts"
@@ -27,8 +29,6 @@ import { Here, type Pending } from "./Waiting.ts"
 /** How soon reports are looked for while some are due: at first, and at most where nothing comes. */
 const pollMillis = 1
 const pollMillisAtMost = 10
-/** How often it is polled where nothing is due, so that what librdkafka says of its connections does not pile up. */
-const idleMillis = 30_000
 /** How soon another client follows one that has ended, at the earliest. */
 const renewMillis = 1000
 /** How often librdkafka asks for topics that it does not know, and how long it may take. */
@@ -38,11 +38,10 @@ const flushMillis = 100
 
 /** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
 class RdProducer {
-  readonly #open: Effect.Effect<Producer, KafkaError.KafkaError, Scope.Scope>
+  readonly #context: Context
   readonly #settings: ProduceSettings
-  readonly #headers: boolean
-  readonly #metadataTimeout: number
   readonly #now: () => number
+  readonly #acknowledged: Acknowledged
   readonly #awake = Latch.makeUnsafe(false)
   /** By number: those that librdkafka has. */
   readonly #sent = new Map<number, Pending>()
@@ -64,19 +63,18 @@ class RdProducer {
   #clientScope: Scope.Closeable = Scope.makeUnsafe()
   #renewing = false
 
-  constructor({ headers, metadataTimeout, open, settings }: Context, now: () => number) {
-    this.#open = open
-    this.#metadataTimeout = metadataTimeout
-    this.#headers = headers
-    this.#settings = settings
+  constructor(context: Context, now: () => number) {
+    this.#context = context
+    this.#settings = context.settings
     this.#now = now
+    this.#acknowledged = new Acknowledged(context.metrics, now)
   }
 
   /** Opens a client of librdkafka, in a Scope of its own. */
   readonly begin: Effect.Effect<void, KafkaError.KafkaError> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
       const scope = yield* Scope.make()
-      const exit = yield* Effect.exit(restore(Scope.provide(this.#open, scope)))
+      const exit = yield* Effect.exit(restore(Scope.provide(this.#context.open, scope)))
       if (Exit.isFailure(exit)) {
         yield* Scope.close(scope, exit)
         return yield* exit
@@ -89,6 +87,7 @@ class RdProducer {
 
   /** Ends the client. */
   readonly end: Effect.Effect<void> = Effect.suspend(() => {
+    this.#acknowledged.tell()
     this.#client = undefined
     this.#ending = undefined
     return Scope.close(this.#clientScope, Exit.void)
@@ -114,6 +113,7 @@ class RdProducer {
       // Without acknowledgements it makes offsets up.
       const offset = this.#settings.acks === 0 || report.offset < 0 ? undefined : report.offset
       this.#sent.delete(report.opaque)
+      this.#acknowledged.add(pending.partition, pending.deadline - this.#settings.deliveryTimeout)
       pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
     } else {
       const failure = { code: RdError.codeOf(error.message), text: error.message }
@@ -152,23 +152,14 @@ class RdProducer {
     const first = this.#next
     this.#earliest = Math.min(this.#earliest, deadline)
     for (let at = 0; at < records.length; at++) {
-      const bytes = RdRecord.sizeOf(records[at]!)
+      const record = records[at]!
+      const bytes = RdRecord.sizeOf(record)
       if (bytes > maxMessageBytes) {
         delivery.failed(at, 1, RdRecord.tooLarge(partition, bytes, maxMessageBytes))
         continue
       }
       const number = this.#next++
-      const pending = {
-        number,
-        first,
-        partition,
-        record: records[at]!,
-        delivery,
-        at,
-        deadline,
-        until: deadline,
-        isUnknown: false
-      }
+      const pending = { number, first, partition, record, delivery, at, deadline, until: deadline, isUnknown: false }
       if (this.#here.waiting.size > 0 || !this.#hand(pending)) this.#here.waiting.add(pending)
     }
     this.#awake.openUnsafe()
@@ -178,7 +169,7 @@ class RdProducer {
   #hand(pending: Pending): boolean {
     const { number, partition, record } = pending
     if (this.#closed !== undefined) return this.#refuse(pending, RdError.neverSent(partition, this.#closed))
-    if (record.headers.length > 0 && !this.#headers) return this.#refuse(pending, RdRecord.tooOld(partition))
+    if (record.headers.length > 0 && !this.#context.headers) return this.#refuse(pending, RdRecord.tooOld(partition))
     const headers = RdRecord.asText(record.headers)
     if (headers === null) return this.#refuse(pending, RdRecord.noHeader(partition))
     if (record.timestamp === 0) return this.#refuse(pending, RdRecord.noTimestamp(partition))
@@ -211,7 +202,9 @@ class RdProducer {
 
   /** Keeps one of a partition that we know, and librdkafka does not yet: it asks for metadata at times of its own. */
   #park(pending: Pending): true {
-    const until = pending.isUnknown ? pending.until : Math.min(pending.until, this.#now() + this.#metadataTimeout)
+    const until = pending.isUnknown
+      ? pending.until
+      : Math.min(pending.until, this.#now() + this.#context.metadataTimeout)
     this.#here.unknown.add({ ...pending, isUnknown: true, until })
     this.#earliest = Math.min(this.#earliest, until)
     return true
@@ -292,8 +285,7 @@ class RdProducer {
 
   #poll(): void {
     try {
-      const client = this.#client ?? this.#ending?.client
-      client?.poll()
+      ;(this.#client ?? this.#ending?.client)?.poll()
     } catch {
       // Not connected: nothing is due any more, and `abandon` tells so.
     }
@@ -322,9 +314,10 @@ class RdProducer {
     let millis = pollMillis
     let settled = 0
     for (;;) {
+      this.#acknowledged.tell()
       if (this.outstanding === 0) {
         this.#awake.closeUnsafe()
-        if (this.outstanding === 0) yield* Effect.timeoutOption(this.#awake.await, idleMillis)
+        if (this.outstanding === 0) yield* Effect.timeoutOption(this.#awake.await, this.#context.idleMillis)
         millis = pollMillis
       }
       this.#poll()
@@ -346,15 +339,15 @@ class RdProducer {
   readonly flush: Effect.Effect<void> = Effect.suspend(() => {
     const left = this.outstanding
     if (left === 0) return Effect.void
-    const told = Effect.callback<void>((resume) => {
-      const leave = this.#flushes.add(this.#next, left, () => resume(Effect.void))
-      return Effect.sync(leave)
-    })
+    const told = Effect.callback<void>((resume) =>
+      Effect.sync(this.#flushes.add(this.#next, left, () => resume(Effect.void)))
+    )
     const hurry = Effect.callback<void>((resume) => {
-      if (this.#client === undefined) return resume(Effect.sleep(flushMillis))
+      // It returns at once where it has none: what is left waits here, for a topic that is gone, or another client.
+      if (this.#client === undefined || this.#sent.size === 0) return resume(Effect.void)
       this.#client.flush(flushMillis, () => resume(Effect.void))
     })
-    return Effect.raceFirst(told, Effect.forever(hurry))
+    return Effect.raceFirst(told, Effect.forever(Effect.andThen(hurry, Effect.sleep(pollMillisAtMost))))
   })
 }
 
@@ -367,6 +360,9 @@ export interface Context {
   readonly headers: boolean
   /** Milliseconds that librdkafka may not know a partition before its records fail. */
   readonly metadataTimeout: number
+  /** How often it is polled where nothing is due, so that what librdkafka says of its connections does not pile up. */
+  readonly idleMillis: number
+  readonly metrics: ProducerMetrics
 }
 
 /** Makes the producing half; closing flushes within `closeTimeout`. */

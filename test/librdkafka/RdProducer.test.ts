@@ -1,11 +1,15 @@
 /** The producing half over a client of librdkafka that a test plays. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Fiber, Metric } from "effect"
 import { TestClock } from "effect/testing"
 import type { Producer } from "node-rdkafka"
+import { Metrics } from "samsa"
 import * as Backoff from "../../src/Backoff.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
 import * as RdProducer from "../../src/librdkafka/RdProducer.ts"
+import * as Current from "../../src/metrics/Current.ts"
+import * as Meter from "../../src/metrics/Meter.ts"
+import { ProducerMetrics } from "../../src/metrics/ProducerMetrics.ts"
 import type { Delivery } from "../../src/Record.ts"
 import type { ProduceSettings } from "../../src/Transport.ts"
 import { produceSettings } from "../transport/contract.ts"
@@ -18,6 +22,14 @@ const settings: ProduceSettings = {
   ackTimeout: 30_000,
   deliveryTimeout: 120_000,
   closeTimeout: 1000
+}
+
+/** What a producer works with, beside a client and settings. */
+const context = {
+  headers: true,
+  metadataTimeout: 60_000,
+  idleMillis: 30_000,
+  metrics: new ProducerMetrics(Meter.none)
 }
 
 type Listener = (error: { readonly message: string } | null, report: object) => void
@@ -33,6 +45,9 @@ const fake = () => {
     /** How many partitions it has heard of, and how often it was told to ask. */
     partitions: Infinity,
     asked: 0,
+    /** How often it was told to flush, and polled. */
+    flushed: 0,
+    polled: 0,
     answer: undefined as { readonly message: string } | null | undefined,
     /** Of these alone. */
     tell: (numbers: ReadonlyArray<number>, error: { readonly message: string } | null) => {
@@ -53,6 +68,7 @@ const fake = () => {
       held.push(opaque)
     },
     poll: () => {
+      state.polled++
       const { answer } = state
       if (answer === undefined) return
       for (const opaque of held.splice(0)) listener(answer, { opaque, offset: opaque, timestamp: 1 })
@@ -61,7 +77,10 @@ const fake = () => {
       state.asked++
       setImmediate(done)
     },
-    flush: (_: number, done: () => void) => done()
+    flush: (_: number, done: () => void) => {
+      state.flushed++
+      done()
+    }
   }
   return { client: client as unknown as Producer, state }
 }
@@ -80,8 +99,7 @@ describe("a producer of librdkafka that has met a fatal error", () => {
         const producer = yield* RdProducer.make({
           open: Effect.sync(() => clients[opened++]!.client),
           settings,
-          headers: true,
-          metadataTimeout: 60_000
+          ...context
         })
         const told: Array<string> = []
         const delivery = (name: string): Delivery => ({
@@ -130,8 +148,7 @@ describe("a producer of librdkafka that has met a fatal error", () => {
           open: Effect.sync(() => clients[opened++]!.client),
           // Batches of two.
           settings: { ...settings, batchBytes: 2000 },
-          headers: true,
-          metadataTimeout: 60_000
+          ...context
         })
         const [first, second] = [clients[0]!.state, clients[1]!.state]
         const { delivery, told } = listening()
@@ -167,8 +184,7 @@ describe("a producer of librdkafka that has met a fatal error", () => {
       const producer = yield* RdProducer.make({
         open: Effect.sync(() => clients[opened++]!.client),
         settings: { ...settings, requestTimeout: 5000 },
-        headers: true,
-        metadataTimeout: 60_000
+        ...context
       })
       const { delivery, told } = listening()
       producer.append(at, [record], delivery)
@@ -190,8 +206,7 @@ describe("a producer of librdkafka", () => {
     const producer = yield* RdProducer.make({
       open: Effect.succeed(client),
       settings,
-      headers: true,
-      metadataTimeout: 60_000
+      ...context
     })
     return { producer, state }
   })
@@ -255,7 +270,7 @@ describe("a producer of librdkafka", () => {
     state.partitions = 2
     state.answer = null
     const open = Effect.succeed(client)
-    const producer = yield* RdProducer.make({ open, settings, headers: true, metadataTimeout: 20_000 })
+    const producer = yield* RdProducer.make({ ...context, open, settings, metadataTimeout: 20_000 })
     const told: Array<string> = []
     const delivery = (name: string): Delivery => ({
       acknowledged: () => void told.push(name),
@@ -312,6 +327,59 @@ describe("a producer of librdkafka", () => {
       const { asked } = state
       yield* pass(10_000)
       assert.strictEqual(state.asked, asked)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("flushes at rest while records wait here for their partition (it took a whole processor)", () =>
+    Effect.gen(function* () {
+      const { delivery, pass, producer, state, told } = yield* unheard
+      producer.append(added, [record], delivery("1"))
+      const flushing = yield* Effect.forkChild(producer.flush)
+      yield* pass(2000)
+      assert.strictEqual(state.flushed, 0)
+      state.answer = undefined
+      producer.append(at, [record], delivery("2"))
+      yield* pass(250)
+      const { flushed } = state
+      assert.isAbove(flushed, 0)
+      // It has returned at once, and no time has passed.
+      for (let i = 0; i < 20; i++) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      assert.strictEqual(state.flushed, flushed)
+      state.partitions = 4
+      state.answer = null
+      yield* pass(2000)
+      yield* Fiber.join(flushing)
+      assert.deepStrictEqual(told, ["2", "1"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("counts what is acknowledged, too, as the native engine does (it counted failures alone)", () =>
+    Effect.gen(function* () {
+      const { client, state } = fake()
+      state.answer = null
+      const metrics = new ProducerMetrics(yield* Current.meter("producer-of-librdkafka"))
+      const producer = yield* RdProducer.make({ ...context, open: Effect.succeed(client), settings, metrics })
+      const delivery: Delivery = { acknowledged: () => {}, failed: () => {} }
+      producer.append(at, [record, record, record], delivery)
+      producer.append({ ...at, partition: 1 }, [record, record], delivery)
+      for (let i = 0; i < 5; i++) yield* TestClock.adjust("50 millis")
+      const all = (yield* Metric.snapshot).filter(
+        ({ attributes }) => attributes?.["messaging.client.id"] === "producer-of-librdkafka"
+      )
+      const countOf = (name: string) =>
+        (all.find(({ id }) => id === name)?.state as { readonly count?: number } | undefined)?.count
+      assert.strictEqual(countOf(Metrics.names.sentMessages), 5)
+      assert.strictEqual(countOf(Metrics.names.operationDuration), 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is polled as often as statistics come, where nothing is due (they were half a minute old)", () =>
+    Effect.gen(function* () {
+      const { client, state } = fake()
+      yield* RdProducer.make({ ...context, open: Effect.succeed(client), settings, idleMillis: 1000 })
+      for (let i = 0; i < 12; i++) yield* TestClock.adjust("1 second")
+      assert.isAtLeast(state.polled, 9)
+      assert.isAtMost(state.polled, 13)
     }).pipe(Effect.scoped)
   )
 
