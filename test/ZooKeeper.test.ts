@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Effect, Fiber, Layer, Random, Stream } from "effect"
 import * as Net from "node:net"
+import library from "node-zookeeper-client"
 import type * as KafkaError from "../src/KafkaError.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
 
@@ -215,6 +216,33 @@ it.live("what is watched is asked for a thousand at a time: heartbeats have thei
     yield* Effect.forkScoped(Effect.ignore(zooKeeper.children("/a")))
     yield* Stream.runDrain(Stream.takeUntil(zooKeeper.states, ({ _tag }) => _tag === "Suspended"))
     assert.strictEqual(reads, 1000)
+  }).pipe(Effect.scoped)
+)
+
+it.live("requests are counted as far as the wire takes, and from the beginning again (zk-26)", () =>
+  Effect.gen(function* () {
+    const getData = 4
+    const xids: Array<number> = []
+    const server = yield* serveRequests((socket, request, type) => {
+      if (type === getData) xids.push(request.readInt32BE(0))
+      socket.write(coded(request, -101))
+    })
+    const own = library as { -readonly [K in keyof typeof library]: (typeof library)[K] }
+    const { createClient } = library
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        own.createClient = (...given) => {
+          const client = createClient(...given)
+          client.connectionManager.xid = 2 ** 31 - 3
+          return client
+        }
+      }),
+      () => Effect.sync(() => void (own.createClient = createClient))
+    )
+    const zooKeeper = yield* ZooKeeper.make({ connect: `127.0.0.1:${server.port}` })
+    for (let i = 0; i < 5; i++) assert.isUndefined(yield* zooKeeper.read("/a"))
+    assert.isAbove(Math.max(...xids), 2 ** 31 - 4)
+    assert.isBelow(xids.at(-1)!, 10)
   }).pipe(Effect.scoped)
 )
 

@@ -23,6 +23,7 @@ const expired = -122
 const refused = 4
 
 const ephemeralMode = 1
+const mostXid = 0x7fff_ffff
 const setWatches = 101
 /** Of one request for watches, as Java's client has it. */
 const watchesBytes = 128 * 1024
@@ -65,12 +66,18 @@ const statOf = (stat: Zk.Stat): Stat => {
 
 /** What was sent and is not answered yet, in that order. */
 class Pending implements Zk.PendingQueue {
+  private readonly manager: Zk.ConnectionManager
   private packets: Array<Zk.Packet> = []
   private first = 0
   /** The one that was taken out last. */
   last: Zk.Packet | undefined
+  constructor(manager: Zk.ConnectionManager) {
+    this.manager = manager
+  }
   push(packet: Zk.Packet): void {
     this.packets.push(packet)
+    // It counts its requests on beyond what the wire takes.
+    if (this.manager.xid > mostXid) this.manager.xid = 1
   }
   shift(): Zk.Packet | undefined {
     this.last = this.packets[this.first]
@@ -138,7 +145,7 @@ export const open = (context: Context, listener: Listener): Client => {
   manager.servers = servers
   manager.updateTimeout(context.sessionTimeout)
   const read = manager.onSocketData.bind(manager)
-  const pending = new Pending()
+  const pending = new Pending(manager)
   manager.pendingQueue = pending
   // What we asked is failed by us; with each the library would make an error, and its stack.
   manager.cleanupPendingQueue = () => pending.clear()

@@ -93,12 +93,15 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       attempts: addresses.map((address) => ({ address: `ZooKeeper at ${address}`, cause }))
     })
 
-  const misuse = (message: string) => Effect.fail(KafkaError.make({ _tag: "Misuse", message }))
-  const within = <A>(path: string, once: Effect.Effect<A, KafkaError.KafkaError>, data?: Uint8Array) => {
-    if (!isPath(path)) return misuse(`"${shown(path)}" is no path of a node`)
-    const bytes = Buffer.byteLength(full(path)) + (data?.length ?? 0)
-    return bytes > mostBytes
-      ? misuse(`${shown(path)}: path and data are ${bytes} bytes, ZooKeeper takes ${mostBytes}`)
+  const within = <A>(
+    path: string,
+    once: Effect.Effect<A, KafkaError.KafkaError>,
+    data: Uint8Array = nothing,
+    version = anyVersion
+  ) => {
+    const message = mistakeOf(path, full(path), data, version)
+    return message !== undefined
+      ? Effect.fail(KafkaError.make({ _tag: "Misuse", message }))
       : Effect.tapError(
           Backoff.within(
             once,
@@ -216,7 +219,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
       )
     )
 
-  const set: Operations["set"] = (path, data, version = -1) =>
+  const set: Operations["set"] = (path, data, version = anyVersion) =>
     Effect.suspend(() => {
       let unsure = false
       return within(
@@ -227,7 +230,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
             bound
           )
           // Where it was not done, whoever has made this version has done something else.
-          if (unsure && version !== -1 && (reply.code === Code.BAD_VERSION || reply.code === Code.NO_NODE)) {
+          if (unsure && version !== anyVersion && (reply.code === Code.BAD_VERSION || reply.code === Code.NO_NODE)) {
             const found = yield* look(path)
             if (isUnsure(found.code)) return yield* failure(path, found)
             if (found.answer?.stat.version !== version + 1) return yield* refused(path, Code.CONNECTION_LOSS)
@@ -236,14 +239,15 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
           if (isUnsure(reply.code)) unsure = true
           if (reply.code !== Code.OK) return yield* failure(path, reply)
         }),
-        data
+        data,
+        version
       )
     })
 
   const removeOnce = (path: string, version: number) =>
     sessions.write<void>((client, done) => client.remove(full(path), version, done), bound)
 
-  const remove: Operations["remove"] = (path, { data, owner, version = -1 } = {}) =>
+  const remove: Operations["remove"] = (path, { data, owner, version = anyVersion } = {}) =>
     Effect.suspend(() => {
       let unsure = false
       /** The transaction that created the node that is to be removed: no other one is, by a repetition. */
@@ -270,7 +274,9 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
           if (reply.code === Code.NO_NODE) return unsure
           if (isUnsure(reply.code)) unsure = true
           return yield* failure(path, reply)
-        })
+        }),
+        data,
+        version
       )
     })
 
@@ -281,12 +287,24 @@ const refused = (path: string, code: number): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "ZooKeeperRefused", path, code, name: Client.codeName(code) })
 
 const nothing = new Uint8Array()
+const anyVersion = -1
 
 /**
  * Of path and data. Servers close the connection, which everybody on the session has, at a request above 1 MiB
  * (jute.maxbuffer): what is beside them in it takes up to 100 bytes.
  */
 const mostBytes = 0xfffff - 100
+
+/** What cannot be asked: told before the client hears of it, to which it would cost the connection. */
+const mistakeOf = (path: string, full: string, data: Uint8Array | null, version: number): string | undefined => {
+  if (!isPath(path)) return `"${shown(path)}" is no path of a node`
+  if (!Number.isInteger(version) || version < anyVersion || version > noVersion)
+    return `${shown(path)}: ${version} is no version`
+  const bytes = Buffer.byteLength(full) + (data?.length ?? 0)
+  return bytes > mostBytes
+    ? `${shown(path)}: path and data are ${bytes} bytes, ZooKeeper takes ${mostBytes}`
+    : undefined
+}
 
 /** As much of a path as an error has room for. */
 const shown = (path: string): string => (path.length > 300 ? `${path.slice(0, 300)}…` : path)

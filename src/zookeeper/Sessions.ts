@@ -146,7 +146,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       const mine = client
       life.beatSent(sentAt)
       mine.beat((code) => {
-        if (client !== mine || code === Code.CONNECTION_LOSS || code === Code.SESSION_EXPIRED) return
+        if (client !== mine || !isAnswer(code)) return
         life.beatAnswered(sentAt, now())
         wake()
       })
@@ -186,6 +186,10 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       reconnect: () => client.reconnect()
     }
   })
+
+/** Codes that the client says by itself: nothing was heard of ZooKeeper. */
+const isAnswer = (code: number): boolean =>
+  code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED && code !== Code.BAD_ARGUMENTS
 
 const expired = (session: string): Reply<never> => ({
   code: Code.SESSION_EXPIRED,
@@ -229,8 +233,7 @@ const caller =
         const sentAt = now()
         const mine = client()
         send(mine, (code, answer, message) => {
-          if (isWrite && client() === mine && code !== Code.CONNECTION_LOSS && code !== Code.SESSION_EXPIRED)
-            life.heard(sentAt, now())
+          if (isWrite && client() === mine && isAnswer(code)) life.heard(sentAt, now())
           finish({ code, answer, message, session: as })
         })
       }

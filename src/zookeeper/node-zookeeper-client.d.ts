@@ -34,6 +34,8 @@ declare module "node-zookeeper-client" {
   /** Its connection, which nothing but the client should need to know; see `zookeeper/NodeClient.ts` for why we do. */
   export interface ConnectionManager {
     servers: ReadonlyArray<Server>
+    /** Of the next request. */
+    xid: number
     findNextServer: (use: (server: Server) => void) => void
     updateTimeout: (sessionTimeout: number) => void
     onSocketData: (chunk: Buffer) => void

@@ -61,6 +61,16 @@ describe("Sessions", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("is not known to live by what the client refuses by itself (zk-26)", () =>
+    Effect.gen(function* () {
+      const { sessions, time } = yield* made
+      time.now = 4000
+      yield* sessions.write<void>((_, done) => done(Code.BAD_ARGUMENTS, undefined))
+      time.now = 5000
+      assert.isFalse(sessions.isLive("1"))
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("that has expired is Lost at once, not when the next one begins", () =>
     Effect.gen(function* () {
       const { becomes, listeners, told } = yield* made

@@ -100,7 +100,10 @@ export const cases: Readonly<Record<string, Case>> = {
       }
     }),
 
-  "what is too large for a request is a misuse, and costs nobody the connection (zk-23)": ({ connect, root }) =>
+  "what is too large for a request, or no version, is a misuse, and costs nobody the connection (zk-23)": ({
+    connect,
+    root
+  }) =>
     Effect.gen(function* () {
       const zk = yield* connect
       const states: Array<string> = []
@@ -114,6 +117,10 @@ export const cases: Readonly<Record<string, Case>> = {
         assert.strictEqual(yield* refusal(zk.set(`${root}/large`, new Uint8Array(size))), "Misuse")
       }
       assert.strictEqual(yield* refusal(zk.read(`${root}/${"a".repeat(1_100_000)}`)), "Misuse")
+      for (const version of [NaN, 0.5, -2, 2 ** 31, Infinity]) {
+        assert.strictEqual(yield* refusal(zk.set(`${root}/large`, bytes("x"), version)), "Misuse")
+        assert.strictEqual(yield* refusal(zk.remove(`${root}/large`, { version })), "Misuse")
+      }
       assert.strictEqual((yield* zk.get(`${root}/large`))?.length, 1_048_400)
       assert.deepStrictEqual(states, ["Connected"])
       yield* zk.remove(`${root}/large`)
