@@ -176,6 +176,29 @@ describe("a connection", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "ends where a request was lost, as one behind it is answered: all may be sent again (Kafka 0.9, zk-27)",
+    () =>
+      Effect.gen(function* () {
+        let asked = 0
+        const network = yield* fake(
+          scripted((peer, request) => {
+            if (isApiVersions(request)) return peer.send(...answer(request, [[3, 0, 0]]))
+            const { correlationId } = Frame.readRequestHeader(request)
+            if (++asked > 1) peer.send(...Frame.encodeResponse(Metadata.Response, 0, correlationId, {}))
+          })
+        )
+        const broker = yield* (yield* brokers(network.network)).at("b", 9092)
+        const all = yield* Effect.all(
+          Array.from({ length: 3 }, () => reason(broker.send(Metadata, metadata))),
+          { concurrency: "unbounded" }
+        )
+        for (const each of all) assert.deepInclude(each, { _tag: "Unreachable" })
+        yield* broker.send(Metadata, metadata)
+        assert.strictEqual(network.connects.length, 2)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("gives a request up at its deadline, and the requests behind it with it", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})

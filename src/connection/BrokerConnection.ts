@@ -283,6 +283,9 @@ export class BrokerConnection implements Handler {
         pending = this.#pending[0]
       }
       if (pending === undefined || pending.correlationId !== correlationId) {
+        // Brokers of 0.9 lose what one connection asks over a question of another.
+        if (this.#pending.some((later) => later.correlationId === correlationId))
+          throw this.#lost(`given up: ${pending!.api} was lost, a request behind it was answered`)
         const problem = `correlation id ${correlationId} came where ${pending?.correlationId ?? "none"} was due`
         throw KafkaError.make({ _tag: "Corrupt", what: "response", problem, broker: this.#context.address })
       }
