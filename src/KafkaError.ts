@@ -447,6 +447,9 @@ export type Reason = InstanceType<(typeof reasons)[number]>
  */
 export const Reason: Schema.Union<typeof reasons> = Schema.Union(reasons)
 
+/** What a Schema says, a line for each issue and one for its path, as a message of one line. */
+const inOneLine = (issue: string): string => issue.replace(/\n\s+/g, " ").replaceAll("\n", "; ")
+
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
@@ -480,9 +483,9 @@ const explain = (reason: Reason): string => {
     case "RecordTooLarge":
       return `a record of ${reason.bytes} bytes is over the limit of ${reason.limit}: a producer's maxMessageBytes (raise the topic's max.message.bytes with it), a consumer's fetch.maxBytes`
     case "Encode":
-      return `the ${reason.part} does not fit the topic's Schema: ${reason.issue}`
+      return `the ${reason.part} does not fit the topic's Schema: ${inOneLine(reason.issue)}`
     case "Decode":
-      return `the ${reason.part} at offset ${reason.offset} does not fit the topic's Schema: ${reason.issue}`
+      return `the ${reason.part} at offset ${reason.offset} does not fit the topic's Schema: ${inOneLine(reason.issue)}`
     case "Corrupt":
       return `${reason.what}${reason.path === undefined ? "" : `, ${reason.path}`}${reason.position === undefined ? "" : ` at byte ${reason.position}`}: ${reason.problem}`
     case "DataLoss":
@@ -492,7 +495,7 @@ const explain = (reason: Reason): string => {
     case "InDoubt":
       return `the transaction may be committed or aborted, since its commit was not answered: ${reason.cause}`
     case "NotOwned":
-      return `the partition is not this consumer's any more`
+      return `the partition is not this consumer's, or not any more`
     case "NoCommit":
       return `group "${reason.group}" has no committed offset here, and nothing else to start from was chosen`
     case "ZooKeeperRefused":

@@ -2,6 +2,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -96,8 +97,10 @@ const add = Command.make(
           permission: given.deny ? "deny" : "allow"
         }))
         if (given.dryRun) return yield* Show.done(false, "would add", rules.map(words))
-        yield* Show.answers(rules, yield* admin.createAcls(rules), words, () =>
-          given.json ? show(true, rules as ReadonlyArray<Acl>) : Effect.void
+        const answers = yield* admin.createAcls(rules)
+        const added = rules.filter((_, i) => Result.isSuccess(answers[i]!))
+        yield* Show.answers(rules, answers, words, () =>
+          given.json ? show(true, added as ReadonlyArray<Acl>) : Show.done(false, "added", added.map(words))
         )
       })
     )

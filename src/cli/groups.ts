@@ -155,6 +155,7 @@ export const resetting = (
         one.from,
         one.to
       ])
+      if (options.dryRun) yield* Console.error("nothing was reset: --dry-run")
     })
   )
 

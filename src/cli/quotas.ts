@@ -79,7 +79,7 @@ const set = Command.make(
           [change],
           done,
           ({ entity }) => Targets.entity(entity),
-          () => Effect.void
+          () => Show.done(false, given.dryRun ? "would set" : "set", [given.words.join(" ")])
         )
       })
     )

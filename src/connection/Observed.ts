@@ -107,7 +107,11 @@ export class Observed {
     const { fork, metrics, now } = this.#context
     const wasOpen = metrics.closed(session)
     if (!wasOpen) return
-    const text = `the connection to ${this.#who} has ended: ${why.message}`
+    const { reason } = why
+    // That it cannot be reached is none: it was, and has ended.
+    const cause =
+      reason._tag === "Unreachable" && reason.attempts.length === 1 ? reason.attempts[0]!.cause : why.message
+    const text = `the connection to ${this.#who} has ended: ${cause}`
     if (session.served) this.#useless.cured()
     const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
     if (session.wasSilent) fork(this.#log("brokerSilent", text))

@@ -17,6 +17,7 @@ import type { Partition } from "./AssignedPartition.ts"
 import { notOwned } from "./Committer.ts"
 import type { AnyRecord } from "./ConsumerRecord.ts"
 import type { Engine } from "./Engine.ts"
+import { DeadLetters } from "./DeadLetter.ts"
 import { type ConsumerEvent, theEnd } from "./Events.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import { offsetMistake, placeMistake, placesOf } from "./Places.ts"
@@ -104,7 +105,10 @@ interface Policy {
   readonly concurrency?: number | undefined
   readonly maxConcurrency?: number | undefined
   readonly retry?: Run.Policy["retry"] | undefined
-  readonly deadLetter?: Topic.Bytes<string> | Run.Policy["deadLetter"] | undefined
+  readonly deadLetter?:
+    | Topic.Bytes<string>
+    | { readonly topic: Topic.Bytes<string>; readonly when: (error: any) => boolean }
+    | undefined
 }
 
 const policyTable: Checks.TableOf<Policy> = {
@@ -114,6 +118,11 @@ const policyTable: Checks.TableOf<Policy> = {
   retry: Checks.kinds.schedule,
   deadLetter: Checks.kinds.deadLetter
 }
+
+const lettersOf = (given: NonNullable<Policy["deadLetter"]>): Run.Policy["deadLetter"] =>
+  "when" in given
+    ? { letters: new DeadLetters(given.topic), when: given.when }
+    : { letters: new DeadLetters(given), when: () => true }
 
 /** What `run` is given, checked. */
 const policyOf = (handler: unknown, policy: Policy): Effect.Effect<Run.Policy, Failure> => {
@@ -133,7 +142,7 @@ const policyOf = (handler: unknown, policy: Policy): Effect.Effect<Run.Policy, F
     concurrency,
     maxConcurrency,
     retry,
-    deadLetter: deadLetter === undefined || "when" in deadLetter ? deadLetter : { topic: deadLetter, when: () => true }
+    deadLetter: deadLetter === undefined ? undefined : lettersOf(deadLetter)
   })
 }
 

@@ -33,39 +33,55 @@ export const reasonOf = (error: unknown): string => {
   return reason.length > longest ? `${reason.slice(0, longest)}…` : reason
 }
 
-/** Sends a record as it was fetched; behind its headers stand those that say where it came from and why. */
-export const send = Effect.fnUntraced(function* (
-  to: Topic.Bytes<string>,
-  from: TopicPartition,
-  { headers, key, offset, timestamp, value }: FetchedRecord,
-  error: unknown,
-  attempts: number
-): Effect.fn.Return<void, KafkaError.KafkaError, Producer> {
-  const producer = yield* Producer
-  const reason = reasonOf(error)
-  yield* producer.send(to, {
-    key,
-    value,
-    headers: [
-      ...headers,
-      ["samsa.dead-letter.topic", text(from.topic)],
-      ["samsa.dead-letter.partition", text(String(from.partition))],
-      ["samsa.dead-letter.offset", text(String(offset))],
-      ["samsa.dead-letter.reason", text(reason)],
-      ["samsa.dead-letter.attempts", text(String(attempts))]
-    ],
-    ...(timestamp >= 0 ? { timestamp } : {})
-  })
-  yield* LogEvent.log(
-    "deadLetter",
-    `${from.topic}-${from.partition} at offset ${offset} is now a dead letter in ${to.name}: ${reason}` +
-      (attempts > 0 ? ` (attempts: ${attempts})` : ""),
-    { topic: from.topic, partition: from.partition }
-  )
-})
+/** A topic for dead letters: of those that go there the first, and then by doubling, is a warning; the others are told at `Debug`. */
+export class DeadLetters {
+  readonly topic: Topic.Bytes<string>
+  #count = 0
+
+  constructor(topic: Topic.Bytes<string>) {
+    this.topic = topic
+  }
+
+  /** Sends a record as it was fetched; behind its headers stand those that say where it came from and why. */
+  send(
+    from: TopicPartition,
+    { headers, key, offset, timestamp, value }: FetchedRecord,
+    error: unknown,
+    attempts: number
+  ): Effect.Effect<void, KafkaError.KafkaError, Producer> {
+    const reason = reasonOf(error)
+    const sent = Effect.flatMap(Producer, (producer) =>
+      producer.send(this.topic, {
+        key,
+        value,
+        headers: [
+          ...headers,
+          ["samsa.dead-letter.topic", text(from.topic)],
+          ["samsa.dead-letter.partition", text(String(from.partition))],
+          ["samsa.dead-letter.offset", text(String(offset))],
+          ["samsa.dead-letter.reason", text(reason)],
+          ["samsa.dead-letter.attempts", text(String(attempts))]
+        ],
+        ...(timestamp >= 0 ? { timestamp } : {})
+      })
+    )
+    return Effect.flatMap(sent, () => {
+      const count = ++this.#count
+      const notes = [...(attempts > 0 ? [`attempts: ${attempts}`] : []), ...(count > 1 ? [`${count} so far`] : [])]
+      return LogEvent.log(
+        "deadLetter",
+        `${from.topic}-${from.partition} at offset ${offset} is now a dead letter in ${this.topic.name}: ${reason}${notes.length === 0 ? "" : ` (${notes.join("; ")})`}`,
+        { topic: from.topic, partition: from.partition, offset },
+        LogEvent.isTold(count) ? undefined : "Debug"
+      )
+    })
+  }
+}
 
 /** For `onUndecodable`: sends what does not fit its Schema to a topic, and goes on behind it. */
-export const of =
-  (topic: Topic.Bytes<string>) =>
-  ({ error, record, ...from }: Undecodable): Effect.Effect<void, KafkaError.KafkaError, Producer> =>
-    send(topic, from, record, error, 0)
+export const of = (
+  topic: Topic.Bytes<string>
+): ((undecodable: Undecodable) => Effect.Effect<void, KafkaError.KafkaError, Producer>) => {
+  const letters = new DeadLetters(topic)
+  return ({ error, record, ...from }) => letters.send(from, record, error, 0)
+}

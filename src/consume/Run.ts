@@ -21,7 +21,6 @@ import * as Tracer from "effect/Tracer"
 import * as Spans from "../tracing/Spans.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
-import type * as Topic from "../Topic.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
 import * as DeadLetter from "./DeadLetter.ts"
@@ -37,7 +36,7 @@ export interface Policy {
   /** Over all partitions. */
   readonly maxConcurrency: number
   readonly retry: Schedule.Schedule<any, any, any, any> | undefined
-  readonly deadLetter: { readonly topic: Topic.Bytes<string>; readonly when: (error: any) => boolean } | undefined
+  readonly deadLetter: { readonly letters: DeadLetter.DeadLetters; readonly when: (error: any) => boolean } | undefined
 }
 
 type Handler = (record: AnyRecord) => Effect.Effect<unknown, any, any>
@@ -85,7 +84,7 @@ const recover = (
     }
     const error = Cause.squash(cause)
     if (deadLetter === undefined || !deadLetter.when(error)) return yield* Effect.failCause(cause)
-    yield* DeadLetter.send(deadLetter.topic, partition, raw(record), error, attempts)
+    yield* deadLetter.letters.send(partition, raw(record), error, attempts)
     return undefined
   })
 
@@ -381,7 +380,7 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
         if (deadLetter !== undefined) {
           partition.onUndecodable = (record, error) =>
             deadLetter.when(error)
-              ? Effect.provide(DeadLetter.send(deadLetter.topic, partition, record, error, 0), context)
+              ? Effect.provide(deadLetter.letters.send(partition, record, error, 0), context)
               : Effect.fail(error)
         }
         return policy.order === "partition" || policy.concurrency === 1

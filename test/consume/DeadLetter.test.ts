@@ -2,6 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Data, Effect, Layer, Logger, References, Schema } from "effect"
 import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+import { heard, of } from "../Heard.ts"
 
 class CardRefused extends Data.TaggedError("CardRefused")<{ readonly code: number; readonly message: string }> {}
 class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", { item: Schema.String, left: Schema.Int }) {}
@@ -44,4 +45,25 @@ it.effect("the reason of a dead letter has the fields of tagged errors, and one 
     assert.strictEqual((yield* told("a text")).reason, "a text")
     assert.strictEqual((yield* told(new Error("a page ".repeat(1000)))).reason.length, 2001)
   })
+)
+
+it.effect("of dead letters the first, and then by doubling, is a warning (there was one for each)", () =>
+  Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* producer.sendAll(
+      orders,
+      Array.from({ length: 9 }, () => ({ key: "k", value: "v" }))
+    )
+    const consumer = yield* Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" })
+    yield* Effect.forkScoped(consumer.run(() => Effect.fail("no"), { deadLetter: dead }))
+    yield* KafkaTest.advanceUntil(broker.awaitCommitted("g", { topic: orders, offset: 9 }))
+    assert.strictEqual(of("deadLetter").length, 9)
+    assert.deepStrictEqual(
+      of("deadLetter")
+        .filter(({ level }) => level === "Warn")
+        .map(({ text }) => /\(.*\)$/.exec(text)?.[0]),
+      ["(attempts: 1)", "(attempts: 1; 2 so far)", "(attempts: 1; 4 so far)", "(attempts: 1; 8 so far)"]
+    )
+  }).pipe(Effect.scoped, Effect.provide(TestLayer), heard)
 )
