@@ -71,8 +71,14 @@ export const make: Effect.Effect<
   const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock))
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
-  const askOffsets = yield* ListOffsetsBatcher.make(scope, ListOffsets.ask)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
+
+  const doubt = (topic: string, partition: number) => state.doubt(topic, partition, Backoff.monotonic(clock))
+  /** Whoever says that it does not lead is doubted. */
+  const doubted = ({ reason }: KafkaError.KafkaError) => {
+    if (reason.topic !== undefined && reason.partition !== undefined) doubt(reason.topic, reason.partition)
+  }
+  const askOffsets = ListOffsets.doubting(yield* ListOffsetsBatcher.make(scope, ListOffsets.ask), doubt)
 
   const leaderNow = Effect.fnUntraced(function* ({ topic: name, partition }: TopicPartition.TopicPartition) {
     const known = (yield* topics.get(name)).partitions[partition]
@@ -80,7 +86,8 @@ export const make: Effect.Effect<
     if (info === undefined)
       return yield* KafkaError.fromCode(code.UNKNOWN_TOPIC_OR_PARTITION, { topic: name, partition })
     if (info.leader < 0) return yield* KafkaError.fromCode(code.LEADER_NOT_AVAILABLE, { topic: name, partition })
-    return { broker: yield* brokers.get(info.leader), epoch: info.leaderEpoch }
+    const broker = yield* Effect.tapError(brokers.get(info.leader), () => Effect.sync(() => doubt(name, partition)))
+    return { broker, epoch: info.leaderEpoch }
   })
   const leaderBroker = (partition: TopicPartition.TopicPartition) =>
     Effect.map(leaderNow(partition), ({ broker }) => broker)
@@ -93,12 +100,6 @@ export const make: Effect.Effect<
       ? KafkaError.make({ _tag: "Unsupported", needed: "the controller", ours: "Metadata v1-13", theirs: "v0" })
       : KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "the controller", cause: "there is none now" }] })
   })
-
-  /** Whoever says that it does not lead is doubted. */
-  const doubted = ({ reason }: KafkaError.KafkaError) => {
-    if (reason.topic !== undefined && reason.partition !== undefined)
-      state.doubt(reason.topic, reason.partition, Backoff.monotonic(clock))
-  }
 
   /** Retries within the budget; what moved while we asked is learnt before the next try. */
   const retried = <A>(
@@ -174,7 +175,7 @@ export const make: Effect.Effect<
       if (change !== undefined) changed(change)
       return change !== undefined
     },
-    doubtLeader: ({ partition, topic }) => state.doubt(topic, partition, Backoff.monotonic(clock)),
+    doubtLeader: ({ partition, topic }) => doubt(topic, partition),
     leader: (partition) =>
       retried(leaderNow(partition), [partition.topic], `the leader of ${TopicPartition.key(partition)}`),
     refresh: sharedRefresh(

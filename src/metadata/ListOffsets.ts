@@ -97,6 +97,17 @@ export const ask = (
     return { found, spoken }
   })
 
+/** The same; leaders that are not there are doubted. */
+export const doubting =
+  (ask: Ask, doubt: (topic: string, partition: number) => void): Ask =>
+  (broker, positions, isolationLevel) =>
+    Effect.tapError(ask(broker, positions, isolationLevel), ({ reason }) =>
+      Effect.sync(() => {
+        if (reason._tag !== "Unreachable" && reason._tag !== "TimedOut") return
+        for (const { partition, topic } of positions) doubt(topic, partition)
+      })
+    )
+
 const incomplete = (version: number, topic: string, partition: number, problem: string) =>
   KafkaError.make({
     _tag: "Corrupt",

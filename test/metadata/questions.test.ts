@@ -25,6 +25,10 @@ const passing = <A, E, R>(effect: Effect.Effect<A, E, R>, seconds = 60) =>
   })
 const value = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flatMap(passing(effect), ({ exit }) => exit)
 
+const unreachable = Effect.fail(
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "c:9093", cause: "gone" }] })
+)
+
 describe("questions of a cluster", () => {
   it.effect("are asked anew after a Bootstrap that hung once", () =>
     Effect.gen(function* () {
@@ -339,6 +343,51 @@ describe("a topic that was deleted and made anew, on brokers without topic ids",
       }
     })
   )
+})
+
+describe("a leader that is gone for good, on brokers without topic ids", () => {
+  for (const [what, told] of [
+    ["and not to be reached", true],
+    ["and not among the brokers", false]
+  ] as const)
+    it.effect(`${what}, is taken for none within seconds, though epochs began anew (offsets failed for ever)`, () =>
+      Effect.gen(function* () {
+        let anew = false
+        const { layer } = yield* InProcess.make(
+          {
+            versions: { Metadata: 9 },
+            answers: {
+              Metadata: (_, healthy) => ({
+                ...healthy(),
+                brokers: [
+                  { nodeId: 1, host: "b", port: 9092 },
+                  ...(told ? [{ nodeId: 2, host: "c", port: 9093 }] : [])
+                ],
+                topics: [
+                  {
+                    name: "t",
+                    partitions: [{ partitionIndex: 0, leaderId: anew ? 1 : 2, leaderEpoch: anew ? 0 : 7 }]
+                  }
+                ]
+              })
+            }
+          },
+          {},
+          ({ connect }) => ({
+            connect: (address, handler) => (address.port === 9093 ? unreachable : connect(address, handler))
+          })
+        )
+        yield* Effect.gen(function* () {
+          const cluster = yield* Cluster
+          yield* value(cluster.topics(["t"]))
+          anew = true
+          const offsets = cluster.offsets([{ topic: "t", partition: 0, at: "latest" }])
+          const { exit, millis } = yield* passing(offsets)
+          assert.isTrue(Exit.isSuccess(exit), String(exit))
+          assert.isBelow(millis, 10_000)
+        }).pipe(Effect.provide(layer), Effect.scoped)
+      })
+    )
 })
 
 describe("questions of a cluster, of brokers of which one goes wrong,", () => {
