@@ -117,19 +117,33 @@ export const make = Effect.fnUntraced(function* (
     return broker
   })
 
+  const forget = (kind: Kind, key: string) => {
+    const name = nameOf(kind, key)
+    const one = known.get(name)
+    if (one !== undefined) known.set(name, { ...one, forgottenAt: one.forgottenAt ?? now() })
+  }
+  const lookUp = (kind: Kind, key: string) => {
+    const name = nameOf(kind, key)
+    return shared(
+      name,
+      budgets.retried(
+        Effect.suspend(() => findAgain(kind, key, known.get(name))),
+        `the coordinator of ${name}`
+      )
+    )
+  }
+
   return {
     get: (kind, key) =>
       Effect.suspend(() => {
-        const name = nameOf(kind, key)
-        const one = known.get(name)
-        return one === undefined || one.forgottenAt !== undefined
-          ? shared(name, budgets.retried(findAgain(kind, key, one), `the coordinator of ${name}`))
-          : brokers.get(one.id)
+        const one = known.get(nameOf(kind, key))
+        if (one === undefined || one.forgottenAt !== undefined) return lookUp(kind, key)
+        // Metadata have told where it was, and then of no such broker.
+        return Effect.catch(brokers.get(one.id), () => {
+          forget(kind, key)
+          return lookUp(kind, key)
+        })
       }),
-    forget: (kind, key) => {
-      const name = nameOf(kind, key)
-      const one = known.get(name)
-      if (one !== undefined) known.set(name, { ...one, forgottenAt: one.forgottenAt ?? now() })
-    }
+    forget
   }
 })

@@ -1,0 +1,41 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Backoff from "../../src/Backoff.ts"
+import type { Broker, Brokers } from "../../src/Broker.ts"
+import * as KafkaConfig from "../../src/KafkaConfig.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
+import type { AnyBroker } from "../../src/metadata/AnyBroker.ts"
+import * as Budgets from "../../src/metadata/Budgets.ts"
+import * as Coordinators from "../../src/metadata/Coordinators.ts"
+
+describe("a coordinator that is known", () => {
+  it.effect("is looked up anew where metadata tell of its broker no more (it had no address for ever)", () =>
+    Effect.gen(function* () {
+      let coordinator = 2
+      let gone = 0
+      const brokers = {
+        get: (id: number) =>
+          id === gone
+            ? Effect.fail(
+                KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${id}`, cause: "no address" }] })
+              )
+            : Effect.succeed({ id } as Broker),
+        learn: () => {}
+      } as unknown as Brokers["Service"]
+      const broker = {
+        send: (_: unknown, request: (version: number) => unknown) => {
+          request(4)
+          return Effect.succeed({ coordinators: [{ key: "g", errorCode: 0, nodeId: coordinator, host: "b", port: 1 }] })
+        }
+      } as unknown as Broker
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
+      const coordinators = yield* Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, Backoff.schedule)
+      assert.strictEqual((yield* coordinators.get("group", "g")).id, 2)
+      coordinator = 1
+      assert.strictEqual((yield* coordinators.get("group", "g")).id, 2)
+      gone = 2
+      assert.strictEqual((yield* coordinators.get("group", "g")).id, 1)
+    }).pipe(Effect.scoped)
+  )
+})
