@@ -19,7 +19,7 @@ const mostGrowth = 32
 const int32 = (b: Uint8Array, i: number): number => (b[i]! << 24) | (b[i + 1]! << 16) | (b[i + 2]! << 8) | b[i + 3]!
 
 /** Whether the bytes have the framing of xerial. */
-export const isXerial = (bytes: Uint8Array): boolean => {
+const isXerial = (bytes: Uint8Array): boolean => {
   if (bytes.length < headerBytes) return false
   for (let i = 0; i < magic.length; i++) if (bytes[i] !== magic[i]) return false
   return true

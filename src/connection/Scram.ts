@@ -11,7 +11,7 @@ export type Hash = "sha256" | "sha512"
 /** What Kafka's brokers want at least; what a broker that means no harm stays below. */
 const minIterations = 4096
 /** What is done for a broker where the settings do not say more: a hundredth of a second. */
-export const defaultMaxIterations = 16_384
+const defaultMaxIterations = 16_384
 
 /** The client's first message, and what the later ones are made with. */
 export interface State {

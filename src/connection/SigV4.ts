@@ -19,7 +19,7 @@ export interface Scope {
 const scopeOf = ({ date, region, service }: Scope): string => `${date.slice(0, 8)}/${region}/${service}/aws4_request`
 
 /** The time as AWS writes it. */
-export const dateOf = (millis: number): string => new Date(millis).toISOString().replace(/[-:]|\.\d{3}/g, "")
+const dateOf = (millis: number): string => new Date(millis).toISOString().replace(/[-:]|\.\d{3}/g, "")
 
 /** The signature of a canonical request. */
 export const signature = (secretAccessKey: string, scope: Scope, canonicalRequest: string): string => {

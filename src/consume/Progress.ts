@@ -16,7 +16,7 @@ import type { Settings } from "./Settings.ts"
  * Whether a partition has stood still: work in flight, and nothing of it done for so long; or work that a seek, or a log
  * that was cut, has made void, and nobody who comes for what is there since. Pure.
  */
-export const hasStalled = (
+const hasStalled = (
   partition: Pick<Partition, "inFlight" | "paused" | "isLive" | "progressedAt" | "leftBehind" | "isReady" | "reading">,
   now: number,
   progressTimeout: number

@@ -16,7 +16,7 @@ const batchesSent = 5
  * The number from which on a partition's records were never sent, `Infinity` where there is none. `pending`: all of them
  * that have no outcome, in their order; `batchBytes`: what a batch of several holds at most.
  */
-export const neverSentFrom = (pending: Iterable<Pending>, batchBytes: number): number => {
+const neverSentFrom = (pending: Iterable<Pending>, batchBytes: number): number => {
   let batches = 1
   let bytes = 0
   let records = 0

@@ -40,7 +40,7 @@ export const selector = (requested: ReadonlyArray<string>): ((name: string) => b
 }
 
 /** What the client is: by what it has counted that only such a one counts. */
-export const rolesOf = (readings: ReadonlyArray<Reading>): ReadonlyArray<Role> => {
+const rolesOf = (readings: ReadonlyArray<Reading>): ReadonlyArray<Role> => {
   const isOne = (role: Role) =>
     rows.some(
       (row) =>

@@ -127,7 +127,7 @@ const append = (
 }
 
 /** One partition being read: nothing is fetched ahead, since nothing is far. */
-class Reader implements PartitionReader {
+class MemoryReader implements PartitionReader {
   readonly #partition: TopicPartition.TopicPartition
   readonly #log: Log | undefined
   readonly #settings: FetchSettings
@@ -234,7 +234,7 @@ const transport = (logs: Logs): Transport["Service"] =>
     consumer: (settings) =>
       Effect.succeed({
         open: (partition, offset): Effect.Effect<PartitionReader, never, Scope.Scope> =>
-          Effect.sync(() => new Reader(partition, logs.of(partition), settings, offset))
+          Effect.sync(() => new MemoryReader(partition, logs.of(partition), settings, offset))
       })
   })
 

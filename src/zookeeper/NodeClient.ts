@@ -65,7 +65,7 @@ const statOf = (stat: Zk.Stat): Stat => {
 }
 
 /** What was sent and is not answered yet, in that order. */
-class Pending implements Zk.PendingQueue {
+class SentPackets implements Zk.PendingQueue {
   private readonly manager: Zk.ConnectionManager
   private packets: Array<Zk.Packet> = []
   private first = 0
@@ -145,7 +145,7 @@ export const open = (context: Context, listener: Listener): Client => {
   manager.servers = servers
   manager.updateTimeout(context.sessionTimeout)
   const read = manager.onSocketData.bind(manager)
-  const pending = new Pending(manager)
+  const pending = new SentPackets(manager)
   manager.pendingQueue = pending
   // What we asked is failed by us; with each the library would make an error, and its stack.
   manager.cleanupPendingQueue = () => pending.clear()

@@ -204,27 +204,14 @@ describe("the fixed fields", () => {
     assert.deepStrictEqual(read!.records.map(shown), readAll(batch)[0]!.records.map(shown))
   })
 
-  it("are changed in place by a broker, and the checksum still holds", () => {
+  it("take the time of a broker in place, and the checksum holds", () => {
     const batch = RecordBatch.encode(three)
-    RecordBatch.setBaseOffset(batch, 2 ** 40 + 1)
-    RecordBatch.setPartitionLeaderEpoch(batch, 77)
     RecordBatch.setLogAppendTime(batch, time + 1000)
     const [read] = readAll(batch)
-    assert.strictEqual(read!.partitionLeaderEpoch, 77)
     assert.strictEqual(read!.timestampType, "append")
     assert.deepStrictEqual(
       read!.records.map((r) => [r.offset, r.timestamp]),
-      [0, 1, 2].map((i) => [2 ** 40 + 1 + i, time + 1000])
-    )
-    const two = Buffer.concat([batch, batch])
-    RecordBatch.setBaseOffset(two, 5, batch.length)
-    RecordBatch.setPartitionLeaderEpoch(two, 6, batch.length)
-    assert.deepStrictEqual(
-      readAll(two).map((b) => [b.baseOffset, b.partitionLeaderEpoch]),
-      [
-        [2 ** 40 + 1, 77],
-        [5, 6]
-      ]
+      [0, 1, 2].map((i) => [i, time + 1000])
     )
   })
 

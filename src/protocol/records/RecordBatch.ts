@@ -278,13 +278,6 @@ export const restamp = (
   return copy
 }
 
-/** What a broker does to the batch at `at`, in place; the checksum does not cover it. */
-export const setBaseOffset = (bytes: Uint8Array, offset: number, at = 0): void => putInt64(bytes, at, offset)
-
-/** What a broker does to the batch at `at`, in place; the checksum does not cover it. */
-export const setPartitionLeaderEpoch = (bytes: Uint8Array, epoch: number, at = 0): void =>
-  putInt32(bytes, at + 12, epoch)
-
 /** What a broker does to one whole batch for `message.timestamp.type=LogAppendTime`, in place, with a new checksum. */
 export const setLogAppendTime = (batch: Uint8Array, timestamp: number): void => {
   batch[22] = batch[22]! | 8

@@ -14,7 +14,7 @@ const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset,
 
 export const int64 = (v: DataView, at: number): number => v.getInt32(at) * 4294967296 + v.getUint32(at + 4)
 
-export const setInt64 = (v: DataView, at: number, value: number): void => {
+const setInt64 = (v: DataView, at: number, value: number): void => {
   v.setInt32(at, Math.floor(value / 4294967296))
   v.setUint32(at + 4, value >>> 0)
 }

@@ -142,7 +142,7 @@ const tables: { readonly [R in Release]: string } = {
 }
 
 /** What a release lists, whether this broker has it or not. */
-export const tableOf = (release: Release): ReadonlyArray<Range> =>
+const tableOf = (release: Release): ReadonlyArray<Range> =>
   tables[release].split(" ").map((row) => {
     const [key, range] = row.split(":") as [string, string]
     const [from, to] = range.split("-") as [string, string?]
