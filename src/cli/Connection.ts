@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import * as Flag from "effect/cli/Flag"
 import * as Admin from "../Admin.ts"
 import type { Brokers } from "../Broker.ts"
@@ -100,6 +101,12 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
     values["CLIENT_ID"] ??= "samsa-cli"
     return values
   })
+
+/** For what may wait for long: warnings of why it waits go to the error stream, unless --log-level has chosen. */
+export const warned = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(References.MinimumLogLevel, (level) =>
+    level === "None" ? Effect.provideService(self, References.MinimumLogLevel, "Warn") : self
+  )
 
 /** Runs with a connection, within the time that the flags give; what fails is one line. */
 export const connected = <A, R>(

@@ -110,7 +110,7 @@ export const consuming = (given: Connection.Given, options: Options) =>
         Effect.ensuring(progress.clear)
       )
     }).pipe(Effect.scoped)
-  )
+  ).pipe(Connection.warned)
 
 export const command = Command.make(
   "consume",

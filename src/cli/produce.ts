@@ -186,7 +186,7 @@ export const command = Command.make(
             yield* Console.log(Output.json(one))
         yield* Console.error(`${count} records`)
       }).pipe(Effect.provide(Producer.layer({ compression: given.compression, deliveryTimeout: given.timeout * 1000 })))
-    )
+    ).pipe(Connection.warned)
 ).pipe(
   Command.withDescription("Sends the lines of the input, unzipped where they are gzip'd"),
   Command.withExamples([

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
+import { Effect, type LogLevel, References, Result } from "effect"
 import * as Bars from "../../src/cli/Bars.ts"
+import * as Connection from "../../src/cli/Connection.ts"
 import * as Output from "../../src/cli/Output.ts"
 import * as Positions from "../../src/cli/positions.ts"
 import * as Properties from "../../src/cli/Properties.ts"
@@ -252,3 +253,13 @@ describe("bars", () => {
       assert.isAtMost(Bars.lines(many, undefined, 1, { columns, rows, color: true }).length, Math.max(1, rows - 1))
   })
 })
+
+it.effect("what waits for long warns of it, unless the level of the log was chosen", () =>
+  Effect.gen(function* () {
+    const level = (given: LogLevel.LogLevel) =>
+      Effect.provideService(Connection.warned(References.MinimumLogLevel), References.MinimumLogLevel, given)
+    assert.strictEqual(yield* level("None"), "Warn")
+    assert.strictEqual(yield* level("Error"), "Error")
+    assert.strictEqual(yield* level("Debug"), "Debug")
+  })
+)
