@@ -215,7 +215,7 @@ const areOld = (
       if (error.reason._tag !== "Unsupported") return Effect.succeed(false)
       if (!idempotent) return Effect.succeed(true)
       if (insistent) return Effect.fail(error)
-      const told = "the brokers are older than 0.11: records go without idempotence, in order all the same"
+      const told = "the brokers are older than 0.11: records go without idempotence, and in order while leaders stay"
       return Effect.as(LogEvent.log("withoutIdempotence", told), true)
     })
   )

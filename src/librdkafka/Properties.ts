@@ -114,7 +114,7 @@ export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): 
     // The producer above bounds what waits, not librdkafka's queue, unless `properties` say so.
     ...unbounded,
     "message.max.bytes": settings.maxRequestBytes,
-    // Without sequences librdkafka keeps the order of what it sends again only with one request under way.
+    // Without sequences what is sent again keeps its order only with one request under way, and while the leader stays.
     "max.in.flight.requests.per.connection": settings.idempotent ? settings.maxInFlight : 1,
     "request.timeout.ms": settings.ackTimeout,
     // A producer's own, in the place of the connection's.
