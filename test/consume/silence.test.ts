@@ -1,8 +1,9 @@
 /** What a consumer says of itself where nothing else shows: no partitions, no marks, and the record that ended `run`. */
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Exit, Layer, Scope, Stream } from "effect"
+import { Clock, Data, Effect, Exit, Layer, Scope, Stream } from "effect"
 import { Consumer, Membership, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { Forming } from "../../src/consume/Forming.ts"
 import { isForgotten } from "../../src/consume/Forgotten.ts"
 import { heard, levelsOf, loud, of } from "../Heard.ts"
 import { fill, layer, member, one, orders, pass, scoped, tags, two, until } from "./Harness.ts"
@@ -109,6 +110,38 @@ describe("a member that its group gives nothing", () => {
     }).pipe(scoped, Effect.provide(one), heard)
   )
 })
+
+it.effect("a silence is told by doubling where a group forms, and once where it gives nothing", () =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const forming = new Forming(() => clock.currentTimeMillisUnsafe())
+    const told: Array<readonly [at: number, why: string, millis: number]> = []
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.map(forming.silence, ({ millis, why }) => told.push([clock.currentTimeMillisUnsafe(), why, millis]))
+      )
+    )
+    forming.begun()
+    yield* pass(12_000)
+    forming.begun()
+    forming.assigned(false)
+    yield* pass(28_000)
+    // The group shares out again, and gives nothing again.
+    forming.begun()
+    forming.assigned(false)
+    yield* pass(60_000)
+    forming.assigned(true)
+    yield* pass(60_000)
+    forming.assigned(false)
+    yield* pass(20_000)
+    assert.deepStrictEqual(told, [
+      [5_000, "forming", 5_000],
+      [10_000, "forming", 10_000],
+      [22_000, "none", 10_000],
+      [170_000, "none", 10_000]
+    ])
+  }).pipe(Effect.scoped)
+)
 
 describe("marks that are forgotten", () => {
   const reads = (mark: boolean) =>
