@@ -100,6 +100,7 @@ const joinModern = (
       isAlive: () => current().isAlive?.() ?? true,
       commitRefused: (as, code) => current().commitRefused(as, code),
       goesOn: (as, code) => current().goesOn?.(as, code) ?? false,
+      isGiven: (topicId, partition) => current().isGiven?.(topicId, partition) ?? true,
       get fetchesAsMember() {
         return current().fetchesAsMember
       },

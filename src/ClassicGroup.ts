@@ -23,7 +23,7 @@ export interface ClassicOptions {
    * for brokers before 0.10.1. Java: session.timeout.ms; PyKafka: 30 s there.
    */
   readonly sessionTimeout?: Duration.Input | undefined
-  /** How often the coordinator hears that the member lives; at most a third of `sessionTimeout`. Default 3 s. Java: heartbeat.interval.ms; PyKafka: heartbeat_interval_ms. */
+  /** How often the coordinator hears that the member lives; at most a third of `sessionTimeout`, and of `rebalanceTimeout`. Default 3 s. Java: heartbeat.interval.ms; PyKafka: heartbeat_interval_ms. */
   readonly heartbeatInterval?: Duration.Input | undefined
   /**
    * How long a rebalance waits for each member to drain and join again. Default 60 s. Brokers before 0.10.1 take the
@@ -85,6 +85,12 @@ export const classic = (given: ClassicOptions = {}): Membership => {
   if (settings.heartbeatInterval * 3 > settings.sessionTimeout) {
     check.mistakes.push(
       `heartbeatInterval (${settings.heartbeatInterval} ms) must be at most a third of sessionTimeout (${settings.sessionTimeout} ms)`
+    )
+  }
+  // A rebalance would be over before the member can hear of it.
+  if (settings.heartbeatInterval * 3 > settings.rebalanceTimeout) {
+    check.mistakes.push(
+      `heartbeatInterval (${settings.heartbeatInterval} ms) must be at most a third of rebalanceTimeout (${settings.rebalanceTimeout} ms)`
     )
   }
   return {

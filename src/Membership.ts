@@ -58,6 +58,12 @@ export interface Member {
   readonly goesOn?: ((as: Identity, code: number) => boolean) | undefined
   /** Committed offsets are asked for as `identity`, since the coordinator looks at that (KIP-848). Default: as nobody. */
   readonly fetchesAsMember?: boolean | undefined
+  /**
+   * Whether the group gave this partition of the topic of this id: one that was made again under its name is another one,
+   * which nobody else may be given while it is read. Where not, the group is asked at once. Left out: who holds the
+   * name reads it on.
+   */
+  readonly isGiven?: ((topicId: string, partition: number) => boolean) | undefined
   /** What is subscribed to has changed: to be looked at now, not at the next `metadataMaxAge`. */
   readonly topicsChanged?: Effect.Effect<void> | undefined
   /**

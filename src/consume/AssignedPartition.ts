@@ -78,6 +78,8 @@ export class Partition {
   private soughtIn = 0
   /** Since then: in which epochs the log was cut, and where. */
   private cuts: Array<{ readonly epoch: number; readonly to: number }> = []
+  /** Nothing more is pulled before this has ended: the group has not given what stands under its name now. */
+  awaits: Effect.Effect<void> | undefined = undefined
   /** Where to go on when a topic that was gone is there again, if not at the end of what was delivered. */
   backTo: number | undefined = undefined
   /** How far everything was done when it was released. */
@@ -491,6 +493,7 @@ export class Partition {
   }
 
   private readonly sink: Sink = {
+    awaits: () => this.awaits,
     put: (fetched) => {
       if (this.status !== "open" || this.bound.isFinished) return true
       if (fetched.skipped !== undefined) this.host.damaged(this, fetched.skipped)

@@ -164,6 +164,7 @@ export const make = Effect.fnUntraced(function* (
     cluster,
     groupOffsets,
     identity: () => (engine.member?.fetchesAsMember === true ? engine.member.identity() : anonymous),
+    isGiven: (topicId, partition) => engine.member?.isGiven?.(topicId, partition) ?? true,
     settings,
     knownTopics,
     provide,

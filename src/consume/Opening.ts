@@ -34,6 +34,8 @@ export interface Context extends Omit<StartPositions.Context, "uncommitted"> {
   /** Those that are ours. */
   readonly partitions: ReadonlyMap<string, Partition>
   readonly knownTopics: Map<string, StartPositions.KnownTopic>
+  /** Whether the group gave this partition of the topic of this id, where it gives topics by their ids. */
+  readonly isGiven: (topicId: string, partition: number) => boolean
   /** Runs in the background; what fails fails the consumer. */
   readonly inBackground: (self: Effect.Effect<void, KafkaError.KafkaError>) => Effect.Effect<unknown>
 }
@@ -69,7 +71,8 @@ const askedAgain = 1_000
 const answerSlack = 250
 
 export const make = (context: Context): Opening => {
-  const { cluster, committer, consumer, inBackground, knownTopics, partitions, publish, scope, settings } = context
+  const { cluster, committer, consumer, inBackground, isGiven, knownTopics, partitions, publish, scope, settings } =
+    context
   const { isolation } = settings.fetch
   const again = Backoff.unending(cluster.retry)
   /** Those whose commits were ignored by `resetOnStart`. */
@@ -165,6 +168,7 @@ export const make = (context: Context): Opening => {
       if (topicId === undefined || id === undefined || id === topicId) return opened(wanted, start)
       // Made again while the start was found out: what was found is of the other one.
       forget(partition.topic)
+      awaitGiven(partition)
       return find([{ partition, at: "earliest", committed: undefined, found: true, topicId: id }])
     })
 
@@ -293,6 +297,27 @@ export const make = (context: Context): Opening => {
 
   // ── what is not there any more
 
+  /**
+   * Another topic stands under the name. Where the group gives it to whom it likes, it is read when it is given: this
+   * partition of it is then assigned anew, and the old one taken back. Its start is the group's already.
+   */
+  const awaitGiven = (partition: Partition): void => {
+    const isOurs = (id = idOf(partition.topic)) => id === undefined || isGiven(id, partition.partition)
+    if (isOurs()) return
+    const looked = Effect.flatMap(Effect.option(isThere(partition.topic)), () =>
+      isOurs() ? Effect.void : Effect.fail("not yet" as const)
+    )
+    partition.awaits = Effect.sleep(askedAgain).pipe(
+      Effect.andThen(Effect.retry(looked, { schedule: lookedFor, while: () => partition.isLive })),
+      Effect.ignore,
+      Effect.andThen(
+        Effect.sync(() => {
+          partition.awaits = undefined
+        })
+      )
+    )
+  }
+
   /** Waits until a topic of this name is there again; of an older one nothing is left. */
   const returned = Effect.fnUntraced(function* (partition: Partition, position: number | undefined) {
     const before = partition.topicId
@@ -309,6 +334,7 @@ export const make = (context: Context): Opening => {
     if (info._tag === "None" || partition.status !== "opening") return
     const isSame = before !== undefined && info.value.id === before && position !== undefined
     if (!isSame && !lost.has(partition.topic)) tellRecreated(partition)
+    if (!isSame) awaitGiven(partition)
     const at: Offset.Position = isSame ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
     yield* find([{ partition, at, committed: undefined, found: true, topicId: info.value.id }])
   })
@@ -394,6 +420,7 @@ export const make = (context: Context): Opening => {
       yield* LogEvent.log("topicRecreated", told, whereOf(partition))
       if (partition.bound.until !== undefined) return partition.finish()
       partition.topicId = reason.topicIds?.is
+      awaitGiven(partition)
       return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")), false)
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {

@@ -13,6 +13,8 @@ import type { Fetched, PartitionReader } from "../Transport.ts"
 
 /** What the pump tells its partition. */
 export interface Sink {
+  /** What is waited for before anything more is pulled; undefined: nothing. */
+  readonly awaits: () => Effect.Effect<void> | undefined
   /** An array, or one of the position's progress alone. True: the pump waits until `resume`. */
   readonly put: (fetched: Fetched) => boolean
   /** The pull failed: an Effect that cured it, or the failure. */
@@ -56,7 +58,11 @@ export class PartitionPump {
     this.taken.fire()
   }
 
-  private readonly next: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() =>
+  private readonly next: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(
+    () => this.sink.awaits() ?? this.pulled
+  )
+
+  private readonly pulled: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() =>
     Effect.matchEffect(this.reader.pull, {
       onFailure: (error) => this.sink.cure(error, this.reader),
       onSuccess: (fetched) => {

@@ -210,8 +210,10 @@ export const expiresAt = (
   { generation, owned, phase, provenAt, quietAt }: State
 ): number => {
   if (generation === -1 || (owned.length === 0 && phase !== "stable" && phase !== "releasing")) return Infinity
-  const session = provenAt + settings.sessionTimeout
-  return phase === "stable" ? Math.min(session, quietAt + settings.rebalanceTimeout) : session
+  const { rebalanceTimeout, sessionTimeout } = settings
+  return phase === "stable"
+    ? Math.min(provenAt + sessionTimeout, quietAt + rebalanceTimeout)
+    : provenAt + Math.min(sessionTimeout, rebalanceTimeout)
 }
 
 /** Whether its heart beats: from the join's answer to the next join, and through that with partitions in its hands. */

@@ -59,6 +59,7 @@ export const join = (
     const machineSettings: ConsumerMember.Settings = {
       group,
       sessionTimeout: settings.sessionTimeout,
+      rebalanceTimeout: settings.rebalanceTimeout,
       static: settings.instanceId !== null,
       heartbeatDelay: heartbeats(),
       rejoinDelay: rejoins()
@@ -137,6 +138,7 @@ export const join = (
     })
     const { post, state } = machine
     inBackground(machine.run)
+    const isGiven = givenBy(state, () => post({ _tag: "Outdated" }))
 
     // ── what is subscribed to
 
@@ -166,6 +168,7 @@ export const join = (
         return { memberId, generation: epoch, instanceId: settings.instanceId }
       },
       fetchesAsMember: true,
+      isGiven,
       isAlive: () => {
         if (machine.now() < ConsumerMember.expiresAt(machineSettings, state())) return true
         machine.advance({ _tag: "Tick" })
@@ -180,6 +183,17 @@ export const join = (
       ...MemberWork.ends(machine, settings.leaveTimeout)
     }
   })
+
+/** Whether a partition is ours by the id of its topic; where one is not, the coordinator is asked about that topic, once. */
+const givenBy = (state: () => ConsumerMember.State, ask: () => void): NonNullable<Member["isGiven"]> => {
+  const asked = new Set<string>()
+  return (topicId, partition) => {
+    if (state().owned.some((one) => one.topicId === topicId && one.partition === partition)) return true
+    if (!asked.has(topicId)) ask()
+    asked.add(topicId)
+    return false
+  }
+}
 
 const placeOf = ({ partition, topic }: ConsumerMember.Owned) => ({ topic, partition })
 

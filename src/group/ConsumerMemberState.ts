@@ -11,6 +11,8 @@ export interface Settings {
   readonly group: string
   /** After so long without a word of the coordinator the member holds itself for dead. */
   readonly sessionTimeout: number
+  /** How long the coordinator waits for what it takes back, before it takes the member out. */
+  readonly rebalanceTimeout: number
   /** Static members leave for a while: their partitions wait for them until the session expires. */
   readonly static: boolean
   /** Milliseconds after so many heartbeats in a row (from 1) that no coordinator took; `random` is in [0, 1). */
@@ -204,12 +206,18 @@ export const initial = (memberId: string): State => ({
   failure: undefined
 })
 
-/** When the session must have ended, unless the coordinator answers before; Infinity where nothing is held. */
+/**
+ * When the coordinator must have given the session up, unless it answers before, or its wait for what it took back by an
+ * answer that has not come; Infinity where nothing is held.
+ */
 export const expiresAt = (
-  settings: Pick<Settings, "sessionTimeout">,
-  { owned, phase, provenAt }: Pick<State, "owned" | "phase" | "provenAt">
-): number =>
-  owned.length > 0 && (phase === "member" || phase === "revoking") ? provenAt + settings.sessionTimeout : Infinity
+  settings: Pick<Settings, "rebalanceTimeout" | "sessionTimeout">,
+  { askedAt, isBeating, missed, owned, phase, provenAt }: State
+): number => {
+  if (owned.length === 0 || (phase !== "member" && phase !== "revoking")) return Infinity
+  const unanswered = isBeating || missed > 0 ? askedAt : Infinity
+  return Math.min(provenAt + settings.sessionTimeout, unanswered + settings.rebalanceTimeout)
+}
 
 /** When it wants a `Tick`; undefined while it waits for an answer alone. */
 export const deadline = (settings: Settings, state: State): number | undefined => {

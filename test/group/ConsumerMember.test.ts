@@ -8,6 +8,7 @@ const { codes } = ErrorCode
 const settings: ConsumerMember.Settings = {
   group: "g",
   sessionTimeout: 45_000,
+  rebalanceTimeout: 60_000,
   static: false,
   heartbeatDelay: Backoff.delay,
   rejoinDelay: Backoff.delay

@@ -5,9 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Kafka, Membership } from "samsa"
+import { Assignor, Kafka, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { layer, Party, partitions, produce, until } from "./Party.ts"
+
+type Api = Parameters<typeof Fault.on>[0]
 
 const rebalanceTimeout = "32 seconds"
 /** A client of its own: what holds up one does not hold up the other. */
@@ -83,33 +85,62 @@ describe("a member that hears late of a rebalance", () => {
     )
   }
 
-  it.effect(
-    "has ended its work before the next owner begins (it hears nothing, and a rebalance is shorter than its session)",
-    () =>
-      Effect.gen(function* () {
-        const broker = yield* EmbeddedKafka.EmbeddedKafka
-        const party = new Party()
-        const seen = atWork(party)
-        for (let i = 0; i < partitions; i++) yield* produce(1, i)
-        const options = () => ({
-          drainTimeout: "10 seconds" as const,
-          membership: Membership.classic({ rebalanceTimeout: "15 seconds" })
-        })
-        const a = yield* Effect.provideContext(party.join("a", options()), yield* client("a"))
-        yield* until(
-          "all are at work",
-          Effect.sync(() => seen.begun === partitions)
-        )
-        for (const api of ["JoinGroup", "Heartbeat", "FindCoordinator"] as const)
-          yield* broker.inject(Fault.on(api, { clientId: "a" }).withhold)
-        const b = yield* Effect.provideContext(party.join("b", options()), yield* client("b"))
-        yield* until(
-          "the next owner is at work",
-          Effect.sync(() => seen.begun >= 2 * partitions)
-        )
-        assert.deepStrictEqual(seen.doubled, [])
-        yield* a.leave
-        yield* b.leave
-      }).pipe(Effect.scoped, Effect.provide(layer))
-  )
+  const consumer = () => Membership.consumer({ rebalanceTimeout: "15 seconds" })
+  const classic = (assignor: Assignor.Assignor) => () =>
+    Membership.classic({ rebalanceTimeout: "15 seconds", assignors: [assignor] })
+  const deaf: ReadonlyArray<
+    readonly [string, () => Membership.Membership, first: ReadonlyArray<Api>, then: ReadonlyArray<Api>]
+  > = [
+    ["classic", classic(Assignor.range), ["JoinGroup", "Heartbeat", "FindCoordinator"], []],
+    [
+      "classic, while it joins with what it keeps",
+      classic(Assignor.cooperativeSticky),
+      ["JoinGroup", "SyncGroup", "FindCoordinator"],
+      ["Heartbeat"]
+    ],
+    ["the consumer protocol", consumer, [], ["ConsumerGroupHeartbeat"]]
+  ]
+  for (const [name, membership, first, then] of deaf) {
+    it.effect(
+      `has ended its work before the next owner begins (it hears nothing, and a rebalance is shorter than its session: ${name})`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const party = new Party()
+          const seen = atWork(party)
+          for (let i = 0; i < partitions; i++) yield* produce(1, i)
+          const options = () => ({ drainTimeout: "10 seconds" as const, membership: membership() })
+          const a = yield* Effect.provideContext(party.join("a", options()), yield* client("a"))
+          yield* until(
+            "all are at work",
+            Effect.sync(() => seen.begun === partitions)
+          )
+          for (const api of first) yield* broker.inject(Fault.on(api, { clientId: "a" }).withhold)
+          const b = yield* Effect.provideContext(party.join("b", options()), yield* client("b"))
+          if (then.length > 0) {
+            yield* until(
+              "the group shares out anew",
+              Effect.map(broker.group("g"), (group) => group?.members.length === 2)
+            )
+            yield* TestClock.adjust(first.length > 0 ? "10 seconds" : "1 second")
+          }
+          for (const api of then) yield* broker.inject(Fault.on(api, { clientId: "a" }).withhold)
+          yield* until(
+            "the next owner is at work",
+            Effect.sync(() => seen.begun >= 2 * partitions)
+          )
+          assert.deepStrictEqual(seen.doubled, [])
+          yield* a.leave
+          yield* b.leave
+        }).pipe(Effect.scoped, Effect.provide(layer))
+    )
+  }
+
+  it("whose heartbeats are as far apart as a rebalance may last is a mistake: it would be out before it hears", () => {
+    const late = { heartbeatInterval: "3 seconds", rebalanceTimeout: "3 seconds" } as const
+    const mistakes = ["heartbeatInterval (3000 ms) must be at most a third of rebalanceTimeout (3000 ms)"]
+    assert.deepStrictEqual(Membership.classic(late).mistakes, mistakes)
+    assert.deepStrictEqual(Membership.auto(late).mistakes, mistakes)
+    assert.deepStrictEqual(Membership.classic({ ...late, rebalanceTimeout: "9 seconds" }).mistakes, [])
+  })
 })
