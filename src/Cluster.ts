@@ -38,11 +38,12 @@ export class Cluster extends Context.Service<
     readonly clusterId: () => string | null
     /**
      * A topic: from memory, else asked for. Never creates it, unless `allowAutoTopicCreation`. Fails with `UnknownTopic`
-     * after the budget: `metadataTimeout`, or `within` milliseconds where that is less.
+     * after the budget: `metadataTimeout`, or `within` milliseconds where that is less. `anew`: what is in memory is not
+     * enough.
      */
     readonly topic: (
       name: string,
-      options?: { readonly within?: number | undefined }
+      options?: { readonly within?: number | undefined; readonly anew?: boolean | undefined }
     ) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /**
      * The topic of an id (base64url): from memory, else asked for (Metadata v12; of older brokers, which tell ids from

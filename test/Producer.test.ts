@@ -325,7 +325,10 @@ describe("Producer", () => {
   it.effect("refuses a partition that is not there", () =>
     Effect.gen(function* () {
       const producer = yield* Producer.Producer
-      assert.strictEqual((yield* reasonOf(producer.send(text, { value: "v", partition: 4 })))._tag, "Misuse")
+      const sending = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "v", partition: 4 })))
+      yield* TestClock.adjust("3 seconds")
+      assert.strictEqual((yield* Fiber.join(sending))._tag, "Misuse")
+      assert.strictEqual((yield* reasonOf(producer.send(text, { value: "v", partition: -1 })))._tag, "Misuse")
     }).pipe(Effect.provide(withProducer()))
   )
 

@@ -52,7 +52,10 @@ export interface Topics {
   readonly ask: (names: ReadonlyArray<string> | null) => Failing<ReadonlyMap<string, number>>
   /** Asks for one, once, and creates it where `allowAutoTopicCreation` says so. */
   readonly lookUp: (name: string) => Failing<TopicInfo>
-  readonly get: (name: string, options?: { readonly within?: number | undefined }) => Failing<TopicInfo>
+  readonly get: (
+    name: string,
+    options?: { readonly within?: number | undefined; readonly anew?: boolean | undefined }
+  ) => Failing<TopicInfo>
   readonly getById: (id: string) => Failing<TopicInfo>
   readonly known: (name: string) => TopicInfo | undefined
   readonly knownById: (id: string) => TopicInfo | undefined
@@ -204,9 +207,9 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
     lookUp,
     known,
     knownById,
-    get: (name, { within } = {}) =>
+    get: (name, { anew = false, within } = {}) =>
       Effect.suspend(() => {
-        const info = known(name)
+        const info = anew ? undefined : known(name)
         return info === undefined ? budgets.retried(lookUp(name), `topic ${name}`, within) : Effect.succeed(info)
       }),
     getById: (id) =>

@@ -8,8 +8,8 @@ import * as KafkaError from "../KafkaError.ts"
 import type * as Partitioner from "../Partitioner.ts"
 import type { ProduceRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
+import * as PlaceAll from "./PlaceAll.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
-import type { SendAll } from "./SendAll.ts"
 import * as TopicLine from "./TopicLine.ts"
 import * as TopicEncoder from "./TopicEncoder.ts"
 
@@ -30,32 +30,9 @@ export interface Placement {
     since: number,
     context: Context.Context<never>
   ) => Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any>
-  /**
-   * The same for many, into a `SendAll`, within one time for all of them, and a slice at a time: `enter` hands over what
-   * was added of the entries before `end`. So the event loop runs between two slices, and what stands before an entry
-   * whose Schema waits does not wait with it.
-   */
-  readonly all: (
-    topic: Topic.Any,
-    entries: ReadonlyArray<TopicEncoder.Entry>,
-    into: SendAll<any>,
-    since: number,
-    context: Context.Context<never>,
-    enter: (end: number) => Effect.Effect<void>
-  ) => Effect.Effect<void, never, any>
+  /** The same for many. */
+  readonly all: PlaceAll.PlaceAll
 }
-
-/** How far the entries of a call have come: all before `next`; `waits` adds that one, where its Schema has to wait. */
-interface Filled {
-  readonly next: number
-  readonly waits: Effect.Effect<void, never, any> | undefined
-}
-
-/** What one turn of the event loop may take to encode: by time, looked at now and then, and by what may come of it. */
-const sliceMillis = 4
-const lookEvery = 128
-const sliceRecords = 8192
-const sliceBytes = 4_000_000
 
 /** Settings of `make`. */
 export interface Options {
@@ -78,11 +55,11 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
   const line = TopicLine.make(cluster, within, fork, monotonic)
   const lookedUp = (name: string) => Effect.raceFirst(line.lookedUp(name), closed)
   /** What an application's Schemas do, and what else is waited for, takes no longer than the rest of the time. */
-  const inTime = <A>(
-    effect: Effect.Effect<A, KafkaError.KafkaError, any>,
+  const inTime = <A, R>(
+    effect: Effect.Effect<A, KafkaError.KafkaError, R>,
     since: number,
     waitingFor = "the topic's Schemas to encode"
-  ): Effect.Effect<A, KafkaError.KafkaError, any> =>
+  ): Effect.Effect<A, KafkaError.KafkaError, R> =>
     Effect.suspend(() => {
       const late = Effect.andThen(
         Effect.sleep(Math.max(0, Math.ceil(since + within - monotonic()))),
@@ -112,8 +89,8 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     throw misuse(`the partitioner chose ${shown(chosen)}, and ${name} has the partitions 0 to ${count - 1}`, name)
   }
   /** It names a partition that the topic is not known to have, and may have by now: whoever adds some sends to them. */
-  const isNew = ({ name, partitions }: Cluster.TopicInfo, { partition }: TopicEncoder.Entry): boolean =>
-    Number.isInteger(partition) && partition! >= partitions.length && line.mayHaveGrown(name)
+  const isNew = ({ partitions }: Cluster.TopicInfo, { partition }: TopicEncoder.Entry): boolean =>
+    Number.isInteger(partition) && partition! >= partitions.length && partition! <= lastPartition
   const placed = (
     info: Cluster.TopicInfo,
     entry: TopicEncoder.Entry,
@@ -137,50 +114,11 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
         since
       )
     return isNew(info, entry)
-      ? inTime(placed(info, entry, record), since, "the partition to be known")
+      ? inTime(placed(info, entry, record), since, PlaceAll.partitionToBeKnown)
       : { record, partition: place(info, entry, record) }
   }
 
   const stamp = () => Math.floor(now())
-
-  /** Adds what can be done at once, as much as one turn may take. */
-  const fill = (
-    info: Cluster.TopicInfo,
-    topic: Topic.Any,
-    entries: ReadonlyArray<TopicEncoder.Entry>,
-    from: number,
-    into: SendAll<any>,
-    context: Context.Context<never>
-  ): Filled => {
-    const encoder = TopicEncoder.of(topic)
-    const at = stamp()
-    const began = monotonic()
-    const end = Math.min(into.length, from + sliceRecords)
-    for (let i = from; i < end; i++) {
-      const entry = entries[i]!
-      try {
-        const record = encoder.encode(entry, at, context)
-        if (!TopicEncoder.isRecord(record) || isNew(info, entry)) {
-          const waits = Effect.match(
-            TopicEncoder.isRecord(record)
-              ? placed(info, entry, record)
-              : Effect.flatMap(record, (record) => placed(info, entry, record)),
-            {
-              onSuccess: ({ partition, record }) => into.add(i, partition, record),
-              onFailure: (error) => into.fail(i, error)
-            }
-          )
-          return { next: i, waits }
-        }
-        into.add(i, place(info, entry, record), record)
-      } catch (error) {
-        into.fail(i, refusal(error))
-      }
-      const late = (i - from) % lookEvery === lookEvery - 1 && monotonic() - began > sliceMillis
-      if (late || into.waiting > sliceBytes) return { next: i + 1, waits: undefined }
-    }
-    return { next: end, waits: undefined }
-  }
 
   return {
     one: (topic, entry, since, context) => {
@@ -198,31 +136,11 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
         })
       )
     },
-    all: (topic, entries, into, since, context, enter) => {
-      const failRest = (error: KafkaError.KafkaError) => Effect.sync(() => into.failRest(error))
-      const filled = (info: Cluster.TopicInfo, from: number, timed: boolean): Effect.Effect<void, never, any> =>
-        Effect.suspend(() => {
-          const { next, waits } = fill(info, topic, entries, from, into, context)
-          const entered = enter(next)
-          const on = (next: number, timed: boolean) =>
-            Effect.suspend(() => filled(line.known(topic.name) ?? info, next, timed))
-          if (waits === undefined) {
-            if (next === into.length) return entered
-            return Effect.andThen(entered, Effect.andThen(Effect.yieldNow, on(next, timed)))
-          }
-          const rest = Effect.andThen(waits, on(next + 1, true))
-          return Effect.andThen(entered, timed ? rest : Effect.catch(inTime(rest, since), failRest))
-        })
-      const info = line.known(topic.name)
-      if (info !== undefined) return filled(info, 0, false)
-      // Once for all of them: a topic that is not there is not there for any.
-      return Effect.matchEffect(lookedUp(topic.name), {
-        onSuccess: (info) => filled(info, 0, false),
-        onFailure: failRest
-      })
-    }
+    all: PlaceAll.make({ line, lookedUp, inTime, isNew, place, stamp, monotonic, fork })
   }
 }
+
+const lastPartition = 0x7fff_ffff
 
 const misuse = (message: string, topic: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Misuse", message, topic })
@@ -237,11 +155,7 @@ export const mistake = (topic: Topic.Any, entries: unknown): KafkaError.KafkaErr
   }
 }
 
-/** The error of a record that cannot be sent; whatever else is thrown goes on as a defect. */
-export const refusal = (error: unknown): KafkaError.KafkaError => {
-  if (error instanceof KafkaError.KafkaError) return error
-  throw error
-}
+export const refusal = PlaceAll.refusal
 
 /** A partitioner is the application's: that it throws is not a mistake of the library's. */
 const partitionerFailed = (error: unknown): KafkaError.KafkaError =>

@@ -43,6 +43,7 @@ export class SendAll<A> {
   /** What the engine has. */
   readonly #handedOver: Array<Part> = []
   #reached = 0
+  readonly #apart = new Set<number>()
 
   /** `refused` hears of the first failure, too. */
   constructor(topic: string, length: number, refused?: (error: KafkaError) => void) {
@@ -89,10 +90,15 @@ export class SendAll<A> {
     return slice
   }
 
-  /** The engine has it. Slices come in their order. */
+  /** The engine has it. Slices come in their order, but for those of entries that were set apart. */
   handedOver({ end, parts }: Slice): void {
     for (const part of parts) this.#handedOver.push(part)
-    this.#reached = end
+    this.#reached = Math.max(this.#reached, end)
+  }
+
+  /** An entry waits for something of its own, and what stands behind it does not wait with it: `failRest` is not meant for it. */
+  setApart(index: number): void {
+    this.#apart.add(index)
   }
 
   /** Records that the engine has and that have no outcome, each with where it stands in the caller's array. */
@@ -117,9 +123,10 @@ export class SendAll<A> {
     for (const { indexes } of parts) for (const index of indexes) this.fail(index, error)
   }
 
-  /** Everything that the engine does not have, and that has no outcome. */
+  /** Everything that the engine does not have, that has no outcome, and was not set apart. */
   failRest(error: KafkaError): void {
-    for (let i = this.#reached; i < this.#outcomes.length; i++) if (this.#outcomes[i] === undefined) this.fail(i, error)
+    for (let i = this.#reached; i < this.#outcomes.length; i++)
+      if (this.#outcomes[i] === undefined && !this.#apart.has(i)) this.fail(i, error)
   }
 
   settle(index: number, outcome: Result.Result<A, KafkaError>): void {

@@ -6,33 +6,37 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Backoff from "../Backoff.ts"
 import type * as Cluster from "../Cluster.ts"
-import * as KafkaError from "../KafkaError.ts"
+import type * as KafkaError from "../KafkaError.ts"
 
 export interface TopicLine {
   /** The topic, where it is known: who waited for it has gone on when this returns. */
   readonly known: (name: string) => Cluster.TopicInfo | undefined
   /** Waits in the line. The time is that of the cluster's look-up, which says best why a topic is not to be had. */
   readonly lookedUp: (name: string) => Effect.Effect<Cluster.TopicInfo, KafkaError.KafkaError>
-  /** Whether a partition may have been added since the topic was last told of: not where that has just been asked. */
-  readonly mayHaveGrown: (name: string) => boolean
-  /** Waits for a partition to be known; gives the topic, also where it is told without it. Asked for once by all. */
+  /**
+   * Waits for a partition to be known. One question is asked for all who wait for partitions of a topic, again and again
+   * while it is told without them, since brokers hear of a new one one after the other; after `hearsay` it is given as it
+   * is. Fails as `lookedUp` does.
+   */
   readonly grown: (name: string, partition: number) => Effect.Effect<Cluster.TopicInfo, KafkaError.KafkaError>
 }
 
-/** So long an answer without the partition holds, in milliseconds: a mistaken number does not ask for each record. */
-const answerHolds = 1000
+/** So long after it has asked, in milliseconds, who names a partition believes that there is none. */
+const hearsay = 2000
 
 /** Who waits for a partition. */
 interface Waiting {
   readonly partition: number
+  readonly since: number
   readonly goOn: (exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => void
 }
 
 /** The question whether a topic has grown, and who waits for its answer. */
 interface Asked {
   readonly line: Set<Waiting>
-  readonly looking: Fiber.Fiber<unknown, KafkaError.KafkaError>
+  looking: Fiber.Fiber<unknown, KafkaError.KafkaError> | undefined
 }
 
 /** Makes it; a topic is looked for `within` so many milliseconds. */
@@ -48,19 +52,24 @@ export const make = (
     for (const goOn of lines.get(name) ?? []) goOn(info)
   }
   const growing = new Map<string, Asked>()
-  const answered = new Map<string, number>()
-  const ask = (name: string): Asked => {
-    const asked: Asked = { line: new Set(), looking: fork(cluster.topics([name])) }
-    growing.set(name, asked)
-    asked.looking.addObserver((exit) => {
-      growing.delete(name)
-      answered.set(name, now())
-      const info = cluster.known(name)
-      const gone = KafkaError.make({ _tag: "UnknownTopic", topic: name })
-      const end = info === undefined ? Exit.fail(gone) : Exit.succeed(info)
-      for (const { goOn } of asked.line) goOn(Exit.isFailure(exit) ? Exit.failCause(exit.cause) : end)
-    })
-    return asked
+  const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>, asked: number): void => {
+    // What is told is an answer to those who had come when it was asked for.
+    for (const { goOn, partition, since } of line) {
+      const known = Exit.isSuccess(exit) && partition < exit.value.partitions.length
+      if (known || since + (Exit.isSuccess(exit) ? hearsay : 0) <= asked) goOn(exit)
+    }
+  }
+  const ask = (name: string, growth: Asked): Effect.Effect<void> => {
+    const look = (answers: number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const asked = now()
+        return Effect.flatMap(Effect.exit(cluster.topic(name, { within, anew: true })), (exit) => {
+          tell(growth, exit, asked)
+          if (growth.line.size === 0) return Effect.void
+          return Effect.andThen(Effect.sleep(Backoff.delay(answers, 0.5)), look(answers + 1))
+        })
+      })
+    return look(1)
   }
   return {
     known: (name) => {
@@ -71,19 +80,29 @@ export const make = (
         if (partition < info.partitions.length) goOn(Exit.succeed(info))
       return info
     },
-    mayHaveGrown: (name) => growing.has(name) || (answered.get(name) ?? -Infinity) + answerHolds <= now(),
     grown: (name, partition) =>
       Effect.callback((resume) => {
-        const { line, looking } = growing.get(name) ?? ask(name)
+        const before = growing.get(name)
+        const growth: Asked = before ?? { line: new Set(), looking: undefined }
+        const leave = () => {
+          if (!growth.line.delete(one)) return false
+          if (growth.line.size === 0 && growing.get(name) === growth) growing.delete(name)
+          return true
+        }
         const one: Waiting = {
           partition,
+          since: now(),
           goOn: (exit) => {
-            if (line.delete(one)) resume(exit)
+            if (leave()) resume(exit)
           }
         }
-        line.add(one)
+        growth.line.add(one)
+        if (before === undefined) {
+          growing.set(name, growth)
+          growth.looking = fork(ask(name, growth))
+        }
         return Effect.sync(() => {
-          if (line.delete(one) && line.size === 0) looking.interruptUnsafe()
+          if (leave() && growth.line.size === 0) growth.looking?.interruptUnsafe()
         })
       }),
     lookedUp: (name) =>

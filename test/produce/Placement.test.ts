@@ -68,21 +68,74 @@ describe("a partition that was added meanwhile is asked for (it was Misuse, for 
       assert.strictEqual(reason._tag, "TimedOut")
     }).pipe(Effect.provide(withProducer({ deliveryTimeout: "1 second" })))
   )
+
+  it.effect("also where the one who had asked for it has given up (it was Misuse for a second)", () =>
+    Effect.gen(function* () {
+      const { broker, producer } = yield* grown
+      yield* broker.inject(Fault.on("Metadata").delay(100))
+      const first = yield* fork(producer.send(text, entry("a")))
+      yield* TestClock.adjust(10)
+      yield* Fiber.interrupt(first)
+      const second = yield* fork(producer.send(text, entry("b")))
+      yield* TestClock.adjust(500)
+      assert.strictEqual((yield* Fiber.join(second)).offset, 0)
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("also while the brokers are away (it was Unreachable at once, and Misuse for those behind)", () =>
+    Effect.gen(function* () {
+      const { broker, producer } = yield* grown
+      yield* Effect.all([broker.stop(1), broker.stop(2), broker.stop(3)])
+      const first = yield* fork(producer.send(text, entry("a")))
+      yield* TestClock.adjust("1 second")
+      const second = yield* fork(producer.send(text, entry("b")))
+      yield* Effect.all([broker.start(1), broker.start(2), broker.start(3)])
+      yield* TestClock.adjust("5 seconds")
+      yield* Effect.all([Fiber.join(first), Fiber.join(second)])
+      assert.deepStrictEqual(yield* logOf(5), ["a", "b"])
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("also of a broker that has not heard of it yet", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Metadata", { times: 3 }).staleMetadata)
+      yield* broker.addPartitions(text, 6)
+      const sending = yield* fork(producer.send(text, entry("a")))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(sending)).offset, 0)
+    }).pipe(Effect.provide(withProducer()))
+  )
 })
 
-it.effect("a partition that is not there is asked for once a second at most", () =>
-  Effect.gen(function* () {
-    const { broker, producer } = yield* grown
-    const asked = yield* broker.inject(Fault.on("Metadata").delay(0))
-    const wrong = Array.from({ length: 50 }, () => ({ value: "v", partition: 6 }))
-    const sending = yield* fork(producer.sendAll(text, [...wrong, { value: "good", partition: 1 }]))
-    yield* TestClock.adjust(1)
-    const outcomes = yield* Fiber.join(sending)
-    assert.deepStrictEqual(
-      outcomes.map(({ _tag }) => _tag),
-      [...wrong.map(() => "Failure"), "Success"]
-    )
-    assert.strictEqual((yield* reasonOf(producer.send(text, wrong[0]!)))._tag, "Misuse")
-    assert.strictEqual(yield* asked.hits, 1)
-  }).pipe(Effect.provide(withProducer()))
-)
+describe("a partition that is not there", () => {
+  const wrong = Array.from({ length: 50 }, () => ({ value: "v", partition: 6 }))
+
+  it.effect("is asked for a few times, once for all, and is Misuse then", () =>
+    Effect.gen(function* () {
+      const { broker, producer } = yield* grown
+      const asked = yield* broker.inject(Fault.on("Metadata").delay(0))
+      const sending = yield* fork(producer.sendAll(text, wrong))
+      const one = yield* fork(reasonOf(producer.send(text, wrong[0]!)))
+      yield* TestClock.adjust("3 seconds")
+      for (const outcome of yield* Fiber.join(sending)) assert.strictEqual(outcome._tag, "Failure")
+      assert.strictEqual((yield* Fiber.join(one))._tag, "Misuse")
+      assert.isAtMost(yield* asked.hits, 8)
+      assert.strictEqual((yield* reasonOf(producer.send(text, { value: "v", partition: 2 ** 31 })))._tag, "Misuse")
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("does not hold up others of its sendAll, which were overtaken by later calls", () =>
+    Effect.gen(function* () {
+      const { producer } = yield* grown
+      const sending = yield* fork(producer.sendAll(text, [...wrong, { value: "a", partition: 1 }, ...wrong]))
+      yield* producer.send(text, { value: "b", partition: 1 })
+      assert.deepStrictEqual(yield* logOf(1), ["a", "b"])
+      yield* TestClock.adjust("3 seconds")
+      const outcomes = yield* Fiber.join(sending)
+      assert.strictEqual(outcomes.filter(({ _tag }) => _tag === "Failure").length, 100)
+    }).pipe(Effect.provide(withProducer()))
+  )
+})

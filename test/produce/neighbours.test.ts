@@ -164,7 +164,7 @@ describe("a stream of single elements", () => {
     )
 
   for (const [what, entry] of [
-    ["has no place", { value: "a", partition: 9 }],
+    ["has no place", { value: "a", partition: -1 }],
     ["is too large", { value: "x".repeat(2000), partition: 0 }],
     ["cannot be encoded", { value: 7 as never, partition: 0 }]
   ] as const)
