@@ -359,6 +359,8 @@ export class Partition {
   unpause(): void {
     if (!this.paused) return
     this.paused = false
+    // What was at work meanwhile is given its whole time.
+    this.host.resumed(this)
     this.pump?.reader.resume()
     this.unpauses.fire()
     if (this.isReady) this.host.ready(this)

@@ -198,6 +198,9 @@ export const make = Effect.fnUntraced(function* (
     delivered,
     now: counted.now,
     handled: counted.handled,
+    resumed: (partition) => {
+      if (isWatched) partition.progressedAt = now()
+    },
     ready: (partition) => {
       // What was begun while nothing was in flight is given its whole time.
       if (isWatched && partition.inFlight === 0) partition.progressedAt = now()

@@ -16,6 +16,8 @@ export interface Host<P> {
   readonly isAlive: () => boolean
   /** Gives the Schemas of the topics the services that they need. */
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
+  /** It is paused no longer. */
+  readonly resumed: (partition: P) => void
   /** An array waits to be taken. */
   readonly ready: (partition: P) => void
   /** Records go to the application. */

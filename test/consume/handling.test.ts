@@ -522,6 +522,29 @@ describe("progressTimeout", () => {
     )
   }
 
+  it.effect("does not reckon in what a partition was paused while its records were at work", () =>
+    Effect.gen(function* () {
+      yield* fill(6)
+      const begun: Array<number> = []
+      const { consumer, events } = yield* member({ progressTimeout: "1 minute", onStalled: "interrupt" })
+      yield* Effect.forkScoped(
+        consumer.run(({ offset }) =>
+          Effect.andThen(
+            Effect.sleep("50 seconds"),
+            Effect.sync(() => begun.push(offset))
+          )
+        )
+      )
+      yield* until("it is at work", () => begun.length === 1)
+      yield* consumer.pause([p0])
+      yield* pass(300_000, 5000)
+      yield* consumer.resume([p0])
+      yield* until("all is handled", () => begun.length === 6, 300_000)
+      assert.deepStrictEqual(begun, [0, 1, 2, 3, 4, 5])
+      assert.notInclude(tags(events), "Stalled")
+    }).pipe(scoped, Effect.provide(one))
+  )
+
   for (const how of ["a seek", "a log that was cut"] as const)
     for (const way of ["run", "eachPartition"] as const)
       it.effect(`sees a handler that stands still, though ${how} has made void what it has (${way})`, () =>
