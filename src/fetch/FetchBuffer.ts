@@ -60,7 +60,6 @@ export class FetchBuffer {
   readonly #count: (owner: Owner, delta: number) => void
   readonly #frames = new Map<ArrayBufferLike, Frame>()
   #dead = 0
-  #decompressed = 0
 
   /** `count` is told what each owner's `held` changes by. */
   constructor(count: (owner: Owner, delta: number) => void) {
@@ -82,11 +81,6 @@ export class FetchBuffer {
     return chunk
   }
 
-  /** How many chunks have a batch that was decompressed, and is being read. */
-  get decompressed(): number {
-    return this.#decompressed
-  }
-
   /**
    * Counts so many bytes of a chunk as read, and what the batch that is being read has become; with all of them it is
    * gone.
@@ -97,7 +91,6 @@ export class FetchBuffer {
     frame.live -= bytes
     this.#dead += bytes
     const more = plain - chunk.plain
-    this.#decompressed += Math.sign(plain) - Math.sign(chunk.plain)
     chunk.plain = plain
     if (chunk.left === 0) this.#detach(chunk)
     this.#count(chunk.owner, more - bytes)
@@ -139,7 +132,6 @@ export class FetchBuffer {
       other.at = 0
       // It would keep the old bytes: the batch that is being read is begun again.
       other.slices = undefined
-      this.#decompressed -= Math.sign(other.plain)
       this.#count(other.owner, -other.plain)
       other.plain = 0
       other.frame = this.#frameOf(other.bytes.buffer)

@@ -14,7 +14,8 @@
  * the others do. The other half is a pool: what a partition holds beyond its share, and all that the requests under way
  * may bring. Where the pool is empty, partitions are asked for within their shares. Batches come whole, however large: a
  * request may bring one that nobody has room for; then none is asked for until there is room. Where partitions are short
- * of room, what others have not touched for a second is dropped, and is fetched again when they come back to it.
+ * of room, what others have not touched for a second is dropped, and is fetched again when they come back to it. One
+ * partition at a time may have a batch decompressed that there was no room for: no batch waits for ever (`Pulls`).
  */
 import type { Owner } from "./FetchBuffer.ts"
 import type { Why } from "../Backoff.ts"
@@ -84,12 +85,14 @@ export class FetchScheduler<S extends Slot> {
     return Math.min(Math.max(fair, 65_536), maxPartitionBytes)
   }
 
-  /**
-   * How many bytes a partition may become more when it is decompressed. Where nobody else has done so, there is room for
-   * any batch.
-   */
-  room(slot: S, dead: number, others: number): number {
-    return others === 0 ? Infinity : Math.max(0, this.#poolLeft(dead)) + Math.max(0, this.#share - slot.held)
+  /** How many bytes a partition may become more when it is decompressed. */
+  room(slot: S, dead: number): number {
+    return Math.max(0, this.#poolLeft(dead)) + Math.max(0, this.#share - slot.held)
+  }
+
+  /** Whether a partition holds more than its share. */
+  isOver(slot: S): boolean {
+    return slot.held > this.#share
   }
 
   add(slot: S): void {

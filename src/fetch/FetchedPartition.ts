@@ -153,9 +153,9 @@ export class FetchedPartition implements Slot {
     )
   }
 
-  /** Whether a batch of it was decompressed, and is being read. */
-  get isDecompressing(): boolean {
-    return this.#ahead.isDecompressing
+  /** What the batch that is being read has become, in bytes; 0 where none was decompressed. */
+  get plain(): number {
+    return this.#ahead.plain
   }
 
   /** Whether its attempts have just become so many that somebody should hear of it. */

@@ -24,6 +24,8 @@ export class Pulls {
   #given = 0
   /** How many batches are being decompressed beside the event loop. */
   #loading = 0
+  /** Who has a batch that became more than there was room for. */
+  #beyond: FetchedPartition | undefined
   /** Those whose next batch has no room to be decompressed. */
   readonly #short = new Set<FetchedPartition>()
 
@@ -36,7 +38,7 @@ export class Pulls {
   /** The most that somebody waits for to have room; 0: nobody does. */
   get needed(): number {
     let most = 0
-    for (const { needs } of this.#short) if (needs > most) most = needs
+    for (const partition of this.#short) if (isShort(partition) && partition.needs > most) most = partition.needs
     return most
   }
 
@@ -92,15 +94,20 @@ export class Pulls {
   forget(partition: FetchedPartition): void {
     this.#waiters.delete(partition)
     this.#short.delete(partition)
+    if (this.#beyond === partition) this.#beyond = undefined
   }
 
   /** What there is to give: an array, a failure, or what is to be done first; undefined where there is nothing. */
   #take(partition: FetchedPartition): Pull | undefined {
-    const others = this.#buffer.decompressed - (partition.isDecompressing ? 1 : 0)
-    const free = this.#scheduler.room(partition, this.#buffer.dead, others)
+    const free = this.#scheduler.room(partition, this.#buffer.dead)
+    const most = this.#mayGoBeyond(partition) ? Infinity : free
+    const { plain } = partition
     // Nobody knows how much room the one needs that is being decompressed elsewhere now.
-    const room = this.#loading === 0 ? free : Math.min(free, whileLoading)
-    const taken = partition.take(this.#loop.now(), room)
+    const taken = partition.take(this.#loop.now(), this.#loading === 0 ? most : Math.min(most, whileLoading))
+    if (partition.plain !== plain) {
+      if (partition.plain > free + plain) this.#beyond = partition
+      else if (this.#beyond === partition) this.#beyond = undefined
+    }
     if (partition.needs > 0) this.#short.add(partition)
     else this.#short.delete(partition)
     if (taken === undefined || taken === "room") {
@@ -109,6 +116,15 @@ export class Pulls {
     if (Effect.isEffect(taken)) return Effect.andThen(this.#loaded(taken), this.pull(partition))
     this.#given += taken.records.length
     return Effect.succeed(taken)
+  }
+
+  /** Whether it may decompress a batch however large: one at a time does, in the order in which they wait for room. */
+  #mayGoBeyond(partition: FetchedPartition): boolean {
+    const beyond = this.#beyond
+    const isTaken = beyond !== undefined && beyond.plain > 0 && this.#scheduler.isOver(beyond)
+    if (isTaken && beyond !== partition) return false
+    for (const first of this.#short) if (isShort(first)) return first === partition
+    return true
   }
 
   #loaded(load: Effect.Effect<void>): Effect.Effect<void> {
@@ -124,3 +140,6 @@ export class Pulls {
     })
   }
 }
+
+/** Whether somebody waits for room for its next batch. */
+const isShort = ({ isAwaited, isPaused, needs }: FetchedPartition): boolean => needs > 0 && isAwaited && !isPaused

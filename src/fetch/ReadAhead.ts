@@ -52,9 +52,9 @@ export class ReadAhead {
     return this.#chunks.length === 0
   }
 
-  /** Whether a batch was decompressed, and is being read. */
-  get isDecompressing(): boolean {
-    return (this.#chunks[0]?.plain ?? 0) > 0
+  /** What the batch that is being read has become, in bytes; 0 where none was decompressed. */
+  get plain(): number {
+    return this.#chunks[0]?.plain ?? 0
   }
 
   /** Takes in what a response brought; `endOffset` is -1 where it does not tell. */

@@ -328,7 +328,7 @@ describe("the fetch scheduler", () => {
     assert.isAtMost(most, (1 << 20) + 100_000)
   })
 
-  it("gives room for any batch to whoever decompresses alone, and what is left to those beside others", () => {
+  it("gives room to decompress: what is left of the pool, and of the share", () => {
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
       delays
@@ -336,11 +336,10 @@ describe("the fetch scheduler", () => {
     const parts = [new Part(1, "read"), new Part(1, "read")] as const
     for (const part of parts) scheduler.add(part)
     scheduler.look(0, 0, () => undefined)
-    assert.strictEqual(scheduler.room(parts[0], 0, 0), Infinity)
-    assert.strictEqual(scheduler.room(parts[0], 0, 1), 48 << 20, "the pool, and its share")
-    assert.strictEqual(scheduler.room(parts[0], 32 << 20, 1), 16 << 20, "its share")
+    assert.strictEqual(scheduler.room(parts[0], 0), 48 << 20, "the pool, and its share")
+    assert.strictEqual(scheduler.room(parts[0], 32 << 20), 16 << 20, "its share")
     scheduler.count(parts[0], 16 << 20)
-    assert.strictEqual(scheduler.room(parts[0], 32 << 20, 1), 0)
+    assert.strictEqual(scheduler.room(parts[0], 32 << 20), 0)
   })
 
   it("does not leave a batch that is larger than the answer behind a backlog for ever", () => {

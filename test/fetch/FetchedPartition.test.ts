@@ -135,7 +135,7 @@ describe("a partition being fetched", () => {
     assert.deepInclude(taken, { nextOffset: 3, endOffset: 3 })
     assert.strictEqual(partition.take(0, Infinity), undefined)
     assert.strictEqual(partition.failure?.reason._tag, "Unauthorized")
-    assert.deepStrictEqual([partition.held, buffer.dead, buffer.decompressed], [0, 0, 0])
+    assert.deepStrictEqual([partition.held, buffer.dead, partition.plain], [0, 0, 0])
   })
 
   it("is fetched again from where it was pulled, when it was dropped", () => {
