@@ -8,6 +8,7 @@ import type { Broker, Brokers } from "../Broker.ts"
 import { addressProblem, formatAddress } from "../KafkaConfig.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { kept } from "../Kept.ts"
 import * as FindCoordinator from "../protocol/messages/FindCoordinator.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
 import type { Budgets } from "./Budgets.ts"
@@ -67,6 +68,9 @@ const usefulAfter = 3_000
 /** So long after it might have been looked for again, and was not, it counts as found anew, too. */
 const forgottenAfter = 10_000
 
+/** Of so many it is remembered who coordinates them: a group that is met once may be one of a million. */
+const rememberedAtMost = 10_000
+
 /** What a Schedule is told of a node that is found again. */
 const ofNoUse = ErrorCode.codes.COORDINATOR_NOT_AVAILABLE
 
@@ -113,7 +117,15 @@ export const make = Effect.fnUntraced(function* (
     const delay = before?.delay ?? delays()
     const againAt =
       foundAt + delay(repeats, random.nextDoubleUnsafe(), () => KafkaError.fromCode(ofNoUse, whereOf(kind, key)))
-    known.set(nameOf(kind, key), { id: broker.id, foundAt, forgottenAt: undefined, repeats, delay, againAt })
+    const name = nameOf(kind, key)
+    // As the newest: what was found longest ago is forgotten first.
+    known.delete(name)
+    kept(
+      known,
+      name,
+      () => ({ id: broker.id, foundAt, forgottenAt: undefined, repeats, delay, againAt }),
+      rememberedAtMost
+    )
     return broker
   })
 

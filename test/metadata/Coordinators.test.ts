@@ -38,4 +38,36 @@ describe("a coordinator that is known", () => {
       assert.strictEqual((yield* coordinators.get("group", "g")).id, 1)
     }).pipe(Effect.scoped)
   )
+
+  it.effect("is remembered of ten thousand groups (of each that was ever asked for, for ever)", () =>
+    Effect.gen(function* () {
+      let questions = 0
+      const brokers = {
+        get: (id: number) => Effect.succeed({ id } as Broker),
+        learn: () => {}
+      } as unknown as Brokers["Service"]
+      const broker = {
+        send: (_: unknown, request: (version: number) => { readonly coordinatorKeys: ReadonlyArray<string> }) => {
+          const [key] = request(4).coordinatorKeys
+          questions++
+          return Effect.succeed({ coordinators: [{ key, errorCode: 0, nodeId: 2, host: "b", port: 1 }] })
+        }
+      } as unknown as Broker
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
+      const coordinators = yield* Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, Backoff.schedule)
+      const ask = (i: number) => coordinators.get("group", `g${i}`)
+      for (let i = 0; i < 10_001; i++) yield* ask(i)
+      yield* ask(1)
+      assert.strictEqual(questions, 10_001)
+      yield* ask(0)
+      assert.strictEqual(questions, 10_002)
+      // What was found again is the newest.
+      coordinators.forget("group", "g2")
+      yield* ask(2)
+      yield* ask(10_001)
+      yield* ask(2)
+      assert.strictEqual(questions, 10_004)
+    }).pipe(Effect.scoped)
+  )
 })
