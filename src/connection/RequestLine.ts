@@ -101,9 +101,19 @@ export class RequestLine {
       return true
     }
     const again = this.#reauthentication
-    if (again === undefined || again.due > now) return false
+    if (again === undefined || (again.due > now && again.expires > now)) return false
+    if (again.due > now) {
+      // A session of a second or less: that it is prolonged may not follow so soon upon the last time.
+      this.#hold(Effect.sleep(Math.ceil(again.due - now)))
+      return true
+    }
     if (!this.#preparing) this.#prepare(again)
-    else if (this.#exchange !== undefined) this.#hold(this.#exchanged(this.#exchange))
+    else if (this.#exchange !== undefined) {
+      const exchange = this.#exchange
+      // Once, however it ends.
+      this.#exchange = undefined
+      this.#hold(this.#exchanged(exchange))
+    }
     // What it needs is had beside what is sent, as long as the session lasts.
     return this.#held || (this.#preparing && again.expires <= now)
   }
@@ -114,7 +124,10 @@ export class RequestLine {
     // would be to wait again, in a Scope that interrupts at once.
     const goOn = Effect.sync(() => {
       this.#held = false
-      this.#advance(Backoff.monotonic(this.#context.clock))
+      const now = Backoff.monotonic(this.#context.clock)
+      // A token that came meanwhile goes out although nothing waits for it: it would be too old for who comes later.
+      if (this.#exchange !== undefined) this.#mustWait(now)
+      this.#advance(now)
     })
     this.#context.fork(Effect.andThen(until, goOn))
   }
@@ -159,7 +172,6 @@ export class RequestLine {
       onFailure: (cause) => this.#context.onEnd(this.#errorOf(cause)),
       onSuccess: (next) => {
         this.#preparing = false
-        this.#exchange = undefined
         this.#reauthentication = next
       }
     })

@@ -170,6 +170,88 @@ describe("authenticating again", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "that was ready while the broker throttled goes out with nobody waiting (its token had expired later)",
+    () =>
+      Effect.gen(function* () {
+        let asked = 0
+        let throttleTimeMs = 0
+        const { broker: answers, network } = yield* answering({
+          answers: {
+            SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }),
+            Metadata: (_, healthy) => ({ ...healthy(), throttleTimeMs })
+          }
+        })
+        const slow = Effect.as(Effect.sleep("1 second"), Redacted.make("t"))
+        const service = yield* brokers(network.network, {
+          sasl: {
+            mechanism: "OAUTHBEARER",
+            token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : slow))
+          }
+        })
+        const broker = yield* service.at("b", 1)
+        yield* broker.send(Metadata, metadata)
+        yield* TestClock.adjust("58 seconds")
+        throttleTimeMs = 1500
+        yield* broker.send(Metadata, metadata)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual([asked, answers.counts.SaslAuthenticate], [2, 1])
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual([asked, answers.counts.SaslAuthenticate], [2, 2])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("in a session of a second is waited for (what was sent at its end cost the connection)", () =>
+    Effect.gen(function* () {
+      let ends = Infinity
+      let late = 0
+      const clock = yield* Clock.Clock
+      const sent = (healthy: () => object) => {
+        if (clock.currentTimeMillisUnsafe() >= ends) late++
+        return healthy()
+      }
+      const { broker: answers, network } = yield* answering({
+        answers: {
+          SaslAuthenticate: () => {
+            ends = clock.currentTimeMillisUnsafe() + 1000
+            return { sessionLifetimeMs: 1000 }
+          },
+          Metadata: (_, healthy) => sent(healthy)
+        }
+      })
+      const token = Effect.succeed(Redacted.make("t"))
+      const service = yield* brokers(network.network, { sasl: { mechanism: "OAUTHBEARER", token } })
+      const broker = yield* service.at("b", 1)
+      yield* broker.send(Metadata, metadata)
+      yield* TestClock.adjust("1050 millis")
+      const waiting = yield* Effect.forkChild(broker.send(Metadata, metadata), { startImmediately: true })
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* TestClock.adjust("50 millis")
+      yield* Fiber.join(waiting)
+      assert.deepStrictEqual([late, answers.counts.SaslAuthenticate, network.connects.length], [0, 2, 1])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that is refused is not begun again on a connection that has ended", () =>
+    Effect.gen(function* () {
+      let lifetime = 60_000
+      const { network } = yield* answering({
+        answers: {
+          SaslAuthenticate: () => (lifetime > 0 ? { sessionLifetimeMs: lifetime } : { errorCode: 58 })
+        }
+      })
+      const token = Effect.succeed(Redacted.make("t"))
+      const service = yield* brokers(network.network, { sasl: { mechanism: "OAUTHBEARER", token } })
+      const broker = yield* service.at("b", 1)
+      yield* broker.send(Metadata, metadata)
+      yield* TestClock.adjust("58 seconds")
+      lifetime = 0
+      const sent = yield* Effect.forkChild(reason(broker.send(Metadata, metadata)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.deepInclude(yield* Fiber.join(sent), { _tag: "Unauthenticated" })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("that dies of a defect ends the connection, and is not tried without end", () =>
     Effect.gen(function* () {
       let asked = 0
