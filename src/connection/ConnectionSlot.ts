@@ -45,22 +45,25 @@ export class ConnectionSlot {
   }
 
   /** The connection, made if there is none. */
-  readonly acquire: Effect.Effect<BrokerConnection, KafkaError.KafkaError> = Effect.suspend(() => {
-    const session = this.#session
-    if (session !== undefined) {
-      // What closes idle connections rings late where the process has slept; the other side has not.
-      if (!session.isIdle || Backoff.monotonic(this.#context.clock) - session.usedAt < this.#context.maxIdle)
-        return Effect.succeed(session)
-      session.close("idle")
+  readonly acquire: Effect.Effect<BrokerConnection, KafkaError.KafkaError> = Effect.uninterruptibleMask(
+    (interruptible) => {
+      const session = this.#session
+      if (session !== undefined) {
+        // What closes idle connections rings late where the process has slept; the other side has not.
+        if (!session.isIdle || Backoff.monotonic(this.#context.clock) - session.usedAt < this.#context.maxIdle)
+          return Effect.succeed(session)
+        session.close("idle")
+      }
+      if (this.#closed !== undefined) return this.#lost(this.#closed)
+      if (this.#context.scope.state._tag === "Closed") return Effect.fail(closed())
+      if (this.#connecting !== undefined) return interruptible(Deferred.await(this.#connecting))
+      const connecting = (this.#connecting = Deferred.makeUnsafe<BrokerConnection, KafkaError.KafkaError>())
+      // Forked into the owner's Scope: whoever asked first may be interrupted, also between two steps of his, while
+      // others wait for the same connection.
+      const opening = Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true })
+      return Effect.andThen(opening, interruptible(Deferred.await(connecting)))
     }
-    if (this.#closed !== undefined) return this.#lost(this.#closed)
-    if (this.#context.scope.state._tag === "Closed") return Effect.fail(closed())
-    if (this.#connecting !== undefined) return Deferred.await(this.#connecting)
-    const connecting = (this.#connecting = Deferred.makeUnsafe<BrokerConnection, KafkaError.KafkaError>())
-    // Forked into the owner's Scope: whoever asked first may be interrupted while others wait for the same connection.
-    const opening = Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true })
-    return Effect.andThen(opening, Deferred.await(connecting))
-  })
+  )
 
   /** A session of this slot has ended. */
   ended(session: BrokerConnection): void {

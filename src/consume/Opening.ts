@@ -137,6 +137,7 @@ export const make = (context: Context): Opening => {
 
   const unsaid = new Set<Partition>()
   const commitSoon = (partition: Partition): Effect.Effect<void> =>
+    // Who waits for the turn of an earlier one has it, also where that one is interrupted between two steps.
     Effect.suspend(() => {
       if (settings.group === undefined) return Effect.void
       unsaid.add(partition)
@@ -156,7 +157,7 @@ export const make = (context: Context): Opening => {
           )
         )
       )
-    })
+    }).pipe(Effect.uninterruptible)
 
   // ── opening
 

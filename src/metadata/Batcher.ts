@@ -54,8 +54,9 @@ export const make = <K, Q, B, A>(
       })
     })
 
+  // What is begun is asked, whoever is interrupted between two steps of his: others wait for the same answer.
   const ask = (to: K, question: Q) =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((interruptible) => {
       if (scope.state._tag === "Closed") return Effect.fail(closed())
       const before = lines.get(to)
       const line = before ?? []
@@ -72,7 +73,7 @@ export const make = <K, Q, B, A>(
         const at = --round.waiting === 0 ? line.indexOf(round) : -1
         if (at >= 0) line.splice(at, 1)
       })
-      const answer = Effect.onInterrupt(Deferred.await(done), () => left)
+      const answer = Effect.onInterrupt(interruptible(Deferred.await(done)), () => left)
       if (before !== undefined) return answer
       lines.set(to, line)
       // In the Cluster's Scope: whoever asked first may be interrupted while others wait for the same answer.

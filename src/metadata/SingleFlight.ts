@@ -17,9 +17,10 @@ export const make = <K, A>(
 ): ((key: K, work: Effect.Effect<A, KafkaError.KafkaError>) => Effect.Effect<A, KafkaError.KafkaError>) => {
   const running = new Map<K, Deferred.Deferred<A, KafkaError.KafkaError>>()
   return (key, work) =>
-    Effect.suspend(() => {
+    // What is begun is done, whoever is interrupted between two steps of his: others wait for it.
+    Effect.uninterruptibleMask((interruptible) => {
       const there = running.get(key)
-      if (there !== undefined) return Deferred.await(there)
+      if (there !== undefined) return interruptible(Deferred.await(there))
       if (scope.state._tag === "Closed") return Effect.fail(closed())
       const done = Deferred.makeUnsafe<A, KafkaError.KafkaError>()
       running.set(key, done)
@@ -32,7 +33,7 @@ export const make = <K, A>(
       )
       return Effect.andThen(
         Effect.forkIn(Effect.ignore(shared), scope, { startImmediately: true }),
-        Deferred.await(done)
+        interruptible(Deferred.await(done))
       )
     })
 }
