@@ -594,7 +594,12 @@ const inJson = (reason: Reason): unknown => {
 /** A cause, as JSON can carry it. */
 const plain = (cause: unknown): unknown => {
   if (cause instanceof KafkaError) return cause.toJSON()
-  return cause instanceof Error ? { name: cause.name, message: cause.message } : String(cause)
+  try {
+    return cause instanceof Error ? { name: String(cause.name), message: String(cause.message) } : String(cause)
+  } catch {
+    // No prototype, or a getter that throws: whoever logs an error is not to die of it.
+    return "a cause without a text"
+  }
 }
 
 /**

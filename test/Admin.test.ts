@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admin from "../src/Admin.ts"
+import * as Cluster from "../src/Cluster.ts"
 import * as Consumer from "../src/Consumer.ts"
 import { codes } from "../src/ErrorCode.ts"
 import type { KafkaError } from "../src/KafkaError.ts"
@@ -152,6 +153,21 @@ describe("topics", () => {
         const [a] = yield* passing(admin.createTopics([{ name: "a", partitions: 1 }]))
         value(a)
         assert.strictEqual(yield* fault.hits, 2)
+      })
+    )
+  )
+
+  it.effect("are created where a Cluster of one's own ends interrupted by itself as it looks for the controller", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.Cluster
+        let asked = 0
+        const controller = Effect.suspend(() => (++asked === 1 ? Effect.interrupt : cluster.controller))
+        const admin = yield* Effect.provideService(Admin.make(), Cluster.Cluster, { ...cluster, controller })
+        const [a] = yield* passing(admin.createTopics([{ name: "a", partitions: 1 }]))
+        value(a)
+        assert.strictEqual(asked, 2)
       })
     )
   )

@@ -52,6 +52,19 @@ describe("KafkaError", () => {
     assert.isUndefined(throughJson(KafkaError.make({ _tag: "Misuse", message: "m" })).cause)
   })
 
+  it("is logged as JSON whatever its cause is", () => {
+    const throwing = Object.defineProperty(new Error("m"), "message", {
+      get: () => {
+        throw new Error("no text")
+      }
+    })
+    for (const cause of [Object.create(null), throwing, { toString: () => 1n, valueOf: () => ({}) }, Symbol("s"), 1n]) {
+      const logged = JSON.parse(JSON.stringify(KafkaError.make({ _tag: "Misuse", message: "m" }, cause)))
+      assert.strictEqual(logged.message, "Misuse: m", String(logged.cause))
+      assert.isString(logged.cause)
+    }
+  })
+
   it("crosses RPC as the failure of a procedure", () => {
     const exit = Schema.toCodecJson(
       Rpc.exitSchema(Rpc.make("send", { success: Schema.Int, error: KafkaError.KafkaError }))

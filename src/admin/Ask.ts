@@ -8,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import { supplied } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Broker, Brokers } from "../Broker.ts"
 import * as Checks from "../Checks.ts"
@@ -76,7 +77,7 @@ export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number,
   })
 
 const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
-  Effect.catch(cluster.controller, (error) => {
+  Effect.catch(supplied(cluster.controller, "the controller"), (error) => {
     if (error.reason._tag !== "Unsupported") return Effect.fail(error)
     // Who tells of controllers has none just now: it is being elected.
     return Effect.flatMap(
