@@ -23,7 +23,7 @@ export interface Source {
 export type Register = (source: Source) => void
 
 /** The register of the pipeline, if an operator asked for one. */
-export const Registers = Context.Reference<ReadonlyArray<Register>>("samsa/consume/Registers", {
+const Registers = Context.Reference<ReadonlyArray<Register>>("samsa/consume/Registers", {
   defaultValue: () => []
 })
 

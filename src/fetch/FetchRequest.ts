@@ -41,7 +41,7 @@ export const shares = (
 }
 
 /** Whether what is asked for is to come from the leader, whatever replica it would name: all of it, or nothing. */
-export const staysAtLeader = ({ sentAt, slots }: Request<FetchedPartition>): boolean =>
+const staysAtLeader = ({ sentAt, slots }: Request<FetchedPartition>): boolean =>
   slots.length > 0 && slots[0]!.atLeaderUntil > sentAt
 
 /** The first, and those that go with it: the rack that a request names is that of all of it. */

@@ -82,9 +82,11 @@ const throughput = Effect.gen(function* () {
       )
     onFrame = (frame) => {
       const { value } = Frame.readResponse(Fetch.Response, 12, frame)
-      RecordBatch.forEachBatch(value.responses[0]!.partitions[0]!.records!, (header) => {
-        position = header.lastOffset + 1
-      })
+      const records = value.responses[0]!.partitions[0]!.records!
+      for (let at = 0, size; (size = RecordBatch.sizeAt(records, at)) !== undefined; at += size) {
+        if (size > records.length - at) break
+        position = RecordBatch.header(records, at).lastOffset + 1
+      }
       if (position >= batches * perBatch) done()
       else ask()
     }

@@ -215,17 +215,6 @@ describe("the fixed fields", () => {
     )
   })
 
-  it("are walked batch by batch, up to one that is cut off", () => {
-    const batch = RecordBatch.encode(three)
-    const seen: Array<number> = []
-    const bytes = Buffer.concat([batch, batch, batch.subarray(0, 40)])
-    assert.strictEqual(
-      RecordBatch.forEachBatch(bytes, (header) => seen.push(header.at)),
-      batch.length * 2
-    )
-    assert.deepStrictEqual(seen, [0, batch.length])
-  })
-
   it("tell a damaged batch", () => {
     const batch = RecordBatch.encode(three)
     assert.isTrue(RecordBatch.isIntact(batch, RecordBatch.header(batch)))

@@ -405,20 +405,6 @@ export const checksum = (bytes: Uint8Array, header: Header): number => int32(byt
 export const isIntact = (bytes: Uint8Array, header: Header, crc32c: Crc32c.Compute = Crc32c.plain): boolean =>
   checksum(bytes, header) === crc32c(bytes, header.at + 21, header.at + header.size)
 
-/**
- * Calls `f` with each whole batch, in order, and returns how many bytes they take: what is left is a batch that was cut
- * off. Throws `KafkaError` with reason `Corrupt`.
- */
-export const forEachBatch = (bytes: Uint8Array, f: (header: Header) => void): number => {
-  let at = 0
-  for (;;) {
-    const size = sizeAt(bytes, at)
-    if (size === undefined || size > bytes.length - at) return at
-    f(header(bytes, at))
-    at += size
-  }
-}
-
 const misuse = (message: string): KafkaError.KafkaError => KafkaError.make({ _tag: "Misuse", message })
 
 const badTimestamp = (timestamp: number): KafkaError.KafkaError =>

@@ -65,7 +65,7 @@ export const make = (transactionalId: string, producerId: number, timeout: numbe
 export const keyOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 
 /** The last epoch is kept for the coordinator, so that it can always fence. */
-export const isExhausted = (epoch: number): boolean => epoch >= 32766
+const isExhausted = (epoch: number): boolean => epoch >= 32766
 
 export const isPreparing = ({ state }: Transaction): boolean => state === "PrepareCommit" || state === "PrepareAbort"
 
