@@ -1,30 +1,61 @@
 /** Interruption between any two steps of an Effect: a fiber stands still there once it has done 2048 of them. */
 import { Effect, Fiber, Scheduler } from "effect"
+import { KafkaTest } from "samsa/testing"
 
-/** Runs it in a fiber that stands still before its n-th step, and is interrupted there; false where it has fewer. */
-export const interruptedAt = <A, E, R>(self: Effect.Effect<A, E, R>, step: number): Effect.Effect<boolean, never, R> =>
+/**
+ * Runs it in a fiber that stands still before its n-th step, and is interrupted there; false where it has fewer. With
+ * `fibers: "all"` the steps of those that it begins are counted, too: one of them stands still while it is interrupted,
+ * and goes on then. Moves the TestClock.
+ */
+export const interruptedAt = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  step: number,
+  fibers: "its own" | "all" = "its own"
+): Effect.Effect<boolean, never, R> =>
   Effect.gen(function* () {
     const base = new Scheduler.MixedScheduler()
     let id: number | undefined
     let steps = 0
-    let stands = false
+    let over = false
+    let resume: (() => void) | undefined
+    let stands = () => {}
+    const standing = new Promise<void>((resolve) => (stands = resolve))
     const scheduler: Scheduler.Scheduler = {
       executionMode: "async",
-      makeDispatcher: () => base.makeDispatcher(),
       shouldYield: (fiber) => {
         id ??= fiber.id
-        return fiber.id === id && !stands && (stands = ++steps === step)
+        const counts = !over && steps < step && (fibers === "all" || fiber.id === id)
+        return counts ? ++steps === step : base.shouldYield(fiber)
+      },
+      makeDispatcher: () => {
+        const dispatcher = base.makeDispatcher()
+        return {
+          flush: () => dispatcher.flush(),
+          // What a fiber schedules right after it was told to give way is how it goes on.
+          scheduleTask: (task, priority) => {
+            if (over || steps < step || resume !== undefined) return dispatcher.scheduleTask(task, priority)
+            resume = task
+            stands()
+          }
+        }
       }
     }
-    const fiber = yield* Effect.forkChild(
-      Effect.provideService(
-        Effect.suspend(() => self),
-        Scheduler.Scheduler,
-        scheduler
-      ),
-      { startImmediately: true }
+    const run = Effect.provideService(
+      Effect.suspend(() => self),
+      Scheduler.Scheduler,
+      scheduler
     )
-    // It stands still, or it waits: both have come within this turn.
-    yield* Fiber.interrupt(fiber)
-    return stands
+    const fiber = yield* Effect.forkChild(run, { startImmediately: true })
+    const ended = Effect.exit(Fiber.join(fiber))
+    yield* KafkaTest.advanceUntil(
+      Effect.raceFirst(
+        Effect.promise(() => standing),
+        ended
+      )
+    )
+    over = true
+    const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+    resume?.()
+    yield* KafkaTest.advanceUntil(Fiber.join(interrupting), { upTo: "1 minute" })
+    return resume !== undefined
   })
