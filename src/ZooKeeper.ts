@@ -257,10 +257,12 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
 
   const states = Stream.callback<Sessions.SessionState>((queue) =>
     Effect.gen(function* () {
-      const first = sessions.state()
-      if (first !== undefined) Queue.offerUnsafe(queue, first)
-      const off = sessions.listen((state) => void Queue.offerUnsafe(queue, state))
-      yield* Effect.addFinalizer(() => Effect.sync(off))
+      const listen = Effect.sync(() => {
+        const first = sessions.state()
+        if (first !== undefined) Queue.offerUnsafe(queue, first)
+        return sessions.listen((state) => void Queue.offerUnsafe(queue, state))
+      })
+      yield* Effect.acquireRelease(listen, Effect.sync)
       yield* Effect.never
     })
   )

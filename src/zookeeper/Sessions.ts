@@ -135,11 +135,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       const mine = open(listener, now)
       client = mine
     }
-    connect()
-    yield* Scope.addFinalizer(
-      scope,
-      Effect.suspend(() => client.close)
-    )
+    yield* Effect.acquireRelease(Effect.sync(connect), () => client.close)
 
     const beat = (): void => {
       const sentAt = now()

@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import type * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
-import type { Sessions } from "./Sessions.ts"
+import type { Sessions, SessionState } from "./Sessions.ts"
 
 /** Reads at once, and again whenever the watch of the last read has fired. */
 export const make = <A>(
@@ -30,16 +30,18 @@ export const make = <A>(
         fired = true
         becomesStale.fire()
       }
-      const off = sessions.listen((state) => {
+      const onState = (state: SessionState): void => {
         if (state._tag !== "Connected") return
         stale = true
         becomesStale.fire()
-      })
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          off()
-          sessions.forget(onFired)
-        })
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => sessions.listen(onState)),
+        (off) =>
+          Effect.sync(() => {
+            off()
+            sessions.forget(onFired)
+          })
       )
       // A ZooKeeper that is away is waited for.
       const now = Effect.retry(

@@ -1,6 +1,6 @@
 /** The session by itself, over a client that says what the test wants, on a clock that wakes nobody. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { type Client, Code, type Listener } from "../../src/zookeeper/Client.ts"
 import * as Sessions from "../../src/zookeeper/Sessions.ts"
 
@@ -32,6 +32,19 @@ const made = Effect.gen(function* () {
 })
 
 describe("Sessions", () => {
+  it.effect("who is interrupted while it connects leaves no client behind (zk-9, a leak)", () =>
+    Effect.gen(function* () {
+      const clients = { opened: 0, closed: 0 }
+      const open = (): Client => {
+        clients.opened++
+        Fiber.getCurrent()!.interruptUnsafe()
+        return { close: Effect.sync(() => void clients.closed++) } as unknown as Client
+      }
+      yield* Fiber.await(yield* Effect.forkChild(Effect.scoped(Sessions.make(open))))
+      assert.deepStrictEqual(clients, { opened: 1, closed: 1 })
+    })
+  )
+
   it.effect("one that comes back late was lost in between, also where nobody's timer has run", () =>
     Effect.gen(function* () {
       const { listeners, sessions, time, told } = yield* made
