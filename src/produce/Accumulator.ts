@@ -108,7 +108,12 @@ export class Accumulator {
     }
     if (batches.length > 0) this.#ledger.active.add(queue)
     for (const i of tooLarge) {
-      const reason = { topic, partition, bytes: sizeOf(records[i]!) + Batch.overhead, limit: maxMessageBytes }
+      const reason = {
+        topic,
+        partition,
+        bytes: sizeOf(records[i]!) + Batch.overhead,
+        limit: maxMessageBytes
+      }
       const error = KafkaError.make({ _tag: "RecordTooLarge", ...reason })
       this.#services.failed?.(error)
       delivery.failed(i, 1, error)
@@ -254,6 +259,9 @@ export class Accumulator {
       if (queue.inFlight >= maxInFlight || queue.node !== node) return Infinity
       // Made again under its name: it knows nothing of what is under way, and would take what is behind that.
       if (queue.topicId !== topicId) return Infinity
+      // What may have been appended as a part is told apart by what becomes of one part after the other.
+      if (queue.batches[queue.inFlight - 1]!.whole !== undefined || queue.batches[queue.inFlight]!.whole !== undefined)
+        return Infinity
       for (let i = 0; i < queue.inFlight; i++)
         if (queue.batches[i]!.passed + queue.inFlight - i >= capability.remembers) return Infinity
     }

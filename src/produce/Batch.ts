@@ -73,11 +73,15 @@ export interface Batch {
   /** Kept for sending it again. Never written to once it exists. */
   encoded: Encoded | undefined
   persistence: Persistence
+  /** The end of an attempt of just these records, under just these sequences, is not known. */
+  doubtful: boolean
   /**
-   * A part of a batch that may have been appended whole: the broker then refuses the part as out of order, which proves
-   * nothing.
+   * The batch that it is a part of, where that may have been appended whole: the broker then refuses the part as out of
+   * order, which proves nothing. Where it takes the part, it has not the whole, and will refuse it.
    */
-  unprovable: boolean
+  whole: Batch | undefined
+  /** Sequences between it and what is behind it were given up: once it is appended, nobody can have what is behind it. */
+  leavesGap: boolean
   failure: { readonly cause: string; readonly code: number | undefined } | undefined
   /** Its time was spent in flight and its end is told; it holds its place until the request has ended. */
   told: boolean
@@ -188,7 +192,9 @@ export const make = (
   magic: 2,
   encoded: undefined,
   persistence: "not",
-  unprovable: false,
+  doubtful: false,
+  whole: undefined,
+  leavesGap: false,
   failure: undefined,
   told: false
 })
@@ -210,7 +216,13 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
       const first = Math.max(at, start)
       const within = Math.min(at + count, end) - first
       if (within <= 0) continue
-      made.segments.push({ delivery, from: from + first - at, at: first + shift, count: within, withdrawn: false })
+      made.segments.push({
+        delivery,
+        from: from + first - at,
+        at: first + shift,
+        count: within,
+        withdrawn: false
+      })
     }
   }
   made.closed = true
@@ -221,7 +233,7 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
   made.exhausted = batch.exhausted
   made.magic = batch.magic
   made.persistence = batch.persistence
-  made.unprovable = batch.unprovable || batch.persistence === "possibly"
+  made.whole = batch.doubtful ? batch : batch.whole
   made.failure = batch.failure
   return made
 }
@@ -230,6 +242,7 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
 export const split = (batch: Batch, sizeOf: SizeOf): readonly [Batch, Batch] => {
   const half = batch.records.length >> 1
   const parts = [part(batch, [[0, half]], sizeOf), part(batch, [[half, batch.records.length]], sizeOf)] as const
+  parts[1].leavesGap = batch.leavesGap
   parts[0].sequence = batch.sequence
   parts[1].sequence = batch.sequence < 0 ? -1 : addSequence(batch.sequence, half)
   return parts
@@ -247,6 +260,7 @@ export const without = (batch: Batch, indexes: ReadonlyArray<number>, sizeOf: Si
   if (ranges.length === 0) return undefined
   const rest = part(batch, ranges, sizeOf)
   rest.sequence = batch.sequence
+  rest.leavesGap = batch.sequence >= 0
   return rest
 }
 
@@ -273,6 +287,34 @@ export const compact = (batch: Batch): void => {
   batch.segments = segments
   batch.withdrawn = 0
   batch.byDelivery = undefined
+}
+
+/** It may have been appended. */
+export const doubt = (batch: Batch): void => {
+  batch.persistence = "possibly"
+  batch.doubtful = true
+}
+
+/** A part was appended: nobody has the whole, nor those that the whole was a part of, so that other parts were not appended in it. */
+export const disprove = ({ queue, whole }: Batch): void => {
+  for (let no = whole; no !== undefined; no = no.whole) {
+    for (const other of queue.batches) {
+      if (other.whole !== no) continue
+      other.whole = undefined
+      if (!other.doubtful) other.persistence = "not"
+    }
+  }
+}
+
+/**
+ * It has left its queue, and nobody has it but as a part: the next part takes its first sequence, so that a broker that
+ * has not the whole takes that one. Of no other batch a broker could mistake it, since none of these sequences was.
+ */
+export const passOn = ({ doubtful, sequence, whole }: Batch, next: Batch | undefined): boolean => {
+  if (whole === undefined || doubtful || next?.whole !== whole || next.inFlight || next.doubtful) return false
+  next.sequence = sequence
+  next.leavesGap = true
+  return true
 }
 
 /** The batches of a queue that were never sent, by delivery. */

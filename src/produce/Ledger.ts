@@ -10,31 +10,13 @@ import * as Batch from "./Batch.ts"
 import { Flushes } from "./Flushes.ts"
 import * as InTransaction from "./InTransaction.ts"
 import type { Outcome, Services, Settings } from "./Plan.ts"
+import { blamesRecords, namedOtherwise, ofAnotherTopic, tooEarly } from "./Refusals.ts"
 
 /** How long after its last batch a broker is trusted to remember a producer: it may forget who is idle (2.5 and newer take any first sequence then). */
 const rememberedMillis = 60_000
 const lastEpoch = 32_767
 
 const { codes } = ErrorCode
-/** What is refused while a record in it is bad, by brokers that cannot say which. */
-const blamesRecords = new Set<number>([codes.CORRUPT_MESSAGE, codes.INVALID_TIMESTAMP, codes.INVALID_RECORD])
-/** The topic is not there, or another one of its name: what a broker remembers of it is not sure any more. */
-const ofAnotherTopic = new Set<number>([
-  codes.UNKNOWN_TOPIC_OR_PARTITION,
-  codes.UNKNOWN_TOPIC_ID,
-  codes.INCONSISTENT_TOPIC_ID
-])
-
-/** A batch came before another one, or after one that is lost. */
-const tooEarly = new Set<number>([codes.OUT_OF_ORDER_SEQUENCE_NUMBER, codes.UNKNOWN_PRODUCER_ID])
-
-/** Errors with a reason of their own: Unauthorized, InvalidTopic. */
-const namedOtherwise = new Set<number>([
-  codes.INVALID_TOPIC_EXCEPTION,
-  codes.TOPIC_AUTHORIZATION_FAILED,
-  codes.CLUSTER_AUTHORIZATION_FAILED
-])
-
 /** In flight and not answered: whatever it was before, it may be there. */
 const persistenceOf = (batch: Batch.Batch): Batch.Persistence =>
   batch.inFlight && batch.sent ? "possibly" : batch.persistence
@@ -109,7 +91,7 @@ export class Ledger {
       case "Appended":
         return this.#acknowledge(batch, outcome.offset, outcome.timestamp, now)
       case "Unknown": {
-        if (batch.sent) batch.persistence = "possibly"
+        if (batch.sent) Batch.doubt(batch)
         batch.failure = { cause: outcome.cause, code: undefined }
         return this.#comeBack(batch, now, false)
       }
@@ -133,7 +115,7 @@ export class Ledger {
     }
     // Without all acks nothing is waited for after the append: who says that it does not lead has not appended.
     const proves = this.#settings.acks !== -1 && asks === "metadata" ? "not" : ErrorCode.produceProves(code)
-    if (proves === "possibly") batch.persistence = "possibly"
+    if (proves === "possibly") Batch.doubt(batch)
     if (ofAnotherTopic.has(code)) queue.establishedUntil = -Infinity
     if (batch.told) {
       return this.remove(batch)
@@ -146,7 +128,8 @@ export class Ledger {
       // a gap before it, or that the broker has lost what was there: it holds nothing of this one, since it would know
       // it among the last five that it took, and at most five were ever under way.
       if (!first) this.#comeBack(batch, now, true)
-      else if (batch.persistence === "possibly" && (batch.unprovable || this.#forgets(queue))) this.fail(batch)
+      else if (queue.restart !== "gap" && batch.persistence === "possibly" && this.#isUnprovable(batch))
+        this.fail(batch)
       else {
         queue.restart = "gap"
         // At once, unless that did not help.
@@ -196,6 +179,11 @@ export class Ledger {
       return
     }
     this.fail(batch)
+  }
+
+  /** That it is out of order does not say that the broker has not got it. */
+  #isUnprovable({ queue, whole }: Batch.Batch): boolean {
+    return whole !== undefined || this.#forgets(queue)
   }
 
   /** A broker that knows only the last batch again, and others behind the first that it may have had. */
@@ -261,7 +249,11 @@ export class Ledger {
 
   #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined, now: number): void {
     const { queue } = batch
-    if (batch.sequence >= 0) queue.establishedUntil = now + rememberedMillis
+    if (batch.sequence >= 0) {
+      queue.establishedUntil = now + rememberedMillis
+      Batch.disprove(batch)
+      if (batch.leavesGap && this.#settings.transactional !== true) queue.restart ??= "gap"
+    }
     this.#grow(batch)
     const at = queue.batches.indexOf(batch)
     for (let i = 0; i < at; i++) queue.batches[i]!.passed++
@@ -311,6 +303,7 @@ export class Ledger {
     if (this.#settings.transactional === true) return void (this.hasGap = true)
     // Where it may have been appended, those behind it that have sequences will show. Before it others may stand that
     // the gap says nothing of: then the broker will say it in time.
+    if (Batch.passOn(batch, queue.batches[at])) return
     const numbered = queue.batches.some((other) => other.sequence >= 0)
     if (!numbered || (at === 0 && batch.persistence === "not")) queue.restart ??= "gap"
   }
@@ -377,13 +370,15 @@ export class Ledger {
       if (batch.sequence < 0) continue
       batch.sequence = -1
       batch.passed = 0
+      batch.leavesGap = false
       if (batch.persistence === "not") continue
       // Under another epoch the broker could not tell it from new records.
       if (why === "unnumbered") continue
       if (why === "fenced") this.fail(batch)
       else {
         batch.persistence = "not"
-        batch.unprovable = false
+        batch.doubtful = false
+        batch.whole = undefined
       }
     }
     const { producer } = queue
