@@ -6,6 +6,7 @@ import { Cause, Console, Effect, Fiber, Runtime } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { run as runSamsa } from "../../src/cli/commands.ts"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { shown } from "./ConsumerProtocol.ts"
 import { type Child, samsa, spawned, words } from "./Samsa.ts"
 
 /** What a command has printed so far. */
@@ -104,6 +105,18 @@ it.live(
       assert.deepStrictEqual(words(yield* run("print_topics")).slice(1), [["orders", "2", "1"]])
     }).pipe(Effect.scoped),
   120_000
+)
+
+it.live("samsa groups shows a group of the consumer protocol: its type, and the epoch of each member", () =>
+  Effect.gen(function* () {
+    const { bootstrap } = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 2 }], listen: true })
+    yield* shown(bootstrap, "orders", (line) =>
+      Effect.map(here([...line.split(" "), "-b", bootstrap.join(",")]), ({ error, failed, out }) => {
+        assert.isFalse(failed, `${line}: ${error}`)
+        return out
+      })
+    )
+  }).pipe(Effect.scoped)
 )
 
 it.live(

@@ -1,6 +1,7 @@
 /** The command on a real broker, beside Java's tools and kcat. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { shown } from "../cli/ConsumerProtocol.ts"
 import { samsa, words } from "../cli/Samsa.ts"
 import { begin, eventually, tool, withAdmin, write } from "./Admins.ts"
 import * as JavaTools from "./JavaTools.ts"
@@ -54,6 +55,14 @@ layer(Layer.merge(KafkaServer.layer({ version: "4.4.0", properties }), JavaTools
         })
         assert.strictEqual(code, 1)
         assert.match(error, /orders: Server: TOPIC_ALREADY_EXISTS \(36\): Topic 'orders' already exists\./)
+      })
+    )
+
+    it.effect("shows a group of the consumer protocol: its type, and the epoch of each member", () =>
+      Effect.gen(function* () {
+        const { bootstrap } = yield* KafkaServer.KafkaServer
+        yield* run("topics create modern -p 2")
+        yield* shown(bootstrap, "modern", run)
       })
     )
 
