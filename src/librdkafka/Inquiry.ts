@@ -37,14 +37,14 @@ export const doubtful = (
 ): ReadonlyArray<RdReader> => {
   const silent: Array<RdReader> = []
   for (const reader of readers) {
-    const { asking, due, end, failure, heard, heardAt, isAssigned, next, silence } = reader
+    const { askedAt, asking, due, end, failure, heard, heardAt, isAssigned, next, silence } = reader
     if (asking || !isAssigned || due !== undefined || failure !== undefined) continue
     // At its end a partition is silent for good reason.
-    const tooLong = now - heardAt >= silence && (!heard || end === undefined || next < end)
+    const tooLong = now - Math.max(heardAt, askedAt) >= silence && (!heard || end === undefined || next < end)
     if (outOfRange || tooLong) silent.push(reader)
   }
   for (const reader of silent) {
-    reader.heardAt = now
+    reader.askedAt = now
     reader.silence = Math.min(silenceAtMost, Math.max(base, reader.silence * 2))
     reader.asking = true
   }
@@ -88,6 +88,8 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
     if (Result.isFailure(known)) {
       const { reason } = known.failure
       if (reason._tag === "Unauthorized") reader.fail(known.failure)
+      // A broker that does not answer has said nothing of the partition.
+      reader.heardAt = now()
       return
     }
     const [earliest = 0, latest = 0] = known.success
@@ -97,7 +99,8 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
     }
     // Its leader has answered, so it can be fetched. At the end of its log it waits for nothing, once that was told.
     if (reader.heard && next === latest) return
-    if (suspicion !== undefined && reader.suspected >= suspectRounds) {
+    const silent = now() - reader.heardAt
+    if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))
     }
     // The first silence may be a slow answer's; an error may have taken with it what was read.

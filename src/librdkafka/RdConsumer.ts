@@ -187,7 +187,9 @@ class RdConsumer {
       if (!wanted || reader.isAssigned) continue
       coming.push({ ...placeOf(reader), offset: next })
       reader.isAssigned = true
-      reader.heardAt = this.#inquiry.now()
+      // Fetched anew it is as silent as it was.
+      if (!wasAssigned) reader.heardAt = this.#inquiry.now()
+      else reader.askedAt = this.#inquiry.now()
     }
     if (away.length > 0) client.incrementalUnassign(away)
     if (coming.length > 0) client.incrementalAssign(coming)
@@ -356,8 +358,10 @@ export const make = (context: Context): Effect.Effect<TransportConsumer, never, 
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const consumer = new RdConsumer(context, () => Backoff.monotonic(clock))
-    const end = context.metrics.buffer(() => consumer.held)
-    yield* Effect.addFinalizer(() => Effect.sync(end))
+    yield* Effect.acquireRelease(
+      Effect.sync(() => context.metrics.buffer(() => consumer.held)),
+      (end) => Effect.sync(end)
+    )
     yield* Effect.forkScoped(consumer.loop)
     yield* Effect.forkScoped(consumer.look)
     return {

@@ -150,16 +150,22 @@ export interface Suspicion {
   readonly message: string
   /** It can be one partition's own: no loss of a connection, and nothing that is retried. */
   readonly isOwn: boolean
+  /** For how long a partition must have been silent, in milliseconds, before it is taken for its own. */
+  readonly silence: number
 }
 
 /** What is told of a connection whose answer cannot be read, or is larger than it may be: the partitions in it stay silent. */
 export const isUnreadable = (message: string): boolean => codeOf(message) === codes.BAD_MSG
 
-/** What such an answer means for those that are silent. */
+/**
+ * What such an answer means for those that are silent. It may be another's: of a broker that answers, one that can be read
+ * comes in less time than this, whatever its quota is.
+ */
 export const unreadable: Suspicion = {
   code: codes.BAD_MSG,
   message: "a response that cannot be read, or is larger than maxResponseBytes",
-  isOwn: true
+  isOwn: true,
+  silence: 20_000
 }
 
 const damage: ReadonlySet<number> = new Set([
@@ -174,7 +180,8 @@ const damage: ReadonlySet<number> = new Set([
 export const suspicion = ({ code, message }: { readonly code: number; readonly message: string }): Suspicion => ({
   code,
   message,
-  isOwn: damage.has(code) || (code > 0 && !ErrorCode.isTransient(code, "Fetch"))
+  isOwn: damage.has(code) || (code > 0 && !ErrorCode.isTransient(code, "Fetch")),
+  silence: 0
 })
 
 /** Why a partition cannot be read any more. */

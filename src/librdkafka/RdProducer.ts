@@ -373,8 +373,8 @@ export const make = (context: Context): Effect.Effect<TransportProducer, KafkaEr
     const producer = new RdProducer(context, () => Backoff.monotonic(clock))
     yield* Effect.addFinalizer(() => producer.end)
     yield* producer.begin
-    const polling = yield* Effect.forkDetach(producer.poll)
-    yield* Effect.addFinalizer(() =>
+    // Whoever is interrupted here leaves no fiber behind: it would open another client in the ended one's place.
+    yield* Effect.acquireRelease(Effect.forkDetach(producer.poll), (polling) =>
       producer.flush.pipe(
         Effect.timeoutOption(closeTimeout),
         Effect.andThen(Fiber.interrupt(polling)),

@@ -57,6 +57,8 @@ export class RdReader implements TopicPartition {
   /** When it was last heard of, and how long its silence may last. */
   heardAt: number
   silence: number
+  /** When it was last asked about, or fetched anew for its silence. */
+  askedAt = -Infinity
   /** It is being asked about. */
   asking = false
   /** How often it was asked about since. */

@@ -207,6 +207,21 @@ describe("the librdkafka transport, fetching", () => {
   )
 
   reading(
+    "a response that cannot be read is not Corrupt for a neighbour whose Fetch takes ten seconds (it was, after four)",
+    { from: 5 },
+    (reader, fake) =>
+      Effect.gen(function* () {
+        const slow = yield* Effect.forkChild(offsetsOf(reader.pull))
+        yield* settle
+        fake.tell({ code: -1, message: "bad message format" })
+        for (let i = 0; i < 20; i++) yield* pass(fake, 500)
+        fake.push(...messages(0, 5, 1))
+        yield* pass(fake, 100)
+        assert.deepStrictEqual(yield* Fiber.join(slow), [5])
+      })
+  )
+
+  reading(
     "a response that cannot be read is Corrupt for who waits for it (it was told of the connection, and waited for ever)",
     { from: 5 },
     (reader, fake, consumer) =>
@@ -214,11 +229,13 @@ describe("the librdkafka transport, fetching", () => {
         const good = yield* consumer.open({ topic, partition: 1 }, 0)
         const failed = yield* Effect.forkChild(failureOf(reader.pull))
         yield* settle
-        // It is told once, and not again for half a minute.
-        fake.tell({ code: -1, message: "bad message format" })
-        for (let i = 0; i < 60; i++) {
+        const unreadable = { code: -1, message: "bad message format" }
+        fake.tell(unreadable)
+        for (let i = 0; i < 80; i++) {
+          // It is told again each half a minute.
+          if (i === 60) fake.tell(unreadable)
           fake.push(...messages(1, i, 1))
-          yield* pass(fake, 100)
+          yield* pass(fake, 500)
         }
         const { message, reason } = yield* Fiber.join(failed)
         assert.deepInclude(reason, { _tag: "Corrupt", topic, partition: 0, offset: 5 })

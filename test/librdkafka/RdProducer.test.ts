@@ -12,6 +12,7 @@ import * as Meter from "../../src/metrics/Meter.ts"
 import { ProducerMetrics } from "../../src/metrics/ProducerMetrics.ts"
 import type { Delivery } from "../../src/Record.ts"
 import type { ProduceSettings } from "../../src/Transport.ts"
+import { interruptedAt } from "../Interrupted.ts"
 import { produceSettings } from "../transport/contract.ts"
 
 const settings: ProduceSettings = {
@@ -84,6 +85,28 @@ const fake = () => {
   }
   return { client: client as unknown as Producer, state }
 }
+
+it.effect(
+  "whoever is interrupted while one is made leaves no client behind (its fiber stayed, and opened others)",
+  () =>
+    Effect.gen(function* () {
+      let open = 0
+      const client = Effect.acquireRelease(
+        Effect.sync(() => {
+          open++
+          return fake().client
+        }),
+        () => Effect.sync(() => void open--)
+      )
+      const made = Effect.scoped(RdProducer.make({ open: client, settings, ...context }))
+      let step = 1
+      while (yield* interruptedAt(made, step)) step++
+      assert.isAbove(step, 10)
+      // Beyond the time that an idle one sleeps for.
+      for (let i = 0; i < 4; i++) yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(open, 0)
+    })
+)
 
 const purged = { message: "Local: Purged in queue" }
 const at = { topic: "t", partition: 0 }
