@@ -249,15 +249,17 @@ export class Ledger {
 
   #acknowledge(batch: Batch.Batch, offset: number | undefined, timestamp: number | undefined, now: number): void {
     const { queue } = batch
-    if (batch.sequence >= 0) {
-      queue.establishedUntil = now + rememberedMillis
-      Batch.disprove(batch)
-      if (batch.leavesGap && this.#settings.transactional !== true) queue.restart ??= "gap"
-    }
     this.#grow(batch)
     const at = queue.batches.indexOf(batch)
     for (let i = 0; i < at; i++) queue.batches[i]!.passed++
     queue.batches.splice(at, 1)
+    if (batch.sequence >= 0) {
+      queue.establishedUntil = now + rememberedMillis
+      Batch.disprove(batch)
+      // What stands before it has no end yet, and its sequences are before the gap.
+      if (batch.leavesGap && at > 0) queue.batches[at - 1]!.leavesGap = true
+      else if (batch.leavesGap && this.#settings.transactional !== true) queue.restart ??= "gap"
+    }
     if (queue.batches.length === 0) this.active.delete(queue)
     if (batch.told) return
     this.#end(batch, batch.records.length, (delivery, from, count, at) =>

@@ -410,6 +410,28 @@ describe("Accumulator", () => {
     assert.deepStrictEqual(told, ["a 1+1 NotDelivered", "a 0+1 @5", "a 2+1 @6"])
   })
 
+  it("keeps the sequences of what stands before a gap that is known (it was written twice)", () => {
+    const { accumulator, delivery, end, establish, next, told } = setUp({ batchBytes: 1000 })
+    establish()
+    for (const [name, count] of [["a", 1] as const, ["b", 3] as const]) {
+      accumulator.append("t", 0, records(count), delivery(name), 0)
+      accumulator.flush()
+    }
+    const [a, b] = next(0)
+    end(a!, lost, 1)
+    end(b!, { _tag: "Refused", code: invalidRecord, message: undefined, records: [{ index: 1, message: "" }] }, 1)
+    const [again, rest] = next(1000)
+    end(rest!, appended(2), 1001)
+    end(again!, lost, 1001)
+    const [once] = next(2000)
+    assert.deepStrictEqual([once!.sequence, once!.queue.producer!.epoch], [1, 0])
+    end(once!, appended(1), 2001)
+    accumulator.append("t", 0, records(1), delivery("c"), 2001)
+    const [behind] = next(2001)
+    assert.deepStrictEqual([behind!.sequence, behind!.queue.producer!.epoch], [0, 1])
+    assert.deepStrictEqual(told, ["b 1+1 NotDelivered", "b 0+1 @2", "b 2+1 @3", "a 0+1 @1"])
+  })
+
   it("finds the record that an old broker takes for corrupt, and gives up that one soon", () => {
     const { accumulator, delivery, end, next, told } = setUp({ batchBytes: 1000, idempotent: false })
     accumulator.append("t", 0, records(4), delivery("a"), 0)
