@@ -111,7 +111,7 @@ export const make: Effect.Effect<
       Effect.tapError(self, (error) => {
         if (!Budgets.isTransient(error)) return Effect.void
         doubted(error)
-        return Effect.ignore(topics.ask(names))
+        return Effect.ignore(topics.askAgain(names))
       }),
       waitingFor
     )

@@ -18,6 +18,7 @@ import * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
 import type { Budgets } from "./Budgets.ts"
+import * as LookUps from "./LookUps.ts"
 import * as MetadataBatcher from "./MetadataBatcher.ts"
 import type { MetadataState } from "./MetadataState.ts"
 import * as SingleFlight from "./SingleFlight.ts"
@@ -28,6 +29,12 @@ const byIdFrom = 12
 /** Whether a name can be put into a request at all: what is no legal name beyond that is the broker's to say. */
 const isWritable = (name: unknown): boolean =>
   typeof name === "string" && name.isWellFormed() && Buffer.byteLength(name) <= 0x7fff
+
+/** A name that cannot: it would fail those as well who ask in the same request. */
+const unwritableIn = (names: ReadonlyArray<string>): KafkaError.KafkaError | undefined => {
+  const bad = names.findIndex((name) => !isWritable(name))
+  return bad < 0 ? undefined : KafkaError.make({ _tag: "InvalidTopic", topic: String(names[bad]).slice(0, 300) })
+}
 
 /** How soon what is old is asked for again, in use, where asking has failed. */
 const askedAgainAfter = 1000
@@ -52,6 +59,8 @@ export interface Topics {
   readonly ask: (names: ReadonlyArray<string> | null) => Failing<ReadonlyMap<string, number>>
   /** Asks for one, once, and creates it where `allowAutoTopicCreation` says so. */
   readonly lookUp: (name: string) => Failing<TopicInfo>
+  /** Asks for those of which something was not as it had been told, with everybody else who does. */
+  readonly askAgain: (names: ReadonlyArray<string>) => Failing<unknown>
   readonly get: (
     name: string,
     options?: { readonly within?: number | undefined; readonly anew?: boolean | undefined }
@@ -140,15 +149,14 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   }
   const batched = yield* MetadataBatcher.make(scope, send)
   const ask = (names: ReadonlyArray<string> | null, create = false) => {
-    // It would fail those as well who ask in the same request.
-    const bad = names === null ? -1 : names.findIndex((name) => !isWritable(name))
-    return names !== null && bad >= 0
-      ? Effect.fail(KafkaError.make({ _tag: "InvalidTopic", topic: String(names[bad]).slice(0, 300) }))
-      : batched({ names, create })
+    const unwritable = names === null ? undefined : unwritableIn(names)
+    return unwritable === undefined ? batched({ names, create }) : Effect.fail(unwritable)
   }
 
+  const lookUps = LookUps.make(scope, now, ask)
+
   const lookUp = (name: string): Failing<TopicInfo> =>
-    Effect.flatMap(ask([name], settings.allowAutoTopicCreation), (codes) => {
+    Effect.flatMap(lookUps([name], settings.allowAutoTopicCreation), (codes) => {
       const told = codes.get(name) ?? code.UNKNOWN_TOPIC_OR_PARTITION
       const info = state.topic(name)
       if (told === code.NONE && info !== undefined) return Effect.succeed(info)
@@ -205,6 +213,7 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   return {
     ask,
     lookUp,
+    askAgain: (names) => lookUps(names, false),
     known,
     knownById,
     get: (name, { anew = false, within } = {}) =>

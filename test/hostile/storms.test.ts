@@ -68,6 +68,29 @@ describe("in a second there are few", () => {
     })
   )
 
+  const unknownTopic = 3
+  for (const [why, topic] of [
+    ["is not there", { errorCode: unknownTopic, partitions: [] }],
+    ["has no leader", { partitions: [{ partitionIndex: 0, leaderId: -1, leaderEpoch: 1 }] }]
+  ] as const)
+    it.effect(`Metadata where many wait for a topic that ${why} (each asked for itself, 200 in a second)`, () =>
+      Effect.gen(function* () {
+        const answers: Options["answers"] = {
+          Metadata: (_, healthy) => {
+            const told = healthy() as { readonly topics: ReadonlyArray<object> }
+            return { ...told, topics: told.topics.map((one) => ({ ...one, ...topic })) }
+          }
+        }
+        const one = Effect.flatMap(Cluster, (c) => c.leader({ topic: "t", partition: 0 }))
+        const many = Effect.forEach(
+          Array.from({ length: 200 }, (_, i) => i),
+          (i) => Effect.delay(Effect.ignore(one), i * 10),
+          { concurrency: "unbounded", discard: true }
+        )
+        assert.isAtMost(yield* inASecond("Metadata", answers, many), 25)
+      })
+    )
+
   it.effect("FindCoordinator, where there is none", () =>
     Effect.gen(function* () {
       const answers: Options["answers"] = {
