@@ -93,6 +93,8 @@ export const make: Effect.Effect<
   const cutOff = new Set<string>()
   const apart = new Set<Connection>()
   const watchesOf = new WeakMap<() => void, { readonly connection: Connection; readonly watch: () => void }>()
+  /** Of reads that may be under way still. */
+  const forgotten = new WeakSet<() => void>()
   const counts = { reads: 0, writes: 0, watches: 0 }
   let made = 0
   let isAway = false
@@ -214,7 +216,7 @@ export const make: Effect.Effect<
         })
       }
       const watched = (watch: (() => void) | undefined): (() => void) | undefined => {
-        if (watch === undefined) return undefined
+        if (watch === undefined || forgotten.has(watch)) return undefined
         const mine = connection!
         const fired = () => {
           if (!mine.open) return
@@ -231,7 +233,10 @@ export const make: Effect.Effect<
         get: (path, watch, done) => ask("reads", (tree) => tree.get(path, watched(watch)), done),
         children: (path, watch, done) => ask("reads", (tree) => tree.children(path, watched(watch)), done),
         exists: (path, done) => ask("reads", (tree) => tree.exists(path), done),
-        forget: (watch) => tree.forget((fired) => watchesOf.get(fired)?.watch === watch),
+        forget: (watch) => {
+          forgotten.add(watch)
+          tree.forget((fired) => watchesOf.get(fired)?.watch === watch)
+        },
         beat: (done) => ask("beats", () => ({ code: Code.OK }), done),
         create: (path, data, ephemeral, done) =>
           ask("writes", () => tree.create(path, data, ephemeral ? session!.id : ""), done),

@@ -131,6 +131,8 @@ export const open = (context: Context, listener: Listener): Client => {
   const watchers = new Map<string, { readonly fire: () => void; readonly waiting: Set<() => void> }>()
   /** Where a watch waits. */
   const places = new Map<() => void, Set<Set<() => void>>>()
+  /** Of reads that may be under way still. */
+  const forgotten = new WeakSet<() => void>()
   const closers: Array<() => void> = []
   let attempts = 0
   /** Since there was a connection. */
@@ -283,7 +285,7 @@ export const open = (context: Context, listener: Listener): Client => {
   const orItsComing =
     <A>(path: string, watch: (() => void) | undefined, done: Done<A>): Done<A> =>
     (code, answer, message) => {
-      if (code !== Code.NO_NODE || watch === undefined) return done(code, answer, message)
+      if (code !== Code.NO_NODE || watch === undefined || forgotten.has(watch)) return done(code, answer, message)
       exists(path, watched("exists", path, watch), (second, _, why) => {
         done(second === Code.OK ? Code.NO_NODE : second, undefined, why)
         if (second === Code.OK) watch()
@@ -314,6 +316,7 @@ export const open = (context: Context, listener: Listener): Client => {
       ),
     exists: (path, done) => exists(path, undefined, done),
     forget: (watch) => {
+      forgotten.add(watch)
       for (const waiting of places.get(watch) ?? []) waiting.delete(watch)
       places.delete(watch)
     },

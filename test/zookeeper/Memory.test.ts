@@ -212,6 +212,23 @@ describe("in memory", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("a watch whose Stream ends while it is read is kept nowhere (zk-10, a leak)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zk = yield* memory.connect()
+      yield* passing(zk.ensure("/a"))
+      for (const path of ["/a", "/none"]) {
+        for (let yields = 0; yields < 12; yields++) {
+          const watching = yield* Effect.forkChild(Stream.runDrain(zk.watch(path)))
+          for (let i = 0; i < yields; i++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(watching)
+          yield* calm
+          assert.deepStrictEqual(memory.watched(), [], `${path} after ${yields}`)
+        }
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a watch whose Stream has ended is called no more, and kept nowhere (zk-9)", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
