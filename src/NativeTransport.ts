@@ -45,16 +45,17 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
         leaderEpochs: true,
         skipsCorrupt: true
       },
-      producer: (settings) => Sender.make(producing, settings),
+      // Each as a whole or not at all: nothing is left of one while whose making somebody is interrupted.
+      producer: (settings) => Effect.uninterruptible(Sender.make(producing, settings)),
       transactional: (settings, transaction) =>
         TransactionDriver.make({
           cluster: shared.cluster,
           clientId,
           settings: transaction,
           closeTimeout: settings.closeTimeout,
-          engine: (gate) => Sender.make(producing, settings, gate)
+          engine: (gate) => Effect.uninterruptible(Sender.make(producing, settings, gate))
         }),
-      consumer: (settings) => Fetcher.make(consuming, settings)
+      consumer: (settings) => Effect.uninterruptible(Fetcher.make(consuming, settings))
     })
   }
 )

@@ -1,5 +1,5 @@
 /** Every verb, interrupted at each of its steps: it ends, and the client serves the next one as if nothing had been. */
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema, type Scope, Stream } from "effect"
 import { Admin, type Broker, Cluster, Consumer, Kafka, Offset, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
@@ -28,12 +28,12 @@ const holds = <A>(name: string, { before, self, stride = 1 }: Verb<A>): void => 
   ] as const)
     it.effect(`${name} (steps of ${fibers})`, () =>
       Effect.gen(function* () {
-        const { bootstrap } = yield* EmbeddedKafka.EmbeddedKafka
+        const { bootstrap, connections } = yield* EmbeddedKafka.EmbeddedKafka
         const client = Layer.provide(
           Layer.fresh(Kafka.layerWithoutNetwork({ bootstrap })),
           Layer.fresh(EmbeddedKafka.layerNetwork)
         )
-        for (let step = 1, isThere = true; isThere; step += whole ? 1 : each)
+        for (let step = 1, isThere = true; isThere; step += whole ? 1 : each) {
           isThere = yield* Effect.gen(function* () {
             const had = yield* KafkaTest.advanceUntil(before)
             const stood = yield* interruptedAt(self(had), step, fibers)
@@ -44,7 +44,14 @@ const holds = <A>(name: string, { before, self, stride = 1 }: Verb<A>): void => 
             Effect.provide(client),
             Effect.catchCause((cause) => Effect.die(new Error(`interrupted at step ${step}`, { cause })))
           )
-      }).pipe(Effect.provide(KafkaTest.layer({ topics: [{ name: topic, partitions: 2 }] })))
+          // A connection is gone a turn after its client.
+          const none = Effect.repeat(Effect.andThen(Effect.yieldNow, connections), {
+            until: (now) => now === 0,
+            times: 100
+          })
+          assert.strictEqual(yield* none, 0, `interrupted at step ${step}`)
+        }
+      }).pipe(Effect.provide(EmbeddedKafka.layer({ topics: [{ name: topic, partitions: 2 }] })))
     )
 }
 

@@ -95,8 +95,11 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   const sessions = new Set<BrokerConnection>()
   const tellDefect = makeTeller()
 
-  const metrics = new ClientMetrics(yield* Metrics.meter(config.clientId), sessions)
-  yield* Effect.addFinalizer(() => Effect.sync(() => metrics.end()))
+  const meter = yield* Metrics.meter(config.clientId)
+  const metrics = yield* Effect.acquireRelease(
+    Effect.sync(() => new ClientMetrics(meter, sessions)),
+    (metrics) => Effect.sync(() => metrics.end())
+  )
 
   /** Bytes of responses that are not complete. */
   let held = 0

@@ -37,14 +37,15 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const metrics = new ConsumerMetrics(yield* Metrics.meter(clientId), group, yield* Metrics.partitionsAtMost)
   const unread = new Map<Watched, () => void>()
-  const end = metrics.watch(partitions)
-  yield* Scope.addFinalizer(
-    scope,
-    Effect.sync(() => {
-      end()
-      for (const one of unread.values()) one()
-    })
+  const watched = Effect.acquireRelease(
+    Effect.sync(() => metrics.watch(partitions)),
+    (end) =>
+      Effect.sync(() => {
+        end()
+        for (const one of unread.values()) one()
+      })
   )
+  yield* Scope.provide(watched, scope)
   const now = () => Metrics.seconds(clock)
 
   const spans = yield* Spans.current

@@ -26,28 +26,28 @@ type Places = ReadonlyArray<TopicPartition.TopicPartition>
 const leaveTimeout = 5_000
 
 /** Makes the engine, which closes with the Scope. A membership may bring its own keeper of offsets. */
-export const bound = Effect.fnUntraced(function* <R = never>(
-  settings: Settings,
-  membership?: Membership.Membership<R>
-) {
-  const outer = yield* Effect.scope
-  const scope = yield* Scope.make()
-  const keeper: Effect.Effect<GroupOffsets["Service"], KafkaError.KafkaError, GroupOffsets | R> =
-    membership?.offsets ?? GroupOffsets
-  const made = Effect.provideServiceEffect(Engine.make(settings, scope), GroupOffsets, keeper)
-  const engine = yield* Effect.onError(made, (cause) => Scope.close(scope, Exit.failCause(cause)))
-  engine.grouped = membership !== undefined
-  engine.leaveTimeout = membership?.leaveTimeout ?? leaveTimeout
-  yield* Scope.addFinalizer(
-    outer,
-    // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
-    Effect.forkDetach(engine.close).pipe(
-      Effect.flatMap(Fiber.await),
-      Effect.andThen(Apart.within(Scope.close(scope, Exit.void), settings.closeTimeout))
-    )
+export const bound = <R = never>(settings: Settings, membership?: Membership.Membership<R>) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const outer = yield* Effect.scope
+      const scope = yield* Scope.make()
+      const keeper: Effect.Effect<GroupOffsets["Service"], KafkaError.KafkaError, GroupOffsets | R> =
+        membership?.offsets ?? GroupOffsets
+      const made = Effect.provideServiceEffect(Engine.make(settings, scope), GroupOffsets, keeper)
+      const engine = yield* Effect.onError(restore(made), (cause) => Scope.close(scope, Exit.failCause(cause)))
+      engine.grouped = membership !== undefined
+      engine.leaveTimeout = membership?.leaveTimeout ?? leaveTimeout
+      yield* Scope.addFinalizer(
+        outer,
+        // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
+        Effect.forkDetach(engine.close).pipe(
+          Effect.flatMap(Fiber.await),
+          Effect.andThen(Apart.within(Scope.close(scope, Exit.void), settings.closeTimeout))
+        )
+      )
+      return engine
+    })
   )
-  return engine
-})
 
 /** Runs in the background for as long as the consumer lives; what fails, or dies, ends the consumer so. */
 const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.KafkaError, R>) =>

@@ -58,16 +58,17 @@ export const make = Effect.fnUntraced(function* (
   const metrics = new ProducerMetrics(yield* Metrics.meter(transport.clientId ?? ""))
   const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
   const buffer = new ProducerBuffer.ProducerBuffer(bounds, monotonic, (effect) => Fiber.runIn(run(effect), scope))
-  const unread = metrics.buffer(limits.bytes, buffer)
   const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
   // Before the engine's end: who has not handed over anything hears it at once.
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => {
-      const error = closedError()
-      Deferred.doneUnsafe(closed, Effect.fail(error))
-      buffer.close(error)
-      unread()
-    })
+  yield* Effect.acquireRelease(
+    Effect.sync(() => metrics.buffer(limits.bytes, buffer)),
+    (unread) =>
+      Effect.sync(() => {
+        const error = closedError()
+        Deferred.doneUnsafe(closed, Effect.fail(error))
+        buffer.close(error)
+        unread()
+      })
   )
 
   const placement = Placement.make({
