@@ -54,7 +54,8 @@ const read = (
   )
   return Stream.fromChannel(
     Channel.fromTransform((_: unknown, scope) =>
-      begin.pipe(Effect.andThen(Scope.addFinalizer(scope, Effect.sync(end))), Effect.as(pull))
+      // One step, which waits for nothing: what is begun is ended.
+      begin.pipe(Effect.andThen(Scope.addFinalizer(scope, Effect.sync(end))), Effect.uninterruptible, Effect.as(pull))
     )
   )
 }

@@ -43,7 +43,7 @@ export class PartitionPump {
     return Effect.map(Effect.forkIn(this.pumping, this.scope, { startImmediately: true }), (fiber) => {
       this.fiber = fiber
     })
-  })
+  }).pipe(Effect.uninterruptible)
 
   /** Stops pulling: what the fiber holds and has not put down is dropped. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {

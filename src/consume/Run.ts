@@ -304,27 +304,29 @@ const overPartitions = (
     const failed = Deferred.makeUnsafe<never, any>()
     const workers = new Set<Fiber.Fiber<unknown, unknown>>()
 
-    const start = (partition: Partition): Effect.Effect<void> => {
-      partition.reading = reading
-      const working = Effect.suspend(() => work(partition, context))
-      const provided = Effect.provide(working, context) as Effect.Effect<unknown, unknown>
-      return Effect.map(Effect.forkIn(provided, engine.work), (fiber) => {
-        partition.worker = fiber
-        workers.add(fiber)
-        fiber.addObserver((exit) => {
-          workers.delete(fiber)
-          partition.reading = "ended"
-          partition.worker = undefined
-          const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-          if (wasCut && partition.isLive && partition.begunAgain) again(partition)
-          // Interrupted for a revoke that timed out, or for a partition that was lost: not a failure of the handler.
-          else if (Exit.isFailure(exit) && !(wasCut && !partition.isLive)) {
-            Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
-          }
-          partition.checkDrained()
+    // One step, wherever `run` is interrupted: who is at work is known to be, and nobody else counts as such.
+    const start = (partition: Partition): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        partition.reading = reading
+        const working = Effect.suspend(() => work(partition, context))
+        const provided = Effect.provide(working, context) as Effect.Effect<unknown, unknown>
+        return Effect.map(Effect.forkIn(provided, engine.work), (fiber) => {
+          partition.worker = fiber
+          workers.add(fiber)
+          fiber.addObserver((exit) => {
+            workers.delete(fiber)
+            partition.reading = "ended"
+            partition.worker = undefined
+            const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+            if (wasCut && partition.isLive && partition.begunAgain) again(partition)
+            // Interrupted for a revoke that timed out, or for a partition that was lost: not a failure of the handler.
+            else if (Exit.isFailure(exit) && !(wasCut && !partition.isLive)) {
+              Deferred.doneUnsafe(failed, Exit.failCause(exit.cause))
+            }
+            partition.checkDrained()
+          })
         })
-      })
-    }
+      }).pipe(Effect.uninterruptible)
 
     /** It stood still: its records are handled anew, from the lowest that is not done. */
     const again = (partition: Partition): void => {
