@@ -166,7 +166,10 @@ export interface ProcessOptions<E, E2 = never, R2 = never> {
   readonly maxRecords?: number | undefined
   /** How long a first record waits for others. Default 100 ms. Java (Streams): commit.interval.ms. */
   readonly maxTime?: Duration.Input | undefined
-  /** When a handler that failed is tried again, with the same records. Default: its failure is that of `process`. */
+  /**
+   * When a handler that failed is tried again, with the same records. Default: its failure is that of `process`, as
+   * `Fenced` and `Closed` are whatever it says.
+   */
   readonly retry?: Schedule.Schedule<unknown, E, E2, R2> | undefined
 }
 

@@ -84,6 +84,10 @@ const isAborted: ReadonlySet<number> = new Set([
   codes.FENCED_MEMBER_EPOCH
 ])
 
+/** Whoever has the transactional id, or the instance's, now: this one never has it again. Nor has what is closed. */
+const isOver = (error: unknown): boolean =>
+  KafkaError.isKafkaError(error) && (error.reason._tag === "Fenced" || error.reason._tag === "Closed")
+
 /** Processes until nothing comes any more, or something fails for good. */
 export const run = <E, R>({
   attempt,
@@ -149,7 +153,7 @@ export const run = <E, R>({
       if (failure._tag === "Failure") return yield* Effect.failCause(exit.cause)
       const error: unknown = failure.success
       if (KafkaError.isKafkaError(error) && passes(error)) return yield* passing(error)
-      if (retry === undefined) return yield* Effect.failCause(exit.cause)
+      if (retry === undefined || isOver(error)) return yield* Effect.failCause(exit.cause)
       step ??= yield* Schedule.toStep(retry)
       const wait = yield* Pull.matchEffect(step(clock.currentTimeMillisUnsafe(), error as E), {
         onSuccess: ([, duration]) => Effect.succeed(duration),

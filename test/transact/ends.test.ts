@@ -1,6 +1,6 @@
 /** How transactions end where what is in them, or around them, ends otherwise than it should. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { ErrorCode, Offset, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
@@ -49,6 +49,20 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       assert.includeMembers(yield* read(), ["a", "c"])
       if (what === "offsets") assert.strictEqual((yield* broker.committed("g"))[0]?.offset, 5)
     }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect(
+    "a member that was fenced is not tried again by the handler's Schedule: it kept its partitions for ever",
+    () =>
+      Effect.gen(function* () {
+        yield* fill(0, 2)
+        const consumer = yield* subscribed()
+        const taken = Effect.scoped(Transaction.make({ transactionalId: "t" }))
+        const retry = Schedule.spaced("1 second")
+        const processed = Transaction.process(consumer, () => Effect.andThen(taken, send("late")), { retry })
+        const exit = yield* advanceUntil(Effect.exit(processed))
+        assert.strictEqual(reasonOf(exit), "Fenced")
+      }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
   it.effect("what is no Effect, or dies before it is one, leaves no transaction open", () =>
