@@ -5,12 +5,12 @@
 import { spawn } from "node:child_process"
 import { createRequire } from "node:module"
 import { assert, beforeAll, describe, it, layer } from "@effect/vitest"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Latch, Layer, Schema } from "effect"
 import type { Library, Producer as NodeRdkafkaProducer, RdError } from "node-rdkafka"
 import { Cluster, Consumer, Kafka, Producer, RdKafka, Topic, Transport } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import * as Contract from "../transport/contract.ts"
-import { seen } from "./Client.ts"
+import { seen, type Seen } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import type { Mode, Version } from "./KafkaVersion.ts"
 import * as MainProgram from "./MainProgram.ts"
@@ -67,7 +67,7 @@ describe("librdkafka on the embedded broker", () => {
 const ended = (program: string, ...args: ReadonlyArray<string>) => {
   const child = spawn(process.execPath, ["--conditions=samsa-source", program, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000
+    timeout: 110_000
   })
   let [stdout, stderr] = ["", ""]
   child.stdout.on("data", (data: Buffer) => (stdout += data.toString()))
@@ -161,11 +161,11 @@ for (const [version, mode, magic] of brokers) {
 
     if (magic < 2) return
 
-    if (version === "4.4.0") {
-      it.effect("the demo runs over it", () =>
-        Effect.flatMap(KafkaServer.KafkaServer, ({ bootstrap }) => demo("--bootstrap", bootstrap.join()))
+    it.effect("the demo runs over it", () =>
+      Effect.flatMap(KafkaServer.KafkaServer, ({ bootstrap }) => demo("--bootstrap", bootstrap.join())).pipe(
+        KafkaServer.diagnosed
       )
-    }
+    )
 
     it.effect("aborted and open transactions of librdkafka's own are bridged as by the native engine", () =>
       Effect.gen(function* () {
@@ -229,6 +229,69 @@ for (const [version, mode, magic] of brokers) {
         const values = handled.all.map(({ value }) => value)
         assert.strictEqual(new Set(values).size, values.length)
       }).pipe(Effect.scoped, KafkaServer.diagnosed)
+    )
+
+    it.effect("a broker that is stopped and started in the middle of consuming: all is handled, in order", () =>
+      Effect.gen(function* () {
+        const server = yield* KafkaServer.KafkaServer
+        const { bootstrap } = server
+        const [node] = server.nodes
+        const [partitions, before, after] = [4, 4000, 400]
+        yield* server.createTopic("bounced", { partitions })
+        const topic = Topic.make("bounced", { key: Schema.NullOr(Schema.String), value: Schema.String })
+        const send = (from: number, count: number) =>
+          Effect.gen(function* () {
+            const producer = yield* Producer.Producer
+            const padding = ".".repeat(1000)
+            const entries = Array.from({ length: count }, (_, i) => from + i).map((i) => ({
+              key: null,
+              value: `${i}${padding}`,
+              partition: i % partitions
+            }))
+            for (const result of yield* producer.sendAll(topic, entries)) yield* Effect.fromResult(result)
+          })
+        const stopped = yield* Latch.make()
+        // So little is read ahead that most is still to be fetched when the broker stops.
+        const fetch = { bufferBytes: 200_000, maxPartitionBytes: 50_000 }
+        /** Handles a part, and waits for the broker to be stopped. */
+        const handler =
+          (handled: Seen<number>) =>
+          ({ value }: { readonly value: string }) =>
+            Effect.suspend(() => {
+              handled.add(Number.parseInt(value, 10))
+              return handled.all.length > before / 10 ? stopped.await : Effect.void
+            })
+        yield* Effect.gen(function* () {
+          yield* send(0, before)
+          const assigned = yield* Consumer.assign({ topic, from: "earliest", fetch })
+          const joined = yield* Consumer.subscribe({ group: "bounced", topics: [topic], from: "earliest", fetch })
+          const [byAssigned, byJoined] = [seen<number>(), seen<number>()]
+          const running = [
+            yield* Effect.forkScoped(assigned.run(handler(byAssigned))),
+            yield* Effect.forkScoped(joined.run(handler(byJoined)))
+          ]
+          for (const handled of [byAssigned, byJoined]) {
+            yield* handled.until("a part is handled", (all) => all.length > before / 10)
+          }
+          yield* node!.stop
+          yield* stopped.open
+          yield* node!.start
+          yield* send(before, after)
+          for (const handled of [byAssigned, byJoined]) {
+            yield* handled.until("all is handled", (all) => new Set(all).size === before + after)
+          }
+          for (const fiber of running) assert.isUndefined(fiber.pollUnsafe(), "a consumer has ended")
+          // A group may read again from its last commit; who has none reads each once.
+          assert.lengthOf(byAssigned.all, before + after)
+          for (const handled of [byAssigned, byJoined]) {
+            for (let partition = 0; partition < partitions; partition++) {
+              const first = [...new Set(handled.all)].filter((i) => i % partitions === partition)
+              const inOrder = first.every((i, at) => i === at * partitions + partition)
+              assert.isTrue(inOrder, `the order of partition ${partition}`)
+            }
+          }
+        }).pipe(Effect.scoped, Effect.provide(Producer.layer().pipe(Layer.provideMerge(RdKafka.layer({ bootstrap })))))
+      }).pipe(KafkaServer.diagnosed)
     )
   })
 }
