@@ -56,6 +56,6 @@ export const interruptedAt = <A, E, R>(
     over = true
     const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
     resume?.()
-    yield* KafkaTest.advanceUntil(Fiber.join(interrupting), { upTo: "1 minute" })
+    yield* KafkaTest.advanceUntil(Fiber.join(interrupting), { upTo: "10 seconds" })
     return resume !== undefined
   })
