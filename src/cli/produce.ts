@@ -115,6 +115,8 @@ export const command = Command.make(
       given,
       Effect.gen(function* () {
         if (Option.contains(given.separator, "")) return yield* wrong("--key-separator must not be empty")
+        if (given.json && Option.isSome(given.separator))
+          return yield* wrong("--key-separator is without --json, whose lines name their keys themselves")
         const producer = yield* Producer.Producer
         const progress = yield* Progress.make(
           process.stdin.isTTY === true || (given.each && process.stdout.isTTY === true)

@@ -158,6 +158,7 @@ it.live(
         [2, ["consume", "orders", "--from", "middle", ...b], /middle is no position/],
         [2, ["consume", "orders", "--group", "g", "--end", ...b], /without --group/],
         [2, ["consume", "orders", "-c", "0", ...b], /--count must be more than 0/],
+        [2, ["produce", "orders", "-K", "|", "--json", ...b], /--key-separator is without --json/],
         [1, ["consume_topic", "orders", "-o", "/no/such/dir/file", "-l", "1", ...b], /--outfile: ENOENT/],
         [2, ["offsets", "reset", "g", "somewhere", ...b], /somewhere is no position/],
         [2, ["offsets", "list", "orders", "5", ...b], /5 is no position to look up/],
