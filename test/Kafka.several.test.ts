@@ -86,9 +86,9 @@ describe("one Layer over two clusters is two", () => {
     Effect.gen(function* () {
       const [one, two] = clients.map((client) => Layer.provide(made, client))
       const told: Array<A> = []
-      const telling = (over: Layer.Layer<I, E | KafkaError.KafkaError>) =>
-        Layer.effectDiscard(Effect.map(use, (a) => told.push(a))).pipe(Layer.provide(over))
-      yield* Effect.scoped(Layer.build(Layer.merge(telling(one!), telling(two!))))
+      const telling = (over: Layer.Layer<I, E | KafkaError.KafkaError>, at: number) =>
+        Layer.effectDiscard(Effect.map(use, (a) => (told[at] = a))).pipe(Layer.provide(over))
+      yield* Effect.scoped(Layer.build(Layer.merge(telling(one!, 0), telling(two!, 1))))
       told.push(yield* Effect.provide(Effect.andThen(use, Effect.provide(use, two!)), one!))
       return told
     })
@@ -111,7 +111,8 @@ describe("one Layer over two clusters is two", () => {
     KafkaTest.layer({ topics: [{ name: "t", partitions: 3 }] })
   ] as const
   const sending = Effect.flatMap(Producer.Producer, (producer) =>
-    producer.send(Topic.bytes("t"), { value: null, partition: 9 })
+    // One that is not there is looked for, for a while.
+    KafkaTest.advanceUntil(producer.send(Topic.bytes("t"), { value: null, partition: 9 }))
   )
   const size = <R>(self: Effect.Effect<unknown, KafkaError.KafkaError, R>) =>
     Effect.map(Effect.flip(Effect.asVoid(self)), ({ message }) => /partitions 0 to (\d)/.exec(message)?.[1])
