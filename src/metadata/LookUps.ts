@@ -8,7 +8,7 @@ import type * as KafkaError from "../KafkaError.ts"
 import { kept } from "../Kept.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 
-/** So often in a row a topic is looked for as it is wanted, and then so long apart, in milliseconds (Java's `retry.backoff.ms`). */
+/** So many answers in a row a topic is looked for as it is wanted, and then so long apart, in milliseconds (Java's `retry.backoff.ms`). */
 const free = 10
 const apart = 100
 /** After which pause, in milliseconds, that begins anew; and of how many questions it is known. */
@@ -25,7 +25,7 @@ export const make = (
   now: () => number,
   ask: (names: ReadonlyArray<string>, create: boolean) => Asked
 ): ((names: ReadonlyArray<string>, create: boolean) => Asked) => {
-  const asked = new Map<string, { count: number; last: number; next: number }>()
+  const asked = new Map<string, { count: number; last: number; next: number; answeredAt: number }>()
   const together = SingleFlight.make<string, ReadonlyMap<string, number>>(scope)
   return (names, create) =>
     Effect.suspend(() => {
@@ -33,16 +33,25 @@ export const make = (
       if (names.length > namesAtMost) return question
       const key = `${create} ${names.join(" ")}`
       const at = now()
-      const one = kept(asked, key, () => ({ count: 0, last: at, next: at }), rememberedAtMost)
+      const one = kept(asked, key, () => ({ count: 0, last: at, next: at, answeredAt: NaN }), rememberedAtMost)
       if (at - one.last > forgottenAfter) one.count = 0
       one.last = at
-      if (one.count < free) one.count++
-      else if (at < one.next) {
+      // Who asks at once is answered at once, by one question: that counts as one.
+      const counted = Effect.ensuring(
+        question,
+        Effect.sync(() => {
+          const millis = Math.floor(now())
+          if (millis === one.answeredAt) return
+          one.answeredAt = millis
+          one.count++
+        })
+      )
+      if (one.count >= free && at < one.next) {
         const wait = Effect.suspend(() => Effect.sleep(Math.max(0, Math.ceil(one.next - now()))))
         const moved = Effect.sync(() => (one.next = now() + apart))
-        return together(key, wait.pipe(Effect.andThen(moved), Effect.andThen(question)))
+        return together(key, wait.pipe(Effect.andThen(moved), Effect.andThen(counted)))
       }
       one.next = at + apart
-      return question
+      return counted
     })
 }
