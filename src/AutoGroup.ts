@@ -46,7 +46,7 @@ const isFinalized = (broker: Broker): Effect.Effect<boolean, KafkaError.KafkaErr
   Effect.flatMap(broker.offer(), ({ ranges }) =>
     ranges.has(ConsumerGroupHeartbeat.Request.key)
       ? Effect.map(
-          broker.send(ApiVersions, () => ({ clientSoftwareName: "samsa", clientSoftwareVersion: "0" })),
+          broker.send(ApiVersions, () => ApiVersions.software),
           ({ finalizedFeatures }) =>
             finalizedFeatures.some(({ maxVersionLevel, name }) => name === "group.version" && maxVersionLevel > 0)
         )

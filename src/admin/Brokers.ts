@@ -151,12 +151,7 @@ const apisOf = (broker: Broker) =>
     }
     const { by, ranges } = yield* broker.offer()
     // Not asked of who would close the connection for it: what is known of such a release is in the offer.
-    const response =
-      typeof by === "number"
-        ? yield* broker.send(ApiVersions, (version) =>
-            version >= 3 ? { clientSoftwareName: "samsa", clientSoftwareVersion: "0" } : {}
-          )
-        : undefined
+    const response = typeof by === "number" ? yield* broker.send(ApiVersions, () => ApiVersions.software) : undefined
     const supported = new Map((response?.supportedFeatures ?? []).map((one) => [one.name, one]))
     const finalized = new Map((response?.finalizedFeatures ?? []).map((one) => [one.name, one.maxVersionLevel]))
     const names = [...new Set([...supported.keys(), ...finalized.keys()])].sort()

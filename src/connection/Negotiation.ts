@@ -182,8 +182,7 @@ const request = (version: number, identity: Identity) =>
   version < 3
     ? {}
     : {
-        clientSoftwareName: "samsa",
-        clientSoftwareVersion: "0.1.0",
+        ...ApiVersionsApi.software,
         ...(version >= 5 ? identity : {})
       }
 

@@ -17,6 +17,9 @@ export const Request = Wire.message("ApiVersionsRequest", { key: 18, versions: "
   nodeId: Wire.int32.pipe(Wire.at("5+", { default: -1, ignorable: true }))
 }))
 
+/** What this client tells of itself: a broker keeps what it was told last. */
+export const software = { clientSoftwareName: "samsa", clientSoftwareVersion: "0.1.0" }
+
 export const Response = Wire.message("ApiVersionsResponse", { key: 18, versions: "0-5", flexible: "3+" }, () => ({
   errorCode: Wire.int16,
   apiKeys: Wire.array(
