@@ -45,17 +45,16 @@ export const make: Effect.Effect<Transport["Service"], never, Brokers | Cluster 
         leaderEpochs: true,
         skipsCorrupt: true
       },
-      // Each as a whole or not at all: nothing is left of one while whose making somebody is interrupted.
-      producer: (settings) => Effect.uninterruptible(Sender.make(producing, settings)),
+      producer: (settings) => Sender.make(producing, settings),
       transactional: (settings, transaction) =>
         TransactionDriver.make({
           cluster: shared.cluster,
           clientId,
           settings: transaction,
           closeTimeout: settings.closeTimeout,
-          engine: (gate) => Effect.uninterruptible(Sender.make(producing, settings, gate))
+          engine: (gate) => Sender.make(producing, settings, gate)
         }),
-      consumer: (settings) => Effect.uninterruptible(Fetcher.make(consuming, settings))
+      consumer: (settings) => Fetcher.make(consuming, settings)
     })
   }
 )

@@ -37,7 +37,7 @@ const lastVersion = 18
 
 let engines = 0
 
-/** Makes the fetching half of the native engine. */
+/** Makes the fetching half of the native engine, as a whole or not at all, wherever somebody is interrupted. */
 export const make = Effect.fnUntraced(function* (
   context: Context,
   settings: FetchSettings
@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => Effect.andThen(loop.end, hangUp))
   yield* Effect.addFinalizer(() => Effect.sync(unread))
   return { open }
-})
+}, Effect.uninterruptible)
 
 class Fetcher {
   readonly #context: Context

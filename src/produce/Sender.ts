@@ -62,7 +62,10 @@ export interface Sender extends TransportProducer {
 /** Numbers the producers of the process, since each has connections of its own. */
 let producers = 0
 
-/** Makes the producing half of the native engine. Closing the Scope flushes, within `closeTimeout`. */
+/**
+ * Makes the producing half of the native engine, as a whole or not at all: nothing is left of one where somebody is
+ * interrupted in between. Closing the Scope flushes, within `closeTimeout`.
+ */
 export const make = Effect.fnUntraced(function* (
   { brokers, clientId, cluster, metrics, spans }: Context,
   settings: ProduceSettings,
@@ -216,7 +219,7 @@ export const make = Effect.fnUntraced(function* (
     settled: settles.await,
     takeGap: () => accumulator.takeGap()
   }
-})
+}, Effect.uninterruptible)
 
 const codecOf = (
   { compression, compressionLevel: level }: ProduceSettings,
