@@ -99,6 +99,11 @@ export interface Membership<out R = never> {
   readonly rebalanceTimeout: number | undefined
   /** Milliseconds that leaving may take, on top of the consumer's `closeTimeout`. Left out: 5 s. */
   readonly leaveTimeout?: number | undefined
+  /**
+   * Who shares out the partitions, where it is no coordinator of Kafka's: told where a group does not form. Left out: the
+   * coordinator, which is looked for then.
+   */
+  readonly keeper?: string | undefined
   /** Who keeps the group's offsets, where it is not the client's own `GroupOffsets`. */
   readonly offsets?: Effect.Effect<GroupOffsets["Service"], KafkaError, R> | undefined
   /** Joins in the background, for as long as the Scope lasts. */

@@ -136,6 +136,7 @@ export const zooKeeper = (given: ZooKeeperOptions = {}): Membership<ZooKeeper | 
     mistakes: check.mistakes,
     rebalanceTimeout: waits,
     leaveTimeout: settings.leaveTimeout,
+    keeper: "ZooKeeper",
     offsets: Effect.gen(function* () {
       const zooKeeper = yield* ZooKeeper
       return offsets === "kafka"

@@ -63,7 +63,7 @@ const start = <R>(engine: Engine.Engine, self: Effect.Effect<void, KafkaError.Ka
 const atOnce = 500
 
 /** What a group that does not form is waiting for, as far as its member can know. */
-const notFormed = (group: string, millis: number, keeper: string): KafkaError.KafkaError =>
+const notFormed = (group: string, millis: number, keeper = "its coordinator"): KafkaError.KafkaError =>
   KafkaError.make({
     _tag: "TimedOut",
     budget: "rebalanceTimeout",
@@ -89,7 +89,7 @@ const none = (engine: Engine.Engine, group: string, names: ReadonlyArray<string>
 const explain = (
   engine: Engine.Engine,
   group: string,
-  keeper: string,
+  keeper: string | undefined,
   topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>
 ): Effect.Effect<never> =>
   Effect.gen(function* () {
@@ -108,7 +108,7 @@ const explain = (
         )
       )
     )
-    const coordinator = keeper === "ZooKeeper" ? Effect.void : cluster.coordinator("group", group)
+    const coordinator = keeper === undefined ? cluster.coordinator("group", group) : Effect.void
     const error = yield* Effect.andThen(reached, Effect.timeoutOption(coordinator, atOnce)).pipe(
       Effect.map((found) => (found._tag === "None" ? ("unknown" as const) : undefined)),
       Effect.catch((error) => Effect.succeed(error))
@@ -116,8 +116,8 @@ const explain = (
     // It is looked for, and why that takes long is told there.
     if (error === "unknown") return
     const trouble = engine.trouble()
-    const { budget } = (trouble?.reason ?? {}) as { readonly budget?: string }
-    const isOurs = trouble === undefined || budget === "rebalanceTimeout"
+    const isOurs =
+      trouble === undefined || (trouble.reason._tag === "TimedOut" && trouble.reason.budget === "rebalanceTimeout")
     yield* engine.waits(error ?? (isOurs ? notFormed(group, millis, keeper) : trouble), true)
   }).pipe(Effect.forever)
 
@@ -182,12 +182,14 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
       Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" }),
       (infos) => noted(engine, infos, () => true)
     )
-  const keeper = membership.name === "zookeeper" ? "ZooKeeper" : "its coordinator"
   yield* start(
     engine,
     Effect.andThen(
       wanted instanceof RegExp ? Effect.void : named(wanted),
-      Effect.andThen(join(engine, group, membership, topics, pattern), explain(engine, group, keeper, topics))
+      Effect.andThen(
+        join(engine, group, membership, topics, pattern),
+        explain(engine, group, membership.keeper, topics)
+      )
     )
   )
   return {
