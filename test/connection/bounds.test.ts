@@ -115,17 +115,21 @@ describe("a response", () => {
   )
 })
 
+/** A first token at once, and then others; counts those that were asked for. */
+const tokens = (later: Effect.Effect<Redacted.Redacted<string>>) => {
+  let asked = 0
+  const token = Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : later))
+  return { sasl: { mechanism: "OAUTHBEARER" as const, token }, asked: () => asked }
+}
+
 describe("authenticating again", () => {
   it.effect("with a token that never comes holds nothing up as long as the session lasts, and is tried again", () =>
     Effect.gen(function* () {
-      let asked = 0
       const { network } = yield* answering({ answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }) } })
+      const { asked, sasl } = tokens(Effect.never)
       const service = yield* brokers(network.network, {
         connectTimeout: "2 seconds",
-        sasl: {
-          mechanism: "OAUTHBEARER",
-          token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : Effect.never))
-        }
+        sasl
       })
       const broker = yield* service.at("b", 1)
       yield* broker.send(Metadata, metadata)
@@ -134,7 +138,7 @@ describe("authenticating again", () => {
       yield* broker.send(Metadata, metadata)
       yield* TestClock.adjust("1900 millis")
       yield* broker.send(Metadata, metadata)
-      assert.strictEqual(asked, 2)
+      assert.strictEqual(asked(), 2)
       yield* TestClock.adjust("100 millis")
       // The session has ended: what waits is told, typed, and the next one is another connection.
       const sent = yield* Effect.forkChild(Effect.exit(broker.send(Metadata, metadata)), { startImmediately: true })
@@ -146,16 +150,12 @@ describe("authenticating again", () => {
 
   it.effect("with a token that is slow holds requests up for the exchange alone", () =>
     Effect.gen(function* () {
-      let asked = 0
       const { broker: answers, network } = yield* answering({
         answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }) }
       })
-      const slow = Effect.as(Effect.sleep("5 seconds"), Redacted.make("t"))
+      const { asked, sasl } = tokens(Effect.as(Effect.sleep("5 seconds"), Redacted.make("t")))
       const service = yield* brokers(network.network, {
-        sasl: {
-          mechanism: "OAUTHBEARER",
-          token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : slow))
-        }
+        sasl
       })
       const broker = yield* service.at("b", 1)
       yield* broker.send(Metadata, metadata)
@@ -166,7 +166,7 @@ describe("authenticating again", () => {
       yield* broker.send(Metadata, metadata)
       yield* TestClock.adjust("4 seconds")
       yield* broker.send(Metadata, metadata)
-      assert.deepStrictEqual([asked, answers.counts.SaslAuthenticate, network.connects.length], [2, 2, 1])
+      assert.deepStrictEqual([asked(), answers.counts.SaslAuthenticate, network.connects.length], [2, 2, 1])
     }).pipe(Effect.scoped)
   )
 
@@ -174,7 +174,6 @@ describe("authenticating again", () => {
     "that was ready while the broker throttled goes out with nobody waiting (its token had expired later)",
     () =>
       Effect.gen(function* () {
-        let asked = 0
         let throttleTimeMs = 0
         const { broker: answers, network } = yield* answering({
           answers: {
@@ -182,12 +181,9 @@ describe("authenticating again", () => {
             Metadata: (_, healthy) => ({ ...healthy(), throttleTimeMs })
           }
         })
-        const slow = Effect.as(Effect.sleep("1 second"), Redacted.make("t"))
+        const { asked, sasl } = tokens(Effect.as(Effect.sleep("1 second"), Redacted.make("t")))
         const service = yield* brokers(network.network, {
-          sasl: {
-            mechanism: "OAUTHBEARER",
-            token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : slow))
-          }
+          sasl
         })
         const broker = yield* service.at("b", 1)
         yield* broker.send(Metadata, metadata)
@@ -195,9 +191,9 @@ describe("authenticating again", () => {
         throttleTimeMs = 1500
         yield* broker.send(Metadata, metadata)
         yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual([asked, answers.counts.SaslAuthenticate], [2, 1])
+        assert.deepStrictEqual([asked(), answers.counts.SaslAuthenticate], [2, 1])
         yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual([asked, answers.counts.SaslAuthenticate], [2, 2])
+        assert.deepStrictEqual([asked(), answers.counts.SaslAuthenticate], [2, 2])
       }).pipe(Effect.scoped)
   )
 
@@ -254,13 +250,10 @@ describe("authenticating again", () => {
 
   it.effect("that dies of a defect ends the connection, and is not tried without end", () =>
     Effect.gen(function* () {
-      let asked = 0
       const { network } = yield* answering({ answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 10_000 }) } })
+      const { asked, sasl } = tokens(Effect.die("no"))
       const service = yield* brokers(network.network, {
-        sasl: {
-          mechanism: "OAUTHBEARER",
-          token: Effect.suspend(() => (asked++ === 0 ? Effect.succeed(Redacted.make("t")) : Effect.die("no")))
-        }
+        sasl
       })
       const broker = yield* service.at("b", 1)
       yield* broker.send(Metadata, metadata)
@@ -268,7 +261,7 @@ describe("authenticating again", () => {
       const sent = yield* Effect.forkChild(Effect.exit(broker.send(Metadata, metadata)), { startImmediately: true })
       for (let i = 0; i < 40; i++) yield* TestClock.adjust("1 second")
       assert.isDefined(sent.pollUnsafe())
-      assert.isAtMost(asked, 6)
+      assert.isAtMost(asked(), 6)
     }).pipe(Effect.scoped)
   )
 })

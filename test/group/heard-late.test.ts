@@ -37,6 +37,24 @@ const atWork = (party: Party) => {
   return seen
 }
 
+type Options = Parameters<Party["join"]>[1]
+
+/** A party, at the first member of which all partitions are at work; `as`: over a client of its own. */
+const begun = (options: () => Options, as?: string) =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const party = new Party()
+    const seen = atWork(party)
+    for (let i = 0; i < partitions; i++) yield* produce(1, i)
+    const joining = party.join("a", options())
+    const a = yield* as === undefined ? joining : Effect.provideContext(joining, yield* client(as))
+    yield* until(
+      "all are at work",
+      Effect.sync(() => seen.begun === partitions)
+    )
+    return { a, broker, party, seen }
+  })
+
 const ways = {
   "classic, whose hearts beat seldom": {
     membership: () => Membership.classic({ heartbeatInterval: "10 seconds", rebalanceTimeout }),
@@ -54,16 +72,8 @@ describe("a member that hears late of a rebalance", () => {
   for (const [name, { late, membership, moves }] of Object.entries(ways)) {
     it.effect(`has ended its work before the next owner begins (${name})`, () =>
       Effect.gen(function* () {
-        const broker = yield* EmbeddedKafka.EmbeddedKafka
-        const party = new Party()
-        const seen = atWork(party)
-        for (let i = 0; i < partitions; i++) yield* produce(1, i)
         const options = () => ({ drainTimeout: "28 seconds" as const, membership: membership() })
-        const a = yield* party.join("a", options())
-        yield* until(
-          "all are at work",
-          Effect.sync(() => seen.begun === partitions)
-        )
+        const { a, broker, party, seen } = yield* begun(options)
         // Between two heartbeats, so that the other's come before its own when it is taken out.
         yield* TestClock.adjust("2500 millis")
         const b = yield* Effect.provideContext(party.join("b", options()), yield* client("b"))
@@ -105,16 +115,8 @@ describe("a member that hears late of a rebalance", () => {
       `has ended its work before the next owner begins (it hears nothing, and a rebalance is shorter than its session: ${name})`,
       () =>
         Effect.gen(function* () {
-          const broker = yield* EmbeddedKafka.EmbeddedKafka
-          const party = new Party()
-          const seen = atWork(party)
-          for (let i = 0; i < partitions; i++) yield* produce(1, i)
           const options = () => ({ drainTimeout: "10 seconds" as const, membership: membership() })
-          const a = yield* Effect.provideContext(party.join("a", options()), yield* client("a"))
-          yield* until(
-            "all are at work",
-            Effect.sync(() => seen.begun === partitions)
-          )
+          const { a, broker, party, seen } = yield* begun(options, "a")
           for (const api of first) yield* broker.inject(Fault.on(api, { clientId: "a" }).withhold)
           const b = yield* Effect.provideContext(party.join("b", options()), yield* client("b"))
           if (then.length > 0) {

@@ -9,23 +9,30 @@ const auto = () => ({ membership: Membership.auto() })
 /** What a broker answers to a heartbeat where `group.version` is 0. */
 const takenBack = Fault.on("ConsumerGroupHeartbeat").error(35)
 
+/** One that has read what there is. */
+const reading = Effect.gen(function* () {
+  const party = new Party()
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  yield* produce(6)
+  const a = yield* party.join("a", auto())
+  yield* party.all(6)
+  const hasLost = until(
+    "it has lost them",
+    Effect.sync(() => party.events.includes("a Lost 0 1 2 3 4 5"))
+  )
+  return { a, broker, hasLost, party }
+})
+
 describe("Membership.auto()", () => {
   it.effect("goes on in a classic group when the cluster takes the consumer protocol back", () =>
     Effect.gen(function* () {
-      const party = new Party()
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* produce(6)
-      const a = yield* party.join("a", auto())
-      yield* party.all(6)
+      const { a, broker, hasLost, party } = yield* reading
       yield* until(
         "all is committed",
         Effect.map(committed, (sum) => sum === 6)
       )
       yield* broker.inject(takenBack)
-      yield* until(
-        "it has lost them",
-        Effect.sync(() => party.events.includes("a Lost 0 1 2 3 4 5"))
-      )
+      yield* hasLost
       yield* produce(6)
       yield* party.all(12)
       assert.strictEqual(party.duplicates, 0)
@@ -51,17 +58,9 @@ describe("Membership.auto()", () => {
   for (const when of ["before", "after"] as const) {
     it.effect(`joins nothing more when it is closed ${when} it hears that the protocol is taken back`, () =>
       Effect.gen(function* () {
-        const party = new Party()
-        const broker = yield* EmbeddedKafka.EmbeddedKafka
-        yield* produce(6)
-        const a = yield* party.join("a", auto())
-        yield* party.all(6)
+        const { a, broker, hasLost } = yield* reading
         yield* broker.inject(takenBack)
-        if (when === "after")
-          yield* until(
-            "it has lost them",
-            Effect.sync(() => party.events.includes("a Lost 0 1 2 3 4 5"))
-          )
+        if (when === "after") yield* hasLost
         yield* a.leave
         assert.strictEqual((yield* broker.group("g"))?.members.filter(({ clientId }) => clientId !== "samsa").length, 0)
         assert.deepStrictEqual(yield* broker.misuses, [])
