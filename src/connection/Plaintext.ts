@@ -35,7 +35,7 @@ const answers = (question: () => ReadonlyArray<Uint8Array>, connect: Connect, mi
     const connection = yield* connect({
       onData: (chunk) => {
         seen = Buffer.concat([seen, chunk]).subarray(0, 8)
-        if (seen.length === 8) tell(seen.readInt32BE(4) === header.correlationId)
+        if (seen.length === 8) tell(Frame.readCorrelationId(seen.subarray(4)) === header.correlationId)
       },
       onClose: () => tell(false)
     })

@@ -108,12 +108,7 @@ export class Accumulator {
     }
     if (batches.length > 0) this.#ledger.active.add(queue)
     for (const i of tooLarge) {
-      const reason = {
-        topic,
-        partition,
-        bytes: sizeOf(records[i]!) + Batch.overhead,
-        limit: maxMessageBytes
-      }
+      const reason = { topic, partition, bytes: sizeOf(records[i]!) + Batch.overhead, limit: maxMessageBytes }
       const error = KafkaError.make({ _tag: "RecordTooLarge", ...reason })
       this.#services.failed?.(error)
       delivery.failed(i, 1, error)

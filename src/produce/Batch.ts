@@ -216,13 +216,7 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
       const first = Math.max(at, start)
       const within = Math.min(at + count, end) - first
       if (within <= 0) continue
-      made.segments.push({
-        delivery,
-        from: from + first - at,
-        at: first + shift,
-        count: within,
-        withdrawn: false
-      })
+      made.segments.push({ delivery, from: from + first - at, at: first + shift, count: within, withdrawn: false })
     }
   }
   made.closed = true

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { kept } from "../Kept.ts"
 import type { ProduceRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
 import type { SendAll } from "./SendAll.ts"
@@ -84,9 +85,7 @@ export const make = (parts: Parts): PlaceAll => {
     const entry = entries[index]!
     if (!isNew(info, entry)) return into.add(index, place(info, entry, record), record)
     into.setApart(index)
-    const others = apart.get(entry.partition!)
-    if (others === undefined) apart.set(entry.partition!, [{ index, record }])
-    else others.push({ index, record })
+    kept(apart, entry.partition!, () => []).push({ index, record })
   }
 
   /** Those that were set apart wait for their partitions from now on, and are handed over for themselves. */

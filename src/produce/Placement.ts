@@ -97,7 +97,7 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     record: ProduceRecord
   ): Effect.Effect<Prepared, KafkaError.KafkaError> => {
     const at = (info: Cluster.TopicInfo) =>
-      Effect.try({ try: (): Prepared => ({ record, partition: place(info, entry, record) }), catch: refusal })
+      Effect.try({ try: (): Prepared => ({ record, partition: place(info, entry, record) }), catch: PlaceAll.refusal })
     return Effect.suspend(() =>
       isNew(info, entry) ? Effect.flatMap(line.grown(info.name, entry.partition!), at) : at(info)
     )
@@ -131,7 +131,7 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
             const prepared = encoded(info, entry, record, since)
             return Effect.isEffect(prepared) ? prepared : Effect.succeed(prepared)
           } catch (error) {
-            return Effect.fail(refusal(error))
+            return Effect.fail(PlaceAll.refusal(error))
           }
         })
       )
@@ -151,11 +151,9 @@ export const mistake = (topic: Topic.Any, entries: unknown): KafkaError.KafkaErr
     TopicEncoder.of(topic)
     return Array.isArray(entries) ? undefined : misuse(`entries are an array, not ${shown(entries)}`, topic.name)
   } catch (error) {
-    return refusal(error)
+    return PlaceAll.refusal(error)
   }
 }
-
-export const refusal = PlaceAll.refusal
 
 /** A partitioner is the application's: that it throws is not a mistake of the library's. */
 const partitionerFailed = (error: unknown): KafkaError.KafkaError =>

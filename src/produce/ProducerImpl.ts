@@ -24,6 +24,7 @@ import * as Transport from "../Transport.ts"
 import * as Handover from "./Handover.ts"
 import type { Outcome, RecordMetadata } from "./Handover.ts"
 import * as Ownership from "./Ownership.ts"
+import * as PlaceAll from "./PlaceAll.ts"
 import * as Placement from "./Placement.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
 import * as Reports from "./Reports.ts"
@@ -107,7 +108,7 @@ export const make = Effect.fnUntraced(function* (
         const one = placement.one(topic, entry, since, context)
         return Effect.isEffect(one) ? Effect.flatMap(one, go) : go(one)
       } catch (error) {
-        return Effect.fail(Placement.refusal(error))
+        return Effect.fail(PlaceAll.refusal(error))
       }
     }).pipe(told)
 

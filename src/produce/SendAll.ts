@@ -104,8 +104,7 @@ export class SendAll<A> {
   /** Records that the engine has and that have no outcome, each with where it stands in the caller's array. */
   forEachUnsettled(f: (record: ProduceRecord, index: number) => void): void {
     for (const { indexes, records } of this.#handedOver) {
-      for (let i = 0; i < indexes.length; i++)
-        if (this.#outcomes[indexes[i]!] === undefined) f(records[i]!, indexes[i]!)
+      for (let i = 0; i < indexes.length; i++) if (this.isOpen(indexes[i]!)) f(records[i]!, indexes[i]!)
     }
   }
 
@@ -126,7 +125,7 @@ export class SendAll<A> {
   /** Everything that the engine does not have, that has no outcome, and was not set apart. */
   failRest(error: KafkaError): void {
     for (let i = this.#reached; i < this.#outcomes.length; i++)
-      if (this.#outcomes[i] === undefined && !this.#apart.has(i)) this.fail(i, error)
+      if (this.isOpen(i) && !this.#apart.has(i)) this.fail(i, error)
   }
 
   settle(index: number, outcome: Result.Result<A, KafkaError>): void {

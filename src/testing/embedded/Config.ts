@@ -217,11 +217,8 @@ export const find = (cluster: Configured, resourceType: number, name: string): S
   return known === undefined || !exists(known, profile) ? undefined : { ...known, byDefault: defaultOf(known, profile) }
 }
 
-const largest: Readonly<Partial<Record<Kind, bigint>>> = {
-  int: 2n ** 31n - 1n,
-
-  long: 2n ** 63n - 1n
-}
+/** Of kinds that are whole numbers. */
+const largest: Readonly<Partial<Record<Kind, bigint>>> = { int: 2n ** 31n - 1n, long: 2n ** 63n - 1n }
 
 /** Whether Java reads a number of this kind in it. */
 const isNumber = (kind: Kind, text: string): boolean => {
