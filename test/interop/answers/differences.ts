@@ -14,10 +14,6 @@ export const differences: {
     why: "old brokers describe it, with defaults",
     releases: ["0.11.0.3", "1.1.1"]
   },
-  "DescribeGroups: of a group that was never stable": {
-    why: "4.0 describes what was written to the offsets topic: a group in its first rebalance is not found",
-    releases: ["4.0.2"]
-  },
   "JoinGroup: without protocols, and without a type": {
     why: "old brokers let such a member in, or fail",
     releases: ["0.10.2.2", "0.11.0.3"]
