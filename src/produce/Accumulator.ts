@@ -257,8 +257,9 @@ export class Accumulator {
       // What may have been appended as a part is told apart by what becomes of one part after the other.
       if (queue.batches[queue.inFlight - 1]!.whole !== undefined || queue.batches[queue.inFlight]!.whole !== undefined)
         return Infinity
+      const behind = Batch.lateBehind(queue)
       for (let i = 0; i < queue.inFlight; i++)
-        if (queue.batches[i]!.passed + queue.inFlight - i >= capability.remembers) return Infinity
+        if (queue.batches[i]!.passed + queue.inFlight - i + behind >= capability.remembers) return Infinity
     }
     const batch = queue.batches[queue.inFlight]!
     if (batch.attempts > 0 && queue.retryAt > now) return queue.retryAt

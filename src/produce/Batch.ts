@@ -57,6 +57,8 @@ export interface Batch {
   failures: number
   /** The waits after them, once it has failed. */
   delay: Delay | undefined
+  /** Refusals that may be the fault of one of its records, and may pass as well. */
+  blames: number
   /** Refusals that named a leader. */
   hints: number
   /**
@@ -185,6 +187,7 @@ export const make = (
   attempts: 0,
   failures: 0,
   delay: undefined,
+  blames: 0,
   hints: 0,
   passed: 0,
   exhausted: false,
@@ -222,6 +225,8 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
   made.closed = true
   made.attempts = batch.attempts
   made.failures = batch.failures
+  // One of the parts has none of those that it may be the fault of.
+  made.blames = Math.min(1, batch.blames)
   made.hints = batch.hints
   made.passed = batch.passed
   made.exhausted = batch.exhausted
@@ -309,6 +314,25 @@ export const passOn = ({ doubtful, sequence, whole }: Batch, next: Batch | undef
   next.sequence = sequence
   next.leavesGap = true
   return true
+}
+
+/**
+ * How many batches behind the one that goes next may still be appended by a request that was taken for lost, and so pass
+ * what is under way. Infinity where that cannot be said: one that may still arrive has left the queue.
+ */
+export const lateBehind = ({ batches, inFlight, nextSequence }: Queue): number => {
+  let late = 0
+  for (let i = 1; i < batches.length; i++) {
+    const before = batches[i - 1]!
+    const { doubtful, sequence, whole } = batches[i]!
+    if (addSequence(before.sequence, before.records.length) !== (sequence < 0 ? nextSequence : sequence))
+      return Infinity
+    if (sequence < 0) break
+    if (i <= inFlight) continue
+    if (!doubtful && whole === undefined) break
+    late++
+  }
+  return late
 }
 
 /** The batches of a queue that were never sent, by delivery. */

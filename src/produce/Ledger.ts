@@ -146,8 +146,11 @@ export class Ledger {
       queue.plainUntil = now + plainMillis
       return this.#comeBack(batch, now, true)
     }
-    const hasFallen = code === codes.UNKNOWN_SERVER_ERROR && mayKeepOldFormat && batch.failures >= corruptAtMost
-    const mayBeHeaders = !sequenced && (hasFallen || code === codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
+    const mayHaveFallen = code === codes.UNKNOWN_SERVER_ERROR && mayKeepOldFormat && !sequenced
+    const blamed = namesNone && blamesRecords.has(code)
+    if (mayHaveFallen || blamed) batch.blames++
+    const hasFallen = mayHaveFallen && batch.blames > corruptAtMost
+    const mayBeHeaders = hasFallen || (!sequenced && code === codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
     const headed = mayBeHeaders ? Batch.withHeaders(batch) : []
     const why = `${name}, of a record with headers: its topic may keep a format that has none`
     if (headed.length > 0) return this.failRecords(batch, headed, () => this.#notDelivered(batch, why))
@@ -157,13 +160,12 @@ export class Ledger {
       queue.fitting = 0
       return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
     }
-    const blamed = namesNone && blamesRecords.has(code)
-    if (blamed && batch.records.length > 1 && (!retriable || batch.attempts > 1)) {
+    if (blamed && batch.records.length > 1 && (!retriable || batch.blames > 1)) {
       return this.#replace(batch, Batch.split(batch, this.#services.sizeOf))
     }
     // Before 2.4 a record without a key is as corrupt, for a compacted topic, as one that was damaged on its way; but that
     // does not happen so often in a row, and those behind it have less time than to wait for it.
-    if (retriable && !(blamed && batch.failures >= corruptAtMost)) {
+    if (retriable && !(blamed && batch.blames > corruptAtMost)) {
       return this.#comeBack(batch, now, hinted && ++batch.hints <= hintsAtOnce)
     }
     const named = records.filter(({ index }) => index >= 0 && index < batch.records.length)

@@ -398,6 +398,68 @@ describe("Accumulator", () => {
     assert.strictEqual(told.length, 4)
   })
 
+  it("counts what may still arrive from a lost request among those that may pass a batch (it was written twice)", () => {
+    const { accumulator, delivery, end, establish, next } = setUp()
+    establish()
+    accumulator.append("t", 0, records(18), delivery("a"), 0)
+    accumulator.flush()
+    const sent = next(0)
+    assert.strictEqual(sent.length, 5)
+    // Four copies are left on a connection that was lost; the one before them is to go in two halves.
+    end(sent[0]!, refused(tooLarge), 1)
+    for (const batch of sent.slice(1)) end(batch, lost, 1)
+    const [first, ...others] = next(1000)
+    assert.deepStrictEqual([first!.sequence, others.length], [1, 0], "the other half and four copies may pass it")
+    end(first!, appended(1), 1001)
+    const again = next(1001)
+    assert.deepStrictEqual(
+      again.map(({ sequence }) => sequence),
+      [2, 4, 7, 10, 13]
+    )
+  })
+
+  it("lets nothing pass while one that may still arrive has left the queue, since it is not counted", () => {
+    const { accumulator, delivery, end, establish, next } = setUp()
+    establish()
+    const within = (since: number, count: number) => {
+      accumulator.append("t", 0, records(count), delivery("a"), 0, since)
+      accumulator.flush()
+    }
+    for (const since of [0, -9000, 0]) within(since, 3)
+    const sent = next(0)
+    assert.strictEqual(sent.length, 3)
+    for (const batch of sent) end(batch, lost, 1)
+    // The second has left, its time is spent.
+    const again = next(2000)
+    assert.deepStrictEqual(
+      again.map(({ sequence }) => sequence),
+      [1]
+    )
+  })
+
+  it("sends again what is called corrupt once, also where its answer was lost before (it was split at once)", () => {
+    const { accumulator, delivery, end, next, told } = setUp({ batchBytes: 1000 })
+    accumulator.append("t", 0, records(4), delivery("a"), 0)
+    const corrupt: Outcome = { _tag: "Refused", code: corruptMessage, message: undefined, namesNone: true }
+    let now = 0
+    for (const outcome of [lost, lost, lost, lost, corrupt, appended(0)]) {
+      const [batch] = next((now += 1000))
+      assert.strictEqual(batch!.records.length, 4)
+      end(batch!, outcome, now)
+    }
+    assert.deepStrictEqual(told, ["a 0+4 @0"])
+  })
+
+  it("a record whose answers were lost is not given up for being called corrupt once", () => {
+    const { accumulator, delivery, end, next, told } = setUp({ batchBytes: 1000 })
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
+    const corrupt: Outcome = { _tag: "Refused", code: corruptMessage, message: undefined, namesNone: true }
+    let now = 0
+    for (const outcome of [lost, lost, lost, lost, lost, corrupt, appended(0)])
+      end(next((now += 1000))[0]!, outcome, now)
+    assert.deepStrictEqual(told, ["a 0+1 @0"])
+  })
+
   it("fails the records that the broker names, and sends the others again", () => {
     const { accumulator, delivery, end, next, told } = setUp()
     accumulator.append("t", 0, records(3), delivery("a"), 0)
