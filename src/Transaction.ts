@@ -34,12 +34,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
 import * as Cluster from "./Cluster.ts"
+import { raw } from "./consume/ConsumerRecord.ts"
 import { commitsOf } from "./consume/Places.ts"
 import * as Processing from "./consume/Processing.ts"
 import * as Taking from "./consume/Taking.ts"
@@ -52,7 +52,10 @@ import { perService } from "./PerService.ts"
 import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSettings from "./produce/Settings.ts"
 import * as Producer from "./Producer.ts"
+import * as Spans from "./tracing/Spans.ts"
 import * as InTime from "./transact/InTime.ts"
+import * as Observed from "./transact/Observed.ts"
+import { type ProcessOptions, processing } from "./transact/ProcessOptions.ts"
 import { begins, type Begun, ends, misuse, unlessWithin, Within } from "./transact/Within.ts"
 import * as Transport from "./Transport.ts"
 
@@ -155,42 +158,7 @@ export class Transactions extends Context.Service<
   }
 >()("samsa/Transactions") {}
 
-/**
- * How records are processed.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ProcessOptions<E, E2 = never, R2 = never> {
-  /** The records of one transaction, at most. Default 1000. */
-  readonly maxRecords?: number | undefined
-  /** How long a first record waits for others. Default 100 ms. Java (Streams): commit.interval.ms. */
-  readonly maxTime?: Duration.Input | undefined
-  /**
-   * When a handler that failed is tried again, with the same records. Default: its failure is that of `process`, as
-   * `Fenced` and `Closed` are whatever it says.
-   */
-  readonly retry?: Schedule.Schedule<unknown, E, E2, R2> | undefined
-}
-
-const processTable: Checks.TableOf<ProcessOptions<unknown>> = {
-  maxRecords: true,
-  maxTime: true,
-  retry: Checks.kinds.schedule
-}
-
-/** What `process` is given, checked. */
-const processing = (handler: unknown, given: ProcessOptions<any, any, any>) =>
-  Effect.suspend(() => {
-    const checks = KafkaConfig.checks()
-    if (typeof handler !== "function") checks.mistakes.push("what handles records is no function")
-    const options = Checks.known(given, processTable, (text) => checks.mistakes.push(text))
-    return KafkaConfig.settle(checks, {
-      maxRecords: checks.positiveInt32("maxRecords", options.maxRecords, 1000),
-      maxMillis: checks.millisFrom0("maxTime", options.maxTime, 100),
-      retry: options.retry
-    })
-  })
+export type { ProcessOptions } from "./transact/ProcessOptions.ts"
 
 /**
  * Runs an Effect in a transaction: `Producer` is the transactional one within it. Success commits; failure and interruption
@@ -253,9 +221,8 @@ export const make = Effect.fnUntraced(function* (
   const context = yield* Effect.context<Cluster.Cluster | Transport.Transport>()
   const engine = yield* transport.transactional!(producing.settings, transaction)
   yield* engine.initialize
+  const observed = yield* Observed.make(transactionalId, transport.clientId ?? "")
   const permit = yield* Semaphore.make(1)
-
-  const within = <A, E, R>(since: number, self: Effect.Effect<A, E, R>) => InTime.within(transaction, since, self)
 
   /** Aborts, and says what the transaction failed with: by whom it was fenced, where that is why. */
   const aborted = <E>(cause: Cause.Cause<E | KafkaError.KafkaError>) =>
@@ -303,7 +270,9 @@ export const make = Effect.fnUntraced(function* (
         const made = producerOf(begun).pipe(Scope.provide(scope))
         // Whatever dies in it: the transaction is not left open.
         const exit = yield* Effect.exit(
-          Effect.flatMap(made, (producer) => restore(within(since, bodyOf(begun, producer, effect))))
+          Effect.flatMap(made, (producer) =>
+            restore(InTime.within(transaction, since, bodyOf(begun, producer, effect)))
+          )
         )
         // What has not been handed over by now is not part of it, and hears so.
         ends(begun)
@@ -312,7 +281,9 @@ export const make = Effect.fnUntraced(function* (
         const offsets = batch?.offsets()
         const kept = Effect.andThen(owned(batch), offsetsOf(batch, offsets))
         const ready = Effect.all([engine.flush, kept], { concurrency: 2, discard: true })
-        const flushed = yield* Effect.exit(restore(within(since, Effect.andThen(ready, owned(batch)))))
+        const flushed = yield* Effect.exit(
+          restore(InTime.within(transaction, since, Effect.andThen(ready, owned(batch))))
+        )
         if (Exit.isFailure(flushed)) return yield* aborted(flushed.cause)
         const committed = yield* Effect.exit(engine.commit)
         if (Exit.isSuccess(committed) && offsets !== undefined) yield* batch!.committed(offsets)
@@ -366,7 +337,7 @@ export const make = Effect.fnUntraced(function* (
 
   return Transactions.of({
     transactionalId,
-    run: (effect) => inTurn(once(effectOf(effect, "what is run"))) as Effect.Effect<any, any, any>,
+    run: (effect) => inTurn(observed(once(effectOf(effect, "what is run")))) as Effect.Effect<any, any, any>,
     process: (consumer, handler, options = {}) =>
       Effect.flatMap(processing(handler, options), (settings): Effect.Effect<void, any, any> => {
         const taken = (consumer as { readonly [Taking.taking]?: Taking.Taking })[Taking.taking]
@@ -380,7 +351,7 @@ export const make = Effect.fnUntraced(function* (
           waits: cluster.retry,
           attempt: (batch, ended) => {
             const handled = Effect.suspend(() => effectOf(handler(batch.records as never), "what a handler gives"))
-            return inTurn(once(handled, batch, ended))
+            return inTurn(observed(once(handled, batch, ended), () => Spans.linksOf(batch.records.map(raw))))
           },
           resolve: engine.initialize
         })

@@ -1,7 +1,7 @@
 /** Every metric, made by what it counts. The last test holds that none was left out. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
-import { Compression, Consumer, Kafka, KafkaError, Membership, Metrics, Producer, Topic } from "samsa"
+import { Compression, Consumer, Kafka, KafkaError, Membership, Metrics, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as Counted from "../src/consume/Counted.ts"
 import * as Meter from "../src/metrics/Meter.ts"
@@ -112,6 +112,43 @@ describe("Metrics", () => {
       assert.isAbove(failed, 0)
       assert.strictEqual(yield* value(names.sentMessages, { "error.type": "INVALID_RECORD" }), failed)
     }).pipe(Effect.scoped, Effect.provide(cluster()), alone)
+  )
+
+  it.effect("of transactions: how long each took, by how it has ended", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const inOne = (program: Effect.Effect<unknown, unknown>) =>
+        Effect.exit(
+          Transaction.run(
+            Effect.gen(function* () {
+              const producer = yield* Producer.Producer
+              yield* producer.offerAll(orders, entries(1))
+              yield* Effect.sleep("2 seconds")
+              yield* program
+            })
+          )
+        )
+      yield* moving(inOne(Effect.void))
+      yield* moving(inOne(Effect.fail("no")))
+      yield* moving(inOne(Effect.fail({ _tag: "TooDear" })))
+      yield* moving(Effect.timeoutOption(inOne(Effect.never), "3 seconds"))
+      // As one that the coordinator has aborted by itself.
+      yield* broker.inject(Fault.on("EndTxn", { times: 1 }).error(48))
+      yield* moving(inOne(Effect.void))
+      const { of } = yield* look
+      const ended = of(names.transactionDuration, { "kafka.transactional.id": "t" })
+      assert.deepStrictEqual(
+        ended.map((one) => [one.attributes?.["error.type"], valueOf(one)]),
+        [
+          [undefined, 1],
+          ["_OTHER", 1],
+          ["TooDear", 1],
+          ["interrupted", 1],
+          ["TimedOut", 1]
+        ]
+      )
+      assert.isAtLeast(ended[0]!.type === "Histogram" ? ended[0]!.state.sum : 0, 2)
+    }).pipe(Effect.provide(Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), cluster())), alone)
   )
 
   it.effect("of the buffer: what is in it, who waits, and what is refused; none when the producer is closed", () =>

@@ -1,7 +1,7 @@
 /** Every span, made by what it traces; and what goes over the wire. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Result, Schema, Stream, Tracer } from "effect"
-import { Consumer, Producer, Topic, Tracing } from "samsa"
+import { Consumer, Producer, Topic, Tracing, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as Spans from "../src/tracing/Spans.ts"
 import { moving as exiting, scoped, until } from "./consume/Harness.ts"
@@ -111,6 +111,44 @@ describe("Tracing", () => {
       })
     ).pipe(Effect.provide(cluster({ propagation: true })), under(kept.tracer))
   })
+
+  it.effect(
+    "has a span for each transaction, in which its program is, linked with what its records were sent in",
+    () => {
+      const kept = keeping()
+      return Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* producer.sendAll(orders, entries(3)).pipe(Effect.withSpan("checkout"))
+        const transactions = yield* Transaction.Transactions
+        yield* moving(transactions.run(Effect.void.pipe(Effect.withSpan("bill")))).pipe(Effect.withSpan("outer"))
+        yield* moving(Effect.ignore(transactions.run(Effect.fail("no"))))
+        const [committed, aborted] = kept.of("transaction t")
+        assert.deepStrictEqual([exitOf(committed!), exitOf(aborted!)], ["Success", "Failure"])
+        assert.strictEqual(Option.getOrThrow(kept.of("bill")[0]!.parent).spanId, committed!.spanId)
+        assert.strictEqual(Option.getOrThrow(committed!.parent).spanId, kept.of("outer")[0]!.spanId)
+        assert.deepStrictEqual(Object.fromEntries(committed!.attributes), {
+          "messaging.system": "kafka",
+          "messaging.client.id": "app",
+          "kafka.transactional.id": "t"
+        })
+        const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+        let handled = 0
+        yield* Effect.forkScoped(
+          transactions.process(consumer, (records) => Effect.sync(() => void (handled += records.length)))
+        )
+        yield* until("all are handled, and committed", () => handled === 3 && kept.of("transaction t").every(isEnded))
+        const [checkout] = kept.of("checkout")
+        assert.deepStrictEqual(
+          kept.of("transaction t")[2]?.links.map(({ span }) => span.spanId),
+          [checkout!.spanId]
+        )
+      }).pipe(
+        scoped,
+        Effect.provide(Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), cluster({ propagation: true }))),
+        under(kept.tracer)
+      )
+    }
+  )
 
   it.effect("has a span for each record where that is asked for", () => {
     const kept = keeping()

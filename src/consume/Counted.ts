@@ -11,7 +11,7 @@ import { ConsumerMetrics, type Watched } from "../metrics/ConsumerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
 import type { FetchedRecord } from "../Record.ts"
 import * as Spans from "../tracing/Spans.ts"
-import { errorType } from "../metrics/errorType.ts"
+import { failureType } from "../metrics/errorType.ts"
 
 export interface Counted {
   /** The keeper of offsets, whose commits are timed. */
@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function* (
             Effect.sync(() => {
               const refused = Exit.isSuccess(exit) ? exit.value.find((code) => code !== 0) : undefined
               const error = refused === undefined ? undefined : KafkaError.fromCode(refused, { api: "OffsetCommit" })
-              metrics.committed(now() - since, error ?? typeOf(exit))
+              metrics.committed(now() - since, error ?? failureType(exit))
             })
           )
         })
@@ -108,7 +108,7 @@ export const make = Effect.fnUntraced(function* (
     },
     handled: ({ topic }, since, exit) => {
       if (exit === undefined || Exit.isSuccess(exit)) metrics.processed(topic, now() - since)
-      else if (!Cause.hasInterruptsOnly(exit.cause)) metrics.processed(topic, now() - since, typeOf(exit))
+      else if (!Cause.hasInterruptsOnly(exit.cause)) metrics.processed(topic, now() - since, failureType(exit))
     }
   }
 })
@@ -134,12 +134,3 @@ const pollSpans =
         Spans.linksOf(records)
       )
       ?.end()
-
-/** How it failed, as `error.type`: undefined where it did not, or was interrupted. */
-const typeOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
-  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
-  const error = Cause.squash(exit.cause)
-  if (error instanceof KafkaError.KafkaError) return errorType(error)
-  const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
-  return typeof tag === "string" ? tag : error instanceof Error ? error.name : "_OTHER"
-}

@@ -27,6 +27,8 @@ const port = "server.port"
 const error = "error.type"
 /** Of no convention: the name of an API of the protocol, such as `Produce`. */
 const api = "kafka.api.name"
+/** Of no convention. */
+const transactionalId = "kafka.transactional.id"
 
 /** Those of the messaging conventions for durations, and two beyond for what is slow. */
 const seconds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60]
@@ -205,6 +207,14 @@ export const batchSplits = counter(
   "Batches that were split, since a broker found them too large",
   topic
 )
+export const transactionDuration = histogram(
+  seconds,
+  "kafka.producer.transaction_duration",
+  "s",
+  "From when a transaction is begun until it is committed; with `error.type`, until it is aborted, or in doubt",
+  transactionalId,
+  error
+)
 export const bufferBytes = gauge("kafka.producer.buffer_used_bytes", "By", "Bytes in the producer's buffer")
 export const bufferRecords = gauge("kafka.producer.buffer_records", "{message}", "Records in the producer's buffer")
 export const bufferTotal = gauge("kafka.producer.buffer_total_bytes", "By", "The size of the producer's buffer")
@@ -341,6 +351,7 @@ export const definitions: ReadonlyArray<Definition> = [
   queueTime,
   recordRetries,
   batchSplits,
+  transactionDuration,
   bufferBytes,
   bufferRecords,
   bufferTotal,

@@ -1,8 +1,20 @@
-/** Pure. An error as the attribute `error.type`: a broker's code by its name, else the reason. Few of them, so that series stay few. */
+/** How something failed, as the attribute `error.type`: few of them, so that series stay few. */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 import * as ErrorCode from "../ErrorCode.ts"
-import type { KafkaError } from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 
-export const errorType = ({ reason }: KafkaError): string =>
+/** A broker's code by its name, else the reason. */
+export const errorType = ({ reason }: KafkaError.KafkaError): string =>
   "code" in reason && reason.code !== undefined && reason._tag !== "ZooKeeperRefused"
     ? ErrorCode.get(reason.code).name
     : reason._tag
+
+/** Of what the application wrote: also the tag or the name of its own error. Undefined where it did not fail, or was interrupted. */
+export const failureType = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return undefined
+  const error = Cause.squash(exit.cause)
+  if (error instanceof KafkaError.KafkaError) return errorType(error)
+  const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
+  return typeof tag === "string" ? tag : error instanceof Error ? error.name : "_OTHER"
+}
