@@ -44,7 +44,7 @@ export interface Parts {
 }
 
 /** A request about items, and how its answer is read. */
-export interface Question<I, A> {
+interface Question<I, A> {
   /** As the protocol spells it. */
   readonly api: string
   readonly route: (item: I) => Plan.Route

@@ -84,7 +84,7 @@ const types: ReadonlyArray<ConfigType | undefined> = [
 ]
 
 /** Where it comes from, and what type it has. */
-export const sourceOf = (number: number): ConfigSource => sources[number] ?? "unknown"
+const sourceOf = (number: number): ConfigSource => sources[number] ?? "unknown"
 
 interface Told {
   readonly name: string

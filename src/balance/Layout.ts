@@ -51,7 +51,7 @@ export interface Layout {
 }
 
 /** Who a member is. */
-export interface Self {
+interface Self {
   readonly hostname: string
   /** A new UUID at each call. */
   readonly uuid: () => string

@@ -9,7 +9,7 @@ export interface Seen {
   readonly lags: ReadonlyArray<GroupLag>
 }
 
-export interface Screen {
+interface Screen {
   readonly columns: number
   readonly rows: number
   readonly color: boolean

@@ -1,7 +1,7 @@
 /** Pure. How answers are shown: tables for people, lines of JSON for programs. */
 
 /** How a cell is painted, where there are colours. */
-export type Style = "good" | "warn" | "bad" | "dim" | "head"
+type Style = "good" | "warn" | "bad" | "dim" | "head"
 
 const codes: { readonly [style in Style]: string } = { good: "32", warn: "33", bad: "31", dim: "2", head: "1" }
 

@@ -28,7 +28,7 @@ export const placement = (
 const kinds: ReadonlyArray<string> = ["user", "client-id", "ip"] satisfies ReadonlyArray<QuotaKind>
 
 /** Words of quotas: `user=alice`, `client-id` (the default of all), `producer_byte_rate=1048576`, `request_percentage-`. */
-export interface QuotaWords {
+interface QuotaWords {
   readonly entity: QuotaEntity
   readonly set: { readonly [name: string]: number }
   readonly remove: ReadonlyArray<string>

@@ -77,7 +77,7 @@ export const compress = (bytes: Uint8Array, options: Options = {}): Uint8Array =
 }
 
 /** How frames are read. */
-export interface ReadOptions {
+interface ReadOptions {
   readonly anyHeaderChecksum?: boolean | undefined
 }
 

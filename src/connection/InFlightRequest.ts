@@ -5,7 +5,7 @@ import * as KafkaError from "../KafkaError.ts"
 import type { Api, SendOptions } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
 
-export type Resume = (effect: Effect.Effect<any, KafkaError.KafkaError>) => void
+type Resume = (effect: Effect.Effect<any, KafkaError.KafkaError>) => void
 
 export interface InFlightRequest {
   /** As errors name it: `Metadata`. */

@@ -32,7 +32,7 @@ export const signature = (secretAccessKey: string, scope: Scope, canonicalReques
 }
 
 /** A GET request that bears its signature in its query. */
-export interface Presigned {
+interface Presigned {
   readonly host: string
   readonly path: string
   readonly query: { readonly [name: string]: string }

@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import * as LogEvent from "../LogEvent.ts"
 
 /** A consumer whose stream is read. */
-export interface Source {
+interface Source {
   /** Completes with the first assignment. */
   readonly assigned: Effect.Effect<void>
   /** Ends fetching: the stream ends when what was delivered is through. */
@@ -20,7 +20,7 @@ export interface Source {
 }
 
 /** Hears of consumers whose streams begin. */
-export type Register = (source: Source) => void
+type Register = (source: Source) => void
 
 /** The register of the pipeline, if an operator asked for one. */
 const Registers = Context.Reference<ReadonlyArray<Register>>("samsa/consume/Registers", {

@@ -13,7 +13,7 @@ import type { TopicPartition } from "../TopicPartition.ts"
 import type { FetchSettings } from "../Transport.ts"
 
 /** Where positions were chosen by the application at an assignment. */
-export type OnAssigned = (
+type OnAssigned = (
   partitions: ReadonlyArray<TopicPartition>
 ) => Effect.Effect<ReadonlyArray<TopicPartition & { readonly start: Offset.Position }> | void, never, any>
 

@@ -194,7 +194,7 @@ export const wanted = Effect.fnUntraced(function* (
 })
 
 /** A position whose offset is to be found. */
-export interface Sought {
+interface Sought {
   readonly partition: TopicPartition.TopicPartition
   readonly at: Offset.Position
 }

@@ -23,7 +23,7 @@ export interface Machine<State, Event, Command> {
 }
 
 /** A machine that is driven. */
-export interface Driven<State, Event> {
+interface Driven<State, Event> {
   readonly now: () => number
   readonly state: () => State
   /** The event's turn comes, in order. */

@@ -37,7 +37,7 @@ export interface Shared {
 }
 
 /** What it asks of the driver after an answer. */
-export type Then = "nothing" | "metadata"
+type Then = "nothing" | "metadata"
 
 /** A node, and the leader's epoch. */
 interface Leader {

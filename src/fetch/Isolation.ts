@@ -9,7 +9,7 @@ import * as Records from "../protocol/records/Records.ts"
 import type { FetchedRecord } from "../Record.ts"
 
 /** A transaction that was aborted, as a Fetch response names it. */
-export interface Aborted {
+interface Aborted {
   readonly producerId: number
   readonly firstOffset: number
 }

@@ -25,7 +25,7 @@ export interface Settings {
 }
 
 /** What holds since the last join, by the coordinator's release. */
-export interface Terms {
+interface Terms {
   readonly sessionTimeout: number
   readonly rebalanceTimeout: number
   /** See `ClassicState.Settings`. */

@@ -131,7 +131,7 @@ export type Event =
   | { readonly _tag: "Left" }
 
 /** What the leader gives each member. */
-export type Assignments = ReadonlyArray<{
+type Assignments = ReadonlyArray<{
   readonly memberId: string
   readonly partitions: ReadonlyArray<TopicPartition>
   /** Of the assignor; null for none. */

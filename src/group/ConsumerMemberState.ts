@@ -40,7 +40,7 @@ export interface Owned extends IdPartition {
  * - `losing`: what was lost is being ended; then it joins, or fails
  * - `leaving`, `ended`
  */
-export type Phase = "waiting" | "joining" | "member" | "revoking" | "losing" | "leaving" | "ended"
+type Phase = "waiting" | "joining" | "member" | "revoking" | "losing" | "leaving" | "ended"
 
 export interface State {
   readonly phase: Phase

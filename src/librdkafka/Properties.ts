@@ -58,7 +58,7 @@ const ofSasl = (sasl: Security.Sasl<any>, mistakes: Array<string>): Properties =
 }
 
 /** What the application sets, of what is the same for producers and consumers. */
-export interface Security_ {
+interface Security_ {
   readonly tls?: boolean | Security.Tls | undefined
   readonly sasl?: Security.Sasl<any> | undefined
 }
@@ -276,4 +276,4 @@ export const plain = (properties: Properties): readonly [client: Plain, topic: P
 }
 
 /** Properties, with secrets in the clear. */
-export type Plain = { readonly [name: string]: string | number | boolean }
+type Plain = { readonly [name: string]: string | number | boolean }

@@ -10,7 +10,7 @@ import type { Fetched, PartitionReader } from "../Transport.ts"
 import type * as RdError from "./RdError.ts"
 
 /** Records of one read, and what they take. */
-export interface Buffered extends Fetched {
+interface Buffered extends Fetched {
   readonly bytes: number
 }
 

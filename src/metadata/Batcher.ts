@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import * as KafkaError from "../KafkaError.ts"
 
 /** What is asked: of `K`, questions `Q` that go together into one `B`, which is answered by an `A`. */
-export interface Batching<in K, in Q, B, A> {
+interface Batching<in K, in Q, B, A> {
   /** An empty batch, for questions like this one. */
   readonly open: (question: Q) => B
   /** Whether the question may go into this batch. */

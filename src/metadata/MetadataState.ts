@@ -218,7 +218,7 @@ export class MetadataState {
 }
 
 /** What a response told of the cluster. */
-export interface LearntCluster {
+interface LearntCluster {
   readonly change: Change | undefined
   /** Brokers whose addresses cannot be, and what is wrong with them. */
   readonly impossible: ReadonlyArray<{

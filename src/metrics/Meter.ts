@@ -58,7 +58,7 @@ interface Known {
 const registries = new WeakMap<Metric.MetricRegistry, Known>()
 
 /** How a gauge is made. */
-export interface GaugeOptions {
+interface GaugeOptions {
   readonly combine?: "sum" | "max" | undefined
   readonly more?: Attributes | undefined
   readonly most?: number | undefined

@@ -23,7 +23,7 @@ export interface Segment {
 export type { ProducerId } from "../engine/TransactionGate.ts"
 
 /** A batch as bytes, and what it was written for. */
-export interface Encoded {
+interface Encoded {
   readonly magic: 0 | 1 | 2
   readonly bytes: Uint8Array
   readonly producer: ProducerId | undefined

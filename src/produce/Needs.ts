@@ -2,7 +2,7 @@
 import * as KafkaError from "../KafkaError.ts"
 
 /** Whose record format is older than 2. */
-export type Old = "a broker before 0.11" | "its topic's log.message.format.version"
+type Old = "a broker before 0.11" | "its topic's log.message.format.version"
 
 /** A record format is older than 2. */
 export const needsFormat2 = (what: string, old: Old = "a broker before 0.11"): KafkaError.KafkaError =>

@@ -14,7 +14,7 @@ import type { Metric } from "./Report.ts"
 export type Serialize = (metrics: ReadonlyArray<Metric>, times: Times) => Uint8Array
 
 /** In nanoseconds since 1970. */
-export interface Times {
+interface Times {
   /** Since when totals count. */
   readonly from: bigint
   readonly to: bigint

@@ -13,7 +13,7 @@ export interface Metric {
   readonly points: ReadonlyArray<Point>
 }
 
-export interface Point {
+interface Point {
   readonly labels: { readonly [label: string]: string }
   readonly value: number
 }

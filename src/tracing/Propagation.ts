@@ -6,7 +6,7 @@ import type { ProduceRecord } from "../Record.ts"
 import * as Spans from "./Spans.ts"
 
 /** Writes it into records of a topic; `context` is the sender's. */
-export type Inject = (topic: string, records: ReadonlyArray<ProduceRecord>, context: Context.Context<never>) => void
+type Inject = (topic: string, records: ReadonlyArray<ProduceRecord>, context: Context.Context<never>) => void
 
 /** Makes it; undefined where nothing is to be written. */
 export const make: Effect.Effect<Inject | undefined> = Effect.map(Spans.current, (spans) => {

@@ -42,7 +42,7 @@ export const Settings: Context.Reference<Options> = Context.Reference<Options>("
   defaultValue: () => ({})
 })
 
-export type Attributes = Readonly<Record<string, string | number | undefined>>
+type Attributes = Readonly<Record<string, string | number | undefined>>
 
 /** A span that is begun. */
 export interface Begun {

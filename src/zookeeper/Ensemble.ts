@@ -16,7 +16,7 @@ import { type Client, Code, type Done, type Open } from "./Client.ts"
 import { type Answer, Tree } from "./Tree.ts"
 
 /** What was asked of the ensemble since it is there. */
-export interface Counts {
+interface Counts {
   readonly reads: number
   readonly writes: number
   /** Watches that fired. */

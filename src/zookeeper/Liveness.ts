@@ -12,7 +12,7 @@ const beatPart = 1 / 6
 const silentPart = 1 / 3
 
 /** What is to be done now. */
-export type Due = "lost" | "silent" | "beat" | undefined
+type Due = "lost" | "silent" | "beat" | undefined
 
 export class Liveness {
   /** The time-out of the session, as the server wants it. */

@@ -11,7 +11,7 @@ interface Entry {
 }
 
 /** A watch that fires once. */
-export type Watch = () => void
+type Watch = () => void
 
 export type Answer<A> = { readonly code: number; readonly answer?: A }
 

@@ -50,7 +50,7 @@ export interface EncodeOptions {
 let sizes = new Int32Array(1024)
 
 /** Records as bytes, with what the fixed fields of their batch have to say of them. */
-export interface LaidOut {
+interface LaidOut {
   /** The records, from `start` on. */
   readonly body: Uint8Array
   readonly start: number

@@ -115,7 +115,7 @@ const skipHeaders = (b: Uint8Array, at: number, next: number, count: number): nu
 }
 
 /** What a batch says of its records. */
-export interface BatchHead {
+interface BatchHead {
   readonly count: number
   readonly baseOffset: number
   readonly lastOffset: number

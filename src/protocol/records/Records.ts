@@ -101,7 +101,7 @@ const controlTypes = [
 ] as const
 
 /** What a control record says (`org.apache.kafka.common.record.ControlRecordType`). */
-export type ControlType = (typeof controlTypes)[number] | "unknown"
+type ControlType = (typeof controlTypes)[number] | "unknown"
 
 /** What a record of a control batch says: its key is int16 version, int16 type. */
 export const controlType = (record: FetchedRecord): ControlType => {

@@ -202,7 +202,7 @@ const topicByName = new Map(ofTopics.map((each) => [each.name, each]))
 const brokerByName = new Map(ofBrokers.map((each) => [each.name, each]))
 
 /** What of a cluster has to do with settings. */
-export interface Configured {
+interface Configured {
   readonly settings: ClusterSettings
   readonly topics: ReadonlyMap<string, Topic>
   /** Altered settings of brokers, by id; those under "" are of all brokers. */
@@ -259,7 +259,7 @@ export const check = (
 const isInvalidValue = (mistake: string) => mistake.startsWith("Invalid value")
 
 /** A setting with its value and where it comes from. */
-export interface Described {
+interface Described {
   readonly name: string
   readonly value: string
   readonly kind: Kind

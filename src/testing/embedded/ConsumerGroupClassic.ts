@@ -23,12 +23,12 @@ import * as Subscriptions from "./Subscriptions.ts"
 const protocolType = "consumer"
 
 /** A new member first learns its id (KIP-394). */
-export interface IdRequired {
+interface IdRequired {
   readonly idRequired: string
 }
 
 /** What a member that joins is answered. */
-export interface Joined {
+interface Joined {
   readonly memberId: string
   readonly epoch: number
   readonly protocolName: string

@@ -81,7 +81,7 @@ export interface Settings {
   readonly patterns: boolean
 }
 
-export type Migration = "bidirectional" | "upgrade" | "downgrade" | "disabled"
+type Migration = "bidirectional" | "upgrade" | "downgrade" | "disabled"
 
 export interface TopicView {
   readonly id: string

@@ -165,7 +165,7 @@ export const staticMemberOf = (state: State, memberId: string, instanceId: strin
 }
 
 /** Who comes: as it was known, or new; and whose place it takes. */
-export interface Arrival {
+interface Arrival {
   readonly member: Member
   readonly replaced: Member | undefined
 }

@@ -5,7 +5,7 @@ import type { EmbeddedCluster, Node } from "./Cluster.ts"
 import type { Session } from "./Sasl.ts"
 
 /** The connection that a request came by, as far as handlers need it. */
-export interface Caller {
+interface Caller {
   /** Who is at the other end, as `DescribeGroups` names it. */
   readonly host: string
   /** Undefined where the listener asks for no authentication. */

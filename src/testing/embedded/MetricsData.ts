@@ -4,7 +4,7 @@
  */
 
 /** A point of a metric. */
-export interface Point {
+interface Point {
   readonly labels: { readonly [name: string]: string | number | boolean }
   /** Of a histogram: the sum of what was seen. */
   readonly value: number

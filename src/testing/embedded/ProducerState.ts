@@ -33,7 +33,7 @@ export interface Marker {
 }
 
 /** What becomes of a batch: it is new, it was there already, or why not. */
-export type Verdict =
+type Verdict =
   | { readonly _tag: "Append" }
   | { readonly _tag: "Duplicate"; readonly baseOffset: number; readonly timestamp: number }
   | { readonly _tag: "OutOfOrder" }

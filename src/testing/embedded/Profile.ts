@@ -15,7 +15,7 @@ export type Release = "0.8.2" | "0.9" | "0.10.2" | "0.11" | "1.1" | "2.8" | "3.9
 export const releases: ReadonlyArray<Release> = ["0.8.2", "0.9", "0.10.2", "0.11", "1.1", "2.8", "3.9", "4.0", "4.4"]
 
 /** What becomes of a request before its body is read. */
-export type Verdict = "serve" | "close" | "silent" | "unsupported"
+type Verdict = "serve" | "close" | "silent" | "unsupported"
 
 /** What of a handler says which versions it serves. */
 interface Served {

@@ -6,7 +6,7 @@ import type { Node } from "./ClusterState.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
 
 /** What of a cluster has to do with it. */
-export interface Moving {
+interface Moving {
   readonly nodes: ReadonlyMap<number, Node>
   readonly changed: () => void
 }

@@ -5,7 +5,7 @@
 import { type Member, nothingOwned, type Owned, type Progress } from "./ConsumerGroupData.ts"
 import type { Partitions } from "./ServerAssignor.ts"
 
-export interface Step {
+interface Step {
   readonly targetEpoch: number
   readonly target: Partitions
   /** Whether somebody owns the partition, the member itself included. */

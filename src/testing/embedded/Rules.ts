@@ -40,7 +40,7 @@ export interface Rule {
 }
 
 /** Which rules: null and "any" are all. */
-export interface Filter {
+interface Filter {
   readonly resourceTypeFilter: number
   readonly resourceNameFilter: string | null
   readonly patternTypeFilter: number

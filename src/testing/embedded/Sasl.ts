@@ -21,7 +21,7 @@ export interface SaslSettings {
 }
 
 /** What a token leads to. */
-export type Step =
+type Step =
   | { readonly _tag: "Continue"; readonly token: Uint8Array }
   | { readonly _tag: "Done"; readonly token: Uint8Array; readonly user: string }
   | { readonly _tag: "Failed"; readonly message: string; readonly token?: Uint8Array }

@@ -6,7 +6,7 @@
 /** Partitions by topic id. */
 export type Partitions = ReadonlyMap<string, ReadonlySet<number>>
 
-export interface AssignedMember {
+interface AssignedMember {
   readonly instanceId: string | null
   /** The ids of the topics that it is subscribed to and that exist. */
   readonly topics: ReadonlySet<string>

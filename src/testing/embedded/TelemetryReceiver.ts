@@ -58,7 +58,7 @@ interface Connection {
 }
 
 /** Who asks. */
-export interface Who {
+interface Who {
   readonly node: number
   readonly clientId: string
   readonly instance: string

@@ -76,7 +76,7 @@ export interface Identity {
 }
 
 /** What InitProducerId comes to: it is refused, what is open is to be aborted first, or it is done. */
-export type Initialised = { readonly _tag: "Refused"; readonly code: number } | { readonly _tag: "Fence" | "Done" }
+type Initialised = { readonly _tag: "Refused"; readonly code: number } | { readonly _tag: "Fence" | "Done" }
 
 /** InitProducerId. `expected` is who asks to have its epoch raised (KIP-360). */
 export const initialise = (

@@ -13,7 +13,7 @@ import * as TransactionState from "./TransactionState.ts"
 import type { Identity, TopicPartition, Transaction } from "./TransactionState.ts"
 
 /** What of a cluster has to do with it. */
-export interface Coordinating extends Markers.Marked {
+interface Coordinating extends Markers.Marked {
   readonly settings: { readonly transactionVersion: number }
   readonly newProducerId: () => number
   /** How often a coordinator has moved: its epoch. */

@@ -9,7 +9,7 @@ import type { Producers } from "./ProducerState.ts"
 import type { Identity, TopicPartition } from "./TransactionState.ts"
 
 /** What the client knows: nothing of it, TRANSACTION_ABORTABLE, or that its write adds the partition. */
-export type Age = "old" | "abortable" | "adds"
+type Age = "old" | "abortable" | "adds"
 
 /** Why the write is refused; 0 where it may be made. */
 export const refusal = (
