@@ -1,7 +1,7 @@
 /** Transactions on real brokers: all or nothing, fenced producers, and what coordinators of each age do. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Exit, Schema, Stream } from "effect"
-import { Consumer, Kafka, KafkaError, Producer, Topic, Transaction } from "samsa"
+import { Effect, Exit, Layer, Metric, Schema, Stream } from "effect"
+import { Admin, Consumer, Kafka, KafkaError, Metrics, Producer, Topic, Transaction } from "samsa"
 import * as KafkaServer from "./KafkaServer.ts"
 import type { Mode, Version } from "./KafkaVersion.ts"
 
@@ -130,3 +130,83 @@ for (const [version, mode] of brokers) {
     }
   )
 }
+
+/** Whose coordinators have both transaction versions (KIP-890). */
+layer(KafkaServer.layer({ version: "4.4.0", mode: "kraft" }), { excludeTestServices: true })(
+  "Kafka 4.4.0, transaction.version 1 and 2",
+  (it) => {
+    it.effect("the cluster goes from one to the other, and back, under clients that go on", () =>
+      Effect.gen(function* () {
+        const server = yield* KafkaServer.KafkaServer
+        yield* server.createTopic("levels", { partitions: 4 })
+        const topic = texts("levels")
+        const client = Kafka.layer({ bootstrap: server.bootstrap })
+        const all: Record<string, number> = {}
+        yield* Effect.gen(function* () {
+          const admin = yield* Admin.Admin
+          const goTo = (level: number, type: "upgrade" | "safe-downgrade") =>
+            Effect.andThen(
+              Admin.orFail(admin.updateFeatures([{ feature: "transaction.version", level, type }])),
+              Effect.repeat(admin.describeFeatures(), {
+                until: (features) => features.find(({ name }) => name === "transaction.version")?.level === level
+              })
+            )
+          const some = (name: string, { run }: Transaction.Transactions["Service"]) =>
+            Effect.gen(function* () {
+              for (let i = 0; i < 5; i++) {
+                yield* run(send(topic, `${name}${i}`))
+                all[`${name}${i}`] = 8
+                const failed = yield* Effect.exit(run(Effect.andThen(send(topic, "aborted"), Effect.fail("no"))))
+                assert.deepStrictEqual(failed, Exit.fail("no"))
+              }
+            })
+          /** Of a client that comes now; gives how often it added partitions, which with version 2 add themselves. */
+          const fresh = (name: string) =>
+            Effect.gen(function* () {
+              yield* some(name, yield* Transaction.make({ transactionalId: "fresh" }))
+              const added = (yield* Metric.snapshot).find(
+                ({ attributes, id }) =>
+                  id === Metrics.names.requestLatency && attributes?.["kafka.api.name"] === "AddPartitionsToTxn"
+              )
+              return added?.type === "Histogram" ? added.state.count : 0
+            }).pipe(
+              Effect.scoped,
+              Effect.provide(client, { local: true }),
+              Effect.provideService(Metric.MetricRegistry, new Map())
+            )
+          const first = yield* Transaction.make({ transactionalId: "first" })
+          yield* some("a", first)
+          assert.strictEqual(yield* fresh("b"), 0)
+          yield* goTo(1, "safe-downgrade")
+          yield* some("c", first)
+          // Five that commit, and five that abort.
+          assert.isAtLeast(yield* fresh("d"), 10)
+          const old = yield* Transaction.make({ transactionalId: "old" }).pipe(
+            Effect.provide(yield* Layer.build(Layer.fresh(client)))
+          )
+          yield* some("e", old)
+          // In the midst of transactions of both.
+          for (const [name, { run }] of [
+            ["first", first],
+            ["old", old]
+          ] as const) {
+            yield* run(
+              Effect.gen(function* () {
+                yield* send(topic, name)
+                yield* goTo(2, "upgrade")
+                yield* send(topic, name)
+              })
+            )
+            all[name] = 16
+            yield* goTo(1, "safe-downgrade")
+          }
+          yield* goTo(2, "upgrade")
+          yield* some("f", first)
+          yield* some("g", old)
+          assert.strictEqual(yield* fresh("h"), 0)
+          assert.deepStrictEqual(yield* read(topic), all)
+        }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(Admin.layer(), client)))
+      })
+    )
+  }
+)
