@@ -239,6 +239,11 @@ export interface Consumer<out A> {
   >
   /** The next offset that will be delivered. Waits for the first assignment; fails with `NotOwned`. */
   readonly position: (partition: TopicPartition) => Effect.Effect<number, KafkaError.KafkaError>
+  /**
+   * The next offset of each partition that is ours; of a bounded read that is through, where it ended: another consumer
+   * may `seek` to it, and goes on. Waits as `position` does. PyKafka: held_offsets, which are one less.
+   */
+  readonly positions: Effect.Effect<ReadonlyArray<TopicPartition & { readonly offset: number }>, KafkaError.KafkaError>
   /** Goes on from elsewhere; what was delivered and is not done is forgotten. Waits for the first assignment; fails with `NotOwned`. */
   readonly seek: (partition: TopicPartition, to: Offset.Position) => Effect.Effect<void, KafkaError.KafkaError>
   /** Delivers nothing of these until `resume`, now and when they are assigned. They stay ours. */

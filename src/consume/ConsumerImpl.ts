@@ -294,6 +294,9 @@ export const make = (engine: Engine) => {
       })
     }),
     position: (place: Place) => Effect.map(owned(place), (partition) => partition.position!),
+    positions: Effect.map(engine.settled, (list) =>
+      list.flatMap(({ place, position }) => (position === undefined ? [] : [{ ...place, offset: position }]))
+    ),
     seek: (place: Place, to: Offset.Position) =>
       Effect.gen(function* () {
         const wrong = mistake(to)
