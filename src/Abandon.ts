@@ -16,6 +16,34 @@ export const abandonable = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effec
     })
   )
 
+/** Failures that neither a retry nor a dead letter is for: the program is to be mended. */
+const mistakes = new WeakSet<object>()
+
+/** Whether something gave what is no Effect, and this is what was said of it. */
+export const isMistake = (error: unknown): boolean => typeof error === "object" && error !== null && mistakes.has(error)
+
+/**
+ * An Effect that a function of the application gave; what JavaScript may give in its place is `Misuse`, said by name:
+ * the runtime would end the fiber without another step. Looked at as a property, since this is done for each record.
+ */
+export const effectOf = <A, E, R>(
+  given: Effect.Effect<A, E, R>,
+  what: string,
+  where?: { readonly transactionalId?: string | undefined }
+): Effect.Effect<A, E | KafkaError.KafkaError, R> => {
+  if ((given as Partial<typeof given> | null | undefined)?.[Effect.TypeId] !== undefined) return given
+  const found: unknown = given
+  const but =
+    found instanceof Promise
+      ? "a Promise: `Effect.promise(() => …)` makes one of it, or `Effect.tryPromise`, and the function is not async"
+      : found === undefined
+        ? "undefined: is a `return` missing?"
+        : typeof found
+  const error = KafkaError.make({ _tag: "Misuse", message: `${what} is no Effect, but ${but}`, ...where })
+  mistakes.add(error)
+  return Effect.fail(error)
+}
+
 /** What is to be told of what has died, or was interrupted by itself. */
 export const defectOf = (cause: Cause.Cause<unknown>): unknown =>
   Cause.hasInterruptsOnly(cause)

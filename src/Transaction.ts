@@ -36,6 +36,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { effectOf } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
 import * as Cluster from "./Cluster.ts"
@@ -331,13 +332,10 @@ export const make = Effect.fnUntraced(function* (
   const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
     unlessWithin(engine, transactionalId, permit.withPermits(1)(self))
 
-  /** What JavaScript may give in its place is told. */
-  const effectOf = (self: unknown, what: string): Effect.Effect<any, any, any> =>
-    Effect.isEffect(self) ? self : Effect.fail(misuse(`${what} is no Effect`, { transactionalId }))
-
   return Transactions.of({
     transactionalId,
-    run: (effect) => inTurn(observed(once(effectOf(effect, "what is run")))) as Effect.Effect<any, any, any>,
+    run: (effect) =>
+      inTurn(observed(once(effectOf(effect, "what is run", { transactionalId })))) as Effect.Effect<any, any, any>,
     process: (consumer, handler, options = {}) =>
       Effect.flatMap(processing(handler, options), (settings): Effect.Effect<void, any, any> => {
         const taken = (consumer as { readonly [Taking.taking]?: Taking.Taking })[Taking.taking]
@@ -350,7 +348,9 @@ export const make = Effect.fnUntraced(function* (
           taking: Taking.ofCluster(taken, () => cluster.clusterId()),
           waits: cluster.retry,
           attempt: (batch, ended) => {
-            const handled = Effect.suspend(() => effectOf(handler(batch.records as never), "what a handler gives"))
+            const handled = Effect.suspend(() =>
+              effectOf(handler(batch.records as never), "what a handler gives", { transactionalId })
+            )
             return inTurn(observed(once(handled, batch, ended), () => Spans.linksOf(batch.records.map(raw))))
           },
           resolve: engine.initialize

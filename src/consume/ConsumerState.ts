@@ -2,6 +2,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { effectOf } from "../Abandon.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { Partition } from "./AssignedPartition.ts"
@@ -85,7 +86,12 @@ export class ConsumerState {
           )
           return onUndecodable === "skip"
             ? told
-            : Effect.andThen(host.provide(Effect.suspend(() => onUndecodable({ ...place, record, error }))), told)
+            : Effect.andThen(
+                host.provide(
+                  Effect.suspend(() => effectOf(onUndecodable({ ...place, record, error }), "what onUndecodable gives"))
+                ),
+                told
+              )
         }
       }
       this.partitions.set(partition.key, partition)

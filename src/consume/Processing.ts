@@ -11,6 +11,7 @@ import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Abandon from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -86,7 +87,8 @@ const isAborted: ReadonlySet<number> = new Set([
 
 /** Whoever has the transactional id, or the instance's, now: this one never has it again. Nor has what is closed. */
 const isOver = (error: unknown): boolean =>
-  KafkaError.isKafkaError(error) && (error.reason._tag === "Fenced" || error.reason._tag === "Closed")
+  Abandon.isMistake(error) ||
+  (KafkaError.isKafkaError(error) && (error.reason._tag === "Fenced" || error.reason._tag === "Closed"))
 
 /** Processes until nothing comes any more, or something fails for good. */
 export const run = <E, R>({

@@ -10,6 +10,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as LogEvent from "../LogEvent.ts"
+import { effectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import { Signal } from "../Signal.ts"
 import * as Apart from "./Apart.ts"
@@ -88,7 +89,11 @@ const hooks =
     hook === undefined || list.length === 0
       ? Effect.void
       : Apart.within(
-          context.provide(Effect.suspend(() => hook(list.map((partition) => partition.place)))),
+          context.provide(
+            Effect.suspend(() =>
+              Effect.orDie(effectOf(hook(list.map((partition) => partition.place)), "what onRevoked or onLost gives"))
+            )
+          ),
           within
         ).pipe(
           Effect.flatMap((hasEnded) =>

@@ -18,15 +18,16 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
+import * as Abandon from "../Abandon.ts"
 import * as Spans from "../tracing/Spans.ts"
 import type { KafkaError } from "../KafkaError.ts"
-import * as LogEvent from "../LogEvent.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
-import * as DeadLetter from "./DeadLetter.ts"
+import type { DeadLetters } from "./DeadLetter.ts"
 import type { Engine } from "./Engine.ts"
 import { Signal } from "../Signal.ts"
 import { Lane, laneOf, type Waiting } from "./Lanes.ts"
+import { handlerFailed } from "./Told.ts"
 
 /** How records are handled. */
 export interface Policy {
@@ -36,7 +37,7 @@ export interface Policy {
   /** Over all partitions. */
   readonly maxConcurrency: number
   readonly retry: Schedule.Schedule<any, any, any, any> | undefined
-  readonly deadLetter: { readonly letters: DeadLetter.DeadLetters; readonly when: (error: any) => boolean } | undefined
+  readonly deadLetter: { readonly letters: DeadLetters; readonly when: (error: any) => boolean } | undefined
 }
 
 type Handler = (record: AnyRecord) => Effect.Effect<unknown, any, any>
@@ -68,7 +69,7 @@ const recover = (
       if (Cause.hasInterrupts(cause)) return yield* Effect.failCause(cause)
       // A defect is no error that a schedule was written for: it is not tried again.
       const failure = Cause.findError(cause)
-      if (step === undefined || failure._tag === "Failure") break
+      if (step === undefined || failure._tag === "Failure" || Abandon.isMistake(failure.success)) break
       const delay = yield* Pull.matchEffect(step(clock.currentTimeMillisUnsafe(), failure.success), {
         onSuccess: ([, duration]) => Effect.succeed(duration),
         onFailure: (cause) => Effect.failCause(cause),
@@ -83,24 +84,11 @@ const recover = (
       attempts++
     }
     const error = Cause.squash(cause)
+    if (Abandon.isMistake(error)) return yield* Effect.failCause(cause)
     if (deadLetter === undefined || !deadLetter.when(error)) return yield* Effect.failCause(cause)
     yield* deadLetter.letters.send(partition, raw(record), error, attempts)
     return undefined
   })
-
-/** What a handler fails with says nothing of its record, and its type is the application's: the place is logged. */
-const told = (
-  partition: Partition,
-  record: AnyRecord | undefined,
-  cause: Cause.Cause<unknown>
-): Effect.Effect<void> => {
-  if (record === undefined || Cause.hasInterruptsOnly(cause)) return Effect.void
-  const { partition: id, topic } = partition
-  const { offset } = raw(record)
-  const reason = DeadLetter.reasonOf(Cause.squash(cause))
-  const text = `the record of ${topic}-${id} at offset ${offset} could not be handled, which ends run: ${reason}`
-  return LogEvent.log("handlerFailed", text, { topic, partition: id, offset })
-}
 
 const settle = (record: AnyRecord, outcome: unknown): void => {
   if (outcome !== abandoned) doneUnsafe(record)
@@ -147,7 +135,7 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
     const since = partition.host.now()
     return Effect.onExit(all, (exit) => {
       if (!wasPaused) partition.host.handled(partition, since, exit)
-      return Exit.isSuccess(exit) ? Effect.void : told(partition, records[i], exit.cause)
+      return Exit.isSuccess(exit) ? Effect.void : handlerFailed(partition, records[i], exit.cause)
     })
   }
   return Effect.flatMap(next(partition), (array) =>
@@ -205,7 +193,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
     })
     const watched = Effect.onError(drain, (cause) => {
       partition.host.handled(partition, since, Exit.failCause(cause))
-      return told(partition, taken?.record, cause)
+      return handlerFailed(partition, taken?.record, cause)
     })
     return lane.arrived.pipe(
       Effect.andThen(partition.unpaused),
@@ -375,10 +363,11 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
   Effect.suspend(() => {
     const permits = policy.maxConcurrency === Infinity ? undefined : Semaphore.makeUnsafe(policy.maxConcurrency)
     const { deadLetter } = policy
+    const given: Handler = (record) => Abandon.effectOf(handler(record), "what a handler gives")
     return Effect.andThen(
       engine.reading.claim("run"),
       overPartitions(engine, "yes", (partition, context) => {
-        const handle = handlerOf(partition, traced(engine, partition, handler, context), policy, permits)
+        const handle = handlerOf(partition, traced(engine, partition, given, context), policy, permits)
         if (deadLetter !== undefined) {
           partition.onUndecodable = (record, error) =>
             deadLetter.when(error)
@@ -397,4 +386,10 @@ export const eachPartition = (
   engine: Engine,
   claim: Effect.Effect<void, KafkaError>,
   pipeline: (partition: Partition) => Effect.Effect<unknown, any, any>
-): Effect.Effect<void, any, any> => Effect.andThen(claim, overPartitions(engine, "no", pipeline))
+): Effect.Effect<void, any, any> =>
+  Effect.andThen(
+    claim,
+    overPartitions(engine, "no", (partition) =>
+      Abandon.effectOf(pipeline(partition), "what a pipeline of eachPartition gives")
+    )
+  )

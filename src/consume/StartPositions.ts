@@ -8,6 +8,7 @@
 import * as EffectContext from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { effectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import { shown } from "../Checks.ts"
 import type { Cluster } from "../Cluster.ts"
@@ -78,7 +79,7 @@ const chosenBy = (
   return Effect.raceFirst(
     apart(
       Effect.provideService(
-        Effect.suspend(() => onAssigned(places)),
+        Effect.suspend(() => effectOf(onAssigned(places), "what onAssigned gives")),
         Choosing,
         true
       )

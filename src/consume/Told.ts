@@ -1,7 +1,10 @@
 /** What a consumer's events say in the log, besides those that are logged where they come up. */
-import type * as Effect from "effect/Effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import { type AnyRecord, raw } from "./ConsumerRecord.ts"
+import * as DeadLetter from "./DeadLetter.ts"
 import type { ConsumerEvent } from "./Events.ts"
 
 /** Makes what is told of each event. `member` is who we are in the group now. */
@@ -48,4 +51,18 @@ export const make = (
         )
     }
   }
+}
+
+/** What a handler fails with says nothing of its record, and its type is the application's: the place is logged. */
+export const handlerFailed = (
+  where: TopicPartition.TopicPartition,
+  record: AnyRecord | undefined,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<void> => {
+  if (record === undefined || Cause.hasInterruptsOnly(cause)) return Effect.void
+  const { partition, topic } = where
+  const { offset } = raw(record)
+  const reason = DeadLetter.reasonOf(Cause.squash(cause))
+  const text = `the record of ${topic}-${partition} at offset ${offset} could not be handled, which ends run: ${reason}`
+  return LogEvent.log("handlerFailed", text, { topic, partition, offset })
 }
