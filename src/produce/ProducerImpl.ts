@@ -81,9 +81,12 @@ export const make = Effect.fnUntraced(function* (
     fork: run,
     closed: Deferred.await(closed)
   })
-  const failed = failures(metrics, monotonic, transport.clientId, (effect) => void run(effect))
+  const tells = Told.failures(transport.clientId, (effect) => void run(effect))
   const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
-    if (Result.isFailure(outcome)) failed(topic, partition, outcome.failure)
+    if (Result.isFailure(outcome)) {
+      metrics.failed(topic, 1, outcome.failure)
+      tells(topic, partition, outcome.failure, monotonic())
+    }
     reports.report(topic, partition, outcome)
   })
   const inject = yield* Propagation.make
@@ -162,7 +165,9 @@ export const make = Effect.fnUntraced(function* (
       const since = monotonic()
       const wrong = Placement.mistake(topic, entries)
       if (wrong !== undefined) return Effect.die(wrong)
-      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused)
+      // Whoever looks at no Result hears of it in the log.
+      const unsent = (error: KafkaError.KafkaError) => tells(topic.name, undefined, error, monotonic())
+      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused, unsent)
       started?.(batch)
       const enter = (end: number) =>
         Effect.callback<void>((resume) => {
@@ -200,20 +205,6 @@ export const make = Effect.fnUntraced(function* (
     flush: engine.flush
   }
 })
-
-/** Counts records that have failed, and tells of them. */
-const failures = (
-  metrics: ProducerMetrics,
-  now: () => number,
-  client: string | undefined,
-  run: (effect: Effect.Effect<void>) => void
-) => {
-  const told = Told.failures(client, run)
-  return (topic: string, partition: number, error: KafkaError.KafkaError): void => {
-    metrics.failed(topic, 1, error)
-    told(topic, partition, error, now())
-  }
-}
 
 /** A producer outlives its Scope only by mistake. */
 const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer" })

@@ -35,6 +35,7 @@ export class SendAll<A> {
   /** Hears of the first failure, when it happens. */
   #failed: ((error: KafkaError) => void) | undefined
   readonly #refused: ((error: KafkaError) => void) | undefined
+  readonly #unsent: ((error: KafkaError) => void) | undefined
   #failure: KafkaError | undefined
   // Runs of records of one partition are the rule: they skip the Map.
   #last: Part | undefined
@@ -45,9 +46,15 @@ export class SendAll<A> {
   #reached = 0
   readonly #apart = new Set<number>()
 
-  /** `refused` hears of the first failure, too. */
-  constructor(topic: string, length: number, refused?: (error: KafkaError) => void) {
+  /** `refused` hears of the first failure, too; `unsent` of each entry that fails before the engine has it. */
+  constructor(
+    topic: string,
+    length: number,
+    refused?: (error: KafkaError) => void,
+    unsent?: (error: KafkaError) => void
+  ) {
     this.#topic = topic
+    this.#unsent = unsent
     this.#refused = refused
     this.#left = length
     this.#outcomes = Array.from({ length })
@@ -113,7 +120,9 @@ export class SendAll<A> {
     return this.#outcomes[index] === undefined
   }
 
+  /** Of an entry that the engine does not have. */
   fail(index: number, error: KafkaError): void {
+    this.#unsent?.(error)
     this.settle(index, Result.fail(error))
   }
 

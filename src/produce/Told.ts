@@ -39,7 +39,7 @@ const apart = 60_000
 export const failures = (
   client: string | undefined,
   run: (effect: Effect.Effect<void>) => void
-): ((topic: string, partition: number, error: KafkaError, now: number) => void) => {
+): ((topic: string, partition: number | undefined, error: KafkaError, now: number) => void) => {
   const counts = new Map<string, { count: number; at: number }>()
   return (topic, partition, error, now) => {
     const key = `${errorType(error)} ${topic}`
@@ -48,7 +48,8 @@ export const failures = (
     one.count++
     one.at = now
     if (!LogEvent.isTold(one.count)) return
-    const text = `a record of ${topic}-${partition} has failed: ${error.message} (${one.count} so far)`
+    const where = partition === undefined ? topic : `${topic}-${partition}`
+    const text = `a record of ${where} has failed: ${error.message} (${one.count} so far)`
     run(LogEvent.log("recordFailed", text, { client, topic, partition }))
   }
 }
