@@ -450,10 +450,19 @@ export const Reason: Schema.Union<typeof reasons> = Schema.Union(reasons)
 /** What a Schema says, a line for each issue and one for its path, as a message of one line. */
 const inOneLine = (issue: string): string => issue.replace(/\n\s+/g, " ").replaceAll("\n", "; ")
 
+/** What the system's words for it ask for. */
+const hintOf = ({ attempts }: Unreachable): string => {
+  const causes = attempts.map(({ cause }) => cause).join()
+  const address = "the address right (that in bootstrap, or advertised.listeners of the cluster)?"
+  if (/ENOTFOUND|EAI_AGAIN/.test(causes)) return `; no such host is known here: is ${address}`
+  if (/ECONNREFUSED/.test(causes)) return `; nothing listens there: is the broker up, and ${address}`
+  return ""
+}
+
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
-      return `no broker could be reached: ${reason.attempts.map((a) => `${a.address} (${a.cause})`).join(", ")}`
+      return `no broker could be reached: ${reason.attempts.map((a) => `${a.address} (${a.cause})`).join(", ")}${hintOf(reason)}`
     case "Closed":
       return `this ${reason.what} is closed: its Scope has ended; use it within the Scope that made it, or make another`
     case "TimedOut":

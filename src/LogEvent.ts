@@ -133,6 +133,11 @@ export class Lasting {
     return this.#lasts ? "Warn" : "Debug"
   }
 
+  /** When the first of these failures was, in milliseconds of the monotonic clock. */
+  get since(): number {
+    return this.#since
+  }
+
   /** It is over; true where a warning has told of it. */
   cured(): boolean {
     const lasted = this.#lasts

@@ -81,11 +81,7 @@ export class Observed {
       const level = error.reason._tag === "Closed" ? undefined : this.#failing.failed(this.#context.now())
       return level === undefined
         ? Effect.void
-        : this.#log(
-            "connectFailed",
-            `cannot connect to ${this.#who}: ${error.message}${hintOf(error, this.#id)}`,
-            level
-          )
+        : this.#log("connectFailed", `cannot connect to ${this.#who}: ${error.message}`, level)
     })
   }
 
@@ -126,14 +122,4 @@ export class Observed {
     const text = `${this.#who} throttles us: ${api} by ${millis} ms (quota; the ${count}${count === 1 ? "st" : "th"} time)`
     this.#context.fork(this.#log("throttled", text, millis >= throttledLong ? "Warn" : undefined))
   }
-}
-
-/** What may be done about it, where the error does not say so itself. */
-const hintOf = ({ reason }: KafkaError.KafkaError, id: number): string => {
-  if (reason._tag !== "Unreachable") return ""
-  const causes = reason.attempts.map(({ cause }) => cause).join()
-  const from = id < 0 ? "the address in bootstrap" : "the address that the cluster tells (advertised.listeners)"
-  if (/ENOTFOUND|EAI_AGAIN/.test(causes)) return `; no such host is known here: is ${from} right?`
-  if (/ECONNREFUSED/.test(causes)) return `; nothing listens there: is the broker up, and ${from} right?`
-  return ""
 }

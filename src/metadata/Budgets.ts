@@ -33,7 +33,7 @@ export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
   const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
   /** What is asked for again and again, by whom ever, is told once. */
   const asking = new Map<string, LogEvent.Lasting>()
-  const told = <A>(self: Asked<A>, waitingFor: string): Asked<A> =>
+  const told = <A>(self: Asked<A>, waitingFor: string, limit: number): Asked<A> =>
     Effect.tapError(self, (error) =>
       Effect.flatMap(Clock.Clock, (clock) => {
         if (!isTransient(error)) return Effect.void
@@ -42,20 +42,19 @@ export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
           if (asking.size >= rememberedAtMost) asking.clear()
           asking.set(waitingFor, (one = new LogEvent.Lasting()))
         }
-        if (one.failed(Backoff.monotonic(clock)) !== "Warn") return Effect.void
+        const now = Backoff.monotonic(clock)
+        if (one.failed(now) !== "Warn") return Effect.void
         const { partition, topic } = error.reason
-        const text = `${waitingFor}: tried again, for ${millis} ms in all (metadataTimeout): ${error.message}`
+        const sofar = `for ${Math.floor((now - one.since) / 1000)} s so far, ${limit / 1000} s at most (metadataTimeout)`
+        const text = `${waitingFor} is asked for again, ${sofar}: ${error.message}`
         return LogEvent.log("metadataRetried", text, { topic, partition })
       })
     ).pipe(Effect.tap(() => Effect.sync(() => asking.delete(waitingFor))))
   return {
     once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false, retry),
-    retried: (self, waitingFor, within = Infinity) =>
-      Backoff.within(
-        told(self, waitingFor),
-        { ...budget(waitingFor), millis: Math.min(millis, within) },
-        isTransient,
-        retry
-      )
+    retried: (self, waitingFor, within = Infinity) => {
+      const limit = Math.min(millis, within)
+      return Backoff.within(told(self, waitingFor, limit), { ...budget(waitingFor), millis: limit }, isTransient, retry)
+    }
   }
 }
