@@ -2,7 +2,7 @@
  * The network bench: Samsa beside kafkajs and @platformatic/kafka on one real broker, in one run. The broker (full
  * JIT) has one processor, the client the other; each client runs in a process of its own and is warmed first.
  *
- * node test/bench/network.ts [--quick] [--only sendAll,sendAll1k,send,first,consume,run,text,json,consume1,consume1000,idle] [--clients samsa,…]
+ * node test/bench/network.ts [--quick] [--only sendAll,sendAll1k,send,first,transactions,consume,run,text,json,consume1,consume1000,idle] [--clients samsa,…]
  *                            [--rounds 3] [--profile DIR] [--version 4.4.0] [--floor PROGRAM]
  *                            [--produce-floor PROGRAM]
  *
@@ -18,17 +18,21 @@ import * as Path from "node:path"
 import { createRequire } from "node:module"
 import { parseArgs } from "node:util"
 import { Effect } from "effect"
+import * as KafkaJars from "../integration/KafkaJars.ts"
 import * as KafkaServer from "../integration/KafkaServer.ts"
 import type { Version } from "../integration/KafkaVersion.ts"
 import * as NodeRdkafka from "../integration/NodeRdkafka.ts"
 import * as Processes from "../integration/Processes.ts"
-import { json } from "./network/Contender.ts"
+import { json, perCall, value } from "./network/Contender.ts"
 import type { Result } from "./network/Meter.ts"
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    only: { type: "string", default: "sendAll,sendAll1k,send,first,consume,run,text,json,consume1,consume1000,idle" },
+    only: {
+      type: "string",
+      default: "sendAll,sendAll1k,send,first,transactions,consume,run,text,json,consume1,consume1000,idle"
+    },
     clients: { type: "string", default: "kafkajs,platformatic,samsa,samsa-rdkafka" },
     rounds: { type: "string" },
     profile: { type: "string" },
@@ -40,6 +44,7 @@ const { values: options } = parseArgs({
 const works = options.only.split(",")
 /** These are measured at producing alone. */
 const producersOnly: ReadonlySet<string> = new Set(["samsa-plain", "rdkafka"])
+const withTransactions: ReadonlySet<string> = new Set(["kafkajs", "platformatic", "samsa"])
 const isThere = (client: string): boolean => {
   if (client !== "rdkafka") return true
   try {
@@ -51,7 +56,11 @@ const isThere = (client: string): boolean => {
 }
 const clients = options.clients.split(",").filter(isThere)
 const clientsAt = (work: string): ReadonlyArray<string> =>
-  isConsuming(work) ? clients.filter((client) => !producersOnly.has(client)) : clients
+  work === "transactions"
+    ? [...clients.filter((client) => withTransactions.has(client)), "java"]
+    : isConsuming(work)
+      ? clients.filter((client) => !producersOnly.has(client))
+      : clients
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 3))
 /** Partitions of the topic of each work. */
 const partitionsOf: Readonly<Record<string, number>> = { consume1: 1, consume1000: 1000, idle: 1000 }
@@ -65,10 +74,15 @@ const kafkajs = createRequire(import.meta.url)("kafkajs")
 const print = (text: string) => Effect.sync(() => void process.stdout.write(`${text}\n`))
 
 /** What a process that runs to its end has printed last. */
-const lastLine = (name: string, command: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}) =>
+const lastLine = (
+  name: string,
+  command: ReadonlyArray<string>,
+  env: NodeJS.ProcessEnv = {},
+  executable = process.execPath
+) =>
   Effect.callback<string, Error>((resume) => {
     const pinned = Os.availableParallelism() > 1 ? ["taskset", "-c", "1"] : []
-    const [first, ...rest] = [...pinned, process.execPath, ...command]
+    const [first, ...rest] = [...pinned, executable, ...command]
     const child = spawn(first!, rest, {
       detached: true,
       stdio: ["ignore", "pipe", "inherit"],
@@ -131,6 +145,27 @@ const runClient = (client: string, work: string, server: KafkaServer.KafkaServer
   return Effect.map(lastLine(`${client} ${work}`, command, env), (line) => JSON.parse(line) as Result)
 }
 
+/** Runs Java's own client, as a client. */
+const runJava = (server: KafkaServer.KafkaServer["Service"], topic: string) =>
+  Effect.gen(function* () {
+    const classPath = yield* KafkaJars.classPath(options.version as Version)
+    const times = options.quick ? ["1000", "2000"] : ["4000", "8000"]
+    const source = Path.join(folder, "network", "Transactions.java")
+    const quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
+    const args = [
+      quiet,
+      "-cp",
+      classPath,
+      source,
+      server.bootstrap[0]!,
+      topic,
+      String(perCall),
+      ...times,
+      value.toString()
+    ]
+    return JSON.parse(yield* lastLine("java transactions", args, {}, "java")) as Result
+  })
+
 /** How many records a topic holds, asked by a client that is not ours. */
 const held = (server: KafkaServer.KafkaServer["Service"], topic: string) =>
   Effect.promise(async () => {
@@ -152,6 +187,7 @@ const titles: Readonly<Record<string, string>> = {
   sendAll: "calls of 1000 records of 100 B, five in flight",
   sendAll1k: "calls of 1000 records of 1 KiB, five in flight",
   send: "100 concurrent sends of one record of 100 B",
+  transactions: "transactions of 1000 records of 100 B, one after the other",
   first: "100 concurrent sends: the first 60 000 records of a process",
   consume: "consuming by arrays, records of 100 B, 4 partitions",
   run: "consuming by a handler for each record, records of 100 B, 4 partitions",
@@ -200,9 +236,13 @@ const bench = Effect.gen(function* () {
         const result =
           client === "floor"
             ? yield* runFloor(program!, server, topic, partitions)
-            : yield* runClient(client, work, server, topic)
+            : client === "java"
+              ? yield* runJava(server, topic)
+              : yield* runClient(client, work, server, topic)
         const there = isConsuming(work) ? consumed : work === "idle" ? 0 : yield* held(server, topic)
-        if (isConsuming(work) ? result.total < consumed : there !== result.total) {
+        // Markers of transactions have offsets too.
+        const isShort = work === "transactions" ? there < result.total : there !== result.total
+        if (isConsuming(work) ? result.total < consumed : isShort) {
           return yield* Effect.fail(new Error(`${client} ${work}: counted ${result.total}, the topic holds ${there}`))
         }
         results.get(client)!.push(result)

@@ -11,6 +11,8 @@ export interface Contender {
   readonly sendAll: (target: Target, meter: Meter) => Promise<void>
   /** A hundred loops, each of which sends one record and waits for its acknowledgement. */
   readonly send: (target: Target, meter: Meter) => Promise<void>
+  /** One transaction after the other, each of `perCall` records. */
+  readonly transactions?: (target: Target, meter: Meter) => Promise<void>
   /** As a group's only member, from the beginning, looking at each key and value; then commits. */
   readonly consume: (target: Target, meter: Meter, how: How) => Promise<void>
 }

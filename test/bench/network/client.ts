@@ -24,7 +24,7 @@ if (work === "idle") {
   process.stdout.write(JSON.stringify(meter.result()) + "\n")
 } else {
   const method = { sendAll1k: "sendAll", first: "send" }[work] ?? work
-  await contender[method as "sendAll" | "send"]({ bootstrap, topic }, meter)
+  await contender[method as "sendAll" | "send" | "transactions"]!({ bootstrap, topic }, meter)
   process.stdout.write(JSON.stringify(meter.result()) + "\n")
 }
 process.exit(0)

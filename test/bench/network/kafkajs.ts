@@ -36,6 +36,24 @@ export const contender: Contender = {
     )
     await producer.disconnect()
   },
+  transactions: async (target, meter) => {
+    const kafka = new Kafka({ brokers: [target.bootstrap], logLevel: logLevel.ERROR })
+    const producer = kafka.producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+      transactionalId: "kafkajs",
+      maxInFlightRequests: 1,
+      idempotent: true
+    })
+    await producer.connect()
+    while (meter.running) {
+      const transaction = await producer.transaction()
+      const messages = Array.from({ length: perCall }, () => ({ key: key(), value }))
+      await transaction.send({ topic: target.topic, acks: -1, messages })
+      await transaction.commit()
+      meter.add(perCall)
+    }
+    await producer.disconnect()
+  },
   consume: async (target, meter, how) => {
     const kafka = new Kafka({ brokers: [target.bootstrap], logLevel: logLevel.ERROR })
     const consumer = kafka.consumer({ groupId: `kafkajs-${process.pid}` })

@@ -5,8 +5,9 @@ const { Consumer, Producer, ProduceAcks, jsonDeserializer, stringDeserializer, s
   import.meta.url
 )("@platformatic/kafka")
 
-const connect = (target: Target) =>
+const connect = (target: Target, more: object = {}) =>
   new Producer({
+    ...more,
     clientId: "platformatic",
     bootstrapBrokers: [target.bootstrap],
     acks: ProduceAcks.ALL,
@@ -38,6 +39,18 @@ export const contender: Contender = {
         }
       })
     )
+    await producer.close()
+  },
+  transactions: async (target, meter) => {
+    const producer = connect(target, { transactionalId: "platformatic", idempotent: true })
+    while (meter.running) {
+      const transaction = await producer.beginTransaction()
+      await transaction.send({
+        messages: Array.from({ length: perCall }, () => ({ topic: target.topic, key: key(), value }))
+      })
+      await transaction.commit()
+      meter.add(perCall)
+    }
     await producer.close()
   },
   consume: async (target, meter, how) => {

@@ -1,5 +1,5 @@
 import { Effect, Layer, Schema, Stream } from "effect"
-import { Consumer, Kafka, Producer, RdKafka, Topic } from "../../../src/index.ts"
+import { Consumer, Kafka, Producer, RdKafka, Topic, Transaction } from "../../../src/index.ts"
 import { type Contender, inFlight, key, perCall, senders, type Target, value } from "./Contender.ts"
 import type { Meter, Result } from "./Meter.ts"
 
@@ -61,6 +61,27 @@ export const contender: Contender = {
           () => Effect.map(producer.send(topic, { key: key(), value }), () => meter.add(1))
         )
       )
+    )
+  },
+  transactions: (target, meter) => {
+    const topic = topicOf(target)
+    const once = Effect.suspend(() =>
+      Effect.map(
+        Transaction.run(
+          Effect.flatMap(Producer.Producer, (producer) =>
+            producer.sendAll(
+              topic,
+              Array.from({ length: perCall }, () => ({ key: key(), value }))
+            )
+          )
+        ),
+        // A record that has failed makes the transaction fail.
+        (results) => meter.add(results.length)
+      )
+    )
+    return Effect.whileLoop({ while: () => meter.running, body: () => once, step: () => {} }).pipe(
+      Effect.provide(Layer.provideMerge(Transaction.layer({ transactionalId: "samsa" }), kafka(target))),
+      Effect.runPromise
     )
   },
   consume: (target, meter, how) =>
