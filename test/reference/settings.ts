@@ -125,7 +125,7 @@ export const sections: ReadonlyArray<Section> = [
     text: "Those of a producer but `acks` and `idempotent`, and ([transactions](transactions.md)):",
     parts: [["Transaction.ts", "Options"]]
   },
-  { title: "Transaction.process", text: "", parts: [["Transaction.ts", "ProcessOptions"]] },
+  { title: "Transaction.process", text: "", parts: [["transact/ProcessOptions.ts", "ProcessOptions"]] },
   {
     title: "Consumer.subscribe, Consumer.subscribePattern",
     text: "A member of a group, and what every consumer may set ([below](#every-consumer)): [consuming](consuming.md).",
