@@ -80,3 +80,28 @@ it.effect("a test that moves its clock while a consumer closes moves it alone", 
     assert.strictEqual(yield* Clock.currentTimeMillis, since + 10_000)
   }).pipe(Effect.scoped, Effect.provide(TestLayer))
 )
+
+it.live(
+  "a test that waits and does not move its clock is told so, and what it awaits (a bare time-out)",
+  () =>
+    Effect.gen(function* () {
+      const warned: Array<string> = []
+      const hear = ({ message, name }: Error) => void (name === "KafkaTest" && warned.push(message))
+      process.on("warning", hear)
+      const waiting = Effect.gen(function* () {
+        const consumer = yield* started
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* Effect.forkScoped(consumer.run(() => Effect.sleep("1 day")))
+        yield* broker.awaitCommitted("g", { topic: orders, offset: 1 })
+      })
+      const body = waiting.pipe(Effect.scoped, Effect.provide(TestLayer), Effect.provide(TestClock.layer()))
+      const running = yield* Effect.forkChild(body)
+      yield* Effect.repeat(Effect.sleep(50), { until: () => Effect.sync(() => warned.length > 0) })
+      assert.lengthOf(warned, 1)
+      assert.include(warned[0], "KafkaTest.advanceUntil(effect) moves it until the effect ends")
+      assert.include(warned[0], 'awaited: group "g" to commit orders-0 at 1: committed is nothing')
+      process.off("warning", hear)
+      yield* Fiber.interrupt(running)
+    }),
+  30_000
+)
