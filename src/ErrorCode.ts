@@ -130,7 +130,7 @@ const rows = [
     final,
     "fatal",
     "The server experienced an unexpected error when processing the request.",
-    { Produce: "retry", Fetch: "retry", ListOffsets: "retry", OffsetForLeaderEpoch: "retry" }
+    { Produce: "retry", Metadata: "retry", Fetch: "retry", ListOffsets: "retry", OffsetForLeaderEpoch: "retry" }
   ],
   [0, "NONE", final, "nothing", "NONE"],
   [

@@ -115,6 +115,7 @@ describe("error codes", () => {
   it("that are transient are those with which the same request may succeed later", () => {
     assert.isTrue(ErrorCode.isTransient(codes.NOT_LEADER_OR_FOLLOWER, "Produce"))
     assert.isTrue(ErrorCode.isTransient(codes.UNKNOWN_SERVER_ERROR, "Produce"))
+    assert.isTrue(ErrorCode.isTransient(codes.UNKNOWN_SERVER_ERROR, "Metadata"))
     assert.isFalse(ErrorCode.isTransient(codes.UNKNOWN_SERVER_ERROR))
     assert.isTrue(ErrorCode.isTransient(codes.NOT_COORDINATOR, "OffsetCommit"))
     assert.isFalse(ErrorCode.isTransient(codes.REBALANCE_IN_PROGRESS, "OffsetCommit"))

@@ -51,6 +51,8 @@ export class ProducerBuffer {
   #bytes = 0
   #closed: KafkaError.KafkaError | undefined
   #timer: Fiber.Fiber<void> | undefined
+  /** When the line is looked at: -Infinity while it is, Infinity where nothing does. It may be the time of one who has left. */
+  #looksAt = Infinity
   #admitting = false
   /** Somebody in line has waited for longer than one before him: his topic was looked up, or his Schema took its time. */
   #mixed = false
@@ -95,15 +97,12 @@ export class ProducerBuffer {
       this.#youngest = -Infinity
     }
     this.#line.add(wanting)
-    if (wanting.since < this.#youngest) {
-      this.#mixed = true
-      this.#timer?.interruptUnsafe()
-      this.#timer = undefined
-    } else this.#youngest = wanting.since
-    if (this.#timer !== undefined) return
-    // It may end at once, where the time of who has come is over.
-    const timer = this.#fork(this.#watch)
-    if (timer.pollUnsafe() === undefined) this.#timer = timer
+    if (wanting.since < this.#youngest) this.#mixed = true
+    else this.#youngest = wanting.since
+    if (this.#looksAt <= wanting.since + this.#limits.patience) return
+    this.#timer?.interruptUnsafe()
+    this.#looksAt = -Infinity
+    this.#timer = this.#fork(this.#watch)
   }
 
   /** Out of the line again; false where it has had its room. Those behind it may need less. */
@@ -150,11 +149,9 @@ export class ProducerBuffer {
   /** One timer for the line: who came first has waited for longest, unless it is mixed. */
   readonly #watch: Effect.Effect<void> = Effect.suspend(() => {
     const { patience } = this.#limits
-    let next = Infinity
+    this.#looksAt = -Infinity
     for (const wanting of this.#line) {
-      const left = wanting.since + patience - this.#now()
-      if (left > 0) {
-        next = Math.min(next, left)
+      if (wanting.since + patience > this.#now()) {
         if (!this.#mixed) break
         continue
       }
@@ -164,9 +161,13 @@ export class ProducerBuffer {
       wanting.refuse(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: patience, waitingFor }))
     }
     this.#serve()
-    if (this.#line.size === 0) next = Infinity
-    if (next < Infinity) return Effect.andThen(Effect.sleep(Math.ceil(next)), this.#watch)
-    this.#timer = undefined
-    return Effect.void
+    // After all that: who has heard something may have come again.
+    this.#looksAt = Infinity
+    for (const { since } of this.#line) {
+      this.#looksAt = Math.min(this.#looksAt, since + patience)
+      if (!this.#mixed) break
+    }
+    if (this.#looksAt === Infinity) return Effect.void
+    return Effect.andThen(Effect.sleep(Math.max(0, Math.ceil(this.#looksAt - this.#now()))), this.#watch)
   })
 }

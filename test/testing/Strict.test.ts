@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Cluster, Kafka, Network } from "samsa"
-import { EmbeddedKafka, Fault } from "samsa/testing"
+import { Cluster, Kafka, Network, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as Fetch from "../../src/protocol/messages/Fetch.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
@@ -12,6 +12,8 @@ import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as OffsetCommit from "../../src/protocol/messages/OffsetCommit.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
 import { batch, connect } from "./RawClient.ts"
+
+const small = Topic.bytes("small")
 
 describe("strict mode", () => {
   const misuses = (use: (broker: EmbeddedKafka.Service) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
@@ -158,5 +160,23 @@ describe("strict mode", () => {
       )
       assert.deepStrictEqual(none, [])
     })
+  )
+
+  it.effect(
+    "has nothing against what was under way behind a record that is too large (it called the gap a misuse)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.make({ linger: 0, batchBytes: 1 })
+        const value = (bytes: number) => ({ value: new Uint8Array(bytes) })
+        yield* producer.send(small, value(1))
+        const outcomes = yield* producer.sendAll(small, [value(300), value(1)])
+        assert.deepStrictEqual(outcomes.map(Result.isSuccess), [false, true])
+        assert.deepStrictEqual(yield* broker.misuses, [])
+      }).pipe(
+        Effect.provide(
+          KafkaTest.layer({ topics: [{ name: small, config: { "max.message.bytes": "100" } }], strict: true })
+        )
+      )
   )
 })

@@ -55,12 +55,16 @@ export const produce = handler("Produce", Api, (call) => {
     }
     const configured = Number(cluster.configOf(topic, "min.insync.replicas"))
     const least = cluster.settings.profile.since("3.9") ? Math.min(configured, partition.replicas.length) : configured
-    if (acks === -1 && partition.isr.length < least)
+    if (acks === -1 && partition.isr.length < least) {
+      cluster.produceDisturbed = true
       return { ...failure(index, Code.notEnoughReplicas, partition), inRecords: true }
+    }
     const result = append(cluster, topic, partition, records, version)
-    if (result.errorCode === Code.outOfOrderSequenceNumber && partition.leaderEpoch === 0 && !cluster.produceDisturbed)
-      cluster.misused(call.clientId, `a sequence with a gap in ${topic.name}-${index}`)
     if (result.errorCode === Code.none) partition.changed()
+    // What was under way behind a batch that is refused, since it is too large for one, has a gap before it.
+    else if (result.errorCode !== Code.outOfOrderSequenceNumber) cluster.produceDisturbed = true
+    else if (partition.leaderEpoch === 0 && !cluster.produceDisturbed)
+      cluster.misused(call.clientId, `a sequence with a gap in ${topic.name}-${index}`)
     return { ...result, index, partition, until: result.errorCode === Code.none ? partition.log.endOffset : -1 }
   }
 
