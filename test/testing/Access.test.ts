@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Admin, Consumer, Kafka, Producer, Topic } from "samsa"
+import { Admin, Consumer, Kafka, Membership, Producer, Topic } from "samsa"
 import * as AlterClientQuotas from "../../src/protocol/messages/AlterClientQuotas.ts"
 import * as Fetch from "../../src/protocol/messages/Fetch.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
@@ -129,6 +129,34 @@ it.live("a user that the API has made logs in, may what rules allow, and is gone
       })
     )
     assert.isTrue(Result.isFailure(yield* Effect.result(as("alice", "secret", sends))))
+  }).pipe(Effect.provide(secured))
+)
+
+it.live("a member needs READ of its group and DESCRIBE of its topics by the consumer protocol, too", () =>
+  Effect.gen(function* () {
+    yield* as("root", "root", sends)
+    const root = <A, E>(self: (admin: Admin.Admin["Service"]) => Effect.Effect<A, E>) =>
+      as("root", "root", Effect.flatMap(Admin.Admin, self))
+    const allow = (resource: "group" | "topic", name: string, principal: string, operation: "read" | "describe") =>
+      root((a) => Admin.orFail(a.createAcls([{ resource, name, principal: `User:${principal}`, operation }])))
+    yield* root((a) =>
+      Admin.orFail(a.alterUsers([{ user: "bob", mechanism: "SCRAM-SHA-256", password: "bob", iterations: 4096 }]))
+    )
+    const joined = (membership: Membership.Membership) =>
+      Effect.gen(function* () {
+        const consumer = yield* Consumer.subscribe({ group: "g", topics: [text], from: "earliest", membership })
+        return yield* Stream.runCollect(Stream.take(consumer.stream, 1))
+      })
+    const refused = (membership: Membership.Membership) =>
+      Effect.map(Effect.flip(as("bob", "bob", joined(membership))), String)
+    yield* allow("group", "g", "bob", "describe")
+    for (const membership of [Membership.classic(), Membership.consumer()]) {
+      assert.match(yield* refused(membership), /GROUP_AUTHORIZATION_FAILED/, membership.name)
+    }
+    yield* allow("group", "g", "bob", "read")
+    assert.strictEqual((yield* as("bob", "bob", joined(Membership.consumer()))).length, 1)
+    yield* allow("topic", "ruled", "root", "read")
+    assert.match(yield* refused(Membership.consumer()), /TOPIC_AUTHORIZATION_FAILED/)
   }).pipe(Effect.provide(secured))
 )
 

@@ -10,7 +10,7 @@ import * as RequestBody from "./RequestBody.ts"
 import * as Code from "./Code.ts"
 import type { EmbeddedCluster, Node, Topic } from "./Cluster.ts"
 import * as FaultRule from "./FaultRule.ts"
-import type { Handler } from "./Handler.ts"
+import type { Guarded, Handler } from "./Handler.ts"
 import { damage } from "./Damage.ts"
 import { Session } from "./Sasl.ts"
 import * as Quotas from "./Quotas.ts"
@@ -34,7 +34,7 @@ export class Connection {
   /** Undefined where the listener asks for no authentication. */
   readonly sasl: Session | undefined
   private readonly link: Link
-  private readonly handlers: ReadonlyMap<number, Handler>
+  private readonly handlers: ReadonlyMap<number, Guarded>
   private readonly splitter: Frame.Splitter
   private readonly queue: Array<{ readonly frame: Uint8Array; readonly at: number }> = []
   private busy = false
@@ -42,7 +42,7 @@ export class Connection {
   private reading = true
   private readonly closers = new Set<() => void>()
 
-  constructor(cluster: EmbeddedCluster, node: Node, host: string, link: Link, handlers: ReadonlyMap<number, Handler>) {
+  constructor(cluster: EmbeddedCluster, node: Node, host: string, link: Link, handlers: ReadonlyMap<number, Guarded>) {
     this.cluster = cluster
     this.node = node
     this.host = host
@@ -186,7 +186,7 @@ export class Connection {
     const refused = (about: Parameters<typeof Rules.refusal>[4]) =>
       cluster.accessRules.isEmpty
         ? Code.none
-        : Rules.refusal(cluster.accessRules, `User:${this.user}`, this.host.replace(/^\//, ""), handler.name, about)
+        : Rules.refusal(cluster.accessRules, `User:${this.user}`, this.host.replace(/^\//, ""), handler.needs, about)
     handler.serve({
       cluster,
       node,

@@ -2,6 +2,7 @@
 import type * as Schema from "effect/Schema"
 import type * as Wire from "../../protocol/Wire.ts"
 import type { EmbeddedCluster, Node } from "./Cluster.ts"
+import type { Needs } from "./Rules.ts"
 import type { Session } from "./Sasl.ts"
 
 /** The connection that a request came by, as far as handlers need it. */
@@ -50,6 +51,11 @@ export interface Handler {
   readonly Request: Wire.Message<Schema.Top>
   readonly Response: Wire.Message<Schema.Top>
   readonly serve: (call: Call<any, any>) => void
+}
+
+/** One that rules of access guard. */
+export interface Guarded extends Handler {
+  readonly needs: Needs
 }
 
 export const handler = <Q extends Schema.Top, A extends Schema.Top>(

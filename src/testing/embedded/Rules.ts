@@ -132,68 +132,12 @@ export class Rules {
   }
 }
 
-interface Needs {
+/** What an API needs, of the topic, the group, the transactional id or the cluster that it is about. */
+export interface Needs {
   readonly topic?: number
   readonly group?: number
   readonly transactionalId?: number
   readonly cluster?: number
-}
-
-const cluster = {
-  describe: { cluster: operation.describe },
-  alter: { cluster: operation.alter },
-  describeConfigs: { cluster: operation.describeConfigs },
-  alterConfigs: { cluster: operation.alterConfigs }
-} as const
-
-/** What each API needs, of the topic, the group or the cluster that it is about. */
-const needs: { readonly [api: string]: Needs } = {
-  Produce: { topic: operation.write, transactionalId: operation.write },
-  Fetch: { topic: operation.read },
-  ListOffsets: { topic: operation.describe },
-  Metadata: { topic: operation.describe },
-  DescribeTopicPartitions: { topic: operation.describe },
-  OffsetForLeaderEpoch: { topic: operation.describe },
-  OffsetCommit: { topic: operation.read, group: operation.read },
-  OffsetFetch: { topic: operation.describe, group: operation.describe },
-  OffsetDelete: { topic: operation.read, group: operation.delete },
-  JoinGroup: { group: operation.read },
-  SyncGroup: { group: operation.read },
-  Heartbeat: { group: operation.read },
-  LeaveGroup: { group: operation.read },
-  FindCoordinator: { group: operation.describe, transactionalId: operation.describe },
-  InitProducerId: { transactionalId: operation.write },
-  AddPartitionsToTxn: { topic: operation.write, transactionalId: operation.write },
-  AddOffsetsToTxn: { group: operation.read, transactionalId: operation.write },
-  TxnOffsetCommit: { topic: operation.read, group: operation.read, transactionalId: operation.write },
-  EndTxn: { transactionalId: operation.write },
-  DescribeTransactions: { transactionalId: operation.describe },
-  ListTransactions: { transactionalId: operation.describe },
-  DescribeProducers: { topic: operation.read },
-  WriteTxnMarkers: { cluster: operation.clusterAction },
-  ListGroups: { group: operation.describe },
-  DescribeGroups: { group: operation.describe },
-  DeleteGroups: { group: operation.delete },
-  CreateTopics: { topic: operation.create },
-  DeleteTopics: { topic: operation.delete },
-  CreatePartitions: { topic: operation.alter },
-  DeleteRecords: { topic: operation.delete },
-  DescribeConfigs: { topic: operation.describeConfigs, ...cluster.describeConfigs },
-  AlterConfigs: { topic: operation.alterConfigs, ...cluster.alterConfigs },
-  IncrementalAlterConfigs: { topic: operation.alterConfigs, ...cluster.alterConfigs },
-  AlterPartitionReassignments: cluster.alter,
-  ListPartitionReassignments: cluster.describe,
-  ElectLeaders: cluster.alter,
-  DescribeLogDirs: cluster.describe,
-  DescribeQuorum: cluster.describe,
-  ListConfigResources: cluster.describeConfigs,
-  DescribeAcls: cluster.describe,
-  CreateAcls: cluster.alter,
-  DeleteAcls: cluster.alter,
-  DescribeClientQuotas: cluster.describeConfigs,
-  AlterClientQuotas: cluster.alterConfigs,
-  DescribeUserScramCredentials: cluster.describe,
-  AlterUserScramCredentials: cluster.alter
 }
 
 /** Why an API is refused: of a topic, a group, a transactional id, or the cluster; 0 where it is not. */
@@ -201,11 +145,9 @@ export const refusal = (
   rules: Rules,
   principal: string,
   host: string,
-  api: string,
+  need: Needs,
   about: { readonly topic: string } | { readonly group: string } | { readonly transactionalId: string } | undefined
 ): number => {
-  const need = needs[api]
-  if (need === undefined) return Code.none
   if (about === undefined)
     return need.cluster === undefined || rules.allows(principal, host, resource.cluster, clusterName, need.cluster)
       ? Code.none

@@ -1,4 +1,4 @@
-/** Every API that this broker serves, by its key. */
+/** Every API that this broker serves, by its key, and what its rules of access ask for it. */
 import { addOffsetsToTxn } from "./AddOffsetsToTxn.ts"
 import { addPartitionsToTxn } from "./AddPartitionsToTxn.ts"
 import { alterClientQuotas } from "./AlterClientQuotas.ts"
@@ -30,7 +30,7 @@ import { electLeaders } from "./ElectLeaders.ts"
 import { endTxn } from "./EndTxn.ts"
 import { fetch } from "./Fetch.ts"
 import { findCoordinator } from "./FindCoordinator.ts"
-import type { Handler } from "./Handler.ts"
+import type { Guarded, Handler } from "./Handler.ts"
 import { getTelemetrySubscriptions } from "./GetTelemetrySubscriptions.ts"
 import { heartbeat } from "./Heartbeat.ts"
 import { incrementalAlterConfigs } from "./IncrementalAlterConfigs.ts"
@@ -49,74 +49,86 @@ import { offsetFetch } from "./OffsetFetch.ts"
 import { offsetForLeaderEpoch } from "./OffsetForLeaderEpoch.ts"
 import { produce } from "./Produce.ts"
 import { pushTelemetry } from "./PushTelemetry.ts"
+import { type Needs, operation } from "./Rules.ts"
 import { saslAuthenticate } from "./SaslAuthenticate.ts"
 import { saslHandshake } from "./SaslHandshake.ts"
 import { syncGroup } from "./SyncGroup.ts"
 import { txnOffsetCommit } from "./TxnOffsetCommit.ts"
 import { writeTxnMarkers } from "./WriteTxnMarkers.ts"
 
-export const handlers: ReadonlyMap<number, Handler> = new Map(
-  [
-    produce,
-    fetch,
-    listOffsets,
-    metadata,
-    offsetCommit,
-    offsetFetch,
-    findCoordinator,
-    joinGroup,
-    heartbeat,
-    consumerGroupHeartbeat,
-    consumerGroupDescribe,
-    leaveGroup,
-    syncGroup,
-    apiVersions,
-    createTopics,
-    deleteTopics,
-    initProducerId,
-    describeGroups,
-    listGroups,
-    deleteGroups,
-    offsetDelete,
-    describeConfigs,
-    alterConfigs,
-    incrementalAlterConfigs,
-    createPartitions,
-    deleteRecords,
-    offsetForLeaderEpoch,
-    describeCluster,
-    alterClientQuotas,
-    alterUserScramCredentials,
-    createAcls,
-    deleteAcls,
-    describeAcls,
-    describeClientQuotas,
-    describeUserScramCredentials,
-    alterPartitionReassignments,
-    describeLogDirs,
-    describeQuorum,
-    describeTopicPartitions,
-    electLeaders,
-    listConfigResources,
-    listPartitionReassignments,
-    addPartitionsToTxn,
-    addOffsetsToTxn,
-    txnOffsetCommit,
-    endTxn,
-    writeTxnMarkers,
-    describeProducers,
-    describeTransactions,
-    listTransactions,
-    getTelemetrySubscriptions,
-    pushTelemetry,
-    saslHandshake,
-    saslAuthenticate
-  ].map((handler) => [handler.key, handler])
+const nothing: Needs = {}
+const cluster = {
+  describe: { cluster: operation.describe },
+  alter: { cluster: operation.alter },
+  describeConfigs: { cluster: operation.describeConfigs },
+  alterConfigs: { cluster: operation.alterConfigs }
+} as const
+
+/** What serves each API, and what whoever asks it must be allowed. */
+const all: ReadonlyArray<readonly [handler: Handler, needs: Needs]> = [
+  [produce, { topic: operation.write, transactionalId: operation.write }],
+  [fetch, { topic: operation.read }],
+  [listOffsets, { topic: operation.describe }],
+  [metadata, { topic: operation.describe }],
+  [offsetCommit, { topic: operation.read, group: operation.read }],
+  [offsetFetch, { topic: operation.describe, group: operation.describe }],
+  [findCoordinator, { group: operation.describe, transactionalId: operation.describe }],
+  [joinGroup, { group: operation.read }],
+  [heartbeat, { group: operation.read }],
+  [consumerGroupHeartbeat, { topic: operation.describe, group: operation.read }],
+  [consumerGroupDescribe, { topic: operation.describe, group: operation.describe }],
+  [leaveGroup, { group: operation.read }],
+  [syncGroup, { group: operation.read }],
+  [apiVersions, nothing],
+  [createTopics, { topic: operation.create }],
+  [deleteTopics, { topic: operation.delete }],
+  [initProducerId, { transactionalId: operation.write }],
+  [describeGroups, { group: operation.describe }],
+  [listGroups, { group: operation.describe }],
+  [deleteGroups, { group: operation.delete }],
+  [offsetDelete, { topic: operation.read, group: operation.delete }],
+  [describeConfigs, { topic: operation.describeConfigs, ...cluster.describeConfigs }],
+  [alterConfigs, { topic: operation.alterConfigs, ...cluster.alterConfigs }],
+  [incrementalAlterConfigs, { topic: operation.alterConfigs, ...cluster.alterConfigs }],
+  [createPartitions, { topic: operation.alter }],
+  [deleteRecords, { topic: operation.delete }],
+  [offsetForLeaderEpoch, { topic: operation.describe }],
+  [describeCluster, nothing],
+  [alterClientQuotas, cluster.alterConfigs],
+  [alterUserScramCredentials, cluster.alter],
+  [createAcls, cluster.alter],
+  [deleteAcls, cluster.alter],
+  [describeAcls, cluster.describe],
+  [describeClientQuotas, cluster.describeConfigs],
+  [describeUserScramCredentials, cluster.describe],
+  [alterPartitionReassignments, cluster.alter],
+  [describeLogDirs, cluster.describe],
+  [describeQuorum, cluster.describe],
+  [describeTopicPartitions, { topic: operation.describe }],
+  [electLeaders, cluster.alter],
+  [listConfigResources, cluster.describeConfigs],
+  [listPartitionReassignments, cluster.describe],
+  [addPartitionsToTxn, { topic: operation.write, transactionalId: operation.write }],
+  [addOffsetsToTxn, { group: operation.read, transactionalId: operation.write }],
+  [txnOffsetCommit, { topic: operation.read, group: operation.read, transactionalId: operation.write }],
+  [endTxn, { transactionalId: operation.write }],
+  [writeTxnMarkers, { cluster: operation.clusterAction }],
+  [describeProducers, { topic: operation.read }],
+  [describeTransactions, { transactionalId: operation.describe }],
+  [listTransactions, { transactionalId: operation.describe }],
+  [getTelemetrySubscriptions, nothing],
+  [pushTelemetry, nothing],
+  [saslHandshake, nothing],
+  [saslAuthenticate, nothing]
+]
+
+export const handlers: ReadonlyMap<number, Guarded> = new Map(
+  all.map(([handler, needs]) => [handler.key, { ...handler, needs }])
 )
 
 /** Those that a broker lists only where it has a receiver for its clients' metrics. */
 const telemetry: ReadonlySet<number> = new Set([getTelemetrySubscriptions.key, pushTelemetry.key])
 
 /** Those that a broker serves, with a receiver or without. */
-export const served = (receiver: boolean): ReadonlyMap<number, Handler> =>
+export const served = (receiver: boolean): ReadonlyMap<number, Guarded> =>
   receiver ? handlers : new Map(Array.from(handlers).filter(([key]) => !telemetry.has(key)))
