@@ -77,6 +77,8 @@ export const join = Effect.fnUntraced(function* (
   let seen: ReadonlySet<string> | undefined
   let atWork: Fiber.Fiber<void> | undefined
   let watchingClaims: Fiber.Fiber<void> | undefined
+  /** The last view that stands beside what the cluster's metadata tells. */
+  let compared: BalancedMember.View | undefined
 
   const watches = GroupWatches.make({
     zooKeeper,
@@ -203,12 +205,18 @@ export const join = Effect.fnUntraced(function* (
         watchingClaims = undefined
       } else watchingClaims ??= watch(Stream.mergeAll(waitsFor.map(watches.claims), { concurrency: "unbounded" }))
       if (state.phase === "balanced") calmed()
+      if (state.view === compared) return
+      compared = state.view
+      // What was told while it looked was beside the view before, or beside none.
+      for (const topic of compared?.topics ?? []) {
+        const info = cluster.known(topic)
+        if (info !== undefined) watches.compare(info)
+      }
     }
   })
   const { post, state } = driven
 
   const lookAgain = Effect.gen(function* () {
-    if (state().phase !== "balanced") return
     const names = yield* topics
     const before = state().view?.topics ?? []
     if (names.length !== before.length || names.some((name) => !before.includes(name))) post({ _tag: "Changed" })
@@ -247,7 +255,7 @@ export const join = Effect.fnUntraced(function* (
       post({ _tag: "Refused", error: KafkaError.make({ _tag: "GroupRefused", group, code, name, message }) })
     },
     stopping: Effect.sync(() => post({ _tag: "Stopping" })),
-    topicsChanged: Effect.sync(() => void inBackground(lookAgain)),
+    topicsChanged: Effect.sync(() => post({ _tag: "Changed" })),
     ...MemberWork.ends(driven, settings.leaveTimeout)
   }
 })
@@ -270,9 +278,9 @@ const around = (
       ours.set(topic, mine)
     }
     for (const topic of names) {
-      // A topic without a leader for the moment is not told of by every broker, and is still there.
-      const info = told.get(topic) ?? cluster.known(topic)
+      // What is known by now. A topic without a leader for the moment is not told of by every broker, and is still there.
+      const info = cluster.known(topic) ?? told.get(topic)
       partitions.set(topic, info === undefined ? [] : partitionsOf(info))
     }
-    return { topics: names, members, partitions, claims, ours }
+    return { topics: names, members, partitions, claims, ours, left: using.left(names) }
   })

@@ -70,18 +70,33 @@ export const share = ({ assignor, layout }: Settings, view: View): ReadonlyMap<s
   return ours
 }
 
-/** The claims that stand by a view. */
+const differ = <A>(before: ReadonlyMap<string, A>, now: ReadonlyMap<string, A>, what: (one: A) => unknown): boolean =>
+  before.size !== now.size ||
+  [...now].some(([key, one]) => {
+    const other = before.get(key)
+    return other === undefined || what(other) !== what(one)
+  })
+
+/** Whether there is something else to share out, or others to share it with, than by the view before. */
+const isOther = (before: View | undefined, view: View): boolean =>
+  before === undefined ||
+  differ(before.members, view.members, (said) => said) ||
+  differ(before.partitions, view.partitions, (partitions) => partitions.length)
+
+/** The claims that stand, or may stand, by a view. */
 const standing = ({ layout }: Settings, view: View): Map<string, Array<Claim>> => {
   const held = new Map<string, Array<Claim>>()
+  const stands = (claim: Claim): void => {
+    const claims = held.get(keyOf(claim))
+    if (claims === undefined) held.set(keyOf(claim), [claim])
+    else claims.push(claim)
+  }
   for (const [topic, nodes] of view.ours)
     for (const node of nodes) {
       const partition = layout.partitionOf(node)
-      if (partition === undefined) continue
-      const key = keyOf({ topic, partition })
-      const claims = held.get(key)
-      if (claims === undefined) held.set(key, [{ topic, partition, node }])
-      else claims.push({ topic, partition, node })
+      if (partition !== undefined) stands({ topic, partition, node })
     }
+  for (const claim of view.left) stands(claim)
   return held
 }
 
@@ -117,13 +132,13 @@ const lose = (state: State): Step => {
     : [{ ...lost, phase: state.session === undefined ? "away" : "losing" }, []]
 }
 
-const looked = (settings: Settings, before: State, view: View, now: number): Step => {
+const looked = (settings: Settings, last: State, view: View, now: number): Step => {
   const held = standing(settings, view)
-  // On topics that are not read any more: nobody has looked at them, and they are to be freed.
-  for (const [key, list] of before.held) {
-    const left = list.filter(({ topic }) => !view.ours.has(topic))
-    if (left.length > 0) held.set(key, left)
-  }
+  // A group that is another than the last view showed begins another balance, whatever was looked for: nobody who
+  // compares with this view sees that anything has changed.
+  const before: State = isOther(last.view, view)
+    ? { ...last, namesOnly: false, attempt: 0, waited: 0, told: false }
+    : last
   let wanted = before.wanted
   try {
     if (!before.namesOnly) wanted = share(settings, view)

@@ -28,6 +28,8 @@ export interface View {
   readonly claims: ReadonlyMap<string, ReadonlyArray<string>>
   /** Those of them that are ours in this session. */
   readonly ours: ReadonlyMap<string, ReadonlySet<string>>
+  /** What may stand of ours in this session on topics that are not read any more. */
+  readonly left: ReadonlyArray<Claim>
 }
 
 /** A claim: a node below the owners of a topic. */
@@ -123,7 +125,7 @@ export interface State {
   readonly view: View | undefined
   /** Look again once this round is through: because of a change, or for the names of claims alone. */
   readonly stale: "no" | "names" | "all"
-  /** Whether this look is for the names of claims alone. */
+  /** Whether this look is for the names of claims alone, as long as it sees the group as it was shared out. */
   readonly namesOnly: boolean
   /** Whether the consumer was told of this balance. */
   readonly told: boolean

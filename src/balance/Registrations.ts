@@ -20,6 +20,8 @@ export interface Registrations {
   readonly members: (topics: ReadonlyArray<string>) => Failing<ReadonlyMap<string, string>>
   /** The names of a topic's claims, and those of them that are ours. */
   readonly claims: (topic: string) => Failing<readonly [ReadonlyArray<string>, ReadonlySet<string>]>
+  /** What may stand of ours on other topics than these. */
+  readonly left: (topics: ReadonlyArray<string>) => ReadonlyArray<Claim>
   readonly claim: (
     claims: ReadonlyArray<Claim>,
     taken: ReadonlyArray<TopicPartition>,
@@ -67,10 +69,11 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
   const members: Registrations["members"] = (topics) =>
     Effect.gen(function* () {
       const ours = layout.registration(topics)
-      for (const [id] of Array.from(registered)) {
+      for (const id of Array.from(askedIds)) {
         if (ours.has(id)) continue
         yield* session.remove(idPath(id), { owner: session.id })
         registered.delete(id)
+        askedIds.delete(id)
       }
       for (let again = true; again;) {
         for (const [id, data] of ours) {
@@ -120,6 +123,11 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
       )
       return [names, ours] as const
     })
+
+  const left: Registrations["left"] = (topics) => {
+    const read = new Set(topics)
+    return [...asked.values()].filter((claim) => !read.has(claim.topic))
+  }
 
   const holderOf = (claim: Pick<Claim, "topic" | "node">) =>
     Effect.map(session.read(pathOf(claim)), (node) => (node === undefined ? "" : decode(node.data)))
@@ -220,6 +228,7 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
     session,
     members,
     claims,
+    left,
     claim,
     free: (list) => Effect.forEach(list, remove, { ...unbounded, discard: true }),
     nudge: (claimants) =>

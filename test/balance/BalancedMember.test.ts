@@ -28,7 +28,8 @@ const view = ({ leaders = [1, 1, 1, 1], others = [], ours = [], theirs = [] }: S
   members: new Map([[me, "t"], ...others.map((id) => [id, "t"] as const)]),
   partitions: new Map([["t", leaders.map((leader, partition) => ({ partition, leader }))]]),
   claims: new Map([["t", [...ours, ...theirs]]]),
-  ours: new Map([["t", new Set(ours)]])
+  ours: new Map([["t", new Set(ours)]]),
+  left: []
 })
 
 /** A member that is told things, and what it asked for since. */
@@ -177,8 +178,7 @@ describe("BalancedMember", () => {
     const one = Driven.balanced()
     assert.strictEqual(tags(one.tell({ _tag: "LeadersMoved" })), "Look")
     const leaders = [2, 1, 1, 1]
-    // somebody has come in between: that is another balance
-    const { claims } = first("Claim", one.looked({ ours: all, leaders, others: ["a:1"] }))
+    const { claims } = first("Claim", one.looked({ ours: all, leaders }))
     assert.deepStrictEqual(
       claims.map(({ node }) => node),
       ["2-0"]
@@ -187,6 +187,41 @@ describe("BalancedMember", () => {
     assert.strictEqual(one.state.held.get("t-0")!.length, 2)
     const leave = first("Leave", one.tell({ _tag: "Close" }))
     assert.lengthOf(leave.claims, 5)
+  })
+
+  it("shares out anew where a look for names sees another group than it knows: nobody else will tell (zk-13)", () => {
+    const moved = () => {
+      const one = Driven.balanced()
+      one.tell({ _tag: "LeadersMoved" })
+      return one
+    }
+    const leaders = [2, 1, 1, 1]
+    const come = moved()
+    assert.deepStrictEqual(
+      first("Revoke", come.looked({ ours: all, leaders, others: ["a:1"] })).partitions.map(
+        ({ partition }) => partition
+      ),
+      // by the names of the leaders, which are sorted
+      [1, 2]
+    )
+    const grown = first("Claim", moved().looked({ ours: all, leaders: [...leaders, 1] }))
+    assert.deepStrictEqual(grown.claims.map(({ node }) => node).sort(), ["1-4", "2-0"])
+    const given = first("Revoke", moved().looked({ ours: all, leaders: [1, 1, 1] }))
+    assert.deepStrictEqual(given.partitions, [{ topic: "t", partition: 3 }])
+
+    const subscribed = moved()
+    let made = 0
+    const own = Layout.make("pykafka", "g", { hostname: "b", uuid: () => `${made++}`, time: 0 })
+    subscribed.settings = { ...settings, layout: own }
+    const [before, , u] = [view({ ours: all }), own.claimant("t"), own.claimant("u")]
+    const both: BalancedMember.View = {
+      ...before,
+      topics: ["t", "u"],
+      members: new Map([...before.members, [u, "u"]]),
+      partitions: new Map([...before.partitions, ["u", [{ partition: 0, leader: 1 }]]])
+    }
+    const looked = subscribed.tell({ _tag: "Looked", round: subscribed.state.round, view: both })
+    assert.deepStrictEqual(first("Claim", looked).claims, [{ topic: "u", partition: 0, node: "1-0" }])
   })
 
   it("takes neither name of a partition that another holds by one of them", () => {
@@ -307,10 +342,25 @@ describe("BalancedMember", () => {
   it("frees the claims on topics that it does not read any more", () => {
     const one = Driven.balanced()
     one.tell({ _tag: "Changed" })
-    const none = { topics: [], members: new Map([[me, ""]]), partitions: new Map(), claims: new Map(), ours: new Map() }
+    const none = {
+      topics: [],
+      members: new Map([[me, ""]]),
+      partitions: new Map(),
+      claims: new Map(),
+      ours: new Map(),
+      left: [0, 1, 2, 3].map((partition) => claim(partition))
+    }
     first("Revoke", one.tell({ _tag: "Looked", round: one.state.round, view: none }))
     const free = first("Free", one.tell({ _tag: "Released", round: one.state.round }))
     assert.deepStrictEqual(free.claims.map(({ node }) => node).sort(), all)
+
+    // of a session that was given up, and has come back with them (zk-14)
+    const back = Driven.balanced()
+    const lose = first("Lose", back.tell({ _tag: "SessionLost" }))
+    back.tell({ _tag: "Released", round: lose.round })
+    assert.strictEqual(tags(back.tell({ _tag: "SessionBegan", session: "1" })), "Look")
+    const freed = first("Free", back.tell({ _tag: "Looked", round: back.state.round, view: none }))
+    assert.deepStrictEqual(freed.claims.map(({ node }) => node).sort(), all)
   })
 
   it("that was stopped keeps what it holds until the group changes; with a balance on its way, or its session lost, it leaves (zk-17)", () => {

@@ -27,7 +27,10 @@ export const tick = Effect.andThen(calm, TestClock.adjust("100 millis"))
 
 export interface Member {
   readonly session: string
+  /** Of the group's topic. */
   readonly owned: ReadonlySet<number>
+  /** Of all topics, as `topic-partition`. */
+  readonly places: ReadonlySet<string>
   readonly failures: ReadonlyArray<KafkaError>
   /** How often it was told of a balance. */
   readonly balances: () => number
@@ -45,15 +48,19 @@ export interface Names {
   readonly topic: string
 }
 
-/** A member that reads a topic; `drain` is how long it takes to give something back. */
+/** What a member reads by now. */
+export type Topics = Effect.Effect<ReadonlyArray<string>, KafkaError>
+
+/** A member that reads a topic, or what `topics` says; `drain` is how long it takes to give something back. */
 export const join = Effect.fnUntraced(function* (
   memory: Sessions,
   drain: () => number = () => 0,
   options: Partial<BalancedDriver.Settings> = {},
-  { group, topic }: Names = { group: "g", topic: "t" }
+  { group, topic }: Names = { group: "g", topic: "t" },
+  topics: Topics = Effect.succeed([topic])
 ) {
   const scope = yield* Scope.make()
-  const owned = new Set<number>()
+  const places = new Set<string>()
   const failures: Array<KafkaError> = []
   let balances = 0
   let losses = 0
@@ -61,32 +68,32 @@ export const join = Effect.fnUntraced(function* (
     assigned: (list) =>
       Effect.sync(() => {
         balances++
-        for (const { partition } of list) owned.add(partition)
+        for (const { partition, topic } of list) places.add(`${topic}-${partition}`)
       }),
     revoke: (list) =>
       Effect.gen(function* () {
         const before = losses
         if (drain() > 0) yield* Effect.sleep(drain())
         // What was lost while it drained may be its own again by now.
-        if (losses === before) for (const { partition } of list) owned.delete(partition)
+        if (losses === before) for (const { partition, topic } of list) places.delete(`${topic}-${partition}`)
       }),
     lost: Effect.sync(() => {
       losses++
-      owned.clear()
+      places.clear()
     }),
     failed: (error) => Effect.sync(() => void failures.push(error)),
     died: (defect) => Effect.die(defect)
   }
   const zooKeeper = yield* Scope.provide(memory.connect(), scope)
   const { id } = yield* zooKeeper.session
-  const member = yield* BalancedDriver.join(
-    { ...settings, ...options },
-    { group, topics: Effect.succeed([topic]), owner }
-  ).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
+  const member = yield* BalancedDriver.join({ ...settings, ...options }, { group, topics, owner }).pipe(
+    Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper),
+    Scope.provide(scope)
+  )
   const leave = Effect.gen(function* () {
     yield* member.closing
     yield* Effect.sleep(drain())
-    owned.clear()
+    places.clear()
     yield* member.leave
     yield* Scope.close(scope, Exit.void)
   })
@@ -94,16 +101,27 @@ export const join = Effect.fnUntraced(function* (
     get session() {
       return member.identity().memberId || id
     },
-    owned,
+    get owned() {
+      return partitionsOf(places, topic)
+    },
+    places,
     failures,
     balances: () => balances,
     isAlive: () => member.isAlive?.() !== false,
+    /** What it reads is to be looked at again. */
+    topicsChanged: member.topicsChanged!,
     leave
-  } satisfies Member & { readonly isAlive: () => boolean }
+  } satisfies Member & { readonly isAlive: () => boolean; readonly topicsChanged: Effect.Effect<void> }
 })
 
+/** Those of a topic. */
+export const partitionsOf = (places: Iterable<string>, topic: string): ReadonlySet<number> =>
+  new Set(
+    [...places].filter((place) => place.startsWith(`${topic}-`)).map((place) => Number(place.slice(topic.length + 1)))
+  )
+
 /** Whether each partition has one owner, and each member its fair share. */
-export const isBalanced = (members: ReadonlyArray<Member>, partitions: number): boolean => {
+export const isBalanced = (members: ReadonlyArray<Pick<Member, "owned">>, partitions: number): boolean => {
   const owned = members.flatMap((one) => [...one.owned])
   const fair = [Math.floor(partitions / members.length), Math.ceil(partitions / members.length)]
   return (

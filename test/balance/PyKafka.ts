@@ -100,6 +100,9 @@ export const join = Effect.fnUntraced(function* (
     get owned() {
       return isDead || !session.isLive() ? nothing : claimed
     },
+    get places() {
+      return new Set([...this.owned].map((partition) => `${topic}-${partition}`))
+    },
     failures: [],
     balances: () => 0,
     /** It is gone, without a word, where it has released at the next rebalance, and has claimed nothing yet. */
