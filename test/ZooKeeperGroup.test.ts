@@ -1,7 +1,7 @@
 /** Groups in ZooKeeper, on the embedded broker and a ZooKeeper in memory, in virtual time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
-import { Cluster, Consumer, GroupOffsets, type KafkaError, Membership, ZooKeeper, ZooKeeperGroup } from "samsa"
+import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
+import { Cluster, Consumer, GroupOffsets, Kafka, type KafkaError, Membership, ZooKeeper, ZooKeeperGroup } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import * as BalancedAssignor from "../src/balance/BalancedAssignor.ts"
 import { committed, layer as kafka, type Order, orders, partitions, produce, until } from "./group/Party.ts"
@@ -679,7 +679,8 @@ const copyOffsets = (group: string, topic: string, to: "kafka" | "zooKeeper") =>
     const inKafka = yield* GroupOffsets.GroupOffsets
     const inZooKeeper = yield* ZooKeeperGroup.offsetsInZooKeeper
     const [source, target] = to === "kafka" ? [inZooKeeper, inKafka] : [inKafka, inZooKeeper]
-    const { partitions } = yield* Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topic(topic))
+    // From the brokers, not from memory: of partitions that were added meanwhile nothing would be copied.
+    const { partitions } = yield* Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topic(topic, { anew: true }))
     const places = partitions.map(({ partition }) => ({ topic, partition }))
     const committed = yield* source.fetch(group, places)
     const commits = places.flatMap((place) => {
@@ -739,4 +740,41 @@ describe("from a group in ZooKeeper to one of Kafka, and back, as the guide says
       }).pipe(Effect.scoped)
     )
   }
+
+  test(
+    "an operator that goes on copies what partitions have that were added since (zk-15)",
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const memory = yield* ZooKeeper.Memory
+      const party = new Party()
+      const client = Kafka.layerWithoutNetwork({ bootstrap: broker.bootstrap })
+      const operator = Context.add(
+        yield* Layer.build(Layer.provide(client, EmbeddedKafka.layerNetwork)),
+        ZooKeeper.ZooKeeper,
+        yield* memory.connect()
+      )
+      const copied = (to: "kafka" | "zooKeeper") =>
+        passing(Effect.provideContext(copyOffsets("g", "orders", to), operator))
+      const zooKeeper = { layout: "jvm", offsets: "zooKeeper" } as const
+      yield* produce(60)
+      const before = yield* party.join({ zooKeeper })
+      yield* party.all(60)
+      yield* before.leave
+      yield* copied("kafka")
+      yield* broker.addPartitions("orders", partitions + 1)
+      const between = yield* party.join({ membership: Membership.classic() })
+      yield* party.balanced([between], partitions + 1)
+      yield* passing(produce(20, partitions))
+      yield* party.all(80)
+      yield* between.leave
+      yield* copied("zooKeeper")
+      const after = yield* party.join({ zooKeeper })
+      yield* party.balanced([after], partitions + 1)
+      yield* produce(60)
+      yield* party.all(140)
+      yield* pass(2000)
+      yield* after.leave
+      assert.strictEqual(party.duplicates, 0)
+    }).pipe(Effect.scoped)
+  )
 })
