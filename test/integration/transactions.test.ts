@@ -135,6 +135,37 @@ for (const [version, mode] of brokers) {
 layer(KafkaServer.layer({ version: "4.4.0", mode: "kraft" }), { excludeTestServices: true })(
   "Kafka 4.4.0, transaction.version 1 and 2",
   (it) => {
+    // 32 767 is the last epoch, and each transaction has one of its own; some minutes.
+    it.effect.skipIf(process.env.SAMSA_FULL !== "1")(
+      "goes on under another producer id when the epochs are used up",
+      () =>
+        Effect.gen(function* () {
+          const server = yield* KafkaServer.KafkaServer
+          yield* server.createTopic("epochs")
+          const topic = texts("epochs")
+          const transactions = 33_000
+          yield* Effect.gen(function* () {
+            const admin = yield* Admin.Admin
+            const { run } = yield* Transaction.make({ transactionalId: "epochs" })
+            const producerId = Effect.map(admin.describeTransactions(["epochs"]), ([one]) =>
+              one?._tag === "Success" ? one.success.producerId : undefined
+            )
+            const first = yield* producerId
+            for (let i = 0; i < transactions; i++) {
+              const once = send(topic, `${i % 2 === 0 ? "committed" : "aborted"}`, 1)
+              if (i % 2 === 0) yield* run(once)
+              else yield* Effect.exit(run(Effect.andThen(once, Effect.fail("no"))))
+            }
+            assert.notStrictEqual(yield* producerId, first)
+            assert.deepStrictEqual(yield* read(topic), { committed: transactions / 2 })
+          }).pipe(
+            Effect.scoped,
+            Effect.provide(Layer.provideMerge(Admin.layer(), Kafka.layer({ bootstrap: server.bootstrap })))
+          )
+        }),
+      600_000
+    )
+
     it.effect("the cluster goes from one to the other, and back, under clients that go on", () =>
       Effect.gen(function* () {
         const server = yield* KafkaServer.KafkaServer
