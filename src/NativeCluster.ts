@@ -40,7 +40,7 @@ const topicsInATurn = 10_000
 
 /** Whether a topic's code says nothing of whether it is there. */
 const isUnready = (told: number | undefined): boolean =>
-  told !== undefined && told !== code.UNKNOWN_TOPIC_OR_PARTITION && isTransient(told)
+  told !== undefined && told !== code.UNKNOWN_TOPIC_OR_PARTITION && isTransient(told, "Metadata")
 
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024

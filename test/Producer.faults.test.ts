@@ -4,7 +4,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, SchemaTransformat
 import * as Scheduler from "effect/Scheduler"
 import { TestClock } from "effect/testing"
 import { Compression, type KafkaError, Producer, Topic } from "samsa"
-import { EmbeddedKafka, Fault } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as InProcess from "./hostile/InProcess.ts"
 import { behindLink, kafka, logOf, makeLink, persistenceOf, reasonOf, text, withProducer } from "./produce/Helpers.ts"
 
@@ -215,6 +215,16 @@ describe("what became of a record", () => {
       assert.deepStrictEqual(yield* logOf(0), ["v"])
       yield* broker.inject(Fault.on("Produce", { times: 1 }).error(1))
       assert.strictEqual(yield* persistenceOf(producer.send(text, { value: "w", partition: 0 })), "possibly")
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("and in the answer of what a topic is looked up by (its first records failed at once)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Metadata", { topic: text, times: 2 }).error(-1))
+      yield* KafkaTest.advanceUntil(producer.send(text, { value: "v", partition: 0 }))
+      assert.deepStrictEqual(yield* logOf(0), ["v"])
     }).pipe(Effect.provide(withProducer()))
   )
 

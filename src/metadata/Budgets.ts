@@ -14,7 +14,7 @@ import * as LogEvent from "../LogEvent.ts"
 export const isTransient = (error: KafkaError.KafkaError): boolean =>
   error.isRetryable ||
   error.reason._tag === "UnknownTopic" ||
-  (error.reason._tag === "Server" && ErrorCode.isTransient(error.reason.code))
+  (error.reason._tag === "Server" && ErrorCode.isTransient(error.reason.code, error.reason.api as ErrorCode.Api))
 
 type Asked<A> = Effect.Effect<A, KafkaError.KafkaError>
 
