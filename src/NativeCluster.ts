@@ -73,7 +73,7 @@ export const make: Effect.Effect<
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
 
-  const doubt = (topic: string, partition: number) => state.doubt(topic, partition, Backoff.monotonic(clock))
+  const { doubt } = topics
   /** Whoever says that it does not lead is doubted. */
   const doubted = ({ reason }: KafkaError.KafkaError) => {
     if (reason.topic !== undefined && reason.partition !== undefined) doubt(reason.topic, reason.partition)

@@ -1,57 +1,82 @@
 /**
- * Looking for topics that are not there, or have no leader: everybody who waits for one asks again and again. What is
- * asked too often waits for its time, and is then asked once for all who have come meanwhile.
+ * Asking for topics by name. Whoever waits for one that is not there, or has no leader, asks again and again, at times of
+ * his own: after some answers in a row what is asked of such topics is gathered, whichever they are, and goes into one
+ * question. A topic that no trouble is known of waits for none of them.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import { codes } from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import { kept } from "../Kept.ts"
-import * as SingleFlight from "./SingleFlight.ts"
+import * as Batcher from "./Batcher.ts"
 
-/** So many answers in a row a topic is looked for as it is wanted, and then so long apart, in milliseconds (Java's `retry.backoff.ms`). */
+/** So many answers in a row are asked for as they are wanted, and then so long apart, in milliseconds (Java's `retry.backoff.ms`). */
 const free = 10
 const apart = 100
-/** After which pause, in milliseconds, that begins anew; and of how many questions it is known. */
+/** After which pause, in milliseconds, that begins anew; and of how many topics it is known that they are in trouble. */
 const forgottenAfter = 1000
-const rememberedAtMost = 1000
-/** Of how many topics a question is that others are held against. */
-const namesAtMost = 100
+const rememberedAtMost = 10_000
 
+/** The error codes of topics, by name. */
 type Asked = Effect.Effect<ReadonlyMap<string, number>, KafkaError.KafkaError>
 
-/** Makes what asks by `ask`, in a Scope; `now` is the monotonic clock. */
-export const make = (
-  scope: Scope.Scope,
-  now: () => number,
-  ask: (names: ReadonlyArray<string>, create: boolean) => Asked
-): ((names: ReadonlyArray<string>, create: boolean) => Asked) => {
-  const asked = new Map<string, { count: number; last: number; next: number; answeredAt: number }>()
-  const together = SingleFlight.make<string, ReadonlyMap<string, number>>(scope)
-  return (names, create) =>
-    Effect.suspend(() => {
-      const question = ask(names, create)
-      if (names.length > namesAtMost) return question
-      const key = `${create} ${names.join(" ")}`
-      const at = now()
-      const one = kept(asked, key, () => ({ count: 0, last: at, next: at, answeredAt: NaN }), rememberedAtMost)
-      if (at - one.last > forgottenAfter) one.count = 0
-      one.last = at
-      // Who asks at once is answered at once, by one question: that counts as one.
-      const counted = Effect.ensuring(
-        question,
-        Effect.sync(() => {
-          const millis = Math.floor(now())
-          if (millis === one.answeredAt) return
-          one.answeredAt = millis
-          one.count++
-        })
-      )
-      if (one.count >= free && at < one.next) {
-        const wait = Effect.suspend(() => Effect.sleep(Math.max(0, Math.ceil(one.next - now()))))
-        const moved = Effect.sync(() => (one.next = now() + apart))
-        return together(key, wait.pipe(Effect.andThen(moved), Effect.andThen(counted)))
-      }
-      one.next = at + apart
-      return counted
-    })
+export interface LookUps {
+  readonly ask: (names: ReadonlyArray<string>, create: boolean) => Asked
+  /** Something of a topic was not as it had been told. */
+  readonly doubt: (name: string) => void
 }
+
+export interface Parts {
+  readonly scope: Scope.Scope
+  /** The monotonic clock. */
+  readonly now: () => number
+  readonly ask: (names: ReadonlyArray<string>, create: boolean) => Asked
+  /** Whether each partition that is known of it has a leader. */
+  readonly isLed: (name: string) => boolean
+}
+
+export const make = Effect.fnUntraced(function* ({ ask, isLed, now, scope }: Parts): Effect.fn.Return<LookUps> {
+  const troubled = new Map<string, true>()
+  const doubt = (name: string) => void kept(troubled, name, () => true, rememberedAtMost)
+  const learning = (names: Iterable<string>, answer: Asked): Asked =>
+    Effect.onExit(answer, (exit) =>
+      Effect.sync(() => {
+        // Who is interrupted has learnt nothing.
+        if (Exit.hasInterrupts(exit)) return
+        for (const name of names)
+          if (Exit.isSuccess(exit) && exit.value.get(name) === codes.NONE && isLed(name)) troubled.delete(name)
+          else doubt(name)
+      })
+    )
+
+  /** Answers in a row, and when the last of them came. */
+  let count = 0
+  let last = -Infinity
+  const gathered = yield* Batcher.make(scope, {
+    open: () => new Set<string>(),
+    fits: () => true,
+    add: (batch, names: ReadonlyArray<string>) => {
+      for (const name of names) batch.add(name)
+    },
+    send: (create: boolean, names) =>
+      Effect.onExit(learning(names, ask([...names], create)), () =>
+        Effect.sync(() => {
+          count = now() - last > forgottenAfter ? 1 : count + 1
+          last = now()
+        })
+      ),
+    pause: () => {
+      const wait = count >= free ? last + apart - now() : 0
+      return wait > 0 ? Effect.sleep(Math.ceil(wait)) : Effect.void
+    }
+  })
+
+  return {
+    doubt,
+    ask: (names, create) =>
+      Effect.suspend(() =>
+        names.some((name) => troubled.has(name)) ? gathered(create, names) : learning(names, ask(names, create))
+      )
+  }
+})

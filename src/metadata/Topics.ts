@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as LogEvent from "../LogEvent.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
-import type { Change, TopicInfo } from "../ClusterInfo.ts"
+import type { Change, PartitionInfo, TopicInfo } from "../ClusterInfo.ts"
 import { drive } from "../compression/drive.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
@@ -42,6 +42,9 @@ const askedAgainAfter = 1000
 /** Several times the brokers that a cluster has. */
 const rememberedWarnings = 10_000
 
+/** Also one that the answers leave out. */
+const isLeaderless = (partition: PartitionInfo | undefined): boolean => partition === undefined || partition.leader < 0
+
 type TopicsTold = (typeof Metadata.Response.schema.Type)["topics"]
 
 /** Who is asked for all of them does not say of any that it is not there. */
@@ -59,7 +62,9 @@ export interface Topics {
   readonly ask: (names: ReadonlyArray<string> | null) => Failing<ReadonlyMap<string, number>>
   /** Asks for one, once, and creates it where `allowAutoTopicCreation` says so. */
   readonly lookUp: (name: string) => Failing<TopicInfo>
-  /** Asks for those of which something was not as it had been told, with everybody else who does. */
+  /** The leader that is known of a partition is none, or is not there. */
+  readonly doubt: (name: string, partition: number) => void
+  /** Asks for those of which something was not as it had been told, together with others of that kind. */
   readonly askAgain: (names: ReadonlyArray<string>) => Failing<unknown>
   readonly get: (
     name: string,
@@ -79,6 +84,36 @@ export interface Parts {
   readonly state: MetadataState
   readonly changed: (change: Change) => void
 }
+
+/** What asks for topics by name, or for all. */
+const asking = Effect.fnUntraced(function* (
+  { scope, state }: Parts,
+  now: () => number,
+  send: (question: MetadataBatcher.Question) => Failing<ReadonlyMap<string, number>>
+) {
+  const lookUps = yield* LookUps.make({
+    scope,
+    now,
+    ask: (names, create) => send({ names, create }),
+    isLed: (name) => state.topic(name)?.partitions.findIndex(isLeaderless) === -1
+  })
+  const ask = (names: ReadonlyArray<string> | null, create = false) => {
+    if (names === null || names.length === 0) return send({ names, create })
+    const unwritable = unwritableIn(names)
+    return unwritable === undefined ? lookUps.ask(names, create) : Effect.fail(unwritable)
+  }
+  return {
+    ask,
+    doubt: (name: string, partition: number) => {
+      lookUps.doubt(name)
+      state.doubt(name, partition, now())
+    },
+    askAgain: (names: ReadonlyArray<string>) => {
+      for (const name of names) lookUps.doubt(name)
+      return ask(names)
+    }
+  }
+})
 
 export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Topics> {
   const { anyBroker, brokers, budgets, changed, scope, settings, state } = parts
@@ -147,16 +182,10 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
     const wanted = new Set(names)
     return Effect.flatMap(told, (topics) => learnTopics(topics, (name) => names === null || wanted.has(name)))
   }
-  const batched = yield* MetadataBatcher.make(scope, send)
-  const ask = (names: ReadonlyArray<string> | null, create = false) => {
-    const unwritable = names === null ? undefined : unwritableIn(names)
-    return unwritable === undefined ? batched({ names, create }) : Effect.fail(unwritable)
-  }
-
-  const lookUps = LookUps.make(scope, now, ask)
+  const { ask, askAgain, doubt } = yield* asking(parts, now, yield* MetadataBatcher.make(scope, send))
 
   const lookUp = (name: string): Failing<TopicInfo> =>
-    Effect.flatMap(lookUps([name], settings.allowAutoTopicCreation), (codes) => {
+    Effect.flatMap(ask([name], settings.allowAutoTopicCreation), (codes) => {
       const told = codes.get(name) ?? code.UNKNOWN_TOPIC_OR_PARTITION
       const info = state.topic(name)
       if (told === code.NONE && info !== undefined) return Effect.succeed(info)
@@ -213,7 +242,8 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
   return {
     ask,
     lookUp,
-    askAgain: (names) => lookUps(names, false),
+    doubt,
+    askAgain,
     known,
     knownById,
     get: (name, { anew = false, within } = {}) =>

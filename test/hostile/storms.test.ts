@@ -290,6 +290,43 @@ describe("many partitions that are all out of range", () => {
     )
 })
 
+describe("many topics, of which none is as it should be,", () => {
+  const told = (change: object, partitions: object): Answer => (_, healthy) => {
+    const usual = healthy() as { topics: Array<{ partitions: Array<object> }> }
+    for (const topic of usual.topics) {
+      for (const one of topic.partitions) Object.assign(one, partitions)
+      Object.assign(topic, change)
+    }
+    return usual
+  }
+  const names = Array.from({ length: 300 }, (_, i) => `t${i}`)
+  const each = <R>(ask: (topic: string) => Effect.Effect<unknown, unknown, R>) =>
+    Effect.forEach(names, (name) => Effect.ignore(ask(name)), { concurrency: "unbounded" })
+  const looking = Effect.flatMap(Cluster, (cluster) => each((name) => cluster.topic(name)))
+  const positions = Effect.flatMap(Cluster, (cluster) =>
+    each((topic) => cluster.offsets([{ topic, partition: 0, at: "latest" }]))
+  )
+  const sending = Effect.gen(function* () {
+    const producer = yield* Producer.make({ deliveryTimeout: "1 minute" })
+    yield* each((name) => producer.send(Topic.bytes(name), { value: Buffer.from("a") }))
+  }).pipe(Effect.scoped)
+  const missing = told({ errorCode: 3, partitions: [] }, {})
+  const leaderless = told({}, { leaderId: -1 })
+  for (const [what, Metadata, asking] of [
+    ["missing, looked for", missing, looking],
+    ["missing, sent to", missing, sending],
+    ["without leaders, sent to", leaderless, sending],
+    ["without leaders, asked for offsets", leaderless, positions]
+  ] as const)
+    it.effect(`${what}, are asked for together (300 of them were 250 requests for metadata in a second)`, () =>
+      Effect.gen(function* () {
+        const counts = yield* ratesOf({ Metadata }, asking)
+        assert.isAbove(counts["Metadata"] ?? 0, 0)
+        assert.isAtMost(counts["Metadata"] ?? 0, 12, JSON.stringify(counts))
+      })
+    )
+})
+
 describe("a broker that is stuck over ListOffsets, and closes its connection over it,", () => {
   it.effect("gives a producer its id all the same (InitProducerId was lost with each of them)", () =>
     Effect.gen(function* () {
