@@ -170,6 +170,8 @@ const own = (socket: Net.Socket, address: Address, handler: Handler, onEnd: (hea
     heard = true
     handler.onData(chunk)
   })
+  // Nothing more will come. Node.js would wait until all is written that the other side may never take.
+  socket.once("end", () => socket.destroy())
   socket.once("close", () => onEnd(heard))
   socket.on("close", () => {
     if (closed) return
@@ -290,6 +292,8 @@ const connectSocket = (
       const secure = Tls.connect({
         socket: tcp,
         secureContext: context,
+        // As Node.js does unless the environment says otherwise (NODE_TLS_REJECT_UNAUTHORIZED), which is said of other things.
+        rejectUnauthorized: true,
         host: name,
         ...(Net.isIP(name) === 0 ? { servername: name } : {}),
         ...(tls.checkServerName ? {} : { checkServerIdentity: () => undefined })

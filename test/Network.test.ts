@@ -108,6 +108,21 @@ describe("TCP", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("ends at once where the other side ends it and takes no more (what was to be written held it open)", () =>
+    Effect.gen(function* () {
+      const server = yield* serve((accept) =>
+        Net.createServer({ allowHalfOpen: true }, (socket) => {
+          accept(socket)
+          socket.once("data", () => socket.pause().end())
+        })
+      )
+      const { closed, connection } = yield* connect({ host: "127.0.0.1", port: server.port })
+      // More than both systems take.
+      connection.write([new Uint8Array(64 << 20)])
+      assert.strictEqual(yield* closed, "closed by the broker")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("says which address refused it", () =>
     Effect.gen(function* () {
       const { port } = yield* Effect.scoped(plain(echo))
@@ -361,6 +376,25 @@ describe("TLS", () => {
         assert.deepInclude(error, { _tag: "Unauthenticated", mechanism: "TLS" })
         if (error._tag === "Unauthenticated") assert.match(error.message, /not signed by an authority of tls.ca/)
       }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("checks who the broker is whatever the environment says of others (NODE_TLS_REJECT_UNAUTHORIZED)", () =>
+    Effect.gen(function* () {
+      const name = "NODE_TLS_REJECT_UNAUTHORIZED"
+      const before = process.env[name]
+      const restored = () => {
+        if (before === undefined) delete process.env[name]
+        else process.env[name] = before
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => (process.env[name] = "0")),
+        () => Effect.sync(restored)
+      )
+      const { port } = yield* secure()
+      const stranger = yield* tls({ ca: certificates.otherCa })
+      const error = yield* reason(connect({ host: "localhost", port, tls: stranger }))
+      assert.deepInclude(error, { _tag: "Unauthenticated", mechanism: "TLS" })
     }).pipe(Effect.scoped)
   )
 

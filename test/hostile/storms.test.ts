@@ -291,14 +291,16 @@ describe("many partitions that are all out of range", () => {
 })
 
 describe("many topics, of which none is as it should be,", () => {
-  const told = (change: object, partitions: object): Answer => (_, healthy) => {
-    const usual = healthy() as { topics: Array<{ partitions: Array<object> }> }
-    for (const topic of usual.topics) {
-      for (const one of topic.partitions) Object.assign(one, partitions)
-      Object.assign(topic, change)
+  const told =
+    (change: object, partitions: object): Answer =>
+    (_, healthy) => {
+      const usual = healthy() as { topics: Array<{ partitions: Array<object> }> }
+      for (const topic of usual.topics) {
+        for (const one of topic.partitions) Object.assign(one, partitions)
+        Object.assign(topic, change)
+      }
+      return usual
     }
-    return usual
-  }
   const names = Array.from({ length: 300 }, (_, i) => `t${i}`)
   const each = <R>(ask: (topic: string) => Effect.Effect<unknown, unknown, R>) =>
     Effect.forEach(names, (name) => Effect.ignore(ask(name)), { concurrency: "unbounded" })
