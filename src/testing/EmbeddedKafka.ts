@@ -132,6 +132,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.K
               },
         transactionVersion: Math.min(options.transactionVersion ?? 2, profile.transactionVersion),
         clientMetrics: Telemetry.receiver(options.telemetry),
+        clusterId: options.clusterId,
         superUsers: options.superUsers ?? ["User:ANONYMOUS"]
       },
       defects

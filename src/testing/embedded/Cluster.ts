@@ -105,7 +105,7 @@ export class EmbeddedCluster {
     this.defects = defects
     this.settings = settings
     // Whatever the seed: two clusters of one process are two.
-    this.id = (clusters++).toString(36).padStart(4, "0") + uuid(env.random).slice(4)
+    this.id = settings.clusterId ?? (clusters++).toString(36).padStart(4, "0") + uuid(env.random).slice(4)
     this.accessRules = new Rules(settings.superUsers)
     this.users = settings.sasl?.users ?? new Users()
   }

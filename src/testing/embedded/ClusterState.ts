@@ -74,6 +74,8 @@ export interface Settings {
   readonly compression: Codecs
   readonly sasl: SaslSettings | undefined
   /** Principals that no rule holds back, such as `User:admin`. */
+  /** Undefined: one of its own. */
+  readonly clusterId: string | undefined
   readonly superUsers: ReadonlyArray<string>
   /** The finalized feature `transaction.version`; from 2 on epochs grow with each transaction (KIP-890). */
   readonly transactionVersion: number

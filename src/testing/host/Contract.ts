@@ -116,6 +116,8 @@ export interface Options {
    * keeps what is pushed, for `telemetry`. Default: none, as in Kafka.
    */
   readonly telemetry?: boolean | TelemetryOptions | undefined
+  /** What it is called. Default: another name for each cluster of a process, so that two of one seed are two. */
+  readonly clusterId?: string | undefined
   /** The seed of every choice that the broker makes, such as ids. Default 1: each run is the same. */
   readonly seed?: number | undefined
 }
@@ -171,6 +173,8 @@ export interface GroupInfo {
   readonly protocolType: string | null
   readonly protocol: string | null
   readonly leader: string | null
+  /** Broker id; -1 while no broker lives. */
+  readonly coordinator: number
   readonly members: ReadonlyArray<{
     readonly memberId: string
     readonly instanceId: string | null

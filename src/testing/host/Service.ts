@@ -72,6 +72,7 @@ const groupInfo = (cluster: EmbeddedCluster, group: AnyGroup): Contract.GroupInf
   protocolType: group.protocolType,
   protocol: group.protocolName,
   leader: group.leader,
+  coordinator: cluster.coordinator("group", group.id)?.id ?? -1,
   members:
     group.kind === "classic"
       ? Array.from(group.members.values(), ({ assignment, clientId, instanceId, memberId }) => ({

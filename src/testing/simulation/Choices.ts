@@ -1,0 +1,37 @@
+/** Numbers from a seed (mulberry32): the same seed makes the same choices. Pure. */
+
+export interface Choices {
+  /** A whole number from 0 up to `n`, without it. */
+  readonly below: (n: number) => number
+  /** A whole number from `from` up to `to`, without it. */
+  readonly between: (from: number, to: number) => number
+  readonly chance: (p: number) => boolean
+  readonly of: <A>(list: ReadonlyArray<A>) => A
+  /** One of them, each as often as its weight says. */
+  readonly weighted: <A>(list: ReadonlyArray<readonly [weight: number, value: A]>) => A
+  /** Choices of its own: what it takes changes nothing for those beside it. */
+  readonly fork: () => Choices
+}
+
+export const choices = (seed: number): Choices => {
+  let state = seed | 0
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+  const below = (n: number) => Math.floor(next() * n)
+  return {
+    below,
+    between: (from, to) => from + Math.floor(next() * (to - from)),
+    chance: (p) => next() < p,
+    of: (list) => list[Math.floor(next() * list.length)]!,
+    weighted: (list) => {
+      let left = next() * list.reduce((sum, [weight]) => sum + weight, 0)
+      for (const [weight, value] of list) if ((left -= weight) < 0) return value
+      return list[list.length - 1]![1]
+    },
+    fork: () => choices(below(2 ** 31))
+  }
+}

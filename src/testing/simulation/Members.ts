@@ -1,0 +1,293 @@
+/** The consumers of a simulation: they join, read in their way, leave, fail, and come again as their process would. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type * as Consumer from "../../Consumer.ts"
+import * as Offset from "../../Offset.ts"
+import type { TopicPartition } from "../../TopicPartition.ts"
+import { Handlers, readerOf } from "./Handlers.ts"
+import type { Process } from "./Process.ts"
+import * as Reading from "./Reading.ts"
+import type * as Script from "./Script.ts"
+import type { World } from "./World.ts"
+
+/** A consumer in one of its lives. */
+interface Life {
+  readonly id: string
+  readonly process: Process
+  readonly scope: Scope.Closeable
+  consumer: Consumer.Consumer<Reading.Read> | undefined
+  reading: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+interface Member {
+  readonly spec: Script.Member
+  alive: boolean
+  life: Life | undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+export class Members {
+  private readonly world: World
+  private readonly handlers: Handlers
+  private readonly specs = new Map<string, Script.Member>()
+  private readonly members = new Map<string, Member>()
+  /** Those that somebody has joined. */
+  readonly groups = new Map<string, Script.Member>()
+  private lives = 0
+
+  constructor(world: World) {
+    this.world = world
+    this.handlers = new Handlers(world)
+    for (const spec of world.script.members) this.specs.set(spec.name, spec)
+  }
+
+  /** Who reads now. */
+  get alive(): ReadonlyArray<Script.Member> {
+    return Array.from(this.members.values()).flatMap(({ alive, spec }) => (alive ? [spec] : []))
+  }
+
+  private disturb(spec: Script.Member, lasts = 0): void {
+    this.world.disturb(lasts, { group: readerOf(spec) })
+  }
+
+  join(name: string, given?: Script.Member): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const spec = given ?? this.specs.get(name)
+      if (spec === undefined || this.members.get(name)?.alive === true) return Effect.void
+      if (spec.group !== undefined && !this.groups.has(spec.group)) this.groups.set(spec.group, spec)
+      const member: Member = { spec, alive: true, life: undefined, fiber: undefined }
+      this.members.set(name, member)
+      this.disturb(spec)
+      return Effect.map(Effect.forkIn(this.live(member), this.world.scope), (fiber) => {
+        member.fiber = fiber
+      })
+    })
+  }
+
+  /** Its lives, one after the other: a process that has failed is started again. */
+  private live(member: Member): Effect.Effect<void> {
+    const { spec } = member
+    const again: Effect.Effect<void> = Effect.suspend(() => {
+      if (!member.alive) return Effect.void
+      const process = this.world.process(spec.client)
+      const life: Life = {
+        id: `${spec.name}.${++this.lives}`,
+        process,
+        scope: Scope.makeUnsafe(),
+        consumer: undefined,
+        reading: undefined
+      }
+      member.life = life
+      return Effect.exit(process.run(this.once(spec, life))).pipe(
+        Effect.flatMap((exit) => {
+          if (!member.alive || member.life !== life) return Effect.void
+          this.judge(spec, exit)
+          this.disturb(spec)
+          return Effect.andThen(this.close(spec, life), Effect.sleep(2000)).pipe(Effect.andThen(again))
+        })
+      )
+    })
+    return again
+  }
+
+  /** What a consumer may end with, though nobody stopped it. */
+  private judge(spec: Script.Member, exit: Exit.Exit<unknown, unknown>): void {
+    const { script, timeline } = this.world
+    if (Exit.isSuccess(exit)) {
+      timeline.failures.push(`${spec.name} has ended, though nobody stopped it`)
+      return
+    }
+    const error = Exit.findErrorOption(exit)
+    const text = Cause.pretty(exit.cause)
+    if (Option.isNone(error)) {
+      if (!Cause.hasInterruptsOnly(exit.cause)) timeline.failures.push(`${spec.name} died: ${text}`)
+      return
+    }
+    if (error.value === "refused") return
+    const reason = (error.value as { readonly reason?: { readonly _tag: string } }).reason?._tag ?? ""
+    const may = new Set<string>(["Unreachable", "TimedOut"])
+    const has = (...kinds: ReadonlyArray<Script.Step["do"]>) => script.steps.some((step) => kinds.includes(step.do))
+    if (has("deleteTopic", "recreateTopic")) may.add("UnknownTopic")
+    if (
+      script.steps.some((step) => step.do === "fault" && (step.action === "corruptCrc" || step.action === "truncate"))
+    )
+      may.add("Corrupt")
+    if (!may.has(reason)) timeline.failures.push(`${spec.name} has failed: ${text}`)
+  }
+
+  private once(spec: Script.Member, life: Life): Effect.Effect<unknown, unknown> {
+    return Effect.gen({ self: this }, function* () {
+      const kafka = yield* life.process.kafka
+      const consumer = yield* Reading.consumer(this.world, spec).pipe(
+        Effect.provideContext(kafka),
+        Scope.provide(life.scope)
+      )
+      life.consumer = consumer
+      // In a fiber of its own: the consumer interrupts the one that reads its stream.
+      life.reading = yield* Effect.forkChild(Reading.read(this.handlers, spec, life.id, consumer))
+      return yield* Effect.flatten(Fiber.await(life.reading))
+    })
+  }
+
+  /** Closes the consumer of a life, within what its settings promise. */
+  private close(spec: Script.Member, { process, reading, scope }: Life): Effect.Effect<void> {
+    const budget = (spec.closeTimeout ?? 20_000) + (spec.group === undefined ? 0 : (spec.leaveTimeout ?? 5000))
+    return process.run(
+      this.world
+        .within(
+          spec.client,
+          `closing ${spec.name}`,
+          budget
+        )(Scope.close(scope, Exit.void))
+        .pipe(
+          Effect.andThen(
+            reading === undefined
+              ? Effect.void
+              : // what was given to handlers that cannot be interrupted is theirs to end
+                Effect.asVoid(Effect.forkIn(Fiber.interrupt(reading), this.world.scope))
+          )
+        )
+    )
+  }
+
+  private end(member: Member, before: (life: Life) => Effect.Effect<unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { life, spec } = member
+      member.alive = false
+      if (life === undefined) return Effect.void
+      return Effect.gen({ self: this }, function* () {
+        yield* before(life)
+        this.disturb(spec)
+        const closing = yield* Effect.forkIn(this.close(spec, life), this.world.scope)
+        // One that has not begun to read yet.
+        if (life.consumer === undefined && member.fiber !== undefined) yield* Fiber.interrupt(member.fiber)
+        yield* Fiber.await(closing)
+      })
+    })
+  }
+
+  private of(name: string): Member | undefined {
+    const member = this.members.get(name)
+    return member?.alive === true ? member : undefined
+  }
+
+  leave(name: string): Effect.Effect<void> {
+    const member = this.of(name)
+    return member === undefined ? Effect.void : this.end(member, () => Effect.void)
+  }
+
+  stop(name: string, lasts: number): Effect.Effect<void> {
+    const member = this.of(name)
+    if (member === undefined) return Effect.void
+    this.disturb(member.spec, lasts)
+    return this.end(member, ({ consumer, process }) =>
+      consumer === undefined ? Effect.void : process.run(Effect.andThen(consumer.stop, Effect.sleep(lasts)))
+    )
+  }
+
+  interrupt(name: string, lasts: number): Effect.Effect<void> {
+    const member = this.of(name)
+    if (member === undefined) return Effect.void
+    const { spec } = member
+    this.disturb(spec, lasts)
+    const interrupting = ({ process, reading }: Life) =>
+      reading === undefined
+        ? Effect.void
+        : process.run(
+            Effect.andThen(
+              spec.uninterruptible === true
+                ? Effect.forkIn(Fiber.interrupt(reading), this.world.scope)
+                : Fiber.interrupt(reading),
+              Effect.sleep(lasts)
+            )
+          )
+    return this.end(member, interrupting)
+  }
+
+  /** The members of a process are gone with it. */
+  crash(process: Process): Effect.Effect<void> {
+    const gone = Array.from(this.members.values()).filter(({ alive, life }) => alive && life?.process === process)
+    for (const { life } of gone) this.handlers.standStill(life!.id)
+    return Effect.forEach(
+      gone,
+      (member) =>
+        this.end(member, ({ reading }) =>
+          reading === undefined ? Effect.void : Effect.forkIn(Fiber.interrupt(reading), this.world.scope)
+        ),
+      { concurrency: "unbounded", discard: true }
+    )
+  }
+
+  /** A process stands still, with what its members were at. */
+  standStill(process: Process, lasts: number): void {
+    for (const { life, spec } of this.members.values()) {
+      if (life?.process !== process) continue
+      this.handlers.standStill(life.id)
+      this.disturb(spec, lasts)
+    }
+  }
+
+  /** What is asked of a member's consumer. */
+  private ask(
+    name: string,
+    place: TopicPartition,
+    f: (consumer: Consumer.Consumer<Reading.Read>) => Effect.Effect<unknown, unknown>
+  ): Effect.Effect<void> {
+    const member = this.of(name)
+    const consumer = member?.life?.consumer
+    if (member === undefined || consumer === undefined) return Effect.void
+    const { spec } = member
+    this.world.disturb(0, { group: readerOf(spec), ...place })
+    const asking = this.world.within(
+      spec.client,
+      `what ${name} is asked`,
+      2 * (spec.apiTimeout ?? 60_000)
+    )(Effect.ignore(f(consumer)))
+    return Effect.asVoid(this.world.work(member.life!.process, asking))
+  }
+
+  pause({ for: lasts, member: name, partitions, topic }: Script.StepOf<"pause">): Effect.Effect<void> {
+    const consumer = this.of(name)?.life?.consumer
+    if (consumer === undefined) return Effect.void
+    const places = partitions.map((partition) => ({ topic, partition }))
+    for (const place of places) this.world.disturb(lasts, { group: readerOf(this.of(name)!.spec), ...place })
+    return Effect.andThen(consumer.pause(places), Effect.andThen(Effect.sleep(lasts), consumer.resume(places)))
+  }
+
+  seek({ back, member, partition, topic }: Script.StepOf<"seek">): Effect.Effect<void> {
+    const place = { topic, partition }
+    return this.ask(member, place, (consumer) =>
+      back === undefined
+        ? consumer.seek(place, "earliest")
+        : Effect.flatMap(consumer.position(place), (position) =>
+            consumer.seek(place, Offset.at(Math.max(0, position - back)))
+          )
+    )
+  }
+
+  commit({ back, member, partition, topic }: Script.StepOf<"commit">): Effect.Effect<void> {
+    const place = { topic, partition }
+    const group = this.specs.get(member)?.group
+    if (group === undefined) return Effect.void
+    return this.ask(member, place, (consumer) =>
+      Effect.gen({ self: this }, function* () {
+        const offset = Math.max(0, (yield* consumer.position(place)) - back)
+        yield* this.waive(group, place, offset)
+        yield* consumer.commit([{ ...place, offset }])
+      })
+    )
+  }
+
+  /** What is committed by hand counts as handled below that offset, whatever handler is at work there. */
+  private waive(reader: string, { partition, topic }: TopicPartition, below: number): Effect.Effect<void> {
+    return Effect.map(Effect.orDie(this.world.broker.log(this.world.topic(topic), partition)), (log) => {
+      for (const { offset, value } of log)
+        if (offset < below)
+          this.world.timeline.handle(reader, topic, partition, value.split(" ", 1)[0]!, this.world.now)
+    })
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * Runs a script: the embedded cluster, processes with clients of their own, and the steps, in a time of its own. In the end
+ * all is well again for a while: every group has somebody who reads, everything that was acknowledged is to be handled and
+ * committed, everybody leaves, and nothing is left.
+ */
+import * as Compression from "../../Compression.ts"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
+import * as EmbeddedKafka from "../EmbeddedKafka.ts"
+import * as Oracle from "../Oracle.ts"
+import { readerOf } from "./Handlers.ts"
+import { Links } from "./Links.ts"
+import { Members } from "./Members.ts"
+import { nameOf, Senders } from "./Senders.ts"
+import * as Script from "./Script.ts"
+import { type Actors, perform, topicOf } from "./Steps.ts"
+import { VirtualTime } from "./VirtualTime.ts"
+import { World } from "./World.ts"
+
+/** What a run has come to. */
+export interface Run {
+  /** What does not hold; empty where all is as it should be. */
+  readonly problems: ReadonlyArray<string>
+  /** What the oracle saw, in the order in which it happened. */
+  readonly history: ReadonlyArray<Oracle.Event>
+  /** A sum over every byte that passed between clients and brokers, and when: equal runs have equal ones. */
+  readonly trace: string
+  /** Virtual milliseconds. */
+  readonly took: number
+}
+
+/** Codecs that work in one piece: what another thread does takes turns of the event loop, more or fewer. */
+const inOnePiece = Layer.mergeAll(
+  Compression.layer(
+    ...[Compression.gzip(), Compression.snappy(), Compression.lz4(), Compression.zstd()].map((codec) => ({
+      ...codec,
+      compressLarge: undefined,
+      decompressLarge: undefined
+    }))
+  )
+)
+
+/** A sum over what passes (FNV-1a). */
+class Trace {
+  private sum = 0x811c9dc5
+  private count = 0
+
+  private add(n: number): void {
+    this.sum = Math.imul(this.sum ^ (n & 0xffff), 0x01000193)
+  }
+
+  passed(at: number, broker: number, isUp: boolean, bytes: Uint8Array): void {
+    this.count++
+    this.add(at)
+    this.add(at >> 16)
+    this.add(broker * 2 + (isUp ? 1 : 0))
+    for (let i = 0; i < bytes.length; i++) this.add(bytes[i]!)
+  }
+
+  get text(): string {
+    return `${this.count} pieces, ${(this.sum >>> 0).toString(16)}`
+  }
+}
+
+/** A record that a reader is owed. */
+interface Due {
+  readonly reader: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly name: string
+}
+
+/** What each reader is owed at the end: records that the logs have, from where it began. */
+const owed = ({ members, world }: Actors, firstCommits: ReadonlyMap<string, number>) =>
+  Effect.gen(function* () {
+    const volatile = Script.volatileTopics(world.script)
+    const due: Array<Due> = []
+    const readers = new Map<string, { from: string; topics: Set<string>; isGroup: boolean }>()
+    for (const spec of members.alive) {
+      const reader = readerOf(spec)
+      const one = readers.get(reader) ?? { from: spec.from, topics: new Set(), isGroup: spec.enter !== "assign" }
+      for (const topic of spec.topics) one.topics.add(topic)
+      readers.set(reader, one)
+    }
+    for (const topic of world.script.topics.map(({ name }) => name)) {
+      if (volatile.has(topic)) continue
+      const log = yield* Effect.orDie(world.broker.log(world.topic(topic)))
+      for (const [reader, { from, isGroup, topics }] of readers) {
+        if (!topics.has(topic)) continue
+        for (const { offset, partition, value } of log) {
+          // What is sent before a group has its positions is nobody's with `latest`.
+          const begins = firstCommits.get(`${reader} ${topic}-${partition}`) ?? Infinity
+          if (from === "latest" && (!isGroup || offset < begins)) continue
+          due.push({ reader, topic, partition, offset, name: nameOf(value) })
+        }
+      }
+    }
+    return due
+  })
+
+/** What is not handled after so long of peace is lost. */
+const patience = ({ script }: World): number => {
+  const times = [
+    ...script.members.flatMap((one) => [
+      one.sessionTimeout ?? 45_000,
+      one.rebalanceTimeout ?? 60_000,
+      one.maxWait ?? 500,
+      one.handles ?? 0,
+      one.hooks ?? 0
+    ]),
+    ...script.clients.flatMap((one) => [one.requestTimeout ?? 30_000, one.metadataMaxAge ?? 60_000]),
+    ...script.steps.map((step) => (step.do === "slow" ? step.takes : 0)),
+    ...script.producers.map((one) => one.deliveryTimeout ?? 120_000)
+  ]
+  return 120_000 + 2 * Math.max(0, ...times)
+}
+
+const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { members, world } = actors
+    world.isOver = true
+    world.links.heal()
+    const topics = new Set(world.script.topics.map(({ name }) => name))
+    for (const [group, spec] of members.groups) {
+      if (members.alive.some((one) => one.group === group)) continue
+      const last = `last-${group}`
+      const { assignor, enter, from, protocol } = spec
+      const read = [...topics].filter((topic) => spec.topics.includes(topic))
+      yield* members.join(last, {
+        name: last,
+        client: last,
+        group,
+        topics: read,
+        enter,
+        from,
+        way: "run",
+        ...(assignor === undefined ? {} : { assignor }),
+        ...(protocol === undefined ? {} : { protocol }),
+        sessionTimeout: 10_000,
+        rebalanceTimeout: 15_000,
+        drainTimeout: 5000
+      })
+    }
+    const until = world.now + patience(world)
+    // What is still sent has its own budgets.
+    while (world.atWork().length > 0 && world.now < until) yield* Effect.sleep(250)
+    if (world.atWork().length > 0) world.timeline.failures.push(`${world.atWork().length} works have not ended`)
+    const isMissing = ({ name, partition, reader, topic }: Due) =>
+      !world.timeline.hasHandled(reader, topic, partition, name)
+    let missing = (yield* owed(actors, firstCommits)).filter(isMissing)
+    while (missing.length > 0 && world.now < until) {
+      yield* Effect.sleep(500)
+      missing = missing.filter(isMissing)
+    }
+    const byPlace = Map.groupBy(missing, ({ partition, reader, topic }) => `${reader}: ${topic}-${partition}`)
+    for (const [place, due] of byPlace)
+      world.timeline.failures.push(
+        `${place}: ${due.length} records were never handled, though all was well for ${patience(world)} ms, the first ${due[0]!.name} at offset ${due[0]!.offset}`
+      )
+  })
+
+/** Everybody leaves, and nothing is left. */
+const closeAll = ({ members, producers, world }: Actors): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const readers = members.alive
+    yield* Effect.forEach(readers, ({ name }) => members.leave(name), { concurrency: "unbounded", discard: true })
+    for (const process of world.processes) {
+      if (!process.alive) continue
+      yield* producers.closeAll(process)
+      yield* world.oracle.within(`the end of ${process.id}`, 30_000)(process.close)
+    }
+    // A closing that nobody hears has its own time, and what is left of handlers that cannot be interrupted.
+    yield* Effect.sleep(120_000)
+    for (const process of world.processes) {
+      const left = [
+        [world.links.openOf(process.id), "connections"],
+        [process.fibers, "fibers"],
+        [process.sleepers, "timers"]
+      ] as const
+      for (const [count, what] of left)
+        if (count > 0) world.timeline.failures.push(`${process.id} is over, and left ${count} ${what}`)
+    }
+  })
+
+/** Whether any producer is given more at once than its buffer takes. */
+const hasLargeArrays = ({ producers, steps }: Script.Script): boolean =>
+  steps.some((step) => {
+    if (step.do !== "send") return false
+    const one = producers.find(({ name }) => name === step.producer)
+    const records = step.how === "sendAll" || step.how === "sink" ? Math.min(step.count, 100) : 1
+    return records * (step.bytes + 128) > (one?.bufferBytes ?? Infinity) || records > (one?.bufferRecords ?? Infinity)
+  })
+
+/** What does not hold, in words. */
+const violations = (actors: Actors): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.gen(function* () {
+    const { members, world } = actors
+    const volatile = Script.volatileTopics(world.script)
+    const violated = (yield* Effect.orDie(world.oracle.check))
+      // Nobody can say what the log of such a topic should hold.
+      .filter(({ topic }) => topic === undefined || !volatile.has(topic))
+      // An array that is larger than the whole buffer is let in alone.
+      .filter(({ invariant }) => invariant !== "I9" || !hasLargeArrays(world.script))
+      .map(
+        ({ group, invariant, message, offsets, partition, topic }) =>
+          `${invariant}${group === undefined ? "" : ` ${group}`}${topic === undefined ? "" : ` ${topic}-${partition}`}: ${message}${
+            offsets === undefined || offsets.length === 0 ? "" : ` (offsets ${offsets.slice(0, 8).join(", ")})`
+          }`
+      )
+    const bound = 30_000 + Math.max(0, ...world.script.members.map(({ maxWait = 500 }) => maxWait))
+    const readers = new Map<string, Set<string>>()
+    for (const spec of members.groups.values()) readers.set(readerOf(spec), new Set(spec.topics))
+    const late = world.timeline.late(
+      Array.from(readers, ([name, topics]) => ({
+        name,
+        topics: new Set([...topics].filter((topic) => !volatile.has(topic)))
+      })),
+      bound
+    )
+    const defects = (yield* world.broker.defects).map((defect) => `the broker has a defect: ${String(defect)}`)
+    return [...world.timeline.failures, ...violated, ...late.slice(0, 5), ...defects]
+  })
+
+const simulate = (
+  script: Script.Script,
+  time: VirtualTime,
+  broker: EmbeddedKafka.Service,
+  trace: Trace
+): Effect.Effect<{ readonly problems: ReadonlyArray<string>; readonly history: ReadonlyArray<Oracle.Event> }> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const compacted = script.topics.flatMap((topic) => (topic.compacted === true ? [topic.name] : []))
+      const oracle = yield* Oracle.make(broker, { compacted })
+      const links = new Links(time, broker.connect, (_, id, direction, bytes) =>
+        trace.passed(time.elapsed, id, direction === "up", bytes)
+      )
+      const scope = yield* Scope.make()
+      const world = new World(script, time, broker, oracle, links, scope)
+      const actors: Actors = { world, producers: new Senders(world), members: new Members(world) }
+      const firstCommits = new Map<string, number>()
+      yield* broker.onCommit(({ group, offset, partition, topic }) => {
+        const key = `${group} ${topic}-${partition}`
+        if (!firstCommits.has(key)) firstCommits.set(key, offset)
+      })
+      const running: Array<Fiber.Fiber<unknown, unknown>> = []
+      for (const step of [...script.steps].sort((a, b) => a.at - b.at)) {
+        if (step.at > world.now) yield* Effect.sleep(step.at - world.now)
+        running.push(yield* Effect.forkChild(Effect.suspend(() => perform(actors, step))))
+      }
+      yield* Fiber.awaitAll(running)
+      yield* settle(actors, firstCommits)
+      yield* closeAll(actors)
+      const problems = yield* violations(actors)
+      return { problems, history: yield* oracle.history }
+    })
+  )
+
+const hour = 3_600_000
+
+/** Runs it. It never fails: what goes wrong is a problem. */
+export const run = (script: Script.Script): Effect.Effect<Run> =>
+  Effect.suspend(() => {
+    const time = new VirtualTime()
+    const trace = new Trace()
+    const { cluster } = script
+    const running = Effect.gen(function* () {
+      const broker = yield* Effect.orDie(
+        EmbeddedKafka.make({
+          brokers: cluster.brokers,
+          seed: script.seed,
+          clusterId: "simulation",
+          asVersion: cluster.release,
+          autoCreate: cluster.autoCreate ?? false,
+          coldStart: cluster.coldStart,
+          groupMinSessionTimeout: 1000,
+          groupConsumerSessionTimeout: 10_000,
+          groupConsumerHeartbeatInterval: 3000,
+          topics: script.topics.map((topic) => topicOf(topic))
+        })
+      )
+      return yield* simulate(script, time, broker, trace)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(inOnePiece),
+      Effect.provide(Logger.layer([])),
+      Random.withSeed(`${script.seed}`),
+      (self) =>
+        script.turns === undefined ? self : Effect.provideService(self, Scheduler.MaxOpsBeforeYield, script.turns)
+    )
+    return Effect.map(time.run(running, Script.endOf(script) + 3 * hour), (exit): Run => {
+      const rest = { trace: trace.text, took: time.elapsed }
+      if (exit === "late") return { problems: ["the simulation has not come to its end"], history: [], ...rest }
+      if (exit === "busy") return { problems: ["something is busy, and no time passes"], history: [], ...rest }
+      if (exit._tag === "Failure")
+        return { problems: [`the simulation failed: ${String(exit.cause)}`], history: [], ...rest }
+      return { ...exit.value, ...rest }
+    })
+  })

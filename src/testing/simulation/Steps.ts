@@ -1,0 +1,272 @@
+/** What the steps of a script do: each in an Effect that lasts as long as it is in force. */
+import * as Effect from "effect/Effect"
+import type * as KafkaError from "../../KafkaError.ts"
+import * as Fault from "../Fault.ts"
+import type { Members } from "./Members.ts"
+import { metadataMaxAge } from "./Reading.ts"
+import type { Senders } from "./Senders.ts"
+import type * as Script from "./Script.ts"
+import type { World } from "./World.ts"
+
+export interface Actors {
+  readonly world: World
+  readonly producers: Senders
+  readonly members: Members
+}
+
+/** What the broker refuses, since it is not there any more or not yet, is nothing to do. */
+const ifPossible = (self: Effect.Effect<unknown, KafkaError.KafkaError>): Effect.Effect<void> => Effect.ignore(self)
+
+/** A process ends without a word; what it had is closed with nobody to hear it. */
+const crash = ({ members, producers, world }: Actors, { client, how }: Script.StepOf<"crash">): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const process = world.living(client)
+    if (process === undefined) return Effect.void
+    process.alive = false
+    world.links.end(process.id, how)
+    for (const fiber of world.atWork(process)) fiber.interruptUnsafe()
+    return Effect.all([members.crash(process), producers.closeAll(process)], { concurrency: "unbounded" }).pipe(
+      Effect.andThen(process.close)
+    )
+  })
+
+const freeze = ({ members, world }: Actors, step: Script.StepOf<"freeze">): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const process = world.living(step.client)
+    if (process === undefined) return Effect.void
+    process.freeze()
+    members.standStill(process, step.for)
+    return Effect.andThen(
+      Effect.sleep(step.for),
+      Effect.sync(() => process.thaw(step.timersFirst === true))
+    )
+  })
+
+/** Partitions and groups that need a broker, for as long as it is not to be had, are disturbed. */
+const without = (
+  { members, world }: Actors,
+  broker: number | undefined,
+  client: string | undefined,
+  lasts: number
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { broker: cluster, script } = world
+    // Who asks it hears nothing for a while, and asks another.
+    const readers = script.members.flatMap((spec) =>
+      client === undefined || spec.client === client ? [spec.group ?? `${spec.name} alone`] : []
+    )
+    for (const group of new Set(readers)) world.disturb(0, { group })
+    const end = world.now + lasts
+    while (world.now < end) {
+      const passes = Math.min(1000, end - world.now)
+      for (const { name } of script.topics)
+        for (const { leader, partition } of (yield* cluster.topic(name)) ?? [])
+          if (broker === undefined || leader === broker)
+            for (const group of new Set(readers)) world.disturb(passes, { group, topic: name, partition })
+      // Where it coordinates, whoever it is.
+      if (broker === undefined || (yield* coordinates(members, world, broker)))
+        for (const group of new Set(readers)) world.disturb(passes, { group })
+      yield* Effect.sleep(passes)
+    }
+  })
+
+/** Whether any group is coordinated by this broker. */
+const coordinates = (members: Members, world: World, broker: number): Effect.Effect<boolean> =>
+  Effect.map(
+    Effect.forEach([...members.groups.keys()], (group) => world.broker.group(group)),
+    (all) => all.some((group) => group === undefined || group.coordinator === broker)
+  )
+
+const down = (actors: Actors, step: Script.StepOf<"down">): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { world } = actors
+    world.disturb(0)
+    for (const { name } of world.script.topics)
+      for (const { isr, partition } of (yield* world.broker.topic(name)) ?? [])
+        if (isr.every((id) => id === step.broker)) world.disturb(step.for, { topic: name, partition })
+    yield* world.broker.stop(step.broker)
+    yield* Effect.sleep(step.for)
+    yield* world.broker.start(step.broker)
+    world.disturb(0)
+  })
+
+const link = (actors: Actors, { amount = 0, broker, client, for: lasts, how }: Script.StepOf<"link">) =>
+  Effect.suspend(() => {
+    const end = actors.world.links.begin({ broker, client, how, amount })
+    return Effect.ensuring(without(actors, broker, client, lasts), Effect.sync(end))
+  })
+
+/** A broker that stands still: nothing that it is told arrives, until it goes on. */
+const stand = (actors: Actors, step: Script.StepOf<"stand">): Effect.Effect<void> =>
+  link(actors, { at: step.at, do: "link", how: "cut", broker: step.broker, for: step.for })
+
+const faultOf = (step: Script.StepOf<"fault">): Fault.Fault => {
+  const { action, api, broker, client: clientId, code = 0, group, millis = 0, partition, probability, seed } = step
+  const on = Fault.on(api as Fault.Api, {
+    topic: step.topic,
+    times: step.times,
+    partition,
+    group,
+    clientId,
+    broker,
+    probability,
+    seed
+  })
+  switch (action) {
+    case "error":
+    case "errorAfter":
+      return on[action](code)
+    case "delay":
+      return on.delay(millis)
+    case "throttle":
+      return on.throttle(millis)
+    default:
+      return on[action]
+  }
+}
+
+/** What a fault keeps waiting: a partition alone where the answer names it, else all that shares the connection. */
+const struck = ({ world }: Actors, { action, api, for: lasts, partition, topic }: Script.StepOf<"fault">): void => {
+  const isAnswered = action === "error" || action === "errorAfter" || action === "corruptCrc" || action === "truncate"
+  const ofWriters = ["Produce", "InitProducerId", "OffsetCommit"].includes(api)
+  if (isAnswered && ofWriters) return
+  if (isAnswered && (api === "Fetch" || api === "ListOffsets")) world.disturb(lasts, { topic, partition })
+  else world.disturb(lasts)
+}
+
+const fault = (actors: Actors, step: Script.StepOf<"fault">): Effect.Effect<void> =>
+  Effect.scoped(
+    Effect.andThen(
+      actors.world.broker.inject(faultOf(step)),
+      Effect.suspend(() => (struck(actors, step), Effect.sleep(step.for)))
+    )
+  )
+
+/** A follower of a partition: undefined where it has none that lives. */
+const followerOf = ({ world }: Actors, topic: string, partition: number): Effect.Effect<number | undefined> =>
+  Effect.map(world.broker.topic(topic), (all) => {
+    const one = all?.[partition]
+    return one?.isr.find((id) => id !== one.leader)
+  })
+
+const lag = (actors: Actors, { for: lasts, partition, shrink, topic }: Script.StepOf<"lag">): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { broker } = actors.world
+    const follower = yield* followerOf(actors, topic, partition)
+    if (follower === undefined) return
+    actors.world.disturb(lasts, { topic, partition })
+    yield* ifPossible(broker.holdFollower(topic, partition, follower))
+    if (shrink === true) yield* ifPossible(broker.shrinkIsr(topic, partition, follower))
+    yield* Effect.sleep(lasts)
+    yield* ifPossible(broker.releaseFollower(topic, partition, follower))
+  })
+
+const unclean = (actors: Actors, { for: lasts, partition, topic }: Script.StepOf<"unclean">): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { broker } = actors.world
+    const follower = yield* followerOf(actors, topic, partition)
+    if (follower === undefined) return
+    actors.world.disturb(lasts, { topic, partition })
+    yield* ifPossible(broker.holdFollower(topic, partition, follower))
+    yield* ifPossible(broker.shrinkIsr(topic, partition, follower))
+    yield* Effect.sleep(lasts)
+    yield* ifPossible(broker.electUnclean(topic, partition, follower))
+  })
+
+const deleteTopic = ({ world }: Actors, { for: lasts, topic: name }: Script.StepOf<"deleteTopic">) =>
+  Effect.gen(function* () {
+    const { broker, script } = world
+    world.disturb(lasts + metadataMaxAge)
+    const partitions = (yield* broker.topic(name))?.length
+    yield* ifPossible(broker.deleteTopic(name))
+    yield* Effect.sleep(lasts)
+    const spec = script.topics.find((topic) => topic.name === name)
+    if (partitions !== undefined && spec !== undefined) yield* ifPossible(broker.createTopic(topicOf(spec, partitions)))
+  })
+
+/** How a topic is created. */
+export const topicOf = (spec: Script.Topic, partitions = spec.partitions) => ({
+  name: spec.name,
+  partitions,
+  replicationFactor: spec.replicas,
+  config: {
+    ...(spec.minInSync === undefined ? {} : { "min.insync.replicas": String(spec.minInSync) }),
+    ...(spec.compacted === true ? { "cleanup.policy": "compact" } : {})
+  }
+})
+
+const trim = ({ world }: Actors, { keep, partition, topic }: Script.StepOf<"trim">): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const one = (yield* world.broker.topic(topic))?.[partition]
+    if (one === undefined) return
+    world.disturb(0, { topic, partition })
+    const to = Math.max(one.startOffset, one.highWatermark - keep)
+    if (to > one.startOffset) yield* ifPossible(world.broker.trim(topic, partition, to))
+  })
+
+/** Does what a step says. */
+export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> => {
+  const { members, producers, world } = actors
+  const { broker } = world
+  switch (step.do) {
+    case "send":
+      return producers.send(step)
+    case "flush":
+      return producers.flush(step.producer)
+    case "closeProducer":
+      return producers.close(step.producer)
+    case "join":
+      return members.join(step.member)
+    case "leave":
+      return members.leave(step.member)
+    case "stop":
+      return members.stop(step.member, step.for)
+    case "interrupt":
+      return members.interrupt(step.member, step.for)
+    case "crash":
+      return crash(actors, step)
+    case "freeze":
+      return freeze(actors, step)
+    case "pause":
+      return members.pause(step)
+    case "seek":
+      return members.seek(step)
+    case "commit":
+      return members.commit(step)
+    case "slow":
+      return Effect.sync(() => void world.slow.push(step))
+    case "down":
+      return down(actors, step)
+    case "stand":
+      return stand(actors, step)
+    case "addBroker":
+      return ifPossible(broker.addBroker)
+    case "moveLeader":
+      world.disturb(0, { topic: step.topic, partition: step.partition })
+      return ifPossible(broker.moveLeader(step.topic, step.partition, step.to))
+    case "moveCoordinator":
+      world.disturb(0, { group: step.group })
+      return ifPossible(broker.moveCoordinator(step.group, step.to))
+    case "addPartitions":
+      world.disturb(metadataMaxAge)
+      return ifPossible(broker.addPartitions(step.topic, step.total))
+    case "deleteTopic":
+      return deleteTopic(actors, step)
+    case "recreateTopic":
+      world.disturb(metadataMaxAge)
+      return ifPossible(broker.recreateTopic(step.topic))
+    case "trim":
+      return trim(actors, step)
+    case "compact":
+      world.disturb(0, { topic: step.topic })
+      return ifPossible(broker.compact(step.topic))
+    case "lag":
+      return lag(actors, step)
+    case "unclean":
+      return unclean(actors, step)
+    case "link":
+      return link(actors, step)
+    case "fault":
+      return fault(actors, step)
+  }
+}

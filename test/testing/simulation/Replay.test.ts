@@ -1,0 +1,86 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Simulation } from "samsa/testing"
+
+/** Short ones, of which the first has faults, a leader away, members that come and go; the second topics that vanish. */
+const scripts = [
+  `simulation seed=5 turns=5
+cluster brokers=3
+topic t0 partitions=6 replicas=3
+client c1 requestTimeout=1s
+client c2
+client c3
+producer p1 client=c1 compression=gzip linger=5ms deliveryTimeout=20s
+member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=classic way=run sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s
+member m2 client=c3 group=g1 topics=[t0] enter=subscribe from=earliest protocol=classic way=stream sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s handles=20ms
+  0.000 join member=m1
+  1.000 send producer=p1 topic=t0 count=50 how=send keys=7 bytes=100 pace=100ms
+  2.000 fault api=Produce action=loseResponse probability=0.5 seed=3 for=5s
+  3.000 join member=m2
+  4.000 down broker=2 for=8s
+  5.000 link client=c3 how=slow amount=5000 for=10s
+  9.000 send producer=p1 topic=t0 count=200 how=sendAll keys=0 bytes=40
+ 14.000 freeze client=c2 for=12s
+ 20.000 crash client=c3 how=power`,
+  `simulation seed=6
+cluster brokers=2 release=4.4
+topic t0 partitions=3 replicas=1
+topic t1 partitions=2 replicas=2
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0,t1] enter=subscribe from=earliest protocol=consumer way=eachPartition sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s
+  0.000 join member=m1
+  1.000 send producer=p1 topic=t1 count=30 how=offer keys=0 bytes=12 pace=200ms
+  2.000 deleteTopic topic=t1 for=3s
+  3.000 send producer=p1 topic=t0 count=30 how=parallel keys=3 bytes=12
+  8.000 recreateTopic topic=t1
+ 10.000 unclean topic=t1 partition=0 for=2s`
+]
+
+describe("a simulation", () => {
+  it.live("runs the same way each time (I10): the same history, and the same bytes at the same time", () =>
+    Effect.gen(function* () {
+      for (const script of [...(yield* Effect.forEach(scripts, Simulation.parse)), Simulation.script(3)]) {
+        const once = yield* Simulation.run(script)
+        const again = yield* Simulation.run(script)
+        assert.strictEqual(again.trace, once.trace)
+        assert.deepStrictEqual(again.history, once.history)
+        assert.deepStrictEqual(again.problems, once.problems)
+        assert.strictEqual(again.took, once.took)
+      }
+    })
+  )
+
+  it.live("finds nothing wrong where nothing is", () =>
+    Effect.gen(function* () {
+      for (const text of scripts) {
+        const { history, problems } = yield* Simulation.run(yield* Simulation.parse(text))
+        assert.deepStrictEqual(problems, [])
+        assert.isTrue(history.some(({ _tag }) => _tag === "Done"))
+      }
+    })
+  )
+
+  it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
+    Effect.gen(function* () {
+      const script = yield* Simulation.parse(`simulation seed=1
+cluster brokers=3
+topic t0 partitions=3 replicas=3
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=classic way=run maxWait=10s
+     0.000 join member=m1
+     1.000 send producer=p1 topic=t0 count=10 how=send keys=0 bytes=12
+  3600.000 send producer=p1 topic=t0 count=10 how=send keys=0 bytes=12`)
+      const before = process.cpuUsage()
+      const { problems, took } = yield* Simulation.run(script)
+      const { system, user } = process.cpuUsage(before)
+      assert.deepStrictEqual(problems, [])
+      assert.isAbove(took, 3_600_000)
+      // Of a processor, whoever else is at work.
+      assert.isBelow((user + system) / 1e6, 6)
+    })
+  )
+})
