@@ -148,6 +148,7 @@ export class MetadataState {
         this.#topics.delete(name)
         this.#learnt.delete(name)
         this.#replaced.delete(name)
+        for (const partition of before.partitions.keys()) this.#doubts.delete(`${partition} ${name}`)
         changed({ _tag: "TopicGone", before })
       }
     }

@@ -120,6 +120,18 @@ describe("topics that are made anew, with the epochs of the new one below the ol
     learn(state, told(2, 0), 6500)
     assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 3)
   })
+
+  it("are not, where the topic that was doubted has gone (of each such topic something was remembered for ever)", () => {
+    const state = new MetadataState()
+    learn(state, told(1, 7))
+    for (const at of [0, 5500]) state.doubt("t", 0, at)
+    const [topic] = told(-1, -1).topics
+    learn(state, { ...told(-1, -1), topics: [{ ...topic!, errorCode: 3, partitions: [] }] }, 5600)
+    assert.isUndefined(state.topic("t"))
+    learn(state, told(3, 2), 6000)
+    learn(state, told(2, 1), 6500)
+    assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 3)
+  })
 })
 
 describe("many topics", () => {
