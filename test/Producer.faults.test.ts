@@ -424,7 +424,11 @@ describe("what the caller changes while he waits", () => {
 })
 
 describe("what comes before the buffer ends too", () => {
-  /** A text that is never encoded: "hangs"; all others take a turn. */
+  /** Texts that are never encoded: "hangs", and "stands", which cannot be interrupted either; all others take a turn. */
+  const never: { readonly [text: string]: Effect.Effect<never> } = {
+    hangs: Effect.never,
+    stands: Effect.uninterruptible(Effect.never)
+  }
   const slow = Topic.make("text", {
     key: Schema.Null,
     value: Schema.String.pipe(
@@ -432,32 +436,34 @@ describe("what comes before the buffer ends too", () => {
         Schema.String,
         SchemaTransformation.transformEffect({
           decode: (value) => Effect.succeed(value),
-          encode: (value) => (value === "hangs" ? Effect.never : Effect.as(Effect.yieldNow, value))
+          encode: (value) => never[value] ?? Effect.as(Effect.yieldNow, value)
         })
       )
     )
   })
 
-  it.effect("a Schema that hangs takes deliveryTimeout at most, by send, offer and sendAll", () =>
-    Effect.gen(function* () {
-      const producer = yield* Producer.Producer
-      const hangs = { key: null, value: "hangs", partition: 0 }
-      for (const way of [producer.send(slow, hangs), producer.offer(slow, hangs)]) {
-        const sending = yield* Effect.forkChild(reasonOf(way as Effect.Effect<unknown, KafkaError.KafkaError>))
+  it.effect.each(Object.keys(never))(
+    "a Schema that %s takes deliveryTimeout at most, by send, offer and sendAll",
+    (how) =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const hangs = { key: null, value: how, partition: 0 }
+        for (const way of [producer.send(slow, hangs), producer.offer(slow, hangs)]) {
+          const sending = yield* Effect.forkDetach(reasonOf(way as Effect.Effect<unknown, KafkaError.KafkaError>))
+          yield* TestClock.adjust("5 seconds")
+          const reason = sending.pollUnsafe() === undefined ? undefined : yield* Fiber.join(sending)
+          assert.strictEqual(reason?._tag === "TimedOut" && reason.budget, "deliveryTimeout")
+        }
+        const all = yield* Effect.forkDetach(producer.sendAll(slow, [hangs, { key: null, value: "v", partition: 0 }]))
         yield* TestClock.adjust("5 seconds")
-        const reason = sending.pollUnsafe() === undefined ? undefined : yield* Fiber.join(sending)
-        assert.strictEqual(reason?._tag === "TimedOut" && reason.budget, "deliveryTimeout")
-      }
-      const all = yield* Effect.forkChild(producer.sendAll(slow, [hangs, { key: null, value: "v", partition: 0 }]))
-      yield* TestClock.adjust("5 seconds")
-      assert.isDefined(all.pollUnsafe(), "two that hang take the time of one")
-      assert.deepStrictEqual(
-        (yield* Fiber.join(all)).map((outcome) => (Result.isFailure(outcome) ? outcome.failure.reason._tag : "sent")),
-        ["TimedOut", "TimedOut"]
-      )
-      yield* producer.send(slow, { key: null, value: "good", partition: 0 })
-      assert.deepStrictEqual(yield* logOf(0), ["good"])
-    }).pipe(Effect.provide(withProducer({ deliveryTimeout: "5 seconds" })))
+        assert.isDefined(all.pollUnsafe(), "two that hang take the time of one")
+        assert.deepStrictEqual(
+          (yield* Fiber.join(all)).map((outcome) => (Result.isFailure(outcome) ? outcome.failure.reason._tag : "sent")),
+          ["TimedOut", "TimedOut"]
+        )
+        yield* producer.send(slow, { key: null, value: "good", partition: 0 })
+        assert.deepStrictEqual(yield* logOf(0), ["good"])
+      }).pipe(Effect.provide(withProducer({ deliveryTimeout: "5 seconds" })))
   )
 
   it.effect("a Schema that hangs ends with the producer, and so does a look-up of a topic", () =>

@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import { abandonable } from "../Abandon.ts"
 import type { GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Owner } from "../Membership.ts"
@@ -75,7 +76,9 @@ export const make = Effect.fnUntraced(function* (
       commit: (id, as, commits) =>
         Effect.suspend(() => {
           const since = now()
-          return Effect.onExit(offsets.commit(id, as, commits), (exit) =>
+          // Who keeps them may be the application's own, and not let himself be interrupted: a budget is a budget.
+          const committed = abandonable(Effect.suspend(() => offsets.commit(id, as, commits)))
+          return Effect.onExit(committed, (exit) =>
             Effect.sync(() => {
               const refused = Exit.isSuccess(exit) ? exit.value.find((code) => code !== 0) : undefined
               const error = refused === undefined ? undefined : KafkaError.fromCode(refused, { api: "OffsetCommit" })

@@ -1,5 +1,6 @@
 /** A batch as bytes: small ones at once; what is large is compressed in zlib's threads, where the codec has them. */
 import * as Effect from "effect/Effect"
+import { abandonable } from "../Abandon.ts"
 import type * as Compression from "../Compression.ts"
 import type * as Crc32c from "../Crc32c.ts"
 import * as MessageSet from "../protocol/records/MessageSet.ts"
@@ -56,9 +57,9 @@ export const later = (batch: Batch, codecs: Codecs): Effect.Effect<void, unknown
   Effect.suspend(() => {
     const laidOut = RecordBatch.layOut(batch.records, 0)
     const options = optionsOf(batch, codecs)
-    return Effect.map(codecs.codec.compressLarge!(laidOut.body), (small) =>
-      keep(batch, RecordBatch.seal(laidOut, small, options))
-    )
+    // A codec may be the application's own: what of it cannot be interrupted is not waited for.
+    const compressed = abandonable(Effect.suspend(() => codecs.codec.compressLarge!(laidOut.body)))
+    return Effect.map(compressed, (small) => keep(batch, RecordBatch.seal(laidOut, small, options)))
   })
 
 /** It is compressed beside the event loop, where the codec can do that. */

@@ -2,6 +2,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { abandonable } from "../Abandon.ts"
 import { shown } from "../Checks.ts"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -54,7 +55,7 @@ export interface Options {
 export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: Options): Placement => {
   const line = TopicLine.make(cluster, within, fork, monotonic)
   const lookedUp = (name: string) => Effect.raceFirst(line.lookedUp(name), closed)
-  /** What an application's Schemas do, and what else is waited for, takes no longer than the rest of the time. */
+  /** What an application's Schemas do, and what else is waited for, takes no longer than the rest of the time, also where it cannot be interrupted. */
   const inTime = <A, R>(
     effect: Effect.Effect<A, KafkaError.KafkaError, R>,
     since: number,
@@ -65,7 +66,7 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
         Effect.sleep(Math.max(0, Math.ceil(since + within - monotonic()))),
         Effect.fail(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: within, waitingFor }))
       )
-      return Effect.raceAllFirst([effect, closed, late])
+      return Effect.raceAllFirst([abandonable(effect), closed, late])
     })
   const chosenBy = (info: Cluster.TopicInfo, record: ProduceRecord): number => {
     try {

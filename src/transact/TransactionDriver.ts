@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import { abandonable } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import { Closing } from "../engine/Closing.ts"
@@ -262,10 +263,11 @@ export const make = Effect.fnUntraced(function* ({
       if (producer === undefined) return Effect.fail(notOpen())
       const transaction = { transactionalId, producerId: producer.id, producerEpoch: producer.epoch, isImplicit }
       let isLost = false
-      const once = commitIn(transaction, group, as, commits).pipe(
+      const once = abandonable(Effect.suspend(() => commitIn(transaction, group, as, commits))).pipe(
         Effect.tapError((error) => Effect.sync(() => (isLost ||= error.isRetryable))),
         Effect.flatMap((codes) => {
-          const code = codes.find((one) => one !== 0) ?? 0
+          // -1 for what nothing was said of.
+          const code = commits.map((_, i) => codes[i] ?? -1).find((one) => one !== 0) ?? 0
           return code !== 0 && ErrorCode.isTransient(code, "TxnOffsetCommit")
             ? Effect.fail(passing(code, group))
             : Effect.succeed(code)

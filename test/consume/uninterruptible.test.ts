@@ -1,7 +1,7 @@
 /** What the application wrote and nobody can interrupt, or what does not end: no budget waits for it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Stream } from "effect"
-import { Compression, Consumer, Membership } from "samsa"
+import { Compression, Consumer, GroupOffsets, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 import { calm, committed, fill, member, one, orders, p0, pass, scoped, tags, until } from "./Harness.ts"
@@ -115,6 +115,23 @@ describe("a hook that is interrupted by something of the application's own", () 
     }).pipe(scoped, Effect.provide(one))
   )
 })
+
+it.effect("a commit by hand takes commitTimeout at most, also where who keeps the offsets cannot be interrupted", () =>
+  Effect.gen(function* () {
+    const keeper = yield* GroupOffsets.GroupOffsets
+    const own = { ...keeper, commit: () => Effect.uninterruptible(Effect.never) }
+    const { close, consumer } = yield* Effect.provideService(
+      member({ ...budgets, commitTimeout: "2 seconds", commitInterval: "Infinity" }),
+      GroupOffsets.GroupOffsets,
+      own
+    )
+    const commit = yield* Effect.forkDetach(Effect.flip(consumer.commit([{ ...p0, offset: 1 }])))
+    const took = yield* until("it is told", () => commit.pollUnsafe() !== undefined, 10_000)
+    assert.isAtMost(took, 2_500)
+    assert.match(String(commit.pollUnsafe()), /commitTimeout/)
+    yield* closed(close)
+  }).pipe(scoped, Effect.provide(one))
+)
 
 describe("a partition that is lost while a codec of the application's own hangs", () => {
   it.effect("is handled by nobody any more: who reads it is interrupted before anything is waited for", () =>

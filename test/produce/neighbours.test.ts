@@ -1,6 +1,6 @@
 /** What one broker, batch or stream does to another one's records. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Result, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Compression, Producer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
@@ -74,6 +74,24 @@ describe("a codec of one's own", () => {
       })
       assert.isBelow(yield* waited(fine, 100, 10_000), 5000)
     }).pipe(withLz4(poisoned(Effect.never)))
+  )
+
+  it.effect("that never ends, nor can be interrupted, holds up neither its broker nor the end of the producer", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(begun, scope)
+      const hanging = yield* Effect.forkDetach(reasonOf(producer.send(text, { value: `poison${"x".repeat(20_000)}` })))
+      yield* waited(hanging, 500, 10_000)
+      assert.isDefined(hanging.pollUnsafe())
+      const fine = yield* Effect.forkDetach(producer.send(text, { partition: 0, value: "fine" }))
+      yield* waited(fine, 100, 10_000)
+      yield* Fiber.join(fine)
+      const again = yield* Effect.forkDetach(reasonOf(producer.send(text, { value: `poison${"y".repeat(20_000)}` })))
+      yield* waited(again, 100, 1000)
+      const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void))
+      yield* waited(closing, 100, 10_000)
+      assert.isDefined(closing.pollUnsafe())
+    }).pipe(withLz4(poisoned(Effect.uninterruptible(Effect.never))))
   )
 
   it.effect("that ends once by interruption fails that batch, and the next record of its broker goes", () =>

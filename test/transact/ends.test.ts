@@ -1,7 +1,7 @@
 /** How transactions end where what is in them, or around them, ends otherwise than it should. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Schedule, Scope } from "effect"
-import { ErrorCode, Offset, Producer, Transaction } from "samsa"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { ErrorCode, GroupOffsets, Offset, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   advanceUntil,
@@ -82,6 +82,30 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       yield* Effect.forkScoped(Transaction.process(consumer, bill))
       yield* allCommitted(2)
       assert.deepStrictEqual(yield* read(), [...values(4), "a"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("a keeper of offsets of one's own holds up no budget, and what it says nothing of is not committed", () =>
+    Effect.gen(function* () {
+      const keeper = yield* GroupOffsets.GroupOffsets
+      let asked = 0
+      const commitIn: NonNullable<typeof keeper.commitIn> = (...of) => {
+        asked++
+        return asked === 1
+          ? Effect.uninterruptible(Effect.never)
+          : asked === 2
+            ? Effect.map(keeper.commitIn!(...of), (codes) => codes.slice(1))
+            : keeper.commitIn!(...of)
+      }
+      const own = Layer.succeed(GroupOffsets.GroupOffsets, { ...keeper, commitIn })
+      const body = Effect.flatMap(Transaction.Transaction, ({ commitOffsets }) =>
+        commitOffsets(group, [{ ...place, offset: 5 }])
+      )
+      yield* Effect.gen(function* () {
+        assert.strictEqual(reasonOf(yield* ran(body)), "TimedOut")
+        assert.strictEqual(reasonOf(yield* ran(body)), "Server")
+        assert.strictEqual(reasonOf(yield* ran(body)), "ok")
+      }).pipe(Effect.provide(Layer.provide(Transaction.layer({ transactionalId: "own" }), own)))
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
