@@ -51,7 +51,7 @@ import * as Membership from "./Memberships.ts"
 import type * as Offset from "./Offset.ts"
 import type { Producer } from "./Producer.ts"
 import * as Topic from "./Topic.ts"
-import type { TopicPartition } from "./TopicPartition.ts"
+import { key, type TopicPartition } from "./TopicPartition.ts"
 
 export { ConsumerRecord } from "./consume/ConsumerRecord.ts"
 export type { ConsumerEvent, Unfinished } from "./consume/Events.ts"
@@ -349,7 +349,7 @@ const placesOf = (
   if (places.some(({ partition }) => !Number.isSafeInteger(partition) || partition < 0)) {
     mistakes.push("partitions must be whole numbers from 0")
   }
-  if (new Set(places.map(({ partition, topic }) => `${topic}-${partition}`)).size !== places.length) {
+  if (new Set(places.map(key)).size !== places.length) {
     mistakes.push("partitions names one twice")
   }
   for (const { topic } of places) {

@@ -18,7 +18,7 @@
  *   partition that another claims besides us, under a name that only it knows, we give way: one of PyKafka does not look.
  */
 import * as KafkaError from "../KafkaError.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import { key as keyOf, type TopicPartition } from "../TopicPartition.ts"
 import type { Subject } from "./BalancedAssignor.ts"
 import type { Claim, Command, Event, Settings, State, Taken, View } from "./BalancedState.ts"
 
@@ -36,7 +36,6 @@ type Step = readonly [State, ReadonlyArray<Command>]
 export const deadline = (state: State): number | undefined =>
   (state.phase === "waiting" || state.phase === "balanced") && !state.closing ? state.wakeAt : undefined
 
-const keyOf = ({ partition, topic }: TopicPartition): string => `${topic}-${partition}`
 const place = ({ partition, topic }: TopicPartition): TopicPartition => ({ topic, partition })
 const nothing = (state: State): Step => [state, []]
 

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import { key, type TopicPartition } from "../TopicPartition.ts"
 import type { Session } from "../ZooKeeper.ts"
 import type { Claim, Taken } from "./BalancedMember.ts"
 import type { Layout } from "./Layout.ts"
@@ -185,12 +185,12 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
 
   const claim: Registrations["claim"] = (wanted, taken, asks) =>
     Effect.gen(function* () {
-      const held = new Set([...asked.values()].map((one) => `${one.topic}-${one.partition}`))
+      const held = new Set([...asked.values()].map(key))
       const outcomes = yield* Effect.forEach(wanted, put, unbounded)
       let ours = wanted.filter((_, i) => outcomes[i] === undefined)
       const theirs: Array<Taken> = outcomes.filter((one) => one !== undefined)
       if (layout.hasLeaders && ours.length > 0) {
-        const fresh = ours.filter((one) => !held.has(`${one.topic}-${one.partition}`))
+        const fresh = ours.filter((one) => !held.has(key(one)))
         const lost = yield* yieldToOlder(fresh)
         ours = ours.filter((one) => !lost.some((o) => o.topic === one.topic && o.partition === one.partition))
         theirs.push(...lost)

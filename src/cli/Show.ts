@@ -39,12 +39,12 @@ export const refusal = <I, A>(
   })
 }
 
-/** What was answered for; then fails, where items were refused, with all of those. */
-export const answers = <I, A, R>(
+/** What was answered for, where there is something to show of it; then fails, where items were refused, with all of those. */
+export const answers = <I, A, R = never>(
   items: ReadonlyArray<I>,
   all: ReadonlyArray<Admin.Answer<A>>,
   nameOf: (item: I) => string,
-  show: (values: ReadonlyArray<A>) => Effect.Effect<void, never, R>
+  show: (values: ReadonlyArray<A>) => Effect.Effect<void, never, R> = () => Effect.void
 ): Effect.Effect<void, Failed, R> =>
   Effect.gen(function* () {
     const values = all.flatMap((one) => (Result.isSuccess(one) ? [one.success] : []))

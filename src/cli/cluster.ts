@@ -123,12 +123,7 @@ const set = Command.make(
         }
         const wanted = [{ ...resourceOf(given), ...changes }]
         const done = yield* admin.alterConfigs(wanted, { validateOnly: given.dryRun })
-        yield* Show.answers(
-          wanted,
-          done,
-          ({ name, type }) => `${type} ${name}`,
-          () => Effect.void
-        )
+        yield* Show.answers(wanted, done, ({ name, type }) => `${type} ${name}`)
       })
     )
 ).pipe(

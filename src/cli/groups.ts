@@ -81,7 +81,7 @@ const remove = Command.make("delete", { names, ...flags, dryRun: Confirm.dryRun,
           Effect.forEach(found, ({ group }) => Console.log(`would delete ${group}`), { discard: true })
         )
       yield* Confirm.wanted(`delete ${given.names.join(", ")} with all offsets`, given.yes)
-      yield* Show.answers(given.names, yield* admin.deleteGroups(given.names), String, () => Effect.void)
+      yield* Show.answers(given.names, yield* admin.deleteGroups(given.names), String)
     })
   )
 ).pipe(Command.withDescription("Deletes groups that have no members"))

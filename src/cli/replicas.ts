@@ -119,7 +119,7 @@ const start = Command.make(
               one.replicas.join(",")
             ])
           yield* Confirm.wanted(`move the replicas of ${wanted.length} partitions`, given.yes)
-          yield* Show.answers(wanted, yield* admin.reassignPartitions(wanted), TopicPartition.key, () => Effect.void)
+          yield* Show.answers(wanted, yield* admin.reassignPartitions(wanted), TopicPartition.key)
           if (given.wait) yield* settled(wanted)
         })
       )
@@ -141,7 +141,7 @@ const cancel = Command.make("cancel", { partitions, ...flags, yes: Confirm.yes }
         const admin = yield* Admin
         yield* Confirm.wanted(`have ${given.partitions.join(", ")} stay where they were`, given.yes)
         const changes = wanted.map((one) => ({ ...one, replicas: null }))
-        yield* Show.answers(changes, yield* admin.reassignPartitions(changes), TopicPartition.key, () => Effect.void)
+        yield* Show.answers(changes, yield* admin.reassignPartitions(changes), TopicPartition.key)
       })
     )
   })

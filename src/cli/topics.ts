@@ -81,7 +81,7 @@ export const deleting = (
           Effect.forEach(found, ({ name }) => Console.log(`would delete ${name}`), { discard: true })
         )
       yield* Confirm.wanted(`delete ${topics.join(", ")} with all records`, options.yes)
-      yield* Show.answers(topics, yield* admin.deleteTopics(topics), String, () => Effect.void)
+      yield* Show.answers(topics, yield* admin.deleteTopics(topics), String)
     })
   )
 
@@ -163,8 +163,7 @@ const addPartitions = Command.make(
         yield* Show.answers(
           wanted,
           yield* admin.createPartitions(wanted, { validateOnly: given.dryRun }),
-          ({ topic }) => topic,
-          () => Effect.void
+          ({ topic }) => topic
         )
       })
     )

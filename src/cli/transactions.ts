@@ -154,12 +154,7 @@ const abort = Command.make(
             producerEpoch: producer.producerEpoch,
             coordinatorEpoch: Math.max(0, producer.coordinatorEpoch)
           }
-          yield* Show.answers(
-            [hanging],
-            yield* admin.abortTransactions([hanging]),
-            TopicPartition.key,
-            () => Effect.void
-          )
+          yield* Show.answers([hanging], yield* admin.abortTransactions([hanging]), TopicPartition.key)
         })
       )
     })

@@ -65,7 +65,7 @@ const set = Command.make(
         Effect.gen(function* () {
           const admin = yield* Admin
           const change = { user: given.name, mechanism: given.scram, password: secret, iterations: given.iterations }
-          yield* Show.answers([given.name], yield* admin.alterUsers([change]), String, () => Effect.void)
+          yield* Show.answers([given.name], yield* admin.alterUsers([change]), String)
         })
       )
     })
@@ -92,7 +92,7 @@ const remove = Command.make(
       Effect.gen(function* () {
         const admin = yield* Admin
         const described = yield* admin.describeUsers([given.name])
-        yield* Show.answers([given.name], described, String, () => Effect.void)
+        yield* Show.answers([given.name], described, String)
         const has = described.flatMap((one) => (one._tag === "Success" ? one.success.credentials : []))
         const wanted = has
           .map(({ mechanism }) => mechanism)
@@ -105,8 +105,7 @@ const remove = Command.make(
         yield* Show.answers(
           changes,
           yield* admin.alterUsers(changes),
-          ({ mechanism, user }) => `${mechanism} of ${user}`,
-          () => Effect.void
+          ({ mechanism, user }) => `${mechanism} of ${user}`
         )
       })
     )

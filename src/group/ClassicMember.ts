@@ -20,7 +20,7 @@ import type { Why } from "../Backoff.ts"
 import { after, before, nothing } from "../engine/Steps.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import { key, type TopicPartition } from "../TopicPartition.ts"
 import {
   type Command,
   deadline,
@@ -44,8 +44,8 @@ const without = (
   self: ReadonlyArray<TopicPartition>,
   removed: ReadonlyArray<TopicPartition>
 ): ReadonlyArray<TopicPartition> => {
-  const keys = new Set(removed.map((p) => `${p.topic}-${p.partition}`))
-  return self.filter((p) => !keys.has(`${p.topic}-${p.partition}`))
+  const keys = new Set(removed.map(key))
+  return self.filter((p) => !keys.has(key(p)))
 }
 
 // ── joining
