@@ -38,6 +38,8 @@ export const levels = {
   noPartition: "Info",
   /** Records are delivered, and none was ever marked. */
   neverMarked: "Warn",
+  /** A member keeps partitions whose reader has failed, or ended. */
+  unread: "Warn",
   /** What ends `run`: the record that could not be handled. */
   handlerFailed: "Error",
   drainTimedOut: "Warn",

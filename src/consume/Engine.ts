@@ -30,6 +30,7 @@ import { type ConsumerEvent, theEnd } from "./Events.ts"
 import * as Counted from "./Counted.ts"
 import { ConsumerState } from "./ConsumerState.ts"
 import * as Forgotten from "./Forgotten.ts"
+import * as Unread from "./Unread.ts"
 import { Forming, type Silence } from "./Forming.ts"
 import type { Host } from "./Host.ts"
 import * as Opening from "./Opening.ts"
@@ -363,6 +364,7 @@ export const make = Effect.fnUntraced(function* (
   if (settings.group !== undefined) {
     yield* inBackground(committer.run)
     yield* inBackground(committer.renew)
+    yield* inBackground(Unread.watch(state, () => engine.grouped))
   }
   yield* inBackground(watch)
   if (isWatched) yield* inBackground(Progress.watch(settings, partitions, publish, revocation.interrupt))

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as KafkaError from "../KafkaError.ts"
+import { Signal } from "../Signal.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import { Mailbox } from "./Mailbox.ts"
 
@@ -21,6 +22,8 @@ export class Reading {
   private streamIsRead = false
   /** The consumer is closed: nothing may be asked of it any more. */
   isOver = false
+  private hasEnded = false
+  private readonly ends = new Signal(() => this.hasEnded)
 
   constructor(partitions: ReadonlyMap<string, Partition>) {
     this.partitions = partitions
@@ -73,9 +76,19 @@ export class Reading {
     return partition.reading !== "yes" || partition.mailbox.isAwaited
   }
 
+  /** Completes when whoever read it has ended: nobody else can. */
+  readonly ended: Effect.Effect<void> = this.ends.await
+
+  /** Whoever reads has ended. */
+  readerEnded(): void {
+    this.hasEnded = true
+    this.ends.fire()
+  }
+
   /** Whoever reads all partitions as one stream has ended. */
   readonly streamEnded = (): void => {
     this.streamIsRead = false
+    this.readerEnded()
     for (const partition of this.partitions.values()) {
       // The fiber goes on with something else.
       partition.worker = undefined

@@ -343,6 +343,7 @@ const overPartitions = (
     const failure = Deferred.await(failed)
     yield* Effect.raceFirst(all, failure).pipe(
       Effect.onExit((exit) => {
+        engine.reading.readerEnded()
         if (Exit.isSuccess(exit)) return Effect.void
         // A failure interrupts what else is at work; an interruption lets it finish, within `drainTimeout`, and leaves
         // the group: nobody would handle what it is given.
