@@ -183,17 +183,22 @@ export const make = (context: Context): Revocation => {
     yield* cutAt(hookShare, told(settings.onRevoked, ours(), begun + within * hookShare - now()))
     let wasLost = false
     if (settings.group !== undefined) {
-      const flushed = Effect.catch(committer.flush(list, budget.commit(begun + within - now())), (error) => {
-        // The group gave them to others before they were given back: what was done is handled there again.
-        wasLost = error.reason._tag === "NotOwned" || error.reason._tag === "Fenced"
-        if (wasLost) return Effect.void
+      const notCommitted = (why: string) => {
         const uncommitted = list.filter((partition) => committer.isBehind(partition) && !late.includes(partition))
         if (uncommitted.length > 0)
           publish({ _tag: "RevokeTimedOut", partitions: uncommitted.map(({ place }) => place), unfinished: [] })
-        const what = `the last offsets of group ${settings.group} could not be committed: ${error.message}`
+        const what = `the last offsets of group ${settings.group} could not be committed: ${why}`
         return LogEvent.log("commitFailed", what, where)
-      })
-      yield* cutAt(1, flushed)
+      }
+      const flushed = committer.flush(list, budget.commit(begun + within - now())).pipe(
+        Effect.catch((error) => {
+          // The group gave them to others before they were given back: what was done is handled there again.
+          wasLost = error.reason._tag === "NotOwned" || error.reason._tag === "Fenced"
+          return wasLost ? Effect.void : notCommitted(error.message)
+        }),
+        Effect.as("ended" as const)
+      )
+      if ((yield* cutAt(1, flushed)) === undefined) yield* notCommitted("closeTimeout was over before they were")
     }
     const left = ours()
     release(left, wasLost ? "Lost" : "Revoked")
