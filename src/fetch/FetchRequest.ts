@@ -77,7 +77,8 @@ export const make = (
   return {
     body: {
       maxWaitMs: request.maxWait,
-      minBytes: settings.minBytes,
+      // What is full waits for nobody: it cannot bring more. Brokers see to it by themselves, since some release.
+      minBytes: Math.min(settings.minBytes, each, request.maxBytes),
       maxBytes: request.maxBytes,
       isolationLevel: settings.isolation === "committed" ? 1 : 0,
       sessionId: turn.sessionId,
