@@ -349,7 +349,7 @@ export const script = (seed: number): Script => {
         Ranges.member(choose, `m${i * 5 + j + 1}`, clientOf(), group, release)
       )
     ),
-    ...(choose.chance(hasGroups ? 0.2 : 1) ? [Ranges.alone(choose, "a1", clientOf(), names)] : [])
+    ...(choose.chance(hasGroups ? 0.2 : 1) ? [Ranges.alone(choose, "a1", clientOf(), names, release)] : [])
   ]
   const plan: Plan = {
     choose,

@@ -38,6 +38,8 @@ export class Members {
   /** Those that somebody has joined. */
   readonly groups = new Map<string, Script.Member>()
   private lives = 0
+  /** Since when nobody reads, by reader. */
+  private readonly idleSince = new Map<string, number>()
 
   constructor(world: World) {
     this.world = world
@@ -50,6 +52,10 @@ export class Members {
     return Array.from(this.members.values()).flatMap(({ alive, spec }) => (alive ? [spec] : []))
   }
 
+  private isRead(reader: string): boolean {
+    return this.alive.some((spec) => readerOf(spec) === reader)
+  }
+
   private disturb(spec: Script.Member, lasts = 0): void {
     this.world.disturb(lasts, { group: readerOf(spec) })
   }
@@ -59,6 +65,9 @@ export class Members {
       const spec = given ?? this.specs.get(name)
       if (spec === undefined || this.members.get(name)?.alive === true) return Effect.void
       if (spec.group !== undefined && !this.groups.has(spec.group)) this.groups.set(spec.group, spec)
+      const { now, timeline } = this.world
+      const reader = readerOf(spec)
+      if (!this.isRead(reader)) timeline.disturb({ from: this.idleSince.get(reader) ?? 0, to: now, group: reader })
       const member: Member = { spec, alive: true, life: undefined, fiber: undefined }
       this.members.set(name, member)
       this.disturb(spec)
@@ -158,6 +167,7 @@ export class Members {
     return Effect.suspend(() => {
       const { life, spec } = member
       member.alive = false
+      if (!this.isRead(readerOf(spec))) this.idleSince.set(readerOf(spec), this.world.now)
       if (life === undefined) return Effect.void
       return Effect.gen({ self: this }, function* () {
         yield* before(life)

@@ -92,7 +92,9 @@ export const group = (
 })
 
 /** How a consumer reads, and what it makes of what it reads. */
-const reading = (choose: Choices) => {
+const reading = (choose: Choices, release: Release | undefined) => {
+  // Before KIP-74 a record that is larger than the answer stops its partition.
+  const mayBeSmall = since(release, "0.10.2")
   const way = choose.of(["run", "run", "keys", "none", "stream", "partitions", "eachPartition", "poll"] as const)
   const isRun = way === "run" || way === "keys" || way === "none"
   return {
@@ -114,8 +116,8 @@ const reading = (choose: Choices) => {
       : {}),
     ...maybe(choose, 0.4, "maxWait", [200, 2000, 10_000]),
     ...maybe(choose, 0.2, "minBytes", [100, 10_000]),
-    ...maybe(choose, 0.3, "maxBytes", [1, 500, 5000]),
-    ...maybe(choose, 0.3, "maxPartitionBytes", [1, 200, 2000]),
+    ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxBytes", [1, 500, 5000]),
+    ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxPartitionBytes", [1, 200, 2000]),
     ...maybe(choose, 0.4, "bufferBytes", [1, 200, 2000, 50_000])
   }
 }
@@ -147,17 +149,23 @@ export const member = (
     ...(protocol === "classic" ? { heartbeatInterval: choose.of([most, Math.min(most, 1000)]) } : {}),
     ...maybe(choose, 0.3, "leaveTimeout", [100, 1000, 10_000]),
     ...maybe(choose, 0.15, "hooks", [0, 50, 4000]),
-    ...reading(choose)
+    ...reading(choose, release)
   }
 }
 
 /** A consumer that reads all of its topics by itself. */
-export const alone = (choose: Choices, name: string, client: string, topics: ReadonlyArray<string>): Script.Member => ({
+export const alone = (
+  choose: Choices,
+  name: string,
+  client: string,
+  topics: ReadonlyArray<string>,
+  release: Release | undefined
+): Script.Member => ({
   name,
   client,
   topics,
   from: "earliest",
   enter: "assign",
   drainTimeout: 3000,
-  ...reading(choose)
+  ...reading(choose, release)
 })
