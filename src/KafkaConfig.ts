@@ -300,8 +300,8 @@ const rest = <R>(
       mistake(`sasl: brokers of ${pinned} have none of its mechanisms`)
     if (tls === undefined && options.sasl?.mechanism === "AWS_MSK_IAM") mistake("sasl: AWS_MSK_IAM needs tls")
     if (tls !== undefined && pinned === "0.8") mistake("tls: brokers of 0.8 have none")
-    if (tls === undefined && options.sasl?.mechanism === "PLAIN" && check.mistakes.length === 0)
-      yield* LogEvent.plaintextPassword(options.clientId)
+    if (tls === undefined && check.mistakes.length === 0)
+      yield* LogEvent.plaintextPassword(options.sasl?.mechanism, options.clientId)
     const context = yield* Effect.context<R>()
     return yield* settle(check, {
       bootstrap,

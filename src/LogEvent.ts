@@ -108,9 +108,19 @@ export const log = (
     Effect.catchDefect(() => Effect.void)
   )
 
-/** SASL PLAIN without TLS. */
-export const plaintextPassword = (client: string | undefined): Effect.Effect<void> =>
-  log("plaintextPassword", "sasl PLAIN without tls: whoever sees the connection reads the password", { client })
+/** What SASL sends as it is. */
+const sentAsItIs = new Map([
+  ["PLAIN", "password"],
+  ["OAUTHBEARER", "token"]
+])
+
+/** SASL without TLS, where whoever sees the connection reads a secret. */
+export const plaintextPassword = (mechanism: string | undefined, client: string | undefined): Effect.Effect<void> => {
+  const secret = sentAsItIs.get(mechanism ?? "")
+  if (secret === undefined) return Effect.void
+  const text = `sasl ${mechanism} without tls: whoever sees the connection reads the ${secret}`
+  return log("plaintextPassword", text, { client })
+}
 
 /** Which of many events of a kind are told, by their count from 1: the first, then by doubling. */
 export const isTold = (count: number): boolean => (count & (count - 1)) === 0

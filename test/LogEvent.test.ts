@@ -164,6 +164,12 @@ describe("the log", () => {
         "kafka.event": "plaintextPassword",
         "kafka.client": "app"
       })
+      const token = Effect.succeed(Redacted.make("hunter3"))
+      yield* KafkaConfig.make({ bootstrap: ["b"], sasl: { mechanism: "OAUTHBEARER", token } })
+      assert.include(
+        of("plaintextPassword")[1]?.text,
+        "OAUTHBEARER without tls: whoever sees the connection reads the token"
+      )
       yield* Effect.scoped(Producer.make({ acks: 2, idempotent: false }))
       assert.deepStrictEqual(levelsOf("acksTakenForAll"), ["Info"])
       yield* Effect.scoped(
