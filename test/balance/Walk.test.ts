@@ -330,7 +330,7 @@ const actionsOf = (world: World) =>
 const walk = (seed: number) =>
   Effect.gen(function* () {
     const world = yield* makeWorld(seed)
-    const { pass, pick, trace } = world
+    const { pass, passing, pick, trace } = world
     const { all, come, last, left, stirs } = yield* actionsOf(world)
     const act = (actions: Actions) => {
       const name = Object.keys(actions)[pick(Object.keys(actions).length)]!
@@ -350,7 +350,7 @@ const walk = (seed: number) =>
       yield* act(last)
       yield* world.settles
     }
-    yield* left
+    yield* passing(left)
   })
 
 describe("a random walk", () => {
