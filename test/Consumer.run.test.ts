@@ -337,26 +337,35 @@ describe("Consumer.run", () => {
     }).pipe(Effect.provide(layer))
   )
 
-  it.effect("ends the waiting between two tries at once when the partition is given up, and leaves the record", () =>
-    Effect.gen(function* () {
-      yield* fill(2)
-      let tries = 0
-      const scope = yield* Scope.make()
-      const consumer = yield* Scope.provide(subscribed(), scope)
-      yield* Effect.forkChild(
-        consumer.run(
-          () =>
-            Effect.suspend(() => {
-              tries++
-              return Effect.fail("no")
-            }),
-          { retry: Schedule.spaced("1 hour") }
+  it.effect.each([
+    ["it is timed", Schedule.spaced("1 hour")],
+    ["the Schedule itself waits", Schedule.addDelay(Schedule.forever, () => Effect.never)]
+  ] as const)(
+    "ends the waiting between two tries at once when the partition is given up, and leaves the record: %s",
+    ([, retry]) =>
+      Effect.gen(function* () {
+        yield* fill(2)
+        let tries = 0
+        const scope = yield* Scope.make()
+        const consumer = yield* Scope.provide(subscribed(), scope)
+        yield* Effect.forkChild(
+          consumer.run(
+            () =>
+              Effect.suspend(() => {
+                tries++
+                return Effect.fail("no")
+              }),
+            { retry }
+          )
         )
-      )
-      yield* until("the first is tried", () => tries === 1)
-      yield* Scope.close(scope, Exit.void)
-      assert.strictEqual(tries, 1)
-      assert.deepStrictEqual(yield* committed, {})
-    }).pipe(Effect.provide(layer))
+        yield* until("the first is tried", () => tries === 1)
+        yield* calm
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        // The clock stands.
+        for (let i = 0; i < 20 && closing.pollUnsafe() === undefined; i++) yield* calm
+        assert.isDefined(closing.pollUnsafe())
+        assert.strictEqual(tries, 1)
+        assert.deepStrictEqual(yield* committed, {})
+      }).pipe(Effect.provide(layer))
   )
 })

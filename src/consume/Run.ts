@@ -70,13 +70,13 @@ const recover = (
       // A defect is no error that a schedule was written for: it is not tried again.
       const failure = Cause.findError(cause)
       if (step === undefined || failure._tag === "Failure" || Abandon.isMistake(failure.success)) break
-      const delay = yield* Pull.matchEffect(step(clock.currentTimeMillisUnsafe(), failure.success), {
-        onSuccess: ([, duration]) => Effect.succeed(duration),
+      // A Schedule may wait by itself, too.
+      const waited = Pull.matchEffect(step(clock.currentTimeMillisUnsafe(), failure.success), {
+        onSuccess: ([, duration]) => Effect.as(Effect.sleep(duration), true),
         onFailure: (cause) => Effect.failCause(cause),
-        onDone: () => Effect.succeed(undefined)
+        onDone: () => Effect.succeed(false)
       })
-      if (delay === undefined) break
-      yield* Effect.raceFirst(Effect.sleep(delay), partition.stopped)
+      if (!(yield* Effect.raceFirst(waited, Effect.as(partition.stopped, true)))) break
       if (!partition.mayBegin || !partition.isCurrent(epoch, record)) return abandoned
       const exit = yield* Effect.exit(handler(record))
       if (Exit.isSuccess(exit)) return exit.value
