@@ -199,11 +199,12 @@ export const join = Effect.fnUntraced(function* (
     hasEnded: ({ phase }) => phase === "ended",
     carryOut,
     stepped: (state) => {
-      const waitsFor = state.phase === "waiting" && !state.closing ? BalancedMember.waitsFor(state) : []
-      if (waitsFor.length === 0) {
+      const isWaiting = state.phase === "waiting" && !state.closing
+      const waitedFor = new Set(isWaiting ? BalancedMember.waitsFor(layout, state).map(({ topic }) => topic) : [])
+      if (waitedFor.size === 0) {
         watchingClaims?.interruptUnsafe()
         watchingClaims = undefined
-      } else watchingClaims ??= watch(Stream.mergeAll(waitsFor.map(watches.claims), { concurrency: "unbounded" }))
+      } else watchingClaims ??= watch(Stream.mergeAll([...waitedFor].map(watches.claims), { concurrency: "unbounded" }))
       if (state.phase === "balanced") calmed()
       if (state.view === compared) return
       compared = state.view

@@ -20,15 +20,11 @@
 import * as KafkaError from "../KafkaError.ts"
 import { key as keyOf, type TopicPartition } from "../TopicPartition.ts"
 import type { Subject } from "./BalancedAssignor.ts"
+import { nameOf } from "./BalancedState.ts"
 import type { Claim, Command, Event, Settings, State, Taken, View } from "./BalancedState.ts"
 
 export type { Claim, Command, Event, Settings, State, Taken, View } from "./BalancedState.ts"
-export { initial } from "./BalancedState.ts"
-
-/** The topics with partitions that go to us and are not claimed. */
-export const waitsFor = (state: State): ReadonlyArray<string> => [
-  ...new Set([...state.wanted].filter(([key]) => !state.held.has(key)).map(([, { topic }]) => topic))
-]
+export { initial, waitsFor } from "./BalancedState.ts"
 
 type Step = readonly [State, ReadonlyArray<Command>]
 
@@ -180,8 +176,7 @@ const claim = (settings: Settings, state: State, now: number): Step => {
   const taken: Array<TopicPartition> = []
   const claims: Array<Claim> = []
   for (const [key, { partition, topic }] of state.wanted) {
-    const leader = view.partitions.get(topic)?.find((one) => one.partition === partition)?.leader ?? -1
-    const node = settings.layout.claim(partition, leader)
+    const node = nameOf(settings.layout, view, { partition, topic })
     const mine = state.held.get(key)
     // A partition without a leader has no name.
     if (node === undefined || mine?.some((one) => one.node === node)) continue

@@ -167,3 +167,20 @@ export const initial: State = {
   retires: false,
   failure: undefined
 }
+
+/** By what name a partition is claimed: undefined where it would need a leader and there is none. */
+export const nameOf = (layout: Layout, view: View, { partition, topic }: TopicPartition): string | undefined => {
+  const leader = view.partitions.get(topic)?.find((one) => one.partition === partition)?.leader ?? -1
+  return layout.claim(partition, leader)
+}
+
+/**
+ * What goes to us, and another claims, as far as we know. What has no leader is not waited for: that nobody claims it
+ * says nothing.
+ */
+export const waitsFor = (layout: Layout, { held, view, wanted }: State): ReadonlyArray<TopicPartition> =>
+  view === undefined
+    ? []
+    : [...wanted]
+        .filter(([key, one]) => !held.has(key) && nameOf(layout, view, one) !== undefined)
+        .map(([, one]) => one)

@@ -8,8 +8,9 @@ import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 import type { Node, ZooKeeper } from "../ZooKeeper.ts"
-import type { Event, State } from "./BalancedState.ts"
+import { type Event, type State, waitsFor } from "./BalancedState.ts"
 import type { Layout } from "./Layout.ts"
 
 export interface Context {
@@ -128,9 +129,8 @@ export const make = (context: Context): GroupWatches => {
     Stream.tap(zooKeeper.watchChildren(layout.owners(topic)), (names = []) =>
       Effect.sync(() => {
         const there = new Set(names.map(layout.partitionOf))
-        for (const [key, one] of state().wanted)
-          if (one.topic === topic && !state().held.has(key) && !there.has(one.partition))
-            return post({ _tag: "ClaimsChanged" })
+        const isFree = (one: TopicPartition) => one.topic === topic && !there.has(one.partition)
+        if (waitsFor(layout, state()).some(isFree)) post({ _tag: "ClaimsChanged" })
       })
     )
   /** Said once of a session, by whoever notices first. */

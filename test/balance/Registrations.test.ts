@@ -176,6 +176,31 @@ it.effect("a partition that has no leader when the group balances is claimed soo
   )
 )
 
+it.effect("a claim is waited for as long as ever beside a partition without a leader (zk-1, a spin without end)", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const partition = (yield* broker.topic("t"))!.findIndex(({ leader }) => leader === 1)
+    yield* broker.stop(2)
+    const other = yield* memory.connect()
+    yield* other.create(`/consumers/g/owners/b't'/1-${partition}`, Buffer.from("other"), { ephemeral: true })
+    const one = yield* Harness.join(memory)
+    for (let i = 0; i < 30; i++) yield* Harness.tick
+    // It waits: nothing is asked for but what says that the session lives.
+    const { reads } = memory.counts()
+    for (let i = 0; i < 9; i++) yield* Harness.tick
+    assert.isAtMost(memory.counts().reads - reads, 3)
+    for (let i = 0; i < 1000 && one.failures.length === 0; i++) yield* Harness.tick
+    assert.deepStrictEqual(
+      one.failures.map(({ reason }) => reason._tag),
+      ["TimedOut"]
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(KafkaTest.layer({ brokers: 2, topics: [{ name: "t", partitions: 2, replicationFactor: 1 }] }))
+  )
+)
+
 it.effect("what a member of the JVM's layout says anew under its id is heard", () =>
   Effect.gen(function* () {
     const memory = yield* ZooKeeper.makeMemory
