@@ -17,8 +17,15 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Kafka } from "../Kafka.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type * as Topic from "../Topic.ts"
+import type { EmbeddedKafka } from "./EmbeddedKafka.ts"
+import type { Oracle } from "./Oracle.ts"
 import * as Grammar from "./simulation/Grammar.ts"
 import * as Runner from "./simulation/Runner.ts"
 import type * as Script_ from "./simulation/Script.ts"
@@ -104,3 +111,114 @@ export const shrink = (
     Effect.map(Runner.run(one), ({ problems }) => problems.some((each) => Shrink.kindOf(each) === kind))
   return Shrink.shrink(script, fails, options.most)
 }
+
+/**
+ * What a program of one's own is checked with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CheckOptions {
+  /** The topics that are there: a name has one partition, and as many replicas as may be. */
+  readonly topics: ReadonlyArray<
+    string | Topic.Any | { readonly name: string | Topic.Any; readonly partitions?: number | undefined }
+  >
+  /** Default 3. */
+  readonly brokers?: number | undefined
+  /** The groups that the program has: their coordinators move, too. Default: none are known. */
+  readonly groups?: ReadonlyArray<string> | undefined
+  /** How many scripts, of seeds one after the other. Default 20. */
+  readonly seeds?: number | undefined
+  /** The first seed. Default 1. */
+  readonly from?: number | undefined
+  /** How long the program may go on when all is well again. Default 5 minutes. */
+  readonly within?: Duration.Input | undefined
+}
+
+/**
+ * A program did not keep what it should.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Broken extends Schema.TaggedError<Broken>()("Broken", {
+  seed: Schema.Number,
+  problems: Schema.Array(Schema.String),
+  /** What happened to it, made as short as it could be: lines that `parse` reads. */
+  script: Schema.String
+}) {
+  override get message(): string {
+    return `${this.problems.join("\n")}\n\n${this.script}\n\nagain by: { from: ${this.seed}, seeds: 1 }`
+  }
+}
+
+const isTopic = (one: object): one is Topic.Any => "key" in one
+const nameOf = (one: string | Topic.Any): string => (typeof one === "string" ? one : one.name)
+
+const topicsOf = (topics: CheckOptions["topics"], brokers: number): Script["topics"] =>
+  topics.map((one) => {
+    const { name, partitions = 1 } = typeof one === "string" || isTopic(one) ? { name: one } : one
+    return { name: nameOf(name), partitions, replicas: Math.min(3, brokers) }
+  })
+
+/**
+ * Runs a program of one's own over the embedded cluster again and again, while brokers, coordinators and links of it fail:
+ * a script for each seed, in a time of its own. The program ends by itself, in time; what `invariants` says then does not
+ * hold. Consumers and producers that are made by `Oracle.Oracle` are judged as well. Fails with `Broken` at the first seed,
+ * and a script as short as it could be made.
+ *
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { Consumer, Producer, Topic } from "samsa"
+ * import { EmbeddedKafka, Simulation } from "samsa/testing"
+ *
+ * const orders = Topic.bytes("orders")
+ * const copies = Topic.bytes("copies")
+ *
+ * const copying = Effect.gen(function*() {
+ *   const producer = yield* Producer.make()
+ *   yield* producer.sendAll(orders, Array.from({ length: 100 }, (_, i) => ({ value: new Uint8Array([i]) })))
+ *   const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest" })
+ *   yield* Stream.runForEach(consumer.stream, ({ value }) => producer.send(copies, { value }))
+ * })
+ *
+ * export const checked = Simulation.check(
+ *   copying,
+ *   Effect.gen(function*() {
+ *     const broker = yield* EmbeddedKafka.EmbeddedKafka
+ *     const all = (yield* broker.log(copies)).length
+ *     return all === (yield* broker.log(orders)).length ? [] : [`${all} copies`]
+ *   }),
+ *   { topics: [orders, copies] }
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const check = <E, E2>(
+  program: Effect.Effect<unknown, E, Kafka | EmbeddedKafka | Oracle | Scope.Scope>,
+  invariants: Effect.Effect<ReadonlyArray<string>, E2, EmbeddedKafka | Oracle>,
+  options: CheckOptions
+): Effect.Effect<void, Broken> =>
+  Effect.gen(function* () {
+    const { brokers = 3, from = 1, groups = [], seeds = 20 } = options
+    const given = { brokers, groups, topics: topicsOf(options.topics, brokers) }
+    const own: Runner.Program = {
+      client: "program",
+      self: Effect.andThen(Effect.scoped(program), invariants),
+      within: Duration.toMillis(Duration.fromInputUnsafe(options.within ?? "5 minutes"))
+    }
+    for (let seed = from; seed < from + seeds; seed++) {
+      const script = Grammar.aroundProgram(seed, given)
+      const { problems } = yield* Runner.run(script, own)
+      if (problems.length === 0) continue
+      const kind = Shrink.kindOf(problems[0]!)
+      const short = yield* Shrink.shrink(
+        script,
+        (one) => Effect.map(Runner.run(one, own), (run) => run.problems.some((each) => Shrink.kindOf(each) === kind)),
+        100
+      )
+      return yield* new Broken({ seed, problems, script: Text.print(short) })
+    }
+  })

@@ -4,194 +4,11 @@
  * that vanish. Steps come alone, in bursts, and at the very end of one before: what breaks clients is mostly two things at
  * once. Pure.
  */
-import { type Release, releases } from "../embedded/Profile.ts"
+import { releases } from "../embedded/Profile.ts"
 import { type Choices, choices } from "./Choices.ts"
-import * as Mishaps from "./Mishaps.ts"
+import { happenings, type Kind, type Plan, some, type Theme } from "./Happenings.ts"
 import * as Ranges from "./Ranges.ts"
 import type { Script, Step, Topic } from "./Script.ts"
-
-/** What a script is mostly about: how long it is, how much happens, and the weights of what does. */
-interface Theme {
-  readonly minutes: ReadonlyArray<number>
-  readonly mishaps: readonly [from: number, to: number]
-  readonly weights: { readonly [K in keyof typeof mishaps]?: number }
-}
-
-/** What a step is chosen with. */
-interface Plan extends Mishaps.Scene {
-  readonly choose: Choices
-  readonly release: Release | undefined
-  readonly producers: ReadonlyArray<string>
-  readonly members: ReadonlyArray<string>
-  readonly topics: ReadonlyArray<Topic>
-  /** Topics that may be deleted, or lose records. */
-  readonly brittle: ReadonlyArray<Topic>
-}
-
-type Mishap = (plan: Plan, at: number, lasts: number) => ReadonlyArray<Step>
-
-const partitionOf = (choose: Choices, topics: ReadonlyArray<Topic>) => {
-  const topic = choose.of(topics)
-  return { topic: topic.name, partition: choose.below(topic.partitions) }
-}
-
-const some = (choose: Choices, partitions: number): ReadonlyArray<number> =>
-  Array.from(
-    new Set(Array.from({ length: choose.of([1, 1, 2, 5]) }, () => choose.below(partitions))),
-    (partition) => partition
-  )
-
-const ofMember =
-  (f: (member: string, at: number, lasts: number, plan: Plan) => ReadonlyArray<Step>): Mishap =>
-  (plan, at, lasts) =>
-    plan.members.length === 0 ? [] : f(plan.choose.of(plan.members), at, lasts, plan)
-
-/** A member that goes comes back, mostly. */
-const andBack = (plan: Plan, member: string, at: number, lasts: number): ReadonlyArray<Step> =>
-  plan.choose.chance(0.7) ? [{ at: at + lasts, do: "join", member }] : []
-
-const mishaps = {
-  produceFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["produce"])],
-  fetchFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["fetch"])],
-  groupFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["group"])],
-  commitFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["commit"])],
-  metadataFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["metadata", "any"])],
-  link: ({ choose, ...scene }, at, lasts) => [Mishaps.link(choose, scene, at, lasts)],
-  down: ({ brokers, choose }, at, lasts) => [{ at, do: "down", broker: 1 + choose.below(brokers), for: lasts }],
-  stand: ({ brokers, choose }, at, lasts) => [{ at, do: "stand", broker: 1 + choose.below(brokers), for: lasts }],
-  /** One broker after the other. */
-  rolling: ({ brokers, choose }, at, lasts) => {
-    const each = Math.min(lasts, choose.of([2000, 10_000]))
-    return Array.from({ length: brokers }, (_, i) => ({
-      at: at + i * (each + choose.of([0, 5000])),
-      do: "down" as const,
-      broker: i + 1,
-      for: each
-    }))
-  },
-  moveLeader: ({ brokers, choose, topics }, at) =>
-    Array.from({ length: choose.of([1, 1, 5]) }, (_, i) => ({
-      at: at + i * choose.of([0, 0, 100]),
-      do: "moveLeader" as const,
-      ...partitionOf(choose, topics),
-      ...(choose.chance(0.3) ? { to: 1 + choose.below(brokers) } : {})
-    })),
-  moveCoordinator: ({ choose, groups }, at) =>
-    groups.length === 0 ? [] : [{ at, do: "moveCoordinator", group: choose.of(groups) }],
-  addPartitions: ({ choose, topics }, at) => {
-    const topic = choose.of(topics)
-    return [{ at, do: "addPartitions", topic: topic.name, total: topic.partitions + choose.of([1, 3]) }]
-  },
-  addBroker: (_, at) => [{ at, do: "addBroker" }],
-  deleteTopic: ({ brittle, choose }, at, lasts) =>
-    brittle.length === 0 ? [] : [{ at, do: "deleteTopic", topic: choose.of(brittle).name, for: lasts }],
-  recreateTopic: ({ brittle, choose }, at) =>
-    brittle.length === 0 ? [] : [{ at, do: "recreateTopic", topic: choose.of(brittle).name }],
-  unclean: ({ brittle, choose }, at, lasts) =>
-    brittle.length === 0 ? [] : [{ at, do: "unclean", ...partitionOf(choose, brittle), for: lasts }],
-  trim: ({ choose, topics }, at) => [
-    { at, do: "trim", ...partitionOf(choose, topics), keep: choose.of([0, 0, 1, 10]) }
-  ],
-  compact: ({ choose, topics }, at) => {
-    const compacted = topics.filter((topic) => topic.compacted === true)
-    return compacted.length === 0 ? [] : [{ at, do: "compact", topic: choose.of(compacted).name }]
-  },
-  lag: ({ choose, topics }, at, lasts) => [
-    { at, do: "lag", ...partitionOf(choose, topics), ...(choose.chance(0.5) ? { shrink: true } : {}), for: lasts }
-  ],
-  leave: ofMember((member, at, lasts, plan) => [{ at, do: "leave", member }, ...andBack(plan, member, at, lasts)]),
-  stop: ofMember((member, at, lasts, plan) => [
-    { at, do: "stop", member, for: plan.choose.of([0, 100, lasts]) },
-    ...andBack(plan, member, at, lasts)
-  ]),
-  interrupt: ofMember((member, at, lasts, plan) => [
-    { at, do: "interrupt", member, for: plan.choose.of([0, 100, lasts]) },
-    ...andBack(plan, member, at, lasts)
-  ]),
-  /** Many, one after the other, as an autoscaler does it. */
-  storm: (plan, at, lasts) =>
-    plan.members.length === 0
-      ? []
-      : Array.from({ length: plan.choose.between(4, 16) }, (_, i) => ({
-          at: at + Math.floor((lasts * i) / 16),
-          do: plan.choose.of(["join", "join", "leave"] as const),
-          member: plan.choose.of(plan.members)
-        })),
-  crash: (plan, at, lasts) => {
-    const { choose, clients, members } = plan
-    return [
-      { at, do: "crash", client: choose.of(clients), how: choose.of(["kill", "power"] as const) },
-      ...(members.length === 0 ? [] : andBack(plan, choose.of(members), at, lasts))
-    ]
-  },
-  freeze: ({ choose, clients }, at, lasts) => [
-    { at, do: "freeze", client: choose.of(clients), for: lasts, ...(choose.chance(0.5) ? { timersFirst: true } : {}) }
-  ],
-  pause: ofMember((member, at, lasts, { choose, topics }) => {
-    const topic = choose.of(topics)
-    return [{ at, do: "pause", member, topic: topic.name, partitions: some(choose, topic.partitions), for: lasts }]
-  }),
-  seek: ofMember((member, at, _, { choose, topics }) => [
-    {
-      at,
-      do: "seek",
-      member,
-      ...partitionOf(choose, topics),
-      ...(choose.chance(0.3) ? {} : { back: choose.below(20) })
-    }
-  ]),
-  commit: ofMember((member, at, _, { choose, topics }) => [
-    { at, do: "commit", member, ...partitionOf(choose, topics), back: choose.below(5) }
-  ]),
-  slow: ({ choose, topics }, at, lasts) => [
-    {
-      at,
-      do: "slow",
-      ...(choose.chance(0.8) ? partitionOf(choose, topics) : { topic: choose.of(topics).name }),
-      takes: choose.of([300, 3000, 20_000, 60_000]),
-      for: lasts
-    }
-  ],
-  closeProducer: ({ choose, producers }, at) => [{ at, do: "closeProducer", producer: choose.of(producers) }],
-  flush: ({ choose, producers }, at) => [{ at, do: "flush", producer: choose.of(producers) }]
-} satisfies { readonly [name: string]: Mishap }
-
-type Kind = keyof typeof mishaps
-
-/** How often each is chosen, where no theme says otherwise. */
-const usual: { readonly [K in Kind]: number } = {
-  produceFault: 4,
-  fetchFault: 4,
-  groupFault: 4,
-  commitFault: 3,
-  metadataFault: 2,
-  link: 5,
-  down: 2,
-  stand: 2,
-  rolling: 0.3,
-  moveLeader: 2,
-  moveCoordinator: 1,
-  addPartitions: 0.7,
-  addBroker: 0.2,
-  deleteTopic: 1,
-  recreateTopic: 1,
-  unclean: 1,
-  trim: 0.7,
-  compact: 0.5,
-  lag: 1,
-  leave: 2,
-  stop: 1,
-  interrupt: 1,
-  storm: 0.3,
-  crash: 1,
-  freeze: 1.5,
-  pause: 1,
-  seek: 1,
-  commit: 0.7,
-  slow: 2,
-  closeProducer: 0.7,
-  flush: 0.5
-}
 
 const themes: ReadonlyArray<readonly [weight: number, theme: Theme]> = [
   // One thing at a time, for long: what is healthy beside it must go on.
@@ -225,19 +42,6 @@ const themes: ReadonlyArray<readonly [weight: number, theme: Theme]> = [
   [2, { minutes: [3, 6], mishaps: [3, 8], weights: { stand: 8, down: 5, link: 10, rolling: 2 } }],
   [1, { minutes: [2, 4], mishaps: [3, 8], weights: { slow: 8, pause: 6, seek: 6, commit: 5, commitFault: 10 } }]
 ]
-
-/** How long something is wrong: a moment, or about as long as some time-out, or longer than any. */
-const lasting = (choose: Choices, most: number): number =>
-  Math.min(
-    most,
-    choose.weighted<() => number>([
-      [1, () => choose.below(200)],
-      [3, () => choose.between(200, 5000)],
-      [3, () => choose.between(5000, 30_000)],
-      [2, () => choose.of([500, 1000, 3000, 5000, 6000, 10_000, 15_000, 30_000]) + choose.of([-1, 0, 1])],
-      [1.5, () => choose.between(30_000, 180_000)]
-    ])()
-  )
 
 /** What a producer sends: little by little, at once, in bulk, and to chosen partitions. */
 const sends = (choose: Choices, producers: ReadonlyArray<string>, topics: ReadonlyArray<Topic>, end: number) =>
@@ -296,22 +100,45 @@ const topicsOf = (choose: Choices, brokers: number, isLong: boolean): ReadonlyAr
     }
   })
 
-/** What happens, over the time of the script. */
-const happenings = (plan: Plan, theme: Theme, end: number): ReadonlyArray<Step> => {
-  const { choose } = plan
-  const kinds = (Object.keys(mishaps) as Array<Kind>).map((kind) => [theme.weights[kind] ?? usual[kind], kind] as const)
-  const steps: Array<Step> = []
-  let last = 0
-  for (let i = choose.between(...theme.mishaps); i > 0; i--) {
-    const lasts = lasting(choose, end)
-    const at = choose.chance(0.35)
-      ? // Together with the one before, or at its end.
-        Math.min(end, last + choose.of([0, 0, 1, 50, 500]))
-      : choose.below(end)
-    steps.push(...(mishaps[choose.weighted(kinds)] as Mishap)(plan, at, lasts))
-    last = choose.chance(0.5) ? at : at + lasts
+/** What may happen around a program that is not the script's. */
+const around: ReadonlyArray<Kind> = [
+  "produceFault",
+  "fetchFault",
+  "groupFault",
+  "commitFault",
+  "metadataFault",
+  "link",
+  "down",
+  "stand",
+  "rolling",
+  "moveLeader",
+  "moveCoordinator",
+  "lag",
+  "freeze"
+]
+
+/** The script of what happens around a program, which is the process `program`: to its cluster and its network. */
+export const aroundProgram = (
+  seed: number,
+  given: { readonly brokers: number; readonly topics: ReadonlyArray<Topic>; readonly groups: ReadonlyArray<string> }
+): Script => {
+  const choose = choices(seed)
+  const { brokers, groups, topics } = given
+  const theme = choose.weighted(themes)
+  const end = Math.floor(choose.of([1, 2, 3]) * 60_000)
+  const clients = ["program"]
+  const scene = { brokers, groups, topics, clients, producers: [], members: [], brittle: [] }
+  const steps = happenings({ choose, release: undefined, ...scene }, theme, end, around)
+  return {
+    seed,
+    ...(choose.chance(0.4) ? { turns: choose.of([3, 5, 17, 100]) } : {}),
+    cluster: { brokers },
+    topics,
+    clients: [{ name: "program" }],
+    producers: [],
+    members: [],
+    steps: steps.toSorted((a, b) => a.at - b.at)
   }
-  return steps
 }
 
 /** The script of a seed. */
@@ -320,6 +147,7 @@ export const script = (seed: number): Script => {
   const theme = choose.weighted(themes)
   const end = Math.floor(choose.of(theme.minutes) * 60_000)
   const release = choose.chance(0.5) ? undefined : choose.of(releases)
+  const common = { release, compresses: choose.chance(0.4) }
   const brokers = choose.weighted([
     [2, 1],
     [2, 2],
@@ -337,7 +165,7 @@ export const script = (seed: number): Script => {
     return clients.at(-1)!
   }
   const producers = Array.from({ length: choose.of([1, 1, 2, 3]) }, (_, i) =>
-    Ranges.producer(choose, `p${i + 1}`, clientOf(), release)
+    Ranges.producer(choose, `p${i + 1}`, clientOf(), common)
   )
   const hasGroups = Ranges.since(release, "0.9")
   const groups = Array.from({ length: hasGroups ? choose.of([1, 1, 1, 2]) : 0 }, (_, i) =>
@@ -346,10 +174,10 @@ export const script = (seed: number): Script => {
   const members = [
     ...groups.flatMap((group, i) =>
       Array.from({ length: choose.of([1, 2, 3, 3, 5]) }, (_, j) =>
-        Ranges.member(choose, `m${i * 5 + j + 1}`, clientOf(), group, release)
+        Ranges.member(choose, `m${i * 5 + j + 1}`, clientOf(), group, common)
       )
     ),
-    ...(choose.chance(hasGroups ? 0.2 : 1) ? [Ranges.alone(choose, "a1", clientOf(), names, release)] : [])
+    ...(choose.chance(hasGroups ? 0.2 : 1) ? [Ranges.alone(choose, "a1", clientOf(), names, common)] : [])
   ]
   const plan: Plan = {
     choose,

@@ -27,11 +27,21 @@ export const client = (choose: Choices, name: string): Script.Client => ({
   ...maybe(choose, 0.2, "connectionsMaxIdle", [1000, 10_000, 60_000])
 })
 
+/** What all of a script have in common. */
+export interface Common {
+  readonly release: Release | undefined
+  /**
+   * Whether producers compress; then buffers of consumers are not tiny. A batch of lz4 does not say how large it becomes,
+   * and waits for room for the largest that it may be.
+   */
+  readonly compresses: boolean
+}
+
 export const producer = (
   choose: Choices,
   name: string,
   client: string,
-  release: Release | undefined
+  { compresses, release }: Common
 ): Script.Producer => {
   const knowsIdempotence = since(release, "0.11")
   const acks = choose.weighted<0 | 1 | "all" | undefined>([
@@ -48,7 +58,7 @@ export const producer = (
     ...(acks === undefined ? {} : { acks }),
     // Without sequences only one request at a time keeps the order.
     ...(idempotent === undefined ? maybe(choose, 0.4, "maxInFlight", [1, 2, 5]) : { idempotent, maxInFlight: 1 }),
-    ...maybe(choose, 0.4, "compression", compressions),
+    ...maybe(choose, compresses ? 0.7 : 0, "compression", compressions),
     ...maybe(choose, 0.5, "linger", [0, 1, 50, 1000]),
     ...maybe(choose, 0.1, "minQueued", [1, 5, 100]),
     ...maybe(choose, 0.4, "batchBytes", [1, 200, 2000, 16_384]),
@@ -92,7 +102,7 @@ export const group = (
 })
 
 /** How a consumer reads, and what it makes of what it reads. */
-const reading = (choose: Choices, release: Release | undefined) => {
+const reading = (choose: Choices, { compresses, release }: Common) => {
   // Before KIP-74 a record that is larger than the answer stops its partition.
   const mayBeSmall = since(release, "0.10.2")
   const way = choose.of(["run", "run", "keys", "none", "stream", "partitions", "eachPartition", "poll"] as const)
@@ -118,7 +128,7 @@ const reading = (choose: Choices, release: Release | undefined) => {
     ...maybe(choose, 0.2, "minBytes", [100, 10_000]),
     ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxBytes", [1, 500, 5000]),
     ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxPartitionBytes", [1, 200, 2000]),
-    ...maybe(choose, 0.4, "bufferBytes", [1, 200, 2000, 50_000])
+    ...maybe(choose, 0.4, "bufferBytes", compresses ? [200_000, 2_000_000] : [1, 200, 2000, 50_000])
   }
 }
 
@@ -127,7 +137,7 @@ export const member = (
   name: string,
   client: string,
   { assignor, from, name: group, protocol: ofGroup, topics }: Group,
-  release: Release | undefined
+  common: Common
 ): Script.Member => {
   const protocol = ofGroup === "mixed" ? choose.of(["classic", "consumer"] as const) : ofGroup
   const rebalanceTimeout = choose.of([5000, 15_000, 30_000])
@@ -142,14 +152,14 @@ export const member = (
     enter: choose.chance(0.15) ? "pattern" : "subscribe",
     protocol,
     assignor,
-    ...(since(release, "2.8") && choose.chance(0.2) ? { instanceId: name } : {}),
+    ...(since(common.release, "2.8") && choose.chance(0.2) ? { instanceId: name } : {}),
     sessionTimeout,
     rebalanceTimeout,
     drainTimeout: choose.of([100, 1000, 3000, rebalanceTimeout - 1]),
     ...(protocol === "classic" ? { heartbeatInterval: choose.of([most, Math.min(most, 1000)]) } : {}),
     ...maybe(choose, 0.3, "leaveTimeout", [100, 1000, 10_000]),
     ...maybe(choose, 0.15, "hooks", [0, 50, 4000]),
-    ...reading(choose, release)
+    ...reading(choose, common)
   }
 }
 
@@ -159,7 +169,7 @@ export const alone = (
   name: string,
   client: string,
   topics: ReadonlyArray<string>,
-  release: Release | undefined
+  common: Common
 ): Script.Member => ({
   name,
   client,
@@ -167,5 +177,5 @@ export const alone = (
   from: "earliest",
   enter: "assign",
   drainTimeout: 3000,
-  ...reading(choose, release)
+  ...reading(choose, common)
 })

@@ -4,13 +4,16 @@
  * committed, everybody leaves, and nothing is left.
  */
 import * as Compression from "../../Compression.ts"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
+import type { Kafka } from "../../Kafka.ts"
 import * as EmbeddedKafka from "../EmbeddedKafka.ts"
 import * as Oracle from "../Oracle.ts"
 import { readerOf } from "./Handlers.ts"
@@ -21,6 +24,19 @@ import * as Script from "./Script.ts"
 import { type Actors, perform, topicOf } from "./Steps.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { World } from "./World.ts"
+
+/** A program of somebody's own, which is one of the processes. It says what does not hold in the end. */
+export interface Program {
+  /** Which it is. */
+  readonly client: string
+  readonly self: Effect.Effect<
+    ReadonlyArray<string>,
+    unknown,
+    Kafka | EmbeddedKafka.EmbeddedKafka | Oracle.Oracle | Scope.Scope
+  >
+  /** How long it may go on when all is well again, in milliseconds. */
+  readonly within: number
+}
 
 /** What a run has come to. */
 export interface Run {
@@ -88,6 +104,7 @@ const owed = ({ members, world }: Actors, firstCommits: ReadonlyMap<string, numb
       for (const topic of spec.topics) one.topics.add(topic)
       readers.set(reader, one)
     }
+    if (readers.size === 0) return due
     for (const topic of world.script.topics.map(({ name }) => name)) {
       if (volatile.has(topic)) continue
       const log = yield* Effect.orDie(world.broker.log(world.topic(topic)))
@@ -227,11 +244,32 @@ const violations = (actors: Actors): Effect.Effect<ReadonlyArray<string>> =>
     return [...world.timeline.failures, ...violated, ...late.slice(0, 5), ...defects]
   })
 
+/** Runs a program in its process; what it fails with, or says that does not hold, is a failure. */
+const runProgram = (world: World, { client, self, within }: Program): Effect.Effect<void> => {
+  const process = world.process(client)
+  const left = Script.endOf(world.script) + within
+  const running = Effect.gen(function* () {
+    const kafka = yield* process.kafka
+    return yield* Effect.scoped(self).pipe(
+      Effect.provideContext(kafka),
+      Effect.provideService(Oracle.Oracle, world.oracle),
+      Effect.provideService(EmbeddedKafka.EmbeddedKafka, world.broker)
+    )
+  })
+  return process.run(world.within(client, "the program", left)(Effect.timeoutOption(running, left))).pipe(
+    Effect.matchCause({
+      onSuccess: (found) => void world.timeline.failures.push(...Option.getOrElse(found, () => [])),
+      onFailure: (cause) => void world.timeline.failures.push(`the program failed: ${Cause.pretty(cause)}`)
+    })
+  )
+}
+
 const simulate = (
   script: Script.Script,
   time: VirtualTime,
   broker: EmbeddedKafka.Service,
-  trace: Trace
+  trace: Trace,
+  program: Program | undefined
 ): Effect.Effect<{ readonly problems: ReadonlyArray<string>; readonly history: ReadonlyArray<Oracle.Event> }> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -249,12 +287,14 @@ const simulate = (
         if (!firstCommits.has(key)) firstCommits.set(key, offset)
       })
       const running: Array<Fiber.Fiber<unknown, unknown>> = []
+      const own = program === undefined ? undefined : yield* Effect.forkChild(runProgram(world, program))
       for (const step of [...script.steps].sort((a, b) => a.at - b.at)) {
         if (step.at > world.now) yield* Effect.sleep(step.at - world.now)
         running.push(yield* Effect.forkChild(Effect.suspend(() => perform(actors, step))))
       }
       yield* Fiber.awaitAll(running)
       yield* settle(actors, firstCommits)
+      if (own !== undefined) yield* Fiber.join(own)
       yield* closeAll(actors)
       const problems = yield* violations(actors)
       return { problems, history: yield* oracle.history }
@@ -264,7 +304,7 @@ const simulate = (
 const hour = 3_600_000
 
 /** Runs it. It never fails: what goes wrong is a problem. */
-export const run = (script: Script.Script): Effect.Effect<Run> =>
+export const run = (script: Script.Script, program?: Program): Effect.Effect<Run> =>
   Effect.suspend(() => {
     const time = new VirtualTime()
     const trace = new Trace()
@@ -284,7 +324,7 @@ export const run = (script: Script.Script): Effect.Effect<Run> =>
           topics: script.topics.map((topic) => topicOf(topic))
         })
       )
-      return yield* simulate(script, time, broker, trace)
+      return yield* simulate(script, time, broker, trace, program)
     }).pipe(
       Effect.scoped,
       Effect.provide(inOnePiece),

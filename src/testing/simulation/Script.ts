@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import { releases } from "../embedded/Profile.ts"
 
-const Name = Schema.String.check(Schema.isPattern(/^[a-z][a-z0-9.-]*$/))
+const Name = Schema.String.check(Schema.isPattern(/^[a-zA-Z][\w.-]*$/))
 const Int = Schema.Int
 const Millis = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const maybe = Schema.optionalKey

@@ -48,6 +48,8 @@ const withoutIdle = (script: Script): Script => {
     producers: script.producers.filter(({ name }) => producers.has(name)),
     members: script.members.filter(({ name }) => members.has(name))
   }
+  // A program of somebody's own has neither.
+  if (script.members.length === 0 && script.producers.length === 0) return script
   const clients = new Set([...left.producers, ...left.members].map(({ client }) => client))
   return { ...left, clients: script.clients.filter(({ name }) => clients.has(name)) }
 }
