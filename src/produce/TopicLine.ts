@@ -36,6 +36,8 @@ interface Waiting {
 /** The question whether a topic has grown, and who waits for its answer. */
 interface Asked {
   readonly line: Set<Waiting>
+  /** Nobody in the line waits for one below, so that what is sent to others need not look through it. */
+  lowest: number
   looking: Fiber.Fiber<unknown, KafkaError.KafkaError> | undefined
 }
 
@@ -59,6 +61,15 @@ export const make = (
       if (known || since + (Exit.isSuccess(exit) ? hearsay : 0) <= asked) goOn(exit)
     }
   }
+  const grow = (growth: Asked, info: Cluster.TopicInfo): void => {
+    let lowest = Infinity
+    // Who goes on may come back here at once.
+    for (const { goOn, partition } of growth.line) {
+      if (partition < info.partitions.length) goOn(Exit.succeed(info))
+      else lowest = Math.min(lowest, partition)
+    }
+    growth.lowest = lowest
+  }
   const ask = (name: string, growth: Asked): Effect.Effect<void> => {
     const look = (answers: number): Effect.Effect<void> =>
       Effect.suspend(() => {
@@ -76,14 +87,14 @@ export const make = (
       const info = cluster.known(name)
       if (info === undefined) return undefined
       admit(name, info)
-      for (const { goOn, partition } of growing.get(name)?.line ?? [])
-        if (partition < info.partitions.length) goOn(Exit.succeed(info))
+      const growth = growing.get(name)
+      if (growth !== undefined && growth.lowest < info.partitions.length) grow(growth, info)
       return info
     },
     grown: (name, partition) =>
       Effect.callback((resume) => {
         const before = growing.get(name)
-        const growth: Asked = before ?? { line: new Set(), looking: undefined }
+        const growth: Asked = before ?? { line: new Set(), lowest: Infinity, looking: undefined }
         const leave = () => {
           if (!growth.line.delete(one)) return false
           if (growth.line.size === 0 && growing.get(name) === growth) growing.delete(name)
@@ -97,6 +108,7 @@ export const make = (
           }
         }
         growth.line.add(one)
+        growth.lowest = Math.min(growth.lowest, partition)
         if (before === undefined) {
           growing.set(name, growth)
           growth.looking = fork(ask(name, growth))
