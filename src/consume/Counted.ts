@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import { abandonable } from "../Abandon.ts"
 import type { GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -69,6 +70,7 @@ export const make = Effect.fnUntraced(function* (
     rebalance = undefined
   }
 
+  const turn = Semaphore.makeUnsafe(1)
   return {
     now,
     offsets: (offsets) => ({
@@ -76,8 +78,9 @@ export const make = Effect.fnUntraced(function* (
       commit: (id, as, commits) =>
         Effect.suspend(() => {
           const since = now()
-          // Who keeps them may be the application's own, and not let himself be interrupted: a budget is a budget.
-          const committed = abandonable(Effect.suspend(() => offsets.commit(id, as, commits)))
+          // Who keeps them may be the application's own, and not let himself be interrupted: a budget is a budget. What
+          // is left so has the turn until it has ended: offsets that came behind it would be undone by it.
+          const committed = abandonable(turn.withPermits(1)(Effect.suspend(() => offsets.commit(id, as, commits))))
           return Effect.onExit(committed, (exit) =>
             Effect.sync(() => {
               const refused = Exit.isSuccess(exit) ? exit.value.find((code) => code !== 0) : undefined

@@ -133,6 +133,40 @@ it.effect("a commit by hand takes commitTimeout at most, also where who keeps th
   }).pipe(scoped, Effect.provide(one))
 )
 
+it.effect(
+  "a commit that was left does not undo later ones, as it ends late (the next consumer read on from before)",
+  () =>
+    Effect.gen(function* () {
+      yield* fill(9)
+      const keeper = yield* GroupOffsets.GroupOffsets
+      const gate = yield* Deferred.make<void>()
+      let commits = 0
+      const own: typeof keeper = {
+        ...keeper,
+        commit: (...all) =>
+          commits++ === 0
+            ? Effect.uninterruptible(Effect.andThen(Deferred.await(gate), keeper.commit(...all)))
+            : keeper.commit(...all)
+      }
+      const { close, consumer } = yield* Effect.provideService(
+        member({ ...budgets, commitTimeout: "2 seconds", commitInterval: "Infinity" }),
+        GroupOffsets.GroupOffsets,
+        own
+      )
+      const byHand = (offset: number) =>
+        Effect.forkDetach(Effect.exit(consumer.commit([{ ...p0, offset }])), { startImmediately: true })
+      const first = yield* byHand(3)
+      yield* until("the first is left", () => first.pollUnsafe() !== undefined, 10_000)
+      const later = yield* byHand(9)
+      yield* calm
+      yield* Deferred.succeed(gate, undefined)
+      yield* until("the later one is through", () => later.pollUnsafe() !== undefined, 10_000)
+      yield* pass(1_000)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 9 })
+      yield* closed(close)
+    }).pipe(scoped, Effect.provide(one))
+)
+
 describe("a partition that is lost while a codec of the application's own hangs", () => {
   it.effect("is handled by nobody any more: who reads it is interrupted before anything is waited for", () =>
     Effect.gen(function* () {
