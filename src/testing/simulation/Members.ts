@@ -170,6 +170,8 @@ export class Members {
       if (!this.isRead(readerOf(spec))) this.idleSince.set(readerOf(spec), this.world.now)
       if (life === undefined) return Effect.void
       return Effect.gen({ self: this }, function* () {
+        // Who closes as it wakes cannot know yet what was taken from it meanwhile.
+        if (life.process.alive && this.world.now - life.process.wokenAt < 1000) yield* Effect.sleep(1000)
         yield* before(life)
         this.disturb(spec)
         const closing = yield* Effect.forkIn(this.close(spec, life), this.world.scope)

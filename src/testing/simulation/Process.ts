@@ -29,6 +29,8 @@ export class Process {
   /** Timers that have begun and not ended. */
   sleepers = 0
   private still = 0
+  /** When it went on the last time, after it had stood still. */
+  wokenAt = -Infinity
   private woken: Array<() => void> = []
   /** Time as it has it. */
   readonly clock: Clock.Clock
@@ -60,6 +62,7 @@ export class Process {
 
   thaw(timersFirst: boolean): void {
     if (--this.still > 0) return
+    this.wokenAt = this.time.elapsed
     const wake = () => {
       const { woken } = this
       this.woken = []

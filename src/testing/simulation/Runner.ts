@@ -164,8 +164,8 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
         drainTimeout: 5000
       })
     }
-    const until = world.now + patience(world)
-    // What is still sent has its own budgets.
+    // What is still sent has its own budgets, and takes its time.
+    const until = Math.max(world.now, Script.endOf(world.script)) + patience(world)
     while (world.atWork().length > 0 && world.now < until) yield* Effect.sleep(250)
     if (world.atWork().length > 0) world.timeline.failures.push(`${world.atWork().length} works have not ended`)
     const isMissing = ({ name, partition, reader, topic }: Due) =>

@@ -227,8 +227,9 @@ export type Member = typeof Member.Type
 export type Step = typeof Step.Type
 export type StepOf<Do extends Step["do"]> = Extract<Step, { readonly do: Do }>
 
-/** How long a step is in force; 0 for what is over at once. */
-export const lasts = (step: Step): number => ("for" in step ? step.for : 0)
+/** How long a step is in force, or takes by its own will; 0 for what is over at once. */
+const lasts = (step: Step): number =>
+  step.do === "send" ? step.count * (step.pace ?? 0) : "for" in step ? step.for : 0
 
 /** When the last of it is over. */
 export const endOf = (script: Script): number =>

@@ -190,6 +190,8 @@ export const topicOf = (spec: Script.Topic, partitions = spec.partitions) => ({
   partitions,
   replicationFactor: spec.replicas,
   config: {
+    // As releases before 0.11 have it by default, what was acknowledged may be lost.
+    "unclean.leader.election.enable": "false",
     ...(spec.minInSync === undefined ? {} : { "min.insync.replicas": String(spec.minInSync) }),
     ...(spec.compacted === true ? { "cleanup.policy": "compact" } : {})
   }
