@@ -11,6 +11,8 @@ import * as TopicPartition from "../TopicPartition.ts"
 import type { Operations, ZooKeeper } from "../ZooKeeper.ts"
 
 const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
+const unknown = ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
+const unbounded = { concurrency: "unbounded" } as const
 
 /** The offsets of Kafka, committed by nobody's name, as members that its coordinator does not know must. */
 export const inKafka = (kafka: GroupOffsets["Service"], zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
@@ -45,6 +47,20 @@ export const inZooKeeper = (
 ): GroupOffsets["Service"] => {
   /** Offsets of topics that were deleted, which were told of. */
   const told = new Set<string>()
+  /** When each topic was made, as it was seen last. */
+  const seen = new Map<string, string>()
+  const topicOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
+    Effect.map(from.read(`/brokers/topics/${topic}`), (node) => node?.stat.created ?? "")
+  /**
+   * Whether the topic is another than it was: a commit may be on its way for as long as one takes to be deleted and made
+   * again, and is newer than the new one then.
+   */
+  const isOther = (topic: string, from: Operations): Effect.Effect<boolean, KafkaError.KafkaError> =>
+    Effect.map(topicOf(topic, from), (at) => {
+      const before = seen.get(topic) ?? ""
+      if (at !== "") seen.set(topic, at)
+      return at !== "" && before !== "" && at !== before
+    })
   return GroupOffsets.of({
     fetch: (group, partitions) =>
       Effect.gen(function* () {
@@ -52,16 +68,11 @@ export const inZooKeeper = (
         const topics = [...new Set(partitions.map(({ topic }) => topic))]
         /** When each was made, as far as brokers tell it in ZooKeeper. */
         const made = new Map(
-          yield* Effect.forEach(
-            topics,
-            (topic) =>
-              Effect.map(
-                zooKeeper.read(`/brokers/topics/${topic}`),
-                (node) => [topic, node?.stat.created ?? ""] as const
-              ),
-            { concurrency: "unbounded" }
-          )
+          yield* Effect.forEach(topics, (topic) => Effect.map(topicOf(topic), (at) => [topic, at] as const), {
+            concurrency: "unbounded"
+          })
         )
+        for (const [topic, at] of made) if (at !== "") seen.set(topic, at)
         yield* Effect.forEach(
           partitions,
           (one) =>
@@ -86,26 +97,48 @@ export const inZooKeeper = (
         return committed
       }),
     commit: (group, { memberId }, commits) =>
-      Effect.forEach(
-        commits,
-        (commit) => {
-          const session = as(memberId)
-          const path = pathOf(group, commit)
-          const data = new TextEncoder().encode(`${commit.offset}`)
-          return session.set(path, data).pipe(
-            Effect.catchIf(is("NO_NODE"), () =>
-              Effect.catchIf(Effect.asVoid(session.create(path, data)), is("NODE_EXISTS"), () =>
-                session.set(path, data)
-              )
-            ),
-            Effect.as(0),
-            Effect.catchIf(is("SESSION_EXPIRED"), () => Effect.succeed(gone))
+      Effect.gen(function* () {
+        const session = as(memberId)
+        const codes = yield* Effect.forEach(
+          commits,
+          (commit) => {
+            const path = pathOf(group, commit)
+            const data = dataOf(commit)
+            return session.set(path, data).pipe(
+              Effect.catchIf(is("NO_NODE"), () =>
+                Effect.catchIf(Effect.asVoid(session.create(path, data)), is("NODE_EXISTS"), () =>
+                  session.set(path, data)
+                )
+              ),
+              Effect.as(0),
+              Effect.catchIf(is("SESSION_EXPIRED"), () => Effect.succeed(gone))
+            )
+          },
+          unbounded
+        )
+        // Who is no member says what is to stand.
+        if (memberId === "") return codes
+        // As long as the claim is ours nobody else begins from what is taken back here.
+        const takenBack = Effect.gen(function* () {
+          const topics = [...new Set(commits.map(({ topic }) => topic))]
+          const others = new Set(yield* Effect.filter(topics, (topic) => isOther(topic, session), unbounded))
+          const isOthers = (i: number) => others.has(commits[i]!.topic) && codes[i] === 0
+          return yield* Effect.forEach(
+            commits,
+            (commit, i) =>
+              isOthers(i)
+                ? Effect.as(session.remove(pathOf(group, commit), { data: dataOf(commit) }), unknown)
+                : Effect.succeed(codes[i]!),
+            unbounded
           )
-        },
-        { concurrency: "unbounded" }
-      )
+        })
+        // What is written is written, whether or not that can be asked.
+        return yield* Effect.catch(takenBack, () => Effect.succeed(codes))
+      })
   })
 }
+
+const dataOf = ({ offset }: { readonly offset: number }) => new TextEncoder().encode(`${offset}`)
 
 /** The same beside the group: what is committed by who is no member of it hangs on no session. */
 export const besideGroup = (zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>

@@ -106,7 +106,8 @@ export const make = (
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
-      left = left.filter(([partition]) => partition.status !== "ended")
+      // While it was tried again the name may have become another topic's.
+      left = left.filter(([partition]) => partition.status !== "ended" && (byHand || isCurrent(partition)))
       if (left.length === 0) return
       if (!isAlive()) return yield* notOwned(left[0]![0], settings.group)
       const list = left

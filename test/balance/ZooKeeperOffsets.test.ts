@@ -120,6 +120,39 @@ describe("ZooKeeperOffsets", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "in ZooKeeper: a commit that waits while its topic is made again is none of the new one (zk-2, a loss)",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const zooKeeper = yield* memory.connect()
+        const controller = yield* memory.connect()
+        const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
+        const { id } = yield* zooKeeper.session
+        yield* controller.create("/brokers/topics/t", new Uint8Array())
+        yield* controller.create("/brokers/topics/other", new Uint8Array())
+        assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+        assert.deepStrictEqual(yield* offsets.commit("g", as(id), [{ ...place, offset: 7 }]), [0])
+        yield* memory.cut(id)
+        const commits = [
+          { ...place, offset: 9 },
+          { topic: "other", partition: 0, offset: 3 }
+        ]
+        const late = yield* Effect.forkChild(offsets.commit("g", as(id), commits))
+        yield* pass(500)
+        yield* controller.remove("/brokers/topics/t")
+        yield* controller.create("/brokers/topics/t", new Uint8Array())
+        yield* pass(500)
+        yield* memory.heal(id)
+        const none = ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
+        assert.deepStrictEqual(yield* passing(Fiber.join(late)), [none, 0])
+        assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+        // of the new one
+        assert.deepStrictEqual(yield* offsets.commit("g", as(id), [{ ...place, offset: 2 }]), [0])
+        assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("in Kafka: a commit that waits for its coordinator while its session ends changes nothing", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
