@@ -63,7 +63,8 @@ export class Handlers {
    * left of an array that a stream was given before its process stood still is beyond the consumer's reach.
    */
   private isTold(spec: Script.Member): boolean {
-    if (spec.uninterruptible === true) return false
+    // A consumer alone shares with nobody, itself in an earlier life included.
+    if (spec.uninterruptible === true || spec.group === undefined) return false
     return isRun(spec) || this.world.standstill(spec.client) === 0
   }
 
