@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Result, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Consumer, type KafkaError, Producer, Topic } from "samsa"
+import { Consumer, type KafkaError, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -335,6 +335,32 @@ describe("Consumer.run", () => {
         "RevokeTimedOut"
       )
     }).pipe(Effect.provide(layer))
+  )
+
+  // It waited as long as the Schedule said, before the record that was sought was handled.
+  it.effect("ends the waiting between two tries at once when the record is sought past", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const consumer = yield* subscribed()
+      const handled: Array<number> = []
+      let tries = 0
+      yield* Effect.forkChild(
+        consumer.run(
+          ({ offset }) =>
+            Effect.suspend(() => {
+              if (offset === 0) return Effect.fail(++tries)
+              handled.push(offset)
+              return Effect.void
+            }),
+          { retry: Schedule.spaced("1 hour") }
+        )
+      )
+      yield* until("the first is tried", () => tries === 1)
+      yield* calm
+      yield* Effect.forkChild(consumer.seek({ topic: orders.name, partition: 0 }, Offset.at(1)))
+      yield* until("those behind it are handled", () => handled.length === 2)
+      assert.deepStrictEqual([tries, handled], [1, [1, 2]])
+    }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
   it.effect.each([

@@ -117,6 +117,8 @@ export class Partition {
   readonly epochs = new LeaderEpochs()
   private isCaughtUp = false
   private readonly stops = new Signal(() => !this.isLive)
+  /** Fired where what was delivered is void, and by the end. */
+  private readonly voids = new Signal(() => !this.isLive)
   /** Fired by a seek, too, since it makes void what was delivered. */
   private readonly unpauses = new Signal(() => !this.paused || !this.isLive)
   private onDrained: (() => void) | undefined = undefined
@@ -324,6 +326,7 @@ export class Partition {
       const before = this.inFlight
       this.tracker?.cut(offset)
       this.leftBehind += before - this.inFlight
+      this.voids.fire()
       this.epochs.reset()
     } else this.tracker?.deliver([], offset)
     this.movedTo(offset)
@@ -342,6 +345,7 @@ export class Partition {
     this.leftBehind += this.inFlight
     this.soughtIn = ++this.epoch
     this.cuts = []
+    this.voids.fire()
     this.unpauses.fire()
   }
 
@@ -381,6 +385,7 @@ export class Partition {
     this.mailbox.end()
     this.settle()
     this.stops.fire()
+    this.voids.fire()
     this.unpauses.fire()
     this.checkDrained()
   }
@@ -424,8 +429,17 @@ export class Partition {
     Deferred.doneUnsafe(this.started, Exit.void)
   }
 
-  /** Completes when it stops delivering: ends the waiting between retries. */
+  /** Completes when it stops delivering. */
   readonly stopped: Effect.Effect<void> = this.stops.await
+
+  /** Completes when a record is to be handled no more, by a seek or the end of all: ends the waiting between retries. */
+  untilVoid(epoch: number, record: { readonly offset: number }): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.mayBegin && this.isCurrent(epoch, record)
+        ? Effect.andThen(this.voids.await, this.untilVoid(epoch, record))
+        : Effect.void
+    )
+  }
 
   /** Asks for a word when it is no longer ours. */
   whenReleased(f: () => void): void {

@@ -76,7 +76,7 @@ const recover = (
         onFailure: (cause) => Effect.failCause(cause),
         onDone: () => Effect.succeed(false)
       })
-      if (!(yield* Effect.raceFirst(waited, Effect.as(partition.stopped, true)))) break
+      if (!(yield* Effect.raceFirst(waited, Effect.as(partition.untilVoid(epoch, record), true)))) break
       if (!partition.mayBegin || !partition.isCurrent(epoch, record)) return abandoned
       const exit = yield* Effect.exit(handler(record))
       if (Exit.isSuccess(exit)) return exit.value
