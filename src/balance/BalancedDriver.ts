@@ -144,12 +144,13 @@ export const join = Effect.fnUntraced(function* (
   ): void => {
     const using = registrations
     if (using === undefined) return
-    atWork = inBackground(
-      Effect.catch(self(using), (error) => {
-        post({ _tag: "RoundFailed", round, error })
-        return error.isRetryable ? troubled(error) : Effect.void
-      })
-    )
+    const trip = Effect.catch(self(using), (error) => {
+      post({ _tag: "RoundFailed", round, error })
+      return error.isRetryable ? troubled(error) : Effect.void
+    })
+    // Of a session that was given up and is back, an older round may be at work still: it would claim behind this one's look.
+    const before = atWork
+    atWork = inBackground(before === undefined ? trip : Effect.andThen(Fiber.interrupt(before), trip))
   }
 
   const carryOut = (command: BalancedMember.Command): void => {

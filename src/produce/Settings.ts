@@ -63,7 +63,7 @@ export interface Options {
   readonly retry?: Backoff.Retry | undefined
   /** How long closing may flush; what has no outcome then fails. Default 20 s. Java: the argument of close; PyKafka: pending_timeout_ms. */
   readonly closeTimeout?: Duration.Input | undefined
-  /** The most bytes of records without an outcome. Default 33 554 432. Java: buffer.memory. */
+  /** The most bytes of records without an outcome; what is larger by itself is let in alone. Default 33 554 432. Java: buffer.memory. */
   readonly bufferBytes?: number | undefined
   /** The most records without an outcome. Default 1 000 000. PyKafka: max_queued_messages, 100 000 there and for each broker. */
   readonly bufferRecords?: number | undefined

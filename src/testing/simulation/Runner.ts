@@ -1,7 +1,7 @@
 /**
  * Runs a script: the embedded cluster, processes with clients of their own, and the steps, in a time of its own. In the end
- * all is well again for a while: every group has somebody who reads, everything that was acknowledged is to be handled and
- * committed, everybody leaves, and nothing is left.
+ * all is well again for a while: every group has somebody who reads, everything that was acknowledged is to be handled,
+ * everybody leaves, and nothing is left.
  */
 import * as Compression from "../../Compression.ts"
 import * as Cause from "effect/Cause"
