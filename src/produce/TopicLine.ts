@@ -8,12 +8,16 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Backoff from "../Backoff.ts"
 import type * as Cluster from "../Cluster.ts"
+import { kept } from "../Kept.ts"
 import type * as KafkaError from "../KafkaError.ts"
 
 export interface TopicLine {
   /** The topic, where it is known: who waited for it has gone on when this returns. */
   readonly known: (name: string) => Cluster.TopicInfo | undefined
-  /** Waits in the line. The time is that of the cluster's look-up, which says best why a topic is not to be had. */
+  /**
+   * Waits in the line. The time is that of the cluster's look-up, which says best why a topic is not to be had; who come
+   * within `together` wait by one look-up.
+   */
   readonly lookedUp: (name: string) => Effect.Effect<Cluster.TopicInfo, KafkaError.KafkaError>
   /**
    * Waits for a partition to be known. One question is asked for all who wait for partitions of a topic, again and again
@@ -25,6 +29,16 @@ export interface TopicLine {
 
 /** So long after it has asked, in milliseconds, who names a partition believes that there is none. */
 const hearsay = 2000
+
+/** So long, in milliseconds, others join who has asked for a topic: the last of them wait that much shorter, at most. */
+const together = 100
+
+/** A look-up of a topic, and who waits by it, in the order of coming. */
+interface Question {
+  readonly since: number
+  readonly line: Set<(exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => void>
+  looking: Fiber.Fiber<Cluster.TopicInfo, KafkaError.KafkaError> | undefined
+}
 
 /** Who waits for a partition. */
 interface Waiting {
@@ -48,10 +62,32 @@ export const make = (
   fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>,
   now: () => number
 ): TopicLine => {
-  const lines = new Map<string, Set<(info: Cluster.TopicInfo) => void>>()
+  /** The look-ups of a topic, in the order of their beginnings: so all that wait have one order. */
+  const questions = new Map<string, Set<Question>>()
+  const latest = new Map<string, Question>()
   const admit = (name: string, info: Cluster.TopicInfo): void => {
     // Who goes on may come back here at once.
-    for (const goOn of lines.get(name) ?? []) goOn(info)
+    for (const { line } of questions.get(name) ?? []) for (const goOn of line) goOn(Exit.succeed(info))
+  }
+  const isOver = (name: string, question: Question): void => {
+    const all = questions.get(name)
+    if (all?.delete(question) !== true) return
+    if (all.size === 0) questions.delete(name)
+    if (latest.get(name) === question) latest.delete(name)
+    question.looking?.interruptUnsafe()
+  }
+  const begin = (name: string): Question => {
+    const question: Question = { since: now(), line: new Set(), looking: undefined }
+    kept(questions, name, () => new Set<Question>()).add(question)
+    latest.set(name, question)
+    return question
+  }
+  const look = (name: string, question: Question): void => {
+    question.looking = fork(cluster.topic(name, { within }))
+    question.looking.addObserver((exit) => {
+      if (Exit.isSuccess(exit) && question.line.size > 0) return admit(name, exit.value)
+      for (const goOn of question.line) goOn(exit)
+    })
   }
   const growing = new Map<string, Asked>()
   const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>, asked: number): void => {
@@ -71,16 +107,16 @@ export const make = (
     growth.lowest = lowest
   }
   const ask = (name: string, growth: Asked): Effect.Effect<void> => {
-    const look = (answers: number): Effect.Effect<void> =>
+    const once = (answers: number): Effect.Effect<void> =>
       Effect.suspend(() => {
         const asked = now()
         return Effect.flatMap(Effect.exit(cluster.topic(name, { within, anew: true })), (exit) => {
           tell(growth, exit, asked)
           if (growth.line.size === 0) return Effect.void
-          return Effect.andThen(Effect.sleep(Backoff.delay(answers, 0.5)), look(answers + 1))
+          return Effect.andThen(Effect.sleep(Backoff.delay(answers, 0.5)), once(answers + 1))
         })
       })
-    return look(1)
+    return once(1)
   }
   return {
     known: (name) => {
@@ -119,24 +155,18 @@ export const make = (
       }),
     lookedUp: (name) =>
       Effect.callback((resume) => {
-        let line = lines.get(name)
-        if (line === undefined) lines.set(name, (line = new Set()))
-        const looking = fork(cluster.topic(name, { within }))
+        const before = latest.get(name)
+        const isJoined = before !== undefined && now() - before.since < together
+        const question = isJoined ? before : begin(name)
         const leave = () => {
-          if (line.delete(goOn) && line.size === 0) lines.delete(name)
-          looking.interruptUnsafe()
+          if (question.line.delete(goOn) && question.line.size === 0) isOver(name, question)
         }
-        const goOn = (info: Cluster.TopicInfo) => {
-          leave()
-          resume(Effect.succeed(info))
-        }
-        line.add(goOn)
-        looking.addObserver((exit) => {
-          if (!line.has(goOn)) return
-          if (Exit.isSuccess(exit)) return admit(name, exit.value)
+        const goOn = (exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => {
           leave()
           resume(exit)
-        })
+        }
+        question.line.add(goOn)
+        if (!isJoined) look(name, question)
         return Effect.sync(leave)
       })
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber } from "effect"
 import type * as Cluster from "../../src/Cluster.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
 import * as TopicLine from "../../src/produce/TopicLine.ts"
 
 describe("TopicLine", () => {
@@ -59,5 +60,57 @@ describe("TopicLine", () => {
         expect(went).toEqual(["5.1", "4.2", "4.4", "6.5", "6.6", "9.0", "9.3"])
         yield* Effect.forEach(fibers, Fiber.join)
       })
+  )
+
+  // Each look-up tries again by itself: of 20 000 sends to a topic that is not there no event loop was left.
+  it.effect("many who wait for a topic look it up together, and go on in the order of coming", () =>
+    Effect.gen(function* () {
+      let clock = 0
+      const lookUps: Array<Deferred.Deferred<Cluster.TopicInfo, KafkaError.KafkaError>> = []
+      let ended = 0
+      const cluster = {
+        topic: () =>
+          Effect.suspend(() => {
+            const answer = Deferred.makeUnsafe<Cluster.TopicInfo, KafkaError.KafkaError>()
+            lookUps.push(answer)
+            return Effect.onInterrupt(Deferred.await(answer), () => Effect.sync(() => ended++))
+          })
+      } as unknown as Cluster.Cluster["Service"]
+      const line = TopicLine.make(cluster, 1000, Effect.runFork, () => clock)
+      const went: Array<string> = []
+      const waits = (name: string) =>
+        Effect.forkChild(
+          Effect.matchEffect(line.lookedUp("t"), {
+            onSuccess: () => Effect.sync(() => void went.push(name)),
+            onFailure: ({ reason }) => Effect.sync(() => void went.push(`${name} ${reason._tag}`))
+          }),
+          { startImmediately: true }
+        )
+      const some = (name: string, count: number) =>
+        Effect.forEach(Array.from({ length: count }), (_, i) => waits(`${name}${i}`))
+      // Those who come in time wait by the same one, and nobody is refused for another's.
+      yield* some("a", 3)
+      clock = 99
+      const last = yield* some("b", 2)
+      clock = 100
+      yield* some("c", 2)
+      expect(lookUps.length).toBe(2)
+      yield* Fiber.interrupt(last[1]!)
+      const failure = KafkaError.make({ _tag: "UnknownTopic", topic: "t" })
+      yield* Deferred.fail(lookUps[0]!, failure)
+      yield* Effect.yieldNow
+      expect(went).toEqual(["a0 UnknownTopic", "a1 UnknownTopic", "a2 UnknownTopic", "b0 UnknownTopic"])
+      // Whoever hears of it, all go on.
+      went.length = 0
+      clock = 200
+      yield* some("d", 2)
+      yield* Deferred.succeed(lookUps[2]!, { name: "t", partitions: [] } as unknown as Cluster.TopicInfo)
+      yield* Effect.yieldNow
+      expect(went).toEqual(["c0", "c1", "d0", "d1"])
+      // And who leave as the last end theirs.
+      expect(ended).toBe(1)
+      yield* Fiber.interruptAll(yield* some("e", 2))
+      expect([lookUps.length, ended]).toEqual([4, 2])
+    })
   )
 })
