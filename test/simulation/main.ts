@@ -18,11 +18,11 @@ const text = (name: string): string | undefined => {
 const number = (name: string, fallback: number): number => Number(text(name) ?? fallback)
 
 const only = text("seed")
-const seeds = only === undefined ? number("seeds", 1000) : 1
+const file = text("replay")
+const seeds = only === undefined && file === undefined ? number("seeds", 1000) : 1
 const from = only === undefined ? (text("from") === "today" ? firstOfToday() : number("from", 1)) : Number(only)
 const workers = Math.min(seeds, number("workers", Math.min(2, availableParallelism())))
 const seconds = number("seconds", 3600)
-const file = text("replay")
 /** A script of which nothing is heard for so long will never end. */
 const patience = 120_000
 
@@ -43,10 +43,11 @@ const progress = () =>
 
 const tell = (told: Extract<Told, { readonly tag: "failed" }>): void => {
   const { problems, seed, shrunk } = told
-  const name = Path.join(tmpdir(), `simulation-${seed}.txt`)
+  const name = Path.join(tmpdir(), `simulation-${file === undefined ? seed : Path.basename(file)}.txt`)
   Fs.writeFileSync(name, `${shrunk}\n`)
-  console.log(`!! seed ${seed}: ${problems.slice(0, 5).join("\n!! ")}`)
-  console.log(`\n${shrunk}\n\nagain by: npm run simulate -- --replay ${name} (the whole of it: --seed ${seed})`)
+  console.log(`!! ${file ?? `seed ${seed}`}: ${problems.slice(0, 5).join("\n!! ")}`)
+  const whole = file ?? `--seed ${seed}`
+  console.log(`\n${shrunk}\n\nagain by: npm run simulate -- --replay ${name} (the whole of it: ${whole})`)
 }
 
 const worker = (): Promise<void> =>
@@ -92,7 +93,7 @@ const worker = (): Promise<void> =>
     })
   })
 
-console.log(`seeds from ${from} on: again by npm run simulate -- --seeds ${seeds} --from ${from}`)
+if (seeds > 1) console.log(`seeds from ${from} on: again by npm run simulate -- --seeds ${seeds} --from ${from}`)
 const shows = setInterval(() => console.log(progress()), 10_000)
 await Promise.all(Array.from({ length: file === undefined ? workers : 1 }, worker))
 clearInterval(shows)

@@ -1,5 +1,6 @@
 /** What the steps of a script do: each in an Effect that lasts as long as it is in force. */
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import type * as KafkaError from "../../KafkaError.ts"
 import * as Fault from "../Fault.ts"
 import type { Members } from "./Members.ts"
@@ -173,15 +174,22 @@ const unclean = (actors: Actors, { for: lasts, partition, topic }: Script.StepOf
     yield* ifPossible(broker.electUnclean(topic, partition, follower))
   })
 
+const everySecond = Schedule.spaced("1 second")
+
 const deleteTopic = ({ world }: Actors, { for: lasts, topic: name }: Script.StepOf<"deleteTopic">) =>
   Effect.gen(function* () {
     const { broker, script } = world
     world.disturb(lasts + metadataMaxAge)
     const partitions = (yield* broker.topic(name))?.length
     yield* ifPossible(broker.deleteTopic(name))
+    const from = world.now
     yield* Effect.sleep(lasts)
     const spec = script.topics.find((topic) => topic.name === name)
-    if (partitions !== undefined && spec !== undefined) yield* ifPossible(broker.createTopic(topicOf(spec, partitions)))
+    if (partitions === undefined || spec === undefined) return
+    // Not before there are as many brokers as it has replicas.
+    const made = Effect.retry(broker.createTopic(topicOf(spec, partitions)), { times: 3600, schedule: everySecond })
+    yield* ifPossible(made)
+    world.timeline.disturb({ from, to: world.now + metadataMaxAge })
   })
 
 /** How a topic is created. */
