@@ -69,7 +69,8 @@ export class EmbeddedPartition {
         for (const [other, copied] of this.held) this.held.set(other, Math.min(copied, end))
         this.highWatermark = Math.min(this.highWatermark, end)
       }
-      if (!this.isr.includes(node)) this.isr = [node]
+      // An unclean election: whoever copies is in sync with it as soon as it has cut off what it had beyond.
+      if (!this.isr.includes(node)) this.isr = this.replicas.filter((id) => id === node || !this.held.has(id))
       this.log.begin(this.leaderEpoch)
     }
     this.changed()
