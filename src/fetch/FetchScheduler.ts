@@ -259,11 +259,13 @@ export class FetchScheduler<S extends Slot> {
     const lane = node.lanes.indexOf(undefined)
     if (lane < 0) return undefined
     const isLast = node.lanes.indexOf(undefined, lane + 1) < 0
-    const isBehind = slots.some((slot) => slot.isBehind && !slot.isNew)
+    const isBehind = isBehindAmong(slots)
     const { maxWait } = this.#settings
     const room = this.#room(slots, nodes, isBehind, dead)
     if (room === undefined) return "short"
-    const isShort = isLast && hasOthers && !isBehind
+    // Whom there is no room for comes to want something, too, as soon as it has given some.
+    const areOthers = hasOthers || room.slots.length < slots.length
+    const isShort = isLast && areOthers && !isBehindAmong(room.slots)
     const wait = room.slots.some((slot) => slot.isNew)
       ? 0
       : isShort
@@ -366,5 +368,8 @@ export class FetchScheduler<S extends Slot> {
     return node
   }
 }
+
+/** Whether one of them has something to be fetched, as far as is known. */
+const isBehindAmong = (slots: ReadonlyArray<Slot>): boolean => slots.some((slot) => slot.isBehind && !slot.isNew)
 
 const none: ReadonlyArray<never> = []

@@ -378,6 +378,28 @@ describe("the fetch scheduler", () => {
     assert.lengthOf(look(), 0, "both are taken")
   })
 
+  // It was held for the whole of maxWait, for partitions in which nothing came, while the other one had room at once.
+  it("holds the last lane only shortly for others, while one that is behind has no room", () => {
+    const scheduler = new FetchScheduler<Part>(
+      { bufferBytes: 3000, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
+      delays
+    )
+    const [first, second, full] = [0, 1, 2].map(() => Object.assign(new Part(1, "read"), { isNew: false }))
+    for (const part of [first!, second!, full!]) scheduler.add(part)
+    first!.isBehind = second!.isBehind = false
+    second!.isWanted = full!.isWanted = false
+    const look = () => scheduler.look(0, 0, () => 1).requests
+    assert.strictEqual(look()[0]!.maxWait, 500)
+    scheduler.count(full!, 1900)
+    second!.isWanted = full!.isWanted = true
+    const [request] = look()
+    assert.deepStrictEqual(request!.slots, [second!])
+    assert.strictEqual(request!.maxWait, 25)
+    scheduler.count(full!, -1900)
+    scheduler.answered(request!, "empty", 25)
+    assert.deepStrictEqual(scheduler.look(25, 0, () => 1).requests[0]!.slots, [second!, full!])
+  })
+
   it("waits ever longer for a broker that gives empty answers at once, and for one that gives none", () => {
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },

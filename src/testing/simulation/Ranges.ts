@@ -30,10 +30,7 @@ export const client = (choose: Choices, name: string): Script.Client => ({
 /** What all of a script have in common. */
 export interface Common {
   readonly release: Release | undefined
-  /**
-   * Whether producers compress; then buffers of consumers are not tiny. A batch of lz4 does not say how large it becomes,
-   * and waits for room for the largest that it may be.
-   */
+  /** Whether producers compress. */
   readonly compresses: boolean
 }
 
@@ -102,8 +99,8 @@ export const group = (
 })
 
 /** How a consumer reads, and what it makes of what it reads. */
-const reading = (choose: Choices, { compresses, release }: Common) => {
-  // Before KIP-74 a record that is larger than the answer stops its partition.
+const reading = (choose: Choices, { release }: Common) => {
+  // Before KIP-74 a record that is larger than the answer stops its partition, and of many partitions few have room at a time.
   const mayBeSmall = since(release, "0.10.2")
   const way = choose.of(["run", "run", "keys", "none", "stream", "partitions", "eachPartition", "poll"] as const)
   const isRun = way === "run" || way === "keys" || way === "none"
@@ -128,7 +125,7 @@ const reading = (choose: Choices, { compresses, release }: Common) => {
     ...maybe(choose, 0.2, "minBytes", [100, 10_000]),
     ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxBytes", [1, 500, 5000]),
     ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxPartitionBytes", [1, 200, 2000]),
-    ...maybe(choose, 0.4, "bufferBytes", compresses ? [200_000, 2_000_000] : [1, 200, 2000, 50_000])
+    ...maybe(choose, 0.4, "bufferBytes", mayBeSmall ? [1, 200, 2000, 50_000] : [200_000, 2_000_000])
   }
 }
 
