@@ -125,6 +125,28 @@ describe("replicas", () => {
     })
   )
 
+  it.effect("that copy are in sync with a leader that was elected uncleanly", () =>
+    Effect.gen(function* () {
+      const { broker } = yield* setup
+      yield* broker.holdFollower("t", 0, 2)
+      yield* broker.shrinkIsr("t", 0, 2)
+      yield* broker.stop(3)
+      yield* broker.electUnclean("t", 0, 2)
+      const isr = Effect.map(broker.topic("t"), (all) => [...all![0]!.isr].sort())
+      assert.deepStrictEqual(yield* isr, [1, 2])
+      yield* broker.start(3)
+      assert.deepStrictEqual(yield* isr, [1, 2, 3])
+    })
+  )
+
+  it.effect("cannot have partitions that are added while no broker is up", () =>
+    Effect.gen(function* () {
+      const { broker } = yield* setup
+      for (const id of [1, 2, 3]) yield* broker.stop(id)
+      assert.strictEqual((yield* Effect.flip(broker.addPartitions("t", 9))).reason._tag, "Misuse")
+    })
+  )
+
   it.effect("that lag and lead all the same lose what they had not copied, and readers can find out", () =>
     Effect.gen(function* () {
       const { broker, client } = yield* setup

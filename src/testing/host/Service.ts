@@ -322,7 +322,12 @@ export const make = (
         cluster.deleteTopic(name)
         cluster.createTopic(name, { assignments: partitions.map((p) => p.replicas), config })
       }),
-    addPartitions: (topic, total) => Effect.map(topicOf(topic), (known) => cluster.addPartitions(known, total)),
+    addPartitions: (topic, total) =>
+      Effect.flatMap(topicOf(topic), (known) =>
+        cluster.alive.length === 0
+          ? Effect.fail(misuse(`partitions of "${known.name}" cannot be added: no broker is up that could have them`))
+          : Effect.sync(() => cluster.addPartitions(known, total))
+      ),
 
     append: (topic, index, entries, options = {}) =>
       Effect.flatMap(partitionOf(topic, index), (partition) => append(cluster, partition, entries, options)),
