@@ -5,10 +5,10 @@
 import type * as Clock from "effect/Clock"
 import { Clock as ClockService } from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
@@ -39,8 +39,7 @@ export class Process {
   private readonly links: Links
   private readonly bootstrap: ReadonlyArray<string>
   private readonly scope = Scope.makeUnsafe()
-  private readonly built = Deferred.makeUnsafe<Context.Context<Kafka.Kafka>, KafkaError>()
-  private building = false
+  private building: Fiber.Fiber<Context.Context<Kafka.Kafka>, KafkaError> | undefined
 
   constructor(spec: Script.Client, life: number, time: VirtualTime, links: Links, bootstrap: ReadonlyArray<string>) {
     this.spec = spec
@@ -120,18 +119,23 @@ export class Process {
     recordFiberEnd: () => void this.fibers--
   }
 
-  /** Its client; the first who asks builds it. */
+  /** Its client: the first who asks has it built, also where he leaves meanwhile. What has failed is built anew. */
   get kafka(): Effect.Effect<Context.Context<Kafka.Kafka>, KafkaError> {
     return Effect.suspend(() => {
-      if (this.building) return Deferred.await(this.built)
-      this.building = true
+      if (this.building !== undefined) return Fiber.join(this.building)
       const { name: clientId, ...settings } = this.spec
       const network = this.links.network({ client: this.client, process: this.id, isStill: () => this.isStill })
       const layer = Layer.provide(
         Kafka.layerWithoutNetwork({ bootstrap: this.bootstrap, clientId, ...settings }),
         Layer.succeed(Network, network)
       )
-      return Effect.onExit(Layer.buildWithScope(layer, this.scope), (exit) => Deferred.done(this.built, exit))
+      return Effect.flatMap(Effect.forkIn(Layer.buildWithScope(layer, this.scope), this.scope), (fiber) => {
+        this.building = fiber
+        fiber.addObserver((exit) => {
+          if (Exit.isFailure(exit)) this.building = undefined
+        })
+        return Fiber.join(fiber)
+      })
     })
   }
 
