@@ -171,8 +171,12 @@ export class Members {
       if (life === undefined) return Effect.void
       return Effect.gen({ self: this }, function* () {
         // Who closes as it wakes cannot know yet what was taken from it meanwhile.
-        if (life.process.alive && this.world.now - life.process.wokenAt < 1000) yield* Effect.sleep(1000)
+        const awake = Effect.suspend(() =>
+          life.process.alive && this.world.now - life.process.wokenAt < 1000 ? Effect.sleep(1000) : Effect.void
+        )
+        yield* awake
         yield* before(life)
+        yield* awake
         this.disturb(spec)
         const closing = yield* Effect.forkIn(this.close(spec, life), this.world.scope)
         // One that has not begun to read yet.
