@@ -116,7 +116,6 @@ export class Partition {
   private undecodable: { readonly raw: FetchedRecord; readonly error: KafkaError.KafkaError } | undefined = undefined
   readonly epochs = new LeaderEpochs()
   private isCaughtUp = false
-  private readonly stops = new Signal(() => !this.isLive)
   /** Fired where what was delivered is void, and by the end. */
   private readonly voids = new Signal(() => !this.isLive)
   /** Fired by a seek, too, since it makes void what was delivered. */
@@ -384,7 +383,6 @@ export class Partition {
     this.drop()
     this.mailbox.end()
     this.settle()
-    this.stops.fire()
     this.voids.fire()
     this.unpauses.fire()
     this.checkDrained()
@@ -430,15 +428,15 @@ export class Partition {
   }
 
   /** Completes when it stops delivering. */
-  readonly stopped: Effect.Effect<void> = this.stops.await
+  readonly stopped: Effect.Effect<void> = this.until(() => !this.isLive)
 
   /** Completes when a record is to be handled no more, by a seek or the end of all: ends the waiting between retries. */
   untilVoid(epoch: number, record: { readonly offset: number }): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.mayBegin && this.isCurrent(epoch, record)
-        ? Effect.andThen(this.voids.await, this.untilVoid(epoch, record))
-        : Effect.void
-    )
+    return this.until(() => !this.mayBegin || !this.isCurrent(epoch, record))
+  }
+
+  private until(isDue: () => boolean): Effect.Effect<void> {
+    return Effect.suspend(() => (isDue() ? Effect.void : Effect.andThen(this.voids.await, this.until(isDue))))
   }
 
   /** Asks for a word when it is no longer ours. */
