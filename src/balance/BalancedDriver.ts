@@ -138,6 +138,9 @@ export const join = Effect.fnUntraced(function* (
       post({ _tag: "Looked", round, view })
     })
 
+  /** Ends what is at work now: it would create what stays. */
+  const atWorkEnds = () => (atWork === undefined ? Effect.void : Fiber.interrupt(atWork))
+
   const roundTrip = (
     round: number,
     self: (using: Registrations.Registrations) => Effect.Effect<void, KafkaError.KafkaError>
@@ -149,8 +152,7 @@ export const join = Effect.fnUntraced(function* (
       return error.isRetryable ? troubled(error) : Effect.void
     })
     // Of a session that was given up and is back, an older round may be at work still: it would claim behind this one's look.
-    const before = atWork
-    atWork = inBackground(before === undefined ? trip : Effect.andThen(Fiber.interrupt(before), trip))
+    atWork = inBackground(Effect.andThen(atWorkEnds(), trip))
   }
 
   const carryOut = (command: BalancedMember.Command): void => {
@@ -180,10 +182,8 @@ export const join = Effect.fnUntraced(function* (
         return void inBackground(registrations?.nudge(command.claimants) ?? Effect.void)
       case "Leave": {
         unwatchIds(new Map())
-        // What is still at work would create what stays.
-        const stopped = atWork === undefined ? Effect.void : Fiber.interrupt(atWork)
         // What a session that was lost has created may come back with it.
-        const left = Effect.andThen(stopped, (registrations ?? last)?.leave ?? Effect.void)
+        const left = Effect.andThen(atWorkEnds(), (registrations ?? last)?.leave ?? Effect.void)
         return void inBackground(Effect.map(left, () => post({ _tag: "Left" })))
       }
       case "Fail":

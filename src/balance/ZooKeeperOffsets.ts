@@ -68,9 +68,7 @@ export const inZooKeeper = (
         const topics = [...new Set(partitions.map(({ topic }) => topic))]
         /** When each was made, as far as brokers tell it in ZooKeeper. */
         const made = new Map(
-          yield* Effect.forEach(topics, (topic) => Effect.map(topicOf(topic), (at) => [topic, at] as const), {
-            concurrency: "unbounded"
-          })
+          yield* Effect.forEach(topics, (topic) => Effect.map(topicOf(topic), (at) => [topic, at] as const), unbounded)
         )
         for (const [topic, at] of made) if (at !== "") seen.set(topic, at)
         yield* Effect.forEach(
@@ -92,7 +90,7 @@ export const inZooKeeper = (
               if (!Number.isSafeInteger(offset)) return yield* unreadable(path, text, group, one)
               if (offset >= 0) committed.set(TopicPartition.key(one), { offset, metadata: "", leaderEpoch: -1 })
             }),
-          { concurrency: "unbounded", discard: true }
+          { ...unbounded, discard: true }
         )
         return committed
       }),
