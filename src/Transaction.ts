@@ -36,6 +36,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type * as Tracer from "effect/Tracer"
 import { effectOf } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
 import * as Checks from "./Checks.ts"
@@ -328,14 +329,13 @@ export const make = Effect.fnUntraced(function* (
       return Effect.fail(KafkaError.make({ _tag: "NotOwned", ...commits[0]!, group }))
     })
 
-  /** In its turn. */
-  const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    unlessWithin(engine, transactionalId, permit.withPermits(1)(self))
+  /** In its turn, and observed. */
+  const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>, links?: () => ReadonlyArray<Tracer.AnySpan>) =>
+    unlessWithin(engine, transactionalId, permit.withPermits(1)(observed(self, links)))
 
   return Transactions.of({
     transactionalId,
-    run: (effect) =>
-      inTurn(observed(once(effectOf(effect, "what is run", { transactionalId })))) as Effect.Effect<any, any, any>,
+    run: (effect) => inTurn(once(effectOf(effect, "what is run", { transactionalId }))) as Effect.Effect<any, any, any>,
     process: (consumer, handler, options = {}) =>
       Effect.flatMap(processing(handler, options), (settings): Effect.Effect<void, any, any> => {
         const taken = (consumer as { readonly [Taking.taking]?: Taking.Taking })[Taking.taking]
@@ -351,7 +351,7 @@ export const make = Effect.fnUntraced(function* (
             const handled = Effect.suspend(() =>
               effectOf(handler(batch.records as never), "what a handler gives", { transactionalId })
             )
-            return inTurn(observed(once(handled, batch, ended), () => Spans.linksOf(batch.records.map(raw))))
+            return inTurn(once(handled, batch, ended), () => Spans.linksOf(batch.records.map(raw)))
           },
           resolve: engine.initialize
         })
