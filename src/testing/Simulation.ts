@@ -105,11 +105,13 @@ export const shrink = (
   script: Script,
   problem: string,
   options: { readonly most?: number | undefined } = {}
-): Effect.Effect<Script> => {
+): Effect.Effect<Script> => Shrink.shrink(script, failsAs(problem), options.most)
+
+/** Whether a script still has a problem of that kind. */
+const failsAs = (problem: string, own?: Runner.Program): Shrink.Fails => {
   const kind = Shrink.kindOf(problem)
-  const fails: Shrink.Fails = (one) =>
-    Effect.map(Runner.run(one), ({ problems }) => problems.some((each) => Shrink.kindOf(each) === kind))
-  return Shrink.shrink(script, fails, options.most)
+  return (one) =>
+    Effect.map(Runner.run(one, own), ({ problems }) => problems.some((each) => Shrink.kindOf(each) === kind))
 }
 
 /**
@@ -213,12 +215,7 @@ export const check = <E, E2>(
       const script = Grammar.aroundProgram(seed, given)
       const { problems } = yield* Runner.run(script, own)
       if (problems.length === 0) continue
-      const kind = Shrink.kindOf(problems[0]!)
-      const short = yield* Shrink.shrink(
-        script,
-        (one) => Effect.map(Runner.run(one, own), (run) => run.problems.some((each) => Shrink.kindOf(each) === kind)),
-        100
-      )
+      const short = yield* Shrink.shrink(script, failsAs(problems[0]!, own), 100)
       return yield* new Broken({ seed, problems, script: Text.print(short) })
     }
   })

@@ -73,9 +73,9 @@ export interface Settings {
   readonly selectsByRack: boolean
   readonly compression: Codecs
   readonly sasl: SaslSettings | undefined
-  /** Principals that no rule holds back, such as `User:admin`. */
   /** Undefined: one of its own. */
   readonly clusterId: string | undefined
+  /** Principals that no rule holds back, such as `User:admin`. */
   readonly superUsers: ReadonlyArray<string>
   /** The finalized feature `transaction.version`; from 2 on epochs grow with each transaction (KIP-890). */
   readonly transactionVersion: number

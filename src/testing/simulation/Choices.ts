@@ -1,4 +1,5 @@
-/** Numbers from a seed (mulberry32): the same seed makes the same choices. Pure. */
+/** Choices from a seed: the same seed makes the same. Pure. */
+import { randomOf } from "../embedded/Runtime.ts"
 
 export interface Choices {
   /** A whole number from 0 up to `n`, without it. */
@@ -14,13 +15,7 @@ export interface Choices {
 }
 
 export const choices = (seed: number): Choices => {
-  let state = seed | 0
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
+  const next = randomOf(seed)
   const below = (n: number) => Math.floor(next() * n)
   return {
     below,

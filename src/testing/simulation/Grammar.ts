@@ -100,6 +100,9 @@ const topicsOf = (choose: Choices, brokers: number, isLong: boolean): ReadonlyAr
     }
   })
 
+/** How many steps a fiber takes in one turn. */
+const turns = (choose: Choices) => Ranges.maybe(choose, 0.4, "turns", [3, 5, 17, 100])
+
 /** What may happen around a program that is not the script's. */
 const around: ReadonlyArray<Kind> = [
   "produceFault",
@@ -131,7 +134,7 @@ export const aroundProgram = (
   const steps = happenings({ choose, release: undefined, ...scene }, theme, end, around)
   return {
     seed,
-    ...(choose.chance(0.4) ? { turns: choose.of([3, 5, 17, 100]) } : {}),
+    ...turns(choose),
     cluster: { brokers },
     topics,
     clients: [{ name: "program" }],
@@ -202,7 +205,7 @@ export const script = (seed: number): Script => {
   ]
   return {
     seed,
-    ...(choose.chance(0.4) ? { turns: choose.of([3, 5, 17, 100]) } : {}),
+    ...turns(choose),
     cluster: {
       brokers,
       ...(release === undefined ? {} : { release }),

@@ -1,6 +1,7 @@
 /** What is done with the records that members are given: it takes time, it fails, and it is told to who watches. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { kept } from "../../Kept.ts"
 import type * as Oracle from "../Oracle.ts"
 import { nameOf } from "./Senders.ts"
 import type * as Script from "./Script.ts"
@@ -79,8 +80,7 @@ export class Handlers {
       const from = this.world.now
       const takes = this.takes(spec, record)
       const isTold = this.isTold(spec)
-      let all = this.begun.get(id)
-      if (all === undefined) this.begun.set(id, (all = new Set()))
+      const all = kept(this.begun, id, () => new Set())
       if (isTold) {
         all.add(place)
         oracle.record({ _tag: "HandlerBegan", ...place })

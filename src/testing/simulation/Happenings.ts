@@ -45,12 +45,16 @@ const ofMember =
 const andBack = (plan: Plan, member: string, at: number, lasts: number): ReadonlyArray<Step> =>
   plan.choose.chance(0.7) ? [{ at: at + lasts, do: "join", member }] : []
 
+const faultOf =
+  (...kinds: Parameters<typeof Mishaps.fault>[4]): Mishap =>
+  ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, kinds)]
+
 const mishaps = {
-  produceFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["produce"])],
-  fetchFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["fetch"])],
-  groupFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["group"])],
-  commitFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["commit"])],
-  metadataFault: ({ choose, ...scene }, at, lasts) => [Mishaps.fault(choose, scene, at, lasts, ["metadata", "any"])],
+  produceFault: faultOf("produce"),
+  fetchFault: faultOf("fetch"),
+  groupFault: faultOf("group"),
+  commitFault: faultOf("commit"),
+  metadataFault: faultOf("metadata", "any"),
   link: ({ choose, ...scene }, at, lasts) => [Mishaps.link(choose, scene, at, lasts)],
   down: ({ brokers, choose }, at, lasts) => [{ at, do: "down", broker: 1 + choose.below(brokers), for: lasts }],
   stand: ({ brokers, choose }, at, lasts) => [{ at, do: "stand", broker: 1 + choose.below(brokers), for: lasts }],

@@ -18,6 +18,10 @@ export interface Trouble {
   readonly amount: number
 }
 
+/** Whether it is one of the link between these. */
+const concerns = (trouble: Trouble, client: string, broker: number): boolean =>
+  (trouble.client ?? client) === client && (trouble.broker ?? broker) === broker
+
 type Direction = "up" | "down"
 
 /** The number of a broker, by its host. */
@@ -136,27 +140,24 @@ export class Links {
 
   private isIn(client: string, broker: number, ...ways: ReadonlyArray<Trouble["how"]>): boolean {
     for (const trouble of this.troubles)
-      if (ways.includes(trouble.how) && (trouble.client ?? client) === client && (trouble.broker ?? broker) === broker)
-        return true
+      if (ways.includes(trouble.how) && concerns(trouble, client, broker)) return true
     return false
   }
 
   private amountOf(how: "delay" | "slow", client: string, broker: number): number {
     let most = 0
     for (const trouble of this.troubles)
-      if (trouble.how === how && (trouble.client ?? client) === client && (trouble.broker ?? broker) === broker)
-        most = Math.max(most, trouble.amount)
+      if (trouble.how === how && concerns(trouble, client, broker)) most = Math.max(most, trouble.amount)
     return most
   }
 
   /** Puts a trouble in force; the answer ends it. */
   begin(trouble: Trouble): () => void {
-    const { broker, client, how } = trouble
     this.troubles.add(trouble)
     for (const one of Array.from(this.open)) {
-      if ((client ?? one.client) !== one.client || (broker ?? one.broker) !== one.broker) continue
-      if (how === "dead") one.dead = true
-      if (how === "reset") one.reset()
+      if (!concerns(trouble, one.client, one.broker)) continue
+      if (trouble.how === "dead") one.dead = true
+      if (trouble.how === "reset") one.reset()
     }
     return () => {
       this.troubles.delete(trouble)

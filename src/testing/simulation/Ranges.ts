@@ -5,7 +5,7 @@ import type { Choices } from "./Choices.ts"
 import type * as Script from "./Script.ts"
 
 /** Left out, or one of these: the defaults are what most programs have. */
-const maybe = <Name extends string, A>(
+export const maybe = <Name extends string, A>(
   choose: Choices,
   p: number,
   name: Name,

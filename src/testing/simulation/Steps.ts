@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as KafkaError from "../../KafkaError.ts"
 import * as Fault from "../Fault.ts"
+import { readerOf } from "./Handlers.ts"
 import type { Members } from "./Members.ts"
 import { metadataMaxAge } from "./Reading.ts"
 import type { Senders } from "./Senders.ts"
@@ -53,20 +54,20 @@ const without = (
   Effect.gen(function* () {
     const { broker: cluster, script } = world
     // Who asks it hears nothing for a while, and asks another.
-    const readers = script.members.flatMap((spec) =>
-      client === undefined || spec.client === client ? [spec.group ?? `${spec.name} alone`] : []
+    const readers = new Set(
+      script.members.filter((spec) => client === undefined || spec.client === client).map(readerOf)
     )
-    for (const group of new Set(readers)) world.disturb(0, { group })
+    for (const group of readers) world.disturb(0, { group })
     const end = world.now + lasts
     while (world.now < end) {
       const passes = Math.min(1000, end - world.now)
       for (const { name } of script.topics)
         for (const { leader, partition } of (yield* cluster.topic(name)) ?? [])
           if (broker === undefined || leader === broker)
-            for (const group of new Set(readers)) world.disturb(passes, { group, topic: name, partition })
+            for (const group of readers) world.disturb(passes, { group, topic: name, partition })
       // Where it coordinates, whoever it is.
       if (broker === undefined || (yield* coordinates(members, world, broker)))
-        for (const group of new Set(readers)) world.disturb(passes, { group })
+        for (const group of readers) world.disturb(passes, { group })
       yield* Effect.sleep(passes)
     }
   })
@@ -150,46 +151,39 @@ const followerOf = ({ world }: Actors, topic: string, partition: number): Effect
     return one?.isr.find((id) => id !== one.leader)
   })
 
-const lag = (actors: Actors, { for: lasts, partition, shrink, topic }: Script.StepOf<"lag">): Effect.Effect<void> =>
+/** A follower copies no more, and is out of sync where it `shrinks`; then it catches up, or leads all the same. */
+const lagging = (
+  actors: Actors,
+  { for: lasts, partition, topic }: Script.StepOf<"lag" | "unclean">,
+  shrinks: boolean,
+  end: "releaseFollower" | "electUnclean"
+): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { broker } = actors.world
     const follower = yield* followerOf(actors, topic, partition)
     if (follower === undefined) return
     actors.world.disturb(lasts, { topic, partition })
     yield* ifPossible(broker.holdFollower(topic, partition, follower))
-    if (shrink === true) yield* ifPossible(broker.shrinkIsr(topic, partition, follower))
+    if (shrinks) yield* ifPossible(broker.shrinkIsr(topic, partition, follower))
     yield* Effect.sleep(lasts)
-    yield* ifPossible(broker.releaseFollower(topic, partition, follower))
-  })
-
-const unclean = (actors: Actors, { for: lasts, partition, topic }: Script.StepOf<"unclean">): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    const { broker } = actors.world
-    const follower = yield* followerOf(actors, topic, partition)
-    if (follower === undefined) return
-    actors.world.disturb(lasts, { topic, partition })
-    yield* ifPossible(broker.holdFollower(topic, partition, follower))
-    yield* ifPossible(broker.shrinkIsr(topic, partition, follower))
-    yield* Effect.sleep(lasts)
-    yield* ifPossible(broker.electUnclean(topic, partition, follower))
+    yield* ifPossible(broker[end](topic, partition, follower))
   })
 
 const everySecond = Schedule.spaced("1 second")
 
 const deleteTopic = ({ world }: Actors, { for: lasts, topic: name }: Script.StepOf<"deleteTopic">) =>
   Effect.gen(function* () {
-    const { broker, script } = world
-    world.disturb(lasts + metadataMaxAge)
+    const { broker, now: from, script } = world
     const partitions = (yield* broker.topic(name))?.length
     yield* ifPossible(broker.deleteTopic(name))
-    const from = world.now
     yield* Effect.sleep(lasts)
     const spec = script.topics.find((topic) => topic.name === name)
-    if (partitions === undefined || spec === undefined) return
-    // Not before there are as many brokers as it has replicas.
-    const made = Effect.retry(broker.createTopic(topicOf(spec, partitions)), { times: 3600, schedule: everySecond })
-    yield* ifPossible(made)
-    world.timeline.disturb({ from, to: world.now + metadataMaxAge })
+    if (partitions !== undefined && spec !== undefined) {
+      const made = broker.createTopic(topicOf(spec, partitions))
+      // Not before there are as many brokers as it has replicas.
+      yield* ifPossible(Effect.retry(made, { times: 3600, schedule: everySecond }))
+    }
+    world.disturb(metadataMaxAge, {}, from)
   })
 
 /** How a topic is created. */
@@ -271,9 +265,9 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
       world.disturb(0, { topic: step.topic })
       return ifPossible(broker.compact(step.topic))
     case "lag":
-      return lag(actors, step)
+      return lagging(actors, step, step.shrink === true, "releaseFollower")
     case "unclean":
-      return unclean(actors, step)
+      return lagging(actors, step, true, "electUnclean")
     case "link":
       return link(actors, step)
     case "fault":

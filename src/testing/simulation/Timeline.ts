@@ -3,6 +3,7 @@
  * handled them, and what kept it from that meanwhile. From it follows what a healthy partition is owed: a record that waits
  * longer than `bound` although nothing is wrong with its partition, its leader, its group or its handler is late. Pure.
  */
+import { kept } from "../../Kept.ts"
 
 /** What keeps records from being handled; what is left out is all of them. Milliseconds since the beginning. */
 export interface Disturbance {
@@ -27,7 +28,7 @@ export interface Reader {
   readonly topics: ReadonlySet<string>
 }
 
-export const keyOf = (topic: string, partition: number, value: string): string => `${topic}-${partition}:${value}`
+const keyOf = (topic: string, partition: number, value: string): string => `${topic}-${partition}:${value}`
 
 /** Intervals that do not touch, in their order, with what they cover up to each. */
 class Cover {
@@ -65,8 +66,7 @@ export class Timeline {
   }
 
   handle(reader: string, topic: string, partition: number, value: string, at: number): void {
-    let all = this.handled.get(reader)
-    if (all === undefined) this.handled.set(reader, (all = new Map()))
+    const all = kept(this.handled, reader, () => new Map<string, number>())
     const key = keyOf(topic, partition, value)
     if (!all.has(key)) all.set(key, at)
   }
@@ -85,13 +85,9 @@ export class Timeline {
         const until = topics.has(topic) ? handled?.get(keyOf(topic, partition, value)) : undefined
         if (until === undefined || until - at <= bound) continue
         const place = `${topic}-${partition}`
-        let cover = covers.get(place)
-        if (cover === undefined) {
-          const touches = (one: Disturbance) =>
-            (one.group ?? name) === name && (one.topic ?? topic) === topic && (one.partition ?? partition) === partition
-          covers.set(place, (cover = new Cover(this.disturbances.filter(touches))))
-        }
-        const free = cover.free(at, until)
+        const touches = (one: Disturbance) =>
+          (one.group ?? name) === name && (one.topic ?? topic) === topic && (one.partition ?? partition) === partition
+        const free = kept(covers, place, () => new Cover(this.disturbances.filter(touches))).free(at, until)
         if (free > bound)
           found.push(
             `${name} had the record of ${place} at offset ${offset} ${until - at} ms after it was acknowledged, in ${free} ms of which nothing was wrong with it`

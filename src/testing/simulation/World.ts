@@ -5,12 +5,13 @@ import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Topic from "../../Topic.ts"
+import { kept } from "../../Kept.ts"
 import type * as EmbeddedKafka from "../EmbeddedKafka.ts"
 import type * as Oracle from "../Oracle.ts"
 import type { Links } from "./Links.ts"
 import { Process } from "./Process.ts"
 import type * as Script from "./Script.ts"
-import { Timeline } from "./Timeline.ts"
+import { type Disturbance, Timeline } from "./Timeline.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
 const Content = { key: Schema.NullOr(Schema.String), value: Schema.String }
@@ -62,9 +63,7 @@ export class World {
   }
 
   topic(name: string): AnyTopic {
-    let topic = this.topics.get(name)
-    if (topic === undefined) this.topics.set(name, (topic = Topic.make(name, Content)))
-    return topic
+    return kept(this.topics, name, () => Topic.make(name, Content))
   }
 
   /** The process of a client: the one that lives, or a new one. */
@@ -93,8 +92,7 @@ export class World {
   /** Runs beside everything else, in a process; ends with it. */
   work(process: Process, self: Effect.Effect<unknown, unknown>): Effect.Effect<Fiber.Fiber<unknown, unknown>> {
     return Effect.gen({ self: this }, function* () {
-      let all = this.works.get(process)
-      if (all === undefined) this.works.set(process, (all = new Set()))
+      const all = kept(this.works, process, () => new Set())
       const fiber = yield* Effect.forkIn(process.run(self), this.scope)
       all.add(fiber)
       fiber.addObserver((exit) => {
@@ -128,37 +126,21 @@ export class World {
     return this.oracle.within(name, budget + slack + this.standstill(client))
   }
 
-  /** Something is wrong with these from now on, for so long, and until what it upset has come to rest. */
-  disturb(lasts: number, what: Omit<import("./Timeline.ts").Disturbance, "from" | "to"> = {}): void {
-    this.timeline.disturb({ from: this.now, to: this.now + lasts + this.grace, ...what })
+  /** Something is wrong with these for so long from now on, and until what it upset has come to rest. */
+  disturb(lasts: number, what: Omit<Disturbance, "from" | "to"> = {}, from = this.now): void {
+    this.timeline.disturb({ from, to: this.now + lasts + this.grace, ...what })
   }
 }
 
 /** How long a group may take to come to rest: sessions that expire, rebalances, requests that are given up. */
 const graceOf = ({ clients, members, producers }: Script.Script): number => {
-  const most = (list: ReadonlyArray<number | undefined>, byDefault: number) =>
-    list.reduce<number>((max, one) => Math.max(max, one ?? byDefault), 0)
+  const most = <A>(list: ReadonlyArray<A>, of: (one: A) => number) => Math.max(0, ...list.map(of))
   return (
     15_000 +
-    most(
-      members.map((member) => member.sessionTimeout),
-      45_000
-    ) +
-    most(
-      members.map((member) => member.rebalanceTimeout),
-      60_000
-    ) +
-    most(
-      clients.map((client) => client.requestTimeout),
-      30_000
-    ) +
-    most(
-      members.map((member) => member.maxWait),
-      500
-    ) +
-    most(
-      producers.map((producer) => producer.requestTimeout),
-      0
-    )
+    most(members, ({ sessionTimeout = 45_000 }) => sessionTimeout) +
+    most(members, ({ rebalanceTimeout = 60_000 }) => rebalanceTimeout) +
+    most(clients, ({ requestTimeout = 30_000 }) => requestTimeout) +
+    most(members, ({ maxWait = 500 }) => maxWait) +
+    most(producers, ({ requestTimeout = 0 }) => requestTimeout)
   )
 }
