@@ -1,7 +1,7 @@
 /** Expressions of Java, by what JavaScript says of those that mean the same in both. */
 import { assert, describe, it } from "@effect/vitest"
 import * as JavaPattern from "../../src/balance/JavaPattern.ts"
-import { choices } from "../simulation/Choices.ts"
+import { choices } from "../../src/testing/simulation/Choices.ts"
 
 describe("JavaPattern", () => {
   it("matches whole texts as JavaScript does", () => {

@@ -6,16 +6,14 @@
 import { spawn } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
+import { today } from "../today.ts"
 
 const option = (name: string, fallback: number): number => {
   const at = process.argv.indexOf(`--${name}`)
   return at < 0 ? fallback : Number(process.argv[at + 1])
 }
 const answers = option("answers", 50_000)
-/** `today`: another one each day, which its own number brings again on any other. */
-const seed = process.argv.includes("today")
-  ? Number(new Date().toISOString().slice(0, 10).replaceAll("-", ""))
-  : option("seed", 1)
+const seed = process.argv.includes("today") ? today() : option("seed", 1)
 const seconds = option("seconds", 3600)
 const workers = option("workers", Math.min(2, availableParallelism()))
 /** What no run may pass, of a process that is hostile broker and client in one. */

@@ -6,7 +6,7 @@
 import { Cause, Effect, Exit, Fiber, Layer, Schedule, Schema, Scope } from "effect"
 import { Kafka, Membership, Network, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
-import { type Choices, choices } from "./Choices.ts"
+import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import { trouble } from "./TransactionWalk.ts"
 import * as Walk from "./Walk.ts"
 

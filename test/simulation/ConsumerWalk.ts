@@ -7,7 +7,7 @@
 import { Effect } from "effect"
 import { Producer } from "samsa"
 import { EmbeddedKafka, Oracle } from "samsa/testing"
-import { type Choices, choices } from "./Choices.ts"
+import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
 import {

@@ -5,7 +5,7 @@
 import { Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
 import { Assignor, Consumer, Membership, Topic } from "samsa"
 import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
-import { type Choices, choices } from "./Choices.ts"
+import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import * as Walk from "./Walk.ts"
 import { kafkaOf, membershipOf, type Protocol } from "./World.ts"
 

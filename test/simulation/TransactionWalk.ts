@@ -7,7 +7,7 @@
 import { Cause, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
 import { KafkaError, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
-import { type Choices, choices } from "./Choices.ts"
+import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import * as Walk from "./Walk.ts"
 
 const bills = Topic.make("bills", { key: Schema.NullOr(Schema.String), value: Schema.String })

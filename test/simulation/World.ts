@@ -2,7 +2,7 @@
 import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
 import { Assignor, Consumer, Kafka, Membership, Network, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, type Oracle } from "samsa/testing"
-import type { Choices } from "./Choices.ts"
+import type { Choices } from "../../src/testing/simulation/Choices.ts"
 import { Freezer } from "./Freezer.ts"
 
 export const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })

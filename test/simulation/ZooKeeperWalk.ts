@@ -8,7 +8,7 @@ import { Context, Effect, type Scope, Stream } from "effect"
 import { Membership, Producer, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
-import { type Choices, choices } from "./Choices.ts"
+import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
 import * as Walk from "./Walk.ts"
 import {

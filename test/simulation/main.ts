@@ -8,7 +8,7 @@ import * as Fs from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import { firstOfToday } from "./today.ts"
+import { today } from "../today.ts"
 import type { Job, Told } from "./worker.ts"
 
 const text = (name: string): string | undefined => {
@@ -20,7 +20,7 @@ const number = (name: string, fallback: number): number => Number(text(name) ?? 
 const only = text("seed")
 const file = text("replay")
 const seeds = only === undefined && file === undefined ? number("seeds", 1000) : 1
-const from = only === undefined ? (text("from") === "today" ? firstOfToday() : number("from", 1)) : Number(only)
+const from = only === undefined ? (text("from") === "today" ? today() * 1000 : number("from", 1)) : Number(only)
 const workers = Math.min(seeds, number("workers", Math.min(2, availableParallelism())))
 const seconds = number("seconds", 3600)
 /** A script of which nothing is heard for so long will never end. */

@@ -1,1 +1,0 @@
-export { type Choices, choices } from "../../src/testing/simulation/Choices.ts"

@@ -1,2 +1,0 @@
-/** The first of the seeds of today: another one each day, which its own number brings again on any other. */
-export const firstOfToday = (): number => Number(new Date().toISOString().slice(0, 10).replaceAll("-", "")) * 1000
