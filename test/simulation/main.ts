@@ -1,6 +1,7 @@
 /**
- * The simulator: `npm run simulate [-- --seeds 1000] [--from 1 | today] [--workers 2] [--seconds 3600]`. Runs scripts of new
- * seeds in several processes, and stops at the first that has a problem, with a script that is as short as it could be made.
+ * The simulator: `npm run simulate [-- --seeds 1000] [--from 1 | today] [--workers 2] [--seconds 3600]
+ * [--patience 120]`. Runs scripts of new seeds in several processes, and stops at the first that has a problem, with a
+ * script that is as short as it could be made; after so many seconds it ends with as many seeds as there was time for.
  * `--replay FILE` runs the script of a file, `--seed 7` that of a seed.
  */
 import { spawn, type ChildProcess } from "node:child_process"
@@ -20,11 +21,11 @@ const number = (name: string, fallback: number): number => Number(text(name) ?? 
 const only = text("seed")
 const file = text("replay")
 const seeds = only === undefined && file === undefined ? number("seeds", 1000) : 1
-const from = only === undefined ? (text("from") === "today" ? today() * 1000 : number("from", 1)) : Number(only)
+const from = only === undefined ? (text("from") === "today" ? today() * 10_000 : number("from", 1)) : Number(only)
 const workers = Math.min(seeds, number("workers", Math.min(2, availableParallelism())))
 const seconds = number("seconds", 3600)
 /** A script of which nothing is heard for so long will never end. */
-const patience = 120_000
+const patience = number("patience", 120)
 
 const children: Array<ChildProcess> = []
 const began = performance.now()
@@ -65,9 +66,9 @@ const worker = (): Promise<void> =>
       if (failed || next >= from + seeds || elapsed() > seconds) return void (child.disconnect(), resolve())
       seed = next++
       watch = setTimeout(() => {
-        console.log(`!! seed ${seed} is still at work after ${patience / 1000} s: npm run simulate -- --seed ${seed}`)
+        console.log(`!! seed ${seed} is still at work after ${patience} s: npm run simulate -- --seed ${seed}`)
         stop(1)
-      }, patience)
+      }, patience * 1000)
       child.send({ seed, ...(file === undefined ? {} : { script: Fs.readFileSync(file, "utf8") }) } satisfies Job)
     }
     child.on("message", (told: Told) => {
