@@ -1,0 +1,139 @@
+import { of } from "../Mutant.ts"
+
+export const balance = of("balance", {
+  "BalancedMember.ts": [
+    [
+      "gives-without-claim",
+      "partitions are read before their claim stands",
+      ".filter(([key]) => held.has(key) && !before.owned.has(key))",
+      ".filter(([key]) => !before.owned.has(key))"
+    ],
+    [
+      "frees-before-giving-back",
+      "a claim is removed while its records are at work",
+      "if (leaving.length === 0) return free(settings, state, now)",
+      "if (leaving.length >= 0) return free(settings, state, now)"
+    ],
+    ["lost-session-keeps", "a member whose session is over reads on", "return lose(gone)", "return nothing(gone)"],
+    [
+      "old-answers-accepted",
+      "answers of an earlier round count",
+      'if ("round" in event && event.round !== state.round) return nothing(state)',
+      ""
+    ],
+    [
+      "change-during-a-round-lost",
+      "members that come while a member balances are not noticed",
+      'return nothing({ ...state, stale: names && state.stale !== "all" ? "names" : "all" })',
+      "return nothing(state)"
+    ],
+    [
+      "taken-not-tried-again",
+      "a claim that another holds is not tried again",
+      'phase: "waiting", attempt, wait, wakeAt: now + Math.max(1, wait) }',
+      'phase: "waiting", attempt, wait, wakeAt: undefined }'
+    ],
+    [
+      "leaderless-not-looked-at",
+      "a partition without a leader is never claimed",
+      "wakeAt: isWhole ? undefined : now + settings.backoff }",
+      "wakeAt: isWhole ? undefined : undefined }"
+    ],
+    [
+      "contested-kept",
+      "a partition that another claims under another name is read by both",
+      "wanted.has(key) && !contested.has(key)",
+      "wanted.has(key) && !(contested.has(key) && contested.size < 0)"
+    ],
+    [
+      "stands-after-a-failure",
+      "a round that failed is not tried again",
+      'what is ours stays ours as long as the session does.\n      return nothing({ ...state, phase: "waiting", wakeAt: now + settings.backoff })',
+      'what is ours stays ours as long as the session does.\n      return nothing({ ...state, phase: "waiting", wakeAt: undefined })'
+    ],
+    [
+      "freed-unheard",
+      "a claim that is freed is taken only when its time has come",
+      "return look({ ...state, attempt: Math.max(0, state.attempt - 1) })",
+      "return nothing(state)"
+    ],
+    [
+      "waits-grow-over-balances",
+      "the waits for claims of one balance count for the next",
+      "state.stopping ? retire(state) : look({ ...state, attempt: 0, waited: 0, told: false })",
+      "state.stopping ? retire(state) : look({ ...state, told: false })"
+    ],
+    [
+      "vanished-claim-kept",
+      "a partition whose claim has vanished, and is another's, is read on",
+      "if (taken.some((one) => before.owned.has(keyOf(one)))) return lose(before)",
+      ""
+    ]
+  ],
+  "Registrations.ts": [
+    [
+      "claim-of-a-dead-session",
+      "a claim that a session of ours has left counts as ours, and vanishes",
+      "node !== undefined && node.stat.owner === session.id && decode(node.data) === layout.claimant(claim.topic)",
+      "node !== undefined && decode(node.data) === layout.claimant(claim.topic)"
+    ],
+    [
+      "younger-claim-stands",
+      "of two claims on one partition the younger stands",
+      "if (mine !== undefined && mine.stat.created < theirs.stat.created) continue",
+      "if (mine !== undefined && mine.stat.created > theirs.stat.created) continue"
+    ],
+    [
+      "id-goes-first",
+      "who leaves is gone before its claims are: the others find them taken",
+      "return Effect.onInterrupt(Effect.andThen(removed(claims), removed(ids)), () =>",
+      "return Effect.onInterrupt(Effect.andThen(removed(ids), removed(claims)), () =>"
+    ],
+    [
+      "removes-anybodys-claim",
+      "a claim that is another's by now is removed",
+      "Effect.map(session.remove(pathOf(claim), ofOurs(claim)), () => {",
+      "Effect.map(session.remove(pathOf(claim)), () => {"
+    ],
+    [
+      "not-looked-after-claiming",
+      "two that knew other leaders both claim, and both read",
+      "if (layout.hasLeaders && ours.length > 0) {",
+      "if (layout.hasLeaders && ours.length < 0) {"
+    ]
+  ],
+  "BalancedDriver.ts": [
+    [
+      "rounds-beside-each-other",
+      "an older round claims behind the look of a younger one",
+      "atWork = inBackground(Effect.andThen(atWorkEnds(), trip))",
+      "atWork = inBackground(trip)"
+    ],
+    [
+      "alive-by-word",
+      "a process that stood still holds itself for a member until it hears of its session",
+      "if (registrations?.session.isLive() === true) return true",
+      "if (registrations !== undefined) return true"
+    ],
+    [
+      "revoked-without-word",
+      "what was given back is never released",
+      'return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))',
+      "return void [inBackground(revoked), round]"
+    ]
+  ],
+  "GroupWatches.ts": [
+    [
+      "growth-unnoticed",
+      "partitions that metadata tell of are not noticed",
+      'if (before.length !== info.partitions.length) return post({ _tag: "Changed" })',
+      ""
+    ],
+    [
+      "moved-leader-unnoticed",
+      "the claim has the name of the old leader: a member of PyKafka takes it for free",
+      'if (layout.hasLeaders && moved) post({ _tag: "LeadersMoved" })',
+      "void moved"
+    ]
+  ]
+})
