@@ -18,7 +18,6 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
@@ -27,14 +26,11 @@ import * as KafkaError from "../KafkaError.ts"
 import { Network } from "../Network.ts"
 import { perService } from "../PerService.ts"
 import { EmbeddedCluster } from "./embedded/Cluster.ts"
-import { served } from "./embedded/handlers.ts"
-import * as Profile from "./embedded/Profile.ts"
-import { Users } from "./embedded/Users.ts"
 import type { Options, Service } from "./host/Contract.ts"
 import * as HostRuntime from "./host/HostRuntime.ts"
 import * as Listener from "./host/Listener.ts"
 import * as Service_ from "./host/Service.ts"
-import * as Telemetry from "./host/Telemetry.ts"
+import * as Settings from "./host/Settings.ts"
 
 export type {
   CommittedOffset,
@@ -61,9 +57,6 @@ export type { LogRecord } from "./host/Inspect.ts"
  */
 export class EmbeddedKafka extends Context.Service<EmbeddedKafka, Service>()("samsa/testing/EmbeddedKafka") {}
 
-const millis = (input: Duration.Input | undefined, byDefault: number): number =>
-  input === undefined ? byDefault : Duration.toMillis(Duration.fromInputUnsafe(input))
-
 const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 
 /**
@@ -75,68 +68,12 @@ const misuse = (message: string) => KafkaError.make({ _tag: "Misuse", message })
 export const make = (options: Options = {}): Effect.Effect<Service, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const defects: Array<unknown> = []
-    const compression = yield* Compression.Compression
     const env = yield* HostRuntime.make(options.seed ?? 1, (defect) => defects.push(defect))
     const brokers = options.brokers ?? 1
     if (!Number.isInteger(brokers) || brokers < 1)
       return yield* KafkaError.make({ _tag: "Misconfigured", mistakes: ["brokers must be a whole number above 0"] })
-    const handlers = served(options.telemetry !== undefined && options.telemetry !== false)
-    const profile =
-      options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
-    const groupVersion = options.groupVersion ?? profile.groupVersion
-    const protocols =
-      options.groupRebalanceProtocols ?? (profile.consumerProtocol === "default" ? ["consumer"] : ["classic"])
-    const mistakes = [
-      ...(groupVersion > profile.groupVersion ? [`this release has no groupVersion ${groupVersion}`] : []),
-      ...(protocols.includes("consumer") && profile.consumerProtocol === "never"
-        ? ["this release has no groups of the consumer protocol"]
-        : [])
-    ]
-    if (mistakes.length > 0) return yield* KafkaError.make({ _tag: "Misconfigured", mistakes })
-    const cluster = new EmbeddedCluster(
-      env,
-      {
-        profile,
-        coldStart: options.coldStart ?? false,
-        autoCreate: options.autoCreate ?? true,
-        defaultPartitions: options.defaultPartitions ?? 1,
-        replicationFactor: options.replicationFactor ?? 3,
-        groupInitialRebalanceDelay: millis(options.groupInitialRebalanceDelay, 0),
-        groupMinSessionTimeout: millis(options.groupMinSessionTimeout, 6000),
-        groupMaxSessionTimeout: millis(options.groupMaxSessionTimeout, profile.maxSessionTimeout),
-        groupMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
-        groupVersion,
-        consumerProtocol: protocols.includes("consumer") && groupVersion >= profile.groupVersion,
-        consumerGroups: {
-          sessionTimeout: millis(options.groupConsumerSessionTimeout, 45_000),
-          heartbeatInterval: millis(options.groupConsumerHeartbeatInterval, 5000),
-          maxSize: options.groupConsumerMaxSize ?? Number.MAX_SAFE_INTEGER,
-          classicMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
-          migration: options.groupConsumerMigrationPolicy ?? (profile.since("4.0") ? "bidirectional" : "disabled"),
-          assignmentInterval: millis(options.groupConsumerAssignmentInterval, 0),
-          regexRefreshInterval: millis(options.groupConsumerRegexRefreshInterval, 600_000),
-          modern: profile.since("4.4"),
-          patterns: profile.since("4.0")
-        },
-        selectsByRack: options.racks !== undefined,
-        maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
-        compression,
-        sasl:
-          options.sasl === undefined
-            ? undefined
-            : {
-                mechanisms: options.sasl.mechanisms ?? ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
-                users: new Users(new Map(Object.entries(options.sasl.users))),
-                sessionLifetime: millis(options.sasl.sessionLifetime, 0),
-                failureDelay: profile.failureDelay
-              },
-        transactionVersion: Math.min(options.transactionVersion ?? 2, profile.transactionVersion),
-        clientMetrics: Telemetry.receiver(options.telemetry),
-        clusterId: options.clusterId,
-        superUsers: options.superUsers ?? ["User:ANONYMOUS"]
-      },
-      defects
-    )
+    const settings = yield* Settings.of(options, yield* Compression.Compression)
+    const cluster = new EmbeddedCluster(env, settings, defects)
     const listeners = new Map<number, Listener.Listener>()
 
     const addNode = Effect.gen(function* () {

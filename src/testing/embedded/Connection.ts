@@ -8,10 +8,10 @@ import * as Frame from "../../protocol/Frame.ts"
 import * as ApiVersions from "../../protocol/messages/ApiVersions.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Code from "./Code.ts"
-import type { EmbeddedCluster, Node, Topic } from "./Cluster.ts"
+import type { EmbeddedCluster, Node } from "./Cluster.ts"
 import * as FaultRule from "./FaultRule.ts"
 import type { Guarded, Handler } from "./Handler.ts"
-import { damage } from "./Damage.ts"
+import { distorted } from "./Distort.ts"
 import { Session } from "./Sasl.ts"
 import * as Quotas from "./Quotas.ts"
 import * as Rules from "./Rules.ts"
@@ -227,7 +227,6 @@ export class Connection {
     given: unknown
   ): void {
     const { action } = rule
-    let response = given
     // what the client hears now is not what was noted
     this.cluster.told.clear()
     switch (action._tag) {
@@ -237,34 +236,11 @@ export class Connection {
         return
       case "Delay":
         this.cluster.env.after(action.millis, () => {
-          if (this.open) this.write(handler, version, correlationId, response)
+          if (this.open) this.write(handler, version, correlationId, given)
         })
         return
-      case "ErrorAfter":
-        response = structuredClone(response)
-        FaultRule.poison(
-          response,
-          action.code,
-          (topic, partition) => rule.covers(topic, partition),
-          (id) => this.cluster.topicsById.get(id)?.name
-        )
-        break
-      case "Throttle":
-        response = { ...(response as object), throttleTimeMs: action.millis }
-        break
-      case "CorruptCrc":
-      case "Truncate":
-        response = damage(
-          response,
-          action._tag,
-          (topic, partition) => rule.covers(topic, partition),
-          (id) => this.cluster.topicsById.get(id)?.name
-        )
-        break
-      case "StaleMetadata":
-        if (handler.name === "Metadata") response = stale(response, action.snapshot as Map<string, Topic>)
-        break
     }
+    const response = distorted(rule, handler.name, given, (id) => this.cluster.topicsById.get(id)?.name)
     this.write(handler, version, correlationId, response, action._tag === "Trickle")
   }
 
@@ -348,39 +324,5 @@ export class Connection {
       })
     )
     this.done()
-  }
-}
-
-interface MetadataTopics {
-  readonly topics: ReadonlyArray<{
-    readonly name: string | null
-    readonly partitions: ReadonlyArray<{ readonly partitionIndex: number }>
-  }>
-}
-
-/** The leaders and epochs as they were when the snapshot was taken; topics that it lacks are as they are. */
-const stale = (response: unknown, snapshot: Map<string, Topic>): unknown => {
-  const metadata = response as MetadataTopics
-  return {
-    ...metadata,
-    topics: metadata.topics.map((topic) => {
-      const then = topic.name === null ? undefined : snapshot.get(topic.name)
-      if (then === undefined) return topic
-      return {
-        ...topic,
-        partitions: topic.partitions
-          .filter((each) => each.partitionIndex < then.partitions.length)
-          .map((each) => {
-            const old = then.partitions[each.partitionIndex]!
-            return {
-              ...each,
-              errorCode: old.leader < 0 ? Code.leaderNotAvailable : Code.none,
-              leaderId: old.leader,
-              leaderEpoch: old.leaderEpoch,
-              isrNodes: old.isr
-            }
-          })
-      }
-    })
   }
 }

@@ -1,22 +1,18 @@
 /** What the service `EmbeddedKafka` does, over the state of a cluster. */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as KafkaError from "../../KafkaError.ts"
 import type * as Topic from "../../Topic.ts"
 import * as Batch from "../embedded/Batch.ts"
 import * as Compact from "../embedded/Compact.ts"
 import type { Committed, EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
-import { randomOf } from "../embedded/Runtime.ts"
-import { Rule } from "../embedded/FaultRule.ts"
 import * as Subscriptions from "../embedded/Subscriptions.ts"
 import type { Owned } from "../embedded/ConsumerGroupData.ts"
 import type { AnyGroup } from "../embedded/ConsumerGroup.ts"
 import type { EmbeddedPartition } from "../embedded/Partition.ts"
 import type { Transaction } from "../embedded/TransactionState.ts"
-import type { Fault } from "../Fault.ts"
 import type * as Contract from "./Contract.ts"
 import * as InProcess from "./InProcess.ts"
+import * as Inject from "./Inject.ts"
 import type { Listener } from "./Listener.ts"
 import * as Inspect from "./Inspect.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -138,31 +134,6 @@ const snapshot = (cluster: EmbeddedCluster): Map<string, unknown> =>
         partitions: topic.partitions.map((p) => ({ leader: p.leader, leaderEpoch: p.leaderEpoch, isr: [...p.isr] }))
       }
     ])
-  )
-
-const inject = (cluster: EmbeddedCluster, { action, match }: Fault) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const struck = Deferred.makeUnsafe<void>()
-      const rule = new Rule(
-        match,
-        action._tag === "StaleMetadata" ? { ...action, snapshot: snapshot(cluster) } : action,
-        randomOf(match.seed ?? 1)
-      )
-      rule.onHit = () => Deferred.doneUnsafe(struck, Exit.void)
-      cluster.rules.push(rule)
-      const remove = Effect.sync(() => {
-        const at = cluster.rules.indexOf(rule)
-        if (at >= 0) cluster.rules.splice(at, 1)
-      })
-      const handle: Contract.FaultHandle = {
-        hits: Effect.sync(() => rule.hits),
-        await: Deferred.await(struck),
-        remove
-      }
-      return handle
-    }),
-    (handle) => handle.remove
   )
 
 /** Makes a broker the leader of a partition, and a replica of it where it was none. */
@@ -291,7 +262,7 @@ export const make = (
     ),
     defects: Effect.sync(() => [...cluster.defects]),
 
-    inject: (fault) => inject(cluster, fault),
+    inject: (fault) => Inject.into(cluster.rules, fault, () => snapshot(cluster)),
 
     stop: (id) =>
       Effect.andThen(

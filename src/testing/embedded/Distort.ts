@@ -1,0 +1,74 @@
+/** Pure. What a fault makes of the response to a request whose work was done. */
+import * as Code from "./Code.ts"
+import { damage } from "./Damage.ts"
+import * as FaultRule from "./FaultRule.ts"
+
+/** A topic as metadata told it once, for the fault `staleMetadata`. */
+export interface Remembered {
+  readonly partitions: ReadonlyArray<{
+    readonly leader: number
+    readonly leaderEpoch: number
+    readonly isr: ReadonlyArray<number>
+  }>
+}
+
+/** The response as it is told; the one that was given stays as it is. */
+export const distorted = (
+  rule: FaultRule.Rule,
+  api: string,
+  response: unknown,
+  nameOf: (topicId: string) => string | undefined
+): unknown => {
+  const { action } = rule
+  const covers = (topic: string | undefined, partition: number | undefined) => rule.covers(topic, partition)
+  switch (action._tag) {
+    case "ErrorAfter": {
+      const copy = structuredClone(response)
+      FaultRule.poison(copy, action.code, covers, nameOf)
+      return copy
+    }
+    case "Throttle":
+      return { ...(response as object), throttleTimeMs: action.millis }
+    case "CorruptCrc":
+    case "Truncate":
+      return damage(response, action._tag, covers, nameOf)
+    case "StaleMetadata":
+      return api === "Metadata" ? stale(response, action.snapshot as ReadonlyMap<string, Remembered>) : response
+    default:
+      return response
+  }
+}
+
+interface MetadataTopics {
+  readonly topics: ReadonlyArray<{
+    readonly name: string | null
+    readonly partitions: ReadonlyArray<{ readonly partitionIndex: number }>
+  }>
+}
+
+/** The leaders and epochs as they were when the snapshot was taken; topics that it lacks are as they are. */
+const stale = (response: unknown, snapshot: ReadonlyMap<string, Remembered>): unknown => {
+  const metadata = response as MetadataTopics
+  return {
+    ...metadata,
+    topics: metadata.topics.map((topic) => {
+      const then = topic.name === null ? undefined : snapshot.get(topic.name)
+      if (then === undefined) return topic
+      return {
+        ...topic,
+        partitions: topic.partitions
+          .filter((each) => each.partitionIndex < then.partitions.length)
+          .map((each) => {
+            const old = then.partitions[each.partitionIndex]!
+            return {
+              ...each,
+              errorCode: old.leader < 0 ? Code.leaderNotAvailable : Code.none,
+              leaderId: old.leader,
+              leaderEpoch: old.leaderEpoch,
+              isrNodes: old.isr
+            }
+          })
+      }
+    })
+  }
+}
