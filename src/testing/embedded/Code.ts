@@ -81,3 +81,6 @@ export const unsupportedEndpointType = 115
 export const unknownSubscriptionId = 117
 export const telemetryTooLarge = 118
 export const transactionAbortable = 120
+
+/** Those that a Fetch tells of its session, not of partitions. */
+export const ofSessions: ReadonlySet<number> = new Set([fetchSessionIdNotFound, invalidFetchSessionEpoch])

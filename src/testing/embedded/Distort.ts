@@ -72,3 +72,50 @@ const stale = (response: unknown, snapshot: ReadonlyMap<string, Remembered>): un
     })
   }
 }
+
+interface Entries {
+  readonly topics?: ReadonlyArray<{ readonly name: string | null; readonly topicId: string }>
+  readonly responses?: ReadonlyArray<{
+    readonly topic?: string
+    readonly topicId?: string
+    readonly partitions: ReadonlyArray<{ readonly partitionIndex: number }>
+  }>
+}
+
+/**
+ * A response to Metadata, Fetch, or another question that changes nothing, as it is where the broker refuses what the fault
+ * is about: without what it told of that.
+ */
+export const refused = (
+  rule: FaultRule.Rule,
+  code: number,
+  api: string,
+  response: unknown,
+  nameOf: (topicId: string) => string | undefined
+): unknown => {
+  const { responses, topics } = response as Entries
+  if (api === "Metadata" && topics !== undefined && topics.length > 0)
+    return {
+      ...(response as object),
+      topics: topics.map((topic) =>
+        rule.covers(topic.name ?? nameOf(topic.topicId), undefined)
+          ? { ...topic, errorCode: code, partitions: [] }
+          : topic
+      )
+    }
+  if (api === "Fetch" && responses !== undefined && !Code.ofSessions.has(code))
+    return {
+      ...(response as object),
+      responses: responses.map((topic) => ({
+        ...topic,
+        partitions: topic.partitions.map((each) =>
+          rule.covers(topic.topic || nameOf(topic.topicId ?? ""), each.partitionIndex)
+            ? { partitionIndex: each.partitionIndex, errorCode: code, highWatermark: -1, records: new Uint8Array(0) }
+            : each
+        )
+      }))
+    }
+  const copy = structuredClone(response)
+  FaultRule.poison(copy, code, (topic, partition) => rule.covers(topic, partition), nameOf)
+  return copy
+}

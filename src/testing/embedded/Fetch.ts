@@ -25,15 +25,13 @@ interface Read {
 
 const empty = new Uint8Array(0)
 const readCommitted = 1
-/** What a broker says of a session, and so of the whole request. */
-const ofSessions: ReadonlySet<number> = new Set([Code.fetchSessionIdNotFound, Code.invalidFetchSessionEpoch])
 
 export const fetch = handler("Fetch", Api, (call) => {
   const { cluster, node, request, version } = call
   const committed = request.isolationLevel === readCommitted
   const asked = wantedOf(request.topics)
   const wrong = call.injected()
-  if (version >= 7 && ofSessions.has(wrong)) return call.answer({ errorCode: wrong })
+  if (version >= 7 && Code.ofSessions.has(wrong)) return call.answer({ errorCode: wrong })
   const context =
     version < 7
       ? node.sessions.context(0, -1, asked, [])
