@@ -345,14 +345,13 @@ const overPartitions = (
       Effect.onExit((exit) => {
         engine.reading.readerEnded()
         if (Exit.isSuccess(exit)) return Effect.void
-        // A failure interrupts what else is at work; an interruption lets it finish, within `drainTimeout`, and leaves
-        // the group: nobody would handle what it is given.
-        const end = Cause.hasInterruptsOnly(exit.cause)
-          ? Effect.map(engine.close, () => {
-              for (const worker of workers) worker.interruptUnsafe()
-            })
-          : Effect.timeoutOption(Fiber.interruptAll([...workers]), engine.settings.closeTimeout)
-        return Effect.flatMap(Effect.forkIn(end, engine.scope), Fiber.await)
+        // Nobody would handle what the group gives us: it is given back, and the group left. A failure interrupts what
+        // else is at work first; an interruption lets it finish, within `drainTimeout`.
+        const cutAll = () => {
+          for (const worker of workers) worker.interruptUnsafe()
+        }
+        if (!Cause.hasInterruptsOnly(exit.cause)) cutAll()
+        return Effect.flatMap(Effect.forkIn(Effect.map(engine.close, cutAll), engine.scope), Fiber.await)
       })
     )
     // The race may have been won by the end of the consumer in the moment in which a handler failed.

@@ -6,12 +6,12 @@ import { heard, levelsOf, of } from "../Heard.ts"
 import { fill, member, moving, one, orders, pass, scoped, until } from "./Harness.ts"
 
 it.effect(
-  "what run has failed of is told after 30 s, and by doubling, until the Scope closes (a stuck partition)",
+  "what a stream has failed of is told after 30 s, and by doubling, until the Scope closes (a stuck partition)",
   () =>
     Effect.gen(function* () {
       yield* fill(2)
       const { close, consumer } = yield* member()
-      yield* Effect.forkScoped(consumer.run(() => Effect.fail("no")))
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, () => Effect.fail("no")))
       yield* pass(25_000)
       assert.lengthOf(of("unread"), 0)
       yield* until("it is told", () => of("unread").length === 1, 15_000)
