@@ -464,7 +464,7 @@ const explain = (reason: Reason): string => {
     case "Unreachable":
       return `no broker could be reached: ${reason.attempts.map((a) => `${a.address} (${a.cause})`).join(", ")}${hintOf(reason)}`
     case "Closed":
-      return `this ${reason.what} is closed: its Scope has ended; use it within the Scope that made it, or make another`
+      return `this ${reason.what} is closed: its Scope has ended${reason.what === "consumer" ? ", or its run was interrupted or has failed" : ""}; use it within the Scope that made it, or make another`
     case "TimedOut":
       return `${reason.budget}: ${reason.millis} ms were spent waiting for ${reason.waitingFor}`
     case "WrongProtocol":
