@@ -118,9 +118,17 @@ export const list = (
   parts: Ask.Parts,
   options: ListTransactionsOptions = {}
 ): Effect.Effect<ReadonlyArray<TransactionListing>, KafkaError.KafkaError> => {
-  const wrong = Check.object("the options", options)
+  const [noOptions] = Check.object("the options", options)
+  const { longerThan, pattern, producerIds, states } = options ?? {}
+  const wrong =
+    noOptions === undefined
+      ? [
+          ...Check.each("states", states ?? [], (state) => Check.text("a state", state)),
+          ...Check.each("producerIds", producerIds ?? [], (id) => Check.int64("a producer id", id)),
+          ...(longerThan === undefined ? [] : Check.int64("longerThan", longerThan))
+        ]
+      : [noOptions]
   if (wrong.length > 0) return Effect.fail(Failure.mistakes(wrong))
-  const { longerThan, pattern, producerIds, states } = options
   return Effect.map(
     Ask.everyBroker(
       parts,

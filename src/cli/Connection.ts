@@ -2,6 +2,7 @@
  * How a command reaches its cluster: flags, before a file of properties, before the environment (`KAFKA_*`), before
  * `localhost:9092`.
  */
+import { isUtf8 } from "node:buffer"
 import { readFileSync } from "node:fs"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -80,11 +81,12 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
       if (name.startsWith("KAFKA_") && value !== undefined && value !== "") values[name.slice(6)] = value
     if (Option.isSome(given.properties)) {
       const file = given.properties.value
-      const text = yield* Effect.try({
-        try: () => readFileSync(file, "utf8"),
+      const bytes = yield* Effect.try({
+        try: () => readFileSync(file),
         catch: (error) => wrong(`--properties: ${error instanceof Error ? error.message : String(error)}`)
       })
-      const read = Properties.read(text)
+      // Java's files are Latin-1, those of others UTF-8, which no text of Latin-1 looks like.
+      const read = Properties.read(bytes.toString(isUtf8(bytes) ? "utf8" : "latin1").replace(/^\ufeff/, ""))
       if (read.mistakes.length > 0) return yield* wrong(`${file}: ${read.mistakes.join("; ")}`)
       Object.assign(values, read.values)
     }
@@ -108,6 +110,14 @@ export const warned = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, 
     level === "None" ? Effect.provideService(self, References.MinimumLogLevel, "Warn") : self
   )
 
+/** What is wrong with a setting, as a line: `KAFKA_TLS: Expected …`. */
+const ofEnvironment = (message: string): string => {
+  const [, expected, path] = /^SchemaError\(([^]*)\n\s*at (\[.*\])\)$/.exec(message) ?? []
+  return path === undefined
+    ? message
+    : `${(JSON.parse(path.replaceAll("][", ",")) as Array<string>).join("_")}: ${expected}`
+}
+
 /** Runs with a connection, within the time that the flags give; what fails is one line. */
 export const connected = <A, R>(
   given: Given,
@@ -127,6 +137,6 @@ export const connected = <A, R>(
     return yield* self.pipe(
       Effect.provide(layers),
       Effect.catchTag("KafkaError", (error: KafkaError) => Effect.fail(ofKafka(error))),
-      Effect.catchTag("ConfigError", (error) => Effect.fail(wrong(error.message, error)))
+      Effect.catchTag("ConfigError", (error) => Effect.fail(wrong(ofEnvironment(error.message), error)))
     )
   })

@@ -10,12 +10,35 @@ export interface Read {
   readonly mistakes: ReadonlyArray<string>
 }
 
-/** Lines of `name=value` (or `name: value`), with `#` and `!` for comments and `\` for a line that goes on. */
+const escapes: { readonly [escape: string]: string } = { n: "\n", r: "\r", t: "\t", f: "\f" }
+
+/** What stands for others read: `\n`, `\t`, `\u00fc`; any other that `\` is before is meant itself. */
+const unescaped = (text: string): string =>
+  text.replace(/\\(u[0-9a-fA-F]{4}|[^])/g, (_, escape: string) =>
+    escape.length === 5 ? String.fromCharCode(parseInt(escape.slice(1), 16)) : (escapes[escape] ?? escape)
+  )
+
+/** A line that is not all there: an odd number of `\` ends it. */
+const goesOn = (line: string): boolean => /(?:^|[^\\])(?:\\\\)*\\$/.test(line)
+
+/**
+ * Lines as `java.util.Properties` reads them: `name=value`, `name: value` or `name value`, with `#` and `!` for comments
+ * (which do not go on), `\` for a line that does, and escapes in names and values; of a name that is there twice the last.
+ */
 export const parse = (text: string): ReadonlyMap<string, string> => {
   const found = new Map<string, string>()
-  for (const line of text.replace(/\\\r?\n[ \t]*/g, "").split(/\r?\n/)) {
-    const match = /^\s*([^#!\s=:][^\s=:]*)\s*[=:\s]\s*(.*)$/.exec(line)
-    if (match !== null) found.set(match[1]!, match[2]!.trimEnd().replace(/\\(.)/g, "$1"))
+  let begun = ""
+  for (const piece of `${text}\n`.split(/\r\n|\n|\r/)) {
+    const line = begun + piece.replace(/^[ \t\f]+/, "")
+    if (begun === "" && /^[#!]/.test(line)) continue
+    if (goesOn(line)) {
+      begun = line.slice(0, -1)
+      continue
+    }
+    begun = ""
+    const [, name, value] = /^((?:\\[^]|[^\\=: \t\f])*)[ \t\f]*[=:]?[ \t\f]*([^]*)$/.exec(line)!
+    // Java's clients trim every value.
+    if (line !== "") found.set(unescaped(name!), unescaped(value!).trim())
   }
   return found
 }

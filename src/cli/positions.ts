@@ -8,7 +8,10 @@ const timeOf = (text: string): number | undefined => {
   if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$/.test(text)) return undefined
   const zoned = /(Z|[+-]\d{2}:?\d{2})$/.test(text.slice(10)) || text.length === 10
   const time = Date.parse(zoned ? text : `${text}Z`)
-  return Number.isNaN(time) ? undefined : time
+  if (Number.isNaN(time)) return undefined
+  // February 30 is parsed as one of March.
+  const day = text.slice(0, 10)
+  return new Date(Date.parse(day)).toISOString().startsWith(day) ? time : undefined
 }
 
 /** What a position is like, for messages. */
@@ -20,7 +23,10 @@ export const position = (text: string): Offset.Position | { readonly ago: number
   if (lower === "earliest" || lower === "latest") return lower
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Offset.at(Number(text))
   const ago = /^(\d+)([smhdw])$/.exec(lower)
-  if (ago !== null) return { ago: Number(ago[1]) * units[ago[2]!]! }
+  if (ago !== null) {
+    const millis = Number(ago[1]) * units[ago[2]!]!
+    return Number.isSafeInteger(millis) ? { ago: millis } : undefined
+  }
   const time = timeOf(text)
   return time === undefined ? undefined : Offset.atTime(time)
 }

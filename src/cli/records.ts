@@ -106,10 +106,11 @@ export interface Entry {
 /** A text as the bytes that it stands for; undefined where it is none of that encoding. */
 const bytesOf = (text: string, encoding: Encoding): Uint8Array | undefined => {
   const fits =
-    encoding === "utf8" ||
-    (encoding === "hex"
-      ? text.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(text)
-      : /^[A-Za-z0-9+/_-]*={0,2}$/.test(text) && text.replace(/=+$/, "").length % 4 !== 1)
+    encoding === "utf8"
+      ? text.isWellFormed()
+      : encoding === "hex"
+        ? text.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(text)
+        : /^[A-Za-z0-9+/_-]*={0,2}$/.test(text) && text.replace(/=+$/, "").length % 4 !== 1
   return fits ? new Uint8Array(Buffer.from(text, encoding)) : undefined
 }
 
@@ -178,9 +179,11 @@ export const ofJson = (line: string, wanted: Encoding): Result.Result<Entry, str
     headers,
     key = null,
     partition,
-    timestamp,
+    timestamp: told,
     value
   } = read as { readonly [name: string]: unknown }
+  // -1 is that of records without one: of before 0.10.
+  const timestamp = told === -1 ? undefined : told
   if (!isEncoding(encoding)) return Result.fail("encoding must be utf8, hex or base64")
   const pairs: ReadonlyArray<unknown> = Array.isArray(headers)
     ? headers

@@ -41,9 +41,13 @@ export const quotas = (texts: ReadonlyArray<string>): QuotaWords => {
   const set: Record<string, number> = {}
   const remove: Array<string> = []
   const mistakes: Array<string> = []
+  const told = new Set<string>()
   for (const text of texts) {
     const [, kind, value] = /^(user|client-id|ip)(?:=(.*))?$/s.exec(text) ?? []
     const [, name, number] = /^([a-z_]+)=([0-9.eE+-]+)$/.exec(text) ?? []
+    const what = kind ?? name ?? text.slice(0, -1)
+    if (told.has(what)) mistakes.push(`${what} is given twice`)
+    told.add(what)
     if (kind !== undefined) {
       if (value === "") mistakes.push(`${text} has no name; ${kind} alone is the default of all`)
       entity[kind as QuotaKind] = value ?? null
@@ -60,7 +64,10 @@ export const entity = (one: QuotaEntity): string =>
     .map(([kind, value]) => (value === null ? kind : `${kind}=${value}`))
     .join(" ")
 
-/** Partitions of a plan in the form of kafka-reassign-partitions: `{"partitions":[{"topic","partition","replicas"}]}`. */
+/**
+ * Partitions of a plan in the form of kafka-reassign-partitions: `{"partitions":[{"topic","partition","replicas"}]}`.
+ * Its `log_dirs` may be `any` alone: in which directory of a broker a replica is, is not said here.
+ */
 export const plan = (
   text: string
 ): ReadonlyArray<TopicPartition & { readonly replicas: ReadonlyArray<number> }> | undefined => {
@@ -74,8 +81,9 @@ export const plan = (
   if (!Array.isArray(partitions)) return undefined
   const whole = (one: unknown): one is number => Number.isSafeInteger(one) && (one as number) >= 0
   const found = partitions.flatMap((one: unknown) => {
-    const { partition, replicas, topic } = (one ?? {}) as { readonly [name: string]: unknown }
-    return typeof topic === "string" && whole(partition) && Array.isArray(replicas) && replicas.every(whole)
+    const { log_dirs: dirs = [], partition, replicas, topic } = (one ?? {}) as { readonly [name: string]: unknown }
+    const anywhere = Array.isArray(dirs) && dirs.every((dir) => dir === "any")
+    return anywhere && typeof topic === "string" && whole(partition) && Array.isArray(replicas) && replicas.every(whole)
       ? [{ topic, partition, replicas }]
       : []
   })

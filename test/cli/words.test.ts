@@ -22,6 +22,9 @@ describe("positions", () => {
       ["middle", undefined],
       ["-1", undefined],
       ["2026-13-31", undefined],
+      ["2026-02-30", undefined],
+      ["2028-02-29", Offset.atTime(Date.UTC(2028, 1, 29))],
+      ["99999999999999999999d", undefined],
       ["99999999999999999999", undefined]
     ] as const)
       assert.deepStrictEqual(Positions.position(text), wanted, text)
@@ -70,6 +73,11 @@ describe("records", () => {
     }
   })
 
+  it("without a timestamp, of before 0.10, get that of now", () => {
+    const line = JSON.stringify(Records.object({ ...record, timestamp: -1 }, "utf8"))
+    assert.notProperty(Result.getOrThrow(Records.ofJson(line, "utf8")), "timestamp")
+  })
+
   it("that are none are told", () => {
     for (const line of [
       "",
@@ -78,6 +86,7 @@ describe("records", () => {
       "{}",
       '{"value":1}',
       '{"value":"a","partition":0.5}',
+      '{"value":"\\ud800"}',
       '{"value":"a","headers":[1]}'
     ])
       assert.isTrue(Result.isFailure(Records.ofJson(line, "utf8")), line)
@@ -152,6 +161,22 @@ max.poll.records=5
   })
 
   it("that cannot be are told", () => {
+    // As java.util.Properties reads it: Java's own was asked.
+    assert.deepStrictEqual(
+      [
+        ...Properties.parse(
+          "# no \\\na=1\n  ! b=2\nb : x\\u00fc\\ty\\=z \\\n   and \\\r\n\tmore \nc\\ d\\:e=f:g\nback=C:\\\\dir\\\\\nh\ri=\\\\\\\n#j\na=2"
+        )
+      ],
+      [
+        ["a", "2"],
+        ["b", "xü\ty=z and more"],
+        ["c d:e", "f:g"],
+        ["back", "C:\\dir\\"],
+        ["h", ""],
+        ["i", "\\#j"]
+      ]
+    )
     const { mistakes } = Properties.read("security.protocol=TLS\nssl.truststore.location=/a.jks")
     assert.strictEqual(mistakes.length, 2)
   })
@@ -194,6 +219,15 @@ describe("targets", () => {
     )
     for (const text of ["", "{}", "null", '{"partitions":[{"topic":"a"}]}', '{"partitions":[null]}'])
       assert.isUndefined(Targets.plan(text), text)
+    // A directory that would not be taken is refused, and of what is said twice nobody's wish is dropped.
+    assert.isUndefined(
+      Targets.plan('{"partitions":[{"topic":"a","partition":0,"replicas":[1,2],"log_dirs":["any","/b"]}]}')
+    )
+    for (const words of [
+      ["user=a", "user=b", "x=1"],
+      ["user", "x=1", "x-"]
+    ])
+      assert.match(Targets.quotas(words).mistakes[0]!, /^(user|x) is given twice$/)
   })
 })
 
