@@ -4,6 +4,7 @@
  */
 import * as Data from "effect/Data"
 import type { KafkaError } from "../KafkaError.ts"
+import { printable } from "./printable.ts"
 
 /** Exit codes. A signal that ends what was not done is 130 (SIGINT) or 143 (SIGTERM). */
 export const exits = {
@@ -23,10 +24,6 @@ export class Failed extends Data.TaggedError("Failed")<{
   readonly exitCode: number
   readonly cause: unknown
 }> {
-  /** What effect/cli prints. */
-  override get "~effect/cli/CliError/userMessage"(): string {
-    return this.message
-  }
   /** What the process ends with. */
   override get "~effect/Runtime/errorExitCode"(): number {
     return this.exitCode
@@ -71,6 +68,10 @@ const advice = ({ reason }: KafkaError): string => {
       return "--user, --mechanism and KAFKA_SASL_PASSWORD say who logs in"
     case "Unauthorized":
       return "samsa acls list shows who may do what"
+    case "Misconfigured":
+      return reason.mistakes.some((one) => one.startsWith("sasl."))
+        ? "--user, --mechanism and KAFKA_SASL_PASSWORD say who logs in"
+        : ""
     case "GroupRefused":
       return reason.name === "GROUP_ID_NOT_FOUND" ? "samsa groups list shows those that there are" : ""
     default:
@@ -86,4 +87,4 @@ export const explained = (error: KafkaError): string => {
 
 /** A failure of the library as one of the command. */
 export const ofKafka = (error: KafkaError): Failed =>
-  new Failed({ message: explained(error), cause: error, exitCode: exitOf(error) })
+  new Failed({ message: printable(explained(error)), cause: error, exitCode: exitOf(error) })

@@ -1,4 +1,7 @@
 /** Pure. How answers are shown: tables for people, lines of JSON for programs. */
+import { printable } from "./printable.ts"
+
+export { printable }
 
 /** How a cell is painted, where there are colours. */
 type Style = "good" | "warn" | "bad" | "dim" | "head"
@@ -14,14 +17,6 @@ export type Cell =
   | { readonly text: string | number | undefined; readonly style: Style | undefined }
 
 const plain = (cell: Cell): string | number | boolean | undefined => (typeof cell === "object" ? cell.text : cell)
-
-/** Names come from anybody: what would move a terminal's cursor is shown as its code. */
-// oxlint-disable-next-line no-control-regex
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
-
-/** A text without what would move a terminal's cursor. */
-export const printable = (text: string): string =>
-  text.replace(controls, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 const textOf = (cell: Cell): string => {
   const value = plain(cell)

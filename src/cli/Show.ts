@@ -62,3 +62,13 @@ export const done = (json: boolean, word: string, names: ReadonlyArray<string>):
       discard: true
     }
   )
+
+/** What was done, or would be, of all that was asked, a line each; then fails, where items were refused, with all of those. */
+export const changed = <I, A>(
+  json: boolean,
+  word: string,
+  items: ReadonlyArray<I>,
+  all: ReadonlyArray<Admin.Answer<A>>,
+  nameOf: (item: I) => string
+): Effect.Effect<void, Failed> =>
+  answers(items, all, nameOf, () => done(json, word, items.filter((_, i) => Result.isSuccess(all[i]!)).map(nameOf)))

@@ -96,7 +96,7 @@ const add = Command.make(
           operation,
           permission: given.deny ? "deny" : "allow"
         }))
-        if (given.dryRun) return yield* Show.done(false, "would add", rules.map(words))
+        if (given.dryRun) return yield* Show.done(given.json, "would add", rules.map(words))
         const answers = yield* admin.createAcls(rules)
         const added = rules.filter((_, i) => Result.isSuccess(answers[i]!))
         yield* Show.answers(rules, answers, words, () =>
@@ -126,7 +126,7 @@ const remove = Command.make(
             "which rules? --resource, --name, --principal and others say; without any it would be all"
           )
         const found = yield* admin.listAcls(wanted)
-        if (given.dryRun) return yield* Show.done(false, "would delete", found.map(words))
+        if (given.dryRun) return yield* Show.done(given.json, "would delete", found.map(words))
         if (found.length === 0) return yield* Console.error("no rule fits")
         yield* Confirm.wanted(
           `delete ${found.length} rules (${Output.printable(found.map(words).join("; "))})`,

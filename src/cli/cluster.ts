@@ -100,6 +100,7 @@ const set = Command.make(
       Argument.atLeast(1)
     ),
     ...flags,
+    json,
     dryRun: Confirm.dryRun
   },
   (given) =>
@@ -117,13 +118,15 @@ const set = Command.make(
           const match = /^([a-zA-Z0-9._-]+?)(\+=|-=|=)(.*)$/s.exec(text)
           if (match !== null) {
             const to = match[2] === "=" ? changes.set : match[2] === "+=" ? changes.append : changes.subtract
+            if (Object.hasOwn(to, match[1]!)) return yield* wrong(`${match[1]} is to be changed twice`)
             to[match[1]!] = match[3]!
           } else if (/^[a-zA-Z0-9._]+-$/.test(text)) changes.delete.push(text.slice(0, -1))
           else return yield* wrong(`${text} is no change: NAME=VALUE, NAME+=VALUE, NAME-=VALUE or NAME-`)
         }
         const wanted = [{ ...resourceOf(given), ...changes }]
         const done = yield* admin.alterConfigs(wanted, { validateOnly: given.dryRun })
-        yield* Show.answers(wanted, done, ({ name, type }) => `${type} ${name}`)
+        const word = given.dryRun ? "would change" : "changed"
+        yield* Show.changed(given.json, word, wanted, done, ({ name, type }) => `${type} ${name}`)
       })
     )
 ).pipe(

@@ -1,11 +1,13 @@
 /** The subcommands of `samsa`, of which the one that is asked for is loaded: the help needs none of them. */
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import * as Runtime from "effect/Runtime"
 import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
-import { wrong } from "./Failed.ts"
+import { Failed, wrong } from "./Failed.ts"
 
 type Loaded = Command.Command<any, any, any, any, any>
 
@@ -62,6 +64,21 @@ const subcommands: ReadonlyArray<readonly [name: string, description: string, lo
   ["delete_topic", "PyKafka: topics delete", pykafka("delete_topic")]
 ]
 
+/** What is wrong with the words, as one line. */
+const mistakes = (errors: ReadonlyArray<CliError.CliError>): string =>
+  errors.map(({ message }) => message.replace(/\s*\n\s*/g, " ").trim()).join("; ")
+
+/** The help is for who asks for it: a mistake is a line on the error stream, and leaves the output to programs. */
+const presenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error(`${mistakes(event.errors)} (${event.commandPath.join(" ")} --help tells more)`)
+      : CliOutput.defaultPresenter.present(event)
+}
+
+/** What has been told already: nobody is to tell it again. */
+const told = (failed: Failed): Failed => Object.assign(failed, { [Runtime.errorReported]: false })
+
 /** Runs `samsa` with the words behind its name. */
 export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, version: string) {
   // Whoever writes completions wants all of it.
@@ -78,13 +95,15 @@ export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, ve
   yield* Command.runWith(samsa, { version })(words).pipe(
     // What fails is a line of its own; the log is for who asks for it (--log-level), and never in the output.
     Effect.provideService(References.MinimumLogLevel, "None"),
+    Effect.provideService(CliOutput.Presenter, presenter),
     Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
-    // The help and the mistakes are printed; what is left is how it ends.
+    Effect.catchIf(
+      (error) => error instanceof Failed,
+      (failed) => Effect.andThen(Console.error(failed.message), Effect.fail(told(failed)))
+    ),
     Effect.mapError((error) =>
       CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0
-        ? Object.assign(wrong(error.errors.map(({ message }) => message).join("; "), error), {
-            [Runtime.errorReported]: false
-          })
+        ? told(wrong(mistakes(error.errors), error))
         : error
     )
   )

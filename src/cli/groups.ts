@@ -10,7 +10,8 @@ import * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
-import { wrong } from "./Failed.ts"
+import { failed, wrong } from "./Failed.ts"
+import * as Output from "./Output.ts"
 import * as Positions from "./positions.ts"
 import * as Show from "./Show.ts"
 
@@ -53,7 +54,8 @@ const describe = Command.make("describe", { names, ...flags, json }, (given) =>
           ? Show.rows(true, found, [], () => [])
           : Effect.gen(function* () {
               for (const { assignor, group, members, state, type } of found) {
-                yield* Console.log(`${group}: ${type}, ${state}${assignor === "" ? "" : `, ${assignor}`}`)
+                const line = `${group}: ${type}, ${state}${assignor === "" ? "" : `, ${assignor}`}`
+                yield* Console.log(Output.printable(line))
                 const hasEpochs = members.some(({ epoch }) => epoch !== undefined)
                 const epoch = hasEpochs ? ["EPOCH"] : []
                 if (members.length > 0)
@@ -71,17 +73,21 @@ const describe = Command.make("describe", { names, ...flags, json }, (given) =>
   )
 ).pipe(Command.withDescription("Groups with their members"))
 
-const remove = Command.make("delete", { names, ...flags, dryRun: Confirm.dryRun, yes: Confirm.yes }, (given) =>
+const remove = Command.make("delete", { names, ...flags, json, dryRun: Confirm.dryRun, yes: Confirm.yes }, (given) =>
   Connection.connected(
     given,
     Effect.gen(function* () {
       const admin = yield* Admin
       if (given.dryRun)
-        return yield* Show.answers(given.names, yield* admin.describeGroups(given.names), String, (found) =>
-          Effect.forEach(found, ({ group }) => Console.log(`would delete ${group}`), { discard: true })
+        return yield* Show.changed(
+          given.json,
+          "would delete",
+          given.names,
+          yield* admin.describeGroups(given.names),
+          String
         )
       yield* Confirm.wanted(`delete ${given.names.join(", ")} with all offsets`, given.yes)
-      yield* Show.answers(given.names, yield* admin.deleteGroups(given.names), String)
+      yield* Show.changed(given.json, "deleted", given.names, yield* admin.deleteGroups(given.names), String)
     })
   )
 ).pipe(Command.withDescription("Deletes groups that have no members"))
@@ -147,6 +153,11 @@ export const resetting = (
       const topics = options.topics === undefined || options.topics.length === 0 ? undefined : options.topics
       const wanted = { to: position, topics }
       const planned = yield* admin.resetGroupOffsets(group, { ...wanted, dryRun: true }).pipe(orFail)
+      // A name that is misspelt is such a group too.
+      if (planned.length === 0)
+        return yield* failed(
+          `${group} has committed nothing that could be reset: samsa groups list shows those that there are, --topic says which partitions of a new one`
+        )
       if (!options.dryRun) yield* Confirm.wanted(`reset ${planned.length} offsets of ${group} to ${to}`, options.yes)
       const done = options.dryRun ? planned : yield* admin.resetGroupOffsets(group, wanted).pipe(orFail)
       yield* Show.rows(options.json, done, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [

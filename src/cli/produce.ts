@@ -15,6 +15,7 @@ import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
 import { exitOf, exits, explained, Failed, failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
+import * as Pairs from "./pairs.ts"
 import * as Progress from "./Progress.ts"
 import * as Records from "./records.ts"
 
@@ -77,11 +78,7 @@ export const command = Command.make(
       Flag.withDescription("Default: by the key, as Java's producers do"),
       Flag.optional
     ),
-    headers: Flag.KeyValuePair("header").pipe(
-      Flag.withAlias("H"),
-      Flag.withDescription("NAME=VALUE, for every record; may be given several times"),
-      Flag.withDefault({})
-    ),
+    headers: Pairs.flag("header", "H", "For every record; NAME alone has no value; may be given several times"),
     emptyIsNull: Flag.Boolean("null").pipe(
       Flag.withAlias("Z"),
       Flag.withDescription("An empty value is none: a tombstone"),
@@ -122,8 +119,8 @@ export const command = Command.make(
           process.stdin.isTTY === true || (given.each && process.stdout.isTTY === true)
         )
         const topic = Topic.bytes(given.topic)
-        const always: ReadonlyArray<readonly [string, Uint8Array]> = Object.entries(given.headers).map(
-          ([name, value]) => [name, new TextEncoder().encode(value)]
+        const always = given.headers.map(
+          ([name, value]) => [name, value === null ? null : new TextEncoder().encode(value)] as const
         )
         const ofLine = Records.lineReader({
           ...given,

@@ -64,18 +64,20 @@ const createTopic = Command.make(
   {
     topic,
     ...flags,
+    json,
     partitions: Flag.Int("num_partitions").pipe(Flag.withAlias("p"), Flag.withDefault(1)),
     replicas: Flag.Int("replication_factor").pipe(Flag.withAlias("r"), Flag.withDefault(1))
   },
   (given) =>
     Topics.creating(
       given,
+      given.json,
       [{ name: given.topic, partitions: given.partitions, replicationFactor: given.replicas }],
       false
     )
 )
-const deleteTopic = Command.make("delete_topic", { topic, ...flags }, (given) =>
-  Topics.deleting(given, [given.topic], { dryRun: false, yes: true })
+const deleteTopic = Command.make("delete_topic", { topic, ...flags, json }, (given) =>
+  Topics.deleting(given, given.json, [given.topic], { dryRun: false, yes: true })
 )
 
 /** By name. */

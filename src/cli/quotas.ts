@@ -62,6 +62,7 @@ const set = Command.make(
       Argument.atLeast(2)
     ),
     ...flags,
+    json,
     dryRun: Confirm.dryRun
   },
   (given) =>
@@ -75,12 +76,7 @@ const set = Command.make(
         if (Object.keys(change.set).length + change.remove.length === 0)
           return yield* wrong("what? QUOTA=NUMBER or QUOTA- says")
         const done = yield* admin.alterQuotas([change], { validateOnly: given.dryRun })
-        yield* Show.answers(
-          [change],
-          done,
-          ({ entity }) => Targets.entity(entity),
-          () => Show.done(false, given.dryRun ? "would set" : "set", [given.words.join(" ")])
-        )
+        yield* Show.changed(given.json, given.dryRun ? "would set" : "set", [given.words.join(" ")], done, String)
       })
     )
 ).pipe(

@@ -11,6 +11,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { wrong } from "./Failed.ts"
+import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
 import * as Show from "./Show.ts"
 import * as Targets from "./targets.ts"
@@ -77,7 +78,9 @@ const planned = (given: { readonly words: ReadonlyArray<string>; readonly file: 
     })
     const plan = Targets.plan(text)
     if (plan === undefined)
-      return yield* wrong(`${file} must be like {"partitions":[{"topic":"orders","partition":0,"replicas":[1,2,3]}]}`)
+      return yield* wrong(
+        `${file} must be like {"partitions":[{"topic":"orders","partition":0,"replicas":[1,2,3]}]}, with no log_dirs but any`
+      )
     return [...words, ...plan]
   })
 
@@ -89,6 +92,7 @@ const start = Command.make(
       Argument.atLeast(0)
     ),
     ...flags,
+    json,
     file: Flag.String("file").pipe(
       Flag.withDescription("A plan in the form of kafka-reassign-partitions"),
       Flag.optional
@@ -112,14 +116,15 @@ const start = Command.make(
               .find(({ name }) => name === one.topic)
               ?.partitions.find(({ partition }) => partition === one.partition)
           if (given.dryRun)
-            return yield* Show.rows(false, wanted, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [
-              one.topic,
-              one.partition,
-              now(one)?.replicas.join(","),
-              one.replicas.join(",")
-            ])
+            return yield* Show.rows(
+              given.json,
+              wanted.map((one) => ({ ...one, from: now(one)?.replicas })),
+              ["TOPIC", "PARTITION", "FROM", "TO"],
+              (one) => [one.topic, one.partition, one.from?.join(","), one.replicas.join(",")]
+            )
           yield* Confirm.wanted(`move the replicas of ${wanted.length} partitions`, given.yes)
-          yield* Show.answers(wanted, yield* admin.reassignPartitions(wanted), TopicPartition.key)
+          const answers = yield* admin.reassignPartitions(wanted)
+          yield* Show.changed(given.json, "moving", wanted, answers, TopicPartition.key)
           if (given.wait) yield* settled(wanted)
         })
       )
@@ -132,7 +137,7 @@ const start = Command.make(
   ])
 )
 
-const cancel = Command.make("cancel", { partitions, ...flags, yes: Confirm.yes }, (given) =>
+const cancel = Command.make("cancel", { partitions, ...flags, json, yes: Confirm.yes }, (given) =>
   Effect.gen(function* () {
     const wanted = yield* each(given.partitions, Targets.partition, "orders-0")
     yield* Connection.connected(
@@ -141,7 +146,8 @@ const cancel = Command.make("cancel", { partitions, ...flags, yes: Confirm.yes }
         const admin = yield* Admin
         yield* Confirm.wanted(`have ${given.partitions.join(", ")} stay where they were`, given.yes)
         const changes = wanted.map((one) => ({ ...one, replicas: null }))
-        yield* Show.answers(changes, yield* admin.reassignPartitions(changes), TopicPartition.key)
+        const answers = yield* admin.reassignPartitions(changes)
+        yield* Show.changed(given.json, "cancelled", changes, answers, TopicPartition.key)
       })
     )
   })
@@ -192,9 +198,13 @@ export const elect = Command.make(
         yield* Show.answers(wanted, elected, TopicPartition.key, () =>
           given.json
             ? Show.rows(true, lines, [], () => [])
-            : Effect.forEach(lines, (one) => Console.log(`${TopicPartition.key(one)}: ${one.result}`), {
-                discard: true
-              })
+            : Effect.forEach(
+                lines,
+                (one) => Console.log(Output.printable(`${TopicPartition.key(one)}: ${one.result}`)),
+                {
+                  discard: true
+                }
+              )
         )
       })
     )

@@ -1,5 +1,4 @@
 /** `samsa topics`: list, describe, create, delete, add-partitions. */
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Argument from "effect/cli/Argument"
@@ -8,6 +7,7 @@ import * as Flag from "effect/cli/Flag"
 import { Admin, type NewTopic } from "../Admin.ts"
 import * as Connection from "./Connection.ts"
 import * as Confirm from "./Confirm.ts"
+import * as Pairs from "./pairs.ts"
 import * as Show from "./Show.ts"
 
 const { flags, jsonFlag: json } = Connection
@@ -48,27 +48,26 @@ export const describing = (given: Connection.Given, json: boolean, topics: Reado
     })
   )
 
-/** Creates one topic. */
-export const creating = (given: Connection.Given, topics: ReadonlyArray<NewTopic>, validateOnly: boolean) =>
+/** Creates topics. */
+export const creating = (
+  given: Connection.Given,
+  json: boolean,
+  topics: ReadonlyArray<NewTopic>,
+  validateOnly: boolean
+) =>
   Connection.connected(
     given,
     Effect.gen(function* () {
       const admin = yield* Admin
-      yield* Show.answers(
-        topics,
-        yield* admin.createTopics(topics, { validateOnly }),
-        ({ name }) => name,
-        (made) =>
-          Effect.forEach(made, ({ name }) => Console.log(`${validateOnly ? "could create" : "created"} ${name}`), {
-            discard: true
-          })
-      )
+      const answers = yield* admin.createTopics(topics, { validateOnly })
+      yield* Show.changed(json, validateOnly ? "would create" : "created", topics, answers, ({ name }) => name)
     })
   )
 
 /** Deletes topics, once that is wanted. */
 export const deleting = (
   given: Connection.Given,
+  json: boolean,
   topics: ReadonlyArray<string>,
   options: { readonly dryRun: boolean; readonly yes: boolean }
 ) =>
@@ -77,11 +76,9 @@ export const deleting = (
     Effect.gen(function* () {
       const admin = yield* Admin
       if (options.dryRun)
-        return yield* Show.answers(topics, yield* admin.describeTopics(topics), String, (found) =>
-          Effect.forEach(found, ({ name }) => Console.log(`would delete ${name}`), { discard: true })
-        )
+        return yield* Show.changed(json, "would delete", topics, yield* admin.describeTopics(topics), String)
       yield* Confirm.wanted(`delete ${topics.join(", ")} with all records`, options.yes)
-      yield* Show.answers(topics, yield* admin.deleteTopics(topics), String)
+      yield* Show.changed(json, "deleted", topics, yield* admin.deleteTopics(topics), String)
     })
   )
 
@@ -114,16 +111,16 @@ const create = Command.make(
       Flag.withDescription("How many of each partition. Default: the broker's"),
       Flag.optional
     ),
-    config: Flag.KeyValuePair("config").pipe(
-      Flag.withAlias("c"),
-      Flag.withDescription("A setting, NAME=VALUE; may be given several times"),
-      Flag.withDefault({})
+    config: Pairs.flag("config", "c", "A setting; may be given several times").pipe(
+      Flag.mapTryCatch(Pairs.settings, (error) => (error as Error).message)
     ),
+    json,
     dryRun: Confirm.dryRun
   },
   (given) =>
     creating(
       given,
+      given.json,
       given.names.map((name) => ({
         name,
         partitions: Option.getOrUndefined(given.partitions),
@@ -142,8 +139,8 @@ const create = Command.make(
   ])
 )
 
-const remove = Command.make("delete", { names, ...flags, dryRun: Confirm.dryRun, yes: Confirm.yes }, (given) =>
-  deleting(given, given.names, given)
+const remove = Command.make("delete", { names, ...flags, json, dryRun: Confirm.dryRun, yes: Confirm.yes }, (given) =>
+  deleting(given, given.json, given.names, given)
 ).pipe(Command.withDescription("Deletes topics"))
 
 const addPartitions = Command.make(
@@ -152,6 +149,7 @@ const addPartitions = Command.make(
     name: Argument.String("topic"),
     count: Argument.Int("count").pipe(Argument.withDescription("How many there are to be in all")),
     ...flags,
+    json,
     dryRun: Confirm.dryRun
   },
   (given) =>
@@ -160,11 +158,9 @@ const addPartitions = Command.make(
       Effect.gen(function* () {
         const admin = yield* Admin
         const wanted = [{ topic: given.name, count: given.count }]
-        yield* Show.answers(
-          wanted,
-          yield* admin.createPartitions(wanted, { validateOnly: given.dryRun }),
-          ({ topic }) => topic
-        )
+        const answers = yield* admin.createPartitions(wanted, { validateOnly: given.dryRun })
+        const word = given.dryRun ? "would give partitions to" : "gave partitions to"
+        yield* Show.changed(given.json, word, wanted, answers, ({ topic }) => topic)
       })
     )
 ).pipe(Command.withDescription("Gives a topic more partitions"))

@@ -38,6 +38,8 @@ const list = Command.make(
       Effect.gen(function* () {
         const admin = yield* Admin
         const longerThan = Option.getOrUndefined(Option.map(given.longer, (seconds) => seconds * 1000))
+        if (longerThan !== undefined && !(longerThan >= 0 && Number.isSafeInteger(longerThan)))
+          return yield* wrong(`--longer-than must be a number of seconds from 0 on, not ${longerThan / 1000}`)
         const found = yield* admin.listTransactions({ states: given.states, longerThan })
         yield* Show.rows(given.json, found, ["TRANSACTIONAL ID", "STATE", "PRODUCER", "COORDINATOR"], (one) => [
           one.transactionalId,
@@ -129,6 +131,7 @@ const abort = Command.make(
       Argument.withDescription("Where the transaction begins, as `transactions producers` tells (OPEN FROM)")
     ),
     ...flags,
+    json,
     dryRun: Confirm.dryRun,
     yes: Confirm.yes
   },
@@ -145,7 +148,7 @@ const abort = Command.make(
           if (producer === undefined)
             return yield* failed(`no transaction of ${given.partition} begins at ${given.start}`)
           const what = `the transaction of producer ${producer.producerId} in ${given.partition} from ${given.start} on`
-          if (given.dryRun) return yield* Show.done(false, "would abort", [what])
+          if (given.dryRun) return yield* Show.done(given.json, "would abort", [what])
           yield* Confirm.wanted(`abort ${what}`, given.yes)
           // Before a coordinator wrote anything of it, its epoch is unknown (-1): 0 is what Java's tool sends then.
           const hanging = {
@@ -154,7 +157,7 @@ const abort = Command.make(
             producerEpoch: producer.producerEpoch,
             coordinatorEpoch: Math.max(0, producer.coordinatorEpoch)
           }
-          yield* Show.answers([hanging], yield* admin.abortTransactions([hanging]), TopicPartition.key)
+          yield* Show.changed(given.json, "aborted", [what], yield* admin.abortTransactions([hanging]), String)
         })
       )
     })

@@ -52,6 +52,7 @@ const set = Command.make(
   {
     name: Argument.String("name"),
     ...flags,
+    json,
     scram: scram.pipe(defaulting("How the user is to log in", "SCRAM-SHA-512")),
     iterations: Flag.Int("iterations").pipe(defaulting("From 4096 to 16384", 8192))
   },
@@ -65,7 +66,8 @@ const set = Command.make(
         Effect.gen(function* () {
           const admin = yield* Admin
           const change = { user: given.name, mechanism: given.scram, password: secret, iterations: given.iterations }
-          yield* Show.answers([given.name], yield* admin.alterUsers([change]), String)
+          const done = yield* admin.alterUsers([change])
+          yield* Show.changed(given.json, "set", [`${given.scram} of ${given.name}`], done, String)
         })
       )
     })
@@ -82,6 +84,7 @@ const remove = Command.make(
   {
     name: Argument.String("name"),
     ...flags,
+    json,
     scram: scram.pipe(Flag.withDescription("This one alone. Default: all that the user has"), Flag.optional),
     dryRun: Confirm.dryRun,
     yes: Confirm.yes
@@ -99,14 +102,10 @@ const remove = Command.make(
           .filter((mechanism) => Option.isNone(given.scram) || given.scram.value === mechanism)
         if (wanted.length === 0) return yield* failed(`${given.name} has nothing of that kind`)
         const names = wanted.map((mechanism) => `${mechanism} of ${given.name}`)
-        if (given.dryRun) return yield* Show.done(false, "would delete", names)
+        if (given.dryRun) return yield* Show.done(given.json, "would delete", names)
         yield* Confirm.wanted(`delete ${names.join(" and ")}`, given.yes)
         const changes = wanted.map((mechanism) => ({ user: given.name, mechanism, delete: true as const }))
-        yield* Show.answers(
-          changes,
-          yield* admin.alterUsers(changes),
-          ({ mechanism, user }) => `${mechanism} of ${user}`
-        )
+        yield* Show.changed(given.json, "deleted", names, yield* admin.alterUsers(changes), String)
       })
     )
 ).pipe(Command.withDescription("Takes a user's passwords away"))

@@ -167,6 +167,16 @@ it.live(
         [2, ["topics", "list", "-F", "/no/such/file", ...b], /ENOENT/],
         [2, ["topics", "lst"], /Unknown subcommand "lst"/],
         [2, ["topics", "list", "--timeout", "soon"], /timeout/],
+        [2, ["config", "set", "topic", "orders", "retention.ms=1", "retention.ms=2", ...b], /^retention.ms is to be/],
+        [
+          2,
+          ["topics", "create", "new", "-c", "retention.ms=1", "-c", "retention.ms=2", ...b],
+          /retention.ms is given twice/
+        ],
+        [2, ["topics", "create", "new", "-c", "retention.ms", ...b], /retention.ms is no NAME=VALUE/],
+        [1, ["offsets", "reset", "mistyped", "earliest", "--yes", ...b], /^mistyped has committed nothing/],
+        [2, ["transactions", "list", "--longer-than", "-1", ...b], /^--longer-than must be/],
+        [2, ["topics", "list", "--user", "x", ...b], /sasl.password is missing.*KAFKA_SASL_PASSWORD/],
         [2, ["reassign", "start", "orders-0", "--yes", ...b], /orders-0 must be like orders-0=1,2,3/],
         [2, ["reassign", "start", "--yes", ...b], /what is to move/],
         [2, ["reassign", "start", "--file", "/no/such", ...b], /--file: ENOENT/],
@@ -181,9 +191,12 @@ it.live(
         [2, ["bench", "produce", "orders", "--count", "0", ...b], /--count must be from 1/]
       ]
       for (const [wanted, args, message] of cases) {
-        const { code, error } = yield* here(args)
+        const { code, error, out } = yield* here(args)
         assert.strictEqual(code, wanted, `${args.join(" ")}: ${error}`)
         assert.match(error, message, args.join(" "))
+        // A line, and none of it in the output, which programs read.
+        assert.notInclude(error, "\n", args.join(" "))
+        if (args[0] !== "topics") assert.strictEqual(out, "", args.join(" "))
       }
       const [refused, help] = yield* Effect.all(
         [samsa(["topics", "describe", "none"], { env: { KAFKA_BOOTSTRAP: b[1]! } }), samsa(["--help"])],
@@ -198,13 +211,60 @@ it.live(
 )
 
 it.live(
+  "samsa says what it did, or would do, a line each, with --json of JSON; --dry-run does nothing",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({
+        topics: [{ name: "orders", partitions: 1 }],
+        brokers: 2,
+        listen: true
+      })
+      const said = (line: string) =>
+        Effect.map(here([...line.split(" "), "-b", broker.bootstrap.join(",")]), ({ error, failed, out }) => {
+          assert.isFalse(failed, `${line}: ${error}`)
+          return out
+        })
+      const state = Effect.suspend(() =>
+        Effect.all([
+          said("topics list"),
+          said("topics describe orders"),
+          said("config get topic orders"),
+          said("acls list"),
+          said("quotas list")
+        ])
+      )
+      for (const [line, wanted] of [
+        ["topics create x -c follower.replication.throttled.replicas=", "created x"],
+        ["topics add-partitions orders 3", "gave partitions to orders"],
+        ["topics delete orders --yes", "deleted orders"],
+        ["config set topic orders retention.ms=1", "changed topic orders"],
+        ["quotas set user=a producer_byte_rate=1", "set user=a producer_byte_rate=1"],
+        ["acls add topic orders User:a read", "added allow User:a read on literal topic orders"]
+      ] as const) {
+        const before = yield* state
+        const would = yield* said(`${line} --dry-run --json`)
+        assert.match(would, /^\{"would [a-z ]+":"[^"]+"\}$/, line)
+        assert.match(yield* said(`${line} --dry-run`), /^would /, line)
+        assert.deepStrictEqual(yield* state, before, line)
+        if (line.includes("delete")) continue
+        assert.strictEqual(yield* said(line), wanted)
+      }
+      yield* said("acls delete --name orders --yes")
+      assert.strictEqual(yield* said("reassign start orders-0=2,1 --yes --json"), '{"moving":"orders-0"}')
+      assert.strictEqual(yield* said("topics delete orders --yes --json"), '{"deleted":"orders"}')
+    }).pipe(Effect.scoped),
+  120_000
+)
+
+it.live(
   "samsa produce takes gzip'd lines, texts for null and odd bytes, and says where what was sent has gone",
   () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 1 }, "copy"], listen: true })
       const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
       const raw = Buffer.from([0x6b, 0x3a, 0xff, 0xfe, 0x0a])
-      const zipped = yield* samsa(["produce", "orders", "-K", ":", "--null-text", "nil", "--each"], {
+      const headers = ["-H", "h=1", "-H", "h=2", "-H", "empty=", "-H", "none"]
+      const zipped = yield* samsa(["produce", "orders", "-K", ":", "--null-text", "nil", "--each", ...headers], {
         input: gzipSync(Buffer.concat([Buffer.from("a:1\nb:nil\r\n"), raw])),
         env
       })
@@ -217,6 +277,12 @@ it.live(
         [0, 1, 2].map((offset) => ({ topic: "orders", partition: 0, offset }))
       )
       const read = yield* samsa(["consume", "orders", "-o", "earliest", "-e", "--json", "--null-text", "nil"], { env })
+      assert.deepStrictEqual(JSON.parse(read.out.split("\n")[0]!).headers, [
+        ["h", "1"],
+        ["h", "2"],
+        ["empty", ""],
+        ["none", null]
+      ])
       const copied = yield* samsa(["produce", "copy", "--json"], { input: read.out, env })
       assert.deepStrictEqual(JSON.parse(copied.out), { topic: "copy", partition: 0, records: 3, first: 0, last: 2 })
       const values = (topic: string) =>

@@ -34,6 +34,7 @@ it.live(
         "cli/Stopped.ts",
         "cli/commands.ts",
         "cli/main.ts",
+        "cli/printable.ts",
         "cli/samsa.ts"
       ])
       // 223 when this was written: effect/cli and what that needs.
