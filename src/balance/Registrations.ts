@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"
-import { key, type TopicPartition } from "../TopicPartition.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 import type { Session } from "../ZooKeeper.ts"
 import type { Claim, Taken } from "./BalancedMember.ts"
 import type { Layout } from "./Layout.ts"
@@ -156,7 +156,8 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
 
   /**
    * Of a partition that is claimed under the names of two leaders, by two that knew another one each, the older claim
-   * stands: both look after they have claimed, and at least the later one sees the other.
+   * stands: both look after they have claimed, and at least the later one sees the other. What ZooKeeper says decides
+   * whose a node is: what was asked for may never have been made. Another name of what is ours gives way to nobody.
    */
   const yieldToOlder = (made: ReadonlyArray<Claim>): Failing<ReadonlyArray<Taken>> =>
     Effect.gen(function* () {
@@ -164,18 +165,17 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
       for (const topic of new Set(made.map((claim) => claim.topic))) {
         const names = (yield* session.children(layout.owners(topic))) ?? []
         for (const claim of made.filter((one) => one.topic === topic)) {
-          const others = names.filter(
-            (name) =>
-              name !== claim.node &&
-              layout.partitionOf(name) === claim.partition &&
-              !asked.has(pathOf({ topic, node: name }))
-          )
-          for (const node of others) {
-            const [theirs, mine] = [yield* session.read(pathOf({ topic, node })), yield* session.read(pathOf(claim))]
+          const { node: own, partition } = claim
+          const others = names
+            .filter((node) => node !== own && layout.partitionOf(node) === partition)
+            .map((node) => ({ topic, partition, node }))
+          if ((yield* Effect.filter(others, isOurs, unbounded)).length > 0) continue
+          for (const other of others) {
+            const [theirs, mine] = [yield* session.read(pathOf(other)), yield* session.read(pathOf(claim))]
             if (theirs === undefined) continue
             if (mine !== undefined && mine.stat.created < theirs.stat.created) continue
             yield* remove(claim)
-            lost.push({ topic, partition: claim.partition, by: decode(theirs.data) })
+            lost.push({ topic, partition, by: decode(theirs.data) })
             break
           }
         }
@@ -185,13 +185,11 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
 
   const claim: Registrations["claim"] = (wanted, taken, asks) =>
     Effect.gen(function* () {
-      const held = new Set([...asked.values()].map(key))
       const outcomes = yield* Effect.forEach(wanted, put, unbounded)
       let ours = wanted.filter((_, i) => outcomes[i] === undefined)
       const theirs: Array<Taken> = outcomes.filter((one) => one !== undefined)
       if (layout.hasLeaders && ours.length > 0) {
-        const fresh = ours.filter((one) => !held.has(key(one)))
-        const lost = yield* yieldToOlder(fresh)
+        const lost = yield* yieldToOlder(ours)
         ours = ours.filter((one) => !lost.some((o) => o.topic === one.topic && o.partition === one.partition))
         theirs.push(...lost)
       }

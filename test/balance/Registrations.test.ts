@@ -35,6 +35,22 @@ describe("two members that know another leader each", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a claim that was asked for and never made says nothing: the older claim stands (zk-28)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const timeouts = { sessionTimeout: "60 seconds", requestTimeout: "2 seconds" } as const
+      const [a, b] = [yield* member(memory, "a", timeouts), yield* member(memory, "b", timeouts)]
+      yield* memory.stop
+      assert.isTrue((yield* passing(Effect.flip(a.claim([claim(1)], [], false)))).isRetryable)
+      yield* memory.start
+      yield* pass(2000)
+      // by the name that it has asked for
+      assert.lengthOf((yield* passing(b.claim([claim(1)], [], false))).ours, 1)
+      const late = yield* passing(a.claim([claim(2)], [], false))
+      assert.deepStrictEqual(late, { ours: [], taken: [{ topic: "t", partition: 0, by: "b:0" }] })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("of two that claim at once exactly one has it", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 20; round++) {
