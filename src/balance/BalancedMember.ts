@@ -37,13 +37,21 @@ const nothing = (state: State): Step => [state, []]
 
 const look = (state: State, namesOnly = false): Step => {
   const round = state.round + 1
-  const looking: State = { ...state, phase: "looking", round, stale: "no", namesOnly, wakeAt: undefined, wait: 0 }
-  return [looking, [{ _tag: "Look", round }]]
+  return [{ ...state, phase: "looking", round, stale: "no", namesOnly }, [{ _tag: "Look", round }]]
 }
 
+const notWaiting = { wakeAt: undefined, wait: 0 } as const
+/** Of a balance that has only begun. */
+const fresh = { ...notWaiting, attempt: 0, waited: 0, told: false } as const
+
+/**
+ * In the balance that there is, since something may have changed: it begins anew where the look shows that (`looked`).
+ * Who waits goes on waiting where not, or two that wait for each other, and say so, would do it for ever.
+ */
+const lookAgain = (state: State): Step => (state.stopping ? retire(state) : look(state))
+
 /** A balance from the beginning. */
-const begin = (state: State): Step =>
-  state.stopping ? retire(state) : look({ ...state, attempt: 0, waited: 0, told: false })
+const begin = (state: State): Step => lookAgain({ ...state, ...fresh })
 
 /** What goes to us by a view. */
 export const share = ({ assignor, layout }: Settings, view: View): ReadonlyMap<string, TopicPartition> => {
@@ -131,16 +139,14 @@ const looked = (settings: Settings, last: State, view: View, now: number): Step 
   const held = standing(settings, view)
   // A group that is another than the last view showed begins another balance, whatever was looked for: nobody who
   // compares with this view sees that anything has changed.
-  const before: State = isOther(last.view, view)
-    ? { ...last, namesOnly: false, attempt: 0, waited: 0, told: false }
-    : last
+  const before: State = isOther(last.view, view) ? { ...last, ...fresh, namesOnly: false } : last
   let wanted = before.wanted
   try {
     if (!before.namesOnly) wanted = share(settings, view)
   } catch (defect) {
     // The application's own: what is held is given back, as with every failure.
-    const message = `the assignor failed: ${String(defect)}`
-    return fail({ ...before, view, held }, KafkaError.make({ _tag: "Misuse", message, group: settings.group }, defect))
+    const why = { _tag: "Misuse", message: `the assignor failed: ${String(defect)}`, group: settings.group } as const
+    return retire({ ...before, view, held }, KafkaError.make(why, defect))
   }
   const theirs = new Set<string>()
   for (const [topic, nodes] of view.claims)
@@ -203,19 +209,19 @@ const claimed = (
 ): Step => {
   const held = new Map(before.held)
   for (const one of ours) held.set(keyOf(one), [...(held.get(keyOf(one)) ?? []), one])
-  const fresh = [...before.wanted]
+  const gained = [...before.wanted]
     .filter(([key]) => held.has(key) && !before.owned.has(key))
     .map(([, one]) => place(one))
   const owned = new Map(before.owned)
-  for (const one of fresh) owned.set(keyOf(one), one)
+  for (const one of gained) owned.set(keyOf(one), one)
   // A new name of what we hold may be another's: whoever looks sees that we hold the old one.
   const taken = all.filter((one) => !held.has(keyOf(one)))
   // Its claim had vanished, and another was there first.
   if (taken.some((one) => before.owned.has(keyOf(one)))) return lose(before)
-  const give: ReadonlyArray<Command> = fresh.length > 0 || !before.told ? [{ _tag: "Give", partitions: fresh }] : []
+  const give: ReadonlyArray<Command> = gained.length > 0 || !before.told ? [{ _tag: "Give", partitions: gained }] : []
   const state: State = { ...before, held, owned, asked: [], told: true }
   if (state.stale !== "no") {
-    const [next, commands] = state.stale === "all" ? begin(state) : look(state, true)
+    const [next, commands] = state.stale === "all" ? lookAgain(state) : look(state, true)
     return [next, [...give, ...commands]]
   }
   if (taken.length === 0) {
@@ -223,11 +229,13 @@ const claimed = (
     const isWhole = [...state.wanted.keys()].every((key) => held.has(key))
     return [{ ...state, phase: "balanced", attempt: 0, wakeAt: isWhole ? undefined : now + settings.backoff }, give]
   }
+  // It was looked in between.
+  if (state.wakeAt !== undefined) return [{ ...state, phase: "waiting" }, give]
   const attempt = state.attempt + 1
   const why = () => isTaken(settings, state, taken)
   const wait = settings.claimDelay(attempt, why)
   if (wait === undefined) {
-    const [next, commands] = fail(state, why())
+    const [next, commands] = retire(state, why())
     return [next, [...give, ...commands]]
   }
   const claimants = [...new Set(taken.map((one) => one.by).filter((by) => by !== ""))]
@@ -260,8 +268,6 @@ const retire = (state: State, failure?: KafkaError.KafkaError): Step => {
       ]
 }
 
-const fail: (state: State, error: KafkaError.KafkaError) => Step = retire
-
 const retired = (state: State): Step => {
   const failure: ReadonlyArray<Command> = state.failure === undefined ? [] : [{ _tag: "Fail", error: state.failure }]
   return [{ ...state, phase: "leaving", round: state.round + 1, owned: new Map() }, [...failure, leave(state)]]
@@ -279,7 +285,7 @@ export const step = (settings: Settings, state: State, event: Event, now: number
   switch (event._tag) {
     case "Tick":
       if (deadline(state) === undefined || now < state.wakeAt!) return nothing(state)
-      return look({ ...state, waited: state.waited + state.wait }, state.phase === "balanced")
+      return look({ ...state, ...notWaiting, waited: state.waited + state.wait }, state.phase === "balanced")
     case "SessionBegan": {
       if (state.phase === "leaving") return nothing(state)
       if (state.phase === "losing") return nothing({ ...state, session: event.session })
@@ -309,9 +315,9 @@ export const step = (settings: Settings, state: State, event: Event, now: number
         case "balanced":
           return event._tag === "ClaimsChanged" ? nothing(state) : names ? look(state, true) : begin(state)
         case "waiting":
-          if (event._tag === "Changed") return begin(state)
+          if (event._tag === "Changed") return lookAgain(state)
           // What is freed makes no wait of ours a failed one.
-          return look({ ...state, attempt: Math.max(0, state.attempt - 1) })
+          return look({ ...state, ...notWaiting, attempt: Math.max(0, state.attempt - 1) })
         case "looking":
         case "revoking":
         case "freeing":
@@ -364,13 +370,13 @@ export const step = (settings: Settings, state: State, event: Event, now: number
         if (event.error.reason._tag === "ZooKeeperRefused" && event.error.reason.name === "SESSION_EXPIRED") {
           return nothing({ ...state, phase: "waiting", wakeAt: now + settings.backoff })
         }
-        return fail(state, event.error)
+        return retire(state, event.error)
       }
       // ZooKeeper is away, or the cluster: what is ours stays ours as long as the session does.
       return nothing({ ...state, phase: "waiting", wakeAt: now + settings.backoff })
     }
     case "Refused":
-      return state.closing ? nothing(state) : fail(state, event.error)
+      return state.closing ? nothing(state) : retire(state, event.error)
     case "Stopping": {
       const stopping: State = { ...state, stopping: true }
       if (state.closing || state.phase === "away" || state.phase === "losing") return nothing(stopping)

@@ -1,7 +1,9 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Logger, Stream } from "effect"
+import { Deferred, Effect, Logger, Random, Stream } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+import * as Backoff from "../../src/Backoff.ts"
+import * as BalancedAssignor from "../../src/balance/BalancedAssignor.ts"
 import * as Layout from "../../src/balance/Layout.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import * as Registrations from "../../src/balance/Registrations.ts"
@@ -167,6 +169,34 @@ it.effect("a member that is nudged looks again; one that nobody asks does not", 
     for (let i = 0; i < 5; i++) yield* Harness.tick
     assert.strictEqual(one.balances(), before + 1)
   }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
+
+it.effect("two that share out otherwise and wait for each other's claims do not wait for ever (zk-29)", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const join = (assignor: BalancedAssignor.BalancedAssignor) =>
+      Effect.tap(
+        Harness.join(memory, () => 0, { assignor, claim: Backoff.growing(9, 100), backoff: 100 }),
+        () => pass(300)
+      )
+    const members = [yield* join(BalancedAssignor.roundRobin), yield* join(BalancedAssignor.range)]
+    const third = yield* join(BalancedAssignor.range)
+    yield* third.leave
+    yield* pass(400)
+    const unread = () => 12 - members.reduce((sum, one) => sum + one.owned.size, 0)
+    assert.isAbove(unread(), 0)
+    // all that either waits, and one after the other
+    yield* pass(10_000)
+    const failed = members.filter((one) => one.failures.length > 0)
+    assert.isAbove(failed.length, 0)
+    for (const { failures } of failed) assert.strictEqual(failures[0]!.reason._tag, "TimedOut")
+    if (failed.length === 1) assert.strictEqual(unread(), 0)
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 12 }] })),
+    // their ids, and with them their order
+    Random.withSeed("1")
+  )
 )
 
 it.effect("a partition that has no leader when the group balances is claimed soon after it has one: nobody tells", () =>
