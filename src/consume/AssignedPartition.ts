@@ -324,7 +324,7 @@ export class Partition {
       this.cuts.push({ epoch: ++this.epoch, to: offset })
       const before = this.inFlight
       this.tracker?.cut(offset)
-      this.leftBehind += before - this.inFlight
+      this.leaveBehind(before - this.inFlight)
       this.voids.fire()
       this.epochs.reset()
     } else this.tracker?.deliver([], offset)
@@ -340,8 +340,13 @@ export class Partition {
     this.unpauses.fire()
   }
 
+  private leaveBehind(count: number): void {
+    this.leftBehind += count
+    if (count > 0) this.host.leftBehind(this)
+  }
+
   private voided(): void {
-    this.leftBehind += this.inFlight
+    this.leaveBehind(this.inFlight)
     this.soughtIn = ++this.epoch
     this.cuts = []
     this.voids.fire()

@@ -32,16 +32,19 @@ type Failure = KafkaError.KafkaError
 
 /**
  * A stream of the arrays that come to a mailbox. `begin` may refuse; `end` is called when the application's side ends.
- * Where `pulls`, the fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time.
+ * Where `pulls`, the fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time;
+ * `pulled` is called each time that it comes for more.
  */
 const read = (
   mailbox: Mailbox<Partition>,
   begin: Effect.Effect<void, Failure>,
   end: () => void,
-  pulls: boolean
+  pulls: boolean,
+  pulled: () => void = () => undefined
 ): Stream.Stream<AnyRecord, Failure> => {
-  const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.withFiber((fiber) =>
-    Effect.flatMap(
+  const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.withFiber((fiber) => {
+    pulled()
+    return Effect.flatMap(
       mailbox.take((partition) => {
         if (pulls) partition.worker = fiber
         return partition.deliver()
@@ -51,7 +54,7 @@ const read = (
           ? pull
           : Effect.succeed(records as Arr.NonEmptyReadonlyArray<AnyRecord>)
     )
-  )
+  })
   return Stream.fromChannel(
     Channel.fromTransform((_: unknown, scope) =>
       // One step, which waits for nothing: what is begun is ended.
@@ -188,7 +191,13 @@ const streams = (engine: Engine) => {
   })
 
   return {
-    stream: read(reading.merged, Effect.andThen(reading.claim("stream"), entered), reading.streamEnded, true),
+    stream: read(
+      reading.merged,
+      Effect.andThen(reading.claim("stream"), entered),
+      reading.streamEnded,
+      true,
+      reading.pulled
+    ),
     partitions: Stream.fromPull(
       Effect.as(
         claimed,

@@ -207,6 +207,7 @@ export const make = Effect.fnUntraced(function* (
       if (isWatched && partition.inFlight === 0) partition.progressedAt = now()
       reading.ready(partition)
     },
+    leftBehind: (partition) => reading.leftBehind(partition),
     marked: (partition, count) => {
       state.everMarked = true
       if (isWatched) partition.progressedAt = now()

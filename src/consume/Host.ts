@@ -20,6 +20,8 @@ export interface Host<P> {
   readonly resumed: (partition: P) => void
   /** An array waits to be taken. */
   readonly ready: (partition: P) => void
+  /** What was in flight is void, while somebody may be at work with it. */
+  readonly leftBehind: (partition: P) => void
   /** Records go to the application. */
   readonly delivered: (partition: P, records: ReadonlyArray<FetchedRecord>) => void
   /** Now, in seconds; for `handled`. */

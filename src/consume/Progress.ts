@@ -17,13 +17,16 @@ import type { Settings } from "./Settings.ts"
  * that was cut, has made void, and nobody who comes for what is there since. Pure.
  */
 const hasStalled = (
-  partition: Pick<Partition, "inFlight" | "paused" | "isLive" | "progressedAt" | "leftBehind" | "isReady" | "reading">,
+  partition: Pick<
+    Partition,
+    "inFlight" | "paused" | "isLive" | "progressedAt" | "leftBehind" | "isReady" | "isAwaited"
+  >,
   now: number,
   progressTimeout: number
 ): boolean =>
   partition.isLive &&
   !partition.paused &&
-  (partition.inFlight > 0 || (partition.leftBehind > 0 && partition.isReady && partition.reading === "yes")) &&
+  (partition.inFlight > 0 || (partition.leftBehind > 0 && partition.isReady && !partition.isAwaited())) &&
   now - partition.progressedAt >= progressTimeout
 
 /** What stands still. */

@@ -20,6 +20,8 @@ export class Reading {
   private readonly partitions: ReadonlyMap<string, Partition>
   mode: Mode | undefined = undefined
   private streamIsRead = false
+  /** What was delivered of these is void, and whoever reads the stream may be at work with it: until it comes for more. */
+  private readonly voided = new Set<Partition>()
   /** The consumer is closed: nothing may be asked of it any more. */
   isOver = false
   private hasEnded = false
@@ -62,17 +64,34 @@ export class Reading {
     this.assignments.remove(partition)
   }
 
-  /** In flight is what was delivered and is not done, while its stream is still read. */
+  /** What is in flight of it is void now, by a seek or since the log was cut. */
+  leftBehind(partition: Partition): void {
+    if (this.streamIsRead && !this.merged.isAwaited) this.voided.add(partition)
+  }
+
+  /** Whoever reads all partitions as one stream comes for more. */
+  readonly pulled = (): void => {
+    if (this.voided.size === 0) return
+    const partitions = [...this.voided]
+    this.voided.clear()
+    for (const partition of partitions) partition.checkDrained()
+  }
+
+  private isAtWork(partition: Partition): boolean {
+    return this.streamIsRead && (partition.inFlight > 0 || this.voided.has(partition))
+  }
+
+  /** In flight is what was delivered and is not done, while its stream is still read; what is void, while it is at work. */
   isDrained(partition: Partition): boolean {
     if (this.mode === "transactions") return !partition.isAtWork
-    if (this.mode === "stream") return !this.streamIsRead || partition.inFlight === 0
+    if (this.mode === "stream") return !this.isAtWork(partition)
     return partition.reading !== "yes"
   }
 
   /** Whether whoever reads it waits for more. */
   isAwaited(partition: Partition): boolean {
     if (this.mode === "transactions") return !partition.isAtWork
-    if (this.mode === "stream") return !this.streamIsRead || partition.inFlight === 0 || this.merged.isAwaited
+    if (this.mode === "stream") return !this.isAtWork(partition) || this.merged.isAwaited
     return partition.reading !== "yes" || partition.mailbox.isAwaited
   }
 
