@@ -279,10 +279,7 @@ export class Accumulator {
     for (const queue of this.#ledger.active) {
       const node = view.leaderOf(queue.topic, queue.partition)
       if (node === undefined) continue
-      for (let i = queue.inFlight; i < queue.batches.length; i++) {
-        const { records, withdrawn } = queue.batches[i]!
-        waiting.set(node, (waiting.get(node) ?? 0) + records.length - withdrawn)
-      }
+      waiting.set(node, (waiting.get(node) ?? 0) + Batch.waiting(queue))
     }
     return waiting
   }
@@ -361,6 +358,12 @@ export class Accumulator {
   begin(producer: Batch.ProducerId): void {
     this.#ledger.producer = producer
     this.#ledger.withoutId = undefined
+  }
+
+  /** The cluster is another one now: the ids that we have are not those that it knows us by. */
+  forgetIds(): void {
+    this.#ledger.producer = undefined
+    for (const queue of [...this.#queues.values()].flat()) if (queue?.producer !== undefined) queue.restart = "foreign"
   }
 
   /** None was given, for now. */

@@ -114,9 +114,10 @@ export interface Queue {
   nextSequence: number
   /**
    * Its sequences have to start anew, in another epoch, once nothing is in flight: after a gap, behind which nothing can
-   * have been appended; or because the broker knows a later epoch, which proves nothing of what was sent before.
+   * have been appended; or because the broker knows a later epoch, which proves nothing of what was sent before; or
+   * because the cluster is another one now, which may have given our id to somebody else.
    */
-  restart: "gap" | "fenced" | undefined
+  restart: "gap" | "fenced" | "foreign" | undefined
   /** Until when the broker is sure to remember a batch of this epoch: only then it refuses what would overtake. */
   establishedUntil: number
   retryAt: number
@@ -203,6 +204,13 @@ export const make = (
 })
 
 export const addSequence = (sequence: number, count: number): number => (sequence + count) % 0x80000000
+
+/** Records of a queue that are not in flight. */
+export const waiting = ({ batches, inFlight }: Queue): number => {
+  let count = 0
+  for (let i = inFlight; i < batches.length; i++) count += batches[i]!.records.length - batches[i]!.withdrawn
+  return count
+}
 
 type SizeOf = (record: ProduceRecord) => number
 

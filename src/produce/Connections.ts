@@ -6,9 +6,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Backoff from "../Backoff.ts"
-import type { Brokers } from "../Broker.ts"
+import type { Broker, Brokers } from "../Broker.ts"
 import type * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
+import * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Produce from "../protocol/messages/Produce.ts"
 
 /** A broker, as far as a producer is connected to it. */
@@ -19,6 +20,8 @@ interface Node {
   readonly wait: Backoff.Wait
   /** Why there is no connection. */
   cause: string | undefined
+  /** It has not said of which cluster it is since a connection has ended. */
+  isStranger: boolean
 }
 
 export interface Connections {
@@ -28,6 +31,8 @@ export interface Connections {
   readonly connect: (node: number, onFailure: (error: KafkaError.KafkaError) => void) => void
   /** A connection was lost: the next one may be to a broker of another release. */
   readonly lost: (node: number, cause: string) => void
+  /** A connection has ended, of which that may be known already: the next one may be to a broker of another cluster. */
+  readonly disconnected: (node: number) => void
   /** Closes all of them. */
   readonly hangUp: Effect.Effect<void>
 }
@@ -42,19 +47,58 @@ export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: numbe
   )
 }
 
-/** Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. */
+/**
+ * Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. `isOf` is told
+ * of which cluster a broker is, once a connection was lost: before anything is sent to it.
+ */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
   channel: string,
-  waits: () => Backoff.Wait
+  waits: () => Backoff.Wait,
+  isOf?: (clusterId: string) => void
 ): Connections => {
+  /** Connections have ended: who is at the other end of the next ones may be of another cluster. */
+  let haveEnded = false
   const nodes = new Map<number, Node>()
   const nodeOf = (id: number): Node => {
     let node = nodes.get(id)
     if (node === undefined)
-      nodes.set(id, (node = { version: undefined, connecting: false, failures: 0, wait: waits(), cause: undefined }))
+      nodes.set(
+        id,
+        (node = {
+          version: undefined,
+          connecting: false,
+          failures: 0,
+          wait: waits(),
+          cause: undefined,
+          isStranger: haveEnded
+        })
+      )
     return node
+  }
+  const lost = (node: Node, cause: string) => {
+    node.version = undefined
+    node.cause = cause
+  }
+  const disconnected = (id: number) => {
+    const node = nodeOf(id)
+    haveEnded = true
+    for (const other of nodes.values()) other.isStranger = true
+    if (node.version !== undefined) lost(node, "the broker has closed the connection")
+  }
+  const askWhose = (broker: Broker, node: Node): Effect.Effect<void, KafkaError.KafkaError> => {
+    if (!node.isStranger || isOf === undefined) return Effect.void
+    node.isStranger = false
+    const options = { channel, minVersion: 2, onLost: () => disconnected(broker.id) }
+    return broker
+      .send(Metadata, () => ({ topics: [] }), options)
+      .pipe(
+        Effect.map(({ clusterId }) => void (clusterId !== null && isOf(clusterId))),
+        // Before 0.10.1 brokers do not tell.
+        Effect.catch((error) => (error.reason._tag === "Unsupported" ? Effect.void : Effect.fail(error))),
+        Effect.onError(() => Effect.sync(() => (node.isStranger = true)))
+      )
   }
   return {
     versionOf: (id) => {
@@ -66,7 +110,9 @@ export const make = (
       if (node.connecting) return
       node.connecting = true
       const { fork, wake } = loop()
-      const connected = Effect.flatMap(brokers.get(id), (broker) => broker.version(Produce, { channel }))
+      const connected = Effect.flatMap(brokers.get(id), (broker) =>
+        Effect.tap(broker.version(Produce, { channel }), () => askWhose(broker, node))
+      )
       const ended = Effect.sync(() => {
         node.connecting = false
         wake()
@@ -92,11 +138,8 @@ export const make = (
         )
       )
     },
-    lost: (id, cause) => {
-      const node = nodeOf(id)
-      node.version = undefined
-      node.cause = cause
-    },
+    lost: (id, cause) => lost(nodeOf(id), cause),
+    disconnected,
     hangUp: Effect.forEach(
       nodes.keys(),
       (id) => Effect.ignore(Effect.map(brokers.get(id), (broker) => broker.hangUp(channel))),

@@ -131,7 +131,7 @@ export class Ledger {
       else if (queue.restart !== "gap" && batch.persistence === "possibly" && this.#isUnprovable(batch))
         this.fail(batch)
       else {
-        queue.restart = "gap"
+        if (queue.restart !== "foreign") queue.restart = "gap"
         // At once, unless that did not help.
         this.#comeBack(batch, now, batch.attempts < 3)
       }
@@ -366,10 +366,10 @@ export class Ledger {
   }
 
   /**
-   * Sequences of a queue with nothing in flight start anew, under another epoch. `unnumbered`: its leader is a broker
-   * without sequences now, to which duplicates are nothing new.
+   * Sequences of a queue with nothing in flight start anew, under another epoch, or id. `unnumbered`: its leader is a
+   * broker without sequences now, to which duplicates are nothing new.
    */
-  startAnew(queue: Batch.Queue, why: "gap" | "fenced" | "unnumbered"): void {
+  startAnew(queue: Batch.Queue, why: "gap" | "fenced" | "foreign" | "unnumbered"): void {
     for (const batch of queue.batches.slice()) {
       if (batch.sequence < 0) continue
       batch.sequence = -1
@@ -378,7 +378,7 @@ export class Ledger {
       if (batch.persistence === "not") continue
       // Under another epoch the broker could not tell it from new records.
       if (why === "unnumbered") continue
-      if (why === "fenced") this.fail(batch)
+      if (why !== "gap") this.fail(batch)
       else {
         batch.persistence = "not"
         batch.doubtful = false
@@ -386,11 +386,10 @@ export class Ledger {
       }
     }
     const { producer } = queue
-    if (producer !== undefined && producer.epoch < lastEpoch)
-      queue.producer = { id: producer.id, epoch: producer.epoch + 1 }
-    else {
-      queue.producer = undefined
-      if (producer?.id === this.producer?.id) this.producer = undefined
+    queue.producer = undefined
+    if (why !== "foreign" && producer !== undefined) {
+      if (producer.epoch < lastEpoch) queue.producer = { id: producer.id, epoch: producer.epoch + 1 }
+      else if (producer.id === this.producer?.id) this.producer = undefined
     }
     queue.nextSequence = 0
     queue.establishedUntil = -Infinity

@@ -26,13 +26,14 @@ const staggerMillis = 1000
  * Makes what asks, for queues by the node that their records go to: gives the id to `begin`, or to `failed` why none
  * was to be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id
  * counts. Where one refuses, nobody is asked before `wait` has passed. `channel` is this producer's own: where a broker
- * closes a connection over somebody else's question, this one is not lost with it.
+ * closes a connection over somebody else's question, this one is not lost with it; `disconnected` hears when it is, or there is none.
  */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
   channel: string,
   wait: Backoff.Wait,
+  disconnected: (node: number) => void,
   begin: (producer: ProducerId) => void,
   failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
 ): ((asking: ReadonlyMap<number, ReadonlyArray<Queue>>) => void) => {
@@ -57,7 +58,7 @@ export const make = (
         InitProducerId,
         () => ({ transactionalId: null, transactionTimeoutMs }),
         // v6 is of two-phase commit (KIP-939).
-        { channel, maxVersion: 5, timeout: attemptMillis }
+        { channel, maxVersion: 5, timeout: attemptMillis, onLost: () => disconnected(node) }
       )
     )
     const answered = Effect.flatMap(question, ({ errorCode, producerEpoch, producerId }) =>
@@ -77,6 +78,8 @@ export const make = (
         return Effect.void
       }
       const error = failureOf(exit.cause, node)
+      // Whoever leads in its place has to be asked.
+      if (error.reason._tag === "Unreachable") disconnected(node)
       const millis = wait(++failures, () => error)
       waitedUntil = now() + millis
       // What has an id by now goes on with it.

@@ -85,7 +85,7 @@ export const make = (parts: Parts): Requests => {
     let told = lostOf.get(node)
     if (told === undefined) {
       told = () => {
-        connections.lost(node, "the broker has closed the connection")
+        connections.disconnected(node)
         for (const { partition, topic } of unanswered.get(node) ?? []) loop.refresh(topic, partition)
         unanswered.delete(node)
         loop.wake()
@@ -104,9 +104,11 @@ export const make = (parts: Parts): Requests => {
     let handedOver: ReadonlyArray<Batch> = []
     const body = (version: number) => {
       spoken = version
-      // What was given up meanwhile was told that nobody has it.
-      handedOver = request.batches.filter((batch) => !batch.told)
-      if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
+      // What was given up meanwhile was told that nobody has it; and another cluster has given our id to somebody else.
+      handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")
+      // A connection that was made again, and not by a look, may be to anybody.
+      const isKnown = typeof connections.versionOf(node) === "number"
+      if (!isKnown || handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
       return Exchange.request(handedOver, version, said)
     }
     const onSent = () => {
@@ -126,7 +128,7 @@ export const make = (parts: Parts): Requests => {
       timeout: settings.requestTimeout,
       noResponse: acks === 0,
       onSent,
-      ...(acks === 0 ? { onLost: onLost(node) } : {}),
+      onLost: onLost(node),
       ...(transaction?.isImplicit() === false
         ? { maxVersion: Exchange.addsFrom - 1 }
         : byName

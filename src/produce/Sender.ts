@@ -101,13 +101,28 @@ export const make = Effect.fnUntraced(function* (
     return work.wakeAt
   })
   const waits = yield* Backoff.waits(cluster.retry)
-  const connections = Connections.make(brokers, () => loop, channel, waits)
+  /** The cluster that our ids are of. */
+  let numberedBy: string | null = null
+  const connections = Connections.make(
+    brokers,
+    () => loop,
+    channel,
+    waits,
+    settings.idempotent && transaction === undefined
+      ? (clusterId) => {
+          if (numberedBy !== null && numberedBy !== clusterId) accumulator.forgetIds()
+          numberedBy = clusterId
+        }
+      : undefined
+  )
   const askForId = ProducerIds.make(
     brokers,
     () => loop,
     channel,
     waits(),
+    connections.disconnected,
     (producer) => {
+      numberedBy ??= cluster.clusterId()
       accumulator.begin(producer)
       const where = { client: clientId, producerId: producer.id }
       loop.fork(LogEvent.log("producerId", `this producer has the id ${producer.id}`, where))

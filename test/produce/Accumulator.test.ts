@@ -71,6 +71,24 @@ const requestTimedOut = 7
 const unsupportedForMessageFormat = 43
 
 describe("Accumulator", () => {
+  it("ids of a cluster that has been replaced are used no more: what that may have fails, the rest goes on under a new one", () => {
+    const { accumulator, delivery, end, establish, failures, next, told } = setUp({ batchBytes: 1 })
+    establish()
+    accumulator.append("t", 0, records(2), delivery("a"), 0)
+    accumulator.flush()
+    const [first, second] = next(0)
+    end(first!, lost, 0)
+    accumulator.forgetIds()
+    accumulator.begin({ id: 7, epoch: 4 })
+    assert.deepStrictEqual(next(0), [], "the second is under way under the old id")
+    accumulator.requestEnded(1)
+    accumulator.settle(second!, lost, 0)
+    assert.deepStrictEqual(next(100), [second!])
+    assert.deepStrictEqual([second!.sequence, second!.queue.producer], [0, { id: 7, epoch: 4 }])
+    assert.deepStrictEqual(told, ["a 0+1 NotDelivered"])
+    assert.include(failures[0]!.reason, { persistence: "possibly" })
+  })
+
   it("who withdraws costs nothing for the batches of others (10 000 interruptions took 30 s)", () => {
     const { accumulator, delivery, told } = setUp({ batchBytes: 1 })
     const deliveries = Array.from({ length: 300 }, (_, i) => delivery(`${i}`))

@@ -62,6 +62,7 @@ describe("a defect is a failure", () => {
         "c",
         (yield* waits)(),
         () => {},
+        () => {},
         (error) => told.push(error.isRetryable)
       )
       ask()
@@ -84,6 +85,7 @@ it.effect("that a producer id is refused concerns those that asked", () =>
       loop,
       "c",
       (yield* waits)(),
+      () => {},
       () => {},
       (error, queues) => failed.push(error, ...queues)
     )
@@ -142,6 +144,7 @@ describe("connections and producer ids follow a curve of their own, whatever `re
         loop,
         "c",
         (yield* waits)(),
+        () => {},
         (id) => {
           ids.push(id)
           given = undefined

@@ -152,6 +152,22 @@ it.effect("a broker that does not answer InitProducerId is asked no longer alone
   }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 1 })))
 )
 
+it.effect(
+  "a broker that is gone before it has given an id is asked no more, but who leads in its place (it was until the metadata were old)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const partition = yield* ledBy(broker, 1)
+      const producer = yield* Producer.make()
+      yield* broker.inject(Fault.on("InitProducerId", { broker: 1 }).withhold)
+      const sent = yield* Effect.forkChild(producer.send(text, { value: "a", partition }), { startImmediately: true })
+      yield* TestClock.adjust(100)
+      yield* broker.stop(1)
+      assert.isBelow(yield* waited(sent, 100, 100_000), 5000)
+      yield* Fiber.join(sent)
+    }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 2, replicationFactor: 2 })))
+)
+
 describe("a stream of single elements", () => {
   for (const face of ["sink", "through"] as const)
     it.effect(`has more under way than so many arrays: ${face}`, () =>
