@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type * as Broker from "../src/Broker.ts"
 import type * as KafkaError from "../src/KafkaError.ts"
+import type { Network } from "../src/Network.ts"
 import * as Frame from "../src/protocol/Frame.ts"
 import * as ApiVersions from "../src/protocol/messages/ApiVersions.ts"
 import * as DescribeGroups from "../src/protocol/messages/DescribeGroups.ts"
@@ -9,6 +11,7 @@ import * as Fetch from "../src/protocol/messages/Fetch.ts"
 import * as Heartbeat from "../src/protocol/messages/Heartbeat.ts"
 import * as InitProducerId from "../src/protocol/messages/InitProducerId.ts"
 import * as ListGroups from "../src/protocol/messages/ListGroups.ts"
+import * as ListOffsets from "../src/protocol/messages/ListOffsets.ts"
 import * as Metadata from "../src/protocol/messages/Metadata.ts"
 import * as Produce from "../src/protocol/messages/Produce.ts"
 import * as SaslAuthenticate from "../src/protocol/messages/SaslAuthenticate.ts"
@@ -538,13 +541,14 @@ describe("the ladder of versions", () => {
       yield* Effect.forEach(["a", "b", "c", "d"], (channel) => broker.send(Metadata, metadata, { channel }), {
         concurrency: "unbounded"
       })
-      assert.lengthOf(asked, 1)
+      // until it has given the same impression twice
+      assert.lengthOf(asked, 2)
       yield* TestClock.adjust("59 minutes")
       yield* broker.send(Metadata, metadata, { channel: "e" })
-      assert.lengthOf(asked, 1)
+      assert.lengthOf(asked, 2)
       yield* TestClock.adjust("2 minutes")
       yield* broker.send(Metadata, metadata, { channel: "f" })
-      assert.lengthOf(asked, 2)
+      assert.lengthOf(asked, 3)
     }).pipe(Effect.scoped)
   )
 
@@ -618,8 +622,81 @@ describe("the ladder of versions", () => {
         }
       })
       const broker = yield* first(embedded, service)
-      assert.strictEqual((yield* reason(broker.send(Metadata, metadata)))._tag, "Unreachable")
       assert.strictEqual((yield* broker.offer()).by, 5)
+    }).pipe(Effect.scoped)
+  )
+
+  /** A Network that leads to one cluster, then to another; of so many connections it loses the first answer. */
+  const leading = (to: EmbeddedKafka.Service) => {
+    const way = { to, losses: 0 }
+    const connect: Network["Service"]["connect"] = (address, handler) => {
+      let passes = way.losses-- <= 0
+      const splitter = Frame.makeSplitter({
+        maxFrameBytes: 1e6,
+        onFrame: (frame) => {
+          const size = new Uint8Array(4)
+          new DataView(size.buffer).setInt32(0, frame.length)
+          if (passes) handler.onData(Buffer.concat([size, frame]))
+          passes = true
+        }
+      })
+      return way.to.connect(address, {
+        onData: (chunk) => splitter.push(chunk),
+        onClose: (cause, error) => handler.onClose(cause, error)
+      })
+    }
+    return { way, network: { connect } }
+  }
+  const by = (broker: Broker.Broker, channel: string) => Effect.map(broker.offer({ channel }), (offer) => offer.by)
+
+  it.effect("does not take a broker for 0.9 whose first answer was lost (it was, for an hour)", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ asVersion: "4.4" })
+      const { network, way } = leading(embedded)
+      way.losses = 1
+      assert.strictEqual(yield* by(yield* first(embedded, yield* brokers(network)), "a"), 5)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("does not take a broker for 0.9 that has answered before, and of which answers are lost then", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ asVersion: "4.4" })
+      const { network, way } = leading(embedded)
+      const broker = yield* first(embedded, yield* brokers(network))
+      assert.strictEqual(yield* by(broker, "a"), 5)
+      way.losses = 2
+      for (const channel of ["b", "b"])
+        assert.strictEqual((yield* reasonWithin(by(broker, channel), 12))._tag, "TimedOut")
+      assert.strictEqual(yield* by(broker, "c"), 5)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("hears in the end that a broker that has answered is one of 0.9 now", () =>
+    Effect.gen(function* () {
+      const modern = yield* EmbeddedKafka.make({ asVersion: "0.10.2" })
+      const { network, way } = leading(modern)
+      const broker = yield* first(modern, yield* brokers(network))
+      assert.strictEqual(yield* by(broker, "a"), 0)
+      way.to = yield* EmbeddedKafka.make({ asVersion: "0.9" })
+      for (const channel of ["b", "b", "b"])
+        assert.strictEqual((yield* reasonWithin(by(broker, channel), 12))._tag, "TimedOut")
+      const found = yield* Effect.forkChild(by(broker, "c"), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(found), "0.9")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("asks a broker again that was taken for 0.9 and closes at the first request (it did after an hour)", () =>
+    Effect.gen(function* () {
+      const old = yield* EmbeddedKafka.make({ asVersion: "0.9" })
+      const { network, way } = leading(old)
+      const broker = yield* first(old, yield* brokers(network))
+      assert.strictEqual(yield* by(broker, "a"), "0.9")
+      way.to = yield* EmbeddedKafka.make({ asVersion: "4.4" })
+      const offsets = broker.send(ListOffsets, () => ({ replicaId: -1, topics: [] }), { channel: "b" })
+      assert.strictEqual((yield* reason(offsets))._tag, "Unreachable")
+      yield* offsets
+      assert.strictEqual(yield* by(broker, "b"), 5)
     }).pipe(Effect.scoped)
   )
 

@@ -144,6 +144,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         onEnd: (ended, why) => {
           sessions.delete(ended)
           observed.ended(ended, why)
+          Negotiation.doubt(memoryOf(ended.address), ended)
           idle.remove(ended)
           slot.ended(ended)
           fork(Scope.close(own, Exit.void))
@@ -169,9 +170,11 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
   const connect = ({ host, id, observed, port }: Target, slot: ConnectionSlot.ConnectionSlot, parent: Scope.Scope) =>
     Effect.gen(function* () {
       const { clusterId } = dialer
+      const address = formatAddress({ host, port })
       const session = yield* Negotiation.negotiate({
         open: open(host, port, observed, slot, parent),
-        memory: memoryOf(formatAddress({ host, port })),
+        address,
+        memory: memoryOf(address),
         // A bootstrap server may lead to another cluster than before. A node without its cluster is refused.
         identity: id < 0 || clusterId === null ? Negotiation.anyBroker : { clusterId, nodeId: id },
         pinned: config.pinned,

@@ -6,7 +6,10 @@
  * asked: 0.8 closes the connection, 0.9 says nothing, and loses a request of somebody else over it. So a broker that
  * nothing is known of is sent a small request behind the first ApiVersions, in the same write: what answers that alone
  * is 0.9. What closes is asked again at version 3 (Azure Event Hubs resets the connection above), and is 0.8 where it
- * then answers Metadata and closes at ListGroups. Only these two verdicts are remembered, for an hour.
+ * then answers Metadata and closes at ListGroups. Only these two verdicts are remembered, for an hour, once they were
+ * reached twice: a broker that goes down, or a lost answer, looks like that as well. What has once answered is asked as
+ * one that answers, until it has not several times in a row; what was taken for old and closes at the first request is
+ * asked again.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -14,7 +17,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { codes } from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { OldRelease } from "../protocol/Exchange.ts"
+import type { Offer, OldRelease } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersionsApi from "../protocol/messages/ApiVersions.ts"
 import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
@@ -26,6 +29,8 @@ import * as ApiVersions from "./ApiVersions.ts"
 /** What is remembered of an address. */
 export interface Memory {
   known: "nothing" | "modern" | OldRelease
+  /** How often in a row what has answered ApiVersions could not be asked. */
+  failures: number
   /** When an old release is to be doubted, on the monotonic clock. */
   until: number
   /** The version that ApiVersions is asked at first. */
@@ -34,13 +39,18 @@ export interface Memory {
   readonly asking: Semaphore.Semaphore
 }
 
+const isOld = (known: Offer["by"] | Memory["known"]): known is OldRelease => known === "0.8" || known === "0.9"
+
 const highest = ApiVersionsApi.Request.stable[1]
 /** What Azure Event Hubs still answers. */
 const modest = 3
 const oldReleaseMillis = 3_600_000
+/** So often in a row it may fail who has answered before, until it may be an older one. */
+const failuresAtMost = 3
 
 export const makeMemory = (): Memory => ({
   known: "nothing",
+  failures: 0,
   until: 0,
   version: highest,
   asking: Semaphore.makeUnsafe(1)
@@ -58,6 +68,8 @@ export const anyBroker: Identity = { clusterId: null, nodeId: -1 }
 export interface Options {
   /** Opens a connection, with nothing said on it. */
   readonly open: Effect.Effect<BrokerConnection, KafkaError.KafkaError>
+  /** `host:port`, for errors. */
+  readonly address: string
   readonly memory: Memory
   readonly identity: Identity
   readonly pinned: OldRelease | "modern" | undefined
@@ -71,12 +83,12 @@ export const negotiate = (options: Options): Effect.Effect<BrokerConnection, Kaf
   Effect.suspend(() => {
     const { memory, now, pinned, sasl } = options
     if (pinned === "0.8" || pinned === "0.9") return taken(options, pinned)
-    if ((memory.known === "0.8" || memory.known === "0.9") && now() < memory.until) return taken(options, memory.known)
+    if (isOld(memory.known) && now() < memory.until) return taken(options, memory.known)
     if (memory.known === "modern" || pinned === "modern" || sasl) return asked(options)
     return memory.asking.withPermit(
       Effect.suspend(() => {
         if (memory.known === "modern") return asked(options)
-        if (memory.known !== "nothing" && now() < memory.until) return taken(options, memory.known)
+        if (isOld(memory.known) && now() < memory.until) return taken(options, memory.known)
         return found(options)
       })
     )
@@ -104,30 +116,53 @@ const asked = (options: Options): Effect.Effect<BrokerConnection, KafkaError.Kaf
       return attempt
     }),
     Effect.tap((session) => Effect.sync(() => learn(memory, session))),
-    Effect.onError(() => Effect.sync(() => forget(memory)))
+    Effect.onError(() => Effect.sync(() => failed(memory)))
   )
 }
 
-/** A broker that nothing is known of. */
+/** A broker that nothing is known of, or nothing any more. */
 const found = (options: Options): Effect.Effect<BrokerConnection, KafkaError.KafkaError> =>
   Effect.gen(function* () {
-    const { memory } = options
+    const { address, memory } = options
+    // What it was taken for is the first of two that have to agree.
+    let before: Memory["known"] = memory.known
+    for (let i = 0; i < 2; i++) {
+      const { release, session } = yield* examined(options)
+      if (release === "modern") {
+        learn(memory, session)
+        return session
+      }
+      session?.close("it did not say what it serves")
+      if (release === before) {
+        remember(options, release)
+        return yield* taken(options, release)
+      }
+      before = release
+    }
+    // Where it is on its way up or down: the next connection begins anew.
+    return yield* KafkaError.make({
+      _tag: "Unreachable",
+      attempts: [
+        { address, cause: "it does not say what it serves, and looked like one release, and then like another" }
+      ]
+    })
+  })
+
+type Examined =
+  | { readonly release: "modern"; readonly session: BrokerConnection }
+  | { readonly release: OldRelease; readonly session: BrokerConnection | undefined }
+
+/** What it looks like at once. */
+const examined = (options: Options): Effect.Effect<Examined, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
     for (const version of [highest, modest]) {
       const session = yield* options.open
       const answer = yield* Effect.result(askWithProbe(session, version, options.identity))
-      if (Result.isSuccess(answer)) {
-        if (answer.success === "silent") {
-          remember(options, "0.9")
-          session.offer = ApiVersions.ofRelease("0.9")
-        } else learn(memory, session)
-        return session
-      }
+      if (Result.isSuccess(answer)) return { release: answer.success === "silent" ? "0.9" : "modern", session }
       if (session.heard || !isClose(answer.failure)) return yield* answer.failure
     }
-    // Twice: what closes three connections one after another may be a broker that is just going down.
-    for (let i = 0; i < 2; i++) yield* closesAtGroups(options)
-    remember(options, "0.8")
-    return yield* taken(options, "0.8")
+    yield* closesAtGroups(options)
+    return { release: "0.8", session: undefined }
   })
 
 /** Whether it answers Metadata and closes at ListGroups: fails where it does anything else. */
@@ -149,15 +184,25 @@ const isClose = (error: KafkaError.KafkaError): boolean => error.reason._tag ===
 
 const learn = (memory: Memory, session: BrokerConnection): void => {
   memory.known = "modern"
+  memory.failures = 0
   const range = session.offer.ranges.get(ApiVersions.apiVersions)
   if (range !== undefined) memory.version = Math.min(highest, range[1])
 }
 
-/** What was thought of it may have been wrong: the next connection begins with the newest version again. */
+/** It could not be asked: after some failures what was thought of it may have been wrong. */
+const failed = (memory: Memory): void => {
+  if (memory.known === "modern" && ++memory.failures >= failuresAtMost) forget(memory)
+}
+
 const forget = (memory: Memory): void => {
-  if (memory.known !== "modern") return
   memory.known = "nothing"
+  memory.failures = 0
   memory.version = highest
+}
+
+/** A connection has ended that was of no use: one of 0.8 or 0.9 would have answered what it was sent. */
+export const doubt = (memory: Memory, session: BrokerConnection): void => {
+  if (isOld(session.offer.by) && session.offer.by === memory.known && !session.served) forget(memory)
 }
 
 const remember = ({ memory, now }: Options, release: OldRelease): void => {
