@@ -270,6 +270,35 @@ describe("bounds", () => {
     )
   )
 
+  it.effect("one that cannot be sent, or not to this release, takes none with it that can", () =>
+    inCluster(
+      { topics: ["orders", "other"], asVersion: "1.1" },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const long = "x".repeat(40_000)
+        const told = (answers: ReadonlyArray<Admin.Answer<unknown>>) =>
+          answers.map((one) => (Result.isSuccess(one) ? "done" : codeOf(one.failure)))
+        assert.deepStrictEqual(told(yield* admin.describeTopics(["orders", long, "other", { id: "none" }])), [
+          "done",
+          "Misuse",
+          "done",
+          "Unsupported"
+        ])
+        const place = { topic: "orders", partition: 0, offset: 0 }
+        const altered = yield* admin.alterGroupOffsets("g", [
+          { ...place, metadata: long },
+          { ...place, topic: "other" }
+        ])
+        assert.deepStrictEqual(told(altered), ["Misuse", "done"])
+        const rule = { resource: "topic", name: "orders", principal: "User:a", operation: "read" } as const
+        const ruled = yield* admin.createAcls([rule, { ...rule, pattern: "prefixed" }])
+        assert.deepStrictEqual(told(ruled), ["done", "Unsupported"])
+        const deleted = yield* admin.deleteTopics([{ id: "AAAAAAAAAAAAAAAAAAAAAQ" }, "orders", long])
+        assert.deepStrictEqual(told(deleted), ["Unsupported", "done", "Misuse"])
+      })
+    )
+  )
+
   it.effect("what a release has not is told with both sides' offers", () =>
     inCluster(
       { asVersion: "0.10.2", topics: ["orders"] },

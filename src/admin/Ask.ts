@@ -207,27 +207,29 @@ const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray
       else settle(parts, question, one, Result.fail(broker.failure))
     }
     const keyOf = ({ item }: Open<I, A>) => question.key(item)
+    const ask = (broker: Broker, batch: ReadonlyArray<Open<I, A>>): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        const said = yield* Effect.result(
+          question.ask(
+            broker,
+            batch.map(({ item }) => item),
+            millis
+          )
+        )
+        // What this client has refused was not sent: one item's fault is not that of those beside it.
+        if (Result.isFailure(said) && batch.length > 1 && Failure.isOurs(said.failure))
+          return yield* Effect.forEach(batch, (one) => ask(broker, [one]), { discard: true })
+        for (const one of batch) {
+          const key = keyOf(one)
+          const answer = Result.isSuccess(said)
+            ? (said.success.get(key) ?? Result.fail(Failure.leftOut(question.api, key)))
+            : Result.fail(said.failure)
+          settle(parts, question, one, answer)
+        }
+      })
     yield* Effect.forEach(
       Plan.batches(addressed, keyOf, question.most ?? 500),
-      ({ broker, items }) =>
-        Effect.map(
-          Effect.result(
-            question.ask(
-              broker,
-              items.map(({ item }) => item),
-              millis
-            )
-          ),
-          (said) => {
-            for (const one of items) {
-              const key = keyOf(one)
-              const answer = Result.isSuccess(said)
-                ? (said.success.get(key) ?? Result.fail(Failure.leftOut(question.api, key)))
-                : Result.fail(said.failure)
-              settle(parts, question, one, answer)
-            }
-          }
-        ),
+      ({ broker, items }) => ask(broker, items),
       { concurrency: "unbounded", discard: true }
     )
   })

@@ -70,6 +70,10 @@ export const isTransient = ({ reason }: KafkaError.KafkaError, leader = false): 
   reason._tag === "TimedOut" ||
   (reason._tag === "Server" && (transient.has(reason.code) || (leader && ofLeader.has(reason.code))))
 
+/** Whether this client has refused to send it: it cannot be written, or not in a version that the broker has. */
+export const isOurs = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "Misuse" || reason._tag === "Unsupported" || reason._tag === "Misconfigured"
+
 /** Whether the broker may have done what was asked, though it did not say so. */
 export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "Unreachable" ||
