@@ -675,6 +675,30 @@ describe("groups", () => {
     )
   )
 
+  it.effect("lag of a hundred is asked for together (it was four requests for each group)", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 3 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* send(10)
+        const groups = Array.from({ length: 100 }, (_, i) => `g${i}`)
+        for (const [i, group] of groups.entries())
+          yield* admin.alterGroupOffsets(group, [{ topic: "orders", partition: 0, offset: i % 10 }]).pipe(Admin.orFail)
+        const asked = yield* Effect.forEach(["DescribeGroups", "OffsetFetch", "ListOffsets"] as const, (api) =>
+          broker.inject(Fault.on(api).throttle(0))
+        )
+        const lags = yield* admin.groupLag([...groups, "nobody"])
+        assert.deepStrictEqual(
+          lags.slice(0, 100).map((one) => value(one).total),
+          groups.map((_, i) => 10 - (i % 10))
+        )
+        assert.strictEqual(codeOf(failure(lags[100])), codes.GROUP_ID_NOT_FOUND)
+        assert.deepStrictEqual(yield* Effect.forEach(asked, ({ hits }) => hits), [1, 1, 2])
+      })
+    )
+  )
+
   it.effect("lag counts what is not read yet, and not topics that are gone", () =>
     inCluster(
       { topics: [{ name: "orders", partitions: 3 }, "gone"] },

@@ -5,7 +5,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import type * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
-import type { GroupState, MemberDescription } from "./GroupKinds.ts"
+import type { GroupDescription, GroupState, MemberDescription } from "./GroupKinds.ts"
 import * as Groups from "./Groups.ts"
 import * as ListOffsets from "./ListOffsets.ts"
 import * as Offsets from "./Offsets.ts"
@@ -32,65 +32,109 @@ export interface GroupLag {
   readonly total: number
 }
 
-const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, one) => total + one, 0)
+/** What a group has committed, and what its members have. */
+interface Known {
+  readonly group: string
+  readonly state: GroupState
+  readonly offsets: ReadonlyArray<Offsets.GroupOffset>
+  readonly members: ReadonlyArray<MemberDescription>
+}
 
-const lagOf = (parts: Ask.Parts, group: string, options: ListOffsets.ListOffsetsOptions) =>
-  Effect.gen(function* () {
-    const [[found], offsets] = yield* Effect.all(
-      [
-        Groups.describeAll(parts, [group], options),
-        Effect.flatMap(Offsets.list(parts, [{ group }], options), ([one]) => Effect.fromResult(one!))
-      ],
-      { concurrency: "unbounded" }
-    )
-    // Old brokers do not describe a group that never had members, but committed.
-    const described =
-      Result.isFailure(found!) && offsets.length > 0 && Groups.isMissing(found.failure)
-        ? { state: "Empty", members: [] }
-        : yield* Effect.fromResult(found!)
-    const owners = new Map(
-      described.members.flatMap((member) => member.assignment.map((one) => [TopicPartition.key(one), member] as const))
-    )
-    const committed = new Map(offsets.map((one) => [TopicPartition.key(one), one.offset]))
-    const partitions = [
-      ...new Map(
-        [...offsets, ...described.members.flatMap(({ assignment }) => assignment)].map(({ partition, topic }) => [
-          TopicPartition.key({ topic, partition }),
-          { topic, partition }
-        ])
-      ).values()
-    ].sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1))
-    const ends = (at: "earliest" | "latest") =>
-      ListOffsets.resolve(
-        parts,
-        partitions.map((partition) => ({ ...partition, at })),
-        options
-      )
-    const [starts, lasts] = yield* Effect.all([ends("earliest"), ends("latest")], { concurrency: "unbounded" })
-    const lags: Array<PartitionLag> = []
-    for (const [i, partition] of partitions.entries()) {
-      const [start, end] = [starts[i]!, lasts[i]!]
+const known = (
+  group: string,
+  described: Ask.Answer<GroupDescription>,
+  committed: Ask.Answer<ReadonlyArray<Offsets.GroupOffset>>
+): Ask.Answer<Known> => {
+  if (Result.isFailure(committed)) return Result.fail(committed.failure)
+  const offsets = committed.success
+  if (Result.isSuccess(described)) {
+    const { members, state } = described.success
+    return Result.succeed({ group, state, offsets, members })
+  }
+  // Old brokers do not describe a group that never had members, but committed.
+  return offsets.length > 0 && Groups.isMissing(described.failure)
+    ? Result.succeed({ group, state: "Empty", offsets, members: [] })
+    : Result.fail(described.failure)
+}
+
+const byPlace = (a: TopicPartition.TopicPartition, b: TopicPartition.TopicPartition): number =>
+  a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1
+
+/** Each of them once. */
+const distinct = (
+  places: ReadonlyArray<TopicPartition.TopicPartition>
+): ReadonlyMap<string, TopicPartition.TopicPartition> =>
+  new Map(places.map(({ partition, topic }) => [TopicPartition.key({ topic, partition }), { topic, partition }]))
+
+const placesOf = ({ members, offsets }: Known): ReadonlyArray<TopicPartition.TopicPartition> => [
+  ...offsets,
+  ...members.flatMap(({ assignment }) => assignment)
+]
+
+/** Where partitions begin and end, by their keys. */
+type Ends = ReadonlyMap<
+  string,
+  { readonly start: Ask.Answer<ListOffsets.ListedOffset>; readonly end: Ask.Answer<ListOffsets.ListedOffset> }
+>
+
+const lagOf = (one: Known, ends: Ends): Ask.Answer<GroupLag> => {
+  const owners = new Map(
+    one.members.flatMap((member) => member.assignment.map((place) => [TopicPartition.key(place), member] as const))
+  )
+  const committed = new Map(one.offsets.map((place) => [TopicPartition.key(place), place.offset]))
+  const lags: Array<PartitionLag> = []
+  for (const [key, place] of distinct(placesOf(one))) {
+    const { end, start } = ends.get(key)!
+    if (Result.isFailure(end)) {
       // What was committed for a topic that is gone is behind nothing.
-      if (Result.isFailure(end) && end.failure.reason._tag === "UnknownTopic") continue
-      const last = (yield* Effect.fromResult(end)).offset ?? 0
-      const at = committed.get(TopicPartition.key(partition))
-      lags.push({
-        ...partition,
-        committed: at,
-        start: (yield* Effect.fromResult(start)).offset ?? 0,
-        end: last,
-        lag: at === undefined ? undefined : Math.max(0, last - at),
-        member: owners.get(TopicPartition.key(partition))
-      })
+      if (end.failure.reason._tag === "UnknownTopic") continue
+      return Result.fail(end.failure)
     }
-    return { group, state: described.state, partitions: lags, total: sum(lags.map(({ lag }) => lag ?? 0)) }
-  })
+    if (Result.isFailure(start)) return Result.fail(start.failure)
+    const last = end.success.offset ?? 0
+    const at = committed.get(key)
+    lags.push({
+      ...place,
+      committed: at,
+      start: start.success.offset ?? 0,
+      end: last,
+      lag: at === undefined ? undefined : Math.max(0, last - at),
+      member: owners.get(key)
+    })
+  }
+  lags.sort(byPlace)
+  const total = lags.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
+  return Result.succeed({ group: one.group, state: one.state, partitions: lags, total })
+}
 
 export const lag = (
   parts: Ask.Parts,
   groups: ReadonlyArray<string>,
   options: ListOffsets.ListOffsetsOptions = {}
 ): Ask.Answers<GroupLag> =>
-  Array.isArray(groups)
-    ? Effect.forEach(groups, (group) => Effect.result(lagOf(parts, group, options)), { concurrency: 16 })
-    : Effect.fail(Failure.mistakes(Check.list("groups", groups)))
+  Effect.gen(function* () {
+    const [noList] = Check.list("groups", groups)
+    if (noList !== undefined) return yield* Failure.mistakes([noList])
+    const [described, offsets] = yield* Effect.all(
+      [
+        Groups.describeAll(parts, groups, options),
+        Offsets.list(
+          parts,
+          groups.map((group) => ({ group })),
+          options
+        )
+      ],
+      { concurrency: "unbounded" }
+    )
+    const all = groups.map((group, i) => known(group, described[i]!, offsets[i]!))
+    const places = distinct(all.flatMap((one) => (Result.isSuccess(one) ? placesOf(one.success) : [])))
+    const ask = (at: "earliest" | "latest") =>
+      ListOffsets.resolve(
+        parts,
+        Array.from(places.values(), (place) => ({ ...place, at })),
+        options
+      )
+    const [starts, lasts] = yield* Effect.all([ask("earliest"), ask("latest")], { concurrency: "unbounded" })
+    const ends: Ends = new Map(Array.from(places.keys(), (key, i) => [key, { start: starts[i]!, end: lasts[i]! }]))
+    return all.map((one) => (Result.isSuccess(one) ? lagOf(one.success, ends) : Result.fail(one.failure)))
+  })
