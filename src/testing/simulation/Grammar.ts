@@ -20,7 +20,7 @@ const themes: ReadonlyArray<readonly [weight: number, theme: Theme]> = [
     {
       minutes: [2, 4],
       mishaps: [3, 10],
-      weights: { leave: 8, stop: 5, interrupt: 5, storm: 2, crash: 5, freeze: 5, groupFault: 8 }
+      weights: { leave: 8, stop: 5, interrupt: 5, storm: 2, crash: 5, freeze: 5, groupFault: 8, resubscribe: 5 }
     }
   ],
   [
@@ -117,7 +117,8 @@ const around: ReadonlyArray<Kind> = [
   "moveLeader",
   "moveCoordinator",
   "lag",
-  "freeze"
+  "freeze",
+  "setClock"
 ]
 
 /** The script of what happens around a program, which is the process `program`: to its cluster and its network. */

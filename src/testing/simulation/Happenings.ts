@@ -142,6 +142,17 @@ const mishaps = {
   commit: ofMember((member, at, _, { choose, topics }) => [
     { at, do: "commit", member, ...partitionOf(choose, topics), back: choose.below(5) }
   ]),
+  resubscribe: ofMember((member, at, lasts, { choose, topics }) => [
+    { at, do: "resubscribe", member, topic: choose.of(topics).name, for: lasts }
+  ]),
+  setClock: ({ choose, clients }, at) => [
+    {
+      at,
+      do: "setClock",
+      client: choose.of(clients),
+      by: choose.of([-3_600_000, -5000, -500, 500, 2000, 9000, 3_600_000])
+    }
+  ],
   slow: ({ choose, topics }, at, lasts) => [
     {
       at,
@@ -187,6 +198,8 @@ const usual: { readonly [K in Kind]: number } = {
   pause: 1,
   seek: 1,
   commit: 0.7,
+  resubscribe: 1,
+  setClock: 0.5,
   slow: 2,
   closeProducer: 0.7,
   flush: 0.5

@@ -1,9 +1,11 @@
 /** The consumers of a simulation: they join, read in their way, leave, fail, and come again as their process would. */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as Consumer from "../../Consumer.ts"
 import * as Offset from "../../Offset.ts"
@@ -28,6 +30,8 @@ interface Member {
   alive: boolean
   life: Life | undefined
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** It has left. */
+  readonly over: Deferred.Deferred<void>
 }
 
 export class Members {
@@ -68,10 +72,14 @@ export class Members {
       const { now, timeline } = this.world
       const reader = readerOf(spec)
       if (!this.isRead(reader)) timeline.disturb({ from: this.idleSince.get(reader) ?? 0, to: now, group: reader })
-      const member: Member = { spec, alive: true, life: undefined, fiber: undefined }
+      const last = this.members.get(name)
+      const member: Member = { spec, alive: true, life: undefined, fiber: undefined, over: Deferred.makeUnsafe() }
       this.members.set(name, member)
       this.disturb(spec)
-      return Effect.map(Effect.forkIn(this.live(member), this.world.scope), (fiber) => {
+      // Two at a time of one instance id are a mistake: what the first holds is the second's at once.
+      const isClosing = spec.instanceId !== undefined && last?.life?.process.alive === true
+      const living = isClosing ? Effect.andThen(Deferred.await(last.over), this.live(member)) : this.live(member)
+      return Effect.map(Effect.forkIn(living, this.world.scope), (fiber) => {
         member.fiber = fiber
       })
     })
@@ -183,7 +191,7 @@ export class Members {
         if (life.consumer === undefined && member.fiber !== undefined) yield* Fiber.interrupt(member.fiber)
         yield* Fiber.await(closing)
       })
-    })
+    }).pipe(Effect.ensuring(Deferred.succeed(member.over, undefined)))
   }
 
   private of(name: string): Member | undefined {
@@ -272,6 +280,33 @@ export class Members {
     const places = partitions.map((partition) => ({ topic, partition }))
     for (const place of places) this.world.disturb(lasts, { group: readerOf(this.of(name)!.spec), ...place })
     return Effect.andThen(consumer.pause(places), Effect.andThen(Effect.sleep(lasts), consumer.resume(places)))
+  }
+
+  resubscribe({ for: lasts, member: name, topic }: Script.StepOf<"resubscribe">): Effect.Effect<void> {
+    const member = this.of(name)
+    const life = member?.life
+    const consumer = life?.consumer
+    const others = member?.spec.topics.filter((one) => one !== topic) ?? []
+    if (member === undefined || life === undefined || consumer === undefined || others.length === 0) return Effect.void
+    const { enter, topics } = member.spec
+    if (enter === "assign") return Effect.void
+    // Where a topic is not there it is asked for again, as a program would that wants it.
+    const to = (names: ReadonlyArray<string>) =>
+      Effect.suspend(() => {
+        this.disturb(member.spec)
+        return consumer.resubscribe(enter === "pattern" ? Reading.patternOf(names) : names)
+      }).pipe(
+        Effect.retry({ schedule: Schedule.spaced("1 second"), while: () => member.alive && member.life === life }),
+        Effect.ignore
+      )
+    this.world.disturb(lasts, { group: readerOf(member.spec), topic })
+    const both = Effect.andThen(to(others), Effect.andThen(Effect.sleep(lasts), to(topics)))
+    return Effect.asVoid(this.world.work(life.process, both))
+  }
+
+  /** The wall clock of a process was set: what has slept, for all that it knows, has lost its session. */
+  clockSet(process: Process): void {
+    for (const { life, spec } of this.members.values()) if (life?.process === process) this.disturb(spec)
   }
 
   seek({ back, member, partition, topic }: Script.StepOf<"seek">): Effect.Effect<void> {

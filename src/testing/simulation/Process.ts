@@ -29,6 +29,8 @@ export class Process {
   /** Timers that have begun and not ended. */
   sleepers = 0
   private still = 0
+  /** What its wall clock shows beyond the time. */
+  private ahead = 0
   /** When it went on the last time, after it had stood still. */
   wokenAt = -Infinity
   private woken: Array<() => void> = []
@@ -72,15 +74,26 @@ export class Process {
     wake()
   }
 
+  /** Sets the wall clock; the monotonic one goes on. */
+  setClock(by: number): void {
+    this.ahead += by
+  }
+
   private readonly thawed: Effect.Effect<void> = Effect.callback((resume) => {
     if (!this.isStill) return resume(Effect.void)
     this.woken.push(() => resume(Effect.void))
   })
 
-  /** Sleeps in the time of this process: not while it stands still. */
+  /** Its wall clock may be set, and it sleeps in the time of this process: not while it stands still. */
   private clockOf(clock: Clock.Clock): Clock.Clock {
+    const millis = () => clock.currentTimeMillisUnsafe() + this.ahead
+    const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(this.ahead) * 1_000_000n
     return {
       ...clock,
+      currentTimeMillisUnsafe: millis,
+      currentTimeMillis: Effect.sync(millis),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
       sleep: (duration) =>
         Effect.callback<void>((resume) => {
           const millis = Duration.toMillis(duration)

@@ -40,6 +40,10 @@ const membershipOf = (spec: Script.Member) => {
 /** How soon members hear of topics and partitions that were not there. */
 export const metadataMaxAge = 20_000
 
+/** What matches these topics, and no others. */
+export const patternOf = (names: ReadonlyArray<string>): RegExp =>
+  new RegExp(`^(${names.map((name) => name.replaceAll(".", "\\.")).join("|")})$`)
+
 /** The consumer of a member, watched. */
 export const consumer = (world: World, spec: Script.Member) => {
   const { oracle } = world
@@ -74,7 +78,7 @@ export const consumer = (world: World, spec: Script.Member) => {
       // Topics of bytes: what is read of them is the same.
       return oracle.subscribePattern({
         ...ofGroup,
-        pattern: new RegExp(`^(${spec.topics.map((name) => name.replaceAll(".", "\\.")).join("|")})$`)
+        pattern: patternOf(spec.topics)
       }) as unknown as ReturnType<typeof oracle.subscribe<typeof topics>>
     case "assign":
       return oracle.assign({

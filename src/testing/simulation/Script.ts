@@ -167,6 +167,10 @@ export const Step = Schema.Union([
   step("seek", { member: Name, topic: Name, partition: Int, back: maybe(Int) }),
   /** By hand, so many records below its position. */
   step("commit", { member: Name, topic: Name, partition: Int, back: Int }),
+  /** It reads all of its topics but one, and after so long all of them again. */
+  step("resubscribe", { member: Name, topic: Name, for: Millis }),
+  /** The wall clock of a process is set: so many milliseconds forwards, or back. */
+  step("setClock", { client: Name, by: Int }),
   /** Handlers of a topic, or of one partition, take so long. */
   step("slow", { topic: Name, partition: maybe(Int), takes: Millis, for: Millis }),
   // ── the cluster's life

@@ -44,6 +44,14 @@ const freeze = ({ members, world }: Actors, step: Script.StepOf<"freeze">): Effe
     )
   })
 
+const setClock = ({ members, world }: Actors, { by, client }: Script.StepOf<"setClock">): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const process = world.living(client)
+    if (process === undefined) return
+    process.setClock(by)
+    members.clockSet(process)
+  })
+
 /** Partitions and groups that need a broker, for as long as it is not to be had, are disturbed. */
 const without = (
   { members, world }: Actors,
@@ -237,6 +245,10 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
       return members.seek(step)
     case "commit":
       return members.commit(step)
+    case "resubscribe":
+      return members.resubscribe(step)
+    case "setClock":
+      return setClock(actors, step)
     case "slow":
       return Effect.sync(() => void world.slow.push(step))
     case "down":

@@ -62,6 +62,45 @@ describe("a simulation", () => {
     })
   )
 
+  const ofTwoTopics = (steps: string) =>
+    Effect.flatMap(
+      Simulation.parse(`simulation seed=2
+cluster brokers=1
+topic t0 partitions=1 replicas=1
+topic t1 partitions=1 replicas=1
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0,t1] enter=subscribe from=earliest protocol=classic way=run sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s
+ 0.000 join member=m1
+ 1.000 send producer=p1 topic=t1 count=1 how=send keys=0 bytes=12
+${steps}`),
+      Simulation.run
+    )
+
+  it.live("lets a member read without a topic for a while", () =>
+    Effect.gen(function* () {
+      const { history, problems } = yield* ofTwoTopics(`  5.000 resubscribe member=m1 topic=t1 for=60s
+ 20.000 send producer=p1 topic=t1 count=1 how=send keys=0 bytes=12
+ 30.000 send producer=p1 topic=t0 count=1 how=send keys=0 bytes=12`)
+      assert.deepStrictEqual(problems, [])
+      const handled = history.flatMap((event) => (event._tag === "HandlerBegan" ? [event.topic] : []))
+      assert.deepStrictEqual(handled, ["t1", "t0", "t1"])
+    })
+  )
+
+  it.live("sets the wall clock of a process: a leap forwards may be a sleep, and one back is nothing", () =>
+    Effect.gen(function* () {
+      const isLost = (by: number) =>
+        Effect.map(ofTwoTopics(`  5.000 setClock client=c2 by=${by}`), ({ history, problems }) => {
+          assert.deepStrictEqual(problems, [])
+          return history.some(({ _tag }) => _tag === "Lost")
+        })
+      assert.isTrue(yield* isLost(3_600_000))
+      assert.isFalse(yield* isLost(-3_600_000))
+    })
+  )
+
   it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
     Effect.gen(function* () {
       const script = yield* Simulation.parse(`simulation seed=1
