@@ -41,7 +41,7 @@ const workers = number("workers", Math.min(2, availableParallelism()))
 const only = text("only")?.split(",")
 const results = text("results") ?? Path.join(root, ".cache/mutants.jsonl")
 
-/** The tests that mirror a folder: those of the folder, and those of the modules that it stands behind. */
+/** The tests that mirror a folder: its own, and then those of the modules that it stands behind. */
 const testsOf: { readonly [folder: string]: ReadonlyArray<string> } = {
   produce: ["test/produce", "test/Producer"],
   fetch: ["test/fetch", "test/Consumer.partitions", "test/Consumer.contract"],
@@ -89,6 +89,9 @@ if (process.argv.includes("--table")) {
 
 // ── one mutant
 
+/** Ends each program that is under way, with what it has started. */
+const running = new Set<() => void>()
+
 /** Runs a program with so many seconds of the processor, and a bound on time where it does nothing at all. */
 const run = (dir: string, seconds: number, args: ReadonlyArray<string>) =>
   new Promise<{ readonly code: number | null; readonly out: string }>((resolve) => {
@@ -103,12 +106,14 @@ const run = (dir: string, seconds: number, args: ReadonlyArray<string>) =>
     child.stdout.on("data", add)
     child.stderr.on("data", add)
     const end = () => {
+      running.delete(end)
       try {
         process.kill(-child.pid!, "SIGKILL")
       } catch {
         // It has ended.
       }
     }
+    running.add(end)
     const bound = setTimeout(end, seconds * 30_000)
     child.on("close", (code) => {
       clearTimeout(bound)
@@ -142,11 +147,11 @@ const bySimulator = async (dir: string): Promise<Verdict> => {
   }
 }
 
-const byTests = async (dir: string, folder: string): Promise<Verdict> => {
+const byTests = async (dir: string, tests: string): Promise<Verdict> => {
   const report = Path.join(dir, "report.json")
   Fs.rmSync(report, { force: true })
   const options = ["--bail", "1", "--maxWorkers", "1", "--no-isolate", "--reporter", "json", "--outputFile", report]
-  const { code, out } = await run(dir, 200, ["node_modules/vitest/vitest.mjs", "run", ...options, ...testsOf[folder]!])
+  const { code, out } = await run(dir, 200, ["node_modules/vitest/vitest.mjs", "run", ...options, tests])
   if (code === 0) return { by: undefined, seeds: 0, what: "" }
   const failed = Fs.existsSync(report)
     ? (JSON.parse(Fs.readFileSync(report, "utf8")).testResults as ReadonlyArray<any>).flatMap((file) =>
@@ -161,8 +166,11 @@ const byTests = async (dir: string, folder: string): Promise<Verdict> => {
 const look = async (dir: string, folder: string): Promise<Verdict> => {
   const first = await bySimulator(dir)
   if (first.by !== undefined) return first
-  const second = await byTests(dir, folder)
-  return { ...second, seeds: first.seeds }
+  for (const tests of testsOf[folder]!) {
+    const verdict = await byTests(dir, tests)
+    if (verdict.by !== undefined) return { ...verdict, seeds: first.seeds }
+  }
+  return first
 }
 
 // ── all of them
@@ -193,8 +201,10 @@ chosen.sort((a, b) => share(a) - share(b))
 console.log(`${chosen.length} of ${mutants.length} mutants, each on ${seeds} scripts from ${from} on`)
 Fs.mkdirSync(Path.dirname(results), { recursive: true })
 const copies: Array<string> = []
-const end = () => copies.forEach((dir) => Fs.rmSync(dir, { recursive: true, force: true }))
-process.on("exit", end)
+process.on("exit", () => {
+  for (const end of running) end()
+  for (const dir of copies) Fs.rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
+})
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1))
 
 let next = 0

@@ -54,14 +54,14 @@ export const balance = of("balance", {
     [
       "freed-unheard",
       "a claim that is freed is taken only when its time has come",
-      "return look({ ...state, attempt: Math.max(0, state.attempt - 1) })",
+      "return look({ ...state, ...notWaiting, attempt: Math.max(0, state.attempt - 1) })",
       "return nothing(state)"
     ],
     [
       "waits-grow-over-balances",
       "the waits for claims of one balance count for the next",
-      "state.stopping ? retire(state) : look({ ...state, attempt: 0, waited: 0, told: false })",
-      "state.stopping ? retire(state) : look({ ...state, told: false })"
+      "const begin = (state: State): Step => lookAgain({ ...state, ...fresh })",
+      "const begin = (state: State): Step => lookAgain({ ...state, ...notWaiting })"
     ],
     [
       "vanished-claim-kept",

@@ -305,8 +305,8 @@ export const produce = of("produce", {
     [
       "told-are-sent",
       "what was told to have failed is sent all the same",
-      "handedOver = request.batches.filter((batch) => !batch.told)",
-      "handedOver = request.batches"
+      'handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")',
+      'handedOver = request.batches.filter(({ queue }) => queue.restart !== "foreign")'
     ]
   ],
   "Handover.ts": [
