@@ -95,3 +95,21 @@ it.effect("a link that takes nothing is given up", () =>
     assert.isFalse(session.isOpen)
   })
 )
+
+it.effect("the time of a request does not count while it waits in line", () =>
+  Effect.gen(function* () {
+    const { session } = yield* slowLink
+    const exchange = Effect.as(Effect.sleep(900), undefined)
+    session.ready({ due: 0, expires: 0, prepare: Effect.succeed(exchange) })
+    const sending = yield* Effect.forkChild(Effect.exit(session.send(Metadata, () => ({ topics: [] }), {})), {
+      startImmediately: true
+    })
+    yield* TestClock.adjust(900)
+    yield* TestClock.adjust(900)
+    assert.isTrue(session.isOpen, "it was written 900 ms ago")
+    assert.isUndefined(sending.pollUnsafe())
+    yield* TestClock.adjust(100)
+    assert.isFalse(session.isOpen)
+    assert.isTrue(Exit.isFailure(yield* Fiber.join(sending)))
+  })
+)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Logger, Schedule } from "effect"
+import { Clock, Deferred, Effect, Exit, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import type { Cluster } from "../../src/Cluster.ts"
 import * as Backoff from "../../src/Backoff.ts"
@@ -44,6 +44,32 @@ describe("an engine", () => {
       for (let i = 0; i < 60; i++) yield* TestClock.adjust("100 millis")
       const gaps = asked.slice(1).map((at, i) => at - asked[i]!)
       assert.deepStrictEqual(gaps, [2000, 2000])
+      yield* loop.end
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("does not take an answer that was asked for before a doubt for the answer to it", () =>
+    Effect.gen(function* () {
+      const answers: Array<Deferred.Deferred<void>> = []
+      const topics = () =>
+        Effect.suspend(() => {
+          const answer = Deferred.makeUnsafe<void>()
+          answers.push(answer)
+          return Effect.as(Deferred.await(answer), [])
+        })
+      const known = () => ({ partitions: [{ leader: 1 }, { leader: 1 }] })
+      const parts = { topics, known, doubtLeader: () => {} } as unknown as Partial<Cluster["Service"]>
+      const loop = yield* Loop.make(cluster(parts), () => undefined)
+      loop.refresh("t", 0)
+      yield* TestClock.adjust(1)
+      loop.refresh("t", 1)
+      Deferred.doneUnsafe(answers[0]!, Exit.void)
+      yield* TestClock.adjust("10 seconds")
+      assert.isUndefined(loop.leaderOf("t", 1))
+      assert.lengthOf(answers, 2)
+      Deferred.doneUnsafe(answers[1]!, Exit.void)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(loop.leaderOf("t", 1), 1)
       yield* loop.end
     }).pipe(Effect.scoped)
   )

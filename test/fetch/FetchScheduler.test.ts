@@ -342,6 +342,53 @@ describe("the fetch scheduler", () => {
     assert.strictEqual(scheduler.room(parts[0], 32 << 20), 0)
   })
 
+  it("has for the next request what the last one had reserved, however it ended", () => {
+    const scheduler = new FetchScheduler<Part>(
+      { bufferBytes: 4 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
+      () => () => 0
+    )
+    scheduler.add(Object.assign(new Part(1, "read"), { isNew: false }))
+    const request = () => scheduler.look(0, 0, () => 1).requests[0]!
+    const first = request()
+    assert.isAbove(first.reserved, 0)
+    for (let i = 0; i < 100; i++) {
+      const next = i === 0 ? first : request()
+      assert.strictEqual(next.reserved, first.reserved)
+      if (i % 3 === 0) scheduler.answered(next, "gave", 0)
+      else if (i % 3 === 1) scheduler.failed(next, 0)
+      else scheduler.cancelled(next)
+    }
+  })
+
+  // An idle long poll reserved all there was: with default settings partitions beyond some were never fetched.
+  it("leaves nearly all of the pool where a request is held for what may come", () => {
+    const scheduler = new FetchScheduler<Part>(
+      { bufferBytes: 8 << 20, maxPartitionBytes: 1 << 20, maxBytes: 52_428_800, maxWait: 500 },
+      delays
+    )
+    const [idle, behind] = [1, 2].map((at) => Object.assign(new Part(at, "read"), { isNew: false, isBehind: at === 2 }))
+    scheduler.add(idle!)
+    scheduler.add(behind!)
+    const [held, brings] = scheduler.look(0, 0, ({ at }) => at).requests
+    assert.deepStrictEqual([held!.slots, brings!.slots], [[idle!], [behind!]])
+    assert.isAtMost(held!.reserved, (4 << 20) / 8)
+    assert.strictEqual(brings!.partitionBytes, 1 << 20)
+    assert.isAtLeast(brings!.reserved, 1 << 20)
+  })
+
+  it("does not ask for a partition that holds as much as it may, until some of that is read", () => {
+    const scheduler = new FetchScheduler<Part>(
+      { bufferBytes: 64 << 20, maxPartitionBytes: 1000, maxBytes: 1 << 20, maxWait: 500 },
+      delays
+    )
+    const part = Object.assign(new Part(1, "read"), { isNew: false })
+    scheduler.add(part)
+    scheduler.count(part, 1000)
+    assert.lengthOf(scheduler.look(0, 0, () => 1).requests, 0)
+    scheduler.count(part, -1)
+    assert.lengthOf(scheduler.look(0, 0, () => 1).requests, 1)
+  })
+
   it("does not leave a batch that is larger than the answer behind a backlog for ever", () => {
     const parts: ReadonlyArray<Kind> = ["read", "read"]
     const random = randomOf(1)

@@ -110,6 +110,45 @@ describe("ClassicMember", () => {
     )
   })
 
+  it("is not moved by an answer of an earlier round", () => {
+    const again = () => {
+      const m = member().at(0).tell({ _tag: "RoundFailed", round: 1, error: unreachable })
+      m.at(m.deadline!)
+      assert.deepStrictEqual([m.tags, m.round], [["Join"], 2])
+      return m
+    }
+    const round = 1
+    const sentAt = 0
+    const joined = { _tag: "Joined", round, sentAt, memberId: "old", generation: 7, protocol: "range" } as const
+    const led = [{ memberId: "m", instanceId: null, metadata: new Uint8Array() }]
+    const all: ReadonlyArray<readonly [Driven, ReadonlyArray<ClassicMember.Event>]> = [
+      [
+        again(),
+        [
+          { ...joined, members: undefined },
+          { _tag: "JoinRefused", round, code: 30, memberId: "" },
+          { _tag: "RoundFailed", round, error: refused }
+        ]
+      ],
+      [again().joined(2, led), [{ _tag: "Distributed", round, protocol: "range", assignments: [] }]],
+      [
+        again().joined(2),
+        [
+          { _tag: "Synced", round, sentAt, partitions: p(9) },
+          { _tag: "SyncRefused", round, code: 30 },
+          { _tag: "Unreadable", round, error: unreachable }
+        ]
+      ],
+      [again().joined(2).synced(0).tell({ _tag: "Outdated" }), [{ _tag: "Released", round }]]
+    ]
+    for (const [m, events] of all)
+      for (const event of events) {
+        const { state } = m
+        m.tell(event)
+        assert.deepStrictEqual([m.state, m.tags], [state, []], event._tag)
+      }
+  })
+
   it("beats its heart every interval, counted from when the last one was sent", () => {
     const m = member().stable()
     assert.strictEqual(m.deadline, 3_000)

@@ -34,6 +34,25 @@ const leaderAfter = (...answers: ReadonlyArray<ReturnType<typeof told>>) => {
   return state.topic("t")!.partitions[0]!.leader
 }
 
+describe("a broker at an address that cannot be", () => {
+  const at = (port: number) =>
+    Metadata.Response.schema.make({ brokers: [{ nodeId: 1, host: "b", port }], topics: [] } as never) as ReturnType<
+      typeof told
+    >
+
+  it("is where it was before, or nowhere", () => {
+    const state = new MetadataState()
+    assert.lengthOf(state.learnCluster(at(70_000)).impossible, 1)
+    assert.deepStrictEqual(state.nodes, [])
+    state.learnCluster(at(9092))
+    assert.lengthOf(state.learnCluster(at(-1)).impossible, 1)
+    assert.deepStrictEqual(
+      state.nodes.map(({ port }) => port),
+      [9092]
+    )
+  })
+})
+
 describe("metadata that goes back", () => {
   it("to an older leader epoch of the same topic never wins, with topic ids or without", () => {
     for (const id of [Wire.zeroUuid, ids[0]]) {
@@ -44,6 +63,15 @@ describe("metadata that goes back", () => {
     // Where one of several brokers is too old to know ids.
     assert.strictEqual(leaderAfter(told(1, 5, ids[0]), told(2, 4)), 1)
     assert.strictEqual(leaderAfter(told(1, 5, ids[0]), told(2, 4), told(3, 4, ids[0])), 1)
+  })
+
+  it("is not believed of another answer that names a leader, either (KIP-951)", () => {
+    const state = new MetadataState()
+    learn(state, told(1, 5))
+    for (const epoch of [4, 5]) assert.isUndefined(state.moved("t", 0, 2, epoch))
+    assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 1)
+    assert.isDefined(state.moved("t", 0, 2, 6))
+    assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 2)
   })
 
   it("is another topic where its id is another, or where it had gone in between", () => {

@@ -123,6 +123,38 @@ describe("Accumulator", () => {
     assert.strictEqual(queue!.batchBytes, 800)
   })
 
+  it("what is with the old leader has its end before anything goes to the new one", () => {
+    const { accumulator, delivery, end, establish, next } = setUp()
+    establish()
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
+    const [first] = next(0)
+    accumulator.append("t", 0, records(1), delivery("b"), 0)
+    accumulator.flush()
+    const atNewLeader = () =>
+      accumulator.drain(0, { ...healthy, leaderOf: () => 2 }).requests.flatMap(({ batches }) => batches)
+    assert.deepStrictEqual(atNewLeader(), [])
+    end(first!, refused(notLeader), 0)
+    assert.strictEqual(atNewLeader()[0], first)
+  })
+
+  it("nothing goes to a topic that was made again beside what was sent to the old one", () => {
+    const { accumulator, delivery, end } = setUp()
+    const drained = (id: string) =>
+      accumulator.drain(0, { ...healthy, idOf: () => id } as never).requests.flatMap(({ batches }) => batches)
+    const send = (name: string) => {
+      accumulator.append("t", 0, records(1), delivery(name), 0)
+      accumulator.flush()
+    }
+    send("a")
+    end(drained("old")[0]!, appended(0), 0)
+    send("b")
+    const [second] = drained("old")
+    send("c")
+    assert.deepStrictEqual(drained("new"), [])
+    end(second!, refused(notLeader), 0)
+    assert.strictEqual(drained("new")[0], second)
+  })
+
   it("a topic that was made again has batches of the setting's size", () => {
     const { accumulator, delivery, end, next } = setUp({ batchBytes: 800, maxInFlight: 1 })
     accumulator.append("t", 0, records(70), delivery("a"), 0)

@@ -62,6 +62,25 @@ describe("TransactionMachine", () => {
     assert.deepStrictEqual(one.tags, ["Tell"])
   })
 
+  it("aborts what was to be committed where a partition that it waited for is refused", () => {
+    const ending = () =>
+      driven()
+        .open()
+        .tell({ _tag: "Wanted", partitions: ["t-0"] })
+        .end()
+    const refusals = [
+      { _tag: "PartitionsAnswered", code: codes.TOPIC_AUTHORIZATION_FAILED, isLost: false },
+      { _tag: "PartitionsUnanswered", error: unreachable, isLost: false }
+    ] as const
+    for (const refused of refusals) {
+      const one = ending().tell(refused)
+      assert.deepStrictEqual(one.tags, ["FailRecords", "EndTxn"])
+      assert.isFalse(one.state.commits)
+      assert.notInclude(one.answered(codes.NONE).told, "end: ok")
+    }
+    assert.isTrue(ending().tell({ _tag: "PartitionsAnswered", code: 0, isLost: false }).state.commits)
+  })
+
   it("asks the coordinator nothing for a transaction in which nothing was sent", () => {
     const one = driven().open().end()
     assert.deepStrictEqual(one.told, ["end: ok"])
@@ -167,6 +186,14 @@ describe("TransactionMachine", () => {
       one.end().answered(codes.NONE)
       assert.deepStrictEqual(one.told, ["end: ok"])
       assert.deepStrictEqual(one.tell({ _tag: "Begin" }).tags, ["Init"])
+    }
+  )
+
+  it.each(["PartitionsUnanswered", "GroupUnanswered", "OffsetsUnanswered"] as const)(
+    "raises the epoch to abort, where a request without an answer may still arrive: %s",
+    (_tag) => {
+      const one = driven().open().added().tell({ _tag, error: unreachable, isLost: true })
+      assert.deepStrictEqual(one.end().tags, ["Init"])
     }
   )
 
