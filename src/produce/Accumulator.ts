@@ -268,7 +268,6 @@ export class Accumulator {
     // Adaptive linger: with nothing under way to the broker a batch goes at once, else it waits for company until it is
     // full, or `linger` has passed, or an answer frees the way.
     if (inFlight === 0 || company || batch.closed || batch.attempts > 0 || waiting >= minQueued) return now
-    if (batch.generation < this.#ledger.flushes.generation) return now
     // Not beyond half of the time that it has, whatever `linger` says.
     return Math.min(batch.createdAt + linger, (batch.createdAt + batch.deadline) / 2)
   }

@@ -41,7 +41,7 @@ export interface Batch {
   deadline: number
   /** The one topic that it is for, where its name is not enough. */
   readonly topicId: string | undefined
-  /** Flushes that were asked for before it was made: one that is older than the accumulator's does not linger. */
+  /** Flushes that were asked for before it was made. */
   readonly generation: number
   /** Records that were withdrawn and are still in `records`. */
   withdrawn: number

@@ -65,7 +65,7 @@ export const produce = of("produce", {
     [
       "flush-lingers",
       "a flush waits for linger",
-      "if (batch.generation < this.#ledger.flushes.generation) return now",
+      "for (const { batches } of this.#ledger.active) batches[batches.length - 1]!.closed = true",
       ""
     ],
     [
