@@ -69,21 +69,23 @@ const current = (mutant: Mutant): Result | undefined => {
 }
 
 if (process.argv.includes("--table")) {
-  const cell = (words: string) => words.replaceAll("|", "\\|").replaceAll("\n", " ")
+  const cell = (words: string) => words.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("\n", " ")
   const shortened = (words: string) => (words.length > 110 ? `${words.slice(0, 109)}…` : words)
-  console.log("| mutant | what it breaks | caught by |\n|---|---|---|")
-  for (const mutant of mutants) {
-    const result = current(mutant)
-    const caught =
-      result === undefined
-        ? "not run"
-        : result.by === undefined
-          ? `**survives** ${result.seeds} scripts and the tests`
-          : result.by === "simulator"
-            ? `simulator, script ${result.seeds}: ${shortened(result.what)}`
-            : `test: ${shortened(result.what)}`
-    console.log(`| ${mutant.name} | ${cell(mutant.breaks)} | ${cell(caught)} |`)
+  const how = ({ by, seeds, what }: Result): string => {
+    if (by === undefined) return `**survives** ${seeds} scripts and the tests`
+    return by === "simulator" ? `simulator, script ${seeds}: ${shortened(what)}` : `test: ${shortened(what)}`
   }
+  const found = mutants.flatMap((mutant) => {
+    const result = current(mutant)
+    return result === undefined ? [] : [{ mutant, result }]
+  })
+  const count = (by: Result["by"]) => found.filter(({ result }) => result.by === by).length
+  console.log(
+    `${new Date().toISOString().slice(0, 10)}: ${found.length} of ${mutants.length} were run; ${count("simulator")} are caught by the simulator, ${count("tests")} by tests, ${count(undefined)} survive.\n`
+  )
+  console.log("| mutant | what it breaks | caught by |\n|---|---|---|")
+  for (const { mutant, result } of found)
+    console.log(`| ${mutant.name} | ${cell(mutant.breaks)} | ${cell(how(result))} |`)
   process.exit(0)
 }
 

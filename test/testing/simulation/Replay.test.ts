@@ -38,7 +38,10 @@ member m1 client=c2 group=g1 topics=[t0,t1] enter=subscribe from=earliest protoc
  10.000 unclean topic=t1 partition=0 for=2s`
 ]
 
-describe("a simulation", () => {
+// Of a busy machine.
+const timeout = 240_000
+
+describe("a simulation", { timeout }, () => {
   it.live("runs the same way each time (I10): the same history, and the same bytes at the same time", () =>
     Effect.gen(function* () {
       for (const script of [...(yield* Effect.forEach(scripts, Simulation.parse)), Simulation.script(3)]) {
