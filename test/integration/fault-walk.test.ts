@@ -137,7 +137,8 @@ for (const version of versions) {
             })
             yield* Effect.forEach(members, (leave) => leave, { concurrency: "unbounded" })
 
-            const log = Load.numbered(yield* Kcat.consume({ bootstrap, topic: name }))
+            // another client, through the proxy as well
+            const log = Load.numbered(yield* Kcat.consume({ bootstrap: proxy.bootstrap, topic: name }))
             Load.assertAllThere(log, acknowledged.all)
             Load.assertOrder(log, partitions)
             const there = new Set(log.map(({ number }) => number))
