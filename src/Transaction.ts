@@ -241,10 +241,11 @@ export const make = Effect.fnUntraced(function* (
       }
     )
 
-  const producerOf = (begun: Begun) =>
+  /** Of one transaction: with its Scope, not with that of the layer, which is in the context as well. */
+  const producerOf = (begun: Begun, scope: Scope.Scope) =>
     ProducerImpl.make(producing, Effect.succeed(engine), (error) => {
       if (begun.isOpen) engine.refused(error)
-    }).pipe(Effect.provide(context))
+    }).pipe(Scope.provide(scope), Effect.provide(context))
 
   const bodyOf = <A, E, R>(
     begun: Begun,
@@ -269,7 +270,7 @@ export const make = Effect.fnUntraced(function* (
         const since = Backoff.monotonic(yield* Clock.Clock)
         const begun = begins({ engine, transport, transactionalId })
         const scope = yield* Scope.make()
-        const made = producerOf(begun).pipe(Scope.provide(scope))
+        const made = producerOf(begun, scope)
         // Whatever dies in it: the transaction is not left open.
         const exit = yield* Effect.exit(
           Effect.flatMap(made, (producer) =>

@@ -135,8 +135,11 @@ export const run = <E, R>({
           if (error === undefined) outcome = "committed"
           else if (error.reason._tag === "InDoubt") outcome = "doubt"
         })
-      const again = Effect.suspend(() => (outcome === "open" ? batch.back : Effect.void))
-      const { exit, isGivenUp } = yield* Effect.onInterrupt(atWork(batch, attempt(batch, ended)), () => again)
+      /** Nobody is here any more to take it again, or to find out about it. */
+      const left = Effect.suspend(() =>
+        outcome === "open" ? batch.back : outcome === "doubt" ? batch.leave : Effect.void
+      )
+      const { exit, isGivenUp } = yield* Effect.onInterrupt(atWork(batch, attempt(batch, ended)), () => left)
       const how = outcome as "open" | "committed" | "doubt"
       if (how === "committed") {
         failures = 0

@@ -83,11 +83,17 @@ export const make = Effect.fnUntraced(function* ({
     isAborting = how === "aborts"
     if (isAborting) aborting.fire()
   }
+  /** The Scope has begun to end: nothing begins, and nothing is committed any more. */
+  let isLeaving = false
+  const closedError = () => KafkaError.make({ _tag: "Closed", what: "producer", transactionalId })
+  const over = () => (isLeaving ? closedError() : notOpen())
+  const unlessLeaving = <A>(self: () => Effect.Effect<A, KafkaError.KafkaError>) =>
+    Effect.suspend(() => (isLeaving ? Effect.fail(closedError()) : self()))
+  const unanswered = () => ({ _tag: "Unanswered", error: over(), isLost: true }) as const
   /** What is asked of the coordinator is not waited for any more once it is aborted: that may still arrive. */
   const unlessAborting = <A>(
     self: Effect.Effect<CoordinatorRequests.Asked<A>>
-  ): Effect.Effect<CoordinatorRequests.Asked<A>> =>
-    Effect.raceFirst(self, Effect.as(aborting.await, { _tag: "Unanswered", error: notOpen(), isLost: true } as const))
+  ): Effect.Effect<CoordinatorRequests.Asked<A>> => Effect.raceFirst(self, Effect.map(aborting.await, unanswered))
 
   const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) => {
     const aborting = () => post({ _tag: "Aborting" })
@@ -219,7 +225,7 @@ export const make = Effect.fnUntraced(function* ({
   const closedTo = (): KafkaError.KafkaError | undefined => {
     const { error, failure, phase } = state()
     if (failure !== undefined || error !== undefined) return failure ?? error
-    return phase === "open" && !isEnding ? undefined : notOpen()
+    return phase === "open" && !isEnding && !isLeaving ? undefined : over()
   }
 
   /** Nothing is carried out any more. */
@@ -227,7 +233,7 @@ export const make = Effect.fnUntraced(function* ({
   const closed = new Signal(() => isClosed)
   const byClosing = (): Effect.Effect<never, KafkaError.KafkaError> => {
     const { commits, phase } = state()
-    const error = KafkaError.make({ _tag: "Closed", what: "producer", transactionalId })
+    const error = closedError()
     return Effect.fail(phase === "ending" && commits ? TransactionMachine.inDoubt(transactionalId, error) : error)
   }
 
@@ -276,7 +282,7 @@ export const make = Effect.fnUntraced(function* ({
       const budget = { name: "apiTimeout", millis: apiTimeout, waitingFor: `the offsets of group ${group}` }
       const cut = Effect.flatMap(aborting.await, () => {
         isLost = true
-        return Effect.fail(notOpen())
+        return Effect.fail(over())
       })
       return Effect.raceFirst(
         Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry),
@@ -301,20 +307,20 @@ export const make = Effect.fnUntraced(function* ({
 
   const abort = Effect.suspend(() => {
     setEnding("aborts")
-    engine.failAll(aborted(transactionalId))
+    engine.failAll(isLeaving ? closedError() : aborted(transactionalId))
     return inTurn(end(false))
   })
 
   const commit = Effect.andThen(
     engine.flush,
-    Effect.suspend(() => {
+    unlessLeaving(() => {
       setEnding("commits")
       return inTurn(end(true))
     })
   )
 
   const begin = Effect.suspend(() => {
-    const begun = Effect.suspend(() => {
+    const begun = unlessLeaving(() => {
       setEnding("no")
       return asked("begin", { _tag: "Begin" })
     })
@@ -324,10 +330,10 @@ export const make = Effect.fnUntraced(function* ({
   const initialize = whileOpen(asked("begin", { _tag: "Initialize" })).pipe(Effect.catch(namingWho))
 
   /** Leaves nothing open: neither what was begun, nor what nobody knows the end of. */
-  const leave = Effect.andThen(
+  const leave = Effect.sync(() => (isLeaving = true)).pipe(
     // What ends just now is waited for.
-    turn.withPermits(1)(Effect.void),
-    Effect.suspend(() => {
+    Effect.andThen(turn.withPermits(1)(Effect.void)),
+    Effect.flatMap(() => {
       const { contested, phase } = state()
       const isUnknown = phase === "doubt" || (phase === "new" && contested !== undefined)
       return phase === "open" ? abort : isUnknown ? initialize : Effect.void

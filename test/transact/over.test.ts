@@ -1,0 +1,102 @@
+/** What comes when a transaction, its process or its layer is over already: it is part of nothing, and keeps nothing. */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Deferred, Effect, Exit, Fiber, Result, Scope } from "effect"
+import { type KafkaError, Producer, Transaction } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { advanceUntil, bill, bills, fill, layerOf, ran, read, reasonOf, send, subscribed } from "./Helpers.ts"
+
+type Sends = (producer: Producer.Producer["Service"]) => Effect.Effect<unknown, KafkaError.KafkaError>
+
+const late = { value: "late", partition: 0 }
+
+const all = (results: ReadonlyArray<Result.Result<unknown, KafkaError.KafkaError>>) =>
+  Effect.forEach(results, Effect.fromResult)
+
+const ways: ReadonlyArray<readonly [how: string, sends: Sends]> = [
+  ["send", (producer) => producer.send(bills, late)],
+  ["offer", (producer) => Effect.flatten(producer.offer(bills, late))],
+  ["sendAll", (producer) => Effect.flatMap(producer.sendAll(bills, [late]), all)],
+  ["offerAll", (producer) => Effect.flatMap(Effect.flatten(producer.offerAll(bills, [late])), all)]
+]
+
+describe.each([1, 2] as const)("with transactions of version %s", (version) => {
+  const layer = layerOf(version)
+
+  it.effect.each(ways)("what is sent late is part of no other transaction (it was of the next): %s", ([, sends]) =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      let sent: Fiber.Fiber<Exit.Exit<unknown, KafkaError.KafkaError>> | undefined
+      const failing = Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* send("own")
+        sent = yield* Effect.forkDetach(Effect.exit(Effect.andThen(Deferred.await(gate), sends(producer))))
+        return yield* Effect.fail("no")
+      })
+      assert.strictEqual(reasonOf(yield* ran(failing)), "no")
+      const next = Effect.gen(function* () {
+        yield* send("a")
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual(reasonOf(yield* Fiber.join(sent!)), "Closed")
+        yield* send("b")
+      })
+      assert.strictEqual(reasonOf(yield* ran(next)), "ok")
+      assert.deepStrictEqual(yield* read(), ["a", "b"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("a layer keeps nothing of what has ended (it kept the producer of each transaction)", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const own = yield* advanceUntil(Scope.provide(Transaction.make({ transactionalId: "own" }), scope))
+      const held = () => (scope.state._tag === "Open" ? scope.state.finalizers?.size : undefined)
+      yield* advanceUntil(own.run(send("a")))
+      const before = held()
+      for (let i = 0; i < 10; i++) {
+        yield* advanceUntil(own.run(send("b")))
+        yield* advanceUntil(Effect.exit(own.run(Effect.andThen(send("c"), Effect.fail("no")))))
+      }
+      assert.strictEqual(held(), before)
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("the end of the layer is what a transaction fails with that is at work then", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const own = yield* advanceUntil(Scope.provide(Transaction.make({ transactionalId: "own" }), scope))
+      const begun = yield* Deferred.make<void>()
+      const gate = yield* Deferred.make<void>()
+      let sent: string | undefined
+      const body = Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* producer.send(bills, { value: "a", partition: 0 })
+        yield* Deferred.succeed(begun, undefined)
+        yield* Deferred.await(gate)
+        sent = reasonOf(yield* Effect.exit(producer.send(bills, { value: "b", partition: 1 })))
+      })
+      const running = yield* Effect.forkChild(own.run(body))
+      yield* advanceUntil(Deferred.await(begun))
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running))), "Closed")
+      assert.strictEqual(sent, "Closed")
+      assert.deepStrictEqual(yield* read(), [])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("a consumer whose process was left with a commit in doubt closes at once", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* advanceUntil(fill(0, 4))
+      const scope = yield* Scope.make()
+      const consumer = yield* advanceUntil(Scope.provide(subscribed(), scope))
+      const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const processing = yield* Effect.forkChild(Transaction.process(consumer, bill))
+      yield* advanceUntil(handle.await)
+      yield* advanceUntil(Fiber.interrupt(processing))
+      const since = yield* Clock.currentTimeMillis
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+      assert.isBelow((yield* Clock.currentTimeMillis) - since, 10_000)
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+})
