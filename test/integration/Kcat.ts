@@ -82,6 +82,63 @@ export const produce = (
     { input: records.map((record) => `${record.key ?? ""}\t${record.value}\n`).join("") }
   ).pipe(Effect.asVoid)
 
+/** A transaction of kcat's, which lasts for as long as its input. */
+export interface Open {
+  /** Hands records over. It reads blocks of some KiB: of a last one that is not full nothing is sent before its end. */
+  readonly write: (values: ReadonlyArray<string>) => Effect.Effect<void>
+  /** Ends its input: it commits. Gives how it has ended, and what it has said. */
+  readonly commit: Effect.Effect<string>
+  /** Ends it by SIGTERM: it aborts, or leaves that to whoever has its id next. */
+  readonly abort: Effect.Effect<string>
+  /** Ends it by SIGKILL: what it has begun is left open. */
+  readonly kill: Effect.Effect<string>
+  readonly freeze: Effect.Effect<void>
+  readonly thaw: Effect.Effect<void>
+}
+
+/** Begins a transaction. It ends with the Scope by SIGKILL, if it has not by then. */
+export const transaction = (
+  target: Target & { readonly transactionalId: string }
+): Effect.Effect<Open, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync((): Open => {
+      const command = [...base(target), "-X", `transactional.id=${target.transactionalId}`, "-P", "-t", target.topic]
+      const child = spawn(command[0]!, command.slice(1), { detached: true, stdio: ["pipe", "ignore", "pipe"] })
+      Processes.guard(child)
+      let log = ""
+      let how: string | undefined
+      child.stdin.on("error", () => {})
+      child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()))
+      child.once("close", (code, signal) => (how = `${signal ?? `exit ${code}`}\n${log}`))
+      const end = Effect.callback<string>((resume) => {
+        if (how !== undefined) return resume(Effect.succeed(how))
+        child.once("close", () => resume(Effect.succeed(how!)))
+      })
+      const by = (signal: NodeJS.Signals) =>
+        Effect.andThen(
+          Effect.sync(() => void child.kill(signal)),
+          end
+        )
+      return {
+        write: (values) => Effect.sync(() => void child.stdin.write(values.map((value) => `${value}\n`).join(""))),
+        commit: Effect.andThen(
+          Effect.sync(() => void child.stdin.end()),
+          end
+        ),
+        // It reads on when it has heard the signal: until there is an end.
+        abort: Effect.suspend(() => {
+          child.kill("SIGTERM")
+          child.stdin.end()
+          return end
+        }),
+        kill: by("SIGKILL"),
+        freeze: Effect.sync(() => void child.kill("SIGSTOP")),
+        thaw: Effect.sync(() => void child.kill("SIGCONT"))
+      }
+    }),
+    (it) => it.kill
+  )
+
 /** Reads a whole topic, from the beginning to what is its end now, in the order of partition and offset. */
 export const consume = (
   target: Target & { readonly isolation?: "read_committed" | "read_uncommitted" }
