@@ -1,6 +1,7 @@
 /** Every metric, made by what it counts. The last test holds that none was left out. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Metric, Redacted, Result, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { Compression, Consumer, Kafka, KafkaError, Membership, Metrics, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as Counted from "../src/consume/Counted.ts"
@@ -319,6 +320,64 @@ describe("Metrics", () => {
     ).pipe(Effect.provide(cluster()), alone)
   )
 
+  it.effect("of the time that nothing is at work: a reader that is interrupted is at work no more", () =>
+    scoped(
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* producer.sendAll(orders, entries(1))
+        const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+        const isAtWork = Latch.makeUnsafe()
+        const fiber = yield* Effect.forkScoped(
+          Stream.runForEachArray(consumer.stream, () => Effect.andThen(isAtWork.open, Effect.never))
+        )
+        yield* moving(isAtWork.await)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(yield* value(names.pollIdleRatio), 0)
+        yield* moving(Fiber.interrupt(fiber))
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(yield* value(names.pollIdleRatio), 1)
+      })
+    ).pipe(Effect.provide(cluster()), alone)
+  )
+
+  /** How each way to read handles what is delivered. */
+  type Work = () => Effect.Effect<void>
+  type Subscribed = Consumer.Consumer<Consumer.RecordOf<typeof orders>>
+  const ways: { readonly [how: string]: (consumer: Subscribed, work: Work) => Effect.Effect<unknown, unknown, never> } =
+    {
+      run: (consumer, work) => consumer.run(work),
+      "run at once": (consumer, work) => consumer.run(work, { order: "none", concurrency: 4 }),
+      stream: (consumer, work) => Stream.runForEachArray(consumer.stream, work),
+      partitions: (consumer, work) =>
+        Stream.runForEach(consumer.partitions, ({ records }) =>
+          Effect.forkDetach(Stream.runForEachArray(records, work))
+        ),
+      eachPartition: (consumer, work) => consumer.eachPartition(({ records }) => Stream.runForEachArray(records, work))
+    }
+  for (const [how, read] of Object.entries(ways))
+    it.effect(`of the time that nothing is at work: ${how}`, () =>
+      scoped(
+        Effect.gen(function* () {
+          const producer = yield* Producer.Producer
+          const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+          const isAtWork = Latch.makeUnsafe()
+          const goesOn = Latch.makeUnsafe()
+          yield* Effect.forkScoped(read(consumer, () => Effect.andThen(isAtWork.open, goesOn.await)))
+          yield* until("it is assigned", () => Effect.map(value(names.assignedPartitions), (count) => count === 2))
+          const idle = value(names.pollIdleRatio, { "messaging.consumer.group.name": "g" })
+          yield* TestClock.adjust("2 minutes")
+          assert.strictEqual(yield* idle, 1)
+          yield* moving(producer.sendAll(orders, entries(1)))
+          yield* moving(isAtWork.await)
+          yield* TestClock.adjust("2 minutes")
+          assert.strictEqual(yield* idle, 0)
+          yield* goesOn.open
+          yield* TestClock.adjust("2 minutes")
+          assert.strictEqual(yield* idle, 1)
+        })
+      ).pipe(Effect.provide(cluster()), alone)
+    )
+
   it.effect("of partitions that are lost, and of rebalances", () =>
     scoped(
       Effect.gen(function* () {
@@ -339,7 +398,7 @@ describe("Metrics", () => {
   it.effect("of a partition go when it is given back, while the consumer goes on", () =>
     Effect.gen(function* () {
       const scope = yield* Effect.scope
-      const counted = yield* Counted.make("app", "g", () => [], scope)
+      const counted = yield* Counted.make("app", "g", { partitions: new Map(), atWork: { idleRatio: 1 } }, scope)
       const partition = { topic: "orders", partition: 0, position: 7, endOffset: 9, committed: 5, inFlight: 0 }
       counted.added(partition)
       assert.strictEqual(yield* value(names.position), 7)

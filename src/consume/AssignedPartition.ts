@@ -58,7 +58,7 @@ export class Partition {
   /** Where a bounded read ends. */
   readonly bound = new Bound()
   /** The stream of its own, where partitions are read one by one. */
-  readonly mailbox = new Mailbox<Partition>()
+  readonly mailbox: Mailbox<Partition>
   /** Whether the user's side reads its stream: `yes` until that has ended. */
   reading: "no" | "yes" | "ended" = "no"
   /** The fiber that handles its records: that of `run`, or the one that pulls its stream. */
@@ -128,6 +128,7 @@ export class Partition {
     this.partition = where.partition
     this.key = TopicPartition.key(where)
     this.host = host
+    this.mailbox = new Mailbox(host.atWork)
     this.decoder = decoder
   }
 
@@ -413,6 +414,7 @@ export class Partition {
   release(): void {
     this.stop()
     this.status = "ended"
+    this.mailbox.leave()
     this.endedAt = this.tracker?.watermark
     this.tracker = undefined
     this.onDrained?.()

@@ -177,6 +177,7 @@ const streams = (engine: Engine) => {
       }),
       () => {
         partition.reading = "ended"
+        partition.mailbox.leave()
         // The fiber goes on with something else.
         if (pulls) partition.worker = undefined
         partition.checkDrained()

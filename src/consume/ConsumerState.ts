@@ -6,6 +6,7 @@ import { effectOf } from "../Abandon.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { Partition } from "./AssignedPartition.ts"
+import { AtWork } from "./AtWork.ts"
 import type { ConsumerEvent } from "./Events.ts"
 import type { Host } from "./Host.ts"
 import { Reading } from "./Reading.ts"
@@ -17,7 +18,8 @@ export class ConsumerState {
   readonly partitions = new Map<string, Partition>()
   readonly paused = new Set<string>()
   readonly knownTopics = new Map<string, KnownTopic>()
-  readonly reading = new Reading(this.partitions)
+  readonly atWork: AtWork
+  readonly reading: Reading
   readonly firstAssignment = Deferred.makeUnsafe<void>()
   readonly settings: Settings
   readonly now: () => number
@@ -38,6 +40,8 @@ export class ConsumerState {
     this.settings = settings
     this.now = now
     this.publish = publish
+    this.atWork = new AtWork(now)
+    this.reading = new Reading(this.partitions, this.atWork)
   }
 
   readonly fail = (error: KafkaError.KafkaError): void => this.end(Effect.fail(error))

@@ -29,18 +29,24 @@ export interface Counted {
   readonly handled: (partition: Watched, since: number, exit?: Exit.Exit<unknown, unknown>) => void
 }
 
+/** What of a consumer is read for gauges. */
+interface Seen {
+  readonly partitions: ReadonlyMap<unknown, Watched>
+  readonly atWork: { readonly idleRatio: number }
+}
+
 /** Makes them; what is read for gauges is read until the Scope closes. */
 export const make = Effect.fnUntraced(function* (
   clientId: string,
   group: string | undefined,
-  partitions: () => Iterable<Watched>,
+  { atWork, partitions }: Seen,
   scope: Scope.Scope
 ): Effect.fn.Return<Counted> {
   const clock = yield* Clock.Clock
   const metrics = new ConsumerMetrics(yield* Metrics.meter(clientId), group, yield* Metrics.partitionsAtMost)
   const unread = new Map<Watched, () => void>()
   const watched = Effect.acquireRelease(
-    Effect.sync(() => metrics.watch(partitions)),
+    Effect.sync(() => metrics.watch({ partitions: () => partitions.values(), idleRatio: () => atWork.idleRatio })),
     (end) =>
       Effect.sync(() => {
         end()
@@ -99,7 +105,7 @@ export const make = Effect.fnUntraced(function* (
       assigned: (list) => Effect.andThen(Effect.sync(assigned), owner.assigned(list)),
       revoke: (list, within) => Effect.andThen(Effect.sync(began), owner.revoke(list, within)),
       lost: Effect.suspend(() => {
-        metrics.lost([...partitions()].length)
+        metrics.lost(partitions.size)
         return owner.lost
       })
     }),

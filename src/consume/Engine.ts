@@ -123,7 +123,7 @@ export const make = Effect.fnUntraced(function* (
   const now = () => Backoff.monotonic(clock)
   const state = new ConsumerState(settings, now, publish)
   const { die, fail, knownTopics, partitions, reading } = state
-  const counted = yield* Counted.make(transport.clientId ?? "", settings.group, () => partitions.values(), scope)
+  const counted = yield* Counted.make(transport.clientId ?? "", settings.group, state, scope)
   const provide = <A, E>(self: Effect.Effect<A, E, any>): Effect.Effect<A, E> => Effect.provide(self, context)
 
   const inBackground: Engine["inBackground"] = (self) =>
@@ -197,6 +197,7 @@ export const make = Effect.fnUntraced(function* (
     isAlive,
     provide,
     delivered,
+    atWork: state.atWork,
     now: counted.now,
     handled: counted.handled,
     resumed: (partition) => {

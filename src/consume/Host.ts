@@ -5,6 +5,7 @@ import type * as Scope from "effect/Scope"
 import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
+import type { AtWork } from "./AtWork.ts"
 
 /** What a partition `P` tells the consumer that it is part of. */
 export interface Host<P> {
@@ -24,6 +25,8 @@ export interface Host<P> {
   readonly leftBehind: (partition: P) => void
   /** Records go to the application. */
   readonly delivered: (partition: P, records: ReadonlyArray<FetchedRecord>) => void
+  /** Who works with what was taken. */
+  readonly atWork: AtWork
   /** Now, in seconds; for `handled`. */
   readonly now: () => number
   /** A handler was at work since then; with how it failed. */

@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { KafkaError } from "../KafkaError.ts"
+import type { AtWork } from "./AtWork.ts"
 
 type Taken<B> = Effect.Effect<B, KafkaError | Cause.Done>
 
@@ -16,6 +17,12 @@ export class Mailbox<A> {
   private waiter: (() => void) | undefined = undefined
   private closed: Taken<never> | undefined = undefined
   private failed = false
+  private readonly atWork: AtWork | undefined
+
+  /** `atWork`: what is taken is at work until more is asked for. */
+  constructor(atWork?: AtWork) {
+    this.atWork = atWork
+  }
 
   offer(item: A): void {
     if (this.closed !== undefined) return
@@ -45,10 +52,19 @@ export class Mailbox<A> {
    */
   take<B>(f: (item: A) => Effect.Effect<B, KafkaError>): Taken<B> {
     const taken: Taken<B> = Effect.suspend(() => {
-      if (!this.failed && !this.isEmpty) return f(this.shift())
+      if (!this.failed && !this.isEmpty) {
+        this.atWork?.begins(this)
+        return f(this.shift())
+      }
+      this.leave()
       return this.closed ?? Effect.andThen(this.offered, taken)
     })
     return taken
+  }
+
+  /** What was taken is at work no more. */
+  leave(): void {
+    this.atWork?.ends(this)
   }
 
   private readonly offered: Effect.Effect<void> = Effect.callback((resume) => {

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as KafkaError from "../KafkaError.ts"
 import { Signal } from "../Signal.ts"
 import type { Partition } from "./AssignedPartition.ts"
+import type { AtWork } from "./AtWork.ts"
 import { Mailbox } from "./Mailbox.ts"
 
 /** `transactions`: a batch at a time over all partitions, whose offsets are committed in transactions. */
@@ -14,7 +15,7 @@ export const closed = (): KafkaError.KafkaError => KafkaError.make({ _tag: "Clos
 
 export class Reading {
   /** All arrays, partition after partition as they are ready. */
-  readonly merged = new Mailbox<Partition>()
+  readonly merged: Mailbox<Partition>
   /** Each partition that is assigned. */
   readonly assignments = new Mailbox<Partition>()
   private readonly partitions: ReadonlyMap<string, Partition>
@@ -27,8 +28,9 @@ export class Reading {
   private hasEnded = false
   private readonly ends = new Signal(() => this.hasEnded)
 
-  constructor(partitions: ReadonlyMap<string, Partition>) {
+  constructor(partitions: ReadonlyMap<string, Partition>, atWork: AtWork) {
     this.partitions = partitions
+    this.merged = new Mailbox(atWork)
   }
 
   /** Reads in this way from now on; fails with `Misuse` where it is read already, with `Closed` where it is over. */
@@ -107,6 +109,7 @@ export class Reading {
   /** Whoever reads all partitions as one stream has ended. */
   readonly streamEnded = (): void => {
     this.streamIsRead = false
+    this.merged.leave()
     this.readerEnded()
     for (const partition of this.partitions.values()) {
       // The fiber goes on with something else.

@@ -167,7 +167,9 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
     Effect.repeat({ while: (more) => more }),
     Effect.asVoid
   )
+  const { atWork } = partition.host
   const work = (lane: Lane<AnyRecord>): Effect.Effect<void, any, any> => {
+    const worker = {}
     let taken: Waiting<AnyRecord> | undefined
     let since = 0
     const take = (): boolean => {
@@ -184,6 +186,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       body: () => {
         const { record } = taken!
         since = partition.host.now()
+        atWork.begins(worker)
         return Effect.map(handle(record), (outcome) => {
           settle(record, outcome)
           partition.host.handled(partition, since)
@@ -191,9 +194,11 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       },
       step: () => undefined
     })
-    const watched = Effect.onError(drain, (cause) => {
-      partition.host.handled(partition, since, Exit.failCause(cause))
-      return handlerFailed(partition, taken?.record, cause)
+    const watched = Effect.onExit(drain, (exit) => {
+      atWork.ends(worker)
+      if (Exit.isSuccess(exit)) return Effect.void
+      partition.host.handled(partition, since, exit)
+      return handlerFailed(partition, taken?.record, exit.cause)
     })
     return lane.arrived.pipe(
       Effect.andThen(partition.unpaused),
@@ -304,6 +309,7 @@ const overPartitions = (
           fiber.addObserver((exit) => {
             workers.delete(fiber)
             partition.reading = "ended"
+            partition.mailbox.leave()
             partition.worker = undefined
             const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
             if (wasCut && partition.isLive && partition.begunAgain) again(partition)

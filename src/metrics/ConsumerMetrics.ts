@@ -14,6 +14,12 @@ export interface Watched extends TopicPartition {
   readonly inFlight: number
 }
 
+/** What of a consumer is read for gauges. */
+interface Seen {
+  readonly partitions: () => Iterable<Watched>
+  readonly idleRatio: () => number
+}
+
 const process = { "messaging.operation.name": "process" }
 
 const typed = (error: string | undefined): Attributes => (error === undefined ? {} : { "error.type": error })
@@ -67,8 +73,8 @@ export class ConsumerMetrics {
     this.#meter.series(Definitions.lostPartitions, this.#group).update(partitions)
   }
 
-  /** Reads a consumer's partitions when somebody looks; gives what ends that. */
-  watch(partitions: () => Iterable<Watched>): () => void {
+  /** Reads a consumer when somebody looks; gives what ends that. */
+  watch({ idleRatio, partitions }: Seen): () => void {
     const over = (f: (one: Watched) => number, fold: (a: number, b: number) => number) => () => {
       let value = 0
       for (const one of partitions()) value = fold(value, f(one))
@@ -78,6 +84,7 @@ export class ConsumerMetrics {
     const more = this.#group
     const ends = [
       this.#meter.gauge(Definitions.recordsLagMax, over(lagOf, Math.max), { more, combine: "max" }),
+      this.#meter.gauge(Definitions.pollIdleRatio, idleRatio, { more, combine: "mean" }),
       this.#meter.gauge(
         Definitions.assignedPartitions,
         over(() => 1, sum),

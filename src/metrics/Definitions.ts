@@ -303,6 +303,12 @@ export const unfinished = gauge(
   "Records that were delivered and are not marked as done",
   group
 )
+export const pollIdleRatio = gauge(
+  "kafka.consumer.poll_idle_ratio",
+  "1",
+  "Share of the last 30 to 60 seconds in which nothing that was delivered was at work, and whoever reads waited for more",
+  group
+)
 export const assignedPartitions = gauge(
   "kafka.consumer.assigned_partitions",
   "{partition}",
@@ -368,6 +374,7 @@ export const definitions: ReadonlyArray<Definition> = [
   position,
   committedOffset,
   unfinished,
+  pollIdleRatio,
   assignedPartitions,
   rebalances,
   rebalanceLatency,

@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import { kept } from "../Kept.ts"
+import { type Combine, combined } from "./Combine.ts"
 import type { Definition } from "./Definitions.ts"
 
 export type Attributes = Readonly<Record<string, string>>
@@ -59,7 +60,7 @@ const registries = new WeakMap<Metric.MetricRegistry, Known>()
 
 /** How a gauge is made. */
 interface GaugeOptions {
-  readonly combine?: "sum" | "max" | undefined
+  readonly combine?: Combine | undefined
   readonly more?: Attributes | undefined
   readonly most?: number | undefined
 }
@@ -69,8 +70,8 @@ export interface Meter {
   /** A series of a counter or a histogram, to be kept by whoever updates it. */
   readonly series: (definition: Definition, more?: Attributes) => Series
   /**
-   * A gauge that is read when somebody looks; of several sources with the same attributes their sum, or the largest. Gives
-   * what takes this one back: with the last of them it is gone. `most`: so many of this name there may be; beyond it there
+   * A gauge that is read when somebody looks; of several sources with the same attributes their sum, the largest, or
+   * the mean. Gives what takes this one back: with the last of them it is gone. `most`: so many of this name there may be; beyond it there
    * is none.
    */
   readonly gauge: (definition: Definition, read: () => number, options?: GaugeOptions) => () => void
@@ -143,7 +144,11 @@ class RegistryMeter implements Meter {
       gaugesOf.set(name, count + 1)
       const sources = new Set<() => number>()
       const attributes = this.#attributes(definition, more)
-      const value = () => combined(sources, combine)
+      const value = () =>
+        combined(
+          Array.from(sources, (read) => read()),
+          combine
+        )
       const registration = Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), this.#context, {
         get: () => ({ value: value() }),
         update: () => {},
@@ -163,12 +168,6 @@ class RegistryMeter implements Meter {
 }
 
 const keyOf = (base: Attributes, more: Attributes): string => JSON.stringify([base, more])
-
-const combined = (sources: ReadonlySet<() => number>, combine: "sum" | "max"): number => {
-  let value = 0
-  for (const read of sources) value = combine === "sum" ? value + read() : Math.max(value, read())
-  return value
-}
 
 const clientIdName = "messaging.client.id"
 

@@ -4,6 +4,7 @@
  * maximum, a rate and a total are metrics of their own there.
  */
 import * as Of from "../metrics/Definitions.ts"
+import type { Combine } from "../metrics/Combine.ts"
 import type { Attributes } from "../metrics/Meter.ts"
 
 /** What stands before all of them. */
@@ -13,7 +14,7 @@ export const prefix = "org.apache.kafka."
 export type Role = "producer" | "consumer" | "admin.client"
 
 /** What is told of one: `rate` and `total` of a counter, `avg`, `max` and `total` of a histogram, a gauge as it is. */
-export type Kind = "rate" | "total" | "avg" | "max" | "value"
+export type Kind = "rate" | "rate.per.hour" | "total" | "avg" | "max" | "value"
 
 export interface Row {
   readonly from: Of.Definition
@@ -25,8 +26,12 @@ export interface Row {
   readonly standard: boolean
   /** Our attributes by the labels that they become; those that are left out are summed up. */
   readonly labels: { readonly [label: string]: string }
+  /** Of a histogram: how often something was seen is what a counter would be at. */
+  readonly events: boolean
   /** What it is multiplied by: milliseconds of seconds. */
   readonly scale: number
+  /** Of gauges: what several are together. */
+  readonly combine: Combine
   /** Which series count, for which role. */
   readonly counts: (attributes: Attributes, role: Role) => boolean
 }
@@ -44,7 +49,9 @@ const row = (
   kinds,
   standard: false,
   labels: {},
-  scale: from.unit === "s" ? 1000 : 1,
+  events: false,
+  scale: from.unit === "s" && more.events !== true ? 1000 : 1,
+  combine: "sum",
   counts: () => true,
   ...more
 })
@@ -56,11 +63,17 @@ const topic = { topic: "messaging.destination.name" }
 const partition = { ...topic, partition: "messaging.destination.partition.id" }
 const group = { group_id: "messaging.consumer.group.name" }
 
+const node = { node_id: "server" }
+const often = { events: true } as const
+
 const api = (attributes: Attributes): string => attributes["kafka.api.name"] ?? ""
 /** What a producer sends, and a consumer; what neither is named for counts for each. */
 const ofProducers = /^(Produce|InitProducerId|AddPartitionsToTxn|AddOffsetsToTxn|TxnOffsetCommit|EndTxn)$/
 const ofConsumers =
   /^(Fetch|ListOffsets|OffsetFetch|OffsetCommit|OffsetForLeaderEpoch|JoinGroup|SyncGroup|Heartbeat|LeaveGroup|ConsumerGroupHeartbeat)$/
+const only = (name: RegExp) => ({
+  counts: (attributes: Attributes) => name.test(api(attributes)) && !failed(attributes)
+})
 const isOf = (attributes: Attributes, role: Role): boolean =>
   role === "producer"
     ? !ofConsumers.test(api(attributes))
@@ -69,27 +82,34 @@ const isOf = (attributes: Attributes, role: Role): boolean =>
       : true
 
 const failed = (attributes: Attributes): boolean => attributes["error.type"] !== undefined
+/** Requests that were sent, and those that were answered. */
+const asked = { ...often, counts: isOf }
+const answered = { counts: (attributes: Attributes, role: Role) => !failed(attributes) && isOf(attributes, role) }
+const isCommit = (attributes: Attributes): boolean =>
+  attributes["messaging.operation.name"] === "commit" && !failed(attributes)
+const commits = { labels: group, counts: isCommit }
 const sent = { counts: (attributes: Attributes) => !failed(attributes) }
 const unsent = { counts: failed }
+
+const heartbeats = only(/^(ConsumerGroup)?Heartbeat$/)
+const joins = only(/^JoinGroup$/)
+const syncs = only(/^SyncGroup$/)
 
 /** All of them, those of the standard first: where there is no room for all, the last are left out. */
 export const rows: ReadonlyArray<Row> = [
   row("all", "connection.creation", counted, Of.connectionCreation, standard),
   row("all", "node.request.latency", timed, Of.requestLatency, {
     ...standard,
-    labels: { node_id: "server" },
-    counts: (attributes, role) => !failed(attributes) && isOf(attributes, role)
+    ...answered,
+    labels: node
   }),
   row("producer", "produce.throttle.time", timed, Of.throttleTime, {
     ...standard,
     counts: (attributes) => api(attributes) === "Produce"
   }),
   row("producer", "record.queue.time", timed, Of.queueTime, standard),
-  row("consumer", "coordinator.commit.latency", timed, Of.operationDuration, {
-    ...standard,
-    labels: group,
-    counts: (attributes) => attributes["messaging.operation.name"] === "commit" && !failed(attributes)
-  }),
+  row("consumer", "poll.idle.ratio.avg", ["value"], Of.pollIdleRatio, { ...standard, combine: "mean" }),
+  row("consumer", "coordinator.commit.latency", timed, Of.operationDuration, { ...standard, ...commits }),
   row("consumer", "coordinator.assigned.partitions", ["value"], Of.assignedPartitions, { ...standard, labels: group }),
   row("consumer", "coordinator.rebalance.latency", ["avg", "max", "total"], Of.rebalanceLatency, {
     ...standard,
@@ -103,7 +123,10 @@ export const rows: ReadonlyArray<Row> = [
   row("all", "failed.authentication", counted, Of.failedAuthentication),
   row("all", "outgoing.byte", counted, Of.outgoingBytes),
   row("all", "incoming.byte", counted, Of.incomingBytes),
-  row("all", "requests.in.flight", ["value"], Of.requestsInFlight),
+  row("all", "request", counted, Of.requestLatency, asked),
+  row("all", "response", counted, Of.requestLatency, { ...often, ...answered }),
+  row("producer", "requests.in.flight", ["value"], Of.requestsInFlight),
+  row("producer", "request.latency", timed, Of.requestLatency, only(/^Produce$/)),
   row("producer", "record.send", counted, Of.sentMessages, sent),
   row("producer", "record.error", counted, Of.sentMessages, unsent),
   row("producer", "record.retry", counted, Of.recordRetries),
@@ -115,14 +138,32 @@ export const rows: ReadonlyArray<Row> = [
   row("producer", "buffer.exhausted", counted, Of.bufferExhausted),
   row("consumer", "fetch.manager.records.consumed", counted, Of.consumedMessages),
   row("consumer", "fetch.manager.bytes.consumed", counted, Of.consumedBytes),
+  row("consumer", "fetch.manager.fetch", counted, Of.fetchLatency, often),
+  row("consumer", "fetch.manager.fetch.throttle.time", timed, Of.throttleTime, {
+    counts: (attributes) => api(attributes) === "Fetch"
+  }),
   row("consumer", "fetch.manager.fetch.size", timed, Of.fetchSize),
-  row("consumer", "fetch.manager.records.lag.max", ["value"], Of.recordsLagMax, { labels: group }),
-  row("consumer", "coordinator.rebalance", ["total"], Of.rebalances, { labels: group }),
+  row("consumer", "fetch.manager.records.lag.max", ["value"], Of.recordsLagMax, { labels: group, combine: "max" }),
+  row("consumer", "coordinator.rebalance", ["rate.per.hour", "total"], Of.rebalances, { labels: group }),
+  row("consumer", "coordinator.commit", counted, Of.operationDuration, { ...often, ...commits }),
+  row("consumer", "coordinator.heartbeat", counted, Of.requestLatency, { ...often, ...heartbeats }),
+  row("consumer", "coordinator.heartbeat.response.time", ["max"], Of.requestLatency, heartbeats),
+  row("consumer", "coordinator.join", counted, Of.requestLatency, { ...often, ...joins }),
+  row("consumer", "coordinator.join.time", timed, Of.requestLatency, joins),
+  row("consumer", "coordinator.sync", counted, Of.requestLatency, { ...often, ...syncs }),
+  row("consumer", "coordinator.sync.time", timed, Of.requestLatency, syncs),
+
+  row("all", "node.request", counted, Of.requestLatency, { ...asked, labels: node }),
+  row("all", "node.response", counted, Of.requestLatency, { ...often, ...answered, labels: node }),
+  row("all", "node.outgoing.byte", counted, Of.outgoingBytes, { labels: node }),
+  row("all", "node.incoming.byte", counted, Of.incomingBytes, { labels: node }),
 
   row("producer", "topic.record.send", counted, Of.sentMessages, { ...sent, labels: topic }),
   row("producer", "topic.record.error", counted, Of.sentMessages, { ...unsent, labels: topic }),
   row("producer", "topic.record.retry", counted, Of.recordRetries, { labels: topic }),
   row("producer", "topic.byte", counted, Of.producedBytes, { labels: topic }),
+  row("consumer", "fetch.manager.records.consumed", counted, Of.consumedMessages, { labels: topic }),
+  row("consumer", "fetch.manager.bytes.consumed", counted, Of.consumedBytes, { labels: topic }),
   row("consumer", "fetch.manager.records.lag", ["value"], Of.recordsLag, { labels: { ...partition, ...group } })
 ]
 

@@ -2,6 +2,7 @@
  * Pure. What a broker is told at a push: of what our metrics are at, and were at the push before, the points that it asks
  * for, by KIP-714's names.
  */
+import { combined } from "../metrics/Combine.ts"
 import type { Attributes, Reading } from "../metrics/Meter.ts"
 import { type Kind, namesOf, type Role, type Row, rows } from "./Names.ts"
 
@@ -39,12 +40,13 @@ export const selector = (requested: ReadonlyArray<string>): ((name: string) => b
   return (name) => isAll || requested.some((prefix) => name.startsWith(prefix))
 }
 
-/** What the client is: by what it has counted that only such a one counts. */
+/** What the client is: by what it has counted that only such a one counts; connections and requests are every client's. */
 const rolesOf = (readings: ReadonlyArray<Reading>): ReadonlyArray<Role> => {
   const isOne = (role: Role) =>
     rows.some(
       (row) =>
         row.role === role &&
+        !row.from.name.startsWith("kafka.client.") &&
         readings.some(({ attributes, definition }) => definition === row.from && row.counts(attributes, role))
     )
   const roles = (["producer", "consumer"] as const).filter(isOne)
@@ -73,8 +75,7 @@ interface Sum {
   value: number
   count: number
   peak: number
-  /** Of a gauge. */
-  now: number
+  readonly gauges: Array<number>
 }
 
 const nothing: Was = { value: 0, count: 0 }
@@ -95,17 +96,21 @@ const metricsOf = (row: Row, role: Role, options: Options): ReadonlyArray<Metric
     const name = names[i]!
     if (!options.wants(name)) return []
     const points = sums.flatMap((sum) => {
-      const value = valueOf(kind, sum, options)
-      return value === undefined ? [] : [{ labels: sum.labels, value: kind === "rate" ? value : value * row.scale }]
+      const value = valueOf(kind, row, sum, options)
+      return value === undefined
+        ? []
+        : [{ labels: sum.labels, value: kind.startsWith("rate") ? value : value * row.scale }]
     })
     return points.length === 0 ? [] : [{ name, isTotal: kind === "total", points }]
   })
 }
 
-const valueOf = (kind: Kind, sum: Sum, { delta, seconds }: Options): number | undefined => {
+const valueOf = (kind: Kind, { combine }: Row, sum: Sum, { delta, seconds }: Options): number | undefined => {
   switch (kind) {
     case "rate":
       return seconds > 0 ? sum.value / seconds : undefined
+    case "rate.per.hour":
+      return seconds > 0 ? (sum.value / seconds) * 3600 : undefined
     case "total":
       return delta ? sum.value : sum.total
     case "avg":
@@ -113,7 +118,7 @@ const valueOf = (kind: Kind, sum: Sum, { delta, seconds }: Options): number | un
     case "max":
       return sum.peak > -Infinity ? sum.peak : undefined
     case "value":
-      return sum.now
+      return combined(sum.gauges, combine)
   }
 }
 
@@ -124,14 +129,15 @@ const summed = (row: Row, role: Role, options: Options): ReadonlyMap<string, Sum
     const labels = labelsOf(row, reading.attributes, options)
     const key = JSON.stringify(labels)
     let sum = sums.get(key)
-    if (sum === undefined) sums.set(key, (sum = { labels, total: 0, value: 0, count: 0, peak: -Infinity, now: 0 }))
+    if (sum === undefined) sums.set(key, (sum = { labels, total: 0, value: 0, count: 0, peak: -Infinity, gauges: [] }))
     const series = keyOf(reading)
     const before = options.before.get(series) ?? nothing
-    sum.total += reading.value - (options.begun.get(series) ?? nothing).value
-    sum.value += reading.value - before.value
+    const was = row.events ? "count" : "value"
+    sum.total += reading[was] - (options.begun.get(series) ?? nothing)[was]
+    sum.value += reading[was] - before[was]
     sum.count += reading.count - before.count
     sum.peak = Math.max(sum.peak, reading.peak)
-    sum.now = row.name.endsWith(".max") ? Math.max(sum.now, reading.value) : sum.now + reading.value
+    sum.gauges.push(reading.value)
   }
   return sums
 }

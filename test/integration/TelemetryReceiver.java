@@ -64,7 +64,7 @@ public class TelemetryReceiver implements MetricsReporter, ClientTelemetry {
     @Override
     public void close() {}
 
-    /** Java's own producer, which tells of itself: the bootstrap servers, a topic. */
+    /** Java's own producer and consumer, which tell of themselves: the bootstrap servers, a topic. */
     public static void main(String[] args) throws Exception {
         Map<String, Object> settings = Map.of(
             "bootstrap.servers", args[0],
@@ -75,6 +75,20 @@ public class TelemetryReceiver implements MetricsReporter, ClientTelemetry {
             for (int i = 0; i < 25; i++) {
                 producer.send(new org.apache.kafka.clients.producer.ProducerRecord<>(args[1], "v" + i)).get();
                 Thread.sleep(100);
+            }
+        }
+        Map<String, Object> read = Map.of(
+            "bootstrap.servers", args[0],
+            "client.id", "java",
+            "group.id", "readers",
+            "auto.offset.reset", "earliest",
+            "key.deserializer", "org.apache.kafka.common.serialization.StringDeserializer",
+            "value.deserializer", "org.apache.kafka.common.serialization.StringDeserializer");
+        try (var consumer = new org.apache.kafka.clients.consumer.KafkaConsumer<String, String>(read)) {
+            consumer.subscribe(List.of(args[1]));
+            for (int i = 0; i < 25; i++) {
+                consumer.poll(java.time.Duration.ofMillis(100));
+                consumer.commitSync();
             }
         }
     }

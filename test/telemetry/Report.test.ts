@@ -84,6 +84,45 @@ describe("a report", () => {
     assert.notProperty(silent, "producer.record.queue.time.max")
   })
 
+  it("tells how often something was seen, of all that happened, by node, and by the hour", () => {
+    const where = { "server.address": "x", "server.port": "1" }
+    const requests = (api: string, seconds: number, count: number, more: Attributes = {}) =>
+      reading(Of.requestLatency, { ...where, "kafka.api.name": api, ...more }, seconds, count, 0.2)
+    const at = (n: number) => [
+      reading(Of.rebalances, {}, n),
+      requests("Heartbeat", n * 0.1, n),
+      requests("JoinGroup", n * 0.3, n),
+      requests("JoinGroup", n * 5, n, { "error.type": "TimedOut" })
+    ]
+    const before = Report.at(at(10))
+    assert.deepInclude(valuesOf(report(at(15), { before, begun: before, delta: true })), {
+      "consumer.coordinator.heartbeat.rate": 0.5,
+      "consumer.coordinator.heartbeat.total": 5,
+      "consumer.coordinator.heartbeat.response.time.max": 200,
+      "consumer.coordinator.join.total": 5,
+      "consumer.coordinator.join.time.avg": 300,
+      "consumer.coordinator.rebalance.rate.per.hour": 1800,
+      "consumer.request.total": 15,
+      "consumer.response.total": 10,
+      "consumer.node.request.total x": 15
+    })
+    assert.strictEqual(
+      valuesOf(report(at(15), { before: Report.at(at(14)), begun: before }))["consumer.request.total"],
+      15
+    )
+  })
+
+  it("tells of several gauges their sum, the largest, or the mean", () => {
+    const of = (definition: Of.Definition, ...values: ReadonlyArray<number>) =>
+      values.map((value, i) => reading(definition, { "messaging.consumer.group.name": `g${i}` }, value))
+    const told = report([...of(Of.pollIdleRatio, 0.5, 0.9), ...of(Of.recordsLagMax, 3, 8)])
+    assert.deepInclude(valuesOf(told), {
+      "consumer.poll.idle.ratio.avg": 0.7,
+      "consumer.fetch.manager.records.lag.max g0": 3,
+      "consumer.fetch.manager.records.lag.max g1": 8
+    })
+  })
+
   it("tells what is counted of connections as of a producer, a consumer, or an admin client, and requests by whose they are", () => {
     const made = reading(Of.connectionCreation, { "server.address": "x", "server.port": "1" }, 3)
     const request = (api: string, seconds: number) =>
@@ -94,7 +133,8 @@ describe("a report", () => {
         1,
         seconds
       )
-    const all = [made, request("Produce", 0.1), request("Fetch", 0.5), request("Metadata", 0.01)]
+    const inFlight = reading(Of.requestsInFlight, {}, 1)
+    const all = [made, inFlight, request("Produce", 0.1), request("Fetch", 0.5), request("Metadata", 0.01)]
     assert.deepInclude(valuesOf(report(all)), {
       "admin.client.connection.creation.total": 3,
       "admin.client.node.request.latency.max x": 500
@@ -110,7 +150,11 @@ describe("a report", () => {
   })
 
   it("has every name of the table once, and the documentation names them", () => {
-    const names = Names.rows.flatMap((row) => Names.namesOf(row, row.role === "all" ? "producer" : row.role))
+    const names = Names.rows.flatMap((row) =>
+      Names.namesOf(row, row.role === "all" ? "producer" : row.role).map(
+        (name) => `${name} ${Object.keys(row.labels).join(" ")}`
+      )
+    )
     assert.lengthOf(new Set(names), names.length)
     const guide = Fs.readFileSync(fileURLToPath(new URL("../../docs/observability.md", import.meta.url)), "utf8")
     for (const { kinds, name, role } of Names.rows) {

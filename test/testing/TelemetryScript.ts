@@ -128,7 +128,7 @@ const wanted = (metrics: ReadonlyArray<string>, pushIntervalMs: number) => ({
 })
 const wantsSome = wanted(subscription.metrics, subscription.interval)
 
-/** What Apache Kafka 4.4.0 answers. */
+/** What Apache Kafka answers from 4.0 on. */
 export const answers: ReadonlyArray<readonly [string, unknown]> = [
   ["asks without an id, where nothing is wanted", wanted([], 300_000)],
   ["asks again at once", refused(89)],
@@ -149,3 +149,8 @@ export const answers: ReadonlyArray<readonly [string, unknown]> = [
   ["pushes nothing, a last time", 0],
   ["asks after the last", refused(89)]
 ]
+
+/** What Apache Kafka 3.9.2 answers: who is told that there is another subscription may not ask for it at once. */
+export const answersOf3 = answers.map(([step, answer]) =>
+  step === "asks after that" ? ([step, { ...refused(89), sameId: false }] as const) : ([step, answer] as const)
+)
