@@ -221,6 +221,9 @@ describe("Tracing", () => {
     const trace = "0af7651916cd43dd8448eb211c80319c"
     assert.deepInclude(Spans.extract(bytes(`00-${trace}-b7ad6b7169203331-01`)), { traceId: trace, sampled: true })
     assert.deepInclude(Spans.extract(bytes(`00-${trace}-b7ad6b7169203331-00`)), { sampled: false })
+    // Of a version to come what is known of it counts.
+    for (const text of [`01-${trace}-b7ad6b7169203331-01`, `cc-${trace}-b7ad6b7169203331-03-what-comes`])
+      assert.deepInclude(Spans.extract(bytes(text)), { traceId: trace, sampled: true })
     for (const text of [
       "",
       `00-${trace}-b7ad6b7169203331-0`,
@@ -228,6 +231,9 @@ describe("Tracing", () => {
       `00-${trace}-${"0".repeat(16)}-01`,
       `00-${trace.toUpperCase()}-b7ad6b7169203331-01`,
       `ff-${trace}-b7ad6b7169203331-01`,
+      `00-${trace}-b7ad6b7169203331-01-more`,
+      `01-${trace}-b7ad6b7169203331-01more`,
+      `01-${trace}-b7ad6b7169203331-01-${"x".repeat(500)}`,
       "x".repeat(55)
     ])
       assert.isUndefined(Spans.extract(bytes(text)), text)

@@ -52,7 +52,7 @@ export class Observed {
 
   /** A connection that is being made: says that it takes long, and why it fails. */
   connecting<A>(self: Effect.Effect<A, KafkaError.KafkaError>): Effect.Effect<A, KafkaError.KafkaError> {
-    return Effect.suspend(() => {
+    return Effect.uninterruptibleMask((restore) => {
       const hint = "is it the address that clients reach it by (advertised.listeners)? does a firewall drop packets?"
       const slow = this.#context.fork(
         Effect.andThen(
@@ -66,7 +66,7 @@ export class Observed {
         "server.address": this.#address,
         "messaging.kafka.broker.id": this.#id < 0 ? undefined : this.#id
       })
-      return Effect.onExit(self, (exit) =>
+      return Effect.onExit(restore(self), (exit) =>
         Effect.sync(() => {
           slow.interruptUnsafe()
           begun?.end(exit)
@@ -119,7 +119,7 @@ export class Observed {
     this.metrics.throttled(api, millis)
     const count = ++this.#throttles
     if (!LogEvent.isTold(count)) return
-    const text = `${this.#who} throttles us: ${api} by ${millis} ms (quota; the ${count}${count === 1 ? "st" : "th"} time)`
+    const text = `${this.#who} throttles us: ${api} by ${millis} ms (quota; ${count} times so far)`
     this.#context.fork(this.#log("throttled", text, millis >= throttledLong ? "Warn" : undefined))
   }
 }

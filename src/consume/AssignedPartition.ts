@@ -429,6 +429,12 @@ export class Partition {
     this.settle()
   }
 
+  /** The user's side has ended: nobody is at work. */
+  readerEnded(): void {
+    this.reading = "ended"
+    this.mailbox.leave()
+  }
+
   /** Nobody shall wait for its start any more. */
   settle(): void {
     Deferred.doneUnsafe(this.started, Exit.void)

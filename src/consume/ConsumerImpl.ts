@@ -176,8 +176,7 @@ const streams = (engine: Engine) => {
         return entered
       }),
       () => {
-        partition.reading = "ended"
-        partition.mailbox.leave()
+        partition.readerEnded()
         // The fiber goes on with something else.
         if (pulls) partition.worker = undefined
         partition.checkDrained()

@@ -45,11 +45,15 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const metrics = new ConsumerMetrics(yield* Metrics.meter(clientId), group, yield* Metrics.partitionsAtMost)
   const unread = new Map<Watched, () => void>()
+  let isOver = false
+  let rebalance: Spans.Begun | undefined
   const watched = Effect.acquireRelease(
     Effect.sync(() => metrics.watch({ partitions: () => partitions.values(), idleRatio: () => atWork.idleRatio })),
     (end) =>
       Effect.sync(() => {
         end()
+        isOver = true
+        rebalance?.end(Exit.interrupt())
         for (const one of unread.values()) one()
       })
   )
@@ -58,11 +62,11 @@ export const make = Effect.fnUntraced(function* (
 
   const spans = yield* Spans.current
   const polled = spans === undefined ? undefined : pollSpans(spans, clientId, group)
-  let rebalance: Spans.Begun | undefined
 
   /** Since when the group shares out anew. */
   let sharing: number | undefined
   const began = () => {
+    if (isOver) return
     sharing ??= now()
     rebalance ??= spans?.begin(`rebalance ${group}`, "internal", {
       "messaging.client.id": clientId,

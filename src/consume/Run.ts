@@ -167,7 +167,6 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
     Effect.repeat({ while: (more) => more }),
     Effect.asVoid
   )
-  const { atWork } = partition.host
   const work = (lane: Lane<AnyRecord>): Effect.Effect<void, any, any> => {
     const worker = {}
     let taken: Waiting<AnyRecord> | undefined
@@ -186,7 +185,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       body: () => {
         const { record } = taken!
         since = partition.host.now()
-        atWork.begins(worker)
+        partition.host.atWork.begins(worker)
         return Effect.map(handle(record), (outcome) => {
           settle(record, outcome)
           partition.host.handled(partition, since)
@@ -195,7 +194,7 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       step: () => undefined
     })
     const watched = Effect.onExit(drain, (exit) => {
-      atWork.ends(worker)
+      partition.host.atWork.ends(worker)
       if (Exit.isSuccess(exit)) return Effect.void
       partition.host.handled(partition, since, exit)
       return handlerFailed(partition, taken?.record, exit.cause)
@@ -257,7 +256,7 @@ const traced = (engine: Engine, partition: Partition, handler: Handler, context:
     const attributes = { ...where, "messaging.kafka.offset": offset }
     return Spans.within(
       Effect.suspend(() => handler(record)),
-      spans.begin(`process ${partition.topic}`, "consumer", attributes, links, parent)
+      () => spans.begin(`process ${partition.topic}`, "consumer", attributes, links, parent)
     )
   }
 }
@@ -308,8 +307,7 @@ const overPartitions = (
           workers.add(fiber)
           fiber.addObserver((exit) => {
             workers.delete(fiber)
-            partition.reading = "ended"
-            partition.mailbox.leave()
+            partition.readerEnded()
             partition.worker = undefined
             const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
             if (wasCut && partition.isLive && partition.begunAgain) again(partition)

@@ -11,12 +11,14 @@ export interface BatchSpans {
   readonly settled: (batch: Batch, outcome: Outcome) => void
   /** Ends those whose batch was given up while it waited to be sent again. */
   readonly sweep: () => void
+  /** Ends all that are left: nobody hears any more what becomes of them. */
+  readonly close: () => void
 }
 
 /** Makes them; undefined where nothing is traced. */
 export const make = (spans: Spans | undefined, clientId: string): BatchSpans | undefined => {
   if (spans === undefined) return undefined
-  const open = new WeakMap<Batch, Begun>()
+  const open = new Map<Batch, Begun>()
   /** To be sent again. */
   const waiting = new Set<Batch>()
   const end = (batch: Batch, begun: Begun, outcome?: Outcome): void => {
@@ -59,6 +61,9 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
         const begun = open.get(batch)
         if (batch.told && begun !== undefined) end(batch, begun)
       }
+    },
+    close: () => {
+      for (const [batch, begun] of open) end(batch, begun)
     }
   }
 }

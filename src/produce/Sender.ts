@@ -214,6 +214,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.andThen(
         Effect.sync(() => {
           accumulator.failAll({ cause: "the producer was closed" })
+          traced?.close()
           for (const { over } of flushes) Deferred.doneUnsafe(over, Exit.void)
         })
       ),

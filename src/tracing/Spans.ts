@@ -113,13 +113,14 @@ export const of = (context: Context.Context<never>): Spans | undefined => {
 /** The spans of where this runs. */
 export const current: Effect.Effect<Spans | undefined> = Effect.withFiber(({ context }) => Effect.succeed(of(context)))
 
-/** Runs within a span, with it as the parent of the Effect's own. */
-export const within = <A, E, R>(self: Effect.Effect<A, E, R>, begun: Begun | undefined): Effect.Effect<A, E, R> =>
-  begun === undefined
-    ? self
-    : (Effect.onExit(Effect.provideService(self, Tracer.ParentSpan, begun.span), (exit) =>
-        Effect.sync(() => begun.end(exit))
-      ) as Effect.Effect<A, E, R>)
+/** Runs within a span that is begun with it, as the parent of the Effect's own; wherever it is interrupted, the span is ended. */
+export const within = <A, E, R>(self: Effect.Effect<A, E, R>, begin: () => Begun | undefined): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) => {
+    const begun = begin()
+    if (begun === undefined) return restore(self)
+    const inSpan = Effect.provideService(self, Tracer.ParentSpan, begun.span) as Effect.Effect<A, E, R>
+    return Effect.onExit(restore(inSpan), (exit) => Effect.sync(() => begun.end(exit)))
+  })
 
 // ── W3C Trace Context in headers
 
@@ -145,13 +146,18 @@ const valueOf = (headers: Headers): Uint8Array | null | undefined => {
   return undefined
 }
 
-const pattern = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/
+/** Of a version to come what is known of it is read; 255 is none. */
+const pattern =
+  /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
+
+/** Of a `traceparent`, in bytes: what is longer is not looked at. */
+const longest = 512
 
 /** The context that a record's headers carry; undefined where they carry none, or what is none. */
 export const extract = (headers: Headers): Tracer.ExternalSpan | undefined => read(valueOf(headers))
 
 const read = (value: Uint8Array | null | undefined): Tracer.ExternalSpan | undefined => {
-  if (value === undefined || value === null || value.length !== 55) return undefined
+  if (value === undefined || value === null || value.length < 55 || value.length > longest) return undefined
   const match = pattern.exec(decoder.decode(value))
   if (match === null) return undefined
   return Tracer.externalSpan({

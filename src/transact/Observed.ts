@@ -31,14 +31,15 @@ export const make = Effect.fnUntraced(function* (transactionalId: string, client
     Effect.withFiber(({ context }) => {
       const clock = Context.get(context, Clock.Clock)
       const since = Metrics.seconds(clock)
-      const begun = Spans.of(context)?.begin(
-        `transaction ${transactionalId}`,
-        "internal",
-        { "messaging.client.id": clientId, ...id },
-        links?.(),
-        Context.getOrUndefined(context, Tracer.ParentSpan)
-      )
-      return Effect.onExit(Spans.within(self, begun), (exit) =>
+      const begin = () =>
+        Spans.of(context)?.begin(
+          `transaction ${transactionalId}`,
+          "internal",
+          { "messaging.client.id": clientId, ...id },
+          links?.(),
+          Context.getOrUndefined(context, Tracer.ParentSpan)
+        )
+      return Effect.onExit(Spans.within(self, begin), (exit) =>
         Effect.sync(() => ended(exit, Metrics.seconds(clock) - since))
       )
     })
