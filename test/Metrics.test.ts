@@ -399,7 +399,7 @@ describe("Metrics", () => {
     Effect.gen(function* () {
       const scope = yield* Effect.scope
       const counted = yield* Counted.make("app", "g", { partitions: new Map(), atWork: { idleRatio: 1 } }, scope)
-      const partition = { topic: "orders", partition: 0, position: 7, endOffset: 9, committed: 5, inFlight: 0 }
+      const partition = { topic: "orders", partition: 0, position: 7, endOffset: 9, stands: { offset: 5 }, inFlight: 0 }
       counted.added(partition)
       assert.strictEqual(yield* value(names.position), 7)
       assert.strictEqual(yield* value(names.recordsLag), 2)

@@ -279,10 +279,10 @@ const standing = (entries: ReadonlyArray<Entry>): ReadonlyMap<Partition, Standin
 const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: number): void => {
   const { epoch, tracker } = partition
   partition.committedAt = now
+  partition.stands = { offset: commit.offset, leaderEpoch: commit.leaderEpoch ?? -1, metadata: commit.metadata ?? "" }
   // It is at another position since: what is done from there on is committed, below this one, too.
   if (epoch !== sent.epoch) return
   partition.committed = commit.offset
-  partition.stands = { offset: commit.offset, leaderEpoch: commit.leaderEpoch ?? -1, metadata: commit.metadata ?? "" }
   if (!byHand) partition.byHand = undefined
   else if (tracker === undefined) partition.early = commit.offset
   else {

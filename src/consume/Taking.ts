@@ -252,13 +252,15 @@ export const make = (engine: Engine): Taking => {
           Effect.forEach(
             list,
             (partition) => {
-              const offset = found.get(partition.key)?.offset
+              const stands = found.get(partition.key)
+              const offset = stands?.offset
               if (partition.status !== "open" || offset === undefined) return Effect.void
               // What the group has may be before this batch, where the batch is the first that was ever taken.
               const { tracker } = partition
               if (tracker !== undefined && offset <= (tracker.lowestUnfinished ?? offset)) return Effect.void
               return Effect.sync(() => {
                 partition.committed = offset
+                partition.stands = stands
                 const count = tracker?.doneBelow(offset) ?? 0
                 if (count > 0) partition.marked(count)
               })

@@ -3,14 +3,15 @@ import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import { kept } from "../Kept.ts"
+import { atMost, kept } from "../Kept.ts"
 import type { Attributes, Meter, Series } from "./Meter.ts"
 
-/** A partition, as gauges read it; undefined and below 0: not known. */
+/** A partition, as gauges read it; undefined: not known. */
 export interface Watched extends TopicPartition {
   readonly position: number | undefined
   readonly endOffset: number | undefined
-  readonly committed: number
+  /** What the group has; undefined: nothing, or it is not known. */
+  readonly stands: { readonly offset: number } | undefined
   readonly inFlight: number
 }
 
@@ -42,16 +43,16 @@ export class ConsumerMetrics {
 
   /** Records were delivered. */
   delivered(topic: string, records: number): void {
-    kept(this.#consumed, topic, () =>
+    const made = () =>
       this.#meter.series(Definitions.consumedMessages, { ...this.#at(topic), "messaging.operation.name": "poll" })
-    ).update(records)
+    kept(this.#consumed, topic, made, atMost).update(records)
   }
 
   /** A handler was at work. */
   processed(topic: string, seconds: number, error?: string): void {
     const made = () =>
       this.#meter.series(Definitions.processDuration, { ...this.#at(topic), ...process, ...typed(error) })
-    const series = error === undefined ? kept(this.#processed, topic, made) : made()
+    const series = error === undefined ? kept(this.#processed, topic, made, atMost) : made()
     series.update(seconds)
   }
 
@@ -108,9 +109,7 @@ export class ConsumerMetrics {
     const ends = [
       this.#meter.gauge(Definitions.recordsLag, () => lagOf(one), options),
       this.#meter.gauge(Definitions.position, () => one.position ?? 0, options),
-      ...(this.#inGroup
-        ? [this.#meter.gauge(Definitions.committedOffset, () => Math.max(0, one.committed), options)]
-        : [])
+      ...(this.#inGroup ? [this.#meter.gauge(Definitions.committedOffset, () => one.stands?.offset ?? 0, options)] : [])
     ]
     return () => ends.forEach((end) => end())
   }
@@ -147,9 +146,8 @@ export class FetchMetrics {
 
   /** What an answer brought of a partition. */
   brought(topic: string, bytes: number): void {
-    kept(this.#topics, topic, () =>
-      this.#meter.series(Definitions.consumedBytes, { "messaging.destination.name": topic })
-    ).update(bytes)
+    const made = () => this.#meter.series(Definitions.consumedBytes, { "messaging.destination.name": topic })
+    kept(this.#topics, topic, made, atMost).update(bytes)
     this.#bytes += bytes
   }
 

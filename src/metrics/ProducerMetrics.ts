@@ -2,7 +2,7 @@
 import type * as KafkaError from "../KafkaError.ts"
 import * as Definitions from "./Definitions.ts"
 import { errorType } from "./errorType.ts"
-import { kept } from "../Kept.ts"
+import { atMost, kept } from "../Kept.ts"
 import type { Meter, Series } from "./Meter.ts"
 
 const send = { "messaging.operation.name": "send" }
@@ -45,7 +45,7 @@ export class ProducerMetrics {
   }
 
   #of(topic: string): OfTopic {
-    return kept(this.#topics, topic, () => {
+    const made = (): OfTopic => {
       const meter = this.#meter
       const where = { "messaging.destination.name": topic }
       return {
@@ -59,7 +59,8 @@ export class ProducerMetrics {
         retries: meter.series(Definitions.recordRetries, where),
         splits: meter.series(Definitions.batchSplits, where)
       }
-    })
+    }
+    return kept(this.#topics, topic, made, atMost)
   }
 
   /** A batch was handed to a connection. */
@@ -87,13 +88,9 @@ export class ProducerMetrics {
   /** Records have failed for good. */
   failed(topic: string, records: number, error: KafkaError.KafkaError): void {
     const type = errorType(error)
-    kept(this.#failures, `${type} ${topic}`, () =>
-      this.#meter.series(Definitions.sentMessages, {
-        "messaging.destination.name": topic,
-        ...send,
-        "error.type": type
-      })
-    ).update(records)
+    const where = { "messaging.destination.name": topic, ...send, "error.type": type }
+    const made = () => this.#meter.series(Definitions.sentMessages, where)
+    kept(this.#failures, `${type} ${topic}`, made, atMost).update(records)
   }
 
   /** The buffer has refused records. */

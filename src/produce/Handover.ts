@@ -66,11 +66,15 @@ const died = (topic: string, partition: number, defect: unknown): KafkaError.Kaf
     defect
   )
 
-/** Makes it. `report` is asked for each record, so it must be cheap where nobody listens. */
+/**
+ * Makes it. `report` is asked for each record, so it must be cheap where nobody listens; `unsent` hears of a record that is
+ * not let in.
+ */
 export const make = (
   engine: TransportProducer,
   buffer: ProducerBuffer.ProducerBuffer,
-  report: (topic: string, partition: number, outcome: Outcome) => void
+  report: (topic: string, partition: number, outcome: Outcome) => void,
+  unsent: (topic: string, error: KafkaError.KafkaError) => void
 ): Handover => ({
   one: (topic, { partition, record }, since, done, use) => {
     const bytes = ProducerBuffer.sizeOf(record)
@@ -99,7 +103,10 @@ export const make = (
         }
         use?.()
       },
-      refuse: (error) => done(Result.fail(error))
+      refuse: (error) => {
+        unsent(topic, error)
+        done(Result.fail(error))
+      }
     }
     buffer.enter(wanting)
     return () => {

@@ -82,13 +82,16 @@ export const make = Effect.fnUntraced(function* (
     closed: Deferred.await(closed)
   })
   const tells = Told.failures(transport.clientId, (effect) => void run(effect))
-  const handover = Handover.make(engine, buffer, (topic, partition, outcome) => {
+  /** A record that fails before the engine has it. */
+  const unsent = (topic: string, error: KafkaError.KafkaError) => metrics.failed(topic, 1, error)
+  const report = (topic: string, partition: number, outcome: Handover.Outcome) => {
     if (Result.isFailure(outcome)) {
       metrics.failed(topic, 1, outcome.failure)
       tells(topic, partition, outcome.failure, monotonic())
     }
     reports.report(topic, partition, outcome)
-  })
+  }
+  const handover = Handover.make(engine, buffer, report, unsent)
   const inject = yield* Propagation.make
 
   const told = <A>(self: Effect.Effect<A, KafkaError.KafkaError, any>) =>
@@ -109,9 +112,14 @@ export const make = Effect.fnUntraced(function* (
       }
       try {
         const one = placement.one(topic, entry, since, context)
-        return Effect.isEffect(one) ? Effect.flatMap(one, go) : go(one)
-      } catch (error) {
-        return Effect.fail(PlaceAll.refusal(error))
+        if (!Effect.isEffect(one)) return go(one)
+        const counted = Effect.tapError(one, (error) => Effect.sync(() => unsent(topic.name, error)))
+        return Effect.flatMap(counted, go)
+      } catch (thrown) {
+        const error = PlaceAll.refusal(thrown)
+        // What is no topic has no name.
+        if (Placement.mistake(topic, []) === undefined) unsent(topic.name, error)
+        return Effect.fail(error)
       }
     }).pipe(told)
 
@@ -166,8 +174,11 @@ export const make = Effect.fnUntraced(function* (
       const wrong = Placement.mistake(topic, entries)
       if (wrong !== undefined) return Effect.die(wrong)
       // Whoever looks at no Result hears of it in the log.
-      const unsent = (error: KafkaError.KafkaError) => tells(topic.name, undefined, error, monotonic())
-      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused, unsent)
+      const failed = (error: KafkaError.KafkaError) => {
+        unsent(topic.name, error)
+        tells(topic.name, undefined, error, monotonic())
+      }
+      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused, failed)
       started?.(batch)
       const enter = (end: number) =>
         Effect.callback<void>((resume) => {

@@ -1,5 +1,6 @@
 /** What a producer says in the log of batches that are tried again, and of records that fail: by topic, the first, then by doubling. */
 import type * as Effect from "effect/Effect"
+import { atMost, kept } from "../Kept.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { errorType } from "../metrics/errorType.ts"
@@ -15,9 +16,7 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
   const failing = new Map<string, LogEvent.Lasting>()
   return {
     retried: ({ attempts, failure, queue: { partition, topic }, records }, broker, now) => {
-      let lasting = failing.get(topic)
-      if (lasting === undefined) failing.set(topic, (lasting = new LogEvent.Lasting()))
-      const level = lasting.failed(now)
+      const level = kept(failing, topic, () => new LogEvent.Lasting(), atMost).failed(now)
       if (level === undefined) return
       const text = `${records.length} records of ${topic}-${partition} are sent again, after ${attempts} attempts: ${failure?.cause ?? "no answer"}`
       run(LogEvent.log("batchRetried", text, { client, broker, topic, partition }, level))
@@ -43,8 +42,8 @@ export const failures = (
   const counts = new Map<string, { count: number; at: number }>()
   return (topic, partition, error, now) => {
     const key = `${errorType(error)} ${topic}`
-    let one = counts.get(key)
-    if (one === undefined || now - one.at > apart) counts.set(key, (one = { count: 0, at: now }))
+    const one = kept(counts, key, () => ({ count: 0, at: now }), atMost)
+    if (now - one.at > apart) one.count = 0
     one.count++
     one.at = now
     if (!LogEvent.isTold(one.count)) return

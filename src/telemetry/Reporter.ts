@@ -30,6 +30,8 @@ import * as Report from "./Report.ts"
 
 /** Where a broker says no interval, and until one without a receiver may have one: Java's, too. */
 const defaultInterval = 300_000
+/** The least that brokers let anybody subscribe with, in milliseconds: one that asks for more is not one of theirs. */
+const leastInterval = 100
 /** A broker that could not be reached, before any has told an interval. */
 const unreachedInterval = 30_000
 
@@ -154,7 +156,7 @@ class Reporter {
 
   #subscribed(answer: typeof GetTelemetrySubscriptions.Response.schema.Type): Effect.Effect<Next> {
     const { clientInstanceId, deltaTemporality, requestedMetrics, subscriptionId } = answer
-    const interval = answer.pushIntervalMs > 0 ? answer.pushIntervalMs : defaultInterval
+    const interval = answer.pushIntervalMs > 0 ? Math.max(leastInterval, answer.pushIntervalMs) : defaultInterval
     this.#instance = clientInstanceId
     this.#interval = interval
     this.#maxBytes = answer.telemetryMaxBytes > 0 ? answer.telemetryMaxBytes : Infinity

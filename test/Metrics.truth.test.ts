@@ -1,0 +1,79 @@
+/** Metrics that told something else than was so, by the name of what they left out. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Metric, Result, Schema, Scope, Stream } from "effect"
+import { Consumer, Metrics, Offset, Producer, Topic } from "samsa"
+import { moving as exiting, scoped, until } from "./consume/Harness.ts"
+import { cluster } from "./Observing.ts"
+
+const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
+const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+const numbers = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.fromJsonString(Schema.Int) })
+const alone = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => Effect.provideService(self, Metric.MetricRegistry, new Map()))
+
+/** Of each reason, how many records have failed. */
+const failures = Effect.map(Metric.snapshot, (all) =>
+  Object.fromEntries(
+    all.flatMap(({ attributes, id, state }) => {
+      const type = attributes?.["error.type"]
+      return id === Metrics.names.sentMessages && type !== undefined && "count" in state
+        ? [[type, Number(state.count)]]
+        : []
+    })
+  )
+)
+const gauge = (name: string) =>
+  Effect.map(Metric.snapshot, (all) =>
+    all.flatMap(({ id, state }) => (id === name && "value" in state ? [Number(state.value)] : []))
+  )
+
+describe("metrics", () => {
+  it.effect("count records that fail before a batch has them (only those of batches were counted)", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ linger: 0 }), scope)
+      const wrong = { key: null, value: 0.5 }
+      const exit = yield* Effect.exit(producer.send(numbers, wrong))
+      assert.isTrue(Exit.isFailure(exit))
+      yield* Effect.exit(producer.offer(numbers, wrong))
+      const results = yield* producer.sendAll(numbers, [{ key: null, value: 1 }, wrong, wrong])
+      assert.strictEqual(results.filter(Result.isFailure).length, 2)
+      assert.deepStrictEqual(yield* failures, { Encode: 4 })
+      yield* moving(Scope.close(scope, Exit.void))
+      yield* Effect.exit(producer.send(orders, { key: null, value: "late" }))
+      yield* producer.sendAll(orders, [
+        { key: null, value: "late" },
+        { key: null, value: "later" }
+      ])
+      assert.deepStrictEqual(yield* failures, { Encode: 4, Closed: 3 })
+    }).pipe(Effect.provide(cluster()), alone)
+  )
+
+  it.effect("tell as committed what the group has, after a seek too (the target of the seek was told)", () =>
+    scoped(
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        yield* producer.sendAll(
+          orders,
+          Array.from({ length: 20 }, (_, i) => ({ key: null, value: `${i}`, partition: 0 }))
+        )
+        const place = { topic: "orders", partition: 0 }
+        const consumer = yield* Consumer.assign({ partitions: [0], topic: orders, group: "g", from: "earliest" })
+        yield* moving(
+          consumer.stream.pipe(
+            Stream.tap(Consumer.done),
+            Stream.take(20),
+            Stream.runDrain,
+            Effect.andThen(consumer.commit())
+          )
+        )
+        yield* until("it is committed", () =>
+          Effect.map(gauge(Metrics.names.committedOffset), (offsets) => offsets.includes(20))
+        )
+        yield* moving(consumer.seek(place, Offset.at(3)))
+        assert.deepStrictEqual(yield* gauge(Metrics.names.position), [3])
+        assert.deepStrictEqual(yield* gauge(Metrics.names.committedOffset), [20])
+      })
+    ).pipe(Effect.provide(cluster()), alone)
+  )
+})
