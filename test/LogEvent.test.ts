@@ -272,6 +272,30 @@ describe("the log", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect("says of commits that fail the first, then by doubling (each was told, for as long as it lasted)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const { remove } = yield* broker.inject(Fault.on("OffsetCommit").error(14))
+      const options = { topics: [orders], group: "g", from: "earliest", commitTimeout: "1 second" } as const
+      const consumer = yield* Consumer.subscribe(options)
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* producer.send(orders, entry)
+      const failed = (count: number) => until(`${count} are told`, () => of("commitFailed").length === count)
+      yield* failed(4)
+      assert.deepStrictEqual(
+        of("commitFailed").map(({ text }) => / \((\d+) so far\)$/.exec(text)?.[1]),
+        ["1", "2", "4", "8"]
+      )
+      yield* remove
+      yield* pass(10_000)
+      yield* broker.inject(Fault.on("OffsetCommit").error(14))
+      yield* producer.send(orders, entry)
+      yield* failed(5)
+      assert.match(of("commitFailed")[4]!.text, /[(]1 so far[)]$/)
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
   it.effect("says that a topic is gone, that records are, and which are passed over", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -126,7 +126,10 @@ export const make = (
       left.forEach((entry, i) => {
         const code = codes[i]!
         const [partition] = entry
-        if (code === 0) return took(entry, byHand, sent.get(partition)!, now)
+        if (code === 0) {
+          failures = 0
+          return took(entry, byHand, sent.get(partition)!, now)
+        }
         if (goesOn(as, code)) {
           again.push(entry)
           passed = partition
@@ -212,6 +215,8 @@ export const make = (
       })
     )
 
+  /** Since a commit was last taken. */
+  let failures = 0
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
     const { partition, topic, _tag } = error.reason
@@ -222,9 +227,10 @@ export const make = (
     const isOurs = (one: Partition) => one.isLive && one.topic === topic && one.partition === partition
     // Where it is ours, the coordinator takes the commits of its own member for those of another epoch.
     if (isOne && ![...owned()].some(isOurs)) return Effect.void
+    if (!LogEvent.isTold(++failures)) return Effect.void
     return LogEvent.log(
       "commitFailed",
-      `offsets of group ${settings.group} could not be committed, and are tried again: ${error.message}`,
+      `offsets of group ${settings.group} could not be committed, and are tried again: ${error.message} (${failures} so far)`,
       { group: settings.group, member: identity().memberId }
     )
   }
