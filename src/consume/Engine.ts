@@ -258,7 +258,8 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const isNew = state.trouble === undefined
       state.trouble = error
-      if (!isNew && !again) return Effect.void
+      // Who leaves waits for nothing: what its coordinator answers then is no trouble.
+      if (state.closing || (!isNew && !again)) return Effect.void
       if (isNew) publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
       const who = settings.group === undefined ? "a consumer" : `a consumer of group ${settings.group}`
       return LogEvent.log("waiting", `${who} waits: ${error.message}`, { group: settings.group })
