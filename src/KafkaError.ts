@@ -494,7 +494,7 @@ const explain = (reason: Reason): string => {
     case "Encode":
       return `the ${reason.part} does not fit the topic's Schema: ${inOneLine(reason.issue)}`
     case "Decode":
-      return `the ${reason.part} at offset ${reason.offset} does not fit the topic's Schema: ${inOneLine(reason.issue)}`
+      return `the ${reason.part} at offset ${reason.offset} does not fit the topic's Schema: ${inOneLine(reason.issue)}; a Schema that fits, onUndecodable, or deadLetter of run goes on past it`
     case "Corrupt":
       return `${reason.what}${reason.path === undefined ? "" : `, ${reason.path}`}${reason.position === undefined ? "" : ` at byte ${reason.position}`}: ${reason.problem}`
     case "DataLoss":
