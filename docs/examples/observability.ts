@@ -1,4 +1,5 @@
 // Metrics, traces and logs go to an OpenTelemetry collector, by OTLP over HTTP.
+import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Otlp } from "effect/observability"
@@ -27,7 +28,7 @@ export const seen = (kafka: Layer.Layer<Kafka.Kafka, KafkaError.KafkaError>, bas
     Layer.provideMerge(telemetry(baseUrl))
   )
 
-/** The whole: run it with `NodeRuntime.runMain`. */
-export const main = shop((order) => Effect.log(`shipped: ${order}`)).pipe(
+const program = shop((order) => Effect.log(`shipped: ${order}`)).pipe(
   Effect.provide(seen(Kafka.layer({ bootstrap: ["localhost:9092"], clientId: "shop" }), "http://localhost:4318"))
 )
+if (import.meta.main) NodeRuntime.runMain(program)

@@ -63,7 +63,7 @@ export interface SubscribePatternOptions<RM = never, RA = never, RU = never> ext
 
 /** What is read without a membership, and how far. */
 interface BoundedOptions<RU> extends Settings.CommonOptions, UndecodableOptions<RU> {
-  /** Where it begins; `"committed"` needs a `group`. Java: seek, auto.offset.reset; PyKafka: auto_offset_reset. */
+  /** Where it begins where nothing is committed, or there is no `group`; `"committed"` needs one. Java: seek, auto.offset.reset; PyKafka: auto_offset_reset. */
   readonly from: Offset.Position | "committed"
   /** A bounded read: it ends by itself at what this meant when it started. Default: it goes on for good. */
   readonly until?: Offset.Position | undefined
