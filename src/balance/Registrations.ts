@@ -7,9 +7,9 @@
 import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
-import type { Session } from "../ZooKeeper.ts"
+import type { Node, Session } from "../ZooKeeper.ts"
 import type { Claim, Taken } from "./BalancedMember.ts"
-import type { Layout } from "./Layout.ts"
+import { compare, type Layout } from "./Layout.ts"
 
 type Removal = { readonly owner: string; readonly data?: Uint8Array }
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
@@ -101,12 +101,9 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
       return new Map(known)
     })
 
-  const isOurs = (claim: Claim) =>
-    Effect.map(
-      session.read(pathOf(claim)),
-      (node) =>
-        node !== undefined && node.stat.owner === session.id && decode(node.data) === layout.claimant(claim.topic)
-    )
+  const isOf = (node: Node | undefined, topic: string): boolean =>
+    node !== undefined && node.stat.owner === session.id && decode(node.data) === layout.claimant(topic)
+  const isOurs = (claim: Claim) => Effect.map(session.read(pathOf(claim)), (node) => isOf(node, claim.topic))
 
   const claims: Registrations["claims"] = (topic) =>
     Effect.gen(function* () {
@@ -155,9 +152,9 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
     })
 
   /**
-   * Of a partition that is claimed under the names of two leaders, by two that knew another one each, the older claim
+   * Of a partition that is claimed under the names of two leaders, by two that knew another one each, the oldest claim
    * stands: both look after they have claimed, and at least the later one sees the other. What ZooKeeper says decides
-   * whose a node is: what was asked for may never have been made. Another name of what is ours gives way to nobody.
+   * whose a node is: what was asked for may never have been made, or late. Another name of what is ours is as old as that.
    */
   const yieldToOlder = (made: ReadonlyArray<Claim>): Failing<ReadonlyArray<Taken>> =>
     Effect.gen(function* () {
@@ -165,19 +162,16 @@ export const make = (layout: Layout, session: Session, known: Map<string, string
       for (const topic of new Set(made.map((claim) => claim.topic))) {
         const names = (yield* session.children(layout.owners(topic))) ?? []
         for (const claim of made.filter((one) => one.topic === topic)) {
-          const { node: own, partition } = claim
-          const others = names
-            .filter((node) => node !== own && layout.partitionOf(node) === partition)
-            .map((node) => ({ topic, partition, node }))
-          if ((yield* Effect.filter(others, isOurs, unbounded)).length > 0) continue
-          for (const other of others) {
-            const [theirs, mine] = [yield* session.read(pathOf(other)), yield* session.read(pathOf(claim))]
-            if (theirs === undefined) continue
-            if (mine !== undefined && mine.stat.created < theirs.stat.created) continue
-            yield* remove(claim)
-            lost.push({ topic, partition, by: decode(theirs.data) })
-            break
-          }
+          const { partition } = claim
+          const all = names.filter((node) => layout.partitionOf(node) === partition)
+          if (all.every((node) => node === claim.node)) continue
+          const nodes = yield* Effect.forEach(all, (node) => session.read(pathOf({ topic, node })), unbounded)
+          const [oldest] = nodes
+            .filter((node) => node !== undefined)
+            .sort((a, b) => compare(a.stat.created, b.stat.created))
+          if (oldest === undefined || isOf(oldest, topic)) continue
+          yield* remove(claim)
+          lost.push({ topic, partition, by: decode(oldest.data) })
         }
       }
       return lost

@@ -1,6 +1,6 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Logger, Random, Stream } from "effect"
+import { Deferred, Effect, Fiber, Logger, Random, Stream } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Backoff from "../../src/Backoff.ts"
 import * as BalancedAssignor from "../../src/balance/BalancedAssignor.ts"
@@ -8,7 +8,7 @@ import * as Layout from "../../src/balance/Layout.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import * as Registrations from "../../src/balance/Registrations.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
-import { pass, passing } from "../zookeeper/Time.ts"
+import { calm, pass, passing } from "../zookeeper/Time.ts"
 import * as Harness from "./Harness.ts"
 
 const claim = (leader: number) => ({ topic: "t", partition: 0, node: `${leader}-0` })
@@ -49,6 +49,22 @@ describe("two members that know another leader each", () => {
       // by the name that it has asked for
       assert.lengthOf((yield* passing(b.claim([claim(1)], [], false))).ours, 1)
       const late = yield* passing(a.claim([claim(2)], [], false))
+      assert.deepStrictEqual(late, { ours: [], taken: [{ topic: "t", partition: 0, by: "b:0" }] })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a claim that is only found to be made keeps nothing from an older one: that stands (zk-30)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const timeouts = { sessionTimeout: "60 seconds", requestTimeout: "2 seconds" } as const
+      const [a, b] = [yield* member(memory, "a", timeouts), yield* member(memory, "b", timeouts)]
+      assert.lengthOf((yield* b.claim([claim(1)], [], false)).ours, 1)
+      // its claim by another name is made, and it hears nothing of that
+      yield* memory.loseNextAnswer(a.session.id)
+      const unheard = yield* Effect.forkChild(a.claim([claim(2)], [], false), { startImmediately: true })
+      while (memory.ownerOf("/consumers/g/owners/b't'/2-0") === "") yield* calm
+      yield* Fiber.interrupt(unheard)
+      const late = yield* passing(a.claim([claim(3)], [], false))
       assert.deepStrictEqual(late, { ours: [], taken: [{ topic: "t", partition: 0, by: "b:0" }] })
     }).pipe(Effect.scoped)
   )
