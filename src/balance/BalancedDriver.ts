@@ -103,10 +103,13 @@ export const join = Effect.fnUntraced(function* (
   const watchOnce = (key: string, self: () => Stream.Stream<unknown, KafkaError.KafkaError>): void => {
     if (!watched.has(key)) watched.set(key, watch(self()))
   }
-  /** Before ids of ours are removed: who watches on would wait for them to come back, as long as the session lives. */
-  const unwatchIds = (but: ReadonlyMap<string, string>): void => {
+  /**
+   * What is read no more is watched no more, and no id of ours once it is to be removed: who watches on would wait for it
+   * to come back, as long as the session lives.
+   */
+  const watchNoneBut = (keys: ReadonlySet<string>): void => {
     for (const [key, fiber] of watched) {
-      if (!key.startsWith("id ") || but.has(key.slice(3))) continue
+      if (keys.has(key)) continue
       fiber.interruptUnsafe()
       watched.delete(key)
     }
@@ -117,9 +120,9 @@ export const join = Effect.fnUntraced(function* (
   const lookAround = (round: number, using: Registrations.Registrations) =>
     Effect.gen(function* () {
       const names = yield* topics
-      for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
       const ids = layout.registration(names)
-      unwatchIds(ids)
+      watchNoneBut(new Set([...names.map((topic) => `topic ${topic}`), ...[...ids.keys()].map((id) => `id ${id}`)]))
+      for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
       const members = yield* using.members(names)
       seen = new Set(members.keys())
       // One at a look: where there are many they are alike.
@@ -181,7 +184,7 @@ export const join = Effect.fnUntraced(function* (
       case "Nudge":
         return void inBackground(registrations?.nudge(command.claimants) ?? Effect.void)
       case "Leave": {
-        unwatchIds(new Map())
+        watchNoneBut(new Set())
         // What a session that was lost has created may come back with it.
         const left = Effect.andThen(atWorkEnds(), (registrations ?? last)?.leave ?? Effect.void)
         return void inBackground(Effect.map(left, () => post({ _tag: "Left" })))

@@ -76,17 +76,21 @@ export const make = (context: Context): GroupWatches => {
       })
     )
   }
+  /**
+   * When each topic was made, as it was seen in this session: another one begins from what it finds. One that is not
+   * read for a while may be another when it is read again.
+   */
+  const made = new Map<string, { readonly session: string; readonly at: string }>()
   /** Brokers write a topic's partitions here, in a node that is made with it; what their metadata tells follows. */
   const topic = (topic: string) => {
     let isFirst = true
-    /** When it was made, as it was seen in this session: another one begins from what it finds. */
-    let made: { readonly session: string; readonly at: string } | undefined
     const compared = (node: Node | undefined): Effect.Effect<void> => {
       const session = context.current()
       if (node === undefined || session === undefined) return Effect.void
-      const before = made
-      made = { session, at: node.stat.created }
-      return before?.session === session && before.at !== made.at ? context.replaced(topic) : Effect.void
+      const before = made.get(topic)
+      const at = node.stat.created
+      made.set(topic, { session, at })
+      return before?.session === session && before.at !== at ? context.replaced(topic) : Effect.void
     }
     const path = `/brokers/topics/${topic}`
     return zooKeeper.watch(path).pipe(

@@ -62,6 +62,7 @@ export const join = Effect.fnUntraced(function* (
   const scope = yield* Scope.make()
   const places = new Set<string>()
   const failures: Array<KafkaError> = []
+  const replaced: Array<string> = []
   let balances = 0
   let losses = 0
   const owner: Owner = {
@@ -81,6 +82,7 @@ export const join = Effect.fnUntraced(function* (
       losses++
       places.clear()
     }),
+    replaced: (topic) => Effect.sync(() => void replaced.push(topic)),
     failed: (error) => Effect.sync(() => void failures.push(error)),
     died: (defect) => Effect.die(defect)
   }
@@ -106,12 +108,18 @@ export const join = Effect.fnUntraced(function* (
     },
     places,
     failures,
+    /** Topics of which it was told that they are others. */
+    replaced,
     balances: () => balances,
     isAlive: () => member.isAlive?.() !== false,
     /** What it reads is to be looked at again. */
     topicsChanged: member.topicsChanged!,
     leave
-  } satisfies Member & { readonly isAlive: () => boolean; readonly topicsChanged: Effect.Effect<void> }
+  } satisfies Member & {
+    readonly isAlive: () => boolean
+    readonly topicsChanged: Effect.Effect<void>
+    readonly replaced: ReadonlyArray<string>
+  }
 })
 
 /** Those of a topic. */

@@ -47,6 +47,44 @@ const claimsOn = (memory: ZooKeeper.Memory["Service"], topic: string) =>
   )
 
 describe("a member that subscribes to other topics", () => {
+  it.effect("is told that a topic was made again while it did not read it (zk-31)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const make = zooKeeper.create("/brokers/topics/t", Buffer.from('{"partitions":{"0":[1],"1":[1]}}'))
+      yield* make
+      const one = yield* reader(memory, ["t", "extra"])
+      yield* pass(1000)
+      yield* one.resubscribe(["extra"])
+      yield* pass(1000)
+      yield* zooKeeper.remove("/brokers/topics/t")
+      yield* make
+      yield* pass(1000)
+      assert.deepStrictEqual(one.replaced, [])
+      yield* one.resubscribe(["t", "extra"])
+      yield* pass(1000)
+      assert.deepStrictEqual(one.replaced, ["t"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("watches nothing of what it reads no more (zk-31)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const one = yield* reader(memory, ["t"])
+      yield* pass(1000)
+      const watchesTopics = () => memory.watched().filter((path) => path.startsWith("/brokers/topics/"))
+      assert.deepStrictEqual(watchesTopics(), ["/brokers/topics/t"])
+      yield* one.resubscribe(["extra"])
+      yield* pass(1000)
+      assert.deepStrictEqual(placesOf(one), extra)
+      assert.deepStrictEqual(watchesTopics(), ["/brokers/topics/extra"])
+      // what comes back is watched again
+      yield* one.resubscribe(["t", "extra"])
+      yield* pass(1000)
+      assert.deepStrictEqual(watchesTopics().sort(), ["/brokers/topics/extra", "/brokers/topics/t"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   for (const layout of ["pykafka", "jvm"] as const)
     for (const [topics, then] of [
       [["t"], ["extra"]],
