@@ -118,6 +118,7 @@ const lose = (state: State): Step => {
   const round = state.round + 1
   const lost: State = {
     ...state,
+    ...fresh,
     phase: "losing",
     round,
     held: new Map(),
@@ -125,10 +126,7 @@ const lose = (state: State): Step => {
     wanted: new Map(),
     contested: new Set(),
     asked: [],
-    view: undefined,
-    wakeAt: undefined,
-    attempt: 0,
-    told: false
+    view: undefined
   }
   return state.owned.size > 0
     ? [lost, [{ _tag: "Lose", round }]]
@@ -138,8 +136,9 @@ const lose = (state: State): Step => {
 const looked = (settings: Settings, last: State, view: View, now: number): Step => {
   const held = standing(settings, view)
   // A group that is another than the last view showed begins another balance, whatever was looked for: nobody who
-  // compares with this view sees that anything has changed.
-  const before: State = isOther(last.view, view) ? { ...last, ...fresh, namesOnly: false } : last
+  // compares with this view sees that anything has changed. So does what goes to us, where leaders make it another.
+  const isAnother = isOther(last.view, view)
+  const before: State = isAnother ? { ...last, namesOnly: false } : last
   let wanted = before.wanted
   try {
     if (!before.namesOnly) wanted = share(settings, view)
@@ -153,7 +152,8 @@ const looked = (settings: Settings, last: State, view: View, now: number): Step 
     for (const node of nodes)
       if (view.ours.get(topic)?.has(node) !== true) theirs.add(`${topic}-${settings.layout.partitionOf(node)}`)
   const contested = new Set([...held.keys()].filter((key) => theirs.has(key)))
-  const state: State = { ...before, view, held, wanted, contested, asked: [] }
+  const begun = isAnother || differ(before.wanted, wanted, keyOf) ? fresh : {}
+  const state: State = { ...before, ...begun, view, held, wanted, contested, asked: [] }
   // What we read without a claim, and another claims, is not ours any more.
   if ([...state.owned.keys()].some((key) => !held.has(key) && theirs.has(key))) return lose(state)
   const leaving = [...state.owned].filter(([key]) => !stays(state, key)).map(([, one]) => place(one))
@@ -168,7 +168,7 @@ const stays = ({ contested, wanted }: State, key: string): boolean => wanted.has
 const leftOver = (state: State): ReadonlyArray<Claim> =>
   [...state.held].filter(([key]) => !stays(state, key)).flatMap(([, list]) => list)
 
-/** Removes the claims on what does not stay ours. */
+/** Removes them. */
 const free = (settings: Settings, state: State, now: number): Step => {
   const claims = leftOver(state)
   if (claims.length === 0) return claim(settings, state, now)

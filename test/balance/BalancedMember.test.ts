@@ -278,6 +278,30 @@ describe("BalancedMember", () => {
     assert.strictEqual(tags(one.tell({ _tag: "Tick" })), "Look")
   })
 
+  it("waits as long as ever for what goes to it by other leaders: who has it begins to give it back then (zk-32)", () => {
+    for (const event of ["LeadersMoved", "Changed"] as const) {
+      const one = new Driven()
+      one.tell({ _tag: "SessionBegan", session: "1" })
+      one.looked({ others: ["a:1"], theirs: all })
+      one.claimed([], [2, 3])
+      one.now = 1000
+      one.tell({ _tag: "Tick" })
+      one.looked({ others: ["a:1"], theirs: all })
+      one.claimed([], [2, 3])
+      assert.strictEqual(BalancedMember.deadline(one.state), 3000)
+      one.now = 2900
+      assert.strictEqual(tags(one.tell({ _tag: event })), "Look")
+      one.looked({ others: ["a:1"], theirs: all, leaders: [2, 2, 1, 1] })
+      one.claimed([], [0, 1])
+      assert.strictEqual(BalancedMember.deadline(one.state), 3900, event)
+      one.now = 3900
+      one.tell({ _tag: "Tick" })
+      one.looked({ others: ["a:1"], theirs: all, leaders: [2, 2, 1, 1] })
+      one.claimed([], [0, 1])
+      assert.strictEqual(BalancedMember.deadline(one.state), 5900, event)
+    }
+  })
+
   it("looks again once a round is through in which something changed", () => {
     for (const until of ["looking", "claiming"] as const) {
       const one = new Driven()
