@@ -389,6 +389,23 @@ describe("the fetch scheduler", () => {
     assert.lengthOf(scheduler.look(0, 0, () => 1).requests, 1)
   })
 
+  it("shares what a partition that has left could hold among the others", () => {
+    const scheduler = new FetchScheduler<Part>(
+      { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
+      delays
+    )
+    const [stays, leaves] = [new Part(1, "read"), new Part(1, "read")]
+    scheduler.add(stays)
+    scheduler.add(leaves)
+    const share = () => {
+      scheduler.look(0, 0, () => undefined)
+      return scheduler.room(stays, 64 << 20)
+    }
+    assert.strictEqual(share(), 16 << 20)
+    scheduler.remove(leaves)
+    assert.strictEqual(share(), 32 << 20)
+  })
+
   it("does not leave a batch that is larger than the answer behind a backlog for ever", () => {
     const parts: ReadonlyArray<Kind> = ["read", "read"]
     const random = randomOf(1)
