@@ -53,6 +53,16 @@ describe("a broker at an address that cannot be", () => {
   })
 })
 
+it("an index far beyond the partitions that are told is no partition: as many places would be made", () => {
+  for (const partitionIndex of [-1, 2 ** 31 - 1]) {
+    const answer = Metadata.Response.schema.make({
+      brokers: [{ nodeId: 1, host: "b", port: 1 }],
+      topics: [{ name: "t", partitions: [{ partitionIndex, leaderId: 1, leaderEpoch: 0 }] }]
+    } as never) as ReturnType<typeof told>
+    assert.throws(() => new MetadataState().learnCluster(answer), /partition -?\d+ of a topic of 1 partitions/)
+  }
+})
+
 describe("metadata that goes back", () => {
   it("to an older leader epoch of the same topic never wins, with topic ids or without", () => {
     for (const id of [Wire.zeroUuid, ids[0]]) {

@@ -122,6 +122,15 @@ describe("TransactionMachine", () => {
     assert.deepStrictEqual(one.tell({ _tag: "PartitionsAnswered", code: 0, isLost: false }).tags, ["EndTxn"])
   })
 
+  it("adds nothing to what is to end", () => {
+    const one = driven()
+      .open()
+      .tell({ _tag: "Wanted", partitions: ["t-0"] })
+      .end()
+    assert.deepStrictEqual(one.tell({ _tag: "Wanted", partitions: ["t-1"] }).tags, [])
+    assert.deepStrictEqual(one.tell({ _tag: "PartitionsAnswered", code: 0, isLost: false }).tags, ["EndTxn"])
+  })
+
   it("aborts where a record has failed, whatever it is asked for, and says why", () => {
     const one = driven().open().added()
     assert.deepStrictEqual(one.tell({ _tag: "Failed", error: unreachable }).tags, ["FailRecords"])
