@@ -38,6 +38,17 @@ describe("a fetch session", () => {
     })
   })
 
+  it("names a partition anew whatever of it is another: what the broker knows of it is what it serves", () => {
+    const before = wanted(0, 5)
+    for (const one of ["offset", "currentLeaderEpoch", "lastFetchedEpoch", "maxBytes"] as const) {
+      const session = new FetchSession()
+      session.next([before], false)
+      session.answered(7)
+      const now = { ...before, [one]: before[one] + 1 }
+      assert.deepStrictEqual(session.next([now], false).wanted, [now], one)
+    }
+  })
+
   it("begins anew when the broker has forgotten it, and closes it when the two do not agree", () => {
     const session = new FetchSession()
     const a = wanted(0, 5)
