@@ -700,6 +700,21 @@ describe("the ladder of versions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("asks again where 4.x took the place of 0.9 and answers what both know (it was 0.9 for an hour)", () =>
+    Effect.gen(function* () {
+      const old = yield* EmbeddedKafka.make({ asVersion: "0.9" })
+      const { network, way } = leading(old)
+      const broker = yield* first(old, yield* brokers(network))
+      assert.strictEqual(yield* by(broker, "a"), "0.9")
+      way.to = yield* EmbeddedKafka.make({ asVersion: "4.4" })
+      yield* broker.send(Metadata, metadata, { channel: "b" })
+      const offsets = broker.send(ListOffsets, () => ({ replicaId: -1, topics: [] }), { channel: "b" })
+      assert.strictEqual((yield* reason(offsets))._tag, "Unreachable")
+      yield* offsets
+      assert.strictEqual(yield* by(broker, "b"), 5)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("does not take a broker for 0.8 that was going down when it closed the first connections", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})

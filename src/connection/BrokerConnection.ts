@@ -56,6 +56,8 @@ export class BrokerConnection implements Handler {
   heardAt: number
   /** Whether it has answered a request since it was negotiated: such a connection was of use. */
   served = false
+  /** Whether the broker has closed it while it owed an answer. */
+  brokeOff = false
   /** Whether it was given up since a request was not answered, or not even written out, in its time. */
   wasSilent = false
   readonly metrics: BrokerMetrics
@@ -160,6 +162,7 @@ export class BrokerConnection implements Handler {
   }
 
   onClose(cause: string, error?: KafkaError.KafkaError): void {
+    this.brokeOff = this.#pending.length > 0
     if (error !== undefined) return this.#end(error, error)
     // A listener that wants SASL answers ApiVersions, and closes at anything else.
     const vain = !this.#context.authenticates && this.#negotiated && !this.served && this.#pending.length > 0

@@ -8,8 +8,8 @@
  * is 0.9. What closes is asked again at version 3 (Azure Event Hubs resets the connection above), and is 0.8 where it
  * then answers Metadata and closes at ListGroups. Only these two verdicts are remembered, for an hour, once they were
  * reached twice: a broker that goes down, or a lost answer, looks like that as well. What has once answered is asked as
- * one that answers, until it has not several times in a row; what was taken for old and closes at the first request is
- * asked again.
+ * one that answers, until it has not several times in a row; what was taken for old and closes over a request is asked
+ * again.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -200,9 +200,12 @@ const forget = (memory: Memory): void => {
   memory.version = highest
 }
 
-/** A connection has ended that was of no use: one of 0.8 or 0.9 would have answered what it was sent. */
-export const doubt = (memory: Memory, session: BrokerConnection): void => {
-  if (isOld(session.offer.by) && session.offer.by === memory.known && !session.served) forget(memory)
+/**
+ * A connection has ended that was of no use, or over a question: one of 0.8 or 0.9 would have answered what it was sent.
+ * One of 4.x answers some of it, and closes at the rest.
+ */
+export const doubt = (memory: Memory, { brokeOff, offer, served }: BrokerConnection): void => {
+  if (isOld(offer.by) && offer.by === memory.known && (brokeOff || !served)) forget(memory)
 }
 
 const remember = ({ memory, now }: Options, release: OldRelease): void => {
