@@ -37,9 +37,13 @@ const makeBroker = (dialer: Dialer.Dialer, id: number, host: string, port: numbe
   const address = formatAddress({ host, port })
   const slots = new Map<Channel, ConnectionSlot>()
   const context = dialer.slotContext(id, host, port)
+  let closed: string | undefined
   const session = (channel: Channel = "control") => {
     let slot = slots.get(channel)
-    if (slot === undefined) slots.set(channel, (slot = new ConnectionSlot(context)))
+    if (slot === undefined) {
+      slots.set(channel, (slot = new ConnectionSlot(context)))
+      if (closed !== undefined) slot.close(closed)
+    }
     return slot.acquire
   }
   const broker: Broker = {
@@ -59,7 +63,11 @@ const makeBroker = (dialer: Dialer.Dialer, id: number, host: string, port: numbe
       slots.delete(channel)
     }
   }
-  return { broker, close: (cause: string) => slots.forEach((slot) => slot.close(cause)) }
+  const close = (cause: string) => {
+    closed = cause
+    slots.forEach((slot) => slot.close(cause))
+  }
+  return { broker, close }
 }
 
 const unreachable = (address: string, cause: string) =>

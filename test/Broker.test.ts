@@ -390,6 +390,25 @@ describe("a connection", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is not made at the address that a broker has left, by whoever kept the broker (a new channel was)", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({})
+      const [host, port] = embedded.bootstrap[0]!.split(":") as [string, string]
+      const { connects, network } = yield* through(embedded, { route: (to) => ({ ...to, host, port: Number(port) }) })
+      const service = yield* brokers(network)
+      service.learn([{ id: 1, host: "before", port: 1 }])
+      const before = yield* service.get(1)
+      yield* before.send(Metadata, metadata)
+      service.learn([{ id: 1, host: "now", port: 1 }])
+      for (const channel of ["control", "b"])
+        assert.strictEqual((yield* reason(before.send(Metadata, metadata, { channel })))._tag, "Unreachable")
+      before.hangUp("control")
+      assert.strictEqual((yield* reason(before.send(Metadata, metadata)))._tag, "Unreachable")
+      assert.lengthOf(connects, 1)
+      yield* (yield* service.get(1)).send(Metadata, metadata)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is never closed for being idle where connectionsMaxIdle is infinite", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})
