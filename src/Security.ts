@@ -141,6 +141,8 @@ export interface TlsSettings {
   proven: boolean
 }
 
+const count = (text: string, part: string): number => text.split(part).length - 1
+
 /** What PEM text of each setting must hold. */
 const holds = {
   ca: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
@@ -193,9 +195,12 @@ const text = (
         error !== null
           ? Effect.fail(`tls.${name}: ${file} cannot be read (${error.code})`)
           : // Without one nobody would be trusted, or the system's authorities would be.
-            holds[name].test(data)
-            ? Effect.succeed(data)
-            : Effect.fail(`tls.${name}: ${file} holds no ${what}`)
+            !holds[name].test(data)
+            ? Effect.fail(`tls.${name}: ${file} holds no ${what}`)
+            : // Read while it is written: OpenSSL takes what is whole, and says nothing of the rest.
+              count(data, "-----BEGIN ") !== count(data, "-----END ")
+              ? Effect.fail(`tls.${name}: ${file} breaks off`)
+              : Effect.succeed(data)
       )
     )
   })

@@ -90,6 +90,9 @@ describe("TLS settings", () => {
       Fs.writeFileSync(file, certificates.otherCa)
       const second = yield* settings.context
       assert.notStrictEqual(second, first)
+      // read while it is written (the authorities that were there by then were all that was trusted)
+      Fs.writeFileSync(file, ca + certificates.otherCa.slice(0, 200))
+      assert.strictEqual(yield* settings.context, second)
       Fs.rmSync(file)
       assert.strictEqual(yield* settings.context, second)
     }).pipe(Effect.scoped)
