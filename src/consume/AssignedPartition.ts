@@ -95,7 +95,7 @@ export class Partition {
   /** How many records were in flight when that was made void: nobody has come for more since, who may be at work with one. */
   leftBehind = 0
 
-  /** Something of it was taken, and is not settled yet: where it is read in transactions. */
+  /** Its handler or pipeline has not ended; where it is read in transactions: what was taken of it is not settled yet. */
   isAtWork = false
 
   /** Something that was delivered was done by a commit by hand. */

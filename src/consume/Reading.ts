@@ -79,22 +79,19 @@ export class Reading {
     for (const partition of partitions) partition.checkDrained()
   }
 
-  private isAtWork(partition: Partition): boolean {
-    return this.streamIsRead && (partition.inFlight > 0 || this.voided.has(partition))
-  }
-
-  /** In flight is what was delivered and is not done, while its stream is still read; what is void, while it is at work. */
+  /**
+   * In flight is what was delivered and is not done, while its stream is still read; what is void, while it is at work.
+   * Whoever has a fiber for each partition is at work until that has ended, whatever it does behind the last record.
+   */
   isDrained(partition: Partition): boolean {
-    if (this.mode === "transactions") return !partition.isAtWork
-    if (this.mode === "stream") return !this.isAtWork(partition)
-    return partition.reading !== "yes"
+    if (this.mode === "stream") return !this.streamIsRead || !(partition.inFlight > 0 || this.voided.has(partition))
+    return !partition.isAtWork && partition.reading !== "yes"
   }
 
   /** Whether whoever reads it waits for more. */
   isAwaited(partition: Partition): boolean {
-    if (this.mode === "transactions") return !partition.isAtWork
-    if (this.mode === "stream") return !this.isAtWork(partition) || this.merged.isAwaited
-    return partition.reading !== "yes" || partition.mailbox.isAwaited
+    const mailbox = this.mode === "stream" ? this.merged : partition.mailbox
+    return mailbox.isAwaited || this.isDrained(partition)
   }
 
   /** Completes when whoever read it has ended: nobody else can. */

@@ -288,7 +288,6 @@ const handlerOf = (
  */
 const overPartitions = (
   engine: Engine,
-  reading: Partition["reading"],
   work: (partition: Partition, context: Context.Context<any>) => Effect.Effect<unknown, any, any>
 ): Effect.Effect<void, any, any> =>
   Effect.gen(function* () {
@@ -299,7 +298,8 @@ const overPartitions = (
     // One step, wherever `run` is interrupted: who is at work is known to be, and nobody else counts as such.
     const start = (partition: Partition): Effect.Effect<void> =>
       Effect.suspend(() => {
-        partition.reading = reading
+        partition.reading = "no"
+        partition.isAtWork = true
         const working = Effect.suspend(() => work(partition, context))
         const provided = Effect.provide(working, context) as Effect.Effect<unknown, unknown>
         return Effect.map(Effect.forkIn(provided, engine.work), (fiber) => {
@@ -308,6 +308,7 @@ const overPartitions = (
           fiber.addObserver((exit) => {
             workers.delete(fiber)
             partition.readerEnded()
+            partition.isAtWork = false
             partition.worker = undefined
             const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
             if (wasCut && partition.isLive && partition.begunAgain) again(partition)
@@ -370,7 +371,7 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
     const given: Handler = (record) => Abandon.effectOf(handler(record), "what a handler gives")
     return Effect.andThen(
       engine.reading.claim("run"),
-      overPartitions(engine, "yes", (partition, context) => {
+      overPartitions(engine, (partition, context) => {
         const handle = handlerOf(partition, traced(engine, partition, given, context), policy, permits)
         if (deadLetter !== undefined) {
           partition.onUndecodable = (record, error) =>
@@ -393,7 +394,7 @@ export const eachPartition = (
 ): Effect.Effect<void, any, any> =>
   Effect.andThen(
     claim,
-    overPartitions(engine, "no", (partition) =>
+    overPartitions(engine, (partition) =>
       Abandon.effectOf(pipeline(partition), "what a pipeline of eachPartition gives")
     )
   )
