@@ -157,8 +157,11 @@ export class Partition {
   }
 
   /** Starts to fetch; again, where the topic had gone and is there again. */
-  open({ committed, isSame, reader, scope, start }: Opening): Effect.Effect<void> {
+  open({ committed, isSame, reader, scope, start: found }: Opening): Effect.Effect<void> {
     return Effect.suspend(() => {
+      // It may have gone back while the reader was opened.
+      const start = isSame ? (this.backTo ?? found) : found
+      if (start !== found) reader.seek(start)
       this.status = "open"
       this.isOrphan = false
       this.trouble = undefined
@@ -306,6 +309,26 @@ export class Partition {
       ),
       Effect.uninterruptible
     )
+  }
+
+  /**
+   * What was delivered from an offset on comes again: when its topic is there again, where that is gone for now. No seek
+   * of the application's: what the group has stays what it was. False where it is not ours, or over.
+   */
+  goBack(offset: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const { byHand, committed } = this
+      return Effect.map(this.seek(offset), (what) => {
+        if (what === "moved") {
+          this.committed = committed
+          this.byHand = byHand
+        } else if (this.status === "opening") {
+          this.tracker?.reset(offset)
+          this.backTo = offset
+        } else return false
+        return true
+      })
+    })
   }
 
   /** The reader is at another position, by a seek, or that of another topic: what was delivered before is forgotten. */

@@ -324,15 +324,8 @@ const overPartitions = (
     /** It stood still: its records are handled anew, from the lowest that is not done. */
     const again = (partition: Partition): void => {
       partition.begunAgain = false
-      const { byHand, committed } = partition
       const from = partition.tracker?.watermark ?? partition.position ?? 0
-      const restarted = Effect.flatMap(partition.seek(from), (what) => {
-        if (what !== "moved") return Effect.void
-        // No seek of the application's: what was done is still to be committed.
-        partition.committed = committed
-        partition.byHand = byHand
-        return start(partition)
-      })
+      const restarted = Effect.flatMap(partition.goBack(from), (goesOn) => (goesOn ? start(partition) : Effect.void))
       Fiber.runIn(Effect.runForkWith(context)(restarted), engine.scope)
     }
 

@@ -174,16 +174,8 @@ export const make = (engine: Engine): Taking => {
     return Effect.forEach(
       list,
       (partition) => {
-        const { committed, status, tracker } = partition
-        if (tracker === undefined) return Effect.void
-        const at = tracker.lowestUnfinished ?? tracker.watermark
-        // Its topic is gone, for now perhaps.
-        if (status === "opening") partition.backTo = at
-        if (status !== "open") return Effect.void
-        return Effect.map(partition.seek(at), () => {
-          // No seek of the application's: what the group has stays what it was.
-          partition.committed = committed
-        })
+        const { tracker } = partition
+        return tracker === undefined ? Effect.void : partition.goBack(tracker.lowestUnfinished ?? tracker.watermark)
       },
       { discard: true }
     ).pipe(Effect.andThen(Effect.sync(() => settle(list))))
