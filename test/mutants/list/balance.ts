@@ -74,14 +74,14 @@ export const balance = of("balance", {
     [
       "claim-of-a-dead-session",
       "a claim that a session of ours has left counts as ours, and vanishes",
-      "node !== undefined && node.stat.owner === session.id && decode(node.data) === layout.claimant(claim.topic)",
-      "node !== undefined && decode(node.data) === layout.claimant(claim.topic)"
+      "node !== undefined && node.stat.owner === session.id && decode(node.data) === layout.claimant(topic)",
+      "node !== undefined && decode(node.data) === layout.claimant(topic)"
     ],
     [
       "younger-claim-stands",
       "of two claims on one partition the younger stands",
-      "if (mine !== undefined && mine.stat.created < theirs.stat.created) continue",
-      "if (mine !== undefined && mine.stat.created > theirs.stat.created) continue"
+      ".sort((a, b) => compare(a.stat.created, b.stat.created))",
+      ".sort((a, b) => compare(b.stat.created, a.stat.created))"
     ],
     [
       "id-goes-first",

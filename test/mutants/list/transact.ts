@@ -79,8 +79,8 @@ export const transact = of("transact", {
     [
       "commits-without-flush",
       "records that wait are not part of the commit",
-      'engine.flush,\n    Effect.suspend(() => {\n      setEnding("commits")',
-      'Effect.void,\n    Effect.suspend(() => {\n      setEnding("commits")'
+      'engine.flush,\n    unlessLeaving(() => {\n      setEnding("commits")',
+      'Effect.void,\n    unlessLeaving(() => {\n      setEnding("commits")'
     ],
     [
       "gap-untold",
