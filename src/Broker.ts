@@ -23,7 +23,7 @@ export interface Broker {
   readonly id: number
   readonly host: string
   readonly port: number
-  /** The version at which `send` would speak an API now: connects, if it must. */
+  /** The version at which `send` would speak an API now: connects, if it must. `onLost` hears when that connection ends. */
   readonly version: (
     api: Api<Schema.Top, Schema.Top>,
     options?: SendOptions

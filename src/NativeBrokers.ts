@@ -51,8 +51,9 @@ const makeBroker = (dialer: Dialer.Dialer, id: number, host: string, port: numbe
     host,
     port,
     version: (api, options = {}) =>
-      Effect.flatMap(session(options.channel), ({ offer }) => {
-        const version = ApiVersions.choose(api, offer, options, address)
+      Effect.flatMap(session(options.channel), (session) => {
+        if (options.onLost !== undefined) session.watch(options.onLost)
+        const version = ApiVersions.choose(api, session.offer, options, address)
         return typeof version === "number" ? Effect.succeed(version) : Effect.fail(version)
       }),
     offer: (options = {}) => Effect.map(session(options.channel), ({ offer }) => offer),

@@ -175,6 +175,12 @@ export class BrokerConnection implements Handler {
     this.#end(error, error)
   }
 
+  /** `onLost` hears when it ends, also where nothing is sent. */
+  watch(onLost: () => void): void {
+    if (this.isOpen) this.#onLost.add(onLost)
+    else onLost()
+  }
+
   /** Sends a request at the highest version that both sides know. */
   send<Q extends Schema.Top, A extends Schema.Top>(
     api: Api<Q, A>,

@@ -20,8 +20,9 @@ interface Node {
   readonly wait: Backoff.Wait
   /** Why there is no connection. */
   cause: string | undefined
-  /** It has not said of which cluster it is since a connection has ended. */
-  isStranger: boolean
+  /** The connection has ended that is being made ready. */
+  hasEnded: boolean
+  readonly onLost: () => void
 }
 
 export interface Connections {
@@ -31,7 +32,7 @@ export interface Connections {
   readonly connect: (node: number, onFailure: (error: KafkaError.KafkaError) => void) => void
   /** A connection was lost: the next one may be to a broker of another release. */
   readonly lost: (node: number, cause: string) => void
-  /** A connection has ended, of which that may be known already: the next one may be to a broker of another cluster. */
+  /** A connection has ended, of which that may be known already. */
   readonly disconnected: (node: number) => void
   /** Closes all of them. */
   readonly hangUp: Effect.Effect<void>
@@ -41,25 +42,28 @@ export interface Connections {
 export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: number): KafkaError.KafkaError => {
   const error = Cause.squash(cause)
   if (error instanceof KafkaError.KafkaError) return error
-  return KafkaError.make(
-    { _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause: String(error) }] },
-    error
-  )
+  return unreachable(node, String(error), error)
 }
 
-/**
- * Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. `isOf` is told
- * of which cluster a broker is, once a connection was lost: before anything is sent to it.
- */
+const unreachable = (node: number, cause: string, defect?: unknown): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause }] }, defect)
+
+const hasClosed = "the broker has closed the connection"
+
+/** The ids that a producer has are of one cluster: each broker is asked of which it is, before they are used there. */
+export interface Numbered {
+  readonly isNumbered: () => boolean
+  readonly isOf: (clusterId: string) => void
+}
+
+/** Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
   channel: string,
   waits: () => Backoff.Wait,
-  isOf?: (clusterId: string) => void
+  numbered?: Numbered
 ): Connections => {
-  /** Connections have ended: who is at the other end of the next ones may be of another cluster. */
-  let haveEnded = false
   const nodes = new Map<number, Node>()
   const nodeOf = (id: number): Node => {
     let node = nodes.get(id)
@@ -72,7 +76,8 @@ export const make = (
           failures: 0,
           wait: waits(),
           cause: undefined,
-          isStranger: haveEnded
+          hasEnded: false,
+          onLost: () => disconnected(id)
         })
       )
     return node
@@ -83,21 +88,18 @@ export const make = (
   }
   const disconnected = (id: number) => {
     const node = nodeOf(id)
-    haveEnded = true
-    for (const other of nodes.values()) other.isStranger = true
-    if (node.version !== undefined) lost(node, "the broker has closed the connection")
+    node.hasEnded = true
+    if (node.version !== undefined) lost(node, hasClosed)
   }
   const askWhose = (broker: Broker, node: Node): Effect.Effect<void, KafkaError.KafkaError> => {
-    if (!node.isStranger || isOf === undefined) return Effect.void
-    node.isStranger = false
-    const options = { channel, minVersion: 2, onLost: () => disconnected(broker.id) }
+    if (numbered?.isNumbered() !== true) return Effect.void
+    const options = { channel, minVersion: 2, onLost: node.onLost }
     return broker
       .send(Metadata, () => ({ topics: [] }), options)
       .pipe(
-        Effect.map(({ clusterId }) => void (clusterId !== null && isOf(clusterId))),
+        Effect.map(({ clusterId }) => void (clusterId !== null && numbered.isOf(clusterId))),
         // Before 0.10.1 brokers do not tell.
-        Effect.catch((error) => (error.reason._tag === "Unsupported" ? Effect.void : Effect.fail(error))),
-        Effect.onError(() => Effect.sync(() => (node.isStranger = true)))
+        Effect.catch((error) => (error.reason._tag === "Unsupported" ? Effect.void : Effect.fail(error)))
       )
   }
   return {
@@ -109,9 +111,13 @@ export const make = (
       const node = nodeOf(id)
       if (node.connecting) return
       node.connecting = true
+      node.hasEnded = false
       const { fork, wake } = loop()
       const connected = Effect.flatMap(brokers.get(id), (broker) =>
-        Effect.tap(broker.version(Produce, { channel }), () => askWhose(broker, node))
+        broker.version(Produce, { channel, onLost: node.onLost }).pipe(
+          Effect.tap(() => askWhose(broker, node)),
+          Effect.tap(() => (node.hasEnded ? Effect.fail(unreachable(id, hasClosed)) : Effect.void))
+        )
       )
       const ended = Effect.sync(() => {
         node.connecting = false

@@ -107,8 +107,9 @@ export const make = (parts: Parts): Requests => {
       // What was given up meanwhile was told that nobody has it; and another cluster has given our id to somebody else.
       handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")
       // A connection that was made again, and not by a look, may be to anybody.
-      const isKnown = typeof connections.versionOf(node) === "number"
-      if (!isKnown || handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version)) throw changed(node)
+      if (typeof connections.versionOf(node) !== "number") throw changed(node, "its connection was made again")
+      if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version))
+        throw changed(node, "it speaks another version of Produce than before")
       return Exchange.request(handedOver, version, said)
     }
     const onSent = () => {
@@ -229,12 +230,9 @@ export const make = (parts: Parts): Requests => {
   return { send, refuse }
 }
 
-/** The broker was exchanged for one of another release between two looks, or nothing is left to send. */
-const changed = (node: number): KafkaError.KafkaError =>
-  KafkaError.make({
-    _tag: "Unreachable",
-    attempts: [{ address: `broker ${node}`, cause: "it speaks another version of Produce than before" }]
-  })
+/** The broker was exchanged for another one between two looks, or nothing is left to send. */
+const changed = (node: number, cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause }] })
 
 const movesLeaders = (code: number): boolean =>
   ErrorCode.asks(code, "Produce") === "metadata" || code === ErrorCode.codes.KAFKA_STORAGE_ERROR

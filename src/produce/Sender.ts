@@ -101,17 +101,20 @@ export const make = Effect.fnUntraced(function* (
     return work.wakeAt
   })
   const waits = yield* Backoff.waits(cluster.retry)
-  /** The cluster that our ids are of. */
-  let numberedBy: string | null = null
+  /** The cluster that our ids are of, null where it does not tell; undefined before there are any. */
+  let numberedBy: string | null | undefined
   const connections = Connections.make(
     brokers,
     () => loop,
     channel,
     waits,
     settings.idempotent && transaction === undefined
-      ? (clusterId) => {
-          if (numberedBy !== null && numberedBy !== clusterId) accumulator.forgetIds()
-          numberedBy = clusterId
+      ? {
+          isNumbered: () => numberedBy !== undefined,
+          isOf: (clusterId) => {
+            if (numberedBy !== null && numberedBy !== clusterId) accumulator.forgetIds()
+            numberedBy = clusterId
+          }
         }
       : undefined
   )

@@ -3,44 +3,95 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Kafka, Network, Producer } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault } from "samsa/testing"
 import { text } from "./Helpers.ts"
 
-const cluster = (clusterId: string) => EmbeddedKafka.make({ topics: [{ name: text, partitions: 1 }], clusterId })
+/** Two clusters at the same addresses, one after the other, with producers of both. */
+const setUp = Effect.fnUntraced(function* (options: EmbeddedKafka.Options = {}) {
+  const cluster = (clusterId: string) =>
+    EmbeddedKafka.make({ topics: [{ name: text, partitions: 2 }], clusterId, ...options })
+  const scope = yield* Scope.make()
+  yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+  const first = yield* Scope.provide(cluster("first"), scope)
+  const second = yield* cluster("second")
+  let now = first
+  const network = Layer.succeed(
+    Network.Network,
+    Network.Network.of({ connect: (address, handler) => Effect.suspend(() => now.connect(address, handler)) })
+  )
+  const send = Effect.fnUntraced(function* (to: Producer.Producer["Service"], partition: number, value: string) {
+    const sending = yield* Effect.forkChild(to.send(text, { value, partition }), { startImmediately: true })
+    for (let i = 0; i < 100 && sending.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+    return (yield* Fiber.join(sending)).offset
+  })
+  return {
+    first,
+    producer: Effect.gen(function* () {
+      const kafka = Layer.provide(Kafka.layerWithoutNetwork({ bootstrap: now.bootstrap }), network)
+      return Context.get(yield* Layer.build(Producer.layer().pipe(Layer.provideMerge(kafka))), Producer.Producer)
+    }),
+    send,
+    /** Who connects gets the second. */
+    replace: Effect.sync(() => void (now = second)),
+    /** The connections to the first end. */
+    end: Scope.close(scope, Exit.void),
+    /** Both producers send by turns, to the second: nothing of either is taken for the other's. */
+    check: Effect.fnUntraced(function* (
+      old: Producer.Producer["Service"],
+      young: Producer.Producer["Service"],
+      partition: number
+    ) {
+      const outcomes: Array<string> = []
+      outcomes[yield* send(young, partition, "f")] = "f"
+      for (const value of ["g", "i", "k"]) {
+        outcomes[yield* send(old, partition, value)] = value
+        outcomes[yield* send(young, partition, `${value} too`)] = `${value} too`
+      }
+      const log = (yield* second.log(text, partition)).map(({ value }) => value)
+      assert.deepStrictEqual(log, ["f", "g", "g too", "i", "i too", "k", "k too"])
+      assert.deepStrictEqual(outcomes, log)
+    })
+  }
+})
+
+const two: EmbeddedKafka.Options = { brokers: 2, replicationFactor: 1, asVersion: "3.9" }
 
 it.effect("it has given the producer's id to another: nothing of either is taken for the other's", () =>
   Effect.gen(function* () {
-    const first = yield* Scope.make()
-    let now = yield* Scope.provide(cluster("first"), first)
-    const network = Layer.succeed(
-      Network.Network,
-      Network.Network.of({ connect: (address, handler) => Effect.suspend(() => now.connect(address, handler)) })
-    )
-    const producer = Effect.gen(function* () {
-      const kafka = Layer.provide(Kafka.layerWithoutNetwork({ bootstrap: now.bootstrap }), network)
-      return Context.get(yield* Layer.build(Producer.layer().pipe(Layer.provideMerge(kafka))), Producer.Producer)
-    })
-    const outcomes: Array<string> = []
-    const send = Effect.fnUntraced(function* (to: Producer.Producer["Service"], value: string) {
-      const sending = yield* Effect.forkChild(to.send(text, { value }), { startImmediately: true })
-      for (let i = 0; i < 100 && sending.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
-      outcomes[(yield* Fiber.join(sending)).offset] = value
-    })
-
+    const { check, end, producer, replace, send } = yield* setUp()
     const old = yield* producer
-    for (const value of ["a", "b", "c", "d", "e"]) yield* send(old, value)
-    yield* Scope.close(first, Exit.void)
-    now = yield* cluster("second")
-    const young = yield* producer
-    outcomes.length = 0
-    yield* send(young, "f")
-    for (const value of ["g", "i", "k"]) {
-      yield* send(old, value)
-      yield* send(young, `${value} too`)
-    }
+    for (const value of ["a", "b", "c", "d", "e"]) yield* send(old, 0, value)
+    yield* end
+    yield* replace
+    yield* check(old, yield* producer, 0)
+  }).pipe(Effect.scoped)
+)
 
-    const log = (yield* now.log(text, 0)).map(({ value }) => value)
-    assert.deepStrictEqual(log, ["f", "g", "g too", "i", "i too", "k", "k too"])
-    assert.deepStrictEqual(outcomes, log)
+it.effect("also where nothing was sent over the connection that has ended", () =>
+  Effect.gen(function* () {
+    const { check, end, first, producer, replace, send } = yield* setUp(two)
+    const old = yield* producer
+    for (const value of ["a", "b", "c", "d", "e"]) yield* send(old, 0, value)
+    const other = (yield* first.topic(text))![1]!
+    yield* first.inject(Fault.on("ApiVersions", { broker: other.leader }).delay("100 millis"))
+    const gone = yield* Effect.forkChild(old.send(text, { value: "gone", partition: other.partition }), {
+      startImmediately: true
+    })
+    yield* TestClock.adjust("50 millis")
+    yield* Fiber.interrupt(gone)
+    yield* TestClock.adjust("1 second")
+    yield* end
+    yield* replace
+    yield* check(old, yield* producer, other.partition)
+  }).pipe(Effect.scoped)
+)
+
+it.effect("also where connections to it are not known to have ended, and a broker is the first time connected to", () =>
+  Effect.gen(function* () {
+    const { check, producer, replace, send } = yield* setUp(two)
+    const old = yield* producer
+    for (const value of ["a", "b", "c", "d", "e"]) yield* send(old, 0, value)
+    yield* replace
+    yield* check(old, yield* producer, 1)
   }).pipe(Effect.scoped)
 )
