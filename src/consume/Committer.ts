@@ -126,10 +126,7 @@ export const make = (
       left.forEach((entry, i) => {
         const code = codes[i]!
         const [partition] = entry
-        if (code === 0) {
-          failures = 0
-          return took(entry, byHand, sent.get(partition)!, now)
-        }
+        if (code === 0) return took(entry, byHand, sent.get(partition)!, now)
         if (goesOn(as, code)) {
           again.push(entry)
           passed = partition
@@ -153,6 +150,7 @@ export const make = (
       left = again
       failure ??= transient
       if (failure !== undefined) return yield* failure
+      failures = 0
     })
     const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
     const isRetried = (error: KafkaError.KafkaError) =>
@@ -215,7 +213,7 @@ export const make = (
       })
     )
 
-  /** Since a commit was last taken. */
+  /** Since a commit was last taken of all its partitions. */
   let failures = 0
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {

@@ -1,4 +1,7 @@
-/** What a producer says in the log of batches that are tried again, and of records that fail: by topic, the first, then by doubling. */
+/**
+ * What a producer says in the log of batches that are tried again, and of records that fail: by topic, the first, then by
+ * doubling; of topics that fail alike at once, too, the first, then by doubling.
+ */
 import type * as Effect from "effect/Effect"
 import { atMost, kept } from "../Kept.ts"
 import type { KafkaError } from "../KafkaError.ts"
@@ -11,44 +14,95 @@ export interface Retries {
   readonly acknowledged: (topic: string) => void
 }
 
+/** A topic that fails. */
+interface Failing {
+  /** How it has failed last, and when. */
+  readonly type: string
+  readonly at: number
+}
+
+/**
+ * How many others fail alike, where one of them is told; undefined: it is not. What has not failed for so long is
+ * forgotten.
+ */
+const among = <A extends Failing>(all: Map<string, A>, one: A, now: number, apart: number): number | undefined => {
+  let alike = 0
+  let place = 0
+  for (const [key, other] of all)
+    if (now - other.at > apart) all.delete(key)
+    else if (other.type === one.type) {
+      alike++
+      if (other === one) place = alike
+    }
+  return LogEvent.isTold(place) ? alike - 1 : undefined
+}
+
+/** Batches that are sent again further apart, in milliseconds, are told as new ones: the last may have been given up. */
+const sentApart = 600_000
+
+/** A topic whose batches are sent again. */
+interface Again {
+  type: string
+  at: number
+  readonly lasting: LogEvent.Lasting
+  /** Somebody was warned of it. */
+  isWarned: boolean
+}
+
 /** Makes what is told of batches. */
 export const retries = (client: string | undefined, run: (effect: Effect.Effect<void>) => void): Retries => {
-  const failing = new Map<string, LogEvent.Lasting>()
+  const failing = new Map<string, Again>()
   return {
     retried: ({ attempts, failure, queue: { partition, topic }, records }, broker, now) => {
-      const level = kept(failing, topic, () => new LogEvent.Lasting(), atMost).failed(now)
+      const cause = failure?.cause ?? "no answer"
+      // What a broker says beside its code may name the topic.
+      const type = failure?.code === undefined ? cause : String(failure.code)
+      const last = failing.get(topic)
+      if (last !== undefined && now - last.at > sentApart) failing.delete(topic)
+      const made = () => ({ type, at: now, lasting: new LogEvent.Lasting(), isWarned: false })
+      const one = kept<string, Again>(failing, topic, made, atMost)
+      one.type = type
+      one.at = now
+      const level = one.lasting.failed(now)
       if (level === undefined) return
-      const text = `${records.length} records of ${topic}-${partition} are sent again, after ${attempts} attempts: ${failure?.cause ?? "no answer"}`
+      const others = among(failing, one, now, sentApart)
+      if (others === undefined) return
+      if (level === "Warn") one.isWarned = true
+      const more = others === 0 ? "" : `, as are some of ${others} other topics`
+      const text = `${records.length} records of ${topic}-${partition} are sent again${more}, after ${attempts} attempts: ${cause}`
       run(LogEvent.log("batchRetried", text, { client, broker, topic, partition }, level))
     },
     acknowledged: (topic) => {
       if (failing.size === 0) return
-      const lasting = failing.get(topic)
+      const one = failing.get(topic)
       failing.delete(topic)
-      if (lasting?.cured() === true)
+      if (one?.isWarned === true)
         run(LogEvent.log("goesOn", `records of ${topic} are acknowledged again`, { client, topic }))
     }
   }
 }
 
 /** Failures that are further apart, in milliseconds, are told as new ones. */
-const apart = 60_000
+const failedApart = 60_000
 
 /** Makes what is told of records that have failed for good. */
 export const failures = (
   client: string | undefined,
   run: (effect: Effect.Effect<void>) => void
 ): ((topic: string, partition: number | undefined, error: KafkaError, now: number) => void) => {
-  const counts = new Map<string, { count: number; at: number }>()
+  const counts = new Map<string, { readonly type: string; count: number; at: number }>()
   return (topic, partition, error, now) => {
-    const key = `${errorType(error)} ${topic}`
-    const one = kept(counts, key, () => ({ count: 0, at: now }), atMost)
-    if (now - one.at > apart) one.count = 0
+    const type = errorType(error)
+    const one = kept(counts, `${type} ${topic}`, () => ({ type, count: 0, at: now }), atMost)
+    if (now - one.at > failedApart) one.count = 0
     one.count++
     one.at = now
     if (!LogEvent.isTold(one.count)) return
+    const others = among(counts, one, now, failedApart)
+    if (others === undefined) return
     const where = partition === undefined ? topic : `${topic}-${partition}`
-    const text = `a record of ${where} has failed: ${error.message} (${one.count} so far)`
+    const more = others === 0 ? "" : `, as have some of ${others} other topics`
+    const text = `a record of ${where} has failed${more}: ${error.message} (${one.count} so far)`
     run(LogEvent.log("recordFailed", text, { client, topic, partition }))
   }
 }

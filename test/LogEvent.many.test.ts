@@ -1,0 +1,84 @@
+/** Much that fails at once, and alike, is few lines of the log. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result, Schema } from "effect"
+import { Consumer, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
+import { heard, of } from "./Heard.ts"
+import { cluster } from "./Observing.ts"
+
+const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
+const topic = (name: string) => Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
+const entry = { key: null, value: "v", partition: 0 }
+const hundred = Array.from({ length: 100 }, (_, i) => `t${i}`)
+const many = cluster({ topics: hundred.map((name) => ({ name, partitions: 1 })) }, { linger: 0 })
+const toAll = (producer: Producer.Producer["Service"]) =>
+  Effect.forEach(hundred, (name) => Effect.result(producer.send(topic(name), entry)), { concurrency: "unbounded" })
+const topicsOf = (event: "batchRetried" | "recordFailed" | "goesOn") =>
+  [...new Set(of(event).map(({ where }) => String(where["kafka.topic"])))].toSorted()
+/** Those that are the first, the second, the fourth, … to fail. */
+const told = 7
+
+describe("the log, of many at once,", () => {
+  it.effect("tells a hundred topics that are sent again by doubling (each was told, 300 warnings in a minute)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const { remove } = yield* broker.inject(Fault.on("Produce").error(19))
+      const sending = yield* Effect.forkChild(toAll(producer))
+      yield* until("it lasts", () => of("batchRetried").filter(({ level }) => level === "Warn").length >= told)
+      yield* pass(10_000, 500)
+      assert.lengthOf(topicsOf("batchRetried"), told)
+      assert.include(of("batchRetried").at(-1)!.text, "as are some of 99 other topics")
+      yield* remove
+      yield* until("all are sent", () => sending.pollUnsafe() !== undefined)
+      assert.deepStrictEqual(topicsOf("goesOn"), topicsOf("batchRetried"))
+    }).pipe(Effect.scoped, Effect.provide(many), heard)
+  )
+
+  it.effect("tells a topic that was behind others, once these are acknowledged", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const { remove } = yield* broker.inject(Fault.on("Produce").error(19))
+      const sending = yield* Effect.forkChild(toAll(producer))
+      yield* until("it lasts", () => of("batchRetried").filter(({ level }) => level === "Warn").length >= told)
+      const last = hundred.find((name) => !topicsOf("batchRetried").includes(name))!
+      yield* broker.inject(Fault.on("Produce", { topic: last }).error(19))
+      yield* remove
+      yield* until("it is told", () => topicsOf("batchRetried").includes(last))
+      assert.notInclude(of("batchRetried").at(-1)!.text, "other topics")
+      assert.isUndefined(sending.pollUnsafe())
+    }).pipe(Effect.scoped, Effect.provide(many), heard)
+  )
+
+  it.effect("tells a hundred topics whose records fail by doubling, and another failure at once", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.inject(Fault.on("Produce", { topic: "t99" }).error(10))
+      yield* broker.inject(Fault.on("Produce").error(29))
+      const send = (name: string) => producer.sendAll(topic(name), [entry])
+      for (const [result] of yield* moving(Effect.forEach(hundred, send))) assert.isTrue(Result.isFailure(result!))
+      assert.deepStrictEqual(topicsOf("recordFailed"), ["t0", "t1", "t15", "t3", "t31", "t63", "t7", "t99"])
+    }).pipe(Effect.scoped, Effect.provide(many), heard)
+  )
+
+  it.effect("tells commits by doubling where one of the partitions is not taken (each was told as the first)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* broker.inject(Fault.on("OffsetCommit", { topic: "orders", partition: 1 }).error(14))
+      const options = { topics: [topic("orders")], group: "g", from: "earliest", commitTimeout: "1 second" } as const
+      const consumer = yield* Consumer.subscribe(options)
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      const both = [0, 1].map((partition) => ({ ...entry, partition }))
+      yield* Effect.forkScoped(Effect.forever(Effect.delay(producer.sendAll(topic("orders"), both), 1000)))
+      yield* until("some are told", () => of("commitFailed").length === 4)
+      assert.deepStrictEqual(
+        of("commitFailed").map(({ text }) => / \((\d+) so far\)$/.exec(text)?.[1]),
+        ["1", "2", "4", "8"]
+      )
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+})
