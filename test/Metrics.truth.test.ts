@@ -1,7 +1,8 @@
 /** Metrics that told something else than was so, by the name of what they left out. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Metric, Result, Schema, Scope, Stream } from "effect"
-import { Consumer, Metrics, Offset, Producer, Topic } from "samsa"
+import { Effect, Exit, Latch, Metric, Result, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Consumer, Metrics, Offset, Producer, Topic, Transaction } from "samsa"
 import { moving as exiting, scoped, until } from "./consume/Harness.ts"
 import { cluster } from "./Observing.ts"
 
@@ -76,4 +77,39 @@ describe("metrics", () => {
       })
     ).pipe(Effect.provide(cluster()), alone)
   )
+
+  // With as many records as a batch may have, and with fewer: then the batch was at work for nobody.
+  for (const maxRecords of [1, 100])
+    it.effect(
+      `tell when nothing is at work in transactions of ${maxRecords} records at most (1 was told of small ones)`,
+      () =>
+        scoped(
+          Effect.gen(function* () {
+            const producer = yield* Producer.Producer
+            const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+            const isAtWork = Latch.makeUnsafe()
+            const goesOn = Latch.makeUnsafe()
+            const handler = () => isAtWork.open.pipe(Effect.andThen(goesOn.await), Effect.andThen(Effect.fail("no")))
+            const processed = yield* Transaction.process(consumer, handler, { maxRecords }).pipe(
+              Effect.provide(Transaction.layer({ transactionalId: "x", transactionTimeout: "15 minutes" })),
+              Effect.exit,
+              Effect.forkScoped
+            )
+            const idle = gauge(Metrics.names.pollIdleRatio)
+            yield* until("it is assigned", () =>
+              Effect.map(gauge(Metrics.names.assignedPartitions), ([count]) => count === 2)
+            )
+            yield* TestClock.adjust("2 minutes")
+            assert.deepStrictEqual(yield* idle, [1])
+            yield* moving(producer.send(orders, { key: null, value: "v" }))
+            yield* moving(isAtWork.await)
+            yield* TestClock.adjust("2 minutes")
+            assert.deepStrictEqual(yield* idle, [0])
+            yield* goesOn.open
+            yield* until("it has failed", () => processed.pollUnsafe() !== undefined)
+            yield* TestClock.adjust("2 minutes")
+            assert.deepStrictEqual(yield* idle, [1])
+          })
+        ).pipe(Effect.provide(cluster()), alone)
+    )
 })

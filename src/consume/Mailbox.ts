@@ -53,13 +53,18 @@ export class Mailbox<A> {
   take<B>(f: (item: A) => Effect.Effect<B, KafkaError>): Taken<B> {
     const taken: Taken<B> = Effect.suspend(() => {
       if (!this.failed && !this.isEmpty) {
-        this.atWork?.begins(this)
+        this.work()
         return f(this.shift())
       }
       this.leave()
       return this.closed ?? Effect.andThen(this.offered, taken)
     })
     return taken
+  }
+
+  /** What was taken is at work, though more was asked for. */
+  work(): void {
+    this.atWork?.begins(this)
   }
 
   /** What was taken is at work no more. */

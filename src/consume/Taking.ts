@@ -106,6 +106,7 @@ export const make = (engine: Engine): Taking => {
     leave(list)
   }
   const leave = (list: ReadonlyArray<Partition>): void => {
+    reading.merged.leave()
     for (const partition of list) {
       partition.isAtWork = false
       partition.worker = undefined
@@ -154,6 +155,8 @@ export const make = (engine: Engine): Taking => {
         )
         if (!more) break
       }
+      // To wait for more of the batch is no work; the batch is.
+      reading.merged.work()
       return batchOf(records, taken)
     }).pipe(Effect.onInterrupt(() => Effect.suspend(() => returned(held))))
 
