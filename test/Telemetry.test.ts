@@ -205,6 +205,24 @@ describe("Telemetry", () => {
     )
   )
 
+  for (const code of [codes.UNKNOWN_SUBSCRIPTION_ID, codes.UNSUPPORTED_COMPRESSION_TYPE])
+    it.effect(`does not ask without a pause where asking itself is refused with ${code} (it spun)`, () =>
+      running(
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const asked = yield* asks
+          yield* broker.inject(Fault.on("GetTelemetrySubscriptions", { times: 3 }).error(code))
+          yield* opened()
+          yield* eventually("it has pushed", () => Effect.map(pushed, ({ length }) => length === 1))
+          assert.deepStrictEqual(
+            asked.map(({ at }) => Math.round((at - asked[0]!.at) / minute)),
+            [0, 5, 10, 15]
+          )
+        }),
+        receiving()
+      )
+    )
+
   it.effect(
     "a subscription that has changed: UNKNOWN_SUBSCRIPTION_ID, asks with the id that it has, and pushes anew",
     () =>

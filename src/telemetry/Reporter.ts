@@ -245,7 +245,7 @@ class Reporter {
   }
 
   /** What follows an error code of either request. */
-  #refused(api: string, code: number): Effect.Effect<Next> {
+  #refused(api: "GetTelemetrySubscriptions" | "PushTelemetry", code: number): Effect.Effect<Next> {
     const interval = this.#interval ?? defaultInterval
     const said = `${api} was refused with ${ErrorCode.get(code).name}`
     switch (code) {
@@ -259,7 +259,8 @@ class Reporter {
     switch (code) {
       case codes.UNKNOWN_SUBSCRIPTION_ID:
       case codes.UNSUPPORTED_COMPRESSION_TYPE:
-        return Effect.succeed(0)
+        // Who is refused so as he asks would ask without end.
+        return Effect.succeed(api === "PushTelemetry" ? 0 : interval)
       case codes.INVALID_RECORD:
         return Effect.as(this.#warn(`${said}: its receiver did not take what it was told`), defaultInterval)
     }
