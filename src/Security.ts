@@ -189,6 +189,8 @@ const text = (
   const file: unknown = (pem as { readonly file?: unknown } | null)?.file
   if (typeof file !== "string" || file.includes("\0"))
     return Effect.fail(`tls.${name} is neither PEM text nor { file: "…" }`)
+  // A key would be told as the name of a file that there is none of.
+  if (file.includes("-----BEGIN ")) return Effect.fail(`tls.${name}.file is PEM text, and not the name of a file`)
   return Effect.callback((resume) => {
     Fs.readFile(file, "utf8", (error, data) =>
       resume(

@@ -96,6 +96,10 @@ describe("secrets", () => {
         ...common,
         tls: { passphrase: Redacted.make("hunter2-phrase"), key: Redacted.make("hunter2-phrase") }
       })
+      // As of KAFKA_TLS_KEY_FILE="$(cat key.pem)": the name of a file that there is none of is told, otherwise.
+      const file = "-----BEGIN PRIVATE KEY-----\nhunter2-phrase\n-----END PRIVATE KEY-----\n"
+      for (const tls of [{ cert: { file }, key: { file } }, { ca: { file } }])
+        failed(yield* Effect.exit(KafkaConfig.make({ ...common, tls })))
       for (const span of spans)
         printed.push(
           span.name,
