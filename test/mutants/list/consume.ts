@@ -352,8 +352,8 @@ export const consume = of("consume", {
     [
       "back-behind-the-failed",
       "a batch that was aborted is not taken again",
-      "const at = tracker.lowestUnfinished ?? tracker.watermark",
-      "const at = tracker.position"
+      "partition.goBack(tracker.lowestUnfinished ?? tracker.watermark)",
+      "partition.goBack(tracker.position)"
     ]
   ]
 })
