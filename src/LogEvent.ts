@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as LogLevel from "effect/LogLevel"
+import { atMost, kept } from "./Kept.ts"
 
 /** Every event, and its level. Where something lasts its level is `Warn` (see `Lasting`). */
 export const levels = {
@@ -124,6 +125,22 @@ export const plaintextPassword = (mechanism: string | undefined, client: string 
 
 /** Which of many events of a kind are told, by their count from 1: the first, then by doubling. */
 export const isTold = (count: number): boolean => (count & (count - 1)) === 0
+
+/** Failures of a kind that are further apart, in milliseconds, are told as new ones. */
+const apart = 60_000
+
+/** Failures that may come of each of many things, and again and again: of each kind the first is told, then by doubling. */
+export class Repeated {
+  readonly #kinds = new Map<string, { count: number; at: number }>()
+
+  /** How many of its kind there were so far, where it is told; undefined: it is not. */
+  failed(kind: string, now: number): number | undefined {
+    const one = kept(this.#kinds, kind, () => ({ count: 0, at: now }), atMost)
+    if (now - one.at > apart) one.count = 0
+    one.at = now
+    return isTold(++one.count) ? one.count : undefined
+  }
+}
 
 /** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */
 const lastsAfter = 3000

@@ -81,4 +81,25 @@ describe("the log, of many at once,", () => {
       )
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
+
+  it.effect(
+    "tells a hundred partitions that cannot be fetched by doubling, again and again (each was told each time)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.Producer
+        const all = hundred.map((_, partition) => ({ ...entry, partition }))
+        yield* moving(producer.sendAll(topic("orders"), all))
+        yield* broker.inject(Fault.on("Fetch", { probability: 0.9 }).error(6))
+        const consumer = yield* Consumer.assign({ topic: topic("orders"), from: "earliest" })
+        yield* Effect.forkScoped(consumer.run(() => Effect.void))
+        yield* until("some are told", () => of("fetchRetried").length >= 8, 600_000)
+        assert.deepStrictEqual(
+          of("fetchRetried")
+            .slice(0, 8)
+            .map(({ text }) => /[(](\d+) so far[)]/.exec(text)?.[1]),
+          ["1", "2", "4", "8", "16", "32", "64", "128"]
+        )
+      }).pipe(scoped, Effect.provide(cluster({ topics: [{ name: "orders", partitions: 100 }] })), heard)
+  )
 })

@@ -70,6 +70,7 @@ class Fetcher {
   /** Who was asked: there is, or may come, a connection to each of them. */
   readonly #nodes = new Set<number>()
   readonly #late = new Set<Asked>()
+  readonly #noticed = new LogEvent.Repeated()
   readonly #pulls: Pulls
   #checks: Array<FetchedPartition> = []
 
@@ -166,9 +167,11 @@ class Fetcher {
     this.#notice(partition, why)
   }
 
-  #notice(partition: FetchedPartition, why: unknown): void {
+  #notice(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
     if (!partition.isNoticeable) return
-    const what = `${TopicPartition.key(partition)} cannot be fetched at offset ${partition.next}, and is tried again`
+    const count = this.#noticed.failed(typeof why === "string" ? why : why.reason._tag, this.#loop.now())
+    if (count === undefined) return
+    const what = `${TopicPartition.key(partition)} cannot be fetched at offset ${partition.next}, and is tried again (${count} so far)`
     this.#loop.fork(LogEvent.log("fetchRetried", what, partition.place, undefined, why))
   }
 
