@@ -204,13 +204,18 @@ export const make = Effect.fnUntraced(function* ({
   fork(machine.run)
 
   /** Tells the machine something, and waits for what it says to it. It is said whatever becomes of who waits. */
-  const asked = (what: What, event: Event): Effect.Effect<void, KafkaError.KafkaError> =>
+  const asked = (what: What, event: Event, tells = post): Effect.Effect<void, KafkaError.KafkaError> =>
     Effect.suspend(() => {
       const waiting = Deferred.makeUnsafe<void, KafkaError.KafkaError>()
       told.set(what, waiting)
-      post(event)
+      tells(event)
       return Deferred.await(waiting)
     })
+  /** Known at once, and so it is that who asked has left: what answers him must not be taken for the next one's answer. */
+  const asks = (event: Event): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.onInterrupt(asked("begin", event, machine.advance), () =>
+      Effect.sync(() => machine.advance({ _tag: "Cancel" }))
+    )
 
   /** By whom: asked for once it is known that somebody has the id. */
   const namingWho = (error: KafkaError.KafkaError): Effect.Effect<never, KafkaError.KafkaError> => {
@@ -319,15 +324,14 @@ export const make = Effect.fnUntraced(function* ({
     })
   )
 
-  const begin = Effect.suspend(() => {
-    const begun = unlessLeaving(() => {
+  const begin = whileOpen(
+    unlessLeaving(() => {
       setEnding("no")
-      return asked("begin", { _tag: "Begin" })
+      return asks({ _tag: "Begin" })
     })
-    return whileOpen(begun.pipe(Effect.onInterrupt(() => Effect.sync(() => post({ _tag: "Cancel" })))))
-  }).pipe(Effect.catch(namingWho))
+  ).pipe(Effect.catch(namingWho))
 
-  const initialize = whileOpen(asked("begin", { _tag: "Initialize" })).pipe(Effect.catch(namingWho))
+  const initialize = whileOpen(asks({ _tag: "Initialize" })).pipe(Effect.catch(namingWho))
 
   /** Leaves nothing open: neither what was begun, nor what nobody knows the end of. */
   const leave = Effect.sync(() => (isLeaving = true)).pipe(

@@ -139,7 +139,7 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
     case "Begin":
       return nothing({ ...state, asks: "begin" })
     case "Cancel":
-      return nothing({ ...state, asks: undefined, phase: state.phase === "open" ? "ready" : state.phase })
+      return nothing({ ...state, asks: undefined })
 
     case "Initialized":
     case "Aborting":

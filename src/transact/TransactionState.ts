@@ -101,7 +101,7 @@ export type Event =
   /** Asks for an id, which fences whoever had it before. */
   | { readonly _tag: "Initialize" }
   | { readonly _tag: "Begin" }
-  /** Whoever has asked to begin is gone: nothing was done yet in what was opened. */
+  /** Whoever has asked for something is gone; what was opened for him is aborted by himself. */
   | { readonly _tag: "Cancel" }
   | { readonly _tag: "Initialized"; readonly producer: ProducerId; readonly isImplicit: boolean }
   /** The coordinator aborts what is open, before it answers. */

@@ -300,7 +300,9 @@ describe("TransactionMachine", () => {
     const one = driven().tell({ _tag: "Begin" }).tell({ _tag: "Cancel" }).initialized()
     assert.strictEqual(one.state.phase, "ready")
     assert.deepStrictEqual(one.told, [])
-    assert.strictEqual(one.tell({ _tag: "Begin" }).tell({ _tag: "Cancel" }).state.phase, "ready")
+    assert.deepStrictEqual(one.tell({ _tag: "Begin" }).told, ["begin: ok"])
+    assert.deepStrictEqual(one.tell({ _tag: "Cancel" }).end(false).told, ["end: ok"])
+    assert.strictEqual(one.state.phase, "ready")
   })
 
   it("tells what InitProducerId was refused with, and tries again the next time", () => {

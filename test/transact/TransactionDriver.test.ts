@@ -1,0 +1,61 @@
+/** The driver alone, over a coordinator that answers when the test says so. */
+import { assert, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Schedule } from "effect"
+import { KafkaError } from "samsa"
+import type { Cluster } from "../../src/Cluster.ts"
+import * as TransactionDriver from "../../src/transact/TransactionDriver.ts"
+
+const settings = { transactionalId: "t", transactionTimeout: 60_000, apiTimeout: 60_000 }
+const engine: TransactionDriver.Engine = {
+  append: () => undefined,
+  withdraw: () => false,
+  flush: Effect.void,
+  wake: () => undefined,
+  failAll: () => undefined,
+  settled: Effect.void,
+  takeGap: () => false
+}
+const broker = {
+  send: () => Effect.succeed({ errorCode: 0, producerId: 1, producerEpoch: 0 }),
+  offer: () => Effect.succeed({ finalizedFeatures: new Map() })
+}
+
+it.live.each(["begin", "initialize"] as const)(
+  "what answers somebody who has left is no answer to the next (a transaction was open for ever): %s",
+  (what) =>
+    Effect.gen(function* () {
+      const refused = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+      let coordinator: Effect.Effect<unknown, KafkaError.KafkaError> = Deferred.await(refused)
+      const driver = yield* TransactionDriver.make({
+        cluster: {
+          coordinator: () => Effect.suspend(() => coordinator),
+          forgetCoordinator: () => undefined,
+          retry: Schedule.recurs(0)
+        } as unknown as Cluster["Service"],
+        clientId: "c",
+        closeTimeout: 1000,
+        settings,
+        engine: () => Effect.succeed(engine)
+      })
+      const leaving = yield* Effect.forkChild(driver[what], { startImmediately: true })
+      const quiet = Effect.repeat(Effect.yieldNow, { times: 10 })
+      // The coordinator is waited for.
+      yield* quiet
+      // All in one turn: it is refused, who has asked leaves, and the next one begins.
+      const soon = <A, E>(self: Effect.Effect<A, E>) =>
+        Effect.forkChild(Effect.andThen(Effect.yieldNow, self), { startImmediately: true })
+      yield* soon(
+        Effect.sync(() => {
+          coordinator = Effect.succeed(broker)
+          Deferred.doneUnsafe(refused, Exit.fail(KafkaError.make({ _tag: "Misuse", message: "refused" })))
+        })
+      )
+      yield* soon(Effect.sync(() => leaving.interruptUnsafe()))
+      const next = yield* soon(driver.begin)
+      // It may have joined the question that was refused: then nothing is open.
+      if (Exit.isSuccess(yield* Fiber.await(next))) yield* driver.abort
+      yield* quiet
+      assert.isTrue(Exit.isSuccess(yield* Effect.exit(driver.begin)))
+      yield* driver.abort
+    }).pipe(Effect.scoped)
+)
