@@ -55,6 +55,7 @@ import * as ProducerImpl from "./produce/ProducerImpl.ts"
 import * as ProducerSettings from "./produce/Settings.ts"
 import * as Producer from "./Producer.ts"
 import * as Spans from "./tracing/Spans.ts"
+import * as Endings from "./transact/Endings.ts"
 import * as InTime from "./transact/InTime.ts"
 import * as Observed from "./transact/Observed.ts"
 import { type ProcessOptions, processing } from "./transact/ProcessOptions.ts"
@@ -226,26 +227,18 @@ export const make = Effect.fnUntraced(function* (
   const observed = yield* Observed.make(transactionalId, transport.clientId ?? "")
   const permit = yield* Semaphore.make(1)
 
-  /** Aborts, and says what the transaction failed with: by whom it was fenced, where that is why. */
-  const aborted = <E>(cause: Cause.Cause<E | KafkaError.KafkaError>) =>
-    Effect.flatMap(
-      Effect.exit(
-        // Whoever interrupts does not wait for a coordinator that is away.
-        Cause.hasInterrupts(cause) ? Effect.timeoutOption(engine.abort, producing.settings.closeTimeout) : engine.abort
-      ),
-      (exit) => {
-        const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-        // What a record has failed with is what came of it.
-        const isReason = KafkaError.isKafkaError(error) && (error.reason._tag === "Fenced" || InTime.isTooLate(error))
-        return isReason && KafkaError.isKafkaError(Cause.squash(cause)) ? Effect.fail(error) : Effect.failCause(cause)
-      }
-    )
+  const { aborted, committed } = Endings.make(engine, transaction, producing.settings.closeTimeout)
 
   /** Of one transaction: with its Scope, not with that of the layer, which is in the context as well. */
-  const producerOf = (begun: Begun, scope: Scope.Scope) =>
-    ProducerImpl.make(producing, Effect.succeed(engine), (error) => {
+  const producerOf = (begun: Begun, scope: Scope.Scope, reporting: Scope.Scope) => {
+    const refused = (error: KafkaError.KafkaError) => {
       if (begun.isOpen) engine.refused(error)
-    }).pipe(Scope.provide(scope), Effect.provide(context))
+    }
+    return ProducerImpl.make(producing, Effect.succeed(engine), { refused, reporting }).pipe(
+      Scope.provide(scope),
+      Effect.provide(context)
+    )
+  }
 
   const bodyOf = <A, E, R>(
     begun: Begun,
@@ -262,15 +255,17 @@ export const make = Effect.fnUntraced(function* (
     ) as Effect.Effect<A, E, Exclude<R, Producer.Producer | Transaction>>
 
   /** `batch`: whose offsets are part of it; `ended` hears how its commit has ended. */
-  const once = <A, E, R>(effect: Effect.Effect<A, E, R>, batch?: Taking.Batch, ended?: Processing.Ended) =>
-    Effect.uninterruptibleMask((restore) =>
+  const once = <A, E, R>(effect: Effect.Effect<A, E, R>, batch?: Taking.Batch, ended?: Processing.Ended) => {
+    const reported = (reporting: Scope.Scope, restore: Endings.Restore) =>
       Effect.gen(function* () {
         // One that was opened in the moment of an interruption is not left open.
-        yield* Effect.onInterrupt(restore(engine.begin), () => aborted(Cause.interrupt()).pipe(Effect.ignoreCause))
+        yield* Effect.onInterrupt(restore(engine.begin), () =>
+          aborted(Cause.interrupt(), restore).pipe(Effect.ignoreCause)
+        )
         const since = Backoff.monotonic(yield* Clock.Clock)
         const begun = begins({ engine, transport, transactionalId })
         const scope = yield* Scope.make()
-        const made = producerOf(begun, scope)
+        const made = producerOf(begun, scope, reporting)
         // Whatever dies in it: the transaction is not left open.
         const exit = yield* Effect.exit(
           Effect.flatMap(made, (producer) =>
@@ -280,22 +275,27 @@ export const make = Effect.fnUntraced(function* (
         // What has not been handed over by now is not part of it, and hears so.
         ends(begun)
         yield* Scope.close(scope, Exit.void)
-        if (Exit.isFailure(exit)) return yield* aborted(exit.cause)
+        if (Exit.isFailure(exit)) return yield* aborted(exit.cause, restore)
         const offsets = batch?.offsets()
         const kept = Effect.andThen(owned(batch), offsetsOf(batch, offsets))
         const ready = Effect.all([engine.flush, kept], { concurrency: 2, discard: true })
         const flushed = yield* Effect.exit(
           restore(InTime.within(transaction, since, Effect.andThen(ready, owned(batch))))
         )
-        if (Exit.isFailure(flushed)) return yield* aborted(flushed.cause)
-        const committed = yield* Effect.exit(engine.commit)
-        if (Exit.isSuccess(committed) && offsets !== undefined) yield* batch!.committed(offsets)
-        const error = Exit.isSuccess(committed) ? undefined : Cause.squash(committed.cause)
+        if (Exit.isFailure(flushed)) return yield* aborted(flushed.cause, restore)
+        const how = yield* committed(restore)
+        if (Exit.isSuccess(how) && offsets !== undefined) yield* batch!.committed(offsets)
+        const error = Exit.isSuccess(how) ? undefined : Cause.squash(how.cause)
         yield* ended?.(error as KafkaError.KafkaError | undefined) ?? Effect.void
-        yield* committed
+        yield* how
         return exit.value
       })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Scope.make(), (reporting) =>
+        Effect.ensuring(reported(reporting, restore), Scope.close(reporting, Exit.void))
+      )
     )
+  }
 
   /** Offsets by hand: of this transaction, or of none. What cannot be committed makes it fail, as a record does. */
   const commitOffsets = (

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -34,15 +34,22 @@ import * as ProducerSink from "./Sink.ts"
 import * as Told from "./Told.ts"
 import type * as TopicEncoder from "./TopicEncoder.ts"
 
+/** What is other in a transaction: its engine goes on when the Scope of its producer has ended. */
+interface Part {
+  /** Hears of each record that fails, before whoever has sent it does, also of what is never handed over. */
+  readonly refused: (error: KafkaError.KafkaError) => void
+  /** Where the delivery reports end: when there are no outcomes to tell any more. */
+  readonly reporting: Scope.Scope
+}
+
 /**
- * Makes it, over the engine that `opened` gives. Closing the Scope flushes, within `closeTimeout`. `refused` hears of
- * each record that fails, before whoever has sent it does, also of what is never handed over. `sends` sees the context of
- * whoever sends.
+ * Makes it, over the engine that `opened` gives. Closing the Scope flushes, within `closeTimeout`. `part`: it is
+ * that of a transaction. `sends` sees the context of whoever sends.
  */
 export const make = Effect.fnUntraced(function* (
   { limits, partitioner, settings }: Checked,
   opened: Effect.Effect<Transport.TransportProducer, KafkaError.KafkaError, Scope.Scope>,
-  refused?: (error: KafkaError.KafkaError) => void,
+  part?: Part,
   sends?: (context: Context.Context<never>) => void
 ) {
   const cluster = yield* Cluster.Cluster
@@ -54,7 +61,7 @@ export const make = Effect.fnUntraced(function* (
   const monotonic = () => Backoff.monotonic(clock)
 
   // Its end is behind the engine's, which still has outcomes to tell.
-  const reports = yield* Reports.make
+  const reports = yield* part === undefined ? Reports.make : Scope.provide(Reports.make, part.reporting)
   const engine = yield* opened
   const metrics = new ProducerMetrics(yield* Metrics.meter(transport.clientId ?? ""))
   const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
@@ -95,7 +102,7 @@ export const make = Effect.fnUntraced(function* (
   const inject = yield* Propagation.make
 
   const told = <A>(self: Effect.Effect<A, KafkaError.KafkaError, any>) =>
-    refused === undefined ? self : Effect.tapError(self, (error) => Effect.sync(() => refused(error)))
+    part === undefined ? self : Effect.tapError(self, (error) => Effect.sync(() => part.refused(error)))
 
   /** Prepares one entry, and goes on with it. */
   const prepared = <A>(
@@ -178,7 +185,7 @@ export const make = Effect.fnUntraced(function* (
         unsent(topic.name, error)
         tells(topic.name, undefined, error, monotonic())
       }
-      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, refused, failed)
+      const batch = new SendAll<RecordMetadata>(topic.name, entries.length, part?.refused, failed)
       started?.(batch)
       const enter = (end: number) =>
         Effect.callback<void>((resume) => {

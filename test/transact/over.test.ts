@@ -1,9 +1,22 @@
 /** What comes when a transaction, its process or its layer is over already: it is part of nothing, and keeps nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, Result, Scope } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
 import { type KafkaError, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { advanceUntil, bill, bills, fill, layerOf, ran, read, reasonOf, send, subscribed } from "./Helpers.ts"
+import {
+  advanceUntil,
+  allCommitted,
+  bill,
+  bills,
+  fill,
+  layerOf,
+  ran,
+  read,
+  reasonOf,
+  send,
+  subscribed,
+  values
+} from "./Helpers.ts"
 
 type Sends = (producer: Producer.Producer["Service"]) => Effect.Effect<unknown, KafkaError.KafkaError>
 
@@ -81,6 +94,68 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running))), "Closed")
       assert.strictEqual(sent, "Closed")
       assert.deepStrictEqual(yield* read(), [])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect.each(["commits", "aborts"] as const)(
+    "deliveryReports tell of what was offered and not awaited (they ended before): %s",
+    (how) =>
+      Effect.gen(function* () {
+        let heard: Fiber.Fiber<ReadonlyArray<{ readonly result: Result.Result<unknown, unknown> }>> | undefined
+        const body = Effect.gen(function* () {
+          const producer = yield* Producer.Producer
+          heard = yield* Effect.forkDetach(Stream.runCollect(producer.deliveryReports), { startImmediately: true })
+          yield* producer.send(bills, { value: "a", partition: 0 })
+          yield* producer.offer(bills, { value: "b", partition: 0 })
+          yield* producer.offerAll(bills, [{ value: "c", partition: 1 }])
+          if (how === "aborts") yield* Effect.fail("no")
+        })
+        yield* ran(body)
+        const reports = yield* advanceUntil(Fiber.join(heard!))
+        assert.deepStrictEqual(
+          reports.map(({ result }) => Result.isSuccess(result)),
+          how === "commits" ? [true, true, true] : [true, false, false]
+        )
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect.each([
+    ["a commit", send("a"), ["a", "b"]],
+    ["an abort", Effect.andThen(send("a"), Effect.fail("no")), ["b"]]
+  ] as const)(
+    "whoever interrupts waits for the answer to %s within closeTimeout (it was apiTimeout)",
+    ([, body, all]) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+        const running = yield* Effect.forkChild(Transaction.run(body))
+        yield* advanceUntil(handle.await)
+        const since = yield* Clock.currentTimeMillis
+        yield* advanceUntil(Fiber.interrupt(running))
+        const took = (yield* Clock.currentTimeMillis) - since
+        assert.isAtLeast(took, 20_000)
+        assert.isBelow(took, 25_000)
+        // It goes on all the same, and the next one begins after it.
+        yield* handle.remove
+        assert.strictEqual(reasonOf(yield* ran(send("b"))), "ok")
+        assert.deepStrictEqual(yield* read(), [...all])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("a commit that is answered while whoever interrupts waits is one: its records do not come again", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* advanceUntil(fill(0, 4))
+      const consumer = yield* advanceUntil(subscribed())
+      const handle = yield* broker.inject(Fault.on("EndTxn").delay("3 seconds"))
+      const processing = yield* Effect.forkChild(Transaction.process(consumer, bill))
+      yield* advanceUntil(handle.await)
+      yield* advanceUntil(Fiber.interrupt(processing))
+      yield* handle.remove
+      yield* advanceUntil(fill(4, 6))
+      yield* Effect.forkScoped(Transaction.process(consumer, bill))
+      yield* allCommitted(3)
+      assert.deepStrictEqual(yield* read(), values(6))
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
