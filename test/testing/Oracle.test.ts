@@ -96,6 +96,10 @@ describe("the oracle, over histories that were put together,", () => {
     holds([assigned(), seek(0), delivered([0]), seek(3), delivered([3])])
     // the next owner begins behind the commit
     breaks("I4", [assigned(), delivered([0]), ...done([0]), committed(1), lost(), assigned("n"), delivered([2], "n")])
+    // what is taken in the moment of the loss is of the time before, and comes again (a script of the simulation, 20261352)
+    const before = [assigned(), delivered([0]), ...done([0]), committed(1), delivered([1]), ...done([1])]
+    holds([...before, lost(), delivered([2]), assigned(), delivered([1, 2])])
+    breaks("I4", [...before, lost(), delivered([2]), assigned(), delivered([3])])
     // nobody was ever given it
     breaks("I4", [assigned(), delivered([0]), lost(), assigned("n"), delivered([2], "n")])
   })

@@ -61,10 +61,13 @@ class Book {
     this.found.push({ invariant, group: this.group, ...this.place, offsets, message })
   }
 
-  /** The window of a member: the open one, or a new one. */
+  /**
+   * The window of a member: the open one, or a new one. What it takes in the moment in which it is told of a loss is of the
+   * time before: who has it again is told so first, and what is handled beside another owner is judged by itself.
+   */
   private of(member: string): Window {
-    const open = this.windows.findLast((window) => window.member === member && window.end === undefined)
-    return open ?? this.open(member)
+    const last = this.windows.findLast((window) => window.member === member)
+    return last !== undefined && last.end !== "Revoked" ? last : this.open(member)
   }
 
   /** The window of a member that asks for something; undefined where another one has the partition: it will be refused. */
