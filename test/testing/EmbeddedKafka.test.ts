@@ -50,6 +50,14 @@ const values = (records: Uint8Array | null) =>
   Records.decode(records ?? new Uint8Array(0)).batches.flatMap((b) => b.records.map((r) => text(r.value)))
 
 describe("EmbeddedKafka", () => {
+  it.effect("of a release that it does not play is refused, and says which it plays", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(EmbeddedKafka.make({ asVersion: "2.4" as "2.8" }))
+      assert.strictEqual(error.reason._tag, "Misconfigured")
+      assert.include(error.message, "2.8")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("answers ApiVersions at every version", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.make()

@@ -18,9 +18,16 @@ export const of = (
   options: Options,
   compression: Compression.Registry
 ): Effect.Effect<Settings, KafkaError.KafkaError> => {
+  const { asVersion } = options
+  if (asVersion !== undefined && !Profile.releases.includes(asVersion))
+    return Effect.fail(
+      KafkaError.make({
+        _tag: "Misconfigured",
+        mistakes: [`asVersion "${asVersion}" is none of the releases that are played: ${Profile.releases.join(", ")}`]
+      })
+    )
   const handlers = served(options.telemetry !== undefined && options.telemetry !== false)
-  const profile =
-    options.asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(options.asVersion, handlers)
+  const profile = asVersion === undefined ? Profile.everything(handlers) : Profile.asVersion(asVersion, handlers)
   const groupVersion = options.groupVersion ?? profile.groupVersion
   const protocols =
     options.groupRebalanceProtocols ?? (profile.consumerProtocol === "default" ? ["consumer"] : ["classic"])
