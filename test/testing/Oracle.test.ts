@@ -104,6 +104,15 @@ describe("the oracle, over histories that were put together,", () => {
     breaks("I4", [assigned(), delivered([0]), lost(), assigned("n"), delivered([2], "n")])
   })
 
+  it("asks for no record that the log has no more, once nobody has it at work (I5)", () => {
+    const trimmed = log("  cd", { startOffset: 2 })
+    const before = [assigned(), delivered([0]), ...done([0]), committed(1), delivered([1])]
+    // given back unfinished, and trimmed (a script of the simulation, 202611260143)
+    holds([...before, member("RevokeTimedOut", "m"), revoked(), assigned(), committed(2)], trimmed)
+    // committed beyond it by who has it at work
+    breaks("I5", [...before, committed(2)], trimmed)
+  })
+
   it("finds records that are given out of order, or are not those of the log (I4)", () => {
     breaks("I4", [assigned(), delivered([1]), delivered([0])])
     breaks("I4", [assigned(), { ...(delivered([0]) as Extract<Event, { _tag: "Delivered" }>), contents: ["k:x"] }])

@@ -200,11 +200,20 @@ class Book {
       const from = this.floor ?? before ?? first
       const below = new Set(this.log?.between(Math.max(from, this.log.start), offset) ?? [])
       for (const each of this.delivered) if (each >= from && each < offset) below.add(each)
-      const unfinished = [...below].filter((each) => !this.done.has(each)).sort((a, b) => a - b)
+      const unfinished = [...below].filter((each) => !this.done.has(each) && !this.isGone(each)).sort((a, b) => a - b)
       if (unfinished.length > 0)
         this.violates("I5", unfinished, `${offset} was committed, but ${unfinished[0]} is not done`)
     }
     this.floor = undefined
+  }
+
+  /** The log has it no more, and whoever was given it has given the partition back since: nobody can be given it again. */
+  private isGone(offset: number): boolean {
+    return (
+      this.log !== undefined &&
+      offset < this.log.start &&
+      !this.windows.some((window) => window.end === undefined && window.delivered.includes(offset))
+    )
   }
 
   /** What only the end tells. */
