@@ -145,15 +145,21 @@ export class Repeated {
 /** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */
 const lastsAfter = 3000
 
+/** What has not failed for so long, in milliseconds, fails anew: whoever tried has given up meanwhile. */
+const overAfter = 600_000
+
 /** When a failure that is tried again is told, and at which level: the first, then by doubling, and when it begins to last. */
 export class Lasting {
   #count = 0
   #since = 0
+  #last = 0
   #next = 1
   #lasts = false
 
   /** Undefined: it is not told. */
   failed(now: number): LogLevel.Severity | undefined {
+    if (now - this.#last > overAfter) this.cured()
+    this.#last = now
     if (this.#count++ === 0) this.#since = now
     const begins = !this.#lasts && now - this.#since >= lastsAfter
     if (begins) this.#lasts = true

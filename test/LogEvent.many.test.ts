@@ -1,6 +1,7 @@
 /** Much that fails at once, and alike, is few lines of the log. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
@@ -29,7 +30,7 @@ describe("the log, of many at once,", () => {
       yield* until("it lasts", () => of("batchRetried").filter(({ level }) => level === "Warn").length >= told)
       yield* pass(10_000, 500)
       assert.lengthOf(topicsOf("batchRetried"), told)
-      assert.include(of("batchRetried").at(-1)!.text, "as are some of 99 other topics")
+      assert.include(of("batchRetried").at(-1)!.text, "as are some of 99 other partitions")
       yield* remove
       yield* until("all are sent", () => sending.pollUnsafe() !== undefined)
       assert.deepStrictEqual(topicsOf("goesOn"), topicsOf("batchRetried"))
@@ -47,7 +48,7 @@ describe("the log, of many at once,", () => {
       yield* broker.inject(Fault.on("Produce", { topic: last }).error(19))
       yield* remove
       yield* until("it is told", () => topicsOf("batchRetried").includes(last))
-      assert.notInclude(of("batchRetried").at(-1)!.text, "other topics")
+      assert.notInclude(of("batchRetried").at(-1)!.text, "other partitions")
       assert.isUndefined(sending.pollUnsafe())
     }).pipe(Effect.scoped, Effect.provide(many), heard)
   )
@@ -101,5 +102,78 @@ describe("the log, of many at once,", () => {
           ["1", "2", "4", "8", "16", "32", "64", "128"]
         )
       }).pipe(scoped, Effect.provide(cluster({ topics: [{ name: "orders", partitions: 100 }] })), heard)
+  )
+
+  it.effect("warns of a partition while others of its topic are acknowledged (each of these cured it: 118 Debug)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const { remove } = yield* broker.inject(Fault.on("Produce", { topic: "orders", partition: 0 }).error(19))
+      const send = (partition: number) => producer.send(topic("orders"), { ...entry, partition })
+      const stuck = yield* Effect.forkChild(send(0))
+      const others = yield* Effect.forkChild(Effect.forever(Effect.delay(send(1), 100)))
+      yield* until("it is a warning", () => of("batchRetried").some(({ level }) => level === "Warn"))
+      yield* pass(60_000, 500)
+      assert.isAtMost(of("batchRetried").length, 8)
+      assert.lengthOf(of("goesOn"), 0)
+      yield* remove
+      yield* until("it is sent", () => stuck.pollUnsafe() !== undefined)
+      assert.deepInclude(of("goesOn")[0]?.where, { "kafka.topic": "orders", "kafka.partition": 0 })
+      others.interruptUnsafe()
+    }).pipe(Effect.scoped, Effect.provide(cluster({}, { linger: 0 })), heard)
+  )
+
+  it.effect("tells a partition that was behind others, once these are fetched (the third was told never)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* moving(
+        producer.sendAll(
+          topic("orders"),
+          [0, 1, 2].map((partition) => ({ ...entry, partition }))
+        )
+      )
+      // The leader of each is the broker of the next number.
+      const faults = yield* Effect.forEach([1, 2, 3], (id) => broker.inject(Fault.on("Fetch", { broker: id }).error(6)))
+      const consumer = yield* Consumer.assign({ topic: topic("orders"), from: "earliest" })
+      const got: Array<number> = []
+      yield* Effect.forkScoped(consumer.run(({ partition }) => Effect.sync(() => got.push(partition))))
+      const told = () => new Set(of("fetchRetried").map(({ where }) => Number(where["kafka.partition"])))
+      yield* until("two are told", () => told().size === 2)
+      const last = [0, 1, 2].find((partition) => !told().has(partition))!
+      for (const [partition, { remove }] of faults.entries()) if (partition !== last) yield* remove
+      yield* until("it is told", () => told().has(last), 3_600_000)
+      assert.notInclude(got, last)
+    }).pipe(scoped, Effect.provide(cluster({ brokers: 3, topics: [{ name: "orders", partitions: 3 }] })), heard)
+  )
+
+  it.effect("warns of being throttled for long behind many short ones (50 times 20 s were not told)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const send = moving(producer.send(topic("orders"), entry))
+      const short = yield* broker.inject(Fault.on("Produce").throttle(5))
+      yield* Effect.repeat(send, { times: 69 })
+      yield* short.remove
+      yield* broker.inject(Fault.on("Produce").throttle(20_000))
+      yield* Effect.repeat(send, { times: 4 })
+      assert.lengthOf(
+        of("throttled").filter(({ level }) => level === "Warn"),
+        3
+      )
+    }).pipe(Effect.scoped, Effect.provide(cluster({}, { linger: 0 })), heard)
+  )
+
+  it.effect("tells a topic that is missing anew a day later (for 86427 s so far, it was told, or not at all)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const send = exiting(producer.send(topic("oders"), entry))
+      for (let day = 0; day < 3; day++) {
+        const before = of("metadataRetried").length
+        yield* send
+        assert.match(of("metadataRetried")[before]?.text ?? "", /for 3 s so far/)
+        yield* TestClock.adjust("1 day")
+      }
+    }).pipe(Effect.scoped, Effect.provide(cluster({}, { linger: 0 })), heard)
   )
 })

@@ -1,8 +1,9 @@
 /** Metrics that told something else than was so, by the name of what they left out. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Latch, Metric, Result, Schema, Scope, Stream } from "effect"
+import { Effect, Exit, Latch, Layer, Metric, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Metrics, Offset, Producer, Topic, Transaction } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
 import { moving as exiting, scoped, until } from "./consume/Harness.ts"
 import { cluster } from "./Observing.ts"
 
@@ -112,4 +113,42 @@ describe("metrics", () => {
           })
         ).pipe(Effect.provide(cluster()), alone)
     )
+
+  it.effect("tell a commit that nobody answered as one that failed (it was told as taken)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* producer.sendAll(orders, [{ key: null, value: "v", partition: 0 }])
+      yield* broker.inject(Fault.on("OffsetCommit").withhold)
+      const consumer = yield* Consumer.assign({
+        partitions: [0],
+        topic: orders,
+        group: "g",
+        from: "earliest",
+        commitTimeout: "1 second"
+      })
+      yield* moving(consumer.stream.pipe(Stream.tap(Consumer.done), Stream.take(1), Stream.runDrain))
+      assert.isTrue(Exit.isFailure(yield* exiting(consumer.commit())))
+      const types = Effect.map(Metric.snapshot, (all) =>
+        all.flatMap(({ attributes, id }) =>
+          id === Metrics.names.operationDuration && attributes?.["messaging.operation.name"] === "commit"
+            ? [attributes["error.type"]]
+            : []
+        )
+      )
+      assert.deepStrictEqual(yield* types, ["interrupted"])
+    }).pipe(scoped, Effect.provide(cluster()), alone)
+  )
+
+  it.effect("tell a partition for as long as somebody reads it (the end of one of two took it away)", () =>
+    Effect.gen(function* () {
+      const first = yield* Scope.make()
+      const consumer = Consumer.assign({ partitions: [0], topic: orders, from: "earliest" })
+      yield* Scope.provide(consumer, first)
+      yield* consumer
+      yield* until("it is there", () => Effect.map(gauge(Metrics.names.position), (all) => all.length === 1))
+      yield* moving(Scope.close(first, Exit.void))
+      assert.lengthOf(yield* gauge(Metrics.names.position), 1)
+    }).pipe(scoped, Effect.provide(Layer.provideMerge(cluster(), Metrics.layer({ partitions: 1 }))), alone)
+  )
 })

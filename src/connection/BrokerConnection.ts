@@ -318,7 +318,7 @@ export class BrokerConnection implements Handler {
   }
 
   #onUnreadable(pending: InFlightRequest.InFlightRequest, error: unknown): void {
-    pending.resume?.(Effect.fail(this.#asKafkaError(error)))
+    this.#unanswered(pending, this.#asKafkaError(error))
     this.close(`given up: its response to ${pending.api} could not be read`)
   }
 

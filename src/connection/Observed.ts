@@ -33,6 +33,8 @@ export class Observed {
   /** Those that were made and were of no use. */
   readonly #useless = new LogEvent.Lasting()
   #throttles = 0
+  /** Those that were long. */
+  #longThrottles = 0
 
   constructor(context: Context, id: number, host: string, port: number, address: string) {
     this.#context = context
@@ -117,9 +119,11 @@ export class Observed {
   /** The broker has throttled us. */
   throttled(api: string, millis: number): void {
     this.metrics.throttled(api, millis)
+    const isLong = millis >= throttledLong
     const count = ++this.#throttles
-    if (!LogEvent.isTold(count)) return
+    // Behind thousands of short ones the first that is long is told.
+    if (!LogEvent.isTold(isLong ? ++this.#longThrottles : count - this.#longThrottles)) return
     const text = `${this.#who} throttles us: ${api} by ${millis} ms (quota; ${count} times so far)`
-    this.#context.fork(this.#log("throttled", text, millis >= throttledLong ? "Warn" : undefined))
+    this.#context.fork(this.#log("throttled", text, isLong ? "Warn" : undefined))
   }
 }

@@ -95,7 +95,10 @@ export const make = Effect.fnUntraced(function* (
             Effect.sync(() => {
               const refused = Exit.isSuccess(exit) ? exit.value.find((code) => code !== 0) : undefined
               const error = refused === undefined ? undefined : KafkaError.fromCode(refused, { api: "OffsetCommit" })
-              metrics.committed(now() - since, error ?? failureType(exit))
+              metrics.committed(
+                now() - since,
+                error ?? (Exit.isFailure(exit) ? (failureType(exit) ?? "interrupted") : undefined)
+              )
             })
           )
         })

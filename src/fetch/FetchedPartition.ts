@@ -48,7 +48,7 @@ interface Leader {
 const unknownEpoch = -1
 /** `asleepUntil` of a partition of which what was fetched must be read before it is fetched on. */
 const untilPulled = Infinity
-/** After so many attempts in a row somebody should hear of it. */
+/** After so many attempts in a row somebody should hear of it, and then by doubling. */
 const noticeable = 10
 /** How long the leader is read at first where the replica that it names has failed, in milliseconds. */
 const leastAtLeader = 2000
@@ -158,9 +158,10 @@ export class FetchedPartition implements Slot {
     return this.#ahead.plain
   }
 
-  /** Whether its attempts have just become so many that somebody should hear of it. */
+  /** Whether its attempts have just become so many that somebody should hear of it: it may have been one of many before. */
   get isNoticeable(): boolean {
-    return this.attempts === noticeable
+    const times = this.attempts / noticeable
+    return times >= 1 && Number.isInteger(Math.log2(times))
   }
 
   // ── answers

@@ -136,11 +136,10 @@ class RegistryMeter implements Meter {
     const { gauges, gaugesOf } = this.#known
     const { description, name } = definition
     const count = gaugesOf.get(name) ?? 0
-    // Of thousands of partitions those beyond cost nothing.
-    if (count >= most) return () => {}
     const key = JSON.stringify([name, this.#base, more, Context.get(this.#context, Metric.CurrentMetricAttributes)])
     let gauge = gauges.get(key)
     if (gauge === undefined) {
+      if (count >= most) return () => {}
       gaugesOf.set(name, count + 1)
       const sources = new Set<() => number>()
       const attributes = this.#attributes(definition, more)

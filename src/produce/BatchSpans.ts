@@ -31,7 +31,11 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
       const { queue, records } = batch
       const begun = open.get(batch)
       waiting.delete(batch)
-      if (begun !== undefined) return begun.attribute("messaging.kafka.send.attempts", batch.attempts)
+      if (begun !== undefined) {
+        begun.attribute("messaging.kafka.send.attempts", batch.attempts)
+        // Another leader, where it has moved.
+        return begun.attribute("messaging.kafka.broker.id", node)
+      }
       const attributes = {
         "messaging.operation.name": "send",
         "messaging.operation.type": "send",

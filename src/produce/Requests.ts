@@ -211,7 +211,7 @@ export const make = (parts: Parts): Requests => {
       if (outcome._tag !== "Appended") parts.traced?.settled(batch, outcome)
       if (outcome._tag === "Appended") {
         loop.works(topic, partition)
-        parts.told.acknowledged(topic)
+        parts.told.acknowledged(topic, partition)
       } else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)
       if (outcome._tag === "Unknown") {
         cluster.doubtLeader({ topic, partition })

@@ -1,20 +1,21 @@
 /**
- * What a producer says in the log of batches that are tried again, and of records that fail: by topic, the first, then by
- * doubling; of topics that fail alike at once, too, the first, then by doubling.
+ * What a producer says in the log of batches that are tried again, and of records that fail: the first, then by
+ * doubling, by partition and by topic; of those that fail alike at once, too, the first, then by doubling.
  */
 import type * as Effect from "effect/Effect"
 import { atMost, kept } from "../Kept.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { errorType } from "../metrics/errorType.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import type { Batch } from "./Batch.ts"
 
 export interface Retries {
   readonly retried: (batch: Batch, broker: number, now: number) => void
-  readonly acknowledged: (topic: string) => void
+  readonly acknowledged: (topic: string, partition: number) => void
 }
 
-/** A topic that fails. */
+/** What fails. */
 interface Failing {
   /** How it has failed last, and when. */
   readonly type: string
@@ -40,7 +41,7 @@ const among = <A extends Failing>(all: Map<string, A>, one: A, now: number, apar
 /** Batches that are sent again further apart, in milliseconds, are told as new ones: the last may have been given up. */
 const sentApart = 600_000
 
-/** A topic whose batches are sent again. */
+/** A partition whose batches are sent again: that others of its topic are acknowledged is of no help to it. */
 interface Again {
   type: string
   at: number
@@ -57,10 +58,11 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
       const cause = failure?.cause ?? "no answer"
       // What a broker says beside its code may name the topic.
       const type = failure?.code === undefined ? cause : String(failure.code)
-      const last = failing.get(topic)
-      if (last !== undefined && now - last.at > sentApart) failing.delete(topic)
+      const key = TopicPartition.key({ topic, partition })
+      const last = failing.get(key)
+      if (last !== undefined && now - last.at > sentApart) failing.delete(key)
       const made = () => ({ type, at: now, lasting: new LogEvent.Lasting(), isWarned: false })
-      const one = kept<string, Again>(failing, topic, made, atMost)
+      const one = kept<string, Again>(failing, key, made, atMost)
       one.type = type
       one.at = now
       const level = one.lasting.failed(now)
@@ -68,16 +70,17 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
       const others = among(failing, one, now, sentApart)
       if (others === undefined) return
       if (level === "Warn") one.isWarned = true
-      const more = others === 0 ? "" : `, as are some of ${others} other topics`
+      const more = others === 0 ? "" : `, as are some of ${others} other partitions`
       const text = `${records.length} records of ${topic}-${partition} are sent again${more}, after ${attempts} attempts: ${cause}`
       run(LogEvent.log("batchRetried", text, { client, broker, topic, partition }, level))
     },
-    acknowledged: (topic) => {
+    acknowledged: (topic, partition) => {
       if (failing.size === 0) return
-      const one = failing.get(topic)
-      failing.delete(topic)
+      const key = TopicPartition.key({ topic, partition })
+      const one = failing.get(key)
+      failing.delete(key)
       if (one?.isWarned === true)
-        run(LogEvent.log("goesOn", `records of ${topic} are acknowledged again`, { client, topic }))
+        run(LogEvent.log("goesOn", `records of ${key} are acknowledged again`, { client, topic, partition }))
     }
   }
 }
