@@ -236,11 +236,7 @@ export const make = Effect.fnUntraced(function* ({
   /** Nothing is carried out any more. */
   let isClosed = false
   const closed = new Signal(() => isClosed)
-  const byClosing = (): Effect.Effect<never, KafkaError.KafkaError> => {
-    const { commits, phase } = state()
-    const error = closedError()
-    return Effect.fail(phase === "ending" && commits ? TransactionMachine.inDoubt(transactionalId, error) : error)
-  }
+  const byClosing = () => Effect.fail(closedError())
 
   /** One thing at a time, and to its end: whoever is interrupted stops waiting for it. */
   const turn = Semaphore.makeUnsafe(1)
@@ -311,6 +307,8 @@ export const make = Effect.fnUntraced(function* ({
     ).pipe(Effect.catch(namingWho))
 
   const abort = Effect.suspend(() => {
+    // Whoever has waited to begin, behind another's end, leaves at once.
+    if (state().phase !== "open") return Effect.fail(state().error ?? over())
     setEnding("aborts")
     engine.failAll(isLeaving ? closedError() : aborted(transactionalId))
     return inTurn(end(false))
@@ -320,7 +318,7 @@ export const make = Effect.fnUntraced(function* ({
     engine.flush,
     unlessLeaving(() => {
       setEnding("commits")
-      return inTurn(end(true))
+      return Effect.mapError(inTurn(end(true)), (error) => TransactionMachine.cutOff(settings, state(), error))
     })
   )
 
@@ -339,7 +337,8 @@ export const make = Effect.fnUntraced(function* ({
     Effect.andThen(turn.withPermits(1)(Effect.void)),
     Effect.flatMap(() => {
       const { contested, phase } = state()
-      const isUnknown = phase === "doubt" || (phase === "new" && contested !== undefined)
+      // Also where somebody finds out, and has left.
+      const isUnknown = phase === "doubt" || phase === "resolving" || (contested !== undefined && phase !== "over")
       return phase === "open" ? abort : isUnknown ? initialize : Effect.void
     })
   )

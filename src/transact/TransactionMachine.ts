@@ -161,13 +161,10 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
       if (event.code !== codes.NONE) {
         return added(refused(event.code, event.isLost, "AddPartitionsToTxn", []))
       }
-      const [next, commands] = add({
-        ...state,
-        added: new Set([...state.added, ...state.adding]),
-        adding: none,
-        isStale: state.isStale || event.isLost
-      })
-      return state.isEnding ? added([next, commands]) : [next, [{ _tag: "Admit" }, ...commands]]
+      const isStale = state.isStale || event.isLost
+      const next: State = { ...state, added: new Set([...state.added, ...state.adding]), adding: none, isStale }
+      // What waits still has no records any more: it would be added beside the end, or behind it.
+      return state.isEnding ? added(nothing(next)) : before([{ _tag: "Admit" }], add(next))
     }
     case "PartitionsUnanswered":
       return added(failed(event.error, event.isLost))
@@ -357,6 +354,17 @@ const abortedByCoordinator = ({ transactionTimeout, transactionalId }: Settings)
 /** A commit that may have been taken. */
 export const inDoubt = (transactionalId: string, { message: cause }: KafkaError.KafkaError): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "InDoubt", api: "EndTxn", transactionalId, cause })
+
+/** Where it is closed amid a commit, that may have been taken, whatever was answered since; else the error as it is. */
+export const cutOff = (
+  { transactionalId }: Settings,
+  { commits, contested, failure, phase }: State,
+  error: KafkaError.KafkaError
+): KafkaError.KafkaError => {
+  if (error.reason._tag !== "Closed") return error
+  if (phase === "ending" && commits) return inDoubt(transactionalId, error)
+  return [contested?.error, failure].find((one) => one?.reason._tag === "InDoubt") ?? error
+}
 
 const fenced = (
   transactionalId: string,

@@ -122,6 +122,15 @@ describe("TransactionMachine", () => {
     assert.deepStrictEqual(one.tell({ _tag: "PartitionsAnswered", code: 0, isLost: false }).tags, ["EndTxn"])
   })
 
+  it("adds nothing that waits behind partitions that are being added, once it is to end (it was added beside the end)", () => {
+    const one = driven()
+      .open()
+      .tell({ _tag: "Wanted", partitions: ["t-0"] })
+      .tell({ _tag: "Wanted", partitions: ["t-1"] })
+      .end()
+    assert.deepStrictEqual(one.tell({ _tag: "PartitionsAnswered", code: 0, isLost: false }).tags, ["EndTxn"])
+  })
+
   it("adds nothing to what is to end", () => {
     const one = driven()
       .open()

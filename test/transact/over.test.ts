@@ -142,6 +142,20 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect("whoever has not begun is interrupted at once, behind another's end (it took closeTimeout)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const ending = yield* Effect.forkChild(Transaction.run(send("a")))
+      yield* advanceUntil(handle.await)
+      yield* advanceUntil(Fiber.interrupt(ending))
+      const waiting = yield* Effect.forkChild(Transaction.run(send("b")), { startImmediately: true })
+      const since = yield* Clock.currentTimeMillis
+      yield* advanceUntil(Fiber.interrupt(waiting))
+      assert.isBelow((yield* Clock.currentTimeMillis) - since, 1000)
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("a commit that is answered while whoever interrupts waits is one: its records do not come again", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
@@ -156,6 +170,63 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       yield* Effect.forkScoped(Transaction.process(consumer, bill))
       yield* allCommitted(3)
       assert.deepStrictEqual(yield* read(), values(6))
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  const other = (apiTimeout: "10 seconds" | "60 seconds", closeTimeout: "1 second" | "20 seconds") =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const made = Transaction.make({ transactionalId: "other", apiTimeout, closeTimeout })
+      return { scope, transactions: yield* advanceUntil(Scope.provide(made, scope)) }
+    })
+
+  it.effect("a commit that may have been taken is in doubt where the layer ends behind a refusal (it was Closed)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { scope, transactions } = yield* other("60 seconds", "1 second")
+      yield* broker.inject(Fault.on("EndTxn", { nth: 1 }).loseResponse)
+      yield* broker.inject(Fault.on("EndTxn", { times: 1 }).error(47))
+      const asked = yield* broker.inject(Fault.on("InitProducerId").loseRequest)
+      const running = yield* Effect.forkChild(transactions.run(send("a")))
+      yield* advanceUntil(asked.await)
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+      assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running))), "InDoubt")
+      assert.deepStrictEqual(yield* read(), ["a"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("what has not begun is Closed where the layer ends amid another's commit (it was InDoubt)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { scope, transactions } = yield* other("60 seconds", "1 second")
+      const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const running = yield* Effect.forkChild(transactions.run(send("a")))
+      yield* advanceUntil(handle.await)
+      yield* advanceUntil(Fiber.interrupt(running))
+      const waiting = yield* Effect.forkChild(transactions.run(send("b")), { startImmediately: true })
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+      assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(waiting))), "Closed")
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("what is in doubt is not left open by a layer that ends, also where the next one has left (it was)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { scope, transactions } = yield* other("10 seconds", "20 seconds")
+      const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const doubted = yield* advanceUntil(Effect.exit(transactions.run(send("a"))))
+      assert.strictEqual(reasonOf(doubted), "InDoubt")
+      yield* handle.remove
+      const again = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const next = yield* Effect.forkChild(transactions.run(send("b")))
+      yield* advanceUntil(again.await)
+      yield* advanceUntil(Fiber.interrupt(next))
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* again.remove
+      yield* advanceUntil(Fiber.join(closing))
+      const open = (yield* broker.transactions).filter(({ state }) => state === "Ongoing")
+      assert.deepStrictEqual(open, [])
+      assert.deepStrictEqual(yield* read(), [])
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
