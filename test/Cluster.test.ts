@@ -10,6 +10,7 @@ import { type Address, Network } from "../src/Network.ts"
 import * as NodeNetwork from "../src/NodeNetwork.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Frame from "../src/protocol/Frame.ts"
+import * as ApiVersions from "../src/protocol/messages/ApiVersions.ts"
 import * as Metadata from "../src/protocol/messages/Metadata.ts"
 import * as Produce from "../src/protocol/messages/Produce.ts"
 import * as MessageSet from "../src/protocol/records/MessageSet.ts"
@@ -237,6 +238,30 @@ describe("brokers that are gone", () => {
       yield* embedded.stop(1)
       assert.strictEqual((yield* passing(reason(cluster.refresh)))._tag, "Unreachable")
       assert.isAbove(asked, 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are asked again between brokers that are silent, which may be hundreds (behind the last of them)", () =>
+    Effect.gen(function* () {
+      let dead = false
+      let moved = false
+      const { network } = yield* fake((peer, { host }) => (request) => {
+        const { apiKey, apiVersion, correlationId } = Frame.readRequestHeader(request)
+        if (apiKey === 15 || (dead && !(moved && host === "bootstrap"))) return
+        const nodes = Array.from({ length: 300 }, (_, nodeId) => ({ nodeId, host: `b${nodeId}`, port: 1 }))
+        const apiKeys = [{ apiKey: metadata, minVersion: 0, maxVersion: 9 }]
+        const chunks =
+          apiKey === metadata
+            ? Frame.encodeResponse(Metadata.Response, apiVersion, correlationId, { brokers: nodes })
+            : Frame.encodeResponse(ApiVersions.Response, apiVersion, correlationId, { apiKeys })
+        peer.send(...chunks)
+      })
+      const cluster = yield* connected(network, { bootstrap: ["bootstrap:9092"], metadataTimeout: "1 minute" })
+      dead = true
+      const asking = yield* Effect.forkChild(cluster.brokers, { startImmediately: true })
+      yield* passing(Effect.sleep("10 seconds"), 11)
+      moved = true
+      assert.lengthOf(yield* passing(Fiber.join(asking), 30), 300)
     }).pipe(Effect.scoped)
   )
 

@@ -7,13 +7,14 @@ import * as KafkaError from "../KafkaError.ts"
 import { firstOf, staggerMillis } from "./Hedge.ts"
 import type { MetadataState } from "./MetadataState.ts"
 
-/** How many brokers that are known are asked before the bootstrap servers. */
+/** How many brokers that are known are asked before the bootstrap servers, and how many between them from then on. */
 const triedFirst = 4
+const triedBetween = 10
 
 export interface AnyBroker {
   /**
    * Asks brokers until one answers: the one that answered last, some of the others that are known, the bootstrap
-   * servers (KIP-899), the rest. `onProgress` is for the request: a long answer is no silence.
+   * servers (KIP-899), and again between the rest. `onProgress` is for the request: a long answer is no silence.
    */
   readonly ask: <A>(
     use: (broker: Broker, onProgress: () => void) => Effect.Effect<A, KafkaError.KafkaError>
@@ -64,8 +65,12 @@ export const make = (
           )
         )
         const known = ids.map((id) => ask(brokers.get(id)))
-        // Not behind all of them: where a hundred are gone, each would have its second.
-        return yield* firstOf([...known.slice(0, triedFirst), bootstrap, ...known.slice(triedFirst)], isAnswering)
+        // Not behind all of them, and not once: where a hundred are gone, each would have its second, and the bootstrap
+        // servers' name may lead elsewhere meanwhile.
+        const attempts = known.slice(0, triedFirst)
+        for (let i = triedFirst; attempts.push(bootstrap), i < known.length; i += triedBetween)
+          attempts.push(...known.slice(i, i + triedBetween))
+        return yield* firstOf(attempts, isAnswering)
       })
   }
 }
