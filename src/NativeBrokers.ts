@@ -101,8 +101,9 @@ export const make: Effect.Effect<Brokers["Service"], never, KafkaConfig | Networ
       places.set(id, { host: place.host, port: place.port })
       const known = byId.get(id)
       if (known === undefined || (known.broker.host === place.host && known.broker.port === place.port)) return
-      known.close("the broker has moved to another address")
+      // Whoever hears of it goes on at once, and would find the old one in its place.
       byId.delete(id)
+      known.close("the broker has moved to another address")
     }
 
     return Brokers.of({

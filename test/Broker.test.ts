@@ -390,6 +390,25 @@ describe("a connection", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is not waited for at the address that a broker has left (for the whole connectTimeout)", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({})
+      const [host, port] = embedded.bootstrap[0]!.split(":") as [string, string]
+      const service = yield* brokers({
+        connect: (address, handler) =>
+          address.host === "before" ? Effect.never : embedded.connect({ ...address, host, port: Number(port) }, handler)
+      })
+      service.learn([{ id: 1, host: "before", port: 1 }])
+      const send = Effect.flatMap(service.get(1), (broker) => broker.send(Metadata, metadata))
+      const again = Effect.eventually(send)
+      const waiting = yield* Effect.forkChild(Effect.flip(send), { startImmediately: true })
+      const insistent = yield* Effect.forkChild(again, { startImmediately: true })
+      service.learn([{ id: 1, host: "now", port: 1 }])
+      assert.strictEqual((yield* Fiber.join(waiting)).reason._tag, "Unreachable")
+      yield* Fiber.join(insistent)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is not made at the address that a broker has left, by whoever kept the broker (a new channel was)", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})

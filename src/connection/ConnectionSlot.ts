@@ -7,6 +7,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -33,6 +34,7 @@ export class ConnectionSlot {
   #session: BrokerConnection | undefined
   #scope: Scope.Closeable | undefined
   #connecting: Deferred.Deferred<BrokerConnection, KafkaError.KafkaError> | undefined
+  #opening: Fiber.Fiber<unknown> | undefined
   /** Connections in a row that could not be made, or were lost before they were of use. */
   #failures = 0
   readonly #delay: Backoff.LastingDelay
@@ -60,7 +62,10 @@ export class ConnectionSlot {
       const connecting = (this.#connecting = Deferred.makeUnsafe<BrokerConnection, KafkaError.KafkaError>())
       // Forked into the owner's Scope: whoever asked first may be interrupted, also between two steps of his, while
       // others wait for the same connection.
-      const opening = Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true })
+      const opening = Effect.map(
+        Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true }),
+        (fiber) => void (this.#opening = fiber)
+      )
       return Effect.andThen(opening, interruptible(Deferred.await(connecting)))
     }
   )
@@ -75,10 +80,13 @@ export class ConnectionSlot {
     else this.#failed(this.#unreachable("closed before it was of use"))
   }
 
-  /** Ends it for good. */
+  /** Ends it for good: who waits for a connection has nothing to wait for. */
   close(cause: string): void {
     this.#closed = cause
     this.#session?.close(cause)
+    if (this.#connecting !== undefined) Deferred.doneUnsafe(this.#connecting, this.#lost(cause))
+    this.#connecting = undefined
+    this.#opening?.interruptUnsafe()
   }
 
   #failed(error: KafkaError.KafkaError): void {
