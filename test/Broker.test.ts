@@ -786,6 +786,33 @@ describe("the ladder of versions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect.each([
+    ["with SASL", true, 0],
+    ["with SASL, where the first connection was closed", true, 1],
+    ["where the first connection was closed", false, 1]
+  ] as const)("uses no broker of another cluster that answers at the address, %s", ([, withSasl, closes]) =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make(withSasl ? { sasl: { users: { alice: "s" } } } : {})
+      const [host, port] = embedded.bootstrap[0]!.split(":") as [string, string]
+      let opened = 0
+      const service = yield* brokers(
+        {
+          connect: (address, handler) =>
+            Effect.tap(embedded.connect(address, handler), () =>
+              Effect.sync(() => {
+                if (++opened <= closes) queueMicrotask(() => handler.onClose("ECONNRESET"))
+              })
+            )
+        },
+        withSasl ? { sasl: { mechanism: "PLAIN", username: "alice", password: Redacted.make("s") } } : {}
+      )
+      service.learn([{ id: 1, host, port: Number(port) }], "another")
+      const error = yield* reason(Effect.flatMap(service.get(1), (broker) => broker.send(Metadata, metadata)))
+      if (error._tag === "Unreachable") assert.match(error.attempts[0]!.cause, /another cluster/)
+      assert.strictEqual(error._tag, "Unreachable")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("says what each side offers where there is no common version", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({ asVersion: "0.10.2" })

@@ -104,20 +104,36 @@ const taken = ({ open }: Options, release: OldRelease) =>
 /** A broker that answers when it is asked. */
 const asked = (options: Options): Effect.Effect<BrokerConnection, KafkaError.KafkaError> => {
   const { memory } = options
+  let session: BrokerConnection | undefined
   const attempt = Effect.gen(function* () {
-    const session = yield* options.open
-    yield* ask(session, memory.version, options.identity)
-    return session
+    session = undefined
+    session = yield* options.open
+    const { version } = memory
+    yield* ask(session, version, options.identity)
+    return yield* recognized(options, session, version)
   })
   return attempt.pipe(
     Effect.catch((error) => {
-      if (memory.known === "modern" || memory.version <= modest || !isClose(error)) return Effect.fail(error)
+      // What says anything does not close over the version.
+      const isMute = session?.heard === false && isClose(error)
+      if (memory.known === "modern" || memory.version <= modest || !isMute) return Effect.fail(error)
       memory.version = modest
       return attempt
     }),
-    Effect.tap((session) => Effect.sync(() => learn(memory, session))),
     Effect.onError(() => Effect.sync(() => failed(memory)))
   )
+}
+
+/** What answered, asked again where it does not know whom it is taken for, and can be told: it was asked at less than it knows. */
+const recognized = (
+  options: Options,
+  session: BrokerConnection,
+  version: number
+): Effect.Effect<BrokerConnection, KafkaError.KafkaError> => {
+  learn(options.memory, session)
+  if (options.identity.nodeId < 0 || version >= options.memory.version) return Effect.succeed(session)
+  session.close("it serves a newer ApiVersions")
+  return asked(options)
 }
 
 /** A broker that nothing is known of, or nothing any more. */
@@ -127,11 +143,8 @@ const found = (options: Options): Effect.Effect<BrokerConnection, KafkaError.Kaf
     // What it was taken for is the first of two that have to agree.
     let before: Memory["known"] = memory.known
     for (let i = 0; i < 2; i++) {
-      const { release, session } = yield* examined(options)
-      if (release === "modern") {
-        learn(memory, session)
-        return session
-      }
+      const { release, session, version } = yield* examined(options)
+      if (release === "modern") return yield* recognized(options, session, version)
       session?.close("it did not say what it serves")
       if (release === before) {
         remember(options, release)
@@ -149,8 +162,8 @@ const found = (options: Options): Effect.Effect<BrokerConnection, KafkaError.Kaf
   })
 
 type Examined =
-  | { readonly release: "modern"; readonly session: BrokerConnection }
-  | { readonly release: OldRelease; readonly session: BrokerConnection | undefined }
+  | { readonly release: "modern"; readonly session: BrokerConnection; readonly version: number }
+  | { readonly release: OldRelease; readonly session: BrokerConnection | undefined; readonly version: number }
 
 /** What it looks like at once. */
 const examined = (options: Options): Effect.Effect<Examined, KafkaError.KafkaError> =>
@@ -158,11 +171,11 @@ const examined = (options: Options): Effect.Effect<Examined, KafkaError.KafkaErr
     for (const version of [highest, modest]) {
       const session = yield* options.open
       const answer = yield* Effect.result(askWithProbe(session, version, options.identity))
-      if (Result.isSuccess(answer)) return { release: answer.success === "silent" ? "0.9" : "modern", session }
+      if (Result.isSuccess(answer)) return { release: answer.success === "silent" ? "0.9" : "modern", session, version }
       if (session.heard || !isClose(answer.failure)) return yield* answer.failure
     }
     yield* closesAtGroups(options)
-    return { release: "0.8", session: undefined }
+    return { release: "0.8", session: undefined, version: modest }
   })
 
 /** Whether it answers Metadata and closes at ListGroups: fails where it does anything else. */
