@@ -45,15 +45,17 @@ export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: numbe
   return unreachable(node, String(error), error)
 }
 
-const unreachable = (node: number, cause: string, defect?: unknown): KafkaError.KafkaError =>
+export const unreachable = (node: number, cause: string, defect?: unknown): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause }] }, defect)
 
 const hasClosed = "the broker has closed the connection"
 
 /** The ids that a producer has are of one cluster: each broker is asked of which it is, before they are used there. */
 export interface Numbered {
-  readonly isNumbered: () => boolean
-  readonly isOf: (clusterId: string) => void
+  /** Gives whether that is another one than theirs. */
+  readonly isOf: (clusterId: string) => boolean
+  /** How long a broker may think about it, in milliseconds. */
+  readonly within: number
 }
 
 /** Makes them. `channel` is this producer's own: a broker works on one request of a connection at a time. */
@@ -91,13 +93,28 @@ export const make = (
     node.hasEnded = true
     if (node.version !== undefined) lost(node, hasClosed)
   }
+  const hangUp = (id: number): Effect.Effect<void> =>
+    Effect.ignore(Effect.map(brokers.get(id), (broker) => broker.hangUp(channel)))
+  /** The cluster is another one: those that are connected to may be of the one before, and have to be asked again. */
+  const hangUpOthers = (id: number) =>
+    Effect.forEach(
+      [...nodes.keys()].filter((other) => other !== id),
+      (other) =>
+        Effect.andThen(
+          Effect.sync(() => disconnected(other)),
+          hangUp(other)
+        ),
+      { discard: true }
+    )
   const askWhose = (broker: Broker, node: Node): Effect.Effect<void, KafkaError.KafkaError> => {
-    if (numbered?.isNumbered() !== true) return Effect.void
-    const options = { channel, minVersion: 2, onLost: node.onLost }
+    if (numbered === undefined) return Effect.void
+    const options = { channel, minVersion: 2, timeout: numbered.within, onLost: node.onLost }
     return broker
       .send(Metadata, () => ({ topics: [] }), options)
       .pipe(
-        Effect.map(({ clusterId }) => void (clusterId !== null && numbered.isOf(clusterId))),
+        Effect.flatMap(({ clusterId }) =>
+          clusterId !== null && numbered.isOf(clusterId) ? hangUpOthers(broker.id) : Effect.void
+        ),
         // Before 0.10.1 brokers do not tell.
         Effect.catch((error) => (error.reason._tag === "Unsupported" ? Effect.void : Effect.fail(error)))
       )
@@ -146,10 +163,6 @@ export const make = (
     },
     lost: (id, cause) => lost(nodeOf(id), cause),
     disconnected,
-    hangUp: Effect.forEach(
-      nodes.keys(),
-      (id) => Effect.ignore(Effect.map(brokers.get(id), (broker) => broker.hangUp(channel))),
-      { discard: true }
-    )
+    hangUp: Effect.forEach(nodes.keys(), hangUp, { discard: true })
   }
 }

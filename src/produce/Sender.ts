@@ -101,8 +101,8 @@ export const make = Effect.fnUntraced(function* (
     return work.wakeAt
   })
   const waits = yield* Backoff.waits(cluster.retry)
-  /** The cluster that our ids are of, null where it does not tell; undefined before there are any. */
-  let numberedBy: string | null | undefined
+  /** The cluster that our ids are of: that of whoever was connected to last. */
+  let numberedBy: string | undefined
   const connections = Connections.make(
     brokers,
     () => loop,
@@ -110,10 +110,12 @@ export const make = Effect.fnUntraced(function* (
     waits,
     settings.idempotent && transaction === undefined
       ? {
-          isNumbered: () => numberedBy !== undefined,
+          within: settings.requestTimeout,
           isOf: (clusterId) => {
-            if (numberedBy !== null && numberedBy !== clusterId) accumulator.forgetIds()
+            const isOther = numberedBy !== undefined && numberedBy !== clusterId
+            if (isOther) accumulator.forgetIds()
             numberedBy = clusterId
+            return isOther
           }
         }
       : undefined
@@ -123,9 +125,8 @@ export const make = Effect.fnUntraced(function* (
     () => loop,
     channel,
     waits(),
-    connections.disconnected,
+    connections,
     (producer) => {
-      numberedBy ??= cluster.clusterId()
       accumulator.begin(producer)
       const where = { client: clientId, producerId: producer.id }
       loop.fork(LogEvent.log("producerId", `this producer has the id ${producer.id}`, where))

@@ -11,6 +11,9 @@ import { makeQueue } from "../../src/produce/Batch.ts"
 import * as Connections from "../../src/produce/Connections.ts"
 import * as ProducerIds from "../../src/produce/ProducerIds.ts"
 
+/** Connections that are there. */
+const connected = { disconnected: () => {}, versionOf: () => 9 }
+
 const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
 
 const waits = Backoff.waits(Schedule.exponential("100 millis"))
@@ -61,7 +64,7 @@ describe("a defect is a failure", () => {
         loop,
         "c",
         (yield* waits)(),
-        () => {},
+        connected,
         () => {},
         (error) => told.push(error.isRetryable)
       )
@@ -85,7 +88,7 @@ it.effect("that a producer id is refused concerns those that asked", () =>
       loop,
       "c",
       (yield* waits)(),
-      () => {},
+      connected,
       () => {},
       (error, queues) => failed.push(error, ...queues)
     )
@@ -144,7 +147,7 @@ describe("connections and producer ids follow a curve of their own, whatever `re
         loop,
         "c",
         (yield* waits)(),
-        () => {},
+        connected,
         (id) => {
           ids.push(id)
           given = undefined
