@@ -109,8 +109,8 @@ export const connection = of("connection", {
     [
       "first-takes-others-along",
       "who asked first for a connection is interrupted, and others wait for ever",
-      "const opening = Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true })",
-      "const opening = Effect.forkChild(this.#open, { startImmediately: true })"
+      "Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true })",
+      "Effect.forkChild(this.#open, { startImmediately: true })"
     ]
   ],
   "RequestLine.ts": [

@@ -142,8 +142,8 @@ export const metadata = of("metadata", {
     [
       "bootstrap-asked-once",
       "where all brokers that are known are gone nobody asks the bootstrap servers",
-      "firstOf([...known.slice(0, triedFirst), bootstrap, ...known.slice(triedFirst)], isAnswering)",
-      "firstOf(known.length > 0 ? known : [bootstrap, ...known.slice(triedFirst)], isAnswering)"
+      "firstOf(attempts, isAnswering)",
+      "firstOf(known.length > 0 ? known : attempts, isAnswering)"
     ]
   ],
   "ListOffsets.ts": [
