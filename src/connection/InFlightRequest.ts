@@ -84,34 +84,30 @@ export const ofToken = (
   { requestTimeout }: Settings,
   now: number,
   resume: Resume
-): InFlightRequest => {
-  const size = new Uint8Array(4)
-  new DataView(size.buffer).setInt32(0, bytes.length)
-  return {
-    api: "SASL token",
-    key: -1,
-    version: 0,
-    deadline: now + requestTimeout,
-    setting: "requestTimeout",
-    budget: requestTimeout,
-    sentAt: 0,
-    written: false,
-    onSent: undefined,
-    onLost: undefined,
-    onProgress: undefined,
-    untold: 0,
-    encode: () => [size, bytes],
-    // eslint-disable-next-line require-yield
-    read: function* (frame) {
-      return frame
-    },
-    noResponse: false,
-    raw: true,
-    skippable: false,
-    correlationId: -1,
-    resume
-  }
-}
+): InFlightRequest => ({
+  api: "SASL token",
+  key: -1,
+  version: 0,
+  deadline: now + requestTimeout,
+  setting: "requestTimeout",
+  budget: requestTimeout,
+  sentAt: 0,
+  written: false,
+  onSent: undefined,
+  onLost: undefined,
+  onProgress: undefined,
+  untold: 0,
+  encode: () => Frame.sized(bytes),
+  // eslint-disable-next-line require-yield
+  read: function* (frame) {
+    return frame
+  },
+  noResponse: false,
+  raw: true,
+  skippable: false,
+  correlationId: -1,
+  resume
+})
 
 /** Whoever answers byte by byte is as good as silent. */
 const progressBytes = 16_384

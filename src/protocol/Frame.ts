@@ -22,6 +22,13 @@ export const requestHeaderVersion = (message: Wire.Message<Schema.Top>, version:
 export const responseHeaderVersion = (message: Wire.Message<Schema.Top>, version: number): number =>
   Wire.within(version, message.flexible) && message.key !== apiVersionsKey ? 1 : 0
 
+/** Bytes behind their size: a frame as it came, or a bare token of SASL. */
+export const sized = (bytes: Uint8Array): Array<Uint8Array> => {
+  const size = new Uint8Array(4)
+  view(size).setInt32(0, bytes.length)
+  return [size, bytes]
+}
+
 const framed = (encode: (writer: Wire.Writer) => void): Array<Uint8Array> =>
   Wire.withWriter((writer) => {
     writer.int32(0)

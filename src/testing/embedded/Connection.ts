@@ -309,9 +309,7 @@ export class Connection {
       this.cluster.env.after(this.sasl!.settings.failureDelay, () => this.close())
       return
     }
-    const size = new Uint8Array(4)
-    new DataView(size.buffer).setInt32(0, step.token.length)
-    this.link.send([size, step.token])
+    this.link.send(Frame.sized(step.token))
     this.done()
   }
 

@@ -1,4 +1,5 @@
 /** Pure. Damaged record batches in a Fetch response: the faults `corruptCrc` and `truncate`. */
+import { topicOf } from "./Entries.ts"
 
 interface FetchTopics {
   readonly responses: ReadonlyArray<{
@@ -22,7 +23,7 @@ export const damage = (
     responses: fetch.responses.map((topic) => ({
       ...topic,
       partitions: topic.partitions.map((partition) => {
-        const name = topic.topic !== undefined && topic.topic !== "" ? topic.topic : nameOf(topic.topicId ?? "")
+        const name = topicOf(topic, nameOf)
         const { records } = partition
         if (records === undefined || records === null || records.length < 27) return partition
         if (!covers(name, partition.partitionIndex)) return partition

@@ -1,6 +1,7 @@
 /** Pure. What a fault makes of the response to a request whose work was done. */
 import * as Code from "./Code.ts"
 import { damage } from "./Damage.ts"
+import { topicOf } from "./Entries.ts"
 import * as FaultRule from "./FaultRule.ts"
 
 /** A topic as metadata told it once, for the fault `staleMetadata`. */
@@ -98,9 +99,7 @@ export const refused = (
     return {
       ...(response as object),
       topics: topics.map((topic) =>
-        rule.covers(topic.name ?? nameOf(topic.topicId), undefined)
-          ? { ...topic, errorCode: code, partitions: [] }
-          : topic
+        rule.covers(topicOf(topic, nameOf), undefined) ? { ...topic, errorCode: code, partitions: [] } : topic
       )
     }
   if (api === "Fetch" && responses !== undefined && !Code.ofSessions.has(code))
@@ -109,7 +108,7 @@ export const refused = (
       responses: responses.map((topic) => ({
         ...topic,
         partitions: topic.partitions.map((each) =>
-          rule.covers(topic.topic || nameOf(topic.topicId ?? ""), each.partitionIndex)
+          rule.covers(topicOf(topic, nameOf), each.partitionIndex)
             ? { partitionIndex: each.partitionIndex, errorCode: code, highWatermark: -1, records: new Uint8Array(0) }
             : each
         )

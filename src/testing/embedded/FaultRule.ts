@@ -3,6 +3,8 @@
  * users; the broker asks each rule in turn, and the first that strikes has the request.
  */
 
+import * as Entries from "./Entries.ts"
+
 /** Which requests. What is left out matches everything. */
 export interface Match {
   readonly api: string
@@ -106,12 +108,8 @@ export class Rule {
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !(value instanceof Uint8Array)
-
 /**
- * The topics, partitions, groups and transactional ids that a request names, found by the names that Kafka's definitions give such
- * fields, so that a new API needs no code here. A topic without partitions has partition -1.
+ * The topics, partitions, groups and transactional ids that a request names. A topic without partitions has partition -1.
  */
 export const touchedBy = (
   request: unknown,
@@ -120,19 +118,19 @@ export const touchedBy = (
   const partitions: Array<{ readonly topic: string; readonly partition: number }> = []
   const groups: Array<string> = []
   const transactionalIds: Array<string> = []
-  const named = (value: Record<string, unknown>, field: string, into: Array<string>) => {
+  const named = (value: Entries.Fields, field: string, into: Array<string>) => {
     const name = value[field]
     if (typeof name === "string" && name !== "") into.push(name)
   }
   const touched = { partitions, groups, transactionalIds }
-  if (!isObject(request)) return touched
+  if (!Entries.isFields(request)) return touched
   // FindCoordinator names what its key type says
   const keys = request["keyType"] === 1 ? transactionalIds : groups
   named(request, "groupId", groups)
   named(request, "key", keys)
   named(request, "transactionalId", transactionalIds)
   named(request, "v3AndBelowTransactionalId", transactionalIds)
-  const visitTopics = (value: Record<string, unknown>): void => {
+  const visitTopics = (value: Entries.Fields): void => {
     for (const [field, list] of Object.entries(value)) {
       if (!Array.isArray(list)) continue
       if (field === "topicNames") for (const name of list) partitions.push({ topic: name, partition: -1 })
@@ -140,22 +138,21 @@ export const touchedBy = (
       if (field === "coordinatorKeys") keys.push(...list)
       if (field === "transactionalIds") transactionalIds.push(...list)
       for (const each of list) {
-        if (!isObject(each)) continue
+        if (!Entries.isFields(each)) continue
         if (field === "groups" || field === "transactions" || field === "markers") {
           named(each, "groupId", groups)
           named(each, "transactionalId", transactionalIds)
           visitTopics(each)
           continue
         }
-        const name = (each["name"] || each["topic"] || each["topicName"]) as string | undefined
-        const topic = name || (typeof each["topicId"] === "string" ? nameOf(each["topicId"]) : undefined)
+        const topic = Entries.topicOf(each, nameOf)
         if (topic === undefined) continue
         let some = false
         for (const inner of Object.values(each)) {
           if (!Array.isArray(inner)) continue
           for (const part of inner) {
-            const index = isObject(part) ? (part["partitionIndex"] ?? part["partition"] ?? part["index"]) : part
-            if (typeof index !== "number") continue
+            const index = Entries.partitionOf(part)
+            if (index === undefined) continue
             partitions.push({ topic, partition: index })
             some = true
           }
@@ -180,15 +177,14 @@ export const poison = (
 ): void => {
   let entries = 0
   const visit = (value: unknown, topic: string | undefined, depth: number): void => {
-    if (!isObject(value)) return
-    const own = (value["name"] || value["topic"] || value["topicName"]) as string | undefined
-    const here = own || (typeof value["topicId"] === "string" ? nameOf(value["topicId"]) : undefined) || topic
-    const index = (value["partitionIndex"] ?? value["partition"] ?? value["index"]) as number | undefined
+    if (!Entries.isFields(value)) return
+    const here = Entries.topicOf(value, nameOf) || topic
+    const index = Entries.partitionOf(value)
     let nested = false
     for (const inner of Object.values(value)) {
       if (!Array.isArray(inner)) continue
       for (const each of inner) {
-        if (isObject(each) && hasCode(each)) nested = true
+        if (Entries.isFields(each) && hasCode(each)) nested = true
         visit(each, here, depth + 1)
       }
     }
@@ -199,12 +195,14 @@ export const poison = (
     }
   }
   visit(response, undefined, 0)
-  if (entries === 0 && isObject(response)) response["errorCode"] = code
+  if (entries === 0 && Entries.isFields(response)) response["errorCode"] = code
 }
 
 /** AddPartitionsToTxn has a name of its own for it. */
 const codeFields = ["errorCode", "partitionErrorCode"] as const
 
-const hasCode = (value: Record<string, unknown>): boolean =>
+const hasCode = (value: Entries.Fields): boolean =>
   codeFields.some((name) => name in value) ||
-  Object.values(value).some((inner) => Array.isArray(inner) && inner.some((each) => isObject(each) && hasCode(each)))
+  Object.values(value).some(
+    (inner) => Array.isArray(inner) && inner.some((each) => Entries.isFields(each) && hasCode(each))
+  )

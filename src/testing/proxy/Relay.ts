@@ -75,12 +75,6 @@ const poisoned: ReadonlySet<number> = new Set(
 const tokensOf = (mechanism: string): number | undefined =>
   mechanism === "PLAIN" || mechanism === "OAUTHBEARER" ? 1 : mechanism.startsWith("SCRAM-") ? 2 : undefined
 
-const sizeOf = (frame: Uint8Array): Uint8Array => {
-  const size = new Uint8Array(4)
-  new DataView(size.buffer).setInt32(0, frame.length)
-  return size
-}
-
 export class Relay {
   private readonly shared: Shared
   private readonly ends: Ends
@@ -172,12 +166,12 @@ export class Relay {
 
   /** Hands a request on. */
   private pass(
-    frame: Uint8Array | ReadonlyArray<Uint8Array>,
+    frame: Uint8Array,
     owed: Omit<Owed, "isAsked" | "isAnswered" | "ready" | "refused">,
     silent = false
   ): void {
     if (!silent) this.line.push({ ...owed, refused: undefined, isAsked: true, isAnswered: false, ready: undefined })
-    this.ends.toBroker(frame instanceof Uint8Array ? [sizeOf(frame), frame] : frame)
+    this.ends.toBroker(Frame.sized(frame))
     if (silent && owed.rule?.action._tag === "LoseResponse") this.close()
   }
 
@@ -235,7 +229,7 @@ export class Relay {
     const { apiKey, handler, rule } = owed
     const isPlain = rule === undefined && owed.refused === undefined
     if (handler === undefined || (isPlain && apiKey !== ApiVersions.Request.key && !Addresses.tells(apiKey))) {
-      owed.ready = [sizeOf(frame), frame]
+      owed.ready = Frame.sized(frame)
       return this.send()
     }
     const version = apiKey === ApiVersions.Request.key && isRefusal(frame) ? 0 : owed.version

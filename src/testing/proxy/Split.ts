@@ -1,22 +1,5 @@
-/**
- * Pure. A request in two: what names partitions that a fault is about, and the rest; and two responses in one. By the names
- * that Kafka's definitions give such fields, so that a new API needs no code here.
- */
-
-type Fields = Record<string, unknown>
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !(value instanceof Uint8Array) && !Array.isArray(value)
-
-/** The partition that an entry is about: a number by itself, or one of these fields. */
-const partitionOf = (entry: unknown): number | undefined => {
-  const index = isFields(entry) ? (entry["partitionIndex"] ?? entry["partition"] ?? entry["index"]) : entry
-  return typeof index === "number" ? index : undefined
-}
-
-const topicOf = (entry: Fields, nameOf: (topicId: string) => string | undefined): string | undefined =>
-  ((entry["name"] || entry["topic"] || entry["topicName"]) as string | undefined) ||
-  (typeof entry["topicId"] === "string" ? nameOf(entry["topicId"]) : undefined)
+/** Pure. A request in two: what names partitions that a fault is about, and the rest; and two responses in one. */
+import { type Fields, isFields, partitionOf, topicOf } from "../embedded/Entries.ts"
 
 /** What lists topics in an entry of its own: a group of OffsetFetch, a transaction of AddPartitionsToTxn. */
 const nests = (field: string): boolean => field === "groups" || field === "transactions"
