@@ -46,7 +46,7 @@ import * as Inject from "./host/Inject.ts"
 import * as Settings from "./host/Settings.ts"
 import type * as Addresses from "./proxy/Addresses.ts"
 import * as Port from "./proxy/Port.ts"
-import type { Shared } from "./proxy/Relay.ts"
+import { Relay, type Shared } from "./proxy/Relay.ts"
 
 /**
  * @since 0.1.0
@@ -122,7 +122,7 @@ export const make = (options: Options): Effect.Effect<Service, KafkaError.KafkaE
           ids.set(key, place.id)
           const known = ports.get(key)
           if (known !== undefined) return known
-          const port = yield* Port.open(shared, host, place, () => ids.get(key) ?? -1)
+          const port = yield* Port.open(host, place, (ends) => new Relay(shared, () => ids.get(key) ?? -1, ends))
           ports.set(key, port)
           return port
         }).pipe(Scope.provide(scope))

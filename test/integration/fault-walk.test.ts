@@ -9,7 +9,7 @@ import { assert, layer } from "@effect/vitest"
 import { Clock, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { type Kafka, Producer, Topic } from "samsa"
 import { Fault, FaultProxy } from "samsa/testing"
-import { randomOf } from "../../src/testing/embedded/Runtime.ts"
+import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import { today } from "../today.ts"
 import { kafka, twice } from "./Client.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
@@ -26,13 +26,6 @@ const seed = Number(process.env.SAMSA_SEED ?? today())
 const partitions = 6
 /** How many members the group has, at least and at most. */
 const [fewest, most] = [1, 4]
-
-/** Chooses from one series of numbers. */
-const chooser = (random: () => number) => {
-  const between = (from: number, to: number) => from + Math.floor(random() * (to - from + 1))
-  return { between, of: <A>(all: ReadonlyArray<A>): A => all[between(0, all.length - 1)]! }
-}
-type Chooser = ReturnType<typeof chooser>
 
 /** What brokers answer of themselves in trouble, by API; each is retried, and nothing is done before it. */
 const refusals: { readonly [A in Fault.Api]?: ReadonlyArray<number> } = {
@@ -51,11 +44,11 @@ const refusals: { readonly [A in Fault.Api]?: ReadonlyArray<number> } = {
 const apis = Object.keys(refusals) as ReadonlyArray<Fault.Api>
 
 /** A fault of those that nothing good may be lost by. */
-const faultOf = (choose: Chooser): Fault.Fault => {
+const faultOf = (choose: Choices): Fault.Fault => {
   const api = choose.of(apis)
   const on = Fault.on(api, {
     probability: choose.of([0.2, 0.5, 1]),
-    times: choose.between(1, 5),
+    times: choose.between(1, 6),
     seed: choose.between(1, 1e6)
   })
   const kinds = [
@@ -88,7 +81,7 @@ for (const version of versions) {
             Layer.provideMerge(kafka({ bootstrap: proxy.bootstrap }))
           )
           yield* Effect.gen(function* () {
-            const choose = chooser(randomOf(seed))
+            const choose = choices(seed)
             const { acknowledged, end, failures, more } = yield* Load.make(
               topic,
               (value) => ({ value, partition: value % partitions }),
@@ -116,9 +109,9 @@ for (const version of versions) {
             /** A few faults of the proxy for a while, and often something else beside. */
             const turn = Effect.gen(function* () {
               const scope = yield* Scope.make()
-              for (let left = choose.between(0, 3); left > 0; left--)
+              for (let left = choose.between(0, 4); left > 0; left--)
                 yield* Scope.provide(proxy.inject(faultOf(choose)), scope)
-              if (choose.between(0, 2) > 0) yield* choose.of(events)
+              if (choose.between(0, 3) > 0) yield* choose.of(events)
               yield* Effect.sleep(choose.between(100, 1500))
               yield* Scope.close(scope, Exit.void)
             })

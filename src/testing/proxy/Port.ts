@@ -2,10 +2,18 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
-import { Relay, type Shared } from "./Relay.ts"
+import type { Ends } from "./Relay.ts"
 
 /** A socket that owes more than this is slow: no more is read for it until it took what it owes. */
 const highWater = 16 * 1024 * 1024
+
+/** What becomes of the bytes of one connection. */
+interface Relayed {
+  readonly fromClient: (chunk: Uint8Array) => void
+  readonly fromBroker: (chunk: Uint8Array) => void
+  /** Either end is closed. */
+  readonly ended: () => void
+}
 
 export interface Port {
   readonly port: number
@@ -20,10 +28,9 @@ type Pair = readonly [near: net.Socket, far: net.Socket]
 
 /** Listens on a host of this machine until the Scope closes, for the broker at `upstream`. */
 export const open = (
-  shared: Shared,
   host: string,
   upstream: { readonly host: string; readonly port: number },
-  brokerId: () => number
+  relayed: (ends: Ends) => Relayed
 ): Effect.Effect<Port, Error, Scope.Scope> =>
   Effect.gen(function* () {
     const pairs = new Set<Pair>()
@@ -58,7 +65,7 @@ export const open = (
           socket.destroySoon()
         }
       }
-      const relay = new Relay(shared, brokerId, { toClient: hand(near), toBroker: hand(far), close: end })
+      const relay = relayed({ toClient: hand(near), toBroker: hand(far), close: end })
       pairs.add(pair)
       near.setNoDelay(true)
       near.on("data", (chunk) => relay.fromClient(chunk))
