@@ -127,7 +127,7 @@ export const plaintextPassword = (mechanism: string | undefined, client: string 
 export const isTold = (count: number): boolean => (count & (count - 1)) === 0
 
 /** Failures of a kind that are further apart, in milliseconds, are told as new ones. */
-const apart = 60_000
+export const failedApart = 60_000
 
 /** Failures that may come of each of many things, and again and again: of each kind the first is told, then by doubling. */
 export class Repeated {
@@ -136,7 +136,7 @@ export class Repeated {
   /** How many of its kind there were so far, where it is told; undefined: it is not. */
   failed(kind: string, now: number): number | undefined {
     const one = kept(this.#kinds, kind, () => ({ count: 0, at: now }), atMost)
-    if (now - one.at > apart) one.count = 0
+    if (now - one.at > failedApart) one.count = 0
     one.at = now
     return isTold(++one.count) ? one.count : undefined
   }
@@ -146,7 +146,7 @@ export class Repeated {
 const lastsAfter = 3000
 
 /** What has not failed for so long, in milliseconds, fails anew: whoever tried has given up meanwhile. */
-const overAfter = 600_000
+export const lastsApart = 600_000
 
 /** When a failure that is tried again is told, and at which level: the first, then by doubling, and when it begins to last. */
 export class Lasting {
@@ -158,7 +158,7 @@ export class Lasting {
 
   /** Undefined: it is not told. */
   failed(now: number): LogLevel.Severity | undefined {
-    if (now - this.#last > overAfter) this.cured()
+    if (now - this.#last > lastsApart) this.cured()
     this.#last = now
     if (this.#count++ === 0) this.#since = now
     const begins = !this.#lasts && now - this.#since >= lastsAfter

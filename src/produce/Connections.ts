@@ -34,6 +34,8 @@ export interface Connections {
   readonly lost: (node: number, cause: string) => void
   /** A connection has ended, of which that may be known already. */
   readonly disconnected: (node: number) => void
+  /** Throws where a connection was made again, and not by `connect`: it may be to anybody. */
+  readonly mustBeSeen: (node: number) => void
   /** Closes all of them. */
   readonly hangUp: Effect.Effect<void>
 }
@@ -45,6 +47,7 @@ export const failureOf = (cause: Cause.Cause<KafkaError.KafkaError>, node: numbe
   return unreachable(node, String(error), error)
 }
 
+/** A broker that is not to be had now. */
 export const unreachable = (node: number, cause: string, defect?: unknown): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause }] }, defect)
 
@@ -119,10 +122,14 @@ export const make = (
         Effect.catch((error) => (error.reason._tag === "Unsupported" ? Effect.void : Effect.fail(error)))
       )
   }
+  const versionOf: Connections["versionOf"] = (id) => {
+    const node = nodes.get(id)
+    return node?.version ?? node?.cause
+  }
   return {
-    versionOf: (id) => {
-      const node = nodes.get(id)
-      return node?.version ?? node?.cause
+    versionOf,
+    mustBeSeen: (id) => {
+      if (typeof versionOf(id) !== "number") throw unreachable(id, "its connection was made again")
     },
     connect: (id, onFailure) => {
       const node = nodeOf(id)

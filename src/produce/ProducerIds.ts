@@ -10,7 +10,7 @@ import type * as Loop from "../engine/Loop.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
 import type { ProducerId, Queue } from "./Batch.ts"
-import { type Connections, failureOf, unreachable } from "./Connections.ts"
+import { type Connections, failureOf } from "./Connections.ts"
 
 /** How long one broker may think about it before another attempt. */
 const attemptMillis = 5000
@@ -33,7 +33,7 @@ export const make = (
   loop: () => Loop.Loop,
   channel: string,
   wait: Backoff.Wait,
-  { disconnected, versionOf }: Pick<Connections, "disconnected" | "versionOf">,
+  { disconnected, mustBeSeen }: Pick<Connections, "disconnected" | "mustBeSeen">,
   begin: (producer: ProducerId) => void,
   failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
 ): ((asking: ReadonlyMap<number, ReadonlyArray<Queue>>) => void) => {
@@ -57,8 +57,7 @@ export const make = (
       broker.send(
         InitProducerId,
         () => {
-          // A connection that was made again, and not by a look, may be to anybody.
-          if (typeof versionOf(node) !== "number") throw unreachable(node, "its connection was made again")
+          mustBeSeen(node)
           return { transactionalId: null, transactionTimeoutMs }
         },
         // v6 is of two-phase commit (KIP-939).

@@ -18,7 +18,7 @@ import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import * as Produce from "../protocol/messages/Produce.ts"
 import type { Accumulator } from "./Accumulator.ts"
 import type { Batch, Queue } from "./Batch.ts"
-import type { Connections } from "./Connections.ts"
+import { type Connections, unreachable } from "./Connections.ts"
 import * as Exchange from "./Exchange.ts"
 import type { Outcome, ProduceRequest } from "./Plan.ts"
 import type { BatchSpans } from "./BatchSpans.ts"
@@ -106,10 +106,9 @@ export const make = (parts: Parts): Requests => {
       spoken = version
       // What was given up meanwhile was told that nobody has it; and another cluster has given our id to somebody else.
       handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")
-      // A connection that was made again, and not by a look, may be to anybody.
-      if (typeof connections.versionOf(node) !== "number") throw changed(node, "its connection was made again")
+      connections.mustBeSeen(node)
       if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version))
-        throw changed(node, "it speaks another version of Produce than before")
+        throw unreachable(node, "it speaks another version of Produce than before")
       return Exchange.request(handedOver, version, said)
     }
     const onSent = () => {
@@ -229,10 +228,6 @@ export const make = (parts: Parts): Requests => {
 
   return { send, refuse }
 }
-
-/** The broker was exchanged for another one between two looks, or nothing is left to send. */
-const changed = (node: number, cause: string): KafkaError.KafkaError =>
-  KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${node}`, cause }] })
 
 const movesLeaders = (code: number): boolean =>
   ErrorCode.asks(code, "Produce") === "metadata" || code === ErrorCode.codes.KAFKA_STORAGE_ERROR

@@ -38,9 +38,6 @@ const among = <A extends Failing>(all: Map<string, A>, one: A, now: number, apar
   return LogEvent.isTold(place) ? alike - 1 : undefined
 }
 
-/** Batches that are sent again further apart, in milliseconds, are told as new ones: the last may have been given up. */
-const sentApart = 600_000
-
 /** A partition whose batches are sent again: that others of its topic are acknowledged is of no help to it. */
 interface Again {
   type: string
@@ -60,14 +57,14 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
       const type = failure?.code === undefined ? cause : String(failure.code)
       const key = TopicPartition.key({ topic, partition })
       const last = failing.get(key)
-      if (last !== undefined && now - last.at > sentApart) failing.delete(key)
+      if (last !== undefined && now - last.at > LogEvent.lastsApart) failing.delete(key)
       const made = () => ({ type, at: now, lasting: new LogEvent.Lasting(), isWarned: false })
       const one = kept<string, Again>(failing, key, made, atMost)
       one.type = type
       one.at = now
       const level = one.lasting.failed(now)
       if (level === undefined) return
-      const others = among(failing, one, now, sentApart)
+      const others = among(failing, one, now, LogEvent.lastsApart)
       if (others === undefined) return
       if (level === "Warn") one.isWarned = true
       const more = others === 0 ? "" : `, as are some of ${others} other partitions`
@@ -85,9 +82,6 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
   }
 }
 
-/** Failures that are further apart, in milliseconds, are told as new ones. */
-const failedApart = 60_000
-
 /** Makes what is told of records that have failed for good. */
 export const failures = (
   client: string | undefined,
@@ -97,11 +91,11 @@ export const failures = (
   return (topic, partition, error, now) => {
     const type = errorType(error)
     const one = kept(counts, `${type} ${topic}`, () => ({ type, count: 0, at: now }), atMost)
-    if (now - one.at > failedApart) one.count = 0
+    if (now - one.at > LogEvent.failedApart) one.count = 0
     one.count++
     one.at = now
     if (!LogEvent.isTold(one.count)) return
-    const others = among(counts, one, now, failedApart)
+    const others = among(counts, one, now, LogEvent.failedApart)
     if (others === undefined) return
     const where = partition === undefined ? topic : `${topic}-${partition}`
     const more = others === 0 ? "" : `, as have some of ${others} other topics`

@@ -12,7 +12,7 @@ import * as Connections from "../../src/produce/Connections.ts"
 import * as ProducerIds from "../../src/produce/ProducerIds.ts"
 
 /** Connections that are there. */
-const connected = { disconnected: () => {}, versionOf: () => 9 }
+const connected = { disconnected: () => {}, mustBeSeen: () => {} }
 
 const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
 
