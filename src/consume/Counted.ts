@@ -13,7 +13,7 @@ import { ConsumerMetrics, type Watched } from "../metrics/ConsumerMetrics.ts"
 import * as Metrics from "../metrics/Current.ts"
 import type { FetchedRecord } from "../Record.ts"
 import * as Spans from "../tracing/Spans.ts"
-import { failureType } from "../metrics/errorType.ts"
+import { endType, failureType } from "../metrics/errorType.ts"
 
 export interface Counted {
   /** The keeper of offsets, whose commits are timed. */
@@ -95,10 +95,7 @@ export const make = Effect.fnUntraced(function* (
             Effect.sync(() => {
               const refused = Exit.isSuccess(exit) ? exit.value.find((code) => code !== 0) : undefined
               const error = refused === undefined ? undefined : KafkaError.fromCode(refused, { api: "OffsetCommit" })
-              metrics.committed(
-                now() - since,
-                error ?? (Exit.isFailure(exit) ? (failureType(exit) ?? "interrupted") : undefined)
-              )
+              metrics.committed(now() - since, error ?? endType(exit))
             })
           )
         })

@@ -18,3 +18,7 @@ export const failureType = (exit: Exit.Exit<unknown, unknown>): string | undefin
   const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
   return typeof tag === "string" ? tag : error instanceof Error ? error.name : "_OTHER"
 }
+
+/** The same of what also counts where it was interrupted. Undefined where it ended well. */
+export const endType = (exit: Exit.Exit<unknown, unknown>): string | undefined =>
+  Exit.isSuccess(exit) ? undefined : (failureType(exit) ?? "interrupted")

@@ -7,7 +7,7 @@ import * as Tracer from "effect/Tracer"
 import { kept } from "../Kept.ts"
 import * as Metrics from "../metrics/Current.ts"
 import * as Definitions from "../metrics/Definitions.ts"
-import { failureType } from "../metrics/errorType.ts"
+import { endType } from "../metrics/errorType.ts"
 import type { Series } from "../metrics/Meter.ts"
 import * as Spans from "../tracing/Spans.ts"
 
@@ -23,7 +23,7 @@ export const make = Effect.fnUntraced(function* (transactionalId: string, client
   const durations = new Map<string, Series>()
   const id = { "kafka.transactional.id": transactionalId }
   const ended = (exit: Exit.Exit<unknown, unknown>, seconds: number) => {
-    const type = Exit.isSuccess(exit) ? "" : (failureType(exit) ?? "interrupted")
+    const type = endType(exit) ?? ""
     const typed = type === "" ? id : { ...id, "error.type": type }
     kept(durations, type, () => meter.series(Definitions.transactionDuration, typed)).update(seconds)
   }
