@@ -724,14 +724,20 @@ describe("the ladder of versions", () => {
     }).pipe(Effect.scoped)
   )
 
+  /** One that is taken for 0.9, at an address where 4.4 is then. */
+  const replaced09 = Effect.gen(function* () {
+    const old = yield* EmbeddedKafka.make({ asVersion: "0.9" })
+    const { network, way } = leading(old)
+    const broker = yield* first(old, yield* brokers(network))
+    assert.strictEqual(yield* by(broker, "a"), "0.9")
+    way.to = yield* EmbeddedKafka.make({ asVersion: "4.4" })
+    const offsets = broker.send(ListOffsets, () => ({ replicaId: -1, topics: [] }), { channel: "b" })
+    return { broker, offsets }
+  })
+
   it.effect("asks a broker again that was taken for 0.9 and closes at the first request (it did after an hour)", () =>
     Effect.gen(function* () {
-      const old = yield* EmbeddedKafka.make({ asVersion: "0.9" })
-      const { network, way } = leading(old)
-      const broker = yield* first(old, yield* brokers(network))
-      assert.strictEqual(yield* by(broker, "a"), "0.9")
-      way.to = yield* EmbeddedKafka.make({ asVersion: "4.4" })
-      const offsets = broker.send(ListOffsets, () => ({ replicaId: -1, topics: [] }), { channel: "b" })
+      const { broker, offsets } = yield* replaced09
       assert.strictEqual((yield* reason(offsets))._tag, "Unreachable")
       yield* offsets
       assert.strictEqual(yield* by(broker, "b"), 5)
@@ -740,13 +746,8 @@ describe("the ladder of versions", () => {
 
   it.effect("asks again where 4.x took the place of 0.9 and answers what both know (it was 0.9 for an hour)", () =>
     Effect.gen(function* () {
-      const old = yield* EmbeddedKafka.make({ asVersion: "0.9" })
-      const { network, way } = leading(old)
-      const broker = yield* first(old, yield* brokers(network))
-      assert.strictEqual(yield* by(broker, "a"), "0.9")
-      way.to = yield* EmbeddedKafka.make({ asVersion: "4.4" })
+      const { broker, offsets } = yield* replaced09
       yield* broker.send(Metadata, metadata, { channel: "b" })
-      const offsets = broker.send(ListOffsets, () => ({ replicaId: -1, topics: [] }), { channel: "b" })
       assert.strictEqual((yield* reason(offsets))._tag, "Unreachable")
       yield* offsets
       assert.strictEqual(yield* by(broker, "b"), 5)

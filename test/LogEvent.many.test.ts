@@ -20,14 +20,20 @@ const topicsOf = (event: "batchRetried" | "recordFailed" | "goesOn") =>
 /** Those that are the first, the second, the fourth, … to fail. */
 const told = 7
 
+/** Nobody takes what is sent to all, and that lasts. */
+const resending = Effect.gen(function* () {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  const producer = yield* Producer.Producer
+  const { remove } = yield* broker.inject(Fault.on("Produce").error(19))
+  const sending = yield* Effect.forkChild(toAll(producer))
+  yield* until("it lasts", () => of("batchRetried").filter(({ level }) => level === "Warn").length >= told)
+  return { broker, remove, sending }
+})
+
 describe("the log, of many at once,", () => {
   it.effect("tells a hundred topics that are sent again by doubling (each was told, 300 warnings in a minute)", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const producer = yield* Producer.Producer
-      const { remove } = yield* broker.inject(Fault.on("Produce").error(19))
-      const sending = yield* Effect.forkChild(toAll(producer))
-      yield* until("it lasts", () => of("batchRetried").filter(({ level }) => level === "Warn").length >= told)
+      const { remove, sending } = yield* resending
       yield* pass(10_000, 500)
       assert.lengthOf(topicsOf("batchRetried"), told)
       assert.include(of("batchRetried").at(-1)!.text, "as are some of 99 other partitions")
@@ -39,11 +45,7 @@ describe("the log, of many at once,", () => {
 
   it.effect("tells a topic that was behind others, once these are acknowledged", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const producer = yield* Producer.Producer
-      const { remove } = yield* broker.inject(Fault.on("Produce").error(19))
-      const sending = yield* Effect.forkChild(toAll(producer))
-      yield* until("it lasts", () => of("batchRetried").filter(({ level }) => level === "Warn").length >= told)
+      const { broker, remove, sending } = yield* resending
       const last = hundred.find((name) => !topicsOf("batchRetried").includes(name))!
       yield* broker.inject(Fault.on("Produce", { topic: last }).error(19))
       yield* remove

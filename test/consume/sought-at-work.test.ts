@@ -22,6 +22,12 @@ const atWork = Effect.gen(function* () {
   return { ...a, goesOn: Deferred.done(goesOn, Exit.void), reading, seen }
 })
 
+const isInterrupted = (reading: Fiber.Fiber<unknown, unknown>) =>
+  Effect.gen(function* () {
+    yield* until("it is over", () => reading.pollUnsafe() !== undefined)
+    assert.isTrue(Exit.hasInterrupts(reading.pollUnsafe()!))
+  })
+
 describe("a stream that is at work with what a seek made void", () => {
   it.effect("is waited for before the partition is given back (two owners' handlers at a time)", () =>
     Effect.gen(function* () {
@@ -41,8 +47,7 @@ describe("a stream that is at work with what a seek made void", () => {
       const a = yield* atWork
       yield* moving(a.close)
       assert.includeMembers(tags(a.events), ["RevokeTimedOut", "Revoked"])
-      yield* until("it is over", () => a.reading.pollUnsafe() !== undefined)
-      assert.isTrue(Exit.hasInterrupts(a.reading.pollUnsafe()!))
+      yield* isInterrupted(a.reading)
     }).pipe(scoped, Effect.provide(one))
   )
 
@@ -52,8 +57,7 @@ describe("a stream that is at work with what a seek made void", () => {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(25))
       yield* until("it is lost", () => tags(a.events).includes("Lost"))
-      yield* until("it is over", () => a.reading.pollUnsafe() !== undefined)
-      assert.isTrue(Exit.hasInterrupts(a.reading.pollUnsafe()!))
+      yield* isInterrupted(a.reading)
     }).pipe(scoped, Effect.provide(one))
   )
 

@@ -1,5 +1,5 @@
 /** What the tests of transactions have in common: an embedded cluster, what is sent, and what of it is committed. */
-import { Effect, Exit, Layer, Schema, Stream } from "effect"
+import { Effect, Exit, Layer, Schema, Scope, Stream } from "effect"
 import { Consumer, KafkaError, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 
@@ -43,6 +43,13 @@ export const reasonOf = (exit: Exit.Exit<unknown, unknown>): string | undefined 
   const error = Exit.isFailure(exit) ? exit.cause.reasons.find((one) => one._tag === "Fail")?.error : undefined
   return KafkaError.isKafkaError(error) ? error.reason._tag : Exit.isSuccess(exit) ? "ok" : String(error)
 }
+
+/** Transactions whose end is the test's to choose. */
+export const opened = (options: Transaction.Options) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    return { scope, transactions: yield* advanceUntil(Scope.provide(Transaction.make(options), scope)) }
+  })
 
 /** Runs a transaction to its end. */
 export const ran = <A, E, R>(effect: Effect.Effect<A, E, R>) => advanceUntil(Effect.exit(Transaction.run(effect)))

@@ -10,6 +10,7 @@ import {
   bills,
   fill,
   layerOf,
+  opened,
   orders,
   ran,
   read,
@@ -123,8 +124,7 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
 
   it.effect("of a closed layer nothing hangs: neither what waits for its turn, nor what comes later", () =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const own = yield* advanceUntil(Scope.provide(Transaction.make({ transactionalId: "own" }), scope))
+      const { scope, transactions: own } = yield* opened({ transactionalId: "own" })
       const begun = yield* Deferred.make<void>()
       const open = Effect.andThen(send("x"), Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
       const first = yield* Effect.forkChild(own.run(open))

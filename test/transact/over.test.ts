@@ -10,6 +10,7 @@ import {
   bills,
   fill,
   layerOf,
+  opened,
   ran,
   read,
   reasonOf,
@@ -59,8 +60,7 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
 
   it.effect("a layer keeps nothing of what has ended (it kept the producer of each transaction)", () =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const own = yield* advanceUntil(Scope.provide(Transaction.make({ transactionalId: "own" }), scope))
+      const { scope, transactions: own } = yield* opened({ transactionalId: "own" })
       const held = () => (scope.state._tag === "Open" ? scope.state.finalizers?.size : undefined)
       yield* advanceUntil(own.run(send("a")))
       const before = held()
@@ -75,8 +75,7 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
 
   it.effect("the end of the layer is what a transaction fails with that is at work then", () =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const own = yield* advanceUntil(Scope.provide(Transaction.make({ transactionalId: "own" }), scope))
+      const { scope, transactions: own } = yield* opened({ transactionalId: "own" })
       const begun = yield* Deferred.make<void>()
       const gate = yield* Deferred.make<void>()
       let sent: string | undefined
@@ -174,11 +173,7 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
   )
 
   const other = (apiTimeout: "10 seconds" | "60 seconds", closeTimeout: "1 second" | "20 seconds") =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const made = Transaction.make({ transactionalId: "other", apiTimeout, closeTimeout })
-      return { scope, transactions: yield* advanceUntil(Scope.provide(made, scope)) }
-    })
+    opened({ transactionalId: "other", apiTimeout, closeTimeout })
 
   it.effect("a commit that may have been taken is in doubt where the layer ends behind a refusal (it was Closed)", () =>
     Effect.gen(function* () {
