@@ -15,12 +15,13 @@ import * as Scope from "effect/Scope"
 import type { Producer, RdError as NativeError, Report } from "node-rdkafka"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import type { Delivery, ProduceRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
 import { Acknowledged } from "./Acknowledged.ts"
 import { FlushWaits } from "./FlushWaits.ts"
+import type { Context } from "./ProducerContext.ts"
+import { ProducerId } from "./ProducerId.ts"
 import * as RdError from "./RdError.ts"
 import * as RdRecord from "./RdRecord.ts"
 import * as Unsent from "./Unsent.ts"
@@ -60,6 +61,8 @@ class RdProducer {
   #client: Producer | undefined
   /** One that has ended so. */
   #ending: Unsent.GivenUp | undefined
+  /** Of the client, or the last one. */
+  #producerId = new ProducerId()
   #clientScope: Scope.Closeable = Scope.makeUnsafe()
   #renewing = false
 
@@ -79,8 +82,10 @@ class RdProducer {
         yield* Scope.close(scope, exit)
         return yield* exit
       }
-      exit.value.on("delivery-report", (error, report) => this.#report(error, report))
-      this.#client = exit.value
+      const producerId = (this.#producerId = new ProducerId())
+      const client = (this.#client = exit.value)
+      client.on("delivery-report", (error, report) => this.#report(error, report))
+      client.on("event.error", ({ message }) => this.#hear(producerId, message))
       this.#clientScope = scope
     })
   )
@@ -98,20 +103,25 @@ class RdProducer {
     Effect.andThen(Effect.logWarning("librdkafka has given its producer up, another takes its place")),
     Effect.andThen(Effect.retry(this.begin, Schedule.spaced(renewMillis))),
     Effect.andThen(Effect.sleep(renewMillis)),
-    Effect.ensuring(
-      Effect.sync(() => {
-        this.#renewing = false
-      })
-    ),
+    Effect.ensuring(Effect.sync(() => void (this.#renewing = false))),
     Effect.orDie
   )
+
+  /** An error of a client's: who waits would be refused by the next one as well. */
+  #hear(producerId: ProducerId, message: string): void {
+    producerId.hear(message)
+    const { refusal } = producerId
+    if (refusal !== undefined && producerId === this.#producerId) this.#refuseHere(() => refusal)
+  }
 
   #report(error: NativeError | null, report: Report): void {
     const pending = this.#sent.get(report.opaque)
     if (pending === undefined) return
+    const { hadNone, refusal } = this.#producerId
     if (error === null || error === undefined) {
       // Without acknowledgements it makes offsets up.
       const offset = this.#settings.acks === 0 || report.offset < 0 ? undefined : report.offset
+      this.#producerId.use()
       this.#sent.delete(report.opaque)
       this.#acknowledged.add(pending.partition, pending.deadline - this.#settings.deliveryTimeout)
       pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
@@ -119,9 +129,11 @@ class RdProducer {
       const failure = { code: RdError.codeOf(error.message), text: error.message }
       const isGivenUp = failure.code === RdError.codes.PURGE_QUEUE
       if (isGivenUp) this.#giveUp()
-      const goesOn = isGivenUp && this.#ending?.isNeverSent(pending) === true
+      else this.#producerId.use()
+      const isNeverSent = isGivenUp && (hadNone || this.#ending?.isNeverSent(pending) === true)
       this.#sent.delete(report.opaque)
-      if (goesOn) return this.#here.waiting.add(pending)
+      if (isNeverSent)
+        return refusal === undefined ? this.#here.waiting.add(pending) : void this.#refuse(pending, refusal)
       // It waited for the topic's metadata, which did not tell of its partition yet.
       if (failure.code === RdError.codes.UNKNOWN_PARTITION) return void this.#park(pending)
       pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
@@ -173,6 +185,7 @@ class RdProducer {
     const headers = RdRecord.asText(record.headers)
     if (headers === null) return this.#refuse(pending, RdRecord.noHeader(partition))
     if (record.timestamp === 0) return this.#refuse(pending, RdRecord.noTimestamp(partition))
+    const { refusal } = this.#producerId
     if (this.#client === undefined) return false
     // In the order of the partition, also where librdkafka has heard of it meanwhile.
     if (this.#here.unknown.has(partition)) return this.#park(pending)
@@ -193,7 +206,7 @@ class RdProducer {
       if (code === RdError.codes.QUEUE_FULL) return false
       if (code === RdError.codes.FATAL) {
         this.#giveUp()
-        return false
+        return refusal !== undefined && this.#refuse(pending, refusal)
       }
       if (RdError.isUnknown(code)) return this.#park(pending)
       return this.#refuse(pending, RdError.notTaken(partition, { code, text: message }))
@@ -251,12 +264,22 @@ class RdProducer {
   /** Fails what is without an outcome, and takes nothing more. */
   abandon(cause: string): void {
     this.#closed = cause
+    this.#refuseSent(cause)
+    this.#refuseHere(({ partition }) => RdError.neverSent(partition, cause))
+  }
+
+  /** Fails what librdkafka has. */
+  #refuseSent(cause: string): void {
     const sent = [...this.#sent.values()]
     this.#sent.clear()
     for (const pending of sent) this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
+  }
+
+  /** Fails what waits here. */
+  #refuseHere(why: (pending: Pending) => KafkaError.KafkaError): void {
     for (const pending of this.#here.all) {
       this.#here.delete(pending)
-      this.#refuse(pending, RdError.neverSent(pending.partition, cause))
+      this.#refuse(pending, why(pending))
     }
   }
 
@@ -294,10 +317,7 @@ class RdProducer {
   /** What has no answer when a request's time is over waits to be sent again, which never happens: it is told by nobody. */
   #endWhatIsLate(): void {
     if (this.#ending === undefined || this.#now() < this.#ending.until) return
-    const sent = [...this.#sent.values()]
-    this.#sent.clear()
-    const cause = "librdkafka has given its producer up, and a broker has not answered"
-    for (const pending of sent) this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
+    this.#refuseSent("librdkafka has given its producer up, and a broker has not answered")
   }
 
   /** Hands over what has waited, in order, for as long as there is room. */
@@ -349,20 +369,6 @@ class RdProducer {
     })
     return Effect.raceFirst(told, Effect.forever(Effect.andThen(hurry, Effect.sleep(pollMillisAtMost))))
   })
-}
-
-/** What the producing half is made of. */
-export interface Context {
-  /** Opens a client of librdkafka. */
-  readonly open: Effect.Effect<Producer, KafkaError.KafkaError, Scope.Scope>
-  readonly settings: ProduceSettings
-  /** The brokers have headers. */
-  readonly headers: boolean
-  /** Milliseconds that librdkafka may not know a partition before its records fail. */
-  readonly metadataTimeout: number
-  /** How often it is polled where nothing is due, so that what librdkafka says of its connections does not pile up. */
-  readonly idleMillis: number
-  readonly metrics: ProducerMetrics
 }
 
 /** Makes the producing half; closing flushes within `closeTimeout`. */

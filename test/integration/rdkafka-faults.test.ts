@@ -183,6 +183,26 @@ describe("the librdkafka transport, producing", () => {
     })
   )
 
+  broken(
+    "a producer id that is refused is Unauthorized, until it is given (records were in doubt, or late)",
+    (broker) =>
+      Effect.gen(function* () {
+        const refusing = yield* broker.inject(Fault.on("InitProducerId").error(31))
+        yield* Effect.gen(function* () {
+          const producer = yield* Producer.Producer
+          const all = () => producer.sendAll(topic, entries(0, 100))
+          for (let round = 0; round < 3; round++) {
+            const tags = (yield* all()).map((result) =>
+              Result.isFailure(result) ? result.failure.reason._tag : "sent"
+            )
+            assert.deepStrictEqual([...new Set(tags)], ["Unauthorized"])
+          }
+          yield* refusing.remove
+          while (!(yield* all()).every(Result.isSuccess));
+        }).pipe(Effect.provide(producing(broker, { deliveryTimeout: "20 seconds" })))
+      })
+  )
+
   broken("a topic that was deleted is not made again", (broker) =>
     Effect.gen(function* () {
       yield* Effect.gen(function* () {

@@ -39,6 +39,7 @@ type Listener = (error: { readonly message: string } | null, report: object) => 
 const fake = () => {
   const held: Array<number> = []
   let listener: Listener = () => {}
+  let hears: (error: { readonly message: string }) => void = () => {}
   const state = {
     held,
     isFatal: false,
@@ -50,6 +51,8 @@ const fake = () => {
     flushed: 0,
     polled: 0,
     answer: undefined as { readonly message: string } | null | undefined,
+    /** An error of the client's own. */
+    error: (message: string) => hears({ message }),
     /** Of these alone. */
     tell: (numbers: ReadonlyArray<number>, error: { readonly message: string } | null) => {
       for (const opaque of numbers) {
@@ -59,7 +62,10 @@ const fake = () => {
     }
   }
   const client = {
-    on: (_: string, heard: Listener) => (listener = heard),
+    on: (event: string, heard: Listener & ((error: { readonly message: string }) => void)) => {
+      if (event === "delivery-report") listener = heard
+      else hears = heard
+    },
     produce: (_topic: string, partition: number, _value: unknown, _key: unknown, _time: number, opaque: number) => {
       if (partition >= state.partitions)
         throw Object.assign(new Error("Local: Unknown partition"), { code: RdError.codes.UNKNOWN_PARTITION })
@@ -198,6 +204,65 @@ describe("a producer of librdkafka that has met a fatal error", () => {
           ...numbers(12, 30).map((i) => `${i} acknowledged`)
         ])
       }).pipe(Effect.scoped)
+  )
+
+  const refused = "Broker: Cluster authorization failed"
+
+  it.effect(
+    "tells who is refused a producer id, and tries again (records waited for deliveryTimeout, or were in doubt)",
+    () =>
+      Effect.gen(function* () {
+        const clients = [fake(), fake()]
+        let opened = 0
+        const producer = yield* RdProducer.make({
+          open: Effect.sync(() => clients[opened++]!.client),
+          settings,
+          ...context
+        })
+        const [first, second] = [clients[0]!.state, clients[1]!.state]
+        const { delivery, told } = listening()
+        producer.append(at, [record, record], delivery)
+        first.room = 2
+        producer.append(at, [record], {
+          ...delivery,
+          failed: (_from, _count, { reason }) => told.push(`waits ${reason._tag}`)
+        })
+        first.isFatal = true
+        first.error(refused)
+        first.tell([0, 1], purged)
+        producer.append({ ...at, partition: 1 }, [record], delivery)
+        assert.deepStrictEqual(told, ["waits Unauthorized", "0 Unauthorized", "1 Unauthorized"])
+        // The right was given meanwhile.
+        second.answer = null
+        yield* pass
+        assert.deepStrictEqual(told.slice(3), ["0 acknowledged"])
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("a record that finds a client that was refused its producer id is refused too", () =>
+    Effect.gen(function* () {
+      const { client, state } = fake()
+      const producer = yield* RdProducer.make({ open: Effect.succeed(client), settings, ...context })
+      const { delivery, told } = listening()
+      state.error(refused)
+      state.isFatal = true
+      producer.append(at, [record], delivery)
+      assert.deepStrictEqual(told, ["0 Unauthorized"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("who is refused another producer id may have sent with the one before", () =>
+    Effect.gen(function* () {
+      const { client, state } = fake()
+      const producer = yield* RdProducer.make({ open: Effect.succeed(client), settings, ...context })
+      const { delivery, told } = listening()
+      producer.append(at, [record, record], delivery)
+      state.tell([0], null)
+      state.isFatal = true
+      state.error(refused)
+      state.tell([1], purged)
+      assert.deepStrictEqual(told, ["0 acknowledged", "1 possibly"])
+    }).pipe(Effect.scoped)
   )
 
   it.effect("waits no longer than a request for what is not answered (every send waited for deliveryTimeout)", () =>
