@@ -186,7 +186,9 @@ export const run = <A, E, R>(
  * - After an abort the records come again, in order. What passes (a coordinator that moves, a rebalance, a leader that is
  *   away) is tried again inside; what a handler fails with is, by `retry`, or it is the failure of `process`. A handler
  *   that takes longer than `transactionTimeout` is begun again, too, and it is logged.
- * - A commit that is not answered is found out about, by the group's offsets, before anything is taken again.
+ * - A commit that is not answered is found out about, by the group's offsets, before anything is taken again: where who
+ *   waited for it was interrupted, or his layer has ended, by the next `process` under the same transactional id. Under
+ *   another one that is `Misuse`, as is a second one at the same time.
  *
  * The consumer reads what others have committed (`isolation: "committed"`, the default), and commits nothing itself.
  * Brokers before 2.5 do not refuse the offsets of a member that the group has gone on without: there each record is
@@ -346,6 +348,7 @@ export const make = Effect.fnUntraced(function* (
           )
         return Processing.run({
           ...settings,
+          transactionalId,
           taking: Taking.ofCluster(taken, () => cluster.clusterId()),
           waits: cluster.retry,
           attempt: (batch, ended) => {

@@ -16,13 +16,15 @@ import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
-import type { Batch, Taking } from "./Taking.ts"
+import type { Batch, Doubt, Taking } from "./Taking.ts"
 
 /** How a transaction ended, told before anybody is interrupted: its failure, or undefined where it is committed. */
 export type Ended = (error: KafkaError.KafkaError | undefined) => Effect.Effect<void>
 
 export interface Context<E, R> {
   readonly taking: Taking
+  /** Whose transactions they are. */
+  readonly transactionalId: string
   readonly maxRecords: number
   readonly maxMillis: number
   /** Handles a batch in a transaction, with its offsets; `ended` hears how a commit that was begun has ended. */
@@ -35,24 +37,29 @@ export interface Context<E, R> {
   readonly retry: Schedule.Schedule<unknown, E, any, any> | undefined
 }
 
-/** A batch at work: interrupted when it has to be given up. Gives how it ended, and whether it was given up. */
+/**
+ * A batch at work: interrupted when it has to be given up. Gives how it ended, and whether it was given up. Whoever is
+ * interrupted leaves nobody behind who works on, and commits what comes again.
+ */
 const atWork = <E, R>(batch: Batch, attempt: Effect.Effect<void, E, R>) =>
-  Effect.gen(function* () {
-    let isOverdue = false
-    const fiber = yield* Effect.forkChild(attempt, { startImmediately: true })
-    batch.worker(fiber)
-    const watch = yield* Effect.forkChild(
-      Effect.map(batch.overdue, () => {
-        isOverdue = true
-        fiber.interruptUnsafe()
-      })
-    )
-    const exit = yield* Fiber.await(fiber).pipe(
-      Effect.onInterrupt(() => Fiber.interrupt(fiber)),
-      Effect.ensuring(Fiber.interrupt(watch))
-    )
-    return { exit, isGivenUp: isOverdue || !batch.isCurrent() }
-  })
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      let isOverdue = false
+      const fiber = yield* Effect.forkChild(attempt, { startImmediately: true })
+      batch.worker(fiber)
+      const watch = yield* Effect.forkChild(
+        Effect.map(batch.overdue, () => {
+          isOverdue = true
+          fiber.interruptUnsafe()
+        })
+      )
+      const exit = yield* restore(Fiber.await(fiber)).pipe(
+        Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+        Effect.ensuring(Fiber.interrupt(watch))
+      )
+      return { exit, isGivenUp: isOverdue || !batch.isCurrent() }
+    })
+  )
 
 /** Whether what a transaction was aborted for may pass: then its batch is taken again. */
 const passes = (error: KafkaError.KafkaError): boolean => {
@@ -98,10 +105,10 @@ export const run = <E, R>({
   resolve,
   retry,
   taking,
+  transactionalId,
   waits
-}: Context<E, R>): Effect.Effect<void, any, any> =>
-  Effect.gen(function* () {
-    yield* taking.begin
+}: Context<E, R>): Effect.Effect<void, any, any> => {
+  const all = Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const delay = (yield* Backoff.lasting(waits))()
     const lasting = new LogEvent.Lasting()
@@ -126,6 +133,7 @@ export const run = <E, R>({
         Effect.tapError((error) => (error.isRetryable ? told(error) : Effect.void)),
         Effect.retry({ schedule: Backoff.unending(waits), while: (error) => error.isRetryable })
       )
+    const found = (reread: Batch["reread"]) => Effect.andThen(known(resolve), known(reread))
 
     /** One batch; gives how long to wait before the next where it is to be taken again. */
     const one = Effect.fnUntraced(function* (batch: Batch) {
@@ -133,13 +141,12 @@ export const run = <E, R>({
       const ended: Ended = (error) =>
         Effect.sync(() => {
           if (error === undefined) outcome = "committed"
-          else if (error.reason._tag === "InDoubt") outcome = "doubt"
+          else if (error.reason._tag === "InDoubt") {
+            outcome = "doubt"
+            batch.doubted(transactionalId)
+          }
         })
-      /** Nobody is here any more to take it again, or to find out about it. */
-      const left = Effect.suspend(() =>
-        outcome === "open" ? batch.back : outcome === "doubt" ? batch.leave : Effect.void
-      )
-      const { exit, isGivenUp } = yield* Effect.onInterrupt(atWork(batch, attempt(batch, ended)), () => left)
+      const { exit, isGivenUp } = yield* atWork(batch, attempt(batch, ended))
       const how = outcome as "open" | "committed" | "doubt"
       if (how === "committed") {
         failures = 0
@@ -147,9 +154,7 @@ export const run = <E, R>({
         lasting.cured()
         return
       }
-      if (how === "doubt") {
-        return yield* Effect.andThen(known(resolve), known(batch.reread)).pipe(Effect.onError(() => batch.leave))
-      }
+      if (how === "doubt") return yield* found(batch.reread)
       yield* batch.back
       if (Exit.isSuccess(exit)) return
       // A handler that was interrupted from within would be for ever.
@@ -169,9 +174,27 @@ export const run = <E, R>({
       yield* Effect.sleep(wait)
     })
 
+    const left = taking.doubt()
+    if (left !== undefined) yield* left.transactionalId === transactionalId ? found(left.reread) : doubted(left)
     while (true) {
       const batch = yield* taking.take(maxRecords, maxMillis)
       if (batch === undefined) return
       yield* one(batch)
     }
   })
+  return Effect.acquireUseRelease(
+    taking.begin,
+    () => all,
+    () => taking.end
+  )
+}
+
+/** Only under its own id can what is open of it be ended, which late copies of its commit do not survive. */
+const doubted = ({ transactionalId }: Doubt) =>
+  Effect.fail(
+    KafkaError.make({
+      _tag: "Misuse",
+      message: `a commit of transactional id "${transactionalId}" is in doubt: process again under that id, which finds out about it`,
+      transactionalId
+    })
+  )

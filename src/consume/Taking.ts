@@ -49,8 +49,14 @@ export interface Batch {
   readonly back: Effect.Effect<void>
   /** Nobody knows whether its offsets were committed: the positions go to what the group has. */
   readonly reread: Effect.Effect<void, KafkaError.KafkaError>
-  /** Nobody will find out: it is at work no more, and nothing is taken any more after it. */
-  readonly leave: Effect.Effect<void>
+  /** Its commit under this transactional id is in doubt: nothing is taken after it before `reread`. */
+  readonly doubted: (transactionalId: string) => void
+}
+
+/** A batch whose commit is in doubt. */
+export interface Doubt {
+  readonly transactionalId: string
+  readonly reread: Batch["reread"]
 }
 
 export interface Taking {
@@ -58,6 +64,10 @@ export interface Taking {
   readonly clusterId: () => string | null
   /** Begins to take; fails with `Misuse` where the consumer is read otherwise, or cannot be read in transactions. */
   readonly begin: Effect.Effect<void, KafkaError.KafkaError>
+  /** Ends to take, and may begin again: what is not settled comes again, or is left as it is where its commit is in doubt. */
+  readonly end: Effect.Effect<void>
+  /** What has to be found out about before anything is taken. */
+  readonly doubt: () => Doubt | undefined
   /**
    * The next batch: waits for a first record, and then until there are so many, or so many milliseconds have passed.
    * Undefined where nothing comes any more.
@@ -92,17 +102,27 @@ export const make = (engine: Engine): Taking => {
   let held: ReadonlyArray<Partition> = []
   /** What a batch could not begin with, once the records before it are through. */
   let failure: KafkaError.KafkaError | undefined
+  let doubt: Doubt | undefined
+  /** By one at a time. */
+  let isRead = false
 
   const begin = Effect.suspend(() => {
     if (settings.group === undefined)
       return misuse("a consumer without a group has no offsets to commit in transactions")
     if (settings.fetch.isolation !== "committed")
       return misuse(`transactions are processed of what others have committed: isolation "committed"`)
-    return reading.mode === "transactions" && held.length === 0 ? Effect.void : reading.claim("transactions")
+    const claimed = reading.mode === "transactions" && !isRead ? Effect.void : reading.claim("transactions")
+    return Effect.map(claimed, () => void (isRead = true))
+  })
+  const end = Effect.suspend(() => {
+    isRead = false
+    if (doubt === undefined) return held.length === 0 ? Effect.void : returned(held)
+    return Effect.sync(() => leave(held))
   })
 
   const settle = (list: ReadonlyArray<Partition>): void => {
     held = []
+    doubt = undefined
     leave(list)
   }
   const leave = (list: ReadonlyArray<Partition>): void => {
@@ -117,19 +137,20 @@ export const make = (engine: Engine): Taking => {
   /** Takes one array more; undefined at the end. */
   const one = (limit: number, taken: Map<Partition, number>, records: Array<AnyRecord>) =>
     reading.merged
-      .take((partition) =>
-        Effect.map(
+      .take((partition) => {
+        // In one step with what is delivered: whoever is interrupted right after it has it in his hands.
+        held = [...new Set([...taken.keys(), partition])]
+        return Effect.map(
           Effect.tapError(partition.deliver(limit), () => Effect.sync(() => reading.ready(partition))),
           (array) => {
             if (array === undefined || array.length === 0) return true
             if (!taken.has(partition)) taken.set(partition, partition.epoch)
             partition.isAtWork = true
-            held = [...taken.keys()]
             for (const record of array) records.push(record)
             return true
           }
         )
-      )
+      })
       .pipe(Effect.catch((error) => (Cause.isDone(error) ? Effect.succeed(false) : Effect.fail(error))))
 
   const take: Taking["take"] = (maxRecords, maxMillis) =>
@@ -158,7 +179,7 @@ export const make = (engine: Engine): Taking => {
       // To wait for more of the batch is no work; the batch is.
       reading.merged.work()
       return batchOf(records, taken)
-    }).pipe(Effect.onInterrupt(() => Effect.suspend(() => returned(held))))
+    })
 
   /** For so long at most, and until one of those that are taken has to be given back. */
   const whileLive = (
@@ -202,7 +223,7 @@ export const make = (engine: Engine): Taking => {
         )
       )
     )
-    return {
+    const batch: Batch = {
       records,
       isCurrent,
       overdue,
@@ -240,9 +261,12 @@ export const make = (engine: Engine): Taking => {
           settle(list)
         }),
       back: Effect.suspend(() => returned(list)),
-      leave: Effect.sync(() => leave(list)),
+      doubted: (transactionalId) => {
+        doubt = { transactionalId, reread: batch.reread }
+      },
       reread: Effect.suspend(() => {
         const places = list.filter(({ status }) => status === "open").map(({ place }) => place)
+        if (places.length === 0) return Effect.void
         return Effect.flatMap(engine.groupOffsets.fetch(settings.group!, places, engine.member?.identity), (found) =>
           Effect.forEach(
             list,
@@ -265,7 +289,8 @@ export const make = (engine: Engine): Taking => {
         )
       }).pipe(Effect.andThen(Effect.suspend(() => returned(list))))
     }
+    return batch
   }
 
-  return { clusterId: () => engine.cluster.clusterId(), begin, take }
+  return { clusterId: () => engine.cluster.clusterId(), begin, end, doubt: () => doubt, take }
 }

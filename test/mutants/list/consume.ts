@@ -344,8 +344,8 @@ export const consume = of("consume", {
     [
       "doubt-is-failure",
       "a transaction whose commit may have been taken is taken again",
-      'if (how === "doubt") {',
-      'if (how === "doubt" && failures < 0) {'
+      'if (how === "doubt") return',
+      'if (how === "doubt" && failures < 0) return'
     ]
   ],
   "Taking.ts": [

@@ -1,0 +1,107 @@
+/** A consumer that is processed again: after an end in doubt, under another layer, and by one at a time. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import { Transaction } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { interruptedAt } from "../Interrupted.ts"
+import {
+  advanceUntil,
+  allCommitted,
+  bill,
+  fill,
+  layerOf,
+  opened,
+  orders,
+  read,
+  reasonOf,
+  subscribed,
+  values
+} from "./Helpers.ts"
+
+const lost = [
+  ["not taken", Fault.on("EndTxn").loseRequest],
+  ["taken", Fault.on("EndTxn").loseResponse]
+] as const
+
+describe.each([1, 2] as const)("with transactions of version %s", (version) => {
+  const layer = layerOf(version, { closeTimeout: "1 second" })
+
+  it.effect.each(lost)(
+    "goes on where it was interrupted with a commit in doubt (it was Misuse for ever): %s",
+    ([, fault]) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* advanceUntil(fill(0, 10))
+        const consumer = yield* advanceUntil(subscribed())
+        const handle = yield* broker.inject(fault)
+        const first = yield* Effect.forkChild(Transaction.process(consumer, bill, { maxRecords: 4 }))
+        yield* advanceUntil(handle.await)
+        yield* advanceUntil(Fiber.interrupt(first))
+        yield* handle.remove
+        yield* Effect.forkScoped(Transaction.process(consumer, bill))
+        yield* allCommitted(5)
+        assert.deepStrictEqual(yield* read(), values(10))
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect.each(lost)(
+    "goes on under a new layer of the same id, and no other (it was Misuse for ever): %s",
+    ([, fault]) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* advanceUntil(fill(0, 10))
+        const consumer = yield* advanceUntil(subscribed())
+        const options = { transactionalId: "own", closeTimeout: "1 second" } as const
+        const { scope, transactions } = yield* opened(options)
+        const handle = yield* broker.inject(fault)
+        const first = yield* Effect.forkChild(transactions.process(consumer, bill, { maxRecords: 4 }))
+        yield* advanceUntil(handle.await)
+        yield* advanceUntil(Scope.close(scope, Exit.void))
+        assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(first))), "Closed")
+        yield* handle.remove
+        const other = yield* Effect.exit(Transaction.process(consumer, bill))
+        assert.strictEqual(reasonOf(other), "Misuse")
+        assert.include(JSON.stringify(other), "own")
+        const next = yield* opened(options)
+        yield* Effect.forkScoped(next.transactions.process(consumer, bill))
+        yield* allCommitted(5)
+        assert.deepStrictEqual(yield* read(), values(10))
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("is processed by one at a time: who comes beside him is refused (the first one stood still)", () =>
+    Effect.gen(function* () {
+      const consumer = yield* advanceUntil(subscribed())
+      const other = yield* opened({ transactionalId: "other" })
+      yield* Effect.forkScoped(Transaction.process(consumer, bill), { startImmediately: true })
+      const beside = yield* Effect.forkChild(other.transactions.process(consumer, bill), { startImmediately: true })
+      assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(beside))), "Misuse")
+      yield* advanceUntil(fill(0, 10))
+      yield* allCommitted(5)
+      assert.deepStrictEqual(yield* read(), values(10))
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+})
+
+it.effect(
+  "is interrupted at any step of its fibers: each record is there once (some were twice, or came no more)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const consumer = yield* advanceUntil(subscribed())
+      const each = process.env.SAMSA_FULL === "1" ? 1 : 3
+      let count = 0
+      for (let step = 1, stood = true; stood; step += each) {
+        yield* advanceUntil(fill(count, count + 4))
+        count += 4
+        const isThrough = Effect.all(
+          [0, 1].map((partition) => broker.awaitCommitted("g", { topic: orders, partition, offset: count / 2 }))
+        )
+        const processed = Effect.raceFirst(Transaction.process(consumer, bill, { maxTime: 5 }), isThrough)
+        stood = yield* interruptedAt(processed, step, "all")
+        yield* advanceUntil(processed)
+      }
+      assert.deepStrictEqual(yield* read(), values(count))
+    }).pipe(Effect.scoped, Effect.provide(layerOf(2))),
+  120_000
+)
