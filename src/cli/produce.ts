@@ -1,4 +1,5 @@
 /** `samsa produce`: lines of the input as records. */
+import { fstatSync } from "node:fs"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 import * as Console from "effect/Console"
@@ -9,11 +10,12 @@ import * as Stream from "effect/Stream"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import type { KafkaError } from "../KafkaError.ts"
 import * as Producer from "../Producer.ts"
 import * as Topic from "../Topic.ts"
 import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
-import { exitOf, exits, explained, Failed, failed, wrong } from "./Failed.ts"
+import { exitOf, explained, Failed, failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Pairs from "./pairs.ts"
 import * as Progress from "./Progress.ts"
@@ -21,8 +23,17 @@ import * as Records from "./records.ts"
 
 const { flags } = Connection
 
-const inputFailed = (error: unknown) =>
-  failed(`the input: ${error instanceof Error ? error.message : String(error)}`, error)
+const inputFailed = (error: unknown) => failed(error instanceof Error ? error.message : String(error), error)
+
+/** Whether the input is a directory, which Node.js reads as nothing. */
+const isDirectory = (): boolean => {
+  try {
+    return fstatSync(0).isDirectory()
+  } catch {
+    // Windows has inputs that cannot be asked.
+    return false
+  }
+}
 
 /** The input; unzipped where it begins as gzip does, which no text does. */
 const input = Effect.callback<AsyncIterable<Uint8Array>, Failed>((resume) => {
@@ -114,6 +125,7 @@ export const command = Command.make(
         if (Option.contains(given.separator, "")) return yield* wrong("--key-separator must not be empty")
         if (given.json && Option.isSome(given.separator))
           return yield* wrong("--key-separator is without --json, whose lines name their keys themselves")
+        if (isDirectory()) return yield* wrong("the input is a directory")
         const producer = yield* Producer.Producer
         const progress = yield* Progress.make(
           process.stdin.isTTY === true || (given.each && process.stdout.isTTY === true)
@@ -129,9 +141,19 @@ export const command = Command.make(
         })
         const sent = new Map<number, Sent>()
         let [count, line] = [0, 0]
-        const stopped = (at: number, message: string, exitCode: number, cause: unknown) =>
-          new Failed({ message: `line ${at}: ${message}; ${count} records before it are sent`, exitCode, cause })
+        const stopped = (at: string, before: number, why: Pick<Failed, "message" | "exitCode" | "cause">) => {
+          const after = count === before ? "" : `, and ${count - before} after it`
+          return new Failed({ ...why, message: `${at}: ${why.message}; ${before} records before it are sent${after}` })
+        }
+        const summary = Effect.suspend(() =>
+          Effect.forEach(
+            given.json && !given.each ? [...sent.values()].sort((a, b) => a.partition - b.partition) : [],
+            (one) => Console.log(Output.json(one)),
+            { discard: true }
+          )
+        )
         yield* lines.pipe(
+          Stream.mapError((why) => stopped("the input", count, why)),
           Stream.runForEach((texts) =>
             Effect.gen(function* () {
               const entries: Array<Records.Entry> = []
@@ -159,9 +181,12 @@ export const command = Command.make(
                 }))
               )
               const where: Array<string> = []
+              let refused: { readonly at: number; readonly before: number; readonly error: KafkaError } | undefined
               for (const [i, result] of results.entries()) {
-                if (Result.isFailure(result))
-                  return yield* stopped(places[i]!, explained(result.failure), exitOf(result.failure), result.failure)
+                if (Result.isFailure(result)) {
+                  refused ??= { at: places[i]!, before: count, error: result.failure }
+                  continue
+                }
                 const { offset, partition } = result.success
                 const before = sent.get(partition)
                 if (before === undefined)
@@ -174,15 +199,22 @@ export const command = Command.make(
                 if (given.each) where.push(Output.json({ topic: given.topic, partition, offset }))
               }
               if (where.length > 0) yield* Console.log(where.join("\n"))
-              if (bad !== undefined) return yield* stopped(line, bad, exits.refused, bad)
+              // Those of a piece are sent together: some behind a line that was refused are there, too.
+              if (refused !== undefined) {
+                const { at, before, error } = refused
+                return yield* stopped(`line ${at}`, before, {
+                  message: explained(error),
+                  exitCode: exitOf(error),
+                  cause: error
+                })
+              }
+              if (bad !== undefined) return yield* stopped(`line ${line}`, count, failed(bad))
               yield* progress.show(() => `${Output.grouped(count)} records`)
             })
           ),
-          Effect.ensuring(progress.clear)
+          Effect.ensuring(progress.clear),
+          Effect.ensuring(summary)
         )
-        if (given.json && !given.each)
-          for (const one of [...sent.values()].sort((a, b) => a.partition - b.partition))
-            yield* Console.log(Output.json(one))
         yield* Console.error(`${count} records`)
       }).pipe(Effect.provide(Producer.layer({ compression: given.compression, deliveryTimeout: given.timeout * 1000 })))
     ).pipe(Connection.warned)

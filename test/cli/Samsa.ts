@@ -1,5 +1,6 @@
 /** The command as a process: what it prints on both streams, and its exit code. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { closeSync, openSync } from "node:fs"
 import * as path from "node:path"
 import { Effect } from "effect"
 
@@ -14,23 +15,36 @@ export interface Ended {
 export type Child = ChildProcessWithoutNullStreams
 
 /** `samsa` as a process, its streams pipes. */
-export const spawned = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): Child =>
+export const spawned = (
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {},
+  stdin: "pipe" | number = "pipe"
+): Child =>
   spawn(process.execPath, ["--conditions=samsa-source", main, ...args], {
-    env: { ...process.env, NO_COLOR: "1", ...env }
-  })
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    stdio: [stdin, "pipe", "pipe"]
+  }) as Child
 
-/** Runs `samsa` to its end, with an input. */
+/** Runs `samsa` to its end, with an input, or with what is at a path as its input. */
 export const samsa = (
   args: ReadonlyArray<string>,
-  options: { readonly input?: string | Uint8Array; readonly env?: Readonly<Record<string, string>> } = {}
+  options: {
+    readonly input?: string | Uint8Array
+    readonly file?: string
+    readonly env?: Readonly<Record<string, string>>
+  } = {}
 ): Effect.Effect<Ended> =>
   Effect.callback((resume) => {
-    const child = spawned(args, options.env)
+    const file = options.file === undefined ? undefined : openSync(options.file, "r")
+    const child = spawned(args, options.env, file)
+    if (file !== undefined) closeSync(file)
     let [out, error] = ["", ""]
     child.stdout.on("data", (chunk: Buffer) => void (out += chunk.toString()))
     child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
-    child.stdin.on("error", () => {})
-    child.stdin.end(options.input ?? "")
+    if (file === undefined) {
+      child.stdin.on("error", () => {})
+      child.stdin.end(options.input ?? "")
+    }
     child.once("close", (code) => resume(Effect.succeed({ code, out, error })))
     return Effect.sync(() => child.kill("SIGKILL"))
   })

@@ -309,7 +309,7 @@ it.live(
         samsa(["produce", "orders", "--json"], { input: '{"value":"1"}\n{"value":2}\n', env })
       ])
       assert.strictEqual(cut.code, 1)
-      assert.match(cut.error, /the input: unexpected end of file/)
+      assert.match(cut.error, /the input: unexpected end of file; 0 records before it are sent/)
       assert.strictEqual(bad.code, 1)
       assert.match(bad.error, /line 2: value must be null or a text; 1 records before it are sent/)
     }).pipe(Effect.scoped),

@@ -1,0 +1,60 @@
+/** `samsa produce` as a process on an embedded broker: what it tells where it cannot send all. */
+import { gzipSync } from "node:zlib"
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { samsa } from "./Samsa.ts"
+
+it.live(
+  "samsa produce tells what is sent where it stops: behind the line that was refused, and before an input that breaks off",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["beside", "each", "cut"], listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const input = [{ value: "a" }, { value: "b", partition: 9 }, { value: "c" }, { value: "d" }]
+        .map((one) => `${JSON.stringify(one)}\n`)
+        .join("")
+      const zipped = gzipSync(Array.from({ length: 50_000 }, (_, i) => `${i}\n`).join(""))
+      const [beside, each, cut] = yield* Effect.all(
+        [
+          samsa(["produce", "beside", "--json"], { input, env }),
+          samsa(["produce", "each", "--json", "--each"], { input, env }),
+          samsa(["produce", "cut"], { input: zipped.subarray(0, zipped.length - 100), env })
+        ],
+        { concurrency: 2 }
+      )
+      for (const { code, error } of [beside, each]) {
+        assert.strictEqual(code, 1)
+        assert.match(error, /line 2: Misuse: .* none 9 .*; 1 records before it are sent, and 2 after it/)
+      }
+      const lines = (text: string) =>
+        text
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line))
+      assert.deepStrictEqual(lines(beside.out), [{ topic: "beside", partition: 0, records: 3, first: 0, last: 2 }])
+      assert.deepStrictEqual(
+        lines(each.out).map(({ offset }) => offset),
+        [0, 1, 2]
+      )
+      const there = (yield* broker.log("cut")).length
+      assert.isAbove(there, 1000)
+      assert.strictEqual(cut.code, 1)
+      assert.include(cut.error, `the input: unexpected end of file; ${there} records before it are sent`)
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa produce refuses a directory as its input, of which nothing is read",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const { code, error } = yield* samsa(["produce", "orders"], {
+        file: import.meta.dirname,
+        env: { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      })
+      assert.deepStrictEqual([code, error.trim()], [2, "the input is a directory"])
+    }).pipe(Effect.scoped),
+  60_000
+)
