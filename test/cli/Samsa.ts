@@ -55,3 +55,38 @@ export const words = (text: string): ReadonlyArray<ReadonlyArray<string>> =>
     .trim()
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
+
+/**
+ * Runs `samsa` on a terminal (that of script(1), of util-linux): `steps` are what to type once a text is there. Gives
+ * all that the terminal was shown; the terminal ends lines by `\r\n`.
+ */
+export const onTerminal = (
+  args: ReadonlyArray<string>,
+  steps: ReadonlyArray<readonly [seen: string, type: string]> = [],
+  env: Readonly<Record<string, string | undefined>> = {}
+): Effect.Effect<Omit<Ended, "error">> =>
+  Effect.callback((resume) => {
+    const words = [process.execPath, "--conditions=samsa-source", main, ...args]
+    const command = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ")
+    const child = spawn("script", ["-qefc", `exec ${command}`, "/dev/null"], {
+      env: { ...process.env, TERM: "xterm-256color", SHELL: "/bin/sh", CI: undefined, NO_COLOR: undefined, ...env },
+      stdio: ["pipe", "pipe", "inherit"]
+    })
+    let out = ""
+    let looked = 0
+    const left = [...steps]
+    child.stdin.on("error", () => {})
+    child.stdout.on("data", (chunk: Buffer) => {
+      out += chunk.toString()
+      for (let step = left[0]; step !== undefined && out.includes(step[0], looked); step = left[0]) {
+        looked = out.indexOf(step[0], looked) + step[0].length
+        child.stdin.write(step[1])
+        left.shift()
+      }
+    })
+    child.once("close", (code) => {
+      child.stdin.destroy()
+      resume(Effect.succeed({ code, out }))
+    })
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })

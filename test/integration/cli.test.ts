@@ -2,7 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { shown } from "../cli/ConsumerProtocol.ts"
-import { samsa, words } from "../cli/Samsa.ts"
+import { onTerminal, samsa, words } from "../cli/Samsa.ts"
 import { begin, eventually, tool, withAdmin, write } from "./Admins.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
@@ -170,6 +170,41 @@ layer(Layer.merge(KafkaServer.layer({ version: "4.4.0", properties }), JavaTools
         assert.strictEqual(yield* read, "")
         yield* run("transactions abort ledger-0 0 --yes")
         yield* eventually(read, (text) => text === "behind")
+      })
+    )
+
+    it.effect("on a terminal it asks before it destroys, draws and paints; a key that ends it is told", () =>
+      Effect.gen(function* () {
+        const { bootstrap } = yield* KafkaServer.KafkaServer
+        const env = { KAFKA_BOOTSTRAP: bootstrap.join(",") }
+        yield* run("topics create asked -p 1")
+        const deletes = (key: string) =>
+          onTerminal(["topics", "delete", "asked"], [["delete asked with all records?", key]], env)
+        const [no, none, interrupted, list, plain, watched] = yield* Effect.all(
+          [
+            deletes("n"),
+            deletes("\r"),
+            deletes("\u0003"),
+            onTerminal(["topics", "list"], [], env),
+            onTerminal(["topics", "list"], [], { ...env, NO_COLOR: "1" }),
+            onTerminal(["lag", "--watch"], [["\u001b[J", "\u0003"]], env)
+          ],
+          { concurrency: 2 }
+        )
+        for (const { code, out } of [no, none, interrupted]) {
+          assert.strictEqual(code, 1)
+          // The cursor is shown again.
+          assert.isTrue(out.endsWith("\u001b[?25hnothing was done\r\n"), out)
+        }
+        assert.isTrue(list.out.startsWith("\u001b[1mTOPIC\u001b[0m "), list.out)
+        assert.match(plain.out, /^TOPIC +PARTITIONS +REPLICAS\r\n/)
+        assert.notInclude(plain.out, "\u001b")
+        assert.include(plain.out, "asked ")
+        assert.strictEqual(watched.code, 0)
+        assert.isTrue(watched.out.startsWith("\u001b[2J\r\n\u001b[H"), watched.out)
+        const yes = yield* deletes("y")
+        assert.deepStrictEqual([yes.code, yes.out.endsWith("deleted asked\r\n")], [0, true])
+        yield* eventually(run("topics list --json"), (text) => !text.includes('"asked"'))
       })
     )
 
