@@ -15,7 +15,7 @@ import * as Processes from "./Processes.ts"
 const { codes } = ErrorCode
 
 const brokers: ReadonlyArray<readonly [Version, Mode]> = [
-  ...(process.env.SAMSA_FULL === "1" ? ([["0.10.2.2", "zookeeper"]] as const) : []),
+  ["0.10.2.2", "zookeeper"],
   ["2.8.2", "zookeeper"],
   ["4.4.0", "kraft"]
 ]
