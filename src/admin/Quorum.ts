@@ -23,7 +23,7 @@ export interface QuorumReplica {
   /** Base64url; undefined where brokers do not tell (before 3.9). */
   readonly directoryId: string | undefined
   readonly logEndOffset: number | undefined
-  /** Milliseconds since 1970, by the leader's clock; undefined where it does not tell (before 3.3), and of the leader itself. */
+  /** Milliseconds since 1970, by the leader's clock, of itself when it answered; undefined where it does not tell (before 3.3). */
   readonly lastFetchAt: number | undefined
   readonly lastCaughtUpAt: number | undefined
 }

@@ -5,9 +5,12 @@ import { Admin, type Broker, Cluster, ErrorCode, Kafka, type KafkaError, Produce
 import * as AddPartitionsToTxn from "samsa/protocol/messages/AddPartitionsToTxn"
 import * as InitProducerId from "samsa/protocol/messages/InitProducerId"
 import * as Produce from "samsa/protocol/messages/Produce"
+import * as Cache from "../interop/Cache.ts"
+import * as Java from "../interop/Java.ts"
 import { batch } from "../parity/Records.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
+import * as Processes from "./Processes.ts"
 
 /** What one of Java's tools says of the cluster. */
 export const tool = (name: string, ...args: ReadonlyArray<string>) =>
@@ -15,6 +18,14 @@ export const tool = (name: string, ...args: ReadonlyArray<string>) =>
     const { bootstrap } = yield* KafkaServer.KafkaServer
     const tools = yield* JavaTools.JavaTools
     return yield* tools.run(`kafka.admin.${name}`, "--bootstrap-server", bootstrap.join(","), ...args)
+  })
+
+/** What one of the newest release's tools says of the cluster, in a process of its own: those that 2.8 has not. */
+export const newTool = (name: string, ...args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { bootstrap } = yield* KafkaServer.KafkaServer
+    const classPath = yield* Cache.javaTools
+    return yield* Processes.run(Java.command(classPath, name, ["--bootstrap-server", bootstrap.join(","), ...args]))
   })
 
 /** Until it holds: brokers take some changes after they have answered. */

@@ -2,7 +2,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Result, Schema } from "effect"
 import { Admin, ErrorCode, Producer, Topic } from "samsa"
-import { begin, codeOf, eventually, tool, value, withAdmin, write } from "./Admins.ts"
+import { begin, codeOf, eventually, newTool, tool, value, withAdmin, write } from "./Admins.ts"
+import * as ControllerKilled from "./ControllerKilled.ts"
 import * as JavaTools from "./JavaTools.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import type { Mode, Version } from "./KafkaVersion.ts"
@@ -16,6 +17,38 @@ const clusters: ReadonlyArray<readonly [Version, Mode]> = [
 ]
 
 const text = (name: string) => Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+/** What a tool of Java's prints by some of its subcommands: the cells of each row, of a table without its head. */
+const javaTables = (name: string, subcommands: ReadonlyArray<string>) =>
+  Effect.forEach(
+    subcommands,
+    (words) =>
+      Effect.map(newTool(name, ...words.split(" ")), (text) => {
+        const rows = text
+          .split("\n")
+          .filter((line) => line.trim() !== "")
+          .map((line) => line.split("\t").flatMap((cell) => (cell.trim() === "" ? [] : [cell.trim()])))
+        return rows[0]!.length > 1 ? rows.slice(1) : rows
+      }),
+    { concurrency: 3 }
+  )
+
+const sorted = (rows: ReadonlyArray<ReadonlyArray<string>>) => rows.map((row) => row.join(" ")).sort()
+
+/** Who writes to a partition, in the columns of Java's tool. */
+const producersOf = ({ producers }: Admin.PartitionProducers) =>
+  sorted(
+    producers.map((one) =>
+      [
+        one.producerId,
+        one.producerEpoch,
+        one.coordinatorEpoch,
+        one.lastSequence ?? -1,
+        one.lastTimestamp ?? -1,
+        one.transactionStart ?? "None"
+      ].map(String)
+    )
+  )
 
 for (const [version, mode] of clusters) {
   const has = (...other: ReadonlyArray<number>) => KafkaVersion.atLeast(version, ...other)
@@ -176,7 +209,24 @@ for (const [version, mode] of clusters) {
             )
             const [open] = yield* Admin.orFail(admin.describeProducers([tx]))
             const hanging = open!.producers.find((one) => one.transactionStart !== undefined)!
-            assert.deepInclude(hanging, { producerId, transactionStart: yield* stable })
+            const list = yield* admin.listTransactions()
+            const java = yield* javaTables("TransactionsCommand", [
+              "list",
+              "describe --transactional-id t-1",
+              "describe-producers --topic tx --partition 0"
+            ])
+            assert.deepStrictEqual(
+              list.map((one) => [one.transactionalId, one.coordinator, one.producerId, one.state].map(String)),
+              java[0]
+            )
+            const t1 = value(described)
+            const from = [t1.coordinator, "t-1", t1.producerId, t1.producerEpoch, t1.state, t1.timeout, t1.startedAt]
+            // … and how long it is open by now.
+            assert.deepStrictEqual(
+              java[1]!.map((row) => [...row.slice(0, 7), row[8]]),
+              [[...from, "tx-0"].map(String)]
+            )
+            assert.deepStrictEqual(producersOf(open!), sorted(java[2]!))
             yield* Admin.orFail(
               admin.abortTransactions([
                 {
@@ -191,6 +241,8 @@ for (const [version, mode] of clusters) {
             yield* eventually(stable, (offset) => offset === end!.offset)
             const [after] = yield* Admin.orFail(admin.describeProducers([tx]))
             assert.isTrue(after!.producers.every(({ transactionStart }) => transactionStart === undefined))
+            const [ended] = yield* javaTables("TransactionsCommand", ["describe-producers --topic tx --partition 0"])
+            assert.deepStrictEqual(producersOf(after!), sorted(ended!))
           })
         )
       )
@@ -235,6 +287,36 @@ for (const [version, mode] of clusters) {
               yield* streams(1)
             }
             const quorum = yield* admin.describeQuorum()
+            const [levels, [status, replicas]] = yield* Effect.all(
+              [
+                newTool("FeatureCommand", "describe"),
+                javaTables("MetadataQuorumCommand", ["describe --status", "describe --replication"])
+              ],
+              { concurrency: 2 }
+            )
+            // A tool that is older than the cluster has no names for its levels, but the numbers.
+            const told = Array.from(
+              levels.matchAll(/^Feature: (\S+)\s+SupportedMinVersion: .*?FinalizedVersionLevel: (?:UNKNOWN )?(\S+)/gm),
+              ([, name, level]) => [name!, level!]
+            )
+            assert.deepStrictEqual(
+              features.map(({ level, name }) => [name, String(level)]),
+              told
+            )
+            const saying = new Map(status!.map(([line]) => line!.split(/:\s+/, 2) as [string, string]))
+            assert.strictEqual(saying.get("LeaderId"), String(quorum.leader))
+            assert.strictEqual(saying.get("LeaderEpoch"), String(quorum.leaderEpoch))
+            assert.isAtLeast(Number(saying.get("HighWatermark")), quorum.highWatermark)
+            assert.deepStrictEqual(
+              sorted(replicas!.map(([id, directory, , , , , role]) => [id!, directory!, role!])),
+              sorted(
+                quorum.voters.map(({ directoryId, id }) => [
+                  String(id),
+                  directoryId!,
+                  id === quorum.leader ? "Leader" : "Follower"
+                ])
+              )
+            )
             assert.oneOf(quorum.leader, [1, 2, 3])
             assert.deepStrictEqual(quorum.voters.map(({ id }) => id).sort(), [1, 2, 3])
             assert.isAbove(quorum.highWatermark, 0)
@@ -270,6 +352,11 @@ for (const [version, mode] of clusters) {
             assert.strictEqual(cluster.brokers.length, 3)
           })
         )
+      )
+
+      // The last, for one of the nodes is gone after it.
+      it.effect("verbs while the controller is killed: what each has answered is so afterwards", () =>
+        withAdmin(ControllerKilled.check)
       )
     }
   )

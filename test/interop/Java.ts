@@ -17,7 +17,8 @@ export interface Java extends Client {
   ) => Effect.Effect<string, Processes.ProcessError>
 }
 
-const command = (classPath: string, name: string, args: ReadonlyArray<string>): ReadonlyArray<string> => [
+/** The command of a tool of `org.apache.kafka.tools`. */
+export const command = (classPath: string, name: string, args: ReadonlyArray<string>): ReadonlyArray<string> => [
   "java",
   "-Xmx128m",
   "-XX:+UseSerialGC",
