@@ -114,8 +114,9 @@ export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): 
     // The producer above bounds what waits, not librdkafka's queue, unless `properties` say so.
     ...unbounded,
     "message.max.bytes": settings.maxRequestBytes,
-    // Without sequences what is sent again keeps its order only with one request under way, and while the leader stays.
-    "max.in.flight.requests.per.connection": settings.idempotent ? settings.maxInFlight : 1,
+    // One, whatever `maxInFlight` is. Without sequences what is sent again keeps its order only so. With them librdkafka takes
+    // a batch that was refused for written where the next one is accepted, which brokers from 2.5 on do for a new producer.
+    "max.in.flight.requests.per.connection": 1,
     "request.timeout.ms": settings.ackTimeout,
     // A producer's own, in the place of the connection's.
     "socket.timeout.ms": settings.requestTimeout,

@@ -184,6 +184,29 @@ describe("the librdkafka transport, producing", () => {
   )
 
   broken(
+    "a first batch that is refused is sent again (it was lost and acknowledged where the next was taken)",
+    (broker) =>
+      Effect.gen(function* () {
+        yield* broker.inject(Fault.on("Produce", { nth: 1 }).error(19))
+        // So that a second request is made before the first has its answer.
+        yield* broker.inject(Fault.on("Produce", { times: 4 }).delay("200 millis"))
+        yield* Effect.gen(function* () {
+          const producer = yield* Producer.Producer
+          const results = yield* producer.sendAll(topic, entries(0, 5))
+          assert.deepStrictEqual(
+            results.map((result) => (Result.isSuccess(result) ? result.success.offset : result.failure.message)),
+            [0, 1, 2, 3, 4]
+          )
+        }).pipe(Effect.provide(producing(broker, { linger: 0, batchBytes: 1 })))
+        const values = (yield* broker.log(topic)).map(({ value }) => value)
+        assert.deepStrictEqual(
+          values,
+          entries(0, 5).map(({ value }) => value)
+        )
+      })
+  )
+
+  broken(
     "a producer id that is refused is Unauthorized, until it is given (records were in doubt, or late)",
     (broker) =>
       Effect.gen(function* () {
