@@ -1,7 +1,7 @@
 /** What goes on until a signal ends it has done its work then: exit code 0. What a signal ends before it is done has not. */
 import * as Effect from "effect/Effect"
 
-const state = { serves: false, signal: 130 }
+const state = { serves: false, signal: 130, outputEnded: false }
 
 /** From here on a signal is the end that was meant. */
 export const untilStopped: Effect.Effect<void> = Effect.sync(() => {
@@ -15,3 +15,17 @@ export const signalled = (signal: "SIGINT" | "SIGTERM"): void => {
 
 /** The exit code of a command that a signal ended. */
 export const exitCode = (): number => (state.serves ? 0 : state.signal)
+
+/** The output takes no more: whoever reads it has gone, or it is a file on a disk that is full. */
+export const outputEnded = (): void => {
+  state.outputEnded = true
+}
+
+/** Waits until the output has taken what was printed. Where it takes no more, nothing comes after it: the command ends. */
+export const written: Effect.Effect<void> = Effect.callback((resume) => {
+  // Files, pipes and terminals are written to at once; what failed of it is told before this.
+  const turn = setImmediate(() => {
+    if (!state.outputEnded) resume(Effect.void)
+  })
+  return Effect.sync(() => clearImmediate(turn))
+})

@@ -77,7 +77,7 @@ const presenter: CliOutput.Presenter = {
 }
 
 /** What has been told already: nobody is to tell it again. */
-const told = (failed: Failed): Failed => Object.assign(failed, { [Runtime.errorReported]: false })
+export const told = (failed: Failed): Failed => Object.assign(failed, { [Runtime.errorReported]: false })
 
 /** Runs `samsa` with the words behind its name. */
 export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, version: string) {

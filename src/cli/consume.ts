@@ -103,6 +103,7 @@ export const consuming = (given: Connection.Given, options: Options) =>
           all.length === 0
             ? Effect.void
             : print(all.map(line)).pipe(
+                Effect.andThen(Stopped.written),
                 Effect.andThen(Consumer.done(all)),
                 Effect.andThen(progress.show(() => `${Output.grouped(printed)} records`))
               )

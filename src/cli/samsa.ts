@@ -2,20 +2,31 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { readFileSync } from "node:fs"
-import { run } from "./commands.ts"
+import { run, told } from "./commands.ts"
+import { type Failed, failed } from "./Failed.ts"
 import * as Stopped from "./Stopped.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   readonly version: string
 }
 
-// Who reads what is printed may have had enough.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
 process.stderr.on("error", () => {})
+
+/** Ends where the output takes no more: in order, so that a consumer leaves its group. Who reads may have had enough. */
+const outputEnds = Effect.callback<void, Failed>((resume) => {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    Stopped.outputEnded()
+    const failure = failed(`the output: ${error.message}`, error)
+    resume(
+      error.code === "EPIPE" ? Effect.void : Effect.andThen(Console.error(failure.message), Effect.fail(told(failure)))
+    )
+  })
+})
 
 // The first signal has it end in order; the second does not wait for that.
 let signals = 0
@@ -26,6 +37,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
   })
 
 run(process.argv.slice(2), version).pipe(
+  Effect.andThen(Stopped.written),
+  (self) => Effect.raceFirst(outputEnds, self),
   Effect.provide(NodeServices.layer),
   (self) => self as Effect.Effect<void, unknown>,
   NodeRuntime.runMain({

@@ -18,11 +18,12 @@ export type Child = ChildProcessWithoutNullStreams
 export const spawned = (
   args: ReadonlyArray<string>,
   env: Readonly<Record<string, string>> = {},
-  stdin: "pipe" | number = "pipe"
+  stdin: "pipe" | number = "pipe",
+  stdout: "pipe" | number = "pipe"
 ): Child =>
   spawn(process.execPath, ["--conditions=samsa-source", main, ...args], {
     env: { ...process.env, NO_COLOR: "1", ...env },
-    stdio: [stdin, "pipe", "pipe"]
+    stdio: [stdin, stdout, "pipe"]
   }) as Child
 
 /** Runs `samsa` to its end, with an input, or with what is at a path as its input. */

@@ -1,0 +1,56 @@
+/** The command as a process whose output takes no more. */
+import { closeSync, openSync } from "node:fs"
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { type Child, samsa, spawned } from "./Samsa.ts"
+
+const ended = (child: Child) =>
+  Effect.callback<readonly [code: number | null, error: string]>((resume) => {
+    let error = ""
+    child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
+    child.once("close", (code) => resume(Effect.succeed([code, error.trim()])))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
+it.live(
+  "samsa consume whose output is closed leaves its group, and one that cannot write says so and commits nothing",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const { code, error } = yield* samsa(["produce", "orders"], { input: "x\n".repeat(50_000), env })
+      assert.strictEqual(code, 0, error)
+      const consume = (group: string) => ["consume", "orders", "--group", group, "--from", "earliest"]
+      const closed = yield* Effect.suspend(() => {
+        const child = spawned(consume("closed"), env)
+        child.stdout.once("data", () => child.stdout.destroy())
+        return ended(child)
+      })
+      assert.deepStrictEqual(closed, [0, ""])
+      const unwritable = (args: ReadonlyArray<string>) =>
+        Effect.suspend(() => {
+          // It is open to be read from alone.
+          const file = openSync(import.meta.filename, "r")
+          const child = spawned(args, env, "pipe", file)
+          closeSync(file)
+          return ended(child)
+        })
+      for (const args of [consume("unwritable"), ["topics", "list"]])
+        assert.deepStrictEqual(yield* unwritable(args), [1, "the output: EBADF: bad file descriptor, write"])
+      const lag = yield* samsa(["lag", "closed", "unwritable", "--json"], { env })
+      const groups = lag.out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+      assert.deepStrictEqual(
+        groups.map(({ group, state }) => [group, state]),
+        [
+          ["closed", "Empty"],
+          ["unwritable", "Empty"]
+        ]
+      )
+      assert.isUndefined(groups[1].partitions[0]?.committed)
+    }).pipe(Effect.scoped),
+  60_000
+)
