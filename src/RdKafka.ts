@@ -106,6 +106,7 @@ const make = (given: TransportOptions) =>
     const clientOf = {
       bootstrapTimeout,
       tokenTimeout: connectTimeout,
+      mechanism: settings.sasl?.mechanism,
       token: tokenOf(settings),
       meter: yield* Current.meter(settings.clientId)
     }

@@ -57,13 +57,17 @@ const levelOf = (severity: number): "Error" | "Warn" | "Info" | "Debug" =>
   severity <= 2 ? "Error" : severity <= 4 ? "Warn" : severity === 5 ? "Info" : "Debug"
 
 /** What to make of a failure to connect; `refused` is what librdkafka said of our credentials meanwhile. */
-const notConnected = (bootstrap: string, error: NativeError, refused: string | undefined): KafkaError.KafkaError => {
+const notConnected = (
+  { bootstrap, mechanism = "SASL" }: Pick<Options<never>, "bootstrap" | "mechanism">,
+  error: NativeError,
+  refused: string | undefined
+): KafkaError.KafkaError => {
   const cause = `librdkafka: ${error.message}`
   // A client could not be made of the properties at all: each may be right, and contradict another.
   if (error.code === RdError.codes.STATE) return KafkaError.make({ _tag: "Misconfigured", mistakes: [cause] }, error)
   return refused === undefined
     ? KafkaError.make({ _tag: "Unreachable", attempts: [{ address: bootstrap, cause }] })
-    : KafkaError.make({ _tag: "Unauthenticated", mechanism: "SASL", message: refused, broker: bootstrap })
+    : KafkaError.make({ _tag: "Unauthenticated", mechanism, message: refused, broker: bootstrap })
 }
 
 /** When a token ends, in milliseconds since 1970, where it is a JWT that says so. */
@@ -83,6 +87,8 @@ export interface Options<C extends Client> {
   readonly bootstrap: string
   /** Milliseconds. */
   readonly bootstrapTimeout: number
+  /** Of SASL; undefined where that is librdkafka's own affair. */
+  readonly mechanism?: string | undefined
   readonly token: Effect.Effect<Redacted.Redacted<string>, unknown> | undefined
   /** How long a token may take, in milliseconds. */
   readonly tokenTimeout: number
@@ -118,7 +124,7 @@ const attemptOnce = <C extends Client>(
   timeout: number
 ): Effect.Effect<Result.Result<C, KafkaError.KafkaError>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { bootstrap, end, make, meter, token } = options
+    const { bootstrap, end, make, mechanism, meter, token } = options
     const log = Effect.runForkWith(yield* Effect.context<never>())
     // librdkafka checks each property when it is told.
     const client = yield* Effect.try({
@@ -147,7 +153,7 @@ const attemptOnce = <C extends Client>(
         // Nobody waits for it any more: an interruption does not wait for its time to be over.
         if (state === "left" && !failed) return end(client, () => {})
         state = failed ? "none" : "connected"
-        resume(failed ? Effect.fail(notConnected(bootstrap, error, refused)) : Effect.void)
+        resume(failed ? Effect.fail(notConnected({ bootstrap, mechanism }, error, refused)) : Effect.void)
       })
       // Another attempt is made: what comes of this one is ended when it comes.
       return Effect.sync(() => {
@@ -157,7 +163,7 @@ const attemptOnce = <C extends Client>(
     // It may take longer than it was told, to end what it could not connect.
     yield* Effect.timeoutOrElse(connecting, {
       duration: timeout + retryMillis,
-      orElse: () => Effect.fail(notConnected(bootstrap, unanswered, refused))
+      orElse: () => Effect.fail(notConnected({ bootstrap, mechanism }, unanswered, refused))
     })
     if (give !== undefined) yield* Effect.forkScoped(renewed(usable, give))
     return client

@@ -128,6 +128,25 @@ describe("a client of librdkafka", () => {
     })
   )
 
+  it.effect("is Unauthenticated where it was refused, by the mechanism that was (it was told as SASL)", () =>
+    Effect.gen(function* () {
+      const { options } = played([])
+      let tell: (error: Library.RdError) => void = () => {}
+      const client = {
+        on: (event: string, listener: typeof tell) => {
+          if (event === "event.error") tell = listener
+        },
+        connect: (_: object, done: (error: Library.RdError) => void) => {
+          tell({ code: -1, message: "authentication failure" })
+          done({ code: RdError.codes.TRANSPORT, message: "broker transport failure" })
+        }
+      } as unknown as Library.Client
+      const opening = Client.open(options({ make: () => client, mechanism: "SCRAM-SHA-512" }))
+      const { reason } = yield* Effect.flip(Effect.scoped(opening))
+      assert.deepInclude(reason, { _tag: "Unauthenticated", mechanism: "SCRAM-SHA-512", broker: "b:9092" })
+    })
+  )
+
   it.effect("is Unreachable where the budget is spent", () =>
     Effect.gen(function* () {
       const { options } = played([down, down, down])
