@@ -213,7 +213,8 @@ export const command = Command.make(
             })
           ),
           Effect.ensuring(progress.clear),
-          Effect.ensuring(summary)
+          Effect.ensuring(summary),
+          Effect.onInterrupt(() => Console.error(`interrupted; ${count} records are known to be sent`))
         )
         yield* Console.error(`${count} records`)
       }).pipe(Effect.provide(Producer.layer({ compression: given.compression, deliveryTimeout: given.timeout * 1000 })))

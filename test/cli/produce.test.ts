@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
-import { samsa } from "./Samsa.ts"
+import { samsa, spawned } from "./Samsa.ts"
 
 it.live(
   "samsa produce tells what is sent where it stops: behind the line that was refused, and before an input that breaks off",
@@ -55,6 +55,25 @@ it.live(
         env: { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
       })
       assert.deepStrictEqual([code, error.trim()], [2, "the input is a directory"])
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa produce that is interrupted tells how much is known to be sent",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const ended = yield* Effect.callback<readonly [number | null, string]>((resume) => {
+        const child = spawned(["produce", "orders", "--each"], { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") })
+        let error = ""
+        child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
+        child.stdout.once("data", () => child.kill("SIGINT"))
+        child.once("close", (code) => resume(Effect.succeed([code, error.trim()])))
+        child.stdin.write("a\nb\nc\n")
+        return Effect.sync(() => child.kill("SIGKILL"))
+      })
+      assert.deepStrictEqual(ended, [130, "interrupted; 3 records are known to be sent"])
     }).pipe(Effect.scoped),
   60_000
 )
