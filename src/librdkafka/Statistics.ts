@@ -150,11 +150,13 @@ export class Statistics {
         }
         this.#brokers.set(name, known)
       }
+      // It counts attempts, failed ones too: those that were made have ended, or are open.
+      const now = { ...broker, connects: broker.disconnects + (broker.state === "UP" ? 1 : 0) }
       for (const count of counts) {
-        const more = broker[count] - known.told[count]
+        const more = now[count] - known.told[count]
         if (more > 0) known.series[count].update(more)
       }
-      known.told = broker
+      known.told = now
       spread(broker.rtt, 1e-6, () => known.latency())
       spread(broker.throttle, 1e-3, () => known.throttled())
     }
