@@ -4,6 +4,8 @@ import { Effect, Exit, Latch, Layer, Metric, Result, Schema, Scope, Stream } fro
 import { TestClock } from "effect/testing"
 import { Consumer, Metrics, Offset, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import * as Definitions from "../src/metrics/Definitions.ts"
+import * as Meter from "../src/metrics/Meter.ts"
 import { moving as exiting, scoped, until } from "./consume/Harness.ts"
 import { cluster } from "./Observing.ts"
 
@@ -150,5 +152,34 @@ describe("metrics", () => {
       yield* moving(Scope.close(first, Exit.void))
       assert.lengthOf(yield* gauge(Metrics.names.position), 1)
     }).pipe(scoped, Effect.provide(Layer.provideMerge(cluster(), Metrics.layer({ partitions: 1 }))), alone)
+  )
+
+  it.effect("tell partitions beyond the limit when there is room (they were told never)", () =>
+    Effect.gen(function* () {
+      const meter = Meter.make(yield* Effect.context<never>(), "app")
+      const begin = (partition: number, lag = partition) =>
+        meter.gauge(Definitions.recordsLag, () => lag, {
+          combine: "max",
+          most: 2,
+          more: { "messaging.destination.partition.id": String(partition) }
+        })
+      const told = Effect.map(gauge(Metrics.names.recordsLag), (all) => all.sort((a, b) => a - b))
+      const [first, second, third, fourth, fifth] = [begin(1), begin(2), begin(3), begin(4), begin(5)]
+      const thirdAgain = begin(3, 30)
+      assert.deepStrictEqual(yield* told, [1, 2])
+      fourth()
+      first()
+      assert.deepStrictEqual(yield* told, [2, 30])
+      second()
+      assert.deepStrictEqual(yield* told, [5, 30])
+      thirdAgain()
+      assert.deepStrictEqual(yield* told, [3, 5])
+      third()
+      fifth()
+      fifth()
+      assert.deepStrictEqual(yield* told, [])
+      begin(6)
+      assert.deepStrictEqual(yield* told, [6])
+    }).pipe(alone)
   )
 })

@@ -15,7 +15,7 @@ export interface Options {
   readonly enabled?: boolean | undefined
   /**
    * How many partitions have lag, position and committed offset of their own; those beyond count in the consumer's largest
-   * lag alone. 0: none has. Default 1000.
+   * lag alone, until there is room. 0: none has. Default 1000.
    */
   readonly partitions?: number | undefined
 }

@@ -32,7 +32,11 @@ interface Gauge {
   readonly more: Attributes
   readonly read: () => number
   readonly sources: Set<() => number>
-  readonly registration: Metric.Registration
+  /** So many of its name there may be. */
+  readonly most: number
+  readonly register: () => Metric.Registration
+  /** Undefined: it is beyond the limit. */
+  registration: Metric.Registration | undefined
 }
 
 /** A counter, or a histogram. */
@@ -54,6 +58,8 @@ interface Known {
   readonly gauges: Map<string, Gauge>
   /** How many gauges there are of a name. */
   readonly gaugesOf: Map<string, number>
+  /** Of a name those that are beyond the limit. */
+  readonly waiting: Map<string, Map<string, Gauge>>
 }
 
 const registries = new WeakMap<Metric.MetricRegistry, Known>()
@@ -71,8 +77,8 @@ export interface Meter {
   readonly series: (definition: Definition, more?: Attributes) => Series
   /**
    * A gauge that is read when somebody looks; of several sources with the same attributes their sum, the largest, or
-   * the mean. Gives what takes this one back: with the last of them it is gone. `most`: so many of this name there may be; beyond it there
-   * is none.
+   * the mean. Gives what takes this one back: with the last of them it is gone. `most`: so many of this name there may
+   * be; beyond it there is none until one of them is gone.
    */
   readonly gauge: (definition: Definition, read: () => number, options?: GaugeOptions) => () => void
 }
@@ -92,7 +98,10 @@ class RegistryMeter implements Meter {
     const registry = Context.get(context, Metric.MetricRegistry)
     let known = registries.get(registry)
     if (known === undefined)
-      registries.set(registry, (known = { series: new Map(), gauges: new Map(), gaugesOf: new Map() }))
+      registries.set(
+        registry,
+        (known = { series: new Map(), gauges: new Map(), gaugesOf: new Map(), waiting: new Map() })
+      )
     this.#known = known
   }
 
@@ -133,35 +142,47 @@ class RegistryMeter implements Meter {
     read: () => number,
     { combine = "sum", more = {}, most = Infinity }: GaugeOptions = {}
   ): () => void {
-    const { gauges, gaugesOf } = this.#known
+    const { gauges, gaugesOf, waiting } = this.#known
     const { description, name } = definition
-    const count = gaugesOf.get(name) ?? 0
     const key = JSON.stringify([name, this.#base, more, Context.get(this.#context, Metric.CurrentMetricAttributes)])
-    let gauge = gauges.get(key)
-    if (gauge === undefined) {
-      if (count >= most) return () => {}
-      gaugesOf.set(name, count + 1)
+    const others = kept(waiting, name, () => new Map<string, Gauge>())
+    const made = (): Gauge => {
       const sources = new Set<() => number>()
-      const attributes = this.#attributes(definition, more)
       const value = () =>
         combined(
           Array.from(sources, (read) => read()),
           combine
         )
-      const registration = Metric.registerUnsafe(Metric.gauge(name, { description, attributes }), this.#context, {
-        get: () => ({ value: value() }),
-        update: () => {},
-        modify: () => {}
-      })
-      gauges.set(key, (gauge = { definition, base: this.#base, more, read: value, sources, registration }))
+      const metric = Metric.gauge(name, { description, attributes: this.#attributes(definition, more) })
+      const register = () =>
+        Metric.registerUnsafe(metric, this.#context, {
+          get: () => ({ value: value() }),
+          update: () => {},
+          modify: () => {}
+        })
+      return { definition, base: this.#base, more, read: value, sources, most, register, registration: undefined }
     }
-    const { registration, sources } = gauge
-    sources.add(read)
+    const gauge = gauges.get(key) ?? kept(others, key, made)
+    gauge.sources.add(read)
+    // Those that are beyond the limit begin when there is room, the first of them first.
+    const admit = () => {
+      for (const [key, one] of others) {
+        const count = gaugesOf.get(name) ?? 0
+        if (count >= one.most) return
+        others.delete(key)
+        gauges.set(key, one)
+        gaugesOf.set(name, count + 1)
+        one.registration = one.register()
+      }
+    }
+    admit()
     return () => {
-      if (!sources.delete(read) || sources.size > 0) return
-      registration.remove()
+      if (!gauge.sources.delete(read) || gauge.sources.size > 0) return
+      if (gauge.registration === undefined) return void others.delete(key)
+      gauge.registration.remove()
       gauges.delete(key)
       gaugesOf.set(name, gaugesOf.get(name)! - 1)
+      admit()
     }
   }
 }
