@@ -59,8 +59,11 @@ export class Partition {
   readonly bound = new Bound()
   /** The stream of its own, where partitions are read one by one. */
   readonly mailbox: Mailbox<Partition>
-  /** Whether the user's side reads its stream: `yes` until that has ended. */
-  reading: "no" | "yes" | "ended" = "no"
+  /**
+   * Whether the user's side reads its stream: `yes` until that has ended. `through`: it was read to the end that we have
+   * put to it, and what was delivered may be at work behind it still, as behind `Stream.flatMap`.
+   */
+  reading: "no" | "yes" | "through" | "ended" = "no"
   /** The fiber that handles its records: that of `run`, or the one that pulls its stream. */
   worker: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Succeeds when the start is known, or never will be. */
@@ -72,6 +75,8 @@ export class Partition {
   trouble: KafkaError.KafkaError | undefined = undefined
   /** What becomes of a record that does not fit its Schema; undefined: the failure of the partition. */
   onUndecodable: Undecodable | undefined = undefined
+  /** Where it went on from when it was last at another position: from there on records are delivered anew. */
+  movedTo = 0
   /** Counts what makes void what was delivered: seeks, and logs that were cut. */
   epoch = 0
   /** The epoch of the last seek: whatever was delivered before is void. */
@@ -336,7 +341,7 @@ export class Partition {
     this.voided()
     this.tracker?.reset(offset)
     this.epochs.reset()
-    this.movedTo(offset)
+    this.goOn(offset)
   }
 
   /**
@@ -346,31 +351,32 @@ export class Partition {
   jumped(offset: number): void {
     if (offset < (this.position ?? offset)) {
       this.cuts.push({ epoch: ++this.epoch, to: offset })
-      const before = this.inFlight
+      this.leaveBehind(offset)
       this.tracker?.cut(offset)
-      this.leaveBehind(before - this.inFlight)
       this.voids.fire()
       this.epochs.reset()
     } else this.tracker?.deliver([], offset)
-    this.movedTo(offset)
+    this.goOn(offset)
   }
 
-  private movedTo(offset: number): void {
+  private goOn(offset: number): void {
     this.drop()
-    this.position = offset
+    this.position = this.movedTo = offset
     this.committed = offset
     this.byHand = undefined
     this.isCaughtUp = false
     this.unpauses.fire()
   }
 
-  private leaveBehind(count: number): void {
-    this.leftBehind += count
-    if (count > 0) this.host.leftBehind(this)
+  private leaveBehind(from: number): void {
+    if (this.inFlight === 0) return
+    const offsets = this.tracker!.unfinishedFrom(from)
+    this.leftBehind += offsets.length
+    if (offsets.length > 0) this.host.leftBehind(this, offsets)
   }
 
   private voided(): void {
-    this.leaveBehind(this.inFlight)
+    this.leaveBehind(0)
     this.soughtIn = ++this.epoch
     this.cuts = []
     this.voids.fire()
@@ -452,9 +458,9 @@ export class Partition {
     this.settle()
   }
 
-  /** The user's side has ended: nobody is at work. */
-  readerEnded(): void {
-    this.reading = "ended"
+  /** The user's side has ended: nobody is at work; or its stream has (`through`), and what was delivered may be. */
+  readerEnded(how: "through" | "ended" = "ended"): void {
+    this.reading = how
     this.mailbox.leave()
   }
 
@@ -503,6 +509,11 @@ export class Partition {
   marked(count: number): void {
     this.host.marked(this, count)
     if (this.onDrained !== undefined) this.checkDrained()
+  }
+
+  late({ offset }: { readonly offset: number }): void {
+    this.host.late(this, offset)
+    this.checkDrained()
   }
 
   /** Everything that is there is delivered, or was when somebody asked. */

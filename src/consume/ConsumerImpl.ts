@@ -5,6 +5,7 @@ import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Checks from "../Checks.ts"
@@ -33,20 +34,22 @@ type Failure = KafkaError.KafkaError
 /**
  * A stream of the arrays that come to a mailbox. `begin` may refuse; `end` is called when the application's side ends.
  * Where `pulls`, the fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time;
- * `pulled` is called each time that it comes for more.
+ * `pulled` is called each time that it comes for more, `taken` with what it is given an array of.
  */
 const read = (
   mailbox: Mailbox<Partition>,
   begin: Effect.Effect<void, Failure>,
-  end: () => void,
+  end: (exit: Exit.Exit<unknown, unknown>) => void,
   pulls: boolean,
-  pulled: () => void = () => undefined
+  pulled: () => void = () => undefined,
+  taken: (partition: Partition) => void = () => undefined
 ): Stream.Stream<AnyRecord, Failure> => {
   const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.withFiber((fiber) => {
     pulled()
     return Effect.flatMap(
       mailbox.take((partition) => {
         if (pulls) partition.worker = fiber
+        taken(partition)
         return partition.deliver()
       }),
       (records) =>
@@ -58,7 +61,11 @@ const read = (
   return Stream.fromChannel(
     Channel.fromTransform((_: unknown, scope) =>
       // One step, which waits for nothing: what is begun is ended.
-      begin.pipe(Effect.andThen(Scope.addFinalizer(scope, Effect.sync(end))), Effect.uninterruptible, Effect.as(pull))
+      begin.pipe(
+        Effect.andThen(Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => end(exit)))),
+        Effect.uninterruptible,
+        Effect.as(pull)
+      )
     )
   )
 }
@@ -175,8 +182,10 @@ const streams = (engine: Engine) => {
         partition.reading = "yes"
         return entered
       }),
-      () => {
-        partition.readerEnded()
+      (exit) => {
+        // What has ended by itself may have been one of several that are handled together, and elsewhere.
+        const isThrough = pulls && Exit.isSuccess(exit) && (!partition.isLive || partition.bound.isFinished)
+        partition.readerEnded(isThrough ? "through" : "ended")
         // The fiber goes on with something else.
         if (pulls) partition.worker = undefined
         partition.checkDrained()
@@ -196,7 +205,8 @@ const streams = (engine: Engine) => {
       Effect.andThen(reading.claim("stream"), entered),
       reading.streamEnded,
       true,
-      reading.pulled
+      reading.pulled,
+      reading.taken
     ),
     partitions: Stream.fromPull(
       Effect.as(

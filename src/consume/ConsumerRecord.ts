@@ -15,6 +15,8 @@ export interface Origin {
   readonly isCurrent: (record: { readonly offset: number }) => boolean
   /** Told how many records were marked just now. */
   readonly marked: (count: number) => void
+  /** Told that a record was marked that is not there any more: nobody is at work with it. */
+  readonly late: (record: { readonly offset: number }) => void
 }
 
 /** Stands for a part that is its bytes: viewed when it is first asked for. */
@@ -123,7 +125,8 @@ export const origin = (record: AnyRecord): Origin => originOf(record)
 /** Marks a record as done. */
 export const doneUnsafe = (record: AnyRecord): void => {
   const origin = originOf(record)
-  if (origin.isCurrent(record) && origin.tracker?.done(record.offset) === true) origin.marked(1)
+  if (!origin.isCurrent(record)) origin.late(record)
+  else if (origin.tracker?.done(record.offset) === true) origin.marked(1)
 }
 
 /** Marks records as done: integer work, and one call of `marked` for each run of one partition. */
@@ -135,7 +138,8 @@ export const doneAllUnsafe = (records: ReadonlyArray<AnyRecord>): void => {
     let count = 0
     for (; i < records.length && originOf(records[i]!) === origin; i++) {
       const record = records[i]!
-      if (tracker !== undefined && origin.isCurrent(record) && tracker.done(record.offset)) count++
+      if (!origin.isCurrent(record)) origin.late(record)
+      else if (tracker?.done(record.offset) === true) count++
     }
     if (count > 0) origin.marked(count)
   }

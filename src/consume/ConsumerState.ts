@@ -41,7 +41,7 @@ export class ConsumerState {
     this.now = now
     this.publish = publish
     this.atWork = new AtWork(now)
-    this.reading = new Reading(this.partitions, this.atWork)
+    this.reading = new Reading(this.partitions, this.atWork, () => this.everMarked)
   }
 
   readonly fail = (error: KafkaError.KafkaError): void => this.end(Effect.fail(error))

@@ -208,9 +208,11 @@ export const make = Effect.fnUntraced(function* (
       if (isWatched && partition.inFlight === 0) partition.progressedAt = now()
       reading.ready(partition)
     },
-    leftBehind: (partition) => reading.leftBehind(partition),
+    leftBehind: (partition, offsets) => reading.leftBehind(partition, offsets),
+    late: (partition, offset) => reading.late(partition, offset),
     marked: (partition, count) => {
       state.everMarked = true
+      reading.marked()
       if (isWatched) partition.progressedAt = now()
       committer.marked(count)
     },

@@ -10,6 +10,7 @@ interface Marked {
   readonly tracker: OffsetTracker | undefined
   readonly isCurrent: (epoch: number, record: { readonly offset: number }) => boolean
   readonly marked: (count: number) => void
+  readonly late: (record: { readonly offset: number }) => void
 }
 
 /** Marks of what was made void since, by a seek or where a log was cut, are not those of records at the same offsets. */
@@ -36,5 +37,9 @@ export class EpochOrigin implements Origin {
 
   marked(count: number): void {
     this.of.marked(count)
+  }
+
+  late(record: { readonly offset: number }): void {
+    this.of.late(record)
   }
 }

@@ -21,8 +21,10 @@ export interface Host<P> {
   readonly resumed: (partition: P) => void
   /** An array waits to be taken. */
   readonly ready: (partition: P) => void
-  /** What was in flight is void, while somebody may be at work with it. */
-  readonly leftBehind: (partition: P) => void
+  /** What was in flight, of these offsets, is void, while somebody may be at work with it. */
+  readonly leftBehind: (partition: P, offsets: ReadonlyArray<number>) => void
+  /** A record that is void was marked. */
+  readonly late: (partition: P, offset: number) => void
   /** Records go to the application. */
   readonly delivered: (partition: P, records: ReadonlyArray<FetchedRecord>) => void
   /** Who works with what was taken. */

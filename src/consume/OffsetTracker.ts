@@ -79,6 +79,20 @@ export class OffsetTracker {
     return segment === undefined ? undefined : offsetAt(segment, segment.prefix)
   }
 
+  /** The offsets from one on that are delivered and not done. */
+  unfinishedFrom(offset: number): Array<number> {
+    const found: Array<number> = []
+    for (let i = this.head; i < this.segments.length; i++) {
+      const segment = this.segments[i]!
+      if (segment.left === 0) continue
+      for (let j = segment.prefix; j < segment.count; j++) {
+        const at = offsetAt(segment, j)
+        if (at >= offset && segment.marked?.[j] !== 1) found.push(at)
+      }
+    }
+    return found
+  }
+
   /** The position after everything delivered. */
   get position(): number {
     return this.end

@@ -21,15 +21,24 @@ export class Reading {
   private readonly partitions: ReadonlyMap<string, Partition>
   mode: Mode | undefined = undefined
   private streamIsRead = false
-  /** What was delivered of these is void, and whoever reads the stream may be at work with it: until it comes for more. */
-  private readonly voided = new Set<Partition>()
+  /**
+   * What was delivered of these is void, of these offsets, and whoever reads the stream may be at work with it: until it
+   * comes for more; where it reads ahead, until that is marked.
+   */
+  private readonly voided = new Map<Partition, Set<number>>()
+  /** Whoever reads the stream comes for more while records are at work: an operator behind it takes several at once. */
+  private readsAhead = false
+  /** Whose array was taken last, of the stream. */
+  private last: Partition | undefined = undefined
+  private readonly everMarked: () => boolean
   /** The consumer is closed: nothing may be asked of it any more. */
   isOver = false
   private hasEnded = false
   private readonly ends = new Signal(() => this.hasEnded)
 
-  constructor(partitions: ReadonlyMap<string, Partition>, atWork: AtWork) {
+  constructor(partitions: ReadonlyMap<string, Partition>, atWork: AtWork, everMarked: () => boolean) {
     this.partitions = partitions
+    this.everMarked = everMarked
     this.merged = new Mailbox(atWork)
   }
 
@@ -67,16 +76,46 @@ export class Reading {
   }
 
   /** What is in flight of it is void now, by a seek or since the log was cut. */
-  leftBehind(partition: Partition): void {
-    if (this.streamIsRead && !this.merged.isAwaited) this.voided.add(partition)
+  leftBehind(partition: Partition, offsets: ReadonlyArray<number>): void {
+    if (!this.streamIsRead || (this.merged.isAwaited && !this.readsAhead)) return
+    const before = this.voided.get(partition)
+    this.voided.set(partition, new Set(before === undefined ? offsets : [...before, ...offsets]))
+  }
+
+  /** A record that is void is at work no more. */
+  late(partition: Partition, offset: number): void {
+    if (this.merged.isAwaited) this.readsAhead = true
+    this.voided.get(partition)?.delete(offset)
+  }
+
+  /** A record was marked: who does so while he waits for the next has others handle them. */
+  marked(): void {
+    if (this.merged.isAwaited) this.readsAhead = true
+  }
+
+  /** Takes an array of a partition, of the stream. */
+  readonly taken = (partition: Partition): void => {
+    this.last = partition
   }
 
   /** Whoever reads all partitions as one stream comes for more. */
   readonly pulled = (): void => {
-    if (this.voided.size === 0) return
-    const partitions = [...this.voided]
+    if (this.last !== undefined && this.last.inFlight > 0) this.readsAhead = true
+    if (this.voided.size === 0 || this.readsAhead) return
+    const partitions = [...this.voided.keys()]
     this.voided.clear()
     for (const partition of partitions) partition.checkDrained()
+  }
+
+  /** Whether what is void of a partition is at work. Who commits by hand marks nothing: his commit speaks for all. */
+  private isBehind(partition: Partition): boolean {
+    const offsets = this.voided.get(partition)
+    if (offsets === undefined || !this.readsAhead) return offsets !== undefined
+    // What came again, and is done, is so whoever was at work with it before.
+    const { movedTo, tracker } = partition
+    const isOver = (offset: number) => offset >= movedTo && offset < (tracker?.watermark ?? 0)
+    for (const offset of offsets) if (isOver(offset)) offsets.delete(offset)
+    return offsets.size > 0 && !partition.everDoneByHand
   }
 
   /**
@@ -84,14 +123,15 @@ export class Reading {
    * Whoever has a fiber for each partition is at work until that has ended, whatever it does behind the last record.
    */
   isDrained(partition: Partition): boolean {
-    if (this.mode === "stream") return !this.streamIsRead || !(partition.inFlight > 0 || this.voided.has(partition))
-    return !partition.isAtWork && partition.reading !== "yes"
+    if (this.mode === "stream") return !this.streamIsRead || !(partition.inFlight > 0 || this.isBehind(partition))
+    if (partition.isAtWork || partition.reading === "yes") return false
+    return partition.reading !== "through" || partition.inFlight === 0 || !this.everMarked()
   }
 
   /** Whether whoever reads it waits for more. */
   isAwaited(partition: Partition): boolean {
-    const mailbox = this.mode === "stream" ? this.merged : partition.mailbox
-    return mailbox.isAwaited || this.isDrained(partition)
+    if (this.mode !== "stream") return partition.mailbox.isAwaited || this.isDrained(partition)
+    return (this.merged.isAwaited && !(this.streamIsRead && this.isBehind(partition))) || this.isDrained(partition)
   }
 
   /** Completes when whoever read it has ended: nobody else can. */
@@ -106,6 +146,8 @@ export class Reading {
   /** Whoever reads all partitions as one stream has ended. */
   readonly streamEnded = (): void => {
     this.streamIsRead = false
+    this.last = undefined
+    this.voided.clear()
     this.merged.leave()
     this.readerEnded()
     for (const partition of this.partitions.values()) {

@@ -6,7 +6,7 @@ import * as TopicDecoder from "../../src/consume/TopicDecoder.ts"
 
 const bytes = (...all: ReadonlyArray<number>) => new Uint8Array(all)
 const utf8 = (text: string) => new Uint8Array(Buffer.from(text))
-const origin = { topic: "t", partition: 3, tracker: undefined, isCurrent: () => true, marked: () => {} }
+const origin = { topic: "t", partition: 3, tracker: undefined, isCurrent: () => true, marked: () => {}, late: () => {} }
 
 /** Decodes one record, as a consumer does; an issue where it does not fit. */
 const decode = (
