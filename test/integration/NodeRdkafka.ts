@@ -42,10 +42,14 @@ export const install: Effect.Effect<void, Processes.ProcessError> = Effect.gen(f
     yield* build(part)
     Fs.renameSync(part, path)
   })
-  if (!Fs.existsSync(path)) yield* locked(parent, make)
   const target = Path.join(path, "node_modules", "node-rdkafka")
   // Others may load it at this moment.
-  if (Fs.lstatSync(linked, { throwIfNoEntry: false })?.isSymbolicLink() && Fs.readlinkSync(linked) === target) return
-  Fs.rmSync(linked, { recursive: true, force: true })
-  Fs.symlinkSync(target, linked)
+  const isLinked = () =>
+    Fs.lstatSync(linked, { throwIfNoEntry: false })?.isSymbolicLink() === true && Fs.readlinkSync(linked) === target
+  const link = Effect.sync(() => {
+    if (isLinked()) return
+    Fs.rmSync(linked, { recursive: true, force: true })
+    Fs.symlinkSync(target, linked)
+  })
+  if (!Fs.existsSync(path) || !isLinked()) yield* locked(parent, Effect.andThen(make, link))
 })
