@@ -638,9 +638,11 @@ describe("the ladder of versions", () => {
     }).pipe(Effect.scoped)
   )
 
+  const by = (broker: Broker.Broker, channel: string) => Effect.map(broker.offer({ channel }), (offer) => offer.by)
+
   it.effect("does not take a broker for 0.8 that closed a third one behind its answer (it was, for an hour)", () =>
     Effect.gen(function* () {
-      const embedded = yield* EmbeddedKafka.make({})
+      const embedded = yield* EmbeddedKafka.make({ asVersion: "3.9" })
       let opened = 0
       const service = yield* brokers({
         connect: (address, handler) => {
@@ -650,8 +652,8 @@ describe("the ladder of versions", () => {
             return {
               ...connection,
               write: (chunks, done) => {
-                // Two that are closed at once, and one that answers Metadata.
-                if (number > 3 || (number === 3 && ++written === 1)) return connection.write(chunks, done)
+                // Two that are closed at once, and one that answers what 0.8 knows.
+                if (number > 3 || (number === 3 && ++written <= 3)) return connection.write(chunks, done)
                 connection.close()
                 queueMicrotask(() => handler.onClose("ECONNRESET"))
               }
@@ -660,7 +662,77 @@ describe("the ladder of versions", () => {
         }
       })
       const broker = yield* first(embedded, service)
-      assert.strictEqual((yield* broker.offer()).by, 5)
+      assert.strictEqual((yield* broker.offer()).by, 4)
+    }).pipe(Effect.scoped)
+  )
+
+  /** A Network whose connections close at what 0.8 does not know, and at any request but the first so many. */
+  const closing = (embedded: EmbeddedKafka.Service, passes = Infinity) => {
+    const way = { closes: true, to: embedded }
+    const connect: Network["Service"]["connect"] = (address, handler) =>
+      Effect.map(way.to.connect(address, handler), (connection) => {
+        let written = 0
+        return {
+          ...connection,
+          write: (chunks, done) => {
+            const { apiKey } = Frame.readRequestHeader(Buffer.concat(chunks).subarray(4))
+            if (!way.closes || (![16, 18].includes(apiKey) && ++written <= passes))
+              return connection.write(chunks, done)
+            connection.close()
+            queueMicrotask(() => handler.onClose("ECONNRESET"))
+          }
+        }
+      })
+    return { way, network: { connect } }
+  }
+
+  it.effect.each([
+    ["2.8", 1, 3],
+    ["2.8", 2, 3],
+    ["4.4", Infinity, 5]
+  ] as const)(
+    "does not take %s for 0.8 where links end all the time, after %s answers",
+    ([asVersion, passes, expected]) =>
+      Effect.gen(function* () {
+        const embedded = yield* EmbeddedKafka.make({ asVersion })
+        const { network, way } = closing(embedded, passes)
+        const broker = yield* first(embedded, yield* brokers(network))
+        assert.strictEqual((yield* reason(broker.offer()))._tag, "Unreachable")
+        way.closes = false
+        assert.strictEqual(yield* by(broker, "a"), expected)
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("does not take a broker for 0.8 that has answered before, however often it closes in a minute", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ asVersion: "2.8" })
+      const { network, way } = closing(embedded)
+      way.closes = false
+      const broker = yield* first(embedded, yield* brokers(network))
+      assert.strictEqual(yield* by(broker, "a"), 3)
+      way.closes = true
+      // Each of its own, so that none waits for the delays of another.
+      for (let i = 0; i < 20; i++) {
+        assert.strictEqual((yield* reason(by(broker, `closed ${i}`)))._tag, "Unreachable")
+        yield* TestClock.adjust("2 seconds")
+      }
+      way.closes = false
+      assert.strictEqual(yield* by(broker, "b"), 3)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("hears after a minute that a broker that has answered is one of 0.8 now", () =>
+    Effect.gen(function* () {
+      const modern = yield* EmbeddedKafka.make({ asVersion: "2.8" })
+      const { network, way } = closing(modern)
+      way.closes = false
+      const broker = yield* first(modern, yield* brokers(network))
+      assert.strictEqual(yield* by(broker, "a"), 3)
+      way.to = yield* EmbeddedKafka.make({ asVersion: "0.8.2" })
+      for (const channel of ["b", "c", "d", "e"])
+        assert.strictEqual((yield* reason(by(broker, channel)))._tag, "Unreachable")
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* by(broker, "f"), "0.8")
     }).pipe(Effect.scoped)
   )
 
@@ -685,14 +757,15 @@ describe("the ladder of versions", () => {
     }
     return { way, network: { connect } }
   }
-  const by = (broker: Broker.Broker, channel: string) => Effect.map(broker.offer({ channel }), (offer) => offer.by)
-
   it.effect("does not take a broker for 0.9 whose first answer was lost (it was, for an hour)", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({ asVersion: "4.4" })
       const { network, way } = leading(embedded)
       way.losses = 1
-      assert.strictEqual(yield* by(yield* first(embedded, yield* brokers(network)), "a"), 5)
+      const broker = yield* first(embedded, yield* brokers(network))
+      // It closes at what 0.9 answers.
+      assert.strictEqual((yield* reason(by(broker, "a")))._tag, "Unreachable")
+      assert.strictEqual(yield* by(broker, "b"), 5)
     }).pipe(Effect.scoped)
   )
 
@@ -718,7 +791,11 @@ describe("the ladder of versions", () => {
       way.to = yield* EmbeddedKafka.make({ asVersion: "0.9" })
       for (const channel of ["b", "b", "b"])
         assert.strictEqual((yield* reasonWithin(by(broker, channel), 12))._tag, "TimedOut")
-      const found = yield* Effect.forkChild(by(broker, "c"), { startImmediately: true })
+      const early = yield* reason(by(broker, "c"))
+      if (early._tag === "Unreachable") assert.match(early.attempts[0]!.cause, /has answered as a later one/)
+      assert.strictEqual(early._tag, "Unreachable")
+      yield* TestClock.adjust("1 minute")
+      const found = yield* Effect.forkChild(by(broker, "d"), { startImmediately: true })
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(found), "0.9")
     }).pipe(Effect.scoped)

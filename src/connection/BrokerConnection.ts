@@ -25,8 +25,6 @@ import * as Throttle from "./Throttle.ts"
 
 /** The most that a broker may answer before we know it, and it us: Kafka's own limit for SASL is half of it. */
 const strangerBytes = 1 << 20
-/** Asked of 0.8 to know it; it answers with all its topics. */
-const metadataKey = 3
 
 const noMatter = () => {}
 
@@ -141,9 +139,7 @@ export class BrokerConnection implements Handler {
   }
 
   #mostBytes(): number {
-    return this.#negotiated || this.#pending[0]?.key === metadataKey
-      ? this.#context.maxResponseBytes
-      : Math.min(strangerBytes, this.#context.maxResponseBytes)
+    return this.#negotiated ? this.#context.maxResponseBytes : Math.min(strangerBytes, this.#context.maxResponseBytes)
   }
 
   onData(chunk: Uint8Array): void {

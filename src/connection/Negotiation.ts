@@ -6,10 +6,12 @@
  * asked: 0.8 closes the connection, 0.9 says nothing, and loses a request of somebody else over it. So a broker that
  * nothing is known of is sent a small request behind the first ApiVersions, in the same write: what answers that alone
  * is 0.9. What closes is asked again at version 3 (Azure Event Hubs resets the connection above), and is 0.8 where it
- * then answers Metadata and closes at ListGroups. Only these two verdicts are remembered, for an hour, once they were
+ * then closes at ListGroups. Both must answer ListOffsets v0 before, 0.8 some times in a row: 4.x serves it no more, and
+ * links that end all the time end at that, too. Only these two verdicts are remembered, for an hour, once they were
  * reached twice: a broker that goes down, or a lost answer, looks like that as well. What has once answered is asked as
- * one that answers, until it has not several times in a row; what was taken for old and closes over a request is asked
- * again.
+ * one that answers, until it has not several times in a row, and is an older one only where it has looked like that for
+ * a minute: who is taken for one is spoken to without idempotence. What was taken for old and closes over a request is
+ * asked again.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -22,7 +24,7 @@ import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersionsApi from "../protocol/messages/ApiVersions.ts"
 import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
 import * as ListGroups from "../protocol/messages/ListGroups.ts"
-import * as Metadata from "../protocol/messages/Metadata.ts"
+import * as ListOffsets from "../protocol/messages/ListOffsets.ts"
 import type { BrokerConnection } from "./BrokerConnection.ts"
 import * as ApiVersions from "./ApiVersions.ts"
 
@@ -35,6 +37,10 @@ export interface Memory {
   until: number
   /** The version that ApiVersions is asked at first. */
   version: number
+  /** It has answered ApiVersions, and was not taken for an older one since. */
+  hasAnswered: boolean
+  /** What it looks like though it has answered, and since when, on the monotonic clock. */
+  looks: { readonly release: OldRelease; readonly since: number } | undefined
   /** So that a broker that nothing is known of is asked once, however many connections are opened to it. */
   readonly asking: Semaphore.Semaphore
 }
@@ -47,12 +53,18 @@ const modest = 3
 const oldReleaseMillis = 3_600_000
 /** So often in a row it may fail who has answered before, until it may be an older one. */
 const failuresAtMost = 3
+/** So long who has answered before must look like an older one. */
+const replacedMillis = 60_000
+/** So often in a row 0.8 must answer what it knows, before it closes at what it does not. */
+const answersAtLeast = 3
 
 export const makeMemory = (): Memory => ({
   known: "nothing",
   failures: 0,
   until: 0,
   version: highest,
+  hasAnswered: false,
+  looks: undefined,
   asking: Semaphore.makeUnsafe(1)
 })
 
@@ -147,19 +159,29 @@ const found = (options: Options): Effect.Effect<BrokerConnection, KafkaError.Kaf
       if (release === "modern") return yield* recognized(options, session, version)
       session?.close("it did not say what it serves")
       if (release === before) {
+        if (!isSure(options, release))
+          return yield* unreachable(address, `it looks like Kafka ${release}, and has answered as a later one`)
         remember(options, release)
         return yield* taken(options, release)
       }
       before = release
     }
     // Where it is on its way up or down: the next connection begins anew.
-    return yield* KafkaError.make({
-      _tag: "Unreachable",
-      attempts: [
-        { address, cause: "it does not say what it serves, and looked like one release, and then like another" }
-      ]
-    })
+    return yield* unreachable(
+      address,
+      "it does not say what it serves, and looked like one release, and then like another"
+    )
   })
+
+/** Whether it is none that has answered before, or has looked like this for long. */
+const isSure = ({ memory, now }: Options, release: OldRelease): boolean => {
+  if (!memory.hasAnswered) return true
+  if (memory.looks?.release !== release) memory.looks = { release, since: now() }
+  return now() - memory.looks.since >= replacedMillis
+}
+
+const unreachable = (address: string, cause: string): KafkaError.KafkaError =>
+  KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause }] })
 
 type Examined =
   | { readonly release: "modern"; readonly session: BrokerConnection; readonly version: number }
@@ -171,32 +193,38 @@ const examined = (options: Options): Effect.Effect<Examined, KafkaError.KafkaErr
     for (const version of [highest, modest]) {
       const session = yield* options.open
       const answer = yield* Effect.result(askWithProbe(session, version, options.identity))
-      if (Result.isSuccess(answer)) return { release: answer.success === "silent" ? "0.9" : "modern", session, version }
+      if (Result.isSuccess(answer) && answer.success !== "silent") return { release: "modern", session, version }
+      if (Result.isSuccess(answer)) {
+        yield* asksOldOffsets(session)
+        return { release: "0.9", session, version }
+      }
       if (session.heard || !isClose(answer.failure)) return yield* answer.failure
     }
     yield* closesAtGroups(options)
     return { release: "0.8", session: undefined, version: modest }
   })
 
-/** Whether it answers Metadata and closes at ListGroups: fails where it does anything else. */
+/** A question that every broker before 4.0 answers, and 4.x closes at: about no partition. */
+const asksOldOffsets = (session: BrokerConnection) => session.exchange(ListOffsets, 0, { replicaId: -1, topics: [] })
+
+/** Whether it answers what 0.8 knows and closes at ListGroups: fails where it does anything else. */
 const closesAtGroups = ({ open }: Options): Effect.Effect<void, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     const session = yield* open
-    yield* session.exchange(Metadata, 0, { topics: [] })
+    for (let i = 0; i < answersAtLeast; i++) yield* asksOldOffsets(session)
     const groups = yield* Effect.result(session.exchange(ListGroups, 0, {}))
     if (Result.isFailure(groups)) return isClose(groups.failure) ? undefined : yield* groups.failure
     session.close("it serves groups")
     // It has just closed two connections without a word, but not because of what was asked.
-    return yield* KafkaError.make({
-      _tag: "Unreachable",
-      attempts: [{ address: session.address, cause: "closed by the broker before it answered" }]
-    })
+    return yield* unreachable(session.address, "closed by the broker before it answered")
   })
 
 const isClose = (error: KafkaError.KafkaError): boolean => error.reason._tag === "Unreachable"
 
 const learn = (memory: Memory, session: BrokerConnection): void => {
   memory.known = "modern"
+  memory.hasAnswered = true
+  memory.looks = undefined
   memory.failures = 0
   const range = session.offer.ranges.get(ApiVersions.apiVersions)
   if (range !== undefined) memory.version = Math.min(highest, range[1])
@@ -223,6 +251,8 @@ export const doubt = (memory: Memory, { brokeOff, offer, served }: BrokerConnect
 
 const remember = ({ memory, now }: Options, release: OldRelease): void => {
   memory.known = release
+  memory.hasAnswered = false
+  memory.looks = undefined
   memory.until = now() + oldReleaseMillis
 }
 
@@ -272,12 +302,7 @@ const ask = (
       if (errorCode === codes.UNSUPPORTED_VERSION && version > 0)
         return ask(session, Math.min(theirs, version - 1), identity)
       if (errorCode === codes.REBOOTSTRAP_REQUIRED) {
-        return Effect.fail(
-          KafkaError.make({
-            _tag: "Unreachable",
-            attempts: [{ address: session.address, cause: "another broker, or one of another cluster, answers there" }]
-          })
-        )
+        return Effect.fail(unreachable(session.address, "another broker, or one of another cluster, answers there"))
       }
       return Effect.fail(KafkaError.fromCode(errorCode, { api: "ApiVersions", version, broker: session.address }))
     }

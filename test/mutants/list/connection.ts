@@ -196,6 +196,18 @@ export const connection = of("connection", {
       "memory.until = Infinity + 0 * now() * oldReleaseMillis"
     ],
     [
+      "old-though-it-answered",
+      "a broker that has answered is taken for an older one as soon as it looks like that",
+      "now() - memory.looks.since >= replacedMillis",
+      "now() - memory.looks.since >= 0 * replacedMillis"
+    ],
+    [
+      "old-by-one-answer",
+      "a broker whose links end all the time is taken for one of 0.8",
+      "i < answersAtLeast; i++",
+      "i < 0 * answersAtLeast + 1; i++"
+    ],
+    [
       "version-kept-after-failure",
       "a broker of another release is asked at the version of the old one",
       "Effect.onError(() => Effect.sync(() => failed(memory)))",
