@@ -182,4 +182,30 @@ describe("metrics", () => {
       assert.deepStrictEqual(yield* told, [6])
     }).pipe(alone)
   )
+
+  it.effect("tell a client's partitions though another's are beyond a lower limit (they waited behind them)", () =>
+    Effect.gen(function* () {
+      const context = yield* Effect.context<never>()
+      const begin = (client: string, most: number, lag: number) =>
+        Meter.make(context, client).gauge(Definitions.recordsLag, () => lag, {
+          combine: "max",
+          most,
+          more: { "messaging.destination.partition.id": String(lag) }
+        })
+      const told = Effect.map(gauge(Metrics.names.recordsLag), (all) => all.sort((a, b) => a - b))
+      const first = begin("few", 1, 1)
+      begin("few", 1, 2)
+      const [third, fourth] = [begin("more", 3, 3), begin("more", 3, 4)]
+      begin("more", 3, 5)
+      assert.deepStrictEqual(yield* told, [1, 3, 4])
+      first()
+      assert.deepStrictEqual(yield* told, [3, 4, 5])
+      third()
+      assert.deepStrictEqual(yield* told, [4, 5])
+      // Who has one that waits, with room of his own.
+      begin("few", 3, 2)
+      assert.deepStrictEqual(yield* told, [2, 4, 5])
+      fourth()
+    }).pipe(alone)
+  )
 })

@@ -32,8 +32,8 @@ interface Gauge {
   readonly more: Attributes
   readonly read: () => number
   readonly sources: Set<() => number>
-  /** So many of its name there may be. */
-  readonly most: number
+  /** So many of its name there may be, by whoever allows most. */
+  most: number
   readonly register: () => Metric.Registration
   /** Undefined: it is beyond the limit. */
   registration: Metric.Registration | undefined
@@ -58,8 +58,8 @@ interface Known {
   readonly gauges: Map<string, Gauge>
   /** How many gauges there are of a name. */
   readonly gaugesOf: Map<string, number>
-  /** Of a name those that are beyond the limit. */
-  readonly waiting: Map<string, Map<string, Gauge>>
+  /** Of a name those that are beyond the limit, by what that is: clients may have different ones. */
+  readonly waiting: Map<string, Map<number, Set<Gauge>>>
 }
 
 const registries = new WeakMap<Metric.MetricRegistry, Known>()
@@ -145,7 +145,7 @@ class RegistryMeter implements Meter {
     const { gauges, gaugesOf, waiting } = this.#known
     const { description, name } = definition
     const key = JSON.stringify([name, this.#base, more, Context.get(this.#context, Metric.CurrentMetricAttributes)])
-    const others = kept(waiting, name, () => new Map<string, Gauge>())
+    const others = kept(waiting, name, () => new Map<number, Set<Gauge>>())
     const made = (): Gauge => {
       const sources = new Set<() => number>()
       const value = () =>
@@ -160,29 +160,31 @@ class RegistryMeter implements Meter {
           update: () => {},
           modify: () => {}
         })
-      return { definition, base: this.#base, more, read: value, sources, most, register, registration: undefined }
+      return { definition, base: this.#base, more, read: value, sources, most: -1, register, registration: undefined }
     }
-    const gauge = gauges.get(key) ?? kept(others, key, made)
+    const gauge = kept(gauges, key, made)
     gauge.sources.add(read)
-    // Those that are beyond the limit begin when there is room, the first of them first.
-    const admit = () => {
-      for (const [key, one] of others) {
-        const count = gaugesOf.get(name) ?? 0
-        if (count >= one.most) return
-        others.delete(key)
-        gauges.set(key, one)
-        gaugesOf.set(name, count + 1)
-        one.registration = one.register()
-      }
+    const admit = (one: Gauge): boolean => {
+      const count = gaugesOf.get(name) ?? 0
+      if (count >= one.most) return false
+      others.get(one.most)?.delete(one)
+      gaugesOf.set(name, count + 1)
+      one.registration = one.register()
+      return true
     }
-    admit()
+    if (gauge.registration === undefined && most > gauge.most) {
+      others.get(gauge.most)?.delete(gauge)
+      gauge.most = most
+      if (!admit(gauge)) kept(others, most, () => new Set<Gauge>()).add(gauge)
+    }
     return () => {
       if (!gauge.sources.delete(read) || gauge.sources.size > 0) return
-      if (gauge.registration === undefined) return void others.delete(key)
-      gauge.registration.remove()
       gauges.delete(key)
+      if (gauge.registration === undefined) return void others.get(gauge.most)?.delete(gauge)
+      gauge.registration.remove()
       gaugesOf.set(name, gaugesOf.get(name)! - 1)
-      admit()
+      // There is room for one: the first of those that wait under a limit that allows it.
+      for (const [first] of others.values()) if (first !== undefined && admit(first)) return
     }
   }
 }
@@ -233,8 +235,8 @@ export const read = (context: Context.Context<never>, clientId: string): Readonl
         }
       })
     }
-  for (const { base, definition, more, read } of known.gauges.values())
-    if (base[clientIdName] === clientId)
+  for (const { base, definition, more, read, registration } of known.gauges.values())
+    if (registration !== undefined && base[clientIdName] === clientId)
       readings.push({ definition, attributes: more, value: read(), count: 0, peak: -Infinity, take: () => () => {} })
   return readings
 }
