@@ -183,6 +183,22 @@ describe("metrics", () => {
     }).pipe(alone)
   )
 
+  it.effect("count requests that nobody answers, of the clock's first moment too (these were left out)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).loseRequest)
+      const producer = yield* Producer.make({ linger: 0 })
+      yield* moving(producer.send(orders, { key: null, value: "a" }))
+      const failed = (yield* Metric.snapshot).filter(
+        ({ attributes, id }) =>
+          id === Metrics.names.requestLatency &&
+          attributes?.["kafka.api.name"] === "Produce" &&
+          attributes["error.type"] !== undefined
+      )
+      assert.lengthOf(failed, 1)
+    }).pipe(scoped, Effect.provide(cluster()), alone)
+  )
+
   it.effect("tell a client's partitions though another's are beyond a lower limit (they waited behind them)", () =>
     Effect.gen(function* () {
       const context = yield* Effect.context<never>()

@@ -304,7 +304,7 @@ export class BrokerConnection implements Handler {
   #onRead(pending: InFlightRequest.InFlightRequest, value: unknown): void {
     const { clock, requestTimeout } = this.#context
     const now = (this.usedAt = Backoff.monotonic(clock))
-    this.metrics.answered(pending.api, seconds(clock) - pending.sentAt)
+    this.metrics.answered(pending.api, seconds(clock) - pending.sentAt!)
     const throttle = (value as { readonly throttleTimeMs?: number } | undefined)?.throttleTimeMs ?? 0
     if (throttle > 0) this.#context.onThrottled(pending.api, throttle)
     // Whoever waited has gone, but the broker may throttle us all the same.
@@ -377,8 +377,9 @@ export class BrokerConnection implements Handler {
   }
 
   #unanswered(pending: InFlightRequest.InFlightRequest, error: KafkaError.KafkaError): void {
-    if (pending.sentAt > 0) this.metrics.unanswered(pending.api, seconds(this.#context.clock) - pending.sentAt, error)
-    pending.sentAt = 0
+    const { api, sentAt } = pending
+    if (sentAt !== undefined) this.metrics.unanswered(api, seconds(this.#context.clock) - sentAt, error)
+    pending.sentAt = undefined
     pending.resume?.(Effect.fail(error))
   }
 

@@ -15,8 +15,8 @@ export interface InFlightRequest {
   /** On the monotonic clock, as is `budget` in milliseconds. Counts anew from when it is sent, and when it is written out. */
   deadline: number
   readonly budget: number
-  /** When it was written, in seconds on the monotonic clock. */
-  sentAt: number
+  /** When it was written, in seconds on the monotonic clock; undefined: it was not, or is counted. */
+  sentAt: number | undefined
   /** The setting that `budget` comes from. */
   readonly setting: string
   /** The system has taken all of it. */
@@ -62,7 +62,7 @@ export const ofRequest = (
     version,
     deadline: now + budget,
     budget,
-    sentAt: 0,
+    sentAt: undefined,
     written: false,
     onSent: options.onSent,
     onLost: options.onLost,
@@ -91,7 +91,7 @@ export const ofToken = (
   deadline: now + requestTimeout,
   setting: "requestTimeout",
   budget: requestTimeout,
-  sentAt: 0,
+  sentAt: undefined,
   written: false,
   onSent: undefined,
   onLost: undefined,
