@@ -51,3 +51,16 @@ it.effect("a reassignment to a broker that does not live is under way until it d
     3
   )
 )
+
+it.effect("the cluster's own reassign moves a partition and its leader, and refuses what cannot be", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const { leaderEpoch } = (yield* broker.topic("t"))![0]!
+    yield* broker.reassign("t", 0, [3, 2])
+    const moved = (yield* broker.topic("t"))![0]!
+    assert.deepStrictEqual([moved.replicas, [...moved.isr].sort(), moved.leader], [[3, 2], [2, 3], 3])
+    assert.isAbove(moved.leaderEpoch, leaderEpoch)
+    for (const replicas of [[], [1, 1], [4]])
+      assert.strictEqual((yield* Effect.flip(broker.reassign("t", 0, replicas))).reason._tag, "Misuse")
+  }).pipe(Effect.provide(EmbeddedKafka.layer({ brokers: 3, topics: [{ name: "t", replicationFactor: 1 }] })))
+)

@@ -325,6 +325,16 @@ export interface Service {
     partition: number,
     to?: number
   ) => Effect.Effect<void, KafkaError.KafkaError>
+  /**
+   * Moves the replicas of a partition to these brokers, the first of them preferred (KIP-455): those that live have a copy
+   * at once, and it is over when the others are back. Fails with `Misuse` where it names none, one twice, or one that is
+   * not there.
+   */
+  readonly reassign: (
+    topic: TopicOrName,
+    partition: number,
+    replicas: ReadonlyArray<number>
+  ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Makes another broker the group's coordinator: who waits hears NOT_COORDINATOR, members and commits stay. */
   readonly moveCoordinator: (group: string, to?: number) => Effect.Effect<void, KafkaError.KafkaError>
   /** Makes another broker the coordinator of a transactional id, in a new epoch; what is open stays so. */

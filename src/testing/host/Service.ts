@@ -5,6 +5,7 @@ import type * as Topic from "../../Topic.ts"
 import * as Batch from "../embedded/Batch.ts"
 import * as Compact from "../embedded/Compact.ts"
 import type { Committed, EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
+import * as Reassign from "../embedded/Reassign.ts"
 import * as Subscriptions from "../embedded/Subscriptions.ts"
 import type { Owned } from "../embedded/ConsumerGroupData.ts"
 import type { AnyGroup } from "../embedded/ConsumerGroup.ts"
@@ -283,6 +284,12 @@ export const make = (
         to === undefined
           ? Effect.sync(() => cluster.elect(partition, false))
           : Effect.flatMap(broker(to), (node) => lead(partition, node))
+      ),
+    reassign: (topic, index, replicas) =>
+      Effect.flatMap(partitionOf(topic, index), (partition) =>
+        replicas.length === 0 || new Set(replicas).size < replicas.length
+          ? Effect.fail(misuse(`${nameOf(topic)}-${index} cannot be on the brokers [${replicas.join(", ")}]`))
+          : Effect.map(Effect.forEach(replicas, broker), () => Reassign.start(cluster, partition, replicas))
       ),
     moveCoordinator: (group, to) => moveCoordinator(cluster, "group", group, to),
     moveTransactionCoordinator: (id, to) => moveCoordinator(cluster, "transaction", id, to),

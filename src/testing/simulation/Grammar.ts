@@ -115,6 +115,7 @@ const around: ReadonlyArray<Kind> = [
   "stand",
   "rolling",
   "moveLeader",
+  "reassign",
   "moveCoordinator",
   "lag",
   "freeze",

@@ -75,6 +75,15 @@ const mishaps = {
       ...partitionOf(choose, topics),
       ...(choose.chance(0.3) ? { to: 1 + choose.below(brokers) } : {})
     })),
+  /** Some partitions of a topic, to other brokers. */
+  reassign: ({ brokers, choose, topics }, at) => {
+    const topic = choose.of(topics)
+    return some(choose, topic.partitions).map((partition, i) => {
+      const first = choose.below(brokers)
+      const replicas = Array.from({ length: topic.replicas }, (_, j) => 1 + ((first + j) % brokers))
+      return { at: at + i * choose.of([0, 0, 100]), do: "reassign" as const, topic: topic.name, partition, replicas }
+    })
+  },
   moveCoordinator: ({ choose, groups }, at) =>
     groups.length === 0 ? [] : [{ at, do: "moveCoordinator", group: choose.of(groups) }],
   addPartitions: ({ choose, topics }, at) => {
@@ -180,6 +189,7 @@ const usual: { readonly [K in Kind]: number } = {
   stand: 2,
   rolling: 0.3,
   moveLeader: 2,
+  reassign: 1,
   moveCoordinator: 1,
   addPartitions: 0.7,
   addBroker: 0.2,

@@ -110,6 +110,7 @@ const reading = (choose: Choices, { release }: Common) => {
     ...maybe(choose, 0.35, "handles", [1, 20, 300, 3000, 20_000]),
     ...(choose.chance(0.05) ? { uninterruptible: true } : {}),
     ...(isRun && choose.chance(0.15) ? { failsEvery: choose.of([7, 20]), failsTimes: choose.of([1, 3]) } : {}),
+    ...(isRun ? {} : maybe(choose, 0.15, "forgets", [2, 7, 40])),
     ...maybe(choose, 0.2, "isolation", ["committed", "uncommitted"] as const),
     ...maybe(choose, 0.2, "onOutOfRange", ["earliest", "nearest"] as const),
     ...maybe(choose, 0.4, "commitInterval", [10, 200, 1000]),

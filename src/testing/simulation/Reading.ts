@@ -103,7 +103,10 @@ export const read = (
     const { offset, partition, topic } = record
     return handlers.handle(spec, id, { topic, partition, offset, value: text } satisfies Handled)
   }
-  const marked = (record: Read) => Effect.andThen(handle(record), Consumer.done(record))
+  // Which ones, says the offset: whoever has the partition next forgets the same, and nothing is committed beyond it.
+  const isForgotten = ({ offset }: Read) => spec.forgets !== undefined && offset % spec.forgets === spec.forgets - 1
+  const marked = (record: Read) =>
+    isForgotten(record) ? handle(record) : Effect.andThen(handle(record), Consumer.done(record))
   const retry = Schedule.spaced("500 millis")
   switch (spec.way) {
     case "run":

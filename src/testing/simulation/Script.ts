@@ -85,6 +85,8 @@ export const Member = Schema.Struct({
   /** The handler of each so many-th record fails, so often, before it succeeds. */
   failsEvery: maybe(Int),
   failsTimes: maybe(Int),
+  /** Each so many-th record is handled, and never marked: for the ways that mark by hand. */
+  forgets: maybe(Int),
   isolation: maybe(Schema.Literals(["committed", "uncommitted"])),
   onOutOfRange: maybe(Schema.Literals(["earliest", "nearest"])),
   commitInterval: maybe(Millis),
@@ -179,6 +181,8 @@ export const Step = Schema.Union([
   step("stand", { broker: Int, for: Millis }),
   step("addBroker", {}),
   step("moveLeader", { topic: Name, partition: Int, to: maybe(Int) }),
+  /** Its replicas are to be on these brokers, the first of them preferred. */
+  step("reassign", { topic: Name, partition: Int, replicas: Schema.Array(Int) }),
   step("moveCoordinator", { group: Name, to: maybe(Int) }),
   step("addPartitions", { topic: Name, total: Int }),
   /** It is made again after so long. */

@@ -216,6 +216,15 @@ const trim = ({ world }: Actors, { keep, partition, topic }: Script.StepOf<"trim
     if (to > one.startOffset) yield* ifPossible(world.broker.trim(topic, partition, to))
   })
 
+/** Nobody copies from a leader that is not there. */
+const reassign = ({ world }: Actors, { partition, replicas, topic }: Script.StepOf<"reassign">): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const one = (yield* world.broker.topic(topic))?.[partition]
+    if (one === undefined || one.leader < 0) return
+    world.disturb(0, { topic, partition })
+    yield* ifPossible(world.broker.reassign(topic, partition, replicas))
+  })
+
 /** Does what a step says. */
 export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> => {
   const { members, producers, world } = actors
@@ -260,6 +269,8 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
     case "moveLeader":
       world.disturb(0, { topic: step.topic, partition: step.partition })
       return ifPossible(broker.moveLeader(step.topic, step.partition, step.to))
+    case "reassign":
+      return reassign(actors, step)
     case "moveCoordinator":
       world.disturb(0, { group: step.group })
       return ifPossible(broker.moveCoordinator(step.group, step.to))

@@ -104,6 +104,53 @@ ${steps}`),
     })
   )
 
+  it.live("has handlers that forget to mark, beyond whose record nothing is committed, and it comes again", () =>
+    Effect.gen(function* () {
+      const script = yield* Simulation.parse(`simulation seed=2
+cluster brokers=1
+topic t0 partitions=1 replicas=1
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=classic way=stream forgets=4 sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s
+ 0.000 join member=m1
+ 1.000 send producer=p1 topic=t0 count=6 how=sendAll keys=0 bytes=12
+20.000 leave member=m1
+40.000 join member=m1
+50.000 send producer=p1 topic=t0 count=1 how=send keys=0 bytes=12`)
+      const { history, problems } = yield* Simulation.run(script)
+      assert.deepStrictEqual(problems, [])
+      const of = (tag: "Delivered" | "Committed") =>
+        history.flatMap((event) =>
+          event._tag !== tag ? [] : event._tag === "Delivered" ? event.offsets : [(event as { offset: number }).offset]
+        )
+      assert.deepStrictEqual(of("Delivered"), [0, 1, 2, 3, 4, 5, 3, 4, 5, 6])
+      assert.strictEqual(Math.max(...of("Committed")), 3)
+    })
+  )
+
+  it.live("moves replicas: the leader is another one, and nobody misses anything", () =>
+    Effect.gen(function* () {
+      const { history, problems } = yield* Simulation.run(
+        yield* Simulation.parse(`simulation seed=2
+cluster brokers=3
+topic t0 partitions=1 replicas=1
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=classic way=run sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s
+ 0.000 join member=m1
+ 1.000 send producer=p1 topic=t0 count=40 how=send keys=0 bytes=12 pace=100ms
+ 2.000 reassign topic=t0 partition=0 replicas=[2]
+ 3.000 reassign topic=t0 partition=0 replicas=[3]
+ 4.000 down broker=1 for=5s`)
+      )
+      assert.deepStrictEqual(problems, [])
+      assert.strictEqual(history.filter(({ _tag }) => _tag === "Done").length, 40)
+      assert.strictEqual(history.filter(({ _tag }) => _tag === "Failed").length, 0)
+    })
+  )
+
   it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
     Effect.gen(function* () {
       const script = yield* Simulation.parse(`simulation seed=1
