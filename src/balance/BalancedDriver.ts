@@ -125,6 +125,7 @@ export const join = Effect.fnUntraced(function* (
       for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
       const members = yield* using.members(names)
       seen = new Set(members.keys())
+      watches.looked()
       // One at a look: where there are many they are alike.
       const odd = ([id, said]: readonly [string, string]) =>
         !warned.has(id) && (layout.isStrange(said, names) || layout.isUnreadable(said, names))

@@ -38,6 +38,8 @@ export interface GroupWatches {
   /** The session is over by the clock: nothing is done in it any more, and it is not told again. */
   readonly lost: () => void
   readonly members: Watch
+  /** The member has seen who is there. */
+  readonly looked: () => void
   /** Of the member's own node. */
   readonly id: (id: string) => Watch
   readonly topic: (topic: string) => Watch
@@ -62,17 +64,18 @@ export const make = (context: Context): GroupWatches => {
     if (layout.hasLeaders && moved) post({ _tag: "LeadersMoved" })
   }
   const id = (id: string) => {
-    let version = 0
+    let before: Node["stat"] | undefined
     return Stream.tap(zooKeeper.watch(`${layout.ids}/${id}`), (node) =>
       Effect.sync(() => {
         // It was removed by somebody, or nudged.
         if (node === undefined) {
-          version = 0
           if (seen()?.has(id) === true) post({ _tag: "Changed" })
-        } else if (node.stat.version > version) {
-          version = node.stat.version
-          post({ _tag: "Changed" })
+        } else {
+          // One that was removed and made again between two reads begins to count anew.
+          const counted = before?.created === node.stat.created ? before.version : 0
+          if (node.stat.version > counted) post({ _tag: "Changed" })
         }
+        before = node?.stat
       })
     )
   }
@@ -120,15 +123,25 @@ export const make = (context: Context): GroupWatches => {
       })
     )
   }
+  /** Those that were told while the first look of a session was on its way: it may have read others. */
+  let early: ReadonlyArray<string> | undefined
+  // Where one may say something else under the same id, the names alone do not tell.
+  const compareMembers = (names: ReadonlyArray<string>, before: ReadonlySet<string>): void => {
+    if (layout.idsChange || names.length !== before.size || names.some((name) => !before.has(name)))
+      post({ _tag: "Changed" })
+  }
   const members = Stream.tap(zooKeeper.watchChildren(layout.ids), (names = []) =>
     Effect.sync(() => {
       const before = seen()
-      if (before === undefined) return
-      // Where one may say something else under the same id, the names alone do not tell.
-      if (layout.idsChange || names.length !== before.size || names.some((name) => !before.has(name)))
-        post({ _tag: "Changed" })
+      if (before === undefined) early = names
+      else compareMembers(names, before)
     })
   )
+  const looked = (): void => {
+    const before = seen()
+    if (early !== undefined && before !== undefined) compareMembers(early, before)
+    early = undefined
+  }
   const claims = (topic: string) =>
     Stream.tap(zooKeeper.watchChildren(layout.owners(topic)), (names = []) =>
       Effect.sync(() => {
@@ -172,7 +185,7 @@ export const make = (context: Context): GroupWatches => {
       if (change._tag === "Topic") compare(change.topic)
     })
   )
-  return { session, lost, members, id, topic, claims, changes, compare }
+  return { session, lost, members, looked, id, topic, claims, changes, compare }
 }
 
 const unreachable = (address: string, cause: string) =>

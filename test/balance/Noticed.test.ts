@@ -1,0 +1,57 @@
+/** What a member must notice of the others though it is told in an odd moment, or in another session. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { KafkaTest } from "samsa/testing"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { pass, passing } from "../zookeeper/Time.ts"
+import * as Harness from "./Harness.ts"
+
+const layer = KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })
+const ids = "/consumers/g/ids"
+
+describe("a member notices", () => {
+  it.effect("who leaves behind its first look, before that has ended (zk-33)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+      yield* passing(controller.ensure(ids))
+      yield* passing(controller.create(`${ids}/other`, Buffer.from("t")))
+      const connect = () =>
+        Effect.map(memory.connect(), (zooKeeper) => ({
+          ...zooKeeper,
+          sessionOf: (id: string) => {
+            const session = zooKeeper.sessionOf(id)
+            const read = (path: string) => Effect.tap(session.read(path), () => Effect.sleep("1 second"))
+            return { ...session, read }
+          }
+        }))
+      const one = yield* Harness.join({ connect })
+      yield* pass(500)
+      yield* passing(controller.remove(`${ids}/other`))
+      yield* pass(5000)
+      assert.deepStrictEqual([...one.owned].sort(), [0, 1])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("that it is asked to look again, in a session after one in which it was asked often (zk-34)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+      const one = yield* Harness.join(memory)
+      yield* pass(1000)
+      const [id] = (yield* passing(controller.children(ids)))!
+      /** Whether it reads who is there, besides what its watch of itself reads. */
+      const looks = Effect.gen(function* () {
+        const { reads } = memory.counts()
+        const node = (yield* passing(controller.read(`${ids}/${id}`)))!
+        yield* passing(controller.set(`${ids}/${id}`, node.data, node.stat.version))
+        yield* pass(100)
+        return memory.counts().reads - reads > 3
+      })
+      for (let i = 0; i < 5; i++) assert.isTrue(yield* looks)
+      yield* memory.expire(one.session)
+      yield* pass(3000)
+      assert.isTrue(yield* looks)
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+})
