@@ -100,6 +100,9 @@ const mishaps = {
   trim: ({ choose, topics }, at) => [
     { at, do: "trim", ...partitionOf(choose, topics), keep: choose.of([0, 0, 1, 10]) }
   ],
+  retain: ({ choose, topics }, at, lasts) => [
+    { at, do: "retain", topic: choose.of(topics).name, keep: choose.of([0, 3, 30]), for: Math.min(lasts, 60_000) }
+  ],
   compact: ({ choose, topics }, at) => {
     const compacted = topics.filter((topic) => topic.compacted === true)
     return compacted.length === 0 ? [] : [{ at, do: "compact", topic: choose.of(compacted).name }]
@@ -197,6 +200,7 @@ const usual: { readonly [K in Kind]: number } = {
   recreateTopic: 1,
   unclean: 1,
   trim: 0.7,
+  retain: 0.5,
   compact: 0.5,
   lag: 1,
   leave: 2,

@@ -30,6 +30,8 @@ interface Member {
   alive: boolean
   life: Life | undefined
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** It was told that records are gone: whoever starts it again lets it go on behind them. */
+  goesOn: boolean
   /** It has left. */
   readonly over: Deferred.Deferred<void>
 }
@@ -73,7 +75,14 @@ export class Members {
       const reader = readerOf(spec)
       if (!this.isRead(reader)) timeline.disturb({ from: this.idleSince.get(reader) ?? 0, to: now, group: reader })
       const last = this.members.get(name)
-      const member: Member = { spec, alive: true, life: undefined, fiber: undefined, over: Deferred.makeUnsafe() }
+      const member: Member = {
+        spec,
+        alive: true,
+        life: undefined,
+        fiber: undefined,
+        goesOn: false,
+        over: Deferred.makeUnsafe()
+      }
       this.members.set(name, member)
       this.disturb(spec)
       // Two at a time of one instance id are a mistake: what the first holds is the second's at once.
@@ -99,10 +108,11 @@ export class Members {
         reading: undefined
       }
       member.life = life
-      return Effect.exit(process.run(this.once(spec, life))).pipe(
+      const reads = member.goesOn ? { ...spec, onOutOfRange: "nearest" as const } : spec
+      return Effect.exit(process.run(this.once(reads, life))).pipe(
         Effect.flatMap((exit) => {
           if (!member.alive || member.life !== life) return Effect.void
-          this.judge(spec, exit)
+          member.goesOn = this.judge(reads, exit) === "DataLoss"
           this.disturb(spec)
           return Effect.andThen(this.close(spec, life), Effect.sleep(2000)).pipe(Effect.andThen(again))
         })
@@ -111,20 +121,20 @@ export class Members {
     return again
   }
 
-  /** What a consumer may end with, though nobody stopped it. */
-  private judge(spec: Script.Member, exit: Exit.Exit<unknown, unknown>): void {
+  /** What a consumer may end with, though nobody stopped it: the reason. */
+  private judge(spec: Script.Member, exit: Exit.Exit<unknown, unknown>): string | undefined {
     const { script, timeline } = this.world
     if (Exit.isSuccess(exit)) {
       timeline.failures.push(`${spec.name} has ended, though nobody stopped it`)
-      return
+      return undefined
     }
     const error = Exit.findErrorOption(exit)
     const text = Cause.pretty(exit.cause)
     if (Option.isNone(error)) {
       if (!Cause.hasInterruptsOnly(exit.cause)) timeline.failures.push(`${spec.name} died: ${text}`)
-      return
+      return undefined
     }
-    if (error.value === "refused") return
+    if (error.value === "refused") return undefined
     const reason = (error.value as { readonly reason?: { readonly _tag: string } }).reason?._tag ?? ""
     const may = new Set<string>(["Unreachable", "TimedOut"])
     const has = (...kinds: ReadonlyArray<Script.Step["do"]>) => script.steps.some((step) => kinds.includes(step.do))
@@ -133,7 +143,11 @@ export class Members {
       script.steps.some((step) => step.do === "fault" && (step.action === "corruptCrc" || step.action === "truncate"))
     )
       may.add("Corrupt")
+    // Where records are gone, and it was asked to be told.
+    if (spec.onOutOfRange === "fail" && has("trim", "retain", "unclean", "deleteTopic", "recreateTopic"))
+      may.add("DataLoss")
     if (!may.has(reason)) timeline.failures.push(`${spec.name} has failed: ${text}`)
+    return reason
   }
 
   private once(spec: Script.Member, life: Life): Effect.Effect<unknown, unknown> {

@@ -112,7 +112,7 @@ const reading = (choose: Choices, { release }: Common) => {
     ...(isRun && choose.chance(0.15) ? { failsEvery: choose.of([7, 20]), failsTimes: choose.of([1, 3]) } : {}),
     ...(isRun ? {} : maybe(choose, 0.15, "forgets", [2, 7, 40])),
     ...maybe(choose, 0.2, "isolation", ["committed", "uncommitted"] as const),
-    ...maybe(choose, 0.2, "onOutOfRange", ["earliest", "nearest"] as const),
+    ...maybe(choose, 0.2, "onOutOfRange", ["earliest", "nearest", "fail"] as const),
     ...maybe(choose, 0.4, "commitInterval", [10, 200, 1000]),
     ...maybe(choose, 0.15, "commitEvery", [1, 5, 50]),
     ...maybe(choose, 0.3, "commitTimeout", [1000, 5000]),

@@ -88,7 +88,7 @@ export const Member = Schema.Struct({
   /** Each so many-th record is handled, and never marked: for the ways that mark by hand. */
   forgets: maybe(Int),
   isolation: maybe(Schema.Literals(["committed", "uncommitted"])),
-  onOutOfRange: maybe(Schema.Literals(["earliest", "nearest"])),
+  onOutOfRange: maybe(Schema.Literals(["earliest", "nearest", "fail"])),
   commitInterval: maybe(Millis),
   commitEvery: maybe(Int),
   commitTimeout: maybe(Millis),
@@ -190,6 +190,8 @@ export const Step = Schema.Union([
   step("recreateTopic", { topic: Name }),
   /** All but so many of its last records are gone. */
   step("trim", { topic: Name, partition: Int, keep: Int }),
+  /** Retention: each second all but so many of the last records of each partition are gone. */
+  step("retain", { topic: Name, keep: Int, for: Millis }),
   step("compact", { topic: Name }),
   /** A follower copies nothing; `shrink`: it is taken out of those in sync. */
   step("lag", { topic: Name, partition: Int, for: Millis, shrink: maybe(Schema.Boolean) }),

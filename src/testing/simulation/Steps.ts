@@ -211,9 +211,21 @@ const trim = ({ world }: Actors, { keep, partition, topic }: Script.StepOf<"trim
   Effect.gen(function* () {
     const one = (yield* world.broker.topic(topic))?.[partition]
     if (one === undefined) return
-    world.disturb(0, { topic, partition })
     const to = Math.max(one.startOffset, one.highWatermark - keep)
-    if (to > one.startOffset) yield* ifPossible(world.broker.trim(topic, partition, to))
+    if (to === one.startOffset) return
+    world.disturb(0, { topic, partition })
+    yield* ifPossible(world.broker.trim(topic, partition, to))
+  })
+
+const retain = (actors: Actors, { for: lasts, keep, topic }: Script.StepOf<"retain">): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { world } = actors
+    const end = world.now + lasts
+    while (world.now < end) {
+      const partitions = (yield* world.broker.topic(topic)) ?? []
+      for (const { partition } of partitions) yield* trim(actors, { at: world.now, do: "trim", topic, partition, keep })
+      yield* Effect.sleep(Math.min(1000, end - world.now))
+    }
   })
 
 /** Nobody copies from a leader that is not there. */
@@ -284,6 +296,8 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
       return ifPossible(broker.recreateTopic(step.topic))
     case "trim":
       return trim(actors, step)
+    case "retain":
+      return retain(actors, step)
     case "compact":
       world.disturb(0, { topic: step.topic })
       return ifPossible(broker.compact(step.topic))

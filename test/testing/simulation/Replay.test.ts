@@ -151,6 +151,35 @@ member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=
     })
   )
 
+  it.live("tells a member that fails where records are gone, and lets it go on behind them", () =>
+    Effect.gen(function* () {
+      const membersOf = (policy: string) =>
+        Effect.gen(function* () {
+          const script = yield* Simulation.parse(`simulation seed=2
+cluster brokers=1
+topic t0 partitions=1 replicas=1
+client c1
+client c2
+producer p1 client=c1
+member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=classic way=run onOutOfRange=${policy} sessionTimeout=10s rebalanceTimeout=15s drainTimeout=3s
+ 0.000 join member=m1
+ 1.000 send producer=p1 topic=t0 count=3 how=sendAll keys=0 bytes=12
+20.000 leave member=m1
+25.000 send producer=p1 topic=t0 count=9 how=sendAll keys=0 bytes=12
+30.000 retain topic=t0 keep=2 for=5s
+40.000 join member=m1
+60.000 send producer=p1 topic=t0 count=1 how=send keys=0 bytes=12`)
+          const { history, problems } = yield* Simulation.run(script)
+          assert.deepStrictEqual(problems, [])
+          const done = history.flatMap((event) => (event._tag === "Done" ? [event.offset] : []))
+          assert.deepStrictEqual(done, [0, 1, 2, 10, 11, 12])
+          return history.filter(({ _tag }) => _tag === "Assigned").length
+        })
+      assert.strictEqual(yield* membersOf("nearest"), 2)
+      assert.strictEqual(yield* membersOf("fail"), 3)
+    })
+  )
+
   it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
     Effect.gen(function* () {
       const script = yield* Simulation.parse(`simulation seed=1
