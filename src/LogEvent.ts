@@ -140,6 +140,15 @@ export class Repeated {
     one.at = now
     return isTold(++one.count) ? one.count : undefined
   }
+
+  /** Logs it where it is told; that it is not the first is said, too. */
+  log(kind: string, event: Event, message: string, where: Where): Effect.Effect<void> {
+    return Effect.clockWith((clock) => {
+      const count = this.failed(kind, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+      if (count === undefined) return Effect.void
+      return log(event, count === 1 ? message : `${message} (${count} so far)`, where)
+    })
+  }
 }
 
 /** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */

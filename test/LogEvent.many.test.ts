@@ -1,9 +1,10 @@
 /** Much that fails at once, and alike, is few lines of the log. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Effect, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { textOf } from "../src/consume/Revocation.ts"
 import { moving as exiting, pass, scoped, until } from "./consume/Harness.ts"
 import { heard, of } from "./Heard.ts"
 import { cluster } from "./Observing.ts"
@@ -178,4 +179,75 @@ describe("the log, of many at once,", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(cluster({}, { linger: 0 })), heard)
   )
+
+  const wide = cluster({ topics: [{ name: "orders", partitions: 100 }] })
+  const fillAll = Effect.gen(function* () {
+    const producer = yield* Producer.Producer
+    const all = hundred.map((_, partition) => ({ ...entry, partition }))
+    yield* moving(producer.sendAll(topic("orders"), all))
+  })
+  const drained = (options: {
+    readonly partitions?: ReadonlyArray<number>
+    readonly onOutOfRange?: "latest"
+    readonly fetch?: { readonly onCorrupt: "skip" }
+  }) =>
+    Effect.flatMap(Consumer.assign({ topic: topic("orders"), from: "earliest", ...options }), (consumer) =>
+      Effect.forkScoped(Stream.runDrain(consumer.stream))
+    )
+
+  it.effect("tells a hundred partitions that wait for the same by doubling (a line was told of each)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fillAll
+      yield* broker.inject(Fault.on("ListOffsets").error(6))
+      yield* drained({})
+      yield* pass(120_000, 1000)
+      assert.lengthOf(of("waiting"), told)
+      assert.isAtMost(of("metadataRetried").length, told)
+    }).pipe(scoped, Effect.provide(wide), heard)
+  )
+
+  it.effect("tells topics that are not there by doubling (a hundred were 200 warnings)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const missing = hundred.map((name) => Effect.result(producer.send(topic(`no-${name}`), entry)))
+      yield* Effect.forkScoped(Effect.all(missing, { concurrency: "unbounded" }))
+      yield* pass(60_000, 500)
+      assert.lengthOf(of("metadataRetried"), told + 1)
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("tells the damaged batches of a partition by doubling (each was a line, thousands in a minute)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      for (let i = 0; i < 30; i++) yield* moving(producer.send(topic("orders"), entry))
+      yield* broker.inject(Fault.on("Fetch").corruptCrc)
+      yield* drained({ fetch: { onCorrupt: "skip" } })
+      yield* pass(30_000, 500)
+      assert.lengthOf(of("damaged"), 5)
+      assert.match(of("damaged").at(-1)!.text, /\(16 so far\)$/)
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("tells by doubling that a partition loses its position again and again (each was a line)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      yield* moving(producer.send(topic("orders"), entry))
+      yield* broker.inject(Fault.on("Fetch", { topic: "orders", partition: 0, times: 20 }).error(1))
+      yield* drained({ partitions: [0], onOutOfRange: "latest" })
+      yield* pass(60_000, 500)
+      assert.isAtMost(of("dataLoss").length, 5)
+      assert.match(of("dataLoss").at(-1)!.text, /\(\d+ so far\)$/)
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it("names twenty partitions at most that were not through in time (a thousand were a line of 90 kB)", () => {
+    const unfinished = hundred.map((name) => ({ topic: name, partition: 0, count: 1, lowest: 0 }))
+    const text = textOf(unfinished)
+    assert.include(text, "t19-0: 1 record is")
+    assert.notInclude(text, "t20-0")
+    assert.match(text, /; 80 more partitions$/)
+  })
 })

@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as LogEvent from "../LogEvent.ts"
+import { errorType } from "../metrics/errorType.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -108,7 +109,9 @@ export const make = (context: Context): Opening => {
     publish({ _tag: "Recreated", partition: partition.place })
   }
 
-  /** Said once, until it is over. */
+  const repeated = new LogEvent.Repeated()
+
+  /** Said once, until it is over; of many that wait for the same, by doubling. */
   const waits = (partition: Partition, error: KafkaError.KafkaError): Effect.Effect<void> =>
     Effect.suspend(() => {
       const isNew = partition.trouble === undefined
@@ -116,7 +119,8 @@ export const make = (context: Context): Opening => {
       if (!isNew) return Effect.void
       publish({ _tag: "Waiting", group: settings.group, partition: partition.place, error })
       const group = settings.group === undefined ? "" : ` of group ${settings.group}`
-      return LogEvent.log("waiting", `${partition.key}${group} waits: ${error.message}`, whereOf(partition))
+      const told = `${partition.key}${group} waits: ${error.message}`
+      return repeated.log(`waiting ${errorType(error)}`, "waiting", told, whereOf(partition))
     })
 
   /** What holds up all of them, said once. */
@@ -431,7 +435,7 @@ export const make = (context: Context): Opening => {
         partition.bound.until = Math.min(partition.bound.until, yield* resolve(partition, "latest"))
       publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
       const told = `${error.message}; going on from ${onOutOfRange}, which is ${offset}`
-      yield* LogEvent.log("dataLoss", told, whereOf(partition))
+      yield* repeated.log(`dataLoss ${partition.key}`, "dataLoss", told, whereOf(partition))
       return yield* goOn(partition, reader, offset, true)
     }
     // The fetching side has asked for so long.

@@ -50,10 +50,12 @@ export const budgetOf = (
 /** What is in flight, as text. Pure. */
 export const textOf = (unfinished: ReadonlyArray<Unfinished>): string =>
   unfinished
+    .slice(0, 20)
     .map(
       ({ count, lowest, partition, topic }) =>
         `${topic}-${partition}: ${count === 1 ? "1 record is" : `${count} records are`} delivered and not done, from offset ${lowest} on`
     )
+    .concat(unfinished.length > 20 ? `${unfinished.length - 20} more partitions` : [])
     .join("; ")
 
 // How long what was interrupted may clean up, while others wait for the partition, in milliseconds.

@@ -15,6 +15,7 @@ export const make = (
 ): ((event: ConsumerEvent) => void) => {
   let isWaiting = false
   let skipped = 0
+  const damaged = new LogEvent.Repeated()
   const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
   const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
     run(LogEvent.log(event, `${who} ${text}`, { group, member: member(), ...where }))
@@ -36,10 +37,14 @@ export const make = (
       case "Lost":
         return tell("lost", `has lost ${listed(event.partitions)}: what was not committed comes again elsewhere`)
       case "Damaged":
-        return tell(
-          "damaged",
-          `leaves out offsets ${event.from} to ${event.to - 1}: ${event.error.message}`,
-          event.partition
+        // There may be one for each batch.
+        return run(
+          damaged.log(
+            TopicPartition.key(event.partition),
+            "damaged",
+            `${who} leaves out offsets ${event.from} to ${event.to - 1}: ${event.error.message}`,
+            { group, member: member(), ...event.partition }
+          )
         )
       case "Skipped":
         // There may be one for each record.

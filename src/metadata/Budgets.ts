@@ -6,6 +6,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import type { Settings } from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
+import { errorType } from "../metrics/errorType.ts"
 
 /**
  * Whether the cluster may give another answer a moment later: leaderless partitions, missing topics and moving
@@ -33,6 +34,8 @@ export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
   const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
   /** What is asked for again and again, by whom ever, is told once. */
   const asking = new Map<string, LogEvent.Lasting>()
+  /** Of many that fail alike few are told. */
+  const alike = new LogEvent.Repeated()
   const told = <A>(self: Asked<A>, waitingFor: string, limit: number): Asked<A> =>
     Effect.tapError(self, (error) =>
       Effect.flatMap(Clock.Clock, (clock) => {
@@ -47,7 +50,7 @@ export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
         const { partition, topic } = error.reason
         const sofar = `for ${Math.floor((now - one.since) / 1000)} s so far, ${limit / 1000} s at most (metadataTimeout)`
         const text = `${waitingFor} is asked for again, ${sofar}: ${error.message}`
-        return LogEvent.log("metadataRetried", text, { topic, partition })
+        return alike.log(errorType(error), "metadataRetried", text, { topic, partition })
       })
     ).pipe(Effect.tap(() => Effect.sync(() => asking.delete(waitingFor))))
   return {
