@@ -230,8 +230,11 @@ interface LearntCluster {
   }>
 }
 
-/** How many partitions the topics of a response may be told to have that it leaves out, all together. */
-const missingPartitions = 10_000
+/**
+ * How many partitions the topics of a response may be told to have that it leaves out, all together: no broker leaves
+ * any out, and a member that is to read them takes up to 80 KiB for each.
+ */
+const missingPartitions = 1000
 /** How many brokers a cluster may be told to have: several times as many as any has. */
 const mostBrokers = 10_000
 

@@ -225,7 +225,7 @@ const rows: { readonly [name: string]: Row } = {
     )
   },
   partition: {
-    bound: "10 000 places that a response leaves out",
+    bound: "1000 places that a response leaves out",
     what: "partition 2^31-1 of a topic of one",
     answers: () => ({
       Metadata: (request, healthy) =>

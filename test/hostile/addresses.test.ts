@@ -140,10 +140,12 @@ describe("a partition that cannot be", () => {
       Effect.gen(function* () {
         const partitions = (partitionIndex: number) => [{ partitionIndex, leaderId: 1 }]
         for (const [count, index, isTaken] of [
-          [10, 1000, true],
-          [11, 1000, false],
-          [1, 10_000, true],
-          [2, 10_000, false]
+          [10, 100, true],
+          [11, 100, false],
+          [1, 1000, true],
+          // Sixty bytes that said so made a member take 0.7 GiB.
+          [1, 9092, false],
+          [2, 1000, false]
         ] as const) {
           const { layer } = yield* InProcess.make({
             answers: {
