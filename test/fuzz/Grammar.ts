@@ -107,16 +107,17 @@ const value = (ast: SchemaAST.AST, version: number, name: string, r: Chance, bud
     case "bool":
       return r.below(2) === 0
     case "string":
-      return spending(r.pick(texts), budget)
+      return spending(r.pick(texts), budget, (text, length) => text.slice(0, length))
     case "uuid":
       return r.pick([Wire.zeroUuid, "AAAAAAAAAAAAAAAAAAAAAQ", "_____________________w"])
     case "bytes":
       return spending(
         r.pick([new Uint8Array(0), Buffer.alloc(r.below(40), r.below(256)), Buffer.from("r=x,s=AAAA,i=4096")]),
-        budget
+        budget,
+        beginning
       )
     case "records":
-      return spending(records(r), budget)
+      return spending(records(r), budget, beginning)
     case "array": {
       const element = Field.elementOf(type)
       const count = Math.min(budget.left, r.pick([0, 1, 1, 1, 2, 3, r.below(50), r.below(4000) === 0 ? 20_000 : 1]))
@@ -140,11 +141,21 @@ const value = (ast: SchemaAST.AST, version: number, name: string, r: Chance, bud
   }
 }
 
-/** The same, taken off the budget. */
-const spending = <A extends { readonly length: number }>(value: A, budget: { left: number }): A => {
-  budget.left = Math.max(0, budget.left - (value.length >> 4))
-  return value
+/**
+ * The same, taken off the budget: no more than is left of it. An element that took what there was not would seem to be of
+ * no size, and be told twenty thousand times.
+ */
+const spending = <A extends { readonly length: number }>(
+  value: A,
+  budget: { left: number },
+  cut: (value: A, length: number) => A
+): A => {
+  const within = value.length >> 4 > budget.left ? cut(value, budget.left << 4) : value
+  budget.left -= within.length >> 4
+  return within
 }
+
+const beginning = (bytes: Uint8Array, length: number): Uint8Array => bytes.subarray(0, length)
 
 const struct = (ast: SchemaAST.AST, version: number, r: Chance, budget: { left: number }): Record<string, unknown> => {
   const out: Record<string, unknown> = {}

@@ -48,10 +48,12 @@ const reports = await Promise.all(Array.from({ length: workers }, (_, i) => run(
 const sum = (how: string) => reports.reduce((total, { ends }) => total + ends[how], 0)
 const max = (f: (report: any) => number) => Math.max(...reports.map(f))
 const slowest = reports.toSorted((a, b) => b.worst.millis - a.worst.millis)[0]
+const most = reports.toSorted((a, b) => b.rssMiB - a.rssMiB)[0]
 const total = reports.reduce((count, report) => count + report.answers, 0)
 console.log(`${total} hostile answers in ${max((r) => r.seconds)} s by ${workers} processes, seed ${seed}`)
 console.log(`ends: ${["value", "typed", "defect", "hang", "uncaught"].map((how) => `${sum(how)} ${how}`).join(", ")}`)
 console.log(`most memory of a process: ${max((r) => r.rssMiB)} MiB (at its start ${max((r) => r.rssAtStartMiB)})`)
+console.log(`which came after answers of so many bytes: ${most.rssAfter}`)
 console.log(
   `longest delay of the event loop: ${max((r) => r.loopDelayMillis.max)} ms, of 99.9 % at most ${max((r) => r.loopDelayMillis.p999)} ms`
 )

@@ -183,8 +183,13 @@ const program = Effect.gen(function* () {
   delay.enable()
   const base = process.memoryUsage.rss()
   let rss = base
+  /** What went out last when it was at its most. */
+  let atMost = ""
   const watch = setInterval(() => {
-    rss = Math.max(rss, process.memoryUsage.rss())
+    const now = process.memoryUsage.rss()
+    if (now <= rss) return
+    rss = now
+    atMost = hostile.last.map(({ api, bytes, version }) => `${api} v${version} of ${bytes.length}`).join(", ")
   }, 20)
   const from = performance.now()
   const lanes: Array<Effect.Effect<void, unknown, never>> = []
@@ -214,6 +219,7 @@ const program = Effect.gen(function* () {
     tags,
     seconds: Math.round((performance.now() - from) / 100) / 10,
     rssMiB: Math.round(rss / 1048576),
+    rssAfter: atMost,
     rssAtStartMiB: Math.round(base / 1048576),
     loopDelayMillis: { max: Math.round(delay.max / 1e6), p999: Math.round(delay.percentile(99.9) / 1e6) },
     worst: { what: worst.what, millis: Math.round(worst.millis) },
