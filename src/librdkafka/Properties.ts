@@ -102,6 +102,12 @@ const unbounded = { "queue.buffering.max.messages": 0, "queue.buffering.max.kbyt
 /** The properties of a producer. */
 export const ofProducer = (settings: ProduceSettings, mistakes: Array<string>): Properties => {
   if (settings.retry !== undefined) mistakes.push("retry: librdkafka has a curve of its own, retry.backoff.ms")
+  // The default is kept as a bound; another number was asked for, and would have no effect.
+  if (![1, 5].includes(settings.maxInFlight)) {
+    mistakes.push(
+      `maxInFlight: over librdkafka one request is under way, not ${settings.maxInFlight}: leave it out, or 1`
+    )
+  }
   return {
     "request.required.acks": settings.acks === "all" ? -1 : settings.acks,
     "enable.idempotence": settings.idempotent,

@@ -46,7 +46,10 @@ export interface Options {
    * librdkafka: message.max.bytes.
    */
   readonly maxMessageBytes?: number | undefined
-  /** Requests under way to one broker. Default 5, which is the most with idempotence. Java: max.in.flight.requests.per.connection. */
+  /**
+   * Requests under way to one broker; over librdkafka one, and a number other than 1 or the default fails with
+   * `Misconfigured`. Default 5, which is the most with idempotence. Java: max.in.flight.requests.per.connection.
+   */
   readonly maxInFlight?: number | undefined
   /** How long the broker may take to answer one attempt, from when it was written out. Default 30 s. Java: request.timeout.ms; PyKafka: socket_timeout_ms. */
   readonly requestTimeout?: Duration.Input | undefined

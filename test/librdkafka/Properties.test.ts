@@ -69,6 +69,16 @@ describe("librdkafka's properties", () => {
     assert.strictEqual(Properties.ofProducer({ ...produce, idempotent: false }, [])[name], 1)
   })
 
+  it("refuse a maxInFlight that would have no effect", () => {
+    const mistakesOf = (maxInFlight: number) => {
+      const mistakes: Array<string> = []
+      Properties.ofProducer({ ...produce, maxInFlight }, mistakes)
+      return mistakes
+    }
+    assert.deepStrictEqual([1, 5].flatMap(mistakesOf), [])
+    for (const asked of [2, 4, 100]) assert.match(mistakesOf(asked).join(), /^maxInFlight: .*not \d+/)
+  })
+
   it("are a client's or a topic's", () => {
     const [client, topic] = Properties.plain(Properties.ofProducer(produce, []))
     assert.strictEqual(topic["request.required.acks"], -1)
