@@ -165,6 +165,24 @@ describe("order and loss", () => {
     }
   )
 
+  it.effect("acks 0: what the broker closes at was written out, and is not sent again with its neighbours", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 1 })
+      const closes = yield* broker.inject(Fault.on("Produce", { topic: text, partition: 0 }).loseRequest)
+      yield* producer.send(text, { value: "lost", partition: 0 })
+      yield* TestClock.adjust("1 second")
+      const acks = yield* Effect.forEach([0, 1], (partition) => producer.offer(text, { value: "both", partition }))
+      yield* Effect.all(acks, { concurrency: "unbounded" })
+      yield* TestClock.adjust("1 second")
+      yield* producer.send(text, { value: "after", partition: 1 })
+      yield* settled
+      assert.strictEqual(yield* closes.hits, 2)
+      assert.deepStrictEqual(yield* logOf(1), ["warm", "after"])
+    }).pipe(Effect.provide(withProducer({ acks: 0 }, { topics: [{ name: text, partitions: 2 }] })))
+  )
+
   it.effect("closing drains what lingers, without a flush", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -81,9 +81,10 @@ export const connect = (
       return Effect.succeed<NetworkConnection>({
         write: (chunks, written) => {
           if (!open || closing) return
+          // A system has taken it before the broker reads it, and closes at it.
+          if (written !== undefined) cluster.env.soon(() => (open ? written() : undefined))
           for (const chunk of chunks) toBroker.push(chunk)
           wakeBroker()
-          if (written !== undefined) cluster.env.soon(() => (open && !closing ? written() : undefined))
         },
         close: () => {
           if (!open) return
