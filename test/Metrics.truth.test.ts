@@ -1,6 +1,6 @@
 /** Metrics that told something else than was so, by the name of what they left out. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Latch, Layer, Metric, Result, Schema, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Latch, Layer, Metric, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Metrics, Offset, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
@@ -222,6 +222,24 @@ describe("metrics", () => {
       begin("few", 3, 2)
       assert.deepStrictEqual(yield* told, [2, 4, 5])
       fourth()
+    }).pipe(alone)
+  )
+
+  it.effect("are read of all clients of a name, whatever attributes are around them (only the first's were)", () =>
+    Effect.gen(function* () {
+      const context = yield* Effect.context<never>()
+      const around = (team: string) => Context.add(context, Metric.CurrentMetricAttributes, { team })
+      for (const [i, team] of ["a", "b", "b"].entries()) {
+        const meter = Meter.make(around(team), "app")
+        meter.series(Definitions.sentMessages).update(10 ** i)
+        meter.series(Definitions.batchSize).update(10 ** i)
+        meter.series(Definitions.batchSplits)
+      }
+      const read = Meter.read(context, "app").map(({ count, definition, value }) => [definition.name, value, count])
+      assert.deepStrictEqual(read, [
+        [Metrics.names.sentMessages, 111, 111],
+        [Metrics.names.batchSize, 111, 3]
+      ])
     }).pipe(alone)
   )
 })

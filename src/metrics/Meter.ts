@@ -44,9 +44,8 @@ interface Updated {
   readonly definition: Definition
   readonly base: Attributes
   readonly more: Attributes
-  readonly state: () => Metric.CounterState<number> | Metric.HistogramState
-  /** It is in the registry. */
-  isUsed: boolean
+  /** What is in the registry: of clients of one name one by each attributes that the application gives all metrics. */
+  readonly states: Map<string, () => Metric.CounterState<number> | Metric.HistogramState>
   /** The largest since it was last asked for; -Infinity: none. */
   peak: number
 }
@@ -91,10 +90,13 @@ class RegistryMeter implements Meter {
   readonly #context: Context.Context<never>
   readonly #base: Attributes
   readonly #known: Known
+  /** What the application gives all metrics. */
+  readonly #theirs: string
 
   constructor(context: Context.Context<never>, base: Attributes) {
     this.#context = context
     this.#base = base
+    this.#theirs = JSON.stringify(Context.get(context, Metric.CurrentMetricAttributes))
     const registry = Context.get(context, Metric.MetricRegistry)
     let known = registries.get(registry)
     if (known === undefined)
@@ -124,14 +126,15 @@ class RegistryMeter implements Meter {
       definition,
       base: this.#base,
       more: mine,
-      state: () => metric.valueUnsafe(context),
-      isUsed: false,
+      states: new Map(),
       peak: -Infinity
     }))
+    let isKnown = false
     return {
       update: (value) => {
         metric.updateUnsafe(value, context)
-        updated.isUsed = true
+        if (!isKnown) updated.states.set(this.#theirs, () => metric.valueUnsafe(context))
+        isKnown = true
         if (value > updated.peak) updated.peak = value
       }
     }
@@ -144,7 +147,7 @@ class RegistryMeter implements Meter {
   ): () => void {
     const { gauges, gaugesOf, waiting } = this.#known
     const { description, name } = definition
-    const key = JSON.stringify([name, this.#base, more, Context.get(this.#context, Metric.CurrentMetricAttributes)])
+    const key = JSON.stringify([name, this.#base, more, this.#theirs])
     const others = kept(waiting, name, () => new Map<number, Set<Gauge>>())
     const made = (): Gauge => {
       const sources = new Set<() => number>()
@@ -220,13 +223,13 @@ export const read = (context: Context.Context<never>, clientId: string): Readonl
   for (const all of known.series.values())
     for (const one of all.values()) {
       // To look at what was never counted would put it into the registry.
-      if (!one.isUsed || one.base[clientIdName] !== clientId) continue
-      const state = one.state()
+      if (one.states.size === 0 || one.base[clientIdName] !== clientId) continue
+      const states = Array.from(one.states.values(), (state) => state())
       readings.push({
         definition: one.definition,
         attributes: one.more,
-        value: "sum" in state ? state.sum : state.count,
-        count: state.count,
+        value: states.reduce((sum, state) => sum + ("sum" in state ? state.sum : state.count), 0),
+        count: states.reduce((count, state) => count + state.count, 0),
         peak: one.peak,
         take: () => {
           const { peak } = one
