@@ -79,16 +79,24 @@ export interface Taking {
  * What is taken of a cluster of this id alone: another's coordinator may take the offsets, and would wait for ever for the
  * end of a transaction that it knows nothing of.
  */
-export const ofCluster = (taken: Taking, clusterId: () => string | null): Taking => ({
-  ...taken,
-  take: (maxRecords, maxMillis) =>
-    Effect.tap(taken.take(maxRecords, maxMillis), (batch) => {
-      const [ours, theirs] = [clusterId(), taken.clusterId()]
-      if (batch === undefined || ours === null || theirs === null || ours === theirs) return Effect.void
-      const message = `a transaction is of one cluster (${ours}): the offsets of a consumer of another (${theirs}) cannot be part of it`
-      return Effect.andThen(batch.back, misuse(message))
-    })
-})
+export const ofCluster = (taken: Taking, clusterId: () => string | null): Taking => {
+  const isOurs = Effect.suspend(() => {
+    const [ours, theirs] = [clusterId(), taken.clusterId()]
+    if (ours === null || theirs === null || ours === theirs) return Effect.void
+    return misuse(
+      `a transaction is of one cluster (${ours}): the offsets of a consumer of another (${theirs}) cannot be part of it`
+    )
+  })
+  return {
+    ...taken,
+    // Also what is in doubt: that id is another's there.
+    begin: Effect.andThen(isOurs, taken.begin),
+    take: (maxRecords, maxMillis) =>
+      Effect.tap(taken.take(maxRecords, maxMillis), (batch) =>
+        batch === undefined ? Effect.void : Effect.tapError(isOurs, () => batch.back)
+      )
+  }
+}
 
 /** Of the time to give a partition back, what its transaction may take: the rest is for its abort. */
 const share = 0.8

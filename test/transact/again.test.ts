@@ -1,13 +1,14 @@
 /** A consumer that is processed again: after an end in doubt, under another layer, and by one at a time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Transaction } from "samsa"
-import { EmbeddedKafka, Fault } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { interruptedAt } from "../Interrupted.ts"
 import {
   advanceUntil,
   allCommitted,
   bill,
+  bills,
   fill,
   layerOf,
   opened,
@@ -67,6 +68,35 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
         yield* allCommitted(5)
         assert.deepStrictEqual(yield* read(), values(10))
       }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("stays in doubt under the same id of another cluster (it was forgotten, and any id went on)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* advanceUntil(fill(0, 10))
+      const consumer = yield* advanceUntil(subscribed())
+      const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const first = yield* Effect.forkChild(Transaction.process(consumer, bill, { maxRecords: 4 }))
+      yield* advanceUntil(handle.await)
+      yield* advanceUntil(Fiber.interrupt(first))
+      yield* handle.remove
+      const elsewhere = yield* advanceUntil(
+        Layer.build(
+          Layer.fresh(Transaction.layer({ transactionalId: "t" })).pipe(
+            Layer.provide(Layer.fresh(KafkaTest.layer({ transactionVersion: version, topics: [bills] })))
+          )
+        )
+      )
+      const copying = Transaction.process(consumer, bill).pipe(Effect.provide(elsewhere))
+      const others = yield* Effect.forkChild(copying, { startImmediately: true })
+      assert.strictEqual(reasonOf(others.pollUnsafe() ?? Exit.void), "Misuse")
+      const { transactions } = yield* opened({ transactionalId: "other" })
+      const other = yield* advanceUntil(Effect.exit(transactions.process(consumer, bill)))
+      assert.include(JSON.stringify(other), "in doubt")
+      yield* Effect.forkScoped(Transaction.process(consumer, bill))
+      yield* allCommitted(5)
+      assert.deepStrictEqual(yield* read(), values(10))
+    }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
   it.effect("is processed by one at a time: who comes beside him is refused (the first one stood still)", () =>
