@@ -122,7 +122,13 @@ export const join = Effect.fnUntraced(function* (
       const names = yield* topics
       const ids = layout.registration(names)
       watchNoneBut(new Set([...names.map((topic) => `topic ${topic}`), ...[...ids.keys()].map((id) => `id ${id}`)]))
-      for (const topic of names) watchOnce(`topic ${topic}`, () => watches.topic(topic))
+      for (const topic of names) {
+        const key = `topic ${topic}`
+        if (watched.has(key)) continue
+        // Told late by its watch, it would end what is given by then, and have it read again.
+        yield* watches.made(topic)
+        watchOnce(key, () => watches.topic(topic))
+      }
       const members = yield* using.members(names)
       seen = new Set(members.keys())
       watches.looked()

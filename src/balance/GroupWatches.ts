@@ -43,6 +43,8 @@ export interface GroupWatches {
   /** Of the member's own node. */
   readonly id: (id: string) => Watch
   readonly topic: (topic: string) => Watch
+  /** Whether it was made again while it was not watched; told as `replaced`. */
+  readonly made: (topic: string) => Effect.Effect<void, KafkaError.KafkaError>
   readonly claims: (topic: string) => Watch
   /** What the cluster's metadata tells. */
   readonly changes: Watch
@@ -83,24 +85,28 @@ export const make = (context: Context): GroupWatches => {
    * When each topic was made, as it was seen in this session: another one begins from what it finds. One that is not
    * read for a while may be another when it is read again.
    */
-  const made = new Map<string, { readonly session: string; readonly at: string }>()
+  const seenMade = new Map<string, { readonly session: string; readonly at: string }>()
+  const compared = (topic: string, node: Node | undefined): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const session = context.current()
+      if (node === undefined || session === undefined) return Effect.void
+      const before = seenMade.get(topic)
+      const at = node.stat.created
+      seenMade.set(topic, { session, at })
+      return before?.session === session && before.at !== at ? context.replaced(topic) : Effect.void
+    })
+  const nodeOf = (topic: string) => `/brokers/topics/${topic}`
+  const made: GroupWatches["made"] = (topic) =>
+    seenMade.has(topic) ? Effect.flatMap(zooKeeper.read(nodeOf(topic)), (node) => compared(topic, node)) : Effect.void
   /** Brokers write a topic's partitions here, in a node that is made with it; what their metadata tells follows. */
   const topic = (topic: string) => {
     let isFirst = true
-    const compared = (node: Node | undefined): Effect.Effect<void> => {
-      const session = context.current()
-      if (node === undefined || session === undefined) return Effect.void
-      const before = made.get(topic)
-      const at = node.stat.created
-      made.set(topic, { session, at })
-      return before?.session === session && before.at !== at ? context.replaced(topic) : Effect.void
-    }
-    const path = `/brokers/topics/${topic}`
+    const path = nodeOf(topic)
     return zooKeeper.watch(path).pipe(
       Stream.tap((node) => {
         let told = node
         return Effect.gen(function* () {
-          yield* compared(node)
+          yield* compared(topic, node)
           const wanted = countOf(told)
           const known = cluster.known(topic)?.partitions.length ?? 0
           // The metadata that was asked for beside tells the same, unless it is older than the node.
@@ -185,7 +191,7 @@ export const make = (context: Context): GroupWatches => {
       if (change._tag === "Topic") compare(change.topic)
     })
   )
-  return { session, lost, members, looked, id, topic, claims, changes, compare }
+  return { session, lost, members, looked, id, topic, made, claims, changes, compare }
 }
 
 const unreachable = (address: string, cause: string) =>

@@ -1,6 +1,6 @@
 /** A member that subscribes to other topics, whatever it is at: what it reads and claims by then. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Latch, Stream } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import { Cluster } from "../../src/Cluster.ts"
 import * as Layout from "../../src/balance/Layout.ts"
@@ -62,6 +62,37 @@ describe("a member that subscribes to other topics", () => {
       yield* pass(1000)
       assert.deepStrictEqual(one.replaced, [])
       yield* one.resubscribe(["t", "extra"])
+      yield* pass(1000)
+      assert.deepStrictEqual(one.replaced, ["t"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("knows of a topic made again before it takes it, however late its watch tells (zk-35)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const make = zooKeeper.create("/brokers/topics/t", Buffer.from('{"partitions":{"0":[1],"1":[1]}}'))
+      yield* make
+      const tells = Latch.makeUnsafe(true)
+      const late: Harness.Sessions = {
+        connect: () =>
+          Effect.map(memory.connect(), (zooKeeper) => ({
+            ...zooKeeper,
+            watch: (path) => Stream.tap(zooKeeper.watch(path), () => tells.await)
+          }))
+      }
+      const one = yield* reader(late, ["t", "extra"])
+      yield* pass(1000)
+      yield* one.resubscribe(["extra"])
+      yield* pass(1000)
+      yield* zooKeeper.remove("/brokers/topics/t")
+      yield* make
+      tells.closeUnsafe()
+      yield* one.resubscribe(["t", "extra"])
+      yield* pass(1000)
+      assert.deepStrictEqual(placesOf(one), [...extra, ...t])
+      assert.deepStrictEqual(one.replaced, ["t"])
+      tells.openUnsafe()
       yield* pass(1000)
       assert.deepStrictEqual(one.replaced, ["t"])
     }).pipe(Effect.scoped, Effect.provide(layer))
