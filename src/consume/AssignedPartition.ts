@@ -371,7 +371,7 @@ export class Partition {
   private leaveBehind(from: number): void {
     if (this.inFlight === 0) return
     const offsets = this.tracker!.unfinishedFrom(from)
-    this.leftBehind += offsets.length
+    for (const [first, end] of offsets) this.leftBehind += end - first
     if (offsets.length > 0) this.host.leftBehind(this, offsets)
   }
 

@@ -251,6 +251,7 @@ export const make = Effect.fnUntraced(function* (
     withdraw: (partition) => reading.withdraw(partition),
     forget: (partition) => {
       counted.forgotten(partition)
+      reading.forget(partition)
       if (partitions.get(partition.key) === partition) partitions.delete(partition.key)
     },
     everMarked: () => state.everMarked

@@ -6,6 +6,7 @@ import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
 import type { AtWork } from "./AtWork.ts"
+import type { OffsetRange } from "./OffsetRanges.ts"
 
 /** What a partition `P` tells the consumer that it is part of. */
 export interface Host<P> {
@@ -22,7 +23,7 @@ export interface Host<P> {
   /** An array waits to be taken. */
   readonly ready: (partition: P) => void
   /** What was in flight, of these offsets, is void, while somebody may be at work with it. */
-  readonly leftBehind: (partition: P, offsets: ReadonlyArray<number>) => void
+  readonly leftBehind: (partition: P, offsets: ReadonlyArray<OffsetRange>) => void
   /** A record that is void was marked. */
   readonly late: (partition: P, offset: number) => void
   /** Records go to the application. */

@@ -6,6 +6,7 @@
  * never marked holds the watermark for ever. Work is integers only; a segment of consecutive offsets that is marked
  * in order costs no memory beyond itself, however long it is.
  */
+import { append, type OffsetRange } from "./OffsetRanges.ts"
 
 interface Segment {
   /** Offset of its first record. */
@@ -80,14 +81,19 @@ export class OffsetTracker {
   }
 
   /** The offsets from one on that are delivered and not done. */
-  unfinishedFrom(offset: number): Array<number> {
-    const found: Array<number> = []
+  unfinishedFrom(offset: number): ReadonlyArray<OffsetRange> {
+    const found: Array<OffsetRange> = []
     for (let i = this.head; i < this.segments.length; i++) {
       const segment = this.segments[i]!
-      if (segment.left === 0) continue
-      for (let j = segment.prefix; j < segment.count; j++) {
+      const { count, first, marked, offsets, prefix } = segment
+      if (segment.left === 0 || lastOf(segment) < offset) continue
+      if (offsets === undefined && marked === undefined) {
+        append(found, Math.max(offset, first + prefix), first + count)
+        continue
+      }
+      for (let j = prefix; j < count; j++) {
         const at = offsetAt(segment, j)
-        if (at >= offset && segment.marked?.[j] !== 1) found.push(at)
+        if (at >= offset && marked?.[j] !== 1) append(found, at, at + 1)
       }
     }
     return found

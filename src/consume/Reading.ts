@@ -7,6 +7,7 @@ import { Signal } from "../Signal.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import type { AtWork } from "./AtWork.ts"
 import { Mailbox } from "./Mailbox.ts"
+import { OffsetRanges, type OffsetRange } from "./OffsetRanges.ts"
 
 /** `transactions`: a batch at a time over all partitions, whose offsets are committed in transactions. */
 export type Mode = "stream" | "partitions" | "run" | "transactions"
@@ -25,7 +26,7 @@ export class Reading {
    * What was delivered of these is void, of these offsets, and whoever reads the stream may be at work with it: until it
    * comes for more; where it reads ahead, until that is marked.
    */
-  private readonly voided = new Map<Partition, Set<number>>()
+  private readonly voided = new Map<Partition, OffsetRanges>()
   /** Whoever reads the stream comes for more while records are at work: an operator behind it takes several at once. */
   private readsAhead = false
   /** Whose array was taken last, of the stream. */
@@ -76,16 +77,22 @@ export class Reading {
   }
 
   /** What is in flight of it is void now, by a seek or since the log was cut. */
-  leftBehind(partition: Partition, offsets: ReadonlyArray<number>): void {
+  leftBehind(partition: Partition, offsets: ReadonlyArray<OffsetRange>): void {
     if (!this.streamIsRead || (this.merged.isAwaited && !this.readsAhead)) return
-    const before = this.voided.get(partition)
-    this.voided.set(partition, new Set(before === undefined ? offsets : [...before, ...offsets]))
+    let ranges = this.voided.get(partition)
+    if (ranges === undefined) this.voided.set(partition, (ranges = new OffsetRanges()))
+    ranges.add(offsets)
+  }
+
+  /** It is ours no more. */
+  forget(partition: Partition): void {
+    this.voided.delete(partition)
   }
 
   /** A record that is void is at work no more. */
   late(partition: Partition, offset: number): void {
     if (this.merged.isAwaited) this.readsAhead = true
-    this.voided.get(partition)?.delete(offset)
+    this.voided.get(partition)?.remove(offset, offset + 1)
   }
 
   /** A record was marked: who does so while he waits for the next has others handle them. */
@@ -101,10 +108,11 @@ export class Reading {
   /** Whoever reads all partitions as one stream comes for more. */
   readonly pulled = (): void => {
     if (this.last !== undefined && this.last.inFlight > 0) this.readsAhead = true
-    if (this.voided.size === 0 || this.readsAhead) return
-    const partitions = [...this.voided.keys()]
-    this.voided.clear()
-    for (const partition of partitions) partition.checkDrained()
+    for (const partition of this.voided.keys())
+      if (!this.readsAhead || partition.everDoneByHand) {
+        this.voided.delete(partition)
+        partition.checkDrained()
+      }
   }
 
   /** Whether what is void of a partition is at work. Who commits by hand marks nothing: his commit speaks for all. */
@@ -113,9 +121,8 @@ export class Reading {
     if (offsets === undefined || !this.readsAhead) return offsets !== undefined
     // What came again, and is done, is so whoever was at work with it before.
     const { movedTo, tracker } = partition
-    const isOver = (offset: number) => offset >= movedTo && offset < (tracker?.watermark ?? 0)
-    for (const offset of offsets) if (isOver(offset)) offsets.delete(offset)
-    return offsets.size > 0 && !partition.everDoneByHand
+    if (tracker !== undefined) offsets.remove(movedTo, tracker.watermark)
+    return !offsets.isEmpty && !partition.everDoneByHand
   }
 
   /**
