@@ -113,6 +113,34 @@ describe("the oracle, over histories that were put together,", () => {
     breaks("I5", [...before, committed(2)], trimmed)
   })
 
+  it("asks for no record that was compacted away, once nobody has it at work (I5)", () => {
+    const compacted = log("a c", { compacted: true })
+    const told: Event = {
+      _tag: "Delivered",
+      member: "m",
+      offsets: [0, 1],
+      ordered: true,
+      contents: ["k:a", "k:b"],
+      ...share
+    }
+    const before = [assigned(), told, ...done([0]), committed(1)]
+    const rest = [revoked(), assigned("n"), delivered([2], "n"), ...done([2], "n"), committed(3)]
+    // given back unfinished, and compacted (a script of the simulation, 80038)
+    holds([...before, member("RevokeTimedOut", "m"), ...rest], compacted)
+    // who has it at work still has it to do
+    breaks("I5", [...before, committed(2)], compacted)
+    // none has its key, or the log has it still
+    const other: Event = { ...told, contents: ["k:a", "other:b"] }
+    breaks("I5", [assigned(), other, ...done([0]), committed(1), member("RevokeTimedOut", "m"), ...rest], compacted)
+    const whole = log("abc", { compacted: true })
+    const passed = [...before, member("RevokeTimedOut", "m"), revoked(), assigned("n"), committed(3)]
+    breaks("I5", passed, whole)
+    // nor is it excused where nothing is compacted
+    const untold = [assigned(), delivered([0, 1]), ...done([0]), committed(1), member("RevokeTimedOut", "m"), ...rest]
+    holds(untold, compacted)
+    breaks("I5", untold, log("a c"))
+  })
+
   it("finds records that are given out of order, or are not those of the log (I4)", () => {
     breaks("I4", [assigned(), delivered([1]), delivered([0])])
     breaks("I4", [assigned(), { ...(delivered([0]) as Extract<Event, { _tag: "Delivered" }>), contents: ["k:x"] }])

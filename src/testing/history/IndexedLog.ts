@@ -29,10 +29,14 @@ export class IndexedLog {
     return this.offsets.slice(low, end)
   }
 
-  /** Whether a record of this content may have gone from this offset: trimmed, or compacted away by a later one. */
-  mayLack(offset: number, content: string): boolean {
+  /**
+   * Whether a record of this content may have gone from this offset: trimmed, or compacted away by a later one; by any
+   * where the content is not known.
+   */
+  mayLack(offset: number, content: string | undefined): boolean {
     if (offset < this.start) return true
     if (this.log.compacted !== true) return false
+    if (content === undefined) return this.offsets.length > 0 && this.offsets.at(-1)! > offset
     const key = keyOf(content)
     return this.log.records.some((later) => later.offset > offset && keyOf(later.content) === key)
   }

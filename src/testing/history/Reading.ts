@@ -33,6 +33,8 @@ class Book {
   /** Windows that another member was given before they had ended. */
   readonly overlaps: Array<{ readonly window: Window; readonly by: string }> = []
   private readonly delivered = new Set<number>()
+  /** What was delivered, where it was told. */
+  private readonly contents = new Map<number, string>()
   private readonly done = new Set<number>()
   private readonly byHand = new Set<number>()
   /** How many handlers each member has at work. */
@@ -138,6 +140,7 @@ class Book {
       else if (content !== undefined && this.log !== undefined && there !== content)
         if (there !== undefined || !(this.log.log.compacted === true || offset < this.log.start))
           this.violates("I4", [offset], `${member} was given a record at ${offset} that the log does not have there`)
+      if (content !== undefined) this.contents.set(offset, content)
       window.delivered.push(offset)
       this.delivered.add(offset)
     })
@@ -211,7 +214,8 @@ class Book {
   private isGone(offset: number): boolean {
     return (
       this.log !== undefined &&
-      offset < this.log.start &&
+      !this.log.contents.has(offset) &&
+      this.log.mayLack(offset, this.contents.get(offset)) &&
       !this.windows.some((window) => window.end === undefined && window.delivered.includes(offset))
     )
   }
