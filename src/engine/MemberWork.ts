@@ -31,12 +31,14 @@ export const broken = (what: string, cause: unknown, group: string): KafkaError.
 /** How a member hears that it is to end: the verbs of `Member`, as events of its machine. */
 export const ends = (
   machine: {
-    readonly post: (event: { readonly _tag: "Closing" } | { readonly _tag: "Close" }) => void
+    readonly post: (event: { readonly _tag: "Close" }) => void
+    readonly advance: (event: { readonly _tag: "Closing" }) => void
     readonly ended: Effect.Effect<void>
   },
   leaveTimeout: number
 ): Pick<Member, "closing" | "leave"> => ({
-  closing: Effect.sync(() => machine.post({ _tag: "Closing" })),
+  // At once: a process that has slept through its session has lost what it would give back.
+  closing: Effect.sync(() => machine.advance({ _tag: "Closing" })),
   leave: Effect.sync(() => machine.post({ _tag: "Close" })).pipe(
     Effect.andThen(machine.ended),
     Effect.timeoutOption(leaveTimeout),

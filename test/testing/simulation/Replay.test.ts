@@ -180,6 +180,25 @@ member m1 client=c2 group=g1 topics=[t0] enter=subscribe from=earliest protocol=
     })
   )
 
+  it.live("has a member that closes as its process wakes lose what it slept through (revoked-after-sleep)", () =>
+    Effect.gen(function* () {
+      const script = yield* Simulation.parse(`simulation seed=80137
+cluster brokers=3
+topic t0 partitions=1 replicas=1
+client c3
+client c4
+member m1 client=c3 group=g1 topics=[t0] from=earliest enter=subscribe way=run
+member m2 client=c4 group=g1 topics=[t0] from=earliest enter=subscribe way=run
+    16.412  join member=m2
+   147.088  freeze client=c4 for=154540ms timersFirst=true
+   228.910  interrupt member=m2 for=0s
+   248.017  join member=m1`)
+      const { history, problems } = yield* Simulation.run(script)
+      assert.deepStrictEqual(problems, [])
+      assert.isTrue(history.some(({ _tag }) => _tag === "Lost"))
+    })
+  )
+
   it.live("does not take the time that it is about: an hour in which little happens takes moments", () =>
     Effect.gen(function* () {
       const script = yield* Simulation.parse(`simulation seed=1
