@@ -64,6 +64,7 @@ const notLeader = 6
 const tooLarge = 10
 const outOfOrder = 45
 const duplicate = 46
+const invalidProducerEpoch = 47
 const invalidRecord = 87
 const corruptMessage = 2
 const notEnoughReplicas = 19
@@ -426,6 +427,57 @@ describe("Accumulator", () => {
     )
     again.forEach((batch, i) => end(batch, appended(1 + 3 * i), 2))
     assert.strictEqual(told.length, 5)
+  })
+
+  it("a gap that the broker alone knows of is left behind: what it refuses goes under the next epoch, from its first sequence", () => {
+    const { accumulator, delivery, end, establish, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(1), delivery("a"), 0)
+    end(next(0)[0]!, refused(outOfOrder), 1)
+    const [again] = next(1)
+    assert.deepStrictEqual([again!.queue.producer, again!.sequence], [{ id: 7, epoch: 1 }, 0])
+    end(again!, appended(1), 2)
+    assert.deepStrictEqual(told, ["a 0+1 @1"])
+  })
+
+  it("does not send again what may be there where its epoch is refused: under another it would be there twice", () => {
+    const { accumulator, delivery, end, establish, failures, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(6), delivery("a"), 0)
+    accumulator.flush()
+    const [one, two] = next(0)
+    end(two!, refused(notEnoughReplicas), 1)
+    end(one!, lost, 1)
+    const again = next(1)
+    assert.strictEqual(again.length, 2)
+    end(again[0]!, refused(invalidProducerEpoch), 2)
+    end(again[1]!, refused(invalidProducerEpoch), 2)
+    // What was refused each time is not there: it goes on under the next epoch.
+    const [behind, ...others] = next(100)
+    assert.deepStrictEqual([behind!.queue.producer, behind!.sequence, others.length], [{ id: 7, epoch: 1 }, 0, 0])
+    end(behind!, appended(4), 101)
+    assert.deepStrictEqual(told, ["a 0+3 NotDelivered", "a 3+3 @4"])
+    assert.strictEqual(failures[0]?.reason._tag === "NotDelivered" && failures[0].reason.persistence, "possibly")
+  })
+
+  it("sends several at a time again once what was beside a lost one has ended, though the last of them was appended", () => {
+    const { accumulator, delivery, end, establish, next, told } = setUp()
+    establish()
+    accumulator.append("t", 0, records(6), delivery("a"), 0)
+    accumulator.flush()
+    const [one, two] = next(0)
+    end(one!, lost, 1)
+    end(two!, appended(4), 1)
+    end(next(1)[0]!, refused(duplicate), 2)
+    accumulator.append("t", 0, records(6), delivery("b"), 2)
+    accumulator.flush()
+    const sent = next(2)
+    assert.deepStrictEqual(
+      sent.map(({ sequence }) => sequence),
+      [7, 10]
+    )
+    for (const batch of sent) end(batch, appended(batch.sequence), 3)
+    assert.deepStrictEqual(told, ["a 3+3 @4", "a 0+3 @undefined", "b 0+3 @7", "b 3+3 @10"])
   })
 
   it("keeps a batch that may have been appended among the last five, which the broker knows again", () => {
