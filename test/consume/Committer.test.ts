@@ -7,7 +7,7 @@ import type { Partition } from "../../src/consume/AssignedPartition.ts"
 import * as Committer from "../../src/consume/Committer.ts"
 import { OffsetTracker } from "../../src/consume/OffsetTracker.ts"
 import { codes } from "../../src/ErrorCode.ts"
-import type { Commit, GroupOffsets } from "../../src/GroupOffsets.ts"
+import type * as Offsets from "../../src/GroupOffsets.ts"
 import { anonymous } from "../../src/Membership.ts"
 
 /** A partition of which so many records are delivered and done. */
@@ -42,9 +42,12 @@ interface Asked {
   readonly answer: Deferred.Deferred<ReadonlyArray<number>>
 }
 
-const setUp = (partitions: ReadonlyArray<Fake>) => {
+const setUp = (
+  partitions: ReadonlyArray<Fake>,
+  goesOn: (as: Offsets.Identity, code: number) => boolean = () => false
+) => {
   const asked: Array<Asked> = []
-  const commit = (_group: string, _as: unknown, commits: ReadonlyArray<Commit>) =>
+  const commit = (_group: string, _as: unknown, commits: ReadonlyArray<Offsets.Commit>) =>
     Effect.suspend(() => {
       const answer = Deferred.makeUnsafe<ReadonlyArray<number>>()
       asked.push({ offsets: commits.map(({ offset, partition }) => [partition, offset] as const), answer })
@@ -53,12 +56,12 @@ const setUp = (partitions: ReadonlyArray<Fake>) => {
   const all = partitions as unknown as ReadonlyArray<Partition>
   const committer = Committer.make(
     { group: "g", interval: Infinity, every: Infinity, timeout: 60_000, retry: Backoff.schedule },
-    { commit } as unknown as GroupOffsets["Service"],
+    { commit } as unknown as Offsets.GroupOffsets["Service"],
     () => true,
     () => true,
     () => anonymous,
     () => {},
-    () => false,
+    goesOn,
     () => all,
     () => true,
     () => false
@@ -116,6 +119,37 @@ describe("commits", () => {
       yield* answer(1, 0)
       yield* Fiber.join(flushing)
       assert.deepStrictEqual([lost.committed, kept.committed], [-1, 3])
+    })
+  )
+
+  it.effect("that a rebalance has overtaken are told again by the member that it has become", () =>
+    Effect.gen(function* () {
+      const kept = partition(0, 3)
+      const { answer, asked, flush } = setUp([kept], (_, code) => code === codes.ILLEGAL_GENERATION)
+      const flushing = yield* flush
+      yield* answer(0, codes.ILLEGAL_GENERATION)
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(asked[1]?.offsets, [[0, 3]])
+      yield* answer(1, 0)
+      yield* Fiber.join(flushing)
+      assert.strictEqual(kept.committed, 3)
+    })
+  )
+
+  it.effect("of a topic that is not there are tried three times, and hold up no other until commitTimeout", () =>
+    Effect.gen(function* () {
+      const [gone, kept] = [partition(0, 3), partition(1, 3)]
+      const { answer, asked, flush } = setUp([gone, kept])
+      const flushing = yield* flush
+      yield* answer(0, codes.UNKNOWN_TOPIC_OR_PARTITION, 0)
+      for (const call of [1, 2]) {
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(asked[call]?.offsets, [[0, 3]], "it may have been made a moment ago")
+        yield* answer(call, codes.UNKNOWN_TOPIC_OR_PARTITION)
+      }
+      assert.isDefined(flushing.pollUnsafe(), "others have their turn")
+      yield* Fiber.join(flushing)
+      assert.deepStrictEqual([asked.length, gone.committed, kept.committed], [3, -1, 3])
     })
   )
 })
