@@ -1,0 +1,36 @@
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Broker, SendOptions } from "../../src/Broker.ts"
+import type { Cluster } from "../../src/Cluster.ts"
+import * as ClassicRequests from "../../src/group/ClassicRequests.ts"
+
+// A broker reads nothing more of a connection while it holds a JoinGroup of it: the session would be over meanwhile.
+it.effect("heartbeats beside a join that is held go on another connection than that, others on the member's own", () =>
+  Effect.gen(function* () {
+    const channels: Array<SendOptions["channel"]> = []
+    const broker = {
+      version: () => Effect.succeed(9),
+      send: (_api: unknown, _request: unknown, options?: SendOptions) => {
+        channels.push(options?.channel)
+        return Effect.succeed({ errorCode: 0 })
+      }
+    } as unknown as Broker
+    const cluster = { coordinator: () => Effect.succeed(broker) } as unknown as Cluster["Service"]
+    const settings = {
+      sessionTimeout: 45_000,
+      sessionTimeoutChosen: false,
+      rebalanceTimeout: 300_000,
+      instanceId: null
+    }
+    const requests = ClassicRequests.make(cluster, () => 0, "g", settings)
+    const heartbeat = (beside: boolean) =>
+      requests.heartbeat({ _tag: "Heartbeat", memberId: "m", generation: 1, beside })
+    yield* requests.join("m", true, [])
+    yield* heartbeat(true)
+    yield* heartbeat(false)
+    const [join, beside, alone] = channels
+    assert.isDefined(join)
+    assert.notStrictEqual(beside, join)
+    assert.strictEqual(alone, join)
+  })
+)
