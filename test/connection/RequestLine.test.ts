@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import type { InFlightRequest } from "../../src/connection/InFlightRequest.ts"
 import { RequestLine, type Reauthentication } from "../../src/connection/RequestLine.ts"
 
@@ -38,5 +39,31 @@ describe("a client that is closed while requests wait in line", () => {
       const due: Reauthentication = { due: 0, expires: 0, prepare: Effect.never }
       assert.strictEqual(yield* forksAtClose((line) => line.prolong(due)), 1)
     })
+  )
+})
+
+describe("a broker that throttles", () => {
+  it.effect("is left alone for the longest of the times that it has asked for, and no longer", () =>
+    Effect.gen(function* () {
+      const run = Effect.runForkWith(yield* Effect.context<never>())
+      const scope = yield* Effect.scope
+      let written = 0
+      const line = new RequestLine({
+        address: "b:9092",
+        connectTimeout: 1000,
+        clock: yield* Clock.Clock,
+        fork: (effect) => void Fiber.runIn(run(effect), scope),
+        write: () => void written++,
+        isOpen: () => true,
+        onEnd: () => assert.fail("ended")
+      })
+      line.mute(1000)
+      line.mute(500)
+      line.add({ resume: () => {} } as unknown as InFlightRequest, 0)
+      yield* TestClock.adjust(999)
+      assert.strictEqual(written, 0)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(written, 1)
+    }).pipe(Effect.scoped)
   )
 })
