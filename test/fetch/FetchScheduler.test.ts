@@ -488,6 +488,21 @@ describe("the fetch scheduler", () => {
     }
   })
 
+  it("looks again at a partition without a leader while every lane is taken: the leader may be a broker that has none", () => {
+    const scheduler = new FetchScheduler<Part>(
+      { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },
+      delays
+    )
+    for (let lane = 0; lane < FetchScheduler.lanes; lane++) {
+      scheduler.add(Object.assign(new Part(1, "read"), { isNew: false, isBehind: false }))
+      assert.lengthOf(scheduler.look(0, 0, ({ at }) => at).requests, 1)
+    }
+    const homeless = new Part(2, "read")
+    scheduler.add(homeless)
+    assert.lengthOf(scheduler.look(0, 0, () => undefined).requests, 0)
+    assert.deepStrictEqual(scheduler.look(1, 0, ({ at }) => at).requests[0]?.slots, [homeless])
+  })
+
   it("tells of a request that should have been answered, again and again", () => {
     const scheduler = new FetchScheduler<Part>(
       { bufferBytes: 64 << 20, maxPartitionBytes: 1 << 20, maxBytes: 1 << 20, maxWait: 500 },

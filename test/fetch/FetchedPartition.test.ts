@@ -5,6 +5,8 @@ import { FetchBuffer } from "../../src/fetch/FetchBuffer.ts"
 import { FetchedPartition, type PartitionAnswer } from "../../src/fetch/FetchedPartition.ts"
 import { FetchScheduler } from "../../src/fetch/FetchScheduler.ts"
 import * as Crc32c from "../../src/protocol/records/Crc32c.ts"
+import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
+import type { Fetched } from "../../src/Transport.ts"
 import { batch, defaults } from "./Reading.ts"
 
 const make = (offset = 0, compression: Compression.Registry = Compression.builtIn) => {
@@ -161,5 +163,66 @@ describe("a partition being fetched", () => {
     partition.accept(answer({ divergingEpoch: { epoch: 0, endOffset: 1 } }), 12, 0)
     assert.isUndefined(partition.failure)
     assert.strictEqual(partition.next, 0)
+  })
+
+  it("believes a broker that names a leader only of a younger epoch than that of the leader which it reads", () => {
+    const { partition } = make()
+    partition.leader = { node: 1, epoch: 5 }
+    partition.asked = { node: 1 }
+    const named = (leaderEpoch: number) => {
+      partition.accept(answer({ errorCode: 6, currentLeader: { leaderId: 2, leaderEpoch } }), 12, 0)
+      return partition.hint
+    }
+    assert.isUndefined(named(4))
+    assert.isUndefined(named(5))
+    assert.deepStrictEqual(named(6), { node: 2, epoch: 6 })
+  })
+
+  it("is fetched on once what came before a part of a batch was pulled", () => {
+    const { partition } = make()
+    const before = batch(3)
+    partition.accept(answer({ highWatermark: 6, lastStableOffset: 6, records: before }), 12, 0)
+    const part = batch(3, 10, { baseOffset: 3 }).subarray(0, 70)
+    partition.accept(answer({ highWatermark: 6, lastStableOffset: 6, records: part }), 12, 0)
+    assert.strictEqual(partition.asleepUntil, Infinity)
+    assert.deepInclude(partition.take(0, Infinity), { nextOffset: 3 })
+    assert.strictEqual(partition.asleepUntil, 0)
+  })
+
+  it("is behind what holds no record that is given, once that was pulled: control records, and gaps", () => {
+    const { partition } = make()
+    const options = { producerId: 1, producerEpoch: 0, transactional: true }
+    const end = RecordBatch.encode([RecordBatch.endMarker("commit", 0, 0)], {
+      ...options,
+      control: true,
+      baseOffset: 2
+    })
+    const gap = batch(2, 10, { baseOffset: 3, offsetDeltas: [0, 7] })
+    const marker = RecordBatch.encode([RecordBatch.endMarker("commit", 0, 0)], {
+      ...options,
+      control: true,
+      baseOffset: 11
+    })
+    const records = Buffer.concat([batch(2, 10, { ...options, baseSequence: 0 }), end, gap, marker])
+    partition.accept(answer({ highWatermark: 12, lastStableOffset: 12, records }), 12, 0)
+    const taken = partition.take(0, Infinity) as Fetched
+    assert.deepStrictEqual(
+      taken.records.map(({ offset }) => offset),
+      [0, 1, 3, 10]
+    )
+    assert.deepStrictEqual([taken.nextOffset, partition.position, partition.next], [12, 12, 12])
+  })
+
+  it("gives nothing of what was fetched before a seek, and waits for no answer from before", () => {
+    const { buffer, partition } = make()
+    partition.accept(answer({ highWatermark: 6, lastStableOffset: 6, records: batch(3) }), 12, 0)
+    assert.deepInclude(partition.take(0, Infinity), { nextOffset: 3 })
+    const records = batch(3, 10, { baseOffset: 3 })
+    partition.accept(answer({ highWatermark: 6, lastStableOffset: 6, records }), 12, 0)
+    partition.asked = { node: 1 }
+    partition.seek(0, undefined, 0)
+    assert.isUndefined(partition.take(0, Infinity))
+    assert.deepStrictEqual([partition.next, partition.position, partition.held, buffer.dead], [0, 0, 0, 0])
+    assert.isUndefined(partition.asked)
   })
 })

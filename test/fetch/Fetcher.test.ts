@@ -1,6 +1,6 @@
 /** Fetching over the embedded broker: each fault that was found, under its name. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { Compression } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
@@ -346,5 +346,79 @@ describe("fetching", () => {
       yield* until("it is read", () => reading.offsets.length > 0, 5000)
       assert.deepStrictEqual(reading.offsets, [1, 2])
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
+  it.effect("whoever waits for records hears of a failure that no other attempt would cure", () =>
+    Effect.gen(function* () {
+      yield* append("t", 0, batch(1, 5000))
+      const reading = yield* one()
+      yield* until("it fails", () => reading.failure !== undefined, 5000)
+      assert.strictEqual(reading.failure!.reason._tag, "Corrupt")
+      assert.include(reading.failure!.message, "maxResponseBytes")
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"], client: { maxResponseBytes: 2000 } })))
+  )
+
+  it.effect("what a request brings of a partition that was closed takes no room from the others", () =>
+    Effect.gen(function* () {
+      const fetching = yield* consumer({ bufferBytes: 100_000, maxPartitionBytes: 100_000 })
+      const reading = yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+      const closed = yield* Scope.make()
+      yield* Effect.provideService(fetching.open({ topic: "t", partition: 1 }, 0), Scope.Scope, closed)
+      yield* pass(2000)
+      yield* Scope.close(closed, Exit.void)
+      // So that the room is divided anew before the answer comes.
+      reading.reader.resume()
+      yield* calm
+      // The request that was under way brings it.
+      yield* append("t", 1, batch(1, 300_000))
+      yield* pass(2000)
+      yield* append("t", 0, batch(1))
+      yield* until("the other is read", () => reading.offsets.length === 1, 5000)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: [{ name: "t", partitions: 2 }] })))
+  )
+
+  it.effect("what was closed has no part in the room of what is open", () =>
+    Effect.gen(function* () {
+      const sizes: Array<number> = []
+      yield* append("t", 0, ...range(0, 8).map(() => batch(10, 10_000)))
+      for (const times of [0, 20]) {
+        const fetching = yield* consumer({ bufferBytes: 4 << 20 })
+        const open = fetching.open({ topic: "t", partition: 0 }, 0)
+        for (let i = 0; i < times; i++) yield* Effect.scoped(open)
+        const reader = yield* open
+        yield* pass(2000)
+        const { records } = yield* reader.pull
+        sizes.push(records.length)
+      }
+      const [alone, behindOthers] = sizes
+      assert.isAbove(alone!, 10, "more than a batch at a time")
+      assert.strictEqual(behindOthers, alone)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
+  it.effect("a partition that goes on is looked at at once, though every lane that there is holds a request", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const parts = (yield* broker.topic("t"))!
+      const [first, second] = parts.filter(({ leader }) => leader === parts[0]!.leader)
+      const other = parts.find(({ leader }) => leader !== parts[0]!.leader)!
+      yield* append("t", other.partition, batch(1))
+      const fetching = yield* consumer({ maxWait: 5000 })
+      const opened = ({ partition }: { readonly partition: number }) => fetching.open({ topic: "t", partition }, 0)
+      yield* read(yield* opened(first!))
+      yield* pass(2000)
+      yield* read(yield* opened(second!))
+      yield* pass(1000)
+      const reader = yield* opened(other)
+      reader.pause()
+      const reading = yield* read(reader)
+      yield* pass(500)
+      reader.resume()
+      const took = yield* until("it is read", () => reading.offsets.length === 1, 5000, 10)
+      assert.isAtMost(took, 50)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(layer({ brokers: 2, topics: [{ name: "t", partitions: 4, replicationFactor: 1 }] }))
+    )
   )
 })
