@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Clock, Effect, Schedule } from "effect"
+import { TestClock } from "effect/testing"
 import * as Backoff from "../../src/Backoff.ts"
 import type { Broker, Brokers } from "../../src/Broker.ts"
 import * as KafkaConfig from "../../src/KafkaConfig.ts"
@@ -68,6 +69,35 @@ describe("a coordinator that is known", () => {
       yield* ask(10_001)
       yield* ask(2)
       assert.strictEqual(questions, 10_004)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is looked for ever more seldom where it is of no use, and the same is found again", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const asked: Array<number> = []
+      const brokers = {
+        get: (id: number) => Effect.succeed({ id } as Broker),
+        learn: () => {}
+      } as unknown as Brokers["Service"]
+      const broker = {
+        send: (_: unknown, request: (version: number) => unknown) => {
+          request(4)
+          asked.push(clock.currentTimeMillisUnsafe())
+          return Effect.succeed({ coordinators: [{ key: "g", errorCode: 0, nodeId: 2, host: "b", port: 1 }] })
+        }
+      } as unknown as Broker
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
+      const retry = Schedule.exponential(100)
+      const coordinators = yield* Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, retry)
+      const once = Effect.andThen(
+        coordinators.get("group", "g"),
+        Effect.sync(() => coordinators.forget("group", "g"))
+      )
+      yield* Effect.forkScoped(Effect.repeat(once, { times: 4 }), { startImmediately: true })
+      for (let i = 0; i < 50; i++) yield* TestClock.adjust(100)
+      assert.deepStrictEqual(asked, [0, 0, 100, 300, 700])
     }).pipe(Effect.scoped)
   )
 })

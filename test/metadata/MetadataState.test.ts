@@ -34,6 +34,18 @@ const leaderAfter = (...answers: ReadonlyArray<ReturnType<typeof told>>) => {
   return state.topic("t")!.partitions[0]!.leader
 }
 
+describe("an answer without brokers", () => {
+  it("changes nothing of those that are known: a broker of 0.8 without topics tells of none", () => {
+    const state = new MetadataState()
+    learn(state, told(1, 0))
+    const before = state.nodes
+    assert.lengthOf(before, 1)
+    const answer = Metadata.Response.schema.make({ brokers: [], topics: [] } as never) as ReturnType<typeof told>
+    assert.deepStrictEqual(state.learnCluster(answer), { change: undefined, impossible: [] })
+    assert.strictEqual(state.nodes, before)
+  })
+})
+
 describe("a broker at an address that cannot be", () => {
   const at = (port: number) =>
     Metadata.Response.schema.make({ brokers: [{ nodeId: 1, host: "b", port }], topics: [] } as never) as ReturnType<
