@@ -59,6 +59,7 @@ import * as Endings from "./transact/Endings.ts"
 import * as InTime from "./transact/InTime.ts"
 import * as Observed from "./transact/Observed.ts"
 import { type ProcessOptions, processing } from "./transact/ProcessOptions.ts"
+import { isFenced } from "./transact/TransactionMachine.ts"
 import { begins, type Begun, ends, misuse, unlessWithin, Within } from "./transact/Within.ts"
 import * as Transport from "./Transport.ts"
 
@@ -318,8 +319,10 @@ export const make = Effect.fnUntraced(function* (
     if (batch === undefined || offsets === undefined) return Effect.void
     return Effect.tapError(engine.commitOffsets(offsets.keeper, offsets.group, offsets.as, offsets.commits), (error) =>
       Effect.sync(() => {
-        // Where it is not as it was, it was we who have not sent them: the group has said nothing.
-        if (error.reason._tag === "Server" && batch.isCurrent()) batch.refused(offsets, error.reason.code)
+        const { reason } = error
+        // Not of the producer; and where it is not as it was, it was we who have not sent them: the group has said nothing.
+        const isSaid = reason._tag === "Server" && !isFenced(reason.code) && batch.isCurrent()
+        if (isSaid) batch.refused(offsets, reason.code)
       })
     )
   }

@@ -86,6 +86,9 @@ const { codes } = ErrorCode
 const isAborted: ReadonlySet<number> = new Set([
   codes.TRANSACTION_ABORTABLE,
   codes.INVALID_TXN_STATE,
+  // Where it is so, the end of the transaction has failed with `Fenced`.
+  codes.INVALID_PRODUCER_EPOCH,
+  codes.PRODUCER_FENCED,
   codes.INVALID_PRODUCER_ID_MAPPING,
   codes.UNKNOWN_PRODUCER_ID,
   codes.STALE_MEMBER_EPOCH,

@@ -14,6 +14,8 @@
  *   commit commits nothing of what comes after it.
  * - Who is fenced sends nothing any more. A refusal may also be the coordinator's own doing, which raises the epoch of a
  *   transaction that it aborts since it was open for too long: so InitProducerId is asked, which tells the two apart.
+ *   One amid the transaction proves nothing: a broker that was away answers as the coordinator that it was, and takes the
+ *   epoch of who has gone on elsewhere for an old one. So the transaction is aborted, and the answer to that counts.
  */
 import * as ErrorCode from "../ErrorCode.ts"
 import { before, nothing } from "../engine/Steps.ts"
@@ -128,7 +130,7 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
         ]
 
   const refused = (code: number, isLost: boolean, api: string, told: ReadonlyArray<Command>, group?: string): Step => {
-    const error = refusal(code, api, group)
+    const error = isFenced(code) ? unproven(code, { api, transactionalId, group }) : refusal(code, api, group)
     const all = told.map((one) => (one._tag === "Tell" ? { ...one, error } : one))
     return failed(error, isLost || isForgotten(code), ...all)
   }
@@ -364,6 +366,13 @@ export const cutOff = (
   if (error.reason._tag !== "Closed") return error
   if (phase === "ending" && commits) return inDoubt(transactionalId, error)
   return [contested?.error, failure].find((one) => one?.reason._tag === "InDoubt") ?? error
+}
+
+/** An old coordinator takes an epoch that it does not know yet for that of an old producer: the end tells. */
+const unproven = (code: number, { group, ...where }: KafkaError.Where): KafkaError.KafkaError => {
+  const { message, name } = ErrorCode.get(code)
+  const all = group === undefined ? where : { ...where, group }
+  return KafkaError.make({ _tag: "Server", code, name, message, retriable: false, ...all })
 }
 
 const fenced = (

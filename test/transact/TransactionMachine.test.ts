@@ -261,6 +261,22 @@ describe("TransactionMachine", () => {
       assert.deepStrictEqual(one.tell(event).told, ["begin: Fenced"])
   })
 
+  it("is fenced amid a transaction only where the end of it says so: a coordinator of old says it, too", () => {
+    const refused = (code: number) => {
+      const one = driven().open(true).tell({ _tag: "GroupWanted", group: "g" })
+      one.tell({ _tag: "OffsetsAnswered", group: "g", code, isLost: false })
+      assert.deepStrictEqual(one.told, ["offsets: Server"])
+      assert.deepInclude(one.end().asked[0], { _tag: "EndTxn", commits: false })
+      return one
+    }
+    const goesOn = refused(codes.INVALID_PRODUCER_EPOCH).answered(codes.NONE, false, 1)
+    assert.deepStrictEqual(goesOn.told, ["end: Server"])
+    assert.deepStrictEqual(goesOn.tell({ _tag: "Begin" }).told, ["begin: ok"])
+    const isOver = refused(codes.PRODUCER_FENCED).answered(codes.PRODUCER_FENCED)
+    isOver.tell({ _tag: "InitRefused", code: codes.PRODUCER_FENCED, isLost: false })
+    assert.deepStrictEqual(isOver.told, ["end: Fenced"])
+  })
+
   it("goes on where it was the coordinator that has aborted: the transaction was open for too long", () => {
     const one = committing().answered(codes.PRODUCER_FENCED)
     assert.deepStrictEqual(one.initialized(false, 2).told, ["end: TimedOut"])

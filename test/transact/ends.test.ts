@@ -66,6 +66,25 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect.each(
+    version === 1
+      ? (["AddPartitionsToTxn", "AddOffsetsToTxn", "TxnOffsetCommit"] as const)
+      : (["TxnOffsetCommit"] as const)
+  )(
+    "is not fenced by a coordinator of old that knows its epoch no more, nor yet (process ended with Fenced): %s",
+    (api) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(0, 4)
+        const consumer = yield* subscribed()
+        const old = yield* broker.inject(Fault.on(api, { times: 1 }).error(codes.INVALID_PRODUCER_EPOCH))
+        const processing = yield* Effect.forkScoped(Transaction.process(consumer, bill))
+        yield* advanceUntil(old.await)
+        yield* advanceUntil(Effect.raceFirst(Fiber.join(processing), allCommitted(2)))
+        assert.deepStrictEqual(yield* read(), values(4))
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("what is no Effect, or dies before it is one, leaves no transaction open", () =>
     Effect.gen(function* () {
       assert.strictEqual(reasonOf(yield* ran(undefined as unknown as Effect.Effect<void>)), "Misuse")

@@ -63,6 +63,12 @@ export const transact = of("transact", {
       "const isUnknown = code === codes.NONE"
     ],
     [
+      "refusal-amid-is-fenced",
+      "what a coordinator of old refuses amid a transaction ends its producer",
+      "const error = isFenced(code) ? unproven(code, { api, transactionalId, group }) : refusal(code, api, group)",
+      "const error = refusal(code, api, group)"
+    ],
+    [
       "aborted-by-coordinator-is-fenced",
       "a transaction that was open for too long ends its producer",
       'const isMeant = aborts || error?.reason._tag === "InDoubt"',
