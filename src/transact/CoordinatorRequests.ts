@@ -1,6 +1,8 @@
 /**
  * What is asked of the coordinator of a transactional id: each request is sent until there is an answer that another try
  * would not change, within `apiTimeout`. Where a try got no answer it may still arrive: the answer says so.
+ *
+ * One function because all of them are asked of one coordinator, in one way; each is a short function in it.
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
@@ -16,6 +18,8 @@ import * as DescribeTransactions from "../protocol/messages/DescribeTransactions
 import * as EndTxn from "../protocol/messages/EndTxn.ts"
 import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
 import type { TransactionSettings } from "../Transport.ts"
+import { isFenced } from "./TransactionMachine.ts"
+import type { Command } from "./TransactionState.ts"
 
 /** The answer that stands, or why there is none. `isLost`: a try got no answer, and may still arrive. */
 export type Asked<A> =
@@ -31,15 +35,20 @@ const addsUpTo = 3
 /** From here on EndTxn gives an epoch: for transaction version 2 alone. */
 const endsWithEpochFrom = 5
 
+/** Who has a transactional id, and whether with a transaction open. */
+export interface Holder {
+  readonly producer: ProducerId
+  readonly isOpen: boolean
+}
+
 export interface CoordinatorRequests {
   /**
-   * The id and epoch of the transactional id, raised from `expected`, where there is one. `isContested`: only where the
-   * coordinator can tell whether that one still has it, else it is `Unsupported`. `aborting` hears that it aborts what is
-   * open first.
+   * The id and epoch of the transactional id, raised from the expected ones, where there are any. `aborting` hears that the
+   * coordinator aborts what is open first. Where only one that can tell whether they still have it is to be asked, and this
+   * one cannot, it is `Unsupported`.
    */
-  readonly init: (
-    expected: ProducerId | undefined,
-    isContested: boolean,
+  readonly raise: (
+    command: Extract<Command, { readonly _tag: "Init" }>,
     aborting: () => void
   ) => Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>>
   readonly addPartitions: (
@@ -54,7 +63,7 @@ export interface CoordinatorRequests {
     isImplicit: boolean
   ) => Effect.Effect<Asked<ProducerId | undefined>>
   /** Who has the transactional id now, as far as the coordinator tells (Kafka 3.0). */
-  readonly holder: Effect.Effect<string | undefined>
+  readonly holder: Effect.Effect<Holder | undefined>
 }
 
 /** The code of an answer about several partitions: one that no retry cures, else one that passes, else none. */
@@ -62,6 +71,21 @@ const worst = (codes: ReadonlyArray<number>, api: ErrorCode.Api): number =>
   codes.find((code) => code !== ErrorCode.codes.NONE && !ErrorCode.isTransient(code, api)) ??
   codes.find((code) => code !== ErrorCode.codes.NONE) ??
   ErrorCode.codes.NONE
+
+const holderOf = (coordinator: Cluster["Service"]["any"], transactionalId: string): CoordinatorRequests["holder"] =>
+  coordinator.pipe(
+    Effect.flatMap((broker) => broker.send(DescribeTransactions, () => ({ transactionalIds: [transactionalId] }))),
+    Effect.map(({ transactionStates: [state] }) =>
+      state === undefined || state.errorCode !== ErrorCode.codes.NONE
+        ? undefined
+        : {
+            producer: { id: state.producerId, epoch: state.producerEpoch },
+            isOpen: state.transactionState === "Ongoing"
+          }
+    ),
+    Effect.timeoutOrElse({ duration: holderMillis, orElse: () => Effect.succeed(undefined) }),
+    Effect.catch(() => Effect.succeed(undefined))
+  )
 
 /** Makes them. */
 export const make = (
@@ -125,38 +149,67 @@ export const make = (
   const mapped = <A, B>(self: Effect.Effect<Asked<A>>, f: (response: A) => B): Effect.Effect<Asked<B>> =>
     Effect.map(self, (asked) => (asked._tag === "Answered" ? { ...asked, response: f(asked.response) } : asked))
 
-  return {
-    init: (expected, isContested, aborting) =>
-      Effect.flatMap(
-        ask(
-          "InitProducerId",
-          InitProducerId,
-          (version) => ({
-            transactionalId,
-            transactionTimeoutMs: transactionTimeout,
-            ...(version >= raisesFrom && expected !== undefined
-              ? { producerId: expected.id, producerEpoch: expected.epoch }
-              : {})
-          }),
-          ({ errorCode }) => errorCode,
-          // v6 is of two-phase commit (KIP-939).
-          { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) },
-          (code) => code === ErrorCode.codes.CONCURRENT_TRANSACTIONS && aborting()
-        ),
-        (asked): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
-          asked._tag === "Unanswered"
-            ? Effect.succeed(asked)
-            : coordinator.pipe(
-                Effect.flatMap((broker) => broker.offer()),
-                Effect.map(({ finalizedFeatures }) => (finalizedFeatures.get(feature) ?? 0) >= 2),
-                // Without it transactions are as they always were.
-                Effect.catch(() => Effect.succeed(false)),
-                Effect.map((isImplicit) => {
-                  const { producerEpoch: epoch, producerId: id } = asked.response
-                  return { ...asked, response: { producer: { id, epoch }, isImplicit } }
-                })
-              )
+  const init = (
+    expected: ProducerId | undefined,
+    isContested: boolean,
+    aborting: () => void
+  ): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
+    Effect.flatMap(
+      ask(
+        "InitProducerId",
+        InitProducerId,
+        (version) => ({
+          transactionalId,
+          transactionTimeoutMs: transactionTimeout,
+          ...(version >= raisesFrom && expected !== undefined
+            ? { producerId: expected.id, producerEpoch: expected.epoch }
+            : {})
+        }),
+        ({ errorCode }) => errorCode,
+        // v6 is of two-phase commit (KIP-939).
+        { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) },
+        (code) => code === ErrorCode.codes.CONCURRENT_TRANSACTIONS && aborting()
       ),
+      (asked): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
+        asked._tag === "Unanswered"
+          ? Effect.succeed(asked)
+          : coordinator.pipe(
+              Effect.flatMap((broker) => broker.offer()),
+              Effect.map(({ finalizedFeatures }) => (finalizedFeatures.get(feature) ?? 0) >= 2),
+              // Without it transactions are as they always were.
+              Effect.catch(() => Effect.succeed(false)),
+              Effect.map((isImplicit) => {
+                const { producerEpoch: epoch, producerId: id } = asked.response
+                return { ...asked, response: { producer: { id, epoch }, isImplicit } }
+              })
+            )
+    )
+
+  const holder = holderOf(coordinator, transactionalId)
+
+  return {
+    raise: ({ expected, isContested, isRefused, mayBeRaised }, aborting) => {
+      const asks = Effect.flatMap(init(expected, isContested, aborting), (asked) =>
+        // Brokers before 4.0 do not remember that it was they who have raised it.
+        asked._tag === "Answered" && isFenced(asked.code) && mayBeRaised && expected !== undefined
+          ? init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
+          : Effect.succeed(asked)
+      )
+      if (!isRefused || expected === undefined) return asks
+      // The question itself aborts what is open, whoever's it is: it is then that a coordinator looks at the epoch.
+      return Effect.flatMap(holder, (now) => {
+        if (now === undefined || !now.isOpen) return asks
+        const { id, epoch } = now.producer
+        if (id === expected.id && epoch <= expected.epoch) return asks
+        const response = { producer: now.producer, isImplicit: false }
+        return Effect.succeed({
+          _tag: "Answered",
+          response,
+          code: ErrorCode.codes.PRODUCER_FENCED,
+          isLost: false
+        } as const)
+      })
+    },
     addPartitions: ({ epoch, id }, topics) =>
       ask(
         "AddPartitionsToTxn",
@@ -195,18 +248,9 @@ export const make = (
         ({ producerEpoch: epoch, producerId: id }) =>
           id < 0 || epoch < 0 || (id === producer.id && epoch === producer.epoch) ? undefined : { id, epoch }
       ),
-    holder: coordinator.pipe(
-      Effect.flatMap((broker) => broker.send(DescribeTransactions, () => ({ transactionalIds: [transactionalId] }))),
-      Effect.map(({ transactionStates: [state] }) =>
-        state === undefined || state.errorCode !== ErrorCode.codes.NONE
-          ? undefined
-          : `id ${state.producerId}, epoch ${state.producerEpoch} has it now`
-      ),
-      Effect.timeoutOrElse({ duration: holderMillis, orElse: () => Effect.succeed(undefined) }),
-      Effect.catch(() => Effect.succeed(undefined))
-    )
+    holder
   }
 }
 
-/** How long it may take to say by whom somebody is fenced. */
+/** How long it may take to say who has an id. */
 const holderMillis = 1000

@@ -95,29 +95,21 @@ export const make = Effect.fnUntraced(function* ({
     self: Effect.Effect<CoordinatorRequests.Asked<A>>
   ): Effect.Effect<CoordinatorRequests.Asked<A>> => Effect.raceFirst(self, Effect.map(aborting.await, unanswered))
 
-  const init = ({ expected, isContested, mayBeRaised }: Extract<Command, { readonly _tag: "Init" }>) => {
-    const aborting = () => post({ _tag: "Aborting" })
-    return Effect.flatMap(requests.init(expected, isContested, aborting), (asked) => {
-      const isRefused = asked._tag === "Answered" && TransactionMachine.isFenced(asked.code)
-      // Brokers before 4.0 do not remember that it was they who have raised it.
-      return isRefused && mayBeRaised && expected !== undefined
-        ? requests.init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
-        : Effect.succeed(asked)
-    })
-  }
-
   const carryOut = (command: Command): void => {
     switch (command._tag) {
       case "Init":
         return fork(
-          Effect.map(init(command), (asked) => {
-            if (asked._tag === "Unanswered") return post({ ...asked, _tag: "InitUnanswered" })
-            if (asked.code !== 0) return post({ ...asked, _tag: "InitRefused" })
-            const { id, epoch } = asked.response.producer
-            const text = `transactional id ${transactionalId} has the producer id ${id}, epoch ${epoch}`
-            fork(LogEvent.log("producerId", text, { ...where, producerId: id }))
-            post({ ...asked.response, _tag: "Initialized" })
-          })
+          Effect.map(
+            requests.raise(command, () => post({ _tag: "Aborting" })),
+            (asked) => {
+              if (asked._tag === "Unanswered") return post({ ...asked, _tag: "InitUnanswered" })
+              if (asked.code !== 0) return post({ ...asked, _tag: "InitRefused" })
+              const { id, epoch } = asked.response.producer
+              const text = `transactional id ${transactionalId} has the producer id ${id}, epoch ${epoch}`
+              fork(LogEvent.log("producerId", text, { ...where, producerId: id }))
+              post({ ...asked.response, _tag: "Initialized" })
+            }
+          )
         )
       case "AddPartitions":
         return fork(
@@ -222,7 +214,14 @@ export const make = Effect.fnUntraced(function* ({
     const { reason } = error
     if (reason._tag !== "Fenced") return Effect.fail(error)
     return Effect.flatMap(requests.holder, (holder) =>
-      Effect.fail(holder === undefined ? error : KafkaError.make({ ...reason, by: `${reason.by}; ${holder}` }))
+      Effect.fail(
+        holder === undefined
+          ? error
+          : KafkaError.make({
+              ...reason,
+              by: `${reason.by}; id ${holder.producer.id}, epoch ${holder.producer.epoch} has it now`
+            })
+      )
     )
   }
 

@@ -85,6 +85,39 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect.each([
+    ["at the end", []],
+    ["by a record", ["late"]]
+  ] as const)(
+    "who finds out that it is fenced %s leaves the newer one's open transaction alone (it was aborted)",
+    ([, late]) =>
+      Effect.gen(function* () {
+        const newer = yield* opened({ transactionalId: "own" }).pipe(Effect.cached)
+        const isOpen = yield* Deferred.make<void>()
+        const isOver = yield* Deferred.make<void>()
+        const open = Effect.gen(function* () {
+          yield* send("b")
+          yield* Deferred.succeed(isOpen, undefined)
+          yield* Deferred.await(isOver)
+          yield* send("c")
+        })
+        const older = yield* opened({ transactionalId: "own" })
+        let running: Fiber.Fiber<unknown, unknown> | undefined
+        const body = Effect.gen(function* () {
+          yield* send("a")
+          const { transactions } = yield* newer
+          running = yield* Effect.forkDetach(transactions.run(open), { startImmediately: true })
+          yield* Deferred.await(isOpen)
+          if (late.length > 0) yield* Effect.exit(send(...late))
+        })
+        const fenced = yield* advanceUntil(Effect.exit(older.transactions.run(body)))
+        assert.strictEqual(reasonOf(fenced), "Fenced")
+        yield* Deferred.succeed(isOver, undefined)
+        assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running!))), "ok")
+        assert.deepStrictEqual(yield* read(), ["b", "c"])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("what is no Effect, or dies before it is one, leaves no transaction open", () =>
     Effect.gen(function* () {
       assert.strictEqual(reasonOf(yield* ran(undefined as unknown as Effect.Effect<void>)), "Misuse")
