@@ -3,6 +3,7 @@ import { Effect, Schedule, type Schema, type Scope } from "effect"
 import * as ApiVersions from "../../../src/protocol/messages/ApiVersions.ts"
 import * as CreateTopics from "../../../src/protocol/messages/CreateTopics.ts"
 import * as FindCoordinator from "../../../src/protocol/messages/FindCoordinator.ts"
+import * as Heartbeat from "../../../src/protocol/messages/Heartbeat.ts"
 import * as ListOffsets from "../../../src/protocol/messages/ListOffsets.ts"
 import * as Metadata from "../../../src/protocol/messages/Metadata.ts"
 import type * as Wire from "../../../src/protocol/Wire.ts"
@@ -110,7 +111,10 @@ export const coordinated = (client: Client, group: string): Effect.Effect<void, 
   Effect.gen(function* () {
     for (let i = 0; i < 100; i++) {
       const response = yield* client.ask(FindCoordinator, () => ({ key: group }), 3)
-      if (response.errorCode === 0) return
+      // It may be named before it has read what it keeps: then it refuses everything for a moment.
+      const nobody = { groupId: group, generationId: -1, memberId: "nobody" }
+      const isNamed = response.errorCode === 0
+      if (isNamed && ![14, 15, 16].includes((yield* client.ask(Heartbeat, () => nobody, 0)).errorCode)) return
       yield* Effect.sleep(100)
     }
   })
