@@ -124,7 +124,7 @@ const attemptOnce = <C extends Client>(
   timeout: number
 ): Effect.Effect<Result.Result<C, KafkaError.KafkaError>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { bootstrap, end, make, mechanism, meter, token } = options
+    const { end, make, meter, token } = options
     const log = Effect.runForkWith(yield* Effect.context<never>())
     // librdkafka checks each property when it is told.
     const client = yield* Effect.try({
@@ -153,7 +153,7 @@ const attemptOnce = <C extends Client>(
         // Nobody waits for it any more: an interruption does not wait for its time to be over.
         if (state === "left" && !failed) return end(client, () => {})
         state = failed ? "none" : "connected"
-        resume(failed ? Effect.fail(notConnected({ bootstrap, mechanism }, error, refused)) : Effect.void)
+        resume(failed ? Effect.fail(notConnected(options, error, refused)) : Effect.void)
       })
       // Another attempt is made: what comes of this one is ended when it comes.
       return Effect.sync(() => {
@@ -163,7 +163,7 @@ const attemptOnce = <C extends Client>(
     // It may take longer than it was told, to end what it could not connect.
     yield* Effect.timeoutOrElse(connecting, {
       duration: timeout + retryMillis,
-      orElse: () => Effect.fail(notConnected({ bootstrap, mechanism }, unanswered, refused))
+      orElse: () => Effect.fail(notConnected(options, unanswered, refused))
     })
     if (give !== undefined) yield* Effect.forkScoped(renewed(usable, give))
     return client

@@ -1,4 +1,4 @@
-/** Pure. What the producing half is made of. */
+/** Pure. */
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Producer } from "node-rdkafka"

@@ -275,7 +275,7 @@ export const make = Effect.fnUntraced(function* ({
           // -1 for what nothing was said of.
           const code = commits.map((_, i) => codes[i] ?? -1).find((one) => one !== 0) ?? 0
           return code !== 0 && ErrorCode.isTransient(code, "TxnOffsetCommit")
-            ? Effect.fail(passing(code, group))
+            ? Effect.fail(TransactionMachine.answered(code, true, { api: "TxnOffsetCommit", group }))
             : Effect.succeed(code)
         })
       )
@@ -391,8 +391,3 @@ const keptElsewhere = (group: string): KafkaError.KafkaError =>
     theirs: "transactions over what Kafka keeps",
     group
   })
-
-const passing = (code: number, group: string): KafkaError.KafkaError => {
-  const { message, name } = ErrorCode.get(code)
-  return KafkaError.make({ _tag: "Server", code, name, message, retriable: true, api: "TxnOffsetCommit", group })
-}

@@ -120,10 +120,13 @@ const refuse = (state: State, phase: Phase, error: KafkaError.KafkaError): Step 
 
 const transition = (settings: Settings, state: State, event: Event): Step => {
   const { transactionalId } = settings
+  const where = (api: string, group?: string): KafkaError.Where => ({
+    api,
+    transactionalId,
+    ...(group === undefined ? {} : { group })
+  })
   const refusal = (code: number, api: string, group?: string): KafkaError.KafkaError =>
-    isFenced(code)
-      ? fenced(transactionalId, state.producer, code, api)
-      : KafkaError.fromCode(code, { api, transactionalId, ...(group === undefined ? {} : { group }) })
+    isFenced(code) ? fenced(transactionalId, state.producer, code, api) : KafkaError.fromCode(code, where(api, group))
 
   /** The open transaction can only be aborted. */
   const failed = (error: KafkaError.KafkaError, isStale: boolean, ...told: ReadonlyArray<Command>): Step =>
@@ -135,7 +138,8 @@ const transition = (settings: Settings, state: State, event: Event): Step => {
         ]
 
   const refused = (code: number, isLost: boolean, api: string, told: ReadonlyArray<Command>, group?: string): Step => {
-    const error = isFenced(code) ? unproven(code, { api, transactionalId, group }) : refusal(code, api, group)
+    // An old coordinator takes an epoch that it does not know yet for that of an old producer: the end tells.
+    const error = isFenced(code) ? answered(code, false, where(api, group)) : refusal(code, api, group)
     const all = told.map((one) => (one._tag === "Tell" ? { ...one, error } : one))
     return failed(error, isLost || isForgotten(code), ...all)
   }
@@ -373,11 +377,10 @@ export const cutOff = (
   return [contested?.error, failure].find((one) => one?.reason._tag === "InDoubt") ?? error
 }
 
-/** An old coordinator takes an epoch that it does not know yet for that of an old producer: the end tells. */
-const unproven = (code: number, { group, ...where }: KafkaError.Where): KafkaError.KafkaError => {
+/** What a broker has answered, and no more than that, whatever else the code may mean. */
+export const answered = (code: number, retriable: boolean, where: KafkaError.Where): KafkaError.KafkaError => {
   const { message, name } = ErrorCode.get(code)
-  const all = group === undefined ? where : { ...where, group }
-  return KafkaError.make({ _tag: "Server", code, name, message, retriable: false, ...all })
+  return KafkaError.make({ _tag: "Server", code, name, message, retriable, ...where })
 }
 
 const fenced = (

@@ -99,6 +99,24 @@ export const member = (options: Partial<Consumer.SubscribeOptions<readonly [type
 
 export const tags = (events: ReadonlyArray<Consumer.ConsumerEvent>) => events.map((event) => event._tag)
 
+/** Closes a member whose reader is at work: what it has is given back when that goes on, and no sooner. */
+export const closesBehind = <R>({
+  close,
+  events,
+  goesOn
+}: Pick<Effect.Success<ReturnType<typeof member>>, "close" | "events"> & {
+  readonly goesOn: Effect.Effect<unknown, never, R>
+}) =>
+  Effect.gen(function* () {
+    const closing = yield* Effect.forkScoped(close)
+    yield* pass(5_000)
+    assert.notInclude(tags(events), "Revoked")
+    yield* goesOn
+    yield* until("it is given back", () => tags(events).includes("Revoked"), 2_000)
+    assert.notInclude(tags(events), "RevokeTimedOut")
+    yield* until("it is closed", () => closing.pollUnsafe() !== undefined)
+  })
+
 /** The reason of a failure, as its tag. */
 export const reasonOf = <A, R>(self: Effect.Effect<A, unknown, R>) =>
   Effect.map(Effect.result(self), (result) =>

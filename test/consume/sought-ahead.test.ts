@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Stream } from "effect"
 import { Consumer, Offset } from "samsa"
-import { fill, member, moving, one, p0, pass, scoped, tags, until } from "./Harness.ts"
+import { closesBehind, fill, member, moving, one, p0, scoped, until } from "./Harness.ts"
 
 type Order =
   Effect.Success<ReturnType<typeof member>>["consumer"]["stream"] extends Stream.Stream<infer A, any> ? A : never
@@ -36,13 +36,7 @@ describe("a stream that reads ahead, with what a seek made void at work", () => 
       const a = yield* ahead(16, 10)
       yield* until("all are at work", () => a.working() === 10)
       yield* moving(a.consumer.seek(p0, Offset.at(10)))
-      const closing = yield* Effect.forkScoped(a.close)
-      yield* pass(5_000)
-      assert.notInclude(tags(a.events), "Revoked")
-      yield* a.goesOn
-      yield* until("it is given back", () => tags(a.events).includes("Revoked"), 2_000)
-      assert.notInclude(tags(a.events), "RevokeTimedOut")
-      yield* until("it is closed", () => closing.pollUnsafe() !== undefined)
+      yield* closesBehind(a)
     }).pipe(scoped, Effect.provide(one))
   )
 
@@ -53,12 +47,7 @@ describe("a stream that reads ahead, with what a seek made void at work", () => 
       yield* until("three are at work", () => a.working() === 3 && a.begun.length === 10)
       yield* moving(a.consumer.seek(p0, Offset.at(8)))
       yield* until("it has come for more", () => a.begun.length === 12)
-      const closing = yield* Effect.forkScoped(a.close)
-      yield* pass(5_000)
-      assert.notInclude(tags(a.events), "Revoked")
-      yield* a.goesOn
-      yield* until("it is given back", () => tags(a.events).includes("Revoked"), 2_000)
-      yield* until("it is closed", () => closing.pollUnsafe() !== undefined)
+      yield* closesBehind(a)
     }).pipe(scoped, Effect.provide(one))
   )
 
@@ -67,12 +56,7 @@ describe("a stream that reads ahead, with what a seek made void at work", () => 
       const a = yield* ahead(4, 4)
       yield* until("four are at work", () => a.working() === 4)
       yield* moving(a.consumer.seek(p0, Offset.at(10)))
-      const closing = yield* Effect.forkScoped(a.close)
-      yield* pass(5_000)
-      assert.notInclude(tags(a.events), "Revoked")
-      yield* a.goesOn
-      yield* until("it is given back", () => tags(a.events).includes("Revoked"), 2_000)
-      yield* until("it is closed", () => closing.pollUnsafe() !== undefined)
+      yield* closesBehind(a)
       assert.strictEqual(a.working(), 0)
     }).pipe(scoped, Effect.provide(one))
   )

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Stream } from "effect"
 import { Consumer, Offset } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { fill, member, moving, one, p0, pass, scoped, tags, until } from "./Harness.ts"
+import { closesBehind, fill, member, moving, one, p0, scoped, tags, until } from "./Harness.ts"
 
 /** A member whose stream is at work with the first record, though a seek has made that void. */
 const atWork = Effect.gen(function* () {
@@ -32,13 +32,7 @@ describe("a stream that is at work with what a seek made void", () => {
   it.effect("is waited for before the partition is given back (two owners' handlers at a time)", () =>
     Effect.gen(function* () {
       const a = yield* atWork
-      const closing = yield* Effect.forkScoped(a.close)
-      yield* pass(5_000)
-      assert.notInclude(tags(a.events), "Revoked")
-      yield* a.goesOn
-      yield* until("it is given back", () => tags(a.events).includes("Revoked"), 2_000)
-      assert.notInclude(tags(a.events), "RevokeTimedOut")
-      yield* moving(Fiber.join(closing))
+      yield* closesBehind(a)
     }).pipe(scoped, Effect.provide(one))
   )
 

@@ -24,6 +24,24 @@ const lost = [
   ["taken", Fault.on("EndTxn").loseResponse]
 ] as const
 
+const four = { maxRecords: 4 }
+
+/** Ten records, and the commit of the first four of them under way: `process` is that of the layer, or another. */
+const committing = <E, R>(
+  fault: Fault.Fault,
+  process: (consumer: Effect.Success<ReturnType<typeof subscribed>>) => Effect.Effect<unknown, E, R>
+) =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* advanceUntil(fill(0, 10))
+    const consumer = yield* advanceUntil(subscribed())
+    const handle = yield* broker.inject(fault)
+    const first = yield* Effect.forkChild(process(consumer))
+    yield* advanceUntil(handle.await)
+    return { consumer, first, heals: handle.remove }
+  })
+const ours = (consumer: Effect.Success<ReturnType<typeof subscribed>>) => Transaction.process(consumer, bill, four)
+
 describe.each([1, 2] as const)("with transactions of version %s", (version) => {
   const layer = layerOf(version, { closeTimeout: "1 second" })
 
@@ -31,14 +49,9 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     "goes on where it was interrupted with a commit in doubt (it was Misuse for ever): %s",
     ([, fault]) =>
       Effect.gen(function* () {
-        const broker = yield* EmbeddedKafka.EmbeddedKafka
-        yield* advanceUntil(fill(0, 10))
-        const consumer = yield* advanceUntil(subscribed())
-        const handle = yield* broker.inject(fault)
-        const first = yield* Effect.forkChild(Transaction.process(consumer, bill, { maxRecords: 4 }))
-        yield* advanceUntil(handle.await)
+        const { consumer, first, heals } = yield* committing(fault, ours)
         yield* advanceUntil(Fiber.interrupt(first))
-        yield* handle.remove
+        yield* heals
         yield* Effect.forkScoped(Transaction.process(consumer, bill))
         yield* allCommitted(5)
         assert.deepStrictEqual(yield* read(), values(10))
@@ -49,17 +62,12 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     "goes on under a new layer of the same id, and no other (it was Misuse for ever): %s",
     ([, fault]) =>
       Effect.gen(function* () {
-        const broker = yield* EmbeddedKafka.EmbeddedKafka
-        yield* advanceUntil(fill(0, 10))
-        const consumer = yield* advanceUntil(subscribed())
         const options = { transactionalId: "own", closeTimeout: "1 second" } as const
         const { scope, transactions } = yield* opened(options)
-        const handle = yield* broker.inject(fault)
-        const first = yield* Effect.forkChild(transactions.process(consumer, bill, { maxRecords: 4 }))
-        yield* advanceUntil(handle.await)
+        const { consumer, first, heals } = yield* committing(fault, (one) => transactions.process(one, bill, four))
         yield* advanceUntil(Scope.close(scope, Exit.void))
         assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(first))), "Closed")
-        yield* handle.remove
+        yield* heals
         const other = yield* Effect.exit(Transaction.process(consumer, bill))
         assert.strictEqual(reasonOf(other), "Misuse")
         assert.include(JSON.stringify(other), "own")
@@ -72,14 +80,9 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
 
   it.effect("stays in doubt under the same id of another cluster (it was forgotten, and any id went on)", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* advanceUntil(fill(0, 10))
-      const consumer = yield* advanceUntil(subscribed())
-      const handle = yield* broker.inject(Fault.on("EndTxn").loseRequest)
-      const first = yield* Effect.forkChild(Transaction.process(consumer, bill, { maxRecords: 4 }))
-      yield* advanceUntil(handle.await)
+      const { consumer, first, heals } = yield* committing(Fault.on("EndTxn").loseRequest, ours)
       yield* advanceUntil(Fiber.interrupt(first))
-      yield* handle.remove
+      yield* heals
       const elsewhere = yield* advanceUntil(
         Layer.build(
           Layer.fresh(Transaction.layer({ transactionalId: "t" })).pipe(

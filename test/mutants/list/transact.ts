@@ -65,7 +65,7 @@ export const transact = of("transact", {
     [
       "refusal-amid-is-fenced",
       "what a coordinator of old refuses amid a transaction ends its producer",
-      "const error = isFenced(code) ? unproven(code, { api, transactionalId, group }) : refusal(code, api, group)",
+      "const error = isFenced(code) ? answered(code, false, where(api, group)) : refusal(code, api, group)",
       "const error = refusal(code, api, group)"
     ],
     [
