@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as Backoff from "../Backoff.ts"
+import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import { type ProducerId, sending } from "../engine/TransactionGate.ts"
@@ -18,7 +19,7 @@ import * as DescribeTransactions from "../protocol/messages/DescribeTransactions
 import * as EndTxn from "../protocol/messages/EndTxn.ts"
 import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
 import type { TransactionSettings } from "../Transport.ts"
-import { isFenced } from "./TransactionMachine.ts"
+import { answered, isFenced } from "./TransactionMachine.ts"
 import type { Command } from "./TransactionState.ts"
 
 /** The answer that stands, or why there is none. `isLost`: a try got no answer, and may still arrive. */
@@ -35,17 +36,11 @@ const addsUpTo = 3
 /** From here on EndTxn gives an epoch: for transaction version 2 alone. */
 const endsWithEpochFrom = 5
 
-/** Who has a transactional id, and whether with a transaction open. */
-export interface Holder {
-  readonly producer: ProducerId
-  readonly isOpen: boolean
-}
-
 export interface CoordinatorRequests {
   /**
    * The id and epoch of the transactional id, raised from the expected ones, where there are any. `aborting` hears that the
    * coordinator aborts what is open first. Where only one that can tell whether they still have it is to be asked, and this
-   * one cannot, it is `Unsupported`.
+   * one cannot, it is `Unsupported`. What somebody else has open is left alone, from Kafka 3.0 on.
    */
   readonly raise: (
     command: Extract<Command, { readonly _tag: "Init" }>,
@@ -63,7 +58,7 @@ export interface CoordinatorRequests {
     isImplicit: boolean
   ) => Effect.Effect<Asked<ProducerId | undefined>>
   /** Who has the transactional id now, as far as the coordinator tells (Kafka 3.0). */
-  readonly holder: Effect.Effect<Holder | undefined>
+  readonly holder: Effect.Effect<ProducerId | undefined>
 }
 
 /** The code of an answer about several partitions: one that no retry cures, else one that passes, else none. */
@@ -72,19 +67,10 @@ const worst = (codes: ReadonlyArray<number>, api: ErrorCode.Api): number =>
   codes.find((code) => code !== ErrorCode.codes.NONE) ??
   ErrorCode.codes.NONE
 
-const holderOf = (coordinator: Cluster["Service"]["any"], transactionalId: string): CoordinatorRequests["holder"] =>
-  coordinator.pipe(
-    Effect.flatMap((broker) => broker.send(DescribeTransactions, () => ({ transactionalIds: [transactionalId] }))),
-    Effect.map(({ transactionStates: [state] }) =>
-      state === undefined || state.errorCode !== ErrorCode.codes.NONE
-        ? undefined
-        : {
-            producer: { id: state.producerId, epoch: state.producerEpoch },
-            isOpen: state.transactionState === "Ongoing"
-          }
-    ),
-    Effect.timeoutOrElse({ duration: holderMillis, orElse: () => Effect.succeed(undefined) }),
-    Effect.catch(() => Effect.succeed(undefined))
+const describe = (broker: Broker, transactionalId: string, options?: SendOptions) =>
+  Effect.map(
+    broker.send(DescribeTransactions, () => ({ transactionalIds: [transactionalId] }), options),
+    ({ transactionStates: [state] }) => state
   )
 
 /** Makes them. */
@@ -95,19 +81,32 @@ export const make = (
   const coordinator = cluster.coordinator("transaction", transactionalId)
   const forget = () => cluster.forgetCoordinator("transaction", transactionalId)
 
+  /** Whether another try may be answered otherwise: what this one has failed with. */
+  const passing = (code: number, api: ErrorCode.Api): KafkaError.KafkaError | undefined => {
+    if (ErrorCode.asks(code, api) === "coordinator") forget()
+    return code !== ErrorCode.codes.NONE && ErrorCode.isTransient(code, api)
+      ? answered(code, true, { api, transactionalId })
+      : undefined
+  }
+
   const ask = <Q extends Schema.Top, A extends Schema.Top>(
     name: ErrorCode.Api,
     api: Api<Q, A>,
     request: (version: number) => Q["~type.make.in"],
     codeOf: (response: A["Type"]) => number,
     options: SendOptions = {},
-    passing?: (code: number) => void
+    hears?: (code: number) => void,
+    /** Asked before each try, of the same broker: an answer that makes the request needless. */
+    first: (broker: Broker) => Effect.Effect<A["Type"] | undefined, KafkaError.KafkaError> = () =>
+      Effect.succeed(undefined)
   ): Effect.Effect<Asked<A["Type"]>> =>
     Effect.suspend(() => {
       let isLost = false
       let isUnderWay = false
       const once = Effect.gen(function* () {
         const broker = yield* coordinator
+        const known = yield* first(broker)
+        if (known !== undefined) return { response: known, code: codeOf(known) }
         const response = yield* broker
           .send(api, request, { ...sending, ...options, onSent: () => (isUnderWay = true) })
           .pipe(
@@ -121,16 +120,12 @@ export const make = (
           )
         isUnderWay = false
         const code = codeOf(response)
-        if (ErrorCode.asks(code, name) === "coordinator") forget()
-        if (code !== ErrorCode.codes.NONE && ErrorCode.isTransient(code, name)) {
-          // One that could not write, or is it no more, may have written: its successor ends it as it was asked to.
-          if (name === "EndTxn" && code !== ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS) isLost = true
-          passing?.(code)
-          const { message, name: text } = ErrorCode.get(code)
-          const reason = { code, name: text, message, retriable: true, api: name, transactionalId }
-          return yield* KafkaError.make({ _tag: "Server", ...reason })
-        }
-        return { response, code }
+        const error = passing(code, name)
+        if (error === undefined) return { response, code }
+        // One that could not write, or is it no more, may have written: its successor ends it as it was asked to.
+        if (name === "EndTxn" && code !== ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS) isLost = true
+        hears?.(code)
+        return yield* error
       })
       const budget = {
         name: "apiTimeout",
@@ -148,6 +143,29 @@ export const make = (
 
   const mapped = <A, B>(self: Effect.Effect<Asked<A>>, f: (response: A) => B): Effect.Effect<Asked<B>> =>
     Effect.map(self, (asked) => (asked._tag === "Answered" ? { ...asked, response: f(asked.response) } : asked))
+
+  /** The question for an epoch aborts what is open, whoever's it is: it is then that a coordinator looks at the epoch. */
+  const ofAnother = (expected: ProducerId) => (broker: Broker) =>
+    Effect.flatMap(describe(broker, transactionalId, sending), (state) => {
+      const code = state?.errorCode ?? ErrorCode.codes.NONE
+      const error = passing(code, "InitProducerId")
+      if (error !== undefined) return Effect.fail(error)
+      if (state === undefined || code !== ErrorCode.codes.NONE || state.transactionState !== "Ongoing")
+        return Effect.succeed(undefined)
+      const { producerEpoch, producerId } = state
+      const isOurs = producerId === expected.id && producerEpoch <= expected.epoch
+      const none = { throttleTimeMs: 0, ongoingTxnProducerId: -1, ongoingTxnProducerEpoch: -1 }
+      return Effect.succeed(
+        isOurs ? undefined : { ...none, errorCode: ErrorCode.codes.PRODUCER_FENCED, producerEpoch, producerId }
+      )
+    }).pipe(
+      Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())),
+      // Before 3.0 nobody tells.
+      Effect.catchIf(
+        (error) => !error.isRetryable,
+        () => Effect.succeed(undefined)
+      )
+    )
 
   const init = (
     expected: ProducerId | undefined,
@@ -168,7 +186,8 @@ export const make = (
         ({ errorCode }) => errorCode,
         // v6 is of two-phase commit (KIP-939).
         { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) },
-        (code) => code === ErrorCode.codes.CONCURRENT_TRANSACTIONS && aborting()
+        (code) => code === ErrorCode.codes.CONCURRENT_TRANSACTIONS && aborting(),
+        expected === undefined ? undefined : ofAnother(expected)
       ),
       (asked): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
         asked._tag === "Unanswered"
@@ -185,31 +204,14 @@ export const make = (
             )
     )
 
-  const holder = holderOf(coordinator, transactionalId)
-
   return {
-    raise: ({ expected, isContested, isRefused, mayBeRaised }, aborting) => {
-      const asks = Effect.flatMap(init(expected, isContested, aborting), (asked) =>
+    raise: ({ expected, isContested, mayBeRaised }, aborting) =>
+      Effect.flatMap(init(expected, isContested, aborting), (asked) =>
         // Brokers before 4.0 do not remember that it was they who have raised it.
         asked._tag === "Answered" && isFenced(asked.code) && mayBeRaised && expected !== undefined
           ? init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
           : Effect.succeed(asked)
-      )
-      if (!isRefused || expected === undefined) return asks
-      // The question itself aborts what is open, whoever's it is: it is then that a coordinator looks at the epoch.
-      return Effect.flatMap(holder, (now) => {
-        if (now === undefined || !now.isOpen) return asks
-        const { id, epoch } = now.producer
-        if (id === expected.id && epoch <= expected.epoch) return asks
-        const response = { producer: now.producer, isImplicit: false }
-        return Effect.succeed({
-          _tag: "Answered",
-          response,
-          code: ErrorCode.codes.PRODUCER_FENCED,
-          isLost: false
-        } as const)
-      })
-    },
+      ),
     addPartitions: ({ epoch, id }, topics) =>
       ask(
         "AddPartitionsToTxn",
@@ -248,7 +250,16 @@ export const make = (
         ({ producerEpoch: epoch, producerId: id }) =>
           id < 0 || epoch < 0 || (id === producer.id && epoch === producer.epoch) ? undefined : { id, epoch }
       ),
-    holder
+    holder: coordinator.pipe(
+      Effect.flatMap((broker) => describe(broker, transactionalId)),
+      Effect.map((state) =>
+        state === undefined || state.errorCode !== ErrorCode.codes.NONE
+          ? undefined
+          : { id: state.producerId, epoch: state.producerEpoch }
+      ),
+      Effect.timeoutOrElse({ duration: holderMillis, orElse: () => Effect.succeed(undefined) }),
+      Effect.catch(() => Effect.succeed(undefined))
+    )
   }
 }
 

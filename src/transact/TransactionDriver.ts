@@ -219,7 +219,7 @@ export const make = Effect.fnUntraced(function* ({
           ? error
           : KafkaError.make({
               ...reason,
-              by: `${reason.by}; id ${holder.producer.id}, epoch ${holder.producer.epoch} has it now`
+              by: `${reason.by}; id ${holder.id}, epoch ${holder.epoch} has it now`
             })
       )
     )

@@ -54,7 +54,6 @@ const init = (state: State): Step => [
       _tag: "Init",
       expected: state.producer,
       isContested: state.contested !== undefined,
-      isRefused: state.contested !== undefined && (!state.contested.aborts || isOfOld(state.contested.error)),
       mayBeRaised: state.contested?.mayBeRaised === true
     }
   ]
@@ -74,10 +73,6 @@ const close = (state: State, commits: boolean): Step =>
 /** Whether a code says that somebody else is the producer now. */
 export const isFenced = (code: number): boolean =>
   code === codes.PRODUCER_FENCED || code === codes.INVALID_PRODUCER_EPOCH
-
-/** Whether something of a transaction was refused with such a code. */
-const isOfOld = (error: KafkaError.KafkaError | undefined): boolean =>
-  error !== undefined && "code" in error.reason && error.reason.code !== undefined && isFenced(error.reason.code)
 
 /** Whether the coordinator has forgotten the id: there is nothing open. */
 const isForgotten = (code: number): boolean =>

@@ -130,14 +130,12 @@ export type Event =
 export type Command =
   /**
    * `expected`: whose epoch is to be raised, so that nobody's place is taken who came later (KIP-360). `isContested`: only
-   * if that can be told. `isRefused`: it was refused as an old one. `mayBeRaised`: the coordinator may have raised it by one,
-   * of a transaction that it has aborted.
+   * if that can be told. `mayBeRaised`: the coordinator may have raised it by one, of a transaction that it has aborted.
    */
   | {
       readonly _tag: "Init"
       readonly expected: ProducerId | undefined
       readonly isContested: boolean
-      readonly isRefused: boolean
       readonly mayBeRaised: boolean
     }
   | { readonly _tag: "AddPartitions"; readonly producer: ProducerId; readonly partitions: ReadonlySet<string> }

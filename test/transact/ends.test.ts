@@ -86,11 +86,16 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
   )
 
   it.effect.each([
-    ["at the end", []],
-    ["by a record", ["late"]]
+    ["at the end", Effect.void, undefined, "Fenced"],
+    ["by a record", send("late"), undefined, "Fenced"],
+    ["of a coordinator that moves", send("late"), Fault.on("DescribeTransactions", { times: 1 }).error(16), "Fenced"],
+    ["by the second try", send("late"), Fault.on("DescribeTransactions", { times: 1 }).loseResponse, "Fenced"],
+    ...(version === 1
+      ? ([["late", Effect.fail("no"), Fault.on("AddPartitionsToTxn", { times: 1 }).loseResponse, "no"]] as const)
+      : [])
   ] as const)(
-    "who finds out that it is fenced %s leaves the newer one's open transaction alone (it was aborted)",
-    ([, late]) =>
+    "who finds out %s that it is fenced leaves the newer one's open transaction alone (it was aborted)",
+    ([, last, fault, told]) =>
       Effect.gen(function* () {
         const newer = yield* opened({ transactionalId: "own" }).pipe(Effect.cached)
         const isOpen = yield* Deferred.make<void>()
@@ -102,16 +107,18 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
           yield* send("c")
         })
         const older = yield* opened({ transactionalId: "own" })
+        if (fault !== undefined) yield* (yield* EmbeddedKafka.EmbeddedKafka).inject(fault)
         let running: Fiber.Fiber<unknown, unknown> | undefined
         const body = Effect.gen(function* () {
           yield* send("a")
           const { transactions } = yield* newer
           running = yield* Effect.forkDetach(transactions.run(open), { startImmediately: true })
           yield* Deferred.await(isOpen)
-          if (late.length > 0) yield* Effect.exit(send(...late))
+          if (told === "Fenced") yield* Effect.exit(last)
+          else yield* last
         })
-        const fenced = yield* advanceUntil(Effect.exit(older.transactions.run(body)))
-        assert.strictEqual(reasonOf(fenced), "Fenced")
+        assert.strictEqual(reasonOf(yield* advanceUntil(Effect.exit(older.transactions.run(body)))), told)
+        assert.strictEqual(reasonOf(yield* advanceUntil(Effect.exit(older.transactions.run(send("d"))))), "Fenced")
         yield* Deferred.succeed(isOver, undefined)
         assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running!))), "ok")
         assert.deepStrictEqual(yield* read(), ["b", "c"])

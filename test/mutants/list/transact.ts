@@ -129,8 +129,14 @@ export const transact = of("transact", {
     [
       "coordinator-kept",
       "a coordinator that has moved is asked for ever",
-      'if (ErrorCode.asks(code, name) === "coordinator") forget()',
+      'if (ErrorCode.asks(code, api) === "coordinator") forget()',
       ""
+    ],
+    [
+      "newer-one-aborted",
+      "who is fenced aborts what the newer one has open",
+      "expected === undefined ? undefined : ofAnother(expected)",
+      "undefined"
     ],
     [
       "epoch-of-the-old-version",
