@@ -89,6 +89,7 @@ const common = {
   closeTimeout: duration,
   apiTimeout: duration,
   maxRecords: count,
+  maxPartitions: count,
   progressTimeout: duration,
   onStalled: none,
   fetch: [wrong[3]],

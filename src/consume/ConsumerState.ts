@@ -3,7 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { effectOf } from "../Abandon.ts"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { Partition } from "./AssignedPartition.ts"
 import { AtWork } from "./AtWork.ts"
@@ -74,7 +74,14 @@ export class ConsumerState {
     ends: ReadonlyMap<string, number> | undefined
   ): ReadonlyArray<Partition> {
     if (this.closing || this.failure !== undefined) return []
-    const { onUndecodable } = this.settings
+    const { maxPartitions, onUndecodable } = this.settings
+    const others = new Set(list.map(TopicPartition.key).filter((key) => !this.partitions.has(key)))
+    const count = this.partitions.size + others.size
+    if (count > maxPartitions) {
+      const mistakes = [`maxPartitions is ${maxPartitions}, and ${count} are assigned`]
+      this.fail(KafkaError.make({ _tag: "Misconfigured", mistakes, group: this.settings.group }))
+      return []
+    }
     const fresh = list.flatMap((place) => {
       if (this.partitions.get(TopicPartition.key(place))?.isLive === true) return []
       const partition = new Partition(place, host, TopicDecoder.compile(this.settings.topic(place.topic)))

@@ -56,6 +56,7 @@ export interface Settings {
   readonly progressTimeout: number
   readonly onStalled: "event" | "interrupt" | "fail"
   readonly maxRecords: number
+  readonly maxPartitions: number
   readonly fetch: FetchSettings
   /** The topic of a name: with its Schemas, or of bytes. */
   readonly topic: (name: string) => Topic.Any
@@ -125,6 +126,12 @@ export interface CommonOptions {
    */
   readonly maxRecords?: number | undefined
   /**
+   * The partitions that it has at a time, at most: whoever gives it more, a group or a topic, ends it with
+   * `Misconfigured`, before memory is taken for them (some 25 KiB each, and three times that while they have no leader).
+   * Default 16 384. Java: no bound.
+   */
+  readonly maxPartitions?: number | undefined
+  /**
    * How long records may be at work in a partition without one of them being done, before `Stalled` is told and
    * `onStalled` decides. Default: not watched. Java: max.poll.interval.ms, which always throws the member out.
    */
@@ -163,6 +170,7 @@ export const common: Checks.TableOf<CommonOptions> = {
   closeTimeout: true,
   apiTimeout: true,
   maxRecords: true,
+  maxPartitions: true,
   progressTimeout: true,
   onStalled: Checks.oneOf("event", "interrupt", "fail"),
   fetch: Checks.kinds.settings
@@ -238,6 +246,7 @@ export const make = (
           : check.millis("progressTimeout", options.progressTimeout, 300_000),
       onStalled: options.onStalled ?? "event",
       maxRecords: check.positiveInt32("maxRecords", options.maxRecords, 500),
+      maxPartitions: check.positiveInt32("maxPartitions", options.maxPartitions, 16_384),
       fetch: {
         isolation: options.isolation ?? "committed",
         maxWait: check.millis("fetch.maxWait", fetch.maxWait, 500),

@@ -10,6 +10,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as ConsumerGroupHeartbeat from "../protocol/messages/ConsumerGroupHeartbeat.ts"
 import * as BrokerPattern from "./BrokerPattern.ts"
+import * as ConsumerProtocol from "./ConsumerProtocol.ts"
 import type { Command, Event, IdPartition } from "./ConsumerMemberState.ts"
 
 /** Durations in milliseconds. */
@@ -169,11 +170,19 @@ export const make = (
         epoch: memberEpoch,
         // Where the session is shorter than the brokers think, or the interval absurd, one that is late must not end it.
         interval: Math.max(leastInterval, Math.min(heartbeatIntervalMs, timeout)),
-        assignment: assignment?.topicPartitions.flatMap(({ partitions, topicId }) =>
-          partitions.map((partition) => ({ topicId, partition }))
-        ),
+        assignment: assignment === null ? undefined : yield* told(assignment.topicPartitions),
         names: namesOf(assignment?.topicPartitions ?? [])
       } as const
+    })
+
+  const told = (topics: ReadonlyArray<{ readonly topicId: string; readonly partitions: ReadonlyArray<number> }>) =>
+    Effect.try({
+      try: (): ReadonlyArray<IdPartition> =>
+        ConsumerProtocol.flat(
+          "ConsumerGroupHeartbeatResponse",
+          topics.map(({ partitions, topicId }) => ({ topic: topicId, partitions }))
+        ).map(({ partition, topic }) => ({ topicId: topic, partition })),
+      catch: (error) => error as KafkaError.KafkaError
     })
 
   /** Of what was picked by a pattern those alone that the consumer has heard of. */

@@ -23,11 +23,14 @@ const byTopic = (
     partitions: list.map(({ partition }) => partition)
   }))
 
-/** The most partitions that one member may be told to have: several times as many as any has. */
+/** The most partitions that one member may be told to have; how many it takes is `maxPartitions` of its consumer. */
 const mostPartitions = 1 << 18
 
-/** Each once: a partition that stands twice, or with a number that none has, is a mistake of who wrote it. */
-const flat = (
+/**
+ * The partitions that a member is told of, each once: one that stands twice, or with a number that none has, is a mistake
+ * of who wrote it. Throws where they are more than any member has.
+ */
+export const flat = (
   what: string,
   topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<number> }>
 ): Array<TopicPartition.TopicPartition> => {

@@ -15,6 +15,8 @@ import * as Cluster from "../../src/Cluster.ts"
 import * as Compression from "../../src/Compression.ts"
 import * as Consumer from "../../src/Consumer.ts"
 import * as Kafka from "../../src/Kafka.ts"
+import * as Membership from "../../src/Memberships.ts"
+import * as ConsumerProtocol from "../../src/group/ConsumerProtocol.ts"
 import * as Frame from "../../src/protocol/Frame.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
@@ -60,6 +62,27 @@ const consume = (millis: number) =>
     )
     return `${records} records`
   }).pipe(Effect.scoped)
+
+const topicId = "AAAAAAAAAAAAAAAAAAAAAQ"
+
+const member = (membership: Membership.Membership) =>
+  Effect.gen(function* () {
+    const consumer = yield* Consumer.subscribe({
+      topics: ["t"],
+      group: "g",
+      from: "earliest",
+      drainTimeout: "100 millis",
+      membership
+    })
+    yield* Stream.runDrain(consumer.stream).pipe(Effect.timeoutOption(20_000))
+  }).pipe(Effect.scoped)
+const joined = member(Membership.classic())
+
+const assigned = (count: number): { readonly [api: string]: Answers.Answer } => {
+  const partitions = Array.from({ length: count }, (_, partition) => ({ topic: "t", partition }))
+  const assignment = ConsumerProtocol.encodeAssignment({ partitions, userData: null })
+  return { SyncGroup: () => ({ protocolType: "consumer", protocolName: "range", assignment }) }
+}
 
 /** A batch of as many records as go into so many bytes, as a broker takes it from any producer. */
 const legal = (bytes: number, codec: Compression.Codec) => {
@@ -285,6 +308,42 @@ const rows: { readonly [name: string]: Row } = {
       return { Fetch: fetched(batch, 1) }
     },
     use: consume(20_000)
+  },
+  "assigned-led": {
+    bound: "`maxPartitions` (16 384)",
+    what: "SyncGroup with 16 384 partitions",
+    partitions: 16_384,
+    answers: () => assigned(16_384),
+    use: joined
+  },
+  "assigned-away": {
+    bound: "`maxPartitions` (16 384)",
+    what: "SyncGroup with 16 384 partitions, one of which is there",
+    answers: () => assigned(16_384),
+    use: joined
+  },
+  "assigned-beyond": {
+    bound: "`maxPartitions` (16 384), and 262 144 that are read",
+    what: "SyncGroup with 262 144 partitions",
+    answers: () => assigned(262_144),
+    use: joined
+  },
+  "given-beyond": {
+    bound: "`maxPartitions` (16 384), and 262 144 that are read",
+    what: "ConsumerGroupHeartbeat with 262 144 partitions",
+    answers: () => ({
+      Metadata: (_, healthy) => {
+        const told = healthy() as { readonly topics: ReadonlyArray<object> }
+        return { ...told, topics: told.topics.map((topic) => ({ ...topic, name: "t", topicId })) }
+      },
+      ConsumerGroupHeartbeat: () => ({
+        memberId: "m",
+        memberEpoch: 1,
+        heartbeatIntervalMs: 1000,
+        assignment: { topicPartitions: [{ topicId, partitions: Array.from({ length: 262_144 }, (_, i) => i) }] }
+      })
+    }),
+    use: member(Membership.consumer())
   }
 }
 
