@@ -180,14 +180,15 @@ export interface Consumer<out A> {
    * The records of all partitions; arrays of at most `maxRecords`, each of one partition. Of `stream`, `partitions`,
    * `eachPartition` and `run`, one may be used, once: reading twice fails with `Misuse`.
    *
-   * The fiber that pulls is interrupted when records of a lost partition are in flight, or were not done within
-   * `drainTimeout`: another member handles them now. It is one fiber for all partitions; a program that is to outlive
-   * that reads by `run` or `eachPartition`, where each partition has its own.
+   * The fiber that pulls, and the one that runs the stream, are interrupted when records of a lost partition are in
+   * flight, or were not done within `drainTimeout`: another member handles them now. It is one stream for all partitions;
+   * a program that is to outlive that reads by `run` or `eachPartition`, where each partition has a fiber of its own.
    */
   readonly stream: Stream.Stream<A, KafkaError.KafkaError>
   /**
    * A stream for each partition that is assigned. State that is kept in its pipeline lives and dies with the assignment:
-   * the fiber that pulls is interrupted when the partition is lost, or not drained in time.
+   * the fiber that pulls, and the one that runs its `records`, are interrupted when the partition is lost, or not drained
+   * in time.
    */
   readonly partitions: Stream.Stream<AssignedPartition<A>, KafkaError.KafkaError>
   /**

@@ -64,8 +64,8 @@ export class Partition {
    * put to it, and what was delivered may be at work behind it still, as behind `Stream.flatMap`.
    */
   reading: "no" | "yes" | "through" | "ended" = "no"
-  /** The fiber that handles its records: that of `run`, or the one that pulls its stream. */
-  worker: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** The fibers that handle its records: that of `run`, or the one that pulls its stream and the one that runs that. */
+  workers: ReadonlyArray<Fiber.Fiber<unknown, unknown>> = []
   /** Succeeds when the start is known, or never will be. */
   readonly started = Deferred.makeUnsafe<void>()
   /** Succeeds when it is no longer ours. */

@@ -26,6 +26,7 @@ import * as ReadControl from "./ReadControl.ts"
 import { closed } from "./Reading.ts"
 import * as Run from "./Run.ts"
 import { make as takingOf, taking } from "./Taking.ts"
+import { Runners } from "./Runners.ts"
 import { Choosing, mistake } from "./StartPositions.ts"
 
 type Place = TopicPartition.TopicPartition
@@ -33,22 +34,25 @@ type Failure = KafkaError.KafkaError
 
 /**
  * A stream of the arrays that come to a mailbox. `begin` may refuse; `end` is called when the application's side ends.
- * Where `pulls`, the fiber that pulls is the one to be interrupted when a partition is lost, or not drained in time;
- * `pulled` is called each time that it comes for more, `taken` with what it is given an array of.
+ * Where `pulls`, the fiber that pulls is to be interrupted when a partition is lost, or not drained in time, and so is the
+ * one that runs the stream: where an operator pulls in a fiber of its own (`mapEffect` with `concurrency`, `groupedWithin`,
+ * `flatMap` with `concurrency`), its end is not told to the others. `pulled` is called each time that it comes for more,
+ * `taken` with what it is given an array of.
  */
 const read = (
   mailbox: Mailbox<Partition>,
-  begin: Effect.Effect<void, Failure>,
+  begin: (pulledFor: ReadControl.Source["pulledFor"]) => Effect.Effect<void, Failure>,
   end: (exit: Exit.Exit<unknown, unknown>) => void,
   pulls: boolean,
   pulled: () => void = () => undefined,
   taken: (partition: Partition) => void = () => undefined
 ): Stream.Stream<AnyRecord, Failure> => {
+  const runners = new Runners()
   const pull: Effect.Effect<Arr.NonEmptyReadonlyArray<AnyRecord>, Failure | Cause.Done> = Effect.withFiber((fiber) => {
     pulled()
     return Effect.flatMap(
       mailbox.take((partition) => {
-        if (pulls) partition.worker = fiber
+        if (pulls) partition.workers = runners.with(fiber)
         taken(partition)
         return partition.deliver()
       }),
@@ -61,8 +65,9 @@ const read = (
   return Stream.fromChannel(
     Channel.fromTransform((_: unknown, scope) =>
       // One step, which waits for nothing: what is begun is ended.
-      begin.pipe(
+      begin(runners.pulledFor).pipe(
         Effect.andThen(Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => end(exit)))),
+        Effect.andThen(Effect.withFiber((fiber) => Effect.sync(() => runners.begun(fiber)))),
         Effect.uninterruptible,
         Effect.as(pull)
       )
@@ -170,30 +175,35 @@ const streams = (engine: Engine) => {
       ? Effect.void
       : Effect.ignore(engine.committer.flush(engine.partitions.values()))
   )
-  const entered = ReadControl.enter({ assigned: engine.assigned, stop: engine.stop, commit })
+  const entered = (pulledFor: ReadControl.Source["pulledFor"]) =>
+    ReadControl.enter({ assigned: engine.assigned, stop: engine.stop, commit, pulledFor })
 
   const recordsOf = (partition: Partition, pulls: boolean): Stream.Stream<AnyRecord, Failure> =>
     read(
       partition.mailbox,
-      Effect.suspend(() => {
-        if (partition.reading !== "no") {
-          return misuse("the records of an assigned partition are read once", partition.place)
-        }
-        partition.reading = "yes"
-        return entered
-      }),
+      (pulledFor) =>
+        Effect.suspend(() => {
+          if (partition.reading !== "no") {
+            return misuse("the records of an assigned partition are read once", partition.place)
+          }
+          partition.reading = "yes"
+          return entered(pulledFor)
+        }),
       (exit) => {
         // What has ended by itself may have been one of several that are handled together, and elsewhere.
         const isThrough = pulls && Exit.isSuccess(exit) && (!partition.isLive || partition.bound.isFinished)
         partition.readerEnded(isThrough ? "through" : "ended")
         // The fiber goes on with something else.
-        if (pulls) partition.worker = undefined
+        if (pulls) partition.workers = []
         partition.checkDrained()
       },
       pulls
     )
 
-  const claimed = Effect.andThen(reading.claim("partitions"), entered)
+  const claimed = Effect.andThen(
+    reading.claim("partitions"),
+    entered(() => undefined)
+  )
   const assignedOf = (partition: Partition, pulls: boolean): Assigned => ({
     ...partition.place,
     records: recordsOf(partition, pulls)
@@ -202,7 +212,7 @@ const streams = (engine: Engine) => {
   return {
     stream: read(
       reading.merged,
-      Effect.andThen(reading.claim("stream"), entered),
+      (pulledFor) => Effect.andThen(reading.claim("stream"), entered(pulledFor)),
       reading.streamEnded,
       true,
       reading.pulled,

@@ -6,17 +6,20 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as LogEvent from "../LogEvent.ts"
 
 /** A consumer whose stream is read. */
-interface Source {
+export interface Source {
   /** Completes with the first assignment. */
   readonly assigned: Effect.Effect<void>
   /** Ends fetching: the stream ends when what was delivered is through. */
   readonly stop: Effect.Effect<void>
   /** Commits what is marked. */
   readonly commit: Effect.Effect<void>
+  /** An operator pulls in fibers of its own, for this one: that handles what comes, and is interrupted for it. */
+  readonly pulledFor: (fiber: Fiber.Fiber<unknown, unknown>) => void
 }
 
 /** Hears of consumers whose streams begin. */
@@ -41,14 +44,20 @@ export const takeUntilIdle = <A, E, R>(self: Stream.Stream<A, E, R>, idle: Durat
   Stream.suspend(() => {
     const sources: Array<Source> = []
     let isBegun = false
+    let puller: Fiber.Fiber<unknown, unknown> | undefined
     const assigned = Effect.suspend(() =>
       Effect.forEach(sources, (source) => source.assigned, { concurrency: "unbounded", discard: true })
     )
     return Stream.transformPull(
-      listening(self, (source) => sources.push(source)),
+      listening(self, (source) => {
+        sources.push(source)
+        if (puller !== undefined) source.pulledFor(puller)
+      }),
       (pull) =>
         Effect.succeed(
-          Effect.suspend(() => {
+          Effect.withFiber((fiber) => {
+            puller = fiber
+            for (const source of sources) source.pulledFor(fiber)
             // A turn is enough for a source to enter itself: that is done before the first pull waits.
             const over = Effect.andThen(
               isBegun ? Effect.void : Effect.andThen(Effect.yieldNow, assigned),

@@ -159,7 +159,7 @@ export class Reading {
     this.readerEnded()
     for (const partition of this.partitions.values()) {
       // The fiber goes on with something else.
-      partition.worker = undefined
+      partition.workers = []
       partition.checkDrained()
     }
   }

@@ -63,7 +63,7 @@ const cleanUp = 100
 
 /** Interrupts at once what handles these; gives whom to wait for. */
 const cut = (list: ReadonlyArray<Partition>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
-  const fibers = new Set(list.flatMap(({ worker }) => worker ?? []))
+  const fibers = new Set(list.flatMap(({ workers }) => workers))
   const current = Fiber.getCurrent()
   for (const fiber of fibers) fiber.interruptUnsafe()
   return [...fibers].filter((fiber) => fiber !== current)

@@ -303,13 +303,13 @@ const overPartitions = (
         const working = Effect.suspend(() => work(partition, context))
         const provided = Effect.provide(working, context) as Effect.Effect<unknown, unknown>
         return Effect.map(Effect.forkIn(provided, engine.work), (fiber) => {
-          partition.worker = fiber
+          partition.workers = [fiber]
           workers.add(fiber)
           fiber.addObserver((exit) => {
             workers.delete(fiber)
             partition.readerEnded()
             partition.isAtWork = false
-            partition.worker = undefined
+            partition.workers = []
             const wasCut = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
             if (wasCut && partition.isLive && partition.begunAgain) again(partition)
             // Interrupted for a revoke that timed out, or for a partition that was lost: not a failure of the handler.

@@ -137,7 +137,7 @@ export const make = (engine: Engine): Taking => {
     reading.merged.leave()
     for (const partition of list) {
       partition.isAtWork = false
-      partition.worker = undefined
+      partition.workers = []
       partition.checkDrained()
     }
   }
@@ -252,7 +252,7 @@ export const make = (engine: Engine): Taking => {
         }
       },
       worker: (fiber) => {
-        for (const partition of list) partition.worker = fiber
+        for (const partition of list) partition.workers = [fiber]
       },
       refused: ({ as }, code) => engine.member?.commitRefused(as, code),
       committed: ({ commits }) =>
