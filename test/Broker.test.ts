@@ -18,6 +18,7 @@ import * as SaslAuthenticate from "../src/protocol/messages/SaslAuthenticate.ts"
 import * as SaslHandshake from "../src/protocol/messages/SaslHandshake.ts"
 import type * as Security from "../src/Security.ts"
 import { EmbeddedKafka, Fault } from "../src/testing/index.ts"
+import * as Offers from "../src/connection/ApiVersions.ts"
 import { brokers, bytes, fake, first, type Script, through } from "./connection/Fakes.ts"
 
 const metadata = () => ({ topics: [] })
@@ -913,6 +914,11 @@ describe("the ladder of versions", () => {
       assert.deepInclude(error, { _tag: "Unsupported", theirs: "none (a broker of 0.8)" })
     }).pipe(Effect.scoped)
   )
+
+  it("knows the port of a KRaft controller by what it does not serve (the broker none, it said)", () => {
+    const error = Offers.choose(Metadata, { ...Offers.none, by: 4, ranges: new Map([[18, [0, 4]]]) }, {}, "b1:9093")
+    assert.match(String(error), /the broker none, as a controller of KRaft: take the port of a broker \[Metadata/)
+  })
 
   it.effect("asks 4.x for no Produce below 3, whatever it lists", () =>
     Effect.gen(function* () {

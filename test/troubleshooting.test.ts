@@ -123,7 +123,7 @@ const mistakes: ReadonlyArray<
   [
     "The broker wants a name and a password",
     Effect.provide(sending(), client({ bootstrap })),
-    /at the first request, as listeners do that want SASL|SASL/
+    /at the first request, as listeners do that want SASL/
   ],
   [
     "The topic is not there (a producer)",
@@ -208,6 +208,18 @@ describe("a first program's mistake", () => {
       }).pipe(scoped, Effect.provide(Layer.fresh(cluster)))
     )
   }
+
+  it.effect("is named by brokers that do not know the newest ApiVersions, too (they closed, it said)", () =>
+    Effect.gen(function* () {
+      const lines = yield* printed(Effect.provide(sending(), client({ bootstrap })))
+      assert.match(lines.join("\n"), /at the first request, as listeners do that want SASL/)
+    }).pipe(
+      scoped,
+      Effect.provide(
+        EmbeddedKafka.layer({ topics: [orders], asVersion: "3.9", sasl: { users: { app: "correct horse" } } })
+      )
+    )
+  )
 
   it("is in the guide, with what it prints", () => {
     const text = Fs.readFileSync(file, "utf8")

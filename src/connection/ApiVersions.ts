@@ -17,6 +17,7 @@ export const none: Offer = offer("nothing", new Map())
 
 const produce = 0
 const fetch = 1
+const metadata = 3
 /** ApiVersions. */
 export const apiVersions = 18
 
@@ -78,6 +79,10 @@ export const fromResponse = (
 
 const range = ([min, max]: Range): string => (min === max ? `v${min}` : `v${min}-${max}`)
 
+/** Every broker serves Metadata; the controllers of KRaft speak the protocol, and do not. */
+const noneOf = (key: number): string =>
+  key === metadata ? "none, as a controller of KRaft: take the port of a broker" : "none"
+
 /** The version to speak, or why there is none. */
 export const choose = (
   api: Api<any, any>,
@@ -97,7 +102,7 @@ export const choose = (
     needed: name,
     ours: range([min, max]),
     theirs:
-      (theirs === undefined ? "none" : range(theirs)) +
+      (theirs === undefined ? noneOf(key) : range(theirs)) +
       (typeof offer.by === "string" ? ` (a broker of ${offer.by})` : ""),
     api: name,
     broker: address

@@ -198,10 +198,22 @@ const examined = (options: Options): Effect.Effect<Examined, KafkaError.KafkaErr
         yield* asksOldOffsets(session)
         return { release: "0.9", session, version }
       }
-      if (session.heard || !isClose(answer.failure)) return yield* answer.failure
+      if (!isClose(answer.failure)) return yield* answer.failure
+      if (session.heard) return yield* alone(options, version)
     }
     yield* closesAtGroups(options)
     return { release: "0.8", session: undefined, version: modest }
+  })
+
+/**
+ * What has answered that it does not know this version, and has closed at what was sent behind it, as a listener that wants
+ * SASL does, or a controller of KRaft: asked again with nothing behind, it says what it serves.
+ */
+const alone = (options: Options, version: number): Effect.Effect<Examined, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const session = yield* options.open
+    yield* ask(session, version, options.identity)
+    return { release: "modern", session, version }
   })
 
 /** A question that every broker before 4.0 answers, and 4.x closes at: about no partition. */
