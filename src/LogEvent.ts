@@ -129,26 +129,78 @@ export const isTold = (count: number): boolean => (count & (count - 1)) === 0
 /** Failures of a kind that are further apart, in milliseconds, are told as new ones. */
 export const failedApart = 60_000
 
-/** Failures that may come of each of many things, and again and again: of each kind the first is told, then by doubling. */
-export class Repeated {
-  readonly #kinds = new Map<string, { count: number; at: number }>()
+/** What fails. */
+export interface Failing {
+  /** How it has failed last, and when. */
+  readonly type: string
+  readonly at: number
+}
 
-  /** How many of its kind there were so far, where it is told; undefined: it is not. */
-  failed(kind: string, now: number): number | undefined {
-    const one = kept(this.#kinds, kind, () => ({ count: 0, at: now }), atMost)
+/**
+ * How many others fail alike, where one of them is told: the first, then by doubling; undefined: it is not. What has not
+ * failed for so long is forgotten.
+ */
+export const among = <A extends Failing>(
+  all: Map<string, A>,
+  one: A,
+  now: number,
+  apart: number
+): number | undefined => {
+  let alike = 0
+  let place = 0
+  for (const [key, other] of all)
+    if (now - other.at > apart) all.delete(key)
+    else if (other.type === one.type) {
+      alike++
+      if (other === one) place = alike
+    }
+  return isTold(place) ? alike - 1 : undefined
+}
+
+/**
+ * Failures that may come of each of many things, and again and again: of each thing the first is told, then by doubling;
+ * so of things that fail alike at once, that one which fails often hides no other.
+ */
+export class Repeated {
+  readonly #things = new Map<string, { readonly type: string; count: number; at: number }>()
+
+  /** How many of its kind this thing has had so far, and how many others do, where it is told; undefined: it is not. */
+  failed(kind: string, thing: string, now: number): { readonly count: number; readonly others: number } | undefined {
+    const one = kept(this.#things, JSON.stringify([kind, thing]), () => ({ type: kind, count: 0, at: now }), atMost)
     if (now - one.at > failedApart) one.count = 0
     one.at = now
-    return isTold(++one.count) ? one.count : undefined
+    if (!isTold(++one.count)) return undefined
+    const others = among(this.#things, one, now, failedApart)
+    return others === undefined ? undefined : { count: one.count, others }
   }
 
-  /** Logs it where it is told; that it is not the first is said, too. */
-  log(kind: string, event: Event, message: string, where: Where): Effect.Effect<void> {
+  /** Logs it where it is told; that it is not the first is said, and how many others there are. */
+  log(
+    kind: string,
+    thing: string,
+    event: Event,
+    message: string,
+    where: Where,
+    ...details: ReadonlyArray<unknown>
+  ): Effect.Effect<void> {
     return Effect.clockWith((clock) => {
-      const count = this.failed(kind, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
-      if (count === undefined) return Effect.void
-      return log(event, count === 1 ? message : `${message} (${count} so far)`, where)
+      const told = this.failed(kind, thing, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+      return told === undefined ? Effect.void : log(event, `${message}${soFar(told)}`, where, undefined, ...details)
     })
   }
+}
+
+/** How often it was, where that is more than once, and of how many others; with what is known besides. */
+export const soFar = (
+  { count, others }: { readonly count: number; readonly others: number },
+  notes: ReadonlyArray<string> = []
+): string => {
+  const all = [
+    ...notes,
+    ...(count > 1 ? [`${count} so far`] : []),
+    ...(others > 0 ? [`and of ${others} other${others > 1 ? "s" : ""}`] : [])
+  ]
+  return all.length === 0 ? "" : ` (${all.join("; ")})`
 }
 
 /** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */

@@ -33,10 +33,13 @@ export const reasonOf = (error: unknown): string => {
   return reason.length > longest ? `${reason.slice(0, longest)}…` : reason
 }
 
-/** A topic for dead letters: of those that go there the first, and then by doubling, is a warning; the others are told at `Debug`. */
+/**
+ * A topic for dead letters: of those of a topic that go there the first, and then by doubling, is a warning; the others are
+ * told at `Debug`.
+ */
 export class DeadLetters {
   readonly topic: Topic.Bytes<string>
-  #count = 0
+  readonly #repeated = new LogEvent.Repeated()
 
   constructor(topic: Topic.Bytes<string>) {
     this.topic = topic
@@ -65,16 +68,17 @@ export class DeadLetters {
         ...(timestamp >= 0 ? { timestamp } : {})
       })
     )
-    return Effect.flatMap(sent, () => {
-      const count = ++this.#count
-      const notes = [...(attempts > 0 ? [`attempts: ${attempts}`] : []), ...(count > 1 ? [`${count} so far`] : [])]
+    const tell = Effect.clockWith((clock) => {
+      const told = this.#repeated.failed("", from.topic, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+      const notes = LogEvent.soFar(told ?? { count: 1, others: 0 }, attempts > 0 ? [`attempts: ${attempts}`] : [])
       return LogEvent.log(
         "deadLetter",
-        `${from.topic}-${from.partition} at offset ${offset} is now a dead letter in ${this.topic.name}: ${reason}${notes.length === 0 ? "" : ` (${notes.join("; ")})`}`,
+        `${from.topic}-${from.partition} at offset ${offset} is now a dead letter in ${this.topic.name}: ${reason}${notes}`,
         { topic: from.topic, partition: from.partition, offset },
-        LogEvent.isTold(count) ? undefined : "Debug"
+        told === undefined ? "Debug" : undefined
       )
     })
+    return Effect.andThen(sent, tell)
   }
 }
 

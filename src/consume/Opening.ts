@@ -120,7 +120,7 @@ export const make = (context: Context): Opening => {
       publish({ _tag: "Waiting", group: settings.group, partition: partition.place, error })
       const group = settings.group === undefined ? "" : ` of group ${settings.group}`
       const told = `${partition.key}${group} waits: ${error.message}`
-      return repeated.log(`waiting ${errorType(error)}`, "waiting", told, whereOf(partition))
+      return repeated.log(`waiting ${errorType(error)}`, partition.key, "waiting", told, whereOf(partition))
     })
 
   /** What holds up all of them, said once. */
@@ -435,7 +435,7 @@ export const make = (context: Context): Opening => {
         partition.bound.until = Math.min(partition.bound.until, yield* resolve(partition, "latest"))
       publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
       const told = `${error.message}; going on from ${onOutOfRange}, which is ${offset}`
-      yield* repeated.log(`dataLoss ${partition.key}`, "dataLoss", told, whereOf(partition))
+      yield* repeated.log(`dataLoss ${partition.key}`, "", "dataLoss", told, whereOf(partition))
       return yield* goOn(partition, reader, offset, true)
     }
     // The fetching side has asked for so long.

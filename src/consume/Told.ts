@@ -14,8 +14,7 @@ export const make = (
   run: (effect: Effect.Effect<void>) => void
 ): ((event: ConsumerEvent) => void) => {
   let isWaiting = false
-  let skipped = 0
-  const damaged = new LogEvent.Repeated()
+  const repeated = new LogEvent.Repeated()
   const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
   const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
     run(LogEvent.log(event, `${who} ${text}`, { group, member: member(), ...where }))
@@ -37,10 +36,11 @@ export const make = (
       case "Lost":
         return tell("lost", `has lost ${listed(event.partitions)}: what was not committed comes again elsewhere`)
       case "Damaged":
-        // There may be one for each batch.
+        // There may be one for each batch; of each partition, since it is of each that records are missing.
         return run(
-          damaged.log(
-            TopicPartition.key(event.partition),
+          repeated.log(
+            `damaged ${TopicPartition.key(event.partition)}`,
+            "",
             "damaged",
             `${who} leaves out offsets ${event.from} to ${event.to - 1}: ${event.error.message}`,
             { group, member: member(), ...event.partition }
@@ -48,11 +48,14 @@ export const make = (
         )
       case "Skipped":
         // There may be one for each record.
-        if (!LogEvent.isTold(++skipped)) return
-        return tell(
-          "skipped",
-          `passes over a record that does not fit its Schema, at offset ${event.offset} (${skipped} so far)`,
-          event.partition
+        return run(
+          repeated.log(
+            "skipped",
+            event.partition.topic,
+            "skipped",
+            `${who} passes over a record that does not fit its Schema, at offset ${event.offset}`,
+            { group, member: member(), ...event.partition }
+          )
         )
     }
   }

@@ -169,10 +169,10 @@ class Fetcher {
 
   #notice(partition: FetchedPartition, why: string | KafkaError.KafkaError): void {
     if (!partition.isNoticeable) return
-    const count = this.#noticed.failed(typeof why === "string" ? why : why.reason._tag, this.#loop.now())
-    if (count === undefined) return
-    const what = `${TopicPartition.key(partition)} cannot be fetched at offset ${partition.next}, and is tried again (${count} so far)`
-    this.#loop.fork(LogEvent.log("fetchRetried", what, partition.place, undefined, why))
+    const kind = typeof why === "string" ? why : why.reason._tag
+    const key = TopicPartition.key(partition)
+    const what = `${key} cannot be fetched at offset ${partition.next}, and is tried again`
+    this.#loop.fork(this.#noticed.log(kind, key, "fetchRetried", what, partition.place, why))
   }
 
   /** Bytes that are fetched ahead. */

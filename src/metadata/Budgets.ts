@@ -50,7 +50,7 @@ export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
         const { partition, topic } = error.reason
         const sofar = `for ${Math.floor((now - one.since) / 1000)} s so far, ${limit / 1000} s at most (metadataTimeout)`
         const text = `${waitingFor} is asked for again, ${sofar}: ${error.message}`
-        return alike.log(errorType(error), "metadataRetried", text, { topic, partition })
+        return alike.log(errorType(error), waitingFor, "metadataRetried", text, { topic, partition })
       })
     ).pipe(Effect.tap(() => Effect.sync(() => asking.delete(waitingFor))))
   return {

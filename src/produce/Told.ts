@@ -15,29 +15,6 @@ export interface Retries {
   readonly acknowledged: (topic: string, partition: number) => void
 }
 
-/** What fails. */
-interface Failing {
-  /** How it has failed last, and when. */
-  readonly type: string
-  readonly at: number
-}
-
-/**
- * How many others fail alike, where one of them is told; undefined: it is not. What has not failed for so long is
- * forgotten.
- */
-const among = <A extends Failing>(all: Map<string, A>, one: A, now: number, apart: number): number | undefined => {
-  let alike = 0
-  let place = 0
-  for (const [key, other] of all)
-    if (now - other.at > apart) all.delete(key)
-    else if (other.type === one.type) {
-      alike++
-      if (other === one) place = alike
-    }
-  return LogEvent.isTold(place) ? alike - 1 : undefined
-}
-
 /** A partition whose batches are sent again: that others of its topic are acknowledged is of no help to it. */
 interface Again {
   type: string
@@ -64,7 +41,7 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
       one.at = now
       const level = one.lasting.failed(now)
       if (level === undefined) return
-      const others = among(failing, one, now, LogEvent.lastsApart)
+      const others = LogEvent.among(failing, one, now, LogEvent.lastsApart)
       if (others === undefined) return
       if (level === "Warn") one.isWarned = true
       const more = others === 0 ? "" : `, as are some of ${others} other partitions`
@@ -95,7 +72,7 @@ export const failures = (
     one.count++
     one.at = now
     if (!LogEvent.isTold(one.count)) return
-    const others = among(counts, one, now, LogEvent.failedApart)
+    const others = LogEvent.among(counts, one, now, LogEvent.failedApart)
     if (others === undefined) return
     const where = partition === undefined ? topic : `${topic}-${partition}`
     const more = others === 0 ? "" : `, as have some of ${others} other topics`
