@@ -204,7 +204,7 @@ export const soFar = (
 }
 
 /** From when on what is tried again is a warning, in milliseconds: a broker that restarts is back by then, mostly. */
-const lastsAfter = 3000
+export const lastsAfter = 3000
 
 /** What has not failed for so long, in milliseconds, fails anew: whoever tried has given up meanwhile. */
 export const lastsApart = 600_000

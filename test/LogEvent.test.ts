@@ -184,12 +184,25 @@ describe("the log", () => {
       const fault = yield* broker.inject(Fault.on("FindCoordinator").error(15))
       const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
       yield* Effect.forkScoped(consumer.run(() => Effect.void))
-      yield* until("it waits", () => of("waiting").length > 0)
-      assert.deepStrictEqual(levelsOf("waiting"), ["Warn"])
-      assert.include(of("waiting")[0]?.text, "COORDINATOR_NOT_AVAILABLE")
+      yield* until("it is a warning", () => of("waiting").length === 2)
+      assert.deepStrictEqual(levelsOf("waiting"), ["Debug", "Warn"])
+      for (const { text } of of("waiting")) assert.include(text, "COORDINATOR_NOT_AVAILABLE")
       yield* fault.remove
       yield* until("it goes on", () => of("goesOn").length > 0)
       assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("is quiet of a coordinator that loads for a moment (it warned of each group's first member)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("JoinGroup", { times: 2 }).error(14))
+      const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it has partitions", () => of("assigned").length > 0)
+      assert.deepStrictEqual(levelsOf("waiting"), ["Debug"])
+      yield* pass(10_000)
+      assert.deepStrictEqual(loud(), [])
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 

@@ -28,6 +28,8 @@ export class ConsumerState {
   failure: Effect.Effect<never, KafkaError.KafkaError> | undefined = undefined
   /** Why it cannot start. */
   trouble: KafkaError.KafkaError | undefined = undefined
+  /** Somebody was warned that it waits. */
+  warned = false
   everMarked = false
   closing = false
   stopped = false

@@ -31,6 +31,7 @@ import * as Counted from "./Counted.ts"
 import { ConsumerState } from "./ConsumerState.ts"
 import * as Forgotten from "./Forgotten.ts"
 import * as Unread from "./Unread.ts"
+import * as Waits from "./Waits.ts"
 import { Forming, type Silence } from "./Forming.ts"
 import type { Host } from "./Host.ts"
 import * as Opening from "./Opening.ts"
@@ -114,7 +115,8 @@ export const make = Effect.fnUntraced(function* (
   const told = Told.make(
     settings.group,
     () => engine.member?.identity().memberId,
-    (effect) => void Effect.runForkWith(context)(effect)
+    (effect) => void Effect.runForkWith(context)(effect),
+    () => state
   )
   const publish = (event: ConsumerEvent): void => {
     PubSub.publishUnsafe(events, event)
@@ -257,16 +259,7 @@ export const make = Effect.fnUntraced(function* (
     everMarked: () => state.everMarked
   })
 
-  const waits = (error: KafkaError.KafkaError, again = false): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const isNew = state.trouble === undefined
-      state.trouble = error
-      // Who leaves waits for nothing: what its coordinator answers then is no trouble.
-      if (state.closing || (!isNew && !again)) return Effect.void
-      if (isNew) publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
-      const who = settings.group === undefined ? "a consumer" : `a consumer of group ${settings.group}`
-      return LogEvent.log("waiting", `${who} waits: ${error.message}`, { group: settings.group })
-    })
+  const waits = Waits.make({ state, inBackground })
 
   const warned = (what: string, ...defects: ReadonlyArray<unknown>) =>
     LogEvent.log("hookFailed", what, { group: settings.group }, undefined, ...defects)

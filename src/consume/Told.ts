@@ -7,13 +7,16 @@ import { type AnyRecord, raw } from "./ConsumerRecord.ts"
 import * as DeadLetter from "./DeadLetter.ts"
 import type { ConsumerEvent } from "./Events.ts"
 
-/** Makes what is told of each event. `member` is who we are in the group now. */
+/**
+ * Makes what is told of each event. `member` is who we are in the group now; of `state`, whether somebody was warned that
+ * it waits.
+ */
 export const make = (
   group: string | undefined,
   member: () => string | undefined,
-  run: (effect: Effect.Effect<void>) => void
+  run: (effect: Effect.Effect<void>) => void,
+  state: () => { warned: boolean }
 ): ((event: ConsumerEvent) => void) => {
-  let isWaiting = false
   const repeated = new LogEvent.Repeated()
   const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
   const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
@@ -24,12 +27,9 @@ export const make = (
   }
   return (event) => {
     switch (event._tag) {
-      case "Waiting":
-        isWaiting ||= event.partition === undefined
-        return
       case "Assigned":
-        tell(isWaiting ? "goesOn" : "assigned", `is given ${listed(event.partitions)}`)
-        isWaiting = false
+        tell(state().warned ? "goesOn" : "assigned", `is given ${listed(event.partitions)}`)
+        state().warned = false
         return
       case "Revoked":
         return tell("revoked", `has given ${listed(event.partitions)} back`)
