@@ -8,10 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Cluster } from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { FetchSettings } from "../Transport.ts"
 import * as RdError from "./RdError.ts"
 import type { RdReader } from "./RdReader.ts"
 
-/** The longest wait between two questions about one partition. */
+/** The longest wait between two questions about one partition; at its end there is one as often. */
 const silenceAtMost = 30_000
 /** In how many rounds of questions an error must have been told before it is taken for a silent partition's own. */
 const suspectRounds = 2
@@ -19,6 +20,7 @@ const suspectRounds = 2
 /** Who is asked. */
 export interface Context {
   readonly cluster: Cluster["Service"]
+  readonly isolation: FetchSettings["isolation"]
   /** Milliseconds that a topic may be gone before its readers fail. */
   readonly metadataTimeout: number
   /** On the monotonic clock. */
@@ -50,6 +52,67 @@ export const doubtful = (
   }
   return silent
 }
+
+/** Those that have said nothing at their ends for so long that it is to be looked at these now. */
+export const resting = (readers: Iterable<RdReader>, now: number): ReadonlyArray<RdReader> => {
+  const found: Array<RdReader> = []
+  for (const reader of readers) {
+    const { askedAt, asking, due, end, failure, heard, heardAt, isAssigned, next } = reader
+    if (asking || !isAssigned || due !== undefined || failure !== undefined) continue
+    if (heard && end !== undefined && next >= end && now - Math.max(heardAt, askedAt) >= silenceAtMost)
+      found.push(reader)
+  }
+  for (const reader of found) {
+    reader.askedAt = now
+    reader.asking = true
+  }
+  return found
+}
+
+/**
+ * Looks at the ends of partitions that say nothing, all with one question: librdkafka can fall silent there, and says
+ * nothing of a topic that is gone. One that is no longer at its end is silent from then on, and asked about as such.
+ */
+export const lookAtEnds = (
+  readers: ReadonlyArray<RdReader>,
+  { cluster, isolation }: Context
+): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const before = new Map(readers.map((reader) => [reader, reader.next]))
+    const isAsBefore = (reader: RdReader) => reader.next === before.get(reader) && reader.due === undefined
+    const names = [...new Set(readers.map(({ topic }) => topic))]
+    const topics = new Map((yield* cluster.topics(names, { unready: true })).map((info) => [info.name, info]))
+    const there: Array<RdReader> = []
+    for (const reader of readers) {
+      const partitions = topics.get(reader.topic)?.partitions
+      if (partitions?.[reader.partition] !== undefined) there.push(reader)
+      else if (partitions?.length !== 0 && isAsBefore(reader)) reader.end = undefined
+    }
+    const lookAt = (some: ReadonlyArray<RdReader>) =>
+      Effect.map(
+        cluster.offsets(
+          some.map(({ partition, topic }) => ({ topic, partition, at: "latest" })),
+          { isolation }
+        ),
+        (ends) => {
+          for (const [i, reader] of some.entries()) {
+            if (ends[i]! > reader.next && isAsBefore(reader)) reader.end = ends[i]
+          }
+        }
+      )
+    // One that nothing can be told of is not to keep the others from being looked at.
+    const oneByOne = Effect.forEach(there, (reader) => Effect.ignore(lookAt([reader])), {
+      concurrency: 16,
+      discard: true
+    })
+    if (there.length > 0) yield* Effect.catch(lookAt(there), () => oneByOne)
+  }).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        for (const reader of readers) reader.asking = false
+      })
+    )
+  )
 
 /** Asks about one partition, and does with it what the answers say. */
 export const inquire = (reader: RdReader, context: Context): Effect.Effect<void> =>
@@ -98,7 +161,7 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
       return reader.fail(KafkaError.make({ _tag: "DataLoss", ...place, kind: "outOfRange", from: next, to }))
     }
     // Its leader has answered, so it can be fetched. At the end of its log it waits for nothing, once that was told.
-    if (reader.heard && next === latest) return
+    if (reader.heard && next === latest) return void (reader.end ??= latest)
     const silent = now() - reader.heardAt
     if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))

@@ -108,7 +108,7 @@ class RdConsumer {
     this.#settings = settings
     this.#timestamps = timestamps
     this.#metrics = metrics
-    this.#inquiry = { cluster, metadataTimeout, now }
+    this.#inquiry = { cluster, isolation: settings.isolation, metadataTimeout, now }
     this.#silence = silentMillis + settings.maxWait
     client.on("partition.eof", (eof) => this.#eofs.push(eof))
     client.on("event.error", ({ message }) => {
@@ -327,14 +327,15 @@ class RdConsumer {
 
   /** New partitions, and topics that are made again, are told by metadata, which is asked for while somebody uses it. */
   readonly look: Effect.Effect<never> = Effect.forever(
-    Effect.andThen(
-      Effect.sleep(lookMillis),
-      Effect.sync(() => {
-        const topics = new Set<string>()
-        for (const { topic } of this.#readers.values()) topics.add(topic)
-        for (const topic of topics) this.#inquiry.cluster.known(topic)
-      })
-    )
+    Effect.gen({ self: this }, function* () {
+      yield* Effect.sleep(lookMillis)
+      const topics = new Set<string>()
+      for (const { topic } of this.#readers.values()) topics.add(topic)
+      for (const topic of topics) this.#inquiry.cluster.known(topic)
+      const resting = Inquiry.resting(this.#readers.values(), this.#inquiry.now())
+      // Where no broker answers, they are looked at later.
+      if (resting.length > 0) yield* Effect.forkChild(Effect.ignore(Inquiry.lookAtEnds(resting, this.#inquiry)))
+    })
   )
 
   /** Reads for as long as there is a partition to read. What it did not expect is told to all, and it goes on. */

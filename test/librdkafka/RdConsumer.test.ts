@@ -2,10 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Metric, type Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { Cluster, type KafkaError, Metrics, Transport } from "samsa"
+import { Cluster, KafkaError, Metrics, Transport } from "samsa"
 import { MemoryKafka } from "samsa/testing"
+import * as Inquiry from "../../src/librdkafka/Inquiry.ts"
 import * as RdConsumer from "../../src/librdkafka/RdConsumer.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
+import { RdReader } from "../../src/librdkafka/RdReader.ts"
 import type { FetchSettings, PartitionReader, TransportConsumer } from "../../src/Transport.ts"
 import { FetchMetrics } from "../../src/metrics/ConsumerMetrics.ts"
 import * as Current from "../../src/metrics/Current.ts"
@@ -123,6 +125,85 @@ describe("the librdkafka transport, fetching", () => {
       for (const partition of [0, 1]) yield* consumer.open({ topic, partition }, 0)
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(used, [topic, topic])
+    }).pipe(Effect.scoped)
+  )
+
+  reading(
+    "one that is silent at an end that is none any more is fetched anew (librdkafka was deaf there, for ever)",
+    { from: 0, high: 10 },
+    (reader, fake) =>
+      Effect.gen(function* () {
+        fake.push(...messages(0, 0, 10))
+        assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+        assert.strictEqual(reader.endOffset(), 10)
+        yield* pass(fake, 25_000)
+        assert.deepStrictEqual(fake.calls, ["assign 0@0"])
+        yield* pass(fake, 15_000)
+        assert.deepStrictEqual(fake.calls.slice(0, 3), ["assign 0@0", "unassign 0", "assign 0@10"])
+        assert.strictEqual(reader.endOffset(), 100)
+      })
+  )
+
+  it.effect("one of which nothing can be told keeps no other from being looked at", () =>
+    Effect.gen(function* () {
+      const error = KafkaError.fromCode(29, { topic, partition: 0, api: "ListOffsets" })
+      const partitions = [0, 1].map((partition) => ({ partition }))
+      const cluster = Cluster.Cluster.of({
+        known: () => undefined,
+        topics: () => Effect.succeed([{ name: topic, partitions }]),
+        offsets: (wanted: ReadonlyArray<{ readonly partition: number }>) =>
+          wanted.some(({ partition }) => partition === 0) ? Effect.fail(error) : Effect.succeed([9])
+      } as unknown as Cluster.Cluster["Service"])
+      const ended = (partition: number) => {
+        const owner = { now: () => 0, silence: 1000, changed: () => {}, holds: () => {}, hungers: () => {} }
+        const reader = new RdReader({ topic, partition }, 7, owner)
+        reader.due = undefined
+        reader.reachEnd(7)
+        return reader
+      }
+      const readers = [ended(0), ended(1)]
+      const context = { cluster, isolation: "committed", metadataTimeout: 5000, now: () => 0 } as const
+      yield* Inquiry.lookAtEnds(readers, context)
+      assert.deepStrictEqual(
+        readers.map(({ end }) => end),
+        [7, 9]
+      )
+    })
+  )
+
+  reading("at the end of its log it is asked about, and nothing is fetched anew", { from: 100 }, (reader, fake) =>
+    Effect.gen(function* () {
+      fake.push({ eof: { partition: 0, offset: 100 } })
+      yield* offsetsOf(reader.pull)
+      yield* pass(fake, 40_000)
+      assert.deepStrictEqual(fake.calls, ["assign 0@100"])
+      assert.strictEqual(reader.endOffset(), 100)
+    })
+  )
+
+  it.effect("a topic that is gone while its reader waits at the end is told of (it waited for ever)", () =>
+    Effect.gen(function* () {
+      const gone = Cluster.Cluster.of({
+        known: () => undefined,
+        topics: () => Effect.succeed([])
+      } as Partial<Cluster.Cluster["Service"]> as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make()
+      const consumer = yield* RdConsumer.make({
+        client: fake.client,
+        cluster: gone,
+        settings,
+        timestamps: true,
+        metadataTimeout: 5000,
+        metrics: new FetchMetrics(yield* Current.meter("consumer-of-what-is-gone"))
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const reader = yield* consumer.open({ topic, partition: 0 }, 7)
+      fake.push({ eof: { partition: 0, offset: 7 } })
+      assert.deepStrictEqual(yield* offsetsOf(reader.pull), [])
+      const failing = yield* Effect.forkChild(failureOf(reader.pull))
+      yield* pass(fake, 45_000)
+      assert.strictEqual(failing.pollUnsafe()?._tag, "Success")
+      assert.strictEqual((yield* Fiber.join(failing)).reason._tag, "UnknownTopic")
     }).pipe(Effect.scoped)
   )
 
