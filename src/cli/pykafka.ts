@@ -3,6 +3,7 @@ import * as Option from "effect/Option"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import * as Consume from "./consume.ts"
 import * as Groups from "./groups.ts"
@@ -10,6 +11,7 @@ import * as Lag from "./lag.ts"
 import * as Topics from "./topics.ts"
 
 const { flags, jsonFlag: json } = Connection
+const { dryRun } = Confirm
 const topic = Argument.String("topic")
 const group = Argument.String("consumer_group")
 const offset = Argument.String("offset").pipe(
@@ -51,10 +53,10 @@ const printOffsets = Command.make("print_offsets", { topic, offset, ...flags, js
 const printTopics = Command.make("print_topics", { ...flags, json }, (given) =>
   Topics.listing(given, given.json, false)
 )
-const resetOffsets = Command.make("reset_offsets", { topic, group, offset, ...flags, json }, (given) =>
+const resetOffsets = Command.make("reset_offsets", { topic, group, offset, ...flags, json, dryRun }, (given) =>
   Groups.resetting(given, given.group, given.offset, {
     topics: [given.topic],
-    dryRun: false,
+    dryRun: given.dryRun,
     yes: true,
     json: given.json
   })
@@ -76,8 +78,8 @@ const createTopic = Command.make(
       false
     )
 )
-const deleteTopic = Command.make("delete_topic", { topic, ...flags, json }, (given) =>
-  Topics.deleting(given, given.json, [given.topic], { dryRun: false, yes: true })
+const deleteTopic = Command.make("delete_topic", { topic, ...flags, json, dryRun }, (given) =>
+  Topics.deleting(given, given.json, [given.topic], { dryRun: given.dryRun, yes: true })
 )
 
 /** By name. */

@@ -10,7 +10,7 @@ import { Admin, orFail } from "../Admin.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
-import { wrong } from "./Failed.ts"
+import { failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
 import * as Show from "./Show.ts"
@@ -19,6 +19,21 @@ import * as Targets from "./targets.ts"
 const { flags, jsonFlag: json } = Connection
 
 type Placement = NonNullable<ReturnType<typeof Targets.placement>>
+
+/** The partitions that there are of these topics; fails with those that are wanted and are not among them. */
+const existing = (wanted: ReadonlyArray<TopicPartition.TopicPartition>) =>
+  Effect.gen(function* () {
+    const admin = yield* Admin
+    const described = yield* admin.describeTopics([...new Set(wanted.map(({ topic }) => topic))]).pipe(orFail)
+    const all = new Map(
+      described.flatMap(({ name, partitions }) =>
+        partitions.map((one) => [TopicPartition.key({ topic: name, partition: one.partition }), one])
+      )
+    )
+    const missing = wanted.map(TopicPartition.key).filter((key) => !all.has(key))
+    if (missing.length > 0) return yield* failed(missing.map((key) => `${key}: there is no such partition`).join("\n"))
+    return all
+  })
 
 /** Words as what they stand for; fails with those that do not. */
 const each = <A>(texts: ReadonlyArray<string>, of: (text: string) => A | undefined, like: string) =>
@@ -109,19 +124,25 @@ const start = Command.make(
         given,
         Effect.gen(function* () {
           const admin = yield* Admin
-          const topics = [...new Set(wanted.map(({ topic }) => topic))]
-          const described = yield* admin.describeTopics(topics).pipe(orFail)
-          const now = (one: Placement) =>
-            described
-              .find(({ name }) => name === one.topic)
-              ?.partitions.find(({ partition }) => partition === one.partition)
-          if (given.dryRun)
+          const now = yield* existing(wanted)
+          if (given.dryRun) {
+            const { brokers } = yield* admin.describeCluster()
+            const unknown = (one: Placement) => one.replicas.filter((id) => !brokers.some((broker) => broker.id === id))
+            const mistakes = wanted.flatMap((one) => {
+              const key = TopicPartition.key(one)
+              return [
+                ...unknown(one).map((id) => `${key}: there is no broker ${id}`),
+                ...(new Set(one.replicas).size < one.replicas.length ? [`${key}: a broker is named twice`] : [])
+              ]
+            })
+            if (mistakes.length > 0) return yield* failed(mistakes.join("\n"))
             return yield* Show.rows(
               given.json,
-              wanted.map((one) => ({ ...one, from: now(one)?.replicas })),
+              wanted.map((one) => ({ ...one, from: now.get(TopicPartition.key(one))?.replicas })),
               ["TOPIC", "PARTITION", "FROM", "TO"],
               (one) => [one.topic, one.partition, one.from?.join(","), one.replicas.join(",")]
             )
+          }
           yield* Confirm.wanted(`move the replicas of ${wanted.length} partitions`, given.yes)
           const answers = yield* admin.reassignPartitions(wanted)
           yield* Show.changed(given.json, "moving", wanted, answers, TopicPartition.key)
@@ -137,13 +158,21 @@ const start = Command.make(
   ])
 )
 
-const cancel = Command.make("cancel", { partitions, ...flags, json, yes: Confirm.yes }, (given) =>
+const cancelFlags = { ...flags, json, dryRun: Confirm.dryRun, yes: Confirm.yes }
+
+const cancel = Command.make("cancel", { partitions, ...cancelFlags }, (given) =>
   Effect.gen(function* () {
     const wanted = yield* each(given.partitions, Targets.partition, "orders-0")
     yield* Connection.connected(
       given,
       Effect.gen(function* () {
         const admin = yield* Admin
+        if (given.dryRun) {
+          const moving = new Set((yield* admin.listReassignments(wanted)).map(TopicPartition.key))
+          const idle = wanted.map(TopicPartition.key).filter((key) => !moving.has(key))
+          if (idle.length > 0) return yield* failed(idle.map((key) => `${key}: nothing is under way`).join("\n"))
+          return yield* Show.done(given.json, "would cancel", [...moving])
+        }
         yield* Confirm.wanted(`have ${given.partitions.join(", ")} stay where they were`, given.yes)
         const changes = wanted.map((one) => ({ ...one, replicas: null }))
         const answers = yield* admin.reassignPartitions(changes)
@@ -171,6 +200,7 @@ export const elect = Command.make(
       Flag.withDefault(false)
     ),
     json,
+    dryRun: Confirm.dryRun,
     yes: Confirm.yes
   },
   (given) =>
@@ -187,6 +217,10 @@ export const elect = Command.make(
             for (let partition = 0; partition < count; partition++) wanted.push({ topic: word, partition })
           else if (one !== undefined) wanted.push(one)
           else return yield* wrong(`${word} must be a topic that there is, or like orders-0`)
+        }
+        if (given.dryRun) {
+          yield* existing(wanted)
+          return yield* Show.done(given.json, "would elect a leader of", wanted.map(TopicPartition.key))
         }
         if (given.unclean)
           yield* Confirm.wanted(`elect leaders of ${given.partitions.join(", ")} though records may be lost`, given.yes)

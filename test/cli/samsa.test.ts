@@ -179,6 +179,11 @@ it.live(
         [2, ["topics", "list", "--user", "x", ...b], /sasl.password is missing.*KAFKA_SASL_PASSWORD/],
         [2, ["reassign", "start", "orders-0", "--yes", ...b], /orders-0 must be like orders-0=1,2,3/],
         [2, ["reassign", "start", "--yes", ...b], /what is to move/],
+        [1, ["reassign", "start", "orders-9=1", "--dry-run", ...b], /^orders-9: there is no such partition/],
+        [1, ["reassign", "start", "orders-0=9", "--dry-run", ...b], /^orders-0: there is no broker 9/],
+        [1, ["reassign", "start", "orders-0=1,1", "--dry-run", ...b], /^orders-0: a broker is named twice/],
+        [1, ["reassign", "cancel", "orders-0", "--dry-run", ...b], /^orders-0: nothing is under way/],
+        [1, ["elect", "orders-9", "--unclean", "--dry-run", ...b], /^orders-9: there is no such partition/],
         [2, ["reassign", "start", "--file", "/no/such", ...b], /--file: ENOENT/],
         [2, ["reassign", "cancel", "orders", "--yes", ...b], /orders must be like orders-0/],
         [2, ["elect", "nothing", ...b], /nothing must be a topic that there is/],
@@ -230,13 +235,26 @@ it.live(
           said("topics describe orders"),
           said("config get topic orders"),
           said("acls list"),
-          said("quotas list")
+          said("quotas list"),
+          said("users list"),
+          said("groups list"),
+          said("lag")
         ])
       )
+      const b = broker.bootstrap.join(",")
+      yield* samsa(["users", "set", "bob", "-b", b], { input: "secret" })
+      yield* samsa(["produce", "orders", "-b", b], { input: "a" })
+      yield* said("consume orders --group g --from earliest -c 1")
+      yield* said("acls add topic kept User:a read")
       for (const [line, wanted] of [
         ["topics create x -c follower.replication.throttled.replicas=", "created x"],
         ["topics add-partitions orders 3", "gave partitions to orders"],
         ["topics delete orders --yes", "deleted orders"],
+        ["delete_topic orders", "deleted orders"],
+        ["groups delete g --yes", "deleted g"],
+        ["acls delete --name kept --yes", "deleted allow User:a read on literal topic kept"],
+        ["users delete bob --yes", "deleted SCRAM-SHA-512 of bob"],
+        ["elect orders-0 --unclean --yes", ""],
         ["config set topic orders retention.ms=1", "changed topic orders"],
         ["quotas set user=a producer_byte_rate=1", "set user=a producer_byte_rate=1"],
         ["acls add topic orders User:a read", "added allow User:a read on literal topic orders"]
@@ -246,10 +264,18 @@ it.live(
         assert.match(would, /^\{"would [a-z ]+":"[^"]+"\}$/, line)
         assert.match(yield* said(`${line} --dry-run`), /^would /, line)
         assert.deepStrictEqual(yield* state, before, line)
-        if (line.includes("delete")) continue
+        if (/delete|elect/.test(line)) continue
         assert.strictEqual(yield* said(line), wanted)
       }
       yield* said("acls delete --name orders --yes")
+      const before = yield* state
+      for (const line of ["offsets reset g earliest --yes", "reset_offsets orders g earliest"])
+        assert.strictEqual(
+          (yield* said(`${line} --dry-run --json`)).split("\n")[0],
+          '{"topic":"orders","partition":0,"from":1,"to":0}',
+          line
+        )
+      assert.deepStrictEqual(yield* state, before)
       assert.strictEqual(yield* said("reassign start orders-0=2,1 --yes --json"), '{"moving":"orders-0"}')
       assert.strictEqual(yield* said("topics delete orders --yes --json"), '{"deleted":"orders"}')
     }).pipe(Effect.scoped),
