@@ -1,4 +1,5 @@
 /** `samsa users`: who may log in by SCRAM. */
+import { isUtf8 } from "node:buffer"
 import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -43,9 +44,13 @@ const password = (user: string) =>
         Effect.mapError((error) => failed("nothing was done", error))
       )
     : Effect.try({
-        try: () => Redacted.make(readFileSync(0, "utf8").split(/\r?\n/)[0]!),
+        try: () => readFileSync(0),
         catch: (error) => failed(`the input: ${(error as Error).message}`, error)
-      })
+      }).pipe(
+        // Bytes that are no text would be replaced, and be a password that nobody has.
+        Effect.filterOrFail(isUtf8, () => wrong("the password is no UTF-8")),
+        Effect.map((bytes) => Redacted.make(bytes.toString().split(/\r?\n/)[0]!))
+      )
 
 const set = Command.make(
   "set",

@@ -275,6 +275,8 @@ it.live(
           '{"topic":"orders","partition":0,"from":1,"to":0}',
           line
         )
+      const notes = yield* samsa(["users", "set", "bob", "-b", b], { input: Buffer.from([0xff, 0xfe]) })
+      assert.deepStrictEqual([notes.code, notes.error.trim()], [2, "the password is no UTF-8"])
       assert.deepStrictEqual(yield* state, before)
       assert.strictEqual(yield* said("reassign start orders-0=2,1 --yes --json"), '{"moving":"orders-0"}')
       assert.strictEqual(yield* said("topics delete orders --yes --json"), '{"deleted":"orders"}')
