@@ -109,6 +109,8 @@ export interface Kind {
   readonly holds: (value: unknown) => boolean
   /** It has to be there. */
   readonly isRequired?: true
+  /** What is given in its place may hold a secret, and is not shown. */
+  readonly isSecret?: true
 }
 
 /** What each setting may be, by name; `true` where whoever reads it says so: a reader of `Checks`. */
@@ -204,7 +206,8 @@ export const known = <A extends object>(
   elsewhere: (name: string) => string | undefined = () => undefined
 ): A => {
   if (!isObject(given)) {
-    mistake(`the settings are an object, not ${shown(given)}`)
+    // A text may be an address with a password in it.
+    mistake(`the settings are an object, not ${typeof given === "string" ? "a text" : shown(given)}`)
     return {} as A
   }
   for (const [name, value] of Object.entries(given)) {
@@ -216,7 +219,8 @@ export const known = <A extends object>(
   for (const [name, kind] of Object.entries(table)) {
     const value = (given as Record<string, unknown>)[name]
     if (value !== undefined && (kind === true || kind.holds(value))) found[name] = value
-    else if (value !== undefined && kind !== true) mistake(`${of}${name} is ${kind.is}, not ${shown(value)}`)
+    else if (value !== undefined && kind !== true)
+      mistake(`${of}${name} is ${kind.is}${kind.isSecret ? "" : `, not ${shown(value)}`}`)
     else if (kind !== true && kind.isRequired) mistake(`${of}${name} is missing: it is ${kind.is}`)
   }
   return found as A

@@ -377,6 +377,7 @@ const table: Checks.TableOf<Options> = {
   connect: true,
   auth: {
     is: "a scheme, and credentials as a Redacted text",
+    isSecret: true,
     holds: (value) => {
       const { credentials, scheme } = Object(value) as { readonly [name: string]: unknown }
       return (

@@ -313,7 +313,12 @@ describe("settings of ZooKeeper", () => {
         assert.lengthOf(mistakes, 1, JSON.stringify(options))
         assert.notInclude(["Unreachable", "TimedOut"], mistakes[0], JSON.stringify(options))
       }
-      assert.notInclude((yield* mistakesOf({ connect: "u:S3cr3t@zk:1" })).join(), "S3cr3t")
+      // Credentials in the place of what has them (`auth` was printed).
+      for (const options of [{ connect: "u:S3cr3t@zk:1" }, { connect, auth: "digest:u:S3cr3t" }]) {
+        const mistakes = yield* mistakesOf(options)
+        assert.lengthOf(mistakes, 1)
+        assert.notInclude(mistakes.join(), "S3cr3t")
+      }
       assert.deepStrictEqual(yield* mistakesOf({ connect: `${connect}/a b` }), ["Unreachable"])
     })
   )

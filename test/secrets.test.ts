@@ -100,6 +100,8 @@ describe("secrets", () => {
       const file = "-----BEGIN PRIVATE KEY-----\nhunter2-phrase\n-----END PRIVATE KEY-----\n"
       for (const tls of [{ cert: { file }, key: { file } }, { ca: { file } }])
         failed(yield* Effect.exit(KafkaConfig.make({ ...common, tls })))
+      // A text in the place of the settings.
+      failed(yield* Effect.exit(KafkaConfig.make("kafka://app:hunter2-wrong@b:9092" as never)))
       for (const span of spans)
         printed.push(
           span.name,
