@@ -129,7 +129,11 @@ class RdConsumer {
         if (this.#isHeldUp) this.#awake.openUnsafe()
       }
     })
-    this.#readers.set(TopicPartition.key(partition), reader)
+    const key = TopicPartition.key(partition)
+    // librdkafka refuses what it has already, and with it all others that come.
+    const before = this.#readers.get(key)
+    if (before !== undefined) this.#leave(before)
+    this.#readers.set(key, reader)
     this.#awake.openUnsafe()
     return reader
   }
@@ -138,8 +142,13 @@ class RdConsumer {
     reader.close()
     const key = TopicPartition.key(reader)
     if (this.#readers.get(key) === reader) this.#readers.delete(key)
-    if (reader.isAssigned) this.#leaving.push(reader)
+    this.#leave(reader)
     this.#awake.openUnsafe()
+  }
+
+  #leave(reader: RdReader): void {
+    if (reader.isAssigned) this.#leaving.push(reader)
+    reader.isAssigned = false
   }
 
   /** What waits to be pulled, in bytes. */

@@ -171,6 +171,20 @@ describe("the librdkafka transport, fetching", () => {
     })
   )
 
+  reading(
+    "a partition that is opened again before it is closed takes the other's place (all partitions failed)",
+    { from: 0 },
+    (_, fake, consumer) =>
+      Effect.gen(function* () {
+        yield* settle
+        const again = yield* consumer.open({ topic, partition: 0 }, 5)
+        yield* pass(fake, 200)
+        assert.deepStrictEqual(fake.calls, ["assign 0@0", "unassign 0", "assign 0@5"])
+        fake.push(...messages(0, 5, 1))
+        assert.deepStrictEqual(yield* offsetsOf(again.pull), [5])
+      })
+  )
+
   reading("at the end of its log it is asked about, and nothing is fetched anew", { from: 100 }, (reader, fake) =>
     Effect.gen(function* () {
       fake.push({ eof: { partition: 0, offset: 100 } })
