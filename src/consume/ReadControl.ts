@@ -3,10 +3,12 @@
  * pipeline's context carries a register, in which the consumer's stream enters itself.
  */
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as LogEvent from "../LogEvent.ts"
 
@@ -36,8 +38,23 @@ export const enter = (source: Source): Effect.Effect<void> =>
     for (const register of registers) register(source)
   })
 
+/**
+ * A stream that an Effect makes: begun by whoever begins what this is part of. What `Stream.unwrap` gives is begun by
+ * whoever pulls first, which may be a fiber of an operator's own.
+ */
+const begun = <A, E, R, R2>(
+  make: Effect.Effect<Stream.Stream<A, E, R>, never, R2 | Scope.Scope>
+): Stream.Stream<A, E, R | R2> =>
+  Stream.fromChannel(
+    Channel.fromTransform((upstream, scope) =>
+      Effect.flatMap(Scope.provide(make, scope), (stream) =>
+        Channel.toTransform(Stream.toChannel(stream))(upstream, scope)
+      )
+    )
+  ) as Stream.Stream<A, E, R | R2>
+
 const listening = <A, E, R>(self: Stream.Stream<A, E, R>, register: Register): Stream.Stream<A, E, R> =>
-  Stream.unwrap(Effect.map(Registers, (registers) => Stream.provideService(self, Registers, [...registers, register])))
+  begun(Effect.map(Registers, (registers) => Stream.provideService(self, Registers, [...registers, register])))
 
 /** Ends the stream when nothing came for so long, counted from the first assignment. */
 export const takeUntilIdle = <A, E, R>(self: Stream.Stream<A, E, R>, idle: Duration.Input): Stream.Stream<A, E, R> =>
@@ -81,7 +98,7 @@ export const stopWhen = <A, E, R, R2>(
   self: Stream.Stream<A, E, R>,
   signal: Effect.Effect<unknown, never, R2>
 ): Stream.Stream<A, E, R | R2> =>
-  Stream.unwrap(
+  begun(
     Effect.gen(function* () {
       const sources: Array<Source> = []
       let isOver = false

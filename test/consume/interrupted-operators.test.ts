@@ -39,6 +39,10 @@ const pipelines: {
     stream.pipe(Consumer.takeUntilIdle("1 minute"), Stream.runForEach(handle)),
   "Consumer.stopWhen": ({ stream }, handle) =>
     stream.pipe(Stream.mapEffect(handle, { concurrency: 4 }), Consumer.stopWhen(Effect.never), Stream.runDrain),
+  "mapEffect behind Consumer.takeUntilIdle": ({ stream }, handle) =>
+    stream.pipe(Consumer.takeUntilIdle("1 minute"), Stream.mapEffect(handle, { concurrency: 4 }), Stream.runDrain),
+  "mapEffect behind Consumer.stopWhen": ({ stream }, handle) =>
+    stream.pipe(Consumer.stopWhen(Effect.never), Stream.mapEffect(handle, { concurrency: 4 }), Stream.runDrain),
   "records of partitions": ({ partitions }, handle) =>
     Stream.runDrain(
       Stream.flatMap(partitions, ({ records }) => Stream.mapEffect(records, handle, { concurrency: 4 }), {
