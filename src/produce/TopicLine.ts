@@ -12,7 +12,10 @@ import { kept } from "../Kept.ts"
 import type * as KafkaError from "../KafkaError.ts"
 
 export interface TopicLine {
-  /** The topic, where it is known: who waited for it has gone on when this returns. */
+  /**
+   * The topic, where it is known: who waited for it has gone on when this returns. Where one of those calls it again as
+   * he goes on, it is undefined to him: he comes after the others, and after whoever has them go on.
+   */
   readonly known: (name: string) => Cluster.TopicInfo | undefined
   /**
    * Waits in the line. The time is that of the cluster's look-up, which says best why a topic is not to be had; who come
@@ -65,9 +68,20 @@ export const make = (
   /** The look-ups of a topic, in the order of their beginnings: so all that wait have one order. */
   const questions = new Map<string, Set<Question>>()
   const latest = new Map<string, Question>()
+  /** Topics whose waiting ones go on just now, with the look-up that those wait by who come back meanwhile. */
+  const goingOn = new Map<string, Question | undefined>()
+  const whileGoingOn = (name: string, f: () => void): void => {
+    goingOn.set(name, undefined)
+    try {
+      f()
+    } finally {
+      goingOn.delete(name)
+    }
+  }
   const admit = (name: string, info: Cluster.TopicInfo): void => {
-    // Who goes on may come back here at once.
-    for (const { line } of questions.get(name) ?? []) for (const goOn of line) goOn(Exit.succeed(info))
+    const all = [...(questions.get(name) ?? [])]
+    const waiting = all.flatMap(({ line }) => Array.from(line, (goOn) => ({ line, goOn })))
+    for (const { goOn, line } of waiting) if (line.has(goOn)) goOn(Exit.succeed(info))
   }
   const isOver = (name: string, question: Question): void => {
     const all = questions.get(name)
@@ -82,10 +96,11 @@ export const make = (
     latest.set(name, question)
     return question
   }
-  const look = (name: string, question: Question): void => {
-    question.looking = fork(cluster.topic(name, { within }))
+  const look = (name: string, question: Question, isBack: boolean): void => {
+    const lookUp = cluster.topic(name, { within })
+    question.looking = fork(isBack ? Effect.andThen(Effect.yieldNow, lookUp) : lookUp)
     question.looking.addObserver((exit) => {
-      if (Exit.isSuccess(exit) && question.line.size > 0) return admit(name, exit.value)
+      if (Exit.isSuccess(exit) && question.line.size > 0) return whileGoingOn(name, () => admit(name, exit.value))
       for (const goOn of question.line) goOn(exit)
     })
   }
@@ -120,11 +135,12 @@ export const make = (
   }
   return {
     known: (name) => {
+      if (goingOn.has(name)) return undefined
       const info = cluster.known(name)
       if (info === undefined) return undefined
-      admit(name, info)
+      if (questions.has(name)) whileGoingOn(name, () => admit(name, info))
       const growth = growing.get(name)
-      if (growth !== undefined && growth.lowest < info.partitions.length) grow(growth, info)
+      if (growth !== undefined && growth.lowest < info.partitions.length) whileGoingOn(name, () => grow(growth, info))
       return info
     },
     grown: (name, partition) =>
@@ -155,7 +171,8 @@ export const make = (
       }),
     lookedUp: (name) =>
       Effect.callback((resume) => {
-        const before = latest.get(name)
+        const isBack = goingOn.has(name)
+        const before = isBack ? goingOn.get(name) : latest.get(name)
         const isJoined = before !== undefined && now() - before.since < together
         const question = isJoined ? before : begin(name)
         const leave = () => {
@@ -166,7 +183,8 @@ export const make = (
           resume(exit)
         }
         question.line.add(goOn)
-        if (!isJoined) look(name, question)
+        if (isBack) goingOn.set(name, question)
+        if (!isJoined) look(name, question, isBack)
         return Effect.sync(leave)
       })
   }

@@ -139,3 +139,22 @@ describe("a partition that is not there", () => {
     }).pipe(Effect.provide(withProducer()))
   )
 })
+
+it.effect(
+  "any number may wait for a topic and offer more as they go on, in the order of their calls (3000 overflowed the stack)",
+  () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const each = 3000
+      let next = 0
+      const offer = Effect.suspend(() => producer.offer(text, { value: String(next++), partition: 0 }))
+      const offering = yield* Effect.forEach(Array.from({ length: each }), () => fork(Effect.andThen(offer, offer)))
+      const acks = yield* Fiber.joinAll(offering)
+      yield* Effect.all(acks, { discard: true })
+      yield* producer.flush
+      assert.deepStrictEqual(
+        yield* logOf(0),
+        Array.from({ length: 2 * each }, (_, i) => String(i))
+      )
+    }).pipe(Effect.provide(withProducer()))
+)

@@ -113,4 +113,27 @@ describe("TopicLine", () => {
       expect([lookUps.length, ended]).toEqual([4, 2])
     })
   )
+
+  it.effect("who comes back as he goes on comes after who has him go on", () =>
+    Effect.gen(function* () {
+      const info = { name: "t", partitions: [] } as unknown as Cluster.TopicInfo
+      let known: Cluster.TopicInfo | undefined
+      const topic = () => Effect.suspend(() => (known === undefined ? Effect.never : Effect.succeed(known)))
+      const cluster = { known: () => known, topic } as unknown as Cluster.Cluster["Service"]
+      const line = TopicLine.make(cluster, 1000, Effect.runFork, () => 0)
+      const went: Array<string> = []
+      const sends = (name: string) =>
+        Effect.suspend(() =>
+          Effect.map(line.known("t") === undefined ? line.lookedUp("t") : Effect.void, () => void went.push(name))
+        )
+      const waiting = yield* Effect.forEach(["a", "b"], (name) =>
+        Effect.forkChild(Effect.andThen(sends(name), sends(`${name} again`)), { startImmediately: true })
+      )
+      known = info
+      yield* sends("c")
+      expect(went).toEqual(["a", "b", "c"])
+      yield* Fiber.joinAll(waiting)
+      expect(went).toEqual(["a", "b", "c", "a again", "b again"])
+    })
+  )
 })

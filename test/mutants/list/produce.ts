@@ -365,8 +365,14 @@ export const produce = of("produce", {
     [
       "topic-line-overtaken",
       "who comes when a topic is known goes before who has waited for it",
-      "admit(name, info)\n      const growth",
-      "const growth"
+      "if (questions.has(name)) whileGoingOn(name, () => admit(name, info))",
+      ""
+    ],
+    [
+      "topic-line-nested",
+      "who comes back as he goes on goes before who has him go on, and ever deeper",
+      "if (goingOn.has(name)) return undefined\n",
+      "\n"
     ]
   ],
   "ProducerIds.ts": [
