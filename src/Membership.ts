@@ -36,6 +36,8 @@ export interface Owner {
    * error says what is wrong. Told at each try; logged by the membership where nobody takes it.
    */
   readonly waits?: ((error: KafkaError) => Effect.Effect<void>) | undefined
+  /** What `waits` was told last is over, though nothing is assigned anew. Left out: the next assignment says so. */
+  readonly cured?: ((error: KafkaError) => Effect.Effect<void>) | undefined
 }
 
 /** A consumer's place in its group. */

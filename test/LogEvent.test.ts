@@ -206,6 +206,34 @@ describe("the log", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect(
+    "says no more that a member waits whose heartbeat was answered (it warned after it was, and told of no other)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const consumer = yield* Consumer.subscribe({
+          topics: [orders],
+          group: "g",
+          from: "earliest",
+          membership: Membership.consumer()
+        })
+        yield* Effect.forkScoped(consumer.run(() => Effect.void))
+        yield* until("it has partitions", () => of("assigned").length > 0)
+        for (const told of [1, 2]) {
+          yield* broker.inject(Fault.on("ConsumerGroupHeartbeat", { times: 1 }).error(14))
+          yield* until("it waits", () => of("waiting").length === told)
+          yield* pass(10_000)
+        }
+        assert.deepStrictEqual(levelsOf("waiting"), ["Debug", "Debug"])
+        assert.deepStrictEqual(loud(), [])
+        const fault = yield* broker.inject(Fault.on("ConsumerGroupHeartbeat").error(14))
+        yield* until("it is a warning", () => loud().length > 0)
+        yield* fault.remove
+        yield* until("it goes on", () => of("goesOn").length > 0)
+        assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+      }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
   it.effect("says that partitions are lost, that work is not through, that a commit is not taken", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -259,7 +259,7 @@ export const make = Effect.fnUntraced(function* (
     everMarked: () => state.everMarked
   })
 
-  const waits = Waits.make({ state, inBackground })
+  const { cured, waits } = Waits.make({ state, inBackground })
 
   const warned = (what: string, ...defects: ReadonlyArray<unknown>) =>
     LogEvent.log("hookFailed", what, { group: settings.group }, undefined, ...defects)
@@ -316,7 +316,8 @@ export const make = Effect.fnUntraced(function* (
       failed: (error) => Effect.sync(() => fail(error)),
       died: (defect) => Effect.sync(() => die(defect)),
       replaced,
-      waits
+      waits,
+      cured
     }),
     reading,
     partitions,

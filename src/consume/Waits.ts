@@ -12,8 +12,15 @@ interface Context {
   readonly inBackground: (self: Effect.Effect<void>) => Effect.Effect<unknown>
 }
 
-/** Makes what is told of it; `again`: of what has lasted, by whoever counts how long. */
-export const make = ({ inBackground, state }: Context) => {
+interface Waits {
+  /** Tells of it; `again`: of what has lasted, by whoever counts how long. */
+  readonly waits: (error: KafkaError.KafkaError, again?: boolean) => Effect.Effect<void>
+  /** It is over, where it is what was told last. */
+  readonly cured: (error: KafkaError.KafkaError) => Effect.Effect<void>
+}
+
+/** Makes what is told of it. */
+export const make = ({ inBackground, state }: Context): Waits => {
   const { group } = state.settings
   const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
   /** Of the trouble that there is now. */
@@ -23,7 +30,15 @@ export const make = ({ inBackground, state }: Context) => {
     if (level === "Warn") isWarned = state.warned = true
     return LogEvent.log("waiting", `${who} waits: ${error.message}`, { group }, level)
   }
-  return (error: KafkaError.KafkaError, again = false): Effect.Effect<void> =>
+  const cured = (error: KafkaError.KafkaError) =>
+    Effect.suspend(() => {
+      if (state.trouble !== error) return Effect.void
+      state.trouble = undefined
+      if (!isWarned) return Effect.void
+      isWarned = state.warned = false
+      return LogEvent.log("goesOn", `${who} waits no more: its coordinator has answered`, { group })
+    })
+  const waits = (error: KafkaError.KafkaError, again = false): Effect.Effect<void> =>
     Effect.suspend(() => {
       const isNew = state.trouble === undefined
       state.trouble = error
@@ -43,4 +58,5 @@ export const make = ({ inBackground, state }: Context) => {
       )
       return Effect.andThen(told(error, "Debug"), inBackground(Effect.delay(lasts, LogEvent.lastsAfter)))
     })
+  return { waits, cured }
 }

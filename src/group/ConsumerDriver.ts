@@ -13,7 +13,8 @@ import * as Machine from "../engine/Machine.ts"
 import * as MemberWork from "../engine/MemberWork.ts"
 import * as Uuid from "../engine/Uuid.ts"
 import * as ErrorCode from "../ErrorCode.ts"
-import type { Join, Member } from "../Membership.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import type { Join, Member, Owner } from "../Membership.ts"
 import * as SessionClock from "../SessionClock.ts"
 import * as ConsumerHeartbeat from "./ConsumerHeartbeat.ts"
 import * as ConsumerMember from "./ConsumerMember.ts"
@@ -31,6 +32,19 @@ export interface Settings extends ConsumerHeartbeat.Settings {
 }
 
 const code = ErrorCode.codes
+
+/** What heartbeats have failed with is told, and that it is over when one is answered. */
+const heartbeatsOf = (owner: Owner, troubled: MemberWork.MemberWork["troubled"]) => {
+  let refusal: KafkaError.KafkaError | undefined
+  return {
+    troubledBy: (error: KafkaError.KafkaError) => troubled((refusal = error)),
+    cured: Effect.suspend(() => {
+      const error = refusal
+      refusal = undefined
+      return error === undefined ? Effect.void : (owner.cured?.(error) ?? Effect.void)
+    })
+  }
+}
 
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
@@ -65,6 +79,8 @@ export const join = (
       rejoinDelay: rejoins()
     }
 
+    const { cured, troubledBy } = heartbeatsOf(owner, troubled)
+
     // ── what the machine asks for
 
     const heartbeat = (command: ConsumerMember.Command & { _tag: "Heartbeat" }) => {
@@ -74,14 +90,17 @@ export const join = (
       return Effect.matchEffect(Effect.andThen(first, requests.beat(command)), {
         onSuccess: (event) => {
           post(event)
-          if (event._tag === "Answered") calmed()
+          if (event._tag === "Answered") {
+            calmed()
+            return cured
+          }
           return event._tag === "Refused" && holdsUp(event.code, joins)
-            ? troubled(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
+            ? troubledBy(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
             : Effect.void
         },
         onFailure: (error) => {
           post({ _tag: "Failed", beat: command.beat, error })
-          return error.isRetryable ? troubled(error) : Effect.void
+          return error.isRetryable ? troubledBy(error) : Effect.void
         }
       })
     }
