@@ -34,11 +34,12 @@ export interface Settings extends ConsumerHeartbeat.Settings {
 const code = ErrorCode.codes
 
 /** What heartbeats have failed with is told, and that it is over when one is answered. */
-const heartbeatsOf = (owner: Owner, troubled: MemberWork.MemberWork["troubled"]) => {
+const heartbeatsOf = (owner: Owner, { calmed, troubled }: MemberWork.MemberWork) => {
   let refusal: KafkaError.KafkaError | undefined
   return {
     troubledBy: (error: KafkaError.KafkaError) => troubled((refusal = error)),
     cured: Effect.suspend(() => {
+      calmed()
       const error = refusal
       refusal = undefined
       return error === undefined ? Effect.void : (owner.cured?.(error) ?? Effect.void)
@@ -54,7 +55,9 @@ export const join = (
   Effect.gen(function* () {
     const cluster = yield* Cluster
     const random = yield* Random.Random
-    const { calmed, inBackground, troubled } = yield* MemberWork.make(group, owner)
+    const work = yield* MemberWork.make(group, owner)
+    const { inBackground, troubled } = work
+    const { cured, troubledBy } = heartbeatsOf(owner, work)
     const now = SessionClock.make(yield* Clock.Clock)
     const watch = TopicWatch.make(cluster, topics)
     const requests = ConsumerHeartbeat.make(
@@ -79,8 +82,6 @@ export const join = (
       rejoinDelay: rejoins()
     }
 
-    const { cured, troubledBy } = heartbeatsOf(owner, troubled)
-
     // ── what the machine asks for
 
     const heartbeat = (command: ConsumerMember.Command & { _tag: "Heartbeat" }) => {
@@ -90,10 +91,7 @@ export const join = (
       return Effect.matchEffect(Effect.andThen(first, requests.beat(command)), {
         onSuccess: (event) => {
           post(event)
-          if (event._tag === "Answered") {
-            calmed()
-            return cured
-          }
+          if (event._tag === "Answered") return cured
           return event._tag === "Refused" && holdsUp(event.code, joins)
             ? troubledBy(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
             : Effect.void
