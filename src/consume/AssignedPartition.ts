@@ -559,7 +559,7 @@ export class Partition {
       if (this.status !== "open" || this.bound.isFinished) return true
       if (fetched.skipped !== undefined) this.host.damaged(this, fetched.skipped)
       const records = this.bound.within(fetched.records)
-      this.epochs.note(records[0]?.offset ?? fetched.nextOffset, fetched.leaderEpoch)
+      this.epochs.note(records[0]?.offset ?? fetched.nextOffset - 1, fetched.leaderEpoch)
       if (records.length === 0) {
         const next = this.bound.cut(fetched.nextOffset)
         this.moveTo([], next)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { Consumer } from "samsa"
+import { Consumer, Transaction } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import { LeaderEpochs } from "../../src/consume/LeaderEpochs.ts"
 import { fill, layer, member, moving, orders, scoped, until } from "./Harness.ts"
@@ -36,5 +36,37 @@ describe("LeaderEpochs", () => {
       scoped,
       Effect.provide(layer({ brokers: 2, topics: [{ name: orders, partitions: 1, replicationFactor: 2 }] }))
     )
+  )
+
+  it.effect(
+    "are those of what was not delivered, too (a log that ends with an aborted one's marker was taken for cut)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const end = Effect.map(broker.topic(orders), (found) => found![0]!.endOffset)
+        const written = until("it is written", () => Effect.map(end, (offset) => offset === 2))
+        yield* moving(fill(1))
+        const aborted = Transaction.run(
+          Effect.gen(function* () {
+            yield* fill(1, 0, 1)
+            yield* written
+            yield* broker.moveLeader(orders, 0)
+            return yield* Effect.fail("no")
+          })
+        ).pipe(Effect.provide(Transaction.layer({ transactionalId: "t" })))
+        const a = yield* member()
+        yield* Effect.forkScoped(Stream.runForEach(a.consumer.stream, Consumer.done))
+        const committed = Effect.map(broker.committed("g"), (list) => list[0])
+        yield* until("it is committed", () => Effect.map(committed, (one) => one?.offset === 1))
+        yield* moving(Effect.exit(aborted))
+        const behind = Effect.orDie(Effect.map(a.consumer.positions, ([one]) => one?.offset === 3))
+        yield* until("it is behind the marker", () => behind)
+        yield* moving(a.close)
+        const { leaderEpoch, offset } = (yield* committed)!
+        assert.deepStrictEqual({ leaderEpoch, offset }, { leaderEpoch: 1, offset: 3 })
+      }).pipe(
+        scoped,
+        Effect.provide(layer({ brokers: 2, topics: [{ name: orders, partitions: 1, replicationFactor: 2 }] }))
+      )
   )
 })
