@@ -675,6 +675,21 @@ describe("groups", () => {
     )
   )
 
+  it.effect("that are not there are in doubt where a coordinator that was lost amid it was asked first", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        for (const code of [codes.COORDINATOR_NOT_AVAILABLE, codes.NOT_COORDINATOR]) {
+          yield* broker.inject(Fault.on("DeleteGroups", { times: 1 }).error(code))
+          const [gone] = yield* passing(admin.deleteGroups(["gone"]))
+          assert.include(failure(gone).message, "an earlier try of this call")
+        }
+      })
+    )
+  )
+
   it.effect("lag of a hundred is asked for together (it was four requests for each group)", () =>
     inCluster(
       { topics: [{ name: "orders", partitions: 3 }] },

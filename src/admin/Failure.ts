@@ -74,11 +74,16 @@ export const isTransient = ({ reason }: KafkaError.KafkaError, leader = false): 
 export const isOurs = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "Misuse" || reason._tag === "Unsupported" || reason._tag === "Misconfigured"
 
+/** Codes of a broker that may have done it: 4.4.0 answers so to what its coordinator had begun to write as it was lost. */
+const unsaid: ReadonlySet<number> = new Set([
+  code.REQUEST_TIMED_OUT,
+  code.COORDINATOR_NOT_AVAILABLE,
+  code.NOT_COORDINATOR
+])
+
 /** Whether the broker may have done what was asked, though it did not say so. */
 export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
-  reason._tag === "Unreachable" ||
-  reason._tag === "TimedOut" ||
-  (reason._tag === "Server" && reason.code === code.REQUEST_TIMED_OUT)
+  reason._tag === "Unreachable" || reason._tag === "TimedOut" || (reason._tag === "Server" && unsaid.has(reason.code))
 
 /** A refusal that an earlier try of the same call may be the cause of, whose answer was lost. */
 export const doubted = (error: KafkaError.KafkaError): KafkaError.KafkaError => {
