@@ -15,12 +15,14 @@ const controller = Effect.gen(function* () {
   return nodes.find((node) => node.id === id)!
 })
 
-/** An answer that is a success, or the refusal that a try whose answer was lost is the cause of, which says so. */
-const doneOrDoubted = <A>(answer: Admin.Answer<A>, code: number): void => {
+/**
+ * An answer that is a success, or the refusal that an earlier try is the cause of. The client says so where the try was
+ * its own; a broker of 4.4.0 also asks its controller again by itself, and then nobody but it could know.
+ */
+const doneOrDone = <A>(answer: Admin.Answer<A>, code: number): void => {
   if (Result.isSuccess(answer)) return
   const { message, reason } = failure(answer)
   assert.isTrue(reason._tag === "Server" && reason.code === code, message)
-  assert.match(message, /an earlier try of this call, whose answer was lost, may have done it/)
 }
 
 /** Some of each verb one after the other, all kinds at once; the controller is killed once each kind has done a first. */
@@ -63,9 +65,9 @@ export const check = Effect.gen(function* () {
   )
   assert.isFalse(node.running())
   assert.notStrictEqual((yield* controller).id, node.id)
-  for (const answer of created) doneOrDoubted(answer, codes.TOPIC_ALREADY_EXISTS)
-  for (const answer of deleted) doneOrDoubted(answer, codes.UNKNOWN_TOPIC_OR_PARTITION)
-  for (const answer of more) doneOrDoubted(answer, codes.INVALID_PARTITIONS)
+  for (const answer of created) doneOrDone(answer, codes.TOPIC_ALREADY_EXISTS)
+  for (const answer of deleted) doneOrDone(answer, codes.UNKNOWN_TOPIC_OR_PARTITION)
+  for (const answer of more) doneOrDone(answer, codes.INVALID_PARTITIONS)
   for (const answer of [...changed, ...limited]) value(answer)
   // Brokers learn of it a moment later.
   yield* eventually(admin.listTopics(), (all) => {
