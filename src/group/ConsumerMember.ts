@@ -163,6 +163,12 @@ const missed = (settings: Settings, state: State, now: number, random: number, w
   return nothing({ ...state, missed: count, isFull: true, isUrgent: false, beatAt })
 }
 
+/**
+ * A heartbeat whose answer is lost. As a join it may have made a member of us, and the instance id is then our own until
+ * that one's session ends.
+ */
+const unheard = (state: State): State => ({ ...state, isBeating: false, unreleasedSince: undefined })
+
 const tooLate = ({ group, sessionTimeout: millis }: Settings): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "TimedOut", budget: "sessionTimeout", millis, waitingFor: "the group's assignment", group })
 
@@ -317,7 +323,7 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
       // Read too late: by now the coordinator has given to others what stands here.
       return before(
         forget,
-        missed(settings, { ...state, isBeating: false }, now, random, () => tooLate(settings))
+        missed(settings, unheard(state), now, random, () => tooLate(settings))
       )
     }
     case "Refused":
@@ -326,7 +332,7 @@ const transition = (settings: Settings, state: State, event: Event, now: number,
         : nothing(state)
     case "Failed": {
       if (!isCurrent(state, event)) return nothing(state)
-      const silent: State = { ...state, isBeating: false }
+      const silent = unheard(state)
       if (!event.error.isRetryable) return lose(settings, silent, now, random, event.error)
       return before(
         forget,

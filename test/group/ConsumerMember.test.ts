@@ -304,6 +304,24 @@ describe("ConsumerMember", () => {
     assert.deepStrictEqual([m.state.phase, m.state.unreleasedSince], ["member", undefined])
   })
 
+  it("waits a session anew for an instance id where a join's answer was lost (it failed because of its own id)", () => {
+    const m = member({ static: true }).at(0)
+    const on = () => (m.deadline === undefined ? m : m.at(m.deadline))
+    const refusedUntil = (time: number) => {
+      while (m.now < time && m.state.phase !== "ended") {
+        m.refused(codes.UNRELEASED_INSTANCE_ID)
+        on()
+      }
+    }
+    refusedUntil(30_000)
+    m.tell({ _tag: "Failed", beat: m.state.beat, error: unreachable })
+    const lostAt = on().now
+    refusedUntil(lostAt + 40_000)
+    assert.notStrictEqual(m.state.phase, "ended")
+    refusedUntil(Infinity)
+    assert.isAtLeast(m.now - lostAt, 45_000)
+  })
+
   const fatal = [
     codes.GROUP_MAX_SIZE_REACHED,
     codes.UNSUPPORTED_ASSIGNOR,
