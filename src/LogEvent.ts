@@ -174,6 +174,13 @@ export class Repeated {
     return others === undefined ? undefined : { count: one.count, others }
   }
 
+  /** The same, by the clock. */
+  told(kind: string, thing: string): Effect.Effect<{ readonly count: number; readonly others: number } | undefined> {
+    return Effect.clockWith((clock) =>
+      Effect.succeed(this.failed(kind, thing, Number(clock.monotonicTimeNanosUnsafe()) / 1e6))
+    )
+  }
+
   /** Logs it where it is told; that it is not the first is said, and how many others there are. */
   log(
     kind: string,
@@ -183,10 +190,9 @@ export class Repeated {
     where: Where,
     ...details: ReadonlyArray<unknown>
   ): Effect.Effect<void> {
-    return Effect.clockWith((clock) => {
-      const told = this.failed(kind, thing, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
-      return told === undefined ? Effect.void : log(event, `${message}${soFar(told)}`, where, undefined, ...details)
-    })
+    return Effect.flatMap(this.told(kind, thing), (told) =>
+      told === undefined ? Effect.void : log(event, `${message}${soFar(told)}`, where, undefined, ...details)
+    )
   }
 }
 

@@ -68,8 +68,7 @@ export class DeadLetters {
         ...(timestamp >= 0 ? { timestamp } : {})
       })
     )
-    const tell = Effect.clockWith((clock) => {
-      const told = this.#repeated.failed("", from.topic, Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
+    const tell = Effect.flatMap(this.#repeated.told("", from.topic), (told) => {
       const notes = LogEvent.soFar(told ?? { count: 1, others: 0 }, attempts > 0 ? [`attempts: ${attempts}`] : [])
       return LogEvent.log(
         "deadLetter",

@@ -7,6 +7,10 @@ import { type AnyRecord, raw } from "./ConsumerRecord.ts"
 import * as DeadLetter from "./DeadLetter.ts"
 import type { ConsumerEvent } from "./Events.ts"
 
+/** What a consumer is called in what it tells. */
+export const whoIs = (group: string | undefined): string =>
+  group === undefined ? "a consumer" : `a consumer of group ${group}`
+
 /**
  * Makes what is told of each event. `member` is who we are in the group now; of `state`, whether somebody was warned that
  * it waits.
@@ -18,7 +22,7 @@ export const make = (
   state: () => { warned: boolean }
 ): ((event: ConsumerEvent) => void) => {
   const repeated = new LogEvent.Repeated()
-  const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
+  const who = whoIs(group)
   const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
     run(LogEvent.log(event, `${who} ${text}`, { group, member: member(), ...where }))
   const listed = (partitions: ReadonlyArray<TopicPartition.TopicPartition>) => {

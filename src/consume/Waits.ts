@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { ConsumerState } from "./ConsumerState.ts"
+import { whoIs } from "./Told.ts"
 
 interface Context {
   readonly state: ConsumerState
@@ -22,7 +23,7 @@ interface Waits {
 /** Makes what is told of it. */
 export const make = ({ inBackground, state }: Context): Waits => {
   const { group } = state.settings
-  const who = group === undefined ? "a consumer" : `a consumer of group ${group}`
+  const who = whoIs(group)
   /** Of the trouble that there is now. */
   let isWarned = false
   let count = 0
