@@ -63,8 +63,6 @@ const consume = (millis: number) =>
     return `${records} records`
   }).pipe(Effect.scoped)
 
-const topicId = "AAAAAAAAAAAAAAAAAAAAAQ"
-
 const member = (membership: Membership.Membership) =>
   Effect.gen(function* () {
     const consumer = yield* Consumer.subscribe({
@@ -331,18 +329,7 @@ const rows: { readonly [name: string]: Row } = {
   "given-beyond": {
     bound: "`maxPartitions` (16 384), and 262 144 that are read",
     what: "ConsumerGroupHeartbeat with 262 144 partitions",
-    answers: () => ({
-      Metadata: (_, healthy) => {
-        const told = healthy() as { readonly topics: ReadonlyArray<object> }
-        return { ...told, topics: told.topics.map((topic) => ({ ...topic, name: "t", topicId })) }
-      },
-      ConsumerGroupHeartbeat: () => ({
-        memberId: "m",
-        memberEpoch: 1,
-        heartbeatIntervalMs: 1000,
-        assignment: { topicPartitions: [{ topicId, partitions: Array.from({ length: 262_144 }, (_, i) => i) }] }
-      })
-    }),
+    answers: () => Answers.giving(Array.from({ length: 262_144 }, (_, i) => i)),
     use: member(Membership.consumer())
   }
 }

@@ -186,3 +186,20 @@ export const make = (options: Options = {}): Broker => {
     }
   }
 }
+
+/** A coordinator of the consumer protocol that gives a member these partitions of `t`, which has an id. */
+export const giving = (partitions: ReadonlyArray<number>): { readonly [api: string]: Answer } => {
+  const topicId = "AAAAAAAAAAAAAAAAAAAAAQ"
+  return {
+    Metadata: (_, healthy) => {
+      const told = healthy() as { readonly topics: ReadonlyArray<object> }
+      return { ...told, topics: told.topics.map((topic) => ({ ...topic, name: "t", topicId })) }
+    },
+    ConsumerGroupHeartbeat: () => ({
+      memberId: "m",
+      memberEpoch: 1,
+      heartbeatIntervalMs: 1000,
+      assignment: { topicPartitions: [{ topicId, partitions }] }
+    })
+  }
+}

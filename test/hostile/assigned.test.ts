@@ -4,28 +4,13 @@ import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Consumer from "../../src/Consumer.ts"
 import * as Membership from "../../src/Memberships.ts"
+import * as Answers from "./Answers.ts"
 import * as InProcess from "./InProcess.ts"
-
-const topicId = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 /** What a member of the consumer protocol tells, whose coordinator gives it these, and how it ends. */
 const toldBy = (partitions: ReadonlyArray<number>) =>
   Effect.gen(function* () {
-    const { layer } = yield* InProcess.make({
-      partitions: 2,
-      answers: {
-        Metadata: (_, healthy) => {
-          const told = healthy() as { readonly topics: ReadonlyArray<object> }
-          return { ...told, topics: told.topics.map((topic) => ({ ...topic, name: "t", topicId })) }
-        },
-        ConsumerGroupHeartbeat: () => ({
-          memberId: "m",
-          memberEpoch: 1,
-          heartbeatIntervalMs: 1000,
-          assignment: { topicPartitions: [{ topicId, partitions }] }
-        })
-      }
-    })
+    const { layer } = yield* InProcess.make({ partitions: 2, answers: Answers.giving(partitions) })
     return yield* Effect.gen(function* () {
       const consumer = yield* Consumer.subscribe({
         group: "g",
