@@ -10,7 +10,8 @@
  * - `I6` a partition has one owner at a time; a record comes again only from the last commit on, and only if it was not
  *   done, or its owner lost the partition
  * - `I7` a transaction is all there or not at all, as its producer was told, the offsets of groups with it; nobody who reads
- *   committed data is given a record of one that is aborted or open
+ *   committed data is given a record of one that is aborted or open; what `process` takes is part of exactly one that is
+ *   committed
  * - `I8` what has a budget ends within it, and leaves no connection
  * - `I9` what has a limit stays within it
  *

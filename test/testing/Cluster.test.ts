@@ -273,22 +273,44 @@ describe("a fetch", () => {
     })
   )
 
+  const marker = (producerId: number, type: number) =>
+    RecordBatch.encode(
+      [
+        {
+          key: Uint8Array.from([0, 0, 0, type]),
+          value: Uint8Array.from([0, 0, 0, 0, 0, 0]),
+          headers: [],
+          timestamp: 0
+        }
+      ],
+      { producerId, producerEpoch: 0, transactional: true, control: true }
+    )
+
+  it.effect("keeps what transactions that are aborted or open would replace (compacted-by-aborted)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["t"] })
+      const client = yield* connect(broker)
+      const inTransaction = (producerId: number, value: string) =>
+        batch([value], { key: "a", producerId, producerEpoch: 0, baseSequence: 0, transactional: true })
+      const seen = Effect.map(broker.log("t"), (records) =>
+        records.map((record) => `${text(record.value)}${record.open === true ? ", open" : ""}`)
+      )
+      yield* produce(client, batch(["1"], { key: "a" }))
+      yield* broker.append("t", 0, inTransaction(7, "2"))
+      yield* broker.append("t", 0, marker(7, 0), { aborted: [{ producerId: 7, firstOffset: 1, lastOffset: 2 }] })
+      yield* broker.append("t", 0, inTransaction(8, "3"))
+      yield* broker.compact("t")
+      assert.deepStrictEqual(yield* seen, ["1", "3, open"])
+      yield* broker.append("t", 0, marker(8, 1))
+      yield* broker.compact("t")
+      assert.deepStrictEqual(yield* seen, ["3"])
+    })
+  )
+
   it.effect("of committed data stops at open transactions, and names the aborted ones", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.make({ topics: ["t"] })
       const client = yield* connect(broker)
-      const marker = (producerId: number, type: number) =>
-        RecordBatch.encode(
-          [
-            {
-              key: Uint8Array.from([0, 0, 0, type]),
-              value: Uint8Array.from([0, 0, 0, 0, 0, 0]),
-              headers: [],
-              timestamp: 0
-            }
-          ],
-          { producerId, producerEpoch: 0, transactional: true, control: true }
-        )
       const inTransaction = (producerId: number, value: string) =>
         batch([value], { producerId, producerEpoch: 0, baseSequence: 0, transactional: true })
       yield* broker.append("t", 0, inTransaction(7, "lost"))

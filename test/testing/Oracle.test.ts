@@ -271,6 +271,69 @@ describe("the oracle, over histories that were put together,", () => {
       holds([assigned(), delivered([0, 1, 2, 3, 4]), ...all, withIt, ended("committed")])
     })
 
+    describe("that process what a group reads", () => {
+      const out = { topic: "out", partition: 0 }
+      const source = log("abc")
+      const copies = (contents: string): Oracle.PartitionLog => ({ ...log(contents), ...out })
+      /** A transaction that takes records of the group and sends one, which is told to lie there. */
+      const taking = (
+        transaction: number,
+        offsets: ReadonlyArray<number>,
+        sent: string,
+        at: number | undefined,
+        content = "abc"
+      ): ReadonlyArray<Event> => [
+        { _tag: "TransactionBegan", transaction, transactionalId: "x" },
+        { _tag: "Processed", transaction, ...share, offsets, contents: offsets.map((i) => `k:${content[i]}`) },
+        { ...(submitted(transaction, sent) as Extract<Event, { _tag: "Submitted" }>), topic: "out", transaction },
+        ...(at === undefined ? [] : [{ _tag: "Acknowledged", id: transaction, ...out, offset: at } satisfies Event]),
+        { _tag: "TransactionOffset", transaction, ...share, offset: offsets.at(-1)! + 1 }
+      ]
+      const committedWith = (offset: number): Event => ({ _tag: "Committed", offset, transactional: true, ...share })
+      const all = [...taking(0, [0, 1], "A", 0), committedWith(2), ...taking(1, [2], "B", 1), committedWith(3)]
+
+      it("finds a record that was processed twice", () => {
+        holds(all, source, copies("AB"))
+        // aborted, and taken again
+        const again = [...taking(0, [0, 1], "A", 0), ...taking(1, [0, 1], "A", 1), committedWith(2)]
+        holds(again, source, copies(" A"))
+        breaks("I7", again, source, copies("AA"))
+        breaks("I7", [...all, ...taking(2, [1, 2], "C", 2), committedWith(3)], source, copies("ABC"))
+      })
+
+      it("finds a record that was processed in none of those that are committed", () => {
+        breaks("I7", [...taking(0, [0, 1], "A", 0), committedWith(3)], source, copies("A"))
+        breaks(
+          "I7",
+          [...taking(0, [0], "A", 0), committedWith(1), ...taking(1, [2], "B", 1), committedWith(3)],
+          source,
+          copies("AB")
+        )
+        // the offsets of one that was aborted
+        breaks("I7", [...all.slice(0, 6), ...taking(1, [2], "B", 1), committedWith(3)], source, copies("A "))
+        // what is no record needs none, and what was set by hand is its own affair
+        holds([...taking(0, [0], "A", 0), committedWith(2)], log("a c"), copies("A"))
+        holds([byHand(2), committed(2), ...taking(1, [2], "B", 0), committedWith(3)], source, copies("B"))
+        // trimmed since
+        holds(
+          [...taking(0, [0], "A", 0), committedWith(1), ...taking(1, [2], "B", 1), committedWith(3)],
+          log("  c", { startOffset: 2 }),
+          copies("AB")
+        )
+      })
+
+      it("finds one that was given what it must not be", () => {
+        breaks("I4", taking(0, [0], "A", undefined, "x"), source, copies(""))
+        const aborted: ReadonlyArray<Event> = [
+          { _tag: "TransactionBegan", transaction: 9, transactionalId: "y" },
+          { ...(submitted(9, "b") as Extract<Event, { _tag: "Submitted" }>), transaction: 9 },
+          acknowledged(9, 1),
+          { _tag: "TransactionEnded", transaction: 9, outcome: "aborted" }
+        ]
+        breaks("I7", [...aborted, ...taking(0, [0, 1], "A", undefined)], log("a c"), copies(""))
+      })
+    })
+
     it("finds records that a reader must not see", () => {
       holds([...two, ended("committed"), assigned(), given("b")])
       breaks("I7", [...two, ended("aborted"), assigned(), given("b")], log("  "))

@@ -12,18 +12,21 @@ import type { Entry, Log } from "./Log.ts"
 const keyOf = (record: FetchedRecord): string | undefined =>
   record.key === null ? undefined : Buffer.from(record.key).toString("latin1")
 
-/** Compacts the log below `end`. Entries of the old formats, control batches and those of aborted transactions stay. */
+/** Compacts the log below `end`: what lies beyond replaces nothing. Entries of the old formats, control batches and those of aborted transactions stay. */
 export const compact = (log: Log, end: number, compression: Compression.Registry): void => {
   const read = (entry: Entry) =>
     Records.decode(log.bytesOf(entry), { compression }).batches.flatMap((batch) => batch.records)
-  const touches = (entry: Entry) => entry.magic === 2 && !Batch.isControl(entry) && entry.lastOffset < end
+  const isAborted = (entry: Entry) => Batch.isTransactional(entry) && log.isAborted(entry)
+  const counts = (entry: Entry) => !Batch.isControl(entry) && entry.lastOffset < end && !isAborted(entry)
+  const touches = (entry: Entry) => entry.magic === 2 && counts(entry)
   const last = new Map<string, number>()
   const lastOfProducer = new Map<number, Entry>()
   for (const entry of log.entries) {
     if (entry.producerId >= 0) lastOfProducer.set(entry.producerId, entry)
+    if (!counts(entry)) continue
     for (const record of read(entry)) {
       const key = keyOf(record)
-      if (key !== undefined && !Batch.isControl(entry)) last.set(key, record.offset)
+      if (key !== undefined) last.set(key, record.offset)
     }
   }
   const kept: Array<{ readonly bytes: Uint8Array; readonly from: Entry }> = []

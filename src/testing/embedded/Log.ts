@@ -46,6 +46,13 @@ export class Log {
   entries: Array<Entry> = []
   private segment: Segment = { bytes: Buffer.allocUnsafeSlow(firstSegmentBytes), length: 0 }
 
+  /** Whether a batch of a transaction is of one that was aborted. */
+  isAborted({ baseOffset, lastOffset, producerId }: Pick<Entry, "baseOffset" | "lastOffset" | "producerId">): boolean {
+    return this.aborted.some(
+      (range) => range.producerId === producerId && baseOffset >= range.firstOffset && lastOffset <= range.lastOffset
+    )
+  }
+
   /** Bytes between start and end. */
   get size(): number {
     let total = 0

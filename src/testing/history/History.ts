@@ -65,6 +65,14 @@ export type Event =
       readonly group: string
       readonly offset: number
     } & TopicPartition)
+  /** Records were given to a transaction that commits their offsets to the group: what follows them is its offset there. */
+  | ({
+      readonly _tag: "Processed"
+      readonly transaction: number
+      readonly group: string
+      readonly offsets: ReadonlyArray<number>
+      readonly contents: ReadonlyArray<string>
+    } & TopicPartition)
   | ({ readonly _tag: "Acknowledged"; readonly id: number; readonly offset: number | undefined } & TopicPartition)
   /** The producer said that it failed, and whether the log may have it all the same. */
   | { readonly _tag: "Failed"; readonly id: number; readonly persistence: "not" | "possibly" }

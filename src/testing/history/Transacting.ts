@@ -4,6 +4,7 @@
  */
 import * as TopicPartition from "../../TopicPartition.ts"
 import type { Event, Violation } from "./History.ts"
+import { kept } from "../../Kept.ts"
 import type { IndexedLog } from "./IndexedLog.ts"
 
 type Of<Tag extends Event["_tag"]> = Extract<Event, { readonly _tag: Tag }>
@@ -14,13 +15,15 @@ interface Sent {
 }
 
 /** A transaction, as its producer knows it. */
-interface Transaction {
+export interface Transaction {
   readonly number: number
   readonly transactionalId: string
   outcome: "committed" | "aborted" | "unknown"
   readonly records: Array<Sent>
   /** By group and partition: the last one counts. */
   readonly offsets: Map<string, Of<"TransactionOffset">>
+  /** What it was given of each partition, by group and partition. */
+  readonly processed: Map<string, Of<"Processed">>
 }
 
 const keyOf = (event: { readonly group: string } & TopicPartition.TopicPartition): string =>
@@ -42,7 +45,8 @@ const transactionsOf = (
           transactionalId: event.transactionalId,
           outcome: "unknown",
           records: [],
-          offsets: new Map()
+          offsets: new Map(),
+          processed: new Map()
         })
         break
       case "TransactionEnded": {
@@ -52,6 +56,9 @@ const transactionsOf = (
       }
       case "TransactionOffset":
         all.get(event.transaction)?.offsets.set(keyOf(event), event)
+        break
+      case "Processed":
+        all.get(event.transaction)?.processed.set(keyOf(event), event)
         break
       case "Submitted":
         if (event.transaction !== undefined) all.get(event.transaction)?.records.push(sent.get(event.id)!)
@@ -71,21 +78,49 @@ const isThere = ({ acknowledged, submitted }: Sent, logs: ReadonlyMap<string, In
   return log.mayLack(acknowledged.offset, submitted.content) ? undefined : false
 }
 
-/** What a transaction has left, told apart: what is there, and what is not. */
-const judge = (
+/** What was committed with transactions: by group and partition, in the order in which it was. */
+export type Commits = ReadonlyMap<string, ReadonlyArray<number>>
+
+/** Whether the offset of a group was committed: that of what was processed, or behind what is no record. */
+const isCommitted = (
+  event: Of<"TransactionOffset">,
+  t: Transaction,
+  commits: Commits,
+  logs: ReadonlyMap<string, IndexedLog>
+): boolean => {
+  const all = commits.get(keyOf(event)) ?? []
+  if (all.includes(event.offset)) return true
+  const log = logs.get(TopicPartition.key(event))
+  if (log === undefined || !t.processed.has(keyOf(event))) return false
+  return all.some((offset) => offset > event.offset && log.between(event.offset, offset).length === 0)
+}
+
+/** What a transaction has left, told apart: what is there, and what is not; undefined where nothing can be told. */
+export interface Left {
+  readonly t: Transaction
+  readonly records: ReadonlyArray<{ readonly sent: Sent; readonly there: boolean | undefined }>
+  readonly offsets: ReadonlyArray<{ readonly event: Of<"TransactionOffset">; readonly there: boolean | undefined }>
+}
+
+const leftOf = (
   t: Transaction,
   logs: ReadonlyMap<string, IndexedLog>,
-  committed: ReadonlySet<string>,
-  isShared: (key: string) => boolean,
-  found: Array<Violation>
-): void => {
-  const name = `transaction ${t.number} of ${t.transactionalId}`
-  const records = t.records.map((sent) => ({ sent, there: isThere(sent, logs) }))
-  const offsets = Array.from(t.offsets.values(), (event) => {
-    const key = placeOf(event)
+  commits: Commits,
+  isShared: (key: string) => boolean
+): Left => ({
+  t,
+  records: t.records.map((sent) => ({ sent, there: isThere(sent, logs) })),
+  offsets: Array.from(t.offsets.values(), (event) => {
     // another one that has the same offset may have committed it
-    return { event, there: committed.has(key) ? (isShared(key) ? undefined : true) : false }
+    return {
+      event,
+      there: isCommitted(event, t, commits, logs) ? (isShared(placeOf(event)) ? undefined : true) : false
+    }
   })
+})
+
+const judge = ({ offsets, records, t }: Left, found: Array<Violation>): void => {
+  const name = `transaction ${t.number} of ${t.transactionalId}`
   const all = [...records, ...offsets]
   if (t.outcome === "aborted") return
   if (t.outcome === "unknown" && all.every(({ there }) => there !== true)) return
@@ -114,11 +149,7 @@ const judge = (
 }
 
 /** Offsets that groups have of transactions that were aborted, where no other one has them too. */
-const abortedOffsets = (
-  transactions: Iterable<Transaction>,
-  committed: ReadonlySet<string>,
-  found: Array<Violation>
-): void => {
+const abortedOffsets = (transactions: Iterable<Transaction>, commits: Commits, found: Array<Violation>): void => {
   const list = [...transactions]
   const keys = (t: Transaction) => Array.from(t.offsets.values(), placeOf)
   const explained = new Set(list.filter(({ outcome }) => outcome !== "aborted").flatMap(keys))
@@ -126,7 +157,7 @@ const abortedOffsets = (
     if (t.outcome !== "aborted") continue
     for (const event of t.offsets.values()) {
       const key = placeOf(event)
-      if (!committed.has(key) || explained.has(key)) continue
+      if (commits.get(keyOf(event))?.includes(event.offset) !== true || explained.has(key)) continue
       const { group, offset, partition, topic } = event
       const message = `transaction ${t.number} of ${t.transactionalId} was aborted, but the group was committed with it`
       found.push({ invariant: "I7", group, topic, partition, offsets: [offset], message })
@@ -143,6 +174,8 @@ export interface Verdict {
   readonly isAborted: (submitted: Of<"Submitted">) => boolean
   /** The contents of records that were sent in transactions, and never otherwise or in one that is committed. */
   readonly unseen: ReadonlySet<string>
+  readonly left: ReadonlyArray<Left>
+  readonly commits: Commits
 }
 
 export const verify = (
@@ -154,16 +187,18 @@ export const verify = (
   const transactions = transactionsOf(events, sent)
   const outcomeOf = ({ transaction }: Of<"Submitted">) =>
     transaction === undefined ? undefined : transactions.get(transaction)?.outcome
-  const committed = new Set<string>()
+  const commits = new Map<string, Array<number>>()
   for (const event of events)
-    if (event._tag === "Committed" && event.transactional === true) committed.add(placeOf(event))
+    if (event._tag === "Committed" && event.transactional === true)
+      kept(commits, keyOf(event), () => []).push(event.offset)
   const times = new Map<string, number>()
   for (const t of transactions.values())
     if (t.outcome !== "aborted")
       for (const event of t.offsets.values()) times.set(placeOf(event), (times.get(placeOf(event)) ?? 0) + 1)
   const isShared = (key: string) => times.get(key)! > 1
-  for (const t of transactions.values()) judge(t, logs, committed, isShared, violations)
-  abortedOffsets(transactions.values(), committed, violations)
+  const left = Array.from(transactions.values(), (t) => leftOf(t, logs, commits, isShared))
+  for (const one of left) judge(one, violations)
+  abortedOffsets(transactions.values(), commits, violations)
   const seen = new Set<string>()
   const unseen = new Set<string>()
   for (const { submitted } of sent.values()) {
@@ -176,6 +211,8 @@ export const verify = (
     violations,
     isOpen: (submitted) => submitted.transaction !== undefined && outcomeOf(submitted) !== "committed",
     isAborted: (submitted) => outcomeOf(submitted) === "aborted",
-    unseen
+    unseen,
+    left,
+    commits
   }
 }

@@ -2,6 +2,7 @@
 import * as TopicPartition from "../../TopicPartition.ts"
 import { type Event, type History, type Violation } from "./History.ts"
 import { IndexedLog } from "./IndexedLog.ts"
+import * as Processing from "./Processing.ts"
 import * as Reading from "./Reading.ts"
 import * as Transacting from "./Transacting.ts"
 
@@ -186,6 +187,7 @@ export const verify = ({ events, logs }: History): ReadonlyArray<Violation> => {
     ...nothingIsTwice(sent.values(), indexed, transactions),
     ...Reading.verify(events, indexed, transactions.unseen),
     ...transactions.violations,
+    ...Processing.verify(events, indexed, transactions),
     ...everythingEnds(events),
     ...memoryIsBounded(events)
   ]

@@ -7,7 +7,8 @@ import type * as Consumer from "../../Consumer.ts"
 import * as Producer from "../../Producer.ts"
 import * as TopicPartition from "../../TopicPartition.ts"
 import * as Transaction from "../../Transaction.ts"
-import type { Event } from "./History.ts"
+import { type AnyRecord, raw } from "../../consume/ConsumerRecord.ts"
+import { contentOf, type Event } from "./History.ts"
 import type { Promises } from "./WatchedProducers.ts"
 
 type Service = Transaction.Transactions["Service"]
@@ -72,14 +73,23 @@ export const make = (
         (records) =>
           Effect.suspend(() => {
             const transaction = began(self.transactionalId)
-            const next = new Map<string, Consumer.OffsetCommit>()
-            for (const one of records as ReadonlyArray<unknown> as ReadonlyArray<Consumer.OffsetCommit>) {
-              const { offset, partition, topic } = one
-              next.set(TopicPartition.key(one), { topic, partition, offset: offset + 1 })
-            }
-            return Effect.flatMap(consumer.groupMetadata, ({ group }) =>
-              Effect.tap(within(transaction, handler(records)), () => taken(transaction, group, [...next.values()]))
+            const places = Map.groupBy(
+              records as ReadonlyArray<unknown> as ReadonlyArray<AnyRecord>,
+              TopicPartition.key
             )
+            const next = Array.from(places.values(), (list): Consumer.OffsetCommit => {
+              const { offset, partition, topic } = list.at(-1)!
+              return { topic, partition, offset: offset + 1 }
+            })
+            return Effect.flatMap(consumer.groupMetadata, ({ group }) => {
+              for (const list of places.values()) {
+                const { partition, topic } = list[0]!
+                const offsets = list.map(({ offset }) => offset)
+                const contents = list.map((one) => contentOf(raw(one)))
+                record({ _tag: "Processed", transaction, group, topic, partition, offsets, contents })
+              }
+              return Effect.tap(within(transaction, handler(records)), () => taken(transaction, group, next))
+            })
           }) as never,
         options
       )

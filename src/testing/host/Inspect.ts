@@ -39,14 +39,7 @@ const visible = (cluster: EmbeddedCluster, partition: EmbeddedPartition): Readon
     if (decoded.failure !== undefined) throw decoded.failure
     for (const batch of decoded.batches) {
       if (batch.isControl) continue
-      const aborted =
-        batch.isTransactional &&
-        log.aborted.some(
-          (range) =>
-            range.producerId === batch.producerId &&
-            batch.baseOffset >= range.firstOffset &&
-            batch.lastOffset <= range.lastOffset
-        )
+      const aborted = batch.isTransactional && log.isAborted(batch)
       const start = log.producers.byId.get(batch.producerId)?.transactionStart ?? -1
       const open = batch.isTransactional && start >= 0 && batch.baseOffset >= start
       if (!aborted) for (const record of batch.records) out.push({ partition: partition.index, record, open })

@@ -313,7 +313,7 @@ export const make = (
       Effect.map(topicOf(topic), ({ partitions }) => {
         for (const partition of partitions)
           if (only === undefined || only === partition.index)
-            Compact.compact(partition.log, partition.highWatermark, cluster.settings.compression)
+            Compact.compact(partition.log, partition.lastStableOffset, cluster.settings.compression)
       }),
     trim: (topic, index, offset) =>
       Effect.map(partitionOf(topic, index), (partition) => {

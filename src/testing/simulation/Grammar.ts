@@ -28,7 +28,7 @@ const themes: ReadonlyArray<readonly [weight: number, theme: Theme]> = [
     {
       minutes: [2, 4],
       mishaps: [3, 10],
-      weights: { produceFault: 12, closeProducer: 5, flush: 3, moveLeader: 6, down: 4, link: 8 }
+      weights: { produceFault: 12, transactionFault: 8, closeProducer: 5, flush: 3, moveLeader: 6, down: 4, link: 8 }
     }
   ],
   [
@@ -82,6 +82,35 @@ const sends = (choose: Choices, producers: ReadonlyArray<string>, topics: Readon
     }
   })
 
+/** What transactional producers do: mostly they commit. */
+const transactions = (
+  choose: Choices,
+  transactors: ReadonlyArray<Script["transactors"][number]>,
+  topics: ReadonlyArray<Topic>,
+  end: number
+) =>
+  Array.from({ length: transactors.length * choose.between(1, 4) }, (): Step => {
+    const list = choose.chance(0.5) ? topics.map(({ name }) => name) : [choose.of(topics).name]
+    const open = choose.of([0, 0, 0, 20, 300, 3000, 15_000])
+    const pace = choose.of([0, 0, 300, 2000])
+    const ends = choose.of(["commit", "commit", "commit", "commit", "fail", "interrupt", "late"] as const)
+    return {
+      at: choose.below(end),
+      do: "transact",
+      transactor: choose.of(transactors).name,
+      topics: list,
+      times: ends === "late" ? 1 : choose.of([1, 3, 10, open > 1000 ? 3 : 30]),
+      count: choose.of([1, 3, 10, 40]),
+      how: choose.of(["send", "sendAll", "sendAll", "offer", "parallel"] as const),
+      keys: topics.some(({ compacted, name }) => compacted === true && list.includes(name)) ? 5 : choose.of([0, 3, 50]),
+      bytes: choose.of([12, 12, 100, 1500]),
+      end: ends,
+      ...(open === 0 ? {} : { open }),
+      ...(pace === 0 ? {} : { pace }),
+      ...(choose.chance(0.4) ? { offsets: true } : {})
+    }
+  })
+
 const topicsOf = (choose: Choices, brokers: number, isLong: boolean): ReadonlyArray<Topic> =>
   Array.from({ length: choose.of([1, 2, 2, 3]) }, (_, i): Topic => {
     const replicas = Math.min(brokers, choose.of([1, 3, 3]))
@@ -132,7 +161,8 @@ export const aroundProgram = (
   const theme = choose.weighted(themes)
   const end = Math.floor(choose.of([1, 2, 3]) * 60_000)
   const clients = ["program"]
-  const scene = { brokers, groups, topics, clients, producers: [], members: [], brittle: [] }
+  const nobody = { producers: [], transactors: [], transactionalIds: [], members: [], chained: new Set<string>() }
+  const scene = { brokers, groups, topics, clients, brittle: [], ...nobody }
   const steps = happenings({ choose, release: undefined, ...scene }, theme, end, around)
   return {
     seed,
@@ -141,6 +171,7 @@ export const aroundProgram = (
     topics,
     clients: [{ name: "program" }],
     producers: [],
+    transactors: [],
     members: [],
     steps: steps.toSorted((a, b) => a.at - b.at)
   }
@@ -161,6 +192,10 @@ export const script = (seed: number): Script => {
     [1, 7]
   ])
   const topics = topicsOf(choose, brokers, end > 300_000)
+  // What is copied to keeps its records.
+  const isChained = Ranges.since(release, "2.8") && choose.chance(0.25)
+  const copies: Topic = { name: "o1", partitions: choose.of([1, 3]), replicas: Math.min(brokers, choose.of([1, 3])) }
+  const all = isChained ? [...topics, copies] : topics
   const names = topics.map(({ name }) => name)
   const clients: Array<string> = []
   const clientOf = () => {
@@ -176,22 +211,42 @@ export const script = (seed: number): Script => {
   const groups = Array.from({ length: hasGroups ? choose.of([1, 1, 1, 2]) : 0 }, (_, i) =>
     Ranges.group(choose, `g${i + 1}`, choose.chance(0.7) ? names : [choose.of(names)], release)
   )
+  const chain = isChained ? [Ranges.group(choose, "chain", [choose.of(names)], release)] : []
+  const ids = Array.from({ length: choose.of([1, 2, 3]) }, () => choose.of(["x1", "x1", "x2", "x3"]))
+  const transactors = (Ranges.since(release, "0.11") && choose.chance(0.35) ? ids : []).map((id, i) =>
+    // Now and then of one id: who comes later fences the one before.
+    Ranges.transactor(choose, `w${i + 1}`, clientOf(), id, common)
+  )
+  const chained = chain.flatMap((group) =>
+    Array.from({ length: choose.of([1, 2, 3]) }, (_, i) =>
+      Ranges.chained(choose, `k${i + 1}`, clientOf(), group, copies.name, common)
+    )
+  )
   const members = [
     ...groups.flatMap((group, i) =>
       Array.from({ length: choose.of([1, 2, 3, 3, 5]) }, (_, j) =>
         Ranges.member(choose, `m${i * 5 + j + 1}`, clientOf(), group, common)
       )
     ),
-    ...(choose.chance(hasGroups ? 0.2 : 1) ? [Ranges.alone(choose, "a1", clientOf(), names, common)] : [])
+    ...chained,
+    ...(choose.chance(hasGroups ? 0.2 : 1)
+      ? [Ranges.alone(choose, "a1", clientOf(), choose.chance(0.5) ? names : all.map(({ name }) => name), common)]
+      : [])
   ]
   const plan: Plan = {
     choose,
     release,
     brokers,
-    topics,
+    topics: all,
     clients,
-    groups: groups.map(({ name }) => name),
+    groups: [...groups, ...chain].map(({ name }) => name),
     producers: producers.map(({ name }) => name),
+    transactors: transactors.map(({ name }) => name),
+    transactionalIds: [
+      ...transactors.map(({ transactionalId }) => transactionalId),
+      ...chained.map(({ name }) => name)
+    ],
+    chained: new Set(chained.map(({ name }) => name)),
     members: members.map(({ name }) => name),
     // The first one keeps its records, so that there is always something to compare.
     brittle: topics.slice(1)
@@ -203,6 +258,7 @@ export const script = (seed: number): Script => {
       member: name
     })),
     ...sends(choose, plan.producers, topics, end),
+    ...transactions(choose, transactors, topics, end),
     ...happenings(plan, theme, end)
   ]
   return {
@@ -212,11 +268,15 @@ export const script = (seed: number): Script => {
       brokers,
       ...(release === undefined ? {} : { release }),
       ...(choose.chance(0.1) ? { autoCreate: true } : {}),
-      ...(choose.chance(0.1) ? { coldStart: true } : {})
+      ...(choose.chance(0.1) ? { coldStart: true } : {}),
+      ...((release === undefined || Ranges.since(release, "4.0")) && choose.chance(0.3)
+        ? { transactionVersion: choose.of([0, 1] as const) }
+        : {})
     },
-    topics,
+    topics: all,
     clients: clients.map((name) => Ranges.client(choose, name)),
     producers,
+    transactors,
     members,
     steps: steps.toSorted((a, b) => a.at - b.at)
   }

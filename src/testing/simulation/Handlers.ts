@@ -21,6 +21,9 @@ export const readerOf = (spec: Script.Member): string => spec.group ?? `${spec.n
 
 const isRun = ({ way }: Script.Member): boolean => way === "run" || way === "keys" || way === "none"
 
+/** What it handles counts when its transaction is committed. */
+const isChain = ({ way }: Script.Member): boolean => way === "process"
+
 export class Handlers {
   private readonly world: World
   /** What each member is at work on. */
@@ -47,11 +50,7 @@ export class Handlers {
 
   private fails(spec: Script.Member, { partition, topic, value }: Handled): boolean {
     const { failsEvery = 0, failsTimes = 1 } = spec
-    if (
-      this.world.isOver ||
-      failsEvery === 0 ||
-      Number(/\d+/.exec(nameOf(value).slice(1))?.[0] ?? 1) % failsEvery !== 0
-    )
+    if (this.world.isOver || failsEvery === 0 || Number(/\d+$/.exec(nameOf(value))?.[0] ?? 1) % failsEvery !== 0)
       return false
     const key = `${readerOf(spec)} ${topic}-${partition}:${nameOf(value)}`
     const tries = (this.tries.get(key) ?? 0) + 1
@@ -67,7 +66,7 @@ export class Handlers {
   private isTold(spec: Script.Member): boolean {
     // A consumer alone shares with nobody, itself in an earlier life included.
     if (spec.uninterruptible === true || spec.group === undefined || spec.way === "poll") return false
-    return isRun(spec) || this.world.standstill(spec.client) === 0
+    return isRun(spec) || isChain(spec) || this.world.standstill(spec.client) === 0
   }
 
   /** Handles a record. `id` is the member in one of its lives. */
@@ -90,7 +89,7 @@ export class Handlers {
         Effect.andThen(
           Effect.suspend(() => {
             if (this.fails(spec, record)) return Effect.fail("refused")
-            timeline.handle(reader, topic, partition, nameOf(value), this.world.now)
+            if (!isChain(spec)) timeline.handle(reader, topic, partition, nameOf(value), this.world.now)
             return Effect.void
           })
         ),

@@ -16,7 +16,11 @@ export interface Plan extends Mishaps.Scene {
   readonly choose: Choices
   readonly release: Release | undefined
   readonly producers: ReadonlyArray<string>
+  readonly transactors: ReadonlyArray<string>
+  readonly transactionalIds: ReadonlyArray<string>
   readonly members: ReadonlyArray<string>
+  /** Those of them that keep their positions in transactions: nobody else sets them. */
+  readonly chained: ReadonlySet<string>
   readonly topics: ReadonlyArray<Topic>
   /** Topics that may be deleted, or lose records. */
   readonly brittle: ReadonlyArray<Topic>
@@ -40,6 +44,10 @@ const ofMember =
   (f: (member: string, at: number, lasts: number, plan: Plan) => ReadonlyArray<Step>): Mishap =>
   (plan, at, lasts) =>
     plan.members.length === 0 ? [] : f(plan.choose.of(plan.members), at, lasts, plan)
+
+/** Of one whose positions are its own. */
+const ofReader = (f: Parameters<typeof ofMember>[0]): Mishap =>
+  ofMember((member, at, lasts, plan) => (plan.chained.has(member) ? [] : f(member, at, lasts, plan)))
 
 /** A member that goes comes back, mostly. */
 const andBack = (plan: Plan, member: string, at: number, lasts: number): ReadonlyArray<Step> =>
@@ -84,6 +92,12 @@ const mishaps = {
       return { at: at + i * choose.of([0, 0, 100]), do: "reassign" as const, topic: topic.name, partition, replicas }
     })
   },
+  transactionFault: faultOf("transaction"),
+  moveTransactions: ({ choose, transactionalIds }, at) => [
+    { at, do: "moveTransactions", transactionalId: choose.of(transactionalIds) }
+  ],
+  closeTransactor: ({ choose, transactors }, at) =>
+    transactors.length === 0 ? [] : [{ at, do: "closeTransactor", transactor: choose.of(transactors) }],
   moveCoordinator: ({ choose, groups }, at) =>
     groups.length === 0 ? [] : [{ at, do: "moveCoordinator", group: choose.of(groups) }],
   addPartitions: ({ choose, topics }, at) => {
@@ -142,7 +156,7 @@ const mishaps = {
     const topic = choose.of(topics)
     return [{ at, do: "pause", member, topic: topic.name, partitions: some(choose, topic.partitions), for: lasts }]
   }),
-  seek: ofMember((member, at, _, { choose, topics }) => [
+  seek: ofReader((member, at, _, { choose, topics }) => [
     {
       at,
       do: "seek",
@@ -151,7 +165,7 @@ const mishaps = {
       ...(choose.chance(0.3) ? {} : { back: choose.below(20) })
     }
   ]),
-  commit: ofMember((member, at, _, { choose, topics }) => [
+  commit: ofReader((member, at, _, { choose, topics }) => [
     { at, do: "commit", member, ...partitionOf(choose, topics), back: choose.below(5) }
   ]),
   resubscribe: ofMember((member, at, lasts, { choose, topics }) => [
@@ -216,8 +230,13 @@ const usual: { readonly [K in Kind]: number } = {
   setClock: 0.5,
   slow: 2,
   closeProducer: 0.7,
-  flush: 0.5
+  flush: 0.5,
+  transactionFault: 4,
+  moveTransactions: 1.5,
+  closeTransactor: 0.7
 }
+
+const ofTransactions: ReadonlySet<string> = new Set<Kind>(["transactionFault", "moveTransactions", "closeTransactor"])
 
 /** How long something is wrong: a moment, or about as long as some time-out, or longer than any. */
 const lasting = (choose: Choices, most: number): number =>
@@ -240,7 +259,10 @@ export const happenings = (
   all: ReadonlyArray<Kind> = Object.keys(mishaps) as Array<Kind>
 ): ReadonlyArray<Step> => {
   const { choose } = plan
-  const kinds = all.map((kind) => [theme.weights[kind] ?? usual[kind], kind] as const)
+  const kinds = all
+    // What none of the script could do would be a mishap less.
+    .filter((kind) => plan.transactionalIds.length > 0 || !ofTransactions.has(kind))
+    .map((kind) => [theme.weights[kind] ?? usual[kind], kind] as const)
   const steps: Array<Step> = []
   let last = 0
   for (let i = choose.between(...theme.mishaps); i > 0; i--) {

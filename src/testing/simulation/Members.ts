@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import type * as Consumer from "../../Consumer.ts"
 import * as Offset from "../../Offset.ts"
 import type { TopicPartition } from "../../TopicPartition.ts"
+import { Chains, isChain } from "./Chains.ts"
 import { Handlers, readerOf } from "./Handlers.ts"
 import type { Process } from "./Process.ts"
 import * as Reading from "./Reading.ts"
@@ -39,6 +40,7 @@ interface Member {
 export class Members {
   private readonly world: World
   private readonly handlers: Handlers
+  readonly chains: Chains
   private readonly specs = new Map<string, Script.Member>()
   private readonly members = new Map<string, Member>()
   /** Those that somebody has joined. */
@@ -50,6 +52,7 @@ export class Members {
   constructor(world: World) {
     this.world = world
     this.handlers = new Handlers(world)
+    this.chains = new Chains(world, this.handlers)
     for (const spec of world.script.members) this.specs.set(spec.name, spec)
   }
 
@@ -158,15 +161,20 @@ export class Members {
         Scope.provide(life.scope)
       )
       life.consumer = consumer
+      const reading = isChain(spec)
+        ? this.chains.process(spec, life.id, consumer).pipe(Effect.provideContext(kafka), Scope.provide(life.scope))
+        : Reading.read(this.handlers, spec, life.id, consumer)
       // In a fiber of its own: the consumer interrupts the one that reads its stream.
-      life.reading = yield* Effect.forkChild(Reading.read(this.handlers, spec, life.id, consumer))
+      life.reading = yield* Effect.forkChild(reading)
       return yield* Effect.flatten(Fiber.await(life.reading))
     })
   }
 
   /** Closes the consumer of a life, within what its settings promise. */
   private close(spec: Script.Member, { process, reading, scope }: Life): Effect.Effect<void> {
-    const budget = (spec.closeTimeout ?? 20_000) + (spec.group === undefined ? 0 : (spec.leaveTimeout ?? 5000))
+    const { closeTimeout = 20_000, group, leaveTimeout = 5000 } = spec
+    // A chain's transactions are closed before its consumer.
+    const budget = closeTimeout * (isChain(spec) ? 2 : 1) + (group === undefined ? 0 : leaveTimeout)
     return process.run(
       this.world
         .within(

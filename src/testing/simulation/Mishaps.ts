@@ -13,7 +13,10 @@ export interface Scene {
   readonly brokers: number
 }
 
-type Kind = "produce" | "fetch" | "group" | "commit" | "metadata" | "any"
+type Kind = "produce" | "transaction" | "fetch" | "group" | "commit" | "metadata" | "any"
+
+/** What a coordinator that moves, or is not ready, answers. */
+const ofCoordinators = [codes.COORDINATOR_LOAD_IN_PROGRESS, codes.COORDINATOR_NOT_AVAILABLE, codes.NOT_COORDINATOR]
 
 /** Of each kind: which API, what happens to it, and the codes that a client must be able to bear. */
 const table: { readonly [K in Kind]: ReadonlyArray<readonly [string, Fault["action"], ReadonlyArray<number>?]> } = {
@@ -28,6 +31,22 @@ const table: { readonly [K in Kind]: ReadonlyArray<readonly [string, Fault["acti
     ["Produce", "errorAfter", [codes.NOT_ENOUGH_REPLICAS_AFTER_APPEND, codes.REQUEST_TIMED_OUT]],
     ["InitProducerId", "loseResponse"],
     ["InitProducerId", "error", [codes.COORDINATOR_LOAD_IN_PROGRESS]]
+  ],
+  transaction: [
+    ...(["InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn"] as const).flatMap(
+      (api): ReadonlyArray<readonly [string, Fault["action"], ReadonlyArray<number>?]> => [
+        [api, "loseRequest"],
+        [api, "loseResponse"],
+        [api, "withhold"],
+        [api, "delay"],
+        [api, "error", api === "TxnOffsetCommit" ? ofCoordinators : [...ofCoordinators, codes.CONCURRENT_TRANSACTIONS]]
+      ]
+    ),
+    ["EndTxn", "loseResponse"],
+    ["WriteTxnMarkers", "loseRequest"],
+    ["WriteTxnMarkers", "delay"],
+    ["Produce", "loseResponse"],
+    ["Produce", "error", [codes.NOT_LEADER_OR_FOLLOWER, codes.REQUEST_TIMED_OUT, codes.NOT_ENOUGH_REPLICAS]]
   ],
   fetch: [
     ["Fetch", "error", [codes.NOT_LEADER_OR_FOLLOWER, codes.OFFSET_NOT_AVAILABLE, codes.UNKNOWN_LEADER_EPOCH]],

@@ -70,6 +70,28 @@ export const producer = (
   }
 }
 
+export const transactor = (
+  choose: Choices,
+  name: string,
+  client: string,
+  transactionalId: string,
+  { compresses }: Common
+): Script.Transactor => ({
+  name,
+  client,
+  transactionalId,
+  ...maybe(choose, 0.8, "transactionTimeout", [5000, 20_000, 60_000]),
+  ...maybe(choose, 0.7, "apiTimeout", [2000, 15_000]),
+  ...maybe(choose, compresses ? 0.7 : 0, "compression", ["gzip", "lz4"] as const),
+  ...maybe(choose, 0.5, "linger", [0, 1, 50, 1000]),
+  ...maybe(choose, 0.4, "batchBytes", [1, 200, 2000]),
+  ...maybe(choose, 0.4, "maxInFlight", [1, 2, 5]),
+  ...maybe(choose, 0.5, "requestTimeout", [500, 1000, 3000, 10_000]),
+  ...maybe(choose, 0.5, "deliveryTimeout", [1000, 5000, 20_000]),
+  ...maybe(choose, 0.4, "closeTimeout", [100, 3000, 10_000]),
+  ...maybe(choose, 0.2, "bufferRecords", [1, 10])
+})
+
 /** What the members of a group have in common. */
 export interface Group {
   readonly name: string
@@ -158,6 +180,37 @@ export const member = (
     ...maybe(choose, 0.3, "leaveTimeout", [100, 1000, 10_000]),
     ...maybe(choose, 0.15, "hooks", [0, 50, 4000]),
     ...reading(choose, common)
+  }
+}
+
+/** A member that copies what it reads, in transactions. */
+export const chained = (
+  choose: Choices,
+  name: string,
+  client: string,
+  group: Group,
+  to: string,
+  common: Common
+): Script.Member => {
+  const {
+    commitEvery: _,
+    commitInterval: __,
+    concurrency: ___,
+    forgets: ____,
+    isolation: _____,
+    ...rest
+  } = member(choose, name, client, { ...group, from: "earliest" }, common)
+  const { failsEvery, failsTimes, handles, uninterruptible: ______, ...reads } = rest
+  const fails = choose.chance(0.2)
+  return {
+    ...reads,
+    enter: "subscribe",
+    way: "process",
+    to,
+    ...maybe(choose, 0.8, "transactionTimeout", [10_000, 20_000, 60_000]),
+    ...maybe(choose, 0.7, "batch", [1, 5, 30, 30, 200]),
+    ...maybe(choose, 0.3, "handles", [1, 20, 300]),
+    ...(fails ? { failsEvery: 7, failsTimes: choose.of([1, 3]), ...maybe(choose, 0.3, "failsWhole", [true]) } : {})
   }
 }
 

@@ -90,7 +90,7 @@ export const consumer = (world: World, spec: Script.Member) => {
   }
 }
 
-/** Reads until the consumer ends, in the member's way. `id` is the member in one of its lives. */
+/** Reads until the consumer ends, in the member's way, which is not `process`. `id` is the member in one of its lives. */
 export const read = (
   handlers: Handlers,
   spec: Script.Member,
@@ -127,6 +127,8 @@ export const read = (
       )
     case "eachPartition":
       return consumer.eachPartition(({ records }) => Stream.runForEach(records, marked))
+    case "process":
+      return Effect.die("a chain reads otherwise")
     case "poll":
       return Effect.scoped(
         Effect.flatMap(Stream.toPull(consumer.stream), (pull) =>

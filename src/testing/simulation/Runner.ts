@@ -16,12 +16,14 @@ import * as Scope from "effect/Scope"
 import type { Kafka } from "../../Kafka.ts"
 import * as EmbeddedKafka from "../EmbeddedKafka.ts"
 import * as Oracle from "../Oracle.ts"
+import { isChain } from "./Chains.ts"
 import { readerOf } from "./Handlers.ts"
 import { Links } from "./Links.ts"
 import { Members } from "./Members.ts"
 import { nameOf, Senders } from "./Senders.ts"
 import * as Script from "./Script.ts"
 import { type Actors, perform, topicOf } from "./Steps.ts"
+import { Transactors } from "./Transactors.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { World } from "./World.ts"
 
@@ -110,7 +112,9 @@ const owed = ({ members, world }: Actors, firstCommits: ReadonlyMap<string, numb
       const log = yield* Effect.orDie(world.broker.log(world.topic(topic)))
       for (const [reader, { from, isGroup, topics }] of readers) {
         if (!topics.has(topic)) continue
-        for (const { offset, partition, value } of log) {
+        for (const { offset, open, partition, value } of log) {
+          // What nobody has ended is aborted in time.
+          if (open === true) continue
           // What is sent before a group has its positions is nobody's with `latest`.
           const begins = firstCommits.get(`${reader} ${topic}-${partition}`) ?? Infinity
           if (from === "latest" && (!isGroup || offset < begins)) continue
@@ -133,7 +137,11 @@ const patience = ({ script }: World): number => {
     ]),
     ...script.clients.flatMap((one) => [one.requestTimeout ?? 30_000, one.metadataMaxAge ?? 60_000]),
     ...script.steps.map((step) => (step.do === "slow" ? step.takes : 0)),
-    ...script.producers.map((one) => one.deliveryTimeout ?? 120_000)
+    ...script.producers.map((one) => one.deliveryTimeout ?? 120_000),
+    ...[...script.transactors, ...script.members.filter(isChain)].flatMap((one) => [
+      one.transactionTimeout ?? 60_000,
+      one.apiTimeout ?? 60_000
+    ])
   ]
   return 120_000 + 2 * Math.max(0, ...times)
 }
@@ -147,7 +155,7 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
     for (const [group, spec] of members.groups) {
       if (members.alive.some((one) => one.group === group)) continue
       const last = `last-${group}`
-      const { assignor, enter, from, protocol } = spec
+      const { assignor, enter, from, protocol, to } = spec
       const read = [...topics].filter((topic) => spec.topics.includes(topic))
       yield* members.join(last, {
         name: last,
@@ -156,7 +164,7 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
         topics: read,
         enter,
         from,
-        way: "run",
+        ...(isChain(spec) && to !== undefined ? { way: "process", to } : { way: "run" }),
         ...(assignor === undefined ? {} : { assignor }),
         ...(protocol === undefined ? {} : { protocol }),
         sessionTimeout: 10_000,
@@ -183,13 +191,14 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
   })
 
 /** Everybody leaves, and nothing is left. */
-const closeAll = ({ members, producers, world }: Actors): Effect.Effect<void> =>
+const closeAll = ({ members, producers, transactors, world }: Actors): Effect.Effect<void> =>
   Effect.gen(function* () {
     const readers = members.alive
     yield* Effect.forEach(readers, ({ name }) => members.leave(name), { concurrency: "unbounded", discard: true })
     for (const process of world.processes) {
       if (!process.alive) continue
       yield* producers.closeAll(process)
+      yield* transactors.closeAll(process)
       yield* world.oracle.within(`the end of ${process.id}`, 30_000)(process.close)
     }
     // A closing that nobody hears has its own time, and what is left of handlers that cannot be interrupted.
@@ -241,7 +250,8 @@ const violations = (actors: Actors): Effect.Effect<ReadonlyArray<string>> =>
       bound
     )
     const defects = (yield* world.broker.defects).map((defect) => `the broker has a defect: ${String(defect)}`)
-    return [...world.timeline.failures, ...violated, ...late.slice(0, 5), ...defects]
+    const twice = yield* members.chains.twice(members.groups.values())
+    return [...world.timeline.failures, ...violated, ...twice.slice(0, 5), ...late.slice(0, 5), ...defects]
   })
 
 /** Runs a program in its process; what it fails with, or says that does not hold, is a failure. */
@@ -280,11 +290,17 @@ const simulate = (
       )
       const scope = yield* Scope.make()
       const world = new World(script, time, broker, oracle, links, scope)
-      const actors: Actors = { world, producers: new Senders(world), members: new Members(world) }
+      const actors: Actors = {
+        world,
+        producers: new Senders(world),
+        transactors: new Transactors(world),
+        members: new Members(world)
+      }
       const firstCommits = new Map<string, number>()
       yield* broker.onCommit(({ group, offset, partition, topic }) => {
         const key = `${group} ${topic}-${partition}`
         if (!firstCommits.has(key)) firstCommits.set(key, offset)
+        actors.members.chains.committed(group, { topic, partition }, offset)
       })
       const running: Array<Fiber.Fiber<unknown, unknown>> = []
       const own = program === undefined ? undefined : yield* Effect.forkChild(runProgram(world, program))
@@ -316,6 +332,7 @@ export const run = (script: Script.Script, program?: Program): Effect.Effect<Run
           seed: script.seed,
           clusterId: "simulation",
           asVersion: cluster.release,
+          transactionVersion: cluster.transactionVersion,
           autoCreate: cluster.autoCreate ?? false,
           coldStart: cluster.coldStart,
           groupMinSessionTimeout: 1000,

@@ -16,7 +16,9 @@ export const Cluster = Schema.Struct({
   /** Which release the brokers play; without it they do everything at once. */
   release: maybe(Schema.Literals(releases)),
   autoCreate: maybe(Schema.Boolean),
-  coldStart: maybe(Schema.Boolean)
+  coldStart: maybe(Schema.Boolean),
+  /** Where it is less than the release has: it is not finalized yet. */
+  transactionVersion: maybe(Schema.Literals([0, 1, 2]))
 })
 
 export const Topic = Schema.Struct({
@@ -60,6 +62,23 @@ export const Producer = Schema.Struct({
   partitioner: maybe(Schema.Literals(["default", "random", "roundRobin", "consistent"]))
 })
 
+/** Who runs transactions: of several of one transactional id the last that begins fences the others. */
+export const Transactor = Schema.Struct({
+  name: Name,
+  client: Name,
+  transactionalId: Name,
+  transactionTimeout: maybe(Millis),
+  apiTimeout: maybe(Millis),
+  compression: maybe(Schema.Literals(["none", "gzip", "snappy", "lz4", "zstd"])),
+  linger: maybe(Millis),
+  batchBytes: maybe(Int),
+  maxInFlight: maybe(Int),
+  requestTimeout: maybe(Millis),
+  deliveryTimeout: maybe(Millis),
+  closeTimeout: maybe(Millis),
+  bufferRecords: maybe(Int)
+})
+
 export const Member = Schema.Struct({
   name: Name,
   client: Name,
@@ -75,8 +94,16 @@ export const Member = Schema.Struct({
   heartbeatInterval: maybe(Millis),
   rebalanceTimeout: maybe(Millis),
   leaveTimeout: maybe(Millis),
-  /** How it reads; `poll` pulls arrays, and gives each pull a second. */
-  way: Schema.Literals(["run", "keys", "none", "stream", "partitions", "eachPartition", "poll"]),
+  /** How it reads; `poll` pulls arrays, and gives each pull a second; `process` copies `to` a topic in transactions. */
+  way: Schema.Literals(["run", "keys", "none", "stream", "partitions", "eachPartition", "poll", "process"]),
+  to: maybe(Name),
+  /** Of `process`. Default: its name. */
+  transactionalId: maybe(Name),
+  transactionTimeout: maybe(Millis),
+  /** So many records in a transaction. */
+  batch: maybe(Int),
+  /** What a handler fails with ends `process`, as there is no `retry`. */
+  failsWhole: maybe(Schema.Boolean),
   concurrency: maybe(Int),
   /** How long a handler takes. */
   handles: maybe(Millis),
@@ -154,6 +181,27 @@ export const Step = Schema.Union([
   }),
   step("flush", { producer: Name }),
   step("closeProducer", { producer: Name }),
+  /** Transactions, one after the other. */
+  step("transact", {
+    transactor: Name,
+    /** Each record goes to the next of these. */
+    topics: Schema.Array(Name),
+    times: Int,
+    /** Records of each transaction. */
+    count: Int,
+    /** `send` and `sendAll` fail with the first record that does, the others leave that to the transaction. */
+    how: Schema.Literals(["send", "sendAll", "offer", "parallel"]),
+    keys: Int,
+    bytes: Int,
+    /** `late`: it does not end by itself. */
+    end: Schema.Literals(["commit", "fail", "interrupt", "late"]),
+    /** It is open for so long after its last record; with `interrupt` that comes so long after it began. */
+    open: maybe(Millis),
+    pace: maybe(Millis),
+    /** The offset of a group, which is called after the transactional id, is part of it. */
+    offsets: maybe(Schema.Boolean)
+  }),
+  step("closeTransactor", { transactor: Name }),
   // ── lives
   step("join", { member: Name }),
   step("leave", { member: Name }),
@@ -184,6 +232,7 @@ export const Step = Schema.Union([
   /** Its replicas are to be on these brokers, the first of them preferred. */
   step("reassign", { topic: Name, partition: Int, replicas: Schema.Array(Int) }),
   step("moveCoordinator", { group: Name, to: maybe(Int) }),
+  step("moveTransactions", { transactionalId: Name, to: maybe(Int) }),
   step("addPartitions", { topic: Name, total: Int }),
   /** It is made again after so long. */
   step("deleteTopic", { topic: Name, for: Millis }),
@@ -225,6 +274,7 @@ export const Script = Schema.Struct({
   topics: Schema.Array(Topic),
   clients: Schema.Array(Client),
   producers: Schema.Array(Producer),
+  transactors: Schema.Array(Transactor),
   members: Schema.Array(Member),
   steps: Schema.Array(Step)
 })
@@ -233,13 +283,20 @@ export type Script = typeof Script.Type
 export type Topic = typeof Topic.Type
 export type Client = typeof Client.Type
 export type Producer = typeof Producer.Type
+export type Transactor = typeof Transactor.Type
 export type Member = typeof Member.Type
 export type Step = typeof Step.Type
 export type StepOf<Do extends Step["do"]> = Extract<Step, { readonly do: Do }>
 
 /** How long a step is in force, or takes by its own will; 0 for what is over at once. */
 const lasts = (step: Step): number =>
-  step.do === "send" ? step.count * (step.pace ?? 0) : "for" in step ? step.for : 0
+  step.do === "send"
+    ? step.count * (step.pace ?? 0)
+    : step.do === "transact"
+      ? step.times * ((step.pace ?? 0) + (step.open ?? 0))
+      : "for" in step
+        ? step.for
+        : 0
 
 /** When the last of it is over. */
 export const endOf = (script: Script): number =>

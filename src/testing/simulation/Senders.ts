@@ -24,6 +24,10 @@ const partitioners = {
 /** Records are told apart by the beginning of their value. */
 export const nameOf = (value: string): string => value.split(" ", 1)[0]!
 
+/** A value that begins with a name, of so many bytes where there is room for it. */
+export const valueOf = (name: string, bytes: number): string =>
+  name.length < bytes ? `${name} ${".".repeat(bytes - name.length - 1)}` : name
+
 /** A producer in one life of its process. */
 interface Open {
   readonly process: Process
@@ -66,10 +70,9 @@ export class Senders {
   private entries({ bytes, count, keys, partitions, producer }: Script.StepOf<"send">) {
     return Array.from({ length: count }, () => {
       const n = this.sent++
-      const value = `${producer}-${n}`
       return {
         key: keys === 0 ? null : `k${n % keys}`,
-        value: value.length < bytes ? `${value} ${".".repeat(bytes - value.length - 1)}` : value,
+        value: valueOf(`${producer}-${n}`, bytes),
         ...(partitions === undefined || partitions.length === 0
           ? {}
           : { partition: partitions[n % partitions.length]! })

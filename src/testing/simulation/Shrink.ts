@@ -42,19 +42,21 @@ const without = <A>(
 /** Those that no step and no member or producer needs. */
 const withoutIdle = (script: Script): Script => {
   const producers = new Set(script.steps.flatMap((step) => ("producer" in step ? [step.producer] : [])))
+  const transactors = new Set(script.steps.flatMap((step) => ("transactor" in step ? [step.transactor] : [])))
   const members = new Set(script.steps.flatMap((step) => ("member" in step ? [step.member] : [])))
   const left = {
     ...script,
     producers: script.producers.filter(({ name }) => producers.has(name)),
+    transactors: script.transactors.filter(({ name }) => transactors.has(name)),
     members: script.members.filter(({ name }) => members.has(name))
   }
   // A program of somebody's own has neither.
-  if (script.members.length === 0 && script.producers.length === 0) return script
-  const clients = new Set([...left.producers, ...left.members].map(({ client }) => client))
+  if (script.members.length + script.producers.length + script.transactors.length === 0) return script
+  const clients = new Set([...left.producers, ...left.transactors, ...left.members].map(({ client }) => client))
   return { ...left, clients: script.clients.filter(({ name }) => clients.has(name)) }
 }
 
-const needed = new Set("name client group topics enter from way at do".split(" "))
+const needed = new Set("name client group topics enter from way to transactionalId at do".split(" "))
 
 /** Simpler versions of one thing: each without one of its settings. */
 const simpler = <A extends object>(one: A): ReadonlyArray<A> =>
@@ -83,10 +85,22 @@ const smallerSteps = (step: Step): ReadonlyArray<Step> =>
           .filter(isWhole)
           .filter((one) => "keys" in one && "bytes" in one && "producer" in one && "topic" in one)
       ]
-    : []
+    : step.do === "transact"
+      ? [
+          ...(step.times > 1 ? [{ ...step, times: 1 }] : []),
+          ...(step.count > 1 ? [{ ...step, count: 1 }] : []),
+          ...(step.topics.length > 1 ? [{ ...step, topics: step.topics.slice(0, 1) }] : []),
+          ...(["open", "pace", "offsets"] as const)
+            .filter((name) => name in step)
+            .map((name) => {
+              const { [name]: _, ...rest } = step
+              return rest
+            })
+        ]
+      : []
 
 /** One thing after the other, each as simple as may be. */
-const each = <K extends "producers" | "members" | "clients" | "steps" | "topics">(
+const each = <K extends "producers" | "transactors" | "members" | "clients" | "steps" | "topics">(
   script: Script,
   kind: K,
   versions: (one: Script[K][number]) => ReadonlyArray<Script[K][number]>,
@@ -128,8 +142,11 @@ export const shrink = (script: Script, stillFails: Fails, most = 400): Effect.Ef
     yield* keep(withoutIdle(left))
     const { turns: _, ...plain } = left
     if (left.turns !== undefined) yield* keep(plain)
-    const { release: __, ...cluster } = left.cluster
-    if (left.cluster.release !== undefined) yield* keep({ ...left, cluster })
+    for (const key of Object.keys(left.cluster)) {
+      if (key === "brokers") continue
+      const { [key as keyof Script["cluster"]]: __, ...cluster } = left.cluster
+      yield* keep({ ...left, cluster: cluster as Script["cluster"] })
+    }
     left = yield* each(
       left,
       "topics",
@@ -141,14 +158,17 @@ export const shrink = (script: Script, stillFails: Fails, most = 400): Effect.Ef
     )
     left = yield* each(left, "members", simpler, fails)
     left = yield* each(left, "producers", simpler, fails)
+    left = yield* each(left, "transactors", simpler, fails)
     left = yield* each(left, "clients", simpler, fails)
     left = yield* each(left, "steps", smallerSteps, fails)
     const again = yield* without(left.steps, (steps) => fails({ ...left, steps }))
     left = { ...left, steps: again }
     yield* keep(withoutIdle(left))
     const used = new Set([
-      ...left.members.flatMap(({ topics }) => topics),
-      ...left.steps.flatMap((step) => ("topic" in step && step.topic !== undefined ? [step.topic] : []))
+      ...left.members.flatMap(({ to, topics }) => (to === undefined ? topics : [...topics, to])),
+      ...left.steps.flatMap((step) =>
+        "topics" in step ? step.topics : "topic" in step && step.topic !== undefined ? [step.topic] : []
+      )
     ])
     yield* keep({ ...left, topics: left.topics.filter(({ name }) => used.has(name)) })
     return left

@@ -3,16 +3,19 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as KafkaError from "../../KafkaError.ts"
 import * as Fault from "../Fault.ts"
+import { isChain } from "./Chains.ts"
 import { readerOf } from "./Handlers.ts"
 import type { Members } from "./Members.ts"
 import { metadataMaxAge } from "./Reading.ts"
 import type { Senders } from "./Senders.ts"
 import type * as Script from "./Script.ts"
+import type { Transactors } from "./Transactors.ts"
 import type { World } from "./World.ts"
 
 export interface Actors {
   readonly world: World
   readonly producers: Senders
+  readonly transactors: Transactors
   readonly members: Members
 }
 
@@ -20,16 +23,18 @@ export interface Actors {
 const ifPossible = (self: Effect.Effect<unknown, KafkaError.KafkaError>): Effect.Effect<void> => Effect.ignore(self)
 
 /** A process ends without a word; what it had is closed with nobody to hear it. */
-const crash = ({ members, producers, world }: Actors, { client, how }: Script.StepOf<"crash">): Effect.Effect<void> =>
+const crash = (
+  { members, producers, transactors, world }: Actors,
+  { client, how }: Script.StepOf<"crash">
+): Effect.Effect<void> =>
   Effect.suspend(() => {
     const process = world.living(client)
     if (process === undefined) return Effect.void
     process.alive = false
     world.links.end(process.id, how)
     for (const fiber of world.atWork(process)) fiber.interruptUnsafe()
-    return Effect.all([members.crash(process), producers.closeAll(process)], { concurrency: "unbounded" }).pipe(
-      Effect.andThen(process.close)
-    )
+    const closing = [members.crash(process), producers.closeAll(process), transactors.closeAll(process)]
+    return Effect.andThen(Effect.all(closing, { concurrency: "unbounded" }), process.close)
   })
 
 const freeze = ({ members, world }: Actors, step: Script.StepOf<"freeze">): Effect.Effect<void> =>
@@ -76,6 +81,8 @@ const without = (
       // Where it coordinates, whoever it is.
       if (broker === undefined || (yield* coordinates(members, world, broker)))
         for (const group of readers) world.disturb(passes, { group })
+      else if ((yield* world.broker.transactions).some(({ coordinator }) => coordinator === broker))
+        for (const { group = "" } of script.members.filter(isChain)) world.disturb(passes, { group })
       yield* Effect.sleep(passes)
     }
   })
@@ -139,7 +146,8 @@ const faultOf = (step: Script.StepOf<"fault">): Fault.Fault => {
 const struck = ({ world }: Actors, { action, api, for: lasts, partition, topic }: Script.StepOf<"fault">): void => {
   const isAnswered = action === "error" || action === "errorAfter" || action === "corruptCrc" || action === "truncate"
   const ofWriters = ["Produce", "InitProducerId", "OffsetCommit"].includes(api)
-  if (isAnswered && ofWriters) return
+  // Chains write what they read.
+  if (isAnswered && ofWriters && !world.script.members.some(isChain)) return
   if (isAnswered && (api === "Fetch" || api === "ListOffsets")) world.disturb(lasts, { topic, partition })
   else world.disturb(lasts)
 }
@@ -239,7 +247,7 @@ const reassign = ({ world }: Actors, { partition, replicas, topic }: Script.Step
 
 /** Does what a step says. */
 export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> => {
-  const { members, producers, world } = actors
+  const { members, producers, transactors, world } = actors
   const { broker } = world
   switch (step.do) {
     case "send":
@@ -248,6 +256,10 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
       return producers.flush(step.producer)
     case "closeProducer":
       return producers.close(step.producer)
+    case "transact":
+      return transactors.transact(step)
+    case "closeTransactor":
+      return transactors.close(step.transactor)
     case "join":
       return members.join(step.member)
     case "leave":
@@ -286,6 +298,9 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
     case "moveCoordinator":
       world.disturb(0, { group: step.group })
       return ifPossible(broker.moveCoordinator(step.group, step.to))
+    case "moveTransactions":
+      for (const { group = "" } of world.script.members.filter(isChain)) world.disturb(0, { group })
+      return ifPossible(broker.moveTransactionCoordinator(step.transactionalId, step.to))
     case "addPartitions":
       world.disturb(metadataMaxAge)
       return ifPossible(broker.addPartitions(step.topic, step.total))

@@ -19,7 +19,7 @@ type Fields = { readonly [name: string]: Value | undefined }
 
 /** What is a time, though its name does not say so. */
 const times = new Set(
-  "for takes pace interrupt linger handles hooks maxWait metadataMaxAge connectionsMaxIdle commitInterval millis heartbeatInterval".split(
+  "for takes pace open interrupt linger handles hooks maxWait metadataMaxAge connectionsMaxIdle commitInterval millis heartbeatInterval".split(
     " "
   )
 )
@@ -48,7 +48,7 @@ export const print = (script: Script): string =>
   [
     `simulation${fields({ seed: script.seed, turns: script.turns })}`,
     `cluster${fields(script.cluster)}`,
-    ...(["topics", "clients", "producers", "members"] as const).flatMap((kind) =>
+    ...(["topics", "clients", "producers", "transactors", "members"] as const).flatMap((kind) =>
       script[kind].map((one: Fields) => `${kind.slice(0, -1)} ${String(one.name)}${fields(one, "name")}`)
     ),
     ...script.steps.map(atLine)
@@ -84,7 +84,7 @@ const decode = Schema.decodeUnknownSync(Script)
 
 /** The script that lines are. Throws where they are none. */
 export const parse = (text: string): Script => {
-  const read = { topics: [], clients: [], producers: [], members: [], steps: [] } as {
+  const read = { topics: [], clients: [], producers: [], transactors: [], members: [], steps: [] } as {
     [kind: string]: Array<Fields>
   }
   let head: Fields = {}

@@ -63,9 +63,21 @@ describe("scripts", () => {
       "leave",
       "freeze",
       "crash",
-      "addPartitions"
+      "addPartitions",
+      "transact",
+      "moveTransactions"
     ] as const)
       assert.isAbove(has(kind), 0.05, kind)
+    assert.isAbove(
+      share(({ members }) => members.some(({ way }) => way === "process")),
+      0.1,
+      "chains"
+    )
+    assert.isAbove(
+      share(({ transactors }) => new Set(transactors.map((one) => one.transactionalId)).size < transactors.length),
+      0.05,
+      "several of one transactional id"
+    )
     assert.isAbove(has("link", "leave"), 0.02, "slow links while members leave")
   })
 })
