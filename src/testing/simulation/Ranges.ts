@@ -99,7 +99,11 @@ export interface Group {
   readonly from: "earliest" | "latest"
   readonly protocol: "classic" | "consumer" | "mixed"
   readonly assignor: "range" | "roundRobin" | "sticky" | "cooperativeSticky"
+  /** Of all of them: what a member skips as aborted another one would read again, before what is committed. */
+  readonly isolation?: "committed" | "uncommitted"
 }
+
+const isolation = (choose: Choices) => maybe(choose, 0.2, "isolation", ["committed", "uncommitted"] as const)
 
 export const group = (
   choose: Choices,
@@ -117,7 +121,8 @@ export const group = (
         [1, "mixed"]
       ] as const)
     : "classic",
-  assignor: choose.of(["range", "roundRobin", "sticky", "cooperativeSticky", "cooperativeSticky"])
+  assignor: choose.of(["range", "roundRobin", "sticky", "cooperativeSticky", "cooperativeSticky"]),
+  ...isolation(choose)
 })
 
 /** How a consumer reads, and what it makes of what it reads. */
@@ -133,7 +138,6 @@ const reading = (choose: Choices, { release }: Common) => {
     ...(choose.chance(0.05) ? { uninterruptible: true } : {}),
     ...(isRun && choose.chance(0.15) ? { failsEvery: choose.of([7, 20]), failsTimes: choose.of([1, 3]) } : {}),
     ...(isRun ? {} : maybe(choose, 0.15, "forgets", [2, 7, 40])),
-    ...maybe(choose, 0.2, "isolation", ["committed", "uncommitted"] as const),
     ...maybe(choose, 0.2, "onOutOfRange", ["earliest", "nearest", "fail"] as const),
     ...maybe(choose, 0.4, "commitInterval", [10, 200, 1000]),
     ...maybe(choose, 0.15, "commitEvery", [1, 5, 50]),
@@ -156,7 +160,7 @@ export const member = (
   choose: Choices,
   name: string,
   client: string,
-  { assignor, from, name: group, protocol: ofGroup, topics }: Group,
+  { assignor, from, isolation, name: group, protocol: ofGroup, topics }: Group,
   common: Common
 ): Script.Member => {
   const protocol = ofGroup === "mixed" ? choose.of(["classic", "consumer"] as const) : ofGroup
@@ -172,6 +176,7 @@ export const member = (
     enter: choose.chance(0.15) ? "pattern" : "subscribe",
     protocol,
     assignor,
+    ...(isolation === undefined ? {} : { isolation }),
     ...(since(common.release, "2.8") && choose.chance(0.2) ? { instanceId: name } : {}),
     sessionTimeout,
     rebalanceTimeout,
@@ -228,5 +233,6 @@ export const alone = (
   from: "earliest",
   enter: "assign",
   drainTimeout: 3000,
+  ...isolation(choose),
   ...reading(choose, common)
 })
