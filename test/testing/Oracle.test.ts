@@ -184,6 +184,13 @@ describe("the oracle, over histories that were put together,", () => {
     const third = [assigned(), delivered([0], "m", false), delivered([2], "m", false), ...done([0, 2]), committed(1)]
     holds([...third, revoked(), assigned("n"), delivered([1, 2], "n")])
     holds([assigned(), delivered([0, 1]), ...done([1]), revoked(), assigned("n"), delivered([0, 1], "n")])
+    // so does 1, which the log has lost since (a script of the simulation, 202611270266)
+    const again = [...third, revoked(), assigned("n"), delivered([2], "n")]
+    holds(again, log("   d", { startOffset: 3 }))
+    holds(again, log("a cd", { compacted: true }))
+    breaks("I6", again, log("a cd"))
+    const inOrder = [assigned(), delivered([0, 2]), ...done([0, 2]), committed(1), revoked(), assigned("n")]
+    breaks("I6", [...inOrder, delivered([2], "n")], log("a cd", { compacted: true }))
   })
 
   describe("of transactions (I7)", () => {

@@ -213,11 +213,15 @@ class Book {
   /** The log has it no more, and whoever was given it has given the partition back since: nobody can be given it again. */
   private isGone(offset: number): boolean {
     return (
-      this.log !== undefined &&
-      !this.log.contents.has(offset) &&
-      this.log.mayLack(offset, this.contents.get(offset)) &&
+      this.mayHaveBeen(offset) &&
       !this.windows.some((window) => window.end === undefined && window.delivered.includes(offset))
     )
+  }
+
+  /** The log does not have it, and may have had it. */
+  private mayHaveBeen(offset: number): boolean {
+    const { log } = this
+    return log !== undefined && !log.contents.has(offset) && log.mayLack(offset, this.contents.get(offset))
   }
 
   /** What only the end tells. */
@@ -236,10 +240,13 @@ class Book {
   private repeated(): void {
     this.windows.forEach((window, i) => {
       if (window.end !== "Revoked" || window.ungraceful || window.delivered.length === 0) return
-      // With handlers in any order some below the highest have not even begun.
+      // With handlers in any order some below the highest have not even begun, also of those that the log has lost since.
       const lowest = Math.min(...window.delivered)
-      const all = [...window.delivered, ...(this.log?.between(lowest, Math.max(...window.delivered)) ?? [])]
+      const highest = Math.max(...window.delivered)
+      const all = [...window.delivered, ...(this.log?.between(lowest, highest) ?? [])]
       const open = all.filter((offset) => !window.done.has(offset))
+      if (window.last === undefined)
+        for (let o = lowest; o < highest; o++) if (!window.done.has(o) && this.mayHaveBeen(o)) open.push(o)
       const watermark = open.length > 0 ? Math.min(...open) : Infinity
       for (const later of this.windows.slice(i + 1)) {
         const again = later.delivered.filter((offset) => offset < watermark && window.done.has(offset))
