@@ -7,7 +7,7 @@ import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as LogEvent from "../LogEvent.ts"
@@ -60,28 +60,37 @@ const listening = <A, E, R>(self: Stream.Stream<A, E, R>, register: Register): S
 export const takeUntilIdle = <A, E, R>(self: Stream.Stream<A, E, R>, idle: Duration.Input): Stream.Stream<A, E, R> =>
   Stream.suspend(() => {
     const sources: Array<Source> = []
+    // Those that are read by whoever pulls here; what another fiber begins is handled there.
+    const own: Array<Source> = []
     let isBegun = false
     let puller: Fiber.Fiber<unknown, unknown> | undefined
+    let pulling: Fiber.Fiber<unknown, unknown> | undefined
     const assigned = Effect.suspend(() =>
       Effect.forEach(sources, (source) => source.assigned, { concurrency: "unbounded", discard: true })
     )
     return Stream.transformPull(
       listening(self, (source) => {
         sources.push(source)
+        if (puller !== undefined && Fiber.getCurrent() !== pulling) return
+        own.push(source)
         if (puller !== undefined) source.pulledFor(puller)
       }),
       (pull) =>
         Effect.succeed(
           Effect.withFiber((fiber) => {
             puller = fiber
-            for (const source of sources) source.pulledFor(fiber)
+            for (const source of own) source.pulledFor(fiber)
             // A turn is enough for a source to enter itself: that is done before the first pull waits.
             const over = Effect.andThen(
               isBegun ? Effect.void : Effect.andThen(Effect.yieldNow, assigned),
               Effect.sleep(idle)
             )
             isBegun = true
-            return Effect.raceFirst(pull, Effect.andThen(over, Cause.done()))
+            const pulled = Effect.withFiber((inner) => {
+              pulling = inner
+              return pull
+            })
+            return Effect.raceFirst(pulled, Effect.andThen(over, Cause.done()))
           })
         )
     )

@@ -1,9 +1,9 @@
 /** Operators that pull in a fiber of their own: whoever is interrupted there alone tells nobody, and the pipeline stands. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Stream } from "effect"
-import { Consumer } from "samsa"
+import { Assignor, Consumer, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { calm, fill, member, one, scoped, tags, until } from "./Harness.ts"
+import { calm, fill, member, one, scoped, tags, two, until } from "./Harness.ts"
 
 type Read = Effect.Success<ReturnType<typeof member>>["consumer"]
 type Record = Read["stream"] extends Stream.Stream<infer A, any> ? A : never
@@ -77,4 +77,36 @@ describe("a pipeline whose operators pull in fibers of their own", () => {
           assert.isTrue(Exit.hasInterrupts(Exit.isSuccess(exit) ? exit.value : exit))
         }).pipe(scoped, Effect.provide(one))
     )
+
+  it.effect("is not interrupted for a partition that another fiber handles (takeUntilIdle took all for its own)", () =>
+    Effect.gen(function* () {
+      yield* fill(1, 0)
+      yield* fill(1, 1)
+      const membership = Membership.classic({ assignors: [Assignor.cooperativeSticky] })
+      const a = yield* member({ membership, drainTimeout: "3 seconds" })
+      const handled: Array<string> = []
+      const handle = (record: Record) =>
+        Effect.suspend(() => {
+          handled.push(`${record.partition}: ${record.value}`)
+          return record.partition === 1 ? Effect.never : Consumer.done(record)
+        })
+      const reading = yield* a.consumer.partitions.pipe(
+        Stream.mapEffect(({ records }) => Effect.exit(Stream.runForEach(records, handle)), {
+          concurrency: "unbounded",
+          unordered: true
+        }),
+        Consumer.takeUntilIdle("10 minutes"),
+        Stream.runDrain,
+        Effect.forkScoped
+      )
+      yield* until("both are at work", () => handled.length === 2)
+      const b = yield* member({ membership })
+      yield* Effect.forkScoped(b.consumer.run(() => Effect.void))
+      yield* until("one is given away", () => tags(b.events).includes("CaughtUp"))
+      assert.include(tags(a.events), "RevokeTimedOut")
+      yield* fill(1, 0, 1)
+      yield* until("the other goes on", () => handled.includes("0: v1"))
+      assert.isUndefined(reading.pollUnsafe())
+    }).pipe(scoped, Effect.provide(two))
+  )
 })
