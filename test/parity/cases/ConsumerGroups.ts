@@ -133,6 +133,22 @@ const awaitBeat = (
   more: Partial<Request> = {}
 ) => until(`a heartbeat of ${memberId}`, group.beat(memberId, memberEpoch, more), holds)
 
+/** Waits until the coordinator, which reads of topics in the background, has all of them to assign. */
+const awaitKnown = (group: Group, ask: Ask, topics: ReadonlyArray<Topic>) =>
+  Effect.gen(function* () {
+    const beat = (memberEpoch: number) =>
+      group.raw({
+        groupId: `${ask.id}-looking`,
+        memberEpoch,
+        rebalanceTimeoutMs: 60_000,
+        subscribedTopicNames: topics.map(({ name }) => name),
+        topicPartitions: []
+      })
+    const all = ({ assignment }: Answer) => assignment?.topicPartitions.length === topics.length
+    yield* until("the coordinator knows the topics", beat(0), all)
+    yield* beat(-1)
+  })
+
 const commit = (group: Group, groupId: string, version: number, memberId: string, epoch: number, partition = 0) =>
   Effect.map(
     group.client.send(OffsetCommit, version, {
@@ -430,8 +446,8 @@ export const cases: ReadonlyArray<Case> = [
       Effect.gen(function* () {
         const made = yield* group(ask, { partitions: 2 })
         const { describe, join, topic } = made
-        yield* made.another("-one")
-        yield* made.another("-two")
+        // a pattern that is looked up between the two would find one of them, and raise the epoch twice
+        yield* awaitKnown(made, ask, [yield* made.another("-one"), yield* made.another("-two")])
         const has = (count: number) => (answer: Told) => answer.assignment?.length === count
         const answers: Array<unknown> = []
         const first = yield* join("a", { subscribedTopicNames: null, subscribedTopicRegex: `${ask.id}-.*` })
