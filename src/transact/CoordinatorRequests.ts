@@ -76,7 +76,8 @@ const describe = (broker: Broker, transactionalId: string, options?: SendOptions
 /** Makes them. */
 export const make = (
   cluster: Cluster["Service"],
-  { apiTimeout, transactionTimeout, transactionalId }: TransactionSettings
+  { apiTimeout, transactionTimeout, transactionalId }: TransactionSettings,
+  closeTimeout: number
 ): CoordinatorRequests => {
   const coordinator = cluster.coordinator("transaction", transactionalId)
   const forget = () => cluster.forgetCoordinator("transaction", transactionalId)
@@ -145,8 +146,19 @@ export const make = (
     Effect.map(self, (asked) => (asked._tag === "Answered" ? { ...asked, response: f(asked.response) } : asked))
 
   /** The question for an epoch aborts what is open, whoever's it is: it is then that a coordinator looks at the epoch. */
-  const ofAnother = (expected: ProducerId) => (broker: Broker) =>
-    Effect.flatMap(describe(broker, transactionalId, sending), (state) => {
+  const ofAnother = (expected: ProducerId) => {
+    // One that hangs aborts nothing: whoever closes has time for another, and for what it is asked for.
+    let next = Math.max(1, closeTimeout * questionShare)
+    return (broker: Broker) =>
+      Effect.suspend(() => {
+        const timeout = Math.min(sending.timeout, next)
+        next = timeout * 2
+        return openElsewhere(broker, expected, timeout)
+      })
+  }
+
+  const openElsewhere = (broker: Broker, expected: ProducerId, timeout: number) =>
+    Effect.flatMap(describe(broker, transactionalId, { ...sending, timeout }), (state) => {
       const code = state?.errorCode ?? ErrorCode.codes.NONE
       const error = passing(code, "InitProducerId")
       if (error !== undefined) return Effect.fail(error)
@@ -263,5 +275,7 @@ export const make = (
   }
 }
 
+/** Of `closeTimeout`, what the first question for who has an id open may take; each that hangs has twice as long. */
+const questionShare = 1 / 3
 /** How long it may take to say who has an id. */
 const holderMillis = 1000

@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function* ({
   settings
 }: Context): Effect.fn.Return<TransactionalProducer, KafkaError.KafkaError, Scope.Scope> {
   const { apiTimeout, transactionalId } = settings
-  const requests = CoordinatorRequests.make(cluster, settings)
+  const requests = CoordinatorRequests.make(cluster, settings, closeTimeout)
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))

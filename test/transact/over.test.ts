@@ -172,7 +172,7 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
-  const other = (apiTimeout: "10 seconds" | "60 seconds", closeTimeout: "1 second" | "20 seconds") =>
+  const other = (apiTimeout: "10 seconds" | "60 seconds", closeTimeout: "1 second" | "3 seconds" | "20 seconds") =>
     opened({ transactionalId: "other", apiTimeout, closeTimeout })
 
   it.effect("a commit that may have been taken is in doubt where the layer ends behind a refusal (it was Closed)", () =>
@@ -223,6 +223,25 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       assert.deepStrictEqual(open, [])
       assert.deepStrictEqual(yield* read(), [])
     }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect.skipIf(version === 2)(
+    "a question for who has an id open that hangs leaves nothing open at the end of the layer (it did)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { scope, transactions } = yield* other("10 seconds", "3 seconds")
+        yield* broker.inject(Fault.on("AddPartitionsToTxn", { times: 1 }).loseResponse)
+        const sent = yield* Deferred.make<void>()
+        const endless = send("a").pipe(Effect.andThen(Deferred.succeed(sent, undefined)), Effect.andThen(Effect.never))
+        yield* Effect.forkChild(transactions.run(endless))
+        yield* advanceUntil(Deferred.await(sent))
+        const question = yield* broker.inject(Fault.on("DescribeTransactions", { times: 1 }).withhold)
+        yield* advanceUntil(Scope.close(scope, Exit.void))
+        assert.strictEqual(yield* question.hits, 1)
+        const open = (yield* broker.transactions).filter(({ state }) => state === "Ongoing")
+        assert.deepStrictEqual(open, [])
+      }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
   it.effect("a consumer whose process was left with a commit in doubt closes at once", () =>

@@ -139,6 +139,12 @@ export const transact = of("transact", {
       "undefined"
     ],
     [
+      "question-that-hangs",
+      "a question that hangs spends all of closeTimeout: the transaction is left open",
+      "Math.max(1, closeTimeout * questionShare)",
+      "sending.timeout + 0 * closeTimeout * questionShare"
+    ],
+    [
       "epoch-of-the-old-version",
       "the epoch that EndTxn gives is not taken",
       "isImplicit ? {} : { maxVersion: endsWithEpochFrom - 1 }",
