@@ -88,6 +88,7 @@ export const make = (
     if (all?.delete(question) !== true) return
     if (all.size === 0) questions.delete(name)
     if (latest.get(name) === question) latest.delete(name)
+    if (goingOn.get(name) === question) goingOn.set(name, undefined)
     question.looking?.interruptUnsafe()
   }
   const begin = (name: string): Question => {
@@ -100,14 +101,17 @@ export const make = (
     const lookUp = cluster.topic(name, { within })
     question.looking = fork(isBack ? Effect.andThen(Effect.yieldNow, lookUp) : lookUp)
     question.looking.addObserver((exit) => {
-      if (Exit.isSuccess(exit) && question.line.size > 0) return whileGoingOn(name, () => admit(name, exit.value))
-      for (const goOn of question.line) goOn(exit)
+      if (question.line.size === 0) return
+      whileGoingOn(name, () => {
+        if (Exit.isSuccess(exit)) return admit(name, exit.value)
+        for (const goOn of question.line) goOn(exit)
+      })
     })
   }
   const growing = new Map<string, Asked>()
   const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>, asked: number): void => {
-    // What is told is an answer to those who had come when it was asked for.
-    for (const { goOn, partition, since } of line) {
+    // What is told is an answer to those who had come when it was asked for; who goes on may come back here at once.
+    for (const { goOn, partition, since } of Array.from(line)) {
       const known = Exit.isSuccess(exit) && partition < exit.value.partitions.length
       if (known || since + (Exit.isSuccess(exit) ? hearsay : 0) <= asked) goOn(exit)
     }

@@ -136,4 +136,58 @@ describe("TopicLine", () => {
       expect(went).toEqual(["a", "b", "c", "a again", "b again"])
     })
   )
+
+  /** A line whose look-ups the test answers itself, at one time. */
+  const answered = () => {
+    const lookUps: Array<Deferred.Deferred<Cluster.TopicInfo, KafkaError.KafkaError>> = []
+    const topic = () =>
+      Effect.suspend(() => {
+        const answer = Deferred.makeUnsafe<Cluster.TopicInfo, KafkaError.KafkaError>()
+        lookUps.push(answer)
+        return Deferred.await(answer)
+      })
+    const cluster = { known: () => undefined, topic } as unknown as Cluster.Cluster["Service"]
+    return { lookUps, line: TopicLine.make(cluster, 1000, Effect.runFork, () => 0) }
+  }
+  const info = { name: "t", partitions: [] } as unknown as Cluster.TopicInfo
+  const failure = KafkaError.make({ _tag: "UnknownTopic", topic: "t" })
+
+  // Two who try again at once were told of the one failure for as long as others may join a look-up: 100 ms of a busy loop.
+  const faces = ["a topic is not there", "a partition is not there"] as const
+  it.effect.each(faces)("who tries again as he hears that %s asks anew", (face) =>
+    Effect.gen(function* () {
+      const { line, lookUps } = answered()
+      const heard: Array<string> = []
+      const asks = face === faces[0] ? line.lookedUp("t") : line.grown("t", 7)
+      const tries = (name: string, times: number): Effect.Effect<void> =>
+        Effect.catch(Effect.asVoid(asks), () => {
+          heard.push(`${name}${times}`)
+          return times === 20 ? Effect.void : tries(name, times + 1)
+        })
+      const fibers = yield* Effect.forEach(["a", "b"], (name) =>
+        Effect.forkChild(tries(name, 1), { startImmediately: true })
+      )
+      yield* Deferred.fail(lookUps[0]!, failure)
+      expect(heard).toEqual(["a1", "b1"])
+      yield* Fiber.interruptAll(fibers)
+    })
+  )
+
+  it.effect("who comes back to a line that has been left waits by a look-up of his own (he waited for ever)", () =>
+    Effect.gen(function* () {
+      const { line, lookUps } = answered()
+      const went: Array<string> = []
+      const waits = (name: string) => Effect.map(line.lookedUp("t"), () => void went.push(name))
+      const givesUp = Effect.flatMap(Effect.forkChild(waits("gives up"), { startImmediately: true }), Fiber.interrupt)
+      const first = yield* Effect.forkChild(Effect.andThen(waits("a"), givesUp), { startImmediately: true })
+      const second = yield* Effect.forkChild(Effect.andThen(waits("b"), waits("b again")), { startImmediately: true })
+      yield* Deferred.succeed(lookUps[0]!, info)
+      yield* Fiber.join(first)
+      yield* Effect.yieldNow
+      expect(lookUps.length).toBe(2)
+      yield* Deferred.succeed(lookUps[1]!, info)
+      yield* Fiber.join(second)
+      expect(went).toEqual(["a", "b", "b again"])
+    })
+  )
 })

@@ -369,6 +369,18 @@ export const produce = of("produce", {
       ""
     ],
     [
+      "topic-line-of-nobody",
+      "who comes back amid those who go on joins a look-up that has been left, and waits for ever",
+      "if (goingOn.get(name) === question) goingOn.set(name, undefined)",
+      ""
+    ],
+    [
+      "topic-line-fails-again",
+      "who tries again as he hears of a failure hears of the same one, for as long as others may join a look-up",
+      "for (const { goOn, partition, since } of Array.from(line)) {",
+      "for (const { goOn, partition, since } of line) {"
+    ],
+    [
       "topic-line-nested",
       "who comes back as he goes on goes before who has him go on, and ever deeper",
       "if (goingOn.has(name)) return undefined\n",
