@@ -295,7 +295,7 @@ export interface Budget {
   /** The setting's name, such as `metadataTimeout`. */
   readonly name: string
   readonly millis: number
-  readonly waitingFor: string
+  readonly waitingFor: string | (() => string)
 }
 
 /**
@@ -322,7 +322,7 @@ export const within = <A, R>(
                 _tag: "TimedOut",
                 budget: budget.name,
                 millis: budget.millis,
-                waitingFor: budget.waitingFor
+                waitingFor: typeof budget.waitingFor === "string" ? budget.waitingFor : budget.waitingFor()
               })
           )
       })

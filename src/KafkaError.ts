@@ -18,6 +18,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as ErrorCode from "./ErrorCode.ts"
+import { listed } from "./Listed.ts"
 
 /**
  * What is known of where it happened.
@@ -450,6 +451,9 @@ export const Reason: Schema.Union<typeof reasons> = Schema.Union(reasons)
 /** What a Schema says, a line for each issue and one for its path, as a message of one line. */
 const inOneLine = (issue: string): string => issue.replace(/\n\s+/g, " ").replaceAll("\n", "; ")
 
+/** Of hundreds of brokers that cannot be reached few are shown: the reason has all of them. */
+const shownAttempts = 10
+
 /** What the system's words for it ask for. */
 const hintOf = ({ attempts }: Unreachable): string => {
   const causes = attempts.map(({ cause }) => cause).join()
@@ -462,7 +466,10 @@ const hintOf = ({ attempts }: Unreachable): string => {
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
-      return `no broker could be reached: ${reason.attempts.map((a) => `${a.address} (${a.cause})`).join(", ")}${hintOf(reason)}`
+      return `no broker could be reached: ${listed(
+        reason.attempts.map((a) => `${a.address} (${a.cause})`),
+        shownAttempts
+      )}${hintOf(reason)}`
     case "Closed":
       return `this ${reason.what} is closed: its Scope has ended${reason.what === "consumer" ? ", or its run was interrupted or has failed" : ""}; use it within the Scope that made it, or make another`
     case "TimedOut":

@@ -14,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { supplied } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
-import { Bootstrap } from "./Bootstrap.ts"
+import { Bootstrap, type HostPort } from "./Bootstrap.ts"
 import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
 import { drive } from "./compression/drive.ts"
@@ -45,6 +45,17 @@ const isUnready = (told: number | undefined): boolean =>
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
 
+/** Which of the first brokers have not answered in time, and whose turn had not come. */
+const unanswered = (addresses: ReadonlyArray<HostPort>, asked: AnyBroker.Asked, millis: number) => {
+  const within = `within the bootstrapTimeout of ${millis} ms`
+  const put = asked.addresses()
+  const attempts = addresses.map(formatAddress).map((address) => ({
+    address,
+    cause: put.has(address) ? `no answer ${within}` : `not asked ${within}, since others did not answer`
+  }))
+  return KafkaError.make({ _tag: "Unreachable", attempts })
+}
+
 /**
  * Makes the service: connects to a first broker, within `bootstrapTimeout`, where `connect` does not say otherwise.
  *
@@ -65,10 +76,11 @@ export const make: Effect.Effect<
   // The end of all who listen.
   yield* Effect.addFinalizer(() => Effect.sync(() => PubSub.publishUnsafe(changes, undefined)))
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
-  const budgets = Budgets.make(settings)
+  const asked = new AnyBroker.Asked()
+  const budgets = Budgets.make(settings, () => asked.addresses())
   const bootstrap = yield* Bootstrap
   const addresses = budgets.once(supplied(bootstrap.addresses, "Bootstrap"), "where the first brokers are")
-  const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock))
+  const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock), asked)
   const topics = yield* Topics.make({ settings, scope, brokers, anyBroker, budgets, state, changed })
   const coordinators = yield* Coordinators.make(scope, brokers, anyBroker, budgets, settings.retry)
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
@@ -142,9 +154,8 @@ export const make: Effect.Effect<
   ).pipe(
     Effect.catch((error) => {
       if (error.reason._tag !== "TimedOut" || error.reason.budget !== "bootstrapTimeout") return Effect.fail(error)
-      const cause = `no answer within the bootstrapTimeout of ${settings.bootstrapTimeout} ms`
-      const attempts = anyBroker.bootstrap().map((address) => ({ address: formatAddress(address), cause }))
-      return Effect.fail(attempts.length === 0 ? error : KafkaError.make({ _tag: "Unreachable", attempts }))
+      const addresses = anyBroker.bootstrap()
+      return Effect.fail(addresses.length === 0 ? error : unanswered(addresses, asked, settings.bootstrapTimeout))
     })
   )
   if (settings.connect === "eagerly") yield* first

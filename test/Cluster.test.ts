@@ -5,7 +5,7 @@ import * as Cluster from "../src/Cluster.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Bootstrap from "../src/Bootstrap.ts"
 import * as KafkaConfig from "../src/KafkaConfig.ts"
-import type { KafkaError } from "../src/KafkaError.ts"
+import * as KafkaError from "../src/KafkaError.ts"
 import { type Address, Network } from "../src/Network.ts"
 import * as NodeNetwork from "../src/NodeNetwork.ts"
 import * as Offset from "../src/Offset.ts"
@@ -52,7 +52,7 @@ const start = (
     return { embedded, cluster, network, asked, count }
   })
 
-const reason = <A, R>(effect: Effect.Effect<A, KafkaError, R>) =>
+const reason = <A, R>(effect: Effect.Effect<A, KafkaError.KafkaError, R>) =>
   Effect.map(Effect.flip(effect), (error) => error.reason)
 
 /** Lets time pass, a little at a time, until it is done. */
@@ -131,6 +131,37 @@ describe("bootstrap", () => {
         ["b1:1", "b2:2"]
       )
       assert.strictEqual(network.open(), 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("names whom it has asked where ten addresses are silent (it named none, or all as if asked)", () =>
+    Effect.gen(function* () {
+      const network = yield* fake(() => undefined)
+      const bootstrap = Array.from({ length: 30 }, (_, i) => `b${i}:1`)
+      const eager = yield* passing(
+        reason(connected(network.network, { bootstrap, bootstrapTimeout: "2500 millis" })),
+        3
+      )
+      assert.strictEqual(eager._tag, "Unreachable")
+      const causes = eager._tag === "Unreachable" ? eager.attempts.map(({ cause }) => cause) : []
+      assert.lengthOf(causes, 30)
+      assert.lengthOf(
+        causes.filter((cause) => cause.startsWith("no answer within")),
+        3
+      )
+      assert.match(KafkaError.make(eager).message, /and 20 more$/)
+      const cluster = yield* connected(network.network, {
+        bootstrap,
+        connect: "lazily",
+        connectTimeout: "1 minute",
+        metadataTimeout: "12500 millis"
+      })
+      const lazily = yield* passing(reason(cluster.brokers), 13)
+      assert.strictEqual(lazily._tag, "TimedOut")
+      assert.match(
+        lazily._tag === "TimedOut" ? lazily.waitingFor : "",
+        /^the brokers; asked, without an answer: (b\d+:1(, )?){10} and 3 more$/
+      )
     }).pipe(Effect.scoped)
   )
 

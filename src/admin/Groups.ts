@@ -4,6 +4,7 @@ import * as Result from "effect/Result"
 import type { Broker } from "../Broker.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { listed } from "../Listed.ts"
 import * as DeleteGroups from "../protocol/messages/DeleteGroups.ts"
 import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
 import * as ListGroups from "../protocol/messages/ListGroups.ts"
@@ -111,13 +112,13 @@ export const describeAll = (
   )
 
 /** Members in words: who they are, and where. */
-const inWords = (members: ReadonlyArray<MemberDescription>): string => {
-  const shown = members
-    .slice(0, 5)
-    .map(({ clientId, host, instanceId, memberId }) => `${instanceId ?? memberId} (client "${clientId}" at ${host})`)
-  const more = members.length - shown.length
-  return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
-}
+const inWords = (members: ReadonlyArray<MemberDescription>): string =>
+  listed(
+    members.map(
+      ({ clientId, host, instanceId, memberId }) => `${instanceId ?? memberId} (client "${clientId}" at ${host})`
+    ),
+    5
+  )
 
 /** Why nothing is done with a group that has members: who they are. */
 export const hasMembers = (

@@ -1,6 +1,7 @@
 /** What a consumer's events say in the log, besides those that are logged where they come up. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import { listed } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { type AnyRecord, raw } from "./ConsumerRecord.ts"
@@ -25,20 +26,18 @@ export const make = (
   const who = whoIs(group)
   const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
     run(LogEvent.log(event, `${who} ${text}`, { group, member: member(), ...where }))
-  const listed = (partitions: ReadonlyArray<TopicPartition.TopicPartition>) => {
-    const keys = partitions.slice(0, 20).map(TopicPartition.key).join(", ")
-    return partitions.length > 20 ? `${keys} and ${partitions.length - 20} more` : keys || "no partition"
-  }
+  const keysOf = (partitions: ReadonlyArray<TopicPartition.TopicPartition>) =>
+    listed(partitions.map(TopicPartition.key), 20) || "no partition"
   return (event) => {
     switch (event._tag) {
       case "Assigned":
-        tell(state().warned ? "goesOn" : "assigned", `is given ${listed(event.partitions)}`)
+        tell(state().warned ? "goesOn" : "assigned", `is given ${keysOf(event.partitions)}`)
         state().warned = false
         return
       case "Revoked":
-        return tell("revoked", `has given ${listed(event.partitions)} back`)
+        return tell("revoked", `has given ${keysOf(event.partitions)} back`)
       case "Lost":
-        return tell("lost", `has lost ${listed(event.partitions)}: what was not committed comes again elsewhere`)
+        return tell("lost", `has lost ${keysOf(event.partitions)}: what was not committed comes again elsewhere`)
       case "Damaged":
         // There may be one for each batch; of each partition, since it is of each that records are missing.
         return run(

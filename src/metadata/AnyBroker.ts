@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Bootstrap, HostPort } from "../Bootstrap.ts"
 import type { Broker, Brokers } from "../Broker.ts"
+import { formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { firstOf, staggerMillis } from "./Hedge.ts"
 import type { MetadataState } from "./MetadataState.ts"
@@ -23,54 +24,84 @@ export interface AnyBroker {
   readonly bootstrap: () => ReadonlyArray<HostPort>
 }
 
+/** Whom the questions that are under way have been put to, as addresses: none of them has answered one. */
+export class Asked {
+  readonly #questions = new Set<Set<string>>()
+
+  /** A question; gives what is to be told whom it is put to. */
+  readonly during = <A, E>(
+    use: (put: (address: HostPort | undefined) => void) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      const asked = new Set<string>()
+      this.#questions.add(asked)
+      const put = (address: HostPort | undefined) => void (address && asked.add(formatAddress(address)))
+      return Effect.ensuring(
+        use(put),
+        Effect.sync(() => this.#questions.delete(asked))
+      )
+    })
+
+  addresses(): ReadonlySet<string> {
+    return new Set([...this.#questions].flatMap((asked) => [...asked]))
+  }
+}
+
 export const make = (
   brokers: Brokers["Service"],
   addresses: Bootstrap["Service"]["addresses"],
   state: MetadataState,
-  now: () => number
+  now: () => number,
+  asked: Asked
 ): AnyBroker => {
   let lastGood = -1
   let firsts: ReadonlyArray<HostPort> = []
   return {
     bootstrap: () => firsts,
     ask: (use) =>
-      Effect.gen(function* () {
-        const ids = yield* Random.shuffle(state.nodes.map((node) => node.id).filter((id) => id !== lastGood))
-        if (state.nodes.length > ids.length) ids.unshift(lastGood)
-        let heardAt = -Infinity
-        const onProgress = () => void (heardAt = now())
-        const isAnswering = () => now() - heardAt < staggerMillis
-        const ask = (broker: Effect.Effect<Broker, KafkaError.KafkaError>) =>
-          Effect.flatMap(broker, (broker) =>
-            Effect.map(use(broker, onProgress), (value) => {
-              if (broker.id >= 0) lastGood = broker.id
-              return value
+      asked.during(
+        Effect.fnUntraced(function* (put) {
+          const nodes = new Map(state.nodes.map((node) => [node.id, node]))
+          const ids = yield* Random.shuffle([...nodes.keys()].filter((id) => id !== lastGood))
+          if (nodes.has(lastGood)) ids.unshift(lastGood)
+          let heardAt = -Infinity
+          const onProgress = () => void (heardAt = now())
+          const isAnswering = () => now() - heardAt < staggerMillis
+          const ask = (address: HostPort | undefined, broker: Effect.Effect<Broker, KafkaError.KafkaError>) =>
+            Effect.suspend(() => {
+              put(address)
+              return Effect.flatMap(broker, (broker) =>
+                Effect.map(use(broker, onProgress), (value) => {
+                  if (broker.id >= 0) lastGood = broker.id
+                  return value
+                })
+              )
             })
+          const bootstrap = addresses.pipe(
+            Effect.tap((found) => Effect.sync(() => (firsts = found))),
+            Effect.flatMap(Random.shuffle),
+            Effect.flatMap((found) =>
+              found.length === 0
+                ? Effect.fail(
+                    KafkaError.make({
+                      _tag: "Unreachable",
+                      attempts: [{ address: "Bootstrap", cause: "it names no broker" }]
+                    })
+                  )
+                : firstOf(
+                    found.map((address) => ask(address, brokers.at(address.host, address.port))),
+                    isAnswering
+                  )
+            )
           )
-        const bootstrap = addresses.pipe(
-          Effect.tap((found) => Effect.sync(() => (firsts = found))),
-          Effect.flatMap(Random.shuffle),
-          Effect.flatMap((found) =>
-            found.length === 0
-              ? Effect.fail(
-                  KafkaError.make({
-                    _tag: "Unreachable",
-                    attempts: [{ address: "Bootstrap", cause: "it names no broker" }]
-                  })
-                )
-              : firstOf(
-                  found.map(({ host, port }) => ask(brokers.at(host, port))),
-                  isAnswering
-                )
-          )
-        )
-        const known = ids.map((id) => ask(brokers.get(id)))
-        // Not behind all of them, and not once: where a hundred are gone, each would have its second, and the bootstrap
-        // servers' name may lead elsewhere meanwhile.
-        const attempts = known.slice(0, triedFirst)
-        for (let i = triedFirst; attempts.push(bootstrap), i < known.length; i += triedBetween)
-          attempts.push(...known.slice(i, i + triedBetween))
-        return yield* firstOf(attempts, isAnswering)
-      })
+          const known = ids.map((id) => ask(nodes.get(id), brokers.get(id)))
+          // Not behind all of them, and not once: where a hundred are gone, each would have its second, and the bootstrap
+          // servers' name may lead elsewhere meanwhile.
+          const attempts = known.slice(0, triedFirst)
+          for (let i = triedFirst; attempts.push(bootstrap), i < known.length; i += triedBetween)
+            attempts.push(...known.slice(i, i + triedBetween))
+          return yield* firstOf(attempts, isAnswering)
+        })
+      )
   }
 }

@@ -5,6 +5,7 @@ import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Settings } from "../KafkaConfig.ts"
 import type * as KafkaError from "../KafkaError.ts"
+import { listed } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { errorType } from "../metrics/errorType.ts"
 
@@ -29,9 +30,23 @@ export interface Budgets {
 /** Of so many questions that have failed it is remembered for how long. */
 const rememberedAtMost = 1000
 
-/** Makes them of the settings: `metadataTimeout` and `retry`. */
-export const make = ({ metadataTimeout: millis, retry }: Settings): Budgets => {
-  const budget = (waitingFor: string): Backoff.Budget => ({ name: "metadataTimeout", millis, waitingFor })
+/** So many of those that were asked are named. */
+const namedAtMost = 10
+
+/** Makes them of the settings: `metadataTimeout` and `retry`. `asked`: whom the questions have been put to that are under way. */
+export const make = (
+  { metadataTimeout: millis, retry }: Settings,
+  asked: () => ReadonlySet<string> = () => new Set()
+): Budgets => {
+  const withAsked = (waitingFor: string): string => {
+    const addresses = listed([...asked()], namedAtMost)
+    return addresses === "" ? waitingFor : `${waitingFor}; asked, without an answer: ${addresses}`
+  }
+  const budget = (waitingFor: string): Backoff.Budget => ({
+    name: "metadataTimeout",
+    millis,
+    waitingFor: () => withAsked(waitingFor)
+  })
   /** What is asked for again and again, by whom ever, is told once. */
   const asking = new Map<string, LogEvent.Lasting>()
   /** Of many that fail alike few are told. */
