@@ -2,12 +2,13 @@
  * Where partitions start: what the application chose at the assignment, else what the group has committed, else the
  * first record of a partition that was added later, else `from`.
  *
- * Each partition finds its own start: those whose leader is known are asked for together, leader by leader, and one that
- * has none waits alone.
+ * Each partition finds its own start: those whose leader is known are asked for together, leader by leader, and those of
+ * a topic that have none wait together, of which each is asked for as soon as it has one.
  */
 import * as EffectContext from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { effectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
 import { shown } from "../Checks.ts"
@@ -200,22 +201,22 @@ interface Sought {
   readonly at: Offset.Position
 }
 
-/** Those of one leader together; each of those without one alone. */
-const groupsOf = <W extends Sought>(
-  cluster: Cluster["Service"],
-  list: ReadonlyArray<W>
-): ReadonlyArray<ReadonlyArray<W>> => {
-  const leaders = TopicPartition.groupBy(
-    list,
-    ({ partition }) => cluster.known(partition.topic)?.partitions[partition.partition]?.leader ?? -1
-  )
-  const alone = (leaders.get(-1) ?? []).map((one) => [one])
-  leaders.delete(-1)
-  return [...leaders.values(), ...alone]
+const leaderOf = (cluster: Cluster["Service"], { partition }: Sought): number =>
+  cluster.known(partition.topic)?.partitions[partition.partition]?.leader ?? -1
+
+/** What one of them was told is true of each that waits with it. */
+const placed = (error: KafkaError.KafkaError, { partition, topic }: TopicPartition.TopicPartition) => {
+  const { cause, reason } = error
+  return reason.partition === undefined || reason.partition === partition
+    ? error
+    : KafkaError.make({ ...reason, topic, partition }, cause)
 }
 
 // A leader that has not answered for all of its partitions by then is asked for each of them alone.
 const together = 1_000
+
+// How often those that wait for a leader look whether metadata that came meanwhile tell one: asked for is but the first.
+const looksEach = 100
 
 /**
  * Finds the offsets, and tells each as soon as it is known. `waits` is told of every failure on the way, which is tried
@@ -243,20 +244,59 @@ export const find = <W extends Sought>(
     )
   const tell = (group: ReadonlyArray<W>, offsets: ReadonlyArray<number>) =>
     Effect.forEach(group, (one, i) => found(one, offsets[i]!), { discard: true })
-  const alone = (one: W): Effect.Effect<void, KafkaError.KafkaError> =>
-    ask([one]).pipe(
-      Effect.matchEffect({
-        onFailure: (error) =>
-          Effect.matchEffect(waits(one.partition, error), {
-            // What nothing cures is an end, and not tried again.
-            onFailure: (lasting) => Effect.succeed(Effect.fail(lasting)),
-            onSuccess: (what) =>
-              what === "again" && options.while(one.partition) ? Effect.fail(error) : Effect.succeed(Effect.void)
-          }),
-        onSuccess: (offsets) => Effect.succeed(tell([one], offsets))
-      }),
-      Effect.retry(Backoff.unending(cluster.retry)),
-      Effect.flatten
+  /** Asks for those that are still wanted until there is an answer; each that waits is told why. */
+  const persistently = <A>(
+    list: ReadonlyArray<W>,
+    asking: (left: ReadonlyArray<W>) => Effect.Effect<A, KafkaError.KafkaError>,
+    answered: (left: ReadonlyArray<W>, answer: A) => Effect.Effect<void, KafkaError.KafkaError>
+  ): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.suspend(() => {
+      let left = list
+      const wait = (error: KafkaError.KafkaError) =>
+        Effect.map(
+          Effect.filter(
+            left,
+            ({ partition }) =>
+              Effect.map(
+                waits(partition, placed(error, partition)),
+                (what) => what === "again" && options.while(partition)
+              ),
+            { concurrency: "unbounded" }
+          ),
+          (some) => void (left = some)
+        )
+      return Effect.suspend(() => asking(left)).pipe(
+        Effect.matchEffect({
+          onFailure: (error) =>
+            Effect.matchEffect(wait(error), {
+              // What nothing cures is an end, and not tried again.
+              onFailure: (lasting) => Effect.succeed(Effect.fail(lasting)),
+              onSuccess: () => (left.length > 0 ? Effect.fail(error) : Effect.succeed(Effect.void))
+            }),
+          onSuccess: (answer) => Effect.succeed(answered(left, answer))
+        }),
+        Effect.retry(Backoff.unending(cluster.retry)),
+        Effect.flatten
+      )
+    })
+  const alone = (one: W) => persistently([one], ask, tell)
+  /** Of one topic, without a leader. Each by itself would ask for metadata, again and again, for as long as it has none. */
+  const leaderless = (list: ReadonlyArray<W>): Effect.Effect<void, KafkaError.KafkaError> =>
+    persistently(
+      list,
+      (left) => {
+        const isOver = (one: W) => leaderOf(cluster, one) >= 0 || !options.while(one.partition)
+        const looks = Effect.repeat(
+          Effect.sync(() => left.some(isOver)),
+          { schedule: Schedule.spaced(looksEach), until: (some) => some }
+        )
+        return Effect.raceFirst(Effect.asVoid(cluster.leader(left[0]!.partition)), looks)
+      },
+      (left) =>
+        shared(
+          left.filter(({ partition }) => options.while(partition)),
+          each
+        )
     )
   const each = (group: ReadonlyArray<W>): Effect.Effect<void, KafkaError.KafkaError> =>
     group.length === 1
@@ -264,15 +304,27 @@ export const find = <W extends Sought>(
       : Effect.flatMap(Effect.timeoutOption(Effect.option(ask(group)), together), (offsets) =>
           offsets._tag === "Some" && offsets.value._tag === "Some"
             ? tell(group, offsets.value.value)
-            : Effect.forEach(group, alone, { concurrency: "unbounded", discard: true })
+            : shared(group, (led) => Effect.forEach(led, alone, { concurrency: "unbounded", discard: true }))
         )
+  /** Those of one leader together, and of one topic those without. */
+  const shared = (
+    list: ReadonlyArray<W>,
+    led: (group: ReadonlyArray<W>) => Effect.Effect<void, KafkaError.KafkaError>
+  ): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.suspend(() => {
+      const leaders = TopicPartition.groupBy(list, (one) => leaderOf(cluster, one))
+      const without = TopicPartition.groupBy(leaders.get(-1) ?? [], ({ partition }) => partition.topic)
+      leaders.delete(-1)
+      const waiting = (group: ReadonlyArray<W>) => (group.length === 1 ? alone(group[0]!) : leaderless(group))
+      return Effect.all([...[...leaders.values()].map(led), ...[...without.values()].map(waiting)], {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
   const exact = list.filter(({ at }) => typeof at === "object" && at._tag === "At")
   const rest = list.filter(({ at }) => typeof at !== "object" || at._tag !== "At")
   return Effect.all(
-    [
-      Effect.forEach(exact, (one) => found(one, (one.at as Offset.At).offset), { discard: true }),
-      Effect.forEach(groupsOf(cluster, rest), each, { concurrency: "unbounded", discard: true })
-    ],
+    [Effect.forEach(exact, (one) => found(one, (one.at as Offset.At).offset), { discard: true }), shared(rest, each)],
     { concurrency: "unbounded", discard: true }
   )
 }

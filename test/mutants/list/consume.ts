@@ -246,7 +246,19 @@ export const consume = of("consume", {
       "leaderless-together",
       "partitions without a leader wait with each other",
       "leaders.delete(-1)\n",
-      "alone.length = 0\n"
+      "without.clear()\n"
+    ],
+    [
+      "leaderless-by-another-name",
+      "who waits with others for a leader hears why one of the others waits",
+      "waits(partition, placed(error, partition))",
+      "waits(partition, error)"
+    ],
+    [
+      "leaderless-until-the-first",
+      "partitions that have a leader wait until the first that has none is led",
+      "Effect.sync(() => left.some(isOver)),",
+      "Effect.sync(() => false),"
     ]
   ],
   "Opening.ts": [
