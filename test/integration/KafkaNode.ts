@@ -47,6 +47,8 @@ export interface KafkaNode {
   readonly log: () => string
   /** What it is started as from now on; its `server.properties` are the caller's. */
   readonly become: (version: Version, classPath: string) => void
+  /** Where its plaintext listener is from now on; its `server.properties` are the caller's. */
+  readonly move: (port: number) => void
   /** Starts the process without waiting for it. */
   readonly launch: Effect.Effect<void, Failure>
   /** Waits until it answers and lists this many brokers. */
@@ -118,7 +120,7 @@ export const digest = (folder: string): string => {
 export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.Effect<KafkaNode, never, Scope.Scope> =>
   Effect.gen(function* () {
     let { classPath, version } = launch
-    const port = ports.listeners.PLAINTEXT!
+    let port = ports.listeners.PLAINTEXT!
     const output = Path.join(folder, "out")
     const jaas = Path.join(folder, "jaas.conf")
     const command = () => [
@@ -187,7 +189,9 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
     return {
       id: ports.id,
       host: "127.0.0.1",
-      port,
+      get port() {
+        return port
+      },
       controllerPort: ports.controller,
       pid: () => (running() ? child?.pid : undefined),
       running,
@@ -204,6 +208,7 @@ export const make = (launch: Launch, folder: string, ports: NodePorts): Effect.E
         version = another
         classPath = itsClassPath
       },
+      move: (to) => void (port = to),
       launch: spawn,
       ready
     }

@@ -77,6 +77,10 @@ export class KafkaServer extends Context.Service<
       version: Version,
       properties: KafkaProperties.Settings
     ) => Effect.Effect<void, Failure>
+    /** Has a node that does not run listen on another port from its next start on. */
+    readonly move: (node: KafkaNode.KafkaNode, port: number) => void
+    /** The folder of a node, in which its data is: `data`, `data1`, … */
+    readonly folderOf: (node: KafkaNode.KafkaNode) => string
     /** What the nodes wrote last, errors first: printed where a test fails. */
     readonly logs: () => string
   }
@@ -183,6 +187,7 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
         }),
       { concurrency: 2 }
     )
+    const folderOf = ({ id }: { readonly id: number }) => Path.join(folder, `node-${id}`)
     const logs = () => nodes.map((node) => node.log()).join("\n")
     // readiness depends on the other nodes (quorum), so all are started before any is waited for
     yield* Effect.forEach(nodes, (node) => node.launch, { discard: true })
@@ -264,13 +269,21 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
         Effect.gen(function* () {
           const classPath = yield* KafkaJars.classPath(version)
           yield* node.stop
-          const own = Path.join(folder, `node-${node.id}`)
+          const own = folderOf(node)
           const changed = { ...cluster, version, overrides: properties }
           const place = ports.find(({ id }) => id === node.id)!
           Fs.writeFileSync(Path.join(own, "server.properties"), KafkaProperties.text(changed, place, own))
           node.become(version, classPath)
           yield* node.start
         }),
+      move: (node, port) => {
+        const place = ports.find(({ id }) => id === node.id)!
+        place.listeners.PLAINTEXT = port
+        const own = folderOf(node)
+        Fs.writeFileSync(Path.join(own, "server.properties"), KafkaProperties.text(cluster, place, own))
+        node.move(port)
+      },
+      folderOf,
       logs
     })
   })
