@@ -102,6 +102,16 @@ describe("a member's own nodes", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a claim that a session before has left, and that goes with it, is not its own", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const [before, a] = [yield* member(memory, "a"), yield* member(memory, "a")]
+      assert.lengthOf((yield* before.claim([claim(1)], [], false)).ours, 1)
+      const late = yield* a.claim([claim(1)], [], false)
+      assert.deepStrictEqual(late, { ours: [], taken: [{ topic: "t", partition: 0, by: "a:0" }] })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("when it leaves, its claims go before its id: whoever sees it go finds them free", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory

@@ -67,3 +67,28 @@ describe("a broker that throttles", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+it.effect("a request whose sender is gone while it waits in line is not written", () =>
+  Effect.gen(function* () {
+    const run = Effect.runForkWith(yield* Effect.context<never>())
+    const scope = yield* Effect.scope
+    const written: Array<InFlightRequest> = []
+    const line = new RequestLine({
+      address: "b:9092",
+      connectTimeout: 1000,
+      clock: yield* Clock.Clock,
+      fork: (effect) => void Fiber.runIn(run(effect), scope),
+      write: (request) => void written.push(request),
+      isOpen: () => true,
+      onEnd: () => assert.fail("ended")
+    })
+    const request = () => ({ resume: () => {} }) as unknown as InFlightRequest
+    const [gone, there] = [request(), request()]
+    line.mute(1000)
+    line.add(gone, 0)
+    line.add(there, 0)
+    gone.resume = undefined
+    yield* TestClock.adjust(1000)
+    assert.deepStrictEqual(written, [there])
+  }).pipe(Effect.scoped)
+)

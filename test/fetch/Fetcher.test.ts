@@ -1,7 +1,7 @@
 /** Fetching over the embedded broker: each fault that was found, under its name. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
-import { Compression } from "samsa"
+import { Effect, Exit, Metric, Scope } from "effect"
+import { Compression, Metrics } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as RecordBatch from "../../src/protocol/records/RecordBatch.ts"
 import { append, batch, calm, consumer, counting, layer, pass, pulled, range, read, until } from "./Reading.ts"
@@ -394,6 +394,32 @@ describe("fetching", () => {
       assert.isAbove(alone!, 10, "more than a batch at a time")
       assert.strictEqual(behindOthers, alone)
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
+  it.effect("a consumer that ends hangs up on every line that it had to a broker", () =>
+    Effect.gen(function* () {
+      const connections = Effect.map(Metric.snapshot, (all) => {
+        const count = all.find(({ id }) => id === Metrics.names.connectionCount)
+        return count?.type === "Gauge" ? Number(count.state.value) : 0
+      })
+      yield* Effect.scoped(Effect.andThen(one(), pass(1000)))
+      yield* pass(1000)
+      const before = yield* connections
+      yield* Effect.gen(function* () {
+        const fetching = yield* consumer({ maxWait: 5000 })
+        yield* read(yield* fetching.open({ topic: "t", partition: 0 }, 0))
+        yield* pass(2000)
+        yield* read(yield* fetching.open({ topic: "t", partition: 1 }, 0))
+        yield* pass(1000)
+        assert.isAbove(yield* connections, before + 1)
+      }).pipe(Effect.scoped)
+      yield* pass(1000)
+      assert.isAtMost(yield* connections, before)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(layer({ topics: [{ name: "t", partitions: 2 }] })),
+      Effect.provideService(Metric.MetricRegistry, new Map())
+    )
   )
 
   it.effect("a partition that goes on is looked at at once, though every lane that there is holds a request", () =>

@@ -40,6 +40,41 @@ describe("a coordinator that is known", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("is the one that was asked for, wherever it stands in the answer, and has an id and an address", () =>
+    Effect.gen(function* () {
+      const good = { key: "g", errorCode: 0, nodeId: 2, host: "b", port: 1 }
+      let answer: ReadonlyArray<typeof good> = [{ ...good, key: "another's", nodeId: 1 }, good]
+      const brokers = {
+        get: (id: number) => Effect.succeed({ id } as Broker),
+        learn: () => {}
+      } as unknown as Brokers["Service"]
+      const broker = {
+        host: "b",
+        port: 1,
+        send: (_: unknown, request: (version: number) => unknown) => {
+          request(4)
+          return Effect.succeed({ coordinators: answer })
+        }
+      } as unknown as Broker
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
+      const once = Schedule.recurs(0)
+      const make = Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, once)
+      assert.strictEqual((yield* Effect.flatMap(make, ({ get }) => get("group", "g"))).id, 2)
+      for (const bad of [
+        [],
+        [{ ...good, key: "another's" }],
+        [{ ...good, nodeId: -1 }],
+        [{ ...good, host: "" }],
+        [{ ...good, port: 0 }]
+      ]) {
+        answer = bad
+        const error = yield* Effect.flip(Effect.flatMap(make, ({ get }) => get("group", "g")))
+        assert.strictEqual(error.reason._tag, "Corrupt", JSON.stringify(bad))
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is remembered of ten thousand groups (of each that was ever asked for, for ever)", () =>
     Effect.gen(function* () {
       let questions = 0

@@ -41,14 +41,14 @@ const workers = number("workers", Math.min(2, availableParallelism()))
 const only = text("only")?.split(",")
 const results = text("results") ?? Path.join(root, ".cache/mutants.jsonl")
 
-/** The tests that mirror a folder: its own, and then those of the modules that it stands behind. */
+/** The tests that mirror a folder: its own, then those of the modules that it stands behind, and of brokers that lie. */
 const testsOf: { readonly [folder: string]: ReadonlyArray<string> } = {
   produce: ["test/produce", "test/Producer"],
-  fetch: ["test/fetch", "test/Consumer.partitions", "test/Consumer.contract"],
+  fetch: ["test/fetch", "test/Consumer.partitions", "test/Consumer.contract", "test/hostile"],
   consume: ["test/consume", "test/Consumer"],
   group: ["test/group", "test/ConsumerGroup", "test/Membership", "test/GroupOffsets"],
-  connection: ["test/connection", "test/Broker", "test/Network", "test/Security"],
-  metadata: ["test/metadata", "test/Cluster", "test/Bootstrap"],
+  connection: ["test/connection", "test/Broker", "test/Network", "test/Security", "test/hostile"],
+  metadata: ["test/metadata", "test/Cluster", "test/Bootstrap", "test/hostile"],
   engine: ["test/engine", "test/produce", "test/fetch", "test/group"],
   transact: ["test/transact", "test/Transaction"],
   balance: ["test/balance", "test/ZooKeeperGroup"]

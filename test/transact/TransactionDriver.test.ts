@@ -59,3 +59,24 @@ it.live.each(["begin", "initialize"] as const)(
       yield* driver.abort
     }).pipe(Effect.scoped)
 )
+
+it.live("what waits for company is sent before a transaction is committed, and its end waits for the answers", () =>
+  Effect.gen(function* () {
+    const steps: Array<string> = []
+    const step = (name: string) => Effect.sync(() => void steps.push(name))
+    const driver = yield* TransactionDriver.make({
+      cluster: {
+        coordinator: () => Effect.succeed(broker),
+        forgetCoordinator: () => undefined,
+        retry: Schedule.recurs(0)
+      } as unknown as Cluster["Service"],
+      clientId: "c",
+      closeTimeout: 1000,
+      settings,
+      engine: () => Effect.succeed({ ...engine, flush: step("flush"), settled: step("settled") })
+    })
+    yield* driver.begin
+    yield* driver.commit
+    assert.deepStrictEqual(steps, ["flush", "settled"])
+  }).pipe(Effect.scoped)
+)
