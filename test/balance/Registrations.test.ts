@@ -112,6 +112,19 @@ describe("a member's own nodes", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("it frees no claim that is another's by now", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const [a, b] = [yield* member(memory, "a"), yield* member(memory, "b")]
+      const path = "/consumers/g/owners/b't'/1-0"
+      assert.lengthOf((yield* a.claim([claim(1)], [], false)).ours, 1)
+      yield* a.session.remove(path)
+      assert.lengthOf((yield* b.claim([claim(1)], [], false)).ours, 1)
+      yield* a.free([claim(1)])
+      assert.strictEqual(memory.ownerOf(path), b.session.id)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("when it leaves, its claims go before its id: whoever sees it go finds them free", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory

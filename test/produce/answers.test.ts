@@ -6,6 +6,7 @@ import { Broker, Producer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as Produce from "../../src/protocol/messages/Produce.ts"
 import { logOf, reasonOf, text, throughBrokers } from "./Helpers.ts"
 
 /** A broker whose requests of one API go, and are answered, otherwise. */
@@ -34,6 +35,19 @@ for (const none of [{ producerId: -1, producerEpoch: -1 }, { producerEpoch: -1 }
       Effect.provide(throughBrokers(changed(InitProducerId, { answer: (response) => ({ ...response, ...none }) })))
     )
   )
+
+it.effect("a partition that an answer leaves out is not known to be there: it is sent again, and is there once", () => {
+  let answers = 0
+  const once = (response: object) => (answers++ === 0 ? { ...response, responses: [] } : response)
+  return Effect.gen(function* () {
+    const producer = yield* Producer.make()
+    const sent = yield* Effect.forkChild(producer.send(text, { value: "a", partition: 0 }), { startImmediately: true })
+    for (let i = 0; i < 60 && sent.pollUnsafe() === undefined; i++) yield* TestClock.adjust("500 millis")
+    assert.strictEqual((yield* Fiber.join(sent)).offset, 0)
+    assert.deepStrictEqual(yield* logOf(0), ["a"])
+    assert.strictEqual(answers, 2)
+  }).pipe(Effect.scoped, Effect.provide(throughBrokers(changed(Produce, { answer: once }))))
+})
 
 // Kafka 2.1 to 2.7: leaders have epochs, and topics no ids.
 for (const gone of ["stopped", "silent"] as const)
