@@ -191,7 +191,9 @@ describe("reading", () => {
       ["do not fill it", body(0, 0, 0, 1, 1, ...v(1), ...v(0), ...v(7))],
       ["do not fill it", body(0, 0, 0, 1, 1, 0, 9)],
       ["1 bytes after the last record", [...good, 9]],
-      ["a key runs over", body(0, 0, 255, 255, 255, 255, 255, 255, 255)],
+      // Told without Infinity, which is where a varint ends that ends nowhere.
+      ["at byte 61: a number that is too long", body(0, 0, 255, 255, 255, 255, 255, 255, 255)],
+      ["at byte 61: a number that is too long", [255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 1, 1, 0]],
       ["do not fill it", [...v(6), 0, 0, 0, 1, 1, 128]]
     ]
     assert.isUndefined(Records.decode(batchOf(1, good)).failure)
@@ -207,6 +209,17 @@ describe("reading", () => {
     batch.writeBigInt64BE(2n ** 53n)
     const { failure } = Records.decode(batch)
     assert.include(failure!.message, "beyond 2^53")
+  })
+
+  it("refuses a batch behind whose last offset there is none (it was delivered, and asking for the next was Misuse)", () => {
+    const batch = Buffer.from(RecordBatch.encode(five))
+    batch.writeBigInt64BE(2n ** 53n - 5n)
+    const { failure, batches } = Records.decode(batch)
+    assert.include(failure!.message, "beyond 2^53")
+    assert.lengthOf(batches, 0)
+    const message = Buffer.from(MessageSet.encode([five[0]!], { magic: 1 }))
+    message.writeBigInt64BE(2n ** 53n - 1n)
+    assert.include(Records.decode(message).failure!.message, "beyond 2^53")
   })
 })
 

@@ -323,17 +323,23 @@ export const sizeAt = (bytes: Uint8Array, at: number, limit = bytes.length): num
   return length + prefix
 }
 
+/** The last offset of a batch: a number, as what is behind it is, since that is asked for. Throws `Corrupt`. */
+const lastFrom = (offset: number, delta: number, at: number): number => {
+  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(offset + delta + 1))
+    throw corrupt("record batch", "an offset beyond 2^53", at)
+  return offset + delta
+}
+
 /** The last offset of the whole batch at `at`, of that size; of formats 0 and 1 the message's own. Throws `Corrupt`. */
 export const lastOffsetAt = (bytes: Uint8Array, at: number, size: number): number => {
   const magic = bytes[at + 16]!
   const offset = int64(bytes, at)
-  if (!Number.isSafeInteger(offset)) throw corrupt("record batch", "an offset beyond 2^53", at)
-  if (magic < 2) return offset
+  if (magic < 2) return lastFrom(offset, 0, at)
   if (magic > 2) throw corrupt("record batch", `magic ${magic}`, at + 16)
   if (size < overhead) throw corrupt("record batch", `a length of ${size - prefix}`, at + 8)
   const delta = int32(bytes, at + 23)
   if (delta < 0) throw corrupt("record batch", `a last offset delta of ${delta}`, at + 23, offset)
-  return offset + delta
+  return lastFrom(offset, delta, at)
 }
 
 /**
@@ -345,7 +351,6 @@ export const header = (bytes: Uint8Array, at = 0): Header => {
   if (size === undefined || at + size > bytes.length) throw corrupt("record batch", "is cut off", at)
   const magic = bytes[at + 16]!
   const offset = int64(bytes, at)
-  if (!Number.isSafeInteger(offset)) throw corrupt("record batch", "an offset beyond 2^53", at)
   if (magic < 2) {
     const attributes = bytes[at + 17]!
     const timestamp = magic === 1 && size >= 34 ? int64(bytes, at + 18) : -1
@@ -354,7 +359,7 @@ export const header = (bytes: Uint8Array, at = 0): Header => {
       size,
       magic,
       baseOffset: offset,
-      lastOffset: offset,
+      lastOffset: lastFrom(offset, 0, at),
       attributes,
       compression: attributes & 7,
       timestampType: magic === 1 && (attributes & 8) !== 0 ? "append" : "create",
@@ -381,7 +386,7 @@ export const header = (bytes: Uint8Array, at = 0): Header => {
     size,
     magic,
     baseOffset: offset,
-    lastOffset: offset + lastOffsetDelta,
+    lastOffset: lastFrom(offset, lastOffsetDelta, at),
     attributes,
     compression: attributes & 7,
     timestampType: (attributes & 8) === 0 ? "create" : "append",

@@ -90,6 +90,9 @@ const utf8: (this: Uint8Array, from: number, to: number) => string = (
   Buffer.prototype as unknown as { utf8Slice: (this: Uint8Array, from: number, to: number) => string }
 ).utf8Slice
 
+/** A varint that ends nowhere has moved the position out of every bound. */
+const tooLong = "a number that is too long, or runs over the end of its record"
+
 /** Walks the headers of a record that ends at `next`; Infinity where they do not fit. */
 const skipHeaders = (b: Uint8Array, at: number, next: number, count: number): number => {
   if (count < 0 || count > next - at) return Infinity
@@ -188,7 +191,7 @@ export class RecordCursor {
         at = Varint.end
       }
       if (length < leastRecord - 1 || length > to - at)
-        throw corrupt(what, `a record of ${length} bytes in ${to - at}`, start, baseOffset)
+        throw corrupt(what, at > to ? tooLong : `a record of ${length} bytes in ${to - at}`, start, baseOffset)
       const next = at + length
       at++
       n = b[at]!
@@ -212,6 +215,7 @@ export class RecordCursor {
       const keyAt = at
       n = Varint.read(b, at)
       at = n > 0 ? Varint.end + n : Varint.end
+      if (keyAt > next) throw corrupt(what, tooLong, start, baseOffset)
       if (at > next) throw corrupt(what, "a key runs over the end of its record", keyAt, baseOffset)
       n = Varint.read(b, at)
       at = n > 0 ? Varint.end + n : Varint.end
