@@ -109,7 +109,14 @@ export const make = (
         const known = yield* first(broker)
         if (known !== undefined) return { response: known, code: codeOf(known) }
         const response = yield* broker
-          .send(api, request, { ...sending, ...options, onSent: () => (isUnderWay = true) })
+          .send(api, request, {
+            ...sending,
+            ...options,
+            onSent: () => {
+              isUnderWay = true
+              options.onSent?.()
+            }
+          })
           .pipe(
             Effect.tapError(() =>
               Effect.sync(() => {
@@ -145,15 +152,29 @@ export const make = (
   const mapped = <A, B>(self: Effect.Effect<Asked<A>>, f: (response: A) => B): Effect.Effect<Asked<B>> =>
     Effect.map(self, (asked) => (asked._tag === "Answered" ? { ...asked, response: f(asked.response) } : asked))
 
+  const refusedAs = ({ epoch: producerEpoch, id: producerId }: ProducerId) => ({
+    throttleTimeMs: 0,
+    ongoingTxnProducerId: -1,
+    ongoingTxnProducerEpoch: -1,
+    errorCode: ErrorCode.codes.PRODUCER_FENCED,
+    producerEpoch,
+    producerId
+  })
+
   /** The question for an epoch aborts what is open, whoever's it is: it is then that a coordinator looks at the epoch. */
-  const ofAnother = (expected: ProducerId) => {
+  const ofAnother = (expected: ProducerId, isContested: boolean) => {
     // One that hangs aborts nothing: whoever closes has time for another, and for what it is asked for.
     let next = Math.max(1, closeTimeout * questionShare)
     return (broker: Broker) =>
       Effect.suspend(() => {
         const timeout = Math.min(sending.timeout, next)
         next = timeout * 2
-        return openElsewhere(broker, expected, timeout)
+        return Effect.catchIf(
+          openElsewhere(broker, expected, timeout),
+          (error) => !error.isRetryable,
+          // Before 3.0 nobody tells.
+          () => (isContested ? Effect.succeed(undefined) : takenBefore(broker, expected))
+        )
       })
   }
 
@@ -164,20 +185,29 @@ export const make = (
       if (error !== undefined) return Effect.fail(error)
       if (state === undefined || code !== ErrorCode.codes.NONE || state.transactionState !== "Ongoing")
         return Effect.succeed(undefined)
-      const { producerEpoch, producerId } = state
-      const isOurs = producerId === expected.id && producerEpoch <= expected.epoch
-      const none = { throttleTimeMs: 0, ongoingTxnProducerId: -1, ongoingTxnProducerEpoch: -1 }
-      return Effect.succeed(
-        isOurs ? undefined : { ...none, errorCode: ErrorCode.codes.PRODUCER_FENCED, producerEpoch, producerId }
+      const { producerEpoch: epoch, producerId: id } = state
+      const isOurs = id === expected.id && epoch <= expected.epoch
+      return Effect.succeed(isOurs ? undefined : refusedAs({ id, epoch }))
+    }).pipe(Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())))
+
+  /** Whose epoch was asked to be raised: from then on it may be by ourselves that it is an old one. */
+  let raising: ProducerId | undefined
+  /** Before 2.5 whoever asks for an epoch takes the id: that somebody else has it, the end of a transaction tells. */
+  const takenBefore = (broker: Broker, expected: ProducerId) =>
+    Effect.gen(function* () {
+      const { ranges } = yield* broker.offer({ channel: sending.channel })
+      const [, version] = ranges.get(InitProducerId.Request.key) ?? [0, 0]
+      if (version >= raisesFrom || raising === expected) return undefined
+      const { epoch: producerEpoch, id: producerId } = expected
+      const { errorCode } = yield* broker.send(
+        EndTxn,
+        () => ({ transactionalId, producerId, producerEpoch, committed: false }),
+        sending
       )
-    }).pipe(
-      Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())),
-      // Before 3.0 nobody tells.
-      Effect.catchIf(
-        (error) => !error.isRetryable,
-        () => Effect.succeed(undefined)
-      )
-    )
+      const error = passing(errorCode, "InitProducerId")
+      if (error !== undefined) return yield* error
+      return isFenced(errorCode) ? refusedAs(expected) : undefined
+    }).pipe(Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())))
 
   const init = (
     expected: ProducerId | undefined,
@@ -197,9 +227,9 @@ export const make = (
         }),
         ({ errorCode }) => errorCode,
         // v6 is of two-phase commit (KIP-939).
-        { maxVersion: 5, ...(isContested ? { minVersion: raisesFrom } : {}) },
+        { maxVersion: 5, onSent: () => (raising = expected), ...(isContested ? { minVersion: raisesFrom } : {}) },
         (code) => code === ErrorCode.codes.CONCURRENT_TRANSACTIONS && aborting(),
-        expected === undefined ? undefined : ofAnother(expected)
+        expected === undefined ? undefined : ofAnother(expected, isContested)
       ),
       (asked): Effect.Effect<Asked<{ readonly producer: ProducerId; readonly isImplicit: boolean }>> =>
         asked._tag === "Unanswered"

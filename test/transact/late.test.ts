@@ -2,8 +2,9 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Scope } from "effect"
 import { Kafka, Network, Transaction } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
-import { bills, ran, read, reasonOf, send } from "./Helpers.ts"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { codes } from "../../src/ErrorCode.ts"
+import { advanceUntil, bills, opened, ran, read, reasonOf, send } from "./Helpers.ts"
 
 const produce = 0
 
@@ -82,4 +83,51 @@ it.effect.each(["2.8", "3.9", "4.4"] as const)(
       assert.deepStrictEqual(yield* read(), ["a", "b", "c", "d"])
     }).pipe(Effect.scoped, Effect.provide(layer))
   }
+)
+
+/** What leaves its owner to ask for an epoch: what was lost may arrive late. */
+const lost = ["AddPartitionsToTxn", "EndTxn"] as const
+const over = (asVersion: "0.11" | "1.1" | "2.8") =>
+  KafkaTest.layer({ asVersion, topics: [{ name: bills, partitions: 2 }] })
+
+it.effect.each((["0.11", "1.1", "2.8"] as const).flatMap((version) => lost.map((api) => [version, api] as const)))(
+  "who was fenced does not take the id back by asking for an epoch (before 2.5 it did, and committed): %s, %s",
+  ([version, api]) =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const older = yield* opened({ transactionalId: "own" })
+      const tried = (of: typeof older, value: string) => advanceUntil(Effect.exit(of.transactions.run(send(value))))
+      const handle = yield* broker.inject(Fault.on(api, { times: 1 }).loseResponse)
+      const failing = older.transactions.run(Effect.andThen(send("a"), Effect.fail("no")))
+      assert.strictEqual(reasonOf(yield* advanceUntil(Effect.exit(failing))), "no")
+      assert.strictEqual(yield* handle.hits, 1)
+      const newer = yield* opened({ transactionalId: "own" })
+      assert.strictEqual(reasonOf(yield* tried(older, "b")), "Fenced")
+      assert.strictEqual(reasonOf(yield* tried(newer, "c")), "ok")
+      assert.deepStrictEqual(yield* read(), ["c"])
+    }).pipe(Effect.scoped, Effect.provide(over(version)))
+)
+
+it.effect.each(
+  (["0.11", "1.1"] as const).flatMap((version) => [
+    [version, "is lost", Fault.on("InitProducerId", { times: 1 }).loseResponse] as const,
+    [version, "is lost for long", Fault.on("InitProducerId", { times: 6 }).loseResponse] as const,
+    [version, "is that it moves", Fault.on("InitProducerId", { times: 1 }).errorAfter(codes.NOT_COORDINATOR)] as const
+  ])
+)(
+  "whoever alone has an id is not fenced by the epoch that it asked for itself: %s, whose answer %s",
+  ([version, , fault]) =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const own = yield* opened({ transactionalId: "own", apiTimeout: "2 seconds" })
+      yield* broker.inject(Fault.on("AddPartitionsToTxn", { times: 1 }).loseResponse)
+      const failing = own.transactions.run(Effect.andThen(send("a"), Effect.fail("no")))
+      assert.strictEqual(reasonOf(yield* advanceUntil(Effect.exit(failing))), "no")
+      const handle = yield* broker.inject(fault)
+      const tried = Effect.exit(own.transactions.run(send("b")))
+      for (let exit = yield* advanceUntil(tried); reasonOf(exit) !== "ok"; exit = yield* advanceUntil(tried))
+        assert.notStrictEqual(reasonOf(exit), "Fenced")
+      assert.isAbove(yield* handle.hits, 0)
+      assert.deepStrictEqual(yield* read(), ["b"])
+    }).pipe(Effect.scoped, Effect.provide(over(version)))
 )

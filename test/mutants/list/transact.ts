@@ -135,8 +135,20 @@ export const transact = of("transact", {
     [
       "newer-one-aborted",
       "who is fenced aborts what the newer one has open",
-      "expected === undefined ? undefined : ofAnother(expected)",
+      "expected === undefined ? undefined : ofAnother(expected, isContested)",
       "undefined"
+    ],
+    [
+      "id-taken-back",
+      "before 2.5 who was fenced takes the id back by asking for an epoch",
+      "isFenced(errorCode) ? refusedAs(expected) : undefined",
+      "undefined"
+    ],
+    [
+      "fenced-by-itself",
+      "before 2.5 a lost answer to the question for an epoch fences whoever asked it",
+      "version >= raisesFrom || raising === expected",
+      "version >= raisesFrom"
     ],
     [
       "question-that-hangs",
