@@ -34,6 +34,8 @@ export interface Committer {
   readonly flush: (partitions: Iterable<Partition>, within?: number) => Effect.Effect<void, KafkaError.KafkaError>
   /** Whether something is done in a partition that is not committed. */
   readonly isBehind: (partition: Partition) => boolean
+  /** Whether the name of its topic is that of the same topic still: what was read of another is nobody's position. */
+  readonly isCurrent: (partition: Partition) => boolean
   /** Commits offsets that were chosen by hand: what was delivered below them counts as done. */
   readonly commit: (
     offsets: ReadonlyArray<readonly [Partition, GroupOffsets.Commit]>
@@ -89,8 +91,7 @@ export const make = (
   /** Whether the refusal is of a generation that has passed, and the member is in the next one. */
   goesOn: (as: GroupOffsets.Identity, code: number) => boolean,
   owned: () => Iterable<Partition>,
-  /** Whether the name of its topic is that of the same topic still: what was read of another is nobody's position. */
-  isCurrent: (partition: Partition) => boolean,
+  isCurrent: Committer["isCurrent"],
   /** Whether offsets are committed in transactions: then marks are not committed here. */
   isApart: () => boolean
 ): Committer => {
@@ -238,6 +239,7 @@ export const make = (
     flush,
     outlived,
     isBehind,
+    isCurrent,
     commit: (commits) =>
       Effect.suspend(() => {
         if (commits.length === 0) return Effect.void

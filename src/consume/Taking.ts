@@ -218,8 +218,11 @@ export const make = (engine: Engine): Taking => {
     const isCurrent = () =>
       (engine.member?.isAlive?.() ?? true) &&
       list.every(
-        ({ epoch, position, status }, i) =>
-          status !== "ended" && position !== undefined && epoch === taken.get(list[i]!)
+        (partition) =>
+          partition.status !== "ended" &&
+          partition.position !== undefined &&
+          partition.epoch === taken.get(partition) &&
+          engine.committer.isCurrent(partition)
       )
     const overdue = Effect.raceAllFirst(
       list.map((partition) =>
@@ -238,7 +241,11 @@ export const make = (engine: Engine): Taking => {
       offsets: () => {
         // Where nothing of a partition is at work, gaps and starts that the group does not know yet go with it.
         const others = [...engine.partitions.values()].filter(
-          (partition) => !taken.has(partition) && partition.inFlight === 0 && engine.committer.isBehind(partition)
+          (partition) =>
+            !taken.has(partition) &&
+            partition.inFlight === 0 &&
+            engine.committer.isBehind(partition) &&
+            engine.committer.isCurrent(partition)
         )
         return {
           keeper: engine.groupOffsets,

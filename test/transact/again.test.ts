@@ -1,6 +1,6 @@
 /** A consumer that is processed again: after an end in doubt, under another layer, and by one at a time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { interruptedAt } from "../Interrupted.ts"
@@ -137,4 +137,33 @@ it.effect(
       assert.deepStrictEqual(yield* read(), values(count))
     }).pipe(Effect.scoped, Effect.provide(layerOf(2))),
   120_000
+)
+
+it.effect(
+  "offsets of a topic that was deleted are none of one that is made again (its first records were passed over)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(0, 10)
+      const consumer = yield* subscribed()
+      const isGone = yield* Deferred.make<void>()
+      const handle = (records: ReadonlyArray<{ readonly value: string }>) =>
+        Effect.gen(function* () {
+          yield* bill(records)
+          if (yield* Deferred.isDone(isGone)) return
+          yield* broker.deleteTopic("orders")
+          yield* Deferred.succeed(isGone, undefined)
+        })
+      yield* Effect.forkScoped(Transaction.process(consumer, handle))
+      yield* advanceUntil(Deferred.await(isGone))
+      yield* advanceUntil(Effect.sleep("4 seconds"))
+      yield* broker.createTopic({ name: "orders", partitions: 2 })
+      yield* advanceUntil(fill(10, 50))
+      yield* allCommitted(20)
+      const expected = values(50).filter((value) => Number(value) >= 10)
+      assert.deepStrictEqual(
+        (yield* read()).filter((value) => Number(value) >= 10),
+        expected
+      )
+    }).pipe(Effect.scoped, Effect.provide(layerOf(1)))
 )
