@@ -313,7 +313,11 @@ export class Admin extends Context.Service<
       ids: ReadonlyArray<string>,
       options?: Bounds
     ) => Answers<Transactions.TransactionDescription>
-    /** Ends transactions that hang in a partition, since their coordinator knows nothing of them any more. From 0.11 on. Java: abortTransaction. */
+    /**
+     * Ends transactions that hang in a partition, since their coordinator knows nothing of them any more. Of one that lives,
+     * which nothing asks for here, what was sent to the partition is gone, though it is committed. From 0.11 on. Java:
+     * abortTransaction.
+     */
     readonly abortTransactions: (
       transactions: ReadonlyArray<Transactions.HangingTransaction>,
       options?: Bounds
