@@ -106,6 +106,9 @@ export class Partition {
   /** Something that was delivered was done by a commit by hand. */
   everDoneByHand = false
 
+  /** The first offset of what was delivered last. */
+  deliveredFrom = 0
+
   /** It is in the mailbox of whoever reads it. */
   isOffered = false
 
@@ -227,6 +230,7 @@ export class Partition {
         this.undecodable = failure
         this.moveTo(records, failure.raw.offset)
         if (records.length === 0) return this.passOver(failure)
+        this.deliveredFrom = part[0]!.offset
         this.host.ready(this)
         this.host.delivered(this, part.slice(0, records.length))
         return Effect.succeed(records)
@@ -239,6 +243,7 @@ export class Partition {
         this.host.ready(this)
       }
       if (records.length === 0) return nothing
+      this.deliveredFrom = part[0]!.offset
       this.host.delivered(this, part)
       return Effect.succeed(records)
     }
@@ -276,7 +281,7 @@ export class Partition {
       })
     )
     return Effect.map(passed, () => {
-      if (this.tracker?.done(raw.offset) === true) this.marked(1)
+      if (this.tracker?.done(raw.offset) === true) this.marked(1, raw.offset)
       if (this.status !== "open" || this.slot !== slot || slot === undefined) return undefined
       this.undecodable = undefined
       const from = slot.from + 1
@@ -506,8 +511,8 @@ export class Partition {
     }
   }
 
-  marked(count: number): void {
-    this.host.marked(this, count)
+  marked(count: number, offset: number): void {
+    this.host.marked(this, count, offset)
     if (this.onDrained !== undefined) this.checkDrained()
   }
 

@@ -218,11 +218,16 @@ const streams = (engine: Engine) => {
       reading.pulled,
       reading.taken
     ),
-    partitions: Stream.fromPull(
-      Effect.as(
-        claimed,
-        reading.assignments.take((partition) =>
-          Effect.succeed<Arr.NonEmptyReadonlyArray<Assigned>>([assignedOf(partition, true)])
+    partitions: Stream.fromChannel(
+      Channel.fromTransform((_: unknown, scope) =>
+        claimed.pipe(
+          Effect.andThen(Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => reading.partitionsEnded(exit)))),
+          Effect.uninterruptible,
+          Effect.as(
+            reading.assignments.take((partition) =>
+              Effect.succeed<Arr.NonEmptyReadonlyArray<Assigned>>([assignedOf(partition, true)])
+            )
+          )
         )
       )
     ),

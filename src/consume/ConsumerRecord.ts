@@ -13,8 +13,8 @@ export interface Origin {
   readonly tracker: OffsetTracker | undefined
   /** Whether its record is there still: at the same offset there may be another one since. */
   readonly isCurrent: (record: { readonly offset: number }) => boolean
-  /** Told how many records were marked just now. */
-  readonly marked: (count: number) => void
+  /** Told how many records were marked just now, and one of their offsets. */
+  readonly marked: (count: number, offset: number) => void
   /** Told that a record was marked that is not there any more: nobody is at work with it. */
   readonly late: (record: { readonly offset: number }) => void
 }
@@ -126,7 +126,7 @@ export const origin = (record: AnyRecord): Origin => originOf(record)
 export const doneUnsafe = (record: AnyRecord): void => {
   const origin = originOf(record)
   if (!origin.isCurrent(record)) origin.late(record)
-  else if (origin.tracker?.done(record.offset) === true) origin.marked(1)
+  else if (origin.tracker?.done(record.offset) === true) origin.marked(1, record.offset)
 }
 
 /** Marks records as done: integer work, and one call of `marked` for each run of one partition. */
@@ -141,6 +141,6 @@ export const doneAllUnsafe = (records: ReadonlyArray<AnyRecord>): void => {
       if (!origin.isCurrent(record)) origin.late(record)
       else if (tracker?.done(record.offset) === true) count++
     }
-    if (count > 0) origin.marked(count)
+    if (count > 0) origin.marked(count, records[i - 1]!.offset)
   }
 }

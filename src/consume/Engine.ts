@@ -212,9 +212,9 @@ export const make = Effect.fnUntraced(function* (
     },
     leftBehind: (partition, offsets) => reading.leftBehind(partition, offsets),
     late: (partition, offset) => reading.late(partition, offset),
-    marked: (partition, count) => {
+    marked: (partition, count, offset) => {
       state.everMarked = true
-      reading.marked()
+      reading.marked(partition, offset)
       if (isWatched) partition.progressedAt = now()
       committer.marked(count)
     },

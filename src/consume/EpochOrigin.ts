@@ -9,7 +9,7 @@ interface Marked {
   readonly epoch: number
   readonly tracker: OffsetTracker | undefined
   readonly isCurrent: (epoch: number, record: { readonly offset: number }) => boolean
-  readonly marked: (count: number) => void
+  readonly marked: (count: number, offset: number) => void
   readonly late: (record: { readonly offset: number }) => void
 }
 
@@ -35,8 +35,8 @@ export class EpochOrigin implements Origin {
     return this.of.isCurrent(this.epoch, record)
   }
 
-  marked(count: number): void {
-    this.of.marked(count)
+  marked(count: number, offset: number): void {
+    this.of.marked(count, offset)
   }
 
   late(record: { readonly offset: number }): void {

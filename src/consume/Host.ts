@@ -34,7 +34,7 @@ export interface Host<P> {
   readonly now: () => number
   /** A handler was at work since then; with how it failed. */
   readonly handled: (partition: P, since: number, exit?: Exit.Exit<unknown, unknown>) => void
-  readonly marked: (partition: P, count: number) => void
+  readonly marked: (partition: P, count: number, offset: number) => void
   readonly caughtUp: (partition: P) => void
   /** A damaged batch was left out, with `fetch.onCorrupt: "skip"`. */
   readonly damaged: (partition: P, skipped: NonNullable<Fetched["skipped"]>) => void

@@ -93,6 +93,11 @@ export class Mailbox<A> {
     return this.waiter !== undefined
   }
 
+  /** Whether it was ended by us, without a failure. */
+  get hasEnded(): boolean {
+    return this.closed !== undefined && !this.failed
+  }
+
   /** Whether something can be taken at once. */
   get hasReady(): boolean {
     return this.closed === undefined && !this.isEmpty

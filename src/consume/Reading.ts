@@ -2,6 +2,8 @@
  * How the application reads a consumer: all partitions as one stream, each of them, or by a handler. One of these, once.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as KafkaError from "../KafkaError.ts"
 import { Signal } from "../Signal.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -23,14 +25,26 @@ export class Reading {
   mode: Mode | undefined = undefined
   private streamIsRead = false
   /**
+   * The stream was read to the end that we have put to it, by a fiber that only hands it on, as within `Stream.merge`: what
+   * was delivered may be at work behind it still.
+   */
+  private isThrough = false
+  /** Who marked last, of the stream: that is who handles it, or a part of that. */
+  private marker: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** It did so more than once in a row: none that handles one record, as those of `mapEffect`. */
+  private isSteady = false
+  /** Others than whoever pulls have marked what that has come for more since: they handle it. */
+  private isHandedOn = false
+  /**
    * What was delivered of these is void, of these offsets, and whoever reads the stream may be at work with it: until it
    * comes for more; where it reads ahead, until that is marked.
    */
   private readonly voided = new Map<Partition, OffsetRanges>()
   /** Whoever reads the stream comes for more while records are at work: an operator behind it takes several at once. */
   private readsAhead = false
-  /** Whose array was taken last, of the stream. */
+  /** Whose array was taken last, of the stream, and by whom. */
   private last: Partition | undefined = undefined
+  private puller: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private readonly everMarked: () => boolean
   /** The consumer is closed: nothing may be asked of it any more. */
   isOver = false
@@ -91,18 +105,25 @@ export class Reading {
 
   /** A record that is void is at work no more. */
   late(partition: Partition, offset: number): void {
-    if (this.merged.isAwaited) this.readsAhead = true
+    this.marked(partition, offset)
     this.voided.get(partition)?.remove(offset, offset + 1)
   }
 
   /** A record was marked: who does so while he waits for the next has others handle them. */
-  marked(): void {
+  marked(partition: Partition, offset: number): void {
+    if (!this.streamIsRead) return
+    const fiber = Fiber.getCurrent()
+    this.isSteady = this.marker === fiber
+    this.marker = fiber
     if (this.merged.isAwaited) this.readsAhead = true
+    else if (partition === this.last && offset >= partition.deliveredFrom) return
+    if (fiber !== this.puller) this.isHandedOn = true
   }
 
   /** Takes an array of a partition, of the stream. */
   readonly taken = (partition: Partition): void => {
     this.last = partition
+    this.puller = Fiber.getCurrent()
   }
 
   /** Whoever reads all partitions as one stream comes for more. */
@@ -130,6 +151,7 @@ export class Reading {
    * Whoever has a fiber for each partition is at work until that has ended, whatever it does behind the last record.
    */
   isDrained(partition: Partition): boolean {
+    if (this.isThrough) return partition.inFlight === 0
     if (this.mode === "stream") return !this.streamIsRead || !(partition.inFlight > 0 || this.isBehind(partition))
     if (partition.isAtWork || partition.reading === "yes") return false
     return partition.reading !== "through" || partition.inFlight === 0 || !this.everMarked()
@@ -150,18 +172,54 @@ export class Reading {
     this.ends.fire()
   }
 
-  /** Whoever reads all partitions as one stream has ended. */
-  readonly streamEnded = (): void => {
+  /**
+   * Whoever reads all partitions as one stream has ended. Where it has pulled, and another handles what came, it is the
+   * stream alone that has ended.
+   */
+  readonly streamEnded = (exit: Exit.Exit<unknown, unknown>): void => {
+    const { marker, puller } = this
+    const current = Fiber.getCurrent()
+    const isElsewhere = marker !== undefined && marker !== current
+    const areMany = puller === current && this.isHandedOn && !this.isSteady
+    const isAtWork = isElsewhere && (areMany || marker.pollUnsafe() === undefined)
+    this.isThrough = isAtWork && Exit.isSuccess(exit) && this.merged.hasEnded
     this.streamIsRead = false
     this.last = undefined
     this.voided.clear()
     this.merged.leave()
     this.readerEnded()
-    for (const partition of this.partitions.values()) {
-      // The fiber goes on with something else.
-      partition.workers = []
-      partition.checkDrained()
-    }
+    // The fiber goes on with something else.
+    for (const partition of this.partitions.values()) partition.workers = []
+    if (this.isThrough && marker?.pollUnsafe() === undefined)
+      marker!.addObserver((exit) => {
+        if (!areMany || Exit.hasInterrupts(exit)) this.handled()
+      })
+    this.checkDrained()
+  }
+
+  /** Who reads each partition has ended: where that was not by itself, nobody handles any more what was joined of them. */
+  partitionsEnded(exit: Exit.Exit<unknown, unknown>): void {
+    if (Exit.isSuccess(exit)) return
+    for (const partition of this.partitions.values()) if (partition.reading === "through") partition.readerEnded()
+    this.checkDrained()
+  }
+
+  /** Who closes the consumer is at no work beside that: asked by whoever does so. */
+  readonly closing: Effect.Effect<void> = Effect.withFiber((fiber) =>
+    Effect.sync(() => {
+      if (this.marker === fiber) this.handled()
+    })
+  )
+
+  /** Nobody handles what the stream has given any more. */
+  private handled(): void {
+    this.isThrough = false
+    this.marker = undefined
+    this.checkDrained()
+  }
+
+  private checkDrained(): void {
+    for (const partition of this.partitions.values()) partition.checkDrained()
   }
 
   /** What is ready may still be taken; nothing comes any more. */

@@ -40,7 +40,8 @@ export const bound = <R = never>(settings: Settings, membership?: Membership.Mem
       yield* Scope.addFinalizer(
         outer,
         // In a fiber of its own: whoever closes the Scope may have been interrupted, and could not wait for a budget.
-        Effect.forkDetach(engine.close).pipe(
+        engine.reading.closing.pipe(
+          Effect.andThen(Effect.forkDetach(engine.close)),
           Effect.flatMap(Fiber.await),
           Effect.andThen(Apart.within(Scope.close(scope, Exit.void), settings.closeTimeout))
         )

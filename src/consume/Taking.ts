@@ -271,7 +271,7 @@ export const make = (engine: Engine): Taking => {
             partition.stands = { offset, leaderEpoch: leaderEpoch ?? -1, metadata: "" }
             partition.committedAt = clock.currentTimeMillisUnsafe()
             const count = partition.tracker?.doneBelow(offset) ?? 0
-            if (count > 0) partition.marked(count)
+            if (count > 0) partition.marked(count, 0)
           }
           settle(list)
         }),
@@ -296,7 +296,7 @@ export const make = (engine: Engine): Taking => {
                 partition.committed = offset
                 partition.stands = stands
                 const count = tracker?.doneBelow(offset) ?? 0
-                if (count > 0) partition.marked(count)
+                if (count > 0) partition.marked(count, 0)
               })
             },
             { discard: true }

@@ -108,7 +108,7 @@ describe("a partition", () => {
       for (const offset of [0, 1]) {
         assert.isFalse(drained)
         assert.isTrue(partition.tracker!.done(offset))
-        partition.marked(1)
+        partition.marked(1, 0)
       }
       assert.isTrue(drained)
     }).pipe(Effect.scoped)
