@@ -127,6 +127,39 @@ describe("a broker of a release", () => {
     })
   )
 
+  it.effect("a broker that is started as a newer release lists that one's versions, what is finalized stays", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ asVersion: "3.9", brokers: 1 })
+      const look = Effect.gen(function* () {
+        const client = yield* connect(broker)
+        const { apiKeys, finalizedFeatures, supportedFeatures } = yield* client.send(ApiVersions, 4, {
+          clientSoftwareName: "a",
+          clientSoftwareVersion: "1"
+        })
+        return {
+          produce: apiKeys.find(({ apiKey }) => apiKey === 0)!.maxVersion,
+          supported: supportedFeatures.map(({ name }) => name),
+          finalized: finalizedFeatures.map(({ maxVersionLevel, name }) => `${name} ${maxVersionLevel}`)
+        }
+      })
+      const before = yield* look
+      assert.deepStrictEqual([before.produce, before.finalized], [11, ["metadata.version 21"]])
+      assert.notInclude(before.supported, "transaction.version")
+      yield* broker.stop(1)
+      yield* broker.start(1, "4.4")
+      const after = yield* look
+      assert.deepStrictEqual([after.produce, after.finalized], [13, ["metadata.version 21"]])
+      assert.include(after.supported, "transaction.version")
+      // and as what it is when it starts again
+      yield* broker.stop(1)
+      yield* broker.start(1)
+      assert.strictEqual((yield* look).produce, 13)
+      yield* broker.stop(1)
+      yield* broker.start(1, "3.9")
+      assert.strictEqual((yield* look).produce, 11)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("0.9 answers only Metadata of a pipelined ApiVersions and Metadata, 0.8 nothing", () =>
     Effect.gen(function* () {
       const pipeline = (release: Release) =>

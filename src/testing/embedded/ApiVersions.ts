@@ -10,7 +10,8 @@ const legal = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 
 export const apiVersions = handler("ApiVersions", Api, (call) => {
   const { cluster, node, request, version } = call
-  const { profile } = cluster.settings
+  // What it can do is its own, what is finalized the cluster's.
+  const { profile = cluster.settings.profile } = node
   const injected = call.injected()
   if (injected !== Code.none) return call.answer({ errorCode: injected })
   // KIP-511: letters, digits, dots and dashes, the latter not at the ends
@@ -25,7 +26,7 @@ export const apiVersions = handler("ApiVersions", Api, (call) => {
   if (version >= 5 && elsewhere) return call.answer({ errorCode: Code.rebootstrapRequired })
   const { groupVersion, transactionVersion } = cluster.settings
   const supported = [...profile.supportedFeatures]
-  const finalized = [...profile.finalizedFeatures]
+  const finalized = [...cluster.settings.profile.finalizedFeatures]
   const feature = (name: string, highest: number, level: number) => {
     if (highest > 0) supported.push({ name, minVersion: 0, maxVersion: highest })
     if (level > 0) finalized.push({ name, level })

@@ -3,7 +3,7 @@ import type * as Compression from "../../Compression.ts"
 import type { Settings as ConsumerGroupSettings } from "./ConsumerGroupData.ts"
 import type { Sessions } from "./FetchSession.ts"
 import type { EmbeddedPartition } from "./Partition.ts"
-import type { Profile } from "./Profile.ts"
+import type { Profile, Release } from "./Profile.ts"
 import type { SaslSettings } from "./Sasl.ts"
 import type { TelemetryReceiver } from "./TelemetryReceiver.ts"
 
@@ -20,6 +20,8 @@ export interface Node {
   alive: boolean
   readonly connections: Set<{ readonly close: () => void }>
   readonly sessions: Sessions
+  /** What it was last started as, where that is another release than the cluster's: its API versions. */
+  profile?: Profile
 }
 
 export interface Topic {
@@ -55,6 +57,8 @@ export interface Seen {
 
 export interface Settings {
   readonly profile: Profile
+  /** What a broker is that was started as another release. */
+  readonly profileOf: (release: Release) => Profile
   readonly coldStart: boolean
   readonly autoCreate: boolean
   readonly defaultPartitions: number

@@ -123,7 +123,7 @@ export class Connection {
 
   private serve(frame: Uint8Array, arrivedAt: number): void {
     const { cluster, node } = this
-    const { profile } = cluster.settings
+    const { profile = cluster.settings.profile } = node
     if (this.sasl?.takesTokens === true) return this.token(frame)
     let header: Frame.RequestHeader
     try {
@@ -318,7 +318,7 @@ export class Connection {
     this.link.send(
       Frame.encodeResponse(ApiVersions.Response, 0, correlationId, {
         errorCode: Code.unsupportedVersion,
-        apiKeys: this.cluster.settings.profile.refusedVersions
+        apiKeys: (this.node.profile ?? this.cluster.settings.profile).refusedVersions
       })
     )
     this.done()

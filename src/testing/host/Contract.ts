@@ -316,7 +316,11 @@ export interface Service {
   // ── the cluster's life
   /** Stops a broker: its connections close, new ones are refused, its leaders and coordinators move. */
   readonly stop: (broker: number) => Effect.Effect<void>
-  readonly start: (broker: number) => Effect.Effect<void>
+  /**
+   * Starts it again; as another release, for a rolling upgrade, its API versions are those of that one. What the cluster
+   * does stays `asVersion`'s: as where `inter.broker.protocol.version` (or `metadata.version`) is raised last of all.
+   */
+  readonly start: (broker: number, release?: Profile.Release) => Effect.Effect<void>
   /** Adds a broker to the cluster and gives its id. It leads nothing yet. */
   readonly addBroker: Effect.Effect<number, KafkaError.KafkaError>
   /** Makes a replica the leader, in a new epoch; without `to`, the next replica in sync. */

@@ -270,10 +270,14 @@ export const make = (
         Effect.sync(() => cluster.stop(id)),
         Effect.suspend(() => listeners.get(id)?.suspend ?? Effect.void)
       ),
-    start: (id) =>
+    start: (id, release) =>
       Effect.andThen(
         Effect.suspend(() => Effect.orDie(listeners.get(id)?.resume ?? Effect.void)),
-        Effect.sync(() => cluster.start(id))
+        Effect.sync(() => {
+          const node = cluster.nodes.get(id)
+          if (release !== undefined && node?.alive === false) node.profile = cluster.settings.profileOf(release)
+          cluster.start(id)
+        })
       ),
     addBroker: Effect.map(addNode, (node) => {
       cluster.changed()

@@ -40,6 +40,7 @@ export const of = (
   if (mistakes.length > 0) return Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes }))
   return Effect.succeed({
     profile,
+    profileOf: (release) => Profile.asVersion(release, handlers),
     coldStart: options.coldStart ?? false,
     autoCreate: options.autoCreate ?? true,
     defaultPartitions: options.defaultPartitions ?? 1,

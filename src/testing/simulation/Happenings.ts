@@ -1,7 +1,8 @@
 /** What may go wrong in a script, how often and for how long: each mishap is a step, or several that belong together. Pure. */
-import type { Release } from "../embedded/Profile.ts"
+import { type Release, releases } from "../embedded/Profile.ts"
 import type { Choices } from "./Choices.ts"
 import * as Mishaps from "./Mishaps.ts"
+import { since } from "./Ranges.ts"
 import type { Step, Topic } from "./Script.ts"
 
 /** What a script is mostly about: how long it is, how much happens, and the weights of what does. */
@@ -66,14 +67,17 @@ const mishaps = {
   link: ({ choose, ...scene }, at, lasts) => [Mishaps.link(choose, scene, at, lasts)],
   down: ({ brokers, choose }, at, lasts) => [{ at, do: "down", broker: 1 + choose.below(brokers), for: lasts }],
   stand: ({ brokers, choose }, at, lasts) => [{ at, do: "stand", broker: 1 + choose.below(brokers), for: lasts }],
-  /** One broker after the other. */
-  rolling: ({ brokers, choose }, at, lasts) => {
+  /** One broker after the other, at times to a newer release. */
+  rolling: ({ brokers, choose, release }, at, lasts) => {
     const each = Math.min(lasts, choose.of([2000, 10_000]))
+    const newer = release !== undefined && since(release, "0.11") ? releases.filter((one) => !since(release, one)) : []
+    const to = newer.length > 0 && choose.chance(0.75) ? { release: choose.of(newer) } : {}
     return Array.from({ length: brokers }, (_, i) => ({
       at: at + i * (each + choose.of([0, 5000])),
       do: "down" as const,
       broker: i + 1,
-      for: each
+      for: each,
+      ...to
     }))
   },
   moveLeader: ({ brokers, choose, topics }, at) =>
@@ -204,7 +208,7 @@ const usual: { readonly [K in Kind]: number } = {
   link: 5,
   down: 2,
   stand: 2,
-  rolling: 0.3,
+  rolling: 1,
   moveLeader: 2,
   reassign: 1,
   moveCoordinator: 1,

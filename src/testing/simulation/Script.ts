@@ -224,7 +224,8 @@ export const Step = Schema.Union([
   /** Handlers of a topic, or of one partition, take so long. */
   step("slow", { topic: Name, partition: maybe(Int), takes: Millis, for: Millis }),
   // ── the cluster's life
-  step("down", { broker: Int, for: Millis }),
+  /** It comes back as it was, or as another release, with the cluster's protocol as before. */
+  step("down", { broker: Int, for: Millis, release: maybe(Schema.Literals(releases)) }),
   /** It does nothing, and its connections stay open (SIGSTOP). */
   step("stand", { broker: Int, for: Millis }),
   step("addBroker", {}),

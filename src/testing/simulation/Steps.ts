@@ -103,7 +103,7 @@ const down = (actors: Actors, step: Script.StepOf<"down">): Effect.Effect<void> 
         if (isr.every((id) => id === step.broker)) world.disturb(step.for, { topic: name, partition })
     yield* world.broker.stop(step.broker)
     yield* Effect.sleep(step.for)
-    yield* world.broker.start(step.broker)
+    yield* world.broker.start(step.broker, step.release)
     world.disturb(0)
   })
 

@@ -45,6 +45,11 @@ describe("scripts", () => {
       "a leader away for long"
     )
     assert.isAbove(
+      share(({ steps }) => steps.some((step) => step.do === "down" && step.release !== undefined)),
+      0.01,
+      "brokers of two releases"
+    )
+    assert.isAbove(
       share(({ producers }) => producers.length > 1),
       0.3,
       "two producers"
