@@ -46,6 +46,18 @@ describe("ProducerBuffer", () => {
       })
   )
 
+  it.effect("lets in what is larger than the whole buffer, when it is empty and alone", () =>
+    Effect.gen(function* () {
+      const { buffer, told, wanting } = yield* setUp
+      buffer.enter(wanting("a", 20, 0))
+      buffer.enter(wanting("b", 20, 0))
+      assert.deepStrictEqual(told, ["a in at 0"])
+      yield* TestClock.adjust(500)
+      buffer.release(20, 1)
+      assert.deepStrictEqual(told, ["a in at 0", "b in at 500"])
+    })
+  )
+
   it.effect("sees who comes while others are refused, and whose time is shorter", () =>
     Effect.gen(function* () {
       const { buffer, told, wanting } = yield* setUp
