@@ -316,10 +316,7 @@ export interface Service {
   // ── the cluster's life
   /** Stops a broker: its connections close, new ones are refused, its leaders and coordinators move. */
   readonly stop: (broker: number) => Effect.Effect<void>
-  /**
-   * Starts it again; as another release, for a rolling upgrade, its API versions are those of that one. What the cluster
-   * does stays `asVersion`'s: as where `inter.broker.protocol.version` (or `metadata.version`) is raised last of all.
-   */
+  /** Starts it again; as another release (a rolling upgrade) with that one's API versions, in a cluster that is as before. */
   readonly start: (broker: number, release?: Profile.Release) => Effect.Effect<void>
   /** Adds a broker to the cluster and gives its id. It leads nothing yet. */
   readonly addBroker: Effect.Effect<number, KafkaError.KafkaError>
