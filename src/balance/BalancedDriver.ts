@@ -53,7 +53,7 @@ export const join = Effect.fnUntraced(function* (
   const cluster = yield* Cluster
   const zooKeeper = yield* ZooKeeper
   const random = yield* Random.Random
-  const { calmed, inBackground, troubled } = yield* MemberWork.make(group, owner)
+  const { calmed, inBackground, owner: inTurn, troubled } = yield* MemberWork.make(group, owner)
   const layout = Layout.make(settings.layout, group, {
     hostname: Os.hostname(),
     uuid: () => Uuid.make(() => random.nextDoubleUnsafe()),
@@ -180,14 +180,14 @@ export const join = Effect.fnUntraced(function* (
           Effect.map(using.free(command.claims), () => post({ _tag: "Freed", round: command.round }))
         )
       case "Give":
-        return void inBackground(owner.assigned(command.partitions))
+        return void inBackground(inTurn.assigned(command.partitions))
       case "Revoke": {
         const { partitions, round } = command
-        const revoked = owner.revoke(partitions, settings.rebalanceTimeout)
+        const revoked = inTurn.revoke(partitions, settings.rebalanceTimeout)
         return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
       }
       case "Lose":
-        return void inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
+        return void inBackground(Effect.map(inTurn.lost, () => post({ _tag: "Released", round: command.round })))
       case "Nudge":
         return void inBackground(registrations?.nudge(command.claimants) ?? Effect.void)
       case "Leave": {

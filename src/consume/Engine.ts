@@ -308,7 +308,7 @@ export const make = Effect.fnUntraced(function* (
     owner: counted.owner({
       assigned: (list) => Effect.andThen(add(list), noteAssigned),
       rebalancing: () => forming.begun(),
-      revoke: (list, within) => revocation.giveBack(state.held(list), within),
+      revoke: (list, within) => Effect.suspend(() => revocation.giveBack(state.held(list), within)),
       lost: Effect.suspend(() => {
         forming.begun()
         return revocation.lost([...partitions.values()])

@@ -2,7 +2,9 @@
  * What the drivers of memberships have in common: what a member does in the background for as long as it lives, and how
  * it tells what holds it up.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { orDied } from "../Abandon.ts"
@@ -12,6 +14,8 @@ import * as LogEvent from "../LogEvent.ts"
 import type { Member, Owner } from "../Membership.ts"
 
 export interface MemberWork {
+  /** Who has the partitions: what is given back, or lost, is so behind what was given before, however fibers take turns. */
+  readonly owner: Owner
   /**
    * Runs until it ends or the Scope closes. What dies there, or interrupts itself, ends the consumer: it must not vanish;
    * `died` hears of it after that.
@@ -74,7 +78,31 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
     const scope = yield* Effect.scope
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const told = new Set<string>()
+    let given: Effect.Effect<void> = Effect.void
     return {
+      owner: {
+        ...owner,
+        assigned: (list) => {
+          const taken = Deferred.makeUnsafe<void>()
+          const mine = (given = Effect.andThen(given, Deferred.await(taken)))
+          return Effect.ensuring(
+            owner.assigned(list),
+            Effect.sync(() => {
+              if (given === mine) given = Effect.void
+              Deferred.doneUnsafe(taken, Exit.void)
+            })
+          )
+        },
+        // What it has by then: not what it has now.
+        revoke: (list, within) =>
+          Effect.suspend(() =>
+            Effect.andThen(
+              given,
+              Effect.suspend(() => owner.revoke(list, within))
+            )
+          ),
+        lost: Effect.suspend(() => Effect.andThen(given, owner.lost))
+      },
       inBackground: (self, died) => {
         const told = (defect: unknown) =>
           Effect.andThen(

@@ -71,7 +71,7 @@ export const join = (
     const cluster = yield* Cluster
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
-    const { calmed, troubled, ...work } = yield* MemberWork.make(group, owner)
+    const { calmed, owner: inTurn, troubled, ...work } = yield* MemberWork.make(group, owner)
     const inBackground = (self: Effect.Effect<void>, died?: (error: KafkaError.KafkaError) => void): void =>
       void work.inBackground(self, died)
     const now = SessionClock.make(clock)
@@ -133,11 +133,11 @@ export const join = (
         case "ForgetCoordinator":
           return cluster.forgetCoordinator("group", group)
         case "Give":
-          return inBackground(owner.assigned(command.partitions))
+          return inBackground(inTurn.assigned(command.partitions))
         case "Revoke":
           return inBackground(
             Effect.map(
-              owner.revoke(
+              inTurn.revoke(
                 command.partitions,
                 MemberWork.within(requests.terms().rebalanceTimeout, now() - state().quietAt)
               ),
@@ -146,7 +146,7 @@ export const join = (
           )
         case "Lose":
           rounds.forget()
-          return inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
+          return inBackground(Effect.map(inTurn.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
           return inBackground(
             Effect.ensuring(

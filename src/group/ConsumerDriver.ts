@@ -123,15 +123,15 @@ export const join = (
         case "Resolve":
           return resolve(command.ids)
         case "Give":
-          return void inBackground(owner.assigned(command.partitions.map(placeOf)))
+          return void inBackground(work.owner.assigned(command.partitions.map(placeOf)))
         case "Revoke": {
           const { partitions, round } = command
           const within = MemberWork.within(settings.rebalanceTimeout, now() - state().targetAt)
-          const revoked = owner.revoke(partitions.map(placeOf), within)
+          const revoked = work.owner.revoke(partitions.map(placeOf), within)
           return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
         }
         case "Lose":
-          return void inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))
+          return void inBackground(Effect.map(work.owner.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
           return void inBackground(
             Effect.ensuring(

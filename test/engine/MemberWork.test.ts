@@ -4,6 +4,7 @@ import { Effect, Fiber } from "effect"
 import * as MemberWork from "../../src/engine/MemberWork.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import type { Owner } from "../../src/Membership.ts"
+import type { TopicPartition } from "../../src/TopicPartition.ts"
 
 it.effect("what it dies of is told to its consumer, and then to whoever wants to hear of it", () =>
   Effect.gen(function* () {
@@ -16,3 +17,28 @@ it.effect("what it dies of is told to its consumer, and then to whoever wants to
     assert.deepStrictEqual(told, ["broken", "Misuse", unread, unread])
   }).pipe(Effect.scoped)
 )
+
+for (const end of ["revoke", "lost"] as const)
+  it.effect(`what is given and taken at once is had before: ${end} (it was read on, beside its next owner)`, () =>
+    Effect.gen(function* () {
+      const place = { topic: "t", partition: 0 }
+      const held = new Set<TopicPartition>()
+      const left = (list: ReadonlyArray<TopicPartition>) => Effect.sync(() => list.forEach((one) => held.delete(one)))
+      const owner = {
+        // The scheduler lets it take its time.
+        assigned: (list: ReadonlyArray<TopicPartition>) =>
+          Effect.andThen(
+            Effect.repeat(Effect.yieldNow, { times: 10 }),
+            Effect.sync(() => list.forEach((one) => held.add(one)))
+          ),
+        revoke: (list: ReadonlyArray<TopicPartition>) => left(list.filter((one) => held.has(one))),
+        lost: Effect.suspend(() => left([...held]))
+      } as unknown as Owner
+      const work = yield* MemberWork.make("g", owner)
+      yield* Fiber.joinAll([
+        work.inBackground(work.owner.assigned([place])),
+        work.inBackground(end === "lost" ? work.owner.lost : work.owner.revoke([place], 1000))
+      ])
+      assert.strictEqual(held.size, 0)
+    }).pipe(Effect.scoped)
+  )

@@ -163,8 +163,8 @@ export const group = of("group", {
     [
       "lost-without-word",
       "a member that has lost everything never joins again",
-      'return inBackground(Effect.map(owner.lost, () => post({ _tag: "Released", round: command.round })))',
-      "return inBackground(owner.lost)"
+      'return inBackground(Effect.map(inTurn.lost, () => post({ _tag: "Released", round: command.round })))',
+      "return inBackground(inTurn.lost)"
     ],
     [
       "alive-by-word",
