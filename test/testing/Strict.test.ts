@@ -53,6 +53,19 @@ describe("strict mode", () => {
         })
       )
       assert.deepStrictEqual(leader, ["raw: asked broker 2 for t-0, which 1 leads, as it was told"])
+      // A topic that is made again has the epochs of the one before: of its leader nothing was told.
+      const another = yield* misuses((broker) =>
+        Effect.gen(function* () {
+          const client = yield* connect(broker)
+          yield* client.send(Metadata, 9, { topics: [{ name: "t" }] })
+          yield* broker.recreateTopic("t")
+          yield* TestClock.adjust("1 second")
+          const { leader } = (yield* broker.topic("t"))![0]!
+          const wrong = yield* connect(broker, { address: `embedded-${3 - leader}:9092` })
+          yield* wrong.send(Produce, 9, produce(batch(["a"])))
+        })
+      )
+      assert.deepStrictEqual(another, [])
       // What has waited behind an answer that was held came before that.
       const queued = yield* misuses((broker) =>
         Effect.gen(function* () {

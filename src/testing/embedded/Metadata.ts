@@ -42,7 +42,7 @@ const described = (cluster: EmbeddedCluster, clientId: string, topic: Topic, ope
   isInternal: topic.internal,
   topicAuthorizedOperations: operations ? allTopicOperations : notAsked,
   partitions: topic.partitions.map((partition) => {
-    cluster.tell(clientId, `${topic.name}-${partition.index}`, partition.leaderEpoch)
+    cluster.tell(clientId, `${topic.id}-${partition.index}`, partition.leaderEpoch)
     return toldOf(cluster, partition)
   })
 })

@@ -5,11 +5,12 @@ import type { EmbeddedPartition } from "./Partition.ts"
 /** It asks a broker that does not lead the partition. Who has old metadata makes no mistake. */
 export const misled = (call: Call<any, any>, partition: EmbeddedPartition): void => {
   const { arrivedAt, clientId, cluster } = call
-  const name = `${partition.topic}-${partition.index}`
-  if (partition.leader >= 0 && cluster.knows(clientId, name, partition.leaderEpoch, arrivedAt))
+  // By its id: the epochs of a topic that is made again begin anew.
+  const about = `${cluster.topics.get(partition.topic)?.id}-${partition.index}`
+  if (partition.leader >= 0 && cluster.knows(clientId, about, partition.leaderEpoch, arrivedAt))
     cluster.misused(
       clientId,
-      `asked broker ${call.node.id} for ${name}, which ${partition.leader} leads, as it was told`
+      `asked broker ${call.node.id} for ${partition.topic}-${partition.index}, which ${partition.leader} leads, as it was told`
     )
 }
 
