@@ -16,6 +16,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Join, Member, Owner } from "../Membership.ts"
 import * as SessionClock from "../SessionClock.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 import * as ConsumerHeartbeat from "./ConsumerHeartbeat.ts"
 import * as ConsumerMember from "./ConsumerMember.ts"
 import * as Refusal from "./Refusal.ts"
@@ -32,6 +33,9 @@ export interface Settings extends ConsumerHeartbeat.Settings {
 }
 
 const code = ErrorCode.codes
+
+/** For so long a topic that was taken back is looked at, in milliseconds. */
+const patience = 1_000
 
 /** What heartbeats have failed with is told, and that it is over when one is answered. */
 const heartbeatsOf = (owner: Owner, { calmed, troubled }: MemberWork.MemberWork) => {
@@ -125,9 +129,9 @@ export const join = (
         case "Give":
           return void inBackground(work.owner.assigned(command.partitions.map(placeOf)))
         case "Revoke": {
-          const { partitions, round } = command
-          const within = MemberWork.within(settings.rebalanceTimeout, now() - state().targetAt)
-          const revoked = work.owner.revoke(partitions.map(placeOf), within)
+          const { round } = command
+          const within = () => MemberWork.within(settings.rebalanceTimeout, now() - state().targetAt)
+          const revoked = whenLooked(cluster, state, command, (places) => work.owner.revoke(places, within()))
           return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
         }
         case "Lose":
@@ -210,6 +214,29 @@ const givenBy = (state: () => ConsumerMember.State, ask: () => void): NonNullabl
     asked.add(topicId)
     return false
   }
+}
+
+/**
+ * Gives partitions back. A topic that is taken back altogether may have been made again, and is looked at before: brokers
+ * before 4.1 would take what was done of it for an offset of the new one, by its name. Where that is known it is not
+ * committed.
+ */
+const whenLooked = (
+  cluster: Cluster["Service"],
+  state: () => ConsumerMember.State,
+  { partitions, round }: ConsumerMember.Command & { _tag: "Revoke" },
+  revoke: (places: ReadonlyArray<TopicPartition>) => Effect.Effect<void>
+): Effect.Effect<void> => {
+  const ids = new Set(state().target?.map(({ topicId }) => topicId))
+  const gone = new Set(partitions.flatMap(({ topic, topicId }) => (ids.has(topicId) ? [] : topic)))
+  const places = partitions.map(placeOf)
+  if (gone.size === 0) return revoke(places)
+  // All may be lost meanwhile.
+  const isWanted = () => state().phase === "revoking" && state().round === round
+  return Effect.timeoutOption(cluster.topics([...gone], { unready: true }), patience).pipe(
+    Effect.ignore,
+    Effect.andThen(Effect.suspend(() => (isWanted() ? revoke(places) : Effect.void)))
+  )
 }
 
 const placeOf = ({ partition, topic }: ConsumerMember.Owned) => ({ topic, partition })

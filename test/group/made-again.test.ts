@@ -80,4 +80,51 @@ describe("a topic that is made again under a group of the consumer protocol", ()
         }).pipe(Effect.scoped, Effect.provide(layer))
     )
   }
+
+  // Who does not read it hears of it by the group alone; brokers before 4.1 take commits by the topic's name.
+  it.effect(
+    "is read from its first record where what was done of the old one is not committed yet (they were skipped)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.Producer
+        const handled: Array<string> = []
+        const consumer = yield* Consumer.subscribe({
+          group: "g",
+          topics: [orders.name],
+          from: "earliest",
+          commitInterval: "1 minute",
+          membership: Membership.consumer()
+        })
+        yield* Effect.forkScoped(
+          consumer.run(({ value }) => Effect.sync(() => handled.push(Buffer.from(value ?? []).toString())))
+        )
+        const send = (...values: ReadonlyArray<string>) =>
+          producer.sendAll(
+            orders,
+            values.map((value) => ({ key: null, value, partition: 0 }))
+          )
+        const all = (count: number) =>
+          until(
+            `${count} are handled`,
+            Effect.sync(() => handled.length >= count)
+          )
+        yield* send("a", "b")
+        yield* all(2)
+        const both = [0, 1].map((partition) => ({ topic: orders.name, partition }))
+        yield* consumer.pause(both)
+        yield* TestClock.adjust("1 second")
+        yield* broker.recreateTopic(orders)
+        yield* send("c", "d", "e")
+        yield* TestClock.adjust("10 seconds")
+        yield* consumer.resume(both)
+        yield* all(5)
+        assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e"])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          Producer.layer().pipe(Layer.provideMerge(KafkaTest.layer({ brokers: 2, topics, asVersion: "4.0" })))
+        )
+      )
+  )
 })
