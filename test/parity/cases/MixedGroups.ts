@@ -170,6 +170,28 @@ export const cases: ReadonlyArray<Case> = [
       })
   },
   {
+    api: "JoinGroup",
+    behaviour: "of the last member of the consumer protocol, a static one, while partitions move: nobody hears of it",
+    only: patterns,
+    ask: (ask) =>
+      Effect.gen(function* () {
+        const made = yield* group(ask)
+        const own = { instanceId: "i" }
+        const epoch = (yield* made.join("new", own)).memberEpoch
+        const old = yield* classic(ask, made)
+        const answers: Array<unknown> = [yield* old.join(), yield* old.sync()]
+        answers.push(yield* made.beat("new", epoch, own))
+        const topicPartitions = [{ topicId: made.topic.id, partitions: [0, 1] }]
+        answers.push(yield* made.beat("new", epoch, { ...own, topicPartitions }))
+        // what was given up is free, and the classic member has not heard so
+        const again = yield* classic(ask, made, "i")
+        const joined = yield* again.join()
+        answers.push([joined.errorCode, joined.generationId], yield* listed(made, ask))
+        answers.push(yield* again.sync(), yield* again.beat(), yield* old.beat())
+        return answers
+      })
+  },
+  {
     api: "ConsumerGroupHeartbeat",
     behaviour: "does not convert a group of other members than consumers; an empty one is anybody's",
     only: patterns,
