@@ -27,6 +27,7 @@ import type { DeadLetters } from "./DeadLetter.ts"
 import type { Engine } from "./Engine.ts"
 import { Signal } from "../Signal.ts"
 import { Lane, laneOf, type Waiting } from "./Lanes.ts"
+import { LoopTurn, passed } from "./LoopTurn.ts"
 import { handlerFailed } from "./Told.ts"
 
 /** How records are handled. */
@@ -113,15 +114,15 @@ const next = (partition: Partition): Effect.Effect<Delivered | undefined, KafkaE
   )
 
 /** One record after the other. */
-const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any, any> => {
+const inOrder = (partition: Partition, handle: Handler, turn: LoopTurn): Effect.Effect<void, any, any> => {
   const each = ({ epoch, records }: Delivered): Effect.Effect<void, any, any> => {
     let i = 0
     let wasPaused = false
     const isDue = () => i < records.length && partition.isCurrent(epoch, records[i]!) && partition.mayBegin
     const untilPaused: Effect.Effect<void, any, any> = Effect.whileLoop({
       while: () => isDue() && !partition.paused,
-      body: () => handle(records[i]!),
-      step: (outcome) => settle(records[i++]!, outcome)
+      body: () => (turn.isOver() ? turn.pass : handle(records[i]!)),
+      step: (outcome) => (outcome === passed ? undefined : settle(records[i++]!, outcome))
     })
     const all = Effect.whileLoop({
       while: isDue,
@@ -144,7 +145,7 @@ const inOrder = (partition: Partition, handle: Handler): Effect.Effect<void, any
 }
 
 /** Several records at once: of one key one after the other, or without any order. */
-const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: Policy) => {
+const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: Policy, turn: LoopTurn) => {
   const lanes = Array.from({ length: order === "key" ? concurrency : 1 }, () => new Lane<AnyRecord>())
   const fibers = order === "key" ? 1 : concurrency
   let waiting = 0
@@ -186,9 +187,10 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
         const { record } = taken!
         since = partition.host.now()
         partition.host.atWork.begins(worker)
-        return Effect.map(handle(record), (outcome) => {
+        return Effect.flatMap(handle(record), (outcome) => {
           settle(record, outcome)
           partition.host.handled(partition, since)
+          return turn.isOver() ? turn.pass : Effect.void
         })
       },
       step: () => undefined
@@ -372,9 +374,11 @@ export const run = (engine: Engine, handler: Handler, policy: Policy): Effect.Ef
               ? Effect.provide(deadLetter.letters.send(partition, record, error, 0), context)
               : Effect.fail(error)
         }
+        const clock = Context.get(context, Clock.Clock)
+        const turn = new LoopTurn(() => clock.currentTimeMillisUnsafe())
         return policy.order === "partition" || policy.concurrency === 1
-          ? inOrder(partition, handle)
-          : atOnce(partition, handle, policy)
+          ? inOrder(partition, handle, turn)
+          : atOnce(partition, handle, policy, turn)
       })
     )
   })
