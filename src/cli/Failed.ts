@@ -39,12 +39,15 @@ export const wrong = (message: string, cause: unknown = message): Failed =>
   new Failed({ message, cause, exitCode: exits.usage })
 
 /** The exit code of a failure. */
-export const exitOf = (error: KafkaError): number => {
-  switch (error.reason._tag) {
+export const exitOf = ({ reason }: KafkaError): number => {
+  switch (reason._tag) {
     case "Unreachable":
     case "TimedOut":
     case "WrongProtocol":
       return exits.unreachable
+    case "NotDelivered":
+      // Without a code no broker has said anything until the time was over.
+      return reason.code === undefined ? exits.unreachable : exits.refused
     case "Unauthenticated":
     case "Unauthorized":
       return exits.denied
@@ -55,6 +58,9 @@ export const exitOf = (error: KafkaError): number => {
   }
 }
 
+/** The code MESSAGE_TOO_LARGE, not by its name: `--help` is not to load the table of codes. */
+const refusedAsTooLarge = 10
+
 /** What can be done about a failure; empty where the message says so itself. */
 const advice = ({ reason }: KafkaError): string => {
   switch (reason._tag) {
@@ -62,6 +68,11 @@ const advice = ({ reason }: KafkaError): string => {
       return "is --bootstrap right, and is a broker up there?"
     case "TimedOut":
       return "--timeout gives it longer"
+    case "NotDelivered":
+      if (reason.code === undefined) return "--timeout gives it longer"
+      return reason.code === refusedAsTooLarge
+        ? `samsa config set topic ${reason.topic} max.message.bytes=BYTES lets longer records in`
+        : ""
     case "UnknownTopic":
       return "samsa topics list shows those that there are, samsa topics create makes one"
     case "Unauthenticated":

@@ -65,6 +65,9 @@ const lines = Stream.suspend(() => {
   )
 })
 
+/** In bytes, as much as waits for brokers at once: how long a record may be is for the topic's max.message.bytes to say. */
+const longestRecord = 33_554_432
+
 /** What was sent to a partition. */
 interface Sent {
   readonly topic: string
@@ -217,7 +220,15 @@ export const command = Command.make(
           Effect.onInterrupt(() => Console.error(`interrupted; ${count} records are known to be sent`))
         )
         yield* Console.error(`${count} records`)
-      }).pipe(Effect.provide(Producer.layer({ compression: given.compression, deliveryTimeout: given.timeout * 1000 })))
+      }).pipe(
+        Effect.provide(
+          Producer.layer({
+            compression: given.compression,
+            deliveryTimeout: given.timeout * 1000,
+            maxRequestBytes: longestRecord
+          })
+        )
+      )
     ).pipe(Connection.warned)
 ).pipe(
   Command.withDescription("Sends the lines of the input, unzipped where they are gzip'd"),

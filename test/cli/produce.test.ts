@@ -1,7 +1,7 @@
 /** `samsa produce` as a process on an embedded broker: what it tells where it cannot send all. */
 import { gzipSync } from "node:zlib"
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
 import { samsa, spawned } from "./Samsa.ts"
 
@@ -74,6 +74,60 @@ it.live(
         return Effect.sync(() => child.kill("SIGKILL"))
       })
       assert.deepStrictEqual(ended, [130, "interrupted; 3 records are known to be sent"])
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa produce leaves it to the topic how long a record may be (of 1 MiB and more none was sent)",
+  () =>
+    Effect.gen(function* () {
+      const topics = [{ name: "large", config: { "max.message.bytes": "20000000" } }, { name: "small" }]
+      const broker = yield* EmbeddedKafka.make({ topics, listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const input = `${"x".repeat(10_000_000)}\nshort\n`
+      const [large, small] = yield* Effect.all([
+        samsa(["produce", "large"], { input, env }),
+        samsa(["produce", "small", "--log-level", "error"], { input, env })
+      ])
+      assert.deepStrictEqual([large.code, large.error.trim()], [0, "2 records"])
+      assert.deepStrictEqual(
+        (yield* broker.log("large")).map(({ value }) => value?.length),
+        [10_000_000, 5]
+      )
+      assert.strictEqual(small.code, 1)
+      assert.match(
+        small.error,
+        /^line 1: NotDelivered: .*MESSAGE_TOO_LARGE.*\(samsa config set topic small max\.message\.bytes=BYTES/
+      )
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa produce whose broker is gone ends with 3, as what does not reach one",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], brokers: 1, listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const gone = yield* Latch.make()
+      const child = spawned(["produce", "orders", "--each", "--timeout", "2", "--log-level", "error"], env)
+      let error = ""
+      child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
+      child.stdout.once("data", () => gone.openUnsafe())
+      const ended = yield* Effect.forkChild(
+        Effect.callback<number | null>((resume) => {
+          child.once("close", (code) => resume(Effect.succeed(code)))
+          return Effect.sync(() => child.kill("SIGKILL"))
+        }),
+        { startImmediately: true }
+      )
+      child.stdin.write("a\n")
+      yield* gone.await
+      yield* broker.stop(1)
+      child.stdin.write("b\n")
+      assert.strictEqual(yield* Fiber.join(ended), 3, error)
+      assert.match(error, /line 2: NotDelivered: .*; 1 records before it are sent/)
     }).pipe(Effect.scoped),
   60_000
 )
