@@ -161,12 +161,14 @@ export const command = Command.make(
     encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(defaulting("How bytes are written", "utf8"))
   },
   (given) =>
-    consuming(given, {
-      ...given,
-      group: Option.getOrUndefined(given.group),
-      until: Option.getOrUndefined(given.until) ?? (given.end ? "latest" : undefined),
-      count: Option.getOrUndefined(given.count)
-    })
+    given.end && Option.isSome(given.until)
+      ? wrong("--until and --end are two ends: one of them")
+      : consuming(given, {
+          ...given,
+          group: Option.getOrUndefined(given.group),
+          until: Option.getOrUndefined(given.until) ?? (given.end ? "latest" : undefined),
+          count: Option.getOrUndefined(given.count)
+        })
 ).pipe(
   Command.withDescription("Prints records"),
   Command.withExamples([

@@ -126,8 +126,8 @@ export const lineSplitter = () => {
       rest = lines.pop()!
       return lines.map(cut)
     },
-    /** The last line, where it has no end. */
-    end: (): Array<string> => (rest === "" ? [] : [cut(rest)])
+    /** The last line, where it has no end: a `\r` there is its own. */
+    end: (): Array<string> => (rest === "" ? [] : [rest])
   }
 }
 

@@ -157,6 +157,7 @@ it.live(
         [2, ["lag", "g", "--watch", "--every", "0", ...b], /--every must be from/],
         [2, ["consume", "orders", "--from", "middle", ...b], /middle is no position/],
         [2, ["consume", "orders", "--group", "g", "--end", ...b], /without --group/],
+        [2, ["consume", "orders", "--until", "99", "--end", ...b], /--until and --end are two ends/],
         [2, ["consume", "orders", "-c", "0", ...b], /--count must be more than 0/],
         [2, ["produce", "orders", "-K", "|", "--json", ...b], /--key-separator is without --json/],
         [1, ["consume_topic", "orders", "-o", "/no/such/dir/file", "-l", "1", ...b], /--outfile: ENOENT/],

@@ -123,6 +123,11 @@ describe("records", () => {
     )
   })
 
+  it("keep the \\r that ends the input, where no \\n follows it (it was cut)", () => {
+    const splitter = Records.lineSplitter()
+    assert.deepStrictEqual([...splitter.push(bytes("a\r\nb\r")), ...splitter.end()], ["a", "b\r"])
+  })
+
   it("of a format that ends a line itself get no second end", () => {
     assert.strictEqual(Records.formatter("%o\\n", "utf8", "")(record).toString(), "2\n")
     assert.strictEqual(Records.formatter("%o", "utf8", "")(record).toString(), "2\n")
