@@ -1,12 +1,20 @@
 /** What goes on until a signal ends it has done its work then: exit code 0. What a signal ends before it is done has not. */
 import * as Effect from "effect/Effect"
 
-const state = { serves: false, signal: 130, outputEnded: false }
+const state = { serves: false, signal: 130, forReader: true, outputEnded: false }
 
 /** From here on a signal is the end that was meant. */
 export const untilStopped: Effect.Effect<void> = Effect.sync(() => {
   state.serves = true
 })
+
+/** From here on the work is not for who reads the output: that he has gone is no end that was meant. */
+export const toItsEnd: Effect.Effect<void> = Effect.sync(() => {
+  state.forReader = false
+})
+
+/** Whether it is done once nobody reads the output any more. */
+export const isForReader = (): boolean => state.forReader
 
 /** The signal that came, as shells tell it: 128 and its number. */
 export const signalled = (signal: "SIGINT" | "SIGTERM"): void => {

@@ -20,6 +20,7 @@ import * as Output from "./Output.ts"
 import * as Pairs from "./pairs.ts"
 import * as Progress from "./Progress.ts"
 import * as Records from "./records.ts"
+import * as Stopped from "./Stopped.ts"
 
 const { flags } = Connection
 
@@ -129,6 +130,7 @@ export const command = Command.make(
         if (given.json && Option.isSome(given.separator))
           return yield* wrong("--key-separator is without --json, whose lines name their keys themselves")
         if (isDirectory()) return yield* wrong("the input is a directory")
+        yield* Stopped.toItsEnd
         const producer = yield* Producer.Producer
         const progress = yield* Progress.make(
           process.stdin.isTTY === true || (given.each && process.stdout.isTTY === true)

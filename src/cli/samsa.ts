@@ -17,13 +17,18 @@ const { version } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 process.stderr.on("error", () => {})
 
-/** Ends where the output takes no more: in order, so that a consumer leaves its group. Who reads may have had enough. */
+/**
+ * Ends where the output takes no more: in order, so that a consumer leaves its group. Who reads may have had enough; what
+ * is not for him, as the lines of produce, is not done then.
+ */
 const outputEnds = Effect.callback<void, Failed>((resume) => {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     Stopped.outputEnded()
     const failure = failed(`the output: ${error.message}`, error)
     resume(
-      error.code === "EPIPE" ? Effect.void : Effect.andThen(Console.error(failure.message), Effect.fail(told(failure)))
+      error.code === "EPIPE" && Stopped.isForReader()
+        ? Effect.void
+        : Effect.andThen(Console.error(failure.message), Effect.fail(told(failure)))
     )
   })
 })

@@ -54,3 +54,23 @@ it.live(
     }).pipe(Effect.scoped),
   60_000
 )
+
+it.live(
+  "samsa produce whose output is closed fails: not all of its input is sent (it ended with 0)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const child = spawned(["produce", "orders", "--each"], { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") })
+      child.stdin.on("error", () => {})
+      child.stdout.once("data", () => {
+        child.stdout.once("close", () => child.stdin.write("b\n"))
+        child.stdout.destroy()
+      })
+      child.stdin.write("a\n")
+      const [code, error] = yield* ended(child)
+      assert.strictEqual(code, 1, error)
+      assert.match(error, /the output: .*EPIPE/)
+      assert.match(error, /2 records are known to be sent/)
+    }).pipe(Effect.scoped),
+  60_000
+)
