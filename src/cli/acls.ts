@@ -140,5 +140,9 @@ const remove = Command.make(
 
 export const command = Command.make("acls").pipe(
   Command.withDescription("Rules of access: list, add, delete"),
-  Command.withSubcommands([list, add, remove])
+  Command.withSubcommands([list, add, remove]),
+  Command.withExamples([
+    { command: "samsa acls list --principal User:alice", description: "What alice may and may not do" },
+    { command: "samsa acls add topic orders User:alice read describe", description: "She may read orders" }
+  ])
 )

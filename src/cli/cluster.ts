@@ -28,7 +28,10 @@ export const brokers = Command.make("brokers", { ...flags, json }, (given) =>
       ])
     })
   )
-).pipe(Command.withDescription("The cluster's brokers"))
+).pipe(
+  Command.withDescription("The cluster's brokers"),
+  Command.withExamples([{ command: "samsa brokers --json", description: "For programs" }])
+)
 
 export const apis = Command.make("apis", { ...flags, json }, (given) =>
   Connection.connected(
@@ -51,7 +54,10 @@ export const apis = Command.make("apis", { ...flags, json }, (given) =>
       )
     })
   )
-).pipe(Command.withDescription("What each broker speaks, beside what this client does"))
+).pipe(
+  Command.withDescription("What each broker speaks, beside what this client does"),
+  Command.withExamples([{ command: "samsa apis | grep Fetch", description: "Of one API" }])
+)
 
 const resource = {
   type: Argument.Literals("type", ["topic", "broker", "broker-logger", "client-metrics", "group"]),
@@ -141,5 +147,9 @@ const set = Command.make(
 
 export const config = Command.make("config").pipe(
   Command.withDescription("Settings: get, set"),
-  Command.withSubcommands([get, set])
+  Command.withSubcommands([get, set]),
+  Command.withExamples([
+    { command: "samsa config get topic orders", description: "What is set there" },
+    { command: "samsa config set topic orders retention.ms=86400000", description: "A day" }
+  ])
 )

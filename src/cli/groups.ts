@@ -94,7 +94,11 @@ const remove = Command.make("delete", { names, ...flags, json, dryRun: Confirm.d
 
 export const groups = Command.make("groups").pipe(
   Command.withDescription("Groups: list, describe, delete"),
-  Command.withSubcommands([list, describe, remove])
+  Command.withSubcommands([list, describe, remove]),
+  Command.withExamples([
+    { command: "samsa groups list", description: "All, with their states" },
+    { command: "samsa groups describe billing", description: "Its members, and what each has" }
+  ])
 )
 
 const topic = Argument.String("topic")
@@ -198,5 +202,9 @@ const reset = Command.make(
 
 export const offsets = Command.make("offsets").pipe(
   Command.withDescription("Offsets: list those of a topic, reset those of a group"),
-  Command.withSubcommands([offsetsOf, reset])
+  Command.withSubcommands([offsetsOf, reset]),
+  Command.withExamples([
+    { command: "samsa offsets list orders 2026-01-31T12:00:00", description: "Where that time is in each partition" },
+    { command: "samsa offsets reset billing 2h --dry-run", description: "Where billing was two hours ago" }
+  ])
 )

@@ -92,5 +92,9 @@ const set = Command.make(
 
 export const command = Command.make("quotas").pipe(
   Command.withDescription("Quotas of clients: list, set"),
-  Command.withSubcommands([list, set])
+  Command.withSubcommands([list, set]),
+  Command.withExamples([
+    { command: "samsa quotas list", description: "All that are set" },
+    { command: "samsa quotas set user=alice producer_byte_rate=1048576", description: "1 MiB a second for alice" }
+  ])
 )

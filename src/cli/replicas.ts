@@ -184,7 +184,14 @@ const cancel = Command.make("cancel", { partitions, ...cancelFlags }, (given) =>
 
 export const reassign = Command.make("reassign").pipe(
   Command.withDescription("Where replicas are: list what moves, start, cancel"),
-  Command.withSubcommands([list, start, cancel])
+  Command.withSubcommands([list, start, cancel]),
+  Command.withExamples([
+    { command: "samsa reassign list", description: "What moves now" },
+    {
+      command: "samsa reassign start orders-0=1,2,3 --wait --yes",
+      description: "To these brokers, the first of which leads"
+    }
+  ])
 )
 
 export const elect = Command.make(

@@ -167,5 +167,10 @@ const addPartitions = Command.make(
 
 export const command = Command.make("topics").pipe(
   Command.withDescription("Topics: list, describe, create, delete, add-partitions"),
-  Command.withSubcommands([list, describe, create, remove, addPartitions])
+  Command.withSubcommands([list, describe, create, remove, addPartitions]),
+  Command.withExamples([
+    { command: "samsa topics list", description: "All, with partitions and replicas" },
+    { command: "samsa topics create orders -p 6 -r 3 -c cleanup.policy=compact", description: "A compacted one" },
+    { command: "samsa topics delete orders --dry-run", description: "Which would go" }
+  ])
 )

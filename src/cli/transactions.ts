@@ -168,5 +168,9 @@ const abort = Command.make(
 
 export const command = Command.make("transactions").pipe(
   Command.withDescription("Transactions: list, describe, producers, abort"),
-  Command.withSubcommands([list, describe, producers, abort])
+  Command.withSubcommands([list, describe, producers, abort]),
+  Command.withExamples([
+    { command: "samsa transactions list --longer-than 60", description: "Open for more than a minute" },
+    { command: "samsa transactions producers orders-0", description: "Who writes there, and what is open" }
+  ])
 )

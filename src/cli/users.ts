@@ -117,5 +117,9 @@ const remove = Command.make(
 
 export const command = Command.make("users").pipe(
   Command.withDescription("Users that log in by SCRAM: list, set, delete"),
-  Command.withSubcommands([list, set, remove])
+  Command.withSubcommands([list, set, remove]),
+  Command.withExamples([
+    { command: "samsa users list", description: "All, with how they log in" },
+    { command: "samsa users set alice < password.txt", description: "A password, from a file" }
+  ])
 )
