@@ -14,6 +14,8 @@ export const levels = {
   // connections
   connected: "Debug",
   disconnected: "Debug",
+  /** It owes an answer for long, and sends nothing. */
+  brokerSlow: "Warn",
   brokerSilent: "Warn",
   connectFailed: "Debug",
   connectSlow: "Warn",

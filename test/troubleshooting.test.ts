@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Logger, Redacted, Schema, type Scope } from "effect"
 import * as Fs from "node:fs"
 import { Assignor, Consumer, Kafka, KafkaError, Membership, Network, Producer, Topic } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault } from "samsa/testing"
 import { pass, scoped, until } from "./consume/Harness.ts"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -114,6 +114,13 @@ const mistakes: ReadonlyArray<
     "The broker wants TLS",
     Effect.provide(sending(), client({ bootstrap: ["kafka-1:9093"] }, { "kafka-1": "TLS" })),
     /WrongProtocol.*TLS/
+  ],
+  [
+    "A broker that was connected to does not answer",
+    Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) =>
+      Effect.andThen(broker.inject(Fault.on("Produce").withhold), sending())
+    ).pipe(Effect.provide(client({ bootstrap }))),
+    /broker \d at embedded-\d:9092 owes the answer to Produce for 3 s/
   ],
   [
     "The password is wrong",

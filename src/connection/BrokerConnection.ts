@@ -17,7 +17,8 @@ import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersions from "./ApiVersions.ts"
 import type { Context } from "./ConnectionContext.ts"
 import * as InFlightRequest from "./InFlightRequest.ts"
-import { answers, notKafka, shownBytes } from "./NotKafka.ts"
+import { answers, asKafkaError, notKafka, shownBytes } from "./NotKafka.ts"
+import { slowAfter } from "./Observed.ts"
 import { type Reauthentication, RequestLine } from "./RequestLine.ts"
 import { ResponseLine } from "./ResponseLine.ts"
 import { Sweep } from "./Sweep.ts"
@@ -46,6 +47,8 @@ export class BrokerConnection implements Handler {
   /** The first bytes that came, until they have proven to be a response. */
   #first: Uint8Array | undefined = new Uint8Array(0)
   #negotiated = false
+  /** Whether it was told that it owes an answer, and sends nothing. */
+  #isSlow = false
   /** What the broker offers, once negotiated. */
   offer: Offer = ApiVersions.none
   /** When it was last used, on the monotonic clock. */
@@ -153,7 +156,7 @@ export class BrokerConnection implements Handler {
       this.#splitter.push(chunk)
       InFlightRequest.came(this.#pending[0], chunk.length)
     } catch (error) {
-      this.#fail(this.#asKafkaError(error))
+      this.#fail(asKafkaError(error, this.address))
     }
   }
 
@@ -199,9 +202,7 @@ export class BrokerConnection implements Handler {
       )
       this.#line.add(pending, now)
       if (this.#line.length > 0) this.#sweep.start()
-      return Effect.sync(() => {
-        pending.resume = undefined
-      })
+      return Effect.sync(() => void (pending.resume = undefined))
     })
   }
 
@@ -220,9 +221,7 @@ export class BrokerConnection implements Handler {
       if (read !== undefined) pending.read = read
       pending.skippable = options.skippable === true
       this.#write(pending)
-      return Effect.sync(() => {
-        pending.resume = undefined
-      })
+      return Effect.sync(() => void (pending.resume = undefined))
     })
   }
 
@@ -239,9 +238,7 @@ export class BrokerConnection implements Handler {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
       const pending = InFlightRequest.ofToken(bytes, this.#context, Backoff.monotonic(this.#context.clock), resume)
       this.#write(pending)
-      return Effect.sync(() => {
-        pending.resume = undefined
-      })
+      return Effect.sync(() => void (pending.resume = undefined))
     })
   }
 
@@ -296,6 +293,8 @@ export class BrokerConnection implements Handler {
       }
     }
     this.#pending.shift()
+    if (this.#isSlow) this.#context.onSlow(this, undefined)
+    this.#isSlow = false
     this.#first = undefined
     if (this.#negotiated) this.served = true
     this.#responses.add(pending, frame)
@@ -314,7 +313,7 @@ export class BrokerConnection implements Handler {
   }
 
   #onUnreadable(pending: InFlightRequest.InFlightRequest, error: unknown): void {
-    this.#unanswered(pending, this.#asKafkaError(error))
+    this.#unanswered(pending, asKafkaError(error, this.address))
     this.close(`given up: its response to ${pending.api} could not be read`)
   }
 
@@ -328,16 +327,14 @@ export class BrokerConnection implements Handler {
     )
     for (const under of [this.#pending, this.#leaving]) {
       for (const pending of under) {
-        const deadline = pending.written
-          ? pending.deadline
-          : Math.max(pending.deadline, this.#progressAt + pending.budget)
-        const left = deadline - now
+        const since = InFlightRequest.since(pending, this.#progressAt)
+        const left = since + pending.budget - now
         if (left <= 0) {
           // Responses come in order, so those behind a late one are late as well: the connection is given up.
           this.#unanswered(pending, InFlightRequest.late(pending, this.#context.address))
           pending.resume = undefined
           const what = pending.written ? "answered" : "written out"
-          this.#context.onSilence(this, deadline - pending.budget)
+          this.#context.onSilence(this, since)
           this.wasSilent = true
           this.close(`given up: ${pending.api} was not ${what} within ${pending.budget} ms`)
           return undefined
@@ -345,7 +342,19 @@ export class BrokerConnection implements Handler {
         if (left < wait) wait = left
       }
     }
-    return wait
+    return Math.min(wait, this.#endPatience(now))
+  }
+
+  /** Tells of a broker that owes an answer and sends nothing; gives in how many milliseconds that may be. */
+  #endPatience(now: number): number {
+    const next = this.#pending[0]
+    if (this.#isSlow || !this.#negotiated || next === undefined) return Infinity
+    const since = Math.max(InFlightRequest.since(next, this.#progressAt), this.heardAt)
+    const left = since + next.held + slowAfter - now
+    if (left > 0) return left
+    this.#isSlow = true
+    this.#context.onSlow(this, next.api)
+    return Infinity
   }
 
   // ── the end
@@ -385,13 +394,5 @@ export class BrokerConnection implements Handler {
 
   #lost(cause: string): KafkaError.KafkaError {
     return KafkaError.make({ _tag: "Unreachable", attempts: [{ address: this.#context.address, cause }] })
-  }
-
-  #asKafkaError(error: unknown): KafkaError.KafkaError {
-    if (error instanceof KafkaError.KafkaError) return error
-    return KafkaError.make(
-      { _tag: "Corrupt", what: "response", problem: String(error), broker: this.#context.address },
-      error
-    )
   }
 }

@@ -140,6 +140,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         fork,
         onHeld,
         onSilence,
+        onSlow: (slow, api) => observed.slow(slow, api),
         onThrottled: (api, millis) => observed.throttled(api, millis),
         onEnd: (ended, why) => {
           sessions.delete(ended)

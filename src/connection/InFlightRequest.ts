@@ -15,6 +15,8 @@ export interface InFlightRequest {
   /** On the monotonic clock, as is `budget` in milliseconds. Counts anew from when it is sent, and when it is written out. */
   deadline: number
   readonly budget: number
+  /** Of the budget, what the broker may hold it for. */
+  readonly held: number
   /** When it was written, in seconds on the monotonic clock; undefined: it was not, or is counted. */
   sentAt: number | undefined
   /** The setting that `budget` comes from. */
@@ -54,7 +56,8 @@ export const ofRequest = (
   now: number,
   resume: Resume
 ): InFlightRequest => {
-  const budget = (options.timeout ?? requestTimeout) + (options.held ?? 0)
+  const { held = 0 } = options
+  const budget = (options.timeout ?? requestTimeout) + held
   return {
     setting: options.budget ?? "requestTimeout",
     api: api.Request.name.slice(0, -"Request".length),
@@ -62,6 +65,7 @@ export const ofRequest = (
     version,
     deadline: now + budget,
     budget,
+    held,
     sentAt: undefined,
     written: false,
     onSent: options.onSent,
@@ -91,6 +95,7 @@ export const ofToken = (
   deadline: now + requestTimeout,
   setting: "requestTimeout",
   budget: requestTimeout,
+  held: 0,
   sentAt: undefined,
   written: false,
   onSent: undefined,
@@ -118,6 +123,10 @@ export const came = (request: InFlightRequest | undefined, bytes: number): void 
   request.untold = 0
   request.onProgress()
 }
+
+/** When its time began to run: once it is written out, or the connection last took something, at `progressAt`. */
+export const since = ({ budget, deadline, written }: InFlightRequest, progressAt: number): number =>
+  written ? deadline - budget : Math.max(deadline - budget, progressAt)
 
 /** Its deadline has passed. */
 export const late = ({ api, budget, setting, version }: InFlightRequest, broker: string): KafkaError.KafkaError =>

@@ -26,3 +26,9 @@ export const notKafka = (first: Uint8Array, address: string, cause: KafkaError.K
     cause
   )
 }
+
+/** What came up while a response was read: what is no error of ours is told as damage. */
+export const asKafkaError = (error: unknown, broker: string): KafkaError.KafkaError =>
+  error instanceof KafkaError.KafkaError
+    ? error
+    : KafkaError.make({ _tag: "Corrupt", what: "response", problem: String(error), broker }, error)

@@ -18,8 +18,11 @@ export interface Context {
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
-/** A connection that takes longer to be made is told of: most networks that drop packets say nothing for as long as one waits. */
-const slowAfter = 3000
+/**
+ * A connection that takes longer to be made is told of, in milliseconds: most networks that drop packets say nothing for as
+ * long as one waits. So is an answer that is due for longer: a broker that stands still says nothing, either.
+ */
+export const slowAfter = LogEvent.lastsAfter
 /** Being throttled for so long, in milliseconds, is a warning. */
 const throttledLong = 1000
 
@@ -32,6 +35,11 @@ export class Observed {
   readonly #failing = new LogEvent.Lasting()
   /** Those that were made and were of no use. */
   readonly #useless = new LogEvent.Lasting()
+  /** Connections on which an answer is due for long; whether that was told, how often so far, and when it was last. */
+  readonly #slow = new Set<object>()
+  #isSlowTold = false
+  #slows = 0
+  #slowAt = 0
   #throttles = 0
   /** Those that were long. */
   #longThrottles = 0
@@ -92,7 +100,10 @@ export class Observed {
     const { mechanism, metrics } = this.#context
     metrics.opened(session, mechanism !== undefined)
     const as = mechanism === undefined ? "" : `, authenticated by ${mechanism}`
-    return this.#failing.cured()
+    // It has answered, whatever it owed on another connection.
+    const isBack = this.#isSlowTold && this.#slow.size === 0
+    if (isBack) this.#isSlowTold = false
+    return this.#failing.cured() || isBack
       ? this.#log("goesOn", `connected to ${this.#who} again${as}`)
       : this.#log("connected", `connected to ${this.#who}${as}`)
   }
@@ -103,6 +114,7 @@ export class Observed {
     why: KafkaError.KafkaError
   ): void {
     const { fork, metrics, now } = this.#context
+    this.#slow.delete(session)
     const wasOpen = metrics.closed(session)
     if (!wasOpen) return
     const { reason } = why
@@ -114,6 +126,27 @@ export class Observed {
     const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
     if (session.wasSilent) fork(this.#log("brokerSilent", text))
     else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
+  }
+
+  /** An answer is due for long on one of the connections; `api` undefined: it has come. */
+  slow(session: object, api: string | undefined): void {
+    const { fork, now } = this.#context
+    if (api === undefined) {
+      this.#slow.delete(session)
+      if (!this.#isSlowTold || this.#slow.size > 0) return
+      this.#isSlowTold = false
+      return void fork(this.#log("goesOn", `${this.#who} answers again`))
+    }
+    this.#slow.add(session)
+    if (this.#isSlowTold) return
+    const at = now()
+    if (at - this.#slowAt > LogEvent.failedApart) this.#slows = 0
+    this.#slowAt = at
+    if (!LogEvent.isTold(++this.#slows)) return
+    this.#isSlowTold = true
+    const soFar = LogEvent.soFar({ count: this.#slows, others: 0 })
+    const hint = "is it overloaded, stopped, or cut off?"
+    fork(this.#log("brokerSlow", `${this.#who} owes the answer to ${api} for ${slowAfter / 1000} s: ${hint}${soFar}`))
   }
 
   /** The broker has throttled us. */

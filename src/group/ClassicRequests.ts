@@ -104,7 +104,9 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
         // The broker answers when all have joined, or when the rebalance timeout is over.
         {
           ...options,
-          timeout: holds ? Math.ceil(terms.rebalanceTimeout / 2) : terms.rebalanceTimeout + grace,
+          ...(holds
+            ? { timeout: 0, held: Math.ceil(terms.rebalanceTimeout / 2) }
+            : { timeout: grace, held: terms.rebalanceTimeout }),
           budget: "rebalanceTimeout"
         }
       )
@@ -129,7 +131,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
             assignments
           }),
           // Held until the leader has synced.
-          { channel, timeout: terms.rebalanceTimeout + grace, budget: "rebalanceTimeout" }
+          { channel, timeout: grace, held: terms.rebalanceTimeout, budget: "rebalanceTimeout" }
         )
       )
     )

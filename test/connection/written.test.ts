@@ -26,6 +26,7 @@ const slowLink = Effect.gen(function* () {
     metrics: new BrokerMetrics(Meter.none, "b", 1),
     fork: (effect) => void run(effect),
     onEnd: () => {},
+    onSlow: () => {},
     onThrottled: () => {}
   })
   session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })
