@@ -1,9 +1,9 @@
 /** What is waited for, in the log: as a warning within 5 seconds, not before it lasts, and that it is over. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Producer } from "samsa"
+import { Assignor, Consumer, Membership, Producer, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
+import { fill, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
 import { heard, levelsOf, loud, of } from "./Heard.ts"
 
 const entry = { key: null, value: "v", partition: 0 }
@@ -46,5 +46,80 @@ describe("a broker that owes an answer", () => {
         ["brokerSlow", "goesOn"]
       )
     }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
+describe("the commits of a group", () => {
+  it.effect(
+    "are waited for quietly for a moment, and told as a warning once it lasts (it warned at once, and told no end)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("OffsetFetch", { times: 3 }).error(14))
+        yield* running(yield* member())
+        yield* pass(10_000)
+        assert.deepStrictEqual(levelsOf("waiting"), ["Debug"])
+        assert.deepStrictEqual(loud(), [])
+        const fault = yield* broker.inject(Fault.on("OffsetFetch").error(16))
+        yield* running(yield* member({ group: "other" }))
+        yield* until("it is a warning", () => loud().length > 0)
+        assert.include(loud()[0]?.text, "a consumer of group other waits for its commits: Server: NOT_COORDINATOR")
+        yield* fault.remove
+        yield* until("it goes on", () => of("goesOn").length > 0)
+        yield* pass(10_000)
+        assert.deepStrictEqual(
+          loud().map(({ event, level }) => `${level} ${event}`),
+          ["Warn waiting", "Info goesOn"]
+        )
+      }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
+describe("a member that waits", () => {
+  it.effect("waits no more when it is given what it has (nothing told of the end, where no partition was new)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      yield* running(yield* member({ membership: Membership.classic({ assignors: [Assignor.cooperativeSticky] }) }))
+      yield* until("it has partitions", () => of("assigned").length > 0)
+      const fault = yield* broker.inject(Fault.on("JoinGroup").error(14))
+      yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(27))
+      yield* until("it is a warning", () => loud().length > 0)
+      yield* fault.remove
+      yield* pass(20_000)
+      assert.deepStrictEqual(levelsOf("assigned"), ["Debug"])
+      assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
+
+  it.effect(
+    "in ZooKeeper waits no more when its session is heard again (it warned after it was, and told of no other)",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const zooKeeper = yield* memory.connect({ sessionTimeout: "30 seconds" })
+        const consumer = yield* Consumer.subscribe({
+          group: "g",
+          topics: [orders],
+          from: "earliest",
+          membership: Membership.zooKeeper()
+        }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+        yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+        yield* until("it has partitions", () => of("assigned").length > 0)
+        const [session] = memory.sessions()
+        for (const told of [1, 2]) {
+          yield* memory.cut(session!)
+          yield* until("it waits", () => of("waiting").length === told)
+          yield* memory.heal(session!)
+          yield* pass(10_000)
+        }
+        assert.deepStrictEqual(levelsOf("waiting"), ["Debug", "Debug"])
+        assert.deepStrictEqual(loud(), [])
+        yield* memory.cut(session!)
+        yield* until("it is a warning", () => loud().length > 0)
+        yield* memory.heal(session!)
+        yield* until("it goes on", () => of("goesOn").length > 0)
+        assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+      }).pipe(scoped, Effect.provide(two), heard)
   )
 })

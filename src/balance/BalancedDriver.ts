@@ -53,7 +53,7 @@ export const join = Effect.fnUntraced(function* (
   const cluster = yield* Cluster
   const zooKeeper = yield* ZooKeeper
   const random = yield* Random.Random
-  const { calmed, inBackground, owner: inTurn, troubled } = yield* MemberWork.make(group, owner)
+  const { inBackground, owner: inTurn, trouble } = yield* MemberWork.make(group, owner)
   const layout = Layout.make(settings.layout, group, {
     hostname: Os.hostname(),
     uuid: () => Uuid.make(() => random.nextDoubleUnsafe()),
@@ -76,6 +76,8 @@ export const join = Effect.fnUntraced(function* (
   /** The ids that were there when we looked last. */
   let seen: ReadonlySet<string> | undefined
   let atWork: Fiber.Fiber<void> | undefined
+  const rounds = trouble()
+  let isBalanced = false
   let watchingClaims: Fiber.Fiber<void> | undefined
   /** The last view that stands beside what the cluster's metadata tells. */
   let compared: BalancedMember.View | undefined
@@ -89,7 +91,7 @@ export const join = Effect.fnUntraced(function* (
     state: () => state(),
     seen: () => seen,
     replaced: (topic) => owner.replaced?.(topic) ?? Effect.void,
-    troubled,
+    connection: trouble(),
     session: (id) => {
       if (id === undefined) registrations = seen = undefined
       // One that was given up may come back, with what was created in it.
@@ -159,7 +161,7 @@ export const join = Effect.fnUntraced(function* (
     if (using === undefined) return
     const trip = Effect.catch(self(using), (error) => {
       post({ _tag: "RoundFailed", round, error })
-      return error.isRetryable ? troubled(error) : Effect.void
+      return error.isRetryable ? rounds.troubled(error) : Effect.void
     })
     // Of a session that was given up and is back, an older round may be at work still: it would claim behind this one's look.
     atWork = inBackground(Effect.andThen(atWorkEnds(), trip))
@@ -216,7 +218,8 @@ export const join = Effect.fnUntraced(function* (
         watchingClaims?.interruptUnsafe()
         watchingClaims = undefined
       } else watchingClaims ??= watch(Stream.mergeAll([...waitedFor].map(watches.claims), { concurrency: "unbounded" }))
-      if (state.phase === "balanced") calmed()
+      if (state.phase === "balanced" && !isBalanced) inBackground(rounds.cured)
+      isBalanced = state.phase === "balanced"
       if (state.view === compared) return
       compared = state.view
       // What was told while it looked was beside the view before, or beside none.

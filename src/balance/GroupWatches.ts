@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
+import type { Trouble } from "../engine/MemberWork.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import type { Node, ZooKeeper } from "../ZooKeeper.ts"
@@ -25,7 +26,8 @@ export interface Context {
   readonly seen: () => ReadonlySet<string> | undefined
   /** Another topic has the name of one that we read. */
   readonly replaced: (topic: string) => Effect.Effect<void>
-  readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  /** Of the connection to ZooKeeper. */
+  readonly connection: Trouble
   /** The session in which the member is from now on; none any more. */
   readonly session: (id: string | undefined) => void
   readonly current: () => string | undefined
@@ -167,7 +169,7 @@ export const make = (context: Context): GroupWatches => {
       switch (told._tag) {
         case "Connected":
           // A lost connection is no lost session.
-          if (context.current() === told.session) return Effect.void
+          if (context.current() === told.session) return context.connection.cured
           context.session(told.session)
           post({ _tag: "SessionBegan", session: told.session })
           return Effect.void
@@ -177,7 +179,9 @@ export const make = (context: Context): GroupWatches => {
           post({ _tag: "SessionLost" })
           return Effect.void
         case "Suspended":
-          return context.troubled(unreachable("ZooKeeper", "no answer; what we own stands until the session ends"))
+          return context.connection.troubled(
+            unreachable("ZooKeeper", "no answer; what we own stands until the session ends")
+          )
         case "Refused": {
           const message = "the credentials were refused"
           const error = KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message })

@@ -259,7 +259,7 @@ export const make = Effect.fnUntraced(function* (
     everMarked: () => state.everMarked
   })
 
-  const { cured, waits } = Waits.make({ state, inBackground })
+  const { cured, over, waits } = Waits.make({ state, inBackground })
 
   const warned = (what: string, ...defects: ReadonlyArray<unknown>) =>
     LogEvent.log("hookFailed", what, { group: settings.group }, undefined, ...defects)
@@ -306,7 +306,7 @@ export const make = Effect.fnUntraced(function* (
   const engine: Engine = {
     settings,
     owner: counted.owner({
-      assigned: (list) => Effect.andThen(add(list), noteAssigned),
+      assigned: (list) => Effect.all([add(list), noteAssigned, over], { discard: true }),
       rebalancing: () => forming.begun(),
       revoke: (list, within) => Effect.suspend(() => revocation.giveBack(state.held(list), within)),
       lost: Effect.suspend(() => {

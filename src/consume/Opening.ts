@@ -23,6 +23,7 @@ import type { ConsumerEvent } from "./Events.ts"
 import * as GoneTopics from "./GoneTopics.ts"
 import type { Settings } from "./Settings.ts"
 import * as StartPositions from "./StartPositions.ts"
+import * as Waits from "./Waits.ts"
 
 /** What it needs of its consumer. */
 export interface Context extends Omit<StartPositions.Context, "uncommitted"> {
@@ -123,19 +124,7 @@ export const make = (context: Context): Opening => {
       return repeated.log(`waiting ${errorType(error)}`, partition.key, "waiting", told, whereOf(partition))
     })
 
-  /** What holds up all of them, said once. */
-  const allWait =
-    (list: ReadonlyArray<Partition>) =>
-    (error: KafkaError.KafkaError): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        const isNew = list.every(({ trouble }) => trouble === undefined)
-        for (const partition of list) partition.trouble = error
-        if (!isNew) return Effect.void
-        publish({ _tag: "Waiting", group: settings.group, partition: undefined, error })
-        return LogEvent.log("waiting", `the commits of group ${settings.group} are waited for: ${error.message}`, {
-          group: settings.group
-        })
-      })
+  const commits = Waits.ofCommits({ group: settings.group, publish, inBackground })
 
   // ── what was found is the group's from then on
 
@@ -290,12 +279,11 @@ export const make = (context: Context): Opening => {
       const [id, known] = [idOf(topic), knownTopics.get(topic)?.id]
       if (id !== undefined && known !== undefined && id !== known) forget(topic)
     }
-    yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, allWait, (wanted) =>
+    yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, commits.waits, (wanted) =>
       Effect.suspend(() => {
         const some = wanted.map(({ partition }) => partition)
         // What is told of each from now on is its own.
-        for (const partition of some) partition.trouble = undefined
-        return Effect.andThen(inBackground(listen(some)), find(wanted))
+        return commits.found(some).pipe(Effect.andThen(inBackground(listen(some))), Effect.andThen(find(wanted)))
       })
     )
   })

@@ -5,7 +5,9 @@
 import * as Effect from "effect/Effect"
 import type * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
+import type { Partition } from "./AssignedPartition.ts"
 import type { ConsumerState } from "./ConsumerState.ts"
+import type { ConsumerEvent } from "./Events.ts"
 import { whoIs } from "./Told.ts"
 
 interface Context {
@@ -18,6 +20,8 @@ interface Waits {
   readonly waits: (error: KafkaError.KafkaError, again?: boolean) => Effect.Effect<void>
   /** It is over, where it is what was told last. */
   readonly cured: (error: KafkaError.KafkaError) => Effect.Effect<void>
+  /** It is over, whatever it was: partitions were assigned, be it none that is new. */
+  readonly over: Effect.Effect<void>
 }
 
 /** Makes what is told of it. */
@@ -35,10 +39,13 @@ export const make = ({ inBackground, state }: Context): Waits => {
     Effect.suspend(() => {
       if (state.trouble !== error) return Effect.void
       state.trouble = undefined
-      if (!isWarned) return Effect.void
-      isWarned = state.warned = false
-      return LogEvent.log("goesOn", `${who} waits no more: its coordinator has answered`, { group })
+      return isWarned ? over : Effect.void
     })
+  const over = Effect.suspend(() => {
+    if (!state.warned) return Effect.void
+    isWarned = state.warned = false
+    return LogEvent.log("goesOn", `${who} waits no more`, { group })
+  })
   const waits = (error: KafkaError.KafkaError, again = false): Effect.Effect<void> =>
     Effect.suspend(() => {
       const isNew = state.trouble === undefined
@@ -59,5 +66,56 @@ export const make = ({ inBackground, state }: Context): Waits => {
       )
       return Effect.andThen(told(error, "Debug"), inBackground(Effect.delay(lasts, LogEvent.lastsAfter)))
     })
-  return { waits, cured }
+  return { waits, cured, over }
+}
+
+interface CommitContext {
+  readonly group: string | undefined
+  readonly publish: (event: ConsumerEvent) => void
+  readonly inBackground: (self: Effect.Effect<void>) => Effect.Effect<unknown>
+}
+
+interface CommitWaits {
+  /** Why nothing is known yet of where these begin. */
+  readonly waits: (list: ReadonlyArray<Partition>) => (error: KafkaError.KafkaError) => Effect.Effect<void>
+  /** It is known. */
+  readonly found: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
+}
+
+/** What is said while that is waited for which partitions begin with: the group's commits, and what the application chooses. */
+export const ofCommits = ({ group, inBackground, publish }: CommitContext): CommitWaits => {
+  const who = whoIs(group)
+  const warned = new WeakSet<Partition>()
+  const told = (error: KafkaError.KafkaError, level: "Debug" | "Warn") => {
+    // What `onAssigned` does is no matter of commits.
+    const what = error.reason._tag === "Misuse" ? "waits" : "waits for its commits"
+    return LogEvent.log("waiting", `${who} ${what}: ${error.message}`, { group }, level)
+  }
+  const warn = (list: ReadonlyArray<Partition>, error: KafkaError.KafkaError) => {
+    for (const partition of list) warned.add(partition)
+    return told(error, "Warn")
+  }
+  return {
+    waits: (list) => (error) =>
+      Effect.suspend(() => {
+        const isNew = list.every(({ trouble }) => trouble === undefined)
+        for (const partition of list) partition.trouble = error
+        if (!isNew) return Effect.void
+        publish({ _tag: "Waiting", group, partition: undefined, error })
+        // It has lasted by now.
+        if (error.reason._tag === "TimedOut" || error.reason._tag === "Misuse") return warn(list, error)
+        const lasts = Effect.suspend(() => {
+          const waiting = list.filter(({ status, trouble }) => status === "opening" && trouble !== undefined)
+          const last = waiting[0]?.trouble
+          return last === undefined ? Effect.void : warn(waiting, last)
+        })
+        return Effect.andThen(told(error, "Debug"), inBackground(Effect.delay(lasts, LogEvent.lastsAfter)))
+      }),
+    found: (list) =>
+      Effect.suspend(() => {
+        for (const partition of list) partition.trouble = undefined
+        const isOver = list.filter((partition) => warned.delete(partition)).length > 0
+        return isOver ? LogEvent.log("goesOn", `${who} waits for its commits no more`, { group }) : Effect.void
+      })
+  }
 }

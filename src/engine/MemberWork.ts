@@ -24,6 +24,12 @@ export interface MemberWork {
   /** What goes wrong and is tried again: told each time; or else logged, once of a kind until `calmed`. */
   readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
   readonly calmed: () => void
+  /** The same of one thing that is tried again; `cured`: it is over, though nothing may be assigned anew. */
+  readonly trouble: () => Trouble
+}
+
+export interface Trouble extends Pick<MemberWork, "troubled"> {
+  readonly cured: Effect.Effect<void>
 }
 
 /** What cannot be read is told as itself; whatever else code of the application threw, as `Misuse`. */
@@ -64,12 +70,13 @@ export const within = (rebalanceTimeout: number, late: number): number =>
 export const insisted = <A>(
   self: Effect.Effect<A, KafkaError.KafkaError>,
   retry: Backoff.Retry,
-  troubled: MemberWork["troubled"],
+  { cured, troubled }: Trouble,
   isWanted: () => boolean
 ): Effect.Effect<A, KafkaError.KafkaError> =>
   self.pipe(
     Effect.tapError((error) => (error.isRetryable ? troubled(error) : Effect.void)),
-    Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable && isWanted() })
+    Effect.retry({ schedule: Backoff.unending(retry), while: (error) => error.isRetryable && isWanted() }),
+    Effect.tap(cured)
   )
 
 /** The work of a member of a group. */
@@ -79,6 +86,15 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const told = new Set<string>()
     let given: Effect.Effect<void> = Effect.void
+    const calmed = () => told.clear()
+    const troubled = (error: KafkaError.KafkaError) =>
+      Effect.suspend(() => {
+        if (owner.waits !== undefined) return owner.waits(error)
+        const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
+        if (told.has(kind)) return Effect.void
+        told.add(kind)
+        return LogEvent.log("waiting", `group ${group} waits: ${error.message}`, { group })
+      })
     return {
       owner: {
         ...owner,
@@ -111,14 +127,19 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
           )
         return Fiber.runIn(runFork(orDied(self, told)), scope)
       },
-      troubled: (error) =>
-        Effect.suspend(() => {
-          if (owner.waits !== undefined) return owner.waits(error)
-          const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
-          if (told.has(kind)) return Effect.void
-          told.add(kind)
-          return LogEvent.log("waiting", `group ${group} waits: ${error.message}`, { group })
-        }),
-      calmed: () => told.clear()
+      troubled,
+      calmed,
+      trouble: () => {
+        let last: KafkaError.KafkaError | undefined
+        return {
+          troubled: (error) => troubled((last = error)),
+          cured: Effect.suspend(() => {
+            calmed()
+            const error = last
+            last = undefined
+            return error === undefined ? Effect.void : (owner.cured?.(error) ?? Effect.void)
+          })
+        }
+      }
     }
   })

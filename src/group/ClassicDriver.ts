@@ -71,7 +71,7 @@ export const join = (
     const cluster = yield* Cluster
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
-    const { calmed, owner: inTurn, troubled, ...work } = yield* MemberWork.make(group, owner)
+    const { calmed, owner: inTurn, trouble, troubled, ...work } = yield* MemberWork.make(group, owner)
     const inBackground = (self: Effect.Effect<void>, died?: (error: KafkaError.KafkaError) => void): void =>
       void work.inBackground(self, died)
     const now = SessionClock.make(clock)
@@ -184,7 +184,7 @@ export const join = (
       })
     )
     const isStable = () => state().phase === "stable"
-    const resubscribed = Effect.match(MemberWork.insisted(watch.isOutdated, cluster.retry, troubled, isStable), {
+    const resubscribed = Effect.match(MemberWork.insisted(watch.isOutdated, cluster.retry, trouble(), isStable), {
       onSuccess: (isOutdated) => void (isOutdated && post({ _tag: "Outdated" })),
       // The join says what is wrong.
       onFailure: () => post({ _tag: "Outdated" })

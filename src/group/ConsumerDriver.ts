@@ -13,8 +13,7 @@ import * as Machine from "../engine/Machine.ts"
 import * as MemberWork from "../engine/MemberWork.ts"
 import * as Uuid from "../engine/Uuid.ts"
 import * as ErrorCode from "../ErrorCode.ts"
-import type * as KafkaError from "../KafkaError.ts"
-import type { Join, Member, Owner } from "../Membership.ts"
+import type { Join, Member } from "../Membership.ts"
 import * as SessionClock from "../SessionClock.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import * as ConsumerHeartbeat from "./ConsumerHeartbeat.ts"
@@ -37,20 +36,6 @@ const code = ErrorCode.codes
 /** For so long a topic that was taken back is looked at, in milliseconds. */
 const patience = 1_000
 
-/** What heartbeats have failed with is told, and that it is over when one is answered. */
-const heartbeatsOf = (owner: Owner, { calmed, troubled }: MemberWork.MemberWork) => {
-  let refusal: KafkaError.KafkaError | undefined
-  return {
-    troubledBy: (error: KafkaError.KafkaError) => troubled((refusal = error)),
-    cured: Effect.suspend(() => {
-      calmed()
-      const error = refusal
-      refusal = undefined
-      return error === undefined ? Effect.void : (owner.cured?.(error) ?? Effect.void)
-    })
-  }
-}
-
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
   settings: Settings,
@@ -59,9 +44,8 @@ export const join = (
   Effect.gen(function* () {
     const cluster = yield* Cluster
     const random = yield* Random.Random
-    const work = yield* MemberWork.make(group, owner)
-    const { inBackground, troubled } = work
-    const { cured, troubledBy } = heartbeatsOf(owner, work)
+    const { inBackground, owner: inTurn, trouble } = yield* MemberWork.make(group, owner)
+    const heartbeats = trouble()
     const now = SessionClock.make(yield* Clock.Clock)
     const watch = TopicWatch.make(cluster, topics)
     const requests = ConsumerHeartbeat.make(
@@ -73,7 +57,7 @@ export const join = (
       Math.ceil(settings.sessionTimeout / 3),
       () => state().phase === "leaving" || state().phase === "ended"
     )
-    const [heartbeats, rejoins] = yield* Effect.all([
+    const [beats, rejoins] = yield* Effect.all([
       Backoff.lasting(settings.heartbeat, "heartbeat"),
       Backoff.lasting(settings.rejoin, "rejoin")
     ])
@@ -82,7 +66,7 @@ export const join = (
       sessionTimeout: settings.sessionTimeout,
       rebalanceTimeout: settings.rebalanceTimeout,
       static: settings.instanceId !== null,
-      heartbeatDelay: heartbeats(),
+      heartbeatDelay: beats(),
       rejoinDelay: rejoins()
     }
 
@@ -95,14 +79,14 @@ export const join = (
       return Effect.matchEffect(Effect.andThen(first, requests.beat(command)), {
         onSuccess: (event) => {
           post(event)
-          if (event._tag === "Answered") return cured
+          if (event._tag === "Answered") return heartbeats.cured
           return event._tag === "Refused" && holdsUp(event.code, joins)
-            ? troubledBy(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
+            ? heartbeats.troubled(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
             : Effect.void
         },
         onFailure: (error) => {
           post({ _tag: "Failed", beat: command.beat, error })
-          return error.isRetryable ? troubledBy(error) : Effect.void
+          return error.isRetryable ? heartbeats.troubled(error) : Effect.void
         }
       })
     }
@@ -113,7 +97,7 @@ export const join = (
       watch,
       pattern,
       inBackground,
-      troubled,
+      trouble,
       isWanted: (id) => ConsumerMember.unnamed(state()).includes(id),
       found: (names) => post({ _tag: "Resolved", names })
     })
@@ -127,15 +111,15 @@ export const join = (
         case "Resolve":
           return resolve(command.ids)
         case "Give":
-          return void inBackground(work.owner.assigned(command.partitions.map(placeOf)))
+          return void inBackground(inTurn.assigned(command.partitions.map(placeOf)))
         case "Revoke": {
           const { round } = command
           const within = () => MemberWork.within(settings.rebalanceTimeout, now() - state().targetAt)
-          const revoked = whenLooked(cluster, state, command, (places) => work.owner.revoke(places, within()))
+          const revoked = whenLooked(cluster, state, command, (places) => inTurn.revoke(places, within()))
           return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))
         }
         case "Lose":
-          return void inBackground(Effect.map(work.owner.lost, () => post({ _tag: "Released", round: command.round })))
+          return void inBackground(Effect.map(inTurn.lost, () => post({ _tag: "Released", round: command.round })))
         case "Leave":
           return void inBackground(
             Effect.ensuring(
@@ -164,7 +148,7 @@ export const join = (
     // ── what is subscribed to
 
     const isLasting = () => state().phase !== "ended"
-    const resubscribed = Effect.match(MemberWork.insisted(watch.subscribe, cluster.retry, troubled, isLasting), {
+    const resubscribed = Effect.match(MemberWork.insisted(watch.subscribe, cluster.retry, trouble(), isLasting), {
       onSuccess: () => post({ _tag: "Outdated" }),
       // As for whoever joins.
       onFailure: (error) => post({ _tag: "Broken", error })

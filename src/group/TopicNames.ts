@@ -11,7 +11,7 @@ import type { TopicWatch } from "./TopicWatch.ts"
 /** A topic whose name is not found by then is told of, in milliseconds. */
 const patience = 5_000
 
-export interface Context extends Pick<MemberWork, "inBackground" | "troubled"> {
+export interface Context extends Pick<MemberWork, "inBackground" | "trouble"> {
   readonly cluster: Cluster["Service"]
   readonly group: string
   readonly watch: TopicWatch
@@ -23,7 +23,7 @@ export interface Context extends Pick<MemberWork, "inBackground" | "troubled"> {
 
 /** Looks for the names of ids, each once at a time, for as long as they are wanted; each that is found is told. */
 export const make = (context: Context): ((ids: ReadonlyArray<string>) => void) => {
-  const { cluster, found, group, inBackground, isWanted, pattern, troubled, watch } = context
+  const { cluster, found, group, inBackground, isWanted, pattern, trouble, watch } = context
   const looksFor = new Set<string>()
 
   const nameOf = (id: string) =>
@@ -42,14 +42,16 @@ export const make = (context: Context): ((ids: ReadonlyArray<string>) => void) =
     for (const id of ids) {
       if (looksFor.has(id)) continue
       looksFor.add(id)
+      const { cured, troubled } = trouble()
       inBackground(
         nameOf(id).pipe(
           Effect.tapError((error) => (isWanted(id) ? troubled(error) : Effect.void)),
           Effect.retry({ schedule: Backoff.unending(cluster.retry), while: () => isWanted(id) }),
           Effect.option,
-          Effect.map((name) => {
+          Effect.andThen((name) => {
             looksFor.delete(id)
             if (Option.isSome(name)) found(new Map([[id, name.value]]))
+            return cured
           })
         )
       )

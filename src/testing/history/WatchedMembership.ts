@@ -50,7 +50,8 @@ export const watch = <R>(
           ),
           failed: owner.failed,
           died: owner.died,
-          waits: owner.waits
+          waits: owner.waits,
+          cured: owner.cured
         }
       }),
       (own): Membership.Member => ({
