@@ -249,14 +249,6 @@ describe("the log says", () => {
     }).pipe(Effect.scoped, Effect.provide(cluster()), heard)
   )
 
-  it("each event in the guide", () => {
-    const guide = Fs.readFileSync(new URL("../docs/observability.md", import.meta.url), "utf8")
-    assert.deepStrictEqual(
-      Object.keys(LogEvent.levels).filter((event) => !guide.includes(`\`${event}\``)),
-      []
-    )
-  })
-
   it("each event in a test", () => {
     const folder = fileURLToPath(new URL(".", import.meta.url))
     const tests = Fs.readdirSync(folder, { recursive: true, encoding: "utf8" })
