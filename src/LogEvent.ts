@@ -138,25 +138,60 @@ export interface Failing {
   readonly at: number
 }
 
+// How often it is looked for what is forgotten, where there is no room, in milliseconds.
+const roomLookedFor = 1000
+
 /**
- * How many others fail alike, where one of them is told: the first, then by doubling; undefined: it is not. What has not
- * failed for so long is forgotten.
+ * Things that fail, each for itself, and what has not failed for so long is forgotten. Those for which there is no room
+ * are one thing with others of theirs: as they came and went, each would fail for the first time again and again.
  */
-export const among = <A extends Failing>(
-  all: Map<string, A>,
-  one: A,
-  now: number,
-  apart: number
-): number | undefined => {
-  let alike = 0
-  let place = 0
-  for (const [key, other] of all)
-    if (now - other.at > apart) all.delete(key)
-    else if (other.type === one.type) {
-      alike++
-      if (other === one) place = alike
+export class Things<A extends Failing> {
+  readonly #all = new Map<string, A>()
+  readonly #shared = new WeakSet<A>()
+  readonly #apart: number
+  #lookedAt = -Infinity
+
+  constructor(apart: number) {
+    this.#apart = apart
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  /** `others`: whose it is where there is no room. */
+  of(key: string, others: string, now: number, make: () => A): A {
+    const own = this.#all.get(key)
+    if (own !== undefined) return own
+    if (this.#all.size >= atMost && now - this.#lookedAt >= roomLookedFor) {
+      this.#lookedAt = now
+      for (const [key, one] of this.#all) if (now - one.at > this.#apart) this.#all.delete(key)
     }
-  return isTold(place) ? alike - 1 : undefined
+    if (this.#all.size < atMost) return kept(this.#all, key, make)
+    const one = kept(this.#all, `others ${others}`, make)
+    this.#shared.add(one)
+    return one
+  }
+
+  /** It fails no more. */
+  cured(key: string): A | undefined {
+    const one = this.#all.get(key)
+    this.#all.delete(key)
+    return one
+  }
+
+  /** How many others fail alike, where one of them is told: the first, then by doubling; undefined: it is not. */
+  among(one: A, now: number): number | undefined {
+    let alike = 0
+    let place = 0
+    for (const [key, other] of this.#all)
+      if (now - other.at > this.#apart) this.#all.delete(key)
+      else if (other.type === one.type) {
+        alike++
+        if (other === one) place = alike
+      }
+    return isTold(place) || this.#shared.has(one) ? alike - 1 : undefined
+  }
 }
 
 /**
@@ -164,15 +199,17 @@ export const among = <A extends Failing>(
  * so of things that fail alike at once, that one which fails often hides no other.
  */
 export class Repeated {
-  readonly #things = new Map<string, { readonly type: string; count: number; at: number }>()
+  readonly #things = new Things<{ readonly type: string; count: number; at: number }>(failedApart)
 
   /** How many of its kind this thing has had so far, and how many others do, where it is told; undefined: it is not. */
   failed(kind: string, thing: string, now: number): { readonly count: number; readonly others: number } | undefined {
-    const one = kept(this.#things, JSON.stringify([kind, thing]), () => ({ type: kind, count: 0, at: now }), atMost)
+    const made = () => ({ type: kind, count: 0, at: now })
+    // By the kind of a kind: `damaged` of each partition.
+    const one = this.#things.of(JSON.stringify([kind, thing]), kind.split(" ")[0]!, now, made)
     if (now - one.at > failedApart) one.count = 0
     one.at = now
     if (!isTold(++one.count)) return undefined
-    const others = among(this.#things, one, now, failedApart)
+    const others = this.#things.among(one, now)
     return others === undefined ? undefined : { count: one.count, others }
   }
 

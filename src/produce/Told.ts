@@ -3,7 +3,6 @@
  * doubling, by partition and by topic; of those that fail alike at once, too, the first, then by doubling.
  */
 import type * as Effect from "effect/Effect"
-import { atMost, kept } from "../Kept.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { errorType } from "../metrics/errorType.ts"
@@ -26,22 +25,19 @@ interface Again {
 
 /** Makes what is told of batches. */
 export const retries = (client: string | undefined, run: (effect: Effect.Effect<void>) => void): Retries => {
-  const failing = new Map<string, Again>()
+  const failing = new LogEvent.Things<Again>(LogEvent.lastsApart)
   return {
     retried: ({ attempts, failure, queue: { partition, topic }, records }, broker, now) => {
       const cause = failure?.cause ?? "no answer"
       // What a broker says beside its code may name the topic.
       const type = failure?.code === undefined ? cause : String(failure.code)
       const key = TopicPartition.key({ topic, partition })
-      const last = failing.get(key)
-      if (last !== undefined && now - last.at > LogEvent.lastsApart) failing.delete(key)
-      const made = () => ({ type, at: now, lasting: new LogEvent.Lasting(), isWarned: false })
-      const one = kept<string, Again>(failing, key, made, atMost)
+      const one = failing.of(key, "", now, () => ({ type, at: now, lasting: new LogEvent.Lasting(), isWarned: false }))
       one.type = type
       one.at = now
       const level = one.lasting.failed(now)
       if (level === undefined) return
-      const others = LogEvent.among(failing, one, now, LogEvent.lastsApart)
+      const others = failing.among(one, now)
       if (others === undefined) return
       if (level === "Warn") one.isWarned = true
       const more = others === 0 ? "" : `, as are some of ${others} other partitions`
@@ -51,9 +47,7 @@ export const retries = (client: string | undefined, run: (effect: Effect.Effect<
     acknowledged: (topic, partition) => {
       if (failing.size === 0) return
       const key = TopicPartition.key({ topic, partition })
-      const one = failing.get(key)
-      failing.delete(key)
-      if (one?.isWarned === true)
+      if (failing.cured(key)?.isWarned === true)
         run(LogEvent.log("goesOn", `records of ${key} are acknowledged again`, { client, topic, partition }))
     }
   }
@@ -64,19 +58,14 @@ export const failures = (
   client: string | undefined,
   run: (effect: Effect.Effect<void>) => void
 ): ((topic: string, partition: number | undefined, error: KafkaError, now: number) => void) => {
-  const counts = new Map<string, { readonly type: string; count: number; at: number }>()
+  const repeated = new LogEvent.Repeated()
   return (topic, partition, error, now) => {
-    const type = errorType(error)
-    const one = kept(counts, `${type} ${topic}`, () => ({ type, count: 0, at: now }), atMost)
-    if (now - one.at > LogEvent.failedApart) one.count = 0
-    one.count++
-    one.at = now
-    if (!LogEvent.isTold(one.count)) return
-    const others = LogEvent.among(counts, one, now, LogEvent.failedApart)
-    if (others === undefined) return
+    const told = repeated.failed(errorType(error), topic, now)
+    if (told === undefined) return
+    const { count, others } = told
     const where = partition === undefined ? topic : `${topic}-${partition}`
     const more = others === 0 ? "" : `, as have some of ${others} other topics`
-    const text = `a record of ${where} has failed${more}: ${error.message} (${one.count} so far)`
+    const text = `a record of ${where} has failed${more}: ${error.message} (${count} so far)`
     run(LogEvent.log("recordFailed", text, { client, topic, partition }))
   }
 }
