@@ -254,6 +254,19 @@ export const lastsAfter = 3000
 /** What has not failed for so long, in milliseconds, fails anew: whoever tried has given up meanwhile. */
 export const lastsApart = 600_000
 
+/** What comes again and again, and is told the first time and then by doubling. */
+export class Doubling {
+  #count = 0
+  #last = 0
+
+  /** What is added where it is told; undefined: it is not. */
+  told(now: number): string | undefined {
+    if (now - this.#last > lastsApart) this.#count = 0
+    this.#last = now
+    return isTold(++this.#count) ? soFar({ count: this.#count, others: 0 }) : undefined
+  }
+}
+
 /** When a failure that is tried again is told, and at which level: the first, then by doubling, and when it begins to last. */
 export class Lasting {
   #count = 0

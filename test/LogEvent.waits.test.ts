@@ -123,3 +123,31 @@ describe("a member that waits", () => {
       }).pipe(scoped, Effect.provide(two), heard)
   )
 })
+
+describe("brokers that stand still for ten minutes", () => {
+  for (const [what, apis] of [
+    ["whatever is asked", ["ApiVersions", "Metadata", "Produce", "Fetch", "FindCoordinator"]],
+    ["but let connect", ["Metadata", "Produce", "Fetch", "FindCoordinator", "JoinGroup", "Heartbeat", "OffsetCommit"]]
+  ] as const)
+    it.effect(`are told by doubling: ${what} (2463 warnings an hour of slow connections, 1014 of silent ones)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.make()
+        yield* running(yield* member())
+        yield* until("it has partitions", () => of("assigned").length > 0)
+        for (const api of apis) yield* broker.inject(Fault.on(api).withhold)
+        yield* Effect.forkScoped(
+          Effect.forever(Effect.andThen(Effect.exit(producer.send(orders, entry)), Effect.sleep("10 seconds")))
+        )
+        for (let minute = 0; minute < 10; minute++) yield* pass(60_000, 1000)
+        for (const event of ["connectSlow", "brokerSilent", "brokerSlow"] as const)
+          assert.isAtMost(of(event).filter(({ level }) => level === "Warn").length, 24, event)
+        // It is connected to again and again, and answers nothing.
+        if (what === "but let connect")
+          assert.deepStrictEqual(
+            of("goesOn").filter(({ text }) => text.includes("broker")),
+            []
+          )
+      }).pipe(scoped, Effect.provide(two), heard)
+    )
+})

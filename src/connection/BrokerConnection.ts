@@ -293,10 +293,12 @@ export class BrokerConnection implements Handler {
       }
     }
     this.#pending.shift()
-    if (this.#isSlow) this.#context.onSlow(this, undefined)
     this.#isSlow = false
     this.#first = undefined
-    if (this.#negotiated) this.served = true
+    if (this.#negotiated) {
+      this.served = true
+      this.#context.onAnswered(this)
+    }
     this.#responses.add(pending, frame)
   }
 

@@ -22,8 +22,10 @@ export interface Context<Session> {
   readonly onHeld: (bytes: number) => void
   /** A request was not answered in its time: nothing was heard since then, on the monotonic clock. Before `onEnd`. */
   readonly onSilence: (session: Session, since: number) => void
-  /** An answer, of this API, is due for long, and nothing comes; undefined: it has come. */
-  readonly onSlow: (session: Session, api: string | undefined) => void
+  /** An answer, of this API, is due for long, and nothing comes. */
+  readonly onSlow: (session: Session, api: string) => void
+  /** A request was answered, after negotiation. */
+  readonly onAnswered: (session: Session) => void
   /** Told once, when the session has ended. */
   readonly onEnd: (session: Session, why: KafkaError.KafkaError) => void
   /** A broker throttles us, for so many milliseconds. */

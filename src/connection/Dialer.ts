@@ -141,6 +141,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         onHeld,
         onSilence,
         onSlow: (slow, api) => observed.slow(slow, api),
+        onAnswered: (answered) => observed.answered(answered),
         onThrottled: (api, millis) => observed.throttled(api, millis),
         onEnd: (ended, why) => {
           sessions.delete(ended)
@@ -156,10 +157,8 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         own,
         Effect.sync(() => session.close(KafkaError.make({ _tag: "Closed", what: "client" })))
       )
-      const connection = yield* Scope.provide(
-        abandonable(network.connect({ host, port, tls, sourceAddress, keepAlive }, session)),
-        own
-      )
+      const dialed = abandonable(network.connect({ host, port, tls, sourceAddress, keepAlive }, session))
+      const connection = yield* Scope.provide(dialed, own)
       const died = (defect: unknown): void => {
         session.close(dead(session.address, defect))
         fork(tellDefect(session.address, defect))

@@ -35,11 +35,12 @@ export class Observed {
   readonly #failing = new LogEvent.Lasting()
   /** Those that were made and were of no use. */
   readonly #useless = new LogEvent.Lasting()
-  /** Connections on which an answer is due for long; whether that was told, how often so far, and when it was last. */
+  readonly #slowConnects = new LogEvent.Doubling()
+  readonly #silences = new LogEvent.Doubling()
+  /** Connections on which an answer is due for long; and whether that was told. */
   readonly #slow = new Set<object>()
+  readonly #slows = new LogEvent.Doubling()
   #isSlowTold = false
-  #slows = 0
-  #slowAt = 0
   #throttles = 0
   /** Those that were long. */
   #longThrottles = 0
@@ -67,7 +68,11 @@ export class Observed {
       const slow = this.#context.fork(
         Effect.andThen(
           Effect.sleep(slowAfter),
-          this.#log("connectSlow", `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}`)
+          Effect.suspend(() => {
+            const soFar = this.#slowConnects.told(this.#context.now())
+            const text = `still connecting to ${this.#who} after ${slowAfter / 1000} s: ${hint}${soFar}`
+            return soFar === undefined ? Effect.void : this.#log("connectSlow", text)
+          })
         )
       )
       const { client, spans } = this.#context
@@ -100,10 +105,7 @@ export class Observed {
     const { mechanism, metrics } = this.#context
     metrics.opened(session, mechanism !== undefined)
     const as = mechanism === undefined ? "" : `, authenticated by ${mechanism}`
-    // It has answered, whatever it owed on another connection.
-    const isBack = this.#isSlowTold && this.#slow.size === 0
-    if (isBack) this.#isSlowTold = false
-    return this.#failing.cured() || isBack
+    return this.#failing.cured()
       ? this.#log("goesOn", `connected to ${this.#who} again${as}`)
       : this.#log("connected", `connected to ${this.#who}${as}`)
   }
@@ -124,29 +126,30 @@ export class Observed {
     const text = `the connection to ${this.#who} has ended: ${cause}`
     if (session.served) this.#useless.cured()
     const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
-    if (session.wasSilent) fork(this.#log("brokerSilent", text))
-    else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
+    if (session.wasSilent) {
+      const soFar = this.#silences.told(now())
+      fork(this.#log("brokerSilent", `${text}${soFar ?? ""}`, soFar === undefined ? "Debug" : undefined))
+    } else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
   }
 
-  /** An answer is due for long on one of the connections; `api` undefined: it has come. */
-  slow(session: object, api: string | undefined): void {
-    const { fork, now } = this.#context
-    if (api === undefined) {
-      this.#slow.delete(session)
-      if (!this.#isSlowTold || this.#slow.size > 0) return
-      this.#isSlowTold = false
-      return void fork(this.#log("goesOn", `${this.#who} answers again`))
-    }
+  /** An answer of this API is due for long on one of the connections. */
+  slow(session: object, api: string): void {
     this.#slow.add(session)
     if (this.#isSlowTold) return
-    const at = now()
-    if (at - this.#slowAt > LogEvent.failedApart) this.#slows = 0
-    this.#slowAt = at
-    if (!LogEvent.isTold(++this.#slows)) return
+    const { fork, now } = this.#context
+    const soFar = this.#slows.told(now())
+    if (soFar === undefined) return
     this.#isSlowTold = true
-    const soFar = LogEvent.soFar({ count: this.#slows, others: 0 })
     const hint = "is it overloaded, stopped, or cut off?"
     fork(this.#log("brokerSlow", `${this.#who} owes the answer to ${api} for ${slowAfter / 1000} s: ${hint}${soFar}`))
+  }
+
+  /** A request was answered. That a connection can be made proves nothing: a broker that stands still may take it. */
+  answered(session: object): void {
+    if (this.#slow.size > 0) this.#slow.delete(session)
+    if (!this.#isSlowTold || this.#slow.size > 0) return
+    this.#isSlowTold = false
+    this.#context.fork(this.#log("goesOn", `${this.#who} answers again`))
   }
 
   /** The broker has throttled us. */

@@ -27,6 +27,7 @@ const slowLink = Effect.gen(function* () {
     fork: (effect) => void run(effect),
     onEnd: () => {},
     onSlow: () => {},
+    onAnswered: () => {},
     onThrottled: () => {}
   })
   session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })

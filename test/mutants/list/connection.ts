@@ -53,7 +53,7 @@ export const connection = of("connection", {
     [
       "silent-neighbours-kept",
       "connections beside a dead one are found dead one after the other",
-      "this.#context.onSilence(this, deadline - pending.budget)",
+      "this.#context.onSilence(this, since)",
       ""
     ],
     [

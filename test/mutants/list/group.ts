@@ -155,8 +155,8 @@ export const group = of("group", {
     [
       "join-given-up-early",
       "a join is given up before the rebalance may be over",
-      "timeout: holds ? Math.ceil(terms.rebalanceTimeout / 2) : terms.rebalanceTimeout + grace,",
-      "timeout: Math.ceil(terms.sessionTimeout / 3),"
+      ": { timeout: grace, held: terms.rebalanceTimeout }),",
+      ": { timeout: Math.ceil(terms.sessionTimeout / 3) }),"
     ]
   ],
   "ClassicDriver.ts": [
