@@ -45,6 +45,8 @@ export const levels = {
   unread: "Warn",
   /** What ends `run`: the record that could not be handled. */
   handlerFailed: "Error",
+  /** A group that the member cannot be part of any more: fails what is read. */
+  membershipEnded: "Error",
   drainTimedOut: "Warn",
   stalled: "Warn",
   commitFailed: "Warn",

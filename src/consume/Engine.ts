@@ -313,7 +313,14 @@ export const make = Effect.fnUntraced(function* (
         forming.begun()
         return revocation.lost([...partitions.values()])
       }),
-      failed: (error) => Effect.sync(() => fail(error)),
+      failed: (error) =>
+        Effect.suspend(() => {
+          const isOver = state.failure !== undefined || state.closing
+          fail(error)
+          if (isOver || !revocation.hasInterrupted()) return Effect.void
+          const text = `the membership of the group has ended for good: ${error.message}`
+          return LogEvent.log("membershipEnded", text, { group: settings.group })
+        }),
       died: (defect) => Effect.sync(() => die(defect)),
       replaced,
       waits,

@@ -80,6 +80,8 @@ export interface Revocation {
   readonly close: (list: ReadonlyArray<Partition>, within: number) => Effect.Effect<void>
   /** Everything is gone, what is being given back included. */
   readonly lost: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
+  /** Whether the newest loss has interrupted somebody, who hears of no error any more. */
+  readonly hasInterrupted: () => boolean
   /** Interrupts what handles these, waiting a moment for it. */
   readonly interrupt: (list: ReadonlyArray<Partition>) => Effect.Effect<void>
 }
@@ -225,9 +227,12 @@ export const make = (context: Context): Revocation => {
       })
     })
 
+  let hasInterrupted = false
+
   return {
     interrupt,
     giveBack,
+    hasInterrupted: () => hasInterrupted,
     close: (list, within) =>
       Effect.suspend(() => {
         closing ??= { since: now(), within }
@@ -242,6 +247,7 @@ export const make = (context: Context): Revocation => {
         release(list, "Lost")
         // Before anything is waited for: whoever goes on does so beside the next owner.
         const fibers = cut(atWork)
+        hasInterrupted = fibers.length > 0
         return Effect.all([closed(list), cleanedUp(fibers)], { concurrency: "unbounded", discard: true }).pipe(
           Effect.andThen(told(settings.onLost, list, settings.drainTimeout))
         )

@@ -251,3 +251,35 @@ describe("a handler that fails", () => {
     }).pipe(scoped, Effect.provide(one), heard)
   )
 })
+
+describe("a membership that ends for good", () => {
+  for (const [membership, api] of [
+    [Membership.classic(), "Heartbeat"],
+    [Membership.consumer(), "ConsumerGroupHeartbeat"]
+  ] as const)
+    it.effect(`is told with its reason where whoever handles is interrupted: ${api} (only "has lost" was)`, () =>
+      Effect.gen(function* () {
+        yield* fill(2)
+        const { consumer } = yield* member({ membership })
+        let working = 0
+        const handle = Effect.andThen(
+          Effect.sync(() => working++),
+          Effect.never
+        )
+        let end: Exit.Exit<void, unknown> | undefined
+        yield* Stream.runForEach(consumer.stream, () => handle).pipe(
+          Effect.onExit((exit) => Effect.sync(() => (end = exit))),
+          Effect.forkScoped
+        )
+        yield* until("it works", () => working === 1)
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on(api).error(30))
+        yield* until("it is over", () => end !== undefined && of("membershipEnded").length > 0, 20_000)
+        assert.isTrue(Exit.hasInterrupts(end!))
+        assert.deepStrictEqual(levelsOf("membershipEnded"), ["Error"])
+        const [line] = of("membershipEnded")
+        assert.include(line?.text, "Unauthorized")
+        assert.strictEqual(line?.where["kafka.group"], "g")
+      }).pipe(scoped, Effect.provide(two), heard)
+    )
+})
