@@ -347,15 +347,15 @@ export class BrokerConnection implements Handler {
     return Math.min(wait, this.#endPatience(now))
   }
 
-  /** Tells of a broker that owes an answer and sends nothing; gives in how many milliseconds that may be. */
+  /** Tells of a broker that owes an answer, throttles us no more, and sends nothing; gives in how many milliseconds that may be. */
   #endPatience(now: number): number {
     const next = this.#pending[0]
     if (this.#isSlow || !this.#negotiated || next === undefined) return Infinity
-    const since = Math.max(InFlightRequest.since(next, this.#progressAt), this.heardAt)
+    const since = Math.max(InFlightRequest.since(next, this.#progressAt), this.heardAt, this.#line.mutedUntil)
     const left = since + next.held + slowAfter - now
     if (left > 0) return left
     this.#isSlow = true
-    this.#context.onSlow(this, next.api)
+    this.#context.onSlow(this, next.written ? `owes the answer to ${next.api}` : `has not taken ${next.api}`)
     return Infinity
   }
 

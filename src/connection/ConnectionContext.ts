@@ -22,8 +22,8 @@ export interface Context<Session> {
   readonly onHeld: (bytes: number) => void
   /** A request was not answered in its time: nothing was heard since then, on the monotonic clock. Before `onEnd`. */
   readonly onSilence: (session: Session, since: number) => void
-  /** An answer, of this API, is due for long, and nothing comes. */
-  readonly onSlow: (session: Session, api: string) => void
+  /** An answer is due for long, and nothing comes, or a request is not even written out: what the broker is behind with. */
+  readonly onSlow: (session: Session, what: string) => void
   /** A request was answered, after negotiation. */
   readonly onAnswered: (session: Session) => void
   /** Told once, when the session has ended. */

@@ -140,7 +140,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         fork,
         onHeld,
         onSilence,
-        onSlow: (slow, api) => observed.slow(slow, api),
+        onSlow: (slow, what) => observed.slow(slow, what),
         onAnswered: (answered) => observed.answered(answered),
         onThrottled: (api, millis) => observed.throttled(api, millis),
         onEnd: (ended, why) => {

@@ -132,16 +132,16 @@ export class Observed {
     } else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
   }
 
-  /** An answer of this API is due for long on one of the connections. */
-  slow(session: object, api: string): void {
+  /** An answer is due for long on one of the connections, or a request not even written out: what the broker is behind with. */
+  slow(session: object, what: string): void {
     this.#slow.add(session)
     if (this.#isSlowTold) return
     const { fork, now } = this.#context
     const soFar = this.#slows.told(now())
     if (soFar === undefined) return
     this.#isSlowTold = true
-    const hint = "is it overloaded, stopped, or cut off?"
-    fork(this.#log("brokerSlow", `${this.#who} owes the answer to ${api} for ${slowAfter / 1000} s: ${hint}${soFar}`))
+    const hint = "is it overloaded, stopped, or cut off, or the network slow?"
+    fork(this.#log("brokerSlow", `${this.#who} ${what} for ${slowAfter / 1000} s: ${hint}${soFar}`))
   }
 
   /** A request was answered. That a connection can be made proves nothing: a broker that stands still may take it. */

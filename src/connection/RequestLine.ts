@@ -57,6 +57,11 @@ export class RequestLine {
     return this.#waiting.length
   }
 
+  /** Until when the broker hears nothing, neither what waits here nor what was written before, on the monotonic clock. */
+  get mutedUntil(): number {
+    return this.#mutedUntil
+  }
+
   /** Takes all out. */
   clear(): ReadonlyArray<InFlightRequest> {
     return this.#waiting.splice(0)
