@@ -27,8 +27,10 @@ export interface Budgets {
   readonly retried: <A>(self: Asked<A>, waitingFor: string, within?: number) => Asked<A>
 }
 
-/** Of so many questions that have failed it is remembered for how long. */
-const rememberedAtMost = 1000
+interface Failing extends LogEvent.Failing {
+  at: number
+  readonly lasting: LogEvent.Lasting
+}
 
 /** So many of those that were asked are named. */
 const namedAtMost = 10
@@ -48,26 +50,26 @@ export const make = (
     waitingFor: () => withAsked(waitingFor)
   })
   /** What is asked for again and again, by whom ever, is told once. */
-  const asking = new Map<string, LogEvent.Lasting>()
+  const asking = new LogEvent.Things<Failing>(LogEvent.failedApart)
   /** Of many that fail alike few are told. */
   const alike = new LogEvent.Repeated()
   const told = <A>(self: Asked<A>, waitingFor: string, limit: number): Asked<A> =>
     Effect.tapError(self, (error) =>
       Effect.flatMap(Clock.Clock, (clock) => {
         if (!isTransient(error)) return Effect.void
-        let one = asking.get(waitingFor)
-        if (one === undefined) {
-          if (asking.size >= rememberedAtMost) asking.clear()
-          asking.set(waitingFor, (one = new LogEvent.Lasting()))
-        }
         const now = Backoff.monotonic(clock)
-        if (one.failed(now) !== "Warn") return Effect.void
+        const type = errorType(error)
+        const one = asking.of(waitingFor, "", now, () => ({ type, at: now, lasting: new LogEvent.Lasting() }))
+        // Whoever asked has had an answer by another way, or was interrupted.
+        if (now - one.at > LogEvent.failedApart) one.lasting.cured()
+        one.at = now
+        if (one.lasting.failed(now) !== "Warn") return Effect.void
         const { partition, topic } = error.reason
-        const sofar = `for ${Math.floor((now - one.since) / 1000)} s so far, ${limit / 1000} s at most (metadataTimeout)`
+        const sofar = `for ${Math.floor((now - one.lasting.since) / 1000)} s so far, ${limit / 1000} s at most (metadataTimeout)`
         const text = `${waitingFor} is asked for again, ${sofar}: ${error.message}`
-        return alike.log(errorType(error), waitingFor, "metadataRetried", text, { topic, partition })
+        return alike.log(type, waitingFor, "metadataRetried", text, { topic, partition })
       })
-    ).pipe(Effect.tap(() => Effect.sync(() => asking.delete(waitingFor))))
+    ).pipe(Effect.tap(() => Effect.sync(() => asking.cured(waitingFor))))
   return {
     once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false, retry),
     retried: (self, waitingFor, within = Infinity) => {
