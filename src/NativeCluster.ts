@@ -26,6 +26,7 @@ import * as KafkaError from "./KafkaError.ts"
 import * as AnyBroker from "./metadata/AnyBroker.ts"
 import * as Budgets from "./metadata/Budgets.ts"
 import * as Coordinators from "./metadata/Coordinators.ts"
+import { staggerMillis } from "./metadata/Hedge.ts"
 import * as ListOffsets from "./metadata/ListOffsets.ts"
 import * as ListOffsetsBatcher from "./metadata/ListOffsetsBatcher.ts"
 import { MetadataState } from "./metadata/MetadataState.ts"
@@ -76,8 +77,8 @@ export const make: Effect.Effect<
   // The end of all who listen.
   yield* Effect.addFinalizer(() => Effect.sync(() => PubSub.publishUnsafe(changes, undefined)))
   const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
-  const asked = new AnyBroker.Asked()
-  const budgets = Budgets.make(settings, () => asked.addresses())
+  const asked = new AnyBroker.Asked(() => Backoff.monotonic(clock))
+  const budgets = Budgets.make(settings, () => asked.addresses(staggerMillis))
   const bootstrap = yield* Bootstrap
   const addresses = budgets.once(supplied(bootstrap.addresses, "Bootstrap"), "where the first brokers are")
   const anyBroker = AnyBroker.make(brokers, addresses, state, () => Backoff.monotonic(clock), asked)

@@ -26,7 +26,13 @@ export interface AnyBroker {
 
 /** Whom the questions that are under way have been put to, as addresses: none of them has answered one. */
 export class Asked {
-  readonly #questions = new Set<Set<string>>()
+  readonly #now: () => number
+  /** Each since when. */
+  readonly #questions = new Map<Set<string>, number>()
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
 
   /** A question; gives what is to be told whom it is put to. */
   readonly during = <A, E>(
@@ -34,7 +40,7 @@ export class Asked {
   ): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       const asked = new Set<string>()
-      this.#questions.add(asked)
+      this.#questions.set(asked, this.#now())
       const put = (address: HostPort | undefined) => void (address && asked.add(formatAddress(address)))
       return Effect.ensuring(
         use(put),
@@ -42,8 +48,10 @@ export class Asked {
       )
     })
 
-  addresses(): ReadonlySet<string> {
-    return new Set([...this.#questions].flatMap((asked) => [...asked]))
+  /** Of questions that have been under way for so long, in milliseconds. */
+  addresses(atLeast = 0): ReadonlySet<string> {
+    const late = [...this.#questions].filter(([, since]) => this.#now() - since >= atLeast)
+    return new Set(late.flatMap(([asked]) => [...asked]))
   }
 }
 
