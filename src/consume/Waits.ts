@@ -86,6 +86,8 @@ interface CommitWaits {
 export const ofCommits = ({ group, inBackground, publish }: CommitContext): CommitWaits => {
   const who = whoIs(group)
   const warned = new WeakSet<Partition>()
+  /** By what each is held up now. */
+  const heldUp = new WeakMap<Partition, object>()
   const told = (error: KafkaError.KafkaError, level: "Debug" | "Warn") => {
     // What `onAssigned` does is no matter of commits.
     const what = error.reason._tag === "Misuse" ? "waits" : "waits for its commits"
@@ -101,11 +103,13 @@ export const ofCommits = ({ group, inBackground, publish }: CommitContext): Comm
         const isNew = list.every(({ trouble }) => trouble === undefined)
         for (const partition of list) partition.trouble = error
         if (!isNew) return Effect.void
+        const wait = {}
+        for (const partition of list) heldUp.set(partition, wait)
         publish({ _tag: "Waiting", group, partition: undefined, error })
         // It has lasted by now.
         if (error.reason._tag === "TimedOut" || error.reason._tag === "Misuse") return warn(list, error)
         const lasts = Effect.suspend(() => {
-          const waiting = list.filter(({ status, trouble }) => status === "opening" && trouble !== undefined)
+          const waiting = list.filter((one) => one.status === "opening" && heldUp.get(one) === wait)
           const last = waiting[0]?.trouble
           return last === undefined ? Effect.void : warn(waiting, last)
         })
@@ -113,7 +117,10 @@ export const ofCommits = ({ group, inBackground, publish }: CommitContext): Comm
       }),
     found: (list) =>
       Effect.suspend(() => {
-        for (const partition of list) partition.trouble = undefined
+        for (const partition of list) {
+          partition.trouble = undefined
+          heldUp.delete(partition)
+        }
         const isOver = list.filter((partition) => warned.delete(partition)).length > 0
         return isOver ? LogEvent.log("goesOn", `${who} waits for its commits no more`, { group }) : Effect.void
       })
