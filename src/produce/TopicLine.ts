@@ -78,9 +78,22 @@ export const make = (
       goingOn.delete(name)
     }
   }
+  const growing = new Map<string, Asked>()
+  const grow = (growth: Asked, info: Cluster.TopicInfo): void => {
+    let lowest = Infinity
+    // Who goes on may come back here at once.
+    for (const { goOn, partition } of growth.line) {
+      if (partition < info.partitions.length) goOn(Exit.succeed(info))
+      else lowest = Math.min(lowest, partition)
+    }
+    growth.lowest = lowest
+  }
   const admit = (name: string, info: Cluster.TopicInfo): void => {
     const all = [...(questions.get(name) ?? [])]
     const waiting = all.flatMap(({ line }) => Array.from(line, (goOn) => ({ line, goOn })))
+    // First who waits for a partition: the topic was known as he came, before all who wait for it now.
+    const growth = growing.get(name)
+    if (growth !== undefined && growth.lowest < info.partitions.length) grow(growth, info)
     for (const { goOn, line } of waiting) if (line.has(goOn)) goOn(Exit.succeed(info))
   }
   const isOver = (name: string, question: Question): void => {
@@ -108,22 +121,12 @@ export const make = (
       })
     })
   }
-  const growing = new Map<string, Asked>()
   const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>, asked: number): void => {
     // What is told is an answer to those who had come when it was asked for; who goes on may come back here at once.
     for (const { goOn, partition, since } of Array.from(line)) {
       const known = Exit.isSuccess(exit) && partition < exit.value.partitions.length
       if (known || since + (Exit.isSuccess(exit) ? hearsay : 0) <= asked) goOn(exit)
     }
-  }
-  const grow = (growth: Asked, info: Cluster.TopicInfo): void => {
-    let lowest = Infinity
-    // Who goes on may come back here at once.
-    for (const { goOn, partition } of growth.line) {
-      if (partition < info.partitions.length) goOn(Exit.succeed(info))
-      else lowest = Math.min(lowest, partition)
-    }
-    growth.lowest = lowest
   }
   const ask = (name: string, growth: Asked): Effect.Effect<void> => {
     const once = (answers: number): Effect.Effect<void> =>
@@ -142,9 +145,7 @@ export const make = (
       if (goingOn.has(name)) return undefined
       const info = cluster.known(name)
       if (info === undefined) return undefined
-      if (questions.has(name)) whileGoingOn(name, () => admit(name, info))
-      const growth = growing.get(name)
-      if (growth !== undefined && growth.lowest < info.partitions.length) whileGoingOn(name, () => grow(growth, info))
+      if (questions.has(name) || growing.has(name)) whileGoingOn(name, () => admit(name, info))
       return info
     },
     grown: (name, partition) =>

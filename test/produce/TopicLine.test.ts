@@ -190,4 +190,35 @@ describe("TopicLine", () => {
       expect(went).toEqual(["a", "b", "b again"])
     })
   )
+
+  // A topic is deleted while one waits for a partition of it, and made again while another waits for the topic.
+  const by = ["the later one's look-up", "who sends"] as const
+  it.effect.each(by)("who waits for a partition comes before who waits for the topic later, told by %s", (who) =>
+    Effect.gen(function* () {
+      const lookUps: Array<Deferred.Deferred<Cluster.TopicInfo>> = []
+      const topic = (_: string, options: { readonly anew?: boolean }) =>
+        Effect.suspend(() => {
+          if (options.anew === true) return Effect.never
+          const answer = Deferred.makeUnsafe<Cluster.TopicInfo>()
+          lookUps.push(answer)
+          return Deferred.await(answer)
+        })
+      let known: Cluster.TopicInfo | undefined
+      const cluster = { known: () => known, topic } as unknown as Cluster.Cluster["Service"]
+      const line = TopicLine.make(cluster, 1000, Effect.runFork, () => 0)
+      const went: Array<string> = []
+      const waits = (name: string, wait: Effect.Effect<unknown, KafkaError.KafkaError>) =>
+        Effect.forkChild(
+          Effect.tap(wait, () => Effect.sync(() => went.push(name))),
+          { startImmediately: true }
+        )
+      const fibers = [yield* waits("a", line.grown("t", 1)), yield* waits("b", line.lookedUp("t"))]
+      known = { name: "t", partitions: [{}, {}] } as unknown as Cluster.TopicInfo
+      if (who === by[0]) yield* Deferred.succeed(lookUps[0]!, known)
+      else line.known("t")
+      yield* Effect.yieldNow
+      expect(went).toEqual(["a", "b"])
+      yield* Fiber.joinAll(fibers)
+    })
+  )
 })

@@ -365,7 +365,13 @@ export const produce = of("produce", {
     [
       "topic-line-overtaken",
       "who comes when a topic is known goes before who has waited for it",
-      "if (questions.has(name)) whileGoingOn(name, () => admit(name, info))",
+      "if (questions.has(name) || growing.has(name)) whileGoingOn(name, () => admit(name, info))",
+      ""
+    ],
+    [
+      "topic-line-without-partitions",
+      "who waits for the topic goes before who has waited for a partition of it, since before it was made again",
+      "if (growth !== undefined && growth.lowest < info.partitions.length) grow(growth, info)",
       ""
     ],
     [
