@@ -88,9 +88,13 @@ export class SendAll<A> {
     return this.#bytes
   }
 
-  /** What was added since it was last called; all before `end` have been looked at. */
+  /**
+   * What was added since it was last called; all before `end` have been looked at. With 0 it is for one that was set apart:
+   * what else was added goes with it, and is set apart, too.
+   */
   take(end: number): Slice {
     const slice: Slice = { parts: [...this.#parts.values()], count: this.#count, bytes: this.#bytes, end }
+    if (end === 0) for (const { indexes } of slice.parts) for (const index of indexes) this.setApart(index)
     this.#parts.clear()
     this.#last = undefined
     this.#count = this.#bytes = 0

@@ -4,6 +4,8 @@ import { Clock, Effect, Fiber, Layer, Result, Schema, SchemaGetter } from "effec
 import { TestClock } from "effect/testing"
 import { Producer, Topic, Transport } from "samsa"
 import { EmbeddedKafka, Fault, MemoryKafka } from "samsa/testing"
+import * as KafkaError from "../../src/KafkaError.ts"
+import { SendAll } from "../../src/produce/SendAll.ts"
 import { logOf, persistenceOf, reasonOf, text, withProducer } from "./Helpers.ts"
 
 const bytes = Topic.bytes("bytes")
@@ -473,4 +475,22 @@ describe("who waits for his topic", () => {
         )
       )
     )
+})
+
+describe("sendAll", () => {
+  // One that was set apart failed between two steps of the call: it was told of by the engine and with the rest, and the
+  // call waited for ever.
+  it("what is handed over with an entry that was set apart does not fail with the rest", () => {
+    const error = KafkaError.make({ _tag: "UnknownTopic", topic: "t" })
+    const batch = new SendAll<string>("t", 3)
+    batch.setApart(0)
+    batch.add(1, 0, { key: null, value: null, headers: [], timestamp: 0 })
+    batch.fail(0, error)
+    batch.handedOver(batch.take(0))
+    batch.failRest(error)
+    batch.settle(1, Result.succeed("sent"))
+    const told: Array<unknown> = []
+    batch.whenDone((outcomes) => told.push(...outcomes.map((one) => Result.getOrElse(one, () => "failed"))))
+    assert.deepStrictEqual(told, ["failed", "sent", "failed"])
+  })
 })

@@ -345,6 +345,12 @@ export const produce = of("produce", {
     ]
   ],
   "SendAll.ts": [
+    [
+      "apart-fails-with-the-rest",
+      "what goes with an entry that was set apart has two outcomes, and its sendAll waits for ever",
+      "if (end === 0) for (const { indexes } of slice.parts) for (const index of indexes) this.setApart(index)",
+      ""
+    ],
     ["sink-hears-late", "a stream hears of a failure many arrays later", "this.#failed?.(outcome.failure)", ""],
     [
       "rest-begins-one-late",
