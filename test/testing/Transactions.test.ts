@@ -129,6 +129,23 @@ for (const isV2 of [false, true]) {
       })
     )
 
+    it.effect(
+      "commit no offsets of a topic that is deleted meanwhile (one made again began behind its first records)",
+      () =>
+        Effect.gen(function* () {
+          const { broker, client, producer } = yield* start(isV2)
+          yield* producer.init()
+          if (!isV2) assert.strictEqual(yield* producer.addOffsets("g"), 0)
+          assert.strictEqual(yield* producer.commitOffset("g", 7), 0)
+          yield* broker.recreateTopic("t")
+          assert.strictEqual(yield* offsetOf(client, "g"), -1)
+          assert.strictEqual(yield* producer.end(true), 0)
+          yield* broker.awaitTransaction("a", "CompleteCommit")
+          assert.strictEqual(yield* offsetOf(client, "g"), -1)
+          assert.deepStrictEqual(yield* broker.committed("g"), [])
+        })
+    )
+
     it.effect("are aborted when their time is over, and their producer is fenced", () =>
       Effect.gen(function* () {
         const { broker, client, producer } = yield* start(isV2)

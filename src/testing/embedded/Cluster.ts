@@ -242,9 +242,9 @@ export class EmbeddedCluster {
     this.topicsById.delete(topic.id)
     for (const partition of topic.partitions) {
       partition.leader = -1
-      // who waits in a long poll hears of it at once
-      partition.changed()
+      partition.changed() // who waits in a long poll hears of it at once
       for (const offsets of this.offsets.values()) offsets.delete(`${name}-${partition.index}`)
+      this.pendingOffsets.deleted(`${name}-${partition.index}`)
     }
     this.changed()
     return true

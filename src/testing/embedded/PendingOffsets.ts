@@ -54,4 +54,9 @@ export class PendingOffsets {
     if (partition === undefined) this.all = this.all.filter((each) => each.group !== group)
     else for (const each of this.all) if (each.group === group) each.offsets.delete(partition)
   }
+
+  /** A topic's partition is deleted: what is open is of no group's partition any more. */
+  deleted(partition: string): void {
+    for (const each of this.all) each.offsets.delete(partition)
+  }
 }
