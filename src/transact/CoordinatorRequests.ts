@@ -161,6 +161,10 @@ export const make = (
     producerId
   })
 
+  /** Who has a transaction open: an answer that refuses, where it is another. */
+  type Known = ReturnType<typeof refusedAs> | "ours" | undefined
+  const nobodys: Effect.Effect<Known, KafkaError.KafkaError> = Effect.succeed(undefined)
+
   /** The question for an epoch aborts what is open, whoever's it is: it is then that a coordinator looks at the epoch. */
   const ofAnother = (expected: ProducerId, isContested: boolean) => {
     // One that hangs aborts nothing: whoever closes has time for another, and for what it is asked for.
@@ -173,36 +177,47 @@ export const make = (
           openElsewhere(broker, expected, timeout),
           (error) => !error.isRetryable,
           // Before 3.0 nobody tells.
-          () => (isContested ? Effect.succeed(undefined) : takenBefore(broker, expected))
+          () => Effect.succeed("ours" as const)
+        ).pipe(
+          Effect.flatMap((known) => {
+            if (known !== "ours") return Effect.succeed(known)
+            return isContested ? Effect.succeed(undefined) : endedFirst(broker, expected)
+          })
         )
       })
   }
 
-  const openElsewhere = (broker: Broker, expected: ProducerId, timeout: number) =>
-    Effect.flatMap(describe(broker, transactionalId, { ...sending, timeout }), (state) => {
+  const openElsewhere = (
+    broker: Broker,
+    expected: ProducerId,
+    timeout: number
+  ): Effect.Effect<Known, KafkaError.KafkaError> =>
+    Effect.flatMap(describe(broker, transactionalId, { ...sending, timeout }), (state): typeof nobodys => {
       const code = state?.errorCode ?? ErrorCode.codes.NONE
       const error = passing(code, "InitProducerId")
       if (error !== undefined) return Effect.fail(error)
-      if (state === undefined || code !== ErrorCode.codes.NONE || state.transactionState !== "Ongoing")
-        return Effect.succeed(undefined)
+      if (state === undefined || code !== ErrorCode.codes.NONE || state.transactionState !== "Ongoing") return nobodys
       const { producerEpoch: epoch, producerId: id } = state
-      const isOurs = id === expected.id && epoch <= expected.epoch
-      return Effect.succeed(isOurs ? undefined : refusedAs({ id, epoch }))
+      if (id !== expected.id || epoch > expected.epoch) return Effect.succeed(refusedAs({ id, epoch }))
+      return epoch === expected.epoch ? Effect.succeed("ours") : nobodys
     }).pipe(Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())))
 
   /** Whose epoch was asked to be raised: from then on it may be by ourselves that it is an old one. */
   let raising: ProducerId | undefined
-  /** Before 2.5 whoever asks for an epoch takes the id: that somebody else has it, the end of a transaction tells. */
-  const takenBefore = (broker: Broker, expected: ProducerId) =>
+  /**
+   * What came late may have been opened under our epoch: before 4.0 a coordinator that aborts it for who asks for the next
+   * one takes him for an old one. Before 2.5 whoever asks takes the id. So what is ours is ended first, under its own epoch,
+   * which tells as well where somebody else has the id. With version 2 it is an old one that ends nothing.
+   */
+  const endedFirst = (broker: Broker, expected: ProducerId) =>
     Effect.gen(function* () {
-      const { ranges } = yield* broker.offer({ channel: sending.channel })
-      const [, version] = ranges.get(InitProducerId.Request.key) ?? [0, 0]
-      if (version >= raisesFrom || raising === expected) return undefined
+      const { finalizedFeatures } = yield* broker.offer({ channel: sending.channel })
+      if (raising === expected || (finalizedFeatures.get(feature) ?? 0) >= 2) return undefined
       const { epoch: producerEpoch, id: producerId } = expected
       const { errorCode } = yield* broker.send(
         EndTxn,
         () => ({ transactionalId, producerId, producerEpoch, committed: false }),
-        sending
+        { ...sending, maxVersion: endsWithEpochFrom - 1 }
       )
       const error = passing(errorCode, "InitProducerId")
       if (error !== undefined) return yield* error

@@ -1,17 +1,21 @@
 /** What arrives late, from a connection that was given up, after its transaction was aborted. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Scope } from "effect"
+import { Effect, Fiber, Layer, Scope } from "effect"
 import { Kafka, Network, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { codes } from "../../src/ErrorCode.ts"
 import { advanceUntil, bills, opened, ran, read, reasonOf, send } from "./Helpers.ts"
 
-const produce = 0
+const [produce, addPartitionsToTxn] = [0, 24] as const
 
-/** Holds the requests of Produce while `holds`, and what comes behind them: they arrive when they are let go. */
+/** Holds the requests of an API while `holds`, and what comes behind them: they arrive when they are let go. */
 class Frozen {
   holds = false
-  private held: Array<() => void> = []
+  held: Array<() => void> = []
+  private readonly api: number
+  constructor(api: number) {
+    this.api = api
+  }
   letGo = Effect.sync(() => {
     this.holds = false
     const held = this.held
@@ -33,7 +37,7 @@ class Frozen {
         const write: Network.Connection["write"] = (chunks, written) => {
           const [first] = chunks
           // The size comes first, then the number of the API.
-          isHeld ||= this.holds && ((first![4]! << 8) | first![5]!) === produce
+          isHeld ||= this.holds && ((first![4]! << 8) | first![5]!) === this.api
           if (!isHeld) return inner.write(chunks, written)
           this.held.push(() => inner.write(chunks))
           written?.()
@@ -48,27 +52,31 @@ class Frozen {
   }
 }
 
+const over = (frozen: Frozen, asVersion: "0.11" | "1.1" | "2.8" | "3.9" | "4.4", given: EmbeddedKafka.Options = {}) => {
+  const network = Layer.effect(
+    Network.Network,
+    Effect.zipWith(EmbeddedKafka.EmbeddedKafka, Effect.scope, (broker, outer) => ({
+      connect: frozen.connect(broker, outer)
+    }))
+  )
+  const kafka = Layer.unwrap(
+    Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
+      Layer.provide(Kafka.layerWithoutNetwork({ bootstrap }), network)
+    )
+  )
+  const topics = [{ name: bills, partitions: 2 }]
+  const options: Transaction.Options = { transactionalId: "t", requestTimeout: "3 seconds" }
+  return Transaction.layer(options).pipe(
+    Layer.provideMerge(kafka),
+    Layer.provideMerge(EmbeddedKafka.layer({ asVersion, topics, ...given }))
+  )
+}
+
 it.effect.each(["2.8", "3.9", "4.4"] as const)(
   "a record of an aborted transaction that arrives before the next one writes is committed by none (%s)",
   (asVersion) => {
-    const frozen = new Frozen()
-    const network = Layer.effect(
-      Network.Network,
-      Effect.zipWith(EmbeddedKafka.EmbeddedKafka, Effect.scope, (broker, outer) => ({
-        connect: frozen.connect(broker, outer)
-      }))
-    )
-    const kafka = Layer.unwrap(
-      Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
-        Layer.provide(Kafka.layerWithoutNetwork({ bootstrap }), network)
-      )
-    )
-    const topics = [{ name: bills, partitions: 2 }]
-    const options: Transaction.Options = { transactionalId: "t", requestTimeout: "3 seconds" }
-    const layer = Transaction.layer(options).pipe(
-      Layer.provideMerge(kafka),
-      Layer.provideMerge(EmbeddedKafka.layer({ asVersion, topics }))
-    )
+    const frozen = new Frozen(produce)
+    const layer = over(frozen, asVersion)
     return Effect.gen(function* () {
       assert.strictEqual(reasonOf(yield* ran(send("a", "b"))), "ok")
       const given = Effect.gen(function* () {
@@ -85,9 +93,38 @@ it.effect.each(["2.8", "3.9", "4.4"] as const)(
   }
 )
 
+it.effect.each([
+  ["0.11", {}],
+  ["1.1", {}],
+  ["2.8", {}],
+  ["3.9", {}],
+  ["4.4", { transactionVersion: 1 }]
+] as const)(
+  "whoever alone has an id is not fenced by what a late request of its own has opened (from 2.5 on it was): %s",
+  ([asVersion, given]) => {
+    const frozen = new Frozen(addPartitionsToTxn)
+    return Effect.gen(function* () {
+      frozen.holds = true
+      const first = yield* Effect.forkChild(Transaction.run(send("a")))
+      yield* advanceUntil(
+        Effect.repeat(Effect.sleep(100), { until: () => frozen.held.length > 0 }).pipe(
+          Effect.andThen(Effect.sync(() => (frozen.holds = false))),
+          Effect.andThen(Fiber.join(first))
+        )
+      )
+      yield* frozen.letGo
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* advanceUntil(broker.awaitTransaction("t", "Ongoing"))
+      assert.strictEqual(reasonOf(yield* ran(send("b"))), "ok")
+      assert.strictEqual(reasonOf(yield* ran(send("c"))), "ok")
+      assert.deepStrictEqual(yield* read(), ["a", "b", "c"])
+    }).pipe(Effect.scoped, Effect.provide(over(frozen, asVersion, given)))
+  }
+)
+
 /** What leaves its owner to ask for an epoch: what was lost may arrive late. */
 const lost = ["AddPartitionsToTxn", "EndTxn"] as const
-const over = (asVersion: "0.11" | "1.1" | "2.8") =>
+const of = (asVersion: "0.11" | "1.1" | "2.8") =>
   KafkaTest.layer({ asVersion, topics: [{ name: bills, partitions: 2 }] })
 
 it.effect.each((["0.11", "1.1", "2.8"] as const).flatMap((version) => lost.map((api) => [version, api] as const)))(
@@ -105,7 +142,7 @@ it.effect.each((["0.11", "1.1", "2.8"] as const).flatMap((version) => lost.map((
       assert.strictEqual(reasonOf(yield* tried(older, "b")), "Fenced")
       assert.strictEqual(reasonOf(yield* tried(newer, "c")), "ok")
       assert.deepStrictEqual(yield* read(), ["c"])
-    }).pipe(Effect.scoped, Effect.provide(over(version)))
+    }).pipe(Effect.scoped, Effect.provide(of(version)))
 )
 
 it.effect.each(
@@ -129,5 +166,5 @@ it.effect.each(
         assert.notStrictEqual(reasonOf(exit), "Fenced")
       assert.isAbove(yield* handle.hits, 0)
       assert.deepStrictEqual(yield* read(), ["b"])
-    }).pipe(Effect.scoped, Effect.provide(over(version)))
+    }).pipe(Effect.scoped, Effect.provide(of(version)))
 )

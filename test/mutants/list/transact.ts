@@ -147,8 +147,14 @@ export const transact = of("transact", {
     [
       "fenced-by-itself",
       "before 2.5 a lost answer to the question for an epoch fences whoever asked it",
-      "version >= raisesFrom || raising === expected",
-      "version >= raisesFrom"
+      "raising === expected || (final",
+      "(final"
+    ],
+    [
+      "fenced-by-a-late-one",
+      "what a late request has opened under our epoch fences us before the next transaction",
+      'if (known !== "ours") return Effect.succeed(known)',
+      "if (known !== undefined) return Effect.succeed(undefined)"
     ],
     [
       "question-that-hangs",
