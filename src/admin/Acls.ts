@@ -156,6 +156,13 @@ export const list = (
 const keyOf = (rule: NewAcl | AclFilter): string =>
   JSON.stringify([rule.resource, rule.name, rule.pattern, rule.principal, rule.host, rule.operation, rule.permission])
 
+/** What is wrong with a rule, whoever is asked to make it. */
+export const mistakes = (rule: NewAcl): ReadonlyArray<string> => [
+  ...words(rule, Object.keys(patterns)),
+  ...Check.text("name", rule.name),
+  ...(/^[^:]+:.+/.test(rule.principal) ? [] : [`principal must be like User:alice, not ${shown(rule.principal)}`])
+]
+
 export const create = (parts: Ask.Parts, rules: ReadonlyArray<NewAcl>, bounds: Ask.Bounds = {}): Ask.Answers<void> =>
   Ask.items(
     parts,
@@ -163,11 +170,7 @@ export const create = (parts: Ask.Parts, rules: ReadonlyArray<NewAcl>, bounds: A
       api: "CreateAcls",
       route: () => Plan.controller,
       key: keyOf,
-      check: (rule) => [
-        ...words(rule, Object.keys(patterns)),
-        ...Check.text("name", rule.name),
-        ...(/^[^:]+:.+/.test(rule.principal) ? [] : [`principal must be like User:alice, not ${shown(rule.principal)}`])
-      ],
+      check: mistakes,
       ask: (broker, batch) =>
         Effect.map(
           broker.send(

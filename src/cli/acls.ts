@@ -6,7 +6,9 @@ import * as Result from "effect/Result"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { type Acl, type AclFilter, Admin, type NewAcl, orFail } from "../Admin.ts"
+import { type Acl, type AclFilter, Admin, type Answer, type NewAcl, orFail } from "../Admin.ts"
+import { mistakes } from "../admin/Acls.ts"
+import * as Failure from "../admin/Failure.ts"
 import { grantable } from "../admin/Operations.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
@@ -96,7 +98,15 @@ const add = Command.make(
           operation,
           permission: given.deny ? "deny" : "allow"
         }))
-        if (given.dryRun) return yield* Show.done(given.json, "would add", rules.map(words))
+        if (given.dryRun) {
+          const answers = rules.map((rule): Answer<void> => {
+            const found = mistakes(rule)
+            return found.length === 0 ? Result.void : Result.fail(Failure.mistakes(found))
+          })
+          // A cluster that keeps no rules, or lets nobody of this name see them, makes none either.
+          yield* admin.listAcls({ resource: given.resource, name: given.name })
+          return yield* Show.changed(given.json, "would add", rules, answers, words)
+        }
         const answers = yield* admin.createAcls(rules)
         const added = rules.filter((_, i) => Result.isSuccess(answers[i]!))
         yield* Show.answers(rules, answers, words, () =>
@@ -126,8 +136,8 @@ const remove = Command.make(
             "which rules? --resource, --name, --principal and others say; without any it would be all"
           )
         const found = yield* admin.listAcls(wanted)
-        if (given.dryRun) return yield* Show.done(given.json, "would delete", found.map(words))
         if (found.length === 0) return yield* Console.error("no rule fits")
+        if (given.dryRun) return yield* Show.done(given.json, "would delete", found.map(words))
         yield* Confirm.wanted(
           `delete ${found.length} rules (${Output.printable(found.map(words).join("; "))})`,
           given.yes

@@ -1,10 +1,12 @@
 /** `samsa groups`, `samsa offsets`: groups, and where they go on. */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { Admin, orFail, type OffsetSpec } from "../Admin.ts"
+import { Admin, type Answer, orFail, type OffsetSpec } from "../Admin.ts"
+import { hasMembers } from "../admin/Groups.ts"
 import * as Clock from "effect/Clock"
 import * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -78,14 +80,15 @@ const remove = Command.make("delete", { names, ...flags, json, dryRun: Confirm.d
     given,
     Effect.gen(function* () {
       const admin = yield* Admin
-      if (given.dryRun)
-        return yield* Show.changed(
-          given.json,
-          "would delete",
-          given.names,
-          yield* admin.describeGroups(given.names),
-          String
+      if (given.dryRun) {
+        const described = yield* admin.describeGroups(given.names)
+        const answers = described.map(
+          Result.flatMap((one): Answer<void> =>
+            one.members.length === 0 ? Result.void : Result.fail(hasMembers(one.group, one))
+          )
         )
+        return yield* Show.changed(given.json, "would delete", given.names, answers, String)
+      }
       yield* Confirm.wanted(`delete ${given.names.join(", ")} with all offsets`, given.yes)
       yield* Show.changed(given.json, "deleted", given.names, yield* admin.deleteGroups(given.names), String)
     })

@@ -1,0 +1,31 @@
+/** `--dry-run` as a process: what would be refused is not said to be done. */
+import { assert, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { samsa, spawned } from "./Samsa.ts"
+
+it.live(
+  "samsa groups delete --dry-run refuses a group that has members, and says who (it would have deleted it)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      yield* samsa(["produce", "orders"], { input: "a\n", env })
+      yield* samsa(["consume", "orders", "--group", "idle", "--from", "earliest", "-c", "1"], { env })
+      yield* Effect.acquireRelease(
+        Effect.callback<ReturnType<typeof spawned>>((resume) => {
+          const child = spawned(["consume", "orders", "--group", "active", "--from", "earliest"], env)
+          child.stdout.once("data", () => resume(Effect.succeed(child)))
+        }),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      const [would, is] = yield* Effect.all([
+        samsa(["groups", "delete", "idle", "active", "--dry-run"], { env }),
+        samsa(["groups", "delete", "active", "--yes"], { env })
+      ])
+      assert.deepStrictEqual([would.code, would.out.trim()], [1, "would delete idle"])
+      assert.match(would.error, /^active: GroupRefused: .*NON_EMPTY_GROUP.* \(client "samsa-cli" at /)
+      assert.deepStrictEqual([is.code, is.out], [1, ""])
+    }).pipe(Effect.scoped),
+  60_000
+)
