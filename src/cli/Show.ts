@@ -6,6 +6,7 @@ import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import type * as Admin from "../Admin.ts"
 import { exitOf, exits, explained, Failed } from "./Failed.ts"
 import * as Output from "./Output.ts"
+import * as Stopped from "./Stopped.ts"
 
 /** A table, or lines of JSON. */
 export const rows = <A>(
@@ -48,8 +49,9 @@ export const answers = <I, A, R = never>(
 ): Effect.Effect<void, Failed, R> =>
   Effect.gen(function* () {
     const values = all.flatMap((one) => (Result.isSuccess(one) ? [one.success] : []))
-    if (values.length > 0) yield* show(values)
     const failure = refusal(items, all, nameOf)
+    yield* Stopped.owing(failure)
+    if (values.length > 0) yield* show(values)
     if (failure !== undefined) return yield* failure
   })
 

@@ -1,7 +1,14 @@
 /** What goes on until a signal ends it has done its work then: exit code 0. What a signal ends before it is done has not. */
 import * as Effect from "effect/Effect"
+import type { Failed } from "./Failed.ts"
 
-const state = { serves: false, signal: 130, forReader: true, outputEnded: false }
+const state = {
+  serves: false,
+  signal: 130,
+  forReader: true,
+  outputEnded: false,
+  owed: undefined as Failed | undefined
+}
 
 /** From here on a signal is the end that was meant. */
 export const untilStopped: Effect.Effect<void> = Effect.sync(() => {
@@ -12,6 +19,15 @@ export const untilStopped: Effect.Effect<void> = Effect.sync(() => {
 export const toItsEnd: Effect.Effect<void> = Effect.sync(() => {
   state.forReader = false
 })
+
+/** What was refused, and is told once the output has what was not: also where nobody reads that to its end. */
+export const owing = (failure: Failed | undefined): Effect.Effect<void> =>
+  Effect.sync(() => {
+    state.owed = failure
+  })
+
+/** What is still to be told. */
+export const owed = (): Failed | undefined => state.owed
 
 /** Whether it is done once nobody reads the output any more. */
 export const isForReader = (): boolean => state.forReader

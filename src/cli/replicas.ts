@@ -14,6 +14,7 @@ import { failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
 import * as Show from "./Show.ts"
+import * as Stopped from "./Stopped.ts"
 import * as Targets from "./targets.ts"
 
 const { flags, jsonFlag: json } = Connection
@@ -145,6 +146,7 @@ const start = Command.make(
           }
           yield* Confirm.wanted(`move the replicas of ${wanted.length} partitions`, given.yes)
           const answers = yield* admin.reassignPartitions(wanted)
+          if (given.wait) yield* Stopped.toItsEnd
           yield* Show.changed(given.json, "moving", wanted, answers, TopicPartition.key)
           if (given.wait) yield* settled(wanted)
         })

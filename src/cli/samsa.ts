@@ -24,11 +24,10 @@ process.stderr.on("error", () => {})
 const outputEnds = Effect.callback<void, Failed>((resume) => {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     Stopped.outputEnded()
-    const failure = failed(`the output: ${error.message}`, error)
+    const enough = error.code === "EPIPE" && Stopped.isForReader()
+    const failure = enough ? Stopped.owed() : failed(`the output: ${error.message}`, error)
     resume(
-      error.code === "EPIPE" && Stopped.isForReader()
-        ? Effect.void
-        : Effect.andThen(Console.error(failure.message), Effect.fail(told(failure)))
+      failure === undefined ? Effect.void : Effect.andThen(Console.error(failure.message), Effect.fail(told(failure)))
     )
   })
 })

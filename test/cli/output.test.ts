@@ -74,3 +74,26 @@ it.live(
     }).pipe(Effect.scoped),
   60_000
 )
+
+it.live(
+  "samsa whose output is closed ends as what was refused has it, and does not leave what it waits for (it ended with 0)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], brokers: 2, listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const closed = (args: ReadonlyArray<string>) =>
+        Effect.suspend(() => {
+          const child = spawned(args, env)
+          child.stdout.destroy()
+          return ended(child)
+        })
+      const [refused, waits] = yield* Effect.all([
+        closed(["topics", "describe", ...Array.from({ length: 4000 }, () => "orders"), "none", "--json"]),
+        closed(["reassign", "start", "orders-0=2", "--yes", "--wait"])
+      ])
+      assert.strictEqual(refused[0], 1)
+      assert.match(refused[1], /^none: UnknownTopic/)
+      assert.deepStrictEqual(waits, [1, "the output: write EPIPE"])
+    }).pipe(Effect.scoped),
+  60_000
+)
