@@ -16,6 +16,7 @@ import { defaulting } from "./Defaulting.ts"
 import { wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Progress from "./Progress.ts"
+import * as Records from "./records.ts"
 import * as Show from "./Show.ts"
 
 const { flags, jsonFlag: json } = Connection
@@ -91,7 +92,7 @@ const produce = Command.make(
       given,
       Effect.gen(function* () {
         yield* between("count", given.count, 1, 1_000_000_000)
-        yield* between("size", given.size, 0, 100_000_000)
+        yield* between("size", given.size, 0, Records.longest)
         yield* between("batch", given.batch, 1, 1_000_000)
         yield* between("calls", given.calls, 1, 10_000)
         const producer = yield* Producer.Producer
@@ -123,7 +124,15 @@ const produce = Command.make(
           { concurrency: given.calls, discard: true }
         ).pipe(Effect.ensuring(progress.clear))
         yield* show(given.json, measured(sent, sent * given.size, (yield* Clock.currentTimeMillis) - begun, latencies))
-      }).pipe(Effect.provide(Producer.layer({ compression: given.compression, deliveryTimeout: given.timeout * 1000 })))
+      }).pipe(
+        Effect.provide(
+          Producer.layer({
+            compression: given.compression,
+            deliveryTimeout: given.timeout * 1000,
+            maxRequestBytes: Records.longest
+          })
+        )
+      )
     )
 ).pipe(Command.withDescription("Sends records, and tells how fast they were taken"))
 

@@ -61,13 +61,10 @@ const input = Effect.callback<AsyncIterable<Uint8Array>, Failed>((resume) => {
 const lines = Stream.suspend(() => {
   const splitter = Records.lineSplitter()
   return Stream.unwrap(Effect.map(input, (from) => Stream.fromAsyncIterable(from, inputFailed))).pipe(
-    Stream.map((piece) => splitter.push(piece)),
+    Stream.mapEffect((piece) => Effect.try({ try: () => splitter.push(piece), catch: inputFailed })),
     Stream.concat(Stream.sync(() => splitter.end()))
   )
 })
-
-/** In bytes, as much as waits for brokers at once: how long a record may be is for the topic's max.message.bytes to say. */
-const longestRecord = 33_554_432
 
 /** What was sent to a partition. */
 interface Sent {
@@ -227,7 +224,7 @@ export const command = Command.make(
           Producer.layer({
             compression: given.compression,
             deliveryTimeout: given.timeout * 1000,
-            maxRequestBytes: longestRecord
+            maxRequestBytes: Records.longest
           })
         )
       )

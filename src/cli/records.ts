@@ -114,16 +114,23 @@ const bytesOf = (text: string, encoding: Encoding): Uint8Array | undefined => {
   return fits ? new Uint8Array(Buffer.from(text, encoding)) : undefined
 }
 
+/** In bytes, as much as waits for brokers at once: how long a record may be is for the topic's max.message.bytes to say. */
+export const longest = 33_554_432
+
+/** In bytes: no line of a record of JSON is longer, in which a byte has six (`\u0000`). */
+const longestLine = 8 * longest
+
 /** Parts bytes into lines: each a text of one character a byte, without its `\n` or `\r\n`. */
-export const lineSplitter = () => {
+export const lineSplitter = (most: number = longestLine) => {
   let rest = ""
   const cut = (line: string) => (line.endsWith("\r") ? line.slice(0, -1) : line)
   return {
-    /** The lines that end in this piece. */
+    /** The lines that end in this piece; throws where a line has no end. */
     push: (piece: Uint8Array): Array<string> => {
       const lines = buffer(piece).toString("latin1").split("\n")
       lines[0] = rest + lines[0]!
       rest = lines.pop()!
+      if (rest.length > most) throw new Error(`a line is longer than ${most} bytes, as no record is`)
       return lines.map(cut)
     },
     /** The last line, where it has no end: a `\r` there is its own. */

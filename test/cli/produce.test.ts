@@ -82,14 +82,17 @@ it.live(
   "samsa produce leaves it to the topic how long a record may be (of 1 MiB and more none was sent)",
   () =>
     Effect.gen(function* () {
-      const topics = [{ name: "large", config: { "max.message.bytes": "20000000" } }, { name: "small" }]
+      const config = { "max.message.bytes": "20000000" }
+      const topics = [{ name: "large", config }, { name: "benched", config }, { name: "small" }]
       const broker = yield* EmbeddedKafka.make({ topics, listen: true })
       const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
       const input = `${"x".repeat(10_000_000)}\nshort\n`
-      const [large, small] = yield* Effect.all([
+      const [bench, large, small] = yield* Effect.all([
+        samsa(["bench", "produce", "benched", "--size", "2000000", "--count", "1", "--json"], { env }),
         samsa(["produce", "large"], { input, env }),
         samsa(["produce", "small", "--log-level", "error"], { input, env })
       ])
+      assert.strictEqual(bench.code, 0, bench.error)
       assert.deepStrictEqual([large.code, large.error.trim()], [0, "2 records"])
       assert.deepStrictEqual(
         (yield* broker.log("large")).map(({ value }) => value?.length),
