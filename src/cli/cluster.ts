@@ -9,6 +9,7 @@ import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { wrong } from "./Failed.ts"
 import * as Show from "./Show.ts"
+import * as Targets from "./targets.ts"
 
 const { flags, jsonFlag: json } = Connection
 
@@ -114,25 +115,12 @@ const set = Command.make(
       given,
       Effect.gen(function* () {
         const admin = yield* Admin
-        const changes = { set: {}, append: {}, subtract: {}, delete: [] } as {
-          set: Record<string, string>
-          append: Record<string, string>
-          subtract: Record<string, string>
-          delete: Array<string>
-        }
-        for (const text of given.changes) {
-          const match = /^([a-zA-Z0-9._-]+?)(\+=|-=|=)(.*)$/s.exec(text)
-          if (match !== null) {
-            const to = match[2] === "=" ? changes.set : match[2] === "+=" ? changes.append : changes.subtract
-            if (Object.hasOwn(to, match[1]!)) return yield* wrong(`${match[1]} is to be changed twice`)
-            to[match[1]!] = match[3]!
-          } else if (/^[a-zA-Z0-9._]+-$/.test(text)) changes.delete.push(text.slice(0, -1))
-          else return yield* wrong(`${text} is no change: NAME=VALUE, NAME+=VALUE, NAME-=VALUE or NAME-`)
-        }
+        const { mistakes, ...changes } = Targets.changes(given.changes)
+        if (mistakes.length > 0) return yield* wrong(mistakes[0]!)
         const wanted = [{ ...resourceOf(given), ...changes }]
         const done = yield* admin.alterConfigs(wanted, { validateOnly: given.dryRun })
         const word = given.dryRun ? "would change" : "changed"
-        yield* Show.changed(given.json, word, wanted, done, ({ name, type }) => `${type} ${name}`)
+        yield* Show.changed(given.json, word, wanted, done, ({ type }) => `${type} ${given.name}`)
       })
     )
 ).pipe(

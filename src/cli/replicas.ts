@@ -82,11 +82,18 @@ const settled = (wanted: ReadonlyArray<Placement>) =>
     }).pipe(Effect.ensuring(progress.clear))
   })
 
+/** Of two places for a partition none is the one that is meant. */
+const once = (wanted: ReadonlyArray<Placement>) => {
+  const keys = wanted.map(TopicPartition.key)
+  const twice = keys.find((key, i) => keys.indexOf(key) < i)
+  return twice === undefined ? Effect.succeed(wanted) : wrong(`${twice} is named twice`)
+}
+
 /** What is asked for: a file of Java's form, or words. */
 const planned = (given: { readonly words: ReadonlyArray<string>; readonly file: Option.Option<string> }) =>
   Effect.gen(function* () {
     const words = yield* each(given.words, Targets.placement, "orders-0=1,2,3")
-    if (Option.isNone(given.file)) return words
+    if (Option.isNone(given.file)) return yield* once(words)
     const file = given.file.value
     const text = yield* Effect.try({
       try: () => readFileSync(file, "utf8"),
@@ -97,7 +104,7 @@ const planned = (given: { readonly words: ReadonlyArray<string>; readonly file: 
       return yield* wrong(
         `${file} must be like {"partitions":[{"topic":"orders","partition":0,"replicas":[1,2,3]}]}, with no log_dirs but any`
       )
-    return [...words, ...plan]
+    return yield* once([...words, ...plan])
   })
 
 const start = Command.make(

@@ -1,4 +1,4 @@
-/** Pure. What commands are about, as words: partitions, entities of quotas, changes of numbers. */
+/** Pure. What commands are about, as words: partitions, entities of quotas, changes of settings. */
 import type { QuotaEntity, QuotaKind } from "../Admin.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 
@@ -38,7 +38,7 @@ interface QuotaWords {
 /** Reads words of quotas. */
 export const quotas = (texts: ReadonlyArray<string>): QuotaWords => {
   const entity: { [kind in QuotaKind]?: string | null } = {}
-  const set: Record<string, number> = {}
+  const set = new Map<string, number>()
   const remove: Array<string> = []
   const mistakes: Array<string> = []
   const told = new Set<string>()
@@ -51,11 +51,34 @@ export const quotas = (texts: ReadonlyArray<string>): QuotaWords => {
     if (kind !== undefined) {
       if (value === "") mistakes.push(`${text} has no name; ${kind} alone is the default of all`)
       entity[kind as QuotaKind] = value ?? null
-    } else if (name !== undefined && Number.isFinite(Number(number))) set[name] = Number(number)
+    } else if (name !== undefined && Number.isFinite(Number(number))) set.set(name, Number(number))
     else if (/^[a-z_]+-$/.test(text)) remove.push(text.slice(0, -1))
     else mistakes.push(`${text} is no ${kinds.join(", ")} (with =NAME, or alone), and no QUOTA=NUMBER or QUOTA-`)
   }
-  return { entity, set, remove, mistakes }
+  return { entity, set: Object.fromEntries(set), remove, mistakes }
+}
+
+/** Words of settings: `a=1` sets, `a+=1` and `a-=1` change a list, `a-` takes back the default. */
+export const changes = (texts: ReadonlyArray<string>) => {
+  const [set, append, subtract] = [new Map<string, string>(), new Map<string, string>(), new Map<string, string>()]
+  const remove: Array<string> = []
+  const mistakes: Array<string> = []
+  for (const text of texts) {
+    const [, name, how, value] = /^([a-zA-Z0-9._$-]+?)(\+=|-=|=)(.*)$/s.exec(text) ?? []
+    if (name !== undefined) {
+      const to = how === "=" ? set : how === "+=" ? append : subtract
+      if (to.has(name)) mistakes.push(`${name} is to be changed twice`)
+      to.set(name, value!)
+    } else if (/^[a-zA-Z0-9._$-]+-$/.test(text)) remove.push(text.slice(0, -1))
+    else mistakes.push(`${text} is no change: NAME=VALUE, NAME+=VALUE, NAME-=VALUE or NAME-`)
+  }
+  return {
+    set: Object.fromEntries(set),
+    append: Object.fromEntries(append),
+    subtract: Object.fromEntries(subtract),
+    delete: remove,
+    mistakes
+  }
 }
 
 /** An entity as its words. */

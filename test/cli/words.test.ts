@@ -128,6 +128,13 @@ describe("records", () => {
     assert.deepStrictEqual([...splitter.push(bytes("a\r\nb\r")), ...splitter.end()], ["a", "b\r"])
   })
 
+  it("of a line that does not end are none, however long it is (it was kept until there was no room)", () => {
+    const splitter = Records.lineSplitter(10)
+    assert.deepStrictEqual(splitter.push(bytes("a\n123456")), ["a"])
+    assert.deepStrictEqual(splitter.push(bytes("7890")), [])
+    assert.throws(() => splitter.push(bytes("1")), "a line is longer than 10 bytes, as no record is")
+  })
+
   it("of a format that ends a line itself get no second end", () => {
     assert.strictEqual(Records.formatter("%o\\n", "utf8", "")(record).toString(), "2\n")
     assert.strictEqual(Records.formatter("%o", "utf8", "")(record).toString(), "2\n")
@@ -218,6 +225,21 @@ describe("targets", () => {
       mistakes: []
     })
     assert.strictEqual(Targets.quotas(["user=", "host=a", "x=y"]).mistakes.length, 3)
+    assert.deepStrictEqual(Object.entries(Targets.quotas(["user", "__proto__=5", "x=1"]).set), [
+      ["__proto__", 5],
+      ["x", 1]
+    ])
+    const { set, ...changes } = Targets.changes(["__proto__=5", "a=b=c", "l+=x", "l-=y", "ssl.a-b.x-", "k.A$B-"])
+    assert.deepStrictEqual(Object.entries(set), [
+      ["__proto__", "5"],
+      ["a", "b=c"]
+    ])
+    assert.deepStrictEqual(changes, {
+      append: { l: "x" },
+      subtract: { l: "y" },
+      delete: ["ssl.a-b.x", "k.A$B"],
+      mistakes: []
+    })
     assert.deepStrictEqual(
       Targets.plan('{"version":1,"partitions":[{"topic":"a","partition":0,"replicas":[1],"log_dirs":["any"]}]}'),
       [{ topic: "a", partition: 0, replicas: [1] }]
