@@ -133,7 +133,7 @@ const produce = Command.make(
           })
         )
       )
-    )
+    ).pipe(Connection.warned)
 ).pipe(Command.withDescription("Sends records, and tells how fast they were taken"))
 
 const consume = Command.make(
@@ -173,7 +173,7 @@ const consume = Command.make(
         if (records === 0) yield* Console.error(Output.printable(`${given.topic} has no records`))
         yield* show(given.json, measured(records, bytes, (yield* Clock.currentTimeMillis) - begun))
       }).pipe(Effect.scoped)
-    )
+    ).pipe(Connection.warned)
 ).pipe(Command.withDescription("Reads what is there, and tells how fast it was given"))
 
 export const command = Command.make("bench").pipe(

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { EmbeddedKafka, Fault } from "../../src/testing/index.ts"
 import { type Child, samsa, spawned } from "./Samsa.ts"
 
 const ended = (child: Child) =>
@@ -94,6 +94,27 @@ it.live(
       assert.strictEqual(refused[0], 1)
       assert.match(refused[1], /^none: UnknownTopic/)
       assert.deepStrictEqual(waits, [1, "the output: write EPIPE"])
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa bench tells of a broker that is gone, for which it waits (it waited without a word)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      yield* samsa(["produce", "orders"], { input: "a\n", env })
+      yield* broker.inject(Fault.on("Fetch").loseResponse)
+      const child = yield* Effect.acquireRelease(
+        Effect.sync(() => spawned(["bench", "consume", "orders"], env)),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      const warning = yield* Effect.callback<string>((resume) => {
+        child.stderr.once("data", (chunk: Buffer) => resume(Effect.succeed(chunk.toString())))
+        child.once("close", () => resume(Effect.succeed("it has ended")))
+      })
+      assert.include(warning, "level=WARN")
     }).pipe(Effect.scoped),
   60_000
 )
