@@ -8,6 +8,7 @@ import * as CliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import { Failed, wrong } from "./Failed.ts"
+import { printable } from "./printable.ts"
 
 type Loaded = Command.Command<any, any, any, any, any>
 
@@ -66,7 +67,7 @@ const subcommands: ReadonlyArray<readonly [name: string, description: string, lo
 
 /** What is wrong with the words, as one line. */
 const mistakes = (errors: ReadonlyArray<CliError.CliError>): string =>
-  errors.map(({ message }) => message.replace(/\s*\n\s*/g, " ").trim()).join("; ")
+  printable(errors.map(({ message }) => message.replace(/\s*\n\s*/g, " ").trim()).join("; "))
 
 /** The help is for who asks for it: a mistake is a line on the error stream, and leaves the output to programs. */
 const presenter: CliOutput.Presenter = {
@@ -78,6 +79,9 @@ const presenter: CliOutput.Presenter = {
 
 /** What has been told already: nobody is to tell it again. */
 export const told = (failed: Failed): Failed => Object.assign(failed, { [Runtime.errorReported]: false })
+
+/** A line for each thing that failed; words and lines of an input may be anybody's, as names of a cluster are. */
+export const linesOf = ({ message }: Failed): string => message.split("\n").map(printable).join("\n")
 
 /** Runs `samsa` with the words behind its name. */
 export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, version: string) {
@@ -99,7 +103,7 @@ export const run = Effect.fnUntraced(function* (words: ReadonlyArray<string>, ve
     Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
     Effect.catchIf(
       (error) => error instanceof Failed,
-      (failed) => Effect.andThen(Console.error(failed.message), Effect.fail(told(failed)))
+      (failed) => Effect.andThen(Console.error(linesOf(failed)), Effect.fail(told(failed)))
     ),
     Effect.mapError((error) =>
       CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0

@@ -163,7 +163,7 @@ export const resetting = (
       // A name that is misspelt is such a group too.
       if (planned.length === 0)
         return yield* failed(
-          `${group} has committed nothing that could be reset: samsa groups list shows those that there are, --topic says which partitions of a new one`
+          `${Output.printable(group)} has committed nothing that could be reset: samsa groups list shows those that there are, --topic says which partitions of a new one`
         )
       if (!options.dryRun) yield* Confirm.wanted(`reset ${planned.length} offsets of ${group} to ${to}`, options.yes)
       const done = options.dryRun ? planned : yield* admin.resetGroupOffsets(group, wanted).pipe(orFail)

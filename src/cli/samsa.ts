@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Runtime from "effect/Runtime"
 import { readFileSync } from "node:fs"
-import { run, told } from "./commands.ts"
+import { linesOf, run, told } from "./commands.ts"
 import { type Failed, failed } from "./Failed.ts"
 import * as Stopped from "./Stopped.ts"
 
@@ -27,7 +27,7 @@ const outputEnds = Effect.callback<void, Failed>((resume) => {
     const enough = error.code === "EPIPE" && Stopped.isForReader()
     const failure = enough ? Stopped.owed() : failed(`the output: ${error.message}`, error)
     resume(
-      failure === undefined ? Effect.void : Effect.andThen(Console.error(failure.message), Effect.fail(told(failure)))
+      failure === undefined ? Effect.void : Effect.andThen(Console.error(linesOf(failure)), Effect.fail(told(failure)))
     )
   })
 })
