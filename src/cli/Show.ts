@@ -3,8 +3,8 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
-import type * as Admin from "../Admin.ts"
-import { exitOf, exits, explained, Failed } from "./Failed.ts"
+import * as Admin from "../Admin.ts"
+import { exitOf, exits, explained, Failed, failed } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Stopped from "./Stopped.ts"
 
@@ -53,6 +53,17 @@ export const answers = <I, A, R = never>(
     yield* Stopped.owing(failure)
     if (values.length > 0) yield* show(values)
     if (failure !== undefined) return yield* failure
+  })
+
+/** Fails where brokers do not speak what a change is asked by: --dry-run does not say that it would be done. */
+export const spoken = (api: string, least: number = 0) =>
+  Effect.gen(function* () {
+    const admin = yield* Admin.Admin
+    const { brokers } = yield* admin.describeCluster()
+    const all = yield* admin.brokerApis(brokers.map(({ id }) => id)).pipe(Admin.orFail)
+    const without = all.find(({ apis }) => !apis.some(({ max, name }) => name === api && max >= least))
+    if (without !== undefined)
+      return yield* failed(`Unsupported: ${api} v${least} is needed, which broker ${without.broker} does not offer`)
   })
 
 /** A line for each thing that was done, or an object of JSON. */

@@ -104,7 +104,11 @@ const add = Command.make(
             return found.length === 0 ? Result.void : Result.fail(Failure.mistakes(found))
           })
           // A cluster that keeps no rules, or lets nobody of this name see them, makes none either.
-          yield* admin.listAcls({ resource: given.resource, name: given.name })
+          yield* admin.listAcls({
+            resource: given.resource,
+            name: given.name,
+            pattern: given.prefixed ? "prefixed" : "literal"
+          })
           return yield* Show.changed(given.json, "would add", rules, answers, words)
         }
         const answers = yield* admin.createAcls(rules)

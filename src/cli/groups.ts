@@ -81,6 +81,7 @@ const remove = Command.make("delete", { names, ...flags, json, dryRun: Confirm.d
     Effect.gen(function* () {
       const admin = yield* Admin
       if (given.dryRun) {
+        yield* Show.spoken("DeleteGroups")
         const described = yield* admin.describeGroups(given.names)
         const answers = described.map(
           Result.flatMap((one): Answer<void> =>

@@ -134,6 +134,7 @@ const start = Command.make(
           const admin = yield* Admin
           const now = yield* existing(wanted)
           if (given.dryRun) {
+            yield* Show.spoken("AlterPartitionReassignments")
             const { brokers } = yield* admin.describeCluster()
             const unknown = (one: Placement) => one.replicas.filter((id) => !brokers.some((broker) => broker.id === id))
             const mistakes = wanted.flatMap((one) => {
@@ -235,6 +236,7 @@ export const elect = Command.make(
           else return yield* wrong(`${word} must be a topic that there is, or like orders-0`)
         }
         if (given.dryRun) {
+          yield* Show.spoken("ElectLeaders", given.unclean ? 1 : 0)
           yield* existing(wanted)
           return yield* Show.done(given.json, "would elect a leader of", wanted.map(TopicPartition.key))
         }

@@ -75,8 +75,10 @@ export const deleting = (
     given,
     Effect.gen(function* () {
       const admin = yield* Admin
-      if (options.dryRun)
+      if (options.dryRun) {
+        yield* Show.spoken("DeleteTopics")
         return yield* Show.changed(json, "would delete", topics, yield* admin.describeTopics(topics), String)
+      }
       yield* Confirm.wanted(`delete ${topics.join(", ")} with all records`, options.yes)
       yield* Show.changed(json, "deleted", topics, yield* admin.deleteTopics(topics), String)
     })

@@ -29,3 +29,28 @@ it.live(
     }).pipe(Effect.scoped),
   60_000
 )
+
+it.live(
+  "samsa --dry-run refuses what a release has not (it said that it would do it)",
+  () =>
+    Effect.gen(function* () {
+      const refused = (asVersion: "0.10.2" | "1.1", lines: ReadonlyArray<readonly [line: string, error: RegExp]>) =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.make({ topics: ["orders"], asVersion, listen: true })
+          const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+          yield* samsa(["offsets", "reset", "g", "earliest", "--topic", "orders", "--yes"], { env })
+          for (const [line, error] of lines) {
+            const would = yield* samsa([...line.split(" "), "--dry-run"], { env })
+            assert.deepStrictEqual([would.code, would.out], [1, ""], line)
+            assert.match(would.error, error, line)
+          }
+        })
+      yield* refused("0.10.2", [["groups delete g", /DeleteGroups v0 is needed/]])
+      yield* refused("1.1", [
+        ["acls add topic x User:a read --prefixed", /DescribeAcls is needed; this client offers v1/],
+        ["reassign start orders-0=1", /AlterPartitionReassignments v0 is needed/],
+        ["elect orders", /ElectLeaders v0 is needed/]
+      ])
+    }).pipe(Effect.scoped),
+  60_000
+)
