@@ -193,7 +193,11 @@ it.live(
         [2, ["elect", "nothing", ...b], /nothing must be a topic that there is/],
         [2, ["acls", "delete", "--yes", ...b], /without any it would be all/],
         [2, ["acls", "add", "topic", "orders", "alice", "read", ...b], /principal must be like User:alice/],
-        [2, ["acls", "add", "topic", "orders", "alice", "read", "--dry-run", ...b], /principal must be like User:alice/],
+        [
+          2,
+          ["acls", "add", "topic", "orders", "alice", "read", "--dry-run", ...b],
+          /principal must be like User:alice/
+        ],
         [2, ["reassign", "start", "orders-0=1", "orders-0=1", "--yes", ...b], /^orders-0 is named twice$/],
         [2, ["quotas", "set", "alice", "x=1", ...b], /alice is no user, client-id, ip/],
         [2, ["quotas", "set", "x=1", "y=2", ...b], /whose\?/],
