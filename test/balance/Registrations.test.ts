@@ -1,6 +1,6 @@
 /** What a member asks of ZooKeeper, where two disagree. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger, Random, Stream } from "effect"
+import { Clock, Deferred, Effect, Fiber, Logger, Random, Stream } from "effect"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import * as Backoff from "../../src/Backoff.ts"
 import * as BalancedAssignor from "../../src/balance/BalancedAssignor.ts"
@@ -176,6 +176,26 @@ describe("a member's own nodes", () => {
       yield* memory.freeze
       yield* pass(7000)
       assert.isFalse(one.isAlive())
+    }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+  )
+
+  it.effect("nor before it has heard of that, where its process stood still (alive-by-word)", () =>
+    Effect.gen(function* () {
+      const real = yield* Clock.Clock
+      // A clock that has gone on though no timer has fired, as after SIGSTOP.
+      let stood = 0
+      const clock: Clock.Clock = {
+        ...real,
+        currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + stood,
+        monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + BigInt(stood) * 1_000_000n
+      }
+      const one = yield* Effect.provideService(Harness.join(yield* ZooKeeper.makeMemory), Clock.Clock, clock)
+      while (!Harness.isBalanced([one], 2)) yield* Harness.tick
+      assert.isTrue(one.isAlive())
+      stood = 7000
+      assert.isFalse(one.isAlive())
+      yield* calm
+      assert.strictEqual(one.owned.size, 0)
     }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
   )
 })

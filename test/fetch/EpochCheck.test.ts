@@ -5,6 +5,8 @@ import type { Broker } from "../../src/Broker.ts"
 import * as EpochCheck from "../../src/fetch/EpochCheck.ts"
 import type { FetchedPartition } from "../../src/fetch/FetchedPartition.ts"
 import * as OffsetForLeaderEpoch from "../../src/protocol/messages/OffsetForLeaderEpoch.ts"
+import * as InProcess from "../hostile/InProcess.ts"
+import { consumer, failureOf, pulled } from "./Reading.ts"
 
 /** A broker of these versions of Fetch and OffsetForLeaderEpoch; gives what each partition is answered. */
 const broker = (fetch: number, epochs: number, answers: ReadonlyArray<{ errorCode: number; endOffset: number }>) => {
@@ -61,6 +63,25 @@ describe("comparing a position with a new leader's log", () => {
           [[undefined, undefined]]
         )
       }
+    })
+  )
+
+  it.effect("is done before the first Fetch, where the leader's epoch is above (epochs-not-compared)", () =>
+    Effect.gen(function* () {
+      const { broker, layer } = yield* InProcess.make({
+        versions: { Fetch: 11 },
+        answers: {
+          OffsetForLeaderEpoch: () => ({
+            topics: [{ topic: "t", partitions: [{ partition: 0, leaderEpoch: 0, endOffset: 20 }] }]
+          })
+        }
+      })
+      const result = yield* Effect.gen(function* () {
+        const fetching = yield* consumer()
+        return yield* pulled(yield* fetching.open({ topic: "t", partition: 0 }, 50, 0))
+      }).pipe(Effect.provide(layer), Effect.scoped)
+      assert.deepInclude(failureOf(result).reason, { _tag: "DataLoss", kind: "truncated", from: 50, to: 20 })
+      assert.isUndefined(broker.counts.Fetch)
     })
   )
 })

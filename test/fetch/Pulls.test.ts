@@ -54,4 +54,23 @@ describe("a batch that becomes more than there is room for", () => {
       assert.deepStrictEqual(given.slice(0, 3), ["greedy", "modest", "modest"], "behind the batch in hand")
     }).pipe(Effect.scoped, Effect.provide(two))
   )
+
+  it.effect("is read though the one before it was decompressed beside the event loop (loading-for-ever)", () =>
+    Effect.gen(function* () {
+      // In turns, and not in another thread, whose time is no test clock's.
+      const beside: Compression.Codec = {
+        ...compression,
+        decompressLarge: (bytes, limit) =>
+          Effect.andThen(
+            Effect.yieldNow,
+            Effect.sync(() => compression.decompress(bytes, limit))
+          )
+      }
+      const large = batch(20, 100_000, { compression })
+      yield* append("t", 0, large, large)
+      const fetching = yield* Effect.provide(consumer(), Compression.layer(beside))
+      const reading = yield* Effect.flatMap(opened(0)(fetching), read)
+      yield* until("both are read", () => reading.offsets.length === 40, 5000)
+    }).pipe(Effect.scoped, Effect.provide(two))
+  )
 })
