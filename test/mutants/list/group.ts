@@ -246,7 +246,7 @@ export const group = of("group", {
   "ConsumerDriver.ts": [
     [
       "commit-of-the-last-epoch",
-      "a commit under an epoch that has passed is refused for good",
+      "a commit that is refused as stale until its time is over is an error of the coordinator's, and not NotOwned",
       "errorCode === code.STALE_MEMBER_EPOCH && as.memberId === state().memberId && state().epoch > 0,",
       "errorCode === code.STALE_MEMBER_EPOCH && as.memberId === state().memberId && state().epoch < 0,"
     ]
