@@ -113,7 +113,8 @@ export class Partition {
   isOffered = false
 
   private pump: PartitionPump | undefined = undefined
-  private scope: Scope.Closeable | undefined = undefined
+  /** That of its reader, which ends with it. */
+  scope: Scope.Closeable | undefined = undefined
   /** The array that waits, and how much of it is delivered. */
   private slot: { readonly fetched: Fetched; readonly from: number } | undefined = undefined
   private decoding = false

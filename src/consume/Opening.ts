@@ -166,17 +166,25 @@ export const make = (context: Context): Opening => {
       return find([{ partition, at: "earliest", committed: undefined, found: true, topicId: id }])
     })
 
-  const opened = Effect.fnUntraced(function* (
+  const opened = (wanted: StartPositions.Wanted, start: number): Effect.Effect<void, KafkaError.KafkaError> =>
+    Effect.acquireUseRelease(
+      Scope.fork(scope),
+      (own) => openedIn(own, wanted, start),
+      // What was given back, or interrupted, before it had its reader: nobody else would close that.
+      (own) => (wanted.partition.scope === own ? Effect.void : Scope.close(own, Exit.void))
+    )
+
+  const openedIn = Effect.fnUntraced(function* (
+    own: Scope.Closeable,
     { committed, found, leaderEpoch, partition }: StartPositions.Wanted,
     start: number
   ): Effect.fn.Return<void, KafkaError.KafkaError> {
-    const own = yield* Scope.fork(scope)
     const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start, leaderEpoch), own), {
       schedule: again,
       while: (error) => error.isRetryable
     })
     // Given back in the meantime.
-    if (partition.status !== "opening") return yield* Scope.close(own, Exit.void)
+    if (partition.status !== "opening") return
     if (outdated.delete(partition)) {
       yield* Scope.close(own, Exit.void)
       return yield* find([{ partition, at: "earliest", committed: undefined, found: true, topicId: undefined }])

@@ -265,8 +265,8 @@ export const consume = of("consume", {
     [
       "opened-though-given-back",
       "a partition that was given back meanwhile is fetched all the same",
-      'if (partition.status !== "opening") return yield* Scope.close(own, Exit.void)',
-      ""
+      'if (partition.status !== "opening") return\n    if (outdated',
+      "if (outdated"
     ],
     ["new-position-unsaid", "where it goes on after a loss is not committed", "else yield* commitSoon(partition)", ""],
     [

@@ -1,0 +1,62 @@
+/** Partitions between their assignment and their first record. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Stream } from "effect"
+import { Consumer, type Membership } from "samsa"
+import { Transport } from "../../src/Transport.ts"
+import { fill, orders, p0, pass, two } from "./Harness.ts"
+
+const p1 = { topic: "orders", partition: 1 }
+
+for (const [what, given] of [
+  ["one of two (opened-though-given-back)", [p0, p1]],
+  ["all that there is (its reader stayed for as long as the consumer)", [p0]]
+] as const)
+  it.effect(`what is given back while it is being opened is fetched no more: ${what}`, () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const real = yield* Transport
+      const open: Array<number> = []
+      /** An engine that takes its time after it has begun to fetch a partition. */
+      const slow: Transport["Service"] = {
+        ...real,
+        consumer: (settings) =>
+          Effect.map(real.consumer(settings), (fetching) => ({
+            open: (place, ...from) =>
+              Effect.acquireRelease(
+                Effect.sync(() => void open.push(place.partition)),
+                () => Effect.sync(() => void open.splice(open.indexOf(place.partition), 1))
+              ).pipe(Effect.andThen(fetching.open(place, ...from)), Effect.tap(Effect.sleep("1 second")))
+          }))
+      }
+      let owner: Membership.Owner | undefined
+      const membership: Membership.Membership = {
+        name: "by hand",
+        mistakes: [],
+        rebalanceTimeout: undefined,
+        join: (joined) =>
+          Effect.sync(() => {
+            owner = joined.owner
+            return {
+              identity: () => ({ memberId: "me", generation: 1, instanceId: null }),
+              commitRefused: () => {},
+              closing: Effect.void,
+              leave: Effect.void
+            }
+          })
+      }
+      const read: Array<number> = []
+      const options = { group: "g", topics: [orders], from: "earliest", membership } as const
+      const consumer = yield* Effect.provideService(Consumer.subscribe(options), Transport, slow)
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, ({ offset }) => Effect.sync(() => read.push(offset))))
+      yield* pass(1000)
+      yield* Effect.forkScoped(owner!.assigned(given))
+      yield* pass(500)
+      assert.strictEqual(open[0], 0)
+      yield* Effect.forkScoped(owner!.revoke([p0], 60_000))
+      yield* pass(5000)
+      assert.deepStrictEqual([read, open], [[], given.slice(1).map(({ partition }) => partition)])
+      yield* Effect.forkScoped(owner!.assigned([p0]))
+      yield* pass(5000)
+      assert.deepStrictEqual(read, [0, 1, 2])
+    }).pipe(Effect.scoped, Effect.provide(two))
+  )
