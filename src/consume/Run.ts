@@ -208,10 +208,8 @@ const atOnce = (partition: Partition, handle: Handler, { concurrency, order }: P
       Effect.asVoid
     )
   }
-  const stop = Effect.map(partition.stopped, () => {
-    room.fire()
-    for (const lane of lanes) lane.close()
-  })
+  // Then nothing comes any more, and the lanes are closed.
+  const stop = Effect.map(partition.stopped, () => room.fire())
   const workers = lanes.flatMap((lane) => Array.from({ length: fibers }, () => work(lane)))
   // What ends at the partition's end alone must not outlive the workers of a bounded read.
   return Effect.raceFirst(

@@ -56,6 +56,18 @@ describe("run", () => {
     }).pipe(scoped, Effect.provide(one))
   )
 
+  for (const order of ["key", "none"] as const)
+    it.effect(`takes more where many records waited, and do no more: order ${order} (lanes-full-for-ever)`, () =>
+      Effect.gen(function* () {
+        yield* fill(6000)
+        const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+        let handled = 0
+        const handler = () => Effect.map(Effect.yieldNow, () => void handled++)
+        yield* Effect.forkScoped(consumer.run(handler, { concurrency: 4, order }))
+        yield* until("all are handled", () => handled === 6000, 10_000)
+      }).pipe(scoped, Effect.provide(one))
+    )
+
   it.effect("obeys a seek also where its fiber pauses with an array in hand", () =>
     Effect.gen(function* () {
       yield* fill(40)

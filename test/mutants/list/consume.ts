@@ -336,12 +336,6 @@ export const consume = of("consume", {
       "a worker that has ended is still waited for",
       "partition.checkDrained()\n          })",
       "})"
-    ],
-    [
-      "lanes-never-close",
-      "workers wait for records of a partition that was given back",
-      "room.fire()\n    for (const lane of lanes) lane.close()",
-      "room.fire()"
     ]
   ],
   "Lanes.ts": [
