@@ -325,23 +325,27 @@ it.effect("what a member of the JVM's layout says anew under its id is heard", (
   }).pipe(Effect.scoped)
 )
 
-it.effect("partitions that are added are noticed also where the brokers' metadata follows half a minute later", () =>
-  Effect.gen(function* () {
-    const memory = yield* ZooKeeper.makeMemory
-    const broker = yield* EmbeddedKafka.EmbeddedKafka
-    const zooKeeper = yield* memory.connect()
-    const told = (count: number) =>
-      Buffer.from(JSON.stringify({ partitions: Object.fromEntries(Array.from({ length: count }, (_, i) => [i, [1]])) }))
-    yield* zooKeeper.create("/brokers/topics/t", told(2))
-    const one = yield* Harness.join(memory)
-    for (let i = 0; i < 10; i++) yield* Harness.tick
-    assert.lengthOf(one.owned, 2)
-    yield* zooKeeper.set("/brokers/topics/t", told(3))
-    for (let i = 0; i < 300; i++) yield* Harness.tick
-    yield* broker.addPartitions("t", 3)
-    for (let i = 0; i < 30 && one.owned.size < 3; i++) yield* Harness.tick
-    assert.lengthOf(one.owned, 3)
-  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+it.effect.each(["pykafka", "jvm"] as const)(
+  "partitions that are added are noticed also where the brokers' metadata follows half a minute later: %s",
+  (layout) =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const zooKeeper = yield* memory.connect()
+      const told = (count: number) =>
+        Buffer.from(
+          JSON.stringify({ partitions: Object.fromEntries(Array.from({ length: count }, (_, i) => [i, [1]])) })
+        )
+      yield* zooKeeper.create("/brokers/topics/t", told(2))
+      const one = yield* Harness.join(memory, () => 0, { layout })
+      for (let i = 0; i < 10; i++) yield* Harness.tick
+      assert.lengthOf(one.owned, 2)
+      yield* zooKeeper.set("/brokers/topics/t", told(3))
+      for (let i = 0; i < 300; i++) yield* Harness.tick
+      yield* broker.addPartitions("t", 3)
+      for (let i = 0; i < 30 && one.owned.size < 3; i++) yield* Harness.tick
+      assert.lengthOf(one.owned, 3)
+    }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
 )
 
 it.effect("a member of another layout that reads the same topic is told of, once: nothing is shared with it", () =>

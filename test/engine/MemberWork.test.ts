@@ -1,6 +1,7 @@
 /** What a member of a group does in the background. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import * as MemberWork from "../../src/engine/MemberWork.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import type { Owner } from "../../src/Membership.ts"
@@ -42,3 +43,21 @@ for (const end of ["revoke", "lost"] as const)
       assert.strictEqual(held.size, 0)
     }).pipe(Effect.scoped)
   )
+
+it.effect(
+  "who leaves waits no longer than it was told to, though its machine does not end (leaves-without-bound)",
+  () =>
+    Effect.gen(function* () {
+      const posted: Array<string> = []
+      const machine = {
+        post: ({ _tag }: { readonly _tag: string }) => void posted.push(_tag),
+        advance: () => assert.fail("it is not closing"),
+        ended: Effect.never
+      }
+      const leaving = yield* Effect.forkChild(MemberWork.ends(machine, 5000).leave, { startImmediately: true })
+      yield* TestClock.adjust(4999)
+      assert.deepStrictEqual([posted, leaving.pollUnsafe()], [["Close"], undefined])
+      yield* TestClock.adjust(1)
+      assert.isDefined(leaving.pollUnsafe())
+    })
+)
