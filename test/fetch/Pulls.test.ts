@@ -2,6 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Compression } from "samsa"
+import type { FetchBuffer } from "../../src/fetch/FetchBuffer.ts"
+import type { FetchedPartition } from "../../src/fetch/FetchedPartition.ts"
+import type { FetchScheduler } from "../../src/fetch/FetchScheduler.ts"
+import { Pulls } from "../../src/fetch/Pulls.ts"
+import type { Loop } from "../../src/engine/Loop.ts"
 import type { PartitionReader } from "../../src/Transport.ts"
 import { append, batch, calm, consumer, layer, pulled, read, until } from "./Reading.ts"
 
@@ -74,3 +79,25 @@ describe("a batch that becomes more than there is room for", () => {
     }).pipe(Effect.scoped, Effect.provide(two))
   )
 })
+
+it.effect("what comes between a look and the wait is given at once (came-while-yielding)", () =>
+  Effect.gen(function* () {
+    const array = { records: [], nextOffset: 1, endOffset: 1 }
+    let looks = 0
+    const partition = {
+      isAwaited: false,
+      isReady: true,
+      needs: 0,
+      plain: 0,
+      // Nothing is there when it is looked at first, and the fiber yields before it waits.
+      take: () => (looks++ === 0 ? undefined : array)
+    } as unknown as FetchedPartition
+    const scheduler = { room: () => 1, isOver: () => false } as unknown as FetchScheduler<FetchedPartition>
+    const loop = { now: () => 0, wake: () => {} } as unknown as Loop
+    const pulls = new Pulls(scheduler, { dead: 0 } as FetchBuffer, loop)
+    const fiber = yield* Effect.forkChild(pulls.pull(partition), { startImmediately: true })
+    yield* calm
+    assert.strictEqual(fiber.pollUnsafe()?._tag, "Success")
+    assert.isFalse(partition.isAwaited)
+  })
+)
