@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Schedule } from "effect"
 import { KafkaError } from "samsa"
 import type { Cluster } from "../../src/Cluster.ts"
+import type { TransactionGate } from "../../src/engine/TransactionGate.ts"
 import * as TransactionDriver from "../../src/transact/TransactionDriver.ts"
 
 const settings = { transactionalId: "t", transactionTimeout: 60_000, apiTimeout: 60_000 }
@@ -78,5 +79,34 @@ it.live("what waits for company is sent before a transaction is committed, and i
     yield* driver.begin
     yield* driver.commit
     assert.deepStrictEqual(steps, ["flush", "settled"])
+  }).pipe(Effect.scoped)
+)
+
+it.live("what fails since the transaction is aborted is no failure of that (failure-after-the-end)", () =>
+  Effect.gen(function* () {
+    const place = { topic: "t", partition: 0 }
+    const answer = { errorCode: 0, producerId: 1, producerEpoch: 0, resultsByTopicV3AndBelow: [] }
+    let gate: TransactionGate | undefined
+    const driver = yield* TransactionDriver.make({
+      cluster: {
+        coordinator: () => Effect.succeed({ ...broker, send: () => Effect.succeed(answer) }),
+        forgetCoordinator: () => undefined,
+        retry: Schedule.recurs(0)
+      } as unknown as Cluster["Service"],
+      clientId: "c",
+      closeTimeout: 1000,
+      settings,
+      engine: (given) => {
+        gate = given
+        // As the producer's, which says so of each record.
+        return Effect.succeed({ ...engine, failAll: given.failed })
+      }
+    })
+    yield* driver.begin
+    gate!.wanted([place])
+    yield* Effect.repeat(Effect.yieldNow, { until: () => gate!.admits("t", 0) })
+    assert.isTrue(Exit.isSuccess(yield* Effect.exit(driver.abort)))
+    assert.isTrue(Exit.isSuccess(yield* Effect.exit(driver.begin)))
+    yield* driver.abort
   }).pipe(Effect.scoped)
 )
