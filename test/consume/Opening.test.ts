@@ -1,9 +1,11 @@
 /** Partitions between their assignment and their first record. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { Consumer, type Membership } from "samsa"
+import { Cluster, Consumer, type Membership } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import * as ErrorCode from "../../src/ErrorCode.ts"
 import { Transport } from "../../src/Transport.ts"
-import { fill, orders, p0, pass, two } from "./Harness.ts"
+import { fill, member, one, orders, p0, pass, tags, two, until } from "./Harness.ts"
 
 const p1 = { topic: "orders", partition: 1 }
 
@@ -60,3 +62,24 @@ for (const [what, given] of [
       assert.deepStrictEqual(read, [0, 1, 2])
     }).pipe(Effect.scoped, Effect.provide(two))
   )
+
+it.effect(
+  "a topic that is gone by the word of some answers, and not of the next one, is read on (gone-by-one-word)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(3)
+      const { consumer, events } = yield* member()
+      const read: Array<number> = []
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, ({ offset }) => Effect.sync(() => read.push(offset))))
+      yield* until("it is read", () => read.length === 3)
+      const unknown = Fault.on("Metadata", { topic: orders.name, times: 3 })
+      yield* broker.inject(unknown.error(ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION))
+      yield* Effect.forkScoped(Effect.exit(Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topics([orders.name]))))
+      yield* pass(10_000)
+      yield* fill(3, 0, 3)
+      yield* until("it is read on", () => read.length >= 6)
+      assert.deepStrictEqual(read, [0, 1, 2, 3, 4, 5])
+      assert.notInclude(tags(events), "Deleted")
+    }).pipe(Effect.scoped, Effect.provide(one))
+)

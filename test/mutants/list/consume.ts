@@ -270,12 +270,6 @@ export const consume = of("consume", {
     ],
     ["new-position-unsaid", "where it goes on after a loss is not committed", "else yield* commitSoon(partition)", ""],
     [
-      "made-again-keeps-work",
-      "what was delivered of the old topic counts for the new one",
-      '(yield* resolve(partition, "earliest")), false)',
-      '(yield* resolve(partition, "earliest")), true)'
-    ],
-    [
       "gone-by-one-word",
       "one broker that has just started makes a topic gone",
       "for (const last of [false, true]) {",

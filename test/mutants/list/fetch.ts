@@ -254,12 +254,6 @@ export const fetch = of("fetch", {
     ]
   ],
   "Pulls.ts": [
-    [
-      "beyond-for-ever",
-      "a partition that was closed holds the right to decompress what is large",
-      "this.#short.delete(partition)\n    if (this.#beyond === partition) this.#beyond = undefined",
-      "this.#short.delete(partition)"
-    ],
     ["loading-for-ever", "what was decompressed is counted as under way for ever", "this.#loading--", ""],
     [
       "came-while-yielding",
