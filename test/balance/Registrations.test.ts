@@ -200,6 +200,38 @@ describe("a member's own nodes", () => {
   )
 })
 
+it.effect("a round ends before that of the next session begins (rounds-beside-each-other)", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    let hangs = false
+    let asking = 0
+    const topics = Effect.suspend(() => {
+      if (!hangs) return Effect.succeed(["t"])
+      return Effect.acquireUseRelease(
+        Effect.sync(() => asking++),
+        () => Effect.never,
+        () => Effect.sync(() => asking--)
+      )
+    })
+    const one = yield* Harness.join(memory, undefined, {}, undefined, topics)
+    while (!Harness.isBalanced([one], 2)) yield* Harness.tick
+    hangs = true
+    yield* one.topicsChanged
+    yield* pass(1000)
+    assert.strictEqual(asking, 1)
+    const before = one.session
+    yield* memory.expire(before)
+    yield* pass(5000)
+    assert.notStrictEqual(one.session, before)
+    assert.strictEqual(asking, 1)
+    hangs = false
+    yield* one.topicsChanged
+    yield* memory.expire(one.session)
+    for (let i = 0; i < 100 && !Harness.isBalanced([one], 2); i++) yield* Harness.tick
+    assert.isTrue(Harness.isBalanced([one], 2))
+  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+)
+
 it.effect("who leaves watches nothing any more, on a session that is the process's (zk-9)", () =>
   Effect.gen(function* () {
     const memory = yield* ZooKeeper.makeMemory

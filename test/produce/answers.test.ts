@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { Broker, Producer } from "samsa"
+import { Broker, KafkaError, Producer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
@@ -48,6 +48,36 @@ it.effect("a partition that an answer leaves out is not known to be there: it is
     assert.strictEqual(answers, 2)
   }).pipe(Effect.scoped, Effect.provide(throughBrokers(changed(Produce, { answer: once }))))
 })
+
+it.effect(
+  "a broker that lost a request is asked anew what it speaks, whoever makes its connections (lost-keeps-version)",
+  () => {
+    let asked = 0
+    let sent = 0
+    // As one that tells nobody of a connection that has ended.
+    const losing = (broker: Broker.Broker): Broker.Broker => ({
+      ...broker,
+      version: (api, options) =>
+        Effect.suspend(() => {
+          if (api.Request.key === Produce.Request.key) asked++
+          return broker.version(api, options)
+        }),
+      send: ((api: any, request: any, options: any) =>
+        api === Produce && sent++ === 0
+          ? Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [] }))
+          : broker.send(api, request, options)) as Broker.Broker["send"]
+    })
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make()
+      const sending = yield* Effect.forkChild(producer.send(text, { value: "a", partition: 0 }), {
+        startImmediately: true
+      })
+      for (let i = 0; i < 60 && sending.pollUnsafe() === undefined; i++) yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* Fiber.join(sending)).offset, 0)
+      assert.deepStrictEqual([asked, sent], [2, 2])
+    }).pipe(Effect.scoped, Effect.provide(throughBrokers(losing)))
+  }
+)
 
 // Kafka 2.1 to 2.7: leaders have epochs, and topics no ids.
 for (const gone of ["stopped", "silent"] as const)
