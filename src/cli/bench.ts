@@ -15,6 +15,7 @@ import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
 import { wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
+import * as Producing from "./Producing.ts"
 import * as Progress from "./Progress.ts"
 import * as Records from "./records.ts"
 import * as Show from "./Show.ts"
@@ -81,10 +82,7 @@ const produce = Command.make(
     size: Flag.Int("size").pipe(defaulting("How many bytes each has", 100)),
     batch: Flag.Int("batch").pipe(defaulting("How many are handed over in a call", 500)),
     calls: Flag.Int("calls").pipe(defaulting("How many calls wait at once", 5)),
-    compression: Flag.Literals("compression", ["none", "gzip", "snappy", "lz4", "zstd"]).pipe(
-      Flag.withAlias("z"),
-      defaulting("How batches are compressed", "none")
-    ),
+    compression: Producing.compression,
     json
   },
   (given) =>
@@ -124,15 +122,7 @@ const produce = Command.make(
           { concurrency: given.calls, discard: true }
         ).pipe(Effect.ensuring(progress.clear))
         yield* show(given.json, measured(sent, sent * given.size, (yield* Clock.currentTimeMillis) - begun, latencies))
-      }).pipe(
-        Effect.provide(
-          Producer.layer({
-            compression: given.compression,
-            deliveryTimeout: given.timeout * 1000,
-            maxRequestBytes: Records.longest
-          })
-        )
-      )
+      }).pipe(Effect.provide(Producing.layer(given)))
     ).pipe(Connection.warned)
 ).pipe(Command.withDescription("Sends records, and tells how fast they were taken"))
 

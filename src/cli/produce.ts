@@ -18,6 +18,7 @@ import { defaulting } from "./Defaulting.ts"
 import { exitOf, explained, Failed, failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Pairs from "./pairs.ts"
+import * as Producing from "./Producing.ts"
 import * as Progress from "./Progress.ts"
 import * as Records from "./records.ts"
 import * as Stopped from "./Stopped.ts"
@@ -101,10 +102,7 @@ export const command = Command.make(
       Flag.withDescription("A key or value that is this is null"),
       Flag.optional
     ),
-    compression: Flag.Literals("compression", ["none", "gzip", "snappy", "lz4", "zstd"]).pipe(
-      Flag.withAlias("z"),
-      defaulting("How batches are compressed", "none")
-    ),
+    compression: Producing.compression,
     encoding: Flag.Literals("encoding", ["utf8", "hex", "base64"]).pipe(
       defaulting("How bytes are written in the input", "utf8")
     ),
@@ -219,15 +217,7 @@ export const command = Command.make(
           Effect.onInterrupt(() => Console.error(`interrupted; ${count} records are known to be sent`))
         )
         yield* Console.error(`${count} records`)
-      }).pipe(
-        Effect.provide(
-          Producer.layer({
-            compression: given.compression,
-            deliveryTimeout: given.timeout * 1000,
-            maxRequestBytes: Records.longest
-          })
-        )
-      )
+      }).pipe(Effect.provide(Producing.layer(given)))
     ).pipe(Connection.warned)
 ).pipe(
   Command.withDescription("Sends the lines of the input, unzipped where they are gzip'd"),
