@@ -26,6 +26,15 @@ export const spawned = (
     stdio: [stdin, stdout, "pipe"]
   }) as Child
 
+/** What it ends with, and what it says; interrupted, it is killed. */
+export const ended = (child: Child): Effect.Effect<Pick<Ended, "code" | "error">> =>
+  Effect.callback((resume) => {
+    let error = ""
+    child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
+    child.once("close", (code) => resume(Effect.succeed({ code, error })))
+    return Effect.sync(() => child.kill("SIGKILL"))
+  })
+
 /** Runs `samsa` to its end, with an input, or with what is at a path as its input. */
 export const samsa = (
   args: ReadonlyArray<string>,
@@ -35,19 +44,17 @@ export const samsa = (
     readonly env?: Readonly<Record<string, string>>
   } = {}
 ): Effect.Effect<Ended> =>
-  Effect.callback((resume) => {
+  Effect.suspend(() => {
     const file = options.file === undefined ? undefined : openSync(options.file, "r")
     const child = spawned(args, options.env, file)
     if (file !== undefined) closeSync(file)
-    let [out, error] = ["", ""]
+    let out = ""
     child.stdout.on("data", (chunk: Buffer) => void (out += chunk.toString()))
-    child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
     if (file === undefined) {
       child.stdin.on("error", () => {})
       child.stdin.end(options.input ?? "")
     }
-    child.once("close", (code) => resume(Effect.succeed({ code, out, error })))
-    return Effect.sync(() => child.kill("SIGKILL"))
+    return Effect.map(ended(child), ({ code, error }) => ({ code, out, error }))
   })
 
 /** The words of each line. */

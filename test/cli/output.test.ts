@@ -3,15 +3,14 @@ import { closeSync, openSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { EmbeddedKafka, Fault } from "../../src/testing/index.ts"
+import * as Samsa from "./Samsa.ts"
 import { type Child, samsa, spawned } from "./Samsa.ts"
 
 const ended = (child: Child) =>
-  Effect.callback<readonly [code: number | null, error: string]>((resume) => {
-    let error = ""
-    child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
-    child.once("close", (code) => resume(Effect.succeed([code, error.trim()])))
-    return Effect.sync(() => child.kill("SIGKILL"))
-  })
+  Effect.map(Samsa.ended(child), ({ code, error }): readonly [code: number | null, error: string] => [
+    code,
+    error.trim()
+  ])
 
 it.live(
   "samsa consume whose output is closed leaves its group, and one that cannot write says so and commits nothing",

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib"
 import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Latch } from "effect"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
-import { samsa, spawned } from "./Samsa.ts"
+import { ended, samsa, spawned } from "./Samsa.ts"
 
 it.live(
   "samsa produce tells what is sent where it stops: behind the line that was refused, and before an input that breaks off",
@@ -115,21 +115,14 @@ it.live(
       const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
       const gone = yield* Latch.make()
       const child = spawned(["produce", "orders", "--each", "--timeout", "2", "--log-level", "error"], env)
-      let error = ""
-      child.stderr.on("data", (chunk: Buffer) => void (error += chunk.toString()))
       child.stdout.once("data", () => gone.openUnsafe())
-      const ended = yield* Effect.forkChild(
-        Effect.callback<number | null>((resume) => {
-          child.once("close", (code) => resume(Effect.succeed(code)))
-          return Effect.sync(() => child.kill("SIGKILL"))
-        }),
-        { startImmediately: true }
-      )
+      const ending = yield* Effect.forkChild(ended(child), { startImmediately: true })
       child.stdin.write("a\n")
       yield* gone.await
       yield* broker.stop(1)
       child.stdin.write("b\n")
-      assert.strictEqual(yield* Fiber.join(ended), 3, error)
+      const { code, error } = yield* Fiber.join(ending)
+      assert.strictEqual(code, 3, error)
       assert.match(error, /line 2: NotDelivered: .*; 1 records before it are sent/)
     }).pipe(Effect.scoped),
   60_000
