@@ -81,6 +81,8 @@ export const make = (
 ): CoordinatorRequests => {
   const coordinator = cluster.coordinator("transaction", transactionalId)
   const forget = () => cluster.forgetCoordinator("transaction", transactionalId)
+  /** Who has not answered may coordinate no more. */
+  const unlessAnswered = ({ reason }: KafkaError.KafkaError) => Effect.sync(() => reason._tag !== "Server" && forget())
 
   /** Whether another try may be answered otherwise: what this one has failed with. */
   const passing = (code: number, api: ErrorCode.Api): KafkaError.KafkaError | undefined => {
@@ -200,7 +202,7 @@ export const make = (
       const { producerEpoch: epoch, producerId: id } = state
       if (id !== expected.id || epoch > expected.epoch) return Effect.succeed(refusedAs({ id, epoch }))
       return epoch === expected.epoch ? Effect.succeed("ours") : nobodys
-    }).pipe(Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())))
+    }).pipe(Effect.tapError(unlessAnswered))
 
   /** Whose epoch was asked to be raised: from then on it may be by ourselves that it is an old one. */
   let raising: ProducerId | undefined
@@ -222,7 +224,7 @@ export const make = (
       const error = passing(errorCode, "InitProducerId")
       if (error !== undefined) return yield* error
       return isFenced(errorCode) ? refusedAs(expected) : undefined
-    }).pipe(Effect.tapError((error) => Effect.sync(() => error.reason._tag !== "Server" && forget())))
+    }).pipe(Effect.tapError(unlessAnswered))
 
   const init = (
     expected: ProducerId | undefined,
