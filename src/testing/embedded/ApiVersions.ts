@@ -3,6 +3,7 @@
  * this is reached. v5 with another cluster's id, or another broker's, is answered with REBOOTSTRAP_REQUIRED.
  */
 import * as Api from "../../protocol/messages/ApiVersions.ts"
+import { profileOf } from "./ClusterState.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
 
@@ -11,7 +12,7 @@ const legal = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/
 export const apiVersions = handler("ApiVersions", Api, (call) => {
   const { cluster, node, request, version } = call
   // What it can do is its own, what is finalized the cluster's.
-  const { profile = cluster.settings.profile } = node
+  const profile = profileOf(node, cluster.settings)
   const injected = call.injected()
   if (injected !== Code.none) return call.answer({ errorCode: injected })
   // KIP-511: letters, digits, dots and dashes, the latter not at the ends

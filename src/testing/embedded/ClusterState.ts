@@ -24,6 +24,9 @@ export interface Node {
   profile?: Profile
 }
 
+/** What a broker can do: as it was started, or as its cluster is. */
+export const profileOf = (node: Node, settings: Settings): Profile => node.profile ?? settings.profile
+
 export interface Topic {
   readonly name: string
   /** Base64url. */

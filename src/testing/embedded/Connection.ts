@@ -9,6 +9,7 @@ import * as ApiVersions from "../../protocol/messages/ApiVersions.ts"
 import * as RequestBody from "./RequestBody.ts"
 import * as Code from "./Code.ts"
 import type { EmbeddedCluster, Node } from "./Cluster.ts"
+import { profileOf } from "./ClusterState.ts"
 import * as FaultRule from "./FaultRule.ts"
 import type { Guarded, Handler } from "./Handler.ts"
 import { distorted } from "./Distort.ts"
@@ -123,7 +124,7 @@ export class Connection {
 
   private serve(frame: Uint8Array, arrivedAt: number): void {
     const { cluster, node } = this
-    const { profile = cluster.settings.profile } = node
+    const profile = profileOf(node, cluster.settings)
     if (this.sasl?.takesTokens === true) return this.token(frame)
     let header: Frame.RequestHeader
     try {
@@ -318,7 +319,7 @@ export class Connection {
     this.link.send(
       Frame.encodeResponse(ApiVersions.Response, 0, correlationId, {
         errorCode: Code.unsupportedVersion,
-        apiKeys: (this.node.profile ?? this.cluster.settings.profile).refusedVersions
+        apiKeys: profileOf(this.node, this.cluster.settings).refusedVersions
       })
     )
     this.done()

@@ -6,7 +6,7 @@ import { kept } from "../../Kept.ts"
 import * as TopicPartition from "../../TopicPartition.ts"
 import type { Event, Violation } from "./History.ts"
 import type { IndexedLog } from "./IndexedLog.ts"
-import type { Left, Verdict } from "./Transacting.ts"
+import { keyOf, type Left, type Verdict } from "./Transacting.ts"
 
 type Processed = Extract<Event, { readonly _tag: "Processed" }>
 
@@ -28,9 +28,6 @@ const setOtherwise = (events: ReadonlyArray<Event>): ReadonlySet<string> => {
   }
   return all
 }
-
-const keyOf = (event: { readonly group: string } & TopicPartition.TopicPartition): string =>
-  `${event.group} ${TopicPartition.key(event)}`
 
 /** Which transactions took each record of a partition. */
 interface Book {

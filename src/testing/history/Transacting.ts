@@ -26,7 +26,8 @@ export interface Transaction {
   readonly processed: Map<string, Of<"Processed">>
 }
 
-const keyOf = (event: { readonly group: string } & TopicPartition.TopicPartition): string =>
+/** A group and a partition, as text. */
+export const keyOf = (event: { readonly group: string } & TopicPartition.TopicPartition): string =>
   `${event.group} ${TopicPartition.key(event)}`
 
 const placeOf = (event: { readonly group: string; readonly offset: number } & TopicPartition.TopicPartition): string =>

@@ -11,15 +11,13 @@ import type { Kafka } from "../../Kafka.ts"
 import { kept } from "../../Kept.ts"
 import * as Producer from "../../Producer.ts"
 import type { TopicPartition } from "../../TopicPartition.ts"
-import { type Handlers, readerOf } from "./Handlers.ts"
+import { type Handlers, isChain, readerOf } from "./Handlers.ts"
 import type { Read } from "./Reading.ts"
 import * as Script from "./Script.ts"
 import { nameOf } from "./Senders.ts"
 import type { World } from "./World.ts"
 
 const keyOf = (group: string, { partition, topic }: TopicPartition): string => `${group} ${topic}-${partition}`
-
-export const isChain = (spec: Script.Member): boolean => spec.way === "process"
 
 export class Chains {
   private readonly world: World

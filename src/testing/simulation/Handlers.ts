@@ -21,8 +21,8 @@ export const readerOf = (spec: Script.Member): string => spec.group ?? `${spec.n
 
 const isRun = ({ way }: Script.Member): boolean => way === "run" || way === "keys" || way === "none"
 
-/** What it handles counts when its transaction is committed. */
-const isChain = ({ way }: Script.Member): boolean => way === "process"
+/** It copies what it reads in transactions: what it handles counts when its transaction is committed. */
+export const isChain = ({ way }: Script.Member): boolean => way === "process"
 
 export class Handlers {
   private readonly world: World
