@@ -1,44 +1,15 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
-import { BrokerMetrics } from "../../src/metrics/BrokerMetrics.ts"
-import * as Meter from "../../src/metrics/Meter.ts"
 import * as Frame from "../../src/protocol/Frame.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import { linked } from "./Linked.ts"
 
 const version = 8
 
 /** A connection with two questions under way, what is told of it, and its broker. */
 const asking = Effect.gen(function* () {
-  const run = Effect.runForkWith(yield* Effect.context<never>())
-  const told: Array<string> = []
-  const taken: Array<() => void> = []
-  const session = new BrokerConnection({
-    address: "b:1",
-    connectTimeout: 10_000,
-    onHeld: () => {},
-    onSilence: () => {},
-    clientId: "test",
-    requestTimeout: 30_000,
-    maxResponseBytes: 1e6,
-    authenticates: false,
-    clock: yield* Clock.Clock,
-    metrics: new BrokerMetrics(Meter.none, "b", 1),
-    fork: (effect) => void run(effect),
-    onEnd: () => {},
-    onSlow: (_session, what) => void told.push(what),
-    onAnswered: () => {},
-    onThrottled: () => {}
-  })
-  session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })
-  session.offer = {
-    by: 0,
-    ranges: new Map([[3, [version, version]]]),
-    finalizedFeatures: new Map(),
-    featuresEpoch: -1
-  }
-  session.ready(undefined)
+  const { session, taken, told } = yield* linked({ ranges: new Map([[3, [version, version]]]), requestTimeout: 30_000 })
   const ask = Effect.forkChild(Effect.exit(session.send(Metadata, () => ({ topics: [] }), {})), {
     startImmediately: true
   })

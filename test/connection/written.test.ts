@@ -1,47 +1,16 @@
 import { assert, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
-import { BrokerMetrics } from "../../src/metrics/BrokerMetrics.ts"
-import * as Meter from "../../src/metrics/Meter.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
+import { linked } from "./Linked.ts"
 
-/** A connection over a link that takes what is written when the test says so. */
-const slowLink = Effect.gen(function* () {
-  const context = yield* Effect.context<never>()
-  const run = Effect.runForkWith(context)
-  const clock = yield* Clock.Clock
-  const taken: Array<() => void> = []
-  const session = new BrokerConnection({
-    address: "b:1",
-    connectTimeout: 10_000,
-    onHeld: () => {},
-    onSilence: () => {},
-    clientId: "test",
-    requestTimeout: 1000,
-    maxResponseBytes: 1e6,
-    authenticates: false,
-    clock,
-    metrics: new BrokerMetrics(Meter.none, "b", 1),
-    fork: (effect) => void run(effect),
-    onEnd: () => {},
-    onSlow: () => {},
-    onAnswered: () => {},
-    onThrottled: () => {}
-  })
-  session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })
-  session.offer = {
-    by: 0,
-    ranges: new Map([
-      [0, [3, 3]],
-      [3, [4, 4]]
-    ]),
-    finalizedFeatures: new Map(),
-    featuresEpoch: -1
-  }
-  session.ready(undefined)
-  return { session, taken }
+const slowLink = linked({
+  ranges: new Map([
+    [0, [3, 3]],
+    [3, [4, 4]]
+  ]),
+  requestTimeout: 1000
 })
 
 const produce = { acks: 0, timeoutMs: 1, topicData: [] }

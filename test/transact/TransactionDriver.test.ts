@@ -17,27 +17,34 @@ const engine: TransactionDriver.Engine = {
   takeGap: () => false
 }
 const broker = {
-  send: () => Effect.succeed({ errorCode: 0, producerId: 1, producerEpoch: 0 }),
+  send: (): Effect.Effect<unknown> => Effect.succeed({ errorCode: 0, producerId: 1, producerEpoch: 0 }),
   offer: () => Effect.succeed({ finalizedFeatures: new Map() })
 }
+
+/** A driver whose coordinator is this one, or is still asked for. */
+const driverOf = (
+  coordinator: Effect.Effect<typeof broker, KafkaError.KafkaError>,
+  engineOf: (gate: TransactionGate) => TransactionDriver.Engine = () => engine
+) =>
+  TransactionDriver.make({
+    cluster: {
+      coordinator: () => coordinator,
+      forgetCoordinator: () => undefined,
+      retry: Schedule.recurs(0)
+    } as unknown as Cluster["Service"],
+    clientId: "c",
+    closeTimeout: 1000,
+    settings,
+    engine: (gate) => Effect.succeed(engineOf(gate))
+  })
 
 it.live.each(["begin", "initialize"] as const)(
   "what answers somebody who has left is no answer to the next (a transaction was open for ever): %s",
   (what) =>
     Effect.gen(function* () {
       const refused = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
-      let coordinator: Effect.Effect<unknown, KafkaError.KafkaError> = Deferred.await(refused)
-      const driver = yield* TransactionDriver.make({
-        cluster: {
-          coordinator: () => Effect.suspend(() => coordinator),
-          forgetCoordinator: () => undefined,
-          retry: Schedule.recurs(0)
-        } as unknown as Cluster["Service"],
-        clientId: "c",
-        closeTimeout: 1000,
-        settings,
-        engine: () => Effect.succeed(engine)
-      })
+      let coordinator: Effect.Effect<typeof broker, KafkaError.KafkaError> = Deferred.await(refused)
+      const driver = yield* driverOf(Effect.suspend(() => coordinator))
       const leaving = yield* Effect.forkChild(driver[what], { startImmediately: true })
       const quiet = Effect.repeat(Effect.yieldNow, { times: 10 })
       // The coordinator is waited for.
@@ -65,17 +72,11 @@ it.live("what waits for company is sent before a transaction is committed, and i
   Effect.gen(function* () {
     const steps: Array<string> = []
     const step = (name: string) => Effect.sync(() => void steps.push(name))
-    const driver = yield* TransactionDriver.make({
-      cluster: {
-        coordinator: () => Effect.succeed(broker),
-        forgetCoordinator: () => undefined,
-        retry: Schedule.recurs(0)
-      } as unknown as Cluster["Service"],
-      clientId: "c",
-      closeTimeout: 1000,
-      settings,
-      engine: () => Effect.succeed({ ...engine, flush: step("flush"), settled: step("settled") })
-    })
+    const driver = yield* driverOf(Effect.succeed(broker), () => ({
+      ...engine,
+      flush: step("flush"),
+      settled: step("settled")
+    }))
     yield* driver.begin
     yield* driver.commit
     assert.deepStrictEqual(steps, ["flush", "settled"])
@@ -87,20 +88,10 @@ it.live("what fails since the transaction is aborted is no failure of that (fail
     const place = { topic: "t", partition: 0 }
     const answer = { errorCode: 0, producerId: 1, producerEpoch: 0, resultsByTopicV3AndBelow: [] }
     let gate: TransactionGate | undefined
-    const driver = yield* TransactionDriver.make({
-      cluster: {
-        coordinator: () => Effect.succeed({ ...broker, send: () => Effect.succeed(answer) }),
-        forgetCoordinator: () => undefined,
-        retry: Schedule.recurs(0)
-      } as unknown as Cluster["Service"],
-      clientId: "c",
-      closeTimeout: 1000,
-      settings,
-      engine: (given) => {
-        gate = given
-        // As the producer's, which says so of each record.
-        return Effect.succeed({ ...engine, failAll: given.failed })
-      }
+    const driver = yield* driverOf(Effect.succeed({ ...broker, send: () => Effect.succeed(answer) }), (given) => {
+      gate = given
+      // As the producer's, which says so of each record.
+      return { ...engine, failAll: given.failed }
     })
     yield* driver.begin
     gate!.wanted([place])
