@@ -135,7 +135,14 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
       const mine = open(listener, now)
       client = mine
     }
-    yield* Effect.acquireRelease(Effect.sync(connect), () => client.close)
+    // With the client goes what was created in the session: others may claim it, and who shares the session must not think
+    // that it is theirs.
+    yield* Effect.acquireRelease(Effect.sync(connect), () =>
+      Effect.suspend(() => {
+        lose()
+        return client.close
+      })
+    )
 
     const beat = (): void => {
       const sentAt = now()

@@ -1,6 +1,6 @@
 /** The session by itself, over a client that says what the test wants, on a clock that wakes nobody. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber } from "effect"
+import { Clock, Effect, Exit, Fiber, Scope } from "effect"
 import { type Client, Code, type Listener } from "../../src/zookeeper/Client.ts"
 import * as Sessions from "../../src/zookeeper/Sessions.ts"
 
@@ -93,6 +93,17 @@ describe("Sessions", () => {
       listeners[1]!.connected(10)
       assert.deepStrictEqual(told, ["Connected 1", "Lost 1", "Connected 2"])
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("is over for all that share it once it is closed (zk-36)", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const { sessions, told } = yield* Scope.provide(made, scope)
+      assert.isTrue(sessions.isLive("1"))
+      yield* Scope.close(scope, Exit.void)
+      assert.isFalse(sessions.isLive("1"))
+      assert.deepStrictEqual(told, ["Connected 1", "Lost 1"])
+    })
   )
 
   it.effect("whose credentials are refused is followed by none, and answers so", () =>
