@@ -259,7 +259,7 @@ export interface Consumer<out A> {
   readonly groupMetadata: Effect.Effect<GroupMetadata, KafkaError.KafkaError>
   /**
    * Subscribes to other topics from now on: names, or what a pattern matches; of a consumer with typed topics, of those
-   * that it was made with. The group rebalances.
+   * that it was made with. The group rebalances. Of two at a time the one that was begun last holds.
    */
   resubscribe(topics: ReadonlyArray<TopicOf<A>> | RegExp): Effect.Effect<void, KafkaError.KafkaError>
   /**

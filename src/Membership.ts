@@ -87,6 +87,11 @@ export interface Join {
   readonly group: string
   /** The topics subscribed to, as they are now: those of a pattern grow. */
   readonly topics: Effect.Effect<ReadonlyArray<string>, KafkaError>
+  /**
+   * Whether a topic of this name would be among them now, where it is there: one that is not was left by a change of what
+   * is subscribed to, and is not missing. Left out: each would be.
+   */
+  readonly isWanted?: ((topic: string) => boolean) | undefined
   /** What they are picked by now, of all topics of the cluster; undefined: they are named. */
   readonly pattern?: (() => RegExp | undefined) | undefined
   readonly owner: Owner

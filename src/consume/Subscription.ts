@@ -126,13 +126,12 @@ const join = <RM>(
   engine: Engine.Engine,
   group: string,
   membership: Membership.Membership<RM>,
-  topics: Effect.Effect<ReadonlyArray<string>, KafkaError.KafkaError>,
-  pattern: () => RegExp | undefined
+  subscribed: Pick<Membership.Join, "topics" | "isWanted" | "pattern">
 ) =>
   Effect.andThen(
     engine.joins,
     Effect.flatMap(
-      Scope.provide(membership.join({ group, topics, pattern, owner: engine.owner }), engine.scope),
+      Scope.provide(membership.join({ group, ...subscribed, owner: engine.owner }), engine.scope),
       engine.joined
     )
   )
@@ -165,6 +164,9 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
 ): Effect.fn.Return<Subscription, never, Cluster | RM> {
   const { cluster } = engine
   let wanted = first instanceof RegExp ? stateless(first) : first
+  /** How many changes of it were begun, and which of them it is of. */
+  let begun = 0
+  let latest = 0
   let isFirst = true
   /** Topics of which nothing could be told at first: they were there. */
   const unready = new Set<string>()
@@ -177,6 +179,7 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
       return found.map(({ name }) => name)
     })
   const pattern = () => (known === undefined && wanted instanceof RegExp ? wanted : undefined)
+  const isWanted = (name: string) => (wanted instanceof RegExp ? wanted.test(name) : wanted.includes(name))
   const topics = Effect.suspend(() => (wanted instanceof RegExp ? matching(wanted) : Effect.succeed(wanted)))
   const named = (names: ReadonlyArray<string>) =>
     Effect.map(
@@ -188,7 +191,7 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
     Effect.andThen(
       wanted instanceof RegExp ? Effect.void : named(wanted),
       Effect.andThen(
-        join(engine, group, membership, topics, pattern),
+        join(engine, group, membership, { topics, isWanted, pattern }),
         explain(engine, group, membership.keeper, topics)
       )
     )
@@ -209,7 +212,11 @@ export const subscribe = Effect.fnUntraced(function* <RM>(
             : "resubscribe: no topic is named"
         return yield* KafkaError.make({ _tag: "Misuse", message })
       }
+      const mine = ++begun
       yield* named(names)
+      // Of two at a time the one that was begun last holds, in whichever order they end.
+      if (mine < latest) return
+      latest = mine
       wanted = next instanceof RegExp ? stateless(next) : names
       yield* engine.member?.topicsChanged ?? Effect.void
     })

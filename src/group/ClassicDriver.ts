@@ -65,7 +65,7 @@ const goesOn = ({ generation, memberId, phase }: ClassicMember.State, as: Identi
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
   settings: Settings,
-  { group, owner, topics }: Join
+  { group, isWanted, owner, topics }: Join
 ): Effect.Effect<Member, never, Cluster | Scope.Scope> =>
   Effect.gen(function* () {
     const cluster = yield* Cluster
@@ -78,7 +78,7 @@ export const join = (
     const requests = ClassicRequests.make(cluster, now, group, settings)
     // Last of all: what is under way in the background would ask for the connection again.
     yield* Scope.addFinalizer(scope, Effect.sync(requests.hangUp))
-    const watch = TopicWatch.make(cluster, topics)
+    const watch = TopicWatch.make(cluster, topics, isWanted)
     const machineSettings = yield* machineOf(group, settings, requests.terms)
     const rounds = ClassicRound.make(group, settings, requests, watch, troubled)
 

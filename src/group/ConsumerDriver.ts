@@ -39,7 +39,7 @@ const patience = 1_000
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
   settings: Settings,
-  { group, owner, pattern = () => undefined, topics }: Join
+  { group, isWanted, owner, pattern = () => undefined, topics }: Join
 ): Effect.Effect<Member, never, Cluster | Scope.Scope> =>
   Effect.gen(function* () {
     const cluster = yield* Cluster
@@ -47,7 +47,7 @@ export const join = (
     const { inBackground, owner: inTurn, trouble } = yield* MemberWork.make(group, owner)
     const heartbeats = trouble()
     const now = SessionClock.make(yield* Clock.Clock)
-    const watch = TopicWatch.make(cluster, topics)
+    const watch = TopicWatch.make(cluster, topics, isWanted)
     const requests = ConsumerHeartbeat.make(
       cluster,
       now,

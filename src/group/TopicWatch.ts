@@ -14,6 +14,7 @@ import type { Cluster } from "../Cluster.ts"
 import type { Change, TopicInfo } from "../ClusterInfo.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import type { Join } from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 
 /** What the leader knew of a topic when it shared it out; a topic that is not there has no partitions. */
@@ -56,8 +57,12 @@ const patience: Patience = { millis: 1_000, times: 4 }
 /** The least time between two questions for what is not told for now, and how many there are before it is shared out. */
 const soon: Patience = { millis: 100, times: 3 }
 
-/** Makes the watch of a member. */
-export const make = (cluster: Cluster["Service"], topics: Asking<ReadonlyArray<string>>): TopicWatch => {
+/** Makes the watch of a member; what was subscribed to and is not wanted any more is not missing. */
+export const make = (
+  cluster: Cluster["Service"],
+  topics: Asking<ReadonlyArray<string>>,
+  isWanted: Join["isWanted"] = () => true
+): TopicWatch => {
   let subscribed: ReadonlyArray<string> = []
   /** How many were begun, and which of them `subscribed` is of. */
   let begun = 0
@@ -128,7 +133,7 @@ export const make = (cluster: Cluster["Service"], topics: Asking<ReadonlyArray<s
       return yield* KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
   })
 
-  const ofSubscription = settled(topics, (names) => subscribed.some((name) => !names.includes(name)))
+  const ofSubscription = settled(topics, (names) => subscribed.some((name) => !names.includes(name) && isWanted(name)))
 
   return {
     subscribe: Effect.suspend(() => {
