@@ -15,6 +15,9 @@ const file = (name: string) => fileURLToPath(new URL(`answers/${name}.jsonl`, im
 const docs = fileURLToPath(new URL("../../docs/embedded-broker.md", import.meta.url))
 const recording = process.env.SAMSA_PARITY_RECORD
 
+/** What explains the differences. */
+export const guide = (): string => Fs.readFileSync(docs, "utf8")
+
 type Answers = Map<string, Answer>
 
 const read = (name: string): Answers =>
@@ -78,10 +81,10 @@ export const open = (release: Release) => {
       if (expected !== undefined) assert.isTrue(differs, `${name} is written down as a difference, and is none`)
       compare(answer, expected ?? real.get(name), transcript, `the embedded broker as ${release}, ${name}`)
     },
-    /** Differences that the documentation does not name. */
-    unwritten: (): ReadonlyArray<string> => {
-      const text = Fs.existsSync(docs) ? Fs.readFileSync(docs, "utf8") : ""
-      return Array.from(own.keys()).filter((name) => !text.includes(`\`${name}\``))
+    /** The differences that the documentation names. */
+    get written(): ReadonlyArray<string> {
+      const rows = guide().matchAll(/^\| `([A-Za-z]+: [^`]*)` \| ([^|]*) \|/gm)
+      return Array.from(rows).flatMap(([, name, releases]) => (releases!.split(", ").includes(release) ? [name!] : []))
     }
   }
 }
