@@ -210,7 +210,8 @@ export const process = <A, E extends I, R, E2 = never, R2 = never, I = unknown>(
 
 /**
  * Makes it. It begins by fencing whoever had the transactional id before, and aborting what that one has left open; fails
- * with `Unsupported` for brokers before 0.11. Closing the Scope aborts what is open, within `closeTimeout`.
+ * with `Unsupported` for brokers before 0.11. Closing the Scope interrupts what is at work, which fails with `Closed`, and
+ * aborts what is open, within `closeTimeout`.
  *
  * @since 0.1.0
  * @category constructors
@@ -230,7 +231,7 @@ export const make = Effect.fnUntraced(function* (
   const observed = yield* Observed.make(transactionalId, transport.clientId ?? "")
   const permit = yield* Semaphore.make(1)
 
-  const { aborted, committed } = Endings.make(engine, transaction, producing.settings.closeTimeout)
+  const { aborted, committed, whileOpen } = yield* Endings.make(engine, transaction, producing.settings.closeTimeout)
 
   /** Of one transaction: with its Scope, not with that of the layer, which is in the context as well. */
   const producerOf = (begun: Begun, scope: Scope.Scope, reporting: Scope.Scope) => {
@@ -272,7 +273,7 @@ export const make = Effect.fnUntraced(function* (
         // Whatever dies in it: the transaction is not left open.
         const exit = yield* Effect.exit(
           Effect.flatMap(made, (producer) =>
-            restore(InTime.within(transaction, since, bodyOf(begun, producer, effect)))
+            restore(whileOpen(InTime.within(transaction, since, bodyOf(begun, producer, effect))))
           )
         )
         // What has not been handed over by now is not part of it, and hears so.

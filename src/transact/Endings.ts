@@ -3,6 +3,7 @@
  * then or meanwhile, waits within `closeTimeout`, for no coordinator that is away.
  */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,8 +15,17 @@ import { inDoubt } from "./TransactionMachine.ts"
 /** Makes what is within it one that can be interrupted, as its caller is. */
 export type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Makes both endings, of transactions of one id. They are called where nothing is interrupted. */
-export const make = (engine: TransactionalProducer, { transactionalId }: TransactionSettings, closeTimeout: number) => {
+/** Makes the endings, of transactions of one id. `aborted` and `committed` are called where nothing is interrupted. */
+export const make = Effect.fnUntraced(function* (
+  engine: TransactionalProducer,
+  { transactionalId }: TransactionSettings,
+  closeTimeout: number
+) {
+  const closed = yield* Deferred.make<never, KafkaError.KafkaError>()
+  // Before the engine aborts: what is at work then goes no further.
+  yield* Effect.addFinalizer(() =>
+    Deferred.fail(closed, KafkaError.make({ _tag: "Closed", what: "producer", transactionalId }))
+  )
   const late = KafkaError.make({
     _tag: "TimedOut",
     budget: "closeTimeout",
@@ -33,6 +43,8 @@ export const make = (engine: TransactionalProducer, { transactionalId }: Transac
     })
 
   return {
+    /** Interrupts what is at work when the layer's Scope ends. */
+    whileOpen: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.raceFirst(self, Deferred.await(closed)),
     /** Aborts, and says what the transaction failed with: by whom it was fenced, where that is why. */
     aborted: <E>(cause: Cause.Cause<E | KafkaError.KafkaError>, restore: Restore) =>
       Effect.flatMap(toItsEnd(engine.abort, restore), (exit) => {
@@ -48,4 +60,4 @@ export const make = (engine: TransactionalProducer, { transactionalId }: Transac
         Exit.mapError((error) => (error === late ? inDoubt(transactionalId, error) : error))
       )
   }
-}
+})
