@@ -108,7 +108,8 @@ export const make = (context: Context): GroupWatches => {
       Stream.tap((node) => {
         let told = node
         return Effect.gen(function* () {
-          yield* compared(topic, node)
+          // What was read since the watch has fired may be of another topic: the watch is not told again before this ends.
+          yield* compared(topic, told)
           const wanted = countOf(told)
           const known = cluster.known(topic)?.partitions.length ?? 0
           // The metadata that was asked for beside tells the same, unless it is older than the node.

@@ -54,4 +54,26 @@ describe("a member notices", () => {
       assert.isTrue(yield* looks)
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
+
+  it.effect("a topic made again while its brokers do not tell yet what its node does (zk-37)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+      const path = "/brokers/topics/t"
+      const node = (count: number) =>
+        Buffer.from(
+          JSON.stringify({ partitions: Object.fromEntries(Array.from({ length: count }, (_, i) => [i, [1]])) })
+        )
+      yield* passing(controller.create(path, node(2)))
+      const one = yield* Harness.join(memory)
+      yield* pass(1000)
+      // of which they tell two
+      yield* passing(controller.set(path, node(3)))
+      yield* pass(2000)
+      yield* passing(controller.remove(path))
+      yield* passing(controller.create(path, node(3)))
+      yield* pass(3000)
+      assert.deepStrictEqual(one.replaced, ["t"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
 })
