@@ -3,6 +3,7 @@
  * is refused where that cannot be known to live: others may own the partition by then.
  */
 import * as Effect from "effect/Effect"
+import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import { anonymous, type Committed, GroupOffsets } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -13,6 +14,10 @@ import type { Operations, ZooKeeper } from "../ZooKeeper.ts"
 const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
 const unknown = ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
 const unbounded = { concurrency: "unbounded" } as const
+
+// Milliseconds in which a consumer has heard of a topic that was made again, and commits nothing of the old one any more:
+// a commit that was refused because of that is asked for again at once.
+const hearsWithin = 5_000
 
 /** The offsets of Kafka, committed by nobody's name, as members that its coordinator does not know must. */
 export const inKafka = (kafka: GroupOffsets["Service"], zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
@@ -49,6 +54,8 @@ export const inZooKeeper = (
   const told = new Set<string>()
   /** When each topic was made, as it was seen last. */
   const seen = new Map<string, string>()
+  /** Until when commits of a topic may be of the one before. */
+  const until = new Map<string, number>()
   const topicOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
     Effect.map(from.read(`/brokers/topics/${topic}`), (node) => node?.stat.created ?? "")
   /**
@@ -56,10 +63,15 @@ export const inZooKeeper = (
    * again, and is newer than the new one then.
    */
   const isOther = (topic: string, from: Operations): Effect.Effect<boolean, KafkaError.KafkaError> =>
-    Effect.map(topicOf(topic, from), (at) => {
-      const before = seen.get(topic) ?? ""
-      if (at !== "") seen.set(topic, at)
-      return at !== "" && before !== "" && at !== before
+    Effect.flatMap(topicOf(topic, from), (at) => sees(topic, at))
+  const sees = (topic: string, at: string): Effect.Effect<boolean> =>
+    Effect.clockWith((clock) => {
+      if (at === "") return Effect.succeed(false)
+      const now = Backoff.monotonic(clock)
+      const before = seen.get(topic)
+      seen.set(topic, at)
+      if (before !== undefined && before !== at) until.set(topic, now + hearsWithin)
+      return Effect.succeed(now < (until.get(topic) ?? -Infinity))
     })
   return GroupOffsets.of({
     fetch: (group, partitions) =>
@@ -70,7 +82,7 @@ export const inZooKeeper = (
         const made = new Map(
           yield* Effect.forEach(topics, (topic) => Effect.map(topicOf(topic), (at) => [topic, at] as const), unbounded)
         )
-        for (const [topic, at] of made) if (at !== "") seen.set(topic, at)
+        for (const [topic, at] of made) yield* sees(topic, at)
         yield* Effect.forEach(
           partitions,
           (one) =>
