@@ -31,8 +31,10 @@ export class Reading {
   private isThrough = false
   /** Who marked last, of the stream: that is who handles it, or a part of that. */
   private marker: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  /** It did so more than once in a row: none that handles one record, as those of `mapEffect`. */
+  /** It alone did so, and more than once: none that handles one record, as those of `mapEffect`. */
   private isSteady = false
+  /** Another did so before: there are several who handle it, whichever of them has ended. */
+  private areSeveral = false
   /** Others than whoever pulls have marked what that has come for more since: they handle it. */
   private isHandedOn = false
   /**
@@ -113,7 +115,8 @@ export class Reading {
   marked(partition: Partition, offset: number): void {
     if (!this.streamIsRead) return
     const fiber = Fiber.getCurrent()
-    this.isSteady = this.marker === fiber
+    this.isSteady = this.marker === fiber && !this.areSeveral
+    if (this.marker !== undefined && this.marker !== fiber) this.areSeveral = true
     this.marker = fiber
     if (this.merged.isAwaited) this.readsAhead = true
     else if (partition === this.last && offset >= partition.deliveredFrom) return
@@ -180,8 +183,11 @@ export class Reading {
     const { marker, puller } = this
     const current = Fiber.getCurrent()
     const isElsewhere = marker !== undefined && marker !== current
-    const areMany = puller === current && this.isHandedOn && !this.isSteady
-    const isAtWork = isElsewhere && (areMany || marker.pollUnsafe() === undefined)
+    const markerExit = marker?.pollUnsafe()
+    // Who has marked several and ended may have been given no more than those, as whoever handles a window.
+    const wasOne = this.isSteady && !(markerExit !== undefined && Exit.isSuccess(markerExit))
+    const areMany = puller === current && this.isHandedOn && !wasOne
+    const isAtWork = isElsewhere && (areMany || markerExit === undefined)
     this.isThrough = isAtWork && Exit.isSuccess(exit) && this.merged.hasEnded
     this.streamIsRead = false
     this.last = undefined
@@ -190,9 +196,9 @@ export class Reading {
     this.readerEnded()
     // The fiber goes on with something else.
     for (const partition of this.partitions.values()) partition.workers = []
-    if (this.isThrough && marker?.pollUnsafe() === undefined)
+    if (this.isThrough && markerExit === undefined)
       marker!.addObserver((exit) => {
-        if (!areMany || Exit.hasInterrupts(exit)) this.handled()
+        if (!(areMany || this.areSeveral) || Exit.hasInterrupts(exit)) this.handled()
       })
     this.checkDrained()
   }

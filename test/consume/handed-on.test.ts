@@ -1,6 +1,6 @@
 /** Operators that read a stream in a fiber of their own, whose scope ends with it: what they hand on is at work still. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Queue, Stream } from "effect"
+import { type Cause, Effect, Latch, Queue, Stream } from "effect"
 import { Consumer } from "samsa"
 import { closesBehind, fill, member, one, pass, scoped, tags, until } from "./Harness.ts"
 
@@ -68,6 +68,55 @@ describe("what is at work behind an operator that has read the stream to its end
       )
     }
 })
+
+/** Whose handlers have marked the first two, and are at work with two more. */
+const handOns: {
+  readonly [name: string]: (
+    read: Read,
+    handle: (record: Record) => Effect.Effect<unknown>
+  ) => Effect.Effect<unknown, unknown>
+} = {
+  "windows, each in a fiber": (read, handle) =>
+    Stream.runDrain(
+      Stream.mapEffect(Stream.grouped(operators.merge!(read), 2), (window) => Effect.forEach(window, handle), {
+        concurrency: 2
+      })
+    ),
+  "a queue that two others take from": (read, handle) =>
+    Effect.gen(function* () {
+      const queue = yield* Queue.unbounded<Record, Cause.Done>()
+      yield* Effect.forkScoped(
+        Effect.ensuring(
+          Stream.runForEach(read, (record) => Queue.offer(queue, record)),
+          Queue.end(queue)
+        )
+      )
+      const worker = Effect.forever(Effect.flatMap(Queue.take(queue), handle))
+      yield* Effect.all([worker, worker].map(Effect.exit), { concurrency: "unbounded" })
+    }).pipe(Effect.scoped)
+}
+
+// A fiber that had marked two was taken for the only one who handles: it had ended, or did so first (two owners' handlers).
+for (const [name, handOn] of Object.entries(handOns))
+  it.effect(`what others are at work with is waited for when one of them has ended: ${name}`, () =>
+    Effect.gen(function* () {
+      yield* fill(4)
+      const a = yield* member()
+      const gate = yield* Latch.make()
+      let working = 0
+      const handle = (record: Record) =>
+        Effect.suspend(() => {
+          if (record.offset < 2) return Effect.delay(Consumer.done(record), "1 second")
+          working++
+          // One of the two ends at once.
+          return record.offset === 2 ? Effect.andThen(gate.await, Consumer.done(record)) : Consumer.done(record)
+        })
+      yield* Effect.forkScoped(Effect.exit(handOn(a.consumer.stream, handle)))
+      yield* until("it is at work", () => working > 0)
+      yield* pass(3_000)
+      yield* closesBehind({ ...a, goesOn: gate.open })
+    }).pipe(scoped, Effect.provide(one))
+  )
 
 const closesAtOnce = (a: Effect.Success<ReturnType<typeof member>>) =>
   Effect.gen(function* () {
