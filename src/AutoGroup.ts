@@ -12,6 +12,7 @@ import * as Checks from "./Checks.ts"
 import { classic, type ClassicOptions } from "./ClassicGroup.ts"
 import { Cluster } from "./Cluster.ts"
 import { consumer, type ConsumerOptions } from "./ConsumerGroup.ts"
+import { asked } from "./group/CommittedOffsets.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type { Join, Member, Membership, Owner } from "./Membership.ts"
@@ -56,8 +57,7 @@ const isFinalized = (broker: Broker): Effect.Effect<boolean, KafkaError.KafkaErr
 /** Whether the cluster has switched the consumer protocol on, as the group's coordinator says. */
 const isOn = ({ group, owner }: Join): Effect.Effect<boolean, never, Cluster> =>
   Effect.flatMap(Cluster, (cluster) =>
-    cluster.coordinator("group", group).pipe(
-      Effect.flatMap(isFinalized),
+    asked(cluster, group, Effect.flatMap(cluster.coordinator("group", group), isFinalized)).pipe(
       Effect.tapError((error) => (error.isRetryable ? (owner.waits?.(error) ?? Effect.void) : Effect.void)),
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
       // Whoever joins says what is wrong.

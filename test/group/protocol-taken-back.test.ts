@@ -68,6 +68,24 @@ describe("Membership.auto()", () => {
     )
   }
 
+  // Whoever asked it whether the protocol is on asked the same broker for ever.
+  it.effect("joins where the coordinator that the client knows has gone", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cluster = yield* Cluster.Cluster
+      const { id } = yield* cluster.coordinator("group", "g")
+      yield* broker.stop(id)
+      const a = yield* party.join("a", auto())
+      yield* until(
+        "it has joined",
+        Effect.map(broker.group("g"), (group) => group?.members.length === 1)
+      )
+      assert.strictEqual((yield* broker.group("g"))?.kind, "consumer")
+      yield* a.leave
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("joins by the protocol that is switched on since the client was connected", () =>
     Effect.gen(function* () {
       const party = new Party()
