@@ -130,8 +130,10 @@ export class VirtualTime {
     limit: number
   ): Effect.Effect<Exit.Exit<A, E> | "late" | "busy", never, R> {
     return Effect.gen({ self: this }, function* () {
+      let exit = undefined as Exit.Exit<A, E> | undefined
       const fiber = yield* Effect.forkChild(
         self.pipe(
+          Effect.onExit((ended) => Effect.sync(() => void (exit = ended))),
           Effect.provideService(Clock.Clock, this.clock),
           Effect.provideService(Scheduler.Scheduler, this.scheduler)
         )
@@ -147,6 +149,8 @@ export class VirtualTime {
           this.runTasks()
           continue
         }
+        // Behind the end of this scheduler a fiber that has worked for long yields to the one outside.
+        if (exit !== undefined) continue
         const timer = this.timers.take()
         if (timer === undefined || timer.due - start > end) {
           if (interrupted) break
@@ -164,7 +168,6 @@ export class VirtualTime {
         timer.fire = undefined
         fire?.()
       }
-      const exit = fiber.pollUnsafe()
       return interrupted || exit === undefined ? "late" : exit
     })
   }
