@@ -45,7 +45,8 @@ export class Chains {
       const value = textOf(record)
       return Effect.map(this.handlers.handle(spec, id, { topic, partition, offset, value }), () => {
         kept(this.taken, keyOf(group, record), () => new Map()).set(offset, nameOf(value))
-        return { key: null, value: `${group}:${nameOf(value)}` }
+        // Its place too: a producer without idempotence may have written it twice.
+        return { key: null, value: `${group}:${topic}-${partition}@${offset}:${nameOf(value)}` }
       })
     }
     const copied = (records: ReadonlyArray<Read>) =>

@@ -64,6 +64,17 @@ describe("transactions in a simulation", { timeout: 120_000 }, () => {
     })
   )
 
+  it.live("copy a record twice that is there twice (a chain was blamed for what its input holds)", () =>
+    Effect.gen(function* () {
+      const { problems } = yield* run(`producer p1 client=c1 idempotent=false
+member k1 client=c2 group=chain topics=[t0] enter=subscribe from=earliest way=process to=o1
+  0.000 join member=k1
+  0.000 fault api=Produce action=errorAfter code=20 times=1 for=5s
+  1.000 send producer=p1 topic=t0 count=1 how=sendAll keys=0 bytes=12`)
+      assert.deepStrictEqual(problems, [])
+    })
+  )
+
   it.live("are ended by whoever begins under the same id", () =>
     Effect.gen(function* () {
       const { history, problems } = yield* run(`transactor w1 client=c1 transactionalId=x1
