@@ -212,6 +212,24 @@ const placed = (error: KafkaError.KafkaError, { partition, topic }: TopicPartiti
     : KafkaError.make({ ...reason, topic, partition }, cause)
 }
 
+type Finding = Effect.Effect<void, KafkaError.KafkaError>
+
+/** One of several is run in the fiber that is there: leaders may come and go for as long as a broker likes. */
+const beside = (parts: ReadonlyArray<Finding>): Finding =>
+  parts.length === 1 ? parts[0]! : Effect.all(parts, { concurrency: "unbounded", discard: true })
+
+/**
+ * Runs it with the list, once, and holds neither from then on. Where leaders come one by one, each round waits for the
+ * next: their lists were as many as there are partitions.
+ */
+const handed = <W>(list: ReadonlyArray<W>, run: (list: ReadonlyArray<W>) => Finding): Finding => {
+  const held = [{ list, run }]
+  return Effect.suspend(() => {
+    const { list, run } = held.pop()!
+    return run(list)
+  })
+}
+
 // A leader that has not answered for all of its partitions by then is asked for each of them alone.
 const together = 1_000
 
@@ -304,8 +322,11 @@ export const find = <W extends Sought>(
       : Effect.flatMap(Effect.timeoutOption(Effect.option(ask(group)), together), (offsets) =>
           offsets._tag === "Some" && offsets.value._tag === "Some"
             ? tell(group, offsets.value.value)
-            : shared(group, (led) => Effect.forEach(led, alone, { concurrency: "unbounded", discard: true }))
+            : shared(group, eachAlone)
         )
+  const eachAlone = (group: ReadonlyArray<W>) =>
+    Effect.forEach(group, alone, { concurrency: "unbounded", discard: true })
+  const waiting = (group: ReadonlyArray<W>) => (group.length === 1 ? alone(group[0]!) : leaderless(group))
   /** Those of one leader together, and of one topic those without. */
   const shared = (
     list: ReadonlyArray<W>,
@@ -315,16 +336,13 @@ export const find = <W extends Sought>(
       const leaders = TopicPartition.groupBy(list, (one) => leaderOf(cluster, one))
       const without = TopicPartition.groupBy(leaders.get(-1) ?? [], ({ partition }) => partition.topic)
       leaders.delete(-1)
-      const waiting = (group: ReadonlyArray<W>) => (group.length === 1 ? alone(group[0]!) : leaderless(group))
-      return Effect.all([...[...leaders.values()].map(led), ...[...without.values()].map(waiting)], {
-        concurrency: "unbounded",
-        discard: true
-      })
+      return beside([
+        ...[...leaders.values()].map((group) => handed(group, led)),
+        ...[...without.values()].map((group) => handed(group, waiting))
+      ])
     })
   const exact = list.filter(({ at }) => typeof at === "object" && at._tag === "At")
   const rest = list.filter(({ at }) => typeof at !== "object" || at._tag !== "At")
-  return Effect.all(
-    [Effect.forEach(exact, (one) => found(one, (one.at as Offset.At).offset), { discard: true }), shared(rest, each)],
-    { concurrency: "unbounded", discard: true }
-  )
+  const placing = Effect.forEach(exact, (one) => found(one, (one.at as Offset.At).offset), { discard: true })
+  return exact.length === 0 ? shared(rest, each) : beside([placing, shared(rest, each)])
 }

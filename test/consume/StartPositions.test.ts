@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import * as V8 from "node:v8"
+import * as Vm from "node:vm"
 import * as Backoff from "../../src/Backoff.ts"
 import type { Cluster } from "../../src/Cluster.ts"
 import * as ErrorCode from "../../src/ErrorCode.ts"
@@ -81,6 +83,43 @@ describe("partitions of a topic that have no leader", () => {
       assert.strictEqual(found.size, many - 1)
       assert.lengthOf(asked.offsets, 3)
     })
+  )
+
+  it.effect(
+    "are not held by those that still wait, where leaders come one by one (a list of all for each of them)",
+    () =>
+      Effect.gen(function* () {
+        const { cluster, leaders } = make()
+        const refs: Array<WeakRef<object>> = []
+        const wanted = () =>
+          Array.from({ length: many }, (_, partition) => {
+            const one = { partition: { topic: "t", partition }, at: "earliest" as const }
+            refs.push(new WeakRef(one))
+            return one
+          })
+        let found = 0
+        const finding = yield* Effect.forkChild(
+          StartPositions.find(
+            { cluster, isolation: "uncommitted", while: () => true },
+            wanted(),
+            () => Effect.sync(() => void found++),
+            () => Effect.succeed("again")
+          )
+        )
+        const left = 10
+        for (let partition = 0; partition < many - left; partition++) {
+          leaders.set(partition, 1)
+          yield* TestClock.adjust("100 millis")
+        }
+        assert.strictEqual(found, many - left)
+        V8.setFlagsFromString("--expose-gc")
+        const collect = Vm.runInNewContext("gc") as () => void
+        // What was looked at in this turn is kept until its end.
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        collect()
+        assert.isBelow(refs.filter((ref) => ref.deref() !== undefined).length, 2 * left)
+        yield* Fiber.interrupt(finding)
+      })
   )
 
   it.effect("end with what nothing cures, which one of them hears", () =>

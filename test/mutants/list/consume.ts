@@ -259,6 +259,12 @@ export const consume = of("consume", {
       "partitions that have a leader wait until the first that has none is led",
       "Effect.sync(() => left.some(isOver)),",
       "Effect.sync(() => false),"
+    ],
+    [
+      "leaderless-held-by-each-round",
+      "where leaders come one by one, as many lists of partitions are held as there are partitions",
+      "handed(group, waiting)",
+      "waiting(group)"
     ]
   ],
   "Opening.ts": [
