@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Redacted_ from "effect/Redacted"
+import * as Crypto from "node:crypto"
 import * as Fs from "node:fs"
 import * as Tls_ from "node:tls"
 import { kinds, known, shown, type Table } from "./Checks.ts"
@@ -143,6 +144,16 @@ export interface TlsSettings {
 
 const count = (text: string, part: string): number => text.split(part).length - 1
 
+/**
+ * Reads each certificate, and throws where one is damaged or breaks off: OpenSSL passes over it and over what is behind
+ * it, so that an authority of which a few bytes are missing would be none.
+ */
+const readEach = (pem = ""): ReadonlyArray<Crypto.X509Certificate> =>
+  pem
+    .split(/(?=-----BEGIN )/)
+    .filter((part) => /^-----BEGIN (X509 )?CERTIFICATE-----/.test(part))
+    .map((part) => new Crypto.X509Certificate(part))
+
 /** What PEM text of each setting must hold. */
 const holds = {
   ca: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
@@ -245,13 +256,16 @@ export const checkTls = (
     // Parsing certificates takes milliseconds: once, as long as they are the same.
     if (last?.key === identity) return last.context
     const context = yield* Effect.try({
-      try: () =>
-        Tls_.createSecureContext({
+      try: () => {
+        readEach(ca)
+        readEach(cert)
+        return Tls_.createSecureContext({
           ...(ca === undefined ? {} : { ca }),
           ...(cert === undefined ? {} : { cert }),
           ...(key === undefined ? {} : { key }),
           ...(tls.passphrase === undefined ? {} : { passphrase: Redacted_.value(tls.passphrase) })
-        }),
+        })
+      },
       catch: (error) => `tls: ${explain(error, tls.passphrase !== undefined)}`
     })
     last = { key: identity, context }

@@ -93,6 +93,16 @@ describe("TLS settings", () => {
       // read while it is written (the authorities that were there by then were all that was trusted)
       Fs.writeFileSync(file, ca + certificates.otherCa.slice(0, 200))
       assert.strictEqual(yield* settings.context, second)
+      // … but for the last bytes of its last line, or damaged (nobody was trusted, and the next connection was refused)
+      const { otherCa } = certificates
+      for (const broken of [
+        otherCa.slice(0, -10),
+        otherCa.slice(0, 300) + otherCa.slice(400),
+        ca + otherCa.slice(0, -3)
+      ]) {
+        Fs.writeFileSync(file, broken)
+        assert.strictEqual(yield* settings.context, second)
+      }
       Fs.rmSync(file)
       assert.strictEqual(yield* settings.context, second)
     }).pipe(Effect.scoped)
