@@ -362,7 +362,7 @@ export const make = Effect.fnUntraced(function* (
             return inTurn(once(handled, batch, ended), () => Spans.linksOf(batch.records.map(raw)))
           },
           resolve: engine.initialize
-        })
+        }).pipe(whileOpen)
       })
   })
 })

@@ -43,7 +43,7 @@ export const make = Effect.fnUntraced(function* (
     })
 
   return {
-    /** Interrupts what is at work when the layer's Scope ends. */
+    /** Interrupts what is at work, or waits, when the layer's Scope ends. */
     whileOpen: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.raceFirst(self, Deferred.await(closed)),
     /** Aborts, and says what the transaction failed with: by whom it was fenced, where that is why. */
     aborted: <E>(cause: Cause.Cause<E | KafkaError.KafkaError>, restore: Restore) =>

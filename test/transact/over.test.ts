@@ -111,6 +111,22 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect("a process that waits for records hears of its layer's end, and another goes on (it waited on)", () =>
+    Effect.gen(function* () {
+      yield* advanceUntil(fill(0, 2))
+      const consumer = yield* advanceUntil(subscribed())
+      const { scope, transactions: own } = yield* opened({ transactionalId: "own" })
+      const running = yield* Effect.forkChild(own.process(consumer, bill))
+      yield* allCommitted(1)
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+      assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running))), "Closed")
+      yield* Effect.forkChild(Transaction.process(consumer, bill))
+      yield* advanceUntil(fill(2, 4))
+      yield* allCommitted(2)
+      assert.deepStrictEqual(yield* read(), values(4))
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect.each(["commits", "aborts"] as const)(
     "deliveryReports tell of what was offered and not awaited (they ended before): %s",
     (how) =>
