@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
 import { type KafkaError, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { codes } from "../../src/ErrorCode.ts"
 import {
   advanceUntil,
   allCommitted,
@@ -108,6 +109,19 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running))), "Closed")
       assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(waiting))), "Closed")
       assert.deepStrictEqual(yield* read(), [])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("what fails when the body has ended is of its transaction still: nothing is committed", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).error(codes.INVALID_RECORD))
+      const offered = Effect.flatMap(Producer.Producer, (producer) =>
+        Effect.forEach(["b", "c"], (value, partition) => producer.offer(bills, { value, partition }))
+      )
+      assert.strictEqual(reasonOf(yield* ran(offered)), "NotDelivered")
+      assert.strictEqual(reasonOf(yield* ran(send("d"))), "ok")
+      assert.deepStrictEqual(yield* read(), ["d"])
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
