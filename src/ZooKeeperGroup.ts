@@ -28,7 +28,7 @@ export type { LayoutName } from "./balance/Layout.ts"
 export interface ZooKeeperOptions {
   /**
    * Whose nodes they are: `"pykafka"` (2.5 and later on Python 3), `"pykafka-2.3-py3"`, `"pykafka-py2"`, or `"jvm"` for
-   * the high-level consumer of 0.8 to 0.11. All members of a group must agree. Default `"pykafka"`.
+   * the high-level consumer of 0.8 to 1.1. All members of a group must agree. Default `"pykafka"`.
    */
   readonly layout?: LayoutName | undefined
   /** How partitions are shared out; all members of a group must agree. Default `"range"`. PyKafka: membership_protocol. JVM: partition.assignment.strategy. */

@@ -1,6 +1,6 @@
 /**
  * Pure. Where a group of ZooKeeper keeps its members and their claims: the nodes of PyKafka's BalancedConsumer, as its
- * releases wrote them, and those of the JVM's high-level consumer (0.8 to 0.11).
+ * releases wrote them, and those of the JVM's high-level consumer (0.8 to 1.1).
  *
  * | layout | group in the paths | topic in the owners' path | a claim | its data |
  * |---|---|---|---|---|
