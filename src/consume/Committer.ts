@@ -225,7 +225,8 @@ export const make = (
     marked(1)
     const isOurs = (one: Partition) => one.isLive && one.topic === topic && one.partition === partition
     // Where it is ours, the coordinator takes the commits of its own member for those of another epoch.
-    if (isOne && ![...owned()].some(isOurs)) return Effect.void
+    // A member whose session is over has lost it, and says so.
+    if (isOne && (!isAlive() || ![...owned()].some(isOurs))) return Effect.void
     if (!LogEvent.isTold(++failures)) return Effect.void
     return LogEvent.log(
       "commitFailed",

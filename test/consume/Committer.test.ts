@@ -1,12 +1,13 @@
 /** The committer over a keeper of offsets that answers when the test says so. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import * as Backoff from "../../src/Backoff.ts"
 import type { Partition } from "../../src/consume/AssignedPartition.ts"
 import * as Committer from "../../src/consume/Committer.ts"
 import { OffsetTracker } from "../../src/consume/OffsetTracker.ts"
 import { codes } from "../../src/ErrorCode.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
 import type * as Offsets from "../../src/GroupOffsets.ts"
 import { anonymous } from "../../src/Membership.ts"
 
@@ -44,7 +45,8 @@ interface Asked {
 
 const setUp = (
   partitions: ReadonlyArray<Fake>,
-  goesOn: (as: Offsets.Identity, code: number) => boolean = () => false
+  goesOn: (as: Offsets.Identity, code: number) => boolean = () => false,
+  isAlive = () => true
 ) => {
   const asked: Array<Asked> = []
   const commit = (_group: string, _as: unknown, commits: ReadonlyArray<Offsets.Commit>) =>
@@ -58,7 +60,7 @@ const setUp = (
     { group: "g", interval: Infinity, every: Infinity, timeout: 60_000, retry: Backoff.schedule },
     { commit } as unknown as Offsets.GroupOffsets["Service"],
     () => true,
-    () => true,
+    isAlive,
     () => anonymous,
     () => {},
     goesOn,
@@ -69,7 +71,7 @@ const setUp = (
   const flush = Effect.forkChild(committer.flush(all), { startImmediately: true })
   const answer = (call: number, ...codes: ReadonlyArray<number>) =>
     Effect.andThen(Deferred.done(asked[call]!.answer, Exit.succeed(codes)), TestClock.adjust(1))
-  return { asked, answer, flush }
+  return { asked, answer, committer, flush }
 }
 
 describe("commits", () => {
@@ -91,6 +93,23 @@ describe("commits", () => {
       yield* answer(1, 0)
       yield* Fiber.join(second)
       assert.strictEqual(one.committed, 5)
+    })
+  )
+
+  it.effect("are not told as tried again once the session that they are of is over (zk-39)", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const logger = Logger.make(({ message }) => void told.push(String(message)))
+      const one = Object.assign(partition(0, 3), { isLive: true, ...partition(0, 3).place })
+      let alive = true
+      const { committer } = setUp([one], undefined, () => alive)
+      const refused = KafkaError.make({ _tag: "NotOwned", ...one.place, group: "g" })
+      const outlived = () => Effect.provide(committer.outlived(refused), Logger.layer([logger]))
+      yield* outlived()
+      assert.lengthOf(told, 1)
+      alive = false
+      yield* outlived()
+      assert.lengthOf(told, 1)
     })
   )
 
