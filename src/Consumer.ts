@@ -36,7 +36,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as ConsumerImpl from "./consume/ConsumerImpl.ts"
-import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe } from "./consume/ConsumerRecord.ts"
+import { type AnyRecord, type ConsumerRecord, doneAllUnsafe, doneUnsafe, origin } from "./consume/ConsumerRecord.ts"
 import * as DeadLetter from "./consume/DeadLetter.ts"
 import type { ConsumerEvent } from "./consume/Events.ts"
 import * as Options from "./consume/Options.ts"
@@ -396,7 +396,9 @@ export const assign = <const T extends Topic.Any | string, RU = never>(
 
 /**
  * Marks records as done. A mark, and no more: it never fails, and what is marked is committed soon after, as far as all
- * before it is. For a partition that is no longer ours it does nothing, and `events` has told so.
+ * before it is. For a partition that is no longer ours it does nothing, and `events` has told so. Where the fiber has
+ * gone on for some milliseconds, the event loop runs before this ends: whoever computes for each record keeps his place
+ * in the group.
  *
  * @since 0.1.0
  * @category marks
@@ -405,7 +407,15 @@ export const done = (
   record:
     | ConsumerRecord<string, unknown, unknown, unknown>
     | ReadonlyArray<ConsumerRecord<string, unknown, unknown, unknown>>
-): Effect.Effect<void> => Effect.sync(() => (isArray(record) ? doneAllUnsafe(record) : doneUnsafe(record)))
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (!isArray(record)) {
+      doneUnsafe(record)
+      return origin(record).turn.passIfOver()
+    }
+    doneAllUnsafe(record)
+    return record.length === 0 ? Effect.void : origin(record[0]!).turn.passIfOver()
+  })
 
 const isArray = (record: AnyRecord | ReadonlyArray<AnyRecord>): record is ReadonlyArray<AnyRecord> =>
   Array.isArray(record)

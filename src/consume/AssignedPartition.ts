@@ -21,6 +21,7 @@ import { EpochOrigin } from "./EpochOrigin.ts"
 import type { Unfinished } from "./Events.ts"
 import type { Host, Opening, Status, Undecodable } from "./Host.ts"
 import { LeaderEpochs } from "./LeaderEpochs.ts"
+import type { LoopTurn } from "./LoopTurn.ts"
 import { Mailbox } from "./Mailbox.ts"
 import { OffsetTracker } from "./OffsetTracker.ts"
 import { PartitionPump, type Sink } from "./PartitionPump.ts"
@@ -143,6 +144,10 @@ export class Partition {
 
   get place(): TopicPartition.TopicPartition {
     return { topic: this.topic, partition: this.partition }
+  }
+
+  get turn(): LoopTurn {
+    return this.host.turn
   }
 
   /** Whether records may still be delivered and handled. */

@@ -2,6 +2,7 @@
  * A record as a consumer gives it, and the mark that it is done.
  */
 import type { OffsetTracker } from "./OffsetTracker.ts"
+import type { LoopTurn } from "./LoopTurn.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
 
@@ -15,6 +16,8 @@ export interface Origin {
   readonly isCurrent: (record: { readonly offset: number }) => boolean
   /** Told how many records were marked just now, and one of their offsets. */
   readonly marked: (count: number, offset: number) => void
+  /** Lets the event loop run between marks. */
+  readonly turn: LoopTurn
   /** Told that a record was marked that is not there any more: nobody is at work with it. */
   readonly late: (record: { readonly offset: number }) => void
 }

@@ -34,6 +34,7 @@ import * as Unread from "./Unread.ts"
 import * as Waits from "./Waits.ts"
 import { Forming, type Silence } from "./Forming.ts"
 import type { Host } from "./Host.ts"
+import { LoopTurn } from "./LoopTurn.ts"
 import * as Opening from "./Opening.ts"
 import * as Questions from "./Questions.ts"
 import * as Progress from "./Progress.ts"
@@ -200,6 +201,7 @@ export const make = Effect.fnUntraced(function* (
     provide,
     delivered,
     atWork: state.atWork,
+    turn: new LoopTurn(() => clock.currentTimeMillisUnsafe()),
     now: counted.now,
     handled: counted.handled,
     resumed: (partition) => {

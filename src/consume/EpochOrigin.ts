@@ -1,5 +1,6 @@
 /** Where records came from: a partition, in one epoch of its positions. Pure. */
 import type { Origin } from "./ConsumerRecord.ts"
+import type { LoopTurn } from "./LoopTurn.ts"
 import type { OffsetTracker } from "./OffsetTracker.ts"
 
 /** What it needs of the partition. */
@@ -7,6 +8,7 @@ interface Marked {
   readonly topic: string
   readonly partition: number
   readonly epoch: number
+  readonly turn: LoopTurn
   readonly tracker: OffsetTracker | undefined
   readonly isCurrent: (epoch: number, record: { readonly offset: number }) => boolean
   readonly marked: (count: number, offset: number) => void
@@ -18,12 +20,14 @@ export class EpochOrigin implements Origin {
   readonly topic: string
   readonly partition: number
   readonly epoch: number
+  readonly turn: LoopTurn
   private readonly of: Marked
 
   constructor(of: Marked) {
     this.topic = of.topic
     this.partition = of.partition
     this.epoch = of.epoch
+    this.turn = of.turn
     this.of = of
   }
 

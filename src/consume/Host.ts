@@ -6,6 +6,7 @@ import type * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
 import type { AtWork } from "./AtWork.ts"
+import type { LoopTurn } from "./LoopTurn.ts"
 import type { OffsetRange } from "./OffsetRanges.ts"
 
 /** What a partition `P` tells the consumer that it is part of. */
@@ -30,6 +31,8 @@ export interface Host<P> {
   readonly delivered: (partition: P, records: ReadonlyArray<FetchedRecord>) => void
   /** Who works with what was taken. */
   readonly atWork: AtWork
+  /** That of whoever marks records by himself. */
+  readonly turn: LoopTurn
   /** Now, in seconds; for `handled`. */
   readonly now: () => number
   /** A handler was at work since then; with how it failed. */

@@ -10,7 +10,7 @@ const longest = 5
 /** What `pass` gives: nothing was handled. */
 export const passed: unique symbol = Symbol()
 
-/** Of one fiber; `now` gives milliseconds of the wall clock, which costs the least. */
+/** Of one fiber, or of those that mark records of a consumer; `now` gives milliseconds of the wall clock, which costs the least. */
 export class LoopTurn {
   readonly #now: () => number
   #since = -Infinity
@@ -30,4 +30,11 @@ export class LoopTurn {
     this.#since = this.#now()
     return passed
   })
+
+  readonly #passing: Effect.Effect<void> = Effect.asVoid(this.pass)
+
+  /** Does so where it is over. */
+  passIfOver(): Effect.Effect<void> {
+    return this.isOver() ? this.#passing : Effect.void
+  }
 }

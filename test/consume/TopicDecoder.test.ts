@@ -1,12 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { Topic } from "samsa"
+import { LoopTurn } from "../../src/consume/LoopTurn.ts"
 import * as Decode from "../../src/consume/Decode.ts"
 import * as TopicDecoder from "../../src/consume/TopicDecoder.ts"
 
 const bytes = (...all: ReadonlyArray<number>) => new Uint8Array(all)
 const utf8 = (text: string) => new Uint8Array(Buffer.from(text))
-const origin = { topic: "t", partition: 3, tracker: undefined, isCurrent: () => true, marked: () => {}, late: () => {} }
+const origin = {
+  topic: "t",
+  partition: 3,
+  tracker: undefined,
+  turn: new LoopTurn(() => 0),
+  isCurrent: () => true,
+  marked: () => {},
+  late: () => {}
+}
 
 /** Decodes one record, as a consumer does; an issue where it does not fit. */
 const decode = (
