@@ -154,7 +154,7 @@ export class Reading {
    * Whoever has a fiber for each partition is at work until that has ended, whatever it does behind the last record.
    */
   isDrained(partition: Partition): boolean {
-    if (this.isThrough) return partition.inFlight === 0
+    if (this.isThrough) return partition.inFlight === 0 && !this.isBehind(partition)
     if (this.mode === "stream") return !this.streamIsRead || !(partition.inFlight > 0 || this.isBehind(partition))
     if (partition.isAtWork || partition.reading === "yes") return false
     return partition.reading !== "through" || partition.inFlight === 0 || !this.everMarked()
@@ -191,7 +191,8 @@ export class Reading {
     this.isThrough = isAtWork && Exit.isSuccess(exit) && this.merged.hasEnded
     this.streamIsRead = false
     this.last = undefined
-    this.voided.clear()
+    if (this.isThrough) this.readsAhead = true
+    else this.voided.clear()
     this.merged.leave()
     this.readerEnded()
     // The fiber goes on with something else.
@@ -221,6 +222,7 @@ export class Reading {
   private handled(): void {
     this.isThrough = false
     this.marker = undefined
+    this.voided.clear()
     this.checkDrained()
   }
 

@@ -1,8 +1,8 @@
 /** Operators that read a stream in a fiber of their own, whose scope ends with it: what they hand on is at work still. */
 import { assert, describe, it } from "@effect/vitest"
 import { type Cause, Effect, Latch, Queue, Stream } from "effect"
-import { Consumer } from "samsa"
-import { closesBehind, fill, member, one, pass, scoped, tags, until } from "./Harness.ts"
+import { Consumer, Offset } from "samsa"
+import { closesBehind, fill, member, moving, one, p0, pass, scoped, tags, until } from "./Harness.ts"
 
 type Read = Effect.Success<ReturnType<typeof member>>["consumer"]["stream"]
 type Record = Read extends Stream.Stream<infer A, any> ? A : never
@@ -117,6 +117,16 @@ for (const [name, handOn] of Object.entries(handOns))
       yield* closesBehind({ ...a, goesOn: gate.open })
     }).pipe(scoped, Effect.provide(one))
   )
+
+it.effect("what a seek has made void is waited for, too, as long as it is at work (two owners' handlers)", () =>
+  Effect.gen(function* () {
+    yield* fill(3)
+    const a = yield* member()
+    const { goesOn } = yield* handling(operators.merge!(a.consumer.stream), 2)
+    yield* moving(a.consumer.seek(p0, Offset.at(3)))
+    yield* closesBehind({ ...a, goesOn })
+  }).pipe(scoped, Effect.provide(one))
+)
 
 const closesAtOnce = (a: Effect.Success<ReturnType<typeof member>>) =>
   Effect.gen(function* () {
