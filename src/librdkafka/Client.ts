@@ -134,10 +134,12 @@ const attemptOnce = <C extends Client>(
     })
     let refused: string | undefined
     client.on("event.log", ({ fac, message, severity }) => {
+      // A producer's errors are told when it is polled, which is when it has connected; its log is told at once.
+      refused = RdError.refusalOf(message) ?? refused
       log(Effect.logWithLevel(levelOf(severity))(`librdkafka ${fac}: ${message}`))
     })
     client.on("event.error", (error) => {
-      if (/authentication failure/i.test(error.message)) refused = error.message
+      refused ??= RdError.refusalOf(error.message)
       log(Effect.logDebug(`librdkafka: ${error.message}`))
     })
     const statistics = new Statistics(meter)

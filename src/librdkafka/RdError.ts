@@ -154,6 +154,11 @@ export interface Suspicion {
   readonly silence: number
 }
 
+/** What a broker said that refused our credentials, by what is told of its connection; undefined where it did not. */
+export const refusalOf = (text: string): string | undefined =>
+  /SASL authentication error: (.*?)(?: \(after \d+ms in state .*)?$/i.exec(text)?.[1] ??
+  (/authentication failure/i.test(text) ? text : undefined)
+
 /** What is told of a connection whose answer cannot be read, or is larger than it may be: the partitions in it stay silent. */
 export const isUnreadable = (message: string): boolean => codeOf(message) === codes.BAD_MSG
 

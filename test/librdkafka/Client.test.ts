@@ -147,6 +147,33 @@ describe("a client of librdkafka", () => {
     })
   )
 
+  it.effect(
+    "is Unauthenticated by its log, too, which alone is told of who has not connected (it was Unreachable)",
+    () =>
+      Effect.gen(function* () {
+        const { options } = played([])
+        let tell: (log: object) => void = () => {}
+        const client = {
+          on: (event: string, listener: typeof tell) => {
+            if (event === "event.log") tell = listener
+          },
+          connect: (_: object, done: (error: Library.RdError) => void) => {
+            const at = "sasl_plaintext://b:9092/bootstrap"
+            const told = "SASL authentication error: Invalid username or password (after 3ms in state AUTH_REQ)"
+            tell({ severity: 3, fac: "FAIL", message: `[thrd:${at}]: ${at}: ${told}` })
+            done({ code: RdError.codes.TRANSPORT, message: "broker transport failure" })
+          }
+        } as unknown as Library.Client
+        const opening = Client.open(options({ make: () => client, mechanism: "PLAIN" }))
+        const { reason } = yield* Effect.flip(Effect.scoped(opening))
+        assert.deepInclude(reason, {
+          _tag: "Unauthenticated",
+          mechanism: "PLAIN",
+          message: "Invalid username or password"
+        })
+      })
+  )
+
   it.effect("is Unreachable where the budget is spent", () =>
     Effect.gen(function* () {
       const { options } = played([down, down, down])
