@@ -63,8 +63,9 @@ const notConnected = (
   refused: string | undefined
 ): KafkaError.KafkaError => {
   const cause = `librdkafka: ${error.message}`
-  // A client could not be made of the properties at all: each may be right, and contradict another.
-  if (error.code === RdError.codes.STATE) return KafkaError.make({ _tag: "Misconfigured", mistakes: [cause] }, error)
+  // A client could not be made of the properties at all: each may be right, and contradict another. Of a consumer no code tells so.
+  if (error.code === RdError.codes.STATE || error.code === RdError.codes.UNKNOWN)
+    return KafkaError.make({ _tag: "Misconfigured", mistakes: [cause] }, error)
   return refused === undefined
     ? KafkaError.make({ _tag: "Unreachable", attempts: [{ address: bootstrap, cause }] })
     : KafkaError.make({ _tag: "Unauthenticated", mechanism, message: refused, broker: bootstrap })

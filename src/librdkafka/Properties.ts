@@ -146,6 +146,9 @@ export const pollMillisOf = (own: Properties): number => {
 
 /** How much of the buffer's bytes is librdkafka's queue; the rest waits here, by partition. */
 const queueShare = 0.25
+/** The least that a consumer's answers may take, and what they have beside their records, as librdkafka wants it. */
+const leastBytes = 1000
+const answerOverhead = 512
 /** Of how many partitions an answer has room for: what comes of one that has enough is lost, and fetched again. */
 const partitionsAtLeast = 8
 
@@ -157,8 +160,12 @@ export const ofConsumer = (
   maxResponseBytes = Number.POSITIVE_INFINITY
 ): Properties => {
   const queueBytes = settings.bufferBytes * queueShare
-  // An answer comes whole, whatever room is left; and it has something beside its records, as librdkafka wants it.
-  const maxBytes = Math.max(1000, Math.floor(Math.min(settings.maxBytes, queueBytes, maxResponseBytes - 512)))
+  if (maxResponseBytes < leastBytes + answerOverhead) {
+    mistakes.push(`maxResponseBytes: a consumer of librdkafka needs ${leastBytes + answerOverhead} bytes at least`)
+  }
+  // An answer comes whole, whatever room is left.
+  const mostBytes = Math.min(settings.maxBytes, queueBytes, maxResponseBytes - answerOverhead)
+  const maxBytes = Math.max(leastBytes, Math.floor(mostBytes))
   if (settings.onCorrupt === "skip") mistakes.push('onCorrupt: "skip": librdkafka does not say what it leaves out')
   return {
     // Partitions are assigned by hand: the group is named because librdkafka wants one, and is never joined.
@@ -178,7 +185,7 @@ export const ofConsumer = (
     "message.max.bytes": Math.min(1_000_000, maxBytes),
     "fetch.message.max.bytes": Math.min(
       settings.maxPartitionBytes,
-      Math.max(1000, Math.floor(maxBytes / partitionsAtLeast))
+      Math.max(leastBytes, Math.floor(maxBytes / partitionsAtLeast))
     ),
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 20,

@@ -28,6 +28,7 @@ export const codes = {
   TIMED_OUT_QUEUE: -166,
   TRANSPORT: -195,
   UNDERFLOW: -155,
+  UNKNOWN: -1,
   UNKNOWN_PARTITION: -190,
   UNKNOWN_TOPIC: -188
 } as const

@@ -118,15 +118,25 @@ describe("a client of librdkafka", () => {
     })
   )
 
-  it.effect("that cannot be made of its properties is Misconfigured at once", () =>
-    Effect.gen(function* () {
-      const { options, timeouts } = played([{ code: RdError.codes.STATE, message: "a contradicts b" }])
-      const error = yield* Effect.flip(Effect.scoped(Client.open(options())))
-      assert.strictEqual(error.reason._tag, "Misconfigured")
-      assert.include(error.message, "a contradicts b")
-      assert.lengthOf(timeouts, 1)
-    })
-  )
+  for (const [whose, code] of [
+    ["a producer's", RdError.codes.STATE],
+    // It was Unreachable, after bootstrapTimeout.
+    ["a consumer's", RdError.codes.UNKNOWN]
+  ] as const) {
+    it.effect(`that cannot be made of its properties is Misconfigured at once: ${whose}`, () =>
+      Effect.gen(function* () {
+        const { options, timeouts } = played([{ code, message: "a contradicts b" }])
+        const opening = yield* Effect.forkChild(Effect.flip(Effect.scoped(Client.open(options()))))
+        yield* pass
+        const exit = opening.pollUnsafe()
+        assert.isDefined(exit, "it is tried again")
+        const error = yield* Fiber.join(opening)
+        assert.strictEqual(error.reason._tag, "Misconfigured")
+        assert.include(error.message, "a contradicts b")
+        assert.lengthOf(timeouts, 1)
+      })
+    )
+  }
 
   it.effect("is Unauthenticated where it was refused, by the mechanism that was (it was told as SASL)", () =>
     Effect.gen(function* () {

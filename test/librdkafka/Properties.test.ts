@@ -100,6 +100,13 @@ describe("librdkafka's properties", () => {
     assert.deepStrictEqual(bytes({ maxBytes: 100_000 }), [100_000, 100_000])
     assert.deepStrictEqual(bytes({}, 100_512), [100_000, 100_000])
     assert.deepStrictEqual(bytes({ bufferBytes: 1 }), [1000, 1000])
+    assert.deepStrictEqual(bytes({}, 1512), [1000, 1000])
+  })
+
+  it("tell a maxResponseBytes that no consumer of librdkafka can have (it was Unreachable, after bootstrapTimeout)", () => {
+    const mistakes: Array<string> = []
+    for (const most of [1511, 1512]) Properties.ofConsumer(fetch, "g", mistakes, most)
+    assert.deepStrictEqual(mistakes, ["maxResponseBytes: a consumer of librdkafka needs 1512 bytes at least"])
   })
 
   it("have room for several partitions in an answer (what one of them had too much was fetched six times)", () => {
