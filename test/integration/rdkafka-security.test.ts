@@ -1,7 +1,8 @@
 /** librdkafka over TLS and SASL on a real broker; OAUTHBEARER's token is renewed by our Effect. */
 import { assert, beforeAll, layer } from "@effect/vitest"
-import { Effect, Fiber, Redacted, Result } from "effect"
-import { Consumer, Producer } from "samsa"
+import { Effect, Fiber, Redacted, Result, Stream } from "effect"
+import { Admin, Consumer, Producer, RdKafka } from "samsa"
+import { eventually, withAdmin } from "./Admins.ts"
 import { seen } from "./Client.ts"
 import type * as KafkaProperties from "./KafkaProperties.ts"
 import * as KafkaServer from "./KafkaServer.ts"
@@ -113,5 +114,103 @@ layer(
       // Two clients of librdkafka, each of which needs four in that time, beside those of this client's own connections.
       assert.isAtLeast(asked, 8)
     }).pipe(KafkaServer.diagnosed)
+  )
+})
+
+layer(
+  KafkaServer.layer({
+    version,
+    listeners: ["SASL_PLAINTEXT"],
+    properties: {
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS;User:admin"
+    }
+  }),
+  { excludeTestServices: true }
+)(`what librdkafka is refused, Kafka ${version}`, (it) => {
+  const login = (username: string, password: string) =>
+    ({ mechanism: "SCRAM-SHA-256", username, password: Redacted.make(password) }) as const
+
+  /** With a client that logs in, and has no rights but those that rules give. */
+  const as = <A, E, R>(username: string, password: string, self: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(KafkaServer.KafkaServer, (server) =>
+      Effect.provide(
+        Effect.scoped(self),
+        RdKafka.layer({
+          bootstrap: server.addresses("SASL_PLAINTEXT"),
+          bootstrapTimeout: "10 seconds",
+          metadataTimeout: "5 seconds",
+          sasl: login(username, password)
+        }),
+        { local: true }
+      )
+    )
+
+  const ruled = text("ruled")
+  const send = Effect.scoped(
+    Effect.flatMap(Producer.make({ deliveryTimeout: "20 seconds" }), (producer) =>
+      producer.send(ruled, { key: "k", value: "v" })
+    )
+  )
+  const tag = <A, R>(self: Effect.Effect<A, { readonly reason: { readonly _tag: string } }, R>) =>
+    Effect.match(self, { onFailure: ({ reason }) => reason._tag, onSuccess: () => "done" })
+
+  it.effect("rights that are missing are Unauthorized, each of them, until they are given", () =>
+    withAdmin(
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const server = yield* KafkaServer.KafkaServer
+        const { password, username } = server.sasl
+        yield* server.createTopic("ruled")
+        const rule = { resource: "topic", name: "ruled", principal: `User:${username}` } as const
+        const allow = (operation: "describe" | "write" | "read") =>
+          Admin.orFail(admin.createAcls([{ ...rule, operation }]))
+        const read = Effect.flatMap(Consumer.assign({ topic: ruled, from: "earliest" }), (consumer) =>
+          Stream.runHead(consumer.stream)
+        )
+        const join = Effect.flatMap(Consumer.subscribe({ group: "g", topics: [ruled], from: "earliest" }), (consumer) =>
+          Stream.runHead(consumer.stream)
+        )
+        assert.strictEqual(yield* as(username, password, tag(send)), "Unauthorized")
+        yield* allow("describe")
+        // It is known now, and may be neither written nor read.
+        yield* eventually(as(username, password, Effect.flip(send)), ({ message }) => message.includes("Produce"))
+        assert.strictEqual(yield* as(username, password, tag(send)), "Unauthorized")
+        assert.strictEqual(yield* as(username, password, tag(read)), "Unauthorized")
+        yield* allow("write")
+        yield* eventually(as(username, password, tag(send)), (told) => told === "done")
+        assert.strictEqual(yield* as(username, password, tag(read)), "Unauthorized")
+        yield* allow("read")
+        yield* eventually(as(username, password, tag(read)), (told) => told === "done")
+        assert.strictEqual(yield* as(username, password, tag(join)), "Unauthorized")
+      })
+    ).pipe(KafkaServer.diagnosed)
+  )
+
+  it.effect("credentials that are wrong, or were taken away meanwhile, are Unauthenticated, by their mechanism", () =>
+    withAdmin(
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* Admin.orFail(
+          admin.alterUsers([{ user: "bob", mechanism: "SCRAM-SHA-256", password: Redacted.make("right") }])
+        )
+        const make = Effect.scoped(Producer.make())
+        yield* eventually(as("bob", "right", tag(make)), (told) => told === "done")
+        assert.strictEqual(yield* tag(as("bob", "wrong", make)), "Unauthenticated")
+        yield* as(
+          "bob",
+          "right",
+          Effect.gen(function* () {
+            yield* make
+            yield* Admin.orFail(admin.alterUsers([{ user: "bob", mechanism: "SCRAM-SHA-256", delete: true }]))
+            // This client's own connections go on: it is librdkafka that is refused.
+            const error = yield* eventually(Effect.flip(make), () => true)
+            assert.deepInclude(error.reason, { _tag: "Unauthenticated", mechanism: "SCRAM-SHA-256" })
+            const reading = yield* Effect.flip(Consumer.assign({ topic: ruled, from: "earliest" }))
+            assert.strictEqual(reading.reason._tag, "Unauthenticated")
+          })
+        )
+      })
+    ).pipe(KafkaServer.diagnosed)
   )
 })
