@@ -66,6 +66,15 @@ export interface Run extends Runner.Run {}
 export const script: (seed: number) => Script = Grammar.script
 
 /**
+ * A script that goes on: what a seed chooses happens amid what it says, and behind it. So a trouble that is known is met
+ * together with others.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const continued: (start: Script, seed: number) => Script = Grammar.continued
+
+/**
  * Runs a script. Two runs of one script have the same history and the same trace. It never fails: what does not hold is
  * among its problems.
  *

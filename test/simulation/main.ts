@@ -2,7 +2,8 @@
  * The simulator: `npm run simulate [-- --seeds 1000] [--from 1 | today] [--workers 2] [--seconds 3600]
  * [--patience 120]`. Runs scripts of new seeds in several processes, and stops at the first that has a problem, with a
  * script that is as short as it could be made; after so many seconds it ends with as many seeds as there was time for.
- * `--replay FILE` runs the script of a file, `--seed 7` that of a seed.
+ * `--replay FILE` runs the script of a file, `--seed 7` that of a seed; `--scenario 12` goes on from that scenario, each seed
+ * in its own way.
  */
 import { spawn, type ChildProcess } from "node:child_process"
 import * as Fs from "node:fs"
@@ -20,6 +21,7 @@ const number = (name: string, fallback: number): number => Number(text(name) ?? 
 
 const only = text("seed")
 const file = text("replay")
+const scenario = text("scenario")
 const seeds = only === undefined && file === undefined ? number("seeds", 1000) : 1
 const from = only === undefined ? (text("from") === "today" ? today() * 10_000 : number("from", 1)) : Number(only)
 const workers = Math.min(seeds, number("workers", Math.min(2, availableParallelism())))
@@ -47,7 +49,7 @@ const tell = (told: Extract<Told, { readonly tag: "failed" }>): void => {
   const name = Path.join(tmpdir(), `simulation-${file === undefined ? seed : Path.basename(file)}.txt`)
   Fs.writeFileSync(name, `${shrunk}\n`)
   console.log(`!! ${file ?? `seed ${seed}`}: ${problems.slice(0, 5).join("\n!! ")}`)
-  const whole = file ?? `--seed ${seed}`
+  const whole = file ?? `--seed ${seed}${scenario === undefined ? "" : ` --scenario ${scenario}`}`
   console.log(`\n${shrunk}\n\nagain by: npm run simulate -- --replay ${name} (the whole of it: ${whole})`)
 }
 
@@ -69,7 +71,11 @@ const worker = (): Promise<void> =>
         console.log(`!! seed ${seed} is still at work after ${patience} s: npm run simulate -- --seed ${seed}`)
         stop(1)
       }, patience * 1000)
-      child.send({ seed, ...(file === undefined ? {} : { script: Fs.readFileSync(file, "utf8") }) } satisfies Job)
+      child.send({
+        seed,
+        ...(file === undefined ? {} : { script: Fs.readFileSync(file, "utf8") }),
+        ...(scenario === undefined ? {} : { scenario: Number(scenario) })
+      } satisfies Job)
     }
     child.on("message", (told: Told) => {
       if (told.tag === "ready") return give()

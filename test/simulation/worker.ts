@@ -1,11 +1,14 @@
 /** A process of the simulator: runs one script after the other, as it is told. */
 import { Effect } from "effect"
 import { Simulation } from "samsa/testing"
+import { all } from "./scenarios/all.ts"
 
 export interface Job {
   readonly seed: number
   /** Instead of the seed's. */
   readonly script?: string
+  /** The number of a scenario that it goes on from. */
+  readonly scenario?: number
 }
 
 export type Told =
@@ -23,9 +26,22 @@ export type Told =
 
 const tell = (told: Told) => process.send!(told)
 
-const work = ({ script: text, seed }: Job) =>
+/** A scenario of which there are several beginnings has them in turn. */
+const goesOn = (number: number, seed: number) => {
+  const scripts = all.find((one) => one.number === number)?.scripts ?? []
+  return Effect.map(Simulation.parse(scripts[seed % scripts.length] ?? ""), (start) =>
+    Simulation.continued(start, seed)
+  )
+}
+
+const work = ({ scenario, script: text, seed }: Job) =>
   Effect.gen(function* () {
-    const script = text === undefined ? Simulation.script(seed) : yield* Simulation.parse(text)
+    const script =
+      scenario !== undefined
+        ? yield* goesOn(scenario, seed)
+        : text === undefined
+          ? Simulation.script(seed)
+          : yield* Simulation.parse(text)
     const { problems, took } = yield* Simulation.run(script)
     const [problem] = problems
     if (problem === undefined) return tell({ tag: "done", seed, took })

@@ -8,7 +8,7 @@ import { releases } from "../embedded/Profile.ts"
 import { type Choices, choices } from "./Choices.ts"
 import { happenings, type Kind, type Plan, some, type Theme } from "./Happenings.ts"
 import * as Ranges from "./Ranges.ts"
-import type { Script, Step, Topic } from "./Script.ts"
+import { endOf, type Script, type Step, type Topic } from "./Script.ts"
 
 const themes: ReadonlyArray<readonly [weight: number, theme: Theme]> = [
   // One thing at a time, for long: what is healthy beside it must go on.
@@ -175,6 +175,41 @@ export const aroundProgram = (
     members: [],
     steps: steps.toSorted((a, b) => a.at - b.at)
   }
+}
+
+/** How much longer a script becomes that goes on. */
+const minutesMore = [1, 2]
+
+/** A script that goes on: what a seed chooses happens amid what it says, and behind it. */
+export const continued = (start: Script, seed: number): Script => {
+  const choose = choices(seed)
+  const theme = choose.weighted(themes)
+  const kept = new Set(start.members.flatMap(({ deadLetter, to }) => [deadLetter ?? [], to ?? []].flat()))
+  const topics = start.topics.filter(({ name }) => !kept.has(name))
+  const chained = start.members.filter(({ way }) => way === "process").map(({ name }) => name)
+  const plan: Plan = {
+    choose,
+    release: start.cluster.release,
+    brokers: start.cluster.brokers,
+    topics,
+    clients: start.clients.map(({ name }) => name),
+    groups: [...new Set(start.members.flatMap(({ group }) => group ?? []))],
+    producers: start.producers.map(({ name }) => name),
+    transactors: start.transactors.map(({ name }) => name),
+    transactionalIds: [...start.transactors.map(({ transactionalId }) => transactionalId), ...chained],
+    chained: new Set(chained),
+    members: start.members.map(({ name }) => name),
+    brittle: topics.slice(1)
+  }
+  const from = choose.below(endOf(start) + 1)
+  const end = endOf(start) - from + choose.of(minutesMore) * 60_000
+  const more = [
+    ...(plan.producers.length === 0 ? [] : sends(choose, plan.producers, topics, end)),
+    ...transactions(choose, start.transactors, topics, end),
+    ...happenings(plan, theme, end)
+  ]
+  const steps = [...start.steps, ...more.map((step) => ({ ...step, at: step.at + from }))]
+  return { ...start, seed, ...turns(choose), steps: steps.toSorted((a, b) => a.at - b.at) }
 }
 
 /** The script of a seed. */

@@ -60,13 +60,14 @@ export class Handlers {
 
   /**
    * Whether its handlers are compared with those of others: what cannot be interrupted outlives its partition, and what is
-   * left of an array that a stream was given before its process stood still is beyond the consumer's reach, as is what a
-   * fiber handles that another one has pulled for it (`poll`, whose pulls have a time-out).
+   * left of an array that a stream or a transaction was given before its process stood still is beyond the consumer's
+   * reach (what such a transaction writes is refused), as is what a fiber handles that another one has pulled for it
+   * (`poll`, whose pulls have a time-out).
    */
   private isTold(spec: Script.Member): boolean {
     // A consumer alone shares with nobody, itself in an earlier life included.
     if (spec.uninterruptible === true || spec.group === undefined || spec.way === "poll") return false
-    return isRun(spec) || isChain(spec) || this.world.standstill(spec.client) === 0
+    return isRun(spec) || this.world.standstill(spec.client) === 0
   }
 
   /** Handles a record. `id` is the member in one of its lives. */

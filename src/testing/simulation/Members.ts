@@ -161,9 +161,11 @@ export class Members {
         Scope.provide(life.scope)
       )
       life.consumer = consumer
-      const reading = isChain(spec)
-        ? this.chains.process(spec, life.id, consumer).pipe(Effect.provideContext(kafka), Scope.provide(life.scope))
-        : Reading.read(this.handlers, spec, life.id, consumer)
+      const reading = (
+        isChain(spec)
+          ? this.chains.process(spec, life.id, consumer)
+          : Reading.read(this.handlers, spec, life.id, consumer)
+      ).pipe(Effect.provideContext(kafka), Scope.provide(life.scope))
       // In a fiber of its own: the consumer interrupts the one that reads its stream.
       life.reading = yield* Effect.forkChild(reading)
       return yield* Effect.flatten(Fiber.await(life.reading))
@@ -173,8 +175,9 @@ export class Members {
   /** Closes the consumer of a life, within what its settings promise. */
   private close(spec: Script.Member, { process, reading, scope }: Life): Effect.Effect<void> {
     const { closeTimeout = 20_000, group, leaveTimeout = 5000 } = spec
-    // A chain's transactions are closed before its consumer.
-    const budget = closeTimeout * (isChain(spec) ? 2 : 1) + (group === undefined ? 0 : leaveTimeout)
+    // A chain's transactions are closed before its consumer, as are those who send dead letters.
+    const budget =
+      closeTimeout * (isChain(spec) || spec.deadLetter !== undefined ? 2 : 1) + (group === undefined ? 0 : leaveTimeout)
     return process.run(
       this.world
         .within(

@@ -11,10 +11,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Kafka from "../../Kafka.ts"
 import type { KafkaError } from "../../KafkaError.ts"
 import { Network } from "../../Network.ts"
+import * as Telemetry from "../../Telemetry.ts"
+import { user } from "./ClusterOptions.ts"
 import type { Links } from "./Links.ts"
 import type * as Script from "./Script.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
@@ -40,16 +43,25 @@ export class Process {
   private readonly time: VirtualTime
   private readonly links: Links
   private readonly bootstrap: ReadonlyArray<string>
+  private readonly authenticates: boolean
   private readonly scope = Scope.makeUnsafe()
   private building: Fiber.Fiber<Context.Context<Kafka.Kafka>, KafkaError> | undefined
 
-  constructor(spec: Script.Client, life: number, time: VirtualTime, links: Links, bootstrap: ReadonlyArray<string>) {
+  constructor(
+    spec: Script.Client,
+    life: number,
+    time: VirtualTime,
+    links: Links,
+    bootstrap: ReadonlyArray<string>,
+    authenticates: boolean
+  ) {
     this.spec = spec
     this.client = spec.name
     this.id = `${spec.name}.${life}`
     this.time = time
     this.links = links
     this.bootstrap = bootstrap
+    this.authenticates = authenticates
     this.clock = this.clockOf(time.clock)
   }
 
@@ -136,12 +148,19 @@ export class Process {
   get kafka(): Effect.Effect<Context.Context<Kafka.Kafka>, KafkaError> {
     return Effect.suspend(() => {
       if (this.building !== undefined) return Fiber.join(this.building)
-      const { name: clientId, ...settings } = this.spec
+      const { name: clientId, telemetry = false, ...settings } = this.spec
       const network = this.links.network({ client: this.client, process: this.id, isStill: () => this.isStill })
-      const layer = Layer.provide(
-        Kafka.layerWithoutNetwork({ bootstrap: this.bootstrap, clientId, ...settings }),
+      const sasl = { mechanism: "PLAIN", username: user.username, password: Redacted.make(user.password) } as const
+      const kafka = Layer.provide(
+        Kafka.layerWithoutNetwork({
+          bootstrap: this.bootstrap,
+          clientId,
+          ...(this.authenticates ? { sasl } : {}),
+          ...settings
+        }),
         Layer.succeed(Network, network)
       )
+      const layer = telemetry ? Layer.provideMerge(Telemetry.layer(), kafka) : kafka
       return Effect.flatMap(Effect.forkIn(Layer.buildWithScope(layer, this.scope), this.scope), (fiber) => {
         this.building = fiber
         fiber.addObserver((exit) => {

@@ -2,10 +2,14 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Assignor from "../../Assignor.ts"
 import * as Consumer from "../../Consumer.ts"
+import type { Kafka } from "../../Kafka.ts"
 import * as Membership from "../../Memberships.ts"
+import * as Producer from "../../Producer.ts"
+import * as Topic from "../../Topic.ts"
 import type { Handled, Handlers } from "./Handlers.ts"
 import type * as Script from "./Script.ts"
 import type { AnyTopic, World } from "./World.ts"
@@ -20,7 +24,8 @@ const assignors = {
 }
 
 const membershipOf = (spec: Script.Member) => {
-  const { assignor, heartbeatInterval, instanceId, leaveTimeout, protocol, rebalanceTimeout, sessionTimeout } = spec
+  const { assignor = "range", heartbeatInterval, instanceId, leaveTimeout, protocol, rack } = spec
+  const { assignors: several = [assignor], rebalanceTimeout, sessionTimeout } = spec
   const common = {
     ...(instanceId === undefined ? {} : { instanceId }),
     ...(leaveTimeout === undefined ? {} : { leaveTimeout }),
@@ -29,9 +34,13 @@ const membershipOf = (spec: Script.Member) => {
     metadataMaxAge: metadataMaxAge
   }
   return protocol === "consumer"
-    ? Membership.consumer({ assignor: assignor === "range" ? "range" : "uniform", ...common })
+    ? Membership.consumer({
+        assignor: spec.assignor === "range" ? "range" : "uniform",
+        ...(rack === undefined ? {} : { rack }),
+        ...common
+      })
     : Membership.classic({
-        assignors: [assignors[assignor ?? "range"]],
+        assignors: several.map((one) => assignors[one]),
         ...(heartbeatInterval === undefined ? {} : { heartbeatInterval }),
         ...common
       })
@@ -48,7 +57,7 @@ export const patternOf = (names: ReadonlyArray<string>): RegExp =>
 export const consumer = (world: World, spec: Script.Member) => {
   const { oracle } = world
   const topics = spec.topics.map((name) => world.topic(name))
-  const { bufferBytes, hooks, maxBytes, maxPartitionBytes, maxWait, minBytes } = spec
+  const { bufferBytes, hooks, maxBytes, maxPartitionBytes, maxWait, minBytes, rack: clientRack } = spec
   const hook = () => (hooks === undefined || world.isOver ? Effect.void : Effect.sleep(hooks))
   const settings = {
     isolation: spec.isolation,
@@ -62,7 +71,7 @@ export const consumer = (world: World, spec: Script.Member) => {
     maxRecords: spec.maxRecords,
     progressTimeout: spec.progressTimeout,
     onStalled: spec.onStalled,
-    fetch: { bufferBytes, maxBytes, maxPartitionBytes, maxWait, minBytes }
+    fetch: { bufferBytes, clientRack, maxBytes, maxPartitionBytes, maxWait, minBytes }
   }
   const ofGroup = {
     ...settings,
@@ -96,7 +105,7 @@ export const read = (
   spec: Script.Member,
   id: string,
   consumer: Consumer.Consumer<Read>
-): Effect.Effect<unknown, unknown> => {
+): Effect.Effect<unknown, unknown, Kafka | Scope.Scope> => {
   const handle = (record: Read) => {
     const value: unknown = record.value
     const text = typeof value === "string" ? value : Buffer.from(value as Uint8Array).toString()
@@ -107,17 +116,25 @@ export const read = (
   const isForgotten = ({ offset }: Read) => spec.forgets !== undefined && offset % spec.forgets === spec.forgets - 1
   const marked = (record: Read) =>
     isForgotten(record) ? handle(record) : Effect.andThen(handle(record), Consumer.done(record))
-  const retry = Schedule.spaced("500 millis")
+  const { deadLetter, retries } = spec
+  const spaced = Schedule.spaced("500 millis")
+  const retry = retries === undefined ? spaced : Schedule.upTo(spaced, { times: retries })
+  const run = (policy: Consumer.RunPolicy<string>) =>
+    deadLetter === undefined
+      ? consumer.run(handle, policy)
+      : Effect.flatMap(Producer.make({ closeTimeout: spec.closeTimeout }), (producer) =>
+          Effect.provideService(
+            consumer.run(handle, { ...policy, deadLetter: Topic.bytes(deadLetter) }),
+            Producer.Producer,
+            producer
+          )
+        )
   switch (spec.way) {
     case "run":
-      return consumer.run(handle, { retry })
+      return run({ retry })
     case "keys":
     case "none":
-      return consumer.run(handle, {
-        retry,
-        order: spec.way === "keys" ? "key" : "none",
-        concurrency: spec.concurrency ?? 4
-      })
+      return run({ retry, order: spec.way === "keys" ? "key" : "none", concurrency: spec.concurrency ?? 4 })
     case "stream":
       return Stream.runForEach(consumer.stream, marked)
     case "partitions":

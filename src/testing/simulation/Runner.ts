@@ -14,14 +14,16 @@ import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Kafka } from "../../Kafka.ts"
+import { kept } from "../../Kept.ts"
 import * as EmbeddedKafka from "../EmbeddedKafka.ts"
 import * as Oracle from "../Oracle.ts"
+import { optionsOf } from "./ClusterOptions.ts"
 import { isChain, readerOf } from "./Handlers.ts"
 import { Links } from "./Links.ts"
 import { Members } from "./Members.ts"
 import { nameOf, Senders } from "./Senders.ts"
 import * as Script from "./Script.ts"
-import { type Actors, perform, topicOf } from "./Steps.ts"
+import { type Actors, perform } from "./Steps.ts"
 import { Transactors } from "./Transactors.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { World } from "./World.ts"
@@ -49,6 +51,8 @@ export interface Run {
   readonly trace: string
   /** Virtual milliseconds. */
   readonly took: number
+  /** How many requests each fault has struck, in the order in which the script names them. */
+  readonly hits: ReadonlyArray<number>
 }
 
 /** Codecs that work in one piece: what another thread does takes turns of the event loop, more or fewer. */
@@ -124,6 +128,19 @@ const owed = ({ members, world }: Actors, firstCommits: ReadonlyMap<string, numb
     return due
   })
 
+/** The dead letters of each reader, by the names of their records. */
+const letters = ({ world }: Actors): Effect.Effect<ReadonlyMap<string, ReadonlySet<string>>> =>
+  Effect.gen(function* () {
+    const found = new Map<string, Set<string>>()
+    for (const spec of world.script.members) {
+      if (spec.deadLetter === undefined) continue
+      const log = yield* Effect.orDie(world.broker.log(world.topic(spec.deadLetter)))
+      const all = kept(found, readerOf(spec), () => new Set())
+      for (const { value } of log) all.add(nameOf(value))
+    }
+    return found
+  })
+
 /** What is not handled after so long of peace is lost. */
 const patience = ({ script }: World): number => {
   const times = [
@@ -154,7 +171,7 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
     for (const [group, spec] of members.groups) {
       if (members.alive.some((one) => one.group === group)) continue
       const last = `last-${group}`
-      const { assignor, enter, from, protocol, to } = spec
+      const { assignor, assignors, enter, from, protocol, to } = spec
       const read = [...topics].filter((topic) => spec.topics.includes(topic))
       yield* members.join(last, {
         name: last,
@@ -165,6 +182,7 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
         from,
         ...(isChain(spec) && to !== undefined ? { way: "process", to } : { way: "run" }),
         ...(assignor === undefined ? {} : { assignor }),
+        ...(assignors === undefined ? {} : { assignors }),
         ...(protocol === undefined ? {} : { protocol }),
         sessionTimeout: 10_000,
         rebalanceTimeout: 15_000,
@@ -177,7 +195,11 @@ const settle = (actors: Actors, firstCommits: ReadonlyMap<string, number>): Effe
     if (world.atWork().length > 0) world.timeline.failures.push(`${world.atWork().length} works have not ended`)
     const isMissing = ({ name, partition, reader, topic }: Due) =>
       !world.timeline.hasHandled(reader, topic, partition, name)
-    let missing = (yield* owed(actors, firstCommits)).filter(isMissing)
+    // What is a dead letter is handled.
+    const buried = yield* letters(actors)
+    let missing = (yield* owed(actors, firstCommits)).filter(
+      (due) => isMissing(due) && buried.get(due.reader)?.has(due.name) !== true
+    )
     while (missing.length > 0 && world.now < until) {
       yield* Effect.sleep(500)
       missing = missing.filter(isMissing)
@@ -279,7 +301,7 @@ const simulate = (
   broker: EmbeddedKafka.Service,
   trace: Trace,
   program: Program | undefined
-): Effect.Effect<{ readonly problems: ReadonlyArray<string>; readonly history: ReadonlyArray<Oracle.Event> }> =>
+): Effect.Effect<Pick<Run, "problems" | "history" | "hits">> =>
   Effect.scoped(
     Effect.gen(function* () {
       const compacted = script.topics.flatMap((topic) => (topic.compacted === true ? [topic.name] : []))
@@ -312,7 +334,8 @@ const simulate = (
       if (own !== undefined) yield* Fiber.join(own)
       yield* closeAll(actors)
       const problems = yield* violations(actors)
-      return { problems, history: yield* oracle.history }
+      const hits = script.steps.flatMap((step) => (step.do === "fault" ? [world.hits.get(step) ?? 0] : []))
+      return { problems, history: yield* oracle.history, hits }
     })
   )
 
@@ -323,23 +346,8 @@ export const run = (script: Script.Script, program?: Program): Effect.Effect<Run
   Effect.suspend(() => {
     const time = new VirtualTime()
     const trace = new Trace()
-    const { cluster } = script
     const running = Effect.gen(function* () {
-      const broker = yield* Effect.orDie(
-        EmbeddedKafka.make({
-          brokers: cluster.brokers,
-          seed: script.seed,
-          clusterId: "simulation",
-          asVersion: cluster.release,
-          transactionVersion: cluster.transactionVersion,
-          autoCreate: cluster.autoCreate ?? false,
-          coldStart: cluster.coldStart,
-          groupMinSessionTimeout: 1000,
-          groupConsumerSessionTimeout: 10_000,
-          groupConsumerHeartbeatInterval: 3000,
-          topics: script.topics.map((topic) => topicOf(topic))
-        })
-      )
+      const broker = yield* Effect.orDie(EmbeddedKafka.make(optionsOf(script)))
       return yield* simulate(script, time, broker, trace, program)
     }).pipe(
       Effect.scoped,
@@ -350,11 +358,10 @@ export const run = (script: Script.Script, program?: Program): Effect.Effect<Run
         script.turns === undefined ? self : Effect.provideService(self, Scheduler.MaxOpsBeforeYield, script.turns)
     )
     return Effect.map(time.run(running, Script.endOf(script) + 3 * hour), (exit): Run => {
-      const rest = { trace: trace.text, took: time.elapsed }
-      if (exit === "late") return { problems: ["the simulation has not come to its end"], history: [], ...rest }
-      if (exit === "busy") return { problems: ["something is busy, and no time passes"], history: [], ...rest }
-      if (exit._tag === "Failure")
-        return { problems: [`the simulation failed: ${String(exit.cause)}`], history: [], ...rest }
-      return { ...exit.value, ...rest }
+      const rest = { history: [], hits: [], trace: trace.text, took: time.elapsed }
+      if (exit === "late") return { problems: ["the simulation has not come to its end"], ...rest }
+      if (exit === "busy") return { problems: ["something is busy, and no time passes"], ...rest }
+      if (exit._tag === "Failure") return { problems: [`the simulation failed: ${String(exit.cause)}`], ...rest }
+      return { ...rest, ...exit.value }
     })
   })

@@ -18,7 +18,13 @@ export const Cluster = Schema.Struct({
   autoCreate: maybe(Schema.Boolean),
   coldStart: maybe(Schema.Boolean),
   /** Where it is less than the release has: it is not finalized yet. */
-  transactionVersion: maybe(Schema.Literals([0, 1, 2]))
+  transactionVersion: maybe(Schema.Literals([0, 1, 2])),
+  /** Everybody authenticates, and again after so long; 0: once for each connection. */
+  sessionLifetime: maybe(Millis),
+  /** In so many racks, in turn: r0, r1 and so on. */
+  racks: maybe(Int),
+  /** Metrics of clients are wanted, each so many milliseconds. */
+  telemetry: maybe(Millis)
 })
 
 export const Topic = Schema.Struct({
@@ -26,6 +32,7 @@ export const Topic = Schema.Struct({
   partitions: Int,
   replicas: Int,
   minInSync: maybe(Int),
+  maxMessageBytes: maybe(Int),
   compacted: maybe(Schema.Boolean)
 })
 
@@ -39,7 +46,9 @@ export const Client = Schema.Struct({
   metadataTimeout: maybe(Millis),
   metadataMaxAge: maybe(Millis),
   connectionsMaxIdle: maybe(Millis),
-  maxPendingResponseBytes: maybe(Int)
+  maxPendingResponseBytes: maybe(Int),
+  /** It tells the cluster how it does. */
+  telemetry: maybe(Schema.Boolean)
 })
 
 export const Producer = Schema.Struct({
@@ -79,6 +88,8 @@ export const Transactor = Schema.Struct({
   bufferRecords: maybe(Int)
 })
 
+const Assignor = Schema.Literals(["range", "roundRobin", "sticky", "cooperativeSticky"])
+
 export const Member = Schema.Struct({
   name: Name,
   client: Name,
@@ -88,7 +99,11 @@ export const Member = Schema.Struct({
   enter: Schema.Literals(["subscribe", "pattern", "assign"]),
   from: Schema.Literals(["earliest", "latest"]),
   protocol: maybe(Schema.Literals(["classic", "consumer"])),
-  assignor: maybe(Schema.Literals(["range", "roundRobin", "sticky", "cooperativeSticky"])),
+  assignor: maybe(Assignor),
+  /** Instead of one: the group takes the first that all of its members have. */
+  assignors: maybe(Schema.Array(Assignor)),
+  /** In which rack it is. */
+  rack: maybe(Name),
   instanceId: maybe(Name),
   sessionTimeout: maybe(Millis),
   heartbeatInterval: maybe(Millis),
@@ -112,6 +127,9 @@ export const Member = Schema.Struct({
   /** The handler of each so many-th record fails, so often, before it succeeds. */
   failsEvery: maybe(Int),
   failsTimes: maybe(Int),
+  /** Of `run`: what has failed so often more goes to a topic. Default: it is tried for ever. */
+  retries: maybe(Int),
+  deadLetter: maybe(Name),
   /** Each so many-th record is handled, and never marked: for the ways that mark by hand. */
   forgets: maybe(Int),
   isolation: maybe(Schema.Literals(["committed", "uncommitted"])),
@@ -259,6 +277,7 @@ export const Step = Schema.Union([
     group: maybe(Name),
     client: maybe(Name),
     broker: maybe(Int),
+    nth: maybe(Int),
     times: maybe(Int),
     probability: maybe(Schema.Number),
     seed: maybe(Int),

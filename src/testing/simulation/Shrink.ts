@@ -165,7 +165,10 @@ export const shrink = (script: Script, stillFails: Fails, most = 400): Effect.Ef
     left = { ...left, steps: again }
     yield* keep(withoutIdle(left))
     const used = new Set([
-      ...left.members.flatMap(({ to, topics }) => (to === undefined ? topics : [...topics, to])),
+      ...left.members.flatMap(({ deadLetter, to, topics }) => [
+        ...topics,
+        ...[deadLetter, to].flatMap((one) => one ?? [])
+      ]),
       ...left.steps.flatMap((step) =>
         "topics" in step ? step.topics : "topic" in step && step.topic !== undefined ? [step.topic] : []
       )

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as KafkaError from "../../KafkaError.ts"
 import * as Fault from "../Fault.ts"
+import { topicOf } from "./ClusterOptions.ts"
 import { isChain, readerOf } from "./Handlers.ts"
 import type { Members } from "./Members.ts"
 import { metadataMaxAge } from "./Reading.ts"
@@ -117,9 +118,10 @@ const stand = (actors: Actors, step: Script.StepOf<"stand">): Effect.Effect<void
   link(actors, { at: step.at, do: "link", how: "cut", broker: step.broker, for: step.for })
 
 const faultOf = (step: Script.StepOf<"fault">): Fault.Fault => {
-  const { action, api, broker, client: clientId, code = 0, group, millis = 0, partition, probability, seed } = step
+  const { action, api, broker, client: clientId, code = 0, group, millis = 0, nth, partition, probability, seed } = step
   const on = Fault.on(api as Fault.Api, {
     topic: step.topic,
+    nth,
     times: step.times,
     partition,
     group,
@@ -153,9 +155,11 @@ const struck = ({ world }: Actors, { action, api, for: lasts, partition, topic }
 
 const fault = (actors: Actors, step: Script.StepOf<"fault">): Effect.Effect<void> =>
   Effect.scoped(
-    Effect.andThen(
-      actors.world.broker.inject(faultOf(step)),
-      Effect.suspend(() => (struck(actors, step), Effect.sleep(step.for)))
+    Effect.flatMap(actors.world.broker.inject(faultOf(step)), ({ hits }) =>
+      Effect.suspend(() => (struck(actors, step), Effect.sleep(step.for))).pipe(
+        Effect.andThen(hits),
+        Effect.map((count) => void actors.world.hits.set(step, count))
+      )
     )
   )
 
@@ -200,19 +204,6 @@ const deleteTopic = ({ world }: Actors, { for: lasts, topic: name }: Script.Step
     }
     world.disturb(metadataMaxAge, {}, from)
   })
-
-/** How a topic is created. */
-export const topicOf = (spec: Script.Topic, partitions = spec.partitions) => ({
-  name: spec.name,
-  partitions,
-  replicationFactor: spec.replicas,
-  config: {
-    // As releases before 0.11 have it by default, what was acknowledged may be lost.
-    "unclean.leader.election.enable": "false",
-    ...(spec.minInSync === undefined ? {} : { "min.insync.replicas": String(spec.minInSync) }),
-    ...(spec.compacted === true ? { "cleanup.policy": "compact" } : {})
-  }
-})
 
 const trim = ({ world }: Actors, { keep, partition, topic }: Script.StepOf<"trim">): Effect.Effect<void> =>
   Effect.gen(function* () {

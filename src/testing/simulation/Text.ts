@@ -19,7 +19,7 @@ type Fields = { readonly [name: string]: Value | undefined }
 
 /** What is a time, though its name does not say so. */
 const times = new Set(
-  "for takes pace open interrupt linger handles hooks maxWait metadataMaxAge connectionsMaxIdle commitInterval millis heartbeatInterval".split(
+  "for takes pace open interrupt linger handles hooks maxWait metadataMaxAge connectionsMaxIdle commitInterval millis heartbeatInterval sessionLifetime telemetry".split(
     " "
   )
 )

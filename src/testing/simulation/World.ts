@@ -35,6 +35,8 @@ export class World {
   private readonly specs = new Map<string, Script.Client>()
   /** All is well: nothing is slow any more. */
   isOver = false
+  /** How many requests each fault has struck, when it is over. */
+  readonly hits = new Map<Script.Step, number>()
   /** How long handlers take, by what was said last. */
   readonly slow: Array<Script.StepOf<"slow">> = []
   /** How long a group takes to come together again, after anything. */
@@ -72,7 +74,14 @@ export class World {
     if (living !== undefined) return living
     const life = this.processes.filter((each) => each.client === client).length + 1
     const spec = this.specs.get(client) ?? { name: client }
-    const process = new Process(spec, life, this.time, this.links, this.broker.bootstrap)
+    const process = new Process(
+      spec,
+      life,
+      this.time,
+      this.links,
+      this.broker.bootstrap,
+      this.script.cluster.sessionLifetime !== undefined
+    )
     this.processes.push(process)
     return process
   }
