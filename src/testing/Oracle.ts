@@ -154,6 +154,8 @@ export class Oracle extends Context.Service<Oracle, Service>()("samsa/testing/Or
 export interface Options {
   /** Topics that are compacted: a record may be missing where a later one has its key. */
   readonly compacted?: ReadonlyArray<string | Topic.Any> | undefined
+  /** How long a partition of a group that has members may be nobody's (I8). Default: not judged. */
+  readonly rebalanceWithin?: Duration.Input | undefined
 }
 
 const nameOf = (topic: string | Topic.Any): string => (typeof topic === "string" ? topic : topic.name)
@@ -209,6 +211,10 @@ export const make = (
         ...(transactional ? { transactional } : undefined)
       })
     )
+    const rebalanceWithin =
+      options.rebalanceWithin === undefined
+        ? undefined
+        : Duration.toMillis(Duration.fromInputUnsafe(options.rebalanceWithin))
     const most = new Map<string, number>()
     const used = (name: string, value: number, limit: number): void => {
       if (value <= (most.get(name) ?? -1)) return
@@ -217,10 +223,10 @@ export const make = (
     }
     let begun = 0
     const now = () => clock.currentTimeMillisUnsafe()
-    const watch = Instrumented.make(record, used)
+    const watch = Instrumented.make(record, used, now)
     const check = Effect.suspend(() => {
       const topics = new Set(events.flatMap((event) => ("topic" in event ? [event.topic] : [])))
-      return Effect.map(logsOf(broker, topics, compacted), (logs) => Verify.verify({ logs, events }))
+      return Effect.map(logsOf(broker, topics, compacted), (logs) => Verify.verify({ logs, events, rebalanceWithin }))
     })
     return {
       producer: watch.producer,

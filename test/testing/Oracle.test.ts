@@ -359,6 +359,29 @@ describe("the oracle, over histories that were put together,", () => {
     breaks("I8", [{ _tag: "Left", name: "the consumer", what: "1 connections and 0 sockets" }])
   })
 
+  it("finds a rebalance that takes too long, and not the time in which a group had nobody (I8)", () => {
+    const entered = (member: string): Event => ({ _tag: "Entered", group: "g", member })
+    const departed = (member: string): Event => ({ _tag: "Departed", group: "g", member })
+    const at = (event: Event, at: number): Event => ({ ...event, at }) as Event
+    const invariants = (...events: ReadonlyArray<Event>) =>
+      invariantsOf(Oracle.verify({ events, logs: [], rebalanceWithin: 1000 }))
+    const handed = [entered("m"), entered("n"), at(assigned(), 0), at(revoked(), 500)]
+    assert.deepStrictEqual(invariants(...handed, at(assigned("n"), 1500)), [])
+    assert.deepStrictEqual(invariants(...handed, at(assigned("n"), 1501)), ["I8"])
+    assert.deepStrictEqual(invariants(...handed, departed("m"), at(assigned("n"), 1501)), ["I8"])
+    // an owner that was thrown out hears of it after the next one has come
+    assert.deepStrictEqual(
+      invariants(entered("m"), at(assigned(), 0), entered("n"), at(assigned("n"), 9000), at(lost(), 9500)),
+      []
+    )
+    // nobody was there
+    const alone = [entered("m"), at(assigned(), 0), at(revoked(), 500), departed("m")]
+    assert.deepStrictEqual(invariants(...alone, entered("n"), at(assigned("n"), 9000)), [])
+    // of which no time is known, and no bound
+    holds([entered("m"), assigned(), revoked(), assigned()])
+    holds([...handed, at(assigned("n"), 99_999)])
+  })
+
   it("finds what is over its limit (I9)", () => {
     holds([{ _tag: "Measured", name: "buffer", value: 10, limit: 10 }])
     breaks("I9", [{ _tag: "Measured", name: "buffer", value: 11, limit: 10 }])

@@ -76,7 +76,10 @@ export type Event =
   | ({ readonly _tag: "Acknowledged"; readonly id: number; readonly offset: number | undefined } & TopicPartition)
   /** The producer said that it failed, and whether the log may have it all the same. */
   | { readonly _tag: "Failed"; readonly id: number; readonly persistence: "not" | "possibly" }
-  | ({ readonly _tag: "Assigned" | "Revoked" | "Lost" } & Membered)
+  /** A member begins to belong to its group, and has left it. */
+  | { readonly _tag: "Entered" | "Departed"; readonly group: string; readonly member: string }
+  /** `at`: when, in milliseconds; without it no time in rebalance is known. */
+  | ({ readonly _tag: "Assigned" | "Revoked" | "Lost"; readonly at?: number } & Membered)
   /** What was revoked was not given back in peace: the time was over, or the last commit was refused. */
   | ({ readonly _tag: "RevokeTimedOut" | "RevokeTooLate" } & Membered)
   /** Records were given to the application; `ordered`: one after the other, as a stream does. */
@@ -115,6 +118,8 @@ export type Event =
 export interface History {
   /** Partitions without a log are not compared with one. */
   readonly logs: ReadonlyArray<PartitionLog>
+  /** How long a partition of a group that has members may be nobody's, in milliseconds. Default: not judged. */
+  readonly rebalanceWithin?: number | undefined
   readonly events: ReadonlyArray<Event>
 }
 

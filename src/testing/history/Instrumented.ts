@@ -7,13 +7,17 @@ import * as WatchedTransactions from "./WatchedTransactions.ts"
 
 export type { Promises } from "./WatchedProducers.ts"
 
-/** Watches, telling `record` what happens and `used` how much is held. */
-export const make = (record: (event: Event) => void, used: (name: string, value: number, limit: number) => void) => {
+/** Watches, telling `record` what happens and `used` how much is held; `now` is the time in milliseconds. */
+export const make = (
+  record: (event: Event) => void,
+  used: (name: string, value: number, limit: number) => void,
+  now: () => number
+) => {
   const { makeProducer, producer } = WatchedProducers.make(record, used)
   return {
     makeProducer,
     producer: (self: Producer.Producer["Service"], promises?: WatchedProducers.Promises) => producer(self, promises),
     ...WatchedTransactions.make(record, producer),
-    ...WatchedConsumers.make(record)
+    ...WatchedConsumers.make(record, now)
   }
 }

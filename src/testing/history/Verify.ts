@@ -4,6 +4,7 @@ import { type Event, type History, type Violation } from "./History.ts"
 import { IndexedLog } from "./IndexedLog.ts"
 import * as Processing from "./Processing.ts"
 import * as Reading from "./Reading.ts"
+import * as Rebalancing from "./Rebalancing.ts"
 import * as Transacting from "./Transacting.ts"
 
 type Of<Tag extends Event["_tag"]> = Extract<Event, { readonly _tag: Tag }>
@@ -177,7 +178,7 @@ const memoryIsBounded = (events: ReadonlyArray<Event>): ReadonlyArray<Violation>
 }
 
 /** The invariants that a history violates. */
-export const verify = ({ events, logs }: History): ReadonlyArray<Violation> => {
+export const verify = ({ events, logs, rebalanceWithin }: History): ReadonlyArray<Violation> => {
   const indexed = new Map(logs.map((log) => [TopicPartition.key(log), new IndexedLog(log)]))
   const sent = sentOf(events)
   const transactions = Transacting.verify(events, sent, indexed)
@@ -189,6 +190,7 @@ export const verify = ({ events, logs }: History): ReadonlyArray<Violation> => {
     ...transactions.violations,
     ...Processing.verify(events, indexed, transactions),
     ...everythingEnds(events),
+    ...Rebalancing.verify(events, rebalanceWithin),
     ...memoryIsBounded(events)
   ]
 }

@@ -9,8 +9,8 @@ import type { Event } from "./History.ts"
 import * as WatchedDelivery from "./WatchedDelivery.ts"
 import * as WatchedMembership from "./WatchedMembership.ts"
 
-/** Watches consumers, telling `record` what happens. */
-export const make = (record: (event: Event) => void) => {
+/** Watches consumers, telling `record` what happens, and when it is by `now`, in milliseconds. */
+export const make = (record: (event: Event) => void, now: () => number) => {
   const { delivered, seek, seeksOf } = WatchedDelivery.make(record)
   let members = 0
   /** What was not given back in peace excuses what comes again. */
@@ -117,7 +117,7 @@ export const make = (record: (event: Event) => void) => {
       const member = nextMember()
       const ends = new Map<string, "Revoked" | "Lost">()
       const given = options.membership ?? Membership.classic()
-      const membership = WatchedMembership.watch(record, options.group, member, ends, given)
+      const membership = WatchedMembership.watch(record, now, options.group, member, ends, given)
       return watched(options.group, options, member, ends, make(membership))
     })
 

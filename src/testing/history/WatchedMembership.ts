@@ -10,6 +10,7 @@ export type Ends = Map<string, "Revoked" | "Lost">
 /** A membership that tells who has which partitions, in the order in which it happens. */
 export const watch = <R>(
   record: (event: Event) => void,
+  now: () => number,
   group: string,
   member: string,
   ends: Ends,
@@ -26,10 +27,11 @@ export const watch = <R>(
           ends.delete(key)
         } else if (held.delete(key)) ends.set(key, _tag)
         else continue
-        record({ _tag, group, member, topic, partition })
+        record({ _tag, group, member, topic, partition, at: now() })
       }
     }
     const { owner } = join
+    record({ _tag: "Entered", group, member })
     return Effect.map(
       self.join({
         ...join,
@@ -65,7 +67,10 @@ export const watch = <R>(
         closing: own.closing,
         // Everything was given back by now.
         leave: Effect.andThen(
-          Effect.sync(() => tell("Revoked", [...held.values()])),
+          Effect.sync(() => {
+            tell("Revoked", [...held.values()])
+            record({ _tag: "Departed", group, member })
+          }),
           own.leave
         )
       })

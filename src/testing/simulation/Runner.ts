@@ -5,6 +5,7 @@
  */
 import * as Compression from "../../Compression.ts"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -16,6 +17,7 @@ import * as Scope from "effect/Scope"
 import type { Kafka } from "../../Kafka.ts"
 import { kept } from "../../Kept.ts"
 import * as EmbeddedKafka from "../EmbeddedKafka.ts"
+import * as Rebalancing from "../history/Rebalancing.ts"
 import * as Oracle from "../Oracle.ts"
 import { optionsOf } from "./ClusterOptions.ts"
 import { isChain, readerOf } from "./Handlers.ts"
@@ -154,6 +156,7 @@ const patience = ({ script }: World): number => {
     ...script.clients.flatMap((one) => [one.requestTimeout ?? 30_000, one.metadataMaxAge ?? 60_000]),
     ...script.steps.map((step) => (step.do === "slow" ? step.takes : 0)),
     ...script.producers.map((one) => one.deliveryTimeout ?? 120_000),
+    ...script.members.map((one) => (one.deadLetter === undefined ? 0 : 120_000)),
     ...[...script.transactors, ...script.members.filter(isChain)].flatMap((one) => [
       one.transactionTimeout ?? 60_000,
       one.apiTimeout ?? 60_000
@@ -245,7 +248,7 @@ const hasLargeArrays = ({ producers, steps }: Script.Script): boolean =>
   })
 
 /** What does not hold, in words. */
-const violations = (actors: Actors): Effect.Effect<ReadonlyArray<string>> =>
+const violations = (actors: Actors, began: number): Effect.Effect<ReadonlyArray<string>> =>
   Effect.gen(function* () {
     const { members, world } = actors
     const volatile = Script.volatileTopics(world.script)
@@ -270,9 +273,22 @@ const violations = (actors: Actors): Effect.Effect<ReadonlyArray<string>> =>
       })),
       bound
     )
+    const unsettled = world.timeline.unsettled(
+      Rebalancing.spansOf(yield* world.oracle.history)
+        .filter(({ topic }) => !volatile.has(topic))
+        .map((span) => ({ ...span, from: span.from - began, to: span.to - began })),
+      bound
+    )
     const defects = (yield* world.broker.defects).map((defect) => `the broker has a defect: ${String(defect)}`)
     const twice = yield* members.chains.twice(members.groups.values())
-    return [...world.timeline.failures, ...violated, ...twice.slice(0, 5), ...late.slice(0, 5), ...defects]
+    return [
+      ...world.timeline.failures,
+      ...violated,
+      ...twice.slice(0, 5),
+      ...late.slice(0, 5),
+      ...unsettled.slice(0, 5),
+      ...defects
+    ]
   })
 
 /** Runs a program in its process; what it fails with, or says that does not hold, is a failure. */
@@ -304,6 +320,7 @@ const simulate = (
 ): Effect.Effect<Pick<Run, "problems" | "history" | "hits">> =>
   Effect.scoped(
     Effect.gen(function* () {
+      const began = yield* Clock.currentTimeMillis
       const compacted = script.topics.flatMap((topic) => (topic.compacted === true ? [topic.name] : []))
       const oracle = yield* Oracle.make(broker, { compacted })
       const links = new Links(time, broker.connect, (_, id, direction, bytes) =>
@@ -333,7 +350,7 @@ const simulate = (
       yield* settle(actors, firstCommits)
       if (own !== undefined) yield* Fiber.join(own)
       yield* closeAll(actors)
-      const problems = yield* violations(actors)
+      const problems = yield* violations(actors, began)
       const hits = script.steps.flatMap((step) => (step.do === "fault" ? [world.hits.get(step) ?? 0] : []))
       return { problems, history: yield* oracle.history, hits }
     })

@@ -22,6 +22,15 @@ export interface Acknowledged {
   readonly at: number
 }
 
+/** A partition of a group was nobody's meanwhile. */
+export interface Ownerless {
+  readonly group: string
+  readonly topic: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+}
+
 /** A reader of topics: a group, or a consumer of its own. */
 export interface Reader {
   readonly name: string
@@ -75,6 +84,24 @@ export class Timeline {
     return this.handled.get(reader)?.has(keyOf(topic, partition, value)) === true
   }
 
+  /** What disturbs a partition of a reader. */
+  private cover(reader: string, topic: string, partition: number): Cover {
+    const touches = (one: Disturbance) =>
+      (one.group ?? reader) === reader && (one.topic ?? topic) === topic && (one.partition ?? partition) === partition
+    return new Cover(this.disturbances.filter(touches))
+  }
+
+  /** Rebalances that took too long, though nothing was wrong. */
+  unsettled(spans: ReadonlyArray<Ownerless>, bound: number): ReadonlyArray<string> {
+    return spans.flatMap(({ from, group, partition, to, topic }) => {
+      if (to - from <= bound) return []
+      const free = this.cover(group, topic, partition).free(from, to)
+      return free <= bound
+        ? []
+        : [`${group}: ${topic}-${partition} was nobody's for ${to - from} ms, in ${free} ms of which nothing was wrong`]
+    })
+  }
+
   /** Records that waited too long. Those that were never handled are not among them: the end asks for them. */
   late(readers: Iterable<Reader>, bound: number): ReadonlyArray<string> {
     const found: Array<string> = []
@@ -85,9 +112,7 @@ export class Timeline {
         const until = topics.has(topic) ? handled?.get(keyOf(topic, partition, value)) : undefined
         if (until === undefined || until - at <= bound) continue
         const place = `${topic}-${partition}`
-        const touches = (one: Disturbance) =>
-          (one.group ?? name) === name && (one.topic ?? topic) === topic && (one.partition ?? partition) === partition
-        const free = kept(covers, place, () => new Cover(this.disturbances.filter(touches))).free(at, until)
+        const free = kept(covers, place, () => this.cover(name, topic, partition)).free(at, until)
         if (free > bound)
           found.push(
             `${name} had the record of ${place} at offset ${offset} ${until - at} ms after it was acknowledged, in ${free} ms of which nothing was wrong with it`

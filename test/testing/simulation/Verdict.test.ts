@@ -37,6 +37,20 @@ describe("what a healthy partition is owed", () => {
   })
 })
 
+describe("a group", () => {
+  it("comes to rest in time, where nothing keeps it from that", () => {
+    const unsettled = (seconds: number, ...disturbances: ReadonlyArray<Parameters<Timeline["disturb"]>[0]>) => {
+      const timeline = new Timeline()
+      for (const one of disturbances) timeline.disturb(one)
+      return timeline.unsettled([{ group: "g", ...place, from: 1000, to: 1000 * (1 + seconds) }], 30_000)
+    }
+    assert.deepStrictEqual(unsettled(30), [])
+    assert.match(unsettled(40)[0]!, /g: t-0 was nobody's for 40000 ms/)
+    assert.deepStrictEqual(unsettled(60, { from: 0, to: 40_000, group: "g" }), [])
+    assert.lengthOf(unsettled(60, { from: 0, to: 40_000, group: "other" }), 1)
+  })
+})
+
 describe("time of its own", () => {
   it.live("goes to what is slept for, and says what has no end", () =>
     Effect.gen(function* () {
