@@ -123,6 +123,8 @@ export interface On {
   readonly close: Fault
   /** The answer comes byte by byte. */
   readonly trickle: Fault
+  /** The work is done; of the answer the first half comes, and then the connection is reset, amid the frame. */
+  readonly breakOff: Fault
   /** The records of a Fetch come with a wrong checksum; the log is not touched. */
   readonly corruptCrc: Fault
   /** The last batch of a Fetch comes cut off. */
@@ -155,6 +157,7 @@ export const on = (api: Api, match: Match = {}): On => {
     delay: (duration) => fault({ _tag: "Delay", millis: Duration.toMillis(Duration.fromInputUnsafe(duration)) }),
     close: fault({ _tag: "Close" }),
     trickle: fault({ _tag: "Trickle" }),
+    breakOff: fault({ _tag: "BreakOff" }),
     corruptCrc: fault({ _tag: "CorruptCrc" }),
     truncate: fault({ _tag: "Truncate" }),
     throttle: (millis) => fault({ _tag: "Throttle", millis }),

@@ -81,6 +81,11 @@ export interface Service {
   readonly freeze: (broker?: number) => Effect.Effect<void>
   /** Ends `freeze`: what was held up comes through. */
   readonly thaw: (broker?: number) => Effect.Effect<void>
+  /**
+   * A narrow link: so many bytes a second come through at most, in each direction of each connection, to one broker or to
+   * all; `undefined` ends it. A piece of up to 64 KiB comes at once, and those behind it wait as long as it would have taken.
+   */
+  readonly limit: (bytesPerSecond: number | undefined, broker?: number) => Effect.Effect<void>
   /** What went wrong in the proxy itself; empty, or it has a bug. */
   readonly defects: Effect.Effect<ReadonlyArray<unknown>>
 }
@@ -163,6 +168,8 @@ export const make = (options: Options): Effect.Effect<Service, KafkaError.KafkaE
       cut: (broker) => Effect.sync(() => portsOf(broker).reduce((sum, port) => sum + port.cut(), 0)),
       freeze: (broker) => Effect.sync(() => portsOf(broker).forEach((port) => port.freeze())),
       thaw: (broker) => Effect.sync(() => portsOf(broker).forEach((port) => port.thaw())),
+      limit: (bytesPerSecond, broker) =>
+        Effect.sync(() => portsOf(broker).forEach((port) => port.limit(bytesPerSecond))),
       defects: Effect.sync(() => [...defects])
     }
   })

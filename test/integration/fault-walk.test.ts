@@ -1,6 +1,6 @@
 /**
  * Walks over real clusters of three brokers (RF 3, min ISR 2): producers under load and members of a group, behind a
- * `FaultProxy` that refuses, loses, delays, damages and answers late, freezes and cuts links, while brokers are killed and
+ * `FaultProxy` that refuses, loses, delays, damages, breaks off and answers late, freezes, narrows and cuts links, while brokers are killed and
  * stopped, and members come and go. Every choice comes from a seed, which the test's name tells; the cluster is real, so a
  * seed is a likeness of a run and not its repetition. Half a minute on one release; an hour on each where `SAMSA_FULL` is
  * set, or as many seconds as `SAMSA_SECONDS` says.
@@ -58,6 +58,8 @@ const faultOf = (choose: Choices): Fault.Fault => {
     () => on.close,
     () => on.delay(`${choose.of([10, 200, 3000])} millis`),
     () => on.trickle,
+    // RST amid a frame
+    () => on.breakOff,
     () => on.withhold,
     ...(api === "Fetch" ? [() => on.corruptCrc, () => on.truncate] : []),
     ...(api === "Metadata" ? [() => on.staleMetadata] : [])
@@ -100,6 +102,7 @@ for (const version of versions) {
               withNode((node) => upset(node.kill, node.start)),
               withNode((node) => upset(node.pause, node.resume)),
               withNode(({ id }) => upset(proxy.freeze(id), proxy.thaw(id))),
+              Effect.suspend(() => upset(proxy.limit(choose.of([2000, 50_000])), proxy.limit(undefined))),
               Effect.suspend(() => proxy.cut(choose.of([undefined, ...nodes.map(({ id }) => id)]))),
               Effect.suspend(() =>
                 members.length < most ? Effect.map(join, (leave) => members.push(leave)) : Effect.void

@@ -198,6 +198,38 @@ describe("a proxy before a cluster", () => {
     })
   )
 
+  it.live("breaks an answer off amid its frame, whose work is done", () =>
+    Effect.gen(function* () {
+      const { broker, client, proxy } = yield* setup()
+      yield* proxy.inject(Fault.on("Produce", { nth: 1 }).breakOff)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(produce(client, "a"))))
+      yield* client.closed
+      assert.deepStrictEqual(yield* values(broker), ["a"])
+      const again = yield* raw(proxy)
+      assert.deepStrictEqual(yield* produce(again, "b"), [0])
+      assert.deepStrictEqual(yield* proxy.defects, [])
+    })
+  )
+
+  it.live("lets so many bytes a second through, and the rest when that is over", () =>
+    Effect.gen(function* () {
+      const { broker, client, proxy } = yield* setup()
+      yield* proxy.limit(0.001, 1)
+      assert.deepStrictEqual(yield* produce(client, "a"), [0])
+      const waits = yield* Effect.forkScoped(produce(client, "b"))
+      const other = yield* connect({
+        bootstrap: broker.bootstrap,
+        connect: NodeNetwork.make().connect
+      } as unknown as EmbeddedKafka.Service)
+      for (let i = 0; i < 50; i++) yield* other.send(FindCoordinator, 3, { key: "g" })
+      assert.isUndefined(waits.pollUnsafe())
+      assert.deepStrictEqual(yield* values(broker), ["a"])
+      yield* proxy.limit(undefined)
+      assert.deepStrictEqual(yield* Fiber.join(waits), [0])
+      assert.deepStrictEqual(yield* values(broker), ["a", "b"])
+    })
+  )
+
   it.live("damages records on the way, and tells metadata of the past", () =>
     Effect.gen(function* () {
       const { broker, client, proxy } = yield* setup({ brokers: 2 })

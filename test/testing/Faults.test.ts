@@ -120,6 +120,15 @@ describe("a fault", () => {
     })
   )
 
+  it.effect("breaks an answer off, whose work is done", () =>
+    Effect.gen(function* () {
+      const { broker, client } = yield* setup
+      yield* broker.inject(Fault.on("Produce", { nth: 1 }).breakOff)
+      assert.strictEqual((yield* Effect.flip(produce(client, "a")))._tag, "Closed")
+      assert.deepStrictEqual(yield* values(broker), ["a"])
+    })
+  )
+
   it.effect("closes, trickles and throttles", () =>
     Effect.gen(function* () {
       const { broker, client } = yield* setup

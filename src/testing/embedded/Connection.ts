@@ -242,6 +242,11 @@ export class Connection {
         return
     }
     const response = distorted(rule, handler.name, given, (id) => this.cluster.topicsById.get(id)?.name)
+    if (action._tag === "BreakOff") {
+      const bytes = Buffer.concat(Frame.encodeResponse(handler.Response, version, correlationId, response as never))
+      this.link.send([bytes.subarray(0, bytes.length >> 1)])
+      return this.close()
+    }
     this.write(handler, version, correlationId, response, action._tag === "Trickle")
   }
 

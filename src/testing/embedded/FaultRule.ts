@@ -33,6 +33,7 @@ export type Action =
   | { readonly _tag: "Delay"; readonly millis: number }
   | { readonly _tag: "Close" }
   | { readonly _tag: "Trickle" }
+  | { readonly _tag: "BreakOff" }
   | { readonly _tag: "CorruptCrc" }
   | { readonly _tag: "Truncate" }
   | { readonly _tag: "Throttle"; readonly millis: number }

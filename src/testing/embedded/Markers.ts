@@ -166,6 +166,7 @@ class Delivery {
       case "Close":
         return this.later(retryAfter)
       case "ErrorAfter":
+      case "BreakOff":
       case "LoseResponse":
         write()
         return this.later(retryAfter)

@@ -1,5 +1,6 @@
 /** A TCP port in front of a broker: sockets of `node:net`, and how what goes through them is cut or held up. */
 import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
 import type { Ends } from "./Relay.ts"
@@ -22,6 +23,8 @@ export interface Port {
   /** Nothing comes through any more, in either direction; connections are accepted and stay open. */
   readonly freeze: () => void
   readonly thaw: () => void
+  /** So many bytes a second come through at most, in each direction of each connection; undefined: as many as may be. */
+  readonly limit: (bytesPerSecond: number | undefined) => void
 }
 
 type Pair = readonly [near: net.Socket, far: net.Socket]
@@ -35,6 +38,10 @@ export const open = (
   Effect.gen(function* () {
     const pairs = new Set<Pair>()
     let frozen = false
+    const run = yield* FiberSet.makeRuntime<never>()
+    let rate: number | undefined
+    /** Those of which no more is read until what was has had its time. */
+    const paced = new Set<net.Socket>()
 
     /** Reads from one as long as the other takes it. */
     const flow = ([near, far]: Pair) => {
@@ -42,9 +49,17 @@ export const open = (
         [near, far],
         [far, near]
       ] as const) {
-        if (frozen || to.writableLength > highWater) from.pause()
+        if (frozen || paced.has(from) || to.writableLength > highWater) from.pause()
         else from.resume()
       }
+    }
+
+    const pace = (from: net.Socket, bytes: number, pair: Pair) => {
+      if (rate === undefined) return
+      paced.add(from)
+      flow(pair)
+      const goesOn = Effect.sync(() => (paced.delete(from) ? flow(pair) : undefined))
+      run(Effect.delay(goesOn, Math.ceil((1000 * bytes) / rate)))
     }
 
     const accept = (near: net.Socket): void => {
@@ -58,6 +73,7 @@ export const open = (
       }
       const end = () => {
         if (!pairs.delete(pair)) return
+        for (const socket of pair) paced.delete(socket)
         relay.ended()
         // what was handed over goes out first
         for (const socket of pair) {
@@ -65,11 +81,21 @@ export const open = (
           socket.destroySoon()
         }
       }
-      const relay = relayed({ toClient: hand(near), toBroker: hand(far), close: end })
+      const breakOff = (chunk: Uint8Array) =>
+        void near.write(chunk, () => {
+          for (const socket of pair) socket.resetAndDestroy()
+        })
+      const relay = relayed({ toClient: hand(near), toBroker: hand(far), close: end, breakOff })
       pairs.add(pair)
       near.setNoDelay(true)
-      near.on("data", (chunk) => relay.fromClient(chunk))
-      far.on("data", (chunk) => relay.fromBroker(chunk))
+      near.on("data", (chunk) => {
+        relay.fromClient(chunk)
+        pace(near, chunk.length, pair)
+      })
+      far.on("data", (chunk) => {
+        relay.fromBroker(chunk)
+        pace(far, chunk.length, pair)
+      })
       for (const socket of pair) {
         socket.on("drain", () => flow(pair))
         socket.on("error", () => socket.destroy())
@@ -104,6 +130,11 @@ export const open = (
       },
       thaw: () => {
         frozen = false
+        for (const pair of pairs) flow(pair)
+      },
+      limit: (bytesPerSecond) => {
+        rate = bytesPerSecond
+        paced.clear()
         for (const pair of pairs) flow(pair)
       }
     }

@@ -47,6 +47,8 @@ export interface Ends {
   readonly toBroker: (chunks: ReadonlyArray<Uint8Array>) => void
   /** Ends both, after what was handed over. */
   readonly close: () => void
+  /** Hands this over to the client, and then resets both. */
+  readonly breakOff: (chunk: Uint8Array) => void
 }
 
 /** A response that the client is owed, in the order of the requests. */
@@ -172,7 +174,8 @@ export class Relay {
   ): void {
     if (!silent) this.line.push({ ...owed, refused: undefined, isAsked: true, isAnswered: false, ready: undefined })
     this.ends.toBroker(Frame.sized(frame))
-    if (silent && owed.rule?.action._tag === "LoseResponse") this.close()
+    const lost = owed.rule?.action._tag
+    if (silent && (lost === "LoseResponse" || lost === "BreakOff")) this.close()
   }
 
   /** Answers in the broker's place what the fault is about; what else the request asks goes on. */
@@ -286,6 +289,11 @@ export class Relay {
       if (action?._tag === "LoseResponse") return this.close()
       // the connection stays, and says nothing any more
       if (action?._tag === "Withhold") return
+      if (action?._tag === "BreakOff") {
+        const bytes = Buffer.concat(owed.ready)
+        this.ended()
+        return this.ends.breakOff(bytes.subarray(0, bytes.length >> 1))
+      }
       const sent = () => {
         this.sending = false
         this.line.shift()
