@@ -162,7 +162,7 @@ export const aroundProgram = (
   const end = Math.floor(choose.of([1, 2, 3]) * 60_000)
   const clients = ["program"]
   const nobody = { producers: [], transactors: [], transactionalIds: [], members: [], chained: new Set<string>() }
-  const scene = { brokers, groups, topics, clients, brittle: [], ...nobody }
+  const scene = { brokers, groups, topics, clients, brittle: [], writers: [], ...nobody }
   const steps = happenings({ choose, release: undefined, ...scene }, theme, end, around)
   return {
     seed,
@@ -176,6 +176,12 @@ export const aroundProgram = (
     steps: steps.toSorted((a, b) => a.at - b.at)
   }
 }
+
+/** The clients that are no members. */
+const writersOf = (
+  clients: ReadonlyArray<{ readonly name: string }>,
+  members: ReadonlyArray<{ readonly client: string }>
+): ReadonlyArray<string> => clients.flatMap(({ name }) => (members.some(({ client }) => client === name) ? [] : [name]))
 
 /** How much longer a script becomes that goes on. */
 const minutesMore = [1, 2]
@@ -193,6 +199,7 @@ export const continued = (start: Script, seed: number): Script => {
     brokers: start.cluster.brokers,
     topics,
     clients: start.clients.map(({ name }) => name),
+    writers: writersOf(start.clients, start.members),
     groups: [...new Set(start.members.flatMap(({ group }) => group ?? []))],
     producers: start.producers.map(({ name }) => name),
     transactors: start.transactors.map(({ name }) => name),
@@ -218,7 +225,7 @@ export const script = (seed: number): Script => {
   const theme = choose.weighted(themes)
   const end = Math.floor(choose.of(theme.minutes) * 60_000)
   const release = choose.chance(0.5) ? undefined : choose.of(releases)
-  const common = { release, compresses: choose.chance(0.4) }
+  const compresses = choose.chance(0.4)
   const brokers = choose.weighted([
     [2, 1],
     [2, 2],
@@ -227,6 +234,12 @@ export const script = (seed: number): Script => {
     [1, 7]
   ])
   const topics = topicsOf(choose, brokers, end > 300_000)
+  const special = Ranges.cluster(choose, release, brokers)
+  // Nothing befalls it but what befalls its brokers.
+  const letters: ReadonlyArray<Topic> = choose.chance(0.15)
+    ? [{ name: "d1", partitions: choose.of([1, 3]), replicas: Math.min(brokers, choose.of([1, 3])) }]
+    : []
+  const common = { release, compresses, racks: special.racks, letters: letters[0]?.name }
   // What is copied to keeps its records.
   const isChained = Ranges.since(release, "2.8") && choose.chance(0.25)
   const copies: Topic = { name: "o1", partitions: choose.of([1, 3]), replicas: Math.min(brokers, choose.of([1, 3])) }
@@ -274,6 +287,10 @@ export const script = (seed: number): Script => {
     brokers,
     topics: all,
     clients,
+    writers: writersOf(
+      clients.map((name) => ({ name })),
+      members
+    ),
     groups: [...groups, ...chain].map(({ name }) => name),
     producers: producers.map(({ name }) => name),
     transactors: transactors.map(({ name }) => name),
@@ -306,10 +323,11 @@ export const script = (seed: number): Script => {
       ...(choose.chance(0.1) ? { coldStart: true } : {}),
       ...((release === undefined || Ranges.since(release, "4.0")) && choose.chance(0.3)
         ? { transactionVersion: choose.of([0, 1] as const) }
-        : {})
+        : {}),
+      ...special
     },
-    topics: all,
-    clients: clients.map((name) => Ranges.client(choose, name)),
+    topics: [...all, ...letters],
+    clients: clients.map((name) => Ranges.client(choose, name, special.telemetry !== undefined)),
     producers,
     transactors,
     members,

@@ -14,6 +14,9 @@ export interface Handled {
   readonly value: string
 }
 
+/** How long a dead letter may take to be acknowledged: the default of producers. */
+const letterTimeout = 120_000
+
 type Place = Omit<Extract<Oracle.Event, { readonly _tag: "HandlerBegan" | "HandlerEnded" }>, "_tag">
 
 /** Whose records they are: a group's, or those of a consumer alone. */
@@ -101,7 +104,8 @@ export class Handlers {
               // One stream is as slow as the slowest of its partitions.
               timeline.disturb({
                 from,
-                to: this.world.now + 2000,
+                // A dead letter takes as long as its producer may.
+                to: this.world.now + (spec.deadLetter !== undefined && Exit.isFailure(exit) ? letterTimeout : 2000),
                 group: reader,
                 ...(isRun(spec) || spec.way === "eachPartition" || spec.way === "partitions"
                   ? { topic, partition }

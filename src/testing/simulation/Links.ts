@@ -8,13 +8,14 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as KafkaError from "../../KafkaError.ts"
 import type { Address, Connection, Handler, Network } from "../../Network.ts"
+import type * as Script from "./Script.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
 /** See `Script.Way`. */
 export interface Trouble {
   readonly client: string | undefined
   readonly broker: number | undefined
-  readonly how: "cut" | "up" | "down" | "dead" | "delay" | "slow" | "bytes" | "refuse" | "reset"
+  readonly how: Script.StepOf<"link">["how"]
   readonly amount: number
 }
 
@@ -89,6 +90,8 @@ interface Open {
   readonly isOpen: () => boolean
   /** It loses all that passes, for good. */
   dead: boolean
+  /** How many troubles hold back what passes on this one alone. */
+  held: number
   /** Ends it as the network does: both sides hear of it. */
   readonly reset: () => void
   /** Ends it, and the client hears nothing any more. */
@@ -154,13 +157,19 @@ export class Links {
   /** Puts a trouble in force; the answer ends it. */
   begin(trouble: Trouble): () => void {
     this.troubles.add(trouble)
+    const held: Array<Open> = []
     for (const one of Array.from(this.open)) {
       if (!concerns(trouble, one.client, one.broker)) continue
       if (trouble.how === "dead") one.dead = true
       if (trouble.how === "reset") one.reset()
+      if (trouble.how === "duplicate") {
+        one.held++
+        held.push(one)
+      }
     }
     return () => {
       this.troubles.delete(trouble)
+      for (const one of held) one.held--
       this.flow()
     }
   }
@@ -270,8 +279,8 @@ export class Links {
         }),
         scope
       ).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
-      const holdsUp = () => this.isIn(client, broker, "cut", "up")
-      const holdsDown = () => isStill() || this.isIn(client, broker, "cut", "down")
+      const holdsUp = () => one.held > 0 || this.isIn(client, broker, "cut", "up")
+      const holdsDown = () => isStill() || one.held > 0 || this.isIn(client, broker, "cut", "down")
       const up = new Pipe(this.time, holdsUp, (bytes) => {
         if (one.dead) return
         this.passing(process, broker, "up", bytes)
@@ -295,6 +304,7 @@ export class Links {
         down,
         isOpen: () => isOpen,
         dead: false,
+        held: 0,
         reset: () => {
           up.drop()
           down.drop()

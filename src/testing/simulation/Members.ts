@@ -142,6 +142,7 @@ export class Members {
     const may = new Set<string>(["Unreachable", "TimedOut"])
     const has = (...kinds: ReadonlyArray<Script.Step["do"]>) => script.steps.some((step) => kinds.includes(step.do))
     if (has("deleteTopic", "recreateTopic")) may.add("UnknownTopic")
+    if (spec.deadLetter !== undefined) may.add("NotDelivered")
     if (
       script.steps.some((step) => step.do === "fault" && (step.action === "corruptCrc" || step.action === "truncate"))
     )

@@ -11,6 +11,8 @@ export interface Scene {
   readonly clients: ReadonlyArray<string>
   readonly groups: ReadonlyArray<string>
   readonly brokers: number
+  /** Clients that are no members of groups. */
+  readonly writers: ReadonlyArray<string>
 }
 
 type Kind = "produce" | "transaction" | "fetch" | "group" | "commit" | "metadata" | "any"
@@ -26,6 +28,7 @@ const table: { readonly [K in Kind]: ReadonlyArray<readonly [string, Fault["acti
     ["Produce", "withhold"],
     ["Produce", "delay"],
     ["Produce", "trickle"],
+    ["Produce", "breakOff"],
     ["Produce", "throttle"],
     ["Produce", "error", [codes.NOT_LEADER_OR_FOLLOWER, codes.REQUEST_TIMED_OUT, codes.NOT_ENOUGH_REPLICAS]],
     ["Produce", "errorAfter", [codes.NOT_ENOUGH_REPLICAS_AFTER_APPEND, codes.REQUEST_TIMED_OUT]],
@@ -55,6 +58,7 @@ const table: { readonly [K in Kind]: ReadonlyArray<readonly [string, Fault["acti
     ["Fetch", "loseResponse"],
     ["Fetch", "delay"],
     ["Fetch", "trickle"],
+    ["Fetch", "breakOff"],
     ["Fetch", "truncate"],
     ["Fetch", "throttle"],
     ["ListOffsets", "loseResponse"],
@@ -88,6 +92,7 @@ const table: { readonly [K in Kind]: ReadonlyArray<readonly [string, Fault["acti
     ["OffsetCommit", "loseRequest"],
     ["OffsetCommit", "loseResponse"],
     ["OffsetCommit", "withhold"],
+    ["OffsetCommit", "breakOff"],
     ["OffsetCommit", "delay"],
     ["OffsetFetch", "error", [codes.COORDINATOR_LOAD_IN_PROGRESS, codes.NOT_COORDINATOR]],
     ["OffsetFetch", "loseResponse"],
@@ -107,6 +112,7 @@ const table: { readonly [K in Kind]: ReadonlyArray<readonly [string, Fault["acti
     ["*", "loseRequest"],
     ["*", "delay"],
     ["*", "trickle"],
+    ["*", "breakOff"],
     ["*", "close"]
   ]
 }
@@ -147,11 +153,17 @@ export const fault = (choose: Choices, scene: Scene, at: number, lasts: number, 
 }
 
 export const link = (choose: Choices, scene: Scene, at: number, lasts: number): Script.StepOf<"link"> => {
-  const how = choose.of(["cut", "cut", "up", "down", "dead", "delay", "slow", "bytes", "refuse", "reset"] as const)
+  const any = ["cut", "cut", "up", "down", "dead", "delay", "slow", "bytes", "refuse", "reset"] as const
+  // A commit that comes late over another connection takes its group back: no client can prevent that.
+  const how = choose.of(scene.writers.length === 0 ? any : [...any, "duplicate" as const])
   return {
     at,
     do: "link",
-    ...(choose.chance(0.7) ? { client: choose.of(scene.clients) } : {}),
+    ...(how === "duplicate"
+      ? { client: choose.of(scene.writers) }
+      : choose.chance(0.7)
+        ? { client: choose.of(scene.clients) }
+        : {}),
     ...(choose.chance(0.7) ? { broker: 1 + choose.below(scene.brokers) } : {}),
     how,
     ...(how === "delay" ? { amount: choose.of([5, 100, 1000, 5000]) } : {}),

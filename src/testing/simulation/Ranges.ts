@@ -17,8 +17,9 @@ export const maybe = <Name extends string, A>(
 export const since = (release: Release | undefined, first: Release): boolean =>
   release === undefined || releases.indexOf(release) >= releases.indexOf(first)
 
-export const client = (choose: Choices, name: string): Script.Client => ({
+export const client = (choose: Choices, name: string, telemetry: boolean): Script.Client => ({
   name,
+  ...maybe(choose, telemetry ? 0.6 : 0, "telemetry", [true]),
   ...maybe(choose, 0.2, "connect", ["eagerly", "lazily"] as const),
   ...maybe(choose, 0.5, "requestTimeout", [1000, 3000, 10_000]),
   ...maybe(choose, 0.3, "connectTimeout", [500, 2000, 10_000]),
@@ -32,6 +33,10 @@ export interface Common {
   readonly release: Release | undefined
   /** Whether producers compress. */
   readonly compresses: boolean
+  /** In how many racks its brokers are. */
+  readonly racks?: number | undefined
+  /** The topic of dead letters. */
+  readonly letters?: string | undefined
 }
 
 export const producer = (
@@ -125,8 +130,20 @@ export const group = (
   ...isolation(choose)
 })
 
+/** What of a cluster only some have: racks, sessions that end, an interest in metrics. */
+export const cluster = (choose: Choices, release: Release | undefined, brokers: number) => ({
+  ...maybe(choose, since(release, "2.8") && brokers > 1 ? 0.12 : 0, "racks", [2, brokers]),
+  ...maybe(
+    choose,
+    since(release, "0.10.2") ? 0.1 : 0,
+    "sessionLifetime",
+    since(release, "2.8") ? [0, 2000, 15_000] : [0]
+  ),
+  ...maybe(choose, since(release, "3.9") ? 0.12 : 0, "telemetry", [1000, 30_000])
+})
+
 /** How a consumer reads, and what it makes of what it reads. */
-const reading = (choose: Choices, { release }: Common) => {
+const reading = (choose: Choices, { letters, racks, release }: Common) => {
   // Before KIP-74 a record that is larger than the answer stops its partition, and of many partitions few have room at a time.
   const mayBeSmall = since(release, "0.10.2")
   const way = choose.of(["run", "run", "keys", "none", "stream", "partitions", "eachPartition", "poll"] as const)
@@ -137,6 +154,15 @@ const reading = (choose: Choices, { release }: Common) => {
     ...maybe(choose, 0.35, "handles", [1, 20, 300, 3000, 20_000]),
     ...(choose.chance(0.05) ? { uninterruptible: true } : {}),
     ...(isRun && choose.chance(0.15) ? { failsEvery: choose.of([7, 20]), failsTimes: choose.of([1, 3]) } : {}),
+    ...(isRun && letters !== undefined && choose.chance(0.6)
+      ? {
+          failsEvery: choose.of([2, 7]),
+          failsTimes: choose.of([1, 5]),
+          retries: choose.of([0, 2]),
+          deadLetter: letters
+        }
+      : {}),
+    ...maybe(choose, racks === undefined ? 0 : 0.7, "rack", ["r0", "r1"]),
     ...(isRun ? {} : maybe(choose, 0.15, "forgets", [2, 7, 40])),
     ...maybe(choose, 0.2, "onOutOfRange", ["earliest", "nearest", "fail"] as const),
     ...maybe(choose, 0.4, "commitInterval", [10, 200, 1000]),
@@ -202,10 +228,12 @@ export const chained = (
     commitInterval: __,
     concurrency: ___,
     forgets: ____,
+    deadLetter: ______,
     isolation: _____,
+    retries: _______,
     ...rest
   } = member(choose, name, client, { ...group, from: "earliest" }, common)
-  const { failsEvery, failsTimes, handles, uninterruptible: ______, ...reads } = rest
+  const { failsEvery, failsTimes, handles, uninterruptible: ________, ...reads } = rest
   const fails = choose.chance(0.2)
   return {
     ...reads,

@@ -61,6 +61,31 @@ describe("scripts", () => {
       0.05,
       "commits refused"
     )
+    assert.isAbove(
+      share(({ cluster, clients }) => cluster.telemetry !== undefined && clients.some(({ telemetry }) => telemetry)),
+      0.02,
+      "metrics that are told"
+    )
+    assert.isAbove(
+      share(({ cluster }) => (cluster.sessionLifetime ?? 0) > 0),
+      0.02,
+      "sessions that end"
+    )
+    assert.isAbove(
+      share(({ cluster, members }) => cluster.racks !== undefined && members.some(({ rack }) => rack !== undefined)),
+      0.03,
+      "racks"
+    )
+    assert.isAbove(
+      share(({ members }) => members.some(({ deadLetter }) => deadLetter !== undefined)),
+      0.05,
+      "dead letters"
+    )
+    assert.isAbove(
+      share(({ steps }) => steps.some((step) => step.do === "link" && step.how === "duplicate")),
+      0.02,
+      "connections beside others of the same client"
+    )
     for (const kind of [
       "deleteTopic",
       "unclean",
