@@ -160,6 +160,26 @@ describe("a broker of a release", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a cluster of 2.8 has the consumer protocol when all of its brokers are of 4.4, and it is raised", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ asVersion: "2.8", brokers: 2, topics: ["t"] })
+      const finalized = Effect.gen(function* () {
+        const client = yield* connect(broker)
+        const asked = { clientSoftwareName: "a", clientSoftwareVersion: "1" }
+        const { finalizedFeatures } = yield* client.send(ApiVersions, 3, asked)
+        return finalizedFeatures.map(({ maxVersionLevel, name }) => `${name} ${maxVersionLevel}`)
+      })
+      yield* broker.stop(1)
+      yield* broker.start(1, "4.4")
+      assert.strictEqual((yield* Effect.flip(broker.raise("4.4"))).reason._tag, "Misuse")
+      yield* broker.stop(2)
+      yield* broker.start(2, "4.4")
+      assert.deepStrictEqual(yield* finalized, [])
+      yield* broker.raise("4.4")
+      assert.deepStrictEqual(yield* finalized, ["metadata.version 33", "group.version 1"])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("0.9 answers only Metadata of a pipelined ApiVersions and Metadata, 0.8 nothing", () =>
     Effect.gen(function* () {
       const pipeline = (release: Release) =>

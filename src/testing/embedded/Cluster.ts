@@ -47,7 +47,7 @@ const underway = 100
 
 export class EmbeddedCluster {
   readonly env: Runtime
-  readonly settings: Settings
+  settings: Settings
   readonly id: string
   readonly nodes = new Map<number, Node>()
   readonly topics = new Map<string, Topic>()

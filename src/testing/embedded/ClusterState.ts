@@ -60,6 +60,8 @@ export interface Seen {
 
 export interface Settings {
   readonly profile: Profile
+  /** The same cluster, when its protocol is that of another release. */
+  readonly raised: (release: Release) => Settings
   /** What a broker is that was started as another release. */
   readonly profileOf: (release: Release) => Profile
   readonly coldStart: boolean

@@ -82,10 +82,7 @@ export interface Options {
   readonly groupConsumerHeartbeatInterval?: Duration.Input | undefined
   /** `group.consumer.max.size`. Default: unbounded. */
   readonly groupConsumerMaxSize?: number | undefined
-  /**
-   * `group.consumer.migration.policy`: which groups are converted while they have members. Default `"bidirectional"`, in 3.9
-   * `"disabled"`.
-   */
+  /** `group.consumer.migration.policy`: what is converted while it has members. Default `"bidirectional"`, in 3.9 `"disabled"`. */
   readonly groupConsumerMigrationPolicy?: "bidirectional" | "upgrade" | "downgrade" | "disabled" | undefined
   /** `group.consumer.assignment.interval.ms`. Default 0, where Kafka's is 1 second from 4.4 on. */
   readonly groupConsumerAssignmentInterval?: Duration.Input | undefined
@@ -318,6 +315,8 @@ export interface Service {
   readonly stop: (broker: number) => Effect.Effect<void>
   /** Starts it again; as another release (a rolling upgrade) with that one's API versions, in a cluster that is as before. */
   readonly start: (broker: number, release?: Profile.Release) => Effect.Effect<void>
+  /** Raises the protocol to a release that all brokers have (`metadata.version`, `group.version`); `Misuse` where one has not. */
+  readonly raise: (release: Profile.Release) => Effect.Effect<void, KafkaError.KafkaError>
   /** Adds a broker to the cluster and gives its id. It leads nothing yet. */
   readonly addBroker: Effect.Effect<number, KafkaError.KafkaError>
   /** Makes a replica the leader, in a new epoch; without `to`, the next replica in sync. */

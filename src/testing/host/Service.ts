@@ -5,6 +5,7 @@ import type * as Topic from "../../Topic.ts"
 import * as Batch from "../embedded/Batch.ts"
 import * as Compact from "../embedded/Compact.ts"
 import type { Committed, EmbeddedCluster, Node, Refusal } from "../embedded/Cluster.ts"
+import { profileOf } from "../embedded/ClusterState.ts"
 import * as Reassign from "../embedded/Reassign.ts"
 import * as Subscriptions from "../embedded/Subscriptions.ts"
 import type { Owned } from "../embedded/ConsumerGroupData.ts"
@@ -190,6 +191,16 @@ const moveCoordinator = (
     cluster.moveCoordinator(`${kind}:${key}`, to)
   })
 
+/** Has the whole cluster speak as a release that each of its brokers is of. */
+const raise = (cluster: EmbeddedCluster, release: Parameters<Contract.Service["raise"]>[0]) =>
+  Effect.suspend(() => {
+    const older = Array.from(cluster.nodes.values()).find((node) => !profileOf(node, cluster.settings).since(release))
+    if (older !== undefined) return Effect.fail(misuse(`broker ${older.id} is of an older release than ${release}`))
+    cluster.settings = cluster.settings.raised(release)
+    cluster.changed()
+    return Effect.void
+  })
+
 /** The service over a cluster. */
 export const make = (
   cluster: EmbeddedCluster,
@@ -279,6 +290,7 @@ export const make = (
           cluster.start(id)
         })
       ),
+    raise: (release) => raise(cluster, release),
     addBroker: Effect.map(addNode, (node) => {
       cluster.changed()
       return node.id

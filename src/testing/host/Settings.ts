@@ -38,8 +38,9 @@ export const of = (
       : [])
   ]
   if (mistakes.length > 0) return Effect.fail(KafkaError.make({ _tag: "Misconfigured", mistakes }))
-  return Effect.succeed({
+  const settings: Settings = {
     profile,
+    raised: (release) => raised(settings, Profile.asVersion(release, handlers)),
     profileOf: (release) => Profile.asVersion(release, handlers),
     coldStart: options.coldStart ?? false,
     autoCreate: options.autoCreate ?? true,
@@ -56,11 +57,12 @@ export const of = (
       heartbeatInterval: millis(options.groupConsumerHeartbeatInterval, 5000),
       maxSize: options.groupConsumerMaxSize ?? Number.MAX_SAFE_INTEGER,
       classicMaxSize: options.groupMaxSize ?? Number.MAX_SAFE_INTEGER,
-      migration: options.groupConsumerMigrationPolicy ?? (profile.since("4.0") ? "bidirectional" : "disabled"),
+      ...ofGroups(profile),
+      ...(options.groupConsumerMigrationPolicy === undefined
+        ? {}
+        : { migration: options.groupConsumerMigrationPolicy }),
       assignmentInterval: millis(options.groupConsumerAssignmentInterval, 0),
-      regexRefreshInterval: millis(options.groupConsumerRegexRefreshInterval, 600_000),
-      modern: profile.since("4.4"),
-      patterns: profile.since("4.0")
+      regexRefreshInterval: millis(options.groupConsumerRegexRefreshInterval, 600_000)
     },
     selectsByRack: options.racks !== undefined,
     maxFrameBytes: options.maxRequestBytes ?? 104_857_600,
@@ -78,5 +80,23 @@ export const of = (
     clientMetrics: Telemetry.receiver(options.telemetry),
     clusterId: options.clusterId,
     superUsers: options.superUsers ?? ["User:ANONYMOUS"]
-  })
+  }
+  return Effect.succeed(settings)
 }
+
+/** What a group of the consumer protocol does by its release. */
+const ofGroups = (profile: Profile.Profile) => ({
+  migration: profile.since("4.0") ? ("bidirectional" as const) : ("disabled" as const),
+  modern: profile.since("4.4"),
+  patterns: profile.since("4.0")
+})
+
+/** `transaction.version` is raised by itself. */
+const raised = (settings: Settings, profile: Profile.Profile): Settings => ({
+  ...settings,
+  raised: (release) => raised(settings, settings.profileOf(release)),
+  profile,
+  groupVersion: profile.groupVersion,
+  consumerProtocol: profile.consumerProtocol === "default",
+  consumerGroups: { ...settings.consumerGroups, ...ofGroups(profile) }
+})

@@ -67,18 +67,27 @@ const mishaps = {
   link: ({ choose, ...scene }, at, lasts) => [Mishaps.link(choose, scene, at, lasts)],
   down: ({ brokers, choose }, at, lasts) => [{ at, do: "down", broker: 1 + choose.below(brokers), for: lasts }],
   stand: ({ brokers, choose }, at, lasts) => [{ at, do: "stand", broker: 1 + choose.below(brokers), for: lasts }],
-  /** One broker after the other, at times to a newer release. */
-  rolling: ({ brokers, choose, release }, at, lasts) => {
+  /** One broker after the other, at times to a newer release, and then the protocol and the members, one after the other. */
+  rolling: ({ brokers, choose, members, release }, at, lasts) => {
     const each = Math.min(lasts, choose.of([2000, 10_000]))
     const newer = release !== undefined && since(release, "0.11") ? releases.filter((one) => !since(release, one)) : []
     const to = newer.length > 0 && choose.chance(0.75) ? { release: choose.of(newer) } : {}
-    return Array.from({ length: brokers }, (_, i) => ({
-      at: at + i * (each + choose.of([0, 5000])),
+    const next = each + choose.of([0, 5000])
+    const steps: ReadonlyArray<Step> = Array.from({ length: brokers }, (_, i) => ({
+      at: at + i * next,
       do: "down" as const,
       broker: i + 1,
       for: each,
       ...to
     }))
+    if (to.release === undefined || !since(release, "2.8") || choose.chance(0.3)) return steps
+    const over = at + brokers * next + 1000
+    const protocol = since(to.release, "4.0") && choose.chance(0.7) ? { protocol: "consumer" as const } : {}
+    const joins = members.flatMap((member, i): ReadonlyArray<Step> => [
+      { at: over + 2000 + i * 3000, do: "leave", member },
+      { at: over + 3000 + i * 3000, do: "join", member, ...protocol }
+    ])
+    return [...steps, { at: over, do: "raise", release: to.release }, ...("protocol" in protocol ? joins : [])]
   },
   moveLeader: ({ brokers, choose, topics }, at) =>
     Array.from({ length: choose.of([1, 1, 5]) }, (_, i) => ({

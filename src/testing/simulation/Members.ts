@@ -69,6 +69,16 @@ export class Members {
     this.world.disturb(lasts, { group: readerOf(spec) })
   }
 
+  /** Joins by a protocol that the cluster has since it was raised. */
+  joinBy(name: string, protocol: NonNullable<Script.Member["protocol"]>): Effect.Effect<void> {
+    const spec = this.specs.get(name)
+    if (spec === undefined) return Effect.void
+    const { heartbeatInterval: _, ...rest } = spec
+    // The members that come in the end, too.
+    if (spec.group !== undefined) this.groups.set(spec.group, { ...rest, protocol })
+    return this.join(name, { ...rest, protocol })
+  }
+
   join(name: string, given?: Script.Member): Effect.Effect<void> {
     return Effect.suspend(() => {
       const spec = given ?? this.specs.get(name)

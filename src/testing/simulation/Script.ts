@@ -234,7 +234,8 @@ export const Step = Schema.Union([
   }),
   step("closeTransactor", { transactor: Name }),
   // ── lives
-  step("join", { member: Name }),
+  /** With `protocol` as one of that, where the cluster has been raised. */
+  step("join", { member: Name, protocol: maybe(Schema.Literals(["classic", "consumer"])) }),
   step("leave", { member: Name }),
   /** `stop`, and its Scope closes so much later. */
   step("stop", { member: Name, for: Millis }),
@@ -259,6 +260,8 @@ export const Step = Schema.Union([
   step("down", { broker: Int, for: Millis, release: maybe(Schema.Literals(releases)) }),
   /** It does nothing, and its connections stay open (SIGSTOP). */
   step("stand", { broker: Int, for: Millis }),
+  /** The protocol becomes that of a release, where all brokers have it by now. */
+  step("raise", { release: Schema.Literals(releases) }),
   step("addBroker", {}),
   step("moveLeader", { topic: Name, partition: Int, to: maybe(Int) }),
   /** Its replicas are to be on these brokers, the first of them preferred. */

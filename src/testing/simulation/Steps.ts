@@ -235,6 +235,11 @@ const reassign = ({ world }: Actors, { partition, replicas, topic }: Script.Step
     yield* ifPossible(world.broker.reassign(topic, partition, replicas))
   })
 
+const raise = ({ world }: Actors, { release }: Script.StepOf<"raise">): Effect.Effect<void> => {
+  world.disturb(0)
+  return ifPossible(Effect.map(world.broker.raise(release), () => (world.isRaised = true)))
+}
+
 /** Does what a step says. */
 export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> => {
   const { members, producers, transactors, world } = actors
@@ -251,7 +256,9 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
     case "closeTransactor":
       return transactors.close(step.transactor)
     case "join":
-      return members.join(step.member)
+      return world.isRaised && step.protocol !== undefined
+        ? members.joinBy(step.member, step.protocol)
+        : members.join(step.member)
     case "leave":
       return members.leave(step.member)
     case "stop":
@@ -278,6 +285,8 @@ export const perform = (actors: Actors, step: Script.Step): Effect.Effect<void> 
       return down(actors, step)
     case "stand":
       return stand(actors, step)
+    case "raise":
+      return raise(actors, step)
     case "addBroker":
       return ifPossible(broker.addBroker)
     case "moveLeader":

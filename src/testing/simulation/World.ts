@@ -35,6 +35,8 @@ export class World {
   private readonly specs = new Map<string, Script.Client>()
   /** All is well: nothing is slow any more. */
   isOver = false
+  /** The cluster's protocol is that of a newer release. */
+  isRaised = false
   /** How many requests each fault has struck, when it is over. */
   readonly hits = new Map<Script.Step, number>()
   /** How long handlers take, by what was said last. */

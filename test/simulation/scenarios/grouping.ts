@@ -253,6 +253,22 @@ export const grouping: ReadonlyArray<Scenario> = [
         "10 join member=m4",
         "18 leave member=m3",
         "18 join member=m1"
+      ),
+      // as brokers go from 2.8 to 4.4, and then the protocol
+      script(
+        three("release=2.8"),
+        producer(),
+        member("m1", "c2", "protocol=classic"),
+        member("m2", "c3", "protocol=classic"),
+        join("m1", "m2"),
+        send(1, 400, "pace=100ms"),
+        each([1, 2, 3], (broker, i) => `${3 + i * 6} down broker=${broker} for=3s release=4.4`),
+        "22 raise release=4.4",
+        "24 leave member=m1",
+        "25 join member=m1 protocol=consumer",
+        "26 fault api=ConsumerGroupHeartbeat action=delay millis=1ms times=1 for=5s",
+        "30 leave member=m2",
+        "31 join member=m2 protocol=consumer"
       )
     ]
   },
