@@ -21,7 +21,10 @@ describe("a span is ended", () => {
         const { spans, tracer } = keeping()
         const self = Effect.gen(function* () {
           const made = (yield* Spans.current)!
-          const one = Spans.within(Effect.yieldNow, () => made.begin("work", "internal", {}))
+          const one = Spans.within(
+            () => Effect.yieldNow,
+            () => made.begin("work", "internal", {})
+          )
           yield* Effect.andThen(one, one)
         })
         isThere = yield* Effect.provideService(interruptedAt(self, step), Tracer.Tracer, tracer)

@@ -248,6 +248,7 @@ const traced = (engine: Engine, partition: Partition, handler: Handler, context:
     "messaging.destination.name": partition.topic,
     "messaging.destination.partition.id": String(partition.partition)
   }
+  const name = `process ${partition.topic}`
   const parent = Context.getOrUndefined(context, Tracer.ParentSpan)
   return (record) => {
     const { headers, offset } = raw(record)
@@ -255,8 +256,8 @@ const traced = (engine: Engine, partition: Partition, handler: Handler, context:
     const links = sent === undefined ? [] : [sent]
     const attributes = { ...where, "messaging.kafka.offset": offset }
     return Spans.within(
-      Effect.suspend(() => handler(record)),
-      () => spans.begin(`process ${partition.topic}`, "consumer", attributes, links, parent)
+      () => handler(record),
+      () => spans.begin(name, "consumer", attributes, links, parent)
     )
   }
 }

@@ -76,19 +76,12 @@ export const of = (context: Context.Context<never>): Spans | undefined => {
   } = Context.get(context, Settings)
   if (!enabled) return undefined
   const clock = Context.get(context, Clock.Clock)
-  const quietly = <A>(f: () => A): A | undefined => {
-    try {
-      return f()
-    } catch {
-      return undefined
-    }
-  }
   return {
     handlers,
     propagation,
     records,
-    begin: (name, kind, attributes, links = [], parent) =>
-      quietly(() => {
+    begin: (name, kind, attributes, links = [], parent) => {
+      try {
         const span = tracer.span({
           name,
           parent: Option.fromUndefinedOr(parent),
@@ -101,12 +94,34 @@ export const of = (context: Context.Context<never>): Spans | undefined => {
         })
         span.attribute("messaging.system", "kafka")
         for (const key in attributes) if (attributes[key] !== undefined) span.attribute(key, attributes[key])
-        return {
-          span,
-          attribute: (key, value) => void quietly(() => span.attribute(key, value)),
-          end: (exit = Exit.void) => void quietly(() => span.end(clock.currentTimeNanosUnsafe(), exit))
-        }
-      })
+        return new Quiet(span, clock)
+      } catch {
+        return undefined
+      }
+    }
+  }
+}
+
+/** A class, since there may be one for each record. */
+class Quiet implements Begun {
+  readonly span: Tracer.Span
+  readonly #clock: Clock.Clock
+
+  constructor(span: Tracer.Span, clock: Clock.Clock) {
+    this.span = span
+    this.#clock = clock
+  }
+
+  attribute(key: string, value: string | number): void {
+    try {
+      this.span.attribute(key, value)
+    } catch {}
+  }
+
+  end(exit: Exit.Exit<unknown, unknown> = Exit.void): void {
+    try {
+      this.span.end(this.#clock.currentTimeNanosUnsafe(), exit)
+    } catch {}
   }
 }
 
@@ -114,12 +129,22 @@ export const of = (context: Context.Context<never>): Spans | undefined => {
 export const current: Effect.Effect<Spans | undefined> = Effect.withFiber(({ context }) => Effect.succeed(of(context)))
 
 /** Runs within a span that is begun with it, as the parent of the Effect's own; wherever it is interrupted, the span is ended. */
-export const within = <A, E, R>(self: Effect.Effect<A, E, R>, begin: () => Begun | undefined): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) => {
-    const begun = begin()
-    if (begun === undefined) return restore(self)
-    const inSpan = Effect.provideService(self, Tracer.ParentSpan, begun.span) as Effect.Effect<A, E, R>
-    return Effect.onExit(restore(inSpan), (exit) => Effect.sync(() => begun.end(exit)))
+export const within = <A, E, R>(
+  self: () => Effect.Effect<A, E, R>,
+  begin: () => Begun | undefined
+): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    let begun: Begun | undefined
+    const inSpan = Effect.suspend(() => {
+      begun = begin()
+      if (begun === undefined) return self()
+      return Effect.provideService(self(), Tracer.ParentSpan, begun.span) as Effect.Effect<A, E, R>
+    })
+    // What ends it is there before it is begun: nobody is interrupted in between.
+    return Effect.onExit(inSpan, (exit) => {
+      begun?.end(exit)
+      return Effect.void
+    })
   })
 
 // ── W3C Trace Context in headers

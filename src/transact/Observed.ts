@@ -39,8 +39,9 @@ export const make = Effect.fnUntraced(function* (transactionalId: string, client
           links?.(),
           Context.getOrUndefined(context, Tracer.ParentSpan)
         )
-      return Effect.onExit(Spans.within(self, begin), (exit) =>
-        Effect.sync(() => ended(exit, Metrics.seconds(clock) - since))
+      return Effect.onExit(
+        Spans.within(() => self, begin),
+        (exit) => Effect.sync(() => ended(exit, Metrics.seconds(clock) - since))
       )
     })
 })
