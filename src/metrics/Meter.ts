@@ -92,6 +92,8 @@ class RegistryMeter implements Meter {
   readonly #known: Known
   /** What the application gives all metrics. */
   readonly #theirs: string
+  /** What is beyond the limit, by the metric's name: one for all, since whoever updates it keeps it by topic. */
+  readonly #beyond = new Map<string, Series>()
 
   constructor(context: Context.Context<never>, base: Attributes) {
     this.#context = context
@@ -112,10 +114,14 @@ class RegistryMeter implements Meter {
   }
 
   series(definition: Definition, more: Attributes = {}): Series {
-    const { boundaries = [], description, name, type } = definition
-    const all = kept(this.#known.series, name, () => new Map<string, Updated>())
+    const all = kept(this.#known.series, definition.name, () => new Map<string, Updated>())
     const isBeyond = !all.has(keyOf(this.#base, more)) && all.size >= seriesAtMost
-    const mine = isBeyond ? overflow : more
+    if (!isBeyond) return this.#series(definition, all, more)
+    return kept(this.#beyond, definition.name, () => this.#series(definition, all, overflow))
+  }
+
+  #series(definition: Definition, all: Map<string, Updated>, mine: Attributes): Series {
+    const { boundaries = [], description, name, type } = definition
     const attributes = this.#attributes(definition, mine)
     const metric =
       type === "Counter"
