@@ -1,6 +1,7 @@
 /**
- * What metrics and spans cost, over the embedded broker in process: `npm run bench:observability`. CPU time a record, of
- * several rounds the fastest, the ways by turns, so that a busy machine is as busy for each.
+ * What metrics and spans cost, over the embedded broker in process: `npm run bench:observability`. CPU time a record, in
+ * pairs: with, and right before or after it without, so that a machine that is busy, or that grows warm, is so for both.
+ * Told is the median of what the pairs say, and the quarters around it: where these are far apart, it says little.
  */
 import { Effect, Layer, Stream, Tracer } from "effect"
 import { Consumer, Metrics, Producer, Topic, Tracing } from "../../src/index.ts"
@@ -15,41 +16,55 @@ const sizes = [
 ] as const
 /** Of `traceparent` in a record: its name and its value, and a length of each. */
 const headerBytes = 11 + 55 + 2
-const rounds = Number(process.env.ROUNDS ?? 11)
+/** Pairs, and how often what was produced is read in each way: that is quick. */
+const rounds = Number(process.env.ROUNDS ?? 21)
+const reads = 3
+/** What is measured: all, or what has this in its line. */
+const only = process.env.ONLY ?? ""
 
-/** Produces and reads; gives nanoseconds of CPU a record of each. */
-const measured = (perBatch: number, bytes: number, more = 0) =>
+// Without it what the collector takes of one is told of the other.
+const collect = globalThis.gc ?? (() => {})
+
+const steps = ["produce", "read", "run"] as const
+/** Nanoseconds of CPU a record. */
+type Times = Record<(typeof steps)[number], number>
+
+/** Produces, reads, and has a handler run on each record. */
+const measured = (perBatch: number, bytes: number): Effect.Effect<Times, unknown, any> =>
   Effect.scoped(
     Effect.gen(function* () {
       const times = Math.round(perBatch === 1 ? 3000 : 15_000_000 / perBatch / bytes)
       const entries = Array.from({ length: perBatch }, () => ({
         key: null,
-        value: new Uint8Array(bytes + more),
+        value: new Uint8Array(bytes),
         partition: 0
       }))
       const producer = yield* Producer.Producer
-      const nanos = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+      const nanos = <A, E, R>(self: Effect.Effect<A, E, R>, often = 1) =>
         Effect.gen(function* () {
+          collect()
           const before = process.cpuUsage()
           yield* self
           const { system, user } = process.cpuUsage(before)
-          return ((user + system) * 1000) / (times * perBatch)
+          return ((user + system) * 1000) / (times * perBatch * often)
         })
-      const produced = yield* nanos(
+      const produce = yield* nanos(
         Effect.forEach(Array.from({ length: times }), () => producer.sendAll(topic, entries), { discard: true })
       )
-      const consumer = yield* Consumer.assign({ topic, from: "earliest", until: "latest", maxRecords: 1000 })
-      const consumed = yield* nanos(Stream.runForEachArray(consumer.stream, () => Effect.void))
-      return [produced, consumed] as const
+      const reading = Consumer.assign({ topic, from: "earliest", until: "latest", maxRecords: 1000 })
+      const once = Effect.flatMap(reading, ({ stream }) => Stream.runForEachArray(stream, () => Effect.void))
+      const read = yield* nanos(Effect.repeat(Effect.scoped(once), { times: reads - 1 }), reads)
+      const run = yield* nanos(Effect.scoped(Effect.flatMap(reading, (consumer) => consumer.run(() => Effect.void))))
+      return { produce, read, run }
     })
   )
 
-const layers = (metrics: boolean, propagation = false) =>
+const over = (metrics: boolean, tracing: Tracing.Options = {}) =>
   Layer.fresh(
     Producer.layer().pipe(
       Layer.provideMerge(KafkaTest.layer({ topics: [{ name: "t", partitions: 1 }] })),
       Layer.provideMerge(Metrics.layer({ enabled: metrics })),
-      Layer.provideMerge(Tracing.layer({ propagation }))
+      Layer.provideMerge(Tracing.layer(tracing))
     )
   )
 
@@ -69,42 +84,51 @@ const exporting = () => {
   })
 }
 
-const ways = {
-  nothing: (perBatch: number, bytes: number) => Effect.provide(measured(perBatch, bytes), layers(false)),
-  metrics: (perBatch: number, bytes: number) => Effect.provide(measured(perBatch, bytes), layers(true)),
-  "metrics and spans": (perBatch: number, bytes: number) =>
-    Effect.provide(measured(perBatch, bytes), layers(true)).pipe(
-      Effect.withSpan("bench"),
-      Effect.provideService(Tracer.Tracer, exporting())
-    ),
-  "metrics and spans, records as much larger as the header": (perBatch: number, bytes: number) =>
-    Effect.provide(measured(perBatch, bytes, headerBytes), layers(true)).pipe(
-      Effect.withSpan("bench"),
-      Effect.provideService(Tracer.Tracer, exporting())
-    ),
-  "metrics, spans and propagation": (perBatch: number, bytes: number) =>
-    Effect.provide(measured(perBatch, bytes), layers(true, true)).pipe(
+type Way = (perBatch: number, bytes: number) => Effect.Effect<Times, unknown>
+
+const nothing: Way = (perBatch, bytes) => Effect.provide(measured(perBatch, bytes), over(false))
+const traced =
+  (tracing: Tracing.Options, more = 0): Way =>
+  (perBatch, bytes) =>
+    Effect.provide(measured(perBatch, bytes + more), over(true, tracing)).pipe(
       Effect.withSpan("bench"),
       Effect.provideService(Tracer.Tracer, exporting())
     )
-}
+
+/** What is measured, and beside what. */
+const pairs: ReadonlyArray<readonly [name: string, way: Way, beside: Way]> = [
+  ["nothing, beside itself", nothing, nothing],
+  ["metrics", (perBatch, bytes) => Effect.provide(measured(perBatch, bytes), over(true)), nothing],
+  ["metrics, and spans but for handlers", traced({ handlers: false }), nothing],
+  ["metrics and spans", traced({}), nothing],
+  ["metrics, spans and propagation", traced({ propagation: true }), nothing],
+  ["… beside records that are as much larger", traced({ propagation: true }), traced({}, headerBytes)]
+]
+
+/** Of values in order what is at a share of them. */
+const at = (values: ReadonlyArray<number>, share: number): number => values[Math.round((values.length - 1) * share)]!
 
 const program = Effect.gen(function* () {
-  for (const [perBatch, bytes] of sizes) {
-    const best = new Map<string, readonly [number, number]>()
-    for (let i = 0; i < rounds; i++)
-      for (const [name, way] of Object.entries(ways)) {
-        const [produced, consumed] = yield* way(perBatch, bytes)
-        const [a, b] = best.get(name) ?? [Infinity, Infinity]
-        best.set(name, [Math.min(a, produced), Math.min(b, consumed)])
+  for (const [perBatch, bytes] of sizes)
+    for (const [name, way, beside] of pairs) {
+      const title = `${perBatch} a batch of ${bytes} bytes, ${name}`
+      if (!title.includes(only)) continue
+      const seen: Array<readonly [with: Times, without: Times]> = []
+      for (let i = -1; i < rounds; i++) {
+        // Who is first takes turns; the first pair has the compiler to itself.
+        const first = yield* (i % 2 === 0 ? way : beside)(perBatch, bytes)
+        const second = yield* (i % 2 === 0 ? beside : way)(perBatch, bytes)
+        if (i >= 0) seen.push(i % 2 === 0 ? [first, second] : [second, first])
       }
-    const [a, b] = best.get("nothing")!
-    const percent = (now: number, before: number) => `${now.toFixed(0)} ns (${((now / before - 1) * 100).toFixed(1)} %)`
-    for (const [name, [produced, consumed]] of best)
-      console.log(
-        `${perBatch} a batch of ${bytes} bytes, ${name}: produce ${percent(produced, a)}, consume ${percent(consumed, b)}`
-      )
-  }
+      const told = steps.map((step) => {
+        const sorted = (values: ReadonlyArray<number>) => values.toSorted((a, b) => a - b)
+        const more = sorted(seen.map(([a, b]) => (a[step] / b[step] - 1) * 100))
+        const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => at(more, share).toFixed(1))
+        const nanos = at(sorted(seen.map(([a]) => a[step])), 0.5)
+        return `${step} ${nanos.toFixed(0)} ns, ${middle} % (${low} to ${high})`
+      })
+      console.log(`${title}: ${told.join("; ")}`)
+    }
 })
 
 await Effect.runPromise(program)
