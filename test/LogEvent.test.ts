@@ -313,6 +313,23 @@ describe("the log", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect(
+    "says that commits of a topic are refused as if it were none (nobody heard that nothing was committed)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.Producer
+        yield* broker.inject(Fault.on("OffsetCommit").error(3))
+        const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+        yield* Effect.forkScoped(consumer.run(() => Effect.void))
+        for (const count of [1, 2]) {
+          yield* producer.send(orders, entry)
+          yield* until("it is told", () => of("commitFailed").length === count)
+        }
+        assert.match(of("commitFailed")[1]!.text, /UNKNOWN_TOPIC_OR_PARTITION.*[(]2 so far[)]$/)
+      }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
   it.effect("says of commits that fail the first, then by doubling (each was told, for as long as it lasted)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

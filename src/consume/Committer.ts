@@ -102,6 +102,8 @@ export const make = (
   const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean, sent = standing(all)) => {
     let left = all
     let unknown = 0
+    /** That of a topic that is left out since the coordinator knows none of that name. */
+    let refusal: KafkaError.KafkaError | undefined
     /** One whose commit was refused only since the group went on; where it stays so, the group went on without us. */
     let passed: Partition | undefined
     const once = Effect.gen(function* () {
@@ -139,18 +141,24 @@ export const make = (
           return
         }
         const final = failureOf(partition, settings.group, code, isMember())
-        if (final !== undefined) failure = final
-        // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.
-        else if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) return
-        else {
-          again.push(entry)
-          transient ??= KafkaError.fromCode(code, { api: "OffsetCommit", group: settings.group, ...partition.place })
+        if (final !== undefined) {
+          failure = final
+          return
         }
+        const error = KafkaError.fromCode(code, { api: "OffsetCommit", group: settings.group, ...partition.place })
+        // A topic that was deleted must not hold up the others: its marks stand, and are told the next time.
+        if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) {
+          refusal ??= error
+          return
+        }
+        again.push(entry)
+        transient ??= error
       })
       for (const code of new Set(codes)) if (code !== 0) refused(as, code)
       left = again
       failure ??= transient
       if (failure !== undefined) return yield* failure
+      if (refusal !== undefined) return yield* told(refusal)
       failures = 0
     })
     const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
@@ -226,7 +234,9 @@ export const make = (
     const isOurs = (one: Partition) => one.isLive && one.topic === topic && one.partition === partition
     // Where it is ours, the coordinator takes the commits of its own member for those of another epoch.
     // A member whose session is over has lost it, and says so.
-    if (isOne && (!isAlive() || ![...owned()].some(isOurs))) return Effect.void
+    return isOne && (!isAlive() || ![...owned()].some(isOurs)) ? Effect.void : told(error)
+  }
+  const told = (error: KafkaError.KafkaError): Effect.Effect<void> => {
     if (!LogEvent.isTold(++failures)) return Effect.void
     return LogEvent.log(
       "commitFailed",
