@@ -330,6 +330,26 @@ describe("the log", () => {
       }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect("says that a commit is refused once that lasts for 3 s, and counts it once (it was told after 30 s)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const { hits } = yield* broker.inject(Fault.on("OffsetCommit").error(14))
+      const options = { topics: [orders], group: "g", from: "earliest", closeTimeout: "1 second" } as const
+      const consumer = yield* Consumer.subscribe(options)
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* producer.send(orders, entry)
+      yield* until("it is refused", () => Effect.map(hits, (count) => count > 0))
+      yield* pass(5_000)
+      const counts = () => of("commitFailed").map(({ text }) => / \((\d+) so far\)$/.exec(text)?.[1])
+      assert.deepStrictEqual(counts(), ["1"])
+      yield* pass(30_000)
+      assert.deepStrictEqual(counts(), ["1"])
+      yield* until("the next is told", () => of("commitFailed").length === 2)
+      assert.deepStrictEqual(counts(), ["1", "2"])
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
   it.effect("says of commits that fail the first, then by doubling (each was told, for as long as it lasted)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

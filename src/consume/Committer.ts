@@ -101,6 +101,8 @@ export const make = (
 
   const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean, sent = standing(all)) => {
     let left = all
+    let since: number | undefined
+    isTold = false
     let unknown = 0
     /** That of a topic that is left out since the coordinator knows none of that name. */
     let refusal: KafkaError.KafkaError | undefined
@@ -120,7 +122,10 @@ export const make = (
         as,
         list.map(([, commit]) => commit)
       )
-      const now = (yield* Clock.Clock).currentTimeMillisUnsafe()
+      const clock = yield* Clock.Clock
+      const now = clock.currentTimeMillisUnsafe()
+      since ??= Backoff.monotonic(clock)
+      const lasts = Backoff.monotonic(clock) - since >= LogEvent.lastsAfter
       const again: Array<Entry> = []
       let failure: KafkaError.KafkaError | undefined
       let transient: KafkaError.KafkaError | undefined
@@ -156,6 +161,12 @@ export const make = (
       })
       for (const code of new Set(codes)) if (code !== 0) refused(as, code)
       left = again
+      // A rebalance takes its time, and is told of as such.
+      const isHeld = codes.includes(ErrorCode.codes.REBALANCE_IN_PROGRESS)
+      if (failure === undefined && transient !== undefined && lasts && !isHeld && !isTold && !byHand) {
+        isTold = true
+        yield* told(transient)
+      }
       failure ??= transient
       if (failure !== undefined) return yield* failure
       if (refusal !== undefined) return yield* told(refusal)
@@ -224,6 +235,8 @@ export const make = (
 
   /** Since a commit was last taken of all its partitions. */
   let failures = 0
+  /** The commit that is under way was told of before its time was spent. */
+  let isTold = false
   /** Nothing is lost where it may succeed later: the marks stand, and the next commit tells them. */
   const outlived = (error: KafkaError.KafkaError): Effect.Effect<void, KafkaError.KafkaError> => {
     const { partition, topic, _tag } = error.reason
@@ -234,7 +247,8 @@ export const make = (
     const isOurs = (one: Partition) => one.isLive && one.topic === topic && one.partition === partition
     // Where it is ours, the coordinator takes the commits of its own member for those of another epoch.
     // A member whose session is over has lost it, and says so.
-    return isOne && (!isAlive() || ![...owned()].some(isOurs)) ? Effect.void : told(error)
+    const isLost = isOne && (!isAlive() || ![...owned()].some(isOurs))
+    return isLost || isTold ? Effect.void : told(error)
   }
   const told = (error: KafkaError.KafkaError): Effect.Effect<void> => {
     if (!LogEvent.isTold(++failures)) return Effect.void

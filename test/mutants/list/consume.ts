@@ -76,8 +76,8 @@ export const consume = of("consume", {
     [
       "deleted-topic-stops-all",
       "the commits of a topic that was deleted hold up the others",
-      "else if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) return",
-      ""
+      "if (unknownTopic.has(code) && unknown >= unknownTopicTries && !byHand) {",
+      "if (false) {"
     ],
     [
       "refusal-not-told",
