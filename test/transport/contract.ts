@@ -2,6 +2,7 @@
  * What every `Transport` owes, whichever engine it is: one suite, run over the native one, librdkafka and memory. What an
  * engine says that it cannot do (`capabilities`) is shown to fail typed, not left out.
  */
+import * as Fs from "node:fs"
 import { assert } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Option, type Scope } from "effect"
 import { Cluster, type Kafka, type KafkaError, Producer, type Record, Topic, Transport } from "samsa"
@@ -102,6 +103,33 @@ const failure = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<E, never,
     onFailure: Effect.succeed,
     onSuccess: (value) => Effect.die(new Error(`it did not fail: ${JSON.stringify(value)}`))
   })
+
+/** How the table of `docs/transports.md` begins the row of what can be done. */
+const rows: { readonly [capability in keyof Transport.Capabilities]: string } = {
+  transactions: "transactions",
+  acknowledge: "share groups",
+  idempotence: "idempotence",
+  headerBytes: "header values of any bytes",
+  timestampZero: "a timestamp of 0",
+  topicIds: "positions tied to a topic's id",
+  leaderEpochs: "truncation below a committed position",
+  skipsCorrupt: '`onCorrupt: "skip"`'
+}
+
+/** What that table says that an engine can do. */
+const told = (engine: string) => {
+  const guide = Fs.readFileSync(new URL("../../docs/transports.md", import.meta.url), "utf8").split("\n")
+  const cells = (begin: string) => {
+    const found = guide.filter((line) => line.startsWith(`| ${begin}`))
+    assert.lengthOf(found, 1, begin)
+    return found[0]!.split(" | ")
+  }
+  const column = cells("engine").findIndex((cell) => cell.includes(engine))
+  assert.isAbove(column, 0, engine)
+  return Object.fromEntries(
+    Object.entries(rows).map(([capability, begin]) => [capability, /^(yes|as librdkafka)/.test(cells(begin)[column]!)])
+  )
+}
 
 /** A case: told a topic of three empty partitions, over the engine's Layer. */
 export type Case = (topic: string) => Effect.Effect<void, KafkaError.KafkaError, Kafka.Kafka | Scope.Scope>
@@ -482,6 +510,11 @@ export const suite = (test: (title: string, body: Case) => void, magic: 0 | 1 | 
       }
     })
   )
+
+  test("what it can do, and what not, is what the guide says", () =>
+    Effect.map(Transport.Transport, ({ capabilities, name }) => {
+      assert.deepStrictEqual<unknown>(capabilities, told(name))
+    }))
 
   test("what cannot be done is refused when it is asked for", () =>
     Effect.gen(function* () {
