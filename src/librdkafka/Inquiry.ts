@@ -130,6 +130,9 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
     const { suspicion } = reader
     reader.suspicion = undefined
     reader.suspected = suspicion?.isOwn === true ? reader.suspected + 1 : 0
+    // Of some partition it was told that its position is not there, which a leader may say that is not up to date: librdkafka
+    // fetches that one no more, whichever it is.
+    const isLeft = suspicion?.code === RdError.codes.AUTO_OFFSET_RESET
     const found = yield* Effect.result(cluster.topics([topic]))
     if (Result.isSuccess(found)) {
       const there = found.success[0]?.partitions[partition] !== undefined
@@ -153,6 +156,7 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
       if (reason._tag === "Unauthorized") reader.fail(known.failure)
       // A broker that does not answer has said nothing of the partition.
       reader.heardAt = now()
+      if (isLeft) reader.again()
       return
     }
     const [earliest = 0, latest = 0] = known.success
@@ -161,7 +165,10 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
       return reader.fail(KafkaError.make({ _tag: "DataLoss", ...place, kind: "outOfRange", from: next, to }))
     }
     // Its leader has answered, so it can be fetched. At the end of its log it waits for nothing, once that was told.
-    if (reader.heard && next === latest) return void (reader.end ??= latest)
+    if (reader.heard && next === latest) {
+      reader.end ??= latest
+      return isLeft ? reader.again() : undefined
+    }
     const silent = now() - reader.heardAt
     if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))

@@ -264,6 +264,23 @@ describe("the librdkafka transport, fetching", () => {
   )
 
   reading(
+    "at its end it is fetched anew where a position was out of range for a moment (it was not for half a minute)",
+    { from: 100 },
+    (reader, fake) =>
+      Effect.gen(function* () {
+        fake.push({ eof: { partition: 0, offset: 100 } })
+        yield* offsetsOf(reader.pull)
+        // Of which partition, it does not tell; and of that one it fetches nothing more.
+        fake.push({ error: { code: RdError.codes.AUTO_OFFSET_RESET, message: "no such offset" } })
+        yield* pass(fake, 1000)
+        assert.deepStrictEqual(fake.calls, ["assign 0@100", "unassign 0", "assign 0@100"])
+        // Once: there was one error.
+        yield* pass(fake, 20_000)
+        assert.lengthOf(fake.calls, 3)
+      })
+  )
+
+  reading(
     "an end of log that was lost with an error is found again: the partition is fetched anew",
     { from: 40, high: 40 },
     (reader, fake) =>
