@@ -10,10 +10,12 @@ import { fileURLToPath } from "node:url"
 import * as samsa from "samsa"
 import { Simulation } from "samsa/testing"
 import { seedsOf } from "../Seeds.ts"
-import { all, without } from "./scenarios/all.ts"
+import { all, beginningOf, without } from "./scenarios/all.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const seeds = seedsOf(1)
+// Of a busy machine.
+const timeout = 240_000
 
 /** What a script is to come to. */
 const holds = (script: Simulation.Script, where: string) =>
@@ -35,10 +37,20 @@ describe("scenarios", () => {
             for (const [j, fault] of faults.entries())
               assert.isAbove(hits[j]!, 0, `${fault.api} ${fault.action} at ${fault.at} has struck nothing`)
             assert.isTrue(shows?.(history) ?? true, "what it is about has happened")
-            for (const seed of seeds)
-              yield* holds(Simulation.continued(script, seed + number * 1000), `with seed ${seed}`)
           }),
-        { timeout: 60_000 + seeds.length * 30_000 }
+        { timeout }
+      )
+    if (scripts.length > 0)
+      it.live(
+        `${number}. is a beginning, too (${seeds.length} seeds)`,
+        () =>
+          Effect.gen(function* () {
+            for (const seed of seeds) {
+              const start = yield* Simulation.parse(beginningOf(number, seed))
+              yield* holds(Simulation.continued(start, seed), `npm run simulate -- --scenario ${number} --seed ${seed}`)
+            }
+          }),
+        { timeout: timeout + seeds.length * 30_000 }
       )
     if (elsewhere.length > 0)
       it(`${number}. is, as far as no script says it, a test that is there`, () => {

@@ -1,7 +1,7 @@
 /** A process of the simulator: runs one script after the other, as it is told. */
 import { Effect } from "effect"
 import { Simulation } from "samsa/testing"
-import { all } from "./scenarios/all.ts"
+import { beginningOf } from "./scenarios/all.ts"
 
 export interface Job {
   readonly seed: number
@@ -26,19 +26,11 @@ export type Told =
 
 const tell = (told: Told) => process.send!(told)
 
-/** A scenario of which there are several beginnings has them in turn. */
-const goesOn = (number: number, seed: number) => {
-  const scripts = all.find((one) => one.number === number)?.scripts ?? []
-  return Effect.map(Simulation.parse(scripts[seed % scripts.length] ?? ""), (start) =>
-    Simulation.continued(start, seed)
-  )
-}
-
 const work = ({ scenario, script: text, seed }: Job) =>
   Effect.gen(function* () {
     const script =
       scenario !== undefined
-        ? yield* goesOn(scenario, seed)
+        ? Simulation.continued(yield* Simulation.parse(beginningOf(scenario, seed)), seed)
         : text === undefined
           ? Simulation.script(seed)
           : yield* Simulation.parse(text)

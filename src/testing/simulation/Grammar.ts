@@ -184,7 +184,7 @@ const writersOf = (
 ): ReadonlyArray<string> => clients.flatMap(({ name }) => (members.some(({ client }) => client === name) ? [] : [name]))
 
 /** How much longer a script becomes that goes on. */
-const minutesMore = [1, 2]
+const minutesMore = [0.5, 1]
 
 /** A script that goes on: what a seed chooses happens amid what it says, and behind it. */
 export const continued = (start: Script, seed: number): Script => {

@@ -15,3 +15,9 @@ export const without: ReadonlyArray<{ readonly number: number; readonly words: s
     module: "ShareConsumer"
   }
 ]
+
+/** What a seed goes on from: of several beginnings of a scenario one after the other; nothing where it has none. */
+export const beginningOf = (number: number, seed: number): string => {
+  const scripts = all.find((one) => one.number === number)?.scripts ?? []
+  return scripts[seed % scripts.length] ?? ""
+}
