@@ -23,6 +23,7 @@ import type { Change, TopicInfo } from "./ClusterInfo.ts"
 import { codes as code, isTransient } from "./ErrorCode.ts"
 import { formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
+import { kept } from "./Kept.ts"
 import * as AnyBroker from "./metadata/AnyBroker.ts"
 import * as Budgets from "./metadata/Budgets.ts"
 import * as Coordinators from "./metadata/Coordinators.ts"
@@ -45,6 +46,44 @@ const isUnready = (told: number | undefined): boolean =>
 
 /** How many changes a subscriber may be behind. */
 const changesKept = 1024
+
+/** So many topics are remembered that are to be asked for anew. */
+const unlearntAtMost = 10_000
+
+/** Makes what retries within the budget; what moved while we asked is learnt before the next try. */
+const retrying = ({ askAgain, doubt }: Topics.Topics, budgets: Budgets.Budgets) => {
+  /** Topics of which a try was ended by its budget, before a leader that stands still was given up: nothing was learnt. */
+  const unlearnt = new Map<string, true>()
+  const learn = (names: ReadonlyArray<string>) => {
+    const learnt = Effect.sync(() => {
+      for (const name of names) unlearnt.delete(name)
+    })
+    return Effect.suspend(() =>
+      names.some((name) => unlearnt.has(name)) ? Effect.ignore(Effect.andThen(askAgain(names), learnt)) : Effect.void
+    )
+  }
+  /** Whoever says that it does not lead is doubted. */
+  const doubted = ({ reason }: KafkaError.KafkaError) => {
+    if (reason.topic !== undefined && reason.partition !== undefined) doubt(reason.topic, reason.partition)
+  }
+  return <A>(
+    self: Effect.Effect<A, KafkaError.KafkaError>,
+    names: ReadonlyArray<string>,
+    waitingFor: string
+  ): Effect.Effect<A, KafkaError.KafkaError> => {
+    const once = Effect.tapError(Effect.andThen(learn(names), self), (error) => {
+      if (!Budgets.isTransient(error)) return Effect.void
+      doubted(error)
+      return Effect.ignore(askAgain(names))
+    })
+    return Effect.tapError(budgets.retried(once, waitingFor), ({ reason }) =>
+      Effect.sync(() => {
+        if (reason._tag !== "TimedOut" || reason.budget !== "metadataTimeout") return
+        for (const name of names) kept(unlearnt, name, () => true, unlearntAtMost)
+      })
+    )
+  }
+}
 
 /** Which of the first brokers have not answered in time, and whose turn had not come. */
 const unanswered = (addresses: ReadonlyArray<HostPort>, asked: AnyBroker.Asked, millis: number) => {
@@ -87,10 +126,7 @@ export const make: Effect.Effect<
   const sharedRefresh = SingleFlight.make<"refresh", void>(scope)
 
   const { doubt } = topics
-  /** Whoever says that it does not lead is doubted. */
-  const doubted = ({ reason }: KafkaError.KafkaError) => {
-    if (reason.topic !== undefined && reason.partition !== undefined) doubt(reason.topic, reason.partition)
-  }
+  const retried = retrying(topics, budgets)
   const askOffsets = ListOffsets.doubting(yield* ListOffsetsBatcher.make(scope, ListOffsets.ask), doubt)
 
   const leaderNow = Effect.fnUntraced(function* ({ topic: name, partition }: TopicPartition.TopicPartition) {
@@ -113,21 +149,6 @@ export const make: Effect.Effect<
       ? KafkaError.make({ _tag: "Unsupported", needed: "the controller", ours: "Metadata v1-13", theirs: "v0" })
       : KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "the controller", cause: "there is none now" }] })
   })
-
-  /** Retries within the budget; what moved while we asked is learnt before the next try. */
-  const retried = <A>(
-    self: Effect.Effect<A, KafkaError.KafkaError>,
-    names: ReadonlyArray<string>,
-    waitingFor: string
-  ) =>
-    budgets.retried(
-      Effect.tapError(self, (error) => {
-        if (!Budgets.isTransient(error)) return Effect.void
-        doubted(error)
-        return Effect.ignore(topics.askAgain(names))
-      }),
-      waitingFor
-    )
 
   /** What is known of topics, in their order, in turns: all those of a cluster may be a million. */
   function* gathered(
