@@ -9,6 +9,7 @@ import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
+import * as FindCoordinator from "../protocol/messages/FindCoordinator.ts"
 import * as Heartbeat from "../protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../protocol/messages/JoinGroup.ts"
 import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
@@ -43,6 +44,26 @@ const grace = 5_000
 let channels = 0
 
 export interface ClassicRequests extends ReturnType<typeof make> {}
+
+/**
+ * Fails once a broker that holds a join on that channel has answered nothing else for a third of the session: one that
+ * stands still looks like one that waits for other members, and no heart beats before the first generation.
+ */
+const unlessSilent = <A>(
+  broker: Broker,
+  group: string,
+  channel: string,
+  sessionTimeout: number,
+  join: Effect.Effect<A, KafkaError.KafkaError>
+): Effect.Effect<A, KafkaError.KafkaError> => {
+  const timeout = Math.ceil(sessionTimeout / 3)
+  const question = (version: number) =>
+    version >= 4 ? { keyType: 0, coordinatorKeys: [group] } : { keyType: 0, key: group }
+  const answers = Effect.suspend(() => broker.send(FindCoordinator, question, { timeout, budget: "sessionTimeout" }))
+  const silence = Effect.forever(Effect.delay(answers, timeout))
+  // What it holds is not to be in the way of the next one.
+  return Effect.tapError(Effect.raceFirst(join, silence), () => Effect.sync(() => broker.hangUp(channel)))
+}
 
 /** The requests of a new member of a group. */
 export const make = (cluster: Cluster["Service"], now: () => number, group: string, settings: Settings) => {
@@ -110,7 +131,8 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
           budget: "rebalanceTimeout"
         }
       )
-      return yield* timed(send)
+      // Whoever holds something has a heart that beats.
+      return yield* timed(holds ? send : unlessSilent(broker, group, channel, terms.sessionTimeout, send))
     })
 
   const sync = (

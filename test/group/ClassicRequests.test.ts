@@ -1,8 +1,11 @@
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import type { Broker, SendOptions } from "../../src/Broker.ts"
 import type { Cluster } from "../../src/Cluster.ts"
 import * as ClassicRequests from "../../src/group/ClassicRequests.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
+import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
 
 /** The requests of a member, to a coordinator that answers all; `sent` is told how each is sent. */
 const requestsOf = (sent: (options: SendOptions | undefined) => void) => {
@@ -44,5 +47,42 @@ it.effect("a join is waited for until the rebalance must be over, and where it i
     yield* requests.join("m", true, [])
     assert.isAbove(budgets[0]!, 300_000)
     assert.strictEqual(budgets[1], 150_000)
+  })
+)
+
+// A coordinator that stood still had joins of members with empty hands for the rebalance timeout, though the group was
+// with another one by then.
+it.effect.each([true, false])("a join that is held is given up where its broker answers nothing else (%s)", (answers) =>
+  Effect.gen(function* () {
+    const hungUp: Array<string> = []
+    const budgets: Array<string | undefined> = []
+    const silent = KafkaError.make({ _tag: "TimedOut", budget: "sessionTimeout", millis: 15_000, waitingFor: "it" })
+    const broker = {
+      version: () => Effect.succeed(9),
+      hangUp: (channel: string) => void hungUp.push(channel),
+      send: (api: unknown, _request: unknown, options: SendOptions) => {
+        if (api === JoinGroup) return Effect.delay(Effect.succeed({ errorCode: 0 }), 120_000)
+        budgets.push(options.budget)
+        return answers ? Effect.succeed({}) : Effect.delay(Effect.fail(silent), options.timeout!)
+      }
+    } as unknown as Broker
+    const cluster = { coordinator: () => Effect.succeed(broker) } as unknown as Cluster["Service"]
+    const settings = {
+      sessionTimeout: 45_000,
+      sessionTimeoutChosen: false,
+      rebalanceTimeout: 300_000,
+      instanceId: null
+    }
+    const requests = ClassicRequests.make(cluster, () => 0, "g", settings)
+    const join = yield* Effect.forkChild(Effect.result(requests.join("m", false, [])), { startImmediately: true })
+    yield* TestClock.adjust(30_000)
+    if (answers) {
+      assert.isUndefined(join.pollUnsafe())
+      yield* TestClock.adjust(90_000)
+    }
+    const result = yield* Fiber.join(join)
+    assert.strictEqual(result._tag, answers ? "Success" : "Failure")
+    assert.deepStrictEqual([...new Set(budgets)], ["sessionTimeout"])
+    assert.strictEqual(hungUp.length, answers ? 0 : 1)
   })
 )
