@@ -1,6 +1,5 @@
 /** `samsa users`: who may log in by SCRAM. */
 import { isUtf8 } from "node:buffer"
-import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -13,6 +12,7 @@ import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
 import { failed, wrong } from "./Failed.ts"
+import * as Records from "./records.ts"
 import * as Show from "./Show.ts"
 
 const { flags, jsonFlag: json } = Connection
@@ -37,19 +37,29 @@ const list = Command.make("list", { ...flags, json }, (given) =>
   )
 ).pipe(Command.withDescription("All users with how they may log in"))
 
+/** The first line of the input, once it is there: what writes it may be slow, or leave it open behind it. */
+const firstLine = Effect.tryPromise({
+  try: async () => {
+    const splitter = Records.lineSplitter()
+    for await (const piece of process.stdin) {
+      const [line] = splitter.push(piece as Buffer)
+      if (line !== undefined) return line
+    }
+    return splitter.end()[0] ?? ""
+  },
+  catch: (error) => failed(`the input: ${(error as Error).message}`, error)
+}).pipe(Effect.map((line) => Buffer.from(line, "latin1")))
+
 /** The new password: asked for on a terminal, else the first line of the input. */
 const password = (user: string) =>
   process.stdin.isTTY === true
     ? Prompt.Hidden({ message: `The password of ${user}` }).pipe(
         Effect.mapError((error) => failed("nothing was done", error))
       )
-    : Effect.try({
-        try: () => readFileSync(0),
-        catch: (error) => failed(`the input: ${(error as Error).message}`, error)
-      }).pipe(
+    : firstLine.pipe(
         // Bytes that are no text would be replaced, and be a password that nobody has.
         Effect.filterOrFail(isUtf8, () => wrong("the password is no UTF-8")),
-        Effect.map((bytes) => Redacted.make(bytes.toString().split(/\r?\n/)[0]!))
+        Effect.map((bytes) => Redacted.make(bytes.toString()))
       )
 
 const set = Command.make(

@@ -7,7 +7,7 @@ import { TerminalCapabilities } from "effect/cli"
 import { run as runSamsa } from "../../src/cli/commands.ts"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
 import { shown } from "./ConsumerProtocol.ts"
-import { type Child, samsa, spawned, words } from "./Samsa.ts"
+import { type Child, ended, samsa, spawned, words } from "./Samsa.ts"
 
 /** What a command has printed so far. */
 interface Printed {
@@ -432,4 +432,16 @@ it.live(
       assert.deepStrictEqual(codes, [0, 130, 143, 0])
     }).pipe(Effect.scoped),
   120_000
+)
+
+it.live(
+  "samsa users set takes the first line of an input that stays open (EAGAIN ended it, where its writer was slow, too)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ listen: true })
+      const child = spawned(["users", "set", "bob"], { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") })
+      child.stdin.write("secret\nmore")
+      assert.deepStrictEqual(yield* ended(child), { code: 0, error: "" })
+    }).pipe(Effect.scoped),
+  60_000
 )
