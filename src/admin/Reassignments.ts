@@ -32,6 +32,12 @@ export interface OngoingReassignment extends TopicPartition.TopicPartition {
   readonly removing: ReadonlyArray<number>
 }
 
+/** What is wrong with a reassignment, before any broker is asked. */
+export const mistakes = (one: Reassignment): ReadonlyArray<string> => [
+  ...Check.partition(one),
+  ...(one.replicas === null ? [] : Check.replicas(`replicas of ${TopicPartition.key(one)}`, one.replicas))
+]
+
 export const alter = (
   parts: Ask.Parts,
   reassignments: ReadonlyArray<Reassignment>,
@@ -43,10 +49,7 @@ export const alter = (
       api: "AlterPartitionReassignments",
       route: () => Plan.controller,
       key: TopicPartition.key,
-      check: (one) => [
-        ...Check.partition(one),
-        ...(one.replicas === null ? [] : Check.replicas(`replicas of ${TopicPartition.key(one)}`, one.replicas))
-      ],
+      check: mistakes,
       doubtful: [code.NO_REASSIGNMENT_IN_PROGRESS],
       ask: (broker, batch, millis) =>
         Effect.gen(function* () {

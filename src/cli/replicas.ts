@@ -3,10 +3,13 @@ import { readFileSync } from "node:fs"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { Admin, orFail } from "../Admin.ts"
+import { Admin, type Answer, orFail } from "../Admin.ts"
+import * as Failure from "../admin/Failure.ts"
+import { mistakes } from "../admin/Reassignments.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Connection from "./Connection.ts"
@@ -135,16 +138,18 @@ const start = Command.make(
           const now = yield* existing(wanted)
           if (given.dryRun) {
             yield* Show.spoken("AlterPartitionReassignments")
-            const { brokers } = yield* admin.describeCluster()
-            const unknown = (one: Placement) => one.replicas.filter((id) => !brokers.some((broker) => broker.id === id))
-            const mistakes = wanted.flatMap((one) => {
-              const key = TopicPartition.key(one)
-              return [
-                ...unknown(one).map((id) => `${key}: there is no broker ${id}`),
-                ...(new Set(one.replicas).size < one.replicas.length ? [`${key}: a broker is named twice`] : [])
-              ]
+            const answers = wanted.map((one): Answer<void> => {
+              const found = mistakes(one)
+              return found.length === 0 ? Result.void : Result.fail(Failure.mistakes(found))
             })
-            if (mistakes.length > 0) return yield* failed(mistakes.join("\n"))
+            yield* Show.answers(wanted, answers, TopicPartition.key)
+            const { brokers } = yield* admin.describeCluster()
+            const unknown = wanted.flatMap((one) =>
+              one.replicas
+                .filter((id) => !brokers.some((broker) => broker.id === id))
+                .map((id) => `${TopicPartition.key(one)}: there is no broker ${id}`)
+            )
+            if (unknown.length > 0) return yield* failed(unknown.join("\n"))
             return yield* Show.rows(
               given.json,
               wanted.map((one) => ({ ...one, from: now.get(TopicPartition.key(one))?.replicas })),

@@ -1,6 +1,7 @@
 /** `--dry-run` as a process: what would be refused is not said to be done. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, FileSystem } from "effect"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
 import { samsa, spawned } from "./Samsa.ts"
 
@@ -52,5 +53,23 @@ it.live(
         ["elect orders", /ElectLeaders v0 is needed/]
       ])
     }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa reassign start --dry-run refuses a plan that has no broker for a partition (it would have moved it to none)",
+  () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const file = yield* fs.makeTempFileScoped()
+      yield* fs.writeFileString(file, '{"partitions":[{"topic":"orders","partition":0,"replicas":[]}]}')
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      const start = ["reassign", "start", "--file", file]
+      const would = yield* samsa([...start, "--dry-run"], { env })
+      assert.deepStrictEqual(would, yield* samsa([...start, "--yes"], { env }))
+      assert.deepStrictEqual([would.code, would.out], [2, ""])
+      assert.match(would.error, /^orders-0: Misconfigured: replicas of orders-0 must name a broker$/m)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
   60_000
 )
