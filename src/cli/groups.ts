@@ -115,7 +115,7 @@ export const showing = (given: Connection.Given, json: boolean, topic: string, a
       const admin = yield* Admin
       const wanted = Positions.position(at)
       if (wanted === undefined || (typeof wanted === "object" && "_tag" in wanted && wanted._tag === "At"))
-        return yield* wrong(`${at} is no position to look up: ${Positions.likeThis}`)
+        return yield* wrong(`${at} is no position to look up: ${Positions.lookedUp}`)
       const spec: OffsetSpec =
         typeof wanted === "object" && "ago" in wanted
           ? Offset.atTime((yield* Clock.currentTimeMillis) - wanted.ago)
@@ -132,7 +132,7 @@ const offsetsOf = Command.make(
   "list",
   {
     topic,
-    at: Argument.String("position").pipe(Argument.withDescription(Positions.likeThis), Argument.withDefault("latest")),
+    at: Argument.String("position").pipe(Argument.withDescription(Positions.lookedUp), Argument.withDefault("latest")),
     ...flags,
     json
   },

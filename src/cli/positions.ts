@@ -14,8 +14,11 @@ const timeOf = (text: string): number | undefined => {
   return new Date(Date.parse(day)).toISOString().startsWith(day) ? time : undefined
 }
 
+/** What is looked up in a log: an offset is known already. */
+export const lookedUp = "earliest, latest, a time such as 2026-01-31T12:00:00, or 90m (ago)"
+
 /** What a position is like, for messages. */
-export const likeThis = "earliest, latest, an offset, a time such as 2026-01-31T12:00:00, or 90m (ago)"
+export const likeThis = lookedUp.replace("latest, ", "latest, an offset, ")
 
 /** A position; undefined for what is none. */
 export const position = (text: string): Offset.Position | { readonly ago: number } | undefined => {

@@ -162,7 +162,7 @@ it.live(
         [2, ["produce", "orders", "-K", "|", "--json", ...b], /--key-separator is without --json/],
         [1, ["consume_topic", "orders", "-o", "/no/such/dir/file", "-l", "1", ...b], /--outfile: ENOENT/],
         [2, ["offsets", "reset", "g", "somewhere", ...b], /somewhere is no position/],
-        [2, ["offsets", "list", "orders", "5", ...b], /5 is no position to look up/],
+        [2, ["offsets", "list", "orders", "5", ...b], /look up: earliest, latest, a time such/],
         [2, ["config", "set", "topic", "orders", "what", ...b], /what is no change/],
         [1, ["config", "set", "topic", "orders", "no.such=1", ...b], /INVALID_CONFIG/],
         [2, ["topics", "list", "-F", "/no/such/file", ...b], /ENOENT/],
