@@ -76,7 +76,10 @@ const add = Command.make(
     resource: Argument.Literals("resource", resources),
     name: Argument.String("name").pipe(Argument.withDescription("* for all; of the cluster: kafka-cluster")),
     principal: Argument.String("principal").pipe(Argument.withDescription("Such as User:alice; User:* for all")),
-    operations: Argument.Literals("operation", grantable).pipe(Argument.atLeast(1)),
+    operations: Argument.Literals("operation", grantable).pipe(
+      Argument.atLeast(1),
+      Argument.map((operations) => [...new Set(operations)])
+    ),
     ...flags,
     prefixed: Flag.Boolean("prefixed").pipe(Flag.withDescription("All whose names begin so"), Flag.withDefault(false)),
     deny: Flag.Boolean("deny").pipe(Flag.withDescription("Forbid, in place of allow"), Flag.withDefault(false)),

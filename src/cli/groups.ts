@@ -19,7 +19,11 @@ import * as Show from "./Show.ts"
 
 const { flags, jsonFlag: json } = Connection
 
-const names = Argument.String("group").pipe(Argument.withDescription("Names of groups"), Argument.atLeast(1))
+const names = Argument.String("group").pipe(
+  Argument.withDescription("Names of groups"),
+  Argument.atLeast(1),
+  Argument.map((names) => [...new Set(names)])
+)
 
 /** All groups; with a topic, those that have committed for it. */
 export const listing = (given: Connection.Given, json: boolean, topic?: string) =>

@@ -12,7 +12,11 @@ import * as Show from "./Show.ts"
 
 const { flags, jsonFlag: json } = Connection
 
-const names = Argument.String("topic").pipe(Argument.withDescription("Names of topics"), Argument.atLeast(1))
+const names = Argument.String("topic").pipe(
+  Argument.withDescription("Names of topics"),
+  Argument.atLeast(1),
+  Argument.map((names) => [...new Set(names)])
+)
 
 /** All topics. */
 export const listing = (given: Connection.Given, json: boolean, internal: boolean) =>

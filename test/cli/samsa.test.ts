@@ -259,15 +259,16 @@ it.live(
       for (const [line, wanted] of [
         ["topics create x -c follower.replication.throttled.replicas=", "created x"],
         ["topics add-partitions orders 3", "gave partitions to orders"],
-        ["topics delete orders --yes", "deleted orders"],
+        // What is named twice is told once.
+        ["topics delete orders orders --yes", "deleted orders"],
         ["delete_topic orders", "deleted orders"],
-        ["groups delete g --yes", "deleted g"],
+        ["groups delete g g --yes", "deleted g"],
         ["acls delete --name kept --yes", "deleted allow User:a read on literal topic kept"],
         ["users delete bob --yes", "deleted SCRAM-SHA-512 of bob"],
         ["elect orders-0 --unclean --yes", ""],
         ["config set topic orders retention.ms=1", "changed topic orders"],
         ["quotas set user=a producer_byte_rate=1", "set user=a producer_byte_rate=1"],
-        ["acls add topic orders User:a read", "added allow User:a read on literal topic orders"]
+        ["acls add topic orders User:a read read", "added allow User:a read on literal topic orders"]
       ] as const) {
         const before = yield* state
         const would = yield* said(`${line} --dry-run --json`)
