@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
@@ -104,10 +105,25 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
     return values
   })
 
+/** All but that a record has failed: the command ends with that, and tells it itself. */
+const withoutFailed = <A, B>(logger: Logger.Logger<A, B>): Logger.Logger<A, B | undefined> =>
+  Logger.make((options) =>
+    options.fiber.getRef(References.CurrentLogAnnotations)["kafka.event"] === "recordFailed"
+      ? undefined
+      : logger.log(options)
+  )
+
 /** For what may wait for long: warnings of why it waits go to the error stream, unless --log-level has chosen. */
 export const warned = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(References.MinimumLogLevel, (level) =>
-    level === "None" ? Effect.provideService(self, References.MinimumLogLevel, "Warn") : self
+    level === "None"
+      ? Effect.flatMap(Logger.CurrentLoggers, (loggers) =>
+          self.pipe(
+            Effect.provideService(References.MinimumLogLevel, "Warn"),
+            Effect.provideService(Logger.CurrentLoggers, new Set([...loggers].map(withoutFailed)))
+          )
+        )
+      : self
   )
 
 /** What is wrong with a setting, as a line: `KAFKA_TLS: Expected …`. */
