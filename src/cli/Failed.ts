@@ -10,7 +10,7 @@ import { printable } from "./printable.ts"
 export const exits = {
   /** The cluster refused it, wholly or for some of what was asked; or the answer was no. */
   refused: 1,
-  /** The command line is wrong: nothing was asked of anybody. */
+  /** The command line is wrong: nothing was changed. */
   usage: 2,
   /** No broker was reached, or none answered in time. */
   unreachable: 3,
