@@ -45,6 +45,8 @@ export class SendAll<A> {
   readonly #handedOver: Array<Part> = []
   #reached = 0
   readonly #apart = new Set<number>()
+  /** What was taken last of those that were not set apart, until the engine has it. */
+  #taken: Slice | undefined
 
   /** `refused` hears of the first failure, too; `unsent` of each entry that fails before the engine has it. */
   constructor(
@@ -95,14 +97,21 @@ export class SendAll<A> {
   take(end: number): Slice {
     const slice: Slice = { parts: [...this.#parts.values()], count: this.#count, bytes: this.#bytes, end }
     if (end === 0) for (const { indexes } of slice.parts) for (const index of indexes) this.setApart(index)
-    this.#parts.clear()
-    this.#last = undefined
-    this.#count = this.#bytes = 0
+    else this.#taken = slice
+    this.#drop()
     return slice
   }
 
+  #drop(): void {
+    this.#parts.clear()
+    this.#last = undefined
+    this.#count = this.#bytes = 0
+  }
+
   /** The engine has it. Slices come in their order, but for those of entries that were set apart. */
-  handedOver({ end, parts }: Slice): void {
+  handedOver(slice: Slice): void {
+    const { end, parts } = slice
+    if (slice === this.#taken) this.#taken = undefined
     for (const part of parts) this.#handedOver.push(part)
     this.#reached = Math.max(this.#reached, end)
   }
@@ -135,8 +144,14 @@ export class SendAll<A> {
     for (const { indexes } of parts) for (const index of indexes) this.fail(index, error)
   }
 
-  /** Everything that the engine does not have, that has no outcome, and was not set apart. */
+  /**
+   * Everything that the engine does not have, that has no outcome, and was not set apart: also what was, where it goes
+   * with the rest, since it was added before that was taken.
+   */
   failRest(error: KafkaError): void {
+    const together = [...(this.#taken?.parts ?? []), ...this.#parts.values()]
+    this.#drop()
+    for (const { indexes } of together) for (const index of indexes) if (this.isOpen(index)) this.fail(index, error)
     for (let i = this.#reached; i < this.#outcomes.length; i++)
       if (this.isOpen(i) && !this.#apart.has(i)) this.fail(i, error)
   }

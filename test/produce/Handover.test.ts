@@ -493,4 +493,41 @@ describe("sendAll", () => {
     batch.whenDone((outcomes) => told.push(...outcomes.map((one) => Result.getOrElse(one, () => "failed"))))
     assert.deepStrictEqual(told, ["failed", "sent", "failed"])
   })
+
+  const record = { key: null, value: null, headers: [], timestamp: 0 }
+  const spent = KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: 1, waitingFor: "a test" })
+  /** How each ended; nothing while the call waits. */
+  const endsOf = (batch: SendAll<string>) => {
+    const told: Array<string> = []
+    batch.whenDone((outcomes) => told.push(...outcomes.map((one) => Result.getOrElse(one, () => "failed"))))
+    return told
+  }
+
+  // It was added between two steps of the call, and taken with its next slice, whose wait for room ended with the time of
+  // the rest: nobody told it of its end, and the call waited for ever.
+  it("an entry that was set apart and taken with the rest fails with the rest", () => {
+    const batch = new SendAll<string>("t", 3)
+    batch.add(0, 0, record)
+    batch.handedOver(batch.take(1))
+    batch.setApart(1)
+    batch.add(1, 3, record)
+    batch.add(2, 0, record)
+    batch.take(3)
+    batch.failRest(spent)
+    batch.settle(0, Result.succeed("sent"))
+    assert.deepStrictEqual(endsOf(batch), ["sent", "failed", "failed"])
+  })
+
+  it("what was added and not taken when the rest fails is handed over by nobody", () => {
+    const batch = new SendAll<string>("t", 4)
+    batch.add(0, 0, record)
+    batch.handedOver(batch.take(1))
+    batch.setApart(1)
+    batch.add(1, 3, record)
+    batch.add(2, 0, record)
+    batch.failRest(spent)
+    assert.strictEqual(batch.take(0).count, 0)
+    batch.settle(0, Result.succeed("sent"))
+    assert.deepStrictEqual(endsOf(batch), ["sent", "failed", "failed", "failed"])
+  })
 })

@@ -346,6 +346,24 @@ export const produce = of("produce", {
   ],
   "SendAll.ts": [
     [
+      "taken-apart-is-forgotten",
+      "an entry that was set apart, and taken with the rest, has no end, and its sendAll waits for ever",
+      "else this.#taken = slice",
+      ""
+    ],
+    [
+      "handed-over-fails-with-the-rest",
+      "what the engine has fails as the time of the rest is spent, and is sent all the same",
+      "if (slice === this.#taken) this.#taken = undefined",
+      ""
+    ],
+    [
+      "added-is-handed-over-failed",
+      "what failed with the rest before it was taken is handed over all the same",
+      "    this.#drop()\n    for (const { indexes } of together)",
+      "    for (const { indexes } of together)"
+    ],
+    [
       "apart-fails-with-the-rest",
       "what goes with an entry that was set apart has two outcomes, and its sendAll waits for ever",
       "if (end === 0) for (const { indexes } of slice.parts) for (const index of indexes) this.setApart(index)",
