@@ -142,23 +142,26 @@ export interface TlsSettings {
   proven: boolean
 }
 
-const count = (text: string, part: string): number => text.split(part).length - 1
+const count = (text: string, part: RegExp): number => text.split(part).length - 1
 
 /**
- * Reads each certificate, and throws where one is damaged or breaks off: OpenSSL passes over it and over what is behind
- * it, so that an authority of which a few bytes are missing would be none.
+ * Throws where a certificate is damaged or breaks off: OpenSSL passes over it and what is behind it, and an authority
+ * would be none. One begins where a line does: in a comment it is none, behind the end of another it damages that.
  */
 const readEach = (pem = ""): ReadonlyArray<Crypto.X509Certificate> =>
   pem
-    .split(/(?=-----BEGIN )/)
-    .filter((part) => /^-----BEGIN (X509 )?CERTIFICATE-----/.test(part))
+    .split(/^(?=-----BEGIN )/m)
+    .filter((part) => /^-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(part))
     .map((part) => new Crypto.X509Certificate(part))
+
+/** Without the mark of the byte order that some editors begin a file with. */
+const bare = (pem: string): string => (pem.startsWith("\ufeff") ? pem.slice(1) : pem)
 
 /** What PEM text of each setting must hold. */
 const holds = {
-  ca: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
-  cert: /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
-  key: /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/
+  ca: /^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/m,
+  cert: /^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/m,
+  key: /^-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/m
 }
 
 const tlsNames: { readonly [K in keyof Required<Tls>]: true } = {
@@ -188,7 +191,7 @@ const text = (
   if (pem === undefined) return Effect.undefined
   const what = name === "key" ? "private key" : "certificate"
   if (typeof pem === "string" || isSecretText(pem)) {
-    const given = typeof pem === "string" ? pem : Redacted_.value(pem)
+    const given = bare(typeof pem === "string" ? pem : Redacted_.value(pem))
     return holds[name].test(given)
       ? Effect.succeed(given)
       : Effect.fail(
@@ -203,7 +206,8 @@ const text = (
   // A key would be told as the name of a file that there is none of.
   if (file.includes("-----BEGIN ")) return Effect.fail(`tls.${name}.file is PEM text, and not the name of a file`)
   return Effect.callback((resume) => {
-    Fs.readFile(file, "utf8", (error, data) =>
+    Fs.readFile(file, "utf8", (error, read = "") => {
+      const data = bare(read)
       resume(
         error !== null
           ? Effect.fail(`tls.${name}: ${file} cannot be read (${error.code})`)
@@ -211,11 +215,11 @@ const text = (
             !holds[name].test(data)
             ? Effect.fail(`tls.${name}: ${file} holds no ${what}`)
             : // Read while it is written: OpenSSL takes what is whole, and says nothing of the rest.
-              count(data, "-----BEGIN ") !== count(data, "-----END ")
+              count(data, /^-----BEGIN /m) > count(data, /^-----END /m)
               ? Effect.fail(`tls.${name}: ${file} breaks off`)
               : Effect.succeed(data)
       )
-    )
+    })
   })
 }
 

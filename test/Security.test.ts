@@ -80,6 +80,41 @@ describe("TLS settings", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("take what OpenSSL takes: text around certificates, and those that a comment holds", () =>
+    Effect.gen(function* () {
+      const at = Path.join(yield* folder, "ca.pem")
+      const aside = certificates.otherCa.slice(0, 300).replace(/^/gm, "# ")
+      const bare = ca.trim()
+      for (const text of [
+        `# one\n${bare}\n\nsubject=CN = x\n${certificates.otherCa}# the end`,
+        `# as "-----BEGIN CERTIFICATE-----" says\n${bare}\n`,
+        `${bare}\n${aside}\n`,
+        `${bare.replaceAll("\n", "\r\n")}\r\n`,
+        `\ufeff${bare}`,
+        `${key.trim()}\n${bare}\n${key.trim()}\n`
+      ]) {
+        Fs.writeFileSync(at, text)
+        assert.deepStrictEqual(yield* mistakes({ ca: text }), [])
+        assert.deepStrictEqual(yield* mistakes({ ca: { file: at } }), [])
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are refused where OpenSSL would pass over all authorities, and trust nobody", () =>
+    Effect.gen(function* () {
+      const bare = ca.trim()
+      const trusted = bare.replaceAll(" CERTIFICATE", " TRUSTED CERTIFICATE")
+      for (const text of [
+        // two files put together, of which the first has no end of its last line
+        bare + ca,
+        bare.replace(/^/gm, "  "),
+        bare.replace(/^/gm, "# "),
+        trusted.slice(0, 300) + trusted.slice(400)
+      ])
+        assert.strictEqual((yield* mistakes({ ca: text })).length, 1)
+    })
+  )
+
   it.effect("read files again, so that certificates can be renewed, and keep what works while they cannot", () =>
     Effect.gen(function* () {
       const file = Path.join(yield* folder, "ca.pem")
