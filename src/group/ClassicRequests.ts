@@ -41,6 +41,12 @@ const oldSessionLimit = 30_000
 /** On top of the time that the broker holds a request. */
 const grace = 5_000
 
+/**
+ * What is asked while a join is held takes a connection on which nothing is: on that of all other requests a commit may be
+ * held, or the creation of a topic, and would be cut off with the question that waits behind it.
+ */
+const beside = "heartbeat"
+
 let channels = 0
 
 export interface ClassicRequests extends ReturnType<typeof make> {}
@@ -59,7 +65,13 @@ const unlessSilent = <A>(
   const timeout = Math.ceil(sessionTimeout / 3)
   const question = (version: number) =>
     version >= 4 ? { keyType: 0, coordinatorKeys: [group] } : { keyType: 0, key: group }
-  const answers = Effect.suspend(() => broker.send(FindCoordinator, question, { timeout, budget: "sessionTimeout" }))
+  const options = { channel: beside, timeout, budget: "sessionTimeout" }
+  // A refusal is an answer.
+  const answers = Effect.catchIf(
+    Effect.suspend(() => broker.send(FindCoordinator, question, options)),
+    (error) => !error.isRetryable,
+    () => Effect.void
+  )
   const silence = Effect.forever(Effect.delay(answers, timeout))
   // What it holds is not to be in the way of the next one.
   return Effect.tapError(Effect.raceFirst(join, silence), () => Effect.sync(() => broker.hangUp(channel)))
@@ -159,13 +171,17 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
     )
 
   /** Gives the error code. */
-  const heartbeat = ({ beside, generation, memberId }: ClassicState.Command & { _tag: "Heartbeat" }) =>
+  const heartbeat = ({ beside: isJoining, generation, memberId }: ClassicState.Command & { _tag: "Heartbeat" }) =>
     Effect.flatMap(coordinator, (broker) =>
       Effect.map(
         broker.send(
           Heartbeat,
           () => ({ groupId: group, generationId: generation, memberId, groupInstanceId: instanceId }),
-          { ...(beside ? {} : { channel }), timeout: Math.ceil(terms.sessionTimeout / 3), budget: "sessionTimeout" }
+          {
+            channel: isJoining ? beside : channel,
+            timeout: Math.ceil(terms.sessionTimeout / 3),
+            budget: "sessionTimeout"
+          }
         ),
         ({ errorCode }) => errorCode
       )

@@ -52,8 +52,10 @@ it.effect("a join is waited for until the rebalance must be over, and where it i
 
 // A coordinator that stood still had joins of members with empty hands for the rebalance timeout, though the group was
 // with another one by then.
-it.effect.each([true, false])("a join that is held is given up where its broker answers nothing else (%s)", (answers) =>
+it.effect.each(["answers", "refuses", "silent"])("a join that is held is given up where its broker is: %s", (how) =>
   Effect.gen(function* () {
+    const answers = how !== "silent"
+    const refused = KafkaError.make({ _tag: "Unsupported", needed: "it", ours: "", theirs: "" })
     const hungUp: Array<string> = []
     const budgets: Array<string | undefined> = []
     const silent = KafkaError.make({ _tag: "TimedOut", budget: "sessionTimeout", millis: 15_000, waitingFor: "it" })
@@ -63,6 +65,7 @@ it.effect.each([true, false])("a join that is held is given up where its broker 
       send: (api: unknown, _request: unknown, options: SendOptions) => {
         if (api === JoinGroup) return Effect.delay(Effect.succeed({ errorCode: 0 }), 120_000)
         budgets.push(options.budget)
+        if (how === "refuses") return Effect.fail(refused)
         return answers ? Effect.succeed({}) : Effect.delay(Effect.fail(silent), options.timeout!)
       }
     } as unknown as Broker

@@ -149,8 +149,20 @@ export const group = of("group", {
     [
       "heartbeats-behind-the-join",
       "heartbeats wait behind a join that the broker holds",
-      "{ ...(beside ? {} : { channel }), timeout:",
-      "{ channel, timeout:"
+      "channel: isJoining ? beside : channel,",
+      "channel,"
+    ],
+    [
+      "held-requests-cut-off",
+      "what is held for others of the client is cut off with the question whether the broker answers",
+      "const options = { channel: beside, timeout, budget",
+      "const options = { timeout, budget"
+    ],
+    [
+      "refusal-is-silence",
+      "a join ends since a broker refuses to say where the coordinator is",
+      "(error) => !error.isRetryable,",
+      "() => false,"
     ],
     [
       "join-given-up-early",
