@@ -66,11 +66,14 @@ const unlessSilent = <A>(
   const question = (version: number) =>
     version >= 4 ? { keyType: 0, coordinatorKeys: [group] } : { keyType: 0, key: group }
   const options = { channel: beside, timeout, budget: "sessionTimeout" }
-  // A refusal is an answer.
-  const answers = Effect.catchIf(
-    Effect.suspend(() => broker.send(FindCoordinator, question, options)),
-    (error) => !error.isRetryable,
-    () => Effect.void
+  const answers = Effect.suspend(() => broker.send(FindCoordinator, question, options)).pipe(
+    // That a connection broke is no silence: before KIP-394 the broker would share out to a member that has gone.
+    Effect.retry({ times: 1, while: ({ reason }) => reason._tag === "Unreachable" }),
+    // A refusal is an answer.
+    Effect.catchIf(
+      (error) => !error.isRetryable,
+      () => Effect.void
+    )
   )
   const silence = Effect.forever(Effect.delay(answers, timeout))
   // What it holds is not to be in the way of the next one.

@@ -159,6 +159,12 @@ export const group = of("group", {
       "const options = { timeout, budget"
     ],
     [
+      "broken-is-silence",
+      "a join ends since another connection of its broker broke",
+      "Effect.retry({ times: 1, while:",
+      "Effect.retry({ times: 0, while:"
+    ],
+    [
       "refusal-is-silence",
       "a join ends since a broker refuses to say where the coordinator is",
       "(error) => !error.isRetryable,",
