@@ -80,18 +80,21 @@ export const refusal = (error: unknown): KafkaError.KafkaError => {
 export const make = (parts: Parts): PlaceAll => {
   const { fork, inTime, isNew, line, lookedUp, monotonic, place, stamp } = parts
 
-  /** Adds an entry, or sets it apart. Throws what `place` does. */
+  /** Adds an entry, or keeps it for those that wait apart. Throws what `place` does. */
   const add = ({ apart, entries, into }: Call, info: Cluster.TopicInfo, index: number, record: ProduceRecord): void => {
     const entry = entries[index]!
     if (!isNew(info, entry)) return into.add(index, place(info, entry, record), record)
-    into.setApart(index)
     kept(apart, entry.partition!, () => []).push({ index, record })
   }
 
-  /** Those that were set apart wait for their partitions from now on, and are handed over for themselves. */
+  /**
+   * Those that were kept wait for their partitions from now on, and are handed over for themselves. Until then they are of
+   * the rest: a turn may end in between, and the time with it.
+   */
   const waitApart = (call: Call, name: string): void => {
     const { apart, enter, entries, into, since, waiting } = call
     for (const [partition, list] of apart) {
+      for (const { index } of list) into.setApart(index)
       const fiber = fork(
         inTime(line.grown(name, partition), since, partitionToBeKnown).pipe(
           Effect.match({

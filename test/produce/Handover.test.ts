@@ -1,10 +1,13 @@
 /** What stands between a call and the accumulator: room, time, bytes, and what is told. Each of these failed once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Result, Schema, SchemaGetter } from "effect"
+import { Clock, Context, Deferred, Effect, Fiber, Layer, Result, Schema, SchemaGetter } from "effect"
 import { TestClock } from "effect/testing"
 import { Producer, Topic, Transport } from "samsa"
 import { EmbeddedKafka, Fault, MemoryKafka } from "samsa/testing"
+import { abandonable } from "../../src/Abandon.ts"
+import type * as Cluster from "../../src/Cluster.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
+import * as PlaceAll from "../../src/produce/PlaceAll.ts"
 import { SendAll } from "../../src/produce/SendAll.ts"
 import { logOf, persistenceOf, reasonOf, text, withProducer } from "./Helpers.ts"
 
@@ -530,4 +533,45 @@ describe("sendAll", () => {
     batch.settle(0, Result.succeed("sent"))
     assert.deepStrictEqual(endsOf(batch), ["sent", "failed", "failed", "failed"])
   })
+
+  // It was found that its partition is to be known, and the time was spent before it waited for that: nobody told it of its
+  // end, and the call waited for ever.
+  it.effect("an entry whose partition is new fails with the rest until it waits for it", () =>
+    Effect.gen(function* () {
+      const spends = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+      let asked = 0
+      const patient = Topic.make("t", {
+        key: Schema.Null,
+        value: Schema.String.pipe(
+          Schema.encodeTo(Schema.String, {
+            decode: SchemaGetter.transform((s: string) => s),
+            encode: SchemaGetter.transformEffect((s: string) => Effect.as(Effect.yieldNow, s))
+          })
+        )
+      })
+      const info = { name: "t", partitions: [{}] } as unknown as Cluster.TopicInfo
+      const placeAll = PlaceAll.make({
+        line: {
+          // As it begins, as the first entry has its partition, and as the second is looked at: a turn may end before that.
+          known: () => {
+            if (++asked === 3) Deferred.doneUnsafe(spends, Effect.fail(spent))
+            return info
+          },
+          lookedUp: () => Effect.never,
+          grown: () => Effect.never
+        },
+        lookedUp: () => Effect.never,
+        inTime: (effect) => Effect.raceFirst(abandonable(effect), Deferred.await(spends)),
+        isNew: () => true,
+        place: () => 0,
+        stamp: () => 0,
+        monotonic: () => 0,
+        fork: Effect.runFork
+      })
+      const batch = new SendAll<string>("t", 2)
+      const entries = [0, 1].map(() => ({ key: null, value: "v", partition: 3 }))
+      yield* placeAll(patient, entries, batch, 0, Context.empty(), () => Effect.void)
+      assert.deepStrictEqual(endsOf(batch), ["failed", "failed"])
+    })
+  )
 })

@@ -385,6 +385,14 @@ export const produce = of("produce", {
       "if (count > 0) return chosen"
     ]
   ],
+  "PlaceAll.ts": [
+    [
+      "apart-before-it-waits",
+      "where a turn ends before an entry waits for its partition, and the time with it, its sendAll waits for ever",
+      "    kept(apart, entry.partition!, () => []).push({ index, record })",
+      "    into.setApart(index)\n    kept(apart, entry.partition!, () => []).push({ index, record })"
+    ]
+  ],
   "TopicLine.ts": [
     [
       "topic-line-overtaken",
