@@ -581,7 +581,8 @@ describe("groups", () => {
         assert.strictEqual(offsets?.[0]?.offset, 5)
         const [described] = yield* admin.describeGroups(["g"]).pipe(Admin.orFail)
         const removed = yield* admin.removeMembers("g", [
-          { memberId: described!.members[0]!.memberId },
+          // As it is told of, with an instance that is undefined (that was no text with something in it).
+          described!.members[0]!,
           { memberId: "nobody" },
           { instanceId: "nobody" }
         ])
@@ -762,7 +763,11 @@ describe("what is checked before anything is sent", () => {
             { user: "", mechanism: "SCRAM-SHA-256", password: "x" },
             { user: "a", mechanism: "SCRAM-SHA-256", password: "" },
             { user: "a", mechanism: "PLAIN" as "SCRAM-SHA-256", password: "x" },
-            { user: "a", mechanism: "SCRAM-SHA-256", password: "x", iterations: 1 }
+            { user: "a", mechanism: "SCRAM-SHA-256", password: "x", iterations: 1 },
+            // Its computation took minutes of a thread, which the process waited for at its end.
+            { user: "a", mechanism: "SCRAM-SHA-256", password: "x", iterations: 2 ** 31 - 1 },
+            // It was deleted.
+            { user: "a", mechanism: "SCRAM-SHA-256", delete: false as true }
           ])),
           ...(yield* admin.reassignPartitions([
             { ...partition, replicas: [] },
@@ -776,7 +781,9 @@ describe("what is checked before anything is sent", () => {
           ...(yield* admin.updateFeatures([{ feature: "x", level: 0.5 }])),
           ...(yield* admin.createTokens([{ renewers: ["bob"] }, { maxLifetime: -1 }])),
           ...(yield* admin.deleteRecords([{ ...partition, before: -1 }])),
-          ...(yield* admin.listOffsets([{ ...partition, at: "middle" as "latest" }]))
+          ...(yield* admin.listOffsets([{ ...partition, at: "middle" as "latest" }])),
+          // The broker was blamed for what it says nothing of.
+          ...(yield* admin.describeConfigs([{ type: "topic", name: undefined as unknown as string }]))
         ]
         for (const answer of wrong) assert.strictEqual(codeOf(failure(answer)), "Misconfigured")
       })
@@ -808,3 +815,6 @@ describe("the cluster", () => {
     )
   )
 })
+        // It was a defect.
+        const error = yield* Effect.flip(admin.listGroups({ types: 1 as unknown as [] }))
+        assert.strictEqual(codeOf(error), "Misconfigured")

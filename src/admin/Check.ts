@@ -4,7 +4,8 @@ import { kinds, shown } from "../Checks.ts"
 const maxInt32 = 0x7fffffff
 const maxInt16 = 0x7fff
 
-const whole = (name: string, value: unknown, least: number, most: number): ReadonlyArray<string> =>
+/** A whole number within bounds. */
+export const whole = (name: string, value: unknown, least: number, most: number): ReadonlyArray<string> =>
   typeof value === "number" && Number.isInteger(value) && value >= least && value <= most
     ? []
     : [`${name} must be a whole number from ${least} to ${most}, not ${shown(value)}`]

@@ -62,6 +62,8 @@ const route = (resource: ConfigResource): Plan.Route =>
 const check = (resource: ConfigResource): ReadonlyArray<string> => {
   if (!ConfigWords.resourceTypes.includes(resource.type))
     return [`type must be one of ${ConfigWords.resourceTypes.join(", ")}, not ${shown(resource.type)}`]
+  if (typeof resource.name !== "string")
+    return [`the name of a ${resource.type} must be a text, not ${shown(resource.name)}`]
   const numbered = resource.type === "broker" || resource.type === "broker-logger"
   if (numbered && !(resource.type === "broker" && resource.name === "") && !/^\d+$/.test(resource.name))
     return [`the name of a ${resource.type} must be its id, not ${shown(resource.name)}`]

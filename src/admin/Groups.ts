@@ -82,8 +82,17 @@ const ofBroker = (broker: Broker, { states, types }: ListGroupsOptions) =>
 export const list = (
   parts: Ask.Parts,
   options: ListGroupsOptions = {}
-): Effect.Effect<ReadonlyArray<GroupListing>, KafkaError.KafkaError> =>
-  Effect.map(
+): Effect.Effect<ReadonlyArray<GroupListing>, KafkaError.KafkaError> => {
+  const [noOptions] = Check.object("the options", options)
+  const wrong =
+    noOptions === undefined
+      ? [
+          ...Check.each("states", options.states ?? [], (state) => Check.text("a state", state)),
+          ...Check.each("types", options.types ?? [], (type) => Check.text("a type", type))
+        ]
+      : [noOptions]
+  if (wrong.length > 0) return Effect.fail(Failure.mistakes(wrong))
+  return Effect.map(
     Ask.everyBroker(parts, "ListGroups", (broker) => ofBroker(broker, options), options),
     (all) => {
       // A coordinator that is moving may be told by both.
@@ -91,6 +100,7 @@ export const list = (
       return [...byName.values()].sort((a, b) => (a.group < b.group ? -1 : 1))
     }
   )
+}
 
 export const describeAll = (
   parts: Ask.Parts,

@@ -13,8 +13,16 @@ const code = ErrorCode.codes
 /** A member, by its id, or a static one by its instance (from 2.4 on). */
 export type MemberRef = { readonly memberId: string } | { readonly instanceId: string }
 
-const keyOf = (member: MemberRef): string =>
-  "instanceId" in member ? `instance ${member.instanceId}` : `member ${member.memberId}`
+/** A member as `describeGroups` tells of it has an instance that is undefined, where it is no static one. */
+const instanceOf = (member: MemberRef): string | undefined =>
+  "instanceId" in member ? (member.instanceId ?? undefined) : undefined
+
+const idOf = (member: MemberRef): string => ("memberId" in member ? member.memberId : "")
+
+const keyOf = (member: MemberRef): string => {
+  const instance = instanceOf(member)
+  return instance === undefined ? `member ${idOf(member)}` : `instance ${instance}`
+}
 
 export const remove = (
   parts: Ask.Parts,
@@ -30,28 +38,25 @@ export const remove = (
       key: keyOf,
       check: (member) => [
         ...Check.text("group", group),
-        ...("instanceId" in member
-          ? Check.text("instanceId", member.instanceId)
-          : Check.text("memberId", member.memberId))
+        ...(instanceOf(member) === undefined
+          ? Check.text("memberId", idOf(member))
+          : Check.text("instanceId", instanceOf(member)))
       ],
       doubtful: [code.UNKNOWN_MEMBER_ID],
       ask: (broker, batch) =>
         Effect.gen(function* () {
           const where = { api: "LeaveGroup", group }
           const version = yield* broker.version(LeaveGroup, {
-            minVersion: batch.some((one) => "instanceId" in one) ? 3 : 0
+            minVersion: batch.some((one) => instanceOf(one) !== undefined) ? 3 : 0
           })
           const answer = (errorCode: number): Ask.Answer<void> =>
             errorCode === code.NONE ? Result.void : Result.fail(Failure.of(errorCode, null, where))
           if (version < 3) {
             const answers = new Map<string, Ask.Answer<void>>()
             for (const member of batch) {
-              if (!("memberId" in member)) continue
-              const { errorCode } = yield* broker.send(
-                LeaveGroup,
-                () => ({ groupId: group, memberId: member.memberId }),
-                { maxVersion: 2 }
-              )
+              const { errorCode } = yield* broker.send(LeaveGroup, () => ({ groupId: group, memberId: idOf(member) }), {
+                maxVersion: 2
+              })
               answers.set(keyOf(member), answer(errorCode))
             }
             return answers
@@ -61,9 +66,9 @@ export const remove = (
             (version) => ({
               groupId: group,
               members: batch.map((member) => ({
-                ...("instanceId" in member
-                  ? { memberId: "", groupInstanceId: member.instanceId }
-                  : { memberId: member.memberId }),
+                ...(instanceOf(member) === undefined
+                  ? { memberId: idOf(member) }
+                  : { memberId: "", groupInstanceId: instanceOf(member)! }),
                 ...(version >= 5 ? { reason: "it was removed by an admin" } : {})
               }))
             }),

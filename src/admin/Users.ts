@@ -48,6 +48,8 @@ const mechanismOf = (number: number): ScramMechanism | undefined =>
   (Object.keys(mechanisms) as Array<ScramMechanism>).find((name) => mechanisms[name] === number)
 
 const defaultIterations = 8192
+/** Brokers take no more. What is computed goes on to its end, which 2^31 have after minutes; the process waits for it. */
+const mostIterations = 16_384
 
 type DescribedUsers = ReadonlyArray<{
   readonly user: string
@@ -142,9 +144,11 @@ const check = (change: ScramChange): ReadonlyArray<string> => [
     ? []
     : [`mechanism must be one of ${Object.keys(mechanisms).join(", ")}, not ${shown(change.mechanism)}`]),
   ...("delete" in change
-    ? []
+    ? change.delete === true
+      ? []
+      : [`delete must be true, or left out, not ${shown(change.delete)}`]
     : [
-        ...(change.iterations === undefined ? [] : Check.int32("iterations", change.iterations, 4096)),
+        ...(change.iterations === undefined ? [] : Check.whole("iterations", change.iterations, 4096, mostIterations)),
         ...checkPassword(change.user, change.password),
         ...(change.salt === undefined || change.salt instanceof Uint8Array
           ? []
