@@ -78,6 +78,18 @@ export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number,
 
 const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
   Effect.catch(supplied(cluster.controller, "the controller"), (error) => {
+/** Reads the bounds of a verb that asks in several steps: gives, for each, those with the time that is left. */
+export const spending = <O extends Bounds>(
+  parts: Parts,
+  bounds: O
+): Effect.Effect<() => O & { readonly timeout: number }, KafkaError.KafkaError> =>
+  Effect.gen(function* () {
+    const millis = yield* within(parts, bounds)
+    const clock = yield* Clock.Clock
+    const deadline = Backoff.monotonic(clock) + millis
+    return () => ({ ...bounds, timeout: Math.max(1, deadline - Backoff.monotonic(clock)) })
+  })
+
     if (error.reason._tag !== "Unsupported") return Effect.fail(error)
     // Who tells of controllers has none just now: it is being elected.
     return Effect.flatMap(

@@ -165,18 +165,20 @@ const saysActive = ({ reason }: KafkaError.KafkaError): boolean =>
 export const namingMembers = <I, A>(
   parts: Ask.Parts,
   items: ReadonlyArray<I>,
-  answers: ReadonlyArray<Ask.Answer<A>>,
+  asked: Ask.Answers<A>,
   groupOf: (item: I) => string,
   bounds: Ask.Bounds
 ): Ask.Answers<A> =>
   Effect.gen(function* () {
+    const left = yield* Ask.spending(parts, bounds)
+    const answers = yield* asked
     const active = items.filter((_, i) => {
       const answer = answers[i]!
       return Result.isFailure(answer) && saysActive(answer.failure)
     })
     const groups = [...new Set(active.map(groupOf))]
     if (groups.length === 0) return answers
-    const described = yield* describeAll(parts, groups, bounds)
+    const described = yield* describeAll(parts, groups, left())
     return answers.map((answer, i) => {
       if (Result.isSuccess(answer) || !saysActive(answer.failure)) return answer
       const group = groupOf(items[i]!)
@@ -192,7 +194,9 @@ export const deleteAll = (
   groups: ReadonlyArray<string>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Effect.flatMap(
+  namingMembers(
+    parts,
+    groups,
     Ask.items(
       parts,
       {
@@ -218,7 +222,8 @@ export const deleteAll = (
       groups,
       options
     ),
-    (answers) => namingMembers(parts, groups, answers, (group) => group, options)
+    (group) => group,
+    options
   )
 
 /** Whether a group was refused since there is none. */

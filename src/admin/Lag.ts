@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as TopicPartition from "../TopicPartition.ts"
-import type * as Ask from "./Ask.ts"
+import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import type { GroupDescription, GroupState, MemberDescription } from "./GroupKinds.ts"
@@ -115,6 +115,7 @@ export const lag = (
   Effect.gen(function* () {
     const [noList] = Check.list("groups", groups)
     if (noList !== undefined) return yield* Failure.mistakes([noList])
+    const left = yield* Ask.spending(parts, options)
     const [described, offsets] = yield* Effect.all(
       [
         Groups.describeAll(parts, groups, options),
@@ -132,7 +133,7 @@ export const lag = (
       ListOffsets.resolve(
         parts,
         Array.from(places.values(), (place) => ({ ...place, at })),
-        options
+        left()
       )
     const [starts, lasts] = yield* Effect.all([ask("earliest"), ask("latest")], { concurrency: "unbounded" })
     const ends: Ends = new Map(Array.from(places.keys(), (key, i) => [key, { start: starts[i]!, end: lasts[i]! }]))

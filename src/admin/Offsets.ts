@@ -172,7 +172,9 @@ export const alter = (
   offsets: ReadonlyArray<NewGroupOffset>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Effect.flatMap(
+  Groups.namingMembers(
+    parts,
+    offsets,
     Ask.items(
       parts,
       {
@@ -210,7 +212,8 @@ export const alter = (
       offsets,
       options
     ),
-    (answers) => Groups.namingMembers(parts, offsets, answers, () => group, options)
+    () => group,
+    options
   )
 
 const byPartition = (
@@ -239,7 +242,9 @@ export const deleteAll = (
   partitions: ReadonlyArray<TopicPartition.TopicPartition>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Effect.flatMap(
+  Groups.namingMembers(
+    parts,
+    partitions,
     Ask.items(
       parts,
       {
@@ -265,5 +270,6 @@ export const deleteAll = (
       partitions,
       options
     ),
-    (answers) => Groups.namingMembers(parts, partitions, answers, () => group, options)
+    () => group,
+    options
   )

@@ -3,6 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Backoff from "../Backoff.ts"
 import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
@@ -69,14 +70,22 @@ const checkTo = (to: ResetTo): ReadonlyArray<string> => {
 /** The partitions that a reset is about. */
 const chosen = (
   parts: Ask.Parts,
-  { partitions, topics }: ResetOptions,
+  { partitions, timeout, topics }: ResetOptions & { readonly timeout: number },
   offsets: ReadonlyArray<Offsets.GroupOffset>
 ): Effect.Effect<ReadonlyArray<TopicPartition.TopicPartition>, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     if (partitions === undefined && topics === undefined)
       return offsets.map(({ partition, topic }) => ({ topic, partition }))
     const found = new Map((partitions ?? []).map((one) => [TopicPartition.key(one), one]))
-    const infos = topics === undefined ? [] : yield* parts.cluster.topics(topics)
+    const infos =
+      topics === undefined
+        ? []
+        : yield* Backoff.within(
+            parts.cluster.topics(topics),
+            { name: "timeout", millis: timeout, waitingFor: "metadata of its topics" },
+            () => false,
+            parts.retry
+          )
     for (const topic of topics ?? []) {
       const info = infos.find(({ name }) => name === topic)
       if (info === undefined) return yield* Failure.of(code.UNKNOWN_TOPIC_OR_PARTITION, null, { topic })
@@ -110,16 +119,17 @@ export const reset = (parts: Ask.Parts, group: string, options: ResetOptions): A
           ]
         : [noOptions]
     if (wrong.length > 0) return yield* Failure.mistakes(wrong)
+    const left = yield* Ask.spending(parts, options)
     yield* empty(parts, group, options)
-    const offsets = yield* Effect.flatMap(Offsets.list(parts, [{ group }], options), ([one]) => Effect.fromResult(one!))
+    const offsets = yield* Effect.flatMap(Offsets.list(parts, [{ group }], left()), ([one]) => Effect.fromResult(one!))
     const before = new Map(offsets.map((one) => [TopicPartition.key(one), one.offset]))
-    const partitions = yield* chosen(parts, options, offsets)
+    const partitions = yield* chosen(parts, left(), offsets)
     const spec = specOf(options.to, yield* Clock.currentTimeMillis)
     const ask = (at: ListOffsets.OffsetSpec) =>
       ListOffsets.resolve(
         parts,
         partitions.map((partition) => ({ ...partition, at })),
-        options
+        left()
       )
     const [earliest, latest, found] = yield* Effect.all(
       [ask("earliest"), ask("latest"), spec === undefined ? Effect.succeed(undefined) : ask(spec)],
@@ -150,7 +160,7 @@ export const reset = (parts: Ask.Parts, group: string, options: ResetOptions): A
       parts,
       group,
       going.map(({ partition, to, topic }) => ({ topic, partition, offset: to })),
-      options
+      left()
     )
     let next = 0
     return planned.map((one) => {
