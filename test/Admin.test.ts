@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Result, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Result, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admin from "../src/Admin.ts"
 import * as Cluster from "../src/Cluster.ts"
@@ -222,7 +222,96 @@ describe("topics", () => {
   )
 })
 
+describe("what is changed twice", () => {
+  const place = { topic: "orders", partition: 0, offset: 0 }
+  const resource = { type: "topic", name: "orders" } as const
+  const settled = Effect.gen(function* () {
+    const admin = yield* Admin.Admin
+    const [offsets] = yield* admin.groupOffsets([{ group: "g" }]).pipe(Admin.orFail)
+    const [configs] = yield* admin.describeConfigs([{ ...resource, keys: ["retention.ms"] }]).pipe(Admin.orFail)
+    return [offsets?.[0]?.metadata, configs?.entries[0]?.value]
+  })
+
+  it.effect("is as the last has it, where the first had to be asked for again (that came after the last)", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("OffsetCommit", { times: 1 }).error(codes.COORDINATOR_LOAD_IN_PROGRESS))
+        yield* broker.inject(Fault.on("IncrementalAlterConfigs", { times: 1 }).error(codes.REQUEST_TIMED_OUT))
+        yield* passing(
+          admin
+            .alterGroupOffsets("g", [
+              { ...place, metadata: "first" },
+              { ...place, metadata: "last" }
+            ])
+            .pipe(Admin.orFail)
+        )
+        yield* passing(
+          admin
+            .alterConfigs([
+              { ...resource, set: { "retention.ms": 1 } },
+              { ...resource, set: { "retention.ms": 2 } }
+            ])
+            .pipe(Admin.orFail)
+        )
+        assert.deepStrictEqual(yield* settled, ["last", "2"])
+      })
+    )
+  )
+
+  it.effect("is not changed by the last where the first failed for now: both have failed with what that did", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("OffsetCommit", { times: 1 }).error(codes.COORDINATOR_LOAD_IN_PROGRESS))
+        const answers = yield* passing(admin.alterGroupOffsets("g", [place, place]))
+        assert.deepStrictEqual(
+          answers.map((answer) => codeOf(failure(answer))),
+          [codes.COORDINATOR_LOAD_IN_PROGRESS, codes.COORDINATOR_LOAD_IN_PROGRESS]
+        )
+      }),
+      { retry: Schedule.recurs(0) }
+    )
+  )
+})
+
 describe("bounds", () => {
+  it.effect("are those of the whole verb, however many steps it takes (each step had as long)", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* passing(admin.alterGroupOffsets("g", [{ topic: "orders", partition: 0, offset: 0 }]))
+        const spent = (self: Effect.Effect<unknown, KafkaError>) =>
+          Effect.gen(function* () {
+            const before = yield* Clock.currentTimeMillis
+            yield* passing(Effect.result(self))
+            return (yield* Clock.currentTimeMillis) - before
+          })
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            for (const api of ["DescribeGroups", "OffsetFetch", "Metadata", "ListOffsets", "OffsetCommit"] as const)
+              yield* broker.inject(Fault.on(api).delay("900 millis"))
+            for (const self of [
+              admin.resetGroupOffsets("g", { to: "latest", topics: ["orders"], timeout: "1 second" }),
+              admin.groupLag(["g"], { timeout: "1 second" })
+            ])
+              assert.isAtMost(yield* spent(self), 1000)
+          })
+        )
+        yield* broker.inject(Fault.on("DeleteGroups").error(codes.NON_EMPTY_GROUP))
+        yield* broker.inject(Fault.on("DeleteGroups").delay("900 millis"))
+        yield* broker.inject(Fault.on("DescribeGroups").withhold)
+        assert.isAtMost(yield* spent(admin.deleteGroups(["g"], { timeout: "1 second" })), 1000)
+      })
+    )
+  )
+
   it.effect("what is not settled in time has failed with what failed last, the rest has not", () =>
     inCluster(
       { topics: ["a", "b"] },
@@ -786,6 +875,9 @@ describe("what is checked before anything is sent", () => {
           ...(yield* admin.describeConfigs([{ type: "topic", name: undefined as unknown as string }]))
         ]
         for (const answer of wrong) assert.strictEqual(codeOf(failure(answer)), "Misconfigured")
+        // It was a defect.
+        const error = yield* Effect.flip(admin.listGroups({ types: 1 as unknown as [] }))
+        assert.strictEqual(codeOf(error), "Misconfigured")
       })
     )
   )
@@ -815,6 +907,3 @@ describe("the cluster", () => {
     )
   )
 })
-        // It was a defect.
-        const error = yield* Effect.flip(admin.listGroups({ types: 1 as unknown as [] }))
-        assert.strictEqual(codeOf(error), "Misconfigured")

@@ -62,6 +62,8 @@ interface Question<I, A> {
   ) => Effect.Effect<ReadonlyMap<string, Answer<A>>, KafkaError.KafkaError>
   /** Refusals that a try whose answer was lost may be the cause of: that it is there, or is not. */
   readonly doubtful?: ReadonlyArray<number>
+  /** The last of a key is what holds: each waits until those of its key before it are settled. */
+  readonly inOrder?: boolean
 }
 
 /** How long a broker is left to do what it is asked, at the most: then it is asked again, if there is time. */
@@ -76,8 +78,6 @@ export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number,
     return Checks.settle(checks, checks.millis("timeout", bounds?.timeout, parts.timeout))
   })
 
-const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
-  Effect.catch(supplied(cluster.controller, "the controller"), (error) => {
 /** Reads the bounds of a verb that asks in several steps: gives, for each, those with the time that is left. */
 export const spending = <O extends Bounds>(
   parts: Parts,
@@ -90,6 +90,8 @@ export const spending = <O extends Bounds>(
     return () => ({ ...bounds, timeout: Math.max(1, deadline - Backoff.monotonic(clock)) })
   })
 
+const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
+  Effect.catch(supplied(cluster.controller, "the controller"), (error) => {
     if (error.reason._tag !== "Unsupported") return Effect.fail(error)
     // Who tells of controllers has none just now: it is being elected.
     return Effect.flatMap(
@@ -205,6 +207,18 @@ const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, 
   open.answer = open.doubt && question.doubtful?.includes(code) === true ? Result.fail(Failure.doubted(error)) : answer
 }
 
+const nameOf = <I, A>({ key, route }: Question<I, A>, item: I): string => `${Plan.nameOf(route(item))} ${key(item)}`
+
+/** Those before which none of their name is open. */
+const firsts = <I, A>(question: Question<I, A>, open: ReadonlyArray<Open<I, A>>): Map<string, Open<I, A>> => {
+  const found = new Map<string, Open<I, A>>()
+  for (const one of open) {
+    const name = nameOf(question, one.item)
+    if (!found.has(name)) found.set(name, one)
+  }
+  return found
+}
+
 /** Asks about all that is open, once. */
 const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray<Open<I, A>>, millis: number) =>
   Effect.gen(function* () {
@@ -282,15 +296,16 @@ export const items = <I, A>(
     })
     const deadline = Backoff.monotonic(clock) + millis
     const asking = Effect.gen(function* () {
-      for (let failures = 1; ; failures++) {
+      for (let failures = 0; ;) {
         const left = open.filter((one) => one.answer === undefined)
         if (left.length === 0) return
+        const asked = question.inOrder === true ? [...firsts(question, left).values()] : left
         const remaining = Math.max(1, deadline - Backoff.monotonic(clock))
-        yield* round(parts, question, left, Math.min(remaining, longestWait))
-        const failed = left.find((one) => one.answer === undefined)
-        if (failed === undefined) return
+        yield* round(parts, question, asked, Math.min(remaining, longestWait))
+        const failed = asked.find((one) => one.answer === undefined)
+        if (failed === undefined) continue
         const { last } = failed
-        const wait = delay(failures, random.nextDoubleUnsafe(), last && (() => last))
+        const wait = delay(++failures, random.nextDoubleUnsafe(), last && (() => last))
         if (wait === undefined) return
         yield* Effect.sleep(wait)
       }
@@ -303,7 +318,11 @@ export const items = <I, A>(
       waitingFor: `the answer to ${question.api}`,
       api: question.api
     })
-    return open.map(({ answer, last }) => answer ?? Result.fail(last ?? late))
+    const unsettled = open.filter(({ answer }) => answer === undefined)
+    const before = question.inOrder === true ? firsts(question, unsettled) : undefined
+    return open.map(
+      ({ answer, item, last }) => answer ?? Result.fail(last ?? before?.get(nameOf(question, item))?.last ?? late)
+    )
   })
 
 /** Asks one thing of whom it belongs to; fails where that is refused. */

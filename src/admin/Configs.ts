@@ -171,6 +171,7 @@ export const alter = (
     parts,
     {
       api: "IncrementalAlterConfigs",
+      inOrder: true,
       route,
       key: ConfigWords.keyOf,
       check: checkChange,
@@ -200,6 +201,7 @@ export const replace = (
     parts,
     {
       api: "AlterConfigs",
+      inOrder: true,
       route,
       key: ConfigWords.keyOf,
       check: (replacement) => [...check(replacement), ...Check.settings("config", replacement.config ?? null)],

@@ -93,6 +93,7 @@ export const alter = (
     parts,
     {
       api: "AlterReplicaLogDirs",
+      inOrder: true,
       route: ({ broker }) => Plan.broker(broker),
       key: TopicPartition.key,
       check: (move) => [

@@ -89,6 +89,7 @@ export const create = (
     parts,
     {
       api: "CreateTopics",
+      inOrder: true,
       route: () => Plan.controller,
       key: ({ name }) => name,
       check: checkNew,
@@ -212,6 +213,7 @@ export const addPartitions = (
     parts,
     {
       api: "CreatePartitions",
+      inOrder: true,
       route: () => Plan.controller,
       key: ({ topic }) => topic,
       check: ({ assignments, count, topic }) => [

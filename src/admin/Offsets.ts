@@ -179,6 +179,7 @@ export const alter = (
       parts,
       {
         api: "OffsetCommit",
+        inOrder: true,
         route: () => Plan.coordinator("group", group),
         key: TopicPartition.key,
         check: (one) => [

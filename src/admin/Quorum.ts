@@ -157,6 +157,7 @@ export const updateFeatures = (
     parts,
     {
       api: "UpdateFeatures",
+      inOrder: true,
       route: () => Plan.controller,
       key: ({ feature }) => feature,
       check: ({ feature, level, type = "upgrade" }) => [

@@ -111,6 +111,7 @@ export const alter = (
     parts,
     {
       api: "AlterClientQuotas",
+      inOrder: true,
       route: () => Plan.controller,
       key: ({ entity }) => keyOf(entity),
       check,

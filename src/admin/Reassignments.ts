@@ -47,6 +47,7 @@ export const alter = (
     parts,
     {
       api: "AlterPartitionReassignments",
+      inOrder: true,
       route: () => Plan.controller,
       key: TopicPartition.key,
       check: mistakes,

@@ -174,6 +174,7 @@ export const alter = (
     parts,
     {
       api: "AlterUserScramCredentials",
+      inOrder: true,
       route: () => Plan.controller,
       // One answer a user: his mechanisms go in requests of their own, so that each is answered for.
       key: ({ user }) => user,
