@@ -47,6 +47,22 @@ const pushIn = (file: string, what: string, is: (push: Push) => boolean) =>
       : Effect.succeed(found)
   }).pipe(Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 1200 }))
 
+const clientOf = ({ bootstrap: [address] }: KafkaServer.KafkaServer["Service"], clientId: string) => {
+  const [host, port] = address!.split(":") as [string, string]
+  const network = NodeNetwork.make()
+  return Client.connect((handler) => network.connect({ host, port: Number(port) }, handler), {
+    clientId,
+    transcript: []
+  })
+}
+
+/** Subscribes to all of that client, and waits until it would hear of that. */
+const subscribeTo = (name: string, clientId: string) =>
+  Effect.gen(function* () {
+    yield* subscribe(name, ["*"], 200, `client_id=${clientId}`)
+    yield* Script.firstWanted(yield* clientOf(yield* KafkaServer.KafkaServer, clientId))
+  }).pipe(Effect.scoped)
+
 const subscribe = (name: string, metrics: ReadonlyArray<string>, interval: number, match: string) =>
   Effect.gen(function* () {
     const admin = yield* Admin.Admin
@@ -98,12 +114,7 @@ for (const version of ["3.9.2", "4.0.2", "4.4.0"] as const) {
     it.effect("answers raw requests as the embedded broker does", () =>
       Effect.gen(function* () {
         const server = yield* KafkaServer.KafkaServer
-        const [host, port] = server.bootstrap[0]!.split(":") as [string, string]
-        const network = NodeNetwork.make()
-        const client = yield* Client.connect((handler) => network.connect({ host, port: Number(port) }, handler), {
-          clientId: "raw",
-          transcript: []
-        })
+        const client = yield* clientOf(server, "raw")
         const { interval, metrics } = Script.subscription
         const wanted = Effect.provideService(
           subscribe("some", metrics, interval, "client_id=raw"),
@@ -119,7 +130,7 @@ for (const version of ["3.9.2", "4.0.2", "4.4.0"] as const) {
       Effect.gen(function* () {
         const server = yield* KafkaServer.KafkaServer
         yield* server.createTopic("orders")
-        yield* subscribe("ours", ["*"], 200, "client_id=shop")
+        yield* subscribeTo("ours", "shop")
         const id = yield* Effect.gen(function* () {
           const producer = yield* Producer.Producer
           yield* producer.sendAll(
@@ -163,7 +174,7 @@ for (const version of ["3.9.2", "4.0.2", "4.4.0"] as const) {
       Effect.gen(function* () {
         const { bootstrap, classPath, createTopic } = yield* KafkaServer.KafkaServer
         yield* createTopic("java")
-        yield* subscribe("java", ["*"], 200, "client_id=java")
+        yield* subscribeTo("java", "java")
         yield* Processes.run(KafkaNode.tool(classPath, "TelemetryReceiver", [bootstrap[0]!, "java"]), {
           folder
         })

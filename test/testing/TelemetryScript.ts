@@ -1,6 +1,5 @@
 /** What a broker with a receiver answers to raw requests of KIP-714, step by step: asked of Apache Kafka and of the embedded broker. */
-import { Effect } from "effect"
-import type { Schema } from "effect"
+import { Effect, Schedule, type Schema } from "effect"
 import * as GetTelemetrySubscriptions from "../../src/protocol/messages/GetTelemetrySubscriptions.ts"
 import * as PushTelemetry from "../../src/protocol/messages/PushTelemetry.ts"
 import type * as Wire from "../../src/protocol/Wire.ts"
@@ -28,6 +27,13 @@ export const subscription = { metrics: ["org.apache.kafka.producer."], interval:
 
 const own = "c29tZS11dWlkLTEyMzQ1Ng"
 const one = "AAAAAAAAAAAAAAAAAAAAAQ"
+
+/** Asks without an id until anything is wanted: brokers hear of a subscription a moment after it was made. */
+export const firstWanted = <E>(client: Client<E>) =>
+  Effect.repeat(client.send(GetTelemetrySubscriptions, 0, { clientInstanceId: Uuid.zero }), {
+    schedule: Schedule.spaced("20 millis"),
+    until: ({ requestedMetrics }) => requestedMetrics.length > 0
+  })
 
 /** `subscribe` sets the subscription, as brokers are told; that it is heard of is waited for here. */
 export const ask = <E, E2>(client: Client<E>, subscribe: Effect.Effect<void, E2>) =>
@@ -70,11 +76,7 @@ export const ask = <E, E2>(client: Client<E>, subscribe: Effect.Effect<void, E2>
     step("asks without an id, where nothing is wanted", shown(a))
     step("asks again at once", shown(yield* get(a.clientInstanceId)))
     yield* subscribe
-    let b = yield* get()
-    while (b.requestedMetrics.length === 0) {
-      yield* Effect.sleep("20 millis")
-      b = yield* get()
-    }
+    const b = yield* firstWanted(client)
     step("asks without an id, where something is wanted", shown(b))
     step("pushes by the subscription that was", yield* push(a.clientInstanceId, a.subscriptionId))
     const again = yield* get(a.clientInstanceId)
