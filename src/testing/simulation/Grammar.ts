@@ -235,8 +235,8 @@ export const script = (seed: number): Script => {
   ])
   const topics = topicsOf(choose, brokers, end > 300_000)
   const special = Ranges.cluster(choose, release, brokers)
-  // Nothing befalls it but what befalls its brokers.
-  const letters: ReadonlyArray<Topic> = choose.chance(0.15)
+  // Nothing befalls it but what befalls its brokers; dead letters have headers, which came with format 2 of records.
+  const letters: ReadonlyArray<Topic> = choose.chance(Ranges.since(release, "0.11") ? 0.15 : 0)
     ? [{ name: "d1", partitions: choose.of([1, 3]), replicas: Math.min(brokers, choose.of([1, 3])) }]
     : []
   const common = { release, compresses, racks: special.racks, letters: letters[0]?.name }
