@@ -139,7 +139,8 @@ export const command = Command.make(
   {
     names: Argument.String("group").pipe(
       Argument.withDescription("Names of groups. Default: all"),
-      Argument.atLeast(0)
+      Argument.atLeast(0),
+      Argument.map((names) => [...new Set(names)])
     ),
     ...flags,
     topic: Flag.String("topic").pipe(Flag.withAlias("t"), Flag.withDescription("In this topic alone"), Flag.optional),

@@ -177,7 +177,7 @@ const cancelFlags = { ...flags, json, dryRun: Confirm.dryRun, yes: Confirm.yes }
 
 const cancel = Command.make("cancel", { partitions, ...cancelFlags }, (given) =>
   Effect.gen(function* () {
-    const wanted = yield* each(given.partitions, Targets.partition, "orders-0")
+    const wanted = Targets.distinct(yield* each(given.partitions, Targets.partition, "orders-0"))
     yield* Connection.connected(
       given,
       Effect.gen(function* () {
@@ -231,15 +231,16 @@ export const elect = Command.make(
       Effect.gen(function* () {
         const admin = yield* Admin
         const topics = new Map((yield* admin.listTopics()).map((one) => [one.name, one.partitions]))
-        const wanted: Array<{ readonly topic: string; readonly partition: number }> = []
+        const named: Array<{ readonly topic: string; readonly partition: number }> = []
         for (const word of given.partitions) {
           const count = topics.get(word)
           const one = Targets.partition(word)
           if (count !== undefined)
-            for (let partition = 0; partition < count; partition++) wanted.push({ topic: word, partition })
-          else if (one !== undefined) wanted.push(one)
+            for (let partition = 0; partition < count; partition++) named.push({ topic: word, partition })
+          else if (one !== undefined) named.push(one)
           else return yield* wrong(`${word} must be a topic that there is, or like orders-0`)
         }
+        const wanted = Targets.distinct(named)
         if (given.dryRun) {
           yield* Show.spoken("ElectLeaders", given.unclean ? 1 : 0)
           yield* existing(wanted)

@@ -1,12 +1,17 @@
 /** Pure. What commands are about, as words: partitions, entities of quotas, changes of settings. */
 import type { QuotaEntity, QuotaKind } from "../Admin.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import { key, type TopicPartition } from "../TopicPartition.ts"
 
 /** `orders-0` or `orders:0`; undefined for what is no partition. */
 export const partition = (text: string): TopicPartition | undefined => {
   const match = /^(.+)[-:](\d{1,9})$/.exec(text)
   return match === null ? undefined : { topic: match[1]!, partition: Number(match[2]) }
 }
+
+/** Each of them once. */
+export const distinct = <A extends TopicPartition>(places: ReadonlyArray<A>): ReadonlyArray<A> => [
+  ...new Map(places.map((one) => [key(one), one])).values()
+]
 
 /** `orders-0=1,2,3`: a partition and the brokers that are to have it. */
 export const placement = (

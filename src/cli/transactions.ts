@@ -54,7 +54,11 @@ const list = Command.make(
 const describe = Command.make(
   "describe",
   {
-    ids: Argument.String("id").pipe(Argument.withDescription("Transactional ids"), Argument.atLeast(1)),
+    ids: Argument.String("id").pipe(
+      Argument.withDescription("Transactional ids"),
+      Argument.atLeast(1),
+      Argument.map((ids) => [...new Set(ids)])
+    ),
     ...flags,
     json
   },
@@ -93,8 +97,8 @@ const producers = Command.make(
   (given) =>
     Effect.gen(function* () {
       const wanted = given.partitions.map(Targets.partition)
-      const known = wanted.filter((one) => one !== undefined)
-      if (known.length < wanted.length)
+      const known = Targets.distinct(wanted.filter((one) => one !== undefined))
+      if (wanted.includes(undefined))
         return yield* wrong(`${given.partitions[wanted.indexOf(undefined)]} must be like orders-0`)
       yield* Connection.connected(
         given,

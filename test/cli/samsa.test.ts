@@ -265,7 +265,7 @@ it.live(
         ["groups delete g g --yes", "deleted g"],
         ["acls delete --name kept --yes", "deleted allow User:a read on literal topic kept"],
         ["users delete bob --yes", "deleted SCRAM-SHA-512 of bob"],
-        ["elect orders-0 --unclean --yes", ""],
+        ["elect orders-0 orders:0 --unclean --yes", ""],
         ["config set topic orders retention.ms=1", "changed topic orders"],
         ["quotas set user=a producer_byte_rate=1", "set user=a producer_byte_rate=1"],
         ["acls add topic orders User:a read read", "added allow User:a read on literal topic orders"]
