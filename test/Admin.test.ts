@@ -875,9 +875,15 @@ describe("what is checked before anything is sent", () => {
           ...(yield* admin.describeConfigs([{ type: "topic", name: undefined as unknown as string }]))
         ]
         for (const answer of wrong) assert.strictEqual(codeOf(failure(answer)), "Misconfigured")
-        // It was a defect.
-        const error = yield* Effect.flip(admin.listGroups({ types: 1 as unknown as [] }))
-        assert.strictEqual(codeOf(error), "Misconfigured")
+        const yes = "yes" as unknown as true
+        for (const error of [
+          // It was a defect.
+          yield* Effect.flip(admin.listGroups({ types: 1 as unknown as [] })),
+          // It was done.
+          yield* Effect.flip(admin.createTopics([{ name: "new" }], { validateOnly: yes })),
+          yield* Effect.flip(admin.resetGroupOffsets("g", { to: "earliest", topics: ["orders"], dryRun: yes }))
+        ])
+          assert.strictEqual(codeOf(error), "Misconfigured")
       })
     )
   )

@@ -69,12 +69,21 @@ interface Question<I, A> {
 /** How long a broker is left to do what it is asked, at the most: then it is asked again, if there is time. */
 const longestWait = 20_000
 
+/** What has a verb only look: one that is neither true nor false must not have it done. */
+interface Looks {
+  readonly dryRun?: boolean | undefined
+  readonly validateOnly?: boolean | undefined
+}
+
 /** Reads a verb's bounds. */
 export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number, KafkaError.KafkaError> =>
   Effect.suspend(() => {
     const checks = Checks.checks()
     if (typeof bounds !== "object" || bounds === null)
       checks.mistakes.push(`the options are an object, not ${Checks.shown(bounds)}`)
+    const { dryRun, validateOnly }: Bounds & Looks = bounds ?? {}
+    checks.boolean("dryRun", dryRun, false)
+    checks.boolean("validateOnly", validateOnly, false)
     return Checks.settle(checks, checks.millis("timeout", bounds?.timeout, parts.timeout))
   })
 
