@@ -302,7 +302,10 @@ export const make = Effect.fnUntraced(function* ({
   const end = (commits: boolean) =>
     Effect.andThen(
       engine.settled,
-      Effect.suspend(() => asked("end", { _tag: "End", commits, hasGap: engine.takeGap() }))
+      Effect.suspend(() =>
+        // Whoever leaves meanwhile has it aborted.
+        commits && isAborting ? Effect.fail(over()) : asked("end", { _tag: "End", commits, hasGap: engine.takeGap() })
+      )
     ).pipe(Effect.catch(namingWho))
 
   const abort = Effect.suspend(() => {
@@ -331,7 +334,11 @@ export const make = Effect.fnUntraced(function* ({
   const initialize = whileOpen(asks({ _tag: "Initialize" })).pipe(Effect.catch(namingWho))
 
   /** Leaves nothing open: neither what was begun, nor what nobody knows the end of. */
-  const leave = Effect.sync(() => (isLeaving = true)).pipe(
+  const leave = Effect.sync(() => {
+    isLeaving = true
+    // Also what is to be committed, and waits for offsets: those may take longer than leaving.
+    if (state().phase === "open") setEnding("aborts")
+  }).pipe(
     // What ends just now is waited for.
     Effect.andThen(turn.withPermits(1)(Effect.void)),
     Effect.flatMap(() => {

@@ -125,6 +125,30 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect("a commit that waits for offsets is none once the layer ends (the transaction stayed open)", () =>
+    Effect.gen(function* () {
+      const { scope, transactions: own } = yield* opened({ transactionalId: "own" })
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("TxnOffsetCommit").withhold)
+      const group = { group: "g", generation: -1, memberId: "", instanceId: null }
+      const body = Effect.gen(function* () {
+        const transaction = yield* Transaction.Transaction
+        yield* send("a")
+        const offsets = transaction.commitOffsets(group, [{ topic: "orders", partition: 0, offset: 1 }])
+        yield* Fiber.interrupt(yield* Effect.forkChild(offsets, { startImmediately: true }))
+      })
+      const running = yield* Effect.forkChild(own.run(body))
+      const isWithheld = Effect.map(broker.transactions, (list) => list.some(({ offsets }) => offsets.length > 0))
+      yield* advanceUntil(Effect.repeat(Effect.andThen(Effect.yieldNow, isWithheld), { until: (is) => is }))
+      yield* advanceUntil(Scope.close(scope, Exit.void))
+      assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.await(running))), "Closed")
+      assert.deepStrictEqual(
+        (yield* broker.transactions).filter(({ state }) => state === "Ongoing"),
+        []
+      )
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("a process that waits for records hears of its layer's end, and another goes on (it waited on)", () =>
     Effect.gen(function* () {
       yield* advanceUntil(fill(0, 2))
