@@ -32,6 +32,13 @@ interface Filled {
   readonly waits: Effect.Effect<void, never, any> | undefined
 }
 
+/** One that waits for its partition, as it was looked at: the caller's array may change meanwhile. */
+interface Kept {
+  readonly index: number
+  readonly entry: TopicEncoder.Entry
+  readonly record: ProduceRecord
+}
+
 /** One `sendAll`. */
 interface Call {
   readonly topic: Topic.Any
@@ -41,7 +48,7 @@ interface Call {
   readonly context: Context.Context<never>
   readonly enter: (end: number) => Effect.Effect<void>
   /** Entries whose partition is not known yet, by that partition: they wait apart, once the slice they stand in is filled. */
-  readonly apart: Map<number, Array<{ readonly index: number; readonly record: ProduceRecord }>>
+  readonly apart: Map<number, Array<Kept>>
   readonly waiting: Set<Fiber.Fiber<void>>
 }
 
@@ -80,11 +87,15 @@ export const refusal = (error: unknown): KafkaError.KafkaError => {
 export const make = (parts: Parts): PlaceAll => {
   const { fork, inTime, isNew, line, lookedUp, monotonic, place, stamp } = parts
 
-  /** Adds an entry, or keeps it for those that wait apart. Throws what `place` does. */
-  const add = ({ apart, entries, into }: Call, info: Cluster.TopicInfo, index: number, record: ProduceRecord): void => {
-    const entry = entries[index]!
-    if (!isNew(info, entry)) return into.add(index, place(info, entry, record), record)
-    kept(apart, entry.partition!, () => []).push({ index, record })
+  /**
+   * Adds an entry, or keeps it for those that wait apart: also behind one that was kept before its partition was known.
+   * Throws what `place` does.
+   */
+  const add = ({ apart, into }: Call, info: Cluster.TopicInfo, one: Kept): void => {
+    const { entry, index, record } = one
+    const isBehind = apart.size > 0 && apart.has(entry.partition!)
+    if (!isBehind && !isNew(info, entry)) return into.add(index, place(info, entry, record), record)
+    kept(apart, entry.partition!, () => []).push(one)
   }
 
   /**
@@ -92,16 +103,16 @@ export const make = (parts: Parts): PlaceAll => {
    * the rest: a turn may end in between, and the time with it.
    */
   const waitApart = (call: Call, name: string): void => {
-    const { apart, enter, entries, into, since, waiting } = call
+    const { apart, enter, into, since, waiting } = call
     for (const [partition, list] of apart) {
       for (const { index } of list) into.setApart(index)
       const fiber = fork(
         inTime(line.grown(name, partition), since, partitionToBeKnown).pipe(
           Effect.match({
             onSuccess: (info) => {
-              for (const { index, record } of list) {
+              for (const { entry, index, record } of list) {
                 try {
-                  into.add(index, place(info, entries[index]!, record), record)
+                  into.add(index, place(info, entry, record), record)
                 } catch (error) {
                   into.fail(index, refusal(error))
                 }
@@ -129,14 +140,18 @@ export const make = (parts: Parts): PlaceAll => {
     const end = Math.min(into.length, from + sliceRecords)
     for (let i = from; i < end; i++) {
       try {
-        const record = encoder.encode(entries[i]!, at, context)
+        const entry = entries[i]!
+        const record = encoder.encode(entry, at, context)
         if (!TopicEncoder.isRecord(record)) {
           const waits = Effect.flatMap(record, (record) =>
-            Effect.try({ try: () => add(call, line.known(topic.name) ?? info, i, record), catch: refusal })
+            Effect.try({
+              try: () => add(call, line.known(topic.name) ?? info, { index: i, entry, record }),
+              catch: refusal
+            })
           )
           return { next: i, waits: Effect.catch(waits, (error) => Effect.sync(() => into.fail(i, error))) }
         }
-        add(call, info, i, record)
+        add(call, info, { index: i, entry, record })
       } catch (error) {
         into.fail(i, refusal(error))
       }

@@ -574,4 +574,67 @@ describe("sendAll", () => {
       assert.deepStrictEqual(endsOf(batch), ["failed", "failed"])
     })
   )
+
+  // Its partition was not known as it was looked at, and was before it waited: what stood behind it went before it.
+  it.effect("an entry whose partition comes before it waits for it is not overtaken", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const handedOver: Array<number> = []
+      const info = (count: number) =>
+        ({ name: "t", partitions: Array.from({ length: count }, () => ({})) }) as unknown as Cluster.TopicInfo
+      const placeAll = PlaceAll.make({
+        line: {
+          // As it begins, and as the first entry is looked at: a turn may end behind that, and the topic grow.
+          known: () => info(++asked < 3 ? 1 : 4),
+          lookedUp: () => Effect.never,
+          grown: () => Effect.andThen(Effect.yieldNow, Effect.succeed(info(4)))
+        },
+        lookedUp: () => Effect.never,
+        inTime: (effect) => effect,
+        isNew: ({ partitions }, { partition }) => partition! >= partitions.length,
+        place: (_, { partition }) => partition!,
+        stamp: () => 0,
+        monotonic: () => 0,
+        fork: Effect.runFork
+      })
+      const batch = new SendAll<string>("t", 2)
+      const entries = [0, 1].map(() => ({ key: null, value: "v", partition: 3 }))
+      const enter = (end: number) =>
+        Effect.sync(() => batch.take(end).parts.forEach(({ indexes }) => handedOver.push(...indexes)))
+      yield* placeAll(firstWaits(), entries, batch, 0, Context.empty(), enter)
+      assert.deepStrictEqual(handedOver, [0, 1])
+    })
+  )
+
+  // The caller's array was emptied while one waited for its partition: the call waited for ever.
+  it.effect("an entry that waits for its partition is sent, whatever becomes of the array", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.addPartitions(text, 6)
+      const entries = [{ value: "a", partition: 5 }]
+      const fiber = yield* Effect.forkChild(producer.sendAll(text, entries), { startImmediately: true })
+      entries.length = 0
+      yield* TestClock.adjust(1000)
+      assert.isDefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(yield* logOf(5), ["a"])
+    }).pipe(Effect.provide(withProducer()))
+  )
 })
+
+/** A topic of which every other record's Schema waits, the first one's before all. */
+const firstWaits = () => {
+  let encoded = 0
+  return Topic.make("t", {
+    key: Schema.Null,
+    value: Schema.String.pipe(
+      Schema.encodeTo(Schema.String, {
+        decode: SchemaGetter.transform((s: string) => s),
+        encode: SchemaGetter.transformEffect((s: string) =>
+          encoded++ % 2 === 0 ? Effect.as(Effect.yieldNow, s) : Effect.succeed(s)
+        )
+      })
+    )
+  })
+}

@@ -389,8 +389,14 @@ export const produce = of("produce", {
     [
       "apart-before-it-waits",
       "where a turn ends before an entry waits for its partition, and the time with it, its sendAll waits for ever",
-      "    kept(apart, entry.partition!, () => []).push({ index, record })",
-      "    into.setApart(index)\n    kept(apart, entry.partition!, () => []).push({ index, record })"
+      "    kept(apart, entry.partition!, () => []).push(one)",
+      "    into.setApart(index)\n    kept(apart, entry.partition!, () => []).push(one)"
+    ],
+    [
+      "apart-overtaken",
+      "an entry whose partition comes before it waits for it is overtaken by those behind it",
+      "if (!isBehind && !isNew(info, entry))",
+      "if (!isNew(info, entry))"
     ]
   ],
   "TopicLine.ts": [
