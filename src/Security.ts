@@ -142,15 +142,13 @@ export interface TlsSettings {
   proven: boolean
 }
 
-const count = (text: string, part: RegExp): number => text.split(part).length - 1
-
 /**
  * Throws where a certificate is damaged or breaks off: OpenSSL passes over it and what is behind it, and an authority
- * would be none. One begins where a line does: in a comment it is none, behind the end of another it damages that.
+ * would be none. One begins where a line does, behind \n alone: in a comment it is none, behind another it damages that.
  */
 const readEach = (pem = ""): ReadonlyArray<Crypto.X509Certificate> =>
   pem
-    .split(/^(?=-----BEGIN )/m)
+    .split(/(?<![^\n])(?=-----BEGIN )/)
     .filter((part) => /^-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(part))
     .map((part) => new Crypto.X509Certificate(part))
 
@@ -159,9 +157,9 @@ const bare = (pem: string): string => (pem.startsWith("\ufeff") ? pem.slice(1) :
 
 /** What PEM text of each setting must hold. */
 const holds = {
-  ca: /^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/m,
-  cert: /^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/m,
-  key: /^-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/m
+  ca: /(?<![^\n])-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
+  cert: /(?<![^\n])-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/,
+  key: /(?<![^\n])-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/
 }
 
 const tlsNames: { readonly [K in keyof Required<Tls>]: true } = {
@@ -215,7 +213,7 @@ const text = (
             !holds[name].test(data)
             ? Effect.fail(`tls.${name}: ${file} holds no ${what}`)
             : // Read while it is written: OpenSSL takes what is whole, and says nothing of the rest.
-              count(data, /^-----BEGIN /m) > count(data, /^-----END /m)
+              data.split(/(?<![^\n])-----BEGIN /).length > data.split(/(?<![^\n])-----END /).length
               ? Effect.fail(`tls.${name}: ${file} breaks off`)
               : Effect.succeed(data)
       )
@@ -261,14 +259,14 @@ export const checkTls = (
     if (last?.key === identity) return last.context
     const context = yield* Effect.try({
       try: () => {
+        const passphrase = tls.passphrase && Redacted_.value(tls.passphrase)
         readEach(ca)
-        readEach(cert)
-        return Tls_.createSecureContext({
-          ...(ca === undefined ? {} : { ca }),
-          ...(cert === undefined ? {} : { cert }),
-          ...(key === undefined ? {} : { key }),
-          ...(tls.passphrase === undefined ? {} : { passphrase: Redacted_.value(tls.passphrase) })
-        })
+        const [ours] = readEach(cert)
+        const made = Tls_.createSecureContext({ ca, cert, key, passphrase })
+        // A key of another algorithm stands beside the certificate, and OpenSSL says nothing: none would be shown.
+        const isOurs = key === undefined || ours?.checkPrivateKey(Crypto.createPrivateKey({ key, passphrase }))
+        if (isOurs === false) throw Object.assign(new Error("another key"), { code: mismatch })
+        return made
       },
       catch: (error) => `tls: ${explain(error, tls.passphrase !== undefined)}`
     })
@@ -302,11 +300,13 @@ export const checkTls = (
   )
 }
 
+const mismatch = "ERR_OSSL_X509_KEY_VALUES_MISMATCH"
+
 /** What OpenSSL says of a key or certificate, in words. */
 const explain = (error: unknown, withPassphrase: boolean): string => {
   const { code, message } = error as NodeJS.ErrnoException
   switch (code) {
-    case "ERR_OSSL_X509_KEY_VALUES_MISMATCH":
+    case mismatch:
       return "the key is not that of the certificate"
     case "ERR_OSSL_BAD_DECRYPT":
     case "ERR_OSSL_EVP_BAD_DECRYPT":

@@ -53,6 +53,12 @@ describe("TLS settings", () => {
       assert.deepStrictEqual(yield* mistakes({ cert, key: Redacted.make(serverKey) }), [
         "tls: the key is not that of the certificate"
       ])
+      // OpenSSL keeps a key of another algorithm beside the certificate, shows none, and the broker refused us.
+      const { privateKey: other } = Crypto.generateKeyPairSync("rsa", { modulusLength: 2048 })
+      const otherKey = other.export({ type: "pkcs8", format: "pem" }).toString()
+      assert.deepStrictEqual(yield* mistakes({ cert, key: Redacted.make(otherKey) }), [
+        "tls: the key is not that of the certificate"
+      ])
       assert.match((yield* mistakes({ cert }))[0]!, /tls.cert needs tls.key/)
       assert.match((yield* mistakes({ key: Redacted.make(key) }))[0]!, /tls.key needs tls.cert/)
       assert.match(
@@ -107,6 +113,8 @@ describe("TLS settings", () => {
       for (const text of [
         // two files put together, of which the first has no end of its last line
         bare + ca,
+        // what ends a line for JavaScript, and not for OpenSSL (all of them were taken)
+        ...["\r", "\u2028", "\u2029"].flatMap((end) => [bare + end + ca, `# one${end}${ca}`]),
         bare.replace(/^/gm, "  "),
         bare.replace(/^/gm, "# "),
         trusted.slice(0, 300) + trusted.slice(400)
@@ -140,6 +148,20 @@ describe("TLS settings", () => {
       }
       Fs.rmSync(file)
       assert.strictEqual(yield* settings.context, second)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("keep what works while the key was renewed, of another algorithm, and its certificate not yet", () =>
+    Effect.gen(function* () {
+      const at = yield* folder
+      const [certFile, keyFile] = [Path.join(at, "cert.pem"), Path.join(at, "key.pem")]
+      Fs.writeFileSync(certFile, cert)
+      Fs.writeFileSync(keyFile, key)
+      const settings = yield* Security.checkTls({ cert: { file: certFile }, key: { file: keyFile } }, assert.fail)
+      const first = yield* settings!.context
+      const { privateKey } = Crypto.generateKeyPairSync("rsa", { modulusLength: 2048 })
+      Fs.writeFileSync(keyFile, privateKey.export({ type: "pkcs8", format: "pem" }))
+      assert.strictEqual(yield* settings!.context, first)
     }).pipe(Effect.scoped)
   )
 })
