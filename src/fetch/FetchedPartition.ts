@@ -107,7 +107,7 @@ export class FetchedPartition implements Slot {
   lost: { readonly to: number | undefined } | undefined = undefined
   /** The leader that a broker named with an error (KIP-951). */
   hint: Leader | undefined = undefined
-  /** The replica to read instead of the leader (KIP-392). */
+  /** The replica to read instead of the leader (KIP-392): until then, once it has answered. */
   replica: { readonly node: number; readonly until: number } | undefined = undefined
   /** Until then the leader itself is read, since the replica that it names has failed. */
   atLeaderUntil = 0
@@ -180,11 +180,11 @@ export class FetchedPartition implements Slot {
       this.leaveReplica(this.asked?.node, now)
       return this.#againAt(now)
     }
-    if (this.#wasReplica) this.#replicaFailures = 0
+    this.#replicaAnswered(now)
     const elsewhere = answer.preferredReadReplica
     // A broker that names itself, or a follower that names another, would send us round in circles.
     if (elsewhere >= 0 && elsewhere !== this.asked?.node && this.asked?.node === this.leader?.node)
-      this.replica = { node: elsewhere, until: now + this.#shared.replicaMaxAge }
+      this.replica = { node: elsewhere, until: Infinity }
     const isCommitted = this.#shared.settings.isolation === "committed"
     // Before v4 there are no transactions, and the broker does not tell where they are stable.
     const end = isCommitted && answer.lastStableOffset >= 0 ? answer.lastStableOffset : answer.highWatermark
@@ -214,7 +214,8 @@ export class FetchedPartition implements Slot {
   }
 
   /** It was asked for, and the answer says nothing of it, because nothing has changed. */
-  unchanged(): void {
+  unchanged(now: number): void {
+    this.#replicaAnswered(now)
     this.attempts = 0
     this.isNew = false
   }
@@ -245,6 +246,17 @@ export class FetchedPartition implements Slot {
 
   fail(reason: KafkaError.Reason, cause?: unknown): void {
     this.failure = KafkaError.make(reason, cause)
+  }
+
+  /**
+   * Its time runs from its first answer: it may have been busy with another request for longer than that, and would be
+   * left before it was asked at all.
+   */
+  #replicaAnswered(now: number): void {
+    const { replica } = this
+    if (replica === undefined || !this.#wasReplica) return
+    this.#replicaFailures = 0
+    if (replica.until === Infinity) this.replica = { node: replica.node, until: now + this.#shared.replicaMaxAge }
   }
 
   /** Whether it was a follower that was asked. */

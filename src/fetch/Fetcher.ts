@@ -270,7 +270,7 @@ class Fetcher {
     })
     for (const partition of asked) {
       if (sent.isIncremental) {
-        partition.unchanged()
+        partition.unchanged(now)
         this.#lookups.works(partition)
       } else this.#again(partition, "the answer leaves it out")
       told.push(partition)

@@ -110,6 +110,30 @@ describe("a replica in the reader's rack", () => {
       }).pipe(Effect.scoped, Effect.provide(racks))
     )
 
+  it.effect("is read once it is free, though it is busy for longer than its time (it was left unasked for ever)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (const partition of [0, 1, 2]) yield* broker.moveLeader("t", partition, 1)
+      const fetching = yield* consumer({ clientRack: "c", maxWait: 10_000 })
+      const open = (partition: number) => Effect.flatMap(fetching.open({ topic: "t", partition }, 0), read)
+      // A request of each is held at the replica for longer than metadataMaxAge, one begun before the other has ended.
+      for (const partition of [1, 2]) yield* Effect.andThen(open(partition), pass(5000))
+      const other = yield* open(0)
+      yield* append("t", 0, batch(1))
+      yield* until("the other is read", () => other.offsets.length === 1, 60_000, 100)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        layer({
+          brokers: 3,
+          racks: ["a", "b", "c"],
+          topics: [{ name: "t", partitions: 3, replicationFactor: 3 }],
+          client: { metadataMaxAge: "1 second" }
+        })
+      )
+    )
+  )
+
   it.effect("that fails for one partition is read of another, though both are asked for together", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
