@@ -327,6 +327,10 @@ describe("the oracle, over histories that were put together,", () => {
           log("  c", { startOffset: 2 }),
           copies("AB")
         )
+        // nobody knows whether it was committed, and what lay between it and what was is trimmed
+        const lost = [...taking(0, [0], "A", 0), ...taking(1, [1, 2], "B", 1), committedWith(3)]
+        holds(lost, log("   ", { startOffset: 3 }), copies(" B"))
+        breaks("I7", lost, source, copies(" B"))
       })
 
       it("finds one that was given what it must not be", () => {

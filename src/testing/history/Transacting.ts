@@ -82,18 +82,23 @@ const isThere = ({ acknowledged, submitted }: Sent, logs: ReadonlyMap<string, In
 /** What was committed with transactions: by group and partition, in the order in which it was. */
 export type Commits = ReadonlyMap<string, ReadonlyArray<number>>
 
-/** Whether the offset of a group was committed: that of what was processed, or behind what is no record. */
+/**
+ * Whether the offset of a group was committed: that of what was processed, or behind what is no record; undefined where
+ * one behind it was, and what lay between is gone.
+ */
 const isCommitted = (
   event: Of<"TransactionOffset">,
   t: Transaction,
   commits: Commits,
   logs: ReadonlyMap<string, IndexedLog>
-): boolean => {
+): boolean | undefined => {
   const all = commits.get(keyOf(event)) ?? []
   if (all.includes(event.offset)) return true
   const log = logs.get(TopicPartition.key(event))
   if (log === undefined || !t.processed.has(keyOf(event))) return false
-  return all.some((offset) => offset > event.offset && log.between(event.offset, offset).length === 0)
+  const later = all.filter((offset) => offset > event.offset)
+  if (later.length > 0 && event.offset < log.start) return undefined
+  return later.some((offset) => log.between(event.offset, offset).length === 0)
 }
 
 /** What a transaction has left, told apart: what is there, and what is not; undefined where nothing can be told. */
@@ -112,11 +117,9 @@ const leftOf = (
   t,
   records: t.records.map((sent) => ({ sent, there: isThere(sent, logs) })),
   offsets: Array.from(t.offsets.values(), (event) => {
+    const there = isCommitted(event, t, commits, logs)
     // another one that has the same offset may have committed it
-    return {
-      event,
-      there: isCommitted(event, t, commits, logs) ? (isShared(placeOf(event)) ? undefined : true) : false
-    }
+    return { event, there: there === true && isShared(placeOf(event)) ? undefined : there }
   })
 })
 
