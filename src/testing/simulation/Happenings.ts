@@ -127,11 +127,9 @@ const mishaps = {
   trim: ({ choose, topics }, at) => [
     { at, do: "trim", ...partitionOf(choose, topics), keep: choose.of([0, 0, 1, 10]) }
   ],
-  // What a chain copies again must be there still: the tries of a transaction in doubt are told apart by what they copy.
-  retain: ({ chained, choose, topics }, at, lasts) => {
-    const [topic, keep] = [choose.of(topics).name, choose.of([0, 3, 30])]
-    return chained.size > 0 ? [] : [{ at, do: "retain", topic, keep, for: Math.min(lasts, 60_000) }]
-  },
+  retain: ({ choose, topics }, at, lasts) => [
+    { at, do: "retain", topic: choose.of(topics).name, keep: choose.of([0, 3, 30]), for: Math.min(lasts, 60_000) }
+  ],
   compact: ({ choose, topics }, at) => {
     const compacted = topics.filter((topic) => topic.compacted === true)
     return compacted.length === 0 ? [] : [{ at, do: "compact", topic: choose.of(compacted).name }]

@@ -132,8 +132,7 @@ export const group = (
 
 /** What of a cluster only some have: racks, sessions that end, an interest in metrics. */
 export const cluster = (choose: Choices, release: Release | undefined, brokers: number) => ({
-  // Not by chance yet: with racks a partition was left unread.
-  ...maybe(choose, 0, "racks", [2, brokers]),
+  ...maybe(choose, since(release, "2.8") && brokers > 1 ? 0.12 : 0, "racks", [2, brokers]),
   ...maybe(
     choose,
     since(release, "0.10.2") ? 0.1 : 0,
@@ -179,7 +178,7 @@ const reading = (choose: Choices, { letters, racks, release }: Common) => {
     ...maybe(choose, 0.2, "minBytes", [100, 10_000]),
     ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxBytes", [1, 500, 5000]),
     ...maybe(choose, mayBeSmall ? 0.3 : 0, "maxPartitionBytes", [1, 200, 2000]),
-    ...maybe(choose, 0.4, "bufferBytes", mayBeSmall ? [1, 200, 2000, 50_000] : [200_000, 2_000_000])
+    ...maybe(choose, 0.4, "bufferBytes", mayBeSmall ? [1, 200, 2000, 50_000] : [2_000_000])
   }
 }
 

@@ -263,8 +263,7 @@ const violations = (actors: Actors, began: number): Effect.Effect<ReadonlyArray<
             offsets === undefined || offsets.length === 0 ? "" : ` (offsets ${offsets.slice(0, 8).join(", ")})`
           }`
       )
-    // A request that nobody answers is given up after 30 s, and asked again elsewhere.
-    const bound = 40_000 + Math.max(0, ...world.script.members.map(({ maxWait = 500 }) => maxWait))
+    const bound = 30_000 + Math.max(0, ...world.script.members.map(({ maxWait = 500 }) => maxWait))
     const readers = new Map<string, Set<string>>()
     for (const spec of members.groups.values()) readers.set(readerOf(spec), new Set(spec.topics))
     const late = world.timeline.late(

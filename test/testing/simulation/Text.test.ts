@@ -72,6 +72,11 @@ describe("scripts", () => {
       "sessions that end"
     )
     assert.isAbove(
+      share(({ cluster, members }) => cluster.racks !== undefined && members.some(({ rack }) => rack !== undefined)),
+      0.03,
+      "racks"
+    )
+    assert.isAbove(
       share(({ members }) => members.some(({ deadLetter }) => deadLetter !== undefined)),
       0.05,
       "dead letters"
