@@ -16,6 +16,7 @@ import { defaulting } from "./Defaulting.ts"
 import { wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Show from "./Show.ts"
+import * as Targets from "./targets.ts"
 
 const { flags, jsonFlag: json } = Connection
 
@@ -76,10 +77,7 @@ const add = Command.make(
     resource: Argument.Literals("resource", resources),
     name: Argument.String("name").pipe(Argument.withDescription("* for all; of the cluster: kafka-cluster")),
     principal: Argument.String("principal").pipe(Argument.withDescription("Such as User:alice; User:* for all")),
-    operations: Argument.Literals("operation", grantable).pipe(
-      Argument.atLeast(1),
-      Argument.map((operations) => [...new Set(operations)])
-    ),
+    operations: Argument.Literals("operation", grantable).pipe(Argument.atLeast(1), Argument.map(Targets.distinct)),
     ...flags,
     prefixed: Flag.Boolean("prefixed").pipe(Flag.withDescription("All whose names begin so"), Flag.withDefault(false)),
     deny: Flag.Boolean("deny").pipe(Flag.withDescription("Forbid, in place of allow"), Flag.withDefault(false)),

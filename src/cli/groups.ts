@@ -16,13 +16,14 @@ import { failed, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Positions from "./positions.ts"
 import * as Show from "./Show.ts"
+import * as Targets from "./targets.ts"
 
 const { flags, jsonFlag: json } = Connection
 
 const names = Argument.String("group").pipe(
   Argument.withDescription("Names of groups"),
   Argument.atLeast(1),
-  Argument.map((names) => [...new Set(names)])
+  Argument.map(Targets.distinct)
 )
 
 /** All groups; with a topic, those that have committed for it. */

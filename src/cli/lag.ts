@@ -14,6 +14,7 @@ import { defaulting } from "./Defaulting.ts"
 import { explained, wrong } from "./Failed.ts"
 import * as Output from "./Output.ts"
 import * as Show from "./Show.ts"
+import * as Targets from "./targets.ts"
 import * as Stopped from "./Stopped.ts"
 
 const { flags, jsonFlag: json } = Connection
@@ -140,7 +141,7 @@ export const command = Command.make(
     names: Argument.String("group").pipe(
       Argument.withDescription("Names of groups. Default: all"),
       Argument.atLeast(0),
-      Argument.map((names) => [...new Set(names)])
+      Argument.map(Targets.distinct)
     ),
     ...flags,
     topic: Flag.String("topic").pipe(Flag.withAlias("t"), Flag.withDescription("In this topic alone"), Flag.optional),

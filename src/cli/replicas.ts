@@ -177,7 +177,7 @@ const cancelFlags = { ...flags, json, dryRun: Confirm.dryRun, yes: Confirm.yes }
 
 const cancel = Command.make("cancel", { partitions, ...cancelFlags }, (given) =>
   Effect.gen(function* () {
-    const wanted = Targets.distinct(yield* each(given.partitions, Targets.partition, "orders-0"))
+    const wanted = Targets.distinctPlaces(yield* each(given.partitions, Targets.partition, "orders-0"))
     yield* Connection.connected(
       given,
       Effect.gen(function* () {
@@ -240,7 +240,7 @@ export const elect = Command.make(
           else if (one !== undefined) named.push(one)
           else return yield* wrong(`${word} must be a topic that there is, or like orders-0`)
         }
-        const wanted = Targets.distinct(named)
+        const wanted = Targets.distinctPlaces(named)
         if (given.dryRun) {
           yield* Show.spoken("ElectLeaders", given.unclean ? 1 : 0)
           yield* existing(wanted)

@@ -8,8 +8,11 @@ export const partition = (text: string): TopicPartition | undefined => {
   return match === null ? undefined : { topic: match[1]!, partition: Number(match[2]) }
 }
 
-/** Each of them once. */
-export const distinct = <A extends TopicPartition>(places: ReadonlyArray<A>): ReadonlyArray<A> => [
+/** Each word once, as a change of the same thing twice is one. */
+export const distinct = <A extends string>(words: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(words)]
+
+/** Each partition once. */
+export const distinctPlaces = <A extends TopicPartition>(places: ReadonlyArray<A>): ReadonlyArray<A> => [
   ...new Map(places.map((one) => [key(one), one])).values()
 ]
 

@@ -9,13 +9,14 @@ import * as Connection from "./Connection.ts"
 import * as Confirm from "./Confirm.ts"
 import * as Pairs from "./pairs.ts"
 import * as Show from "./Show.ts"
+import * as Targets from "./targets.ts"
 
 const { flags, jsonFlag: json } = Connection
 
 const names = Argument.String("topic").pipe(
   Argument.withDescription("Names of topics"),
   Argument.atLeast(1),
-  Argument.map((names) => [...new Set(names)])
+  Argument.map(Targets.distinct)
 )
 
 /** All topics. */

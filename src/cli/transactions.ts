@@ -57,7 +57,7 @@ const describe = Command.make(
     ids: Argument.String("id").pipe(
       Argument.withDescription("Transactional ids"),
       Argument.atLeast(1),
-      Argument.map((ids) => [...new Set(ids)])
+      Argument.map(Targets.distinct)
     ),
     ...flags,
     json
@@ -97,7 +97,7 @@ const producers = Command.make(
   (given) =>
     Effect.gen(function* () {
       const wanted = given.partitions.map(Targets.partition)
-      const known = Targets.distinct(wanted.filter((one) => one !== undefined))
+      const known = Targets.distinctPlaces(wanted.filter((one) => one !== undefined))
       if (wanted.includes(undefined))
         return yield* wrong(`${given.partitions[wanted.indexOf(undefined)]} must be like orders-0`)
       yield* Connection.connected(
