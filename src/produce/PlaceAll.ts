@@ -91,11 +91,16 @@ export const make = (parts: Parts): PlaceAll => {
    * Adds an entry, or keeps it for those that wait apart: also behind one that was kept before its partition was known.
    * Throws what `place` does.
    */
-  const add = ({ apart, into }: Call, info: Cluster.TopicInfo, one: Kept): void => {
-    const { entry, index, record } = one
+  const add = (
+    { apart, into }: Call,
+    info: Cluster.TopicInfo,
+    index: number,
+    entry: TopicEncoder.Entry,
+    record: ProduceRecord
+  ): void => {
     const isBehind = apart.size > 0 && apart.has(entry.partition!)
     if (!isBehind && !isNew(info, entry)) return into.add(index, place(info, entry, record), record)
-    kept(apart, entry.partition!, () => []).push(one)
+    kept(apart, entry.partition!, () => []).push({ index, entry, record })
   }
 
   /**
@@ -145,13 +150,13 @@ export const make = (parts: Parts): PlaceAll => {
         if (!TopicEncoder.isRecord(record)) {
           const waits = Effect.flatMap(record, (record) =>
             Effect.try({
-              try: () => add(call, line.known(topic.name) ?? info, { index: i, entry, record }),
+              try: () => add(call, line.known(topic.name) ?? info, i, entry, record),
               catch: refusal
             })
           )
           return { next: i, waits: Effect.catch(waits, (error) => Effect.sync(() => into.fail(i, error))) }
         }
-        add(call, info, { index: i, entry, record })
+        add(call, info, i, entry, record)
       } catch (error) {
         into.fail(i, refusal(error))
       }

@@ -389,8 +389,8 @@ export const produce = of("produce", {
     [
       "apart-before-it-waits",
       "where a turn ends before an entry waits for its partition, and the time with it, its sendAll waits for ever",
-      "    kept(apart, entry.partition!, () => []).push(one)",
-      "    into.setApart(index)\n    kept(apart, entry.partition!, () => []).push(one)"
+      "    kept(apart, entry.partition!, () => []).push({ index, entry, record })",
+      "    into.setApart(index)\n    kept(apart, entry.partition!, () => []).push({ index, entry, record })"
     ],
     [
       "apart-overtaken",
