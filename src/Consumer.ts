@@ -409,12 +409,10 @@ export const done = (
     | ReadonlyArray<ConsumerRecord<string, unknown, unknown, unknown>>
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
-    if (!isArray(record)) {
-      doneUnsafe(record)
-      return origin(record).turn.passIfOver()
-    }
-    doneAllUnsafe(record)
-    return record.length === 0 ? Effect.void : origin(record[0]!).turn.passIfOver()
+    if (isArray(record)) doneAllUnsafe(record)
+    else doneUnsafe(record)
+    const first = isArray(record) ? record[0] : record
+    return first === undefined ? Effect.void : origin(first).turn.passIfOver()
   })
 
 const isArray = (record: AnyRecord | ReadonlyArray<AnyRecord>): record is ReadonlyArray<AnyRecord> =>
