@@ -13,6 +13,16 @@ const refusals = ["Heartbeat", "OffsetCommit", "JoinGroup", "SyncGroup", "LeaveG
   [22, 25].map((code) => ({ api, code }))
 )
 
+/** Members m1 and m2 make room for m3 and m4, one by one, and m3 for another. */
+const inTurn = (last: string): ReadonlyArray<string> => [
+  "5 leave member=m1",
+  "5 join member=m3",
+  "10 leave member=m2",
+  "10 join member=m4",
+  "18 leave member=m3",
+  `18 join member=${last}`
+]
+
 export const grouping: ReadonlyArray<Scenario> = [
   {
     number: 28,
@@ -231,12 +241,7 @@ export const grouping: ReadonlyArray<Scenario> = [
         member("m5", "c2", "protocol=classic assignors=[cooperativeSticky]"),
         join("m1", "m2"),
         send(1, 300, "pace=100ms"),
-        "5 leave member=m1",
-        "5 join member=m3",
-        "10 leave member=m2",
-        "10 join member=m4",
-        "18 leave member=m3",
-        "18 join member=m5"
+        inTurn("m5")
       ),
       script(
         three("release=4.4"),
@@ -247,12 +252,7 @@ export const grouping: ReadonlyArray<Scenario> = [
         member("m4", "c3", "protocol=consumer"),
         join("m1", "m2"),
         send(1, 300, "pace=100ms"),
-        "5 leave member=m1",
-        "5 join member=m3",
-        "10 leave member=m2",
-        "10 join member=m4",
-        "18 leave member=m3",
-        "18 join member=m1"
+        inTurn("m1")
       ),
       // as brokers go from 2.8 to 4.4, and then the protocol
       script(
