@@ -6,16 +6,13 @@
 import { spawn } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
-import { today } from "../today.ts"
+import { options } from "../options.ts"
 
-const option = (name: string, fallback: number): number => {
-  const at = process.argv.indexOf(`--${name}`)
-  return at < 0 ? fallback : Number(process.argv[at + 1])
-}
-const answers = option("answers", 50_000)
-const seed = process.argv.includes("today") ? today() : option("seed", 1)
-const seconds = option("seconds", 3600)
-const workers = option("workers", Math.min(2, availableParallelism()))
+const told = options("fuzz", ["answers", "seed", "seconds", "workers"])
+const answers = told.number("answers", 50_000)
+const seed = told.seed("seed", 1)
+const seconds = told.number("seconds", 3600)
+const workers = told.number("workers", Math.min(2, availableParallelism()))
 /** What no run may pass, of a process that is hostile broker and client in one. */
 const mostRssMiB = 1000
 

@@ -11,6 +11,7 @@ import * as Fs from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { options } from "../options.ts"
 import { mutants } from "./list.ts"
 import { applied, type Mutant } from "./Mutant.ts"
 import type { Told } from "./seeds.ts"
@@ -29,11 +30,11 @@ interface Result {
 }
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const text = (name: string): string | undefined => {
-  const at = process.argv.indexOf(`--${name}`)
-  return at < 0 ? undefined : process.argv[at + 1]
-}
-const number = (name: string, fallback: number): number => Number(text(name) ?? fallback)
+const { flag, number, text } = options(
+  "mutants",
+  ["only", "seeds", "from", "workers", "cpu", "results"],
+  ["again", "table"]
+)
 const seeds = number("seeds", 8)
 const from = number("from", 1)
 const cpu = number("cpu", 30)
@@ -68,7 +69,7 @@ const current = (mutant: Mutant): Result | undefined => {
   return result?.edit === editOf(mutant) ? result : undefined
 }
 
-if (process.argv.includes("--table")) {
+if (flag("table")) {
   const cell = (words: string) => words.replaceAll("|", "\\|").replaceAll("<", "&lt;").replaceAll("\n", " ")
   const shortened = (words: string) => (words.length > 110 ? `${words.slice(0, 109)}…` : words)
   const how = ({ by, seeds, what }: Result): string => {
@@ -192,7 +193,7 @@ const copy = (index: number): string => {
 const chosen = mutants.filter(
   (mutant) =>
     (only === undefined || only.some((part) => mutant.name.includes(part))) &&
-    (process.argv.includes("--again") || current(mutant) === undefined)
+    (flag("again") || current(mutant) === undefined)
 )
 // A part of each folder at a time: what was run of them tells of all.
 const share = (mutant: Mutant): number => {

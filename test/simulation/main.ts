@@ -10,20 +10,20 @@ import * as Fs from "node:fs"
 import { availableParallelism, tmpdir } from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import { today } from "../today.ts"
+import { options } from "../options.ts"
 import type { Job, Told } from "./worker.ts"
 
-const text = (name: string): string | undefined => {
-  const at = process.argv.indexOf(`--${name}`)
-  return at < 0 ? undefined : process.argv[at + 1]
-}
-const number = (name: string, fallback: number): number => Number(text(name) ?? fallback)
+const {
+  number,
+  seed: seedOf,
+  text
+} = options("simulate", ["seeds", "from", "workers", "seconds", "patience", "replay", "seed", "scenario"])
 
 const only = text("seed")
 const file = text("replay")
-const scenario = text("scenario")
+const scenario = text("scenario") === undefined ? undefined : number("scenario", 1)
 const seeds = only === undefined && file === undefined ? number("seeds", 1000) : 1
-const from = only === undefined ? (text("from") === "today" ? today() * 10_000 : number("from", 1)) : Number(only)
+const from = only === undefined ? seedOf("from", 1, 10_000) : number("seed", 1)
 const workers = Math.min(seeds, number("workers", Math.min(2, availableParallelism())))
 const seconds = number("seconds", 3600)
 /** A script of which nothing is heard for so long will never end. */
@@ -74,7 +74,7 @@ const worker = (): Promise<void> =>
       child.send({
         seed,
         ...(file === undefined ? {} : { script: Fs.readFileSync(file, "utf8") }),
-        ...(scenario === undefined ? {} : { scenario: Number(scenario) })
+        ...(scenario === undefined ? {} : { scenario })
       } satisfies Job)
     }
     child.on("message", (told: Told) => {
