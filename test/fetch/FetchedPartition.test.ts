@@ -60,6 +60,24 @@ describe("a partition being fetched", () => {
     assert.isTrue(typeof taken === "object", "read, or to be decompressed beside the event loop")
   })
 
+  it("is at a replica for metadataMaxAge from its first answer, also from one that says that nothing has changed", () => {
+    for (const answers of [
+      (partition: FetchedPartition, now: number) => partition.accept(answer({}), 12, now),
+      (partition: FetchedPartition, now: number) => partition.unchanged(now)
+    ]) {
+      const { partition } = make()
+      partition.leader = { node: 1, epoch: 0 }
+      partition.asked = { node: 1 }
+      partition.accept(answer({ preferredReadReplica: 3 }), 12, 0)
+      assert.deepStrictEqual(partition.replica, { node: 3, until: Infinity })
+      partition.asked = { node: 3 }
+      for (const now of [400_000, 500_000]) {
+        answers(partition, now)
+        assert.deepStrictEqual(partition.replica, { node: 3, until: 700_000 })
+      }
+    }
+  })
+
   it("that is sent round in circles waits ever longer: to who has answered, to a diverging end at the position", () => {
     for (const fields of [
       { preferredReadReplica: 1 },

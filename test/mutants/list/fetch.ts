@@ -91,6 +91,24 @@ export const fetch = of("fetch", {
   ],
   "FetchedPartition.ts": [
     [
+      "replica-from-its-name",
+      "a replica's time runs from when the leader has named it: it is left before it was asked",
+      "this.replica = { node: elsewhere, until: Infinity }",
+      "this.replica = { node: elsewhere, until: now + this.#shared.replicaMaxAge }"
+    ],
+    [
+      "replica-for-ever",
+      "the leader is never asked again which replica is the best",
+      "if (replica.until === Infinity) this.replica =",
+      "if (replica.until === 0) this.replica ="
+    ],
+    [
+      "unchanged-replica-is-silent",
+      "an answer without news is not the first answer of a replica",
+      "this.#replicaAnswered(now)\n    this.attempts = 0",
+      "this.attempts = 0"
+    ],
+    [
       "dropped-is-skipped",
       "what was dropped for lack of room is never fetched again",
       "this.next = this.position\n    this.nextEpoch",
