@@ -134,13 +134,17 @@ const attemptOnce = <C extends Client>(
         KafkaError.make({ _tag: "Misconfigured", mistakes: [`librdkafka: ${(error as Error).message.trim()}`] }, error)
     })
     let refused: string | undefined
+    let isLost = false
     client.on("event.log", ({ fac, message, severity }) => {
       // A producer's errors are told when it is polled, which is when it has connected; its log is told at once.
-      refused = RdError.refusalOf(message) ?? refused
+      const refusal = RdError.refusalOf(message)
+      refused = refusal ?? refused
+      if (fac === "FAIL") isLost = refusal === null
       log(Effect.logWithLevel(levelOf(severity))(`librdkafka ${fac}: ${message}`))
     })
     client.on("event.error", (error) => {
-      refused ??= RdError.refusalOf(error.message)
+      // It has no more than a word, the same for both.
+      if (!isLost) refused ??= RdError.refusalOf(error.message) ?? undefined
       log(Effect.logDebug(`librdkafka: ${error.message}`))
     })
     const statistics = new Statistics(meter)

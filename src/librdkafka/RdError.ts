@@ -155,10 +155,18 @@ export interface Suspicion {
   readonly silence: number
 }
 
-/** What a broker said that refused our credentials, by what is told of its connection; undefined where it did not. */
-export const refusalOf = (text: string): string | undefined =>
-  /SASL authentication error: (.*?)(?: \(after \d+ms in state .*)?$/i.exec(text)?.[1] ??
-  (/authentication failure/i.test(text) ? text : undefined)
+/**
+ * What a broker said that refused our credentials, by what is told of its connection: null where that was lost amid SASL,
+ * which is no refusal; undefined where nothing is told of either.
+ */
+export const refusalOf = (text: string): string | null | undefined => {
+  if (
+    /SASL (authentication error: SaslAuthenticateRe\w+|\S+ mechanism handshake) (parsing )?failed: Local: /.test(text)
+  )
+    return null
+  const said = /SASL authentication error: (.*?)(?: \(after \d+ms in state .*)?$/i.exec(text)?.[1]
+  return said ?? (/authentication failure/i.test(text) ? text : undefined)
+}
 
 /** What is told of a connection whose answer cannot be read, or is larger than it may be: the partitions in it stay silent. */
 export const isUnreadable = (message: string): boolean => codeOf(message) === codes.BAD_MSG

@@ -184,6 +184,44 @@ describe("a client of librdkafka", () => {
       })
   )
 
+  for (const [amid, text, told] of [
+    [
+      "authenticating",
+      "SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure",
+      "broker transport failure"
+    ],
+    [
+      "its handshake",
+      "SASL PLAIN mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms: ",
+      "authentication failure"
+    ]
+  ] as const) {
+    it.effect(
+      `whose connection is lost amid ${amid} is tried again, since nobody refused it (it was Unauthenticated)`,
+      () =>
+        Effect.gen(function* () {
+          const { options } = played([])
+          let attempts = 0
+          const make = () => {
+            const listeners = new Map<string, (told: object) => void>()
+            return {
+              on: (event: string, listener: (told: object) => void) => void listeners.set(event, listener),
+              connect: (_: object, done: (error: Library.RdError | null) => void) => {
+                if (attempts++ > 0) return done(null)
+                listeners.get("event.log")!({ severity: 3, fac: "FAIL", message: `${text} (after 2ms in state AUTH)` })
+                listeners.get("event.error")!({ code: -1, message: told })
+                done(down)
+              }
+            } as unknown as Library.Client
+          }
+          const opening = yield* Effect.forkChild(Effect.scoped(Client.open(options({ make, mechanism: "PLAIN" }))))
+          yield* pass
+          yield* Fiber.join(opening)
+          assert.strictEqual(attempts, 2)
+        })
+    )
+  }
+
   it.effect("is Unreachable where the budget is spent", () =>
     Effect.gen(function* () {
       const { options } = played([down, down, down])
