@@ -17,6 +17,9 @@ const silenceAtMost = 30_000
 /** In how many rounds of questions an error must have been told before it is taken for a silent partition's own. */
 const suspectRounds = 2
 
+/** For how long one must have been silent whose topic was made again: a fetch that is throttled takes less. */
+const desertedMillis = 20_000
+
 /** Who is asked. */
 export interface Context {
   readonly cluster: Cluster["Service"]
@@ -25,6 +28,14 @@ export interface Context {
   readonly metadataTimeout: number
   /** On the monotonic clock. */
   readonly now: () => number
+  /** By name: the topics' ids as this client of librdkafka met them first, where brokers tell any. */
+  readonly topicIds: Map<string, string>
+}
+
+/** Keeps a topic's id, before it is read. */
+export const meet = (topic: string, { cluster, topicIds }: Context): void => {
+  const id = cluster.known(topic)?.id
+  if (id !== undefined && !topicIds.has(topic)) topicIds.set(topic, id)
 }
 
 /**
@@ -123,7 +134,7 @@ export const inquire = (reader: RdReader, context: Context): Effect.Effect<void>
     })
   )
 
-const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effect.Effect<void> =>
+const ask = (reader: RdReader, { cluster, metadataTimeout, now, topicIds }: Context): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { next, partition, topic } = reader
     const place = { topic, partition }
@@ -170,6 +181,10 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now }: Context): Effe
       return isLeft ? reader.again() : undefined
     }
     const silent = now() - reader.heardAt
+    // librdkafka takes what is told of such a topic's leaders for older than what it knows, and stays with the old ones.
+    const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
+    const isMadeAgain = id !== undefined && (topicIds.get(topic) ?? id) !== id
+    if (isMadeAgain && silent >= desertedMillis) return reader.fail(RdError.deserted(topic))
     if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))
     }

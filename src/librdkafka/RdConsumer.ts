@@ -108,7 +108,7 @@ class RdConsumer {
     this.#settings = settings
     this.#timestamps = timestamps
     this.#metrics = metrics
-    this.#inquiry = { cluster, isolation: settings.isolation, metadataTimeout, now }
+    this.#inquiry = { cluster, isolation: settings.isolation, metadataTimeout, now, topicIds: new Map() }
     this.#silence = silentMillis + settings.maxWait
     client.on("partition.eof", (eof) => this.#eofs.push(eof))
     client.on("event.error", ({ message }) => {
@@ -129,6 +129,7 @@ class RdConsumer {
         if (this.#isHeldUp) this.#awake.openUnsafe()
       }
     })
+    Inquiry.meet(partition.topic, this.#inquiry)
     const key = TopicPartition.key(partition)
     // librdkafka refuses what it has already, and with it all others that come.
     const before = this.#readers.get(key)

@@ -123,6 +123,7 @@ describe("the librdkafka transport, fetching", () => {
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(used, [])
       for (const partition of [0, 1]) yield* consumer.open({ topic, partition }, 0)
+      used.length = 0
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(used, [topic, topic])
     }).pipe(Effect.scoped)
@@ -162,7 +163,13 @@ describe("the librdkafka transport, fetching", () => {
         return reader
       }
       const readers = [ended(0), ended(1)]
-      const context = { cluster, isolation: "committed", metadataTimeout: 5000, now: () => 0 } as const
+      const context = {
+        cluster,
+        isolation: "committed",
+        metadataTimeout: 5000,
+        now: () => 0,
+        topicIds: new Map()
+      } as const
       yield* Inquiry.lookAtEnds(readers, context)
       assert.deepStrictEqual(
         readers.map(({ end }) => end),
@@ -218,6 +225,41 @@ describe("the librdkafka transport, fetching", () => {
       yield* pass(fake, 45_000)
       assert.strictEqual(failing.pollUnsafe()?._tag, "Success")
       assert.strictEqual((yield* Fiber.join(failing)).reason._tag, "UnknownTopic")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a topic made again whose new leader librdkafka does not go to is told of (it stood still for ever)", () =>
+    Effect.gen(function* () {
+      let id = "old"
+      const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
+      const cluster = Cluster.Cluster.of({
+        known: info,
+        topics: () => Effect.succeed([info()]),
+        offsets: () => Effect.succeed([0, 9])
+      } as unknown as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make()
+      const consumer = yield* RdConsumer.make({
+        client: fake.client,
+        cluster,
+        settings,
+        timestamps: true,
+        metadataTimeout: 5000,
+        metrics: new FetchMetrics(yield* Current.meter("consumer-of-what-is-made-again"))
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const reader = yield* consumer.open({ topic, partition: 0 }, 7)
+      const failing = yield* Effect.forkChild(failureOf(reader.pull))
+      // As it is, it may be slow: it is fetched anew.
+      yield* pass(fake, 60_000)
+      assert.isUndefined(failing.pollUnsafe())
+      id = "new"
+      reader.seek(0)
+      yield* pass(fake, 15_000)
+      assert.isUndefined(failing.pollUnsafe(), "a fetch may be throttled for so long")
+      yield* pass(fake, 35_000)
+      const error = yield* Fiber.join(failing)
+      assert.strictEqual(error.reason._tag, "Unreachable")
+      assert.include(error.message, "made again")
     }).pipe(Effect.scoped)
   )
 
