@@ -107,7 +107,9 @@ export const lookAtEnds = (
         ),
         (ends) => {
           for (const [i, reader] of some.entries()) {
-            if (ends[i]! > reader.next && isAsBefore(reader)) reader.end = ends[i]
+            if (reader.next === ends[i] || !isAsBefore(reader)) continue
+            // A log that ends before is another one, or was cut.
+            reader.end = ends[i]! > reader.next ? ends[i] : undefined
           }
         }
       )

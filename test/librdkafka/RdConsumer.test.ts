@@ -228,6 +228,35 @@ describe("the librdkafka transport, fetching", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("a log that ends before the end at which a reader waits is data loss (it waited for ever)", () =>
+    Effect.gen(function* () {
+      const info = { name: topic, id: "a", partitions: [{ partition: 0 }] }
+      const cluster = Cluster.Cluster.of({
+        known: () => info,
+        topics: () => Effect.succeed([info]),
+        offsets: (wanted: ReadonlyArray<{ readonly at: string }>) =>
+          Effect.succeed(wanted.map(({ at }) => (at === "earliest" ? 0 : 5)))
+      } as unknown as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make()
+      const consumer = yield* RdConsumer.make({
+        client: fake.client,
+        cluster,
+        settings,
+        timestamps: true,
+        metadataTimeout: 5000,
+        metrics: new FetchMetrics(yield* Current.meter("consumer-of-a-shorter-log"))
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const reader = yield* consumer.open({ topic, partition: 0 }, 20)
+      fake.push({ eof: { partition: 0, offset: 20 } })
+      yield* offsetsOf(reader.pull)
+      const failing = yield* Effect.forkChild(failureOf(reader.pull))
+      yield* pass(fake, 45_000)
+      assert.strictEqual(failing.pollUnsafe()?._tag, "Success")
+      assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", from: 20, to: 5 })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a topic made again whose new leader librdkafka does not go to is told of (it stood still for ever)", () =>
     Effect.gen(function* () {
       let id = "old"
