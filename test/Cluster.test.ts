@@ -5,6 +5,7 @@ import * as Cluster from "../src/Cluster.ts"
 import * as Kafka from "../src/Kafka.ts"
 import * as Bootstrap from "../src/Bootstrap.ts"
 import * as KafkaConfig from "../src/KafkaConfig.ts"
+import { codes } from "../src/ErrorCode.ts"
 import * as KafkaError from "../src/KafkaError.ts"
 import { type Address, Network } from "../src/Network.ts"
 import * as NodeNetwork from "../src/NodeNetwork.ts"
@@ -131,6 +132,31 @@ describe("bootstrap", () => {
         ["b1:1", "b2:2"]
       )
       assert.strictEqual(network.open(), 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("names every address also where all answer with an error (each was `a broker`)", () =>
+    Effect.gen(function* () {
+      const { cluster, embedded } = yield* start({ brokers: 3 }, { connect: "lazily" })
+      const named = (error: KafkaError.Reason) => {
+        assert.strictEqual(error._tag, "Unreachable")
+        return error._tag === "Unreachable" ? error.attempts.map(({ address }) => address) : []
+      }
+      const injected = Fault.on("Metadata").error(codes.COORDINATOR_NOT_AVAILABLE)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* embedded.inject(injected)
+          assert.sameMembers(named(yield* reason(cluster.brokers)), [...embedded.bootstrap])
+        })
+      )
+      // One that nothing cures is told as it is, with who said it.
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* embedded.inject(Fault.on("Metadata").error(codes.UNKNOWN_SERVER_ERROR))
+          const { _tag, broker } = yield* reason(cluster.brokers)
+          assert.deepStrictEqual([_tag, embedded.bootstrap.includes(broker ?? "")], ["Server", true])
+        })
+      )
     }).pipe(Effect.scoped)
   )
 

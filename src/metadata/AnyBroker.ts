@@ -55,6 +55,16 @@ export class Asked {
   }
 }
 
+/** An answer that is an error, or cannot be, names who gave it, as whoever cannot be reached is named. */
+const saidBy =
+  (broker: Broker) =>
+  (error: KafkaError.KafkaError): KafkaError.KafkaError => {
+    const { cause, reason } = error
+    return reason.broker !== undefined || reason._tag === "Unreachable" || reason._tag === "Closed"
+      ? error
+      : KafkaError.make({ ...reason, broker: formatAddress(broker) }, cause)
+  }
+
 export const make = (
   brokers: Brokers["Service"],
   addresses: Bootstrap["Service"]["addresses"],
@@ -79,9 +89,12 @@ export const make = (
             Effect.suspend(() => {
               put(address)
               return Effect.flatMap(broker, (broker) =>
-                Effect.map(use(broker, onProgress), (value) => {
-                  if (broker.id >= 0) lastGood = broker.id
-                  return value
+                Effect.mapBoth(use(broker, onProgress), {
+                  onFailure: saidBy(broker),
+                  onSuccess: (value) => {
+                    if (broker.id >= 0) lastGood = broker.id
+                    return value
+                  }
                 })
               )
             })
