@@ -70,19 +70,26 @@ const retrying = ({ askAgain, doubt }: Topics.Topics, budgets: Budgets.Budgets) 
     self: Effect.Effect<A, KafkaError.KafkaError>,
     names: ReadonlyArray<string>,
     waitingFor: string
-  ): Effect.Effect<A, KafkaError.KafkaError> => {
-    const once = Effect.tapError(Effect.andThen(learn(names), self), (error) => {
-      if (!Budgets.isTransient(error)) return Effect.void
-      doubted(error)
-      return Effect.ignore(askAgain(names))
-    })
-    return Effect.tapError(budgets.retried(once, waitingFor), ({ reason }) =>
-      Effect.sync(() => {
-        if (reason._tag !== "TimedOut" || reason.budget !== "metadataTimeout") return
-        for (const name of names) kept(unlearnt, name, () => true, unlearntAtMost)
+  ): Effect.Effect<A, KafkaError.KafkaError> =>
+    Effect.suspend(() => {
+      /** Whether a try is under way, of which nothing was learnt. */
+      let isTrying = false
+      const once = Effect.suspend(() => {
+        isTrying = true
+        return Effect.tapError(Effect.andThen(learn(names), self), (error) => {
+          if (!Budgets.isTransient(error)) return Effect.void
+          doubted(error)
+          return Effect.map(Effect.ignore(askAgain(names)), () => void (isTrying = false))
+        })
       })
-    )
-  }
+      return Effect.tapError(budgets.retried(once, waitingFor), (error) =>
+        Effect.sync(() => {
+          // Where the budget has ended one, the error may be that of an earlier try.
+          if (!isTrying || !Budgets.isTransient(error)) return
+          for (const name of names) kept(unlearnt, name, () => true, unlearntAtMost)
+        })
+      )
+    })
 }
 
 /** Which of the first brokers have not answered in time, and whose turn had not come. */

@@ -4,30 +4,51 @@ import { TestClock } from "effect/testing"
 import { Cluster } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 
+const place = { topic: "t", partition: 0 }
+
+/** Asks for the end of the partition, and lets time pass meanwhile. */
+const asked = (cluster: Cluster.Cluster["Service"]) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(Effect.result(cluster.offsets([{ ...place, at: "latest" }])))
+    for (let i = 0; i < 60 && fiber.pollUnsafe() === undefined; i++) {
+      for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
+      yield* TestClock.adjust(100)
+    }
+    return yield* Fiber.join(fiber)
+  })
+
 const layer = KafkaTest.layer({
   brokers: 2,
   topics: [{ name: "t", partitions: 1, replicationFactor: 2 }],
   client: { metadataTimeout: "5 seconds" }
 })
 
+const elect = (broker: EmbeddedKafka.Service, from: number) => broker.electUnclean("t", 0, from === 1 ? 2 : 1)
+
 // Each try ended before the leader was given up, and the next one asked the same broker: until the metadata were old.
 it.effect("the offsets of a partition are asked of its new leader though the old one stands still", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
     const cluster = yield* Cluster.Cluster
-    const place = { topic: "t", partition: 0 }
     const { broker: leader } = yield* cluster.leader(place)
     yield* broker.inject(Fault.on("ListOffsets", { broker: leader.id }).withhold)
-    yield* broker.electUnclean("t", 0, leader.id === 1 ? 2 : 1)
-    const asked = Effect.gen(function* () {
-      const fiber = yield* Effect.forkChild(Effect.result(cluster.offsets([{ ...place, at: "latest" }])))
-      for (let i = 0; i < 60 && fiber.pollUnsafe() === undefined; i++) {
-        for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow
-        yield* TestClock.adjust(100)
-      }
-      return yield* Fiber.join(fiber)
-    })
-    assert.strictEqual((yield* asked)._tag, "Failure")
-    assert.strictEqual((yield* asked)._tag, "Success")
-  }).pipe(Effect.provide(layer))
+    yield* elect(broker, leader.id)
+    assert.strictEqual((yield* asked(cluster))._tag, "Failure")
+    assert.strictEqual((yield* asked(cluster))._tag, "Success")
+  }).pipe(Effect.scoped, Effect.provide(layer))
+)
+
+it.effect("and though its connection was lost before that (one more try went to the old one, of 15 s by default)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const cluster = yield* Cluster.Cluster
+    const { broker: leader } = yield* cluster.leader(place)
+    yield* broker.inject(Fault.on("ListOffsets", { broker: leader.id, times: 1 }).loseRequest)
+    const still = yield* broker.inject(Fault.on("ListOffsets", { broker: leader.id }).withhold)
+    const first = yield* Effect.forkChild(asked(cluster))
+    yield* still.await
+    yield* elect(broker, leader.id)
+    assert.strictEqual((yield* Fiber.join(first))._tag, "Failure")
+    assert.strictEqual((yield* asked(cluster))._tag, "Success")
+  }).pipe(Effect.scoped, Effect.provide(layer))
 )
