@@ -24,6 +24,7 @@ import { codes as code, isTransient } from "./ErrorCode.ts"
 import { formatAddress, KafkaConfig } from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import { kept } from "./Kept.ts"
+import { listed } from "./Listed.ts"
 import * as AnyBroker from "./metadata/AnyBroker.ts"
 import * as Budgets from "./metadata/Budgets.ts"
 import * as Coordinators from "./metadata/Coordinators.ts"
@@ -205,7 +206,7 @@ export const make: Effect.Effect<
     topicById: topics.getById,
     topics: (names, options = {}) =>
       Effect.flatMap(
-        budgets.once(topics.ask(names), names === null ? "the topics" : `topics ${names.join(", ")}`),
+        budgets.once(topics.ask(names), names === null ? "the topics" : `topics ${listed(names, Budgets.namedAtMost)}`),
         (codes) => Effect.orDie(drive(gathered(codes, names, options)))
       ),
     known: topics.known,

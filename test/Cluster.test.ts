@@ -389,6 +389,24 @@ describe("metadata", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("of thousands of topics that does not come is told of in few words (the message named each)", () =>
+    Effect.gen(function* () {
+      const network = yield* fake(() => undefined)
+      const cluster = yield* connected(network.network, {
+        bootstrap: ["b1:1"],
+        connect: "lazily",
+        connectTimeout: "1 minute",
+        metadataTimeout: "3 seconds"
+      })
+      const names = Array.from({ length: 5000 }, (_, i) => `topic-${i}`)
+      const error = yield* passing(Effect.flip(cluster.topics(names)), 4)
+      assert.match(
+        error.message,
+        /waiting for topics topic-0, .*topic-9 and 4990 more; asked, without an answer: b1:1$/
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is not lost with the one who asked first", () =>
     Effect.gen(function* () {
       const { cluster, embedded } = yield* start({ topics: ["t"] })

@@ -32,8 +32,8 @@ interface Failing extends LogEvent.Failing {
   readonly lasting: LogEvent.Lasting
 }
 
-/** So many of those that were asked are named. */
-const namedAtMost = 10
+/** So many of those that were asked, or are asked for, are named. */
+export const namedAtMost = 10
 
 /** Makes them of the settings: `metadataTimeout` and `retry`. `asked`: whom the questions have been put to that are under way. */
 export const make = (
