@@ -200,14 +200,16 @@ export class RequestLine {
     })
   }
 
-  /** A defect has no error; without an end it would be tried again at once, for ever. */
+  /**
+   * A defect has no error; without an end it would be tried again at once, for ever. An answer that cannot be read says
+   * nothing of those that wait: another connection is authenticated, as it is where this one is lost.
+   */
   #errorOf(cause: Cause.Cause<KafkaError.KafkaError>): KafkaError.KafkaError {
     const found = Cause.findError(cause)
-    if (Result.isSuccess(found)) return found.success
-    const { address } = this.#context
-    return KafkaError.make(
-      { _tag: "Unreachable", attempts: [{ address, cause: "authenticating again failed" }] },
-      cause
-    )
+    const unreachable = (why: string) =>
+      KafkaError.make({ _tag: "Unreachable", attempts: [{ address: this.#context.address, cause: why }] }, cause)
+    if (Result.isFailure(found)) return unreachable("authenticating again failed")
+    const { message, reason } = found.success
+    return reason._tag === "Corrupt" ? unreachable(`given up: ${message}`) : found.success
   }
 }

@@ -248,6 +248,36 @@ describe("authenticating again", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "whose answer cannot be read ends that connection alone (what waited was Corrupt, as if its own were)",
+    () =>
+      Effect.gen(function* () {
+        for (const api of ["SaslHandshake", "SaslAuthenticate"]) {
+          const { network } = yield* answering({
+            answers: {
+              SaslAuthenticate: () => ({ sessionLifetimeMs: 60_000 }),
+              // The first is that of the connection; of the second something is left out.
+              [api]: ({ correlationId, count }, healthy) =>
+                count === 2
+                  ? Buffer.concat([int32(5), int32(correlationId), Buffer.alloc(1)])
+                  : { ...healthy(), ...(api === "SaslAuthenticate" ? { sessionLifetimeMs: 60_000 } : {}) }
+            }
+          })
+          const token = Effect.succeed(Redacted.make("t"))
+          const service = yield* brokers(network.network, { sasl: { mechanism: "OAUTHBEARER", token } })
+          const broker = yield* service.at("b", 1)
+          yield* broker.send(Metadata, metadata)
+          yield* TestClock.adjust("58 seconds")
+          const why = yield* reason(broker.send(Metadata, metadata))
+          assert.strictEqual(why._tag, "Unreachable")
+          assert.match(JSON.stringify(why), new RegExp(`given up: Corrupt: ${api}Response`))
+          // Another connection is authenticated.
+          yield* broker.send(Metadata, metadata)
+          assert.deepStrictEqual([network.connects.length, network.open()], [2, 1])
+        }
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("that dies of a defect ends the connection, and is not tried without end", () =>
     Effect.gen(function* () {
       const { network } = yield* answering({ answers: { SaslAuthenticate: () => ({ sessionLifetimeMs: 10_000 }) } })
