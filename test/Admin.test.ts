@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Result, Schedule, Schema } from "effect"
+import { Clock, Effect, Fiber, Layer, Redacted, Result, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admin from "../src/Admin.ts"
 import * as Cluster from "../src/Cluster.ts"
 import * as Consumer from "../src/Consumer.ts"
 import { codes } from "../src/ErrorCode.ts"
-import type { KafkaError } from "../src/KafkaError.ts"
+import type { Broker } from "../src/Broker.ts"
+import { type KafkaError, make } from "../src/KafkaError.ts"
 import * as Membership from "../src/Memberships.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Producer from "../src/Producer.ts"
@@ -193,6 +194,30 @@ describe("topics", () => {
     )
   )
 
+  it.effect("that are there already are not told as of an earlier try that was not sent, or only looked", () =>
+    inCluster(
+      { topics: ["a"] },
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.Cluster
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        let asked = 0
+        const gone = Effect.fail(make({ _tag: "Unreachable", attempts: [{ address: "b:1", cause: "ECONNREFUSED" }] }))
+        const controller = Effect.map(cluster.controller, (broker) =>
+          ++asked === 1 ? { ...broker, send: () => gone } : broker
+        )
+        const admin = yield* Effect.provideService(Admin.make(), Cluster.Cluster, { ...cluster, controller })
+        const [unsent] = yield* passing(admin.createTopics([{ name: "a" }]))
+        assert.strictEqual(codeOf(failure(unsent)), codes.TOPIC_ALREADY_EXISTS)
+        assert.notInclude(failure(unsent).message, "earlier try")
+        assert.strictEqual(asked, 2)
+        yield* broker.inject(Fault.on("CreateTopics", { times: 1 }).loseResponse)
+        const [looked] = yield* passing(admin.createTopics([{ name: "a" }], { validateOnly: true }))
+        assert.strictEqual(codeOf(failure(looked)), codes.TOPIC_ALREADY_EXISTS)
+        assert.notInclude(failure(looked).message, "earlier try")
+      })
+    )
+  )
+
   it.effect("need their numbers where the broker has no defaults", () =>
     inCluster(
       { asVersion: "0.11" },
@@ -330,6 +355,33 @@ describe("bounds", () => {
         )
         assert.strictEqual(codeOf(failure(a)), codes.NOT_LEADER_OR_FOLLOWER)
         assert.strictEqual(value(b).lowWatermark, 0)
+      })
+    )
+  )
+
+  it.effect("what may be done when the time is over is not told as refused", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("CreateTopics", { times: 1 }).error(codes.NOT_CONTROLLER))
+        yield* broker.inject(Fault.on("CreateTopics", { times: 1 }).delay("5 seconds"))
+        const [under] = yield* passing(admin.createTopics([{ name: "a" }], { timeout: "2 seconds" }))
+        assert.strictEqual(codeOf(failure(under)), "TimedOut")
+        assert.strictEqual(codeOf(failure(under).cause as KafkaError), codes.NOT_CONTROLLER)
+        yield* TestClock.adjust("10 seconds")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* broker.inject(Fault.on("CreateTopics", { times: 1 }).loseResponse)
+            yield* broker.inject(Fault.on("CreateTopics").error(codes.NOT_CONTROLLER))
+            const [before] = yield* passing(admin.createTopics([{ name: "b" }], { timeout: "2 seconds" }))
+            assert.strictEqual(codeOf(failure(before)), codes.NOT_CONTROLLER)
+            assert.include(failure(before).message, "an earlier try of this call")
+          })
+        )
+        const topics = yield* admin.listTopics()
+        assert.deepStrictEqual(topics.map(({ name }) => name).sort(), ["a", "b"])
       })
     )
   )
@@ -780,6 +832,29 @@ describe("groups", () => {
     )
   )
 
+  it.effect("that have members are in doubt where these may have come after an earlier try", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 1 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* send(5)
+        yield* member(5)
+        const place = { topic: "orders", partition: 0 }
+        for (const [api, verb] of [
+          ["OffsetCommit", admin.alterGroupOffsets("g", [{ ...place, offset: 0 }])],
+          ["OffsetDelete", admin.deleteGroupOffsets("g", [place])],
+          ["DeleteGroups", admin.deleteGroups(["g"])]
+        ] as const) {
+          yield* broker.inject(Fault.on(api, { times: 1 }).error(codes.COORDINATOR_NOT_AVAILABLE))
+          const [refused] = yield* passing<ReadonlyArray<Admin.Answer<void>>, KafkaError, never>(verb)
+          assert.include(failure(refused).message, "an earlier try of this call", api)
+          if (api !== "OffsetDelete") assert.include(failure(refused).message, "it has members", api)
+        }
+      })
+    )
+  )
+
   it.effect("lag of a hundred is asked for together (it was four requests for each group)", () =>
     inCluster(
       { topics: [{ name: "orders", partitions: 3 }] },
@@ -890,6 +965,37 @@ describe("what is checked before anything is sent", () => {
 })
 
 describe("the cluster", () => {
+  it.effect("says of voters and tokens, too, that an earlier try may have done it", () =>
+    inCluster(
+      {},
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.Cluster
+        let errorCode: number = 0
+        let asked = 0
+        const send: Broker["send"] = (_, __, options) =>
+          Effect.suspend(() => {
+            options?.onSent?.()
+            return ++asked % 2 === 1
+              ? Effect.fail(make({ _tag: "Unreachable", attempts: [{ address: "b:1", cause: "it broke" }] }))
+              : Effect.succeed({ errorCode, errorMessage: null } as never)
+          })
+        const controller = Effect.map(cluster.controller, (broker) => ({ ...broker, send }))
+        const admin = yield* Effect.provideService(Admin.make(), Cluster.Cluster, { ...cluster, controller })
+        const voter = { id: 1, directoryId: "AAAAAAAAAAAAAAAAAAAAAQ" }
+        for (const [code, verb] of [
+          [codes.DUPLICATE_VOTER, admin.addVoter({ ...voter, listeners: [] })],
+          [codes.VOTER_NOT_FOUND, admin.removeVoter(voter)],
+          [codes.DELEGATION_TOKEN_NOT_FOUND, admin.expireToken(Redacted.make(new Uint8Array(1)))]
+        ] as const) {
+          errorCode = code
+          const error = yield* passing<KafkaError, unknown, never>(Effect.flip<unknown, KafkaError, never>(verb))
+          assert.strictEqual(codeOf(error), code)
+          assert.include(error.message, "an earlier try of this call")
+        }
+      })
+    )
+  )
+
   it.effect("tells its brokers and what they speak, of every age", () =>
     Effect.forEach(["0.9", "0.10.2", "2.8", "4.4"] as const, (asVersion) =>
       inCluster(

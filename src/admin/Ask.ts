@@ -184,11 +184,15 @@ interface Open<I, A> {
   answer: Answer<A> | undefined
   /** What failed last, where it may succeed later. */
   last: KafkaError.KafkaError | undefined
+  /** It was sent, and nothing is said of it yet. */
+  sent: boolean
   /** A broker may have done what was asked, and not have said so. */
   doubt: boolean
 }
 
 const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, answer: Answer<A>): void => {
+  const { sent } = open
+  open.sent = false
   if (Result.isSuccess(answer)) {
     open.answer = answer
     return
@@ -197,7 +201,7 @@ const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, 
   const route = question.route(open.item)
   if (Failure.isTransient(error, route._tag === "Leader")) {
     open.last = error
-    open.doubt ||= Failure.isDoubtful(error)
+    open.doubt ||= sent && Failure.isDoubtful(error)
     const { reason } = error
     const moved =
       reason._tag !== "Server" ||
@@ -228,6 +232,17 @@ const firsts = <I, A>(question: Question<I, A>, open: ReadonlyArray<Open<I, A>>)
   return found
 }
 
+/** The same broker, and word of when it is sent something. */
+const heard = (broker: Broker, onSent: () => void): Broker => ({
+  id: broker.id,
+  host: broker.host,
+  port: broker.port,
+  version: (api, options) => broker.version(api, options),
+  offer: (options) => broker.offer(options),
+  send: (api, request, options) => broker.send(api, request, { ...options, onSent }),
+  hangUp: (channel) => broker.hangUp(channel)
+})
+
 /** Asks about all that is open, once. */
 const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray<Open<I, A>>, millis: number) =>
   Effect.gen(function* () {
@@ -246,7 +261,7 @@ const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray
       Effect.gen(function* () {
         const said = yield* Effect.result(
           question.ask(
-            broker,
+            heard(broker, () => batch.forEach((one) => void (one.sent = true))),
             batch.map(({ item }) => item),
             millis
           )
@@ -301,7 +316,7 @@ export const items = <I, A>(
     const open = all.map((item): Open<I, A> => {
       const mistakes = problemsOf(question, item)
       const answer = mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
-      return { item, answer, last: undefined, doubt: false }
+      return { item, answer, last: undefined, sent: false, doubt: false }
     })
     const deadline = Backoff.monotonic(clock) + millis
     const asking = Effect.gen(function* () {
@@ -320,18 +335,14 @@ export const items = <I, A>(
       }
     })
     yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void })
-    const late = KafkaError.make({
-      _tag: "TimedOut",
-      budget: "timeout",
-      millis,
-      waitingFor: `the answer to ${question.api}`,
-      api: question.api
+    const left = open.filter(({ answer }) => answer === undefined)
+    const before = question.inOrder === true ? firsts(question, left) : undefined
+    return open.map((one) => {
+      if (one.answer !== undefined) return one.answer
+      // What was never asked has failed with what it waited for.
+      const last = one.last ?? (one.sent ? undefined : before?.get(nameOf(question, one.item))?.last)
+      return Result.fail(Failure.unsettled(question.api, millis, { ...one, last }))
     })
-    const unsettled = open.filter(({ answer }) => answer === undefined)
-    const before = question.inOrder === true ? firsts(question, unsettled) : undefined
-    return open.map(
-      ({ answer, item, last }) => answer ?? Result.fail(last ?? before?.get(nameOf(question, item))?.last ?? late)
-    )
   })
 
 /** Asks one thing of whom it belongs to; fails where that is refused. */
@@ -342,7 +353,8 @@ export const one = <A>(
   ask: (broker: Broker, millis: number) => Effect.Effect<A, KafkaError.KafkaError>,
   bounds: Bounds = {},
   /** What is wrong with what it is asked about, which then is not sent. */
-  wrong: ReadonlyArray<string> = []
+  wrong: ReadonlyArray<string> = [],
+  doubtful: ReadonlyArray<number> = []
 ): Effect.Effect<A, KafkaError.KafkaError> => {
   if (wrong.length > 0) return Effect.fail(Failure.mistakes(wrong))
   return Effect.flatMap(
@@ -352,6 +364,7 @@ export const one = <A>(
         api,
         route: () => route,
         key: (name) => name,
+        doubtful,
         ask: (broker, _, millis) => Effect.map(Effect.result(ask(broker, millis)), (result) => new Map([[api, result]]))
       },
       [api],

@@ -85,10 +85,11 @@ const unsaid: ReadonlySet<number> = new Set([
 export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "Unreachable" || reason._tag === "TimedOut" || (reason._tag === "Server" && unsaid.has(reason.code))
 
+const note = "; an earlier try of this call, whose answer was lost, may have done it"
+
 /** A refusal that an earlier try of the same call may be the cause of, whose answer was lost. */
 export const doubted = (error: KafkaError.KafkaError): KafkaError.KafkaError => {
   const { reason } = error
-  const note = "; an earlier try of this call, whose answer was lost, may have done it"
   if (reason._tag === "Server" || reason._tag === "GroupRefused")
     return KafkaError.make({ ...reason, message: reason.message + note })
   return reason._tag === "UnknownTopic"
@@ -101,6 +102,25 @@ export const doubted = (error: KafkaError.KafkaError): KafkaError.KafkaError => 
         retriable: false
       })
     : error
+}
+
+/** Whether a refusal says so. */
+export const isDoubted = ({ reason }: KafkaError.KafkaError): boolean =>
+  (reason._tag === "Server" || reason._tag === "GroupRefused") && reason.message.endsWith(note)
+
+/**
+ * Why what is not settled when the time is over has failed: with what failed last, unless that says that it was not done,
+ * and a try that is under way, or one before it, may have done it.
+ */
+export const unsettled = (
+  api: string,
+  millis: number,
+  state: { readonly last: KafkaError.KafkaError | undefined; readonly sent: boolean; readonly doubt: boolean }
+): KafkaError.KafkaError => {
+  const { doubt, last, sent } = state
+  if (last !== undefined && (!sent || isDoubtful(last))) return doubt && !isDoubtful(last) ? doubted(last) : last
+  const waitingFor = `the answer to ${api}`
+  return KafkaError.make({ _tag: "TimedOut", budget: "timeout", millis, waitingFor, api }, last)
 }
 
 /** An answer that says nothing of what was asked. */

@@ -148,18 +148,18 @@ export const hasMembers = (
         : `it has members, which have to be stopped first: ${inWords(members)}`
   })
 
-/** Codes by which a broker says that a group has members. */
-const activeCodes: ReadonlySet<number> = new Set([
+/** Codes by which a broker says that a group has members: they may have come after it was done. */
+export const activeCodes: ReadonlyArray<number> = [
   code.NON_EMPTY_GROUP,
   code.UNKNOWN_MEMBER_ID,
   code.ILLEGAL_GENERATION,
   code.REBALANCE_IN_PROGRESS,
   code.STALE_MEMBER_EPOCH,
   code.FENCED_MEMBER_EPOCH
-])
+]
 
 const saysActive = ({ reason }: KafkaError.KafkaError): boolean =>
-  (reason._tag === "Server" || reason._tag === "GroupRefused") && activeCodes.has(reason.code)
+  (reason._tag === "Server" || reason._tag === "GroupRefused") && activeCodes.includes(reason.code)
 
 /** Answers in which a refusal of groups that are active says who their members are. */
 export const namingMembers = <I, A>(
@@ -183,9 +183,9 @@ export const namingMembers = <I, A>(
       if (Result.isSuccess(answer) || !saysActive(answer.failure)) return answer
       const group = groupOf(items[i]!)
       const found = described[groups.indexOf(group)]!
-      return Result.isSuccess(found) && found.success.members.length > 0
-        ? Result.fail(hasMembers(group, found.success, answer.failure.reason.api))
-        : answer
+      if (Result.isFailure(found) || found.success.members.length === 0) return answer
+      const named = hasMembers(group, found.success, answer.failure.reason.api)
+      return Result.fail(Failure.isDoubted(answer.failure) ? Failure.doubted(named) : named)
     })
   })
 
@@ -204,7 +204,7 @@ export const deleteAll = (
         route: (group) => Plan.coordinator("group", group),
         key: (group) => group,
         check: (group) => Check.text("group", group),
-        doubtful: [code.GROUP_ID_NOT_FOUND],
+        doubtful: [code.GROUP_ID_NOT_FOUND, ...activeCodes],
         ask: (broker, groupsNames) =>
           Effect.map(
             broker.send(DeleteGroups, () => ({ groupsNames })),

@@ -93,7 +93,7 @@ export const create = (
       route: () => Plan.controller,
       key: ({ name }) => name,
       check: checkNew,
-      doubtful: [code.TOPIC_ALREADY_EXISTS],
+      doubtful: options.validateOnly === true ? [] : [code.TOPIC_ALREADY_EXISTS],
       ask: (broker, batch, millis) =>
         Effect.gen(function* () {
           const answers = new Map<string, Ask.Answer<CreatedTopic>>()
@@ -222,7 +222,7 @@ export const addPartitions = (
         ...(assignments?.flatMap((ids, i) => Check.replicas(`assignments[${i}] of "${topic}"`, ids)) ?? [])
       ],
       // The topic has as many already.
-      doubtful: [code.INVALID_PARTITIONS],
+      doubtful: options.validateOnly === true ? [] : [code.INVALID_PARTITIONS],
       ask: (broker, batch, millis) =>
         Effect.map(
           broker.send(

@@ -180,6 +180,7 @@ export const alter = (
       {
         api: "OffsetCommit",
         inOrder: true,
+        doubtful: Groups.activeCodes,
         route: () => Plan.coordinator("group", group),
         key: TopicPartition.key,
         check: (one) => [
@@ -253,6 +254,7 @@ export const deleteAll = (
         route: () => Plan.coordinator("group", group),
         key: TopicPartition.key,
         check: (one) => [...Check.text("group", group), ...Check.partition(one)],
+        doubtful: [code.GROUP_ID_NOT_FOUND, code.GROUP_SUBSCRIBED_TO_TOPIC, ...Groups.activeCodes],
         most: 5000,
         ask: (broker, batch) =>
           Effect.gen(function* () {

@@ -109,7 +109,8 @@ export const add = (
         if (errorCode !== code.NONE) return yield* Failure.of(errorCode, errorMessage, { api: "AddRaftVoter" })
       }),
     bounds,
-    Check.object("the voter", voter)
+    Check.object("the voter", voter),
+    [code.DUPLICATE_VOTER]
   )
 
 export const remove = (
@@ -131,7 +132,8 @@ export const remove = (
         if (errorCode !== code.NONE) return yield* Failure.of(errorCode, errorMessage, { api: "RemoveRaftVoter" })
       }),
     bounds,
-    Check.object("the voter", voter)
+    Check.object("the voter", voter),
+    [code.VOTER_NOT_FOUND]
   )
 
 /** The level that a feature is to have. */

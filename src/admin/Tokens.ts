@@ -215,6 +215,7 @@ export const expire = (
         return response.expiryTimestampMs
       }),
     options,
-    checkHmac(hmac)
+    checkHmac(hmac),
+    [code.DELEGATION_TOKEN_NOT_FOUND]
   )
 }
