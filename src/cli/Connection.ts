@@ -56,6 +56,9 @@ export const flags = {
   timeout: Flag.Int("timeout").pipe(Flag.withMetavar("SECONDS"), defaulting("How long it may take", 30))
 }
 
+/** In seconds: in milliseconds it has to fit an int32. */
+const longestTimeout = 2_147_483
+
 /** Prints lines of JSON in place of tables. */
 export const jsonFlag = Flag.Boolean("json").pipe(
   Flag.withDescription("Lines of JSON, for programs"),
@@ -140,7 +143,8 @@ export const connected = <A, R>(
   self: Effect.Effect<A, KafkaError | Failed, R | Admin.Admin | Kafka.Kafka | Brokers>
 ) =>
   Effect.gen(function* () {
-    if (given.timeout <= 0) return yield* wrong(`--timeout must be more than 0, not ${given.timeout}`)
+    if (given.timeout <= 0 || given.timeout > longestTimeout)
+      return yield* wrong(`--timeout must be from 1 to ${longestTimeout} seconds, not ${given.timeout}`)
     const values = yield* settings(given)
     const env = Object.fromEntries(Object.entries(values).map(([name, value]) => [`KAFKA_${name}`, value]))
     const millis = given.timeout * 1000

@@ -208,7 +208,10 @@ export const embedded = Command.make(
       return yield* parentsEnd
     },
     Effect.scoped,
-    Effect.catchTag("KafkaError", (error) => Effect.fail(failed(error.message, error)))
+    // Of topics that cannot be the command line is wrong; a port that is taken is not its fault.
+    Effect.catchTag("KafkaError", (error) =>
+      Effect.fail((error.reason._tag === "Misuse" ? wrong : failed)(error.message, error))
+    )
   )
 ).pipe(
   Command.withDescription("Serves Kafka from memory, on ports of 127.0.0.1, until it is interrupted"),

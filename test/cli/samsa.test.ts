@@ -151,7 +151,8 @@ it.live(
       const cases: ReadonlyArray<readonly [code: number, args: ReadonlyArray<string>, error: RegExp]> = [
         [1, ["topics", "describe", "orders", "none", ...b], /none: UnknownTopic.*\(samsa topics list shows/],
         [2, ["topics", "delete", "orders", ...b], /takes --yes/],
-        [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "0"], /--timeout must be more than 0/],
+        [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "0"], /--timeout must be from 1/],
+        [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "2147484"], /^--timeout must be from 1 to 2147483/],
         [3, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "1"], /127\.0\.0\.1:1.*is --bootstrap right/],
         [1, ["lag", "nobody", ...b], /GROUP_ID_NOT_FOUND.*samsa groups list/],
         [2, ["lag", "g", "--watch", "--every", "0", ...b], /--every must be from/],
