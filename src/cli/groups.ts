@@ -5,8 +5,8 @@ import * as Result from "effect/Result"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
-import { Admin, type Answer, orFail, type OffsetSpec } from "../Admin.ts"
-import { hasMembers } from "../admin/Groups.ts"
+import { Admin, type Answer, orFail, type OffsetSpec, type ResetOffset } from "../Admin.ts"
+import { hasMembers, isMissing } from "../admin/Groups.ts"
 import * as Clock from "effect/Clock"
 import * as Offset from "../Offset.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -26,7 +26,7 @@ const names = Argument.String("group").pipe(
   Argument.map(Targets.distinct)
 )
 
-/** All groups; with a topic, those that have committed for it. */
+/** All groups; with a topic, those that have committed for it, or whose members have it. */
 export const listing = (given: Connection.Given, json: boolean, topic?: string) =>
   Connection.connected(
     given,
@@ -34,8 +34,21 @@ export const listing = (given: Connection.Given, json: boolean, topic?: string) 
       const admin = yield* Admin
       let groups = yield* admin.listGroups()
       if (topic !== undefined) {
-        const offsets = yield* admin.groupOffsets(groups.map(({ group }) => ({ group }))).pipe(orFail)
-        groups = groups.filter((_, i) => offsets[i]!.some((one) => one.topic === topic))
+        const names = groups.map(({ group }) => group)
+        // A name that is misspelt has no groups, either.
+        yield* admin.describeTopics([topic]).pipe(orFail)
+        const [offsets, described] = yield* Effect.all(
+          [admin.groupOffsets(names.map((group) => ({ group }))).pipe(orFail), admin.describeGroups(names)],
+          { concurrency: "unbounded" }
+        )
+        // One that has gone meanwhile, or never had members, has none.
+        const refused = described.find((one) => Result.isFailure(one) && !isMissing(one.failure))
+        if (refused !== undefined) yield* Effect.fromResult(refused)
+        const ofTopic = (place: TopicPartition.TopicPartition) => place.topic === topic
+        const members = described.map((one) => (Result.isSuccess(one) ? one.success.members : []))
+        groups = groups.filter(
+          (_, i) => offsets[i]!.some(ofTopic) || members[i]!.some(({ assignment }) => assignment.some(ofTopic))
+        )
       }
       yield* Show.rows(json, groups, ["GROUP", "TYPE", "STATE", "PROTOCOL", "COORDINATOR"], (one) => [
         one.group,
@@ -172,14 +185,25 @@ export const resetting = (
           `${Output.printable(group)} has committed nothing that could be reset: samsa groups list shows those that there are, --topic says which partitions of a new one`
         )
       if (!options.dryRun) yield* Confirm.wanted(`reset ${planned.length} offsets of ${group} to ${to}`, options.yes)
-      const done = options.dryRun ? planned : yield* admin.resetGroupOffsets(group, wanted).pipe(orFail)
-      yield* Show.rows(options.json, done, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [
-        one.topic,
-        one.partition,
-        one.from,
-        one.to
-      ])
-      if (options.dryRun) yield* Console.error("nothing was reset: --dry-run")
+      const show = (done: ReadonlyArray<ResetOffset>) =>
+        Show.rows(options.json, done, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [
+          one.topic,
+          one.partition,
+          one.from,
+          one.to
+        ])
+      if (options.dryRun) {
+        yield* show(planned)
+        return yield* Console.error("nothing was reset: --dry-run")
+      }
+      const done = yield* admin.resetGroupOffsets(group, wanted)
+      // Of one that is refused the failure says which.
+      yield* Show.answers(
+        done.map(() => group),
+        done,
+        String,
+        show
+      )
     })
   )
 

@@ -7,7 +7,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
-import { Admin, type Answer, type GroupLag } from "../Admin.ts"
+import { Admin, type Answer, type GroupLag, orFail } from "../Admin.ts"
 import * as Bars from "./Bars.ts"
 import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
@@ -66,6 +66,8 @@ export const lagging = (given: Connection.Given, json: boolean, groups: Readonly
   Connection.connected(
     given,
     Effect.gen(function* () {
+      // A name that is misspelt is no topic that nobody is behind in.
+      if (topic !== undefined) yield* (yield* Admin).describeTopics([topic]).pipe(orFail)
       const { answers, names } = yield* asked(groups)
       yield* Show.answers(names, answers, String, (lags) => show(json, within(topic, lags)))
     })

@@ -36,4 +36,6 @@ export const shown = <E, R>(
     const found = JSON.parse(yield* run("groups describe modern --json"))
     assert.strictEqual(found.type, "consumer")
     assert.strictEqual(found.members.length, 1)
+    // It has not committed anything yet.
+    assert.match(yield* run(`print_managed_consumer_groups ${topic}`), /^modern /m)
   }).pipe(Effect.scoped, Effect.provide(Layer.fresh(Kafka.layer({ bootstrap }))))

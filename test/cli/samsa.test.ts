@@ -5,7 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { Cause, Console, Effect, Fiber, Runtime } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { run as runSamsa } from "../../src/cli/commands.ts"
-import { EmbeddedKafka } from "../../src/testing/index.ts"
+import { EmbeddedKafka, Fault } from "../../src/testing/index.ts"
 import { shown } from "./ConsumerProtocol.ts"
 import { type Child, ended, samsa, spawned, words } from "./Samsa.ts"
 
@@ -107,6 +107,18 @@ it.live(
   120_000
 )
 
+it.live("samsa offsets reset prints what was reset, also where a partition is refused", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 2 }], listen: true })
+    yield* broker.inject(Fault.on("OffsetCommit", { topic: "orders", partition: 1 }).error(28))
+    const args = ["offsets", "reset", "g", "earliest", "-t", "orders", "--yes", "-b", broker.bootstrap.join(",")]
+    const { code, error, out } = yield* here(args)
+    assert.strictEqual(code, 1)
+    assert.match(error, /^g: Server: INVALID_COMMIT_OFFSET_SIZE.*orders-1/)
+    assert.deepStrictEqual(words(out).slice(1), [["orders", "0", "-", "0"]])
+  }).pipe(Effect.scoped)
+)
+
 it.live("samsa groups shows a group of the consumer protocol: its type, and the epoch of each member", () =>
   Effect.gen(function* () {
     const { bootstrap } = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 2 }], listen: true })
@@ -155,6 +167,9 @@ it.live(
         [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "2147484"], /^--timeout must be from 1 to 2147483/],
         [3, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "1"], /127\.0\.0\.1:1.*is --bootstrap right/],
         [1, ["lag", "nobody", ...b], /GROUP_ID_NOT_FOUND.*samsa groups list/],
+        [1, ["lag", "nobody", "--topic", "oders", ...b], /UnknownTopic: there is no topic "oders"/],
+        [1, ["print_consumer_lag", "oders", "nobody", ...b], /UnknownTopic: there is no topic "oders"/],
+        [1, ["print_managed_consumer_groups", "oders", ...b], /UnknownTopic: there is no topic "oders"/],
         [2, ["lag", "g", "--watch", "--every", "0", ...b], /--every must be from/],
         [2, ["consume", "orders", "--from", "middle", ...b], /middle is no position/],
         [2, ["consume", "orders", "--group", "g", "--end", ...b], /without --group/],
