@@ -29,30 +29,55 @@ const topicPath = (topic: string) => `/brokers/topics/${topic}`
 const speaks = ({ cluster }: Ask.Parts, key: number): Fails<boolean> =>
   Effect.flatMap(cluster.any, (broker) => Effect.map(broker.offer(), ({ ranges }) => ranges.has(key)))
 
-/** Each by itself, within the time: what becomes of it. */
-const each = <I, A>(parts: Ask.Parts, items: ReadonlyArray<I>, bounds: Ask.Bounds, f: (item: I) => Fails<A>) =>
-  Effect.flatMap(Ask.within(parts, bounds), (millis) =>
-    Effect.forEach(
-      items,
-      (item) =>
-        Effect.result(
-          Effect.timeoutOrElse(f(item), {
-            duration: millis,
-            orElse: () =>
-              Effect.fail(
-                KafkaError.make({
-                  _tag: "TimedOut",
-                  budget: "timeout",
-                  millis,
-                  waitingFor:
-                    "brokers to do what is written in ZooKeeper (topics are deleted where delete.topic.enable is true)"
-                })
-              )
-          })
+const late = (millis: number, waitingFor: string) =>
+  Effect.fail(KafkaError.make({ _tag: "TimedOut", budget: "timeout", millis, waitingFor }))
+
+/**
+ * Asks brokers where they speak the API, else each topic by itself in ZooKeeper, those of one name in their order: what
+ * becomes of it within the time, which is that of all.
+ */
+const either = <I, A, O extends Ask.Bounds>(
+  parts: Ask.Parts,
+  key: number,
+  {
+    items,
+    nameOf,
+    options
+  }: { readonly items: ReadonlyArray<I>; readonly nameOf: (item: I) => unknown; readonly options: O },
+  native: (options: O) => Ask.Answers<A>,
+  f: (item: I) => Fails<A>
+): Ask.Answers<A> =>
+  Effect.gen(function* () {
+    const left = yield* Ask.spending(parts, options)
+    const { timeout: millis } = left()
+    const spoken = Effect.timeoutOrElse(speaks(parts, key), {
+      duration: millis,
+      orElse: () => late(millis, "what the brokers speak")
+    })
+    if (yield* spoken) return yield* native(left())
+    const within = (item: I) =>
+      Effect.timeoutOrElse(f(item), {
+        duration: left().timeout,
+        orElse: () =>
+          late(
+            millis,
+            "brokers to do what is written in ZooKeeper (topics are deleted where delete.topic.enable is true)"
+          )
+      })
+    const answers = new Map<number, Ask.Answer<A>>()
+    const byName = Map.groupBy(items.keys(), (i) => nameOf(items[i]!))
+    yield* Effect.forEach(
+      byName.values(),
+      (places) =>
+        Effect.forEach(
+          places,
+          (i) => Effect.map(Effect.result(Effect.suspend(() => within(items[i]!))), (answer) => answers.set(i, answer)),
+          { discard: true }
         ),
-      { concurrency: 16 }
+      { concurrency: 16, discard: true }
     )
-  )
+    return items.map((_, i) => answers.get(i)!)
+  })
 
 /** Waits until brokers tell of so many partitions, each with a leader. */
 const ready = ({ cluster, retry }: Ask.Parts, topic: string, partitions: number): Fails<void> =>
@@ -163,33 +188,41 @@ const growOne = (
 export const create = (
   parts: Ask.Parts,
   zooKeeper: ZooKeeperService,
-  topics: ReadonlyArray<NewTopics.NewTopic>,
+  items: ReadonlyArray<NewTopics.NewTopic>,
   options: NewTopics.ChangeOptions = {}
 ): Ask.Answers<NewTopics.CreatedTopic> =>
-  Effect.flatMap(speaks(parts, CreateTopics.Request.key), (native) =>
-    native
-      ? NewTopics.create(parts, topics, options)
-      : each(parts, topics, options, (topic) => createOne(parts, zooKeeper, topic, options.validateOnly === true))
+  either(
+    parts,
+    CreateTopics.Request.key,
+    { items, nameOf: ({ name }) => name, options },
+    (options) => NewTopics.create(parts, items, options),
+    (topic) => createOne(parts, zooKeeper, topic, options.validateOnly === true)
   )
 
 export const deleteAll = (
   parts: Ask.Parts,
   zooKeeper: ZooKeeperService,
-  refs: ReadonlyArray<TopicRef>,
+  items: ReadonlyArray<TopicRef>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Effect.flatMap(speaks(parts, CreateTopics.Request.key), (native) =>
-    native ? NewTopics.deleteAll(parts, refs, options) : each(parts, refs, options, (ref) => deleteOne(zooKeeper, ref))
+  either(
+    parts,
+    CreateTopics.Request.key,
+    { items, nameOf: (ref) => ref, options },
+    (options) => NewTopics.deleteAll(parts, items, options),
+    (ref) => deleteOne(zooKeeper, ref)
   )
 
 export const addPartitions = (
   parts: Ask.Parts,
   zooKeeper: ZooKeeperService,
-  topics: ReadonlyArray<NewTopics.NewPartitions>,
+  items: ReadonlyArray<NewTopics.NewPartitions>,
   options: NewTopics.ChangeOptions = {}
 ): Ask.Answers<void> =>
-  Effect.flatMap(speaks(parts, CreatePartitions.Request.key), (native) =>
-    native
-      ? NewTopics.addPartitions(parts, topics, options)
-      : each(parts, topics, options, (topic) => growOne(parts, zooKeeper, topic, options.validateOnly === true))
+  either(
+    parts,
+    CreatePartitions.Request.key,
+    { items, nameOf: ({ topic }) => topic, options },
+    (options) => NewTopics.addPartitions(parts, items, options),
+    (topic) => growOne(parts, zooKeeper, topic, options.validateOnly === true)
   )

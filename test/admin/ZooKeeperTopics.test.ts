@@ -1,0 +1,116 @@
+/** Topics in ZooKeeper: several in one call. What ZooKeeper has is here; brokers tell of topics that are there from the start. */
+import { assert, it } from "@effect/vitest"
+import { Clock, Effect, Fiber, Layer, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as Admin from "../../src/Admin.ts"
+import { codes } from "../../src/ErrorCode.ts"
+import { make } from "../../src/KafkaError.ts"
+import { type EmbeddedKafka, KafkaTest } from "../../src/testing/index.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+
+const refused = (name: "NODE_EXISTS" | "BAD_VERSION", path: string) =>
+  Effect.fail(make({ _tag: "ZooKeeperRefused", code: name === "NODE_EXISTS" ? -110 : -103, name, path }))
+
+const nodes = (initial: { readonly [path: string]: string }) => {
+  const all = new Map(Object.entries(initial).map(([path, data]) => [path, { data: Buffer.from(data), version: 0 }]))
+  const write = (path: string, data: Uint8Array, version: number) =>
+    Effect.sync(() => void all.set(path, { data: Buffer.from(data), version }))
+  const service = {
+    brokers: Effect.succeed([{ id: 1 }]),
+    get: (path: string) =>
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.sync(() => all.get(path)?.data)
+      ),
+    read: (path: string) =>
+      Effect.map(Effect.yieldNow, () => {
+        const node = all.get(path)
+        return node && { data: node.data, stat: { version: node.version } }
+      }),
+    create: (path: string, data: Uint8Array) =>
+      Effect.andThen(
+        Effect.yieldNow,
+        Effect.suspend(() => (all.has(path) ? refused("NODE_EXISTS", path) : write(path, data, 0)))
+      ),
+    set: (path: string, data: Uint8Array, version?: number) =>
+      Effect.suspend(() => {
+        const is = all.get(path)!.version
+        return version !== undefined && version !== is ? refused("BAD_VERSION", path) : write(path, data, is + 1)
+      }),
+    // Topics are not deleted where delete.topic.enable is not true.
+    watch: () => Stream.never
+  }
+  const text = (path: string) => all.get(path)?.data.toString()
+  return { layer: Layer.succeed(ZooKeeper, service as never), text }
+}
+
+const on = <A, E>(
+  zooKeeper: ReturnType<typeof nodes>,
+  self: Effect.Effect<A, E, Admin.Admin | EmbeddedKafka.EmbeddedKafka>
+) =>
+  self.pipe(
+    Effect.provide(
+      Admin.layerZooKeeper().pipe(
+        Layer.provideMerge(KafkaTest.layer({ asVersion: "0.9", topics: [{ name: "a", partitions: 5 }] })),
+        Layer.provide(zooKeeper.layer)
+      )
+    )
+  )
+
+/** How long it takes, and what it gives. */
+const spent = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const before = yield* Clock.currentTimeMillis
+    const fiber = yield* Effect.forkChild(Effect.result(self), { startImmediately: true })
+    for (let i = 0; i < 900 && fiber.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+    return [(yield* Clock.currentTimeMillis) - before, yield* Fiber.join(fiber)] as const
+  })
+
+const codesOf = (answers: ReadonlyArray<Admin.Answer<unknown>>) =>
+  answers.map((one) => {
+    if (Result.isSuccess(one)) return "done"
+    const { reason } = one.failure
+    return reason._tag === "Server" ? reason.code : reason._tag
+  })
+
+it.effect("what is changed twice is done in order (a topic had the settings of the one that was refused)", () => {
+  const zooKeeper = nodes({ "/brokers/topics/b": JSON.stringify({ version: 1, partitions: { 0: [1] } }) })
+  return on(
+    zooKeeper,
+    Effect.gen(function* () {
+      const admin = yield* Admin.Admin
+      const topic = (retention: number) => ({
+        name: "a",
+        partitions: 1,
+        replicationFactor: 1,
+        config: { "retention.ms": retention }
+      })
+      assert.deepStrictEqual(codesOf(yield* admin.createTopics([topic(1), topic(2)])), [
+        "done",
+        codes.TOPIC_ALREADY_EXISTS
+      ])
+      assert.deepInclude(JSON.parse(zooKeeper.text("/config/topics/a")!), { config: { "retention.ms": "1" } })
+      const grown = yield* admin.createPartitions([
+        { topic: "a", count: 2 },
+        { topic: "a", count: 4 }
+      ])
+      assert.deepStrictEqual(codesOf(grown), ["done", "done"])
+      assert.lengthOf(Object.keys(JSON.parse(zooKeeper.text("/brokers/topics/a")!).partitions), 4)
+    })
+  )
+})
+
+it.effect("all of it is within the time (each sixteen had as long)", () => {
+  const names = Array.from({ length: 40 }, (_, i) => `t${i}`)
+  const zooKeeper = nodes(Object.fromEntries(names.map((name) => [`/brokers/topics/${name}`, "{}"])))
+  return on(
+    zooKeeper,
+    Effect.gen(function* () {
+      const admin = yield* Admin.Admin
+      const [millis, answers] = yield* spent(admin.deleteTopics(names, { timeout: "2 seconds" }))
+      assert.isAtMost(millis, 2100)
+      if (Result.isFailure(answers)) assert.fail(answers.failure.message)
+      assert.deepStrictEqual([...new Set(codesOf(answers.success))], ["TimedOut"])
+    })
+  )
+})
