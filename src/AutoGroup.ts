@@ -57,7 +57,7 @@ const isFinalized = (broker: Broker): Effect.Effect<boolean, KafkaError.KafkaErr
 /** Whether the cluster has switched the consumer protocol on, as the group's coordinator says. */
 const isOn = ({ group, owner }: Join): Effect.Effect<boolean, never, Cluster> =>
   Effect.flatMap(Cluster, (cluster) =>
-    asked(cluster, group, Effect.flatMap(cluster.coordinator("group", group), isFinalized)).pipe(
+    asked(cluster, group, isFinalized).pipe(
       Effect.tapError((error) => (error.isRetryable ? (owner.waits?.(error) ?? Effect.void) : Effect.void)),
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
       // Whoever joins says what is wrong.

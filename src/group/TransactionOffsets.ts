@@ -3,6 +3,7 @@
  * instance, by which it refuses whoever the group has gone on without (KIP-447, v3, Kafka 2.5).
  */
 import * as Effect from "effect/Effect"
+import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import { sending } from "../engine/TransactionGate.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -32,8 +33,7 @@ export const commit = (
   commits: ReadonlyArray<Commit>
 ): Effect.Effect<ReadonlyArray<number>, KafkaError.KafkaError> => {
   let spoken = 0
-  const once = Effect.gen(function* () {
-    const broker = yield* cluster.coordinator("group", groupId)
+  const once = Effect.fnUntraced(function* (broker: Broker) {
     const response = yield* broker.send(
       TxnOffsetCommit,
       (version) => {

@@ -302,6 +302,12 @@ export const group = of("group", {
       "a coordinator that does not answer is asked for ever",
       'if (moved || reason._tag === "Unreachable" || reason._tag === "TimedOut") cluster.forgetCoordinator("group", id)',
       'if (moved) cluster.forgetCoordinator("group", id)'
+    ],
+    [
+      "coordinator-not-followed",
+      "a commit waits for a coordinator that stands still, and is never tried where the group is by now",
+      "now.value.id === asked.id",
+      "now.value.id >= 0"
     ]
   ],
   "TopicWatch.ts": [
