@@ -132,7 +132,7 @@ class Fetcher {
       return seen.get(topic)
     }
     const check = (partition: FetchedPartition) => void this.#checks.push(partition)
-    const context: Locate.Context = { lookups: this.#lookups, known, metadataTimeout, check }
+    const context: Locate.Context = { lookups: this.#lookups, known, metadataTimeout, late: this.#late, check }
     return (partition) => {
       const node = Locate.locate(partition, now, context)
       if (partition.failure !== undefined) failed.push(partition)

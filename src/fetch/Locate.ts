@@ -14,13 +14,15 @@ export interface Context {
   readonly known: (topic: string) => TopicInfo | undefined
   /** How long a topic is looked for before it is taken for gone, in milliseconds. */
   readonly metadataTimeout: number
+  /** Requests that are not answered, though they were due. */
+  readonly late: Iterable<{ readonly node: number }>
   /** Has the leader asked where the epoch before the position ends. */
   readonly check: (partition: FetchedPartition) => void
 }
 
 /** The broker; undefined where it is not known now. The partition may have failed, or be checked, afterwards. */
 export const locate = (partition: FetchedPartition, now: number, context: Context): number | undefined => {
-  const { check, known, lookups, metadataTimeout } = context
+  const { check, known, late, lookups, metadataTimeout } = context
   const { place, topic } = partition
   const ask = (): undefined => void lookups.needFor(partition)
   const info = known(topic)
@@ -59,7 +61,14 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
     return undefined
   }
   const { replica } = partition
-  return replica !== undefined && replica.until > now ? replica.node : node
+  if (replica === undefined || replica.until <= now) return node
+  // For the leader all may be well with it: what is asked for there waits behind what is not answered.
+  for (const request of late)
+    if (request.node === replica.node) {
+      partition.leaveReplica(replica.node, now)
+      return node
+    }
+  return replica.node
 }
 
 /** Whether the name is of another topic now. One answer does not count: a broker that lags behind may tell of the old one. */

@@ -24,6 +24,7 @@ it("a topic is another one by the word of two answers, not of one that a broker 
       lookups: { rounds: () => round, needFor: () => void asked++ } as unknown as TopicLookups,
       known: () => ({ name: "t", id, internal: false, partitions }) as never,
       metadataTimeout: 60_000,
+      late: [],
       check: () => assert.fail("there is no epoch")
     })
   }

@@ -110,6 +110,26 @@ describe("a replica in the reader's rack", () => {
       }).pipe(Effect.scoped, Effect.provide(racks))
     )
 
+  it.effect("is not waited for again while a request there is late (the leader was not read for 18 s)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.moveLeader("t", 0, 1)
+      const reading = yield* first({ clientRack: "c" })
+      yield* append("t", 0, batch(1))
+      yield* until("it is read from the replica", () => reading.offsets.length === 1)
+      yield* broker.inject(Fault.on("Fetch", { broker: 3 }).withhold)
+      yield* pass(1000)
+      yield* append("t", 0, batch(1))
+      yield* until("it is read from the leader", () => reading.offsets.length === 2, 7000)
+      // Until the request that is not answered has failed: before, the leader names the replica again and again.
+      for (let count = 3; count < 23; count++) {
+        yield* append("t", 0, batch(1))
+        yield* until("it is read on", () => reading.offsets.length === count, 1000)
+        yield* pass(1000)
+      }
+    }).pipe(Effect.scoped, Effect.provide(racks))
+  )
+
   it.effect("is read once it is free, though it is busy for longer than its time (it was left unasked for ever)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
