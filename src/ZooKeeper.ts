@@ -118,9 +118,9 @@ export class ZooKeeper extends Context.Service<
   Operations.Operations & {
     /** What a node holds; undefined where there is none. Fails with `Unreachable` or `TimedOut` after `requestTimeout`. */
     readonly get: (path: string) => Effect.Effect<Uint8Array | undefined, KafkaError.KafkaError>
-    /** The node now and whenever it changes; undefined while there is none. */
+    /** The node now and whenever it changes, and once the session was lost; undefined while there is none. */
     readonly watch: (path: string) => Stream.Stream<Client.Node | undefined, KafkaError.KafkaError>
-    /** The names of a node's children now and whenever they change; undefined while there is no such node. */
+    /** The names of a node's children now and whenever they change, as `watch` does; undefined while there is no such node. */
     readonly watchChildren: (path: string) => Stream.Stream<ReadonlyArray<string> | undefined, KafkaError.KafkaError>
     /**
      * A node that is there as long as the Scope and the session; fails with NODE_EXISTS where there is one. With

@@ -2,8 +2,8 @@
  * What is so now, and whenever it changes: a node's data or its children, as Streams that arm themselves again.
  *
  * A watch of ZooKeeper fires once and is set by the read. It is set again by the next read, which tells what is so by
- * then: between two reads nothing is missed, though several changes may be told as one. After a lost connection, and in
- * a new session, it is read again.
+ * then: between two reads nothing is missed, though several changes may be told as one. After a lost connection it is read
+ * again; once the session was lost it is told again, too, whether or not it has changed.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -31,6 +31,8 @@ export const make = <A>(
         becomesStale.fire()
       }
       const onState = (state: SessionState): void => {
+        // Whoever begins anew may read what was so in between, and would be told of no change since.
+        if (state._tag === "Lost") last = undefined
         if (state._tag !== "Connected") return
         stale = true
         becomesStale.fire()
