@@ -126,9 +126,8 @@ export const join = Effect.fnUntraced(function* (
       watchNoneBut(new Set([...names.map((topic) => `topic ${topic}`), ...[...ids.keys()].map((id) => `id ${id}`)]))
       for (const topic of names) {
         const key = `topic ${topic}`
-        if (watched.has(key)) continue
         // Told late by its watch, it would end what is given by then, and have it read again.
-        yield* watches.made(topic)
+        yield* watches.made(topic, watched.has(key))
         watchOnce(key, () => watches.topic(topic))
       }
       const members = yield* using.members(names)

@@ -45,13 +45,55 @@ export interface GroupWatches {
   /** Of the member's own node. */
   readonly id: (id: string) => Watch
   readonly topic: (topic: string) => Watch
-  /** Whether it was made again while it was not watched; told as `replaced`. */
-  readonly made: (topic: string) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Whether it was made again while it was not watched, or before this session; told as `replaced`. */
+  readonly made: (topic: string, isWatched: boolean) => Effect.Effect<void, KafkaError.KafkaError>
   readonly claims: (topic: string) => Watch
   /** What the cluster's metadata tells. */
   readonly changes: Watch
   /** Of a topic, beside what the last look saw. */
   readonly compare: (info: TopicInfo) => void
+}
+
+/** Brokers write a topic's partitions here, in a node that is made with it. */
+const nodeOf = (topic: string) => `/brokers/topics/${topic}`
+
+/** When topics were made, and of which of them the consumer has heard. */
+const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
+  /** When each topic was made, as it was seen last. One that is not read for a while may be another when it is read again. */
+  const seenMade = new Map<string, string>()
+  /** Of this session: what the consumer has heard, and which topics were looked at because of it. */
+  let heard: ReadonlyMap<string, string> = new Map()
+  const lookedAt = new Set<string>()
+  const reset = (): void => {
+    heard = new Map()
+    lookedAt.clear()
+  }
+  const compared = (topic: string, node: Node | undefined): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (node === undefined) return Effect.void
+      const session = current()
+      const before = seenMade.get(topic)
+      const at = node.stat.created
+      seenMade.set(topic, at)
+      const isOther = before !== undefined && before !== at
+      // Behind it: what is asked for until then may be of the one before.
+      return Effect.andThen(
+        isOther ? replaced(topic) : Effect.void,
+        Effect.sync(() => {
+          if (current() === session && at === seenMade.get(topic)) heard = new Map(heard).set(topic, at)
+        })
+      )
+    })
+  const made: GroupWatches["made"] = (topic, isWatched) =>
+    Effect.suspend(() => {
+      // A watch tells nothing in another session where it finds what it has told before.
+      if (isWatched ? heard.has(topic) || lookedAt.has(topic) : !seenMade.has(topic)) return Effect.void
+      return Effect.flatMap(zooKeeper.read(nodeOf(topic)), (node) => {
+        lookedAt.add(topic)
+        return compared(topic, node)
+      })
+    })
+  return { compared, made, reset }
 }
 
 export const make = (context: Context): GroupWatches => {
@@ -83,24 +125,8 @@ export const make = (context: Context): GroupWatches => {
       })
     )
   }
-  /**
-   * When each topic was made, as it was seen in this session: another one begins from what it finds. One that is not
-   * read for a while may be another when it is read again.
-   */
-  const seenMade = new Map<string, { readonly session: string; readonly at: string }>()
-  const compared = (topic: string, node: Node | undefined): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const session = context.current()
-      if (node === undefined || session === undefined) return Effect.void
-      const before = seenMade.get(topic)
-      const at = node.stat.created
-      seenMade.set(topic, { session, at })
-      return before?.session === session && before.at !== at ? context.replaced(topic) : Effect.void
-    })
-  const nodeOf = (topic: string) => `/brokers/topics/${topic}`
-  const made: GroupWatches["made"] = (topic) =>
-    seenMade.has(topic) ? Effect.flatMap(zooKeeper.read(nodeOf(topic)), (node) => compared(topic, node)) : Effect.void
-  /** Brokers write a topic's partitions here, in a node that is made with it; what their metadata tells follows. */
+  const { compared, made, reset } = topicsMade(context)
+  /** What metadata tell of a topic's partitions follows what its node says. */
   const topic = (topic: string) => {
     let isFirst = true
     const path = nodeOf(topic)
@@ -163,6 +189,7 @@ export const make = (context: Context): GroupWatches => {
   let over: string | undefined
   const lost = (): void => {
     over = context.current() ?? over
+    reset()
     context.session(undefined)
   }
   const session = Stream.tap(zooKeeper.states, (told) =>
@@ -171,6 +198,7 @@ export const make = (context: Context): GroupWatches => {
         case "Connected":
           // A lost connection is no lost session.
           if (context.current() === told.session) return context.connection.cured
+          reset()
           context.session(told.session)
           post({ _tag: "SessionBegan", session: told.session })
           return Effect.void

@@ -20,25 +20,48 @@ const produce = (tag: string, count: number) =>
 const join = Effect.fnUntraced(function* (
   memory: ZooKeeper.Memory["Service"],
   options: Membership.ZooKeeperOptions,
-  handled: Array<string>
+  handled: Array<string>,
+  from: "earliest" | "latest" = "earliest"
 ) {
   const scope = yield* Scope.make()
+  const zooKeeper = yield* memory.connect()
   const consumer = yield* Consumer.subscribe({
     group: "g",
     topics: [topic],
-    from: "earliest",
+    from,
     drainTimeout: "3 seconds",
     commitInterval: "1 second",
     membership: Membership.zooKeeper(options)
-  }).pipe(Effect.provideServiceEffect(ZooKeeper.ZooKeeper, memory.connect()), Scope.provide(scope))
+  }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
   const handle = (record: { readonly value: unknown }) =>
     Effect.andThen(
       Effect.sleep("300 millis"),
       Effect.sync(() => handled.push(String(record.value)))
     )
   yield* Effect.forkDetach(Effect.exit(consumer.run(handle)))
-  return Scope.close(scope, Exit.void)
+  return { leave: Scope.close(scope, Exit.void), session: Effect.map(zooKeeper.session, ({ id }) => id) }
 })
+
+const layer = (asVersion: "0.10.2" | "1.1" | undefined) =>
+  Producer.layer().pipe(
+    Layer.provideMerge(
+      KafkaTest.layer({
+        brokers: 1,
+        ...(asVersion === undefined ? {} : { asVersion }),
+        autoCreate: false,
+        topics: [{ name: "t", partitions: 2 }]
+      })
+    )
+  )
+const madeAgain = Effect.fnUntraced(function* (zooKeeper: ZooKeeper.ZooKeeper["Service"], gap: number) {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  yield* broker.deleteTopic("t")
+  yield* zooKeeper.remove(path)
+  yield* pass(gap)
+  yield* zooKeeper.create(path, node)
+  yield* broker.createTopic({ name: "t", partitions: 2 })
+})
+const news = (handled: ReadonlyArray<string>) => handled.filter((value) => value.startsWith("new"))
 
 describe("a topic that is made again under a group in ZooKeeper", () => {
   for (const layout of ["jvm", "pykafka"] as const) {
@@ -57,45 +80,48 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
           it.effect(`is read from its first record ${way} (zk-10, zk-11: ${name})`, () =>
             Effect.gen(function* () {
               const memory = yield* ZooKeeper.makeMemory
-              const broker = yield* EmbeddedKafka.EmbeddedKafka
               const zooKeeper = yield* memory.connect()
               const handled: Array<string> = []
               yield* zooKeeper.create(path, node)
               yield* produce("old", 20)
-              const leave = yield* join(memory, { layout, offsets }, handled)
+              const { leave } = yield* join(memory, { layout, offsets }, handled)
               yield* pass(1500)
-              yield* broker.deleteTopic("t")
-              yield* zooKeeper.remove(path)
-              yield* pass(gap)
-              yield* zooKeeper.create(path, node)
-              yield* broker.createTopic({ name: "t", partitions: 2 })
+              yield* madeAgain(zooKeeper, gap)
               if (way !== "by who stays") {
                 yield* Effect.forkDetach(leave)
                 yield* pass(100)
                 yield* join(memory, { layout, offsets }, handled)
               }
               yield* produce("new", 30)
-              const isRead = () => new Set(handled.filter((value) => value.startsWith("new"))).size === 30
+              const isRead = () => new Set(news(handled)).size === 30
               for (let i = 0; i < 60 && !isRead(); i++) yield* pass(1000)
               assert.isTrue(isRead(), handled.join(" "))
-            }).pipe(
-              Effect.scoped,
-              Effect.provide(
-                Producer.layer().pipe(
-                  Layer.provideMerge(
-                    KafkaTest.layer({
-                      brokers: 1,
-                      ...(asVersion === undefined ? {} : { asVersion }),
-                      autoCreate: false,
-                      topics: [{ name: "t", partitions: 2 }]
-                    })
-                  )
-                )
-              )
-            )
+            }).pipe(Effect.scoped, Effect.provide(layer(asVersion)))
           )
         }
       }
     }
   }
+
+  for (const layout of ["jvm", "pykafka"] as const)
+    it.effect(
+      `${layout}: is read from its first record by a member whose session was lost before (zk-40, a loss)`,
+      () =>
+        Effect.gen(function* () {
+          const memory = yield* ZooKeeper.makeMemory
+          const zooKeeper = yield* memory.connect()
+          const handled: Array<string> = []
+          yield* zooKeeper.create(path, node)
+          yield* produce("old", 20)
+          const { session } = yield* join(memory, { layout, offsets: "zooKeeper" }, handled)
+          yield* pass(1500)
+          yield* memory.expire(yield* session)
+          yield* pass(3000)
+          yield* madeAgain(zooKeeper, 0)
+          yield* produce("new", 30)
+          const isRead = () => new Set(news(handled)).size === 30
+          for (let i = 0; i < 60 && !isRead(); i++) yield* pass(1000)
+          assert.isTrue(isRead(), handled.join(" "))
+        }).pipe(Effect.scoped, Effect.provide(layer("0.10.2")))
+    )
 })
