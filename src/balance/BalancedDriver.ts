@@ -29,6 +29,7 @@ import * as BalancedMember from "./BalancedMember.ts"
 import * as Layout from "./Layout.ts"
 import * as GroupWatches from "./GroupWatches.ts"
 import * as Registrations from "./Registrations.ts"
+import type { BalancedIdentity } from "./ZooKeeperOffsets.ts"
 
 /** Checked settings; durations in milliseconds. */
 export interface Settings {
@@ -253,7 +254,10 @@ export const join = Effect.fnUntraced(function* (
 
   return {
     // The session stands for the member: what it commits is refused once that cannot be known to live.
-    identity: () => ({ memberId: registrations?.session.id ?? "", generation: -1, instanceId: null }),
+    identity: (): BalancedIdentity => {
+      const memberId = registrations?.session.id ?? ""
+      return { memberId, generation: -1, instanceId: null, made: watches.heard() }
+    },
     isAlive: () => {
       if (registrations?.session.isLive() === true) return true
       // The session's own turn may come later, where a process that stood still wakes.

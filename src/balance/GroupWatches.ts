@@ -47,6 +47,8 @@ export interface GroupWatches {
   readonly topic: (topic: string) => Watch
   /** Whether it was made again while it was not watched, or before this session; told as `replaced`. */
   readonly made: (topic: string, isWatched: boolean) => Effect.Effect<void, KafkaError.KafkaError>
+  /** When the topics were made of which the consumer has heard in this session, by name. */
+  readonly heard: () => ReadonlyMap<string, string>
   readonly claims: (topic: string) => Watch
   /** What the cluster's metadata tells. */
   readonly changes: Watch
@@ -93,7 +95,7 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
         return compared(topic, node)
       })
     })
-  return { compared, made, reset }
+  return { compared, made, heard: () => heard, reset }
 }
 
 export const make = (context: Context): GroupWatches => {
@@ -125,7 +127,7 @@ export const make = (context: Context): GroupWatches => {
       })
     )
   }
-  const { compared, made, reset } = topicsMade(context)
+  const { compared, heard, made, reset } = topicsMade(context)
   /** What metadata tell of a topic's partitions follows what its node says. */
   const topic = (topic: string) => {
     let isFirst = true
@@ -224,7 +226,7 @@ export const make = (context: Context): GroupWatches => {
       if (change._tag === "Topic") compare(change.topic)
     })
   )
-  return { session, lost, members, looked, id, topic, made, claims, changes, compare }
+  return { session, lost, members, looked, id, topic, made, heard, claims, changes, compare }
 }
 
 const unreachable = (address: string, cause: string) =>

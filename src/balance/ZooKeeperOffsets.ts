@@ -3,21 +3,25 @@
  * is refused where that cannot be known to live: others may own the partition by then.
  */
 import * as Effect from "effect/Effect"
-import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
-import { anonymous, type Committed, GroupOffsets } from "../GroupOffsets.ts"
+import { anonymous, type Commit, type Committed, GroupOffsets, type Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import type { Operations, ZooKeeper } from "../ZooKeeper.ts"
+import type { Node, Operations, ZooKeeper } from "../ZooKeeper.ts"
 
 const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
 const unknown = ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
 const unbounded = { concurrency: "unbounded" } as const
 
-// Milliseconds in which a consumer has heard of a topic that was made again, and commits nothing of the old one any more:
-// a commit that was refused because of that is asked for again at once.
-const hearsWithin = 5_000
+/** As whom a member of a group in ZooKeeper commits. */
+export interface BalancedIdentity extends Identity {
+  /**
+   * When the topics were made of which the consumer has heard by the time it commits, by name: what it commits is of
+   * none that is newer. Without one: of that which was there when offsets were read.
+   */
+  readonly made?: ReadonlyMap<string, string>
+}
 
 /** The offsets of Kafka, committed by nobody's name, as members that its coordinator does not know must. */
 export const inKafka = (kafka: GroupOffsets["Service"], zooKeeper: ZooKeeper["Service"]): GroupOffsets["Service"] =>
@@ -52,27 +56,19 @@ export const inZooKeeper = (
 ): GroupOffsets["Service"] => {
   /** Offsets of topics that were deleted, which were told of. */
   const told = new Set<string>()
-  /** When each topic was made, as it was seen last. */
-  const seen = new Map<string, string>()
-  /** Until when commits of a topic may be of the one before. */
-  const until = new Map<string, number>()
-  const topicOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
-    Effect.map(from.read(`/brokers/topics/${topic}`), (node) => node?.stat.created ?? "")
+  /** When each topic was made, as it was when offsets were read. */
+  const read = new Map<string, string>()
+  const nodeOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) => from.read(`/brokers/topics/${topic}`)
   /**
-   * Whether the topic is another than it was: a commit may be on its way for as long as one takes to be deleted and made
-   * again, and is newer than the new one then.
+   * Whether the topic of this name is another than that of the commit: one may be on its way for as long as a topic takes
+   * to be deleted and made again, is newer than the new one then, and is asked for again by who has not heard of that.
    */
-  const isOther = (topic: string, from: Operations): Effect.Effect<boolean, KafkaError.KafkaError> =>
-    Effect.flatMap(topicOf(topic, from), (at) => sees(topic, at))
-  const sees = (topic: string, at: string): Effect.Effect<boolean> =>
-    Effect.clockWith((clock) => {
-      if (at === "") return Effect.succeed(false)
-      const now = Backoff.monotonic(clock)
-      const before = seen.get(topic)
-      seen.set(topic, at)
-      if (before !== undefined && before !== at) until.set(topic, now + hearsWithin)
-      return Effect.succeed(now < (until.get(topic) ?? -Infinity))
-    })
+  const isOther = (commit: Commit, node: Node | undefined, { made }: BalancedIdentity): boolean => {
+    if (node === undefined) return false
+    const id = commit.topicId === undefined ? undefined : idIn(node)
+    const at = made?.get(commit.topic) ?? read.get(commit.topic) ?? ""
+    return id !== undefined ? id !== commit.topicId : at !== "" && at !== node.stat.created
+  }
   return GroupOffsets.of({
     fetch: (group, partitions) =>
       Effect.gen(function* () {
@@ -80,9 +76,13 @@ export const inZooKeeper = (
         const topics = [...new Set(partitions.map(({ topic }) => topic))]
         /** When each was made, as far as brokers tell it in ZooKeeper. */
         const made = new Map(
-          yield* Effect.forEach(topics, (topic) => Effect.map(topicOf(topic), (at) => [topic, at] as const), unbounded)
+          yield* Effect.forEach(
+            topics,
+            (topic) => Effect.map(nodeOf(topic), (node) => [topic, node?.stat.created ?? ""] as const),
+            unbounded
+          )
         )
-        for (const [topic, at] of made) yield* sees(topic, at)
+        for (const [topic, at] of made) if (at !== "") read.set(topic, at)
         yield* Effect.forEach(
           partitions,
           (one) =>
@@ -106,8 +106,9 @@ export const inZooKeeper = (
         )
         return committed
       }),
-    commit: (group, { memberId }, commits) =>
+    commit: (group, identity, commits) =>
       Effect.gen(function* () {
+        const { memberId } = identity
         const session = as(memberId)
         const codes = yield* Effect.forEach(
           commits,
@@ -131,8 +132,9 @@ export const inZooKeeper = (
         // As long as the claim is ours nobody else begins from what is taken back here.
         const takenBack = Effect.gen(function* () {
           const topics = [...new Set(commits.map(({ topic }) => topic))]
-          const others = new Set(yield* Effect.filter(topics, (topic) => isOther(topic, session), unbounded))
-          const isOthers = (i: number) => others.has(commits[i]!.topic) && codes[i] === 0
+          const nodes = yield* Effect.forEach(topics, (topic) => nodeOf(topic, session), unbounded)
+          const there = new Map(topics.map((topic, i) => [topic, nodes[i]]))
+          const isOthers = (i: number) => codes[i] === 0 && isOther(commits[i]!, there.get(commits[i]!.topic), identity)
           return yield* Effect.forEach(
             commits,
             (commit, i) =>
@@ -146,6 +148,16 @@ export const inZooKeeper = (
         return yield* Effect.catch(takenBack, () => Effect.succeed(codes))
       })
   })
+}
+
+/** The id of a topic, which brokers from 2.8 on write into its node. */
+const idIn = ({ data }: Node): string | undefined => {
+  try {
+    const { topic_id: id } = JSON.parse(new TextDecoder().decode(data))
+    return typeof id === "string" ? id : undefined
+  } catch {
+    return undefined
+  }
 }
 
 const dataOf = ({ offset }: { readonly offset: number }) => new TextEncoder().encode(`${offset}`)

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Checks from "../Checks.ts"
-import type * as GroupOffsets from "../GroupOffsets.ts"
+import * as GroupOffsets from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
 import type * as Topic from "../Topic.ts"
@@ -360,10 +360,10 @@ export const make = (engine: Engine) => {
           : [{ ...partition.place, lag: Math.max(0, (found.get(partition) ?? position) - position) }]
       })
     }),
-    groupMetadata: Effect.map(group, (id) => ({
-      group: id,
-      ...(engine.member?.identity() ?? { memberId: "", generation: -1, instanceId: null })
-    })),
+    groupMetadata: Effect.map(group, (id) => {
+      const { generation, instanceId, memberId } = engine.member?.identity() ?? GroupOffsets.anonymous
+      return { group: id, memberId, generation, instanceId }
+    }),
     stop: engine.stop,
     events: Stream.fromPubSub(engine.events).pipe(Stream.takeWhile((event): event is ConsumerEvent => event !== theEnd))
   }

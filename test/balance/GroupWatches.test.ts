@@ -124,4 +124,31 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
           assert.isTrue(isRead(), handled.join(" "))
         }).pipe(Effect.scoped, Effect.provide(layer("0.10.2")))
     )
+
+  for (const asVersion of ["0.10.2", undefined] as const)
+    for (const from of ["earliest", "latest"] as const)
+      it.effect(
+        `with offsets in ZooKeeper, is the group's from its first record on, from ${from}, ${asVersion ?? "with ids"} (zk-41, a loss)`,
+        () =>
+          Effect.gen(function* () {
+            const memory = yield* ZooKeeper.makeMemory
+            const zooKeeper = yield* memory.connect()
+            const handled: Array<string> = []
+            yield* zooKeeper.create(path, node)
+            const first = yield* join(memory, { offsets: "zooKeeper" }, handled, from)
+            yield* pass(1500)
+            yield* produce("old", 20)
+            yield* pass(4000)
+            yield* madeAgain(zooKeeper, 0)
+            yield* pass(2000)
+            yield* produce("new", 30)
+            yield* pass(1000)
+            yield* Effect.forkDetach(first.leave)
+            yield* pass(100)
+            yield* join(memory, { offsets: "zooKeeper" }, handled, from)
+            for (let i = 0; i < 30; i++) yield* pass(1000)
+            assert.strictEqual(new Set(news(handled)).size, 30, handled.join(" "))
+            assert.lengthOf(news(handled), 30)
+          }).pipe(Effect.scoped, Effect.provide(layer(asVersion)))
+      )
 })

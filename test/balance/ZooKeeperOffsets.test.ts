@@ -48,7 +48,6 @@ describe("ZooKeeperOffsets", () => {
           // said, and once
           assert.lengthOf(lines, 1)
           assert.include(lines[0]!, "/consumers/g/offsets/t/0 is older than its topic")
-          yield* pass(5000)
           yield* offsets.commit("g", as(id), [{ ...place, offset: 2 }])
           assert.strictEqual((yield* fetched).get("t-0")?.offset, 2)
         })
@@ -134,12 +133,14 @@ describe("ZooKeeperOffsets", () => {
         yield* controller.create("/brokers/topics/other", new Uint8Array())
         assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
         assert.deepStrictEqual(yield* offsets.commit("g", as(id), [{ ...place, offset: 7 }]), [0])
+        const read = Effect.map(zooKeeper.read("/brokers/topics/t"), (node) => node!.stat.created)
+        const before = { ...as(id), made: new Map([["t", yield* read]]) }
         yield* memory.cut(id)
         const commits = [
           { ...place, offset: 9 },
           { topic: "other", partition: 0, offset: 3 }
         ]
-        const late = yield* Effect.forkChild(offsets.commit("g", as(id), commits))
+        const late = yield* Effect.forkChild(offsets.commit("g", before, commits))
         yield* pass(500)
         yield* controller.remove("/brokers/topics/t")
         yield* controller.create("/brokers/topics/t", new Uint8Array())
@@ -149,10 +150,12 @@ describe("ZooKeeperOffsets", () => {
         assert.deepStrictEqual(yield* passing(Fiber.join(late)), [none, 0])
         assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
         // Who is refused asks again at once, and may not have heard of the new one (zk-38, a loss).
-        assert.deepStrictEqual(yield* offsets.commit("g", as(id), [{ ...place, offset: 9 }]), [none])
-        yield* pass(5000)
-        // of the new one
-        assert.deepStrictEqual(yield* offsets.commit("g", as(id), [{ ...place, offset: 2 }]), [0])
+        assert.deepStrictEqual(yield* offsets.commit("g", before, [{ ...place, offset: 9 }]), [none])
+        yield* pass(60_000)
+        assert.deepStrictEqual(yield* offsets.commit("g", before, [{ ...place, offset: 9 }]), [none])
+        // of the new one, at once (zk-41)
+        const after = { ...as(id), made: new Map([["t", yield* read]]) }
+        assert.deepStrictEqual(yield* offsets.commit("g", after, [{ ...place, offset: 2 }]), [0])
         assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
       }).pipe(Effect.scoped)
   )
@@ -182,5 +185,25 @@ describe("ZooKeeperOffsets", () => {
       })
       assert.deepStrictEqual(yield* broker.committed("g"), [])
     }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: ["t"] })))
+  )
+
+  it.effect("in ZooKeeper: where brokers write a topic's id into its node, that tells whose a commit is (zk-41)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
+      const { id } = yield* zooKeeper.session
+      const nodeOf = (topicId: string) =>
+        Buffer.from(JSON.stringify({ version: 3, topic_id: topicId, partitions: { 0: [1] } }))
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("one"))
+      const commit = (topicId: string, offset: number) => offsets.commit("g", as(id), [{ ...place, topicId, offset }])
+      assert.deepStrictEqual(yield* commit("one", 7), [0])
+      yield* zooKeeper.remove("/brokers/topics/t")
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("two"))
+      assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+      assert.deepStrictEqual(yield* commit("one", 9), [ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION])
+      assert.deepStrictEqual(yield* commit("two", 2), [0])
+      assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
+    }).pipe(Effect.scoped)
   )
 })
