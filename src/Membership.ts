@@ -66,6 +66,11 @@ export interface Member {
    * name reads it on.
    */
   readonly isGiven?: ((topicId: string, partition: number) => boolean) | undefined
+  /**
+   * A position in the topic of this name does not exist: another one may have been made under it, of which the group
+   * knows and has not heard. Where that is so `Owner.replaced` is told before it ends. Left out: nobody knows.
+   */
+  readonly looks?: ((topic: string) => Effect.Effect<unknown>) | undefined
   /** What is subscribed to has changed: to be looked at now, not at the next `metadataMaxAge`. */
   readonly topicsChanged?: Effect.Effect<void> | undefined
   /**

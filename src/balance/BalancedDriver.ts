@@ -274,6 +274,8 @@ export const join = Effect.fnUntraced(function* (
     },
     stopping: Effect.sync(() => post({ _tag: "Stopping" })),
     topicsChanged: Effect.sync(() => post({ _tag: "Changed" })),
+    // Whoever asks may be interrupted by what is told.
+    looks: (topic) => Effect.suspend(() => Fiber.await(inBackground(Effect.ignore(watches.looks(topic))))),
     ...MemberWork.ends(driven, settings.leaveTimeout)
   }
 })

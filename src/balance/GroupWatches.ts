@@ -47,6 +47,8 @@ export interface GroupWatches {
   readonly topic: (topic: string) => Watch
   /** Whether it was made again while it was not watched, or before this session; told as `replaced`. */
   readonly made: (topic: string, isWatched: boolean) => Effect.Effect<void, KafkaError.KafkaError>
+  /** The same, whatever was seen before. */
+  readonly looks: (topic: string) => Effect.Effect<void, KafkaError.KafkaError>
   /** When the topics were made of which the consumer has heard in this session, by name. */
   readonly heard: () => ReadonlyMap<string, string>
   readonly claims: (topic: string) => Watch
@@ -86,16 +88,18 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
         })
       )
     })
+  const looks: GroupWatches["looks"] = (topic) =>
+    Effect.flatMap(zooKeeper.read(nodeOf(topic)), (node) => {
+      lookedAt.add(topic)
+      return compared(topic, node)
+    })
   const made: GroupWatches["made"] = (topic, isWatched) =>
     Effect.suspend(() => {
       // A watch tells nothing in another session where it finds what it has told before.
-      if (isWatched ? heard.has(topic) || lookedAt.has(topic) : !seenMade.has(topic)) return Effect.void
-      return Effect.flatMap(zooKeeper.read(nodeOf(topic)), (node) => {
-        lookedAt.add(topic)
-        return compared(topic, node)
-      })
+      const isKnown = isWatched ? heard.has(topic) || lookedAt.has(topic) : !seenMade.has(topic)
+      return isKnown ? Effect.void : looks(topic)
     })
-  return { compared, made, heard: () => heard, reset }
+  return { compared, made, looks, heard: () => heard, reset }
 }
 
 export const make = (context: Context): GroupWatches => {
@@ -127,7 +131,7 @@ export const make = (context: Context): GroupWatches => {
       })
     )
   }
-  const { compared, heard, made, reset } = topicsMade(context)
+  const { compared, heard, looks, made, reset } = topicsMade(context)
   /** What metadata tell of a topic's partitions follows what its node says. */
   const topic = (topic: string) => {
     let isFirst = true
@@ -226,7 +230,7 @@ export const make = (context: Context): GroupWatches => {
       if (change._tag === "Topic") compare(change.topic)
     })
   )
-  return { session, lost, members, looked, id, topic, made, heard, claims, changes, compare }
+  return { session, lost, members, looked, id, topic, made, looks, heard, claims, changes, compare }
 }
 
 const unreachable = (address: string, cause: string) =>

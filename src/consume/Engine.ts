@@ -169,6 +169,7 @@ export const make = Effect.fnUntraced(function* (
     groupOffsets,
     identity: () => (engine.member?.fetchesAsMember === true ? engine.member.identity() : anonymous),
     isGiven: (topicId, partition) => engine.member?.isGiven?.(topicId, partition) ?? true,
+    looks: (topic) => engine.member?.looks?.(topic) ?? Effect.void,
     settings,
     knownTopics,
     provide,

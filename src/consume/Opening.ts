@@ -38,6 +38,8 @@ export interface Context extends Omit<StartPositions.Context, "uncommitted"> {
   readonly knownTopics: Map<string, StartPositions.KnownTopic>
   /** Whether the group gave this partition of the topic of this id, where it gives topics by their ids. */
   readonly isGiven: (topicId: string, partition: number) => boolean
+  /** Whether the topic is another one, as the group may know: told as `replaced`. */
+  readonly looks: (topic: string) => Effect.Effect<unknown>
   /** Runs in the background; what fails fails the consumer. */
   readonly inBackground: (self: Effect.Effect<void, KafkaError.KafkaError>) => Effect.Effect<unknown>
 }
@@ -73,8 +75,8 @@ const askedAgain = 1_000
 const answerSlack = 250
 
 export const make = (context: Context): Opening => {
-  const { cluster, committer, consumer, inBackground, isGiven, knownTopics, partitions, publish, scope, settings } =
-    context
+  const { cluster, committer, consumer, inBackground, isGiven, knownTopics, looks } = context
+  const { partitions, publish, scope, settings } = context
   const { isolation } = settings.fetch
   const again = Backoff.unending(cluster.retry)
   /** Those whose commits were ignored by `resetOnStart`. */
@@ -423,6 +425,11 @@ export const make = (context: Context): Opening => {
       partition.topicId = reason.topicIds?.is
       awaitGiven(partition)
       return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")), false)
+    }
+    if (reason._tag === "DataLoss" && partition.topicId === undefined) {
+      // Without an id another topic of the name looks like that. Then it is given up by now, and this is interrupted.
+      yield* looks(partition.topic)
+      if (partition.isOrphan) return yield* Effect.never
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
       const offset = yield* elsewhere(partition, reason, onOutOfRange)

@@ -1,6 +1,6 @@
 /** A topic that is deleted and made again under a group in ZooKeeper: nothing of the new one is skipped. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Effect, Exit, Latch, Layer, Schema, Scope, Stream } from "effect"
 import { Consumer, Membership, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import { pass, passing } from "../zookeeper/Time.ts"
@@ -21,10 +21,12 @@ const join = Effect.fnUntraced(function* (
   memory: ZooKeeper.Memory["Service"],
   options: Membership.ZooKeeperOptions,
   handled: Array<string>,
-  from: "earliest" | "latest" = "earliest"
+  from: "earliest" | "latest" = "earliest",
+  tells = Effect.void
 ) {
   const scope = yield* Scope.make()
-  const zooKeeper = yield* memory.connect()
+  const connected = yield* memory.connect()
+  const zooKeeper = { ...connected, watch: (path: string) => Stream.tap(connected.watch(path), () => tells) }
   const consumer = yield* Consumer.subscribe({
     group: "g",
     topics: [topic],
@@ -151,4 +153,30 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
             assert.lengthOf(news(handled), 30)
           }).pipe(Effect.scoped, Effect.provide(layer(asVersion)))
       )
+
+  for (const layout of ["jvm", "pykafka"] as const)
+    it.effect(
+      `${layout}: ends nobody whose position does not exist in it, and who hears of it only after that (zk-43)`,
+      () =>
+        Effect.gen(function* () {
+          const memory = yield* ZooKeeper.makeMemory
+          const zooKeeper = yield* memory.connect()
+          const handled: Array<string> = []
+          const tells = Latch.makeUnsafe(true)
+          yield* zooKeeper.create(path, node)
+          yield* produce("old", 20)
+          yield* join(memory, { layout, offsets: "zooKeeper" }, handled, "earliest", tells.await)
+          yield* pass(5000)
+          assert.lengthOf(handled, 20)
+          tells.closeUnsafe()
+          yield* madeAgain(zooKeeper, 0)
+          yield* pass(3000)
+          yield* produce("new", 30)
+          for (let i = 0; i < 30; i++) yield* pass(1000)
+          assert.lengthOf(news(handled), 30)
+          tells.openUnsafe()
+          yield* pass(5000)
+          assert.lengthOf(news(handled), 30)
+        }).pipe(Effect.scoped, Effect.provide(layer("0.10.2")))
+    )
 })
