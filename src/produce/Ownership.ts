@@ -22,7 +22,7 @@ const copyHeaders = (headers: Headers, given: unknown): Headers =>
 
 /**
  * From here on there is nothing in the record that the entry's owner can change. In place: the engine may have it.
- * Without the entry, whose array was changed, all of it is copied.
+ * Without the entry, which may have been changed meanwhile, all of it is copied.
  */
 export const own = (record: ProduceRecord, entry: Entry = record): void => {
   const mine = record as { -readonly [K in keyof ProduceRecord]: ProduceRecord[K] }

@@ -1,21 +1,27 @@
 /** The entries of a `sendAll` become records of partitions: a slice at a time, in their order. A half of `Placement`. */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import * as Exit from "effect/Exit"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { kept } from "../Kept.ts"
 import type { ProduceRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
-import type { SendAll } from "./SendAll.ts"
+import * as Ownership from "./Ownership.ts"
+import type { SendAll, Slice } from "./SendAll.ts"
 import * as TopicEncoder from "./TopicEncoder.ts"
 import type * as TopicLine from "./TopicLine.ts"
+import { PlaceInLine } from "./PlaceInLine.ts"
 
 /**
- * Encodes and places many, into a `SendAll`, within one time for all of them, and a slice at a time: `enter` hands over
- * what was added of the entries before `end`. So the event loop runs between two slices, and what stands before an entry
- * whose Schema waits does not wait with it; nor does anything with one whose partition is to be known first. `context` is
- * the caller's, for his Schemas.
+ * Encodes and places many, into a `SendAll`, within one time for all of them, and a slice at a time: `enter` hands one
+ * over, `used` hears that the buffer has it, or refuses it, and what it gives takes it back. So the event loop runs
+ * between two slices, and what stands before an entry whose Schema waits does not wait with it; nor does anything with
+ * one whose partition is to be known first. `context` is the caller's, for his Schemas.
+ *
+ * From what has an entry go on, a look at its topic or its partition that has come, to the buffer's line it is one step,
+ * in which nothing else happens: records have one order, whatever turns fibers take.
  */
 export type PlaceAll = (
   topic: Topic.Any,
@@ -23,7 +29,7 @@ export type PlaceAll = (
   into: SendAll<any>,
   since: number,
   context: Context.Context<never>,
-  enter: (end: number) => Effect.Effect<void>
+  enter: (slice: Slice, used: () => void) => () => void
 ) => Effect.Effect<void, never, any>
 
 /** How far the entries of a call have come: all before `next`; `waits` adds that one, where its Schema has to wait. */
@@ -35,7 +41,6 @@ interface Filled {
 /** One that waits for its partition, as it was looked at: the caller's array may change meanwhile. */
 interface Kept {
   readonly index: number
-  readonly entry: TopicEncoder.Entry
   readonly record: ProduceRecord
 }
 
@@ -46,10 +51,15 @@ interface Call {
   readonly into: SendAll<any>
   readonly since: number
   readonly context: Context.Context<never>
-  readonly enter: (end: number) => Effect.Effect<void>
-  /** Entries whose partition is not known yet, by that partition: they wait apart, once the slice they stand in is filled. */
+  readonly enter: (slice: Slice, used: () => void) => () => void
+  /** Entries whose partition is not known, by that partition, until the end of the step that looks at them. */
   readonly apart: Map<number, Array<Kept>>
-  readonly waiting: Set<Fiber.Fiber<void>>
+  /** What ends the waiting for a line, of all but those apart. */
+  readonly waiting: PlaceInLine
+  /** The same of those that wait apart. */
+  readonly waitingApart: Set<PlaceInLine>
+  /** Hears that nobody waits apart any more. */
+  placed: (() => void) | undefined
 }
 
 /** What one turn of the event loop may take to encode: by time, looked at now and then, and by what may come of it. */
@@ -61,21 +71,16 @@ const sliceBytes = 4_000_000
 /** What it shares with the placing of one entry. */
 export interface Parts {
   readonly line: TopicLine.TopicLine
-  readonly lookedUp: (name: string) => Effect.Effect<Cluster.TopicInfo, KafkaError.KafkaError>
   readonly inTime: <A, R>(
     effect: Effect.Effect<A, KafkaError.KafkaError, R>,
-    since: number,
-    waitingFor?: string
+    since: number
   ) => Effect.Effect<A, KafkaError.KafkaError, R>
-  readonly isNew: (info: Cluster.TopicInfo, entry: TopicEncoder.Entry) => boolean
-  /** Where a record goes. Throws where that partition is not there. */
-  readonly place: (info: Cluster.TopicInfo, entry: TopicEncoder.Entry, record: ProduceRecord) => number
+  readonly isNew: (info: Cluster.TopicInfo, partition: number | undefined) => boolean
+  /** Where a record goes: to the one that its entry names, or that is chosen. Throws where that partition is not there. */
+  readonly place: (info: Cluster.TopicInfo, partition: number | undefined, record: ProduceRecord) => number
   readonly stamp: () => number
   readonly monotonic: () => number
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 }
-
-export const partitionToBeKnown = "the partition to be known"
 
 /** The error of a record that cannot be sent; whatever else is thrown goes on as a defect. */
 export const refusal = (error: unknown): KafkaError.KafkaError => {
@@ -83,57 +88,62 @@ export const refusal = (error: unknown): KafkaError.KafkaError => {
   throw error
 }
 
+/** The error of entries that nobody waits for in a fiber: a defect is one, too. */
+const errorOf = (thrown: unknown, topic: string): KafkaError.KafkaError => {
+  if (thrown instanceof KafkaError.KafkaError) return thrown
+  return KafkaError.make({ _tag: "Misuse", message: `to place a record failed: ${String(thrown)}`, topic }, thrown)
+}
+
+/** Those that were kept wait for their partitions, and are handed over for themselves. */
+const waitApart = ({ line, place }: Parts, call: Call): void => {
+  const { apart, enter, into, since, topic, waitingApart } = call
+  if (apart.size === 0) return
+  const lists = [...apart]
+  apart.clear()
+  for (const [partition, list] of lists) {
+    const waiting = new PlaceInLine()
+    waitingApart.add(waiting)
+    const failed = (error: KafkaError.KafkaError) => {
+      for (const { index } of list) into.fail(index, error)
+      ended()
+    }
+    const ended = () => {
+      waitingApart.delete(waiting)
+      if (waitingApart.size === 0) call.placed?.()
+    }
+    const known = (info: Cluster.TopicInfo) => {
+      try {
+        place(info, partition, list[0]!.record)
+        waiting.for((goOn) => enter(into.sliceOf(partition, list), () => goOn() && ended()))
+      } catch (error) {
+        failed(errorOf(error, topic.name))
+      }
+    }
+    waiting.for((goOn) =>
+      line.grown(topic.name, partition, since, (exit) => {
+        if (!goOn()) return
+        if (Exit.isSuccess(exit)) known(exit.value)
+        else failed(errorOf(Cause.squash(exit.cause), topic.name))
+      })
+    )
+  }
+}
+
 /** Makes it. */
 export const make = (parts: Parts): PlaceAll => {
-  const { fork, inTime, isNew, line, lookedUp, monotonic, place, stamp } = parts
+  const { inTime, isNew, line, monotonic, place, stamp } = parts
 
-  /**
-   * Adds an entry, or keeps it for those that wait apart: also behind one that was kept before its partition was known.
-   * Throws what `place` does.
-   */
+  /** Adds an entry, or keeps it for those that wait apart. Throws what `place` does. */
   const add = (
     { apart, into }: Call,
     info: Cluster.TopicInfo,
     index: number,
-    entry: TopicEncoder.Entry,
+    partition: number | undefined,
     record: ProduceRecord
   ): void => {
-    const isBehind = apart.size > 0 && apart.has(entry.partition!)
-    if (!isBehind && !isNew(info, entry)) return into.add(index, place(info, entry, record), record)
-    kept(apart, entry.partition!, () => []).push({ index, entry, record })
-  }
-
-  /**
-   * Those that were kept wait for their partitions from now on, and are handed over for themselves. Until then they are of
-   * the rest: a turn may end in between, and the time with it.
-   */
-  const waitApart = (call: Call, name: string): void => {
-    const { apart, enter, into, since, waiting } = call
-    for (const [partition, list] of apart) {
-      for (const { index } of list) into.setApart(index)
-      const fiber = fork(
-        inTime(line.grown(name, partition), since, partitionToBeKnown).pipe(
-          Effect.match({
-            onSuccess: (info) => {
-              for (const { entry, index, record } of list) {
-                try {
-                  into.add(index, place(info, entry, record), record)
-                } catch (error) {
-                  into.fail(index, refusal(error))
-                }
-              }
-            },
-            onFailure: (error) => {
-              for (const { index } of list) into.fail(index, error)
-            }
-          }),
-          Effect.andThen(Effect.suspend(() => enter(0)))
-        )
-      )
-      waiting.add(fiber)
-      fiber.addObserver(() => waiting.delete(fiber))
-    }
-    apart.clear()
+    if (!isNew(info, partition)) return into.add(index, place(info, partition, record), record)
+    Ownership.own(record)
+    kept(apart, partition!, () => []).push({ index, record })
   }
 
   /** Adds what can be done at once, as much as one turn may take. */
@@ -147,16 +157,14 @@ export const make = (parts: Parts): PlaceAll => {
       try {
         const entry = entries[i]!
         const record = encoder.encode(entry, at, context)
+        const { partition } = entry
         if (!TopicEncoder.isRecord(record)) {
           const waits = Effect.flatMap(record, (record) =>
-            Effect.try({
-              try: () => add(call, line.known(topic.name) ?? info, i, entry, record),
-              catch: refusal
-            })
+            Effect.try({ try: () => addLate(call, info, i, partition, record), catch: refusal })
           )
           return { next: i, waits: Effect.catch(waits, (error) => Effect.sync(() => into.fail(i, error))) }
         }
-        add(call, info, i, entry, record)
+        add(call, info, i, partition, record)
       } catch (error) {
         into.fail(i, refusal(error))
       }
@@ -166,41 +174,98 @@ export const make = (parts: Parts): PlaceAll => {
     return { next: end, waits: undefined }
   }
 
-  const filled = (info: Cluster.TopicInfo, call: Call, from: number, timed: boolean): Effect.Effect<void, never, any> =>
-    Effect.suspend(() => {
-      const { enter, into, since, topic } = call
-      const { next, waits } = fill(info, call, from)
-      waitApart(call, topic.name)
-      const entered = enter(next)
-      const on = (next: number, timed: boolean) =>
-        Effect.suspend(() => filled(line.known(topic.name) ?? info, call, next, timed))
-      if (waits === undefined) {
-        if (next === into.length) return entered
-        return Effect.andThen(entered, Effect.andThen(Effect.yieldNow, on(next, timed)))
-      }
-      const rest = Effect.andThen(waits, on(next + 1, true))
-      const failRest = (error: KafkaError.KafkaError) => Effect.sync(() => into.failRest(error))
-      return Effect.andThen(entered, timed ? rest : Effect.catch(inTime(rest, since), failRest))
-    })
+  /** Adds one whose Schema has waited. */
+  const addLate = (
+    call: Call,
+    info: Cluster.TopicInfo,
+    index: number,
+    partition: number | undefined,
+    record: ProduceRecord
+  ): void => {
+    const { into, topic } = call
+    Ownership.own(record)
+    add(call, line.known(topic.name) ?? info, index, partition, record)
+    into.reach(index + 1)
+    waitApart(parts, call)
+  }
+
+  /** A step: what can be done at once is handed over, and `resume` hears how it goes on when the buffer has it. */
+  const step = (
+    call: Call,
+    info: Cluster.TopicInfo,
+    from: number,
+    timed: boolean,
+    resume: (effect: Effect.Effect<void, never, any>) => void
+  ): void => {
+    const { enter, into, waiting } = call
+    try {
+      const filled = fill(info, call, from)
+      into.reach(filled.next)
+      waitApart(parts, call)
+      waiting.for((goOn) => enter(into.take(), () => goOn() && resume(goesOn(call, info, filled, timed))))
+    } catch (defect) {
+      resume(Effect.die(defect))
+    }
+  }
+
+  const goesOn = (
+    call: Call,
+    info: Cluster.TopicInfo,
+    { next, waits }: Filled,
+    timed: boolean
+  ): Effect.Effect<void, never, any> => {
+    const { into, since, topic, waiting } = call
+    const on = (next: number, timed: boolean) =>
+      Effect.callback<void, never, any>((resume) => step(call, line.known(topic.name) ?? info, next, timed, resume))
+    if (waits === undefined)
+      return next === into.length ? Effect.void : Effect.andThen(Effect.yieldNow, on(next, timed))
+    const rest = Effect.andThen(waits, on(next + 1, true))
+    if (timed) return rest
+    return Effect.catch(inTime(rest, since), (error) =>
+      Effect.sync(() => {
+        waiting.leave()
+        into.failRest(error)
+      })
+    )
+  }
 
   return (topic, entries, into, since, context, enter) => {
-    const waiting = new Set<Fiber.Fiber<void>>()
-    const call: Call = { topic, entries, into, since, context, enter, apart: new Map(), waiting }
-    const info = line.known(topic.name)
-    const all =
-      info !== undefined
-        ? filled(info, call, 0, false)
-        : // Once for all of them: a topic that is not there is not there for any.
-          Effect.matchEffect(lookedUp(topic.name), {
-            onSuccess: (info) => filled(info, call, 0, false),
-            onFailure: (error) => Effect.sync(() => into.failRest(error))
-          })
-    return Effect.onInterrupt(
-      Effect.andThen(
-        all,
-        Effect.suspend(() => (waiting.size === 0 ? Effect.void : Effect.asVoid(Fiber.awaitAll(waiting))))
-      ),
-      () => Effect.sync(() => waiting.forEach((fiber) => fiber.interruptUnsafe()))
+    const waiting = new PlaceInLine()
+    const waitingApart = new Set<PlaceInLine>()
+    const call: Call = {
+      topic,
+      entries,
+      into,
+      since,
+      context,
+      enter,
+      apart: new Map(),
+      waiting,
+      waitingApart,
+      placed: undefined
+    }
+    const all = Effect.callback<void, never, any>((resume) => {
+      const info = line.known(topic.name)
+      if (info !== undefined) return step(call, info, 0, false, resume)
+      waiting.for((goOn) =>
+        line.lookedUp(topic.name, (exit) => {
+          if (!goOn()) return
+          if (Exit.isSuccess(exit)) return step(call, exit.value, 0, false, resume)
+          // Once for all of them: a topic that is not there is not there for any.
+          into.failRest(errorOf(Cause.squash(exit.cause), topic.name))
+          resume(Effect.void)
+        })
+      )
+    })
+    const placed = Effect.callback<void>((resume) => {
+      if (waitingApart.size === 0) return resume(Effect.void)
+      call.placed = () => resume(Effect.void)
+    })
+    return Effect.onError(Effect.andThen(all, placed), () =>
+      Effect.sync(() => {
+        waiting.leave()
+        for (const one of waitingApart) one.leave()
+      })
     )
   }
 }

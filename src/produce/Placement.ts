@@ -1,6 +1,8 @@
 /** Entries become records of a partition: their topic is looked up, they are encoded, and a partition is chosen. */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { abandonable } from "../Abandon.ts"
 import { shown } from "../Checks.ts"
@@ -13,6 +15,7 @@ import * as PlaceAll from "./PlaceAll.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
 import * as TopicLine from "./TopicLine.ts"
 import * as TopicEncoder from "./TopicEncoder.ts"
+import { PlaceInLine } from "./PlaceInLine.ts"
 
 /** One entry, encoded and placed. */
 export interface Prepared {
@@ -21,18 +24,42 @@ export interface Prepared {
 }
 
 export interface Placement {
-  /**
-   * Encodes and places one entry, at once where that is possible: else as an Effect, which ends within `within` of
-   * `since`, and with the producer. `context` is the caller's, for his Schemas. Throws a `KafkaError`.
-   */
-  readonly one: (
+  /** Encodes one entry, at once where its Schemas can. Throws a `KafkaError`. `context` is the caller's. */
+  readonly encode: (
     topic: Topic.Any,
     entry: TopicEncoder.Entry,
-    since: number,
     context: Context.Context<never>
-  ) => Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any>
-  /** The same for many. */
+  ) => ProduceRecord | Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>
+  /** Looks a topic up, and encodes an entry of it whose Schemas wait: within `within` of `since`, and until it closes. */
+  readonly encoded: (
+    name: string,
+    record: Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>,
+    since: number
+  ) => Effect.Effect<Encoded, KafkaError.KafkaError, any>
+  /**
+   * Places one record, to the partition that is named, or that is chosen: `placed` is called at once where that is known,
+   * else in the order of the calls, or `failed`. `info` is what its topic was known as. Gives what leaves the line, where it
+   * waits.
+   */
+  readonly one: (
+    name: string,
+    partition: number | undefined,
+    record: ProduceRecord,
+    since: number,
+    placed: (partition: number) => void,
+    failed: (error: unknown) => void,
+    info?: Cluster.TopicInfo
+  ) => (() => void) | undefined
+  /** Encodes and places many. */
   readonly all: PlaceAll.PlaceAll
+  /** Nobody waits from here on. */
+  readonly close: (error: KafkaError.KafkaError) => void
+}
+
+/** A record whose Schemas have waited. */
+interface Encoded {
+  readonly record: ProduceRecord
+  readonly info: Cluster.TopicInfo
 }
 
 /** Settings of `make`. */
@@ -54,14 +81,13 @@ export interface Options {
 /** Makes it. */
 export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: Options): Placement => {
   const line = TopicLine.make(cluster, within, fork, monotonic)
-  const lookedUp = (name: string) => Effect.raceFirst(line.lookedUp(name), closed)
-  /** What an application's Schemas do, and what else is waited for, takes no longer than the rest of the time, also where it cannot be interrupted. */
+  /** What an application's Schemas do takes no longer than the rest of the time, also where it cannot be interrupted. */
   const inTime = <A, R>(
     effect: Effect.Effect<A, KafkaError.KafkaError, R>,
-    since: number,
-    waitingFor = "the topic's Schemas to encode"
+    since: number
   ): Effect.Effect<A, KafkaError.KafkaError, R> =>
     Effect.suspend(() => {
+      const waitingFor = "the topic's Schemas to encode"
       const late = Effect.andThen(
         Effect.sleep(Math.max(0, Math.ceil(since + within - monotonic()))),
         Effect.fail(KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: within, waitingFor }))
@@ -77,10 +103,9 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     }
   }
   /** Where a record goes. Throws where that partition is not there. */
-  const place = (info: Cluster.TopicInfo, entry: TopicEncoder.Entry, record: ProduceRecord): number => {
+  const place = (info: Cluster.TopicInfo, partition: number | undefined, record: ProduceRecord): number => {
     const { name, partitions } = info
     const count = partitions.length
-    const { partition } = entry
     if (partition !== undefined) {
       if (Number.isInteger(partition) && partition >= 0 && partition < count) return partition
       throw misuse(`${name} has the partitions 0 to ${count - 1}, and none ${shown(partition)}`, name)
@@ -90,54 +115,58 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     throw misuse(`the partitioner chose ${shown(chosen)}, and ${name} has the partitions 0 to ${count - 1}`, name)
   }
   /** It names a partition that the topic is not known to have, and may have by now: whoever adds some sends to them. */
-  const isNew = ({ partitions }: Cluster.TopicInfo, { partition }: TopicEncoder.Entry): boolean =>
+  const isNew = ({ partitions }: Cluster.TopicInfo, partition: number | undefined): boolean =>
     Number.isInteger(partition) && partition! >= partitions.length && partition! <= lastPartition
-  const placed = (
-    info: Cluster.TopicInfo,
-    entry: TopicEncoder.Entry,
-    record: ProduceRecord
-  ): Effect.Effect<Prepared, KafkaError.KafkaError> => {
-    const at = (info: Cluster.TopicInfo) =>
-      Effect.try({ try: (): Prepared => ({ record, partition: place(info, entry, record) }), catch: PlaceAll.refusal })
-    return Effect.suspend(() =>
-      isNew(info, entry) ? Effect.flatMap(line.grown(info.name, entry.partition!), at) : at(info)
-    )
-  }
-  const encoded = (
-    info: Cluster.TopicInfo,
-    entry: TopicEncoder.Entry,
-    record: ProduceRecord | Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>,
-    since: number
-  ): Prepared | Effect.Effect<Prepared, KafkaError.KafkaError, any> => {
-    if (!TopicEncoder.isRecord(record))
-      return inTime(
-        Effect.flatMap(record, (record) => placed(info, entry, record)),
-        since
-      )
-    return isNew(info, entry)
-      ? inTime(placed(info, entry, record), since, PlaceAll.partitionToBeKnown)
-      : { record, partition: place(info, entry, record) }
-  }
 
   const stamp = () => Math.floor(now())
 
   return {
-    one: (topic, entry, since, context) => {
-      const record = TopicEncoder.of(topic).encode(entry, stamp(), context)
-      const info = line.known(topic.name)
-      if (info !== undefined) return encoded(info, entry, record, since)
-      return Effect.flatMap(lookedUp(topic.name), (info) =>
-        Effect.suspend(() => {
-          try {
-            const prepared = encoded(info, entry, record, since)
-            return Effect.isEffect(prepared) ? prepared : Effect.succeed(prepared)
-          } catch (error) {
-            return Effect.fail(PlaceAll.refusal(error))
-          }
-        })
-      )
+    encode: (topic, entry, context) => TopicEncoder.of(topic).encode(entry, stamp(), context),
+    encoded: (name, record, since) =>
+      Effect.flatMap(
+        Effect.callback<Cluster.TopicInfo, KafkaError.KafkaError>((resume) => {
+          const info = line.known(name)
+          if (info !== undefined) return resume(Effect.succeed(info))
+          return Effect.sync(line.lookedUp(name, resume))
+        }),
+        (info) =>
+          inTime(
+            Effect.map(record, (record) => ({ record, info })),
+            since
+          )
+      ),
+    one: (name, partition, record, since, placed, failed, last) => {
+      const at = (info: Cluster.TopicInfo): void => {
+        try {
+          placed(place(info, partition, record))
+        } catch (error) {
+          failed(error)
+        }
+      }
+      const info = line.known(name) ?? last
+      if (info !== undefined && !isNew(info, partition)) {
+        at(info)
+        return undefined
+      }
+      const waiting = new PlaceInLine()
+      const waits = (line: (goOn: TopicLine.GoOn) => () => void, f: (info: Cluster.TopicInfo) => void) =>
+        waiting.for((goOn) =>
+          line((exit) => {
+            if (!goOn()) return
+            if (Exit.isSuccess(exit)) f(exit.value)
+            else failed(Cause.squash(exit.cause))
+          })
+        )
+      const grown = (info: Cluster.TopicInfo): void => {
+        if (isNew(info, partition)) waits((goOn) => line.grown(name, partition!, since, goOn), at)
+        else at(info)
+      }
+      if (info !== undefined) grown(info)
+      else waits((goOn) => line.lookedUp(name, goOn), grown)
+      return () => waiting.leave()
     },
-    all: PlaceAll.make({ line, lookedUp, inTime, isNew, place, stamp, monotonic, fork })
+    all: PlaceAll.make({ line, inTime, isNew, place, stamp, monotonic }),
+    close: line.close
   }
 }
 

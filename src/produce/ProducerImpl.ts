@@ -18,21 +18,21 @@ import * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Metrics from "../metrics/Current.ts"
 import { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
+import type { ProduceRecord } from "../Record.ts"
 import type * as Topic from "../Topic.ts"
 import * as Propagation from "../tracing/Propagation.ts"
 import * as Transport from "../Transport.ts"
 import * as Handover from "./Handover.ts"
 import type { Outcome, RecordMetadata } from "./Handover.ts"
 import * as Ownership from "./Ownership.ts"
-import * as PlaceAll from "./PlaceAll.ts"
 import * as Placement from "./Placement.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
 import * as Reports from "./Reports.ts"
-import { SendAll } from "./SendAll.ts"
+import { SendAll, type Slice } from "./SendAll.ts"
 import type { Checked } from "./Settings.ts"
 import * as ProducerSink from "./Sink.ts"
 import * as Told from "./Told.ts"
-import type * as TopicEncoder from "./TopicEncoder.ts"
+import * as TopicEncoder from "./TopicEncoder.ts"
 
 /** What is other in a transaction: its engine goes on when the Scope of its producer has ended. */
 interface Part {
@@ -67,18 +67,6 @@ export const make = Effect.fnUntraced(function* (
   const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
   const buffer = new ProducerBuffer.ProducerBuffer(bounds, monotonic, (effect) => Fiber.runIn(run(effect), scope))
   const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
-  // Before the engine's end: who has not handed over anything hears it at once.
-  yield* Effect.acquireRelease(
-    Effect.sync(() => metrics.buffer(limits.bytes, buffer)),
-    (unread) =>
-      Effect.sync(() => {
-        const error = closedError()
-        Deferred.doneUnsafe(closed, Effect.fail(error))
-        buffer.close(error)
-        unread()
-      })
-  )
-
   const placement = Placement.make({
     cluster,
     choose: partitioner.make(() => random.nextDoubleUnsafe()),
@@ -88,6 +76,19 @@ export const make = Effect.fnUntraced(function* (
     fork: run,
     closed: Deferred.await(closed)
   })
+  // Before the engine's end: who has not handed over anything hears it at once.
+  yield* Effect.acquireRelease(
+    Effect.sync(() => metrics.buffer(limits.bytes, buffer)),
+    (unread) =>
+      Effect.sync(() => {
+        const error = closedError()
+        Deferred.doneUnsafe(closed, Effect.fail(error))
+        placement.close(error)
+        buffer.close(error)
+        unread()
+      })
+  )
+
   const tells = Told.failures(transport.clientId, (effect) => void run(effect))
   /** A record that fails before the engine has it. */
   const unsent = (topic: string, error: KafkaError.KafkaError) => metrics.failed(topic, 1, error)
@@ -104,66 +105,90 @@ export const make = Effect.fnUntraced(function* (
   const told = <A>(self: Effect.Effect<A, KafkaError.KafkaError, any>) =>
     part === undefined ? self : Effect.tapError(self, (error) => Effect.sync(() => part.refused(error)))
 
-  /** Prepares one entry, and goes on with it. */
+  /**
+   * Encodes and places one entry, and hands it over, in one step from what has it go on. `hand` gives how to take it back;
+   * `given` is the entry, or all of its bytes may be the caller's.
+   */
   const prepared = <A>(
     topic: Topic.Any,
     entry: TopicEncoder.Entry,
-    f: (prepared: Placement.Prepared, since: number) => Effect.Effect<A, KafkaError.KafkaError>
+    hand: (
+      one: Placement.Prepared,
+      since: number,
+      resume: (effect: Effect.Effect<A, KafkaError.KafkaError>) => void,
+      given: TopicEncoder.Entry
+    ) => () => void
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
     Effect.withFiber(({ context }) => {
       sends?.(context)
       const since = monotonic()
-      const go = (one: Placement.Prepared) => {
-        inject?.(topic.name, [one.record], context)
-        return f(one, since)
-      }
-      try {
-        const one = placement.one(topic, entry, since, context)
-        if (!Effect.isEffect(one)) return go(one)
-        const counted = Effect.tapError(one, (error) => Effect.sync(() => unsent(topic.name, error)))
-        return Effect.flatMap(counted, go)
-      } catch (thrown) {
-        const error = PlaceAll.refusal(thrown)
+      const refused = (thrown: unknown): Effect.Effect<never, KafkaError.KafkaError> => {
+        if (!(thrown instanceof KafkaError.KafkaError)) return Effect.die(thrown)
         // What is no topic has no name.
-        if (Placement.mistake(topic, []) === undefined) unsent(topic.name, error)
-        return Effect.fail(error)
+        if (Placement.mistake(topic, []) === undefined) unsent(topic.name, thrown)
+        return Effect.fail(thrown)
+      }
+      const go = (record: ProduceRecord, info?: Cluster.TopicInfo) =>
+        Effect.callback<A, KafkaError.KafkaError>((resume) => {
+          let given: TopicEncoder.Entry = info === undefined ? entry : record
+          let back: (() => void) | undefined
+          const placed = (partition: number) => {
+            inject?.(topic.name, [record], context)
+            back = hand({ record, partition }, since, resume, given)
+          }
+          const failed = (error: unknown) => resume(refused(error))
+          const leave = placement.one(topic.name, partition, record, since, placed, failed, info)
+          // Who waits may change his entry meanwhile.
+          if (leave !== undefined) given = record
+          return Effect.sync(() => {
+            leave?.()
+            back?.()
+          })
+        })
+      let partition: number | undefined
+      try {
+        const record = placement.encode(topic, entry, context)
+        partition = entry.partition
+        if (TopicEncoder.isRecord(record)) return go(record)
+        const encoded = placement.encoded(topic.name, record, since)
+        return Effect.flatMap(
+          Effect.tapError(encoded, (error) => Effect.sync(() => unsent(topic.name, error))),
+          (one) => go(one.record, one.info)
+        )
+      } catch (thrown) {
+        return refused(thrown)
       }
     }).pipe(told)
 
   const send = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
-    prepared(topic, entry, (one, since) =>
-      Effect.callback<RecordMetadata, KafkaError.KafkaError>((resume) => {
-        const back = handover.one(topic.name, one, since, (outcome) => resume(Effect.fromResult(outcome)))
-        // Interrupted: its bytes are the caller's again, whatever still becomes of the record.
-        return Effect.sync(() => {
-          if (!back()) Ownership.own(one.record, entry)
-        })
-      })
-    )
+    prepared<RecordMetadata>(topic, entry, (one, since, resume) => {
+      const back = handover.one(topic.name, one, since, (outcome) => resume(Effect.fromResult(outcome)))
+      // Interrupted: its bytes are the caller's again, whatever still becomes of the record.
+      return () => {
+        if (!back()) Ownership.own(one.record)
+      }
+    })
 
   const offer = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
-    prepared(topic, entry, (one, since) =>
-      Effect.callback<Effect.Effect<RecordMetadata, KafkaError.KafkaError>, KafkaError.KafkaError>((resume) => {
-        const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
-        Ownership.own(one.record, entry)
-        let used = false
-        const back = handover.one(
-          topic.name,
-          one,
-          since,
-          (outcome) => {
-            // A transport may tell it at once, before it is known that the buffer has it.
-            Deferred.doneUnsafe(done, Effect.fromResult(outcome))
-            if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
-          },
-          () => {
-            used = true
-            resume(Effect.succeed(Deferred.await(done)))
-          }
-        )
-        return Effect.sync(back)
-      })
-    )
+    prepared<Effect.Effect<RecordMetadata, KafkaError.KafkaError>>(topic, entry, (one, since, resume, given) => {
+      const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
+      Ownership.own(one.record, given)
+      let used = false
+      return handover.one(
+        topic.name,
+        one,
+        since,
+        (outcome) => {
+          // A transport may tell it at once, before it is known that the buffer has it.
+          Deferred.doneUnsafe(done, Effect.fromResult(outcome))
+          if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
+        },
+        () => {
+          used = true
+          resume(Effect.succeed(Deferred.await(done)))
+        }
+      )
+    })
 
   /**
    * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller
@@ -187,14 +212,11 @@ export const make = Effect.fnUntraced(function* (
       }
       const batch = new SendAll<RecordMetadata>(topic.name, entries.length, part?.refused, failed)
       started?.(batch)
-      const enter = (end: number) =>
-        Effect.callback<void>((resume) => {
-          const slice = batch.take(end)
-          if (slice.count === 0) return resume(Effect.void)
-          if (inject !== undefined) for (const { records } of slice.parts) inject(topic.name, records, context)
-          if (!shared) Ownership.ownAll(slice.parts, entries)
-          return Effect.sync(handover.all(batch, slice, since, () => resume(Effect.void)))
-        })
+      const enter = (slice: Slice, used: () => void) => {
+        if (inject !== undefined) for (const { records } of slice.parts) inject(topic.name, records, context)
+        if (!shared) Ownership.ownAll(slice.parts, entries)
+        return handover.all(batch, slice, since, used)
+      }
       return entries.length === 0
         ? Effect.succeed(batch)
         : Effect.as(placement.all(topic, entries, batch, since, context, enter), batch)
@@ -205,7 +227,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       let batch: SendAll<RecordMetadata> | undefined
       // Interrupted: the bytes are the caller's again, whatever still becomes of what was handed over.
-      const own = Effect.sync(() => batch?.forEachUnsettled((record, i) => Ownership.own(record, entries[i])))
+      const own = Effect.sync(() => batch?.forEachUnsettled((record) => Ownership.own(record)))
       return handOver(topic, entries, true, (started) => (batch = started)).pipe(
         Effect.flatMap(outcomes),
         Effect.onInterrupt(() => own)

@@ -17,13 +17,11 @@ export interface Part {
   readonly indexes: Array<number>
 }
 
-/** Entries that are handed over at once: those added since the last. */
+/** Entries that are handed over at once: those added since the last, or one partition's that have waited for it. */
 export interface Slice {
   readonly parts: ReadonlyArray<Part>
   readonly count: number
   readonly bytes: number
-  /** Where the next one begins in the caller's array. */
-  readonly end: number
 }
 
 export class SendAll<A> {
@@ -44,8 +42,7 @@ export class SendAll<A> {
   /** What the engine has. */
   readonly #handedOver: Array<Part> = []
   #reached = 0
-  readonly #apart = new Set<number>()
-  /** What was taken last of those that were not set apart, until the engine has it. */
+  /** What was taken last, until the engine has it. */
   #taken: Slice | undefined
 
   /** `refused` hears of the first failure, too; `unsent` of each entry that fails before the engine has it. */
@@ -72,12 +69,8 @@ export class SendAll<A> {
       }
       this.#last = part
     }
-    const size = ProducerBuffer.sizeOf(record)
-    part.records.push(record)
-    part.sizes.push(size)
-    part.indexes.push(index)
     this.#count++
-    this.#bytes += size
+    this.#bytes += addTo(part, index, record)
   }
 
   /** How many entries there are; the caller's array may change while they are looked at. */
@@ -90,16 +83,25 @@ export class SendAll<A> {
     return this.#bytes
   }
 
-  /**
-   * What was added since it was last called; all before `end` have been looked at. With 0 it is for one that was set apart:
-   * what else was added goes with it, and is set apart, too.
-   */
-  take(end: number): Slice {
-    const slice: Slice = { parts: [...this.#parts.values()], count: this.#count, bytes: this.#bytes, end }
-    if (end === 0) for (const { indexes } of slice.parts) for (const index of indexes) this.setApart(index)
-    else this.#taken = slice
+  /** Each entry before has been looked at: it was added, has failed, or waits for its partition. */
+  reach(next: number): void {
+    this.#reached = next
+  }
+
+  /** What was added since it was last called. */
+  take(): Slice {
+    const slice: Slice = { parts: [...this.#parts.values()], count: this.#count, bytes: this.#bytes }
+    this.#taken = slice
     this.#drop()
     return slice
+  }
+
+  /** Those that have waited for their partition: a slice for itself. */
+  sliceOf(partition: number, list: ReadonlyArray<{ readonly index: number; readonly record: ProduceRecord }>): Slice {
+    const part: Part = { topic: this.#topic, partition, records: [], sizes: [], indexes: [] }
+    let bytes = 0
+    for (const { index, record } of list) bytes += addTo(part, index, record)
+    return { parts: [part], count: list.length, bytes }
   }
 
   #drop(): void {
@@ -108,23 +110,16 @@ export class SendAll<A> {
     this.#count = this.#bytes = 0
   }
 
-  /** The engine has it. Slices come in their order, but for those of entries that were set apart. */
+  /** The engine has it. */
   handedOver(slice: Slice): void {
-    const { end, parts } = slice
     if (slice === this.#taken) this.#taken = undefined
-    for (const part of parts) this.#handedOver.push(part)
-    this.#reached = Math.max(this.#reached, end)
+    for (const part of slice.parts) this.#handedOver.push(part)
   }
 
-  /** An entry waits for something of its own, and what stands behind it does not wait with it: `failRest` is not meant for it. */
-  setApart(index: number): void {
-    this.#apart.add(index)
-  }
-
-  /** Records that the engine has and that have no outcome, each with where it stands in the caller's array. */
-  forEachUnsettled(f: (record: ProduceRecord, index: number) => void): void {
+  /** Records that the engine has and that have no outcome. */
+  forEachUnsettled(f: (record: ProduceRecord) => void): void {
     for (const { indexes, records } of this.#handedOver) {
-      for (let i = 0; i < indexes.length; i++) if (this.isOpen(indexes[i]!)) f(records[i]!, indexes[i]!)
+      for (let i = 0; i < indexes.length; i++) if (this.isOpen(indexes[i]!)) f(records[i]!)
     }
   }
 
@@ -139,21 +134,22 @@ export class SendAll<A> {
     this.settle(index, Result.fail(error))
   }
 
-  /** A whole slice. */
-  failSlice({ parts }: Slice, error: KafkaError): void {
-    for (const { indexes } of parts) for (const index of indexes) this.fail(index, error)
+  /** A whole slice, that the engine does not have. */
+  failSlice(slice: Slice, error: KafkaError): void {
+    if (slice === this.#taken) this.#taken = undefined
+    for (const { indexes } of slice.parts) for (const index of indexes) this.fail(index, error)
   }
 
   /**
-   * Everything that the engine does not have, that has no outcome, and was not set apart: also what was, where it goes
-   * with the rest, since it was added before that was taken.
+   * Everything that the engine does not have and that has no outcome, but what waits for its partition, which has an end
+   * of its own. What was taken last is not to be handed over any more.
    */
   failRest(error: KafkaError): void {
     const together = [...(this.#taken?.parts ?? []), ...this.#parts.values()]
+    this.#taken = undefined
     this.#drop()
     for (const { indexes } of together) for (const index of indexes) if (this.isOpen(index)) this.fail(index, error)
-    for (let i = this.#reached; i < this.#outcomes.length; i++)
-      if (this.isOpen(i) && !this.#apart.has(i)) this.fail(i, error)
+    for (let i = this.#reached; i < this.#outcomes.length; i++) if (this.isOpen(i)) this.fail(i, error)
   }
 
   settle(index: number, outcome: Result.Result<A, KafkaError>): void {
@@ -175,4 +171,13 @@ export class SendAll<A> {
     if (this.#failure !== undefined) failed(this.#failure)
     else this.#failed = failed
   }
+}
+
+/** Adds a record to a part; gives what it takes of the buffer. */
+const addTo = (part: Part, index: number, record: ProduceRecord): number => {
+  const size = ProducerBuffer.sizeOf(record)
+  part.records.push(record)
+  part.sizes.push(size)
+  part.indexes.push(index)
+  return size
 }

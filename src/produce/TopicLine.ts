@@ -1,7 +1,7 @@
 /**
  * Who waits for a topic to be known, or for a partition that it is not known to have, in the order of coming. As soon as
  * it is, to whomever, all of them go on in that order, before anybody who comes later: records keep the order of their
- * calls.
+ * calls. Who goes on is called, and no fiber resumed, whose turn might end before its record has its place.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,7 +9,13 @@ import type * as Fiber from "effect/Fiber"
 import * as Backoff from "../Backoff.ts"
 import type * as Cluster from "../Cluster.ts"
 import { kept } from "../Kept.ts"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
+
+/** Called once, unless its owner leaves before. It throws nothing. */
+export type GoOn = (exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => void
+
+/** Out of the line, if still in it. */
+type Leave = () => void
 
 export interface TopicLine {
   /**
@@ -21,13 +27,15 @@ export interface TopicLine {
    * Waits in the line. The time is that of the cluster's look-up, which says best why a topic is not to be had; who come
    * within `together` wait by one look-up.
    */
-  readonly lookedUp: (name: string) => Effect.Effect<Cluster.TopicInfo, KafkaError.KafkaError>
+  readonly lookedUp: (name: string, goOn: GoOn) => Leave
   /**
    * Waits for a partition to be known. One question is asked for all who wait for partitions of a topic, again and again
    * while it is told without them, since brokers hear of a new one one after the other; after `hearsay` it is given as it
-   * is. Fails as `lookedUp` does.
+   * is. Fails as `lookedUp` does, and at the latest when the time since `since` is spent.
    */
-  readonly grown: (name: string, partition: number) => Effect.Effect<Cluster.TopicInfo, KafkaError.KafkaError>
+  readonly grown: (name: string, partition: number, since: number, goOn: GoOn) => Leave
+  /** Nobody waits from here on. */
+  readonly close: (error: KafkaError.KafkaError) => void
 }
 
 /** So long after it has asked, in milliseconds, who names a partition believes that there is none. */
@@ -39,7 +47,7 @@ const together = 100
 /** A look-up of a topic, and who waits by it, in the order of coming. */
 interface Question {
   readonly since: number
-  readonly line: Set<(exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => void>
+  readonly line: Set<GoOn>
   looking: Fiber.Fiber<Cluster.TopicInfo, KafkaError.KafkaError> | undefined
 }
 
@@ -47,7 +55,7 @@ interface Question {
 interface Waiting {
   readonly partition: number
   readonly since: number
-  readonly goOn: (exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => void
+  readonly goOn: GoOn
 }
 
 /** The question whether a topic has grown, and who waits for its answer. */
@@ -56,6 +64,35 @@ interface Asked {
   /** Nobody in the line waits for one below, so that what is sent to others need not look through it. */
   lowest: number
   looking: Fiber.Fiber<unknown, KafkaError.KafkaError> | undefined
+}
+
+/** Tells what was asked at a time. */
+const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>, asked: number): void => {
+  // What is told is an answer to those who had come when it was asked for; who goes on may come back here at once.
+  for (const { goOn, partition, since } of Array.from(line)) {
+    const known = Exit.isSuccess(exit) && partition < exit.value.partitions.length
+    if (known || since + (Exit.isSuccess(exit) ? hearsay : 0) <= asked) goOn(exit)
+  }
+}
+
+/** Asks until nobody waits. */
+const ask = (
+  cluster: Cluster.Cluster["Service"],
+  name: string,
+  within: number,
+  growth: Asked,
+  now: () => number
+): Effect.Effect<void> => {
+  const once = (answers: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const asked = now()
+      return Effect.flatMap(Effect.exit(cluster.topic(name, { within, anew: true })), (exit) => {
+        tell(growth, exit, asked)
+        if (growth.line.size === 0) return Effect.void
+        return Effect.andThen(Effect.sleep(Backoff.delay(answers, 0.5)), once(answers + 1))
+      })
+    })
+  return once(1)
 }
 
 /** Makes it; a topic is looked for `within` so many milliseconds. */
@@ -79,6 +116,13 @@ export const make = (
     }
   }
   const growing = new Map<string, Asked>()
+  let closed: Exit.Exit<never, KafkaError.KafkaError> | undefined
+  /** Where it closes nobody waits any more. */
+  const unlessClosed = (goOn: GoOn, wait: () => Leave): Leave => {
+    if (closed === undefined) return wait()
+    goOn(closed)
+    return () => {}
+  }
   const grow = (growth: Asked, info: Cluster.TopicInfo): void => {
     let lowest = Infinity
     // Who goes on may come back here at once.
@@ -121,25 +165,6 @@ export const make = (
       })
     })
   }
-  const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>, asked: number): void => {
-    // What is told is an answer to those who had come when it was asked for; who goes on may come back here at once.
-    for (const { goOn, partition, since } of Array.from(line)) {
-      const known = Exit.isSuccess(exit) && partition < exit.value.partitions.length
-      if (known || since + (Exit.isSuccess(exit) ? hearsay : 0) <= asked) goOn(exit)
-    }
-  }
-  const ask = (name: string, growth: Asked): Effect.Effect<void> => {
-    const once = (answers: number): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        const asked = now()
-        return Effect.flatMap(Effect.exit(cluster.topic(name, { within, anew: true })), (exit) => {
-          tell(growth, exit, asked)
-          if (growth.line.size === 0) return Effect.void
-          return Effect.andThen(Effect.sleep(Backoff.delay(answers, 0.5)), once(answers + 1))
-        })
-      })
-    return once(1)
-  }
   return {
     known: (name) => {
       if (goingOn.has(name)) return undefined
@@ -148,49 +173,67 @@ export const make = (
       if (questions.has(name) || growing.has(name)) whileGoingOn(name, () => admit(name, info))
       return info
     },
-    grown: (name, partition) =>
-      Effect.callback((resume) => {
+    lookedUp: (name, goOn) =>
+      unlessClosed(goOn, () => {
+        const isBack = goingOn.has(name)
+        const before = isBack ? goingOn.get(name) : latest.get(name)
+        const isJoined = before !== undefined && now() - before.since < together
+        const question = isJoined ? before : begin(name)
+        const leave = () => {
+          if (question.line.delete(one) && question.line.size === 0) isOver(name, question)
+        }
+        const one: GoOn = (exit) => {
+          leave()
+          goOn(exit)
+        }
+        question.line.add(one)
+        if (isBack) goingOn.set(name, question)
+        if (!isJoined) look(name, question, isBack)
+        return leave
+      }),
+    grown: (name, partition, since, goOn) =>
+      unlessClosed(goOn, () => {
         const before = growing.get(name)
         const growth: Asked = before ?? { line: new Set(), lowest: Infinity, looking: undefined }
+        let timer: Fiber.Fiber<void> | undefined
         const leave = () => {
           if (!growth.line.delete(one)) return false
-          if (growth.line.size === 0 && growing.get(name) === growth) growing.delete(name)
+          timer?.interruptUnsafe()
+          if (growth.line.size > 0) return true
+          if (growing.get(name) === growth) growing.delete(name)
+          growth.looking?.interruptUnsafe()
           return true
         }
         const one: Waiting = {
           partition,
           since: now(),
           goOn: (exit) => {
-            if (leave()) resume(exit)
+            if (leave()) goOn(exit)
           }
         }
         growth.line.add(one)
+        const left = Math.max(0, Math.ceil(since + within - now()))
+        timer = fork(
+          Effect.andThen(
+            Effect.sleep(left),
+            Effect.sync(() => one.goOn(Exit.fail(late(within))))
+          )
+        )
         growth.lowest = Math.min(growth.lowest, partition)
         if (before === undefined) {
           growing.set(name, growth)
-          growth.looking = fork(ask(name, growth))
+          growth.looking = fork(ask(cluster, name, within, growth, now))
         }
-        return Effect.sync(() => {
-          if (leave() && growth.line.size === 0) growth.looking?.interruptUnsafe()
-        })
+        return () => void leave()
       }),
-    lookedUp: (name) =>
-      Effect.callback((resume) => {
-        const isBack = goingOn.has(name)
-        const before = isBack ? goingOn.get(name) : latest.get(name)
-        const isJoined = before !== undefined && now() - before.since < together
-        const question = isJoined ? before : begin(name)
-        const leave = () => {
-          if (question.line.delete(goOn) && question.line.size === 0) isOver(name, question)
-        }
-        const goOn = (exit: Exit.Exit<Cluster.TopicInfo, KafkaError.KafkaError>) => {
-          leave()
-          resume(exit)
-        }
-        question.line.add(goOn)
-        if (isBack) goingOn.set(name, question)
-        if (!isJoined) look(name, question, isBack)
-        return Effect.sync(leave)
-      })
+    close: (error) => {
+      closed = Exit.fail(error)
+      const growths = [...growing.values()].flatMap(({ line }) => Array.from(line, ({ goOn }) => goOn))
+      const waiting = [...questions.values()].flatMap((all) => [...all]).flatMap(({ line }) => [...line])
+      for (const goOn of [...growths, ...waiting]) goOn(closed)
+    }
   }
 }
+
+const late = (millis: number) =>
+  KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis, waitingFor: "the partition to be known" })

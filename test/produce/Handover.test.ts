@@ -1,13 +1,10 @@
 /** What stands between a call and the accumulator: room, time, bytes, and what is told. Each of these failed once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Effect, Fiber, Layer, Result, Schema, SchemaGetter } from "effect"
+import { Clock, Effect, Fiber, Layer, Result, Scheduler, Schema, SchemaGetter } from "effect"
 import { TestClock } from "effect/testing"
 import { Producer, Topic, Transport } from "samsa"
 import { EmbeddedKafka, Fault, MemoryKafka } from "samsa/testing"
-import { abandonable } from "../../src/Abandon.ts"
-import type * as Cluster from "../../src/Cluster.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
-import * as PlaceAll from "../../src/produce/PlaceAll.ts"
 import { SendAll } from "../../src/produce/SendAll.ts"
 import { logOf, persistenceOf, reasonOf, text, withProducer } from "./Helpers.ts"
 
@@ -446,6 +443,56 @@ describe("who hears an end goes on at once, and", () => {
   )
 })
 
+// Who goes on was a fiber that was resumed: where its turn ended before it had handed over, who came later went first.
+describe("however short the turns of fibers are,", () => {
+  for (const ops of [4, 5, 6, 7, 9, 11])
+    it.effect(`${ops} operations, who waits for a topic, or for a partition, has his place`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const producer = yield* Producer.Producer
+        const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+        let sent = 0
+        // A call of many may begin a turn later: it has an order of its own.
+        const next = (partition: number, call = "one") => ({ value: `${call} ${sent++}`, partition })
+        const sends = Effect.gen(function* () {
+          for (let i = 0; i < 3; i++) {
+            fibers.push(yield* fork(producer.send(text, next(0))), yield* fork(producer.send(text, next(5))))
+            const call = `call ${sent}`
+            fibers.push(
+              yield* fork(
+                producer.sendAll(
+                  text,
+                  [5, 0, 5, 5].map((partition) => next(partition, call))
+                )
+              )
+            )
+            fibers.push(yield* fork(Effect.flatten(producer.offer(text, next(5)))))
+            yield* TestClock.adjust(i)
+          }
+        })
+        yield* sends
+        yield* broker.createTopic({ name: text, partitions: 4 })
+        for (let i = 0; i < 20; i++) yield* Effect.andThen(sends, TestClock.adjust(50))
+        yield* broker.addPartitions(text, 6)
+        for (let i = 0; i < 20; i++) yield* Effect.andThen(sends, TestClock.adjust(50))
+        for (let i = 0; i < 50; i++) yield* TestClock.adjust(100)
+        for (const fiber of fibers) yield* Fiber.join(fiber)
+        const logs = [yield* logOf(0), yield* logOf(5)]
+        assert.strictEqual(logs.flat().length, sent)
+        for (const log of logs) {
+          const last = new Map<string, number>()
+          for (const [, of, n] of log.map((value) => /^(.*) (\d+)$/.exec(value ?? "")!)) {
+            assert.isBelow(last.get(of!) ?? -1, Number(n))
+            last.set(of!, Number(n))
+          }
+        }
+      }).pipe(
+        Effect.provide(withProducer({}, { autoCreate: false, topics: [] })),
+        Effect.provideService(Scheduler.MaxOpsBeforeYield, ops)
+      )
+    )
+})
+
 describe("who waits for his topic", () => {
   for (const when of ["from the beginning", "while metadata say for a moment that it is not there"])
     it.effect(`is not overtaken by who comes when it is known: ${when}`, () =>
@@ -483,16 +530,6 @@ describe("who waits for his topic", () => {
 describe("sendAll", () => {
   const record = { key: null, value: null, headers: [], timestamp: 0 }
   const spent = KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis: 1, waitingFor: "a test" })
-  /** One of so many entries is sent, the next one was set apart, and is added with the rest. */
-  const withOneApart = (count: number) => {
-    const batch = new SendAll<string>("t", count)
-    batch.add(0, 0, record)
-    batch.handedOver(batch.take(1))
-    batch.setApart(1)
-    batch.add(1, 3, record)
-    batch.add(2, 0, record)
-    return batch
-  }
   /** How each ended; nothing while the call waits. */
   const endsOf = (batch: SendAll<string>) => {
     const told: Array<string> = []
@@ -500,109 +537,37 @@ describe("sendAll", () => {
     return told
   }
 
-  // One that was set apart failed between two steps of the call: it was told of by the engine and with the rest, and the
-  // call waited for ever.
-  it("what is handed over with an entry that was set apart does not fail with the rest", () => {
-    const error = KafkaError.make({ _tag: "UnknownTopic", topic: "t" })
-    const batch = new SendAll<string>("t", 3)
-    batch.setApart(0)
-    batch.add(1, 0, record)
-    batch.fail(0, error)
-    batch.handedOver(batch.take(0))
-    batch.failRest(error)
+  // Of each of these somebody had two outcomes, or none, and the call waited for ever.
+  it("what is taken and waits for room fails with the rest, and what waits for its partition for itself", () => {
+    const batch = new SendAll<string>("t", 5)
+    batch.add(0, 0, record)
+    batch.handedOver(batch.take())
+    // The second waits for its partition, the third for room, and the fourth was added.
+    batch.add(2, 0, record)
+    batch.reach(3)
+    batch.take()
+    batch.add(3, 0, record)
+    batch.failRest(spent)
+    assert.strictEqual(batch.take().count, 0)
+    const apart = batch.sliceOf(3, [{ index: 1, record }])
+    batch.handedOver(apart)
     batch.settle(1, Result.succeed("sent"))
-    assert.deepStrictEqual(endsOf(batch), ["failed", "sent", "failed"])
+    batch.settle(0, Result.succeed("sent"))
+    assert.deepStrictEqual(endsOf(batch), ["sent", "sent", "failed", "failed", "failed"])
   })
 
-  // It was added between two steps of the call, and taken with its next slice, whose wait for room ended with the time of
-  // the rest: nobody told it of its end, and the call waited for ever.
-  it("an entry that was set apart and taken with the rest fails with the rest", () => {
-    const batch = withOneApart(3)
-    batch.take(3)
+  it("what the engine has, or was refused, does not fail with the rest", () => {
+    const batch = new SendAll<string>("t", 3)
+    batch.add(0, 0, record)
+    batch.reach(1)
+    batch.handedOver(batch.take())
+    batch.add(1, 0, record)
+    batch.reach(2)
+    batch.failSlice(batch.take(), spent)
     batch.failRest(spent)
     batch.settle(0, Result.succeed("sent"))
     assert.deepStrictEqual(endsOf(batch), ["sent", "failed", "failed"])
   })
-
-  it("what was added and not taken when the rest fails is handed over by nobody", () => {
-    const batch = withOneApart(4)
-    batch.failRest(spent)
-    assert.strictEqual(batch.take(0).count, 0)
-    batch.settle(0, Result.succeed("sent"))
-    assert.deepStrictEqual(endsOf(batch), ["sent", "failed", "failed", "failed"])
-  })
-
-  // It was found that its partition is to be known, and the time was spent before it waited for that: nobody told it of its
-  // end, and the call waited for ever.
-  it.effect("an entry whose partition is new fails with the rest until it waits for it", () =>
-    Effect.gen(function* () {
-      const spends = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
-      let asked = 0
-      const patient = Topic.make("t", {
-        key: Schema.Null,
-        value: Schema.String.pipe(
-          Schema.encodeTo(Schema.String, {
-            decode: SchemaGetter.transform((s: string) => s),
-            encode: SchemaGetter.transformEffect((s: string) => Effect.as(Effect.yieldNow, s))
-          })
-        )
-      })
-      const info = { name: "t", partitions: [{}] } as unknown as Cluster.TopicInfo
-      const placeAll = PlaceAll.make({
-        line: {
-          // As it begins, as the first entry has its partition, and as the second is looked at: a turn may end before that.
-          known: () => {
-            if (++asked === 3) Deferred.doneUnsafe(spends, Effect.fail(spent))
-            return info
-          },
-          lookedUp: () => Effect.never,
-          grown: () => Effect.never
-        },
-        lookedUp: () => Effect.never,
-        inTime: (effect) => Effect.raceFirst(abandonable(effect), Deferred.await(spends)),
-        isNew: () => true,
-        place: () => 0,
-        stamp: () => 0,
-        monotonic: () => 0,
-        fork: Effect.runFork
-      })
-      const batch = new SendAll<string>("t", 2)
-      const entries = [0, 1].map(() => ({ key: null, value: "v", partition: 3 }))
-      yield* placeAll(patient, entries, batch, 0, Context.empty(), () => Effect.void)
-      assert.deepStrictEqual(endsOf(batch), ["failed", "failed"])
-    })
-  )
-
-  // Its partition was not known as it was looked at, and was before it waited: what stood behind it went before it.
-  it.effect("an entry whose partition comes before it waits for it is not overtaken", () =>
-    Effect.gen(function* () {
-      let asked = 0
-      const handedOver: Array<number> = []
-      const info = (count: number) =>
-        ({ name: "t", partitions: Array.from({ length: count }, () => ({})) }) as unknown as Cluster.TopicInfo
-      const placeAll = PlaceAll.make({
-        line: {
-          // As it begins, and as the first entry is looked at: a turn may end behind that, and the topic grow.
-          known: () => info(++asked < 3 ? 1 : 4),
-          lookedUp: () => Effect.never,
-          grown: () => Effect.andThen(Effect.yieldNow, Effect.succeed(info(4)))
-        },
-        lookedUp: () => Effect.never,
-        inTime: (effect) => effect,
-        isNew: ({ partitions }, { partition }) => partition! >= partitions.length,
-        place: (_, { partition }) => partition!,
-        stamp: () => 0,
-        monotonic: () => 0,
-        fork: Effect.runFork
-      })
-      const batch = new SendAll<string>("t", 2)
-      const entries = [0, 1].map(() => ({ key: null, value: "v", partition: 3 }))
-      const enter = (end: number) =>
-        Effect.sync(() => batch.take(end).parts.forEach(({ indexes }) => handedOver.push(...indexes)))
-      yield* placeAll(firstWaits(), entries, batch, 0, Context.empty(), enter)
-      assert.deepStrictEqual(handedOver, [0, 1])
-    })
-  )
 
   // The caller's array was emptied while one waited for its partition: the call waited for ever.
   it.effect("an entry that waits for its partition is sent, whatever becomes of the array", () =>
@@ -620,19 +585,3 @@ describe("sendAll", () => {
     }).pipe(Effect.provide(withProducer()))
   )
 })
-
-/** A topic of which every other record's Schema waits, the first one's before all. */
-const firstWaits = () => {
-  let encoded = 0
-  return Topic.make("t", {
-    key: Schema.Null,
-    value: Schema.String.pipe(
-      Schema.encodeTo(Schema.String, {
-        decode: SchemaGetter.transform((s: string) => s),
-        encode: SchemaGetter.transformEffect((s: string) =>
-          encoded++ % 2 === 0 ? Effect.as(Effect.yieldNow, s) : Effect.succeed(s)
-        )
-      })
-    )
-  })
-}

@@ -4,6 +4,14 @@ import type * as Cluster from "../../src/Cluster.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import * as TopicLine from "../../src/produce/TopicLine.ts"
 
+type Line = TopicLine.TopicLine
+const lookedUp = (line: Line) =>
+  Effect.callback<Cluster.TopicInfo, KafkaError.KafkaError>((resume) => Effect.sync(line.lookedUp("t", resume)))
+const grown = (line: Line, partition: number) =>
+  Effect.callback<Cluster.TopicInfo, KafkaError.KafkaError>((resume) =>
+    Effect.sync(line.grown("t", partition, 0, resume))
+  )
+
 describe("TopicLine", () => {
   const make = (count: number) => {
     const counted = { looks: 0 }
@@ -16,7 +24,7 @@ describe("TopicLine", () => {
     const line = TopicLine.make(cluster, 1000, Effect.runFork, () => 0)
     const waits = (partition: number, done: () => void) =>
       Effect.forkChild(
-        Effect.tap(line.grown("t", partition), () => Effect.sync(done)),
+        Effect.tap(grown(line, partition), () => Effect.sync(done)),
         { startImmediately: true }
       )
     return { counted, line, waits, grow: (to: number) => (partitions = to) }
@@ -80,7 +88,7 @@ describe("TopicLine", () => {
       const went: Array<string> = []
       const waits = (name: string) =>
         Effect.forkChild(
-          Effect.matchEffect(line.lookedUp("t"), {
+          Effect.matchEffect(lookedUp(line), {
             onSuccess: () => Effect.sync(() => void went.push(name)),
             onFailure: ({ reason }) => Effect.sync(() => void went.push(`${name} ${reason._tag}`))
           }),
@@ -124,7 +132,7 @@ describe("TopicLine", () => {
       const went: Array<string> = []
       const sends = (name: string) =>
         Effect.suspend(() =>
-          Effect.map(line.known("t") === undefined ? line.lookedUp("t") : Effect.void, () => void went.push(name))
+          Effect.map(line.known("t") === undefined ? lookedUp(line) : Effect.void, () => void went.push(name))
         )
       const waiting = yield* Effect.forEach(["a", "b"], (name) =>
         Effect.forkChild(Effect.andThen(sends(name), sends(`${name} again`)), { startImmediately: true })
@@ -158,7 +166,7 @@ describe("TopicLine", () => {
     Effect.gen(function* () {
       const { line, lookUps } = answered()
       const heard: Array<string> = []
-      const asks = face === faces[0] ? line.lookedUp("t") : line.grown("t", 7)
+      const asks = face === faces[0] ? lookedUp(line) : grown(line, 7)
       const tries = (name: string, times: number): Effect.Effect<void> =>
         Effect.catch(Effect.asVoid(asks), () => {
           heard.push(`${name}${times}`)
@@ -177,7 +185,7 @@ describe("TopicLine", () => {
     Effect.gen(function* () {
       const { line, lookUps } = answered()
       const went: Array<string> = []
-      const waits = (name: string) => Effect.map(line.lookedUp("t"), () => void went.push(name))
+      const waits = (name: string) => Effect.map(lookedUp(line), () => void went.push(name))
       const givesUp = Effect.flatMap(Effect.forkChild(waits("gives up"), { startImmediately: true }), Fiber.interrupt)
       const first = yield* Effect.forkChild(Effect.andThen(waits("a"), givesUp), { startImmediately: true })
       const second = yield* Effect.forkChild(Effect.andThen(waits("b"), waits("b again")), { startImmediately: true })
@@ -212,7 +220,7 @@ describe("TopicLine", () => {
           Effect.tap(wait, () => Effect.sync(() => went.push(name))),
           { startImmediately: true }
         )
-      const fibers = [yield* waits("a", line.grown("t", 1)), yield* waits("b", line.lookedUp("t"))]
+      const fibers = [yield* waits("a", grown(line, 1)), yield* waits("b", lookedUp(line))]
       known = { name: "t", partitions: [{}, {}] } as unknown as Cluster.TopicInfo
       if (who === by[0]) yield* Deferred.succeed(lookUps[0]!, known)
       else line.known("t")

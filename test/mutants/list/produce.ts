@@ -346,28 +346,22 @@ export const produce = of("produce", {
   ],
   "SendAll.ts": [
     [
-      "taken-apart-is-forgotten",
-      "an entry that was set apart, and taken with the rest, has no end, and its sendAll waits for ever",
-      "else this.#taken = slice",
+      "taken-is-forgotten",
+      "what waits for room as the time of the rest is spent has no end, and its sendAll waits for ever",
+      "    this.#taken = slice\n",
       ""
     ],
     [
       "handed-over-fails-with-the-rest",
       "what the engine has fails as the time of the rest is spent, and is sent all the same",
-      "if (slice === this.#taken) this.#taken = undefined",
-      ""
+      "    if (slice === this.#taken) this.#taken = undefined\n    for (const part of slice.parts)",
+      "    for (const part of slice.parts)"
     ],
     [
       "added-is-handed-over-failed",
       "what failed with the rest before it was taken is handed over all the same",
       "    this.#drop()\n    for (const { indexes } of together)",
       "    for (const { indexes } of together)"
-    ],
-    [
-      "apart-fails-with-the-rest",
-      "what goes with an entry that was set apart has two outcomes, and its sendAll waits for ever",
-      "if (end === 0) for (const { indexes } of slice.parts) for (const index of indexes) this.setApart(index)",
-      ""
     ],
     ["sink-hears-late", "a stream hears of a failure many arrays later", "this.#failed?.(outcome.failure)", ""],
     [
@@ -387,16 +381,30 @@ export const produce = of("produce", {
   ],
   "PlaceAll.ts": [
     [
-      "apart-before-it-waits",
-      "where a turn ends before an entry waits for its partition, and the time with it, its sendAll waits for ever",
-      "    kept(apart, entry.partition!, () => []).push({ index, entry, record })",
-      "    into.setApart(index)\n    kept(apart, entry.partition!, () => []).push({ index, entry, record })"
+      "apart-fails-with-the-rest",
+      "an entry that waits for its partition, since its Schema has waited, has two outcomes where the rest fails",
+      "    into.reach(index + 1)\n",
+      ""
     ],
     [
-      "apart-overtaken",
-      "an entry whose partition comes before it waits for it is overtaken by those behind it",
-      "if (!isBehind && !isNew(info, entry))",
-      "if (!isNew(info, entry))"
+      "apart-waits-late",
+      "an entry that its Schema has waited for is overtaken by those behind it, whose partition is known by then",
+      "    into.reach(index + 1)\n    waitApart(parts, call)\n",
+      "    into.reach(index + 1)\n"
+    ],
+    [
+      "line-left-late",
+      "what waits for room as the time of the rest is spent fails, and is sent all the same",
+      "        waiting.leave()\n        into.failRest(error)",
+      "        into.failRest(error)"
+    ]
+  ],
+  "PlaceInLine.ts": [
+    [
+      "left-behind-line",
+      "who waits in a second line, as the first has him go on at once, cannot leave it: it is sent though interrupted",
+      "if (turn === this.#turn) this.#leave = leave",
+      "this.#leave = leave"
     ]
   ],
   "TopicLine.ts": [
