@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { kept } from "../Kept.ts"
@@ -32,10 +33,16 @@ export type PlaceAll = (
   enter: (slice: Slice, used: () => void) => () => void
 ) => Effect.Effect<void, never, any>
 
-/** How far the entries of a call have come: all before `next`; `waits` adds that one, where its Schema has to wait. */
+/** How far the entries of a call have come: all before `next`; that one waits, where its Schema has to. */
 interface Filled {
   readonly next: number
-  readonly waits: Effect.Effect<void, never, any> | undefined
+  readonly waits: Late | undefined
+}
+
+/** An entry whose Schema waits, as it was looked at. */
+interface Late {
+  readonly partition: number | undefined
+  readonly record: Effect.Effect<ProduceRecord, KafkaError.KafkaError, any>
 }
 
 /** One that waits for its partition, as it was looked at: the caller's array may change meanwhile. */
@@ -158,12 +165,7 @@ export const make = (parts: Parts): PlaceAll => {
         const entry = entries[i]!
         const record = encoder.encode(entry, at, context)
         const { partition } = entry
-        if (!TopicEncoder.isRecord(record)) {
-          const waits = Effect.flatMap(record, (record) =>
-            Effect.try({ try: () => addLate(call, info, i, partition, record), catch: refusal })
-          )
-          return { next: i, waits: Effect.catch(waits, (error) => Effect.sync(() => into.fail(i, error))) }
-        }
+        if (!TopicEncoder.isRecord(record)) return { next: i, waits: { partition, record } }
         add(call, info, i, partition, record)
       } catch (error) {
         into.fail(i, refusal(error))
@@ -174,31 +176,21 @@ export const make = (parts: Parts): PlaceAll => {
     return { next: end, waits: undefined }
   }
 
-  /** Adds one whose Schema has waited. */
-  const addLate = (
-    call: Call,
-    info: Cluster.TopicInfo,
-    index: number,
-    partition: number | undefined,
-    record: ProduceRecord
-  ): void => {
-    const { into, topic } = call
-    Ownership.own(record)
-    add(call, line.known(topic.name) ?? info, index, partition, record)
-    into.reach(index + 1)
-    waitApart(parts, call)
-  }
-
-  /** A step: what can be done at once is handed over, and `resume` hears how it goes on when the buffer has it. */
+  /**
+   * A step: what can be done at once is handed over, behind what `late` adds, and `resume` hears how it goes on when the
+   * buffer has it.
+   */
   const step = (
     call: Call,
     info: Cluster.TopicInfo,
     from: number,
     timed: boolean,
-    resume: (effect: Effect.Effect<void, never, any>) => void
+    resume: (effect: Effect.Effect<void, never, any>) => void,
+    late?: (info: Cluster.TopicInfo) => void
   ): void => {
     const { enter, into, waiting } = call
     try {
+      late?.(info)
       const filled = fill(info, call, from)
       into.reach(filled.next)
       waitApart(parts, call)
@@ -215,11 +207,15 @@ export const make = (parts: Parts): PlaceAll => {
     timed: boolean
   ): Effect.Effect<void, never, any> => {
     const { into, since, topic, waiting } = call
-    const on = (next: number, timed: boolean) =>
-      Effect.callback<void, never, any>((resume) => step(call, line.known(topic.name) ?? info, next, timed, resume))
+    const on = (next: number, timed: boolean, late?: (info: Cluster.TopicInfo) => void) =>
+      Effect.callback<void, never, any>((resume) =>
+        step(call, line.known(topic.name) ?? info, next, timed, resume, late)
+      )
     if (waits === undefined)
       return next === into.length ? Effect.void : Effect.andThen(Effect.yieldNow, on(next, timed))
-    const rest = Effect.andThen(waits, on(next + 1, true))
+    const rest = Effect.flatMap(Effect.result(waits.record), (record) =>
+      on(next + 1, true, (info) => addLate(call, info, next, waits.partition, record))
+    )
     if (timed) return rest
     return Effect.catch(inTime(rest, since), (error) =>
       Effect.sync(() => {
@@ -227,6 +223,23 @@ export const make = (parts: Parts): PlaceAll => {
         into.failRest(error)
       })
     )
+  }
+
+  /** Adds one whose Schema has waited. */
+  const addLate = (
+    call: Call,
+    info: Cluster.TopicInfo,
+    index: number,
+    partition: number | undefined,
+    record: Result.Result<ProduceRecord, KafkaError.KafkaError>
+  ): void => {
+    if (Result.isFailure(record)) return call.into.fail(index, record.failure)
+    Ownership.own(record.success)
+    try {
+      add(call, info, index, partition, record.success)
+    } catch (error) {
+      call.into.fail(index, refusal(error))
+    }
   }
 
   return (topic, entries, into, since, context, enter) => {

@@ -557,16 +557,20 @@ describe("sendAll", () => {
   })
 
   it("what the engine has, or was refused, does not fail with the rest", () => {
-    const batch = new SendAll<string>("t", 3)
-    batch.add(0, 0, record)
-    batch.reach(1)
-    batch.handedOver(batch.take())
-    batch.add(1, 0, record)
-    batch.reach(2)
-    batch.failSlice(batch.take(), spent)
-    batch.failRest(spent)
-    batch.settle(0, Result.succeed("sent"))
-    assert.deepStrictEqual(endsOf(batch), ["sent", "failed", "failed"])
+    const sent = new SendAll<string>("t", 2)
+    sent.add(0, 0, record)
+    sent.reach(1)
+    sent.handedOver(sent.take())
+    sent.failRest(spent)
+    sent.settle(0, Result.succeed("sent"))
+    assert.deepStrictEqual(endsOf(sent), ["sent", "failed"])
+    let unsent = 0
+    const refused = new SendAll<string>("t", 2, undefined, () => unsent++)
+    refused.add(0, 0, record)
+    refused.reach(1)
+    refused.failSlice(refused.take(), spent)
+    refused.failRest(spent)
+    assert.deepStrictEqual([unsent, endsOf(refused)], [2, ["failed", "failed"]])
   })
 
   // The caller's array was emptied while one waited for its partition: the call waited for ever.

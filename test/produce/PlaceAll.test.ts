@@ -90,18 +90,19 @@ const call = (
 const turns = Effect.repeat(Effect.yieldNow, { times: 20 })
 
 describe("a call of many", () => {
-  // Its partition was not known as it was looked at, and was before it waited: what stood behind it went before it.
+  // Its partition was known as those behind it were looked at.
   it.effect("is in order where a partition comes between two of its entries", () =>
     Effect.gen(function* () {
       const { handedOver, run } = call(
         [
           ["turn", 3],
+          ["turn", 0],
           ["", 3]
         ],
         3
       )
       yield* Fiber.join(yield* run)
-      assert.deepStrictEqual(handedOver, [0, 1])
+      assert.deepStrictEqual(handedOver, [0, 1, 2])
     })
   )
 

@@ -381,16 +381,10 @@ export const produce = of("produce", {
   ],
   "PlaceAll.ts": [
     [
-      "apart-fails-with-the-rest",
-      "an entry that waits for its partition, since its Schema has waited, has two outcomes where the rest fails",
-      "    into.reach(index + 1)\n",
+      "entries-without-reach",
+      "what waits for its partition has two outcomes where the rest fails",
+      "      into.reach(filled.next)\n",
       ""
-    ],
-    [
-      "apart-waits-late",
-      "an entry that its Schema has waited for is overtaken by those behind it, whose partition is known by then",
-      "    into.reach(index + 1)\n    waitApart(parts, call)\n",
-      "    into.reach(index + 1)\n"
     ],
     [
       "line-left-late",
