@@ -1,10 +1,10 @@
 /**
  * One connection to one broker: requests are pipelined, responses come back in their order, each request has a
  * deadline, and one sweep serves all of them. When it ends, every request under way fails with the cause.
- *
  * Requests wait in line where they must; what was sent before is answered meanwhile.
  */
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import type * as Schema from "effect/Schema"
 import * as Backoff from "../Backoff.ts"
 import type { Turns } from "../compression/Turns.ts"
@@ -26,8 +26,6 @@ import * as Throttle from "./Throttle.ts"
 
 /** The most that a broker may answer before we know it, and it us: Kafka's own limit for SASL is half of it. */
 const strangerBytes = 1 << 20
-
-const noMatter = () => {}
 
 export class BrokerConnection implements Handler {
   readonly #context: Context<BrokerConnection>
@@ -229,7 +227,7 @@ export class BrokerConnection implements Handler {
   tell<Q extends Schema.Top, A extends Schema.Top>(api: Api<Q, A>, version: number, request: Q["~type.make.in"]): void {
     if (this.#ended !== undefined) return
     const now = Backoff.monotonic(this.#context.clock)
-    this.#write(InFlightRequest.ofRequest(api, version, () => request, {}, this.#context, now, noMatter))
+    this.#write(InFlightRequest.ofRequest(api, version, () => request, {}, this.#context, now, constVoid))
   }
 
   /** Sends a bare token of SASL, as brokers before 1.0 want them, and gives theirs. */
@@ -365,8 +363,7 @@ export class BrokerConnection implements Handler {
   #fail(error: KafkaError.KafkaError): void {
     const first = this.#first
     if (first === undefined || error.reason._tag !== "Corrupt" || answers(first, this.#pending[0])) {
-      const others = error.reason._tag === "Corrupt" ? this.#lost(`given up: ${error.message}`) : error
-      return this.#end(error, others)
+      return this.#end(error, error.reason._tag === "Corrupt" ? this.#lost(`given up: ${error.message}`) : error)
     }
     const wrong = notKafka(first, this.#context.address, error)
     this.#end(wrong, wrong)
@@ -383,7 +380,7 @@ export class BrokerConnection implements Handler {
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this, first)
     for (const pending of unread) this.#unanswered(pending, others)
-    due.forEach((pending, i) => this.#unanswered(pending, i === 0 ? first : others))
+    due.forEach((pending, i) => this.#unanswered(pending, i > 0 || pending.sentAt === undefined ? others : first))
     for (const told of this.#onLost) told()
   }
 

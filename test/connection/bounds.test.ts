@@ -13,7 +13,7 @@ import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Answers from "../hostile/Answers.ts"
-import { brokers, fake } from "./Fakes.ts"
+import { brokers, fake, type Peer } from "./Fakes.ts"
 
 const metadata = () => ({ topics: [] })
 const reason = <A, R>(effect: Effect.Effect<A, KafkaError, R>) => Effect.map(Effect.flip(effect), (e) => e.reason)
@@ -114,6 +114,24 @@ describe("a response", () => {
     }).pipe(Effect.scoped)
   )
 })
+
+it.effect("an answer where none was due is no answer to a request that waits in line, and was never sent", () =>
+  Effect.gen(function* () {
+    const peers: Array<Peer> = []
+    const answers = Answers.make({ answers: { Metadata: (_, healthy) => ({ ...healthy(), throttleTimeMs: 5000 }) } })
+    const network = yield* fake((peer, address) => {
+      peers.push(peer)
+      return (request) => peer.send(answers.answer(request, address)!)
+    })
+    const broker = yield* (yield* brokers(network.network)).at("b", 1)
+    yield* broker.send(Metadata, metadata)
+    const waiting = yield* Effect.forkChild(reason(broker.send(Metadata, metadata)), { startImmediately: true })
+    peers[0]!.send(Buffer.concat([int32(5), int32(77), Buffer.alloc(1)]))
+    const why = yield* Fiber.join(waiting)
+    assert.strictEqual(why._tag, "Unreachable")
+    assert.match(JSON.stringify(why), /given up: Corrupt: response: correlation id 77 came where none was due/)
+  }).pipe(Effect.scoped)
+)
 
 /** A first token at once, and then others; counts those that were asked for. */
 const tokens = (later: Effect.Effect<Redacted.Redacted<string>>) => {
