@@ -59,6 +59,8 @@ export class BrokerConnection implements Handler {
   brokeOff = false
   /** Whether it was given up since a request was not answered, or not even written out, in its time. */
   wasSilent = false
+  /** Whether it has ended in the middle of another authentication. */
+  wasExchanging = false
   readonly metrics: BrokerMetrics
 
   constructor(context: Context<BrokerConnection>) {
@@ -372,6 +374,7 @@ export class BrokerConnection implements Handler {
   #end(first: KafkaError.KafkaError, others: KafkaError.KafkaError): void {
     if (this.#ended !== undefined) return
     this.#ended = others
+    this.wasExchanging = this.#line.isExchanging
     this.#connection?.close()
     this.#splitter.end()
     const unread = this.#responses.clear()

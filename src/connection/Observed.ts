@@ -37,6 +37,8 @@ export class Observed {
   readonly #useless = new LogEvent.Lasting()
   readonly #slowConnects = new LogEvent.Doubling()
   readonly #silences = new LogEvent.Doubling()
+  /** Connections that another authentication has cost, or bytes that are no answer: the next one is good, and nobody hears. */
+  readonly #spoilt = new LogEvent.Doubling()
   /** Connections on which an answer is due for long; and whether that was told. */
   readonly #slow = new Set<object>()
   readonly #slows = new LogEvent.Doubling()
@@ -112,7 +114,7 @@ export class Observed {
 
   /** One that was made, or not yet, has ended. */
   ended(
-    session: Counted & { readonly served: boolean; readonly wasSilent: boolean },
+    session: Counted & { readonly served: boolean; readonly wasExchanging: boolean; readonly wasSilent: boolean },
     why: KafkaError.KafkaError
   ): void {
     const { fork, metrics, now } = this.#context
@@ -123,12 +125,16 @@ export class Observed {
     // That it cannot be reached is none: it was, and has ended.
     const cause =
       reason._tag === "Unreachable" && reason.attempts.length === 1 ? reason.attempts[0]!.cause : why.message
-    const text = `the connection to ${this.#who} has ended: ${cause}`
+    const amid = session.wasExchanging ? " amid another authentication" : ""
+    const text = `the connection to ${this.#who} has ended${amid}: ${cause}`
     if (session.served) this.#useless.cured()
     const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
     if (session.wasSilent) {
       const soFar = this.#silences.told(now())
       fork(this.#log("brokerSilent", `${text}${soFar ?? ""}`, soFar === undefined ? "Debug" : undefined))
+    } else if ((session.wasExchanging && reason._tag !== "Closed") || reason._tag === "Corrupt") {
+      const soFar = this.#spoilt.told(now())
+      fork(this.#log("disconnected", `${text}${soFar ?? ""}`, soFar === undefined ? undefined : "Warn"))
     } else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))
   }
 

@@ -48,6 +48,7 @@ export class RequestLine {
   /** What it needs is being had, or is there. */
   #preparing = false
   #exchange: Exchange | undefined
+  #exchanging = false
 
   constructor(context: Context) {
     this.#context = context
@@ -55,6 +56,11 @@ export class RequestLine {
 
   get length(): number {
     return this.#waiting.length
+  }
+
+  /** Whether the broker is in the middle of another authentication. */
+  get isExchanging(): boolean {
+    return this.#exchanging
   }
 
   /** Until when the broker hears nothing, neither what waits here nor what was written before, on the monotonic clock. */
@@ -173,10 +179,11 @@ export class RequestLine {
   }
 
   #exchanged(exchange: Exchange): Effect.Effect<void> {
+    this.#exchanging = true
     return Effect.matchCause(this.#bounded(exchange), {
       onFailure: (cause) => this.#context.onEnd(this.#errorOf(cause)),
       onSuccess: (next) => {
-        this.#preparing = false
+        this.#preparing = this.#exchanging = false
         this.#reauthentication = next
       }
     })

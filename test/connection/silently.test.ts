@@ -1,0 +1,82 @@
+/** What a client says of connections that brokers cost it over and over, where each next one is good. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as Answers from "../hostile/Answers.ts"
+import { heard, of } from "../Heard.ts"
+import { brokers, fake } from "./Fakes.ts"
+
+const frame = (correlationId: number, rest: number) => {
+  const bytes = Buffer.alloc(8 + rest)
+  bytes.writeInt32BE(4 + rest)
+  bytes.writeInt32BE(correlationId, 4)
+  return bytes
+}
+
+const ways = {
+  "with what cannot be read": (id: number) => frame(id, 1),
+  "to something else": (id: number) => frame(id + 1, 1),
+  "by closing": () => undefined
+}
+
+describe("another authentication that a broker never lives to answer", () => {
+  for (const [way, answer] of Object.entries(ways))
+    it.effect(`${way} is a warning, by doubling (each next connection is good, and nobody heard)`, () =>
+      Effect.gen(function* () {
+        const handshakes = new Map<unknown, number>()
+        const network = yield* fake((peer) => {
+          const broker = Answers.make({
+            answers: {
+              SaslAuthenticate: () => ({ sessionLifetimeMs: 3000 }),
+              SaslHandshake: ({ correlationId }, healthy) => {
+                const count = (handshakes.get(peer) ?? 0) + 1
+                handshakes.set(peer, count)
+                if (count === 1) return healthy()
+                const bytes = answer(correlationId)
+                if (bytes === undefined) peer.close()
+                return bytes
+              }
+            }
+          })
+          return (request) => {
+            const response = broker.answer(request, { host: "b", port: 1 })
+            if (response !== undefined) peer.send(response)
+          }
+        })
+        const token = Effect.succeed(Redacted.make("t"))
+        const service = yield* brokers(network.network, { sasl: { mechanism: "OAUTHBEARER", token } })
+        const broker = yield* service.at("b", 1)
+        for (let i = 0; i < 60; i++) {
+          yield* Effect.ignore(broker.send(Metadata, () => ({ topics: [] })))
+          yield* TestClock.adjust("1 second")
+        }
+        const warned = of("disconnected").filter(({ level }) => level === "Warn")
+        assert.isAtLeast(network.connects.length, 10)
+        assert.strictEqual(warned.length, 4)
+        assert.include(warned[0]?.text, "the connection to b:1 has ended amid another authentication")
+      }).pipe(Effect.scoped, heard)
+    )
+
+  it.effect("is warned of as an answer is that nobody has asked for (each was at Debug)", () =>
+    Effect.gen(function* () {
+      const answers = Answers.make({})
+      const network = yield* fake((peer, address) => (request) => {
+        const response = answers.answer(request, address)!
+        // Behind that to Metadata, which is not the first.
+        peer.send(response, ...(Buffer.from(request).readInt16BE(0) === Metadata.Request.key ? [frame(77, 1)] : []))
+      })
+      const broker = yield* (yield* brokers(network.network)).at("b", 1)
+      for (let i = 0; i < 4; i++) {
+        yield* broker.send(Metadata, () => ({ topics: [] }))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.strictEqual(network.connects.length, 4)
+      assert.deepStrictEqual(
+        of("disconnected").map(({ level }) => level),
+        ["Warn", "Warn", "Debug", "Warn"]
+      )
+      assert.include(of("disconnected")[3]?.text, "correlation id 77 came where none was due")
+    }).pipe(Effect.scoped, heard)
+  )
+})
