@@ -15,6 +15,7 @@ import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { listed, toldAtMost } from "../Listed.ts"
 import type * as Offset from "../Offset.ts"
 import type { PartitionReader, TransportConsumer } from "../Transport.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -351,11 +352,9 @@ export const make = (context: Context): Opening => {
       }
       if (fresh.length === 0) return Effect.void
       publish({ _tag: "Deleted", partitions: fresh.map((partition) => partition.place) })
-      const keys = fresh.map(({ key }) => key).join(", ")
-      return LogEvent.log("topicDeleted", `topic ${topic} was deleted: ${keys} are given up`, {
-        group: settings.group,
-        topic
-      })
+      const keys = fresh.map(({ key }) => key)
+      const text = `topic ${topic} was deleted: ${listed(keys, toldAtMost)} are given up`
+      return LogEvent.log("topicDeleted", text, { group: settings.group, topic })
     })
 
   const gone = (partition: Partition): Effect.Effect<void> =>

@@ -9,6 +9,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { listed, toldAtMost } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { effectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
@@ -50,12 +51,12 @@ export const budgetOf = (
 /** What is in flight, as text. Pure. */
 export const textOf = (unfinished: ReadonlyArray<Unfinished>): string =>
   unfinished
-    .slice(0, 20)
+    .slice(0, toldAtMost)
     .map(
       ({ count, lowest, partition, topic }) =>
         `${topic}-${partition}: ${count === 1 ? "1 record is" : `${count} records are`} delivered and not done, from offset ${lowest} on`
     )
-    .concat(unfinished.length > 20 ? `${unfinished.length - 20} more partitions` : [])
+    .concat(unfinished.length > toldAtMost ? `${unfinished.length - toldAtMost} more partitions` : [])
     .join("; ")
 
 // How long what was interrupted may clean up, while others wait for the partition, in milliseconds.
@@ -157,13 +158,10 @@ export const make = (context: Context): Revocation => {
     const unfinished = late.flatMap((partition) => partition.unfinished ?? [])
     publish({ _tag: "RevokeTimedOut", partitions: late.map((partition) => partition.place), unfinished })
     const hint = context.everMarked() ? "" : "; no record was ever marked: is `Consumer.done` forgotten?"
-    yield* LogEvent.log(
-      "drainTimedOut",
-      `drainTimeout: work was not through within ${within} ms: ${
-        unfinished.length === 0 ? late.map(({ key }) => key).join(", ") : textOf(unfinished)
-      }${hint}`,
-      where
-    )
+    const keys = late.map(({ key }) => key)
+    const what = unfinished.length === 0 ? listed(keys, toldAtMost) : textOf(unfinished)
+    const text = `drainTimeout: work was not through within ${within} ms: ${what}${hint}`
+    yield* LogEvent.log("drainTimedOut", text, where)
     // A stream that waits for records while nothing was ever marked is at no work.
     yield* interrupt(late.filter((partition) => context.everMarked() || !partition.isAwaited()))
   })

@@ -1,7 +1,7 @@
 /** What a consumer's events say in the log, besides those that are logged where they come up. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { listed } from "../Listed.ts"
+import { listed, toldAtMost } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { type AnyRecord, raw } from "./ConsumerRecord.ts"
@@ -27,7 +27,7 @@ export const make = (
   const tell = (event: LogEvent.Event, text: string, where: LogEvent.Where = {}) =>
     run(LogEvent.log(event, `${who} ${text}`, { group, member: member(), ...where }))
   const keysOf = (partitions: ReadonlyArray<TopicPartition.TopicPartition>) =>
-    listed(partitions.map(TopicPartition.key), 20) || "no partition"
+    listed(partitions.map(TopicPartition.key), toldAtMost) || "no partition"
   return (event) => {
     switch (event._tag) {
       case "Assigned":

@@ -19,6 +19,7 @@ import { Closing } from "../engine/Closing.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import { formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { listed, toldAtMost } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as Meter from "../metrics/Meter.ts"
 import * as Uuid from "../protocol/codec/Uuid.ts"
@@ -162,7 +163,7 @@ class Reporter {
     this.#maxBytes = answer.telemetryMaxBytes > 0 ? answer.telemetryMaxBytes : Infinity
     Deferred.doneUnsafe(this.#named, Exit.succeed(clientInstanceId))
     const none = requestedMetrics.length === 0
-    const what = none ? "no metrics are wanted" : `wanted every ${interval} ms: ${requestedMetrics.join(", ")}`
+    const what = none ? "no metrics are wanted" : `wanted every ${interval} ms: ${listed(requestedMetrics, toldAtMost)}`
     const told = this.#log("telemetrySubscribed", `as client instance ${clientInstanceId} (KIP-714): ${what}`)
     if (none) return Effect.as(told, interval)
     this.#subscription = {
