@@ -285,7 +285,10 @@ const round = <I, A>(parts: Parts, question: Question<I, A>, open: ReadonlyArray
   })
 
 /** What is wrong with an item. One of another kind (of JavaScript, out of a file) may not even bear to be looked at. */
-const problemsOf = <I, A>({ api, check, key, route }: Question<I, A>, item: I): ReadonlyArray<string> => {
+export const problemsOf = <I>(
+  { api, check, key, route }: Pick<Question<I, unknown>, "api" | "check" | "key" | "route">,
+  item: I
+): ReadonlyArray<string> => {
   try {
     const found = check?.(item) ?? []
     if (found.length > 0) return found

@@ -204,6 +204,12 @@ export const deleteAll = (
     options
   )
 
+export const checkGrowth = ({ assignments, count, topic }: NewPartitions): ReadonlyArray<string> => [
+  ...Check.text("topic", topic),
+  ...Check.int32(`count of "${topic}"`, count, 1),
+  ...(assignments?.flatMap((ids, i) => Check.replicas(`assignments[${i}] of "${topic}"`, ids)) ?? [])
+]
+
 export const addPartitions = (
   parts: Ask.Parts,
   topics: ReadonlyArray<NewPartitions>,
@@ -216,11 +222,7 @@ export const addPartitions = (
       inOrder: true,
       route: () => Plan.controller,
       key: ({ topic }) => topic,
-      check: ({ assignments, count, topic }) => [
-        ...Check.text("topic", topic),
-        ...Check.int32(`count of "${topic}"`, count, 1),
-        ...(assignments?.flatMap((ids, i) => Check.replicas(`assignments[${i}] of "${topic}"`, ids)) ?? [])
-      ],
+      check: checkGrowth,
       // The topic has as many already.
       doubtful: options.validateOnly === true ? [] : [code.INVALID_PARTITIONS],
       ask: (broker, batch, millis) =>

@@ -49,30 +49,68 @@ export const configNode = (config: { readonly [name: string]: string | number | 
     config: Object.fromEntries(Object.entries(config).map(([name, value]) => [name, String(value)]))
   })
 
-const numbers = new Set(
-  (
-    "delete.retention.ms file.delete.delay.ms flush.messages flush.ms index.interval.bytes max.message.bytes " +
-    "message.timestamp.difference.max.ms min.cleanable.dirty.ratio min.insync.replicas retention.bytes retention.ms " +
-    "segment.bytes segment.index.bytes segment.jitter.ms segment.ms"
-  ).split(" ")
-)
-const others = new Set(
-  "cleanup.policy compression.type message.format.version message.timestamp.type preallocate unclean.leader.election.enable".split(
-    " "
-  )
-)
+/** What a value must be, in words; undefined where it is so. */
+type Rule = (text: string) => string | undefined
+
+const whole = (least: bigint, bits: 32 | 64): Rule => {
+  const most = 2n ** BigInt(bits - 1) - 1n
+  return (text) => {
+    const value = /^[+-]?\d{1,20}$/.test(text) ? BigInt(text.replace("+", "")) : undefined
+    return value !== undefined && value >= least && value <= most
+      ? undefined
+      : `a whole number from ${least} to ${most}`
+  }
+}
+
+const oneOf =
+  (...values: ReadonlyArray<string>): Rule =>
+  (text) =>
+    values.includes(text) ? undefined : `one of ${values.join(", ")}`
+
+const long = whole(0n, 64)
+const any = whole(-(2n ** 63n), 64)
+const int = whole(0n, 32)
+const boolean = oneOf("true", "false")
+
+/** As 0.10.0 has them. */
+const rules: ReadonlyMap<string, Rule> = new Map([
+  ["cleanup.policy", oneOf("delete", "compact")],
+  ["compression.type", oneOf("uncompressed", "gzip", "snappy", "lz4", "producer")],
+  ["delete.retention.ms", long],
+  ["file.delete.delay.ms", long],
+  ["flush.messages", long],
+  ["flush.ms", long],
+  ["index.interval.bytes", int],
+  ["max.message.bytes", int],
+  [
+    "message.format.version",
+    (text) => (/^0\.\d+(\.\d+)?(-IV\d+)?$/.test(text) ? undefined : "a version, such as 0.9.0")
+  ],
+  ["message.timestamp.difference.max.ms", long],
+  ["message.timestamp.type", oneOf("CreateTime", "LogAppendTime")],
+  [
+    "min.cleanable.dirty.ratio",
+    (text) => (/\d/.test(text) && Number(text) >= 0 && Number(text) <= 1 ? undefined : "a number from 0 to 1")
+  ],
+  ["min.insync.replicas", whole(1n, 32)],
+  ["preallocate", boolean],
+  ["retention.bytes", any],
+  ["retention.ms", any],
+  ["segment.bytes", whole(14n, 32)],
+  ["segment.index.bytes", int],
+  ["segment.jitter.ms", long],
+  ["segment.ms", long],
+  ["unclean.leader.election.enable", boolean]
+])
 
 /** What is wrong with settings: a broker that finds such in ZooKeeper does not check them, and fails with them. */
 export const mistakes = (config: { readonly [name: string]: string | number | boolean }): ReadonlyArray<string> =>
-  Object.entries(config).flatMap(([name, value]) =>
-    numbers.has(name)
-      ? String(value).trim() !== "" && Number.isFinite(Number(value))
-        ? []
-        : [`${name} must be a number, not ${String(value)}`]
-      : others.has(name)
-        ? []
-        : [`${name} is no setting of topics before 0.10.1`]
-  )
+  Object.entries(config).flatMap(([name, value]) => {
+    const rule = rules.get(name)
+    if (rule === undefined) return [`${name} is no setting of topics before 0.10.1`]
+    const wanted = rule(String(value))
+    return wanted === undefined ? [] : [`${name} must be ${wanted}, not ${String(value)}`]
+  })
 
 /** Whether a topic may have this name. */
 export const isLegalName = (name: string): boolean =>

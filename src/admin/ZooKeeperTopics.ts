@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -12,9 +13,11 @@ import * as CreatePartitions from "../protocol/messages/CreatePartitions.ts"
 import * as CreateTopics from "../protocol/messages/CreateTopics.ts"
 import type { ZooKeeper } from "../ZooKeeper.ts"
 import * as Ask from "./Ask.ts"
+import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import * as NewTopics from "./NewTopics.ts"
-import type { TopicRef } from "./Topics.ts"
+import * as Plan from "./Plan.ts"
+import * as Topics from "./Topics.ts"
 import * as Assignment from "./ZooKeeperAssignment.ts"
 
 const code = ErrorCode.codes
@@ -32,25 +35,33 @@ const speaks = ({ cluster }: Ask.Parts, key: number): Fails<boolean> =>
 const late = (millis: number, waitingFor: string) =>
   Effect.fail(KafkaError.make({ _tag: "TimedOut", budget: "timeout", millis, waitingFor }))
 
+/** What is done: the API that does it where brokers speak it, and what is wrong with an item. */
+interface Verb<I> {
+  readonly api: string
+  readonly number: number
+  /** What an item is about. */
+  readonly key: (item: I) => string
+  readonly check: (item: I) => ReadonlyArray<string>
+}
+
 /**
  * Asks brokers where they speak the API, else each topic by itself in ZooKeeper, those of one name in their order: what
  * becomes of it within the time, which is that of all.
  */
 const either = <I, A, O extends Ask.Bounds>(
   parts: Ask.Parts,
-  key: number,
-  {
-    items,
-    nameOf,
-    options
-  }: { readonly items: ReadonlyArray<I>; readonly nameOf: (item: I) => unknown; readonly options: O },
+  verb: Verb<I>,
+  items: ReadonlyArray<I>,
+  options: O,
   native: (options: O) => Ask.Answers<A>,
   f: (item: I) => Fails<A>
 ): Ask.Answers<A> =>
   Effect.gen(function* () {
     const left = yield* Ask.spending(parts, options)
+    const noList = Check.list("topics", items)
+    if (noList.length > 0) return yield* Failure.mistakes(noList)
     const { timeout: millis } = left()
-    const spoken = Effect.timeoutOrElse(speaks(parts, key), {
+    const spoken = Effect.timeoutOrElse(speaks(parts, verb.number), {
       duration: millis,
       orElse: () => late(millis, "what the brokers speak")
     })
@@ -64,19 +75,24 @@ const either = <I, A, O extends Ask.Bounds>(
             "brokers to do what is written in ZooKeeper (topics are deleted where delete.topic.enable is true)"
           )
       })
-    const answers = new Map<number, Ask.Answer<A>>()
-    const byName = Map.groupBy(items.keys(), (i) => nameOf(items[i]!))
+    const answers = Array.from(items, (item): Ask.Answer<A> | undefined => {
+      const mistakes = Ask.problemsOf({ ...verb, route: () => Plan.controller }, item)
+      return mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
+    })
+    const asked = [...answers.keys()].filter((i) => answers[i] === undefined)
+    const byName = Map.groupBy(asked, (i) => verb.key(items[i]!))
     yield* Effect.forEach(
       byName.values(),
       (places) =>
         Effect.forEach(
           places,
-          (i) => Effect.map(Effect.result(Effect.suspend(() => within(items[i]!))), (answer) => answers.set(i, answer)),
+          (i) =>
+            Effect.map(Effect.result(Effect.suspend(() => within(items[i]!))), (answer) => void (answers[i] = answer)),
           { discard: true }
         ),
       { concurrency: 16, discard: true }
     )
-    return items.map((_, i) => answers.get(i)!)
+    return answers.map((answer) => answer!)
   })
 
 /** Waits until brokers tell of so many partitions, each with a leader. */
@@ -91,32 +107,81 @@ const ready = ({ cluster, retry }: Ask.Parts, topic: string, partitions: number)
     { schedule: Backoff.guarded(retry), while: (error) => error.isRetryable }
   )
 
-const checked = ({ assignments, config = {}, name, partitions, replicationFactor }: NewTopics.NewTopic) => [
-  ...(assignments === undefined && (partitions === undefined || replicationFactor === undefined)
-    ? [`"${name}": partitions and replicationFactor have to be said, since ZooKeeper knows no defaults`]
-    : []),
-  ...Assignment.mistakes(config)
-]
+/** More do not fit a node of ZooKeeper, which has 1 MiB. */
+const mostPartitions = 100_000
+
+const checkNew = (topic: NewTopics.NewTopic): ReadonlyArray<string> => {
+  const mistakes = NewTopics.checkNew(topic)
+  if (mistakes.length > 0) return mistakes
+  const { assignments, config, name, partitions, replicationFactor } = topic
+  return [
+    ...((assignments ?? undefined) === undefined && (partitions === undefined || replicationFactor === undefined)
+      ? [`"${name}": partitions and replicationFactor have to be said, since ZooKeeper knows no defaults`]
+      : []),
+    ...Assignment.mistakes(config ?? {})
+  ]
+}
+
+/** Why assignments cannot be. */
+const unfit = (assignments: ReadonlyArray<ReadonlyArray<number>>, replicas: number, brokers: ReadonlyArray<number>) => {
+  const unknown = [...new Set(assignments.flat())].filter((id) => !brokers.includes(id))
+  if (unknown.length > 0) return `there is no broker ${unknown.join(", ")}`
+  return assignments.some((ids) => ids.length !== replicas)
+    ? `all partitions of a topic have as many replicas: ${replicas}`
+    : undefined
+}
+
+/** Where partitions from `from` on are to be: as it is said, or spread over the brokers that live. */
+const placed = (
+  zooKeeper: ZooKeeperService,
+  where: { readonly topic: string },
+  {
+    assignments,
+    first,
+    from,
+    partitions,
+    replicas
+  }: {
+    readonly assignments: ReadonlyArray<ReadonlyArray<number>> | undefined
+    readonly partitions: number
+    readonly replicas: number
+    /** The broker to begin with; undefined for any. */
+    readonly first: number | undefined
+    readonly from: number
+  }
+) =>
+  Effect.gen(function* () {
+    if (from + partitions > mostPartitions)
+      return yield* Failure.of(code.INVALID_PARTITIONS, `a topic has ${mostPartitions} partitions at the most`, where)
+    const brokers = (yield* zooKeeper.brokers).map(({ id }) => id).sort((a, b) => a - b)
+    if (assignments !== undefined) {
+      const problem = unfit(assignments, replicas, brokers)
+      return problem === undefined ? assignments : yield* Failure.of(code.INVALID_REPLICA_ASSIGNMENT, problem, where)
+    }
+    if (replicas > brokers.length)
+      return yield* Failure.of(
+        code.INVALID_REPLICATION_FACTOR,
+        `replicationFactor ${replicas} is more than the ${brokers.length} brokers that live`,
+        where
+      )
+    const start =
+      first === undefined ? yield* Random.nextIntBetween(0, brokers.length - 1) : Math.max(0, brokers.indexOf(first))
+    return Assignment.spread(brokers, partitions, replicas, start, from)
+  })
 
 const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopics.NewTopic, validateOnly: boolean) =>
   Effect.gen(function* () {
-    const { assignments, config = {}, name, partitions = 0, replicationFactor = 0 } = topic
+    const { config, name } = topic
+    const assignments = topic.assignments ?? undefined
     const where = { topic: name }
     if (!Assignment.isLegalName(name)) return yield* Failure.of(code.INVALID_TOPIC_EXCEPTION, null, where)
-    const mistakes = [...NewTopics.checkNew(topic), ...checked(topic)]
-    if (mistakes.length > 0) return yield* Failure.mistakes(mistakes)
-    const brokers = (yield* zooKeeper.brokers).map(({ id }) => id).sort((a, b) => a - b)
-    if (assignments === undefined && replicationFactor > brokers.length)
-      return yield* Failure.of(
-        code.INVALID_REPLICATION_FACTOR,
-        `replicationFactor ${replicationFactor} is more than the ${brokers.length} brokers that live`,
-        where
-      )
-    const unknown = (assignments ?? []).flat().filter((id) => !brokers.includes(id))
-    if (unknown.length > 0)
-      return yield* Failure.of(code.INVALID_REPLICA_ASSIGNMENT, `there is no broker ${unknown.join(", ")}`, where)
-    const start = yield* Random.nextIntBetween(0, Math.max(0, brokers.length - 1))
-    const spread = assignments ?? Assignment.spread(brokers, partitions, replicationFactor, start)
+    const spread = yield* placed(zooKeeper, where, {
+      assignments,
+      partitions: assignments?.length ?? topic.partitions!,
+      replicas: assignments?.[0]!.length ?? topic.replicationFactor!,
+      first: undefined,
+      from: 0
+    })
     const exists = () => Failure.of(code.TOPIC_ALREADY_EXISTS, null, where)
     if ((yield* zooKeeper.get(topicPath(name))) !== undefined) return yield* exists()
     const created: NewTopics.CreatedTopic = {
@@ -128,7 +193,7 @@ const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopi
     }
     if (validateOnly) return created
     // Settings first: the controller begins when it sees the topic. Those of a topic that was deleted may be there yet.
-    const settings = bytes(Assignment.configNode(config))
+    const settings = bytes(Assignment.configNode(config ?? {}))
     yield* Effect.catch(zooKeeper.create(`/config/topics/${name}`, settings), (error) =>
       refusal(error) === "NODE_EXISTS" ? zooKeeper.set(`/config/topics/${name}`, settings) : Effect.fail(error)
     )
@@ -142,7 +207,7 @@ const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopi
 const refusal = ({ reason }: KafkaError.KafkaError): string | undefined =>
   reason._tag === "ZooKeeperRefused" ? reason.name : undefined
 
-const deleteOne = (zooKeeper: ZooKeeperService, ref: TopicRef) =>
+const deleteOne = (zooKeeper: ZooKeeperService, ref: Topics.TopicRef) =>
   Effect.gen(function* () {
     if (typeof ref !== "string") return yield* Failure.mistakes(["topics have no ids before 2.8"])
     if (!Assignment.isLegalName(ref)) return yield* Failure.of(code.INVALID_TOPIC_EXCEPTION, null, { topic: ref })
@@ -172,14 +237,18 @@ const growOne = (
     if (there === undefined)
       return yield* KafkaError.make({ _tag: "Corrupt", what: topicPath(topic), problem: "it is no assignment", topic })
     const more = count - there.length
-    if (!Number.isSafeInteger(count) || more <= 0)
+    if (more <= 0)
       return yield* Failure.of(code.INVALID_PARTITIONS, `"${topic}" has ${there.length} partitions already`, where)
-    if (assignments !== undefined && assignments.length !== more)
+    const given = assignments ?? undefined
+    if (given !== undefined && given.length !== more)
       return yield* Failure.of(code.INVALID_REPLICA_ASSIGNMENT, `assignments must be of ${more} partitions`, where)
-    const brokers = (yield* zooKeeper.brokers).map(({ id }) => id).sort((a, b) => a - b)
-    const replicas = there[0]?.length ?? 1
-    const start = Math.max(0, brokers.indexOf(there[0]?.[0] ?? 0))
-    const added = assignments ?? Assignment.spread(brokers, more, replicas, start, there.length)
+    const added = yield* placed(zooKeeper, where, {
+      assignments: given,
+      partitions: more,
+      replicas: there[0]?.length ?? 1,
+      first: there[0]?.[0] ?? 0,
+      from: there.length
+    })
     if (validateOnly) return
     yield* zooKeeper.set(topicPath(topic), bytes(Assignment.topicNode([...there, ...added])), node.stat.version)
     yield* ready(parts, topic, count)
@@ -193,8 +262,9 @@ export const create = (
 ): Ask.Answers<NewTopics.CreatedTopic> =>
   either(
     parts,
-    CreateTopics.Request.key,
-    { items, nameOf: ({ name }) => name, options },
+    { api: "CreateTopics", number: CreateTopics.Request.key, key: ({ name }) => name, check: checkNew },
+    items,
+    options,
     (options) => NewTopics.create(parts, items, options),
     (topic) => createOne(parts, zooKeeper, topic, options.validateOnly === true)
   )
@@ -202,13 +272,14 @@ export const create = (
 export const deleteAll = (
   parts: Ask.Parts,
   zooKeeper: ZooKeeperService,
-  items: ReadonlyArray<TopicRef>,
+  items: ReadonlyArray<Topics.TopicRef>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
   either(
     parts,
-    CreateTopics.Request.key,
-    { items, nameOf: (ref) => ref, options },
+    { api: "DeleteTopics", number: CreateTopics.Request.key, key: Topics.keyOf, check: Topics.checkRef },
+    items,
+    options,
     (options) => NewTopics.deleteAll(parts, items, options),
     (ref) => deleteOne(zooKeeper, ref)
   )
@@ -221,8 +292,14 @@ export const addPartitions = (
 ): Ask.Answers<void> =>
   either(
     parts,
-    CreatePartitions.Request.key,
-    { items, nameOf: ({ topic }) => topic, options },
+    {
+      api: "CreatePartitions",
+      number: CreatePartitions.Request.key,
+      key: ({ topic }) => topic,
+      check: NewTopics.checkGrowth
+    },
+    items,
+    options,
     (options) => NewTopics.addPartitions(parts, items, options),
     (topic) => growOne(parts, zooKeeper, topic, options.validateOnly === true)
   )

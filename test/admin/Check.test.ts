@@ -5,32 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Admin from "../../src/Admin.ts"
 import { KafkaError } from "../../src/KafkaError.ts"
 import * as InProcess from "../hostile/InProcess.ts"
-
-const circular: { self?: unknown } = {}
-circular.self = circular
-const odd: ReadonlyArray<unknown> = [
-  5n,
-  Symbol("x"),
-  null,
-  undefined,
-  NaN,
-  {},
-  [5n],
-  [null],
-  circular,
-  Object.create(null),
-  () => 1,
-  {
-    toString() {
-      throw new Error("no text")
-    }
-  },
-  {
-    toJSON() {
-      throw new Error("no JSON")
-    }
-  }
-]
+import { odd, replacedBy } from "./Odd.ts"
 
 const place = { topic: "t", partition: 0 }
 const rule = { resource: "topic", name: "a", pattern: "literal", principal: "User:a", operation: "read" }
@@ -82,21 +57,6 @@ const given: { readonly [verb: string]: ReadonlyArray<unknown> } = {
   updateFeatures: [[{ feature: "a", level: 1, type: "upgrade" }]],
   addVoter: [{ id: 1, directoryId: "AAAAAAAAAAAAAAAAAAAAAQ", listeners: [{ name: "a", host: "b", port: 1 }] }],
   removeVoter: [{ id: 1, directoryId: "AAAAAAAAAAAAAAAAAAAAAQ" }]
-}
-
-const isPlain = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
-
-/** The same with one place in it taken by something else, for each place. */
-const replacedBy = (value: unknown, other: unknown): ReadonlyArray<unknown> => {
-  const within: ReadonlyArray<unknown> = Array.isArray(value)
-    ? value.flatMap((one, i) => replacedBy(one, other).map((changed) => value.with(i, changed)))
-    : isPlain(value)
-      ? Object.entries(value).flatMap(([key, one]) =>
-          replacedBy(one, other).map((changed) => ({ ...value, [key]: changed }))
-        )
-      : []
-  return [other, ...within]
 }
 
 const program = (verb: string, args: ReadonlyArray<unknown>) =>

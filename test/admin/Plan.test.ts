@@ -70,6 +70,27 @@ describe("assignments in ZooKeeper", () => {
   it("have settings that brokers of that time know", () => {
     assert.deepStrictEqual(Assignment.mistakes({ "retention.ms": 5, "cleanup.policy": "compact" }), [])
     assert.strictEqual(Assignment.mistakes({ "retention.ms": "x", "no.such": 1, "segment.bytes": "" }).length, 3)
+    // Brokers that find these fail at them: Java's Long.parseLong and the like.
+    const wrong = {
+      "retention.ms": 1.5,
+      "segment.ms": 1e21,
+      "flush.ms": "1e3",
+      "segment.bytes": 2 ** 31,
+      "min.insync.replicas": 0,
+      "min.cleanable.dirty.ratio": "",
+      "cleanup.policy": "Compact",
+      "unclean.leader.election.enable": "yes",
+      "compression.type": "zstd"
+    }
+    assert.lengthOf(Assignment.mistakes(wrong), Object.keys(wrong).length)
+    const right = {
+      "retention.ms": -1,
+      "retention.bytes": "9223372036854775807",
+      "min.cleanable.dirty.ratio": 0.5,
+      preallocate: true,
+      "message.format.version": "0.9.0"
+    }
+    assert.deepStrictEqual(Assignment.mistakes(right), [])
     for (const name of ["", ".", "..", "a b", "x".repeat(250)]) assert.isFalse(Assignment.isLegalName(name))
   })
 })

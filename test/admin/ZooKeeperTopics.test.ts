@@ -1,12 +1,13 @@
 /** Topics in ZooKeeper: several in one call. What ZooKeeper has is here; brokers tell of topics that are there from the start. */
 import { assert, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Result, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Layer, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admin from "../../src/Admin.ts"
 import { codes } from "../../src/ErrorCode.ts"
-import { make } from "../../src/KafkaError.ts"
+import { KafkaError, make } from "../../src/KafkaError.ts"
 import { type EmbeddedKafka, KafkaTest } from "../../src/testing/index.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import { odd, replacedBy } from "./Odd.ts"
 
 const refused = (name: "NODE_EXISTS" | "BAD_VERSION", path: string) =>
   Effect.fail(make({ _tag: "ZooKeeperRefused", code: name === "NODE_EXISTS" ? -110 : -103, name, path }))
@@ -111,6 +112,68 @@ it.effect("all of it is within the time (each sixteen had as long)", () => {
       assert.isAtMost(millis, 2100)
       if (Result.isFailure(answers)) assert.fail(answers.failure.message)
       assert.deepStrictEqual([...new Set(codesOf(answers.success))], ["TimedOut"])
+    })
+  )
+})
+
+it.live("what is of another kind is refused, and the rest is done (it was a defect)", () =>
+  on(
+    nodes({ "/brokers/topics/a": JSON.stringify({ version: 1, partitions: { 0: [1] } }) }),
+    Effect.gen(function* () {
+      const admin = yield* Admin.Admin
+      const bounds = { timeout: 20 }
+      const verbs: ReadonlyArray<
+        readonly [string, unknown, (items: never) => Effect.Effect<ReadonlyArray<Admin.Answer<unknown>>, KafkaError>]
+      > = [
+        [
+          "createTopics",
+          [
+            { name: "a", partitions: 1, replicationFactor: 1, config: { "retention.ms": "1" } },
+            { name: "b", assignments: [[1]] }
+          ],
+          (items) => admin.createTopics(items, bounds)
+        ],
+        ["deleteTopics", ["b", { id: "AAAAAAAAAAAAAAAAAAAAAQ" }], (items) => admin.deleteTopics(items, bounds)],
+        [
+          "createPartitions",
+          [{ topic: "a", count: 2, assignments: [[1]] }],
+          (items) => admin.createPartitions(items, bounds)
+        ]
+      ]
+      for (const [verb, given, call] of verbs)
+        for (const other of odd)
+          for (const changed of replacedBy(given, other)) {
+            const exit = yield* Effect.exit(Effect.suspend(() => call(changed as never)))
+            const errors = Exit.isFailure(exit)
+              ? [Cause.squash(exit.cause)]
+              : exit.value.flatMap((one) => (Result.isFailure(one) ? [one.failure] : []))
+            for (const error of errors) assert.instanceOf(error, KafkaError, `${verb}: ${String(error)}`)
+          }
+      const answers = yield* admin.deleteTopics([null, "none"] as never)
+      assert.deepStrictEqual(codesOf(answers), ["Misconfigured", "UnknownTopic"])
+    })
+  )
+)
+
+it.effect("what the controller cannot take is not written (a partition was [1, null])", () => {
+  const a = JSON.stringify({ version: 1, partitions: { 0: [1, 2] } })
+  const zooKeeper = nodes({ "/brokers/topics/a": a })
+  return on(
+    zooKeeper,
+    Effect.gen(function* () {
+      const admin = yield* Admin.Admin
+      const grow = (count: number, assignments?: ReadonlyArray<ReadonlyArray<number>>) =>
+        Effect.map(admin.createPartitions([{ topic: "a", count, assignments }], { timeout: "1 second" }), codesOf)
+      // Of its two brokers one lives.
+      assert.deepStrictEqual(yield* grow(2), [codes.INVALID_REPLICATION_FACTOR])
+      assert.deepStrictEqual(yield* grow(2, [[1]]), [codes.INVALID_REPLICA_ASSIGNMENT])
+      assert.deepStrictEqual(yield* grow(2, [[1, 9]]), [codes.INVALID_REPLICA_ASSIGNMENT])
+      assert.deepStrictEqual(yield* grow(2, [[1, 1]]), ["Misconfigured"])
+      assert.strictEqual(zooKeeper.text("/brokers/topics/a"), a)
+      assert.deepStrictEqual(yield* grow(2_000_000_000), [codes.INVALID_PARTITIONS])
+      const uneven = yield* admin.createTopics([{ name: "b", assignments: [[1], [1, 2]] }], { timeout: "1 second" })
+      assert.deepStrictEqual(codesOf(uneven), [codes.INVALID_REPLICA_ASSIGNMENT])
+      assert.isUndefined(zooKeeper.text("/brokers/topics/b"))
     })
   )
 })
