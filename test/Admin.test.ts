@@ -461,6 +461,27 @@ describe("bounds", () => {
     )
   )
 
+  it.effect("groups are not described as missing by a broker that describes none (0.8.2)", () =>
+    inCluster(
+      { asVersion: "0.8.2", client: { brokerVersion: "0.8.2" }, topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const place = { topic: "orders", partition: 0 }
+        yield* Admin.orFail(admin.alterGroupOffsets("g", [{ ...place, offset: 0 }]))
+        for (const answer of yield* admin.describeGroups(["g", "none"])) {
+          assert.strictEqual(failure(answer).reason._tag, "Unsupported", failure(answer).message)
+          assert.match(failure(answer).message, /DescribeGroups .*this client offers .*, the broker none/)
+        }
+        // Offsets it has.
+        const [lag, none] = yield* admin.groupLag(["g", "none"])
+        assert.deepInclude(value(lag), { state: "Empty", total: 0 })
+        assert.strictEqual(failure(none).reason._tag, "GroupRefused")
+        const [reset] = yield* admin.resetGroupOffsets("g", { to: "earliest" })
+        assert.deepInclude(value(reset), place)
+      })
+    )
+  )
+
   it.effect("a broker that is not there is not waited for", () =>
     inCluster(
       { brokers: 2 },

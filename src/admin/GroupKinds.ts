@@ -241,10 +241,10 @@ export const describe = (parts: Ask.Parts, broker: Broker, groups: ReadonlyArray
     const { ranges } = yield* broker.offer()
     const answers = new Map<string, Ask.Answer<GroupDescription>>()
     let left = groups
-    for (const kind of kinds) {
+    // Without ranges (0.9) nothing is told of what it has. Where it has none, `Unsupported` says so.
+    const spoken = kinds.filter((kind) => (ranges.size > 0 ? ranges.has(kind.key) : kind === classic))
+    for (const kind of spoken.length > 0 ? spoken : [classic]) {
       if (left.length === 0) break
-      // Without ranges (0.9) nothing is told of what it has.
-      if (ranges.size > 0 ? !ranges.has(kind.key) : kind !== classic) continue
       for (const [group, described] of yield* kind.describe(parts, broker, left, operations))
         if (described !== "another kind") answers.set(group, described)
       left = left.filter((group) => !answers.has(group))

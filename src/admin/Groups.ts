@@ -121,6 +121,20 @@ export const describeAll = (
     options
   )
 
+/** The same, about groups' offsets: a broker that describes none (0.8.2) has no members, only offsets. */
+export const describeMembers = (
+  parts: Ask.Parts,
+  groups: ReadonlyArray<string>,
+  bounds: Ask.Bounds
+): Ask.Answers<GroupDescription> =>
+  Effect.map(describeAll(parts, groups, bounds), (answers) =>
+    answers.map((answer, i) =>
+      Result.isFailure(answer) && answer.failure.reason._tag === "Unsupported"
+        ? Result.fail(Failure.of(code.GROUP_ID_NOT_FOUND, null, { api: "DescribeGroups", group: groups[i]! }))
+        : answer
+    )
+  )
+
 /** Members in words: who they are, and where. */
 const inWords = (members: ReadonlyArray<MemberDescription>): string =>
   listed(

@@ -118,7 +118,7 @@ export const lag = (
     const left = yield* Ask.spending(parts, options)
     const [described, offsets] = yield* Effect.all(
       [
-        Groups.describeAll(parts, groups, options),
+        Groups.describeMembers(parts, groups, options),
         Offsets.list(
           parts,
           groups.map((group) => ({ group })),

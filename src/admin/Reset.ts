@@ -43,7 +43,7 @@ export interface ResetOffset extends TopicPartition.TopicPartition {
 
 /** Fails where the group has members: who they are. */
 const empty = (parts: Ask.Parts, group: string, bounds: Ask.Bounds) =>
-  Effect.flatMap(Groups.describeAll(parts, [group], bounds), ([described]) => {
+  Effect.flatMap(Groups.describeMembers(parts, [group], bounds), ([described]) => {
     if (Result.isSuccess(described!)) {
       const { members, state } = described.success
       const idle = state === "Empty" || state === "Dead"
