@@ -177,17 +177,18 @@ layer(Layer.merge(server, JavaTools.layer), { excludeTestServices: true })(
                   .join(" ")}`
               })
             )
+          // What is of all users is in force for the tests that follow, too: it must not throttle them.
           yield* alter(
             "--entity-type users --entity-name u1 --entity-type clients --entity-default --add-config producer_byte_rate=1024,request_percentage=12.5"
           )
           yield* alter("--entity-type ips --entity-name 127.0.0.9 --add-config connection_creation_rate=5")
-          yield* alter("--entity-type users --entity-default --add-config consumer_byte_rate=1")
+          yield* alter("--entity-type users --entity-default --add-config consumer_byte_rate=2000000000")
           yield* alter("--entity-type clients --entity-name c --add-config controller_mutation_rate=0.25")
           assert.lengthOf(yield* same(sorted(ours), sorted(theirs)), 4)
           yield* Admin.orFail(
             admin.alterQuotas([
               { entity: { user: "ü 1", "client-id": "a b" }, set: { consumer_byte_rate: 1e9 } },
-              { entity: { user: null, "client-id": null }, set: { producer_byte_rate: 7 } },
+              { entity: { user: null, "client-id": null }, set: { producer_byte_rate: 3e9 } },
               { entity: { user: "u1", "client-id": null }, remove: ["request_percentage"] },
               { entity: { "client-id": "c" }, remove: ["controller_mutation_rate"] }
             ])
