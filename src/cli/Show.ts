@@ -32,8 +32,10 @@ export const refusal = <I, A>(
   )
   if (refused.length === 0) return undefined
   const codes = new Set(refused.map(({ error }) => exitOf(error)))
+  // Of a group that has members each partition is refused in the same words.
+  const lines = new Set(refused.map(({ error, name }) => Output.printable(`${name}: ${explained(error)}`)))
   return new Failed({
-    message: refused.map(({ error, name }) => Output.printable(`${name}: ${explained(error)}`)).join("\n"),
+    message: [...lines].join("\n"),
     // Where all failed for one kind of reason that is the command's; for several, it was refused.
     exitCode: codes.size === 1 && refused.length === all.length ? [...codes][0]! : exits.refused,
     cause: refused[0]!.error

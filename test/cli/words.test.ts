@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type LogLevel, References, Result } from "effect"
+import { hasMembers } from "../../src/admin/Groups.ts"
 import * as Bars from "../../src/cli/Bars.ts"
 import * as Connection from "../../src/cli/Connection.ts"
 import * as Output from "../../src/cli/Output.ts"
 import * as Positions from "../../src/cli/positions.ts"
 import * as Properties from "../../src/cli/Properties.ts"
 import * as Records from "../../src/cli/records.ts"
+import * as Show from "../../src/cli/Show.ts"
 import * as Targets from "../../src/cli/targets.ts"
 import * as Offset from "../../src/Offset.ts"
 
@@ -313,6 +315,14 @@ describe("bars", () => {
     ] as const)
       assert.isAtMost(Bars.lines(many, undefined, 1, { columns, rows, color: true }).length, Math.max(1, rows - 1))
   })
+})
+
+it("what is refused of each partition for the same reason is told once", () => {
+  // As of a reset, whose group has got a member since it was looked at.
+  const refused = Result.fail(hasMembers("g", { members: [], state: "Stable" }, "OffsetCommit"))
+  const told = Show.refusal(["g", "g", "h"], [refused, refused, Result.void], String)
+  assert.match(told!.message, /^g: .*it is not empty \(Stable\).*$/)
+  assert.strictEqual(told!.exitCode, 1)
 })
 
 it.effect("what waits for long warns of it, unless the level of the log was chosen", () =>
