@@ -58,7 +58,18 @@ export const inZooKeeper = (
   const told = new Set<string>()
   /** When each topic was made, as it was when offsets were read. */
   const read = new Map<string, string>()
-  const nodeOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) => from.read(`/brokers/topics/${topic}`)
+  /** The ids that each topic's node was seen to have. */
+  const ids = new Map<string, Set<string>>()
+  const nodeOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
+    Effect.tap(from.read(`/brokers/topics/${topic}`), (node) =>
+      Effect.sync(() => {
+        const id = node === undefined ? undefined : idIn(node)
+        if (id === undefined) return
+        const before = ids.get(topic)
+        if (before === undefined) ids.set(topic, new Set([id]))
+        else before.add(id)
+      })
+    )
   /**
    * Whether the topic of this name is another than that of the commit: one may be on its way for as long as a topic takes
    * to be deleted and made again, is newer than the new one then, and is asked for again by who has not heard of that.
@@ -66,8 +77,11 @@ export const inZooKeeper = (
   const isOther = (commit: Commit, node: Node | undefined, { made }: BalancedIdentity): boolean => {
     if (node === undefined) return false
     const id = commit.topicId === undefined ? undefined : idIn(node)
+    if (id !== undefined && id === commit.topicId) return false
+    // The node may be nobody's any more: of brokers that were moved to KRaft, say. Then it never had that id.
+    if (id !== undefined && ids.get(commit.topic)!.has(commit.topicId!)) return true
     const at = made?.get(commit.topic) ?? read.get(commit.topic) ?? ""
-    return id !== undefined ? id !== commit.topicId : at !== "" && at !== node.stat.created
+    return at !== "" && at !== node.stat.created
   }
   return GroupOffsets.of({
     fetch: (group, partitions) =>

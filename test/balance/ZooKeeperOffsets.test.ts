@@ -206,4 +206,27 @@ describe("ZooKeeperOffsets", () => {
       assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
     }).pipe(Effect.scoped)
   )
+
+  it.effect("in ZooKeeper: an id that no topic of its node ever had refuses nothing (zk-44)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
+      const { id } = yield* zooKeeper.session
+      const nodeOf = (topicId: string) =>
+        Buffer.from(JSON.stringify({ version: 3, topic_id: topicId, partitions: { 0: [1] } }))
+      const commit = (topicId: string, offset: number) => offsets.commit("g", as(id), [{ ...place, topicId, offset }])
+      // left behind by brokers that keep their topics elsewhere now
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("left"))
+      assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+      assert.deepStrictEqual(yield* commit("one", 7), [0])
+      assert.deepStrictEqual(yield* commit("two", 2), [0])
+      assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
+      // one that is made again is another one all the same
+      yield* zooKeeper.remove("/brokers/topics/t")
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("three"))
+      assert.deepStrictEqual(yield* commit("two", 9), [ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION])
+      assert.deepStrictEqual(yield* commit("three", 1), [0])
+    }).pipe(Effect.scoped)
+  )
 })
