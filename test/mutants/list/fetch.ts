@@ -282,6 +282,12 @@ export const fetch = of("fetch", {
   ],
   "Locate.ts": [
     [
+      "late-replica-is-waited-for",
+      "a replica that stands still is asked again each time that the leader names it",
+      "if (request.node === replica.node) {",
+      "if (request.node === node) {"
+    ],
+    [
       "old-leader-asked-again",
       "after NOT_LEADER the same leader is asked before the metadata have answered",
       "if (!isHinted && lookups.rounds(topic) < partition.awaitedRound) return ask()",
