@@ -275,10 +275,13 @@ export const find = <W extends Sought>(
           Effect.filter(
             left,
             ({ partition }) =>
-              Effect.map(
-                waits(partition, placed(error, partition)),
-                (what) => what === "again" && options.while(partition)
-              ),
+              // What was given back since it was asked for waits for nothing.
+              options.while(partition)
+                ? Effect.map(
+                    waits(partition, placed(error, partition)),
+                    (what) => what === "again" && options.while(partition)
+                  )
+                : Effect.succeed(false),
             { concurrency: "unbounded" }
           ),
           (some) => void (left = some)

@@ -85,6 +85,39 @@ describe("partitions of a topic that have no leader", () => {
     })
   )
 
+  // A rebalance gave them to another member while their leader stood still: events and log told of them 14 s later.
+  it.effect("are not told of once they were given back", () =>
+    Effect.gen(function* () {
+      for (const list of [[3], [3, 4, 5]]) {
+        const { cluster, leaders } = make()
+        // They have one, which does not answer.
+        for (const partition of list) leaders.set(partition, 1)
+        const silent = {
+          ...cluster,
+          offsets: () => Effect.delay(Effect.fail(KafkaError.fromCode(LEADER_NOT_AVAILABLE)), "15 seconds")
+        }
+        const given = new Set<number>()
+        const told: Array<number> = []
+        const finding = yield* Effect.forkChild(
+          StartPositions.find(
+            { cluster: silent, isolation: "uncommitted", while: ({ partition }) => !given.has(partition) },
+            list.map((partition) => ({ partition: { topic: "t", partition }, at: "earliest" as const })),
+            () => Effect.void,
+            ({ partition }) => Effect.sync(() => (told.push(partition), "again" as const))
+          )
+        )
+        yield* TestClock.adjust("10 seconds")
+        for (const partition of list.slice(0, 2)) given.add(partition)
+        yield* TestClock.adjust("10 seconds")
+        assert.deepStrictEqual(told, list.slice(2))
+        for (const partition of list) given.add(partition)
+        yield* TestClock.adjust("20 seconds")
+        yield* Fiber.join(finding)
+        assert.deepStrictEqual(told, list.slice(2))
+      }
+    })
+  )
+
   it.effect(
     "are not held by those that still wait, where leaders come one by one (a list of all for each of them)",
     () =>

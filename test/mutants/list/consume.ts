@@ -225,6 +225,12 @@ export const consume = of("consume", {
   ],
   "StartPositions.ts": [
     [
+      "given-back-waits",
+      "a partition that was given back is told of as one that waits for where it begins",
+      "              options.while(partition)\n                ?",
+      "              (options.while(partition) || true)\n                ?"
+    ],
+    [
       "latest-not-committed",
       "a start from the end is not the group's: what comes until the first commit is skipped at a rebalance",
       'const found = isOwn || at === "latest" || (typeof at === "object" && at._tag === "AtTime")',
