@@ -42,22 +42,27 @@ const table: Checks.TableOf<AutoOptions> = {
   sessionTimeout: true
 }
 
-/** Whether that is so, as a broker says now: what it offered when it was connected to may have changed since. */
-const isFinalized = (broker: Broker): Effect.Effect<boolean, KafkaError.KafkaError> =>
-  Effect.flatMap(broker.offer(), ({ ranges }) =>
+/**
+ * Whether that is so, as a broker says now: what it offered when it was connected to may have changed since. Asked where
+ * hearts beat, on a connection on which nothing is held: one that stands still is left as soon as by them.
+ */
+const isFinalized = (broker: Broker, timeout: number): Effect.Effect<boolean, KafkaError.KafkaError> => {
+  const channel = "heartbeat"
+  return Effect.flatMap(broker.offer({ channel }), ({ ranges }) =>
     ranges.has(ConsumerGroupHeartbeat.Request.key)
       ? Effect.map(
-          broker.send(ApiVersions, () => ApiVersions.software),
+          broker.send(ApiVersions, () => ApiVersions.software, { channel, timeout, budget: "sessionTimeout" }),
           ({ finalizedFeatures }) =>
             finalizedFeatures.some(({ maxVersionLevel, name }) => name === "group.version" && maxVersionLevel > 0)
         )
       : Effect.succeed(false)
   )
+}
 
 /** Whether the cluster has switched the consumer protocol on, as the group's coordinator says. */
-const isOn = ({ group, owner }: Join): Effect.Effect<boolean, never, Cluster> =>
+const isOn = ({ group, owner }: Join, sessionTimeout: number): Effect.Effect<boolean, never, Cluster> =>
   Effect.flatMap(Cluster, (cluster) =>
-    asked(cluster, group, isFinalized).pipe(
+    asked(cluster, group, (broker) => isFinalized(broker, Math.ceil(sessionTimeout / 3))).pipe(
       Effect.tapError((error) => (error.isRetryable ? (owner.waits?.(error) ?? Effect.void) : Effect.void)),
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
       // Whoever joins says what is wrong.
@@ -124,12 +129,14 @@ export const auto = (given: AutoOptions = {}): Membership => {
   const check = KafkaConfig.checks()
   const options = Checks.known(given, table, (text) => check.mistakes.push(text))
   const { assignor, assignors, heartbeatInterval, rack, ...both } = options
+  const sessionTimeout = check.millis("sessionTimeout", options.sessionTimeout, 45_000)
   const old = classic({ ...both, assignors, heartbeatInterval })
   const modern = consumer({ ...both, assignor, rack })
   return {
     ...modern,
     name: "auto",
     mistakes: [...new Set([...check.mistakes, ...old.mistakes, ...modern.mistakes])],
-    join: (join) => Effect.flatMap(isOn(join), (on) => (on ? joinModern(modern, old, join) : old.join(join)))
+    join: (join) =>
+      Effect.flatMap(isOn(join, sessionTimeout), (on) => (on ? joinModern(modern, old, join) : old.join(join)))
   }
 }

@@ -1,9 +1,9 @@
 /** `Membership.auto()` where the cluster has changed its mind since the client was connected: in both directions. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Cluster, Membership } from "samsa"
+import { Cluster, GroupOffsets, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { committed, layer, Party, produce, until } from "./Party.ts"
+import { committed, layer, orders, Party, produce, until } from "./Party.ts"
 
 const auto = () => ({ membership: Membership.auto() })
 /** What a broker answers to a heartbeat where `group.version` is 0. */
@@ -80,6 +80,28 @@ describe("Membership.auto()", () => {
       yield* until(
         "it has joined",
         Effect.map(broker.group("g"), (group) => group?.members.length === 1)
+      )
+      assert.strictEqual((yield* broker.group("g"))?.kind, "consumer")
+      yield* a.leave
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  // Whoever asked it whether the protocol is on waited for requestTimeout, 30 s, and said nothing of that.
+  it.effect("joins where the coordinator that the client is connected to stands still", () =>
+    Effect.gen(function* () {
+      const party = new Party()
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const offsets = yield* GroupOffsets.GroupOffsets
+      const cluster = yield* Cluster.Cluster
+      yield* offsets.fetch("g", [{ topic: orders.name, partition: 0 }])
+      const { id } = yield* cluster.coordinator("group", "g")
+      yield* broker.inject(Fault.on("*", { broker: id }).withhold)
+      yield* broker.moveCoordinator("g")
+      const a = yield* party.join("a", auto())
+      yield* until(
+        "it has joined",
+        Effect.map(broker.group("g"), (group) => group?.members.length === 1),
+        20
       )
       assert.strictEqual((yield* broker.group("g"))?.kind, "consumer")
       yield* a.leave
