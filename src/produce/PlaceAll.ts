@@ -67,6 +67,8 @@ interface Call {
   readonly waitingApart: Set<PlaceInLine>
   /** Hears that nobody waits apart any more. */
   placed: (() => void) | undefined
+  /** Interrupted, or its time is over: a step that is under way, as may be where it has told somebody of a failure, hands over nothing. */
+  isLeft: boolean
 }
 
 /** What one turn of the event loop may take to encode: by time, looked at now and then, and by what may come of it. */
@@ -108,6 +110,7 @@ const waitApart = ({ line, place }: Parts, call: Call): void => {
   const lists = [...apart]
   apart.clear()
   for (const [partition, list] of lists) {
+    if (call.isLeft) return
     const waiting = new PlaceInLine()
     waitingApart.add(waiting)
     const failed = (error: KafkaError.KafkaError) => {
@@ -192,8 +195,10 @@ export const make = (parts: Parts): PlaceAll => {
     try {
       late?.(info)
       const filled = fill(info, call, from)
+      if (call.isLeft) return
       into.reach(filled.next)
       waitApart(parts, call)
+      if (call.isLeft) return
       waiting.for((goOn) => enter(into.take(), () => goOn() && resume(goesOn(call, info, filled, timed))))
     } catch (defect) {
       resume(Effect.die(defect))
@@ -219,6 +224,7 @@ export const make = (parts: Parts): PlaceAll => {
     if (timed) return rest
     return Effect.catch(inTime(rest, since), (error) =>
       Effect.sync(() => {
+        call.isLeft = true
         waiting.leave()
         into.failRest(error)
       })
@@ -255,7 +261,8 @@ export const make = (parts: Parts): PlaceAll => {
       apart: new Map(),
       waiting,
       waitingApart,
-      placed: undefined
+      placed: undefined,
+      isLeft: false
     }
     const all = Effect.callback<void, never, any>((resume) => {
       const info = line.known(topic.name)
@@ -276,6 +283,7 @@ export const make = (parts: Parts): PlaceAll => {
     })
     return Effect.onError(Effect.andThen(all, placed), () =>
       Effect.sync(() => {
+        call.isLeft = true
         waiting.leave()
         for (const one of waitingApart) one.leave()
       })

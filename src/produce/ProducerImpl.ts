@@ -132,15 +132,21 @@ export const make = Effect.fnUntraced(function* (
         Effect.callback<A, KafkaError.KafkaError>((resume) => {
           let given: TopicEncoder.Entry = info === undefined ? entry : record
           let back: (() => void) | undefined
+          let isLeft = false
           const placed = (partition: number) => {
+            // The partitioner, or who goes on as this is handed over, may have interrupted who waits for it.
+            if (isLeft) return
             inject?.(topic.name, [record], context)
+            back = () => Ownership.own(record)
             back = hand({ record, partition }, since, resume, given)
+            if (isLeft) back()
           }
           const failed = (error: unknown) => resume(refused(error))
           const leave = placement.one(topic.name, partition, record, since, placed, failed, info)
           // Who waits may change his entry meanwhile.
           if (leave !== undefined) given = record
           return Effect.sync(() => {
+            isLeft = true
             leave?.()
             back?.()
           })
