@@ -55,9 +55,9 @@ export const make = <R>(
         Effect.andThen(
           underWay.room,
           handOver(entries, (batch) => {
-            underWay.begin(entries.length)
+            underWay.begin(batch.length)
             batch.whenFailed((error) => void Deferred.doneUnsafe(failed, Effect.fail(error)))
-            batch.whenDone(() => underWay.end(entries.length))
+            batch.whenDone(() => underWay.end(batch.length))
           })
         )
       const all = Effect.forever(Effect.flatMap(upstream, one), { disableYield: true }).pipe(

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Partitioner, Producer, Topic } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault } from "samsa/testing"
 import { withProducer } from "./Helpers.ts"
 
 const keyed = Topic.make("text", { key: Schema.NullOr(Schema.Uint8Array), value: Schema.String })
@@ -58,3 +58,35 @@ describe("who is told in the midst of a step", () => {
     )
   }
 })
+
+// As many were counted out as the array had by then.
+it.effect("a sink counts what it has under way right where an array is emptied meanwhile", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const producer = yield* Producer.Producer
+    const entry = { key: null, value: "" }
+    const many = Array.from({ length: 5000 }, () => entry)
+    let pulled = 0
+    const emptied = Effect.sync(() => {
+      many.length = 0
+      return entry
+    })
+    const slow = Effect.gen(function* () {
+      yield* Effect.sleep("2 seconds")
+      yield* broker.inject(Fault.on("Produce").withhold)
+      return entry
+    })
+    const one = Effect.sync(() => {
+      pulled++
+      return entry
+    })
+    const rest = Array.from({ length: 40 }, () => Stream.fromEffect(one))
+    const stream = [Stream.fromEffect(emptied), Stream.fromEffect(slow), ...rest].reduce(
+      (all, next) => Stream.concat(all, next),
+      Stream.fromArray(many)
+    )
+    yield* fork(Stream.run(stream, producer.sink(keyed)))
+    for (let i = 0; i < 50; i++) yield* TestClock.adjust(100)
+    assert.strictEqual(pulled, 40)
+  }).pipe(Effect.provide(withProducer({ closeTimeout: 0 })))
+)
