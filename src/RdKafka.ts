@@ -161,6 +161,7 @@ const make = (given: TransportOptions) =>
           )
           return yield* RdProducer.make({
             open,
+            cluster,
             settings: produce,
             headers: !isOld,
             metadataTimeout: settings.metadataTimeout,
@@ -174,15 +175,16 @@ const make = (given: TransportOptions) =>
           const name = `${settings.clientId}-${Math.floor(random.nextDoubleUnsafe() * 2 ** 32).toString(36)}`
           const consuming = Properties.ofConsumer(fetch, name, mistakes, settings.maxResponseBytes)
           yield* misconfigured(mistakes)
-          const { bootstrap, properties } = yield* withBrokers(consuming)
-          const client = yield* Client.open({
-            ...clientOf,
-            bootstrap,
-            make: () => new library.KafkaConsumer(...properties),
-            end: (client, done) => client.disconnect(done)
-          })
+          const open = Effect.flatMap(withBrokers(consuming), ({ bootstrap, properties }) =>
+            Client.open({
+              ...clientOf,
+              bootstrap,
+              make: () => new library.KafkaConsumer(...properties),
+              end: (client, done) => client.disconnect(done)
+            })
+          )
           return yield* RdConsumer.make({
-            client,
+            open,
             cluster,
             settings: fetch,
             // Messages of 0.8 and 0.9 have none, which librdkafka tells as 0.

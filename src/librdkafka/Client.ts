@@ -6,9 +6,10 @@ import { createRequire } from "node:module"
 import { isMainThread } from "node:worker_threads"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Client, Library, RdError as NativeError } from "node-rdkafka"
 import * as KafkaError from "../KafkaError.ts"
 import * as Backoff from "../Backoff.ts"
@@ -119,6 +120,27 @@ export const open = <C extends Client>(options: Options<C>): Effect.Effect<C, Ka
       yield* Effect.sleep(retryMillis)
     }
   })
+
+/** A client in a Scope of its own. */
+export interface Apart<C> {
+  readonly client: C
+  readonly end: Effect.Effect<void>
+}
+
+/** Opens a client in a Scope of its own: whoever keeps it ends it. */
+export const openApart = <C>(
+  open: Effect.Effect<C, KafkaError.KafkaError, Scope.Scope>,
+  keep: (opened: Apart<C>) => void
+): Effect.Effect<void, KafkaError.KafkaError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const exit = yield* Effect.exit(restore(Scope.provide(open, scope)))
+      if (Exit.isSuccess(exit)) return keep({ client: exit.value, end: Scope.close(scope, Exit.void) })
+      yield* Scope.close(scope, exit)
+      return yield* exit
+    })
+  )
 
 const attemptOnce = <C extends Client>(
   options: Options<C>,

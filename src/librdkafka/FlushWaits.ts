@@ -1,4 +1,5 @@
-/** Pure. Who waits until everything that was handed over before has an outcome. */
+/** Who waits until everything that was handed over before has an outcome. */
+import * as Effect from "effect/Effect"
 
 interface Flush {
   /** Those handed over before have lower numbers. */
@@ -11,13 +12,15 @@ interface Flush {
 export class FlushWaits {
   #all: Array<Flush> = []
 
-  /** Calls back when `left` records with lower numbers have their outcomes; gives how to wait no longer. */
-  add(below: number, left: number, done: () => void): () => void {
-    const flush: Flush = { below, left, done }
-    this.#all.push(flush)
-    return () => {
-      this.#all = this.#all.filter((one) => one !== flush)
-    }
+  /** Completes when `left` records with lower numbers have their outcomes. */
+  wait(below: number, left: number): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const flush: Flush = { below, left, done: () => resume(Effect.void) }
+      this.#all.push(flush)
+      return Effect.sync(() => {
+        this.#all = this.#all.filter((one) => one !== flush)
+      })
+    })
   }
 
   /** A record has its outcome. */

@@ -11,6 +11,7 @@ import * as KafkaError from "../KafkaError.ts"
 import type { FetchSettings } from "../Transport.ts"
 import * as RdError from "./RdError.ts"
 import type { RdReader } from "./RdReader.ts"
+import type { TopicIds } from "./TopicIds.ts"
 
 /** The longest wait between two questions about one partition; at its end there is one as often. */
 const silenceAtMost = 30_000
@@ -28,14 +29,10 @@ export interface Context {
   readonly metadataTimeout: number
   /** On the monotonic clock. */
   readonly now: () => number
-  /** By name: the topics' ids as this client of librdkafka met them first, where brokers tell any. */
-  readonly topicIds: Map<string, string>
-}
-
-/** Keeps a topic's id, before it is read. */
-export const meet = (topic: string, { cluster, topicIds }: Context): void => {
-  const id = cluster.known(topic)?.id
-  if (id !== undefined && !topicIds.has(topic)) topicIds.set(topic, id)
+  /** As the client of librdkafka met them. */
+  readonly topicIds: TopicIds
+  /** Opens another client of librdkafka. */
+  readonly renew: Effect.Effect<void>
 }
 
 /**
@@ -136,7 +133,7 @@ export const inquire = (reader: RdReader, context: Context): Effect.Effect<void>
     })
   )
 
-const ask = (reader: RdReader, { cluster, metadataTimeout, now, topicIds }: Context): Effect.Effect<void> =>
+const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds }: Context): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { next, partition, topic } = reader
     const place = { topic, partition }
@@ -185,8 +182,7 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, topicIds }: Cont
     const silent = now() - reader.heardAt
     // librdkafka takes what is told of such a topic's leaders for older than what it knows, and stays with the old ones.
     const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
-    const isMadeAgain = id !== undefined && (topicIds.get(topic) ?? id) !== id
-    if (isMadeAgain && silent >= desertedMillis) return reader.fail(RdError.deserted(topic))
+    if (topicIds.isMadeAgain(topic, id, now()) && silent >= desertedMillis) return yield* renew
     if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))
     }

@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Producer } from "node-rdkafka"
+import type { Cluster } from "../Cluster.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import type { ProduceSettings } from "../Transport.ts"
@@ -10,6 +11,7 @@ import type { ProduceSettings } from "../Transport.ts"
 export interface Context {
   /** Opens a client of librdkafka. */
   readonly open: Effect.Effect<Producer, KafkaError.KafkaError, Scope.Scope>
+  readonly cluster: Pick<Cluster["Service"], "known" | "topics">
   readonly settings: ProduceSettings
   /** The brokers have headers. */
   readonly headers: boolean

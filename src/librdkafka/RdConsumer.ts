@@ -20,13 +20,16 @@ import type { Assignment, Eof, KafkaConsumer, Message, RdError as NativeError } 
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
-import * as Record from "../Record.ts"
+import type { FetchedRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { FetchMetrics } from "../metrics/ConsumerMetrics.ts"
 import type { FetchSettings, TransportConsumer } from "../Transport.ts"
+import { type Brought, ConsumerClients } from "./ConsumerClients.ts"
 import * as Inquiry from "./Inquiry.ts"
 import * as RdError from "./RdError.ts"
 import { RdReader } from "./RdReader.ts"
+import * as RdRecord from "./RdRecord.ts"
+import { TopicIds } from "./TopicIds.ts"
 
 /** How many records one read takes at most; so many where nothing is known of their size. */
 const readRecords = 1000
@@ -50,22 +53,14 @@ const unreadableMillis = 35_000
 /** After how long a silent partition is asked about, beside the time that a broker may hold a Fetch. */
 const silentMillis = 1000
 
-const headersOf = (headers: Message["headers"]): Record.Headers =>
-  headers === undefined || headers.length === 0
-    ? Record.noHeaders
-    : headers.flatMap((header): Array<readonly [string, Uint8Array]> => {
-        // node-rdkafka sets a property of each header's name: this one sets the prototype.
-        const prototype: unknown = Object.getPrototypeOf(header)
-        return prototype instanceof Uint8Array ? [["__proto__", prototype]] : Object.entries(header)
-      })
-
 const bytesOf = ({ key, value }: Message): number => (key?.length ?? 0) + (value?.length ?? 0) + recordOverhead
 
 const placeOf = ({ partition, topic }: TopicPartition.TopicPartition): Assignment => ({ topic, partition })
 
 /** What the consumer works over. */
 export interface Context {
-  readonly client: KafkaConsumer
+  /** Opens a client of librdkafka. */
+  readonly open: Effect.Effect<KafkaConsumer, KafkaError.KafkaError, Scope.Scope>
   readonly cluster: Cluster["Service"]
   readonly settings: FetchSettings
   /** Records have timestamps. */
@@ -75,14 +70,8 @@ export interface Context {
   readonly metrics: FetchMetrics
 }
 
-/** What a read has brought. */
-interface Brought {
-  readonly error: NativeError | null | undefined
-  readonly messages: ReadonlyArray<Message>
-}
-
 class RdConsumer {
-  readonly #client: KafkaConsumer
+  readonly clients: ConsumerClients
   readonly #settings: FetchSettings
   readonly #timestamps: boolean
   readonly #metrics: FetchMetrics
@@ -103,17 +92,44 @@ class RdConsumer {
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
 
-  constructor({ client, cluster, metadataTimeout, metrics, settings, timestamps }: Context, now: () => number) {
-    this.#client = client
+  constructor({ cluster, metadataTimeout, metrics, open, settings, timestamps }: Context, now: () => number) {
     this.#settings = settings
     this.#timestamps = timestamps
     this.#metrics = metrics
-    this.#inquiry = { cluster, isolation: settings.isolation, metadataTimeout, now, topicIds: new Map() }
-    this.#silence = silentMillis + settings.maxWait
-    client.on("partition.eof", (eof) => this.#eofs.push(eof))
-    client.on("event.error", ({ message }) => {
-      if (RdError.isUnreadable(message)) this.#unreadableAt = now()
+    const listening = Effect.tap(open, (client) => Effect.sync(() => this.#listen(client)))
+    this.clients = new ConsumerClients(listening, () => this.#awake.openUnsafe())
+    const { renew } = this.clients
+    const { isolation, maxWait } = settings
+    this.#inquiry = { cluster, isolation, metadataTimeout, now, topicIds: new TopicIds(), renew }
+    this.#silence = silentMillis + maxWait
+  }
+
+  #listen(client: KafkaConsumer): void {
+    client.on("partition.eof", (eof) => {
+      if (client === this.clients.client) this.#eofs.push(eof)
     })
+    client.on("event.error", ({ message }) => {
+      if (RdError.isUnreadable(message)) this.#unreadableAt = this.#inquiry.now()
+    })
+  }
+
+  #meet(topic: string): void {
+    const { cluster, topicIds } = this.#inquiry
+    topicIds.meet(topic, () => cluster.known(topic)?.id)
+  }
+
+  /** Goes on with another client, where one is there: it has nothing yet. */
+  #move(): Effect.Effect<void, never, Scope.Scope> {
+    const leave = this.clients.take()
+    if (leave === undefined) return Effect.void
+    this.#leaving.length = 0
+    this.#eofs.length = 0
+    this.#inquiry.topicIds.clear()
+    for (const reader of this.#readers.values()) {
+      reader.isAssigned = false
+      this.#meet(reader.topic)
+    }
+    return Effect.asVoid(Effect.forkScoped(leave))
   }
 
   open(partition: TopicPartition.TopicPartition, offset: number): RdReader {
@@ -129,7 +145,7 @@ class RdConsumer {
         if (this.#isHeldUp) this.#awake.openUnsafe()
       }
     })
-    Inquiry.meet(partition.topic, this.#inquiry)
+    this.#meet(partition.topic)
     const key = TopicPartition.key(partition)
     // librdkafka refuses what it has already, and with it all others that come.
     const before = this.#readers.get(key)
@@ -175,7 +191,7 @@ class RdConsumer {
 
   /** Brings the assignment to what was asked for meanwhile. */
   #arrange(): void {
-    const client = this.#client
+    const { client } = this.clients
     const share = this.#share()
     // What librdkafka has of one that is taken away is lost, and fetched again: so it is to be read before.
     const isDue = this.#isDrained || this.#held >= this.#settings.bufferBytes * heldShareAtMost
@@ -212,17 +228,17 @@ class RdConsumer {
       const reader = this.#readers.get(key)
       // What was read before the loop could take it away, or move it, is of an older position.
       if (reader === undefined || !reader.isAssigned || reader.due !== undefined) continue
-      const records: Array<Record.FetchedRecord> = []
+      const records: Array<FetchedRecord> = []
       let bytes = 0
       for (const message of all) {
         if (message.offset < reader.next) continue
         const { key, offset, value } = message
         const timestamp = this.#timestamps ? message.timestamp : -1
-        records.push({ offset, timestamp, key, value, headers: headersOf(message.headers) })
+        records.push({ offset, timestamp, key, value, headers: RdRecord.headersOf(message.headers) })
         bytes += bytesOf(message)
       }
       if (bytes > 0) this.#metrics.brought(reader.topic, bytes - records.length * recordOverhead)
-      reader.receive(records, bytes, this.#highWatermark(reader))
+      reader.receive(records, bytes, this.clients.highWatermark(reader))
       total += bytes
     }
     if (total > 0) this.#recordBytes = total / messages.length
@@ -230,19 +246,9 @@ class RdConsumer {
       const reader = this.#readers.get(TopicPartition.key(eof))
       if (reader === undefined || !reader.isAssigned || reader.due !== undefined) continue
       // Beyond the log it says "end" as well, and says nothing more: asked about, it is told from an end.
-      const high = this.#highWatermark(reader)
+      const high = this.clients.highWatermark(reader)
       if (high !== undefined && eof.offset > high) reader.silence = 0
       else reader.reachEnd(eof.offset)
-    }
-  }
-
-  /** As the last response told; undefined before the first. */
-  #highWatermark({ partition, topic }: RdReader): number | undefined {
-    try {
-      const { highOffset } = this.#client.getWatermarkOffsets(topic, partition)
-      return highOffset < 0 ? undefined : highOffset
-    } catch {
-      return undefined
     }
   }
 
@@ -253,16 +259,6 @@ class RdConsumer {
     return Math.max(1, Math.min(readRecords, Math.floor(room / this.#recordBytes)))
   }
 
-  /** Not interruptible: a client must not be disconnected while a thread reads from it. */
-  #read(most: number, millis: number): Effect.Effect<Brought> {
-    return Effect.uninterruptible(
-      Effect.callback((resume) => {
-        this.#client.setDefaultConsumeTimeout(millis)
-        this.#client.consume(most, (error, messages) => resume(Effect.succeed({ error, messages: messages ?? [] })))
-      })
-    )
-  }
-
   /**
    * Takes what is there. Where nothing is, one record is waited for, and what came with it is taken: a read of more would
    * wait until it has them all, or nothing comes for as long.
@@ -270,12 +266,12 @@ class RdConsumer {
   #readSome(): Effect.Effect<Brought> {
     return Effect.gen({ self: this }, function* () {
       const most = this.#most()
-      const there = yield* this.#read(most, 0)
+      const there = yield* this.clients.read(most, 0)
       this.#isDrained = there.messages.length < most
       if (isError(there) || there.messages.length > 0 || this.#eofs.length > 0) return there
-      const first = yield* this.#read(1, readMillis)
+      const first = yield* this.clients.read(1, readMillis)
       if (isError(first) || first.messages.length === 0) return first
-      const rest = yield* this.#read(most, 0)
+      const rest = yield* this.clients.read(most, 0)
       this.#isDrained = rest.messages.length < most
       return { error: rest.error, messages: [...first.messages, ...rest.messages] }
     })
@@ -308,6 +304,7 @@ class RdConsumer {
 
   readonly #turn: Effect.Effect<void, never, Scope.Scope> = Effect.gen({ self: this }, function* () {
     this.#awake.closeUnsafe()
+    yield* Effect.uninterruptible(Effect.suspend(() => this.#move()))
     this.#arrange()
     let reading = false
     for (const { isAssigned } of this.#readers.values()) reading ||= isAssigned
@@ -364,8 +361,8 @@ class RdConsumer {
 
 const isError = ({ error }: Brought): boolean => error !== null && error !== undefined && !RdError.isSilence(error.code)
 
-/** Makes the fetching half over a connected client. */
-export const make = (context: Context): Effect.Effect<TransportConsumer, never, Scope.Scope> =>
+/** Makes the fetching half. */
+export const make = (context: Context): Effect.Effect<TransportConsumer, KafkaError.KafkaError, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const consumer = new RdConsumer(context, () => Backoff.monotonic(clock))
@@ -373,6 +370,8 @@ export const make = (context: Context): Effect.Effect<TransportConsumer, never, 
       Effect.sync(() => context.metrics.buffer(() => consumer.held)),
       (end) => Effect.sync(end)
     )
+    yield* Effect.addFinalizer(() => consumer.clients.end)
+    yield* consumer.clients.begin
     yield* Effect.forkScoped(consumer.loop)
     yield* Effect.forkScoped(consumer.look)
     return {

@@ -228,12 +228,6 @@ export const notFetched = (
 export const broken = (cause: string): KafkaError.KafkaError =>
   KafkaError.make({ _tag: "Unreachable", attempts: [{ address: "librdkafka", cause }] })
 
-/** A client of librdkafka that does not find the leader of a topic that was made again: another one would. */
-export const deserted = (topic: string): KafkaError.KafkaError =>
-  broken(
-    `the topic "${topic}" was made again, and librdkafka stays with the leaders of the old one: another consumer is needed`
-  )
-
 /** What librdkafka says of a partition that it does not know: records for it are refused, and were never sent. */
 export const isUnknown = (code: number): boolean => code === codes.UNKNOWN_PARTITION || code === codes.UNKNOWN_TOPIC
 

@@ -7,11 +7,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { Producer, RdError as NativeError, Report } from "node-rdkafka"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -19,6 +18,8 @@ import type { Delivery, ProduceRecord } from "../Record.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { ProduceSettings, TransportProducer } from "../Transport.ts"
 import { Acknowledged } from "./Acknowledged.ts"
+import * as Client from "./Client.ts"
+import { Deserted } from "./Deserted.ts"
 import { FlushWaits } from "./FlushWaits.ts"
 import type { Context } from "./ProducerContext.ts"
 import { ProducerId } from "./ProducerId.ts"
@@ -36,6 +37,8 @@ const renewMillis = 1000
 const learnMillis = 1000
 /** How long one call of librdkafka's flush may hold a thread of Node.js: it is called again until all is told. */
 const flushMillis = 100
+
+const deserted = "its topic was made again, and librdkafka stayed with the leaders of the old one"
 
 /** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
 class RdProducer {
@@ -63,7 +66,8 @@ class RdProducer {
   #ending: Unsent.GivenUp | undefined
   /** Of the client, or the last one. */
   #producerId = new ProducerId()
-  #clientScope: Scope.Closeable = Scope.makeUnsafe()
+  #endClient: Effect.Effect<void> = Effect.void
+  readonly #deserted: Deserted
   #renewing = false
 
   constructor(context: Context, now: () => number) {
@@ -71,22 +75,17 @@ class RdProducer {
     this.#settings = context.settings
     this.#now = now
     this.#acknowledged = new Acknowledged(context.metrics, now)
+    this.#deserted = new Deserted(context, now, this.#sent)
   }
 
   /** Opens a client of librdkafka, in a Scope of its own. */
-  readonly begin: Effect.Effect<void, KafkaError.KafkaError> = Effect.uninterruptibleMask((restore) =>
-    Effect.gen({ self: this }, function* () {
-      const scope = yield* Scope.make()
-      const exit = yield* Effect.exit(restore(Scope.provide(this.#context.open, scope)))
-      if (Exit.isFailure(exit)) {
-        yield* Scope.close(scope, exit)
-        return yield* exit
-      }
+  readonly begin: Effect.Effect<void, KafkaError.KafkaError> = Effect.suspend(() =>
+    Client.openApart(this.#context.open, ({ client, end }) => {
       const producerId = (this.#producerId = new ProducerId())
-      const client = (this.#client = exit.value)
+      this.#client = client
       client.on("delivery-report", (error, report) => this.#report(error, report))
       client.on("event.error", ({ message }) => this.#hear(producerId, message))
-      this.#clientScope = scope
+      this.#endClient = end
     })
   )
 
@@ -95,11 +94,12 @@ class RdProducer {
     this.#acknowledged.tell()
     this.#client = undefined
     this.#ending = undefined
-    return Scope.close(this.#clientScope, Exit.void)
+    return this.#endClient
   })
 
   /** Another client in the place of one that has ended: what waits goes by that. */
   readonly #renew: Effect.Effect<void> = Effect.suspend(() => this.end).pipe(
+    Effect.tap(() => Effect.sync(() => this.#deserted.clear())),
     Effect.andThen(Effect.logWarning("librdkafka has given its producer up, another takes its place")),
     Effect.andThen(Effect.retry(this.begin, Schedule.spaced(renewMillis))),
     Effect.andThen(Effect.sleep(renewMillis)),
@@ -137,6 +137,7 @@ class RdProducer {
       // It waited for the topic's metadata, which did not tell of its partition yet.
       if (failure.code === RdError.codes.UNKNOWN_PARTITION) return void this.#park(pending)
       pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
+      if (failure.code === RdError.codes.MSG_TIMED_OUT) this.#desert(this.#deserted.late(pending))
     }
     this.#settle(report.opaque)
   }
@@ -147,6 +148,16 @@ class RdProducer {
     const { batchBytes, requestTimeout } = this.#settings
     this.#ending = new Unsent.GivenUp(this.#client, this.#now() + requestTimeout, this.#sent, batchBytes)
     this.#client = undefined
+  }
+
+  /** What is sent of these topics gets nowhere, and no report before its time is over: another client goes on. */
+  #desert(topics: ReadonlySet<string>): void {
+    if (topics.size === 0 || this.#client === undefined) return
+    this.#giveUp()
+    for (const pending of this.#deserted.stuck(topics)) {
+      this.#sent.delete(pending.number)
+      this.#refuse(pending, RdError.possiblySent(pending.partition, deserted))
+    }
   }
 
   get outstanding(): number {
@@ -162,6 +173,7 @@ class RdProducer {
     const { deliveryTimeout, maxMessageBytes } = this.#settings
     const deadline = since + deliveryTimeout
     const first = this.#next
+    this.#deserted.meet(partition.topic)
     this.#earliest = Math.min(this.#earliest, deadline)
     for (let at = 0; at < records.length; at++) {
       const record = records[at]!
@@ -190,15 +202,7 @@ class RdProducer {
     // In the order of the partition, also where librdkafka has heard of it meanwhile.
     if (this.#here.unknown.has(partition)) return this.#park(pending)
     try {
-      this.#client.produce(
-        partition.topic,
-        partition.partition,
-        RdRecord.asBuffer(record.value),
-        RdRecord.asBuffer(record.key),
-        record.timestamp,
-        number,
-        headers
-      )
+      RdRecord.produce(this.#client, partition, record, number, headers)
       this.#sent.set(number, pending.isUnknown ? { ...pending, isUnknown: false, until: pending.deadline } : pending)
       return true
     } catch (error) {
@@ -249,16 +253,12 @@ class RdProducer {
 
   /** Takes a delivery's records back that wait here: all of them, or none, where librdkafka has some already. */
   withdraw(delivery: Delivery): boolean {
-    const here = this.#here.of(delivery)
-    if (here.length === 0) return false
-    let [from, to] = [Infinity, 0]
-    for (const { first, number } of here) [from, to] = [Math.min(from, first), Math.max(to, number)]
-    for (let one = from; one < to; one++) if (this.#sent.get(one)?.delivery === delivery) return false
+    const here = this.#here.whole(delivery, this.#sent)
     for (const pending of here) {
       this.#here.delete(pending)
       this.#settle(pending.number)
     }
-    return true
+    return here.length > 0
   }
 
   /** Fails what is without an outcome, and takes nothing more. */
@@ -295,6 +295,7 @@ class RdProducer {
       else {
         this.#sent.delete(number)
         this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
+        this.#desert(this.#deserted.late(pending))
       }
     }
     for (const pending of this.#here.all) {
@@ -331,19 +332,22 @@ class RdProducer {
 
   /** Polls for reports for as long as one is due; hardly ever where none is. */
   readonly poll: Effect.Effect<never> = Effect.gen({ self: this }, function* () {
-    let millis = pollMillis
-    let settled = 0
+    let [millis, settled] = [pollMillis, 0]
     for (;;) {
       this.#acknowledged.tell()
       if (this.outstanding === 0) {
         this.#awake.closeUnsafe()
-        if (this.outstanding === 0) yield* Effect.timeoutOption(this.#awake.await, this.#context.idleMillis)
+        if (this.outstanding === 0)
+          yield* Effect.timeoutOption(this.#awake.await, this.#deserted.restMillis(this.#context.idleMillis))
         millis = pollMillis
       }
       this.#poll()
       this.#expire()
       this.#endWhatIsLate()
       this.#learn()
+      this.#deserted.suspect()
+      if (this.#deserted.isDue)
+        yield* Effect.forkChild(Effect.map(this.#deserted.ask, (topics) => this.#desert(topics)))
       if (this.#client === undefined && this.#sent.size === 0 && !this.#renewing) {
         this.#renewing = true
         yield* Effect.forkChild(this.#renew)
@@ -357,11 +361,8 @@ class RdProducer {
 
   /** Completes when everything handed over so far has an outcome; nothing lingers meanwhile. */
   readonly flush: Effect.Effect<void> = Effect.suspend(() => {
-    const left = this.outstanding
-    if (left === 0) return Effect.void
-    const told = Effect.callback<void>((resume) =>
-      Effect.sync(this.#flushes.add(this.#next, left, () => resume(Effect.void)))
-    )
+    if (this.outstanding === 0) return Effect.void
+    const told = this.#flushes.wait(this.#next, this.outstanding)
     const hurry = Effect.callback<void>((resume) => {
       // It returns at once where it has none: what is left waits here, for a topic that is gone, or another client.
       if (this.#client === undefined || this.#sent.size === 0) return resume(Effect.void)

@@ -1,6 +1,7 @@
-/** Pure. Records as node-rdkafka takes them, and why it cannot take some. */
+/** Records as node-rdkafka takes and gives them, and why it cannot take some. */
+import type { Message, Producer } from "node-rdkafka"
 import * as KafkaError from "../KafkaError.ts"
-import type { Headers, ProduceRecord } from "../Record.ts"
+import { type Headers, noHeaders, type ProduceRecord } from "../Record.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 
 /** A text that ends a string in C, which node-rdkafka copies header values as. */
@@ -28,6 +29,25 @@ export const asText = (headers: Headers): ReadonlyArray<{ readonly [name: string
   }
   return texts
 }
+
+/** Hands one over; throws an `RdError` where it is not taken. */
+export const produce = (
+  client: Producer,
+  { partition, topic }: TopicPartition,
+  { key, timestamp, value }: ProduceRecord,
+  number: number,
+  headers: ReturnType<typeof asText> & ({} | undefined)
+): void => client.produce(topic, partition, asBuffer(value), asBuffer(key), timestamp, number, headers)
+
+/** As a message of node-rdkafka's has them. */
+export const headersOf = (headers: Message["headers"]): Headers =>
+  headers === undefined || headers.length === 0
+    ? noHeaders
+    : headers.flatMap((header): Array<readonly [string, Uint8Array]> => {
+        // node-rdkafka sets a property of each header's name: this one sets the prototype.
+        const prototype: unknown = Object.getPrototypeOf(header)
+        return prototype instanceof Uint8Array ? [["__proto__", prototype]] : Object.entries(header)
+      })
 
 export const noHeader = ({ partition, topic }: TopicPartition): KafkaError.KafkaError =>
   KafkaError.make({

@@ -119,6 +119,15 @@ export class Here {
     return [...this.waiting.of(delivery), ...this.unknown.of(delivery)]
   }
 
+  /** Those of a delivery, unless some of it was handed over: then none. */
+  whole(delivery: Delivery, sent: ReadonlyMap<number, Pending>): ReadonlyArray<Pending> {
+    const here = this.of(delivery)
+    let [from, to] = [Infinity, 0]
+    for (const { first, number } of here) [from, to] = [Math.min(from, first), Math.max(to, number)]
+    for (let one = from; one < to; one++) if (sent.get(one)?.delivery === delivery) return []
+    return here
+  }
+
   delete(pending: Pending): void {
     if (!this.waiting.delete(pending)) this.unknown.delete(pending)
   }

@@ -17,6 +17,8 @@ interface Read {
 
 export const topic = "t"
 
+export type Fake = ReturnType<typeof make>
+
 /** The client, and what a test has of it. */
 export const make = (options: { readonly high?: number; readonly refuse?: () => string | undefined } = {}) => {
   const queue: Array<Item> = []

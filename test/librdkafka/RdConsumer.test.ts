@@ -8,6 +8,7 @@ import * as Inquiry from "../../src/librdkafka/Inquiry.ts"
 import * as RdConsumer from "../../src/librdkafka/RdConsumer.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
 import { RdReader } from "../../src/librdkafka/RdReader.ts"
+import { TopicIds } from "../../src/librdkafka/TopicIds.ts"
 import type { FetchSettings, PartitionReader, TransportConsumer } from "../../src/Transport.ts"
 import { FetchMetrics } from "../../src/metrics/ConsumerMetrics.ts"
 import * as Current from "../../src/metrics/Current.ts"
@@ -72,7 +73,7 @@ const consuming = (
       }
       const client = fake()
       const consumer = yield* RdConsumer.make({
-        client: client.client,
+        open: Effect.succeed(client.client),
         cluster,
         settings,
         timestamps: true,
@@ -112,7 +113,7 @@ describe("the librdkafka transport, fetching", () => {
       } as Partial<Cluster.Cluster["Service"]> as Cluster.Cluster["Service"])
       const { client, close } = FakeConsumer.make()
       const consumer = yield* RdConsumer.make({
-        client,
+        open: Effect.succeed(client),
         cluster: known,
         settings,
         timestamps: true,
@@ -168,7 +169,8 @@ describe("the librdkafka transport, fetching", () => {
         isolation: "committed",
         metadataTimeout: 5000,
         now: () => 0,
-        topicIds: new Map()
+        topicIds: new TopicIds(),
+        renew: Effect.void
       } as const
       yield* Inquiry.lookAtEnds(readers, context)
       assert.deepStrictEqual(
@@ -210,7 +212,7 @@ describe("the librdkafka transport, fetching", () => {
       } as Partial<Cluster.Cluster["Service"]> as Cluster.Cluster["Service"])
       const fake = FakeConsumer.make()
       const consumer = yield* RdConsumer.make({
-        client: fake.client,
+        open: Effect.succeed(fake.client),
         cluster: gone,
         settings,
         timestamps: true,
@@ -239,7 +241,7 @@ describe("the librdkafka transport, fetching", () => {
       } as unknown as Cluster.Cluster["Service"])
       const fake = FakeConsumer.make()
       const consumer = yield* RdConsumer.make({
-        client: fake.client,
+        open: Effect.succeed(fake.client),
         cluster,
         settings,
         timestamps: true,
@@ -257,7 +259,7 @@ describe("the librdkafka transport, fetching", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("a topic made again whose new leader librdkafka does not go to is told of (it stood still for ever)", () =>
+  it.effect("a topic made again whose new leader librdkafka does not go to is read by another client of it", () =>
     Effect.gen(function* () {
       let id = "old"
       const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
@@ -266,30 +268,45 @@ describe("the librdkafka transport, fetching", () => {
         topics: () => Effect.succeed([info()]),
         offsets: () => Effect.succeed([0, 9])
       } as unknown as Cluster.Cluster["Service"])
-      const fake = FakeConsumer.make()
-      const consumer = yield* RdConsumer.make({
-        client: fake.client,
-        cluster,
-        settings,
-        timestamps: true,
-        metadataTimeout: 5000,
-        metrics: new FetchMetrics(yield* Current.meter("consumer-of-what-is-made-again"))
-      })
-      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
-      const reader = yield* consumer.open({ topic, partition: 0 }, 7)
-      const failing = yield* Effect.forkChild(failureOf(reader.pull))
-      // As it is, it may be slow: it is fetched anew.
-      yield* pass(fake, 60_000)
-      assert.isUndefined(failing.pollUnsafe())
-      id = "new"
-      reader.seek(0)
-      yield* pass(fake, 15_000)
-      assert.isUndefined(failing.pollUnsafe(), "a fetch may be throttled for so long")
-      yield* pass(fake, 35_000)
-      const error = yield* Fiber.join(failing)
-      assert.strictEqual(error.reason._tag, "Unreachable")
-      assert.include(error.message, "made again")
-    }).pipe(Effect.scoped)
+      const fakes = [FakeConsumer.make(), FakeConsumer.make(), FakeConsumer.make()]
+      const ended: Array<number> = []
+      let opened = 0
+      const open = Effect.acquireRelease(
+        Effect.sync(() => opened++),
+        (at) => Effect.sync(() => ended.push(at))
+      )
+      const [old, other] = fakes as [FakeConsumer.Fake, FakeConsumer.Fake]
+      yield* Effect.gen(function* () {
+        const consumer = yield* RdConsumer.make({
+          open: Effect.map(open, (at) => fakes[at]!.client),
+          cluster,
+          settings,
+          timestamps: true,
+          metadataTimeout: 5000,
+          metrics: new FetchMetrics(yield* Current.meter("consumer-of-what-is-made-again"))
+        })
+        yield* Effect.addFinalizer(() => Effect.sync(() => fakes.forEach(({ close }) => close())))
+        const reader = yield* consumer.open({ topic, partition: 0 }, 7)
+        const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
+        // As it is, it may be slow: it is fetched anew.
+        yield* pass(old, 60_000)
+        assert.strictEqual(opened, 1)
+        id = "new"
+        reader.seek(0)
+        yield* pass(old, 15_000)
+        assert.strictEqual(opened, 1, "a fetch may be throttled for so long")
+        yield* pass(old, 35_000)
+        assert.strictEqual(opened, 2)
+        assert.deepStrictEqual(ended, [0])
+        assert.deepStrictEqual(other.calls, ["assign 0@0"])
+        other.push(...messages(0, 0, 3))
+        assert.deepStrictEqual(yield* Fiber.join(pulling), [0, 1, 2])
+        // It is once made again: the other client has met it as it is.
+        yield* pass(other, 120_000)
+        assert.strictEqual(opened, 2)
+      }).pipe(Effect.scoped)
+      assert.deepStrictEqual(ended, [0, 1])
+    })
   )
 
   reading("records that trickle are delivered as they come, not a thousand later", { from: 0 }, (reader, fake) =>

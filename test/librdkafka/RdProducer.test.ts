@@ -10,6 +10,7 @@ import * as RdProducer from "../../src/librdkafka/RdProducer.ts"
 import * as Current from "../../src/metrics/Current.ts"
 import * as Meter from "../../src/metrics/Meter.ts"
 import { ProducerMetrics } from "../../src/metrics/ProducerMetrics.ts"
+import type * as ClusterInfo from "../../src/ClusterInfo.ts"
 import type { Delivery } from "../../src/Record.ts"
 import type { ProduceSettings } from "../../src/Transport.ts"
 import { interruptedAt } from "../Interrupted.ts"
@@ -27,6 +28,7 @@ const settings: ProduceSettings = {
 
 /** What a producer works with, beside a client and settings. */
 const context = {
+  cluster: { known: () => undefined, topics: () => Effect.succeed([]) },
   headers: true,
   metadataTimeout: 60_000,
   idleMillis: 30_000,
@@ -118,6 +120,22 @@ const purged = { message: "Local: Purged in queue" }
 const at = { topic: "t", partition: 0 }
 const record = { key: null, value: Buffer.from("a"), headers: [], timestamp: 1 }
 
+const kilobyte = { ...record, value: Buffer.alloc(1000) }
+const listening = () => {
+  const told: Array<string> = []
+  const delivery: Delivery = {
+    acknowledged: (from) => void told.push(`${from} acknowledged`),
+    failed: (from, count, { reason }) => {
+      const how = reason._tag === "NotDelivered" ? reason.persistence : reason._tag
+      for (let i = 0; i < count; i++) told.push(`${from + i} ${how}`)
+    }
+  }
+  return { told, delivery }
+}
+const pass = Effect.gen(function* () {
+  for (let i = 0; i < 60; i++) yield* TestClock.adjust("50 millis")
+})
+
 describe("a producer of librdkafka that has met a fatal error", () => {
   it.effect(
     "is polled for what it had, and another takes its place at once (each send waited for deliveryTimeout)",
@@ -150,22 +168,6 @@ describe("a producer of librdkafka that has met a fatal error", () => {
         assert.strictEqual(told[1], "b acknowledged")
       }).pipe(Effect.scoped)
   )
-
-  const kilobyte = { ...record, value: Buffer.alloc(1000) }
-  const listening = () => {
-    const told: Array<string> = []
-    const delivery: Delivery = {
-      acknowledged: (from) => void told.push(`${from} acknowledged`),
-      failed: (from, count, { reason }) => {
-        const how = reason._tag === "NotDelivered" ? reason.persistence : reason._tag
-        for (let i = 0; i < count; i++) told.push(`${from + i} ${how}`)
-      }
-    }
-    return { told, delivery }
-  }
-  const pass = Effect.gen(function* () {
-    for (let i = 0; i < 60; i++) yield* TestClock.adjust("50 millis")
-  })
 
   it.effect(
     "says of what is purged only what it proves: what was never sent goes on, in order (it was told as not sent)",
@@ -298,6 +300,50 @@ describe("a producer of librdkafka", () => {
     })
     return { producer, state }
   })
+
+  it.effect(
+    "that stays with the leaders of a topic made again gives way to another (each record failed, for ever)",
+    () =>
+      Effect.gen(function* () {
+        const clients = [fake(), fake(), fake()]
+        let opened = 0
+        let id = "old"
+        const info = () => ({ name: at.topic, id }) as unknown as ClusterInfo.TopicInfo
+        const producer = yield* RdProducer.make({
+          open: Effect.sync(() => clients[opened++]!.client),
+          settings,
+          ...context,
+          cluster: { known: info, topics: () => Effect.succeed([info()]) }
+        })
+        const [first, second] = [clients[0]!.state, clients[1]!.state]
+        const { delivery, told } = listening()
+        // Slow, of a topic that is as it was: it has its time.
+        producer.append(at, [record], delivery)
+        yield* TestClock.adjust("60 seconds")
+        first.tell([0], null)
+        id = "new"
+        producer.append(at, [record, record], delivery)
+        yield* TestClock.adjust("119 seconds")
+        assert.deepStrictEqual(told.splice(0), ["0 acknowledged"])
+        // Of another partition, whose leader is the same.
+        producer.append({ ...at, partition: 1 }, [record], { ...delivery, acknowledged: () => told.push("other") })
+        first.tell([1], { message: "Local: Message timed out" })
+        assert.deepStrictEqual(told.splice(0), ["1 possibly", "0 possibly"].toReversed())
+        producer.append(at, [record], delivery)
+        assert.deepStrictEqual(told, [])
+        first.tell([3], null)
+        second.answer = null
+        yield* pass
+        assert.deepStrictEqual(told.splice(0), ["other", "0 acknowledged"])
+        assert.strictEqual(opened, 2)
+        // The other one has met the topic as it is.
+        second.answer = undefined
+        producer.append(at, [record], delivery)
+        yield* TestClock.adjust("130 seconds")
+        assert.deepStrictEqual(told, ["0 possibly"])
+        assert.strictEqual(opened, 2)
+      }).pipe(Effect.scoped)
+  )
 
   it.effect("takes back what waits at the cost of that alone (it looked through all of them each time)", () =>
     Effect.gen(function* () {

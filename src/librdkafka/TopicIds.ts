@@ -1,0 +1,45 @@
+/**
+ * Pure. Which topics were made again since a client of librdkafka met them. librdkafka takes what it is told of such a one's
+ * leaders for older than what it knows, where the epoch is lower, and stays with the old ones: another client does not.
+ */
+
+/** How long another id must have been known before a new client may be opened: a broker may still tell of the old topic. */
+const settledMillis = 10_000
+
+/** The ids of one client of librdkafka. A class, since they change as it meets topics. */
+export class TopicIds {
+  readonly #met = new Map<string, string>()
+  readonly #others = new Map<string, { readonly id: string; readonly since: number }>()
+
+  /** Keeps a topic's id before the client hears of it; `id`: as far as it is known, since old brokers tell none. */
+  meet(topic: string, id: () => string | undefined): void {
+    if (this.#met.has(topic)) return
+    const known = id()
+    if (known !== undefined) this.#met.set(topic, known)
+  }
+
+  /** Whether a topic that has this id now has had it for a while, and had another one when the client met it. */
+  isMadeAgain(topic: string, id: string | undefined, now: number): boolean {
+    if (id === undefined) return false
+    this.meet(topic, () => id)
+    if (this.#met.get(topic) === id) {
+      this.#others.delete(topic)
+      return false
+    }
+    const other = this.#others.get(topic)
+    if (other?.id === id) return now - other.since >= settledMillis
+    this.#others.set(topic, { id, since: now })
+    return false
+  }
+
+  /** Whether a topic has another id than the client met, by what was told last. */
+  isOther(topic: string): boolean {
+    return this.#others.has(topic)
+  }
+
+  /** Another client has met none. */
+  clear(): void {
+    this.#met.clear()
+    this.#others.clear()
+  }
+}
