@@ -101,10 +101,10 @@ export class Deserted {
       for (const topic of asked) {
         this.#madeAgain.delete(topic)
         if (this.#ids.isMadeAgain(topic, ids.get(topic), this.#now())) this.#madeAgain.add(topic)
-        else if (!this.#ids.isOther(topic)) {
-          this.#doubted.delete(topic)
+        else if (!this.#ids.isOther(topic))
           for (const [place, of] of this.#late) if (of === topic) this.#late.delete(place)
-        }
+        // One whose records are only slow is in doubt for as long as they are.
+        if (![...this.#late.values()].includes(topic)) this.#doubted.delete(topic)
       }
       return new Set([...this.#late.values()].filter((topic) => this.#madeAgain.has(topic)))
     })

@@ -307,13 +307,14 @@ describe("a producer of librdkafka", () => {
       Effect.gen(function* () {
         const clients = [fake(), fake(), fake()]
         let opened = 0
+        let asks = 0
         let id = "old"
         const info = () => ({ name: at.topic, id }) as unknown as ClusterInfo.TopicInfo
         const producer = yield* RdProducer.make({
           open: Effect.sync(() => clients[opened++]!.client),
           settings,
           ...context,
-          cluster: { known: info, topics: () => Effect.succeed([info()]) }
+          cluster: { known: info, topics: () => Effect.sync(() => (asks++, [info()])) }
         })
         const [first, second] = [clients[0]!.state, clients[1]!.state]
         const { delivery, told } = listening()
@@ -322,16 +323,24 @@ describe("a producer of librdkafka", () => {
         yield* TestClock.adjust("60 seconds")
         first.tell([0], null)
         id = "new"
+        // Slow, and delivered all the same: it is asked about for so long, and no more.
+        producer.append(at, [record], delivery)
+        for (let i = 0; i < 30; i++) yield* TestClock.adjust("1 seconds")
+        first.tell([1], null)
+        const before = asks
+        assert.isAbove(before, 2)
+        for (let i = 0; i < 30; i++) yield* TestClock.adjust("1 seconds")
+        assert.isAtMost(asks, before + 1)
         producer.append(at, [record, record], delivery)
         yield* TestClock.adjust("119 seconds")
-        assert.deepStrictEqual(told.splice(0), ["0 acknowledged"])
+        assert.deepStrictEqual(told.splice(0), ["0 acknowledged", "0 acknowledged"])
         // Of another partition, whose leader is the same.
         producer.append({ ...at, partition: 1 }, [record], { ...delivery, acknowledged: () => told.push("other") })
-        first.tell([1], { message: "Local: Message timed out" })
+        first.tell([2], { message: "Local: Message timed out" })
         assert.deepStrictEqual(told.splice(0), ["1 possibly", "0 possibly"].toReversed())
         producer.append(at, [record], delivery)
         assert.deepStrictEqual(told, [])
-        first.tell([3], null)
+        first.tell([4], null)
         second.answer = null
         yield* pass
         assert.deepStrictEqual(told.splice(0), ["other", "0 acknowledged"])
