@@ -70,28 +70,41 @@ const oneOf =
 const long = whole(0n, 64)
 const any = whole(-(2n ** 63n), 64)
 const int = whole(0n, 32)
-const boolean = oneOf("true", "false")
+const boolean: Rule = (text) => (/^(true|false)$/i.test(text) ? undefined : "true or false")
 
-/** As 0.10.0 has them. */
+/** A fraction in decimal: brokers read no 0x1, which is a number here. */
+const ratio: Rule = (text) =>
+  /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && Number(text) >= 0 && Number(text) <= 1
+    ? undefined
+    : "a number from 0 to 1"
+
+/** By their first three parts, as brokers know them: 0.9.0.1 is 0.9.0, but 0.9 is none. */
+const versions: ReadonlySet<string> = new Set([
+  "0.8.0",
+  "0.8.1",
+  "0.8.2",
+  "0.9.0",
+  "0.10.0-IV0",
+  "0.10.0-IV1",
+  "0.10.0"
+])
+const version: Rule = (text) =>
+  versions.has(text.split(".", 3).join(".")) ? undefined : "a version up to 0.10.0, such as 0.9.0"
+
+/** As 0.10.0 has them, and 0.8.2 where that has less. */
 const rules: ReadonlyMap<string, Rule> = new Map([
   ["cleanup.policy", oneOf("delete", "compact")],
   ["compression.type", oneOf("uncompressed", "gzip", "snappy", "lz4", "producer")],
   ["delete.retention.ms", long],
-  ["file.delete.delay.ms", long],
+  ["file.delete.delay.ms", int],
   ["flush.messages", long],
   ["flush.ms", long],
   ["index.interval.bytes", int],
   ["max.message.bytes", int],
-  [
-    "message.format.version",
-    (text) => (/^0\.\d+(\.\d+)?(-IV\d+)?$/.test(text) ? undefined : "a version, such as 0.9.0")
-  ],
+  ["message.format.version", version],
   ["message.timestamp.difference.max.ms", long],
   ["message.timestamp.type", oneOf("CreateTime", "LogAppendTime")],
-  [
-    "min.cleanable.dirty.ratio",
-    (text) => (/\d/.test(text) && Number(text) >= 0 && Number(text) <= 1 ? undefined : "a number from 0 to 1")
-  ],
+  ["min.cleanable.dirty.ratio", ratio],
   ["min.insync.replicas", whole(1n, 32)],
   ["preallocate", boolean],
   ["retention.bytes", any],

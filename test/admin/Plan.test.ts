@@ -91,6 +91,24 @@ describe("assignments in ZooKeeper", () => {
       "message.format.version": "0.9.0"
     }
     assert.deepStrictEqual(Assignment.mistakes(right), [])
+    // As `LogConfig.validate` of 0.8.2.2 and 0.9.0.1 and `ApiVersion` of 0.10 say.
+    const taken: ReadonlyArray<readonly [name: string, values: ReadonlyArray<string>, not: ReadonlyArray<string>]> = [
+      ["unclean.leader.election.enable", ["TRUE", "False"], ["yes", "1", " true"]],
+      ["min.cleanable.dirty.ratio", [".5", "1.", "1e-1", "+0.5", "-0", " 0.5"], ["0x1", "0b0", "1.1", "."]],
+      ["message.format.version", ["0.8.2.2", "0.9.0.1", "0.10.0-IV0"], ["0.9", "0.10", "0.9.0-IV0", "0.99.0", ""]],
+      // An int in 0.8.2.
+      ["file.delete.delay.ms", ["0", "2147483647"], ["3000000000"]]
+    ]
+    for (const [name, values, not] of taken) {
+      assert.deepStrictEqual(
+        values.filter((value) => Assignment.mistakes({ [name]: value }).length > 0),
+        []
+      )
+      assert.deepStrictEqual(
+        not.filter((value) => Assignment.mistakes({ [name]: value }).length === 0),
+        []
+      )
+    }
     for (const name of ["", ".", "..", "a b", "x".repeat(250)]) assert.isFalse(Assignment.isLegalName(name))
   })
 })
