@@ -59,7 +59,7 @@ export class BrokerConnection implements Handler {
   brokeOff = false
   /** Whether it was given up since a request was not answered, or not even written out, in its time. */
   wasSilent = false
-  /** Whether it has ended in the middle of another authentication. */
+  /** Whether it was lost in the middle of another authentication. */
   wasExchanging = false
   readonly metrics: BrokerMetrics
 
@@ -168,10 +168,10 @@ export class BrokerConnection implements Handler {
     this.close(vain ? `${cause} at the first request, as listeners do that want SASL` : cause)
   }
 
-  /** Ends it on our side: what waits fails with `Unreachable` because of `why`, or with that. */
-  close(why: string | KafkaError.KafkaError): void {
+  /** Ends it on our side, `isLeft`: as unwanted. What waits fails with `Unreachable` because of `why`, or with that. */
+  close(why: string | KafkaError.KafkaError, isLeft = false): void {
     const error = typeof why === "string" ? this.#lost(why) : why
-    this.#end(error, error)
+    this.#end(error, error, isLeft)
   }
 
   /** `onLost` hears when it ends, also where nothing is sent. */
@@ -371,19 +371,18 @@ export class BrokerConnection implements Handler {
     this.#end(wrong, wrong)
   }
 
-  #end(first: KafkaError.KafkaError, others: KafkaError.KafkaError): void {
+  #end(first: KafkaError.KafkaError, others: KafkaError.KafkaError, isLeft = false): void {
     if (this.#ended !== undefined) return
     this.#ended = others
-    this.wasExchanging = this.#line.isExchanging
+    this.wasExchanging = this.#line.isExchanging && !isLeft
     this.#connection?.close()
     this.#splitter.end()
-    const unread = this.#responses.clear()
-    const due = [...this.#pending.splice(0), ...this.#leaving, ...this.#line.clear()]
+    const next = this.#pending[0]
+    const due = [...this.#responses.clear(), ...this.#pending.splice(0), ...this.#leaving, ...this.#line.clear()]
     this.#leaving.clear()
     // The owner first: whoever is told goes on at once, and would find this connection in its place.
     this.#context.onEnd(this, first)
-    for (const pending of unread) this.#unanswered(pending, others)
-    due.forEach((pending, i) => this.#unanswered(pending, i > 0 || pending.sentAt === undefined ? others : first))
+    for (const pending of due) this.#unanswered(pending, pending === next ? first : others)
     for (const told of this.#onLost) told()
   }
 

@@ -83,7 +83,7 @@ export class ConnectionSlot {
   /** Ends it for good: who waits for a connection has nothing to wait for. */
   close(cause: string): void {
     this.#closed = cause
-    this.#session?.close(cause)
+    this.#session?.close(cause, true)
     if (this.#connecting !== undefined) Deferred.doneUnsafe(this.#connecting, this.#lost(cause))
     this.#connecting = undefined
     this.#opening?.interruptUnsafe()

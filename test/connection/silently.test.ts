@@ -1,6 +1,6 @@
 /** What a client says of connections that brokers cost it over and over, where each next one is good. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Answers from "../hostile/Answers.ts"
@@ -55,6 +55,41 @@ describe("another authentication that a broker never lives to answer", () => {
         assert.isAtLeast(network.connects.length, 10)
         assert.strictEqual(warned.length, 4)
         assert.include(warned[0]?.text, "the connection to b:1 has ended amid another authentication")
+      }).pipe(Effect.scoped, heard)
+    )
+
+  for (const how of ["hung up", "the broker has moved to another address"])
+    it.effect(`is none where we leave in the middle of it: ${how} (it was a warning)`, () =>
+      Effect.gen(function* () {
+        let handshakes = 0
+        const answers = Answers.make({
+          answers: {
+            SaslAuthenticate: () => ({ sessionLifetimeMs: 3000 }),
+            SaslHandshake: (_, healthy) => (++handshakes === 1 ? healthy() : undefined)
+          }
+        })
+        const network = yield* fake((peer, address) => (request) => {
+          const response = answers.answer(request, address)
+          if (response !== undefined) peer.send(response)
+        })
+        const token = Effect.succeed(Redacted.make("t"))
+        const service = yield* brokers(network.network, { sasl: { mechanism: "OAUTHBEARER", token } })
+        service.learn([{ id: 1, host: "b", port: 1 }])
+        const broker = yield* service.get(1)
+        const ask = Effect.exit(broker.send(Metadata, () => ({ topics: [] }), { channel: "x" }))
+        yield* ask
+        yield* TestClock.adjust("2900 millis")
+        const waiting = yield* Effect.forkChild(ask, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(handshakes, 2)
+        if (how === "hung up") broker.hangUp("x")
+        else service.learn([{ id: 1, host: "c", port: 1 }])
+        assert.include(JSON.stringify(yield* Fiber.join(waiting)), how)
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(
+          of("disconnected").map(({ level, text }) => [level, text]),
+          [["Debug", `the connection to broker 1 at b:1 has ended: ${how}`]]
+        )
       }).pipe(Effect.scoped, heard)
     )
 

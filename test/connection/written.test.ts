@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
 import { linked } from "./Linked.ts"
@@ -52,6 +53,31 @@ it.effect("a request that needs no answer completes when it is written out, and 
     session.onClose("closed by the broker")
     assert.isTrue(Exit.isFailure(yield* Fiber.join(second)))
     assert.strictEqual(lost, 1, "once for each connection and function")
+  })
+)
+
+it.effect("a request that needs no answer has lost its connection where an answer comes that nobody is due", () =>
+  Effect.gen(function* () {
+    const { session } = yield* linked({
+      ranges: new Map([
+        [0, [3, 3]],
+        [12, [0, 0]]
+      ]),
+      requestTimeout: 1000
+    })
+    const beat = yield* Effect.forkChild(
+      session.send(Heartbeat, () => ({ groupId: "g" }), {}),
+      { startImmediately: true }
+    )
+    session.onData(Uint8Array.of(0, 0, 0, 6, 0, 0, 0, 1, 0, 0))
+    yield* Fiber.join(beat)
+    const leaving = yield* Effect.forkChild(Effect.flip(session.send(Produce, () => produce, { noResponse: true })), {
+      startImmediately: true
+    })
+    session.onData(Uint8Array.of(0, 0, 0, 6, 0, 0, 0, 77, 0, 0))
+    const { reason } = yield* Fiber.join(leaving)
+    assert.strictEqual(reason._tag, "Unreachable")
+    assert.include(JSON.stringify(reason), "correlation id 77 came where none was due")
   })
 )
 
