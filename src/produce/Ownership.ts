@@ -31,8 +31,8 @@ export const own = (record: ProduceRecord, entry: Entry = record): void => {
   if (record.headers.length > 0) mine.headers = copyHeaders(record.headers, entry.headers)
 }
 
-/** The same for the records of many entries. */
+/** The same for the records of many entries; where one stood there may be anything by now. */
 export const ownAll = (parts: Iterable<Part>, entries: ReadonlyArray<Entry>): void => {
   for (const { indexes, records } of parts)
-    for (let i = 0; i < records.length; i++) own(records[i]!, entries[indexes[i]!]!)
+    for (let i = 0; i < records.length; i++) own(records[i]!, entries[indexes[i]!] ?? undefined)
 }

@@ -163,7 +163,7 @@ export const make = (parts: Parts): PlaceAll => {
     const at = stamp()
     const began = monotonic()
     const end = Math.min(into.length, from + sliceRecords)
-    for (let i = from; i < end; i++) {
+    for (let i = from; i < end && !call.isLeft; i++) {
       try {
         const entry = entries[i]!
         const record = encoder.encode(entry, at, context)

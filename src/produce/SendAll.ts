@@ -128,8 +128,9 @@ export class SendAll<A> {
     return this.#outcomes[index] === undefined
   }
 
-  /** Of an entry that the engine does not have. */
+  /** Of an entry that the engine does not have. One that fails as everything does, in the midst of its own step, has its end. */
   fail(index: number, error: KafkaError): void {
+    if (!this.isOpen(index)) return
     this.#unsent?.(error)
     this.settle(index, Result.fail(error))
   }

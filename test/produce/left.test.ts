@@ -1,10 +1,10 @@
 /** Who is interrupted, or hears an end, in the very step that has what he sent go on: his bytes are his again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema, Stream } from "effect"
+import { Effect, Exit, Fiber, Result, Schema, SchemaTransformation, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Partitioner, Producer, Topic } from "samsa"
+import { Admin, Partitioner, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { withProducer } from "./Helpers.ts"
+import { kafka, withProducer } from "./Helpers.ts"
 
 const keyed = Topic.make("text", { key: Schema.NullOr(Schema.Uint8Array), value: Schema.String })
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
@@ -89,4 +89,64 @@ it.effect("a sink counts what it has under way right where an array is emptied m
     for (let i = 0; i < 50; i++) yield* TestClock.adjust(100)
     assert.strictEqual(pulled, 40)
   }).pipe(Effect.provide(withProducer({ closeTimeout: 0 })))
+)
+
+// One was told twice, and another one not at all: there was no outcome in its place.
+it.effect("who closes the producer amid the entries of a sendAll, in its partitioner, has each told once", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const slow = Schema.String.pipe(
+      Schema.decodeTo(
+        Schema.String,
+        SchemaTransformation.transformEffect({
+          decode: (value: string) => Effect.succeed(value),
+          encode: (value: string) => (value === "slow" ? Effect.as(Effect.sleep(100), value) : Effect.succeed(value))
+        })
+      )
+    )
+    const topic = Topic.make("text", { key: Schema.Null, value: slow })
+    const scope = yield* Scope.make()
+    const run = Effect.runForkWith(yield* Effect.context<never>())
+    let chosen = 0
+    const partitioner: Partitioner.Partitioner = {
+      ...Partitioner.random,
+      make: () => () => {
+        if (++chosen < 3) return 0
+        run(Scope.close(scope, Exit.void))
+        throw new Error("after the end")
+      }
+    }
+    const producer = yield* Scope.provide(Producer.make({ partitioner }), scope)
+    yield* broker.inject(Fault.on("Produce", { times: 1 }).delay(2000))
+    const entries = ["before", "slow", "closes", "behind", "behind", "behind"].map((value) => ({ key: null, value }))
+    const all = yield* fork(producer.sendAll(topic, entries))
+    for (let i = 0; i < 30; i++) yield* TestClock.adjust(100)
+    const outcomes = yield* Fiber.join(all)
+    const told = Array.from(outcomes, (one: (typeof outcomes)[number] | undefined) =>
+      one === undefined ? "nothing" : Result.isSuccess(one) ? "ok" : one.failure.reason._tag
+    )
+    assert.deepStrictEqual(told, ["ok", "Closed", "Closed", "Closed", "Closed", "Closed"])
+    assert.strictEqual(chosen, 3)
+  }).pipe(Effect.provide(kafka()))
+)
+
+// It failed: "Cannot read properties of null".
+it.effect("who empties the place of an entry of an offerAll that waits for its partition has it sent", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const admin = yield* Admin.make()
+    const producer = yield* Producer.Producer
+    yield* producer.send(keyed, { key: null, value: "", partition: 0 })
+    const entries = [{ key: Buffer.from("key"), value: "as it was", partition: 4 }]
+    const offered = yield* fork(producer.offerAll(keyed, entries))
+    entries[0] = null as never
+    yield* admin.createPartitions([{ topic: keyed.name, count: 5 }])
+    for (let i = 0; i < 20; i++) yield* TestClock.adjust(100)
+    const [outcome] = yield* yield* Fiber.join(offered)
+    assert.isTrue(Result.isSuccess(outcome!))
+    assert.deepStrictEqual(
+      (yield* broker.log(keyed, 4)).map(({ value }) => value),
+      ["as it was"]
+    )
+  }).pipe(Effect.provide(withProducer()))
 )

@@ -391,6 +391,34 @@ export const produce = of("produce", {
       "what waits for room as the time of the rest is spent fails, and is sent all the same",
       "        waiting.leave()\n        into.failRest(error)",
       "        into.failRest(error)"
+    ],
+    [
+      "fills-for-nobody",
+      "the producer is closed amid a step, and what stands behind is still encoded, and placed",
+      "i < end && !call.isLeft; i++",
+      "i < end; i++"
+    ],
+    [
+      "hands-over-for-nobody",
+      "who is interrupted in the very step that has his entries go on has them sent, with what his bytes hold by then",
+      "        call.isLeft = true\n        waiting.leave()\n        for",
+      "        waiting.leave()\n        for"
+    ]
+  ],
+  "ProducerImpl.ts": [
+    [
+      "placed-for-nobody",
+      "who is interrupted by his own partitioner has his record sent",
+      "            isLeft = true\n",
+      ""
+    ]
+  ],
+  "Ownership.ts": [
+    [
+      "entry-is-there",
+      "where the caller has emptied the place of an entry that waits, it fails",
+      "entries[indexes[i]!] ?? undefined",
+      "entries[indexes[i]!]!"
     ]
   ],
   "PlaceInLine.ts": [
