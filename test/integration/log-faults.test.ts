@@ -6,7 +6,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
-import { Admin, Consumer, Producer, Topic } from "samsa"
+import { Admin, Consumer, Offset, Producer, Topic } from "samsa"
 import { eventually, withAdmin } from "./Admins.ts"
 import { seen } from "./Client.ts"
 import { judged } from "./Judged.ts"
@@ -146,6 +146,8 @@ layer(server, { excludeTestServices: true })("Kafka 4.4.0, three brokers", (it) 
         yield* consumer.pause([place])
         yield* send(topic, 10, 100)
         yield* admin.deleteRecords([{ ...place, before: 60 }]).pipe(Admin.orFail)
+        // A request that was out as it was paused may have brought some of what is gone now.
+        yield* consumer.seek(place, Offset.at(10))
         yield* consumer.resume([place])
         yield* read.until("it goes on", (all) => all.length >= 50)
         assert.deepStrictEqual(values(), [...range(0, 10), ...range(60, 100)])
