@@ -386,6 +386,46 @@ describe("bounds", () => {
     )
   )
 
+  it.effect("what only looks is not told as what an earlier try may have done", () =>
+    inCluster(
+      { topics: ["a"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const bounds = { timeout: "2 seconds" } as const
+        for (const [api, unsaid, since, verb] of [
+          [
+            "CreateTopics",
+            codes.REQUEST_TIMED_OUT,
+            codes.NOT_CONTROLLER,
+            admin.createTopics([{ name: "b" }], { ...bounds, validateOnly: true })
+          ],
+          [
+            "ConsumerGroupDescribe",
+            codes.NOT_COORDINATOR,
+            codes.COORDINATOR_LOAD_IN_PROGRESS,
+            admin.describeGroups(["g"], bounds)
+          ],
+          [
+            "OffsetFetch",
+            codes.NOT_COORDINATOR,
+            codes.COORDINATOR_LOAD_IN_PROGRESS,
+            admin.groupOffsets([{ group: "g" }], bounds)
+          ]
+        ] as const)
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              yield* broker.inject(Fault.on(api, { times: 1 }).error(unsaid))
+              yield* broker.inject(Fault.on(api).error(since))
+              const [refused] = yield* passing<ReadonlyArray<Admin.Answer<unknown>>, KafkaError, never>(verb)
+              assert.strictEqual(codeOf(failure(refused)), since, api)
+              assert.notInclude(failure(refused).message, "earlier try", api)
+            })
+          )
+      })
+    )
+  )
+
   it.effect("a broker that is silent ends with the time", () =>
     inCluster(
       {},

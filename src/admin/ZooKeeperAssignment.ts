@@ -72,9 +72,9 @@ const any = whole(-(2n ** 63n), 64)
 const int = whole(0n, 32)
 const boolean: Rule = (text) => (/^(true|false)$/i.test(text) ? undefined : "true or false")
 
-/** A fraction in decimal: brokers read no 0x1, which is a number here. */
+/** A fraction in decimal: brokers read no 0x1, which is a number here, and leave out no blanks but those of ASCII. */
 const ratio: Rule = (text) =>
-  /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(text) && Number(text) >= 0 && Number(text) <= 1
+  /^[ \t]*[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?[ \t]*$/i.test(text) && Number(text) >= 0 && Number(text) <= 1
     ? undefined
     : "a number from 0 to 1"
 
