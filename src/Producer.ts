@@ -190,14 +190,16 @@ export const through =
       Effect.map(Producer, (producer) => {
         const underWay = new ProducerSink.UnderWay()
         return self.pipe(
-          Stream.mapArrayEffect((elements) =>
-            underWay.room.pipe(
+          Stream.mapArrayEffect((given) => {
+            // Whose array it is may change it meanwhile.
+            const elements = given.slice()
+            return underWay.room.pipe(
               Effect.andThen(
                 Effect.suspend(() => (underWay.begin(elements.length), producer.offerAll(topic, elements.map(f))))
               ),
               Effect.map((acks) => [{ elements, acks }] as const)
             )
-          ),
+          }),
           Stream.bufferArray({ capacity: ProducerSink.recordsUnderWay }),
           Stream.mapEffect(({ acks, elements }) =>
             Effect.map(acks, (outcomes) => {
