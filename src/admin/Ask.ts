@@ -75,9 +75,6 @@ interface Looks {
   readonly validateOnly?: boolean | undefined
 }
 
-/** What asks, and changes nothing. */
-const looking = /^(Describe|List|Metadata$|OffsetFetch$|ApiVersions$)/
-
 /** Reads a verb's bounds. */
 export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number, KafkaError.KafkaError> =>
   Effect.suspend(() => {
@@ -189,8 +186,9 @@ interface Open<I, A> {
   last: KafkaError.KafkaError | undefined
   /** It was sent, and nothing is said of it yet. */
   sent: boolean
-  /** A broker may have done what was asked, and not have said so. */
+  /** A broker may have done what was asked, and not have said so; never where it changes nothing. */
   doubt: boolean
+  readonly changes: boolean
 }
 
 const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, answer: Answer<A>): void => {
@@ -204,7 +202,7 @@ const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, 
   const route = question.route(open.item)
   if (Failure.isTransient(error, route._tag === "Leader")) {
     open.last = error
-    open.doubt ||= sent && Failure.isDoubtful(error)
+    open.doubt ||= open.changes && sent && Failure.isDoubtful(error)
     const { reason } = error
     const moved =
       reason._tag !== "Server" ||
@@ -319,10 +317,11 @@ export const items = <I, A>(
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
     const delay = (yield* Backoff.delays(parts.retry))()
+    const changes = (bounds as Bounds & Looks).validateOnly !== true && Failure.changes(question.api)
     const open = all.map((item): Open<I, A> => {
       const mistakes = problemsOf(question, item)
       const answer = mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
-      return { item, answer, last: undefined, sent: false, doubt: false }
+      return { item, answer, last: undefined, sent: false, doubt: false, changes }
     })
     const deadline = Backoff.monotonic(clock) + millis
     const asking = Effect.gen(function* () {
@@ -343,12 +342,11 @@ export const items = <I, A>(
     yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void })
     const left = open.filter(({ answer }) => answer === undefined)
     const before = question.inOrder === true ? firsts(question, left) : undefined
-    const looks = (bounds as Bounds & Looks).validateOnly === true || looking.test(question.api)
     return open.map((one) => {
       if (one.answer !== undefined) return one.answer
       // What was never asked has failed with what it waited for.
       const last = one.last ?? (one.sent ? undefined : before?.get(nameOf(question, one.item))?.last)
-      return Result.fail(Failure.unsettled(question.api, millis, { ...one, last, doubt: one.doubt && !looks }))
+      return Result.fail(Failure.unsettled(question.api, millis, { ...one, last }))
     })
   })
 

@@ -85,6 +85,9 @@ const unsaid: ReadonlySet<number> = new Set([
 export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
   reason._tag === "Unreachable" || reason._tag === "TimedOut" || (reason._tag === "Server" && unsaid.has(reason.code))
 
+/** Whether an API changes anything; else no try of it may have done what was asked. */
+export const changes = (api: string): boolean => !/^(Describe|List|Metadata$|OffsetFetch$|ApiVersions$)/.test(api)
+
 const note = "; an earlier try of this call, whose answer was lost, may have done it"
 
 /** A refusal that an earlier try of the same call may be the cause of, whose answer was lost. */

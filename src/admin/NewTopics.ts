@@ -93,7 +93,7 @@ export const create = (
       route: () => Plan.controller,
       key: ({ name }) => name,
       check: checkNew,
-      doubtful: options.validateOnly === true ? [] : [code.TOPIC_ALREADY_EXISTS],
+      doubtful: [code.TOPIC_ALREADY_EXISTS],
       ask: (broker, batch, millis) =>
         Effect.gen(function* () {
           const answers = new Map<string, Ask.Answer<CreatedTopic>>()
@@ -224,7 +224,7 @@ export const addPartitions = (
       key: ({ topic }) => topic,
       check: checkGrowth,
       // The topic has as many already.
-      doubtful: options.validateOnly === true ? [] : [code.INVALID_PARTITIONS],
+      doubtful: [code.INVALID_PARTITIONS],
       ask: (broker, batch, millis) =>
         Effect.map(
           broker.send(
