@@ -11,6 +11,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as CreatePartitions from "../protocol/messages/CreatePartitions.ts"
 import * as CreateTopics from "../protocol/messages/CreateTopics.ts"
+import { topicPath } from "../zookeeper/Registration.ts"
 import type { ZooKeeper } from "../ZooKeeper.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
@@ -26,7 +27,6 @@ type ZooKeeperService = ZooKeeper["Service"]
 type Fails<A> = Effect.Effect<A, KafkaError.KafkaError>
 
 const bytes = (text: string) => new TextEncoder().encode(text)
-const topicPath = (topic: string) => `/brokers/topics/${topic}`
 
 /** Whether brokers speak an API. */
 const speaks = ({ cluster }: Ask.Parts, key: number): Fails<boolean> =>

@@ -10,6 +10,7 @@ import type { TopicInfo } from "../ClusterInfo.ts"
 import type { Trouble } from "../engine/MemberWork.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
+import { topicPath } from "../zookeeper/Registration.ts"
 import type { Node, ZooKeeper } from "../ZooKeeper.ts"
 import { type Event, type State, waitsFor } from "./BalancedState.ts"
 import type { Layout } from "./Layout.ts"
@@ -58,9 +59,6 @@ export interface GroupWatches {
   readonly compare: (info: TopicInfo) => void
 }
 
-/** Brokers write a topic's partitions here, in a node that is made with it. */
-const nodeOf = (topic: string) => `/brokers/topics/${topic}`
-
 /** When topics were made, and of which of them the consumer has heard. */
 const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
   /** When each topic was made, as it was seen last. One that is not read for a while may be another when it is read again. */
@@ -89,7 +87,7 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
       )
     })
   const looks: GroupWatches["looks"] = (topic) =>
-    Effect.flatMap(zooKeeper.read(nodeOf(topic)), (node) => {
+    Effect.flatMap(zooKeeper.read(topicPath(topic)), (node) => {
       lookedAt.add(topic)
       return compared(topic, node)
     })
@@ -135,7 +133,7 @@ export const make = (context: Context): GroupWatches => {
   /** What metadata tell of a topic's partitions follows what its node says. */
   const topic = (topic: string) => {
     let isFirst = true
-    const path = nodeOf(topic)
+    const path = topicPath(topic)
     return zooKeeper.watch(path).pipe(
       Stream.tap((node) => {
         let told = node

@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import * as ErrorCode from "../ErrorCode.ts"
 import { anonymous, type Commit, type Committed, GroupOffsets, type Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { kept } from "../Kept.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import { topicPath } from "../zookeeper/Registration.ts"
 import type { Node, Operations, ZooKeeper } from "../ZooKeeper.ts"
 
 const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
@@ -61,13 +63,10 @@ export const inZooKeeper = (
   /** The ids that each topic's node was seen to have. */
   const ids = new Map<string, Set<string>>()
   const nodeOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
-    Effect.tap(from.read(`/brokers/topics/${topic}`), (node) =>
+    Effect.tap(from.read(topicPath(topic)), (node) =>
       Effect.sync(() => {
         const id = node === undefined ? undefined : idIn(node)
-        if (id === undefined) return
-        const before = ids.get(topic)
-        if (before === undefined) ids.set(topic, new Set([id]))
-        else before.add(id)
+        if (id !== undefined) kept(ids, topic, () => new Set()).add(id)
       })
     )
   /**

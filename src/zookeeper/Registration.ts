@@ -1,5 +1,8 @@
-/** Pure. What brokers say of themselves in `/brokers/ids`. */
+/** Pure. What brokers say in `/brokers`: of themselves, in `ids`, and where of their topics. */
 import * as KafkaConfig from "../KafkaConfig.ts"
+
+/** Where a topic's partitions are written, in a node that is made with it. */
+export const topicPath = (topic: string): string => `/brokers/topics/${topic}`
 
 /** Where a registered broker listens. */
 export interface Endpoint {
