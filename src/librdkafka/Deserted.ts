@@ -22,7 +22,7 @@ export class Deserted {
   readonly #deliveryTimeout: number
   readonly #now: () => number
   readonly #sent: ReadonlyMap<number, Pending>
-  readonly #ids = new TopicIds()
+  readonly #ids: TopicIds
   readonly #doubted = new Set<string>()
   /** The topics of partitions of which a record's time was over. */
   readonly #late = new Map<string, string>()
@@ -33,6 +33,7 @@ export class Deserted {
   /** `sent`: what the client has, in the order in which it got them. */
   constructor({ cluster, settings }: Context, now: () => number, sent: ReadonlyMap<number, Pending>) {
     this.#cluster = cluster
+    this.#ids = new TopicIds(cluster)
     this.#deliveryTimeout = settings.deliveryTimeout
     this.#now = now
     this.#sent = sent
@@ -40,7 +41,7 @@ export class Deserted {
 
   /** Records of a topic are to be sent. */
   meet(topic: string): void {
-    this.#ids.meet(topic, () => this.#cluster.known(topic)?.id)
+    this.#ids.meet(topic)
   }
 
   #ageOf({ deadline }: Pending): number {

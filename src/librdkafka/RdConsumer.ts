@@ -100,7 +100,7 @@ class RdConsumer {
     this.clients = new ConsumerClients(listening, () => this.#awake.openUnsafe())
     const { renew } = this.clients
     const { isolation, maxWait } = settings
-    this.#inquiry = { cluster, isolation, metadataTimeout, now, topicIds: new TopicIds(), renew }
+    this.#inquiry = { cluster, isolation, metadataTimeout, now, topicIds: new TopicIds(cluster), renew }
     this.#silence = silentMillis + maxWait
   }
 
@@ -113,21 +113,17 @@ class RdConsumer {
     })
   }
 
-  #meet(topic: string): void {
-    const { cluster, topicIds } = this.#inquiry
-    topicIds.meet(topic, () => cluster.known(topic)?.id)
-  }
-
   /** Goes on with another client, where one is there: it has nothing yet. */
   #move(): Effect.Effect<void, never, Scope.Scope> {
     const leave = this.clients.take()
     if (leave === undefined) return Effect.void
     this.#leaving.length = 0
     this.#eofs.length = 0
-    this.#inquiry.topicIds.clear()
+    const { topicIds } = this.#inquiry
+    topicIds.clear()
     for (const reader of this.#readers.values()) {
       reader.isAssigned = false
-      this.#meet(reader.topic)
+      topicIds.meet(reader.topic)
     }
     return Effect.asVoid(Effect.forkScoped(leave))
   }
@@ -145,7 +141,7 @@ class RdConsumer {
         if (this.#isHeldUp) this.#awake.openUnsafe()
       }
     })
-    this.#meet(partition.topic)
+    this.#inquiry.topicIds.meet(partition.topic)
     const key = TopicPartition.key(partition)
     // librdkafka refuses what it has already, and with it all others that come.
     const before = this.#readers.get(key)

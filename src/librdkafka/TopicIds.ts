@@ -2,27 +2,33 @@
  * Pure. Which topics were made again since a client of librdkafka met them. librdkafka takes what it is told of such a one's
  * leaders for older than what it knows, where the epoch is lower, and stays with the old ones: another client does not.
  */
+import type { Cluster } from "../Cluster.ts"
+import { kept } from "../Kept.ts"
 
 /** How long another id must have been known before a new client may be opened: a broker may still tell of the old topic. */
 const settledMillis = 10_000
 
 /** The ids of one client of librdkafka. A class, since they change as it meets topics. */
 export class TopicIds {
+  readonly #cluster: Pick<Cluster["Service"], "known">
   readonly #met = new Map<string, string>()
   readonly #others = new Map<string, { readonly id: string; readonly since: number }>()
 
-  /** Keeps a topic's id before the client hears of it; `id`: as far as it is known, since old brokers tell none. */
-  meet(topic: string, id: () => string | undefined): void {
+  constructor(cluster: Pick<Cluster["Service"], "known">) {
+    this.#cluster = cluster
+  }
+
+  /** Keeps a topic's id before the client hears of it, as far as it is known: old brokers tell none. */
+  meet(topic: string): void {
     if (this.#met.has(topic)) return
-    const known = id()
-    if (known !== undefined) this.#met.set(topic, known)
+    const id = this.#cluster.known(topic)?.id
+    if (id !== undefined) this.#met.set(topic, id)
   }
 
   /** Whether a topic that has this id now has had it for a while, and had another one when the client met it. */
   isMadeAgain(topic: string, id: string | undefined, now: number): boolean {
     if (id === undefined) return false
-    this.meet(topic, () => id)
-    if (this.#met.get(topic) === id) {
+    if (kept(this.#met, topic, () => id) === id) {
       this.#others.delete(topic)
       return false
     }

@@ -52,6 +52,19 @@ const failureOf = (pull: PartitionReader["pull"]) =>
     onSuccess: ({ records }) => Effect.die(new Error(`it did not fail, but had ${records.length} records`))
   })
 
+/** A consumer over the clients that it opens; `name` is its metrics'. */
+const over = (cluster: Cluster.Cluster["Service"], open: RdConsumer.Context["open"], name: string) =>
+  Effect.flatMap(Current.meter(name), (meter) =>
+    RdConsumer.make({
+      open,
+      cluster,
+      settings,
+      timestamps: true,
+      metadataTimeout: 5000,
+      metrics: new FetchMetrics(meter)
+    })
+  )
+
 /** A consumer over a client, and a Cluster that knows logs of 100 records. */
 const consuming = (
   title: string,
@@ -72,14 +85,7 @@ const consuming = (
         producer.append({ topic, partition }, logged, { acknowledged: () => {}, failed: () => {} })
       }
       const client = fake()
-      const consumer = yield* RdConsumer.make({
-        open: Effect.succeed(client.client),
-        cluster,
-        settings,
-        timestamps: true,
-        metadataTimeout: 5000,
-        metrics: new FetchMetrics(yield* Current.meter("consumer-of-librdkafka"))
-      })
+      const consumer = yield* over(cluster, Effect.succeed(client.client), "consumer-of-librdkafka")
       // What waits for records holds a read, which must end before its client does.
       yield* Effect.addFinalizer(() => Effect.sync(client.close))
       yield* body(consumer, client)
@@ -112,14 +118,7 @@ describe("the librdkafka transport, fetching", () => {
         topics: () => Effect.never
       } as Partial<Cluster.Cluster["Service"]> as Cluster.Cluster["Service"])
       const { client, close } = FakeConsumer.make()
-      const consumer = yield* RdConsumer.make({
-        open: Effect.succeed(client),
-        cluster: known,
-        settings,
-        timestamps: true,
-        metadataTimeout: 5000,
-        metrics: new FetchMetrics(yield* Current.meter("consumer-that-looks"))
-      })
+      const consumer = yield* over(known, Effect.succeed(client), "consumer-that-looks")
       yield* Effect.addFinalizer(() => Effect.sync(close))
       yield* TestClock.adjust("5 seconds")
       assert.deepStrictEqual(used, [])
@@ -169,7 +168,7 @@ describe("the librdkafka transport, fetching", () => {
         isolation: "committed",
         metadataTimeout: 5000,
         now: () => 0,
-        topicIds: new TopicIds(),
+        topicIds: new TopicIds(cluster),
         renew: Effect.void
       } as const
       yield* Inquiry.lookAtEnds(readers, context)
@@ -211,14 +210,7 @@ describe("the librdkafka transport, fetching", () => {
         topics: () => Effect.succeed([])
       } as Partial<Cluster.Cluster["Service"]> as Cluster.Cluster["Service"])
       const fake = FakeConsumer.make()
-      const consumer = yield* RdConsumer.make({
-        open: Effect.succeed(fake.client),
-        cluster: gone,
-        settings,
-        timestamps: true,
-        metadataTimeout: 5000,
-        metrics: new FetchMetrics(yield* Current.meter("consumer-of-what-is-gone"))
-      })
+      const consumer = yield* over(gone, Effect.succeed(fake.client), "consumer-of-what-is-gone")
       yield* Effect.addFinalizer(() => Effect.sync(fake.close))
       const reader = yield* consumer.open({ topic, partition: 0 }, 7)
       fake.push({ eof: { partition: 0, offset: 7 } })
@@ -240,14 +232,7 @@ describe("the librdkafka transport, fetching", () => {
           Effect.succeed(wanted.map(({ at }) => (at === "earliest" ? 0 : 5)))
       } as unknown as Cluster.Cluster["Service"])
       const fake = FakeConsumer.make()
-      const consumer = yield* RdConsumer.make({
-        open: Effect.succeed(fake.client),
-        cluster,
-        settings,
-        timestamps: true,
-        metadataTimeout: 5000,
-        metrics: new FetchMetrics(yield* Current.meter("consumer-of-a-shorter-log"))
-      })
+      const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-of-a-shorter-log")
       yield* Effect.addFinalizer(() => Effect.sync(fake.close))
       const reader = yield* consumer.open({ topic, partition: 0 }, 20)
       fake.push({ eof: { partition: 0, offset: 20 } })
@@ -277,14 +262,8 @@ describe("the librdkafka transport, fetching", () => {
       )
       const [old, other] = fakes as [FakeConsumer.Fake, FakeConsumer.Fake]
       yield* Effect.gen(function* () {
-        const consumer = yield* RdConsumer.make({
-          open: Effect.map(open, (at) => fakes[at]!.client),
-          cluster,
-          settings,
-          timestamps: true,
-          metadataTimeout: 5000,
-          metrics: new FetchMetrics(yield* Current.meter("consumer-of-what-is-made-again"))
-        })
+        const client = Effect.map(open, (at) => fakes[at]!.client)
+        const consumer = yield* over(cluster, client, "consumer-of-what-is-made-again")
         yield* Effect.addFinalizer(() => Effect.sync(() => fakes.forEach(({ close }) => close())))
         const reader = yield* consumer.open({ topic, partition: 0 }, 7)
         const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
