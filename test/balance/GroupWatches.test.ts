@@ -64,6 +64,13 @@ const madeAgain = Effect.fnUntraced(function* (zooKeeper: ZooKeeper.ZooKeeper["S
   yield* broker.createTopic({ name: "t", partitions: 2 })
 })
 const news = (handled: ReadonlyArray<string>) => handled.filter((value) => value.startsWith("new"))
+/** Waits until all 30 records of the new topic are handled. */
+const areRead = (handled: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const isRead = () => new Set(news(handled)).size === 30
+    for (let i = 0; i < 60 && !isRead(); i++) yield* pass(1000)
+    assert.isTrue(isRead(), handled.join(" "))
+  })
 
 describe("a topic that is made again under a group in ZooKeeper", () => {
   for (const layout of ["jvm", "pykafka"] as const) {
@@ -95,9 +102,7 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
                 yield* join(memory, { layout, offsets }, handled)
               }
               yield* produce("new", 30)
-              const isRead = () => new Set(news(handled)).size === 30
-              for (let i = 0; i < 60 && !isRead(); i++) yield* pass(1000)
-              assert.isTrue(isRead(), handled.join(" "))
+              yield* areRead(handled)
             }).pipe(Effect.scoped, Effect.provide(layer(asVersion)))
           )
         }
@@ -121,9 +126,7 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
           yield* pass(3000)
           yield* madeAgain(zooKeeper, 0)
           yield* produce("new", 30)
-          const isRead = () => new Set(news(handled)).size === 30
-          for (let i = 0; i < 60 && !isRead(); i++) yield* pass(1000)
-          assert.isTrue(isRead(), handled.join(" "))
+          yield* areRead(handled)
         }).pipe(Effect.scoped, Effect.provide(layer("0.10.2")))
     )
 

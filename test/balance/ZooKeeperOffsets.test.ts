@@ -187,16 +187,24 @@ describe("ZooKeeperOffsets", () => {
     }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: ["t"] })))
   )
 
+  /** A topic's node, as brokers write it that have ids. */
+  const nodeOf = (topicId: string) =>
+    Buffer.from(JSON.stringify({ version: 3, topic_id: topicId, partitions: { 0: [1] } }))
+
+  /** Offsets in a ZooKeeper in memory, and how a member commits one of the topic of an id. */
+  const byIds = Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const zooKeeper = yield* memory.connect()
+    const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
+    const { id } = yield* zooKeeper.session
+    const commit = (topicId: string, offset: number) => offsets.commit("g", as(id), [{ ...place, topicId, offset }])
+    return { commit, offsets, zooKeeper }
+  })
+
   it.effect("in ZooKeeper: where brokers write a topic's id into its node, that tells whose a commit is (zk-41)", () =>
     Effect.gen(function* () {
-      const memory = yield* ZooKeeper.makeMemory
-      const zooKeeper = yield* memory.connect()
-      const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
-      const { id } = yield* zooKeeper.session
-      const nodeOf = (topicId: string) =>
-        Buffer.from(JSON.stringify({ version: 3, topic_id: topicId, partitions: { 0: [1] } }))
+      const { commit, offsets, zooKeeper } = yield* byIds
       yield* zooKeeper.create("/brokers/topics/t", nodeOf("one"))
-      const commit = (topicId: string, offset: number) => offsets.commit("g", as(id), [{ ...place, topicId, offset }])
       assert.deepStrictEqual(yield* commit("one", 7), [0])
       yield* zooKeeper.remove("/brokers/topics/t")
       yield* zooKeeper.create("/brokers/topics/t", nodeOf("two"))
@@ -209,13 +217,7 @@ describe("ZooKeeperOffsets", () => {
 
   it.effect("in ZooKeeper: an id that no topic of its node ever had refuses nothing (zk-44)", () =>
     Effect.gen(function* () {
-      const memory = yield* ZooKeeper.makeMemory
-      const zooKeeper = yield* memory.connect()
-      const offsets = ZooKeeperOffsets.inZooKeeper(zooKeeper)
-      const { id } = yield* zooKeeper.session
-      const nodeOf = (topicId: string) =>
-        Buffer.from(JSON.stringify({ version: 3, topic_id: topicId, partitions: { 0: [1] } }))
-      const commit = (topicId: string, offset: number) => offsets.commit("g", as(id), [{ ...place, topicId, offset }])
+      const { commit, offsets, zooKeeper } = yield* byIds
       // left behind by brokers that keep their topics elsewhere now
       yield* zooKeeper.create("/brokers/topics/t", nodeOf("left"))
       assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)

@@ -21,6 +21,16 @@ const fetches = Effect.gen(function* () {
 describe("a replica in the reader's rack", () => {
   const racks = layer({ brokers: 3, racks: ["a", "b", "c"], topics: [{ name: "t", replicationFactor: 3 }] })
 
+  /** Partition 0 is led by broker 1, and its first record was read from broker 3. */
+  const readingAtReplica = Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* broker.moveLeader("t", 0, 1)
+    const reading = yield* first({ clientRack: "c" })
+    yield* append("t", 0, batch(1))
+    yield* until("it is read from the replica", () => reading.offsets.length === 1)
+    return { broker, reading }
+  })
+
   it.effect("is read instead of the leader, where the leader names it", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
@@ -40,11 +50,7 @@ describe("a replica in the reader's rack", () => {
 
   it.effect("is left for the leader when it fails, or lags behind", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* broker.moveLeader("t", 0, 1)
-      const reading = yield* first({ clientRack: "c" })
-      yield* append("t", 0, batch(1))
-      yield* until("it is read from the replica", () => reading.offsets.length === 1)
+      const { broker, reading } = yield* readingAtReplica
       yield* broker.stop(3)
       yield* append("t", 0, batch(1))
       yield* until("it is read from the leader", () => reading.offsets.length === 2, 5000)
@@ -59,11 +65,7 @@ describe("a replica in the reader's rack", () => {
 
   it.effect("is left for the leader when it has not copied what was read: no log was truncated", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* broker.moveLeader("t", 0, 1)
-      const reading = yield* first({ clientRack: "c" })
-      yield* append("t", 0, batch(1))
-      yield* until("it is read from the replica", () => reading.offsets.length === 1)
+      const { broker, reading } = yield* readingAtReplica
       yield* broker.holdFollower("t", 0, 3)
       yield* broker.shrinkIsr("t", 0, 3)
       yield* append("t", 0, batch(1))
@@ -79,12 +81,8 @@ describe("a replica in the reader's rack", () => {
   for (const how of ["closes the connection", "does not answer", "refuses"] as const)
     it.effect(`is left for the leader, which would name it again, while it ${how}`, () =>
       Effect.gen(function* () {
-        const broker = yield* EmbeddedKafka.EmbeddedKafka
-        yield* broker.moveLeader("t", 0, 1)
         const seen = yield* fetches
-        const reading = yield* first({ clientRack: "c" })
-        yield* append("t", 0, batch(1))
-        yield* until("it is read from the replica", () => reading.offsets.length === 1)
+        const { broker, reading } = yield* readingAtReplica
         const fetch = Fault.on("Fetch", { broker: 3 })
         const fault = yield* broker.inject(
           how === "refuses" ? fetch.error(6) : how === "does not answer" ? fetch.withhold : fetch.close
@@ -112,11 +110,7 @@ describe("a replica in the reader's rack", () => {
 
   it.effect("is not waited for again while a request there is late (the leader was not read for 18 s)", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* broker.moveLeader("t", 0, 1)
-      const reading = yield* first({ clientRack: "c" })
-      yield* append("t", 0, batch(1))
-      yield* until("it is read from the replica", () => reading.offsets.length === 1)
+      const { broker, reading } = yield* readingAtReplica
       yield* broker.inject(Fault.on("Fetch", { broker: 3 }).withhold)
       yield* pass(1000)
       yield* append("t", 0, batch(1))
