@@ -18,6 +18,7 @@ import type * as KafkaError from "./KafkaError.ts"
 import type { Join, Member, Membership, Owner } from "./Membership.ts"
 import * as ApiVersions from "./protocol/messages/ApiVersions.ts"
 import * as ConsumerGroupHeartbeat from "./protocol/messages/ConsumerGroupHeartbeat.ts"
+import * as SessionClock from "./SessionClock.ts"
 
 /**
  * The settings of both: `assignor` and `rack` count in the consumer protocol, `assignors` and `heartbeatInterval` in the
@@ -62,7 +63,7 @@ const isFinalized = (broker: Broker, timeout: number): Effect.Effect<boolean, Ka
 /** Whether the cluster has switched the consumer protocol on, as the group's coordinator says. */
 const isOn = ({ group, owner }: Join, sessionTimeout: number): Effect.Effect<boolean, never, Cluster> =>
   Effect.flatMap(Cluster, (cluster) =>
-    asked(cluster, group, (broker) => isFinalized(broker, Math.ceil(sessionTimeout / 3))).pipe(
+    asked(cluster, group, (broker) => isFinalized(broker, SessionClock.answersWithin(sessionTimeout))).pipe(
       Effect.tapError((error) => (error.isRetryable ? (owner.waits?.(error) ?? Effect.void) : Effect.void)),
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
       // Whoever joins says what is wrong.

@@ -9,6 +9,9 @@
 import type * as Clock from "effect/Clock"
 import * as Backoff from "./Backoff.ts"
 
+/** How long a coordinator may leave a member's question unanswered before it is left, in milliseconds. */
+export const answersWithin = (sessionTimeout: number): number => Math.ceil(sessionTimeout / 3)
+
 /** Milliseconds between two looks that no correction by little steps and no reading of two clocks explains. */
 const leap = 1_000
 

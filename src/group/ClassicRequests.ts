@@ -14,6 +14,7 @@ import * as Heartbeat from "../protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../protocol/messages/JoinGroup.ts"
 import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
 import * as SyncGroup from "../protocol/messages/SyncGroup.ts"
+import * as SessionClock from "../SessionClock.ts"
 import type * as ClassicState from "./ClassicState.ts"
 
 /** Durations in milliseconds. */
@@ -62,7 +63,7 @@ const unlessSilent = <A>(
   sessionTimeout: number,
   join: Effect.Effect<A, KafkaError.KafkaError>
 ): Effect.Effect<A, KafkaError.KafkaError> => {
-  const timeout = Math.ceil(sessionTimeout / 3)
+  const timeout = SessionClock.answersWithin(sessionTimeout)
   const question = (version: number) =>
     version >= 4 ? { keyType: 0, coordinatorKeys: [group] } : { keyType: 0, key: group }
   const options = { channel: beside, timeout, budget: "sessionTimeout" }
@@ -182,7 +183,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
           () => ({ groupId: group, generationId: generation, memberId, groupInstanceId: instanceId }),
           {
             channel: isJoining ? beside : channel,
-            timeout: Math.ceil(terms.sessionTimeout / 3),
+            timeout: SessionClock.answersWithin(terms.sessionTimeout),
             budget: "sessionTimeout"
           }
         ),

@@ -54,7 +54,7 @@ export const join = (
       group,
       settings,
       { names: watch.subscribed, pattern },
-      Math.ceil(settings.sessionTimeout / 3),
+      SessionClock.answersWithin(settings.sessionTimeout),
       () => state().phase === "leaving" || state().phase === "ended"
     )
     const [beats, rejoins] = yield* Effect.all([

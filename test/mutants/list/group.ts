@@ -174,7 +174,7 @@ export const group = of("group", {
       "join-given-up-early",
       "a join is given up before the rebalance may be over",
       ": { timeout: grace, held: terms.rebalanceTimeout }),",
-      ": { timeout: Math.ceil(terms.sessionTimeout / 3) }),"
+      ": { timeout: SessionClock.answersWithin(terms.sessionTimeout) }),"
     ]
   ],
   "ClassicDriver.ts": [
