@@ -136,9 +136,11 @@ export const make = (context: Context): GroupWatches => {
     const path = topicPath(topic)
     return zooKeeper.watch(path).pipe(
       Stream.tap((node) => {
-        let told = node
+        let isRepeated = false
         return Effect.gen(function* () {
-          // What was read since the watch has fired may be of another topic: the watch is not told again before this ends.
+          // It may be another topic by now: the watch is not told again before this ends.
+          const told = isRepeated ? yield* zooKeeper.read(path) : node
+          isRepeated = true
           yield* compared(topic, told)
           const wanted = countOf(told)
           const known = cluster.known(topic)?.partitions.length ?? 0
@@ -148,10 +150,8 @@ export const make = (context: Context): GroupWatches => {
           const [info] = yield* cluster.topics([topic], { unready: true })
           const count = info?.partitions.length ?? 0
           // Brokers may tell nothing of it for now.
-          if (count < wanted || (count === 0 && info !== undefined)) {
-            told = yield* zooKeeper.read(path)
+          if (count < wanted || (count === 0 && info !== undefined))
             return yield* unreachable(`topic ${topic}`, `${count} of ${wanted} partitions are known`)
-          }
           if (info !== undefined) compare(info)
         }).pipe(
           // Brokers that are away, or slow, may follow late. After so long the topic is looked at in any case.

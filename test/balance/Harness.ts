@@ -114,10 +114,13 @@ export const join = Effect.fnUntraced(function* (
     isAlive: () => member.isAlive?.() !== false,
     /** What it reads is to be looked at again. */
     topicsChanged: member.topicsChanged!,
+    /** Looks whether a topic was made again. */
+    looks: member.looks!,
     leave
   } satisfies Member & {
     readonly isAlive: () => boolean
     readonly topicsChanged: Effect.Effect<void>
+    readonly looks: (topic: string) => Effect.Effect<void>
     readonly replaced: ReadonlyArray<string>
   }
 })

@@ -8,6 +8,10 @@ import * as Harness from "./Harness.ts"
 
 const layer = KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })
 const ids = "/consumers/g/ids"
+const path = "/brokers/topics/t"
+const node = (count: number) =>
+  Buffer.from(JSON.stringify({ partitions: Object.fromEntries(Array.from({ length: count }, (_, i) => [i, [1]])) }))
+type Watching = Effect.Success<ReturnType<typeof Harness.join>>
 
 describe("a member notices", () => {
   it.effect("who leaves behind its first look, before that has ended (zk-33)", () =>
@@ -59,11 +63,6 @@ describe("a member notices", () => {
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
       const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
-      const path = "/brokers/topics/t"
-      const node = (count: number) =>
-        Buffer.from(
-          JSON.stringify({ partitions: Object.fromEntries(Array.from({ length: count }, (_, i) => [i, [1]])) })
-        )
       yield* passing(controller.create(path, node(2)))
       const one = yield* Harness.join(memory)
       yield* pass(1000)
@@ -76,4 +75,30 @@ describe("a member notices", () => {
       assert.deepStrictEqual(one.replaced, ["t"])
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
+
+  for (const [who, looks] of [
+    ["who reads it", (_: ZooKeeper.Memory["Service"], one: Watching) => one.looks("t")],
+    ["a next session", (memory: ZooKeeper.Memory["Service"], one: Watching) => memory.expire(one.session)]
+  ] as const)
+    it.effect(`once a topic made again that ${who} saw while its watch waits for its brokers (zk-45, a double)`, () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+        yield* passing(controller.create(path, node(2)))
+        const one = yield* Harness.join(memory)
+        yield* pass(1000)
+        yield* passing(controller.set(path, node(3)))
+        for (let i = 1; i <= 5; i++) {
+          yield* pass(2000)
+          yield* controller.remove(path)
+          yield* controller.create(path, node(3))
+          yield* looks(memory, one)
+          yield* pass(3000)
+          assert.deepStrictEqual(
+            one.replaced,
+            Array.from({ length: i }, () => "t")
+          )
+        }
+      }).pipe(Effect.scoped, Effect.provide(layer))
+    )
 })
