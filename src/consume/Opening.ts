@@ -60,6 +60,14 @@ export interface Opening {
   readonly replaced: (topic: string) => Effect.Effect<void>
 }
 
+/** A topic of which another is to come, or has come, under its name. */
+interface Lost {
+  /** Partitions that have been told to be there again. */
+  readonly told: Set<number>
+  /** How many came again; undefined until one of them is read. */
+  count: number | undefined
+}
+
 const { UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode.codes
 
 const isUnknownTopic = ({ reason }: KafkaError.KafkaError): boolean =>
@@ -82,8 +90,8 @@ export const make = (context: Context): Opening => {
   const again = Backoff.unending(cluster.retry)
   /** Those whose commits were ignored by `resetOnStart`. */
   const reset: Array<Partition> = []
-  /** Topics that were not there, or others of their name, and which of their partitions have been told to be there again. */
-  const lost = new Map<string, Set<number>>()
+  /** Topics that were not there, or others of their name. */
+  const lost = new Map<string, Lost>()
   const told = new WeakSet<Partition>()
   /** Those whose start was found, for as long as the group may not have it. */
   const begun = new Map<string, Partition>()
@@ -105,12 +113,20 @@ export const make = (context: Context): Opening => {
   /** Whatever comes under this name is new: read from its first record. */
   const forget = (topic: string): void => {
     knownTopics.set(topic, { count: 0, id: idOf(topic) })
-    lost.set(topic, new Set())
+    lost.set(topic, { told: new Set(), count: undefined })
   }
 
   const tellRecreated = (partition: Partition): void => {
-    lost.get(partition.topic)?.add(partition.partition)
+    lost.get(partition.topic)?.told.add(partition.partition)
     publish({ _tag: "Recreated", partition: partition.place })
+  }
+
+  /** It came again with its topic, and that is not told yet: it was not added since. */
+  const cameAgain = ({ partition, topic }: Partition): boolean => {
+    const again = lost.get(topic)
+    if (again === undefined) return false
+    again.count ??= cluster.known(topic)?.partitions.length
+    return !again.told.has(partition) && partition < (again.count ?? Infinity)
   }
 
   const repeated = new LogEvent.Repeated()
@@ -196,7 +212,7 @@ export const make = (context: Context): Opening => {
     const id = idOf(partition.topic)
     const isSame = id !== undefined && id === partition.topicId
     partition.topicId = id
-    if (lost.get(partition.topic)?.has(partition.partition) === false) tellRecreated(partition)
+    if (committed === undefined && cameAgain(partition)) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
@@ -417,7 +433,7 @@ export const make = (context: Context): Opening => {
     const { onOutOfRange } = settings
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
       if (knownTopics.get(partition.topic)?.id !== idOf(partition.topic)) forget(partition.topic)
-      if (lost.get(partition.topic)?.has(partition.partition) !== true) tellRecreated(partition)
+      if (lost.get(partition.topic)?.told.has(partition.partition) !== true) tellRecreated(partition)
       const told = `${partition.key} is read from its first record: ${error.message}`
       yield* LogEvent.log("topicRecreated", told, whereOf(partition))
       if (partition.bound.until !== undefined) return partition.finish()

@@ -433,6 +433,40 @@ describe("topics that go", () => {
     )
   }
 
+  it.effect("are told to be there again by who reads them from the first record, once (recreated-later, a lie)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const handled: Array<string> = []
+      const join = Effect.gen(function* () {
+        const { close, consumer, events } = yield* member({ commitInterval: "100 millis" })
+        const run = consumer.run(({ offset, partition }) => Effect.sync(() => handled.push(`${partition}:${offset}`)))
+        yield* Effect.forkDetach(Effect.exit(run))
+        const recreated = () => tags(events).filter((tag) => tag === "Recreated").length
+        return { close, events, recreated }
+      })
+      const [a, b] = [yield* join, yield* join]
+      const shared = () => [a, b].every(({ events }) => tags(events).includes("Assigned"))
+      yield* until("it is shared out", shared)
+      yield* pass(5_000)
+      yield* broker.recreateTopic(orders)
+      for (const partition of [0, 1]) yield* moving(fill(1, partition))
+      yield* until("both are read", () => new Set(handled).size === 2)
+      yield* until("it is told", () => a.recreated() + b.recreated() === 2)
+      yield* pass(5_000)
+      // who takes over reads on
+      yield* moving(b.close)
+      yield* moving(fill(1, 0, 1))
+      yield* moving(fill(1, 1, 1))
+      yield* until("all are read", () => new Set(handled).size === 4)
+      assert.strictEqual(a.recreated(), 1)
+      // what is added was not there before
+      yield* broker.addPartitions("orders", 3)
+      yield* moving(fill(1, 2))
+      yield* until("what was added is read", () => handled.includes("2:0"), 600_000)
+      assert.strictEqual(a.recreated(), 1)
+    }).pipe(scoped, Effect.provide(layer({ autoCreate: false, topics: [{ name: orders, partitions: 2 }] })))
+  )
+
   // Their records have no ids to tell one topic from the other of its name.
   for (const asVersion of ["0.10.2", "1.1"] as const) {
     for (const way of ["assigned", "assigned in a group", "subscribed"] as const) {
