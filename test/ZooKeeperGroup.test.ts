@@ -629,6 +629,36 @@ describe("Membership.zooKeeper", () => {
   })
 
   test(
+    "an assignor of the application's own says who reads what: each record is handled once",
+    Effect.gen(function* () {
+      const party = new Party()
+      const firstAlone: ZooKeeperGroup.BalancedAssignor = {
+        name: "first-alone",
+        assign: (subjects) =>
+          new Map(
+            subjects.map(({ participants, partitions, topic }) => [
+              topic,
+              partitions.map(({ partition }) => (partition === 0 ? participants[0]! : participants.at(-1)!))
+            ])
+          )
+      }
+      const zooKeeper = { assignor: firstAlone }
+      const [a, b] = [yield* party.join({ zooKeeper }), yield* party.join({ zooKeeper })]
+      const others = Array.from({ length: partitions - 1 }, (_, i) => i + 1)
+      yield* until(
+        "one has the first, the other one all the others",
+        Effect.sync(() => [owned(a), owned(b)].sort().join(";") === `0;${others.join(",")}`)
+      )
+      yield* produce(30)
+      yield* party.all(30)
+      yield* a.leave
+      yield* party.balanced([b])
+      yield* produce(30)
+      yield* each(party, 60)
+    }).pipe(Effect.scoped)
+  )
+
+  test(
     "in the JVM's layout, dealt out in turn, all is read where members read different topics (zk-14)",
     Effect.gen(function* () {
       const party = new Party()

@@ -2,63 +2,12 @@
  * Members on real ZooKeepers, without a consumer: an ensemble of three that loses one after the other, its leader among
  * them; one that is parted; and 40 members on 64 partitions. At no moment has a partition two owners.
  */
-import * as Fs from "node:fs"
-import * as Net from "node:net"
-import * as Path from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Schedule, type Scope } from "effect"
 import { KafkaTest } from "samsa/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as Harness from "../balance/Harness.ts"
-import * as BrokerProxy from "./broker-proxy.ts"
-import * as KafkaJars from "./KafkaJars.ts"
-import * as Ports from "./Ports.ts"
-import * as Processes from "./Processes.ts"
-import * as ZooKeeperNode from "./ZooKeeperNode.ts"
-
-/** Servers, and the ways from each to its leader, whichever that is. */
-const ensemble = (count: number) =>
-  Effect.gen(function* () {
-    const folder = yield* Processes.folder("ensemble")
-    const version = "2.8.2"
-    const launch = {
-      version,
-      classPath: yield* KafkaJars.classPath(version),
-      jit: "c1",
-      heap: "64m",
-      processor: undefined
-    } as const
-    const servers = yield* Effect.forEach(Array.from({ length: count }), () =>
-      Effect.gen(function* () {
-        return { port: yield* Ports.take, peer: yield* Ports.take, election: yield* Ports.take }
-      })
-    )
-    const ways: Array<ReadonlyArray<BrokerProxy.Proxy>> = []
-    const nodes = yield* Effect.forEach(servers, ({ port }, i) =>
-      Effect.gen(function* () {
-        const own = Path.join(folder, `${i + 1}`)
-        Fs.mkdirSync(own, { recursive: true })
-        const proxies = yield* Effect.forEach(servers, ({ peer }) => BrokerProxy.to(peer))
-        ways.push(proxies)
-        const seen = servers.map((server, j) => (i === j ? server : { ...server, peer: proxies[j]!.port }))
-        return yield* ZooKeeperNode.make(launch, own, port, count === 1 ? undefined : { id: i + 1, servers: seen })
-      })
-    )
-    yield* Effect.forEach(nodes, (node) => node.launch, { discard: true })
-    yield* Effect.forEach(nodes, (node) => node.ready, { discard: true })
-    return { nodes, ways, connect: servers.map(({ port }) => `127.0.0.1:${port}`).join(",") }
-  })
-
-/** Whether a server leads, by its own word. */
-const leads = ({ port }: ZooKeeperNode.ZooKeeperNode) =>
-  Effect.callback<boolean>((resume) => {
-    let said = ""
-    const socket = Net.connect({ host: "127.0.0.1", port })
-    socket.on("connect", () => socket.write("srvr"))
-    socket.on("data", (chunk) => (said += chunk))
-    socket.on("error", () => {})
-    socket.on("close", () => resume(Effect.succeed(said.includes("Mode: leader"))))
-  })
+import * as ZooKeeperEnsemble from "./ZooKeeperEnsemble.ts"
 
 /** A session of its own for each member, as in a process of its own. */
 const clients = (connect: string, sessionTimeout: number) => ({
@@ -107,7 +56,7 @@ describe("members on real ZooKeepers", () => {
   test(
     "of an ensemble of three one after the other is killed and comes back: nobody has what another has, and all is owned",
     Effect.gen(function* () {
-      const { connect, nodes } = yield* ensemble(3)
+      const { connect, nodes } = yield* ZooKeeperEnsemble.make(3)
       const memory = clients(connect, 6000)
       const members = yield* Effect.forEach(Array.from({ length: 5 }), () => Harness.join(memory, () => 50))
       const violations = yield* watchOwners(members)
@@ -137,8 +86,8 @@ describe("members on real ZooKeepers", () => {
   test(
     "a follower loses its leader, and goes on answering its member: what that has is lost before others claim it (zk-13)",
     Effect.gen(function* () {
-      const { nodes, ways } = yield* ensemble(3)
-      const isLeader = yield* Effect.forEach(nodes, leads)
+      const { nodes, ways } = yield* ZooKeeperEnsemble.make(3)
+      const isLeader = yield* Effect.forEach(nodes, ZooKeeperEnsemble.leads)
       const [follower, leader] = [isLeader.indexOf(false), isLeader.indexOf(true)]
       const at = (i: number) => clients(`127.0.0.1:${nodes[i]!.port}`, 2000)
       // shorter than it takes the follower to notice: 4 ticks of a second
@@ -157,7 +106,7 @@ describe("members on real ZooKeepers", () => {
   test(
     "40 members on 64 partitions",
     Effect.gen(function* () {
-      const { connect } = yield* ensemble(1)
+      const { connect } = yield* ZooKeeperEnsemble.make(1)
       const memory = clients(connect, 10_000)
       const members: Array<Harness.Member> = []
       const violations = yield* watchOwners(members)

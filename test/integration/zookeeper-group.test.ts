@@ -2,13 +2,14 @@
  * Groups in ZooKeeper on real brokers: what members deliver while others come, go, are killed or frozen, while ZooKeeper
  * is away, a session expires, a leader moves, partitions are added. Asserted from what was delivered, never from nodes.
  */
-import { assert, layer } from "@effect/vitest"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Balanced from "./Balanced.ts"
 import * as KafkaNode from "./KafkaNode.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import type { Version } from "./KafkaVersion.ts"
 import * as Processes from "./Processes.ts"
+import * as ZooKeeperEnsemble from "./ZooKeeperEnsemble.ts"
 
 /** All of the ages where `SAMSA_FULL` is set. */
 const full = process.env.SAMSA_FULL !== undefined
@@ -228,3 +229,44 @@ for (const version of full ? versions : (["2.8.2"] as const)) {
     }
   )
 }
+
+describe("Kafka 2.8.2, three ZooKeepers", () => {
+  it.live("their leader is killed, alone and with a member: twice come only records of who lost a partition", () =>
+    Effect.gen(function* () {
+      const { connect, nodes } = yield* ZooKeeperEnsemble.make(3)
+      // the brokers are not to lose theirs
+      const properties = { "zookeeper.connect": connect, "zookeeper.session.timeout.ms": 20_000 }
+      const server = yield* KafkaServer.make({ version: "2.8.2", mode: "zookeeper", properties })
+      const leader = Effect.map(Effect.forEach(nodes, ZooKeeperEnsemble.leads), (leads) => nodes[leads.indexOf(true)]!)
+      yield* Balanced.withGroup({ topic: "ensemble", partitions }, (group) =>
+        Effect.gen(function* () {
+          const join = (name: string) => group.join(name, { sessionTimeout: 6000 })
+          const [a, b, c] = [yield* join("a"), yield* join("b"), yield* join("c")]
+          yield* group.balanced([a, b, c])
+          for (const left of [
+            [a, b, c],
+            [a, b]
+          ]) {
+            // until what was there before is committed
+            yield* Effect.sleep("2 seconds")
+            const led = yield* leader
+            yield* led.kill
+            if (!left.includes(c)) yield* c.kill
+            yield* Effect.sleep("3 seconds")
+            yield* led.start
+            yield* group.balanced(left, 60)
+          }
+          const twice = yield* group.all
+          const harmed = [a, b].filter(({ events }) => events.some((event) => event.startsWith("lost")))
+          const names = new Set(["c", ...harmed.map(({ name }) => name)])
+          for (const [record, by] of twice)
+            assert.isTrue(
+              by.some((name) => names.has(name)),
+              record
+            )
+          assert.isAtMost(twice.length, 2 * partitions * 75)
+        })
+      ).pipe(Effect.provideService(KafkaServer.KafkaServer, { ...server, zooKeeper: connect }))
+    }).pipe(Effect.scoped)
+  )
+})
