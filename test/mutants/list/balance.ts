@@ -124,6 +124,12 @@ export const balance = of("balance", {
   ],
   "GroupWatches.ts": [
     [
+      "read-before-the-wait",
+      "a topic is compared by what its node said before its brokers were waited for",
+      "const told = isRepeated ? yield* zooKeeper.read(path) : node",
+      "const told = node"
+    ],
+    [
       "growth-unnoticed",
       "partitions that metadata tell of are not noticed",
       'if (before.length !== info.partitions.length) return post({ _tag: "Changed" })',
