@@ -193,6 +193,11 @@ export const make = (
       }),
     grown: (name, partition, since, goOn) =>
       unlessClosed(goOn, () => {
+        const left = Math.ceil(since + within - now())
+        if (left <= 0) {
+          goOn(Exit.fail(late(within)))
+          return () => {}
+        }
         const before = growing.get(name)
         const growth: Asked = before ?? { line: new Set(), lowest: Infinity, looking: undefined }
         let timer: Fiber.Fiber<void> | undefined
@@ -212,7 +217,6 @@ export const make = (
           }
         }
         growth.line.add(one)
-        const left = Math.max(0, Math.ceil(since + within - now()))
         timer = fork(
           Effect.andThen(
             Effect.sleep(left),

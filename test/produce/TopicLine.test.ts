@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Clock, Deferred, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import * as Backoff from "../../src/Backoff.ts"
 import type * as Cluster from "../../src/Cluster.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
 import * as TopicLine from "../../src/produce/TopicLine.ts"
@@ -196,6 +198,29 @@ describe("TopicLine", () => {
       yield* Deferred.succeed(lookUps[1]!, info)
       yield* Fiber.join(second)
       expect(went).toEqual(["a", "b", "b again"])
+    })
+  )
+
+  // Under TestClock a sleep of no time ends at once: his question had ended before it was written down, and who joined it was never told.
+  it.effect("who waits for a partition with no time left hears it at once, and leaves nothing that others join", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      const now = () => Backoff.monotonic(clock)
+      yield* TestClock.adjust(1000)
+      const grownInfo = { name: "t", partitions: [{}, {}] } as unknown as Cluster.TopicInfo
+      const cluster = {
+        known: () => undefined,
+        topic: () => Effect.succeed(grownInfo)
+      } as unknown as Cluster.Cluster["Service"]
+      const line = TopicLine.make(cluster, 1000, Effect.runForkWith(yield* Effect.context<never>()), now)
+      const waits = (partition: number, since: number) =>
+        Effect.callback<Cluster.TopicInfo, KafkaError.KafkaError>((resume) =>
+          Effect.sync(line.grown("t", partition, since, resume))
+        )
+      expect(yield* Effect.flip(waits(1, 0))).toHaveProperty("reason._tag", "TimedOut")
+      const next = yield* Effect.forkChild(waits(1, 1000), { startImmediately: true })
+      yield* TestClock.adjust(1000)
+      expect(yield* Fiber.join(next)).toBe(grownInfo)
     })
   )
 
