@@ -59,7 +59,7 @@ interface Call {
   readonly since: number
   readonly context: Context.Context<never>
   readonly enter: (slice: Slice, used: () => void) => () => void
-  /** Entries whose partition is not known, by that partition, until the end of the step that looks at them. */
+  /** Entries whose partition is not known, by that partition, until the step that looks at them has them wait for it. */
   readonly apart: Map<number, Array<Kept>>
   /** What ends the waiting for a line, of all but those apart. */
   readonly waiting: PlaceInLine
@@ -103,18 +103,20 @@ const errorOf = (thrown: unknown, topic: string): KafkaError.KafkaError => {
   return KafkaError.make({ _tag: "Misuse", message: `to place a record failed: ${String(thrown)}`, topic }, thrown)
 }
 
+const failKept = ({ into }: Call, list: ReadonlyArray<Kept>, error: KafkaError.KafkaError): void => {
+  for (const { index } of list) into.fail(index, error)
+}
+
 /** Those that were kept wait for their partitions, and are handed over for themselves. */
 const waitApart = ({ line, place }: Parts, call: Call): void => {
   const { apart, enter, into, since, topic, waitingApart } = call
-  if (apart.size === 0) return
-  const lists = [...apart]
-  apart.clear()
-  for (const [partition, list] of lists) {
+  for (const [partition, list] of apart) {
     if (call.isLeft) return
+    apart.delete(partition)
     const waiting = new PlaceInLine()
     waitingApart.add(waiting)
     const failed = (error: KafkaError.KafkaError) => {
-      for (const { index } of list) into.fail(index, error)
+      failKept(call, list, error)
       ended()
     }
     const ended = () => {
@@ -227,6 +229,8 @@ export const make = (parts: Parts): PlaceAll => {
         call.isLeft = true
         waiting.leave()
         into.failRest(error)
+        // The step that keeps these is under way: none of them waits for its partition yet.
+        for (const list of call.apart.values()) failKept(call, list, error)
       })
     )
   }

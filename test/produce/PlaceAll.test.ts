@@ -26,13 +26,18 @@ const topic = () =>
     )
   })
 
-/** A call of entries to named partitions, of a topic that has one, and three more from so many looks at it on. */
+/**
+ * A call of entries to named partitions, of a topic that has one, and three more from so many looks at it on. Its time is
+ * spent at the latest as so many wait for a partition.
+ */
 const call = (
   entries: ReadonlyArray<readonly [value: string, partition: number]>,
   looks = Infinity,
-  hasRoom = true
+  hasRoom = true,
+  mayWait = Infinity
 ) => {
   const spends = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+  const spend = () => Deferred.doneUnsafe(spends, Effect.fail(spent))
   let looked = 0
   const line: Array<{ readonly goOn: GoOn }> = []
   const room: Array<() => void> = []
@@ -50,7 +55,7 @@ const call = (
       },
       lookedUp: () => () => {},
       grown: (_name, _partition, _since, goOn) => {
-        line.push({ goOn })
+        if (line.push({ goOn }) >= mayWait) spend()
         return () => {}
       },
       close: () => {}
@@ -81,7 +86,7 @@ const call = (
     acknowledged: () =>
       handedOver.forEach((index) => batch.isOpen(index) && batch.settle(index, Result.succeed("sent"))),
     grows,
-    spend: Deferred.fail(spends, spent),
+    spend: Effect.sync(spend),
     run: Effect.forkChild(placeAll(topic(), all, batch, 0, Context.empty(), enter), { startImmediately: true })
   }
 }
@@ -124,6 +129,30 @@ describe("a call of many", () => {
       acknowledged()
       assert.deepStrictEqual([handedOver, ends], [[0], ["sent", "failed", "failed"]])
     })
+  )
+
+  // What was not asked for yet had no end: the call waited for ever.
+  it.effect(
+    "has an end for each of those that wait for partitions, where its time is spent as the first is asked for",
+    () =>
+      Effect.gen(function* () {
+        const { acknowledged, ends, grows, handedOver, run } = call(
+          [
+            ["turn", 0],
+            ["", 3],
+            ["", 2]
+          ],
+          Infinity,
+          true,
+          1
+        )
+        const fiber = yield* run
+        yield* turns
+        grows()
+        yield* Fiber.join(fiber)
+        acknowledged()
+        assert.deepStrictEqual([handedOver, ends], [[1], ["failed", "sent", "failed"]])
+      })
   )
 
   it.effect("does not hand over what waited for room as its time was spent", () =>
