@@ -232,11 +232,11 @@ export const make = Effect.fnUntraced(function* (
   const sendAll = (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
     Effect.suspend(() => {
       let batch: SendAll<RecordMetadata> | undefined
-      // Interrupted: the bytes are the caller's again, whatever still becomes of what was handed over.
+      // Interrupted, or dead of an entry: the bytes are the caller's again, whatever still becomes of what was handed over.
       const own = Effect.sync(() => batch?.forEachUnsettled((record) => Ownership.own(record)))
       return handOver(topic, entries, true, (started) => (batch = started)).pipe(
         Effect.flatMap(outcomes),
-        Effect.onInterrupt(() => own)
+        Effect.onError(() => own)
       )
     })
 

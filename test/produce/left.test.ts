@@ -1,4 +1,4 @@
-/** Who is interrupted, or hears an end, in the very step that has what he sent go on: his bytes are his again. */
+/** Who is interrupted, or hears an end, in the very step that has what he sent go on, or whose call has died: his bytes are his again. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Result, Schema, SchemaTransformation, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -148,5 +148,30 @@ it.effect("who empties the place of an entry of an offerAll that waits for its p
       (yield* broker.log(keyed, 4)).map(({ value }) => value),
       ["as it was"]
     )
+  }).pipe(Effect.provide(withProducer()))
+)
+
+// What it had handed over was sent with what the bytes held by then.
+it.effect("who hears that his sendAll has died may use his bytes again", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const producer = yield* Producer.Producer
+    const held = yield* broker.inject(Fault.on("Produce").withhold)
+    const key = Buffer.from("key")
+    const entry = { key, value: "", partition: 0 }
+    const unreadable = {
+      get value(): string {
+        throw new Error("unreadable")
+      }
+    }
+    // Behind the first slice.
+    const many = [...Array.from({ length: 10_000 }, () => entry), unreadable]
+    const exit = yield* Effect.exit(producer.sendAll(keyed, many as never))
+    assert.isTrue(Exit.hasDies(exit))
+    key.fill("!")
+    yield* held.remove
+    yield* TestClock.adjust("1 minute")
+    const keys = (yield* broker.log(keyed, 0)).map((one) => Buffer.from(one.key ?? "").toString())
+    assert.deepStrictEqual([...new Set(keys)], ["key"])
   }).pipe(Effect.provide(withProducer()))
 )
