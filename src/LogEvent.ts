@@ -66,6 +66,8 @@ export const levels = {
   stopReachesNone: "Warn",
   /** A member of a group in ZooKeeper with which nothing is shared. */
   foreignMember: "Warn",
+  /** What observes the end of a fiber of the application's, as `onExit` does, throws. */
+  observerFailed: "Error",
   /** A Schedule among the settings that dies. */
   scheduleFailed: "Error",
   // client telemetry (KIP-714)

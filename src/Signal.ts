@@ -8,6 +8,7 @@
  * there only when it is asked for.
  */
 import * as Effect from "effect/Effect"
+import * as Resume from "./Resume.ts"
 
 export class Signal {
   readonly #waiting = new Set<() => void>()
@@ -19,7 +20,7 @@ export class Signal {
   }
 
   /** Completes when it is due, or fired. */
-  readonly await: Effect.Effect<void> = Effect.callback((resume) => {
+  readonly await: Effect.Effect<void> = Resume.callback((resume) => {
     if (this.#isDue()) return resume(Effect.void)
     const woken = () => resume(Effect.void)
     this.#waiting.add(woken)

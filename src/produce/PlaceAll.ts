@@ -8,6 +8,7 @@ import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { kept } from "../Kept.ts"
 import type { ProduceRecord } from "../Record.ts"
+import * as Resume from "../Resume.ts"
 import type * as Topic from "../Topic.ts"
 import * as Ownership from "./Ownership.ts"
 import type { SendAll, Slice } from "./SendAll.ts"
@@ -215,7 +216,7 @@ export const make = (parts: Parts): PlaceAll => {
   ): Effect.Effect<void, never, any> => {
     const { into, since, topic, waiting } = call
     const on = (next: number, timed: boolean, late?: (info: Cluster.TopicInfo) => void) =>
-      Effect.callback<void, never, any>((resume) =>
+      Resume.callback<void, never, any>((resume) =>
         step(call, line.known(topic.name) ?? info, next, timed, resume, late)
       )
     if (waits === undefined)
@@ -268,7 +269,7 @@ export const make = (parts: Parts): PlaceAll => {
       placed: undefined,
       isLeft: false
     }
-    const all = Effect.callback<void, never, any>((resume) => {
+    const all = Resume.callback<void, never, any>((resume) => {
       const info = line.known(topic.name)
       if (info !== undefined) return step(call, info, 0, false, resume)
       waiting.for((goOn) =>
@@ -281,7 +282,7 @@ export const make = (parts: Parts): PlaceAll => {
         })
       )
     })
-    const placed = Effect.callback<void>((resume) => {
+    const placed = Resume.callback<void>((resume) => {
       if (waitingApart.size === 0) return resume(Effect.void)
       call.placed = () => resume(Effect.void)
     })

@@ -10,6 +10,7 @@ import type * as Cluster from "../Cluster.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Partitioner from "../Partitioner.ts"
 import type { ProduceRecord } from "../Record.ts"
+import * as Resume from "../Resume.ts"
 import type * as Topic from "../Topic.ts"
 import * as PlaceAll from "./PlaceAll.ts"
 import * as ProducerBuffer from "./ProducerBuffer.ts"
@@ -124,7 +125,7 @@ export const make = ({ choose, closed, cluster, fork, monotonic, now, within }: 
     encode: (topic, entry, context) => TopicEncoder.of(topic).encode(entry, stamp(), context),
     encoded: (name, record, since) =>
       Effect.flatMap(
-        Effect.callback<Cluster.TopicInfo, KafkaError.KafkaError>((resume) => {
+        Resume.callback<Cluster.TopicInfo, KafkaError.KafkaError>((resume) => {
           const info = line.known(name)
           if (info !== undefined) return resume(Effect.succeed(info))
           return Effect.sync(line.lookedUp(name, resume))

@@ -19,6 +19,8 @@ import * as KafkaError from "../KafkaError.ts"
 import * as Metrics from "../metrics/Current.ts"
 import { ProducerMetrics } from "../metrics/ProducerMetrics.ts"
 import type { ProduceRecord } from "../Record.ts"
+import * as Resume from "../Resume.ts"
+import { Signal } from "../Signal.ts"
 import type * as Topic from "../Topic.ts"
 import * as Propagation from "../tracing/Propagation.ts"
 import * as Transport from "../Transport.ts"
@@ -66,7 +68,8 @@ export const make = Effect.fnUntraced(function* (
   const metrics = new ProducerMetrics(yield* Metrics.meter(transport.clientId ?? ""))
   const bounds = { ...limits, exhausted: (records: number) => metrics.exhausted(records) }
   const buffer = new ProducerBuffer.ProducerBuffer(bounds, monotonic, (effect) => Fiber.runIn(run(effect), scope))
-  const closed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+  let isClosed = false
+  const closing = new Signal(() => isClosed)
   const placement = Placement.make({
     cluster,
     choose: partitioner.make(() => random.nextDoubleUnsafe()),
@@ -74,7 +77,7 @@ export const make = Effect.fnUntraced(function* (
     monotonic,
     within: settings.deliveryTimeout,
     fork: run,
-    closed: Deferred.await(closed)
+    closed: Effect.flatMap(closing.await, () => Effect.fail(closedError()))
   })
   // Before the engine's end: who has not handed over anything hears it at once.
   yield* Effect.acquireRelease(
@@ -82,7 +85,8 @@ export const make = Effect.fnUntraced(function* (
     (unread) =>
       Effect.sync(() => {
         const error = closedError()
-        Deferred.doneUnsafe(closed, Effect.fail(error))
+        isClosed = true
+        closing.fire()
         placement.close(error)
         buffer.close(error)
         unread()
@@ -116,7 +120,8 @@ export const make = Effect.fnUntraced(function* (
       one: Placement.Prepared,
       since: number,
       resume: (effect: Effect.Effect<A, KafkaError.KafkaError>) => void,
-      given: TopicEncoder.Entry
+      given: TopicEncoder.Entry,
+      context: Context.Context<never>
     ) => () => void
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
     Effect.withFiber(({ context }) => {
@@ -129,7 +134,7 @@ export const make = Effect.fnUntraced(function* (
         return Effect.fail(thrown)
       }
       const go = (record: ProduceRecord, info?: Cluster.TopicInfo) =>
-        Effect.callback<A, KafkaError.KafkaError>((resume) => {
+        Resume.callback<A, KafkaError.KafkaError>((resume) => {
           let given: TopicEncoder.Entry = info === undefined ? entry : record
           let back: (() => void) | undefined
           let isLeft = false
@@ -138,7 +143,7 @@ export const make = Effect.fnUntraced(function* (
             if (isLeft) return
             inject?.(topic.name, [record], context)
             back = () => Ownership.own(record)
-            back = hand({ record, partition }, since, resume, given)
+            back = hand({ record, partition }, since, resume, given, context)
             if (isLeft) back()
           }
           const failed = (error: unknown) => resume(refused(error))
@@ -176,25 +181,29 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const offer = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
-    prepared<Effect.Effect<RecordMetadata, KafkaError.KafkaError>>(topic, entry, (one, since, resume, given) => {
-      const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
-      Ownership.own(one.record, given)
-      let used = false
-      return handover.one(
-        topic.name,
-        one,
-        since,
-        (outcome) => {
-          // A transport may tell it at once, before it is known that the buffer has it.
-          Deferred.doneUnsafe(done, Effect.fromResult(outcome))
-          if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
-        },
-        () => {
-          used = true
-          resume(Effect.succeed(Deferred.await(done)))
-        }
-      )
-    })
+    prepared<Effect.Effect<RecordMetadata, KafkaError.KafkaError>>(
+      topic,
+      entry,
+      (one, since, resume, given, context) => {
+        const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
+        Ownership.own(one.record, given)
+        let used = false
+        return handover.one(
+          topic.name,
+          one,
+          since,
+          (outcome) => {
+            // A transport may tell it at once, before it is known that the buffer has it.
+            Resume.apart(context, () => Deferred.doneUnsafe(done, Effect.fromResult(outcome)))
+            if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
+          },
+          () => {
+            used = true
+            resume(Effect.succeed(Deferred.await(done)))
+          }
+        )
+      }
+    )
 
   /**
    * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller
@@ -228,7 +237,7 @@ export const make = Effect.fnUntraced(function* (
         : Effect.as(placement.all(topic, entries, batch, since, context, enter), batch)
     })
   const outcomes = (batch: SendAll<RecordMetadata>) =>
-    Effect.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))
+    Resume.callback<ReadonlyArray<Outcome>>((resume) => batch.whenDone((all) => resume(Effect.succeed(all))))
   const sendAll = (topic: Topic.Any, entries: ReadonlyArray<TopicEncoder.Entry>) =>
     Effect.suspend(() => {
       let batch: SendAll<RecordMetadata> | undefined

@@ -4,9 +4,7 @@
  *
  * One function because the loop, what it looks at and what it starts are tied to each other; each is a short one within.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as LogEvent from "../LogEvent.ts"
@@ -32,8 +30,8 @@ import type { Capability, View } from "./Plan.ts"
 import * as InTransaction from "./InTransaction.ts"
 import * as ProducerIds from "./ProducerIds.ts"
 import * as Requests from "./Requests.ts"
+import * as Resume from "../Resume.ts"
 import { Signal } from "../Signal.ts"
-
 import * as Told from "./Told.ts"
 import * as BatchSpans from "./BatchSpans.ts"
 import type { Spans } from "../tracing/Spans.ts"
@@ -86,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
     }
   )
   const settles = new Signal(() => !InTransaction.isUnderWay(accumulator.active))
-  const flushes = new Set<{ readonly flush: number; readonly over: Deferred.Deferred<void> }>()
+  const flushes = new Set<{ readonly flush: number; readonly over: () => void }>()
 
   const loop: Loop.Loop = yield* Loop.make(cluster, (now) => {
     const work = accumulator.drain(now, view)
@@ -97,7 +95,7 @@ export const make = Effect.fnUntraced(function* (
     if (work.unadmitted.length > 0) transaction?.wanted(work.unadmitted)
     if (transaction !== undefined && !InTransaction.isUnderWay(accumulator.active)) settles.fire()
     if (work.needsProducerId.size > 0) askForId(work.needsProducerId)
-    for (const one of flushes) if (accumulator.isFlushed(one.flush)) Deferred.doneUnsafe(one.over, Exit.void)
+    for (const one of flushes) if (accumulator.isFlushed(one.flush)) one.over()
     return work.wakeAt
   })
   const waits = yield* Backoff.waits(cluster.retry)
@@ -202,12 +200,15 @@ export const make = Effect.fnUntraced(function* (
     const flush = accumulator.flush()
     if (accumulator.isFlushed(flush)) return Effect.void
     loop.wake()
-    const one = { flush, over: Deferred.makeUnsafe<void>() }
-    flushes.add(one)
-    return Effect.ensuring(
-      Deferred.await(one.over),
-      Effect.sync(() => flushes.delete(one))
-    )
+    return Resume.callback<void>((resume) => {
+      const over = () => {
+        flushes.delete(one)
+        resume(Effect.void)
+      }
+      const one = { flush, over }
+      flushes.add(one)
+      return Effect.sync(() => flushes.delete(one))
+    })
   })
 
   const closing = yield* Closing
@@ -219,7 +220,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.sync(() => {
           accumulator.failAll({ cause: "the producer was closed" })
           traced?.close()
-          for (const { over } of flushes) Deferred.doneUnsafe(over, Exit.void)
+          for (const { over } of flushes) over()
         })
       ),
       Effect.andThen(connections.hangUp),

@@ -1,6 +1,5 @@
 /** Streams of records: arrays are handed over as they come, some of them under way at once; the first failure ends it. */
 import * as Arr from "effect/Array"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
@@ -49,24 +48,29 @@ export const make = <R>(
 ): Sink.Sink<void, TopicEncoder.Entry, never, KafkaError.KafkaError, R> =>
   Sink.fromTransform((upstream) =>
     Effect.suspend(() => {
-      const failed = Deferred.makeUnsafe<never, KafkaError.KafkaError>()
+      let failure: KafkaError.KafkaError | undefined
+      const failed = new Signal(() => failure !== undefined)
+      const isWell = Effect.suspend(() => (failure === undefined ? Effect.void : Effect.fail(failure)))
       const underWay = new UnderWay()
       const one = (entries: ReadonlyArray<TopicEncoder.Entry>) =>
         Effect.andThen(
           underWay.room,
           handOver(entries, (batch) => {
             underWay.begin(batch.length)
-            batch.whenFailed((error) => void Deferred.doneUnsafe(failed, Effect.fail(error)))
+            batch.whenFailed((error) => {
+              failure ??= error
+              failed.fire()
+            })
             batch.whenDone(() => underWay.end(batch.length))
           })
         )
       const all = Effect.forever(Effect.flatMap(upstream, one), { disableYield: true }).pipe(
         Pull.catchDone(() => underWay.empty),
         // What failed at once has ended before the race began to listen.
-        Effect.andThen(Effect.suspend(() => (Deferred.isDoneUnsafe(failed) ? Deferred.await(failed) : Effect.void))),
+        Effect.andThen(isWell),
         Effect.as<Sink.End<void>>([undefined])
       )
-      return Effect.raceFirst(all, Deferred.await(failed))
+      return Effect.raceFirst(all, Effect.andThen(failed.await, Effect.andThen(isWell, Effect.never)))
     })
   )
 
