@@ -591,6 +591,17 @@ describe("the ladder of versions", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("does not ask an 0.9 broker again over a connection that it has hung up unused (it did)", () =>
+    Effect.gen(function* () {
+      const { asked, broker } = yield* listening(yield* EmbeddedKafka.make({ asVersion: "0.9" }))
+      for (let i = 0; i < 3; i++) {
+        assert.strictEqual(yield* by(broker, "a"), "0.9")
+        broker.hangUp("a")
+      }
+      assert.lengthOf(asked, 2)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("does not ask a broker whose brokerVersion is pinned before 0.10", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({ asVersion: "0.8.2" })

@@ -61,6 +61,8 @@ export class BrokerConnection implements Handler {
   wasSilent = false
   /** Whether it was lost in the middle of another authentication. */
   wasExchanging = false
+  /** Whether we have ended it as unwanted: that says nothing of the broker. */
+  wasLeft = false
   readonly metrics: BrokerMetrics
 
   constructor(context: Context<BrokerConnection>) {
@@ -374,6 +376,7 @@ export class BrokerConnection implements Handler {
   #end(first: KafkaError.KafkaError, others: KafkaError.KafkaError, isLeft = false): void {
     if (this.#ended !== undefined) return
     this.#ended = others
+    this.wasLeft = isLeft
     this.wasExchanging = this.#line.isExchanging && !isLeft
     this.#connection?.close()
     this.#splitter.end()

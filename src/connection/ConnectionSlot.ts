@@ -54,7 +54,7 @@ export class ConnectionSlot {
         // What closes idle connections rings late where the process has slept; the other side has not.
         if (!session.isIdle || Backoff.monotonic(this.#context.clock) - session.usedAt < this.#context.maxIdle)
           return Effect.succeed(session)
-        session.close("idle")
+        session.close("idle", true)
       }
       if (this.#closed !== undefined) return this.#lost(this.#closed)
       if (this.#context.scope.state._tag === "Closed") return Effect.fail(closed())
@@ -77,7 +77,7 @@ export class ConnectionSlot {
     if (this.#scope !== undefined) this.#context.fork(Scope.close(this.#scope, Exit.void))
     this.#scope = undefined
     if (session.served) this.#failures = 0
-    else this.#failed(this.#unreachable("closed before it was of use"))
+    else if (!session.wasLeft) this.#failed(this.#unreachable("closed before it was of use"))
   }
 
   /** Ends it for good: who waits for a connection has nothing to wait for. */

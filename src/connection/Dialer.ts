@@ -155,7 +155,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
       sessions.add(session)
       yield* Scope.addFinalizer(
         own,
-        Effect.sync(() => session.close(KafkaError.make({ _tag: "Closed", what: "client" })))
+        Effect.sync(() => session.close(KafkaError.make({ _tag: "Closed", what: "client" }), true))
       )
       const dialed = abandonable(network.connect({ host, port, tls, sourceAddress, keepAlive }, session))
       const connection = yield* Scope.provide(dialed, own)

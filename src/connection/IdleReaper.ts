@@ -29,7 +29,7 @@ export const make = (
       if (!session.isIdle) continue
       const left = session.usedAt + maxIdle - now
       if (left > 0) wait = Math.min(wait, left)
-      else session.close("idle")
+      else session.close("idle", true)
     }
     if (sessions.size === 0) {
       timer = undefined

@@ -257,8 +257,8 @@ const forget = (memory: Memory): void => {
  * A connection has ended that was of no use, or over a question: one of 0.8 or 0.9 would have answered what it was sent.
  * One of 4.x answers some of it, and closes at the rest.
  */
-export const doubt = (memory: Memory, { brokeOff, offer, served }: BrokerConnection): void => {
-  if (isOld(offer.by) && offer.by === memory.known && (brokeOff || !served)) forget(memory)
+export const doubt = (memory: Memory, { brokeOff, offer, served, wasLeft }: BrokerConnection): void => {
+  if (!wasLeft && isOld(offer.by) && offer.by === memory.known && (brokeOff || !served)) forget(memory)
 }
 
 const remember = ({ memory, now }: Options, release: OldRelease): void => {

@@ -5,6 +5,7 @@ import type * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { BrokerMetrics, ClientMetrics, Counted } from "../metrics/BrokerMetrics.ts"
 import type { Spans } from "../tracing/Spans.ts"
+import type { BrokerConnection } from "./BrokerConnection.ts"
 
 export interface Context {
   readonly metrics: ClientMetrics
@@ -114,7 +115,7 @@ export class Observed {
 
   /** One that was made, or not yet, has ended. */
   ended(
-    session: Counted & { readonly served: boolean; readonly wasExchanging: boolean; readonly wasSilent: boolean },
+    session: Counted & Pick<BrokerConnection, "served" | "wasExchanging" | "wasLeft" | "wasSilent">,
     why: KafkaError.KafkaError
   ): void {
     const { fork, metrics, now } = this.#context
@@ -128,11 +129,11 @@ export class Observed {
     const amid = session.wasExchanging ? " amid another authentication" : ""
     const text = `the connection to ${this.#who} has ended${amid}: ${cause}`
     if (session.served) this.#useless.cured()
-    const useless = session.served || why.reason._tag === "Closed" ? undefined : this.#useless.failed(now())
+    const useless = session.served || session.wasLeft ? undefined : this.#useless.failed(now())
     if (session.wasSilent) {
       const soFar = this.#silences.told(now())
       fork(this.#log("brokerSilent", `${text}${soFar ?? ""}`, soFar === undefined ? "Debug" : undefined))
-    } else if ((session.wasExchanging && reason._tag !== "Closed") || reason._tag === "Corrupt") {
+    } else if (session.wasExchanging || reason._tag === "Corrupt") {
       const soFar = this.#spoilt.told(now())
       fork(this.#log("disconnected", `${text}${soFar ?? ""}`, soFar === undefined ? undefined : "Warn"))
     } else fork(this.#log("disconnected", text, useless === "Warn" ? "Warn" : undefined))

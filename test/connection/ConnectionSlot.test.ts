@@ -3,6 +3,9 @@ import { Clock, Effect } from "effect"
 import type { BrokerConnection } from "../../src/connection/BrokerConnection.ts"
 import { ConnectionSlot } from "../../src/connection/ConnectionSlot.ts"
 import * as KafkaError from "../../src/KafkaError.ts"
+import * as Metadata from "../../src/protocol/messages/Metadata.ts"
+import * as Answers from "../hostile/Answers.ts"
+import { brokers, fake } from "./Fakes.ts"
 
 describe("the waits before a connection", () => {
   it.effect("grow while none is of use, and begin anew when one has been", () =>
@@ -44,6 +47,34 @@ describe("the waits before a connection", () => {
       yield* refused
       yield* refused
       assert.deepStrictEqual(counted, [1, 2, 3, 1, 2])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("are none behind one that was idle before it was of use (it was a failure)", () =>
+    Effect.gen(function* () {
+      const answers = Answers.make({})
+      const network = yield* fake((peer, address) => (request) => peer.send(answers.answer(request, address)!))
+      // What closes idle connections rings late: the process has slept.
+      const clock = yield* Clock.Clock
+      let slept = 0n
+      const suspended: Clock.Clock = {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        currentTimeMillis: clock.currentTimeMillis,
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+        currentTimeNanos: clock.currentTimeNanos,
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe() + slept,
+        monotonicTimeNanos: Effect.map(clock.monotonicTimeNanos, (nanos) => nanos + slept),
+        sleep: (duration) => clock.sleep(duration)
+      }
+      const service = yield* Effect.provideService(brokers(network.network), Clock.Clock, suspended)
+      const broker = yield* service.at("b", 1)
+      for (let i = 0; i < 5; i++) {
+        yield* broker.version(Metadata)
+        // The answer to what is asked beside ApiVersions.
+        yield* Effect.yieldNow
+        slept += 3_600_000_000_000n
+      }
+      assert.deepStrictEqual(network.connects, [0, 0, 0, 0, 0])
     }).pipe(Effect.scoped)
   )
 })

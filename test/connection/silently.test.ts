@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
+import type { Broker } from "../../src/Broker.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Answers from "../hostile/Answers.ts"
 import { heard, of } from "../Heard.ts"
@@ -114,4 +115,31 @@ describe("another authentication that a broker never lives to answer", () => {
       assert.include(of("disconnected")[3]?.text, "correlation id 77 came where none was due")
     }).pipe(Effect.scoped, heard)
   )
+})
+
+describe("a connection that we leave before it has served", () => {
+  const ways = {
+    idle: () => TestClock.adjust("1 minute"),
+    "hung up": (broker: Broker) => Effect.sync(() => broker.hangUp("x"))
+  }
+  for (const [way, leave] of Object.entries(ways))
+    it.effect(`is not one of no use: ${way} (the second was a warning)`, () =>
+      Effect.gen(function* () {
+        const answers = Answers.make({})
+        const network = yield* fake((peer, address) => (request) => peer.send(answers.answer(request, address)!))
+        const service = yield* brokers(network.network, { connectionsMaxIdle: "1 minute" })
+        const broker = yield* service.at("b", 1)
+        for (let i = 0; i < 6; i++) {
+          yield* broker.version(Metadata, { channel: "x" })
+          yield* TestClock.adjust("4 seconds")
+          yield* leave(broker)
+          yield* TestClock.adjust(1)
+        }
+        assert.lengthOf(network.connects, 6)
+        assert.deepStrictEqual(
+          of("disconnected").map(({ level }) => level),
+          new Array(6).fill("Debug")
+        )
+      }).pipe(Effect.scoped, heard)
+    )
 })
