@@ -306,9 +306,14 @@ export const find = <W extends Sought>(
     persistently(
       list,
       (left) => {
-        const isOver = (one: W) => leaderOf(cluster, one) >= 0 || !options.while(one.partition)
+        const { topic } = left[0]!.partition
         const looks = Effect.repeat(
-          Effect.sync(() => left.some(isOver)),
+          Effect.sync(() => {
+            const partitions = cluster.known(topic)?.partitions
+            return left.some(
+              ({ partition }) => (partitions?.[partition.partition]?.leader ?? -1) >= 0 || !options.while(partition)
+            )
+          }),
           { schedule: Schedule.spaced(looksEach), until: (some) => some }
         )
         return Effect.raceFirst(Effect.asVoid(cluster.leader(left[0]!.partition)), looks)
