@@ -33,7 +33,9 @@ export class Mailbox<A> {
   /** Takes back what was offered and not taken. */
   remove(item: A): void {
     const index = this.ready.indexOf(item, this.head)
-    if (index >= 0) this.ready.splice(index, 1)
+    // Many are mostly taken back in the order in which they were offered.
+    if (index === this.head) this.shift()
+    else if (index >= 0) this.ready.splice(index, 1)
   }
 
   /** What is ready may still be taken; then it is done. */
