@@ -234,8 +234,9 @@ export const assign = Effect.fnUntraced(function* (
 ) {
   const { cluster, settings } = engine
   const { until } = settings
-  const placesOf = (info: TopicInfo): Places =>
-    info.partitions.map(({ partition }) => ({ topic: info.name, partition }))
+  /** Also those that metadata leave out, which have no leader yet. */
+  const placesOf = ({ name, partitions }: TopicInfo): Places =>
+    Array.from(partitions, (_, partition) => ({ topic: name, partition }))
 
   /** Partitions that are added start at their first record. */
   const grows = (counts: Map<string, number>) =>

@@ -283,4 +283,5 @@ const samePartition = (a: PartitionInfo | undefined, b: PartitionInfo | undefine
 const sameTopic = (a: TopicInfo, b: TopicInfo): boolean =>
   a.id === b.id &&
   a.partitions.length === b.partitions.length &&
-  a.partitions.every((partition, i) => samePartition(partition, b.partitions[i]))
+  // What was left out is seen by it, too.
+  a.partitions.findIndex((partition, i) => !samePartition(partition, b.partitions[i])) < 0

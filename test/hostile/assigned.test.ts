@@ -56,3 +56,32 @@ describe("a member of the consumer protocol", () => {
     })
   )
 })
+
+it.effect(
+  "who takes a topic reads also a partition that metadata left out at first (nobody did, and nobody heard)",
+  () =>
+    Effect.gen(function* () {
+      const fetched = new Set<number>()
+      const answers: Answers.Options["answers"] = {
+        Metadata: ({ count }, healthy) => {
+          const told = healthy() as { readonly topics: ReadonlyArray<{ readonly partitions: ReadonlyArray<any> }> }
+          const topics = told.topics.map((topic) => ({
+            ...topic,
+            partitions: topic.partitions.filter(({ partitionIndex }) => count > 3 || partitionIndex !== 1)
+          }))
+          return { ...told, topics }
+        },
+        Fetch: ({ body }, healthy) => {
+          for (const { partitions } of body.topics) for (const { partition } of partitions) fetched.add(partition)
+          return healthy()
+        }
+      }
+      const { layer } = yield* InProcess.make({ partitions: 3, answers })
+      yield* Effect.gen(function* () {
+        const consumer = yield* Consumer.assign({ topic: "t", from: "earliest" })
+        yield* Effect.forkScoped(Stream.runDrain(consumer.stream), { startImmediately: true })
+        for (let i = 0; i < 100; i++) yield* TestClock.adjust("100 millis")
+        assert.sameMembers([...fetched], [0, 1, 2])
+      }).pipe(Effect.scoped, Effect.provide(Layer.fresh(layer)))
+    })
+)

@@ -260,4 +260,21 @@ describe("a topic", () => {
     })
     assert.lengthOf(state.topic("t")!.partitions, 1)
   })
+
+  it("has changed where a partition is told that was left out, or is left out (nobody heard)", () => {
+    const state = new MetadataState()
+    const [topic] = told(1, 5).topics
+    const telling = (...indexes: ReadonlyArray<number>) =>
+      learn(state, {
+        ...told(1, 5),
+        topics: [
+          { ...topic!, partitions: indexes.map((partitionIndex) => ({ ...topic!.partitions[0]!, partitionIndex })) }
+        ]
+      }).filter(({ _tag }) => _tag === "Topic")
+    telling(0, 2)
+    assert.lengthOf(telling(0, 1, 2), 1)
+    assert.lengthOf(telling(0, 1, 2), 0)
+    assert.lengthOf(telling(0, 2), 1)
+    assert.lengthOf(telling(0, 2), 0)
+  })
 })
