@@ -5,6 +5,7 @@
  * One function because one machine, one turn and one engine are shared by all that it does; each is a short function in it.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -59,6 +60,7 @@ export const make = Effect.fnUntraced(function* ({
 }: Context): Effect.fn.Return<TransactionalProducer, KafkaError.KafkaError, Scope.Scope> {
   const { apiTimeout, transactionalId } = settings
   const requests = CoordinatorRequests.make(cluster, settings, closeTimeout)
+  const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
@@ -308,12 +310,21 @@ export const make = Effect.fnUntraced(function* ({
       )
     ).pipe(Effect.catch(namingWho))
 
+  /** Since when an abort has not been answered: whoever was interrupted has waited for it, and closing goes on with that. */
+  let abortsSince: number | undefined
+  const now = () => Backoff.monotonic(clock)
+  const timeLeft = () => (abortsSince === undefined ? closeTimeout : Math.max(1, abortsSince + closeTimeout - now()))
+
   const abort = Effect.suspend(() => {
     // Whoever has waited to begin, behind another's end, leaves at once.
     if (state().phase !== "open") return Effect.fail(state().error ?? over())
     setEnding("aborts")
     engine.failAll(isLeaving ? closedError() : aborted(transactionalId))
-    return inTurn(end(false))
+    abortsSince ??= now()
+    return Effect.ensuring(
+      inTurn(end(false)),
+      Effect.sync(() => (abortsSince = undefined))
+    )
   })
 
   const commit = Effect.andThen(
@@ -350,8 +361,7 @@ export const make = Effect.fnUntraced(function* ({
   )
   const closing = yield* Closing
   yield* Effect.addFinalizer(() =>
-    leave.pipe(
-      Effect.timeoutOrElse({ duration: closeTimeout, orElse: () => Effect.void }),
+    Effect.suspend(() => Effect.timeoutOrElse(leave, { duration: timeLeft(), orElse: () => Effect.void })).pipe(
       Effect.ignore,
       closing,
       Effect.ensuring(

@@ -1,6 +1,6 @@
 /** Closing while no broker answers any more: within a budget, not within the sum of all time-outs. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Consumer from "../../src/Consumer.ts"
 import * as Kafka from "../../src/Kafka.ts"
@@ -9,6 +9,7 @@ import { Network } from "../../src/Network.ts"
 import * as Producer from "../../src/Producer.ts"
 import { EmbeddedKafka } from "../../src/testing/index.ts"
 import * as Topic from "../../src/Topic.ts"
+import * as Transaction from "../../src/Transaction.ts"
 import { through } from "../connection/Fakes.ts"
 
 const topic = Topic.bytes("t")
@@ -83,6 +84,26 @@ describe("closing with brokers that are dead", () => {
         })
       )
       assert.isAtMost(millis, 8000)
+    })
+  )
+
+  it.effect("takes a transaction that is open closeTimeout, with its interruption before (twice as long)", () =>
+    Effect.gen(function* () {
+      const millis = yield* closing(() =>
+        Effect.gen(function* () {
+          const transactions = yield* Transaction.make({ transactionalId: "x" })
+          const sent = yield* Deferred.make<void>()
+          const body = Effect.gen(function* () {
+            yield* (yield* Producer.Producer).send(topic, { value: Buffer.from("a") })
+            yield* Deferred.succeed(sent, undefined)
+            yield* Effect.never
+          })
+          // Interrupted before the transactions are closed, as they are in the Scope of a Layer.
+          yield* Effect.forkScoped(transactions.run(body))
+          yield* Deferred.await(sent)
+        })
+      )
+      assert.isAtMost(millis, 20_100)
     })
   )
 
