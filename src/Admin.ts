@@ -58,6 +58,7 @@ import * as Topics from "./admin/Topics.ts"
 import * as Transactions from "./admin/Transactions.ts"
 import * as Users from "./admin/Users.ts"
 import * as ZooKeeperTopics from "./admin/ZooKeeperTopics.ts"
+import * as AskedAgain from "./AskedAgain.ts"
 import * as Backoff from "./Backoff.ts"
 import { Brokers } from "./Broker.ts"
 import * as Checks from "./Checks.ts"
@@ -376,6 +377,7 @@ const partsOf = (given: Options): Effect.Effect<Parts, KafkaError, Cluster | Bro
     yield* Checks.settle(checks, settings)
     return {
       ...settings,
+      again: AskedAgain.make("requestRetried"),
       cluster: yield* Cluster,
       brokers: yield* Brokers,
       decodeAssignment: (bytes) => ConsumerProtocol.decodeAssignment(bytes).partitions

@@ -25,6 +25,8 @@ export const levels = {
   plaintextPassword: "Warn",
   impossibleAddress: "Warn",
   metadataRetried: "Warn",
+  /** What brokers are asked for is refused again and again. */
+  requestRetried: "Warn",
   // producers
   batchRetried: "Debug",
   recordFailed: "Warn",

@@ -1,7 +1,7 @@
 /** What is waited for, in the log: as a warning within 5 seconds, not before it lasts, and that it is over. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Assignor, Consumer, Membership, Producer, ZooKeeper } from "samsa"
+import { Effect, Layer } from "effect"
+import { Admin, Assignor, Consumer, Membership, Producer, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { fill, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
 import { heard, levelsOf, loud, of } from "./Heard.ts"
@@ -121,6 +121,115 @@ describe("a member that waits", () => {
         yield* until("it goes on", () => of("goesOn").length > 0)
         assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
       }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
+/** In a group of each membership, what keeps a member in it. */
+const alive = [
+  ["Heartbeat", Membership.classic(), Fault.on("Heartbeat")],
+  ["ConsumerGroupHeartbeat", Membership.consumer(), Fault.on("ConsumerGroupHeartbeat")]
+] as const
+
+describe("heartbeats that are refused again and again", () => {
+  for (const [api, membership, on] of alive)
+    for (const code of [7, 14, 16])
+      it.effect(
+        `are a warning once that lasts, and it is said when it is over (${api}, ${code}: 40 s of silence)`,
+        () =>
+          Effect.gen(function* () {
+            const broker = yield* EmbeddedKafka.EmbeddedKafka
+            yield* fill(1)
+            yield* running(yield* member({ membership }))
+            yield* until("it has partitions", () => of("assigned").length > 0)
+            const fault = yield* broker.inject(on.error(code))
+            // The next heartbeat is due by then.
+            yield* until("it is refused", () => Effect.map(fault.hits, (count) => count > 0))
+            yield* pass(5_000)
+            assert.include(loud()[0]?.text, "a consumer of group g waits: Server: ")
+            assert.deepStrictEqual(levelsOf("waiting"), ["Debug", "Warn"])
+            yield* fault.remove
+            yield* until("it goes on", () => of("goesOn").length > 0)
+            assert.deepStrictEqual(
+              loud().map(({ event, level }) => `${level} ${event}`),
+              ["Warn waiting", "Info goesOn"]
+            )
+            assert.deepStrictEqual(levelsOf("assigned"), ["Debug"])
+          }).pipe(scoped, Effect.provide(two), heard)
+      )
+
+  it.effect("are told nothing of where the next is answered", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* running(yield* member({ membership: Membership.classic() }))
+      yield* until("it has partitions", () => of("assigned").length > 0)
+      for (const told of [1, 2]) {
+        yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(14))
+        yield* until("it waits", () => of("waiting").length === told)
+        yield* pass(10_000)
+      }
+      assert.deepStrictEqual(levelsOf("waiting"), ["Debug", "Debug"])
+      assert.deepStrictEqual(loud(), [])
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
+describe("what is asked for again and again", () => {
+  const endless = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    Effect.forkScoped(Effect.forever(Effect.andThen(Effect.exit(self), Effect.sleep("1 second"))))
+  const sends = Effect.flatMap(Producer.Producer, (producer) => producer.send(orders, entry))
+  const questions: ReadonlyArray<readonly [Fault.Api, Effect.Effect<unknown, unknown, any>, string]> = [
+    ["InitProducerId", sends, "a producer id is asked for again"],
+    [
+      "DescribeGroups",
+      Effect.flatMap(Admin.Admin, (admin) => admin.describeGroups(["g"])),
+      "DescribeGroups of g is asked for again"
+    ],
+    [
+      "CreateTopics",
+      Effect.flatMap(Admin.Admin, (admin) => admin.createTopics([{ name: "x" }])),
+      "CreateTopics of x is asked for again"
+    ],
+    [
+      "EndTxn",
+      Effect.scoped(
+        Effect.flatMap(Transaction.make({ transactionalId: "t" }), (transactions) => transactions.run(sends))
+      ),
+      "the coordinator of transactional id t (EndTxn) is asked for again"
+    ]
+  ]
+  for (const [api, self, text] of questions)
+    it.effect(`is a warning once it lasts, by doubling (nothing was told for 20 s and more: ${api})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const fault = yield* broker.inject(Fault.on(api).error(14))
+        yield* endless(self)
+        yield* until("it is refused", () => Effect.map(fault.hits, (count) => count > 0))
+        yield* pass(2_500)
+        assert.deepStrictEqual(loud(), [])
+        yield* pass(2_500)
+        assert.deepStrictEqual(levelsOf("requestRetried"), ["Warn"])
+        assert.include(of("requestRetried")[0]?.text, `${text}, for 3 s so far`)
+        yield* pass(40_000, 1000)
+        assert.isAtMost(of("requestRetried").length, 5)
+        yield* fault.remove
+        yield* pass(10_000)
+        const told = of("requestRetried").length
+        yield* broker.inject(Fault.on(api, { times: 1 }).error(14))
+        yield* pass(10_000)
+        assert.strictEqual(of("requestRetried").length, told)
+      }).pipe(scoped, Effect.provide(Layer.provideMerge(Admin.layer(), two)), heard)
+    )
+
+  it.effect("is a commit whose connection ends each time (nothing was told for 20 s)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      const { hits } = yield* broker.inject(Fault.on("OffsetCommit").close)
+      yield* running(yield* member({ closeTimeout: "1 second" }))
+      yield* until("it has ended", () => Effect.map(hits, (count) => count > 0))
+      yield* pass(5_000)
+      assert.deepStrictEqual(levelsOf("commitFailed"), ["Warn"])
+    }).pipe(scoped, Effect.provide(two), heard)
   )
 })
 

@@ -21,7 +21,7 @@ const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly be
   { names: ["protocol"], beside: true },
   {
     names:
-      "Metrics metrics Tracing tracing KafkaConfig Crc32c Security Network Bootstrap ClusterInfo Broker Cluster Transport Membership GroupOffsets ZooKeeper zookeeper".split(
+      "AskedAgain Metrics metrics Tracing tracing KafkaConfig Crc32c Security Network Bootstrap ClusterInfo Broker Cluster Transport Membership GroupOffsets ZooKeeper zookeeper".split(
         " "
       ),
     beside: true

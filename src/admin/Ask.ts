@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import { supplied } from "../Abandon.ts"
+import type * as AskedAgain from "../AskedAgain.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Broker, Brokers } from "../Broker.ts"
 import * as Checks from "../Checks.ts"
@@ -39,6 +40,7 @@ export interface Parts {
   /** Milliseconds. */
   readonly timeout: number
   readonly retry: Backoff.Retry
+  readonly again: AskedAgain.AskedAgain
   /** What a member of the consumer protocol was given; fails to be read where others wrote something else. */
   readonly decodeAssignment: (bytes: Uint8Array) => ReadonlyArray<TopicPartition>
 }
@@ -324,6 +326,16 @@ export const items = <I, A>(
       return { item, answer, last: undefined, sent: false, doubt: false, changes }
     })
     const deadline = Backoff.monotonic(clock) + millis
+    const limit = { name: "timeout", millis }
+    /** What was asked for again. */
+    const again = new Map<Open<I, A>, string>()
+    const told = (one: Open<I, A>): Effect.Effect<void> => {
+      if (one.last === undefined) return Effect.void
+      const key = question.key(one.item)
+      const what = key === question.api ? key : `${question.api} of ${key}`
+      again.set(one, what)
+      return parts.again.failed(what, one.last, limit)
+    }
     const asking = Effect.gen(function* () {
       for (let failures = 0; ;) {
         const left = open.filter((one) => one.answer === undefined)
@@ -334,12 +346,14 @@ export const items = <I, A>(
         const failed = asked.find((one) => one.answer === undefined)
         if (failed === undefined) continue
         const { last } = failed
+        yield* told(failed)
         const wait = delay(++failures, random.nextDoubleUnsafe(), last && (() => last))
         if (wait === undefined) return
         yield* Effect.sleep(wait)
       }
     })
     yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void })
+    for (const [one, what] of again) if (one.answer !== undefined) parts.again.answered(what)
     const left = open.filter(({ answer }) => answer === undefined)
     const before = question.inOrder === true ? firsts(question, left) : undefined
     return open.map((one) => {
@@ -388,8 +402,13 @@ export const everyBroker = <A>(
 ): Effect.Effect<ReadonlyArray<A>, KafkaError.KafkaError> =>
   Effect.flatMap(within(parts, bounds), (millis) =>
     Backoff.within(
-      Effect.flatMap(parts.cluster.brokers, (all) =>
-        Effect.forEach(all, ({ id }) => Effect.flatMap(parts.brokers.get(id), ask), { concurrency: "unbounded" })
+      parts.again.told(
+        Effect.flatMap(parts.cluster.brokers, (all) =>
+          Effect.forEach(all, ({ id }) => Effect.flatMap(parts.brokers.get(id), ask), { concurrency: "unbounded" })
+        ),
+        api,
+        { name: "timeout", millis },
+        (error) => Failure.isTransient(error)
       ),
       { name: "timeout", millis, waitingFor: `the answers to ${api}` },
       (error) => Failure.isTransient(error),

@@ -108,6 +108,14 @@ export const make = (
     let refusal: KafkaError.KafkaError | undefined
     /** One whose commit was refused only since the group went on; where it stays so, the group went on without us. */
     let passed: Partition | undefined
+    /** It is tried again: told once that lasts, before its time is spent. */
+    const lasting = (error: KafkaError.KafkaError, clock: Clock.Clock): Effect.Effect<void> => {
+      const now = Backoff.monotonic(clock)
+      since ??= now
+      if (now - since < LogEvent.lastsAfter || isTold || byHand) return Effect.void
+      isTold = true
+      return told(error)
+    }
     const once = Effect.gen(function* () {
       const gone = left.find(([partition]) => partition.status === "ended")
       if (gone !== undefined && byHand) return yield* notOwned(gone[0], settings.group)
@@ -117,15 +125,12 @@ export const make = (
       if (!isAlive()) return yield* notOwned(left[0]![0], settings.group)
       const list = left
       const as = { ...identity(), isCurrent: () => list.every(([partition]) => partition.status !== "ended") }
-      const codes = yield* offsets.commit(
-        settings.group,
-        as,
-        list.map(([, commit]) => commit)
-      )
       const clock = yield* Clock.Clock
+      const commits = list.map(([, commit]) => commit)
+      const codes = yield* Effect.tapError(offsets.commit(settings.group, as, commits), (error) =>
+        isTransient(error) ? lasting(error, clock) : Effect.void
+      )
       const now = clock.currentTimeMillisUnsafe()
-      since ??= Backoff.monotonic(clock)
-      const lasts = Backoff.monotonic(clock) - since >= LogEvent.lastsAfter
       const again: Array<Entry> = []
       let failure: KafkaError.KafkaError | undefined
       let transient: KafkaError.KafkaError | undefined
@@ -163,10 +168,7 @@ export const make = (
       left = again
       // A rebalance takes its time, and is told of as such.
       const isHeld = codes.includes(ErrorCode.codes.REBALANCE_IN_PROGRESS)
-      if (failure === undefined && transient !== undefined && lasts && !isHeld && !isTold && !byHand) {
-        isTold = true
-        yield* told(transient)
-      }
+      if (failure === undefined && transient !== undefined && !isHeld) yield* lasting(transient, clock)
       failure ??= transient
       if (failure !== undefined) return yield* failure
       if (refusal !== undefined) return yield* told(refusal)

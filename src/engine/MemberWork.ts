@@ -134,10 +134,11 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
         return {
           troubled: (error) => troubled((last = error)),
           cured: Effect.suspend(() => {
-            calmed()
             const error = last
+            if (error === undefined) return Effect.void
             last = undefined
-            return error === undefined ? Effect.void : (owner.cured?.(error) ?? Effect.void)
+            calmed()
+            return owner.cured?.(error) ?? Effect.void
           })
         }
       }

@@ -5,7 +5,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
@@ -14,7 +13,7 @@ import * as Machine from "../engine/Machine.ts"
 import * as MemberWork from "../engine/MemberWork.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type { Identity } from "../GroupOffsets.ts"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import type { Join, Member } from "../Membership.ts"
 import * as SessionClock from "../SessionClock.ts"
 import * as ClassicMember from "./ClassicMember.ts"
@@ -110,6 +109,26 @@ export const join = (
         })
       )
 
+    const heartbeats = trouble()
+    const heartbeat = (command: ClassicMember.Command & { _tag: "Heartbeat" }): Effect.Effect<void> => {
+      const { generation, memberId } = command
+      // Of a generation that is over by then nothing is told.
+      const held = (error: KafkaError.KafkaError) =>
+        state().generation === generation && state().memberId === memberId ? heartbeats.troubled(error) : Effect.void
+      return Effect.matchEffect(requests.heartbeat(command), {
+        onSuccess: (code) => {
+          post({ _tag: "HeartbeatAnswered", memberId, generation, code })
+          if (code === ErrorCode.codes.NONE) return heartbeats.cured
+          const isTold = ErrorCode.isTransient(code, "Heartbeat")
+          return isTold ? held(KafkaError.fromCode(code, { api: "Heartbeat", group })) : Effect.void
+        },
+        onFailure: (error) => {
+          post({ _tag: "HeartbeatFailed", memberId, generation, error })
+          return error.isRetryable ? held(error) : Effect.void
+        }
+      })
+    }
+
     const carryOut = (command: ClassicMember.Command): void => {
       switch (command._tag) {
         case "Join":
@@ -118,18 +137,8 @@ export const join = (
           return roundTrip(command.round, rounds.distribute(command))
         case "Sync":
           return roundTrip(command.round, rounds.sync(command))
-        case "Heartbeat": {
-          const { generation, memberId } = command
-          return inBackground(
-            Effect.map(Effect.result(requests.heartbeat(command)), (result) =>
-              post(
-                Result.isSuccess(result)
-                  ? { _tag: "HeartbeatAnswered", memberId, generation, code: result.success }
-                  : { _tag: "HeartbeatFailed", memberId, generation, error: result.failure }
-              )
-            )
-          )
-        }
+        case "Heartbeat":
+          return inBackground(heartbeat(command))
         case "ForgetCoordinator":
           return cluster.forgetCoordinator("group", group)
         case "Give":

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as AskedAgain from "../AskedAgain.ts"
 import type * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type * as Loop from "../engine/Loop.ts"
@@ -27,12 +28,14 @@ const staggerMillis = 1000
  * was to be had and who asked for it. One broker is asked, and where it is silent another one beside it: the first id
  * counts. Where one refuses, nobody is asked before `wait` has passed. `channel` is this producer's own: where a broker
  * closes a connection over somebody else's question, this one is not lost with it; `disconnected` hears when it is, or there is none.
+ * `limit`: how long records wait for it.
  */
 export const make = (
   brokers: Brokers["Service"],
   loop: () => Loop.Loop,
   channel: string,
   wait: Backoff.Wait,
+  limit: AskedAgain.Limit,
   { disconnected, mustBeSeen }: Pick<Connections, "disconnected" | "mustBeSeen">,
   begin: (producer: ProducerId) => void,
   failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void
@@ -47,6 +50,7 @@ export const make = (
   /** In a row. */
   let failures = 0
   let waitedUntil = -Infinity
+  const again = AskedAgain.make("requestRetried")
 
   const ask = (node: number, queues: ReadonlyMap<number, ReadonlyArray<Queue>>): void => {
     const { fork, now, wake } = loop()
@@ -77,6 +81,7 @@ export const make = (
       if (Exit.isSuccess(exit)) {
         given++
         failures = waiting = 0
+        again.answered(what)
         begin(exit.value)
         return Effect.void
       }
@@ -90,7 +95,7 @@ export const make = (
       failed(error, without)
       waiting++
       return Effect.ensuring(
-        Effect.sleep(millis),
+        Effect.andThen(error.isRetryable ? again.failed(what, error, limit) : Effect.void, Effect.sleep(millis)),
         Effect.sync(() => given === before && waiting--)
       )
     }
@@ -107,6 +112,9 @@ export const make = (
     if (nodes.length > 0) ask(nodes[failures % nodes.length]!, queues)
   }
 }
+
+/** What is asked for. */
+const what = "a producer id"
 
 /** With it records would go as those of nobody, and be written twice where an answer is lost. */
 const withoutId = KafkaError.make({

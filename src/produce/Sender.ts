@@ -123,6 +123,7 @@ export const make = Effect.fnUntraced(function* (
     () => loop,
     channel,
     waits(),
+    { name: "deliveryTimeout", millis: settings.deliveryTimeout },
     connections,
     (producer) => {
       accumulator.begin(producer)

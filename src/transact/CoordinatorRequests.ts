@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import * as AskedAgain from "../AskedAgain.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
@@ -81,6 +82,7 @@ export const make = (
 ): CoordinatorRequests => {
   const coordinator = cluster.coordinator("transaction", transactionalId)
   const forget = () => cluster.forgetCoordinator("transaction", transactionalId)
+  const again = AskedAgain.make("requestRetried", { transactionalId })
   /** Who has not answered may coordinate no more. */
   const unlessAnswered = ({ reason }: KafkaError.KafkaError) => Effect.sync(() => reason._tag !== "Server" && forget())
 
@@ -142,7 +144,13 @@ export const make = (
         millis: apiTimeout,
         waitingFor: `the coordinator of transactional id ${transactionalId} (${name})`
       }
-      return Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry).pipe(
+      const isRetried = (error: KafkaError.KafkaError) => error.isRetryable
+      return Backoff.within(
+        again.told(once, budget.waitingFor, budget, isRetried),
+        budget,
+        isRetried,
+        cluster.retry
+      ).pipe(
         Effect.match({
           onSuccess: ({ code, response }): Asked<A["Type"]> => ({ _tag: "Answered", response, code, isLost }),
           // What is under way when the time is over may arrive as well.

@@ -13,6 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { abandonable } from "../Abandon.ts"
+import * as AskedAgain from "../AskedAgain.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import { Closing } from "../engine/Closing.ts"
@@ -260,6 +261,7 @@ export const make = Effect.fnUntraced(function* ({
       )
     })
 
+  const again = AskedAgain.make("requestRetried", { transactionalId })
   const offsets = (
     commitIn: NonNullable<GroupOffsets["Service"]["commitIn"]>,
     group: string,
@@ -286,8 +288,9 @@ export const make = Effect.fnUntraced(function* ({
         isLost = true
         return Effect.fail(over())
       })
+      const isRetried = (error: KafkaError.KafkaError) => error.isRetryable
       return Effect.raceFirst(
-        Backoff.within(once, budget, (error) => error.isRetryable, cluster.retry),
+        Backoff.within(again.told(once, budget.waitingFor, budget, isRetried), budget, isRetried, cluster.retry),
         cut
       ).pipe(
         Effect.matchEffect({

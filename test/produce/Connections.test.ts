@@ -12,6 +12,7 @@ import * as Connections from "../../src/produce/Connections.ts"
 import * as ProducerIds from "../../src/produce/ProducerIds.ts"
 
 /** Connections that are there. */
+const limit = { name: "deliveryTimeout", millis: 120_000 }
 const connected = { disconnected: () => {}, mustBeSeen: () => {} }
 
 const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow, { discard: true })
@@ -64,6 +65,7 @@ describe("a defect is a failure", () => {
         loop,
         "c",
         (yield* waits)(),
+        limit,
         connected,
         () => {},
         (error) => told.push(error.isRetryable)
@@ -88,6 +90,7 @@ it.effect("that a producer id is refused concerns those that asked", () =>
       loop,
       "c",
       (yield* waits)(),
+      limit,
       connected,
       () => {},
       (error, queues) => failed.push(error, ...queues)
@@ -147,6 +150,7 @@ describe("connections and producer ids follow a curve of their own, whatever `re
         loop,
         "c",
         (yield* waits)(),
+        limit,
         connected,
         (id) => {
           ids.push(id)

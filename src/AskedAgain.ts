@@ -1,0 +1,62 @@
+/**
+ * What is said of questions that are asked again and again, by whomever: nothing while it may cure itself, a warning once
+ * it lasts, then by doubling; of many that fail alike few are told.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Backoff from "./Backoff.ts"
+import type * as KafkaError from "./KafkaError.ts"
+import * as LogEvent from "./LogEvent.ts"
+import { errorType } from "./metrics/errorType.ts"
+
+/** How long it is asked at most, in milliseconds, and the setting that says so. */
+export type Limit = Pick<Backoff.Budget, "name" | "millis">
+
+export interface AskedAgain {
+  /** It has failed, and is tried again. */
+  readonly failed: (what: string, error: KafkaError.KafkaError, limit: Limit) => Effect.Effect<void>
+  /** It is asked for no more. */
+  readonly answered: (what: string) => void
+  /** Tells of a question while it fails with what is `retryable`. */
+  readonly told: <A, R>(
+    self: Effect.Effect<A, KafkaError.KafkaError, R>,
+    what: string,
+    limit: Limit,
+    retryable: (error: KafkaError.KafkaError) => boolean
+  ) => Effect.Effect<A, KafkaError.KafkaError, R>
+}
+
+interface Failing extends LogEvent.Failing {
+  at: number
+  readonly lasting: LogEvent.Lasting
+}
+
+/** Makes it for questions of a kind; `where` they are asked. */
+export const make = (event: "metadataRetried" | "requestRetried", where: LogEvent.Where = {}): AskedAgain => {
+  const asking = new LogEvent.Things<Failing>(LogEvent.failedApart)
+  const alike = new LogEvent.Repeated()
+  const answered = (what: string): void => void asking.cured(what)
+  const failed: AskedAgain["failed"] = (what, error, { millis, name }) =>
+    Effect.flatMap(Clock.Clock, (clock) => {
+      const now = Backoff.monotonic(clock)
+      const type = errorType(error)
+      const one = asking.of(what, "", now, () => ({ type, at: now, lasting: new LogEvent.Lasting() }))
+      // Whoever asked has had an answer by another way, or was interrupted.
+      if (now - one.at > LogEvent.failedApart) one.lasting.cured()
+      one.at = now
+      if (one.lasting.failed(now) !== "Warn") return Effect.void
+      const { partition, topic } = error.reason
+      const sofar = `for ${Math.floor((now - one.lasting.since) / 1000)} s so far, ${millis / 1000} s at most (${name})`
+      const text = `${what} is asked for again, ${sofar}: ${error.message}`
+      return alike.log(type, what, event, text, { ...where, topic, partition })
+    })
+  return {
+    failed,
+    answered,
+    told: (self, what, limit, retryable) =>
+      self.pipe(
+        Effect.tapError((error) => (retryable(error) ? failed(what, error, limit) : Effect.void)),
+        Effect.tap(() => Effect.sync(() => answered(what)))
+      )
+  }
+}
