@@ -13,6 +13,7 @@ import * as Scope from "effect/Scope"
 import type { Client, Library, RdError as NativeError } from "node-rdkafka"
 import * as KafkaError from "../KafkaError.ts"
 import * as Backoff from "../Backoff.ts"
+import * as LogEvent from "../LogEvent.ts"
 import type { Meter } from "../metrics/Meter.ts"
 import * as RdError from "./RdError.ts"
 import { Statistics } from "./Statistics.ts"
@@ -242,14 +243,17 @@ const giveToken = (
 }
 
 /** Gives a new token before each one ends; a failure is tried again, and the old one is kept meanwhile. */
-const renewed = (millis: number, give: Effect.Effect<number, KafkaError.KafkaError>): Effect.Effect<never> =>
-  Effect.sleep(millis).pipe(
-    Effect.andThen(
-      give.pipe(
-        Effect.tapError((error) => Effect.logWarning(`librdkafka keeps its old token: ${error.message}`)),
-        Effect.retry(Backoff.schedule),
-        Effect.orDie
-      )
-    ),
+const renewed = (millis: number, give: Effect.Effect<number, KafkaError.KafkaError>): Effect.Effect<never> => {
+  const failures = new LogEvent.Doubling()
+  const told = (error: KafkaError.KafkaError) =>
+    Effect.clockWith((clock) => {
+      const soFar = failures.told(Backoff.monotonic(clock))
+      return soFar === undefined
+        ? Effect.void
+        : Effect.logWarning(`librdkafka keeps its old token: ${error.message}${soFar}`)
+    })
+  return Effect.sleep(millis).pipe(
+    Effect.andThen(give.pipe(Effect.tapError(told), Effect.retry(Backoff.schedule), Effect.orDie)),
     Effect.flatMap((next) => renewed(next, give))
   )
+}

@@ -7,6 +7,7 @@ import type * as Library from "node-rdkafka"
 import * as Client from "../../src/librdkafka/Client.ts"
 import * as Meter from "../../src/metrics/Meter.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
+import { heard, loud } from "../Heard.ts"
 
 /** Loads node-rdkafka where asking for it does this. */
 const loading = (result: () => unknown) =>
@@ -259,6 +260,23 @@ describe("a client of librdkafka", () => {
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(asked, 3)
     })
+  )
+
+  it.effect("says by doubling that no new token can be had (a warning each second, for as long as it lasted)", () =>
+    Effect.gen(function* () {
+      const { options } = played([null])
+      let asked = 0
+      const token = Effect.suspend(() =>
+        ++asked > 1 ? Effect.fail(new Error("not now")) : Effect.succeed(Redacted.make("t"))
+      )
+      yield* Client.open(options({ token }))
+      yield* TestClock.adjust("2 hours")
+      assert.isAbove(asked, 1000)
+      const told = loud().filter(({ text }) => text.startsWith("librdkafka keeps its old token: Unreachable: "))
+      assert.isAtLeast(told.length, 10)
+      assert.isAtMost(told.length, 14)
+      assert.include(told[3]?.text, "(8 so far)")
+    }).pipe(Effect.scoped, heard)
   )
 
   it.effect("that takes longer to connect than it was told is not waited for beyond the budget", () =>
