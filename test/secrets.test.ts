@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Logger, Metric, Redacted, References, Schema, Tracer } from "effect"
 import * as Util from "node:util"
-import { Consumer, Kafka, KafkaConfig, KafkaError, Producer, Topic } from "samsa"
+import { Admin, Consumer, Kafka, KafkaConfig, KafkaError, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import { moving, scoped } from "./consume/Harness.ts"
 import { keeping } from "./Observing.ts"
@@ -69,6 +69,11 @@ describe("secrets", () => {
         printed.push(Util.inspect({ sasl, tls }, { depth: 10 }), JSON.stringify({ sasl, tls }))
         const settings = yield* Effect.exit(KafkaConfig.make(options))
         printed.push(Util.inspect(settings, { depth: 10 }), JSON.stringify(settings))
+        yield* connecting(options)
+      })
+    const connecting = (options: Kafka.Options) =>
+      Effect.gen(function* () {
+        failed(yield* Effect.exit(KafkaConfig.make(options)))
         const kafka = Kafka.layerWithoutNetwork(options).pipe(Layer.provide(Layer.fresh(EmbeddedKafka.layerNetwork)))
         const works = Effect.gen(function* () {
           const producer = yield* Producer.make()
@@ -100,6 +105,34 @@ describe("secrets", () => {
       const file = "-----BEGIN PRIVATE KEY-----\nhunter2-phrase\n-----END PRIVATE KEY-----\n"
       for (const tls of [{ cert: { file }, key: { file } }, { ca: { file } }])
         failed(yield* Effect.exit(KafkaConfig.make({ ...common, tls })))
+      // What is not Redacted, and what a user's credentials or a token say of themselves where they are refused.
+      yield* connecting({ ...common, sasl: { ...plain("hunter2-right"), password: "hunter2-right" as never } })
+      const asked = Effect.gen(function* () {
+        const admin = yield* Admin.make({ timeout: "5 seconds" })
+        const user = { user: "app", mechanism: "SCRAM-SHA-256" } as const
+        const broken = [
+          { ...user, password: "hunter2-right", iterations: 1 },
+          { ...user, password: ["hunter2-right"] as never },
+          { ...user, password: Redacted.make("hunter2-right"), mechanism: "hunter3" as never },
+          { ...user, password: "hunter2-right" },
+          { ...user, password: Redacted.make("hunter2-right") }
+        ]
+        for (const one of broken) printed.push(Util.inspect(yield* Effect.exit(admin.alterUsers([one])), { depth: 10 }))
+        const made = yield* Effect.exit(admin.createTokens([{}]))
+        printed.push(Util.inspect(made, { depth: 10 }), JSON.stringify(made))
+        const hmac = "hunter2-token" as never
+        failed(yield* Effect.exit(admin.renewToken(hmac)))
+        failed(yield* Effect.exit(admin.expireToken(hmac)))
+      })
+      const client = Kafka.layerWithoutNetwork({ bootstrap, sasl: plain("hunter2-right") }).pipe(
+        Layer.provide(Layer.fresh(EmbeddedKafka.layerNetwork))
+      )
+      failed(yield* moving(Effect.scoped(Effect.provide(asked, Layer.fresh(client)))))
+      for (const auth of [
+        { scheme: "digest", credentials: Redacted.make("app:hunter2-right") },
+        { scheme: "digest", credentials: "app:hunter2-right" as never }
+      ])
+        failed(yield* moving(Effect.scoped(Layer.build(ZooKeeper.layer({ connect: "127.0.0.1:1", auth })))))
       // A text in the place of the settings.
       failed(yield* Effect.exit(KafkaConfig.make("kafka://app:hunter2-wrong@b:9092" as never)))
       for (const span of spans)
@@ -116,7 +149,11 @@ describe("secrets", () => {
         "connected to",
         "connect embedded-1:9092",
         "request_latency",
-        "Misconfigured"
+        "Misconfigured",
+        "iterations must be",
+        'the password of "app" is no text',
+        "ZooKeeper at 127.0.0.1:1",
+        "the hmac must be Redacted bytes"
       ])
         assert.include(all, word)
       for (const secret of secrets) {
