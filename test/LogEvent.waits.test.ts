@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 import { Admin, Assignor, Consumer, Membership, Producer, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { fill, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
-import { heard, levelsOf, loud, of } from "./Heard.ts"
+import { heard, levelsOf, lines, loud, of } from "./Heard.ts"
 
 const entry = { key: null, value: "v", partition: 0 }
 const running = ({ consumer }: Effect.Success<ReturnType<typeof member>>) =>
@@ -219,6 +219,19 @@ describe("what is asked for again and again", () => {
         assert.strictEqual(of("requestRetried").length, told)
       }).pipe(scoped, Effect.provide(Layer.provideMerge(Admin.layer(), two)), heard)
     )
+
+  it.effect("is of no broker that wants SASL where that one has answered (each that it closed was told so)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* running(yield* member({ membership: Membership.classic() }))
+      yield* until("it has partitions", () => of("assigned").length > 0)
+      const { hits } = yield* broker.inject(Fault.on("Heartbeat").close)
+      yield* until("it has ended", () => Effect.map(hits, (count) => count > 0))
+      yield* pass(5_000)
+      assert.isAbove(loud().length, 0)
+      for (const { text } of lines) assert.notInclude(text, "want SASL")
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
 
   it.effect("is a commit whose connection ends each time (nothing was told for 20 s)", () =>
     Effect.gen(function* () {

@@ -165,8 +165,9 @@ export class BrokerConnection implements Handler {
   onClose(cause: string, error?: KafkaError.KafkaError): void {
     this.brokeOff = this.#pending.length > 0
     if (error !== undefined) return this.#end(error, error)
-    // A listener that wants SASL answers ApiVersions, and closes at anything else.
-    const vain = !this.#context.authenticates && this.#negotiated && !this.served && this.#pending.length > 0
+    // A listener that wants SASL answers ApiVersions, and closes at anything else: never was it of use.
+    const { authenticates, hasServed } = this.#context
+    const vain = !authenticates && this.#negotiated && !hasServed() && this.#pending.length > 0
     this.close(vain ? `${cause} at the first request, as listeners do that want SASL` : cause)
   }
 

@@ -26,6 +26,8 @@ export interface Context<Session> {
   readonly onSlow: (session: Session, what: string) => void
   /** A request was answered, after negotiation. */
   readonly onAnswered: (session: Session) => void
+  /** Whether any connection to this broker was so answered. */
+  readonly hasServed: () => boolean
   /** Told once, when the session has ended. */
   readonly onEnd: (session: Session, why: KafkaError.KafkaError) => void
   /** A broker throttles us, for so many milliseconds. */

@@ -142,6 +142,7 @@ export const make: Effect.Effect<Dialer, never, KafkaConfig | Network | Scope.Sc
         onSilence,
         onSlow: (slow, what) => observed.slow(slow, what),
         onAnswered: (answered) => observed.answered(answered),
+        hasServed: () => observed.hasServed,
         onThrottled: (api, millis) => observed.throttled(api, millis),
         onEnd: (ended, why) => {
           sessions.delete(ended)

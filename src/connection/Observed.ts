@@ -44,6 +44,8 @@ export class Observed {
   readonly #slow = new Set<object>()
   readonly #slows = new LogEvent.Doubling()
   #isSlowTold = false
+  /** It has answered a request, on whichever connection. */
+  hasServed = false
   #throttles = 0
   /** Those that were long. */
   #longThrottles = 0
@@ -153,6 +155,7 @@ export class Observed {
 
   /** A request was answered. That a connection can be made proves nothing: a broker that stands still may take it. */
   answered(session: object): void {
+    this.hasServed = true
     if (this.#slow.size > 0) this.#slow.delete(session)
     if (!this.#isSlowTold || this.#slow.size > 0) return
     this.#isSlowTold = false

@@ -31,6 +31,7 @@ export const linked = ({
       onEnd: () => {},
       onSlow: (_session, what) => void told.push(what),
       onAnswered: () => {},
+      hasServed: () => false,
       onThrottled: () => {}
     })
     session.attach({ write: (_chunks, written) => void taken.push(written ?? (() => {})), close: () => {} })
