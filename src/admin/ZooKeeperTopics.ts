@@ -11,6 +11,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as CreatePartitions from "../protocol/messages/CreatePartitions.ts"
 import * as CreateTopics from "../protocol/messages/CreateTopics.ts"
+import * as Operations from "../zookeeper/Operations.ts"
 import { topicPath } from "../zookeeper/Registration.ts"
 import type { ZooKeeper } from "../ZooKeeper.ts"
 import * as Ask from "./Ask.ts"
@@ -107,8 +108,19 @@ const ready = ({ cluster, retry }: Ask.Parts, topic: string, partitions: number)
     { schedule: Backoff.guarded(retry), while: (error) => error.isRetryable }
   )
 
-/** More do not fit a node of ZooKeeper, which has 1 MiB. */
-const mostPartitions = 100_000
+/** What a node may hold beside its path, for which, with a chroot, there is room. */
+const mostBytes = Operations.mostBytes - 1024
+
+const tooMany = (where: { readonly topic: string }, what: string) =>
+  Failure.of(code.INVALID_PARTITIONS, `${what}; its node in ZooKeeper holds ${mostBytes} bytes`, where)
+
+/** The node of a topic, where it fits one. */
+const nodeOf = (where: { readonly topic: string }, assignments: ReadonlyArray<ReadonlyArray<number>>) => {
+  const node = bytes(Assignment.topicNode(assignments))
+  return node.length <= mostBytes
+    ? Effect.succeed(node)
+    : Effect.fail(tooMany(where, `${assignments.length} partitions take ${node.length} bytes`))
+}
 
 const checkNew = (topic: NewTopics.NewTopic): ReadonlyArray<string> => {
   const mistakes = NewTopics.checkNew(topic)
@@ -151,8 +163,8 @@ const placed = (
   }
 ) =>
   Effect.gen(function* () {
-    if (from + partitions > mostPartitions)
-      return yield* Failure.of(code.INVALID_PARTITIONS, `a topic has ${mostPartitions} partitions at the most`, where)
+    // The least that a partition takes is `"0":[1],`: what is beyond that is not even spread.
+    if (partitions > mostBytes / 8) return yield* tooMany(where, `${from + partitions} partitions are too many`)
     const brokers = (yield* zooKeeper.brokers).map(({ id }) => id).sort((a, b) => a - b)
     if (assignments !== undefined) {
       const problem = unfit(assignments, replicas, brokers)
@@ -167,6 +179,19 @@ const placed = (
     const start =
       first === undefined ? yield* Random.nextIntBetween(0, brokers.length - 1) : Math.max(0, brokers.indexOf(first))
     return Assignment.spread(brokers, partitions, replicas, start, from)
+  })
+
+/** Writes a topic's settings; gives what puts back what was there before: those of one that was deleted may be there yet. */
+const configure = (zooKeeper: ZooKeeperService, name: string, settings: Uint8Array) =>
+  Effect.gen(function* () {
+    const path = `/config/topics/${name}`
+    const before = yield* zooKeeper.get(path)
+    yield* Effect.catch(zooKeeper.create(path, settings), (error) =>
+      refusal(error) === "NODE_EXISTS" ? zooKeeper.set(path, settings) : Effect.fail(error)
+    )
+    return before === undefined
+      ? Effect.asVoid(zooKeeper.remove(path, { data: settings }))
+      : zooKeeper.set(path, before)
   })
 
 const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopics.NewTopic, validateOnly: boolean) =>
@@ -191,15 +216,18 @@ const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopi
       replicationFactor: spread[0]!.length,
       config: undefined
     }
+    const node = yield* nodeOf(where, spread)
     if (validateOnly) return created
-    // Settings first: the controller begins when it sees the topic. Those of a topic that was deleted may be there yet.
-    const settings = bytes(Assignment.configNode(config ?? {}))
-    yield* Effect.catch(zooKeeper.create(`/config/topics/${name}`, settings), (error) =>
-      refusal(error) === "NODE_EXISTS" ? zooKeeper.set(`/config/topics/${name}`, settings) : Effect.fail(error)
-    )
-    yield* Effect.catch(zooKeeper.create(topicPath(name), bytes(Assignment.topicNode(spread))), (error) =>
-      Effect.fail(refusal(error) === "NODE_EXISTS" ? exists() : error)
-    )
+    // Settings first: the controller begins when it sees the topic.
+    const takenBack = yield* configure(zooKeeper, name, bytes(Assignment.configNode(config ?? {})))
+    yield* Effect.catch(zooKeeper.create(topicPath(name), node), (error) => {
+      // Who was first has written settings, too: which of them hold, nobody can tell.
+      if (refusal(error) === "NODE_EXISTS") return Effect.fail(exists())
+      // What was perhaps done has its settings; without the topic nobody reads them, and who creates it writes others.
+      return Failure.isDoubtful(error)
+        ? Effect.fail(error)
+        : Effect.andThen(Effect.ignore(takenBack), Effect.fail(error))
+    })
     yield* ready(parts, name, spread.length)
     return created
   })
@@ -249,8 +277,9 @@ const growOne = (
       first: there[0]?.[0] ?? 0,
       from: there.length
     })
+    const grown = yield* nodeOf(where, [...there, ...added])
     if (validateOnly) return
-    yield* zooKeeper.set(topicPath(topic), bytes(Assignment.topicNode([...there, ...added])), node.stat.version)
+    yield* zooKeeper.set(topicPath(topic), grown, node.stat.version)
     yield* ready(parts, topic, count)
   })
 

@@ -293,7 +293,7 @@ const anyVersion = -1
  * Of path and data. Servers close the connection, which everybody on the session has, at a request above 1 MiB
  * (jute.maxbuffer): what is beside them in it takes up to 100 bytes.
  */
-const mostBytes = 0xfffff - 100
+export const mostBytes = 0xfffff - 100
 
 /** What cannot be asked: told before the client hears of it, to which it would cost the connection. */
 const mistakeOf = (path: string, full: string, data: Uint8Array | null, version: number): string | undefined => {

@@ -6,13 +6,16 @@ import * as Admin from "../../src/Admin.ts"
 import { codes } from "../../src/ErrorCode.ts"
 import { KafkaError, make } from "../../src/KafkaError.ts"
 import { type EmbeddedKafka, KafkaTest } from "../../src/testing/index.ts"
-import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { odd, replacedBy } from "./Odd.ts"
 
-const refused = (name: "NODE_EXISTS" | "BAD_VERSION", path: string) =>
-  Effect.fail(make({ _tag: "ZooKeeperRefused", code: name === "NODE_EXISTS" ? -110 : -103, name, path }))
+const refusals = { NODE_EXISTS: -110, BAD_VERSION: -103, QUOTA_EXCEEDED: -125 }
 
-const nodes = (initial: { readonly [path: string]: string }) => {
+const refused = (name: keyof typeof refusals, path: string) =>
+  Effect.fail(make({ _tag: "ZooKeeperRefused", code: refusals[name], name, path }))
+
+/** Nodes that are there, and one that cannot be created. */
+const nodes = (initial: { readonly [path: string]: string }, never?: string) => {
   const all = new Map(Object.entries(initial).map(([path, data]) => [path, { data: Buffer.from(data), version: 0 }]))
   const write = (path: string, data: Uint8Array, version: number) =>
     Effect.sync(() => void all.set(path, { data: Buffer.from(data), version }))
@@ -31,8 +34,15 @@ const nodes = (initial: { readonly [path: string]: string }) => {
     create: (path: string, data: Uint8Array) =>
       Effect.andThen(
         Effect.yieldNow,
-        Effect.suspend(() => (all.has(path) ? refused("NODE_EXISTS", path) : write(path, data, 0)))
+        Effect.suspend(() =>
+          path === never
+            ? refused("QUOTA_EXCEEDED", path)
+            : all.has(path)
+              ? refused("NODE_EXISTS", path)
+              : write(path, data, 0)
+        )
       ),
+    remove: (path: string) => Effect.sync(() => all.delete(path)),
     set: (path: string, data: Uint8Array, version?: number) =>
       Effect.suspend(() => {
         const is = all.get(path)!.version
@@ -42,7 +52,7 @@ const nodes = (initial: { readonly [path: string]: string }) => {
     watch: () => Stream.never
   }
   const text = (path: string) => all.get(path)?.data.toString()
-  return { layer: Layer.succeed(ZooKeeper, service as never), text }
+  return { layer: Layer.succeed(ZooKeeper.ZooKeeper, service as never), text }
 }
 
 const on = <A, E>(
@@ -176,4 +186,41 @@ it.effect("what the controller cannot take is not written (a partition was [1, n
       assert.isUndefined(zooKeeper.text("/brokers/topics/b"))
     })
   )
+})
+
+it.effect("what does not fit a node is told before anything is written (its settings were left behind)", () => {
+  const memory = ZooKeeper.layerMemory()
+  const admin = Admin.layerZooKeeper().pipe(Layer.provideMerge(KafkaTest.layer({ asVersion: "0.9" })))
+  return Effect.gen(function* () {
+    const zooKeeper = yield* ZooKeeper.ZooKeeper
+    const write = (path: string, value: unknown) => zooKeeper.create(path, Buffer.from(JSON.stringify(value)))
+    yield* write("/brokers/ids/1", { version: 1, host: "localhost", port: 9092 })
+    yield* write("/brokers/topics/grown", { version: 1, partitions: { 0: [1] } })
+    const admin = yield* Admin.Admin
+    const large = { name: "large", partitions: 95_000, replicationFactor: 1 }
+    const grown = { topic: "grown", count: 95_000 }
+    const bounds = { timeout: "1 second" } as const
+    for (const validateOnly of [true, false]) {
+      const options = { ...bounds, validateOnly }
+      assert.deepStrictEqual(codesOf(yield* admin.createTopics([large], options)), [codes.INVALID_PARTITIONS])
+      assert.deepStrictEqual(codesOf(yield* admin.createPartitions([grown], options)), [codes.INVALID_PARTITIONS])
+    }
+    assert.isUndefined(yield* zooKeeper.children("/config/topics"))
+    assert.deepStrictEqual(yield* zooKeeper.children("/brokers/topics"), ["grown"])
+  }).pipe(Effect.provide(Layer.provideMerge(admin, memory)))
+})
+
+it.effect("of a topic that ZooKeeper refuses no settings are left behind", () => {
+  const settings = "/config/topics/new"
+  const old = JSON.stringify({ version: 1, config: { "retention.ms": "7" } })
+  return Effect.gen(function* () {
+    for (const before of [undefined, old]) {
+      const zooKeeper = nodes(before === undefined ? {} : { [settings]: before }, "/brokers/topics/new")
+      const create = Effect.flatMap(Admin.Admin, (admin) =>
+        admin.createTopics([{ name: "new", partitions: 1, replicationFactor: 1, config: { "retention.ms": 1 } }])
+      )
+      assert.deepStrictEqual(codesOf(yield* on(zooKeeper, create)), ["ZooKeeperRefused"])
+      assert.strictEqual(zooKeeper.text(settings), before)
+    }
+  })
 })
