@@ -21,7 +21,7 @@
  * - Items go to whom they belong (controller, coordinator, leader, one broker, any), those of a broker together, all
  *   brokers at once; again, where that has moved, until `timeout`.
  * - Where an answer was lost and the next try finds it done, it says so: `…; an earlier try of this call, whose answer
- *   was lost, may have done it`.
+ *   was lost, may have done it`, and the reason has `perhapsDone`.
  * - What a broker's release has not is `Unsupported`, with what both sides offer. A wish that an older version cannot
  *   carry (`validateOnly`, `stable`) is refused so too, never left out in silence.
  * - Answers are plain data. What a release does not tell is undefined.

@@ -185,7 +185,9 @@ export class GroupRefused extends Schema.TaggedClass<GroupRefused>("samsa/KafkaE
   group: Schema.String,
   code: Schema.Number,
   name: Schema.String,
-  message: Schema.String
+  message: Schema.String,
+  /** An earlier try of the same call, whose answer was lost, may have done what this one was refused. */
+  perhapsDone: Schema.optional(Schema.Boolean)
 }) {}
 
 /**
@@ -397,7 +399,9 @@ export class Server extends Schema.TaggedClass<Server>("samsa/KafkaError/Server"
   name: Schema.String,
   message: Schema.String,
   /** Whether Java's client would ask again. */
-  retriable: Schema.Boolean
+  retriable: Schema.Boolean,
+  /** An earlier try of the same call, whose answer was lost, may have done what this one was refused. */
+  perhapsDone: Schema.optional(Schema.Boolean)
 }) {}
 
 const reasons = [
@@ -463,6 +467,9 @@ const hintOf = ({ attempts }: Unreachable): string => {
   return ""
 }
 
+const doubtOf = ({ perhapsDone }: GroupRefused | Server): string =>
+  perhapsDone === true ? "; an earlier try of this call, whose answer was lost, may have done it" : ""
+
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
@@ -491,7 +498,7 @@ const explain = (reason: Reason): string => {
     case "InvalidTopic":
       return `"${reason.topic}" is not a legal topic name: 1 to 249 letters, digits, ".", "_" and "-"`
     case "GroupRefused":
-      return `group "${reason.group}": ${reason.name}: ${reason.message}`
+      return `group "${reason.group}": ${reason.name}: ${reason.message}${doubtOf(reason)}`
     case "BufferFull":
       return `the producer's buffer is full: ${reason.records} records, ${reason.bytes} bytes; send more slowly, raise bufferBytes and bufferRecords, or have whenFull: "block" wait`
     case "NotDelivered":
@@ -521,7 +528,7 @@ const explain = (reason: Reason): string => {
     case "Misuse":
       return reason.message
     case "Server":
-      return `${reason.name} (${reason.code}): ${reason.message}`
+      return `${reason.name} (${reason.code}): ${reason.message}${doubtOf(reason)}`
   }
 }
 

@@ -183,6 +183,7 @@ describe("topics", () => {
         const [a] = yield* passing(admin.createTopics([{ name: "a", partitions: 1 }]))
         assert.strictEqual(codeOf(failure(a)), codes.TOPIC_ALREADY_EXISTS)
         assert.include(failure(a).message, "an earlier try of this call, whose answer was lost, may have done it")
+        assert.deepInclude(failure(a).reason, { perhapsDone: true })
         yield* broker.inject(Fault.on("DeleteTopics", { nth: 1 }).loseResponse)
         const [gone] = yield* passing(admin.deleteTopics(["a"]))
         assert.strictEqual(codeOf(failure(gone)), codes.UNKNOWN_TOPIC_OR_PARTITION)
@@ -190,6 +191,7 @@ describe("topics", () => {
         // … and not where nothing was lost.
         const [never] = yield* admin.deleteTopics(["a"])
         assert.notInclude(failure(never).message, "earlier try")
+        assert.notProperty(failure(never).reason, "perhapsDone")
       })
     )
   )
@@ -910,6 +912,7 @@ describe("groups", () => {
           yield* broker.inject(Fault.on(api, { times: 1 }).error(codes.COORDINATOR_NOT_AVAILABLE))
           const [refused] = yield* passing<ReadonlyArray<Admin.Answer<void>>, KafkaError, never>(verb)
           assert.include(failure(refused).message, "an earlier try of this call", api)
+          assert.deepInclude(failure(refused).reason, { perhapsDone: true }, api)
           if (api !== "OffsetDelete") assert.include(failure(refused).message, "it has members", api)
         }
       })

@@ -88,28 +88,27 @@ export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
 /** Whether an API changes anything; else no try of it may have done what was asked. */
 export const changes = (api: string): boolean => !/^(Describe|List|Metadata$|OffsetFetch$|ApiVersions$)/.test(api)
 
-const note = "; an earlier try of this call, whose answer was lost, may have done it"
-
 /** A refusal that an earlier try of the same call may be the cause of, whose answer was lost. */
 export const doubted = (error: KafkaError.KafkaError): KafkaError.KafkaError => {
   const { reason } = error
   if (reason._tag === "Server" || reason._tag === "GroupRefused")
-    return KafkaError.make({ ...reason, message: reason.message + note })
+    return KafkaError.make({ ...reason, perhapsDone: true })
   return reason._tag === "UnknownTopic"
     ? KafkaError.make({
         ...reason,
         _tag: "Server",
         code: code.UNKNOWN_TOPIC_OR_PARTITION,
         name: "UNKNOWN_TOPIC_OR_PARTITION",
-        message: `there is no topic "${reason.topic}"${note}`,
-        retriable: false
+        message: `there is no topic "${reason.topic}"`,
+        retriable: false,
+        perhapsDone: true
       })
     : error
 }
 
 /** Whether a refusal says so. */
 export const isDoubted = ({ reason }: KafkaError.KafkaError): boolean =>
-  (reason._tag === "Server" || reason._tag === "GroupRefused") && reason.message.endsWith(note)
+  (reason._tag === "Server" || reason._tag === "GroupRefused") && reason.perhapsDone === true
 
 /**
  * Why what is not settled when the time is over has failed: with what failed last, unless that says that it was not done,
