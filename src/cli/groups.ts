@@ -178,12 +178,12 @@ export const resetting = (
         return yield* wrong(`${to} is no position: ${Positions.likeThis}, +10 or -10 (records)`)
       const topics = options.topics === undefined || options.topics.length === 0 ? undefined : options.topics
       const wanted = { to: position, topics }
+      // A name that is misspelt is such a group too, and one that has gone since it was asked about.
+      const nothing = failed(
+        `${Output.printable(group)} has committed nothing that could be reset: samsa groups list shows those that there are, --topic says which partitions of a new one`
+      )
       const planned = yield* admin.resetGroupOffsets(group, { ...wanted, dryRun: true }).pipe(orFail)
-      // A name that is misspelt is such a group too.
-      if (planned.length === 0)
-        return yield* failed(
-          `${Output.printable(group)} has committed nothing that could be reset: samsa groups list shows those that there are, --topic says which partitions of a new one`
-        )
+      if (planned.length === 0) return yield* nothing
       if (!options.dryRun) yield* Confirm.wanted(`reset ${planned.length} offsets of ${group} to ${to}`, options.yes)
       const show = (done: ReadonlyArray<ResetOffset>) =>
         Show.rows(options.json, done, ["TOPIC", "PARTITION", "FROM", "TO"], (one) => [
@@ -197,6 +197,7 @@ export const resetting = (
         return yield* Console.error("nothing was reset: --dry-run")
       }
       const done = yield* admin.resetGroupOffsets(group, wanted)
+      if (done.length === 0) return yield* nothing
       // Of one that is refused the failure says which.
       yield* Show.answers(
         done.map(() => group),

@@ -5,6 +5,7 @@ import { assert, it } from "@effect/vitest"
 import { Cause, Console, Effect, Fiber, Runtime } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { run as runSamsa } from "../../src/cli/commands.ts"
+import { codes } from "../../src/ErrorCode.ts"
 import { EmbeddedKafka, Fault } from "../../src/testing/index.ts"
 import { shown } from "./ConsumerProtocol.ts"
 import { type Child, ended, samsa, spawned, words } from "./Samsa.ts"
@@ -116,6 +117,26 @@ it.live("samsa offsets reset prints what was reset, also where a partition is re
     assert.strictEqual(code, 1)
     assert.match(error, /^g: Server: INVALID_COMMIT_OFFSET_SIZE.*orders-1/)
     assert.deepStrictEqual(words(out).slice(1), [["orders", "0", "-", "0"]])
+  }).pipe(Effect.scoped)
+)
+
+it.live("samsa offsets reset says so where what it planned to reset has gone (it ended with 0 and said nothing)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+    const run = (line: string) => here([...line.split(" "), "-b", broker.bootstrap.join(",")])
+    assert.isFalse((yield* run("offsets reset g latest -t orders --yes")).failed)
+    // The plan has seen them, and waits; then they are looked for again, which waits until they have gone.
+    const planning = yield* broker.inject(Fault.on("ListOffsets").error(codes.LEADER_NOT_AVAILABLE))
+    const resetting = yield* Effect.forkChild(run("offsets reset g earliest --yes"))
+    yield* planning.await
+    const doing = yield* broker.inject(Fault.on("OffsetFetch").error(codes.COORDINATOR_LOAD_IN_PROGRESS))
+    yield* planning.remove
+    yield* doing.await
+    assert.isFalse((yield* run("groups delete g --yes")).failed)
+    yield* doing.remove
+    const { code, error, out } = yield* Fiber.join(resetting)
+    assert.deepStrictEqual([code, out], [1, ""])
+    assert.match(error, /^g has committed nothing that could be reset/)
   }).pipe(Effect.scoped)
 )
 
