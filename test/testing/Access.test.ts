@@ -4,6 +4,7 @@ import { Effect, Layer, Redacted, Result, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Admin, Consumer, Kafka, Membership, Producer, Topic } from "samsa"
 import * as AlterClientQuotas from "../../src/protocol/messages/AlterClientQuotas.ts"
+import * as DescribeClientQuotas from "../../src/protocol/messages/DescribeClientQuotas.ts"
 import * as Fetch from "../../src/protocol/messages/Fetch.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
@@ -158,6 +159,26 @@ it.live("a member needs READ of its group and DESCRIBE of its topics by the cons
     yield* allow("topic", "ruled", "root", "read")
     assert.match(yield* refused(Membership.consumer()), /TOPIC_AUTHORIZATION_FAILED/)
   }).pipe(Effect.provide(secured))
+)
+
+it.effect("quotas name the client id before the user, as Kafka does, however they were asked for", () =>
+  Effect.gen(function* () {
+    const client = yield* connect(yield* EmbeddedKafka.make())
+    const entity = [
+      { entityType: "user", entityName: "u" },
+      { entityType: "client-id", entityName: "c" }
+    ]
+    const altered = yield* client.send(AlterClientQuotas, 1, {
+      entries: [{ entity, ops: [{ key: "producer_byte_rate", value: 1, remove: false }] }],
+      validateOnly: false
+    })
+    const described = yield* client.send(DescribeClientQuotas, 1, { components: [], strict: false })
+    for (const [one] of [altered.entries, described.entries ?? []])
+      assert.deepStrictEqual(
+        one!.entity.map(({ entityName }) => entityName),
+        ["c", "u"]
+      )
+  }).pipe(Effect.scoped)
 )
 
 it.effect("bytes over a quota are waited for, as long as the answer says", () =>

@@ -13,7 +13,7 @@ export const alterClientQuotas = handler("AlterClientQuotas", Api, (call) => {
       const answer = (errorCode: number, errorMessage: string | null) => ({
         errorCode,
         errorMessage,
-        entity: components
+        entity: Quotas.inOrder(components)
       })
       if (refused !== Code.none) return answer(refused, null)
       const wrong = Quotas.wrongEntity(components)

@@ -2,6 +2,7 @@
 import * as Api from "../../protocol/messages/DescribeClientQuotas.ts"
 import * as Code from "./Code.ts"
 import { handler } from "./Handler.ts"
+import * as Quotas from "./Quotas.ts"
 
 const match = { exact: 0, byDefault: 1, any: 2 } as const
 
@@ -38,7 +39,7 @@ export const describeClientQuotas = handler("DescribeClientQuotas", Api, (call) 
     errorCode: Code.none,
     errorMessage: null,
     entries: found.map(({ entity, values }) => ({
-      entity: Array.from(entity, ([entityType, entityName]) => ({ entityType, entityName })),
+      entity: Quotas.inOrder(Array.from(entity, ([entityType, entityName]) => ({ entityType, entityName }))),
       values: Array.from(values, ([key, value]) => ({ key, value }))
     }))
   })

@@ -18,6 +18,10 @@ const settable = {
 /** Names by kind; null is the default of all. */
 export type Entity = ReadonlyMap<string, string | null>
 
+/** As Kafka names them: the client id before the user, whatever was asked for. */
+export const inOrder = <A extends { readonly entityType: string }>(components: ReadonlyArray<A>): ReadonlyArray<A> =>
+  components.toSorted((a, b) => (a.entityType < b.entityType ? -1 : 1))
+
 const keyOf = (entity: Entity): string => JSON.stringify(Array.from(entity).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 interface Kept {
