@@ -92,7 +92,10 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
       // Java's files are Latin-1, those of others UTF-8, which no text of Latin-1 looks like.
       const read = Properties.read(bytes.toString(isUtf8(bytes) ? "utf8" : "latin1").replace(/^\ufeff/, ""))
       if (read.mistakes.length > 0) return yield* wrong(`${file}: ${read.mistakes.join("; ")}`)
-      Object.assign(values, read.values)
+      for (const [name, value] of Object.entries(read.values))
+        if (value !== undefined) values[name] = value
+        // The password of the environment is there for --user, too.
+        else if (name !== "SASL_PASSWORD" || Option.isNone(given.user)) delete values[name]
     }
     const set = (name: string, value: Option.Option<string | boolean>) => {
       if (Option.isSome(value)) values[name] = String(value.value)

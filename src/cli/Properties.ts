@@ -5,7 +5,8 @@
 
 /** What a file says, as `KAFKA_*` of the environment would. */
 export interface Read {
-  readonly values: { readonly [name: string]: string }
+  /** What is undefined is not to be, whatever the environment says. */
+  readonly values: { readonly [name: string]: string | undefined }
   /** What cannot be done here, in words. */
   readonly mistakes: ReadonlyArray<string>
 }
@@ -63,15 +64,29 @@ const simple: ReadonlyArray<readonly [name: string, setting: string]> = [
   ["ssl.key.password", "TLS_PASSPHRASE"]
 ]
 
+/** Certificates and keys in the file itself. */
+const inline = [
+  "ssl.truststore.certificates",
+  "ssl.keystore.certificate.chain",
+  "ssl.keystore.key",
+  "ssl.ca.pem",
+  "ssl.certificate.pem",
+  "ssl.key.pem"
+]
+
 /** Settings by the names of `KafkaConfig.environment`, without `KAFKA_`. */
 export const read = (text: string): Read => {
   const properties = parse(text)
-  const values: Record<string, string> = {}
+  const values: Record<string, string | undefined> = {}
   const mistakes: Array<string> = []
   for (const [name, setting] of simple) {
     const value = properties.get(name)
     if (value !== undefined && value !== "") values[setting] = value
   }
+  // Before an address both Java's clients and librdkafka take the protocol of its listener.
+  const { BOOTSTRAP: bootstrap } = values
+  if (bootstrap !== undefined) values["BOOTSTRAP"] = bootstrap.replace(/(^|,)\s*\w+:\/\//g, "$1")
+  for (const name of inline) if (properties.has(name)) mistakes.push(`${name}: PEM is read from files alone`)
   const protocol = properties.get("security.protocol")?.toUpperCase()
   if (protocol !== undefined && !["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"].includes(protocol))
     mistakes.push(`security.protocol must be PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, not ${protocol}`)
@@ -82,6 +97,8 @@ export const read = (text: string): Read => {
     if (username !== undefined) values["SASL_USERNAME"] = username
     if (password !== undefined) values["SASL_PASSWORD"] = password
   }
+  if (protocol !== undefined && !protocol.startsWith("SASL_"))
+    for (const name of ["SASL_MECHANISM", "SASL_USERNAME", "SASL_PASSWORD"]) values[name] = undefined
   for (const store of ["truststore", "keystore"]) {
     const location = properties.get(`ssl.${store}.location`)
     if (location === undefined) continue

@@ -2,7 +2,7 @@
 import { gzipSync } from "node:zlib"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
-import { Cause, Console, Effect, Fiber, Runtime } from "effect"
+import { Cause, Console, Effect, Fiber, FileSystem, Runtime } from "effect"
 import { TerminalCapabilities } from "effect/cli"
 import { run as runSamsa } from "../../src/cli/commands.ts"
 import { codes } from "../../src/ErrorCode.ts"
@@ -173,6 +173,25 @@ it.live(
       assert.match(refused.error, /samsa acls list shows who may do what/)
     }).pipe(Effect.scoped),
   120_000
+)
+
+it.live("samsa logs in nobody where its file says PLAINTEXT, whatever the environment has, but whom a flag names", () =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+    const file = yield* fs.makeTempFileScoped()
+    yield* fs.writeFileString(
+      file,
+      `bootstrap.servers=PLAINTEXT://${broker.bootstrap[0]}\nsecurity.protocol=PLAINTEXT\nsasl.username=u\n`
+    )
+    const env = { KAFKA_SASL_USERNAME: "u", KAFKA_SASL_PASSWORD: "p" }
+    const [listed, refused] = yield* Effect.all([
+      samsa(["topics", "list", "-F", file, "--json"], { env }),
+      samsa(["topics", "list", "-F", file, "--user", "u"], { env })
+    ])
+    assert.deepStrictEqual([listed.code, JSON.parse(listed.out || "{}").name], [0, "orders"], listed.error)
+    assert.deepStrictEqual([refused.code, refused.out], [4, ""])
+  }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 )
 
 it.live(

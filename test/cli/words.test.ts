@@ -193,6 +193,22 @@ max.poll.records=5
     )
     const { mistakes } = Properties.read("security.protocol=TLS\nssl.truststore.location=/a.jks")
     assert.strictEqual(mistakes.length, 2)
+    // It was passed by: what it trusts was not trusted, without a word.
+    for (const name of ["ssl.truststore.certificates", "ssl.keystore.key", "ssl.ca.pem"])
+      assert.deepStrictEqual(Properties.read(`${name}=-----BEGIN`).mistakes, [`${name}: PEM is read from files alone`])
+  })
+
+  it("without SASL in security.protocol have nobody log in, as Java's clients have it (it did)", () => {
+    const credentials = "sasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=p"
+    const { values } = Properties.read(`security.protocol=SSL\n${credentials}`)
+    const none = { SASL_MECHANISM: undefined, SASL_USERNAME: undefined, SASL_PASSWORD: undefined }
+    assert.deepStrictEqual(values, { TLS: "true", ...none })
+    assert.strictEqual(Properties.read(credentials).values["SASL_USERNAME"], "u")
+  })
+
+  it("name brokers with the protocol before them, too, as Java's and librdkafka's may", () => {
+    const { values } = Properties.read("bootstrap.servers=PLAINTEXT://b1:9092, SASL_SSL://[::1]:9093,b2:9092")
+    assert.strictEqual(values["BOOTSTRAP"], "b1:9092,[::1]:9093,b2:9092")
   })
 })
 
