@@ -1,4 +1,5 @@
 /** The command on an embedded broker: its parts within this process, and a few as processes. */
+import { spawnSync } from "node:child_process"
 import { gzipSync } from "node:zlib"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, it } from "@effect/vitest"
@@ -500,5 +501,21 @@ it.live(
       child.stdin.write("secret\nmore")
       assert.deepStrictEqual(yield* ended(child), { code: 0, error: "" })
     }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa --completions has a shell complete commands, subcommands and flags",
+  () =>
+    Effect.gen(function* () {
+      const { code, error, out } = yield* samsa(["--completions", "bash"])
+      assert.strictEqual(code, 0, error)
+      const typed = (...words: ReadonlyArray<string>) =>
+        `COMP_LINE="samsa ${words.join(" ")}"; COMP_WORDS=($COMP_LINE); COMP_CWORD=${words.length}; ` +
+        `_samsa samsa "${words.at(-1)}"; echo "\${COMPREPLY[*]}"`
+      const asked = [typed("off"), typed("offsets", "re"), typed("offsets", "reset", "--dr")]
+      const shell = spawnSync("bash", ["-c", [out, ...asked].join("\n")], { encoding: "utf8" })
+      assert.deepStrictEqual(shell.stdout.trim().split("\n"), ["offsets", "reset", "--dry-run"], shell.stderr)
+    }),
   60_000
 )
