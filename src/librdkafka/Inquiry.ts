@@ -170,7 +170,9 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds 
       return
     }
     const [earliest = 0, latest = 0] = known.success
+    const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
     if (next < earliest || next > latest) {
+      if (reader.isOfAnother(id)) return reader.recreated(id)
       const to = next < earliest ? earliest : latest
       return reader.fail(KafkaError.make({ _tag: "DataLoss", ...place, kind: "outOfRange", from: next, to }))
     }
@@ -181,7 +183,6 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds 
     }
     const silent = now() - reader.heardAt
     // librdkafka takes what is told of such a topic's leaders for older than what it knows, and stays with the old ones.
-    const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
     if (topicIds.isMadeAgain(topic, id, now()) && silent >= desertedMillis) return yield* renew
     if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))

@@ -26,6 +26,7 @@ import type { FetchMetrics } from "../metrics/ConsumerMetrics.ts"
 import type { FetchSettings, TransportConsumer } from "../Transport.ts"
 import { type Brought, ConsumerClients } from "./ConsumerClients.ts"
 import * as Inquiry from "./Inquiry.ts"
+import * as Recreated from "./Recreated.ts"
 import * as RdError from "./RdError.ts"
 import { RdReader } from "./RdReader.ts"
 import * as RdRecord from "./RdRecord.ts"
@@ -132,6 +133,7 @@ class RdConsumer {
     const reader = new RdReader(partition, offset, {
       now: this.#inquiry.now,
       silence: this.#silence,
+      topicId: (topic) => this.#inquiry.cluster.known(topic)?.id,
       changed: () => this.#awake.openUnsafe(),
       holds: (bytes) => {
         this.#held += bytes
@@ -332,11 +334,11 @@ class RdConsumer {
   readonly look: Effect.Effect<never> = Effect.forever(
     Effect.gen({ self: this }, function* () {
       yield* Effect.sleep(lookMillis)
-      const topics = new Set<string>()
-      for (const { topic } of this.#readers.values()) topics.add(topic)
-      for (const topic of topics) this.#inquiry.cluster.known(topic)
-      const resting = Inquiry.resting(this.#readers.values(), this.#inquiry.now())
+      const { cluster, now } = this.#inquiry
       // Where no broker answers, they are looked at later.
+      const others = Recreated.suspected(this.#readers.values(), cluster, now())
+      if (others.length > 0) yield* Effect.forkChild(Effect.ignore(Recreated.confirm(others, cluster)))
+      const resting = Inquiry.resting(this.#readers.values(), now())
       if (resting.length > 0) yield* Effect.forkChild(Effect.ignore(Inquiry.lookAtEnds(resting, this.#inquiry)))
     })
   )

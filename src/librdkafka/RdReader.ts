@@ -3,7 +3,7 @@
  * knows no client of librdkafka; whoever owns it is told when something of it changed.
  */
 import * as Effect from "effect/Effect"
-import type * as KafkaError from "../KafkaError.ts"
+import * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
@@ -20,6 +20,8 @@ export interface Owner {
   readonly now: () => number
   /** Milliseconds after which a silent partition is asked about, at first. */
   readonly silence: number
+  /** The id of a topic, as it is known now. */
+  readonly topicId: (topic: string) => string | undefined
   /** Something is to be arranged. */
   readonly changed: () => void
   /** So many bytes more wait to be pulled; below zero: less. */
@@ -69,6 +71,10 @@ export class RdReader implements TopicPartition {
   suspected = 0
   /** Since when its topic is gone. */
   goneSince: number | undefined
+  /** Of the topic that its position is of; undefined where that is not known. */
+  topicId: string | undefined
+  /** Since when another id is known of the topic's name. */
+  strangeSince: number | undefined
 
   constructor({ partition, topic }: TopicPartition, offset: number, owner: Owner) {
     this.topic = topic
@@ -78,6 +84,7 @@ export class RdReader implements TopicPartition {
     this.position = offset
     this.heardAt = owner.now()
     this.silence = owner.silence
+    this.topicId = owner.topicId(topic)
   }
 
   /** Somebody waits for its records. */
@@ -138,6 +145,23 @@ export class RdReader implements TopicPartition {
     this.#deliver()
   }
 
+  /** Whether the topic of this id is another one than that of its position. */
+  isOfAnother(id: string | undefined): id is string {
+    return id !== undefined && this.topicId !== undefined && id !== this.topicId
+  }
+
+  /** The topic was deleted, and another of its name is there: what was read of either and not pulled is of no use. */
+  recreated(is: string): void {
+    this.#drop()
+    this.end = undefined
+    const { partition, position, topic, topicId: was } = this
+    const topicIds = { was: was!, is }
+    this.fail(
+      KafkaError.make({ _tag: "DataLoss", topic, partition, kind: "recreated", from: position, to: 0, topicIds })
+    )
+    this.#owner.changed()
+  }
+
   #take(): Fetched | undefined {
     if (this.paused) return undefined
     const first = this.#buffer.shift()
@@ -179,6 +203,9 @@ export class RdReader implements TopicPartition {
     this.#drop()
     this.next = offset
     this.position = offset
+    // Whoever has met a failure goes on in the topic that is there; else it is a position of the same.
+    if (this.failure !== undefined) this.topicId = undefined
+    this.strangeSince = undefined
     this.failure = undefined
     this.heard = false
     this.#listen()

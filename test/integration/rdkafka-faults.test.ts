@@ -513,6 +513,25 @@ describe("the librdkafka transport, fetching", () => {
     })
   )
 
+  broken("a topic that was made again, and is longer, is read from its first record (as many were skipped)", (broker) =>
+    Effect.gen(function* () {
+      yield* broker.append("t", 0, batch(20))
+      yield* Effect.gen(function* () {
+        const read = seen<string>()
+        const consumer = yield* Consumer.assign({ topic, from: "earliest" })
+        yield* Effect.forkScoped(consumer.run(({ value }) => Effect.sync(() => read.add(value))))
+        yield* read.until("the first is read", (all) => all.length === 20)
+        yield* broker.deleteTopic("t")
+        yield* broker.createTopic({ name: "t", partitions: 1 })
+        yield* broker.append("t", 0, batch(60))
+        yield* read.until("all of the other is read", (all) => {
+          const other = new Set(all.slice(20))
+          return entries(0, 60).every(({ value }) => other.has(value))
+        })
+      }).pipe(Effect.scoped, Effect.provide(live(broker, { metadataMaxAge: "1 second" })))
+    })
+  )
+
   broken("an interrupted pull takes nothing with it", (broker) =>
     Effect.gen(function* () {
       yield* Effect.gen(function* () {

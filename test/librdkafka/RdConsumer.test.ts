@@ -156,7 +156,14 @@ describe("the librdkafka transport, fetching", () => {
           wanted.some(({ partition }) => partition === 0) ? Effect.fail(error) : Effect.succeed([9])
       } as unknown as Cluster.Cluster["Service"])
       const ended = (partition: number) => {
-        const owner = { now: () => 0, silence: 1000, changed: () => {}, holds: () => {}, hungers: () => {} }
+        const owner = {
+          now: () => 0,
+          silence: 1000,
+          topicId: () => undefined,
+          changed: () => {},
+          holds: () => {},
+          hungers: () => {}
+        }
         const reader = new RdReader({ topic, partition }, 7, owner)
         reader.due = undefined
         reader.reachEnd(7)
@@ -244,6 +251,69 @@ describe("the librdkafka transport, fetching", () => {
     }).pipe(Effect.scoped)
   )
 
+  for (const [title, latest] of [
+    [
+      "a position in a topic that was made again, and is longer by now, is data loss (as many records were skipped)",
+      40
+    ],
+    ["so is one that it has no more", 5]
+  ] as const) {
+    it.effect(title, () =>
+      Effect.gen(function* () {
+        let id = "old"
+        const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
+        const cluster = Cluster.Cluster.of({
+          known: info,
+          topics: () => Effect.succeed([info()]),
+          offsets: () => Effect.succeed([0, latest])
+        } as unknown as Cluster.Cluster["Service"])
+        const fake = FakeConsumer.make({ high: 10 })
+        const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-of-another-topic")
+        yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        fake.push(...messages(0, 0, 10))
+        assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+        const failing = yield* Effect.forkChild(failureOf(reader.pull))
+        yield* pass(fake, 5000)
+        assert.isUndefined(failing.pollUnsafe())
+        id = "new"
+        yield* pass(fake, 3000)
+        const topicIds = { was: "old", is: "new" }
+        const { reason } = yield* Fiber.join(failing)
+        assert.deepInclude(reason, { _tag: "DataLoss", kind: "recreated", from: 10, to: 0, topicIds })
+        assert.isUndefined(reader.endOffset())
+        assert.deepStrictEqual(fake.calls, ["assign 0@0", "unassign 0"])
+        reader.seek(0)
+        yield* pass(fake, 100)
+        fake.push(...messages(0, 0, 3))
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0, 1, 2])
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.effect("an answer of a broker that still tells of an old topic is no data loss", () =>
+    Effect.gen(function* () {
+      const info = (id: string) => ({ name: topic, id, partitions: [{ partition: 0 }] })
+      let known = info("new")
+      const cluster = Cluster.Cluster.of({
+        known: () => known,
+        topics: () => Effect.sync(() => [(known = info("new"))]),
+        offsets: () => Effect.succeed([0, 10])
+      } as unknown as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make({ high: 10 })
+      const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-beside-a-slow-broker")
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+      fake.push(...messages(0, 0, 10))
+      yield* offsetsOf(reader.pull)
+      known = info("old")
+      yield* pass(fake, 5000)
+      assert.strictEqual(known.id, "new")
+      fake.push(...messages(0, 10, 1))
+      assert.deepStrictEqual(yield* offsetsOf(reader.pull), [10])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a topic made again whose new leader librdkafka does not go to is read by another client of it", () =>
     Effect.gen(function* () {
       let id = "old"
@@ -266,12 +336,15 @@ describe("the librdkafka transport, fetching", () => {
         const consumer = yield* over(cluster, client, "consumer-of-what-is-made-again")
         yield* Effect.addFinalizer(() => Effect.sync(() => fakes.forEach(({ close }) => close())))
         const reader = yield* consumer.open({ topic, partition: 0 }, 7)
-        const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
+        const losing = yield* Effect.forkChild(failureOf(reader.pull))
         // As it is, it may be slow: it is fetched anew.
         yield* pass(old, 60_000)
         assert.strictEqual(opened, 1)
         id = "new"
+        yield* pass(old, 2000)
+        assert.strictEqual((yield* Fiber.join(losing)).reason._tag, "DataLoss")
         reader.seek(0)
+        const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
         yield* pass(old, 15_000)
         assert.strictEqual(opened, 1, "a fetch may be throttled for so long")
         yield* pass(old, 35_000)
