@@ -162,11 +162,11 @@ const attemptOnce = <C extends Client>(
       // A producer's errors are told when it is polled, which is when it has connected; its log is told at once.
       const refusal = RdError.refusalOf(message)
       refused = refusal ?? refused
-      if (fac === "FAIL") isLost = refusal === null
+      isLost ||= refusal === null
       log(Effect.logWithLevel(levelOf(severity))(`librdkafka ${fac}: ${message}`))
     })
     client.on("event.error", (error) => {
-      // It has no more than a word, the same for both.
+      // It has no more than a word, the same for both; and may come behind what else the log tells.
       if (!isLost) refused ??= RdError.refusalOf(error.message) ?? undefined
       log(Effect.logDebug(`librdkafka: ${error.message}`))
     })

@@ -164,7 +164,10 @@ export const refusalOf = (text: string): string | null | undefined => {
     /SASL (authentication error: SaslAuthenticateRe\w+|\S+ mechanism handshake) (parsing )?failed: Local: /.test(text)
   )
     return null
-  const said = /SASL authentication error: (.*?)(?: \(after \d+ms in state .*)?$/i.exec(text)?.[1]
+  const said =
+    /SASL (?:authentication error|\S+ mechanism handshake failed: Broker): (.*?)(?: \(after \d+ms in state .*)?$/i.exec(
+      text
+    )?.[1]
   return said ?? (/authentication failure/i.test(text) ? text : undefined)
 }
 

@@ -185,15 +185,18 @@ describe("a client of librdkafka", () => {
       })
   )
 
-  for (const [amid, text, told] of [
+  const handshake = "SASL PLAIN mechanism handshake failed"
+  const cut = `${handshake}: Local: Broker transport failure: broker's supported mechanisms: `
+  for (const [amid, texts, told] of [
     [
       "authenticating",
-      "SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure",
+      ["SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure"],
       "broker transport failure"
     ],
+    ["its handshake", [cut], "authentication failure"],
     [
-      "its handshake",
-      "SASL PLAIN mechanism handshake failed: Local: Broker transport failure: broker's supported mechanisms: ",
+      "its handshake, and refused then,",
+      [cut, "Connect to ipv4#127.0.0.1:9092 failed: Connection refused"],
       "authentication failure"
     ]
   ] as const) {
@@ -209,7 +212,12 @@ describe("a client of librdkafka", () => {
               on: (event: string, listener: (told: object) => void) => void listeners.set(event, listener),
               connect: (_: object, done: (error: Library.RdError | null) => void) => {
                 if (attempts++ > 0) return done(null)
-                listeners.get("event.log")!({ severity: 3, fac: "FAIL", message: `${text} (after 2ms in state AUTH)` })
+                for (const text of texts)
+                  listeners.get("event.log")!({
+                    severity: 3,
+                    fac: "FAIL",
+                    message: `${text} (after 2ms in state AUTH)`
+                  })
                 listeners.get("event.error")!({ code: -1, message: told })
                 done(down)
               }
@@ -222,6 +230,32 @@ describe("a client of librdkafka", () => {
         })
     )
   }
+
+  it.effect("is Unauthenticated where a mechanism is refused behind a connection that was lost, and says why", () =>
+    Effect.gen(function* () {
+      const { options } = played([])
+      const listeners = new Map<string, (told: object) => void>()
+      const client = {
+        on: (event: string, listener: (told: object) => void) => void listeners.set(event, listener),
+        connect: (_: object, done: (error: Library.RdError | null) => void) => {
+          for (const text of [
+            cut,
+            `${handshake}: Broker: Unsupported SASL mechanism: broker's supported mechanisms: X`
+          ]) {
+            const at = "sasl_plaintext://b:9092/bootstrap"
+            const message = `[thrd:${at}]: ${at}: ${text} (after 2ms in state AUTH_HANDSHAKE)`
+            listeners.get("event.log")!({ severity: 3, fac: "FAIL", message })
+          }
+          listeners.get("event.error")!({ code: -1, message: "authentication failure" })
+          done(down)
+        }
+      } as unknown as Library.Client
+      const opening = Client.open(options({ make: () => client, mechanism: "PLAIN" }))
+      const { reason } = yield* Effect.flip(Effect.scoped(opening))
+      const message = "Unsupported SASL mechanism: broker's supported mechanisms: X"
+      assert.deepInclude(reason, { _tag: "Unauthenticated", mechanism: "PLAIN", message })
+    })
+  )
 
   it.effect("is Unreachable where the budget is spent", () =>
     Effect.gen(function* () {
