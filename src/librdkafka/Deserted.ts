@@ -39,7 +39,7 @@ export class Deserted {
     this.#sent = sent
   }
 
-  /** Records of a topic are to be sent. */
+  /** The client is to hear of a topic. */
   meet(topic: string): void {
     this.#ids.meet(topic)
   }

@@ -173,7 +173,6 @@ class RdProducer {
     const { deliveryTimeout, maxMessageBytes } = this.#settings
     const deadline = since + deliveryTimeout
     const first = this.#next
-    this.#deserted.meet(partition.topic)
     this.#earliest = Math.min(this.#earliest, deadline)
     for (let at = 0; at < records.length; at++) {
       const record = records[at]!
@@ -201,6 +200,7 @@ class RdProducer {
     if (this.#client === undefined) return false
     // In the order of the partition, also where librdkafka has heard of it meanwhile.
     if (this.#here.unknown.has(partition)) return this.#park(pending)
+    this.#deserted.meet(partition.topic)
     try {
       RdRecord.produce(this.#client, partition, record, number, headers)
       this.#sent.set(number, pending.isUnknown ? { ...pending, isUnknown: false, until: pending.deadline } : pending)

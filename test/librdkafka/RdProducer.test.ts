@@ -354,6 +354,50 @@ describe("a producer of librdkafka", () => {
       }).pipe(Effect.scoped)
   )
 
+  /** Over clients that follow each other, and a topic whose id is told. */
+  const following = (clients: ReadonlyArray<ReturnType<typeof fake>>) =>
+    Effect.gen(function* () {
+      const state = { opened: 0, asks: 0, id: "old" as string | undefined }
+      const info = () => ({ name: at.topic, id: state.id }) as unknown as ClusterInfo.TopicInfo
+      const producer = yield* RdProducer.make({
+        open: Effect.sync(() => clients[state.opened++]!.client),
+        settings,
+        ...context,
+        cluster: {
+          known: () => (state.id === undefined ? undefined : info()),
+          topics: () => Effect.sync(() => (state.asks++, state.id === undefined ? [] : [info()]))
+        }
+      })
+      return { producer, state }
+    })
+
+  it.effect(
+    "gives way once more where nothing but what waited was handed to it (its topic was unknown, for ever)",
+    () =>
+      Effect.gen(function* () {
+        const clients = [fake(), fake(), fake()]
+        const { producer, state } = yield* following(clients)
+        const [first, second, third] = clients.map((one) => one.state)
+        const { delivery, told } = listening()
+        producer.append(at, [record], delivery)
+        state.id = "new"
+        yield* TestClock.adjust("119 seconds")
+        first!.tell([0], { message: "Local: Message timed out" })
+        producer.append(at, [record], delivery)
+        yield* pass
+        assert.deepStrictEqual([state.opened, second!.held], [2, [1]])
+        state.id = "newest"
+        yield* TestClock.adjust("119 seconds")
+        second!.tell([1], { message: "Local: Message timed out" })
+        third!.answer = null
+        yield* pass
+        producer.append(at, [record], delivery)
+        yield* pass
+        assert.deepStrictEqual(told, ["0 possibly", "0 possibly", "0 acknowledged"])
+        assert.strictEqual(state.opened, 3)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("takes back what waits at the cost of that alone (it looked through all of them each time)", () =>
     Effect.gen(function* () {
       const { producer, state } = yield* full
