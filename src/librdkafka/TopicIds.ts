@@ -5,14 +5,24 @@
 import type { Cluster } from "../Cluster.ts"
 import { kept } from "../Kept.ts"
 
-/** How long another id must have been known before a new client may be opened: a broker may still tell of the old topic. */
+/**
+ * How long another id must have been known before a new client may be opened: a broker may still tell of the old topic. And
+ * for how long brokers must have told that there is none before nothing is awaited of it any more.
+ */
 const settledMillis = 10_000
+
+interface Other {
+  readonly id: string
+  readonly since: number
+  /** Since when there is no topic of the name. */
+  readonly goneSince?: number
+}
 
 /** The ids of one client of librdkafka. A class, since they change as it meets topics. */
 export class TopicIds {
   readonly #cluster: Pick<Cluster["Service"], "known">
   readonly #met = new Map<string, string>()
-  readonly #others = new Map<string, { readonly id: string; readonly since: number }>()
+  readonly #others = new Map<string, Other>()
 
   constructor(cluster: Pick<Cluster["Service"], "known">) {
     this.#cluster = cluster
@@ -27,15 +37,21 @@ export class TopicIds {
 
   /** Whether a topic that has this id now has had it for a while, and had another one when the client met it. */
   isMadeAgain(topic: string, id: string | undefined, now: number): boolean {
-    if (id === undefined) return false
+    const other = this.#others.get(topic)
+    if (id === undefined) {
+      if (other === undefined) return false
+      const { goneSince = now } = other
+      if (now - goneSince >= settledMillis) this.#others.delete(topic)
+      else this.#others.set(topic, { ...other, goneSince })
+      return false
+    }
     if (kept(this.#met, topic, () => id) === id) {
       this.#others.delete(topic)
       return false
     }
-    const other = this.#others.get(topic)
-    if (other?.id === id) return now - other.since >= settledMillis
-    this.#others.set(topic, { id, since: now })
-    return false
+    const since = other?.id === id ? other.since : now
+    this.#others.set(topic, { id, since })
+    return now - since >= settledMillis
   }
 
   /** Whether a topic has another id than the client met, by what was told last. */

@@ -398,6 +398,24 @@ describe("a producer of librdkafka", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("asks no more about a topic that was made again, and is gone (it did, for ever)", () =>
+    Effect.gen(function* () {
+      const { producer, state } = yield* following([fake()])
+      const { delivery, told } = listening()
+      producer.append(at, [record], delivery)
+      yield* TestClock.adjust("115 seconds")
+      state.id = "new"
+      yield* TestClock.adjust("4 seconds")
+      state.id = undefined
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(told, ["0 possibly"])
+      yield* TestClock.adjust("30 seconds")
+      const { asks } = state
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(state.asks, asks)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("takes back what waits at the cost of that alone (it looked through all of them each time)", () =>
     Effect.gen(function* () {
       const { producer, state } = yield* full
