@@ -21,6 +21,9 @@ const suspectRounds = 2
 /** For how long one must have been silent whose topic was made again: a fetch that is throttled takes less. */
 const desertedMillis = 20_000
 
+/** For how long a leader must tell that a position is not there up to which was read, where librdkafka does not tell so. */
+const lostMillis = 10_000
+
 /** Who is asked. */
 export interface Context {
   readonly cluster: Cluster["Service"]
@@ -173,9 +176,13 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds 
     const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
     if (next < earliest || next > latest) {
       if (reader.isOfAnother(id)) return reader.recreated(id)
+      // A leader of old, that has not heard of the new one, knows less than what was read of that. Fetched anew, librdkafka tells.
+      reader.lostSince ??= now()
+      if (reader.heard && !isLeft && now() - reader.lostSince < lostMillis) return reader.again()
       const to = next < earliest ? earliest : latest
       return reader.fail(KafkaError.make({ _tag: "DataLoss", ...place, kind: "outOfRange", from: next, to }))
     }
+    reader.lostSince = undefined
     // Its leader has answered, so it can be fetched. At the end of its log it waits for nothing, once that was told.
     if (reader.heard && next === latest) {
       reader.end ??= latest

@@ -71,6 +71,8 @@ export class RdReader implements TopicPartition {
   suspected = 0
   /** Since when its topic is gone. */
   goneSince: number | undefined
+  /** Since when a leader tells that its position is not there. */
+  lostSince: number | undefined
   /** Of the topic that its position is of; undefined where that is not known. */
   topicId: string | undefined
   /** Since when another id is known of the topic's name. */
@@ -111,6 +113,7 @@ export class RdReader implements TopicPartition {
     this.suspicion = undefined
     this.suspected = 0
     this.goneSince = undefined
+    this.lostSince = undefined
   }
 
   /** Records of one read, in their order, the end of the log being where it is known; those before the position are left out. */

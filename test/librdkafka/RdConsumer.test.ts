@@ -245,9 +245,43 @@ describe("the librdkafka transport, fetching", () => {
       fake.push({ eof: { partition: 0, offset: 20 } })
       yield* offsetsOf(reader.pull)
       const failing = yield* Effect.forkChild(failureOf(reader.pull))
-      yield* pass(fake, 45_000)
+      yield* pass(fake, 60_000)
       assert.strictEqual(failing.pollUnsafe()?._tag, "Success")
       assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", from: 20, to: 5 })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("an old leader that answers for a new one makes no data loss of what was read of that", () =>
+    Effect.gen(function* () {
+      const info = { name: topic, id: "a", partitions: [{ partition: 0 }] }
+      let end = 5
+      let asked = 0
+      const cluster = Cluster.Cluster.of({
+        known: () => info,
+        topics: () => Effect.succeed([info]),
+        offsets: () => Effect.sync(() => (asked++, [0, end]))
+      } as unknown as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make({ high: 20 })
+      const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-beside-an-old-leader")
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+      fake.push(...messages(0, 0, 10))
+      assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+      const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
+      yield* pass(fake, 9000)
+      assert.isAbove(asked, 2)
+      assert.deepStrictEqual(fake.calls.slice(0, 3), ["assign 0@0", "unassign 0", "assign 0@10"])
+      end = 20
+      yield* pass(fake, 9000)
+      end = 5
+      yield* pass(fake, 9000)
+      fake.push(...messages(0, 10, 2))
+      assert.deepStrictEqual(yield* Fiber.join(pulling), [10, 11])
+      // Told by librdkafka, too, it is believed.
+      const failing = yield* Effect.forkChild(failureOf(reader.pull))
+      fake.push({ error: { code: RdError.codes.AUTO_OFFSET_RESET, message: "no such offset" } })
+      yield* pass(fake, 500)
+      assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", from: 12, to: 5 })
     }).pipe(Effect.scoped)
   )
 
