@@ -1,7 +1,7 @@
 /** How librdkafka is loaded and connected, over modules and clients that are played. */
 import * as Module from "node:module"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Redacted, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Redacted, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type * as Library from "node-rdkafka"
 import * as Client from "../../src/librdkafka/Client.ts"
@@ -254,6 +254,35 @@ describe("a client of librdkafka", () => {
       const { reason } = yield* Effect.flip(Effect.scoped(opening))
       const message = "Unsupported SASL mechanism: broker's supported mechanisms: X"
       assert.deepInclude(reason, { _tag: "Unauthenticated", mechanism: "PLAIN", message })
+    })
+  )
+
+  it.effect("has its log lines logged by Effect, at the levels that syslog's are", () =>
+    Effect.gen(function* () {
+      const logged: Array<readonly [string, unknown]> = []
+      const { options } = played([])
+      const client = {
+        on: (event: string, listener: (log: object) => void) => {
+          if (event === "event.log")
+            for (const severity of [0, 2, 3, 4, 5, 6, 7]) listener({ severity, fac: "FAC", message: `${severity}` })
+        },
+        connect: (_: object, done: (error: null) => void) => setImmediate(() => done(null))
+      } as unknown as Library.Client
+      const logger = Logger.make(({ logLevel, message }) => void logged.push([logLevel, message]))
+      const levels = Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All"))
+      yield* Effect.provide(Effect.scoped(Client.open(options({ make: () => client }))), levels)
+      assert.deepStrictEqual(
+        logged.map(([level, message]) => `${level} ${String(message)}`),
+        [
+          "Error librdkafka FAC: 0",
+          "Error librdkafka FAC: 2",
+          "Warn librdkafka FAC: 3",
+          "Warn librdkafka FAC: 4",
+          "Info librdkafka FAC: 5",
+          "Debug librdkafka FAC: 6",
+          "Debug librdkafka FAC: 7"
+        ]
+      )
     })
   )
 
