@@ -5,9 +5,9 @@
 import { spawn } from "node:child_process"
 import { createRequire } from "node:module"
 import { assert, beforeAll, describe, it, layer } from "@effect/vitest"
-import { Effect, Latch, Layer, Schema } from "effect"
+import { Config, ConfigProvider, Effect, Latch, Layer, Schema, Stream } from "effect"
 import type { Library, Producer as NodeRdkafkaProducer, RdError } from "node-rdkafka"
-import { Cluster, Consumer, Kafka, Producer, RdKafka, Topic, Transport } from "samsa"
+import { Cluster, Consumer, Kafka, Producer, RdKafka, Topic, Transport, ZooKeeper } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import * as Contract from "../transport/contract.ts"
 import { seen, type Seen } from "./Client.ts"
@@ -48,6 +48,32 @@ describe("librdkafka on the embedded broker", () => {
         assert.include(nowhere.message, "sourceAddress")
       }).pipe(Effect.provide(EmbeddedKafka.layer({ listen: true })))
     })
+  )
+
+  const sendsOne = Effect.flatMap(Producer.make({}), (producer) =>
+    producer.send(Topic.make("one", { key: Schema.String, value: Schema.String }), { key: "k", value: "v" })
+  ).pipe(Effect.scoped)
+
+  it.live("takes its settings, and librdkafka's properties, from Config", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.createTopic({ name: "one", partitions: 1 })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(), KAFKA_CLIENT_ID: "ours", NODELAY: "true" }
+      const provided = Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(env))
+      const own = RdKafka.layerConfig({
+        bootstrap: Config.Array(Schema.String, "KAFKA_BOOTSTRAP"),
+        properties: Config.map(Config.Boolean("NODELAY"), (is) => ({ "socket.nagle.disable": is }))
+      })
+      for (const live of [RdKafka.layerConfig(), own])
+        assert.isDefined(yield* provided(Effect.provide(sendsOne, live, { local: true })))
+      assert.lengthOf(yield* broker.log("one"), 2)
+      const unknown = RdKafka.layerConfig({
+        bootstrap: Config.Array(Schema.String, "KAFKA_BOOTSTRAP"),
+        properties: Config.succeed({ "no.such.property": 1 })
+      })
+      const error = yield* provided(Effect.flip(Effect.scoped(Layer.build(unknown))))
+      assert.include(error.message, "no.such.property")
+    }).pipe(Effect.provide(EmbeddedKafka.layer({ listen: true })))
   )
 
   it.live("a process that produces and consumes ends by itself, twenty times", () =>
@@ -201,6 +227,29 @@ for (const [version, mode, magic] of brokers) {
         }
       }).pipe(Effect.scoped, KafkaServer.diagnosed)
     )
+
+    if (mode === "zookeeper")
+      it.effect("brokers are found in ZooKeeper", () =>
+        Effect.gen(function* () {
+          const server = yield* KafkaServer.KafkaServer
+          yield* server.createTopic("found")
+          const topic = Topic.make("found", { key: Schema.String, value: Schema.String })
+          const zooKeeper = ZooKeeper.layer({ connect: server.zooKeeper! })
+          yield* Effect.gen(function* () {
+            const producer = yield* Producer.Producer
+            const { offset } = yield* producer.send(topic, { key: "k", value: "v" })
+            assert.strictEqual(offset, 0)
+            const consumer = yield* Consumer.assign({ topic, from: "earliest", until: "latest" })
+            const values = yield* Stream.runCollect(Stream.map(consumer.stream, ({ value }) => value))
+            assert.deepStrictEqual([...values], ["v"])
+          }).pipe(
+            Effect.scoped,
+            Effect.provide(
+              Producer.layer().pipe(Layer.provideMerge(RdKafka.layerZooKeeper({})), Layer.provide(zooKeeper))
+            )
+          )
+        }).pipe(KafkaServer.diagnosed)
+      )
 
     it.effect("two members of a group, one over each transport, handle each record once", () =>
       Effect.gen(function* () {
