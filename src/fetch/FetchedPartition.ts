@@ -14,7 +14,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Fetch from "../protocol/messages/Fetch.ts"
 import * as Records from "../protocol/records/Records.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
 import type { Fetched, FetchSettings } from "../Transport.ts"
 import type { FetchBuffer } from "./FetchBuffer.ts"
 import type { Delay, Delays, FetchScheduler, Slot } from "./FetchScheduler.ts"
@@ -130,10 +130,11 @@ export class FetchedPartition implements Slot {
   /** What was passed over at the position, and is still to be told. */
   #skipped: Fetched["skipped"]
 
-  constructor(where: TopicPartition, offset: number, leaderEpoch: number | undefined, shared: Shared) {
+  constructor(where: TopicIdPartition, offset: number, leaderEpoch: number | undefined, shared: Shared) {
     this.topic = where.topic
     this.partition = where.partition
     this.place = { topic: where.topic, partition: where.partition }
+    this.topicId = where.topicId
     this.next = this.position = offset
     this.nextEpoch = this.positionEpoch = leaderEpoch ?? unknownEpoch
     this.#shared = shared

@@ -129,7 +129,7 @@ class RdConsumer {
     return Effect.asVoid(Effect.forkScoped(leave))
   }
 
-  open(partition: TopicPartition.TopicPartition, offset: number): RdReader {
+  open(partition: TopicPartition.TopicIdPartition, offset: number): RdReader {
     const reader = new RdReader(partition, offset, {
       now: this.#inquiry.now,
       silence: this.#silence,

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
-import type { TopicPartition } from "../TopicPartition.ts"
+import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
 import type * as RdError from "./RdError.ts"
 
@@ -78,7 +78,7 @@ export class RdReader implements TopicPartition {
   /** Since when another id is known of the topic's name. */
   strangeSince: number | undefined
 
-  constructor({ partition, topic }: TopicPartition, offset: number, owner: Owner) {
+  constructor({ partition, topic, topicId }: TopicIdPartition, offset: number, owner: Owner) {
     this.topic = topic
     this.partition = partition
     this.#owner = owner
@@ -86,7 +86,7 @@ export class RdReader implements TopicPartition {
     this.position = offset
     this.heardAt = owner.now()
     this.silence = owner.silence
-    this.topicId = owner.topicId(topic)
+    this.topicId = topicId ?? owner.topicId(topic)
   }
 
   /** Somebody waits for its records. */

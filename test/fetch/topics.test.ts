@@ -1,6 +1,7 @@
 /** Topics that are deleted or made again, and logs that are truncated (KIP-320), while they are read. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { Cluster } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import {
   append,
@@ -60,6 +61,22 @@ describe("while it is read", () => {
       }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: ["t"] })))
     )
   }
+
+  it.effect("a topic that is given by its id is read, and no other of its name (the id had no meaning)", () =>
+    Effect.gen(function* () {
+      yield* append("t", 0, batch(10))
+      const cluster = yield* Cluster.Cluster
+      const { id } = yield* cluster.topic("t")
+      const fetching = yield* consumer()
+      const place = { topic: "t", partition: 0 }
+      const same = yield* read(yield* fetching.open({ ...place, topicId: id }, 4))
+      yield* until("it is read", () => same.offsets.length === 6)
+      const before = yield* read(yield* fetching.open({ ...place, topicId: "AAAAAAAAAAAAAAAAAAAABg" }, 4))
+      yield* until("it is told", () => before.failure !== undefined)
+      assert.deepInclude(before.failure!.reason, { _tag: "DataLoss", kind: "recreated", from: 4, to: 0 })
+      assert.lengthOf(before.offsets, 0)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
 
   it.effect("a topic that was made again with more records than were read is not read from the middle", () =>
     Effect.gen(function* () {

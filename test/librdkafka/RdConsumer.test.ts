@@ -325,6 +325,27 @@ describe("the librdkafka transport, fetching", () => {
     )
   }
 
+  it.effect("a topic that is given by its id is read, and no other of its name (the id had no meaning)", () =>
+    Effect.gen(function* () {
+      const info = { name: topic, id: "new", partitions: [{ partition: 0 }, { partition: 1 }] }
+      const cluster = Cluster.Cluster.of({
+        known: () => info,
+        topics: () => Effect.succeed([info]),
+        offsets: () => Effect.succeed([0, 100])
+      } as unknown as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make()
+      const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-by-id")
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const same = yield* consumer.open({ topic, partition: 0, topicId: "new" }, 4)
+      const other = yield* consumer.open({ topic, partition: 1, topicId: "old" }, 4)
+      fake.push(...messages(0, 4, 1))
+      const failing = yield* Effect.forkChild(failureOf(other.pull))
+      yield* pass(fake, 3000)
+      assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "recreated", from: 4 })
+      assert.deepStrictEqual(yield* offsetsOf(same.pull), [4])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("an answer of a broker that still tells of an old topic is no data loss", () =>
     Effect.gen(function* () {
       const info = (id: string) => ({ name: topic, id, partitions: [{ partition: 0 }] })
