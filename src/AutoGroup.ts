@@ -7,12 +7,13 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Backoff from "./Backoff.ts"
-import type { Broker } from "./Broker.ts"
+import type { Broker, Channel } from "./Broker.ts"
 import * as Checks from "./Checks.ts"
 import { classic, type ClassicOptions } from "./ClassicGroup.ts"
 import { Cluster } from "./Cluster.ts"
 import { consumer, type ConsumerOptions } from "./ConsumerGroup.ts"
 import { asked } from "./group/CommittedOffsets.ts"
+import * as MemberChannels from "./group/MemberChannels.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import type * as KafkaError from "./KafkaError.ts"
 import type { Join, Member, Membership, Owner } from "./Membership.ts"
@@ -44,12 +45,15 @@ const table: Checks.TableOf<AutoOptions> = {
 }
 
 /**
- * Whether that is so, as a broker says now: what it offered when it was connected to may have changed since. Asked where
- * hearts beat, on a connection on which nothing is held: one that stands still is left as soon as by them.
+ * Whether that is so, as a broker says now: what it offered when it was connected to may have changed since. Asked on a
+ * connection on which nothing is held: one that stands still is left as soon as by heartbeats.
  */
-const isFinalized = (broker: Broker, timeout: number): Effect.Effect<boolean, KafkaError.KafkaError> => {
-  const channel = "heartbeat"
-  return Effect.flatMap(broker.offer({ channel }), ({ ranges }) =>
+const isFinalized = (
+  broker: Broker,
+  channel: Channel,
+  timeout: number
+): Effect.Effect<boolean, KafkaError.KafkaError> =>
+  Effect.flatMap(broker.offer({ channel }), ({ ranges }) =>
     ranges.has(ConsumerGroupHeartbeat.Request.key)
       ? Effect.map(
           broker.send(ApiVersions, () => ApiVersions.software, { channel, timeout, budget: "sessionTimeout" }),
@@ -58,18 +62,20 @@ const isFinalized = (broker: Broker, timeout: number): Effect.Effect<boolean, Ka
         )
       : Effect.succeed(false)
   )
-}
 
 /** Whether the cluster has switched the consumer protocol on, as the group's coordinator says. */
 const isOn = ({ group, owner }: Join, sessionTimeout: number): Effect.Effect<boolean, never, Cluster> =>
-  Effect.flatMap(Cluster, (cluster) =>
-    asked(cluster, group, (broker) => isFinalized(broker, SessionClock.answersWithin(sessionTimeout))).pipe(
+  Effect.flatMap(Cluster, (cluster) => {
+    const { at, beats, hangUp } = MemberChannels.make()
+    const within = SessionClock.answersWithin(sessionTimeout)
+    return asked(cluster, group, (broker) => isFinalized(at(broker), beats, within)).pipe(
       Effect.tapError((error) => (error.isRetryable ? (owner.waits?.(error) ?? Effect.void) : Effect.void)),
       Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
       // Whoever joins says what is wrong.
-      Effect.catch(() => Effect.succeed(false))
+      Effect.catch(() => Effect.succeed(false)),
+      Effect.ensuring(Effect.sync(hangUp))
     )
-  )
+  })
 
 /** Joins by the consumer protocol; and by the classic one where the cluster takes the first back. */
 const joinModern = (

@@ -16,6 +16,7 @@ import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
 import * as SyncGroup from "../protocol/messages/SyncGroup.ts"
 import * as SessionClock from "../SessionClock.ts"
 import type * as ClassicState from "./ClassicState.ts"
+import * as MemberChannels from "./MemberChannels.ts"
 
 /** Durations in milliseconds. */
 export interface Settings {
@@ -42,31 +43,25 @@ const oldSessionLimit = 30_000
 /** On top of the time that the broker holds a request. */
 const grace = 5_000
 
-/**
- * What is asked while a join is held takes a connection on which nothing is: on that of all other requests a commit may be
- * held, or the creation of a topic, and would be cut off with the question that waits behind it.
- */
-const beside = "heartbeat"
-
-let channels = 0
-
 export interface ClassicRequests extends ReturnType<typeof make> {}
 
 /**
- * Fails once a broker that holds a join on that channel has answered nothing else for a third of the session: one that
- * stands still looks like one that waits for other members, and no heart beats before the first generation.
+ * Fails once a broker that holds a join has answered nothing else for a third of the session: one that stands still looks
+ * like one that waits for other members, and no heart beats before the first generation. It is asked on a connection on
+ * which nothing is held: on that of all other requests a commit may be, or the creation of a topic, and would be cut off
+ * with the question that waits behind it.
  */
 const unlessSilent = <A>(
   broker: Broker,
   group: string,
-  channel: string,
+  channels: MemberChannels.MemberChannels,
   sessionTimeout: number,
   join: Effect.Effect<A, KafkaError.KafkaError>
 ): Effect.Effect<A, KafkaError.KafkaError> => {
   const timeout = SessionClock.answersWithin(sessionTimeout)
   const question = (version: number) =>
     version >= 4 ? { keyType: 0, coordinatorKeys: [group] } : { keyType: 0, key: group }
-  const options = { channel: beside, timeout, budget: "sessionTimeout" }
+  const options = { channel: channels.beats, timeout, budget: "sessionTimeout" }
   const answers = Effect.suspend(() => broker.send(FindCoordinator, question, options)).pipe(
     // That a connection broke is no silence: before KIP-394 the broker would share out to a member that has gone.
     Effect.retry({ times: 1, while: ({ reason }) => reason._tag === "Unreachable" }),
@@ -78,25 +73,20 @@ const unlessSilent = <A>(
   )
   const silence = Effect.forever(Effect.delay(answers, timeout))
   // What it holds is not to be in the way of the next one.
-  return Effect.tapError(Effect.raceFirst(join, silence), () => Effect.sync(() => broker.hangUp(channel)))
+  return Effect.tapError(Effect.raceFirst(join, silence), () => Effect.sync(() => broker.hangUp(channels.held)))
 }
 
 /** The requests of a new member of a group. */
 export const make = (cluster: Cluster["Service"], now: () => number, group: string, settings: Settings) => {
   const { instanceId } = settings
-  // A JoinGroup is held by the broker, and with it all that follows on its connection.
-  const channel = `group-${++channels}`
-  let lastBroker: Broker | undefined
+  const channels = MemberChannels.make()
   let terms: Terms = {
     sessionTimeout: settings.sessionTimeout,
     rebalanceTimeout: settings.rebalanceTimeout,
     livesWhileRebalancing: true
   }
 
-  const coordinator = Effect.map(cluster.coordinator("group", group), (broker) => {
-    if (lastBroker !== undefined && lastBroker !== broker) lastBroker.hangUp(channel)
-    return (lastBroker = broker)
-  })
+  const coordinator = Effect.map(cluster.coordinator("group", group), channels.at)
 
   /** With the time at which it was sent at the earliest. */
   const timed = <A>(self: Effect.Effect<A, KafkaError.KafkaError>) =>
@@ -116,7 +106,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
   ) =>
     Effect.gen(function* () {
       const broker = yield* coordinator
-      const options = { channel, ...(instanceId === null ? {} : { minVersion: 5 }) }
+      const options = { channel: channels.held, ...(instanceId === null ? {} : { minVersion: 5 }) }
       const version = yield* broker.version(JoinGroup, options)
       const sessionTimeout =
         version === 0 && !settings.sessionTimeoutChosen
@@ -148,7 +138,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
         }
       )
       // Whoever holds something has a heart that beats.
-      return yield* timed(holds ? send : unlessSilent(broker, group, channel, terms.sessionTimeout, send))
+      return yield* timed(holds ? send : unlessSilent(broker, group, channels, terms.sessionTimeout, send))
     })
 
   const sync = (
@@ -169,7 +159,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
             assignments
           }),
           // Held until the leader has synced.
-          { channel, timeout: grace, held: terms.rebalanceTimeout, budget: "rebalanceTimeout" }
+          { channel: channels.held, timeout: grace, held: terms.rebalanceTimeout, budget: "rebalanceTimeout" }
         )
       )
     )
@@ -182,7 +172,7 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
           Heartbeat,
           () => ({ groupId: group, generationId: generation, memberId, groupInstanceId: instanceId }),
           {
-            channel: isJoining ? beside : channel,
+            channel: isJoining ? channels.beats : channels.held,
             timeout: SessionClock.answersWithin(terms.sessionTimeout),
             budget: "sessionTimeout"
           }
@@ -229,5 +219,5 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
       : undefined
   })
 
-  return { terms: () => terms, join, sync, heartbeat, leave, assignments, hangUp: () => lastBroker?.hangUp(channel) }
+  return { terms: () => terms, join, sync, heartbeat, leave, assignments, hangUp: channels.hangUp }
 }

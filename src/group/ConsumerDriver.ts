@@ -57,6 +57,8 @@ export const join = (
       SessionClock.answersWithin(settings.sessionTimeout),
       () => state().phase === "leaving" || state().phase === "ended"
     )
+    // Last of all: what is under way in the background would ask for the connection again.
+    yield* Effect.addFinalizer(() => Effect.sync(requests.hangUp))
     const [beats, rejoins] = yield* Effect.all([
       Backoff.lasting(settings.heartbeat, "heartbeat"),
       Backoff.lasting(settings.rejoin, "rejoin")
@@ -158,13 +160,8 @@ export const join = (
       yield* watch.subscribe
       post({ _tag: "Outdated" })
     }).pipe(Effect.ignore)
-    inBackground(
-      Effect.asVoid(
-        Effect.repeat(Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain), {
-          while: () => state().phase !== "ended"
-        })
-      )
-    )
+    const byTime = Effect.andThen(Effect.sleep(settings.metadataMaxAge), lookAgain)
+    inBackground(Effect.repeat(byTime, { while: isLasting }))
 
     return {
       identity: () => {

@@ -12,6 +12,7 @@ import * as ConsumerGroupHeartbeat from "../protocol/messages/ConsumerGroupHeart
 import * as BrokerPattern from "./BrokerPattern.ts"
 import * as ConsumerProtocol from "./ConsumerProtocol.ts"
 import type { Command, Event, IdPartition } from "./ConsumerMemberState.ts"
+import * as MemberChannels from "./MemberChannels.ts"
 
 /** Durations in milliseconds. */
 export interface Settings {
@@ -34,9 +35,6 @@ export interface ConsumerHeartbeat extends ReturnType<typeof make> {}
 const code = ErrorCode.codes
 const api = "ConsumerGroupHeartbeat"
 const { versions } = ConsumerGroupHeartbeat.Request
-
-/** Heartbeats of all members of a client share a connection to each coordinator: none of them is ever held. */
-const channel = "heartbeat"
 
 /** A broker that asked for more would be asked without end; in milliseconds. */
 const leastInterval = 50
@@ -90,7 +88,9 @@ export const make = (
   /** The brokers did not take the pattern: they are told the names that it picks. */
   let isPatternRefused = false
 
-  const coordinator = cluster.coordinator("group", group)
+  const channels = MemberChannels.make()
+  const channel = channels.beats
+  const coordinator = Effect.map(cluster.coordinator("group", group), channels.at)
   const options = () => ({ channel, timeout, budget: "sessionTimeout" })
 
   /** What the broker is told instead of the pattern's names, where it knows patterns. */
@@ -213,6 +213,7 @@ export const make = (
   return {
     beat,
     leave,
+    hangUp: channels.hangUp,
     /** Whether the brokers are told the names that a pattern picks, so that we have to look for new ones. */
     picks: () => subscription.pattern() !== undefined && brokerPattern() === undefined
   }

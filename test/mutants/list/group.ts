@@ -141,21 +141,15 @@ export const group = of("group", {
   ],
   "ClassicRequests.ts": [
     [
-      "one-connection-for-all-members",
-      "members of one client wait for each other's joins",
-      "const channel = `group-${++channels}`",
-      'const channel = channels === 0 ? "group" : "group-0"'
-    ],
-    [
       "heartbeats-behind-the-join",
       "heartbeats wait behind a join that the broker holds",
-      "channel: isJoining ? beside : channel,",
-      "channel,"
+      "channel: isJoining ? channels.beats : channels.held,",
+      "channel: channels.held,"
     ],
     [
       "held-requests-cut-off",
       "what is held for others of the client is cut off with the question whether the broker answers",
-      "const options = { channel: beside, timeout, budget",
+      "const options = { channel: channels.beats, timeout, budget",
       "const options = { timeout, budget"
     ],
     [
@@ -267,6 +261,14 @@ export const group = of("group", {
       "a commit that is refused as stale until its time is over is an error of the coordinator's, and not NotOwned",
       "errorCode === code.STALE_MEMBER_EPOCH && as.memberId === state().memberId && state().epoch > 0,",
       "errorCode === code.STALE_MEMBER_EPOCH && as.memberId === state().memberId && state().epoch < 0,"
+    ]
+  ],
+  "MemberChannels.ts": [
+    [
+      "one-connection-for-all-members",
+      "members of one client wait for each other's joins, and cut each other's heartbeats off",
+      "const held = `group-${++members}`",
+      'const held = members === 0 ? "group" : "group-0"'
     ]
   ],
   "ConsumerHeartbeat.ts": [
