@@ -15,6 +15,7 @@ import { reconcile } from "../../src/testing/embedded/Reconcile.ts"
 import { randomOf } from "../../src/testing/embedded/Runtime.ts"
 import * as ServerAssignor from "../../src/testing/embedded/ServerAssignor.ts"
 import * as TopicRegex from "../../src/testing/embedded/TopicRegex.ts"
+import { seedsOf } from "../Seeds.ts"
 
 const settings = (modern: boolean): Settings => ({
   sessionTimeout: 45_000,
@@ -422,36 +423,52 @@ const walk = (seed: number, modern: boolean): void => {
   assert.sameMembers(Array.from(holds().keys()), there, `seed ${seed}: every partition has an owner in the end`)
 }
 
+/** A topic of two partitions, whose replicas are in these racks. */
+const withRacks = (racks: string): View => {
+  const topic = (name: string): TopicView => ({ id: name, name, partitions: 2, racks: () => racks })
+  return {
+    now: 0,
+    topic,
+    topicOfId: topic,
+    topicNames: () => ["t"],
+    topicsVersion: 1,
+    newMemberId: () => "made"
+  }
+}
+
+const base: HeartbeatRequest = {
+  memberId: "a",
+  memberEpoch: 0,
+  instanceId: "i",
+  rackId: null,
+  rebalanceTimeoutMs: 1000,
+  subscribedTopicNames: ["t"],
+  subscribedTopicRegex: null,
+  serverAssignor: null,
+  topicPartitions: [],
+  clientId: "",
+  clientHost: ""
+}
+
 describe("ConsumerGroupMachine", () => {
-  const seeds = Number(process.env.SAMSA_SEEDS ?? 30)
-  for (const modern of [false, true])
-    it(`whatever members do, a partition has one owner at a time, and all have one in the end (${modern ? "4.4" : "4.0"})`, () => {
-      for (let seed = 1; seed <= seeds; seed++) walk(seed, modern)
+  for (const modern of [true, false])
+    it(`replicas in other racks call for ${modern ? "another assignment (4.4)" : "none (4.0)"}`, () => {
+      const state = new State("g", settings(modern))
+      const { memberEpoch } = Machine.heartbeat(state, base, withRacks("r1"))
+      const beat = { ...base, memberEpoch }
+      assert.strictEqual(Machine.heartbeat(state, beat, withRacks("r1")).memberEpoch, memberEpoch)
+      const after = Machine.heartbeat(state, beat, withRacks("r2")).memberEpoch
+      assert.strictEqual(after, modern ? memberEpoch + 1 : memberEpoch)
     })
 
+  for (const modern of [false, true])
+    it(`whatever members do, a partition has one owner at a time, and all have one in the end (${modern ? "4.4" : "4.0"})`, () => {
+      for (const seed of seedsOf(30)) walk(seed, modern)
+    }, 600_000)
+
   it("a request that is refused changes nothing", () => {
-    const view: View = {
-      now: 0,
-      topic: (name) => ({ id: name, name, partitions: 2, racks: () => "" }),
-      topicOfId: (id) => ({ id, name: id, partitions: 2, racks: () => "" }),
-      topicNames: () => ["t"],
-      topicsVersion: 1,
-      newMemberId: () => "made"
-    }
+    const view = withRacks("")
     const state = new State("g", settings(true))
-    const base: HeartbeatRequest = {
-      memberId: "a",
-      memberEpoch: 0,
-      instanceId: "i",
-      rackId: null,
-      rebalanceTimeoutMs: 1000,
-      subscribedTopicNames: ["t"],
-      subscribedTopicRegex: null,
-      serverAssignor: null,
-      topicPartitions: [],
-      clientId: "",
-      clientHost: ""
-    }
     Machine.heartbeat(state, base, view)
     const before = JSON.stringify([
       state.epoch,
