@@ -1,5 +1,5 @@
 /** Groups with members of both protocols, and groups that are converted (KIP-848). */
-import { Effect, type Scope } from "effect"
+import { Effect, Fiber, type Scope } from "effect"
 import * as DescribeGroups from "../../../src/protocol/messages/DescribeGroups.ts"
 import * as LeaveGroup from "../../../src/protocol/messages/LeaveGroup.ts"
 import * as ListGroups from "../../../src/protocol/messages/ListGroups.ts"
@@ -9,6 +9,8 @@ import * as Subscriptions from "../../../src/testing/embedded/Subscriptions.ts"
 import { type Ask, type Case, type Failure, until } from "../Lab.ts"
 import * as Members from "../Members.ts"
 import { group, type Group, patterns } from "./ConsumerGroups.ts"
+
+const rebalanceInProgress = 27
 
 const partitionsOf = (assignment: Uint8Array) =>
   (Subscriptions.decodeAssignment(assignment) ?? []).map(({ partitions, topic }) => ({
@@ -66,6 +68,22 @@ const stable = (ask: Ask, made: Group, instanceId?: string) =>
     return member
   })
 
+/** The same, and another member, which has joined beside it: the first is to say who has what. */
+const completing = (ask: Ask, made: Group) =>
+  Effect.gen(function* () {
+    const old = yield* stable(ask, made)
+    const other = yield* classic(ask, made)
+    const joining = yield* Effect.forkChild(other.join(), { startImmediately: true })
+    yield* until("the group forms", old.beat(), (code) => code === rebalanceInProgress)
+    yield* old.join()
+    yield* Fiber.join(joining)
+    return { old, other }
+  })
+
+/** A member of the consumer protocol comes: its epoch, and whether it is given something at once. Of what, ids decide. */
+const given = (made: Group) =>
+  Effect.map(made.join("new"), ({ assignment, memberEpoch }) => [memberEpoch, (assignment ?? []).length > 0])
+
 const listed = (made: Group, ask: Ask): Effect.Effect<unknown, Failure, Scope.Scope> =>
   Effect.map(made.client.send(ListGroups, 5, {}), ({ groups }) =>
     groups.filter(({ groupId }) => groupId === ask.id).map((each) => ({ ...each }))
@@ -102,6 +120,36 @@ export const cases: ReadonlyArray<Case> = [
         answers.push(yield* described(made, ask, "PreparingRebalance"), yield* old.beat())
         const alone = yield* old.join()
         answers.push(alone, yield* old.sync([0, 1, 2, 3]), yield* old.beat(), yield* listed(made, ask))
+        return answers
+      })
+  },
+  {
+    api: "ConsumerGroupHeartbeat",
+    behaviour:
+      "converts a classic group whose member has yet to give up what its last assignment does not have: it is free",
+    only: patterns,
+    ask: (ask) =>
+      Effect.gen(function* () {
+        const made = yield* group(ask)
+        const { old, other } = yield* completing(ask, made)
+        const answers: Array<unknown> = [yield* old.sync([0, 1]), yield* other.sync()]
+        answers.push(yield* given(made), yield* old.beat(), yield* old.join(), yield* old.sync())
+        return answers
+      })
+  },
+  {
+    api: "ConsumerGroupHeartbeat",
+    behaviour: "converts a classic group that forms once more before its assignment was told: all is free",
+    only: patterns,
+    ask: (ask) =>
+      Effect.gen(function* () {
+        const made = yield* group(ask)
+        const { old } = yield* completing(ask, made)
+        const third = yield* classic(ask, made)
+        const joining = yield* Effect.forkChild(third.join(), { startImmediately: true })
+        yield* until("the group forms", old.beat(), (code) => code === rebalanceInProgress)
+        const answers: Array<unknown> = [yield* given(made)]
+        answers.push((yield* Fiber.join(joining)).errorCode, yield* old.beat())
         return answers
       })
   },
