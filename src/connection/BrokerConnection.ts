@@ -123,12 +123,13 @@ export class BrokerConnection implements Handler {
   }
 
   /**
-   * Whether nothing has come since then, and what is under way has waited for half of its time: a request that is held
-   * (a JoinGroup) may be silent for longer than others.
+   * Whether nothing has come since then, and what is under way has waited since for half of its time: a request may be
+   * held (a JoinGroup), or have more time than what was called late (the heartbeat of a short session).
    */
   isSilentSince(since: number): boolean {
     const now = Backoff.monotonic(this.#context.clock)
-    return this.heardAt <= since && this.#pending.every(({ budget, deadline }) => now - deadline + budget >= budget / 2)
+    const from = (request: InFlightRequest.InFlightRequest) => Math.max(since, request.deadline - request.budget)
+    return this.heardAt <= since && this.#pending.every((one) => now - from(one) >= one.budget / 2)
   }
 
   /** Gives the session its connection. */
