@@ -22,7 +22,7 @@ import { before, nothing } from "../engine/Steps.ts"
 import type * as Steps from "../engine/Steps.ts"
 import type { ProducerId } from "../engine/TransactionGate.ts"
 import * as KafkaError from "../KafkaError.ts"
-import type { Command, Event, Phase, Settings, State } from "./TransactionState.ts"
+import type { Command, Contested, Event, Phase, Settings, State } from "./TransactionState.ts"
 
 type Step = Steps.Step<State, Command>
 
@@ -230,6 +230,14 @@ type Refusal = (code: number, api: string) => KafkaError.KafkaError
 type EndAnswered = Extract<Event, { readonly _tag: "EndAnswered" }>
 type InitAnswered = Extract<Event, { readonly _tag: "Initialized" | "Aborting" | "InitRefused" | "InitUnanswered" }>
 
+/** What a contested transaction has failed with where nobody else has the id, or that is not known. */
+const meant = ({ failure }: State, { aborts, error }: Contested): KafkaError.KafkaError | undefined =>
+  aborts || error?.reason._tag === "InDoubt" ? error : failure
+
+/** Whether something was refused as that of an old producer. */
+const isOld = ({ reason }: KafkaError.KafkaError): boolean =>
+  "code" in reason && reason.code !== undefined && isFenced(reason.code)
+
 /** InitProducerId was answered, or not. */
 const raised = (settings: Settings, state: State, event: InitAnswered, refusal: Refusal): Step => {
   switch (event._tag) {
@@ -245,9 +253,9 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
         contested: undefined
       }
       if (state.contested?.tells !== true) return [ready, []]
-      const { aborts, error } = state.contested
-      const isMeant = aborts || error?.reason._tag === "InDoubt"
-      return [ready, [tell("end", isMeant ? error : abortedByCoordinator(settings))]]
+      const error = meant(state, state.contested)
+      const isAborted = error === undefined ? state.commits : isOld(error)
+      return [ready, [tell("end", isAborted ? abortedByCoordinator(settings) : error)]]
     }
     case "Aborting": {
       // The coordinator has begun to: whoever aborts need not wait for its markers, which may take as long as a leader.
@@ -257,10 +265,14 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
     case "InitRefused": {
       const { contested } = state
       const error = refusal(event.code, "InitProducerId")
-      const meant = contested?.aborts === true && isFenced(event.code) ? error : (contested?.error ?? error)
-      const told = contested?.tells === true ? [tell("end", meant)] : []
+      const isElsewhere = isFenced(event.code)
+      const failedWith = (contested: Contested) => {
+        if (!isElsewhere) return meant(state, contested)
+        return contested.aborts ? undefined : contested.error
+      }
+      const told = contested?.tells === true ? [tell("end", failedWith(contested) ?? error)] : []
       const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
-      return isFenced(event.code)
+      return isElsewhere
         ? [{ ...next, ...closed, phase: "over", error }, told]
         : before(told, refuse(next, "new", error))
     }
@@ -275,7 +287,7 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
       }
       if (!contested.tells) return refuse(state, "new", event.error)
       return before(
-        [tell("end", contested.error ?? event.error)],
+        [tell("end", meant(state, contested) ?? event.error)],
         refuse({ ...state, contested: { ...contested, tells: false } }, "new", event.error)
       )
     }

@@ -53,7 +53,7 @@ export interface State {
   readonly error: KafkaError.KafkaError | undefined
 }
 
-interface Contested {
+export interface Contested {
   /** What the transaction fails with, where somebody else has the id; and why it is aborted, if for anything. */
   readonly error: KafkaError.KafkaError | undefined
   /** Nothing was refused: it is asked for so that what is open is aborted. */

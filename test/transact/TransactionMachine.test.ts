@@ -283,6 +283,33 @@ describe("TransactionMachine", () => {
     assert.deepStrictEqual(one.tell({ _tag: "Begin" }).told, ["begin: ok"])
   })
 
+  describe("one whose end was refused as that of an old producer, as by a coordinator that writes markers of the last one", () => {
+    const tooLarge = KafkaError.fromCode(codes.MESSAGE_TOO_LARGE, { api: "Produce" })
+    const aborted = () =>
+      driven().open(true).added().tell({ _tag: "Failed", error: tooLarge }).end().answered(codes.PRODUCER_FENCED)
+    const unauthorized = codes.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+
+    it("is not fenced where nobody says so (it was, and process ended)", () => {
+      const unanswered = { _tag: "InitUnanswered", error: unreachable, isLost: true } as const
+      const commit = committing(true).answered(codes.PRODUCER_FENCED).tell(unanswered)
+      assert.deepStrictEqual(commit.told, ["end: Unreachable"])
+      assert.deepStrictEqual(commit.tell({ _tag: "Begin" }).tags, ["Init"])
+      assert.deepStrictEqual(commit.initialized(true, 2).told, ["begin: ok"])
+      const refused = committing(true).answered(codes.PRODUCER_FENCED)
+      refused.tell({ _tag: "InitRefused", code: unauthorized, isLost: false })
+      assert.deepStrictEqual(refused.told, ["end: Unauthorized"])
+    })
+
+    it("fails with what it was aborted for (it was the coordinator that had aborted it)", () => {
+      const failure = tooLarge.reason._tag
+      assert.deepStrictEqual(aborted().initialized(true, 1).told, [`end: ${failure}`])
+      const unanswered = aborted().tell({ _tag: "InitUnanswered", error: unreachable, isLost: true })
+      assert.deepStrictEqual(unanswered.told, [`end: ${failure}`])
+      const refused = aborted().tell({ _tag: "InitRefused", code: unauthorized, isLost: false })
+      assert.deepStrictEqual(refused.told, [`end: ${failure}`])
+    })
+  })
+
   it("takes nobody's place by the epoch of its own abort: not where nothing was open, or a commit was lost", () => {
     const nothingAdded = driven()
       .open()

@@ -125,6 +125,21 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  it.effect("one that is aborted while markers of the last one are late is not fenced (with version 2 it was)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const times = { requestTimeout: "1 second", deliveryTimeout: "2 seconds", apiTimeout: "3 seconds" } as const
+      const { transactions } = yield* opened({ transactionalId: "own", ...times })
+      const late = yield* broker.inject(Fault.on("WriteTxnMarkers").loseRequest)
+      const sent = (value: string) => Effect.map(advanceUntil(Effect.exit(transactions.run(send(value)))), reasonOf)
+      assert.strictEqual(yield* sent("a"), "ok")
+      assert.oneOf(yield* sent("b"), ["NotDelivered", "TimedOut"])
+      yield* late.remove
+      assert.strictEqual(yield* sent("c"), "ok")
+      assert.deepStrictEqual(yield* read(), ["a", "c"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect("what is no Effect, or dies before it is one, leaves no transaction open", () =>
     Effect.gen(function* () {
       assert.strictEqual(reasonOf(yield* ran(undefined as unknown as Effect.Effect<void>)), "Misuse")
