@@ -1,7 +1,7 @@
 /** Partitions of a `process` that go from member to member, whatever the group speaks; and what a transaction costs. */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
-import { Assignor, Membership } from "samsa"
+import { Cause, Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Assignor, type Consumer, type KafkaError, Membership, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   advanceUntil,
@@ -78,4 +78,31 @@ it.effect.each([1, 2] as const)("a thousand records of a transaction cost no rou
     assert.isAtMost(produced, 8)
     assert.deepStrictEqual(yield* read(), all)
   }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
+)
+
+it.effect.each([1, 2] as const)(
+  "offsets of a member that the group has gone on without commit nothing (version %s)",
+  (version) =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const consumer = yield* advanceUntil(subscribed())
+      yield* advanceUntil(broker.awaitGroup("g", { state: "Stable", members: 1 }))
+      const { generation, ...member } = yield* consumer.groupMetadata
+      const ended = (as: Partial<Consumer.GroupMetadata>, value: string) => {
+        const body = Effect.gen(function* () {
+          yield* send(value)
+          const { commitOffsets } = yield* Transaction.Transaction
+          yield* commitOffsets({ generation, ...member, ...as }, [{ topic: "orders", partition: 0, offset: 1 }])
+        })
+        return Effect.map(ran(body), (exit) => {
+          const { reason } = Exit.isFailure(exit) ? (Cause.squash(exit.cause) as KafkaError.KafkaError) : {}
+          return reason?._tag === "Server" ? reason.name : (reason?._tag ?? "ok")
+        })
+      }
+      assert.strictEqual(yield* ended({ generation: generation - 1 }, "zombie"), "ILLEGAL_GENERATION")
+      assert.strictEqual(yield* ended({ memberId: "somebody" }, "stranger"), "UNKNOWN_MEMBER_ID")
+      assert.deepStrictEqual(yield* broker.committed("g"), [])
+      assert.strictEqual(yield* ended({}, "member"), "ok")
+      assert.deepStrictEqual(yield* read(), ["member"])
+    }).pipe(Effect.scoped, Effect.provide(layerOf(version)))
 )
