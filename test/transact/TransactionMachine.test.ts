@@ -283,7 +283,7 @@ describe("TransactionMachine", () => {
     assert.deepStrictEqual(one.tell({ _tag: "Begin" }).told, ["begin: ok"])
   })
 
-  describe("one whose end was refused as that of an old producer, as by a coordinator that writes markers of the last one", () => {
+  describe("one whose end was refused as that of an old producer", () => {
     const tooLarge = KafkaError.fromCode(codes.MESSAGE_TOO_LARGE, { api: "Produce" })
     const aborted = () =>
       driven().open(true).added().tell({ _tag: "Failed", error: tooLarge }).end().answered(codes.PRODUCER_FENCED)
@@ -310,7 +310,7 @@ describe("TransactionMachine", () => {
     })
   })
 
-  it("whoever aborts does not wait for markers of the transaction before (it took apiTimeout)", () => {
+  it("whoever aborts does not wait for a coordinator that is busy (it took apiTimeout)", () => {
     const ended = (commits: boolean) =>
       driven().open(true).added().end(commits).answered(codes.PRODUCER_FENCED).tell({ _tag: "Aborting" })
     assert.deepStrictEqual(ended(false).told, ["end: ok"])

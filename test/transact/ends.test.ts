@@ -125,7 +125,7 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
-  it.effect("one that is aborted while markers of the last one are late is not fenced (with version 2 it was)", () =>
+  it.effect("one that is aborted while markers of the last one are late is not fenced (it was)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       const times = { requestTimeout: "1 second", deliveryTimeout: "2 seconds", apiTimeout: "3 seconds" } as const
