@@ -357,3 +357,16 @@ describe("epochs that are used up", () => {
     assert.deepStrictEqual([t.producerId, t.epoch], [8, 0])
   })
 })
+
+it("whoever ends a transaction of version 2 while markers of the last one are written is asked to wait (it was fenced)", () => {
+  const t = TransactionState.make("a", 7, 1000, 0)
+  t.epoch = 3
+  TransactionState.add(t, [{ topic: "t", partition: 0 }], true, 0)
+  const end = (epoch: number, commits: boolean) =>
+    TransactionState.endV2(t, { producerId: 7, epoch }, commits, () => 8, 0)
+  assert.deepStrictEqual(end(3, true), { _tag: "Prepared" })
+  for (const epoch of [3, 4])
+    for (const commits of [true, false])
+      assert.deepStrictEqual(end(epoch, commits), { _tag: "Answered", code: 51 }, `${epoch} ${commits}`)
+  assert.deepStrictEqual(end(2, true), { _tag: "Answered", code: 90 })
+})

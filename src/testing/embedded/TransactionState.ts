@@ -183,7 +183,8 @@ export const endV2 = (
   if (t.producerId !== producerId && !isOverflown) return answered(Code.invalidProducerIdMapping)
   const isOwn = t.epoch === epoch
   const isComplete = t.state === "CompleteCommit" || t.state === "CompleteAbort"
-  if (!(isPreparing(t) ? isBumped : isComplete ? isOwn || isRetry : isOwn)) return answered(Code.producerFenced)
+  if (!(isPreparing(t) ? isBumped || isOwn : isComplete ? isOwn || isRetry : isOwn))
+    return answered(Code.producerFenced)
   const begin = (): Ended => {
     if (isExhausted(t.epoch)) t.nextProducerId = newProducerId()
     if (t.state !== "Ongoing") t.startedAt = now
@@ -192,10 +193,10 @@ export const endV2 = (
   switch (t.state) {
     case "Ongoing":
       return begin()
+    // Whatever is asked for: 4.4.0 looks no further while it writes markers.
     case "PrepareCommit":
-      return answered(commits ? Code.concurrentTransactions : Code.invalidTxnState)
     case "PrepareAbort":
-      return answered(commits ? Code.invalidTxnState : Code.concurrentTransactions)
+      return answered(Code.concurrentTransactions)
     case "CompleteCommit":
       if (isRetry) return answered(commits ? Code.none : Code.invalidTxnState)
       break
