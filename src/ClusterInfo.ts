@@ -18,7 +18,7 @@ export interface TopicInfo {
   /** Base64url; undefined where the broker does not tell (before Metadata v10). */
   readonly id: string | undefined
   readonly internal: boolean
-  /** By partition number: `partitions[3].partition === 3`. */
+  /** By partition number: `partitions[3].partition === 3`. One between others that metadata leave out has no leader. */
   readonly partitions: ReadonlyArray<PartitionInfo>
 }
 

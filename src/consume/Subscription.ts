@@ -234,9 +234,8 @@ export const assign = Effect.fnUntraced(function* (
 ) {
   const { cluster, settings } = engine
   const { until } = settings
-  /** Also those that metadata leave out, which have no leader yet. */
   const placesOf = ({ name, partitions }: TopicInfo): Places =>
-    Array.from(partitions, (_, partition) => ({ topic: name, partition }))
+    partitions.map(({ partition }) => ({ topic: name, partition }))
 
   /** Partitions that are added start at their first record. */
   const grows = (counts: Map<string, number>) =>

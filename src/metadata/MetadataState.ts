@@ -188,6 +188,8 @@ export class MetadataState {
     }
     // One may be told twice.
     partitions.length = count
+    for (let partition = 0; partition < count; partition++)
+      partitions[partition] ??= leaderless(partition, old?.[partition])
     return { name, id, internal: topic.isInternal || internalNames.has(name), partitions }
   }
 
@@ -231,7 +233,7 @@ interface LearntCluster {
 }
 
 /**
- * How many partitions the topics of a response may be told to have that it leaves out, all together: no broker leaves
+ * How many partitions the topics of a response may be told to have that it leaves out, all together: few brokers leave
  * any out, and a member that is to read them takes up to 80 KiB for each.
  */
 const missingPartitions = 1000
@@ -271,10 +273,21 @@ const internalNames = new Set(["__consumer_offsets", "__transaction_state", "__s
 const sameNumbers = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): boolean =>
   a.length === b.length && a.every((value, i) => value === b[i])
 
-const samePartition = (a: PartitionInfo | undefined, b: PartitionInfo | undefined): boolean =>
+/**
+ * One that is left out, as brokers with ZooKeeper do until it has had a leader: where all of its replicas were away when it
+ * was made. It is there, and what was known of its epoch stays known.
+ */
+const leaderless = (partition: number, known: PartitionInfo | undefined): PartitionInfo => ({
+  partition,
+  leader: -1,
+  leaderEpoch: known?.leaderEpoch ?? -1,
+  replicas: known?.replicas ?? [],
+  isr: []
+})
+
+const samePartition = (a: PartitionInfo, b: PartitionInfo | undefined): boolean =>
   a === b ||
-  (a !== undefined &&
-    b !== undefined &&
+  (b !== undefined &&
     a.leader === b.leader &&
     a.leaderEpoch === b.leaderEpoch &&
     sameNumbers(a.replicas, b.replicas) &&
@@ -283,5 +296,4 @@ const samePartition = (a: PartitionInfo | undefined, b: PartitionInfo | undefine
 const sameTopic = (a: TopicInfo, b: TopicInfo): boolean =>
   a.id === b.id &&
   a.partitions.length === b.partitions.length &&
-  // What was left out is seen by it, too.
-  a.partitions.findIndex((partition, i) => !samePartition(partition, b.partitions[i])) < 0
+  a.partitions.every((partition, i) => samePartition(partition, b.partitions[i]))

@@ -277,4 +277,24 @@ describe("a topic", () => {
     assert.lengthOf(telling(0, 2), 1)
     assert.lengthOf(telling(0, 2), 0)
   })
+  it("has a place for a partition that is left out, whose older leader does not win for that", () => {
+    const state = new MetadataState()
+    const telling = (leaderEpoch: number, ...indexes: ReadonlyArray<number>) => {
+      const { topics } = told(1, leaderEpoch)
+      const [partition] = topics[0]!.partitions
+      const partitions = indexes.map((partitionIndex) => ({ ...partition!, partitionIndex }))
+      learn(state, { ...told(1, leaderEpoch), topics: [{ ...topics[0]!, partitions }] })
+      const known = state.topic("t")!.partitions
+      assert.deepStrictEqual(
+        Array.from(known, (one) => one?.partition),
+        [0, 1, 2]
+      )
+      return [known[1]!.leader, known[1]!.leaderEpoch]
+    }
+    assert.deepStrictEqual(telling(5, 0, 2), [-1, -1])
+    assert.deepStrictEqual(telling(5, 0, 1, 2), [1, 5])
+    assert.deepStrictEqual(telling(5, 0, 2), [-1, 5])
+    assert.deepStrictEqual(telling(4, 0, 1, 2), [-1, 5])
+    assert.deepStrictEqual(telling(5, 0, 1, 2), [1, 5])
+  })
 })
