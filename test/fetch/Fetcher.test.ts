@@ -138,6 +138,20 @@ describe("fetching", () => {
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
   )
 
+  it.effect("records without a whole batch are fetched twice, then they are Corrupt, with offset and size", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const cut = batch(3, 100)
+      yield* append("t", 0, batch(2), cut)
+      const truncated = yield* broker.inject(Fault.on("Fetch").truncate)
+      const reading = yield* one(2)
+      yield* until("it fails", () => reading.failure !== undefined)
+      assert.deepInclude(reading.failure!.reason, { _tag: "Corrupt", topic: "t", partition: 0, offset: 2 })
+      assert.match(reading.failure!.message, new RegExp(`\\b\\d+ bytes came of a batch of ${cut.length}\\b`))
+      assert.strictEqual(yield* truncated.hits, 2)
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
   it.effect("a batch that was damaged on its way is cured by another fetch", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
