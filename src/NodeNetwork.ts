@@ -267,6 +267,9 @@ const connectSocket = (
     let first: string | undefined
     tcp.once("connectionAttempt", (ip) => (first = ip))
     tcp.on("connectionAttemptTimeout", (ip) => order.failed(host, ip))
+    // Node.js tries the two families by turns: one that refuses would have what fails of the other family tried behind it
+    // again and again, before all others of its own.
+    tcp.on("connectionAttemptFailed", (ip) => order.failed(host, ip))
     const fail = (error: KafkaError.KafkaError, plaintext: Effect.Effect<boolean> = Effect.succeed(false)) => {
       // What else it says on its way out is of no use to anybody, but must not end the process.
       tcp.on("error", ignore)

@@ -3,6 +3,7 @@ import { Deferred, Effect, Exit, Option, Redacted } from "effect"
 import { spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
+import * as Os from "node:os"
 import * as Tls from "node:tls"
 import * as KafkaError from "../src/KafkaError.ts"
 import * as Network from "../src/Network.ts"
@@ -14,6 +15,8 @@ import { certificates } from "./network/Certificates.ts"
 const text = (chunks: ReadonlyArray<Uint8Array>) => Buffer.concat(chunks).toString()
 
 /** A server on a free port of an address, and who has connected to it. */
+const hasIPv6 = Object.values(Os.networkInterfaces()).some((list) => list?.some(({ address }) => address === "::1"))
+
 const serve = (listen: (accept: (socket: Net.Socket) => void) => Net.Server, host = "127.0.0.1", at = 0) =>
   Effect.gen(function* () {
     const sockets: Array<Net.Socket> = []
@@ -247,6 +250,31 @@ describe("TCP", () => {
         assert.lengthOf(bad.sockets, 1)
       }
     }).pipe(Effect.scoped)
+  )
+
+  it.live.skipIf(!hasIPv6)(
+    "leads to each address of a name in turn, where one of the other family takes connections and says nothing (it led there for ever)",
+    () =>
+      Effect.gen(function* () {
+        const good = yield* plain(echo)
+        const bad = yield* serve((accept) => Net.createServer((s) => (accept(s), s.resume())), "::1", good.port)
+        const lookup: NodeNetwork.Lookup = (_host, _options, done) =>
+          done(null, [
+            { address: "127.0.0.2", family: 4 },
+            { address: "::1", family: 6 },
+            { address: "127.0.0.1", family: 4 }
+          ])
+        const network = NodeNetwork.make({ lookup })
+        const attempt = Effect.gen(function* () {
+          const { connection, some } = yield* connect({ host: "kafka.test", port: good.port }, network)
+          connection.write([bytes("x")])
+          return yield* Effect.timeoutOption(some, "200 millis")
+        }).pipe(Effect.scoped, Effect.option, Effect.map(Option.flatten))
+        let attempts = 1
+        while (Option.isNone(yield* attempt)) assert.isBelow(attempts++, 4)
+        assert.isTrue(Option.isSome(yield* attempt))
+        assert.lengthOf(bad.sockets, 1)
+      }).pipe(Effect.scoped)
   )
 
   it.live.skipIf(process.platform !== "linux")(
