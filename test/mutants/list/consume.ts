@@ -263,8 +263,8 @@ export const consume = of("consume", {
     [
       "leaderless-until-the-first",
       "partitions that have a leader wait until the first that has none is led",
-      "Effect.sync(() => left.some(isOver)),",
-      "Effect.sync(() => false),"
+      "(partitions?.[partition.partition]?.leader ?? -1) >= 0 || !options.while(partition)",
+      "!options.while(partition)"
     ],
     [
       "leaderless-held-by-each-round",
