@@ -116,6 +116,8 @@ export interface TransactionalProducer extends TransportProducer {
   readonly commit: Effect.Effect<void, KafkaError.KafkaError>
   /** Drops what was appended and aborts. Whatever it fails with, nothing is committed. */
   readonly abort: Effect.Effect<void, KafkaError.KafkaError>
+  /** Waits as whoever was interrupted does, within `closeTimeout`; closing right behind it has what is left of that. */
+  readonly interrupted: <A>(self: Effect.Effect<A>, orElse: () => Effect.Effect<A>) => Effect.Effect<A>
 }
 
 /**

@@ -38,8 +38,7 @@ export const make = Effect.fnUntraced(function* (
       const fiber = yield* Effect.forkDetach(self, { startImmediately: true })
       const waited = yield* Effect.exit(restore(Fiber.await(fiber)))
       if (Exit.isSuccess(waited)) return waited.value
-      const orElse = () => Effect.succeed(Exit.fail(late))
-      return yield* Effect.timeoutOrElse(Fiber.await(fiber), { duration: closeTimeout, orElse })
+      return yield* engine.interrupted(Fiber.await(fiber), () => Effect.succeed(Exit.fail(late)))
     })
 
   return {

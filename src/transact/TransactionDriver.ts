@@ -313,21 +313,26 @@ export const make = Effect.fnUntraced(function* ({
       )
     ).pipe(Effect.catch(namingWho))
 
-  /** Since when an abort has not been answered: whoever was interrupted has waited for it, and closing goes on with that. */
-  let abortsSince: number | undefined
+  /** How long whoever was interrupted has waited, and until when. */
+  let waited = { millis: 0, until: 0 }
   const now = () => Backoff.monotonic(clock)
-  const timeLeft = () => (abortsSince === undefined ? closeTimeout : Math.max(1, abortsSince + closeTimeout - now()))
+  /** For closing: it goes on with what was waited just before it, and has as much more as has passed since then. */
+  const timeLeft = () => Math.max(1, closeTimeout - Math.max(0, waited.millis - (now() - waited.until)))
+  const interrupted: TransactionalProducer["interrupted"] = (self, orElse) =>
+    Effect.suspend(() => {
+      const from = now()
+      return Effect.ensuring(
+        Effect.timeoutOrElse(self, { duration: closeTimeout, orElse }),
+        Effect.sync(() => (waited = { millis: now() - from, until: now() }))
+      )
+    })
 
   const abort = Effect.suspend(() => {
     // Whoever has waited to begin, behind another's end, leaves at once.
     if (state().phase !== "open") return Effect.fail(state().error ?? over())
     setEnding("aborts")
     engine.failAll(isLeaving ? closedError() : aborted(transactionalId))
-    abortsSince ??= now()
-    return Effect.ensuring(
-      inTurn(end(false)),
-      Effect.sync(() => (abortsSince = undefined))
-    )
+    return inTurn(end(false))
   })
 
   const commit = Effect.andThen(
@@ -390,7 +395,8 @@ export const make = Effect.fnUntraced(function* ({
     failure: () => state().failure ?? state().error,
     refused: failed,
     commit,
-    abort
+    abort,
+    interrupted
   }
 })
 

@@ -87,22 +87,28 @@ describe("closing with brokers that are dead", () => {
     })
   )
 
-  it.effect("takes a transaction that is open closeTimeout, with its interruption before (twice as long)", () =>
+  it.effect.each<readonly [how: string, rest: Effect.Effect<void>]>([
+    ["open", Effect.never],
+    ["to be committed", Effect.void]
+  ])("takes a transaction that is %s closeTimeout, with its interruption before (twice as long)", ([, rest]) =>
     Effect.gen(function* () {
-      const millis = yield* closing(() =>
+      const millis = yield* closing((freeze) =>
         Effect.gen(function* () {
           const transactions = yield* Transaction.make({ transactionalId: "x" })
           const sent = yield* Deferred.make<void>()
           const body = Effect.gen(function* () {
             yield* (yield* Producer.Producer).send(topic, { value: Buffer.from("a") })
+            yield* freeze
             yield* Deferred.succeed(sent, undefined)
-            yield* Effect.never
+            yield* rest
           })
           // Interrupted before the transactions are closed, as they are in the Scope of a Layer.
           yield* Effect.forkScoped(transactions.run(body))
           yield* Deferred.await(sent)
+          yield* TestClock.adjust("1 second")
         })
       )
+      assert.isAtLeast(millis, 20_000)
       assert.isAtMost(millis, 20_100)
     })
   )

@@ -1,6 +1,7 @@
 /** What comes when a transaction, its process or its layer is over already: it is part of nothing, and keeps nothing. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { type KafkaError, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { codes } from "../../src/ErrorCode.ts"
@@ -72,6 +73,24 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
       assert.strictEqual(held(), before)
       yield* advanceUntil(Scope.close(scope, Exit.void))
     }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect(
+    "a layer that ends has time for an abort that nobody was interrupted for, however long it waits (it had none)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { scope, transactions: own } = yield* opened({ transactionalId: "own" })
+        const loading = yield* broker.inject(Fault.on("EndTxn").error(codes.COORDINATOR_LOAD_IN_PROGRESS))
+        const failing = yield* Effect.forkChild(Effect.exit(own.run(Effect.andThen(send("a"), Effect.fail("no")))))
+        for (let i = 0; i < 250; i++) yield* TestClock.adjust("100 millis")
+        yield* loading.remove
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* advanceUntil(Fiber.join(closing))
+        assert.strictEqual(reasonOf(yield* Fiber.join(failing)), "no")
+        const states = (yield* broker.transactions).map(({ state, transactionalId }) => `${transactionalId}: ${state}`)
+        assert.notInclude(states, "own: Ongoing")
+      }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
   it.effect("the end of the layer is what a transaction fails with that is at work then", () =>
