@@ -358,6 +358,21 @@ describe("epochs that are used up", () => {
   })
 })
 
+it("whoever ends a transaction of version 1 while its markers are written is asked to wait (the opposite was INVALID_TXN_STATE)", () => {
+  const t = TransactionState.make("a", 7, 1000, 0)
+  t.epoch = 3
+  const end = (epoch: number, commits: boolean) => TransactionState.endV1(t, { producerId: 7, epoch }, commits, 0)
+  for (const decided of [true, false]) {
+    TransactionState.add(t, [{ topic: "t", partition: 0 }], false, 0)
+    assert.deepStrictEqual(end(3, decided), { _tag: "Prepared" })
+    for (const commits of [true, false]) {
+      assert.deepStrictEqual(end(3, commits), { _tag: "Answered", code: 51 })
+      for (const epoch of [2, 4]) assert.deepStrictEqual(end(epoch, commits), { _tag: "Answered", code: 90 })
+    }
+    TransactionState.complete(t, 0)
+  }
+})
+
 it("whoever ends a transaction of version 2 while markers of the last one are written is asked to wait (it was fenced)", () => {
   const t = TransactionState.make("a", 7, 1000, 0)
   t.epoch = 3

@@ -156,10 +156,10 @@ export const endV1 = (
       return answered(commits ? Code.none : Code.invalidTxnState)
     case "CompleteAbort":
       return answered(commits ? Code.invalidTxnState : Code.none)
+    // Whatever is asked for: coordinators look no further while they write markers.
     case "PrepareCommit":
-      return answered(commits ? Code.concurrentTransactions : Code.invalidTxnState)
     case "PrepareAbort":
-      return answered(commits ? Code.invalidTxnState : Code.concurrentTransactions)
+      return answered(Code.concurrentTransactions)
     case "Empty":
       return answered(Code.invalidTxnState)
   }
@@ -193,7 +193,6 @@ export const endV2 = (
   switch (t.state) {
     case "Ongoing":
       return begin()
-    // Whatever is asked for: 4.4.0 looks no further while it writes markers.
     case "PrepareCommit":
     case "PrepareAbort":
       return answered(Code.concurrentTransactions)
