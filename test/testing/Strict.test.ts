@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster, Kafka, Network, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import * as ApiVersions from "../../src/protocol/messages/ApiVersions.ts"
 import * as Fetch from "../../src/protocol/messages/Fetch.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
@@ -16,10 +17,16 @@ import { batch, connect } from "./RawClient.ts"
 const small = Topic.bytes("small")
 
 describe("strict mode", () => {
-  const misuses = (use: (broker: EmbeddedKafka.Service) => Effect.Effect<unknown, unknown, Scope.Scope>) =>
+  const misuses = (
+    use: (broker: EmbeddedKafka.Service) => Effect.Effect<unknown, unknown, Scope.Scope>,
+    options: EmbeddedKafka.Options = {}
+  ) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const broker = yield* Scope.provide(EmbeddedKafka.make({ brokers: 2, topics: ["t"], strict: true }), scope)
+      const broker = yield* Scope.provide(
+        EmbeddedKafka.make({ brokers: 2, topics: ["t"], strict: true, ...options }),
+        scope
+      )
       yield* Effect.scoped(use(broker))
       const found = yield* broker.misuses
       const exit = yield* Effect.exit(Scope.close(scope, Exit.void))
@@ -42,6 +49,29 @@ describe("strict mode", () => {
         })
       )
       assert.deepStrictEqual(version, ["c: Metadata v99 is not served"])
+      const modern: EmbeddedKafka.Options = { asVersion: "4.4" }
+      // How old a broker is that does not say what it serves shows by what it answers.
+      const tried = yield* misuses(
+        (broker) =>
+          Effect.gen(function* () {
+            yield* broker.inject(Fault.on("ApiVersions", { times: 4 }).loseResponse)
+            const client = Kafka.layerWithoutNetwork({ bootstrap: broker.bootstrap })
+            const network = Layer.succeed(Network.Network, { connect: broker.connect })
+            yield* KafkaTest.advanceUntil(Layer.build(Layer.provide(client, network)))
+          }),
+        modern
+      )
+      assert.deepStrictEqual(tried, [])
+      const asked = yield* misuses(
+        (broker) =>
+          Effect.gen(function* () {
+            const client = yield* connect(broker, { clientId: "c" })
+            yield* client.send(ApiVersions, 0, {})
+            yield* Effect.exit(client.send(ListOffsets, 0, { replicaId: -1, topics: [] }))
+          }),
+        modern
+      )
+      assert.deepStrictEqual(asked, ["c: ListOffsets v0 is not served"])
       const leader = yield* misuses((broker) =>
         Effect.gen(function* () {
           const client = yield* connect(broker, { address: "embedded-2:9092" })

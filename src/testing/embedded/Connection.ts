@@ -138,7 +138,7 @@ export class Connection {
     const version = profile.servedAs(apiKey, header.apiVersion)
     if (handler === undefined || verdict === "close") {
       const api = handler?.name ?? `API ${apiKey}`
-      Strict.unserved(cluster, header.clientId ?? "", apiKey, api, header.apiVersion)
+      Strict.unserved(cluster, this, header.clientId ?? "", apiKey, api, header.apiVersion)
       if (verdict === "silent") return this.done()
       return apiKey === ApiVersions.Request.key && verdict !== "close"
         ? this.refuseVersions(correlationId)
@@ -180,8 +180,10 @@ export class Connection {
       if (answered) return
       answered = true
       if (!this.open) return
-      if (rule === undefined) this.throttled(handler, version, correlationId, response, clientId, frame.length)
-      else this.distort(rule, handler, version, correlationId, response)
+      if (rule === undefined) {
+        Strict.answered(this, handler.name)
+        this.throttled(handler, version, correlationId, response, clientId, frame.length)
+      } else this.distort(rule, handler, version, correlationId, response)
     }
     // Asked for each partition of each request: who has no rules says no more.
     const refused = (about: Parameters<typeof Rules.refusal>[4]) =>

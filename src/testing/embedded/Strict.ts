@@ -7,16 +7,29 @@ import type { EmbeddedCluster } from "./Cluster.ts"
 
 const apiVersionsKey = 18
 
-/** A version that is not served. Who cannot know what is served may try: ApiVersions itself, and what came before it. */
+/** The connections on which ApiVersions was answered. */
+const told = new WeakSet<object>()
+
+/** A request was answered, and the answer was not lost. */
+export const answered = (connection: object, api: string): void => {
+  if (api === "ApiVersions") told.add(connection)
+}
+
+/**
+ * A version that is not served. Who cannot know what is served may try: ApiVersions itself, what came before it, and the
+ * oldest of an API, by which a broker that did not answer ApiVersions shows how old it is.
+ */
 export const unserved = (
   cluster: EmbeddedCluster,
+  connection: object,
   clientId: string,
   apiKey: number,
   api: string,
   version: number
 ): void => {
   const tells = cluster.settings.profile.listed.some((range) => range.apiKey === apiVersionsKey)
-  if (tells && apiKey !== apiVersionsKey) cluster.misused(clientId, `${api} v${version} is not served`)
+  const isTrying = apiKey === apiVersionsKey || (version === 0 && !told.has(connection))
+  if (tells && !isTrying) cluster.misused(clientId, `${api} v${version} is not served`)
 }
 
 /** Who has left, by connection: another connection may have removed a member that does not know yet. */
