@@ -123,13 +123,16 @@ export class BrokerConnection implements Handler {
   }
 
   /**
-   * Whether nothing has come since then, and what is under way has waited since for half of its time: a request may be
-   * held (a JoinGroup), or have more time than what was called late (the heartbeat of a short session).
+   * Whether nothing has come since then, and what is to be answered next has waited for half of its time, and longer than
+   * it may be held (a JoinGroup). It may have more time than what was called late (the heartbeat of a short session): the
+   * silence, too, must be half of what it has beyond that. What waits behind it waits for it.
    */
   isSilentSince(since: number): boolean {
+    const next = this.#pending[0]
+    if (this.heardAt > since || next === undefined) return this.heardAt <= since
+    const { budget, deadline, held } = next
     const now = Backoff.monotonic(this.#context.clock)
-    const from = (request: InFlightRequest.InFlightRequest) => Math.max(since, request.deadline - request.budget)
-    return this.heardAt <= since && this.#pending.every((one) => now - from(one) >= one.budget / 2)
+    return now - deadline + budget >= Math.max(held, budget / 2) && now - since >= (budget - held) / 2
   }
 
   /** Gives the session its connection. */

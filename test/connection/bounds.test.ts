@@ -11,6 +11,7 @@ import * as Meter from "../../src/metrics/Meter.ts"
 import type { Network } from "../../src/Network.ts"
 import * as Heartbeat from "../../src/protocol/messages/Heartbeat.ts"
 import * as JoinGroup from "../../src/protocol/messages/JoinGroup.ts"
+import type { SendOptions } from "../../src/protocol/Exchange.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Answers from "../hostile/Answers.ts"
 import { brokers, fake, type Peer } from "./Fakes.ts"
@@ -369,6 +370,54 @@ describe("a connection that is dead", () => {
       assert.strictEqual((yield* Fiber.join(late))._tag, "TimedOut")
       // produce and control are gone, fetch-1 was heard, group-1 is held.
       assert.strictEqual(network.open(), 2)
+      assert.isUndefined(joining.pollUnsafe())
+    }).pipe(Effect.scoped)
+  )
+
+  // A fetch may be held for half a second, and had to wait for a quarter more than a heartbeat of 45 s ever does: where a
+  // broker stood still, consumers found out after 31 s, not after 16.
+  it.effect("takes those with it that had half of their time, though a broker may hold them for a moment", () =>
+    Effect.gen(function* () {
+      const { network, state } = yield* answering()
+      const broker = yield* (yield* brokers(network.network)).at("b", 1)
+      yield* three(broker)
+      yield* broker.send(Metadata, metadata, { channel: "group-1" })
+      state.silent = true
+      const send = (options: SendOptions) =>
+        Effect.forkChild(reason(broker.send(Metadata, metadata, options)), { startImmediately: true })
+      const fetch = yield* send({ channel: "fetch-1", held: 500 })
+      const commit = yield* send({})
+      yield* TestClock.adjust("1 second")
+      const beat = yield* send({ channel: "group-1", timeout: 15_000 })
+      yield* TestClock.adjust("10 seconds")
+      // It stands behind the commit.
+      const behind = yield* send({})
+      yield* TestClock.adjust("6 seconds")
+      assert.strictEqual(network.open(), 0)
+      const reasons = yield* Effect.forEach([beat, fetch, commit, behind], Fiber.join)
+      assert.deepStrictEqual(
+        reasons.map(({ _tag }) => _tag),
+        ["TimedOut", "Unreachable", "Unreachable", "Unreachable"]
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("takes none with it on which a join is held for no longer than it may be", () =>
+    Effect.gen(function* () {
+      const { network, state } = yield* answering({ answers: { JoinGroup: () => undefined } })
+      const broker = yield* (yield* brokers(network.network)).at("b", 1)
+      const join = () => ({ groupId: "g", protocols: [] })
+      const joining = yield* Effect.forkChild(
+        reason(broker.send(JoinGroup, join, { channel: "group-1", timeout: 5_000, held: 300_000 })),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("3 minutes")
+      yield* broker.send(Metadata, metadata, { channel: "group-2" })
+      state.silent = true
+      const late = broker.send(Metadata, metadata, { channel: "group-2", timeout: 15_000 })
+      const beat = yield* Effect.forkChild(reason(late), { startImmediately: true })
+      yield* TestClock.adjust("16 seconds")
+      assert.strictEqual((yield* Fiber.join(beat))._tag, "TimedOut")
       assert.isUndefined(joining.pollUnsafe())
     }).pipe(Effect.scoped)
   )
