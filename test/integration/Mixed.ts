@@ -88,7 +88,12 @@ export const mixed = ({ flows, join, membership, name, repeats }: Foreign, theyL
         step: () => {}
       }).pipe(Effect.forkScoped)
     }
-    const between = (what: string) => (flows ? Effect.sleep("500 millis") : Effect.andThen(send(60), complete(what)))
+    /** Until records of now are handled, and each of these members of ours has handled some. */
+    const between = (what: string, ...members: ReadonlyArray<string>) => {
+      const has = (member: string) => party.handled.all.some((one) => one.member === member)
+      const all = party.handled.until(`${members.join()} handle some ${what}`, () => members.every(has))
+      return Effect.andThen(flows ? Effect.sleep("500 millis") : Effect.andThen(send(60), complete(what)), all)
+    }
 
     const start = Effect.gen(function* () {
       theirs = yield* foreign(topicName, topicName)
@@ -104,17 +109,17 @@ export const mixed = ({ flows, join, membership, name, repeats }: Foreign, theyL
     const leaveA = yield* party.join("a")
     if (!theyLead) {
       yield* party.hold(partitions, "a")
-      yield* between("before they join")
+      yield* between("before they join", "a")
       yield* start
     }
     yield* share(["a"], 3)
-    yield* between("with one of ours")
+    yield* between("with one of ours", "a")
     const leaveB = yield* party.join("b")
     yield* share(["a", "b"], 2)
-    yield* between("with two of ours")
+    yield* between("with two of ours", "a", "b")
     yield* leaveB
     yield* share(["a"], 3)
-    yield* between("after one of ours has left")
+    yield* between("after one of ours has left", "a")
     flowing = false
     if (flows) yield* Effect.sleep("200 millis")
     yield* complete("before they leave")
