@@ -5,7 +5,6 @@ import type * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { BrokerMetrics, ClientMetrics, Counted } from "../metrics/BrokerMetrics.ts"
 import type { Spans } from "../tracing/Spans.ts"
-import type { BrokerConnection } from "./BrokerConnection.ts"
 
 export interface Context {
   readonly metrics: ClientMetrics
@@ -17,6 +16,14 @@ export interface Context {
   readonly now: () => number
   readonly spans: Spans | undefined
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+}
+
+/** What is asked of a connection that has ended. */
+interface Session extends Counted {
+  readonly served: boolean
+  readonly wasExchanging: boolean
+  readonly wasLeft: boolean
+  readonly wasSilent: boolean
 }
 
 /**
@@ -116,10 +123,7 @@ export class Observed {
   }
 
   /** One that was made, or not yet, has ended. */
-  ended(
-    session: Counted & Pick<BrokerConnection, "served" | "wasExchanging" | "wasLeft" | "wasSilent">,
-    why: KafkaError.KafkaError
-  ): void {
+  ended(session: Session, why: KafkaError.KafkaError): void {
     const { fork, metrics, now } = this.#context
     this.#slow.delete(session)
     const wasOpen = metrics.closed(session)
