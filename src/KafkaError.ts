@@ -461,9 +461,12 @@ const shownAttempts = 10
 /** What the system's words for it ask for. */
 const hintOf = ({ attempts }: Unreachable): string => {
   const causes = attempts.map(({ cause }) => cause).join()
-  const address = "the address right (that in bootstrap, or advertised.listeners of the cluster)?"
+  const isZooKeeper = attempts[0]?.address.startsWith("ZooKeeper") === true
+  const where = isZooKeeper ? "connect" : "bootstrap, or advertised.listeners of the cluster"
+  const address = `the address right (that in ${where})?`
   if (/ENOTFOUND|EAI_AGAIN/.test(causes)) return `; no such host is known here: is ${address}`
-  if (/ECONNREFUSED/.test(causes)) return `; nothing listens there: is the broker up, and ${address}`
+  if (/ECONNREFUSED/.test(causes))
+    return `; nothing listens there: is ${isZooKeeper ? "ZooKeeper" : "the broker"} up, and ${address}`
   return ""
 }
 

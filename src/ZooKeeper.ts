@@ -43,6 +43,7 @@ import * as ConnectString from "./zookeeper/ConnectString.ts"
 import * as Ensemble from "./zookeeper/Ensemble.ts"
 import * as NodeClient from "./zookeeper/NodeClient.ts"
 import * as Operations from "./zookeeper/Operations.ts"
+import * as Outages from "./zookeeper/Outages.ts"
 import * as Registration from "./zookeeper/Registration.ts"
 import * as Sessions from "./zookeeper/Sessions.ts"
 import * as Watches from "./zookeeper/Watches.ts"
@@ -190,9 +191,13 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
   const unreachable = (cause: string) =>
     KafkaError.make({
       _tag: "Unreachable",
-      attempts: settings.addresses.map((address) => ({ address: `ZooKeeper at ${address}`, cause }))
+      attempts: settings.addresses.map((address) => {
+        const why = sessions.failures().get(address)
+        return { address: `ZooKeeper at ${address}`, cause: why === undefined ? cause : `${why}; ${cause}` }
+      })
     })
 
+  yield* Effect.forkIn(Outages.told(sessions, settings.addresses), scope, { startImmediately: true })
   yield* hasSession(sessions).pipe(
     Effect.timeoutOrElse({
       duration: settings.connectTimeout,

@@ -99,6 +99,16 @@ describe("what is not ZooKeeper", () => {
     )
   }
 
+  it.live("listens nowhere: says so, and what to look at (it said only that there was no session)", () =>
+    Effect.gen(function* () {
+      const { port } = yield* Effect.scoped(serve(() => {}))
+      const connecting = ZooKeeper.make({ connect: `127.0.0.1:${port}`, connectTimeout: "300 millis" })
+      const { message } = yield* Effect.flip(connecting)
+      assert.include(message, `127.0.0.1:${port} (ECONNREFUSED; no session within the connectTimeout of 300 ms)`)
+      assert.include(message, "is ZooKeeper up, and the address right (that in connect)?")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("answers a session, and then noise: what was asked fails typed", () =>
     Effect.gen(function* () {
       const server = yield* serve((socket) => {

@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Layer, Logger, Redacted, Schema, type Scope } from "effect"
 import * as Fs from "node:fs"
-import { Assignor, Consumer, Kafka, KafkaError, Membership, Network, Producer, Topic } from "samsa"
+import { Assignor, Consumer, Kafka, KafkaError, Membership, Network, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { pass, scoped, until } from "./consume/Harness.ts"
 
@@ -185,6 +185,15 @@ const mistakes: ReadonlyArray<
     }).pipe(Effect.provide(client({ bootstrap }))),
     /group billing waits.*another member is at work and has not given back/,
     working
+  ],
+  [
+    "The address of ZooKeeper is wrong, or it does not run",
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      yield* memory.stop
+      return yield* memory.connect()
+    }),
+    /connecting to ZooKeeper at memory \(ECONNREFUSED\) after 3 s: is ZooKeeper up, and its address right \(that in connect\)/
   ],
   [
     "Settings are out of range, or none",

@@ -58,6 +58,8 @@ export interface Listener {
   /** The server has confirmed the session; asked for at `since`, in milliseconds on the session's clock. */
   readonly connected: (since: number) => void
   readonly disconnected: () => void
+  /** A server, by its `host:port`, could not be connected to, and why; another attempt follows. */
+  readonly unreached: (server: string, why: string) => void
   /** The session is over, or was refused: nothing will ever be answered by this client. */
   readonly ended: (why: "expired" | "refused") => void
 }

@@ -155,6 +155,7 @@ export const make: Effect.Effect<
           yield* thaws
           if (over) return
           if (isAway || (session !== undefined && cutOff.has(session.id))) {
+            listener.unreached("memory", isAway ? "ECONNREFUSED" : "cut off")
             yield* Effect.sleep(retryMillis)
             continue
           }

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Zk from "node-zookeeper-client"
 import { type Client, Code, type Done, type Listener, type Stat } from "./Client.ts"
+import { formatAddress } from "../KafkaConfig.ts"
 import { kept } from "../Kept.ts"
 import { Frames } from "./Frames.ts"
 
@@ -179,6 +180,12 @@ export const open = (context: Context, listener: Listener): Client => {
     clearTimeout(manager.connectTimeoutHandler ?? undefined)
     manager.socket?.destroy()
   }
+  let address = ""
+  const onSocketError = manager.onSocketError.bind(manager)
+  manager.onSocketError = (error) => {
+    onSocketError(error)
+    if (!connected.has(state)) listener.unreached(address, error.code ?? error.message)
+  }
   manager.findNextServer = (use) => {
     frames.clear()
     waiting?.interruptUnsafe()
@@ -192,11 +199,13 @@ export const open = (context: Context, listener: Listener): Client => {
         yield* round ? Effect.sleep(spinMillis * random()) : Effect.yieldNow
         if (closed) return
         since = context.now()
+        address = formatAddress(server)
         use(server)
         const timeout = zk.getSessionTimeout()
         // Each has its turn before there is to be a session, also where that is to last for long.
         const turn = Math.min(timeout / 6, context.connectTimeout / (servers.length + 1))
         yield* Effect.sleep(Math.min(Math.max(timeout, mostMillis), turn * longer))
+        listener.unreached(address, "no answer")
         drop()
       })
     )

@@ -43,6 +43,8 @@ export interface Sessions {
   /** Told of every change, at once; gives what ends it. */
   readonly listen: (listener: (state: SessionState) => void) => () => void
   readonly state: () => SessionState | undefined
+  /** Why servers, by their `host:port`, could not be connected to since there was a connection. */
+  readonly failures: () => ReadonlyMap<string, string>
   /** Whether this session can be known to live now. */
   readonly isLive: (session: string) => boolean
   /** The time-out of the session, as the server wants it, in milliseconds. */
@@ -73,6 +75,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
     const run = Effect.runForkWith(yield* Effect.context<never>())
     const now = SessionClock.make(clock)
     const listeners = new Set<(state: SessionState) => void>()
+    const failures = new Map<string, string>()
 
     const life = new Liveness()
     let client: Client.Client
@@ -105,6 +108,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
         connected: (since) => {
           if (client !== mine) return
           wasConnected = true
+          failures.clear()
           const { id, timeout } = mine.session()
           // What was late came back: whoever was told nothing of it must look again all the same.
           if (life.isOver(now())) lose()
@@ -120,6 +124,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
           suspend()
           wake()
         },
+        unreached: (server, why) => void failures.set(server, why),
         ended: (why) => {
           if (client !== mine) return
           life.disconnect()
@@ -181,6 +186,7 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
         return () => void listeners.delete(listener)
       },
       state: () => state,
+      failures: () => failures,
       isLive: (id) => id === session && life.isLive(now()),
       timeout: () => life.timeout,
       call: caller(asker, false),

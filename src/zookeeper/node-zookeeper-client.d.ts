@@ -39,6 +39,7 @@ declare module "node-zookeeper-client" {
     findNextServer: (use: (server: Server) => void) => void
     updateTimeout: (sessionTimeout: number) => void
     onSocketData: (chunk: Buffer) => void
+    onSocketError: (error: NodeJS.ErrnoException) => void
     queue: (request: Request, callback?: (error: Exception | null) => void) => void
     pendingQueue: PendingQueue
     cleanupPendingQueue: () => void

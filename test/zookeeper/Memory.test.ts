@@ -4,6 +4,7 @@ import { Effect, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type * as KafkaError from "../../src/KafkaError.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { heard, loud, of } from "../Heard.ts"
 import { cases, type Harness } from "./suite.ts"
 import { calm, pass, passing } from "./Time.ts"
 
@@ -246,6 +247,28 @@ describe("in memory", () => {
       yield* pass(1000)
       assert.strictEqual(memory.counts().watches, 0)
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("is away: a warning once that lasts, then by doubling, and that it is there again (it was silent)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      yield* memory.connect()
+      const away = (millis: number) => Effect.andThen(memory.stop, Effect.andThen(pass(millis), memory.start))
+      yield* away(2900)
+      yield* pass(1000)
+      assert.deepStrictEqual(loud(), [])
+      yield* away(13_000)
+      yield* pass(1000)
+      const after = of("connectSlow").map(({ text }) => / after (\d+) s/.exec(text)?.[1])
+      assert.deepStrictEqual(after, ["3", "6", "12"])
+      assert.deepStrictEqual(
+        loud().map(({ event }) => event),
+        ["connectSlow", "connectSlow", "connectSlow", "goesOn"]
+      )
+      yield* memory.freeze
+      yield* pass(10_000)
+      assert.include(of("connectSlow")[3]?.text, "ZooKeeper at memory (no answer) after 3 s")
+    }).pipe(Effect.scoped, heard)
   )
 
   it.effect("is away: what is asked fails typed within requestTimeout", () =>
