@@ -2,6 +2,8 @@
  * Asks brokers about many items, and answers for each: every item goes to whom it belongs (`Plan`), those of a broker
  * together, all brokers at once. What may succeed later, since a controller, coordinator or leader has moved, is asked
  * again; what is not settled when the time is over has failed.
+ *
+ * One file because routing, asking and asking again are one loop over the same items, whose state is nobody else's.
  */
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"

@@ -2,6 +2,8 @@
  * One connection to one broker: requests are pipelined, responses come back in their order, each request has a
  * deadline, and one sweep serves all of them. When it ends, every request under way fails with the cause.
  * Requests wait in line where they must; what was sent before is answered meanwhile.
+ *
+ * One file because it is one class: all of it looks after the same requests under way.
  */
 import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"

@@ -61,6 +61,35 @@ const goesOn = ({ generation, memberId, phase }: ClassicMember.State, as: Identi
   memberId === as.memberId &&
   (generation !== as.generation || phase === "joining" || phase === "waiting")
 
+/** Sends one, and tells the machine; of a generation that is over by then nobody is told that it is held up. */
+const heartbeat = (
+  command: ClassicMember.Command & { _tag: "Heartbeat" },
+  member: {
+    readonly group: string
+    readonly requests: ReturnType<typeof ClassicRequests.make>
+    readonly state: () => ClassicMember.State
+    readonly post: (event: ClassicMember.Event) => void
+    readonly held: MemberWork.Trouble
+  }
+): Effect.Effect<void> => {
+  const { group, held, post, requests, state } = member
+  const { generation, memberId } = command
+  const troubled = (error: KafkaError.KafkaError) =>
+    state().generation === generation && state().memberId === memberId ? held.troubled(error) : Effect.void
+  return Effect.matchEffect(requests.heartbeat(command), {
+    onSuccess: (code) => {
+      post({ _tag: "HeartbeatAnswered", memberId, generation, code })
+      if (code === ErrorCode.codes.NONE) return held.cured
+      const isTold = ErrorCode.isTransient(code, "Heartbeat")
+      return isTold ? troubled(KafkaError.fromCode(code, { api: "Heartbeat", group })) : Effect.void
+    },
+    onFailure: (error) => {
+      post({ _tag: "HeartbeatFailed", memberId, generation, error })
+      return error.isRetryable ? troubled(error) : Effect.void
+    }
+  })
+}
+
 /** Joins, and stays a member until the Scope closes. */
 export const join = (
   settings: Settings,
@@ -110,25 +139,6 @@ export const join = (
       )
 
     const heartbeats = trouble()
-    const heartbeat = (command: ClassicMember.Command & { _tag: "Heartbeat" }): Effect.Effect<void> => {
-      const { generation, memberId } = command
-      // Of a generation that is over by then nothing is told.
-      const held = (error: KafkaError.KafkaError) =>
-        state().generation === generation && state().memberId === memberId ? heartbeats.troubled(error) : Effect.void
-      return Effect.matchEffect(requests.heartbeat(command), {
-        onSuccess: (code) => {
-          post({ _tag: "HeartbeatAnswered", memberId, generation, code })
-          if (code === ErrorCode.codes.NONE) return heartbeats.cured
-          const isTold = ErrorCode.isTransient(code, "Heartbeat")
-          return isTold ? held(KafkaError.fromCode(code, { api: "Heartbeat", group })) : Effect.void
-        },
-        onFailure: (error) => {
-          post({ _tag: "HeartbeatFailed", memberId, generation, error })
-          return error.isRetryable ? held(error) : Effect.void
-        }
-      })
-    }
-
     const carryOut = (command: ClassicMember.Command): void => {
       switch (command._tag) {
         case "Join":
@@ -138,7 +148,7 @@ export const join = (
         case "Sync":
           return roundTrip(command.round, rounds.sync(command))
         case "Heartbeat":
-          return inBackground(heartbeat(command))
+          return inBackground(heartbeat(command, { group, requests, state, post, held: heartbeats }))
         case "ForgetCoordinator":
           return cluster.forgetCoordinator("group", group)
         case "Give":
