@@ -1,6 +1,6 @@
 /** What is waited for, in the log: as a warning within 5 seconds, not before it lasts, and that it is over. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import { Admin, Assignor, Consumer, Membership, Producer, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { fill, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
@@ -123,6 +123,41 @@ describe("a member that waits", () => {
         yield* pass(10_000)
         assert.deepStrictEqual(levelsOf("goesOn"), ["Info", "Info"])
       }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
+/** In a group in ZooKeeper a stranger has claims, for so long; what comes of it that is loud, with when. */
+const claimed = (millis: number, length: number) =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const [stranger, own] = [yield* memory.connect(), yield* memory.connect()]
+    const owners = "/consumers/g/owners/b'orders'"
+    yield* stranger.ensure(owners)
+    const claims = yield* Scope.make()
+    for (const partition of [0, 1])
+      yield* Scope.provide(stranger.ephemeral(`${owners}/1-${partition}`, new TextEncoder().encode("other")), claims)
+    const options = { group: "g", topics: [orders], from: "earliest", membership: Membership.zooKeeper() } as const
+    yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, own))
+    yield* pass(millis)
+    yield* Scope.close(claims, Exit.void)
+    yield* pass(length - millis)
+    return loud().filter(({ event }) => event !== "unread")
+  }).pipe(scoped, Effect.provide(two), heard)
+
+describe("a member in ZooKeeper whose claims are refused", () => {
+  it.effect("is told of within 5 s, by whom, and when it waits no more (90 s passed, and then it failed)", () =>
+    Effect.gen(function* () {
+      assert.match((yield* claimed(4900, 4900))[0]!.text, /group g waits: .*other claims what goes to this one/)
+      const told = yield* claimed(8000, 30_000)
+      assert.deepStrictEqual(
+        told.map(({ event }) => event),
+        ["waiting", "goesOn"]
+      )
+    })
+  )
+
+  it.effect("is not told of while others give back", () =>
+    Effect.map(claimed(2500, 30_000), (told) => assert.deepStrictEqual(told, []))
   )
 })
 

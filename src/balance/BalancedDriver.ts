@@ -79,6 +79,8 @@ export const join = Effect.fnUntraced(function* (
   let atWork: Fiber.Fiber<void> | undefined
   const rounds = trouble()
   let isBalanced = false
+  /** Claims that were refused, until that is told. */
+  let refused: ReadonlyArray<BalancedMember.Taken> = []
   let watchingClaims: Fiber.Fiber<void> | undefined
   /** The last view that stands beside what the cluster's metadata tells. */
   let compared: BalancedMember.View | undefined
@@ -174,7 +176,10 @@ export const join = Effect.fnUntraced(function* (
       case "Claim": {
         const { asks, claims, round, taken } = command
         return roundTrip(round, (using) =>
-          Effect.map(using.claim(claims, taken, asks), (outcome) => post({ _tag: "Claimed", round, ...outcome }))
+          Effect.map(using.claim(claims, taken, asks), (outcome) => {
+            refused = outcome.taken
+            post({ _tag: "Claimed", round, ...outcome })
+          })
         )
       }
       case "Free":
@@ -218,6 +223,13 @@ export const join = Effect.fnUntraced(function* (
         watchingClaims?.interruptUnsafe()
         watchingClaims = undefined
       } else watchingClaims ??= watch(Stream.mergeAll([...waitedFor].map(watches.claims), { concurrency: "unbounded" }))
+      if (state.phase !== "claiming") {
+        // Behind what was given: that would have it be over.
+        const [first] = refused
+        if (state.phase === "waiting" && first !== undefined)
+          inBackground(rounds.troubled(isClaimed(group, first, refused.length)))
+        refused = []
+      }
       if (state.phase === "balanced" && !isBalanced) inBackground(rounds.cured)
       isBalanced = state.phase === "balanced"
       if (state.view === compared) return
@@ -279,6 +291,14 @@ export const join = Effect.fnUntraced(function* (
     ...MemberWork.ends(driven, settings.leaveTimeout)
   }
 })
+
+/** Why a member waits whose claims are refused: it is tried again for as long as others may take to give back. */
+const isClaimed = (group: string, { by, partition, topic }: BalancedMember.Taken, count: number) => {
+  const others = count > 1 ? ` (and ${count - 1} more)` : ""
+  const message = `${by === "" ? "another member" : by} claims what goes to this one${others}: it is at work and has not given it back yet, or has died and its session is not over`
+  const { code, name } = ErrorCode.get(ErrorCode.codes.REBALANCE_IN_PROGRESS)
+  return KafkaError.make({ _tag: "GroupRefused", group, code, name, message, topic, partition })
+}
 
 /** What there is to see of these topics. */
 const around = (
