@@ -1,11 +1,11 @@
 /** Each span that is begun is ended once: wherever its fiber is interrupted, and whatever the client is at when it closes. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope, Tracer } from "effect"
+import { Effect, Exit, Scope, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { Consumer, Producer, Topic } from "samsa"
+import { Consumer, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as Spans from "../src/tracing/Spans.ts"
-import { moving, until } from "./consume/Harness.ts"
+import { moving, pass, scoped, until } from "./consume/Harness.ts"
 import { interruptedAt } from "./Interrupted.ts"
 import { cluster, keeping } from "./Observing.ts"
 
@@ -14,7 +14,93 @@ const entry = { key: null, value: new Uint8Array(3) }
 const openOf = (spans: ReadonlyArray<Tracer.Span>) =>
   spans.flatMap(({ name, status }) => (status._tag === "Ended" ? [] : [name]))
 
+/** A Tracer whose spans count how often they are ended. */
+const counting = () => {
+  const ends = new Map<Tracer.Span, number>()
+  const tracer = Tracer.make({
+    span: (options) => {
+      const span = new Tracer.NativeSpan(options)
+      const end = span.end.bind(span)
+      ends.set(span, 0)
+      span.end = (time, exit) => {
+        ends.set(span, ends.get(span)! + 1)
+        end(time, exit)
+      }
+      return span
+    }
+  })
+  return { ends, tracer }
+}
+
 describe("a span is ended", () => {
+  it.effect(
+    "once, whatever reads: `run`, `stream`, `partitions`, windows, a stream that is left; and transactions",
+    () => {
+      const { ends, tracer } = counting()
+      const many = Array.from({ length: 40 }, (_, i) => ({ ...entry, partition: i % 2 }))
+      const readers = [
+        Consumer.subscribe({ group: "g", topics: [orders], from: "earliest" }),
+        Consumer.assign({ topic: orders, from: "earliest" })
+      ] as const
+      type Read = (consumer: Effect.Success<(typeof readers)[number]>) => Effect.Effect<unknown, unknown>
+      const ways: ReadonlyArray<Read> = [
+        ({ run }) => run(() => Effect.yieldNow, { concurrency: 4 }),
+        ({ run }) => run(() => Effect.fail("it cannot be handled")),
+        ({ stream }) => Stream.runDrain(Stream.mapEffect(stream, Consumer.done, { concurrency: 4, unordered: true })),
+        ({ stream }) => Stream.runForEach(Stream.groupedWithin(stream, 7, "100 millis"), (all) => Consumer.done(all)),
+        ({ stream }) => Stream.runDrain(Stream.take(stream, 5)),
+        ({ partitions }) =>
+          Stream.mapEffect(partitions, ({ records }) => Stream.runForEachArray(records, (all) => Consumer.done(all)), {
+            concurrency: "unbounded"
+          }).pipe(Stream.runDrain)
+      ]
+      return Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        // A batch that is sent again, a connection that ends, a rebalance.
+        yield* broker.inject(Fault.on("Produce", { times: 2 }).error(7))
+        yield* broker.inject(Fault.on("Fetch", { times: 2 }).close)
+        const scope = yield* Scope.make()
+        const { sendAll } = yield* Scope.provide(Producer.make({ batchBytes: 100 }), scope)
+        yield* moving(sendAll(orders, many))
+        const transactions = yield* Scope.provide(Transaction.make({ transactionalId: "t" }), scope)
+        const within = Effect.flatMap(Producer.Producer, ({ send }) => send(orders, entry))
+        yield* moving(transactions.run(within))
+        yield* moving(Effect.exit(transactions.run(Effect.andThen(within, Effect.fail("no")))))
+        for (const read of ways) {
+          const own = yield* Scope.fork(scope)
+          for (const reader of readers) {
+            const consumer = yield* Scope.provide(reader, own)
+            yield* Effect.forkIn(Effect.exit(read(consumer)), own)
+          }
+          yield* pass(10_000)
+          yield* moving(Scope.close(own, Exit.void))
+        }
+        yield* moving(Scope.close(scope, Exit.void))
+      }).pipe(
+        scoped,
+        Effect.provide(cluster()),
+        Effect.provideService(Tracer.Tracer, tracer),
+        Effect.andThen(
+          Effect.sync(() => {
+            assert.deepStrictEqual(
+              [...ends].flatMap(([{ name }, count]) => (count === 1 ? [] : [`${name}: ${count} times`])),
+              []
+            )
+            const kinds = new Set([...ends.keys()].map(({ name }) => name.split(" ")[0]!))
+            assert.deepStrictEqual([...kinds].sort(), [
+              "connect",
+              "poll",
+              "process",
+              "rebalance",
+              "send",
+              "transaction"
+            ])
+          })
+        )
+      )
+    }
+  )
+
   it.effect("where its fiber is interrupted at any step (it stayed open between its beginning and the work)", () =>
     Effect.gen(function* () {
       for (let step = 1, isThere = true; isThere; step++) {
