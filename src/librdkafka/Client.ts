@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Client, Library, RdError as NativeError } from "node-rdkafka"
 import * as KafkaError from "../KafkaError.ts"
@@ -142,6 +143,22 @@ export const openApart = <C>(
       return yield* exit
     })
   )
+
+/** Opens one in another's place, every so many milliseconds until it is there: that it is not is told once it lasts. */
+export const insisted = <A>(
+  open: Effect.Effect<A, KafkaError.KafkaError>,
+  millis: number
+): Effect.Effect<A, KafkaError.KafkaError> =>
+  Effect.suspend(() => {
+    const failing = new LogEvent.Lasting()
+    const told = ({ message }: KafkaError.KafkaError) =>
+      Effect.clockWith((clock) => {
+        const level = failing.failed(Backoff.monotonic(clock))
+        const text = `librdkafka has opened no other client yet, and what is sent waits: ${message}`
+        return level === undefined ? Effect.void : Effect.logWithLevel(level)(text)
+      })
+    return Effect.retry(Effect.tapError(open, told), Schedule.spaced(millis))
+  })
 
 const attemptOnce = <C extends Client>(
   options: Options<C>,

@@ -9,7 +9,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Producer, RdError as NativeError, Report } from "node-rdkafka"
 import * as Backoff from "../Backoff.ts"
@@ -101,7 +100,7 @@ class RdProducer {
   readonly #renew: Effect.Effect<void> = Effect.suspend(() => this.end).pipe(
     Effect.tap(() => Effect.sync(() => this.#deserted.clear())),
     Effect.andThen(Effect.logWarning("librdkafka has given its producer up, another takes its place")),
-    Effect.andThen(Effect.retry(this.begin, Schedule.spaced(renewMillis))),
+    Effect.andThen(Client.insisted(this.begin, renewMillis)),
     Effect.andThen(Effect.sleep(renewMillis)),
     Effect.ensuring(Effect.sync(() => void (this.#renewing = false))),
     Effect.orDie

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import type { Producer } from "node-rdkafka"
 import { Metrics } from "samsa"
 import * as Backoff from "../../src/Backoff.ts"
+import * as KafkaError from "../../src/KafkaError.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
 import * as RdProducer from "../../src/librdkafka/RdProducer.ts"
 import * as Current from "../../src/metrics/Current.ts"
@@ -13,6 +14,7 @@ import { ProducerMetrics } from "../../src/metrics/ProducerMetrics.ts"
 import type * as ClusterInfo from "../../src/ClusterInfo.ts"
 import type { Delivery } from "../../src/Record.ts"
 import type { ProduceSettings } from "../../src/Transport.ts"
+import { heard, loud } from "../Heard.ts"
 import { interruptedAt } from "../Interrupted.ts"
 import { produceSettings } from "../transport/contract.ts"
 
@@ -137,6 +139,29 @@ const pass = Effect.gen(function* () {
 })
 
 describe("a producer of librdkafka that has met a fatal error", () => {
+  it.effect("is told of for as long as no other can be opened (it was silent until deliveryTimeout)", () =>
+    Effect.gen(function* () {
+      const [first, second] = [fake(), fake()]
+      const attempts = [{ address: "b1:9092", cause: "ECONNREFUSED" }]
+      const away = Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts }))
+      let open: Effect.Effect<Producer, KafkaError.KafkaError> = Effect.succeed(first.client)
+      const producer = yield* RdProducer.make({ open: Effect.suspend(() => open), settings, ...context })
+      open = away
+      first.state.isFatal = true
+      producer.append(at, [record], { acknowledged: () => {}, failed: () => {} })
+      for (let i = 0; i < 100; i++) yield* TestClock.adjust("50 millis")
+      const told = loud().filter(({ text }) => text.includes("has opened no other client yet"))
+      assert.deepStrictEqual(
+        told.map(({ level }) => level),
+        ["Warn"]
+      )
+      assert.include(told[0]!.text, "b1:9092 (ECONNREFUSED)")
+      open = Effect.succeed(second.client)
+      second.state.answer = null
+      for (let i = 0; i < 60; i++) yield* TestClock.adjust("50 millis")
+    }).pipe(Effect.scoped, heard)
+  )
+
   it.effect(
     "is polled for what it had, and another takes its place at once (each send waited for deliveryTimeout)",
     () =>
