@@ -181,6 +181,41 @@ it.effect("quotas name the client id before the user, as Kafka does, however the
   }).pipe(Effect.scoped)
 )
 
+it.effect("a quota's values have the order of Kafka's hash table (they had that of the request)", () =>
+  Effect.gen(function* () {
+    const client = yield* connect(yield* EmbeddedKafka.make())
+    const alter = (...keys: ReadonlyArray<string>) =>
+      client.send(AlterClientQuotas, 1, {
+        entries: [
+          {
+            entity: [{ entityType: "user", entityName: "u" }],
+            ops: keys.map((key) => ({ key: key.replace("-", ""), value: 1, remove: key.startsWith("-") }))
+          }
+        ],
+        validateOnly: false
+      })
+    const order = Effect.map(client.send(DescribeClientQuotas, 1, { components: [], strict: false }), ({ entries }) =>
+      entries![0]!.values.map(({ key }) => key)
+    )
+    const [producer, consumer, request, mutation] = [
+      "producer_byte_rate",
+      "consumer_byte_rate",
+      "request_percentage",
+      "controller_mutation_rate"
+    ] as const
+    // As seen of 4.4.0.
+    yield* alter(producer, consumer, request)
+    assert.deepStrictEqual(yield* order, [consumer, request, producer])
+    yield* alter(mutation)
+    assert.deepStrictEqual(yield* order, [producer, consumer, mutation, request])
+    yield* alter(`-${consumer}`, `-${mutation}`)
+    assert.deepStrictEqual(yield* order, [producer, request])
+    yield* alter(`-${producer}`)
+    yield* alter(producer)
+    assert.deepStrictEqual(yield* order, [request, producer])
+  }).pipe(Effect.scoped)
+)
+
 it.effect("bytes over a quota are waited for, as long as the answer says", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.make({ topics: ["t"] })
