@@ -83,6 +83,7 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
     const values: Record<string, string> = { BOOTSTRAP: "localhost:9092" }
     for (const [name, value] of Object.entries(process.env))
       if (name.startsWith("KAFKA_") && value !== undefined && value !== "") values[name.slice(6)] = value
+    let sasl: string | undefined
     if (Option.isSome(given.properties)) {
       const file = given.properties.value
       const bytes = yield* Effect.try({
@@ -91,6 +92,7 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
       })
       // Java's files are Latin-1, those of others UTF-8, which no text of Latin-1 looks like.
       const read = Properties.read(bytes.toString(isUtf8(bytes) ? "utf8" : "latin1").replace(/^\ufeff/, ""))
+      if (read.sasl !== undefined) sasl = `${file}: security.protocol is ${read.sasl}`
       if (read.mistakes.length > 0) return yield* wrong(`${file}: ${read.mistakes.join("; ")}`)
       for (const [name, value] of Object.entries(read.values))
         if (value !== undefined) values[name] = value
@@ -106,6 +108,11 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
     set("SASL_USERNAME", given.user)
     set("SASL_PASSWORD", Option.map(given.password, Redacted.value))
     set("SASL_MECHANISM", given.mechanism)
+    // Of what is there in part, what is missing is told with all other mistakes.
+    if (sasl !== undefined && !Object.keys(values).some((name) => name.startsWith("SASL_")))
+      return yield* wrong(
+        `${sasl}, and nobody is named who logs in: sasl.jaas.config or sasl.username do, --user or KAFKA_SASL_USERNAME`
+      )
     if (values["SASL_USERNAME"] !== undefined) values["SASL_MECHANISM"] ??= "PLAIN"
     values["CLIENT_ID"] ??= "samsa-cli"
     return values

@@ -7,6 +7,8 @@
 export interface Read {
   /** What is undefined is not to be, whatever the environment says. */
   readonly values: { readonly [name: string]: string | undefined }
+  /** Its `security.protocol`, where that has somebody log in. */
+  readonly sasl: string | undefined
   /** What cannot be done here, in words. */
   readonly mistakes: ReadonlyArray<string>
 }
@@ -113,5 +115,5 @@ export const read = (text: string): Read => {
       values["TLS_KEY_FILE"] = location
     }
   }
-  return { values, mistakes }
+  return { values, sasl: protocol?.startsWith("SASL_") === true ? protocol : undefined, mistakes }
 }

@@ -196,6 +196,36 @@ it.live("samsa logs in nobody where its file says PLAINTEXT, whatever the enviro
 )
 
 it.live(
+  "samsa logs somebody in where its file says SASL_PLAINTEXT, or says that nobody is named (it let nobody log in)",
+  () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const listing = (more: string, ...args: ReadonlyArray<string>) =>
+        Effect.gen(function* () {
+          const file = yield* fs.makeTempFileScoped()
+          yield* fs.writeFileString(file, `bootstrap.servers=${broker.bootstrap[0]}\n${more}`)
+          return yield* here(["topics", "list", "-F", file, ...args])
+        })
+      const nobody = yield* listing("security.protocol=SASL_PLAINTEXT\n")
+      assert.deepStrictEqual([nobody.code, nobody.out], [2, ""])
+      assert.match(
+        nobody.error,
+        /security.protocol is SASL_PLAINTEXT, and nobody is named who logs in: sasl.jaas.config/
+      )
+      const other = yield* listing("security.protocol=SASL_SSL\nsasl.mechanism=GSSAPI\n")
+      assert.deepStrictEqual([other.code, other.out], [2, ""])
+      assert.match(other.error, /SASL_MECHANISM: Expected "PLAIN"/)
+      const part = yield* listing("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\n")
+      assert.deepStrictEqual([part.code, part.out], [2, ""])
+      assert.match(part.error, /sasl.username/)
+      // By this broker, which has nobody log in, refused.
+      const named = yield* listing("security.protocol=SASL_PLAINTEXT\n", "--user", "u", "--password", "p")
+      assert.strictEqual(named.code, 4, named.error)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+)
+
+it.live(
   "samsa tells what is wrong in a line",
   () =>
     Effect.gen(function* () {
