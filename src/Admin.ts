@@ -204,7 +204,7 @@ export class Admin extends Context.Service<
     ) => Answers<GroupKinds.GroupDescription>
     /** Deletes groups, with what they have committed. A group with members is refused, and the refusal names them. From 1.1 on. Java: deleteConsumerGroups. */
     readonly deleteGroups: (groups: ReadonlyArray<string>, options?: Bounds) => Answers<void>
-    /** What groups have committed. A group that is not there has committed nothing. Java: listConsumerGroupOffsets. */
+    /** What groups have committed. A group that is not there has committed nothing; a share group commits nothing, and is refused here and below (`GroupRefused` with its `groupType`). Java: listConsumerGroupOffsets. */
     readonly groupOffsets: (
       queries: ReadonlyArray<Offsets.GroupOffsetsQuery>,
       options?: Offsets.GroupOffsetsOptions

@@ -187,7 +187,9 @@ export class GroupRefused extends Schema.TaggedClass<GroupRefused>("samsa/KafkaE
   name: Schema.String,
   message: Schema.String,
   /** An earlier try of the same call, whose answer was lost, may have done what this one was refused. */
-  perhapsDone: Schema.optional(Schema.Boolean)
+  perhapsDone: Schema.optional(Schema.Boolean),
+  /** What the group is (`share`, `streams`, …), where it is of a kind that this cannot be done with. */
+  groupType: Schema.optional(Schema.String)
 }) {}
 
 /**

@@ -10,6 +10,9 @@ import { type KafkaError, make } from "../src/KafkaError.ts"
 import * as Membership from "../src/Memberships.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Producer from "../src/Producer.ts"
+import * as OffsetCommit from "../src/protocol/messages/OffsetCommit.ts"
+import * as OffsetDelete from "../src/protocol/messages/OffsetDelete.ts"
+import * as ShareGroupDescribe from "../src/protocol/messages/ShareGroupDescribe.ts"
 import * as Topic from "../src/Topic.ts"
 import { EmbeddedKafka, Fault, KafkaTest } from "../src/testing/index.ts"
 
@@ -51,6 +54,44 @@ const send = (count: number, partition = 0) =>
       Array.from({ length: count }, (_, i) => ({ key: null, value: `v${i}`, partition, timestamp: 1000 + i }))
     )
   })
+
+/** A broker as 4.4.0 answers of a share group that has a member `m`, which the embedded broker has not. */
+const withShared = (broker: Broker, name: string): Broker => ({
+  ...broker,
+  version: (api, options) => broker.version(api, options),
+  hangUp: (channel) => broker.hangUp(channel),
+  offer: (options) =>
+    Effect.map(broker.offer(options), (offer) => ({
+      ...offer,
+      ranges: new Map([...offer.ranges, [ShareGroupDescribe.Request.key, [1, 1] as const]])
+    })),
+  send: (api, request, options) => {
+    const asked = request(1)
+    const here = (asked as { readonly groupId?: string }).groupId === name
+    const none = codes.GROUP_ID_NOT_FOUND
+    const made: unknown =
+      api.Request.key === ShareGroupDescribe.Request.key
+        ? {
+            groups: (asked as { readonly groupIds: ReadonlyArray<string> }).groupIds.map((groupId) => ({
+              groupId,
+              errorCode: groupId === name ? codes.NONE : none,
+              errorMessage: null,
+              groupState: "Stable",
+              assignorName: "simple",
+              members: [
+                { memberId: "m", memberEpoch: 1, clientId: "c", clientHost: "h", assignment: { topicPartitions: [] } }
+              ],
+              authorizedOperations: -2147483648
+            }))
+          }
+        : api.Request.key === OffsetCommit.Request.key && here
+          ? { topics: [{ name: "orders", partitions: [{ partitionIndex: 0, errorCode: none }] }] }
+          : api.Request.key === OffsetDelete.Request.key && here
+            ? { errorCode: none, topics: [] }
+            : undefined
+    return made === undefined ? broker.send(api, request, options) : Effect.succeed(made as never)
+  }
+})
 
 describe("topics", () => {
   it.effect("are created, listed, described and deleted, each answered for", () =>
@@ -891,6 +932,44 @@ describe("groups", () => {
           const [gone] = yield* passing(admin.deleteGroups(["gone"]))
           assert.include(failure(gone).message, "an earlier try of this call")
         }
+      })
+    )
+  )
+
+  it.effect("that are share groups are named so by what is about offsets (lag of them was 0)", () =>
+    inCluster(
+      { topics: [{ name: "orders", partitions: 1 }] },
+      Effect.gen(function* () {
+        const cluster = yield* Cluster.Cluster
+        const admin = yield* Effect.provideService(Admin.make(), Cluster.Cluster, {
+          ...cluster,
+          coordinator: (kind, key) => Effect.map(cluster.coordinator(kind, key), (one) => withShared(one, "shared"))
+        })
+        const place = { topic: "orders", partition: 0 }
+        yield* send(3)
+        yield* admin.alterGroupOffsets("g", [{ ...place, offset: 1 }]).pipe(Admin.orFail)
+        const [described] = yield* admin.describeGroups(["shared"])
+        assert.strictEqual(value(described).type, "share")
+        const [lag, own, none] = yield* admin.groupLag(["shared", "g", "none"])
+        const [empty, offsets, nothing] = yield* admin.groupOffsets(["shared", "g", "none"].map((group) => ({ group })))
+        assert.strictEqual(value(own).total, 2)
+        assert.deepStrictEqual([value(offsets).length, value(nothing)], [1, []])
+        assert.notProperty(failure(none).reason, "groupType")
+        const refused = [
+          failure(lag),
+          failure(empty),
+          failure((yield* admin.groupOffsets([{ group: "shared", partitions: [place] }]))[0]),
+          failure((yield* admin.alterGroupOffsets("shared", [{ ...place, offset: 0 }]))[0]),
+          failure((yield* admin.deleteGroupOffsets("shared", [place]))[0]),
+          yield* Effect.flip(admin.resetGroupOffsets("shared", { to: "latest" }))
+        ]
+        for (const error of refused) {
+          assert.deepInclude(error.reason, { _tag: "GroupRefused", group: "shared", groupType: "share" }, error.message)
+          assert.include(error.message, "it is a share group, which commits no offsets")
+        }
+        const [removed, unknown] = yield* admin.removeMembers("shared", [{ memberId: "m" }, { memberId: "other" }])
+        assert.include(failure(removed).message, "it is a member of a share group")
+        assert.notProperty(failure(unknown).reason, "groupType")
       })
     )
   )

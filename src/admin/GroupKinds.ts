@@ -232,6 +232,17 @@ const streams: Kind = {
     )
 }
 
+/** The share groups among those that one broker coordinates, as far as it tells of them. */
+export const shared = (parts: Ask.Parts, broker: Broker, groups: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { ranges } = yield* broker.offer()
+    const found = new Map<string, Ask.Answer<GroupDescription>>()
+    if (groups.length > 0 && ranges.has(share.key))
+      for (const [group, described] of yield* share.describe(parts, broker, groups, false))
+        if (described !== "another kind") found.set(group, described)
+    return found
+  })
+
 /** A broker that has several kinds of groups tells a group by its own kind alone: all are asked for, until one tells. */
 const kinds: ReadonlyArray<Kind> = [consumer, classic, share, streams]
 

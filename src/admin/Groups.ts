@@ -172,43 +172,92 @@ export const activeCodes: ReadonlyArray<number> = [
   code.FENCED_MEMBER_EPOCH
 ]
 
+/** Why a share group is refused: what is asked of it are offsets that groups of consumers commit. */
+export const isShared = (group: string, api?: string): KafkaError.KafkaError =>
+  KafkaError.make({
+    _tag: "GroupRefused",
+    ...(api === undefined ? {} : { api }),
+    group,
+    code: code.GROUP_ID_NOT_FOUND,
+    name: "GROUP_ID_NOT_FOUND",
+    message: "it is a share group, which commits no offsets: where it goes on is kept by record",
+    groupType: "share"
+  })
+
 const saysActive = ({ reason }: KafkaError.KafkaError): boolean =>
   (reason._tag === "Server" || reason._tag === "GroupRefused") && activeCodes.includes(reason.code)
 
-/** Answers in which a refusal of groups that are active says who their members are. */
-export const namingMembers = <I, A>(
+/** What a refusal is told as, where its group is described; undefined: as it is. */
+type Telling<I> = (
+  refusal: KafkaError.KafkaError,
+  description: GroupDescription,
+  item: I
+) => KafkaError.KafkaError | undefined
+
+/** Answers in which refusals that may have to do with what their groups are say what those are. */
+export const telling = <I, A>(
   parts: Ask.Parts,
   items: ReadonlyArray<I>,
   asked: Ask.Answers<A>,
   groupOf: (item: I) => string,
-  bounds: Ask.Bounds
+  bounds: Ask.Bounds,
+  about: (refusal: KafkaError.KafkaError) => boolean,
+  tell: Telling<I>
 ): Ask.Answers<A> =>
   Effect.gen(function* () {
     const left = yield* Ask.spending(parts, bounds)
     const answers = yield* asked
-    const active = items.filter((_, i) => {
+    const refused = items.filter((_, i) => {
       const answer = answers[i]!
-      return Result.isFailure(answer) && saysActive(answer.failure)
+      return Result.isFailure(answer) && about(answer.failure)
     })
-    const groups = [...new Set(active.map(groupOf))]
+    const groups = [...new Set(refused.map(groupOf))]
     if (groups.length === 0) return answers
     const described = yield* describeAll(parts, groups, left())
     return answers.map((answer, i) => {
-      if (Result.isSuccess(answer) || !saysActive(answer.failure)) return answer
-      const group = groupOf(items[i]!)
-      const found = described[groups.indexOf(group)]!
-      if (Result.isFailure(found) || found.success.members.length === 0) return answer
-      const named = hasMembers(group, found.success, answer.failure.reason.api)
-      return Result.fail(Failure.isDoubted(answer.failure) ? Failure.doubted(named) : named)
+      if (Result.isSuccess(answer) || !about(answer.failure)) return answer
+      const item = items[i]!
+      const found = described[groups.indexOf(groupOf(item))]!
+      const told = Result.isFailure(found) ? undefined : tell(answer.failure, found.success, item)
+      return told === undefined ? answer : Result.fail(told)
     })
   })
+
+const tellMembers = (refusal: KafkaError.KafkaError, found: GroupDescription): KafkaError.KafkaError | undefined => {
+  if (found.members.length === 0) return undefined
+  const named = hasMembers(found.group, found, refusal.reason.api)
+  return Failure.isDoubted(refusal) ? Failure.doubted(named) : named
+}
+
+/** Answers about offsets: who the members of a group are that is refused since it is active, and what a share group is. */
+export const tellingOfOffsets = <I, A>(
+  parts: Ask.Parts,
+  items: ReadonlyArray<I>,
+  asked: Ask.Answers<A>,
+  group: string,
+  bounds: Ask.Bounds
+): Ask.Answers<A> =>
+  telling(
+    parts,
+    items,
+    asked,
+    () => group,
+    bounds,
+    (refusal) => saysActive(refusal) || isMissing(refusal),
+    (refusal, found) =>
+      found.type === "share"
+        ? isShared(group, refusal.reason.api)
+        : saysActive(refusal)
+          ? tellMembers(refusal, found)
+          : undefined
+  )
 
 export const deleteAll = (
   parts: Ask.Parts,
   groups: ReadonlyArray<string>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  namingMembers(
+  telling(
     parts,
     groups,
     Ask.items(
@@ -237,9 +286,11 @@ export const deleteAll = (
       options
     ),
     (group) => group,
-    options
+    options,
+    saysActive,
+    tellMembers
   )
 
 /** Whether a group was refused since there is none. */
 export const isMissing = ({ reason }: KafkaError.KafkaError): boolean =>
-  reason._tag === "GroupRefused" && reason.code === code.GROUP_ID_NOT_FOUND
+  reason._tag === "GroupRefused" && reason.code === code.GROUP_ID_NOT_FOUND && reason.groupType === undefined

@@ -5,7 +5,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
-import type { GroupDescription, GroupState, MemberDescription } from "./GroupKinds.ts"
+import type { GroupDescription, GroupState, GroupType, MemberDescription } from "./GroupKinds.ts"
 import * as Groups from "./Groups.ts"
 import * as ListOffsets from "./ListOffsets.ts"
 import * as Offsets from "./Offsets.ts"
@@ -25,8 +25,9 @@ export interface PartitionLag extends TopicPartition.TopicPartition {
 
 export interface GroupLag {
   readonly group: string
+  readonly type: GroupType
   readonly state: GroupState
-  /** What it has committed, and what its members have. */
+  /** What it has committed, and what its members have, of which nothing is told for groups of streams (they have tasks). */
   readonly partitions: ReadonlyArray<PartitionLag>
   /** Over the partitions with a commit. */
   readonly total: number
@@ -35,6 +36,7 @@ export interface GroupLag {
 /** What a group has committed, and what its members have. */
 interface Known {
   readonly group: string
+  readonly type: GroupType
   readonly state: GroupState
   readonly offsets: ReadonlyArray<Offsets.GroupOffset>
   readonly members: ReadonlyArray<MemberDescription>
@@ -48,12 +50,12 @@ const known = (
   if (Result.isFailure(committed)) return Result.fail(committed.failure)
   const offsets = committed.success
   if (Result.isSuccess(described)) {
-    const { members, state } = described.success
-    return Result.succeed({ group, state, offsets, members })
+    const { members, state, type } = described.success
+    return Result.succeed({ group, type, state, offsets, members })
   }
   // Old brokers do not describe a group that never had members, but committed.
   return offsets.length > 0 && Groups.isMissing(described.failure)
-    ? Result.succeed({ group, state: "Empty", offsets, members: [] })
+    ? Result.succeed({ group, type: "classic", state: "Empty", offsets, members: [] })
     : Result.fail(described.failure)
 }
 
@@ -104,7 +106,7 @@ const lagOf = (one: Known, ends: Ends): Ask.Answer<GroupLag> => {
   }
   lags.sort(byPlace)
   const total = lags.reduce((sum, { lag }) => sum + (lag ?? 0), 0)
-  return Result.succeed({ group: one.group, state: one.state, partitions: lags, total })
+  return Result.succeed({ group: one.group, type: one.type, state: one.state, partitions: lags, total })
 }
 
 export const lag = (

@@ -2,10 +2,13 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as ErrorCode from "../ErrorCode.ts"
+import * as KafkaError from "../KafkaError.ts"
 import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import type { GroupDescription, MemberDescription } from "./GroupKinds.ts"
+import * as Groups from "./Groups.ts"
 import * as Plan from "./Plan.ts"
 
 const code = ErrorCode.codes
@@ -24,11 +27,40 @@ const keyOf = (member: MemberRef): string => {
   return instance === undefined ? `member ${idOf(member)}` : `instance ${instance}`
 }
 
+const isUnknown = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "GroupRefused" && (reason.code === code.UNKNOWN_MEMBER_ID || reason.code === code.GROUP_ID_NOT_FOUND)
+
+const isIn = (member: MemberRef, { instanceId, memberId }: MemberDescription): boolean =>
+  instanceOf(member) === undefined ? memberId === idOf(member) : instanceId === instanceOf(member)
+
+/** A member that is there, where the broker says that it knows none such: who speaks another protocol leaves by itself alone. */
+const staying = (
+  { reason }: KafkaError.KafkaError,
+  { group, members, type }: GroupDescription,
+  member: MemberRef
+): KafkaError.KafkaError | undefined =>
+  reason._tag === "GroupRefused" && type !== "classic" && members.some((one) => isIn(member, one))
+    ? KafkaError.make({
+        ...reason,
+        group,
+        message: `it is a member of a ${type} group, and is taken out by none but itself: stop it`,
+        groupType: type
+      })
+    : undefined
+
 export const remove = (
   parts: Ask.Parts,
   group: string,
   members: ReadonlyArray<MemberRef>,
   bounds: Ask.Bounds = {}
+): Ask.Answers<void> =>
+  Groups.telling(parts, members, asked(parts, group, members, bounds), () => group, bounds, isUnknown, staying)
+
+const asked = (
+  parts: Ask.Parts,
+  group: string,
+  members: ReadonlyArray<MemberRef>,
+  bounds: Ask.Bounds
 ): Ask.Answers<void> =>
   Ask.items(
     parts,

@@ -10,6 +10,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
+import * as GroupKinds from "./GroupKinds.ts"
 import * as Groups from "./Groups.ts"
 import { fromZero } from "./Numbers.ts"
 import * as Plan from "./Plan.ts"
@@ -148,9 +149,19 @@ export const list = (
             }),
             { minVersion: 8, maxVersion }
           )
-          return new Map(
+          const answers = new Map<string, Ask.Answer<ReadonlyArray<GroupOffset>>>(
             response.groups.map(({ errorCode, groupId, topics }) => [groupId, committed(groupId, errorCode, topics)])
           )
+          // A share group is told as one that has committed nothing.
+          const without = [...answers].flatMap(([group, one]) =>
+            Result.isSuccess(one) && one.success.length === 0 ? [group] : []
+          )
+          for (const [group, described] of yield* GroupKinds.shared(parts, broker, without))
+            answers.set(
+              group,
+              Result.fail(Result.isFailure(described) ? described.failure : Groups.isShared(group, "OffsetFetch"))
+            )
+          return answers
         })
     },
     queries,
@@ -172,7 +183,7 @@ export const alter = (
   offsets: ReadonlyArray<NewGroupOffset>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Groups.namingMembers(
+  Groups.tellingOfOffsets(
     parts,
     offsets,
     Ask.items(
@@ -214,7 +225,7 @@ export const alter = (
       offsets,
       options
     ),
-    () => group,
+    group,
     options
   )
 
@@ -244,7 +255,7 @@ export const deleteAll = (
   partitions: ReadonlyArray<TopicPartition.TopicPartition>,
   options: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Groups.namingMembers(
+  Groups.tellingOfOffsets(
     parts,
     partitions,
     Ask.items(
@@ -273,6 +284,6 @@ export const deleteAll = (
       partitions,
       options
     ),
-    () => group,
+    group,
     options
   )

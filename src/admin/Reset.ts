@@ -45,7 +45,8 @@ export interface ResetOffset extends TopicPartition.TopicPartition {
 const empty = (parts: Ask.Parts, group: string, bounds: Ask.Bounds) =>
   Effect.flatMap(Groups.describeMembers(parts, [group], bounds), ([described]) => {
     if (Result.isSuccess(described!)) {
-      const { members, state } = described.success
+      const { members, state, type } = described.success
+      if (type === "share") return Effect.fail(Groups.isShared(group))
       const idle = state === "Empty" || state === "Dead"
       return idle && members.length === 0 ? Effect.void : Effect.fail(Groups.hasMembers(group, described.success))
     }

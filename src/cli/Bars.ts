@@ -30,11 +30,15 @@ export const remaining = (lag: number, value: number | undefined): string => {
   return hours > 0 ? `${hours}h ${minutes}m` : minutes > 0 ? `${minutes}m ${seconds % 60}s` : `${seconds}s`
 }
 
+/** The tasks of streams are no partitions: what they have not committed yet is not counted. */
+const ofWhat = ({ type }: GroupLag): string => (type === "streams" ? " in what is committed" : "")
+
 /** A group in a line. What it has no commit of is no lag, and is not 0 either. */
-export const summary = ({ group, partitions, state, total }: GroupLag): string => {
+export const summary = (one: GroupLag): string => {
+  const { group, partitions, state, total } = one
   const without = partitions.filter(({ committed }) => committed === undefined).length
   const more = without === 0 ? "" : `; of ${without} of ${partitions.length} partitions nothing is committed`
-  return `${group}: ${state}, ${total} ${total === 1 ? "record" : "records"} behind${more}`
+  return `${group}: ${state}, ${total} ${total === 1 ? "record" : "records"} behind${ofWhat(one)}${more}`
 }
 
 /** The lines of the picture, no more than fit. `full` is the lag of a whole bar: the largest seen so far. */
@@ -56,7 +60,7 @@ export const lines = (now: Seen, before: Seen | undefined, full: number, screen:
     const was = before?.lags.find(({ group }) => group === one.group)
     const change = rate(one.total, was?.total, millis)
     const eta = remaining(one.total, change)
-    const state = `${one.state}, ${Output.grouped(one.total)} behind ${rateOf(change)}${eta === "" ? "" : `, done in ${eta}`}`
+    const state = `${one.state}, ${Output.grouped(one.total)} behind${ofWhat(one)} ${rateOf(change)}${eta === "" ? "" : `, done in ${eta}`}`
     out.push(Output.paint(Output.printable(`${one.group}: ${state}`).slice(0, screen.columns), "head", screen.color))
     const share = partitions === 0 ? 0 : Math.max(1, Math.floor((room * one.partitions.length) / partitions))
     const earlier = new Map(was?.partitions.map((place) => [TopicPartition.key(place), place.lag]))

@@ -84,7 +84,9 @@ const advice = ({ reason }: KafkaError): string => {
         ? "--user, --mechanism and KAFKA_SASL_PASSWORD say who logs in"
         : ""
     case "GroupRefused":
-      return reason.name === "GROUP_ID_NOT_FOUND" ? "samsa groups list shows those that there are" : ""
+      return reason.name === "GROUP_ID_NOT_FOUND" && reason.groupType === undefined
+        ? "samsa groups list shows those that there are"
+        : ""
     default:
       return ""
   }

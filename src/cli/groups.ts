@@ -35,10 +35,12 @@ export const listing = (given: Connection.Given, json: boolean, topic?: string) 
       let groups = yield* admin.listGroups()
       if (topic !== undefined) {
         const names = groups.map(({ group }) => group)
+        // Share groups commit nothing; their members have partitions.
+        const committing = groups.filter(({ type }) => type !== "share").map(({ group }) => ({ group }))
         // A name that is misspelt has no groups, either.
         yield* admin.describeTopics([topic]).pipe(orFail)
         const [offsets, described] = yield* Effect.all(
-          [admin.groupOffsets(names.map((group) => ({ group }))).pipe(orFail), admin.describeGroups(names)],
+          [admin.groupOffsets(committing).pipe(orFail), admin.describeGroups(names)],
           { concurrency: "unbounded" }
         )
         // One that has gone meanwhile, or never had members, has none.
@@ -46,8 +48,9 @@ export const listing = (given: Connection.Given, json: boolean, topic?: string) 
         if (refused !== undefined) yield* Effect.fromResult(refused)
         const ofTopic = (place: TopicPartition.TopicPartition) => place.topic === topic
         const members = described.map((one) => (Result.isSuccess(one) ? one.success.members : []))
+        const committed = new Set(committing.filter((_, i) => offsets[i]!.some(ofTopic)).map(({ group }) => group))
         groups = groups.filter(
-          (_, i) => offsets[i]!.some(ofTopic) || members[i]!.some(({ assignment }) => assignment.some(ofTopic))
+          ({ group }, i) => committed.has(group) || members[i]!.some(({ assignment }) => assignment.some(ofTopic))
         )
       }
       yield* Show.rows(json, groups, ["GROUP", "TYPE", "STATE", "PROTOCOL", "COORDINATOR"], (one) => [

@@ -8,6 +8,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import { Admin, type Answer, type GroupLag, orFail } from "../Admin.ts"
+import { listed } from "../Listed.ts"
 import * as Bars from "./Bars.ts"
 import * as Connection from "./Connection.ts"
 import { defaulting } from "./Defaulting.ts"
@@ -53,12 +54,18 @@ const within = (topic: string | undefined, lags: ReadonlyArray<GroupLag>): Reado
         return { ...one, partitions, total: partitions.reduce((sum, { lag }) => sum + (lag ?? 0), 0) }
       })
 
-/** The groups that are asked about, with their answers. */
+/** The groups that are asked about, with their answers. Of all groups share groups are left out, which `left` says. */
 const asked = (groups: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const admin = yield* Admin
-    const names = groups.length > 0 ? groups : (yield* admin.listGroups()).map(({ group }) => group)
-    return { names, answers: yield* admin.groupLag(names) }
+    const all = groups.length > 0 ? groups.map((group) => ({ group, type: "" })) : yield* admin.listGroups()
+    const shared = all.filter(({ type }) => type === "share").map(({ group }) => group)
+    const names = all.filter(({ type }) => type !== "share").map(({ group }) => group)
+    const left =
+      shared.length === 0
+        ? undefined
+        : Output.printable(`left out, as share groups commit no offsets: ${listed(shared, 10)}`)
+    return { names, left, answers: yield* admin.groupLag(names) }
   })
 
 /** How far groups are behind (none: all of them); with a topic, in that alone. */
@@ -68,7 +75,8 @@ export const lagging = (given: Connection.Given, json: boolean, groups: Readonly
     Effect.gen(function* () {
       // A name that is misspelt is no topic that nobody is behind in.
       if (topic !== undefined) yield* (yield* Admin).describeTopics([topic]).pipe(orFail)
-      const { answers, names } = yield* asked(groups)
+      const { answers, left, names } = yield* asked(groups)
+      if (left !== undefined) yield* Console.error(left)
       yield* Show.answers(names, answers, String, (lags) => show(json, within(topic, lags)))
     })
   )
@@ -105,9 +113,10 @@ const watching = (
       const drawn = canAnimate && !options.json
       yield* Stopped.untilStopped
       let before: Bars.Seen | undefined
+      let leftBefore: string | undefined
       let full = 0
       const look = Effect.gen(function* () {
-        const { answers, names } = yield* asked(options.groups)
+        const { answers, left, names } = yield* asked(options.groups)
         const now: Bars.Seen = { at: yield* Clock.currentTimeMillis, lags: within(options.topic, found(answers)) }
         const refused = Show.refusal(names, answers, String)
         full = now.lags.reduce(
@@ -118,6 +127,7 @@ const watching = (
           const screen = { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24, color: canColor }
           const lines = [
             ...Bars.lines(now, before, full, screen),
+            ...(left === undefined ? [] : [Output.paint(left.slice(0, screen.columns), "dim", canColor)]),
             ...(refused === undefined ? [] : [Output.paint(refused.message, "bad", canColor)])
           ]
           // From the top of the screen, each line to its end, then what is left below.
@@ -126,6 +136,8 @@ const watching = (
           yield* Effect.forEach(now.lags, (one) => Console.log(Output.json({ at: now.at, ...one })), { discard: true })
         else yield* Effect.forEach(plain(now), (line) => Console.log(line), { discard: true })
         if (refused !== undefined && !drawn) yield* Console.error(refused.message)
+        if (left !== leftBefore && left !== undefined && !drawn) yield* Console.error(left)
+        leftBefore = left
         before = now
       })
       if (drawn) yield* Console.log("\u001b[2J")

@@ -282,6 +282,7 @@ describe("bars", () => {
     lags: [
       {
         group: "g",
+        type: "classic" as const,
         state: "Stable",
         total: lags.reduce((sum, one) => sum + one, 0),
         partitions: lags.map((lag, partition) => ({
