@@ -68,13 +68,18 @@ const asked = (groups: ReadonlyArray<string>) =>
     return { names, left, answers: yield* admin.groupLag(names) }
   })
 
+/** A name that is misspelt is no topic that nobody is behind in. */
+const knowing = (topic: string | undefined) =>
+  topic === undefined
+    ? Effect.void
+    : Effect.flatMap(Admin, (admin) => Effect.asVoid(admin.describeTopics([topic]).pipe(orFail)))
+
 /** How far groups are behind (none: all of them); with a topic, in that alone. */
 export const lagging = (given: Connection.Given, json: boolean, groups: ReadonlyArray<string>, topic?: string) =>
   Connection.connected(
     given,
     Effect.gen(function* () {
-      // A name that is misspelt is no topic that nobody is behind in.
-      if (topic !== undefined) yield* (yield* Admin).describeTopics([topic]).pipe(orFail)
+      yield* knowing(topic)
       const { answers, left, names } = yield* asked(groups)
       if (left !== undefined) yield* Console.error(left)
       yield* Show.answers(names, answers, String, (lags) => show(json, within(topic, lags)))
@@ -109,6 +114,7 @@ const watching = (
     Effect.gen(function* () {
       if (!(options.every >= 0.1 && options.every <= 86_400))
         return yield* wrong(`--every must be from 0.1 to 86400 seconds, not ${options.every}`)
+      yield* knowing(options.topic)
       const { canAnimate, canColor } = yield* TerminalCapabilities
       const drawn = canAnimate && !options.json
       yield* Stopped.untilStopped

@@ -241,6 +241,7 @@ it.live(
         [1, ["lag", "nobody", "--topic", "oders", ...b], /UnknownTopic: there is no topic "oders"/],
         [1, ["print_consumer_lag", "oders", "nobody", ...b], /UnknownTopic: there is no topic "oders"/],
         [1, ["print_managed_consumer_groups", "oders", ...b], /UnknownTopic: there is no topic "oders"/],
+        [1, ["lag", "--watch", "--topic", "oders", ...b], /UnknownTopic: there is no topic "oders"/],
         [2, ["lag", "g", "--watch", "--every", "0", ...b], /--every must be from/],
         [2, ["consume", "orders", "--from", "middle", ...b], /middle is no position/],
         [2, ["consume", "orders", "--group", "g", "--end", ...b], /without --group/],
