@@ -1,4 +1,5 @@
 /** `samsa produce`: lines of the input as records. */
+import { isUtf8 } from "node:buffer"
 import { fstatSync } from "node:fs"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
@@ -66,6 +67,12 @@ const lines = Stream.suspend(() => {
     Stream.concat(Stream.sync(() => splitter.end()))
   )
 })
+
+/** A line of JSON as a record. What is no UTF-8 would be sent as something else. */
+const ofJson = (line: string, encoding: Records.Encoding) => {
+  const bytes = Buffer.from(line, "latin1")
+  return isUtf8(bytes) ? Records.ofJson(bytes.toString("utf8"), encoding) : Result.fail("it is no UTF-8")
+}
 
 /** What was sent to a partition. */
 interface Sent {
@@ -162,9 +169,7 @@ export const command = Command.make(
               for (const text of texts) {
                 line++
                 if (given.json && text.trim() === "") continue
-                const entry = given.json
-                  ? Records.ofJson(Buffer.from(text, "latin1").toString("utf8"), given.encoding)
-                  : ofLine(text)
+                const entry = given.json ? ofJson(text, given.encoding) : ofLine(text)
                 if (Result.isFailure(entry)) {
                   bad = entry.failure
                   break

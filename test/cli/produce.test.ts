@@ -47,6 +47,20 @@ it.live(
 )
 
 it.live(
+  "samsa produce --json refuses a line that is no UTF-8 (what was none was sent as U+FFFD)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const { code, error } = yield* samsa(["produce", "orders", "--json"], {
+        input: Buffer.from('{"value":"\u00c3\u00bc"}\n{"value":"\u00ff"}\n', "latin1"),
+        env: { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      })
+      assert.deepStrictEqual([code, error.trim()], [1, "line 2: it is no UTF-8; 1 records before it are sent"])
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
   "samsa produce refuses a directory as its input, of which nothing is read",
   () =>
     Effect.gen(function* () {
