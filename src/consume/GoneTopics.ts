@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
+import type { TopicInfo } from "../ClusterInfo.ts"
 
 export interface Context {
   readonly cluster: Cluster["Service"]
@@ -18,6 +19,8 @@ export interface Context {
   readonly isGone: (topic: string) => Effect.Effect<boolean>
   /** It is. */
   readonly replaced: (topic: string) => Effect.Effect<void>
+  /** It is there, as an answer says that tells something new of it. */
+  readonly heard: (topic: TopicInfo) => void
 }
 
 interface Check {
@@ -28,7 +31,7 @@ interface Check {
 }
 
 /** Follows what is told of topics: ends never. */
-export const watch = ({ cluster, isGone, isKnown, replaced, scope }: Context): Effect.Effect<void> =>
+export const watch = ({ cluster, heard, isGone, isKnown, replaced, scope }: Context): Effect.Effect<void> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const waits = yield* Backoff.waits(cluster.retry)
@@ -54,6 +57,7 @@ export const watch = ({ cluster, isGone, isKnown, replaced, scope }: Context): E
         } while (check.again && isKnown(topic))
       }).pipe(Effect.ensuring(Effect.sync(() => (check.isUnderWay = false))))
     yield* Stream.runForEach(cluster.changes, (change) => {
+      if (change._tag === "Topic") heard(change.topic)
       if (change._tag !== "TopicGone" || !isKnown(change.before.name)) return Effect.void
       const { name } = change.before
       const check = checkOf(name)

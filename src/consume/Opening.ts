@@ -13,6 +13,7 @@ import * as LogEvent from "../LogEvent.ts"
 import { errorType } from "../metrics/errorType.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
+import type { TopicInfo } from "../ClusterInfo.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { listed, toldAtMost } from "../Listed.ts"
@@ -62,9 +63,9 @@ export interface Opening {
 
 /** A topic of which another is to come, or has come, under its name. */
 interface Lost {
-  /** Partitions that have been told to be there again. */
-  readonly told: Set<number>
-  /** How many came again; undefined until one of them is read. */
+  /** Partitions that were read since: whether they came again is told. */
+  readonly read: Set<number>
+  /** How many came again; undefined until they are known. */
   count: number | undefined
 }
 
@@ -110,23 +111,45 @@ export const make = (context: Context): Opening => {
 
   const idOf = (topic: string) => cluster.known(topic)?.id
 
+  /** By its id another topic stands under the name. */
+  const isAnother = (topic: string): boolean => {
+    const [id, known] = [idOf(topic), knownTopics.get(topic)?.id]
+    return id !== undefined && known !== undefined && id !== known
+  }
+
   /** Whatever comes under this name is new: read from its first record. */
   const forget = (topic: string): void => {
+    const count = isAnother(topic) ? cluster.known(topic)?.partitions.length : undefined
     knownTopics.set(topic, { count: 0, id: idOf(topic) })
-    lost.set(topic, { told: new Set(), count: undefined })
+    lost.set(topic, { read: new Set(), count })
+  }
+
+  /** Once, whoever of its partitions notices it first. */
+  const forgetOther = (topic: string): void => {
+    if (knownTopics.get(topic)?.id !== idOf(topic)) forget(topic)
+  }
+
+  const isRead = ({ partition, topic }: Partition): boolean => lost.get(topic)?.read.has(partition) === true
+
+  /** Tells whether it came again with its topic: it was not added since. */
+  const noteRead = ({ partition, topic }: Partition): boolean => {
+    const again = lost.get(topic)
+    if (again === undefined) return false
+    again.read.add(partition)
+    again.count ??= cluster.known(topic)?.partitions.length
+    return partition < (again.count ?? Infinity)
   }
 
   const tellRecreated = (partition: Partition): void => {
-    lost.get(partition.topic)?.told.add(partition.partition)
+    noteRead(partition)
     publish({ _tag: "Recreated", partition: partition.place })
   }
 
-  /** It came again with its topic, and that is not told yet: it was not added since. */
-  const cameAgain = ({ partition, topic }: Partition): boolean => {
-    const again = lost.get(topic)
-    if (again === undefined) return false
-    again.count ??= cluster.known(topic)?.partitions.length
-    return !again.told.has(partition) && partition < (again.count ?? Infinity)
+  /** Who is given nothing of what came again, and one that is added later, knows it from that. */
+  const heard = ({ name, partitions }: TopicInfo): void => {
+    if (isAnother(name)) forget(name)
+    const again = lost.get(name)
+    if (again !== undefined && partitions.length > 0) again.count ??= partitions.length
   }
 
   const repeated = new LogEvent.Repeated()
@@ -180,7 +203,7 @@ export const make = (context: Context): Opening => {
       const id = idOf(partition.topic)
       if (topicId === undefined || id === undefined || id === topicId) return opened(wanted, start)
       // Made again while the start was found out: what was found is of the other one.
-      forget(partition.topic)
+      forgetOther(partition.topic)
       awaitGiven(partition)
       return find([{ partition, at: "earliest", committed: undefined, found: true, topicId: id }])
     })
@@ -212,7 +235,9 @@ export const make = (context: Context): Opening => {
     const id = idOf(partition.topic)
     const isSame = id !== undefined && id === partition.topicId
     partition.topicId = id
-    if (committed === undefined && cameAgain(partition)) tellRecreated(partition)
+    // Of what is read on from a commit another member has told; the same one was away for a while.
+    const isNew = !isSame && committed === undefined
+    if (!isRead(partition) && noteRead(partition) && isNew) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
@@ -302,10 +327,7 @@ export const make = (context: Context): Opening => {
     // `resetOnStart` is over when it was committed: not before, whatever happens to the group meanwhile.
     const resets = settings.resetOnStart && !reset.some(({ committedAt }) => committedAt !== undefined)
     if (resets) reset.push(...list)
-    for (const topic of new Set(list.map(({ topic }) => topic))) {
-      const [id, known] = [idOf(topic), knownTopics.get(topic)?.id]
-      if (id !== undefined && known !== undefined && id !== known) forget(topic)
-    }
+    for (const { topic } of list) if (isAnother(topic)) forget(topic)
     yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, commits.waits, (wanted) =>
       Effect.suspend(() => {
         const some = wanted.map(({ partition }) => partition)
@@ -432,8 +454,8 @@ export const make = (context: Context): Opening => {
     const { reason } = error
     const { onOutOfRange } = settings
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
-      if (knownTopics.get(partition.topic)?.id !== idOf(partition.topic)) forget(partition.topic)
-      if (lost.get(partition.topic)?.told.has(partition.partition) !== true) tellRecreated(partition)
+      forgetOther(partition.topic)
+      if (!isRead(partition)) tellRecreated(partition)
       const told = `${partition.key} is read from its first record: ${error.message}`
       yield* LogEvent.log("topicRecreated", told, whereOf(partition))
       if (partition.bound.until !== undefined) return partition.finish()
@@ -483,7 +505,8 @@ export const make = (context: Context): Opening => {
     scope,
     isKnown: (topic) => knownTopics.has(topic),
     isGone: (topic) => isGone({ topic, partition: 0 }),
-    replaced
+    replaced,
+    heard
   })
 
   return { open, cure, watch, replaced }

@@ -33,6 +33,7 @@ describe("GoneTopics", () => {
               asking--
               return isGone
             }),
+          heard: () => {},
           replaced: (topic) => Effect.sync(() => void replaced.push(topic))
         }),
         { startImmediately: true }

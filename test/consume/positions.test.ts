@@ -467,6 +467,65 @@ describe("topics that go", () => {
     }).pipe(scoped, Effect.provide(layer({ autoCreate: false, topics: [{ name: orders, partitions: 2 }] })))
   )
 
+  for (const way of ["assigned", "held over a rebalance", "by one that had nothing"] as const) {
+    it.effect(`are not told of what is added to them afterwards (recreated-added, a lie; ${way})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const read = new Set<string>()
+        const all: Array<ReadonlyArray<Consumer.ConsumerEvent>> = []
+        const follows = Effect.fnUntraced(function* (consumer: Consumer.Consumer<Consumer.RecordOf<typeof orders>>) {
+          all.push(yield* follow(consumer))
+          const note = ({ partition, value }: Consumer.RecordOf<typeof orders>) =>
+            Effect.sync(() => read.add(`${partition}:${value}`))
+          yield* Effect.forkDetach(Effect.exit(consumer.run(note)))
+        })
+        const options = { group: "g", from: "earliest", commitInterval: "100 millis" } as const
+        const membership = Membership.classic({ assignors: [Assignor.cooperativeSticky], metadataMaxAge: "2 seconds" })
+        if (way === "assigned") yield* follows(yield* Consumer.assign({ ...options, topics: [orders] }))
+        else
+          for (let i = way === "by one that had nothing" ? 3 : 1; i > 0; i--)
+            yield* follows(yield* Consumer.subscribe({ ...options, topics: [orders], membership }))
+        const recreated = () =>
+          all.flat().flatMap((event) => (event._tag === "Recreated" ? [event.partition.partition] : []))
+        yield* pass(10_000)
+        for (const partition of [0, 1]) yield* moving(fill(1, partition))
+        yield* until("both are read", () => read.size === 2)
+        yield* broker.recreateTopic(orders)
+        for (const partition of [0, 1]) yield* moving(fill(1, partition, 1))
+        yield* until("both are read again", () => read.size === 4)
+        yield* pass(5_000)
+        assert.deepStrictEqual(recreated().sort(), [0, 1])
+        yield* broker.addPartitions("orders", 4)
+        for (const partition of [2, 3]) yield* moving(fill(1, partition))
+        yield* until("what was added is read", () => read.size === 6, 600_000)
+        assert.deepStrictEqual(recreated().sort(), [0, 1])
+      }).pipe(scoped, Effect.provide(layer({ autoCreate: false, topics: [{ name: orders, partitions: 2 }] })))
+    )
+  }
+
+  it.effect("are not another one where the same is told of again (recreated-same, a lie)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      const consumer = yield* Consumer.assign({ topics: [orders], from: "earliest" })
+      const events = yield* follow(consumer)
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(consumer.run(({ offset }) => Effect.sync(() => seen.push(offset))))
+      yield* until("it is read", () => seen.length === 1)
+      // as a broker that has just started, and has heard of no topic
+      const unknown = ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
+      const faults = [yield* broker.inject(Fault.on("Metadata").error(unknown))]
+      faults.push(yield* broker.inject(Fault.on("Fetch").error(unknown)))
+      yield* pass(60_000)
+      assert.include(tags(events), "Deleted")
+      for (const fault of faults) yield* fault.remove
+      yield* moving(fill(1, 0, 1))
+      yield* until("it is read on", () => seen.length > 1)
+      assert.deepStrictEqual(seen, [0, 1])
+      assert.notInclude(tags(events), "Recreated")
+    }).pipe(scoped, Effect.provide(layer({ autoCreate: false, topics: [{ name: orders, partitions: 1 }] })))
+  )
+
   // Their records have no ids to tell one topic from the other of its name.
   for (const asVersion of ["0.10.2", "1.1"] as const) {
     for (const way of ["assigned", "assigned in a group", "subscribed"] as const) {
