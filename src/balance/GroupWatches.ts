@@ -76,6 +76,8 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
       const session = current()
       const before = seenMade.get(topic)
       const at = node.stat.created
+      // As a server of the ensemble tells that lags behind the one of the last session.
+      if (before !== undefined && at < before) return Effect.void
       seenMade.set(topic, at)
       const isOther = before !== undefined && before !== at
       // Behind it: what is asked for until then may be of the one before.
@@ -130,35 +132,36 @@ export const make = (context: Context): GroupWatches => {
     )
   }
   const { compared, heard, looks, made, reset } = topicsMade(context)
-  /** What metadata tell of a topic's partitions follows what its node says. */
+  /** What metadata tell of a topic's partitions follows what its node says. Brokers may be away, or slow, and follow late. */
+  const followed = (topic: string, wanted: number, isFirst: boolean) =>
+    Effect.gen(function* () {
+      const known = cluster.known(topic)?.partitions.length ?? 0
+      // The metadata that was asked for beside tells the same, unless it is older than the node.
+      if (isFirst && known >= Math.max(1, wanted)) return
+      const ask = Effect.gen(function* () {
+        const [info] = yield* cluster.topics([topic], { unready: true })
+        const count = info?.partitions.length ?? 0
+        // Brokers may tell nothing of it for now.
+        if (count < wanted || (count === 0 && info !== undefined))
+          return yield* unreachable(`topic ${topic}`, `${count} of ${wanted} partitions are known`)
+        if (info !== undefined) compare(info)
+      })
+      yield* ask.pipe(
+        Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
+        // After so long the topic is looked at in any case.
+        Effect.timeoutOption(context.metadataMaxAge),
+        Effect.ignore
+      )
+    })
   const topic = (topic: string) => {
     let isFirst = true
-    const path = topicPath(topic)
-    return zooKeeper.watch(path).pipe(
-      Stream.tap((node) => {
-        let isRepeated = false
-        return Effect.gen(function* () {
-          // It may be another topic by now: the watch is not told again before this ends.
-          const told = isRepeated ? yield* zooKeeper.read(path) : node
-          isRepeated = true
-          yield* compared(topic, told)
-          const wanted = countOf(told)
-          const known = cluster.known(topic)?.partitions.length ?? 0
-          // The metadata that was asked for beside tells the same, unless it is older than the node.
-          if (isFirst && known >= Math.max(1, wanted)) return void (isFirst = false)
-          isFirst = false
-          const [info] = yield* cluster.topics([topic], { unready: true })
-          const count = info?.partitions.length ?? 0
-          // Brokers may tell nothing of it for now.
-          if (count < wanted || (count === 0 && info !== undefined))
-            return yield* unreachable(`topic ${topic}`, `${count} of ${wanted} partitions are known`)
-          if (info !== undefined) compare(info)
-        }).pipe(
-          // Brokers that are away, or slow, may follow late. After so long the topic is looked at in any case.
-          Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
-          Effect.timeoutOption(context.metadataMaxAge),
-          Effect.ignore
-        )
+    return zooKeeper.watch(topicPath(topic)).pipe(
+      // At once, whatever the brokers tell: until then the new topic would be read on from where the one before was.
+      Stream.tap((node) => compared(topic, node)),
+      Stream.switchMap((node) => {
+        const following = followed(topic, countOf(node), isFirst)
+        isFirst = false
+        return Stream.fromEffectDrain(following)
       })
     )
   }

@@ -1,7 +1,7 @@
 /** What a member must notice of the others though it is told in an odd moment, or in another session. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { KafkaTest } from "samsa/testing"
+import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { pass, passing } from "../zookeeper/Time.ts"
 import * as Harness from "./Harness.ts"
@@ -73,6 +73,51 @@ describe("a member notices", () => {
       yield* passing(controller.create(path, node(3)))
       yield* pass(3000)
       assert.deepStrictEqual(one.replaced, ["t"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("a topic made again at once while its brokers do not answer (zk-46, a double)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+      yield* passing(controller.create(path, node(2)))
+      const one = yield* Harness.join(memory)
+      yield* pass(1000)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const silent = yield* broker.inject(Fault.on("Metadata").withhold)
+      yield* passing(controller.set(path, node(3)))
+      yield* pass(1000)
+      assert.isAbove(yield* silent.hits, 0)
+      yield* controller.remove(path)
+      yield* controller.create(path, node(3))
+      yield* pass(500)
+      assert.deepStrictEqual(one.replaced, ["t"])
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("no other topic where a server that lags tells of the one before (zk-46, a double)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+      yield* passing(controller.create(path, node(2)))
+      const before = yield* controller.read(path)
+      let lags = false
+      const connect = () =>
+        Effect.map(memory.connect(), (client) => ({
+          ...client,
+          read: (at: string) => (lags && at === path ? Effect.succeed(before) : client.read(at))
+        }))
+      const one = yield* Harness.join({ connect })
+      yield* pass(1000)
+      yield* controller.remove(path)
+      yield* controller.create(path, node(2))
+      yield* pass(1000)
+      for (const isBehind of [true, false]) {
+        lags = isBehind
+        yield* one.looks("t")
+        yield* pass(1000)
+        assert.deepStrictEqual(one.replaced, ["t"])
+      }
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 

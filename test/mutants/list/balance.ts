@@ -124,10 +124,10 @@ export const balance = of("balance", {
   ],
   "GroupWatches.ts": [
     [
-      "read-before-the-wait",
-      "a topic is compared by what its node said before its brokers were waited for",
-      "const told = isRepeated ? yield* zooKeeper.read(path) : node",
-      "const told = node"
+      "compared-behind-the-brokers",
+      "a topic is compared once its brokers have told of the one before",
+      "Stream.switchMap((node) => {",
+      "Stream.flatMap((node) => {"
     ],
     [
       "growth-unnoticed",
