@@ -38,6 +38,7 @@ import * as Checks from "./Checks.ts"
 import * as KafkaConfig from "./KafkaConfig.ts"
 import * as KafkaError from "./KafkaError.ts"
 import { fromConfig } from "./PerService.ts"
+import * as Resume from "./Resume.ts"
 import type * as Client from "./zookeeper/Client.ts"
 import * as ConnectString from "./zookeeper/ConnectString.ts"
 import * as Ensemble from "./zookeeper/Ensemble.ts"
@@ -154,7 +155,7 @@ interface Settings extends Operations.Settings {
 
 /** There is a first session. */
 const hasSession = (sessions: Sessions.Sessions): Effect.Effect<void, KafkaError.KafkaError> =>
-  Effect.callback((resume) => {
+  Resume.callback((resume) => {
     const look = () => {
       const state = sessions.state()
       if (state?._tag === "Refused") {
@@ -169,7 +170,7 @@ const hasSession = (sessions: Sessions.Sessions): Effect.Effect<void, KafkaError
 
 /** A session that was given up by our own clock is there again, with what it has created; false: another has begun. */
 const comesBack = (sessions: Sessions.Sessions, id: string): Effect.Effect<boolean> =>
-  Effect.callback((resume) => {
+  Resume.callback((resume) => {
     const now = sessions.state()
     if (now?._tag === "Refused" || (now?._tag === "Connected" && now.session !== id))
       return resume(Effect.succeed(false))

@@ -14,6 +14,7 @@ import * as KafkaError from "../KafkaError.ts"
 import type { BrokerMetrics } from "../metrics/BrokerMetrics.ts"
 import { seconds } from "../metrics/Current.ts"
 import type { Connection, Handler } from "../Network.ts"
+import * as Resume from "../Resume.ts"
 import type { Api, Offer, SendOptions } from "../protocol/Exchange.ts"
 import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersions from "./ApiVersions.ts"
@@ -195,7 +196,7 @@ export class BrokerConnection implements Handler {
     request: (version: number) => Q["~type.make.in"],
     options: SendOptions
   ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
-    return Effect.callback((resume) => {
+    return Resume.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
       const version = ApiVersions.choose(api, this.offer, options, this.#context.address)
       if (typeof version !== "number") return resume(Effect.fail(version))
@@ -223,7 +224,7 @@ export class BrokerConnection implements Handler {
     options: SendOptions & { readonly skippable?: boolean } = {},
     read?: (frame: Uint8Array) => Turns<A["Type"]>
   ): Effect.Effect<A["Type"], KafkaError.KafkaError> {
-    return Effect.callback((resume) => {
+    return Resume.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
       const now = Backoff.monotonic(this.#context.clock)
       const pending = InFlightRequest.ofRequest(api, version, () => request, options, this.#context, now, resume)
@@ -243,7 +244,7 @@ export class BrokerConnection implements Handler {
 
   /** Sends a bare token of SASL, as brokers before 1.0 want them, and gives theirs. */
   token(bytes: Uint8Array): Effect.Effect<Uint8Array, KafkaError.KafkaError> {
-    return Effect.callback((resume) => {
+    return Resume.callback((resume) => {
       if (this.#ended !== undefined) return resume(Effect.fail(this.#ended))
       const pending = InFlightRequest.ofToken(bytes, this.#context, Backoff.monotonic(this.#context.clock), resume)
       this.#write(pending)

@@ -11,6 +11,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import type { BrokerConnection } from "./BrokerConnection.ts"
 
 /** What a slot needs from its owner. */
@@ -58,7 +59,7 @@ export class ConnectionSlot {
       }
       if (this.#closed !== undefined) return this.#lost(this.#closed)
       if (this.#context.scope.state._tag === "Closed") return Effect.fail(closed())
-      if (this.#connecting !== undefined) return interruptible(Deferred.await(this.#connecting))
+      if (this.#connecting !== undefined) return interruptible(Resume.awaiting(this.#connecting))
       const connecting = (this.#connecting = Deferred.makeUnsafe<BrokerConnection, KafkaError.KafkaError>())
       // Forked into the owner's Scope: whoever asked first may be interrupted, also between two steps of his, while
       // others wait for the same connection.
@@ -66,7 +67,7 @@ export class ConnectionSlot {
         Effect.forkIn(this.#open, this.#context.scope, { startImmediately: true }),
         (fiber) => void (this.#opening = fiber)
       )
-      return Effect.andThen(opening, interruptible(Deferred.await(connecting)))
+      return Effect.andThen(opening, interruptible(Resume.awaiting(connecting)))
     }
   )
 

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as KafkaError from "../KafkaError.ts"
 import type { Connection, Handler } from "../Network.ts"
+import * as Resume from "../Resume.ts"
 import * as Frame from "../protocol/Frame.ts"
 import * as ApiVersions from "../protocol/messages/ApiVersions.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
@@ -40,7 +41,7 @@ const answers = (question: () => ReadonlyArray<Uint8Array>, connect: Connect, mi
       onClose: () => tell(false)
     })
     connection.write(question())
-    return yield* Deferred.await(answered)
+    return yield* Resume.awaiting(answered)
   }).pipe(
     Effect.scoped,
     Effect.orElseSucceed(() => false),

@@ -21,6 +21,7 @@ import { Closing } from "../engine/Closing.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import { anonymous, type Member, type Owner } from "../Membership.ts"
+import * as Resume from "../Resume.ts"
 import type * as TopicPartition from "../TopicPartition.ts"
 import { Transport } from "../Transport.ts"
 import * as Apart from "./Apart.ts"
@@ -301,7 +302,7 @@ export const make = Effect.fnUntraced(function* (
   // Whoever interrupts `run` and closes the Scope waits for the same.
   const closed = Deferred.makeUnsafe<void>()
   const close = Effect.suspend(() => {
-    if (state.closing) return Deferred.await(closed)
+    if (state.closing) return Resume.awaiting(closed)
     state.closing = true
     return Effect.ensuring(closing(closeOnce), Deferred.done(closed, Exit.void))
   })

@@ -4,6 +4,7 @@
  * runs no Effect, since it is done once a record.
  */
 import * as Effect from "effect/Effect"
+import * as Resume from "../Resume.ts"
 
 /** A record, and the position that it was delivered from: a seek makes it void. */
 export interface Waiting<A> {
@@ -44,7 +45,7 @@ export class Lane<A> {
     for (const wake of idle) wake()
   }
 
-  readonly arrived: Effect.Effect<void> = Effect.callback((resume) => {
+  readonly arrived: Effect.Effect<void> = Resume.callback((resume) => {
     if (this.closed || this.head < this.records.length) return resume(Effect.void)
     const wake = () => resume(Effect.void)
     this.idle.push(wake)

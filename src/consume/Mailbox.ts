@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type { KafkaError } from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import type { AtWork } from "./AtWork.ts"
 
 type Taken<B> = Effect.Effect<B, KafkaError | Cause.Done>
@@ -74,7 +75,7 @@ export class Mailbox<A> {
     this.atWork?.ends(this)
   }
 
-  private readonly offered: Effect.Effect<void> = Effect.callback((resume) => {
+  private readonly offered: Effect.Effect<void> = Resume.callback((resume) => {
     // The fiber may have yielded since it looked: what came meanwhile has found nobody waiting.
     if (this.closed !== undefined || !this.isEmpty) return resume(Effect.void)
     const waiter = () => resume(Effect.void)

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { defectOf } from "../Abandon.ts"
 import { Signal } from "../Signal.ts"
 import type * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
 
 /** What the pump tells its partition. */
@@ -85,7 +86,7 @@ export class PartitionPump {
 }
 
 const interrupt = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
-  Effect.callback((resume) => {
+  Resume.callback((resume) => {
     fiber.addObserver(() => resume(Effect.void))
     fiber.interruptUnsafe()
   })

@@ -1,7 +1,7 @@
 /** What an application asks of its consumer: it waits for the first assignment, but not for ever, and hears why. */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import * as Committer from "./Committer.ts"
@@ -53,7 +53,7 @@ export const make = (state: ConsumerState): Questions => {
   const unlessFailed = Effect.suspend(() =>
     state.reading.isOver ? Effect.fail(closed()) : (state.failure ?? Effect.void)
   )
-  const assigned = Deferred.await(firstAssignment)
+  const assigned = Resume.awaiting(firstAssignment)
 
   /** Whoever chooses positions cannot wait for them. */
   const unlessChoosing = Effect.flatMap(Choosing, (isChoosing) =>
@@ -77,7 +77,7 @@ export const make = (state: ConsumerState): Questions => {
         Effect.andThen(unlessFailed),
         Effect.andThen(
           Effect.suspend(() =>
-            Effect.forEach([...partitions.values()], ({ started }) => Deferred.await(started), { discard: true })
+            Effect.forEach([...partitions.values()], ({ started }) => Resume.awaiting(started), { discard: true })
           )
         ),
         Effect.andThen(unlessFailed),
@@ -95,7 +95,7 @@ export const make = (state: ConsumerState): Questions => {
               const partition = partitions.get(TopicPartition.key(where))
               return partition === undefined
                 ? Effect.fail(Committer.notOwned(where, group))
-                : Effect.as(Deferred.await(partition.started), partition)
+                : Effect.as(Resume.awaiting(partition.started), partition)
             })
           ),
           Effect.tap(unlessFailed),

@@ -6,13 +6,13 @@
  * What is lost is not revoked: it is released at once, what handles it is interrupted, and nothing is committed.
  */
 import type * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { listed, toldAtMost } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import { effectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
+import * as Resume from "../Resume.ts"
 import { Signal } from "../Signal.ts"
 import * as Apart from "./Apart.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -147,7 +147,7 @@ export const make = (context: Context): Revocation => {
     Effect.gen(function* () {
       const each = Effect.forEach(
         list,
-        (partition) => Effect.callback<void>((resume) => partition.whenDrained(() => resume(Effect.void))),
+        (partition) => Resume.callback<void>((resume) => partition.whenDrained(() => resume(Effect.void))),
         { concurrency: "unbounded", discard: true }
       )
       yield* cutAt(drainShare, Effect.timeoutOption(each, within))
@@ -219,7 +219,7 @@ export const make = (context: Context): Revocation => {
     Effect.suspend(() => {
       const live = list.filter((partition) => partition.isLive)
       const others = list.filter((partition) => !partition.isLive)
-      return Effect.all([revoke(live, within), ...others.map((partition) => Deferred.await(partition.released))], {
+      return Effect.all([revoke(live, within), ...others.map((partition) => Resume.awaiting(partition.released))], {
         concurrency: "unbounded",
         discard: true
       })

@@ -21,6 +21,7 @@ import * as Tracer from "effect/Tracer"
 import * as Abandon from "../Abandon.ts"
 import * as Spans from "../tracing/Spans.ts"
 import type { KafkaError } from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import type { Partition } from "./AssignedPartition.ts"
 import { type AnyRecord, doneUnsafe, raw } from "./ConsumerRecord.ts"
 import type { DeadLetters } from "./DeadLetter.ts"
@@ -339,7 +340,7 @@ const overPartitions = (
         Effect.suspend(() => Effect.forEach([...workers], Fiber.await, { concurrency: "unbounded", discard: true }))
       )
     )
-    const failure = Deferred.await(failed)
+    const failure = Resume.awaiting(failed)
     yield* Effect.raceFirst(all, failure).pipe(
       Effect.onExit((exit) => {
         engine.reading.readerEnded()

@@ -17,6 +17,7 @@ import type * as GroupOffsets from "../GroupOffsets.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
+import * as Resume from "../Resume.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import { apart } from "./Apart.ts"
 import type { Partition } from "./AssignedPartition.ts"
@@ -123,10 +124,10 @@ const commitsOf = (
     }
     const places = list.map(({ place }) => place)
     const all = Effect.map(fetch(places, hears), (commits) => tell(list, commits))
-    const part = Effect.map(Deferred.await(found), (one) => {
+    const part = Effect.map(Resume.awaiting(found), (one) => {
       const others = list.filter((partition) => partition !== one)
       const each = (some: ReadonlyArray<Partition>) => commitsOf(fetch, some, waits, tell, unstable + 1)
-      const alone = Effect.raceFirst(each([one]), Deferred.await(one.released))
+      const alone = Effect.raceFirst(each([one]), Resume.awaiting(one.released))
       return Effect.all([alone, each(others)], { concurrency: "unbounded", discard: true })
     })
     return Effect.flatten(Effect.raceFirst(all, part))

@@ -12,6 +12,7 @@ import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import type { Member, Owner } from "../Membership.ts"
+import * as Resume from "../Resume.ts"
 
 export interface MemberWork {
   /** Who has the partitions: what is given back, or lost, is so behind what was given before, however fibers take turns. */
@@ -100,7 +101,7 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
         ...owner,
         assigned: (list) => {
           const taken = Deferred.makeUnsafe<void>()
-          const mine = (given = Effect.andThen(given, Deferred.await(taken)))
+          const mine = (given = Effect.andThen(given, Resume.awaiting(taken)))
           return Effect.ensuring(
             owner.assigned(list),
             Effect.sync(() => {

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { Loop } from "../engine/Loop.ts"
 import type * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import type { Fetched } from "../Transport.ts"
 import type { FetchBuffer } from "./FetchBuffer.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
@@ -62,7 +63,7 @@ export class Pulls {
   }
 
   #wait(partition: FetchedPartition): Pull {
-    return Effect.callback<Fetched, KafkaError.KafkaError>((resume) => {
+    return Resume.callback<Fetched, KafkaError.KafkaError>((resume) => {
       this.#waiters.set(partition, resume)
       partition.isAwaited = true
       // The fiber may have yielded since it looked.

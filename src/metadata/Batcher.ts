@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 
 /** What is asked: of `K`, questions `Q` that go together into one `B`, which is answered by an `A`. */
 interface Batching<in K, in Q, B, A> {
@@ -73,7 +74,7 @@ export const make = <K, Q, B, A>(
         const at = --round.waiting === 0 ? line.indexOf(round) : -1
         if (at >= 0) line.splice(at, 1)
       })
-      const answer = Effect.onInterrupt(interruptible(Deferred.await(done)), () => left)
+      const answer = Effect.onInterrupt(interruptible(Resume.awaiting(done)), () => left)
       if (before !== undefined) return answer
       lines.set(to, line)
       // In the Cluster's Scope: whoever asked first may be interrupted while others wait for the same answer.

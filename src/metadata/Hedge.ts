@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 
 type Failed = KafkaError.Unreachable["attempts"]
 
@@ -75,6 +76,6 @@ export const firstOf = <A>(
       }
       if (attempts.length === 0) fail()
       else start()
-      return yield* Deferred.await(result)
+      return yield* Resume.awaiting(result)
     })
   )

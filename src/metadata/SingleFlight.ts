@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 
 const closed = () => KafkaError.make({ _tag: "Closed", what: "client" })
 
@@ -20,7 +21,7 @@ export const make = <K, A>(
     // What is begun is done, whoever is interrupted between two steps of his: others wait for it.
     Effect.uninterruptibleMask((interruptible) => {
       const there = running.get(key)
-      if (there !== undefined) return interruptible(Deferred.await(there))
+      if (there !== undefined) return interruptible(Resume.awaiting(there))
       if (scope.state._tag === "Closed") return Effect.fail(closed())
       const done = Deferred.makeUnsafe<A, KafkaError.KafkaError>()
       running.set(key, done)
@@ -33,7 +34,7 @@ export const make = <K, A>(
       )
       return Effect.andThen(
         Effect.forkIn(Effect.ignore(shared), scope, { startImmediately: true }),
-        interruptible(Deferred.await(done))
+        interruptible(Resume.awaiting(done))
       )
     })
 }

@@ -120,8 +120,7 @@ export const make = Effect.fnUntraced(function* (
       one: Placement.Prepared,
       since: number,
       resume: (effect: Effect.Effect<A, KafkaError.KafkaError>) => void,
-      given: TopicEncoder.Entry,
-      context: Context.Context<never>
+      given: TopicEncoder.Entry
     ) => () => void
   ): Effect.Effect<A, KafkaError.KafkaError, any> =>
     Effect.withFiber(({ context }) => {
@@ -143,7 +142,7 @@ export const make = Effect.fnUntraced(function* (
             if (isLeft) return
             inject?.(topic.name, [record], context)
             back = () => Ownership.own(record)
-            back = hand({ record, partition }, since, resume, given, context)
+            back = hand({ record, partition }, since, resume, given)
             if (isLeft) back()
           }
           const failed = (error: unknown) => resume(refused(error))
@@ -181,29 +180,25 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const offer = (topic: Topic.Any, entry: TopicEncoder.Entry) =>
-    prepared<Effect.Effect<RecordMetadata, KafkaError.KafkaError>>(
-      topic,
-      entry,
-      (one, since, resume, given, context) => {
-        const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
-        Ownership.own(one.record, given)
-        let used = false
-        return handover.one(
-          topic.name,
-          one,
-          since,
-          (outcome) => {
-            // A transport may tell it at once, before it is known that the buffer has it.
-            Resume.apart(context, () => Deferred.doneUnsafe(done, Effect.fromResult(outcome)))
-            if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
-          },
-          () => {
-            used = true
-            resume(Effect.succeed(Deferred.await(done)))
-          }
-        )
-      }
-    )
+    prepared<Effect.Effect<RecordMetadata, KafkaError.KafkaError>>(topic, entry, (one, since, resume, given) => {
+      const done = Deferred.makeUnsafe<RecordMetadata, KafkaError.KafkaError>()
+      Ownership.own(one.record, given)
+      let used = false
+      return handover.one(
+        topic.name,
+        one,
+        since,
+        (outcome) => {
+          // A transport may tell it at once, before it is known that the buffer has it.
+          Deferred.doneUnsafe(done, Effect.fromResult(outcome))
+          if (!used && Result.isFailure(outcome)) resume(Effect.fail(outcome.failure))
+        },
+        () => {
+          used = true
+          resume(Effect.succeed(Resume.awaiting(done)))
+        }
+      )
+    })
 
   /**
    * Encodes, places and hands over; completes when the buffer has them. `started` sees it before. `shared`: the caller

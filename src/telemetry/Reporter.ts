@@ -21,6 +21,7 @@ import { formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { listed, toldAtMost } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
+import * as Resume from "../Resume.ts"
 import * as Meter from "../metrics/Meter.ts"
 import * as Uuid from "../protocol/codec/Uuid.ts"
 import * as GetTelemetrySubscriptions from "../protocol/messages/GetTelemetrySubscriptions.ts"
@@ -131,7 +132,7 @@ class Reporter {
     const { timeout } = this.#parts.settings
     const waitingFor = "a broker that gives this client an id"
     const spent = KafkaError.make({ _tag: "TimedOut", budget: "timeout", millis: timeout, waitingFor })
-    return Effect.timeoutOrElse(Deferred.await(this.#named), {
+    return Effect.timeoutOrElse(Resume.awaiting(this.#named), {
       duration: timeout,
       orElse: () => Effect.fail(spent)
     })

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as KafkaError from "../KafkaError.ts"
+import * as Resume from "../Resume.ts"
 import type { TransactionalProducer, TransactionSettings } from "../Transport.ts"
 import * as InTime from "./InTime.ts"
 import { inDoubt } from "./TransactionMachine.ts"
@@ -43,7 +44,7 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     /** Interrupts what is at work, or waits, when the layer's Scope ends. */
-    whileOpen: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.raceFirst(self, Deferred.await(closed)),
+    whileOpen: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.raceFirst(self, Resume.awaiting(closed)),
     /** Aborts, and says what the transaction failed with: by whom it was fenced, where that is why. */
     aborted: <E>(cause: Cause.Cause<E | KafkaError.KafkaError>, restore: Restore) =>
       Effect.flatMap(toItsEnd(engine.abort, restore), (exit) => {

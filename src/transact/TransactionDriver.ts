@@ -23,6 +23,7 @@ import * as ErrorCode from "../ErrorCode.ts"
 import type { Commit, GroupOffsets, Identity } from "../GroupOffsets.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
+import * as Resume from "../Resume.ts"
 import { Signal } from "../Signal.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import type { TransactionalProducer, TransactionSettings, TransportProducer } from "../Transport.ts"
@@ -204,7 +205,7 @@ export const make = Effect.fnUntraced(function* ({
       const waiting = Deferred.makeUnsafe<void, KafkaError.KafkaError>()
       told.set(what, waiting)
       tells(event)
-      return Deferred.await(waiting)
+      return Resume.awaiting(waiting)
     })
   /** Known at once, and so it is that who asked has left: what answers him must not be taken for the next one's answer. */
   const asks = (event: Event): Effect.Effect<void, KafkaError.KafkaError> =>

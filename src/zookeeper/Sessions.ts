@@ -14,6 +14,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
+import * as Resume from "../Resume.ts"
 import * as SessionClock from "../SessionClock.ts"
 import { Signal } from "../Signal.ts"
 import type * as Client from "./Client.ts"
@@ -220,7 +221,7 @@ interface Now {
 const caller =
   ({ client, life, listeners, now, session, state }: Now, isWrite: boolean): Call =>
   <A>(send: (client: Client.Client, done: Client.Done<A>) => void, bound: string | undefined) =>
-    Effect.callback<Reply<A>>((resume) => {
+    Resume.callback<Reply<A>>((resume) => {
       let over = false
       const finish = (reply: Reply<A>): void => {
         if (over) return

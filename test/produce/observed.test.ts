@@ -7,20 +7,11 @@ import { Effect, Exit, type Fiber, Logger, References, Scope, Stream } from "eff
 import { TestClock } from "effect/testing"
 import { Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { inLine, tagOf, throwing } from "../Throwing.ts"
 import { kafka, logOf, text, withProducer } from "./Helpers.ts"
 
-/** Runs it with an observer that throws. */
-const throwing = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.map(Effect.context<R>(), (context) => {
-    const fiber = Effect.runForkWith(context)(self)
-    fiber.addObserver(() => {
-      throw new Error("an observer has thrown")
-    })
-    return fiber
-  })
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 const one = (value: string) => ({ key: null, value, partition: 0 })
-const tagOf = (fiber: Fiber.Fiber<unknown, unknown>) => fiber.pollUnsafe()?._tag
 
 describe("who stands behind one whose observer throws", () => {
   it.effect("has his acknowledgement, and so has a flush, and it is told in the log (they waited for ever)", () =>
@@ -46,6 +37,16 @@ describe("who stands behind one whose observer throws", () => {
         told.filter((event) => event === "observerFailed"),
         4
       )
+    }).pipe(Effect.provide(withProducer()))
+  )
+
+  it.effect("has the outcome of the same offer (he waited for ever)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const outcome = yield* producer.offer(text, one("a"))
+      const fibers = yield* inLine(outcome)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(fibers.map(tagOf), ["Success", "Success"])
     }).pipe(Effect.provide(withProducer()))
   )
 
