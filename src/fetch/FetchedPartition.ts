@@ -129,6 +129,8 @@ export class FetchedPartition implements Slot {
   #enough = 0
   /** What was passed over at the position, and is still to be told. */
   #skipped: Fetched["skipped"]
+  /** Whoever pulls has its failure. */
+  #hasToldFailure = false
 
   constructor(where: TopicIdPartition, offset: number, leaderEpoch: number | undefined, shared: Shared) {
     this.topic = where.topic
@@ -247,6 +249,13 @@ export class FetchedPartition implements Slot {
 
   fail(reason: KafkaError.Reason, cause?: unknown): void {
     this.failure = KafkaError.make(reason, cause)
+  }
+
+  /** Its failure, for whoever pulls. */
+  takeFailure(): KafkaError.KafkaError | undefined {
+    if (this.isPaused) return undefined
+    this.#hasToldFailure = this.failure !== undefined
+    return this.failure
   }
 
   /**
@@ -485,8 +494,10 @@ export class FetchedPartition implements Slot {
     const { failure } = this
     if (failure === undefined) return
     this.failure = undefined
+    // Whoever does not know of it yet seeks in the topic that there was.
+    if (this.#hasToldFailure) this.topicId = undefined
+    this.#hasToldFailure = false
     // What was said of leaders was of the topic that there was: another of its name begins with its epochs anew.
-    this.topicId = undefined
     this.hint = undefined
     this.replica = undefined
     this.atLeaderUntil = 0

@@ -112,7 +112,8 @@ export class Pulls {
     if (partition.needs > 0) this.#short.add(partition)
     else this.#short.delete(partition)
     if (taken === undefined || taken === "room") {
-      return partition.failure === undefined || partition.isPaused ? undefined : Effect.fail(partition.failure)
+      const failure = partition.takeFailure()
+      return failure === undefined ? undefined : Effect.fail(failure)
     }
     if (Effect.isEffect(taken)) return Effect.andThen(this.#loaded(taken), this.pull(partition))
     this.#given += taken.records.length

@@ -36,6 +36,8 @@ export class RdReader implements TopicPartition {
   readonly partition: number
   readonly #owner: Owner
   readonly #buffer: Array<Buffered> = []
+  /** Whoever pulls has its failure. */
+  #hasToldFailure = false
   #waiter: ((effect: Effect.Effect<Fetched, KafkaError.KafkaError>) => void) | undefined
   /** Where the next record comes from. */
   next: number
@@ -184,6 +186,7 @@ export class RdReader implements TopicPartition {
       waiter(Effect.succeed(fetched))
     } else if (this.failure !== undefined && !this.paused) {
       this.#waiter = undefined
+      this.#hasToldFailure = true
       waiter(Effect.fail(this.failure))
     }
   }
@@ -206,8 +209,9 @@ export class RdReader implements TopicPartition {
     this.#drop()
     this.next = offset
     this.position = offset
-    // Whoever has met a failure goes on in the topic that is there; else it is a position of the same.
-    if (this.failure !== undefined) this.topicId = undefined
+    // Whoever was told of a failure goes on in the topic that is there; else it is a position of the same.
+    if (this.#hasToldFailure) this.topicId = undefined
+    this.#hasToldFailure = false
     this.strangeSince = undefined
     this.failure = undefined
     this.heard = false

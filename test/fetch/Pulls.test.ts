@@ -90,7 +90,8 @@ it.effect("what comes between a look and the wait is given at once (came-while-y
       needs: 0,
       plain: 0,
       // Nothing is there when it is looked at first, and the fiber yields before it waits.
-      take: () => (looks++ === 0 ? undefined : array)
+      take: () => (looks++ === 0 ? undefined : array),
+      takeFailure: () => undefined
     } as unknown as FetchedPartition
     const scheduler = { room: () => 1, isOver: () => false } as unknown as FetchScheduler<FetchedPartition>
     const loop = { now: () => 0, wake: () => {} } as unknown as Loop

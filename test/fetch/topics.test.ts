@@ -92,6 +92,26 @@ describe("while it is read", () => {
     }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
   )
 
+  for (const asVersion of [undefined, "2.8"] as const) {
+    it.effect(`that a topic was made again is told to who seeks before it is told (${asVersion ?? "by id"})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* append("t", 0, batch(10))
+        const fetching = yield* consumer()
+        const reader = yield* fetching.open({ topic: "t", partition: 0 }, 0)
+        while (reader.position() < 10) yield* pulled(reader)
+        yield* broker.recreateTopic("t")
+        yield* append("t", 0, batch(50))
+        yield* pass(60_000)
+        reader.seek(7)
+        const again = yield* read(reader)
+        yield* until("it is told", () => again.failure !== undefined)
+        assert.deepInclude(again.failure!.reason, { _tag: "DataLoss", kind: "recreated", from: 7, to: 0 })
+        assert.lengthOf(again.offsets, 0)
+      }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: ["t"] })))
+    )
+  }
+
   it.effect(
     "a topic that was made again is read, though its leader's epochs begin anew after a hint of higher ones",
     () =>

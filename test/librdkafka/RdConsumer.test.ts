@@ -325,6 +325,38 @@ describe("the librdkafka transport, fetching", () => {
     )
   }
 
+  it.effect(
+    "that a topic was made again is told to who seeks before it is told (the position was one in the other)",
+    () =>
+      Effect.gen(function* () {
+        let id = "old"
+        const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
+        const cluster = Cluster.Cluster.of({
+          known: info,
+          topics: () => Effect.succeed([info()]),
+          offsets: () => Effect.succeed([0, 40])
+        } as unknown as Cluster.Cluster["Service"])
+        const fake = FakeConsumer.make({ high: 10 })
+        const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-that-seeks-untold")
+        yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        fake.push(...messages(0, 0, 10))
+        assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+        reader.pause()
+        id = "new"
+        yield* pass(fake, 3000)
+        reader.seek(7)
+        reader.resume()
+        const failing = yield* Effect.forkChild(failureOf(reader.pull))
+        yield* pass(fake, 3000)
+        assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "recreated", from: 7, to: 0 })
+        reader.seek(3)
+        yield* pass(fake, 100)
+        fake.push(...messages(0, 3, 2))
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [3, 4])
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("a topic that is given by its id is read, and no other of its name (the id had no meaning)", () =>
     Effect.gen(function* () {
       const info = { name: topic, id: "new", partitions: [{ partition: 0 }, { partition: 1 }] }
