@@ -1,5 +1,6 @@
+import * as Fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, Schedule } from "effect"
 import { KafkaConfig } from "samsa"
 import * as Properties from "../../src/librdkafka/Properties.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
@@ -14,7 +15,97 @@ const connection = (options: Omit<KafkaConfig.Options, "bootstrap">) =>
     return { properties: Properties.ofConnection(settings, options, mistakes), mistakes }
   })
 
+/** What counts without librdkafka. */
+const ours = Symbol("this client's own")
+
+/** Of each setting another value than that of the test. */
+type Others<S> = { readonly [K in keyof S]-?: S[K] | typeof ours }
+
+const pem = "-----BEGIN CERTIFICATE-----"
+const ofConnections: Others<KafkaConfig.Settings> = {
+  bootstrap: ours,
+  clientId: "other",
+  connect: ours,
+  bootstrapTimeout: ours,
+  connectTimeout: 1,
+  requestTimeout: 1,
+  metadataTimeout: ours,
+  metadataMaxAge: 1,
+  allowAutoTopicCreation: true,
+  maxResponseBytes: 10_000,
+  maxPendingResponseBytes: ours,
+  keepAlive: Infinity,
+  connectionsMaxIdle: 1,
+  tls: { ca: pem } as never,
+  sasl: { mechanism: "PLAIN", username: "u", password: Redacted.make("p") },
+  sourceAddress: { host: "127.0.0.1", port: 0 },
+  pinned: "0.9",
+  retry: ours
+}
+const ofProducers: Others<ProduceSettings> = {
+  acks: 1,
+  idempotent: false,
+  insistent: ours,
+  compression: "gzip",
+  compressionLevel: 1,
+  linger: 1,
+  minQueued: 2,
+  batchBytes: 1,
+  maxRequestBytes: 1,
+  maxMessageBytes: ours,
+  maxInFlight: 2,
+  requestTimeout: 1,
+  ackTimeout: 1,
+  deliveryTimeout: 1,
+  closeTimeout: ours,
+  retry: Schedule.spaced(1000)
+}
+const ofConsumers: Others<FetchSettings> = {
+  isolation: "uncommitted",
+  maxWait: 1,
+  minBytes: 2,
+  maxBytes: 10_000,
+  maxPartitionBytes: 1000,
+  bufferBytes: 100_000,
+  checkCrcs: false,
+  clientRack: "r",
+  onCorrupt: "skip"
+}
+
 describe("librdkafka's properties", () => {
+  it.effect("know each setting: it becomes one, or is told, or is this client's own; and the guide has it", () =>
+    Effect.gen(function* () {
+      const settings = yield* KafkaConfig.make({ bootstrap: ["b:9092"] })
+      const [guide] = Fs.readFileSync(new URL("../../docs/transports.md", import.meta.url), "utf8").split(
+        "Other properties"
+      )
+      const names: { readonly [setting: string]: string } = { pinned: "brokerVersion", insistent: "idempotent" }
+      const known = <S extends object>(
+        base: S,
+        others: Others<S>,
+        of: (one: S, mistakes: Array<string>) => unknown
+      ) => {
+        const before = JSON.stringify(of(base, []))
+        for (const [setting, value] of Object.entries(others)) {
+          assert.match(guide!, new RegExp(`^\\|.*\`${names[setting] ?? setting}[\`:]`, "m"))
+          const mistakes: Array<string> = []
+          const after = JSON.stringify(of({ ...base, [setting]: value }, mistakes))
+          if (value === ours) assert.deepStrictEqual([after, mistakes], [before, []], setting)
+          else assert.isTrue(after !== before || mistakes.length > 0, `${setting} is dropped`)
+        }
+      }
+      known(settings, ofConnections, (one, mistakes) =>
+        Properties.ofConnection(one, { tls: one.tls as never, sasl: one.sasl }, mistakes)
+      )
+      known(produce, ofProducers, Properties.ofProducer)
+      known(
+        { ...fetch, checkCrcs: true, minBytes: 1, maxWait: 500, maxBytes: 1_000_000 },
+        ofConsumers,
+        (one, mistakes) => Properties.ofConsumer(one, "g", mistakes)
+      )
+    })
+  )
+
   it.effect("say what the settings of a connection say", () =>
     Effect.gen(function* () {
       const { mistakes, properties } = yield* connection({
