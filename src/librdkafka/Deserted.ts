@@ -28,6 +28,8 @@ export class Deserted {
   readonly #late = new Map<string, string>()
   /** Those that were made again, as was told last. */
   readonly #madeAgain = new Set<string>()
+  /** Those of which no id was known when the client was to hear of them: each is asked about once. */
+  readonly #unknown = new Set<string>()
   #askAt = -Infinity
 
   /** `sent`: what the client has, in the order in which it got them. */
@@ -41,7 +43,9 @@ export class Deserted {
 
   /** The client is to hear of a topic. */
   meet(topic: string): void {
-    this.#ids.meet(topic)
+    if (this.#ids.meet(topic) || this.#unknown.has(topic)) return
+    this.#unknown.add(topic)
+    this.#doubted.add(topic)
   }
 
   #ageOf({ deadline }: Pending): number {
@@ -90,7 +94,7 @@ export class Deserted {
   /** Another client is opened. */
   clear(): void {
     this.#ids.clear()
-    for (const topics of [this.#doubted, this.#late, this.#madeAgain]) topics.clear()
+    for (const topics of [this.#doubted, this.#late, this.#madeAgain, this.#unknown]) topics.clear()
   }
 
   /** Asks about those in doubt: which are deserted. Where nobody answers they are asked about again. */

@@ -28,11 +28,12 @@ export class TopicIds {
     this.#cluster = cluster
   }
 
-  /** Keeps a topic's id before the client hears of it, as far as it is known: old brokers tell none. */
-  meet(topic: string): void {
-    if (this.#met.has(topic)) return
+  /** Keeps a topic's id before the client hears of it. False: it is not known; old brokers tell none. */
+  meet(topic: string): boolean {
+    if (this.#met.has(topic)) return true
     const id = this.#cluster.known(topic)?.id
     if (id !== undefined) this.#met.set(topic, id)
+    return id !== undefined
   }
 
   /** Whether a topic that has this id now has had it for a while, and had another one when the client met it. */

@@ -382,14 +382,14 @@ describe("a producer of librdkafka", () => {
   /** Over clients that follow each other, and a topic whose id is told. */
   const following = (clients: ReadonlyArray<ReturnType<typeof fake>>) =>
     Effect.gen(function* () {
-      const state = { opened: 0, asks: 0, id: "old" as string | undefined }
+      const state = { opened: 0, asks: 0, id: "old" as string | undefined, isKnown: true }
       const info = () => ({ name: at.topic, id: state.id }) as unknown as ClusterInfo.TopicInfo
       const producer = yield* RdProducer.make({
         open: Effect.sync(() => clients[state.opened++]!.client),
         settings,
         ...context,
         cluster: {
-          known: () => (state.id === undefined ? undefined : info()),
+          known: () => (state.id === undefined || !state.isKnown ? undefined : info()),
           topics: () => Effect.sync(() => (state.asks++, state.id === undefined ? [] : [info()]))
         }
       })
@@ -421,6 +421,29 @@ describe("a producer of librdkafka", () => {
         assert.deepStrictEqual(told, ["0 possibly", "0 possibly", "0 acknowledged"])
         assert.strictEqual(state.opened, 3)
       }).pipe(Effect.scoped)
+  )
+
+  it.effect("gives way also where nobody had asked for the topic before (each record failed, for ever)", () =>
+    Effect.gen(function* () {
+      const clients = [fake(), fake()]
+      const { producer, state } = yield* following(clients)
+      const [first, second] = clients.map((one) => one.state)
+      const { delivery, told } = listening()
+      state.isKnown = false
+      producer.append(at, [record], delivery)
+      producer.append(at, [record], delivery)
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(state.asks, 1)
+      state.id = "new"
+      yield* TestClock.adjust("110 seconds")
+      first!.tell([0, 1], { message: "Local: Message timed out" })
+      second!.answer = null
+      yield* pass
+      producer.append(at, [record], delivery)
+      yield* pass
+      assert.deepStrictEqual(told, ["0 possibly", "0 possibly", "0 acknowledged"])
+      assert.strictEqual(state.opened, 2)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("asks no more about a topic that was made again, and is gone (it did, for ever)", () =>
