@@ -108,6 +108,14 @@ const failKept = ({ into }: Call, list: ReadonlyArray<Kept>, error: KafkaError.K
   for (const { index } of list) into.fail(index, error)
 }
 
+/** Ends what has no place yet, and those that were kept: the step that keeps them is under way, and none waits yet. */
+const giveUp = (call: Call, error: KafkaError.KafkaError): void => {
+  call.isLeft = true
+  call.waiting.leave()
+  call.into.failRest(error)
+  for (const list of call.apart.values()) failKept(call, list, error)
+}
+
 /** Those that were kept wait for their partitions, and are handed over for themselves. */
 const waitApart = ({ line, place }: Parts, call: Call): void => {
   const { apart, enter, into, since, topic, waitingApart } = call
@@ -214,7 +222,7 @@ export const make = (parts: Parts): PlaceAll => {
     { next, waits }: Filled,
     timed: boolean
   ): Effect.Effect<void, never, any> => {
-    const { into, since, topic, waiting } = call
+    const { into, since, topic } = call
     const on = (next: number, timed: boolean, late?: (info: Cluster.TopicInfo) => void) =>
       Resume.callback<void, never, any>((resume) =>
         step(call, line.known(topic.name) ?? info, next, timed, resume, late)
@@ -225,15 +233,7 @@ export const make = (parts: Parts): PlaceAll => {
       on(next + 1, true, (info) => addLate(call, info, next, waits.partition, record))
     )
     if (timed) return rest
-    return Effect.catch(inTime(rest, since), (error) =>
-      Effect.sync(() => {
-        call.isLeft = true
-        waiting.leave()
-        into.failRest(error)
-        // The step that keeps these is under way: none of them waits for its partition yet.
-        for (const list of call.apart.values()) failKept(call, list, error)
-      })
-    )
+    return Effect.catch(inTime(rest, since), (error) => Effect.sync(() => giveUp(call, error)))
   }
 
   /** Adds one whose Schema has waited. */

@@ -243,7 +243,7 @@ export const produce = of("produce", {
     [
       "flush-not-told",
       "a flush that is over is not told so",
-      "for (const one of flushes) if (accumulator.isFlushed(one.flush)) Deferred.doneUnsafe(one.over, Exit.void)",
+      "for (const one of flushes) if (accumulator.isFlushed(one.flush)) one.over()",
       ""
     ],
     [
@@ -389,8 +389,8 @@ export const produce = of("produce", {
     [
       "line-left-late",
       "what waits for room as the time of the rest is spent fails, and is sent all the same",
-      "        waiting.leave()\n        into.failRest(error)",
-      "        into.failRest(error)"
+      "  call.waiting.leave()\n  call.into.failRest(error)",
+      "  call.into.failRest(error)"
     ],
     [
       "fills-for-nobody",
