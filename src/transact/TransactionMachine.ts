@@ -16,6 +16,8 @@
  *   transaction that it aborts since it was open for too long: so InitProducerId is asked, which tells the two apart.
  *   One amid the transaction proves nothing: a broker that was away answers as the coordinator that it was, and takes the
  *   epoch of who has gone on elsewhere for an old one. So the transaction is aborted, and the answer to that counts.
+ *
+ * One file because the rules hold of all of it: each step rests on what the others leave behind.
  */
 import * as ErrorCode from "../ErrorCode.ts"
 import { before, nothing } from "../engine/Steps.ts"

@@ -71,8 +71,8 @@ export const transact = of("transact", {
     [
       "aborted-by-coordinator-is-fenced",
       "a transaction that was open for too long ends its producer",
-      'const isMeant = aborts || error?.reason._tag === "InDoubt"',
-      "const isMeant = true"
+      "return isAborted && !contested.aborts ? abortedByCoordinator(settings) : error",
+      "return error"
     ]
   ],
   "TransactionDriver.ts": [
