@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { listed } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
+import * as Resume from "../Resume.ts"
 import type { SessionState, Sessions } from "./Sessions.ts"
 
 /** So many servers are named. */
@@ -15,7 +16,7 @@ const isConnected = (state: SessionState | undefined): boolean => state?._tag ==
 const isOut = (state: SessionState | undefined): boolean => !isConnected(state) && state?._tag !== "Refused"
 
 const becomes = (sessions: Sessions, wanted: (state: SessionState | undefined) => boolean): Effect.Effect<void> =>
-  Effect.callback((resume) => {
+  Resume.callback((resume) => {
     const look = () => {
       if (wanted(sessions.state())) resume(Effect.void)
     }
