@@ -169,6 +169,9 @@ export class MetadataState {
       const known = old?.[partitionIndex]
       if (this.#doubts.size > 0 && known !== undefined && known.leaderEpoch < leaderEpoch)
         this.#doubts.delete(`${partitionIndex} ${name}`)
+      // Nobody can be asked, and say that he does not lead.
+      if (known !== undefined && known.leader < 0 && leaderEpoch < known.leaderEpoch)
+        this.doubt(name, partitionIndex, now)
       // A broker that lags behind may answer with an older leader: epochs only grow.
       partitions[partitionIndex] =
         known !== undefined &&

@@ -162,6 +162,26 @@ describe("topics that are made anew, with the epochs of the new one below the ol
     assert.strictEqual(afterWith(ids[0], [500, 5500]), 1)
   })
 
+  it("are believed where none was known (of a topic made again such a partition had no leader for ever)", () => {
+    const after = (times: ReadonlyArray<number>, isLeftOut: boolean) => {
+      const state = new MetadataState()
+      const [topic] = told(1, 0).topics
+      const of = (leaderId: number, leaderEpoch: number) =>
+        [0, 1].map((partitionIndex) => ({ ...topic!.partitions[0]!, partitionIndex, leaderId, leaderEpoch }))
+      const learnt = (partitions: ReturnType<typeof of>, now: number) =>
+        learn(state, { ...told(1, 0), topics: [{ ...topic!, partitions }] }, now)
+      learnt(of(isLeftOut ? 1 : -1, 7), 0)
+      if (isLeftOut) learnt(of(1, 7).slice(1), 0)
+      for (const now of times) learnt(of(2, 0), now)
+      return state.topic("t")!.partitions[0]!.leader
+    }
+    for (const isLeftOut of [false, true]) {
+      assert.strictEqual(after([100], isLeftOut), -1)
+      assert.strictEqual(after([100, 3000], isLeftOut), -1)
+      assert.strictEqual(after([100, 3000, 5200], isLeftOut), 2)
+    }
+  })
+
   it("are not, where a newer leader has come meanwhile", () => {
     const state = new MetadataState()
     learn(state, told(1, 7))
