@@ -17,11 +17,12 @@ const isOut = (state: SessionState | undefined): boolean => !isConnected(state) 
 
 const becomes = (sessions: Sessions, wanted: (state: SessionState | undefined) => boolean): Effect.Effect<void> =>
   Resume.callback((resume) => {
-    const look = () => {
-      if (wanted(sessions.state())) resume(Effect.void)
-    }
-    const off = sessions.listen(look)
-    look()
+    if (wanted(sessions.state())) return resume(Effect.void)
+    const off = sessions.listen(() => {
+      if (!wanted(sessions.state())) return
+      off()
+      resume(Effect.void)
+    })
     return Effect.sync(off)
   })
 
