@@ -34,9 +34,10 @@ export const callback = <A, E = never, R = never>(
 export const awaiting = <A, E>(deferred: Deferred.Deferred<A, E>): Effect.Effect<A, E> =>
   callback((resume) => {
     if (deferred.effect !== undefined) return resume(deferred.effect)
-    const resumes = (deferred.resumes ??= [])
-    resumes.push(resume)
+    ;(deferred.resumes ??= []).push(resume)
     return Effect.sync(() => {
+      // None, while they are resumed: who hears of an interruption comes here in the midst of it, and the next was skipped.
+      const { resumes = [] } = deferred
       const at = resumes.indexOf(resume)
       if (at >= 0) resumes.splice(at, 1)
     })

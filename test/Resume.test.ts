@@ -17,3 +17,12 @@ it.effect("who awaits a Deferred has its end, by then and later, and is none tha
     assert.strictEqual(yield* Resume.awaiting(deferred), 1)
   })
 )
+
+it.effect("each who awaits a Deferred hears that it was interrupted (every second one waited for ever)", () =>
+  Effect.gen(function* () {
+    const deferred = Deferred.makeUnsafe<number>()
+    const fibers = yield* Effect.all(Array.from({ length: 4 }, () => fork(Resume.awaiting(deferred))))
+    Deferred.doneUnsafe(deferred, Exit.interrupt())
+    assert.deepStrictEqual(fibers.map(tagOf), ["Failure", "Failure", "Failure", "Failure"])
+  })
+)
