@@ -59,10 +59,26 @@ export interface GroupWatches {
   readonly compare: (info: TopicInfo) => void
 }
 
+/** When a topic was made, as it was seen last. */
+interface Made {
+  readonly at: string
+  /** Of the one that was seen before it. */
+  readonly before: string | undefined
+  readonly session: string | undefined
+}
+
+/**
+ * Whether it is told late: by a read that another has overtaken, or by a server that lags. In a next session that is the
+ * topic just before the last one, by a server that does not know of all that was before it (sessions may be local). What
+ * else is older there is of a ZooKeeper that was emptied, and counts from the beginning again.
+ */
+const isLate = (last: Made, at: string, session: string | undefined): boolean =>
+  at < last.at && (session === undefined || session === last.session || at === last.before)
+
 /** When topics were made, and of which of them the consumer has heard. */
 const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
-  /** When each topic was made, as it was seen last. One that is not read for a while may be another when it is read again. */
-  const seenMade = new Map<string, string>()
+  /** One that is not read for a while may be another when it is read again. */
+  const seenMade = new Map<string, Made>()
   /** Of this session: what the consumer has heard, and which topics were looked at because of it. */
   let heard: ReadonlyMap<string, string> = new Map()
   const lookedAt = new Set<string>()
@@ -74,17 +90,16 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
     Effect.suspend(() => {
       if (node === undefined) return Effect.void
       const session = current()
-      const before = seenMade.get(topic)
+      const last = seenMade.get(topic)
       const at = node.stat.created
-      // As a server of the ensemble tells that lags behind the one of the last session.
-      if (before !== undefined && at < before) return Effect.void
-      seenMade.set(topic, at)
-      const isOther = before !== undefined && before !== at
+      if (last !== undefined && isLate(last, at, session)) return Effect.void
+      const isOther = last !== undefined && last.at !== at
+      seenMade.set(topic, { at, before: isOther ? last.at : last?.before, session })
       // Behind it: what is asked for until then may be of the one before.
       return Effect.andThen(
         isOther ? replaced(topic) : Effect.void,
         Effect.sync(() => {
-          if (current() === session && at === seenMade.get(topic)) heard = new Map(heard).set(topic, at)
+          if (current() === session && at === seenMade.get(topic)?.at) heard = new Map(heard).set(topic, at)
         })
       )
     })

@@ -1,6 +1,6 @@
 /** What a member must notice of the others though it is told in an odd moment, or in another session. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { pass, passing } from "../zookeeper/Time.ts"
@@ -112,12 +112,45 @@ describe("a member notices", () => {
       yield* controller.remove(path)
       yield* controller.create(path, node(2))
       yield* pass(1000)
-      for (const isBehind of [true, false]) {
+      for (const isBehind of [true, true, false]) {
+        if (lags) yield* memory.expire(one.session)
         lags = isBehind
-        yield* one.looks("t")
+        yield* passing(one.looks("t"))
         yield* pass(1000)
         assert.deepStrictEqual(one.replaced, ["t"])
       }
+    }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect("a topic made again in a ZooKeeper that was emptied (zk-47, a loss)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const controller = yield* memory.connect({ sessionTimeout: "10 minutes" })
+      let counted = "1"
+      const counts = <A extends ZooKeeper.Node | undefined>(node: A) =>
+        node && { ...node, stat: { ...node.stat, created: `${counted}${node.stat.created.slice(1)}` } }
+      const connect = () =>
+        Effect.map(memory.connect(), (client) => ({
+          ...client,
+          read: (at: string) => Effect.map(client.read(at), counts),
+          watch: (at: string) => Stream.map(client.watch(at), counts)
+        }))
+      const again = Effect.gen(function* () {
+        yield* controller.remove(path)
+        yield* controller.create(path, node(2))
+        yield* pass(2000)
+      })
+      yield* passing(controller.create(path, node(2)))
+      const one = yield* Harness.join({ connect })
+      yield* pass(1000)
+      // Its sessions end with it.
+      counted = "0"
+      yield* memory.expire(one.session)
+      yield* again
+      yield* pass(5000)
+      assert.deepStrictEqual(one.replaced, ["t"])
+      yield* again
+      assert.deepStrictEqual(one.replaced, ["t", "t"])
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
