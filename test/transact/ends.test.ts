@@ -1,7 +1,7 @@
 /** How transactions end where what is in them, or around them, ends otherwise than it should. */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
-import { ErrorCode, GroupOffsets, Offset, Producer, Transaction } from "samsa"
+import { ErrorCode, GroupOffsets, KafkaError, Offset, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   advanceUntil,
@@ -125,19 +125,25 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
-  it.effect("one that is aborted while markers of the last one are late is not fenced (it was)", () =>
-    Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const times = { requestTimeout: "1 second", deliveryTimeout: "2 seconds", apiTimeout: "3 seconds" } as const
-      const { transactions } = yield* opened({ transactionalId: "own", ...times })
-      const late = yield* broker.inject(Fault.on("WriteTxnMarkers").loseRequest)
-      const sent = (value: string) => Effect.map(advanceUntil(Effect.exit(transactions.run(send(value)))), reasonOf)
-      assert.strictEqual(yield* sent("a"), "ok")
-      assert.oneOf(yield* sent("b"), ["NotDelivered", "TimedOut"])
-      yield* late.remove
-      assert.strictEqual(yield* sent("c"), "ok")
-      assert.deepStrictEqual(yield* read(), ["a", "c"])
-    }).pipe(Effect.scoped, Effect.provide(layer))
+  it.effect.each([
+    ["commit", send("b"), "TimedOut"],
+    ["abort", Effect.andThen(send("b"), KafkaError.make({ _tag: "Misuse", message: "no" })), "Misuse"]
+  ] as const)(
+    "one whose %s is refused as that of an old producer is not fenced where nobody tells who has the id (it was)",
+    ([, body, told]) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { transactions } = yield* opened({ transactionalId: "own", apiTimeout: "3 seconds" })
+        const sent = (self: Effect.Effect<unknown, unknown, Producer.Producer>) =>
+          Effect.map(advanceUntil(Effect.exit(transactions.run(self))), reasonOf)
+        assert.strictEqual(yield* sent(send("a")), "ok")
+        yield* broker.inject(Fault.on("EndTxn", { times: 1 }).error(codes.INVALID_PRODUCER_EPOCH))
+        const silent = yield* broker.inject(Fault.on("InitProducerId").withhold)
+        assert.strictEqual(yield* sent(body), told)
+        yield* silent.remove
+        assert.strictEqual(yield* sent(send("c")), "ok")
+        assert.deepStrictEqual(yield* read(), ["a", "c"])
+      }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
   it.effect("what is no Effect, or dies before it is one, leaves no transaction open", () =>
