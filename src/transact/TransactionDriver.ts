@@ -317,14 +317,16 @@ export const make = Effect.fnUntraced(function* ({
   /** How long whoever was interrupted has waited, and until when. */
   let waited = { millis: 0, until: 0 }
   const now = () => Backoff.monotonic(clock)
+  const spent = () => Math.max(0, waited.millis - (now() - waited.until))
   /** For closing: it goes on with what was waited just before it, and has as much more as has passed since then. */
-  const timeLeft = () => Math.max(1, closeTimeout - Math.max(0, waited.millis - (now() - waited.until)))
+  const timeLeft = () => Math.max(1, closeTimeout - spent())
   const interrupted: TransactionalProducer["interrupted"] = (self, orElse) =>
     Effect.suspend(() => {
       const from = now()
       return Effect.ensuring(
         Effect.timeoutOrElse(self, { duration: closeTimeout, orElse }),
-        Effect.sync(() => (waited = { millis: now() - from, until: now() }))
+        // Whoever was behind another one, and has waited for nothing, gives back none of that one's.
+        Effect.sync(() => (waited = { millis: Math.max(spent(), now() - from), until: now() }))
       )
     })
 

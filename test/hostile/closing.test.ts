@@ -87,10 +87,11 @@ describe("closing with brokers that are dead", () => {
     })
   )
 
-  it.effect.each<readonly [how: string, rest: Effect.Effect<void>]>([
+  it.effect.each<readonly [how: string, rest: Effect.Effect<void>, behind?: Effect.Effect<void>]>([
     ["open", Effect.never],
-    ["to be committed", Effect.void]
-  ])("takes a transaction that is %s closeTimeout, with its interruption before (twice as long)", ([, rest]) =>
+    ["to be committed", Effect.void],
+    ["open, with another one behind it,", Effect.never, Effect.void]
+  ])("takes a transaction that is %s closeTimeout, with its interruption before (twice as long)", ([, rest, behind]) =>
     Effect.gen(function* () {
       const millis = yield* closing((freeze) =>
         Effect.gen(function* () {
@@ -103,6 +104,11 @@ describe("closing with brokers that are dead", () => {
             yield* rest
           })
           // Interrupted before the transactions are closed, as they are in the Scope of a Layer.
+          if (behind !== undefined) {
+            yield* Effect.forkScoped(Effect.andThen(Deferred.await(sent), transactions.run(behind)))
+            // It waits to begin by then.
+            yield* Effect.addFinalizer(() => Effect.yieldNow)
+          }
           yield* Effect.forkScoped(transactions.run(body))
           yield* Deferred.await(sent)
           yield* TestClock.adjust("1 second")
