@@ -43,13 +43,20 @@ const oldSessionLimit = 30_000
 /** On top of the time that the broker holds a request. */
 const grace = 5_000
 
+/** Whether a broker says that another one coordinates the group. */
+const isElsewhere = (answer: typeof FindCoordinator.Response.schema.Type, group: string, id: number): boolean => {
+  // From v4 on an answer is a list.
+  const { errorCode, host, nodeId } = answer.coordinators.find(({ key }) => key === group) ?? answer
+  return errorCode === 0 && host !== "" && nodeId !== id
+}
+
 export interface ClassicRequests extends ReturnType<typeof make> {}
 
 /**
- * Fails once a broker that holds a join has answered nothing else for a third of the session: one that stands still looks
- * like one that waits for other members, and no heart beats before the first generation. It is asked on a connection on
- * which nothing is held: on that of all other requests a commit may be, or the creation of a topic, and would be cut off
- * with the question that waits behind it.
+ * Fails once a broker that holds a join has answered nothing else for a third of the session, or says that another one
+ * coordinates: one that stands still, or whose answer was lost, looks like one that waits for other members, and no heart
+ * beats before the first generation. It is asked on a connection on which nothing is held: on that of all other requests
+ * a commit may be, or the creation of a topic, and would be cut off with the question that waits behind it.
  */
 const unlessSilent = <A>(
   broker: Broker,
@@ -68,7 +75,11 @@ const unlessSilent = <A>(
     // A refusal is an answer.
     Effect.catchIf(
       (error) => !error.isRetryable,
-      () => Effect.void
+      () => Effect.undefined
+    ),
+    Effect.filterOrFail(
+      (answer) => answer === undefined || !isElsewhere(answer, group, broker.id),
+      () => KafkaError.fromCode(ErrorCode.codes.NOT_COORDINATOR, { api: "JoinGroup", group })
     )
   )
   const silence = Effect.forever(Effect.delay(answers, timeout))
