@@ -56,14 +56,14 @@ const send = (count: number, partition = 0) =>
   })
 
 /** A broker as 4.4.0 answers of a share group that has a member `m`, which the embedded broker has not. */
-const withShared = (broker: Broker, name: string): Broker => ({
+const withShared = (broker: Broker, name: string, versions: readonly [number, number] = [1, 1]): Broker => ({
   ...broker,
   version: (api, options) => broker.version(api, options),
   hangUp: (channel) => broker.hangUp(channel),
   offer: (options) =>
     Effect.map(broker.offer(options), (offer) => ({
       ...offer,
-      ranges: new Map([...offer.ranges, [ShareGroupDescribe.Request.key, [1, 1] as const]])
+      ranges: new Map([...offer.ranges, [ShareGroupDescribe.Request.key, versions]])
     })),
   send: (api, request, options) => {
     const asked = request(1)
@@ -972,6 +972,27 @@ describe("groups", () => {
         assert.notProperty(failure(unknown).reason, "groupType")
       })
     )
+  )
+
+  it.effect(
+    "are told where a broker has share groups in a version that is not spoken (4.0's, for trying: Unsupported)",
+    () =>
+      inCluster(
+        { topics: [{ name: "orders", partitions: 1 }] },
+        Effect.gen(function* () {
+          const cluster = yield* Cluster.Cluster
+          const early = (broker: Broker): Broker => ({
+            ...withShared(broker, "none", [0, 0]),
+            send: (api, request, options) => broker.send(api, request, options)
+          })
+          const admin = yield* Effect.provideService(Admin.make(), Cluster.Cluster, {
+            ...cluster,
+            coordinator: (kind, key) => Effect.map(cluster.coordinator(kind, key), early)
+          })
+          assert.deepStrictEqual(value((yield* admin.groupOffsets([{ group: "none" }]))[0]), [])
+          assert.strictEqual(failure((yield* admin.describeGroups(["none"]))[0]).reason._tag, "GroupRefused")
+        })
+      )
   )
 
   it.effect("that have members are in doubt where these may have come after an earlier try", () =>

@@ -4,6 +4,7 @@ import * as Result from "effect/Result"
 import type { Broker } from "../Broker.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
+import type { Offer } from "../protocol/Exchange.ts"
 import * as ConsumerGroupDescribe from "../protocol/messages/ConsumerGroupDescribe.ts"
 import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
 import * as ShareGroupDescribe from "../protocol/messages/ShareGroupDescribe.ts"
@@ -130,7 +131,8 @@ const memberOf = (
 })
 
 interface Kind {
-  readonly key: number
+  /** The number of the API, and the versions that are spoken. */
+  readonly request: { readonly key: number; readonly stable: readonly [min: number, max: number] }
   readonly describe: (
     parts: Ask.Parts,
     broker: Broker,
@@ -140,7 +142,7 @@ interface Kind {
 }
 
 const consumer: Kind = {
-  key: ConsumerGroupDescribe.Request.key,
+  request: ConsumerGroupDescribe.Request,
   describe: (_, broker, groupIds, operations) =>
     Effect.map(
       broker.send(ConsumerGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
@@ -168,7 +170,7 @@ const assignmentOf = (parts: Ask.Parts, bytes: Uint8Array): ReadonlyArray<TopicP
 }
 
 const classic: Kind = {
-  key: DescribeGroups.Request.key,
+  request: DescribeGroups.Request,
   describe: (parts, broker, groups, operations) =>
     Effect.map(
       broker.send(DescribeGroups, (version) => ({
@@ -199,7 +201,7 @@ const classic: Kind = {
 }
 
 const share: Kind = {
-  key: ShareGroupDescribe.Request.key,
+  request: ShareGroupDescribe.Request,
   describe: (_, broker, groupIds, operations) =>
     Effect.map(
       broker.send(ShareGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
@@ -216,7 +218,7 @@ const share: Kind = {
 }
 
 const streams: Kind = {
-  key: StreamsGroupDescribe.Request.key,
+  request: StreamsGroupDescribe.Request,
   describe: (_, broker, groupIds, operations) =>
     Effect.map(
       broker.send(StreamsGroupDescribe, () => ({ groupIds, includeAuthorizedOperations: operations })),
@@ -232,12 +234,18 @@ const streams: Kind = {
     )
 }
 
+/** Whether a broker tells of groups of a kind in a version that is spoken: 4.0 had share groups in one that is not, for trying. */
+const tells = (ranges: Offer["ranges"], { request: { key, stable } }: Kind): boolean => {
+  const theirs = ranges.get(key)
+  return theirs !== undefined && theirs[0] <= stable[1] && theirs[1] >= stable[0]
+}
+
 /** The share groups among those that one broker coordinates, as far as it tells of them. */
 export const shared = (parts: Ask.Parts, broker: Broker, groups: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const { ranges } = yield* broker.offer()
     const found = new Map<string, Ask.Answer<GroupDescription>>()
-    if (groups.length > 0 && ranges.has(share.key))
+    if (groups.length > 0 && tells(ranges, share))
       for (const [group, described] of yield* share.describe(parts, broker, groups, false))
         if (described !== "another kind") found.set(group, described)
     return found
@@ -253,7 +261,7 @@ export const describe = (parts: Ask.Parts, broker: Broker, groups: ReadonlyArray
     const answers = new Map<string, Ask.Answer<GroupDescription>>()
     let left = groups
     // Without ranges (0.9) nothing is told of what it has. Where it has none, `Unsupported` says so.
-    const spoken = kinds.filter((kind) => (ranges.size > 0 ? ranges.has(kind.key) : kind === classic))
+    const spoken = kinds.filter((kind) => (ranges.size > 0 ? tells(ranges, kind) : kind === classic))
     for (const kind of spoken.length > 0 ? spoken : [classic]) {
       if (left.length === 0) break
       for (const [group, described] of yield* kind.describe(parts, broker, left, operations))
