@@ -84,6 +84,7 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
     for (const [name, value] of Object.entries(process.env))
       if (name.startsWith("KAFKA_") && value !== undefined && value !== "") values[name.slice(6)] = value
     let sasl: string | undefined
+    let named = Option.isSome(given.user)
     if (Option.isSome(given.properties)) {
       const file = given.properties.value
       const bytes = yield* Effect.try({
@@ -96,8 +97,9 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
       if (read.mistakes.length > 0) return yield* wrong(`${file}: ${read.mistakes.join("; ")}`)
       for (const [name, value] of Object.entries(read.values))
         if (value !== undefined) values[name] = value
-        // The password of the environment is there for --user, too.
-        else if (name !== "SASL_PASSWORD" || Option.isNone(given.user)) delete values[name]
+        // Password and mechanism of the environment are there for --user, too.
+        else if (Option.isNone(given.user)) delete values[name]
+      named ||= read.values["SASL_USERNAME"] !== undefined
     }
     const set = (name: string, value: Option.Option<string | boolean>) => {
       if (Option.isSome(value)) values[name] = String(value.value)
@@ -108,6 +110,8 @@ const settings = (given: Given): Effect.Effect<Record<string, string>, Failed> =
     set("SASL_USERNAME", given.user)
     set("SASL_PASSWORD", Option.map(given.password, Redacted.value))
     set("SASL_MECHANISM", given.mechanism)
+    // Who is named has a password: a token, which the environment alone has, would be somebody else's.
+    if (named) delete values["SASL_TOKEN"]
     // Of what is there in part, what is missing is told with all other mistakes.
     if (sasl !== undefined && !Object.keys(values).some((name) => name.startsWith("SASL_")))
       return yield* wrong(

@@ -100,7 +100,7 @@ export const read = (text: string): Read => {
     if (password !== undefined) values["SASL_PASSWORD"] = password
   }
   if (protocol !== undefined && !protocol.startsWith("SASL_"))
-    for (const name of ["SASL_MECHANISM", "SASL_USERNAME", "SASL_PASSWORD"]) values[name] = undefined
+    for (const name of ["SASL_MECHANISM", "SASL_USERNAME", "SASL_PASSWORD", "SASL_TOKEN"]) values[name] = undefined
   for (const store of ["truststore", "keystore"]) {
     const location = properties.get(`ssl.${store}.location`)
     if (location === undefined) continue

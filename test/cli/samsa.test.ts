@@ -186,11 +186,15 @@ it.live("samsa logs in nobody where its file says PLAINTEXT, whatever the enviro
       `bootstrap.servers=PLAINTEXT://${broker.bootstrap[0]}\nsecurity.protocol=PLAINTEXT\nsasl.username=u\n`
     )
     const env = { KAFKA_SASL_USERNAME: "u", KAFKA_SASL_PASSWORD: "p" }
-    const [listed, refused] = yield* Effect.all([
+    // It was asked for its mechanism.
+    const token = { KAFKA_SASL_MECHANISM: "OAUTHBEARER", KAFKA_SASL_TOKEN: "t" }
+    const [listed, without, refused] = yield* Effect.all([
       samsa(["topics", "list", "-F", file, "--json"], { env }),
+      samsa(["topics", "list", "-F", file, "--json"], { env: token }),
       samsa(["topics", "list", "-F", file, "--user", "u"], { env })
     ])
-    assert.deepStrictEqual([listed.code, JSON.parse(listed.out || "{}").name], [0, "orders"], listed.error)
+    for (const { code, error, out } of [listed, without])
+      assert.deepStrictEqual([code, JSON.parse(out || "{}").name], [0, "orders"], error)
     assert.deepStrictEqual([refused.code, refused.out], [4, ""])
   }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 )
@@ -223,6 +227,23 @@ it.live(
       const named = yield* listing("security.protocol=SASL_PLAINTEXT\n", "--user", "u", "--password", "p")
       assert.strictEqual(named.code, 4, named.error)
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+)
+
+it.live(
+  "samsa --user logs in by the environment's mechanism beside a file that says PLAINTEXT (its password went by PLAIN), and by no token",
+  () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const sasl = { mechanisms: ["SCRAM-SHA-256"], users: { u: "p" } } as const
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true, sasl })
+      const file = yield* fs.makeTempFileScoped()
+      yield* fs.writeFileString(file, `bootstrap.servers=${broker.bootstrap[0]}\nsecurity.protocol=PLAINTEXT\n`)
+      const { code, error } = yield* samsa(["topics", "list", "-F", file, "--user", "u"], {
+        env: { KAFKA_SASL_MECHANISM: "SCRAM-SHA-256", KAFKA_SASL_PASSWORD: "p", KAFKA_SASL_TOKEN: "t" }
+      })
+      assert.strictEqual(code, 0, error)
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
+  60_000
 )
 
 it.live(

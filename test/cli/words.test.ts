@@ -201,7 +201,12 @@ max.poll.records=5
   it("without SASL in security.protocol have nobody log in, as Java's clients have it (it did)", () => {
     const credentials = "sasl.mechanism=PLAIN\nsasl.username=u\nsasl.password=p"
     const { values } = Properties.read(`security.protocol=SSL\n${credentials}`)
-    const none = { SASL_MECHANISM: undefined, SASL_USERNAME: undefined, SASL_PASSWORD: undefined }
+    const none = {
+      SASL_MECHANISM: undefined,
+      SASL_USERNAME: undefined,
+      SASL_PASSWORD: undefined,
+      SASL_TOKEN: undefined
+    }
     assert.deepStrictEqual(values, { TLS: "true", ...none })
     assert.strictEqual(Properties.read(credentials).values["SASL_USERNAME"], "u")
   })
