@@ -168,7 +168,7 @@ export const command = Command.make(
               let bad: string | undefined
               for (const text of texts) {
                 line++
-                if (given.json && text.trim() === "") continue
+                if (given.json && /^[ \t\r]*$/.test(text)) continue
                 const entry = given.json ? ofJson(text, given.encoding) : ofLine(text)
                 if (Result.isFailure(entry)) {
                   bad = entry.failure

@@ -169,6 +169,9 @@ export const lineReader = (options: LineOptions): ((line: string) => Result.Resu
 
 const isEncoding = (value: unknown): value is Encoding => value === "utf8" || value === "hex" || value === "base64"
 
+/** Half a character, of which JSON has escapes, would be sent as something else. */
+const isPair = (one: unknown): boolean => Array.isArray(one) && typeof one[0] === "string" && one[0].isWellFormed()
+
 /**
  * A line of JSON as a record: `{ key, value, headers, partition, timestamp, encoding }`, where only `value` is needed.
  */
@@ -197,7 +200,7 @@ export const ofJson = (line: string, wanted: Encoding): Result.Result<Entry, str
     : typeof headers === "object" && headers !== null
       ? Object.entries(headers)
       : []
-  if (typeof (headers ?? {}) !== "object" || !pairs.every((one) => Array.isArray(one) && typeof one[0] === "string"))
+  if (typeof (headers ?? {}) !== "object" || !pairs.every(isPair))
     return Result.fail("headers must be pairs of names and texts")
   for (const [name, number] of [
     ["partition", partition],

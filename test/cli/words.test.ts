@@ -89,7 +89,10 @@ describe("records", () => {
       '{"value":1}',
       '{"value":"a","partition":0.5}',
       '{"value":"\\ud800"}',
-      '{"value":"a","headers":[1]}'
+      '{"value":"a","headers":[1]}',
+      // Half a character, which was sent as U+FFFD.
+      '{"value":"a","headers":{"\\ud800":"x"}}',
+      '{"value":"a","headers":[["\\ud800","x"]]}'
     ])
       assert.isTrue(Result.isFailure(Records.ofJson(line, "utf8")), line)
   })
