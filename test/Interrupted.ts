@@ -1,23 +1,22 @@
-/** Interruption between any two steps of an Effect: a fiber stands still there once it has done 2048 of them. */
+/** What happens between any two steps of an Effect, an interruption above all: a fiber stands still there once it has done 2048 of them. */
 import { Effect, Fiber, Scheduler } from "effect"
 import { KafkaTest } from "samsa/testing"
 
 /**
- * Runs it in a fiber that stands still before its n-th step, and is interrupted there; false where it has fewer. With
- * `fibers: "all"` the steps of those that it begins are counted, too: one of them stands still while it is interrupted,
- * and goes on then. Moves the TestClock.
+ * Runs it in a fiber that stands still before its n-th step; `goOn` has it take that, and is undefined where it has fewer.
+ * With `fibers: "all"` the steps of those that it begins are counted, too. Moves the TestClock.
  */
-export const interruptedAt = <A, E, R>(
+export const standingAt = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   step: number,
   fibers: "its own" | "all" = "its own"
-): Effect.Effect<boolean, never, R> =>
+) =>
   Effect.gen(function* () {
     const base = new Scheduler.MixedScheduler()
     let id: number | undefined
     let steps = 0
     let over = false
-    let resume: (() => void) | undefined
+    let resume = undefined as (() => void) | undefined
     let stands = () => {}
     const standing = new Promise<void>((resolve) => (stands = resolve))
     const scheduler: Scheduler.Scheduler = {
@@ -54,8 +53,22 @@ export const interruptedAt = <A, E, R>(
       )
     )
     over = true
+    return { fiber, goOn: resume }
+  })
+
+/**
+ * Runs it in a fiber that stands still before its n-th step, and is interrupted there; false where it has fewer. With
+ * `fibers: "all"` one of those that it begins stands still while it is interrupted, and goes on then. Moves the TestClock.
+ */
+export const interruptedAt = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  step: number,
+  fibers?: "its own" | "all"
+): Effect.Effect<boolean, never, R> =>
+  Effect.gen(function* () {
+    const { fiber, goOn } = yield* standingAt(self, step, fibers)
     const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
-    resume?.()
+    goOn?.()
     yield* KafkaTest.advanceUntil(Fiber.join(interrupting), { upTo: "10 seconds" })
-    return resume !== undefined
+    return goOn !== undefined
   })

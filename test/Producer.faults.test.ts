@@ -6,6 +6,7 @@ import { TestClock } from "effect/testing"
 import { Compression, type KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as InProcess from "./hostile/InProcess.ts"
+import { standingAt } from "./Interrupted.ts"
 import { behindLink, kafka, logOf, makeLink, persistenceOf, reasonOf, text, withProducer } from "./produce/Helpers.ts"
 
 const numbers = (count: number, partition = 0) =>
@@ -318,6 +319,22 @@ describe("everything ends", () => {
       yield* TestClock.adjust(100)
       assert.isDefined(flushing.pollUnsafe())
     }).pipe(Effect.scoped, Effect.provide(withProducer({ closeTimeout: 0 })))
+  )
+
+  it.effect("flush misses no outcome that comes where its fiber gives way (it never ended)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      for (let step = 1, isOver = false; !isOver; step++) {
+        yield* producer.offer(text, { value: "v", partition: 0 })
+        const { fiber, goOn } = yield* standingAt(producer.flush, step)
+        yield* TestClock.adjust("1 second")
+        goOn?.()
+        yield* TestClock.adjust("1 second")
+        assert.isDefined(fiber.pollUnsafe(), `step ${step}`)
+        isOver = goOn === undefined
+      }
+    }).pipe(Effect.provide(withProducer()))
   )
 
   it.effect("a flush under way when the producer closes comes to its end", () =>

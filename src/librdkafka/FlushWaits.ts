@@ -1,9 +1,13 @@
 /** Who waits until everything that was handed over before has an outcome. */
 import * as Effect from "effect/Effect"
 
-interface Flush {
-  /** Those handed over before have lower numbers. */
+/** What has no outcome yet: so many, and those handed over later have numbers from `below` on. */
+interface Outstanding {
   readonly below: number
+  readonly left: number
+}
+
+interface Flush extends Outstanding {
   left: number
   readonly done: () => void
 }
@@ -12,9 +16,11 @@ interface Flush {
 export class FlushWaits {
   #all: Array<Flush> = []
 
-  /** Completes when `left` records with lower numbers have their outcomes. */
-  wait(below: number, left: number): Effect.Effect<void> {
+  /** Completes when what is outstanding has its outcomes: as it begins to wait, since a fiber may yield before. */
+  wait(outstanding: () => Outstanding): Effect.Effect<void> {
     return Effect.callback((resume) => {
+      const { below, left } = outstanding()
+      if (left === 0) return resume(Effect.void)
       const flush: Flush = { below, left, done: () => resume(Effect.void) }
       this.#all.push(flush)
       return Effect.sync(() => {

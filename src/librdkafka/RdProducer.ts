@@ -361,7 +361,7 @@ class RdProducer {
   /** Completes when everything handed over so far has an outcome; nothing lingers meanwhile. */
   readonly flush: Effect.Effect<void> = Effect.suspend(() => {
     if (this.outstanding === 0) return Effect.void
-    const told = this.#flushes.wait(this.#next, this.outstanding)
+    const told = this.#flushes.wait(() => ({ below: this.#next, left: this.outstanding }))
     const hurry = Effect.callback<void>((resume) => {
       // It returns at once where it has none: what is left waits here, for a topic that is gone, or another client.
       if (this.#client === undefined || this.#sent.size === 0) return resume(Effect.void)

@@ -197,19 +197,18 @@ export const make = Effect.fnUntraced(function* (
 
   const submit = EncodingLines.make(codecs, settings.deliveryTimeout, (effect) => loop.fork(effect), requests)
 
-  const flush = Effect.suspend(() => {
+  // One step: outcomes that come where a fiber yields between its look and its waiting would be missed.
+  const flush = Resume.callback<void>((resume) => {
     const flush = accumulator.flush()
-    if (accumulator.isFlushed(flush)) return Effect.void
+    if (accumulator.isFlushed(flush)) return resume(Effect.void)
+    const over = () => {
+      flushes.delete(one)
+      resume(Effect.void)
+    }
+    const one = { flush, over }
+    flushes.add(one)
     loop.wake()
-    return Resume.callback<void>((resume) => {
-      const over = () => {
-        flushes.delete(one)
-        resume(Effect.void)
-      }
-      const one = { flush, over }
-      flushes.add(one)
-      return Effect.sync(() => flushes.delete(one))
-    })
+    return Effect.sync(() => flushes.delete(one))
   })
 
   const closing = yield* Closing

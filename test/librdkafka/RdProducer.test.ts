@@ -15,7 +15,7 @@ import type * as ClusterInfo from "../../src/ClusterInfo.ts"
 import type { Delivery } from "../../src/Record.ts"
 import type { ProduceSettings } from "../../src/Transport.ts"
 import { heard, loud } from "../Heard.ts"
-import { interruptedAt } from "../Interrupted.ts"
+import { interruptedAt, standingAt } from "../Interrupted.ts"
 import { produceSettings } from "../transport/contract.ts"
 
 const settings: ProduceSettings = {
@@ -603,6 +603,22 @@ describe("a producer of librdkafka", () => {
       yield* pass(2000)
       yield* Fiber.join(flushing)
       assert.deepStrictEqual(told, ["2", "1"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("flush misses no report that comes where its fiber gives way (it never ended)", () =>
+    Effect.gen(function* () {
+      const { client, state } = fake()
+      const producer = yield* RdProducer.make({ open: Effect.succeed(client), settings, ...context })
+      const { delivery } = listening()
+      for (let step = 1; step < 12; step++) {
+        producer.append(at, [record], delivery)
+        const { fiber, goOn } = yield* standingAt(producer.flush, step, "all")
+        state.tell([...state.held], null)
+        goOn?.()
+        yield* TestClock.adjust("1 second")
+        assert.isDefined(fiber.pollUnsafe(), `step ${step}`)
+      }
     }).pipe(Effect.scoped)
   )
 
