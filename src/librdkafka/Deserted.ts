@@ -28,7 +28,7 @@ export class Deserted {
   readonly #late = new Map<string, string>()
   /** Those that were made again, as was told last. */
   readonly #madeAgain = new Set<string>()
-  /** Those of which no id was known when the client was to hear of them: each is asked about once. */
+  /** Those of which no id was known when the client was to hear of them: each is asked about once it is there. */
   readonly #unknown = new Set<string>()
   #askAt = -Infinity
 
@@ -105,6 +105,8 @@ export class Deserted {
       const ids = new Map(found.map(({ id, name }) => [name, id]))
       for (const topic of asked) {
         this.#madeAgain.delete(topic)
+        // It is not there yet, as for who creates it by producing: the next record asks again.
+        if (!ids.has(topic)) this.#unknown.delete(topic)
         if (this.#ids.isMadeAgain(topic, ids.get(topic), this.#now())) this.#madeAgain.add(topic)
         else if (!this.#ids.isOther(topic))
           for (const [place, of] of this.#late) if (of === topic) this.#late.delete(place)

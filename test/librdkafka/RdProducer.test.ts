@@ -446,6 +446,34 @@ describe("a producer of librdkafka", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("gives way also where its first record has created the topic (each record failed, for ever)", () =>
+    Effect.gen(function* () {
+      const clients = [fake(), fake()]
+      const { producer, state } = yield* following(clients)
+      const [first, second] = clients.map((one) => one.state)
+      const { delivery, told } = listening()
+      state.isKnown = false
+      state.id = undefined
+      producer.append(at, [record], delivery)
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(state.asks, 1)
+      state.id = "old"
+      first!.tell([0], null)
+      producer.append(at, [record], delivery)
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual(state.asks, 2)
+      state.id = "new"
+      yield* TestClock.adjust("110 seconds")
+      first!.tell([1], { message: "Local: Message timed out" })
+      second!.answer = null
+      yield* pass
+      producer.append(at, [record], delivery)
+      yield* pass
+      assert.deepStrictEqual(told, ["0 acknowledged", "0 possibly", "0 acknowledged"])
+      assert.strictEqual(state.opened, 2)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("asks no more about a topic that was made again, and is gone (it did, for ever)", () =>
     Effect.gen(function* () {
       const { producer, state } = yield* following([fake()])
