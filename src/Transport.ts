@@ -190,7 +190,8 @@ export interface PartitionReader {
   readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError>
   /**
    * Goes on from another position: drops what was fetched and not pulled, and a response that is still under way. It is
-   * a position in the topic that was read, also where another has its name by now: unless a pull has told so.
+   * a position in the topic that was read, also where another has its name by now: unless a pull has told so (`DataLoss`,
+   * `recreated`), or that it is gone (`UnknownTopic`).
    * `leaderEpoch` is that of the record before it, where it is known: from a commit.
    */
   readonly seek: (offset: number, leaderEpoch?: number | undefined) => void

@@ -9,6 +9,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Why } from "../Backoff.ts"
+import * as SoughtTopic from "../engine/SoughtTopic.ts"
 import * as Together from "../engine/Together.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -129,8 +130,8 @@ export class FetchedPartition implements Slot {
   #enough = 0
   /** What was passed over at the position, and is still to be told. */
   #skipped: Fetched["skipped"]
-  /** Whoever pulls has its failure. */
-  #hasToldFailure = false
+  /** The failure that whoever pulls has of it. */
+  #told: KafkaError.KafkaError | undefined = undefined
 
   constructor(where: TopicIdPartition, offset: number, leaderEpoch: number | undefined, shared: Shared) {
     this.topic = where.topic
@@ -254,7 +255,7 @@ export class FetchedPartition implements Slot {
   /** Its failure, for whoever pulls. */
   takeFailure(): KafkaError.KafkaError | undefined {
     if (this.isPaused) return undefined
-    this.#hasToldFailure = this.failure !== undefined
+    this.#told = this.failure
     return this.failure
   }
 
@@ -494,9 +495,8 @@ export class FetchedPartition implements Slot {
     const { failure } = this
     if (failure === undefined) return
     this.failure = undefined
-    // Whoever does not know of it yet seeks in the topic that there was.
-    if (this.#hasToldFailure) this.topicId = undefined
-    this.#hasToldFailure = false
+    this.topicId = SoughtTopic.after(this.#told, this.topicId)
+    this.#told = undefined
     // What was said of leaders was of the topic that there was: another of its name begins with its epochs anew.
     this.hint = undefined
     this.replica = undefined

@@ -3,6 +3,7 @@
  * knows no client of librdkafka; whoever owns it is told when something of it changed.
  */
 import * as Effect from "effect/Effect"
+import * as SoughtTopic from "../engine/SoughtTopic.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
 import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
@@ -36,8 +37,8 @@ export class RdReader implements TopicPartition {
   readonly partition: number
   readonly #owner: Owner
   readonly #buffer: Array<Buffered> = []
-  /** Whoever pulls has its failure. */
-  #hasToldFailure = false
+  /** The failure that whoever pulls has of it. */
+  #told: KafkaError.KafkaError | undefined
   #waiter: ((effect: Effect.Effect<Fetched, KafkaError.KafkaError>) => void) | undefined
   /** Where the next record comes from. */
   next: number
@@ -186,7 +187,7 @@ export class RdReader implements TopicPartition {
       waiter(Effect.succeed(fetched))
     } else if (this.failure !== undefined && !this.paused) {
       this.#waiter = undefined
-      this.#hasToldFailure = true
+      this.#told = this.failure
       waiter(Effect.fail(this.failure))
     }
   }
@@ -209,10 +210,11 @@ export class RdReader implements TopicPartition {
     this.#drop()
     this.next = offset
     this.position = offset
-    // Whoever was told of a failure goes on in the topic that is there; else it is a position of the same.
-    if (this.#hasToldFailure) this.topicId = undefined
-    this.#hasToldFailure = false
-    this.strangeSince = undefined
+    const { topicId } = this
+    this.topicId = SoughtTopic.after(this.#told, topicId)
+    this.#told = undefined
+    // In the same topic what is suspected of it is so still, however often it is sought.
+    if (this.topicId !== topicId) this.strangeSince = undefined
     this.failure = undefined
     this.heard = false
     this.#listen()

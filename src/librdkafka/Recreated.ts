@@ -40,7 +40,7 @@ export const confirm = (
     const ids = new Map(found.map(({ id, name }) => [name, id]))
     for (const reader of readers) {
       const id = ids.get(reader.topic)
-      // Sought meanwhile, it was told of it, or is of the topic that is there.
+      // Told and sought meanwhile, it is of the topic that is there, or of the next.
       if (reader.strangeSince !== undefined && reader.isOfAnother(id)) reader.recreated(id)
     }
   })

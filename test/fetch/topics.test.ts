@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Cluster } from "samsa"
-import { EmbeddedKafka } from "samsa/testing"
+import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   append,
   batch,
@@ -109,6 +109,34 @@ describe("while it is read", () => {
         assert.deepInclude(again.failure!.reason, { _tag: "DataLoss", kind: "recreated", from: 7, to: 0 })
         assert.lengthOf(again.offsets, 0)
       }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: ["t"] })))
+    )
+  }
+
+  for (const asVersion of [undefined, "2.8"] as const) {
+    it.effect(
+      `that a topic was made again is told to who was told of something else, and seeks (${asVersion ?? "by id"})`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          yield* append("t", 0, batch(10))
+          const reading = yield* first()
+          yield* until("it is read", () => reading.offsets.length === 10)
+          yield* broker.inject(Fault.on("Fetch", { times: 1 }).error(29))
+          yield* until("it is refused", () => reading.failure !== undefined)
+          assert.strictEqual(reading.failure!.reason._tag, "Unauthorized")
+          yield* broker.recreateTopic("t")
+          yield* append("t", 0, batch(50))
+          // Below 3.1 only metadata tell.
+          yield* Effect.flatMap(Cluster.Cluster, ({ topics }) => topics(["t"]))
+          reading.reader.seek(7)
+          const again = yield* read(reading.reader)
+          yield* until("it is told", () => again.failure !== undefined)
+          assert.deepInclude(again.failure!.reason, { _tag: "DataLoss", kind: "recreated", from: 7, to: 0 })
+          assert.lengthOf(again.offsets, 0)
+          reading.reader.seek(3)
+          const other = yield* read(reading.reader)
+          yield* until("the new one is read", () => other.offsets.length === 47)
+        }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: ["t"] })))
     )
   }
 

@@ -357,6 +357,62 @@ describe("the librdkafka transport, fetching", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "so it is to who was told that a position is not there, by a broker that had not heard of the other topic yet",
+    () =>
+      Effect.gen(function* () {
+        let id = "old"
+        const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
+        const cluster = Cluster.Cluster.of({
+          known: info,
+          topics: () => Effect.succeed([info()]),
+          offsets: () => Effect.succeed([0, 5])
+        } as unknown as Cluster.Cluster["Service"])
+        const fake = FakeConsumer.make({ high: 10 })
+        const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-told-of-something-else")
+        yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        fake.push(...messages(0, 0, 10))
+        assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+        const failing = yield* Effect.forkChild(failureOf(reader.pull))
+        fake.push({ error: { code: RdError.codes.AUTO_OFFSET_RESET, message: "no such offset" } })
+        yield* pass(fake, 500)
+        assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "outOfRange", to: 5 })
+        id = "new"
+        reader.seek(5)
+        const again = yield* Effect.forkChild(failureOf(reader.pull))
+        yield* pass(fake, 4000)
+        assert.strictEqual(again.pollUnsafe()?._tag, "Success")
+        assert.deepInclude((yield* Fiber.join(again)).reason, { _tag: "DataLoss", kind: "recreated", from: 5, to: 0 })
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("that a topic was made again is told to who seeks again and again (never, while they did)", () =>
+    Effect.gen(function* () {
+      let id = "old"
+      const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
+      const cluster = Cluster.Cluster.of({
+        known: info,
+        topics: () => Effect.succeed([info()]),
+        offsets: () => Effect.succeed([0, 40])
+      } as unknown as Cluster.Cluster["Service"])
+      const fake = FakeConsumer.make({ high: 10 })
+      const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-that-seeks-again-and-again")
+      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+      const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+      fake.push(...messages(0, 0, 10))
+      assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+      id = "new"
+      const failing = yield* Effect.forkChild(failureOf(reader.pull))
+      for (let i = 0; i < 20 && failing.pollUnsafe() === undefined; i++) {
+        reader.seek(7)
+        yield* pass(fake, 500)
+      }
+      assert.strictEqual(failing.pollUnsafe()?._tag, "Success")
+      assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "recreated", from: 7, to: 0 })
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("a topic that is given by its id is read, and no other of its name (the id had no meaning)", () =>
     Effect.gen(function* () {
       const info = { name: topic, id: "new", partitions: [{ partition: 0 }, { partition: 1 }] }
