@@ -234,7 +234,10 @@ const streams: Kind = {
     )
 }
 
-/** Whether a broker tells of groups of a kind in a version that is spoken: 4.0 had share groups in one that is not, for trying. */
+/**
+ * Whether a broker tells of groups of a kind in a version that is spoken: 4.0 had share groups in one that is not (early
+ * access).
+ */
 const tells = (ranges: Offer["ranges"], { request: { key, stable } }: Kind): boolean => {
   const theirs = ranges.get(key)
   return theirs !== undefined && theirs[0] <= stable[1] && theirs[1] >= stable[0]

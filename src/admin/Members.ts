@@ -33,7 +33,10 @@ const isUnknown = ({ reason }: KafkaError.KafkaError): boolean =>
 const isIn = (member: MemberRef, { instanceId, memberId }: MemberDescription): boolean =>
   instanceOf(member) === undefined ? memberId === idOf(member) : instanceId === instanceOf(member)
 
-/** A member that is there, where the broker says that it knows none such: who speaks another protocol leaves by itself alone. */
+/**
+ * A member that is there, where the broker says that it knows none such: who speaks another protocol leaves by itself
+ * alone.
+ */
 const staying = (
   { reason }: KafkaError.KafkaError,
   { group, members, type }: GroupDescription,

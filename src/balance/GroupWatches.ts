@@ -147,7 +147,7 @@ export const make = (context: Context): GroupWatches => {
     )
   }
   const { compared, heard, looks, made, reset } = topicsMade(context)
-  /** What metadata tell of a topic's partitions follows what its node says. Brokers may be away, or slow, and follow late. */
+  /** Metadata follow what a topic's node says of its partitions: late, where brokers are away, or slow. */
   const followed = (topic: string, wanted: number, isFirst: boolean) =>
     Effect.gen(function* () {
       const known = cluster.known(topic)?.partitions.length ?? 0

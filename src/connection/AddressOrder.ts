@@ -1,7 +1,7 @@
 /**
  * Pure. The order in which the addresses of a name are tried: those that refused, swallowed packets, or took a connection
- * and never said anything, come last, however often the resolver names them first (a dead zone behind a load balancer, another
- * server on `::1`). Java: client.dns.lookup, use_all_dns_ips.
+ * and never said anything, come last, however often the resolver names them first (a dead zone behind a load balancer,
+ * another server on `::1`). Java: client.dns.lookup, use_all_dns_ips.
  */
 
 /** How many addresses are remembered. */

@@ -38,7 +38,7 @@ export type ConsumerEvent =
     }
   /** The topic is not there any more: these are given up until it is there again. */
   | { readonly _tag: "Deleted"; readonly partitions: ReadonlyArray<TopicPartition> }
-  /** A topic of this name is there again: read from its first record. */
+  /** A topic of this name is there again, and this came with it: it is read from its first record. */
   | { readonly _tag: "Recreated"; readonly partition: TopicPartition }
   /** The position no longer existed; the partition goes on at `to` by `onOutOfRange`. */
   | { readonly _tag: "DataLoss"; readonly partition: TopicPartition; readonly from: number; readonly to: number }

@@ -176,7 +176,8 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds 
     const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
     if (next < earliest || next > latest) {
       if (reader.isOfAnother(id)) return reader.recreated(id)
-      // A leader of old, that has not heard of the new one, knows less than what was read of that. Fetched anew, librdkafka tells.
+      // A leader of old, that has not heard of the new one, knows less than what was read of that. Fetched anew, librdkafka
+      // tells.
       reader.lostSince ??= now()
       if (reader.heard && !isLeft && now() - reader.lostSince < lostMillis) return reader.again()
       const to = next < earliest ? earliest : latest

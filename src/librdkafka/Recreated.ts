@@ -8,7 +8,10 @@ import type { Cluster } from "../Cluster.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type { RdReader } from "./RdReader.ts"
 
-/** How long another id must have been known before it is asked for again. One answer does not count: a broker that lags behind may tell of the old topic. */
+/**
+ * How long another id must have been known before it is asked for again. One answer does not count: a broker that lags
+ * behind may tell of the old topic.
+ */
 const settledMillis = 1000
 
 /** Those whose topics have other ids than were known when they were opened; old brokers tell none. */

@@ -2,7 +2,8 @@
  * Drives the life of a transactional id (`TransactionMachine`): carries its commands out as requests to the coordinator,
  * tells the answers, and stands between the engine that sends records and the transaction that they are part of.
  *
- * One file because it is one function, and one function because one machine, one turn and one engine are shared by all that it does; each is a short function in it.
+ * One file because it is one function, and one function because one machine, one turn and one engine are shared by all
+ * that it does; each is a short function in it.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
