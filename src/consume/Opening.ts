@@ -218,10 +218,12 @@ export const make = (context: Context): Opening => {
 
   const openedIn = Effect.fnUntraced(function* (
     own: Scope.Closeable,
-    { committed, found, leaderEpoch, partition }: StartPositions.Wanted,
+    { committed, found, leaderEpoch, partition, topicId }: StartPositions.Wanted,
     start: number
   ): Effect.fn.Return<void, KafkaError.KafkaError> {
-    const reader = yield* Effect.retry(Scope.provide(consumer.open(partition.place, start, leaderEpoch), own), {
+    // A start is one in the topic in which it was found.
+    const place = topicId === undefined ? partition.place : { ...partition.place, topicId }
+    const reader = yield* Effect.retry(Scope.provide(consumer.open(place, start, leaderEpoch), own), {
       schedule: again,
       while: (error) => error.isRetryable
     })
@@ -237,7 +239,9 @@ export const make = (context: Context): Opening => {
     partition.topicId = id
     // Of what is read on from a commit another member has told; the same one was away for a while.
     const isNew = !isSame && committed === undefined
-    if (!isRead(partition) && noteRead(partition) && isNew) tellRecreated(partition)
+    // Where it is another by now the reader says so.
+    const isThat = topicId === undefined || id === undefined || id === topicId
+    if (isThat && !isRead(partition) && noteRead(partition) && isNew) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset

@@ -1,11 +1,11 @@
 /** Partitions between their assignment and their first record. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
-import { Cluster, Consumer, type Membership } from "samsa"
+import { Effect, Fiber, Stream } from "effect"
+import { Cluster, Consumer, type Membership, type Producer } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as ErrorCode from "../../src/ErrorCode.ts"
 import { Transport } from "../../src/Transport.ts"
-import { fill, member, one, orders, p0, pass, tags, two, until } from "./Harness.ts"
+import { fill, member, moving, one, orders, p0, pass, tags, two, until } from "./Harness.ts"
 
 const p1 = { topic: "orders", partition: 1 }
 
@@ -82,4 +82,42 @@ it.effect(
       assert.deepStrictEqual(read, [0, 1, 2, 3, 4, 5])
       assert.notInclude(tags(events), "Deleted")
     }).pipe(Effect.scoped, Effect.provide(one))
+)
+
+it.effect("a topic made again between its start and its reader is read from its first record (opened-in-another)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const cluster = yield* Cluster.Cluster
+    yield* fill(5)
+    const before = yield* member()
+    yield* until("it has it", () => tags(before.events).includes("Assigned"))
+    yield* moving(before.consumer.commit([{ ...p0, offset: 3 }]))
+    yield* moving(before.close)
+    const real = yield* Transport
+    let isFirst = true
+    const madeAgain = Effect.gen(function* () {
+      if (!isFirst) return
+      isFirst = false
+      yield* broker.deleteTopic(orders)
+      const asking = yield* Effect.forkChild(Effect.exit(cluster.topics([orders.name])))
+      yield* Effect.repeat(Effect.sleep("100 millis"), { until: () => cluster.known(orders.name) === undefined })
+      yield* broker.createTopic({ name: orders, partitions: 1 })
+      yield* Fiber.interrupt(asking)
+      yield* fill(10)
+    })
+    const context = yield* Effect.context<Producer.Producer>()
+    const slow: Transport["Service"] = {
+      ...real,
+      consumer: (settings) =>
+        Effect.map(real.consumer(settings), (fetching) => ({
+          open: (...from) => Effect.andThen(Effect.provide(Effect.orDie(madeAgain), context), fetching.open(...from))
+        }))
+    }
+    const { consumer, events } = yield* Effect.provideService(member(), Transport, slow)
+    const read: Array<number> = []
+    yield* Effect.forkScoped(Stream.runForEach(consumer.stream, ({ offset }) => Effect.sync(() => read.push(offset))))
+    yield* until("it is read", () => read.includes(9))
+    assert.deepStrictEqual([...new Set(read)].sort(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert.include(tags(events), "Recreated")
+  }).pipe(Effect.scoped, Effect.provide(one))
 )
