@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as SoughtTopic from "../engine/SoughtTopic.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
+import * as Resume from "../Resume.ts"
 import type { TopicIdPartition, TopicPartition } from "../TopicPartition.ts"
 import type { Fetched, PartitionReader } from "../Transport.ts"
 import type * as RdError from "./RdError.ts"
@@ -192,7 +193,7 @@ export class RdReader implements TopicPartition {
     }
   }
 
-  readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError> = Effect.callback((resume) => {
+  readonly pull: Effect.Effect<Fetched, KafkaError.KafkaError> = Resume.callback((resume) => {
     this.#waiter = resume
     this.#deliver()
     if (this.isHungry) this.#owner.hungers()
