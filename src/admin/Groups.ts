@@ -173,7 +173,7 @@ export const activeCodes: ReadonlyArray<number> = [
 ]
 
 /** Why a share group is refused: what is asked of it are offsets that groups of consumers commit. */
-export const isShared = (group: string, api?: string): KafkaError.KafkaError =>
+export const commitsNothing = (group: string, api?: string): KafkaError.KafkaError =>
   KafkaError.make({
     _tag: "GroupRefused",
     ...(api === undefined ? {} : { api }),
@@ -246,7 +246,7 @@ export const tellingOfOffsets = <I, A>(
     (refusal) => saysActive(refusal) || isMissing(refusal),
     (refusal, found) =>
       found.type === "share"
-        ? isShared(group, refusal.reason.api)
+        ? commitsNothing(group, refusal.reason.api)
         : saysActive(refusal)
           ? tellMembers(refusal, found)
           : undefined

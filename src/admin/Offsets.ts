@@ -159,7 +159,7 @@ export const list = (
           for (const [group, described] of yield* GroupKinds.shared(parts, broker, without))
             answers.set(
               group,
-              Result.fail(Result.isFailure(described) ? described.failure : Groups.isShared(group, "OffsetFetch"))
+              Result.fail(Result.isFailure(described) ? described.failure : Groups.commitsNothing(group, "OffsetFetch"))
             )
           return answers
         })

@@ -46,7 +46,7 @@ const empty = (parts: Ask.Parts, group: string, bounds: Ask.Bounds) =>
   Effect.flatMap(Groups.describeMembers(parts, [group], bounds), ([described]) => {
     if (Result.isSuccess(described!)) {
       const { members, state, type } = described.success
-      if (type === "share") return Effect.fail(Groups.isShared(group))
+      if (type === "share") return Effect.fail(Groups.commitsNothing(group))
       const idle = state === "Empty" || state === "Dead"
       return idle && members.length === 0 ? Effect.void : Effect.fail(Groups.hasMembers(group, described.success))
     }

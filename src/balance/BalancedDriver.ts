@@ -227,7 +227,7 @@ export const join = Effect.fnUntraced(function* (
         // Behind what was given: that would have it be over.
         const [first] = refused
         if (state.phase === "waiting" && first !== undefined)
-          inBackground(rounds.troubled(isClaimed(group, first, refused.length)))
+          inBackground(rounds.troubled(notClaimed(group, first, refused.length)))
         refused = []
       }
       if (state.phase === "balanced" && !isBalanced) inBackground(rounds.cured)
@@ -293,7 +293,7 @@ export const join = Effect.fnUntraced(function* (
 })
 
 /** Why a member waits whose claims are refused: it is tried again for as long as others may take to give back. */
-const isClaimed = (group: string, { by, partition, topic }: BalancedMember.Taken, count: number) => {
+const notClaimed = (group: string, { by, partition, topic }: BalancedMember.Taken, count: number) => {
   const others = count > 1 ? ` (and ${count - 1} more)` : ""
   const message = `${by === "" ? "another member" : by} claims what goes to this one${others}: it is at work and has not given it back yet, or has died and its session is not over`
   const { code, name } = ErrorCode.get(ErrorCode.codes.REBALANCE_IN_PROGRESS)
