@@ -125,7 +125,9 @@ export const make = (open: Client.Open): Effect.Effect<Sessions, never, Scope.Sc
           suspend()
           wake()
         },
-        unreached: (server, why) => void failures.set(server, why),
+        unreached: (server, why) => {
+          if (client === mine) failures.set(server, why)
+        },
         ended: (why) => {
           if (client !== mine) return
           life.disconnect()
