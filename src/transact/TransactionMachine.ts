@@ -236,13 +236,6 @@ type InitAnswered = Extract<Event, { readonly _tag: "Initialized" | "Aborting" |
 const meant = ({ failure }: State, { aborts, error }: Contested): KafkaError.KafkaError | undefined =>
   aborts || error?.reason._tag === "InDoubt" ? error : failure
 
-/** The same where the id is ours still: then it was the coordinator that took the end for that of an old producer. */
-const failedWith = (settings: Settings, state: State, contested: Contested): KafkaError.KafkaError | undefined => {
-  const error = meant(state, contested)
-  const isAborted = error === undefined ? state.commits : isOld(error)
-  return isAborted && !contested.aborts ? abortedByCoordinator(settings) : error
-}
-
 /** Whether something was refused as that of an old producer. */
 const isOld = ({ reason }: KafkaError.KafkaError): boolean =>
   "code" in reason && reason.code !== undefined && isFenced(reason.code)
@@ -262,22 +255,24 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
         contested: undefined
       }
       if (state.contested?.tells !== true) return [ready, []]
-      return [ready, [tell("end", failedWith(settings, state, state.contested))]]
+      const error = meant(state, state.contested)
+      const isAborted = error === undefined ? state.commits : isOld(error)
+      return [ready, [tell("end", isAborted ? abortedByCoordinator(settings) : error)]]
     }
     case "Aborting": {
       // The coordinator has begun to: whoever aborts need not wait for its markers, which may take as long as a leader.
-      const { commits, contested } = state
-      if (commits || contested?.tells !== true) return nothing(state)
-      const told = tell("end", failedWith(settings, state, contested))
-      return [{ ...state, contested: { ...contested, tells: false } }, [told]]
+      if (state.contested?.aborts !== true || !state.contested.tells) return nothing(state)
+      return [{ ...state, contested: { ...state.contested, tells: false } }, [tell("end", state.contested.error)]]
     }
     case "InitRefused": {
       const { contested } = state
       const error = refusal(event.code, "InitProducerId")
       const isElsewhere = isFenced(event.code)
-      const known = ({ aborts, error }: Contested) => (aborts ? undefined : error)
-      const why = contested === undefined ? undefined : isElsewhere ? known(contested) : meant(state, contested)
-      const told = contested?.tells === true ? [tell("end", why ?? error)] : []
+      const failedWith = (contested: Contested) => {
+        if (!isElsewhere) return meant(state, contested)
+        return contested.aborts ? undefined : contested.error
+      }
+      const told = contested?.tells === true ? [tell("end", failedWith(contested) ?? error)] : []
       const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
       return isElsewhere
         ? [{ ...next, ...closed, phase: "over", error }, told]

@@ -310,14 +310,6 @@ describe("TransactionMachine", () => {
     })
   })
 
-  it("whoever aborts does not wait for a coordinator that is busy (it took apiTimeout)", () => {
-    const ended = (commits: boolean) =>
-      driven().open(true).added().end(commits).answered(codes.PRODUCER_FENCED).tell({ _tag: "Aborting" })
-    assert.deepStrictEqual(ended(false).told, ["end: ok"])
-    assert.deepStrictEqual(ended(true).told, [])
-    assert.deepStrictEqual(ended(false).tell({ _tag: "Begin" }).initialized(true, 2).told, ["begin: ok"])
-  })
-
   it("takes nobody's place by the epoch of its own abort: not where nothing was open, or a commit was lost", () => {
     const nothingAdded = driven()
       .open()

@@ -71,8 +71,8 @@ export const transact = of("transact", {
     [
       "aborted-by-coordinator-is-fenced",
       "a transaction that was open for too long ends its producer",
-      "return isAborted && !contested.aborts ? abortedByCoordinator(settings) : error",
-      "return error"
+      'tell("end", isAborted ? abortedByCoordinator(settings) : error)',
+      'tell("end", error)'
     ]
   ],
   "TransactionDriver.ts": [
