@@ -12,7 +12,8 @@ import * as KafkaServer from "./KafkaServer.ts"
 const number = { key: Schema.NullOr(Schema.String), value: Schema.FiniteFromString }
 const topics = { orders: Topic.make("orders", number), totals: Topic.make("totals", number) }
 const more = { accounts: Topic.make("accounts", number), bills: Topic.make("bills", number) }
-const count = 50
+/** Enough for the offset 100 at which one of them begins to be there in each partition. */
+const count = 400
 
 const sent = (topic: Topic.Topic<string, typeof number.key, typeof number.value, undefined>) =>
   Effect.scoped(
