@@ -89,6 +89,7 @@ export class KafkaServer extends Context.Service<
 export type Failure = Processes.ProcessError | Probe.ProbeError | KafkaNode.NodeError
 
 const clusterId = "4L6g3nShT-eMCtK--X86sw"
+const notController = 41
 
 /** A cluster that lives as long as the Scope. */
 export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Failure, Scope.Scope> =>
@@ -227,6 +228,13 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
                   topic.config
                 )
               )
+          ).pipe(
+            // None of them may be the controller for a moment.
+            Effect.retry({
+              schedule: Schedule.spaced("100 millis"),
+              times: 150,
+              while: (error) => error instanceof Probe.ProbeError && error.code === notController
+            })
           )
         : tool(
             "kafka.admin.TopicCommand",
