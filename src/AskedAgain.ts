@@ -17,12 +17,13 @@ export interface AskedAgain {
   readonly failed: (what: string, error: KafkaError.KafkaError, limit: Limit) => Effect.Effect<void>
   /** It is asked for no more. */
   readonly answered: (what: string) => void
-  /** Tells of a question while it fails with what is `retryable`. */
-  readonly told: <A, R>(
+  /** `Backoff.within`, which tells of the question while it fails with what is `retryable`. */
+  readonly within: <A, R>(
     self: Effect.Effect<A, KafkaError.KafkaError, R>,
     what: string,
-    limit: Limit,
-    retryable: (error: KafkaError.KafkaError) => boolean
+    budget: Backoff.Budget,
+    retryable: (error: KafkaError.KafkaError) => boolean,
+    retry: Backoff.Retry
   ) => Effect.Effect<A, KafkaError.KafkaError, R>
 }
 
@@ -53,10 +54,12 @@ export const make = (event: "metadataRetried" | "requestRetried", where: LogEven
   return {
     failed,
     answered,
-    told: (self, what, limit, retryable) =>
-      self.pipe(
-        Effect.tapError((error) => (retryable(error) ? failed(what, error, limit) : Effect.void)),
+    within: (self, what, budget, retryable, retry) => {
+      const told = self.pipe(
+        Effect.tapError((error) => (retryable(error) ? failed(what, error, budget) : Effect.void)),
         Effect.tap(() => Effect.sync(() => answered(what)))
       )
+      return Backoff.within(told, budget, retryable, retry)
+    }
   }
 }

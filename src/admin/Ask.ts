@@ -403,15 +403,11 @@ export const everyBroker = <A>(
   bounds: Bounds = {}
 ): Effect.Effect<ReadonlyArray<A>, KafkaError.KafkaError> =>
   Effect.flatMap(within(parts, bounds), (millis) =>
-    Backoff.within(
-      parts.again.told(
-        Effect.flatMap(parts.cluster.brokers, (all) =>
-          Effect.forEach(all, ({ id }) => Effect.flatMap(parts.brokers.get(id), ask), { concurrency: "unbounded" })
-        ),
-        api,
-        { name: "timeout", millis },
-        (error) => Failure.isTransient(error)
+    parts.again.within(
+      Effect.flatMap(parts.cluster.brokers, (all) =>
+        Effect.forEach(all, ({ id }) => Effect.flatMap(parts.brokers.get(id), ask), { concurrency: "unbounded" })
       ),
+      api,
       { name: "timeout", millis, waitingFor: `the answers to ${api}` },
       (error) => Failure.isTransient(error),
       parts.retry

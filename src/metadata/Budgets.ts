@@ -48,7 +48,7 @@ export const make = (
     retried: (self, waitingFor, within = Infinity) => {
       const limit = Math.min(millis, within)
       const limited = { ...budget(waitingFor), millis: limit }
-      return Backoff.within(again.told(self, waitingFor, limited, isTransient), limited, isTransient, retry)
+      return again.within(self, waitingFor, limited, isTransient, retry)
     }
   }
 }

@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import * as AskedAgain from "../AskedAgain.ts"
-import * as Backoff from "../Backoff.ts"
 import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -144,19 +143,15 @@ export const make = (
         millis: apiTimeout,
         waitingFor: `the coordinator of transactional id ${transactionalId} (${name})`
       }
-      const isRetried = (error: KafkaError.KafkaError) => error.isRetryable
-      return Backoff.within(
-        again.told(once, budget.waitingFor, budget, isRetried),
-        budget,
-        isRetried,
-        cluster.retry
-      ).pipe(
-        Effect.match({
-          onSuccess: ({ code, response }): Asked<A["Type"]> => ({ _tag: "Answered", response, code, isLost }),
-          // What is under way when the time is over may arrive as well.
-          onFailure: (error): Asked<A["Type"]> => ({ _tag: "Unanswered", error, isLost: isLost || isUnderWay })
-        })
-      )
+      return again
+        .within(once, budget.waitingFor, budget, (error) => error.isRetryable, cluster.retry)
+        .pipe(
+          Effect.match({
+            onSuccess: ({ code, response }): Asked<A["Type"]> => ({ _tag: "Answered", response, code, isLost }),
+            // What is under way when the time is over may arrive as well.
+            onFailure: (error): Asked<A["Type"]> => ({ _tag: "Unanswered", error, isLost: isLost || isUnderWay })
+          })
+        )
     })
 
   const mapped = <A, B>(self: Effect.Effect<Asked<A>>, f: (response: A) => B): Effect.Effect<Asked<B>> =>

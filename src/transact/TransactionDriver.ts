@@ -290,9 +290,8 @@ export const make = Effect.fnUntraced(function* ({
         isLost = true
         return Effect.fail(over())
       })
-      const isRetried = (error: KafkaError.KafkaError) => error.isRetryable
       return Effect.raceFirst(
-        Backoff.within(again.told(once, budget.waitingFor, budget, isRetried), budget, isRetried, cluster.retry),
+        again.within(once, budget.waitingFor, budget, (error) => error.isRetryable, cluster.retry),
         cut
       ).pipe(
         Effect.matchEffect({
