@@ -155,18 +155,14 @@ interface Settings extends Operations.Settings {
 
 /** There is a first session. */
 const hasSession = (sessions: Sessions.Sessions): Effect.Effect<void, KafkaError.KafkaError> =>
-  Resume.callback((resume) => {
-    const look = () => {
-      const state = sessions.state()
-      if (state?._tag === "Refused") {
-        const message = "the credentials were refused"
-        resume(Effect.fail(KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message })))
-      } else if (state !== undefined) resume(Effect.void)
+  Effect.flatMap(
+    Sessions.becomes(sessions, (state) => state !== undefined),
+    () => {
+      if (sessions.state()?._tag !== "Refused") return Effect.void
+      const message = "the credentials were refused"
+      return Effect.fail(KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message }))
     }
-    const off = sessions.listen(look)
-    look()
-    return Effect.sync(off)
-  })
+  )
 
 /** A session that was given up by our own clock is there again, with what it has created; false: another has begun. */
 const comesBack = (sessions: Sessions.Sessions, id: string): Effect.Effect<boolean> =>

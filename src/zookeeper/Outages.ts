@@ -5,8 +5,7 @@
 import * as Effect from "effect/Effect"
 import { listed } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
-import * as Resume from "../Resume.ts"
-import type { SessionState, Sessions } from "./Sessions.ts"
+import { becomes, type SessionState, type Sessions } from "./Sessions.ts"
 
 /** So many servers are named. */
 const namedAtMost = 10
@@ -14,17 +13,6 @@ const namedAtMost = 10
 const isConnected = (state: SessionState | undefined): boolean => state?._tag === "Connected"
 /** It is looked for. */
 const isOut = (state: SessionState | undefined): boolean => !isConnected(state) && state?._tag !== "Refused"
-
-const becomes = (sessions: Sessions, wanted: (state: SessionState | undefined) => boolean): Effect.Effect<void> =>
-  Resume.callback((resume) => {
-    if (wanted(sessions.state())) return resume(Effect.void)
-    const off = sessions.listen(() => {
-      if (!wanted(sessions.state())) return
-      off()
-      resume(Effect.void)
-    })
-    return Effect.sync(off)
-  })
 
 /** Tells of them for as long as it runs. */
 export const told = (sessions: Sessions, addresses: ReadonlyArray<string>): Effect.Effect<never> =>

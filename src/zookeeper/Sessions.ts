@@ -60,6 +60,21 @@ export interface Sessions {
   readonly reconnect: () => void
 }
 
+/** Completes once its state is as wanted, which it may be already. */
+export const becomes = (
+  sessions: Sessions,
+  wanted: (state: SessionState | undefined) => boolean
+): Effect.Effect<void> =>
+  Resume.callback((resume) => {
+    if (wanted(sessions.state())) return resume(Effect.void)
+    const off = sessions.listen(() => {
+      if (!wanted(sessions.state())) return
+      off()
+      resume(Effect.void)
+    })
+    return Effect.sync(off)
+  })
+
 type Call = <A>(
   send: (client: Client.Client, done: Client.Done<A>) => void,
   bound?: string | undefined
