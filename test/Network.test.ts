@@ -72,6 +72,16 @@ const connect = (address: Network.Address, network = NodeNetwork.make()) =>
     return { connection, received, some: Deferred.await(some), closed: Deferred.await(closed) }
   })
 
+/** Connects by what a name leads to, and says something: whether an answer came. */
+const attempts = (lookup: NodeNetwork.Lookup, port: number) => {
+  const network = NodeNetwork.make({ lookup })
+  return Effect.gen(function* () {
+    const { connection, some } = yield* connect({ host: "kafka.test", port }, network)
+    connection.write([bytes("x")])
+    return yield* Effect.timeoutOption(some, "200 millis")
+  }).pipe(Effect.scoped, Effect.option, Effect.map(Option.flatten))
+}
+
 const tls = (options: boolean | Security.Tls) =>
   Effect.map(
     Security.checkTls(options, (mistake) => assert.fail(mistake)),
@@ -238,12 +248,7 @@ describe("TCP", () => {
             { address: "127.0.0.2", family: 4 },
             { address: "127.0.0.1", family: 4 }
           ])
-        const network = NodeNetwork.make({ lookup })
-        const attempt = Effect.gen(function* () {
-          const { connection, some } = yield* connect({ host: "kafka.test", port: good.port }, network)
-          connection.write([bytes("x")])
-          return yield* Effect.timeoutOption(some, "200 millis")
-        }).pipe(Effect.scoped, Effect.option, Effect.map(Option.flatten))
+        const attempt = attempts(lookup, good.port)
         assert.isTrue(Option.isNone(yield* attempt))
         assert.isTrue(Option.isSome(yield* attempt))
         assert.isTrue(Option.isSome(yield* attempt))
@@ -264,14 +269,9 @@ describe("TCP", () => {
             { address: "::1", family: 6 },
             { address: "127.0.0.1", family: 4 }
           ])
-        const network = NodeNetwork.make({ lookup })
-        const attempt = Effect.gen(function* () {
-          const { connection, some } = yield* connect({ host: "kafka.test", port: good.port }, network)
-          connection.write([bytes("x")])
-          return yield* Effect.timeoutOption(some, "200 millis")
-        }).pipe(Effect.scoped, Effect.option, Effect.map(Option.flatten))
-        let attempts = 1
-        while (Option.isNone(yield* attempt)) assert.isBelow(attempts++, 4)
+        const attempt = attempts(lookup, good.port)
+        let count = 1
+        while (Option.isNone(yield* attempt)) assert.isBelow(count++, 4)
         assert.isTrue(Option.isSome(yield* attempt))
         assert.lengthOf(bad.sockets, 1)
       }).pipe(Effect.scoped)

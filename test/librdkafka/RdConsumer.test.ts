@@ -46,6 +46,22 @@ const messages = (partition: number, from: number, count: number, bytes = 1) =>
 const offsetsOf = (pull: PartitionReader["pull"]) =>
   Effect.map(pull, ({ records }) => records.map(({ offset }) => offset))
 
+/** A reader of a topic that is made again by another `made.id`; its log begins and ends at `offsets`, as brokers say. */
+const remade = (name: string, offsets: readonly [earliest: number, latest: number]) =>
+  Effect.gen(function* () {
+    const made = { id: "old" }
+    const info = () => ({ name: topic, id: made.id, partitions: [{ partition: 0 }] })
+    const cluster = Cluster.Cluster.of({
+      known: info,
+      topics: () => Effect.succeed([info()]),
+      offsets: () => Effect.succeed(offsets)
+    } as unknown as Cluster.Cluster["Service"])
+    const fake = FakeConsumer.make({ high: 10 })
+    const consumer = yield* over(cluster, Effect.succeed(fake.client), name)
+    yield* Effect.addFinalizer(() => Effect.sync(fake.close))
+    return { fake, made, reader: yield* consumer.open({ topic, partition: 0 }, 0) }
+  })
+
 const failureOf = (pull: PartitionReader["pull"]) =>
   Effect.matchEffect(pull, {
     onFailure: Effect.succeed,
@@ -329,21 +345,11 @@ describe("the librdkafka transport, fetching", () => {
     "that a topic was made again is told to who seeks before it is told (the position was one in the other)",
     () =>
       Effect.gen(function* () {
-        let id = "old"
-        const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
-        const cluster = Cluster.Cluster.of({
-          known: info,
-          topics: () => Effect.succeed([info()]),
-          offsets: () => Effect.succeed([0, 40])
-        } as unknown as Cluster.Cluster["Service"])
-        const fake = FakeConsumer.make({ high: 10 })
-        const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-that-seeks-untold")
-        yield* Effect.addFinalizer(() => Effect.sync(fake.close))
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        const { fake, made, reader } = yield* remade("consumer-that-seeks-untold", [0, 40])
         fake.push(...messages(0, 0, 10))
         assert.lengthOf(yield* offsetsOf(reader.pull), 10)
         reader.pause()
-        id = "new"
+        made.id = "new"
         yield* pass(fake, 3000)
         reader.seek(7)
         reader.resume()
@@ -361,24 +367,14 @@ describe("the librdkafka transport, fetching", () => {
     "so it is to who was told that a position is not there, by a broker that had not heard of the other topic yet",
     () =>
       Effect.gen(function* () {
-        let id = "old"
-        const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
-        const cluster = Cluster.Cluster.of({
-          known: info,
-          topics: () => Effect.succeed([info()]),
-          offsets: () => Effect.succeed([0, 5])
-        } as unknown as Cluster.Cluster["Service"])
-        const fake = FakeConsumer.make({ high: 10 })
-        const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-told-of-something-else")
-        yield* Effect.addFinalizer(() => Effect.sync(fake.close))
-        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        const { fake, made, reader } = yield* remade("consumer-told-of-something-else", [0, 5])
         fake.push(...messages(0, 0, 10))
         assert.lengthOf(yield* offsetsOf(reader.pull), 10)
         const failing = yield* Effect.forkChild(failureOf(reader.pull))
         fake.push({ error: { code: RdError.codes.AUTO_OFFSET_RESET, message: "no such offset" } })
         yield* pass(fake, 500)
         assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "outOfRange", to: 5 })
-        id = "new"
+        made.id = "new"
         reader.seek(5)
         const again = yield* Effect.forkChild(failureOf(reader.pull))
         yield* pass(fake, 4000)
@@ -389,20 +385,10 @@ describe("the librdkafka transport, fetching", () => {
 
   it.effect("that a topic was made again is told to who seeks again and again (never, while they did)", () =>
     Effect.gen(function* () {
-      let id = "old"
-      const info = () => ({ name: topic, id, partitions: [{ partition: 0 }] })
-      const cluster = Cluster.Cluster.of({
-        known: info,
-        topics: () => Effect.succeed([info()]),
-        offsets: () => Effect.succeed([0, 40])
-      } as unknown as Cluster.Cluster["Service"])
-      const fake = FakeConsumer.make({ high: 10 })
-      const consumer = yield* over(cluster, Effect.succeed(fake.client), "consumer-that-seeks-again-and-again")
-      yield* Effect.addFinalizer(() => Effect.sync(fake.close))
-      const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+      const { fake, made, reader } = yield* remade("consumer-that-seeks-again-and-again", [0, 40])
       fake.push(...messages(0, 0, 10))
       assert.lengthOf(yield* offsetsOf(reader.pull), 10)
-      id = "new"
+      made.id = "new"
       const failing = yield* Effect.forkChild(failureOf(reader.pull))
       for (let i = 0; i < 20 && failing.pollUnsafe() === undefined; i++) {
         reader.seek(7)
