@@ -66,10 +66,11 @@ const without = (
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     const { broker: cluster, script } = world
+    const isOf = (spec: { readonly client: string }) => client === undefined || spec.client === client
+    // What is written with `acks: 0` is acknowledged before it is on its way: it is late for everybody.
+    const isHeldBack = script.producers.some((spec) => spec.acks === 0 && isOf(spec))
     // Who asks it hears nothing for a while, and asks another.
-    const readers = new Set(
-      script.members.filter((spec) => client === undefined || spec.client === client).map(readerOf)
-    )
+    const readers = new Set(script.members.filter((spec) => isHeldBack || isOf(spec)).map(readerOf))
     for (const group of readers) world.disturb(0, { group })
     const end = world.now + lasts
     while (world.now < end) {

@@ -35,6 +35,23 @@ describe("what a healthy partition is owed", () => {
     assert.lengthOf(handledAfter(60, { from: 0, to: 40_000, topic: "t", partition: 1 }), 1)
     assert.lengthOf(handledAfter(60, { from: 0, to: 5000 }), 1)
   })
+
+  it.live("is not by one that `acks: 0` has acknowledged on a link that held it back", () =>
+    Effect.gen(function* () {
+      const script = yield* Simulation.parse(`simulation seed=202611280069
+cluster brokers=1
+topic t0 partitions=1 replicas=1
+client c1
+client c2
+producer p1 client=c1 acks=0
+member m1 client=c2 group=g1 topics=[t0] from=latest enter=subscribe rebalanceTimeout=15s drainTimeout=3s way=partitions
+  0.000 join member=m1
+ 14.854 send producer=p1 topic=t0 count=1 how=parallel keys=3 bytes=12
+ 66.330 link client=c1 broker=1 how=cut for=76920ms
+ 73.527 send producer=p1 topic=t0 count=1 how=sendAll keys=0 bytes=12`)
+      assert.deepStrictEqual((yield* Simulation.run(script)).problems, [])
+    })
+  )
 })
 
 describe("a group", () => {
