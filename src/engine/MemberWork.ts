@@ -57,6 +57,28 @@ export const ends = (
   )
 })
 
+/**
+ * Whether what a member holds is its own. Looks at the clock, too: a process that has stood still for longer than its
+ * session may wake in any of its fibers first.
+ */
+export const alive =
+  <State>(
+    machine: {
+      readonly now: () => number
+      readonly state: () => State
+      readonly advance: (event: { readonly _tag: "Tick" }) => void
+    },
+    isLosing: (state: State) => boolean,
+    expiresAt: (state: State) => number
+  ): NonNullable<Member["isAlive"]> =>
+  () => {
+    // Lost for all of it at once, though whoever reads it hears of that a turn later.
+    if (isLosing(machine.state())) return false
+    if (machine.now() < expiresAt(machine.state())) return true
+    machine.advance({ _tag: "Tick" })
+    return false
+  }
+
 // However late a member hears of it, so much is left for what is at work, in milliseconds.
 const leastWithin = 1_000
 

@@ -219,11 +219,9 @@ export const join = (
         const { generation, memberId } = state()
         return { memberId, generation, instanceId: settings.instanceId }
       },
-      isAlive: () => {
-        if (machine.now() < ClassicMember.expiresAt(requests.terms(), state())) return true
-        machine.advance({ _tag: "Tick" })
-        return false
-      },
+      isAlive: MemberWork.alive(machine, ClassicMember.isLosing, (state) =>
+        ClassicMember.expiresAt(requests.terms(), state)
+      ),
       goesOn: (as, code) => goesOn(state(), as, code),
       commitRefused: (as, code) =>
         post({ _tag: "CommitRefused", memberId: as.memberId, generation: as.generation, code }),

@@ -216,6 +216,9 @@ export const expiresAt = (
     : provenAt + Math.min(sessionTimeout, rebalanceTimeout)
 }
 
+/** Whether what it held is lost, and whoever reads that may not have heard of it. */
+export const isLosing = ({ generation, phase }: State): boolean => phase === "releasing" && generation === -1
+
 /** Whether its heart beats: from the join's answer to the next join, and through that with partitions in its hands. */
 const beats = ({ generation, owned, phase }: State): boolean =>
   generation !== -1 && (owned.length > 0 || (phase !== "waiting" && phase !== "joining"))

@@ -171,11 +171,9 @@ export const join = (
       },
       fetchesAsMember: true,
       isGiven,
-      isAlive: () => {
-        if (machine.now() < ConsumerMember.expiresAt(machineSettings, state())) return true
-        machine.advance({ _tag: "Tick" })
-        return false
-      },
+      isAlive: MemberWork.alive(machine, ConsumerMember.isLosing, (state) =>
+        ConsumerMember.expiresAt(machineSettings, state)
+      ),
       goesOn: (as, errorCode) =>
         errorCode === code.STALE_MEMBER_EPOCH && as.memberId === state().memberId && state().epoch > 0,
       commitRefused: (as, errorCode) =>

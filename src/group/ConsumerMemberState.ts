@@ -219,6 +219,9 @@ export const expiresAt = (
   return Math.min(provenAt + settings.sessionTimeout, unanswered + settings.rebalanceTimeout)
 }
 
+/** Whether what it held is lost, and whoever reads that may not have heard of it. */
+export const isLosing = ({ phase }: State): boolean => phase === "losing"
+
 /** When it wants a `Tick`; undefined while it waits for an answer alone. */
 export const deadline = (settings: Settings, state: State): number | undefined => {
   const join = state.phase === "waiting" && !state.closing ? state.joinAt : Infinity

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Assignor, type Broker, Cluster, Consumer, Kafka, Membership, Producer } from "samsa"
 import * as JoinGroup from "samsa/protocol/messages/JoinGroup"
@@ -128,50 +128,60 @@ describe("a member that is cut off from its coordinator alone", () => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
-  it.effect("is lost the moment that its process wakes, where that stood still for longer than the session", () =>
-    Effect.gen(function* () {
-      const told: Array<string> = []
-      const tell = (what: string) => Effect.sync(() => void told.push(what))
-      let asleep = 0n
-      const real = yield* Clock.Clock
-      // A clock that has gone on though no timer has fired, as after SIGSTOP.
-      const clock: Clock.Clock = {
-        currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + Number(asleep / 1_000_000n),
-        currentTimeMillis: Effect.map(real.currentTimeMillis, (millis) => millis + Number(asleep / 1_000_000n)),
-        currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + asleep,
-        currentTimeNanos: Effect.map(real.currentTimeNanos, (nanos) => nanos + asleep),
-        monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + asleep,
-        monotonicTimeNanos: Effect.map(real.monotonicTimeNanos, (nanos) => nanos + asleep),
-        sleep: (duration) => real.sleep(duration)
-      }
-      const member = yield* Membership.classic({ sessionTimeout })
-        .join({
-          group: "g",
-          topics: Effect.succeed([orders.name]),
-          owner: {
-            assigned: (list) => tell(`assigned ${list.length}`),
-            revoke: (list) => tell(`revoke ${list.length}`),
-            lost: tell("lost"),
-            failed: () => tell("failed"),
-            died: () => tell("died")
+  for (const [protocol, membership] of [
+    ["classic", Membership.classic({ sessionTimeout })],
+    ["consumer", Membership.consumer({ sessionTimeout })]
+  ] as const)
+    it.effect(
+      `is lost the moment that its process wakes, where that stood still for longer than the session (${protocol})`,
+      () =>
+        Effect.gen(function* () {
+          const told: Array<string> = []
+          const tell = (what: string) => Effect.sync(() => void told.push(what))
+          const ended = yield* Latch.make()
+          let asleep = 0n
+          const real = yield* Clock.Clock
+          // A clock that has gone on though no timer has fired, as after SIGSTOP.
+          const clock: Clock.Clock = {
+            currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + Number(asleep / 1_000_000n),
+            currentTimeMillis: Effect.map(real.currentTimeMillis, (millis) => millis + Number(asleep / 1_000_000n)),
+            currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + asleep,
+            currentTimeNanos: Effect.map(real.currentTimeNanos, (nanos) => nanos + asleep),
+            monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + asleep,
+            monotonicTimeNanos: Effect.map(real.monotonicTimeNanos, (nanos) => nanos + asleep),
+            sleep: (duration) => real.sleep(duration)
           }
-        })
-        .pipe(Effect.provideService(Clock.Clock, clock))
-      yield* stable(1)
-      assert.deepStrictEqual(told, [`assigned ${partitions}`])
-      asleep = 9_000_000_000n
-      assert.isTrue(member.isAlive!())
-      asleep = 11_000_000_000n
-      assert.isFalse(member.isAlive!())
-      assert.deepStrictEqual(told, [`assigned ${partitions}`, "lost"], "before anything else was done")
-      assert.strictEqual(member.identity().generation, -1)
-      yield* until(
-        "it is a member again",
-        Effect.sync(() => told.at(-1) === `assigned ${partitions}`)
-      )
-      yield* member.leave
-    }).pipe(Effect.scoped, Effect.provide(layer))
-  )
+          const member = yield* membership
+            .join({
+              group: "g",
+              topics: Effect.succeed([orders.name]),
+              owner: {
+                assigned: (list) => (list.length === 0 ? Effect.void : tell(`assigned ${list.length}`)),
+                revoke: (list) => tell(`revoke ${list.length}`),
+                lost: Effect.andThen(tell("lost"), ended.await),
+                failed: () => tell("failed"),
+                died: () => tell("died")
+              }
+            })
+            .pipe(Effect.provideService(Clock.Clock, clock))
+          yield* stable(1)
+          assert.deepStrictEqual(told, [`assigned ${partitions}`])
+          asleep = 9_000_000_000n
+          assert.isTrue(member.isAlive!())
+          asleep = 11_000_000_000n
+          assert.isFalse(member.isAlive!())
+          assert.deepStrictEqual(told, [`assigned ${partitions}`, "lost"], "before anything else was done")
+          // Simulation 202611280372: another partition of those that were lost was still read.
+          assert.isFalse(member.isAlive!(), "for all of them, before they have ended (lost-one-by-one)")
+          yield* ended.open
+          assert.isBelow(member.identity().generation, 1)
+          yield* until(
+            "it is a member again",
+            Effect.sync(() => told.at(-1) === `assigned ${partitions}`)
+          )
+          yield* member.leave
+        }).pipe(Effect.scoped, Effect.provide(layer))
+    )
 })
 
 it.effect("a cooperative member that leaves while its join is answered commits in the generation that follows", () =>

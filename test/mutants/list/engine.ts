@@ -91,6 +91,18 @@ export const engine = of("engine", {
       "Math.min(rebalanceTimeout, Math.max(leastWithin, rebalanceTimeout - late))",
       "Math.min(rebalanceTimeout, Math.max(leastWithin, rebalanceTimeout - 0 * late))"
     ],
+    [
+      "alive-by-word",
+      "a process that stood still holds itself for a member until its timer rings",
+      "if (machine.now() < expiresAt(machine.state())) return true",
+      "if (machine.now() < Infinity) return true"
+    ],
+    [
+      "lost-one-by-one",
+      "what was lost is read on where the reader has not heard of it yet",
+      "if (isLosing(machine.state())) return false",
+      ""
+    ],
     ["leaves-without-bound", "leaving waits for a coordinator that is away", "Effect.timeoutOption(leaveTimeout),", ""]
   ],
   "Together.ts": [

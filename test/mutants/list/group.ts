@@ -179,12 +179,6 @@ export const group = of("group", {
       "return inBackground(inTurn.lost)"
     ],
     [
-      "alive-by-word",
-      "a process that stood still holds itself for a member until its timer rings",
-      "if (machine.now() < ClassicMember.expiresAt(requests.terms(), state())) return true",
-      "if (machine.now() < Infinity) return true"
-    ],
-    [
       "partitions-noticed-late",
       "partitions that are added are noticed when the metadata are old",
       "inBackground(atChanges(watch.changes, lookAgain, Backoff.repeats(waits(), now)))",
