@@ -131,7 +131,7 @@ export interface On {
   readonly truncate: Fault
   /** The answer asks for silence for so many milliseconds (`throttle_time_ms`). */
   readonly throttle: (millis: number) => Fault
-  /** Metadata is answered with the leaders and epochs of when the fault was injected. */
+  /** Metadata is answered with the leaders, epochs and topic ids of when the fault was injected. */
   readonly staleMetadata: Fault
 }
 

@@ -173,6 +173,28 @@ describe("a fault", () => {
     })
   )
 
+  it.effect(
+    "answers with them under the id that the topic had (of one made again they were told under the new id)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.make({ topics: ["t"] })
+        yield* broker.moveLeader("t", 0, 1)
+        const client = yield* connect(broker)
+        const told = Effect.map(client.send(Metadata, 12, { topics: [{ name: "t" }] }), ({ topics: [topic] }) => [
+          topic!.topicId,
+          topic!.partitions[0]!.leaderEpoch
+        ])
+        const before = yield* told
+        const fault = yield* broker.inject(Fault.on("Metadata").staleMetadata)
+        yield* broker.recreateTopic("t")
+        assert.deepStrictEqual(yield* told, before)
+        yield* fault.remove
+        const [id, epoch] = yield* told
+        assert.notStrictEqual(id, before[0])
+        assert.strictEqual(epoch, 0)
+      })
+  )
+
   it.effect("strikes by probability as its seed says, and ends with its Scope", () =>
     Effect.gen(function* () {
       const { broker, client } = yield* setup

@@ -6,6 +6,8 @@ import * as FaultRule from "./FaultRule.ts"
 
 /** A topic as metadata told it once, for the fault `staleMetadata`. */
 export interface Remembered {
+  /** Base64url; zero where it was not told. */
+  readonly id: string
   readonly partitions: ReadonlyArray<{
     readonly leader: number
     readonly leaderEpoch: number
@@ -42,21 +44,26 @@ export const distorted = (
 
 interface MetadataTopics {
   readonly topics: ReadonlyArray<{
+    readonly errorCode: number
     readonly name: string | null
     readonly partitions: ReadonlyArray<{ readonly partitionIndex: number }>
   }>
 }
 
-/** The leaders and epochs as they were when the snapshot was taken; topics that it lacks are as they are. */
+/**
+ * The leaders and epochs as they were when the snapshot was taken, and with them the id: no broker tells those of a topic
+ * under the id of the one that was made in its place. Topics that it lacks, or that are gone, are as they are.
+ */
 const stale = (response: unknown, snapshot: ReadonlyMap<string, Remembered>): unknown => {
   const metadata = response as MetadataTopics
   return {
     ...metadata,
     topics: metadata.topics.map((topic) => {
       const then = topic.name === null ? undefined : snapshot.get(topic.name)
-      if (then === undefined) return topic
+      if (then === undefined || topic.errorCode !== Code.none) return topic
       return {
         ...topic,
+        topicId: then.id,
         partitions: topic.partitions
           .filter((each) => each.partitionIndex < then.partitions.length)
           .map((each) => {

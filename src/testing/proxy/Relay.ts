@@ -271,6 +271,7 @@ export class Relay {
       this.shared.topicNames.set(topicId, name)
       const places = partitions.toSorted((a, b) => a.partitionIndex - b.partitionIndex)
       this.shared.told.set(name, {
+        id: topicId,
         partitions: places.map(({ isrNodes, leaderEpoch, leaderId }) => ({
           leader: leaderId,
           leaderEpoch,
