@@ -64,13 +64,20 @@ export class Cluster extends Context.Service<
     /** The same by the topic's id: undefined also for an id that a name no longer has. */
     readonly knownById: (id: string) => TopicInfo | undefined
     /**
-     * Takes the leader that an answer has named (KIP-951), without asking; false where what is known is as new. Its
-     * address is told to `Brokers.learn`.
+     * Takes the leader that an answer has named (KIP-951), without asking; false where what is known is as new, or is of
+     * another topic than the one that was asked about. What was not asked `byId` may be of another topic in any case, and
+     * is believed until it is of no use. Its address is told to `Brokers.learn`.
      */
-    readonly learnLeader: (partition: TopicPartition.TopicPartition, leader: number, epoch: number) => boolean
+    readonly learnLeader: (
+      partition: TopicPartition.TopicIdPartition,
+      leader: number,
+      epoch: number,
+      byId: boolean
+    ) => boolean
     /**
      * Says that the leader that is known says that it is none, or is not there. Where that goes on for seconds, an older
-     * leader epoch is believed again: of a topic that was made anew, on brokers without topic ids (before 2.8).
+     * leader epoch is believed again: of a topic that was made anew, where brokers tell no topic ids (before 2.8), or the
+     * leader was named by an answer without one (Produce, before v13).
      */
     readonly doubtLeader: (partition: TopicPartition.TopicPartition) => void
     /** The leader of a partition, waited for within `metadataTimeout`. */

@@ -211,8 +211,8 @@ export const make: Effect.Effect<
       ),
     known: topics.known,
     knownById: topics.knownById,
-    learnLeader: (partition, leader, epoch) => {
-      const change = state.moved(partition.topic, partition.partition, leader, epoch)
+    learnLeader: (partition, leader, epoch, byId) => {
+      const change = state.moved(partition, leader, epoch, byId)
       if (change !== undefined) changed(change)
       return change !== undefined
     },

@@ -6,6 +6,7 @@ import { addressProblem } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
+import type { TopicIdPartition } from "../TopicPartition.ts"
 
 type Response = typeof Metadata.Response.schema.Type
 type TopicResponse = Response["topics"][number]
@@ -16,6 +17,8 @@ const turnWork = 2000
 /** How long a leader has to be of no use until an older epoch is believed, and after which pause that begins anew. */
 const doubtedFor = 5000
 const doubtsApart = 60_000
+
+const keyOf = (topic: string, partition: number): string => `${partition} ${topic}`
 
 export class MetadataState {
   nodes: ReadonlyArray<BrokerInfo> = []
@@ -30,6 +33,8 @@ export class MetadataState {
   readonly #replaced = new Set<string>()
   /** Partitions whose leaders were of no use: since when, and when last. */
   readonly #doubts = new Map<string, { readonly since: number; readonly last: number }>()
+  /** Partitions whose leaders were named by an answer that says the topic's name alone. */
+  readonly #namedByName = new Set<string>()
 
   /** A topic of which nothing can be told for now. */
   static unready(name: string): TopicInfo {
@@ -57,11 +62,24 @@ export class MetadataState {
     if (this.#topics.has(name)) this.#learnt.set(name, now)
   }
 
-  /** Learns who leads a partition from another answer than metadata (KIP-951), if that is newer than what is known. */
-  moved(topic: string, partition: number, leader: number, leaderEpoch: number): Change | undefined {
+  /**
+   * Learns who leads a partition from another answer than metadata (KIP-951), if that is newer than what is known, and
+   * not of a topic whose name is another's by now: that one's epochs begin anew. An answer that is not `byId` may be of
+   * another topic all the same, by a broker that lags behind: where that leader is of no use it is not held to.
+   */
+  moved(
+    { partition, topic, topicId }: TopicIdPartition,
+    leader: number,
+    leaderEpoch: number,
+    byId: boolean
+  ): Change | undefined {
     const before = this.#topics.get(topic)
     const known = before?.partitions[partition]
     if (before === undefined || known === undefined || leaderEpoch <= known.leaderEpoch) return undefined
+    if (topicId !== undefined && before.id !== undefined && topicId !== before.id) return undefined
+    const key = keyOf(topic, partition)
+    if (byId) this.#namedByName.delete(key)
+    else this.#namedByName.add(key)
     const partitions = before.partitions.with(partition, { ...known, leader, leaderEpoch })
     const info = { ...before, partitions }
     this.#set(info, before)
@@ -73,14 +91,14 @@ export class MetadataState {
    * deleted and made anew begin at 0, which brokers before 2.8, without topic ids, have no other way to tell.
    */
   doubt(topic: string, partition: number, now: number): void {
-    const key = `${partition} ${topic}`
+    const key = keyOf(topic, partition)
     const before = this.#doubts.get(key)
     const goesOn = before !== undefined && now - before.last < doubtsApart
     if (this.#topics.has(topic)) this.#doubts.set(key, { since: goesOn ? before.since : now, last: now })
   }
 
   #isDoubted(topic: string, partition: number, now: number): boolean {
-    const doubt = this.#doubts.get(`${partition} ${topic}`)
+    const doubt = this.#doubts.get(keyOf(topic, partition))
     return doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
   }
 
@@ -148,7 +166,10 @@ export class MetadataState {
         this.#topics.delete(name)
         this.#learnt.delete(name)
         this.#replaced.delete(name)
-        for (const partition of before.partitions.keys()) this.#doubts.delete(`${partition} ${name}`)
+        for (const partition of before.partitions.keys()) {
+          this.#doubts.delete(keyOf(name, partition))
+          this.#namedByName.delete(keyOf(name, partition))
+        }
         changed({ _tag: "TopicGone", before })
       }
     }
@@ -168,26 +189,33 @@ export class MetadataState {
       count = Math.max(count, partitionIndex + 1)
       const known = old?.[partitionIndex]
       if (this.#doubts.size > 0 && known !== undefined && known.leaderEpoch < leaderEpoch)
-        this.#doubts.delete(`${partitionIndex} ${name}`)
+        this.#doubts.delete(keyOf(name, partitionIndex))
       // Nobody can be asked, and say that he does not lead.
       if (known !== undefined && known.leader < 0 && leaderEpoch < known.leaderEpoch)
         this.doubt(name, partitionIndex, now)
       // A broker that lags behind may answer with an older leader: epochs only grow.
-      partitions[partitionIndex] =
+      if (
         known !== undefined &&
         known.leaderEpoch > leaderEpoch &&
         leaderEpoch >= 0 &&
-        // An id says that it is the same topic; without one it may have been made anew.
-        (told !== undefined || !this.#isDoubted(name, partitionIndex, now))
-          ? known
-          : {
-              partition: partitionIndex,
-              leader: leaderId,
-              leaderEpoch,
-              replicas: replicaNodes,
-              // Mostly the same, and then held once.
-              isr: sameNumbers(replicaNodes, isrNodes) ? replicaNodes : isrNodes
-            }
+        // Ids say that it is the same topic; without them it may have been made anew.
+        !(
+          (told === undefined || this.#namedByName.has(keyOf(name, partitionIndex))) &&
+          this.#isDoubted(name, partitionIndex, now)
+        )
+      ) {
+        partitions[partitionIndex] = known
+        continue
+      }
+      if (this.#namedByName.size > 0) this.#namedByName.delete(keyOf(name, partitionIndex))
+      partitions[partitionIndex] = {
+        partition: partitionIndex,
+        leader: leaderId,
+        leaderEpoch,
+        replicas: replicaNodes,
+        // Mostly the same, and then held once.
+        isr: sameNumbers(replicaNodes, isrNodes) ? replicaNodes : isrNodes
+      }
     }
     // One may be told twice.
     partitions.length = count

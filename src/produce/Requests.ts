@@ -102,10 +102,13 @@ export const make = (parts: Parts): Requests => {
     const byName = request.batches.some(({ queue }) => queue.topicId === undefined)
     let spoken = 0
     let handedOver: ReadonlyArray<Batch> = []
+    /** The topics that are written to: others may have their names by the time of the answer. */
+    let topicIds: ReadonlyMap<Queue, string | undefined> = new Map()
     const body = (version: number) => {
       spoken = version
       // What was given up meanwhile was told that nobody has it; and another cluster has given our id to somebody else.
       handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")
+      topicIds = new Map(handedOver.map(({ queue }) => [queue, queue.topicId]))
       connections.mustBeSeen(node)
       if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version))
         throw unreachable(node, "it speaks another version of Produce than before")
@@ -137,7 +140,7 @@ export const make = (parts: Parts): Requests => {
     }
     loop.fork(
       Effect.flatMap(brokers.get(node), (broker) => broker.send(Produce, body, options)).pipe(
-        Effect.onExit((exit) => Effect.sync(() => answered(request, exit, spoken))),
+        Effect.onExit((exit) => Effect.sync(() => answered(request, topicIds, exit, spoken))),
         Effect.ignore
       )
     )
@@ -159,6 +162,7 @@ export const make = (parts: Parts): Requests => {
 
   const answered = (
     request: ProduceRequest,
+    topicIds: ReadonlyMap<Queue, string | undefined>,
     exit: Exit.Exit<(typeof Produce.Response.schema)["Type"], KafkaError.KafkaError>,
     version: number
   ) => {
@@ -169,14 +173,17 @@ export const make = (parts: Parts): Requests => {
     }
     if (acks === 0) return ended(request, () => ({ _tag: "Appended", offset: undefined, timestamp: undefined }))
     const answers = Exchange.answers(exit.value, version)
+    const byId = version >= Exchange.byIdFrom
     brokers.learn(exit.value.nodeEndpoints.map(({ host, nodeId, port }) => ({ id: nodeId, host, port })))
-    ended(request, ({ queue: { partition, topic, topicId } }) => {
-      const answer = answers.get(`${version >= Exchange.byIdFrom ? topicId : topic}-${partition}`)
+    ended(request, ({ queue }) => {
+      const { partition, topic } = queue
+      const topicId = topicIds.get(queue)
+      const answer = answers.get(`${byId ? topicId : topic}-${partition}`)
       if (answer === undefined) return { _tag: "Unknown", cause: "the response leaves it out" }
       const { leader, outcome } = answer
       const hinted =
         leader !== undefined &&
-        cluster.learnLeader({ topic, partition }, leader.id, leader.epoch) &&
+        cluster.learnLeader({ topic, partition, topicId }, leader.id, leader.epoch, byId) &&
         leader.id !== request.node
       return outcome._tag === "Refused" ? { ...outcome, hinted } : outcome
     })

@@ -1,11 +1,12 @@
 /** Topics that are deleted or made again, and logs that are truncated (KIP-320), while they are read. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { Cluster } from "samsa"
+import { Effect, Fiber, Schema } from "effect"
+import { Cluster, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   append,
   batch,
+  calm,
   consumer,
   counting,
   failureOf,
@@ -17,6 +18,8 @@ import {
   read,
   until
 } from "./Reading.ts"
+
+const text = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
 
 describe("while it is read", () => {
   it.effect("a deleted topic ends with UnknownTopic within metadataTimeout, and costs few requests", () =>
@@ -59,6 +62,68 @@ describe("while it is read", () => {
         yield* until("the new one is read", () => again.offsets.length === 5)
         assert.deepStrictEqual(again.offsets, range(0, 5))
       }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, topics: ["t"] })))
+    )
+  }
+
+  it.effect("a topic that was made again is read, once a broker has heard of it that lagged behind", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (let i = 0; i < 3; i++) yield* broker.moveLeader("t", 0, 1)
+      yield* append("t", 0, batch(10))
+      const reading = yield* first()
+      yield* until("it is read", () => reading.offsets.length === 10)
+      const stale = yield* broker.inject(Fault.on("Metadata").staleMetadata)
+      yield* broker.recreateTopic("t")
+      yield* append("t", 0, batch(5))
+      yield* pass(3000)
+      yield* stale.remove
+      yield* until("it is told", () => reading.failure !== undefined)
+      assert.deepInclude(reading.failure!.reason, { _tag: "DataLoss", kind: "recreated", from: 10, to: 0 })
+      reading.reader.seek(0)
+      const again = yield* read(reading.reader)
+      yield* until("the new one is read", () => again.offsets.length === 5)
+      assert.deepStrictEqual(again.offsets, range(0, 5))
+    }).pipe(Effect.scoped, Effect.provide(layer({ topics: ["t"] })))
+  )
+
+  for (const asVersion of [undefined, "3.9"] as const) {
+    const how = asVersion ?? "by id"
+    it.effect(
+      `a topic that was made again is read and written, whoever led the old one by a late answer (${how})`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const producer = yield* Producer.Producer
+          const cluster = yield* Cluster.Cluster
+          const leader = Effect.map(broker.topic("t"), (partitions) => partitions![0]!.leader)
+          const sent = (value: string) =>
+            Effect.forkChild(producer.send(text, { value, partition: 0 }), { startImmediately: true })
+          const warm = yield* sent("warm")
+          yield* until("the producer knows the leader", () => warm.pollUnsafe() !== undefined)
+          const old = yield* leader
+          // The other one leads after three elections, in epoch 3.
+          for (let i = 0; i < 3; i++) yield* broker.moveLeader("t", 0)
+          assert.notStrictEqual(yield* leader, old)
+          const late = yield* broker.inject(Fault.on("Produce", { broker: old, times: 1 }).delay("5 seconds"))
+          const isAsked = yield* Effect.forkChild(late.await, { startImmediately: true })
+          const sending = yield* sent("late")
+          yield* until("the old leader is asked", () => isAsked.pollUnsafe() !== undefined, 1000, 10)
+          yield* calm
+          yield* broker.recreateTopic("t")
+          assert.strictEqual(yield* leader, old)
+          yield* cluster.topics(["t"])
+          yield* pass(6000)
+          assert.deepInclude(cluster.known("t")!.partitions[0]!, { leader: old, leaderEpoch: 0 })
+          const reading = yield* first()
+          yield* until(
+            "it is written, and read",
+            () => sending.pollUnsafe() !== undefined && reading.offsets.length > 0
+          )
+          yield* Fiber.join(sending)
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(layer({ asVersion, brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] }))
+        )
     )
   }
 

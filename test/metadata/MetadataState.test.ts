@@ -90,10 +90,38 @@ describe("metadata that goes back", () => {
   it("is not believed of another answer that names a leader, either (KIP-951)", () => {
     const state = new MetadataState()
     learn(state, told(1, 5))
-    for (const epoch of [4, 5]) assert.isUndefined(state.moved("t", 0, 2, epoch))
+    for (const epoch of [4, 5]) assert.isUndefined(state.moved({ topic: "t", partition: 0 }, 2, epoch, true))
     assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 1)
-    assert.isDefined(state.moved("t", 0, 2, 6))
+    assert.isDefined(state.moved({ topic: "t", partition: 0 }, 2, 6, true))
     assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 2)
+  })
+
+  it("is not believed of an answer about the topic that had the name before (it was never led by another again)", () => {
+    const state = new MetadataState()
+    learn(state, told(1, 5, ids[0]))
+    learn(state, told(2, 0, ids[1]))
+    const place = { topic: "t", partition: 0 }
+    assert.isUndefined(state.moved({ ...place, topicId: ids[0] }, 1, 6, true))
+    assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 2)
+    assert.isDefined(state.moved({ ...place, topicId: ids[1] }, 3, 1, true))
+  })
+
+  it("is believed where the leader is of no use that an answer named without an id: it may be that of the old topic", () => {
+    const byId = new MetadataState()
+    const byName = new MetadataState()
+    for (const state of [byId, byName]) {
+      learn(state, told(1, 0, ids[0]))
+      assert.isDefined(state.moved({ topic: "t", partition: 0, topicId: ids[0] }, 2, 7, state === byId))
+      for (const now of [0, 4000]) {
+        state.doubt("t", 0, now)
+        learn(state, told(1, 0, ids[0]), now)
+        assert.strictEqual(state.topic("t")!.partitions[0]!.leader, 2)
+      }
+      state.doubt("t", 0, 6000)
+      learn(state, told(1, 0, ids[0]), 6000)
+    }
+    assert.strictEqual(byId.topic("t")!.partitions[0]!.leader, 2)
+    assert.strictEqual(byName.topic("t")!.partitions[0]!.leader, 1)
   })
 
   it("is another topic where its id is another, or where it had gone in between", () => {
@@ -257,7 +285,7 @@ describe("many topics", () => {
     // The pause before the topic, and the first within it, when partition 5 has been looked at.
     learning.next()
     learning.next()
-    assert.isDefined(state.moved("t0", 5, 9, 2))
+    assert.isDefined(state.moved({ topic: "t0", partition: 5 }, 9, 2, true))
     finish(learning)
     assert.strictEqual(state.topic("t0")!.partitions[5]!.leader, 9)
   })
@@ -267,7 +295,7 @@ describe("a topic", () => {
   it("is found by its id with the leader that another answer has named", () => {
     const state = new MetadataState()
     learn(state, told(1, 5, ids[0]))
-    state.moved("t", 0, 2, 6)
+    state.moved({ topic: "t", partition: 0 }, 2, 6, true)
     assert.strictEqual(state.topicById(ids[0])!.partitions[0]!.leader, 2)
   })
 

@@ -17,8 +17,8 @@ export const metadata = of("metadata", {
     [
       "doubt-never-believed",
       "a topic that was made again, on a broker without ids, has its old leaders for ever",
-      "(told !== undefined || !this.#isDoubted(name, partitionIndex, now))",
-      "(told !== undefined || now > -Infinity)"
+      "this.#isDoubted(name, partitionIndex, now)",
+      "now === -Infinity"
     ],
     ["gone-stays-known", "a topic that was deleted is known for ever", "this.#topics.delete(name)", ""],
     [
