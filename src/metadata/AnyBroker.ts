@@ -20,6 +20,11 @@ export interface AnyBroker {
   readonly ask: <A>(
     use: (broker: Broker, onProgress: () => void) => Effect.Effect<A, KafkaError.KafkaError>
   ) => Effect.Effect<A, KafkaError.KafkaError>
+  /**
+   * What the last answer told has not helped: the next question is put to another broker. One that is cut off from the
+   * cluster, and not from us, would be asked for ever, and know nothing of the others' leaders.
+   */
+  readonly turn: () => void
   /** Where the first brokers were said to be, when that was last asked. */
   readonly bootstrap: () => ReadonlyArray<HostPort>
 }
@@ -73,15 +78,21 @@ export const make = (
   asked: Asked
 ): AnyBroker => {
   let lastGood = -1
+  let isTurning = false
   let firsts: ReadonlyArray<HostPort> = []
   return {
+    turn: () => void (isTurning = true),
     bootstrap: () => firsts,
     ask: (use) =>
       asked.during(
         Effect.fnUntraced(function* (put) {
           const nodes = new Map(state.nodes.map((node) => [node.id, node]))
           const ids = yield* Random.shuffle([...nodes.keys()].filter((id) => id !== lastGood))
-          if (nodes.has(lastGood)) ids.unshift(lastGood)
+          if (nodes.has(lastGood)) {
+            if (isTurning) ids.push(lastGood)
+            else ids.unshift(lastGood)
+          }
+          isTurning = false
           let heardAt = -Infinity
           const onProgress = () => void (heardAt = now())
           const isAnswering = () => now() - heardAt < staggerMillis

@@ -99,6 +99,7 @@ export const make = Effect.fnUntraced(function* (
     const keyType = kind === "group" ? 0 : 1
     const found = yield* anyBroker.ask((broker) => ofBroker(broker, keyType, key))
     if (found.errorCode !== 0) {
+      anyBroker.turn()
       return yield* KafkaError.fromCode(found.errorCode, whereOf(kind, key))
     }
     brokers.learn([{ id: found.nodeId, host: found.host, port: found.port }])
@@ -113,6 +114,8 @@ export const make = Effect.fnUntraced(function* (
     if (wait > 0) yield* Effect.sleep(Math.ceil(wait))
     const broker = yield* find(kind, key)
     const same = before?.id === broker.id && !isAnew
+    // If it is forgotten again, another may know better.
+    if (same) anyBroker.turn()
     const [foundAt, repeats] = [now(), same ? before.repeats + 1 : 0]
     const delay = before?.delay ?? delays()
     const againAt =

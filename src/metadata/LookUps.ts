@@ -34,11 +34,20 @@ export interface Parts {
   readonly ask: (names: ReadonlyArray<string>, create: boolean) => Asked
   /** Whether each partition that is known of it has a leader. */
   readonly isLed: (name: string) => boolean
+  /** Told of an answer that has not helped, to a topic that has been in trouble for so long, in milliseconds. */
+  readonly unhelped: (millis: number) => void
 }
 
-export const make = Effect.fnUntraced(function* ({ ask, isLed, now, scope }: Parts): Effect.fn.Return<LookUps> {
-  const troubled = new Map<string, true>()
-  const doubt = (name: string) => void kept(troubled, name, () => true, rememberedAtMost)
+export const make = Effect.fnUntraced(function* ({
+  ask,
+  isLed,
+  now,
+  scope,
+  unhelped
+}: Parts): Effect.fn.Return<LookUps> {
+  /** Since when. */
+  const troubled = new Map<string, number>()
+  const doubt = (name: string) => kept(troubled, name, now, rememberedAtMost)
   const learning = (names: Iterable<string>, answer: Asked): Asked =>
     Effect.onExit(answer, (exit) =>
       Effect.sync(() => {
@@ -46,7 +55,7 @@ export const make = Effect.fnUntraced(function* ({ ask, isLed, now, scope }: Par
         if (Exit.hasInterrupts(exit)) return
         for (const name of names)
           if (Exit.isSuccess(exit) && exit.value.get(name) === codes.NONE && isLed(name)) troubled.delete(name)
-          else doubt(name)
+          else unhelped(now() - doubt(name))
       })
     )
 
@@ -73,7 +82,7 @@ export const make = Effect.fnUntraced(function* ({ ask, isLed, now, scope }: Par
   })
 
   return {
-    doubt,
+    doubt: (name) => void doubt(name),
     ask: (names, create) =>
       Effect.suspend(() =>
         names.some((name) => troubled.has(name)) ? gathered(create, names) : learning(names, ask(names, create))

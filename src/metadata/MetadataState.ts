@@ -88,13 +88,16 @@ export class MetadataState {
 
   /**
    * The leader that is known says that it is none, or is not there. Epochs only grow, but those of a topic that was
-   * deleted and made anew begin at 0, which brokers before 2.8, without topic ids, have no other way to tell.
+   * deleted and made anew begin at 0, which brokers before 2.8, without topic ids, have no other way to tell. Gives for how
+   * long that has gone on.
    */
-  doubt(topic: string, partition: number, now: number): void {
+  doubt(topic: string, partition: number, now: number): number {
     const key = keyOf(topic, partition)
     const before = this.#doubts.get(key)
     const goesOn = before !== undefined && now - before.last < doubtsApart
-    if (this.#topics.has(topic)) this.#doubts.set(key, { since: goesOn ? before.since : now, last: now })
+    const since = goesOn ? before.since : now
+    if (this.#topics.has(topic)) this.#doubts.set(key, { since, last: now })
+    return now - since
   }
 
   #isDoubted(topic: string, partition: number, now: number): boolean {

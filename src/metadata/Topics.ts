@@ -36,6 +36,9 @@ const unwritableIn = (names: ReadonlyArray<string>): KafkaError.KafkaError | und
   return bad < 0 ? undefined : KafkaError.make({ _tag: "InvalidTopic", topic: String(names[bad]).slice(0, 300) })
 }
 
+/** For how long what one broker tells may not help, until another is asked: an election takes its time for all of them. */
+const turnedAfter = 1000
+
 /** How soon what is old is asked for again, in use, where asking has failed. */
 const askedAgainAfter = 1000
 
@@ -87,12 +90,16 @@ export interface Parts {
 
 /** What asks for topics by name, or for all. */
 const asking = Effect.fnUntraced(function* (
-  { scope, state }: Parts,
+  { anyBroker, scope, state }: Parts,
   now: () => number,
   send: (question: MetadataBatcher.Question) => Failing<ReadonlyMap<string, number>>
 ) {
+  const unhelped = (millis: number) => {
+    if (millis >= turnedAfter) anyBroker.turn()
+  }
   const lookUps = yield* LookUps.make({
     scope,
+    unhelped,
     now,
     ask: (names, create) => send({ names, create }),
     isLed: (name) => state.topic(name)?.partitions.findIndex(isLeaderless) === -1
@@ -106,7 +113,7 @@ const asking = Effect.fnUntraced(function* (
     ask,
     doubt: (name: string, partition: number) => {
       lookUps.doubt(name)
-      state.doubt(name, partition, now())
+      unhelped(state.doubt(name, partition, now()))
     },
     askAgain: (names: ReadonlyArray<string>) => {
       for (const name of names) lookUps.doubt(name)
@@ -219,9 +226,9 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
         }),
         Effect.flatMap(() => {
           const info = state.topicById(id)
-          return info === undefined
-            ? Effect.fail(KafkaError.fromCode(code.UNKNOWN_TOPIC_ID, { api: "Metadata", topic: id }))
-            : Effect.succeed(info)
+          if (info !== undefined) return Effect.succeed(info)
+          anyBroker.turn()
+          return Effect.fail(KafkaError.fromCode(code.UNKNOWN_TOPIC_ID, { api: "Metadata", topic: id }))
         })
       )
   const shared = SingleFlight.make<string, TopicInfo>(scope)

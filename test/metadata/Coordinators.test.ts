@@ -29,7 +29,7 @@ describe("a coordinator that is known", () => {
           return Effect.succeed({ coordinators: [{ key: "g", errorCode: 0, nodeId: coordinator, host: "b", port: 1 }] })
         }
       } as unknown as Broker
-      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), turn: () => {}, bootstrap: () => [] }
       const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
       const coordinators = yield* Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, Backoff.schedule)
       assert.strictEqual((yield* coordinators.get("group", "g")).id, 2)
@@ -56,7 +56,7 @@ describe("a coordinator that is known", () => {
           return Effect.succeed({ coordinators: answer })
         }
       } as unknown as Broker
-      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), turn: () => {}, bootstrap: () => [] }
       const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
       const once = Schedule.recurs(0)
       const make = Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, once)
@@ -89,7 +89,7 @@ describe("a coordinator that is known", () => {
           return Effect.succeed({ coordinators: [{ key, errorCode: 0, nodeId: 2, host: "b", port: 1 }] })
         }
       } as unknown as Broker
-      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), turn: () => {}, bootstrap: () => [] }
       const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
       const coordinators = yield* Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, Backoff.schedule)
       const ask = (i: number) => coordinators.get("group", `g${i}`)
@@ -111,6 +111,7 @@ describe("a coordinator that is known", () => {
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const asked: Array<number> = []
+      let turns = 0
       const brokers = {
         get: (id: number) => Effect.succeed({ id } as Broker),
         learn: () => {}
@@ -122,7 +123,11 @@ describe("a coordinator that is known", () => {
           return Effect.succeed({ coordinators: [{ key: "g", errorCode: 0, nodeId: 2, host: "b", port: 1 }] })
         }
       } as unknown as Broker
-      const anyBroker: AnyBroker = { ask: (use) => use(broker, () => {}), bootstrap: () => [] }
+      const anyBroker: AnyBroker = {
+        ask: (use) => use(broker, () => {}),
+        turn: () => void turns++,
+        bootstrap: () => []
+      }
       const budgets = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"] }))
       const retry = Schedule.exponential(100)
       const coordinators = yield* Coordinators.make(yield* Effect.scope, brokers, anyBroker, budgets, retry)
@@ -133,6 +138,8 @@ describe("a coordinator that is known", () => {
       yield* Effect.forkScoped(Effect.repeat(once, { times: 4 }), { startImmediately: true })
       for (let i = 0; i < 50; i++) yield* TestClock.adjust(100)
       assert.deepStrictEqual(asked, [0, 0, 100, 300, 700])
+      // Who says so may be cut off from the others: another is asked.
+      assert.strictEqual(turns, 4)
     }).pipe(Effect.scoped)
   )
 })

@@ -14,6 +14,7 @@ const make = (isThere: (name: string) => boolean, isLed: (name: string) => boole
       scope: yield* Effect.scope,
       now,
       isLed,
+      unhelped: () => {},
       ask: (names) =>
         Effect.sync(() => {
           asked.push([now(), names.join(" ")])
