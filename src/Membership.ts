@@ -22,9 +22,10 @@ export interface Owner {
   readonly lost: Effect.Effect<void>
   /**
    * The topic of this name was deleted and made again, as the group knows: what is held of it is read from its first
-   * record, and no mark of the old one is committed. Left out by memberships that know of topics by metadata alone.
+   * record, and no mark of the old one is committed. `id` is the new one's, where the group knows it. Left out by
+   * memberships that know of topics by metadata alone.
    */
-  readonly replaced?: ((topic: string) => Effect.Effect<void>) | undefined
+  readonly replaced?: ((topic: string, id: string | undefined) => Effect.Effect<void>) | undefined
   /** The group turned us away for good. */
   readonly failed: (error: KafkaError) => Effect.Effect<void>
   /** Something of the membership has died, where nobody waits for it: whoever reads dies of it. */

@@ -93,7 +93,7 @@ export const join = Effect.fnUntraced(function* (
     post: (event) => post(event),
     state: () => state(),
     seen: () => seen,
-    replaced: (topic) => owner.replaced?.(topic) ?? Effect.void,
+    replaced: (topic, id) => owner.replaced?.(topic, id) ?? Effect.void,
     connection: trouble(),
     session: (id) => {
       if (id === undefined) registrations = seen = undefined

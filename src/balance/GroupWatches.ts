@@ -10,7 +10,7 @@ import type { TopicInfo } from "../ClusterInfo.ts"
 import type { Trouble } from "../engine/MemberWork.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
-import { topicPath } from "../zookeeper/Registration.ts"
+import { topicIdOf, topicPath } from "../zookeeper/Registration.ts"
 import type { Node, ZooKeeper } from "../ZooKeeper.ts"
 import { type Event, type State, waitsFor } from "./BalancedState.ts"
 import type { Layout } from "./Layout.ts"
@@ -25,8 +25,8 @@ export interface Context {
   readonly state: () => State
   /** The ids that were there when the member looked last. */
   readonly seen: () => ReadonlySet<string> | undefined
-  /** Another topic has the name of one that we read. */
-  readonly replaced: (topic: string) => Effect.Effect<void>
+  /** Another topic has the name of one that we read: of this id, where brokers write one. */
+  readonly replaced: (topic: string, id: string | undefined) => Effect.Effect<void>
   /** Of the connection to ZooKeeper. */
   readonly connection: Trouble
   /** The session in which the member is from now on; none any more. */
@@ -97,7 +97,7 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
       seenMade.set(topic, { at, before: isOther ? last.at : last?.before, session })
       // Behind it: what is asked for until then may be of the one before.
       return Effect.andThen(
-        isOther ? replaced(topic) : Effect.void,
+        isOther ? replaced(topic, topicIdOf(node.data)) : Effect.void,
         Effect.sync(() => {
           if (current() === session && at === seenMade.get(topic)?.at) heard = new Map(heard).set(topic, at)
         })

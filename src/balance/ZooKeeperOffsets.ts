@@ -9,7 +9,7 @@ import * as KafkaError from "../KafkaError.ts"
 import { kept } from "../Kept.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import { topicPath } from "../zookeeper/Registration.ts"
+import { topicIdOf, topicPath } from "../zookeeper/Registration.ts"
 import type { Node, Operations, ZooKeeper } from "../ZooKeeper.ts"
 
 const gone = ErrorCode.codes.UNKNOWN_MEMBER_ID
@@ -65,7 +65,7 @@ export const inZooKeeper = (
   const nodeOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
     Effect.tap(from.read(topicPath(topic)), (node) =>
       Effect.sync(() => {
-        const id = node === undefined ? undefined : idIn(node)
+        const id = node === undefined ? undefined : topicIdOf(node.data)
         if (id !== undefined) kept(ids, topic, () => new Set()).add(id)
       })
     )
@@ -75,7 +75,7 @@ export const inZooKeeper = (
    */
   const isOther = (commit: Commit, node: Node | undefined, { made }: BalancedIdentity): boolean => {
     if (node === undefined) return false
-    const id = commit.topicId === undefined ? undefined : idIn(node)
+    const id = commit.topicId === undefined ? undefined : topicIdOf(node.data)
     if (id !== undefined && id === commit.topicId) return false
     // The node may be nobody's any more: of brokers that were moved to KRaft, say. Then it never had that id.
     if (id !== undefined && ids.get(commit.topic)!.has(commit.topicId!)) return true
@@ -161,16 +161,6 @@ export const inZooKeeper = (
         return yield* Effect.catch(takenBack, () => Effect.succeed(codes))
       })
   })
-}
-
-/** The id of a topic, which brokers from 2.8 on write into its node. */
-const idIn = ({ data }: Node): string | undefined => {
-  try {
-    const { topic_id: id } = JSON.parse(new TextDecoder().decode(data))
-    return typeof id === "string" ? id : undefined
-  } catch {
-    return undefined
-  }
 }
 
 const dataOf = ({ offset }: { readonly offset: number }) => new TextEncoder().encode(`${offset}`)

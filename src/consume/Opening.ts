@@ -57,12 +57,14 @@ export interface Opening {
   ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Follows what becomes of the topics: ends never. */
   readonly watch: Effect.Effect<void>
-  /** The topic is gone, or another one of its name is there, as whoever is sure of it says. */
-  readonly replaced: (topic: string) => Effect.Effect<void>
+  /** The topic is gone, or another one of its name is there, of this id if any, as whoever is sure of it says. */
+  readonly replaced: (topic: string, id?: string) => Effect.Effect<void>
 }
 
 /** A topic of which another is to come, or has come, under its name. */
 interface Lost {
+  /** The id of the one that was lost: brokers may tell it for a while yet. */
+  readonly id: string | undefined
   /** Partitions that were read since: whether they came again is told. */
   readonly read: Set<number>
   /** How many came again; undefined until they are known. */
@@ -120,8 +122,15 @@ export const make = (context: Context): Opening => {
   /** Whatever comes under this name is new: read from its first record. */
   const forget = (topic: string): void => {
     const count = isAnother(topic) ? cluster.known(topic)?.partitions.length : undefined
+    const id = knownTopics.get(topic)?.id ?? lost.get(topic)?.id
     knownTopics.set(topic, { count: 0, id: idOf(topic) })
-    lost.set(topic, { read: new Set(), count })
+    lost.set(topic, { id, read: new Set(), count })
+  }
+
+  /** What was lost of this name, unless that is what brokers tell of still. */
+  const lostBefore = (topic: string): Lost | undefined => {
+    const before = lost.get(topic)
+    return before?.id !== undefined && before.id === idOf(topic) ? undefined : before
   }
 
   /** Once, whoever of its partitions notices it first. */
@@ -133,7 +142,7 @@ export const make = (context: Context): Opening => {
 
   /** Tells whether it came again with its topic: it was not added since. */
   const noteRead = ({ partition, topic }: Partition): boolean => {
-    const again = lost.get(topic)
+    const again = lostBefore(topic)
     if (again === undefined) return false
     again.read.add(partition)
     again.count ??= cluster.known(topic)?.partitions.length
@@ -148,7 +157,7 @@ export const make = (context: Context): Opening => {
   /** Who is given nothing of what came again, and one that is added later, knows it from that. */
   const heard = ({ name, partitions }: TopicInfo): void => {
     if (isAnother(name)) forget(name)
-    const again = lost.get(name)
+    const again = lostBefore(name)
     if (again !== undefined && partitions.length > 0) again.count ??= partitions.length
   }
 
@@ -378,6 +387,9 @@ export const make = (context: Context): Opening => {
       Effect.option
     )
     if (info._tag === "None" || partition.status !== "opening") return
+    // Without ids the group alone may know, and tell it only once records of it were handled, which are read again then.
+    if (info.value.id === undefined) yield* looks(partition.topic)
+    if (partition.status !== "opening") return
     const isSame = before !== undefined && info.value.id === before && position !== undefined
     if (!isSame && !lost.has(partition.topic)) tellRecreated(partition)
     if (!isSame) awaitGiven(partition)
@@ -490,7 +502,9 @@ export const make = (context: Context): Opening => {
     return yield* error
   })
 
-  const replaced: Opening["replaced"] = Effect.fnUntraced(function* (topic) {
+  const replaced: Opening["replaced"] = Effect.fnUntraced(function* (topic, id) {
+    // By its id it is known, or is about to be told, to everyone who reads it.
+    if (id !== undefined && id === idOf(topic)) return
     forget(topic)
     const ours = [...partitions.values()].filter((partition) => partition.topic === topic)
     for (const partition of ours) partition.isOrphan = true

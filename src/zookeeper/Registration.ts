@@ -1,8 +1,18 @@
-/** Pure. What brokers say in `/brokers`: of themselves, in `ids`, and where of their topics. */
+/** Pure. What brokers say in `/brokers`: of themselves, in `ids`, and of their topics. */
 import * as KafkaConfig from "../KafkaConfig.ts"
 
 /** Where a topic's partitions are written, in a node that is made with it. */
 export const topicPath = (topic: string): string => `/brokers/topics/${topic}`
+
+/** The id of a topic, which brokers from 2.8 on write into its node. */
+export const topicIdOf = (data: Uint8Array): string | undefined => {
+  try {
+    const { topic_id: id } = JSON.parse(new TextDecoder().decode(data))
+    return typeof id === "string" ? id : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Where a registered broker listens. */
 export interface Endpoint {

@@ -1,7 +1,7 @@
 /** A topic that is deleted and made again under a group in ZooKeeper: nothing of the new one is skipped. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Latch, Layer, Schema, Scope, Stream } from "effect"
-import { Consumer, Membership, Producer, Topic, ZooKeeper } from "samsa"
+import { Cluster, Consumer, Membership, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
 import { pass, passing } from "../zookeeper/Time.ts"
 
@@ -35,13 +35,20 @@ const join = Effect.fnUntraced(function* (
     commitInterval: "1 second",
     membership: Membership.zooKeeper(options)
   }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
+  /** What was told of topics. */
+  const told: Array<string> = []
+  const hear = (event: Consumer.ConsumerEvent) => {
+    if (event._tag === "Recreated") told.push(`Recreated ${event.partition.partition}`)
+    if (event._tag === "Deleted") told.push(`Deleted ${event.partitions.map(({ partition }) => partition).join(" ")}`)
+  }
+  yield* Effect.forkDetach(Stream.runForEach(consumer.events, (event) => Effect.sync(() => hear(event))))
   const handle = (record: { readonly value: unknown }) =>
     Effect.andThen(
       Effect.sleep("300 millis"),
       Effect.sync(() => handled.push(String(record.value)))
     )
   yield* Effect.forkDetach(Effect.exit(consumer.run(handle)))
-  return { leave: Scope.close(scope, Exit.void), session: Effect.map(zooKeeper.session, ({ id }) => id) }
+  return { leave: Scope.close(scope, Exit.void), session: Effect.map(zooKeeper.session, ({ id }) => id), told }
 })
 
 const layer = (asVersion: "0.10.2" | "1.1" | undefined) =>
@@ -182,4 +189,76 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
           assert.lengthOf(news(handled), 30)
         }).pipe(Effect.scoped, Effect.provide(layer("0.10.2")))
     )
+
+  for (const layout of ["jvm", "pykafka"] as const) {
+    it.effect(`${layout}: is told of once, where brokers tell of the old one for a while (zk-48)`, () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const zooKeeper = yield* memory.connect()
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* zooKeeper.create(path, node)
+        const first = yield* join(memory, { layout }, [])
+        const second = yield* join(memory, { layout }, [])
+        yield* pass(6000)
+        yield* zooKeeper.remove(path)
+        yield* zooKeeper.create(path, node)
+        yield* pass(500)
+        yield* Effect.forkDetach(second.leave)
+        yield* pass(3000)
+        yield* broker.recreateTopic("t")
+        yield* pass(5000)
+        const again = first.told.filter((told) => told.startsWith("Recreated"))
+        assert.sameMembers(again, ["Recreated 0", "Recreated 1"])
+      }).pipe(Effect.scoped, Effect.provide(layer(undefined)))
+    )
+
+    it.effect(`${layout}: is not told as deleted by ZooKeeper, once brokers have told of it (zk-49)`, () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const zooKeeper = yield* memory.connect()
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const cluster = yield* Cluster.Cluster
+        yield* zooKeeper.create(path, node)
+        const { session, told } = yield* join(memory, { layout }, [])
+        yield* pass(6000)
+        const id = yield* session
+        yield* memory.cut(id)
+        yield* broker.recreateTopic("t")
+        yield* pass(1500)
+        const ofId = { version: 3, topic_id: cluster.known("t")!.id, partitions: { 0: [1], 1: [1] } }
+        yield* zooKeeper.remove(path)
+        yield* zooKeeper.create(path, Buffer.from(JSON.stringify(ofId)))
+        yield* memory.heal(id)
+        yield* pass(5000)
+        assert.sameMembers(told, ["Recreated 0", "Recreated 1"])
+      }).pipe(Effect.scoped, Effect.provide(layer(undefined)))
+    )
+
+    it.effect(`${layout}: is read once, where brokers without ids tell of it first (zk-50, twice)`, () =>
+      Effect.gen(function* () {
+        const memory = yield* ZooKeeper.makeMemory
+        const zooKeeper = yield* memory.connect()
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const handled: Array<string> = []
+        yield* zooKeeper.create(path, node)
+        yield* produce("old", 10)
+        const { session, told } = yield* join(memory, { layout }, handled)
+        yield* pass(6000)
+        const id = yield* session
+        yield* broker.deleteTopic("t")
+        yield* pass(1500)
+        yield* memory.cut(id)
+        yield* zooKeeper.remove(path)
+        yield* zooKeeper.create(path, node)
+        yield* broker.createTopic({ name: "t", partitions: 2 })
+        yield* produce("new", 30)
+        yield* pass(2500)
+        yield* memory.heal(id)
+        yield* areRead(handled)
+        yield* pass(5000)
+        assert.lengthOf(news(handled), 30)
+        assert.sameMembers(told, ["Deleted 0 1", "Recreated 0", "Recreated 1"])
+      }).pipe(Effect.scoped, Effect.provide(layer("1.1")))
+    )
+  }
 })
