@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import * as AskedAgain from "../AskedAgain.ts"
+import type { AskedAgain } from "../AskedAgain.ts"
 import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -77,11 +77,11 @@ const describe = (broker: Broker, transactionalId: string, options?: SendOptions
 export const make = (
   cluster: Cluster["Service"],
   { apiTimeout, transactionTimeout, transactionalId }: TransactionSettings,
-  closeTimeout: number
+  closeTimeout: number,
+  again: AskedAgain
 ): CoordinatorRequests => {
   const coordinator = cluster.coordinator("transaction", transactionalId)
   const forget = () => cluster.forgetCoordinator("transaction", transactionalId)
-  const again = AskedAgain.make("requestRetried", { transactionalId })
   /** Who has not answered may coordinate no more. */
   const unlessAnswered = ({ reason }: KafkaError.KafkaError) => Effect.sync(() => reason._tag !== "Server" && forget())
 

@@ -62,7 +62,8 @@ export const make = Effect.fnUntraced(function* ({
   settings
 }: Context): Effect.fn.Return<TransactionalProducer, KafkaError.KafkaError, Scope.Scope> {
   const { apiTimeout, transactionalId } = settings
-  const requests = CoordinatorRequests.make(cluster, settings, closeTimeout)
+  const again = AskedAgain.make("requestRetried", { transactionalId })
+  const requests = CoordinatorRequests.make(cluster, settings, closeTimeout, again)
   const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Scope.make()
@@ -210,9 +211,12 @@ export const make = Effect.fnUntraced(function* ({
     })
   /** Known at once, and so it is that who asked has left: what answers him must not be taken for the next one's answer. */
   const asks = (event: Event): Effect.Effect<void, KafkaError.KafkaError> =>
-    Effect.onInterrupt(asked("begin", event, machine.advance), () =>
-      Effect.sync(() => machine.advance({ _tag: "Cancel" }))
-    )
+    Effect.suspend(() => {
+      const { phase } = state()
+      // What was asked for somebody before has his time, which may be all but over: then it is asked for this one.
+      const times = phase === "initializing" || phase === "resolving" ? 1 : 0
+      return Effect.retry(asked("begin", event, machine.advance), { times, while: ({ isRetryable }) => isRetryable })
+    }).pipe(Effect.onInterrupt(() => Effect.sync(() => machine.advance({ _tag: "Cancel" }))))
 
   /** By whom: asked for once it is known that somebody has the id. */
   const namingWho = (error: KafkaError.KafkaError): Effect.Effect<never, KafkaError.KafkaError> => {
@@ -263,7 +267,6 @@ export const make = Effect.fnUntraced(function* ({
       )
     })
 
-  const again = AskedAgain.make("requestRetried", { transactionalId })
   const offsets = (
     commitIn: NonNullable<GroupOffsets["Service"]["commitIn"]>,
     group: string,

@@ -313,6 +313,55 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
+  /** What leaves an end unknown, and how what is asked then is lost as well. */
+  const unknown = [
+    ["EndTxn", Fault.on("EndTxn").loseRequest, send("a"), "InDoubt"],
+    // With version 2 an abort is EndTxn's, whatever may arrive late.
+    ...(version === 2
+      ? []
+      : [
+          [
+            "InitProducerId",
+            Fault.on("AddPartitionsToTxn", { times: 1 }).loseResponse,
+            Effect.andThen(send("a"), Effect.fail("no")),
+            "no"
+          ] as const
+        ])
+  ] as const
+  const joins = [
+    ["whoever begins has it answered", (one: Transaction.Transactions["Service"]) => one.run(send("c"))],
+    ["nothing is left open by a layer that ends", undefined]
+  ] as const
+
+  it.effect.each(unknown.flatMap((one) => joins.map((join) => [one[0], join[0], one, join[1]] as const)))(
+    "a question (%s) whose asker has left has no time left for who joins it (that was all he had): %s",
+    ([api, , [, fault, body, reason], joining]) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { scope, transactions } = yield* other("10 seconds", "20 seconds")
+        const first = yield* broker.inject(fault)
+        const asked = yield* broker.inject(Fault.on(api).loseRequest)
+        assert.strictEqual(reasonOf(yield* advanceUntil(Effect.exit(transactions.run(body)))), reason)
+        yield* first.remove
+        const before = yield* asked.hits
+        const leaving = yield* Effect.forkChild(transactions.run(send("b")))
+        yield* advanceUntil(
+          Effect.repeat(Effect.sleep(10), { until: () => Effect.map(asked.hits, (hits) => hits > before) })
+        )
+        yield* TestClock.adjust("8 seconds")
+        yield* advanceUntil(Fiber.interrupt(leaving))
+        const joined = joining === undefined ? Scope.close(scope, Exit.void) : Effect.asVoid(joining(transactions))
+        const waiting = yield* Effect.forkChild(Effect.exit(joined), { startImmediately: true })
+        // Beyond the time of the one who has left.
+        yield* TestClock.adjust("4 seconds")
+        yield* asked.remove
+        assert.strictEqual(reasonOf(yield* advanceUntil(Fiber.join(waiting))), "ok")
+        const open = (yield* broker.transactions).filter(({ state }) => state === "Ongoing")
+        assert.deepStrictEqual(open, [])
+        assert.deepStrictEqual(yield* read(), joining === undefined ? [] : ["c"])
+      }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
   it.effect.skipIf(version === 2)(
     "a question for who has an id open that hangs leaves nothing open at the end of the layer (it did)",
     () =>

@@ -77,6 +77,12 @@ export const transact = of("transact", {
   ],
   "TransactionDriver.ts": [
     [
+      "joins-without-time",
+      "whoever joins a question whose asker has left has no more time for it than he had",
+      'const times = phase === "initializing" || phase === "resolving" ? 1 : 0',
+      'const times = phase === "initializing" || phase === "resolving" ? 0 : 0'
+    ],
+    [
       "ends-with-records-under-way",
       "a batch that comes after the end is part of the next transaction",
       "engine.settled,\n      Effect.suspend(",
