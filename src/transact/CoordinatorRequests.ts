@@ -269,7 +269,7 @@ export const make = (
   return {
     raise: ({ expected, isContested, mayBeRaised }, aborting) =>
       Effect.flatMap(init(expected, isContested, aborting), (asked) =>
-        // Brokers before 4.0 do not remember that it was they who have raised it.
+        // With version 1 brokers do not remember that it was they who have raised it.
         asked._tag === "Answered" && isFenced(asked.code) && mayBeRaised && expected !== undefined
           ? init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
           : Effect.succeed(asked)

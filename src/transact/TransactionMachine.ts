@@ -400,6 +400,6 @@ const fenced = (
 ): KafkaError.KafkaError => {
   const { name } = ErrorCode.get(code)
   const ours = producer === undefined ? "" : ` (this one is id ${producer.id}, epoch ${producer.epoch})`
-  const by = `${name}: another producer of this transactional id has begun since, or, before Kafka 4.0, the coordinator has aborted a transaction without an end${ours}`
+  const by = `${name}: another producer of this transactional id has begun since, or, without transaction version 2 (Kafka 4.0), the coordinator has aborted a transaction without an end${ours}`
   return KafkaError.make({ _tag: "Fenced", what: "producer", by, api, transactionalId })
 }

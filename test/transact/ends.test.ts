@@ -310,3 +310,22 @@ describe.each([1, 2] as const)("transactions of version %s", (version) => {
       }).pipe(Effect.scoped, Effect.provide(layer))
   )
 })
+
+it.effect(
+  "who is fenced by the coordinator's abort hears that it may be that, on 4.4 with version 1 (not before 4.0 alone)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const lost = yield* broker.inject(Fault.on("EndTxn").loseRequest)
+      const failing = yield* Effect.forkChild(
+        Effect.exit(Transaction.run(Effect.andThen(send("a"), Effect.fail("no"))))
+      )
+      yield* advanceUntil(lost.await)
+      yield* advanceUntil(broker.awaitTransaction("t", "CompleteAbort"))
+      yield* lost.remove
+      yield* advanceUntil(Fiber.join(failing))
+      const exit = yield* ran(send("b"))
+      assert.strictEqual(reasonOf(exit), "Fenced")
+      assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "without transaction version 2")
+    }).pipe(Effect.scoped, Effect.provide(layerOf(1, { transactionTimeout: "10 seconds" })))
+)
