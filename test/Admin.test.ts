@@ -1160,6 +1160,37 @@ describe("the cluster", () => {
     )
   )
 
+  it.effect(
+    "asks the quorum again where another leads it (NOT_LEADER_OR_FOLLOWER failed it), which may have done it",
+    () =>
+      inCluster(
+        { asVersion: "4.4" },
+        Effect.gen(function* () {
+          const cluster = yield* Cluster.Cluster
+          const codesOf = [
+            codes.NOT_LEADER_OR_FOLLOWER,
+            codes.DUPLICATE_VOTER,
+            codes.NOT_LEADER_OR_FOLLOWER,
+            codes.NONE
+          ]
+          const send: Broker["send"] = (_, __, options) =>
+            Effect.sync(() => {
+              options?.onSent?.()
+              return { errorCode: codesOf.shift(), errorMessage: null, topics: [] } as never
+            })
+          const asking = (broker: Broker): Broker => ({ ...broker, send })
+          const [any, controller] = [Effect.map(cluster.any, asking), Effect.map(cluster.controller, asking)]
+          const admin = yield* Effect.provideService(Admin.make(), Cluster.Cluster, { ...cluster, any, controller })
+          const voter = { id: 1, directoryId: "AAAAAAAAAAAAAAAAAAAAAQ", listeners: [] }
+          const added = yield* passing(Effect.flip(admin.addVoter(voter)))
+          assert.deepInclude(added.reason, { code: codes.DUPLICATE_VOTER, perhapsDone: true })
+          const described = yield* passing(Effect.flip(admin.describeQuorum()))
+          assert.strictEqual(described.reason._tag, "Corrupt")
+          assert.deepStrictEqual(codesOf, [])
+        })
+      )
+  )
+
   it.effect("tells its brokers and what they speak, of every age", () =>
     Effect.forEach(["0.9", "0.10.2", "2.8", "4.4"] as const, (asVersion) =>
       inCluster(

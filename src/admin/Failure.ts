@@ -47,6 +47,8 @@ const transient: ReadonlySet<number> = new Set([
   code.COORDINATOR_NOT_AVAILABLE,
   code.NOT_COORDINATOR,
   code.NOT_CONTROLLER,
+  // Of the quorum as well: brokers that have not heard of its new leader ask the one before (3.9.2).
+  code.NOT_LEADER_OR_FOLLOWER,
   code.CONCURRENT_TRANSACTIONS,
   code.UNSTABLE_OFFSET_COMMIT,
   code.THROTTLING_QUOTA_EXCEEDED
@@ -55,7 +57,6 @@ const transient: ReadonlySet<number> = new Set([
 /** … and where the leader of a partition was asked, that metadata has just named. */
 const ofLeader: ReadonlySet<number> = new Set([
   code.UNKNOWN_TOPIC_OR_PARTITION,
-  code.NOT_LEADER_OR_FOLLOWER,
   code.REPLICA_NOT_AVAILABLE,
   code.KAFKA_STORAGE_ERROR,
   code.FENCED_LEADER_EPOCH,
@@ -81,9 +82,15 @@ const unsaid: ReadonlySet<number> = new Set([
   code.NOT_COORDINATOR
 ])
 
+/** What the quorum's leader had begun to write as it was deposed is answered NOT_LEADER_OR_FOLLOWER, and may stand. */
+const ofQuorum: ReadonlySet<string | undefined> = new Set(["AddRaftVoter", "RemoveRaftVoter"])
+
 /** Whether the broker may have done what was asked, though it did not say so. */
 export const isDoubtful = ({ reason }: KafkaError.KafkaError): boolean =>
-  reason._tag === "Unreachable" || reason._tag === "TimedOut" || (reason._tag === "Server" && unsaid.has(reason.code))
+  reason._tag === "Unreachable" ||
+  reason._tag === "TimedOut" ||
+  (reason._tag === "Server" &&
+    (unsaid.has(reason.code) || (reason.code === code.NOT_LEADER_OR_FOLLOWER && ofQuorum.has(reason.api))))
 
 /** Whether an API changes anything; else no try of it may have done what was asked. */
 export const changes = (api: string): boolean => !/^(Describe|List|Metadata$|OffsetFetch$|ApiVersions$)/.test(api)

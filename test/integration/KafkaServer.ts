@@ -27,6 +27,8 @@ export interface Options {
   readonly listeners?: ReadonlyArray<KafkaProperties.Listener>
   /** With KRaft: `dynamic` has voters that can be added and removed (from 3.9 on). Default `static`. */
   readonly quorum?: "static" | "dynamic"
+  /** With a dynamic quorum: how many nodes vote from the beginning. The others observe, until they are added. Default: all. */
+  readonly voters?: number
   /** How many folders each node keeps its partitions in; default 1. */
   readonly dirs?: number
   /** Settings of `server.properties`, over those of the harness. */
@@ -163,7 +165,10 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
       dynamicQuorum: options.quorum === "dynamic",
       dirs: options.dirs ?? 1
     }
-    const voters = cluster.dynamicQuorum ? ["--initial-controllers", ports.map(KafkaProperties.voter).join(",")] : []
+    const voters = ports.slice(0, options.voters ?? ports.length)
+    const initial = ["--initial-controllers", voters.map(KafkaProperties.voter).join(",")]
+    const controllers = (node: KafkaProperties.NodePorts) =>
+      !cluster.dynamicQuorum ? [] : voters.includes(node) ? initial : ["--no-initial-controllers"]
     const nodes = yield* Effect.forEach(
       ports,
       (node) =>
@@ -181,7 +186,7 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
                 `${mechanism}=[name=${username},password=${password}]`
               ])
             )
-            const added = [...voters, ...(scram ? users : [])]
+            const added = [...controllers(node), ...(scram ? users : [])]
             yield* tool("kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties, ...added)
           }
           return yield* KafkaNode.make({ ...common, zooKeeper }, own, node)
