@@ -21,6 +21,7 @@ import * as KafkaError from "../KafkaError.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import * as Failure from "./Failure.ts"
+import * as Left from "./Left.ts"
 import * as Plan from "./Plan.ts"
 
 /** What became of one item. */
@@ -225,6 +226,17 @@ const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, 
   open.answer = open.doubt && question.doubtful?.includes(code) === true ? Result.fail(Failure.doubted(error)) : answer
 }
 
+/** Tells what is left of changes, which nobody waits for any more. */
+const leave = <I, A>({ api, key }: Question<I, A>, all: ReadonlyArray<Open<I, A>>): Effect.Effect<void> => {
+  const keysOf = (which: (one: Open<I, A>) => boolean) =>
+    all.filter((one) => one.changes && which(one)).map(({ item }) => key(item))
+  const done = keysOf(({ answer }) => answer !== undefined && Result.isSuccess(answer))
+  const perhaps = keysOf(({ answer, doubt, sent }) => answer === undefined && (sent || doubt))
+  return done.length + perhaps.length === 0
+    ? Effect.void
+    : Effect.flatMap(Left.Heard, (hear) => hear({ api, done, perhaps }))
+}
+
 const nameOf = <I, A>({ key, route }: Question<I, A>, item: I): string => `${Plan.nameOf(route(item))} ${key(item)}`
 
 /** Those before which none of their name is open. */
@@ -354,7 +366,9 @@ export const items = <I, A>(
         yield* Effect.sleep(wait)
       }
     })
-    yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void })
+    yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void }).pipe(
+      Effect.onInterrupt(() => leave(question, open))
+    )
     for (const [one, what] of again) if (one.answer !== undefined) parts.again.answered(what)
     const left = open.filter(({ answer }) => answer === undefined)
     const before = question.inOrder === true ? firsts(question, left) : undefined

@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer"
 import { readFileSync } from "node:fs"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -13,12 +14,14 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Flag from "effect/cli/Flag"
 import * as Admin from "../Admin.ts"
+import * as Left from "../admin/Left.ts"
 import type { Brokers } from "../Broker.ts"
 import * as Kafka from "../Kafka.ts"
 import * as KafkaConfig from "../KafkaConfig.ts"
 import type { KafkaError } from "../KafkaError.ts"
 import { defaulting } from "./Defaulting.ts"
 import { type Failed, ofKafka, wrong } from "./Failed.ts"
+import { printable } from "./printable.ts"
 import * as Properties from "./Properties.ts"
 
 /** The flags of every command that speaks with a cluster. */
@@ -151,6 +154,19 @@ const ofEnvironment = (message: string): string => {
     : `${(JSON.parse(path.replaceAll("][", ",")) as Array<string>).join("_")}: ${expected}`
 }
 
+/** Many things are told by the first of them. */
+const few = (names: ReadonlyArray<string>): string =>
+  names.length <= 10 ? names.join(", ") : `${names.slice(0, 10).join(", ")} and ${names.length - 10} more`
+
+/** What a change was at that was interrupted, as a line. */
+const interrupted = ({ api, done, perhaps }: Left.Left): string => {
+  const of = (names: ReadonlyArray<string>) =>
+    names.length === 1 && names[0] === api ? api : `${api} of ${few(names)}`
+  const said = done.length === 0 ? [] : [`${of(done)} is done`]
+  const unsaid = perhaps.length === 0 ? [] : [`${of(perhaps)} was sent and not answered: it may have been done`]
+  return printable(`interrupted; ${[...said, ...unsaid].join("; ")}`)
+}
+
 /** Runs with a connection, within the time that the flags give; what fails is one line. */
 export const connected = <A, R>(
   given: Given,
@@ -170,6 +186,7 @@ export const connected = <A, R>(
     const layers = Admin.layer({ timeout: millis }).pipe(Layer.provideMerge(kafka))
     return yield* self.pipe(
       Effect.provide(layers),
+      Effect.provideService(Left.Heard, (left) => Console.error(interrupted(left))),
       Effect.catchTag("KafkaError", (error: KafkaError) => Effect.fail(ofKafka(error))),
       Effect.catchTag("ConfigError", (error) => Effect.fail(wrong(ofEnvironment(error.message), error)))
     )

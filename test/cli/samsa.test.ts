@@ -545,6 +545,59 @@ it.live(
 )
 
 it.live(
+  "samsa that is interrupted amid a change says what may have been done (130, and not a word)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true })
+      const b = ["-b", broker.bootstrap.join(",")]
+      const lost = yield* broker.inject(Fault.on("DeleteTopics").withhold)
+      const child = spawned(["topics", "delete", "orders", "none", "--yes", ...b])
+      const ending = yield* Effect.forkChild(ended(child), { startImmediately: true })
+      yield* lost.await
+      child.kill("SIGINT")
+      assert.deepStrictEqual(yield* Fiber.join(ending), {
+        code: 130,
+        error: "interrupted; DeleteTopics of orders, none was sent and not answered: it may have been done\n"
+      })
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live("what is interrupted is told by what is done and what may be; of what changes nothing, nothing is", () =>
+  Effect.gen(function* () {
+    const topics = [{ name: "orders", partitions: 2 }]
+    const broker = yield* EmbeddedKafka.make({ topics, brokers: 2, listen: true })
+    const interruptedAt = (api: Fault.Api, match: Fault.Match, line: string) =>
+      Effect.gen(function* () {
+        const held = yield* broker.inject(Fault.on(api, match).withhold)
+        const printed: Printed = { out: [], error: [] }
+        const running = yield* Effect.forkChild(here([...line.split(" "), "-b", broker.bootstrap.join(",")], printed))
+        yield* held.await
+        yield* Fiber.interrupt(running)
+        yield* held.remove
+        return printed.error
+      })
+    assert.deepStrictEqual(yield* interruptedAt("Metadata", {}, "topics list"), [])
+    assert.deepStrictEqual(yield* interruptedAt("CreateTopics", {}, "topics create new --dry-run"), [])
+    assert.deepStrictEqual(yield* interruptedAt("CreateTopics", {}, "topics create new"), [
+      "interrupted; CreateTopics of new was sent and not answered: it may have been done"
+    ])
+    const reset = yield* interruptedAt("OffsetCommit", {}, "offsets reset g earliest -t orders --yes")
+    assert.deepStrictEqual(reset, [
+      "interrupted; OffsetCommit of orders-0, orders-1 was sent and not answered: it may have been done"
+    ])
+    // Asked for again is what was refused alone.
+    yield* broker.inject(
+      Fault.on("OffsetCommit", { topic: "orders", partition: 1, times: 1 }).error(codes.COORDINATOR_LOAD_IN_PROGRESS)
+    )
+    const half = yield* interruptedAt("OffsetCommit", {}, "offsets reset g earliest -t orders --yes")
+    assert.deepStrictEqual(half, [
+      "interrupted; OffsetCommit of orders-0 is done; OffsetCommit of orders-1 was sent and not answered: it may have been done"
+    ])
+  }).pipe(Effect.scoped)
+)
+
+it.live(
   "samsa users set takes the first line of an input that stays open (EAGAIN ended it, where its writer was slow, too)",
   () =>
     Effect.gen(function* () {
