@@ -171,7 +171,9 @@ export class UnknownTopic extends Schema.TaggedClass<UnknownTopic>("samsa/KafkaE
  */
 export class InvalidTopic extends Schema.TaggedClass<InvalidTopic>("samsa/KafkaError/InvalidTopic")("InvalidTopic", {
   ...whereFields,
-  topic: Schema.String
+  topic: Schema.String,
+  /** What the broker says of it, where it says anything. */
+  message: Schema.optional(Schema.String)
 }) {}
 
 /**
@@ -472,6 +474,14 @@ const hintOf = ({ attempts }: Unreachable): string => {
   return ""
 }
 
+/** Legal names are refused, too, and not all brokers say why. */
+const illegal = ({ message, topic }: InvalidTopic): string => {
+  if (message !== undefined) return `the name "${topic}" is refused: ${message}`
+  return /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/.test(topic)
+    ? `the name "${topic}" is refused: another topic has it but for "." and "_", or it is one of Kafka's own`
+    : `"${topic}" is not a legal topic name: 1 to 249 letters, digits, ".", "_" and "-"`
+}
+
 const doubtOf = ({ perhapsDone }: GroupRefused | Server): string =>
   perhapsDone === true ? "; an earlier try of this call, whose answer was lost, may have done it" : ""
 
@@ -501,7 +511,7 @@ const explain = (reason: Reason): string => {
         ? `there is no topic "${reason.topic}"; create it, or set allowAutoTopicCreation where the broker does so`
         : `topic "${reason.topic}" has no partition ${reason.partition}, or is not there any more`
     case "InvalidTopic":
-      return `"${reason.topic}" is not a legal topic name: 1 to 249 letters, digits, ".", "_" and "-"`
+      return illegal(reason)
     case "GroupRefused":
       return `group "${reason.group}": ${reason.name}: ${reason.message}${doubtOf(reason)}`
     case "BufferFull":

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Redacted, Result, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Admin from "../src/Admin.ts"
+import * as Failure from "../src/admin/Failure.ts"
 import * as Cluster from "../src/Cluster.ts"
 import * as Consumer from "../src/Consumer.ts"
 import { codes } from "../src/ErrorCode.ts"
@@ -121,6 +122,7 @@ describe("topics", () => {
         assert.strictEqual(value(created[0]).replicationFactor, 2)
         assert.strictEqual(value(created[0]).config?.find(({ name }) => name === "cleanup.policy")?.value, "compact")
         assert.strictEqual(codeOf(failure(created[1])), "InvalidTopic")
+        assert.include(failure(created[1]).message, ` is refused: names are 1 to 249 of a-z`)
         assert.strictEqual(codeOf(failure(created[3])), "Misconfigured")
         assert.strictEqual(codeOf(failure(created[4])), "Misconfigured")
 
@@ -1158,6 +1160,19 @@ describe("the cluster", () => {
         }
       })
     )
+  )
+
+  it.effect("says why a legal name is refused (it was told as one that is not legal)", () =>
+    Effect.sync(() => {
+      const messageOf = (topic: string, said?: string) =>
+        Failure.of(codes.INVALID_TOPIC_EXCEPTION, said, { topic }).message
+      const said = "Topic 'a_b' collides with existing topic: a.b"
+      assert.strictEqual(messageOf("a_b", said), `InvalidTopic: the name "a_b" is refused: ${said} [a_b]`)
+      // Metadata says nothing of why, nor does CreateTopics v0.
+      assert.match(messageOf("a_b"), /"a_b" is refused: another topic has it but for "." and "_"/)
+      for (const topic of ["a/b", ".", "..", "", "x".repeat(250)]) assert.include(messageOf(topic), "is not a legal")
+      for (const topic of ["...", "x".repeat(249)]) assert.include(messageOf(topic), "is refused")
+    })
   )
 
   it.effect(

@@ -23,7 +23,8 @@ export const of = (
   if (errorCode === code.UNKNOWN_TOPIC_OR_PARTITION && where.topic !== undefined && where.partition === undefined)
     return KafkaError.make({ ...where, _tag: "UnknownTopic", topic: where.topic })
   const { message, name } = ErrorCode.get(errorCode)
-  const words = said === null || said === undefined || said === "" ? message : said
+  const isSaid = said !== null && said !== undefined && said !== ""
+  const words = isSaid ? said : message
   if (ofGroup.has(errorCode) && where.group !== undefined)
     return KafkaError.make({
       ...where,
@@ -34,7 +35,10 @@ export const of = (
       message: words
     })
   const error = KafkaError.fromCode(errorCode, where)
-  return error.reason._tag === "Server" ? KafkaError.make({ ...error.reason, message: words }) : error
+  const { reason } = error
+  return reason._tag === "Server" || (reason._tag === "InvalidTopic" && isSaid)
+    ? KafkaError.make({ ...reason, message: words })
+    : error
 }
 
 /** Codes after which the same request may succeed in a moment, wherever it then belongs. */

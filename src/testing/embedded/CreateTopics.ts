@@ -11,7 +11,10 @@ import { handler } from "./Handler.ts"
 
 const refusals: { readonly [R in Refusal]: readonly [code: number, message: string] } = {
   exists: [Code.topicAlreadyExists, "the topic exists"],
-  name: [Code.invalidTopic, "the name is not legal: 1 to 249 of a-z, A-Z, 0-9, dot, dash and underscore"],
+  name: [
+    Code.invalidTopic,
+    "names are 1 to 249 of a-z, A-Z, 0-9, dot, dash and underscore, and collide where dots and underscores alone differ"
+  ],
   partitions: [Code.invalidPartitions, "the number of partitions must be larger than 0, and at most 10000"],
   replication: [
     Code.invalidReplicationFactor,
