@@ -21,8 +21,9 @@ import * as Targets from "./targets.ts"
 const { flags, jsonFlag: json } = Connection
 
 const resources = ["topic", "group", "cluster", "transactional-id", "delegation-token", "user"] as const
+const from = ({ host = "*" }: Acl | NewAcl): string => (host === "*" ? "" : ` from ${host}`)
 const words = (rule: Acl | NewAcl): string =>
-  `${rule.permission ?? "allow"} ${rule.principal} ${rule.operation} on ${rule.pattern ?? "literal"} ${rule.resource} ${rule.name}`
+  `${rule.permission ?? "allow"} ${rule.principal} ${rule.operation} on ${rule.pattern ?? "literal"} ${rule.resource} ${rule.name}${from(rule)}`
 
 const show = (asJson: boolean, rules: ReadonlyArray<Acl>) =>
   Show.rows(asJson, rules, ["RESOURCE", "NAME", "PATTERN", "PRINCIPAL", "HOST", "OPERATION", "PERMISSION"], (one) => [

@@ -597,6 +597,21 @@ it.live("what is interrupted is told by what is done and what may be; of what ch
   }).pipe(Effect.scoped)
 )
 
+it.live("samsa acls says from where a rule lets somebody in (two rules read alike, and as if from anywhere)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.make({ listen: true })
+    const run = (line: string) => here([...line.split(" "), "-b", broker.bootstrap.join(",")])
+    const added = yield* run("acls add topic orders User:alice read --host 10.0.0.7")
+    assert.strictEqual(added.out, "added allow User:alice read on literal topic orders from 10.0.0.7")
+    yield* run("acls add topic orders User:alice read")
+    const { out } = yield* run("acls delete --principal User:alice --dry-run")
+    assert.deepStrictEqual(out.split("\n").sort(), [
+      "would delete allow User:alice read on literal topic orders",
+      "would delete allow User:alice read on literal topic orders from 10.0.0.7"
+    ])
+  }).pipe(Effect.scoped)
+)
+
 it.live(
   "samsa users set takes the first line of an input that stays open (EAGAIN ended it, where its writer was slow, too)",
   () =>
