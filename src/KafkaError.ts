@@ -47,14 +47,17 @@ const whereFields = {
 }
 
 /**
- * No broker could be reached, or the connection was lost: every address that was tried, and its cause.
+ * No broker, or no server of ZooKeeper, could be reached, or the connection was lost: every address that was tried, and its
+ * cause.
  *
  * @since 0.1.0
  * @category reasons
  */
 export class Unreachable extends Schema.TaggedClass<Unreachable>("samsa/KafkaError/Unreachable")("Unreachable", {
   ...whereFields,
-  attempts: Schema.Array(Schema.Struct({ address: Schema.String, cause: Schema.String }))
+  attempts: Schema.Array(Schema.Struct({ address: Schema.String, cause: Schema.String })),
+  /** What was looked for; left out for brokers. */
+  what: Schema.optional(Schema.Literal("ZooKeeper"))
 }) {}
 
 /**
@@ -463,14 +466,12 @@ const inOneLine = (issue: string): string => issue.replace(/\n\s+/g, " ").replac
 const shownAttempts = 10
 
 /** What the system's words for it ask for. */
-const hintOf = ({ attempts }: Unreachable): string => {
+const hintOf = ({ attempts, what }: Unreachable): string => {
   const causes = attempts.map(({ cause }) => cause).join()
-  const isZooKeeper = attempts[0]?.address.startsWith("ZooKeeper") === true
-  const where = isZooKeeper ? "connect" : "bootstrap, or advertised.listeners of the cluster"
+  const where = what === "ZooKeeper" ? "connect" : "bootstrap, or advertised.listeners of the cluster"
   const address = `the address right (that in ${where})?`
   if (/ENOTFOUND|EAI_AGAIN/.test(causes)) return `; no such host is known here: is ${address}`
-  if (/ECONNREFUSED/.test(causes))
-    return `; nothing listens there: is ${isZooKeeper ? "ZooKeeper" : "the broker"} up, and ${address}`
+  if (/ECONNREFUSED/.test(causes)) return `; nothing listens there: is ${what ?? "the broker"} up, and ${address}`
   return ""
 }
 
@@ -488,7 +489,7 @@ const doubtOf = ({ perhapsDone }: GroupRefused | Server): string =>
 const explain = (reason: Reason): string => {
   switch (reason._tag) {
     case "Unreachable":
-      return `no broker could be reached: ${listed(
+      return `${reason.what ?? "no broker"} could ${reason.what === undefined ? "" : "not "}be reached: ${listed(
         reason.attempts.map((a) => `${a.address} (${a.cause})`),
         shownAttempts
       )}${hintOf(reason)}`

@@ -188,6 +188,7 @@ const over = Effect.fnUntraced(function* (open: Client.Open, settings: Settings)
   const unreachable = (cause: string) =>
     KafkaError.make({
       _tag: "Unreachable",
+      what: "ZooKeeper",
       attempts: settings.addresses.map((address) => {
         const why = sessions.failures().get(address)
         return { address: `ZooKeeper at ${address}`, cause: why === undefined ? cause : `${why}; ${cause}` }

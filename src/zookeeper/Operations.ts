@@ -90,6 +90,7 @@ export const make = (sessions: Sessions, settings: Settings, bound?: string): Op
   const unreachable = (cause: string): KafkaError.KafkaError =>
     KafkaError.make({
       _tag: "Unreachable",
+      what: "ZooKeeper",
       attempts: addresses.map((address) => ({ address: `ZooKeeper at ${address}`, cause }))
     })
 
