@@ -144,6 +144,31 @@ const claimed = (millis: number, length: number) =>
     return loud().filter(({ event }) => event !== "unread")
   }).pipe(scoped, Effect.provide(two), heard)
 
+describe("a member in ZooKeeper whose brokers know less of a topic than its node says", () => {
+  it.effect("waits, which is told, and that it waits no more (5 minutes of silence)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const node = (count: number) =>
+        Buffer.from(JSON.stringify({ partitions: Object.fromEntries([1, 1, 1].slice(0, count).entries()) }))
+      const path = "/brokers/topics/orders"
+      yield* zooKeeper.create(path, node(3))
+      const options = { group: "g", topics: [orders], from: "earliest", membership: Membership.zooKeeper() } as const
+      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* until("it is a warning", () => levelsOf("waiting").includes("Warn"), 6_000)
+      assert.match(loud()[0]!.text, /group g waits: .*brokers tell of 2 of the 3 partitions/)
+      yield* zooKeeper.set(path, node(2))
+      yield* until("it goes on", () => of("goesOn").length > 0)
+      yield* pass(10_000)
+      assert.deepStrictEqual(
+        loud().map(({ event }) => event),
+        ["waiting", "goesOn"]
+      )
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
 describe("a member in ZooKeeper whose claims are refused", () => {
   it.effect("is told of within 5 s, by whom, and when it waits no more (90 s passed, and then it failed)", () =>
     Effect.gen(function* () {

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import * as LogEvent from "../LogEvent.ts"
 import * as CreatePartitions from "../protocol/messages/CreatePartitions.ts"
 import * as CreateTopics from "../protocol/messages/CreateTopics.ts"
 import * as Operations from "../zookeeper/Operations.ts"
@@ -36,6 +37,18 @@ const speaks = ({ cluster }: Ask.Parts, key: number): Fails<boolean> =>
 const late = (millis: number, waitingFor: string) =>
   Effect.fail(KafkaError.make({ _tag: "TimedOut", budget: "timeout", millis, waitingFor }))
 
+/** Waits for brokers to do what is written in ZooKeeper; tells of it while that lasts. */
+type Awaits = (topic: string, what: string, self: Fails<void>) => Fails<void>
+
+const awaiting = (): Awaits => {
+  const alike = new LogEvent.Repeated()
+  return (topic, what, self) => {
+    const text = `topic ${topic}: ${what}; brokers have not done for ${LogEvent.lastsAfter / 1000} s and more what is written in ZooKeeper`
+    const told = alike.log(what, topic, "requestRetried", text, { topic })
+    return Effect.raceFirst(self, Effect.forever(Effect.delay(told, LogEvent.lastsAfter)))
+  }
+}
+
 /** What is done: the API that does it where brokers speak it, and what is wrong with an item. */
 interface Verb<I> {
   readonly api: string
@@ -55,7 +68,7 @@ const either = <I, A, O extends Ask.Bounds>(
   items: ReadonlyArray<I>,
   options: O,
   native: (options: O) => Ask.Answers<A>,
-  f: (item: I) => Fails<A>
+  f: (item: I, awaits: Awaits) => Fails<A>
 ): Ask.Answers<A> =>
   Effect.gen(function* () {
     const left = yield* Ask.spending(parts, options)
@@ -67,8 +80,9 @@ const either = <I, A, O extends Ask.Bounds>(
       orElse: () => late(millis, "what the brokers speak")
     })
     if (yield* spoken) return yield* native(left())
+    const awaits = awaiting()
     const within = (item: I) =>
-      Effect.timeoutOrElse(f(item), {
+      Effect.timeoutOrElse(f(item, awaits), {
         duration: left().timeout,
         orElse: () =>
           late(
@@ -97,15 +111,19 @@ const either = <I, A, O extends Ask.Bounds>(
   })
 
 /** Waits until brokers tell of so many partitions, each with a leader. */
-const ready = ({ cluster, retry }: Ask.Parts, topic: string, partitions: number): Fails<void> =>
-  Effect.retry(
-    Effect.flatMap(cluster.topics([topic]), ([info]) => {
-      const led = info?.partitions.filter(({ leader }) => leader >= 0).length ?? 0
-      return led >= partitions
-        ? Effect.void
-        : Effect.fail(KafkaError.fromCode(code.LEADER_NOT_AVAILABLE, { api: "Metadata", topic }))
-    }),
-    { schedule: Backoff.guarded(retry), while: (error) => error.isRetryable }
+const ready = ({ cluster, retry }: Ask.Parts, awaits: Awaits, topic: string, partitions: number): Fails<void> =>
+  awaits(
+    topic,
+    "not every partition has a leader",
+    Effect.retry(
+      Effect.flatMap(cluster.topics([topic]), ([info]) => {
+        const led = info?.partitions.filter(({ leader }) => leader >= 0).length ?? 0
+        return led >= partitions
+          ? Effect.void
+          : Effect.fail(KafkaError.fromCode(code.LEADER_NOT_AVAILABLE, { api: "Metadata", topic }))
+      }),
+      { schedule: Backoff.guarded(retry), while: (error) => error.isRetryable }
+    )
   )
 
 /** What a node may hold beside its path, for which, with a chroot, there is room. */
@@ -194,7 +212,13 @@ const configure = (zooKeeper: ZooKeeperService, name: string, settings: Uint8Arr
       : zooKeeper.set(path, before)
   })
 
-const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopics.NewTopic, validateOnly: boolean) =>
+const createOne = (
+  parts: Ask.Parts,
+  zooKeeper: ZooKeeperService,
+  topic: NewTopics.NewTopic,
+  validateOnly: boolean,
+  awaits: Awaits
+) =>
   Effect.gen(function* () {
     const { config, name } = topic
     const assignments = topic.assignments ?? undefined
@@ -228,14 +252,14 @@ const createOne = (parts: Ask.Parts, zooKeeper: ZooKeeperService, topic: NewTopi
         ? Effect.fail(error)
         : Effect.andThen(Effect.ignore(takenBack), Effect.fail(error))
     })
-    yield* ready(parts, name, spread.length)
+    yield* ready(parts, awaits, name, spread.length)
     return created
   })
 
 const refusal = ({ reason }: KafkaError.KafkaError): string | undefined =>
   reason._tag === "ZooKeeperRefused" ? reason.name : undefined
 
-const deleteOne = (zooKeeper: ZooKeeperService, ref: Topics.TopicRef) =>
+const deleteOne = (zooKeeper: ZooKeeperService, ref: Topics.TopicRef, awaits: Awaits) =>
   Effect.gen(function* () {
     if (typeof ref !== "string") return yield* Failure.mistakes(["topics have no ids before 2.8"])
     if (!Assignment.isLegalName(ref)) return yield* Failure.of(code.INVALID_TOPIC_EXCEPTION, null, { topic: ref })
@@ -245,17 +269,16 @@ const deleteOne = (zooKeeper: ZooKeeperService, ref: Topics.TopicRef) =>
       // It is being deleted already.
       refusal(error) === "NODE_EXISTS" ? Effect.void : Effect.fail(error)
     )
-    yield* zooKeeper.watch(topicPath(ref)).pipe(
-      Stream.takeUntil((node) => node === undefined),
-      Stream.runDrain
-    )
+    const isGone = Stream.takeUntil(zooKeeper.watch(topicPath(ref)), (node) => node === undefined)
+    yield* awaits(ref, "is not deleted (is delete.topic.enable true?)", Stream.runDrain(isGone))
   })
 
 const growOne = (
   parts: Ask.Parts,
   zooKeeper: ZooKeeperService,
   { assignments, count, topic }: NewTopics.NewPartitions,
-  validateOnly: boolean
+  validateOnly: boolean,
+  awaits: Awaits
 ) =>
   Effect.gen(function* () {
     const where = { topic }
@@ -280,7 +303,7 @@ const growOne = (
     const grown = yield* nodeOf(where, [...there, ...added])
     if (validateOnly) return
     yield* zooKeeper.set(topicPath(topic), grown, node.stat.version)
-    yield* ready(parts, topic, count)
+    yield* ready(parts, awaits, topic, count)
   })
 
 export const create = (
@@ -295,7 +318,7 @@ export const create = (
     items,
     options,
     (options) => NewTopics.create(parts, items, options),
-    (topic) => createOne(parts, zooKeeper, topic, options.validateOnly === true)
+    (topic, awaits) => createOne(parts, zooKeeper, topic, options.validateOnly === true, awaits)
   )
 
 export const deleteAll = (
@@ -310,7 +333,7 @@ export const deleteAll = (
     items,
     options,
     (options) => NewTopics.deleteAll(parts, items, options),
-    (ref) => deleteOne(zooKeeper, ref)
+    (ref, awaits) => deleteOne(zooKeeper, ref, awaits)
   )
 
 export const addPartitions = (
@@ -330,5 +353,5 @@ export const addPartitions = (
     items,
     options,
     (options) => NewTopics.addPartitions(parts, items, options),
-    (topic) => growOne(parts, zooKeeper, topic, options.validateOnly === true)
+    (topic, awaits) => growOne(parts, zooKeeper, topic, options.validateOnly === true, awaits)
   )

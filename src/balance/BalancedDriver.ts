@@ -94,7 +94,7 @@ export const join = Effect.fnUntraced(function* (
     state: () => state(),
     seen: () => seen,
     replaced: (topic, id) => owner.replaced?.(topic, id) ?? Effect.void,
-    connection: trouble(),
+    trouble,
     session: (id) => {
       if (id === undefined) registrations = seen = undefined
       // One that was given up may come back, with what was created in it.

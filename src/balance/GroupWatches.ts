@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
-import type { Trouble } from "../engine/MemberWork.ts"
+import * as MemberWork from "../engine/MemberWork.ts"
+import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
 import { topicIdOf, topicPath } from "../zookeeper/Registration.ts"
@@ -27,8 +27,8 @@ export interface Context {
   readonly seen: () => ReadonlySet<string> | undefined
   /** Another topic has the name of one that we read: of this id, where brokers write one. */
   readonly replaced: (topic: string, id: string | undefined) => Effect.Effect<void>
-  /** Of the connection to ZooKeeper. */
-  readonly connection: Trouble
+  /** Of one thing that is waited for. */
+  readonly trouble: () => MemberWork.Trouble
   /** The session in which the member is from now on; none any more. */
   readonly session: (id: string | undefined) => void
   readonly current: () => string | undefined
@@ -118,7 +118,7 @@ const topicsMade = ({ current, replaced, zooKeeper }: Context) => {
 }
 
 export const make = (context: Context): GroupWatches => {
-  const { cluster, layout, post, seen, state, zooKeeper } = context
+  const { cluster, layout, post, seen, state, trouble, zooKeeper } = context
 
   /** Of a topic, beside what the last look saw. */
   const compare = (info: TopicInfo): void => {
@@ -148,7 +148,7 @@ export const make = (context: Context): GroupWatches => {
   }
   const { compared, heard, looks, made, reset } = topicsMade(context)
   /** Metadata follow what a topic's node says of its partitions: late, where brokers are away, or slow. */
-  const followed = (topic: string, wanted: number, isFirst: boolean) =>
+  const followed = (topic: string, wanted: number, isFirst: boolean, behind: MemberWork.Trouble) =>
     Effect.gen(function* () {
       const known = cluster.known(topic)?.partitions.length ?? 0
       // The metadata that was asked for beside tells the same, unless it is older than the node.
@@ -157,12 +157,10 @@ export const make = (context: Context): GroupWatches => {
         const [info] = yield* cluster.topics([topic], { unready: true })
         const count = info?.partitions.length ?? 0
         // Brokers may tell nothing of it for now.
-        if (count < wanted || (count === 0 && info !== undefined))
-          return yield* unreachable(`topic ${topic}`, `${count} of ${wanted} partitions are known`)
+        if (count < wanted || (count === 0 && info !== undefined)) return yield* notFollowed(topic, count, wanted)
         if (info !== undefined) compare(info)
       })
-      yield* ask.pipe(
-        Effect.retry({ schedule: Backoff.unending(cluster.retry), while: (error) => error.isRetryable }),
+      yield* MemberWork.insisted(ask, cluster.retry, behind, () => true).pipe(
         // After so long the topic is looked at in any case.
         Effect.timeoutOption(context.metadataMaxAge),
         Effect.ignore
@@ -170,11 +168,12 @@ export const make = (context: Context): GroupWatches => {
     })
   const topic = (topic: string) => {
     let isFirst = true
+    const behind = trouble()
     return zooKeeper.watch(topicPath(topic)).pipe(
       // At once, whatever the brokers tell: until then the new topic would be read on from where the one before was.
       Stream.tap((node) => compared(topic, node)),
       Stream.switchMap((node) => {
-        const following = followed(topic, countOf(node), isFirst)
+        const following = followed(topic, countOf(node), isFirst, behind)
         isFirst = false
         return Stream.fromEffectDrain(following)
       })
@@ -209,6 +208,7 @@ export const make = (context: Context): GroupWatches => {
     )
   /** Said once of a session, by whoever notices first. */
   let over: string | undefined
+  const connection = trouble()
   const lost = (): void => {
     over = context.current() ?? over
     reset()
@@ -219,7 +219,7 @@ export const make = (context: Context): GroupWatches => {
       switch (told._tag) {
         case "Connected":
           // A lost connection is no lost session.
-          if (context.current() === told.session) return context.connection.cured
+          if (context.current() === told.session) return connection.cured
           reset()
           context.session(told.session)
           post({ _tag: "SessionBegan", session: told.session })
@@ -230,9 +230,7 @@ export const make = (context: Context): GroupWatches => {
           post({ _tag: "SessionLost" })
           return Effect.void
         case "Suspended":
-          return context.connection.troubled(
-            unreachable("ZooKeeper", "no answer; what we own stands until the session ends")
-          )
+          return connection.troubled(suspended())
         case "Refused": {
           const message = "the credentials were refused"
           const error = KafkaError.make({ _tag: "Unauthenticated", mechanism: "ZooKeeper", message })
@@ -249,8 +247,21 @@ export const make = (context: Context): GroupWatches => {
   return { session, lost, members, looked, id, topic, made, looks, heard, claims, changes, compare }
 }
 
-const unreachable = (address: string, cause: string) =>
-  KafkaError.make({ _tag: "Unreachable", attempts: [{ address, cause }] })
+const suspended = () =>
+  KafkaError.make({
+    _tag: "Unreachable",
+    what: "ZooKeeper",
+    attempts: [{ address: "its servers", cause: "no answer; what we own stands until the session ends" }]
+  })
+
+/** Brokers know less of a topic than its node in ZooKeeper says. */
+const notFollowed = (topic: string, count: number, wanted: number) => {
+  const code = ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
+  const all = wanted === 0 ? "partitions" : `${wanted} partitions`
+  const message = `brokers tell of ${count} of the ${all} that it has by its node in ZooKeeper`
+  const { name, retriable } = ErrorCode.get(code)
+  return KafkaError.make({ _tag: "Server", code, name, message, retriable, topic })
+}
 
 /** How many partitions `/brokers/topics/<topic>` tells of. */
 const countOf = (node: Node | undefined): number => {

@@ -212,7 +212,7 @@ export const join = (
     inBackground(Effect.repeat(byTime, { while: () => state().phase !== "ended" }))
     const waits = yield* Backoff.waits(cluster.retry)
     inBackground(atChanges(watch.changes, lookAgain, Backoff.repeats(waits(), now)))
-    inBackground(Effect.forever(Effect.andThen(watch.ready, lookAgain)))
+    inBackground(Effect.forever(Effect.andThen(watch.ready(trouble()), lookAgain)))
 
     return {
       identity: () => {

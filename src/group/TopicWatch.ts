@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { Change, TopicInfo } from "../ClusterInfo.ts"
+import type { Trouble } from "../engine/MemberWork.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Join } from "../Membership.ts"
@@ -43,8 +44,11 @@ export interface TopicWatch {
   readonly isOutdated: Asking<boolean>
   /** Completes when a member of a stable group has to look: metadata have changed that concern the leader. */
   readonly changes: Stream.Stream<Change>
-  /** Completes when a topic is told that the leader has shared out while nothing could be told of it. */
-  readonly ready: Effect.Effect<void>
+  /**
+   * Completes when a topic is told that the leader has shared out while nothing could be told of it. It is a trouble where
+   * nothing was known of it before, either: nobody was given anything of it.
+   */
+  readonly ready: (trouble: Trouble) => Effect.Effect<void>
 }
 
 interface Patience {
@@ -120,18 +124,22 @@ export const make = (
     else isUnready.closeUnsafe()
   }
   /** Fails while what is waited for is not told; what is told as it was shared out is waited for no longer. */
-  const askUnready = Effect.gen(function* () {
-    yield* Effect.sleep(soon.millis)
-    const names = unready
-    const infos = yield* ask(names)
-    // It has been shared out anew meanwhile.
-    if (names !== unready) return
-    if ([...infos].some(([name, info]) => differs(name, info))) return
-    waitFor(names.filter((name) => infos.get(name)?.unready))
-    const [topic] = unready
-    if (topic !== undefined)
-      return yield* KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
-  })
+  const askUnready = ({ cured, troubled }: Trouble) =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(soon.millis)
+      const names = unready
+      const infos = yield* ask(names)
+      // It has been shared out anew meanwhile.
+      if (names !== unready) return
+      if ([...infos].some(([name, info]) => differs(name, info))) return
+      waitFor(names.filter((name) => infos.get(name)?.unready))
+      if (unready.length === 0) return
+      const missing = unready.find((name) => seen?.get(name)?.count === 0)
+      const topic = missing ?? unready[0]
+      const error = KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { api: "Metadata", topic })
+      yield* missing === undefined ? cured : troubled(error)
+      return yield* error
+    })
 
   const ofSubscription = settled(topics, (names) => subscribed.some((name) => !names.includes(name) && isWanted(name)))
 
@@ -182,9 +190,13 @@ export const make = (
           return differs(change.before.name, { count: 0, id: undefined })
       }
     }),
-    ready: Effect.andThen(
-      isUnready.await,
-      Effect.ignore(Effect.retry(askUnready, { schedule: Backoff.unending(cluster.retry) }))
-    )
+    ready: (trouble) =>
+      Effect.andThen(
+        isUnready.await,
+        Effect.retry(askUnready(trouble), { schedule: Backoff.unending(cluster.retry) }).pipe(
+          Effect.tap(trouble.cured),
+          Effect.ignore
+        )
+      )
   }
 }

@@ -7,6 +7,7 @@ import { codes } from "../../src/ErrorCode.ts"
 import { KafkaError, make } from "../../src/KafkaError.ts"
 import { type EmbeddedKafka, KafkaTest } from "../../src/testing/index.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { heard, levelsOf, lines, loud, of } from "../Heard.ts"
 import { odd, replacedBy } from "./Odd.ts"
 
 const refusals = { NODE_EXISTS: -110, BAD_VERSION: -103, QUOTA_EXCEEDED: -125 }
@@ -124,6 +125,39 @@ it.effect("all of it is within the time (each sixteen had as long)", () => {
       assert.deepStrictEqual([...new Set(codesOf(answers.success))], ["TimedOut"])
     })
   )
+})
+
+it.effect("what brokers do not do is told after 3 s, then by doubling, of some of many (60 s of silence)", () => {
+  const names = Array.from({ length: 16 }, (_, i) => `t${i}`)
+  const node = JSON.stringify({ version: 1, partitions: { 0: [1] } })
+  const zooKeeper = nodes(Object.fromEntries(["a", ...names].map((name) => [`/brokers/topics/${name}`, node])))
+  return on(
+    zooKeeper,
+    Effect.gen(function* () {
+      const admin = yield* Admin.Admin
+      const verbs = [
+        [
+          admin.createPartitions([{ topic: "a", count: 6 }]),
+          /^topic a: not every partition has a leader; brokers have/
+        ],
+        [admin.deleteTopics(["t2"]), /^topic t2: is not deleted \(is delete.topic.enable true\?\)/]
+      ] as const
+      for (const [verb, text] of verbs) {
+        lines.length = 0
+        yield* spent(verb)
+        const told = of("requestRetried")
+        assert.deepStrictEqual(
+          levelsOf("requestRetried"),
+          Array.from({ length: 5 }, () => "Warn")
+        )
+        assert.match(told[0]!.text, text)
+      }
+      lines.length = 0
+      yield* spent(admin.deleteTopics(names))
+      assert.isAtMost(loud().length, 25)
+      assert.include(loud()[3]?.text, "others")
+    })
+  ).pipe(heard)
 })
 
 it.live("what is of another kind is refused, and the rest is done (it was a defect)", () =>

@@ -2,12 +2,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Cluster, Consumer, Kafka, Producer } from "samsa"
+import { Cluster, Consumer, Kafka, Membership, Producer, Topic } from "samsa"
 import { codes } from "samsa/ErrorCode"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as TopicWatch from "../../src/group/TopicWatch.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as Harness from "../balance/Harness.ts"
+import { scoped } from "../consume/Harness.ts"
+import { heard, levelsOf, loud, of } from "../Heard.ts"
 import { calm, orders } from "./Party.ts"
 
 const layer = KafkaTest.layer({ topics: [{ name: orders, partitions: 2 }] })
@@ -34,6 +36,7 @@ const within = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<readonly [
     return assert.fail("it did not come to pass within ten seconds")
   })
 
+const quiet = { troubled: () => Effect.void, cured: Effect.void }
 const until = (is: () => boolean) => Effect.repeat(Effect.sleep(100), { until: is })
 
 const passing = [
@@ -98,7 +101,7 @@ describe("a topic that is told LEADER_NOT_AVAILABLE for now is no topic without 
       yield* watch.subscribe
       const [, counts] = yield* within(watch.count([orders.name]))
       assert.strictEqual(counts.get(orders.name), 0)
-      const ready = yield* Effect.forkChild(watch.ready)
+      const ready = yield* Effect.forkChild(watch.ready(quiet))
       const before = yield* refused.hits
       for (let i = 0; i < 100; i++) yield* Effect.andThen(calm, TestClock.adjust(100))
       assert.isUndefined(ready.pollUnsafe())
@@ -109,11 +112,49 @@ describe("a topic that is told LEADER_NOT_AVAILABLE for now is no topic without 
       yield* within(Fiber.join(ready))
       assert.isTrue((yield* within(watch.isOutdated))[1])
       assert.strictEqual((yield* within(watch.count([orders.name])))[1].get(orders.name), 2)
-      const calmNow = yield* Effect.forkChild(watch.ready)
+      const calmNow = yield* Effect.forkChild(watch.ready(quiet))
       for (let i = 0; i < 20; i++) yield* Effect.andThen(calm, TestClock.adjust(100))
       assert.isUndefined(calmNow.pollUnsafe(), "nothing is asked for any more")
       yield* Fiber.interrupt(calmNow)
     }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect(
+    "of other members, unknown to the leader: it is told while it lasts, and when it is over (it was silent)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const joins = (topic: string) =>
+          Effect.flatMap(
+            Consumer.subscribe({
+              group: "g",
+              topics: [Topic.bytes(topic)],
+              from: "earliest",
+              membership: Membership.classic()
+            }),
+            (consumer) => Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+          )
+        yield* joins(orders.name)
+        yield* within(until(() => of("assigned").length === 1))
+        const refused = yield* broker.inject(
+          Fault.on("Metadata", { topic: "others", clientId: "leader" }).error(codes.LEADER_NOT_AVAILABLE)
+        )
+        yield* Effect.provide(joins("others"), yield* stranger("two"))
+        yield* within(until(() => levelsOf("waiting").includes("Warn")))
+        assert.match(
+          loud()[0]!.text,
+          /^a consumer of group g waits: Server: LEADER_NOT_AVAILABLE .* \[Metadata, others\]/
+        )
+        yield* refused.remove
+        yield* within(until(() => of("goesOn").length > 0))
+        yield* within(until(() => of("assigned").some(({ text }) => text.includes("others-0"))))
+      }).pipe(
+        scoped,
+        Effect.provide(
+          KafkaTest.layer({ topics: [{ name: orders }, { name: "others" }], client: { clientId: "leader" } })
+        ),
+        heard
+      )
   )
 
   it.effect("a topic that is not there is not asked for again and again", () =>
@@ -123,7 +164,7 @@ describe("a topic that is told LEADER_NOT_AVAILABLE for now is no topic without 
       yield* watch.subscribe
       assert.strictEqual((yield* within(watch.count(["none"])))[1].get("none"), 0)
       const asked = yield* broker.inject(Fault.on("Metadata", {}).delay(0))
-      const ready = yield* Effect.forkChild(watch.ready)
+      const ready = yield* Effect.forkChild(watch.ready(quiet))
       for (let i = 0; i < 50; i++) yield* Effect.andThen(calm, TestClock.adjust(100))
       assert.strictEqual(yield* asked.hits, 0)
       yield* Fiber.interrupt(ready)
