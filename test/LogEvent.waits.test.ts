@@ -219,6 +219,21 @@ describe("heartbeats that are refused again and again", () => {
           }).pipe(scoped, Effect.provide(two), heard)
       )
 
+  it.effect("are no matter any more once the coordinator tells of a rebalance (it warned that it loads)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      const { consumer } = yield* member({ membership: Membership.classic({ assignors: [Assignor.range] }) })
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.sleep("20 seconds"))))
+      yield* until("it has partitions", () => of("assigned").length > 0)
+      yield* broker.inject(Fault.on("Heartbeat", { times: 1 }).error(14))
+      yield* until("it waits", () => of("waiting").length > 0)
+      yield* broker.inject(Fault.on("Heartbeat").error(27))
+      yield* pass(10_000)
+      assert.deepStrictEqual(levelsOf("waiting"), ["Debug"])
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
+
   it.effect("are told nothing of where the next is answered", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

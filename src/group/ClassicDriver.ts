@@ -79,9 +79,9 @@ const heartbeat = (
   return Effect.matchEffect(requests.heartbeat(command), {
     onSuccess: (code) => {
       post({ _tag: "HeartbeatAnswered", memberId, generation, code })
-      if (code === ErrorCode.codes.NONE) return held.cured
-      const isTold = ErrorCode.isTransient(code, "Heartbeat")
-      return isTold ? troubled(KafkaError.fromCode(code, { api: "Heartbeat", group })) : Effect.void
+      // Whatever else it says, also that there is a rebalance: it is held up by nothing of the coordinator's any more.
+      const holdsUp = ErrorCode.isTransient(code, "Heartbeat")
+      return holdsUp ? troubled(KafkaError.fromCode(code, { api: "Heartbeat", group })) : held.cured
     },
     onFailure: (error) => {
       post({ _tag: "HeartbeatFailed", memberId, generation, error })

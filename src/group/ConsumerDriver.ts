@@ -81,10 +81,9 @@ export const join = (
       return Effect.matchEffect(Effect.andThen(first, requests.beat(command)), {
         onSuccess: (event) => {
           post(event)
-          if (event._tag === "Answered") return heartbeats.cured
           return event._tag === "Refused" && holdsUp(event.code, joins)
             ? heartbeats.troubled(Refusal.of(group, "ConsumerGroupHeartbeat", event.code, event.message))
-            : Effect.void
+            : heartbeats.cured
         },
         onFailure: (error) => {
           post({ _tag: "Failed", beat: command.beat, error })
