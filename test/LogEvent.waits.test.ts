@@ -1,9 +1,9 @@
 /** What is waited for, in the log: as a warning within 5 seconds, not before it lasts, and that it is over. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
-import { Admin, Assignor, Consumer, Membership, Producer, Transaction, ZooKeeper } from "samsa"
+import { Admin, Assignor, Consumer, Membership, Producer, Topic, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { fill, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
+import { fill, layer, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
 import { heard, levelsOf, lines, loud, of } from "./Heard.ts"
 
 const entry = { key: null, value: "v", partition: 0 }
@@ -166,6 +166,44 @@ describe("a member in ZooKeeper whose brokers know less of a topic than its node
         ["waiting", "goesOn"]
       )
     }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
+describe("a member in ZooKeeper that is behind with two topics", () => {
+  it.effect("waits until both are followed (it was said to wait no more for the first)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const node = (count: number) =>
+        Buffer.from(JSON.stringify({ partitions: Object.fromEntries([1, 1, 1].slice(0, count).entries()) }))
+      const paths = ["/brokers/topics/others", "/brokers/topics/orders"] as const
+      for (const path of paths) yield* zooKeeper.create(path, node(3))
+      const topics = [orders, Topic.bytes("others")]
+      const options = { group: "g", topics, from: "earliest", membership: Membership.zooKeeper() } as const
+      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* until("it is a warning", () => levelsOf("waiting").includes("Warn"), 6_000)
+      for (const path of paths) {
+        assert.deepStrictEqual(of("goesOn"), [])
+        yield* zooKeeper.set(path, node(2))
+        yield* pass(10_000)
+      }
+      assert.deepStrictEqual(
+        loud().map(({ event }) => event),
+        ["waiting", "goesOn"]
+      )
+    }).pipe(
+      scoped,
+      Effect.provide(
+        layer({
+          topics: [
+            { name: orders, partitions: 2 },
+            { name: "others", partitions: 2 }
+          ]
+        })
+      ),
+      heard
+    )
   )
 })
 

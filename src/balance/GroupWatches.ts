@@ -147,8 +147,18 @@ export const make = (context: Context): GroupWatches => {
     )
   }
   const { compared, heard, looks, made, reset } = topicsMade(context)
+  /** Topics of which brokers know less than their nodes say; it is one thing that is waited for, until there is none. */
+  const behind = new Set<string>()
+  const lagging = trouble()
+  const laggingOf = (topic: string): MemberWork.Trouble => ({
+    troubled: (error) => Effect.suspend(() => lagging.troubled((behind.add(topic), error))),
+    cured: Effect.suspend(() => {
+      behind.delete(topic)
+      return behind.size === 0 ? lagging.cured : Effect.void
+    })
+  })
   /** Metadata follow what a topic's node says of its partitions: late, where brokers are away, or slow. */
-  const followed = (topic: string, wanted: number, isFirst: boolean, behind: MemberWork.Trouble) =>
+  const followed = (topic: string, wanted: number, isFirst: boolean) =>
     Effect.gen(function* () {
       const known = cluster.known(topic)?.partitions.length ?? 0
       // The metadata that was asked for beside tells the same, unless it is older than the node.
@@ -160,20 +170,20 @@ export const make = (context: Context): GroupWatches => {
         if (count < wanted || (count === 0 && info !== undefined)) return yield* notFollowed(topic, count, wanted)
         if (info !== undefined) compare(info)
       })
-      yield* MemberWork.insisted(ask, cluster.retry, behind, () => true).pipe(
+      yield* MemberWork.insisted(ask, cluster.retry, laggingOf(topic), () => true).pipe(
         // After so long the topic is looked at in any case.
         Effect.timeoutOption(context.metadataMaxAge),
+        Effect.ensuring(Effect.sync(() => behind.delete(topic))),
         Effect.ignore
       )
     })
   const topic = (topic: string) => {
     let isFirst = true
-    const behind = trouble()
     return zooKeeper.watch(topicPath(topic)).pipe(
       // At once, whatever the brokers tell: until then the new topic would be read on from where the one before was.
       Stream.tap((node) => compared(topic, node)),
       Stream.switchMap((node) => {
-        const following = followed(topic, countOf(node), isFirst, behind)
+        const following = followed(topic, countOf(node), isFirst)
         isFirst = false
         return Stream.fromEffectDrain(following)
       })
