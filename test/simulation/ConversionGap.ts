@@ -4,9 +4,10 @@
  * Two members then have it, until that one is done. What the oracle finds there is Kafka's; nothing else is.
  */
 import { Effect, type Scope } from "effect"
-import type { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
+import { EmbeddedKafka, type Fault, type Oracle } from "samsa/testing"
 import { decodeAssignment } from "../../src/group/ConsumerProtocol.ts"
 import { key } from "../../src/TopicPartition.ts"
+import type { Run } from "./Walk.ts"
 
 /** A classic group has become one of the consumer protocol. */
 export interface Conversion {
@@ -19,7 +20,7 @@ export interface Conversion {
 const apis: ReadonlyArray<Fault.Api> = ["ConsumerGroupHeartbeat", "JoinGroup", "SyncGroup", "Heartbeat"]
 
 /** Notes the conversions of a group from now on, until the Scope closes: where it was a classic one at the request before. */
-export const watch = (
+const watch = (
   broker: EmbeddedKafka.Service,
   group: string
 ): Effect.Effect<ReadonlyArray<Conversion>, never, Scope.Scope> =>
@@ -83,3 +84,18 @@ export const isKnown =
       return holder !== undefined && other !== undefined && areOf(other, holder)
     })
   }
+
+/** The gap of one walk: `watch` its group as it begins, and leave out of its run what the gap has brought about. */
+export const make = (group: string) => {
+  let conversions: ReadonlyArray<Conversion> = []
+  return {
+    watch: Effect.map(
+      Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (broker) => watch(broker, group)),
+      (all) => void (conversions = all)
+    ),
+    without: (run: Run): Run => {
+      const isOfGap = isKnown(conversions, run.history)
+      return { ...run, violations: run.violations.filter((one) => !isOfGap(one)) }
+    }
+  }
+}

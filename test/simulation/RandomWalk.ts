@@ -194,11 +194,10 @@ const readsTheRest = (oracle: Oracle.Service, broker: EmbeddedKafka.Service, pro
       if (endOffset > 0) yield* broker.awaitCommitted("g", { topic: orders, partition, offset: endOffset })
   }).pipe(Effect.scoped)
 
-const walk = (seed: number, protocol: Protocol, converted: (all: ReadonlyArray<ConversionGap.Conversion>) => void) =>
+const walk = (seed: number, protocol: Protocol) =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
     const oracle = yield* Oracle.Oracle
-    if (protocol === "mixed") converted(yield* ConversionGap.watch(broker, "g"))
     const choose = choices(seed)
     const own = () => choices(choose.below(2 ** 31))
     const cooperative = choose.chance(0.5)
@@ -219,14 +218,12 @@ const walk = (seed: number, protocol: Protocol, converted: (all: ReadonlyArray<C
 
 /** Walks from a seed. What Kafka's gap at a conversion brings about is left out. */
 export const run = (seed: number, protocol: Protocol = "classic"): Effect.Effect<Walk.Run, unknown> => {
-  let conversions: ReadonlyArray<ConversionGap.Conversion> = []
-  const walked = walk(seed, protocol, (all) => (conversions = all))
+  const gap = ConversionGap.make("g")
+  const walked = walk(seed, protocol)
   const topics = [{ name: orders, partitions, replicationFactor: 3 }]
+  const options = { kafka: { strict: true, topics, ...kafkaOf(protocol) }, limit: 40 * 60_000 }
   return Effect.map(
-    Walk.run(seed, { kafka: { strict: true, topics, ...kafkaOf(protocol) }, limit: 40 * 60_000 }, walked),
-    (it) => {
-      const isKnown = ConversionGap.isKnown(conversions, it.history)
-      return { ...it, violations: it.violations.filter((one) => !isKnown(one)) }
-    }
+    Walk.run(seed, options, protocol === "mixed" ? Effect.andThen(gap.watch, walked) : walked),
+    gap.without
   )
 }
