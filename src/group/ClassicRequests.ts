@@ -15,6 +15,7 @@ import * as JoinGroup from "../protocol/messages/JoinGroup.ts"
 import * as LeaveGroup from "../protocol/messages/LeaveGroup.ts"
 import * as SyncGroup from "../protocol/messages/SyncGroup.ts"
 import * as SessionClock from "../SessionClock.ts"
+import { asked } from "./AskCoordinator.ts"
 import type * as ClassicState from "./ClassicState.ts"
 import * as MemberChannels from "./MemberChannels.ts"
 
@@ -193,32 +194,24 @@ export const make = (cluster: Cluster["Service"], now: () => number, group: stri
     )
 
   /** Not on the member's own connection, where a JoinGroup may be held before it. */
-  const leave = (memberId: string) =>
-    Effect.gen(function* () {
-      const broker = yield* cluster.coordinator("group", group)
+  const leave = (memberId: string) => {
+    const once = Effect.fnUntraced(function* (broker: Broker) {
       const response = yield* broker.send(LeaveGroup, (version) =>
         version >= 3
           ? { groupId: group, members: [{ memberId, groupInstanceId: instanceId }] }
           : { groupId: group, memberId }
       )
       const code = response.errorCode === 0 ? (response.members[0]?.errorCode ?? 0) : response.errorCode
-      const asks = ErrorCode.asks(code, "LeaveGroup")
-      if (asks === "nothing") return
-      if (asks === "coordinator") cluster.forgetCoordinator("group", group)
+      if (ErrorCode.asks(code, "LeaveGroup") === "nothing") return
       return yield* KafkaError.fromCode(code, { api: "LeaveGroup", group })
-    }).pipe(
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          if (error.reason._tag !== "Server") cluster.forgetCoordinator("group", group)
-        })
-      ),
-      Effect.retry({
-        schedule: Backoff.guarded(cluster.retry),
-        while: (error) =>
-          error.isRetryable ||
-          (error.reason._tag === "Server" && ErrorCode.asks(error.reason.code, "LeaveGroup") === "rejoin")
-      })
-    )
+    })
+    return Effect.retry(asked(cluster, group, once, { seeks: true }), {
+      schedule: Backoff.guarded(cluster.retry),
+      while: (error) =>
+        error.isRetryable ||
+        (error.reason._tag === "Server" && ErrorCode.asks(error.reason.code, "LeaveGroup") === "rejoin")
+    })
+  }
 
   /** The assignment of every member, as its leader wrote it; undefined where the group is not stable, or not to be seen. */
   const assignments = Effect.gen(function* () {

@@ -3,17 +3,16 @@
  * Kafka (v0 is ZooKeeper's). From v10 on topics go by their ids, where all of them are known, else by name (v9).
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Backoff from "../Backoff.ts"
 import type { Broker } from "../Broker.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import { anonymous, type Commit, type Committed, type Identity } from "../GroupOffsets.ts"
-import { formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as OffsetCommit from "../protocol/messages/OffsetCommit.ts"
 import * as OffsetFetch from "../protocol/messages/OffsetFetch.ts"
 import * as TopicPartition from "../TopicPartition.ts"
+import { asked } from "./AskCoordinator.ts"
 
 const code = ErrorCode.codes
 
@@ -49,43 +48,6 @@ class Named<A extends TopicPartition.TopicIdPartition> {
 /** What the field for a topic is at a version. */
 const topicAt = (version: number, name: string, id: string | undefined) =>
   version >= byId ? { topicId: id! } : { name }
-
-/** How often it is looked whether the coordinator is known to be another one, in milliseconds. */
-const followEvery = 1_000
-
-/**
- * Fails once the group is known to have another coordinator than this broker. Whoever else asks, a member's heartbeat
- * above all, has found that it is silent or has moved: what it was asked before it may never answer.
- */
-const elsewhere = (cluster: Cluster["Service"], id: string, asked: Broker) => {
-  const attempt = { address: formatAddress(asked), cause: `no answer, and group ${id} has another coordinator by now` }
-  return Effect.forever(
-    Effect.flatMap(Effect.delay(Effect.option(cluster.coordinator("group", id)), followEvery), (now) =>
-      Option.isNone(now) || now.value.id === asked.id
-        ? Effect.void
-        : Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts: [attempt] }))
-    )
-  )
-}
-
-/**
- * Asks the coordinator of a group; looks for another one the next time, where this one is gone or not it any more. A try
- * ends where that is known before there is an answer: it is to be one that can be asked twice.
- */
-export const asked = <A>(
-  cluster: Cluster["Service"],
-  id: string,
-  ask: (coordinator: Broker) => Effect.Effect<A, KafkaError.KafkaError>
-): Effect.Effect<A, KafkaError.KafkaError> =>
-  Effect.flatMap(cluster.coordinator("group", id), (broker) => {
-    const answer = Effect.tapError(ask(broker), ({ reason }) =>
-      Effect.sync(() => {
-        const moved = reason._tag === "Server" && ErrorCode.asks(reason.code) === "coordinator"
-        if (moved || reason._tag === "Unreachable" || reason._tag === "TimedOut") cluster.forgetCoordinator("group", id)
-      })
-    )
-    return Effect.raceFirst(answer, elsewhere(cluster, id, broker))
-  })
 
 /** The committed offsets, by `TopicPartition.key`: retried for as long as a retry may help. */
 export const fetch = (

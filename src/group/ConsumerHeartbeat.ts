@@ -9,6 +9,7 @@ import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as ConsumerGroupHeartbeat from "../protocol/messages/ConsumerGroupHeartbeat.ts"
+import { asked } from "./AskCoordinator.ts"
 import * as BrokerPattern from "./BrokerPattern.ts"
 import * as ConsumerProtocol from "./ConsumerProtocol.ts"
 import type { Command, Event, IdPartition } from "./ConsumerMemberState.ts"
@@ -117,20 +118,20 @@ export const make = (
       Effect.catch(() => Effect.succeed("none"))
     )
 
-  const leaveOnce = (memberId: string) =>
-    Effect.flatMap(coordinator, (broker) =>
-      broker.send(
+  const leaveOnce = (memberId: string) => (broker: Broker) =>
+    channels
+      .at(broker)
+      .send(
         ConsumerGroupHeartbeat,
         () => ({ groupId: group, memberId, memberEpoch: instanceId === null ? -1 : -2, instanceId }),
         options()
       )
-    )
 
   /** Gives the event that the member waits for. */
   const beat = (command: Command & { _tag: "Heartbeat" }): Effect.Effect<Event, KafkaError.KafkaError> =>
     Effect.gen(function* () {
       const { beat, epoch, full, leavesFirst, memberId, owned, subscription } = command
-      if (leavesFirst) yield* Effect.ignore(leaveOnce(memberId))
+      if (leavesFirst) yield* Effect.ignore(Effect.flatMap(coordinator, leaveOnce(memberId)))
       const broker = yield* coordinator
       const refused = Effect.flatMap(offered(broker), (theirs) => Effect.fail(unsupported(theirs, group)))
       const sentAt = now()
@@ -196,19 +197,16 @@ export const make = (
     )
   }
 
-  const leave = (memberId: string): Effect.Effect<void, KafkaError.KafkaError> =>
-    Effect.flatMap(leaveOnce(memberId), ({ errorCode }) => {
-      if (hasLeft.has(errorCode)) return Effect.void
-      if (ErrorCode.asks(errorCode, api) === "coordinator") cluster.forgetCoordinator("group", group)
-      return Effect.fail(KafkaError.fromCode(errorCode, { api, group }))
-    }).pipe(
-      Effect.tapError(({ reason }) =>
-        Effect.sync(() => {
-          if (reason._tag !== "Server") cluster.forgetCoordinator("group", group)
-        })
-      ),
-      Effect.retry({ schedule: Backoff.guarded(cluster.retry), while: (error) => error.isRetryable })
-    )
+  const leave = (memberId: string): Effect.Effect<void, KafkaError.KafkaError> => {
+    const once = (broker: Broker) =>
+      Effect.flatMap(leaveOnce(memberId)(broker), ({ errorCode }) =>
+        hasLeft.has(errorCode) ? Effect.void : Effect.fail(KafkaError.fromCode(errorCode, { api, group }))
+      )
+    return Effect.retry(asked(cluster, group, once, { seeks: true }), {
+      schedule: Backoff.guarded(cluster.retry),
+      while: (error) => error.isRetryable
+    })
+  }
 
   return {
     beat,

@@ -12,7 +12,8 @@ import * as KafkaError from "../KafkaError.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as TxnOffsetCommit from "../protocol/messages/TxnOffsetCommit.ts"
 import * as TopicPartition from "../TopicPartition.ts"
-import { answered, asCommit, asked } from "./CommittedOffsets.ts"
+import { asked } from "./AskCoordinator.ts"
+import { answered, asCommit } from "./CommittedOffsets.ts"
 
 /** From this version on a member says who it is. */
 const knowsMembersFrom = 3

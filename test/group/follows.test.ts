@@ -1,10 +1,10 @@
 /** What a coordinator was asked before it stood still, once the group is known to have another. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, GroupOffsets, Membership } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
-import { orders, stable } from "./Party.ts"
+import { orders, stable, until } from "./Party.ts"
 
 const layer = Layer.fresh(
   KafkaTest.layer({ brokers: 3, topics: [{ name: orders, partitions: 1, replicationFactor: 3 }] })
@@ -44,4 +44,31 @@ it.effect.each(["classic", "consumer"] as const)(
       yield* Fiber.join(commit)
       assert.strictEqual((yield* Fiber.join(fetch)).get("orders-0")?.offset, 0)
     }).pipe(Effect.provide(layer))
+)
+
+// It waited for the old one until leaveTimeout was over, and the others for the end of its session. No heart of it beats
+// any more that would find out.
+it.effect.each(["classic", "consumer"] as const)("who leaves says so where the group is by now (%s)", (kind) =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const scope = yield* Scope.make()
+    const subscribed = Consumer.subscribe({
+      group: "g",
+      topics: [orders],
+      from: "earliest",
+      membership: memberships[kind]
+    })
+    yield* Scope.provide(subscribed, scope)
+    yield* stable(1)
+    const group = yield* broker.group("g")
+    yield* broker.inject(Fault.on("*", { broker: group!.coordinator }).withhold)
+    yield* broker.moveCoordinator("g")
+    const leaving = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+    yield* until(
+      "it has left",
+      Effect.sync(() => leaving.pollUnsafe() !== undefined),
+      10
+    )
+    assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
+  }).pipe(Effect.provide(layer))
 )

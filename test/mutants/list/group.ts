@@ -275,7 +275,7 @@ export const group = of("group", {
     [
       "leaves-not-first",
       "a member that the coordinator still has waits for the end of its session",
-      "if (leavesFirst) yield* Effect.ignore(leaveOnce(memberId))",
+      "if (leavesFirst) yield* Effect.ignore(Effect.flatMap(coordinator, leaveOnce(memberId)))",
       ""
     ]
   ],
@@ -292,18 +292,26 @@ export const group = of("group", {
       "const untold = partitions.find((one) => !told.has(TopicPartition.key(one)))",
       "const untold = partitions.find((one) => told.has(`not ${one.topic}`))"
     ],
-    ["left-out-is-committed", "a commit that the answer leaves out counts", "?? -1)\n}", "?? 0)\n}"],
+    ["left-out-is-committed", "a commit that the answer leaves out counts", "?? -1)\n}", "?? 0)\n}"]
+  ],
+  "AskCoordinator.ts": [
     [
       "offsets-coordinator-kept",
       "a coordinator that does not answer is asked for ever",
-      'if (moved || reason._tag === "Unreachable" || reason._tag === "TimedOut") cluster.forgetCoordinator("group", id)',
-      'if (moved) cluster.forgetCoordinator("group", id)'
+      'if (moved || reason._tag === "Unreachable" || reason._tag === "TimedOut")',
+      "if (moved)"
     ],
     [
       "coordinator-not-followed",
       "a commit waits for a coordinator that stands still, and is never tried where the group is by now",
       "now.value.id === asked.id",
       "now.value.id >= 0"
+    ],
+    [
+      "leaver-seeks-none",
+      "who leaves waits for a coordinator that stands still, and the others for the end of its session",
+      'if (seeks) cluster.forgetCoordinator("group", group)',
+      ""
     ]
   ],
   "TopicWatch.ts": [
