@@ -243,7 +243,8 @@ export class RecordTooLarge extends Schema.TaggedClass<RecordTooLarge>("samsa/Ka
 ) {}
 
 /**
- * A record's key, value or headers do not fit the topic's Schema. Nothing of it was sent.
+ * A record's key, value or headers do not fit the topic's Schema, or are text with half of a surrogate pair, which has
+ * no UTF-8. Nothing of it was sent.
  *
  * @since 0.1.0
  * @category reasons

@@ -17,7 +17,8 @@ import * as KafkaError from "./KafkaError.ts"
 import type * as Record from "./Record.ts"
 
 /**
- * A codec that can stand on the wire: its encoded side is text (UTF-8) or bytes; null is a tombstone.
+ * A codec that can stand on the wire: its encoded side is text (UTF-8; with half of a surrogate pair it is refused,
+ * reason `Encode`) or bytes; null is a tombstone.
  *
  * @since 0.1.0
  * @category models

@@ -79,8 +79,14 @@ const present = (topic: string, part: Part, bytes: Uint8Array): Uint8Array => {
   return bytes
 }
 
+/** Half a surrogate pair has no UTF-8: two keys that are not the same would be, once sent. */
+const checkText = (topic: string, part: Part, text: string): string => {
+  if (text.isWellFormed()) return text
+  throw encodeError(topic, part, "the text has half of a surrogate pair")
+}
+
 const toBytes = (topic: string, part: Part, encoded: unknown): Bytes => {
-  if (typeof encoded === "string") return Buffer.from(encoded)
+  if (typeof encoded === "string") return Buffer.from(checkText(topic, part, encoded))
   if (encoded === null) return null
   if (encoded instanceof Uint8Array) return present(topic, part, encoded)
   throw encodeError(topic, part, `the Schema's encoded side is neither text, bytes nor null but ${typeof encoded}`)
@@ -143,17 +149,18 @@ const makeEncoder = (topic: string, part: Part, codec: Topic.WireCodec): Encoder
   const pass = passThrough(codec.ast)
   const parse = atOnce(SchemaParser.encodeUnknownEffect(codec), topic, part)
   return (input, context) => {
-    if (pass.text && typeof input === "string") return Buffer.from(input)
+    if (pass.text && typeof input === "string") return Buffer.from(checkText(topic, part, input))
     if (pass.bytes && input instanceof Uint8Array) return present(topic, part, input)
     if (input === null && pass.nil) return null
     return settle(parse(input, context), topic, part, (encoded) => toBytes(topic, part, encoded))
   }
 }
 
-const encodeHeaders = (record: { readonly [name: string]: string | undefined }): Record.Headers => {
+const encodeHeaders = (record: { readonly [name: string]: string | undefined }, topic: string): Record.Headers => {
   const headers: Array<readonly [string, Uint8Array]> = []
+  const checked = (text: string) => checkText(topic, "headers", text)
   for (const [name, value] of Object.entries(record)) {
-    if (value !== undefined) headers.push([name, Buffer.from(value)])
+    if (value !== undefined) headers.push([checked(name), Buffer.from(checked(value))])
   }
   return headers
 }
@@ -179,7 +186,7 @@ const checkHeaders = (headers: unknown, topic: string): Record.Headers => {
     if (typeof name !== "string") throw encodeError(topic, "headers", "a header's name is text")
     if (value !== null && !(value instanceof Uint8Array))
       throw encodeError(topic, "headers", `the value of header "${name}" is neither bytes nor null but ${typeof value}`)
-    own.push([name, value === null ? null : present(topic, "headers", value)])
+    own.push([checkText(topic, "headers", name), value === null ? null : present(topic, "headers", value)])
   }
   return own
 }
@@ -200,7 +207,7 @@ export const make = (topic: Topic.Any): TopicEncoder => {
       ? input === undefined
         ? Record.noHeaders
         : checkHeaders(input, topic.name)
-      : settle(parseHeaders(input, context), topic.name, "headers", encodeHeaders)
+      : settle(parseHeaders(input, context), topic.name, "headers", (encoded) => encodeHeaders(encoded, topic.name))
   return {
     encode: (entry, now, context = Context.empty()) => {
       if (typeof entry !== "object" || entry === null)

@@ -54,6 +54,31 @@ describe("TopicEncoder", () => {
     assert.isTrue(TopicEncoder.isRecord(encoder.encode({ key: none, value: none, headers: [["h", none]] }, 0)))
   })
 
+  it("refuses text with half of a surrogate pair, which was sent as U+FFFD", () => {
+    const headers = Schema.Record(Schema.String, Schema.String)
+    const typed = TopicEncoder.make(Topic.make("t", { key: nullableText, value: nullableText, headers }))
+    const plain = TopicEncoder.make(Topic.make("t", { key: nullableText, value: nullableText }))
+    const schema = Schema.String.pipe(
+      Schema.encodeTo(Schema.String, SchemaTransformation.transform({ decode: (text) => text, encode: (text) => text }))
+    )
+    for (const half of ["\ud83d", "\ude00", "a\ud83db", "\ude00\ud83d"]) {
+      for (const [encoder, part, entry] of [
+        [plain, "key", { key: half, value: null }],
+        [plain, "value", { value: half }],
+        [encoderOf(schema), "value", { value: half }],
+        [plain, "headers", { value: null, headers: [[half, null]] }],
+        [typed, "headers", { value: null, headers: { [half]: "" } }],
+        [typed, "headers", { value: null, headers: { h: half } }]
+      ] as const) {
+        const { reason } = failure(() => encoder.encode(entry, 0))
+        assert.isTrue(reason._tag === "Encode" && reason.part === part && reason.issue.includes("surrogate"))
+      }
+    }
+    const whole = "\ud83d\ude00"
+    const record = typed.encode({ key: whole, value: whole, headers: { [whole]: whole } }, 0)
+    assert.isTrue(TopicEncoder.isRecord(record) && text(record.value) === whole && record.headers[0]![0] === whole)
+  })
+
   it("refuses what is no entry alone", () => {
     for (const none of [null, undefined, 5]) {
       const { reason } = failure(() => encoderOf(Schema.String).encode(none as never, 0))
