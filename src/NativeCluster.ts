@@ -9,12 +9,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PubSub from "effect/PubSub"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { supplied } from "./Abandon.ts"
 import * as Backoff from "./Backoff.ts"
 import { Bootstrap, type HostPort } from "./Bootstrap.ts"
+import { Broadcast } from "./Broadcast.ts"
 import { Brokers } from "./Broker.ts"
 import { Cluster } from "./Cluster.ts"
 import { drive } from "./compression/drive.ts"
@@ -120,10 +119,10 @@ export const make: Effect.Effect<
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
   const state = new MetadataState()
-  const changes = yield* PubSub.sliding<Change | undefined>(changesKept)
+  const changes = new Broadcast<Change>({ unread: changesKept, replayed: 0 })
   // The end of all who listen.
-  yield* Effect.addFinalizer(() => Effect.sync(() => PubSub.publishUnsafe(changes, undefined)))
-  const changed = (change: Change) => void PubSub.publishUnsafe(changes, change)
+  yield* Effect.addFinalizer(() => Effect.sync(() => changes.end()))
+  const changed = (change: Change) => changes.tell(change)
   const asked = new AnyBroker.Asked(() => Backoff.monotonic(clock))
   const budgets = Budgets.make(settings, () => asked.addresses(staggerMillis))
   const bootstrap = yield* Bootstrap
@@ -223,11 +222,7 @@ export const make: Effect.Effect<
       "refresh",
       Effect.suspend(() => Effect.asVoid(budgets.once(topics.ask(state.names()), "metadata")))
     ),
-    changes: Stream.suspend(() =>
-      scope.state._tag === "Closed"
-        ? Stream.empty
-        : Stream.takeWhile(Stream.fromPubSub(changes), (change): change is Change => change !== undefined)
-    ),
+    changes: changes.stream,
     coordinator: coordinators.get,
     forgetCoordinator: coordinators.forget,
     offsets: (positions, options) =>

@@ -13,7 +13,7 @@ const src = fileURLToPath(new URL("../src", import.meta.url))
 const floors: ReadonlyArray<{ readonly names: ReadonlyArray<string>; readonly beside?: true }> = [
   {
     names:
-      "Abandon KafkaError ErrorCode Checks TopicPartition Offset Record Topic Compression compression Partitioner Assignor Backoff Signal Resume PerService OrFail Kept Holders Bytes Listed SessionClock LogEvent".split(
+      "Abandon KafkaError ErrorCode Checks TopicPartition Offset Record Topic Compression compression Partitioner Assignor Backoff Signal Broadcast Resume PerService OrFail Kept Holders Bytes Listed SessionClock LogEvent".split(
         " "
       ),
     beside: true

@@ -19,7 +19,6 @@ import { notOwned } from "./Committer.ts"
 import type { AnyRecord } from "./ConsumerRecord.ts"
 import type { Engine } from "./Engine.ts"
 import { DeadLetters } from "./DeadLetter.ts"
-import { type ConsumerEvent, theEnd } from "./Events.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import { offsetMistake, placeMistake, placesOf } from "./Places.ts"
 import * as ReadControl from "./ReadControl.ts"
@@ -365,6 +364,6 @@ export const make = (engine: Engine) => {
       return { group: id, memberId, generation, instanceId }
     }),
     stop: engine.stop,
-    events: Stream.fromPubSub(engine.events).pipe(Stream.takeWhile((event): event is ConsumerEvent => event !== theEnd))
+    events: engine.events
   }
 }

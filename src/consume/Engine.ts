@@ -11,11 +11,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as PubSub from "effect/PubSub"
 import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import * as LogEvent from "../LogEvent.ts"
 import { defectOf } from "../Abandon.ts"
 import * as Backoff from "../Backoff.ts"
+import { Broadcast } from "../Broadcast.ts"
 import { Cluster } from "../Cluster.ts"
 import { Closing } from "../engine/Closing.ts"
 import { GroupOffsets } from "../GroupOffsets.ts"
@@ -27,7 +28,7 @@ import { Transport } from "../Transport.ts"
 import * as Apart from "./Apart.ts"
 import { Partition } from "./AssignedPartition.ts"
 import * as Committer from "./Committer.ts"
-import { type ConsumerEvent, theEnd } from "./Events.ts"
+import type { ConsumerEvent } from "./Events.ts"
 import * as Counted from "./Counted.ts"
 import { ConsumerState } from "./ConsumerState.ts"
 import * as Forgotten from "./Forgotten.ts"
@@ -55,7 +56,7 @@ export interface Engine extends Questions.Questions {
   readonly owner: Owner
   readonly reading: Reading
   readonly partitions: ReadonlyMap<string, Partition>
-  readonly events: PubSub.PubSub<ConsumerEvent | typeof theEnd>
+  readonly events: Stream.Stream<ConsumerEvent>
   readonly committer: Committer.Committer
   readonly cluster: Cluster["Service"]
   readonly groupOffsets: GroupOffsets["Service"]
@@ -113,7 +114,7 @@ export const make = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const closing = yield* Closing
   const consumer = yield* Scope.provide(transport.consumer(settings.fetch), scope)
-  const events = yield* PubSub.unbounded<ConsumerEvent | typeof theEnd>({ replay: 64 })
+  const events = new Broadcast<ConsumerEvent>({ unread: Infinity, replayed: 64 })
   const told = Told.make(
     settings.group,
     () => engine.member?.identity().memberId,
@@ -121,7 +122,7 @@ export const make = Effect.fnUntraced(function* (
     () => state
   )
   const publish = (event: ConsumerEvent): void => {
-    PubSub.publishUnsafe(events, event)
+    events.tell(event)
     told(event)
   }
   const now = () => Backoff.monotonic(clock)
@@ -297,7 +298,7 @@ export const make = Effect.fnUntraced(function* (
         group: settings.group
       })
     reading.isOver = true
-    PubSub.publishUnsafe(events, theEnd)
+    events.end()
   })
   // Whoever interrupts `run` and closes the Scope waits for the same.
   const closed = Deferred.makeUnsafe<void>()
@@ -332,7 +333,7 @@ export const make = Effect.fnUntraced(function* (
     }),
     reading,
     partitions,
-    events,
+    events: events.stream,
     committer,
     cluster,
     groupOffsets,

@@ -59,6 +59,3 @@ export type ConsumerEvent =
     }
   /** Nothing that was delivered was done for `progressTimeout`. */
   | { readonly _tag: "Stalled"; readonly partition: TopicPartition; readonly unfinished: number }
-
-/** Marks the end of the events. */
-export const theEnd: unique symbol = Symbol()
