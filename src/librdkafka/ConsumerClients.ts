@@ -64,24 +64,26 @@ export class ConsumerClients {
   )
 
   /** Opens another, unless one is there or under way; where that fails it is tried by who asks again. */
-  readonly renew: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.#isOpening || this.#next !== undefined) return Effect.void
-    this.#isOpening = true
-    return Effect.logWarning("librdkafka stays with the leaders of a topic that was made again: another consumer").pipe(
-      Effect.andThen(
-        Client.openApart(this.#open, (opened) => {
-          this.#next = opened
-          this.#ready()
-        })
-      ),
-      Effect.catch((error) => Effect.logWarning(`librdkafka keeps its old consumer: ${error.message}`)),
-      Effect.ensuring(
-        Effect.sync(() => {
-          this.#isOpening = false
-        })
+  renew(why: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#isOpening || this.#next !== undefined) return Effect.void
+      this.#isOpening = true
+      return Effect.logWarning(`${why}: another consumer`).pipe(
+        Effect.andThen(
+          Client.openApart(this.#open, (opened) => {
+            this.#next = opened
+            this.#ready()
+          })
+        ),
+        Effect.catch((error) => Effect.logWarning(`librdkafka keeps its old consumer: ${error.message}`)),
+        Effect.ensuring(
+          Effect.sync(() => {
+            this.#isOpening = false
+          })
+        )
       )
-    )
-  })
+    })
+  }
 
   /** Takes the next one where it is there: what ends the one before. Nothing may be read meanwhile. */
   take(): Effect.Effect<void> | undefined {

@@ -3,6 +3,8 @@
  * so a partition from which nothing was heard is asked about, by this client's own connections: whether its topic is there
  * and its position still exists. Where all is well with both, it is fetched anew: librdkafka tells the end of a log once,
  * and what was read together with an error is lost. Where that does not help and errors go on, the last is its failure.
+ * Where it does not help, and the client brings nothing of others either, another client takes its place: librdkafka that
+ * was told of no broker, as a broker tells that has just started alone, can stay without any (its issue 5301).
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -18,8 +20,15 @@ const silenceAtMost = 30_000
 /** In how many rounds of questions an error must have been told before it is taken for a silent partition's own. */
 const suspectRounds = 2
 
-/** For how long one must have been silent whose topic was made again: a fetch that is throttled takes less. */
+/** For how long one must have been silent before another client is opened for it: a fetch that is throttled takes less. */
 const desertedMillis = 20_000
+/** Who has answered after so long only was not there meanwhile, and nothing could be fetched. */
+const absentMillis = 5000
+/** How often it must have been asked about: all but the first time it was fetched anew. */
+const desertedRounds = 2
+
+const madeAgain = "librdkafka stays with the leaders of a topic that was made again"
+const standsStill = "librdkafka brings nothing, though there are records and their leaders answer"
 
 /** For how long a leader must tell that a position is not there up to which was read, where librdkafka does not tell so. */
 const lostMillis = 10_000
@@ -34,8 +43,12 @@ export interface Context {
   readonly now: () => number
   /** As the client of librdkafka met them. */
   readonly topicIds: TopicIds
-  /** Opens another client of librdkafka. */
-  readonly renew: Effect.Effect<void>
+  /** Milliseconds for which a broker may hold a Fetch. */
+  readonly maxWait: number
+  /** When the client of librdkafka has brought anything last, of whichever partition. */
+  readonly broughtAt: () => number
+  /** Opens another client of librdkafka, and tells why. */
+  readonly renew: (why: string) => Effect.Effect<void>
 }
 
 /**
@@ -136,10 +149,12 @@ export const inquire = (reader: RdReader, context: Context): Effect.Effect<void>
     })
   )
 
-const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds }: Context): Effect.Effect<void> =>
+const ask = (reader: RdReader, context: Context): Effect.Effect<void> =>
   Effect.gen(function* () {
+    const { broughtAt, cluster, maxWait, metadataTimeout, now, renew, topicIds } = context
     const { next, partition, topic } = reader
     const place = { topic, partition }
+    const began = now()
     const { suspicion } = reader
     reader.suspicion = undefined
     reader.suspected = suspicion?.isOwn === true ? reader.suspected + 1 : 0
@@ -168,7 +183,7 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds 
       const { reason } = known.failure
       if (reason._tag === "Unauthorized") reader.fail(known.failure)
       // A broker that does not answer has said nothing of the partition.
-      reader.heardAt = now()
+      reader.excuse()
       if (isLeft) reader.again()
       return
     }
@@ -189,12 +204,15 @@ const ask = (reader: RdReader, { cluster, metadataTimeout, now, renew, topicIds 
       reader.end ??= latest
       return isLeft ? reader.again() : undefined
     }
+    if (now() - began >= absentMillis) reader.excuse()
     const silent = now() - reader.heardAt
     // librdkafka takes what is told of such a topic's leaders for older than what it knows, and stays with the old ones.
-    if (topicIds.isMadeAgain(topic, id, now()) && silent >= desertedMillis) return yield* renew
+    if (topicIds.isMadeAgain(topic, id, now()) && silent >= desertedMillis) return yield* renew(madeAgain)
     if (suspicion !== undefined && reader.suspected >= suspectRounds && silent >= suspicion.silence) {
       return reader.fail(RdError.notFetched({ ...place, offset: next }, suspicion))
     }
+    const still = Math.min(silent, now() - broughtAt())
+    if (reader.asked >= desertedRounds && still >= desertedMillis + maxWait) return yield* renew(standsStill)
     // The first silence may be a slow answer's; an error may have taken with it what was read.
     if (suspicion !== undefined || reader.asked > 0) reader.again()
     reader.asked++

@@ -92,6 +92,8 @@ class RdConsumer {
   #unreadableAt = -Infinity
   /** What a record took, on average, in the last read that brought some. */
   #recordBytes = 0
+  /** When the client has brought anything last, or was new. */
+  #broughtAt = -Infinity
 
   constructor({ cluster, metadataTimeout, metrics, open, settings, timestamps }: Context, now: () => number) {
     this.#settings = settings
@@ -99,9 +101,17 @@ class RdConsumer {
     this.#metrics = metrics
     const listening = Effect.tap(open, (client) => Effect.sync(() => this.#listen(client)))
     this.clients = new ConsumerClients(listening, () => this.#awake.openUnsafe())
-    const { renew } = this.clients
     const { isolation, maxWait } = settings
-    this.#inquiry = { cluster, isolation, metadataTimeout, now, topicIds: new TopicIds(cluster), renew }
+    this.#inquiry = {
+      cluster,
+      isolation,
+      metadataTimeout,
+      now,
+      topicIds: new TopicIds(cluster),
+      maxWait,
+      broughtAt: () => this.#broughtAt,
+      renew: (why) => this.clients.renew(why)
+    }
     this.#silence = silentMillis + maxWait
   }
 
@@ -120,7 +130,8 @@ class RdConsumer {
     if (leave === undefined) return Effect.void
     this.#leaving.length = 0
     this.#eofs.length = 0
-    const { topicIds } = this.#inquiry
+    const { now, topicIds } = this.#inquiry
+    this.#broughtAt = now()
     topicIds.clear()
     for (const reader of this.#readers.values()) {
       reader.isAssigned = false
@@ -221,6 +232,7 @@ class RdConsumer {
 
   /** Puts what a read has brought into the partitions' buffers. */
   #receive(messages: ReadonlyArray<Message>): void {
+    if (messages.length > 0 || this.#eofs.length > 0) this.#broughtAt = this.#inquiry.now()
     let total = 0
     for (const [key, all] of TopicPartition.groupBy(messages, TopicPartition.key)) {
       const reader = this.#readers.get(key)

@@ -111,13 +111,18 @@ export class RdReader implements TopicPartition {
   }
 
   #listen(): void {
-    this.heardAt = this.#owner.now()
-    this.silence = this.#owner.silence
+    this.excuse()
     this.asked = 0
     this.suspicion = undefined
     this.suspected = 0
     this.goneSince = undefined
     this.lostSince = undefined
+  }
+
+  /** Nothing could be found out of it: its silence begins anew. */
+  excuse(): void {
+    this.heardAt = this.#owner.now()
+    this.silence = this.#owner.silence
   }
 
   /** Records of one read, in their order, the end of the log being where it is known; those before the position are left out. */

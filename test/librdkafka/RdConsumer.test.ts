@@ -40,6 +40,15 @@ const pass = ({ elapse }: ReturnType<typeof FakeConsumer.make>, millis: number) 
     }
   })
 
+/** Time passes while the client brings what is of other partitions. */
+const passBusily = (fake: FakeConsumer.Fake, millis: number) =>
+  Effect.gen(function* () {
+    for (let gone = 0; gone < millis; gone += 1000) {
+      fake.push(...messages(1, gone, 1))
+      yield* pass(fake, 1000)
+    }
+  })
+
 const messages = (partition: number, from: number, count: number, bytes = 1) =>
   Array.from({ length: count }, (_, i) => ({ message: { partition, offset: from + i, bytes } }))
 
@@ -192,7 +201,9 @@ describe("the librdkafka transport, fetching", () => {
         metadataTimeout: 5000,
         now: () => 0,
         topicIds: new TopicIds(cluster),
-        renew: Effect.void
+        maxWait: 100,
+        broughtAt: () => 0,
+        renew: () => Effect.void
       } as const
       yield* Inquiry.lookAtEnds(readers, context)
       assert.deepStrictEqual(
@@ -443,6 +454,62 @@ describe("the librdkafka transport, fetching", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "a client of librdkafka that brings nothing, though brokers have it, gives way to another (it stood still)",
+    () =>
+      Effect.gen(function* () {
+        const info = { name: topic, partitions: [{ partition: 0 }, { partition: 1 }] }
+        let asked = 0
+        let isReachable = true
+        const cluster = Cluster.Cluster.of({
+          known: () => info,
+          topics: () => Effect.succeed([info]),
+          offsets: () =>
+            Effect.gen(function* () {
+              asked++
+              if (!isReachable) yield* Effect.sleep("15 seconds")
+              return isReachable ? [0, 9] : yield* KafkaError.make({ _tag: "Unreachable", attempts: [] })
+            })
+        } as unknown as Cluster.Cluster["Service"])
+        const fakes = Array.from({ length: 4 }, () => FakeConsumer.make({ high: 9 }))
+        const [first, second] = fakes as [FakeConsumer.Fake, FakeConsumer.Fake]
+        let opened = 0
+        const consumer = yield* over(
+          cluster,
+          Effect.sync(() => fakes[opened++]!.client),
+          "consumer-of-what-brings-nothing"
+        )
+        yield* Effect.addFinalizer(() => Effect.sync(() => fakes.forEach(({ close }) => close())))
+        const reader = yield* consumer.open({ topic, partition: 0 }, 0)
+        first.push(...messages(0, 0, 3))
+        yield* pass(first, 1000)
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [0, 1, 2])
+        // As long as brokers do not answer, it is no wonder.
+        isReachable = false
+        yield* pass(first, 60_000)
+        isReachable = true
+        yield* pass(first, 30_000)
+        assert.strictEqual(opened, 1, "a fetch may be throttled for so long")
+        assert.isAbove(asked, 2)
+        yield* pass(first, 20_000)
+        assert.strictEqual(opened, 2)
+        assert.deepStrictEqual(second.calls, ["assign 0@3"])
+        // That one may be no better.
+        yield* pass(second, 60_000)
+        assert.isAtMost(opened, 4)
+        assert.isAtLeast(opened, 3)
+        const last = fakes[opened - 1]!
+        assert.strictEqual(last.calls[0], "assign 0@3")
+        last.push(...messages(0, 3, 6))
+        yield* pass(last, 1000)
+        assert.deepStrictEqual(yield* offsetsOf(reader.pull), [3, 4, 5, 6, 7, 8])
+        // At the end it waits.
+        const so = opened
+        yield* pass(last, 120_000)
+        assert.strictEqual(opened, so)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("a topic made again whose new leader librdkafka does not go to is read by another client of it", () =>
     Effect.gen(function* () {
       let id = "old"
@@ -467,23 +534,23 @@ describe("the librdkafka transport, fetching", () => {
         const reader = yield* consumer.open({ topic, partition: 0 }, 7)
         const losing = yield* Effect.forkChild(failureOf(reader.pull))
         // As it is, it may be slow: it is fetched anew.
-        yield* pass(old, 60_000)
+        yield* passBusily(old, 60_000)
         assert.strictEqual(opened, 1)
         id = "new"
-        yield* pass(old, 2000)
+        yield* passBusily(old, 2000)
         assert.strictEqual((yield* Fiber.join(losing)).reason._tag, "DataLoss")
         reader.seek(0)
         const pulling = yield* Effect.forkChild(offsetsOf(reader.pull))
-        yield* pass(old, 15_000)
+        yield* passBusily(old, 15_000)
         assert.strictEqual(opened, 1, "a fetch may be throttled for so long")
-        yield* pass(old, 35_000)
+        yield* passBusily(old, 35_000)
         assert.strictEqual(opened, 2)
         assert.deepStrictEqual(ended, [0])
         assert.deepStrictEqual(other.calls, ["assign 0@0"])
         other.push(...messages(0, 0, 3))
         assert.deepStrictEqual(yield* Fiber.join(pulling), [0, 1, 2])
         // It is once made again: the other client has met it as it is.
-        yield* pass(other, 120_000)
+        yield* passBusily(other, 120_000)
         assert.strictEqual(opened, 2)
       }).pipe(Effect.scoped)
       assert.deepStrictEqual(ended, [0, 1])
