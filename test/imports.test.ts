@@ -177,7 +177,7 @@ describe("imports", () => {
   it("have all that an application may wait for, and that is told within a step, waited for by `Resume`", () => {
     // What the system, or a library, tells whoever asked alone is no step of ours.
     const alone =
-      /^(testing|cli|compression)\/|^librdkafka\/(Client|ConsumerClients|RdProducer)|^zookeeper\/(Ensemble|NodeClient)|^(Abandon|Resume|NodeNetwork|Security|Compression)\.ts$|^connection\/Scram|^admin\/Users/
+      /^(testing|cli|compression)\/|^librdkafka\/(Client|ConsumerClients|RdProducer|Stranded)|^zookeeper\/(Ensemble|NodeClient)|^(Abandon|Resume|NodeNetwork|Security|Compression)\.ts$|^connection\/Scram|^admin\/Users/
     const wrong = [...read(false).keys()].filter(
       (file) => !alone.test(file) && /\b(Deferred\.await|Effect\.callback)\b/.test(withoutComments(textOf(file)))
     )

@@ -4,6 +4,8 @@
  * librdkafka reports when it is polled: that is done while records are without an outcome, and not at all when none is.
  * A record that finds its queue full waits here, in order, with those behind it. So does one of a partition that is there,
  * but that librdkafka has not heard of yet, with those of the same partition.
+ *
+ * One file because reports, calls of librdkafka, the clock and the end of a client all move the same records.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -24,6 +26,7 @@ import type { Context } from "./ProducerContext.ts"
 import { ProducerId } from "./ProducerId.ts"
 import * as RdError from "./RdError.ts"
 import * as RdRecord from "./RdRecord.ts"
+import { Stranded } from "./Stranded.ts"
 import * as Unsent from "./Unsent.ts"
 import { Here, type Pending } from "./Waiting.ts"
 
@@ -38,6 +41,7 @@ const learnMillis = 1000
 const flushMillis = 100
 
 const deserted = "its topic was made again, and librdkafka stayed with the leaders of the old one"
+const stranded = "librdkafka found no broker any more, though there are some"
 
 /** Hands records over and tells their outcomes; a class, since its parts share what is under way. */
 class RdProducer {
@@ -67,6 +71,7 @@ class RdProducer {
   #producerId = new ProducerId()
   #endClient: Effect.Effect<void> = Effect.void
   readonly #deserted: Deserted
+  readonly #stranded: Stranded
   #renewing = false
 
   constructor(context: Context, now: () => number) {
@@ -75,6 +80,7 @@ class RdProducer {
     this.#now = now
     this.#acknowledged = new Acknowledged(context.metrics, now)
     this.#deserted = new Deserted(context, now, this.#sent)
+    this.#stranded = new Stranded(context, now)
   }
 
   /** Opens a client of librdkafka, in a Scope of its own. */
@@ -121,6 +127,7 @@ class RdProducer {
       // Without acknowledgements it makes offsets up.
       const offset = this.#settings.acks === 0 || report.offset < 0 ? undefined : report.offset
       this.#producerId.use()
+      this.#stranded.hear()
       this.#sent.delete(report.opaque)
       this.#acknowledged.add(pending.partition, pending.deadline - this.#settings.deliveryTimeout)
       pending.delivery.acknowledged(pending.at, 1, offset, report.timestamp)
@@ -136,7 +143,8 @@ class RdProducer {
       // It waited for the topic's metadata, which did not tell of its partition yet.
       if (failure.code === RdError.codes.UNKNOWN_PARTITION) return void this.#park(pending)
       pending.delivery.failed(pending.at, 1, RdError.notDelivered(pending.partition, failure))
-      if (failure.code === RdError.codes.MSG_TIMED_OUT) this.#desert(this.#deserted.late(pending))
+      if (failure.code === RdError.codes.MSG_TIMED_OUT) this.#late(pending)
+      else if (failure.code !== undefined && failure.code > 0) this.#stranded.hear()
     }
     this.#settle(report.opaque)
   }
@@ -147,6 +155,19 @@ class RdProducer {
     const { batchBytes, requestTimeout } = this.#settings
     this.#ending = new Unsent.GivenUp(this.#client, this.#now() + requestTimeout, this.#sent, batchBytes)
     this.#client = undefined
+  }
+
+  /** The time of a record is over: another client may have to go on. */
+  #late(pending: Pending): void {
+    this.#desert(this.#deserted.late(pending))
+    if (this.#client !== undefined) this.#stranded.late(pending)
+  }
+
+  /** A client that finds no broker sends nothing of what it has: another one goes on. */
+  #strand(client: Producer): void {
+    if (this.#client !== client) return
+    this.#giveUp()
+    this.#refuseSent(stranded)
   }
 
   /** What is sent of these topics gets nowhere, and no report before its time is over: another client goes on. */
@@ -196,7 +217,7 @@ class RdProducer {
     if (headers === null) return this.#refuse(pending, RdRecord.noHeader(partition))
     if (record.timestamp === 0) return this.#refuse(pending, RdRecord.noTimestamp(partition))
     const { refusal } = this.#producerId
-    if (this.#client === undefined) return false
+    if (this.#client === undefined || this.#stranded.isSuspected) return false
     // In the order of the partition, also where librdkafka has heard of it meanwhile.
     if (this.#here.unknown.has(partition)) return this.#park(pending)
     this.#deserted.meet(partition.topic)
@@ -294,7 +315,7 @@ class RdProducer {
       else {
         this.#sent.delete(number)
         this.#refuse(pending, RdError.possiblySent(pending.partition, cause))
-        this.#desert(this.#deserted.late(pending))
+        this.#late(pending)
       }
     }
     for (const pending of this.#here.all) {
@@ -336,7 +357,7 @@ class RdProducer {
       this.#acknowledged.tell()
       if (this.outstanding === 0) {
         this.#awake.closeUnsafe()
-        if (this.outstanding === 0)
+        if (this.outstanding === 0 && !this.#stranded.isDue)
           yield* Effect.timeoutOption(this.#awake.await, this.#deserted.restMillis(this.#context.idleMillis))
         millis = pollMillis
       }
@@ -347,6 +368,12 @@ class RdProducer {
       this.#deserted.suspect()
       if (this.#deserted.isDue)
         yield* Effect.forkChild(Effect.map(this.#deserted.ask, (topics) => this.#desert(topics)))
+      const client = this.#client
+      if (client !== undefined && this.#stranded.isDue)
+        yield* Effect.forkChild(
+          Effect.map(this.#stranded.ask(client), (is) => (is ? this.#strand(client) : undefined)),
+          { startImmediately: true }
+        )
       if (this.#client === undefined && this.#sent.size === 0 && !this.#renewing) {
         this.#renewing = true
         yield* Effect.forkChild(this.#renew)

@@ -64,7 +64,10 @@ declare module "node-rdkafka" {
     ): void
     poll(): void
     /** Of the topics that it knows by name; it learns of them what the answer says. */
-    getMetadata(options: { readonly allTopics: boolean; readonly timeout: number }, done: () => void): void
+    getMetadata(
+      options: { readonly allTopics: boolean; readonly timeout: number },
+      done: (error: RdError | null | undefined) => void
+    ): void
     flush(timeout: number, done: (error: RdError | null) => void): void
     disconnect(done: () => void): void
     disconnect(timeout: number, done: () => void): void

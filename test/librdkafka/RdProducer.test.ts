@@ -47,6 +47,8 @@ const fake = () => {
   const state = {
     held,
     isFatal: false,
+    /** Whether it finds a broker to ask. */
+    hasBroker: true,
     room: Infinity,
     /** How many partitions it has heard of, and how often it was told to ask. */
     partitions: Infinity,
@@ -84,9 +86,10 @@ const fake = () => {
       if (answer === undefined) return
       for (const opaque of held.splice(0)) listener(answer, { opaque, offset: opaque, timestamp: 1 })
     },
-    getMetadata: (_: object, done: () => void) => {
+    getMetadata: (_: object, done: (error: object | null) => void) => {
       state.asked++
-      setImmediate(done)
+      const error = state.hasBroker ? null : { code: RdError.codes.TRANSPORT, message: "broker transport failure" }
+      setImmediate(() => done(error))
     },
     flush: (_: number, done: () => void) => {
       state.flushed++
@@ -377,6 +380,61 @@ describe("a producer of librdkafka", () => {
         assert.deepStrictEqual(told, ["0 possibly"])
         assert.strictEqual(opened, 2)
       }).pipe(Effect.scoped)
+  )
+
+  it.effect("that finds no broker any more gives way to another (each record failed, for ever)", () =>
+    Effect.gen(function* () {
+      const clients = [fake(), fake()]
+      const [first, second] = [clients[0]!.state, clients[1]!.state]
+      let opened = 0
+      let isReachable = true
+      const info = { name: at.topic } as unknown as ClusterInfo.TopicInfo
+      const unreachable = KafkaError.make({ _tag: "Unreachable", attempts: [] })
+      const producer = yield* RdProducer.make({
+        open: Effect.sync(() => clients[opened++]!.client),
+        settings,
+        ...context,
+        cluster: {
+          known: () => info,
+          topics: () => Effect.suspend(() => (isReachable ? Effect.succeed([info]) : Effect.fail(unreachable)))
+        }
+      })
+      const { delivery, told } = listening()
+      const late = { message: "Local: Message timed out" }
+      /** Sends one that is never answered, and a second one when the time of that is nearly over. */
+      const sendTwo = Effect.gen(function* () {
+        producer.append(at, [record], delivery)
+        yield* TestClock.adjust("110 seconds")
+        producer.append(at, [record], delivery)
+        yield* TestClock.adjust("5 seconds")
+      })
+      // A partition that is stuck, as for want of replicas: the client has its brokers.
+      yield* sendTwo
+      first.tell([0], late)
+      yield* pass
+      first.tell([1], null)
+      assert.deepStrictEqual(told.splice(0), ["0 possibly", "0 acknowledged"])
+      assert.strictEqual(opened, 1)
+      // No broker is there for us either.
+      first.hasBroker = isReachable = false
+      yield* sendTwo
+      first.tell([2], late)
+      yield* pass
+      isReachable = true
+      first.tell([3], null)
+      assert.deepStrictEqual(told.splice(0), ["0 possibly", "0 acknowledged"])
+      assert.strictEqual(opened, 1)
+      yield* sendTwo
+      second.answer = null
+      first.tell([4], late)
+      // It waits until it is known where it goes.
+      producer.append(at, [record], delivery)
+      assert.deepStrictEqual(told.splice(0), ["0 possibly"])
+      yield* pass
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(told.splice(0), ["0 possibly", "0 acknowledged"])
+      assert.strictEqual(opened, 2)
+    }).pipe(Effect.scoped)
   )
 
   /** Over clients that follow each other, and a topic whose id is told. */
