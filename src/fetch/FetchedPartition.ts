@@ -96,8 +96,10 @@ export class FetchedPartition implements Slot {
   // ── where it is
   /** The topic that the position is of; undefined before it is known, and where brokers do not tell. */
   topicId: string | undefined = undefined
-  /** Another id that the metadata told, and in which round: believed when it is told again. */
-  strange: { readonly id: string; readonly round: number } | undefined = undefined
+  /** Another id that the metadata told, in which round and since when: believed when it is told again. */
+  strange: { readonly id: string; readonly round: number; readonly since: number } | undefined = undefined
+  /** The topics of before, of which it was told that another has their name: the last few. */
+  earlier: ReadonlyArray<string> = []
   /** Metadata are asked for since it does not work. */
   isLookedFor = false
   /** Metadata must be of this round, or later. */

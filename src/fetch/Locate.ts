@@ -30,7 +30,7 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
     if (lookups.isGone(topic, now, metadataTimeout)) partition.fail({ _tag: "UnknownTopic", ...place })
     return ask()
   }
-  if (isOfAnother(partition, info, lookups)) return ask()
+  if (isOfAnother(partition, info, now, lookups)) return ask()
   if (partition.failure !== undefined) return undefined
   const { hint } = partition
   const part = info.partitions[partition.partition]
@@ -71,9 +71,17 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
   return replica.node
 }
 
-/** Whether the name is of another topic now. One answer does not count: a broker that lags behind may tell of the old one. */
-const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, lookups: TopicLookups): boolean => {
-  const { strange, topic, topicId } = partition
+/** For how long answers must tell of a topic that has been replaced, in milliseconds; and how many of those are remembered. */
+const replacedFor = 10_000
+const rememberedAtMost = 4
+
+/**
+ * Whether the name is of another topic now. One answer does not count: a broker that lags behind may tell of the old one.
+ * No topic comes back: a second such answer does not count either, but where nothing else is told it may be what was
+ * believed before that came from such a broker.
+ */
+const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, now: number, lookups: TopicLookups): boolean => {
+  const { earlier, strange, topic, topicId } = partition
   if (id === undefined || id === topicId) {
     partition.strange = undefined
     return false
@@ -84,13 +92,15 @@ const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, lookups: To
   }
   const round = lookups.rounds(topic)
   if (strange?.id !== id) {
-    partition.strange = { id, round }
+    partition.strange = { id, round, since: now }
     return true
   }
   if (round <= strange.round) return true
+  if (earlier.includes(id) && now - strange.since < replacedFor) return true
   const { place, position } = partition
   partition.drop()
   partition.lost = undefined
+  partition.earlier = [...earlier, topicId].slice(-rememberedAtMost)
   partition.fail({
     _tag: "DataLoss",
     kind: "recreated",

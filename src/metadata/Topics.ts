@@ -60,6 +60,28 @@ const leftOut = (topics: TopicsTold, names: ReadonlyArray<string>): TopicsTold =
 
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
+/** So many topics that had one name after another are remembered of it. */
+const rememberedIds = 5
+
+/** Topics that others have taken the names of, as far as was heard. None comes back: who tells of one again lags behind. */
+const replacedTopics = () => {
+  /** In the order in which they were heard of first. */
+  const ids = new Map<string, ReadonlyArray<string>>()
+  return {
+    learn: (change: Change): void => {
+      if (change._tag === "TopicGone") ids.delete(change.before.name)
+      if (change._tag !== "Topic" || change.before?.id === undefined || change.topic.id === undefined) return
+      const { id, name } = change.topic
+      const heard = ids.get(name) ?? [change.before.id]
+      if (!heard.includes(id)) ids.set(name, [...heard, id].slice(-rememberedIds))
+    },
+    has: ({ name, topicId }: TopicsTold[number]): boolean => {
+      const heard = name === null ? undefined : ids.get(name)
+      return heard !== undefined && heard.includes(topicId) && heard.at(-1) !== topicId
+    }
+  }
+}
+
 export interface Topics {
   /** Asks for topics (null: all): gives the names that the answer tells of, with their error codes. */
   readonly ask: (names: ReadonlyArray<string> | null) => Failing<ReadonlyMap<string, number>>
@@ -122,6 +144,22 @@ const asking = Effect.fnUntraced(function* (
   }
 })
 
+/** Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. */
+const learning = ({ anyBroker, changed, state }: Parts, now: () => number) => {
+  const replaced = replacedTopics()
+  const heard = (change: Change) => {
+    replaced.learn(change)
+    changed(change)
+  }
+  return (topics: TopicsTold, wanted: (name: string) => boolean) =>
+    Effect.orDie(
+      Effect.suspend(() => {
+        if (topics.some(replaced.has)) anyBroker.turn()
+        return drive(state.learnTopics(topics, wanted, now(), heard))
+      })
+    )
+}
+
 export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Topics> {
   const { anyBroker, brokers, budgets, changed, scope, settings, state } = parts
   const clock = yield* Clock.Clock
@@ -157,10 +195,7 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
     return response.topics
   })
 
-  /** Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. */
-  const learnTopics = (topics: TopicsTold, wanted: (name: string) => boolean) =>
-    Effect.orDie(Effect.suspend(() => drive(state.learnTopics(topics, wanted, now(), changed))))
-
+  const learnTopics = learning(parts, now)
   const send = ({ create, names }: MetadataBatcher.Question) => {
     const told = anyBroker.ask((broker, onProgress) =>
       Effect.gen(function* () {

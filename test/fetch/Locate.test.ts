@@ -8,6 +8,7 @@ it("a topic is another one by the word of two answers, not of one that a broker 
   const fields = { topic: "t", partition: 0, topicId: "A", place: { topic: "t", partition: 0 }, position: 5 }
   const partition = {
     ...fields,
+    earlier: [],
     awaitedRound: 0,
     nextEpoch: -1,
     checkedEpoch: -1,
@@ -16,11 +17,12 @@ it("a topic is another one by the word of two answers, not of one that a broker 
   } as unknown as FetchedPartition
   let round = 0
   let asked = 0
+  let now = 0
   /** Where it is fetched from, as an answer tells that the topic has this id. */
   const told = (id: string, isNew = true) => {
     if (isNew) round++
     const partitions = [{ partition: 0, leader: 1, leaderEpoch: 0 }]
-    return Locate.locate(partition, 0, {
+    return Locate.locate(partition, now, {
       lookups: { rounds: () => round, needFor: () => void asked++ } as unknown as TopicLookups,
       known: () => ({ name: "t", id, internal: false, partitions }) as never,
       metadataTimeout: 60_000,
@@ -38,4 +40,15 @@ it("a topic is another one by the word of two answers, not of one that a broker 
   assert.deepStrictEqual([told("B"), failures], [undefined, []])
   told("B")
   assert.deepStrictEqual(failures, ["recreated"])
+  // As by the seek of who was told: the one before is believed to be back once nothing else is told for seconds.
+  Object.assign(partition, { topicId: "B", strange: undefined })
+  assert.deepStrictEqual([told("A"), told("A"), failures], [undefined, undefined, ["recreated"]])
+  now = 9999
+  assert.deepStrictEqual([told("A"), told("B"), failures], [undefined, 1, ["recreated"]])
+  assert.deepStrictEqual([told("A"), failures], [undefined, ["recreated"]])
+  now = 19_998
+  assert.deepStrictEqual([told("A"), failures], [undefined, ["recreated"]])
+  now = 19_999
+  told("A")
+  assert.deepStrictEqual(failures, ["recreated", "recreated"])
 })

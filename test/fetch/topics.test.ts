@@ -127,6 +127,66 @@ describe("while it is read", () => {
     )
   }
 
+  it.effect(
+    "a topic that was made again is not told to be the old one by a broker that lags behind, and is alone",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* append("t", 0, batch(10))
+        const reading = yield* first()
+        yield* until("it is read", () => reading.offsets.length === 10)
+        // Struck in this order: broker 2 says nothing, until the new topic is read; then it alone answers, and lags.
+        const silent = yield* broker.inject(Fault.on("Metadata", { broker: 2 }).loseRequest)
+        const stale = yield* broker.inject(Fault.on("Metadata", { broker: 2 }).staleMetadata)
+        yield* broker.recreateTopic("t")
+        yield* append("t", 0, batch(5))
+        yield* until("it is told", () => reading.failure !== undefined)
+        reading.reader.seek(0)
+        const again = yield* read(reading.reader)
+        yield* until("the new one is read", () => again.offsets.length === 5)
+        yield* silent.remove
+        const other = yield* broker.inject(Fault.on("Metadata", { broker: 1 }).loseRequest)
+        yield* broker.moveLeader("t", 0)
+        yield* pass(3000)
+        yield* stale.remove
+        yield* other.remove
+        yield* append("t", 0, batch(1))
+        yield* until("it is read on", () => again.failure !== undefined || again.offsets.length === 6)
+        assert.isUndefined(again.failure, again.failure?.message)
+        assert.deepStrictEqual(again.offsets, range(0, 6))
+      }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
+  )
+
+  it.effect("nor by one that is asked first, where the others know better", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const silence = (id: number, times?: number) =>
+        broker.inject(Fault.on("Metadata", { broker: id, times }).loseRequest)
+      yield* append("t", 0, batch(10))
+      const before = yield* first()
+      yield* until("it is read", () => before.offsets.length === 10)
+      const silent = yield* silence(3)
+      const stale = yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+      yield* broker.recreateTopic("t")
+      yield* append("t", 0, batch(5))
+      yield* until("it is told", () => before.failure !== undefined)
+      before.reader.seek(0)
+      const reading = yield* read(before.reader)
+      yield* until("the new one is read", () => reading.offsets.length === 5)
+      yield* silent.remove
+      // One question is answered by that broker alone.
+      const others = [yield* silence(1), yield* silence(2)]
+      yield* broker.moveLeader("t", 0)
+      while ((yield* stale.hits) === 0) yield* pass(100)
+      for (const other of others) yield* other.remove
+      yield* pass(20_000)
+      yield* append("t", 0, batch(1))
+      yield* until("it is read on", () => reading.failure !== undefined || reading.offsets.length === 6)
+      assert.isUndefined(reading.failure, reading.failure?.message)
+      assert.deepStrictEqual(reading.offsets, range(0, 6))
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics: [{ name: "t", replicationFactor: 3 }] })))
+  )
+
   it.effect("a topic that is given by its id is read, and no other of its name (the id had no meaning)", () =>
     Effect.gen(function* () {
       yield* append("t", 0, batch(10))

@@ -1,7 +1,7 @@
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Context, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Cluster } from "samsa"
+import { Cluster, Kafka } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { codes } from "../../src/ErrorCode.ts"
 
@@ -69,13 +69,13 @@ const cutOff = Effect.gen(function* () {
   yield* Effect.forEach(silent, ({ remove }) => remove)
   return { broker, cluster }
 })
-const ofThree = KafkaTest.layer({
-  asVersion: "2.8",
+const three: KafkaTest.Options = {
   autoCreate: false,
   brokers: 3,
   topics: [{ name: "t", partitions: 1, replicationFactor: 2 }],
   client: { metadataTimeout: "5 seconds" }
-})
+}
+const ofThree = KafkaTest.layer({ ...three, asVersion: "2.8" })
 
 // It was asked for ever: nothing was read, and nothing written, on brokers that do not name the leader themselves.
 it.effect(
@@ -99,4 +99,22 @@ it.effect("and a topic that is new", () =>
     yield* turning(finding)
     assert.strictEqual((yield* Fiber.join(finding))._tag, "Success")
   }).pipe(Effect.scoped, Effect.provide(ofThree))
+)
+
+it.effect("and a topic of an id that is new", () =>
+  Effect.gen(function* () {
+    const { broker, cluster } = yield* cutOff
+    yield* broker.createTopic("new")
+    const other = yield* Layer.build(
+      Layer.fresh(Layer.provide(Kafka.layerWithoutNetwork({ bootstrap: broker.bootstrap }), EmbeddedKafka.layerNetwork))
+    )
+    const { id } = yield* Context.get(other, Cluster.Cluster).topic("new")
+    const unheard = yield* broker.inject(
+      Fault.on("Metadata", { broker: 3, topic: "new" }).error(codes.UNKNOWN_TOPIC_ID)
+    )
+    const finding = yield* Effect.forkChild(Effect.result(cluster.topicById(id!)))
+    yield* turning(finding)
+    assert.strictEqual((yield* Fiber.join(finding))._tag, "Success")
+    assert.isAtLeast(yield* unheard.hits, 1)
+  }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer(three)))
 )
