@@ -1,5 +1,6 @@
 /** A question that any broker can answer: who is asked, in which order. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type { Bootstrap, HostPort } from "../Bootstrap.ts"
 import type { Broker, Brokers } from "../Broker.ts"
@@ -12,6 +13,9 @@ import type { MetadataState } from "./MetadataState.ts"
 const triedFirst = 4
 const triedBetween = 10
 
+/** For how long, in milliseconds, one that did not answer in time is asked behind all others. */
+const silentFor = 5000
+
 export interface AnyBroker {
   /**
    * Asks brokers until one answers: the one that answered last, some of the others that are known, the bootstrap
@@ -21,8 +25,8 @@ export interface AnyBroker {
     use: (broker: Broker, onProgress: () => void) => Effect.Effect<A, KafkaError.KafkaError>
   ) => Effect.Effect<A, KafkaError.KafkaError>
   /**
-   * What the last answer told has not helped: the next question is put to another broker. One that is cut off from the
-   * cluster, and not from us, would be asked for ever, and know nothing of the others' leaders.
+   * What the last answer told has not helped: the next question is put to another broker that answers. One that is cut
+   * off from the cluster, and not from us, would be asked for ever, and know nothing of the others' leaders.
    */
   readonly turn: () => void
   /** Where the first brokers were said to be, when that was last asked. */
@@ -79,6 +83,9 @@ export const make = (
 ): AnyBroker => {
   let lastGood = -1
   let isTurning = false
+  /** Until when: each question that is put to one of them first takes a second longer. */
+  const silentUntil = new Map<number, number>()
+  const isSilent = (id: number) => (silentUntil.get(id) ?? -Infinity) > now()
   let firsts: ReadonlyArray<HostPort> = []
   return {
     turn: () => void (isTurning = true),
@@ -87,11 +94,11 @@ export const make = (
       asked.during(
         Effect.fnUntraced(function* (put) {
           const nodes = new Map(state.nodes.map((node) => [node.id, node]))
-          const ids = yield* Random.shuffle([...nodes.keys()].filter((id) => id !== lastGood))
-          if (nodes.has(lastGood)) {
-            if (isTurning) ids.push(lastGood)
-            else ids.unshift(lastGood)
-          }
+          const others = yield* Random.shuffle([...nodes.keys()].filter((id) => id !== lastGood))
+          const good = nodes.has(lastGood) ? [lastGood] : []
+          const answering = others.filter((id) => !isSilent(id))
+          const ids = isTurning ? [...answering, ...good] : [...good, ...answering]
+          ids.push(...others.filter(isSilent))
           isTurning = false
           let heardAt = -Infinity
           const onProgress = () => void (heardAt = now())
@@ -106,6 +113,16 @@ export const make = (
                     if (broker.id >= 0) lastGood = broker.id
                     return value
                   }
+                })
+              )
+            })
+          const askKnown = (id: number) =>
+            Effect.suspend(() => {
+              const since = now()
+              return Effect.onExit(ask(nodes.get(id), brokers.get(id)), (exit) =>
+                Effect.sync(() => {
+                  if (Exit.isSuccess(exit)) silentUntil.delete(id)
+                  else if (now() - since >= staggerMillis) silentUntil.set(id, now() + silentFor)
                 })
               )
             })
@@ -126,7 +143,7 @@ export const make = (
                   )
             )
           )
-          const known = ids.map((id) => ask(nodes.get(id), brokers.get(id)))
+          const known = ids.map(askKnown)
           // Not behind all of them, and not once: where a hundred are gone, each would have its second, and the bootstrap
           // servers' name may lead elsewhere meanwhile.
           const attempts = known.slice(0, triedFirst)
