@@ -149,6 +149,16 @@ export class Quotas {
   }
 }
 
+/** Whether it may be a host, which is not looked up: of numbers it is an address, whose last may be several bytes. */
+const isHost = (name: string): boolean => {
+  const parts = name.split(".")
+  return (
+    !/^[\d.]*$/.test(name) ||
+    (parts.length <= 4 &&
+      parts.every((part, i) => part !== "" && Number(part) < (i < parts.length - 1 ? 256 : 256 ** (5 - parts.length))))
+  )
+}
+
 /** What is wrong with an entity; undefined where nothing is. */
 export const wrongEntity = (
   components: ReadonlyArray<{ readonly entityType: string; readonly entityName: string | null }>
@@ -159,7 +169,10 @@ export const wrongEntity = (
   if (unknown !== undefined) return `Unhandled client quota entity type: ${unknown}`
   if (new Set(kinds).size < kinds.length) return "Duplicate client quota entity type"
   if (components.some(({ entityName }) => entityName === "")) return "Empty client quota entity name"
-  return kinds.includes("ip") && kinds.length > 1 ? "An ip has quotas of its own alone" : undefined
+  if (!kinds.includes("ip")) return undefined
+  if (kinds.length > 1) return "An ip has quotas of its own alone"
+  const ip = components[0]!.entityName
+  return ip === null || isHost(ip) ? undefined : `${ip} is not a valid IP or resolvable host.`
 }
 
 /** What is wrong with a quota; undefined where nothing is. */

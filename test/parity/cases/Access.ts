@@ -363,6 +363,7 @@ export const cases: ReadonlyArray<Case> = [
           "below zero": yield* alterQuota(ask, newest, user, [["request_percentage", -1]]),
           "no entity": yield* alterQuota(ask, newest, [], [["producer_byte_rate", 1]]),
           "empty name": yield* alterQuota(ask, newest, [["user", ""]], [["producer_byte_rate", 1]]),
+          "no address": yield* alterQuota(ask, newest, [["ip", "300.1.1.1"]], [["connection_creation_rate", 1]]),
           "describe no such kind": yield* quotas(ask, newest, [["planet", 0, "earth"]]),
           "describe without a name": yield* quotas(ask, newest, [["user", 0, null]]),
           "describe an unknown match": yield* quotas(ask, newest, [["user", 9, "x"]])
