@@ -150,6 +150,15 @@ const remove = Command.make(
         )
         const [deleted] = yield* admin.deleteAcls([wanted]).pipe(orFail)
         yield* given.json ? show(true, deleted!) : Show.done(false, "deleted", deleted!.map(words))
+        // Of what an earlier try has deleted the answer says nothing.
+        const told = new Set(deleted!.map(words))
+        const gone = found.map(words).filter((rule) => !told.has(rule))
+        if (gone.length > 0)
+          yield* Console.error(
+            Output.printable(
+              `gone by then, perhaps by an earlier try of this command, whose answer was lost: ${gone.join("; ")}`
+            )
+          )
       })
     )
 ).pipe(Command.withDescription("Deletes the rules that fit"))

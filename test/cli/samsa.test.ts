@@ -609,6 +609,17 @@ it.live("samsa acls says from where a rule lets somebody in (two rules read alik
       "would delete allow User:alice read on literal topic orders",
       "would delete allow User:alice read on literal topic orders from 10.0.0.7"
     ])
+    // Nothing was said of what had been deleted, where the answer was lost.
+    yield* broker.inject(Fault.on("DeleteAcls" as Fault.Api, { times: 1 }).loseResponse)
+    const deleted = yield* run("acls delete --principal User:alice --host 10.0.0.7 --yes")
+    assert.deepStrictEqual(
+      [deleted.code, deleted.out, deleted.error],
+      [
+        0,
+        "",
+        "gone by then, perhaps by an earlier try of this command, whose answer was lost: allow User:alice read on literal topic orders from 10.0.0.7"
+      ]
+    )
   }).pipe(Effect.scoped)
 )
 
