@@ -226,16 +226,36 @@ const settle = <I, A>(parts: Parts, question: Question<I, A>, open: Open<I, A>, 
   open.answer = open.doubt && question.doubtful?.includes(code) === true ? Result.fail(Failure.doubted(error)) : answer
 }
 
+/** Whether an answer says that an earlier try may have done it. */
+const isDoubted = (answer: Answer<unknown>): boolean => Result.isFailure(answer) && Failure.isDoubted(answer.failure)
+
 /** Tells what is left of changes, which nobody waits for any more. */
-const leave = <I, A>({ api, key }: Question<I, A>, all: ReadonlyArray<Open<I, A>>): Effect.Effect<void> => {
-  const keysOf = (which: (one: Open<I, A>) => boolean) =>
+const leave = <I, A>(
+  { api, key }: Pick<Question<I, A>, "api" | "key">,
+  all: ReadonlyArray<Omit<Open<I, A>, "last">>
+): Effect.Effect<void> => {
+  const keysOf = (which: (one: Omit<Open<I, A>, "last">) => boolean) =>
     all.filter((one) => one.changes && which(one)).map(({ item }) => key(item))
   const done = keysOf(({ answer }) => answer !== undefined && Result.isSuccess(answer))
-  const perhaps = keysOf(({ answer, doubt, sent }) => answer === undefined && (sent || doubt))
+  const perhaps = keysOf(({ answer, doubt, sent }) => (answer === undefined ? sent || doubt : isDoubted(answer)))
   return done.length + perhaps.length === 0
     ? Effect.void
     : Effect.flatMap(Left.Heard, (hear) => hear({ api, done, perhaps }))
 }
+
+/** The same of changes that are answered, while something is asked about them. */
+export const leaving = <I, A, B, E, R>(
+  self: Effect.Effect<B, E, R>,
+  changed: Pick<Question<I, A>, "api" | "key">,
+  items: ReadonlyArray<I>,
+  answers: ReadonlyArray<Answer<A>>
+): Effect.Effect<B, E, R> =>
+  Effect.onInterrupt(self, () =>
+    leave(
+      changed,
+      items.map((item, i) => ({ item, answer: answers[i], sent: false, doubt: false, changes: true }))
+    )
+  )
 
 const nameOf = <I, A>({ key, route }: Question<I, A>, item: I): string => `${Plan.nameOf(route(item))} ${key(item)}`
 

@@ -8,6 +8,7 @@ import { listed } from "../Listed.ts"
 import * as DeleteGroups from "../protocol/messages/DeleteGroups.ts"
 import * as DescribeGroups from "../protocol/messages/DescribeGroups.ts"
 import * as ListGroups from "../protocol/messages/ListGroups.ts"
+import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
@@ -194,12 +195,19 @@ type Telling<I> = (
   item: I
 ) => KafkaError.KafkaError | undefined
 
+/** What was asked, by its API, and how its items and their groups are called. */
+interface Asked<I> {
+  readonly api: string
+  readonly key: (item: I) => string
+  readonly group: (item: I) => string
+}
+
 /** Answers in which refusals that may have to do with what their groups are say what those are. */
 export const telling = <I, A>(
   parts: Ask.Parts,
   items: ReadonlyArray<I>,
   asked: Ask.Answers<A>,
-  groupOf: (item: I) => string,
+  what: Asked<I>,
   bounds: Ask.Bounds,
   about: (refusal: KafkaError.KafkaError) => boolean,
   tell: Telling<I>
@@ -211,13 +219,13 @@ export const telling = <I, A>(
       const answer = answers[i]!
       return Result.isFailure(answer) && about(answer.failure)
     })
-    const groups = [...new Set(refused.map(groupOf))]
+    const groups = [...new Set(refused.map(what.group))]
     if (groups.length === 0) return answers
-    const described = yield* describeAll(parts, groups, left())
+    const described = yield* Ask.leaving(describeAll(parts, groups, left()), what, items, answers)
     return answers.map((answer, i) => {
       if (Result.isSuccess(answer) || !about(answer.failure)) return answer
       const item = items[i]!
-      const found = described[groups.indexOf(groupOf(item))]!
+      const found = described[groups.indexOf(what.group(item))]!
       const told = Result.isFailure(found) ? undefined : tell(answer.failure, found.success, item)
       return told === undefined ? answer : Result.fail(told)
     })
@@ -230,10 +238,11 @@ const tellMembers = (refusal: KafkaError.KafkaError, found: GroupDescription): K
 }
 
 /** Answers about offsets: who the members of a group are that is refused since it is active, and what a share group is. */
-export const tellingOfOffsets = <I, A>(
+export const tellingOfOffsets = <I extends TopicPartition.TopicPartition, A>(
   parts: Ask.Parts,
   items: ReadonlyArray<I>,
   asked: Ask.Answers<A>,
+  api: string,
   group: string,
   bounds: Ask.Bounds
 ): Ask.Answers<A> =>
@@ -241,7 +250,7 @@ export const tellingOfOffsets = <I, A>(
     parts,
     items,
     asked,
-    () => group,
+    { api, key: TopicPartition.key, group: () => group },
     bounds,
     (refusal) => saysActive(refusal) || isMissing(refusal),
     (refusal, found) =>
@@ -285,7 +294,7 @@ export const deleteAll = (
       groups,
       options
     ),
-    (group) => group,
+    { api: "DeleteGroups", key: (group) => group, group: (group) => group },
     options,
     saysActive,
     tellMembers

@@ -57,7 +57,15 @@ export const remove = (
   members: ReadonlyArray<MemberRef>,
   bounds: Ask.Bounds = {}
 ): Ask.Answers<void> =>
-  Groups.telling(parts, members, asked(parts, group, members, bounds), () => group, bounds, isUnknown, staying)
+  Groups.telling(
+    parts,
+    members,
+    asked(parts, group, members, bounds),
+    { api: "LeaveGroup", key: keyOf, group: () => group },
+    bounds,
+    isUnknown,
+    staying
+  )
 
 const asked = (
   parts: Ask.Parts,

@@ -225,6 +225,7 @@ export const alter = (
       offsets,
       options
     ),
+    "OffsetCommit",
     group,
     options
   )
@@ -284,6 +285,7 @@ export const deleteAll = (
       partitions,
       options
     ),
+    "OffsetDelete",
     group,
     options
   )

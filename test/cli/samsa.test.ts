@@ -594,6 +594,24 @@ it.live("what is interrupted is told by what is done and what may be; of what ch
     assert.deepStrictEqual(half, [
       "interrupted; OffsetCommit of orders-0 is done; OffsetCommit of orders-1 was sent and not answered: it may have been done"
     ])
+    // Who the members are is asked where it was refused: what is done by then was not told.
+    yield* broker.inject(
+      Fault.on("OffsetCommit", { topic: "orders", partition: 1, times: 1 }).error(codes.UNKNOWN_MEMBER_ID)
+    )
+    const refused = yield* interruptedAt(
+      "ConsumerGroupDescribe",
+      { nth: 3 },
+      "offsets reset g earliest -t orders --yes"
+    )
+    assert.deepStrictEqual(refused, ["interrupted; OffsetCommit of orders-0 is done"])
+    // Both were deleted, and the answer was lost: one says that it is not there, the other cannot say.
+    yield* here(["topics", "create", "twice", "-b", broker.bootstrap.join(",")])
+    yield* broker.inject(Fault.on("DeleteTopics", { times: 1 }).loseResponse)
+    yield* broker.inject(Fault.on("DeleteTopics", { topic: "orders", times: 1 }).error(codes.REQUEST_TIMED_OUT))
+    const lost = yield* interruptedAt("DeleteTopics", {}, "topics delete twice orders --yes")
+    assert.deepStrictEqual(lost, [
+      "interrupted; DeleteTopics of twice, orders was sent and not answered: it may have been done"
+    ])
   }).pipe(Effect.scoped)
 )
 
