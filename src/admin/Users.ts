@@ -122,7 +122,7 @@ export const describeAll = (
 const salted = (mechanism: ScramMechanism, password: string, salt: Uint8Array, iterations: number) => {
   const [digest, length] = mechanism === "SCRAM-SHA-256" ? ["sha256", 32] : ["sha512", 64]
   return Effect.callback<Uint8Array, KafkaError.KafkaError>((resume) => {
-    pbkdf2(password.normalize("NFKC"), salt, iterations, length as number, digest as string, (error, key) =>
+    pbkdf2(password, salt, iterations, length as number, digest as string, (error, key) =>
       resume(
         error === null
           ? Effect.succeed(new Uint8Array(key))

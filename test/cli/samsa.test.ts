@@ -642,6 +642,31 @@ it.live("samsa acls says from where a rule lets somebody in (two rules read alik
 )
 
 it.live(
+  "samsa users set takes a password as it is: who has it logs in (ligatures and fractions were taken apart, and nobody did)",
+  () =>
+    Effect.gen(function* () {
+      const sasl = { mechanisms: ["SCRAM-SHA-512"], users: { u: "p" } } as const
+      const broker = yield* EmbeddedKafka.make({ topics: ["orders"], listen: true, sasl })
+      const logIn = (user: string, password: string) => [
+        "-b",
+        broker.bootstrap.join(","),
+        "--mechanism",
+        "SCRAM-SHA-512",
+        "--user",
+        user,
+        "--password",
+        password
+      ]
+      const password = "\ufb01ve \u00bd"
+      const set = yield* samsa(["users", "set", "alice", ...logIn("u", "p")], { input: `${password}\n` })
+      assert.deepInclude(set, { code: 0, error: "" })
+      const listed = yield* here(["topics", "list", "--json", ...logIn("alice", password)])
+      assert.deepInclude(listed, { code: 0, error: "" })
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
   "samsa users set takes the first line of an input that stays open (EAGAIN ended it, where its writer was slow, too)",
   () =>
     Effect.gen(function* () {
