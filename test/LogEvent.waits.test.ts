@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { Admin, Assignor, Consumer, Membership, Producer, Topic, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { fill, layer, member, orders, pass, scoped, two, until } from "./consume/Harness.ts"
+import { fill, layer, member, moving, orders, pass, scoped, two, until } from "./consume/Harness.ts"
 import { heard, levelsOf, lines, loud, of } from "./Heard.ts"
 
 const entry = { key: null, value: "v", partition: 0 }
@@ -169,6 +169,26 @@ describe("a member in ZooKeeper whose brokers know less of a topic than its node
   )
 })
 
+describe("a member in ZooKeeper whose brokers never follow a topic's node", () => {
+  it.effect("waits for them for metadataMaxAge (the warning stood from then on)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect()
+      const counts = { partitions: { 0: [1], 1: [1], 2: [1] } }
+      yield* zooKeeper.create("/brokers/topics/orders", Buffer.from(JSON.stringify(counts)))
+      const membership = Membership.zooKeeper({ metadataMaxAge: "20 seconds" })
+      const options = { group: "g", topics: [orders], from: "earliest", membership } as const
+      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* pass(60_000)
+      assert.deepStrictEqual(
+        loud().map(({ event }) => event),
+        ["waiting", "goesOn"]
+      )
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
+})
+
 describe("a member in ZooKeeper that is behind with two topics", () => {
   it.effect("waits until both are followed (it was said to wait no more for the first)", () =>
     Effect.gen(function* () {
@@ -204,6 +224,33 @@ describe("a member in ZooKeeper that is behind with two topics", () => {
       ),
       heard
     )
+  )
+})
+
+describe("a member in ZooKeeper that is cut off and behind with a topic", () => {
+  it.effect("waits until it is neither (it was said to wait no more when brokers had followed)", () =>
+    Effect.gen(function* () {
+      const memory = yield* ZooKeeper.makeMemory
+      const zooKeeper = yield* memory.connect({ sessionTimeout: "60 seconds" })
+      const counts = { partitions: { 0: [1], 1: [1], 2: [1] } }
+      yield* zooKeeper.create("/brokers/topics/orders", Buffer.from(JSON.stringify(counts)))
+      const options = { group: "g", topics: [orders], from: "earliest", membership: Membership.zooKeeper() } as const
+      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* until("it is a warning", () => levelsOf("waiting").includes("Warn"), 6_000)
+      const [session] = memory.sessions()
+      yield* memory.cut(session!)
+      yield* pass(5_000)
+      const admin = yield* Admin.make()
+      yield* moving(admin.createPartitions([{ topic: "orders", count: 3 }]))
+      yield* pass(20_000)
+      const ended = () => of("goesOn").filter(({ where }) => where["kafka.group"] === "g")
+      assert.deepStrictEqual(ended(), [])
+      yield* memory.heal(session!)
+      yield* until("it goes on", () => ended().length > 0)
+      yield* pass(10_000)
+      assert.strictEqual(ended().length, 1)
+    }).pipe(scoped, Effect.provide(two), heard)
   )
 })
 

@@ -173,8 +173,9 @@ export const make = (context: Context): GroupWatches => {
       yield* MemberWork.insisted(ask, cluster.retry, laggingOf(topic), () => true).pipe(
         // After so long the topic is looked at in any case.
         Effect.timeoutOption(context.metadataMaxAge),
-        Effect.ensuring(Effect.sync(() => behind.delete(topic))),
-        Effect.ignore
+        Effect.ignore,
+        // It is waited for no more.
+        Effect.andThen(laggingOf(topic).cured)
       )
     })
   const topic = (topic: string) => {
@@ -186,7 +187,8 @@ export const make = (context: Context): GroupWatches => {
         const following = followed(topic, countOf(node), isFirst)
         isFirst = false
         return Stream.fromEffectDrain(following)
-      })
+      }),
+      Stream.ensuring(laggingOf(topic).cured)
     )
   }
   /** Those that were told while the first look of a session was on its way: it may have read others. */

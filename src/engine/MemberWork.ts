@@ -25,7 +25,10 @@ export interface MemberWork {
   /** What goes wrong and is tried again: told each time; or else logged, once of a kind until `calmed`. */
   readonly troubled: (error: KafkaError.KafkaError) => Effect.Effect<void>
   readonly calmed: () => void
-  /** The same of one thing that is tried again; `cured`: it is over, though nothing may be assigned anew. */
+  /**
+   * The same of one thing that is tried again; `cured`: it is over, though nothing may be assigned anew. Who is held up by
+   * another thing, too, waits on for that.
+   */
   readonly trouble: () => Trouble
 }
 
@@ -108,10 +111,14 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
     const scope = yield* Effect.scope
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const told = new Set<string>()
+    /** What holds it up since it was given partitions last, and why; what was told last is the last one. */
+    const held = new Map<object, KafkaError.KafkaError>()
     let given: Effect.Effect<void> = Effect.void
     const calmed = () => told.clear()
-    const troubled = (error: KafkaError.KafkaError) =>
+    const troubledBy = (thing: object) => (error: KafkaError.KafkaError) =>
       Effect.suspend(() => {
+        held.delete(thing)
+        held.set(thing, error)
         if (owner.waits !== undefined) return owner.waits(error)
         const kind = error.reason._tag === "Server" ? error.reason.name : error.reason._tag
         if (told.has(kind)) return Effect.void
@@ -125,7 +132,10 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
           const taken = Deferred.makeUnsafe<void>()
           const mine = (given = Effect.andThen(given, Resume.awaiting(taken)))
           return Effect.ensuring(
-            owner.assigned(list),
+            Effect.suspend(() => {
+              held.clear()
+              return owner.assigned(list)
+            }),
             Effect.sync(() => {
               if (given === mine) given = Effect.void
               Deferred.doneUnsafe(taken, Exit.void)
@@ -150,18 +160,20 @@ export const make = (group: string, owner: Owner): Effect.Effect<MemberWork, nev
           )
         return Fiber.runIn(runFork(orDied(self, told)), scope)
       },
-      troubled,
+      // What is told so is over with the next assignment alone.
+      troubled: troubledBy({}),
       calmed,
       trouble: () => {
-        let last: KafkaError.KafkaError | undefined
+        const thing = {}
         return {
-          troubled: (error) => troubled((last = error)),
+          troubled: troubledBy(thing),
           cured: Effect.suspend(() => {
-            const error = last
+            const error = held.get(thing)
             if (error === undefined) return Effect.void
-            last = undefined
+            held.delete(thing)
             calmed()
-            return owner.cured?.(error) ?? Effect.void
+            const other = [...held.values()].at(-1)
+            return (other === undefined ? owner.cured?.(error) : owner.waits?.(other)) ?? Effect.void
           })
         }
       }

@@ -61,3 +61,37 @@ it.effect(
       assert.isDefined(leaving.pollUnsafe())
     })
 )
+
+it.effect("who is held up by several things waits until it is by none (the end of the last one told ended all)", () =>
+  Effect.gen(function* () {
+    let waitsFor: KafkaError.KafkaError | undefined
+    const owner = {
+      waits: (error: KafkaError.KafkaError) => Effect.sync(() => (waitsFor = error)),
+      cured: (error: KafkaError.KafkaError) =>
+        Effect.sync(() => (waitsFor = waitsFor === error ? undefined : waitsFor)),
+      assigned: () => Effect.sync(() => (waitsFor = undefined))
+    } as unknown as Owner
+    const work = yield* MemberWork.make("g", owner)
+    const why = (message: string) => KafkaError.make({ _tag: "Misuse", message })
+    const [a, b, join] = [why("a"), why("b"), why("join")]
+    const [one, other] = [work.trouble(), work.trouble()]
+    yield* one.troubled(a)
+    yield* other.troubled(b)
+    yield* other.cured
+    assert.strictEqual(waitsFor, a)
+    yield* other.troubled(b)
+    yield* one.cured
+    assert.strictEqual(waitsFor, b)
+    yield* other.cured
+    assert.isUndefined(waitsFor)
+    // What only an assignment ends.
+    yield* work.troubled(join)
+    yield* one.troubled(a)
+    yield* one.cured
+    assert.strictEqual(waitsFor, join)
+    yield* work.owner.assigned([])
+    yield* one.troubled(a)
+    yield* one.cured
+    assert.isUndefined(waitsFor)
+  }).pipe(Effect.scoped)
+)
