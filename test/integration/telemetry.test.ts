@@ -175,17 +175,15 @@ for (const version of ["3.9.2", "4.0.2", "4.4.0"] as const) {
         const { bootstrap, classPath, createTopic } = yield* KafkaServer.KafkaServer
         yield* createTopic("java")
         yield* subscribeTo("java", "java")
-        yield* Processes.run(KafkaNode.tool(classPath, "TelemetryReceiver", [bootstrap[0]!, "java"]), {
-          folder
-        })
-        yield* pushOf("a push of Java's", ({ clientId }) => clientId === "java")
-        const java = (yield* pushes).filter(({ clientId }) => clientId === "java").flatMap(({ points }) => points)
-        const theirs = new Set(java.map(({ name }) => name))
         const ours = Names.rows.flatMap((row) =>
           row.role === "all"
             ? [...Names.namesOf(row, "producer"), ...Names.namesOf(row, "consumer")]
             : Names.namesOf(row, row.role)
         )
+        const args = [bootstrap[0]!, "java", file, ...new Set(ours)]
+        yield* Processes.run(KafkaNode.tool(classPath, "TelemetryReceiver", args), { folder })
+        const java = (yield* pushes).filter(({ clientId }) => clientId === "java").flatMap(({ points }) => points)
+        const theirs = new Set(java.map(({ name }) => name))
         assert.deepStrictEqual(
           ours.filter((name) => !theirs.has(name)),
           []
