@@ -92,6 +92,23 @@ describe("a member that waits", () => {
     }).pipe(scoped, Effect.provide(two), heard)
   )
 
+  it.effect("is told why by the time it waits, or not at all (the warning came behind its end, and stood)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("ConsumerGroupHeartbeat", { times: 1 }).delay(5_500))
+      const membership = Membership.consumer()
+      const options = { group: "g", pattern: /^orders$/, from: "earliest", membership } as const
+      const consumer = yield* Consumer.subscribePattern(options)
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* pass(4_500)
+      // Which topics there are is asked before it is told why.
+      yield* broker.inject(Fault.on("Metadata", { times: 1 }).delay(2_500))
+      yield* until("it has partitions", () => of("assigned").length > 0)
+      yield* pass(20_000)
+      assert.notInclude(lines.map(({ text }) => text).join(), "waiting for the group to share out")
+    }).pipe(scoped, Effect.provide(two), heard)
+  )
+
   it.effect(
     "in ZooKeeper waits no more when its session is heard again (it warned after it was, and told of no other)",
     () =>

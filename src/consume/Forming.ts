@@ -15,6 +15,8 @@ const noneAfter = 10_000
 export interface Silence {
   readonly why: "forming" | "none"
   readonly millis: number
+  /** It has been shared out meanwhile, or is shared out anew. */
+  readonly isOver: () => boolean
 }
 
 export class Forming {
@@ -23,6 +25,8 @@ export class Forming {
   #since = 0
   #next = firstSilence
   #toldOfNone = false
+  /** How often it began, or came to an end. */
+  #turns = 0
   readonly #begins = new Signal(() => this.#why !== undefined)
 
   constructor(now: () => number) {
@@ -39,6 +43,7 @@ export class Forming {
   /** It has been shared out. */
   assigned(hasAny: boolean): void {
     this.#why = undefined
+    this.#turns++
     if (hasAny) this.#toldOfNone = false
     else if (!this.#toldOfNone) this.#begin("none")
   }
@@ -46,6 +51,7 @@ export class Forming {
   #begin(why: Silence["why"]): void {
     this.#why = why
     this.#since = this.#now()
+    this.#turns++
     this.#begins.fire()
   }
 
@@ -61,7 +67,8 @@ export class Forming {
         this.#why = undefined
         this.#toldOfNone = true
       } else this.#next *= 2
-      return { why, millis: Math.round(this.#now() - since) }
+      const turns = this.#turns
+      return { why, millis: Math.round(this.#now() - since), isOver: () => this.#turns !== turns }
     }
   })
 }

@@ -95,10 +95,10 @@ const explain = (
 ): Effect.Effect<never> =>
   Effect.gen(function* () {
     const { cluster } = engine
-    const { millis, why } = yield* engine.silence
+    const { isOver, millis, why } = yield* engine.silence
     if (why === "none") {
       const names = yield* Effect.orElseSucceed(topics, () => undefined)
-      if (names === undefined) return
+      if (names === undefined || isOver()) return
       const text = `a consumer of group ${group} has no partition: ${none(engine, group, names)}`
       return yield* LogEvent.log("noPartition", text, { group, member: engine.member?.identity().memberId })
     }
@@ -115,7 +115,7 @@ const explain = (
       Effect.catch((error) => Effect.succeed(error))
     )
     // It is looked for, and why that takes long is told there.
-    if (error === "unknown") return
+    if (error === "unknown" || isOver()) return
     const trouble = engine.trouble()
     const isOurs =
       trouble === undefined || (trouble.reason._tag === "TimedOut" && trouble.reason.budget === "rebalanceTimeout")
