@@ -503,10 +503,11 @@ export const make = (context: Context): Opening => {
   })
 
   const replaced: Opening["replaced"] = Effect.fnUntraced(function* (topic, id) {
-    // By its id it is known, or is about to be told, to everyone who reads it.
-    if (id !== undefined && id === idOf(topic)) return
-    forget(topic)
     const ours = [...partitions.values()].filter((partition) => partition.topic === topic)
+    // By its id it is known, or is about to be told, to everyone who reads it by one: brokers may tell ids since then only.
+    const isById = ours.every(({ status, topicId }) => status !== "open" || topicId !== undefined)
+    if (isById && id !== undefined && id === idOf(topic)) return
+    forget(topic)
     for (const partition of ours) partition.isOrphan = true
     yield* tell(topic, ours)
     for (const partition of ours) {

@@ -260,5 +260,31 @@ describe("a topic that is made again under a group in ZooKeeper", () => {
         assert.sameMembers(told, ["Deleted 0 1", "Recreated 0", "Recreated 1"])
       }).pipe(Effect.scoped, Effect.provide(layer("1.1")))
     )
+
+    it.effect(
+      `${layout}: is read from its first record, where brokers tell ids of topics since just then (zk-51)`,
+      () =>
+        Effect.gen(function* () {
+          const memory = yield* ZooKeeper.makeMemory
+          const zooKeeper = yield* memory.connect()
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const cluster = yield* Cluster.Cluster
+          const handled: Array<string> = []
+          yield* zooKeeper.create(path, node)
+          yield* produce("old", 10)
+          yield* join(memory, { layout }, handled)
+          yield* pass(6000)
+          yield* broker.stop(1)
+          yield* broker.start(1, "2.8")
+          yield* broker.raise("2.8")
+          yield* broker.recreateTopic("t")
+          yield* produce("new", 30)
+          const ofId = { version: 3, topic_id: cluster.known("t")!.id, partitions: { 0: [1], 1: [1] } }
+          assert.isDefined(ofId.topic_id)
+          yield* zooKeeper.remove(path)
+          yield* zooKeeper.create(path, Buffer.from(JSON.stringify(ofId)))
+          yield* areRead(handled)
+        }).pipe(Effect.scoped, Effect.provide(layer("1.1")))
+    )
   }
 })
