@@ -65,7 +65,7 @@ const inProcess = (bootstrap: ReadonlyArray<string>, topic: string, membership: 
 const doneBy = (one: Program.Program<Said>) => one.events.flatMap((said) => (said.event === "done" ? said.value : []))
 
 /** A topic that records flow to, until they are to stop; what members of ours have of it. */
-const flowing = Effect.fnUntraced(function* (name: string, membership: Membership.ConsumerOptions = {}) {
+const flowing = Effect.fnUntraced(function* (name: string, as: () => Membership.Membership = consumer) {
   const server = yield* KafkaServer.KafkaServer
   yield* server.createTopic(name, { partitions })
   const topic = Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
@@ -73,7 +73,7 @@ const flowing = Effect.fnUntraced(function* (name: string, membership: Membershi
     group: name,
     topic,
     commitInterval: "200 millis",
-    as: () => consumer(membership)
+    as: () => as()
   })
   const producer = yield* Producer.Producer
   let sent = 0
@@ -171,7 +171,7 @@ for (const version of versions) {
         "a member that gave its session up before the broker did is let in again at once (KAFKA-19233)",
         () =>
           Effect.gen(function* () {
-            const { party, server, stop } = yield* flowing("early", { sessionTimeout: "2 seconds" })
+            const { party, server, stop } = yield* flowing("early", () => consumer({ sessionTimeout: "2 seconds" }))
             const leaving = [yield* party.join("a"), yield* party.join("b")]
             yield* party.hold(partitions, "a", "b")
             const before = party.held.all.length
@@ -198,38 +198,43 @@ for (const version of versions) {
     // ── members in processes of their own
 
     if (full || !isFirst) {
-      it.effect(
-        "one is killed: the others have its partitions after its session, and only what it did not commit comes again",
-        () =>
-          Effect.gen(function* () {
-            const { party, server, stop } = yield* flowing("killed")
-            const one = yield* inProcess(server.bootstrap, "killed", {})
-            yield* one.until("it has all", () => doneBy(one).length > 100)
-            const leave = yield* party.join("ours")
-            yield* party.hold(partitions / 2, "ours")
-            const mark = doneBy(one).length
-            yield* one.until("both read", () => doneBy(one).length > mark + 100)
-            yield* one.signal("SIGKILL")
-            yield* one.end
-            yield* party.hold(partitions, "ours")
-            const sent = yield* stop
-            const theirs = doneBy(one)
-            const ours = () => party.handled.all.map(({ value }) => value)
-            yield* party.handled.until("none is missed", () => new Set([...ours(), ...theirs]).size === sent)
-            assert.deepStrictEqual(twice(ours()), [], "handled twice by ours")
-            // It commits every 200 ms: what it had done long before was not handled again.
-            const said = one.events.flatMap((each) => (each.event === "done" ? [each] : []))
-            const end = said.at(-1)!.at
-            const old = new Set(said.flatMap(({ at, value }) => (at < end - 5_000 ? value : [])))
-            assert.deepStrictEqual(
-              ours().filter((value) => old.has(value)),
-              [],
-              "handled again"
-            )
-            yield* leave
-          }).pipe(connected, KafkaServer.diagnosed),
-        120_000
-      )
+      for (const [name, beside, as] of [
+        ["killed", "", consumer],
+        ["killed-beside-classic", " beside a classic one", classic]
+      ] as const) {
+        it.effect(
+          `one is killed${beside}: the other has its partitions after its session, and only what it did not commit comes again`,
+          () =>
+            Effect.gen(function* () {
+              const { party, server, stop } = yield* flowing(name, as)
+              const one = yield* inProcess(server.bootstrap, name, {})
+              yield* one.until("it has all", () => doneBy(one).length > 100)
+              const leave = yield* party.join("ours")
+              yield* party.hold(partitions / 2, "ours")
+              const mark = doneBy(one).length
+              yield* one.until("both read", () => doneBy(one).length > mark + 100)
+              yield* one.signal("SIGKILL")
+              yield* one.end
+              yield* party.hold(partitions, "ours")
+              const sent = yield* stop
+              const theirs = doneBy(one)
+              const ours = () => party.handled.all.map(({ value }) => value)
+              yield* party.handled.until("none is missed", () => new Set([...ours(), ...theirs]).size === sent)
+              assert.deepStrictEqual(twice(ours()), [], "handled twice by ours")
+              // It commits every 200 ms: what it had done long before was not handled again.
+              const said = one.events.flatMap((each) => (each.event === "done" ? [each] : []))
+              const end = said.at(-1)!.at
+              const old = new Set(said.flatMap(({ at, value }) => (at < end - 5_000 ? value : [])))
+              assert.deepStrictEqual(
+                ours().filter((value) => old.has(value)),
+                [],
+                "handled again"
+              )
+              yield* leave
+            }).pipe(connected, KafkaServer.diagnosed),
+          120_000
+        )
+      }
 
       it.effect(
         "the broker is bounced: members go on, none is missed, nothing is in two hands",
@@ -308,7 +313,7 @@ for (const version of versions) {
         "a static one is killed, and started again: it waits for its session, the other keeps what it has",
         () =>
           Effect.gen(function* () {
-            const { party, server, stop } = yield* flowing("static", { instanceId: "ours" })
+            const { party, server, stop } = yield* flowing("static", () => consumer({ instanceId: "ours" }))
             const leave = yield* party.join("ours")
             const one = yield* inProcess(server.bootstrap, "static", { instanceId: "theirs" })
             yield* one.until("it has its share", () => doneBy(one).length > 20)
