@@ -271,7 +271,9 @@ export const join = Effect.fnUntraced(function* (
       return { memberId, generation: -1, instanceId: null, made: watches.heard() }
     },
     isAlive: () => {
-      if (registrations?.session.isLive() === true) return true
+      const { phase, session } = state()
+      // A next one may live before the member has heard that the one is over in which it was given what it has.
+      if (registrations?.session.isLive() === true) return phase !== "losing" && session === registrations.session.id
       // The session's own turn may come later, where a process that stood still wakes.
       if (state().session !== undefined) driven.advance({ _tag: "SessionLost" })
       watches.lost()

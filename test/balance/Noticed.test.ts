@@ -1,6 +1,7 @@
 /** What a member must notice of the others though it is told in an odd moment, or in another session. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Latch, Stream } from "effect"
+import { Membership } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { pass, passing } from "../zookeeper/Time.ts"
@@ -180,3 +181,35 @@ describe("a member notices", () => {
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
 })
+
+it.effect("what was lost with a session is given to nobody, though the next one lives", () =>
+  Effect.gen(function* () {
+    const memory = yield* ZooKeeper.makeMemory
+    const zooKeeper = yield* memory.connect()
+    const told: Array<string> = []
+    const tell = (what: string) => Effect.sync(() => void told.push(what))
+    const ended = yield* Latch.make()
+    const member = yield* Membership.zooKeeper({ layout: "pykafka" })
+      .join({
+        group: "g",
+        topics: Effect.succeed(["t"]),
+        owner: {
+          assigned: (list) => (list.length === 0 ? Effect.void : tell(`assigned ${list.length}`)),
+          revoke: (list) => tell(`revoke ${list.length}`),
+          lost: Effect.andThen(tell("lost"), ended.await),
+          failed: () => tell("failed"),
+          died: () => tell("died")
+        }
+      })
+      .pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+    yield* pass(2000)
+    assert.isTrue(member.isAlive!())
+    yield* memory.expire(member.identity().memberId)
+    yield* pass(3000)
+    assert.isFalse(member.isAlive!(), "before they have ended")
+    yield* ended.open
+    yield* pass(3000)
+    assert.deepStrictEqual(told, ["assigned 2", "lost", "assigned 2"])
+    assert.isTrue(member.isAlive!())
+  }).pipe(Effect.scoped, Effect.provide(layer))
+)

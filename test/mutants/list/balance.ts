@@ -112,8 +112,14 @@ export const balance = of("balance", {
     [
       "alive-by-word",
       "a process that stood still holds itself for a member until it hears of its session",
-      "if (registrations?.session.isLive() === true) return true",
+      'if (registrations?.session.isLive() === true) return phase !== "losing" && session === registrations.session.id',
       "if (registrations !== undefined) return true"
+    ],
+    [
+      "alive-in-the-next-session",
+      "what was lost is read on where the next session lives before the reader has heard of it",
+      'return phase !== "losing" && session === registrations.session.id',
+      "return true"
     ],
     [
       "revoked-without-word",
