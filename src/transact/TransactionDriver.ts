@@ -52,6 +52,7 @@ export interface Context {
 }
 
 type What = Extract<Command, { readonly _tag: "Tell" }>["what"]
+type Answer = Deferred.Deferred<void, KafkaError.KafkaError>
 
 /** Makes it. Nothing is asked before `initialize`. */
 export const make = Effect.fnUntraced(function* ({
@@ -69,7 +70,7 @@ export const make = Effect.fnUntraced(function* ({
   const scope = yield* Scope.make()
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
   const fork = (effect: Effect.Effect<unknown>) => void run(Effect.forkIn(effect, scope, { startImmediately: true }))
-  const told = new Map<What, Deferred.Deferred<void, KafkaError.KafkaError>>()
+  const told = new Map<What, Answer>()
   /** The partitions of a transaction by key, as they were asked for. */
   const places = new Map<string, TopicPartition.TopicPartition>()
   const where = { client: clientId, transactionalId }
@@ -202,9 +203,9 @@ export const make = Effect.fnUntraced(function* ({
   fork(machine.run)
 
   /** Tells the machine something, and waits for what it says to it. It is said whatever becomes of who waits. */
-  const asked = (what: What, event: Event, tells = post): Effect.Effect<void, KafkaError.KafkaError> =>
+  const asked = (what: What, event: Event, tells = post, answer?: Answer): Effect.Effect<void, KafkaError.KafkaError> =>
     Effect.suspend(() => {
-      const waiting = Deferred.makeUnsafe<void, KafkaError.KafkaError>()
+      const waiting: Answer = answer ?? Deferred.makeUnsafe()
       told.set(what, waiting)
       tells(event)
       return Resume.awaiting(waiting)
@@ -308,12 +309,14 @@ export const make = Effect.fnUntraced(function* ({
     })
 
   /** What is under way is answered first: a batch that comes after the end would be the next transaction's. */
-  const end = (commits: boolean) =>
+  const end = (commits: boolean, answer?: Answer) =>
     Effect.andThen(
       engine.settled,
       Effect.suspend(() =>
         // Whoever leaves meanwhile has it aborted.
-        commits && isAborting ? Effect.fail(over()) : asked("end", { _tag: "End", commits, hasGap: engine.takeGap() })
+        commits && isAborting
+          ? Effect.fail(over())
+          : asked("end", { _tag: "End", commits, hasGap: engine.takeGap() }, post, answer)
       )
     ).pipe(Effect.catch(namingWho))
 
@@ -345,7 +348,14 @@ export const make = Effect.fnUntraced(function* ({
     engine.flush,
     unlessLeaving(() => {
       setEnding("commits")
-      return Effect.mapError(inTurn(end(true)), (error) => TransactionMachine.cutOff(settings, state(), error))
+      const answer: Answer = Deferred.makeUnsafe()
+      return Effect.catch(
+        inTurn(end(true, answer)),
+        (error) =>
+          // Whoever is cut off right behind the answer has it all the same.
+          (error.reason._tag === "Closed" ? answer.effect : undefined) ??
+          Effect.fail(TransactionMachine.cutOff(settings, state(), error))
+      )
     })
   )
 

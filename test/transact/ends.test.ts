@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
 import { ErrorCode, GroupOffsets, KafkaError, Offset, Producer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { standingAt } from "../Interrupted.ts"
 import {
   advanceUntil,
   allCommitted,
@@ -26,6 +27,26 @@ const place = { topic: "orders", partition: 0 }
 
 describe.each([1, 2] as const)("transactions of version %s", (version) => {
   const layer = layerOf(version)
+
+  it.effect(
+    "whose layer ends at any step of it is committed where it says so, and else not (Closed said not)",
+    () =>
+      Effect.gen(function* () {
+        const said: Array<string> = []
+        let isThere = true
+        for (let step = 1; isThere; step++) {
+          const { scope, transactions } = yield* opened({ transactionalId: "own" })
+          const { fiber, goOn } = yield* standingAt(transactions.run(send(`${step}`)), step, "all")
+          const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+          goOn?.()
+          isThere = goOn !== undefined
+          if (reasonOf(yield* advanceUntil(Fiber.await(fiber))) === "ok") said.push(`${step}`)
+          yield* advanceUntil(Fiber.join(closing))
+        }
+        assert.deepStrictEqual(yield* read(), said.sort())
+      }).pipe(Effect.scoped, Effect.provide(layer)),
+    60_000
+  )
 
   it.effect.each([
     ["AddPartitionsToTxn", "a record"],

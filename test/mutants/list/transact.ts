@@ -83,6 +83,12 @@ export const transact = of("transact", {
       'const times = phase === "initializing" || phase === "resolving" ? 0 : 0'
     ],
     [
+      "cut-off-behind-its-answer",
+      "a commit whose layer ends right behind its answer is told as none",
+      '(error.reason._tag === "Closed" ? answer.effect : undefined) ??',
+      ""
+    ],
+    [
       "ends-with-records-under-way",
       "a batch that comes after the end is part of the next transaction",
       "engine.settled,\n      Effect.suspend(",
