@@ -52,11 +52,14 @@ const ofTwo = [
   /^(?<holder>.+) began to handle \d+ while (?<other>.+) was still at work$/
 ]
 
+/** What it says of their commits. */
+const wentBack = /^the commit went back from \d+ to \d+$/
+
 /** Whether a violation is of this gap: `other` was given what `holder` drained when the group was converted. */
 export const isKnown =
   (conversions: ReadonlyArray<Conversion>, history: ReadonlyArray<Oracle.Event>) =>
   ({ group, invariant, message, partition, topic }: Oracle.Violation): boolean => {
-    if (invariant !== "I6" || topic === undefined || partition === undefined) return false
+    if (topic === undefined || partition === undefined) return false
     const name = key({ topic, partition })
     const owned = history.flatMap((event) =>
       (event._tag === "Assigned" || event._tag === "Revoked" || event._tag === "Lost") &&
@@ -79,6 +82,12 @@ export const isKnown =
       }
       return beside > 0
     }
+    // Who drains it commits what he has done, behind what the other has.
+    if (invariant === "I5") {
+      const members = [...new Set(owned.map(({ member }) => member))]
+      return wentBack.test(message) && members.some((other) => members.some((holder) => areOf(other, holder)))
+    }
+    if (invariant !== "I6") return false
     return ofTwo.some((pattern) => {
       const { holder, other } = pattern.exec(message)?.groups ?? {}
       return holder !== undefined && other !== undefined && areOf(other, holder)

@@ -18,6 +18,7 @@ const violation = (message: string, more?: Partial<Oracle.Violation>): Oracle.Vi
   ...more
 })
 const overlap = violation("b was given the partition before a had given it back")
+const back = violation("the commit went back from 7 to 3", { invariant: "I5" })
 const free = (at: number) => ({ at, assigned: new Set(["t-1"]) })
 
 describe("a conversion's gap", () => {
@@ -27,6 +28,7 @@ describe("a conversion's gap", () => {
     assert.isTrue(isOf(violation("b was given again what a had done and given back")))
     assert.isTrue(isOf(violation("a began to handle 7 while b was still at work")))
     assert.isTrue(isOf(violation("b began to handle 7 while a was still at work")))
+    assert.isTrue(isOf(back), "a commits what it has done (walk of mixed groups, seed 1000997)")
   })
 
   it("is nothing else", () => {
@@ -41,6 +43,8 @@ describe("a conversion's gap", () => {
     assert.isFalse(isOf({ ...overlap, group: "h" }), "another group")
     assert.isFalse(isOf(violation("b was given 3 again, although 4 was committed")), "what was committed")
     assert.isFalse(isOf(violation(overlap.message, { invariant: "I5" })), "another promise")
+    assert.isFalse(isKnown([free(6)], drains)(back), "a commit that goes back without a gap")
+    assert.isFalse(isOf(violation("7 was committed before 3 was done", { invariant: "I5" })), "another commit")
     const twice = [...drains, event("Revoked", "b", 10), event("Assigned", "a", 11), event("Assigned", "b", 12)]
     assert.isFalse(isKnown([free(4)], twice)(overlap), "another time, without a conversion")
   })
