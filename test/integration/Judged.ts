@@ -8,7 +8,6 @@ import { type Kafka, type Membership, Producer, Topic } from "samsa"
 import { kafka, twice } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { atLeast } from "./KafkaVersion.ts"
-import * as Kcat from "./Kcat.ts"
 import * as Load from "./Load.ts"
 import * as Party from "./Party.ts"
 
@@ -68,7 +67,7 @@ export const judged = <E, R>(options: Options, body: (loaded: Loaded) => Effect.
       yield* Effect.forEach(members, (leave) => leave, { concurrency: "unbounded" })
 
       const { bootstrap = server.bootstrap } = options.client ?? {}
-      const log = Load.numbered(yield* Kcat.consume({ bootstrap, topic: name }))
+      const log = yield* Load.readBack({ bootstrap, topic: name }, acknowledged)
       Load.assertAllThere(log, acknowledged)
       Load.assertOrder(log, partitions)
       assert.deepStrictEqual(Party.overlaps(party.held.all), [], "two owners")

@@ -1,9 +1,9 @@
 /** A producer under load, single sends and calls of many beside each other, as an application has them; and their log. */
 import { assert } from "@effect/vitest"
-import { Effect, Fiber, Result, type Schema } from "effect"
+import { Effect, Fiber, Result, Schedule, type Schema } from "effect"
 import { Producer, type Topic } from "samsa"
 import { seen } from "./Client.ts"
-import type * as Kcat from "./Kcat.ts"
+import * as Kcat from "./Kcat.ts"
 
 /** A record that was acknowledged. */
 export interface Placed {
@@ -102,15 +102,27 @@ export const assertOrder = (
   }
 }
 
+const missing = (
+  log: ReadonlyArray<{ readonly number: number }>,
+  acknowledged: ReadonlyArray<Placed>
+): ReadonlyArray<Placed> => {
+  const there = new Set(log.map(({ number }) => number))
+  return acknowledged.filter(({ value }) => !there.has(value))
+}
+
+/**
+ * The log, as kcat reads it. That reads up to where the leader that it has heard of says the log ends, which one that has
+ * just woken, or taken over, tells too low: where something is missing it is read again, up to 15 times.
+ */
+export const readBack = (target: Kcat.Target, acknowledged: ReadonlyArray<Placed>) =>
+  Effect.repeat(Effect.map(Kcat.consume(target), numbered), {
+    while: (log) => missing(log, acknowledged).length > 0,
+    schedule: Schedule.spaced("2 seconds"),
+    times: 14
+  })
+
 /** Nothing of what was acknowledged is missing. */
 export const assertAllThere = (
   log: ReadonlyArray<{ readonly number: number }>,
   acknowledged: ReadonlyArray<Placed>
-): void => {
-  const there = new Set(log.map(({ number }) => number))
-  assert.deepStrictEqual(
-    acknowledged.filter(({ value }) => !there.has(value)),
-    [],
-    "lost"
-  )
-}
+): void => assert.deepStrictEqual(missing(log, acknowledged), [], "lost")

@@ -15,7 +15,6 @@ import { kafka, twice } from "./Client.ts"
 import type { KafkaNode } from "./KafkaNode.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { atLeast, type Version } from "./KafkaVersion.ts"
-import * as Kcat from "./Kcat.ts"
 import * as Load from "./Load.ts"
 import * as Party from "./Party.ts"
 
@@ -137,7 +136,7 @@ for (const version of versions) {
             yield* Effect.forEach(members, (leave) => leave, { concurrency: "unbounded" })
 
             // another client, through the proxy as well
-            const log = Load.numbered(yield* Kcat.consume({ bootstrap: proxy.bootstrap, topic: name }))
+            const log = yield* Load.readBack({ bootstrap: proxy.bootstrap, topic: name }, acknowledged.all)
             Load.assertAllThere(log, acknowledged.all)
             Load.assertOrder(log, partitions)
             const there = new Set(log.map(({ number }) => number))

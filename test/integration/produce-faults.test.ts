@@ -12,7 +12,6 @@ import { Cluster, Consumer, Producer, Topic } from "samsa"
 import { connected, type Engine, seen, twice } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import { atLeast, defaultMode, type Version } from "./KafkaVersion.ts"
-import * as Kcat from "./Kcat.ts"
 import * as Load from "./Load.ts"
 import * as NodeRdkafka from "./NodeRdkafka.ts"
 
@@ -107,7 +106,7 @@ for (const version of versions) {
               )
               assert.isUndefined(reading.pollUnsafe(), "the consumer has ended")
 
-              const log = Load.numbered(yield* Kcat.consume({ bootstrap: server.bootstrap, topic: loaded }))
+              const log = yield* Load.readBack({ bootstrap: server.bootstrap, topic: loaded }, acknowledged.all)
               const inLog = new Map(log.map((r) => [`${r.partition}:${r.offset}`, r.number]))
               // librdkafka acknowledges a batch whose first answer was lost without an offset.
               for (const { offset, partition, value } of acknowledged.all)

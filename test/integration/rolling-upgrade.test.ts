@@ -8,7 +8,6 @@ import { Effect, Result, Schema } from "effect"
 import { Producer, Topic } from "samsa"
 import { connected } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
-import * as Kcat from "./Kcat.ts"
 import * as Load from "./Load.ts"
 
 const full = process.env.SAMSA_FULL !== undefined
@@ -78,7 +77,7 @@ layer(server, { excludeTestServices: true })("0.10.2.2 to 2.8.2, three brokers",
 
             assert.deepStrictEqual(failures, [])
             assert.lengthOf(acknowledged.all, sent())
-            const log = Load.numbered(yield* Kcat.consume({ bootstrap: server.bootstrap, topic: "upgraded" }))
+            const log = yield* Load.readBack({ bootstrap: server.bootstrap, topic: "upgraded" }, acknowledged.all)
             Load.assertAllThere(log, acknowledged.all)
             // Without idempotence, which the old brokers and the old format have not, a record may be there twice.
             Load.assertOrder(log, partitions)
