@@ -1,7 +1,7 @@
 /** What is waited for, in the log: as a warning within 5 seconds, not before it lasts, and that it is over. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
-import { Admin, Assignor, Consumer, Membership, Producer, Topic, Transaction, ZooKeeper } from "samsa"
+import { Admin, Assignor, Consumer, Membership, Producer, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { fill, layer, member, moving, orders, pass, scoped, two, until } from "./consume/Harness.ts"
 import { heard, levelsOf, lines, loud, of } from "./Heard.ts"
@@ -161,18 +161,30 @@ const claimed = (millis: number, length: number) =>
     return loud().filter(({ event }) => event !== "unread")
   }).pipe(scoped, Effect.provide(two), heard)
 
+/** What a topic's node tells, of so many partitions. */
+const node = (count: number) =>
+  Buffer.from(JSON.stringify({ partitions: Object.fromEntries([1, 1, 1].slice(0, count).entries()) }))
+
+/** A member of a group in ZooKeeper that reads these topics. */
+const reads = (
+  zooKeeper: ZooKeeper.ZooKeeper["Service"],
+  topics: ReadonlyArray<string>,
+  membership = Membership.zooKeeper()
+) =>
+  Effect.gen(function* () {
+    const options = { group: "g", topics, from: "earliest", membership } as const
+    const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
+    yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+  })
+
 describe("a member in ZooKeeper whose brokers know less of a topic than its node says", () => {
   it.effect("waits, which is told, and that it waits no more (5 minutes of silence)", () =>
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
       const zooKeeper = yield* memory.connect()
-      const node = (count: number) =>
-        Buffer.from(JSON.stringify({ partitions: Object.fromEntries([1, 1, 1].slice(0, count).entries()) }))
       const path = "/brokers/topics/orders"
       yield* zooKeeper.create(path, node(3))
-      const options = { group: "g", topics: [orders], from: "earliest", membership: Membership.zooKeeper() } as const
-      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
-      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* reads(zooKeeper, ["orders"])
       yield* until("it is a warning", () => levelsOf("waiting").includes("Warn"), 6_000)
       assert.match(loud()[0]!.text, /group g waits: .*brokers tell of 2 of the 3 partitions/)
       yield* zooKeeper.set(path, node(2))
@@ -191,12 +203,8 @@ describe("a member in ZooKeeper whose brokers never follow a topic's node", () =
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
       const zooKeeper = yield* memory.connect()
-      const counts = { partitions: { 0: [1], 1: [1], 2: [1] } }
-      yield* zooKeeper.create("/brokers/topics/orders", Buffer.from(JSON.stringify(counts)))
-      const membership = Membership.zooKeeper({ metadataMaxAge: "20 seconds" })
-      const options = { group: "g", topics: [orders], from: "earliest", membership } as const
-      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
-      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* zooKeeper.create("/brokers/topics/orders", node(3))
+      yield* reads(zooKeeper, ["orders"], Membership.zooKeeper({ metadataMaxAge: "20 seconds" }))
       yield* pass(60_000)
       assert.deepStrictEqual(
         loud().map(({ event }) => event),
@@ -211,14 +219,9 @@ describe("a member in ZooKeeper that is behind with two topics", () => {
     Effect.gen(function* () {
       const memory = yield* ZooKeeper.makeMemory
       const zooKeeper = yield* memory.connect()
-      const node = (count: number) =>
-        Buffer.from(JSON.stringify({ partitions: Object.fromEntries([1, 1, 1].slice(0, count).entries()) }))
       const paths = ["/brokers/topics/others", "/brokers/topics/orders"] as const
       for (const path of paths) yield* zooKeeper.create(path, node(3))
-      const topics = [orders, Topic.bytes("others")]
-      const options = { group: "g", topics, from: "earliest", membership: Membership.zooKeeper() } as const
-      const consumer = yield* Consumer.subscribe(options).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
-      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* reads(zooKeeper, ["orders", "others"])
       yield* until("it is a warning", () => levelsOf("waiting").includes("Warn"), 6_000)
       for (const path of paths) {
         assert.deepStrictEqual(of("goesOn"), [])

@@ -1,9 +1,10 @@
 /** What a member must notice of the others though it is told in an odd moment, or in another session. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { Membership } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import * as Telling from "../group/Telling.ts"
 import { pass, passing } from "../zookeeper/Time.ts"
 import * as Harness from "./Harness.ts"
 
@@ -186,21 +187,9 @@ it.effect("what was lost with a session is given to nobody, though the next one 
   Effect.gen(function* () {
     const memory = yield* ZooKeeper.makeMemory
     const zooKeeper = yield* memory.connect()
-    const told: Array<string> = []
-    const tell = (what: string) => Effect.sync(() => void told.push(what))
-    const ended = yield* Latch.make()
+    const { ended, owner, told } = yield* Telling.make
     const member = yield* Membership.zooKeeper({ layout: "pykafka" })
-      .join({
-        group: "g",
-        topics: Effect.succeed(["t"]),
-        owner: {
-          assigned: (list) => (list.length === 0 ? Effect.void : tell(`assigned ${list.length}`)),
-          revoke: (list) => tell(`revoke ${list.length}`),
-          lost: Effect.andThen(tell("lost"), ended.await),
-          failed: () => tell("failed"),
-          died: () => tell("died")
-        }
-      })
+      .join({ group: "g", topics: Effect.succeed(["t"]), owner })
       .pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper))
     yield* pass(2000)
     assert.isTrue(member.isAlive!())

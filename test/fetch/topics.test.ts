@@ -16,10 +16,24 @@ import {
   pulled,
   range,
   read,
+  type Reading,
   until
 } from "./Reading.ts"
 
 const text = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+/** Whoever reads the topic is told that it was made again, and reads the five records of the new one. */
+const madeAgain = (before: Reading) =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* broker.recreateTopic("t")
+    yield* append("t", 0, batch(5))
+    yield* until("it is told", () => before.failure !== undefined)
+    before.reader.seek(0)
+    const reading = yield* read(before.reader)
+    yield* until("the new one is read", () => reading.offsets.length === 5)
+    return reading
+  })
 
 describe("while it is read", () => {
   it.effect("a deleted topic ends with UnknownTopic within metadataTimeout, and costs few requests", () =>
@@ -138,12 +152,7 @@ describe("while it is read", () => {
         // Struck in this order: broker 2 says nothing, until the new topic is read; then it alone answers, and lags.
         const silent = yield* broker.inject(Fault.on("Metadata", { broker: 2 }).loseRequest)
         const stale = yield* broker.inject(Fault.on("Metadata", { broker: 2 }).staleMetadata)
-        yield* broker.recreateTopic("t")
-        yield* append("t", 0, batch(5))
-        yield* until("it is told", () => reading.failure !== undefined)
-        reading.reader.seek(0)
-        const again = yield* read(reading.reader)
-        yield* until("the new one is read", () => again.offsets.length === 5)
+        const again = yield* madeAgain(reading)
         yield* silent.remove
         const other = yield* broker.inject(Fault.on("Metadata", { broker: 1 }).loseRequest)
         yield* broker.moveLeader("t", 0)
@@ -167,12 +176,7 @@ describe("while it is read", () => {
       yield* until("it is read", () => before.offsets.length === 10)
       const silent = yield* silence(3)
       const stale = yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
-      yield* broker.recreateTopic("t")
-      yield* append("t", 0, batch(5))
-      yield* until("it is told", () => before.failure !== undefined)
-      before.reader.seek(0)
-      const reading = yield* read(before.reader)
-      yield* until("the new one is read", () => reading.offsets.length === 5)
+      const reading = yield* madeAgain(before)
       yield* silent.remove
       // One question is answered by that broker alone.
       const others = [yield* silence(1), yield* silence(2)]

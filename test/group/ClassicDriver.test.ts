@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, Latch, Layer, Scope, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Assignor, type Broker, Cluster, Consumer, Kafka, Membership, Producer } from "samsa"
 import * as JoinGroup from "samsa/protocol/messages/JoinGroup"
 import * as SyncGroup from "samsa/protocol/messages/SyncGroup"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { calm, committed, layer, orders, Party, partitions, produce, stable, until } from "./Party.ts"
+import * as Telling from "./Telling.ts"
 
 const cooperative = [Assignor.cooperativeSticky]
 const sessionTimeout = "10 seconds"
@@ -136,9 +137,7 @@ describe("a member that is cut off from its coordinator alone", () => {
       `is lost the moment that its process wakes, where that stood still for longer than the session (${protocol})`,
       () =>
         Effect.gen(function* () {
-          const told: Array<string> = []
-          const tell = (what: string) => Effect.sync(() => void told.push(what))
-          const ended = yield* Latch.make()
+          const { ended, owner, told } = yield* Telling.make
           let asleep = 0n
           const real = yield* Clock.Clock
           // A clock that has gone on though no timer has fired, as after SIGSTOP.
@@ -152,17 +151,7 @@ describe("a member that is cut off from its coordinator alone", () => {
             sleep: (duration) => real.sleep(duration)
           }
           const member = yield* membership
-            .join({
-              group: "g",
-              topics: Effect.succeed([orders.name]),
-              owner: {
-                assigned: (list) => (list.length === 0 ? Effect.void : tell(`assigned ${list.length}`)),
-                revoke: (list) => tell(`revoke ${list.length}`),
-                lost: Effect.andThen(tell("lost"), ended.await),
-                failed: () => tell("failed"),
-                died: () => tell("died")
-              }
-            })
+            .join({ group: "g", topics: Effect.succeed([orders.name]), owner })
             .pipe(Effect.provideService(Clock.Clock, clock))
           yield* stable(1)
           assert.deepStrictEqual(told, [`assigned ${partitions}`])
