@@ -154,6 +154,9 @@ export const text = (cluster: Cluster, node: NodePorts, folder: string): string 
     "log.index.size.max.bytes": 1_048_576,
     "controlled.shutdown.enable": cluster.nodes.length > 1,
     "delete.topic.enable": true,
+    // Records of tests are of any time, and brokers would delete them half a minute after their start. Before 0.10 the
+    // time of the file counts.
+    ...(KafkaVersion.atLeast(version, 0, 10) ? { "log.retention.ms": -1 } : {}),
     ...(KafkaVersion.atLeast(version, 0, 9) ? { "group.min.session.timeout.ms": 100 } : {}),
     ...(KafkaVersion.atLeast(version, 0, 11)
       ? {

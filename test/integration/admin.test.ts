@@ -212,20 +212,20 @@ for (const [version, mode] of brokers) {
               admin.describeConfigs([resource], { synonyms: true, documentation: true }).pipe(Admin.orFail),
               ([one]) => one!.entries.find((entry) => entry.name === name)!
             )
-          assert.deepInclude(yield* entry("retention.ms"), { isDefault: true, source: "default", type: "long" })
-          assert.isString((yield* entry("retention.ms")).documentation)
+          assert.deepInclude(yield* entry("delete.retention.ms"), { isDefault: true, source: "default", type: "long" })
+          assert.isString((yield* entry("delete.retention.ms")).documentation)
           yield* admin
-            .alterConfigs([{ ...resource, set: { "retention.ms": 1000, "cleanup.policy": "compact" } }])
+            .alterConfigs([{ ...resource, set: { "delete.retention.ms": 1000, "cleanup.policy": "compact" } }])
             .pipe(Admin.orFail)
           // With KRaft the controller answers, and brokers hear of it a moment later.
-          const set = yield* eventually(entry("retention.ms"), ({ value }) => value === "1000")
+          const set = yield* eventually(entry("delete.retention.ms"), ({ value }) => value === "1000")
           assert.deepInclude(set, { source: "topic", isDefault: false })
-          assert.include(yield* java, "retention.ms=1000")
+          assert.include(yield* java, "delete.retention.ms=1000")
           yield* admin
-            .alterConfigs([{ ...resource, append: { "cleanup.policy": "delete" }, delete: ["retention.ms"] }])
+            .alterConfigs([{ ...resource, append: { "cleanup.policy": "delete" }, delete: ["delete.retention.ms"] }])
             .pipe(Admin.orFail)
           const after = yield* eventually(java, (told) => told.includes("cleanup.policy=compact,delete"))
-          assert.notInclude(after, "retention.ms=1000")
+          assert.notInclude(after, "delete.retention.ms=1000")
           yield* admin.replaceConfigs([{ ...resource, config: { "max.message.bytes": 5000 } }]).pipe(Admin.orFail)
           const replaced = yield* eventually(java, (told) => told.includes("max.message.bytes=5000"))
           assert.notInclude(replaced, "cleanup.policy=")
@@ -236,9 +236,9 @@ for (const [version, mode] of brokers) {
           assert.strictEqual(codeOf(refused[0]), codes.INVALID_CONFIG)
           assert.strictEqual(codeOf(refused[1]), "UnknownTopic")
           yield* admin
-            .alterConfigs([{ ...resource, set: { "retention.ms": 9 } }], { validateOnly: true })
+            .alterConfigs([{ ...resource, set: { "delete.retention.ms": 9 } }], { validateOnly: true })
             .pipe(Admin.orFail)
-          assert.deepInclude(yield* entry("retention.ms"), { isDefault: true })
+          assert.deepInclude(yield* entry("delete.retention.ms"), { isDefault: true })
 
           const own = { type: "broker", name: "1" } as const
           const all = { type: "broker", name: "" } as const

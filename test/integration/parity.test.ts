@@ -135,9 +135,8 @@ for (const release of releases) {
           version: release,
           brokers: Lab.brokers.length,
           listeners: ["SASL_PLAINTEXT"],
-          // the records of the cases are of 2023: nothing may be deleted for that, nor begin a segment
           properties: {
-            "log.retention.ms": -1,
+            // the records of the cases are of 2023: none may begin a segment for that
             "log.roll.ms": 4_000_000_000_000,
             // what is over is looked for every ten seconds, else
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 100,

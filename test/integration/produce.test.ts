@@ -16,7 +16,6 @@ import * as Processes from "./Processes.ts"
 const full = process.env.SAMSA_FULL !== undefined
 const count = full ? 100_000 : 10_000
 const partitions = 6
-/** Now, or the retention of a week deletes them from under the reader. */
 const since = Date.now()
 const versions: ReadonlyArray<Version> = full
   ? ["0.8.2.2", "0.9.0.1", "0.10.2.2", "0.11.0.3", "1.1.1", "2.8.2", "4.4.0"]
