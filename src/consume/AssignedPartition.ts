@@ -50,6 +50,9 @@ export class Partition {
   committedAt: number | undefined = undefined
   /** The group had committed before we came: nobody knows when. */
   inherited = false
+
+  /** Where it began, if that is what there is first. */
+  beginning: number | undefined = undefined
   /** Where it was last opened. */
   start: number | undefined = undefined
   /** The watermark when an offset was committed by hand: only marks that move it are committed over that offset. */

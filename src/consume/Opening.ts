@@ -227,7 +227,7 @@ export const make = (context: Context): Opening => {
 
   const openedIn = Effect.fnUntraced(function* (
     own: Scope.Closeable,
-    { committed, found, leaderEpoch, partition, topicId }: StartPositions.Wanted,
+    { at, committed, found, leaderEpoch, partition, topicId }: StartPositions.Wanted,
     start: number
   ): Effect.fn.Return<void, KafkaError.KafkaError> {
     // A start is one in the topic in which it was found.
@@ -263,6 +263,7 @@ export const make = (context: Context): Opening => {
       committed: isUnsaid ? undefined : (committed?.offset ?? start)
     })
     partition.inherited = committed !== undefined
+    partition.beginning = at === "earliest" ? start : undefined
     if (isUnsaid) begun.set(partition.key, partition)
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
   })
@@ -483,6 +484,14 @@ export const make = (context: Context): Opening => {
       // Without an id another topic of the name looks like that. Then it is given up by now, and this is interrupted.
       yield* looks(partition.topic)
       if (partition.isOrphan) return yield* Effect.never
+    }
+    if (reason._tag === "DataLoss" && reason.from === partition.beginning && partition.endOffset === undefined) {
+      // Retention was faster than the first fetch: what there is first is further on.
+      const offset = yield* resolve(partition, "earliest")
+      if (offset > reason.from) {
+        partition.beginning = offset
+        return yield* goOn(partition, reader, offset, true)
+      }
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
       const offset = yield* elsewhere(partition, reason, onOutOfRange)

@@ -1,7 +1,7 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule, Stream } from "effect"
-import { Assignor, Consumer, ErrorCode, Membership, Offset, Producer, Topic } from "samsa"
+import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { Admin, Assignor, Consumer, ErrorCode, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -49,6 +49,52 @@ describe("each partition finds its own start", () => {
       }).pipe(scoped, Effect.provide(halves))
     )
   }
+})
+
+describe("earliest is what there is first when it is read", () => {
+  const topics = [{ name: orders, partitions: 1 }]
+  const withAdmin = Admin.layer().pipe(Layer.provideMerge(layer({ topics })))
+  /** Retention deletes all before it. */
+  const trim = (before: number) =>
+    Effect.flatMap(Admin.Admin, (admin) => admin.deleteRecords([{ ...p0, before }]).pipe(Admin.orFail))
+
+  it.effect("also where retention is faster than the first fetch (earliest-overtaken)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(10)
+      yield* broker.inject(Fault.on("ListOffsets", { times: 2 }).delay("2 seconds"))
+      const isAsked = Effect.forkScoped(broker.awaitRequest("ListOffsets"), { startImmediately: true })
+      let asked = yield* isAsked
+      const { consumer, events } = yield* member()
+      const seen: Array<number> = []
+      const running = yield* Effect.forkScoped(consumer.run((record) => Effect.sync(() => seen.push(record.offset))))
+      for (const before of [3, 6]) {
+        yield* moving(Fiber.join(asked))
+        asked = yield* isAsked
+        yield* moving(trim(before))
+      }
+      yield* until("the rest is read", () => seen.length === 4)
+      assert.deepStrictEqual(seen, [6, 7, 8, 9])
+      assert.notInclude(tags(events), "DataLoss")
+      assert.isUndefined(running.pollUnsafe())
+    }).pipe(scoped, Effect.provide(withAdmin))
+  )
+
+  it.effect("and what it loses from then on is told", () =>
+    Effect.gen(function* () {
+      const { consumer, events } = yield* member()
+      const running = yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
+      yield* until("it waits for records", () => tags(events).includes("CaughtUp"))
+      yield* consumer.pause([p0])
+      // The request that is out ends.
+      yield* pass(1_000)
+      yield* moving(fill(10))
+      yield* moving(trim(3))
+      yield* consumer.resume([p0])
+      yield* until("it ends", () => running.pollUnsafe() !== undefined)
+      assert.include(JSON.stringify(running.pollUnsafe()), "DataLoss")
+    }).pipe(scoped, Effect.provide(withAdmin))
+  )
 })
 
 describe("a position that was found is the group's from then on", () => {
