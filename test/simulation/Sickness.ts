@@ -159,9 +159,15 @@ export const sicken = (
         return onlyThese(all)
       case "sought":
         yield* ofOwners(({ consumer }) =>
-          Effect.flatMap(consumer.position(places[0]!), (position) =>
-            consumer.seek(places[0]!, choose.chance(0.5) ? "earliest" : Offset.at(choose.below(position + 1)))
-          )
+          Effect.gen(function* () {
+            const place = places[0]!
+            const position = yield* consumer.position(place)
+            if (choose.chance(0.5)) return yield* consumer.seek(place, "earliest")
+            const offset = choose.below(position + 1)
+            yield* consumer.seek(place, Offset.at(offset))
+            // What was delivered before it, and is not done, is forgotten.
+            yield* world.waive(place.partition, offset)
+          })
         )
         break
       case "committed by hand":

@@ -172,7 +172,7 @@ export class World {
     this.atWork.delete(member)
   }
 
-  /** What an application commits by hand counts as done below that offset, whatever handler is at work there. */
+  /** What an application commits by hand counts as done below that offset, whatever handler is at work there; so it is with a seek. */
   waive(partition: number, below: number): Effect.Effect<void> {
     return this.broker.log("orders", partition).pipe(
       Effect.map((log) => {
