@@ -54,6 +54,7 @@ const ofTwo = [
 
 /** What it says of their commits. */
 const wentBack = /^the commit went back from \d+ to \d+$/
+const givenAgain = /^(?<other>.+) was given \d+ again, although (?<committed>\d+) was committed$/
 
 /** Whether a violation is of this gap: `other` was given what `holder` drained when the group was converted. */
 export const isKnown =
@@ -82,12 +83,25 @@ export const isKnown =
       }
       return beside > 0
     }
-    // Who drains it commits what he has done, behind what the other has.
-    if (invariant === "I5") {
-      const members = [...new Set(owned.map(({ member }) => member))]
-      return wentBack.test(message) && members.some((other) => members.some((holder) => areOf(other, holder)))
+    const members = [...new Set(owned.map(({ member }) => member))]
+    const isBeside = (other: string) => members.some((holder) => areOf(other, holder))
+    /** Where `other` begins was found before that was committed. */
+    const isCommittedSince = (other: string, offset: number): boolean => {
+      let isAssigned = false
+      let isSince = false
+      for (const event of history) {
+        if (event._tag !== "Assigned" && event._tag !== "Committed") continue
+        if (event.group !== group || key(event) !== name) continue
+        if (event._tag === "Committed") isSince ||= isAssigned && event.offset === offset
+        else if (event.member === other) [isAssigned, isSince] = [true, false]
+      }
+      return isSince
     }
+    // Who drains it commits what he has done, behind what the other has.
+    if (invariant === "I5") return wentBack.test(message) && members.some(isBeside)
     if (invariant !== "I6") return false
+    const again = givenAgain.exec(message)?.groups
+    if (again !== undefined) return isBeside(again.other!) && isCommittedSince(again.other!, Number(again.committed))
     return ofTwo.some((pattern) => {
       const { holder, other } = pattern.exec(message)?.groups ?? {}
       return holder !== undefined && other !== undefined && areOf(other, holder)
