@@ -188,18 +188,19 @@ export const commitsNothing = (group: string, api?: string): KafkaError.KafkaErr
 const saysActive = ({ reason }: KafkaError.KafkaError): boolean =>
   (reason._tag === "Server" || reason._tag === "GroupRefused") && activeCodes.includes(reason.code)
 
-/** What a refusal is told as, where its group is described; undefined: as it is. */
-type Telling<I> = (
-  refusal: KafkaError.KafkaError,
-  description: GroupDescription,
-  item: I
-) => KafkaError.KafkaError | undefined
-
-/** What was asked, by its API, and how its items and their groups are called. */
+/** What was asked, by its API, how its items and their groups are called, and what their refusals are told as. */
 interface Asked<I> {
   readonly api: string
   readonly key: (item: I) => string
   readonly group: (item: I) => string
+  /** Whether a refusal may have to do with what the group is. */
+  readonly about: (refusal: KafkaError.KafkaError) => boolean
+  /** What such a refusal is told as, where its group is described; undefined: as it is. */
+  readonly tell: (
+    refusal: KafkaError.KafkaError,
+    description: GroupDescription,
+    item: I
+  ) => KafkaError.KafkaError | undefined
 }
 
 /** Answers in which refusals that may have to do with what their groups are say what those are. */
@@ -208,11 +209,10 @@ export const telling = <I, A>(
   items: ReadonlyArray<I>,
   asked: Ask.Answers<A>,
   what: Asked<I>,
-  bounds: Ask.Bounds,
-  about: (refusal: KafkaError.KafkaError) => boolean,
-  tell: Telling<I>
+  bounds: Ask.Bounds
 ): Ask.Answers<A> =>
   Effect.gen(function* () {
+    const { about, tell } = what
     const left = yield* Ask.spending(parts, bounds)
     const answers = yield* asked
     const refused = items.filter((_, i) => {
@@ -250,15 +250,19 @@ export const tellingOfOffsets = <I extends TopicPartition.TopicPartition, A>(
     parts,
     items,
     asked,
-    { api, key: TopicPartition.key, group: () => group },
-    bounds,
-    (refusal) => saysActive(refusal) || isMissing(refusal),
-    (refusal, found) =>
-      found.type === "share"
-        ? commitsNothing(group, refusal.reason.api)
-        : saysActive(refusal)
-          ? tellMembers(refusal, found)
-          : undefined
+    {
+      api,
+      key: TopicPartition.key,
+      group: () => group,
+      about: (refusal) => saysActive(refusal) || isMissing(refusal),
+      tell: (refusal, found) =>
+        found.type === "share"
+          ? commitsNothing(group, refusal.reason.api)
+          : saysActive(refusal)
+            ? tellMembers(refusal, found)
+            : undefined
+    },
+    bounds
   )
 
 export const deleteAll = (
@@ -294,10 +298,14 @@ export const deleteAll = (
       groups,
       options
     ),
-    { api: "DeleteGroups", key: (group) => group, group: (group) => group },
-    options,
-    saysActive,
-    tellMembers
+    {
+      api: "DeleteGroups",
+      key: (group) => group,
+      group: (group) => group,
+      about: saysActive,
+      tell: tellMembers
+    },
+    options
   )
 
 /** Whether a group was refused since there is none. */

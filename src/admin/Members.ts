@@ -61,10 +61,8 @@ export const remove = (
     parts,
     members,
     asked(parts, group, members, bounds),
-    { api: "LeaveGroup", key: keyOf, group: () => group },
-    bounds,
-    isUnknown,
-    staying
+    { api: "LeaveGroup", key: keyOf, group: () => group, about: isUnknown, tell: staying },
+    bounds
   )
 
 const asked = (
