@@ -6,6 +6,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { Assignor, Cluster, Producer, Topic } from "samsa"
 import * as Schema from "effect/Schema"
+import { churn } from "./Churn.ts"
 import { connected, twice } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
 import * as Party from "./Party.ts"
@@ -21,47 +22,13 @@ layer(KafkaServer.layer({ version: "4.4.0" }), { excludeTestServices: true })("K
     it.effect(
       `members come and go while ${records} records flow: each is handled once (${assignor.name})`,
       () =>
-        Effect.gen(function* () {
-          const server = yield* KafkaServer.KafkaServer
-          const name = `churn-${assignor.name}`
-          yield* server.createTopic(name, { partitions })
-          const topic = Topic.make(name, { key: Schema.NullOr(Schema.String), value: Schema.String })
-          const party = Party.make({ group: name, topic, assignors: [assignor] })
-          const producer = yield* Producer.Producer
-          let sent = 0
-          const send = Effect.suspend(() => {
-            const count = Math.min(200, records - sent)
-            const entries = Array.from({ length: count }, () => ({
-              key: null,
-              value: `${sent++}`,
-              partition: sent % partitions
-            }))
-            return producer.sendAll(topic, entries)
-          })
-          const seconds = Math.max(5, records / 2_000)
-          let joined = 0
-          const join = Effect.suspend(() => party.join(`m${joined++}`))
-          const members: Array<Effect.Effect<void>> = [yield* join, yield* join]
-          const flow = yield* Effect.forkScoped(
-            Effect.whileLoop({
-              while: () => sent < records,
-              body: () => Effect.andThen(send, Effect.sleep((seconds * 1_000) / (records / 200))),
-              step: () => {}
-            })
-          )
-          // two to four members, the oldest of which leaves, the next joins
-          for (let turn = 0; flow.pollUnsafe() === undefined; turn++) {
-            if (members.length < 4 && turn % 3 !== 2) members.push(yield* join)
-            else yield* members.shift()!
-            yield* Effect.sleep("500 millis")
-          }
-          yield* party.handled.until("all are handled", (all) => all.length >= records)
-          yield* Effect.forEach(members, (leave) => leave, { concurrency: "unbounded" })
-          const values = party.handled.all.map((one) => one.value)
-          assert.deepStrictEqual(twice(values), [], "handled twice")
-          assert.strictEqual(new Set(values).size, records)
-          assert.deepStrictEqual(Party.overlaps(party.held.all), [], "in two hands at a time")
-          assert.isAbove(joined, 4)
+        churn({
+          name: `churn-${assignor.name}`,
+          assignors: [assignor],
+          records,
+          atOnce: 200,
+          // For five seconds at least.
+          every: (Math.max(5, records / 2_000) * 1_000) / (records / 200)
         }).pipe(connected, KafkaServer.diagnosed),
       600_000
     )
