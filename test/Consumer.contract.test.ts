@@ -4,6 +4,7 @@ import { Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } from "effec
 import { TestClock } from "effect/testing"
 import { Assignor, Consumer, type KafkaError, Membership, Offset, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+import { calm, until } from "./consume/Harness.ts"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.FiniteFromString })
 const layer = Layer.mergeAll(
@@ -33,7 +34,6 @@ const send = (from: number, count: number, topic: Topic.Any = orders) =>
     for (const result of yield* producer.sendAll(topic as typeof orders, entries))
       assert.isTrue(Result.isSuccess(result))
   })
-const calm = Effect.forEach(Array.from({ length: 40 }), () => Effect.yieldNow, { discard: true })
 /** Moves the clock until it has ended. */
 const passing = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
@@ -44,15 +44,6 @@ const passing = <A, E, R>(self: Effect.Effect<A, E, R>) =>
       yield* TestClock.adjust("100 millis")
     }
     return assert.fail("it does not end")
-  })
-const until = (what: string, is: () => boolean) =>
-  Effect.gen(function* () {
-    for (let i = 0; i < 600; i++) {
-      yield* calm
-      if (is()) return
-      yield* TestClock.adjust("100 millis")
-    }
-    assert.fail(`it never came to pass: ${what}`)
   })
 const sorted = (values: Iterable<number>) => [...values].sort((a, b) => a - b)
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)

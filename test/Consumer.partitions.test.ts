@@ -3,6 +3,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } f
 import { TestClock } from "effect/testing"
 import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
+import { calm, committed, until } from "./consume/Harness.ts"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.FiniteFromString })
 const kafka = KafkaTest.layer({ topics: [{ name: orders, partitions: 2 }] })
@@ -13,20 +14,6 @@ const fill = (count: number, partition = 0) =>
     const producer = yield* Producer.Producer
     const entries = Array.from({ length: count }, (_, i) => ({ key: null, value: i, partition }))
     for (const result of yield* producer.sendAll(orders, entries)) assert.isTrue(Result.isSuccess(result))
-  })
-const committed = Effect.gen(function* () {
-  const broker = yield* EmbeddedKafka.EmbeddedKafka
-  return Object.fromEntries((yield* broker.committed("g")).map((c) => [`${c.topic}-${c.partition}`, c.offset]))
-})
-const calm = Effect.forEach(Array.from({ length: 60 }), () => Effect.yieldNow, { discard: true })
-const until = (what: string, is: () => boolean) =>
-  Effect.gen(function* () {
-    for (let i = 0; i < 240; i++) {
-      yield* calm
-      if (is()) return
-      yield* TestClock.adjust("250 millis")
-    }
-    assert.fail(`it never came to pass: ${what}`)
   })
 /** A consumer in a Scope that is closed by hand, and what it tells. */
 const member = Effect.fnUntraced(function* (
@@ -73,7 +60,7 @@ describe("Consumer.partitions", () => {
       yield* close
       yield* Fiber.join(reading)
       assert.deepStrictEqual(sums.sort(), ["0: 10", "1: 3"])
-      assert.deepStrictEqual(yield* committed, { "orders-0": 5, "orders-1": 3 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 5, "orders-1": 3 })
     }).pipe(Effect.provide(layer))
   )
 
@@ -119,7 +106,7 @@ describe("Consumer.partitions", () => {
         // No clock is moved: closing waits for nothing.
         yield* close
         yield* Fiber.await(reading)
-        assert.deepStrictEqual(yield* committed, { "orders-0": 2 })
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
       }).pipe(Effect.provide(layer))
   )
 
@@ -130,7 +117,7 @@ describe("Consumer.partitions", () => {
       yield* until("it is assigned", () => log.includes("Assigned"))
       yield* consumer.position({ topic: "orders", partition: 0 })
       yield* close
-      assert.deepStrictEqual(yield* committed, {})
+      assert.deepStrictEqual(yield* committed(), {})
     }).pipe(Effect.provide(layer))
   )
 
@@ -174,7 +161,7 @@ describe("Consumer.partitions", () => {
       yield* until("both are seen", () => seen.length === 2)
       assert.deepStrictEqual(seen.sort(), ["0 broke at 0", "1: 3"])
       yield* close
-      assert.deepStrictEqual(yield* committed, { "orders-1": 3 })
+      assert.deepStrictEqual(yield* committed(), { "orders-1": 3 })
     }).pipe(Effect.provide(layer))
   )
 })
@@ -197,7 +184,7 @@ describe("Consumer.stream", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(closing)
       yield* Fiber.join(reading)
-      assert.deepStrictEqual(yield* committed, { "orders-0": 2 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
       assert.notInclude(log, "RevokeTimedOut")
     }).pipe(Effect.provide(layer))
   )
@@ -219,7 +206,7 @@ describe("Consumer.stream", () => {
       assert.include(log, "RevokeTimedOut")
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(reading)))
       yield* Deferred.succeed(gate, undefined)
-      assert.deepStrictEqual(yield* committed, {})
+      assert.deepStrictEqual(yield* committed(), {})
     }).pipe(Effect.provide(layer))
   )
 
@@ -235,7 +222,7 @@ describe("Consumer.stream", () => {
       yield* calm
       yield* Fiber.interrupt(reading)
       yield* close
-      assert.deepStrictEqual(yield* committed, { "orders-0": 2 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
     }).pipe(Effect.provide(layer))
   )
 

@@ -3,6 +3,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Result, Schedule, Schema, Scope, 
 import { TestClock } from "effect/testing"
 import { Consumer, type KafkaError, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { calm, committed, until } from "./consume/Harness.ts"
 
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const kafka = KafkaTest.layer({ topics: [{ name: orders, partitions: 2 }, "dead"] })
@@ -14,20 +15,6 @@ const fill = (count: number, partition = 0) =>
     const producer = yield* Producer.Producer
     const entries = Array.from({ length: count }, (_, i) => ({ key: `k${i % 3}`, value: `v${i}`, partition }))
     for (const result of yield* producer.sendAll(orders, entries)) assert.isTrue(Result.isSuccess(result))
-  })
-const committed = Effect.gen(function* () {
-  const broker = yield* EmbeddedKafka.EmbeddedKafka
-  return Object.fromEntries((yield* broker.committed("g")).map((c) => [`${c.topic}-${c.partition}`, c.offset]))
-})
-const calm = Effect.forEach(Array.from({ length: 60 }), () => Effect.yieldNow, { discard: true })
-const until = (what: string, is: () => boolean) =>
-  Effect.gen(function* () {
-    for (let i = 0; i < 240; i++) {
-      yield* calm
-      if (is()) return
-      yield* TestClock.adjust("500 millis")
-    }
-    assert.fail(`it never came to pass: ${what}`)
   })
 const subscribed = (options: Partial<Consumer.SubscribeOptions<readonly [typeof orders]>> = {}) =>
   Consumer.subscribe({ group: "g", topics: [orders], from: "earliest", ...options })
@@ -71,7 +58,7 @@ describe("Consumer.run", () => {
       yield* calm
       assert.deepStrictEqual(handlers.begun, ["v0", "v1", "v2"])
       yield* consumer.commit()
-      assert.deepStrictEqual(yield* committed, { "orders-0": 2 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
       handlers.finish("v2", "v3")
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
@@ -89,11 +76,11 @@ describe("Consumer.run", () => {
       yield* calm
       assert.deepStrictEqual([...handlers.begun].sort(), ["v0", "v1", "v2", "v4", "v7"])
       yield* consumer.commit()
-      assert.deepStrictEqual(yield* committed, {}, "v0 is not done")
+      assert.deepStrictEqual(yield* committed(), {}, "v0 is not done")
       handlers.finish("v0")
       yield* calm
       yield* consumer.commit()
-      assert.deepStrictEqual(yield* committed, { "orders-0": 2 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
       handlers.finish("v2", "v3", "v5", "v6", "v7", "v8")
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
@@ -110,7 +97,7 @@ describe("Consumer.run", () => {
       yield* fill(2)
       yield* until("the next array is begun", () => handlers.begun.length === 7)
       yield* consumer.commit()
-      assert.deepStrictEqual(yield* committed, {})
+      assert.deepStrictEqual(yield* committed(), {})
       handlers.finish("v0")
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
@@ -145,7 +132,7 @@ describe("Consumer.run", () => {
       }).pipe(Effect.scoped)
       const typed: "no" | KafkaError.KafkaError = error
       assert.strictEqual(typed, "no")
-      assert.deepStrictEqual(yield* committed, { "orders-0": 1 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
     }).pipe(Effect.provide(layer))
   )
 
@@ -222,7 +209,7 @@ describe("Consumer.run", () => {
       )
       yield* calm
       yield* consumer.commit()
-      assert.deepStrictEqual(yield* committed, { "orders-1": 2 })
+      assert.deepStrictEqual(yield* committed(), { "orders-1": 2 })
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
@@ -249,7 +236,7 @@ describe("Consumer.run", () => {
         yield* until("both are handled", () => seen.length === 2)
         yield* calm
         yield* consumer.commit()
-        assert.deepStrictEqual(yield* committed, { "orders-0": 6 })
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 6 })
         const letters = yield* broker.log("dead")
         assert.deepStrictEqual(
           letters.map((letter) => [
@@ -272,7 +259,7 @@ describe("Consumer.run", () => {
         return (yield* Effect.flip(consumer.run(() => Effect.fail("no"), { deadLetter: dead }))).reason
       }).pipe(Effect.scoped)
       assert.notStrictEqual(reason._tag, "Misuse")
-      assert.deepStrictEqual(yield* committed, {})
+      assert.deepStrictEqual(yield* committed(), {})
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
 
@@ -303,7 +290,7 @@ describe("Consumer.run", () => {
         handlers.finish("v0", "v1", "v2")
         yield* Fiber.join(closing)
         assert.deepStrictEqual([handlers.begun, handlers.interrupted], [["v0"], []])
-        assert.deepStrictEqual(yield* committed, { "orders-0": 1 })
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
         assert.strictEqual(Exit.isSuccess(yield* Fiber.await(running)), end === "its Scope closes")
         const broker = yield* EmbeddedKafka.EmbeddedKafka
         assert.strictEqual((yield* broker.group("g"))?.members.length, 0)
@@ -329,7 +316,7 @@ describe("Consumer.run", () => {
       yield* TestClock.adjust("200 millis")
       yield* Fiber.join(closing)
       assert.deepStrictEqual(handlers.interrupted, ["v1"])
-      assert.deepStrictEqual(yield* committed, { "orders-0": 1 })
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
       assert.include(
         (yield* Fiber.join(events)).map((event) => event._tag),
         "RevokeTimedOut"
@@ -391,7 +378,7 @@ describe("Consumer.run", () => {
         for (let i = 0; i < 20 && closing.pollUnsafe() === undefined; i++) yield* calm
         assert.isDefined(closing.pollUnsafe())
         assert.strictEqual(tries, 1)
-        assert.deepStrictEqual(yield* committed, {})
+        assert.deepStrictEqual(yield* committed(), {})
       }).pipe(Effect.provide(layer))
   )
 })

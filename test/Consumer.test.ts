@@ -3,6 +3,7 @@ import { Context, Effect, Exit, Fiber, Layer, Result, Schema, SchemaTransformati
 import { TestClock } from "effect/testing"
 import { Consumer, type KafkaError, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import { calm, committed, p0, until } from "./consume/Harness.ts"
 
 const orders = Topic.make("orders", { key: Schema.String, value: Schema.String })
 const numbers = Topic.make("numbers", { key: Schema.NullOr(Schema.String), value: Schema.FiniteFromString })
@@ -20,29 +21,10 @@ const fill = (count: number, { from = 0, partition = 0 }: { from?: number; parti
     for (const result of yield* producer.sendAll(orders, entries)) assert.isTrue(Result.isSuccess(result))
   })
 const values = (from: number, count: number) => Array.from({ length: count }, (_, i) => `v${from + i}`)
-const committed = (group: string) =>
-  Effect.gen(function* () {
-    const broker = yield* EmbeddedKafka.EmbeddedKafka
-    return Object.fromEntries((yield* broker.committed(group)).map((c) => [`${c.topic}-${c.partition}`, c.offset]))
-  })
 const reasonOf = <A, R>(self: Effect.Effect<A, KafkaError.KafkaError, R>) =>
   Effect.map(Effect.flip(self), ({ reason }) => reason)
-const p0 = { topic: "orders", partition: 0 }
-/** Lets everything run that needs no time. */
-const calm = Effect.forEach(Array.from({ length: 60 }), () => Effect.yieldNow, { discard: true })
-/** Moves the clock until it is so, by at most two minutes. */
-const until = <R>(what: string, is: Effect.Effect<boolean, never, R>) =>
-  Effect.gen(function* () {
-    for (let i = 0; i < 240; i++) {
-      yield* calm
-      if (yield* is) return
-      yield* TestClock.adjust("500 millis")
-    }
-    assert.fail(`it never came to pass: ${what}`)
-  })
 const untilCommitted = (group: string, expected: { readonly [partition: string]: number }) =>
-  until(
-    `${group} has committed ${JSON.stringify(expected)}`,
+  until(`${group} has committed ${JSON.stringify(expected)}`, () =>
     Effect.map(committed(group), (is) => JSON.stringify(is) === JSON.stringify(expected))
   )
 const subscribed = (options: Partial<Consumer.SubscribeOptions<readonly [typeof orders]>> = {}) =>
@@ -87,10 +69,7 @@ describe("Consumer", () => {
         const reading = yield* Effect.forkChild(reasonOf(Stream.runDrain(consumer.stream)), { startImmediately: true })
         if (joined) yield* broker.awaitGroup("g", { state: "Stable", members: 1 })
         yield* Scope.close(client, Exit.void)
-        yield* until(
-          "the stream has ended",
-          Effect.sync(() => reading.pollUnsafe() !== undefined)
-        )
+        yield* until("the stream has ended", () => reading.pollUnsafe() !== undefined)
         assert.deepInclude(yield* Fiber.join(reading), { _tag: "Closed", what: "client" })
       }).pipe(Effect.scoped)
     )
@@ -324,17 +303,11 @@ describe("Consumer", () => {
         Stream.runForEachArray((records) => Effect.sync(() => seen.push(...records.map(({ offset }) => offset)))),
         Effect.forkScoped
       )
-      yield* until(
-        "all are seen",
-        Effect.sync(() => seen.length === 50)
-      )
+      yield* until("all are seen", () => seen.length === 50)
       for (const offset of [30, 5, 45]) {
         seen.length = 0
         yield* consumer.seek(p0, Offset.at(offset))
-        yield* until(
-          "the rest is seen",
-          Effect.sync(() => seen.length === 50 - offset)
-        )
+        yield* until("the rest is seen", () => seen.length === 50 - offset)
         assert.deepStrictEqual(
           seen,
           Array.from({ length: 50 - offset }, (_, i) => offset + i)
@@ -401,10 +374,7 @@ describe("Consumer", () => {
       yield* TestClock.adjust("10 seconds")
       yield* calm
       assert.isUndefined(reading.pollUnsafe())
-      yield* until(
-        "it fails",
-        Effect.sync(() => reading.pollUnsafe() !== undefined)
-      )
+      yield* until("it fails", () => reading.pollUnsafe() !== undefined)
       const result = yield* Fiber.join(reading)
       assert(Result.isFailure(result))
       assert.deepInclude(result.failure.reason, { _tag: "UnknownTopic", topic: "nowhere" })
@@ -472,10 +442,7 @@ describe("Consumer", () => {
       )
       const consumer = yield* Consumer.subscribe({ group: "g", topics: [loud], from: "earliest" })
       const reading = yield* Effect.forkChild(consumer.stream.pipe(Stream.take(3), Stream.runCollect))
-      yield* until(
-        "all are decoded",
-        Effect.sync(() => reading.pollUnsafe() !== undefined)
-      )
+      yield* until("all are decoded", () => reading.pollUnsafe() !== undefined)
       assert.deepStrictEqual(
         (yield* Fiber.join(reading)).map(({ value }) => value),
         ["a!", "b!", "c!"]
@@ -514,10 +481,7 @@ describe("Consumer", () => {
         const reading = yield* Effect.forkChild(take(1)(consumer))
         yield* calm
         yield* fill(1, { from: 5 })
-        yield* until(
-          "it is read",
-          Effect.sync(() => reading.pollUnsafe() !== undefined)
-        )
+        yield* until("it is read", () => reading.pollUnsafe() !== undefined)
         assert.strictEqual((yield* Fiber.join(reading))[0]!.offset, 5)
       }).pipe(Effect.scoped, Effect.provide(layer))
     )
@@ -654,10 +618,7 @@ describe("Consumer", () => {
       yield* broker.createTopic("others")
       const producer = yield* Producer.Producer
       yield* producer.send(Topic.bytes("others"), { value: new Uint8Array(1) })
-      yield* until(
-        "the new topic is read from its beginning",
-        Effect.sync(() => seen.length > 0)
-      )
+      yield* until("the new topic is read from its beginning", () => seen.length > 0)
       assert.deepStrictEqual(seen, ["others"])
     }).pipe(Effect.scoped, Effect.provide(layer))
   )
