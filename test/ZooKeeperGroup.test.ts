@@ -267,47 +267,32 @@ describe("Membership.zooKeeper", () => {
     })
   )
 
-  test(
-    "a member that is cut off loses what it has before others can claim it",
-    Effect.gen(function* () {
-      const party = new Party()
-      const memory = yield* ZooKeeper.Memory
-      const [a, b] = [yield* party.join(), yield* party.join()]
-      yield* party.balanced([a, b])
-      const session = yield* a.session
-      let overlapped = false
-      yield* memory.cut(session)
-      for (let i = 0; i < 120; i++) {
-        yield* pass(100)
-        if ([...a.owns].some((partition) => b.owns.has(partition))) overlapped = true
-      }
-      assert.isFalse(overlapped)
-      assert.strictEqual(b.owns.size, partitions)
-      yield* memory.heal(session)
-      yield* party.balanced([a, b])
-    })
-  )
-
-  test(
-    "a member whose server has lost its leader, and still answers it, loses what it has before others can claim it (zk-13)",
-    Effect.gen(function* () {
-      const party = new Party()
-      const memory = yield* ZooKeeper.Memory
-      const [a, b] = [yield* party.join(), yield* party.join()]
-      yield* party.balanced([a, b])
-      const session = yield* a.session
-      let overlapped = false
-      yield* memory.part(session)
-      for (let i = 0; i < 120; i++) {
-        yield* pass(100)
-        if ([...a.owns].some((partition) => b.owns.has(partition))) overlapped = true
-      }
-      assert.isFalse(overlapped)
-      assert.strictEqual(b.owns.size, partitions)
-      yield* memory.heal(session)
-      yield* party.balanced([a, b])
-    })
-  )
+  const severed = [
+    ["that is cut off", "cut"],
+    ["whose server has lost its leader, and still answers it,", "part"]
+  ] as const
+  for (const [who, how] of severed) {
+    test(
+      `a member ${who} loses what it has before others can claim it (zk-13)`,
+      Effect.gen(function* () {
+        const party = new Party()
+        const memory = yield* ZooKeeper.Memory
+        const [a, b] = [yield* party.join(), yield* party.join()]
+        yield* party.balanced([a, b])
+        const session = yield* a.session
+        let overlapped = false
+        yield* memory[how](session)
+        for (let i = 0; i < 120; i++) {
+          yield* pass(100)
+          if ([...a.owns].some((partition) => b.owns.has(partition))) overlapped = true
+        }
+        assert.isFalse(overlapped)
+        assert.strictEqual(b.owns.size, partitions)
+        yield* memory.heal(session)
+        yield* party.balanced([a, b])
+      })
+    )
+  }
 
   test(
     "a write that was perhaps done when its session expired: nobody is left with a claim that stands for nobody",
