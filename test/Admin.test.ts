@@ -615,6 +615,25 @@ describe("records and offsets", () => {
     )
   )
 
+  it.effect("begin where all of the log is later than a time (before 0.10.1 a reset went to the end of it)", () =>
+    inCluster(
+      { asVersion: "0.9", client: { brokerVersion: "0.9.0.1" }, topics: ["orders"] },
+      Effect.gen(function* () {
+        yield* TestClock.adjust("3 hours")
+        yield* send(3)
+        const admin = yield* Admin.Admin
+        const place = { topic: "orders", partition: 0 }
+        yield* Admin.orFail(admin.alterGroupOffsets("g", [{ ...place, offset: 1 }]))
+        const [listed] = yield* admin.listOffsets([{ ...place, at: Offset.atTime(3_600_000) }])
+        assert.strictEqual(value(listed).offset, 0)
+        for (const to of [{ ago: "1 hour" }, Offset.atTime(3_600_000)] as const) {
+          const [reset] = yield* admin.resetGroupOffsets("g", { to, dryRun: true })
+          assert.deepStrictEqual(value(reset), { ...place, from: 1, to: 0 })
+        }
+      })
+    )
+  )
+
   it.effect("follow a leader that moves", () =>
     inCluster(
       { brokers: 3, topics: [{ name: "orders", partitions: 1, replicationFactor: 3 }] },

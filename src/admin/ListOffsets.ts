@@ -1,6 +1,7 @@
 /** Where partitions begin and end, and where a time is in them: asked of their leaders, each answered for. */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type { Broker } from "../Broker.ts"
 import { shown } from "../Checks.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import type * as Offset from "../Offset.ts"
@@ -59,6 +60,49 @@ const marks = {
 const markOf = (at: OffsetSpec): readonly [timestamp: number, version: number] =>
   typeof at === "string" ? marks[at] : [at.timestamp, 0]
 
+/** One request, and the version that it was spoken in. */
+const askOnce = (broker: Broker, batch: ReadonlyArray<OffsetQuery>, options: ListOffsetsOptions) =>
+  Effect.gen(function* () {
+    let spoken = 0
+    const minVersion = Math.max(...batch.map(({ at }) => markOf(at)[1]))
+    const response = yield* broker.send(
+      ListOffsets,
+      (version) => {
+        spoken = version
+        return {
+          replicaId: -1,
+          ...(version >= 2 && options.isolation === "committed" ? { isolationLevel: 1 } : {}),
+          topics: [...TopicPartition.byTopic(batch)].map(([name, list]) => ({
+            name,
+            partitions: list.map(({ at, partition }) => ({
+              partitionIndex: partition,
+              timestamp: markOf(at)[0]
+            }))
+          }))
+        }
+      },
+      minVersion === 0 ? {} : { minVersion }
+    )
+    const answers = new Map<string, Ask.Answer<ListedOffset>>()
+    for (const { name: topic, partitions } of response.topics)
+      for (const one of partitions) {
+        const partition = { topic, partition: one.partitionIndex }
+        const offset = spoken === 0 ? one.oldStyleOffsets[0] : one.offset
+        answers.set(
+          TopicPartition.key(partition),
+          one.errorCode === code.NONE
+            ? Result.succeed({
+                ...partition,
+                offset: offset === undefined || offset < 0 ? undefined : offset,
+                timestamp: fromZero(one.timestamp),
+                leaderEpoch: fromZero(one.leaderEpoch)
+              })
+            : Result.fail(Failure.of(one.errorCode, null, { api: "ListOffsets", ...partition }))
+        )
+      }
+    return { answers, spoken }
+  })
+
 export const resolve = (
   parts: Ask.Parts,
   queries: ReadonlyArray<OffsetQuery>,
@@ -80,44 +124,16 @@ export const resolve = (
       ],
       ask: (broker, batch) =>
         Effect.gen(function* () {
-          let spoken = 0
-          const minVersion = Math.max(...batch.map(({ at }) => markOf(at)[1]))
-          const response = yield* broker.send(
-            ListOffsets,
-            (version) => {
-              spoken = version
-              return {
-                replicaId: -1,
-                ...(version >= 2 && options.isolation === "committed" ? { isolationLevel: 1 } : {}),
-                topics: [...TopicPartition.byTopic(batch)].map(([name, list]) => ({
-                  name,
-                  partitions: list.map(({ at, partition }) => ({
-                    partitionIndex: partition,
-                    timestamp: markOf(at)[0]
-                  }))
-                }))
-              }
-            },
-            minVersion === 0 ? {} : { minVersion }
-          )
-          const answers = new Map<string, Ask.Answer<ListedOffset>>()
-          for (const { name: topic, partitions } of response.topics)
-            for (const one of partitions) {
-              const partition = { topic, partition: one.partitionIndex }
-              const offset = spoken === 0 ? one.oldStyleOffsets[0] : one.offset
-              answers.set(
-                TopicPartition.key(partition),
-                one.errorCode === code.NONE
-                  ? Result.succeed({
-                      ...partition,
-                      offset: offset === undefined || offset < 0 ? undefined : offset,
-                      timestamp: fromZero(one.timestamp),
-                      leaderEpoch: fromZero(one.leaderEpoch)
-                    })
-                  : Result.fail(Failure.of(one.errorCode, null, { api: "ListOffsets", ...partition }))
-              )
-            }
-          return answers
+          const { answers, spoken } = yield* askOnce(broker, batch, options)
+          // Before v1 a broker knows the starts of its segments alone: where none is as old as a time, all is later than it.
+          const later = batch.filter((query) => {
+            const answer =
+              spoken > 0 || typeof query.at === "string" ? undefined : answers.get(TopicPartition.key(query))
+            return answer !== undefined && Result.isSuccess(answer) && answer.success.offset === undefined
+          })
+          if (later.length === 0) return answers
+          const starts = later.map((query) => ({ ...query, at: "earliest" as const }))
+          return new Map([...answers, ...(yield* askOnce(broker, starts, options)).answers])
         })
     },
     queries,
