@@ -459,6 +459,7 @@ export const layer = (options?: Options): Layer.Layer<Admin, KafkaError, Cluster
  * The same, for clusters of every age: where brokers have no API for it (before 0.10.1; more partitions: before 1.0),
  * topics are created, deleted and given partitions in ZooKeeper, as kafka-topics of those releases does. There,
  * `partitions` and `replicationFactor` have to be said, and a topic is deleted where `delete.topic.enable` is true.
+ * Replicas are spread over racks where all brokers say theirs, else as if none did.
  *
  * @since 0.1.0
  * @category layers

@@ -1,26 +1,50 @@
 /** Pure. Topics as they stand in ZooKeeper: assignments and settings as JSON, and how replicas are spread over brokers. */
 
+/** A broker that lives, and where: undefined before 0.10, and where it does not say. */
+export interface Located {
+  readonly id: number
+  readonly rack?: string | undefined
+}
+
+/** One of each rack in turn, as `AdminUtils.getRackAlternatedBrokerList` does; by their ids where one has no rack. */
+const arranged = (brokers: ReadonlyArray<Located>): ReadonlyArray<Located> => {
+  const byId = brokers.toSorted((a, b) => a.id - b.id)
+  if (byId.some(({ rack }) => rack === undefined)) return byId.map(({ id }) => ({ id }))
+  const racks = [...Map.groupBy(byId, ({ rack }) => rack!)].sort(([a], [b]) => (a < b ? -1 : 1))
+  return byId.flatMap((_, i) => racks.flatMap(([, those]) => those.slice(i, i + 1)))
+}
+
 /**
- * Which brokers have which partition, as `AdminUtils.assignReplicasToBrokers` of 0.8 to 0.10 does: leaders in turn, from
- * `start` on, followers in the turn of another shift, so that those of a broker are spread.
+ * Which brokers have which partition, as `AdminUtils.assignReplicasToBrokers` of 0.8 to 0.11 does: leaders in turn,
+ * from `start` on, followers in the turn of another shift, so that those of a broker are spread, and over as many racks as
+ * can be, where all brokers say theirs.
  */
 export const spread = (
-  brokers: ReadonlyArray<number>,
+  brokers: ReadonlyArray<Located>,
   partitions: number,
   replicas: number,
   start: number,
   from = 0
 ): ReadonlyArray<ReadonlyArray<number>> => {
-  const n = brokers.length
+  const all = arranged(brokers)
+  const n = all.length
+  const racks = new Set(all.map(({ rack }) => rack)).size
   const assignments: Array<ReadonlyArray<number>> = []
   let shift = start
   for (let i = 0; i < partitions; i++) {
     const partition = from + i
     if (partition > 0 && partition % n === 0) shift++
     const first = (partition + start) % n
-    const all = [brokers[first]!]
-    for (let j = 0; j < replicas - 1; j++) all.push(brokers[(first + 1 + ((shift + j) % (n - 1))) % n]!)
-    assignments.push(all)
+    const ids = [all[first]!.id]
+    const taken = new Set([all[first]!.rack])
+    for (let j = 0; ids.length < replicas; j++) {
+      const { id, rack } = all[(first + 1 + ((shift * racks + j) % (n - 1))) % n]!
+      // Not into a rack that has one while another has none.
+      if (ids.includes(id) || (taken.has(rack) && taken.size < racks)) continue
+      ids.push(id)
+      taken.add(rack)
+    }
+    assignments.push(ids)
   }
   return assignments
 }
@@ -124,6 +148,13 @@ export const mistakes = (config: { readonly [name: string]: string | number | bo
     const wanted = rule(String(value))
     return wanted === undefined ? [] : [`${name} must be ${wanted}, not ${String(value)}`]
   })
+
+/** Those of these names that are another's but for `.` and `_`, which are one in the names of brokers' metrics. */
+export const colliding = (name: string, others: ReadonlyArray<string>): ReadonlyArray<string> =>
+  others.filter((other) => other !== name && undotted(other) === undotted(name))
+
+/** A name without the difference of `.` and `_`. */
+export const undotted = (name: string): string => name.replaceAll(".", "_")
 
 /** Whether a topic may have this name. */
 export const isLegalName = (name: string): boolean =>

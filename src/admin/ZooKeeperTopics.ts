@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { listed } from "../Listed.ts"
 import * as LogEvent from "../LogEvent.ts"
 import * as CreatePartitions from "../protocol/messages/CreatePartitions.ts"
 import * as CreateTopics from "../protocol/messages/CreateTopics.ts"
@@ -95,7 +96,7 @@ const either = <I, A, O extends Ask.Bounds>(
       return mistakes.length === 0 ? undefined : Result.fail(Failure.mistakes(mistakes))
     })
     const asked = [...answers.keys()].filter((i) => answers[i] === undefined)
-    const byName = Map.groupBy(asked, (i) => verb.key(items[i]!))
+    const byName = Map.groupBy(asked, (i) => Assignment.undotted(verb.key(items[i]!)))
     yield* Effect.forEach(
       byName.values(),
       (places) =>
@@ -183,7 +184,8 @@ const placed = (
   Effect.gen(function* () {
     // The least that a partition takes is `"0":[1],`: what is beyond that is not even spread.
     if (partitions > mostBytes / 8) return yield* tooMany(where, `${from + partitions} partitions are too many`)
-    const brokers = (yield* zooKeeper.brokers).map(({ id }) => id).sort((a, b) => a - b)
+    const living = yield* zooKeeper.brokers
+    const brokers = living.map(({ id }) => id).sort((a, b) => a - b)
     if (assignments !== undefined) {
       const problem = unfit(assignments, replicas, brokers)
       return problem === undefined ? assignments : yield* Failure.of(code.INVALID_REPLICA_ASSIGNMENT, problem, where)
@@ -196,7 +198,7 @@ const placed = (
       )
     const start =
       first === undefined ? yield* Random.nextIntBetween(0, brokers.length - 1) : Math.max(0, brokers.indexOf(first))
-    return Assignment.spread(brokers, partitions, replicas, start, from)
+    return Assignment.spread(living, partitions, replicas, start, from)
   })
 
 /** Writes a topic's settings; gives what puts back what was there before: those of one that was deleted may be there yet. */
@@ -233,6 +235,15 @@ const createOne = (
     })
     const exists = () => Failure.of(code.TOPIC_ALREADY_EXISTS, null, where)
     if ((yield* zooKeeper.get(topicPath(name))) !== undefined) return yield* exists()
+    const twins = /[._]/.test(name)
+      ? Assignment.colliding(name, (yield* zooKeeper.children("/brokers/topics")) ?? [])
+      : []
+    if (twins.length > 0)
+      return yield* Failure.of(
+        code.INVALID_TOPIC_EXCEPTION,
+        `Topic '${name}' collides with ${listed(twins, 10)}`,
+        where
+      )
     const created: NewTopics.CreatedTopic = {
       name,
       id: undefined,
@@ -259,10 +270,17 @@ const createOne = (
 const refusal = ({ reason }: KafkaError.KafkaError): string | undefined =>
   reason._tag === "ZooKeeperRefused" ? reason.name : undefined
 
+/** What kafka-topics does not do to the topic in which groups commit: what they have committed would be lost, or not found. */
+const sparing = (topic: string) =>
+  topic === "__consumer_offsets"
+    ? Failure.of(code.INVALID_TOPIC_EXCEPTION, "it is Kafka's own, neither deleted nor given partitions", { topic })
+    : Effect.void
+
 const deleteOne = (zooKeeper: ZooKeeperService, ref: Topics.TopicRef, awaits: Awaits) =>
   Effect.gen(function* () {
     if (typeof ref !== "string") return yield* Failure.mistakes(["topics have no ids before 2.8"])
     if (!Assignment.isLegalName(ref)) return yield* Failure.of(code.INVALID_TOPIC_EXCEPTION, null, { topic: ref })
+    yield* sparing(ref)
     if ((yield* zooKeeper.get(topicPath(ref))) === undefined)
       return yield* Failure.of(code.UNKNOWN_TOPIC_OR_PARTITION, null, { topic: ref })
     yield* Effect.catch(zooKeeper.create(`/admin/delete_topics/${ref}`, new Uint8Array(0)), (error) =>
@@ -282,6 +300,7 @@ const growOne = (
 ) =>
   Effect.gen(function* () {
     const where = { topic }
+    yield* sparing(topic)
     const node = Assignment.isLegalName(topic) ? yield* zooKeeper.read(topicPath(topic)) : undefined
     if (node === undefined) return yield* Failure.of(code.UNKNOWN_TOPIC_OR_PARTITION, null, where)
     const there = Assignment.readTopicNode(new TextDecoder().decode(node.data))

@@ -27,11 +27,19 @@ export interface Endpoint {
 export interface Registration {
   readonly id: number
   readonly endpoints: ReadonlyArray<Endpoint>
+  /** Its `broker.rack`, where it has one (from 0.10 on). */
+  readonly rack?: string | undefined
 }
 
 /** Reads a registration: `version` 1 has host and port, from 0.9 on there are endpoints. Undefined where it is none. */
 export const parse = (id: number, json: string): Registration | undefined => {
-  let node: { host?: unknown; port?: unknown; endpoints?: unknown; listener_security_protocol_map?: unknown }
+  let node: {
+    host?: unknown
+    port?: unknown
+    endpoints?: unknown
+    listener_security_protocol_map?: unknown
+    rack?: unknown
+  }
   try {
     node = JSON.parse(json)
   } catch {
@@ -52,5 +60,5 @@ export const parse = (id: number, json: string): Registration | undefined => {
     if (KafkaConfig.addressProblem(at) === undefined)
       endpoints.push({ listener: "PLAINTEXT", protocol: "PLAINTEXT", ...at })
   }
-  return { id, endpoints }
+  return { id, endpoints, ...(typeof node.rack === "string" ? { rack: node.rack } : {}) }
 }

@@ -39,7 +39,7 @@ describe("batches", () => {
 
 describe("assignments in ZooKeeper", () => {
   it("spread leaders and followers, each broker once a partition", () => {
-    const brokers = [1, 2, 5]
+    const brokers = [1, 2, 5].map((id) => ({ id }))
     const spread = Assignment.spread(brokers, 6, 2, 1)
     // As AdminUtils.assignReplicasToBrokers gives it for these brokers and this start.
     assert.deepStrictEqual(spread, [
@@ -51,7 +51,55 @@ describe("assignments in ZooKeeper", () => {
       [1, 2]
     ])
     for (const replicas of Assignment.spread(brokers, 30, 3, 0)) assert.strictEqual(new Set(replicas).size, 3)
-    assert.deepStrictEqual(Assignment.spread([4], 2, 1, 0), [[4], [4]])
+    assert.deepStrictEqual(Assignment.spread([{ id: 4 }], 2, 1, 0), [[4], [4]])
+  })
+
+  it("spread over racks, as kafka-topics from 0.10.0 on does (both replicas were in one rack)", () => {
+    const racked = ["a", "b", "b", "c", "a", "b"].map((rack, i) => ({ id: i + 1, rack }))
+    const rackOf = (id: number) => racked[id - 1]!.rack
+    for (const [replicas, racks] of [
+      [2, 2],
+      [3, 3],
+      [5, 3]
+    ] as const)
+      for (let start = 0; start < 6; start++)
+        for (const ids of Assignment.spread(racked, 40, replicas, start)) {
+          assert.strictEqual(new Set(ids).size, replicas)
+          assert.strictEqual(new Set(ids.map(rackOf)).size, racks)
+        }
+    // As AdminUtils.assignReplicasToBrokers of 0.10.0.1 gives it for these brokers and this start.
+    assert.deepStrictEqual(
+      Assignment.spread(
+        [
+          { id: 1, rack: "a" },
+          { id: 2, rack: "b" },
+          { id: 3, rack: "b" }
+        ],
+        6,
+        2,
+        2
+      ),
+      [
+        [3, 1],
+        [1, 2],
+        [2, 1],
+        [3, 1],
+        [1, 2],
+        [2, 1]
+      ]
+    )
+    // Where one does not say its rack, as without.
+    const [, ...others] = racked
+    const mixed = [{ id: 1 }, ...others]
+    assert.deepStrictEqual(
+      Assignment.spread(mixed, 9, 3, 2),
+      Assignment.spread(
+        mixed.map(({ id }) => ({ id })),
+        9,
+        3,
+        2
+      )
+    )
   })
 
   it("are read as they were written, and nothing else is", () => {

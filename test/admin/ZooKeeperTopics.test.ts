@@ -258,3 +258,36 @@ it.effect("of a topic that ZooKeeper refuses no settings are left behind", () =>
     }
   })
 })
+
+it.effect("what kafka-topics refuses is refused: names that collide, and the topic in which groups commit", () => {
+  const own = "/brokers/topics/__consumer_offsets"
+  const admin = Admin.layerZooKeeper().pipe(Layer.provideMerge(KafkaTest.layer({ asVersion: "0.9" })))
+  return Effect.gen(function* () {
+    const zooKeeper = yield* ZooKeeper.ZooKeeper
+    const write = (path: string, value: unknown) => zooKeeper.create(path, Buffer.from(JSON.stringify(value)))
+    yield* write("/brokers/ids/1", { version: 1, host: "localhost", port: 9092 })
+    for (const path of [own, "/brokers/topics/a.b_c"]) yield* write(path, { version: 1, partitions: { 0: [1] } })
+    const admin = yield* Admin.Admin
+    const bounds = { timeout: "1 second" } as const
+    const one = (name: string) => ({ name, partitions: 1, replicationFactor: 1 })
+    const [dotted, first, second] = yield* admin.createTopics([one("a_b.c"), one("d.e"), one("d_e")], {
+      ...bounds,
+      validateOnly: true
+    })
+    assert.deepStrictEqual(codesOf([dotted!, first!, second!]), ["InvalidTopic", "done", "done"])
+    if (Result.isSuccess(dotted!)) assert.fail("it was made")
+    assert.include(dotted!.failure.message, "collides with a.b_c")
+    // Of two in one call the first is written before the other is looked at; here no broker leads it.
+    const both = yield* Effect.forkChild(admin.createTopics([one("d.e"), one("d_e")], bounds), {
+      startImmediately: true
+    })
+    while (both.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
+    assert.deepStrictEqual(codesOf(yield* Fiber.join(both)), ["TimedOut", "InvalidTopic"])
+    assert.isUndefined(yield* zooKeeper.get("/brokers/topics/d_e"))
+    assert.deepStrictEqual(codesOf(yield* admin.deleteTopics(["__consumer_offsets"], bounds)), ["InvalidTopic"])
+    const more = { topic: "__consumer_offsets", count: 2 }
+    assert.deepStrictEqual(codesOf(yield* admin.createPartitions([more], bounds)), ["InvalidTopic"])
+    assert.isUndefined(yield* zooKeeper.children("/admin/delete_topics"))
+    assert.include(String(Buffer.from((yield* zooKeeper.get(own))!)), `"partitions":{"0":[1]}`)
+  }).pipe(Effect.provide(Layer.provideMerge(admin, ZooKeeper.layerMemory())))
+})

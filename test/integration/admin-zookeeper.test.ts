@@ -10,7 +10,8 @@ import * as Processes from "./Processes.ts"
 
 const { codes } = ErrorCode
 
-const versions: ReadonlyArray<Version> = process.env.SAMSA_FULL === "1" ? ["0.8.2.2", "0.9.0.1"] : ["0.8.2.2"]
+const versions: ReadonlyArray<Version> =
+  process.env.SAMSA_FULL === "1" ? ["0.8.2.2", "0.9.0.1", "0.10.0.1"] : ["0.8.2.2"]
 
 for (const version of versions)
   layer(KafkaServer.layer({ version, mode: "zookeeper", brokers: 2, properties: { "delete.topic.enable": "true" } }), {

@@ -15,4 +15,9 @@ describe("where a broker says that it is", () => {
     for (const host of ["", "a\0b", "a b", "x".repeat(300)]) assert.deepStrictEqual(parse({ host, port: 1 }), [])
     assert.deepStrictEqual(parse({ endpoints: [null, 1, "x", {}, "PLAINTEXT://a\0b:1"] }), [])
   })
+
+  it("has its rack, where it says one", () => {
+    const rack = (rack: unknown) => Registration.parse(1, JSON.stringify({ host: "b", port: 1, rack }))?.rack
+    assert.deepStrictEqual([rack("a"), rack(null), rack(undefined), rack(7)], ["a", undefined, undefined, undefined])
+  })
 })
