@@ -4,6 +4,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -70,7 +71,24 @@ const list = Command.make("list", { ...flags, json }, (given) =>
   )
 ).pipe(Command.withDescription("What is under way"))
 
-/** Waits until none of them moves any more; `--timeout` is about each question, not about the whole. */
+/** Fails where replicas are not where they were to be, though nothing moves: somebody has ended that, or moved them on. */
+const arrived = (wanted: ReadonlyArray<Placement>) =>
+  Effect.gen(function* () {
+    const now = yield* existing(wanted)
+    const elsewhere = wanted.flatMap((one) => {
+      const key = TopicPartition.key(one)
+      const are = now.get(key)!.replicas.join(",")
+      return are === one.replicas.join(",")
+        ? []
+        : [`${key}: nothing moves any more, and its replicas are ${are}: it was cancelled, or moved elsewhere`]
+    })
+    if (elsewhere.length > 0) return yield* failed(elsewhere.join("\n"))
+  }).pipe(
+    // A broker may hear of it a moment later than the controller, which was asked what moves.
+    Effect.retry({ while: (error) => error._tag === "Failed", schedule: Schedule.spaced("200 millis"), times: 10 })
+  )
+
+/** Waits until all of them have moved; `--timeout` is about each question, not about the whole. */
 const settled = (wanted: ReadonlyArray<Placement>) =>
   Effect.gen(function* () {
     const admin = yield* Admin
@@ -78,7 +96,7 @@ const settled = (wanted: ReadonlyArray<Placement>) =>
     yield* Effect.gen(function* () {
       for (;;) {
         const left = yield* admin.listReassignments(wanted)
-        if (left.length === 0) return
+        if (left.length === 0) return yield* arrived(wanted)
         yield* progress.show(() => `${wanted.length - left.length} of ${wanted.length} partitions have moved`)
         yield* Effect.sleep("500 millis")
       }

@@ -1,7 +1,7 @@
 /** The command as a process whose output takes no more. */
 import { closeSync, openSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { EmbeddedKafka, Fault } from "../../src/testing/index.ts"
 import * as Samsa from "./Samsa.ts"
 import { type Child, samsa, spawned } from "./Samsa.ts"
@@ -93,6 +93,28 @@ it.live(
       assert.strictEqual(refused[0], 1)
       assert.match(refused[1], /^none: UnknownTopic/)
       assert.deepStrictEqual(waits, [1, "the output: write EPIPE"])
+    }).pipe(Effect.scoped),
+  60_000
+)
+
+it.live(
+  "samsa reassign start --wait fails where somebody else ends what it waits for (it ended with 0, as if all had moved)",
+  () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({
+        topics: [{ name: "orders", replicationFactor: 1 }],
+        brokers: 2,
+        listen: true
+      })
+      const env = { KAFKA_BOOTSTRAP: broker.bootstrap.join(",") }
+      yield* broker.stop(2)
+      const waiting = spawned(["reassign", "start", "orders-0=2", "--yes", "--wait"], env)
+      const waited = yield* Effect.forkChild(ended(waiting), { startImmediately: true })
+      yield* Effect.callback<void>((resume) => void waiting.stdout.once("data", () => resume(Effect.void)))
+      yield* samsa(["reassign", "cancel", "orders-0", "--yes"], { env })
+      const [code, error] = yield* Fiber.join(waited)
+      assert.strictEqual(code, 1)
+      assert.match(error, /^orders-0: nothing moves any more, and its replicas are 1: it was cancelled/)
     }).pipe(Effect.scoped),
   60_000
 )
