@@ -85,7 +85,7 @@ const arrived = (wanted: ReadonlyArray<Placement>) =>
     if (elsewhere.length > 0) return yield* failed(elsewhere.join("\n"))
   }).pipe(
     // A broker may hear of it a moment later than the controller, which was asked what moves.
-    Effect.retry({ while: (error) => error._tag === "Failed", schedule: Schedule.spaced("200 millis"), times: 10 })
+    Effect.retry({ while: (error) => error._tag === "Failed", schedule: Schedule.spaced("200 millis"), times: 25 })
   )
 
 /** Waits until all of them have moved; `--timeout` is about each question, not about the whole. */
