@@ -5,11 +5,12 @@
 import * as Effect from "effect/Effect"
 import { Signal } from "../Signal.ts"
 
-// By then a group has formed, where anything answers; Kafka lets the first members wait 3 s for others.
-const firstSilence = 5_000
-
-// By then what others had to give back first has come: they hear of it, and we of them, by heartbeats of 5 s at most.
-const noneAfter = 10_000
+const first = {
+  // By then a group has formed, where anything answers; Kafka lets the first members wait 3 s for others.
+  forming: 5_000,
+  // By then what others had to give back first has come: they hear of it, and we of them, by heartbeats of 5 s at most.
+  none: 10_000
+}
 
 /** `forming`: no assignment has come yet, told by doubling. `none`: one without partitions, told once until there are some. */
 export interface Silence {
@@ -17,13 +18,15 @@ export interface Silence {
   readonly millis: number
   /** It has been shared out meanwhile, or is shared out anew. */
   readonly isOver: () => boolean
+  /** Somebody has told of it. What could not be told, since nothing could be found out, comes again, by doubling. */
+  readonly told: () => void
 }
 
 export class Forming {
   readonly #now: () => number
   #why: Silence["why"] | undefined = undefined
   #since = 0
-  #next = firstSilence
+  #next = 0
   #toldOfNone = false
   /** How often it began, or came to an end. */
   #turns = 0
@@ -35,9 +38,7 @@ export class Forming {
 
   /** The group shares out anew. */
   begun(): void {
-    if (this.#why === "forming") return
-    this.#next = firstSilence
-    this.#begin("forming")
+    if (this.#why !== "forming") this.#begin("forming")
   }
 
   /** It has been shared out. */
@@ -50,6 +51,7 @@ export class Forming {
 
   #begin(why: Silence["why"]): void {
     this.#why = why
+    this.#next = first[why]
     this.#since = this.#now()
     this.#turns++
     this.#begins.fire()
@@ -60,15 +62,17 @@ export class Forming {
     while (true) {
       yield* this.#begins.await
       const [why, since] = [this.#why, this.#since]
-      const due = since + (why === "none" ? noneAfter : this.#next)
-      yield* Effect.sleep(Math.max(1, due - this.#now()))
+      yield* Effect.sleep(Math.max(1, since + this.#next - this.#now()))
       if (why === undefined || this.#why !== why || this.#since !== since) continue
-      if (why === "none") {
+      this.#next *= 2
+      const turns = this.#turns
+      const isOver = () => this.#turns !== turns
+      const told = () => {
+        if (why === "forming" || isOver()) return
         this.#why = undefined
         this.#toldOfNone = true
-      } else this.#next *= 2
-      const turns = this.#turns
-      return { why, millis: Math.round(this.#now() - since), isOver: () => this.#turns !== turns }
+      }
+      return { why, millis: Math.round(this.#now() - since), isOver, told }
     }
   })
 }

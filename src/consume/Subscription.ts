@@ -95,10 +95,11 @@ const explain = (
 ): Effect.Effect<never> =>
   Effect.gen(function* () {
     const { cluster } = engine
-    const { isOver, millis, why } = yield* engine.silence
+    const { isOver, millis, told, why } = yield* engine.silence
     if (why === "none") {
       const names = yield* Effect.orElseSucceed(topics, () => undefined)
       if (names === undefined || isOver()) return
+      told()
       const text = `a consumer of group ${group} has no partition: ${none(engine, group, names)}`
       return yield* LogEvent.log("noPartition", text, { group, member: engine.member?.identity().memberId })
     }

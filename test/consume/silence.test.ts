@@ -102,6 +102,28 @@ describe("a member that its group gives nothing", () => {
       ) as Effect.Effect<void>
   )
 
+  it.effect("says so by when it is known, where brokers are silent at first (it never did)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const membership = Membership.consumer()
+      const { events } = yield* member({ membership })
+      yield* until("it reads", () => tags(events).includes("Assigned"))
+      yield* Consumer.subscribePattern({ group: "g", pattern: /^orders/, from: "earliest", membership })
+      yield* until(
+        "it is given nothing",
+        () => of("assigned").some(({ text }) => text.includes("no partition")),
+        20_000
+      )
+      const fault = yield* broker.inject(Fault.on("Metadata").withhold)
+      yield* pass(90_000)
+      assert.deepStrictEqual(of("noPartition"), [])
+      yield* fault.remove
+      yield* until("it is told", () => of("noPartition").length > 0)
+      yield* pass(300_000, 1_000)
+      assert.strictEqual(of("noPartition").length, 1)
+    }).pipe(scoped, Effect.provide(one), heard)
+  )
+
   it.effect("says that no topic fits its pattern", () =>
     Effect.gen(function* () {
       yield* Consumer.subscribePattern({ group: "g", pattern: /^audit-/, from: "earliest" })
@@ -118,7 +140,10 @@ it.effect("a silence is told by doubling where a group forms, and once where it 
     const told: Array<readonly [at: number, why: string, millis: number]> = []
     yield* Effect.forkScoped(
       Effect.forever(
-        Effect.map(forming.silence, ({ millis, why }) => told.push([clock.currentTimeMillisUnsafe(), why, millis]))
+        Effect.map(forming.silence, (silence) => {
+          told.push([clock.currentTimeMillisUnsafe(), silence.why, silence.millis])
+          silence.told()
+        })
       )
     )
     forming.begun()
