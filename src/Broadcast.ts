@@ -47,9 +47,9 @@ export class Broadcast<A> {
     this.#fire()
   }
 
-  // Once all have it: who is resumed runs on here, and may have more told.
+  // Once all have it: who is resumed runs on here, and may have more told, which others then have read, too.
   #fire(): void {
-    for (const { signal } of Array.from(this.#listeners)) signal.fire()
+    for (const { signal, unread } of Array.from(this.#listeners)) if (this.#isOver || unread.length > 0) signal.fire()
   }
 
   /** From the moment at which it is pulled, behind what is replayed. */

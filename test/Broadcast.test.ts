@@ -27,6 +27,19 @@ describe("Broadcast", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("who has more told as he hears ends it for nobody (those behind him heard no more)", () =>
+    Effect.gen(function* () {
+      const numbers = new Broadcast<number>({ unread: Infinity, replayed: 0 })
+      const answer = (n: number) => Effect.sync(() => (n % 2 === 1 ? numbers.tell(n + 1) : undefined))
+      yield* fork(Stream.runForEach(numbers.stream, answer))
+      const listening = yield* fork(Stream.runCollect(numbers.stream))
+      for (const n of [1, 3, 5]) numbers.tell(n)
+      assert.isUndefined(listening.pollUnsafe())
+      numbers.end()
+      assert.deepStrictEqual(yield* Fiber.join(listening), [1, 2, 3, 4, 5, 6])
+    })
+  )
+
   it.effect("a listener whose observer throws ends no consumer, and keeps no event from others (the stream died)", () =>
     Effect.gen(function* () {
       const producer = yield* Producer.Producer
