@@ -282,6 +282,24 @@ describe("the log, of many at once,", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect("tells of a hundred partitions that stand still in one line (each was one, again and again)", () =>
+    Effect.gen(function* () {
+      yield* toAll(yield* Producer.Producer)
+      const topics = hundred.map(topic)
+      const consumer = yield* Consumer.subscribe({ group: "g", topics, from: "earliest", progressTimeout: "1 minute" })
+      let stalled = 0
+      const count = Stream.runForEach(consumer.events, ({ _tag }) =>
+        Effect.sync(() => (stalled += +(_tag === "Stalled")))
+      )
+      yield* Effect.forkScoped(count)
+      yield* Effect.forkScoped(consumer.run(() => Effect.never))
+      yield* until("all are told", () => stalled === 100, 180_000)
+      yield* pass(1_000)
+      assert.isAtMost(of("stalled").length, 2)
+      assert.match(of("stalled")[0]!.text, /(t\d+-0: 1 record is delivered[^;]*; ){20}\d+ more partitions$/)
+    }).pipe(scoped, Effect.provide(many), heard)
+  )
+
   it.effect("tells by doubling that a partition loses its position again and again (each was a line)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -46,28 +46,29 @@ export const watch = (
       yield* Effect.sleep(Math.max(1, progressTimeout / 4))
       const now = Backoff.monotonic(clock)
       const stalled = [...partitions.values()].filter((partition) => hasStalled(partition, now, progressTimeout))
-      for (const partition of stalled) {
-        const unfinished = standing(partition)
+      const [first] = stalled
+      if (first === undefined) continue
+      // Of all in one line: where handlers wait for what is away, each of their partitions stands still.
+      const all = stalled.map(standing)
+      const where = stalled.length === 1 ? first.place : undefined
+      for (const [i, partition] of stalled.entries()) {
         // Told again after the same time, while it lasts.
         partition.progressedAt = now
-        publish({ _tag: "Stalled", partition: partition.place, unfinished: unfinished.count })
-        yield* LogEvent.log("stalled", `no progress for ${progressTimeout} ms: ${textOf([unfinished])}`, {
-          group,
-          ...partition.place
+        publish({ _tag: "Stalled", partition: partition.place, unfinished: all[i]!.count })
+      }
+      yield* LogEvent.log("stalled", `no progress for ${progressTimeout} ms: ${textOf(all)}`, { group, ...where })
+      if (onStalled === "fail") {
+        return yield* KafkaError.make({
+          _tag: "TimedOut",
+          budget: "progressTimeout",
+          millis: progressTimeout,
+          waitingFor: textOf(all.slice(0, 1)),
+          ...first.place
         })
-        if (onStalled === "fail") {
-          return yield* KafkaError.make({
-            _tag: "TimedOut",
-            budget: "progressTimeout",
-            millis: progressTimeout,
-            waitingFor: textOf([unfinished]),
-            ...partition.place
-          })
-        }
-        if (onStalled === "interrupt") {
-          partition.begunAgain = true
-          yield* interrupt([partition])
-        }
+      }
+      if (onStalled === "interrupt") {
+        for (const partition of stalled) partition.begunAgain = true
+        yield* interrupt(stalled)
       }
     }
   })
