@@ -51,7 +51,7 @@ export class Partition {
   /** The group had committed before we came: nobody knows when. */
   inherited = false
 
-  /** Where it began, if that is what there is first. */
+  /** Where it was put, if that is what there was first, until something is heard of it there. */
   beginning: number | undefined = undefined
   /** Where it was last opened. */
   start: number | undefined = undefined
@@ -311,10 +311,10 @@ export class Partition {
   }
 
   /**
-   * Goes on from another position; what was delivered and is not done is forgotten. `gone`: it is not ours, or not
-   * there, any more; `over`: it has been read to its end. Then nothing was done.
+   * Goes on from another position, the log's first one if `isFirst`; what was delivered and is not done is forgotten.
+   * `gone`: it is not ours, or not there, any more; `over`: it has been read to its end. Then nothing was done.
    */
-  seek(offset: number): Effect.Effect<"moved" | "gone" | "over"> {
+  seek(offset: number, isFirst = false): Effect.Effect<"moved" | "gone" | "over"> {
     return Effect.suspend(() => this.pump?.stop ?? Effect.void).pipe(
       Effect.andThen(
         Effect.suspend(() => {
@@ -323,6 +323,7 @@ export class Partition {
           if (pump === undefined || this.bound.isFinished) return Effect.succeed("over" as const)
           pump.reader.seek(offset)
           this.moved(offset)
+          if (isFirst) this.beginning = offset
           return Effect.as(pump.start, "moved" as const)
         })
       ),
@@ -377,7 +378,7 @@ export class Partition {
     this.drop()
     this.position = this.movedTo = offset
     this.committed = offset
-    this.byHand = undefined
+    this.byHand = this.beginning = undefined
     this.isCaughtUp = false
     this.unpauses.fire()
   }
@@ -571,6 +572,7 @@ export class Partition {
     awaits: () => this.awaits,
     put: (fetched) => {
       if (this.status !== "open" || this.bound.isFinished) return true
+      this.beginning = undefined
       if (fetched.skipped !== undefined) this.host.damaged(this, fetched.skipped)
       const records = this.bound.within(fetched.records)
       this.epochs.note(records[0]?.offset ?? fetched.nextOffset - 1, fetched.leaderEpoch)

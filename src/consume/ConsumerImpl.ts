@@ -340,7 +340,7 @@ export const make = (engine: Engine) => {
           `the offset of a seek in ${partition.key}`,
           place
         )
-        const what = yield* partition.seek(offset!)
+        const what = yield* partition.seek(offset!, to === "earliest")
         // Given back while the offset was asked for.
         if (what === "gone") return yield* notOwned(place, settings.group ?? "")
         if (what === "over") return yield* misuse(`${partition.key} has been read to its end`, place)

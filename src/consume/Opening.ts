@@ -255,6 +255,7 @@ export const make = (context: Context): Opening => {
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
     if (partition.early === undefined) partition.stands = committed
+    partition.beginning = at === "earliest" ? start : undefined
     yield* partition.open({
       reader,
       start,
@@ -263,7 +264,6 @@ export const make = (context: Context): Opening => {
       committed: isUnsaid ? undefined : (committed?.offset ?? start)
     })
     partition.inherited = committed !== undefined
-    partition.beginning = at === "earliest" ? start : undefined
     if (isUnsaid) begun.set(partition.key, partition)
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
   })
@@ -451,18 +451,26 @@ export const make = (context: Context): Opening => {
     return from > end ? end : yield* resolve(partition, "earliest")
   })
 
-  /** What was found is the group's from then on, below what it had, too. */
+  /**
+   * What was found is the group's from then on, below what it had, too: in the same log, at the beginning of that, or at
+   * the beginning of another one.
+   */
   const goOn = Effect.fnUntraced(function* (
     partition: Partition,
     reader: PartitionReader,
     offset: number,
-    isSame: boolean
+    where: "same" | "first" | "another"
   ) {
     if (partition.status !== "open") return
+    const { byHand, committed } = partition
     reader.seek(offset)
-    if (isSame) partition.jumped(offset)
-    else partition.moved(offset)
-    partition.committed = -1
+    if (where === "another") partition.moved(offset)
+    else partition.jumped(offset)
+    if (where !== "same") partition.beginning = offset
+    // What the application has said of it before anything was read stands.
+    const stands = where === "first" && byHand !== undefined
+    partition.committed = stands ? committed : -1
+    if (stands) partition.byHand = offset
     if (partition.bound.isPast(offset)) partition.finish()
     else yield* commitSoon(partition)
   })
@@ -478,20 +486,18 @@ export const make = (context: Context): Opening => {
       if (partition.bound.until !== undefined) return partition.finish()
       partition.topicId = reason.topicIds?.is
       awaitGiven(partition)
-      return yield* goOn(partition, reader, reason.to ?? (yield* resolve(partition, "earliest")), false)
+      const first = reason.to ?? (yield* resolve(partition, "earliest"))
+      return yield* goOn(partition, reader, first, "another")
     }
     if (reason._tag === "DataLoss" && partition.topicId === undefined) {
       // Without an id another topic of the name looks like that. Then it is given up by now, and this is interrupted.
       yield* looks(partition.topic)
       if (partition.isOrphan) return yield* Effect.never
     }
-    if (reason._tag === "DataLoss" && reason.from === partition.beginning && partition.endOffset === undefined) {
+    if (reason._tag === "DataLoss" && reason.from === partition.beginning) {
       // Retention was faster than the first fetch: what there is first is further on.
       const offset = yield* resolve(partition, "earliest")
-      if (offset > reason.from) {
-        partition.beginning = offset
-        return yield* goOn(partition, reader, offset, true)
-      }
+      if (offset > reason.from) return yield* goOn(partition, reader, offset, "first")
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
       const offset = yield* elsewhere(partition, reason, onOutOfRange)
@@ -501,7 +507,7 @@ export const make = (context: Context): Opening => {
       publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
       const told = `${error.message}; going on from ${onOutOfRange}, which is ${offset}`
       yield* repeated.log(`dataLoss ${partition.key}`, "", "dataLoss", told, whereOf(partition))
-      return yield* goOn(partition, reader, offset, true)
+      return yield* goOn(partition, reader, offset, "same")
     }
     // The fetching side has asked for so long.
     if (isUnknownTopic(error)) {

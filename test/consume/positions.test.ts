@@ -80,6 +80,64 @@ describe("earliest is what there is first when it is read", () => {
     }).pipe(scoped, Effect.provide(withAdmin))
   )
 
+  for (const onOutOfRange of ["fail", "latest"] as const) {
+    it.effect(`also of a topic that is made again (made-again-overtaken, ${onOutOfRange})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(5)
+        const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", onOutOfRange })
+        const events = yield* follow(consumer)
+        const seen: Array<string> = []
+        yield* Effect.forkScoped(consumer.run((record) => Effect.sync(() => seen.push(record.value))))
+        yield* until("it is read", () => seen.length === 5)
+        yield* consumer.pause([p0])
+        yield* pass(1_000)
+        yield* broker.recreateTopic(orders)
+        yield* moving(fill(10, 0, 10))
+        yield* moving(trim(7))
+        yield* consumer.resume([p0])
+        yield* until("the rest is read", () => seen.length === 8)
+        assert.deepStrictEqual(seen.slice(5), ["v17", "v18", "v19"])
+        assert.include(tags(events), "Recreated")
+        assert.notInclude(tags(events), "DataLoss")
+      }).pipe(scoped, Effect.provide(withAdmin))
+    )
+
+    it.effect(`also where it is sought (sought-overtaken, ${onOutOfRange})`, () =>
+      Effect.gen(function* () {
+        yield* fill(10)
+        const { consumer, events } = yield* member({ onOutOfRange })
+        const seen: Array<number> = []
+        yield* Effect.forkScoped(consumer.run((record) => Effect.sync(() => seen.push(record.offset))))
+        yield* until("it is read", () => seen.length === 10)
+        yield* consumer.pause([p0])
+        yield* pass(1_000)
+        yield* moving(consumer.seek(p0, "earliest"))
+        yield* moving(trim(7))
+        yield* consumer.resume([p0])
+        yield* until("the rest is read", () => seen.length === 13)
+        assert.deepStrictEqual(seen.slice(10), [7, 8, 9])
+        assert.notInclude(tags(events), "DataLoss")
+      }).pipe(scoped, Effect.provide(withAdmin))
+    )
+  }
+
+  it.effect("and what was committed by hand before it is read stands (overtaken-by-hand)", () =>
+    Effect.gen(function* () {
+      yield* fill(10)
+      const { consumer } = yield* member()
+      yield* Effect.forkScoped(consumer.run(() => Effect.never))
+      yield* moving(consumer.position(p0))
+      yield* consumer.pause([p0])
+      yield* moving(consumer.seek(p0, "earliest"))
+      yield* moving(consumer.commit([{ ...p0, offset: 8 }]))
+      yield* moving(trim(5))
+      yield* consumer.resume([p0])
+      yield* pass(10_000)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 8 })
+    }).pipe(scoped, Effect.provide(withAdmin))
+  )
+
   it.effect("and what it loses from then on is told", () =>
     Effect.gen(function* () {
       const { consumer, events } = yield* member()

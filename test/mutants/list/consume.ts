@@ -294,9 +294,15 @@ export const consume = of("consume", {
       "if (unsaid.size >= 1) return Effect.void"
     ],
     [
+      "another-log-overtaken",
+      "what retention deletes of a topic made again before it is read is a loss",
+      'if (where !== "same") partition.beginning = offset',
+      ""
+    ],
+    [
       "out-of-range-moves-only-the-reader",
       "after a position out of range the partition counts from the old one",
-      "if (isSame) partition.jumped(offset)\n    else partition.moved(offset)",
+      'if (where === "another") partition.moved(offset)\n    else partition.jumped(offset)',
       ""
     ]
   ],
