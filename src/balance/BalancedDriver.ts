@@ -54,7 +54,15 @@ export const join = Effect.fnUntraced(function* (
   const cluster = yield* Cluster
   const zooKeeper = yield* ZooKeeper
   const random = yield* Random.Random
-  const { inBackground, owner: inTurn, trouble } = yield* MemberWork.make(group, owner)
+  const {
+    inBackground,
+    owner: inTurn,
+    trouble
+  } = yield* MemberWork.make(group, {
+    ...owner,
+    // An answer may be read only when the session in which it was asked for is over: another has what was claimed then.
+    assigned: (list) => Effect.suspend(() => (isAlive() ? owner.assigned(list) : Effect.void))
+  })
   const layout = Layout.make(settings.layout, group, {
     hostname: Os.hostname(),
     uuid: () => Uuid.make(() => random.nextDoubleUnsafe()),
@@ -242,6 +250,15 @@ export const join = Effect.fnUntraced(function* (
     }
   })
   const { post, state } = driven
+  const isAlive = () => {
+    const { phase, session } = state()
+    // A next one may live before the member has heard that the one is over in which it was given what it has.
+    if (registrations?.session.isLive() === true) return phase !== "losing" && session === registrations.session.id
+    // The session's own turn may come later, where a process that stood still wakes.
+    if (session !== undefined) driven.advance({ _tag: "SessionLost" })
+    watches.lost()
+    return false
+  }
 
   const lookAgain = Effect.gen(function* () {
     const names = yield* topics
@@ -270,15 +287,7 @@ export const join = Effect.fnUntraced(function* (
       const memberId = registrations?.session.id ?? ""
       return { memberId, generation: -1, instanceId: null, made: watches.heard() }
     },
-    isAlive: () => {
-      const { phase, session } = state()
-      // A next one may live before the member has heard that the one is over in which it was given what it has.
-      if (registrations?.session.isLive() === true) return phase !== "losing" && session === registrations.session.id
-      // The session's own turn may come later, where a process that stood still wakes.
-      if (state().session !== undefined) driven.advance({ _tag: "SessionLost" })
-      watches.lost()
-      return false
-    },
+    isAlive,
     commitRefused: (as, code) => {
       const isMember = code === ErrorCode.codes.UNKNOWN_MEMBER_ID || code === ErrorCode.codes.ILLEGAL_GENERATION
       if (!isMember || registrations?.session.id !== as.memberId || !registrations.session.isLive()) return

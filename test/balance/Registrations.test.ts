@@ -179,23 +179,45 @@ describe("a member's own nodes", () => {
     }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
   )
 
+  /** A clock that goes on though no timer fires, as after SIGSTOP. */
+  const standing = Effect.map(Clock.Clock, (real) => {
+    let stood = 0
+    const clock: Clock.Clock = {
+      ...real,
+      currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + stood,
+      monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + BigInt(stood) * 1_000_000n
+    }
+    return { clock, stand: (millis: number) => void (stood += millis) }
+  })
+
   it.effect("nor before it has heard of that, where its process stood still (alive-by-word)", () =>
     Effect.gen(function* () {
-      const real = yield* Clock.Clock
-      // A clock that has gone on though no timer has fired, as after SIGSTOP.
-      let stood = 0
-      const clock: Clock.Clock = {
-        ...real,
-        currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + stood,
-        monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe() + BigInt(stood) * 1_000_000n
-      }
+      const { clock, stand } = yield* standing
       const one = yield* Effect.provideService(Harness.join(yield* ZooKeeper.makeMemory), Clock.Clock, clock)
       while (!Harness.isBalanced([one], 2)) yield* Harness.tick
       assert.isTrue(one.isAlive())
-      stood = 7000
+      stand(7000)
       assert.isFalse(one.isAlive())
       yield* calm
       assert.strictEqual(one.owned.size, 0)
+    }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
+  )
+
+  it.effect("nor is it given what it claimed before its process stood still (given-after-its-session)", () =>
+    Effect.gen(function* () {
+      const { clock, stand } = yield* standing
+      const memory = yield* ZooKeeper.makeMemory
+      let isFirst = true
+      yield* memory.onWrite((path) => {
+        if (!isFirst || !path.startsWith("/consumers/g/owners/t/")) return
+        isFirst = false
+        stand(7000)
+      })
+      const joined = Harness.join(memory, undefined, { layout: "jvm" })
+      const one = yield* Effect.provideService(joined, Clock.Clock, clock)
+      while (!Harness.isBalanced([one], 2)) yield* Harness.tick
+      assert.isFalse(isFirst)
+      assert.isTrue(one.isAlive())
     }).pipe(Effect.scoped, Effect.provide(KafkaTest.layer({ topics: [{ name: "t", partitions: 2 }] })))
   )
 })

@@ -122,6 +122,12 @@ export const balance = of("balance", {
       "return true"
     ],
     [
+      "given-after-its-session",
+      "what was claimed in a session that is over is given all the same",
+      "(isAlive() ? owner.assigned(list) : Effect.void)",
+      "owner.assigned(list)"
+    ],
+    [
       "revoked-without-word",
       "what was given back is never released",
       'return void inBackground(Effect.map(revoked, () => post({ _tag: "Released", round })))',
