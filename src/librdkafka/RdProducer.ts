@@ -323,6 +323,7 @@ class RdProducer {
       else {
         this.#here.delete(pending)
         this.#refuse(pending, RdError.late(pending, cause, now))
+        if (pending.isUnknown && this.#client !== undefined) this.#stranded.late(pending)
       }
     }
   }

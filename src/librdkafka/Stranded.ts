@@ -1,8 +1,8 @@
 /**
  * Whether a client of librdkafka that sends records has no broker, and finds none: one that was told of none, as a broker
- * tells that has just started alone, can stay so for good (its issue 5301). It is asked once the time of a record is over
- * and no broker has said anything of a record since it was handed over. Where our own connections find brokers, before
- * and after, and it found none meanwhile, it is.
+ * tells that has just started alone, can stay so for good (its issue 5301). It is asked once the time of a record is over,
+ * or that in which it may learn of its partition, and no broker has said anything of a record since it was handed over.
+ * Where our own connections find brokers, before and after, and it found none meanwhile, it is.
  */
 import * as Effect from "effect/Effect"
 import type { Producer } from "node-rdkafka"

@@ -437,6 +437,30 @@ describe("a producer of librdkafka", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("that finds no broker to learn of a partition from gives way to another (it was unknown, for ever)", () =>
+    Effect.gen(function* () {
+      const clients = [fake(), fake()]
+      const info = { name: at.topic } as unknown as ClusterInfo.TopicInfo
+      let opened = 0
+      const producer = yield* RdProducer.make({
+        open: Effect.sync(() => clients[opened++]!.client),
+        settings,
+        ...context,
+        cluster: { known: () => info, topics: () => Effect.succeed([info]) }
+      })
+      const { delivery, told } = listening()
+      Object.assign(clients[0]!.state, { hasBroker: false, partitions: 0 })
+      clients[1]!.state.answer = null
+      producer.append(at, [record], delivery)
+      for (let i = 0; i < 25; i++) yield* pass
+      assert.deepStrictEqual(told.splice(0), ["0 UnknownTopic"])
+      producer.append(at, [record], delivery)
+      yield* pass
+      assert.deepStrictEqual(told, ["0 acknowledged"])
+      assert.strictEqual(opened, 2)
+    }).pipe(Effect.scoped)
+  )
+
   /** Over clients that follow each other, and a topic whose id is told. */
   const following = (clients: ReadonlyArray<ReturnType<typeof fake>>) =>
     Effect.gen(function* () {
