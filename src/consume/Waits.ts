@@ -85,7 +85,8 @@ interface CommitWaits {
 /** What is said while that is waited for which partitions begin with: the group's commits, and what the application chooses. */
 export const ofCommits = ({ group, inBackground, publish }: CommitContext): CommitWaits => {
   const who = whoIs(group)
-  const warned = new WeakSet<Partition>()
+  /** Of which somebody was warned: also those that were given back before it was known. */
+  const warned = new Set<Partition>()
   /** By what each is held up now. */
   const heldUp = new WeakMap<Partition, object>()
   const told = (error: KafkaError.KafkaError, level: "Debug" | "Warn") => {
@@ -121,8 +122,11 @@ export const ofCommits = ({ group, inBackground, publish }: CommitContext): Comm
           partition.trouble = undefined
           heldUp.delete(partition)
         }
-        const isOver = list.filter((partition) => warned.delete(partition)).length > 0
-        return isOver ? LogEvent.log("goesOn", `${who} waits for its commits no more`, { group }) : Effect.void
+        const wasWarned = warned.size > 0
+        for (const partition of warned) if (list.includes(partition) || !partition.isLive) warned.delete(partition)
+        return wasWarned && warned.size === 0
+          ? LogEvent.log("goesOn", `${who} waits for its commits no more`, { group })
+          : Effect.void
       })
   }
 }
