@@ -14,6 +14,7 @@ import { drive } from "../compression/drive.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
+import { atMost, kept } from "../Kept.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
 import * as Wire from "../protocol/Wire.ts"
 import type { AnyBroker } from "./AnyBroker.ts"
@@ -63,17 +64,25 @@ type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 /** So many topics that had one name after another are remembered of it. */
 const rememberedIds = 5
 
-/** Topics that others have taken the names of, as far as was heard. None comes back: who tells of one again lags behind. */
+/**
+ * Topics that others have taken the names of, as far as was heard, also while none had it. None comes back: who tells of one
+ * again lags behind.
+ */
 const replacedTopics = () => {
-  /** In the order in which they were heard of first. */
+  /** By name, in the order in which they were heard of first: where one of them is gone, or was another. */
   const ids = new Map<string, ReadonlyArray<string>>()
+  const remember = ({ id, name }: TopicInfo) => {
+    if (id === undefined) return
+    const heard = kept(ids, name, () => [], atMost)
+    if (!heard.includes(id)) ids.set(name, [...heard, id].slice(-rememberedIds))
+  }
   return {
     learn: (change: Change): void => {
-      if (change._tag === "TopicGone") ids.delete(change.before.name)
-      if (change._tag !== "Topic" || change.before?.id === undefined || change.topic.id === undefined) return
-      const { id, name } = change.topic
-      const heard = ids.get(name) ?? [change.before.id]
-      if (!heard.includes(id)) ids.set(name, [...heard, id].slice(-rememberedIds))
+      if (change._tag === "Brokers") return
+      if (change._tag === "TopicGone") return remember(change.before)
+      const { before, topic } = change
+      if (before !== undefined && before.id !== topic.id) remember(before)
+      if (ids.has(topic.name)) remember(topic)
     },
     has: ({ name, topicId }: TopicsTold[number]): boolean => {
       const heard = name === null ? undefined : ids.get(name)

@@ -22,11 +22,16 @@ import {
 
 const text = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
 
-/** Whoever reads the topic is told that it was made again, and reads the five records of the new one. */
-const madeAgain = (before: Reading) =>
+/** Whoever reads the topic is told that it was made again, after so many milliseconds, and reads the five records of the new one. */
+const madeAgain = (before: Reading, after = 0) =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
-    yield* broker.recreateTopic("t")
+    if (after === 0) yield* broker.recreateTopic("t")
+    else {
+      yield* broker.deleteTopic("t")
+      yield* pass(after)
+      yield* broker.createTopic({ name: "t", replicationFactor: 3 })
+    }
     yield* append("t", 0, batch(5))
     yield* until("it is told", () => before.failure !== undefined)
     before.reader.seek(0)
@@ -177,6 +182,31 @@ describe("while it is read", () => {
       const silent = yield* silence(3)
       const stale = yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
       const reading = yield* madeAgain(before)
+      yield* silent.remove
+      // One question is answered by that broker alone.
+      const others = [yield* silence(1), yield* silence(2)]
+      yield* broker.moveLeader("t", 0)
+      while ((yield* stale.hits) === 0) yield* pass(100)
+      for (const other of others) yield* other.remove
+      yield* pass(20_000)
+      yield* append("t", 0, batch(1))
+      yield* until("it is read on", () => reading.failure !== undefined || reading.offsets.length === 6)
+      assert.isUndefined(reading.failure, reading.failure?.message)
+      assert.deepStrictEqual(reading.offsets, range(0, 6))
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics: [{ name: "t", replicationFactor: 3 }] })))
+  )
+
+  it.effect("nor where it was heard to be gone between the two (the old one was told to be back)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const silence = (id: number, times?: number) =>
+        broker.inject(Fault.on("Metadata", { broker: id, times }).loseRequest)
+      yield* append("t", 0, batch(10))
+      const before = yield* first()
+      yield* until("it is read", () => before.offsets.length === 10)
+      const silent = yield* silence(3)
+      const stale = yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+      const reading = yield* madeAgain(before, 3000)
       yield* silent.remove
       // One question is answered by that broker alone.
       const others = [yield* silence(1), yield* silence(2)]
