@@ -160,10 +160,15 @@ const learning = ({ anyBroker, changed, state }: Parts, now: () => number) => {
     replaced.learn(change)
     changed(change)
   }
+  /** Whoever tells of another topic than was known may lag behind as well: the next to be asked is another broker. */
+  const isOther = ({ name, topicId }: TopicsTold[number]) => {
+    const id = name === null ? undefined : state.topic(name)?.id
+    return id !== undefined && topicId !== Wire.zeroUuid && topicId !== id
+  }
   return (topics: TopicsTold, wanted: (name: string) => boolean) =>
     Effect.orDie(
       Effect.suspend(() => {
-        if (topics.some(replaced.has)) anyBroker.turn()
+        if (topics.some((topic) => replaced.has(topic) || isOther(topic))) anyBroker.turn()
         return drive(state.learnTopics(topics, wanted, now(), heard))
       })
     )

@@ -221,6 +221,30 @@ describe("while it is read", () => {
     }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics: [{ name: "t", replicationFactor: 3 }] })))
   )
 
+  it.effect("nor by one that is asked first, to who has never heard of that one", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const silence = (id: number) => broker.inject(Fault.on("Metadata", { broker: id }).loseRequest)
+      const silent = yield* silence(3)
+      const stale = yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+      yield* broker.recreateTopic("t")
+      yield* append("t", 0, batch(5))
+      const reading = yield* first()
+      yield* until("it is read", () => reading.offsets.length === 5)
+      yield* silent.remove
+      // One question is answered by that broker alone.
+      const others = [yield* silence(1), yield* silence(2)]
+      yield* broker.moveLeader("t", 0)
+      while ((yield* stale.hits) === 0) yield* pass(100)
+      for (const other of others) yield* other.remove
+      yield* pass(20_000)
+      yield* append("t", 0, batch(1))
+      yield* until("it is read on", () => reading.failure !== undefined || reading.offsets.length === 6)
+      assert.isUndefined(reading.failure, reading.failure?.message)
+      assert.deepStrictEqual(reading.offsets, range(0, 6))
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics: [{ name: "t", replicationFactor: 3 }] })))
+  )
+
   it.effect("a topic that is given by its id is read, and no other of its name (the id had no meaning)", () =>
     Effect.gen(function* () {
       yield* append("t", 0, batch(10))
