@@ -60,13 +60,14 @@ export const inZooKeeper = (
   const told = new Set<string>()
   /** When each topic was made, as it was when offsets were read. */
   const read = new Map<string, string>()
-  /** The ids that each topic's node was seen to have. */
-  const ids = new Map<string, Set<string>>()
+  /** The ids that each topic's node was seen to have, and when that one was made. */
+  const ids = new Map<string, Map<string, string>>()
   const nodeOf = (topic: string, from: Pick<Operations, "read"> = zooKeeper) =>
     Effect.tap(from.read(topicPath(topic)), (node) =>
       Effect.sync(() => {
-        const id = node === undefined ? undefined : topicIdOf(node.data)
-        if (id !== undefined) kept(ids, topic, () => new Set()).add(id)
+        if (node === undefined) return
+        const id = topicIdOf(node.data)
+        if (id !== undefined) kept(ids, topic, () => new Map()).set(id, node.stat.created)
       })
     )
   /**
@@ -78,7 +79,9 @@ export const inZooKeeper = (
     const id = commit.topicId === undefined ? undefined : topicIdOf(node.data)
     if (id !== undefined && id === commit.topicId) return false
     // The node may be nobody's any more: of brokers that were moved to KRaft, say. Then it never had that id.
-    if (id !== undefined && ids.get(commit.topic)!.has(commit.topicId!)) return true
+    const madeAt = commit.topicId === undefined ? undefined : ids.get(commit.topic)?.get(commit.topicId)
+    // One that was made by a tool that knows no ids has none until the controller has seen it.
+    if (madeAt !== undefined && (id !== undefined || madeAt !== node.stat.created)) return true
     const at = made?.get(commit.topic) ?? read.get(commit.topic) ?? ""
     return at !== "" && at !== node.stat.created
   }

@@ -215,6 +215,23 @@ describe("ZooKeeperOffsets", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect(
+    "in ZooKeeper: nor is it the new one's where a tool that knows no ids made that just now (zk-52, a loss)",
+    () =>
+      Effect.gen(function* () {
+        const { commit, offsets, zooKeeper } = yield* byIds
+        yield* zooKeeper.create("/brokers/topics/t", nodeOf("one"))
+        assert.deepStrictEqual(yield* commit("one", 7), [0])
+        yield* zooKeeper.remove("/brokers/topics/t")
+        yield* zooKeeper.create("/brokers/topics/t", Buffer.from('{"version":1,"partitions":{"0":[1]}}'))
+        assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+        assert.deepStrictEqual(yield* commit("one", 9), [ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION])
+        yield* zooKeeper.set("/brokers/topics/t", nodeOf("two"))
+        assert.deepStrictEqual(yield* commit("two", 2), [0])
+        assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 2)
+      }).pipe(Effect.scoped)
+  )
+
   it.effect("in ZooKeeper: an id that no topic of its node ever had refuses nothing (zk-44)", () =>
     Effect.gen(function* () {
       const { commit, offsets, zooKeeper } = yield* byIds
