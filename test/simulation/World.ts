@@ -39,6 +39,8 @@ export interface Keeper {
     unknown,
     Scope.Scope
   >
+  /** What a member's consumer tells. */
+  readonly hears?: (member: string, event: Consumer.ConsumerEvent) => void
   /** Whether members may be static (KIP-345). */
   readonly hasInstances: boolean
   /** Nothing passes between a member and whoever keeps the group, where that is none of the brokers. */
@@ -261,6 +263,11 @@ export const join = (world: World): Effect.Effect<void, unknown> =>
         .pipe(Effect.provide(Context.merge(context, entered.context)), Scope.provide(scope))
     })
     const consumer = yield* Effect.provideService(subscribed, Clock.Clock, clock)
+    const { hears } = world.keeper
+    if (hears !== undefined) {
+      const hearing = Stream.runForEach(consumer.events, (event) => Effect.sync(() => hears(name, event)))
+      yield* Scope.provide(Effect.forkScoped(hearing, { startImmediately: true }), scope)
+    }
     yield* consumer.pause([...paused].map((partition) => ({ topic: "orders", partition })))
     const member: Member = { name, way, consumer, scope, freezer, instanceId, reading: undefined, alive: true }
     member.reading = yield* Effect.forkDetach(

@@ -2,14 +2,16 @@
  * A random walk over whole consumers whose group is in ZooKeeper: what happens to members of Kafka's own groups happens
  * to them (`ConsumerWalk`), and ZooKeeper goes wrong beside it. Sessions end, with a write in flight too, answers are
  * lost, the ensemble freezes and stops, members start in one tick, nodes are removed, and strangers' are written. The
- * oracle judges by what was delivered.
+ * nodes of the other topic are there, as brokers write them that tell ids of topics, or none (`TopicNodes`). The oracle
+ * judges by what was delivered.
  */
 import { Context, Effect, type Scope, Stream } from "effect"
 import { Membership, Producer, ZooKeeper } from "samsa"
-import { EmbeddedKafka, Fault, Oracle } from "samsa/testing"
+import { Fault, Oracle } from "samsa/testing"
 import * as Layout from "../../src/balance/Layout.ts"
 import { type Choices, choices } from "../../src/testing/simulation/Choices.ts"
 import { sicken, sicknesses } from "./Sickness.ts"
+import { givenTwice, TopicNodes } from "./TopicNodes.ts"
 import * as Walk from "./Walk.ts"
 import {
   extra,
@@ -35,6 +37,7 @@ class Group {
   readonly stranger: ZooKeeper.ZooKeeper["Service"]
   /** Of processes with several consumers each; empty where each has a session of its own. */
   readonly shared: ReadonlyArray<ZooKeeper.ZooKeeper["Service"]>
+  readonly nodes = new TopicNodes()
   private readonly sessions = new Map<string, string>()
   private readonly cutOff = new Map<string, string>()
   private joined = 0
@@ -63,11 +66,13 @@ class Group {
 
   readonly keeper: Keeper = {
     hasInstances: false,
+    hears: (member, event) => this.nodes.hears(member, event),
     enter: (name) =>
       Effect.gen({ self: this }, function* () {
         const { joined, memory, options, sessions, shared } = this
         const zooKeeper = shared[joined % Math.max(1, shared.length)] ?? (yield* memory.connect())
         this.joined++
+        this.nodes.joins(name)
         yield* zooKeeper.states.pipe(
           Stream.runForEach((state) =>
             Effect.sync(() => {
@@ -118,6 +123,18 @@ const troubles = [
   "a leader moves"
 ] as const
 type Trouble = (typeof troubles)[number]
+
+/** While a topic is made again. */
+const troublesMeanwhile = [
+  "a session expires",
+  "a member is cut off from ZooKeeper",
+  "members join in one tick",
+  "members leave in one tick"
+] as const satisfies ReadonlyArray<Trouble>
+
+/** Of brokers that tell ids of topics, and of those that tell none; undefined: of none in particular. */
+const releases = [undefined, undefined, "2.8", "1.1"] as const
+type Release = (typeof releases)[number]
 
 /** Makes trouble until the Scope closes. */
 const trouble = (
@@ -221,10 +238,12 @@ interface End {
   failures: ReadonlyArray<string>
   /** Nodes of sessions that nobody has any more. */
   left: ReadonlyArray<string>
+  /** What was told, or given, more than once. */
+  twice: ReadonlyArray<string>
   about: string
 }
 
-const walk = (partitions: number, choose: Choices, end: End) =>
+const walk = (partitions: number, asVersion: Release, choose: Choices, end: End) =>
   Effect.gen(function* () {
     const oracle = yield* Oracle.Oracle
     const memory = yield* ZooKeeper.makeMemory
@@ -232,8 +251,14 @@ const walk = (partitions: number, choose: Choices, end: End) =>
     const shared: Array<ZooKeeper.ZooKeeper["Service"]> = []
     while (shared.length < sharedBy) shared.push(yield* memory.connect())
     const group = new Group(memory, choose, yield* memory.connect({ sessionTimeout: "10 minutes" }), shared)
-    end.about = JSON.stringify({ ...group.options, sharedBy, partitions })
-    const world = new World(yield* EmbeddedKafka.EmbeddedKafka, oracle, choose, group.keeper)
+    const hasIds = asVersion !== "1.1"
+    end.about = JSON.stringify({ ...group.options, sharedBy, partitions, asVersion })
+    const meanwhile = Effect.suspend(() => {
+      const one = trouble(world, group, choose.of(troublesMeanwhile), partitions)
+      return Effect.forkDetach(Effect.scoped(Effect.andThen(one, Effect.sleep(choose.between(100, 5_000)))))
+    })
+    const broker = yield* group.nodes.writes(hasIds, group.stranger, choose, meanwhile)
+    const world: World = new World(broker, oracle, choose, group.keeper)
     yield* memory.onWrite((path, data) => {
       const [, partition] = /^\/consumers\/g\/offsets\/orders\/(\d+)$/.exec(path) ?? []
       if (partition === undefined) return
@@ -246,17 +271,17 @@ const walk = (partitions: number, choose: Choices, end: End) =>
     yield* Effect.sleep(5_000)
     const wanted: Array<string> = []
     // A member that has lost the brokers' coordinator alone is still one of the group, and cannot read what it is given.
-    // Offsets in ZooKeeper outlive their topic, of which the embedded brokers tell nothing there, and have no epochs, so
-    // that what replaces a truncated end cannot be told from it.
+    // What replaces a truncated end is told from it by epochs, which offsets in ZooKeeper, and older brokers, have none of.
     const possible = sicknesses.filter(
       (one) =>
         one !== "cut off from the coordinator" &&
         // Of a process with several consumers all would stand still.
         (sharedBy === 0 || one !== "a member is frozen") &&
-        (group.options.offsets === "kafka" || !/another topic is (deleted|made again|truncated)/.test(one))
+        ((group.options.offsets === "kafka" && hasIds) || one !== "another topic is truncated")
     )
     for (let phase = 0; phase < 4; phase++) {
-      const sickness = choose.chance(0.4) ? choose.of(possible) : "nothing"
+      yield* send(world, "extra", [0, 1])
+      const sickness = choose.of([choose.of(possible), "another topic is made again", "nothing", "nothing"] as const)
       const troubled = choose.of(troubles)
       const phaseOf = Effect.gen(function* () {
         const sick = yield* sicken(world, sickness, partitions)
@@ -280,6 +305,7 @@ const walk = (partitions: number, choose: Choices, end: End) =>
     // One that comes while a topic is not there is told so.
     end.failures = world.failures.filter((failure) => !/UnknownTopic.*\[extra/.test(failure))
     end.left = group.left
+    end.twice = group.nodes.lies
   })
 
 /** Walks from a seed. What is told of the other topic's log is left out: nobody can say what it should hold. */
@@ -290,11 +316,15 @@ export const run = (seed: number): Effect.Effect<Walk.Run & End, unknown> => {
     { name: orders, partitions, replicationFactor: choose.of([1, 1, 3]) },
     { name: extra, partitions: extraPartitions, replicationFactor: 3 }
   ]
-  const end: End = { failures: [], left: [], about: "" }
-  const walked = Effect.provide(walk(partitions, choose, end), Producer.layer())
-  return Effect.map(Walk.run(seed, { kafka: { topics }, limit: 30 * 60_000 }, walked), (it) => ({
+  const end: End = { failures: [], left: [], twice: [], about: "" }
+  const asVersion = choose.of(releases)
+  const kafka = asVersion === undefined ? { topics } : { topics, asVersion }
+  const walked = Effect.provide(walk(partitions, asVersion, choose, end), Producer.layer())
+  return Effect.map(Walk.run(seed, { kafka, limit: 30 * 60_000 }, walked), (it) => ({
     ...it,
     ...end,
+    // Those that tell ids and are asked for records by names may give some of the new topic before they tell of it.
+    twice: asVersion === "2.8" ? end.twice : [...end.twice, ...givenTwice(it.history)],
     violations: it.violations.filter(({ topic }) => topic !== "extra")
   }))
 }
