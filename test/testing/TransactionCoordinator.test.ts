@@ -137,6 +137,27 @@ for (const age of ["v1", "v2"] as const) {
   })
 }
 
+it.effect(
+  "a coordinator that takes over does not know which epoch was the one before (it did): who asks again is fenced",
+  () =>
+    Effect.gen(function* () {
+      const { broker, producer, producerAt } = yield* start("v1")
+      const again = (from: TransactionalProducer<unknown>, epoch: number) => {
+        adopt(from, producer)
+        from.epoch = epoch
+        return from.init({ own: true })
+      }
+      const own = yield* producerAt(2)
+      assert.strictEqual(yield* again(own, 0), 0)
+      assert.strictEqual(yield* again(own, 0), 0)
+      assert.strictEqual(own.epoch, 1)
+      yield* broker.moveTransactionCoordinator("a", 3)
+      const later = yield* producerAt(3)
+      assert.strictEqual(yield* again(later, 0), 90)
+      assert.strictEqual(yield* again(later, 1), 0)
+    })
+)
+
 // Jepsen's case: an end that comes late, when the next transaction is open
 it.effect("an EndTxn that comes late ends the next transaction in version 1, and is refused in version 2", () =>
   Effect.gen(function* () {

@@ -35,6 +35,8 @@ export interface Transaction {
   epoch: number
   /** The epoch before, where who has it may ask again (KIP-360); else -1. */
   lastEpoch: number
+  /** How often its coordinator had moved when it was last asked for. */
+  moves: number
   /** Milliseconds. */
   timeout: number
   state: State
@@ -54,6 +56,7 @@ export const make = (transactionalId: string, producerId: number, timeout: numbe
   nextProducerId: -1,
   epoch: -1,
   lastEpoch: -1,
+  moves: 0,
   timeout,
   state: "Empty",
   partitions: new Map(),

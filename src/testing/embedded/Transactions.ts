@@ -47,10 +47,18 @@ export class TransactionCoordinator {
   get(transactionalId: string): Transaction | undefined {
     const t = this.byId.get(transactionalId)
     if (t === undefined) return undefined
+    this.loaded(t)
     const isIdle = t.state !== "Ongoing" && !TransactionState.isPreparing(t)
     if (!isIdle || this.now - t.updatedAt < expiration) return t
     this.byId.delete(transactionalId)
     return undefined
+  }
+
+  /** A coordinator that takes over reads no epoch but the last one: `__transaction_state` has none of the one before. */
+  private loaded(t: Transaction): void {
+    const moves = this.cluster.moves(`transaction:${t.transactionalId}`)
+    if (t.moves !== moves) t.lastEpoch = -1
+    t.moves = moves
   }
 
   private get now(): number {
