@@ -5,7 +5,8 @@ import type { Mode, Version } from "./KafkaVersion.ts"
 import * as KafkaVersion from "./KafkaVersion.ts"
 
 export type Listener = "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
-export type Settings = Readonly<Record<string, string | number | boolean>>
+/** Undefined: left out, as if the harness had no such setting. */
+export type Settings = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** Who may log in by SASL, and the account that brokers use among themselves. */
 export const user = { username: "alice", password: "alice-secret" }
@@ -178,6 +179,6 @@ export const text = (cluster: Cluster, node: NodePorts, folder: string): string 
     ...cluster.overrides
   }
   return Object.entries(settings)
-    .map(([key, value]) => `${key}=${value}\n`)
+    .flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}\n`]))
     .join("")
 }

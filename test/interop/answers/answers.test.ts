@@ -32,7 +32,10 @@ for (const version of releases) {
   describe(`the embedded broker as ${playedAs(version)}, and Kafka ${version}`, () => {
     const runtime = ManagedRuntime.make(
       Layer.mergeAll(
-        KafkaServer.layer({ version: version as "4.4.0", properties: { "group.min.session.timeout.ms": "6000" } }),
+        KafkaServer.layer({
+          version: version as "4.4.0",
+          properties: { "group.min.session.timeout.ms": 6000, "log.retention.ms": undefined }
+        }),
         EmbeddedKafka.layer({ asVersion: playedAs(version), listen: true }),
         NodeNetwork.layer
       )
