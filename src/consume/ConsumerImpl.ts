@@ -317,10 +317,11 @@ export const make = (engine: Engine) => {
       ),
     committed: Effect.gen(function* () {
       const id = yield* group
+      const within = yield* engine.fromNow
       // Within onAssigned the commits are asked for to choose by them.
       const list = (yield* Choosing) ? engine.ours : engine.settled
       const places = (yield* list).map((partition) => partition.place)
-      const committed = yield* withinApiTimeout(groupOffsets.fetch(id, places), `the commits of group ${id}`)
+      const committed = yield* within(groupOffsets.fetch(id, places), `the commits of group ${id}`)
       return places.flatMap((place) => {
         const one = committed.get(TopicPartition.key(place))
         return one === undefined ? [] : [{ ...place, offset: one.offset, metadata: one.metadata }]
@@ -334,8 +335,9 @@ export const make = (engine: Engine) => {
       Effect.gen(function* () {
         const wrong = mistake(to)
         if (wrong !== undefined) return yield* misuse(wrong, placeMistake(place) === undefined ? place : undefined)
+        const within = yield* engine.fromNow
         const partition = yield* owned(place)
-        const [offset] = yield* withinApiTimeout(
+        const [offset] = yield* within(
           cluster.offsets([{ ...place, at: to }], { isolation: settings.fetch.isolation }),
           `the offset of a seek in ${partition.key}`,
           place
@@ -348,10 +350,11 @@ export const make = (engine: Engine) => {
     pause: (places: Iterable<Place>) => paused(places, true),
     resume: (places: Iterable<Place>) => paused(places, false),
     lag: Effect.gen(function* () {
+      const within = yield* engine.fromNow
       const list = (yield* engine.settled).filter(
         ({ position, trouble }) => position !== undefined && trouble?.reason._tag !== "UnknownTopic"
       )
-      const found = yield* withinApiTimeout(ends(engine, list), "the ends of the partitions")
+      const found = yield* within(ends(engine, list), "the ends of the partitions")
       return list.flatMap((partition) => {
         const { position } = partition
         return position === undefined

@@ -1,5 +1,7 @@
 /** What an application asks of its consumer: it waits for the first assignment, but not for ever, and hears why. */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Backoff from "../Backoff.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Resume from "../Resume.ts"
 import * as TopicPartition from "../TopicPartition.ts"
@@ -8,6 +10,13 @@ import * as Committer from "./Committer.ts"
 import type { ConsumerState } from "./ConsumerState.ts"
 import { closed } from "./Reading.ts"
 import { Choosing } from "./StartPositions.ts"
+
+/** Fails with why it waits when its time is spent. */
+type Within = <A>(
+  self: Effect.Effect<A, KafkaError.KafkaError>,
+  waitingFor: string,
+  where?: TopicPartition.TopicPartition
+) => Effect.Effect<A, KafkaError.KafkaError>
 
 export interface Questions {
   /** Completes with the first assignment, or when there will be none. */
@@ -18,37 +27,41 @@ export interface Questions {
   readonly settled: Effect.Effect<ReadonlyArray<Partition>, KafkaError.KafkaError>
   /** The partition, once it is known whether it is ours and where it starts; fails with `NotOwned`. */
   readonly owned: (where: TopicPartition.TopicPartition) => Effect.Effect<Partition, KafkaError.KafkaError>
-  /** Fails with why it waits when `apiTimeout` is spent. */
-  readonly withinApiTimeout: <A>(
-    self: Effect.Effect<A, KafkaError.KafkaError>,
-    waitingFor: string,
-    where?: TopicPartition.TopicPartition
-  ) => Effect.Effect<A, KafkaError.KafkaError>
+  /** Within `apiTimeout` from when it begins. */
+  readonly withinApiTimeout: Within
+  /** Within `apiTimeout` from now, whatever comes before. */
+  readonly fromNow: Effect.Effect<Within>
 }
 
 export const make = (state: ConsumerState): Questions => {
   const { firstAssignment, partitions, settings } = state
   const group = settings.group ?? ""
 
-  const withinApiTimeout: Questions["withinApiTimeout"] = (self, waitingFor, where) =>
-    Effect.timeoutOrElse(self, {
-      duration: settings.apiTimeout,
-      orElse: () => {
-        const reason = state.trouble ?? [...partitions.values()].find(({ trouble }) => trouble !== undefined)?.trouble
-        return Effect.fail(
-          KafkaError.make(
-            {
-              _tag: "TimedOut",
-              budget: "apiTimeout",
-              millis: settings.apiTimeout,
-              waitingFor: reason === undefined ? waitingFor : `${waitingFor}: ${reason.message}`,
-              ...where
-            },
-            reason
-          )
-        )
-      }
-    })
+  const within =
+    (left: () => number): Within =>
+    (self, waitingFor, where) =>
+      Effect.suspend(() =>
+        Effect.timeoutOrElse(self, {
+          duration: left(),
+          orElse: () => {
+            const troubled = [...partitions.values()].find(({ trouble }) => trouble !== undefined)
+            const reason = state.trouble ?? troubled?.trouble
+            return Effect.fail(
+              KafkaError.make(
+                {
+                  _tag: "TimedOut",
+                  budget: "apiTimeout",
+                  millis: settings.apiTimeout,
+                  waitingFor: reason === undefined ? waitingFor : `${waitingFor}: ${reason.message}`,
+                  ...where
+                },
+                reason
+              )
+            )
+          }
+        })
+      )
+  const withinApiTimeout = within(() => settings.apiTimeout)
 
   const unlessFailed = Effect.suspend(() =>
     state.reading.isOver ? Effect.fail(closed()) : (state.failure ?? Effect.void)
@@ -70,6 +83,10 @@ export const make = (state: ConsumerState): Questions => {
   return {
     assigned,
     withinApiTimeout,
+    fromNow: Effect.map(Clock.Clock, (clock) => {
+      const end = Backoff.monotonic(clock) + settings.apiTimeout
+      return within(() => Math.max(0, end - Backoff.monotonic(clock)))
+    }),
     ours: Effect.map(Effect.andThen(assigned, unlessFailed), () => [...partitions.values()]),
     settled: withinApiTimeout(
       unlessChoosing.pipe(

@@ -116,8 +116,8 @@ export interface CommonOptions {
    */
   readonly closeTimeout?: Duration.Input | undefined
   /**
-   * How long `position`, `seek`, `committed`, `lag` and a commit by hand may take, the waiting for an assignment
-   * included. Default 60 s. Java: default.api.timeout.ms.
+   * How long `position`, `seek`, `committed` and `lag` may take, the waiting for an assignment included, and how long a
+   * commit by hand waits for that, which is then tried for `commitTimeout`. Default 60 s. Java: default.api.timeout.ms.
    */
   readonly apiTimeout?: Duration.Input | undefined
   /**

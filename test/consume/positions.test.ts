@@ -305,13 +305,15 @@ describe("resetOnStart", () => {
   it.effect("outlives a coordinator that does not answer (22-resetOnStart, slow)", () =>
     Effect.gen(function* () {
       yield* fill(5)
-      yield* committedBy(5)
+      yield* committedBy(3)
       const broker = yield* EmbeddedKafka.EmbeddedKafka
       yield* broker.inject(Fault.on("OffsetCommit", { times: 3 }).withhold)
       const { consumer } = yield* member({ resetOnStart: true })
-      const running = yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      const seen: Array<number> = []
+      const running = yield* Effect.forkScoped(consumer.run(({ offset }) => Effect.sync(() => seen.push(offset))))
       yield* pass(60_000, 1_000)
       assert.isUndefined(running.pollUnsafe())
+      assert.deepStrictEqual(seen, [0, 1, 2, 3, 4])
       yield* until("it is committed after all", () => Effect.map(committed(), (is) => is["orders-0"] === 5))
     }).pipe(scoped, Effect.provide(one))
   )
@@ -375,6 +377,19 @@ describe("what a consumer is asked right after it was made", () => {
     }).pipe(scoped, Effect.provide(one))
   )
 
+  it.effect("waits, as a member, too", () =>
+    Effect.gen(function* () {
+      yield* fill(3)
+      const { consumer } = yield* member()
+      const [lag, none] = yield* Effect.all([
+        Effect.forkScoped(consumer.lag, { startImmediately: true }),
+        Effect.forkScoped(consumer.committed, { startImmediately: true })
+      ])
+      assert.deepInclude(yield* moving(Fiber.join(lag)), { _tag: "Success", value: [{ ...p0, lag: 3 }] })
+      assert.deepInclude(yield* moving(Fiber.join(none)), { _tag: "Success", value: [] })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
   it.effect("says at once what it fails of (05-position-hides-nocommit)", () =>
     Effect.gen(function* () {
       const consumer = yield* Consumer.assign({ topic: orders, group: "nobody", from: "committed" })
@@ -393,6 +408,22 @@ describe("what a consumer is asked right after it was made", () => {
       const exit = yield* moving(Effect.flip(consumer.committed), 25_000)
       assert(exit._tag === "Success")
       assert.deepInclude(exit.value.reason, { _tag: "TimedOut", budget: "apiTimeout", millis: 20_000 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("and the waiting for an assignment is part of that (it had a budget of its own)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const loading = yield* broker.inject(Fault.on("JoinGroup").error(ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS))
+      yield* broker.inject(Fault.on("ListOffsets").withhold)
+      const { consumer, events } = yield* member({ from: Offset.at(0), apiTimeout: "60 seconds" })
+      const asked = yield* Effect.forkScoped(Effect.flip(consumer.seek(p0, "latest")), { startImmediately: true })
+      yield* pass(50_000)
+      yield* loading.remove
+      const after = yield* until("it is assigned", () => tags(events).includes("Assigned"), 9_000)
+      assert.isUndefined(asked.pollUnsafe())
+      yield* pass(10_500 - after)
+      assert.deepInclude(asked.pollUnsafe(), { _tag: "Success" })
     }).pipe(scoped, Effect.provide(one))
   )
 
@@ -743,6 +774,21 @@ describe("topics that go", () => {
       yield* calm
       yield* broker.deleteTopic("other")
       assert.strictEqual((yield* moving(Stream.runCount(bounded.stream)))._tag, "Success")
+    }).pipe(scoped, Effect.provide(both))
+  )
+
+  it.effect("keep no consumer from closing (it took a minute)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      const { close, consumer } = yield* member({ commitInterval: "1 minute" })
+      let handled = 0
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => handled++)))
+      yield* until("it is read", () => handled === 5)
+      yield* broker.deleteTopic(orders)
+      yield* pass(5_000)
+      const closing = yield* Effect.forkScoped(close)
+      yield* until("it is closed", () => closing.pollUnsafe() !== undefined, 10_000)
     }).pipe(scoped, Effect.provide(both))
   )
 })
