@@ -347,6 +347,28 @@ describe("a record that does not fit its Schema", () => {
   )
 })
 
+describe("a batch that is damaged in the log", () => {
+  it.effect("is passed over where that is wanted, and told with its offsets", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      const damage = yield* broker.inject(Fault.on("Fetch").corruptCrc)
+      const { consumer, events } = yield* member({ fetch: { onCorrupt: "skip" }, commitInterval: "1 second" })
+      const seen: Array<number> = []
+      yield* Effect.forkScoped(consumer.run(({ offset }) => Effect.sync(() => seen.push(offset))))
+      yield* until("it is told", () => tags(events).includes("Damaged"))
+      const told = events.find((event) => event._tag === "Damaged")!
+      assert.deepInclude(told, { partition: p0, from: 0, to: 5 })
+      assert.deepInclude(told.error.reason, { _tag: "Corrupt", offset: 0 })
+      yield* damage.remove
+      yield* moving(fill(2, 0, 5))
+      yield* until("what is behind it is handled", () => seen.length === 2)
+      assert.deepStrictEqual(seen, [5, 6])
+      yield* until("and committed", () => Effect.map(committed(), (is) => is["orders-0"] === 7))
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
 describe("a pull that is interrupted", () => {
   it.effect("while a Schema waits leaves its array for the next one (polling with a time)", () =>
     Effect.gen(function* () {
