@@ -4,12 +4,21 @@ import { Deferred, Effect, Exit, Fiber, Layer, Result, Schema, Scope, Stream } f
 import { TestClock } from "effect/testing"
 import { Consumer, type KafkaError, Membership, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
-import { calm, committed, layer, orders, Party, partitions, produce, stable, until } from "./group/Party.ts"
+import {
+  calm,
+  committed,
+  ended,
+  happens,
+  layer,
+  orders,
+  Party,
+  partitions,
+  produce,
+  stable,
+  until
+} from "./group/Party.ts"
 
 const consumer = (options: Membership.ConsumerOptions = {}) => ({ membership: Membership.consumer(options) })
-const happens = (what: string, is: () => boolean, seconds?: number) => until(what, Effect.sync(is), seconds)
-const ended = (what: string, fiber: Fiber.Fiber<unknown, unknown>, seconds?: number) =>
-  happens(what, () => fiber.pollUnsafe() !== undefined, seconds)
 const memberIds = Effect.gen(function* () {
   const broker = yield* EmbeddedKafka.EmbeddedKafka
   return (yield* broker.group("g"))?.members.map(({ memberId }) => memberId) ?? []

@@ -3,7 +3,19 @@ import { Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Assignor, Consumer, type KafkaError, Membership, Producer } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
-import { calm, committed, layer, orders, Party, partitions, produce, stable, until } from "./group/Party.ts"
+import {
+  calm,
+  committed,
+  ended,
+  happens,
+  layer,
+  orders,
+  Party,
+  partitions,
+  produce,
+  stable,
+  until
+} from "./group/Party.ts"
 
 describe("Membership.classic", () => {
   it.effect(
@@ -16,15 +28,9 @@ describe("Membership.classic", () => {
         const members = []
         for (const name of ["a", "b", "c"]) members.push(yield* party.join(name))
         yield* stable(3)
-        yield* until(
-          "some are handled",
-          Effect.sync(() => party.handled.length > 30)
-        )
+        yield* happens("some are handled", () => party.handled.length > 30)
         const leaving = yield* Effect.forkChild(members[1]!.leave)
-        yield* until(
-          "it has left",
-          Effect.sync(() => leaving.pollUnsafe() !== undefined)
-        )
+        yield* ended("it has left", leaving)
         yield* stable(2)
         yield* produce(60)
         yield* party.all(360)
@@ -109,10 +115,7 @@ describe("Membership.classic", () => {
         party.work = (record) => (record.offset === 0 ? Effect.void : Effect.never)
         yield* produce(2, 3)
         const a = yield* party.join("a", { commitInterval: "Infinity" })
-        yield* until(
-          "the second is begun",
-          Effect.sync(() => party.handled.length === 1)
-        )
+        yield* happens("the second is begun", () => party.handled.length === 1)
         const broker = yield* EmbeddedKafka.EmbeddedKafka
         const silence = yield* broker.inject(Fault.on("Heartbeat").withhold)
         yield* TestClock.adjust("44 seconds")
@@ -194,11 +197,7 @@ describe("Membership.classic", () => {
           )
           if (api === "LeaveGroup") yield* broker.inject(fault)
           const leaving = yield* Effect.forkChild(a.leave)
-          yield* until(
-            "it has left",
-            Effect.sync(() => leaving.pollUnsafe() !== undefined),
-            10
-          )
+          yield* ended("it has left", leaving, 10)
           // What was lost is handled again: by its next owner, from the commit.
           const lost = party.events.some((event) => event.includes("Lost"))
           assert.strictEqual(lost, /^error (22|25)$/.test(name) && (api === "Heartbeat" || api === "OffsetCommit"))
@@ -233,19 +232,12 @@ describe("Membership.classic", () => {
           yield* broker.inject(Fault.on(api).error(code))
           yield* produce(6)
           const a = yield* party.join("a")
-          yield* until(
-            "it fails",
-            Effect.sync(() => a.running.pollUnsafe() !== undefined)
-          )
+          yield* happens("it fails", () => a.running.pollUnsafe() !== undefined)
           const result = yield* Fiber.join(a.running)
           assert(Result.isFailure(result))
           assert.strictEqual(result.failure.reason._tag, tag)
           const closing = yield* Effect.forkChild(a.leave)
-          yield* until(
-            "it is closed",
-            Effect.sync(() => closing.pollUnsafe() !== undefined),
-            40
-          )
+          yield* ended("it is closed", closing, 40)
         }).pipe(Effect.scoped, Effect.provide(layer))
       )
     }
@@ -341,10 +333,7 @@ describe("Membership.classic", () => {
         const before = party.events.filter((event) => event.startsWith("b")).length
         yield* a.leave
         const again = yield* party.join("a2", fixed("i1"))
-        yield* until(
-          "it is back",
-          Effect.sync(() => party.events.some((event) => event.startsWith("a2 Assigned")))
-        )
+        yield* happens("it is back", () => party.events.some((event) => event.startsWith("a2 Assigned")))
         yield* TestClock.adjust("10 seconds")
         yield* calm
         assert.strictEqual(party.events.filter((event) => event.startsWith("b")).length, before)
@@ -358,10 +347,7 @@ describe("Membership.classic", () => {
         const a = yield* party.join("a", fixed("i1"))
         yield* stable(1)
         const b = yield* party.join("b", fixed("i1"))
-        yield* until(
-          "it is fenced",
-          Effect.sync(() => a.running.pollUnsafe() !== undefined)
-        )
+        yield* happens("it is fenced", () => a.running.pollUnsafe() !== undefined)
         const result = yield* Fiber.join(a.running)
         assert(Result.isFailure(result))
         assert.deepInclude(result.failure.reason, { _tag: "Fenced", what: "instance" })
@@ -394,11 +380,7 @@ describe("Membership.classic", () => {
             yield* TestClock.adjust("4 seconds")
             yield* calm
             const leaving = yield* Effect.forkChild(a.leave)
-            yield* until(
-              "it is closed",
-              Effect.sync(() => leaving.pollUnsafe() !== undefined),
-              75
-            )
+            yield* ended("it is closed", leaving, 75)
             if (how === "delay") {
               yield* TestClock.adjust("10 seconds")
               yield* calm
@@ -458,10 +440,7 @@ describe("Membership.classic", () => {
         const a = yield* party.join("a", cooperative)
         yield* party.all(5)
         const b = yield* party.join("b", cooperative)
-        yield* until(
-          "the other has its share",
-          Effect.sync(() => party.events.includes("b Assigned 3 4 5"))
-        )
+        yield* happens("the other has its share", () => party.events.includes("b Assigned 3 4 5"))
         assert.deepStrictEqual(
           party.events.filter((event) => event.startsWith("a")),
           ["a Assigned 0 1 2 3 4 5", "a Drained 3 4 5", "a Revoked 3 4 5"]
@@ -473,10 +452,7 @@ describe("Membership.classic", () => {
         yield* party.all(12)
         assert.strictEqual(party.duplicates, 0)
         yield* a.leave
-        yield* until(
-          "what was left is taken over",
-          Effect.sync(() => party.events.includes("b Assigned 0 1 2"))
-        )
+        yield* happens("what was left is taken over", () => party.events.includes("b Assigned 0 1 2"))
         yield* b.leave
         assert.strictEqual(yield* committed, 12)
       }).pipe(Effect.provide(layer))
@@ -553,10 +529,7 @@ describe("Membership.classic", () => {
           yield* party.all(sent)
           assert.strictEqual(party.duplicates, 0)
           const leaving = yield* Effect.forkChild(Effect.forEach(members, (m) => m.leave, { concurrency: "unbounded" }))
-          yield* until(
-            "all have left",
-            Effect.sync(() => leaving.pollUnsafe() !== undefined)
-          )
+          yield* ended("all have left", leaving)
           assert.strictEqual(yield* committed, sent)
           const broker = yield* EmbeddedKafka.EmbeddedKafka
           assert.deepStrictEqual(yield* broker.defects, [])

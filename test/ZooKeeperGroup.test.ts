@@ -4,7 +4,7 @@ import { Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "ef
 import { Cluster, Consumer, GroupOffsets, Kafka, type KafkaError, Membership, ZooKeeper, ZooKeeperGroup } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
 import * as BalancedAssignor from "../src/balance/BalancedAssignor.ts"
-import { committed, layer as kafka, type Order, orders, partitions, produce, until } from "./group/Party.ts"
+import { committed, happens, layer as kafka, type Order, orders, partitions, produce, until } from "./group/Party.ts"
 import { pass, passing } from "./zookeeper/Time.ts"
 
 const layer = Layer.merge(kafka, Layer.effect(ZooKeeper.Memory, ZooKeeper.makeMemory))
@@ -109,10 +109,7 @@ class Party {
     )
   }
   all(count: number) {
-    return until(
-      `${count} records are handled`,
-      Effect.sync(() => new Set(this.handled).size >= count)
-    )
+    return happens(`${count} records are handled`, () => new Set(this.handled).size >= count)
   }
 }
 
@@ -193,9 +190,9 @@ describe("Membership.zooKeeper", () => {
     Effect.gen(function* () {
       const party = new Party()
       for (let i = 0; i < partitions + 2; i++) yield* party.join()
-      yield* until(
+      yield* happens(
         "each partition has one owner",
-        Effect.sync(() => party.members.filter((member) => member.owns.size === 1).length === partitions)
+        () => party.members.filter((member) => member.owns.size === 1).length === partitions
       )
       const idle = party.members.filter((member) => member.owns.size === 0)
       assert.lengthOf(idle, 2)
@@ -216,10 +213,7 @@ describe("Membership.zooKeeper", () => {
       yield* party.balanced([a, b])
       yield* each(party, 60)
       yield* memory.expire(yield* a.session)
-      yield* until(
-        "it has lost what it had",
-        Effect.sync(() => a.events.some((event) => event.startsWith("Lost")))
-      )
+      yield* happens("it has lost what it had", () => a.events.some((event) => event.startsWith("Lost")))
       yield* party.balanced([a, b])
       yield* produce(60)
       yield* each(party, 120)
@@ -327,10 +321,7 @@ describe("Membership.zooKeeper", () => {
       const claim = "/consumers/g/owners/b'orders'/1-0"
       yield* ghost.create(claim, new TextEncoder().encode("gone:1"), { ephemeral: true })
       const a = yield* party.join()
-      yield* until(
-        "the others are read",
-        Effect.sync(() => a.owns.size === partitions - 1)
-      )
+      yield* happens("the others are read", () => a.owns.size === partitions - 1)
       yield* memory.cut((yield* ghost.session).id)
       yield* party.balanced([a])
       yield* Scope.close(scope, Exit.void)
@@ -350,10 +341,7 @@ describe("Membership.zooKeeper", () => {
       const a = yield* party.join({ zooKeeper: { rebalanceMaxRetries: 4, rebalanceBackoff: "2 seconds" } })
       yield* pass(11_900)
       assert.isUndefined(a.failure)
-      yield* until(
-        "it has failed",
-        Effect.sync(() => a.failure !== undefined)
-      )
+      yield* happens("it has failed", () => a.failure !== undefined)
       assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "rebalanceBackoff", partition: 0 })
       assert.include(a.failure!.message, "squatter:1")
       yield* until(
@@ -380,10 +368,7 @@ describe("Membership.zooKeeper", () => {
       const a = yield* party.join({ zooKeeper: { claim } })
       yield* pass(32_000)
       assert.isUndefined(a.failure)
-      yield* until(
-        "it has failed",
-        Effect.sync(() => a.failure !== undefined)
-      )
+      yield* happens("it has failed", () => a.failure !== undefined)
       assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "claim", millis: 33_000, partition: 0 })
       // It was stepped once in advance, for how long it waits in all.
       const told = whys.slice(3)
@@ -450,10 +435,7 @@ describe("Membership.zooKeeper", () => {
       yield* produce(60)
       yield* party.all(120)
       const names = () => Object.keys(memory.snapshot()).filter((path) => /b'orders'\/\d-0$/.test(path))
-      yield* until(
-        "both names are held",
-        Effect.sync(() => names().length === 2)
-      )
+      yield* happens("both names are held", () => names().length === 2)
       const [one, two] = names()
       assert.strictEqual(memory.ownerOf(one!), memory.ownerOf(two!))
       assert.deepStrictEqual([owned(a), owned(b)], before)
@@ -478,15 +460,9 @@ describe("Membership.zooKeeper", () => {
       // PyKafka by old metadata: it does not look whether the partition is claimed under another name
       const other = yield* memory.connect()
       yield* other.create("/consumers/g/owners/b'orders'/9-0", new TextEncoder().encode("stale:1"), { ephemeral: true })
-      yield* until(
-        "it has given way",
-        Effect.sync(() => a.owns.size === partitions - 1)
-      )
+      yield* happens("it has given way", () => a.owns.size === partitions - 1)
       assert.include(a.events, "Revoked 0")
-      yield* until(
-        "it has failed",
-        Effect.sync(() => a.failure !== undefined)
-      )
+      yield* happens("it has failed", () => a.failure !== undefined)
       assert.deepInclude(a.failure!.reason, { _tag: "TimedOut", budget: "rebalanceBackoff", partition: 0 })
       assert.include(a.failure!.message, "stale:1")
       assert.strictEqual(party.duplicates, 0)
@@ -526,19 +502,13 @@ describe("Membership.zooKeeper", () => {
         }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zooKeeper), Scope.provide(scope))
         yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.void)))
         const owned = () => Object.keys(memory.snapshot()).filter((path) => memory.ownerOf(path) !== "").length
-        yield* until(
-          "it has claimed all",
-          Effect.sync(() => owned() === partitions + 1)
-        )
+        yield* happens("it has claimed all", () => owned() === partitions + 1)
         yield* memory.stop
         yield* pass(away)
         yield* passing(Scope.close(scope, Exit.void))
         yield* pass(8000)
         yield* memory.start
-        yield* until(
-          "nothing is left",
-          Effect.sync(() => owned() === 0)
-        )
+        yield* happens("nothing is left", () => owned() === 0)
         assert.lengthOf(memory.sessions(), 1)
       }).pipe(Effect.scoped)
     )
@@ -548,16 +518,10 @@ describe("Membership.zooKeeper", () => {
     Effect.gen(function* () {
       const party = new Party()
       const classic = yield* party.join({ membership: Membership.classic() })
-      yield* until(
-        "it is there",
-        Effect.sync(() => classic.owns.size === partitions)
-      )
+      yield* happens("it is there", () => classic.owns.size === partitions)
       const a = yield* party.join()
       yield* produce(12)
-      yield* until(
-        "it has failed",
-        Effect.sync(() => a.failure !== undefined)
-      )
+      yield* happens("it has failed", () => a.failure !== undefined)
       assert.strictEqual(a.failure!.reason._tag, "GroupRefused")
     })
   )
@@ -575,10 +539,7 @@ describe("Membership.zooKeeper", () => {
       ] as const
       for (const options of refused) {
         const a = yield* party.join(options)
-        yield* until(
-          "it has failed",
-          Effect.sync(() => a.failure !== undefined)
-        )
+        yield* happens("it has failed", () => a.failure !== undefined)
         assert.strictEqual(a.failure!.reason._tag, "Misconfigured", options.group)
       }
       const b = yield* party.join({ group: "odd ü'\"/ group" })
@@ -630,9 +591,9 @@ describe("Membership.zooKeeper", () => {
       const zooKeeper = { assignor: firstAlone }
       const [a, b] = [yield* party.join({ zooKeeper }), yield* party.join({ zooKeeper })]
       const others = Array.from({ length: partitions - 1 }, (_, i) => i + 1)
-      yield* until(
+      yield* happens(
         "one has the first, the other one all the others",
-        Effect.sync(() => [owned(a), owned(b)].sort().join(";") === `0;${others.join(",")}`)
+        () => [owned(a), owned(b)].sort().join(";") === `0;${others.join(",")}`
       )
       yield* produce(30)
       yield* party.all(30)
@@ -653,10 +614,7 @@ describe("Membership.zooKeeper", () => {
       yield* party.join({ zooKeeper })
       yield* party.join({ zooKeeper, topics: ["orders", "extra"] as never })
       const claims = () => Object.keys(memory.snapshot()).filter((path) => /\/owners\/\w+\/\d+$/.test(path)).length
-      yield* until(
-        "each partition of both is claimed",
-        Effect.sync(() => claims() === partitions + 4)
-      )
+      yield* happens("each partition of both is claimed", () => claims() === partitions + 4)
     })
   )
 

@@ -1,6 +1,6 @@
 /** Members of one group on the embedded broker under TestClock, what they did, and how tests wait. */
 import { assert } from "@effect/vitest"
-import { Effect, Exit, Layer, Result, Schema, Scope, Stream } from "effect"
+import { Effect, Exit, type Fiber, Layer, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Consumer, Producer, Topic } from "samsa"
 import { EmbeddedKafka, KafkaTest } from "samsa/testing"
@@ -36,6 +36,9 @@ export const until = <R>(what: string, is: Effect.Effect<boolean, never, R>, sec
     }
     assert.fail(`it never came to pass: ${what}`)
   })
+export const happens = (what: string, is: () => boolean, seconds?: number) => until(what, Effect.sync(is), seconds)
+export const ended = (what: string, fiber: Fiber.Fiber<unknown, unknown>, seconds?: number) =>
+  happens(what, () => fiber.pollUnsafe() !== undefined, seconds)
 export const stable = (members: number) =>
   until(
     `the group has ${members} members`,

@@ -827,22 +827,28 @@ about("DeleteRecords", "is refused for a compacted topic", (ask) =>
 
 // ── topics and settings
 
+/** Creates topics, of one partition and replica where nothing else is said. */
+const creating = (ask: Ask.Ask) =>
+  Effect.map(
+    ask.connect,
+    (client) =>
+      (name: string, more: object, validateOnly = false) =>
+        Effect.map(
+          client.ask(CreateTopics, (v) => ({
+            topics: [{ name, numPartitions: 1, replicationFactor: 1, ...more }],
+            timeoutMs: 5000,
+            ...(v >= 1 ? { validateOnly } : undefined)
+          })),
+          (response) => {
+            const [answer] = response.topics
+            return [answer!.errorCode, answer!.numPartitions, answer!.replicationFactor]
+          }
+        )
+  )
 about("CreateTopics", "refuses what cannot be", (ask) =>
   Effect.gen(function* () {
     const topic = yield* ask.topic()
-    const client = yield* ask.connect
-    const create = (name: string, more: object, validateOnly = false) =>
-      Effect.map(
-        client.ask(CreateTopics, (v) => ({
-          topics: [{ name, numPartitions: 1, replicationFactor: 1, ...more }],
-          timeoutMs: 5000,
-          ...(v >= 1 ? { validateOnly } : undefined)
-        })),
-        (response) => {
-          const [answer] = response.topics
-          return [answer!.errorCode, answer!.numPartitions, answer!.replicationFactor]
-        }
-      )
+    const create = yield* creating(ask)
     return [
       yield* create(topic, {}),
       yield* create("not legal!", {}),
@@ -868,19 +874,7 @@ about("CreateTopics", "refuses what cannot be", (ask) =>
 )
 about("CreateTopics", "with an assignment to a broker that is not there", (ask) =>
   Effect.gen(function* () {
-    const client = yield* ask.connect
-    const create = (name: string, more: object, validateOnly = false) =>
-      Effect.map(
-        client.ask(CreateTopics, (v) => ({
-          topics: [{ name, numPartitions: 1, replicationFactor: 1, ...more }],
-          timeoutMs: 5000,
-          ...(v >= 1 ? { validateOnly } : undefined)
-        })),
-        (response) => {
-          const [answer] = response.topics
-          return [answer!.errorCode, answer!.numPartitions, answer!.replicationFactor]
-        }
-      )
+    const create = yield* creating(ask)
     return yield* create(`${ask.name}-h`, {
       numPartitions: -1,
       replicationFactor: -1,
@@ -890,19 +884,7 @@ about("CreateTopics", "with an assignment to a broker that is not there", (ask) 
 )
 about("CreateTopics", "with an assignment that leaves a partition out", (ask) =>
   Effect.gen(function* () {
-    const client = yield* ask.connect
-    const create = (name: string, more: object, validateOnly = false) =>
-      Effect.map(
-        client.ask(CreateTopics, (v) => ({
-          topics: [{ name, numPartitions: 1, replicationFactor: 1, ...more }],
-          timeoutMs: 5000,
-          ...(v >= 1 ? { validateOnly } : undefined)
-        })),
-        (response) => {
-          const [answer] = response.topics
-          return [answer!.errorCode, answer!.numPartitions, answer!.replicationFactor]
-        }
-      )
+    const create = yield* creating(ask)
     return yield* create(`${ask.name}-j`, {
       numPartitions: -1,
       replicationFactor: -1,
