@@ -139,6 +139,44 @@ describe("replicas", () => {
     })
   )
 
+  it.effect("that come back while none leads copy once one does (a record was lost where they led later)", () =>
+    Effect.gen(function* () {
+      const { broker } = yield* setup
+      yield* broker.stop(1)
+      const second = yield* connect(broker, { address: "embedded-2:9092" })
+      assert.strictEqual((yield* produce(second, batch(["a"]))).errorCode, 0)
+      yield* broker.stop(3)
+      yield* broker.stop(2)
+      yield* broker.start(1)
+      const leaders = Effect.map(broker.topic("t"), (all) => [all![0]!.leader, [...all![0]!.isr].sort()])
+      assert.deepStrictEqual(yield* leaders, [-1, [2]])
+      yield* broker.releaseFollower("t", 0, 1)
+      assert.deepStrictEqual(yield* leaders, [-1, [2]])
+      yield* broker.start(2)
+      assert.deepStrictEqual(yield* leaders, [2, [1, 2]])
+      yield* broker.moveLeader("t", 0, 1)
+      assert.deepStrictEqual(
+        (yield* broker.log("t")).map((record) => text(record.value)),
+        ["a"]
+      )
+    })
+  )
+
+  it.effect("that are added while none leads copy once one does", () =>
+    Effect.gen(function* () {
+      const { broker, client } = yield* setup
+      yield* produce(client, batch(["a"]))
+      yield* broker.reassign("t", 0, [1])
+      yield* broker.stop(1)
+      yield* broker.reassign("t", 0, [2, 1])
+      const now = Effect.map(broker.topic("t"), (all) => [all![0]!.leader, [...all![0]!.isr].sort()])
+      assert.deepStrictEqual(yield* now, [-1, [1]])
+      yield* broker.start(1)
+      assert.deepStrictEqual(yield* now, [1, [1, 2]])
+      assert.lengthOf(yield* broker.log("t"), 1)
+    })
+  )
+
   it.effect("cannot have partitions that are added while no broker is up", () =>
     Effect.gen(function* () {
       const { broker } = yield* setup

@@ -167,7 +167,7 @@ export class EmbeddedCluster {
         if (!partition.replicas.includes(id)) continue
         if (partition.leader < 0)
           this.elect(partition, this.configOf(topic, "unclean.leader.election.enable") === "true")
-        if (partition.leader >= 0) partition.release(id)
+        partition.release(id)
         Reassign.settle(this, partition)
       }
     }
@@ -185,17 +185,12 @@ export class EmbeddedCluster {
         : partition.replicas.find((id) => partition.isr.includes(id) && lives(id))) ??
       (unclean ? partition.replicas.find(lives) : undefined)
     if (next === undefined) {
-      // the last replica in sync stays so: only it has everything
-      if (former >= 0) {
-        partition.isr = [former]
-        partition.leader = -1
-        partition.leaderEpoch++
-        partition.changed()
-      }
+      if (former >= 0) partition.resign()
       return
     }
     if (former >= 0 && !lives(former)) partition.isr = partition.isr.filter((id) => id !== former)
     partition.lead(next)
+    Reassign.settle(this, partition)
   }
 
   // ── topics

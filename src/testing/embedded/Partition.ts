@@ -20,6 +20,8 @@ export class EmbeddedPartition {
   reassignment: { readonly before: ReadonlyArray<number>; readonly target: ReadonlyArray<number> } | undefined
   /** Followers that do not copy now, with the end of what they have. */
   readonly held = new Map<number, number>()
+  /** Those of them that would copy again, and have no leader to copy from. */
+  private readonly returned = new Set<number>()
   private readonly watchers = new Set<() => void>()
 
   constructor(topic: string, index: number, replicas: ReadonlyArray<number>) {
@@ -61,32 +63,50 @@ export class EmbeddedPartition {
   lead(node: number): void {
     this.leaderEpoch++
     this.leader = node
-    if (node >= 0) {
-      const end = this.endOf(node)
-      this.held.delete(node)
-      if (end < this.log.endOffset) {
-        this.log.truncate(end)
-        for (const [other, copied] of this.held) this.held.set(other, Math.min(copied, end))
-        this.highWatermark = Math.min(this.highWatermark, end)
-      }
-      // An unclean election: whoever copies is in sync with it as soon as it has cut off what it had beyond.
-      if (!this.isr.includes(node)) this.isr = this.replicas.filter((id) => id === node || !this.held.has(id))
-      this.log.begin(this.leaderEpoch)
+    const end = this.endOf(node)
+    this.forget(node)
+    if (end < this.log.endOffset) {
+      this.log.truncate(end)
+      for (const [other, copied] of this.held) this.held.set(other, Math.min(copied, end))
+      this.highWatermark = Math.min(this.highWatermark, end)
     }
+    // An unclean election: whoever copies is in sync with it as soon as it has cut off what it had beyond.
+    if (!this.isr.includes(node)) this.isr = this.replicas.filter((id) => id === node || !this.held.has(id))
+    this.log.begin(this.leaderEpoch)
+    for (const follower of this.returned) this.release(follower)
+    this.changed()
+  }
+
+  /** Is led by none: the last replica in sync, its leader, stays so, since only that has everything. */
+  resign(): void {
+    this.isr = [this.leader]
+    this.leader = -1
+    this.leaderEpoch++
     this.changed()
   }
 
   /** Stops a follower's copying at where it is. */
   hold(node: number): void {
+    this.returned.delete(node)
     if (!this.held.has(node)) this.held.set(node, this.log.endOffset)
   }
 
-  /** Lets a follower copy again: it catches up at once, and is in sync. */
+  /** Lets a follower copy again: it catches up at once, or as soon as there is a leader, and is in sync. */
   release(node: number): void {
-    this.held.delete(node)
+    if (this.leader < 0) {
+      if (this.held.has(node)) this.returned.add(node)
+      return
+    }
+    this.forget(node)
     if (this.replicas.includes(node) && !this.isr.includes(node))
       this.isr = this.replicas.filter((id) => id === node || this.isr.includes(id))
     this.changed()
+  }
+
+  /** What is no replica any more has nothing. */
+  forget(node: number): void {
+    this.returned.delete(node)
+    this.held.delete(node)
   }
 
   /** Takes a follower out of the replicas in sync. */

@@ -23,8 +23,8 @@ export const start = (cluster: Moving, partition: EmbeddedPartition, target: Rea
   for (const id of partition.replicas) if (!before.includes(id) && !target.includes(id)) drop(partition, id)
   partition.replicas = [...target, ...before.filter((id) => !target.includes(id))]
   for (const id of target) {
+    if (!before.includes(id) && !partition.isr.includes(id)) partition.held.set(id, 0)
     if (cluster.nodes.get(id)?.alive === true) partition.release(id)
-    else if (!before.includes(id)) partition.held.set(id, 0)
   }
   settle(cluster, partition)
 }
@@ -41,7 +41,7 @@ export const cancel = (cluster: Moving, partition: EmbeddedPartition): boolean =
 const drop = (partition: EmbeddedPartition, id: number): void => {
   partition.replicas = partition.replicas.filter((each) => each !== id)
   partition.isr = partition.isr.filter((each) => each !== id)
-  partition.held.delete(id)
+  partition.forget(id)
 }
 
 /** Ends it where all that there are to be are in sync. */
@@ -54,7 +54,7 @@ export const settle = (cluster: Moving, partition: EmbeddedPartition): void => {
   partition.reassignment = undefined
   partition.replicas = [...target]
   partition.isr = target.filter((id) => partition.isr.includes(id))
-  for (const id of Array.from(partition.held.keys())) if (!target.includes(id)) partition.held.delete(id)
+  for (const id of Array.from(partition.held.keys())) if (!target.includes(id)) partition.forget(id)
   if (!target.includes(partition.leader)) {
     const next = partition.isr.find((id) => cluster.nodes.get(id)?.alive === true)
     if (next !== undefined) partition.lead(next)

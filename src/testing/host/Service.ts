@@ -299,7 +299,10 @@ export const make = (
       Effect.flatMap(partitionOf(topic, index), (partition) =>
         to === undefined
           ? Effect.sync(() => cluster.elect(partition, false))
-          : Effect.flatMap(broker(to), (node) => lead(partition, node))
+          : Effect.andThen(
+              Effect.flatMap(broker(to), (node) => lead(partition, node)),
+              Effect.sync(() => Reassign.settle(cluster, partition))
+            )
       ),
     reassign: (topic, index, replicas) =>
       Effect.flatMap(partitionOf(topic, index), (partition) =>
@@ -342,6 +345,7 @@ export const make = (
     electUnclean: (topic, index, id) =>
       Effect.map(follower(topic, index, id), (partition) => {
         partition.lead(id)
+        Reassign.settle(cluster, partition)
         cluster.changed()
       })
   }
