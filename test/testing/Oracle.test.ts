@@ -109,6 +109,9 @@ describe("the oracle, over histories that were put together,", () => {
     const before = [assigned(), delivered([0]), ...done([0]), committed(1), delivered([1])]
     // given back unfinished, and trimmed (a script of the simulation, 202611260143)
     holds([...before, member("RevokeTimedOut", "m"), revoked(), assigned(), committed(2)], trimmed)
+    // interrupted, so that it comes again, and trimmed before it did (70000535)
+    holds([...before, seek(1), committed(2)], trimmed)
+    breaks("I5", [...before, seek(1), delivered([1]), committed(2)], trimmed)
     // committed beyond it by who has it at work
     breaks("I5", [...before, committed(2)], trimmed)
   })

@@ -10,6 +10,8 @@ import type { IndexedLog } from "./IndexedLog.ts"
 interface Window {
   readonly member: string
   readonly delivered: Array<number>
+  /** What was delivered of it since it went on from elsewhere: the rest is forgotten. */
+  readonly held: Set<number>
   readonly done: Set<number>
   /** What was committed when its first record was delivered. */
   committed: number | undefined
@@ -82,6 +84,7 @@ class Book {
     const window: Window = {
       member,
       delivered: [],
+      held: new Set(),
       done: new Set(),
       committed: undefined,
       begun: false,
@@ -142,6 +145,7 @@ class Book {
           this.violates("I4", [offset], `${member} was given a record at ${offset} that the log does not have there`)
       if (content !== undefined) this.contents.set(offset, content)
       window.delivered.push(offset)
+      window.held.add(offset)
       this.delivered.add(offset)
     })
   }
@@ -177,6 +181,7 @@ class Book {
     window.begun = true
     window.moved = true
     window.last = undefined
+    window.held.clear()
     this.floor = offset
     this.mayGoBack = true
     this.wasMoved = true
@@ -210,11 +215,14 @@ class Book {
     this.floor = undefined
   }
 
-  /** The log has it no more, and whoever was given it has given the partition back since: nobody can be given it again. */
+  /**
+   * The log has it no more, and whoever was given it has given the partition back since, or gone on from elsewhere: nobody
+   * can be given it again.
+   */
   private isGone(offset: number): boolean {
     return (
       this.mayHaveBeen(offset) &&
-      !this.windows.some((window) => window.end === undefined && window.delivered.includes(offset))
+      !this.windows.some((window) => window.end === undefined && window.held.has(offset))
     )
   }
 
