@@ -548,6 +548,19 @@ export class Partition {
     this.host.finished(this)
   }
 
+  /** Where a bounded read waits for what comes next: all that came is delivered. Undefined where it does not wait. */
+  get waitsAt(): number | undefined {
+    const { bound, failure, paused, position, slot, status } = this
+    const waits = slot === undefined && failure === undefined && !paused && !bound.isFinished
+    return status === "open" && waits ? position : undefined
+  }
+
+  /** Its end is not there any more: another one, at its position or behind it. */
+  endAt(end: number): void {
+    this.bound.until = end
+    if (this.bound.isPast(this.position!)) this.finish()
+  }
+
   private moveTo(records: ReadonlyArray<{ readonly offset: number }>, next: number): void {
     this.position = next
     this.tracker?.deliver(records, next)

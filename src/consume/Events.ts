@@ -40,7 +40,10 @@ export type ConsumerEvent =
   | { readonly _tag: "Deleted"; readonly partitions: ReadonlyArray<TopicPartition> }
   /** A topic of this name is there again, and this came with it: it is read from its first record. */
   | { readonly _tag: "Recreated"; readonly partition: TopicPartition }
-  /** The position no longer existed; the partition goes on at `to` by `onOutOfRange`. */
+  /**
+   * The position no longer existed; the partition goes on at `to` by `onOutOfRange`. Or, of a bounded read, its end `from`
+   * did not: it ends at `to`.
+   */
   | { readonly _tag: "DataLoss"; readonly partition: TopicPartition; readonly from: number; readonly to: number }
   /** A record that does not fit its Schema was passed over by `onUndecodable` or a dead letter. */
   | {

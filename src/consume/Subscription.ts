@@ -16,6 +16,7 @@ import type * as Offset from "../Offset.ts"
 import type * as Membership from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Apart from "./Apart.ts"
+import * as CutEnds from "./CutEnds.ts"
 import * as Engine from "./Engine.ts"
 import type { Settings } from "./Settings.ts"
 import * as StartPositions from "./StartPositions.ts"
@@ -253,6 +254,8 @@ export const assign = Effect.fnUntraced(function* (
   const bounded = Effect.fnUntraced(function* (places: Places, until: Offset.Position) {
     const { isolation } = settings.fetch
     const positions = places.map((partition) => ({ partition, at: until }))
+    // An offset is one whether it is there by now or not.
+    if (typeof until !== "object" || until._tag === "AtTime") yield* engine.inBackground(CutEnds.watch(engine))
     const asked = cluster.offsets(
       places.map((place) => ({ ...place, at: until })),
       { isolation }

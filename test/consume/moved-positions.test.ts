@@ -7,7 +7,21 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schema, Stream } from "effect"
 import { Consumer, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
-import { committed, fill, layer, member, moving, one, orders, pass, scoped, tags, until } from "./Harness.ts"
+import {
+  committed,
+  fill,
+  follow,
+  layer,
+  member,
+  moving,
+  one,
+  orders,
+  p0,
+  pass,
+  scoped,
+  tags,
+  until
+} from "./Harness.ts"
 
 const replicated = layer({ brokers: 2, topics: [{ name: orders, partitions: 1, replicationFactor: 2 }] })
 const processed = layer({
@@ -211,6 +225,34 @@ describe("where retention has gone past a slow reader, what was delivered", () =
       assert.deepStrictEqual(handled, range(0, handled.length))
       assert.strictEqual(handled.length % 50, 0, "whole arrays, as they were fetched")
     }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("a bounded read whose end is cut off before it is there", () => {
+  it.effect("ends where the log does, and tells so", () =>
+    Effect.gen(function* () {
+      const truncated = yield* truncating
+      const consumer = yield* Consumer.assign({
+        topic: orders,
+        from: "earliest",
+        until: "latest",
+        onOutOfRange: "nearest"
+      })
+      const events = yield* follow(consumer)
+      yield* consumer.pause([p0])
+      const seen: Array<number> = []
+      const running = yield* Effect.forkScoped(consumer.run(({ offset }) => Effect.sync(() => seen.push(offset))))
+      yield* moving(consumer.position(p0))
+      yield* truncated
+      yield* consumer.resume([p0])
+      yield* until("it ends", () => running.pollUnsafe() !== undefined)
+      assert.deepStrictEqual(seen, range(0, 100))
+      assert.deepStrictEqual(
+        events.filter(({ _tag }) => _tag === "DataLoss"),
+        [{ _tag: "DataLoss", partition: p0, from: 105, to: 100 }]
+      )
+      assert.deepStrictEqual(yield* consumer.positions, [{ ...p0, offset: 100 }])
+    }).pipe(scoped, Effect.provide(replicated))
   )
 })
 
