@@ -592,6 +592,8 @@ export class Partition {
       if (records.length === 0) {
         const next = this.bound.cut(fetched.nextOffset)
         this.moveTo([], next)
+        // What was committed by hand stands until something is marked.
+        if (this.inFlight === 0 && this.byHand === undefined) this.host.passed(this)
         this.noteEnd(fetched.endOffset, next)
         if (this.bound.isPast(next)) this.finish()
         return this.bound.isFinished

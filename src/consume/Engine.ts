@@ -223,6 +223,9 @@ export const make = Effect.fnUntraced(function* (
       if (isWatched) partition.progressedAt = now()
       committer.marked(count)
     },
+    passed: (partition) => {
+      if (committer.isBehind(partition)) committer.marked(1)
+    },
     damaged: (partition, { error, from, to }) =>
       publish({ _tag: "Damaged", partition: partition.place, from, to, error }),
     caughtUp: (partition) => publish({ _tag: "CaughtUp", partition: partition.place }),

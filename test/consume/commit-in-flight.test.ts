@@ -1,7 +1,7 @@
 /** A commit that is not answered yet: what happens meanwhile must not be mistaken for it, nor wait for it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
-import { Consumer, GroupOffsets, Membership, Offset } from "samsa"
+import { Deferred, Effect, Layer, Stream } from "effect"
+import { Consumer, GroupOffsets, Membership, Offset, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { committed, fill, member, moving, one, orders, p0, pass, scoped, tags, two, until } from "./Harness.ts"
 
@@ -184,5 +184,40 @@ describe("onStalled: interrupt", () => {
       yield* moving(a.close)
       assert.deepStrictEqual(yield* committed(), { "orders-0": 10 })
     }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("what is not delivered, behind what is all done", () => {
+  const abort = Effect.exit(Transaction.run(Effect.andThen(fill(3), Effect.fail("no"))))
+  const transactional = Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), one)
+
+  it.effect("is committed by the interval (an aborted tail was lag until the next mark)", () =>
+    Effect.gen(function* () {
+      yield* moving(fill(2))
+      const { consumer } = yield* member({ commitInterval: "1 second" })
+      yield* Effect.forkScoped(consumer.run(() => Effect.void))
+      yield* until("it is committed", () => Effect.map(committed(), (is) => is["orders-0"] === 2))
+      yield* moving(abort)
+      yield* until("so is what was aborted, and its marker", () =>
+        Effect.map(committed(), (is) => is["orders-0"] === 6)
+      )
+    }).pipe(scoped, Effect.provide(transactional))
+  )
+
+  it.effect("is not committed over what is in flight, or over a commit by hand", () =>
+    Effect.gen(function* () {
+      yield* moving(fill(2))
+      const { consumer } = yield* member({ commitInterval: "1 second" })
+      const records: Array<Consumer.RecordOf<typeof orders>> = []
+      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, (record) => Effect.sync(() => records.push(record))))
+      yield* until("they are delivered", () => records.length === 2)
+      yield* moving(abort)
+      yield* pass(5_000)
+      assert.deepStrictEqual(yield* committed(), {})
+      yield* moving(consumer.commit([{ ...p0, offset: 2, metadata: "mine" }]))
+      yield* moving(abort)
+      yield* pass(5_000)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
+    }).pipe(scoped, Effect.provide(transactional))
   )
 })
