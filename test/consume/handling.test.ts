@@ -283,31 +283,38 @@ describe("a record that does not fit its Schema", () => {
     )
   }
 
-  it.effect("goes to a dead letter from a stream, and stops it where that fails", () =>
-    Effect.gen(function* () {
-      yield* poison
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      const subscribed = Consumer.subscribe({
-        group: "g",
-        topics: [json],
-        from: "earliest",
-        onUndecodable: Consumer.deadLetter(dead)
-      })
-      yield* Effect.gen(function* () {
-        yield* broker.inject(Fault.on("Produce", { topic: "dead" }).error(29))
+  for (const by of ["stream", "partitions"] as const)
+    it.effect(`goes to a dead letter from ${by}, and stops it where that fails`, () =>
+      Effect.gen(function* () {
+        yield* poison
+        const readsBy = (consumer: Consumer.Consumer<Consumer.RecordOf<typeof json>>) =>
+          by === "stream"
+            ? Stream.runForEach(consumer.stream, Consumer.done)
+            : Stream.runForEach(consumer.partitions, ({ records }) => Stream.runForEach(records, Consumer.done))
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const subscribed = Consumer.subscribe({
+          group: "g",
+          topics: [json],
+          from: "earliest",
+          onUndecodable: Consumer.deadLetter(dead)
+        })
+        yield* Effect.gen(function* () {
+          yield* broker.inject(Fault.on("Produce", { topic: "dead" }).error(29))
+          const consumer = yield* subscribed
+          const exit = yield* moving(readsBy(consumer))
+          assert.isTrue(Exit.isFailure(exit))
+        }).pipe(scoped)
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
         const consumer = yield* subscribed
-        const exit = yield* moving(Stream.runForEach(consumer.stream, Consumer.done))
-        assert.isTrue(Exit.isFailure(exit))
-      }).pipe(scoped)
-      assert.deepStrictEqual(yield* committed(), { "orders-0": 1 })
-      const consumer = yield* subscribed
-      yield* Effect.forkScoped(Stream.runForEach(consumer.stream, Consumer.done))
-      yield* until("the letters are there", () => Effect.map(Effect.orDie(broker.log(dead)), (log) => log.length === 3))
-      yield* calm
-      yield* moving(consumer.commit())
-      assert.deepStrictEqual(yield* committed(), { "orders-0": 5 })
-    }).pipe(scoped, Effect.provide(kafka))
-  )
+        yield* Effect.forkScoped(readsBy(consumer))
+        yield* until("the letters are there", () =>
+          Effect.map(Effect.orDie(broker.log(dead)), (log) => log.length === 3)
+        )
+        yield* calm
+        yield* moving(consumer.commit())
+        assert.deepStrictEqual(yield* committed(), { "orders-0": 5 })
+      }).pipe(scoped, Effect.provide(kafka))
+    )
 
   it.effect("is a value, with its raw bytes, of a topic that is read as Results", () =>
     Effect.gen(function* () {

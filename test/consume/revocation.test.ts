@@ -107,32 +107,38 @@ describe("drainTimeout", () => {
     }).pipe(scoped, Effect.provide(two))
   )
 
-  it.effect("is long enough for an array, since arrays are cut (27-array-too-long-to-drain)", () =>
-    Effect.gen(function* () {
-      for (let i = 0; i < 4; i++) yield* fill(1_000, 0, i * 1_000)
-      const { consumer, events } = yield* member()
-      let most = 0
-      const seen: Array<number> = []
-      yield* Effect.forkScoped(
-        Stream.runForEachArray(consumer.stream, (records) =>
+  for (const by of ["stream", "partitions", "eachPartition"] as const)
+    it.effect(`is long enough for an array, since arrays are cut (27-array-too-long-to-drain, ${by})`, () =>
+      Effect.gen(function* () {
+        for (let i = 0; i < 4; i++) yield* fill(1_000, 0, i * 1_000)
+        const { consumer, events } = yield* member()
+        let most = 0
+        const seen: Array<number> = []
+        const handles = Stream.runForEachArray((records: ReadonlyArray<Consumer.RecordOf<typeof orders>>) =>
           Effect.suspend(() => {
             most = Math.max(most, records.length)
-            seen.push(...records.map(({ offset }) => offset))
+            if (records[0]!.partition === 0) seen.push(...records.map(({ offset }) => offset))
             return Effect.andThen(Effect.sleep(records.length * 10), Consumer.done(records))
           })
         )
-      )
-      yield* until("it reads", () => seen.length > 0)
-      yield* member()
-      yield* until("it is given back", () => tags(events).includes("Revoked"))
-      assert.notInclude(tags(events), "RevokeTimedOut")
-      assert.strictEqual(most, 500)
-      assert.deepStrictEqual(
-        seen,
-        Array.from({ length: seen.length }, (_, i) => i)
-      )
-    }).pipe(scoped, Effect.provide(two))
-  )
+        yield* Effect.forkScoped(
+          by === "stream"
+            ? handles(consumer.stream)
+            : by === "eachPartition"
+              ? consumer.eachPartition(({ records }) => handles(records))
+              : Stream.runForEach(consumer.partitions, ({ records }) => Effect.forkScoped(handles(records)))
+        )
+        yield* until("it reads", () => seen.length > 0)
+        yield* member()
+        yield* until("it is given back", () => tags(events).includes("Revoked"))
+        assert.notInclude(tags(events), "RevokeTimedOut")
+        assert.strictEqual(most, 500)
+        assert.deepStrictEqual(
+          seen,
+          Array.from({ length: seen.length }, (_, i) => i)
+        )
+      }).pipe(scoped, Effect.provide(two))
+    )
 
   it.effect("tells the partition and the count where done is forgotten, and interrupts nobody who waits", () =>
     Effect.gen(function* () {
