@@ -107,6 +107,8 @@ export const checks = (): Checks => {
 export interface Kind {
   readonly is: string
   readonly holds: (value: unknown) => boolean
+  /** What is wrong with a value that is not that, where more can be said than of which kind it is. */
+  readonly problem?: (value: unknown) => string | undefined
   /** It has to be there. */
   readonly isRequired?: true
   /** What is given in its place may hold a secret, and is not shown. */
@@ -133,6 +135,14 @@ const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (val
 /** Whether a request can carry it. */
 const isText = (value: unknown): value is string =>
   typeof value === "string" && value.isWellFormed() && Buffer.byteLength(value) <= 0x7fff
+
+/** What is wrong with a topic's name; undefined for what is no name, too. */
+const problemOfName = (value: unknown): string | undefined => {
+  const name: unknown = isObject(value) ? (value as { readonly name?: unknown }).name : value
+  return typeof name !== "string" || isText(name)
+    ? undefined
+    : `${shown(name)} is no topic's name: 1 to 249 letters, digits, ".", "_" and "-"`
+}
 
 const isTopic = (value: unknown): boolean =>
   isText(value) || has(value, { name: isText, key: Schema.isSchema, value: Schema.isSchema })
@@ -164,15 +174,20 @@ export const kinds = {
     holds: (value) => value === Infinity || isCount(value)
   },
   regExp: { is: "a RegExp", holds: (value) => value instanceof RegExp },
-  topic: { is: "a Topic, or the name of one", holds: isTopic },
-  topics: { is: "a list of Topics, or names of them", holds: listOf(isTopic) },
+  topic: { is: "a Topic, or the name of one", holds: isTopic, problem: problemOfName },
+  topics: {
+    is: "a list of Topics, or names of them",
+    holds: listOf(isTopic),
+    problem: (value) => (Array.isArray(value) ? value.map(problemOfName).find((one) => one !== undefined) : undefined)
+  },
   partitions: {
     is: "a list of partitions: numbers of one topic, or { topic, partition } each",
     holds: listOf((one) => typeof one === "number" || isPlace(one))
   },
   deadLetter: {
     is: "a Topic, or { topic, when }",
-    holds: (value) => isTopicOfSchemas(value) || has(value, { topic: isTopicOfSchemas, when: isFunction })
+    holds: (value) => isTopicOfSchemas(value) || has(value, { topic: isTopicOfSchemas, when: isFunction }),
+    problem: (value) => problemOfName((value as { readonly topic?: unknown } | null)?.topic ?? value)
   },
   onUndecodable: {
     is: `"fail", "skip" or a function`,
@@ -220,7 +235,7 @@ export const known = <A extends object>(
     const value = (given as Record<string, unknown>)[name]
     if (value !== undefined && (kind === true || kind.holds(value))) found[name] = value
     else if (value !== undefined && kind !== true)
-      mistake(`${of}${name} is ${kind.is}${kind.isSecret ? "" : `, not ${shown(value)}`}`)
+      mistake(kind.problem?.(value) ?? `${of}${name} is ${kind.is}${kind.isSecret ? "" : `, not ${shown(value)}`}`)
     else if (kind !== true && kind.isRequired) mistake(`${of}${name} is missing: it is ${kind.is}`)
   }
   return found as A

@@ -7,8 +7,10 @@ import * as Cluster from "../src/Cluster.ts"
 import * as Consumer from "../src/Consumer.ts"
 import { codes } from "../src/ErrorCode.ts"
 import type { Broker } from "../src/Broker.ts"
+import * as Kafka from "../src/Kafka.ts"
 import { type KafkaError, make } from "../src/KafkaError.ts"
 import * as Membership from "../src/Memberships.ts"
+import * as Network from "../src/Network.ts"
 import * as Offset from "../src/Offset.ts"
 import * as Producer from "../src/Producer.ts"
 import * as OffsetCommit from "../src/protocol/messages/OffsetCommit.ts"
@@ -506,7 +508,7 @@ describe("bounds", () => {
           answers.map((one) => (Result.isSuccess(one) ? "done" : codeOf(one.failure)))
         assert.deepStrictEqual(told(yield* admin.describeTopics(["orders", long, "other", { id: "none" }])), [
           "done",
-          "Misuse",
+          "Misconfigured",
           "done",
           "Unsupported"
         ])
@@ -520,7 +522,7 @@ describe("bounds", () => {
         const ruled = yield* admin.createAcls([rule, { ...rule, pattern: "prefixed" }])
         assert.deepStrictEqual(told(ruled), ["done", "Unsupported"])
         const deleted = yield* admin.deleteTopics([{ id: "AAAAAAAAAAAAAAAAAAAAAQ" }, "orders", long])
-        assert.deepStrictEqual(told(deleted), ["Unsupported", "done", "Misuse"])
+        assert.deepStrictEqual(told(deleted), ["Unsupported", "done", "Misconfigured"])
       })
     )
   )
@@ -573,9 +575,34 @@ describe("bounds", () => {
       Effect.gen(function* () {
         const admin = yield* Admin.Admin
         const [none] = yield* admin.describeConfigs([{ type: "broker", name: "9" }])
-        assert.include(failure(none).message, "there is no broker 9; the cluster has 1, 2")
+        assert.include(failure(none).message, "no broker 9 is up, or has replicas; those that are up: 1, 2")
       })
     )
+  )
+
+  it.effect("a broker that was down before, and has replicas, is waited for, and not told as none", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.make({
+        brokers: 3,
+        topics: [{ name: "orders", partitions: 3, replicationFactor: 3 }]
+      })
+      yield* broker.stop(2)
+      const kafka = Kafka.layerWithoutNetwork({ bootstrap: broker.bootstrap }).pipe(
+        Layer.provide(Layer.succeed(Network.Network, { connect: broker.connect }))
+      )
+      yield* Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const asked = admin.describeConfigs([{ type: "broker", name: "2" }], { timeout: "3 seconds" })
+        const [down] = yield* passing(asked)
+        assert.strictEqual(failure(down).reason._tag, "Unreachable")
+        assert.include(failure(down).message, "broker 2 (it is not up; those that are: 1, 3)")
+        const fiber = yield* Effect.forkChild(asked, { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        yield* broker.start(2)
+        const [back] = yield* passing(Fiber.join(fiber))
+        assert.strictEqual(value(back).name, "2")
+      }).pipe(Effect.provide(Layer.provideMerge(Admin.layer(), kafka)))
+    }).pipe(Effect.scoped)
   )
 })
 

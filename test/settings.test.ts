@@ -304,6 +304,12 @@ describe("a setting of the wrong kind is refused by its name", () => {
           if (one !== 5)
             yield* refused(Consumer.assign, { topic: "t", from: "earliest", partitions: [one] }, "partitions")
         }
+        for (const name of ["x".repeat(40_000), "\ud800"]) {
+          const named = "is no topic's name: 1 to 249 letters"
+          yield* refused(Consumer.assign, { topic: name, from: "earliest" }, named)
+          yield* refused(Consumer.assign, { topic: Topic.bytes(name), from: "earliest" }, named)
+          yield* refused(Consumer.subscribe, { ...inGroup, topics: ["t", name] }, named)
+        }
         const several = { topics: ["t", "u"], from: "earliest" }
         yield* refused(
           Consumer.assign,

@@ -115,15 +115,18 @@ const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaE
     )
   })
 
+/** Metadata names the brokers that are up: of one that is not, only the replicas tell that it has. */
 const brokerOf = ({ brokers, cluster }: Parts, id: number): Effect.Effect<Broker, KafkaError.KafkaError> =>
   Effect.catch(brokers.get(id), () =>
-    Effect.flatMap(cluster.brokers, (all) =>
-      all.some((one) => one.id === id)
-        ? brokers.get(id)
-        : Effect.fail(
-            Failure.mistakes([`there is no broker ${id}; the cluster has ${all.map((one) => one.id).join(", ")}`])
-          )
-    )
+    Effect.gen(function* () {
+      const up = (yield* cluster.brokers).map((one) => one.id)
+      if (up.includes(id)) return yield* brokers.get(id)
+      const topics = yield* cluster.topics(null, { internal: true })
+      if (!topics.some(({ partitions }) => partitions.some(({ replicas }) => replicas.includes(id))))
+        return yield* Failure.mistakes([`no broker ${id} is up, or has replicas; those that are up: ${up.join(", ")}`])
+      const cause = `it is not up; those that are: ${up.join(", ")}`
+      return yield* KafkaError.make({ _tag: "Unreachable", attempts: [{ address: `broker ${id}`, cause }] })
+    })
   )
 
 /** The leaders of partitions, by metadata of now: a topic that is not there is not waited for. */

@@ -22,9 +22,9 @@ export const int16 = (name: string, value: unknown, least = 0): ReadonlyArray<st
 export const int64 = (name: string, value: unknown, least = 0): ReadonlyArray<string> =>
   whole(name, value, least, Number.MAX_SAFE_INTEGER)
 
-/** A text with something in it. */
+/** A text with something in it, that a request can carry. */
 export const text = (name: string, value: unknown): ReadonlyArray<string> =>
-  typeof value === "string" && value !== "" ? [] : [`${name} must be a text with something in it, not ${shown(value)}`]
+  kinds.name.holds(value) ? [] : [`${name} must be ${kinds.name.is}, not ${shown(value)}`]
 
 /** A topic and a partition of it. */
 export const partition = (value: { readonly topic: string; readonly partition: number }): ReadonlyArray<string> => [

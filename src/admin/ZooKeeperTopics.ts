@@ -156,7 +156,7 @@ const checkNew = (topic: NewTopics.NewTopic): ReadonlyArray<string> => {
 /** Why assignments cannot be. */
 const unfit = (assignments: ReadonlyArray<ReadonlyArray<number>>, replicas: number, brokers: ReadonlyArray<number>) => {
   const unknown = [...new Set(assignments.flat())].filter((id) => !brokers.includes(id))
-  if (unknown.length > 0) return `there is no broker ${unknown.join(", ")}`
+  if (unknown.length > 0) return `no broker ${unknown.join(", ")} is up`
   return assignments.some((ids) => ids.length !== replicas)
     ? `all partitions of a topic have as many replicas: ${replicas}`
     : undefined

@@ -165,7 +165,7 @@ const start = Command.make(
             const unknown = wanted.flatMap((one) =>
               one.replicas
                 .filter((id) => !brokers.some((broker) => broker.id === id))
-                .map((id) => `${TopicPartition.key(one)}: there is no broker ${id}`)
+                .map((id) => `${TopicPartition.key(one)}: no broker ${id} is up`)
             )
             if (unknown.length > 0) return yield* failed(unknown.join("\n"))
             return yield* Show.rows(

@@ -109,7 +109,7 @@ describe("a verb that is given what is of another kind", () => {
           return error?.reason._tag === "Misconfigured" ? error.reason.mistakes : [String(error)]
         })
       assert.deepStrictEqual(yield* mistakes("describeGroups", [5n]), [
-        "group must be a text with something in it, not 5"
+        "group must be a text of 1 to 32767 bytes, not 5"
       ])
       assert.deepStrictEqual(yield* mistakes("deleteTopics", "orders"), [
         `DeleteTopics is asked about a list, not "orders"`

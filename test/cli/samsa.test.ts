@@ -254,6 +254,9 @@ it.live(
       const b = ["-b", broker.bootstrap.join(",")]
       const cases: ReadonlyArray<readonly [code: number, args: ReadonlyArray<string>, error: RegExp]> = [
         [1, ["topics", "describe", "orders", "none", ...b], /none: UnknownTopic.*\(samsa topics list shows/],
+        [2, ["consume", "x".repeat(40_000), ...b], /^Misconfigured: "x{100}" is no topic's name: 1 to 249 letters/],
+        [2, ["groups", "describe", "x".repeat(40_000), ...b], /group must be a text of 1 to 32767 bytes/],
+        [2, ["config", "get", "broker", "9", ...b], /no broker 9 is up, or has replicas/],
         [2, ["topics", "delete", "orders", ...b], /takes --yes/],
         [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "0"], /--timeout must be from 1/],
         [2, ["topics", "list", "-b", "127.0.0.1:1", "--timeout", "2147484"], /^--timeout must be from 1 to 2147483/],
@@ -290,7 +293,7 @@ it.live(
         [2, ["reassign", "start", "orders-0", "--yes", ...b], /orders-0 must be like orders-0=1,2,3/],
         [2, ["reassign", "start", "--yes", ...b], /what is to move/],
         [1, ["reassign", "start", "orders-9=1", "--dry-run", ...b], /^orders-9: there is no such partition/],
-        [1, ["reassign", "start", "orders-0=9", "--dry-run", ...b], /^orders-0: there is no broker 9/],
+        [1, ["reassign", "start", "orders-0=9", "--dry-run", ...b], /^orders-0: no broker 9 is up/],
         [2, ["reassign", "start", "orders-0=1,1", "--dry-run", ...b], /names a broker twice: 1, 1/],
         [1, ["reassign", "cancel", "orders-0", "--dry-run", ...b], /^orders-0: nothing is under way/],
         [1, ["elect", "orders-9", "--unclean", "--dry-run", ...b], /^orders-9: there is no such partition/],
