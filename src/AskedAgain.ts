@@ -47,8 +47,10 @@ export const make = (event: "metadataRetried" | "requestRetried", where: LogEven
       one.at = now
       if (one.lasting.failed(now) !== "Warn") return Effect.void
       const { partition, topic } = error.reason
-      const sofar = `for ${Math.floor((now - one.lasting.since) / 1000)} s so far, ${millis / 1000} s at most (${name})`
-      const text = `${what} is asked for again, ${sofar}: ${error.message}`
+      const lasted = now - one.lasting.since
+      // Those who ask anew have as long again.
+      const atMost = `${millis / 1000} s at most${lasted > millis ? " each time" : ""} (${name})`
+      const text = `${what} is asked for again, for ${Math.floor(lasted / 1000)} s so far, ${atMost}: ${error.message}`
       return alike.log(type, what, event, text, { ...where, topic, partition })
     })
   return {

@@ -38,4 +38,17 @@ describe("questions that are asked again", () => {
       assert.include(of("metadataRetried")[0]?.text, "for 3 s so far")
     }).pipe(Effect.scoped, heard)
   )
+
+  it.effect("that are asked anew by who waits on are not told as beyond their limit", () =>
+    Effect.gen(function* () {
+      const { retried } = Budgets.make(yield* KafkaConfig.make({ bootstrap: ["b:1"], metadataTimeout: "5 seconds" }))
+      const asking = Effect.forever(Effect.exit(retried(unled, "the leader of t-0")))
+      yield* Effect.forkScoped(asking)
+      for (let second = 0; second < 10; second++) yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(
+        of("metadataRetried").map(({ text }) => /\d s so far, .*?\)/.exec(text)?.[0]),
+        ["3 s so far, 5 s at most (metadataTimeout)", "7 s so far, 5 s at most each time (metadataTimeout)"]
+      )
+    }).pipe(Effect.scoped, heard)
+  )
 })
