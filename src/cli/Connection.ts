@@ -56,7 +56,10 @@ export const flags = {
     Flag.withDescription("How to log in. Default: PLAIN"),
     Flag.optional
   ),
-  timeout: Flag.Int("timeout").pipe(Flag.withMetavar("SECONDS"), defaulting("How long it may take", 30))
+  timeout: Flag.Int("timeout").pipe(
+    Flag.withMetavar("SECONDS"),
+    defaulting("How long each thing that is asked of the cluster may take", 30)
+  )
 }
 
 /** In seconds: in milliseconds it has to fit an int32. */
@@ -167,7 +170,7 @@ const interrupted = ({ api, done, perhaps }: Left.Left): string => {
   return printable(`interrupted; ${[...said, ...unsaid].join("; ")}`)
 }
 
-/** Runs with a connection, within the time that the flags give; what fails is one line. */
+/** Runs with a connection, each verb within the time that the flags give; what fails is one line. */
 export const connected = <A, R>(
   given: Given,
   self: Effect.Effect<A, KafkaError | Failed, R | Admin.Admin | Kafka.Kafka | Brokers>
