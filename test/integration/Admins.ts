@@ -29,10 +29,10 @@ export const newTool = (name: string, ...args: ReadonlyArray<string>) =>
   })
 
 /** Until it holds: brokers take some changes after they have answered. */
-export const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (value: A) => boolean) =>
+export const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (value: A) => boolean, times = 200) =>
   self.pipe(
     Effect.flatMap((value) => (holds(value) ? Effect.succeed(value) : Effect.fail(value))),
-    Effect.retry({ schedule: Schedule.spaced("50 millis"), times: 200 })
+    Effect.retry({ schedule: Schedule.spaced("50 millis"), times })
   )
 
 export const withAdmin = <A, E, R>(self: Effect.Effect<A, E, R>) =>

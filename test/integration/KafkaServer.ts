@@ -92,6 +92,7 @@ export type Failure = Processes.ProcessError | Probe.ProbeError | KafkaNode.Node
 
 const clusterId = "4L6g3nShT-eMCtK--X86sw"
 const notController = 41
+const tooFewBrokers = 38
 
 /** A cluster that lives as long as the Scope. */
 export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Failure, Scope.Scope> =>
@@ -234,11 +235,12 @@ export const make = (options: Options): Effect.Effect<KafkaServer["Service"], Fa
                 )
               )
           ).pipe(
-            // None of them may be the controller for a moment.
+            // None of them may be the controller for a moment, and one that stood still may not be registered again.
             Effect.retry({
               schedule: Schedule.spaced("100 millis"),
               times: 150,
-              while: (error) => error instanceof Probe.ProbeError && error.code === notController
+              while: (error) =>
+                error instanceof Probe.ProbeError && (error.code === notController || error.code === tooFewBrokers)
             })
           )
         : tool(
