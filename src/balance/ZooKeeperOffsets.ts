@@ -78,10 +78,11 @@ export const inZooKeeper = (
     if (node === undefined) return false
     const id = commit.topicId === undefined ? undefined : topicIdOf(node.data)
     if (id !== undefined && id === commit.topicId) return false
+    const seen = commit.topicId === undefined ? undefined : ids.get(commit.topic)
     // The node may be nobody's any more: of brokers that were moved to KRaft, say. Then it never had that id.
-    const madeAt = commit.topicId === undefined ? undefined : ids.get(commit.topic)?.get(commit.topicId)
-    // One that was made by a tool that knows no ids has none until the controller has seen it.
-    if (madeAt !== undefined && (id !== undefined || madeAt !== node.stat.created)) return true
+    if (id !== undefined && seen?.has(commit.topicId!)) return true
+    // Made by a tool that knows no ids it has none until the controller has seen it, and brokers tell of it only then.
+    if (id === undefined && seen !== undefined && ![...seen.values()].includes(node.stat.created)) return true
     const at = made?.get(commit.topic) ?? read.get(commit.topic) ?? ""
     return at !== "" && at !== node.stat.created
   }

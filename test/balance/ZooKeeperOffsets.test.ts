@@ -232,6 +232,29 @@ describe("ZooKeeperOffsets", () => {
       }).pipe(Effect.scoped)
   )
 
+  it.effect("in ZooKeeper: nor is it where that one was made again before its id was seen (zk-53, a loss)", () =>
+    Effect.gen(function* () {
+      const { commit, offsets, zooKeeper } = yield* byIds
+      const again = Effect.gen(function* () {
+        yield* zooKeeper.remove("/brokers/topics/t")
+        yield* zooKeeper.create("/brokers/topics/t", Buffer.from('{"version":1,"partitions":{"0":[1]}}'))
+      })
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("one"))
+      assert.deepStrictEqual(yield* commit("one", 7), [0])
+      yield* again
+      yield* zooKeeper.set("/brokers/topics/t", nodeOf("two"))
+      yield* again
+      assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+      assert.deepStrictEqual(yield* commit("two", 9), [ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION])
+      assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+      yield* zooKeeper.set("/brokers/topics/t", nodeOf("three"))
+      assert.deepStrictEqual(yield* commit("three", 2), [0])
+      // A tool that knows no ids gave it partitions: it is the same topic.
+      yield* zooKeeper.set("/brokers/topics/t", Buffer.from('{"version":1,"partitions":{"0":[1],"1":[1]}}'))
+      assert.deepStrictEqual(yield* commit("three", 3), [0])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("in ZooKeeper: an id that no topic of its node ever had refuses nothing (zk-44)", () =>
     Effect.gen(function* () {
       const { commit, offsets, zooKeeper } = yield* byIds
