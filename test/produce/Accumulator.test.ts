@@ -361,6 +361,38 @@ describe("Accumulator", () => {
     assert.deepStrictEqual(told, ["a 0+1 NotDelivered", "b 0+1 @1", "c 0+1 @1", "d 0+1 @2"])
   })
 
+  it("sends what may be there of other partitions again as it was, where a record of one is given up (320 good ones failed)", () => {
+    const { accumulator, delivery, establish, next, told } = setUp()
+    for (const partition of [0, 1, 2]) establish(partition)
+    for (const [partition, name] of ["bad", "lost", "refused"].entries())
+      accumulator.append("t", partition, records(1), delivery(name), 0)
+    const [bad, doubtful, other] = next(0)
+    /** They are of one request. */
+    const settle = (batch: Batch, outcome: Outcome, now: number) => accumulator.settle(batch, outcome, now)
+    for (const batch of [bad, doubtful, other]) batch!.sent = true
+    accumulator.requestEnded(1)
+    settle(doubtful!, lost, 1)
+    settle(other!, refused(unknownServerError), 1)
+    settle(bad!, refused(invalidRecord), 1)
+    accumulator.append("t", 0, records(1), delivery("after"), 1)
+    const again = next(1000)
+    assert.deepStrictEqual(
+      again.map(({ queue, sequence }) => `${queue.partition}: ${queue.producer!.epoch} ${sequence}`).toSorted(),
+      ["0: 1 0", "1: 0 1", "2: 0 1"]
+    )
+    accumulator.requestEnded(1)
+    for (const batch of again) settle(batch, batch.queue.partition === 0 ? appended(2) : refused(duplicate), 1001)
+    assert.deepStrictEqual(told.toSorted(), [
+      "after 0+1 @2",
+      "bad 0+1 NotDelivered",
+      "lost 0+1 @undefined",
+      "refused 0+1 @undefined"
+    ])
+    accumulator.append("t", 1, records(1), delivery("behind"), 1002)
+    const [behind] = next(1002)
+    assert.deepStrictEqual([behind!.queue.producer, behind!.sequence], [{ id: 7, epoch: 0 }, 2])
+  })
+
   it("sends again under the next epoch what stood behind a record that was given up: behind a gap nothing is appended", () => {
     const { accumulator, delivery, end, establish, next, told } = setUp()
     establish()
@@ -391,6 +423,40 @@ describe("Accumulator", () => {
     accumulator.begin({ id: 8, epoch: 0 })
     const [again] = next(3)
     assert.deepStrictEqual([again!.queue.producer, again!.sequence], [{ id: 8, epoch: 0 }, 0])
+  })
+
+  it("keeps the order of several batches that wait for another producer id, whatever became of each", () => {
+    const { accumulator, delivery, drain, end, establish, next, told } = setUp()
+    accumulator.begin({ id: 7, epoch: 32_767 })
+    establish()
+    accumulator.append("t", 0, records(15), delivery("a"), 0)
+    accumulator.flush()
+    const sent = next(0)
+    assert.strictEqual(sent.length, 5)
+    end(sent[0]!, refused(invalidRecord), 1)
+    // They end in another order than they were sent.
+    end(sent[4]!, lost, 1)
+    end(sent[2]!, refused(outOfOrder), 2)
+    end(sent[3]!, refused(notEnoughReplicas), 3)
+    accumulator.append("t", 0, records(3), delivery("b"), 3)
+    end(sent[1]!, lost, 4)
+    assert.deepStrictEqual([...drain(1000).needsProducerId.keys()], [1])
+    accumulator.begin({ id: 8, epoch: 0 })
+    const again: Array<Batch> = []
+    for (let now = 1001; accumulator.outstanding > 0 && now < 1020; now++) {
+      const batches = next(now)
+      // Who knows nothing of an id takes any first sequence: nothing goes beside that.
+      if (again.length === 0) assert.deepStrictEqual(batches.length, 1)
+      for (const batch of batches) {
+        again.push(batch)
+        end(batch, appended(batch.sequence), now)
+      }
+    }
+    assert.deepStrictEqual(
+      again.map(({ queue, sequence }) => [queue.producer!.id, queue.producer!.epoch, sequence]),
+      [0, 3, 6, 9, 12].map((sequence) => [8, 0, sequence])
+    )
+    assert.deepStrictEqual(told, ["a 0+3 NotDelivered", "a 3+3 @0", "a 6+3 @3", "a 9+3 @6", "a 12+3 @9", "b 0+3 @12"])
   })
 
   it("tells the end of a record in time whose request is still under way, and takes its answer all the same", () => {
