@@ -811,6 +811,32 @@ describe("budgets", () => {
     }).pipe(Effect.provide(withProducer({ maxRequestBytes: 2100, maxMessageBytes: 1100 }, { brokers: 1 })))
   )
 
+  it.effect("a slow link delivers all of it, once (73 MB were sent for 30, and 39 of 300 records failed)", () => {
+    const link = makeLink()
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make({
+        requestTimeout: "3 seconds",
+        deliveryTimeout: "1 minute",
+        batchBytes: 40_000,
+        maxRequestBytes: 40_000,
+        closeTimeout: 0
+      })
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      const connections = yield* broker.inject(Fault.on("ApiVersions").throttle(0))
+      yield* broker.inject(Fault.on("Produce").delay("2 seconds"))
+      link.rate = 20_000
+      const entries = values(300).map((n, i) => ({ value: n + "x".repeat(1000), partition: i % 4 }))
+      const sending = yield* Effect.forkChild(producer.sendAll(text, entries))
+      // Each request takes two seconds of the link, for which five of them wait at once, and two of the broker.
+      for (let i = 0; i < 250; i++) yield* TestClock.adjust(100)
+      assert.isDefined(sending.pollUnsafe(), "it was sent more than once")
+      assert.isTrue(isAllSent(yield* Fiber.join(sending)))
+      assert.isBelow(link.forwarded, 330_000)
+      assert.strictEqual(yield* connections.hits, 0, "nothing was connected anew")
+    }).pipe(Effect.scoped, Effect.provide(behindLink(link, { brokers: 1 })))
+  })
+
   it.effect("settings that the protocol cannot carry are told at construction, all at once", () =>
     Effect.gen(function* () {
       const reason = yield* reasonOf(

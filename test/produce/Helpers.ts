@@ -45,33 +45,67 @@ export interface Link {
   dead: boolean
   /** What is written is said to be written before the broker sees it, as a socket does. */
   eager: boolean
+  /** Bytes that a connection takes in a second; `Infinity`: all at once. */
+  rate: number
+  /** Bytes that have got through at that rate. */
+  forwarded: number
   readonly held: Array<() => void>
 }
 
 /** An embedded cluster behind such a link. */
 export const behindLink = (link: Link, options: KafkaTest.Options = {}) => {
+  /** One write after the other, at the link's rate, until the connection is closed. */
+  const paced = (connection: Network.Connection, fork: (effect: Effect.Effect<void>) => void) => {
+    let isOpen = true
+    let freeAt = 0
+    const close = () => {
+      isOpen = false
+      connection.close()
+    }
+    const write: Network.Connection["write"] = (chunks, written) => {
+      const bytes = chunks.reduce((sum, { length }) => sum + length, 0)
+      const takes = Effect.clockWith((clock) => {
+        const now = clock.currentTimeMillisUnsafe()
+        freeAt = Math.max(freeAt, now) + (1000 * bytes) / link.rate
+        return Effect.sleep(freeAt - now)
+      })
+      const through = Effect.sync(() => {
+        if (!isOpen) return
+        link.forwarded += bytes
+        connection.write(chunks, written)
+      })
+      fork(Effect.andThen(takes, through))
+    }
+    return { close, write }
+  }
   const cluster = EmbeddedKafka.layer({ topics: [{ name: text, partitions: 4 }], ...options })
   const network = Layer.effect(
     Network.Network,
-    Effect.map(EmbeddedKafka.EmbeddedKafka, (broker) =>
-      Network.Network.of({
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      return Network.Network.of({
         connect: (address, handler) =>
           Effect.suspend(() =>
             link.dead
               ? Effect.never
-              : Effect.map(broker.connect(address, handler), (connection) => ({
-                  close: connection.close,
-                  write: (chunks: ReadonlyArray<Uint8Array>, written?: () => void) => {
-                    if (link.eager) {
-                      written?.()
-                      connection.write(chunks)
-                    } else if (link.stuck) link.held.push(() => connection.write(chunks, written))
-                    else connection.write(chunks, written)
+              : Effect.map(broker.connect(address, handler), (connection) => {
+                  const slow = paced(connection, (effect) => void fork(effect))
+                  return {
+                    close: slow.close,
+                    write: (chunks: ReadonlyArray<Uint8Array>, written?: () => void) => {
+                      if (link.eager) {
+                        written?.()
+                        connection.write(chunks)
+                      } else if (link.stuck) link.held.push(() => connection.write(chunks, written))
+                      else if (link.rate < Infinity) slow.write(chunks, written)
+                      else connection.write(chunks, written)
+                    }
                   }
-                }))
+                })
           )
       })
-    )
+    })
   )
   return Layer.unwrap(
     Effect.map(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) =>
@@ -103,4 +137,11 @@ export const throughBrokers = (wrap: (broker: Broker.Broker) => Broker.Broker, o
   )
 }
 
-export const makeLink = (): Link => ({ stuck: false, dead: false, eager: false, held: [] })
+export const makeLink = (): Link => ({
+  stuck: false,
+  dead: false,
+  eager: false,
+  rate: Infinity,
+  forwarded: 0,
+  held: []
+})
