@@ -5,9 +5,21 @@ import * as Scheduler from "effect/Scheduler"
 import { TestClock } from "effect/testing"
 import { Compression, type KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
+import * as InitProducerId from "../src/protocol/messages/InitProducerId.ts"
 import * as InProcess from "./hostile/InProcess.ts"
 import { standingAt } from "./Interrupted.ts"
-import { behindLink, kafka, logOf, makeLink, persistenceOf, reasonOf, text, withProducer } from "./produce/Helpers.ts"
+import {
+  behindLink,
+  changed,
+  kafka,
+  logOf,
+  makeLink,
+  persistenceOf,
+  reasonOf,
+  text,
+  throughBrokers,
+  withProducer
+} from "./produce/Helpers.ts"
 
 const numbers = (count: number, partition = 0) =>
   Array.from({ length: count }, (_, i) => ({ value: `${i}`, partition }))
@@ -85,6 +97,27 @@ describe("order and loss", () => {
       )
     }).pipe(Effect.provide(withProducer({ batchBytes: 1000 }, { brokers: 2, replicationFactor: 1 })))
   )
+
+  it.effect("batches go out in their order under another producer id, where a partition has used up its epochs", () => {
+    let ids = 0
+    /** The first id has no epoch left. */
+    const spent = (id: object) => (ids++ === 0 ? { ...id, producerEpoch: 32_767 } : id)
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make({ batchBytes: 1000 })
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).error(87))
+      const big = "x".repeat(400)
+      const entries = values(20).map((n) => ({ value: n + big, partition: 0 }))
+      const outcomes = yield* KafkaTest.advanceUntil(producer.sendAll(text, entries))
+      assert.deepStrictEqual(outcomes.map(Result.isSuccess), [false, false, ...Array.from({ length: 18 }, () => true)])
+      assert.deepStrictEqual(
+        (yield* logOf(0)).map((value) => value!.replace(big, "")),
+        ["warm", ...values(20).slice(2)]
+      )
+      assert.strictEqual(ids, 2)
+    }).pipe(Effect.scoped, Effect.provide(throughBrokers(changed(InitProducerId, { answer: spent }))))
+  })
 
   it.effect("acks 0 is acknowledged when it was written out, not before, and memory is bounded by that", () => {
     const link = makeLink()
@@ -183,6 +216,28 @@ describe("order and loss", () => {
       assert.deepStrictEqual(yield* logOf(1), ["warm", "after"])
     }).pipe(Effect.provide(withProducer({ acks: 0 }, { topics: [{ name: text, partitions: 2 }] })))
   )
+
+  it.effect("acks 0: closing drains what lingers and what waits for the link, and it arrives", () => {
+    const link = makeLink()
+    return Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const producer = yield* Scope.provide(Producer.make({ acks: 0, linger: "1 minute" }), scope)
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      link.stuck = true
+      const acks = yield* Effect.forEach(["in flight", ...values(5)], (value) =>
+        Effect.andThen(producer.offer(text, { value, partition: 0 }), (ack) => Effect.as(settled, ack))
+      )
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* settled
+      assert.isUndefined(closing.pollUnsafe(), "nothing of it has been taken")
+      link.stuck = false
+      for (const through of link.held.splice(0)) through()
+      yield* settled
+      assert.isDefined(closing.pollUnsafe(), "it does not wait for its closeTimeout")
+      assert.deepStrictEqual(yield* logOf(0), ["warm", "in flight", ...values(5)])
+      for (const ack of acks) yield* ack
+    }).pipe(Effect.scoped, Effect.provide(behindLink(link)))
+  })
 
   it.effect("closing drains what lingers, without a flush", () =>
     Effect.gen(function* () {
@@ -403,7 +458,15 @@ describe("everything ends", () => {
       const ways = [
         producer.send(text, { value: "v", partition: 0 }),
         producer.offer(text, { value: "v", partition: 0 }),
-        producer.sendAll(text, numbers(1))
+        producer.sendAll(text, numbers(1)),
+        producer.offerAll(text, numbers(1)),
+        Stream.run(Stream.make(...numbers(2)), producer.sink(text)),
+        Stream.runDrain(
+          Producer.through(
+            text,
+            (entry: { readonly value: string; readonly partition: number }) => entry
+          )(Stream.make(...numbers(2)))
+        )
       ]
       for (const way of ways) {
         for (let ops = 2; ops < 6; ops++) {
@@ -420,6 +483,58 @@ describe("everything ends", () => {
       const free = yield* Effect.forEach(values(10), (value) => producer.offer(text, { value, partition: 1 }))
       yield* Effect.all(free, { concurrency: "unbounded" })
     }).pipe(Effect.provide(withProducer({ bufferRecords: 10, whenFull: "fail" })))
+  )
+
+  it.effect.each(["refused", "too large", "encoded as none", "without a leader", "closed to"] as const)(
+    "room is not lost by what fails, whichever way it was handed over: %s",
+    (how) =>
+      Effect.gen(function* () {
+        const producer = yield* Producer.Producer
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* producer.send(text, { value: "warm", partition: 0 })
+        const fault =
+          how === "refused"
+            ? Fault.on("Produce").error(87)
+            : how === "closed to"
+              ? Fault.on("Produce").error(29)
+              : undefined
+        const injected = fault === undefined ? undefined : yield* broker.inject(fault)
+        if (how === "without a leader") yield* broker.stop(1)
+        const bad = {
+          value: how === "too large" ? "x".repeat(2000) : how === "encoded as none" ? (7 as never) : "v",
+          partition: 0
+        }
+        const ways: ReadonlyArray<Effect.Effect<unknown, unknown, Producer.Producer>> = [
+          producer.send(text, bad),
+          Effect.flatten(producer.offer(text, bad)),
+          producer.sendAll(text, [bad, bad]),
+          Effect.flatten(producer.offerAll(text, [bad, bad])),
+          Stream.run(Stream.make(bad, bad), producer.sink(text)),
+          Stream.runDrain(Producer.through(text, (entry: typeof bad) => entry)(Stream.make(bad, bad)))
+        ]
+        for (const way of ways) yield* KafkaTest.advanceUntil(Effect.exit(way))
+        if (how === "without a leader") yield* broker.start(1)
+        if (injected !== undefined) yield* injected.remove
+        yield* KafkaTest.advanceUntil(producer.flush)
+        // All of the room, in bytes and in records.
+        yield* broker.inject(Fault.on("Produce").withhold)
+        yield* Effect.forEach(values(10), (value) => producer.offer(text, { value, partition: 1 }))
+        assert.strictEqual((yield* reasonOf(producer.offer(text, { value: "v", partition: 1 })))._tag, "BufferFull")
+      }).pipe(
+        Effect.provide(
+          withProducer(
+            {
+              bufferRecords: 10,
+              bufferBytes: 5000,
+              maxMessageBytes: 1000,
+              deliveryTimeout: "3 seconds",
+              whenFull: "fail",
+              closeTimeout: 0
+            },
+            { brokers: 1 }
+          )
+        )
+      )
   )
 })
 
@@ -617,6 +732,26 @@ describe("others are left alone", () => {
     }).pipe(Effect.scoped, Effect.provide(withProducer({ batchBytes: 1000 }, { brokers: 3, replicationFactor: 1 })))
   )
 
+  it.effect("nor those of which nobody knows whether they are there: they go again as they were", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      // The answer is lost: all of these are there, and may be.
+      yield* broker.inject(Fault.on("Produce", { topic: text, partition: 1, times: 1 }).loseResponse)
+      yield* broker.inject(Fault.on("Produce", { topic: text, partition: 2, times: 1 }).errorAfter(-1))
+      yield* broker.inject(Fault.on("Produce", { topic: text, partition: 0, times: 3 }).error(87))
+      const bad = Effect.forEach(numbers(3), (entry) => Effect.exit(producer.send(text, entry)))
+      const good = Effect.forEach([1, 2, 3], (p) => producer.sendAll(text, numbers(20, p)), {
+        concurrency: "unbounded"
+      })
+      const [sent, refused] = yield* KafkaTest.advanceUntil(Effect.zip(good, bad, { concurrent: true }))
+      assert.isTrue(sent.every(isAllSent))
+      assert.isTrue(refused.some(Exit.isFailure))
+      for (const p of [1, 2, 3]) assert.deepStrictEqual(yield* logOf(p), ["warm", ...values(20)])
+    }).pipe(Effect.provide(withProducer({ batchBytes: 1000 }, { brokers: 1 })))
+  )
+
   it.effect("a request near its batch's deadline does not end the connection that all share", () =>
     Effect.gen(function* () {
       const producer = yield* Producer.Producer
@@ -741,6 +876,30 @@ describe("others are left alone", () => {
     }).pipe(Effect.scoped, Effect.provide(kafka()), Effect.provide(Compression.layer(codec)))
   })
 })
+
+it.effect(
+  "a cluster that goes away under waiting records is asked for seldom, and has them in order when it is back",
+  () => {
+    const link = makeLink()
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make()
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      for (const id of [1, 2, 3]) yield* broker.stop(id)
+      const acks = yield* Effect.forEach(values(200), (value, i) => producer.offer(text, { value, partition: i % 4 }))
+      link.connects = 0
+      for (let i = 0; i < 200; i++) yield* TestClock.adjust(100)
+      assert.isAtMost(link.connects, 300, "connections to three brokers in 20 s")
+      for (const id of [1, 2, 3]) yield* broker.start(id)
+      const sending = yield* Effect.forkChild(Effect.all(acks, { concurrency: "unbounded" }))
+      for (let i = 0; i < 30; i++) yield* TestClock.adjust(100)
+      assert.isDefined(sending.pollUnsafe(), "they wait for longer than 3 s")
+      yield* Fiber.join(sending)
+      for (const p of [0, 1, 2, 3])
+        assert.deepStrictEqual(yield* logOf(p), ["warm", ...values(200).filter((value) => Number(value) % 4 === p)])
+    }).pipe(Effect.scoped, Effect.provide(behindLink(link, { brokers: 3, replicationFactor: 1 })))
+  }
+)
 
 describe("budgets", () => {
   it.effect("deliveryTimeout covers connecting", () => {

@@ -50,6 +50,8 @@ export interface Link {
   /** Bytes that have got through at that rate. */
   forwarded: number
   readonly held: Array<() => void>
+  /** How often a connection was asked for. */
+  connects: number
 }
 
 /** An embedded cluster behind such a link. */
@@ -87,7 +89,7 @@ export const behindLink = (link: Link, options: KafkaTest.Options = {}) => {
       return Network.Network.of({
         connect: (address, handler) =>
           Effect.suspend(() =>
-            link.dead
+            (link.connects++, link.dead)
               ? Effect.never
               : Effect.map(broker.connect(address, handler), (connection) => {
                   const slow = paced(connection, (effect) => void fork(effect))
@@ -137,11 +139,26 @@ export const throughBrokers = (wrap: (broker: Broker.Broker) => Broker.Broker, o
   )
 }
 
+/** A broker whose requests of one API go, and are answered, otherwise. */
+export const changed = (
+  api: unknown,
+  options: { readonly maxVersion?: number; readonly answer?: (response: any) => any }
+): ((broker: Broker.Broker) => Broker.Broker) => {
+  const { answer = (response: any) => response, maxVersion } = options
+  const through = (broker: Broker.Broker): Broker.Broker["send"] =>
+    ((asked: any, request: any, given: any = {}) =>
+      asked === api
+        ? Effect.map(broker.send(asked, request, maxVersion === undefined ? given : { ...given, maxVersion }), answer)
+        : broker.send(asked, request, given)) as Broker.Broker["send"]
+  return (broker) => ({ ...broker, send: through(broker) })
+}
+
 export const makeLink = (): Link => ({
   stuck: false,
   dead: false,
   eager: false,
   rate: Infinity,
   forwarded: 0,
-  held: []
+  held: [],
+  connects: 0
 })

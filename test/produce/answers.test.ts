@@ -7,21 +7,7 @@ import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as InitProducerId from "../../src/protocol/messages/InitProducerId.ts"
 import * as Metadata from "../../src/protocol/messages/Metadata.ts"
 import * as Produce from "../../src/protocol/messages/Produce.ts"
-import { logOf, reasonOf, text, throughBrokers } from "./Helpers.ts"
-
-/** A broker whose requests of one API go, and are answered, otherwise. */
-const changed = (
-  api: unknown,
-  options: { readonly maxVersion?: number; readonly answer?: (response: any) => any }
-): ((broker: Broker.Broker) => Broker.Broker) => {
-  const { answer = (response: any) => response, maxVersion } = options
-  const through = (broker: Broker.Broker): Broker.Broker["send"] =>
-    ((asked: any, request: any, given: any = {}) =>
-      asked === api
-        ? Effect.map(broker.send(asked, request, maxVersion === undefined ? given : { ...given, maxVersion }), answer)
-        : broker.send(asked, request, given)) as Broker.Broker["send"]
-  return (broker) => ({ ...broker, send: through(broker) })
-}
+import { changed, logOf, reasonOf, text, throughBrokers } from "./Helpers.ts"
 
 for (const none of [{ producerId: -1, producerEpoch: -1 }, { producerEpoch: -1 }])
   it.effect(`a producer id that is none is refused, and nothing goes without one: ${Object.keys(none).join(" ")}`, () =>
