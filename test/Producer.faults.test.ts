@@ -485,6 +485,40 @@ describe("everything ends", () => {
     }).pipe(Effect.provide(withProducer({ bufferRecords: 10, whenFull: "fail" })))
   )
 
+  it.effect("nor by who is interrupted while he waits for it, whichever way: what he had is not sent", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* producer.send(text, { value: "warm", partition: 0 })
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+      for (const value of values(3)) yield* producer.offer(text, { value, partition: 0 })
+      const ways: ReadonlyArray<Effect.Effect<unknown, unknown, Producer.Producer>> = [
+        producer.send(text, numbers(1)[0]!),
+        producer.offer(text, numbers(1)[0]!),
+        producer.sendAll(text, numbers(2)),
+        producer.offerAll(text, numbers(2)),
+        Stream.run(Stream.make(...numbers(2)), producer.sink(text)),
+        Stream.runDrain(
+          Producer.through(text, (entry: { readonly value: string }) => entry)(Stream.make(...numbers(2)))
+        )
+      ]
+      for (const way of ways) {
+        const waiting = yield* Effect.forkChild(way, { startImmediately: true })
+        yield* settled
+        assert.isUndefined(waiting.pollUnsafe(), "it waits for room")
+        yield* Fiber.interrupt(waiting)
+      }
+      yield* TestClock.adjust("1 second")
+      yield* producer.flush
+      assert.deepStrictEqual(yield* logOf(0), ["warm", ...values(3)])
+      yield* broker.inject(Fault.on("Produce").withhold)
+      yield* Effect.forEach(values(3), (value) => producer.offer(text, { value, partition: 1 }))
+      const beyond = yield* Effect.forkChild(producer.offer(text, { value: "v", partition: 1 }))
+      yield* settled
+      assert.isUndefined(beyond.pollUnsafe(), "there is room for three")
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 3, closeTimeout: 0 }, { brokers: 1 })))
+  )
+
   it.effect.each(["refused", "too large", "encoded as none", "without a leader", "closed to"] as const)(
     "room is not lost by what fails, whichever way it was handed over: %s",
     (how) =>
