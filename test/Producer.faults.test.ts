@@ -3,11 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Result, Schema, SchemaTransformation, Scope, Stream } from "effect"
 import * as Scheduler from "effect/Scheduler"
 import { TestClock } from "effect/testing"
+import * as V8 from "node:v8"
+import * as Vm from "node:vm"
 import { Compression, type KafkaError, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as InitProducerId from "../src/protocol/messages/InitProducerId.ts"
 import * as InProcess from "./hostile/InProcess.ts"
 import { standingAt } from "./Interrupted.ts"
+import { turnsOfTheLoop } from "./TurnsOfTheLoop.ts"
 import {
   behindLink,
   changed,
@@ -909,6 +912,71 @@ describe("others are left alone", () => {
       assert.strictEqual((yield* logOf(0)).length, 201)
     }).pipe(Effect.scoped, Effect.provide(kafka()), Effect.provide(Compression.layer(codec)))
   })
+
+  for (const [compression, asVersion, format] of [
+    ["snappy", "4.4", 2],
+    ["lz4", "4.4", 2],
+    ["gzip", "0.10.2", 1],
+    ["snappy", "0.10.2", 1],
+    ["gzip", "0.8.2", 0],
+    ["lz4", "0.8.2", 0]
+  ] as const)
+    it.effect(`what is compressed on the event loop lets it run in between: ${compression}, format ${format}`, () => {
+      /** The turn of the loop that each batch was compressed in. */
+      const turns: Array<number> = []
+      const looking = turnsOfTheLoop()
+      const original = Compression.builtIn.get(Compression.ids[compression])
+      const counted = (by: Compression.Compressor): Compression.Compressor => ({
+        ...by,
+        compress: (bytes) => (turns.push(looking.soFar()), by.compress(bytes))
+      })
+      const codec = { ...original, ...counted(original), format0: original.format0 && counted(original.format0) }
+      return Effect.gen(function* () {
+        const options = { compression, maxInFlight: 1, maxRequestBytes: 8_000_000 }
+        // An old broker compresses what it is sent anew, which does not count.
+        const producer = yield* Effect.provide(Producer.make(options), Compression.layer(codec))
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* warm(producer)
+        yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+        yield* producer.offer(text, { value: "under way", partition: 0 })
+        yield* settled
+        turns.length = 0
+        // Four batches of 900 kB, which wait to go in one request.
+        const value = "x".repeat(100_000)
+        const entries = Array.from({ length: 36 }, (_, i) => ({ value, partition: i % 4 }))
+        const sending = yield* Effect.forkChild(producer.sendAll(text, entries), { startImmediately: true })
+        yield* settled
+        assert.deepStrictEqual(turns, [])
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(isAllSent(yield* Fiber.join(sending)))
+        assert.strictEqual(turns.length, 4)
+        assert.strictEqual(new Set(turns).size, 4, turns.join())
+      }).pipe(
+        Effect.ensuring(Effect.sync(looking.stop)),
+        Effect.scoped,
+        Effect.provide(kafka({ asVersion, brokers: 1 }))
+      )
+    })
+
+  it.effect("what is large is compressed off the event loop with zstd, too", () => {
+    let here = 0
+    let there = 0
+    const zstd = Compression.zstd()
+    const codec: Compression.Codec = {
+      ...zstd,
+      compress: (bytes) => (here++, zstd.compress(bytes)),
+      compressLarge: (bytes) => Effect.suspend(() => (there++, zstd.compressLarge!(bytes)))
+    }
+    return Effect.gen(function* () {
+      const producer = yield* Producer.make({ compression: "zstd" })
+      const value = "x".repeat(100_000)
+      yield* producer.sendAll(
+        text,
+        Array.from({ length: 8 }, (_, i) => ({ value, partition: i % 4 }))
+      )
+      assert.deepStrictEqual([here, there], [0, 4])
+    }).pipe(Effect.scoped, Effect.provide(kafka({ brokers: 1 })), Effect.provide(Compression.layer(codec)))
+  })
 })
 
 it.effect(
@@ -1029,6 +1097,33 @@ describe("budgets", () => {
       assert.strictEqual(yield* connections.hits, 0, "nothing was connected anew")
     }).pipe(Effect.scoped, Effect.provide(behindLink(link, { brokers: 1 })))
   })
+
+  it.effect("a full buffer of small records takes no more memory than is said of it (500 bytes each)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* warm(producer)
+      yield* broker.inject(Fault.on("Produce").withhold)
+      V8.setFlagsFromString("--expose-gc")
+      const collect = Vm.runInNewContext("gc") as () => void
+      const used = Effect.sync(() => {
+        collect()
+        const { external, heapUsed } = process.memoryUsage()
+        return external + heapUsed
+      })
+      const before = yield* used
+      let records = 0
+      for (let isFull = false; !isFull;) {
+        const entries = Array.from({ length: 1000 }, (_, i) => ({ key: `key-${records + i}`, value: `value-${i}` }))
+        const outcomes = yield* Effect.forkChild(Effect.flatten(producer.offerAll(text, entries)))
+        yield* settled
+        isFull = outcomes.pollUnsafe() !== undefined
+        if (!isFull) records += entries.length
+      }
+      assert.isAtLeast(records, 29_000)
+      assert.isBelow(((yield* used) - before) / records, 750)
+    }).pipe(Effect.provide(withProducer({ bufferRecords: 30_000, whenFull: "fail", closeTimeout: 0 })))
+  )
 
   it.effect("settings that the protocol cannot carry are told at construction, all at once", () =>
     Effect.gen(function* () {

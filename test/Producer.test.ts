@@ -328,7 +328,12 @@ describe("Producer", () => {
       const sending = yield* Effect.forkChild(reasonOf(producer.send(text, { value: "v", partition: 4 })))
       yield* TestClock.adjust("3 seconds")
       assert.strictEqual((yield* Fiber.join(sending))._tag, "Misuse")
-      assert.strictEqual((yield* reasonOf(producer.send(text, { value: "v", partition: -1 })))._tag, "Misuse")
+      for (const partition of [-1, 0.5, NaN])
+        assert.strictEqual(
+          (yield* reasonOf(producer.send(text, { value: "v", partition })))._tag,
+          "Misuse",
+          `${partition}`
+        )
     }).pipe(Effect.provide(withProducer()))
   )
 

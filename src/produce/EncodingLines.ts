@@ -56,6 +56,8 @@ export const make = (
 
   const one = (request: ProduceRequest): Effect.Effect<void> => {
     const refused = new Set<Batch>()
+    // What is compressed here takes a turn of the event loop each.
+    const isBeside = request.batches.some((batch) => Encoder.isLarge(batch, codecs))
     return Effect.forEach(
       request.batches,
       (batch) =>
@@ -64,7 +66,7 @@ export const make = (
           refused.add(batch)
           requests.refuse(batch, error)
         }),
-      { discard: true, concurrency: codecs.codec.compressLarge === undefined ? 1 : threads }
+      { discard: true, concurrency: isBeside ? threads : 1 }
     ).pipe(
       Effect.andThen(
         Effect.sync(() =>
