@@ -510,7 +510,7 @@ const explain = (reason: Reason): string => {
       return `${reason.needed} is needed; this client offers ${reason.ours}, the broker ${reason.theirs}`
     case "UnknownTopic":
       return reason.partition === undefined
-        ? `there is no topic "${reason.topic}"; create it, or set allowAutoTopicCreation where the broker does so`
+        ? `there is no topic "${reason.topic}"; create it (Admin.createTopics), or set allowAutoTopicCreation where brokers create what is asked for`
         : `topic "${reason.topic}" has no partition ${reason.partition}, or is not there any more`
     case "InvalidTopic":
       return illegal(reason)

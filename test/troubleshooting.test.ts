@@ -135,12 +135,12 @@ const mistakes: ReadonlyArray<
   [
     "The topic is not there (a producer)",
     Effect.provide(sending(elsewhere), client({ bootstrap })),
-    /there is no topic "oders"; create it, or set allowAutoTopicCreation/
+    /there is no topic "oders"; create it \(Admin.createTopics\), or set allowAutoTopicCreation/
   ],
   [
     "The topic is not there (a consumer)",
     Effect.provide(reading(elsewhere), client({ bootstrap })),
-    /there is no topic "oders"; create it, or set allowAutoTopicCreation/
+    /there is no topic "oders"; create it \(Admin.createTopics\), or set allowAutoTopicCreation/
   ],
   [
     "Members of a group have no assignor in common",
