@@ -30,7 +30,7 @@ export interface Wanting {
   readonly refuse: (error: KafkaError.KafkaError) => void
 }
 
-/** What a record counts for: its bytes, and about what the objects around them take. */
+/** What a record counts for: its bytes, and a part of what the objects around them take, which is some 500 (`docs/deployment.md`). */
 export const sizeOf = (record: ProduceRecord): number => {
   let bytes = 64
   if (record.key !== null) bytes += record.key.length
