@@ -113,6 +113,24 @@ export const produce = of("produce", {
   ],
   "Ledger.ts": [
     [
+      "new-id-in-another-order",
+      "under another producer id the batches of a partition go out in another order",
+      "    queue.nextSequence = 0\n    queue.establishedUntil",
+      "    queue.batches.reverse()\n    queue.nextSequence = 0\n    queue.establishedUntil"
+    ],
+    [
+      "gap-of-one-restarts-all",
+      "where a record of one partition is given up, what may be there of the others is failed",
+      'if (!numbered || (at === 0 && batch.persistence === "not")) queue.restart ??= "gap"',
+      'if (!numbered || (at === 0 && batch.persistence === "not"))\n      for (const one of [queue, ...this.active]) one.restart ??= one === queue ? "gap" : "fenced"'
+    ],
+    [
+      "too-early-is-gap",
+      "the last out of order of several counts as a gap, though it was only too early",
+      "if (!first) this.#comeBack(batch, now, true)",
+      "if (false) this.#comeBack(batch, now, true)"
+    ],
+    [
       "refusal-proves-nothing-there",
       "every refusal is taken for the proof that nothing was appended",
       'const proves = this.#settings.acks !== -1 && asks === "metadata" ? "not" : ErrorCode.produceProves(code)',
@@ -241,6 +259,18 @@ export const produce = of("produce", {
   ],
   "Sender.ts": [
     [
+      "acks-0-not-drained",
+      "closing waits for nothing where no answer is due",
+      "    flush.pipe(\n      Effect.timeoutOrElse({ duration: settings.closeTimeout",
+      "    (acks === 0 ? Effect.void : flush).pipe(\n      Effect.timeoutOrElse({ duration: settings.closeTimeout"
+    ],
+    [
+      "one-connection-for-all",
+      "producers of a client share their connections, and wait for each other",
+      "const channel = `produce-${++producers}`",
+      "const channel = `produce-${((producers = 1), 1)}`"
+    ],
+    [
       "flush-not-told",
       "a flush that is over is not told so",
       "for (const one of flushes) if (accumulator.isFlushed(one.flush)) one.over()",
@@ -272,6 +302,12 @@ export const produce = of("produce", {
     ]
   ],
   "Requests.ts": [
+    [
+      "near-deadline-ends-connection",
+      "a request near its batch's deadline has no more time than that, and ends the connection that all share",
+      "timeout: settings.requestTimeout,",
+      "timeout: Math.min(settings.requestTimeout, request.batches[0]!.deadline - loop.now()),"
+    ],
     [
       "not-leader-not-looked-for",
       "after NOT_LEADER the metadata are asked only where the answer named the leader",
@@ -310,6 +346,18 @@ export const produce = of("produce", {
     ]
   ],
   "Handover.ts": [
+    [
+      "room-of-failures-kept",
+      "what fails keeps its room",
+      "    failed: (from, count, error) => settle(from, count, () => Result.fail(error)),",
+      "    failed: (from, count, error) => {\n      for (let i = from; i < from + count; i++) batch.settle(indexes[i]!, Result.fail(error))\n    },"
+    ],
+    [
+      "interrupted-stays-in-line",
+      "who is interrupted while his array waits for room has it sent later",
+      "    return () => void buffer.leave(wanting)",
+      "    return () => {}"
+    ],
     [
       "room-not-given-back",
       "a record that has its outcome keeps its room",
@@ -490,6 +538,52 @@ export const produce = of("produce", {
       "records of a transaction go while some of the last are under way",
       "if (producer === undefined || (queue.producer !== producer && queue.inFlight > 0)) {",
       "if (producer === undefined) {"
+    ]
+  ],
+  "Encoder.ts": [
+    [
+      "all-in-one-turn",
+      "however much is compressed at once in one turn of the event loop",
+      "left: codec.id === 0 ? turnBytes : compressedTurnBytes",
+      "left: turnBytes * 9"
+    ]
+  ],
+  "EncodingLines.ts": [
+    [
+      "two-in-one-turn",
+      "two batches are compressed in one turn of the event loop, where a codec's threads are of no use",
+      "concurrency: isBeside ? threads : 1",
+      "concurrency: threads"
+    ]
+  ],
+  "Sink.ts": [
+    [
+      "failure-heard-late",
+      "a sink hears of a failure when its stream ends, or never",
+      "return Effect.raceFirst(all, Effect.andThen(failed.await, Effect.andThen(isWell, Effect.never)))",
+      "return all"
+    ]
+  ],
+  "TopicEncoder.ts": [
+    [
+      "timestamp-unchecked",
+      "a timestamp that is none fails everybody's request",
+      "if (Number.isSafeInteger(timestamp) && timestamp >= 0) return timestamp",
+      "if (timestamp !== undefined) return timestamp"
+    ],
+    [
+      "header-unchecked",
+      "a header that is none fails everybody's request",
+      "if (value !== null && !(value instanceof Uint8Array))\n      throw",
+      "if (value === undefined && name.length < 0)\n      throw"
+    ]
+  ],
+  "Reports.ts": [
+    [
+      "reports-never-end",
+      "who reads deliveryReports waits for ever, once the producer is closed",
+      "for (const queue of queues) Queue.endUnsafe(queue)",
+      ""
     ]
   ]
 })
