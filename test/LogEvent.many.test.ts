@@ -105,6 +105,25 @@ describe("the log, of many at once,", () => {
       }).pipe(scoped, Effect.provide(cluster({ topics: [{ name: "orders", partitions: 100 }] })), heard)
   )
 
+  it.effect("tells a hundred partitions of a topic that is made again by doubling (each was told)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const all = hundred.map((_, partition) => ({ ...entry, partition }))
+      let read = 0
+      yield* moving(producer.sendAll(topic("orders"), all))
+      const consumer = yield* Consumer.assign({ topic: topic("orders"), from: "earliest" })
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void read++)))
+      yield* until("all are read", () => read === 100)
+      yield* broker.recreateTopic("orders")
+      yield* moving(producer.sendAll(topic("orders"), all))
+      yield* until("the new ones are read", () => read === 200)
+      assert.lengthOf(of("topicRecreated"), told)
+      assert.include(of("topicRecreated").at(-1)?.text, "another of its name is there")
+      assert.include(of("topicRecreated").at(-1)?.text, "(and of 63 others)")
+    }).pipe(scoped, Effect.provide(cluster({ topics: [{ name: "orders", partitions: 100 }] })), heard)
+  )
+
   it.effect("warns of a partition while others of its topic are acknowledged (each of these cured it: 118 Debug)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -153,6 +153,45 @@ describe("the log says", () => {
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
+  it.effect("that a topic was made again, by a group that hears of it first (nothing was said)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(3)
+      const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest" })
+      let read = 0
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void read++)))
+      yield* until("all are read", () => read === 3)
+      yield* broker.recreateTopic("orders")
+      yield* fill(2)
+      yield* until("the new ones are read", () => read === 5)
+      assert.lengthOf(of("revoked"), 1)
+      const text = "orders-0 is read from its first record: another topic of its name is there"
+      assert.include(of("topicRecreated")[0]?.text, text)
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("that a topic that was gone is the same again, and read on (it was said to be given up, for good)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(3)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+      let read = 0
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void read++)))
+      yield* until("all are read", () => read === 3)
+      const faults = yield* Effect.forEach(["Fetch", "Metadata"] as const, (api) =>
+        broker.inject(Fault.on(api).error(3))
+      )
+      yield* until("it is given up", () => of("topicDeleted").length > 0, 600_000)
+      for (const { remove } of faults) yield* remove
+      yield* fill(2)
+      yield* until("it is read on", () => read === 5)
+      assert.deepStrictEqual(levelsOf("topicRecreated"), [])
+      assert.include(of("goesOn").at(-1)?.text, "is there again, and is read on")
+      yield* broker.deleteTopic("orders")
+      yield* until("it is given up again", () => of("topicDeleted").length === 2, 600_000)
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
   it.effect("that a batch is damaged and left out", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Latch, Layer, Metric, Result, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Consumer, Metrics, Offset, Producer, Topic, Transaction } from "samsa"
+import { Consumer, Membership, Metrics, Offset, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import * as Definitions from "../src/metrics/Definitions.ts"
 import * as Meter from "../src/metrics/Meter.ts"
@@ -51,6 +51,40 @@ describe("metrics", () => {
       ])
       assert.deepStrictEqual(yield* failures, { Encode: 4, Closed: 3 })
     }).pipe(Effect.provide(cluster()), alone)
+  )
+
+  it.effect("count partitions that are lost as they are given back (the event and the log alone told of them)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.Producer
+      const scope = yield* Effect.scope
+      yield* moving(producer.sendAll(orders, [{ key: null, value: "v", partition: 0 }]))
+      // Its group has given them to others, and it does not hear of that.
+      const membership: Membership.Membership = {
+        name: "deaf",
+        mistakes: [],
+        rebalanceTimeout: undefined,
+        join: ({ owner }) =>
+          Effect.as(owner.assigned([{ topic: "orders", partition: 0 }]), {
+            identity: () => ({ memberId: "", generation: -1, instanceId: null }),
+            commitRefused: () => {},
+            closing: Effect.void,
+            leave: Effect.void
+          })
+      }
+      let handled = 0
+      yield* scoped(
+        Effect.gen(function* () {
+          const options = { topics: [orders], group: "g", from: "earliest", commitInterval: "1 minute" } as const
+          const consumer = yield* Consumer.subscribe({ ...options, membership })
+          const refused = Scope.provide(broker.inject(Fault.on("OffsetCommit").error(25)), scope)
+          yield* Effect.forkScoped(consumer.run(() => Effect.map(refused, () => handled++)))
+          yield* until("it is handled", () => handled === 1)
+        })
+      )
+      const lost = (yield* Metric.snapshot).find(({ id }) => id === Metrics.names.lostPartitions)
+      assert.deepInclude(lost?.state, { count: 1 })
+    }).pipe(Effect.scoped, Effect.provide(cluster()), alone)
   )
 
   it.effect("tell as committed what the group has, after a seek too (the target of the seek was told)", () =>

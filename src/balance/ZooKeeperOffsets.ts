@@ -58,6 +58,7 @@ export const inZooKeeper = (
 ): GroupOffsets["Service"] => {
   /** Offsets of topics that were deleted, which were told of. */
   const told = new Set<string>()
+  const repeated = new LogEvent.Repeated()
   /** When each topic was made, as it was when offsets were read. */
   const read = new Map<string, string>()
   /** The ids that each topic's node was seen to have, and when that one was made. */
@@ -111,7 +112,8 @@ export const inZooKeeper = (
               if (isOld && !told.has(path)) {
                 told.add(path)
                 const what = "is older than its topic, thus of another one of that name, and is not used"
-                yield* LogEvent.log("topicRecreated", `the offset at ${path} ${what}`, { group, ...placeOf(one) })
+                const where = { group, ...placeOf(one) }
+                yield* repeated.log(group, path, "topicRecreated", `the offset at ${path} ${what}`, where)
               }
               const text = node === undefined || isOld ? "-1" : new TextDecoder().decode(node.data).trim()
               const offset = /^(-1|\d+)$/.test(text) ? Number(text) : NaN

@@ -20,6 +20,8 @@ export interface Counted {
   readonly offsets: (offsets: GroupOffsets["Service"]) => GroupOffsets["Service"]
   /** The owner, whose assignments are counted, and timed from when the group begins to share out. */
   readonly owner: (owner: Owner) => Owner
+  /** Partitions were lost, all at once or as they were given back. */
+  readonly lost: (list: ReadonlyArray<unknown>) => void
   readonly added: (partition: Watched) => void
   readonly forgotten: (partition: Watched) => void
   readonly delivered: (partition: Watched, records: ReadonlyArray<FetchedRecord>) => void
@@ -107,12 +109,9 @@ export const make = Effect.fnUntraced(function* (
         owner.rebalancing?.()
       },
       assigned: (list) => Effect.andThen(Effect.sync(assigned), owner.assigned(list)),
-      revoke: (list, within) => Effect.andThen(Effect.sync(began), owner.revoke(list, within)),
-      lost: Effect.suspend(() => {
-        metrics.lost(partitions.size)
-        return owner.lost
-      })
+      revoke: (list, within) => Effect.andThen(Effect.sync(began), owner.revoke(list, within))
     }),
+    lost: (list) => metrics.lost(list.length),
     added: (partition) => void unread.set(partition, metrics.partition(partition)),
     forgotten: (partition) => {
       unread.get(partition)?.()

@@ -122,6 +122,7 @@ export const make = Effect.fnUntraced(function* (
     () => state
   )
   const publish = (event: ConsumerEvent): void => {
+    if (event._tag === "Lost") counted.lost(event.partitions)
     events.tell(event)
     told(event)
   }
@@ -165,7 +166,7 @@ export const make = Effect.fnUntraced(function* (
     () => reading.mode === "transactions"
   )
 
-  const { cure, open, replaced, watch } = Opening.make({
+  const { cure, open, opensNone, replaced, watch } = Opening.make({
     partitions,
     cluster,
     groupOffsets,
@@ -239,7 +240,7 @@ export const make = Effect.fnUntraced(function* (
   const add = (list: ReadonlyArray<TopicPartition.TopicPartition>, ends?: ReadonlyMap<string, number>) =>
     Effect.suspend(() => {
       const fresh = state.add(list, host, ends)
-      if (fresh.length === 0) return Effect.void
+      if (fresh.length === 0) return opensNone
       fresh.forEach(counted.added)
       return Effect.flatMap(inBackground(open(fresh)), (opening) => {
         // Whoever gives all of them back need not find out where they start.

@@ -20,7 +20,7 @@ export interface Context {
   /** It is. */
   readonly replaced: (topic: string) => Effect.Effect<void>
   /** It is there, as an answer says that tells something new of it. */
-  readonly heard: (topic: TopicInfo) => void
+  readonly heard: (topic: TopicInfo) => Effect.Effect<void>
 }
 
 interface Check {
@@ -57,7 +57,7 @@ export const watch = ({ cluster, heard, isGone, isKnown, replaced, scope }: Cont
         } while (check.again && isKnown(topic))
       }).pipe(Effect.ensuring(Effect.sync(() => (check.isUnderWay = false))))
     yield* Stream.runForEach(cluster.changes, (change) => {
-      if (change._tag === "Topic") heard(change.topic)
+      if (change._tag === "Topic") return heard(change.topic)
       if (change._tag !== "TopicGone" || !isKnown(change.before.name)) return Effect.void
       const { name } = change.before
       const check = checkOf(name)

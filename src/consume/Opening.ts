@@ -49,6 +49,8 @@ export interface Context extends Omit<StartPositions.Context, "uncommitted"> {
 export interface Opening {
   /** Finds out where partitions start, and starts to fetch them. */
   readonly open: (list: ReadonlyArray<Partition>) => Effect.Effect<void, KafkaError.KafkaError>
+  /** There is nothing new to open: those of which it was told that they wait may have been given back. */
+  readonly opensNone: Effect.Effect<void>
   /** A pull failed: goes on elsewhere, or waits for the topic, or fails. */
   readonly cure: (
     partition: Partition,
@@ -154,14 +156,32 @@ export const make = (context: Context): Opening => {
     publish({ _tag: "Recreated", partition: partition.place })
   }
 
-  /** Who is given nothing of what came again, and one that is added later, knows it from that. */
-  const heard = ({ name, partitions }: TopicInfo): void => {
-    if (isAnother(name)) forget(name)
-    const again = lostBefore(name)
-    if (again !== undefined && partitions.length > 0) again.count ??= partitions.length
-  }
-
   const repeated = new LogEvent.Repeated()
+
+  /** Of many partitions of a topic by doubling. */
+  const logOf = (event: "topicRecreated" | "goesOn", partition: Partition, what: string): Effect.Effect<void> =>
+    repeated.log(`${event} ${partition.topic}`, partition.key, event, `${partition.key} ${what}`, whereOf(partition))
+  const logRecreated = (partition: Partition, why = "another topic of its name is there"): Effect.Effect<void> =>
+    logOf("topicRecreated", partition, `is read from its first record: ${why}`)
+
+  /** Who is given nothing of what came again, and one that is added later, knows it from that. */
+  const heard = ({ id, name, partitions: { length } }: TopicInfo): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (isAnother(name)) forget(name)
+      const again = lostBefore(name)
+      if (again !== undefined && length > 0) again.count ??= length
+      // The same topic, which its brokers had not known for a while: its readers have gone on.
+      const isOn = (one: Partition) => one.topic === name && one.status === "open" && one.topicId === id
+      const back = id === undefined ? [] : [...partitions.values()].filter((one) => isOn(one) && told.delete(one))
+      return Effect.forEach(back, isBack, { discard: true })
+    })
+
+  const isBack = (partition: Partition): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      partition.trouble = undefined
+      partition.isOrphan = false
+      return logOf("goesOn", partition, "is there again, and is read on")
+    })
 
   /** Said once, until it is over; of many that wait for the same, by doubling. */
   const waits = (partition: Partition, error: KafkaError.KafkaError): Effect.Effect<void> =>
@@ -242,7 +262,7 @@ export const make = (context: Context): Opening => {
       yield* Scope.close(own, Exit.void)
       return yield* find([{ partition, at: "earliest", committed: undefined, found: true, topicId: undefined }])
     }
-    told.delete(partition)
+    const wasGone = told.delete(partition)
     const id = idOf(partition.topic)
     const isSame = id !== undefined && id === partition.topicId
     partition.topicId = id
@@ -250,7 +270,8 @@ export const make = (context: Context): Opening => {
     const isNew = !isSame && committed === undefined
     // Where it is another by now the reader says so.
     const isThat = topicId === undefined || id === undefined || id === topicId
-    if (isThat && !isRead(partition) && noteRead(partition) && isNew) tellRecreated(partition)
+    const isRecreated = isThat && !isRead(partition) && noteRead(partition) && isNew
+    if (isRecreated) tellRecreated(partition)
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
@@ -266,6 +287,8 @@ export const make = (context: Context): Opening => {
     partition.inherited = committed !== undefined
     if (isUnsaid) begun.set(partition.key, partition)
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
+    if (isRecreated) yield* logRecreated(partition)
+    else if (wasGone && isSame) yield* isBack(partition)
   })
 
   /** Tells where what was read so far is all there is, and why nothing is heard of a partition. */
@@ -392,8 +415,12 @@ export const make = (context: Context): Opening => {
     if (info.value.id === undefined) yield* looks(partition.topic)
     if (partition.status !== "opening") return
     const isSame = before !== undefined && info.value.id === before && position !== undefined
-    if (!isSame && !lost.has(partition.topic)) tellRecreated(partition)
-    if (!isSame) awaitGiven(partition)
+    if (!isSame) {
+      const isUntold = !lost.has(partition.topic)
+      if (isUntold) tellRecreated(partition)
+      awaitGiven(partition)
+      if (isUntold) yield* logRecreated(partition)
+    }
     const at: Offset.Position = isSame ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
     yield* find([{ partition, at, committed: undefined, found: true, topicId: info.value.id }])
   })
@@ -481,8 +508,7 @@ export const make = (context: Context): Opening => {
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
       forgetOther(partition.topic)
       if (!isRead(partition)) tellRecreated(partition)
-      const told = `${partition.key} is read from its first record: ${error.message}`
-      yield* LogEvent.log("topicRecreated", told, whereOf(partition))
+      yield* logRecreated(partition, error.message)
       if (partition.bound.until !== undefined) return partition.finish()
       partition.topicId = reason.topicIds?.is
       awaitGiven(partition)
@@ -543,5 +569,5 @@ export const make = (context: Context): Opening => {
     heard
   })
 
-  return { open, cure, watch, replaced }
+  return { open, opensNone: commits.found([]), cure, watch, replaced }
 }

@@ -33,7 +33,7 @@ describe("GoneTopics", () => {
               asking--
               return isGone
             }),
-          heard: () => {},
+          heard: () => Effect.void,
           replaced: (topic) => Effect.sync(() => void replaced.push(topic))
         }),
         { startImmediately: true }

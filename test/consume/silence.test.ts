@@ -102,6 +102,21 @@ describe("a member that its group gives nothing", () => {
       ) as Effect.Effect<void>
   )
 
+  it.effect("waits for the commits of what it had no more (that it waits was told for good)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("OffsetFetch").error(14))
+      yield* member({ membership: Membership.classic({ metadataMaxAge: "10 seconds" }) })
+      yield* until("it waits for its commits", () => levelsOf("waiting").includes("Warn"))
+      yield* broker.deleteTopic("orders")
+      yield* until("it is given nothing", () => of("noPartition").length > 0)
+      assert.deepStrictEqual(
+        of("goesOn").map(({ text }) => text),
+        ["a consumer of group g waits for its commits no more"]
+      )
+    }).pipe(scoped, Effect.provide(one), heard)
+  )
+
   it.effect("says so by when it is known, where brokers are silent at first (it never did)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
