@@ -5,6 +5,7 @@
  * whose log must be compared with the position first.
  */
 import type { TopicInfo } from "../Cluster.ts"
+import * as Replaced from "../engine/Replaced.ts"
 import type { FetchedPartition } from "./FetchedPartition.ts"
 import type { TopicLookups } from "./TopicLookups.ts"
 
@@ -71,15 +72,7 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
   return replica.node
 }
 
-/** For how long answers must tell of a topic that has been replaced, in milliseconds; and how many of those are remembered. */
-const replacedFor = 10_000
-const rememberedAtMost = 4
-
-/**
- * Whether the name is of another topic now. One answer does not count: a broker that lags behind may tell of the old one.
- * No topic comes back: a second such answer does not count either, but where nothing else is told it may be what was
- * believed before that came from such a broker.
- */
+/** Whether the name is of another topic now. One answer does not count: a broker that lags behind may tell of the old one. */
 const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, now: number, lookups: TopicLookups): boolean => {
   const { earlier, strange, topic, topicId } = partition
   if (id === undefined || id === topicId) {
@@ -96,11 +89,11 @@ const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, now: number
     return true
   }
   if (round <= strange.round) return true
-  if (earlier.includes(id) && now - strange.since < replacedFor) return true
+  if (Replaced.isBack(earlier, id, strange.since, now)) return true
   const { place, position } = partition
   partition.drop()
   partition.lost = undefined
-  partition.earlier = [...earlier, topicId].slice(-rememberedAtMost)
+  partition.earlier = Replaced.remember(earlier, topicId)
   partition.fail({
     _tag: "DataLoss",
     kind: "recreated",

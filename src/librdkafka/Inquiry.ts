@@ -190,7 +190,12 @@ const ask = (reader: RdReader, context: Context): Effect.Effect<void> =>
     const [earliest = 0, latest = 0] = known.success
     const id = Result.isSuccess(found) ? found.success[0]?.id : undefined
     if (next < earliest || next > latest) {
-      if (reader.isOfAnother(id)) return reader.recreated(id)
+      if (reader.isOfAnother(id)) {
+        reader.recreated(id)
+        // By a broker that lags behind, and may lead the topic of before still.
+        if (reader.failure === undefined) reader.again()
+        return
+      }
       // A leader of old, that has not heard of the new one, knows less than what was read of that. Fetched anew, librdkafka
       // tells.
       reader.lostSince ??= now()

@@ -348,7 +348,7 @@ class RdConsumer {
       yield* Effect.sleep(lookMillis)
       const { cluster, now } = this.#inquiry
       // Where no broker answers, they are looked at later.
-      const others = Recreated.suspected(this.#readers.values(), cluster, now())
+      const others = Recreated.suspected(this.#readers.values(), cluster)
       if (others.length > 0) yield* Effect.forkChild(Effect.ignore(Recreated.confirm(others, cluster)))
       const resting = Inquiry.resting(this.#readers.values(), now())
       if (resting.length > 0) yield* Effect.forkChild(Effect.ignore(Inquiry.lookAtEnds(resting, this.#inquiry)))

@@ -3,6 +3,7 @@
  * knows no client of librdkafka; whoever owns it is told when something of it changed.
  */
 import * as Effect from "effect/Effect"
+import * as Replaced from "../engine/Replaced.ts"
 import * as SoughtTopic from "../engine/SoughtTopic.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { FetchedRecord } from "../Record.ts"
@@ -79,8 +80,10 @@ export class RdReader implements TopicPartition {
   lostSince: number | undefined
   /** Of the topic that its position is of; undefined where that is not known. */
   topicId: string | undefined
-  /** Since when another id is known of the topic's name. */
-  strangeSince: number | undefined
+  /** The topics of before, of which it was told that another has their name. */
+  #earlier: Replaced.Ids = []
+  /** Another id that is known of the topic's name, and since when. */
+  strange: { readonly id: string; readonly since: number } | undefined
 
   constructor({ partition, topic, topicId }: TopicIdPartition, offset: number, owner: Owner) {
     this.topic = topic
@@ -162,12 +165,28 @@ export class RdReader implements TopicPartition {
     return id !== undefined && this.topicId !== undefined && id !== this.topicId
   }
 
-  /** The topic was deleted, and another of its name is there: what was read of either and not pulled is of no use. */
+  /** Takes the id of its topic, as it is known now, and gives for how long another one than that of its position is known. */
+  know(id: string): number {
+    const now = this.#owner.now()
+    this.topicId ??= id
+    if (this.topicId === id) this.strange = undefined
+    else if (this.strange?.id !== id) this.strange = { id, since: now }
+    return now - (this.strange?.since ?? now)
+  }
+
+  /**
+   * The topic was deleted, and another of its name is there: what was read of either and not pulled is of no use. One that
+   * was replaced before does not count yet.
+   */
   recreated(is: string): void {
+    const now = this.#owner.now()
+    const { partition, position, strange, topic, topicId } = this
+    if (Replaced.isBack(this.#earlier, is, strange?.id === is ? strange.since : now, now)) return
+    const was = topicId!
+    this.#earlier = Replaced.remember(this.#earlier, was)
     this.#drop()
     this.end = undefined
-    const { partition, position, topic, topicId: was } = this
-    const topicIds = { was: was!, is }
+    const topicIds = { was, is }
     this.fail(
       KafkaError.make({ _tag: "DataLoss", topic, partition, kind: "recreated", from: position, to: 0, topicIds })
     )
@@ -220,7 +239,7 @@ export class RdReader implements TopicPartition {
     this.topicId = SoughtTopic.after(this.#told, topicId)
     this.#told = undefined
     // In the same topic what is suspected of it is so still, however often it is sought.
-    if (this.topicId !== topicId) this.strangeSince = undefined
+    if (this.topicId !== topicId) this.strange = undefined
     this.failure = undefined
     this.heard = false
     this.#listen()

@@ -17,8 +17,7 @@ const settledMillis = 1000
 /** Those whose topics have other ids than were known when they were opened; old brokers tell none. */
 export const suspected = (
   readers: Iterable<RdReader>,
-  { known }: Pick<Cluster["Service"], "known">,
-  now: number
+  { known }: Pick<Cluster["Service"], "known">
 ): ReadonlyArray<RdReader> => {
   const ids = new Map<string, string | undefined>()
   const found: Array<RdReader> = []
@@ -27,9 +26,7 @@ export const suspected = (
     if (!ids.has(topic)) ids.set(topic, known(topic)?.id)
     const id = ids.get(topic)
     if (id === undefined || failure !== undefined) continue
-    reader.topicId ??= id
-    if (reader.topicId === id) reader.strangeSince = undefined
-    else if (now - (reader.strangeSince ??= now) >= settledMillis) found.push(reader)
+    if (reader.know(id) >= settledMillis) found.push(reader)
   }
   return found
 }
@@ -44,6 +41,8 @@ export const confirm = (
     for (const reader of readers) {
       const id = ids.get(reader.topic)
       // Told and sought meanwhile, it is of the topic that is there, or of the next.
-      if (reader.strangeSince !== undefined && reader.isOfAnother(id)) reader.recreated(id)
+      if (id === undefined || reader.strange === undefined) continue
+      reader.know(id)
+      if (reader.isOfAnother(id)) reader.recreated(id)
     }
   })

@@ -11,6 +11,7 @@ import * as Backoff from "../Backoff.ts"
 import type { Brokers } from "../Broker.ts"
 import type { Change, PartitionInfo, TopicInfo } from "../ClusterInfo.ts"
 import { drive } from "../compression/drive.ts"
+import * as Replaced from "../engine/Replaced.ts"
 import { codes as code } from "../ErrorCode.ts"
 import { formatAddress, type Settings } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
@@ -61,20 +62,14 @@ const leftOut = (topics: TopicsTold, names: ReadonlyArray<string>): TopicsTold =
 
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
 
-/** So many topics that had one name after another are remembered of it. */
-const rememberedIds = 5
-
-/**
- * Topics that others have taken the names of, as far as was heard, also while none had it. None comes back: who tells of one
- * again lags behind.
- */
+/** Topics that others have taken the names of, as far as was heard, also while none had it. */
 const replacedTopics = () => {
   /** By name, in the order in which they were heard of first: where one of them is gone, or was another. */
-  const ids = new Map<string, ReadonlyArray<string>>()
+  const ids = new Map<string, Replaced.Ids>()
   const remember = ({ id, name }: TopicInfo) => {
     if (id === undefined) return
     const heard = kept(ids, name, () => [], atMost)
-    if (!heard.includes(id)) ids.set(name, [...heard, id].slice(-rememberedIds))
+    ids.set(name, Replaced.remember(heard, id))
   }
   return {
     learn: (change: Change): void => {

@@ -1,6 +1,6 @@
 /** The fetching half over a client whose queue the test fills: what librdkafka does at odd moments. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric, type Scope } from "effect"
+import { Effect, Fiber, Metric, Result, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster, KafkaError, Metrics, Transport } from "samsa"
 import { MemoryKafka } from "samsa/testing"
@@ -372,6 +372,60 @@ describe("the librdkafka transport, fetching", () => {
         fake.push(...messages(0, 3, 2))
         assert.deepStrictEqual(yield* offsetsOf(reader.pull), [3, 4])
       }).pipe(Effect.scoped)
+  )
+
+  /** A reader of a topic that was made again, and told so, which has read ten records of the one that is there now. */
+  const readAnew = (name: string, latest: number) =>
+    Effect.gen(function* () {
+      const { fake, made, reader } = yield* remade(name, [0, latest])
+      made.id = "new"
+      const failing = yield* Effect.forkChild(failureOf(reader.pull))
+      yield* pass(fake, 3000)
+      assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "recreated" })
+      reader.seek(0)
+      yield* pass(fake, 100)
+      fake.push(...messages(0, 0, 10))
+      assert.lengthOf(yield* offsetsOf(reader.pull), 10)
+      return { fake, made, reader }
+    })
+
+  it.effect(
+    "brokers that lag behind do not bring a topic of before back (it was told as made again, and read twice)",
+    () =>
+      Effect.gen(function* () {
+        const { fake, made, reader } = yield* readAnew("consumer-beside-slow-brokers", 40)
+        const pulling = yield* Effect.forkChild(Effect.result(offsetsOf(reader.pull)))
+        made.id = "old"
+        yield* pass(fake, 9000)
+        assert.isUndefined(pulling.pollUnsafe())
+        made.id = "new"
+        yield* pass(fake, 2000)
+        made.id = "old"
+        yield* pass(fake, 9000)
+        fake.push(...messages(0, 10, 1))
+        assert.deepStrictEqual(yield* Fiber.join(pulling), Result.succeed([10]))
+        // Where nothing else is told it may be what was believed before that came from such a broker.
+        const failing = yield* Effect.forkChild(failureOf(reader.pull))
+        yield* pass(fake, 3000)
+        const topicIds = { was: "new", is: "old" }
+        assert.deepInclude((yield* Fiber.join(failing)).reason, { _tag: "DataLoss", kind: "recreated", topicIds })
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("nor does one that leads it still, and has fewer records", () =>
+    Effect.gen(function* () {
+      const { fake, made, reader } = yield* readAnew("consumer-beside-an-old-leader", 5)
+      const pulling = yield* Effect.forkChild(Effect.result(offsetsOf(reader.pull)))
+      made.id = "old"
+      fake.push({ error: { code: RdError.codes.AUTO_OFFSET_RESET, message: "no such offset" } })
+      yield* pass(fake, 1000)
+      assert.isUndefined(pulling.pollUnsafe())
+      made.id = "new"
+      assert.strictEqual(fake.calls.at(-1), "assign 0@10", "librdkafka fetches it no more")
+      fake.push(...messages(0, 10, 1))
+      yield* pass(fake, 100)
+      assert.deepStrictEqual(yield* Fiber.join(pulling), Result.succeed([10]))
+    }).pipe(Effect.scoped)
   )
 
   it.effect(

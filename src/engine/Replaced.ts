@@ -1,0 +1,17 @@
+/**
+ * Pure. Topics, by id, whose name others have taken by now. None comes back: who tells of one again lags behind, and is
+ * believed only where nothing else is told for a while. What was believed before may then have come from such a broker.
+ */
+
+/** For how long answers must tell of one that has been replaced, in milliseconds; and how many of a name are remembered. */
+const replacedFor = 10_000
+const rememberedAtMost = 5
+
+/** Of a name, in the order in which they were heard of first. */
+export type Ids = ReadonlyArray<string>
+
+export const remember = (ids: Ids, id: string): Ids => (ids.includes(id) ? ids : [...ids, id].slice(-rememberedAtMost))
+
+/** Whether a topic that has been told of `since` then, and of no other, is one of those, and not to be believed yet. */
+export const isBack = (ids: Ids, id: string, since: number, now: number): boolean =>
+  ids.includes(id) && now - since < replacedFor
