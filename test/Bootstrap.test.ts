@@ -84,6 +84,41 @@ describe("Bootstrap", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("in ZooKeeper, an address that cannot be ends nothing, and is told where there is no other", () =>
+    Effect.gen(function* () {
+      const embedded = yield* EmbeddedKafka.make({ topics: ["t"] })
+      const [host, port] = embedded.bootstrap[0]!.split(":") as [string, string]
+      const good = endpoint("PLAINTEXT", host, Number(port))
+      const client = (places: ReadonlyArray<ZooKeeper.Endpoint>, options: KafkaConfig.OptionsWithoutBootstrap) =>
+        Kafka.layerZooKeeperWithoutNetwork(options).pipe(
+          Layer.provide([
+            zooKeeper(() => places.map((place, id) => ({ id, endpoints: [place] }))),
+            Layer.succeed(NetworkService, embedded satisfies Network.Network["Service"])
+          ])
+        )
+      for (const [host, port, problem] of [
+        ["b", 70_000, "port 70000 is none"],
+        ["b", -1, "port -1 is none"],
+        ["a\0b", 9092, "its host holds what no name does"]
+      ] as const) {
+        const bad = endpoint("PLAINTEXT", host, port)
+        for (const places of [
+          [bad, good],
+          [good, bad]
+        ]) {
+          const topic = Effect.flatMap(Cluster.Cluster, (cluster) => cluster.topic("t"))
+          assert.strictEqual((yield* Effect.provide(topic, Layer.fresh(client(places, {})))).name, "t")
+        }
+        const lazily = client([bad], { connect: "lazily", metadataTimeout: "1 second" })
+        const health = yield* Effect.forkChild(Effect.provide(Kafka.health, lazily), { startImmediately: true })
+        for (let i = 0; i < 40 && health.pollUnsafe() === undefined; i++) yield* TestClock.adjust("100 millis")
+        const it = yield* Fiber.join(health)
+        assert.deepInclude(it._tag === "Down" ? it.error.reason : {}, { _tag: "Unreachable" })
+        assert.include(it._tag === "Down" ? it.error.message : "", problem)
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("that fails for good fails the client, and is not asked again", () =>
     Effect.gen(function* () {
       const embedded = yield* EmbeddedKafka.make({})

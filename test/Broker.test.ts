@@ -180,6 +180,34 @@ describe("a connection", () => {
       }).pipe(Effect.scoped)
   )
 
+  for (const isDue of [true, false])
+    it.effect(`ends at an answer that comes twice, ${isDue ? "where another is due" : "of which nobody hears"}`, () =>
+      Effect.gen(function* () {
+        let repeat: (() => void) | undefined
+        let isAnswering = true
+        const network = yield* fake(
+          scripted((peer, request) => {
+            if (isApiVersions(request)) return peer.send(...answer(request, [[3, 0, 0]]))
+            const { correlationId } = Frame.readRequestHeader(request)
+            const send = () => peer.send(...Frame.encodeResponse(Metadata.Response, 0, correlationId, {}))
+            repeat ??= send
+            // What stands between repeats bytes.
+            if (isAnswering) send()
+            else repeat()
+          })
+        )
+        const broker = yield* (yield* brokers(network.network)).at("b", 9092)
+        yield* broker.send(Metadata, metadata)
+        isAnswering = !isDue
+        if (isDue) assert.strictEqual((yield* reason(broker.send(Metadata, metadata)))._tag, "Corrupt")
+        else repeat!()
+        while (network.open() > 0) yield* Effect.yieldNow
+        isAnswering = true
+        yield* broker.send(Metadata, metadata)
+        assert.strictEqual(network.connects.length, 2)
+      }).pipe(Effect.scoped)
+    )
+
   it.effect(
     "ends where a request was lost, as one behind it is answered: all may be sent again (Kafka 0.9, zk-27)",
     () =>

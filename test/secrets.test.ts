@@ -4,7 +4,11 @@ import { Cause, Effect, Exit, Layer, Logger, Metric, Redacted, References, Schem
 import * as Util from "node:util"
 import { Admin, Consumer, Kafka, KafkaConfig, KafkaError, Producer, Topic, ZooKeeper } from "samsa"
 import { EmbeddedKafka } from "samsa/testing"
+import { Network } from "../src/Network.ts"
+import { fake } from "./connection/Fakes.ts"
 import { moving, scoped } from "./consume/Harness.ts"
+import * as Answers from "./hostile/Answers.ts"
+import { certificates } from "./network/Certificates.ts"
 import { keeping } from "./Observing.ts"
 
 /** Everything that an error can be printed as. */
@@ -48,7 +52,14 @@ describe("an error", () => {
 
 describe("secrets", () => {
   it.effect("are in nothing that is printed", () => {
-    const secrets = ["hunter2-right", "hunter2-wrong", "hunter2-phrase", "hunter2-token"]
+    const secrets = [
+      "hunter2-right",
+      "hunter2-wrong",
+      "hunter2-phrase",
+      "hunter2-token",
+      "hunter2-key",
+      "hunter2-session"
+    ]
     const printed: Array<string> = []
     const logger = Logger.make((options) => {
       printed.push(Util.inspect(options.message, { depth: 10 }))
@@ -63,18 +74,19 @@ describe("secrets", () => {
       const error = Cause.squash(exit.cause)
       if (error instanceof KafkaError.KafkaError) printed.push(...printsOf(error))
     }
-    const program = (options: Kafka.Options) =>
+    const program = (options: Kafka.Options, network?: Network["Service"]) =>
       Effect.gen(function* () {
         const { sasl, tls } = options
         printed.push(Util.inspect({ sasl, tls }, { depth: 10 }), JSON.stringify({ sasl, tls }))
         const settings = yield* Effect.exit(KafkaConfig.make(options))
         printed.push(Util.inspect(settings, { depth: 10 }), JSON.stringify(settings))
-        yield* connecting(options)
+        yield* connecting(options, network)
       })
-    const connecting = (options: Kafka.Options) =>
+    const connecting = (options: Kafka.Options, network?: Network["Service"]) =>
       Effect.gen(function* () {
         failed(yield* Effect.exit(KafkaConfig.make(options)))
-        const kafka = Kafka.layerWithoutNetwork(options).pipe(Layer.provide(Layer.fresh(EmbeddedKafka.layerNetwork)))
+        const over = network === undefined ? EmbeddedKafka.layerNetwork : Layer.succeed(Network, network)
+        const kafka = Kafka.layerWithoutNetwork(options).pipe(Layer.provide(Layer.fresh(over)))
         const works = Effect.gen(function* () {
           const producer = yield* Producer.make()
           yield* producer.send(orders, { key: null, value: "v" })
@@ -96,6 +108,16 @@ describe("secrets", () => {
       yield* program({ ...common, sasl: scram("hunter2-wrong") })
       const token = Effect.succeed(Redacted.make("hunter2-token"))
       yield* program({ ...common, sasl: { mechanism: "OAUTHBEARER", token } })
+      const keys = { secretAccessKey: Redacted.make("hunter2-key"), sessionToken: Redacted.make("hunter2-session") }
+      const credentials = Effect.succeed({ accessKeyId: "AKID", ...keys })
+      const iam = { mechanism: "AWS_MSK_IAM", region: "eu-central-1", credentials } as const
+      const refusing = Answers.make({ answers: { SaslAuthenticate: () => ({ errorCode: 58, errorMessage: "AKID" }) } })
+      const { network } = yield* fake((peer, address) => (request) => {
+        const response = refusing.answer(request, address)
+        if (response !== undefined) peer.send(response)
+      })
+      yield* program({ ...common, sasl: iam, tls: { ca: certificates.ca } }, network)
+      yield* program({ ...common, sasl: iam })
       yield* program({ ...common, bootstrap: ["app:hunter2-wrong@b:9092"] })
       yield* program({
         ...common,
@@ -153,9 +175,13 @@ describe("secrets", () => {
         "iterations must be",
         'the password of "app" is no text',
         "ZooKeeper at 127.0.0.1:1",
-        "the hmac must be Redacted bytes"
+        "the hmac must be Redacted bytes",
+        "Unauthenticated: AWS_MSK_IAM"
       ])
         assert.include(all, word)
+      // What is signed, and the token in which that goes: a URL.
+      for (const text of ["X-Amz-", Buffer.from("https://kafka.eu-").toString("base64url")])
+        assert.notInclude(all, text)
       for (const secret of secrets) {
         assert.notInclude(all, secret)
         assert.notInclude(all, Buffer.from(secret).toString("base64").replace(/=+$/, ""))
