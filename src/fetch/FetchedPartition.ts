@@ -9,7 +9,6 @@
  */
 import type * as Effect from "effect/Effect"
 import type { Why } from "../Backoff.ts"
-import type * as Replaced from "../engine/Replaced.ts"
 import * as SoughtTopic from "../engine/SoughtTopic.ts"
 import * as Together from "../engine/Together.ts"
 import * as ErrorCode from "../ErrorCode.ts"
@@ -99,8 +98,6 @@ export class FetchedPartition implements Slot {
   topicId: string | undefined = undefined
   /** Another id that the metadata told, in which round and since when: believed when it is told again. */
   strange: { readonly id: string; readonly round: number; readonly since: number } | undefined = undefined
-  /** The topics of before, of which it was told that another has their name. */
-  earlier: Replaced.Ids = []
   /** Metadata are asked for since it does not work. */
   isLookedFor = false
   /** Metadata must be of this round, or later. */

@@ -74,7 +74,7 @@ export const locate = (partition: FetchedPartition, now: number, context: Contex
 
 /** Whether the name is of another topic now. One answer does not count: a broker that lags behind may tell of the old one. */
 const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, now: number, lookups: TopicLookups): boolean => {
-  const { earlier, strange, topic, topicId } = partition
+  const { strange, topic, topicId } = partition
   if (id === undefined || id === topicId) {
     partition.strange = undefined
     return false
@@ -89,11 +89,11 @@ const isOfAnother = (partition: FetchedPartition, { id }: TopicInfo, now: number
     return true
   }
   if (round <= strange.round) return true
-  if (Replaced.isBack(earlier, id, strange.since, now)) return true
+  if (Replaced.isBack(lookups.left.of(topic), id, strange.since, now)) return true
   const { place, position } = partition
   partition.drop()
   partition.lost = undefined
-  partition.earlier = Replaced.remember(earlier, topicId)
+  lookups.left.leave(topic, topicId)
   partition.fail({
     _tag: "DataLoss",
     kind: "recreated",

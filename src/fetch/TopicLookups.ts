@@ -2,6 +2,7 @@
  * When the cluster is asked about which topics: each topic apart, once at a time, at once at first, then ever more
  * rarely until it has helped. Nobody who has a leader waits for anybody's look-up. Pure.
  */
+import * as Replaced from "../engine/Replaced.ts"
 import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import type { Delay, Delays } from "./Slot.ts"
@@ -42,6 +43,8 @@ const leastMillis = 100
 const goneAnswers = 3
 
 export class TopicLookups {
+  /** The topics of before, of which it was told that another has their name. */
+  readonly left = new Replaced.Left()
   readonly #topics = new Map<string, Lookup>()
   readonly #delays: Delays
 

@@ -26,6 +26,7 @@ import type { FetchMetrics } from "../metrics/ConsumerMetrics.ts"
 import type { FetchSettings, TransportConsumer } from "../Transport.ts"
 import { type Brought, ConsumerClients } from "./ConsumerClients.ts"
 import * as Inquiry from "./Inquiry.ts"
+import * as Replaced from "../engine/Replaced.ts"
 import * as Recreated from "./Recreated.ts"
 import * as RdError from "./RdError.ts"
 import { RdReader } from "./RdReader.ts"
@@ -94,6 +95,7 @@ class RdConsumer {
   #recordBytes = 0
   /** When the client has brought anything last, or was new. */
   #broughtAt = -Infinity
+  readonly #left = new Replaced.Left()
 
   constructor({ cluster, metadataTimeout, metrics, open, settings, timestamps }: Context, now: () => number) {
     this.#settings = settings
@@ -145,6 +147,7 @@ class RdConsumer {
       now: this.#inquiry.now,
       silence: this.#silence,
       topicId: (topic) => this.#inquiry.cluster.known(topic)?.id,
+      left: this.#left,
       changed: () => this.#awake.openUnsafe(),
       holds: (bytes) => {
         this.#held += bytes

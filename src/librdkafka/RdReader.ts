@@ -29,6 +29,8 @@ export interface Owner {
   readonly changed: () => void
   /** So many bytes more wait to be pulled; below zero: less. */
   readonly holds: (bytes: number) => void
+  /** The topics of before, by name, of which it was told that another has their name. */
+  readonly left: Replaced.Left
   /** Records are waited for. */
   readonly hungers: () => void
 }
@@ -80,8 +82,6 @@ export class RdReader implements TopicPartition {
   lostSince: number | undefined
   /** Of the topic that its position is of; undefined where that is not known. */
   topicId: string | undefined
-  /** The topics of before, of which it was told that another has their name. */
-  #earlier: Replaced.Ids = []
   /** Another id that is known of the topic's name, and since when. */
   strange: { readonly id: string; readonly since: number } | undefined
 
@@ -181,9 +181,9 @@ export class RdReader implements TopicPartition {
   recreated(is: string): void {
     const now = this.#owner.now()
     const { partition, position, strange, topic, topicId } = this
-    if (Replaced.isBack(this.#earlier, is, strange?.id === is ? strange.since : now, now)) return
+    if (Replaced.isBack(this.#owner.left.of(topic), is, strange?.id === is ? strange.since : now, now)) return
     const was = topicId!
-    this.#earlier = Replaced.remember(this.#earlier, was)
+    this.#owner.left.leave(topic, was)
     this.#drop()
     this.end = undefined
     const topicIds = { was, is }

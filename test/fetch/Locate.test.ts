@@ -1,4 +1,5 @@
 import { assert, it } from "@effect/vitest"
+import * as Replaced from "../../src/engine/Replaced.ts"
 import type { FetchedPartition } from "../../src/fetch/FetchedPartition.ts"
 import * as Locate from "../../src/fetch/Locate.ts"
 import type { TopicLookups } from "../../src/fetch/TopicLookups.ts"
@@ -8,13 +9,13 @@ it("a topic is another one by the word of two answers, not of one that a broker 
   const fields = { topic: "t", partition: 0, topicId: "A", place: { topic: "t", partition: 0 }, position: 5 }
   const partition = {
     ...fields,
-    earlier: [],
     awaitedRound: 0,
     nextEpoch: -1,
     checkedEpoch: -1,
     drop: () => {},
     fail: ({ kind }: { readonly kind: string }) => void failures.push(kind)
   } as unknown as FetchedPartition
+  const left = new Replaced.Left()
   let round = 0
   let asked = 0
   let now = 0
@@ -23,7 +24,11 @@ it("a topic is another one by the word of two answers, not of one that a broker 
     if (isNew) round++
     const partitions = [{ partition: 0, leader: 1, leaderEpoch: 0 }]
     return Locate.locate(partition, now, {
-      lookups: { rounds: () => round, needFor: () => void asked++ } as unknown as TopicLookups,
+      lookups: {
+        left,
+        rounds: () => round,
+        needFor: () => void asked++
+      } as unknown as TopicLookups,
       known: () => ({ name: "t", id, internal: false, partitions }) as never,
       metadataTimeout: 60_000,
       late: [],

@@ -1,6 +1,6 @@
 /** Topics that are deleted or made again, and logs that are truncated (KIP-320), while they are read. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { Effect, Exit, Fiber, Schema, Scope } from "effect"
 import { Cluster, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
@@ -209,6 +209,24 @@ describe("while it is read", () => {
       }).pipe(Effect.scoped, Effect.provide(three))
     )
   }
+
+  it.effect("nor to who is opened after that was told, as after a rebalance (it was told, and read twice)", () =>
+    unmoved(
+      Effect.gen(function* () {
+        const fetching = yield* consumer()
+        const place = { topic: "t", partition: 0 }
+        const scope = yield* Scope.make()
+        const before = yield* Effect.flatMap(Scope.provide(fetching.open(place, 0), scope), read)
+        yield* pass(1000)
+        yield* madeAgain(before)
+        yield* Scope.close(scope, Exit.void)
+        const topicId = (yield* (yield* Cluster.Cluster).topic("t")).id
+        const reading = yield* Effect.flatMap(fetching.open({ ...place, topicId }, 0), read)
+        yield* until("it is read", () => reading.offsets.length === 5)
+        return reading
+      })
+    ).pipe(Effect.scoped, Effect.provide(three))
+  )
 
   it.effect("nor by one that is asked first, to who has never heard of that one", () =>
     unmoved(

@@ -4,6 +4,7 @@ import { Effect, Fiber, Metric, Result, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Cluster, KafkaError, Metrics, Transport } from "samsa"
 import { MemoryKafka } from "samsa/testing"
+import * as Replaced from "../../src/engine/Replaced.ts"
 import * as Inquiry from "../../src/librdkafka/Inquiry.ts"
 import * as RdConsumer from "../../src/librdkafka/RdConsumer.ts"
 import * as RdError from "../../src/librdkafka/RdError.ts"
@@ -185,6 +186,7 @@ describe("the librdkafka transport, fetching", () => {
           now: () => 0,
           silence: 1000,
           topicId: () => undefined,
+          left: new Replaced.Left(),
           changed: () => {},
           holds: () => {},
           hungers: () => {}
