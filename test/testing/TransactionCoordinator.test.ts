@@ -158,6 +158,20 @@ it.effect(
     })
 )
 
+// it forgot the epoch of its own time-out, as one of before the takeover, and fenced who had it open
+it.effect("one of version 2 that its coordinator's successor has aborted, before anybody asked, is gone on with", () =>
+  Effect.gen(function* () {
+    const { broker, producer, producerAt } = yield* start("v2")
+    yield* producer.produce(0, ["a"])
+    yield* broker.moveTransactionCoordinator("a", 3)
+    yield* TestClock.adjust("1 minute")
+    const later = yield* producerAt(3)
+    adopt(later, producer)
+    assert.strictEqual(yield* later.init({ own: true }), 0)
+    assert.deepStrictEqual([later.producerId, later.epoch], [producer.producerId, producer.epoch + 1])
+  })
+)
+
 // Jepsen's case: an end that comes late, when the next transaction is open
 it.effect("an EndTxn that comes late ends the next transaction in version 1, and is refused in version 2", () =>
   Effect.gen(function* () {
