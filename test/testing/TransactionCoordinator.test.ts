@@ -380,12 +380,39 @@ describe("epochs that are used up", () => {
     assert.deepStrictEqual(end(who(7, 32766)), { _tag: "Answered", code: 0 })
     assert.strictEqual(TransactionState.refusesWork(t, who(7, 32766)), 49)
     assert.strictEqual(TransactionState.refusesWork(t, who(8, 0)), 0)
+    // the answer was lost (it was fenced): as 4.4.0
+    const init = (epoch: number) => TransactionState.initialise(t, 1000, who(7, epoch), () => 9, now)
+    assert.deepStrictEqual(init(32767), { _tag: "Refused", code: 90 })
+    assert.strictEqual(init(32766)._tag, "Done")
+    assert.deepStrictEqual([t.producerId, t.epoch], [8, 0])
+  })
+
+  // it went on with the coordinator's own epoch, and then with one that there is none of
+  it("are followed by those of a new producer id, where the coordinator ends a transaction of version 2: as 4.4.0", () => {
+    const t = of(32766)
+    TransactionState.add(t, [{ topic: "t", partition: 0 }], true, now)
+    TransactionState.fence(t, true, () => 8, now)
+    TransactionState.complete(t, now)
+    assert.deepStrictEqual([t.producerId, t.epoch, t.state], [8, 0, "CompleteAbort"])
+    const end = (commits: boolean) => TransactionState.endV2(t, who(7, 32766), commits, () => 9, now)
+    assert.deepStrictEqual(end(true), { _tag: "Answered", code: 48 })
+    assert.deepStrictEqual(end(false), { _tag: "Answered", code: 0 })
+    assert.strictEqual(TransactionState.initialise(t, 1000, who(7, 32766), () => 9, now)._tag, "Done")
+    assert.deepStrictEqual([t.producerId, t.epoch], [8, 0])
+  })
+
+  it("are not given twice: who asks again for the last one is told UNKNOWN_SERVER_ERROR, as 4.4.0 does", () => {
+    const t = of(32765)
+    const init = () => TransactionState.initialise(t, 1000, who(7, 32765), () => 8, now)
+    assert.strictEqual(init()._tag, "Done")
+    assert.deepStrictEqual(init(), { _tag: "Refused", code: -1 })
+    assert.deepStrictEqual([t.producerId, t.epoch], [7, 32766])
   })
 
   it("leave one for the coordinator, so that it can always fence", () => {
     const t = of(32766)
     TransactionState.add(t, [{ topic: "t", partition: 0 }], false, now)
-    TransactionState.fence(t, false, now)
+    TransactionState.fence(t, false, () => 8, now)
     assert.strictEqual(t.epoch, 32767)
     TransactionState.complete(t, now)
     assert.strictEqual(TransactionState.initialise(t, 1000, undefined, () => 8, now)._tag, "Done")

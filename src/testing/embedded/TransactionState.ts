@@ -99,6 +99,8 @@ export const initialise = (
   if (isPreparing(t)) return { _tag: "Refused", code: Code.concurrentTransactions }
   if (t.state === "Ongoing") return { _tag: "Fence" }
   const isOwn = expected === undefined || t.epoch === -1 || expected.epoch === t.epoch
+  // Kafka's own slip: it raises the epoch in vain before it looks whether that was asked for before.
+  if (!isOwn && isExhausted(t.epoch)) return { _tag: "Refused", code: Code.unknownServerError }
   if (!isOwn && expected.epoch !== t.lastEpoch) return fenced
   if (isOwn) {
     const last = expected === undefined ? -1 : t.epoch
@@ -154,7 +156,7 @@ export const endV1 = (
   if (t.epoch !== epoch) return answered(Code.producerFenced)
   switch (t.state) {
     case "Ongoing":
-      return prepare(t, commits, false, now)
+      return prepare(t, commits, undefined, now)
     case "CompleteCommit":
       return answered(commits ? Code.none : Code.invalidTxnState)
     case "CompleteAbort":
@@ -189,9 +191,8 @@ export const endV2 = (
   if (!(isPreparing(t) ? isBumped || isOwn : isComplete ? isOwn || isRetry : isOwn))
     return answered(Code.producerFenced)
   const begin = (): Ended => {
-    if (isExhausted(t.epoch)) t.nextProducerId = newProducerId()
     if (t.state !== "Ongoing") t.startedAt = now
-    return prepare(t, commits, true, now)
+    return prepare(t, commits, newProducerId, now)
   }
   switch (t.state) {
     case "Ongoing":
@@ -212,19 +213,21 @@ export const endV2 = (
  * Aborts what is open, in the next epoch: InitProducerId, or a time-out. Where ends raise epochs anyway, who had the one
  * before may ask again; else nobody has it.
  */
-export const fence = (t: Transaction, raises: boolean, now: number): void => {
+export const fence = (t: Transaction, raises: boolean, newProducerId: () => number, now: number): void => {
   if (!raises) {
     t.epoch++
     t.lastEpoch = -1
   }
-  prepare(t, false, raises, now)
+  prepare(t, false, raises ? newProducerId : undefined, now)
 }
 
-const prepare = (t: Transaction, commits: boolean, raises: boolean, now: number): Ended => {
+/** `raises`: the epoch, with transaction version 2; it gives the producer id that follows where epochs are used up. */
+const prepare = (t: Transaction, commits: boolean, raises: (() => number) | undefined, now: number): Ended => {
   t.state = commits ? "PrepareCommit" : "PrepareAbort"
-  t.raises = raises
+  t.raises = raises !== undefined
   t.updatedAt = now
-  if (raises) {
+  if (raises !== undefined) {
+    if (isExhausted(t.epoch)) t.nextProducerId = raises()
     t.lastEpoch = t.epoch
     t.epoch++
   }
@@ -239,7 +242,6 @@ export const complete = (t: Transaction, now: number): void => {
   if (t.nextProducerId < 0) return
   t.previousProducerId = t.producerId
   t.producerId = t.nextProducerId
-  t.lastEpoch = t.epoch
   t.epoch = 0
   t.nextProducerId = -1
 }

@@ -129,7 +129,7 @@ export class TransactionCoordinator {
   private fence(t: Transaction): void {
     this.loaded(t)
     if (t.state !== "Ongoing") return
-    TransactionState.fence(t, this.raises, this.now)
+    TransactionState.fence(t, this.raises, () => this.cluster.newProducerId(), this.now)
     this.sendMarkers(t)
   }
 
