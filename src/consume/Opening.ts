@@ -161,8 +161,11 @@ export const make = (context: Context): Opening => {
   /** Of many partitions of a topic by doubling. */
   const logOf = (event: "topicRecreated" | "goesOn", partition: Partition, what: string): Effect.Effect<void> =>
     repeated.log(`${event} ${partition.topic}`, partition.key, event, `${partition.key} ${what}`, whereOf(partition))
-  const logRecreated = (partition: Partition, why = "another topic of its name is there"): Effect.Effect<void> =>
-    logOf("topicRecreated", partition, `is read from its first record: ${why}`)
+  const logRecreated = (
+    partition: Partition,
+    how = "from its first record",
+    why = "another topic of its name is there"
+  ): Effect.Effect<void> => logOf("topicRecreated", partition, `is read ${how}: ${why}`)
 
   /** Who is given nothing of what came again, and one that is added later, knows it from that. */
   const heard = ({ id, name, partitions: { length } }: TopicInfo): Effect.Effect<void> =>
@@ -457,7 +460,7 @@ export const make = (context: Context): Opening => {
       )
     })
 
-  const resolve = (partition: Partition, at: "earliest" | "latest") =>
+  const resolve = (partition: Partition, at: Offset.Position) =>
     Effect.map(
       Effect.retry(cluster.offsets([{ ...partition.place, at }], { isolation }), {
         schedule: again,
@@ -508,8 +511,12 @@ export const make = (context: Context): Opening => {
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
       forgetOther(partition.topic)
       if (!isRead(partition)) tellRecreated(partition)
-      yield* logRecreated(partition, error.message)
-      if (partition.bound.until !== undefined) return partition.finish()
+      const { bound } = partition
+      // A bounded read that has begun ends with its topic; of one that has not, start and end may be the other's already.
+      const isOver = bound.until !== undefined && reason.from !== partition.beginning
+      yield* logRecreated(partition, isOver ? "no further" : "from its first record", error.message)
+      if (isOver) return partition.finish()
+      if (settings.until !== undefined) bound.until = yield* resolve(partition, settings.until)
       partition.topicId = reason.topicIds?.is
       awaitGiven(partition)
       const first = reason.to ?? (yield* resolve(partition, "earliest"))

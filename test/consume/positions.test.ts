@@ -51,6 +51,20 @@ describe("each partition finds its own start", () => {
   }
 })
 
+// brokers from 3.1 to 3.9 take records by name, and give them by id: who sends hears of no other topic
+it.effect("a bounded read is of the topic that has the name by now (bounded-of-another: it ended empty)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* fill(5)
+    yield* broker.recreateTopic(orders)
+    yield* moving(fill(2, 0, 10))
+    const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest" })
+    const seen: Array<string> = []
+    yield* moving(Stream.runForEach(consumer.stream, ({ value }) => Effect.sync(() => seen.push(value))))
+    assert.deepStrictEqual(seen, ["v10", "v11"])
+  }).pipe(scoped, Effect.provide(layer({ asVersion: "3.9", topics: [{ name: orders, partitions: 1 }] })))
+)
+
 describe("earliest is what there is first when it is read", () => {
   const topics = [{ name: orders, partitions: 1 }]
   const withAdmin = Admin.layer().pipe(Layer.provideMerge(layer({ topics })))
