@@ -83,7 +83,7 @@ export class EmbeddedCluster {
   readonly misuses: Array<string> = []
   /** What clients were told of leaders and coordinators and when, by client id, to know stale knowledge from a mistake. */
   readonly told = new Map<string, Map<string, { readonly epoch: number; readonly at: number }>>()
-  /** A request of Produce was struck by a fault: sequences may have gaps from there on. */
+  /** A request of Produce was struck by a fault, or its topic deleted: sequences may have gaps from there on. */
   produceDisturbed = false
   /** Altered settings of brokers, by id; those under "" are of all brokers. */
   readonly brokerConfig = new Map<string, ReadonlyMap<string, string>>()
@@ -233,7 +233,7 @@ export class EmbeddedCluster {
   deleteTopic(name: string): boolean {
     const topic = this.topics.get(name)
     if (topic === undefined) return false
-    this.topics.delete(name)
+    this.produceDisturbed = this.topics.delete(name)
     this.topicsById.delete(topic.id)
     for (const partition of topic.partitions) {
       partition.leader = -1
