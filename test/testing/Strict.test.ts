@@ -229,4 +229,16 @@ describe("strict mode", () => {
         )
       )
   )
+
+  it.effect("has nothing against who goes on in a topic that was made again (it called the gap a misuse)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const producer = yield* Producer.make({ linger: 0 })
+      const entry = { value: new Uint8Array(1) }
+      yield* producer.send(small, entry)
+      yield* broker.recreateTopic(small)
+      assert.strictEqual((yield* producer.send(small, entry)).offset, 0)
+      assert.deepStrictEqual(yield* broker.misuses, [])
+    }).pipe(Effect.provide(KafkaTest.layer({ topics: [small], asVersion: "0.11", strict: true })))
+  )
 })

@@ -233,8 +233,9 @@ export class EmbeddedCluster {
   deleteTopic(name: string): boolean {
     const topic = this.topics.get(name)
     if (topic === undefined) return false
-    this.produceDisturbed = this.topics.delete(name)
+    this.topics.delete(name)
     this.topicsById.delete(topic.id)
+    this.produceDisturbed = true
     for (const partition of topic.partitions) {
       partition.leader = -1
       partition.changed() // who waits in a long poll hears of it at once

@@ -29,8 +29,7 @@ export const describeTransactions = handler("DescribeTransactions", Api, (call) 
         transactionalId,
         transactionState: t.state,
         transactionTimeoutMs: t.timeout,
-        // A clock of a test may stand between two milliseconds.
-        transactionStartTimeMs: Math.floor(t.startedAt),
+        transactionStartTimeMs: t.startedAt,
         producerId: t.producerId,
         producerEpoch: t.epoch,
         topics: Array.from(topics, ([topic, partitions]) => ({ topic, partitions }))

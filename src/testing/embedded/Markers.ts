@@ -56,8 +56,7 @@ export const append = (cluster: Marked, partition: EmbeddedPartition, marker: Ma
   const { commits, coordinatorEpoch, epoch, producerId } = marker
   const refused = refusal(log.producers, marker)
   if (refused !== Code.none) return refused
-  // a clock of a test may stand between two milliseconds
-  const now = Math.floor(cluster.env.now())
+  const now = cluster.env.now()
   const bytes = RecordBatch.encode([RecordBatch.endMarker(commits ? "commit" : "abort", coordinatorEpoch, now)], {
     producerId,
     producerEpoch: epoch,

@@ -34,7 +34,8 @@ export const make = (seed: number, defects: (defect: unknown) => void): Effect.E
       })
     )
     return {
-      now: () => clock.currentTimeMillisUnsafe(),
+      // A clock of a test may stand between two milliseconds.
+      now: () => Math.floor(clock.currentTimeMillisUnsafe()),
       // Microtasks, so that a whole exchange settles before a test's clock moves on; a tick of the scheduler now and
       // then, so that an exchange without end starves nobody. Also after the end: clients hear that they are closed.
       soon: (f) => {
