@@ -2,7 +2,8 @@
  * A random walk of whole producers over the embedded broker, of any release, in virtual time: several on one client, every way to send,
  * with refusals before and after the append, splits, lost requests and answers, brokers that hang, stop and start, leaders
  * that move or are none, topics made again, stale metadata, interruptions, full buffers, flushes, and closing in the
- * middle. Judged by order numbers that the walk itself put into the records. The same seed gives the same walk.
+ * middle. Judged by order numbers that the walk itself put into the records; no good record fails that has time left. The same
+ * seed gives the same walk.
  */
 import { Cause, Schedule, Effect, Exit, Fiber, Result, Schema, Scope, References } from "effect"
 import { TestClock } from "effect/testing"
@@ -19,6 +20,8 @@ interface Fate {
   readonly value: string
   readonly since: number
   outcome: "acknowledged" | "interrupted" | KafkaError.KafkaError | undefined
+  /** When it was told. */
+  at: number
   offset: number
 }
 
@@ -28,8 +31,10 @@ interface Walker {
   readonly acks: 0 | 1 | "all"
   exact: boolean
   readonly deliveryTimeout: number
+  /** Only what is refused, or has no leader until its time is over, may fail. */
+  readonly sure: boolean
   readonly orders: Array<number>
-  closed: boolean
+  closedAt: number
 }
 
 /** What went wrong; nothing, if all is well. */
@@ -79,36 +84,36 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
         const deliveryTimeout = chance(0.3) ? 1000 + upTo(3000) : 60_000
         const scope = yield* Scope.make()
         const plain = chance(0.15) && acks === "all"
-        const producer = yield* Scope.provide(
-          Producer.make({
-            acks,
-            deliveryTimeout,
-            requestTimeout: 1000 + upTo(2000),
-            closeTimeout: upTo(2) * 2000,
-            linger: upTo(3) * 5,
-            batchBytes: 150 + upTo(600),
-            maxInFlight: 1 + upTo(5),
-            ...(chance(0.3) ? { bufferRecords: 5 + upTo(30) } : {}),
-            ...(chance(0.3) ? { compression: (["lz4", "gzip", "snappy"] as const)[upTo(3)]! } : {}),
-            ...(chance(0.2) ? { minQueued: 1 + upTo(10) } : {}),
-            ...(chance(0.25)
-              ? { retry: Schedule.spaced(`${upTo(300)} millis`).pipe(Schedule.upTo({ times: upTo(4) })) as any }
-              : {}),
-            ...(chance(0.1) ? { whenFull: "fail" as const } : {}),
-            ...(chance(0.2) ? { maxRequestBytes: 700 + upTo(600) } : {}),
-            ...(chance(0.2) ? { bufferBytes: 300 + upTo(3000) } : {}),
-            ...(plain ? { idempotent: false } : {})
-          }),
-          scope
-        )
+        const options: Producer.Options = {
+          acks,
+          deliveryTimeout,
+          requestTimeout: 1000 + upTo(2000),
+          closeTimeout: upTo(2) * 2000,
+          linger: upTo(3) * 5,
+          batchBytes: 150 + upTo(600),
+          maxInFlight: 1 + upTo(5),
+          ...(chance(0.3) ? { bufferRecords: 5 + upTo(30) } : {}),
+          ...(chance(0.3) ? { compression: (["lz4", "gzip", "snappy"] as const)[upTo(3)]! } : {}),
+          ...(chance(0.2) ? { minQueued: 1 + upTo(10) } : {}),
+          ...(chance(0.25)
+            ? { retry: Schedule.spaced(`${upTo(300)} millis`).pipe(Schedule.upTo({ times: upTo(4) })) as any }
+            : {}),
+          ...(chance(0.1) ? { whenFull: "fail" as const } : {}),
+          ...(chance(0.2) ? { maxRequestBytes: 700 + upTo(600) } : {}),
+          ...(chance(0.2) ? { bufferBytes: 300 + upTo(3000) } : {}),
+          ...(plain ? { idempotent: false } : {})
+        }
+        const producer = yield* Scope.provide(Producer.make(options), scope)
         walkers.push({
           exact: acks === "all" && !plain && !old,
           producer,
           scope,
           acks,
           deliveryTimeout,
+          sure:
+            deliveryTimeout === 60_000 && acks !== 0 && options.retry === undefined && options.whenFull === undefined,
           orders: Array.from({ length: 8 }, () => 0),
-          closed: false
+          closedAt: Infinity
         })
       }
       // From here on topics are known, and an entry is handed over in the turn in which it is sent.
@@ -118,12 +123,13 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
         const partition = upTo(partitions)
         const order = walkers[i]!.orders[partition]!++
         const value = `${i}:${partition}:${order}:${"x".repeat(upTo(40))}`
-        const fate: Fate = { producer: i, partition, order, value, since: now, outcome: undefined, offset: -1 }
+        const fate: Fate = { producer: i, partition, order, value, since: now, outcome: undefined, at: -1, offset: -1 }
         fates.push(fate)
         return { fate, entry: { value, partition } }
       }
       const settle = (fate: Fate, result: Result.Result<Producer.RecordMetadata, KafkaError.KafkaError>) => {
         if (fate.outcome !== undefined) problems.push(`${fate.value} has a second outcome`)
+        fate.at = now
         if (Result.isSuccess(result)) {
           fate.outcome = "acknowledged"
           fate.offset = result.success.offset
@@ -136,8 +142,8 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
         })
       const send = Effect.fnUntraced(function* () {
         const i = upTo(walkers.length)
-        const { closed, producer } = walkers[i]!
-        if (closed) return
+        const { closedAt, producer } = walkers[i]!
+        if (closedAt < Infinity) return
         const way = upTo(5)
         if (way === 0) {
           const all = Array.from({ length: 1 + upTo(15) }, () => entry(i))
@@ -257,8 +263,8 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
           )
         } else if (dice < 0.98 && walkers.length > 1) {
           const walker = walkers[upTo(walkers.length)]!
-          if (walker.closed) continue
-          walker.closed = true
+          if (walker.closedAt < Infinity) continue
+          walker.closedAt = now
           yield* start(Scope.close(walker.scope, Exit.void))
         }
       }
@@ -266,10 +272,11 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
       // Everything heals, and comes to its end.
       for (const fault of faults) yield* fault.remove
       for (const id of stopped) yield* broker.start(id)
+      const healed = now
       for (let round = 0; round < 80 && fates.some(({ outcome }) => outcome === undefined); round++) yield* move(1000)
       for (const walker of walkers) {
-        if (walker.closed) continue
-        walker.closed = true
+        if (walker.closedAt < Infinity) continue
+        walker.closedAt = now
         yield* start(Scope.close(walker.scope, Exit.void))
       }
       for (let round = 0; round < 10; round++) yield* move(1000)
@@ -284,7 +291,7 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
       // Before Produce v13 a topic that was made again may get what is under way in any order: it takes any first sequence.
       const unordered = recreated && release !== "4.4"
       const headless = old && release !== "0.11"
-      judge({ fates, logs, walkers, recreated, moved, unordered, headless }, problems)
+      judge({ fates, logs, walkers, recreated, moved, unordered, headless, healed }, problems)
       for (const defect of yield* broker.defects) problems.push(`the broker has a defect: ${String(defect)}`)
       return problems.map((p) => `Kafka ${release}: ${p}`)
     }).pipe(
@@ -294,6 +301,9 @@ export const walk = (seed: number, steps = 40): Effect.Effect<ReadonlyArray<stri
       Effect.provideService(References.MinimumLogLevel, "None")
     )
   })
+
+/** What the faults say of a record itself: MESSAGE_TOO_LARGE, INVALID_RECORD. */
+const refusals: ReadonlySet<number> = new Set([10, 87])
 
 const judge = (
   run: {
@@ -305,10 +315,11 @@ const judge = (
     readonly unordered: boolean
     /** The brokers are too old for headers. */
     readonly headless: boolean
+    readonly healed: number
   },
   problems: Array<string>
 ): void => {
-  const { fates, headless, logs, moved, recreated, unordered, walkers } = run
+  const { fates, headless, healed, logs, moved, recreated, unordered, walkers } = run
   logs.forEach((log, p) => {
     walkers.forEach(({ acks, exact }, i) => {
       if (unordered && exact) return
@@ -322,8 +333,8 @@ const judge = (
     })
   })
   const there = logs.map((log) => new Set(log))
-  for (const { offset, outcome, partition, producer, value } of fates) {
-    const { acks, exact } = walkers[producer]!
+  for (const { at, offset, outcome, partition, producer, since, value } of fates) {
+    const { acks, closedAt, deliveryTimeout, exact, sure } = walkers[producer]!
     const found = there[partition]!.has(value)
     if (outcome === undefined) problems.push(`${value} has no outcome`)
     else if (outcome === "acknowledged") {
@@ -340,6 +351,10 @@ const judge = (
         problems.push(`${value} failed with ${reason._tag} and is there`)
       const isFit = ["NotDelivered", "TimedOut", "Closed", "BufferFull", "RecordTooLarge"].includes(reason._tag)
       if (!isFit && !(headless && reason._tag === "Unsupported")) problems.push(`${value} failed: ${outcome.message}`)
+      const hasTime = since + deliveryTimeout - healed > 20_000 && at < closedAt
+      const isRefused = reason._tag === "NotDelivered" && refusals.has(reason.code ?? 0)
+      if (sure && hasTime && !isRefused && !(headless && reason._tag === "Unsupported"))
+        problems.push(`${value} is good and failed: ${outcome.message}`)
     }
   }
 }
