@@ -45,11 +45,12 @@ export const twoStages = Effect.gen(function* () {
 
 export const reports = Effect.gen(function* () {
   const producer = yield* Producer.Producer
+  // for as long as the producer: the last may come a moment after flush
   yield* producer.deliveryReports.pipe(
     Stream.runForEach((r) => Effect.log(r.result._tag)),
-    Effect.forkScoped
+    Effect.forkDetach({ startImmediately: true })
   )
   const results = yield* producer.sendAll(orders, [{ value: "a" }, { key: "k", value: "b", partition: 1 }])
   yield* producer.flush
   return results
-}).pipe(Effect.scoped)
+})
