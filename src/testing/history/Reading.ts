@@ -221,8 +221,7 @@ class Book {
    */
   private isGone(offset: number): boolean {
     return (
-      this.mayHaveBeen(offset) &&
-      !this.windows.some((window) => window.end === undefined && window.held.has(offset))
+      this.mayHaveBeen(offset) && !this.windows.some((window) => window.end === undefined && window.held.has(offset))
     )
   }
 
