@@ -521,7 +521,7 @@ const explain = (reason: Reason): string => {
     case "NotDelivered":
       return `not delivered (${reason.persistence === "not" ? "not persisted" : "possibly persisted"}): ${reason.cause}`
     case "RecordTooLarge":
-      return `a record of ${reason.bytes} bytes is over the limit of ${reason.limit}: a producer's maxMessageBytes (raise the topic's max.message.bytes with it), a consumer's fetch.maxBytes`
+      return `a record of ${reason.bytes} bytes is over the limit of ${reason.limit}: a producer's maxMessageBytes (raise maxRequestBytes and the topic's max.message.bytes with it), a consumer's fetch.maxBytes`
     case "Encode":
       return `the ${reason.part} does not fit the topic's Schema: ${inOneLine(reason.issue)}`
     case "Decode":
