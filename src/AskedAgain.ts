@@ -9,12 +9,9 @@ import type * as KafkaError from "./KafkaError.ts"
 import * as LogEvent from "./LogEvent.ts"
 import { errorType } from "./metrics/errorType.ts"
 
-/** How long it is asked at most, in milliseconds, and the setting that says so. */
-export type Limit = Pick<Backoff.Budget, "name" | "millis">
-
 export interface AskedAgain {
   /** It has failed, and is tried again. */
-  readonly failed: (what: string, error: KafkaError.KafkaError, limit: Limit) => Effect.Effect<void>
+  readonly failed: (what: string, error: KafkaError.KafkaError, limit: Backoff.Limit) => Effect.Effect<void>
   /** It is asked for no more. */
   readonly answered: (what: string) => void
   /** `Backoff.within`, which tells of the question while it fails with what is `retryable`. */

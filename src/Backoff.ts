@@ -290,11 +290,14 @@ export const total = (retry: Retry, why: Why = unknown): number | undefined => {
   return sum === 0 ? 0 : undefined
 }
 
-/** A budget and what it is spent on, for the error that ends it. */
-export interface Budget {
-  /** The setting's name, such as `metadataTimeout`. */
+/** How long something may take, in milliseconds, and the setting that says so, such as `metadataTimeout`. */
+export interface Limit {
   readonly name: string
   readonly millis: number
+}
+
+/** A budget and what it is spent on, for the error that ends it. */
+export interface Budget extends Limit {
   readonly waitingFor: string | (() => string)
 }
 

@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import type { Retry } from "./Backoff.ts"
+import type { Limit, Retry } from "./Backoff.ts"
 import type { Broker } from "./Broker.ts"
 import type { At, BrokerInfo, Change, TopicInfo } from "./ClusterInfo.ts"
 import type * as KafkaError from "./KafkaError.ts"
@@ -38,12 +38,12 @@ export class Cluster extends Context.Service<
     readonly clusterId: () => string | null
     /**
      * A topic: from memory, else asked for. Never creates it, unless `allowAutoTopicCreation`. Fails with `UnknownTopic`
-     * after the budget: `metadataTimeout`, or `within` milliseconds where that is less. `anew`: what is in memory is not
-     * enough.
+     * after the budget: `metadataTimeout`, or `within` (a setting's name, and its milliseconds) where that is less. `anew`:
+     * what is in memory is not enough.
      */
     readonly topic: (
       name: string,
-      options?: { readonly within?: number | undefined; readonly anew?: boolean | undefined }
+      options?: { readonly within?: Limit | undefined; readonly anew?: boolean | undefined }
     ) => Effect.Effect<TopicInfo, KafkaError.KafkaError>
     /**
      * The topic of an id (base64url): from memory, else asked for (Metadata v12; of older brokers, which tell ids from

@@ -3,7 +3,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { Cluster, Consumer, Kafka, Network, Producer, Topic, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as LogEvent from "../src/LogEvent.ts"
@@ -63,6 +63,17 @@ describe("the log says", () => {
       assert.include(of("metadataRetried")[0]?.text, "LEADER_NOT_AVAILABLE")
       yield* fault.remove
       yield* until("it is known", () => asking.pollUnsafe() !== undefined)
+    }).pipe(Effect.scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("which setting says how long a topic is asked for (it named metadataTimeout)", () =>
+    Effect.gen(function* () {
+      const oders = Topic.make("oders", { key: Schema.NullOr(Schema.String), value: Schema.String })
+      const producer = yield* Producer.make({ deliveryTimeout: "4 seconds" })
+      const sent = yield* Effect.forkChild(Effect.flip(producer.send(oders, { key: null, value: "a" })))
+      yield* pass(5_000)
+      assert.include(of("metadataRetried")[0]?.text, "4 s at most (deliveryTimeout)")
+      assert.strictEqual((yield* Fiber.join(sent)).reason._tag, "UnknownTopic")
     }).pipe(Effect.scoped, Effect.provide(cluster()), heard)
   )
 

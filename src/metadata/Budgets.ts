@@ -21,8 +21,8 @@ type Asked<A> = Effect.Effect<A, KafkaError.KafkaError>
 export interface Budgets {
   /** Within the budget, without another try. */
   readonly once: <A>(self: Asked<A>, waitingFor: string) => Asked<A>
-  /** Within the budget, or `within` milliseconds where that is less, again while the answer may change. */
-  readonly retried: <A>(self: Asked<A>, waitingFor: string, within?: number) => Asked<A>
+  /** Within the budget, or `within` where that is less, again while the answer may change. */
+  readonly retried: <A>(self: Asked<A>, waitingFor: string, within?: Backoff.Limit) => Asked<A>
 }
 
 /** So many of those that were asked, or are asked for, are named. */
@@ -45,10 +45,9 @@ export const make = (
   const again = AskedAgain.make("metadataRetried")
   return {
     once: (self, waitingFor) => Backoff.within(self, budget(waitingFor), () => false, retry),
-    retried: (self, waitingFor, within = Infinity) => {
-      const limit = Math.min(millis, within)
-      const limited = { ...budget(waitingFor), millis: limit }
-      return again.within(self, waitingFor, limited, isTransient, retry)
+    retried: (self, waitingFor, within) => {
+      const less = within !== undefined && within.millis < millis ? within : undefined
+      return again.within(self, waitingFor, { ...budget(waitingFor), ...less }, isTransient, retry)
     }
   }
 }

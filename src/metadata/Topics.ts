@@ -97,7 +97,7 @@ export interface Topics {
   readonly askAgain: (names: ReadonlyArray<string>) => Failing<unknown>
   readonly get: (
     name: string,
-    options?: { readonly within?: number | undefined; readonly anew?: boolean | undefined }
+    options?: { readonly within?: Backoff.Limit | undefined; readonly anew?: boolean | undefined }
   ) => Failing<TopicInfo>
   readonly getById: (id: string) => Failing<TopicInfo>
   readonly known: (name: string) => TopicInfo | undefined

@@ -35,7 +35,7 @@ export const make = (
   loop: () => Loop.Loop,
   channel: string,
   wait: Backoff.Wait,
-  limit: AskedAgain.Limit,
+  limit: Backoff.Limit,
   { disconnected, mustBeSeen }: Pick<Connections, "disconnected" | "mustBeSeen">,
   begin: (producer: ProducerId) => void,
   failed: (error: KafkaError.KafkaError, queues: ReadonlyArray<Queue>) => void

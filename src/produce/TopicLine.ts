@@ -75,6 +75,9 @@ const tell = ({ line }: Asked, exit: Exit.Exit<Cluster.TopicInfo, KafkaError.Kaf
   }
 }
 
+const budget = "deliveryTimeout"
+const limit = (millis: number): Backoff.Limit => ({ name: budget, millis })
+
 /** Asks until nobody waits. */
 const ask = (
   cluster: Cluster.Cluster["Service"],
@@ -86,7 +89,7 @@ const ask = (
   const once = (answers: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       const asked = now()
-      return Effect.flatMap(Effect.exit(cluster.topic(name, { within, anew: true })), (exit) => {
+      return Effect.flatMap(Effect.exit(cluster.topic(name, { within: limit(within), anew: true })), (exit) => {
         tell(growth, exit, asked)
         if (growth.line.size === 0) return Effect.void
         return Effect.andThen(Effect.sleep(Backoff.delay(answers, 0.5)), once(answers + 1))
@@ -155,7 +158,7 @@ export const make = (
     return question
   }
   const look = (name: string, question: Question, isBack: boolean): void => {
-    const lookUp = cluster.topic(name, { within })
+    const lookUp = cluster.topic(name, { within: limit(within) })
     question.looking = fork(isBack ? Effect.andThen(Effect.yieldNow, lookUp) : lookUp)
     question.looking.addObserver((exit) => {
       if (question.line.size === 0) return
@@ -240,4 +243,4 @@ export const make = (
 }
 
 const late = (millis: number) =>
-  KafkaError.make({ _tag: "TimedOut", budget: "deliveryTimeout", millis, waitingFor: "the partition to be known" })
+  KafkaError.make({ _tag: "TimedOut", budget, millis, waitingFor: "the partition to be known" })
