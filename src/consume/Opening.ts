@@ -464,7 +464,10 @@ export const make = (context: Context): Opening => {
     Effect.map(
       Effect.retry(cluster.offsets([{ ...partition.place, at }], { isolation }), {
         schedule: again,
-        while: (error) => error.isRetryable && partition.status === "open"
+        while: (error) => {
+          if (!error.isRetryable || partition.status !== "open") return false
+          return !isUnknownTopic(error) || Effect.map(isGone(partition), (is) => !is)
+        }
       }),
       ([offset]) => offset!
     )
@@ -505,15 +508,16 @@ export const make = (context: Context): Opening => {
     else yield* commitSoon(partition)
   })
 
-  const cure: Opening["cure"] = Effect.fnUntraced(function* (partition, error, reader) {
+  const curing: Opening["cure"] = Effect.fnUntraced(function* (partition, error, reader) {
     const { reason } = error
     const { onOutOfRange } = settings
     if (reason._tag === "DataLoss" && reason.kind === "recreated") {
       forgetOther(partition.topic)
+      told.delete(partition)
       if (!isRead(partition)) tellRecreated(partition)
-      const { bound } = partition
+      const { beginning, bound, start } = partition
       // A bounded read that has begun ends with its topic; of one that has not, start and end may be the other's already.
-      const isOver = bound.until !== undefined && reason.from !== partition.beginning
+      const isOver = bound.until !== undefined && reason.from !== start && reason.from !== beginning
       yield* logRecreated(partition, isOver ? "no further" : "from its first record", error.message)
       if (isOver) return partition.finish()
       if (settings.until !== undefined) bound.until = yield* resolve(partition, settings.until)
@@ -542,13 +546,14 @@ export const make = (context: Context): Opening => {
       yield* repeated.log(`dataLoss ${partition.key}`, "", "dataLoss", told, whereOf(partition))
       return yield* goOn(partition, reader, offset, "same")
     }
-    // The fetching side has asked for so long.
-    if (isUnknownTopic(error)) {
-      yield* gone(partition)
-      return yield* Effect.never
-    }
     return yield* error
   })
+
+  const cure: Opening["cure"] = (partition, error, reader) =>
+    Effect.catchIf(curing(partition, error, reader), isUnknownTopic, () =>
+      // It was asked for for so long.
+      Effect.andThen(gone(partition), Effect.never)
+    )
 
   const replaced: Opening["replaced"] = Effect.fnUntraced(function* (topic, id) {
     const ours = [...partitions.values()].filter((partition) => partition.topic === topic)

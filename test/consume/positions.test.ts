@@ -51,18 +51,69 @@ describe("each partition finds its own start", () => {
   }
 })
 
-// brokers from 3.1 to 3.9 take records by name, and give them by id: who sends hears of no other topic
-it.effect("a bounded read is of the topic that has the name by now (bounded-of-another: it ended empty)", () =>
+describe("a bounded read is of the topic that has the name by now", () => {
+  const read = (
+    options: Pick<Consumer.AssignOptions<typeof orders>, "from" | "until">,
+    meanwhile: Effect.Effect<void> = Effect.void
+  ) =>
+    Effect.gen(function* () {
+      const consumer = yield* Consumer.assign({ topic: orders, ...options })
+      const events = yield* follow(consumer)
+      yield* meanwhile
+      const seen: Array<string> = []
+      yield* moving(Stream.runForEach(consumer.stream, ({ value }) => Effect.sync(() => seen.push(value))))
+      return { seen, events }
+    })
+
+  // brokers from 3.1 to 3.9 take records by name, and give them by id: who sends hears of no other topic
+  for (const from of ["earliest", Offset.at(0), Offset.atTime(0)] as const) {
+    it.effect(`from ${typeof from === "string" ? from : from._tag} (bounded-of-another: it ended empty)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(5)
+        yield* broker.recreateTopic(orders)
+        yield* moving(fill(2, 0, 10))
+        assert.deepStrictEqual((yield* read({ from, until: "latest" })).seen, ["v10", "v11"])
+      }).pipe(scoped, Effect.provide(layer({ asVersion: "3.9", topics: [{ name: orders, partitions: 1 }] })))
+    )
+  }
+
+  it.effect("which may have fewer partitions (its new end was asked for for ever)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (const partition of [0, 1]) yield* fill(5, partition)
+      const fault = yield* broker.inject(Fault.on("Fetch").error(6))
+      const smaller = Effect.gen(function* () {
+        yield* pass(1_000)
+        yield* broker.deleteTopic("orders")
+        yield* broker.createTopic({ name: orders, partitions: 1 })
+        yield* moving(fill(2, 0, 10))
+        yield* fault.remove
+      }).pipe(Effect.orDie, Effect.provideService(Producer.Producer, yield* Producer.Producer))
+      const { events, seen } = yield* read({ from: "earliest", until: "latest" }, smaller)
+      assert.deepStrictEqual(seen, ["v10", "v11"])
+      assert.deepInclude(events, { _tag: "Deleted", partitions: [{ topic: "orders", partition: 1 }] })
+    }).pipe(scoped, Effect.provide(two))
+  )
+})
+
+it.effect("a topic that was made again is told to be gone, each time (the next one was not)", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
-    yield* fill(5)
-    yield* broker.recreateTopic(orders)
-    yield* moving(fill(2, 0, 10))
-    const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest" })
-    const seen: Array<string> = []
-    yield* moving(Stream.runForEach(consumer.stream, ({ value }) => Effect.sync(() => seen.push(value))))
-    assert.deepStrictEqual(seen, ["v10", "v11"])
-  }).pipe(scoped, Effect.provide(layer({ asVersion: "3.9", topics: [{ name: orders, partitions: 1 }] })))
+    yield* fill(1)
+    const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
+    const events = yield* follow(consumer)
+    let read = 0
+    yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void read++)))
+    yield* until("it is read", () => read === 1)
+    for (const times of [1, 2, 3]) {
+      yield* broker.deleteTopic("orders")
+      yield* until("it is told", () => tags(events).filter((tag) => tag === "Deleted").length === times)
+      yield* broker.createTopic({ name: orders, partitions: 1 })
+      yield* moving(fill(1))
+      yield* until("the new one is read", () => read === times + 1)
+    }
+  }).pipe(scoped, Effect.provide(one))
 )
 
 describe("earliest is what there is first when it is read", () => {
