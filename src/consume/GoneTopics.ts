@@ -10,6 +10,9 @@ import * as Stream from "effect/Stream"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
+import * as ErrorCode from "../ErrorCode.ts"
+import type * as KafkaError from "../KafkaError.ts"
+import type { TopicPartition } from "../TopicPartition.ts"
 
 export interface Context {
   readonly cluster: Cluster["Service"]
@@ -29,6 +32,36 @@ interface Check {
   again: boolean
   readonly wait: () => number
 }
+
+/** A single broker may answer from old metadata: what it does not know is asked for once more; in milliseconds. */
+export const askedAgain = 1_000
+
+const { UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode.codes
+
+export const isUnknownTopic = ({ reason }: KafkaError.KafkaError): boolean =>
+  reason._tag === "UnknownTopic" ||
+  (reason._tag === "Server" && (reason.code === UNKNOWN_TOPIC_OR_PARTITION || reason.code === UNKNOWN_TOPIC_ID))
+
+type Topics = Pick<Cluster["Service"], "topics">
+
+/** Without partitions where nothing can be told of it for now. */
+export const lookUp =
+  ({ topics }: Topics) =>
+  (topic: string) =>
+    Effect.map(topics([topic], { unready: true }), (infos) => infos[0])
+
+/** Whether there is no such partition, as it is told twice. */
+export const isGone =
+  (cluster: Topics) =>
+  ({ partition, topic }: TopicPartition): Effect.Effect<boolean> =>
+    Effect.gen(function* () {
+      for (const last of [false, true]) {
+        const info = yield* lookUp(cluster)(topic)
+        if (info !== undefined && (info.partitions.length === 0 || partition < info.partitions.length)) return false
+        if (!last) yield* Effect.sleep(askedAgain)
+      }
+      return true
+    }).pipe(Effect.catch(() => Effect.succeed(false)))
 
 /** Follows what is told of topics: ends never. */
 export const watch = ({ cluster, heard, isGone, isKnown, replaced, scope }: Context): Effect.Effect<void> =>

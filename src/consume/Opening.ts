@@ -14,7 +14,6 @@ import { errorType } from "../metrics/errorType.ts"
 import * as Backoff from "../Backoff.ts"
 import type { Cluster } from "../Cluster.ts"
 import type { TopicInfo } from "../ClusterInfo.ts"
-import * as ErrorCode from "../ErrorCode.ts"
 import * as KafkaError from "../KafkaError.ts"
 import { listed, toldAtMost } from "../Listed.ts"
 import type * as Offset from "../Offset.ts"
@@ -73,17 +72,10 @@ interface Lost {
   count: number | undefined
 }
 
-const { UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION } = ErrorCode.codes
-
-const isUnknownTopic = ({ reason }: KafkaError.KafkaError): boolean =>
-  reason._tag === "UnknownTopic" ||
-  (reason._tag === "Server" && (reason.code === UNKNOWN_TOPIC_OR_PARTITION || reason.code === UNKNOWN_TOPIC_ID))
+const { isUnknownTopic } = GoneTopics
 
 // How often a topic that has gone is looked for.
 const lookedFor = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")])
-
-// A single broker may answer from old metadata: what it does not know is asked for once more.
-const askedAgain = 1_000
 
 // The first answer to a Fetch comes after `maxWait`; who has not heard of a partition by then is asked for its end.
 const answerSlack = 250
@@ -333,18 +325,8 @@ export const make = (context: Context): Opening => {
       Effect.ignore
     )
 
-  /** Without partitions where nothing can be told of it for now. */
-  const isThere = (topic: string) => Effect.map(cluster.topics([topic], { unready: true }), (infos) => infos[0])
-
-  const isGone = ({ partition, topic }: { readonly topic: string; readonly partition: number }) =>
-    Effect.gen(function* () {
-      for (const last of [false, true]) {
-        const info = yield* isThere(topic)
-        if (info !== undefined && (info.partitions.length === 0 || partition < info.partitions.length)) return false
-        if (!last) yield* Effect.sleep(askedAgain)
-      }
-      return true
-    }).pipe(Effect.catch(() => Effect.succeed(false)))
+  const isThere = GoneTopics.lookUp(cluster)
+  const isGone = GoneTopics.isGone(cluster)
 
   const find = (list: ReadonlyArray<StartPositions.Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>
     StartPositions.find(
@@ -389,7 +371,7 @@ export const make = (context: Context): Opening => {
     const looked = Effect.flatMap(Effect.option(isThere(partition.topic)), () =>
       isOurs() ? Effect.void : Effect.fail("not yet" as const)
     )
-    partition.awaits = Effect.sleep(askedAgain).pipe(
+    partition.awaits = Effect.sleep(GoneTopics.askedAgain).pipe(
       Effect.andThen(Effect.retry(looked, { schedule: lookedFor, while: () => partition.isLive })),
       Effect.ignore,
       Effect.andThen(

@@ -18,6 +18,7 @@ import * as TopicPartition from "../TopicPartition.ts"
 import * as Apart from "./Apart.ts"
 import * as CutEnds from "./CutEnds.ts"
 import * as Engine from "./Engine.ts"
+import * as GoneTopics from "./GoneTopics.ts"
 import type { Settings } from "./Settings.ts"
 import * as StartPositions from "./StartPositions.ts"
 
@@ -265,12 +266,24 @@ export const assign = Effect.fnUntraced(function* (
       return yield* engine.fixed(places, new Map(places.map((place, i) => [TopicPartition.key(place), all.value[i]!])))
     }
     let left = places.length
+    const upTo = (place: TopicPartition.TopicPartition, end: number) =>
+      Effect.suspend(() => engine.fixed([place], new Map([[TopicPartition.key(place), end]]), --left > 0))
+    const isGone = GoneTopics.isGone(cluster)
     yield* StartPositions.find(
       { cluster, isolation, while: () => true },
       positions,
-      ({ partition }, end) =>
-        Effect.suspend(() => engine.fixed([partition], new Map([[TopicPartition.key(partition), end]]), --left > 0)),
-      (_, error) => (error.isRetryable ? Effect.as(engine.waits(error), "again") : Effect.fail(error))
+      ({ partition }, end) => upTo(partition, end),
+      (place, error) =>
+        Effect.gen(function* () {
+          if (!error.isRetryable) return yield* error
+          // Made again with fewer partitions since it was heard of: there is nothing of this one.
+          if (GoneTopics.isUnknownTopic(error) && (yield* isGone(place))) {
+            yield* upTo(place, 0)
+            return "give up"
+          }
+          yield* engine.waits(error)
+          return "again"
+        })
     )
   })
 

@@ -78,6 +78,19 @@ describe("a bounded read is of the topic that has the name by now", () => {
     )
   }
 
+  it.effect("which may have fewer partitions than were heard of (an end was waited for for ever)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      for (const partition of [0, 1]) yield* fill(5, partition)
+      yield* broker.deleteTopic("orders")
+      yield* broker.createTopic({ name: orders, partitions: 1 })
+      yield* moving(fill(2, 0, 10))
+      const { events, seen } = yield* read({ from: "earliest", until: "latest" }, pass(2_000))
+      assert.deepStrictEqual(seen, ["v10", "v11"])
+      assert.deepInclude(events, { _tag: "Deleted", partitions: [{ topic: "orders", partition: 1 }] })
+    }).pipe(scoped, Effect.provide(layer({ asVersion: "3.9", topics: [{ name: orders, partitions: 2 }] })))
+  )
+
   it.effect("which may have fewer partitions (its new end was asked for for ever)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

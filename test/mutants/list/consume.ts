@@ -223,6 +223,14 @@ export const consume = of("consume", {
       'release(left, "Revoked")'
     ]
   ],
+  "GoneTopics.ts": [
+    [
+      "gone-by-one-word",
+      "one broker that has just started makes a topic gone",
+      "for (const last of [false, true]) {",
+      "for (const last of [true]) {"
+    ]
+  ],
   "StartPositions.ts": [
     [
       "given-back-waits",
@@ -281,12 +289,6 @@ export const consume = of("consume", {
       "if (outdated"
     ],
     ["new-position-unsaid", "where it goes on after a loss is not committed", "else yield* commitSoon(partition)", ""],
-    [
-      "gone-by-one-word",
-      "one broker that has just started makes a topic gone",
-      "for (const last of [false, true]) {",
-      "for (const last of [true]) {"
-    ],
     [
       "found-never-committed",
       "a start that was found is never committed",
