@@ -20,9 +20,14 @@ const one = (
     return [Code.noReassignmentInProgress, nothingMoves]
   if (partition === undefined) return [Code.unknownTopicOrPartition, "This server does not host this topic-partition."]
   if (replicas === null)
-    return Reassign.cancel(cluster, partition)
-      ? [Code.none, null]
-      : [Code.noReassignmentInProgress, cluster.settings.profile.since("3.9") ? null : nothingMoves]
+    switch (Reassign.cancel(cluster, partition)) {
+      case "done":
+        return [Code.none, null]
+      case "nothing moves":
+        return [Code.noReassignmentInProgress, cluster.settings.profile.since("3.9") ? null : nothingMoves]
+      case "unclean":
+        return [Code.invalidReplicaAssignment, "Unable to revert: it would require an unclean leader election."]
+    }
   if (replicas.length === 0) return [Code.invalidReplicaAssignment, "Empty replica list specified."]
   if (replicas.some((id) => id < 0)) return [Code.invalidReplicaAssignment, "Invalid broker id in replica list."]
   if (new Set(replicas).size < replicas.length)

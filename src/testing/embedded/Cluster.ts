@@ -135,6 +135,8 @@ export class EmbeddedCluster {
     return Array.from(this.nodes.values()).filter((node) => node.alive)
   }
 
+  private readonly lives = (id: number): boolean => this.nodes.get(id)?.alive === true
+
   /** The controller: the first broker that lives. */
   get controller(): number {
     return this.alive[0]?.id ?? -1
@@ -176,7 +178,7 @@ export class EmbeddedCluster {
 
   /** Elects a leader among the replicas in sync that live; `unclean` takes any replica that lives, and may lose records. */
   elect(partition: EmbeddedPartition, unclean: boolean): void {
-    const lives = (id: number) => this.nodes.get(id)?.alive === true
+    const { lives } = this
     const former = partition.leader
     const next =
       partition.replicas.find((id) => id !== former && partition.isr.includes(id) && lives(id)) ??
@@ -220,7 +222,7 @@ export class EmbeddedCluster {
       name,
       id: uuid(this.env.random),
       internal: name === offsetsTopic || name === transactionsTopic,
-      partitions: assignments.map((replicas, index) => new EmbeddedPartition(name, index, replicas)),
+      partitions: assignments.map((replicas, index) => new EmbeddedPartition(name, index, replicas, this.lives)),
       config: new Map(options.config ?? [])
     }
     this.topics.set(name, topic)
@@ -251,7 +253,7 @@ export class EmbeddedCluster {
     const factor = Math.max(1, Math.min(topic.partitions[0]?.replicas.length ?? 1, alive.length))
     for (let p = topic.partitions.length, i = 0; p < total; p++, i++) {
       const replicas = assignments?.[i] ?? Array.from({ length: factor }, (_, r) => alive[(p + r) % alive.length]!)
-      topic.partitions.push(new EmbeddedPartition(topic.name, p, replicas))
+      topic.partitions.push(new EmbeddedPartition(topic.name, p, replicas, this.lives))
     }
     this.changed()
   }

@@ -19,7 +19,7 @@ export const listPartitionReassignments = handler("ListPartitionReassignments", 
               partitionIndex: index,
               replicas,
               addingReplicas: reassignment.target.filter((id) => !reassignment.before.includes(id)),
-              removingReplicas: reassignment.before.filter((id) => !reassignment.target.includes(id))
+              removingReplicas: replicas.filter((id) => !reassignment.target.includes(id))
             }
           ]
     )

@@ -24,12 +24,13 @@ export class EmbeddedPartition {
   private readonly returned = new Set<number>()
   private readonly watchers = new Set<() => void>()
 
-  constructor(topic: string, index: number, replicas: ReadonlyArray<number>) {
+  constructor(topic: string, index: number, replicas: ReadonlyArray<number>, lives: (id: number) => boolean) {
     this.topic = topic
     this.index = index
     this.replicas = [...replicas]
-    this.isr = [...replicas]
-    this.leader = replicas[0] ?? -1
+    this.leader = replicas.find(lives) ?? -1
+    this.isr = this.leader < 0 ? replicas.slice(0, 1) : replicas.filter(lives)
+    for (const id of replicas) if (!lives(id)) this.hold(id)
     this.log.begin(this.leaderEpoch)
   }
 
@@ -101,6 +102,15 @@ export class EmbeddedPartition {
     if (this.replicas.includes(node) && !this.isr.includes(node))
       this.isr = this.replicas.filter((id) => id === node || this.isr.includes(id))
     this.changed()
+  }
+
+  /** Gives the place of a replica to another broker, also where replicas move. */
+  replace(former: number, node: number): void {
+    const replaced = (ids: ReadonlyArray<number>) => ids.map((id) => (id === former ? node : id))
+    this.replicas = replaced(this.replicas)
+    if (this.reassignment !== undefined)
+      this.reassignment = { before: replaced(this.reassignment.before), target: replaced(this.reassignment.target) }
+    this.forget(former)
   }
 
   /** What is no replica any more has nothing. */

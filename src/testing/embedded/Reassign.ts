@@ -20,8 +20,10 @@ export const start = (cluster: Moving, partition: EmbeddedPartition, target: Rea
   // What is under way already began with the replicas before it.
   const before = partition.reassignment?.before ?? [...partition.replicas]
   partition.reassignment = { before, target }
-  for (const id of partition.replicas) if (!before.includes(id) && !target.includes(id)) drop(partition, id)
-  partition.replicas = [...target, ...before.filter((id) => !target.includes(id))]
+  // Who is in sync stays until the end: it may lead, or be the last one that has everything.
+  const isNeeded = (id: number) => before.includes(id) || partition.isr.includes(id)
+  for (const id of partition.replicas) if (!isNeeded(id) && !target.includes(id)) partition.forget(id)
+  partition.replicas = [...target, ...partition.replicas.filter((id) => isNeeded(id) && !target.includes(id))]
   for (const id of target) {
     if (!before.includes(id) && !partition.isr.includes(id)) partition.held.set(id, 0)
     if (cluster.nodes.get(id)?.alive === true) partition.release(id)
@@ -29,19 +31,15 @@ export const start = (cluster: Moving, partition: EmbeddedPartition, target: Rea
   settle(cluster, partition)
 }
 
-/** Ends it: replicas stay where they were. False where nothing moves. */
-export const cancel = (cluster: Moving, partition: EmbeddedPartition): boolean => {
-  const { reassignment } = partition
-  if (reassignment === undefined) return false
-  partition.reassignment = { before: reassignment.before, target: reassignment.before }
+/** Ends it: replicas stay where they were. Refused where nothing moves, or none of those is in sync. */
+export const cancel = (cluster: Moving, partition: EmbeddedPartition): "done" | "nothing moves" | "unclean" => {
+  const { isr, reassignment } = partition
+  if (reassignment === undefined) return "nothing moves"
+  const { before } = reassignment
+  if (!before.some((id) => isr.includes(id))) return "unclean"
+  partition.reassignment = { before, target: before }
   settle(cluster, partition)
-  return true
-}
-
-const drop = (partition: EmbeddedPartition, id: number): void => {
-  partition.replicas = partition.replicas.filter((each) => each !== id)
-  partition.isr = partition.isr.filter((each) => each !== id)
-  partition.forget(id)
+  return "done"
 }
 
 /** Ends it where all that there are to be are in sync. */

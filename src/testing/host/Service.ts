@@ -141,9 +141,10 @@ const snapshot = (cluster: EmbeddedCluster): Map<string, unknown> =>
 /** Makes a broker the leader of a partition, and a replica of it where it was none. */
 const lead = (partition: EmbeddedPartition, { alive, id: to }: Node): Effect.Effect<void, KafkaError.KafkaError> => {
   if (!alive) return Effect.fail(misuse(`broker ${to} is stopped`))
-  if (!partition.replicas.includes(to))
-    partition.replicas = partition.replicas.map((id) => (id === partition.leader ? to : id))
-  partition.isr = partition.replicas.filter((id) => id === to || partition.isr.includes(id))
+  const isLed = partition.leader >= 0
+  if (!partition.replicas.includes(to)) partition.replace(isLed ? partition.leader : partition.isr[0]!, to)
+  // Who is in sync while none leads does not live.
+  partition.isr = partition.replicas.filter((id) => id === to || (isLed && partition.isr.includes(id)))
   partition.lead(to)
   return Effect.void
 }
@@ -223,6 +224,11 @@ export const make = (
         ? Effect.succeed(partition)
         : Effect.fail(misuse(`broker ${id} is not a follower of ${nameOf(topic)}-${index}`))
     )
+  const settled = (partition: EmbeddedPartition, change: () => void) => {
+    change()
+    Reassign.settle(cluster, partition)
+    cluster.changed()
+  }
   const topicOf = (topic: Topic.Any | string) => {
     const known = cluster.topics.get(nameOf(topic))
     return known === undefined
@@ -341,12 +347,9 @@ export const make = (
       }),
     holdFollower: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.hold(id)),
     shrinkIsr: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.shrink(id)),
-    releaseFollower: (topic, index, id) => Effect.map(follower(topic, index, id), (partition) => partition.release(id)),
+    releaseFollower: (topic, index, id) =>
+      Effect.map(follower(topic, index, id), (partition) => settled(partition, () => partition.release(id))),
     electUnclean: (topic, index, id) =>
-      Effect.map(follower(topic, index, id), (partition) => {
-        partition.lead(id)
-        Reassign.settle(cluster, partition)
-        cluster.changed()
-      })
+      Effect.map(follower(topic, index, id), (partition) => settled(partition, () => partition.lead(id)))
   }
 }
