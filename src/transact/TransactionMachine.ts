@@ -76,6 +76,17 @@ const close = (state: State, commits: boolean): Step =>
 export const isFenced = (code: number): boolean =>
   code === codes.PRODUCER_FENCED || code === codes.INVALID_PRODUCER_EPOCH
 
+/**
+ * A coordinator that has raised the epoch to the last that there is answers nobody who asks for that again, since its answer
+ * was lost, but with UNKNOWN_SERVER_ERROR. The id is ours still (whoever else had it would have been given the next producer
+ * id), and to be asked for as at the beginning.
+ */
+const isUsedUp = (code: number, producer: ProducerId | undefined): boolean =>
+  code === codes.UNKNOWN_SERVER_ERROR && producer !== undefined && producer.epoch >= lastEpoch - 1
+
+/** The last epoch that a coordinator gives a producer id. */
+const lastEpoch = 32766
+
 /** Whether the coordinator has forgotten the id: there is nothing open. */
 const isForgotten = (code: number): boolean =>
   code === codes.INVALID_PRODUCER_ID_MAPPING || code === codes.UNKNOWN_PRODUCER_ID
@@ -274,9 +285,11 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
       }
       const told = contested?.tells === true ? [tell("end", failedWith(contested) ?? error)] : []
       const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
-      return isElsewhere
-        ? [{ ...next, ...closed, phase: "over", error }, told]
-        : before(told, refuse(next, "new", error))
+      if (isElsewhere) return [{ ...next, ...closed, phase: "over", error }, told]
+      const asBefore = isUsedUp(event.code, state.producer)
+        ? { ...next, producer: undefined, contested: undefined }
+        : next
+      return before(told, refuse(asBefore, "new", error))
     }
     case "InitUnanswered": {
       const { contested } = state

@@ -365,4 +365,18 @@ describe("TransactionMachine", () => {
     one.tell({ _tag: "InitUnanswered", error: unreachable, isLost: true })
     assert.deepStrictEqual(one.told, ["begin: Unreachable"])
   })
+
+  // Each transaction of its layer failed from there on.
+  it("asks for another producer id where a coordinator answers nothing else about its last epoch", () => {
+    const unknown = { _tag: "InitRefused", code: codes.UNKNOWN_SERVER_ERROR, isLost: false } as const
+    const initOf = (one: Driven) => one.asked.find((command) => command._tag === "Init")
+    const refused = (epoch: number) => {
+      const one = driven().tell({ _tag: "Begin" }).initialized(false, epoch).added().end().unanswered()
+      one.tell({ _tag: "Begin" }).answered(codes.INVALID_TXN_STATE)
+      assert.deepInclude(initOf(one), { expected: { id: 1, epoch } })
+      return one.tell(unknown).tell({ _tag: "Begin" })
+    }
+    assert.deepInclude(initOf(refused(32764)), { expected: { id: 1, epoch: 32764 } })
+    assert.deepInclude(initOf(refused(32765)), { expected: undefined, isContested: false })
+  })
 })

@@ -47,8 +47,14 @@ export const transact = of("transact", {
     [
       "fenced-goes-on",
       "a producer that is fenced asks for another epoch, and takes the place back",
-      '? [{ ...next, ...closed, phase: "over", error }, told]',
-      '? [{ ...next, ...closed, phase: "new", producer: undefined, error }, told]'
+      'if (isElsewhere) return [{ ...next, ...closed, phase: "over", error }, told]',
+      'if (isElsewhere) return [{ ...next, ...closed, phase: "new", producer: undefined, error }, told]'
+    ],
+    [
+      "used-up-is-asked-again",
+      "who is told nothing about its last epoch asks for that, and nothing else",
+      "const asBefore = isUsedUp(event.code, state.producer)",
+      "const asBefore = false"
     ],
     [
       "ends-before-what-it-asked",
