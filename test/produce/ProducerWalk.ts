@@ -353,7 +353,9 @@ const judge = (
       if (!isFit && !(headless && reason._tag === "Unsupported")) problems.push(`${value} failed: ${outcome.message}`)
       const hasTime = since + deliveryTimeout - healed > 20_000 && at < closedAt
       const isRefused = reason._tag === "NotDelivered" && refusals.has(reason.code ?? 0)
-      if (sure && hasTime && !isRefused && !(headless && reason._tag === "Unsupported"))
+      // A part of a batch that may have been appended whole cannot be proven either way.
+      const isPart = reason._tag === "NotDelivered" && reason.code === 45 && reason.persistence === "possibly"
+      if (sure && hasTime && !isRefused && !isPart && !(headless && reason._tag === "Unsupported"))
         problems.push(`${value} is good and failed: ${outcome.message}`)
     }
   }
