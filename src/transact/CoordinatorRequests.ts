@@ -19,7 +19,7 @@ import * as DescribeTransactions from "../protocol/messages/DescribeTransactions
 import * as EndTxn from "../protocol/messages/EndTxn.ts"
 import * as InitProducerId from "../protocol/messages/InitProducerId.ts"
 import type { TransactionSettings } from "../Transport.ts"
-import { answered, isFenced } from "./TransactionMachine.ts"
+import { answered, isFenced, isTaken } from "./TransactionMachine.ts"
 import type { Command } from "./TransactionState.ts"
 
 /** The answer that stands, or why there is none. `isLost`: a try got no answer, and may still arrive. */
@@ -270,7 +270,7 @@ export const make = (
     raise: ({ expected, isContested, mayBeRaised }, aborting) =>
       Effect.flatMap(init(expected, isContested, aborting), (asked) =>
         // With version 1 brokers do not remember that it was they who have raised it.
-        asked._tag === "Answered" && isFenced(asked.code) && mayBeRaised && expected !== undefined
+        asked._tag === "Answered" && isTaken(asked.code, expected) && mayBeRaised && expected !== undefined
           ? init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
           : Effect.succeed(asked)
       ),

@@ -77,12 +77,12 @@ export const isFenced = (code: number): boolean =>
   code === codes.PRODUCER_FENCED || code === codes.INVALID_PRODUCER_EPOCH
 
 /**
- * A coordinator that has raised the epoch to the last that there is answers nobody who asks for that again, since its answer
- * was lost, but with UNKNOWN_SERVER_ERROR. The id is ours still (whoever else had it would have been given the next producer
- * id), and to be asked for as at the beginning.
+ * Whether InitProducerId is answered as to who may have the id no more. A coordinator that has raised the epoch to the last
+ * that there is says UNKNOWN_SERVER_ERROR to the one before, be it ours, whose first answer was lost, or somebody else's by
+ * now: whoever asked for the id as at the beginning would take it from him.
  */
-const isUsedUp = (code: number, producer: ProducerId | undefined): boolean =>
-  code === codes.UNKNOWN_SERVER_ERROR && producer !== undefined && producer.epoch >= lastEpoch - 1
+export const isTaken = (code: number, producer: ProducerId | undefined): boolean =>
+  isFenced(code) || (code === codes.UNKNOWN_SERVER_ERROR && producer !== undefined && producer.epoch >= lastEpoch - 1)
 
 /** The last epoch that a coordinator gives a producer id. */
 const lastEpoch = 32766
@@ -277,19 +277,19 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
     }
     case "InitRefused": {
       const { contested } = state
-      const error = refusal(event.code, "InitProducerId")
-      const isElsewhere = isFenced(event.code)
+      const isElsewhere = isTaken(event.code, state.producer)
+      const error = isElsewhere
+        ? fenced(settings.transactionalId, state.producer, event.code, "InitProducerId")
+        : refusal(event.code, "InitProducerId")
       const failedWith = (contested: Contested) => {
         if (!isElsewhere) return meant(state, contested)
         return contested.aborts ? undefined : contested.error
       }
       const told = contested?.tells === true ? [tell("end", failedWith(contested) ?? error)] : []
       const next: State = { ...state, contested: contested === undefined ? undefined : { ...contested, tells: false } }
-      if (isElsewhere) return [{ ...next, ...closed, phase: "over", error }, told]
-      const asBefore = isUsedUp(event.code, state.producer)
-        ? { ...next, producer: undefined, contested: undefined }
-        : next
-      return before(told, refuse(asBefore, "new", error))
+      return isElsewhere
+        ? [{ ...next, ...closed, phase: "over", error }, told]
+        : before(told, refuse(next, "new", error))
     }
     case "InitUnanswered": {
       const { contested } = state
@@ -413,6 +413,9 @@ const fenced = (
 ): KafkaError.KafkaError => {
   const { name } = ErrorCode.get(code)
   const ours = producer === undefined ? "" : ` (this one is id ${producer.id}, epoch ${producer.epoch})`
-  const by = `${name}: another producer of this transactional id has begun since, or, without transaction version 2 (Kafka 4.0), the coordinator has aborted a transaction without an end${ours}`
+  const orElse = isFenced(code)
+    ? ", without transaction version 2 (Kafka 4.0), the coordinator has aborted a transaction without an end"
+    : " the coordinator has raised the epoch to the last one, and this one was not told"
+  const by = `${name}: another producer of this transactional id has begun since, or${orElse}${ours}`
   return KafkaError.make({ _tag: "Fenced", what: "producer", by, api, transactionalId })
 }

@@ -47,14 +47,14 @@ export const transact = of("transact", {
     [
       "fenced-goes-on",
       "a producer that is fenced asks for another epoch, and takes the place back",
-      'if (isElsewhere) return [{ ...next, ...closed, phase: "over", error }, told]',
-      'if (isElsewhere) return [{ ...next, ...closed, phase: "new", producer: undefined, error }, told]'
+      '? [{ ...next, ...closed, phase: "over", error }, told]',
+      '? [{ ...next, ...closed, phase: "new", producer: undefined, error }, told]'
     ],
     [
-      "used-up-is-asked-again",
-      "who is told nothing about its last epoch asks for that, and nothing else",
-      "const asBefore = isUsedUp(event.code, state.producer)",
-      "const asBefore = false"
+      "last-epoch-is-asked-again",
+      "who is told nothing about the last epoch asks for it in vain with each transaction",
+      "const isElsewhere = isTaken(event.code, state.producer)",
+      "const isElsewhere = isFenced(event.code)"
     ],
     [
       "ends-before-what-it-asked",
