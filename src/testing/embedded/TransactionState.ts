@@ -95,8 +95,8 @@ export const initialise = (
     t.epoch === -1 ||
     expected.producerId === t.producerId ||
     (expected.producerId === t.previousProducerId && isExhausted(expected.epoch))
-  if (!isKnown) return fenced
   if (isPreparing(t)) return { _tag: "Refused", code: Code.concurrentTransactions }
+  if (!isKnown) return fenced
   if (t.state === "Ongoing") return { _tag: "Fence" }
   const isOwn = expected === undefined || t.epoch === -1 || expected.epoch === t.epoch
   // Kafka's own slip: it raises the epoch in vain before it looks whether that was asked for before.
@@ -121,7 +121,10 @@ export const initialise = (
 
 /** Why a producer may not add to its transaction; 0 where it may. */
 export const refusesWork = (t: Transaction | undefined, { epoch, producerId }: Identity): number => {
-  if (t === undefined || t.producerId !== producerId) return Code.invalidProducerIdMapping
+  if (t === undefined) return Code.invalidProducerIdMapping
+  // Whoever asks: it may be the producer id that follows, which is not there before the markers are written.
+  if (t.raises && isPreparing(t)) return Code.concurrentTransactions
+  if (t.producerId !== producerId) return Code.invalidProducerIdMapping
   if (t.epoch !== epoch) return Code.producerFenced
   return isPreparing(t) ? Code.concurrentTransactions : Code.none
 }
@@ -182,14 +185,14 @@ export const endV2 = (
   now: number
 ): Ended => {
   if (t === undefined) return answered(Code.invalidProducerIdMapping)
+  if (isPreparing(t)) return answered(Code.concurrentTransactions)
   const isOverflown = t.previousProducerId === producerId && epoch === 32766 && t.epoch === 0
   const isBumped = t.raises && t.epoch === epoch + 1
   const isRetry = isOverflown || isBumped
   if (t.producerId !== producerId && !isOverflown) return answered(Code.invalidProducerIdMapping)
   const isOwn = t.epoch === epoch
   const isComplete = t.state === "CompleteCommit" || t.state === "CompleteAbort"
-  if (!(isPreparing(t) ? isBumped || isOwn : isComplete ? isOwn || isRetry : isOwn))
-    return answered(Code.producerFenced)
+  if (!isOwn && !(isComplete && isRetry)) return answered(Code.producerFenced)
   const begin = (): Ended => {
     if (t.state !== "Ongoing") t.startedAt = now
     return prepare(t, commits, newProducerId, now)
@@ -197,9 +200,6 @@ export const endV2 = (
   switch (t.state) {
     case "Ongoing":
       return begin()
-    case "PrepareCommit":
-    case "PrepareAbort":
-      return answered(Code.concurrentTransactions)
     case "CompleteCommit":
       if (isRetry) return answered(commits ? Code.none : Code.invalidTxnState)
       break
