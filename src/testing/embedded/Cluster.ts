@@ -360,8 +360,9 @@ export class EmbeddedCluster {
     if (!this.misuses.includes(misuse)) this.misuses.push(misuse)
   }
 
-  /** A client was told of a leader or coordinator as of an epoch. */
-  tell(clientId: string, about: string, epoch: number): void {
+  /** A client is told of a leader or coordinator as of an epoch. Whose question has waited may have asked another broker since. */
+  tell(clientId: string, about: string, epoch: number, askedAt: number): void {
+    if (this.env.now() - askedAt >= underway) return
     let known = this.told.get(clientId)
     if (known === undefined) this.told.set(clientId, (known = new Map()))
     if (known.get(about)?.epoch !== epoch) known.set(about, { epoch, at: this.env.now() })

@@ -31,7 +31,7 @@ export const findCoordinator = handler("FindCoordinator", Api, (call) => {
     const node = cluster.coordinator(request.keyType === 0 ? "group" : "transaction", key)
     if (node === undefined) return fail(Code.coordinatorNotAvailable, "no broker lives")
     const name = `${request.keyType === 0 ? "group" : "transaction"}:${key}`
-    cluster.tell(call.clientId, name, cluster.moves(name))
+    cluster.tell(call.clientId, name, cluster.moves(name), call.arrivedAt)
     // Java's word for no error, of which v4 tells nothing
     const errorMessage = version >= 4 ? "" : "NONE"
     return { key, errorCode: Code.none, errorMessage, nodeId: node.id, host: node.host, port: node.port }

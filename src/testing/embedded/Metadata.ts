@@ -7,7 +7,7 @@ import * as Api from "../../protocol/messages/Metadata.ts"
 import * as Code from "./Code.ts"
 import { type EmbeddedCluster, isLegalName, type Topic } from "./Cluster.ts"
 import { zeroId } from "./Runtime.ts"
-import { handler } from "./Handler.ts"
+import { type Call, handler } from "./Handler.ts"
 
 /** No operations were asked for. */
 const notAsked = -2147483648
@@ -35,14 +35,14 @@ export const toldOf = (
   offlineReplicas: replicas.filter((id) => cluster.nodes.get(id)?.alive !== true)
 })
 
-const described = (cluster: EmbeddedCluster, clientId: string, topic: Topic, operations: boolean) => ({
+const described = ({ arrivedAt, clientId, cluster }: Call<any, any>, topic: Topic, operations: boolean) => ({
   errorCode: Code.none,
   name: topic.name,
   topicId: topic.id,
   isInternal: topic.internal,
   topicAuthorizedOperations: operations ? allTopicOperations : notAsked,
   partitions: topic.partitions.map((partition) => {
-    cluster.tell(clientId, `${topic.id}-${partition.index}`, partition.leaderEpoch)
+    cluster.tell(clientId, `${topic.id}-${partition.index}`, partition.leaderEpoch, arrivedAt)
     return toldOf(cluster, partition)
   })
 })
@@ -67,7 +67,7 @@ export const metadata = handler("Metadata", Api, (call) => {
     const injected = call.injected(name)
     if (injected !== Code.none) return failed(name, zeroId, injected)
     const known = cluster.topics.get(name)
-    if (known !== undefined) return described(cluster, call.clientId, known, operations)
+    if (known !== undefined) return described(call, known, operations)
     if (!mayCreate)
       return failed(
         name,
