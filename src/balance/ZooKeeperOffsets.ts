@@ -81,9 +81,11 @@ export const inZooKeeper = (
     if (id !== undefined && id === commit.topicId) return false
     const seen = commit.topicId === undefined ? undefined : ids.get(commit.topic)
     // The node may be nobody's any more: of brokers that were moved to KRaft, say. Then it never had that id.
-    if (id !== undefined && seen?.has(commit.topicId!)) return true
-    // Made by a tool that knows no ids it has none until the controller has seen it, and brokers tell of it only then.
-    if (id === undefined && seen !== undefined && ![...seen.values()].includes(node.stat.created)) return true
+    const madeAt = seen?.get(commit.topicId!)
+    if (madeAt !== undefined && (id !== undefined || madeAt !== node.stat.created)) return true
+    // Made by a tool that knows no ids it has none until the controller writes one, and brokers tell of it only then.
+    // One that was written to since may have had one: such a tool takes it away as it adds partitions.
+    if (id === undefined && seen !== undefined && node.stat.version === 0) return true
     const at = made?.get(commit.topic) ?? read.get(commit.topic) ?? ""
     return at !== "" && at !== node.stat.created
   }

@@ -255,6 +255,23 @@ describe("ZooKeeperOffsets", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("in ZooKeeper: it is where a tool that knows no ids took away its own, unseen (zk-54, twice)", () =>
+    Effect.gen(function* () {
+      const { commit, offsets, zooKeeper } = yield* byIds
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("one"))
+      assert.deepStrictEqual(yield* commit("one", 7), [0])
+      // while others read it
+      yield* zooKeeper.remove("/brokers/topics/t")
+      yield* zooKeeper.create("/brokers/topics/t", nodeOf("two"))
+      // it gave it partitions, so that who had none has one again
+      yield* zooKeeper.set("/brokers/topics/t", Buffer.from('{"version":1,"partitions":{"0":[1],"1":[1]}}'))
+      assert.strictEqual((yield* offsets.fetch("g", [place])).size, 0)
+      assert.deepStrictEqual(yield* commit("two", 9), [0])
+      assert.strictEqual((yield* offsets.fetch("g", [place])).get("t-0")?.offset, 9)
+      assert.deepStrictEqual(yield* commit("one", 8), [ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("in ZooKeeper: an id that no topic of its node ever had refuses nothing (zk-44)", () =>
     Effect.gen(function* () {
       const { commit, offsets, zooKeeper } = yield* byIds
