@@ -55,7 +55,7 @@ export class Partition {
   beginning: number | undefined = undefined
   /** Where it was last opened. */
   start: number | undefined = undefined
-  /** The watermark when an offset was committed by hand: only marks that move it are committed over that offset. */
+  /** How far all was marked when an offset was committed by hand: only marks that move it are committed over that offset. */
   byHand: number | undefined = undefined
   /** An offset that was committed by hand while the start was being found out. */
   early: number | undefined = undefined
@@ -337,11 +337,12 @@ export class Partition {
    */
   goBack(offset: number): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      const { byHand, committed } = this
+      const { committed, tracker } = this
+      const stands = tracker !== undefined && tracker.markedTo === this.byHand
       return Effect.map(this.seek(offset), (what) => {
         if (what === "moved") {
           this.committed = committed
-          this.byHand = byHand
+          this.byHand = stands ? offset : undefined
         } else if (this.status === "opening") {
           this.tracker?.reset(offset)
           this.backTo = offset
@@ -592,8 +593,7 @@ export class Partition {
       if (records.length === 0) {
         const next = this.bound.cut(fetched.nextOffset)
         this.moveTo([], next)
-        // What was committed by hand stands until something is marked.
-        if (this.inFlight === 0 && this.byHand === undefined) this.host.passed(this)
+        if (this.inFlight === 0) this.host.passed(this)
         this.noteEnd(fetched.endOffset, next)
         if (this.bound.isPast(next)) this.finish()
         return this.bound.isFinished

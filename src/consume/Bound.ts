@@ -1,6 +1,9 @@
 /** The end of a bounded read. Pure. */
 import type { FetchedRecord } from "../Record.ts"
 
+/** The end of a partition that is not there. */
+export const nowhere = -1
+
 export class Bound {
   /** Read up to here, without it; undefined: without end. */
   until: number | undefined = undefined

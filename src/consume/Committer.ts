@@ -295,18 +295,16 @@ const isTransient = ({ isRetryable, reason }: KafkaError.KafkaError): boolean =>
 const placeOf = ({ place, topicId }: Partition) => (topicId === undefined ? place : { ...place, topicId })
 
 const isBehind = ({ byHand, committed, status, tracker }: Partition): boolean =>
-  tracker !== undefined && tracker.watermark !== byHand && status !== "ended" && tracker.watermark > committed
+  tracker !== undefined && tracker.markedTo !== byHand && status !== "ended" && tracker.watermark > committed
 
 /** How a partition stands when its commit is asked for. */
 interface Standing {
   readonly epoch: number
-  readonly watermark: number | undefined
+  readonly markedTo: number | undefined
 }
 
 const standing = (entries: ReadonlyArray<Entry>): ReadonlyMap<Partition, Standing> =>
-  new Map(
-    entries.map(([partition]) => [partition, { epoch: partition.epoch, watermark: partition.tracker?.watermark }])
-  )
+  new Map(entries.map(([partition]) => [partition, { epoch: partition.epoch, markedTo: partition.tracker?.markedTo }]))
 
 /** A commit was taken. */
 const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: number): void => {
@@ -320,8 +318,11 @@ const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: 
   else if (tracker === undefined) partition.early = commit.offset
   else {
     // Asked for before it was open: what was done since then is committed over it.
-    partition.byHand = sent.watermark ?? partition.start
-    if (tracker.doneBelow(commit.offset) > 0) {
+    const asked = sent.markedTo ?? partition.start
+    const stands = tracker.markedTo === asked && !tracker.hasDoneFrom(commit.offset)
+    const count = tracker.doneBelow(commit.offset)
+    partition.byHand = stands ? tracker.markedTo : asked
+    if (count > 0) {
       partition.everDoneByHand = true
       partition.checkDrained()
     }

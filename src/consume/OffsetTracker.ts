@@ -61,6 +61,8 @@ export class OffsetTracker {
   private hint: Segment | undefined = undefined
   private base: number
   private end: number
+  /** How far the base has gone past what is not delivered, since something was marked. */
+  private passed = 0
   private unfinished = 0
   private mostSegments = fewSegments
 
@@ -110,6 +112,27 @@ export class OffsetTracker {
     return segment === undefined || segment.prefix === 0 ? this.base : offsetAt(segment, segment.prefix)
   }
 
+  /** The watermark as marks have moved it: without what is not delivered, and was passed since. */
+  get markedTo(): number {
+    const { watermark } = this
+    return watermark === this.base ? watermark - this.passed : watermark
+  }
+
+  /** Whether a record from an offset on is done, of those that are not through. */
+  hasDoneFrom(offset: number): boolean {
+    for (let i = this.head; i < this.segments.length; i++) {
+      const segment = this.segments[i]!
+      if (segment.left === 0) {
+        if (segment.next > offset) return true
+        continue
+      }
+      const { count, marked, prefix } = segment
+      for (let j = count - 1; j >= 0 && offsetAt(segment, j) >= offset; j--)
+        if (j < prefix || marked?.[j] === 1) return true
+    }
+    return false
+  }
+
   /**
    * Notes that records were delivered, in the order of their offsets, and that `next` is the position after them. A
    * delivery that begins before the last one's end starts anew from there: the log was truncated.
@@ -122,8 +145,10 @@ export class OffsetTracker {
     this.end = next
     if (count === 0) {
       const tail = this.segments[this.segments.length - 1]
-      if (this.head === this.segments.length) this.base = next
-      else tail!.next = next
+      if (this.head === this.segments.length) {
+        this.passed += next - this.base
+        this.base = next
+      } else tail!.next = next
       return
     }
     this.unfinished += count
@@ -217,6 +242,7 @@ export class OffsetTracker {
       this.segments = []
       this.head = 0
       this.base = Math.min(this.base, to)
+      this.passed = 0
       return
     }
     tail.next = to
@@ -241,6 +267,7 @@ export class OffsetTracker {
     this.hint = undefined
     this.base = start
     this.end = start
+    this.passed = 0
     this.unfinished = 0
   }
 
@@ -250,6 +277,7 @@ export class OffsetTracker {
     const segments = this.segments
     while (this.head < segments.length && segments[this.head]!.left === 0) {
       this.base = segments[this.head]!.next
+      this.passed = 0
       this.head++
     }
     if (this.hint === segment) this.hint = undefined

@@ -19,6 +19,7 @@ import { listed, toldAtMost } from "../Listed.ts"
 import type * as Offset from "../Offset.ts"
 import type { PartitionReader, TransportConsumer } from "../Transport.ts"
 import type { Partition } from "./AssignedPartition.ts"
+import { nowhere } from "./Bound.ts"
 import type { Committer } from "./Committer.ts"
 import type { ConsumerEvent } from "./Events.ts"
 import * as GoneTopics from "./GoneTopics.ts"
@@ -328,6 +329,10 @@ export const make = (context: Context): Opening => {
   const isThere = GoneTopics.lookUp(cluster)
   const isGone = GoneTopics.isGone(cluster)
 
+  /** The time was over before it was told that there is no such topic: nobody else ends a bounded read. */
+  const isSpent = ({ bound }: Partition, { reason }: KafkaError.KafkaError): boolean =>
+    reason._tag === "TimedOut" && bound.until !== undefined
+
   const find = (list: ReadonlyArray<StartPositions.Wanted>): Effect.Effect<void, KafkaError.KafkaError> =>
     StartPositions.find(
       { cluster, isolation, while: (partition) => partition.status === "opening" },
@@ -341,11 +346,18 @@ export const make = (context: Context): Opening => {
           }
           if (!error.isRetryable && !isUnknownTopic(error)) return yield* error
           yield* waits(partition, error)
+          if (isSpent(partition, error) && (yield* isGone(partition))) {
+            yield* gone(partition)
+            return "give up"
+          }
           return "again"
         })
     )
 
-  const open: Opening["open"] = Effect.fnUntraced(function* (list) {
+  const open: Opening["open"] = Effect.fnUntraced(function* (all) {
+    for (const partition of all) if (partition.bound.until === nowhere) yield* gone(partition)
+    const list = all.filter(({ bound }) => !bound.isFinished)
+    if (list.length === 0) return
     // `resetOnStart` is over when it was committed: not before, whatever happens to the group meanwhile.
     const resets = settings.resetOnStart && !reset.some(({ committedAt }) => committedAt !== undefined)
     if (resets) reset.push(...list)
@@ -442,16 +454,18 @@ export const make = (context: Context): Opening => {
       )
     })
 
+  /** Fails with `UnknownTopic` where it is gone. */
   const resolve = (partition: Partition, at: Offset.Position) =>
-    Effect.map(
-      Effect.retry(cluster.offsets([{ ...partition.place, at }], { isolation }), {
-        schedule: again,
-        while: (error) => {
-          if (!error.isRetryable || partition.status !== "open") return false
-          return !isUnknownTopic(error) || Effect.map(isGone(partition), (is) => !is)
-        }
-      }),
-      ([offset]) => offset!
+    cluster.offsets([{ ...partition.place, at }], { isolation }).pipe(
+      Effect.catchIf(
+        (error) => isUnknownTopic(error) || isSpent(partition, error),
+        (error) =>
+          Effect.flatMap(isGone(partition), (is) =>
+            Effect.fail(is ? KafkaError.make({ _tag: "UnknownTopic", ...partition.place }) : error)
+          )
+      ),
+      Effect.retry({ schedule: again, while: (error) => error.isRetryable && partition.status === "open" }),
+      Effect.map(([offset]) => offset!)
     )
 
   /** Where to go on from a position that no longer exists. */
@@ -485,7 +499,7 @@ export const make = (context: Context): Opening => {
     // What the application has said of it before anything was read stands.
     const stands = where === "first" && byHand !== undefined
     partition.committed = stands ? committed : -1
-    if (stands) partition.byHand = offset
+    if (stands) partition.byHand = byHand
     if (partition.bound.isPast(offset)) partition.finish()
     else yield* commitSoon(partition)
   })

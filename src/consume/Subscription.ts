@@ -16,6 +16,7 @@ import type * as Offset from "../Offset.ts"
 import type * as Membership from "../Membership.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Apart from "./Apart.ts"
+import { nowhere } from "./Bound.ts"
 import * as CutEnds from "./CutEnds.ts"
 import * as Engine from "./Engine.ts"
 import * as GoneTopics from "./GoneTopics.ts"
@@ -276,21 +277,27 @@ export const assign = Effect.fnUntraced(function* (
       (place, error) =>
         Effect.gen(function* () {
           if (!error.isRetryable) return yield* error
-          // Made again with fewer partitions since it was heard of: there is nothing of this one.
-          if (GoneTopics.isUnknownTopic(error) && (yield* isGone(place))) {
-            yield* upTo(place, 0)
+          yield* engine.waits(error)
+          // Made again with fewer partitions since it was heard of: there is nothing of this one. Or the time was over first.
+          const isUnheard = GoneTopics.isUnknownTopic(error) || error.reason._tag === "TimedOut"
+          if (isUnheard && (yield* isGone(place))) {
+            yield* upTo(place, nowhere)
             return "give up"
           }
-          yield* engine.waits(error)
           return "again"
         })
     )
   })
 
+  const isHeardOf = ({ partition, topic }: TopicPartition.TopicPartition) =>
+    partition < (cluster.known(topic)?.partitions.length ?? 0)
+
   yield* start(
     engine,
     Effect.gen(function* () {
-      const infos = yield* Effect.forEach(names, (name) => cluster.topic(name), { concurrency: "unbounded" })
+      // What is in memory may be old: a bounded read is of all that is there as it begins.
+      const anew = until !== undefined || chosen?.every(isHeardOf) === false
+      const infos = yield* Effect.forEach(names, (name) => cluster.topic(name, { anew }), { concurrency: "unbounded" })
       const counts = new Map(infos.map((info) => [info.name, info.partitions.length]))
       for (const { partition, topic } of chosen ?? []) {
         if (partition >= counts.get(topic)!) return yield* KafkaError.make({ _tag: "UnknownTopic", topic, partition })

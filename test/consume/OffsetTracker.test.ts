@@ -46,6 +46,44 @@ describe("OffsetTracker", () => {
     assert.strictEqual(tracker.watermark, 10)
   })
 
+  it("tells how far marks have moved the watermark: not past what is not delivered, unless that is behind what they move", () => {
+    const tracker = new OffsetTracker(2)
+    const told = () => [tracker.markedTo, tracker.watermark]
+    tracker.deliver([], 4)
+    assert.deepStrictEqual(told(), [2, 4])
+    tracker.deliver(range(6, 2), 8)
+    assert.deepStrictEqual(told(), [2, 4])
+    tracker.done(6)
+    assert.deepStrictEqual(told(), [7, 7])
+    tracker.deliver([], 10)
+    assert.deepStrictEqual(told(), [7, 7])
+    tracker.done(7)
+    assert.deepStrictEqual(told(), [10, 10])
+    tracker.deliver([], 12)
+    tracker.deliver([], 14)
+    assert.deepStrictEqual(told(), [10, 14])
+    tracker.reset(14)
+    assert.deepStrictEqual(told(), [14, 14])
+  })
+
+  it("tells whether what lies from an offset on is done, before others", () => {
+    const tracker = new OffsetTracker(0)
+    tracker.deliver(at(0, 1, 5, 9), 12)
+    tracker.deliver(at(13, 15), 16)
+    assert.isFalse(tracker.hasDoneFrom(0))
+    tracker.done(5)
+    assert.deepStrictEqual(
+      [0, 5, 6].map((from) => tracker.hasDoneFrom(from)),
+      [true, true, false]
+    )
+    tracker.done(13)
+    tracker.done(15)
+    assert.deepStrictEqual(
+      [15, 16].map((from) => tracker.hasDoneFrom(from)),
+      [true, false]
+    )
+  })
+
   it("counts a mark once, and ignores offsets that are not in flight", () => {
     const tracker = new OffsetTracker(0)
     tracker.deliver(at(1, 3), 4)

@@ -189,7 +189,8 @@ describe("onStalled: interrupt", () => {
 
 describe("what is not delivered, behind what is all done", () => {
   const abort = Effect.exit(Transaction.run(Effect.andThen(fill(3), Effect.fail("no"))))
-  const transactional = Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), one)
+  const over = (cluster: typeof one) => Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), cluster)
+  const transactional = over(one)
 
   it.effect("is committed by the interval (an aborted tail was lag until the next mark)", () =>
     Effect.gen(function* () {
@@ -220,4 +221,40 @@ describe("what is not delivered, behind what is all done", () => {
       assert.deepStrictEqual(yield* committed(), { "orders-0": 2 })
     }).pipe(scoped, Effect.provide(transactional))
   )
+
+  for (const by of ["the close", "the mark of another partition"] as const)
+    for (const behind of ["a marker", "an aborted tail", "an aborted tail, while it is under way"] as const)
+      it.effect(`is not committed over a commit by hand by ${by}, behind ${behind} (its metadata were gone)`, () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          const { close, consumer } = yield* member({ commitInterval: "1 second" })
+          const records: Array<Consumer.RecordOf<typeof orders>> = []
+          const reading = Stream.runForEach(consumer.stream, (record) => Effect.sync(() => records.push(record)))
+          yield* Effect.forkScoped(reading)
+          if (behind === "a marker") yield* moving(Transaction.run(fill(2)))
+          else yield* moving(fill(2))
+          yield* until("they are delivered", () => records.length === 2)
+          yield* pass(1_000)
+          const byHand = consumer.commit([{ ...p0, offset: 2, metadata: "mine" }])
+          if (behind.endsWith("under way")) {
+            yield* broker.inject(Fault.on("OffsetCommit", { times: 1 }).delay("2 seconds"))
+            const committing = yield* Effect.forkScoped(byHand)
+            yield* moving(abort)
+            yield* until("it is committed", () => committing.pollUnsafe() !== undefined)
+          } else {
+            yield* moving(byHand)
+            if (behind === "an aborted tail") yield* moving(abort)
+          }
+          yield* pass(5_000)
+          if (by === "the close") yield* moving(close)
+          else {
+            yield* moving(fill(1, 1))
+            yield* until("that is delivered", () => records.length === 3)
+            yield* Consumer.done(records[2]!)
+            yield* until("and committed", () => Effect.map(committed(), (is) => is["orders-1"] === 1))
+          }
+          const stands = (yield* broker.committed("g")).find(({ partition }) => partition === 0)
+          assert.deepInclude(stands, { offset: 2, metadata: "mine" })
+        }).pipe(scoped, Effect.provide(over(two)))
+      )
 })

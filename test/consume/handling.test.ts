@@ -100,23 +100,25 @@ describe("run", () => {
   )
 
   for (const what of ["seek", "pause"] as const) {
-    for (const order of ["partition", "none"] as const) {
+    for (const order of ["partition", "key", "none"] as const) {
       it.effect(`obeys ${what} at the next record (15-seek-and-pause-in-run, order ${order})`, () =>
         Effect.gen(function* () {
           yield* fill(1_000)
           const consumer = yield* Consumer.assign({ topic: orders, from: "earliest" })
           const after: Array<number> = []
+          let before = 0
           let told = false
           yield* Effect.forkScoped(
             consumer.run(
               ({ offset }) =>
                 Effect.gen(function* () {
                   if (told) after.push(offset)
+                  else before++
                   if (offset !== 5 || told) return
                   yield* what === "seek" ? consumer.seek(p0, Offset.at(990)) : consumer.pause([p0])
                   told = true
                 }),
-              { order, concurrency: order === "none" ? 4 : 1 }
+              { order, concurrency: order === "partition" ? 1 : 4 }
             )
           )
           yield* until("it was told", () => told)
@@ -124,7 +126,7 @@ describe("run", () => {
           assert.deepStrictEqual(after, what === "seek" ? Array.from({ length: 10 }, (_, i) => 990 + i) : [])
           if (what === "pause") {
             yield* consumer.resume([p0])
-            yield* until("the rest is handled", () => after.length === 994)
+            yield* until("the rest is handled", () => before + after.length === 1_000)
           }
         }).pipe(scoped, Effect.provide(one))
       )
@@ -352,6 +354,56 @@ describe("a record that does not fit its Schema", () => {
       assert.deepStrictEqual({ ...record!.headers }, { trace: "t" })
     }).pipe(scoped, Effect.provide(kafka))
   )
+})
+
+describe("a defect of the application's", () => {
+  const dying = Topic.make("orders", {
+    key: Schema.NullOr(Schema.String),
+    value: Schema.String.pipe(
+      Schema.decode({
+        decode: SchemaGetter.transform((value: string) => {
+          if (value === "v1") throw new TypeError("a defect")
+          return value
+        }),
+        encode: SchemaGetter.passthrough()
+      })
+    )
+  })
+  for (const where of ["a Schema", "onUndecodable", "a pipeline"] as const)
+    it.effect(`in ${where} ends the reading of its partition alone`, () =>
+      Effect.gen(function* () {
+        yield* fill(3)
+        yield* fill(3, 1, 10)
+        const consumer = yield* Consumer.subscribe({
+          group: "g",
+          topics: [where === "a pipeline" ? orders : dying],
+          from: "earliest",
+          onUndecodable: where === "onUndecodable" ? () => Effect.die("a defect") : "fail"
+        })
+        const ends = new Map<number, Exit.Exit<unknown, unknown>>()
+        const handle = (record: Consumer.RecordOf<typeof orders>) =>
+          where === "a pipeline" && record.value === "v1" ? Effect.die("a defect") : Consumer.done(record)
+        const reading = yield* Effect.forkScoped(
+          consumer.eachPartition(({ partition, records }) =>
+            Stream.runForEach(records, handle).pipe(
+              Effect.exit,
+              Effect.map((exit) => ends.set(partition, exit))
+            )
+          )
+        )
+        yield* until("it has ended", () => ends.has(0))
+        yield* moving(fill(3, 1, 20))
+        yield* until("the other goes on, and what was done is committed", () =>
+          Effect.map(committed(), (is) => is["orders-0"] === 1 && is["orders-1"] === 6)
+        )
+        // what a Schema dies of is the record's failure
+        assert.deepStrictEqual(
+          [...ends].map(([partition, exit]) => [partition, Exit.hasDies(exit), Exit.hasFails(exit)]),
+          [[0, where !== "a Schema", where === "a Schema"]]
+        )
+        assert.isUndefined(reading.pollUnsafe())
+      }).pipe(scoped, Effect.provide(two))
+    )
 })
 
 describe("a batch that is damaged in the log", () => {

@@ -1,7 +1,7 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
-import { Admin, Assignor, Consumer, ErrorCode, Membership, Offset, Producer, Topic } from "samsa"
+import { Admin, Assignor, Consumer, ErrorCode, Kafka, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -51,6 +51,26 @@ describe("each partition finds its own start", () => {
   }
 })
 
+/** By a client of its own: ours hears of nothing. */
+const byAnother = <A, E>(self: Effect.Effect<A, E, Producer.Producer>) =>
+  Effect.flatMap(EmbeddedKafka.EmbeddedKafka, ({ bootstrap }) => {
+    const kafka = Layer.provide(Kafka.layerWithoutNetwork({ bootstrap }), EmbeddedKafka.layerNetwork)
+    return Effect.provide(self, Layer.fresh(Layer.provide(Producer.layer(), kafka)))
+  })
+
+it.effect("a partition that was added since its topic was heard of may be chosen (it was told as unknown)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* fill(1)
+    yield* broker.addPartitions(orders, 2)
+    const consumer = yield* Consumer.assign({ topic: orders, partitions: [1], from: "earliest" })
+    const seen: Array<string> = []
+    yield* Effect.forkScoped(consumer.run(({ value }) => Effect.sync(() => seen.push(value))))
+    yield* moving(byAnother(fill(1, 1, 10)))
+    yield* until("it is read", () => seen.length === 1)
+  }).pipe(scoped, Effect.provide(one))
+)
+
 describe("a bounded read is of the topic that has the name by now", () => {
   const read = (
     options: Pick<Consumer.AssignOptions<typeof orders>, "from" | "until">,
@@ -78,17 +98,73 @@ describe("a bounded read is of the topic that has the name by now", () => {
     )
   }
 
-  it.effect("which may have fewer partitions than were heard of (an end was waited for for ever)", () =>
+  for (const [asVersion, from] of [
+    ["3.9", "earliest"],
+    ["1.1", Offset.at(0)]
+  ] as const)
+    it.effect(
+      `which may have fewer partitions than were heard of (an end was waited for for ever; it was not told; ${asVersion})`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          for (const partition of [0, 1]) yield* fill(5, partition)
+          const fault = yield* broker.inject(Fault.on("ListOffsets").error(6))
+          const smaller = Effect.gen(function* () {
+            yield* pass(2_000)
+            yield* broker.deleteTopic("orders")
+            yield* broker.createTopic({ name: orders, partitions: 1 })
+            yield* moving(fill(2, 0, 10))
+            yield* fault.remove
+          }).pipe(Effect.orDie, Effect.provideService(Producer.Producer, yield* Producer.Producer))
+          const { events, seen } = yield* read({ from, until: "latest" }, smaller)
+          assert.deepStrictEqual(seen, ["v10", "v11"])
+          assert.deepInclude(events, { _tag: "Deleted", partitions: [{ topic: "orders", partition: 1 }] })
+        }).pipe(scoped, Effect.provide(layer({ asVersion, topics: [{ name: orders, partitions: 2 }] })))
+    )
+
+  it.effect("with all partitions that it has by now (those that were added since it was heard of were left out)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
-      for (const partition of [0, 1]) yield* fill(5, partition)
-      yield* broker.deleteTopic("orders")
-      yield* broker.createTopic({ name: orders, partitions: 1 })
-      yield* moving(fill(2, 0, 10))
-      const { events, seen } = yield* read({ from: "earliest", until: "latest" }, pass(2_000))
-      assert.deepStrictEqual(seen, ["v10", "v11"])
-      assert.deepInclude(events, { _tag: "Deleted", partitions: [{ topic: "orders", partition: 1 }] })
-    }).pipe(scoped, Effect.provide(layer({ asVersion: "3.9", topics: [{ name: orders, partitions: 2 }] })))
+      yield* fill(1)
+      yield* broker.addPartitions(orders, 2)
+      yield* moving(byAnother(fill(1, 1, 10)))
+      assert.deepStrictEqual((yield* read({ from: "earliest", until: "latest" })).seen.sort(), ["v0", "v10"])
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("and ends where that is deleted while its start is asked for (one of several was asked for for ever)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("ListOffsets").error(6))
+      const deleted = Effect.andThen(pass(1_500), Effect.orDie(broker.deleteTopic("orders")))
+      const { events, seen } = yield* read({ from: "earliest", until: Offset.at(2) }, deleted)
+      assert.deepStrictEqual(seen, [])
+      assert.include(tags(events), "Deleted")
+    }).pipe(scoped, Effect.provide(layer({ autoCreate: false, topics: [{ name: orders, partitions: 3 }] })))
+  )
+
+  it.effect(
+    "to its end, also where that was made again before, and its records are told by name (2.8: it ended there)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(5)
+        yield* broker.recreateTopic(orders)
+        for (let i = 0; i < 20; i++) yield* moving(byAnother(fill(1, 0, i)))
+        const fetch = { maxPartitionBytes: 100 }
+        const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest", fetch })
+        let count = 0
+        const running = yield* Effect.forkScoped(
+          consumer.run(() =>
+            Effect.delay(
+              Effect.sync(() => void count++),
+              "40 seconds"
+            )
+          )
+        )
+        yield* until("it ends", () => running.pollUnsafe() !== undefined, 900_000)
+        assert.strictEqual(count, 20)
+      }).pipe(scoped, Effect.provide(layer({ asVersion: "2.8", topics: [{ name: orders, partitions: 1 }] })))
   )
 
   it.effect("which may have fewer partitions (its new end was asked for for ever)", () =>

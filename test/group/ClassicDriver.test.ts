@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Assignor, type Broker, Cluster, Consumer, Kafka, Membership, Producer } from "samsa"
+import { Assignor, type Broker, Cluster, Consumer, Kafka, type KafkaError, Membership, Producer } from "samsa"
 import * as JoinGroup from "samsa/protocol/messages/JoinGroup"
 import * as SyncGroup from "samsa/protocol/messages/SyncGroup"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
@@ -473,16 +473,18 @@ describe("what others wrote", () => {
   const ours = Effect.gen(function* () {
     const consumer = yield* Consumer.subscribe({ group: "g", topics: ["t"], from: "earliest" })
     const events: Array<string> = []
+    const waits: Array<KafkaError.Reason> = []
     const running = yield* Effect.forkScoped(Effect.exit(Stream.runDrain(consumer.stream)))
     yield* Effect.forkScoped(
       Stream.runForEach(consumer.events, (event) =>
         Effect.sync(() => {
+          if (event._tag === "Waiting") waits.push(event.error.reason)
           if ("partitions" in event)
             events.push(`${event._tag} ${event.partitions.map((p) => `${p.topic}${p.partition}`).join(" ")}`)
         })
       )
     )
-    return { events, running }
+    return { events, running, waits }
   })
   const t = KafkaTest.layer({ topics: [{ name: "t", partitions: 4 }] })
 
@@ -523,12 +525,16 @@ describe("what others wrote", () => {
         let share = bytes("0001 7fffffff")
         const foreign = yield* foreignLeader((others) => toEach(others, share))
         const joins = yield* broker.inject(Fault.on("JoinGroup").throttle(0))
-        const { events, running } = yield* ours
+        const { events, running, waits } = yield* ours
         yield* seconds(2)
         yield* foreign.rebalance
         yield* seconds(20)
         assert.isUndefined(running.pollUnsafe())
         assert.deepStrictEqual(events, [])
+        assert.include(
+          waits.map(({ _tag }) => _tag),
+          "Corrupt"
+        )
         assert.isBelow(yield* joins.hits, 60, "it asks with a pause between")
         share = good
         yield* Effect.forkScoped(foreign.rebalance)
