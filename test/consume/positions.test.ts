@@ -85,6 +85,21 @@ describe("a bounded read is of the topic that has the name by now", () => {
       return { seen, events }
     })
 
+  /** Fills two partitions; what it gives makes the topic again with one, while a request of this kind is refused. */
+  const madeSmaller = Effect.fnUntraced(function* (api: Fault.Api, after: number) {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const producer = yield* Producer.Producer
+    for (const partition of [0, 1]) yield* fill(5, partition)
+    const fault = yield* broker.inject(Fault.on(api).error(6))
+    return Effect.gen(function* () {
+      yield* pass(after)
+      yield* broker.deleteTopic("orders")
+      yield* broker.createTopic({ name: orders, partitions: 1 })
+      yield* moving(fill(2, 0, 10))
+      yield* fault.remove
+    }).pipe(Effect.orDie, Effect.provideService(Producer.Producer, producer))
+  })
+
   // brokers from 3.1 to 3.9 take records by name, and give them by id: who sends hears of no other topic
   for (const from of ["earliest", Offset.at(0), Offset.atTime(0)] as const) {
     it.effect(`from ${typeof from === "string" ? from : from._tag} (bounded-of-another: it ended empty)`, () =>
@@ -106,16 +121,7 @@ describe("a bounded read is of the topic that has the name by now", () => {
       `which may have fewer partitions than were heard of (an end was waited for for ever; it was not told; ${asVersion})`,
       () =>
         Effect.gen(function* () {
-          const broker = yield* EmbeddedKafka.EmbeddedKafka
-          for (const partition of [0, 1]) yield* fill(5, partition)
-          const fault = yield* broker.inject(Fault.on("ListOffsets").error(6))
-          const smaller = Effect.gen(function* () {
-            yield* pass(2_000)
-            yield* broker.deleteTopic("orders")
-            yield* broker.createTopic({ name: orders, partitions: 1 })
-            yield* moving(fill(2, 0, 10))
-            yield* fault.remove
-          }).pipe(Effect.orDie, Effect.provideService(Producer.Producer, yield* Producer.Producer))
+          const smaller = yield* madeSmaller("ListOffsets", 2_000)
           const { events, seen } = yield* read({ from, until: "latest" }, smaller)
           assert.deepStrictEqual(seen, ["v10", "v11"])
           assert.deepInclude(events, { _tag: "Deleted", partitions: [{ topic: "orders", partition: 1 }] })
@@ -169,16 +175,7 @@ describe("a bounded read is of the topic that has the name by now", () => {
 
   it.effect("which may have fewer partitions (its new end was asked for for ever)", () =>
     Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      for (const partition of [0, 1]) yield* fill(5, partition)
-      const fault = yield* broker.inject(Fault.on("Fetch").error(6))
-      const smaller = Effect.gen(function* () {
-        yield* pass(1_000)
-        yield* broker.deleteTopic("orders")
-        yield* broker.createTopic({ name: orders, partitions: 1 })
-        yield* moving(fill(2, 0, 10))
-        yield* fault.remove
-      }).pipe(Effect.orDie, Effect.provideService(Producer.Producer, yield* Producer.Producer))
+      const smaller = yield* madeSmaller("Fetch", 1_000)
       const { events, seen } = yield* read({ from: "earliest", until: "latest" }, smaller)
       assert.deepStrictEqual(seen, ["v10", "v11"])
       assert.deepInclude(events, { _tag: "Deleted", partitions: [{ topic: "orders", partition: 1 }] })
