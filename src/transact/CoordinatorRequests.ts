@@ -270,7 +270,7 @@ export const make = (
     raise: ({ expected, isContested, mayBeRaised }, aborting) =>
       Effect.flatMap(init(expected, isContested, aborting), (asked) =>
         // With version 1 brokers do not remember that it was they who have raised it.
-        asked._tag === "Answered" && isTaken(asked.code, expected) && mayBeRaised && expected !== undefined
+        asked._tag === "Answered" && isTaken(asked.code, expected, mayBeRaised) && mayBeRaised && expected !== undefined
           ? init({ id: expected.id, epoch: expected.epoch + 1 }, true, aborting)
           : Effect.succeed(asked)
       ),

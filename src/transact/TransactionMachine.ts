@@ -79,10 +79,14 @@ export const isFenced = (code: number): boolean =>
 /**
  * Whether InitProducerId is answered as to who may have the id no more. A coordinator that has raised the epoch to the last
  * that there is says UNKNOWN_SERVER_ERROR to the one before, be it ours, whose first answer was lost, or somebody else's by
- * now: whoever asked for the id as at the beginning would take it from him.
+ * now: whoever asked for the id as at the beginning would take it from him. `mayBeRaised`: from one before that, where the
+ * coordinator has raised it as well.
  */
-export const isTaken = (code: number, producer: ProducerId | undefined): boolean =>
-  isFenced(code) || (code === codes.UNKNOWN_SERVER_ERROR && producer !== undefined && producer.epoch >= lastEpoch - 1)
+export const isTaken = (code: number, producer: ProducerId | undefined, mayBeRaised: boolean): boolean =>
+  isFenced(code) ||
+  (code === codes.UNKNOWN_SERVER_ERROR &&
+    producer !== undefined &&
+    producer.epoch + (mayBeRaised ? 1 : 0) >= lastEpoch - 1)
 
 /** The last epoch that a coordinator gives a producer id. */
 const lastEpoch = 32766
@@ -277,7 +281,7 @@ const raised = (settings: Settings, state: State, event: InitAnswered, refusal: 
     }
     case "InitRefused": {
       const { contested } = state
-      const isElsewhere = isTaken(event.code, state.producer)
+      const isElsewhere = isTaken(event.code, state.producer, contested?.mayBeRaised === true)
       const error = isElsewhere
         ? fenced(settings.transactionalId, state.producer, event.code, "InitProducerId")
         : refusal(event.code, "InitProducerId")

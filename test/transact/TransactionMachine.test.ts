@@ -379,5 +379,13 @@ describe("TransactionMachine", () => {
     }
     assert.deepInclude(initOf(refused(32764)), { expected: { id: 1, epoch: 32764 } })
     assert.deepStrictEqual(refused(32765).told, ["begin: Fenced"])
+    // The coordinator has raised it, and whoever asked for one more had no answer: each transaction failed with that.
+    const raised = (epoch: number) =>
+      driven().tell({ _tag: "Begin" }).initialized(false, epoch).added().end().answered(codes.PRODUCER_FENCED)
+    assert.deepInclude(initOf(raised(32764)), { mayBeRaised: true })
+    assert.deepStrictEqual(raised(32764).tell(unknown).tell({ _tag: "Begin" }).told, ["begin: Fenced"])
+    assert.deepInclude(initOf(raised(32763).tell(unknown).tell({ _tag: "Begin" })), {
+      expected: { id: 1, epoch: 32763 }
+    })
   })
 })

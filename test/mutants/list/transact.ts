@@ -53,7 +53,7 @@ export const transact = of("transact", {
     [
       "last-epoch-is-asked-again",
       "who is told nothing about the last epoch asks for it in vain with each transaction",
-      "const isElsewhere = isTaken(event.code, state.producer)",
+      "const isElsewhere = isTaken(event.code, state.producer, contested?.mayBeRaised === true)",
       "const isElsewhere = isFenced(event.code)"
     ],
     [
