@@ -17,9 +17,9 @@ import { cluster } from "./Observing.ts"
 const moving = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.flatten(exiting(self))
 const orders = Topic.make("orders", { key: Schema.NullOr(Schema.String), value: Schema.String })
 const entry = { key: "k", value: "v", partition: 0 }
-const entries = (count: number) => Array.from({ length: count }, () => entry)
-const fill = (count: number) =>
-  Effect.flatMap(Producer.Producer, (producer) => moving(producer.sendAll(orders, entries(count))))
+const entries = (count: number, partition: number) => Array.from({ length: count }, () => ({ ...entry, partition }))
+const fill = (count: number, partition = 0) =>
+  Effect.flatMap(Producer.Producer, (producer) => moving(producer.sendAll(orders, entries(count, partition))))
 
 describe("the log says", () => {
   it.effect("once that what connects to an address has died", () => {
@@ -201,6 +201,31 @@ describe("the log says", () => {
       yield* broker.deleteTopic("orders")
       yield* until("it is given up again", () => of("topicDeleted").length === 2, 600_000)
     }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect(
+    "nothing of what a bounded read has read to its end, where its topic is back (it was told to be read on)",
+    () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const cluster = yield* Cluster.Cluster
+        yield* fill(1)
+        yield* fill(5, 1)
+        const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", until: "latest", maxRecords: 1 })
+        const handle = (seconds: number) => (seconds === 0 ? Effect.void : Effect.sleep(`${seconds} seconds`))
+        const running = yield* Effect.forkScoped(consumer.run(({ partition }) => handle(10 * partition)))
+        yield* pass(3_000)
+        const gone = yield* broker.inject(Fault.on("Metadata", { topic: orders }).error(3))
+        yield* Effect.ignore(cluster.topics(["orders"]))
+        yield* until("it is given up", () => of("topicDeleted").length > 0)
+        yield* gone.remove
+        yield* cluster.topics(["orders"])
+        yield* until("it ends", () => running.pollUnsafe() !== undefined)
+        assert.deepStrictEqual(
+          of("goesOn").map(({ text }) => text),
+          ["orders-1 is there again, and is read on"]
+        )
+      }).pipe(scoped, Effect.provide(cluster({ topics: [{ name: orders, partitions: 2 }] })), heard)
   )
 
   it.effect("that a batch is damaged and left out", () =>

@@ -103,6 +103,8 @@ export const make = (context: Context): Opening => {
   }
   /** Those whose topic went, without an id, while their start was found out: that is of the old one. */
   const outdated = new WeakSet<Partition>()
+  /** Those whose end may be that of a topic that had the name before. */
+  const formerEnds = new WeakSet<Partition>()
 
   const whereOf = ({ place }: Partition): LogEvent.Where => ({ group: settings.group, ...place })
 
@@ -167,7 +169,8 @@ export const make = (context: Context): Opening => {
       const again = lostBefore(name)
       if (again !== undefined && length > 0) again.count ??= length
       // The same topic, which its brokers had not known for a while: its readers have gone on.
-      const isOn = (one: Partition) => one.topic === name && one.status === "open" && one.topicId === id
+      const isOn = (one: Partition) =>
+        one.topic === name && one.status === "open" && one.topicId === id && !one.bound.isFinished
       const back = id === undefined ? [] : [...partitions.values()].filter((one) => isOn(one) && told.delete(one))
       return Effect.forEach(back, isBack, { discard: true })
     })
@@ -226,11 +229,13 @@ export const make = (context: Context): Opening => {
       const { partition, topicId } = wanted
       if (partition.status !== "opening") return Effect.void
       const id = idOf(partition.topic)
-      if (topicId === undefined || id === undefined || id === topicId) return opened(wanted, start)
+      const isThat = topicId === undefined || id === undefined || id === topicId
+      if (isThat)
+        return formerEnds.delete(partition) ? endingAnew(partition, opened(wanted, start)) : opened(wanted, start)
       // Made again while the start was found out: what was found is of the other one.
       forgetOther(partition.topic)
       awaitGiven(partition)
-      return find([{ partition, at: "earliest", committed: undefined, found: true, topicId: id }])
+      return inAnother(partition, id)
     })
 
   const opened = (wanted: StartPositions.Wanted, start: number): Effect.Effect<void, KafkaError.KafkaError> =>
@@ -256,7 +261,7 @@ export const make = (context: Context): Opening => {
     if (partition.status !== "opening") return
     if (outdated.delete(partition)) {
       yield* Scope.close(own, Exit.void)
-      return yield* find([{ partition, at: "earliest", committed: undefined, found: true, topicId: undefined }])
+      return yield* inAnother(partition, undefined)
     }
     const wasGone = told.delete(partition)
     const id = idOf(partition.topic)
@@ -361,6 +366,10 @@ export const make = (context: Context): Opening => {
     // `resetOnStart` is over when it was committed: not before, whatever happens to the group meanwhile.
     const resets = settings.resetOnStart && !reset.some(({ committedAt }) => committedAt !== undefined)
     if (resets) reset.push(...list)
+    for (const partition of list) {
+      const { bound, topic } = partition
+      if (bound.until !== undefined && (isAnother(topic) || lost.has(topic))) formerEnds.add(partition)
+    }
     for (const { topic } of list) if (isAnother(topic)) forget(topic)
     yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, commits.waits, (wanted) =>
       Effect.suspend(() => {
@@ -464,9 +473,28 @@ export const make = (context: Context): Opening => {
             Effect.fail(is ? KafkaError.make({ _tag: "UnknownTopic", ...partition.place }) : error)
           )
       ),
-      Effect.retry({ schedule: again, while: (error) => error.isRetryable && partition.status === "open" }),
+      Effect.retry({ schedule: again, while: (error) => error.isRetryable && partition.isLive }),
       Effect.map(([offset]) => offset!)
     )
+
+  /** Where a bounded read ends in the topic that has the name by now. */
+  const endAnew = (partition: Partition): Effect.Effect<void, KafkaError.KafkaError> =>
+    settings.until === undefined
+      ? Effect.void
+      : Effect.map(resolve(partition, settings.until), (end) => {
+          partition.bound.until = end
+        })
+
+  /** The same before it is opened: it is gone where its topic is by now. */
+  const endingAnew = (partition: Partition, then: Effect.Effect<void, KafkaError.KafkaError>) =>
+    Effect.andThen(
+      Effect.catchIf(endAnew(partition), isUnknownTopic, () => gone(partition)),
+      Effect.suspend(() => (partition.bound.isFinished ? Effect.void : then))
+    )
+
+  /** Another topic has the name since its start was asked for. */
+  const inAnother = (partition: Partition, topicId: string | undefined) =>
+    endingAnew(partition, find([{ partition, at: "earliest", committed: undefined, found: true, topicId }]))
 
   /** Where to go on from a position that no longer exists. */
   const elsewhere = Effect.fnUntraced(function* (
@@ -496,6 +524,7 @@ export const make = (context: Context): Opening => {
     if (where === "another") partition.moved(offset)
     else partition.jumped(offset)
     if (where !== "same") partition.beginning = offset
+    if (where === "another") partition.start = offset
     // What the application has said of it before anything was read stands.
     const stands = where === "first" && byHand !== undefined
     partition.committed = stands ? committed : -1
@@ -516,7 +545,7 @@ export const make = (context: Context): Opening => {
       const isOver = bound.until !== undefined && reason.from !== start && reason.from !== beginning
       yield* logRecreated(partition, isOver ? "no further" : "from its first record", error.message)
       if (isOver) return partition.finish()
-      if (settings.until !== undefined) bound.until = yield* resolve(partition, settings.until)
+      yield* endAnew(partition)
       partition.topicId = reason.topicIds?.is
       awaitGiven(partition)
       const first = reason.to ?? (yield* resolve(partition, "earliest"))
@@ -534,8 +563,8 @@ export const make = (context: Context): Opening => {
     }
     if (reason._tag === "DataLoss" && onOutOfRange !== "fail") {
       const offset = yield* elsewhere(partition, reason, onOutOfRange)
-      // What a bounded read was to end at may have gone as well.
-      if (partition.bound.until !== undefined)
+      // What a bounded read was to end at may have gone as well; not where the beginning of the log has.
+      if (partition.bound.until !== undefined && offset <= reason.from)
         partition.bound.until = Math.min(partition.bound.until, yield* resolve(partition, "latest"))
       publish({ _tag: "DataLoss", partition: partition.place, from: reason.from, to: offset })
       const told = `${error.message}; going on from ${onOutOfRange}, which is ${offset}`

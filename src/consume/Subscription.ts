@@ -276,10 +276,10 @@ export const assign = Effect.fnUntraced(function* (
       ({ partition }, end) => upTo(partition, end),
       (place, error) =>
         Effect.gen(function* () {
-          if (!error.isRetryable) return yield* error
-          yield* engine.waits(error)
-          // Made again with fewer partitions since it was heard of: there is nothing of this one. Or the time was over first.
+          // Deleted, or made again with fewer partitions: there is nothing of this one. Or the time was over first.
           const isUnheard = GoneTopics.isUnknownTopic(error) || error.reason._tag === "TimedOut"
+          if (!error.isRetryable && !isUnheard) return yield* error
+          yield* engine.waits(error)
           if (isUnheard && (yield* isGone(place))) {
             yield* upTo(place, nowhere)
             return "give up"

@@ -5,7 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, Schema, Stream } from "effect"
-import { Consumer, Producer, Topic, Transaction } from "samsa"
+import { Cluster, Consumer, Producer, Topic, Transaction } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   committed,
@@ -133,6 +133,35 @@ describe("where a log was truncated, what was delivered and is there still", () 
     }).pipe(scoped, Effect.provide(Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), processed)))
   )
 })
+
+// Before 2.2 a leader that is new tells an end that lags (KIP-207).
+it.effect("a bounded read whose position retention takes is read to its end, whatever is told of that then", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const real = yield* Cluster.Cluster
+    yield* arrays(20)
+    let lags = false
+    const lagging: Cluster.Cluster["Service"] = {
+      ...real,
+      offsets: (...asked) =>
+        Effect.map(real.offsets(...asked), (ends) => (lags ? ends.map((end) => Math.min(end, 700)) : ends))
+    }
+    const options = { topic: orders, from: "earliest", until: "latest", onOutOfRange: "nearest", fetch: small } as const
+    const consumer = yield* Effect.provideService(Consumer.assign(options), Cluster.Cluster, lagging)
+    const events = yield* follow(consumer)
+    const { handle, handled, open } = slow()
+    const running = yield* Effect.forkScoped(consumer.run(handle))
+    yield* pass(2_000)
+    lags = true
+    yield* broker.trim(orders, 0, 600)
+    yield* open
+    yield* until("the loss is told", () => tags(events).includes("DataLoss"))
+    yield* pass(1_000)
+    lags = false
+    yield* until("it ends", () => running.pollUnsafe() !== undefined)
+    assert.strictEqual(handled.at(-1), 999)
+  }).pipe(scoped, Effect.provide(one))
+)
 
 /** The mark of a record that is gone was taken for that of the record that was written in its place: it was never handled. */
 describe("where a log was truncated, and written anew, a late mark of what is gone", () => {

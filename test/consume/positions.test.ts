@@ -1,7 +1,7 @@
 /** Where partitions start, and what of that is the group's. Each test bears the name of the fault that it is about. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
-import { Admin, Assignor, Consumer, ErrorCode, Kafka, Membership, Offset, Producer, Topic } from "samsa"
+import { Admin, Assignor, Cluster, Consumer, ErrorCode, Kafka, Membership, Offset, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import {
   calm,
@@ -138,6 +138,17 @@ describe("a bounded read is of the topic that has the name by now", () => {
     }).pipe(scoped, Effect.provide(one))
   )
 
+  it.effect("and ends where that is deleted while its ends are asked for (it failed, with UnknownTopic)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* broker.inject(Fault.on("ListOffsets").error(ErrorCode.codes.NOT_LEADER_OR_FOLLOWER))
+      const deleted = Effect.andThen(pass(1_500), Effect.orDie(broker.deleteTopic("orders")))
+      const { events, seen } = yield* read({ from: "earliest", until: "latest" }, deleted)
+      assert.deepStrictEqual(seen, [])
+      assert.include(tags(events), "Deleted")
+    }).pipe(scoped, Effect.provide(layer({ autoCreate: false, topics: [{ name: orders, partitions: 2 }] })))
+  )
+
   it.effect("and ends where that is deleted while its start is asked for (one of several was asked for for ever)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka
@@ -171,6 +182,81 @@ describe("a bounded read is of the topic that has the name by now", () => {
         yield* until("it ends", () => running.pollUnsafe() !== undefined, 900_000)
         assert.strictEqual(count, 20)
       }).pipe(scoped, Effect.provide(layer({ asVersion: "2.8", topics: [{ name: orders, partitions: 1 }] })))
+  )
+
+  /** Reads in a group while its commits are refused, and the topic is made again with ten records, of which this client hears. */
+  const overtaken = Effect.fnUntraced(function* (absent: number) {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    const cluster = yield* Cluster.Cluster
+    yield* fill(5)
+    const fault = yield* broker.inject(Fault.on("OffsetFetch").error(ErrorCode.codes.COORDINATOR_LOAD_IN_PROGRESS))
+    const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest", until: "latest" })
+    const seen: Array<string> = []
+    const running = yield* Effect.forkScoped(consumer.run(({ value }) => Effect.sync(() => seen.push(value))))
+    yield* pass(3_000)
+    yield* broker.deleteTopic("orders")
+    if (absent > 0) yield* Effect.ignore(cluster.topics(["orders"]))
+    yield* pass(absent)
+    yield* broker.createTopic({ name: orders, partitions: 1 })
+    yield* moving(byAnother(fill(10, 0, 10)))
+    yield* moving(cluster.topics(["orders"]))
+    yield* fault.remove
+    yield* until("it ends", () => running.pollUnsafe() !== undefined)
+    return seen
+  })
+  const ten = Array.from({ length: 10 }, (_, i) => `v${i + 10}`)
+
+  for (const [asVersion, absent] of [
+    ["4.4", 0],
+    ["1.1", 4_000]
+  ] as const)
+    it.effect(`up to the end of that, where its start waited for commits (that of the one before; ${asVersion})`, () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* overtaken(absent), ten)
+      }).pipe(scoped, Effect.provide(layer({ asVersion, topics: [{ name: orders, partitions: 1 }] })))
+    )
+
+  it.effect("up to the end of that, where that of the one before is told late (it was read up to that)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const real = yield* Cluster.Cluster
+      const producer = yield* Producer.Producer
+      yield* fill(5)
+      let isFirst = true
+      const madeAgain = Effect.gen(function* () {
+        if (!isFirst) return
+        isFirst = false
+        yield* broker.recreateTopic(orders)
+        yield* real.topics(["orders"])
+        yield* fill(10, 0, 10)
+      }).pipe(Effect.provideService(Producer.Producer, producer), Effect.orDie)
+      const late: Cluster.Cluster["Service"] = {
+        ...real,
+        offsets: (...asked) => Effect.tap(real.offsets(...asked), madeAgain)
+      }
+      const reading = read({ from: "earliest", until: "latest" })
+      assert.deepStrictEqual((yield* Effect.provideService(reading, Cluster.Cluster, late)).seen, ten)
+    }).pipe(scoped, Effect.provide(one))
+  )
+
+  it.effect("and ends with that, also at an offset where it began in the one before (it began anew)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      const fault = yield* broker.inject(Fault.on("Fetch").error(ErrorCode.codes.NOT_LEADER_OR_FOLLOWER))
+      const consumer = yield* Consumer.assign({ topic: orders, from: Offset.at(3), until: Offset.at(5) })
+      const seen: Array<string> = []
+      const running = yield* Effect.forkScoped(consumer.run(({ value }) => Effect.sync(() => seen.push(value))))
+      yield* pass(1_000)
+      yield* broker.recreateTopic(orders)
+      yield* moving(byAnother(fill(3, 0, 10)))
+      yield* fault.remove
+      yield* until("it is read", () => seen.length === 3)
+      yield* broker.recreateTopic(orders)
+      yield* moving(byAnother(fill(5, 0, 20)))
+      yield* until("it ends", () => running.pollUnsafe() !== undefined)
+      assert.deepStrictEqual(seen, ["v10", "v11", "v12"])
+    }).pipe(scoped, Effect.provide(one))
   )
 
   it.effect("which may have fewer partitions (its new end was asked for for ever)", () =>
