@@ -55,7 +55,10 @@ export class Partition {
   beginning: number | undefined = undefined
   /** Where it was last opened. */
   start: number | undefined = undefined
-  /** How far all was marked when an offset was committed by hand: only marks that move it are committed over that offset. */
+  /**
+   * How far all was marked when an offset was committed by hand, or another position sought: only marks that move it are
+   * committed over what the group has.
+   */
   byHand: number | undefined = undefined
   /** An offset that was committed by hand while the start was being found out. */
   early: number | undefined = undefined
@@ -167,6 +170,11 @@ export class Partition {
     return this.tracker?.inFlight ?? 0
   }
 
+  /** Whether what the group has stands: no mark has moved on since it was committed by hand, or since a seek. */
+  get isByHand(): boolean {
+    return this.tracker !== undefined && this.tracker.markedTo === this.byHand
+  }
+
   /** What is delivered and not done; undefined where there is nothing. */
   get unfinished(): Unfinished | undefined {
     const count = this.inFlight
@@ -178,6 +186,7 @@ export class Partition {
     return Effect.suspend(() => {
       // It may have gone back while the reader was opened.
       const start = isSame ? (this.backTo ?? found) : found
+      const stands = isSame && this.isByHand
       if (start !== found) reader.seek(start)
       this.status = "open"
       this.isOrphan = false
@@ -194,8 +203,13 @@ export class Partition {
       }
       this.suspendedAt = this.backTo = undefined
       if (this.host.marks) this.tracker ??= new OffsetTracker(start)
-      this.committed = this.early ?? committed ?? -1
-      this.byHand = this.early === undefined ? undefined : start
+      // What is written beside an offset was committed by hand: by whoever had the partition before, perhaps.
+      const isByHand = this.early !== undefined || (committed !== undefined && this.stands?.metadata)
+      if (stands) this.byHand = this.tracker!.markedTo
+      else {
+        this.committed = this.early ?? committed ?? -1
+        this.byHand = isByHand ? start : undefined
+      }
       this.early = undefined
       if (this.paused) reader.pause()
       this.settle()
@@ -323,6 +337,7 @@ export class Partition {
           if (pump === undefined || this.bound.isFinished) return Effect.succeed("over" as const)
           pump.reader.seek(offset)
           this.moved(offset)
+          this.byHand = offset
           if (isFirst) this.beginning = offset
           return Effect.as(pump.start, "moved" as const)
         })
@@ -337,16 +352,14 @@ export class Partition {
    */
   goBack(offset: number): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      const { committed, tracker } = this
-      const stands = tracker !== undefined && tracker.markedTo === this.byHand
+      const { committed, isByHand } = this
       return Effect.map(this.seek(offset), (what) => {
-        if (what === "moved") {
-          this.committed = committed
-          this.byHand = stands ? offset : undefined
-        } else if (this.status === "opening") {
+        if (what === "moved") this.committed = committed
+        else if (this.status === "opening") {
           this.tracker?.reset(offset)
           this.backTo = offset
         } else return false
+        this.byHand = isByHand ? offset : undefined
         return true
       })
     })

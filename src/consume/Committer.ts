@@ -313,12 +313,14 @@ const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: 
   partition.stands = { offset: commit.offset, leaderEpoch: commit.leaderEpoch ?? -1, metadata: commit.metadata ?? "" }
   // It is at another position since: what is done from there on is committed, below this one, too.
   if (epoch !== sent.epoch) return
+  // What stands is told again.
+  if (!byHand && commit.offset === partition.committed) return
   partition.committed = commit.offset
   if (!byHand) partition.byHand = undefined
   else if (tracker === undefined) partition.early = commit.offset
   else {
-    // Asked for before it was open: what was done since then is committed over it.
-    const asked = sent.markedTo ?? partition.start
+    // Asked for before it was open, or before what stands by hand: what was done since then is committed over it.
+    const asked = partition.isByHand ? partition.byHand : (sent.markedTo ?? partition.start)
     const stands = tracker.markedTo === asked && !tracker.hasDoneFrom(commit.offset)
     const count = tracker.doneBelow(commit.offset)
     partition.byHand = stands ? tracker.markedTo : asked

@@ -276,7 +276,7 @@ export const make = (context: Context): Opening => {
     const wasReset = reset.includes(partition)
     // Where every restart finds the same, nothing needs to be said before something is done.
     const isUnsaid = found || wasReset
-    if (partition.early === undefined) partition.stands = committed
+    if (partition.early === undefined && !isSame) partition.stands = committed
     partition.beginning = at === "earliest" ? start : undefined
     yield* partition.open({
       reader,
@@ -285,7 +285,7 @@ export const make = (context: Context): Opening => {
       isSame,
       committed: isUnsaid ? undefined : (committed?.offset ?? start)
     })
-    partition.inherited = committed !== undefined
+    if (!isSame) partition.inherited = committed !== undefined
     if (isUnsaid) begun.set(partition.key, partition)
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
     if (isRecreated) yield* logRecreated(partition)

@@ -77,6 +77,29 @@ describe("a commit in flight", () => {
   )
 })
 
+describe("a commit by hand that is asked for before an earlier one is answered", () => {
+  for (const [first, last] of [
+    [2, 6],
+    [5, 2]
+  ] as const)
+    it.effect(`stands behind it, ${first} and then ${last} (what the first says is done was committed over it)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* moving(fill(6))
+        yield* moving(Effect.exit(Transaction.run(Effect.andThen(fill(3), Effect.fail("no")))))
+        const { close, consumer, events } = yield* member({ commitInterval: "1 second" })
+        yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+        yield* until("they are delivered", () => tags(events).includes("CaughtUp"))
+        yield* broker.inject(Fault.on("OffsetCommit", { times: 1 }).delay("2 seconds"))
+        const commit = (offset: number) => consumer.commit([{ ...p0, offset, metadata: `${offset}` }])
+        yield* moving(Effect.all([commit(first), commit(last)], { concurrency: "unbounded" }))
+        yield* pass(5_000)
+        yield* moving(close)
+        assert.deepInclude((yield* broker.committed("g"))[0], { offset: last, metadata: `${last}` })
+      }).pipe(scoped, Effect.provide(Layer.provideMerge(Transaction.layer({ transactionalId: "t" }), one)))
+    )
+})
+
 describe("a commit by hand that is asked for while its partition opens", () => {
   it.effect("does not leave behind what is done before it is answered", () =>
     Effect.gen(function* () {
@@ -137,6 +160,55 @@ describe("commits that are written again before a broker lets them expire", () =
       }).pipe(scoped, Effect.provide(one))
     )
   }
+
+  it.effect("stand by hand as before (the close committed over them)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      let commits = 0
+      yield* Effect.gen(function* () {
+        const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+        const records = yield* Stream.runCollect(Stream.take(consumer.stream, 5))
+        yield* Consumer.done(records)
+        yield* consumer.commit([{ ...p0, offset: 3, metadata: "by hand" }])
+        yield* consumer.pause([p0])
+        yield* broker.onCommit(() => commits++)
+        for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
+      }).pipe(scoped)
+      assert.strictEqual(commits, 1)
+      assert.deepInclude((yield* broker.committed("g"))[0], { offset: 3, metadata: "by hand" })
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
+describe("a commit by hand below what is done, whose topic is not there for a while", () => {
+  for (const when of ["before", "meanwhile"] as const)
+    it.effect(`stands when it is there again, asked for ${when} (what was done was committed over it)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(4)
+        yield* Effect.gen(function* () {
+          const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+          const records: Array<Consumer.RecordOf<typeof orders>> = []
+          const reading = Stream.runForEach(consumer.stream, (record) => Effect.sync(() => records.push(record)))
+          yield* Effect.forkScoped(reading)
+          yield* until("they are delivered", () => records.length === 4)
+          yield* Consumer.done(records)
+          const byHand = moving(consumer.commit([{ ...p0, offset: 1, metadata: "mine" }]))
+          if (when === "before") yield* byHand
+          const faults = yield* Effect.forEach(["Fetch", "Metadata"] as const, (api) =>
+            broker.inject(Fault.on(api).error(3))
+          )
+          yield* until("it is given up", () => Effect.map(Effect.orDie(consumer.positions), (all) => all.length === 0))
+          if (when === "meanwhile") yield* byHand
+          for (const { remove } of faults) yield* remove
+          yield* fill(1)
+          yield* until("it is read on", () => records.length === 5)
+          yield* pass(10_000)
+        }).pipe(scoped)
+        assert.deepInclude((yield* broker.committed("g"))[0], { offset: 1, metadata: "mine" })
+      }).pipe(scoped, Effect.provide(one))
+    )
 })
 
 describe("a commit in the background, one partition of which is ours no longer", () => {
@@ -257,4 +329,26 @@ describe("what is not delivered, behind what is all done", () => {
           assert.deepInclude(stands, { offset: 2, metadata: "mine" })
         }).pipe(scoped, Effect.provide(over(two)))
       )
+
+  for (const who of ["its next owner", "whoever seeks there"] as const)
+    it.effect(`is not committed over a commit by hand by ${who} (its metadata were gone)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* moving(fill(2))
+        const first = yield* member({ commitInterval: "1 second" })
+        yield* Effect.forkScoped(Stream.runDrain(first.consumer.stream))
+        yield* until("they are delivered", () => tags(first.events).includes("CaughtUp"))
+        yield* moving(first.consumer.commit([{ ...p0, offset: 2, metadata: "mine" }]))
+        if (who === "whoever seeks there") yield* moving(first.consumer.seek(p0, Offset.at(2)))
+        else {
+          yield* moving(first.close)
+          const second = yield* member({ commitInterval: "1 second" })
+          yield* Effect.forkScoped(Stream.runDrain(second.consumer.stream))
+          yield* until("it reads", () => tags(second.events).includes("CaughtUp"))
+        }
+        yield* moving(abort)
+        yield* pass(5_000)
+        assert.deepInclude((yield* broker.committed("g"))[0], { offset: 2, metadata: "mine" })
+      }).pipe(scoped, Effect.provide(transactional))
+    )
 })
