@@ -66,8 +66,8 @@ export const table = (
   return [line(heads, () => "head"), ...texts.map((row, r) => line(row, (i) => styleOf(rows[r]![i])))].join("\n")
 }
 
-/** One value as a line of JSON. */
-export const json = (value: unknown): string => JSON.stringify(value)
+/** One value as a line of JSON, in which what would move a terminal's cursor is an escape, which JSON has, too. */
+export const json = (value: unknown): string => printable(JSON.stringify(value))
 
 /** Bytes as a number that a person reads: `12.3 MiB`. */
 export const bytes = (count: number): string => {

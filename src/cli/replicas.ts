@@ -248,7 +248,7 @@ export const elect = Command.make(
       given,
       Effect.gen(function* () {
         const admin = yield* Admin
-        const topics = new Map((yield* admin.listTopics()).map((one) => [one.name, one.partitions]))
+        const topics = new Map((yield* admin.listTopics({ internal: true })).map((one) => [one.name, one.partitions]))
         const named: Array<{ readonly topic: string; readonly partition: number }> = []
         for (const word of given.partitions) {
           const count = topics.get(word)

@@ -141,6 +141,17 @@ it.live("samsa offsets reset says so where what it planned to reset has gone (it
   }).pipe(Effect.scoped)
 )
 
+it.live("samsa elect takes Kafka's own topics, too (it said that there is no __consumer_offsets)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.make({ topics: ["orders"], brokers: 3, asVersion: "4.4", listen: true })
+    const b = ["-b", broker.bootstrap.join(",")]
+    yield* here(["offsets", "reset", "g", "earliest", "-t", "orders", "--yes", ...b])
+    const { code, error, out } = yield* here(["elect", "__consumer_offsets", "--json", ...b])
+    assert.strictEqual(code, 0, error)
+    assert.include(out, '{"topic":"__consumer_offsets","partition":0,"result":"not-needed"}')
+  }).pipe(Effect.scoped)
+)
+
 it.live("samsa groups shows a group of the consumer protocol: its type, and the epoch of each member", () =>
   Effect.gen(function* () {
     const { bootstrap } = yield* EmbeddedKafka.make({ topics: [{ name: "orders", partitions: 2 }], listen: true })

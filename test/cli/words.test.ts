@@ -238,6 +238,15 @@ describe("tables", () => {
   })
 })
 
+describe("lines of JSON", () => {
+  it("have escapes for what would move a terminal's cursor (C1 and those of direction came out as they are)", () => {
+    const group = "g\u009b31m\u001b\u007f\u202ex"
+    const line = Output.json({ group })
+    assert.strictEqual(line, '{"group":"g\\u009b31m\\u001b\\u007f\\u202ex"}')
+    assert.deepStrictEqual(JSON.parse(line), { group })
+  })
+})
+
 describe("targets", () => {
   it("are partitions, placements, quotas and plans", () => {
     assert.deepStrictEqual(Targets.partition("a-b-3"), { topic: "a-b", partition: 3 })
