@@ -41,6 +41,31 @@ const reads = Effect.gen(function* () {
   return yield* Stream.runCollect(Stream.take(consumer.stream, 1))
 })
 
+it.live("who asks for all that a group has committed is not told of topics that he may not see (it was an error)", () =>
+  Effect.gen(function* () {
+    const admin = Admin.Admin
+    yield* as(
+      "root",
+      "root",
+      Effect.gen(function* () {
+        const a = yield* admin
+        yield* Admin.orFail(a.alterUsers([{ user: "alice", mechanism: "SCRAM-SHA-256", password: "secret" }]))
+        const places = ["ruled", "other"].map((topic) => ({ topic, partition: 0, offset: 0 }))
+        yield* Admin.orFail(a.alterGroupOffsets("g", places))
+        yield* Admin.orFail(
+          a.createAcls([{ resource: "topic", name: "ruled", principal: "User:bob", operation: "read" }])
+        )
+      })
+    )
+    const asked = Effect.flatMap(admin, (a) => Admin.orFail(a.groupOffsets([{ group: "g" }])))
+    const [offsets] = yield* as("alice", "secret", asked)
+    assert.deepStrictEqual(
+      offsets!.map(({ topic }) => topic),
+      ["other"]
+    )
+  }).pipe(Effect.scoped, Effect.provide(secured))
+)
+
 it.live("a user that the API has made logs in, may what rules allow, and is gone when it takes him away", () =>
   Effect.gen(function* () {
     const root = <A, E>(self: Effect.Effect<A, E, Admin.Admin>) => as("root", "root", self)

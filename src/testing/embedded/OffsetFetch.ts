@@ -26,7 +26,9 @@ export const offsetFetch = handler("OffsetFetch", Api, (call) => {
       const topic = key.slice(0, dash)
       byTopic.set(topic, [...(byTopic.get(topic) ?? []), Number(key.slice(dash + 1))])
     }
-    return Array.from(byTopic, ([name, partitionIndexes]) => ({
+    // Who asks for all is not told of topics that he may not see.
+    const seen = [...byTopic].filter(([name]) => !call.hides(name))
+    return Array.from(seen, ([name, partitionIndexes]) => ({
       name,
       topicId: cluster.topics.get(name)?.id ?? zeroId,
       partitionIndexes
