@@ -6,7 +6,7 @@
 import { atMost, kept } from "../Kept.ts"
 
 /** For how long answers must tell of one that has been replaced, in milliseconds; and how many of a name are remembered. */
-const replacedFor = 10_000
+export const replacedFor = 10_000
 const rememberedAtMost = 5
 
 /** Of a name, in the order in which they were heard of first. */

@@ -83,6 +83,9 @@ export const make = (
 ): AnyBroker => {
   let lastGood = -1
   let isTurning = false
+  /** The order in which they were asked last: where the next is to be another, each has its turn. */
+  const turns = new Map<number, number>()
+  let count = 0
   /** Until when: each question that is put to one of them first takes a second longer. */
   const silentUntil = new Map<number, number>()
   const isSilent = (id: number) => (silentUntil.get(id) ?? -Infinity) > now()
@@ -96,6 +99,7 @@ export const make = (
           const nodes = new Map(state.nodes.map((node) => [node.id, node]))
           const others = yield* Random.shuffle([...nodes.keys()].filter((id) => id !== lastGood))
           const good = nodes.has(lastGood) ? [lastGood] : []
+          if (isTurning) others.sort((a, b) => (turns.get(a) ?? 0) - (turns.get(b) ?? 0))
           const answering = others.filter((id) => !isSilent(id))
           const ids = isTurning ? [...answering, ...good] : [...good, ...answering]
           ids.push(...others.filter(isSilent))
@@ -119,6 +123,7 @@ export const make = (
           const askKnown = (id: number) =>
             Effect.suspend(() => {
               const since = now()
+              turns.set(id, ++count)
               return Effect.onExit(ask(nodes.get(id), brokers.get(id)), (exit) =>
                 Effect.sync(() => {
                   if (Exit.isSuccess(exit)) silentUntil.delete(id)

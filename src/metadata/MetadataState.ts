@@ -132,13 +132,14 @@ export class MetadataState {
 
   /**
    * Learns what a response tells of the topics that were asked for, in turns, each of them as a whole: `changed` is told
-   * of each change at once. Gives the error codes of all that it names.
+   * of each change at once. What is `lagging` is not learnt over what is known. Gives the error codes of all that it names.
    */
   *learnTopics(
     topics: ReadonlyArray<TopicResponse>,
     asked: (name: string) => boolean,
     now: number,
-    changed: (change: Change) => void
+    changed: (change: Change) => void,
+    lagging: (topic: TopicResponse) => boolean = () => false
   ): Turns<ReadonlyMap<string, number>> {
     const codes = new Map<string, number>()
     let work = 0
@@ -153,6 +154,7 @@ export class MetadataState {
       const told = errorCode === code.NONE && topic.partitions.length === 0 ? code.LEADER_NOT_AVAILABLE : errorCode
       codes.set(name, told)
       let before = this.#topics.get(name)
+      if (before !== undefined && lagging(topic)) continue
       if (told === code.NONE && (before !== undefined || asked(name))) {
         let info = yield* this.#topicInfo(topic, name, before, now)
         // Where that took turns, a leader may have moved meanwhile.

@@ -60,7 +60,27 @@ const leftOut = (topics: TopicsTold, names: ReadonlyArray<string>): TopicsTold =
   return gone.map((name) => ({ ...empty, name, errorCode: code.UNKNOWN_TOPIC_OR_PARTITION }))
 }
 
+/** What a response tells of topics: of all, where these were asked for so. */
+const told = (
+  { brokers }: typeof Metadata.Response.schema.Type,
+  topics: TopicsTold,
+  names: ReadonlyArray<string> | null
+): TopicsTold => {
+  // A broker that has just started knows nothing yet, and not that nothing is there.
+  if (brokers.length === 0)
+    return topics.map((topic) =>
+      topic.errorCode === code.UNKNOWN_TOPIC_OR_PARTITION ? { ...topic, errorCode: code.LEADER_NOT_AVAILABLE } : topic
+    )
+  return names === null ? topics : [...topics, ...leftOut(topics, names)]
+}
+
 type Failing<A> = Effect.Effect<A, KafkaError.KafkaError>
+
+/** What a broker tells of topics; one below 0 is a bootstrap server. */
+interface Told {
+  readonly by: number
+  readonly topics: TopicsTold
+}
 
 /** Topics that others have taken the names of, as far as was heard, also while none had it. */
 const replacedTopics = () => {
@@ -148,9 +168,21 @@ const asking = Effect.fnUntraced(function* (
   }
 })
 
-/** Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. */
-const learning = ({ anyBroker, changed, state }: Parts, now: () => number) => {
+/**
+ * Learns those that were `wanted`. Apart from the question, since that takes its time, and is no silence of the broker. A
+ * topic that was replaced is not learnt, by one answer, over the one that has its name: who tells of it lags behind, and
+ * a commit of what was read of it would be the other's, by the name. `ask` is asked for those once more, of another
+ * broker: by the word of two it is learnt, as it was heard of in the wrong order then.
+ */
+const learning = (
+  { anyBroker, changed, scope, state }: Parts,
+  now: () => number,
+  ask: (names: ReadonlyArray<string>) => Failing<Told>
+) => {
   const replaced = replacedTopics()
+  /** Since when nothing else was told of a name. */
+  const since = new Map<string, number>()
+  const checked = new Set<string>()
   const heard = (change: Change) => {
     replaced.learn(change)
     changed(change)
@@ -160,13 +192,45 @@ const learning = ({ anyBroker, changed, state }: Parts, now: () => number) => {
     const id = name === null ? undefined : state.topic(name)?.id
     return id !== undefined && topicId !== Wire.zeroUuid && topicId !== id
   }
-  return (topics: TopicsTold, wanted: (name: string) => boolean) =>
+  const isLagging = (topic: TopicsTold[number]): boolean => {
+    if (!isOther(topic) || !replaced.has(topic)) {
+      since.delete(topic.name!)
+      return false
+    }
+    return now() - kept(since, topic.name!, now, atMost) < Replaced.replacedFor
+  }
+  const learn = ({ topics }: Told, wanted: (name: string) => boolean, lagging: typeof isLagging) =>
     Effect.orDie(
       Effect.suspend(() => {
         if (topics.some((topic) => replaced.has(topic) || isOther(topic))) anyBroker.turn()
-        return drive(state.learnTopics(topics, wanted, now(), heard))
+        return drive(state.learnTopics(topics, wanted, now(), heard, lagging))
       })
     )
+  const check = (names: ReadonlyArray<string>, { by, topics }: Told) => {
+    const told = new Map(topics.map((topic) => [topic.name, topic.topicId]))
+    for (const name of names) checked.add(name)
+    return ask(names).pipe(
+      Effect.flatMap((again) =>
+        learn(
+          again,
+          () => true,
+          (topic) => isLagging(topic) && (again.by === by || told.get(topic.name) !== topic.topicId)
+        )
+      ),
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => names.forEach((name) => checked.delete(name)))),
+      Effect.forkIn(scope)
+    )
+  }
+  return (told: Told, wanted: (name: string) => boolean) => {
+    const lagging = new Set<string>()
+    const noted = (topic: TopicsTold[number]) => {
+      const is = isLagging(topic)
+      if (is && !checked.has(topic.name!)) lagging.add(topic.name!)
+      return is
+    }
+    return Effect.tap(learn(told, wanted, noted), () => (lagging.size === 0 ? Effect.void : check([...lagging], told)))
+  }
 }
 
 export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return<Topics> {
@@ -204,9 +268,8 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
     return response.topics
   })
 
-  const learnTopics = learning(parts, now)
-  const send = ({ create, names }: MetadataBatcher.Question) => {
-    const told = anyBroker.ask((broker, onProgress) =>
+  const tell = ({ create, names }: MetadataBatcher.Question): Failing<Told> =>
+    anyBroker.ask((broker, onProgress) =>
       Effect.gen(function* () {
         const version = yield* broker.version(Metadata)
         // Before v4 a name that is asked for may be created on the way: so all are asked for. v0 says "all" by none.
@@ -220,18 +283,14 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
           { onProgress }
         )
         const topics = yield* learnCluster(response, formatAddress(broker))
-        // A broker that has just started knows nothing yet, and not that nothing is there.
-        if (response.brokers.length === 0)
-          return topics.map((topic) =>
-            topic.errorCode === code.UNKNOWN_TOPIC_OR_PARTITION
-              ? { ...topic, errorCode: code.LEADER_NOT_AVAILABLE }
-              : topic
-          )
-        return asked === null && names !== null ? [...topics, ...leftOut(topics, names)] : topics
+        return { by: broker.id, topics: told(response, topics, asked === null ? names : null) }
       })
     )
+  const learnTopics = learning(parts, now, (names) => tell({ create: false, names }))
+  const send = (question: MetadataBatcher.Question) => {
+    const { names } = question
     const wanted = new Set(names)
-    return Effect.flatMap(told, (topics) => learnTopics(topics, (name) => names === null || wanted.has(name)))
+    return Effect.flatMap(tell(question), (told) => learnTopics(told, (name) => names === null || wanted.has(name)))
   }
   const { ask, askAgain, doubt } = yield* asking(parts, now, yield* MetadataBatcher.make(scope, send))
 
@@ -260,13 +319,13 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
             }),
             { onProgress }
           )
-          return yield* learnCluster(response, formatAddress(broker))
+          return { by: broker.id, topics: yield* learnCluster(response, formatAddress(broker)) }
         })
       )
       .pipe(
-        Effect.flatMap((topics) => {
-          const named = new Set(topics.filter((topic) => topic.topicId === id).map((topic) => topic.name))
-          return learnTopics(topics, (name) => named.has(name))
+        Effect.flatMap((told) => {
+          const named = new Set(told.topics.filter((topic) => topic.topicId === id).map((topic) => topic.name))
+          return learnTopics(told, (name) => named.has(name))
         }),
         Effect.flatMap(() => {
           const info = state.topicById(id)

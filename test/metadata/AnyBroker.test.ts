@@ -6,11 +6,11 @@ import type { Broker, Brokers } from "../../src/Broker.ts"
 import * as AnyBroker from "../../src/metadata/AnyBroker.ts"
 import { MetadataState } from "../../src/metadata/MetadataState.ts"
 
-const make = Effect.gen(function* () {
+const make = Effect.fnUntraced(function* (ids: ReadonlyArray<number> = [1, 2, 3]) {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   const state = new MetadataState()
-  state.nodes = [1, 2, 3].map((id) => ({ id, host: "b", port: id, rack: null }))
+  state.nodes = ids.map((id) => ({ id, host: "b", port: id, rack: null }))
   const brokers = { get: (id: number) => Effect.succeed({ id } as Broker) } as unknown as Brokers["Service"]
   const anyBroker = AnyBroker.make(brokers, Effect.succeed([]), state, now, new AnyBroker.Asked(now))
   const silent = new Set<number>()
@@ -26,7 +26,7 @@ const make = Effect.gen(function* () {
 
 it.effect("another is asked where the last answer has not helped", () =>
   Effect.gen(function* () {
-    const { anyBroker, ask } = yield* make
+    const { anyBroker, ask } = yield* make()
     const { id } = yield* ask
     assert.strictEqual((yield* ask).id, id)
     anyBroker.turn()
@@ -38,7 +38,7 @@ it.effect("another is asked where the last answer has not helped", () =>
 
 it.effect("and not those that stand still, until seconds later (each question took a second longer, or two)", () =>
   Effect.gen(function* () {
-    const { anyBroker, ask, silent } = yield* make
+    const { anyBroker, ask, silent } = yield* make()
     silent.add(2).add(3)
     anyBroker.turn()
     assert.strictEqual((yield* ask).id, 1)
@@ -52,5 +52,20 @@ it.effect("and not those that stand still, until seconds later (each question to
     yield* TestClock.adjust("5 seconds")
     anyBroker.turn()
     assert.notStrictEqual((yield* ask).id, 1)
+  })
+)
+
+it.effect("each of those that answer has its turn (by chance one had none for many questions)", () =>
+  Effect.gen(function* () {
+    const ids = [1, 2, 3, 4, 5]
+    const { anyBroker, ask } = yield* make(ids)
+    for (let i = 0; i < 10; i++) {
+      const asked: Array<number> = []
+      for (const _ of ids) {
+        anyBroker.turn()
+        asked.push((yield* ask).id)
+      }
+      assert.deepStrictEqual(asked.toSorted(), ids)
+    }
   })
 )

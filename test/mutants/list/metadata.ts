@@ -62,14 +62,26 @@ export const metadata = of("metadata", {
     [
       "just-started-says-gone",
       "a broker that has just started makes topics gone",
-      "if (response.brokers.length === 0)\n",
-      "if (response.brokers.length < 0)\n"
+      "if (brokers.length === 0)\n",
+      "if (brokers.length < 0)\n"
     ],
     [
       "addresses-unlearnt",
       "where the brokers are is not told to who connects to them",
       "brokers.learn([...state.nodes, ...cluster.impossible], state.clusterId)",
       ""
+    ],
+    [
+      "lagging-brings-back",
+      "a broker that lags behind brings a topic back that was replaced",
+      "if (!isOther(topic) || !replaced.has(topic)) {",
+      "if (true) {"
+    ],
+    [
+      "lagging-for-ever",
+      "a topic that was heard of in the wrong order is not learnt by the word of two brokers",
+      "(again.by === by || told.get(topic.name) !== topic.topicId)",
+      "true"
     ]
   ],
   "Coordinators.ts": [
@@ -144,6 +156,12 @@ export const metadata = of("metadata", {
       "where all brokers that are known are gone nobody asks the bootstrap servers",
       "firstOf(attempts, isAnswering)",
       "firstOf(known.length > 0 ? known : attempts, isAnswering)"
+    ],
+    [
+      "turns-by-chance",
+      "where an answer has not helped, a broker may never be asked",
+      "if (isTurning) others.sort((a, b) => (turns.get(a) ?? 0) - (turns.get(b) ?? 0))",
+      ""
     ]
   ],
   "ListOffsets.ts": [

@@ -1,0 +1,143 @@
+/** A topic that was made again, of which one broker of three tells the old one for a while. */
+import { assert, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Schema, Scope } from "effect"
+import { Cluster, Consumer, Membership, Producer, Topic } from "samsa"
+import { EmbeddedKafka, Fault } from "samsa/testing"
+import { layer, pass, until } from "../fetch/Reading.ts"
+
+const topics = [{ name: "t", replicationFactor: 3 }]
+const t = Topic.make("t", { key: Schema.NullOr(Schema.String), value: Schema.String })
+
+/** Does it while time passes. */
+const passing = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(self, { startImmediately: true })
+    yield* until("it is done", () => fiber.pollUnsafe() !== undefined)
+    return yield* Fiber.join(fiber)
+  })
+
+/** What the name stands for, once it was asked. */
+const asked = Effect.flatMap(Cluster.Cluster, (cluster) =>
+  Effect.gen(function* () {
+    yield* passing(cluster.topics(["t"]))
+    yield* pass(100)
+    return cluster.known("t")?.id
+  })
+)
+
+const silence = (broker: number) =>
+  Effect.flatMap(EmbeddedKafka.EmbeddedKafka, (kafka) => kafka.inject(Fault.on("Metadata", { broker }).loseRequest))
+
+/** Asks for some seconds: who was silent is asked behind the others for so long. */
+const isKnown = (id: string | undefined) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < 8; i++) {
+      if ((yield* asked) === id) return
+      yield* pass(900)
+    }
+    assert.fail("it is not known")
+  })
+
+/** Makes it again; broker 3 lags behind. The first answer is of another one; from then on broker 3 alone answers. */
+const madeAgain = Effect.gen(function* () {
+  const broker = yield* EmbeddedKafka.EmbeddedKafka
+  const silent = yield* silence(3)
+  yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+  yield* broker.recreateTopic("t")
+  const id = yield* asked
+  yield* silent.remove
+  const others = [yield* silence(1), yield* silence(2)]
+  return { id, others: Effect.forEach(others, ({ remove }) => remove) }
+})
+
+it.effect("is known, and the old one only after ten seconds in which nothing else is told", () =>
+  Effect.gen(function* () {
+    const old = yield* asked
+    const { id, others } = yield* madeAgain
+    assert.notStrictEqual(id, old)
+    // A question takes a second or two, while the others are silent.
+    for (let i = 0; i < 4; i++) assert.strictEqual(yield* asked, id)
+    yield* pass(10_000)
+    assert.strictEqual(yield* asked, old)
+    yield* others
+    yield* isKnown(id)
+  }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
+)
+
+it.effect("is known by the word of two, where it was heard of before the old one", () =>
+  Effect.gen(function* () {
+    const { id, others } = yield* madeAgain
+    assert.notStrictEqual(yield* asked, id, "nobody knows which is older")
+    yield* others
+    yield* isKnown(id)
+  }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
+)
+
+/** A member of a group, and what it handles. */
+const member = Effect.gen(function* () {
+  const scope = yield* Scope.make()
+  return {
+    join: (membership: Membership.Membership, handled: Array<string>) =>
+      Effect.gen(function* () {
+        const options = { group: "g", topics: [t], from: "earliest", commitInterval: "1 minute", membership } as const
+        const consumer = yield* Scope.provide(Consumer.subscribe(options), scope)
+        yield* Effect.forkDetach(Effect.exit(consumer.run(({ value }) => Effect.sync(() => handled.push(value)))))
+        return consumer
+      }),
+    leave: passing(Scope.close(scope, Exit.void))
+  }
+})
+
+const send = (...values: ReadonlyArray<string>) =>
+  Producer.Producer.use((producer) =>
+    passing(
+      producer.sendAll(
+        t,
+        values.map((value) => ({ key: null, value, partition: 0 }))
+      )
+    )
+  )
+
+it.effect("is read from its first record, though its group takes the old one back then (they were skipped)", () =>
+  Effect.gen(function* () {
+    const handled: Array<string> = []
+    const { join, leave } = yield* member
+    const consumer = yield* join(Membership.consumer(), handled)
+    yield* send("a", "b")
+    yield* until("the old one is read", () => handled.length === 2)
+    yield* consumer.pause([{ topic: "t", partition: 0 }])
+    const { others } = yield* madeAgain
+    yield* pass(10_000)
+    yield* others
+    yield* send("c", "d", "e")
+    yield* consumer.resume([{ topic: "t", partition: 0 }])
+    yield* pass(20_000)
+    assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e"])
+    yield* leave
+  }).pipe(Effect.scoped, Effect.provide(layer({ asVersion: "4.0", brokers: 3, topics })))
+)
+
+for (const asVersion of [undefined, "3.9"] as const) {
+  it.effect(`is read once, though its reader leaves the group then (it was read twice; ${asVersion ?? "by id"})`, () =>
+    Effect.gen(function* () {
+      const handled: Array<string> = []
+      const before = yield* member
+      yield* before.join(Membership.classic(), handled)
+      yield* send("a", "b")
+      yield* until("the old one is read", () => handled.length === 2)
+      const { others } = yield* madeAgain
+      yield* send("c", "d")
+      yield* until("the new one is read", () => handled.length === 4)
+      yield* asked
+      yield* before.leave
+      const { join, leave } = yield* member
+      yield* join(Membership.classic(), handled)
+      yield* pass(5000)
+      yield* others
+      yield* send("e")
+      yield* pass(20_000)
+      assert.deepStrictEqual(handled, ["a", "b", "c", "d", "e"])
+      yield* leave
+    }).pipe(Effect.scoped, Effect.provide(layer({ asVersion, brokers: 3, topics })))
+  )
+}
