@@ -195,7 +195,7 @@ export class Admin extends Context.Service<
     ) => Fails<ReadonlyArray<ConfigResource>>
 
     // --- groups -----------------------------------------------------------------------------------------------------
-    /** Groups of every kind, with their states, which brokers before 2.6 are asked for one by one. From 0.9 on. Java: listGroups. */
+    /** Groups of every kind, with their states, which brokers before 2.6 are asked for one by one; without those whose coordinator is down, of which nobody tells. From 0.9 on. Java: listGroups. */
     readonly listGroups: (options?: Groups.ListGroupsOptions) => Fails<ReadonlyArray<Groups.GroupListing>>
     /** Groups of every kind with their members. Fails with `GroupRefused` GROUP_ID_NOT_FOUND. Java: describeConsumerGroups, describeClassicGroups, describeShareGroups, describeStreamsGroups. */
     readonly describeGroups: (
@@ -305,7 +305,7 @@ export class Admin extends Context.Service<
       partitions: ReadonlyArray<TopicPartition>,
       options?: Bounds
     ) => Answers<Transactions.PartitionProducers>
-    /** Transactions, by state, producer or duration. From 3.0 on. Java: listTransactions. */
+    /** Transactions, by state, producer or duration; without those whose coordinator is down, of which nobody tells. From 3.0 on. Java: listTransactions. */
     readonly listTransactions: (
       options?: Transactions.ListTransactionsOptions
     ) => Fails<ReadonlyArray<Transactions.TransactionListing>>

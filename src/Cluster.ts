@@ -88,8 +88,15 @@ export class Cluster extends Context.Service<
     readonly refresh: Effect.Effect<void, KafkaError.KafkaError>
     /** What changes, from the moment at which it is pulled, until the client closes. Who falls far behind misses the oldest changes. */
     readonly changes: Stream.Stream<Change>
-    /** The coordinator of a group or transactional id: from memory, else looked up, retried within `metadataTimeout`. */
-    readonly coordinator: (kind: "group" | "transaction", key: string) => Effect.Effect<Broker, KafkaError.KafkaError>
+    /**
+     * The coordinator of a group or transactional id: from memory, else looked up, retried within `metadataTimeout`; `once`:
+     * asked for a single time, for who asks again himself.
+     */
+    readonly coordinator: (
+      kind: "group" | "transaction",
+      key: string,
+      options?: { readonly once?: boolean | undefined }
+    ) => Effect.Effect<Broker, KafkaError.KafkaError>
     /** Forgets a coordinator (NOT_COORDINATOR, or its connection was lost). */
     readonly forgetCoordinator: (kind: "group" | "transaction", key: string) => void
     /**

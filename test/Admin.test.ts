@@ -384,6 +384,62 @@ describe("bounds", () => {
     )
   )
 
+  it.effect("a group that has no coordinator takes none of the others with it (none was asked about before)", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const place = { topic: "orders", partition: 0 }
+        yield* Admin.orFail(admin.alterGroupOffsets("b", [{ ...place, offset: 0 }]))
+        yield* broker.inject(Fault.on("FindCoordinator", { group: "a" }).error(codes.COORDINATOR_NOT_AVAILABLE))
+        const bounds = { timeout: "4 seconds" } as const
+        for (const asked of [
+          admin.groupOffsets([{ group: "a" }, { group: "b" }], bounds),
+          admin.describeGroups(["a", "b"], bounds),
+          admin.groupLag(["a", "b"], bounds),
+          admin.deleteGroups(["a", "b"], bounds)
+        ]) {
+          const [without, other] = yield* passing<ReadonlyArray<Admin.Answer<unknown>>, KafkaError, never>(asked)
+          assert.strictEqual(codeOf(failure(without)), codes.COORDINATOR_NOT_AVAILABLE)
+          value(other)
+        }
+      })
+    )
+  )
+
+  it.effect("what one step waits for in vain takes nothing of the others with it (the next step had 1 ms)", () =>
+    inCluster(
+      { brokers: 3, topics: [{ name: "orders", partitions: 3 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const place = { topic: "orders", partition: 0 }
+        for (const [i, group] of ["a", "b"].entries()) {
+          yield* broker.moveCoordinator(group, i + 1)
+          yield* passing(admin.alterGroupOffsets(group, [{ ...place, offset: 0 }]).pipe(Admin.orFail))
+        }
+        const bounds = { timeout: "4 seconds" } as const
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* broker.inject(Fault.on("OffsetFetch", { group: "a" }).error(codes.COORDINATOR_LOAD_IN_PROGRESS))
+            yield* broker.inject(Fault.on("ListOffsets").delay("100 millis"))
+            const [loading, there] = yield* passing(admin.groupLag(["a", "b"], bounds))
+            assert.strictEqual(codeOf(failure(loading)), codes.COORDINATOR_LOAD_IN_PROGRESS)
+            assert.strictEqual(value(there).partitions.length, 1)
+          })
+        )
+        yield* broker.inject(
+          Fault.on("ListOffsets", { topic: "orders", partition: 1 }).error(codes.LEADER_NOT_AVAILABLE)
+        )
+        yield* broker.inject(Fault.on("OffsetCommit").delay("100 millis"))
+        const reset = yield* passing(admin.resetGroupOffsets("b", { to: "latest", topics: ["orders"], ...bounds }))
+        assert.deepStrictEqual(reset.map(Result.isSuccess), [true, false, true])
+        assert.strictEqual(codeOf(failure(reset[1])), codes.LEADER_NOT_AVAILABLE)
+      })
+    )
+  )
+
   it.effect("what is not settled in time has failed with what failed last, the rest has not", () =>
     inCluster(
       { topics: ["a", "b"] },

@@ -92,16 +92,31 @@ export const within = (parts: Parts, bounds: Bounds = {}): Effect.Effect<number,
     return Checks.settle(checks, checks.millis("timeout", bounds?.timeout, parts.timeout))
   })
 
-/** Reads the bounds of a verb that asks in several steps: gives, for each, those with the time that is left. */
+/** A step of several: once some of its items are answered for, the others leave so much of the time to what follows it. */
+interface Step {
+  /** Milliseconds. */
+  readonly kept?: number | undefined
+}
+
+/** What is kept for the steps that follow, at the most. */
+const longestKept = 5000
+
+/**
+ * Reads the bounds of a verb that asks in several steps: gives, for each, those with the time that is left. What follows
+ * a step is for the items that are done by then: one that does not come takes none with it.
+ */
 export const spending = <O extends Bounds>(
   parts: Parts,
   bounds: O
-): Effect.Effect<() => O & { readonly timeout: number }, KafkaError.KafkaError> =>
+): Effect.Effect<(step?: "last" | "before others") => O & Step & { readonly timeout: number }, KafkaError.KafkaError> =>
   Effect.gen(function* () {
     const millis = yield* within(parts, bounds)
     const clock = yield* Clock.Clock
     const deadline = Backoff.monotonic(clock) + millis
-    return () => ({ ...bounds, timeout: Math.max(1, deadline - Backoff.monotonic(clock)) })
+    return (step = "last") => {
+      const timeout = Math.max(1, deadline - Backoff.monotonic(clock))
+      return { ...bounds, timeout, kept: step === "last" ? undefined : Math.min(timeout / 4, longestKept) }
+    }
   })
 
 const controllerOf = (cluster: Cluster["Service"]): Effect.Effect<Broker, KafkaError.KafkaError> =>
@@ -178,7 +193,8 @@ const resolve = (parts: Parts, routes: ReadonlyArray<Plan.Route>) =>
               ? cluster.any
               : route._tag === "Broker"
                 ? brokerOf(parts, route.id)
-                : cluster.coordinator(route.kind, route.key)
+                : // Those of the others are not to wait for one that nobody has.
+                  cluster.coordinator(route.kind, route.key, { once: true })
         return Effect.map(Effect.result(broker), (result) => void found.set(name, result))
       },
       { concurrency: 64, discard: true }
@@ -389,7 +405,18 @@ export const items = <I, A>(
         yield* Effect.sleep(wait)
       }
     })
-    yield* Effect.timeoutOrElse(asking, { duration: millis, orElse: () => Effect.void }).pipe(
+    const { kept = 0 } = bounds as Bounds & Step
+    let spent = millis
+    const enough = Effect.delay(
+      Effect.suspend(() => {
+        if (open.every(({ answer }) => answer === undefined)) return Effect.never
+        spent -= kept
+        return Effect.void
+      }),
+      millis - kept
+    )
+    const stepping = kept > 0 && open.length > 1 ? Effect.raceFirst(asking, enough) : asking
+    yield* Effect.timeoutOrElse(stepping, { duration: millis, orElse: () => Effect.void }).pipe(
       Effect.onInterrupt(() => leave(question, open))
     )
     for (const [one, what] of again) if (one.answer !== undefined) parts.again.answered(what)
@@ -399,7 +426,7 @@ export const items = <I, A>(
       if (one.answer !== undefined) return one.answer
       // What was never asked has failed with what it waited for.
       const last = one.last ?? (one.sent ? undefined : before?.get(nameOf(question, one.item))?.last)
-      return Result.fail(Failure.unsettled(question.api, millis, { ...one, last }))
+      return Result.fail(Failure.unsettled(question.api, spent, { ...one, last }))
     })
   })
 

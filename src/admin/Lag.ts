@@ -120,11 +120,11 @@ export const lag = (
     const left = yield* Ask.spending(parts, options)
     const [described, offsets] = yield* Effect.all(
       [
-        Groups.describeMembers(parts, groups, options),
+        Groups.describeMembers(parts, groups, left("before others")),
         Offsets.list(
           parts,
           groups.map((group) => ({ group })),
-          options
+          left("before others")
         )
       ],
       { concurrency: "unbounded" }

@@ -130,7 +130,7 @@ export const reset = (parts: Ask.Parts, group: string, options: ResetOptions): A
       ListOffsets.resolve(
         parts,
         partitions.map((partition) => ({ ...partition, at })),
-        left()
+        left(options.dryRun === true ? "last" : "before others")
       )
     const [earliest, latest, found] = yield* Effect.all(
       [ask("earliest"), ask("latest"), spec === undefined ? Effect.succeed(undefined) : ask(spec)],

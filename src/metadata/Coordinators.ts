@@ -17,7 +17,12 @@ import * as SingleFlight from "./SingleFlight.ts"
 type Kind = "group" | "transaction"
 
 export interface Coordinators {
-  readonly get: (kind: Kind, key: string) => Effect.Effect<Broker, KafkaError.KafkaError>
+  /** Again and again, or `once`. */
+  readonly get: (
+    kind: Kind,
+    key: string,
+    options?: { readonly once?: boolean | undefined }
+  ) => Effect.Effect<Broker, KafkaError.KafkaError>
   readonly forget: (kind: Kind, key: string) => void
 }
 
@@ -137,26 +142,24 @@ export const make = Effect.fnUntraced(function* (
     const one = known.get(name)
     if (one !== undefined) known.set(name, { ...one, forgottenAt: one.forgottenAt ?? now() })
   }
-  const lookUp = (kind: Kind, key: string) => {
+  const lookUp = (kind: Kind, key: string, once: boolean) => {
     const name = nameOf(kind, key)
-    return shared(
-      name,
-      budgets.retried(
-        Effect.suspend(() => findAgain(kind, key, known.get(name))),
-        `the coordinator of ${name}`
-      )
-    )
+    const found = Effect.suspend(() => findAgain(kind, key, known.get(name)))
+    const waitingFor = `the coordinator of ${name}`
+    return once
+      ? shared(`once ${name}`, budgets.once(found, waitingFor))
+      : shared(name, budgets.retried(found, waitingFor))
   }
 
   return {
-    get: (kind, key) =>
+    get: (kind, key, { once = false } = {}) =>
       Effect.suspend(() => {
         const one = known.get(nameOf(kind, key))
-        if (one === undefined || one.forgottenAt !== undefined) return lookUp(kind, key)
+        if (one === undefined || one.forgottenAt !== undefined) return lookUp(kind, key, once)
         // Metadata have told where it was, and then of no such broker.
         return Effect.catch(brokers.get(one.id), () => {
           forget(kind, key)
-          return lookUp(kind, key)
+          return lookUp(kind, key, once)
         })
       }),
     forget
