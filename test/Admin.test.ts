@@ -678,7 +678,7 @@ describe("records and offsets", () => {
         ])
         assert.strictEqual(value(deleted[0]).lowWatermark, 4)
         assert.strictEqual(value(deleted[1]).lowWatermark, 0)
-        assert.include(failure(deleted[2]).message, "there is no partition 7")
+        assert.include(failure(deleted[2]).message, `topic "orders" has no partition 7`)
         assert.strictEqual(codeOf(failure(deleted[3])), "UnknownTopic")
         assert.strictEqual(codeOf(failure(deleted[4])), codes.OFFSET_OUT_OF_RANGE)
         const partition = { topic: "orders", partition: 0 }
@@ -694,6 +694,40 @@ describe("records and offsets", () => {
         assert.deepInclude(value(time), { offset: 6, timestamp: 1006 })
         assert.strictEqual(value(late).offset, undefined)
         assert.deepInclude(value(newest), { offset: 9, timestamp: 1009 })
+      })
+    )
+  )
+
+  it.effect("of a topic that may not be seen are refused so (it was told as none, to be created)", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const place = { topic: "orders", partition: 0 }
+        yield* broker.inject(Fault.on("Metadata", { topic: "orders" }).error(codes.TOPIC_AUTHORIZATION_FAILED))
+        for (const asked of [
+          admin.listOffsets([{ ...place, at: "latest" }]),
+          admin.deleteRecords([{ ...place, before: 0 }]),
+          admin.describeProducers([place]),
+          admin.resetGroupOffsets("g", { to: "latest", partitions: [place] })
+        ])
+          assert.strictEqual(failure((yield* asked)[0]).reason._tag, "Unauthorized")
+        const refused = yield* Effect.flip(admin.resetGroupOffsets("g", { to: "latest", topics: ["orders"] }))
+        assert.strictEqual(refused.reason._tag, "Unauthorized")
+      })
+    )
+  )
+
+  it.effect("of a topic that has no leader yet are waited for (it was told as none)", () =>
+    inCluster(
+      { topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.inject(Fault.on("Metadata", { topic: "orders", times: 4 }).error(codes.LEADER_NOT_AVAILABLE))
+        const [end] = yield* passing(admin.listOffsets([{ topic: "orders", partition: 0, at: "latest" }]))
+        assert.strictEqual(value(end).offset, 0)
       })
     )
   )
@@ -1171,6 +1205,26 @@ describe("groups", () => {
             ["orders", 1, 4, 0, 4, 0]
           ]
         )
+      })
+    )
+  )
+
+  it.effect("lag does not count partitions that a topic no longer has (a group with such had none that was told)", () =>
+    inCluster(
+      { asVersion: "0.10.2", topics: ["orders"] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        yield* send(10)
+        // Brokers before 0.11 take what is committed for it, and those that were down as it went remember it.
+        yield* admin
+          .alterGroupOffsets("g", [
+            { topic: "orders", partition: 0, offset: 3 },
+            { topic: "orders", partition: 5, offset: 0 }
+          ])
+          .pipe(Admin.orFail)
+        const [lag] = yield* admin.groupLag(["g"]).pipe(Admin.orFail)
+        assert.strictEqual(lag?.total, 7)
+        assert.strictEqual(lag?.partitions.length, 1)
       })
     )
   )

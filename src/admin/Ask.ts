@@ -144,31 +144,52 @@ const brokerOf = ({ brokers, cluster }: Parts, id: number): Effect.Effect<Broker
     })
   )
 
+/** What is said of topics that are not told of, by name: before v4 they may not be asked for, which creates them. */
+const codesOf = ({ cluster }: Parts, names: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    if (names.length === 0) return new Map<string | null, number>()
+    const broker = yield* cluster.any
+    if ((yield* broker.version(Metadata)) < 4) return new Map<string | null, number>()
+    const asked = { topics: names.map((name) => ({ name })), allowAutoTopicCreation: false }
+    const { topics } = yield* broker.send(Metadata, () => asked)
+    return new Map(topics.map(({ errorCode, name }) => [name, errorCode]))
+  })
+
 /** The leaders of partitions, by metadata of now: a topic that is not there is not waited for. */
 const leadersOf = (parts: Parts, routes: ReadonlyArray<Plan.Route>) =>
   Effect.gen(function* () {
     const found = new Map<string, Answer<Broker>>()
     const led = routes.flatMap((route) => (route._tag === "Leader" ? [route] : []))
     if (led.length === 0) return found
-    const topics = yield* Effect.result(parts.cluster.topics([...new Set(led.map(({ topic }) => topic))]))
+    const names = [...new Set(led.map(({ topic }) => topic))]
+    const told = yield* Effect.result(
+      Effect.gen(function* () {
+        const topics = new Map((yield* parts.cluster.topics(names)).map((one) => [one.name, one]))
+        const missing = names.filter((name) => !topics.has(name))
+        return { topics, codes: yield* codesOf(parts, missing) }
+      })
+    )
     for (const route of led) {
       const { partition, topic } = route
       const name = Plan.nameOf(route)
-      if (Result.isFailure(topics)) {
-        found.set(name, Result.fail(topics.failure))
+      if (Result.isFailure(told)) {
+        found.set(name, Result.fail(told.failure))
         continue
       }
-      const info = topics.success.find((one) => one.name === topic)
+      const { codes, topics } = told.success
+      const info = topics.get(topic)
       const leader = info?.partitions[partition]?.leader
+      const code = codes.get(topic) ?? ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
       if (info === undefined)
-        found.set(name, Result.fail(Failure.of(ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION, null, { topic })))
-      else if (leader === undefined)
         found.set(
           name,
           Result.fail(
-            Failure.mistakes([`there is no partition ${partition} of "${topic}", which has ${info.partitions.length}`])
+            // It has come since.
+            Failure.of(code === ErrorCode.codes.NONE ? ErrorCode.codes.LEADER_NOT_AVAILABLE : code, null, { topic })
           )
         )
+      else if (leader === undefined)
+        found.set(name, Result.fail(KafkaError.make({ _tag: "UnknownTopic", topic, partition })))
       else if (leader < 0)
         found.set(name, Result.fail(KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { topic, partition })))
       else found.set(name, yield* Effect.result(parts.brokers.get(leader)))

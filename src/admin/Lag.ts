@@ -88,7 +88,7 @@ const lagOf = (one: Known, ends: Ends): Ask.Answer<GroupLag> => {
   for (const [key, place] of distinct(placesOf(one))) {
     const { end, start } = ends.get(key)!
     if (Result.isFailure(end)) {
-      // What was committed for a topic that is gone is behind nothing.
+      // What was committed for what is gone (a topic, or the partitions that it no longer has) is behind nothing.
       if (end.failure.reason._tag === "UnknownTopic") continue
       return Result.fail(end.failure)
     }

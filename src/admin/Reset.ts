@@ -3,11 +3,10 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Backoff from "../Backoff.ts"
 import { shown } from "../Checks.ts"
-import * as ErrorCode from "../ErrorCode.ts"
 import type * as KafkaError from "../KafkaError.ts"
 import type * as Offset from "../Offset.ts"
+import { orFail } from "../OrFail.ts"
 import * as TopicPartition from "../TopicPartition.ts"
 import * as Ask from "./Ask.ts"
 import * as Check from "./Check.ts"
@@ -15,8 +14,7 @@ import * as Failure from "./Failure.ts"
 import * as Groups from "./Groups.ts"
 import * as ListOffsets from "./ListOffsets.ts"
 import * as Offsets from "./Offsets.ts"
-
-const code = ErrorCode.codes
+import * as Topics from "./Topics.ts"
 
 /**
  * Where a group is to go on: an end of the log, an offset, a time; `{ ago }` so long before now; `{ shift }` so many
@@ -78,21 +76,9 @@ const chosen = (
     if (partitions === undefined && topics === undefined)
       return offsets.map(({ partition, topic }) => ({ topic, partition }))
     const found = new Map((partitions ?? []).map((one) => [TopicPartition.key(one), one]))
-    const infos =
-      topics === undefined
-        ? []
-        : yield* Backoff.within(
-            parts.cluster.topics(topics),
-            { name: "timeout", millis: timeout, waitingFor: "metadata of its topics" },
-            () => false,
-            parts.retry
-          )
-    for (const topic of topics ?? []) {
-      const info = infos.find(({ name }) => name === topic)
-      if (info === undefined) return yield* Failure.of(code.UNKNOWN_TOPIC_OR_PARTITION, null, { topic })
-      for (const { partition } of info.partitions)
-        found.set(TopicPartition.key({ topic, partition }), { topic, partition })
-    }
+    const described = yield* orFail(Topics.describeAll(parts, topics ?? [], { timeout }))
+    for (const { name: topic, partitions } of described)
+      for (const { partition } of partitions) found.set(TopicPartition.key({ topic, partition }), { topic, partition })
     return [...found.values()]
   })
 
