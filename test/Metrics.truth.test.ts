@@ -233,6 +233,54 @@ describe("metrics", () => {
     }).pipe(scoped, Effect.provide(cluster()), alone)
   )
 
+  /** Of these, what is counted, or seen, in all. */
+  const totals = (...names: ReadonlyArray<string>) =>
+    Effect.map(Metric.snapshot, (all) =>
+      names.map((name) =>
+        all.reduce((total, { id, state }) => {
+          if (id !== name || !("count" in state)) return total
+          return total + ("sum" in state ? state.sum : Number(state.count))
+        }, 0)
+      )
+    )
+  const { batchRecords, batchSplits, recordRetries } = Metrics.names
+
+  it.effect(
+    "count what is split before it is sent as split, and not as sent again (200 records were, and 2 of 6 splits told)",
+    () =>
+      Effect.gen(function* () {
+        const options = { maxInFlight: 1, linger: "50 millis", batchBytes: 11_000 } as const
+        const { sendAll } = yield* Producer.make(options)
+        yield* sendAll(orders, [{ key: null, value: "first", partition: 0 }])
+        const value = "x".repeat(100)
+        const many = Array.from({ length: 80 }, () => ({ key: null, value, partition: 0 }))
+        const sending = yield* Effect.forEach([many, many], (all) => Effect.forkScoped(sendAll(orders, all)))
+        yield* until("all have their end", () => sending.every((one) => one.pollUnsafe() !== undefined))
+        // Of the first the whole was sent, a half and the quarters of both; of the second, known as too large, its quarters.
+        assert.deepStrictEqual(yield* totals(batchSplits, batchRecords, recordRetries), [6, 161, 120])
+      }).pipe(
+        scoped,
+        Effect.provide(cluster({ topics: [{ name: "orders", config: { "max.message.bytes": "3000" } }] })),
+        alone
+      )
+  )
+
+  it.effect("count no record as sent again that was not written (it was, and as no record of a batch)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { send } = yield* Producer.Producer
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).throttle(5_000))
+      yield* send(orders, { key: null, value: "a" })
+      // It is in line for as long as the broker has asked us to be silent, and then the connection ends.
+      const sending = yield* Effect.forkScoped(send(orders, { key: null, value: "b" }))
+      yield* TestClock.adjust("1 second")
+      yield* broker.stop(1)
+      yield* broker.start(1)
+      yield* until("it has its end", () => sending.pollUnsafe() !== undefined)
+      assert.deepStrictEqual(yield* totals(batchRecords, recordRetries), [2, 0])
+    }).pipe(scoped, Effect.provide(cluster()), alone)
+  )
+
   it.effect("tell a client's partitions though another's are beyond a lower limit (they waited behind them)", () =>
     Effect.gen(function* () {
       const context = yield* Effect.context<never>()

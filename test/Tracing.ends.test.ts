@@ -133,6 +133,44 @@ describe("a span is ended", () => {
     }).pipe(Effect.provide(cluster()), Effect.provideService(Tracer.Tracer, tracer))
   })
 
+  it.effect("as failed where it is acknowledged once its records have failed (it was told as a success)", () => {
+    const { of, tracer } = keeping()
+    return Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { send } = yield* Producer.make({ deliveryTimeout: "2 seconds", linger: 0 })
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("4 seconds"))
+      const exit = yield* moving(send(orders, entry))
+      assert.isTrue(Exit.isFailure(exit))
+      yield* until("it is acknowledged", () => openOf(of("send orders")).length === 0)
+      const [span] = of("send orders")
+      assert.isTrue(span!.status._tag === "Ended" && Exit.isFailure(span!.status.exit))
+    }).pipe(scoped, Effect.provide(cluster()), Effect.provideService(Tracer.Tracer, tracer))
+  })
+
+  it.effect("where a batch is split before it is sent again (that of the batch stayed open)", () => {
+    const { of, tracer } = keeping()
+    return Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { sendAll } = yield* Producer.make({ linger: "50 millis" })
+      yield* sendAll(orders, [{ ...entry, partition: 0 }])
+      const large = Array.from({ length: 20 }, () => ({ key: null, value: new Uint8Array(400), partition: 0 }))
+      const sendings = Effect.forkScoped(sendAll(orders, large))
+      // That it is too large is heard while one behind it waits to be sent again.
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).delay("1 second"))
+      const first = yield* sendings
+      yield* pass(100, 50)
+      yield* broker.inject(Fault.on("Produce", { times: 1 }).error(19))
+      const second = yield* sendings
+      yield* until("both have their end", () => [first, second].every((one) => one.pollUnsafe() !== undefined))
+      assert.isAbove(of("send orders").length, 4)
+      assert.deepStrictEqual(openOf(of("send orders")), [])
+    }).pipe(
+      scoped,
+      Effect.provide(cluster({ topics: [{ name: "orders", config: { "max.message.bytes": "3000" } }] })),
+      Effect.provideService(Tracer.Tracer, tracer)
+    )
+  })
+
   it.effect("where a producer closes before a batch is acknowledged (that of the batch stayed open)", () => {
     const { of, tracer } = keeping()
     return Effect.gen(function* () {

@@ -48,7 +48,9 @@ describe("Tracing", () => {
         "messaging.kafka.broker.id": 1,
         "messaging.kafka.offset": 0
       })
-      assert.isAbove(kept.of("connect embedded-1:9092").filter(isEnded).length, 0)
+      const connect = kept.of("connect embedded-1:9092").find(isEnded)
+      assert.strictEqual(connect?.attributes.get("server.address"), "embedded-1")
+      assert.strictEqual(connect?.attributes.get("server.port"), 9092)
       // Sent again: one span still, until its outcome.
       yield* broker.inject(Fault.on("Produce", { times: 1 }).error(19))
       yield* moving(producer.sendAll(orders, entries(1)))

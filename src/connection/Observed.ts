@@ -39,6 +39,8 @@ export class Observed {
   readonly #context: Context
   readonly #id: number
   readonly #address: string
+  readonly #host: string
+  readonly #port: number
   /** Connections that could not be made. */
   readonly #failing = new LogEvent.Lasting()
   /** Those that were made and were of no use. */
@@ -61,6 +63,8 @@ export class Observed {
     this.#context = context
     this.#id = id
     this.#address = address
+    this.#host = host
+    this.#port = port
     this.metrics = context.metrics.broker(host, port)
   }
 
@@ -90,7 +94,8 @@ export class Observed {
       const { client, spans } = this.#context
       const begun = spans?.begin(`connect ${this.#address}`, "client", {
         "messaging.client.id": client,
-        "server.address": this.#address,
+        "server.address": this.#host,
+        "server.port": this.#port,
         "messaging.kafka.broker.id": this.#id < 0 ? undefined : this.#id
       })
       return Effect.onExit(restore(self), (exit) =>

@@ -52,6 +52,8 @@ export interface Batch {
   inFlight: boolean
   /** The present attempt was handed to a connection. */
   sent: boolean
+  /** An attempt was, be it of the batch that it is a part of. */
+  wasSent: boolean
   attempts: number
   /** Attempts that have failed, other than by coming too early. */
   failures: number
@@ -185,6 +187,7 @@ export const make = (
   closed: false,
   inFlight: false,
   sent: false,
+  wasSent: false,
   attempts: 0,
   failures: 0,
   delay: undefined,
@@ -231,6 +234,7 @@ const part = (batch: Batch, ranges: ReadonlyArray<readonly [from: number, to: nu
     }
   }
   made.closed = true
+  made.wasSent = batch.wasSent
   made.attempts = batch.attempts
   made.failures = batch.failures
   // One of the parts has none of those that it may be the fault of.

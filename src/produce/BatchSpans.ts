@@ -9,7 +9,7 @@ export interface BatchSpans {
   readonly sent: (batch: Batch, node: number) => void
   /** What became of it was told. */
   readonly settled: (batch: Batch, outcome: Outcome) => void
-  /** Ends those whose batch was given up while it waited to be sent again. */
+  /** Ends those whose batch was given up, or replaced by others, while it waited to be sent again. */
   readonly sweep: () => void
   /** Ends all that are left: nobody hears any more what becomes of them. */
   readonly close: () => void
@@ -51,19 +51,20 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
     settled: (batch, outcome) => {
       const begun = open.get(batch)
       if (begun === undefined) return
-      if (outcome._tag === "Appended") {
+      // Where its records have failed by then, it was given up.
+      if (outcome._tag === "Appended" && !batch.told) {
         open.delete(batch)
         waiting.delete(batch)
         if (outcome.offset !== undefined) begun.attribute("messaging.kafka.offset", outcome.offset)
         return begun.end()
       }
-      if (batch.told || !batch.queue.batches.includes(batch)) end(batch, begun, outcome)
+      if (isOver(batch)) end(batch, begun, outcome)
       else waiting.add(batch)
     },
     sweep: () => {
       for (const batch of waiting) {
         const begun = open.get(batch)
-        if (batch.told && begun !== undefined) end(batch, begun)
+        if (begun !== undefined && isOver(batch)) end(batch, begun)
       }
     },
     close: () => {
@@ -71,6 +72,9 @@ export const make = (spans: Spans | undefined, clientId: string): BatchSpans | u
     }
   }
 }
+
+/** Nothing more is sent of it: it has its end, or others stand in its place. */
+const isOver = (batch: Batch): boolean => batch.told || !batch.queue.batches.includes(batch)
 
 /** Why it was given up. */
 const errorOf = ({ failure, queue: { partition, topic } }: Batch, outcome: Outcome | undefined): unknown => {

@@ -49,7 +49,7 @@ export interface Parts {
 
 const countSent = (
   { isCompressed, metrics }: Parts,
-  { attempts, bytes, createdAt, encoded, queue, records }: Batch,
+  { bytes, createdAt, encoded, queue, records, wasSent }: Batch,
   now: number
 ) =>
   metrics.sent({
@@ -58,7 +58,7 @@ const countSent = (
     bytes: encoded!.bytes.length,
     plain: isCompressed ? bytes : undefined,
     age: now - createdAt,
-    again: attempts > 1
+    again: wasSent
   })
 
 const countEnded = (
@@ -68,7 +68,12 @@ const countEnded = (
   now: number
 ) => {
   if (outcome._tag === "Appended" && !told) metrics.acknowledged(queue.topic, records.length, now - createdAt)
-  else if (outcome._tag === "Refused" && records.length > 1 && ErrorCode.asks(outcome.code, "Produce") === "split")
+  else if (
+    outcome._tag === "Refused" &&
+    !told &&
+    records.length > 1 &&
+    ErrorCode.asks(outcome.code, "Produce") === "split"
+  )
     metrics.split(queue.topic)
 }
 
@@ -117,8 +122,8 @@ export const make = (parts: Parts): Requests => {
     const onSent = () => {
       const now = loop.now()
       for (const batch of handedOver) {
-        batch.sent = true
         countSent(parts, batch, now)
+        batch.sent = batch.wasSent = true
         parts.traced?.sent(batch, node)
       }
       if (acks !== 0) return
@@ -153,7 +158,7 @@ export const make = (parts: Parts): Requests => {
     for (const batch of request.batches) {
       const refused = accumulator.knownTooLarge(batch, now)
       if (refused === undefined) batches.push(batch)
-      else accumulator.settle(batch, refused, now)
+      else settle(batch, refused, now)
     }
     if (batches.length === request.batches.length) return request
     loop.wake()
@@ -202,6 +207,14 @@ export const make = (parts: Parts): Requests => {
     )
   }
 
+  const settle = (batch: Batch, outcome: Outcome, now: number) => {
+    countEnded(metrics, batch, outcome, now)
+    // Before anybody hears of it.
+    if (outcome._tag === "Appended") parts.traced?.settled(batch, outcome)
+    accumulator.settle(batch, outcome, now)
+    if (outcome._tag !== "Appended") parts.traced?.settled(batch, outcome)
+  }
+
   const ended = (request: ProduceRequest, outcomeOf: (batch: Batch) => Outcome) => {
     const now = loop.now()
     accumulator.requestEnded(request.node)
@@ -210,11 +223,7 @@ export const make = (parts: Parts): Requests => {
       const outcome = outcomeOf(batch)
       if (outcome._tag === "Refused" && outcome.code === ErrorCode.codes.UNSUPPORTED_FOR_MESSAGE_FORMAT)
         tellOfFormat(topic)
-      countEnded(metrics, batch, outcome, now)
-      // Before anybody hears of it.
-      if (outcome._tag === "Appended") parts.traced?.settled(batch, outcome)
-      accumulator.settle(batch, outcome, now)
-      if (outcome._tag !== "Appended") parts.traced?.settled(batch, outcome)
+      settle(batch, outcome, now)
       if (outcome._tag === "Appended") {
         loop.works(topic, partition)
         parts.told.acknowledged(topic, partition)
