@@ -30,8 +30,11 @@ export interface Settings {
 export interface Committer {
   /** Records were marked. */
   readonly marked: (count: number) => void
-  /** Commits the marks of partitions, as far as they are beyond what is committed. */
-  readonly flush: (partitions: Iterable<Partition>, within?: number) => Effect.Effect<void, KafkaError.KafkaError>
+  /** Commits the marks of partitions, as far as they are beyond what is committed; `within` commitTimeout, or less. */
+  readonly flush: (
+    partitions: Iterable<Partition>,
+    within?: Backoff.Limit
+  ) => Effect.Effect<void, KafkaError.KafkaError>
   /** Whether something is done in a partition that is not committed. */
   readonly isBehind: (partition: Partition) => boolean
   /** Whether the name of its topic is that of the same topic still: what was read of another is nobody's position. */
@@ -98,8 +101,9 @@ export const make = (
   const turn = Semaphore.makeUnsafe(1)
   const marks = new Marks(settings.every)
   const marked = (count: number): void => marks.add(count)
+  const whole: Backoff.Limit = { name: "commitTimeout", millis: settings.timeout }
 
-  const send = (all: ReadonlyArray<Entry>, within: number, byHand: boolean, sent = standing(all)) => {
+  const send = (all: ReadonlyArray<Entry>, within: Backoff.Limit, byHand: boolean, sent = standing(all)) => {
     let left = all
     let since: number | undefined
     isTold = false
@@ -174,7 +178,7 @@ export const make = (
       if (refusal !== undefined) return yield* told(refusal)
       failures = 0
     })
-    const budget = { name: "commitTimeout", millis: within, waitingFor: `a commit of group ${settings.group}` }
+    const budget = { ...within, waitingFor: `a commit of group ${settings.group}` }
     const isRetried = (error: KafkaError.KafkaError) =>
       isTransient(error) &&
       !(byHand && error.reason._tag === "Server" && unknownTopic.has(error.reason.code) && unknown >= unknownTopicTries)
@@ -185,24 +189,25 @@ export const make = (
 
   /** One request at a time; waiting for its turn, behind one that is not answered, counts, too. */
   const inTurn = (
-    within: number,
-    self: (left: number) => Effect.Effect<void, KafkaError.KafkaError>
+    within: Backoff.Limit,
+    self: (left: Backoff.Limit) => Effect.Effect<void, KafkaError.KafkaError>
   ): Effect.Effect<void, KafkaError.KafkaError> =>
     Effect.flatMap(Clock.Clock, (clock) => {
-      const end = Backoff.monotonic(clock) + within
+      const { millis, name } = within
+      const end = Backoff.monotonic(clock) + millis
       let isBegun = false
       const begun = Effect.suspend(() => {
         isBegun = true
-        return self(Math.max(1, end - Backoff.monotonic(clock)))
+        return self({ name, millis: Math.max(1, end - Backoff.monotonic(clock)) })
       })
       const tooLate = Effect.andThen(
-        Effect.sleep(within),
+        Effect.sleep(millis),
         Effect.suspend(() => (isBegun ? Effect.never : Effect.fail(unanswered(settings.group, within))))
       )
       return Effect.raceFirst(turn.withPermits(1)(begun), tooLate)
     })
 
-  const flush = (partitions: Iterable<Partition>, within = settings.timeout) =>
+  const flush = (partitions: Iterable<Partition>, within = whole) =>
     inTurn(within, (left) => {
       if (isApart()) return Effect.void
       const commits: Array<Entry> = []
@@ -231,7 +236,7 @@ export const make = (
             { ...placeOf(partition), ...(stands?.offset === committed ? stands : undefined), offset: committed }
           ])
         }
-        if (commits.length > 0) yield* send(commits, settings.timeout, false)
+        if (commits.length > 0) yield* send(commits, whole, false)
       })
     )
 
@@ -272,7 +277,7 @@ export const make = (
         if (commits.length === 0) return Effect.void
         // Now: what is done while it waits for its turn is committed over it.
         const asked = standing(commits)
-        return inTurn(settings.timeout, (left) => send(commits, left, true, asked))
+        return inTurn(whole, (left) => send(commits, left, true, asked))
       }),
     run: Effect.gen(function* () {
       // Nothing is timed while nothing is marked.
@@ -331,10 +336,10 @@ const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: 
   }
 }
 
-const unanswered = (group: string, millis: number): KafkaError.KafkaError =>
+const unanswered = (group: string, { millis, name }: Backoff.Limit): KafkaError.KafkaError =>
   KafkaError.make({
     _tag: "TimedOut",
-    budget: "commitTimeout",
+    budget: name,
     millis,
     waitingFor: `an earlier commit of group ${group}`
   })

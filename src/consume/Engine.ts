@@ -186,15 +186,14 @@ export const make = Effect.fnUntraced(function* (
   const forming = new Forming(now)
   const isIdle = () => partitions.size === 0 && !state.stopped && !state.closing && state.failure === undefined
   const noteAssigned = Effect.sync(() => forming.assigned(partitions.size > 0))
+  const marksByHand = () => settings.group !== undefined && reading.mode !== "run" && reading.mode !== "transactions"
   let delivers = false
   /** Begins to look for marks, with the first array that somebody else than us has to mark. */
   const delivered: Host<Partition>["delivered"] = (partition, records) => {
     counted.delivered(partition, records)
     if (delivers) return
     delivers = true
-    const isMarked = reading.mode === "run" || reading.mode === "transactions"
-    if (settings.group !== undefined && !isMarked)
-      Fiber.runIn(Effect.runForkWith(context)(Forgotten.watch(state)), scope)
+    if (marksByHand()) Fiber.runIn(Effect.runForkWith(context)(Forgotten.watch(state)), scope)
   }
 
   const isWatched = settings.group !== undefined && settings.progressTimeout !== Infinity
@@ -265,7 +264,8 @@ export const make = Effect.fnUntraced(function* (
       reading.forget(partition)
       if (partitions.get(partition.key) === partition) partitions.delete(partition.key)
     },
-    everMarked: () => state.everMarked
+    everMarked: () => state.everMarked,
+    marksByHand
   })
 
   const { cured, over, waits } = Waits.make({ state, inBackground })

@@ -32,6 +32,8 @@ export interface Context {
   readonly forget: (partition: Partition) => void
   /** Whether the application ever marked a record: who never does forgets it, and is not interrupted for it. */
   readonly everMarked: () => boolean
+  /** Whether whoever reads is to mark, and may forget it. */
+  readonly marksByHand: () => boolean
   readonly provide: <A, E>(self: Effect.Effect<A, E, any>) => Effect.Effect<A, E>
 }
 
@@ -39,13 +41,15 @@ export interface Context {
 const drainShare = 0.9
 const hookShare = 0.95
 
-/** How long the steps of a revocation may take, in milliseconds. Pure. */
+const lesser = (a: Backoff.Limit, b: Backoff.Limit): Backoff.Limit => (a.millis <= b.millis ? a : b)
+
+/** How long the steps of a revocation may take, and which setting says so. Pure. */
 export const budgetOf = (
   { commitTimeout, drainTimeout }: Pick<Settings, "commitTimeout" | "drainTimeout">,
-  within: number
-): { readonly drain: number; readonly commit: (left: number) => number } => ({
-  drain: Math.min(drainTimeout, within * drainShare),
-  commit: (left) => Math.min(commitTimeout, Math.max(1_000, left))
+  { millis, name }: Backoff.Limit
+): { readonly drain: Backoff.Limit; readonly commit: (left: number) => Backoff.Limit } => ({
+  drain: lesser({ name: "drainTimeout", millis: drainTimeout }, { name, millis: millis * drainShare }),
+  commit: (left) => lesser({ name: "commitTimeout", millis: commitTimeout }, { name, millis: Math.max(1_000, left) })
 })
 
 /** What is in flight, as text. Pure. */
@@ -142,41 +146,46 @@ export const make = (context: Context): Revocation => {
       cleanUp
     )
 
-  /** Waits until all are drained; says which are not when the time is over. */
-  const drained = (list: ReadonlyArray<Partition>, within: number) =>
+  /** Waits until all are drained; says which are not when the time is over, and which time that was. */
+  const drained = (list: ReadonlyArray<Partition>, within: Backoff.Limit) =>
     Effect.gen(function* () {
       const each = Effect.forEach(
         list,
         (partition) => Resume.callback<void>((resume) => partition.whenDrained(() => resume(Effect.void))),
         { concurrency: "unbounded", discard: true }
       )
-      yield* cutAt(drainShare, Effect.timeoutOption(each, within))
-      return list.filter((partition) => partition.status === "ending" && !partition.isDrained())
+      const isCut = (yield* cutAt(drainShare, Effect.timeoutOption(each, within.millis))) === undefined
+      return {
+        late: list.filter((partition) => partition.status === "ending" && !partition.isDrained()),
+        spent: isCut ? { name: "closeTimeout", millis: Math.round(now() - closing!.since) } : within
+      }
     })
 
-  const timedOut = Effect.fnUntraced(function* (late: ReadonlyArray<Partition>, within: number) {
+  const timedOut = Effect.fnUntraced(function* (late: ReadonlyArray<Partition>, { millis, name }: Backoff.Limit) {
     const unfinished = late.flatMap((partition) => partition.unfinished ?? [])
     publish({ _tag: "RevokeTimedOut", partitions: late.map((partition) => partition.place), unfinished })
-    const hint = context.everMarked() ? "" : "; no record was ever marked: is `Consumer.done` forgotten?"
+    const mayForget = context.marksByHand() && !context.everMarked()
+    const hint = mayForget ? "; no record was ever marked: is `Consumer.done` forgotten?" : ""
     const keys = late.map(({ key }) => key)
     const what = unfinished.length === 0 ? listed(keys, toldAtMost) : textOf(unfinished)
-    const text = `drainTimeout: work was not through within ${within} ms: ${what}${hint}`
+    const text = `${name}: work was not through within ${millis} ms: ${what}${hint}`
     yield* LogEvent.log("drainTimedOut", text, where)
     // A stream that waits for records while nothing was ever marked is at no work.
     yield* interrupt(late.filter((partition) => context.everMarked() || !partition.isAwaited()))
   })
 
-  const revoke = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, within: number) {
+  const revoke = Effect.fnUntraced(function* (list: ReadonlyArray<Partition>, limit: Backoff.Limit) {
     if (list.length === 0) return
-    const budget = budgetOf(settings, within)
+    const budget = budgetOf(settings, limit)
+    const within = limit.millis
     const begun = now()
     for (const partition of list) {
       context.withdraw(partition)
       partition.stop()
     }
     yield* closed(list)
-    const late = yield* drained(list, budget.drain)
-    if (late.length > 0) yield* timedOut(late, budget.drain)
+    const { late, spent } = yield* drained(list, budget.drain)
+    if (late.length > 0) yield* timedOut(late, spent)
     publishOf(
       "Drained",
       list.filter((partition) => partition.status === "ending" && !late.includes(partition))
@@ -215,11 +224,11 @@ export const make = (context: Context): Revocation => {
     publishOf(_tag, list)
   }
 
-  const giveBack: Revocation["giveBack"] = (list, within) =>
+  const giveBack = (list: ReadonlyArray<Partition>, limit: Backoff.Limit): Effect.Effect<void> =>
     Effect.suspend(() => {
       const live = list.filter((partition) => partition.isLive)
       const others = list.filter((partition) => !partition.isLive)
-      return Effect.all([revoke(live, within), ...others.map((partition) => Resume.awaiting(partition.released))], {
+      return Effect.all([revoke(live, limit), ...others.map((partition) => Resume.awaiting(partition.released))], {
         concurrency: "unbounded",
         discard: true
       })
@@ -229,13 +238,13 @@ export const make = (context: Context): Revocation => {
 
   return {
     interrupt,
-    giveBack,
+    giveBack: (list, within) => giveBack(list, { name: "rebalanceTimeout", millis: within }),
     hasInterrupted: () => hasInterrupted,
     close: (list, within) =>
       Effect.suspend(() => {
         closing ??= { since: now(), within }
         closes.fire()
-        return giveBack(list, within)
+        return giveBack(list, { name: "closeTimeout", millis: within })
       }),
     lost: (list) =>
       Effect.suspend(() => {

@@ -4,6 +4,7 @@ import { Deferred, Effect, Exit, Fiber, Logger, Stream } from "effect"
 import { Assignor, Consumer, Membership } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
 import { budgetOf, textOf } from "../../src/consume/Revocation.ts"
+import { heard, of } from "../Heard.ts"
 import { calm, committed, fill, member, moving, one, orders, p0, pass, scoped, tags, two, until } from "./Harness.ts"
 
 type Order = Consumer.RecordOf<typeof orders>
@@ -160,12 +161,67 @@ describe("drainTimeout", () => {
   )
 
   it("leaves a tenth of the group's time for the commit", () => {
-    const budget = budgetOf({ drainTimeout: 30_000, commitTimeout: 30_000 }, 20_000)
-    assert.strictEqual(budget.drain, 18_000)
-    assert.strictEqual(budget.commit(2_000), 2_000)
-    assert.strictEqual(budget.commit(-5), 1_000)
+    const closing = { name: "closeTimeout", millis: 20_000 }
+    const budget = budgetOf({ drainTimeout: 30_000, commitTimeout: 30_000 }, closing)
+    assert.deepStrictEqual(budget.drain, { name: "closeTimeout", millis: 18_000 })
+    assert.deepStrictEqual(budget.commit(2_000), { name: "closeTimeout", millis: 2_000 })
+    assert.strictEqual(budget.commit(-5).millis, 1_000)
     assert.include(textOf([{ topic: "t", partition: 1, count: 1, lowest: 9 }]), "t-1: 1 record is delivered")
   })
+})
+
+describe("what was not through in time is told with the setting that says so (drainTimeout, and commitTimeout, were named)", () => {
+  const membership = Membership.classic({ rebalanceTimeout: "31 seconds" })
+  const last = (event: "drainTimedOut" | "commitFailed") => of(event).at(-1)?.text
+
+  for (const [how, setting] of [
+    ["closed", "closeTimeout: work was not through within 18000 ms: orders-0: 2 records"],
+    ["revoked", "rebalanceTimeout: work was not through within"],
+    ["closed while it is revoked", "closeTimeout: work was not through within 18000 ms: orders-0: 2 records"]
+  ] as const) {
+    it.effect(`handlers of one that is ${how}`, () =>
+      Effect.gen(function* () {
+        yield* fill(2)
+        const { close, consumer } = yield* member({ membership })
+        let begun = 0
+        yield* Effect.forkScoped(
+          Effect.exit(
+            consumer.run(() =>
+              Effect.andThen(
+                Effect.sync(() => begun++),
+                Effect.never
+              )
+            )
+          )
+        )
+        yield* until("one is at work", () => begun === 1)
+        if (how !== "closed") yield* member({ membership })
+        if (how !== "revoked") {
+          yield* pass(how === "closed" ? 0 : 8_000)
+          yield* Effect.forkScoped(close)
+        }
+        yield* until("it is told", () => of("drainTimedOut").length > 0)
+        assert.include(last("drainTimedOut"), setting)
+        // `run` marks by itself.
+        assert.notInclude(last("drainTimedOut"), "forgotten")
+      }).pipe(scoped, Effect.provide(one), heard)
+    )
+  }
+
+  it.effect("the last commit of one that is closed", () =>
+    Effect.gen(function* () {
+      yield* fill(1)
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const { close, consumer } = yield* member({ commitInterval: "1 hour" })
+      let handled = 0
+      yield* Effect.forkScoped(Effect.exit(consumer.run(() => Effect.sync(() => handled++))))
+      yield* until("it is handled", () => handled === 1)
+      yield* broker.inject(Fault.on("OffsetCommit").withhold)
+      yield* Effect.forkScoped(close)
+      yield* until("it is told", () => of("commitFailed").length > 0)
+      assert.include(last("commitFailed"), "closeTimeout: 20000 ms were spent waiting for a commit of group g")
+    }).pipe(scoped, Effect.provide(one), heard)
+  )
 })
 
 describe("a reading that is interrupted while its Scope stays open", () => {

@@ -193,8 +193,8 @@ export const consume = of("consume", {
     [
       "given-back-at-work",
       "partitions are given back while their records are at work",
-      "yield* cutAt(drainShare, Effect.timeoutOption(each, within))",
-      "void [each, within]"
+      "(yield* cutAt(drainShare, Effect.timeoutOption(each, within.millis))) === undefined",
+      "(void each, false)"
     ],
     [
       "late-goes-on",
@@ -213,8 +213,8 @@ export const consume = of("consume", {
     [
       "drains-beyond-its-time",
       "draining takes drainTimeout, though the group waits for less",
-      "drain: Math.min(drainTimeout, within * drainShare),",
-      "drain: drainTimeout,"
+      'drain: lesser({ name: "drainTimeout", millis: drainTimeout }, { name, millis: millis * drainShare }),',
+      'drain: { name: "drainTimeout", millis: drainTimeout },'
     ],
     [
       "ours-after-loss",
