@@ -186,6 +186,11 @@ export class Things<A extends Failing> {
     return one
   }
 
+  /** Those of a type are forgotten: what fails so from now on does for the first time. */
+  forget(type: string): void {
+    for (const [key, one] of this.#all) if (one.type === type) this.#all.delete(key)
+  }
+
   /** How many others fail alike, where one of them is told: the first, then by doubling; undefined: it is not. */
   among(one: A, now: number): number | undefined {
     let alike = 0
@@ -224,6 +229,11 @@ export class Repeated {
     return Effect.clockWith((clock) =>
       Effect.succeed(this.failed(kind, thing, Number(clock.monotonicTimeNanosUnsafe()) / 1e6))
     )
+  }
+
+  /** What comes of a kind is told anew, from the first on. */
+  anew(kind: string): void {
+    this.#things.forget(kind)
   }
 
   /** Logs it where it is told; that it is not the first is said, and how many others there are. */

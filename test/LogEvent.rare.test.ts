@@ -118,6 +118,25 @@ describe("the log says", () => {
       yield* processed
       assert.deepStrictEqual(levelsOf("transactionAborted"), ["Debug"])
       assert.include(of("transactionAborted")[0]?.text, "TRANSACTION_ABORTABLE")
+      assert.deepStrictEqual(of("goesOn"), [])
+    }).pipe(scoped, Effect.provide(transacting()), heard)
+  )
+
+  it.effect("that transactions are aborted for long, of which id, and that one is committed (the warning stood)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const fault = yield* broker.inject(Fault.on("Produce", { topic: "audit" }).error(120))
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          Effect.repeat(Effect.sleep("1 second"), { until: () => levelsOf("transactionAborted").includes("Warn") }),
+          fault.remove
+        )
+      )
+      yield* processed
+      yield* until("it is told", () => of("goesOn").length > 0)
+      assert.strictEqual(of("transactionAborted").at(-1)?.where["kafka.transactionalId"], "t")
+      assert.deepStrictEqual(levelsOf("goesOn"), ["Info"])
+      assert.include(of("goesOn")[0]?.text, "transactions of t are committed again")
     }).pipe(scoped, Effect.provide(transacting()), heard)
   )
 
@@ -226,6 +245,46 @@ describe("the log says", () => {
           ["orders-1 is there again, and is read on"]
         )
       }).pipe(scoped, Effect.provide(cluster({ topics: [{ name: orders, partitions: 2 }] })), heard)
+  )
+
+  it.effect("each time that a topic is there again of which it was said that it is gone (the third time was not)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(1)
+      const consumer = yield* Consumer.assign({ topic: orders, from: "earliest", partitions: [0] })
+      let read = 0
+      yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void read++)))
+      yield* until("it is read", () => read === 1)
+      const away = Effect.forEach(["Fetch", "Metadata"] as const, (api) => broker.inject(Fault.on(api).error(3)))
+      for (let times = 1; times <= 3; times++) {
+        const faults = yield* away
+        yield* until("it is given up", () => of("topicDeleted").length === times)
+        for (const { remove } of faults) yield* remove
+        yield* until("it is read on", () => of("goesOn").length === times)
+      }
+      for (let times = 4; times <= 6; times++) {
+        yield* broker.deleteTopic("orders")
+        yield* until("it is given up", () => of("topicDeleted").length === times)
+        yield* broker.createTopic({ name: "orders", partitions: 2 })
+        yield* until("it is read anew", () => of("topicRecreated").length === times - 3)
+      }
+    }).pipe(scoped, Effect.provide(cluster()), heard)
+  )
+
+  it.effect("that a topic is there again that was gone while its start was sought (it stood as given up)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const unknown = yield* broker.inject(Fault.on("ListOffsets").error(3))
+      const consumer = yield* Consumer.assign({ topic: orders, from: "latest", partitions: [0] })
+      yield* Effect.forkScoped(Stream.runDrain(consumer.stream))
+      yield* pass(3_000)
+      const away = yield* broker.inject(Fault.on("Metadata").error(3))
+      yield* until("it is given up", () => of("topicDeleted").length > 0)
+      yield* away.remove
+      yield* unknown.remove
+      yield* until("it is read", () => of("goesOn").some(({ text }) => text.includes("is there again, and is read on")))
+      assert.deepStrictEqual(of("topicRecreated"), [])
+    }).pipe(scoped, Effect.provide(cluster()), heard)
   )
 
   it.effect("that a batch is damaged and left out", () =>

@@ -75,6 +75,9 @@ interface Lost {
 
 const { isUnknownTopic } = GoneTopics
 
+/** What is told when a topic that was gone is there again. */
+const ends = ["topicRecreated", "goesOn"] as const
+
 // How often a topic that has gone is looked for.
 const lookedFor = Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("30 seconds")])
 
@@ -135,6 +138,10 @@ export const make = (context: Context): Opening => {
     if (knownTopics.get(topic)?.id !== idOf(topic)) forget(topic)
   }
 
+  /** Whether what has this id is what the partition was of, before it was told to be gone. */
+  const isWhatItWas = ({ topic, topicId }: Partition, id: string | undefined): boolean =>
+    id !== undefined && id === (topicId ?? lost.get(topic)?.id ?? knownTopics.get(topic)?.id)
+
   const isRead = ({ partition, topic }: Partition): boolean => lost.get(topic)?.read.has(partition) === true
 
   /** Tells whether it came again with its topic: it was not added since. */
@@ -154,7 +161,7 @@ export const make = (context: Context): Opening => {
   const repeated = new LogEvent.Repeated()
 
   /** Of many partitions of a topic by doubling. */
-  const logOf = (event: "topicRecreated" | "goesOn", partition: Partition, what: string): Effect.Effect<void> =>
+  const logOf = (event: (typeof ends)[number], partition: Partition, what: string): Effect.Effect<void> =>
     repeated.log(`${event} ${partition.topic}`, partition.key, event, `${partition.key} ${what}`, whereOf(partition))
   const logRecreated = (
     partition: Partition,
@@ -266,6 +273,7 @@ export const make = (context: Context): Opening => {
     const wasGone = told.delete(partition)
     const id = idOf(partition.topic)
     const isSame = id !== undefined && id === partition.topicId
+    const isAgain = wasGone && isWhatItWas(partition, id)
     partition.topicId = id
     // Of what is read on from a commit another member has told; the same one was away for a while.
     const isNew = !isSame && committed === undefined
@@ -289,7 +297,7 @@ export const make = (context: Context): Opening => {
     if (isUnsaid) begun.set(partition.key, partition)
     if (isUnsaid && partition.committed < 0) yield* commitSoon(partition)
     if (isRecreated) yield* logRecreated(partition)
-    else if (wasGone && isSame) yield* isBack(partition)
+    else if (isAgain) yield* isBack(partition)
   })
 
   /** Tells where what was read so far is all there is, and why nothing is heard of a partition. */
@@ -405,7 +413,6 @@ export const make = (context: Context): Opening => {
 
   /** Waits until a topic of this name is there again; of an older one nothing is left. */
   const returned = Effect.fnUntraced(function* (partition: Partition, position: number | undefined) {
-    const before = partition.topicId
     const info = yield* isThere(partition.topic).pipe(
       Effect.catch(() => Effect.succeed(undefined)),
       Effect.flatMap((info) =>
@@ -420,14 +427,15 @@ export const make = (context: Context): Opening => {
     // Without ids the group alone may know, and tell it only once records of it were handled, which are read again then.
     if (info.value.id === undefined) yield* looks(partition.topic)
     if (partition.status !== "opening") return
-    const isSame = before !== undefined && info.value.id === before && position !== undefined
+    const isSame = isWhatItWas(partition, info.value.id)
     if (!isSame) {
       const isUntold = !lost.has(partition.topic)
       if (isUntold) tellRecreated(partition)
       awaitGiven(partition)
       if (isUntold) yield* logRecreated(partition)
     }
-    const at: Offset.Position = isSame ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
+    const isOn = isSame && position !== undefined
+    const at: Offset.Position = isOn ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
     yield* find([{ partition, at, committed: undefined, found: true, topicId: info.value.id }])
   })
 
@@ -439,6 +447,8 @@ export const make = (context: Context): Opening => {
         partition.trouble = KafkaError.make({ _tag: "UnknownTopic", topic, partition: partition.partition })
       }
       if (fresh.length === 0) return Effect.void
+      // Each time that it is told what becomes of it is, too.
+      for (const event of ends) repeated.anew(`${event} ${topic}`)
       publish({ _tag: "Deleted", partitions: fresh.map((partition) => partition.place) })
       const keys = fresh.map(({ key }) => key)
       const text = `topic ${topic} was deleted: ${listed(keys, toldAtMost)} are given up`

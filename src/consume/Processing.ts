@@ -118,10 +118,10 @@ export const run = <E, R>({
     let failures = 0
     let step: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, E, any, any>>> | undefined
 
-    const told = (error: KafkaError.KafkaError) => {
+    const told = (error: KafkaError.KafkaError, what = "was aborted, and its records are taken again") => {
       const level = lasting.failed(Backoff.monotonic(clock))
-      const text = `a transaction was aborted, and its records are taken again: ${error.message}`
-      return level === undefined ? Effect.void : LogEvent.log("transactionAborted", text, {}, level)
+      const text = `a transaction ${what}: ${error.message}`
+      return level === undefined ? Effect.void : LogEvent.log("transactionAborted", text, { transactionalId }, level)
     }
     const passing = (error: KafkaError.KafkaError) =>
       Effect.flatMap(Random.next, (random) =>
@@ -131,12 +131,16 @@ export const run = <E, R>({
         )
       )
     /** For as long as it takes: what is in doubt must not be taken again before it is known. */
-    const known = (self: Effect.Effect<void, KafkaError.KafkaError>) =>
+    const known = (self: Effect.Effect<void, KafkaError.KafkaError>, what: string) =>
       self.pipe(
-        Effect.tapError((error) => (error.isRetryable ? told(error) : Effect.void)),
+        Effect.tapError((error) => (error.isRetryable ? told(error, what) : Effect.void)),
         Effect.retry({ schedule: Backoff.unending(waits), while: (error) => error.isRetryable })
       )
-    const found = (reread: Batch["reread"]) => Effect.andThen(known(resolve), known(reread))
+    const found = (reread: Batch["reread"]) =>
+      Effect.andThen(
+        known(resolve, "is in doubt, and its end is asked for"),
+        known(reread, "was in doubt, and what is committed is asked for")
+      )
 
     /** One batch; gives how long to wait before the next where it is to be taken again. */
     const one = Effect.fnUntraced(function* (batch: Batch) {
@@ -154,8 +158,8 @@ export const run = <E, R>({
       if (how === "committed") {
         failures = 0
         step = undefined
-        lasting.cured()
-        return
+        const text = `transactions of ${transactionalId} are committed again`
+        return yield* lasting.cured() ? LogEvent.log("goesOn", text, { transactionalId }) : Effect.void
       }
       if (how === "doubt") return yield* found(batch.reread)
       yield* batch.back
