@@ -958,6 +958,52 @@ describe("others are left alone", () => {
       )
     })
 
+  it.effect("what is compressed on the event loop for four brokers lets it run in between", () => {
+    /** What each turn of the loop has compressed, in bytes. */
+    const bytesOf = new Map<number, number>()
+    const looking = turnsOfTheLoop()
+    const gzip = Compression.gzip()
+    const compress = (bytes: Uint8Array) => {
+      bytesOf.set(looking.soFar(), (bytesOf.get(looking.soFar()) ?? 0) + bytes.length)
+      return gzip.compress(bytes)
+    }
+    const [brokers, partitions] = [4, 32]
+    const each = <A>(f: (partition: number) => A) => Array.from({ length: partitions }, (_, partition) => f(partition))
+    return Effect.gen(function* () {
+      const options = {
+        compression: "gzip",
+        maxInFlight: 1,
+        maxRequestBytes: 8_000_000,
+        bufferBytes: 40_000_000
+      } as const
+      const producer = yield* Effect.provide(Producer.make(options), Compression.layer({ ...gzip, compress }))
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const first = each((partition) => ({ value: "first", partition }))
+      yield* producer.sendAll(text, first)
+      yield* broker.inject(Fault.on("Produce", { times: brokers }).delay("1 second"))
+      yield* producer.offerAll(text, first)
+      yield* settled
+      bytesOf.clear()
+      // A batch of 900 kB for each partition, which waits for the answer of its broker.
+      const value = "x".repeat(100_000)
+      const entries = each((partition) => ({ value, partition }))
+      const sending = yield* Effect.forkChild(producer.sendAll(text, Array.from({ length: 9 }, () => entries).flat()), {
+        startImmediately: true
+      })
+      yield* settled
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(isAllSent(yield* Fiber.join(sending)))
+      // One that goes at once, and one of those that wait.
+      assert.isBelow(Math.max(...bytesOf.values()), 2_000_000)
+    }).pipe(
+      Effect.ensuring(Effect.sync(looking.stop)),
+      Effect.scoped,
+      Effect.provide(
+        kafka({ asVersion: "0.10.2", brokers, replicationFactor: 1, topics: [{ name: text, partitions }] })
+      )
+    )
+  })
+
   it.effect("what is large is compressed off the event loop with zstd, too", () => {
     let here = 0
     let there = 0

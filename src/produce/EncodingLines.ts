@@ -26,6 +26,8 @@ export const make = (
 ): ((made: ReadonlyArray<ProduceRequest>) => void) => {
   const lines = new Map<number, Array<ProduceRequest>>()
   const permits = Semaphore.makeUnsafe(threads)
+  /** Of all lines, one batch is written here in a turn of the event loop. */
+  const turns = Semaphore.makeUnsafe(1)
   const { name } = codecs.codec
   const failed = (error: unknown) =>
     error instanceof KafkaError.KafkaError
@@ -52,12 +54,10 @@ export const make = (
               return failed(error)
             }
           })
-        )
+        ).pipe(turns.withPermits(1))
 
   const one = (request: ProduceRequest): Effect.Effect<void> => {
     const refused = new Set<Batch>()
-    // What is compressed here takes a turn of the event loop each.
-    const isBeside = request.batches.some((batch) => Encoder.isLarge(batch, codecs))
     return Effect.forEach(
       request.batches,
       (batch) =>
@@ -66,7 +66,7 @@ export const make = (
           refused.add(batch)
           requests.refuse(batch, error)
         }),
-      { discard: true, concurrency: isBeside ? threads : 1 }
+      { discard: true, concurrency: threads }
     ).pipe(
       Effect.andThen(
         Effect.sync(() =>

@@ -552,8 +552,8 @@ export const produce = of("produce", {
     [
       "two-in-one-turn",
       "two batches are compressed in one turn of the event loop, where a codec's threads are of no use",
-      "concurrency: isBeside ? threads : 1",
-      "concurrency: threads"
+      "turns.withPermits(1)",
+      "permits.withPermits(1)"
     ]
   ],
   "Sink.ts": [
