@@ -345,7 +345,7 @@ export class Ledger {
           if (batch.deadline < next) next = batch.deadline
           if (!queue.mixed) break
         } else if (!batch.told) {
-          if (batch.inFlight)
+          if (batch.inFlight && batch.sent)
             batch.failure ??= { cause: "deliveryTimeout was spent before the broker answered", code: undefined }
           this.fail(batch)
         }

@@ -103,10 +103,11 @@ export const make = (parts: Parts): Requests => {
   const send = (made: ProduceRequest) => {
     const request = withoutTooLarge(made)
     const { node } = request
-    if (request.batches.length === 0) return ended(request, () => ({ _tag: "Unknown", cause: "" }))
+    if (request.batches.length === 0) return ended(request, () => notSent)
     const byName = request.batches.some(({ queue }) => queue.topicId === undefined)
     let spoken = 0
     let handedOver: ReadonlyArray<Batch> = []
+    let isEmpty = false
     /** The topics that are written to: others may have their names by the time of the answer. */
     let topicIds: ReadonlyMap<Queue, string | undefined> = new Map()
     const body = (version: number) => {
@@ -114,8 +115,9 @@ export const make = (parts: Parts): Requests => {
       // What was given up meanwhile was told that nobody has it; and another cluster has given our id to somebody else.
       handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")
       topicIds = new Map(handedOver.map(({ queue }) => [queue, queue.topicId]))
+      isEmpty = handedOver.length === 0
       connections.mustBeSeen(node)
-      if (handedOver.length === 0 || handedOver[0]!.magic !== Exchange.magicOf(version))
+      if (isEmpty || handedOver[0]!.magic !== Exchange.magicOf(version))
         throw unreachable(node, "it speaks another version of Produce than before")
       return Exchange.request(handedOver, version, said)
     }
@@ -145,7 +147,12 @@ export const make = (parts: Parts): Requests => {
     }
     loop.fork(
       Effect.flatMap(brokers.get(node), (broker) => broker.send(Produce, body, options)).pipe(
-        Effect.onExit((exit) => Effect.sync(() => answered(request, topicIds, exit, spoken))),
+        Effect.onExit((exit) =>
+          Effect.sync(() =>
+            // Nothing is wrong with the connection, that others share.
+            isEmpty ? ended(request, () => notSent) : answered(request, topicIds, exit, spoken)
+          )
+        ),
         Effect.ignore
       )
     )
@@ -228,6 +235,7 @@ export const make = (parts: Parts): Requests => {
         loop.works(topic, partition)
         parts.told.acknowledged(topic, partition)
       } else if (outcome._tag !== "Impossible" && !batch.told) parts.told.retried(batch, request.node, now)
+      if (outcome === notSent) continue
       if (outcome._tag === "Unknown") {
         cluster.doubtLeader({ topic, partition })
         loop.lookFor(topic, partition)
@@ -244,6 +252,9 @@ export const make = (parts: Parts): Requests => {
 
   return { send, refuse }
 }
+
+/** Of a request none of which was left to be sent: all have their ends, or come back as what another cluster knows nothing of. */
+const notSent: Outcome = { _tag: "Unknown", cause: "the cluster is another one now" }
 
 const movesLeaders = (code: number): boolean =>
   ErrorCode.asks(code, "Produce") === "metadata" || code === ErrorCode.codes.KAFKA_STORAGE_ERROR

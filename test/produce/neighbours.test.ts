@@ -1,9 +1,9 @@
 /** What one broker, batch or stream does to another one's records. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Result, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Compression, Producer } from "samsa"
-import { EmbeddedKafka, Fault } from "samsa/testing"
+import { EmbeddedKafka, Fault, type KafkaTest } from "samsa/testing"
 import { kafka, logOf, reasonOf, text } from "./Helpers.ts"
 
 const lz4 = Compression.lz4()
@@ -11,9 +11,9 @@ const isPoison = (bytes: Uint8Array) => Buffer.from(bytes).includes("poison")
 
 /** Over a client whose lz4 is other than it should be. */
 const withLz4 =
-  (other: Partial<Compression.Codec>) =>
+  (other: Partial<Compression.Codec>, cluster?: KafkaTest.Options) =>
   <A, E, R>(self: Effect.Effect<A, E, R>) =>
-    self.pipe(Effect.scoped, Effect.provide(kafka()), Effect.provide(Compression.layer({ ...lz4, ...other })))
+    self.pipe(Effect.scoped, Effect.provide(kafka(cluster)), Effect.provide(Compression.layer({ ...lz4, ...other })))
 
 /** What is large and poisoned does something else. */
 const poisoned = (instead: Effect.Effect<never>): Partial<Compression.Codec> => ({
@@ -101,6 +101,43 @@ describe("a codec of one's own", () => {
       assert.strictEqual(reason._tag, "Misuse")
       yield* producer.send(text, { partition: 0, value: "x".repeat(20_000) })
     }).pipe(withLz4(poisoned(Effect.interrupt)))
+  )
+
+  it.effect(
+    "that is slow has a record's time spent as it waits, and its neighbours are sent at their first attempt",
+    () => {
+      const [first, second] = [Deferred.makeUnsafe<void>(), Deferred.makeUnsafe<void>()]
+      const slow: Partial<Compression.Codec> = {
+        compressLarge: (bytes) => Effect.as(Deferred.await(isPoison(bytes) ? second : first), lz4.compress(bytes))
+      }
+      return Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const options = { compression: "lz4", deliveryTimeout: "5 seconds", retry: Schedule.recurs(0) } as const
+        const producer = yield* Producer.make(options)
+        const sending = (entry: { readonly value: string; readonly partition: number }) =>
+          Effect.forkChild(Effect.result(producer.send(text, entry)), { startImmediately: true })
+        yield* producer.sendAll(
+          text,
+          [0, 1, 2].map((partition) => ({ partition, value: "first" }))
+        )
+        const ahead = yield* sending({ partition: 0, value: "x".repeat(20_000) })
+        yield* TestClock.adjust(1)
+        const late = yield* sending({ partition: 1, value: `poison${"x".repeat(20_000)}` })
+        yield* TestClock.adjust(4000)
+        yield* Deferred.succeed(first, undefined)
+        assert.isTrue(Result.isSuccess(yield* Fiber.join(ahead)))
+        yield* TestClock.adjust(1500)
+        const error = Result.getFailure(yield* Fiber.join(late))
+        assert.include(String(error), "not persisted): deliveryTimeout was spent before it could be sent")
+        const behind = yield* sending({ partition: 2, value: "fine" })
+        const asked = yield* broker.inject(Fault.on("Metadata").delay(0))
+        yield* TestClock.adjust(1)
+        yield* Deferred.succeed(second, undefined)
+        yield* waited(behind, 1, 1000)
+        assert.isTrue(Result.isSuccess(yield* Fiber.join(behind)))
+        assert.strictEqual(yield* asked.hits, 0, "nothing was wrong with the connection, nor with the leader")
+      }).pipe(withLz4(slow, { brokers: 1 }))
+    }
   )
 
   it.effect("that is slow for one broker's records holds up no other broker's", () =>

@@ -339,6 +339,12 @@ export const produce = of("produce", {
       ""
     ],
     [
+      "empty-request-is-lost",
+      "where all records of a request were given up before it was sent, the connection counts as lost",
+      "isEmpty ? ended(request, () => notSent) : answered(request, topicIds, exit, spoken)",
+      "answered(request, topicIds, exit, spoken)"
+    ],
+    [
       "told-are-sent",
       "what was told to have failed is sent all the same",
       'handedOver = request.batches.filter(({ queue, told }) => !told && queue.restart !== "foreign")',
