@@ -37,7 +37,7 @@ export interface PartitionDescription {
   readonly leader: number | undefined
   /** Undefined where brokers do not tell (before 2.1). */
   readonly leaderEpoch: number | undefined
-  /** Broker ids; the first is the preferred leader. */
+  /** Broker ids; the first is the preferred leader, from 0.11 on: brokers before tell them in an order that says nothing. */
   readonly replicas: ReadonlyArray<number>
   /** Those in sync. */
   readonly isr: ReadonlyArray<number>
