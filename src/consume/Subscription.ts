@@ -292,19 +292,26 @@ export const assign = Effect.fnUntraced(function* (
   const isHeardOf = ({ partition, topic }: TopicPartition.TopicPartition) =>
     partition < (cluster.known(topic)?.partitions.length ?? 0)
 
+  const ask = (anew: boolean) =>
+    Effect.forEach(names, (name) => cluster.topic(name, { anew }), { concurrency: "unbounded" })
+  const isMissing = (infos: ReadonlyArray<TopicInfo>) => (place: TopicPartition.TopicPartition) =>
+    place.partition >= infos.find(({ name }) => name === place.topic)!.partitions.length
+
   yield* start(
     engine,
     Effect.gen(function* () {
       // What is in memory may be old: a bounded read is of all that is there as it begins.
-      const anew = until !== undefined || chosen?.every(isHeardOf) === false
-      const infos = yield* Effect.forEach(names, (name) => cluster.topic(name, { anew }), { concurrency: "unbounded" })
-      const counts = new Map(infos.map((info) => [info.name, info.partitions.length]))
-      for (const { partition, topic } of chosen ?? []) {
-        if (partition >= counts.get(topic)!) return yield* KafkaError.make({ _tag: "UnknownTopic", topic, partition })
+      let infos = yield* ask(until !== undefined || chosen?.every(isHeardOf) === false)
+      if (chosen?.some(isMissing(infos)) === true) {
+        yield* Effect.sleep(GoneTopics.askedAgain)
+        infos = yield* ask(true)
       }
+      const missing = chosen?.find(isMissing(infos))
+      if (missing !== undefined) return yield* KafkaError.make({ _tag: "UnknownTopic", ...missing })
       noted(engine, infos, () => true)
       const places = chosen ?? infos.flatMap(placesOf)
       if (until !== undefined) return yield* bounded(places, until)
+      const counts = new Map(infos.map((info) => [info.name, info.partitions.length]))
       if (chosen === undefined) yield* engine.inBackground(grows(counts))
       return yield* engine.fixed(places, new Map())
     })

@@ -71,6 +71,21 @@ it.effect("a partition that was added since its topic was heard of may be chosen
   }).pipe(scoped, Effect.provide(one))
 )
 
+it.effect("a partition that was added a moment ago may be chosen where a broker lags (it was told as unknown)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* fill(1)
+    const stale = yield* broker.inject(Fault.on("Metadata").staleMetadata)
+    yield* broker.addPartitions(orders, 2)
+    const consumer = yield* Consumer.assign({ topic: orders, partitions: [1], from: "earliest" })
+    const events = yield* follow(consumer)
+    yield* Effect.forkScoped(consumer.run(() => Effect.void))
+    yield* pass(500)
+    yield* stale.remove
+    yield* until("it is read", () => tags(events).includes("CaughtUp"))
+  }).pipe(scoped, Effect.provide(one))
+)
+
 describe("a bounded read is of the topic that has the name by now", () => {
   const read = (
     options: Pick<Consumer.AssignOptions<typeof orders>, "from" | "until">,
