@@ -213,7 +213,8 @@ const learning = (
       Effect.flatMap((again) =>
         learn(
           again,
-          () => true,
+          // What is known already, and no other topic of a broker that is asked for all.
+          () => false,
           (topic) => isLagging(topic) && (again.by === by || told.get(topic.name) !== topic.topicId)
         )
       ),
