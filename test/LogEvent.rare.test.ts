@@ -4,7 +4,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
-import { Cluster, Consumer, Kafka, Network, Producer, Topic, Transaction, ZooKeeper } from "samsa"
+import { Cluster, Consumer, Kafka, Membership, Network, Producer, Topic, Transaction, ZooKeeper } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import * as LogEvent from "../src/LogEvent.ts"
 import * as Loop from "../src/engine/Loop.ts"
@@ -270,6 +270,28 @@ describe("the log says", () => {
       }
     }).pipe(scoped, Effect.provide(cluster()), heard)
   )
+
+  for (const membership of [Membership.classic(), Membership.consumer()])
+    it.effect(`that a topic is there again which its group has given anew (it was not: ${membership.name})`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(1)
+        const consumer = yield* Consumer.subscribe({ topics: [orders], group: "g", from: "earliest", membership })
+        let read = 0
+        yield* Effect.forkScoped(consumer.run(() => Effect.sync(() => void read++)))
+        yield* until("it is read", () => read === 1)
+        const faults = yield* Effect.forEach(["Fetch", "Metadata"] as const, (api) =>
+          broker.inject(Fault.on(api).error(3))
+        )
+        yield* until("it is given up", () => of("topicDeleted").length > 0)
+        yield* pass(10_000)
+        for (const { remove } of faults) yield* remove
+        yield* fill(1)
+        yield* until("it is read on", () => read > 1)
+        yield* until("it is told", () => of("goesOn").some(({ text }) => text.includes("orders-0 is there again")))
+        assert.deepStrictEqual(of("topicRecreated"), [])
+      }).pipe(scoped, Effect.provide(cluster()), heard)
+    )
 
   it.effect("that a topic is there again that was gone while its start was sought (it stood as given up)", () =>
     Effect.gen(function* () {

@@ -217,6 +217,26 @@ describe("metrics", () => {
     }).pipe(alone)
   )
 
+  it.effect("tell how far a consumer is behind while it gives back, and where it is stopped (0 was told)", () =>
+    Effect.gen(function* () {
+      const producer = yield* Producer.Producer
+      const records = Array.from({ length: 30 }, () => ({ key: null, value: "v", partition: 0 }))
+      yield* producer.sendAll(orders, records)
+      const options = { topics: [orders], from: "earliest", maxRecords: 10 } as const
+      const scope = yield* Scope.make()
+      const leaving = yield* Scope.provide(Consumer.subscribe({ ...options, group: "g" }), scope)
+      const staying = yield* Consumer.assign({ topic: orders, from: "earliest", maxRecords: 10 })
+      for (const one of [leaving, staying]) yield* Effect.forkScoped(Effect.exit(one.run(() => Effect.never)))
+      const told = gauge(Metrics.names.recordsLagMax)
+      const isBehind = Effect.map(told, (lags) => lags.length === 2 && lags.every((lag) => lag === 20))
+      yield* until("both are behind", () => isBehind)
+      yield* Effect.forkScoped(Scope.close(scope, Exit.void))
+      yield* Effect.forkScoped(staying.stop)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* told, [20, 20])
+    }).pipe(scoped, Effect.provide(cluster()), alone)
+  )
+
   it.effect("count requests that nobody answers, of the clock's first moment too (these were left out)", () =>
     Effect.gen(function* () {
       const broker = yield* EmbeddedKafka.EmbeddedKafka

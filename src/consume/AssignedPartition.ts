@@ -120,6 +120,7 @@ export class Partition {
   isOffered = false
 
   private pump: PartitionPump | undefined = undefined
+  private lastEnd: number | undefined = undefined
   /** That of its reader, which ends with it. */
   scope: Scope.Closeable | undefined = undefined
   /** The array that waits, and how much of it is delivered. */
@@ -436,8 +437,9 @@ export class Partition {
   /** Completes when it is not paused, or a seek or the end makes what was delivered void. */
   readonly unpaused: Effect.Effect<void> = this.unpauses.await
 
+  /** As it was last heard, also where nothing is fetched any more. */
   get endOffset(): number | undefined {
-    return this.pump?.reader.endOffset()
+    return this.pump === undefined ? this.lastEnd : this.pump.reader.endOffset()
   }
 
   /** Stops fetching, drops what was fetched and not delivered, and ends the stream. Marks still count. */
@@ -463,6 +465,7 @@ export class Partition {
   /** Closes the fetching side. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     const scope = this.scope
+    this.lastEnd = this.endOffset
     this.scope = undefined
     this.pump = undefined
     return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)

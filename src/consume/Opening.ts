@@ -94,6 +94,8 @@ export const make = (context: Context): Opening => {
   /** Topics that were not there, or others of their name. */
   const lost = new Map<string, Lost>()
   const told = new WeakSet<Partition>()
+  /** Those of which the log says that they are given up: a group may give them anew. */
+  const givenUp = new Set<string>()
   /** Those whose start was found, for as long as the group may not have it. */
   const begun = new Map<string, Partition>()
   const uncommitted = ({ key, topic }: Partition): number | undefined => {
@@ -167,7 +169,11 @@ export const make = (context: Context): Opening => {
     partition: Partition,
     how = "from its first record",
     why = "another topic of its name is there"
-  ): Effect.Effect<void> => logOf("topicRecreated", partition, `is read ${how}: ${why}`)
+  ): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      givenUp.delete(partition.key)
+      return logOf("topicRecreated", partition, `is read ${how}: ${why}`)
+    })
 
   /** Who is given nothing of what came again, and one that is added later, knows it from that. */
   const heard = ({ id, name, partitions: { length } }: TopicInfo): Effect.Effect<void> =>
@@ -186,6 +192,7 @@ export const make = (context: Context): Opening => {
     Effect.suspend(() => {
       partition.trouble = undefined
       partition.isOrphan = false
+      givenUp.delete(partition.key)
       return logOf("goesOn", partition, "is there again, and is read on")
     })
 
@@ -270,10 +277,10 @@ export const make = (context: Context): Opening => {
       yield* Scope.close(own, Exit.void)
       return yield* inAnother(partition, undefined)
     }
-    const wasGone = told.delete(partition)
+    told.delete(partition)
     const id = idOf(partition.topic)
     const isSame = id !== undefined && id === partition.topicId
-    const isAgain = wasGone && isWhatItWas(partition, id)
+    const isAgain = givenUp.delete(partition.key) && isWhatItWas(partition, id)
     partition.topicId = id
     // Of what is read on from a commit another member has told; the same one was away for a while.
     const isNew = !isSame && committed === undefined
@@ -444,6 +451,7 @@ export const make = (context: Context): Opening => {
       const fresh = list.filter((partition) => !told.has(partition))
       for (const partition of fresh) {
         told.add(partition)
+        givenUp.add(partition.key)
         partition.trouble = KafkaError.make({ _tag: "UnknownTopic", topic, partition: partition.partition })
       }
       if (fresh.length === 0) return Effect.void
