@@ -230,13 +230,11 @@ export const make = (
           if (partition.status !== "open" || committed < 0 || !isCurrent(partition)) continue
           if (committedAt !== undefined && now - committedAt < renewAfter) continue
           // Only what the group has: without a commit there is nothing to renew.
-          if (committedAt === undefined && !partition.inherited) continue
-          commits.push([
-            partition,
-            { ...placeOf(partition), ...(stands?.offset === committed ? stands : undefined), offset: committed }
-          ])
+          if (stands === undefined || (committedAt === undefined && !partition.inherited)) continue
+          commits.push([partition, { ...placeOf(partition), ...stands }])
         }
-        if (commits.length > 0) yield* send(commits, whole, false)
+        const sent = new Map(commits.map(([partition]) => [partition, toldAgain]))
+        if (commits.length > 0) yield* send(commits, whole, false, sent)
       })
     )
 
@@ -308,6 +306,9 @@ interface Standing {
   readonly markedTo: number | undefined
 }
 
+/** Of no epoch: what the group has already, and is told again, changes nothing. */
+const toldAgain: Standing = { epoch: -1, markedTo: undefined }
+
 const standing = (entries: ReadonlyArray<Entry>): ReadonlyMap<Partition, Standing> =>
   new Map(entries.map(([partition]) => [partition, { epoch: partition.epoch, markedTo: partition.tracker?.markedTo }]))
 
@@ -318,8 +319,6 @@ const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: 
   partition.stands = { offset: commit.offset, leaderEpoch: commit.leaderEpoch ?? -1, metadata: commit.metadata ?? "" }
   // It is at another position since: what is done from there on is committed, below this one, too.
   if (epoch !== sent.epoch) return
-  // What stands is told again.
-  if (!byHand && commit.offset === partition.committed) return
   partition.committed = commit.offset
   if (!byHand) partition.byHand = undefined
   else if (tracker === undefined) partition.early = commit.offset

@@ -161,24 +161,28 @@ describe("commits that are written again before a broker lets them expire", () =
     )
   }
 
-  it.effect("stand by hand as before (the close committed over them)", () =>
-    Effect.gen(function* () {
-      const broker = yield* EmbeddedKafka.EmbeddedKafka
-      yield* fill(5)
-      let commits = 0
-      yield* Effect.gen(function* () {
-        const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
-        const records = yield* Stream.runCollect(Stream.take(consumer.stream, 5))
-        yield* Consumer.done(records)
-        yield* consumer.commit([{ ...p0, offset: 3, metadata: "by hand" }])
-        yield* consumer.pause([p0])
-        yield* broker.onCommit(() => commits++)
-        for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
-      }).pipe(scoped)
-      assert.strictEqual(commits, 1)
-      assert.deepInclude((yield* broker.committed("g"))[0], { offset: 3, metadata: "by hand" })
-    }).pipe(scoped, Effect.provide(one))
-  )
+  for (const sought of [false, true])
+    it.effect(
+      `are what the group has, which stands by hand as before (${sought ? "a seek" : "the close"} was committed)`,
+      () =>
+        Effect.gen(function* () {
+          const broker = yield* EmbeddedKafka.EmbeddedKafka
+          yield* fill(5)
+          let commits = 0
+          yield* Effect.gen(function* () {
+            const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+            const records = yield* Stream.runCollect(Stream.take(consumer.stream, 5))
+            yield* Consumer.done(records)
+            yield* consumer.commit([{ ...p0, offset: 3, metadata: "by hand" }])
+            yield* consumer.pause([p0])
+            if (sought) yield* consumer.seek(p0, Offset.at(1))
+            yield* broker.onCommit(() => commits++)
+            for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
+          }).pipe(scoped)
+          assert.strictEqual(commits, 1)
+          assert.deepInclude((yield* broker.committed("g"))[0], { offset: 3, metadata: "by hand" })
+        }).pipe(scoped, Effect.provide(one))
+    )
 })
 
 describe("a commit by hand below what is done, whose topic is not there for a while", () => {
