@@ -8,16 +8,7 @@ import { Kafka, Membership, Offset, Producer, Topic } from "samsa"
 import * as Consumer from "samsa/Consumer"
 import { connected, seen, twice } from "./Client.ts"
 import * as KafkaServer from "./KafkaServer.ts"
-import type { Mode, Version } from "./KafkaVersion.ts"
-
-const brokers: ReadonlyArray<readonly [Version, Mode]> = [
-  ["0.8.2.2", "zookeeper"],
-  ["0.9.0.1", "zookeeper"],
-  ["0.10.2.2", "zookeeper"],
-  ["0.11.0.3", "zookeeper"],
-  ["2.8.2", "zookeeper"],
-  ["4.4.0", "kraft"]
-]
+import { matrix, type Version } from "./KafkaVersion.ts"
 
 /** With a client of its own, which knows the release where the broker cannot tell it. */
 const asClient = <A, E, R>(version: Version, self: Effect.Effect<A, E, R>) =>
@@ -32,7 +23,7 @@ const asClient = <A, E, R>(version: Version, self: Effect.Effect<A, E, R>) =>
     )
   })
 
-for (const [version, mode] of brokers) {
+for (const { mode, version } of matrix) {
   layer(KafkaServer.layer({ version, mode }), { excludeTestServices: true })(`Kafka ${version} (${mode})`, (it) => {
     const hasGroups = version !== "0.8.2.2"
 
