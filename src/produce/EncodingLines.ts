@@ -58,6 +58,8 @@ export const make = (
 
   const one = (request: ProduceRequest): Effect.Effect<void> => {
     const refused = new Set<Batch>()
+    // Elsewhere another fiber would only wait for its turn.
+    const isBeside = request.batches.some((batch) => Encoder.isLarge(batch, codecs))
     return Effect.forEach(
       request.batches,
       (batch) =>
@@ -66,7 +68,7 @@ export const make = (
           refused.add(batch)
           requests.refuse(batch, error)
         }),
-      { discard: true, concurrency: threads }
+      { discard: true, concurrency: isBeside ? threads : 1 }
     ).pipe(
       Effect.andThen(
         Effect.sync(() =>
