@@ -110,6 +110,8 @@ export const make = (context: Context): Opening => {
   const outdated = new WeakSet<Partition>()
   /** Those whose end may be that of a topic that had the name before. */
   const formerEnds = new WeakSet<Partition>()
+  /** Where those are to begin that never were: also where their topic is not there for a while. */
+  const unbegun = new WeakMap<Partition, StartPositions.Wanted>()
 
   const whereOf = ({ place }: Partition): LogEvent.Where => ({ group: settings.group, ...place })
 
@@ -273,7 +275,7 @@ export const make = (context: Context): Opening => {
     })
     // Given back in the meantime.
     if (partition.status !== "opening") return
-    if (outdated.delete(partition)) {
+    if (outdated.delete(partition) && topicId === undefined) {
       yield* Scope.close(own, Exit.void)
       return yield* inAnother(partition, undefined)
     }
@@ -389,6 +391,7 @@ export const make = (context: Context): Opening => {
     yield* StartPositions.wanted({ ...context, uncommitted }, list, resets, commits.waits, (wanted) =>
       Effect.suspend(() => {
         const some = wanted.map(({ partition }) => partition)
+        for (const one of wanted) unbegun.set(one.partition, one)
         // What is told of each from now on is its own.
         return commits.found(some).pipe(Effect.andThen(inBackground(listen(some))), Effect.andThen(find(wanted)))
       })
@@ -441,9 +444,12 @@ export const make = (context: Context): Opening => {
       awaitGiven(partition)
       if (isUntold) yield* logRecreated(partition)
     }
+    const topicId = info.value.id
+    const before = isSame && position === undefined ? unbegun.get(partition) : undefined
+    if (before !== undefined) return yield* find([{ ...before, topicId }])
     const isOn = isSame && position !== undefined
     const at: Offset.Position = isOn ? { _tag: "At", offset: partition.backTo ?? position } : "earliest"
-    yield* find([{ partition, at, committed: undefined, found: true, topicId: info.value.id }])
+    yield* find([{ partition, at, committed: undefined, found: true, topicId }])
   })
 
   const tell = (topic: string, list: ReadonlyArray<Partition>): Effect.Effect<void> =>

@@ -58,6 +58,35 @@ const byAnother = <A, E>(self: Effect.Effect<A, E, Producer.Producer>) =>
     return Effect.provide(self, Layer.fresh(Layer.provide(Producer.layer(), kafka)))
   })
 
+describe("a topic that is not told of for a while while its start is sought is the same when it is there again", () => {
+  for (const [seconds, from] of [
+    [0, "latest"],
+    [60, "latest"],
+    [60, Offset.atTime(1)]
+  ] as const)
+    it.effect(`and begins as said (from its first record; ${JSON.stringify(from)}, ${seconds} s)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(5)
+        const unknown = yield* broker.inject(Fault.on("ListOffsets").error(3))
+        const consumer = yield* Consumer.assign({ topic: orders, from })
+        const events = yield* follow(consumer)
+        const seen: Array<string> = []
+        yield* Effect.forkScoped(consumer.run(({ value }) => Effect.sync(() => seen.push(value))))
+        yield* pass(3_000)
+        const away = yield* broker.inject(Fault.on("Metadata").error(3))
+        yield* until("it is given up", () => tags(events).includes("Deleted"))
+        yield* pass(seconds * 1000)
+        yield* away.remove
+        yield* unknown.remove
+        yield* until("it is there", () => tags(events).includes("CaughtUp"))
+        yield* moving(fill(2, 0, 10))
+        yield* until("it is read", () => seen.includes("v11"))
+        assert.deepStrictEqual(seen, ["v10", "v11"])
+      }).pipe(scoped, Effect.provide(one))
+    )
+})
+
 it.effect("a partition that was added since its topic was heard of may be chosen (it was told as unknown)", () =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
