@@ -106,7 +106,7 @@ export const make = (context: Context): Opening => {
     begun.delete(key)
     return undefined
   }
-  /** Those whose topic went, without an id, while their start was found out: that is of the old one. */
+  /** Those whose topic went while their start was found out: that is of the old one, unless it is the same, by its id. */
   const outdated = new WeakSet<Partition>()
   /** Those whose end may be that of a topic that had the name before. */
   const formerEnds = new WeakSet<Partition>()
@@ -143,8 +143,10 @@ export const make = (context: Context): Opening => {
   }
 
   /** Whether what has this id is what the partition was of, before it was told to be gone. */
-  const isWhatItWas = ({ topic, topicId }: Partition, id: string | undefined): boolean =>
-    id !== undefined && id === (topicId ?? lost.get(topic)?.id ?? knownTopics.get(topic)?.id)
+  const isWhatItWas = ({ topic, topicId }: Partition, id: string | undefined): boolean => {
+    const known = lost.has(topic) ? lost.get(topic) : knownTopics.get(topic)
+    return id !== undefined && id === (topicId ?? known?.id)
+  }
 
   const isRead = ({ partition, topic }: Partition): boolean => lost.get(topic)?.read.has(partition) === true
 
@@ -275,7 +277,7 @@ export const make = (context: Context): Opening => {
     })
     // Given back in the meantime.
     if (partition.status !== "opening") return
-    if (outdated.delete(partition) && topicId === undefined) {
+    if (outdated.delete(partition) && !isWhatItWas(partition, idOf(partition.topic) ?? topicId)) {
       yield* Scope.close(own, Exit.void)
       return yield* inAnother(partition, undefined)
     }
