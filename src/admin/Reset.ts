@@ -77,8 +77,12 @@ const chosen = (
       return offsets.map(({ partition, topic }) => ({ topic, partition }))
     const found = new Map((partitions ?? []).map((one) => [TopicPartition.key(one), one]))
     const described = yield* orFail(Topics.describeAll(parts, topics ?? [], { timeout }))
-    for (const { name: topic, partitions } of described)
-      for (const { partition } of partitions) found.set(TopicPartition.key({ topic, partition }), { topic, partition })
+    for (const { name: topic, partitions } of described) {
+      // Also of those that an answer leaves out.
+      const count = Math.max(-1, ...partitions.map((one) => one.partition)) + 1
+      for (let partition = 0; partition < count; partition++)
+        found.set(TopicPartition.key({ topic, partition }), { topic, partition })
+    }
     return [...found.values()]
   })
 
