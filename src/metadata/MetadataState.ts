@@ -100,9 +100,24 @@ export class MetadataState {
     return now - since
   }
 
+  /** Whether a leader of the topic has been of no use for so long. */
+  isOfNoUse(topic: string, now: number): boolean {
+    return (
+      this.#doubts.size > 0 && this.topic(topic)?.partitions.some((_, i) => this.#isDoubted(topic, i, now)) === true
+    )
+  }
+
   #isDoubted(topic: string, partition: number, now: number): boolean {
     const doubt = this.#doubts.get(keyOf(topic, partition))
     return doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
+  }
+
+  /** What was said of the leaders of a topic that is gone is not said of the next one's. */
+  #trustLeaders({ name, partitions }: TopicInfo): void {
+    for (const partition of partitions.keys()) {
+      this.#doubts.delete(keyOf(name, partition))
+      this.#namedByName.delete(keyOf(name, partition))
+    }
   }
 
   #set(info: TopicInfo, before: TopicInfo | undefined): void {
@@ -163,6 +178,7 @@ export class MetadataState {
           info = yield* this.#topicInfo(topic, name, before, now)
         }
         this.#set(info, before)
+        if (before !== undefined && before.id !== info.id) this.#trustLeaders(before)
         this.#learnt.set(name, now)
         this.#replaced.delete(name)
         if (before === undefined || !sameTopic(before, info)) changed({ _tag: "Topic", topic: info, before })
@@ -171,10 +187,7 @@ export class MetadataState {
         this.#topics.delete(name)
         this.#learnt.delete(name)
         this.#replaced.delete(name)
-        for (const partition of before.partitions.keys()) {
-          this.#doubts.delete(keyOf(name, partition))
-          this.#namedByName.delete(keyOf(name, partition))
-        }
+        this.#trustLeaders(before)
         changed({ _tag: "TopicGone", before })
       }
     }

@@ -99,6 +99,11 @@ const replacedTopics = () => {
       if (before !== undefined && before.id !== topic.id) remember(before)
       if (ids.has(topic.name)) remember(topic)
     },
+    /** It was heard of in the wrong order. */
+    isNewest: ({ name, topicId }: TopicsTold[number]): void => {
+      const others = ids.get(name!)!.filter((id) => id !== topicId)
+      ids.set(name!, Replaced.remember(others, topicId))
+    },
     has: ({ name, topicId }: TopicsTold[number]): boolean => {
       const heard = name === null ? undefined : ids.get(name)
       return heard !== undefined && heard.includes(topicId) && heard.at(-1) !== topicId
@@ -195,6 +200,11 @@ const learning = (
   const isLagging = (topic: TopicsTold[number]): boolean => {
     if (!isOther(topic) || !replaced.has(topic)) {
       since.delete(topic.name!)
+      return false
+    }
+    // Of the wrong one the leaders know nothing: two brokers that tell of one each would leave it at that.
+    if (state.isOfNoUse(topic.name!, now())) {
+      replaced.isNewest(topic)
       return false
     }
     return now() - kept(since, topic.name!, now, atMost) < Replaced.replacedFor
@@ -326,11 +336,16 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
       .pipe(
         Effect.flatMap((told) => {
           const named = new Set(told.topics.filter((topic) => topic.topicId === id).map((topic) => topic.name))
-          return learnTopics(told, (name) => named.has(name))
+          return Effect.as(
+            learnTopics(told, (name) => named.has(name)),
+            named
+          )
         }),
-        Effect.flatMap(() => {
+        Effect.flatMap((named) => {
           const info = state.topicById(id)
           if (info !== undefined) return Effect.succeed(info)
+          // It is there, and another is known by its name, which is of no use to who asks.
+          for (const name of named) if (name !== null) state.doubt(name, 0, now())
           anyBroker.turn()
           return Effect.fail(KafkaError.fromCode(code.UNKNOWN_TOPIC_ID, { api: "Metadata", topic: id }))
         })

@@ -73,6 +73,29 @@ it.effect("is known by the word of two, where it was heard of before the old one
   }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
 )
 
+/** It is needed, and the old one of no use. */
+const needed = {
+  "sent to": () => send("a"),
+  "asked for by its id": (id: string) => Effect.flatMap(Cluster.Cluster, ({ topicById }) => passing(topicById(id)))
+}
+for (const [how, use] of Object.entries(needed))
+  it.effect(`is known, though it was heard of before the old one, once it is ${how} (not while one of two lags)`, () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      const lagging = yield* silence(2)
+      yield* broker.inject(Fault.on("Metadata", { broker: 2 }).staleMetadata)
+      yield* broker.recreateTopic("t")
+      const id = yield* asked
+      yield* lagging.remove
+      const silent = yield* silence(1)
+      for (let i = 0; i < 8 && (yield* asked) === id; i++) yield* pass(1500)
+      yield* silent.remove
+      assert.notStrictEqual(yield* asked, id)
+      yield* use(id!)
+      for (let i = 0; i < 4; i++) assert.strictEqual(yield* asked, id)
+    }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
+  )
+
 /** A member of a group, and what it handles. */
 const member = Effect.gen(function* () {
   const scope = yield* Scope.make()

@@ -82,6 +82,24 @@ export const metadata = of("metadata", {
       "a topic that was heard of in the wrong order is not learnt by the word of two brokers",
       "(again.by === by || told.get(topic.name) !== topic.topicId)",
       "true"
+    ],
+    [
+      "lagging-while-two-differ",
+      "of two brokers that differ, one is believed though its topic is of no use",
+      "if (state.isOfNoUse(topic.name!, now())) {",
+      "if (false) {"
+    ],
+    [
+      "order-stays-wrong",
+      "a topic that was heard of in the wrong order is replaced by each word of the old one",
+      "      replaced.isNewest(topic)\n",
+      ""
+    ],
+    [
+      "by-id-for-nothing",
+      "who asks for a topic by its id waits for as long as another has its name",
+      "if (name !== null) state.doubt(name, 0, now())",
+      "void name"
     ]
   ],
   "Coordinators.ts": [
