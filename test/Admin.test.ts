@@ -719,6 +719,27 @@ describe("records and offsets", () => {
     )
   )
 
+  it.effect("are told beside one of a topic that is gone, while a broker is frozen (none was in time)", () =>
+    inCluster(
+      { brokers: 3, autoCreate: false, topics: [{ name: "orders", replicationFactor: 3 }] },
+      Effect.gen(function* () {
+        const admin = yield* Admin.Admin
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* broker.moveLeader("orders", 0, 1)
+        // All are connected to.
+        yield* admin.listGroups()
+        yield* broker.inject(Fault.on("*", { broker: 2 }).withhold)
+        const places = ["orders", "gone"].map((topic) => ({ topic, partition: 0, at: "latest" as const }))
+        for (let i = 0; i < 6; i++) {
+          const [there, gone] = yield* passing(admin.listOffsets(places, { timeout: "10 seconds" }))
+          value(there)
+          assert.strictEqual(codeOf(failure(gone)), "UnknownTopic")
+          yield* TestClock.adjust("3 seconds")
+        }
+      })
+    )
+  )
+
   it.effect("of a topic that has no leader yet are waited for (it was told as none)", () =>
     inCluster(
       { topics: ["orders"] },

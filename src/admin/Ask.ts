@@ -17,6 +17,7 @@ import type { Broker, Brokers } from "../Broker.ts"
 import * as Checks from "../Checks.ts"
 import type { Cluster } from "../Cluster.ts"
 import * as ErrorCode from "../ErrorCode.ts"
+import { formatAddress } from "../KafkaConfig.ts"
 import * as KafkaError from "../KafkaError.ts"
 import * as Metadata from "../protocol/messages/Metadata.ts"
 import type { TopicPartition } from "../TopicPartition.ts"
@@ -144,6 +145,9 @@ const brokerOf = ({ brokers, cluster }: Parts, id: number): Effect.Effect<Broker
     })
   )
 
+/** How long one broker may take to say it, in milliseconds: all others of a round wait for that. */
+const codesWithin = 2000
+
 /** What is said of topics that are not told of, by name: before v4 they may not be asked for, which creates them. */
 const codesOf = ({ cluster }: Parts, names: ReadonlyArray<string>) =>
   Effect.gen(function* () {
@@ -151,7 +155,14 @@ const codesOf = ({ cluster }: Parts, names: ReadonlyArray<string>) =>
     const broker = yield* cluster.any
     if ((yield* broker.version(Metadata)) < 4) return new Map<string | null, number>()
     const asked = { topics: names.map((name) => ({ name })), allowAutoTopicCreation: false }
-    const { topics } = yield* broker.send(Metadata, () => asked)
+    const attempts = [{ address: formatAddress(broker), cause: `it told nothing of topics in ${codesWithin} ms` }]
+    const { topics } = yield* Effect.timeoutOrElse(
+      broker.send(Metadata, () => asked),
+      {
+        duration: codesWithin,
+        orElse: () => Effect.fail(KafkaError.make({ _tag: "Unreachable", attempts }))
+      }
+    )
     return new Map(topics.map(({ errorCode, name }) => [name, errorCode]))
   })
 
@@ -162,33 +173,24 @@ const leadersOf = (parts: Parts, routes: ReadonlyArray<Plan.Route>) =>
     const led = routes.flatMap((route) => (route._tag === "Leader" ? [route] : []))
     if (led.length === 0) return found
     const names = [...new Set(led.map(({ topic }) => topic))]
-    const told = yield* Effect.result(
-      Effect.gen(function* () {
-        const topics = new Map((yield* parts.cluster.topics(names)).map((one) => [one.name, one]))
-        const missing = names.filter((name) => !topics.has(name))
-        return { topics, codes: yield* codesOf(parts, missing) }
-      })
-    )
+    const told = yield* Effect.result(parts.cluster.topics(names))
+    const topics = new Map(Result.isSuccess(told) ? told.success.map((one) => [one.name, one]) : [])
+    const missing = names.filter((name) => !topics.has(name))
+    const codes = yield* Effect.result(Effect.flatMap(Effect.fromResult(told), () => codesOf(parts, missing)))
     for (const route of led) {
       const { partition, topic } = route
       const name = Plan.nameOf(route)
-      if (Result.isFailure(told)) {
-        found.set(name, Result.fail(told.failure))
-        continue
-      }
-      const { codes, topics } = told.success
       const info = topics.get(topic)
       const leader = info?.partitions[partition]?.leader
-      const code = codes.get(topic) ?? ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION
-      if (info === undefined)
-        found.set(
-          name,
-          Result.fail(
-            // It has come since.
-            Failure.of(code === ErrorCode.codes.NONE ? ErrorCode.codes.LEADER_NOT_AVAILABLE : code, null, { topic })
-          )
-        )
-      else if (leader === undefined)
+      if (info === undefined) {
+        const said = Result.map(codes, (all) => all.get(topic) ?? ErrorCode.codes.UNKNOWN_TOPIC_OR_PARTITION)
+        // One that has come since has no leader that is known.
+        const { LEADER_NOT_AVAILABLE, NONE } = ErrorCode.codes
+        const error = Result.isFailure(said)
+          ? said.failure
+          : Failure.of(said.success === NONE ? LEADER_NOT_AVAILABLE : said.success, null, { topic })
+        found.set(name, Result.fail(error))
+      } else if (leader === undefined)
         found.set(name, Result.fail(KafkaError.make({ _tag: "UnknownTopic", topic, partition })))
       else if (leader < 0)
         found.set(name, Result.fail(KafkaError.fromCode(ErrorCode.codes.LEADER_NOT_AVAILABLE, { topic, partition })))
