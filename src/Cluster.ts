@@ -77,9 +77,10 @@ export class Cluster extends Context.Service<
     /**
      * Says that the leader that is known says that it is none, or is not there. Where that goes on for seconds, an older
      * leader epoch is believed again: of a topic that was made anew, where brokers tell no topic ids (before 2.8), or the
-     * leader was named by an answer without one (Produce, before v13).
+     * leader was named by an answer without one (Produce, before v13). `code`: what it says; where that is of the topic's id,
+     * another topic that one broker tells of is believed to have its name.
      */
-    readonly doubtLeader: (partition: TopicPartition.TopicPartition) => void
+    readonly doubtLeader: (partition: TopicPartition.TopicPartition, code?: number) => void
     /** The leader of a partition, waited for within `metadataTimeout`. */
     readonly leader: (
       partition: TopicPartition.TopicPartition

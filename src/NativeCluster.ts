@@ -215,7 +215,7 @@ export const make: Effect.Effect<
       if (change !== undefined) changed(change)
       return change !== undefined
     },
-    doubtLeader: ({ partition, topic }) => doubt(topic, partition),
+    doubtLeader: ({ partition, topic }, code) => doubt(topic, partition, code),
     leader: (partition) =>
       retried(leaderNow(partition), [partition.topic], `the leader of ${TopicPartition.key(partition)}`),
     refresh: sharedRefresh(

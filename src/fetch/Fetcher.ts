@@ -156,8 +156,8 @@ class Fetcher {
     )
   }
 
-  #needsMetadata(partition: FetchedPartition): void {
-    this.#context.cluster.doubtLeader(partition)
+  #needsMetadata(partition: FetchedPartition, code?: number): void {
+    this.#context.cluster.doubtLeader(partition, code)
     partition.awaitedRound = this.#lookups.fresh(partition.topic)
     this.#lookups.needFor(partition)
   }
@@ -262,7 +262,7 @@ class Fetcher {
       const weight = FetchRequest.weigh(answer)
       if (weight === "gave") this.#context.metrics.brought(partition.topic, answer.records!.length)
       if (kind !== "gave" && weight !== "empty") kind = weight
-      if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition)
+      if (partition.accept(answer, sent.version, now) === "metadata") this.#needsMetadata(partition, answer.errorCode)
       else if (answer.errorCode === 0) this.#lookups.works(partition)
       if (answer.errorCode !== 0) this.#notice(partition, ErrorCode.get(answer.errorCode).name)
       else if (weight === "told") this.#notice(partition, "the answers lead elsewhere, and nowhere")
@@ -291,7 +291,7 @@ class Fetcher {
     if (ask === "new-session") return
     for (const partition of asked) {
       partition.leaveReplica(request.node, this.#loop.now())
-      if (ask === "metadata") this.#needsMetadata(partition)
+      if (ask === "metadata") this.#needsMetadata(partition, errorCode)
       else if (ask === "retry") this.#again(partition, errorOf(partition.place))
       else partition.failure = errorOf(partition.place)
       this.#pulls.deliver(partition)

@@ -20,6 +20,15 @@ const doubtsApart = 60_000
 
 const keyOf = (topic: string, partition: number): string => `${partition} ${topic}`
 
+interface Doubt {
+  readonly since: number
+  readonly last: number
+}
+
+/** Whether it has gone on for long, and goes on. */
+const lasts = (doubt: Doubt | undefined, now: number): boolean =>
+  doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
+
 export class MetadataState {
   nodes: ReadonlyArray<BrokerInfo> = []
   /** Node id; -1 where it is not known (before Metadata v1). */
@@ -32,7 +41,9 @@ export class MetadataState {
   /** Topics of a cluster that has been replaced by another. */
   readonly #replaced = new Set<string>()
   /** Partitions whose leaders were of no use: since when, and when last. */
-  readonly #doubts = new Map<string, { readonly since: number; readonly last: number }>()
+  readonly #doubts = new Map<string, Doubt>()
+  /** Topics that leaders know by other ids. */
+  readonly #doubtedIds = new Map<string, Doubt>()
   /** Partitions whose leaders were named by an answer that says the topic's name alone. */
   readonly #namedByName = new Set<string>()
 
@@ -100,20 +111,24 @@ export class MetadataState {
     return now - since
   }
 
-  /** Whether a leader of the topic has been of no use for so long. */
-  isOfNoUse(topic: string, now: number): boolean {
-    return (
-      this.#doubts.size > 0 && this.topic(topic)?.partitions.some((_, i) => this.#isDoubted(topic, i, now)) === true
-    )
+  /** A leader, or a broker that was asked for another by its id, says that the topic of this name is not the one that is known. */
+  doubtId(topic: string, now: number): void {
+    const before = this.#doubtedIds.get(topic)
+    const since = before !== undefined && now - before.last < doubtsApart ? before.since : now
+    if (this.#topics.has(topic)) this.#doubtedIds.set(topic, { since, last: now })
+  }
+
+  isIdDoubted(topic: string, now: number): boolean {
+    return lasts(this.#doubtedIds.get(topic), now)
   }
 
   #isDoubted(topic: string, partition: number, now: number): boolean {
-    const doubt = this.#doubts.get(keyOf(topic, partition))
-    return doubt !== undefined && now - doubt.last < doubtsApart && now - doubt.since >= doubtedFor
+    return lasts(this.#doubts.get(keyOf(topic, partition)), now)
   }
 
   /** What was said of the leaders of a topic that is gone is not said of the next one's. */
   #trustLeaders({ name, partitions }: TopicInfo): void {
+    this.#doubtedIds.delete(name)
     for (const partition of partitions.keys()) {
       this.#doubts.delete(keyOf(name, partition))
       this.#namedByName.delete(keyOf(name, partition))

@@ -117,7 +117,7 @@ export interface Topics {
   /** Asks for one, once, and creates it where `allowAutoTopicCreation` says so. */
   readonly lookUp: (name: string) => Failing<TopicInfo>
   /** The leader that is known of a partition is none, or is not there. */
-  readonly doubt: (name: string, partition: number) => void
+  readonly doubt: (name: string, partition: number, code?: number) => void
   /** Asks for those of which something was not as it had been told, together with others of that kind. */
   readonly askAgain: (names: ReadonlyArray<string>) => Failing<unknown>
   readonly get: (
@@ -162,8 +162,9 @@ const asking = Effect.fnUntraced(function* (
   }
   return {
     ask,
-    doubt: (name: string, partition: number) => {
+    doubt: (name: string, partition: number, told?: number) => {
       lookUps.doubt(name)
+      if (told === code.UNKNOWN_TOPIC_ID || told === code.INCONSISTENT_TOPIC_ID) state.doubtId(name, now())
       unhelped(state.doubt(name, partition, now()))
     },
     askAgain: (names: ReadonlyArray<string>) => {
@@ -203,7 +204,7 @@ const learning = (
       return false
     }
     // Of the wrong one the leaders know nothing: two brokers that tell of one each would leave it at that.
-    if (state.isOfNoUse(topic.name!, now())) {
+    if (state.isIdDoubted(topic.name!, now())) {
       replaced.isNewest(topic)
       return false
     }
@@ -345,7 +346,7 @@ export const make = Effect.fnUntraced(function* (parts: Parts): Effect.fn.Return
           const info = state.topicById(id)
           if (info !== undefined) return Effect.succeed(info)
           // It is there, and another is known by its name, which is of no use to who asks.
-          for (const name of named) if (name !== null) state.doubt(name, 0, now())
+          for (const name of named) if (name !== null) state.doubtId(name, now())
           anyBroker.turn()
           return Effect.fail(KafkaError.fromCode(code.UNKNOWN_TOPIC_ID, { api: "Metadata", topic: id }))
         })

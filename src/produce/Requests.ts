@@ -239,8 +239,10 @@ export const make = (parts: Parts): Requests => {
       if (outcome._tag === "Unknown") {
         cluster.doubtLeader({ topic, partition })
         loop.lookFor(topic, partition)
-      } else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code))
+      } else if (outcome._tag === "Refused" && outcome.hinted !== true && movesLeaders(outcome.code)) {
+        cluster.doubtLeader({ topic, partition }, outcome.code)
         loop.refresh(topic, partition)
+      }
     }
     loop.wake()
   }

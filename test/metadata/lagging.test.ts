@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Scope } from "effect"
 import { Cluster, Consumer, Membership, Producer, Topic } from "samsa"
 import { EmbeddedKafka, Fault } from "samsa/testing"
+import { codes } from "../../src/ErrorCode.ts"
 import { layer, pass, until } from "../fetch/Reading.ts"
 
 const topics = [{ name: "t", replicationFactor: 3 }]
@@ -95,6 +96,25 @@ for (const [how, use] of Object.entries(needed))
       for (let i = 0; i < 4; i++) assert.strictEqual(yield* asked, id)
     }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 2, topics: [{ name: "t", replicationFactor: 2 }] })))
   )
+
+it.effect("stays known, though a leader is of no use for long (which said that it was the wrong one)", () =>
+  Effect.gen(function* () {
+    const broker = yield* EmbeddedKafka.EmbeddedKafka
+    yield* asked
+    const lagging = yield* silence(3)
+    yield* broker.inject(Fault.on("Metadata", { broker: 3 }).staleMetadata)
+    yield* broker.recreateTopic("t")
+    const id = yield* asked
+    yield* lagging.remove
+    yield* broker.inject(Fault.on("Produce", { topic: "t" }).error(codes.NOT_LEADER_OR_FOLLOWER))
+    const producer = yield* Producer.Producer
+    yield* Effect.forkScoped(Effect.exit(producer.send(t, { key: null, value: "a" })))
+    for (let i = 0; i < 60; i++) {
+      yield* pass(500)
+      assert.strictEqual(yield* asked, id)
+    }
+  }).pipe(Effect.scoped, Effect.provide(layer({ brokers: 3, topics })))
+)
 
 /** A member of a group, and what it handles. */
 const member = Effect.gen(function* () {

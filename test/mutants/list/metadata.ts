@@ -86,7 +86,7 @@ export const metadata = of("metadata", {
     [
       "lagging-while-two-differ",
       "of two brokers that differ, one is believed though its topic is of no use",
-      "if (state.isOfNoUse(topic.name!, now())) {",
+      "if (state.isIdDoubted(topic.name!, now())) {",
       "if (false) {"
     ],
     [
@@ -98,7 +98,7 @@ export const metadata = of("metadata", {
     [
       "by-id-for-nothing",
       "who asks for a topic by its id waits for as long as another has its name",
-      "if (name !== null) state.doubt(name, 0, now())",
+      "if (name !== null) state.doubtId(name, now())",
       "void name"
     ]
   ],
