@@ -280,7 +280,8 @@ export const make = (engine: Engine): Taking => {
         doubt = { transactionalId, reread: batch.reread }
       },
       reread: Effect.suspend(() => {
-        const places = list.filter(({ status }) => status === "open").map(({ place }) => place)
+        // Also of one whose topic is told as gone for now: it goes on from there where it is there again.
+        const places = list.filter(({ isLive }) => isLive).map(({ place }) => place)
         if (places.length === 0) return Effect.void
         return Effect.flatMap(engine.groupOffsets.fetch(settings.group!, places, engine.member?.identity), (found) =>
           Effect.forEach(
@@ -288,7 +289,7 @@ export const make = (engine: Engine): Taking => {
             (partition) => {
               const stands = found.get(partition.key)
               const offset = stands?.offset
-              if (partition.status !== "open" || offset === undefined) return Effect.void
+              if (!partition.isLive || offset === undefined) return Effect.void
               // What the group has may be before this batch, where the batch is the first that was ever taken.
               const { tracker } = partition
               if (tracker !== undefined && offset <= (tracker.lowestUnfinished ?? offset)) return Effect.void

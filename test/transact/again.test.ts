@@ -1,7 +1,7 @@
 /** A consumer that is processed again: after an end in doubt, under another layer, and by one at a time. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { Transaction } from "samsa"
+import { Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope } from "effect"
+import { Consumer, Transaction } from "samsa"
 import { EmbeddedKafka, Fault, KafkaTest } from "samsa/testing"
 import { interruptedAt } from "../Interrupted.ts"
 import {
@@ -26,20 +26,22 @@ const lost = [
 
 const four = { maxRecords: 4 }
 
-/** Ten records, and the commit of the first four of them under way: `process` is that of the layer, or another. */
+/** Ten records, and the commit of the first of them under way: `process` is that of the layer, or another. */
 const committing = <E, R>(
   fault: Fault.Fault,
-  process: (consumer: Effect.Success<ReturnType<typeof subscribed>>) => Effect.Effect<unknown, E, R>
+  process: (consumer: Effect.Success<ReturnType<typeof subscribed>>) => Effect.Effect<unknown, E, R>,
+  made: ReturnType<typeof subscribed> = subscribed()
 ) =>
   Effect.gen(function* () {
     const broker = yield* EmbeddedKafka.EmbeddedKafka
     yield* advanceUntil(fill(0, 10))
-    const consumer = yield* advanceUntil(subscribed())
+    const consumer = yield* advanceUntil(made)
     const handle = yield* broker.inject(fault)
     const first = yield* Effect.forkChild(process(consumer))
     yield* advanceUntil(handle.await)
     return { consumer, first, heals: handle.remove }
   })
+const assigned = Consumer.assign({ topic: orders, group: "g", from: "earliest" })
 const ours = (consumer: Effect.Success<ReturnType<typeof subscribed>>) => Transaction.process(consumer, bill, four)
 
 describe.each([1, 2] as const)("with transactions of version %s", (version) => {
@@ -76,6 +78,31 @@ describe.each([1, 2] as const)("with transactions of version %s", (version) => {
         yield* allCommitted(5)
         assert.deepStrictEqual(yield* read(), values(10))
       }).pipe(Effect.scoped, Effect.provide(layer))
+  )
+
+  it.effect.each(lost)(
+    "goes on where its topic was told as gone by then (what was taken came again): %s",
+    ([, fault]) =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        const { consumer, heals } = yield* committing(fault, (one) => Transaction.process(one, bill), assigned)
+        const faults = yield* Effect.forEach(["Fetch", "Metadata"] as const, (api) =>
+          broker.inject(Fault.on(api, { topic: orders }).error(3))
+        )
+        const isGone = Effect.flatMap(Effect.orDie(consumer.positions), (all) =>
+          all.length === 0 ? Effect.void : Effect.fail("not yet")
+        )
+        yield* advanceUntil(Effect.retry(isGone, Schedule.spaced("100 millis")))
+        yield* heals
+        yield* advanceUntil(Effect.sleep("10 seconds"))
+        for (const { remove } of faults) yield* remove
+        yield* advanceUntil(fill(10, 12))
+        yield* allCommitted(6)
+        assert.deepStrictEqual(yield* read(), values(12))
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(layerOf(version, { apiTimeout: "2 seconds", transactionTimeout: "10 minutes" }))
+      )
   )
 
   it.effect("stays in doubt under the same id of another cluster (it was forgotten, and any id went on)", () =>
