@@ -143,7 +143,7 @@ export const make = (
       left.forEach((entry, i) => {
         const code = codes[i]!
         const [partition] = entry
-        if (code === 0) return took(entry, byHand, sent.get(partition)!, now)
+        if (code === 0) return took(entry, byHand, sent.get(partition), now)
         if (goesOn(as, code)) {
           again.push(entry)
           passed = partition
@@ -227,14 +227,13 @@ export const make = (
         const commits: Array<Entry> = []
         for (const partition of isApart() ? [] : partitions) {
           const { committed, committedAt, stands } = partition
-          if (partition.status !== "open" || committed < 0 || !isCurrent(partition)) continue
+          if (partition.status !== "open" || committed < 0 || stands === undefined || !isCurrent(partition)) continue
           if (committedAt !== undefined && now - committedAt < renewAfter) continue
           // Only what the group has: without a commit there is nothing to renew.
-          if (stands === undefined || (committedAt === undefined && !partition.inherited)) continue
+          if (committedAt === undefined && !partition.inherited) continue
           commits.push([partition, { ...placeOf(partition), ...stands }])
         }
-        const sent = new Map(commits.map(([partition]) => [partition, toldAgain]))
-        if (commits.length > 0) yield* send(commits, whole, false, sent)
+        if (commits.length > 0) yield* send(commits, whole, false, toldAgain)
       })
     )
 
@@ -306,19 +305,19 @@ interface Standing {
   readonly markedTo: number | undefined
 }
 
-/** Of no epoch: what the group has already, and is told again, changes nothing. */
-const toldAgain: Standing = { epoch: -1, markedTo: undefined }
-
 const standing = (entries: ReadonlyArray<Entry>): ReadonlyMap<Partition, Standing> =>
   new Map(entries.map(([partition]) => [partition, { epoch: partition.epoch, markedTo: partition.tracker?.markedTo }]))
 
+/** That of what the group has already: nothing is moved by it. */
+const toldAgain: ReadonlyMap<Partition, Standing> = new Map()
+
 /** A commit was taken. */
-const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing, now: number): void => {
+const took = ([partition, commit]: Entry, byHand: boolean, sent: Standing | undefined, now: number): void => {
   const { epoch, tracker } = partition
   partition.committedAt = now
   partition.stands = { offset: commit.offset, leaderEpoch: commit.leaderEpoch ?? -1, metadata: commit.metadata ?? "" }
   // It is at another position since: what is done from there on is committed, below this one, too.
-  if (epoch !== sent.epoch) return
+  if (epoch !== sent?.epoch) return
   partition.committed = commit.offset
   if (!byHand) partition.byHand = undefined
   else if (tracker === undefined) partition.early = commit.offset

@@ -550,7 +550,11 @@ export const make = (context: Context): Opening => {
     if (where === "another") partition.moved(offset)
     else partition.jumped(offset)
     if (where !== "same") partition.beginning = offset
-    if (where === "another") partition.start = offset
+    if (where === "another") {
+      partition.start = offset
+      // What the group had is of the other one.
+      partition.stands = undefined
+    }
     // What the application has said of it before anything was read stands.
     const stands = where === "first" && byHand !== undefined
     partition.committed = stands ? committed : -1

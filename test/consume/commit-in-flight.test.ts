@@ -161,28 +161,46 @@ describe("commits that are written again before a broker lets them expire", () =
     )
   }
 
-  for (const sought of [false, true])
-    it.effect(
-      `are what the group has, which stands by hand as before (${sought ? "a seek" : "the close"} was committed)`,
-      () =>
-        Effect.gen(function* () {
-          const broker = yield* EmbeddedKafka.EmbeddedKafka
-          yield* fill(5)
-          let commits = 0
-          yield* Effect.gen(function* () {
-            const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
-            const records = yield* Stream.runCollect(Stream.take(consumer.stream, 5))
-            yield* Consumer.done(records)
-            yield* consumer.commit([{ ...p0, offset: 3, metadata: "by hand" }])
-            yield* consumer.pause([p0])
-            if (sought) yield* consumer.seek(p0, Offset.at(1))
-            yield* broker.onCommit(() => commits++)
-            for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
-          }).pipe(scoped)
-          assert.strictEqual(commits, 1)
-          assert.deepInclude((yield* broker.committed("g"))[0], { offset: 3, metadata: "by hand" })
-        }).pipe(scoped, Effect.provide(one))
+  for (const to of [1, 4])
+    it.effect(`are what the group has, not ${to} that is sought since (it was committed without a mark)`, () =>
+      Effect.gen(function* () {
+        const broker = yield* EmbeddedKafka.EmbeddedKafka
+        yield* fill(5)
+        let commits = 0
+        const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+        yield* moving(consumer.position(p0))
+        yield* consumer.commit([{ ...p0, offset: 3, metadata: "by hand" }])
+        yield* consumer.pause([p0])
+        yield* consumer.seek(p0, Offset.at(to))
+        yield* broker.onCommit(() => commits++)
+        for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
+        assert.strictEqual(commits, 1)
+        assert.deepInclude((yield* broker.committed("g"))[0], { offset: 3, metadata: "by hand" })
+        yield* consumer.resume([p0])
+        yield* Consumer.done(yield* Stream.runCollect(Stream.take(consumer.stream, 1)))
+        yield* pass(10_000)
+        assert.deepStrictEqual(yield* committed(), { "orders-0": to + 1 })
+      }).pipe(scoped, Effect.provide(one))
     )
+
+  it.effect("stand by hand as before (the close committed over them)", () =>
+    Effect.gen(function* () {
+      const broker = yield* EmbeddedKafka.EmbeddedKafka
+      yield* fill(5)
+      let commits = 0
+      yield* Effect.gen(function* () {
+        const consumer = yield* Consumer.assign({ topic: orders, group: "g", from: "earliest" })
+        const records = yield* Stream.runCollect(Stream.take(consumer.stream, 5))
+        yield* Consumer.done(records)
+        yield* consumer.commit([{ ...p0, offset: 3, metadata: "by hand" }])
+        yield* consumer.pause([p0])
+        yield* broker.onCommit(() => commits++)
+        for (let hours = 0; hours < 14; hours += 0.5) yield* pass(1_800_000, 1_800_000)
+      }).pipe(scoped)
+      assert.strictEqual(commits, 1)
+      assert.deepInclude((yield* broker.committed("g"))[0], { offset: 3, metadata: "by hand" })
+    }).pipe(scoped, Effect.provide(one))
+  )
 })
 
 describe("a commit by hand below what is done, whose topic is not there for a while", () => {

@@ -57,7 +57,7 @@ export const consume = of("consume", {
     [
       "answer-from-before-a-seek",
       "the answer to a commit from before a seek counts for the new position",
-      "if (epoch !== sent.epoch) return",
+      "if (epoch !== sent?.epoch) return",
       ""
     ],
     [
