@@ -143,7 +143,12 @@ export const make = (
       left.forEach((entry, i) => {
         const code = codes[i]!
         const [partition] = entry
-        if (code === 0) return took(entry, byHand, sent.get(partition), now)
+        if (code === 0) {
+          took(entry, byHand, sent.get(partition), now)
+          // What was done out of order is next to it now, or was done since it was asked for.
+          if (byHand && isBehind(partition)) marked(1)
+          return
+        }
         if (goesOn(as, code)) {
           again.push(entry)
           passed = partition

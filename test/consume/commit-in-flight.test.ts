@@ -100,6 +100,26 @@ describe("a commit by hand that is asked for before an earlier one is answered",
     )
 })
 
+describe("a commit by hand below a record that is done already", () => {
+  it.effect("is followed by that of the record (it waited for another mark)", () =>
+    Effect.gen(function* () {
+      yield* fill(4)
+      const { consumer } = yield* member({ commitInterval: "1 second" })
+      const records: Array<Consumer.RecordOf<typeof orders>> = []
+      const reading = Stream.runForEach(consumer.stream, (record) => Effect.sync(() => records.push(record)))
+      yield* Effect.forkScoped(reading)
+      yield* until("they are delivered", () => records.length === 4)
+      yield* Consumer.done(records[3]!)
+      yield* pass(5_000)
+      assert.deepStrictEqual(yield* committed(), {})
+      yield* moving(consumer.commit([{ ...p0, offset: 3 }]))
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 3 })
+      yield* pass(5_000)
+      assert.deepStrictEqual(yield* committed(), { "orders-0": 4 })
+    }).pipe(scoped, Effect.provide(one))
+  )
+})
+
 describe("a commit by hand that is asked for while its partition opens", () => {
   it.effect("does not leave behind what is done before it is answered", () =>
     Effect.gen(function* () {
